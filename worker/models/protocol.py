@@ -1,0 +1,55 @@
+"""The seam between the worker and its models: prepared windows in, predictions out.
+
+The worker's inference thread owns the model and is the only one that calls it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from triptych.worker.models.prediction import WindowPrediction
+    from triptych.worker.models.window import PreparedWindow
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """Name a model so that a result says what made it; `sha256` changes whenever any weight does."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """Say what windows a model wants: at most `frames` RGB pictures of one size, mono audio at one rate."""
+
+    frames: int
+    height: int
+    width: int
+    sample_rate_hz: int
+
+
+class Model(Protocol):
+    """Predict windows. Not thread-safe: one thread calls all of it."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """Name the model; written into every result."""
+
+    @property
+    def spec(self) -> InputSpec:
+        """Say how windows must be prepared; read once, before the first window."""
+
+    def warm(self) -> None:
+        """Run every batch size once. The worker calls it before it says that it is ready."""
+
+    def predict(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
+        """Return one prediction for each window, in order, whatever else is in the batch.
+
+        Any number of windows may come, none too; windows of one call have equal lengths.
+        """
