@@ -1,0 +1,1 @@
+"""From media sources to records: demux, decode, sample, publish."""

@@ -1,0 +1,1 @@
+"""The wire contract: records, results, names and their codec."""

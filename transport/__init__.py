@@ -1,0 +1,1 @@
+"""Records in, records out: Kafka, and memory for one process."""

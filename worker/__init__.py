@@ -1,0 +1,1 @@
+"""From records to results: align, batch, infer, publish, commit."""
