@@ -1,0 +1,26 @@
+"""A dead letter: a record that could not be used, whole, with its origin and the reason."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from triptych.schemas.values import Count, Offset, PipelineName, Text, Value
+
+
+class DeadLetter(Value):
+    """One refused record. `headers` are the record's own, in order; `key` and `value` are its own bytes."""
+
+    pipeline: PipelineName
+    topic: Text
+    partition: Count
+    offset: Offset
+    arrival_ns: Count
+    reason: Text = Field(max_length=2048)
+    key: bytes | None
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+    @property
+    def id(self) -> str:
+        """The letter's id: where the record lies, so that a repeat has the same one."""
+        return f"{self.topic}/{self.partition}/{self.offset}"

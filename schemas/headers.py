@@ -1,0 +1,61 @@
+"""Reading the headers of a record: every way in which one can be wrong ends in `MalformedRecordError`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from triptych.schemas.errors import MalformedRecordError
+from triptych.schemas.values import MAX_NS
+
+RawHeaders = tuple[tuple[str, bytes], ...]
+_DECIMAL: Final = re.compile(r"[0-9]{1,19}")
+_LONGEST_BYTES: Final = 4096
+
+
+class Headers:
+    """The headers of one record by name; a name that stands twice is refused when it is asked for."""
+
+    def __init__(self, raw: Iterable[tuple[str, bytes | None]]) -> None:
+        """Index the raw pairs; nothing is checked before it is read."""
+        self._values: dict[str, list[bytes | None]] = {}
+        for name, value in raw:
+            self._values.setdefault(name, []).append(value)
+
+    def text(self, name: str) -> str | None:
+        """Return the header as text, or None where it is missing."""
+        values = self._values.get(name)
+        if values is None:
+            return None
+        if len(values) > 1:
+            raise MalformedRecordError(name, "the header once", f"{len(values)} times")
+        value = values[0]
+        if not value or len(value) > _LONGEST_BYTES:
+            raise MalformedRecordError(name, f"1 to {_LONGEST_BYTES} bytes", value)
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise MalformedRecordError(name, "UTF-8", value) from None
+
+    def required(self, name: str, expected: str) -> str:
+        """Return the header as text; raise where it is missing."""
+        value = self.text(name)
+        if value is None:
+            raise MalformedRecordError(name, expected, "no such header")
+        return value
+
+    def number(self, name: str) -> int | None:
+        """Return the header's decimal number, or None where it is missing."""
+        value = self.text(name)
+        return None if value is None else self._parsed(name, value)
+
+    def required_number(self, name: str) -> int:
+        """Return the header's decimal number; raise where it is missing."""
+        return self._parsed(name, self.required(name, "a decimal number"))
+
+    @staticmethod
+    def _parsed(name: str, value: str) -> int:
+        if not _DECIMAL.fullmatch(value) or int(value) > MAX_NS:
+            raise MalformedRecordError(name, f"a decimal number from 0 to {MAX_NS}", value)
+        return int(value)

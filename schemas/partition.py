@@ -1,0 +1,35 @@
+"""Which partition number a key belongs to: Kafka's default partitioner (murmur2), in plain Python.
+
+The worker checks every record against it and the memory transport partitions by it; neither may import a Kafka
+client for that. The hash is the one of `org.apache.kafka.common.utils.Utils.murmur2` (seed 0x9747b28c).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+_SEED: Final = 0x9747B28C
+_MULTIPLIER: Final = 0x5BD1E995
+_WORD: Final = 0xFFFFFFFF
+
+
+@lru_cache(maxsize=65_536)
+def partition_of(key: bytes, partitions: int) -> int:
+    """Return the partition number of `key` on a topic of `partitions` partitions."""
+    return (murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+def murmur2(data: bytes) -> int:
+    """Return the 32-bit murmur2 hash of `data`, unsigned."""
+    length = len(data)
+    state = (_SEED ^ length) & _WORD
+    whole = length & ~3
+    for at in range(0, whole, 4):
+        word = int.from_bytes(data[at : at + 4], "little") * _MULTIPLIER & _WORD
+        word = (word ^ (word >> 24)) * _MULTIPLIER & _WORD
+        state = (state * _MULTIPLIER & _WORD) ^ word
+    if length > whole:
+        state = (state ^ int.from_bytes(data[whole:], "little")) * _MULTIPLIER & _WORD
+    state = (state ^ (state >> 13)) * _MULTIPLIER & _WORD
+    return state ^ (state >> 15)

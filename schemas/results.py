@@ -1,0 +1,150 @@
+"""The result of one window, version 1. Readers ignore fields that they do not know; see `docs/contract.md`.
+
+Times are integer nanoseconds of event time unless their name says otherwise. A field that nothing fills yet is null or
+empty. The id is the same whenever and wherever the window is computed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field, model_validator
+
+from triptych.schemas.names import result_id
+from triptych.schemas.values import FROZEN_MAPPING, Count, Nanoseconds, Offset, StreamId, Value
+
+SCHEMA_VERSION: Final = 1
+
+ClosedBy = Literal["progress", "end", "idle", "quiet", "bound"]
+State = Literal["present", "held", "empty", "idle", "absent"]
+
+
+class ModalityReport(Value):
+    """What a window holds of one modality, and where it lies: the evidence of the result.
+
+    `items` records touch the window, `used` of them were shown to the model, `gaps` sequence numbers are missing between
+    them, `repairs` were mended to be usable. `offsets` are the first and the last offset on `partition`.
+    """
+
+    state: State
+    items: Count = 0
+    used: Count = 0
+    gaps: Count = 0
+    repairs: Count = 0
+    partition: Count | None = None
+    offsets: tuple[Offset, Offset] | None = None
+
+
+class Modalities(Value):
+    """One report for each modality."""
+
+    video: ModalityReport
+    audio: ModalityReport
+    subtitles: ModalityReport
+
+
+class Arrival(Value):
+    """When the broker appended the first and the last record of the window: milliseconds since the epoch."""
+
+    first: Count | None = None
+    last: Count | None = None
+
+
+class Sync(Value):
+    """Measured audio/video offset and its drift in the session."""
+
+    offset_ms: float | None = None
+    drift_ppm: float | None = None
+
+
+class Shed(Value):
+    """What overload made the worker leave out."""
+
+    video: Count = 0
+
+
+class ModelReference(Value):
+    """Which model said it."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+class LabelScore(Value):
+    """A label and its score, in 0..1."""
+
+    label: str
+    score: float
+
+
+class Prediction(Value):
+    """A label of a trained head, its score, and the calibrated confidence."""
+
+    label: str
+    score: float
+    confidence: float | None = None
+
+
+class Words(Value):
+    """One cue: its whole text and its own times."""
+
+    text: str
+    start_ns: Nanoseconds
+    end_ns: Nanoseconds
+
+
+class Observations(Value):
+    """What the encoders saw, heard and read. `loudness_lufs` is ITU-R BS.1770 integrated loudness, null below the gate."""
+
+    visual: tuple[LabelScore, ...] = ()
+    sound: tuple[LabelScore, ...] = ()
+    speech_share: float | None = None
+    loudness_lufs: float | None = None
+    words: tuple[Words, ...] = ()
+    language: str | None = None
+
+
+class Shares(Value):
+    """The share of each modality in a prediction: |Shapley value| over their sum."""
+
+    video: float | None = None
+    audio: float | None = None
+    subtitles: float | None = None
+
+
+class Result(Value):
+    """What the fused model says of one window of one stream."""
+
+    schema_version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
+    id: str
+    stream: StreamId
+    start_ns: Nanoseconds
+    end_ns: Nanoseconds
+    revision: Count = 0
+    closed_by: ClosedBy
+    skipped: Count = 0
+    published_ns: Count
+    arrival_ms: Arrival = Arrival()
+    modalities: Modalities
+    sync: Sync = Sync()
+    shed: Shed = Shed()
+    dead: Count = 0
+    model: ModelReference
+    observations: Observations = Observations()
+    predictions: Annotated[Mapping[str, tuple[Prediction, ...]], *FROZEN_MAPPING] = Field(default_factory=dict, validate_default=True)
+    shares: Shares | None = None
+    embedding: tuple[float, ...] | None = None
+    novelty: float | None = None
+    stage_ms: Annotated[Mapping[str, float], *FROZEN_MAPPING] = Field(default_factory=dict, validate_default=True)
+
+    @model_validator(mode="after")
+    def _names_its_window(self) -> Self:
+        if self.end_ns <= self.start_ns:
+            msg = "end_ns: an end after the start"
+            raise ValueError(msg)
+        if self.id != result_id(self.stream, self.start_ns, self.end_ns, self.revision):
+            msg = "id: the id that stream, start_ns, end_ns and revision make"
+            raise ValueError(msg)
+        return self
