@@ -1,0 +1,99 @@
+"""The development servers start, survive what tests do to them, and say what is missing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from kafka import KafkaAdminClient
+
+from tools.devservers import DevRedis, KafkaOptions, MissingProgramError, requirements
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tools.devservers import DevKafka
+
+
+def _topics(bootstrap_servers: str) -> list[str]:
+    client = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    try:
+        return list(client.list_topics())
+    finally:
+        client.close()
+
+
+def test_a_broker_keeps_its_topics_through_a_kill_and_a_restart(
+    start_kafka: Callable[[KafkaOptions], DevKafka],
+) -> None:
+    """What was made before the crash is there after it, on the same address."""
+    kafka = start_kafka(KafkaOptions())
+    client = KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    client.create_topics({"kept": {"num_partitions": 1, "replication_factor": 1}})
+    client.close()
+
+    kafka.kill()
+    kafka.start()
+    kafka.freeze()
+    kafka.thaw()
+    kafka.restart()
+
+    assert "kept" in _topics(kafka.bootstrap_servers)
+
+
+def test_a_redis_restarts_with_its_data(start_redis: Callable[[], DevRedis]) -> None:
+    """The append-only file brings back what was written."""
+    redis = pytest.importorskip("redis")
+    server = start_redis()
+    with redis.Redis.from_url(server.url) as client:
+        client.set("kept", "yes")
+
+        server.restart()
+
+        assert client.get("kept") == b"yes"
+
+
+def test_closing_a_server_ends_its_process() -> None:
+    """Nothing is left behind."""
+    try:
+        server = DevRedis()
+    except MissingProgramError as missing:
+        pytest.skip(str(missing))
+    with server:
+        assert server.process.alive
+
+    assert not server.process.alive
+
+
+def test_a_missing_program_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user needs to do one thing, and it says which."""
+    monkeypatch.setenv("PATH", "")
+
+    with pytest.raises(MissingProgramError, match=r"redis-server is not installed.*apt-get install redis-server"):
+        DevRedis()
+
+
+def test_a_java_that_is_too_old_is_named_with_the_one_that_is_needed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Java 11 starts the broker and fails deep inside; we say it before."""
+    java = tmp_path / "java"
+    java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n")
+    java.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+
+    with pytest.raises(MissingProgramError, match="Java 17 or newer, found 11"):
+        requirements.require_java()
+
+
+def test_the_launcher_explains_itself() -> None:
+    """An unknown word is a user's mistake."""
+    command = [sys.executable, "-m", "tools.devservers", "oracle"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("usage:")

@@ -1,0 +1,10 @@
+"""Real Apache Kafka and Redis servers on free loopback ports, for tests, demos and development.
+
+Each is a context manager: temporary folder, checked ready, its log in a file, stopped by its process id.
+"""
+
+from tools.devservers.kafka import DevKafka, KafkaOptions
+from tools.devservers.redis import DevRedis
+from tools.devservers.requirements import MissingProgramError
+
+__all__ = ["DevKafka", "DevRedis", "KafkaOptions", "MissingProgramError"]

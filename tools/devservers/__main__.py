@@ -1,0 +1,46 @@
+"""Run a development server in the foreground until Ctrl-C: `python -m tools.devservers kafka|redis|fetch`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+
+from tools.devservers import DevKafka, DevRedis, MissingProgramError
+from tools.devservers.jars import kafka_jars
+
+USAGE = "usage: python -m tools.devservers kafka|redis|fetch [PORT]\n"
+KAFKA_PORT = 9092
+REDIS_PORT = 6379
+
+
+def main(args: list[str]) -> int:
+    """Start what is named, say where it listens, and wait for a signal."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    match args:
+        case ["fetch"]:
+            sys.stdout.write(f"Apache Kafka: {kafka_jars()}\n")
+        case ["kafka", *port]:
+            with DevKafka(port=int(port[0]) if port else KAFKA_PORT) as kafka:
+                sys.stdout.write(f"Kafka: {kafka.bootstrap_servers}   log: {kafka.log_path}   (Ctrl-C ends it)\n")
+                sys.stdout.flush()
+                stop.wait()
+        case ["redis", *port]:
+            with DevRedis(port=int(port[0]) if port else REDIS_PORT) as redis:
+                sys.stdout.write(f"Redis: {redis.url}   (Ctrl-C ends it)\n")
+                sys.stdout.flush()
+                stop.wait()
+        case _:
+            sys.stderr.write(USAGE)
+            return 2
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except MissingProgramError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2)

@@ -1,0 +1,46 @@
+"""The jars of Apache Kafka, copied once by Maven into the user's cache."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tools.devservers.requirements import require
+
+VERSION = "4.4.0"
+POM = Path(__file__).with_name("pom.xml")
+
+
+def jars_folder() -> Path:
+    """Return where the jars lie, or will."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "triptych" / f"kafka-{VERSION}"
+
+
+def kafka_jars() -> Path:
+    """Return the folder of the jars, having fetched them if they are not there."""
+    folder = jars_folder()
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Beside its final place, so that the rename is atomic and a broken download is never taken for a whole one.
+    fresh = Path(tempfile.mkdtemp(prefix="kafka-", dir=folder.parent))
+    try:
+        _copy_with_maven(fresh)
+        fresh.chmod(0o755)
+        if not folder.is_dir():
+            fresh.rename(folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return folder
+
+
+def _copy_with_maven(folder: Path) -> None:
+    maven = require("mvn", "fetching Apache Kafka")
+    command = [maven, "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"Maven could not fetch Apache Kafka {VERSION}:\n{done.stdout}{done.stderr}")

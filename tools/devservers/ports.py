@@ -1,0 +1,26 @@
+"""Free loopback ports."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+# Below the range from which Linux takes the ports of outgoing connections: one of those could take a port between
+# our look and the server's start.
+FIRST, LAST = 20_000, 32_000
+HOST = "127.0.0.1"
+
+
+def free_ports(count: int) -> list[int]:
+    """Return that many different ports on which nothing listens now."""
+    ports: list[int] = []
+    for port in random.sample(range(FIRST, LAST), 1000):
+        with socket.socket() as probe:
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+        ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise RuntimeError(f"expected {count} free ports in {FIRST}..{LAST}, found {len(ports)}")

@@ -1,0 +1,92 @@
+"""One server process: started in a session of its own, watched until ready, stopped by its process id."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+POLL_S = 0.05
+LOG_TAIL_CHARS = 3000
+
+
+class ServerProcess:
+    """A child process that answers to signals by its id, and whose output goes to a file."""
+
+    def __init__(self, name: str, args: Sequence[str], *, folder: Path) -> None:
+        self._name = name
+        self._args = list(args)
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self.log_path = folder / f"{name}.log"
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running server."""
+        return self._running().pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs (or is frozen)."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, ready: Callable[[], bool], *, limit_s: float) -> None:
+        """Start the process and return when `ready` says so; on failure stop it and show the end of its log."""
+        with self.log_path.open("ab") as log:
+            # A session of its own: Ctrl-C in the terminal must reach our programs first, not the server.
+            self._process = subprocess.Popen(
+                self._args,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + limit_s
+        while time.monotonic() < deadline and self.alive:
+            if ready():
+                return
+            time.sleep(POLL_S)
+        what = "was not ready in time" if self.alive else "ended at once"
+        self.kill()
+        tail = self.log_path.read_text(errors="replace")[-LOG_TAIL_CHARS:]
+        raise RuntimeError(f"{self._name} {what} (limit {limit_s:g} s); the end of {self.log_path}:\n{tail}")
+
+    def stop(self, *, limit_s: float = 15) -> None:
+        """End the process cleanly, by force after the limit; does nothing when it has ended."""
+        if self._process is None:
+            return
+        if self.alive:
+            self.thaw()  # a frozen process does not hear SIGTERM
+            self._process.terminate()
+            try:
+                self._process.wait(limit_s)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        self._process.wait()
+        self._process = None
+
+    def kill(self) -> None:
+        """End the process as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def freeze(self) -> None:
+        """Stop the process without ending it: its connections stay open and nothing answers."""
+        self._running().send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen process go on."""
+        self._running().send_signal(signal.SIGCONT)
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise RuntimeError(f"{self._name} does not run")
+        return self._process
