@@ -1,0 +1,102 @@
+"""A consumer group in memory: who is a member, who reads what, what was committed.
+
+It follows Kafka's eager protocol: when a member comes or goes, all give up what they have, and only when all of them
+did is anything assigned again. So a partition never has two readers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from triptych.transport.records import Commit, TopicPartition
+
+NOBODY: frozenset[TopicPartition] = frozenset()
+
+
+@dataclass(slots=True)
+class Member:
+    """One consumer, as the group sees it."""
+
+    topics: frozenset[str]
+    last_seen_s: float
+    ready: bool = False
+    generation: int = 0
+    assignment: frozenset[TopicPartition] = field(default=NOBODY)
+
+
+class Group:
+    """Keep a group's members and commits. Takes the time as a value; the broker's lock guards it."""
+
+    def __init__(self, session_timeout_s: float) -> None:
+        self._session_timeout_s = session_timeout_s
+        self._members: dict[str, Member] = {}
+        self._generation = 0
+        self.rebalancing = False
+        self.topics: set[str] = set()
+        self.commits: dict[TopicPartition, Commit] = {}
+
+    def join(self, member_id: str, topics: frozenset[str], now_s: float) -> None:
+        """Add a member; everybody has to give up what they have."""
+        self._members[member_id] = Member(topics, now_s)
+        self.topics |= topics
+        self._begin_rebalance()
+
+    def leave(self, member_id: str) -> None:
+        """Remove a member."""
+        if self._members.pop(member_id, None) is not None:
+            self._begin_rebalance()
+
+    def member(self, member_id: str) -> Member | None:
+        """Return a member, or None when the group has thrown it out."""
+        return self._members.get(member_id)
+
+    def evict_silent(self, now_s: float) -> None:
+        """Throw out the members that have not been seen for the session time-out."""
+        silent = [
+            name for name, member in self._members.items() if now_s - member.last_seen_s > self._session_timeout_s
+        ]
+        for name in silent:
+            self.leave(name)
+
+    def give_up(self, member_id: str) -> frozenset[TopicPartition]:
+        """Mark a member as ready for the next assignment; return what it had."""
+        member = self._members[member_id]
+        had, member.assignment, member.ready = member.assignment, NOBODY, True
+        return had
+
+    def finish_rebalance(self, partitions: Mapping[str, int]) -> bool:
+        """Assign anew if all members gave up what they had; say whether that happened."""
+        if not self.rebalancing or not all(member.ready for member in self._members.values()):
+            return False
+        self._generation += 1
+        shares = range_assignment({name: member.topics for name, member in self._members.items()}, partitions)
+        for name, member in self._members.items():
+            member.assignment, member.generation = shares[name], self._generation
+        self.rebalancing = False
+        return True
+
+    def floor(self, tp: TopicPartition, begin: int) -> int:
+        """Return the offset below which this group needs nothing of a topic that it reads."""
+        commit = self.commits.get(tp)
+        return begin if commit is None else commit.offset
+
+    def _begin_rebalance(self) -> None:
+        self.rebalancing = True
+        for member in self._members.values():
+            member.ready = False
+
+
+def range_assignment(
+    members: Mapping[str, frozenset[str]], partitions: Mapping[str, int]
+) -> dict[str, frozenset[TopicPartition]]:
+    """Divide each topic among its readers by ranges, in the order of their ids, as Kafka's range assignor does."""
+    shares: dict[str, set[TopicPartition]] = {name: set() for name in members}
+    for topic, count in partitions.items():
+        readers = sorted(name for name, topics in members.items() if topic in topics)
+        first = 0
+        for place, name in enumerate(readers):
+            last = first + count // len(readers) + (place < count % len(readers))
+            shares[name].update(TopicPartition(topic, number) for number in range(first, last))
+            first = last
+    return {name: frozenset(share) for name, share in shares.items()}

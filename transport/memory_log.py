@@ -1,0 +1,53 @@
+"""One partition in memory: records in order, the oldest of which may be gone."""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import islice
+
+from triptych.transport.records import Record
+
+
+class PartitionLog:
+    """Keep the records of one partition. Not thread-safe: the broker's lock guards it."""
+
+    def __init__(self) -> None:
+        self._records: deque[Record] = deque()
+        self.begin = 0
+        self.held_bytes = 0
+
+    @property
+    def end(self) -> int:
+        """The offset that the next record will get."""
+        return self.begin + len(self._records)
+
+    @property
+    def oldest_arrival_ns(self) -> int:
+        """When the oldest record came; only asked where there is one."""
+        return self._records[0].arrival_ns
+
+    def append(self, record: Record) -> None:
+        """Take the record that has `end` as its offset."""
+        self._records.append(record)
+        self.held_bytes += record.size_bytes
+
+    def drop_oldest(self) -> int:
+        """Forget the oldest record and return its size."""
+        size = self._records.popleft().size_bytes
+        self.begin += 1
+        self.held_bytes -= size
+        return size
+
+    def read(self, offset: int, limit_bytes: int) -> list[Record]:
+        """Return the records from `offset` on: at least one if there is one, and no more than the limit holds."""
+        taken: list[Record] = []
+        for record in islice(self._records, max(0, offset - self.begin), None):
+            limit_bytes -= record.size_bytes
+            if taken and limit_bytes < 0:
+                break
+            taken.append(record)
+        return taken
+
+    def first_at(self, time_ns: int) -> int:
+        """Return the first offset appended at or after a time, else the end."""
+        return next((record.offset for record in self._records if record.arrival_ns >= time_ns), self.end)
