@@ -1,0 +1,5 @@
+"""`python -m triptych` is `triptych`."""
+
+from triptych.cli import main
+
+main()

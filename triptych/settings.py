@@ -1,0 +1,359 @@
+"""Every setting of the programs: one frozen tree, read once from flags, environment, file and defaults.
+
+A flag wins over a variable (`TRIPTYCH_<SECTION>_<FIELD>`), a variable over the TOML file (`--config`, or the variable
+`TRIPTYCH_CONFIG`), the file over the default here. A name that is not known is refused wherever it stands: a slip of
+the pen must not quietly mean the default. This module imports nothing of ours, so that anyone may import it, and no
+other module reads the environment for a setting.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+PREFIX = "TRIPTYCH_"
+CONFIG_VARIABLE = "TRIPTYCH_CONFIG"
+OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "TRIPTYCH_CACHE", "TRIPTYCH_REQUIRE_SERVERS"})
+"""Variables with our prefix that are no settings: the file, the folder of the weights, and a switch of the tests."""
+
+SECRET_PATHS = frozenset({"redis.url"})
+"""Settings that may hold a password, never shown as they are."""
+
+Positive = Annotated[int, Field(gt=0)]
+NotNegative = Annotated[int, Field(ge=0)]
+NotEmpty = Annotated[str, Field(min_length=1)]
+
+MIB = 1024 * 1024
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used; one line for each thing that is wrong, and where it came from."""
+
+
+class Section(BaseModel):
+    """Common to all sections: frozen, unknown names refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class KafkaSettings(Section):
+    """The broker, and how much is asked of it."""
+
+    bootstrap_servers: NotEmpty = "127.0.0.1:9092"
+    """Where to find the brokers: `host:port`, several parted by commas."""
+
+    session_timeout_ms: Annotated[int, Field(ge=6_000, le=1_800_000)] = 45_000
+    """How long a worker that does not answer keeps its partitions. Long enough for a pause in which Python cannot
+    answer; a crash costs as much. The lower bound is the broker's own."""
+
+    max_record_bytes: Annotated[int, Field(ge=1_024, le=1_000_000_000)] = 8 * MIB
+    """The largest record, key and headers included: a 4K picture as JPEG fits. Topics are made with the same limit."""
+
+    offset_gone: Literal["earliest", "latest", "stop"] = "earliest"
+    """What to do when retention has deleted the record at a committed offset: go on with the oldest that is left, go
+    on with what comes, or stop. It is counted and logged in any case."""
+
+    publisher_max_in_flight_bytes: Annotated[int, Field(ge=MIB)] = 64 * MIB
+    """What a program may hold that the broker has not acknowledged. The client itself knows no bound, so a broker that
+    is away would fill the memory."""
+
+
+class RedisSettings(Section):
+    """The store that subscribers read."""
+
+    url: Annotated[str, Field(pattern=r"^(redis|rediss|unix)://.+")] = "redis://127.0.0.1:6379/0"
+    """Where to find the server; a password in it is never shown."""
+
+    results_maxlen: Positive = 10_000
+    """Results kept of each feed, about (Redis trims whole nodes). Ten thousand windows of 2 s are over five hours."""
+
+    latest_ttl_s: Positive = 3_600
+    """How long the newest result of a feed that fell silent still counts as its latest."""
+
+    key_ttl_s: Positive = 7 * 24 * 3_600
+    """How long a feed's keys outlive its last result: as long as Kafka keeps its records by default, so that a repeat
+    from the log is still recognised."""
+
+
+class WindowSettings(Section):
+    """The spans of event time that are judged."""
+
+    size_ms: Positive = 2_000
+    """The length of a window."""
+
+    hop_ms: Positive | None = None
+    """From one window's start to the next one's; without it windows follow one another without overlap."""
+
+    @property
+    def size_ns(self) -> int:
+        """The length in nanoseconds."""
+        return self.size_ms * 1_000_000
+
+    @property
+    def hop_ns(self) -> int:
+        """The distance of two starts in nanoseconds."""
+        return (self.hop_ms or self.size_ms) * 1_000_000
+
+    @model_validator(mode="after")
+    def _hop_leaves_no_gap(self) -> Self:
+        if self.hop_ms is not None and self.hop_ms > self.size_ms:
+            raise ValueError(f"hop_ms must be at most size_ms ({self.size_ms}), else records fall between windows")
+        return self
+
+
+class AlignSettings(Section):
+    """When a window is complete, and how much may wait for that."""
+
+    idle_timeout_ms: Positive = 10_000
+    """Silence, by arrival, after which a track holds no window. It must exceed the steady delay of one track behind
+    another: audio that always comes 60 s late needs more than 60 s."""
+
+    out_of_orderness_video_ms: NotNegative = 0
+    """How far a frame may come behind its own track's promise. Our producers send each track in order."""
+
+    out_of_orderness_audio_ms: NotNegative = 0
+    """The same for sound."""
+
+    out_of_orderness_subtitles_ms: NotNegative = 0
+    """The same for cues."""
+
+    max_hold_ms: NotNegative = 10_000
+    """How long a picture stands in for windows that have none: a still picture is sent once, but not for ever."""
+
+    max_cue_ms: Positive = 60_000
+    """A cue counts as at most this long: one of a day would be in every window of that day."""
+
+    max_empty: NotNegative = 5
+    """Empty windows that one decision publishes in a row; the next result counts those left out. A clock that jumps
+    would else publish thousands."""
+
+    max_future_ms: Positive = 24 * 3_600 * 1_000
+    """Event time further than this beyond arrival is refused: a wrong clock, not a feed."""
+
+    stream_ttl_ms: Positive = 600_000
+    """How long a stream is remembered after its last window."""
+
+    clock_margin_ms: NotNegative = 100
+    """By how much the clocks of brokers and worker may differ."""
+
+    stream_max_bytes: Annotated[int, Field(ge=MIB)] = 64 * MIB
+    """Undecoded media held of one stream; at the bound its oldest window closes as it is."""
+
+    partition_max_bytes: Annotated[int, Field(ge=MIB)] = 256 * MIB
+    """The same for all streams of one partition number together."""
+
+    max_lead_ms: Positive = 30_000
+    """By how much of arrival time one topic may be read ahead of the others before it is paused."""
+
+
+class BatchSettings(Section):
+    """How windows are gathered for the model."""
+
+    max_windows: Annotated[int, Field(gt=0, le=1_024)] = 8
+    """The largest batch."""
+
+    max_delay_ms: NotNegative = 50
+    """How long a window may wait for others to share its batch."""
+
+
+class ModelSettings(Section):
+    """The model and where it runs."""
+
+    name: Literal["base", "null"] = "base"
+    """`base` is the real one; `null` answers at once with nothing, to test the flow."""
+
+    device: NotEmpty = "auto"
+    """`auto` takes a GPU where there is one; else a name that PyTorch knows (`cpu`, `cuda:1`)."""
+
+    frames_per_window: Annotated[int, Field(gt=0, le=64)] = 4
+    """Pictures of a window that the model sees, evenly over its span; the others are never decoded."""
+
+    threads: Positive | None = None
+    """Threads of one operation on the CPU; without it PyTorch decides."""
+
+
+class WorkerSettings(Section):
+    """The worker's own pace."""
+
+    prepare_threads: Annotated[int, Field(gt=0, le=64)] = 2
+    """Threads that decode pictures and sound for the model."""
+
+    shutdown_limit_ms: Positive = 20_000
+    """How long the worker may finish what is in flight after a first signal; within what Kubernetes allows (30 s)."""
+
+    commit_interval_ms: Positive = 1_000
+    """How often finished offsets are committed. A crash reads as much again; nothing is published again."""
+
+
+class HttpSettings(Section):
+    """The worker's `/metrics`, `/healthz` and `/readyz`."""
+
+    host: NotEmpty = "127.0.0.1"
+    """The address to listen on; `0.0.0.0` inside a container."""
+
+    port: Annotated[int, Field(ge=0, le=65_535)] = 9_464
+    """The port to listen on; 0 does not listen at all."""
+
+
+class LogSettings(Section):
+    """What the programs say of themselves, on stderr."""
+
+    format: Literal["auto", "json", "console"] = "auto"
+    """`auto` is `console` on a terminal and `json` otherwise."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe event that is logged."""
+
+
+class Settings(Section):
+    """The whole tree. A program is handed the sections it needs."""
+
+    pipeline: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")] = "triptych"
+    """Names the consumer group, the topics of results and dead letters, and the prefix of the Redis keys."""
+
+    kafka: KafkaSettings = KafkaSettings()
+    redis: RedisSettings = RedisSettings()
+    window: WindowSettings = WindowSettings()
+    align: AlignSettings = AlignSettings()
+    batch: BatchSettings = BatchSettings()
+    model: ModelSettings = ModelSettings()
+    worker: WorkerSettings = WorkerSettings()
+    http: HttpSettings = HttpSettings()
+    log: LogSettings = LogSettings()
+
+
+def load(
+    config: Path | None = None,
+    overrides: Mapping[str, object] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Read the settings.
+
+    Args:
+        config: The TOML file; without it the one that `TRIPTYCH_CONFIG` names, if any.
+        overrides: Flags by dotted path (`kafka.bootstrap_servers`); one that is None was not given.
+        environ: The environment; the process's own if not given.
+
+    Raises:
+        SettingsError: A name is not known, a value is not allowed, or the file cannot be read.
+    """
+    environ = os.environ if environ is None else environ
+    if config is None and environ.get(CONFIG_VARIABLE):
+        config = Path(environ[CONFIG_VARIABLE])
+    values: dict[str, tuple[object, str]] = {}  # dotted path -> value and where it came from
+    problems: list[str] = []
+    for path, value, origin in (*_from_file(config), *_from_environment(environ), *_from_flags(overrides or {})):
+        if path in _PATHS:
+            values[path] = (value, origin)
+        else:
+            problems.append(f"{origin}: no such setting{_nearest(path, origin)}")
+    try:
+        settings = Settings.model_validate(_tree({path: value for path, (value, _) in values.items()}))
+    except ValidationError as error:
+        problems += _explained(error, {path: origin for path, (_, origin) in values.items()})
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return settings
+
+
+def to_toml(settings: Settings) -> str:
+    """Write the settings as a TOML file that `load` reads, but for secrets, which are hidden."""
+    lines: list[str] = []
+    for name, value in settings:
+        if not isinstance(value, Section):
+            lines.append(_toml_line(name, name, value))
+            continue
+        lines += ["", f"[{name}]", *(_toml_line(field, f"{name}.{field}", inner) for field, inner in value)]
+    return "\n".join(lines) + "\n"
+
+
+def without_password(url: str) -> str:
+    """Return the URL with its password replaced by stars."""
+    password = urlsplit(url).password
+    return url if password is None else url.replace(f":{password}@", ":***@", 1)
+
+
+def _paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from _paths(field.annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+_PATHS = frozenset(_paths(Settings))
+_SECTIONS = frozenset(path.partition(".")[0] for path in _PATHS if "." in path)
+_VARIABLES = {PREFIX + path.replace(".", "_").upper(): path for path in _PATHS}
+
+
+def _from_file(config: Path | None) -> Iterator[tuple[str, object, str]]:
+    if config is None:
+        return
+    try:
+        tree = tomllib.loads(config.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{config}: expected a readable TOML file, got: {error}") from error
+    for name, value in tree.items():
+        if isinstance(value, dict) and name in _SECTIONS:
+            yield from ((f"{name}.{field}", inner, f"{config}: {name}.{field}") for field, inner in value.items())
+        else:
+            yield name, value, f"{config}: {name}"
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, object, str]]:
+    for variable, value in sorted(environ.items()):
+        if variable.startswith(PREFIX) and variable not in OTHER_VARIABLES:
+            yield _VARIABLES.get(variable, variable), value, variable
+
+
+def _from_flags(overrides: Mapping[str, object]) -> Iterator[tuple[str, object, str]]:
+    for path, value in overrides.items():
+        if path not in _PATHS:
+            raise KeyError(path)  # the programmer's mistake, not the user's
+        if value is not None:
+            yield path, value, "--" + path.rpartition(".")[2].replace("_", "-")
+
+
+def _nearest(path: str, origin: str) -> str:
+    known = _VARIABLES if path == origin else _PATHS | _SECTIONS
+    close = difflib.get_close_matches(path, known, n=1)
+    return f"; did you mean {close[0]}?" if close else "; `triptych config` prints all there are"
+
+
+def _tree(values: Mapping[str, object]) -> dict[str, object]:
+    tree: dict[str, object] = {}
+    for path, value in values.items():
+        section, _, field = path.rpartition(".")
+        if section:
+            inner = tree.setdefault(section, {})
+            assert isinstance(inner, dict)  # noqa: S101 - no section has the name of a field: both are our own
+            inner[field] = value
+        else:
+            tree[field] = value
+    return tree
+
+
+def _explained(error: ValidationError, origins: Mapping[str, str]) -> Iterator[str]:
+    for problem in error.errors(include_url=False):
+        path = ".".join(str(part) for part in problem["loc"])
+        what = problem["msg"].removeprefix("Value error, ")
+        came = "" if path in SECRET_PATHS or problem["type"] == "value_error" else f", got {problem['input']!r}"
+        origin = origins.get(path) or ", ".join(o for p, o in origins.items() if p.startswith(f"{path}."))
+        yield f"{origin}: {what[:1].lower()}{what[1:]}{came}"
+
+
+def _toml_line(name: str, path: str, value: object) -> str:
+    if value is None:
+        return f"# {name} is not set"
+    if path in SECRET_PATHS:
+        value = without_password(str(value))
+    return f"{name} = {json.dumps(value, ensure_ascii=False)}"
