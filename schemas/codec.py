@@ -7,11 +7,12 @@ known here; the modality of a control record stands in `ce_subject`, or is taken
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple, TypeVar
-
-from pydantic import ValidationError
+from typing import Any, Final, NamedTuple
 
 from triptych.schemas.dead import DeadLetter
 from triptych.schemas.errors import MalformedRecordError
@@ -23,6 +24,7 @@ from triptych.schemas.names import (
     END_TYPE,
     FRAME_TYPE,
     MODALITIES,
+    ORIGINAL64_HEADER_PREFIX,
     ORIGINAL_HEADER_PREFIX,
     PROGRESS_TYPE,
     RESULT_TYPE,
@@ -30,40 +32,16 @@ from triptych.schemas.names import (
 )
 from triptych.schemas.records import AudioChunk, End, InputRecord, Progress, SubtitleCue, VideoFrame
 from triptych.schemas.results import Result
-from triptych.schemas.values import Value
+from triptych.schemas.validation import built, built_from_json
 
-_V = TypeVar("_V", bound=Value)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NS_PER_US: Final = 1_000
-# RFC 3339 ends with the year 9999; a later event time has no `ce_time`, which CloudEvents allows.
-_LAST_RFC3339_NS: Final = 253_402_300_799_999_999_999
+_IMAGE: Final = "image/jpeg, image/png or image/webp"
+_SOUND: Final = "audio/wav or audio/flac"
+_TEXT: Final = "text/plain;charset=utf-8"
+_UTF8_TEXT: Final = re.compile(r"text/plain(\s*;\s*charset=\"?(utf-8|us-ascii)\"?)?", re.IGNORECASE)
 
-_HEADER_OF: Final = {
-    "stream": "key",
-    "id": "ce_id",
-    "source": "ce_source",
-    "session": "ce_session",
-    "tracks": "ce_tracks",
-    "start_ns": "ce_startns",
-    "end_ns": "ce_endns",
-    "next_ns": "ce_nextns",
-    "seq": "ce_seq",
-    "content_type": "content-type",
-    "width": "ce_width",
-    "height": "ce_height",
-    "sample_rate_hz": "ce_samplerate",
-    "language": "ce_language",
-    "data": "value",
-    "text": "value",
-}
-_EXPECTED: Final = {
-    "key": "a stream id of 1 to 128 of A-Z a-z 0-9 . _ -",
-    "value": "a value that is not empty",
-    "content-type": "a media type that this kind of record may have",
-    "ce_source": "1 to 2048 characters without user name or password",
-    "ce_session": "1 to 128 characters",
-    "ce_endns": "an end after ce_startns",
-}
+_Attributes = Mapping[str, str | int | None]
 
 
 class Wire(NamedTuple):
@@ -81,24 +59,48 @@ def encode(record: InputRecord) -> Wire:
     """Return the message of an input record."""
     match record:
         case VideoFrame():
-            own = {"content-type": record.content_type, "ce_width": record.width, "ce_height": record.height}
-            return _wire(record, FRAME_TYPE, record.data, own | {"ce_seq": record.seq})
+            return _wire(record, FRAME_TYPE, record.data, _frame_headers(record))
         case AudioChunk():
-            own = {"content-type": record.content_type, "ce_samplerate": record.sample_rate_hz}
-            return _wire(record, CHUNK_TYPE, record.data, own | {"ce_seq": record.seq, "ce_endns": record.end_ns})
+            return _wire(record, CHUNK_TYPE, record.data, _chunk_headers(record))
         case SubtitleCue():
-            own = {"content-type": "text/plain;charset=utf-8", "ce_language": record.language}
-            own |= {"ce_generated": "true" if record.generated else None}
-            return _wire(record, CUE_TYPE, record.text.encode(), own | {"ce_seq": record.seq, "ce_endns": record.end_ns})
+            return _wire(record, CUE_TYPE, record.text.encode(), _cue_headers(record))
         case Progress():
             return _wire(record, PROGRESS_TYPE, b"", {"ce_subject": record.modality})
         case End():
             return _wire(record, END_TYPE, b"", {"ce_subject": record.modality})
 
 
+def _frame_headers(frame: VideoFrame) -> _Attributes:
+    return {
+        "content-type": frame.content_type,
+        "ce_width": frame.width,
+        "ce_height": frame.height,
+        "ce_seq": frame.seq,
+    }
+
+
+def _chunk_headers(chunk: AudioChunk) -> _Attributes:
+    return {
+        "content-type": chunk.content_type,
+        "ce_samplerate": chunk.sample_rate_hz,
+        "ce_seq": chunk.seq,
+        "ce_endns": chunk.end_ns,
+    }
+
+
+def _cue_headers(cue: SubtitleCue) -> _Attributes:
+    return {
+        "content-type": _TEXT,
+        "ce_language": cue.language,
+        "ce_generated": "true" if cue.generated else None,
+        "ce_seq": cue.seq,
+        "ce_endns": cue.end_ns,
+    }
+
+
 def encode_result(result: Result, *, pipeline: str) -> Wire:
     """Return the message of a result; the worker adds its state header to it."""
-    attributes = {
+    attributes: _Attributes = {
         "ce_id": result.id,
         "ce_source": _pipeline_source(pipeline),
         "ce_type": RESULT_TYPE,
@@ -111,11 +113,17 @@ def encode_result(result: Result, *, pipeline: str) -> Wire:
 
 
 def encode_dead(letter: DeadLetter) -> Wire:
-    """Return the message of a dead letter: the record's own key and value, its own headers under a prefix."""
-    attributes = {
+    """Return the message of a dead letter: the record's own key and value, its own headers under a prefix.
+
+    CloudEvents want UTF-8 in the key and in each header. What is not UTF-8 travels as base64: a key in `ce_originkey`
+    (the letter's key is empty then), a header under a prefix of its own.
+    """
+    key_is_text = letter.key is not None and _is_utf8(letter.key)
+    attributes: _Attributes = {
         "ce_id": letter.id,
         "ce_source": _pipeline_source(letter.pipeline),
         "ce_type": DEAD_TYPE,
+        "ce_time": _rfc3339(letter.arrival_ns),
         "content-type": "application/octet-stream",
         "ce_pipeline": letter.pipeline,
         "ce_origintopic": letter.topic,
@@ -123,14 +131,29 @@ def encode_dead(letter: DeadLetter) -> Wire:
         "ce_originoffset": letter.offset,
         "ce_originarrivalns": letter.arrival_ns,
         "ce_reason": letter.reason,
-        "ce_keyed": "false" if letter.key is None else None,
+        "ce_originkeyed": "false" if letter.key is None else None,
+        "ce_originkey": None if letter.key is None or key_is_text else b64encode(letter.key).decode(),
     }
-    originals = tuple((ORIGINAL_HEADER_PREFIX + name, value) for name, value in letter.headers)
-    return Wire(letter.key or b"", letter.value, _headers(attributes) + originals)
+    originals = tuple(_kept_header(name, value) for name, value in letter.headers)
+    return Wire(letter.key if letter.key and key_is_text else b"", letter.value, _headers(attributes) + originals)
 
 
-def _wire(record: InputRecord, ce_type: str, value: bytes, own: dict[str, Any]) -> Wire:
-    attributes = {
+def _kept_header(name: str, value: bytes) -> tuple[str, bytes]:
+    if _is_utf8(value):
+        return ORIGINAL_HEADER_PREFIX + name, value
+    return ORIGINAL64_HEADER_PREFIX + name, b64encode(value)
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _wire(record: InputRecord, ce_type: str, value: bytes, own: _Attributes) -> Wire:
+    attributes: _Attributes = {
         "ce_id": record.id,
         "ce_source": record.source,
         "ce_type": ce_type,
@@ -141,10 +164,10 @@ def _wire(record: InputRecord, ce_type: str, value: bytes, own: dict[str, Any]) 
         "ce_tracks": ",".join(record.tracks) or None,
         "ce_redriven": "true" if record.redriven else None,
     }
-    return Wire(record.stream.encode(), value, _headers(attributes | own))
+    return Wire(record.stream.encode(), value, _headers({**attributes, **own}))
 
 
-def _headers(attributes: dict[str, Any]) -> RawHeaders:
+def _headers(attributes: _Attributes) -> RawHeaders:
     present = {"ce_specversion": "1.0"} | {name: value for name, value in attributes.items() if value is not None}
     return tuple((name, str(value).encode()) for name, value in present.items())
 
@@ -153,9 +176,7 @@ def _pipeline_source(pipeline: str) -> str:
     return f"/triptych/pipelines/{pipeline}"
 
 
-def _rfc3339(moment_ns: int) -> str | None:
-    if moment_ns > _LAST_RFC3339_NS:
-        return None
+def _rfc3339(moment_ns: int) -> str:
     moment = _EPOCH + timedelta(microseconds=moment_ns // _NS_PER_US)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
@@ -163,7 +184,13 @@ def _rfc3339(moment_ns: int) -> str | None:
 # --- decoding ---------------------------------------------------------------------------------------------------------
 
 
-def decode(key: bytes | None, value: bytes, headers: Iterable[tuple[str, bytes | None]], *, modality: Modality | None = None) -> InputRecord:
+def decode(
+    key: bytes | None,
+    value: bytes | None,
+    headers: Iterable[tuple[str, bytes | None]],
+    *,
+    modality: Modality | None = None,
+) -> InputRecord:
     """Return the input record of a message.
 
     Args:
@@ -181,17 +208,23 @@ def decode(key: bytes | None, value: bytes, headers: Iterable[tuple[str, bytes |
     decoder = _DECODERS.get(ce_type)
     if decoder is None:
         raise MalformedRecordError("ce_type", f"one of {', '.join(_DECODERS)}", ce_type)
+    if value is None:
+        raise MalformedRecordError("value", "bytes (those of a control record are none, not null)", "null")
     record = decoder(read, value, _common_fields(key, read), modality)
     if modality is not None and record.modality != modality:
-        raise MalformedRecordError("ce_type", f"a record of the topic's modality {modality}", f"{ce_type} ({record.modality})")
+        raise MalformedRecordError(
+            "ce_type", f"a record of the topic's modality {modality}", f"{ce_type} ({record.modality})"
+        )
     return record
 
 
-def decode_result(key: bytes | None, value: bytes, headers: Iterable[tuple[str, bytes | None]]) -> Result:
+def decode_result(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes | None]]) -> Result:
     """Return the result of a message; raise `MalformedRecordError` where it does not follow the contract."""
     read = Headers(headers)
     _check_envelope(read)
     _check_type(read, RESULT_TYPE)
+    if value is None:
+        raise MalformedRecordError("value", "a result as JSON", "null")
     result = parse_result(value)
     if result.stream.encode() != key:
         raise MalformedRecordError("key", f"the result's own stream {result.stream!r}", key)
@@ -200,13 +233,10 @@ def decode_result(key: bytes | None, value: bytes, headers: Iterable[tuple[str, 
 
 def parse_result(document: bytes | str) -> Result:
     """Return the result of a JSON document (a message's value, a Redis field); raise `MalformedRecordError`."""
-    try:
-        return Result.model_validate_json(document)
-    except ValidationError as error:
-        raise _translated(error, {}, "value.") from None
+    return built_from_json(Result, document)
 
 
-def decode_dead(key: bytes | None, value: bytes, headers: Iterable[tuple[str, bytes]]) -> DeadLetter:
+def decode_dead(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes | None]]) -> DeadLetter:
     """Return the dead letter of a message; raise `MalformedRecordError` where it is none."""
     pairs = tuple(headers)
     read = Headers(pairs)
@@ -219,15 +249,33 @@ def decode_dead(key: bytes | None, value: bytes, headers: Iterable[tuple[str, by
         "offset": read.required_number("ce_originoffset"),
         "arrival_ns": read.required_number("ce_originarrivalns"),
         "reason": read.required("ce_reason", "a reason"),
-        "key": None if read.text("ce_keyed") == "false" else key,
-        "value": value,
-        "headers": tuple(
-            (name.removeprefix(ORIGINAL_HEADER_PREFIX), content)
-            for name, content in pairs
-            if name.startswith(ORIGINAL_HEADER_PREFIX)
-        ),
+        "key": _original_key(key, read),
+        "value": value or b"",
+        "headers": tuple(_original_headers(pairs)),
     }
-    return _built(DeadLetter, fields)
+    return built(DeadLetter, fields)
+
+
+def _original_key(key: bytes | None, read: Headers) -> bytes | None:
+    if not read.flag("ce_originkeyed", default=True):
+        return None
+    encoded = read.raw("ce_originkey")
+    return key if encoded is None else _from_base64("ce_originkey", encoded)
+
+
+def _original_headers(pairs: Iterable[tuple[str, bytes | None]]) -> Iterable[tuple[str, bytes]]:
+    for name, value in pairs:
+        if name.startswith(ORIGINAL64_HEADER_PREFIX):
+            yield name.removeprefix(ORIGINAL64_HEADER_PREFIX), _from_base64(name, value or b"")
+        elif name.startswith(ORIGINAL_HEADER_PREFIX):
+            yield name.removeprefix(ORIGINAL_HEADER_PREFIX), value or b""
+
+
+def _from_base64(name: str, value: bytes) -> bytes:
+    try:
+        return b64decode(value, validate=True)
+    except Base64Error:
+        raise MalformedRecordError(name, "base64", value) from None
 
 
 def _check_envelope(read: Headers) -> None:
@@ -251,15 +299,15 @@ def _common_fields(key: bytes | None, read: Headers) -> dict[str, Any]:
         "tracks": _tracks(read),
         "start_ns": read.required_number("ce_startns"),
         "next_ns": read.number("ce_nextns"),
-        "redriven": _flag(read, "ce_redriven"),
+        "redriven": read.flag("ce_redriven", default=False),
     }
 
 
 def _stream(key: bytes | None) -> str:
     try:
-        return (key or b"").decode("ascii")
+        return (key or b"").decode()
     except UnicodeDecodeError:
-        raise MalformedRecordError("key", _EXPECTED["key"], key) from None
+        raise MalformedRecordError("key", "UTF-8", key) from None
 
 
 def _tracks(read: Headers) -> tuple[Modality, ...]:
@@ -268,41 +316,42 @@ def _tracks(read: Headers) -> tuple[Modality, ...]:
         return ()
     names = listed.split(",")
     known = tuple(modality for modality in MODALITIES if modality in names)
-    if len(known) != len(names):
+    if len(known) != len(names):  # an unknown name, or one twice
         raise MalformedRecordError("ce_tracks", f"a list of {', '.join(MODALITIES)}, each at most once", listed)
     return known
 
 
-def _flag(read: Headers, name: str) -> bool:
-    value = read.text(name)
-    if value not in {None, "true", "false"}:
-        raise MalformedRecordError(name, "true or false", value)
-    return value == "true"
+def _media_type(read: Headers, expected: str) -> str:
+    """Return the media type without its parameters, in lower case (RFC 9110 8.3.1)."""
+    return read.required("content-type", expected).partition(";")[0].strip().lower()
 
 
 def _frame(read: Headers, value: bytes, common: dict[str, Any], _: Modality | None) -> VideoFrame:
     own = {
         "seq": read.number("ce_seq"),
-        "content_type": read.required("content-type", _EXPECTED["content-type"]),
+        "content_type": _media_type(read, _IMAGE),
         "width": read.number("ce_width"),
         "height": read.number("ce_height"),
         "data": value,
     }
-    return _built(VideoFrame, common | own)
+    return built(VideoFrame, common | own)
 
 
 def _chunk(read: Headers, value: bytes, common: dict[str, Any], _: Modality | None) -> AudioChunk:
     own = {
         "seq": read.number("ce_seq"),
-        "content_type": read.required("content-type", _EXPECTED["content-type"]),
+        "content_type": _media_type(read, _SOUND),
         "end_ns": read.required_number("ce_endns"),
         "sample_rate_hz": read.number("ce_samplerate"),
         "data": value,
     }
-    return _built(AudioChunk, common | own)
+    return built(AudioChunk, common | own)
 
 
 def _cue(read: Headers, value: bytes, common: dict[str, Any], _: Modality | None) -> SubtitleCue:
+    content_type = read.text("content-type")
+    if content_type is not None and not _UTF8_TEXT.fullmatch(content_type):
+        raise MalformedRecordError("content-type", f"{_TEXT} or none", content_type)
     try:
         text = value.decode()
     except UnicodeDecodeError:
@@ -311,18 +360,18 @@ def _cue(read: Headers, value: bytes, common: dict[str, Any], _: Modality | None
         "seq": read.number("ce_seq"),
         "end_ns": read.required_number("ce_endns"),
         "language": read.text("ce_language"),
-        "generated": _flag(read, "ce_generated"),
+        "generated": read.flag("ce_generated", default=False),
         "text": text,
     }
-    return _built(SubtitleCue, common | own)
+    return built(SubtitleCue, common | own)
 
 
 def _progress(read: Headers, value: bytes, common: dict[str, Any], topic: Modality | None) -> Progress:
-    return _built(Progress, common | {"modality": _control_modality(read, value, topic)})
+    return built(Progress, common | {"modality": _control_modality(read, value, topic)})
 
 
 def _end(read: Headers, value: bytes, common: dict[str, Any], topic: Modality | None) -> End:
-    return _built(End, common | {"modality": _control_modality(read, value, topic)})
+    return built(End, common | {"modality": _control_modality(read, value, topic)})
 
 
 def _control_modality(read: Headers, value: bytes, topic: Modality | None) -> str:
@@ -345,23 +394,3 @@ _DECODERS: Final[dict[str, _Decoder]] = {
     PROGRESS_TYPE: _progress,
     END_TYPE: _end,
 }
-
-
-def _built(kind: type[_V], fields: dict[str, Any]) -> _V:
-    try:
-        return kind.model_validate(fields)
-    except ValidationError as error:
-        raise _translated(error, fields, "") from None
-
-
-def _translated(error: ValidationError, fields: dict[str, Any], prefix: str) -> MalformedRecordError:
-    """Turn pydantic's first complaint into ours, with the header's name where the field has one."""
-    first = error.errors(include_url=False)[0]
-    message = str(first["msg"]).removeprefix("Value error, ")
-    if not first["loc"] and ": " in message:
-        field, message = message.split(": ", 1)
-    else:
-        field = ".".join(str(part) for part in first["loc"]) or "value"
-    got = fields.get(field, first.get("input"))
-    name = prefix + field if prefix else _HEADER_OF.get(field, field)
-    return MalformedRecordError(name, _EXPECTED.get(name, message), got)

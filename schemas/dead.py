@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
-from triptych.schemas.values import Count, Offset, PipelineName, Text, Value
+from triptych.schemas.values import Count, Offset, PipelineName, Reason, TopicName, Value
 
 
 class DeadLetter(Value):
     """One refused record. `headers` are the record's own, in order; `key` and `value` are its own bytes."""
 
     pipeline: PipelineName
-    topic: Text
+    topic: TopicName
     partition: Count
     offset: Offset
     arrival_ns: Count
-    reason: Text = Field(max_length=2048)
+    reason: Reason
     key: bytes | None
     value: bytes
     headers: tuple[tuple[str, bytes], ...]

@@ -6,6 +6,7 @@ The tree is shaped by what the caller does next: a `UsageError` is the user's to
 
 from __future__ import annotations
 
+import reprlib
 from typing import ClassVar
 
 _SHOWN_CHARACTERS = 80
@@ -27,19 +28,24 @@ class MalformedRecordError(TriptychError):
     """A record or result that does not follow the contract.
 
     Attributes:
-        field: the header (`ce_startns`), the part (`key`, `value`) or the JSON path (`value.modalities.video`) at fault.
+        field: what is at fault: a header (`ce_startns`), `key`, `value`, or a JSON path (`value.modalities.video`).
         expected: what the contract wants there.
         got: what came, shortened.
     """
 
     def __init__(self, field: str, expected: str, got: object) -> None:
         """Compose the message from the three parts."""
-        self.field = field
+        self.field = _shortened(field)
         self.expected = expected
         self.got = _shortened(got)
-        super().__init__(f"{field}: expected {expected}, got {self.got}")
+        super().__init__(f"{self.field}: expected {expected}, got {self.got}")
 
 
 def _shortened(got: object) -> str:
-    shown = got if isinstance(got, str) else repr(got)
-    return shown if len(shown) <= _SHOWN_CHARACTERS else f"{shown[:_SHOWN_CHARACTERS]}… ({len(shown)} characters)"
+    """Show what came on one printable line, without walking through all of a long value."""
+    if isinstance(got, bytes | str):
+        shown = got[:_SHOWN_CHARACTERS]
+        unit = "bytes" if isinstance(got, bytes) else "characters"
+        text = shown if isinstance(shown, str) and shown and shown.isprintable() else repr(shown)
+        return text if len(got) <= _SHOWN_CHARACTERS else f"{text}… ({len(got)} {unit})"
+    return _shortened(reprlib.repr(got))

@@ -11,28 +11,41 @@ from triptych.schemas.values import MAX_NS
 
 RawHeaders = tuple[tuple[str, bytes], ...]
 _DECIMAL: Final = re.compile(r"[0-9]{1,19}")
-_LONGEST_BYTES: Final = 4096
+# The longest text that a header of ours may hold: 2048 characters of up to four bytes.
+_LONGEST_BYTES: Final = 8192
 
 
 class Headers:
-    """The headers of one record by name; a name that stands twice is refused when it is asked for."""
+    """The headers of one record by name; a name that stands twice is refused when it is asked for.
+
+    A record carries headers of others too (tracing, tools), so nothing is checked before it is asked for.
+    """
 
     def __init__(self, raw: Iterable[tuple[str, bytes | None]]) -> None:
-        """Index the raw pairs; nothing is checked before it is read."""
+        """Index the raw pairs."""
         self._values: dict[str, list[bytes | None]] = {}
         for name, value in raw:
             self._values.setdefault(name, []).append(value)
 
-    def text(self, name: str) -> str | None:
-        """Return the header as text, or None where it is missing."""
+    def raw(self, name: str) -> bytes | None:
+        """Return the header's bytes however many, or None where it is missing."""
         values = self._values.get(name)
         if values is None:
             return None
         if len(values) > 1:
             raise MalformedRecordError(name, "the header once", f"{len(values)} times")
         value = values[0]
-        if not value or len(value) > _LONGEST_BYTES:
-            raise MalformedRecordError(name, f"1 to {_LONGEST_BYTES} bytes", value)
+        if not value:
+            raise MalformedRecordError(name, "a header that is not empty", "null" if value is None else value)
+        return value
+
+    def text(self, name: str) -> str | None:
+        """Return the header as text, or None where it is missing."""
+        value = self.raw(name)
+        if value is None:
+            return None
+        if len(value) > _LONGEST_BYTES:
+            raise MalformedRecordError(name, f"at most {_LONGEST_BYTES} bytes", value)
         try:
             return value.decode()
         except UnicodeDecodeError:
@@ -53,6 +66,13 @@ class Headers:
     def required_number(self, name: str) -> int:
         """Return the header's decimal number; raise where it is missing."""
         return self._parsed(name, self.required(name, "a decimal number"))
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """Return whether the header says true, or `default` where it is missing."""
+        value = self.text(name)
+        if value not in {None, "true", "false"}:
+            raise MalformedRecordError(name, "true or false", value)
+        return default if value is None else value == "true"
 
     @staticmethod
     def _parsed(name: str, value: str) -> int:

@@ -37,6 +37,9 @@ STATE_HEADER: Final = "triptych-state"
 ORIGINAL_HEADER_PREFIX: Final = "original-"
 """Prefix under which a dead letter keeps each header of the record that it holds."""
 
+ORIGINAL64_HEADER_PREFIX: Final = "original64-"
+"""The same for a header that is not UTF-8: kept as base64, because CloudEvents readers decode every header."""
+
 # Kafka allows 249 characters in a topic name; ".results" has to fit behind the pipeline's.
 STREAM_PATTERN: Final = r"^[A-Za-z0-9._-]{1,128}$"
 PIPELINE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"

@@ -14,10 +14,14 @@ _MULTIPLIER: Final = 0x5BD1E995
 _WORD: Final = 0xFFFFFFFF
 
 
-@lru_cache(maxsize=65_536)
+_LONGEST_CACHED_BYTES: Final = 128
+
+
 def partition_of(key: bytes, partitions: int) -> int:
     """Return the partition number of `key` on a topic of `partitions` partitions."""
-    return (murmur2(key) & 0x7FFFFFFF) % partitions
+    # A stream id fits the cache; a foreign key may be a megabyte, which nothing here should keep.
+    hashed = _remembered_hash(key) if len(key) <= _LONGEST_CACHED_BYTES else murmur2(key)
+    return (hashed & 0x7FFFFFFF) % partitions
 
 
 def murmur2(data: bytes) -> int:
@@ -33,3 +37,6 @@ def murmur2(data: bytes) -> int:
         state = (state ^ int.from_bytes(data[whole:], "little")) * _MULTIPLIER & _WORD
     state = (state ^ (state >> 13)) * _MULTIPLIER & _WORD
     return state ^ (state >> 15)
+
+
+_remembered_hash: Final = lru_cache(maxsize=16_384)(murmur2)

@@ -15,11 +15,11 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from triptych.schemas.names import Modality
-from triptych.schemas.values import Count, Nanoseconds, SessionId, Source, StreamId, Text, Value
+from triptych.schemas.values import Count, Nanoseconds, RecordId, SessionId, Source, StreamId, Text, Tracks, Value
 
 ImageType = Literal["image/jpeg", "image/png", "image/webp"]
 SoundType = Literal["audio/wav", "audio/flac"]
-Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$")]
+Language = Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$")]
 Pixels = Annotated[int, Field(ge=1, le=65_535)]
 Hertz = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -28,10 +28,10 @@ class _Record(Value):
     """What every input record says of itself."""
 
     stream: StreamId
-    id: Text
+    id: RecordId
     source: Source
     session: SessionId
-    tracks: tuple[Modality, ...] = ()
+    tracks: Tracks = ()
     start_ns: Nanoseconds
     next_ns: Nanoseconds | None = None
     redriven: bool = False

@@ -23,8 +23,8 @@ State = Literal["present", "held", "empty", "idle", "absent"]
 class ModalityReport(Value):
     """What a window holds of one modality, and where it lies: the evidence of the result.
 
-    `items` records touch the window, `used` of them were shown to the model, `gaps` sequence numbers are missing between
-    them, `repairs` were mended to be usable. `offsets` are the first and the last offset on `partition`.
+    `items` records touch the window, `used` of them were shown to the model, `gaps` sequence numbers are missing
+    between them, `repairs` were mended to be usable. `offsets` are the first and the last offset on `partition`.
     """
 
     state: State
@@ -96,7 +96,11 @@ class Words(Value):
 
 
 class Observations(Value):
-    """What the encoders saw, heard and read. `loudness_lufs` is ITU-R BS.1770 integrated loudness, null below the gate."""
+    """What the encoders saw, heard and read.
+
+    `speech_share` is a share of the audio present; `loudness_lufs` is the integrated loudness of ITU-R BS.1770, null
+    below its gate.
+    """
 
     visual: tuple[LabelScore, ...] = ()
     sound: tuple[LabelScore, ...] = ()
@@ -133,7 +137,9 @@ class Result(Value):
     dead: Count = 0
     model: ModelReference
     observations: Observations = Observations()
-    predictions: Annotated[Mapping[str, tuple[Prediction, ...]], *FROZEN_MAPPING] = Field(default_factory=dict, validate_default=True)
+    predictions: Annotated[Mapping[str, tuple[Prediction, ...]], *FROZEN_MAPPING] = Field(
+        default_factory=dict, validate_default=True
+    )
     shares: Shares | None = None
     embedding: tuple[float, ...] | None = None
     novelty: float | None = None

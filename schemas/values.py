@@ -1,4 +1,4 @@
-"""The value types that records and results are made of: bounded times, ids, immutable mappings."""
+"""The value types that records and results are made of: bounded times, ids, sources, immutable mappings."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
 
-from triptych.schemas.names import PIPELINE_PATTERN, STREAM_PATTERN
+from triptych.schemas.names import MODALITIES, PIPELINE_PATTERN, STREAM_PATTERN, Modality
 
 MAX_NS: Final = 2**63 - 1
-_CREDENTIALS: Final = re.compile(r"://[^/?#\s]*@")
+LONGEST_REASON: Final = 2048
+
+# What CloudEvents forbids in an attribute.
+_NO_CONTROL_CHARACTERS: Final = r"^[^\x00-\x1f\x7f-\x9f]+$"
+_CREDENTIALS: Final = re.compile(r"(?:^|(?<=:))//[^/?#]*@")
 
 Nanoseconds = Annotated[int, Field(ge=0, le=MAX_NS)]
 """A moment of event time: integer nanoseconds since the Unix epoch."""
@@ -21,8 +25,15 @@ Count = Annotated[int, Field(ge=0, le=MAX_NS)]
 Offset = Annotated[int, Field(ge=0, le=MAX_NS)]
 StreamId = Annotated[str, StringConstraints(pattern=STREAM_PATTERN)]
 PipelineName = Annotated[str, StringConstraints(pattern=PIPELINE_PATTERN)]
+TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 Text = Annotated[str, StringConstraints(min_length=1)]
-SessionId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+RecordId = Annotated[str, StringConstraints(max_length=1024, pattern=_NO_CONTROL_CHARACTERS)]
+SessionId = Annotated[str, StringConstraints(max_length=128, pattern=_NO_CONTROL_CHARACTERS)]
+
+
+def hide_credentials(url: str) -> str:
+    """Return the URL with the user name and password of each authority in it replaced by asterisks."""
+    return _CREDENTIALS.sub("//***@", url)
 
 
 def _without_credentials(source: str) -> str:
@@ -32,8 +43,32 @@ def _without_credentials(source: str) -> str:
     return source
 
 
-Source = Annotated[str, StringConstraints(min_length=1, max_length=2048), AfterValidator(_without_credentials)]
+Source = Annotated[
+    str, StringConstraints(max_length=2048, pattern=_NO_CONTROL_CHARACTERS), AfterValidator(_without_credentials)
+]
 """Where a record comes from (`ce_source`); a URL in it never carries credentials."""
+
+
+def _one_line(reason: object) -> object:
+    if not isinstance(reason, str):
+        return reason
+    printable = "".join(character if character.isprintable() else " " for character in reason[:LONGEST_REASON])
+    return " ".join(printable.split())
+
+
+Reason = Annotated[str, BeforeValidator(_one_line), StringConstraints(min_length=1, max_length=LONGEST_REASON)]
+"""Why a record was refused: one line, cut where it would be too long for a header."""
+
+
+def _in_order(tracks: tuple[Modality, ...]) -> tuple[Modality, ...]:
+    if len(set(tracks)) != len(tracks):
+        msg = "each modality at most once"
+        raise ValueError(msg)
+    return tuple(modality for modality in MODALITIES if modality in tracks)
+
+
+Tracks = Annotated[tuple[Modality, ...], AfterValidator(_in_order)]
+"""The modalities that a stream has, in one order whatever order they were given in."""
 
 
 def _frozen(items: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -44,12 +79,12 @@ def _plain(items: Mapping[str, Any]) -> dict[str, Any]:
     return dict(items)
 
 
+FROZEN_MAPPING: Final = (AfterValidator(_frozen), PlainSerializer(_plain))
+"""Annotations that make a mapping field immutable: `Annotated[Mapping[str, float], *FROZEN_MAPPING]`."""
+
 
 class Value(BaseModel):
     """A frozen value of the contract; unknown fields of a newer writer are ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-
-FROZEN_MAPPING: Final = (AfterValidator(_frozen), PlainSerializer(_plain))
-"""Annotations that make a mapping field immutable: `Annotated[Mapping[str, float], *FROZEN_MAPPING]`."""
+    # Inputs stay out of pydantic's own messages: they may be a whole picture, or a password.
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, hide_input_in_errors=True)
