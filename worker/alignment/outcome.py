@@ -1,0 +1,74 @@
+"""What alignment decides, as values: windows closed, records late, dropped or refused, streams forgotten."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from triptych.schemas.names import Modality
+    from triptych.schemas.results import ClosedBy, State
+    from triptych.worker.alignment.entry import Entry
+    from triptych.worker.alignment.snapshot import Snapshot
+
+Positions = dict["Modality", int]
+"""The next offset to be taken, by modality."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedWindow:
+    """A window that closed: what it holds, in order of event time, and the stream's state after it.
+
+    `held` is the frame that stands in where `states["video"]` is `held`. `skipped` empty windows before it were not
+    published. `dead` counts records of the stream that could not be decoded since the window before.
+    """
+
+    stream: str
+    start_ns: int
+    end_ns: int
+    closed_by: ClosedBy
+    skipped: int
+    dead: int
+    items: Mapping[Modality, tuple[Entry, ...]]
+    states: Mapping[Modality, State]
+    held: Entry | None
+    snapshot: Snapshot
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LateItem:
+    """Media whose windows are all closed. `floor_ns` is where the stream's next window begins."""
+
+    entry: Entry
+    floor_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A record that changes nothing: a producer's repeat, or of a session that its track has left."""
+
+    entry: Entry
+    reason: Literal["repeat", "left_session"]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A record for the dead letters. Where its stream is known, that stream's next window counts it."""
+
+    entry: Entry
+    reason: str
+    stream_known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """A stream that fell quiet: nothing of it before these positions is needed any more."""
+
+    stream: str
+    positions: Mapping[Modality, int]
+
+
+Outcome = ClosedWindow | LateItem | Dropped | Refused | Forgotten

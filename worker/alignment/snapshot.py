@@ -1,0 +1,117 @@
+"""The state of one stream after a decision, and its JSON: the header `triptych-state` of every result.
+
+The results topic is the changelog of alignment. A snapshot holds what the rest of the log cannot say again: what was
+decided, and the offsets of the records that the open windows still need (`kept`). A record before `positions` that is
+not kept is finished.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
+
+from triptych.schemas.errors import MalformedRecordError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from triptych.schemas.names import Modality
+
+VERSION: Final = 1
+TrackState = Literal["active", "idle", "ended"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackSnapshot:
+    """One track: the session it is in, the largest `seq` and promise of it, and when it last brought something."""
+
+    session: str
+    seq: int | None
+    promise_ns: int | None
+    state: TrackState
+    counted_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One stream after a window was closed; `floor_ns` is where its next window begins."""
+
+    positions: Mapping[Modality, int]
+    clock_ns: int
+    floor_ns: int
+    furthest_ns: int
+    empty_run: int
+    skipped: int
+    dead: int
+    forgetting: bool
+    sessions: tuple[str, ...]
+    tracks: Mapping[Modality, TrackSnapshot]
+    kept: Mapping[Modality, tuple[int, ...]] = field(default_factory=dict)
+
+    def is_finished(self, modality: Modality, offset: int) -> bool:
+        """Tell whether a record of this stream is needed no more once this snapshot is published."""
+        return offset < self.positions[modality] and offset not in self.kept.get(modality, ())
+
+    def to_json(self) -> bytes:
+        """Return the header's value."""
+        document = {
+            "v": VERSION,
+            "positions": dict(self.positions),
+            "clock": self.clock_ns,
+            "floor": self.floor_ns,
+            "furthest": self.furthest_ns,
+            "empties": self.empty_run,
+            "skipped": self.skipped,
+            "dead": self.dead,
+            "forgetting": self.forgetting,
+            "sessions": self.sessions,
+            "tracks": {
+                modality: [track.session, track.seq, track.promise_ns, track.state, track.counted_ns]
+                for modality, track in self.tracks.items()
+            },
+            "kept": {modality: _differences(offsets) for modality, offsets in self.kept.items() if offsets},
+        }
+        return json.dumps(document, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, header: bytes) -> Snapshot:
+        """Return the snapshot of a header; raise `MalformedRecordError` where it is none of this version."""
+        try:
+            document = json.loads(header)
+            if document["v"] != VERSION:
+                raise MalformedRecordError("triptych-state", f"version {VERSION}", document["v"])
+            return cls._read(document)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            expected = f"the state of a stream, version {VERSION} ({error!r})"
+            raise MalformedRecordError("triptych-state", expected, header) from None
+
+    @classmethod
+    def _read(cls, document: Any) -> Snapshot:  # noqa: ANN401 (freshly parsed JSON)
+        tracks = {}
+        for modality, (session, seq, promise_ns, state, counted_ns) in document["tracks"].items():
+            tracks[cast("Modality", modality)] = TrackSnapshot(
+                session=str(session),
+                seq=None if seq is None else int(seq),
+                promise_ns=None if promise_ns is None else int(promise_ns),
+                state=state,
+                counted_ns=int(counted_ns),
+            )
+        return cls(
+            positions={modality: int(offset) for modality, offset in document["positions"].items()},
+            clock_ns=int(document["clock"]),
+            floor_ns=int(document["floor"]),
+            furthest_ns=int(document["furthest"]),
+            empty_run=int(document["empties"]),
+            skipped=int(document["skipped"]),
+            dead=int(document["dead"]),
+            forgetting=bool(document["forgetting"]),
+            sessions=tuple(str(session) for session in document["sessions"]),
+            tracks=tracks,
+            kept={modality: tuple(accumulate(steps)) for modality, steps in document["kept"].items()},
+        )
+
+
+def _differences(offsets: tuple[int, ...]) -> list[int]:
+    return [offsets[0], *(after - before for before, after in pairwise(offsets))]

@@ -1,0 +1,313 @@
+"""One stream: its tracks and sessions, and when its windows close (rules 4 to 10 and 12 to 17).
+
+A state machine over its own records and deadlines: every method takes the arrival time at which it happens and returns
+what was decided.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
+from triptych.worker.alignment.grid import Grid
+from triptych.worker.alignment.outcome import ClosedWindow, Dropped, LateItem
+from triptych.worker.alignment.shelf import Shelf
+from triptych.worker.alignment.snapshot import Snapshot
+from triptych.worker.alignment.track import Track
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from triptych.schemas.names import Modality
+    from triptych.schemas.results import ClosedBy, State
+    from triptych.worker.alignment.config import AlignConfig
+
+_FOREVER_NS: Final = 1 << 80
+_REMEMBERED_SESSIONS: Final = 32
+
+
+class Stream:
+    """The alignment of one stream."""
+
+    def __init__(self, name: str, config: AlignConfig, positions: Callable[[], Mapping[Modality, int]]) -> None:
+        """Begin without a record; `positions` tells how far the sequence was taken, for snapshots."""
+        self.name = name
+        self._config = config
+        self._positions = positions
+        self._grid = Grid(config.size_ns, config.hop_ns)
+        self._shelf = Shelf(self._grid, max_hold_ns=config.max_hold_ns)
+        self._sessions: list[str] = []
+        self.tracks: dict[Modality, Track] = {}
+        self._furthest_ns = 0
+        self._floor: int | None = None
+        self._empty_run = 0
+        self._skipped = 0
+        self._dead = 0
+        self._lives_since_ns: int | None = None  # the last closed window's clock, or the first record's
+        self.forgetting = False
+
+    @classmethod
+    def restored(
+        cls,
+        name: str,
+        config: AlignConfig,
+        positions: Callable[[], Mapping[Modality, int]],
+        snapshot: Snapshot,
+    ) -> Stream:
+        """Return the stream as its last result left it; its open windows are still to be refilled."""
+        stream = cls(name, config, positions)
+        stream._sessions = list(snapshot.sessions)
+        stream.tracks = {modality: Track.restored(track) for modality, track in snapshot.tracks.items()}
+        stream._furthest_ns = snapshot.furthest_ns
+        stream._floor = stream._grid.first_starting_at_or_after(snapshot.floor_ns)
+        stream._empty_run = snapshot.empty_run
+        stream._skipped = snapshot.skipped
+        stream._dead = snapshot.dead
+        stream._lives_since_ns = snapshot.clock_ns
+        stream.forgetting = snapshot.forgetting
+        return stream
+
+    # --- what is asked ------------------------------------------------------------------------------------------------
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that the open windows hold."""
+        return self._shelf.size_bytes
+
+    @property
+    def holds_items(self) -> bool:
+        """Tell whether an open window holds an item."""
+        return self._shelf.holds_items
+
+    @property
+    def floor_ns(self) -> int:
+        """Where the next window to close begins; before the first close, where the earliest item's window does."""
+        index = self._floor if self._floor is not None else self._shelf.first_index()
+        return 0 if index is None else self._grid.start_ns(index)
+
+    def idle_at_ns(self, modality: Modality) -> int | None:
+        """Return when this track will be idle if nothing more is heard of it; None if it holds no window."""
+        track = self.tracks.get(modality)
+        if track is None or track.state != "active":
+            return None
+        return track.counted_ns + self._config.idle_timeout_ns
+
+    def forget_at_ns(self) -> int:
+        """Return when this stream will be forgotten if it closes no window before."""
+        return (self._lives_since_ns or 0) + self._config.stream_ttl_ns
+
+    # --- what happens -------------------------------------------------------------------------------------------------
+
+    def take(self, entry: Entry, now_ns: int) -> Iterator[ClosedWindow | LateItem | Dropped]:
+        """Take the stream's next record, which arrived at `now_ns`."""
+        self._empty_run = 0
+        if self._lives_since_ns is None:
+            self._lives_since_ns = now_ns
+        track, first = self._enter(entry, now_ns)
+        if track is None:
+            yield Dropped(entry, "left_session")
+            return
+        if entry.kind is Kind.MEDIA:
+            if track.repeats(entry):
+                yield Dropped(entry, "repeat")
+                return
+            track.count(entry)
+            yield from self._place(entry)
+        elif entry.kind is Kind.PROGRESS:
+            self._furthest_ns = max(self._furthest_ns, entry.start_ns)
+        if not entry.redriven:
+            track.hear(entry.promise_ns, first=first, furthest_ns=self._furthest_ns, arrival_ns=now_ns)
+        if entry.kind is Kind.END:
+            track.state = "ended"
+        yield from self.settle(now_ns)
+
+    def count_dead(self) -> None:
+        """Count a record of this stream that could not be decoded; the next window says so."""
+        self._dead += 1
+
+    def idle(self, modality: Modality, now_ns: int) -> Iterator[ClosedWindow]:
+        """Let a track that was silent too long hold windows no more."""
+        self._empty_run = 0
+        self.tracks[modality].state = "idle"
+        yield from self.settle(now_ns)
+
+    def forget(self, now_ns: int) -> Iterator[ClosedWindow]:
+        """Close everything that is open, as quiet; the caller drops the stream then."""
+        if not self.forgetting:
+            self._empty_run = 0
+        self.forgetting = True
+        while self._shelf.holds_items:
+            index = self._next_index()
+            if index is None:
+                break
+            yield from self._close(index, "quiet", now_ns)
+
+    def close_oldest(self, now_ns: int) -> Iterator[ClosedWindow]:
+        """Close the oldest window that holds an item, and what is open before it, as they are."""
+        wanted = self._shelf.first_index_from(self._floor or 0)
+        index = self._next_index()
+        while wanted is not None and index is not None and index <= wanted:
+            yield from self._close(index, "bound", now_ns)
+            index = self._next_index()
+
+    def refill(self, entry: Entry) -> None:
+        """Lay down again what an open window held when the restored state was taken. Decides nothing."""
+        if self._floor is not None and self._grid.last(entry.end_ns) < self._floor:
+            self._shelf.hold(entry)
+        else:
+            self._shelf.put(entry)
+
+    def settle(self, now_ns: int) -> Iterator[ClosedWindow]:
+        """Close every window that is complete, then as many as the byte bound wants."""
+        while True:
+            index = self._next_index()
+            if index is None or not self._is_complete(index):
+                break
+            yield from self._close(index, self._closed_by(index), now_ns)
+        while self._shelf.size_bytes > self._config.stream_max_bytes and self._shelf.holds_items:
+            yield from self.close_oldest(now_ns)
+
+    # --- sessions -----------------------------------------------------------------------------------------------------
+
+    def _enter(self, entry: Entry, now_ns: int) -> tuple[Track | None, bool]:
+        """Return the record's track, and whether the record is the first of a session there; None if that was left."""
+        if entry.session not in self._sessions:
+            self._begin_session(entry, now_ns)
+        else:
+            self._announce(entry, now_ns)
+        track = self.tracks[entry.modality]
+        if track.session == entry.session:
+            return track, track.promise_ns is None
+        if self._order(entry.session) < self._order(track.session):
+            return None, False
+        track.enter(entry.session, now_ns)
+        return track, True
+
+    def _begin_session(self, entry: Entry, now_ns: int) -> None:
+        """Announce the tracks of a new session: each holds windows from now on, heard or not."""
+        self._sessions.append(entry.session)
+        self._announce(entry, now_ns)
+        for modality in self._announced(entry):
+            track = self.tracks[modality]
+            if track.state == "ended":
+                track.enter(entry.session, now_ns)
+            else:
+                track.revive(now_ns)
+        current = {track.session for track in self.tracks.values()}
+        while len(self._sessions) > _REMEMBERED_SESSIONS and self._sessions[0] not in current:
+            del self._sessions[0]
+
+    def _announce(self, entry: Entry, now_ns: int) -> None:
+        for modality in self._announced(entry):
+            if modality not in self.tracks:
+                self.tracks[modality] = Track(entry.session, now_ns)
+
+    @staticmethod
+    def _announced(entry: Entry) -> set[Modality]:
+        return {*entry.tracks, entry.modality}
+
+    def _order(self, session: str) -> int:
+        return self._sessions.index(session) if session in self._sessions else -1
+
+    # --- windows ------------------------------------------------------------------------------------------------------
+
+    def _place(self, entry: Entry) -> Iterator[LateItem]:
+        self._furthest_ns = max(self._furthest_ns, entry.end_ns)
+        if self._floor is not None and self._grid.last(entry.end_ns) < self._floor:
+            yield LateItem(entry, self._grid.start_ns(self._floor))
+        else:
+            self._shelf.put(entry)
+
+    def _next_index(self) -> int | None:
+        return self._floor if self._floor is not None else self._shelf.first_index()
+
+    def _is_complete(self, index: int) -> bool:
+        return self._grid.start_ns(index) < self._furthest_ns and self._grid.end_ns(index) <= self._watermark_ns()
+
+    def _watermark_ns(self) -> int:
+        """Return the least promise of the active tracks, less their out-of-orderness; beyond all time with none."""
+        watermark_ns = _FOREVER_NS
+        for modality, track in self.tracks.items():
+            if track.state == "active":
+                promise_ns = -1 if track.promise_ns is None else track.promise_ns - self._config.slack_ns(modality)
+                watermark_ns = min(watermark_ns, promise_ns)
+        return watermark_ns
+
+    def _closed_by(self, index: int) -> ClosedBy:
+        end_ns = self._grid.end_ns(index)
+        states = {track.state for track in self.tracks.values()}
+        if "active" not in states:
+            return "end" if states == {"ended"} else "quiet"
+        short = {
+            track.state
+            for modality, track in self.tracks.items()
+            if not track.reaches(end_ns, self._config.slack_ns(modality))
+        }
+        if "idle" in short:
+            return "idle"
+        return "end" if "ended" in short else "progress"
+
+    def _close(self, index: int, closed_by: ClosedBy, now_ns: int) -> Iterator[ClosedWindow]:
+        """Close window `index`: publish it, or skip it and the empty ones behind it that are complete as well."""
+        items = self._shelf.window(index)
+        held = None if items["video"] else self._shelf.held_for(index)
+        empty = held is None and not any(items.values())
+        if empty and self._empty_run >= self._config.max_empty:
+            self._skip_from(index, closed_by)
+            return
+        self._empty_run = self._empty_run + 1 if empty else 0
+        skipped, dead = self._skipped, self._dead
+        self._skipped = self._dead = 0
+        self._move_floor(index + 1)
+        self._lives_since_ns = now_ns
+        yield ClosedWindow(
+            stream=self.name,
+            start_ns=self._grid.start_ns(index),
+            end_ns=self._grid.end_ns(index),
+            closed_by=closed_by,
+            skipped=skipped,
+            dead=dead,
+            items=items,
+            states={modality: self._state(modality, items, held) for modality in READING_ORDER},
+            held=held,
+            snapshot=self._snapshot(now_ns),
+        )
+
+    def _skip_from(self, index: int, closed_by: ClosedBy) -> None:
+        """Pass over the empty windows from `index` on that this decision closes, however many, in one step."""
+        ends = [self._shelf.first_index_from(index)]
+        if closed_by != "bound" and not self.forgetting:
+            ends.append(self._grid.first_starting_at_or_after(self._furthest_ns))
+            ends.append(self._grid.first_ending_after(self._watermark_ns()))
+        after = min(end for end in ends if end is not None)
+        self._skipped += after - index
+        self._move_floor(after)
+
+    def _move_floor(self, floor: int) -> None:
+        self._floor = floor
+        self._shelf.drop_before(floor)
+
+    def _state(self, modality: Modality, items: Mapping[Modality, tuple[Entry, ...]], held: Entry | None) -> State:
+        track = self.tracks.get(modality)
+        if items[modality]:
+            return "present"
+        if modality == "video" and held is not None:
+            return "held"
+        if track is None:
+            return "absent"
+        return "idle" if track.state == "idle" else "empty"
+
+    def _snapshot(self, now_ns: int) -> Snapshot:
+        return Snapshot(
+            positions=dict(self._positions()),
+            clock_ns=now_ns,
+            floor_ns=self.floor_ns,
+            furthest_ns=self._furthest_ns,
+            empty_run=self._empty_run,
+            skipped=self._skipped,
+            dead=self._dead,
+            forgetting=self.forgetting,
+            sessions=tuple(self._sessions),
+            tracks={modality: track.snapshot() for modality, track in self.tracks.items()},
+            kept=self._shelf.kept(),
+        )

@@ -1,0 +1,1 @@
+"""Micro-batches of ready windows: pure."""

@@ -1,0 +1,1 @@
+"""Which offsets are finished and may be committed: pure."""
