@@ -1,0 +1,86 @@
+# Everything a developer runs. Each target makes what it needs first and says so; a second run has nothing to make.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+PACKAGES := $(VENV)/packages.stamp
+
+.PHONY: help
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- what the targets need ------------------------------------------------------------------------------------
+
+$(VENV)/bin/uv:
+	@tools/system_packages.sh need python venv
+	@echo "Making the virtual environment in $(VENV)"
+	@python3 -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet uv
+
+$(PACKAGES): pyproject.toml $(VENV)/bin/uv
+	@echo "Installing Triptych with all its extras (the first time this fetches several gigabytes)"
+	@$(VENV)/bin/uv pip install --quiet --python $(PYTHON) --editable '.[producers,worker,consumers,dev]'
+	@touch $@
+
+.PHONY: broker
+broker: $(PACKAGES)
+	@tools/system_packages.sh need java mvn
+	@$(PYTHON) -m tools.devservers fetch
+
+.PHONY: weights
+weights: $(PACKAGES)
+	@$(VENV)/bin/triptych models pull
+
+# --- what a developer runs --------------------------------------------------------------------------------------
+
+.PHONY: setup
+setup: $(PACKAGES) weights broker ## Make the virtual environment, fetch the weights and a broker
+	@tools/system_packages.sh need redis-server
+	@echo "Ready: $(VENV)/bin/triptych --help"
+
+.PHONY: demo
+demo: $(PACKAGES) weights ## Play the sample clips through the whole pipeline, without any server
+	@$(VENV)/bin/triptych demo
+
+.PHONY: demo-kafka
+demo-kafka: $(PACKAGES) weights broker ## The same through a real Kafka and a real Redis, started and stopped for it
+	@tools/system_packages.sh need java redis-server
+	@$(PYTHON) -m tools.demo_kafka
+
+.PHONY: test
+test: $(PACKAGES) weights ## Run the tests; those that need a server this machine lacks are skipped, and say why
+	@$(PYTHON) -m pytest
+
+.PHONY: check
+check: $(PACKAGES) ## Check format, lint, types and imports
+	@echo "Format" && $(VENV)/bin/ruff format --check --quiet .
+	@echo "Lint" && $(VENV)/bin/ruff check --quiet .
+	@echo "Types" && $(VENV)/bin/mypy --no-error-summary -p triptych -p tools
+	@echo "Imports" && $(VENV)/bin/lint-imports --no-logo >$(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
+
+.PHONY: format
+format: $(PACKAGES) ## Format the code and mend what the linter can mend
+	@$(VENV)/bin/ruff check --quiet --fix-only .
+	@$(VENV)/bin/ruff format --quiet .
+
+.PHONY: ci
+ci: check ## All that CI does: the checks, then the tests in a clean clone, with no server allowed to be missing
+	@tools/system_packages.sh need python venv java mvn redis-server
+	@tools/clean_clone.sh make test
+
+.PHONY: kafka
+kafka: $(PACKAGES) broker ## Run a development broker on 127.0.0.1:9092 until Ctrl-C
+	@$(PYTHON) -m tools.devservers kafka
+
+.PHONY: redis
+redis: $(PACKAGES) ## Run a development Redis on 127.0.0.1:6379 until Ctrl-C
+	@tools/system_packages.sh need redis-server
+	@$(PYTHON) -m tools.devservers redis
+
+.PHONY: clean
+clean: ## Remove what the targets made here (the user's cache of weights and broker stays)
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

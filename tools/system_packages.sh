@@ -1,0 +1,56 @@
+#!/bin/sh
+# Names, or installs, the system packages that Triptych's make targets need.
+#
+#   tools/system_packages.sh need WHAT...      exit 1, naming the command that installs what is missing
+#   tools/system_packages.sh install WHAT...   install what is missing with apt-get (as root)
+#
+# WHAT is one of: python venv java mvn redis-server
+set -eu
+
+JAVA_MAJOR=17
+
+present() {
+    case "$1" in
+        python) python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ;;
+        venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
+        # "java -version" writes to stderr, and its first line is all the vendors have in common.
+        java) [ "$(java -version 2>&1 | sed -n '1s/.*version "\([0-9]*\).*/\1/p')" -ge "$JAVA_MAJOR" ] 2>/dev/null ;;
+        *) command -v "$1" >/dev/null 2>&1 ;;
+    esac
+}
+
+package_of() {
+    case "$1" in
+        python) echo python3 ;;
+        venv) echo python3-venv ;;
+        java) echo openjdk-17-jre-headless ;;
+        mvn) echo maven ;;
+        *) echo "$1" ;;
+    esac
+}
+
+described() {
+    case "$1" in
+        python) echo "Python 3.11 or newer" ;;
+        venv) echo "Python's venv module" ;;
+        java) echo "Java $JAVA_MAJOR or newer" ;;
+        *) echo "$1" ;;
+    esac
+}
+
+mode=$1
+shift
+missing=
+for what in "$@"; do
+    if ! present "$what"; then
+        missing="$missing $(package_of "$what")"
+        [ "$mode" = install ] || echo "$(described "$what") is missing: apt-get install $(package_of "$what")" >&2
+    fi
+done
+[ -n "$missing" ] || exit 0
+[ "$mode" = install ] || exit 1
+echo "Installing the system packages:$missing"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+# shellcheck disable=SC2086 - one word for each package
+apt-get install -y -qq --no-install-recommends $missing >/dev/null
