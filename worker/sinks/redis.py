@@ -1,0 +1,156 @@
+"""Results in Redis: one Lua script for each result, one round trip for a batch.
+
+What lies where (`triptych.schemas.names` has the keys; `{stream}` is a hash tag, so a script's keys share a slot):
+
+- `PIPELINE:results:{stream}`: a Redis stream of about `max_results` entries, fields `result` (the JSON) and `serial`
+  (counts up by one, so that a subscriber sees by how much it fell behind the trimming).
+- `PIPELINE:latest:{stream}`: the JSON of the newest window, for `latest_ttl_s`.
+- `PIPELINE:index:{stream}`: the ids that are known. It is scored by *publication* and not by window end: what has to
+  be forgotten first is what was published first, else a film played again under an older date would be forgotten
+  while it is written, and its repeats taken for new.
+- `PIPELINE:marks:{stream}`: how far the index has forgotten, so that an older repeat is refused all the same.
+- `PIPELINE:streams`: the streams; on a slot of its own, so written apart.
+
+The server must not evict keys (`maxmemory-policy noeviction`): an evicted index would let repeats in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from typing import Any, Final, Self
+
+from redis import Redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    ClusterDownError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    TryAgainError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from triptych.schemas.names import (
+    redis_index_key,
+    redis_latest_key,
+    redis_marks_key,
+    redis_results_key,
+    redis_streams_key,
+)
+from triptych.worker.sinks.errors import StoreRefusedError, StoreUnavailableError
+from triptych.worker.sinks.protocol import StoredResult, StoreLimits
+
+_TIMEOUT_S: Final = 5.0
+# One quiet repeat mends a connection that died while idle; a server that is away is the caller's affair.
+_RETRIES: Final = 1
+_HEALTH_CHECK_S: Final = 15
+_REFUSED: Final = (AuthenticationError, AuthorizationError)  # both are connection errors to the client: they come first
+_UNAVAILABLE: Final = (
+    RedisConnectionError,
+    RedisTimeoutError,
+    BusyLoadingError,
+    ClusterDownError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TryAgainError,
+)
+
+
+class _Script:
+    """A Lua script of this package and the name by which the server knows it."""
+
+    def __init__(self, name: str) -> None:
+        self.text: Final = files(__package__).joinpath(name).read_text(encoding="utf-8")
+        self.sha: Final = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+class RedisStore:
+    """Keep results in Redis; safe to call again with the same batch, from any number of workers."""
+
+    def __init__(self, client: Redis, *, pipeline: str, limits: StoreLimits | None = None) -> None:
+        self._client = client
+        self._pipeline = pipeline
+        self._limits = limits or StoreLimits()
+        self._store = _Script("store_result.lua")
+        self._register = _Script("register_streams.lua")
+
+    @classmethod
+    def connect(cls, url: str, *, pipeline: str, limits: StoreLimits | None = None) -> Self:
+        """Build a store on the server at `url`; nothing is sent yet.
+
+        Raises `StoreRefusedError` where the URL cannot be read.
+        """
+        try:
+            client = Redis.from_url(
+                url,
+                socket_timeout=_TIMEOUT_S,
+                socket_connect_timeout=_TIMEOUT_S,
+                health_check_interval=_HEALTH_CHECK_S,
+                retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), _RETRIES),
+            )
+        except ValueError as error:
+            raise StoreRefusedError(
+                f"redis.url: expected redis://HOST:PORT/DB, got one that cannot be read: {error}"
+            ) from error
+        return cls(client, pipeline=pipeline, limits=limits)
+
+    def write(self, batch: Sequence[StoredResult]) -> tuple[bool, ...]:
+        """Keep what is new; say for each whether it was."""
+        if not batch:
+            return ()
+        # The scripts travel with each batch, by text once and by name for each result: a server that was started
+        # again has forgotten them, and asking whether it has would cost a round trip.
+        pipe: Any = self._client.pipeline(transaction=False)
+        pipe.execute_command("SCRIPT LOAD", self._store.text)
+        pipe.execute_command("SCRIPT LOAD", self._register.text)
+        for stored in batch:
+            self._add(pipe, stored)
+        streams = dict.fromkeys(stored.result.stream for stored in batch)
+        self._call(pipe, self._register, [redis_streams_key(self._pipeline)], [self._limits.key_ttl_s, *streams])
+        with _translated():
+            answers = pipe.execute()
+        return tuple(answer == 1 for answer in answers[2:-1])
+
+    def ping(self) -> None:
+        """Return when the server answers."""
+        with _translated():
+            self._client.ping()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _add(self, pipe: Any, stored: StoredResult) -> None:  # noqa: ANN401 - the client's own pipeline type is not typed
+        stream, limits = stored.result.stream, self._limits
+        key_of = (redis_index_key, redis_results_key, redis_latest_key, redis_marks_key)
+        keys = [key(self._pipeline, stream) for key in key_of]
+        moments = [stored.published_ms, stored.end_ms]
+        bounds = [limits.max_results, limits.latest_ttl_s, limits.key_ttl_s]
+        self._call(pipe, self._store, keys, [stored.result.id, *moments, stored.document, *bounds])
+
+    @staticmethod
+    def _call(pipe: Any, script: _Script, keys: Sequence[str], values: Sequence[str | int | bytes]) -> None:  # noqa: ANN401 - as above
+        pipe.evalsha(script.sha, len(keys), *keys, *values)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn the client's errors into ours, by what the caller does next."""
+    try:
+        yield
+    except _REFUSED as error:
+        raise StoreRefusedError(f"Redis refused the user or password of redis.url: {error}") from error
+    except _UNAVAILABLE as error:
+        raise StoreUnavailableError(f"Redis did not take the results: {error}") from error
+    except RedisError as error:
+        raise StoreRefusedError(f"Redis will not take the results: {error}") from error
