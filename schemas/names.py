@@ -81,7 +81,7 @@ def result_id(stream: str, start_ns: int, end_ns: int, revision: int) -> str:
     return f"{stream}/{start_ns}-{end_ns}/{revision}"
 
 
-# The stream in braces is the hash tag of Redis Cluster: the three keys of a stream lie on one slot, and one script
+# The stream in braces is the hash tag of Redis Cluster: the four keys of a stream lie on one slot, and one script
 # may touch them together. The set of streams lies on another slot and is written apart.
 
 
@@ -91,8 +91,13 @@ def redis_results_key(pipeline: str, stream: str) -> str:
 
 
 def redis_index_key(pipeline: str, stream: str) -> str:
-    """Return the key of the sorted set of a feed's result ids, scored by window end."""
+    """Return the key of the sorted set of a feed's result ids, scored by publication (milliseconds)."""
     return f"{pipeline}:index:{{{stream}}}"
+
+
+def redis_marks_key(pipeline: str, stream: str) -> str:
+    """Return the key of the hash that says how far a feed's index has forgotten, and what its newest window is."""
+    return f"{pipeline}:marks:{{{stream}}}"
 
 
 def redis_latest_key(pipeline: str, stream: str) -> str:
@@ -101,5 +106,5 @@ def redis_latest_key(pipeline: str, stream: str) -> str:
 
 
 def redis_streams_key(pipeline: str) -> str:
-    """Return the key of the sorted set of a pipeline's feeds."""
+    """Return the key of the sorted set of a pipeline's feeds, scored by their last write (milliseconds)."""
     return f"{pipeline}:streams"
