@@ -120,8 +120,12 @@ class MemoryAdmin:
 
     def describe(self, names: Sequence[str]) -> dict[str, TopicState]:
         """Return what each existing topic is."""
-        found = {name: self._broker.topics[name].settings for name in names if name in self._broker.topics}
-        return {name: TopicState(name, settings.partitions, settings.configs) for name, settings in found.items()}
+        found = {name: self._broker.topics[name] for name in names if name in self._broker.topics}
+        return {name: TopicState(name, topic.settings.partitions, dict(topic.configs)) for name, topic in found.items()}
+
+    def alter(self, name: str, configs: Mapping[str, str]) -> None:
+        """Set some of a topic's settings; they are kept, and change nothing here."""
+        self._broker.topic(name).configs.update(configs)
 
     def partition_count(self, topic: str) -> int | None:
         """Return the number of partitions, or None."""

@@ -36,6 +36,7 @@ class MemoryTopic:
 
     def __init__(self, settings: TopicSettings) -> None:
         self.settings = settings
+        self.configs = dict(settings.configs)
         self.logs = [PartitionLog() for _ in range(settings.partitions)]
         self.was_read = False
 

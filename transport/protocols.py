@@ -93,6 +93,9 @@ class TopicAdmin(Protocol):
     def describe(self, names: Sequence[str]) -> dict[str, TopicState]:
         """Return what each existing topic is; a missing one is left out."""
 
+    def alter(self, name: str, configs: Mapping[str, str]) -> None:
+        """Set some of a topic's settings, by Kafka's own names."""
+
     def partition_count(self, topic: str) -> int | None:
         """Return the number of partitions, or None where there is no such topic."""
 

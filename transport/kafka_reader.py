@@ -1,0 +1,259 @@
+"""Reading from Kafka: by hand, or as a member of a group.
+
+The client's own policy for missing offsets is off: it would jump in silence. Its polls are never bounded by a number
+of records, since a poll that leaves fetched records behind strands partitions that are paused just then (kafka-python
+up to 3.0.12 at least); they are bounded by the bytes of a fetch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, Self
+
+import structlog
+from kafka import KafkaConsumer, errors
+from kafka import TopicPartition as KafkaTopicPartition
+from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.structs import OffsetAndMetadata
+
+from triptych.settings import KafkaSettings
+from triptych.transport.errors import (
+    BrokerUnavailableError,
+    CommitRefusedError,
+    OffsetGoneError,
+    TransportClosedError,
+)
+from triptych.transport.kafka_errors import translated, translating
+from triptych.transport.kafka_rebalance import RebalanceNotes, ours, theirs
+from triptych.transport.records import Commit, GonePolicy, OffsetGone, Poll, Record, TopicPartition
+
+log = structlog.get_logger(__name__)
+
+REQUEST_LIMIT_MS = 10_000
+"""How long one question to the broker may take before it counts as away."""
+CLOSE_LIMIT_MS = 5_000
+SLICE_S = 0.25
+"""The client's poll goes on waiting for records after a rebalance; in slices of this the news come out."""
+PLACING_LIMIT_S = 0.25
+"""A poll may take this much longer when it has to ask where a partition begins, else `poll(0)` never got there."""
+NS_PER_MS = 1_000_000
+
+
+class KafkaReader:
+    """Read partitions chosen by hand (see `Reader`)."""
+
+    def __init__(self, client: KafkaConsumer, where: str, *, when_gone: GonePolicy) -> None:
+        self._client = client
+        self._where = where
+        self._when_gone = when_gone
+        self._gone: list[OffsetGone] = []
+        self._closed = False
+
+    @classmethod
+    def open(cls, settings: KafkaSettings, start: Mapping[TopicPartition, int], *, when_gone: GonePolicy) -> Self:
+        """Connect and stand at the given offsets."""
+        reader = cls(connect(settings, group=None), settings.bootstrap_servers, when_gone=when_gone)
+        reader._client.assign([theirs(tp) for tp in start])
+        for tp, offset in start.items():
+            reader.seek(tp, offset)
+        return reader
+
+    def poll(self, timeout_s: float) -> Poll:
+        """Return what there is, waiting no longer than the time-out for something."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            remaining_s = max(0.0, deadline - time.monotonic())
+            records = self._poll_once(min(remaining_s, SLICE_S))
+            found = self._with_changes(records)
+            if found != Poll() or time.monotonic() >= deadline:
+                return found
+
+    def position(self, tp: TopicPartition) -> int:
+        """Return the offset to be read next."""
+        if theirs(tp) not in self._client.assignment():
+            raise ValueError(f"{tp} is not assigned")
+        with translating(f"asking the broker at {self._where} where to read {tp.topic} {tp.partition}"):
+            try:
+                offset = self._client.position(theirs(tp), timeout_ms=REQUEST_LIMIT_MS)
+            except errors.NoOffsetForPartitionError as missing:
+                self._place_at_begin(missing.args[0], REQUEST_LIMIT_MS)
+                offset = self._client.position(theirs(tp), timeout_ms=REQUEST_LIMIT_MS)
+        if offset is None:
+            raise BrokerUnavailableError(f"no broker at {self._where} said where to read {tp.topic} {tp.partition}")
+        return int(offset)
+
+    def seek(self, tp: TopicPartition, offset: int) -> None:
+        """Go on reading at `offset`."""
+        if theirs(tp) not in self._client.assignment():
+            raise ValueError(f"{tp} is not assigned")
+        self._client.seek(theirs(tp), offset)
+
+    def pause(self, tps: Iterable[TopicPartition]) -> None:
+        """Return no more records of these."""
+        self._client.pause(*self._owned(tps))
+
+    def resume(self, tps: Iterable[TopicPartition]) -> None:
+        """Return records of these again."""
+        self._client.resume(*self._owned(tps))
+
+    def begin_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Ask for the first offsets still in the log."""
+        with translating(f"asking the broker at {self._where} for begin offsets"):
+            return _named(self._client.beginning_offsets([theirs(tp) for tp in tps], timeout_ms=REQUEST_LIMIT_MS))
+
+    def end_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Ask for the offsets after the last records; nothing that was fetched before is believed."""
+        with translating(f"asking the broker at {self._where} for end offsets"):
+            return _named(self._client.end_offsets([theirs(tp) for tp in tps], timeout_ms=REQUEST_LIMIT_MS))
+
+    def offsets_for_times(self, times_ns: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Ask for the first offsets appended at or after the times."""
+        # The end is asked first: a record that comes in between is then found at its offset, not passed over.
+        ends = self.end_offsets(times_ns)
+        times_ms = {theirs(tp): max(0, -(-time_ns // NS_PER_MS)) for tp, time_ns in times_ns.items()}
+        with translating(f"asking the broker at {self._where} for offsets by time"):
+            found = self._client.offsets_for_times(times_ms, timeout_ms=REQUEST_LIMIT_MS)
+        return {tp: end if (at := found.get(theirs(tp))) is None else int(at.offset) for tp, end in ends.items()}
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if not self._closed:
+            self._closed = True
+            with translating(f"closing the consumer at {self._where}"):
+                self._client.close(autocommit=False, timeout_ms=CLOSE_LIMIT_MS)
+
+    def _poll_once(self, timeout_s: float) -> tuple[Record, ...]:
+        if self._closed:
+            raise TransportClosedError("this consumer is closed")
+        try:
+            batches = self._client.poll(timeout_ms=timeout_s * 1_000)
+        except errors.NoOffsetForPartitionError as missing:
+            self._place(partial(self._place_at_begin, missing.args[0]), timeout_s)
+        except errors.OffsetOutOfRangeError as outside:
+            self._place(partial(self._jump, outside.args[0]), timeout_s)
+        except errors.RetriableError as error:
+            log.warning("kafka.poll_failed", error=repr(error))
+        except errors.KafkaError as error:
+            raise translated(error, f"reading from the broker at {self._where}") from error
+        else:
+            return tuple(_record(record) for batch in batches.values() for record in batch)
+        return ()
+
+    def _with_changes(self, records: tuple[Record, ...]) -> Poll:
+        return Poll(records, gone=self._take_gone())
+
+    def _take_gone(self) -> tuple[OffsetGone, ...]:
+        gone, self._gone = tuple(self._gone), []
+        return gone
+
+    def _owned(self, tps: Iterable[TopicPartition]) -> list[KafkaTopicPartition]:
+        assigned = self._client.assignment()
+        return [tp for tp in map(theirs, tps) if tp in assigned]
+
+    def _place(self, place: Callable[[float], None], timeout_s: float) -> None:
+        """Try to give partitions a position; a broker that is away is asked again by the next poll."""
+        try:
+            place(max(timeout_s, PLACING_LIMIT_S) * 1_000)
+        except errors.RetriableError as error:
+            log.warning("kafka.no_position", error=repr(error))
+
+    def _place_at_begin(self, tps: Iterable[KafkaTopicPartition], limit_ms: float) -> None:
+        for tp, offset in self._client.beginning_offsets(list(tps), timeout_ms=limit_ms).items():
+            self._client.seek(tp, offset)
+
+    def _jump(self, wanted: Mapping[KafkaTopicPartition, int], limit_ms: float) -> None:
+        begins = self._client.beginning_offsets(list(wanted), timeout_ms=limit_ms)
+        ends = self._client.end_offsets(list(wanted), timeout_ms=limit_ms)
+        for tp, offset in wanted.items():
+            if self._when_gone == "stop":
+                raise OffsetGoneError(
+                    f"{tp.topic} {tp.partition}: offset {offset} is outside {begins[tp]} to {ends[tp]}: retention "
+                    "deleted what was not read yet. TRIPTYCH_KAFKA_OFFSET_GONE=earliest goes on with what is left"
+                )
+            resumed = begins[tp] if self._when_gone == "earliest" else ends[tp]
+            self._client.seek(tp, resumed)
+            self._gone.append(OffsetGone(ours(tp), int(offset), int(resumed)))
+            log.error("kafka.offset_gone", topic=tp.topic, partition=tp.partition, wanted=offset, resumed=resumed)
+
+
+class KafkaGroupConsumer(KafkaReader):
+    """Read what a group assigns (see `GroupConsumer`)."""
+
+    def __init__(self, settings: KafkaSettings, topics: Sequence[str], group: str, *, when_gone: GonePolicy) -> None:
+        super().__init__(connect(settings, group=group), settings.bootstrap_servers, when_gone=when_gone)
+        self._group = group
+        self._notes = RebalanceNotes()
+        self._client.subscribe(list(topics), listener=self._notes)
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        """Return what the last poll left assigned."""
+        return self._notes.assignment
+
+    def commit(self, offsets: Mapping[TopicPartition, Commit]) -> None:
+        """Store offsets, unless the partitions are another's by now."""
+        if not offsets:
+            return
+        if not self._notes.assignment >= offsets.keys():
+            raise CommitRefusedError("the group has given these partitions away; keep polling")
+        stored = {theirs(tp): OffsetAndMetadata(commit.offset, commit.metadata, -1) for tp, commit in offsets.items()}
+        with translating(f"committing for group {self._group} at {self._where}"):
+            self._client.commit(stored, timeout_ms=REQUEST_LIMIT_MS)
+
+    def committed(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, Commit | None]:
+        """Ask what the group has committed."""
+        with translating(f"asking for the commits of group {self._group} at {self._where}"):
+            return {
+                tp: None if (stored := self._stored(tp)) is None else Commit(int(stored.offset), stored.metadata or "")
+                for tp in tps
+            }
+
+    def _stored(self, tp: TopicPartition) -> OffsetAndMetadata | None:
+        return self._client.committed(theirs(tp), metadata=True, timeout_ms=REQUEST_LIMIT_MS)
+
+    def _with_changes(self, records: tuple[Record, ...]) -> Poll:
+        changes = self._notes.take()
+        mine = self._notes.assignment
+        kept = tuple(record for record in records if record.tp in mine)
+        return Poll(kept, changes.assigned, changes.revoked, changes.lost, self._take_gone())
+
+
+def connect(settings: KafkaSettings, *, group: str | None) -> KafkaConsumer:
+    """Open a client as all our reading wants it."""
+    with translating(f"connecting to the broker at {settings.bootstrap_servers}"):
+        return KafkaConsumer(
+            bootstrap_servers=settings.bootstrap_servers.split(","),
+            bootstrap_timeout_ms=REQUEST_LIMIT_MS,
+            group_id=group,
+            auto_offset_reset="none",
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            partition_assignment_strategy=[RangePartitionAssignor()],
+            max_poll_records=1_000_000,
+            fetch_max_bytes=16 << 20,
+            max_partition_fetch_bytes=2 << 20,
+            fetch_max_wait_ms=100,
+            session_timeout_ms=settings.session_timeout_ms,
+            heartbeat_interval_ms=min(3_000, settings.session_timeout_ms // 3),
+            allow_auto_create_topics=False,
+            reconnect_backoff_max_ms=1_000,
+            metrics_enabled=False,
+        )
+
+
+def _record(record: Any) -> Record:  # noqa: ANN401 - the client is untyped
+    headers = tuple((name, content or b"") for name, content in record.headers)
+    return Record(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp * NS_PER_MS,
+        record.key,
+        record.value or b"",
+        headers,
+    )
+
+
+def _named(offsets: Mapping[KafkaTopicPartition, int]) -> dict[TopicPartition, int]:
+    return {ours(tp): int(offset) for tp, offset in offsets.items()}
