@@ -1,0 +1,220 @@
+"""Messages of version 1 as they were first written: they stay readable, and we still write them so.
+
+A golden message is never changed. A new version gets a folder of its own beside `golden/v1`, and this one stays.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+
+import pytest
+
+from triptych.schemas.codec import Wire, decode, decode_dead, decode_result, encode, encode_dead, encode_result
+from triptych.schemas.dead import DeadLetter
+from triptych.schemas.records import AudioChunk, End, InputRecord, Progress, SubtitleCue, VideoFrame
+from triptych.schemas.results import (
+    Arrival,
+    LabelScore,
+    Modalities,
+    ModalityReport,
+    ModelReference,
+    Observations,
+    Prediction,
+    Result,
+    Shares,
+    Shed,
+    Sync,
+    Words,
+)
+
+_START = 1_767_225_600_000_000_000
+_SECOND = 1_000_000_000
+_ALL = ("video", "audio", "subtitles")
+_CITY = {"stream": "city", "source": "file:///clips/city.mkv", "session": "01JGFJJZ00", "tracks": _ALL}
+
+# A black picture of 2 by 2 pixels (PNG) and ten samples of silence (WAV, 16 kHz mono s16).
+_PNG = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAC0lEQVR4nGNgQAYAAA4AAamRc7EAAAAASUVORK5CYII=")
+_WAV = (
+    b"RIFF\x38\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x80\x3e\x00\x00\x00\x7d\x00\x00\x02\x00\x10\x00"
+    b"data\x14\x00\x00\x00" + bytes(20)
+)
+
+INPUTS: dict[str, InputRecord] = {
+    "video_frame": VideoFrame(
+        **_CITY,
+        id="01JGFJJZ00/video/7",
+        start_ns=_START + 250_000_000,
+        next_ns=_START + 500_000_000,
+        seq=7,
+        content_type="image/png",
+        data=_PNG,
+        width=2,
+        height=2,
+    ),
+    "video_frame_of_a_foreign_producer": VideoFrame(
+        stream="gate-3", id="1", source="//cameras/gate-3", session="a", start_ns=0, data=_PNG, content_type="image/png"
+    ),
+    "audio_chunk": AudioChunk(
+        **_CITY,
+        id="01JGFJJZ00/audio/0",
+        start_ns=_START,
+        end_ns=_START + 625_000,
+        next_ns=_START + 625_000,
+        seq=0,
+        data=_WAV,
+        sample_rate_hz=16_000,
+    ),
+    "subtitles_cue": SubtitleCue(
+        **_CITY,
+        id="01JGFJJZ00/subtitles/1",
+        start_ns=_START + _SECOND,
+        end_ns=_START + 3 * _SECOND,
+        next_ns=_START + 4 * _SECOND,
+        seq=1,
+        text="« Où est la gare ? »\n東京 🚉",
+        language="fra",
+    ),
+    "subtitles_cue_generated_and_redriven": SubtitleCue(
+        **_CITY,
+        id="01JGFJJZ00/subtitles/2",
+        start_ns=_START + 5 * _SECOND,
+        end_ns=_START + 6 * _SECOND,
+        text="heard by a machine",
+        language="pt-BR",
+        generated=True,
+        redriven=True,
+    ),
+    "progress": Progress(
+        **_CITY,
+        id="01JGFJJZ00/subtitles/progress/3",
+        start_ns=_START + 2 * _SECOND,
+        next_ns=_START + 4 * _SECOND,
+        modality="subtitles",
+    ),
+    "end": End(**_CITY, id="01JGFJJZ00/video/end", start_ns=_START + 15 * _SECOND, modality="video"),
+}
+
+_RESULT = Result(
+    id="city/1767225600000000000-1767225602000000000/0",
+    stream="city",
+    start_ns=_START,
+    end_ns=_START + 2 * _SECOND,
+    closed_by="progress",
+    published_ns=_START + 3 * _SECOND,
+    modalities=Modalities(
+        video=ModalityReport(state="absent"),
+        audio=ModalityReport(state="empty"),
+        subtitles=ModalityReport(state="idle"),
+    ),
+    model=ModelReference(name="null", version="1", sha256=""),
+)
+
+RESULTS: dict[str, Result] = {
+    "result_with_nothing_filled": _RESULT,
+    "result_with_all_filled": _RESULT.model_copy(
+        update={
+            "id": "city/1767225600000000000-1767225602000000000/1",
+            "revision": 1,
+            "closed_by": "idle",
+            "skipped": 3,
+            "arrival_ms": Arrival(first=1_767_225_600_100, last=1_767_225_602_100),
+            "modalities": Modalities(
+                video=ModalityReport(
+                    state="present", items=8, used=4, gaps=1, repairs=2, partition=3, offsets=(120, 127)
+                ),
+                audio=ModalityReport(state="present", items=4, used=4, partition=3, offsets=(60, 63)),
+                subtitles=ModalityReport(state="present", items=1, used=1, partition=3, offsets=(5, 5)),
+            ),
+            "sync": Sync(offset_ms=-12.5, drift_ppm=0.25),
+            "shed": Shed(video=4),
+            "dead": 1,
+            "model": ModelReference(name="lite0-silero", version="1", sha256="ab" * 32),
+            "observations": Observations(
+                visual=(LabelScore(label="traffic light", score=0.75),),
+                sound=(LabelScore(label="Speech", score=0.5),),
+                speech_share=0.83,
+                loudness_lufs=-21.4,
+                words=(Words(text="Où est la gare ?", start_ns=_START + _SECOND, end_ns=_START + 3 * _SECOND),),
+                language="fra",
+            ),
+            "predictions": {"scene": (Prediction(label="street", score=0.9, confidence=0.8),)},
+            "shares": Shares(video=0.5, audio=0.25, subtitles=0.25),
+            "embedding": (0.5, -0.25),
+            "novelty": 0.125,
+            "stage_ms": {"prepare": 12.5, "infer": 80.0},
+        }
+    ),
+}
+
+DEAD: dict[str, DeadLetter] = {
+    "dead_letter": DeadLetter(
+        pipeline="triptych",
+        topic="triptych.audio",
+        partition=3,
+        offset=61,
+        arrival_ns=_START,
+        reason="ce_startns: expected a decimal number, got no such header",
+        key=b"city",
+        value=_WAV,
+        headers=(("ce_type", b"triptych.audio.chunk"), ("traceparent", b"00-01-02-00"), ("traceparent", b"twice")),
+    ),
+    "dead_letter_that_is_not_text": DeadLetter(
+        pipeline="triptych",
+        topic="triptych.video",
+        partition=0,
+        offset=0,
+        arrival_ns=_START,
+        reason="key: expected UTF-8",
+        key=b"\xff\xfe",
+        value=b"",
+        headers=(("ce_id", b"\x80"), ("original-ce_id", b"")),
+    ),
+    "dead_letter_without_a_key": DeadLetter(
+        pipeline="night.2",
+        topic="triptych.subtitles",
+        partition=5,
+        offset=9,
+        arrival_ns=_START,
+        reason="key: expected a stream id",
+        key=None,
+        value=b"text",
+        headers=(),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_a_golden_input_record_reads_as_it_was_written(golden: dict[str, Wire], name: str) -> None:
+    """The message decodes to the expected record, and that record encodes to the same bytes."""
+    message, record = golden[name], INPUTS[name]
+    assert decode(*message) == record
+    assert decode(*message, modality=record.modality) == record
+    assert encode(record) == message
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_golden_result_reads_as_it_was_written(golden: dict[str, Wire], name: str) -> None:
+    """The message decodes to the expected result, and that result encodes to the same bytes."""
+    message, result = golden[name], RESULTS[name]
+    assert decode_result(*message) == result
+    assert encode_result(result, pipeline="triptych") == message
+
+
+@pytest.mark.parametrize("name", DEAD)
+def test_a_golden_dead_letter_reads_as_it_was_written(golden: dict[str, Wire], name: str) -> None:
+    """The message decodes to the expected letter, and that letter encodes to the same bytes."""
+    message, letter = golden[name], DEAD[name]
+    assert decode_dead(*message) == letter
+    assert encode_dead(letter) == message
+
+
+def test_a_result_of_a_newer_writer_is_read_without_the_fields_that_we_do_not_know(golden: dict[str, Wire]) -> None:
+    """Unknown fields, at every level, and unknown headers are ignored; what we know is read."""
+    assert decode_result(*golden["result_of_a_newer_writer"]) == RESULTS["result_with_nothing_filled"].model_copy(
+        update={"schema_version": 2, "modalities": RESULTS["result_with_all_filled"].modalities}
+    )
+
+
+def test_every_golden_message_is_tested(golden: dict[str, Wire]) -> None:
+    """No golden file lies about unread."""
+    assert golden.keys() == {*INPUTS, *RESULTS, *DEAD, "result_of_a_newer_writer"}

@@ -1,0 +1,21 @@
+"""The contract is light: whoever speaks it need not install, nor wait for, what the programs use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+_PROGRAM = """
+import importlib, pkgutil, sys
+import triptych, triptych.schemas
+for module in pkgutil.iter_modules(triptych.schemas.__path__, "triptych.schemas."):
+    importlib.import_module(module.name)
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_the_contract_imports_nothing_heavy() -> None:
+    """No model, codec, broker or store comes with any module of the contract."""
+    loaded = subprocess.run([sys.executable, "-c", _PROGRAM], check=True, capture_output=True, text=True).stdout.split()
+    assert "triptych" in loaded
+    assert not {"torch", "av", "cv2", "redis", "kafka", "numpy"} & set(loaded)
