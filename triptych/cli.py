@@ -16,6 +16,7 @@ from triptych import __version__
 from triptych.options import BootstrapServersOption, ConfigOption, PipelineOption, RedisUrlOption
 from triptych.schemas.errors import TriptychError, UsageError
 from triptych.settings import SettingsError, load, to_toml
+from triptych.worker.models.cli import models
 
 EXIT_INTERRUPTED = 130
 """What a shell expects of a program that Ctrl-C ended: 128 + SIGINT."""
@@ -41,6 +42,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(models, name="models")
 
 
 def _show_version(wanted: bool) -> None:

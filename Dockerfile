@@ -1,0 +1,30 @@
+# Triptych with everything: producers, worker, consumers and the model's weights.
+#
+# PyTorch comes from the index that pip is configured with; its x86-64 build there brings CUDA along and makes an image
+# of several gigabytes. For an image without GPU support name PyTorch's own CPU index:
+#   docker build --build-arg PIP_EXTRA_INDEX_URL=... .
+
+FROM python:3.11-slim-bookworm AS build
+ARG PIP_EXTRA_INDEX_URL=""
+ENV PIP_EXTRA_INDEX_URL=$PIP_EXTRA_INDEX_URL PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/triptych
+WORKDIR /build
+COPY . .
+# The weights are part of the image: a worker starts without a network but Kafka's and Redis's.
+RUN /opt/triptych/bin/pip install ".[producers,worker,consumers]" \
+    && TRIPTYCH_CACHE=/opt/triptych/cache /opt/triptych/bin/triptych models pull \
+    && /opt/triptych/bin/pip uninstall --yes setuptools pip
+
+FROM python:3.11-slim-bookworm
+RUN python -m pip uninstall --yes wheel setuptools pip \
+    && useradd --system --uid 10001 --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin triptych
+COPY --from=build /opt/triptych /opt/triptych
+ENV PATH=/opt/triptych/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    TRIPTYCH_CACHE=/opt/triptych/cache \
+    TRIPTYCH_HTTP_HOST=0.0.0.0
+USER 10001
+EXPOSE 9464
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["triptych"]
+CMD ["--help"]
