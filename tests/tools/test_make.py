@@ -1,0 +1,56 @@
+"""`make` explains itself, and a missing system package is named with the command that installs it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+SYSTEM_PACKAGES = REPOSITORY / "tools" / "system_packages.sh"
+
+
+def test_make_alone_prints_every_target_with_what_it_does() -> None:
+    """All that the documents name are there."""
+    done = subprocess.run(["make"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+
+    targets = re.findall(r"^  make (\S+) +\S", done.stdout, flags=re.MULTILINE)
+    assert {"setup", "demo", "demo-kafka", "test", "check", "ci", "kafka", "format", "clean"} <= set(targets)
+
+
+def test_a_missing_system_package_is_named_with_its_command(tmp_path: Path) -> None:
+    """Each that is missing, not just the first."""
+    done = subprocess.run(
+        ["/bin/sh", SYSTEM_PACKAGES, "need", "redis-server", "mvn"],
+        env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "redis-server is missing: apt-get install redis-server",
+        "mvn is missing: apt-get install maven",
+    ]
+
+
+def test_a_java_that_is_too_old_counts_as_missing(tmp_path: Path) -> None:
+    """Its version is looked at, not only its name."""
+    java = tmp_path / "java"
+    java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n")
+    java.chmod(0o755)
+
+    done = subprocess.run(
+        [SYSTEM_PACKAGES, "need", "java"],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (
+        1,
+        "Java 17 or newer is missing: apt-get install openjdk-17-jre-headless\n",
+    )
+
+
+def test_nothing_is_said_when_nothing_is_missing() -> None:
+    """Every other target can ask each time."""
+    done = subprocess.run([SYSTEM_PACKAGES, "need", "python"], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
