@@ -1,1 +1,1 @@
-"""From results to subscribers: the SDK and what is built on it."""
+"""Subscribers: the SDK and `triptych watch`."""
