@@ -1,0 +1,54 @@
+"""Decode one picture to RGB of the size that a model takes; a large one is never decoded in full."""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from triptych.worker.media.errors import UnreadableMediaError
+from triptych.worker.media.picture_size import PictureSize, picture_size
+from triptych.worker.models.picture import fit_picture
+from triptych.worker.models.protocol import InputSpec
+
+MAX_PIXELS: Final = 64 * 1024 * 1024
+"""Larger pictures are refused unseen: 8K has half as many pixels, and each costs three bytes in each thread."""
+
+_BGR: Final = cv2.IMREAD_COLOR  # set in the constants of reduced decoding, where it contradicts RGB
+_REDUCED: Final = (
+    (8, cv2.IMREAD_REDUCED_COLOR_8 & ~_BGR),
+    (4, cv2.IMREAD_REDUCED_COLOR_4 & ~_BGR),
+    (2, cv2.IMREAD_REDUCED_COLOR_2 & ~_BGR),
+)
+
+
+def decode_picture(data: bytes, spec: InputSpec) -> NDArray[np.uint8]:
+    """Return the picture as RGB `[spec.height, spec.width, 3]`; raise `UnreadableMediaError` where it is broken."""
+    size = picture_size(data)
+    if size.width * size.height > MAX_PIXELS:
+        raise UnreadableMediaError(f"picture: expected at most {MAX_PIXELS} pixels, got {size.width}x{size.height}")
+    try:
+        rgb = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | _reduction(size, spec))
+    except cv2.error as error:
+        raise UnreadableMediaError(f"picture: expected a {size.format} that decodes, got {error.err}") from error
+    # The stubs know nothing of it, but bytes that do not decode give None.
+    if cast("NDArray[np.uint8] | None", rgb) is None:
+        raise UnreadableMediaError(
+            f"picture: expected a {size.format} that decodes, got {len(data)} bytes that are broken or cut short"
+        )
+    return fit_picture(cast("NDArray[np.uint8]", rgb), spec)
+
+
+def _reduction(size: PictureSize, spec: InputSpec) -> int:
+    """Return the flag that leaves out as much detail as the model's size leaves out in any case.
+
+    Only JPEG saves work by it; of the others OpenCV decodes everything and then drops pixels without smoothing.
+    """
+    if size.format != "jpeg":
+        return 0
+    for factor, flag in _REDUCED:
+        if min(size.width // spec.width, size.height // spec.height) >= factor:
+            return flag
+    return 0

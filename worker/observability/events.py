@@ -1,0 +1,225 @@
+"""What happens in the worker, as frozen values: one type for each thing that happens, nothing of how it is shown.
+
+The worker emits them to hooks (`hooks.py`); logs and metrics are two of those. Times of the data are event time in
+nanoseconds, as everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from triptych.schemas.names import Modality
+from triptych.schemas.results import ClosedBy
+
+Stage = Literal["align", "prepare", "infer", "publish", "store", "commit"]
+"""A step of the worker whose time is measured."""
+
+Service = Literal["kafka", "redis"]
+"""A server that the worker waits for when it is away."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsRead:
+    """Records of one modality came from the log."""
+
+    modality: Modality
+    records: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class WindowClosed:
+    """A window closed; `skipped` empty ones before it will not be published."""
+
+    stream: str
+    start_ns: int
+    end_ns: int
+    closed_by: ClosedBy
+    skipped: int
+    dead: int
+
+
+@dataclass(frozen=True, slots=True)
+class ItemLate:
+    """Media came whose windows are all closed; the stream's next window begins at `floor_ns`."""
+
+    stream: str
+    modality: Modality
+    session: str
+    start_ns: int
+    floor_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDropped:
+    """A record changed nothing: a producer's repeat, or of a session that its track has left."""
+
+    stream: str
+    modality: Modality
+    session: str
+    reason: Literal["repeat", "left_session"]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRefused:
+    """A record went to the dead letters."""
+
+    topic: str
+    partition: int
+    offset: int
+    modality: Modality
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchInferred:
+    """The model judged a batch."""
+
+    windows: int
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class StageTook:
+    """One step of the worker is done."""
+
+    stage: Stage
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class ResultsPublished:
+    """Results are acknowledged on the results topic and kept in the store; `new` of them the store did not know."""
+
+    results: int
+    new: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResultsReplayed:
+    """The tail of the results topic was offered to the store again; `new` of them it did not know."""
+
+    results: int
+    new: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamForgotten:
+    """A stream was quiet for so long that nothing of it is kept any more."""
+
+    stream: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionsAssigned:
+    """Partition numbers came to this worker, each of them on all three input topics."""
+
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionsRevoked:
+    """Partition numbers left this worker; `lost` means that another may have owned them already."""
+
+    numbers: tuple[int, ...]
+    lost: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """The streams of a partition number were restored from the tail of the results topic."""
+
+    number: int
+    streams: int
+    results: int
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetsGone:
+    """Retention had deleted the record to be read next; reading went on elsewhere."""
+
+    topic: str
+    partition: int
+    wanted: int
+    resumed: int
+
+
+@dataclass(frozen=True, slots=True)
+class LagMeasured:
+    """The worker is so far behind the log: now less the arrival clock."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class BytesHeld:
+    """So much encoded media waits in open windows, of so many streams."""
+
+    bytes: int
+    streams: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFailed:
+    """The model raised; the window of this start was in the batch."""
+
+    stream: str
+    start_ns: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetryScheduled:
+    """A server is away or refuses; the same is tried again after a pause."""
+
+    what: Service
+    error: str
+    attempt: int
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRefused:
+    """The broker refused a commit because the partitions have another owner; they are read again there."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The worker takes no more records."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The worker is done; windows of these streams are still open and stay uncommitted."""
+
+    open_streams: tuple[str, ...]
+
+
+Event = (
+    RecordsRead
+    | WindowClosed
+    | ItemLate
+    | RecordDropped
+    | RecordRefused
+    | BatchInferred
+    | StageTook
+    | ResultsPublished
+    | ResultsReplayed
+    | StreamForgotten
+    | PartitionsAssigned
+    | PartitionsRevoked
+    | Restored
+    | OffsetsGone
+    | LagMeasured
+    | BytesHeld
+    | ModelFailed
+    | RetryScheduled
+    | CommitRefused
+    | Stopping
+    | Stopped
+)
