@@ -1,0 +1,147 @@
+"""A media file, opened: the tracks to play, where its time begins, how long it says it is, and its packets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import Final, Self, TypeVar
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition, Stream
+from av.subtitles.stream import SubtitleStream
+from av.video.stream import VideoStream
+
+from triptych.producers.choosing import TrackFacts, best_audio, best_subtitles, best_video
+from triptych.producers.language import language_of
+from triptych.producers.source import FileSource
+from triptych.producers.subtitle_codecs import TEXT_CODECS, codec_name
+from triptych.producers.timeline import NS_PER_S, ticks_to_ns
+from triptych.schemas.errors import UsageError
+
+_S = TypeVar("_S", bound=Stream)
+_DURATION_TAG: Final = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+_AV_TIME_BASE: Final = Fraction(1, av.time_base)
+
+
+class MediaFile:
+    """One opened file; a context manager. The tracks that are not played are not even demuxed."""
+
+    def __init__(self, container: InputContainer, source: FileSource, wanted_language: str) -> None:
+        self._container = container
+        self._source = source
+        streams = container.streams
+        self.video: VideoStream | None = _chosen(streams.video, best_video(_facts_of(streams.video)))
+        self.audio: AudioStream | None = _chosen(streams.audio, best_audio(_facts_of(streams.audio)))
+        self.text_track: SubtitleStream | None = _text_track(streams.subtitles, wanted_language)
+        self.problem: str | None = None
+
+    @classmethod
+    def open(cls, source: FileSource, wanted_language: str) -> Self:
+        """Open a file; raise `UsageError` where it has neither picture nor sound."""
+        try:
+            container = av.open(str(source.path), "r", metadata_errors="replace")
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            raise UsageError(f"{source.path}: expected a media file that can be played, got: {why}") from None
+        media = cls(container, source, wanted_language)
+        if media.video is None and media.audio is None:
+            media.close()
+            raise UsageError(f"{source.path}: expected a file with picture or sound, found neither")
+        return media
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file and its decoders."""
+        self._container.close()
+
+    def bitmap_subtitles(self) -> tuple[str, ...]:
+        """Return the codecs of the subtitle tracks that are pictures: they hold no text."""
+        names = (codec_name(stream) for stream in self._container.streams.subtitles)
+        return tuple(name for name in names if name is not None and name not in TEXT_CODECS)
+
+    @property
+    def origin_ns(self) -> int:
+        """The file's first moment: the least start of the picture and the sound that are played."""
+        starts = [_ns(stream.start_time, stream) for stream in self._played() if stream.start_time is not None]
+        if starts:
+            return min(starts)
+        start: int | None = self._container.start_time
+        return 0 if start is None else ticks_to_ns(start, _AV_TIME_BASE)
+
+    @property
+    def duration_ns(self) -> int | None:
+        """How long picture and sound are by the file's own word, from its first moment; None where it says nothing."""
+        ends = [end for stream in self._played() if (end := _stated_end_ns(stream)) is not None]
+        if ends:
+            return max(ends) - self.origin_ns
+        duration = self._container.duration
+        return None if duration is None else ticks_to_ns(duration, _AV_TIME_BASE)
+
+    def packets(self, *, with_text: bool) -> Iterator[Packet[Stream]]:
+        """Yield what can be read, in the file's order; what stops the reading early is kept in `problem`."""
+        played: list[Stream] = [*self._played()]
+        if with_text and self.text_track is not None:
+            played.append(self.text_track)
+        try:
+            for packet in self._container.demux(*played):
+                if packet.size and not packet.is_discard:
+                    yield packet
+        except (av.error.FFmpegError, OSError) as error:
+            self.problem = getattr(error, "strerror", None) or str(error)
+
+    def _played(self) -> list[VideoStream | AudioStream]:
+        return [stream for stream in (self.video, self.audio) if stream is not None]
+
+
+def _chosen(streams: Iterable[_S], facts: TrackFacts | None) -> _S | None:
+    if facts is None:
+        return None
+    return next(stream for stream in streams if stream.index == facts.index)
+
+
+def _text_track(streams: Iterable[SubtitleStream], wanted: str) -> SubtitleStream | None:
+    texts = [stream for stream in streams if codec_name(stream) is None or codec_name(stream) in TEXT_CODECS]
+    return _chosen(texts, best_subtitles(_facts_of(texts), wanted))
+
+
+def _facts_of(streams: Iterable[Stream]) -> list[TrackFacts]:
+    return [_facts(stream) for stream in streams]
+
+
+def _facts(stream: Stream) -> TrackFacts:
+    context = getattr(stream, "codec_context", None)
+    return TrackFacts(
+        index=stream.index,
+        decodable=context is not None,
+        default=bool(stream.disposition & Disposition.default),
+        forced=bool(stream.disposition & Disposition.forced),
+        cover=bool(stream.disposition & Disposition.attached_pic),
+        area=getattr(context, "width", 0) * getattr(context, "height", 0),
+        channels=getattr(context, "channels", 0) if stream.type == "audio" else 0,
+        sample_rate_hz=getattr(context, "sample_rate", 0) if stream.type == "audio" else 0,
+        language=language_of(stream.metadata.get("language")),
+    )
+
+
+def _ns(ticks: int, stream: Stream) -> int:
+    return ticks_to_ns(ticks, stream.time_base or _AV_TIME_BASE)
+
+
+def _stated_end_ns(stream: VideoStream | AudioStream) -> int | None:
+    start_ns = _ns(stream.start_time or 0, stream)
+    if stream.duration is not None:
+        return start_ns + _ns(stream.duration, stream)
+    tag = _DURATION_TAG.match(stream.metadata.get("DURATION", ""))
+    if tag is None:
+        return None
+    hours, minutes, seconds = tag.groups()
+    return round((int(hours) * 3_600 + int(minutes) * 60 + Fraction(seconds)) * NS_PER_S)

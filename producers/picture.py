@@ -1,0 +1,54 @@
+"""A decoded frame as a JPEG: upright, scaled, square pixels, even sizes."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Final
+
+import av
+import cv2
+from av.video.reformatter import Interpolation, VideoReformatter
+
+_TURNS: Final = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
+_QUARTER: Final = 90
+
+
+def size_shown(width: int, height: int, *, pixel_aspect: Fraction, max_height: int) -> tuple[int, int]:
+    """Return the size of a picture with square pixels and at most this height, both even; never larger than it is."""
+    shown_width = width * pixel_aspect
+    scale = min(Fraction(1), Fraction(max_height, height))
+    return _even(shown_width * scale), _even(height * scale)
+
+
+def _even(length: Fraction) -> int:
+    return max(2, int(length) // 2 * 2)
+
+
+class PictureEncoder:
+    """Encode frames as JPEG; keeps the scaler between frames."""
+
+    def __init__(self, *, max_height: int, quality: int, pixel_aspect: Fraction | None) -> None:
+        self._max_height = max_height
+        self._quality = quality
+        self._pixel_aspect = pixel_aspect or Fraction(1)
+        self._reformatter = VideoReformatter()
+
+    def encode(self, frame: av.VideoFrame) -> tuple[bytes, int, int]:
+        """Return the JPEG, its width and its height."""
+        turns = round(frame.rotation / _QUARTER) % 4
+        width, height = self._size_before_turning(frame, turns)
+        scaled = self._reformatter.reformat(
+            frame, width=width, height=height, format="bgr24", interpolation=Interpolation.AREA
+        )
+        upright = scaled.to_ndarray()
+        pixels = cv2.rotate(upright, _TURNS[turns]) if turns else upright
+        _, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
+        return jpeg.tobytes(), pixels.shape[1], pixels.shape[0]
+
+    def _size_before_turning(self, frame: av.VideoFrame, turns: int) -> tuple[int, int]:
+        if turns % 2 == 0:
+            return size_shown(frame.width, frame.height, pixel_aspect=self._pixel_aspect, max_height=self._max_height)
+        height, width = size_shown(
+            frame.height, frame.width, pixel_aspect=1 / self._pixel_aspect, max_height=self._max_height
+        )
+        return width, height

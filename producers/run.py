@@ -1,0 +1,171 @@
+"""Play sources: read this first.
+
+One thread for each source, one publisher for all: read a record, wait until it is due, send it. At the end, or when
+told to stop, the tracks are ended and everything is flushed. A source that fails does not stop the others.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass
+from threading import Event
+from typing import Final, Protocol
+
+import structlog
+
+from triptych.producers.clock import Clock, SystemClock
+from triptych.producers.pacing import Pacer
+from triptych.producers.plan import Plan
+from triptych.producers.playback import Playback
+from triptych.producers.sender import Sender
+from triptych.producers.tally import Standing, Tally
+from triptych.schemas.errors import TriptychError
+from triptych.schemas.records import AudioChunk, InputRecord
+from triptych.transport.protocols import Publisher, Transport
+
+_log = structlog.get_logger(__name__)
+_FLUSH_S: Final = 30.0
+_GLANCE_S: Final = 0.2
+"""How often the progress is shown; short, so that the main thread takes signals soon."""
+
+
+class Board(Protocol):
+    """Show how the sources stand."""
+
+    def show(self, standings: Sequence[Standing]) -> None:
+        """Show them; called several times a second by the thread that waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one source ended; `error` is what stopped it."""
+
+    plan: Plan
+    standing: Standing
+    error: Exception | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """What a program should exit with."""
+        return self.error.exit_code if isinstance(self.error, TriptychError) else int(self.error is not None)
+
+
+def produce_all(
+    plans: Sequence[Plan],
+    transport: Transport,
+    *,
+    clock: Clock | None = None,
+    stop: Event | None = None,
+    board: AbstractContextManager[Board] | None = None,
+) -> tuple[Outcome, ...]:
+    """Play all sources at once and return how each ended, when all have and everything is flushed.
+
+    Args:
+        plans: what to play.
+        transport: where the records go; its topics must exist.
+        clock: for tests.
+        stop: set it, from any thread, to end all sources properly before their time.
+        board: where to show progress.
+
+    Raises:
+        PublishTimeoutError: at the end the broker did not take what was still in flight.
+    """
+    clock, stop = clock or SystemClock(), stop or Event()
+    publisher = transport.publisher()
+    players = [_Player(plan, publisher, clock, stop) for plan in plans]
+    try:
+        with board or nullcontext(_Dark()) as shown:
+            for player in players:
+                player.thread.start()
+            for player in players:
+                while player.thread.is_alive():
+                    shown.show([player.standing for player in players])
+                    player.thread.join(_GLANCE_S)
+            shown.show([player.standing for player in players])
+        publisher.flush(_FLUSH_S)
+    finally:
+        stop.set()  # where waiting itself was interrupted, the sources still end
+        for player in players:
+            player.thread.join()
+        publisher.close(_FLUSH_S)
+    return tuple(player.outcome() for player in players)
+
+
+class _Dark:
+    def show(self, standings: Sequence[Standing]) -> None:
+        """Show nothing."""
+
+
+class _Player:
+    """Play one source in a thread of its own."""
+
+    def __init__(self, plan: Plan, publisher: Publisher, clock: Clock, stop: Event) -> None:
+        self.thread = threading.Thread(target=self._run, name=f"produce {plan.stream}", daemon=True)
+        self._plan = plan
+        self._publisher = publisher
+        self._clock = clock
+        self._stop = stop
+        self._tally = Tally(plan.stream)
+        self._error: Exception | None = None
+
+    @property
+    def standing(self) -> Standing:
+        """How it stands now."""
+        return self._tally.standing
+
+    def outcome(self) -> Outcome:
+        """Return how it ended."""
+        return Outcome(self._plan, self.standing, self._error)
+
+    def _run(self) -> None:
+        """Play, and keep what went wrong for the thread that waits."""
+        try:
+            with Playback(self._plan) as playback:
+                self._play(playback)
+        except TriptychError as error:
+            self._fail(error)
+        except Exception as error:  # noqa: BLE001 - the edge of the thread: one source must not stop the others
+            _log.exception("source.failed", stream=self._plan.stream)
+            self._fail(error)
+
+    def _play(self, playback: Playback) -> None:
+        """Send everything, in the order: the film's records, each when it is due; then the end of each track."""
+        start_at_ns = self._start_at_ns(playback.duration_ns)
+        self._tally.begin(_total_ns(playback.duration_ns, self._plan.loops))
+        sender = Sender(self._publisher, self._tally, self._stop, start_at_ns=start_at_ns)
+        pacer = Pacer(self._plan.realtime, self._clock.monotonic_ns())
+        with closing(playback.records(start_at_ns)) as records:  # type: ignore[type-var]  # it is a generator
+            for record in records:
+                due_ns = _known_ns(record) - start_at_ns
+                self._clock.wait(self._stop, pacer.wait_ns(due_ns, monotonic_ns=self._clock.monotonic_ns()))
+                if self._stop.is_set():
+                    break
+                behind_ns = pacer.behind_ns(due_ns, monotonic_ns=self._clock.monotonic_ns())
+                sender.send(record, behind_clock_ns=behind_ns)
+        for end in playback.ends():
+            sender.send(end)
+        if playback.behind:
+            _log.warning("source.badly_interleaved", stream=self._plan.stream, items_left_out_or_cut=playback.behind)
+        self._tally.finish("stopped" if self._stop.is_set() else "done")
+
+    def _start_at_ns(self, duration_ns: int | None) -> int:
+        """Return the event time of the film's first moment: as planned, else now, or so that the film ends now."""
+        if self._plan.start_at_ns is not None:
+            return self._plan.start_at_ns
+        length_ns = 0 if self._plan.realtime else _total_ns(duration_ns, self._plan.loops) or 0
+        return self._clock.now_ns() - length_ns
+
+    def _fail(self, error: Exception) -> None:
+        self._error = error
+        self._tally.finish("failed")
+
+
+def _total_ns(duration_ns: int | None, loops: int) -> int | None:
+    return None if duration_ns is None or loops == 0 else duration_ns * loops
+
+
+def _known_ns(record: InputRecord) -> int:
+    """Return the moment at which a live feed could have sent this: a chunk of sound when its last sample is heard."""
+    return record.end_ns if isinstance(record, AudioChunk) else record.start_ns

@@ -1,0 +1,39 @@
+"""Where a film's words come from: exactly one place.
+
+The file that the user names, else a text track inside the film, else a cue file beside it.
+"""
+
+from __future__ import annotations
+
+import structlog
+from av.subtitles.stream import SubtitleStream
+
+from triptych.producers.cue import Cue
+from triptych.producers.cue_file import find_beside, language_in_name, read_cues
+from triptych.producers.language import DEFAULT_LANGUAGE
+from triptych.producers.media_file import MediaFile
+from triptych.producers.plan import Plan
+from triptych.schemas.errors import UsageError
+
+_log = structlog.get_logger(__name__)
+
+Words = tuple[Cue, ...] | SubtitleStream | None
+"""The cues of a file, a track of the film, or none at all."""
+
+
+def choose_words(plan: Plan, media: MediaFile) -> Words:
+    """Return the one place; raise `UsageError` where the file that the user named has no cues."""
+    if plan.subtitles is not None:
+        return read_cues(plan.subtitles, language_in_name(plan.subtitles) or plan.language)
+    if media.text_track is not None:
+        return media.text_track
+    for codec in media.bitmap_subtitles():
+        _log.warning("subtitles.skipped", stream=plan.stream, codec=codec, reason="pictures of text hold no text")
+    beside = find_beside(plan.source.path, plan.language or DEFAULT_LANGUAGE)
+    if beside is None:
+        return None
+    try:
+        return read_cues(beside, language_in_name(beside))
+    except UsageError as error:
+        _log.warning("subtitles.skipped", stream=plan.stream, file=beside.name, reason=str(error))
+        return None
