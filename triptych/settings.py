@@ -320,7 +320,7 @@ def _from_flags(overrides: Mapping[str, object]) -> Iterator[tuple[str, object, 
         if path not in _PATHS:
             raise KeyError(path)  # the programmer's mistake, not the user's
         if value is not None:
-            yield path, value, "--" + path.rpartition(".")[2].replace("_", "-")
+            yield path, value, f"the flag for {path}"
 
 
 def _nearest(path: str, origin: str) -> str:

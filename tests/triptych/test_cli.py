@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import triptych
 from triptych import __version__, cli
 from triptych.schemas.errors import TriptychError, UsageError
 
@@ -103,6 +104,14 @@ def test_config_prints_the_settings_in_effect() -> None:
     assert done.returncode == 0
     assert 'pipeline = "night"' in done.stdout
     assert "secret" not in done.stdout
+
+
+def test_the_root_holds_the_public_names() -> None:
+    """Each is imported when it is asked for; others are refused as by any module."""
+    assert triptych.Subscriber.__module__ == "triptych.consumers.subscriber"
+    assert triptych.Result.__module__ == "triptych.schemas.results"
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        triptych.Nothing  # type: ignore[attr-defined]  # noqa: B018
 
 
 @pytest.mark.parametrize("module", ["triptych", "triptych.schemas", "triptych.transport.memory", "triptych.cli"])
