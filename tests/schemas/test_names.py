@@ -44,9 +44,10 @@ def test_a_stream_may_not_be_called_so(name: str) -> None:
 @given(stream=st.from_regex(names.STREAM_PATTERN, fullmatch=True))
 def test_the_keys_of_a_stream_lie_on_one_slot_of_redis_cluster(stream: str) -> None:
     """The hash tag (first `{` to the next `}`) of each key that one script touches is the stream."""
-    keys = [make("night", stream) for make in (names.redis_results_key, names.redis_index_key, names.redis_latest_key)]
+    makers = (names.redis_results_key, names.redis_index_key, names.redis_latest_key, names.redis_marks_key)
+    keys = [make("night", stream) for make in makers]
     assert {re.search(r"\{(.*?)\}", key).group(1) for key in keys} == {stream}  # type: ignore[union-attr]
-    assert len({*keys, names.redis_streams_key("night")}) == 4
+    assert len({*keys, names.redis_streams_key("night")}) == 5
 
 
 def test_the_names_of_the_default_pipeline_are_those_of_the_documents() -> None:
@@ -58,6 +59,7 @@ def test_the_names_of_the_default_pipeline_are_those_of_the_documents() -> None:
     assert names.redis_results_key("triptych", "city") == "triptych:results:{city}"
     assert names.redis_index_key("triptych", "city") == "triptych:index:{city}"
     assert names.redis_latest_key("triptych", "city") == "triptych:latest:{city}"
+    assert names.redis_marks_key("triptych", "city") == "triptych:marks:{city}"
     assert names.redis_streams_key("triptych") == "triptych:streams"
     assert names.result_id("city", 0, 2, 1) == "city/0-2/1"
 
