@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from triptych.worker.observability.events import Event, Stage, StageTook
+from triptych.worker.observability.events import Event
 
 Hook = Callable[[Event], None]
 """Called in the thread in which the thing happened: quick, thread-safe, and free to raise."""
@@ -32,10 +32,6 @@ class Hooks:
                 hook(event)
             except Exception as error:  # noqa: BLE001 - an onlooker's mistake must not stop the work
                 self._complain_once(index, event, error)
-
-    def stage(self, stage: Stage, took_ms: float) -> None:
-        """Emit that a step of the worker is done."""
-        self.emit(StageTook(stage=stage, took_ms=took_ms))
 
     def _complain_once(self, index: int, event: Event, error: Exception) -> None:
         """Log the first failure of each hook: one that fails always would drown everything else."""

@@ -1,0 +1,81 @@
+"""Whether the worker is alive and ready, as its own threads say it; `http.py` serves the answer."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+_NS_PER_S: Final = 1_000_000_000
+
+STARTING: Final[dict[str, str]] = {
+    "model_warm": "the model is not warm yet",
+    "partitions_assigned": "no partitions were assigned yet",
+}
+"""Conditions that every worker has to meet, and what is said of them at first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer to one question, and what speaks against a yes, by name."""
+
+    ok: bool
+    missing: dict[str, str]
+
+
+class Health:
+    """What is known of the worker's state. Any thread may tell or ask."""
+
+    def __init__(
+        self,
+        *,
+        stall_after_s: float = 30.0,
+        start_limit_s: float = 300.0,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        """Begin not ready, and alive for as long as a start may take.
+
+        Args:
+            stall_after_s: a loop that has not beaten for so long counts as stuck.
+            start_limit_s: how long the first beat may take: weights are read and the model is warmed before it.
+            clock_ns: a monotonic clock.
+        """
+        self._stall_after_ns = round(stall_after_s * _NS_PER_S)
+        self._start_limit_ns = round(start_limit_s * _NS_PER_S)
+        self._clock_ns = clock_ns
+        self._lock = threading.Lock()
+        self._started_ns = clock_ns()
+        self._beaten_ns: int | None = None
+        self._missing: dict[str, str] = dict(STARTING)
+
+    def set_ready(self, name: str, ready: bool, reason: str = "") -> None:  # noqa: FBT001 - the value that is set
+        """Say whether a condition holds, and why not. A name that is new counts from now on."""
+        with self._lock:
+            if ready:
+                self._missing.pop(name, None)
+            else:
+                self._missing[name] = reason or "not ready"
+
+    def beat(self) -> None:
+        """Say that the worker's loop goes round."""
+        with self._lock:
+            self._beaten_ns = self._clock_ns()
+
+    def readiness(self) -> Verdict:
+        """Tell whether every condition holds."""
+        with self._lock:
+            missing = dict(sorted(self._missing.items()))
+        return Verdict(not missing, missing)
+
+    def liveness(self) -> Verdict:
+        """Tell whether the loop goes round, or may still be on its way to do so."""
+        with self._lock:
+            since_ns = self._clock_ns() - (self._started_ns if self._beaten_ns is None else self._beaten_ns)
+            limit_ns = self._start_limit_ns if self._beaten_ns is None else self._stall_after_ns
+            what = "has not begun" if self._beaten_ns is None else "has not gone round"
+        if since_ns <= limit_ns:
+            return Verdict(ok=True, missing={})
+        reason = f"the worker's loop {what} for {since_ns / _NS_PER_S:.0f} s; allowed are {limit_ns / _NS_PER_S:g} s"
+        return Verdict(ok=False, missing={"loop": reason})

@@ -1,0 +1,209 @@
+"""Logs: how they look, and the hook that says what a person should know of what happens."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections import OrderedDict
+from datetime import UTC, datetime
+from threading import Lock
+from typing import TYPE_CHECKING, Final, Literal
+
+import structlog
+
+from triptych.worker.observability import events
+from triptych.worker.observability.events import Event
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger, Processor
+
+    from triptych.worker.observability.hooks import Hook
+
+Format = Literal["auto", "json", "console"]
+Level = Literal["debug", "info", "warning", "error"]
+
+_NS_PER_S: Final = 1_000_000_000
+_REMEMBERED: Final = 1_024
+"""Sessions of which it is known that their line was said. Past that the oldest is forgotten, and may be said again."""
+
+_LATE_HINT: Final = (
+    "event time lies before the stream's watermark: the windows up to `floor` are published and stay as they are. "
+    "To judge this again, send it as a new stream id or run a new pipeline; to go on, give --start-at after `floor`"
+)
+_LEFT_HINT: Final = "two live sessions on one stream: stop one of the producers, or give it a stream id of its own"
+_GONE_HINT: Final = "retention deleted what was not read yet: these records are lost; keep them longer, or add workers"
+
+
+def configure_logging(format: Format, level: Level) -> None:  # noqa: A002 - the setting's own name
+    """Send all logs to stderr: our events from `level` on, the libraries' from warnings on."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    is_console = format == "console" or (format == "auto" and sys.stderr.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    rendering: list[Processor] = (
+        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        if is_console
+        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    )
+    structlog.configure(
+        processors=[*shared, *rendering],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),  # one write a line: threads do not mix
+        cache_logger_on_first_use=False,
+    )
+    _route_libraries(shared, rendering, max(number, logging.WARNING))
+
+
+def _route_libraries(shared: list[Processor], rendering: list[Processor], number: int) -> None:
+    """Let the standard library's loggers (kafka, redis) speak in the same voice."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    logging.basicConfig(level=number, handlers=[handler], force=True)
+
+
+def log_hook(logger: FilteringBoundLogger | None = None) -> Hook:
+    """Return a new hook that logs; it remembers what it has said."""
+    return _LogHook(logger or structlog.get_logger("triptych.worker"))
+
+
+class _LogHook:
+    """Logs what a person should know. What happens many times a second is the metrics' affair."""
+
+    def __init__(self, logger: FilteringBoundLogger) -> None:
+        self._log = logger
+        self._late = _Remembered()
+        self._left = _Remembered()
+
+    def __call__(self, event: Event) -> None:
+        """Log one event, or nothing."""
+        self._data(event)
+        self._trouble(event)
+        self._lifecycle(event)
+
+    def _data(self, event: Event) -> None:
+        """Log what became of records and windows."""
+        match event:
+            case events.WindowClosed():
+                self._log.debug(
+                    "window_closed",
+                    stream=event.stream,
+                    start=moment(event.start_ns),
+                    end=moment(event.end_ns),
+                    closed_by=event.closed_by,
+                    skipped=event.skipped,
+                    dead=event.dead,
+                )
+            case events.ResultsPublished():
+                self._log.debug("results_published", results=event.results, new=event.new)
+            case events.ItemLate() if self._late.is_new(event.stream, event.session):
+                self._log.warning(
+                    "items_late",
+                    stream=event.stream,
+                    modality=event.modality,
+                    session=event.session,
+                    first_start=moment(event.start_ns),
+                    floor=moment(event.floor_ns),
+                    hint=_LATE_HINT,
+                )
+            case events.RecordDropped(reason="left_session") if self._left.is_new(event.stream, event.session):
+                self._log.warning(
+                    "records_of_left_session_dropped",
+                    stream=event.stream,
+                    modality=event.modality,
+                    session=event.session,
+                    hint=_LEFT_HINT,
+                )
+            case events.RecordRefused():
+                self._log.warning(
+                    "record_refused",
+                    topic=event.topic,
+                    partition=event.partition,
+                    offset=event.offset,
+                    reason=event.reason,
+                )
+            case _:
+                pass
+
+    def _trouble(self, event: Event) -> None:
+        """Log what goes wrong around the data."""
+        match event:
+            case events.OffsetsGone():
+                self._log.error(
+                    "offsets_gone",
+                    topic=event.topic,
+                    partition=event.partition,
+                    wanted=event.wanted,
+                    resumed=event.resumed,
+                    hint=_GONE_HINT,
+                )
+            case events.ModelFailed():
+                self._log.error(
+                    "model_failed", stream=event.stream, window_start=moment(event.start_ns), error=event.error
+                )
+            case events.RetryScheduled():
+                self._log.warning(
+                    "retry_scheduled",
+                    what=event.what,
+                    error=event.error,
+                    attempt=event.attempt,
+                    delay_s=round(event.delay_s, 3),
+                )
+            case events.CommitRefused():
+                self._log.warning("commit_refused", error=event.error)
+            case _:
+                pass
+
+    def _lifecycle(self, event: Event) -> None:
+        """Log where the worker is between its start and its end."""
+        match event:
+            case events.PartitionsAssigned():
+                self._log.info("partitions_assigned", numbers=event.numbers)
+            case events.PartitionsRevoked(lost=True):
+                self._log.warning("partitions_lost", numbers=event.numbers)
+            case events.PartitionsRevoked():
+                self._log.info("partitions_revoked", numbers=event.numbers)
+            case events.Restored() if event.results:
+                self._log.info("restored", number=event.number, streams=event.streams, results=event.results)
+            case events.ResultsReplayed() if event.new:
+                self._log.info("results_were_missing_from_the_store", offered=event.results, new=event.new)
+            case events.StreamForgotten():
+                self._log.info("stream_forgotten", stream=event.stream)
+            case events.Stopping():
+                self._log.info("stopping", reason=event.reason)
+            case events.Stopped():
+                self._log.info("stopped", open_streams=event.open_streams)
+            case _:
+                pass
+
+
+class _Remembered:
+    """The sessions of which something was said, the last so many of them."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._said: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def is_new(self, stream: str, session: str) -> bool:
+        """Tell whether this is the first time, and remember it."""
+        with self._lock:
+            is_new = (stream, session) not in self._said
+            self._said[stream, session] = None
+            self._said.move_to_end((stream, session))
+            if len(self._said) > _REMEMBERED:
+                self._said.popitem(last=False)
+            return is_new
+
+
+def moment(event_ns: int) -> str:
+    """Return event time as people write it, to the nanosecond, in UTC."""
+    seconds, rest_ns = divmod(event_ns, _NS_PER_S)
+    fraction = f".{rest_ns:09d}".rstrip("0") if rest_ns else ""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}{fraction}Z"

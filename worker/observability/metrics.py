@@ -1,0 +1,140 @@
+"""A hook that counts what happens, for Prometheus. Labels come from closed sets: never a stream, never an error."""
+
+from __future__ import annotations
+
+from typing import Final, get_args
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from triptych.schemas.names import MODALITIES
+from triptych.schemas.results import ClosedBy
+from triptych.worker.observability import events
+from triptych.worker.observability.events import Event, Service, Stage
+
+_BATCH_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64)
+_SECONDS_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_MS_PER_S: Final = 1_000
+
+
+class Metrics:
+    """Counts events in a registry of its own."""
+
+    def __init__(self) -> None:
+        """Begin with every series at zero, so that a rate is known from the first event on."""
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._make_data_metrics()
+        self._make_work_metrics()
+
+    def _make_data_metrics(self) -> None:
+        self._records = self._by("triptych_records", "Records read from the input topics.", modality=MODALITIES)
+        self._record_bytes = self._by(
+            "triptych_record_bytes", "Bytes read: keys, values, headers.", modality=MODALITIES
+        )
+        self._windows = self._by("triptych_windows", "Windows closed.", closed_by=get_args(ClosedBy))
+        self._skipped = self._counter("triptych_windows_skipped", "Empty windows that were not published.")
+        self._late = self._by("triptych_late", "Media that came after its windows had closed.", modality=MODALITIES)
+        self._repeats = self._by("triptych_repeats", "Records that a producer sent twice.", modality=MODALITIES)
+        self._left = self._counter("triptych_left_session", "Records of sessions that their track has left.")
+        self._dead = self._by("triptych_dead", "Records that went to the dead letters.", modality=MODALITIES)
+        self._results = self._counter("triptych_results", "Results published.")
+        self._replayed = self._counter("triptych_replayed", "Results offered to the store again after an assignment.")
+        self._gone = self._counter("triptych_offsets_gone", "Reads of offsets that retention had deleted.")
+
+    def _make_work_metrics(self) -> None:
+        self._batch_windows = Histogram(
+            "triptych_batch_windows", "Windows in a batch.", buckets=_BATCH_BUCKETS, registry=self.registry
+        )
+        self._stages = Histogram(
+            "triptych_stage_seconds", "Time in a stage.", ["stage"], buckets=_SECONDS_BUCKETS, registry=self.registry
+        )
+        for stage in get_args(Stage):
+            self._stages.labels(stage=stage)
+        self._lag = self._gauge("triptych_lag_seconds", "Now, less the arrival time that has been worked through.")
+        self._held_bytes = self._gauge("triptych_held_bytes", "Bytes of encoded media in open windows.")
+        self._streams = self._gauge("triptych_streams", "Streams that are known.")
+        self._partitions = self._gauge("triptych_partitions", "Partition numbers that this worker owns.")
+        self._owned: set[int] = set()
+        self._model_failures = self._counter("triptych_model_failures", "Windows on which the model failed.")
+        self._retries = self._by("triptych_retries", "Calls to be made again.", what=get_args(Service))
+        self._commits_refused = self._counter("triptych_commits_refused", "Commits that came after a rebalance.")
+        self._forgotten = self._counter("triptych_streams_forgotten", "Streams that fell quiet and were forgotten.")
+
+    def __call__(self, event: Event) -> None:
+        """Count one event."""
+        self._count_data(event)
+        self._count_work(event)
+        self._count_trouble(event)
+
+    def _count_data(self, event: Event) -> None:
+        match event:
+            case events.RecordsRead(modality=modality, records=records, bytes=size):
+                self._records.labels(modality).inc(records)
+                self._record_bytes.labels(modality).inc(size)
+            case events.WindowClosed(closed_by=closed_by, skipped=skipped):
+                self._windows.labels(closed_by).inc()
+                self._skipped.inc(skipped)
+            case events.ItemLate(modality=modality):
+                self._late.labels(modality).inc()
+            case events.RecordDropped(modality=modality, reason="repeat"):
+                self._repeats.labels(modality).inc()
+            case events.RecordDropped():
+                self._left.inc()
+            case events.RecordRefused(modality=modality):
+                self._dead.labels(modality).inc()
+            case events.ResultsPublished(results=results):
+                self._results.inc(results)
+            case events.ResultsReplayed(results=results):
+                self._replayed.inc(results)
+            case _:
+                pass
+
+    def _count_work(self, event: Event) -> None:
+        match event:
+            case events.BatchInferred(windows=windows):
+                self._batch_windows.observe(windows)
+            case events.StageTook(stage=stage, took_ms=took_ms):
+                self._stages.labels(stage).observe(took_ms / _MS_PER_S)
+            case events.LagMeasured(seconds=seconds):
+                self._lag.set(seconds)
+            case events.BytesHeld(bytes=size, streams=streams):
+                self._held_bytes.set(size)
+                if streams is not None:
+                    self._streams.set(streams)
+            case events.PartitionsAssigned(numbers=numbers):
+                self._owned.update(numbers)
+                self._partitions.set(len(self._owned))
+            case events.PartitionsRevoked(numbers=numbers):
+                self._owned.difference_update(numbers)
+                self._partitions.set(len(self._owned))
+            case _:
+                pass
+
+    def _count_trouble(self, event: Event) -> None:
+        match event:
+            case events.OffsetsGone():
+                self._gone.inc()
+            case events.ModelFailed():
+                self._model_failures.inc()
+            case events.RetryScheduled(what=what):
+                self._retries.labels(what).inc()
+            case events.CommitRefused():
+                self._commits_refused.inc()
+            case events.StreamForgotten():
+                self._forgotten.inc()
+            case _:
+                pass
+
+    def _counter(self, name: str, meaning: str) -> Counter:
+        return Counter(name, meaning, registry=self.registry)
+
+    def _gauge(self, name: str, meaning: str) -> Gauge:
+        return Gauge(name, meaning, registry=self.registry)
+
+    def _by(self, name: str, meaning: str, **labels: tuple[str, ...]) -> Counter:
+        """Return a counter with one label, each of its values at zero."""
+        ((label, values),) = labels.items()
+        counter = Counter(name, meaning, [label], registry=self.registry)
+        for value in values:
+            counter.labels(value)
+        return counter
