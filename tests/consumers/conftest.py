@@ -1,0 +1,243 @@
+"""A pipeline's results in each source: how a test publishes there, and how it subscribes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+from uuid import uuid4
+
+import pytest
+from redis import Redis
+
+from triptych.consumers.source import Gap
+from triptych.consumers.subscriber import Subscriber
+from triptych.schemas.codec import encode_result
+from triptych.schemas.names import redis_results_key, result_id, results_topic
+from triptych.schemas.results import (
+    LabelScore,
+    Modalities,
+    ModalityReport,
+    ModelReference,
+    Observations,
+    Result,
+    Words,
+)
+from triptych.settings import KafkaSettings
+from triptych.transport.kafka import KafkaTransport
+from triptych.transport.memory import MemoryTransport
+from triptych.transport.protocols import Transport
+from triptych.transport.records import Headers, Message, TopicPartition
+from triptych.transport.topic_settings import TopicSettings
+from triptych.worker.sinks.protocol import StoredResult
+from triptych.worker.sinks.redis import RedisStore
+
+START_NS = 1_767_225_600_000_000_000
+WINDOW_NS = 2_000_000_000
+PARTITIONS = 3
+
+MakeResult = Callable[..., Result]
+
+
+@pytest.fixture(scope="session")
+def make_result() -> MakeResult:
+    """Make the result of window `number` of a stream."""
+
+    def make(number: int, stream: str = "city", **changes: Any) -> Result:  # noqa: ANN401 - any field of a result
+        start_ns = START_NS + number * WINDOW_NS
+        end_ns = start_ns + WINDOW_NS
+        fields: dict[str, Any] = {
+            "id": result_id(stream, start_ns, end_ns, 0),
+            "stream": stream,
+            "start_ns": start_ns,
+            "end_ns": end_ns,
+            "closed_by": "progress",
+            "published_ns": end_ns + 250_000_000,
+            "arrival_ms": {"first": start_ns // 10**6, "last": end_ns // 10**6},
+            "modalities": Modalities(
+                video=ModalityReport(state="present", items=8, used=4),
+                audio=ModalityReport(state="empty"),
+                subtitles=ModalityReport(state="absent"),
+            ),
+            "model": ModelReference(name="null", version="1", sha256="0" * 64),
+            "observations": Observations(
+                visual=(LabelScore(label="tabby cat", score=0.81), LabelScore(label="sofa", score=0.11)),
+                speech_share=0.83,
+                loudness_lufs=-21.4,
+                words=(Words(text="the city was asleep", start_ns=start_ns, end_ns=end_ns),),
+            ),
+        }
+        return Result(**(fields | changes))
+
+    return make
+
+
+class Bench(Protocol):
+    """One source of results."""
+
+    kind: str
+
+    def publish(self, *results: Result) -> None:
+        """Publish as the worker does."""
+
+    def publish_twice(self, result: Result) -> None:
+        """Publish as a zombie owner may: the same id once more."""
+
+    def publish_junk(self, stream: str, document: bytes) -> None:
+        """Publish something that is no result under a stream's name."""
+
+    def delete_before_last(self, stream: str) -> None:
+        """Delete all but the last result of a stream, as retention and trimming do."""
+
+    def subscriber(self, on_gap: Callable[[Gap], None] | None = None) -> Subscriber:
+        """Return a new subscriber."""
+
+
+class TopicBench:
+    """The results topic of a pipeline of the test's own."""
+
+    def __init__(self, transport: Transport, kind: str) -> None:
+        self.kind = kind
+        self.pipeline = f"test-{uuid4().hex[:8]}"
+        self.topic = results_topic(self.pipeline)
+        self._transport = transport
+        admin = transport.admin()
+        admin.create([TopicSettings(self.topic, partitions=PARTITIONS, replication=1)])
+        admin.close()
+        self._publisher = transport.publisher()
+        self._last: dict[str, tuple[TopicPartition, int]] = {}
+
+    def publish(self, *results: Result) -> None:
+        """Publish as the worker does."""
+        self._send([(result.stream, *encode_result(result, pipeline=self.pipeline)) for result in results])
+
+    def publish_twice(self, result: Result) -> None:
+        """Publish the same id twice."""
+        self.publish(result, result)
+
+    def publish_junk(self, stream: str, document: bytes) -> None:
+        """Publish something that is no result."""
+        headers = (("ce_specversion", b"1.0"), ("ce_type", b"triptych.result"))
+        self._send([(stream, stream.encode(), document, headers)])
+
+    def delete_before_last(self, stream: str) -> None:
+        """Delete all records before the stream's last."""
+        admin = self._transport.admin()
+        tp, offset = self._last[stream]
+        admin.delete_records({tp: offset})
+        admin.close()
+
+    def subscriber(self, on_gap: Callable[[Gap], None] | None = None) -> Subscriber:
+        """Return a new subscriber."""
+        return Subscriber.from_transport(self._transport, pipeline=self.pipeline, on_gap=on_gap)
+
+    def close(self) -> None:
+        """Close the publisher."""
+        self._publisher.close(10)
+
+    def _send(self, messages: list[tuple[str, bytes, bytes, Headers]]) -> None:
+        sent = [
+            (stream, self._publisher.send(Message(self.topic, key, value, headers)))
+            for stream, key, value, headers in messages
+        ]
+        for stream, future in sent:
+            where = future.result(20)
+            self._last[stream] = TopicPartition(where.topic, where.partition), where.offset
+
+
+class RedisBench:
+    """The Redis streams of a pipeline of the test's own, written by the worker's own store."""
+
+    kind = "redis"
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.pipeline = f"test-{uuid4().hex[:8]}"
+        self.client: Any = Redis.from_url(url)
+        self._store = RedisStore.connect(url, pipeline=self.pipeline)
+
+    def publish(self, *results: Result) -> None:
+        """Publish as the worker does."""
+        self._store.write([StoredResult(result, result.model_dump_json().encode()) for result in results])
+
+    def publish_twice(self, result: Result) -> None:
+        """Append the same result once more, past the store."""
+        self.publish(result)
+        self.client.xadd(redis_results_key(self.pipeline, result.stream), {"result": result.model_dump_json()})
+
+    def publish_junk(self, stream: str, document: bytes) -> None:
+        """Append something that is no result."""
+        self.client.xadd(redis_results_key(self.pipeline, stream), {"result": document})
+
+    def delete_before_last(self, stream: str) -> None:
+        """Trim the stream to its last entry."""
+        self.client.xtrim(redis_results_key(self.pipeline, stream), maxlen=1, approximate=False)
+
+    def subscriber(self, on_gap: Callable[[Gap], None] | None = None) -> Subscriber:
+        """Return a new subscriber."""
+        return Subscriber.from_redis(self.url, pipeline=self.pipeline, on_gap=on_gap)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._store.close()
+        self.client.close()
+
+
+@pytest.fixture
+def redis_bench(redis_url: str) -> Iterator[RedisBench]:
+    """Results in a real Redis."""
+    bench = RedisBench(redis_url)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def open_redis_bench() -> Iterator[Callable[[str], RedisBench]]:
+    """Open results in a Redis of the test's own, by its URL."""
+    benches: list[RedisBench] = []
+
+    def open_bench(url: str) -> RedisBench:
+        benches.append(RedisBench(url))
+        return benches[-1]
+
+    yield open_bench
+    for bench in benches:
+        bench.close()
+
+
+@pytest.fixture
+def kafka_bench(kafka_bootstrap: str) -> Iterator[TopicBench]:
+    """Results on a real Kafka."""
+    transport = KafkaTransport(KafkaSettings(bootstrap_servers=kafka_bootstrap))
+    bench = TopicBench(transport, "kafka")
+    yield bench
+    bench.close()
+    transport.close()
+
+
+@pytest.fixture
+def memory_bench() -> Iterator[TopicBench]:
+    """Results in memory."""
+    bench = TopicBench(MemoryTransport(partitions=PARTITIONS), "kafka")
+    yield bench
+    bench.close()
+
+
+@pytest.fixture(params=["memory", "redis", "kafka"])
+def bench(request: pytest.FixtureRequest) -> Bench:
+    """Each source in turn."""
+    found: Bench = request.getfixturevalue(f"{request.param}_bench")
+    return found
+
+
+@pytest.fixture
+def between() -> Callable[[], int]:
+    """Return a moment that is after all that was published and before all that will be; servers count milliseconds."""
+
+    def moment_ns() -> int:
+        time.sleep(0.005)
+        now_ns = time.time_ns()
+        time.sleep(0.005)
+        return now_ns
+
+    return moment_ns
