@@ -61,7 +61,7 @@ class InFlight:
             while self._closed_by is None and self._unsettled and self._held_bytes + size_bytes > self._max_bytes:
                 if not self._settled.wait(deadline - time.monotonic()):
                     raise PublishTimeoutError(
-                        f"{self._held_bytes} bytes wait for the broker's acknowledgement, {self._max_bytes} are allowed; "
+                        f"{self._held_bytes} bytes are not acknowledged yet, {self._max_bytes} are allowed; "
                         f"no room for {size_bytes} more was made within {timeout_s:g} s, the message was not taken"
                     )
             if self._closed_by is not None:

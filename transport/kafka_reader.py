@@ -23,6 +23,7 @@ from triptych.transport.errors import (
     BrokerUnavailableError,
     CommitRefusedError,
     OffsetGoneError,
+    TopicMissingError,
     TransportClosedError,
 )
 from triptych.transport.kafka_errors import translated, translating
@@ -54,7 +55,9 @@ class KafkaReader:
     @classmethod
     def open(cls, settings: KafkaSettings, start: Mapping[TopicPartition, int], *, when_gone: GonePolicy) -> Self:
         """Connect and stand at the given offsets."""
-        reader = cls(connect(settings, group=None), settings.bootstrap_servers, when_gone=when_gone)
+        client = connect(settings, group=None)
+        require_topics(client, {tp.topic for tp in start})
+        reader = cls(client, settings.bootstrap_servers, when_gone=when_gone)
         reader._client.assign([theirs(tp) for tp in start])
         for tp, offset in start.items():
             reader.seek(tp, offset)
@@ -182,7 +185,10 @@ class KafkaGroupConsumer(KafkaReader):
     """Read what a group assigns (see `GroupConsumer`)."""
 
     def __init__(self, settings: KafkaSettings, topics: Sequence[str], group: str, *, when_gone: GonePolicy) -> None:
-        super().__init__(connect(settings, group=group), settings.bootstrap_servers, when_gone=when_gone)
+        client = connect(settings, group=group)
+        # A client that joins before it knows the topics may be assigned nothing, for as long as its metadata live.
+        require_topics(client, topics)
+        super().__init__(client, settings.bootstrap_servers, when_gone=when_gone)
         self._group = group
         self._notes = RebalanceNotes()
         self._client.subscribe(list(topics), listener=self._notes)
@@ -237,9 +243,18 @@ def connect(settings: KafkaSettings, *, group: str | None) -> KafkaConsumer:
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=min(3_000, settings.session_timeout_ms // 3),
             allow_auto_create_topics=False,
+            metadata_max_age_ms=30_000,
             reconnect_backoff_max_ms=1_000,
             metrics_enabled=False,
         )
+
+
+def require_topics(client: KafkaConsumer, topics: Iterable[str]) -> None:
+    """Close the client and raise `TopicMissingError` unless all these topics exist."""
+    missing = [topic for topic in topics if not client.partitions_for_topic(topic)]
+    if missing:
+        client.close(autocommit=False, timeout_ms=CLOSE_LIMIT_MS)
+        raise TopicMissingError(f"no such topic: {', '.join(missing)}; `triptych topics create` makes them")
 
 
 def _record(record: Any) -> Record:  # noqa: ANN401 - the client is untyped

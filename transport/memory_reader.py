@@ -45,13 +45,13 @@ class MemoryReader:
 
     def position(self, tp: TopicPartition) -> int:
         """Return the offset to be read next."""
+        self._check_assigned(tp)
         return self._positions[tp]
 
     def seek(self, tp: TopicPartition, offset: int) -> None:
         """Go on reading at `offset`."""
         with self._broker.changed:
-            if tp not in self._positions:
-                raise KeyError(tp)
+            self._check_assigned(tp)
             self._positions[tp] = offset
 
     def pause(self, tps: Iterable[TopicPartition]) -> None:
@@ -85,6 +85,10 @@ class MemoryReader:
     def _check_open(self) -> None:
         if self._closed:
             raise TransportClosedError("this consumer is closed")
+
+    def _check_assigned(self, tp: TopicPartition) -> None:
+        if tp not in self._positions:
+            raise ValueError(f"{tp} is not assigned")
 
     def _take_records(self) -> tuple[Record, ...]:
         taken: list[Record] = []

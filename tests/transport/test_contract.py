@@ -1,0 +1,614 @@
+"""What every transport promises: the same tests on memory and on a real Apache Kafka broker."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+
+import pytest
+
+from triptych.schemas.partition import partition_of
+from triptych.transport.errors import (
+    CommitRefusedError,
+    OffsetGoneError,
+    PublishTimeoutError,
+    RecordTooLargeError,
+    TransportClosedError,
+)
+from triptych.transport.protocols import GroupConsumer, Publisher, Reader, Transport
+from triptych.transport.records import Commit, Delivered, Message, OffsetGone, Poll, Record, TopicPartition
+
+DEADLINE_S = 30.0
+NS_PER_S = 1_000_000_000
+NS_PER_MS = 1_000_000
+
+NewTopic = Callable[..., str]
+NothingMoves = Callable[[str], AbstractContextManager[None]]
+
+
+def read_until(reader: Reader, enough: Callable[[list[Record]], bool]) -> list[Record]:
+    """Poll until enough has come, or fail with what has."""
+    taken: list[Record] = []
+    deadline = time.monotonic() + DEADLINE_S
+    while not enough(taken):
+        assert time.monotonic() < deadline, f"only {len(taken)} records came: {taken[-3:]}"
+        taken += reader.poll(0.2).records
+    return taken
+
+
+def read_count(reader: Reader, count: int) -> list[Record]:
+    """Poll until so many records have come."""
+    return read_until(reader, lambda taken: len(taken) >= count)
+
+
+def poll_until(consumer: GroupConsumer, enough: Callable[[Poll], bool]) -> Poll:
+    """Poll until a poll brings what is waited for."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not enough(found := consumer.poll(0.2)):
+        assert time.monotonic() < deadline, "it never came"
+    return found
+
+
+def join(transport: Transport, topics: list[str], group: str, **policy: str) -> GroupConsumer:
+    """Join a group and wait for partitions; no record may have come."""
+    consumer = transport.group_consumer(topics, group, **policy)  # type: ignore[arg-type]
+    poll_until(consumer, lambda found: bool(found.assigned))
+    return consumer
+
+
+def of(topic: str, count: int, *, key: bytes = b"city") -> list[Message]:
+    """Return messages of one key that tell their order."""
+    return [Message(topic, key, b"%d" % number) for number in range(count)]
+
+
+def send_all(publisher: Publisher, messages: Iterable[Message]) -> list[Delivered]:
+    """Send and wait until all are acknowledged."""
+    on_their_way = [publisher.send(message) for message in messages]
+    publisher.flush(DEADLINE_S)
+    return [future.result(0) for future in on_their_way]
+
+
+def partitions(topic: str, count: int = 3) -> list[TopicPartition]:
+    """Return the partitions of a topic."""
+    return [TopicPartition(topic, number) for number in range(count)]
+
+
+def from_the_start(transport: Transport, topic: str, count: int = 3) -> Reader:
+    """Read all of a topic."""
+    return transport.reader(dict.fromkeys(partitions(topic, count), 0))
+
+
+# --- records ------------------------------------------------------------------------------------------------------
+
+
+def test_a_record_comes_back_as_it_was_sent(transport: Transport, new_topic: NewTopic, publisher: Publisher) -> None:
+    """Key, value, headers (twice the same name, no bytes, any bytes) and place."""
+    topic = new_topic()
+    headers = (("ce_id", b"1"), ("ce_id", b"2"), ("empty", b""), ("raw", bytes(range(256))))
+    message = Message(topic, b"city", bytes(range(256)) * 40, headers)
+
+    (where,) = send_all(publisher, [message])
+
+    (record,) = read_count(from_the_start(transport, topic), 1)
+    assert (record.key, record.value, record.headers) == (message.key, message.value, message.headers)
+    assert (record.topic, record.partition, record.offset) == (where.topic, where.partition, where.offset)
+    assert record.size_bytes == message.size_bytes
+
+
+def test_an_empty_value_is_a_record_like_any_other(
+    transport: Transport, new_topic: NewTopic, publisher: Publisher
+) -> None:
+    """Control records have no bytes."""
+    topic = new_topic()
+
+    send_all(publisher, [Message(topic, b"city", b"", (("ce_type", b"triptych.end"),))])
+
+    (record,) = read_count(from_the_start(transport, topic), 1)
+    assert record.value == b""
+
+
+def test_records_of_one_key_keep_their_order(transport: Transport, new_topic: NewTopic, publisher: Publisher) -> None:
+    """Also when several keys share a partition and several threads send."""
+    topic = new_topic(2)
+    keys = [b"city", b"sintel", b"harbour", b"studio"]
+
+    def send(key: bytes) -> None:
+        send_all(publisher, of(topic, 300, key=key))
+
+    threads = [threading.Thread(target=send, args=(key,)) for key in keys]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    records = read_count(from_the_start(transport, topic, 2), 1200)
+    for key in keys:
+        assert [int(record.value) for record in records if record.key == key] == list(range(300))
+
+
+def test_the_append_time_is_the_brokers(transport: Transport, new_topic: NewTopic, publisher: Publisher) -> None:
+    """The arrival lies between the moments of sending and of the acknowledgement."""
+    topic = new_topic()
+    before_ns = time.time_ns() - NS_PER_MS  # Kafka counts in milliseconds
+
+    send_all(publisher, of(topic, 3))
+
+    after_ns = time.time_ns()
+    records = read_count(from_the_start(transport, topic), 3)
+    assert all(before_ns <= record.arrival_ns <= after_ns for record in records)
+    assert [record.arrival_ns for record in records] == sorted(record.arrival_ns for record in records)
+
+
+def test_a_stream_has_one_partition_number_on_all_topics(new_topic: NewTopic, publisher: Publisher) -> None:
+    """The one that the contract computes without any client."""
+    topics = [new_topic(6) for _ in range(3)]
+    keys = [f"stream-{number}".encode() for number in range(40)]
+
+    where = send_all(publisher, [Message(topic, key, b"x") for topic in topics for key in keys])
+
+    expected = [partition_of(key, 6) for key in keys] * 3
+    assert [delivered.partition for delivered in where] == expected
+    assert len(set(expected)) == 6
+
+
+def test_a_partition_may_be_chosen(new_topic: NewTopic, publisher: Publisher) -> None:
+    """As the worker does for results, which go where their inputs came from."""
+    topic = new_topic()
+
+    where = send_all(publisher, [Message(topic, b"city", b"x", partition=number) for number in (2, 0, 1)])
+
+    assert [delivered.partition for delivered in where] == [2, 0, 1]
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit_s", [0.0, 0.3])
+def test_a_poll_ends_in_time(transport: Transport, new_topic: NewTopic, limit_s: float) -> None:
+    """Whether or not anything is there to read."""
+    reader = from_the_start(transport, new_topic())
+    for _ in range(3):
+        started = time.monotonic()
+
+        found = reader.poll(limit_s)
+
+        took_s = time.monotonic() - started
+        assert found == Poll()
+        assert limit_s - 0.01 <= took_s < limit_s + 0.5
+
+
+def test_a_poll_returns_as_soon_as_there_is_something(
+    transport: Transport, new_topic: NewTopic, publisher: Publisher
+) -> None:
+    """It does not wait for its limit."""
+    topic = new_topic()
+    reader = from_the_start(transport, topic)
+    reader.poll(0.2)
+    timer = threading.Timer(0.2, lambda: publisher.send(Message(topic, b"city", b"x")))
+    timer.start()
+    started = time.monotonic()
+
+    found = reader.poll(20.0)
+
+    assert len(found.records) == 1
+    assert time.monotonic() - started < 5.0
+    timer.join()
+
+
+def test_a_poll_ends_in_time_while_nobody_answers(
+    transport: Transport, new_topic: NewTopic, group: str, nothing_moves: NothingMoves
+) -> None:
+    """A broker that is away looks like silence, for readers and for members that wait for their partitions."""
+    topic = new_topic()
+    reader = from_the_start(transport, topic)
+    member = transport.group_consumer([topic], group)
+    reader.poll(0.2)
+
+    with nothing_moves(topic):
+        started = time.monotonic()
+        reader.poll(0.5)
+        member.poll(0.5)
+        took_s = time.monotonic() - started
+
+    assert took_s < 2.0
+    poll_until(member, lambda _: bool(member.assignment()))
+
+
+def test_reading_to_the_end_is_known_from_a_fresh_question(
+    transport: Transport, new_topic: NewTopic, publisher: Publisher
+) -> None:
+    """An end offset asked after the last poll counts what came since."""
+    topic = new_topic()
+    tp = TopicPartition(topic, partition_of(b"city", 3))
+    send_all(publisher, of(topic, 5))
+    reader = from_the_start(transport, topic)
+    read_count(reader, 5)
+    assert reader.end_offsets([tp]) == {tp: reader.position(tp)} == {tp: 5}
+
+    send_all(publisher, of(topic, 2))
+
+    assert reader.end_offsets([tp]) == {tp: 7}
+    assert reader.position(tp) == 5
+    read_count(reader, 2)
+    assert reader.position(tp) == 7
+    assert reader.begin_offsets([tp]) == {tp: 0}
+
+
+def test_seeking_reads_again(transport: Transport, new_topic: NewTopic, publisher: Publisher) -> None:
+    """Back, and forward over what was never read."""
+    topic = new_topic(1)
+    send_all(publisher, of(topic, 10))
+    tp = TopicPartition(topic, 0)
+    reader = transport.reader({tp: 2})
+    assert [record.offset for record in read_count(reader, 8)] == list(range(2, 10))
+
+    reader.seek(tp, 7)
+
+    assert reader.position(tp) == 7
+    assert [record.offset for record in read_count(reader, 3)] == [7, 8, 9]
+    with pytest.raises(ValueError, match="not assigned"):
+        reader.seek(TopicPartition(topic, 99), 0)
+
+
+def test_offsets_are_found_by_append_time(transport: Transport, new_topic: NewTopic, publisher: Publisher) -> None:
+    """The first one at or after the time; the end where all came before."""
+    topic = new_topic(1)
+    tp = TopicPartition(topic, 0)
+    for message in of(topic, 4):
+        send_all(publisher, [message])
+        started = time.time_ns()
+        while time.time_ns() - started < 3 * NS_PER_MS:
+            pass  # the next one gets a later millisecond
+    reader = from_the_start(transport, topic, 1)
+    arrivals = [record.arrival_ns for record in read_count(reader, 4)]
+
+    def at(time_ns: int) -> int:
+        return reader.offsets_for_times({tp: time_ns})[tp]
+
+    assert [at(arrival) for arrival in arrivals] == [0, 1, 2, 3]
+    assert [at(arrival + 1) for arrival in arrivals] == [1, 2, 3, 4]
+    assert at(0) == 0
+    assert at(arrivals[-1] + 3600 * NS_PER_S) == 4
+
+
+def test_paused_partitions_are_silent_and_resumed_ones_go_on(
+    transport: Transport, new_topic: NewTopic, publisher: Publisher
+) -> None:
+    """Nothing is skipped, and what is not ours is passed over."""
+    topic = new_topic(2)
+    reader = from_the_start(transport, topic, 2)
+    first, second = partitions(topic, 2)
+    reader.pause([first, TopicPartition("another", 0)])
+    send_all(publisher, [Message(topic, b"k", b"%d" % n, partition=n % 2) for n in range(20)])
+
+    assert {record.partition for record in read_count(reader, 10)} == {1}
+    assert reader.poll(0.3) == Poll()
+    assert reader.position(first) == 0
+
+    reader.resume([first, second, TopicPartition("another", 0)])
+    assert [record.offset for record in read_count(reader, 10) if record.tp == first] == list(range(10))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_nothing_is_stranded_by_pausing_and_resuming(
+    transport: Transport, publisher: Publisher, new_topic: NewTopic, seed: int
+) -> None:
+    """All arrives once and in order, however often partitions are paused with records of theirs fetched already.
+
+    The stock client with bounded polls leaves partitions silent for ever in each of these runs.
+    """
+    topic, count = new_topic(6), 3_000
+    send_all(publisher, (Message(topic, b"k", b"x" * 100, partition=number % 6) for number in range(count)))
+    reader = from_the_start(transport, topic, 6)
+    tps = partitions(topic, 6)
+    chance = random.Random(seed)  # noqa: S311 - a test's dice
+    positions, paused, taken = dict.fromkeys(tps, 0), set[TopicPartition](), 0
+    deadline = time.monotonic() + DEADLINE_S
+    step = 0
+    while taken < count:
+        assert time.monotonic() < deadline, f"stranded: {positions}"
+        for record in reader.poll(0.05 if paused != set(tps) else 0.0).records:
+            assert record.tp not in paused
+            assert record.offset == positions[record.tp]
+            positions[record.tp] += 1
+            taken += 1
+        step += 1
+        if step < 60:
+            for tp in chance.sample(tps, 2):
+                (reader.resume if tp in paused else reader.pause)([tp])
+                paused ^= {tp}
+        elif paused:
+            reader.resume(paused)
+            paused = set()
+
+
+# --- groups -------------------------------------------------------------------------------------------------------
+
+
+def test_a_group_begins_at_the_beginning_and_goes_on_where_it_committed(
+    transport: Transport, new_topic: NewTopic, publisher: Publisher, group: str
+) -> None:
+    """Only what was committed counts, not what was read; the note of the commit is kept."""
+    topic = new_topic(1)
+    tp = TopicPartition(topic, 0)
+    send_all(publisher, of(topic, 10))
+    first = transport.group_consumer([topic], group)
+    assert [record.offset for record in read_count(first, 10)] == list(range(10))
+    assert first.assignment() == {tp}
+    assert first.committed([tp]) == {tp: None}
+    first.commit({tp: Commit(4, "floor=17")})
+    assert first.committed([tp]) == {tp: Commit(4, "floor=17")}
+    first.close()
+
+    second = transport.group_consumer([topic], group)
+
+    assert [record.offset for record in read_count(second, 6)] == list(range(4, 10))
+    assert second.committed([tp]) == {tp: Commit(4, "floor=17")}
+
+
+def test_nothing_is_committed_that_was_not_named(
+    transport: Transport, new_topic: NewTopic, publisher: Publisher, group: str
+) -> None:
+    """Reading and closing commit nothing; a commit of one partition leaves the others alone."""
+    topic = new_topic(2)
+    first, second = partitions(topic, 2)
+    send_all(publisher, [Message(topic, b"k", b"x", partition=n % 2) for n in range(10)])
+    consumer = transport.group_consumer([topic], group)
+    read_count(consumer, 10)
+    consumer.commit({first: Commit(3)})
+    consumer.commit({})
+    consumer.close()
+
+    again = join(transport, [topic], group)
+
+    assert again.committed([first, second]) == {first: Commit(3), second: None}
+
+
+def test_members_share_partitions_by_number(transport: Transport, new_topic: NewTopic, group: str) -> None:
+    """Each number lies with one member on all topics; who gives up or gets partitions is told so."""
+    topics = [new_topic(4) for _ in range(3)]
+    everything = {TopicPartition(topic, number) for topic in topics for number in range(4)}
+    first = join(transport, topics, group)
+    assert first.assignment() == everything
+
+    second = transport.group_consumer(topics, group)
+    told = set(everything)
+    deadline = time.monotonic() + DEADLINE_S
+    while not (second.assignment() and len(first.assignment()) == 6):
+        assert time.monotonic() < deadline
+        changes = first.poll(0.1)
+        assert changes.revoked <= told
+        assert not changes.lost
+        told = (told - changes.revoked) | changes.assigned
+        assert first.assignment() == told
+        second.poll(0.1)
+
+    assert first.assignment() | second.assignment() == everything
+    assert not first.assignment() & second.assignment()
+    assert not {tp.partition for tp in first.assignment()} & {tp.partition for tp in second.assignment()}
+
+    second.close()
+    poll_until(first, lambda _: first.assignment() == everything)
+
+
+def test_a_commit_for_partitions_that_moved_is_refused_and_harmless(
+    transport: Transport, new_topic: NewTopic, publisher: Publisher, group: str
+) -> None:
+    """The member goes on with what it has."""
+    topic = new_topic(2)
+    send_all(publisher, [Message(topic, b"k", b"x", partition=n % 2) for n in range(4)])
+    first = join(transport, [topic], group)
+    mine_before = first.assignment()
+    second = transport.group_consumer([topic], group)
+    deadline = time.monotonic() + DEADLINE_S
+    while not second.assignment() or len(first.assignment()) != 1:
+        assert time.monotonic() < deadline
+        first.poll(0.1)
+        second.poll(0.1)
+    (moved,) = second.assignment()
+
+    with pytest.raises(CommitRefusedError):
+        first.commit(dict.fromkeys(mine_before, Commit(1)))
+
+    assert second.committed([moved]) == {moved: None}
+    (kept,) = first.assignment()
+    first.commit({kept: Commit(1)})
+    assert second.committed([kept]) == {kept: Commit(1)}
+
+
+@pytest.mark.parametrize(("policy", "resumed"), [("earliest", 6), ("latest", 10)])
+def test_a_committed_offset_that_retention_deleted_is_jumped_over_aloud(
+    transport: Transport, new_topic: NewTopic, publisher: Publisher, group: str, policy: str, resumed: int
+) -> None:
+    """The poll says from where to where."""
+    topic = new_topic(1)
+    tp = TopicPartition(topic, 0)
+    commit_then_lose(transport, publisher, topic, group)
+
+    consumer = transport.group_consumer([topic], group, when_gone=policy)  # type: ignore[arg-type]
+
+    found = poll_until(consumer, lambda found: bool(found.gone))
+    assert found.gone == (OffsetGone(tp, wanted=3, resumed=resumed),)
+    assert consumer.committed([tp]) == {tp: Commit(3)}
+    send_all(publisher, of(topic, 1))
+    records = list(found.records) or read_count(consumer, 1)
+    assert records[0].offset == resumed
+
+
+def test_a_committed_offset_that_retention_deleted_can_stop_the_reading(
+    transport: Transport, new_topic: NewTopic, publisher: Publisher, group: str
+) -> None:
+    """With the policy `stop` nothing is read; the error says what is missing."""
+    topic = new_topic(1)
+    commit_then_lose(transport, publisher, topic, group)
+
+    consumer = transport.group_consumer([topic], group, when_gone="stop")
+
+    with pytest.raises(OffsetGoneError, match=f"{topic} 0: offset 3 is outside 6 to 10"):
+        poll_until(consumer, lambda found: bool(found.records))
+
+
+def test_records_deleted_while_they_were_being_read_are_missed_aloud(
+    transport: Transport, new_topic: NewTopic, publisher: Publisher
+) -> None:
+    """Retention may overtake a reader."""
+    topic = new_topic(1)
+    tp = TopicPartition(topic, 0)
+    send_all(publisher, of(topic, 10))
+    reader = transport.reader({tp: 0})
+    reader.pause([tp])
+    reader.poll(0.2)
+    admin = transport.admin()
+    admin.delete_records({tp: 8})
+    admin.close()
+    reader.resume([tp])
+
+    found: list[OffsetGone] = []
+    offsets: list[int] = []
+    deadline = time.monotonic() + DEADLINE_S
+    while len(offsets) < 2:
+        assert time.monotonic() < deadline
+        polled = reader.poll(0.2)
+        found += polled.gone
+        offsets += [record.offset for record in polled.records]
+
+    assert found == [OffsetGone(tp, wanted=0, resumed=8)]
+    assert offsets == [8, 9]
+
+
+def commit_then_lose(transport: Transport, publisher: Publisher, topic: str, group: str) -> None:
+    """Commit offset 3 of 10, and delete what lies before 6."""
+    tp = TopicPartition(topic, 0)
+    send_all(publisher, of(topic, 10))
+    consumer = join(transport, [topic], group)
+    consumer.commit({tp: Commit(3)})
+    consumer.close()
+    admin = transport.admin()
+    admin.delete_records({tp: 6})
+    admin.close()
+
+
+# --- publishing ---------------------------------------------------------------------------------------------------
+
+
+def test_a_publisher_is_bounded_while_nothing_moves(
+    transport: Transport, new_topic: NewTopic, publisher: Publisher, nothing_moves: NothingMoves
+) -> None:
+    """It says so in time, holds no more than it may, and what it took arrives in order when things move again."""
+    topic = new_topic(1)
+    send_all(publisher, of(topic, 1, key=b"first"))
+    taken = 0
+
+    def send_without_end() -> None:
+        nonlocal taken
+        while True:
+            publisher.send(Message(topic, b"city", b"%10d" % taken * 5_000))
+            taken += 1
+
+    with nothing_moves(topic):
+        started = time.monotonic()
+        with pytest.raises(PublishTimeoutError, match="1048576"):
+            send_without_end()
+        assert time.monotonic() - started < 5.0
+        assert taken == 20  # of 50 kB, in 1 MiB
+
+    records = read_count(from_the_start(transport, topic, 1), taken + 1)
+    assert [int(record.value[:10]) for record in records if record.key == b"city"] == list(range(taken))
+    publisher.send(Message(topic, b"city", b"and on it goes")).result(DEADLINE_S)
+
+
+def test_a_record_over_our_limit_is_refused_before_it_is_sent(
+    transport: Transport, new_topic: NewTopic, publisher: Publisher
+) -> None:
+    """Key and headers count; the error says the sizes and the three places where Kafka sets the limit."""
+    topic = new_topic(1)
+    headers = (("ce_id", b"x" * 50),)
+    room = 200_000 - len(b"city") - len("ce_id") - 50
+    fits = Message(topic, b"city", b"x" * room, headers)
+    too_large = Message(topic, b"city", b"x" * (room + 1), headers)
+
+    with pytest.raises(RecordTooLargeError) as refused:
+        publisher.send(too_large)
+
+    for part in ("200001", "200000", "max.message.bytes", "max_request_size", "max_partition_fetch_bytes"):
+        assert part in str(refused.value)
+    send_all(publisher, [fits])
+    assert [len(record.value) for record in read_count(from_the_start(transport, topic, 1), 1)] == [room]
+
+
+def test_one_record_that_the_broker_refuses_costs_no_other(
+    transport: Transport, new_topic: NewTopic, publisher: Publisher
+) -> None:
+    """A topic with a lower limit refuses some; all the others arrive, on it and elsewhere, in order by key."""
+    small, other = new_topic(2, max_record_bytes=20_000), new_topic(2)
+    keys = [b"city", b"sintel", b"harbour"]
+    too_large = {60, 61, 150}
+    on_their_way: list[tuple[Message, Future[Delivered]]] = []
+    for number in range(240):
+        topic = other if number % 4 == 3 else small
+        size = 60_000 if number in too_large else 500
+        message = Message(topic, keys[number % 3], b"%4d" % number + b"." * size)
+        on_their_way.append((message, publisher.send(message)))
+    publisher.flush(60.0)
+
+    refused = [message for message, future in on_their_way if future.exception(0) is not None]
+    assert [int(message.value[:4]) for message in refused] == sorted(too_large)
+    for message, future in on_their_way:
+        if message in refused:
+            error = future.exception(0)
+            assert isinstance(error, RecordTooLargeError)
+            for part in (str(message.size_bytes), "max.message.bytes", "max_request_size", "max_partition_fetch_bytes"):
+                assert part in str(error)
+    for topic in (small, other):
+        sent = [message for message, _ in on_their_way if message.topic == topic and message not in refused]
+        assert_arrived_in_order(from_the_start(transport, topic, 2), sent)
+
+
+def assert_arrived_in_order(reader: Reader, sent: list[Message]) -> None:
+    """All came, those of one key in order; repeats, which a replaced client may make, are dropped as readers do."""
+    wanted = {message.value for message in sent}
+    records = read_until(reader, lambda found: {record.value for record in found} >= wanted)
+    for key in {message.key for message in sent}:
+        seen: list[bytes] = []
+        for record in records:
+            if record.key == key and (not seen or record.value > seen[-1]):
+                seen.append(record.value)
+        assert seen == [message.value for message in sent if message.key == key]
+
+
+def test_a_closed_publisher_takes_nothing(transport: Transport, new_topic: NewTopic) -> None:
+    """Closing sends what was taken; closing twice does nothing."""
+    topic = new_topic(1)
+    publisher = transport.publisher()
+    on_its_way = publisher.send(Message(topic, b"city", b"x"))
+    publisher.close(DEADLINE_S)
+    publisher.close(DEADLINE_S)
+
+    assert on_its_way.result(0) == Delivered(topic, 0, 0)
+    with pytest.raises(TransportClosedError):
+        publisher.send(Message(topic, b"city", b"x"))
+
+
+# --- topics -------------------------------------------------------------------------------------------------------
+
+
+def test_topics_are_described_as_they_were_made(transport: Transport, new_topic: NewTopic) -> None:
+    """Append time, the limit, and nothing about topics that do not exist."""
+    topic = new_topic(5, max_record_bytes=123_000)
+    admin = transport.admin()
+
+    found = admin.describe([topic, "nowhere"])
+
+    assert found.keys() == {topic}
+    assert found[topic].partitions == admin.partition_count(topic) == 5
+    assert admin.partition_count("nowhere") is None
+    assert found[topic].configs["message.timestamp.type"] == "LogAppendTime"
+    assert int(found[topic].configs["max.message.bytes"]) >= 123_000
+    assert found[topic].configs["retention.ms"] == str(7 * 24 * 3600 * 1000)
+    admin.alter(topic, {"retention.ms": "1000"})
+    assert admin.describe([topic])[topic].configs["retention.ms"] == "1000"
+    admin.close()
