@@ -1,0 +1,270 @@
+"""Random logs: feeds as real producers send them, and noise as nobody should."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import count
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from hypothesis import strategies as st
+
+from triptych.worker.alignment.config import MS, SECOND, AlignConfig
+from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from triptych.schemas.names import Modality
+
+EPOCH_S: Final = 1_000
+"""Event time and arrival time of every log begin here, so that a record may lie before its stream's first."""
+
+
+def numbered(entries: Iterable[Entry]) -> list[Entry]:
+    """Return entries in their order, with the offsets of their partitions."""
+    offsets = {modality: count() for modality in READING_ORDER}
+    return [replace(entry, offset=next(offsets[entry.modality])) for entry in entries]
+
+
+# --- noise ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Cursor:
+    """Where a track of a noisy log is."""
+
+    start_s: float = EPOCH_S
+    seq: int = 0
+
+
+_GAPS_S: Final = (0, 0, 0, 0.001, 0.4, 1, 3, 6, 10, 11, 35, 70, 130)
+_STEPS_S: Final = (0, 0.5, 1, 1, 2, 2, 4, 9, 40, 1000, -1, -3, -20)
+_LENGTHS_S: Final = (0.5, 1, 2, 3, 5, 200)
+_PROMISES_S: Final = (0, 0, 0, 1, 2, 4, 30, 100_000, -2)
+_KINDS: Final = (Kind.MEDIA,) * 8 + (Kind.PROGRESS,) * 4 + (Kind.END, Kind.DEAD)
+_ANNOUNCED: Final[tuple[tuple[Modality, ...], ...]] = (
+    (),
+    (),
+    ("video",),
+    ("video", "audio"),
+    ("subtitles", "video"),
+    ("audio", "subtitles", "video"),
+)
+_SESSION_STEPS: Final = (0, 0, 0, 0, 0, 0, 0, 0, 1, 1, -1)
+_SEQ_STEPS: Final = (1, 1, 1, 1, 1, 2, 0, -1, None)
+
+_noisy_record = st.tuples(
+    st.sampled_from(_GAPS_S),
+    st.sampled_from(("a", "a", "a", "b", "c")),
+    st.sampled_from(READING_ORDER),
+    st.sampled_from(_KINDS),
+    st.sampled_from(_STEPS_S),
+    st.sampled_from(_LENGTHS_S),
+    st.sampled_from(_PROMISES_S),
+    st.sampled_from(_ANNOUNCED),
+    st.sampled_from(_SESSION_STEPS),
+    st.sampled_from(_SEQ_STEPS),
+    st.sampled_from((10, 1, 40, 100)),
+)
+
+
+def _noisy_log(rows: list[tuple]) -> list[Entry]:  # type: ignore[type-arg]  # one row is one `_noisy_record`
+    arrival_s: float = EPOCH_S
+    sessions = {"a": 0, "b": 0, "c": 0}
+    cursors: dict[tuple[str, Modality], _Cursor] = {}
+    entries = []
+    for gap_s, stream, modality, kind, step_s, length_s, promise_s, tracks, session_step, seq_step, size in rows:
+        arrival_s += gap_s
+        session = sessions[stream] + session_step
+        sessions[stream] = max(sessions[stream], session)
+        cursor = cursors.setdefault((stream, modality), _Cursor())
+        cursor.start_s = max(0, cursor.start_s + step_s)
+        cursor.seq += seq_step or 0
+        start_ns = round(cursor.start_s * SECOND)
+        media = kind is Kind.MEDIA
+        end_ns = start_ns + (1 if modality == "video" else round(length_s * SECOND)) if media else start_ns
+        entries.append(
+            Entry(
+                modality=modality,
+                offset=0,
+                arrival_ns=round(arrival_s * 1000) * MS,
+                stream=None if kind is Kind.DEAD and size == 1 else stream,
+                kind=kind,
+                session=f"s{session}",
+                seq=cursor.seq if media and seq_step is not None else None,
+                start_ns=start_ns,
+                end_ns=end_ns,
+                promise_ns=max(0, end_ns + round(promise_s * SECOND)),
+                tracks=tracks,
+                size_bytes=size,
+            ),
+        )
+    return numbered(entries)
+
+
+noisy_logs = st.lists(_noisy_record, min_size=2, max_size=30).map(_noisy_log)
+"""Records at random: every rule is broken somewhere."""
+
+
+# --- feeds ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackPlan:
+    """One track of a feed: what it sends of its media, and how its arrival lags behind it."""
+
+    modality: Modality
+    step_s: float = 0.5
+    skew_s: float = 0
+    delay_s: float = 0
+    silent: bool = False
+    stops_at_s: float | None = None
+    ends: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedPlan:
+    """One session of one stream."""
+
+    stream: str
+    tracks: tuple[TrackPlan, ...]
+    session: str = "s0"
+    begins_s: float = 0
+    media_from_s: float = 0
+    lasts_s: float = 10
+    rate: float = 1
+
+    def entries(self) -> list[Entry]:
+        """Return the records of this session, not yet in order of arrival."""
+        announced = tuple(track.modality for track in self.tracks)
+        return [entry for track in self.tracks for entry in self._track(track, announced)]
+
+    def _track(self, track: TrackPlan, announced: tuple[Modality, ...]) -> list[Entry]:
+        sent = int((self.lasts_s if track.stops_at_s is None else track.stops_at_s) / track.step_s)
+        entries = []
+        for seq in range(max(1, sent)):
+            # A track that is silent sends its first item all the same, then only how far it has read.
+            kind = Kind.PROGRESS if track.silent and seq else Kind.MEDIA
+            entries.append(self._entry(track, announced, kind, seq))
+        if track.ends:
+            entries.append(self._entry(track, announced, Kind.END, max(1, sent)))
+        return entries
+
+    def _entry(self, track: TrackPlan, announced: tuple[Modality, ...], kind: Kind, seq: int) -> Entry:
+        media_s = seq * track.step_s
+        start_ns = round((EPOCH_S + self.media_from_s + track.skew_s + media_s) * SECOND)
+        after_ns = start_ns + round(track.step_s * SECOND)
+        end_ns = {Kind.MEDIA: start_ns + 1 if track.modality == "video" else after_ns}.get(kind, start_ns)
+        return Entry(
+            modality=track.modality,
+            offset=0,
+            arrival_ns=round((EPOCH_S + self.begins_s + track.delay_s + media_s / self.rate) * 1000) * MS,
+            stream=self.stream,
+            kind=kind,
+            session=self.session,
+            seq=seq if kind is Kind.MEDIA else None,
+            start_ns=start_ns,
+            end_ns=end_ns,
+            promise_ns=start_ns if kind is Kind.END else after_ns,
+            tracks=announced,
+            size_bytes=10,
+        )
+
+
+def arranged(plans: Iterable[FeedPlan]) -> list[Entry]:
+    """Return the log of several sessions, in the order of arrival."""
+    return numbered(sorted((entry for plan in plans for entry in plan.entries()), key=lambda entry: entry.arrival_ns))
+
+
+def track_plans(
+    modality: Modality, *, skews_s: tuple[float, ...], delays_s: tuple[float, ...], faults: bool
+) -> st.SearchStrategy[TrackPlan]:
+    """Return tracks of one modality; with `faults` they may stop without a word."""
+    return st.builds(
+        TrackPlan,
+        modality=st.just(modality),
+        step_s=st.sampled_from((0.5, 1, 0.25)),
+        skew_s=st.sampled_from(skews_s),
+        delay_s=st.sampled_from(delays_s),
+        silent=st.booleans(),
+        stops_at_s=st.sampled_from((None, None, 1, 4)) if faults else st.none(),
+        ends=st.sampled_from((True, False)) if faults else st.just(True),
+    )
+
+
+@st.composite
+def feeds(
+    draw: st.DrawFn,
+    *,
+    skews_s: tuple[float, ...] = (0, 0, 0.3, -1, 5, 30),
+    delays_s: tuple[float, ...] = (0, 0, 0.01, 0.5, 4, 12),
+    faults: bool = True,
+    sessions: int = 2,
+) -> list[Entry]:
+    """Return a log of one to three streams, each of one or more sessions one after the other."""
+    plans = []
+    for stream in ("a", "b", "c")[: draw(st.integers(1, 3))]:
+        begins_s: float = draw(st.sampled_from((0, 0, 0.1, 20)))
+        media_from_s: float = draw(st.sampled_from((0, 0.7)))
+        for number in range(draw(st.integers(1, sessions))):
+            tracks = draw(
+                st.lists(st.sampled_from(READING_ORDER), min_size=1, max_size=3, unique=True).flatmap(
+                    lambda names: st.tuples(
+                        *(track_plans(name, skews_s=skews_s, delays_s=delays_s, faults=faults) for name in names)
+                    )
+                )
+            )
+            lasts_s, rate = draw(st.sampled_from((3, 8, 15))), draw(st.sampled_from((1, 1, 20)))
+            plans.append(
+                FeedPlan(
+                    stream=stream,
+                    tracks=tracks,
+                    session=f"s{number}",
+                    begins_s=begins_s,
+                    media_from_s=media_from_s,
+                    lasts_s=lasts_s,
+                    rate=rate,
+                )
+            )
+            pause_s = draw(st.sampled_from((0, 2, 30, 100))) if faults else draw(st.sampled_from((0, 2, 30)))
+            begins_s += lasts_s / rate + pause_s
+            media_from_s += lasts_s + pause_s
+    return arranged(plans)
+
+
+# --- settings ---------------------------------------------------------------------------------------------------------
+
+_SLACKS: Final[tuple[Mapping[Modality, int], ...]] = (
+    MappingProxyType({}),
+    MappingProxyType({"video": SECOND}),
+    MappingProxyType({"audio": 3 * SECOND, "subtitles": SECOND // 2}),
+)
+
+_GRIDS_S: Final = ((2, 2), (2, 1), (3, 2), (1, 0.5))
+
+
+@st.composite
+def configs(draw: st.DrawFn, *, bounded: bool = False) -> AlignConfig:
+    """Return settings; with `bounded` the byte bounds are so small that they bite."""
+    size_s, hop_s = draw(st.sampled_from(_GRIDS_S))
+    bounds = {}
+    if bounded:
+        bounds = {
+            "stream_max_bytes": draw(st.sampled_from((50, 150, 10_000))),
+            "partition_max_bytes": draw(st.sampled_from((120, 300, 10_000))),
+            "ahead_max_bytes": draw(st.sampled_from((20, 200, 10_000))),
+            "max_lead_ns": draw(st.sampled_from((SECOND, 60 * SECOND))),
+        }
+    return AlignConfig(
+        size_ns=round(size_s * SECOND),
+        hop_ns=round(hop_s * SECOND),
+        idle_timeout_ns=10 * SECOND,
+        stream_ttl_ns=draw(st.sampled_from((60, 25))) * SECOND,
+        out_of_orderness_ns=draw(st.sampled_from(_SLACKS)),
+        max_hold_ns=draw(st.sampled_from((3, 10))) * SECOND,
+        max_cue_ns=10 * SECOND,
+        max_empty=draw(st.sampled_from((5, 2, 1))),
+        max_future_ns=900 * SECOND,
+        **bounds,
+    )

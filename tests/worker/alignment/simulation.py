@@ -1,0 +1,309 @@
+"""A world for alignment without a broker: a log of three partitions, a results topic, commits, and members that die.
+
+Everything is pure and its chance seeded. A `World` is what outlives a worker: the log, the results topic, the dead
+letters and the committed offsets. A `Member` is one worker's share: an aligner and a ledger that read the world, publish
+into it and commit. `replay`, `live` and `disturbed` drive members through time.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from dataclasses import dataclass, field
+from itertools import accumulate
+from random import Random
+from typing import TYPE_CHECKING, Final
+
+from triptych.worker.alignment.aligner import Aligner
+from triptych.worker.alignment.config import MS, SECOND, AlignConfig
+from triptych.worker.alignment.entry import READING_ORDER, Entry
+from triptych.worker.alignment.merge import TICK_NS
+from triptych.worker.alignment.outcome import ClosedWindow, Dropped, Forgotten, LateItem, Outcome, Refused
+from triptych.worker.offsets.ledger import Ledger, Ticket
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from triptych.schemas.names import Modality
+    from triptych.worker.alignment.snapshot import Snapshot
+
+TAIL_MARGIN_NS: Final = 1 * SECOND
+"""How far beyond `stream_ttl` a restart reads back in the results topic. The clocks of this world agree, so little."""
+
+MOST_STEPS: Final = 20_000
+
+
+@dataclass(slots=True)
+class World:
+    """What outlives a member. The log is fixed; a record can be read from its arrival on."""
+
+    config: AlignConfig
+    log: Mapping[Modality, Sequence[Entry]]
+    results: list[tuple[int, ClosedWindow]] = field(default_factory=list)  # (append time, result)
+    letters: list[Entry] = field(default_factory=list)
+    committed: dict[Modality, int] | None = None
+    needed_by: dict[tuple[Modality, int], frozenset[str]] = field(default_factory=dict)  # windows, by record
+    readable_from_ns: dict[Modality, list[int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Work out from when on each record can be read."""
+        self.readable_from_ns = {
+            modality: list(accumulate((entry.arrival_ns for entry in self.log[modality]), max))
+            for modality in READING_ORDER
+        }
+
+    @classmethod
+    def of(cls, config: AlignConfig, entries: Iterable[Entry]) -> World:
+        """Return a world whose log is `entries`, offsets counted from 0 in each partition."""
+        log: dict[Modality, list[Entry]] = {modality: [] for modality in READING_ORDER}
+        for entry in entries:
+            log[entry.modality].append(entry)
+        return cls(config, log)
+
+    def ends(self, now_ns: int) -> dict[Modality, int]:
+        """Return the end offset of each partition."""
+        return {modality: bisect_right(times, now_ns) for modality, times in self.readable_from_ns.items()}
+
+    def begin(self) -> dict[Modality, int]:
+        """Return where a new member starts to read."""
+        return dict(self.committed or dict.fromkeys(READING_ORDER, 0))
+
+    def next_append_after(self, now_ns: int) -> int | None:
+        """Return when the log grows next."""
+        ends = self.ends(now_ns)
+        times = [all_ns[ends[modality]] for modality, all_ns in self.readable_from_ns.items() if ends[modality] < len(all_ns)]
+        return min(times, default=None)
+
+    @property
+    def all_forgotten_ns(self) -> int:
+        """A moment by which every stream is forgotten."""
+        last_ns = max((times[-1] for times in self.readable_from_ns.values() if times), default=0)
+        return last_ns + 2 * (self.config.stream_ttl_ns + self.config.idle_timeout_ns) + SECOND
+
+    def restored(self, now_ns: int) -> dict[str, Snapshot]:
+        """Return the last state of each stream in the tail of the results topic, as rule 19 limits it."""
+        since_ns = -1
+        if self.committed is not None:
+            ends = self.ends(now_ns)
+            heads = [
+                self.log[modality][offset].arrival_ns if offset < ends[modality] else now_ns
+                for modality, offset in self.committed.items()
+            ]
+            since_ns = min(heads) - self.config.stream_ttl_ns - TAIL_MARGIN_NS
+        return {result.stream: result.snapshot for at_ns, result in self.results if at_ns >= since_ns}
+
+    def published_ids(self) -> list[str]:
+        """Return the ids on the results topic, in its order."""
+        return [identity(result) for _, result in self.results]
+
+
+class Member:
+    """The owner of the partition number for a while."""
+
+    def __init__(self, world: World, now_ns: int) -> None:
+        """Take over: start at the committed offsets, with the streams' last states."""
+        self.world = world
+        start, restored = world.begin(), world.restored(now_ns)
+        self.aligner = Aligner(world.config, start, restored)
+        self.ledger = Ledger(start, restored)
+        self.positions = start
+        self.outcomes: list[Outcome] = []
+        self.questions = 0
+        self._unpublished: deque[tuple[Ticket | None, ClosedWindow | Refused]] = deque()
+
+    def poll(self, now_ns: int, chance: Random | None = None) -> int:
+        """Read what can be read (with `chance`: some of it), leaving paused partitions alone; return how much."""
+        ends, paused, brought = self.world.ends(now_ns), self.aligner.leading(), []
+        for modality in READING_ORDER:
+            position = self.positions[modality]
+            count = 0 if modality in paused else ends[modality] - position
+            if chance is not None and count:
+                count = min(count, chance.choice((0, 1, 2, 3, 8, 1000)))
+            brought += self.world.log[modality][position : position + count]
+            self.positions[modality] = position + count
+        for entry in brought:
+            self.ledger.add(entry.modality, entry.offset, entry.stream)
+        self.ledger.moved(self.positions)
+        self.aligner.fetched(brought, self.positions, at_ns=now_ns)
+        return len(brought)
+
+    def ask(self, now_ns: int) -> None:
+        """Ask for the end offsets."""
+        self.questions += 1
+        ends = self.world.ends(now_ns)
+        at_end = [modality for modality in READING_ORDER if ends[modality] == self.positions[modality]]
+        self.aligner.asked(at_end, at_ns=now_ns, wall_ns=now_ns)
+
+    def decide(self) -> None:
+        """Advance as far as can be."""
+        for outcome in self.aligner.advance():
+            self.outcomes.append(outcome)
+            match outcome:
+                case ClosedWindow():
+                    self._unpublished.append((self.ledger.await_result(outcome.stream, outcome.snapshot), outcome))
+                case Refused(entry=entry, stream_known=known):
+                    ticket = None if known else self.ledger.await_letter(entry.modality, entry.offset, entry.stream)
+                    self._unpublished.append((ticket, outcome))
+                case Forgotten():
+                    self.ledger.forget(outcome.stream, outcome.positions)
+                case LateItem() | Dropped():
+                    pass
+
+    def publish(self, now_ns: int, chance: Random | None = None) -> None:
+        """Publish all, or with `chance` some: streams in any order, each in its own; letters before what follows."""
+        count = len(self._unpublished)
+        if chance is not None:
+            count = min(count, chance.choice((0, 0, 1, 2, 5, 1000)))
+        for _ in range(count):
+            ticket, outcome = self._next_to_publish(chance)
+            if isinstance(outcome, Refused):
+                self.world.letters.append(outcome.entry)
+            else:
+                self.world.results.append((now_ns, outcome))
+            if ticket is not None:
+                self.ledger.complete(ticket)
+
+    def _next_to_publish(self, chance: Random | None) -> tuple[Ticket | None, ClosedWindow | Refused]:
+        choices: dict[str, int] = {}
+        for index, (_, outcome) in enumerate(self._unpublished):
+            if isinstance(outcome, Refused):
+                if not choices:
+                    choices[""] = index
+                break
+            choices.setdefault(outcome.stream, index)
+        index = 0 if chance is None else chance.choice(list(choices.values()))
+        chosen = self._unpublished[index]
+        del self._unpublished[index]
+        return chosen
+
+    def commit(self) -> None:
+        """Commit what is finished, after a look at whether it really is."""
+        offsets = self.ledger.committable()
+        published = set(self.world.published_ids())
+        for (modality, offset), windows in self.world.needed_by.items():
+            if offset < offsets[modality]:
+                missing = windows - published
+                assert not missing, f"committed {modality} {offsets[modality]}, but {offset} is needed by {missing}"
+        self.world.committed = offsets
+
+
+def replay(config: AlignConfig, entries: Sequence[Entry], chance: Random | None = None) -> list[Outcome]:
+    """Read a log that has been there for long: at once, or in chunks by `chance`."""
+    return _reader(config, entries, chance).outcomes
+
+
+def live(config: AlignConfig, entries: Sequence[Entry], chance: Random) -> list[Outcome]:
+    """Read a log while it grows."""
+    world = World.of(config, entries)
+    member = Member(world, 0)
+    _drive(member, chance, now_ns=0)
+    return member.outcomes
+
+
+def disturbed(config: AlignConfig, entries: Sequence[Entry], chance: Random) -> World:
+    """Read a log, live or old, with members that die or hand over at any moment; return what they left."""
+    world = World.of(config, entries)
+    world.needed_by = _needed_by(replay(config, entries))
+    now_ns = chance.choice((0, 0, world.all_forgotten_ns // 2, world.all_forgotten_ns))
+    for _ in range(chance.choice((1, 2, 3, 6, 12))):
+        member = Member(world, now_ns)
+        now_ns = _drive(member, chance, now_ns=now_ns, steps=chance.choice((1, 3, 10, 30, 100)))
+        if chance.random() < 0.3:  # a clean hand-over
+            member.publish(now_ns)
+            member.commit()
+        now_ns += chance.choice((0, 0, MS, SECOND, 20 * SECOND, 100 * SECOND))
+    member = Member(world, now_ns)
+    _drive(member, chance, now_ns=now_ns)
+    member.publish(now_ns)
+    member.commit()
+    return world
+
+
+def _reader(config: AlignConfig, entries: Sequence[Entry], chance: Random | None = None) -> Member:
+    world = World.of(config, entries)
+    now_ns = world.all_forgotten_ns
+    member = Member(world, now_ns)
+    _drive(member, chance, now_ns=now_ns)
+    return member
+
+
+def _drive(member: Member, chance: Random | None, *, now_ns: int, steps: int = MOST_STEPS) -> int:
+    """Let a member work until everything is over or it has taken so many steps; return the time then."""
+    world = member.world
+    for step in range(steps):
+        brought = member.poll(now_ns, chance)
+        member.decide()
+        wake = member.aligner.wake()
+        if wake.at_ns is not None and wake.at_ns <= now_ns or wake.wall_ns is not None and wake.wall_ns <= now_ns:
+            member.ask(now_ns)
+            member.decide()
+        if chance is not None:
+            member.publish(now_ns, chance)
+            if chance.random() < 0.3:
+                member.commit()
+        ends = world.ends(now_ns)
+        if brought or any(member.positions[modality] < ends[modality] for modality in READING_ORDER):
+            now_ns += TICK_NS if chance is None else chance.choice((0, MS, TICK_NS, 3 * MS, 3 * MS, 2 * SECOND))
+            continue
+        wake = member.aligner.wake()
+        moments = [world.next_append_after(now_ns), wake.at_ns, wake.wall_ns]
+        upcoming = [moment for moment in moments if moment is not None]
+        if not upcoming:
+            return now_ns
+        if step == MOST_STEPS - 1:
+            raise AssertionError("this goes on for ever")
+        now_ns = max(now_ns, min(upcoming))
+        if chance is not None:
+            now_ns += chance.choice((0, 0, 0, 0, MS, 20 * MS, SECOND, 15 * SECOND))
+    return now_ns
+
+
+def _needed_by(outcomes: Iterable[Outcome]) -> dict[tuple[Modality, int], frozenset[str]]:
+    needed: dict[tuple[Modality, int], set[str]] = {}
+    for window in windows_of(outcomes):
+        items = [item for items in window.items.values() for item in items]
+        for item in [*items, window.held] if window.held else items:
+            needed.setdefault((item.modality, item.offset), set()).add(identity(window))
+    return {record: frozenset(windows) for record, windows in needed.items()}
+
+
+# --- what is looked at ------------------------------------------------------------------------------------------------
+
+
+def windows_of(outcomes: Iterable[Outcome]) -> list[ClosedWindow]:
+    """Return the windows that were closed, in order."""
+    return [outcome for outcome in outcomes if isinstance(outcome, ClosedWindow)]
+
+
+def by_stream(windows: Iterable[ClosedWindow]) -> dict[str, list[ClosedWindow]]:
+    """Return the windows of each stream, in order."""
+    streams: dict[str, list[ClosedWindow]] = {}
+    for window in windows:
+        streams.setdefault(window.stream, []).append(window)
+    return streams
+
+
+def identity(window: ClosedWindow) -> str:
+    """Return what a result of the window has as its id."""
+    return f"{window.stream}/{window.start_ns}-{window.end_ns}/{window.revision}"
+
+
+def described(window: ClosedWindow) -> str:
+    """Return all of a window that a reader of results can see, on one line."""
+    items = {modality: [item.offset for item in items] for modality, items in window.items.items() if items}
+    held = "" if window.held is None else f" held {window.held.offset}"
+    states = " ".join(f"{modality}:{state}" for modality, state in window.states.items())
+    return (
+        f"{window.stream} {window.start_ns / SECOND:g}-{window.end_ns / SECOND:g} {window.closed_by} [{states}] "
+        f"{items}{held} skipped {window.skipped} dead {window.dead}"
+    )
+
+
+def printed(entries: Sequence[Entry]) -> str:
+    """Return a log as lines that a human reads, times in seconds."""
+    return "\n".join(
+        f"{entry.arrival_ns / SECOND:10.3f} {entry.modality:>9} {entry.offset:<3} {entry.stream or '?'}:{entry.session:<3} "
+        f"{entry.kind.value:<8} seq {entry.seq!s:<4} [{entry.start_ns / SECOND:g}, {entry.end_ns / SECOND:g}) "
+        f"promise {entry.promise_ns / SECOND:g} tracks {','.join(entry.tracks) or '-'} {entry.size_bytes} B"
+        for entry in sorted(entries, key=lambda entry: entry.arrival_ns)
+    )
