@@ -1,0 +1,109 @@
+"""How the sources stand: one line each on a terminal, a log line each now and then otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Final, Self
+
+import structlog
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from triptych.producers.tally import Standing
+
+_log = structlog.get_logger(__name__)
+_NS_PER_S: Final = 1_000_000_000
+LOG_EVERY_NS: Final = 10 * _NS_PER_S
+
+Standings = Sequence[Standing]
+
+
+class TableBoard:
+    """Show a table that stays in place; a context manager."""
+
+    def __init__(self, console: Console, monotonic_ns: Callable[[], int]) -> None:
+        self._live = Live(console=console, auto_refresh=False, transient=False)
+        self._monotonic_ns = monotonic_ns
+        self._began_ns = 0
+
+    def __enter__(self) -> Self:
+        self._began_ns = self._monotonic_ns()
+        self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._live.stop()
+
+    def show(self, standings: Standings) -> None:
+        """Draw the table anew."""
+        table = Table(box=None, pad_edge=False)
+        table.add_column("stream")
+        for title in ("state", "position", "rate", "sent", "dropped", "lag"):
+            table.add_column(title, justify="right")
+        elapsed_ns = self._monotonic_ns() - self._began_ns
+        for standing in standings:
+            table.add_row(*_cells(standing, elapsed_ns))
+        self._live.update(table, refresh=True)
+
+
+class LogBoard:
+    """Log how the sources stand; a context manager."""
+
+    def __init__(self, monotonic_ns: Callable[[], int]) -> None:
+        self._monotonic_ns = monotonic_ns
+        self._began_ns = 0
+        self._logged_ns = 0
+        self._finished: set[str] = set()
+
+    def __enter__(self) -> Self:
+        self._began_ns = self._logged_ns = self._monotonic_ns()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        """Leave nothing open: there is nothing."""
+
+    def show(self, standings: Standings) -> None:
+        """Log each source that has come to its end, and all others now and then."""
+        now_ns = self._monotonic_ns()
+        due = now_ns - self._logged_ns >= LOG_EVERY_NS
+        if due:
+            self._logged_ns = now_ns
+        for standing in standings:
+            over = standing.state in {"done", "stopped", "failed"}
+            if standing.stream not in self._finished and (due or over):
+                _log.info(f"source.{standing.state}", **_numbers(standing, now_ns - self._began_ns))
+            if over:
+                self._finished.add(standing.stream)
+
+
+def _numbers(standing: Standing, elapsed_ns: int) -> dict[str, str | int | float]:
+    return {
+        "stream": standing.stream,
+        "position_s": round(standing.position_ns / _NS_PER_S, 1),
+        "rate": round(standing.position_ns / max(1, elapsed_ns), 1),
+        "sent": standing.sent,
+        "dropped": standing.dropped,
+        "lag_s": round(standing.lag_ns / _NS_PER_S, 1),
+    }
+
+
+def _cells(standing: Standing, elapsed_ns: int) -> tuple[str, ...]:
+    total = "" if standing.total_ns is None else f" / {_clock(standing.total_ns)}"
+    numbers = _numbers(standing, elapsed_ns)
+    return (
+        standing.stream,
+        standing.state,
+        _clock(standing.position_ns) + total,
+        f"{numbers['rate']}x",
+        str(standing.sent),
+        str(standing.dropped),
+        f"{numbers['lag_s']} s",
+    )
+
+
+def _clock(film_ns: int) -> str:
+    minutes, seconds = divmod(film_ns // (_NS_PER_S // 10), 600)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds / 10:04.1f}"
