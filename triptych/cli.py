@@ -14,6 +14,7 @@ from rich.console import Console
 
 from triptych import __version__
 from triptych.options import BootstrapServersOption, ConfigOption, PipelineOption, RedisUrlOption
+from triptych.producers.cli import produce
 from triptych.schemas.errors import TriptychError, UsageError
 from triptych.settings import SettingsError, load, to_toml
 from triptych.worker.models.cli import models
@@ -43,6 +44,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.command()(produce)
 app.add_typer(models, name="models")
 
 
