@@ -131,7 +131,7 @@ class AlignSettings(Section):
     max_cue_ms: Positive = 60_000
     """A cue counts as at most this long: one of a day would be in every window of that day."""
 
-    max_empty: NotNegative = 5
+    max_empty: Positive = 5
     """Empty windows that one decision publishes in a row; the next result counts those left out. A clock that jumps
     would else publish thousands."""
 

@@ -12,7 +12,7 @@ from typing import Literal
 from triptych.schemas.names import Modality
 from triptych.schemas.results import ClosedBy
 
-Stage = Literal["align", "prepare", "infer", "publish", "store", "commit"]
+Stage = Literal["ask", "prepare", "infer", "publish", "store", "commit"]
 """A step of the worker whose time is measured."""
 
 Service = Literal["kafka", "redis"]

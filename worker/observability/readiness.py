@@ -7,7 +7,7 @@ from typing import Final
 from triptych.worker.observability.events import Event, RetryScheduled, Service, Stage, StageTook
 from triptych.worker.observability.health import Health
 
-_PROVEN_BY: Final[dict[Stage, Service]] = {"publish": "kafka", "commit": "kafka", "store": "redis"}
+_PROVEN_BY: Final[dict[Stage, Service]] = {"publish": "kafka", "commit": "kafka", "ask": "kafka", "store": "redis"}
 """The stage whose end shows that a server answers again."""
 
 

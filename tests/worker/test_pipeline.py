@@ -1,0 +1,204 @@
+"""The worker as a whole, over memory: what is read is published once, whatever happens on the way."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from triptych.schemas.names import VIDEO_TOPIC
+from triptych.schemas.results import Result
+from triptych.transport.records import Message
+from triptych.worker.models.null import NullModel
+from triptych.worker.models.prediction import WindowPrediction
+from triptych.worker.models.window import PreparedWindow
+from triptych.worker.observability.events import ItemLate, ModelFailed, RecordDropped, Restored
+
+VARYING = {"published_ns", "arrival_ms", "stage_ms"}
+
+
+def told(results: Sequence[Result]) -> list[dict[str, object]]:
+    """Return what results say, without what differs from run to run."""
+    return sorted((result.model_dump(exclude=VARYING) for result in results), key=lambda document: str(document["id"]))
+
+
+def test_a_film_becomes_one_result_for_each_window(world, feed):
+    """Ten seconds are five windows, each with its pictures, its sound and the one cue that is said in it."""
+    world.send(feed("city").play(10))
+
+    report = world.work()
+
+    results = sorted(world.results(), key=lambda result: result.start_ns)
+    assert report.open_streams == ()
+    assert [(result.start_ns - results[0].start_ns) // 10**9 for result in results] == [0, 2, 4, 6, 8]
+    for at, result in enumerate(results):
+        assert {m: report.state for m, report in result.modalities} == dict.fromkeys(
+            ("video", "audio", "subtitles"), "present"
+        )
+        assert result.modalities.video.items == 8
+        assert result.modalities.video.used == 4
+        assert result.modalities.audio.items == 4
+        assert [word.text for word in result.observations.words] == [f"words at {2 * at}"]
+        assert result.modalities.video.gaps == 0
+    assert len(world.store.results("city")) == 5
+
+
+def test_a_second_worker_has_nothing_left_to_do(world, feed):
+    """Everything of an ended film is committed: nothing is read, published or counted again."""
+    world.send(feed("city").play(6))
+    world.work()
+    first = world.results()
+
+    world.work()
+
+    assert world.results() == first
+    assert len(world.store.results("city")) == 3
+
+
+@pytest.mark.parametrize("turns", range(1, 14))
+def test_a_worker_that_dies_anywhere_leaves_the_undisturbed_results(world, feed, turns):
+    """However many turns each worker lives, the ids and contents are those of one that lived on."""
+    world.send([*feed("city").play(8), *feed("port", start_s=3).play(5, ended=False)])
+    for _ in range(4):
+        world.work_some(turns)
+
+    world.work()
+
+    quiet = type(world)()
+    quiet.send([*feed("city").play(8), *feed("port", start_s=3).play(5, ended=False)])
+    quiet.work()
+    assert told(world.results()) == told(quiet.results())
+    assert len({result.id for result in world.results()}) == len(world.results())
+    assert len(world.store.results("city")) == len(quiet.store.results("city"))
+
+
+def test_a_restart_restores_streams_from_the_results_topic(world, feed):
+    """What was open goes on with the state that its last result carries."""
+    city = feed("city")
+    world.send(city.play(5, ended=False))
+    first = world.work()
+    assert first.open_streams == ("city",)
+
+    world.send([city.frame(at) for at in (5, 6, 7)])
+    world.send([city.chunk(at) for at in (5, 5.5)])
+    world.send([city.end("video", 8), city.end("audio", 8), city.end("subtitles", 8)])
+    world.work()
+
+    assert any(event.streams == 1 for event in world.seen(Restored))
+    results = sorted(world.results(), key=lambda result: result.start_ns)
+    assert [result.modalities.video.items for result in results] == [8, 8, 5, 2]
+    assert len({result.id for result in results}) == 4
+
+
+def test_the_same_film_again_is_late_and_changes_nothing(world, feed):
+    """A second pass under the same event time is counted as late; no id comes twice."""
+    world.send(feed("city").play(6))
+    world.work()
+    first = world.results()
+
+    world.send(feed("city", session="again").play(6))
+    world.work()
+
+    assert world.results() == first
+    assert len(world.seen(ItemLate)) == 6 * 4 + 6 * 2 + 3  # frames, chunks and cues
+    assert world.seen(RecordDropped) == []
+
+
+def test_what_cannot_be_decoded_goes_whole_to_the_dead_letters(world, feed):
+    """A malformed header and a broken picture are dead letters; the windows say so and lack nothing else."""
+    city = feed("city")
+    records = city.play(4, ended=False)
+    world.send(records[:4])
+    world.send_raw(Message(VIDEO_TOPIC, b"city", b"whole value", (("ce_specversion", b"0.3"), ("x", b"y"))))
+    world.send([*records[4:], city.frame(3.9, data=b"no picture"), *(city.end(m, 4) for m in city.tracks)])
+
+    world.work()
+
+    letters = {letter.value: letter for letter in world.letters()}
+    assert set(letters) == {b"whole value", b"no picture"}
+    assert letters[b"whole value"].headers == (("ce_specversion", b"0.3"), ("x", b"y"))
+    assert "ce_specversion" in letters[b"whole value"].reason
+    results = sorted(world.results(), key=lambda result: result.start_ns)
+    assert sum(result.dead for result in results) >= 1
+    assert [result.modalities.audio.items for result in results] == [4, 4]
+
+
+def test_a_record_on_a_foreign_partition_is_a_dead_letter_with_both_numbers(world, feed):
+    """Another partitioner would tear a stream apart: such records are refused by name."""
+    city = feed("city")
+    world.send(city.play(2))
+    home = world.results_partition("city")
+    world.send_raw(Message(VIDEO_TOPIC, b"city", b"x", (), partition=(home + 1) % 6))
+
+    world.work()
+
+    [letter] = world.letters()
+    assert f"expected {home} for its key" in letter.reason
+    assert f"got {(home + 1) % 6}" in letter.reason
+
+
+class _Stumbling(NullModel):
+    """Fails on one stream's windows, alone or in a batch."""
+
+    def predict(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
+        if any(window.stream == "bad" for window in windows):
+            raise ValueError("cannot look at this")
+        return super().predict(windows)
+
+
+def test_one_window_that_the_model_cannot_take_stops_no_other(world, feed, monkeypatch):
+    """Its result comes with its words and nothing used; the other stream's are whole."""
+    monkeypatch.setattr("triptych.worker.wiring.model_from", lambda _: _Stumbling(world.spec))
+    world.send([*feed("bad").play(2), *feed("good").play(2)])
+
+    world.work()
+
+    by_stream = {result.stream: result for result in world.results()}
+    assert by_stream["bad"].modalities.video.used == 0
+    assert by_stream["good"].modalities.video.used == 4
+    assert [word.text for word in by_stream["bad"].observations.words] == ["words at 0"]
+    assert len(world.seen(ModelFailed)) == 1
+
+
+class _Broken(NullModel):
+    """Fails on everything once it has been warmed."""
+
+    warmed = False
+
+    def warm(self) -> None:
+        if self.warmed:
+            raise RuntimeError("device lost")
+        self.warmed = True
+
+    def predict(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
+        raise RuntimeError("device lost")
+
+
+def test_a_broken_model_stops_the_worker_and_publishes_nothing(world, feed, monkeypatch):
+    """Going on would publish empty results as if they were seen."""
+    monkeypatch.setattr("triptych.worker.wiring.model_from", lambda _: _Broken(world.spec))
+    world.send(feed("city").play(4))
+
+    with pytest.raises(Exception, match="device lost") as raised:
+        world.work()
+
+    assert raised.value.exit_code == 6
+    assert world.results() == []
+
+
+def test_a_signal_ends_the_run_with_what_is_in_flight_published_and_committed(world, feed):
+    """The stop flag ends the loop; a new worker goes on without a gap or a repeat."""
+    city = feed("city")
+    world.send(city.play(6, ended=False))
+    stop = threading.Event()
+    with world.open() as pipeline:
+        for _ in range(3):
+            pipeline.step()
+        stop.set()
+        pipeline.run(stop)
+    world.send(city.end(modality, 6) for modality in city.tracks)
+
+    world.work()
+
+    assert len(world.results()) == len({result.id for result in world.results()}) == 3

@@ -1,0 +1,13 @@
+"""What stops a worker, each with the exit code by which a supervisor tells them apart."""
+
+from __future__ import annotations
+
+from triptych.schemas.errors import TriptychError
+
+EXIT_MODEL_BROKEN = 6
+
+
+class ModelBrokenError(TriptychError):
+    """Say that the model fails on any input, so that going on would publish empty results."""
+
+    exit_code = EXIT_MODEL_BROKEN

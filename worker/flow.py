@@ -1,0 +1,194 @@
+"""The stages between a decision and its publication, overlapping: prepare, infer, publish.
+
+Windows are prepared in a pool while they wait for a batch; one thread infers batch n while another publishes batch n-1.
+The worker's own thread submits windows, and collects what is published. Every queue is bounded by `has_room`, and an
+error on any thread comes out of `collect`.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from triptych.worker.alignment.outcome import ClosedWindow
+from triptych.worker.batching.batcher import MicroBatcher
+from triptych.worker.inference import Inference
+from triptych.worker.intake import Received
+from triptych.worker.media.preparer import Preparation, Preparer
+from triptych.worker.observability.events import StageTook
+from triptych.worker.observability.hooks import Hooks
+from triptych.worker.offsets.ledger import Ticket
+from triptych.worker.partition import PartitionWork
+from triptych.worker.publication import Finding, GaveUpError, Letter, Publication
+from triptych.worker.reporting import Said, result_of
+
+_BATCHES_AHEAD: Final = 2
+"""Batches that may wait for the model: one to overlap with the one that runs."""
+
+
+@dataclass(slots=True)
+class Job:
+    """A closed window on its way to publication."""
+
+    work: PartitionWork
+    window: ClosedWindow
+    ticket: Ticket
+    preparation: Future[tuple[Preparation, float]]
+
+
+@dataclass(slots=True)
+class LetterJob:
+    """A dead letter on its way; with a ticket where no result will speak of its record."""
+
+    work: PartitionWork
+    letter: Letter
+    ticket: Ticket | None
+
+
+@dataclass(frozen=True, slots=True)
+class FlowLimits:
+    """How many windows may be on their way, and threads that prepare them."""
+
+    max_windows_in_flight: int
+    prepare_threads: int
+
+
+class Flow:
+    """Takes decisions in order and publishes them in that order, stream by stream."""
+
+    def __init__(
+        self,
+        preparer: Preparer,
+        batcher: MicroBatcher[Job],
+        inference: Inference,
+        publication: Publication,
+        *,
+        limits: FlowLimits,
+        hooks: Hooks,
+    ) -> None:
+        """Start the threads; `close` ends them."""
+        self._preparer = preparer
+        self._batcher = batcher
+        self._inference = inference
+        self._publication = publication
+        self._limits = limits
+        self._hooks = hooks
+        self._preparing: deque[Job] = deque()
+        self._in_flight = 0
+        self._batches = 0
+        self._finished: queue.SimpleQueue[tuple[Sequence[Job | LetterJob], BaseException | None]] = queue.SimpleQueue()
+        self._prepare_pool = ThreadPoolExecutor(limits.prepare_threads, thread_name_prefix="prepare")
+        self._infer_thread = ThreadPoolExecutor(1, thread_name_prefix="infer")
+        self._publish_thread = ThreadPoolExecutor(1, thread_name_prefix="publish")
+
+    # --- the worker's own thread --------------------------------------------------------------------------------------
+
+    @property
+    def has_room(self) -> bool:
+        """Tell whether more may be submitted."""
+        return self._in_flight < self._limits.max_windows_in_flight
+
+    @property
+    def in_flight(self) -> int:
+        """Windows and letters on their way."""
+        return self._in_flight
+
+    def submit_window(self, work: PartitionWork, window: ClosedWindow) -> None:
+        """Take a window that closed."""
+        ticket = work.ledger.await_result(window.stream, window.snapshot)
+        self._in_flight += 1
+        self._preparing.append(Job(work, window, ticket, self._prepare_pool.submit(self._prepare, window)))
+
+    def submit_letter(self, work: PartitionWork, letter: Letter, ticket: Ticket | None) -> None:
+        """Take a dead letter. It leaves before any window that is submitted later."""
+        self._in_flight += 1
+        self._publish_thread.submit(self._publish, [LetterJob(work, letter, ticket)], [letter], [])
+
+    def pump(self, now_ns: int, *, flush: bool = False) -> None:
+        """Batch what is prepared, and hand batches that are due to the model; `now_ns` is monotonic."""
+        while self._preparing and self._preparing[0].preparation.done():
+            job = self._preparing.popleft()
+            self._batcher.add(job.window.stream, job, now_ns)
+        while self._batches < _BATCHES_AHEAD:
+            batch = self._batcher.take(now_ns, flush=flush and not self._preparing)
+            if not batch:
+                break
+            self._batches += 1
+            self._infer_thread.submit(self._infer, batch)
+
+    def collect(self) -> int:
+        """Complete what was published; return how much. Raises what a stage raised."""
+        collected = 0
+        while True:
+            try:
+                jobs, error = self._finished.get_nowait()
+            except queue.Empty:
+                return collected
+            self._in_flight -= len(jobs)
+            self._batches -= any(isinstance(job, Job) for job in jobs)
+            if error is not None and not isinstance(error, GaveUpError):
+                raise error
+            for job in jobs:
+                if error is None and job.ticket is not None and job.work.owned:
+                    job.work.ledger.complete(job.ticket)
+            collected += len(jobs)
+
+    def busy_until_ns(self, now_ns: int) -> int | None:
+        """Return when `pump` should be called again; None where nothing waits for it."""
+        if self._preparing and self._preparing[0].preparation.done():
+            return now_ns
+        return self._batcher.due_ns()
+
+    def close(self) -> None:
+        """End the threads; what was not published is left."""
+        for pool in (self._prepare_pool, self._infer_thread, self._publish_thread):
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    # --- the stages' threads ------------------------------------------------------------------------------------------
+
+    def _prepare(self, window: ClosedWindow) -> tuple[Preparation, float]:
+        started_ns = time.monotonic_ns()
+        preparation = self._preparer.prepare(window)
+        took_ms = (time.monotonic_ns() - started_ns) / 1e6
+        self._hooks.emit(StageTook(stage="prepare", took_ms=took_ms))
+        return preparation, took_ms
+
+    def _infer(self, batch: Sequence[Job]) -> None:
+        try:
+            wanted = [job for job in batch if job.work.owned]
+            prepared = [job.preparation.result() for job in wanted]
+            said = self._inference.say(prepared)
+        except BaseException as error:  # noqa: BLE001 - handed to the worker's own thread, which raises it
+            self._finished.put((batch, error))
+            return
+        letters = [
+            Letter(item.entry.payload.record, item.reason)
+            for preparation, _ in prepared
+            for item in preparation.bad
+            if isinstance(item.entry.payload, Received)
+        ]
+        self._publish_thread.submit(self._publish, batch, letters, list(zip(wanted, said, strict=True)))
+
+    def _publish(
+        self, jobs: Sequence[Job | LetterJob], letters: Sequence[Letter], said: Sequence[tuple[Job, Said]]
+    ) -> None:
+        error: BaseException | None = None
+        try:
+            if any(job.work.owned for job in jobs):
+                published_ns = time.time_ns()
+                findings = [self._finding(job, what, published_ns) for job, what in said if job.work.owned]
+                self._publication.publish(letters, findings)
+        except BaseException as raised:  # noqa: BLE001 - handed to the worker's own thread, which raises it
+            error = raised
+        self._finished.put((jobs, error))
+
+    @staticmethod
+    def _finding(job: Job, said: Said, published_ns: int) -> Finding:
+        number = job.work.number
+        result = result_of(job.window, said, partition=number, published_ns=published_ns)
+        return Finding(result, number, job.window.snapshot.to_json())

@@ -1,0 +1,99 @@
+"""From a record of the transport to an entry for alignment, or to a dead one that says why."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from triptych.schemas.codec import decode
+from triptych.schemas.errors import MalformedRecordError
+from triptych.schemas.names import MODALITY_OF, STREAM_PATTERN
+from triptych.schemas.partition import partition_of
+from triptych.schemas.records import AudioChunk, End, InputRecord, Progress, SubtitleCue, VideoFrame
+from triptych.transport.records import Record
+from triptych.worker.alignment.entry import Entry, Kind
+
+_STREAM: Final = re.compile(STREAM_PATTERN)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A record with what it decodes to; without that, `reason` says why it does not."""
+
+    record: Record
+    decoded: InputRecord | None
+    reason: str = ""
+
+
+def received_entry(record: Record, partitions: int) -> Entry:
+    """Return the entry of a record of an input topic that has `partitions` partitions."""
+    modality = MODALITY_OF[record.topic]
+    misplaced = _misplaced(record, partitions)
+    if misplaced is not None:
+        return _dead(record, misplaced)
+    try:
+        decoded = decode(record.key, record.value, record.headers, modality=modality)
+    except MalformedRecordError as error:
+        return _dead(record, str(error))
+    return Entry(
+        modality=modality,
+        offset=record.offset,
+        arrival_ns=record.arrival_ns,
+        stream=decoded.stream,
+        kind=_kind(decoded),
+        session=decoded.session,
+        seq=None if isinstance(decoded, (Progress, End)) else decoded.seq,
+        start_ns=decoded.start_ns,
+        end_ns=_end_ns(decoded),
+        promise_ns=decoded.promise_ns,
+        tracks=decoded.tracks,
+        redriven=decoded.redriven,
+        size_bytes=record.size_bytes,
+        payload=Received(record, decoded),
+    )
+
+
+def _misplaced(record: Record, partitions: int) -> str | None:
+    if not record.key:
+        return None
+    own = partition_of(record.key, partitions)
+    if own == record.partition:
+        return None
+    return (
+        f"partition: expected {own} for its key (murmur2 over {partitions} partitions), got {record.partition}; "
+        "its producer uses another partitioner, or the topic has grown"
+    )
+
+
+def _dead(record: Record, reason: str) -> Entry:
+    name = (record.key or b"").decode("ascii", errors="replace")
+    return Entry(
+        modality=MODALITY_OF[record.topic],
+        offset=record.offset,
+        arrival_ns=record.arrival_ns,
+        stream=name if _STREAM.fullmatch(name) else None,
+        kind=Kind.DEAD,
+        size_bytes=record.size_bytes,
+        payload=Received(record, None, reason),
+    )
+
+
+def _kind(decoded: InputRecord) -> Kind:
+    match decoded:
+        case Progress():
+            return Kind.PROGRESS
+        case End():
+            return Kind.END
+        case _:
+            return Kind.MEDIA
+
+
+def _end_ns(decoded: InputRecord) -> int:
+    match decoded:
+        case VideoFrame():
+            return decoded.start_ns + 1  # an instant
+        case AudioChunk() | SubtitleCue():
+            return decoded.end_ns
+        case _:
+            return decoded.start_ns

@@ -1,0 +1,87 @@
+"""The work of one partition number: its aligner, its ledger, and what was decided but not handed on yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from triptych.schemas.names import MODALITY_OF, TOPIC_OF, Modality
+from triptych.transport.records import Record, TopicPartition
+from triptych.worker.alignment.aligner import Aligner, Wake
+from triptych.worker.alignment.config import AlignConfig
+from triptych.worker.alignment.outcome import Outcome
+from triptych.worker.alignment.snapshot import Snapshot
+from triptych.worker.intake import received_entry
+from triptych.worker.offsets.ledger import Ledger
+
+
+class PartitionWork:
+    """One partition number of the three input topics, from its assignment until it is taken away."""
+
+    def __init__(
+        self,
+        number: int,
+        config: AlignConfig,
+        start: Mapping[Modality, int],
+        *,
+        partitions: int,
+        restored: Mapping[str, Snapshot],
+    ) -> None:
+        """Begin at the offsets of `start` with the streams of `restored`; the topics have `partitions` partitions."""
+        self.number = number
+        self.tps: Mapping[Modality, TopicPartition] = {
+            modality: TopicPartition(topic, number) for modality, topic in TOPIC_OF.items()
+        }
+        self.owned = True
+        self.ledger = Ledger(start, restored)
+        self.aligner = Aligner(config, start, restored)
+        self.committed: dict[Modality, int] = dict(start)
+        self._partitions = partitions
+        self._deciding: Iterator[Outcome] | None = None
+
+    def receive(self, records: Sequence[Record], positions: Mapping[Modality, int], *, at_ns: int) -> None:
+        """Take in the records of a poll that returned at `at_ns` (monotonic), in the order of offsets."""
+        entries = [received_entry(record, self._partitions) for record in records]
+        for entry in entries:
+            self.ledger.add(entry.modality, entry.offset, entry.stream)
+        self.ledger.moved(positions)
+        self.aligner.fetched(entries, positions, at_ns=at_ns)
+
+    def answer(self, ends: Mapping[TopicPartition, int], *, at_ns: int, wall_ns: int) -> None:
+        """Take in the end offsets that were asked for at `at_ns` (monotonic) and `wall_ns`."""
+        positions = self.ledger.positions()
+        at_end = [modality for modality, tp in self.tps.items() if positions[modality] >= ends[tp]]
+        self.aligner.asked(at_end, at_ns=at_ns, wall_ns=wall_ns)
+
+    def is_read_to(self, ends: Mapping[TopicPartition, int]) -> bool:
+        """Tell whether everything before these end offsets was read and taken."""
+        positions = self.ledger.positions()
+        return self.aligner.unread == 0 and all(positions[modality] >= ends[tp] for modality, tp in self.tps.items())
+
+    def decide(self) -> Outcome | None:
+        """Return the next decision, or None where nothing can be decided by now.
+
+        A decision may close several windows; what is not asked for yet stays decided.
+        """
+        if self._deciding is None:
+            self._deciding = self.aligner.advance()
+        outcome = next(self._deciding, None)
+        if outcome is None:
+            self._deciding = None
+        return outcome
+
+    def wake(self) -> Wake:
+        """Return when end offsets should be asked for."""
+        return self.aligner.wake()
+
+    def committable(self) -> dict[TopicPartition, int]:
+        """Return the offsets to commit that are not committed yet."""
+        return {
+            self.tps[modality]: offset
+            for modality, offset in self.ledger.committable().items()
+            if offset != self.committed[modality]
+        }
+
+    def note_committed(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Remember what was committed."""
+        for tp, offset in offsets.items():
+            self.committed[MODALITY_OF[tp.topic]] = offset

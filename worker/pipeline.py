@@ -1,0 +1,395 @@
+"""The whole worker on one screen: poll → align → prepare → batch → infer → publish → finish → commit.
+
+`Pipeline.step` is one turn of that wheel, run by one thread, which alone touches the consumer and all alignment.
+The slow stages run on threads of their own (`flow.py`), so the poll never stops while work is slow. Alignment decides
+(`worker/alignment`), this module carries out: it owns the clocks and the order in which things happen.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from triptych.schemas.names import INPUT_TOPICS, MODALITY_OF, TOPIC_OF, Modality
+from triptych.transport.errors import CommitRefusedError, RetriableError
+from triptych.transport.protocols import GroupConsumer
+from triptych.transport.records import Commit, Poll, Record, TopicPartition
+from triptych.worker.alignment.outcome import ClosedWindow, Dropped, Forgotten, LateItem, Outcome, Refused
+from triptych.worker.flow import Flow
+from triptych.worker.intake import Received
+from triptych.worker.observability import events
+from triptych.worker.observability.health import Health
+from triptych.worker.observability.hooks import Hooks
+from triptych.worker.partition import PartitionWork
+from triptych.worker.publication import Letter, Publication
+
+_MS: Final = 1_000_000
+_SECOND: Final = 1_000_000_000
+_LONGEST_POLL_NS: Final = 100 * _MS
+_BUSY_POLL_NS: Final = 5 * _MS
+_ASK_AGAIN_NS: Final = 5 * _MS
+_OBSERVE_NS: Final = 1 * _SECOND
+
+RestoreWork = Callable[[int, dict[Modality, int]], PartitionWork]
+"""Makes the work of a partition number that is read on from these offsets; see `wiring.py`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineLimits:
+    """How long things may take, and how much may be held."""
+
+    commit_interval_ns: int
+    shutdown_limit_ns: int
+    held_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run left: the streams whose last windows are still open and uncommitted."""
+
+    open_streams: tuple[str, ...]
+
+
+class Pipeline:
+    """One worker of one pipeline."""
+
+    def __init__(
+        self,
+        consumer: GroupConsumer,
+        restore: RestoreWork,
+        flow: Flow,
+        publication: Publication,
+        *,
+        limits: PipelineLimits,
+        hooks: Hooks,
+        health: Health,
+    ) -> None:
+        """Work with parts that `wiring.py` made; none of them is closed here."""
+        self._consumer = consumer
+        self._restore = restore
+        self._flow = flow
+        self._publication = publication
+        self._limits = limits
+        self._hooks = hooks
+        self._health = health
+        self._works: dict[int, PartitionWork] = {}
+        self._dropped: list[PartitionWork] = []
+        self._waiting: dict[int, dict[Modality, int]] = {}  # assigned, but what was dropped is still in flight
+        self._was_assigned = False
+        self._paused: frozenset[TopicPartition] = frozenset()
+        self._ask_again_ns = 0
+        self._commit_at_ns = 0
+        self._observe_at_ns = 0
+
+    # --- the main flow ------------------------------------------------------------------------------------------------
+
+    def run(self, stop: threading.Event, *, until_end: Callable[[], bool] = bool) -> Report:
+        """Work until `stop` is set, or until everything there is has been read and published if `until_end()` says so.
+
+        It is asked after each turn, so that it may begin to say so while the worker runs.
+        """
+        while not stop.is_set():
+            self.step()
+            if until_end() and self._has_reached_the_end():
+                break
+        self._hooks.emit(events.Stopping(reason="signal" if stop.is_set() else "end of the topics"))
+        self._finish(stop, decide=not stop.is_set())
+        report = Report(self._open_streams())
+        self._hooks.emit(events.Stopped(open_streams=report.open_streams))
+        return report
+
+    def step(self) -> None:
+        """Turn the wheel once."""
+        self._take(self._consumer.poll(self._poll_limit_s()))
+        self._ask()
+        self._decide()
+        self._flow.pump(time.monotonic_ns())
+        self._flow.collect()
+        self._balance()
+        self._commit()
+        self._observe()
+
+    # --- poll ---------------------------------------------------------------------------------------------------------
+
+    def _poll_limit_s(self) -> float:
+        """Return how long a poll may wait: until something else is due, and never in a spin."""
+        now_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+        waits = [_LONGEST_POLL_NS]
+        for work in self._works.values():
+            wake = work.wake()
+            if wake.at_ns is not None:
+                waits.append(max(wake.at_ns, self._ask_again_ns) - now_ns)
+            if wake.wall_ns is not None:
+                waits.append(max(wake.wall_ns - wall_ns, self._ask_again_ns - now_ns))
+        due_ns = self._flow.busy_until_ns(now_ns)
+        if due_ns is not None:
+            waits.append(due_ns - now_ns)
+        if self._flow.in_flight:
+            waits.append(_BUSY_POLL_NS)
+        return max(0, min(waits)) / _SECOND
+
+    def _take(self, poll: Poll) -> None:
+        at_ns = time.monotonic_ns()
+        self._let_go(poll)
+        by_number: dict[int, list[Record]] = defaultdict(list)
+        for record in poll.records:
+            by_number[record.partition].append(record)
+        self._begin(poll, by_number)
+        for gone in poll.gone:
+            self._hooks.emit(
+                events.OffsetsGone(
+                    topic=gone.tp.topic, partition=gone.tp.partition, wanted=gone.wanted, resumed=gone.resumed
+                )
+            )
+        for number, records in by_number.items():
+            work = self._works.get(number)
+            if work is not None:
+                work.receive(records, self._positions(work), at_ns=at_ns)
+        self._count_read(poll.records)
+
+    def _positions(self, work: PartitionWork) -> dict[Modality, int]:
+        return {modality: self._consumer.position(tp) for modality, tp in work.tps.items()}
+
+    def _count_read(self, records: Iterable[Record]) -> None:
+        sizes: dict[Modality, list[int]] = defaultdict(list)
+        for record in records:
+            sizes[MODALITY_OF[record.topic]].append(record.size_bytes)
+        for modality, of_modality in sizes.items():
+            self._hooks.emit(events.RecordsRead(modality=modality, records=len(of_modality), bytes=sum(of_modality)))
+
+    # --- assignment ---------------------------------------------------------------------------------------------------
+
+    def _let_go(self, poll: Poll) -> None:
+        """Drop the work of partitions that were taken away: nothing more of it is published or committed."""
+        gone = poll.revoked | poll.lost
+        numbers = sorted({tp.partition for tp in gone if tp.topic in INPUT_TOPICS})
+        for number in numbers:
+            self._waiting.pop(number, None)
+            work = self._works.pop(number, None)
+            if work is not None:
+                work.owned = False
+                self._dropped.append(work)
+        if numbers:
+            self._paused = frozenset(tp for tp in self._paused if tp not in gone)
+            self._hooks.emit(events.PartitionsRevoked(numbers=tuple(numbers), lost=bool(poll.lost)))
+
+    def _begin(self, poll: Poll, by_number: dict[int, list[Record]]) -> None:
+        """Begin the work of newly assigned partition numbers, once nothing of a former owner here is in flight."""
+        numbers = sorted({tp.partition for tp in poll.assigned})
+        for number in numbers:
+            self._waiting[number] = self._start_of(number, by_number[number])
+        if numbers:
+            self._hooks.emit(events.PartitionsAssigned(numbers=tuple(numbers)))
+        if not self._flow.in_flight:
+            self._dropped.clear()
+        if self._dropped:
+            self._rewind(by_number)
+            return
+        for number, start in self._waiting.items():
+            tps = [TopicPartition(topic, number) for topic in INPUT_TOPICS]
+            self._consumer.resume(tps)
+            self._works[number] = self._restore(number, start)
+        self._waiting.clear()
+        if poll.assigned or self._works:
+            self._was_assigned = True
+        self._health.set_ready("partitions_assigned", self._was_assigned, "waiting for the group's assignment")
+
+    def _start_of(self, number: int, records: Iterable[Record]) -> dict[Modality, int]:
+        """Return where a new assignment is read from: the poll that reports it may bring its first records."""
+        start = {
+            modality: self._consumer.position(TopicPartition(topic, number)) for modality, topic in TOPIC_OF.items()
+        }
+        for record in records:
+            modality = MODALITY_OF[record.topic]
+            start[modality] = min(start[modality], record.offset)
+        return start
+
+    def _rewind(self, by_number: dict[int, list[Record]]) -> None:
+        """Read later what came of a partition whose work cannot begin yet."""
+        for number, start in self._waiting.items():
+            by_number.pop(number, None)
+            for modality, topic in TOPIC_OF.items():
+                tp = TopicPartition(topic, number)
+                self._consumer.pause([tp])
+                self._consumer.seek(tp, start[modality])
+
+    # --- ask, decide --------------------------------------------------------------------------------------------------
+
+    def _ask(self) -> None:
+        """Ask for end offsets where an answer lets an aligner go on: one question for all."""
+        at_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+        if at_ns < self._ask_again_ns:
+            return
+        asking = [work for work in self._works.values() if _wants_answer(work, at_ns, wall_ns)]
+        if asking:
+            self._ask_again_ns = at_ns + _ASK_AGAIN_NS
+            self._answer(asking, at_ns, wall_ns)
+
+    def _answer(self, works: Iterable[PartitionWork], at_ns: int, wall_ns: int) -> bool:
+        """Ask, hand on the answer, and tell whether all of these partitions are read to their ends."""
+        works = tuple(works)
+        try:
+            ends = self._consumer.end_offsets([tp for work in works for tp in work.tps.values()])
+        except RetriableError as error:
+            self._hooks.emit(events.RetryScheduled(what="kafka", error=str(error), attempt=1, delay_s=0.0))
+            return False
+        self._hooks.emit(events.StageTook(stage="ask", took_ms=(time.monotonic_ns() - at_ns) / _MS))
+        for work in works:
+            work.ledger.moved(self._positions(work))
+            work.answer(ends, at_ns=at_ns, wall_ns=wall_ns)
+        return all(work.is_read_to(ends) for work in works)
+
+    def _decide(self) -> None:
+        """Take decisions, one of each partition number in turn, while there is room for what follows from them."""
+        deciding = list(self._works.values())
+        while deciding and self._flow.has_room:
+            for work in tuple(deciding):
+                outcome = work.decide()
+                if outcome is None:
+                    deciding.remove(work)
+                else:
+                    self._carry_out(work, outcome)
+
+    def _carry_out(self, work: PartitionWork, outcome: Outcome) -> None:
+        match outcome:
+            case ClosedWindow():
+                self._flow.submit_window(work, outcome)
+                self._hooks.emit(
+                    events.WindowClosed(
+                        stream=outcome.stream,
+                        start_ns=outcome.start_ns,
+                        end_ns=outcome.end_ns,
+                        closed_by=outcome.closed_by,
+                        skipped=outcome.skipped,
+                        dead=outcome.dead,
+                    )
+                )
+            case LateItem(entry=entry):
+                self._hooks.emit(
+                    events.ItemLate(
+                        stream=str(entry.stream),
+                        modality=entry.modality,
+                        session=entry.session,
+                        start_ns=entry.start_ns,
+                        floor_ns=outcome.floor_ns,
+                    )
+                )
+            case Dropped(entry=entry):
+                self._hooks.emit(
+                    events.RecordDropped(
+                        stream=str(entry.stream), modality=entry.modality, session=entry.session, reason=outcome.reason
+                    )
+                )
+            case Refused():
+                self._refuse(work, outcome)
+            case Forgotten():
+                work.ledger.forget(outcome.stream, outcome.positions)
+                self._hooks.emit(events.StreamForgotten(stream=outcome.stream))
+
+    def _refuse(self, work: PartitionWork, refused: Refused) -> None:
+        entry = refused.entry
+        received = entry.payload
+        if not isinstance(received, Received):
+            raise TypeError(f"payload: expected Received, got {type(received).__name__}")
+        reason = received.reason or refused.reason
+        ticket = None if refused.stream_known else work.ledger.await_letter(entry.modality, entry.offset, entry.stream)
+        self._flow.submit_letter(work, Letter(received.record, reason), ticket)
+        self._hooks.emit(
+            events.RecordRefused(
+                topic=received.record.topic,
+                partition=received.record.partition,
+                offset=entry.offset,
+                modality=entry.modality,
+                reason=reason,
+            )
+        )
+
+    # --- flow control, commit, observation ----------------------------------------------------------------------------
+
+    def _balance(self) -> None:
+        """Pause what is read too far ahead, or everything while nothing more can be worked on; resume the rest."""
+        wanted = set()
+        for work in self._works.values():
+            full = not self._flow.has_room and work.aligner.held_bytes > self._limits.held_bytes
+            leading = work.tps if full else work.aligner.leading()
+            wanted |= {work.tps[modality] for modality in leading}
+        self._consumer.pause(wanted - self._paused)
+        self._consumer.resume(self._paused - wanted)
+        self._paused = frozenset(wanted)
+
+    def _commit(self, *, now: bool = False) -> None:
+        """Commit the lowest unfinished offset of each partition, never more."""
+        if not now and time.monotonic_ns() < self._commit_at_ns:
+            return
+        self._commit_at_ns = time.monotonic_ns() + self._limits.commit_interval_ns
+        for work in self._works.values():
+            offsets = work.committable()
+            if not offsets:
+                continue
+            started_ns = time.monotonic_ns()
+            try:
+                self._consumer.commit({tp: Commit(offset) for tp, offset in offsets.items()})
+            except CommitRefusedError as error:
+                self._hooks.emit(events.CommitRefused(error=str(error)))
+            except RetriableError as error:
+                self._hooks.emit(events.RetryScheduled(what="kafka", error=str(error), attempt=1, delay_s=0.0))
+            else:
+                work.note_committed(offsets)
+                took_ms = (time.monotonic_ns() - started_ns) / _MS
+                self._hooks.emit(events.StageTook(stage="commit", took_ms=took_ms))
+
+    def _observe(self) -> None:
+        self._health.beat()
+        now_ns = time.monotonic_ns()
+        if now_ns < self._observe_at_ns:
+            return
+        self._observe_at_ns = now_ns + _OBSERVE_NS
+        clocks = [work.aligner.clock_ns for work in self._works.values() if work.aligner.clock_ns]
+        if clocks:
+            self._hooks.emit(events.LagMeasured(seconds=max(0.0, (time.time_ns() - min(clocks)) / _SECOND)))
+        self._hooks.emit(events.BytesHeld(bytes=sum(work.aligner.held_bytes for work in self._works.values())))
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def _has_reached_the_end(self) -> bool:
+        """Ask once more when nothing is left to do; the deadlines due at that moment run before the end."""
+        if not self._was_assigned or self._waiting or self._flow.in_flight:
+            return False
+        if any(work.aligner.unread for work in self._works.values()):
+            return False
+        at_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+        if at_ns < self._ask_again_ns:
+            return False
+        self._ask_again_ns = at_ns + _ASK_AGAIN_NS
+        return self._answer(self._works.values(), at_ns, wall_ns)
+
+    def _finish(self, stop: threading.Event, *, decide: bool) -> None:
+        """Finish what is in flight, publish, commit. Without `decide` nothing more is taken up, and time is limited."""
+        limit_ns = None if decide else time.monotonic_ns() + self._limits.shutdown_limit_ns
+        while True:
+            if decide and not stop.is_set():
+                self._decide()
+            elif limit_ns is None:
+                limit_ns = time.monotonic_ns() + self._limits.shutdown_limit_ns
+            if not self._flow.in_flight:
+                break
+            if limit_ns is not None and time.monotonic_ns() > limit_ns:
+                self._publication.give_up()
+            self._consumer.pause(self._consumer.assignment())
+            self._let_go(self._consumer.poll(_BUSY_POLL_NS / _SECOND))
+            self._flow.pump(time.monotonic_ns(), flush=True)
+            self._flow.collect()
+            self._health.beat()
+        self._commit(now=True)
+
+    def _open_streams(self) -> tuple[str, ...]:
+        return tuple(sorted({name for work in self._works.values() for name in work.aligner.open_streams()}))
+
+
+def _wants_answer(work: PartitionWork, at_ns: int, wall_ns: int) -> bool:
+    wake = work.wake()
+    return (wake.at_ns is not None and at_ns >= wake.at_ns) or (wake.wall_ns is not None and wall_ns >= wake.wall_ns)

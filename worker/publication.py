@@ -1,0 +1,197 @@
+"""Publishing what was decided: dead letters and results to Kafka, flushed, then results to the store.
+
+The order is the promise (rule 18): what a later state no longer remembers must be on its topic before that state is.
+Runs on one thread; a broker or store that is away is asked again, with backoff and jitter, until it answers or the
+worker is told to give up.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+from triptych.schemas.codec import encode_dead, encode_result
+from triptych.schemas.dead import DeadLetter
+from triptych.schemas.names import MODALITY_OF, ORIGINAL_HEADER_PREFIX, STATE_HEADER, dead_topic, results_topic
+from triptych.schemas.results import Result
+from triptych.transport.errors import PublishTimeoutError, RecordTooLargeError, RetriableError
+from triptych.transport.protocols import Publisher
+from triptych.transport.records import Delivered, Message, Record
+from triptych.worker.observability.events import RecordRefused, ResultsPublished, RetryScheduled, Service, StageTook
+from triptych.worker.observability.hooks import Hooks
+from triptych.worker.sinks.errors import StoreUnavailableError
+from triptych.worker.sinks.protocol import ResultStore, StoredResult
+
+_Answer = TypeVar("_Answer")
+
+_FLUSH_S: Final = 5.0
+_FIRST_DELAY_S: Final = 0.2
+_LONGEST_DELAY_S: Final = 10.0
+_LONGEST_REASON: Final = 1_000
+_SHORTENED_TEXT: Final = 500
+
+
+class GaveUpError(Exception):
+    """Raised inside the publishing thread when the worker stops waiting for a broker or a store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A record for the dead letters, and why."""
+
+    record: Record
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A result to be published on partition `partition`, with the state of its stream after it."""
+
+    result: Result
+    partition: int
+    state: bytes
+
+
+class Publication:
+    """Publishes letters and results of one pipeline."""
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        store: ResultStore,
+        *,
+        pipeline: str,
+        hooks: Hooks,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """Publish through `publisher` and `store`; neither is closed here."""
+        self._publisher = publisher
+        self._store = store
+        self._pipeline = pipeline
+        self._hooks = hooks
+        self._jitter = jitter
+        self._give_up = threading.Event()
+
+    def give_up(self) -> None:
+        """Stop waiting for what does not answer; what is not acknowledged then stays uncommitted."""
+        self._give_up.set()
+
+    def publish(self, letters: Sequence[Letter], findings: Sequence[Finding]) -> None:
+        """Publish and return when all of it is on its topic and in the store.
+
+        1. Dead letters, acknowledged. 2. Results, acknowledged. 3. The store. Only then may anything be finished.
+
+        Raises:
+            GaveUpError: the worker was told to give up.
+            StopError: the broker or the store will not take it until a person acts.
+        """
+        self._send_all([self._letter_message(letter) for letter in letters], self._without_value)
+        messages = [self._result_message(finding) for finding in findings]
+        self._send_all(messages, self._without_long_words)
+        self.offer([StoredResult(f.result, m.value) for f, m in zip(findings, messages, strict=True)])
+
+    def offer(self, results: Sequence[StoredResult]) -> int:
+        """Write results to the store, however long it takes; return how many were new."""
+        if not results:
+            return 0
+        started_ns = time.monotonic_ns()
+        new = self._patiently("redis", lambda: sum(self._store.write(results)))
+        took_ms = (time.monotonic_ns() - started_ns) / 1e6
+        self._hooks.emit(ResultsPublished(results=len(results), new=new))
+        self._hooks.emit(StageTook(stage="store", took_ms=took_ms))
+        return new
+
+    # --- messages -----------------------------------------------------------------------------------------------------
+
+    def _result_message(self, finding: Finding) -> Message:
+        wire = encode_result(finding.result, pipeline=self._pipeline)
+        headers = (*wire.headers, (STATE_HEADER, finding.state))
+        return Message(results_topic(self._pipeline), wire.key, wire.value, headers, finding.partition)
+
+    def _letter_message(self, letter: Letter) -> Message:
+        record = letter.record
+        dead = DeadLetter(
+            pipeline=self._pipeline,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            arrival_ns=record.arrival_ns,
+            reason=letter.reason[:_LONGEST_REASON],
+            key=record.key,
+            value=record.value,
+            headers=record.headers,
+        )
+        wire = encode_dead(dead)
+        return Message(dead_topic(self._pipeline), wire.key, wire.value, wire.headers, record.partition)
+
+    def _without_value(self, message: Message, error: RecordTooLargeError) -> Message:
+        """Keep the letter where the whole of it does not fit: a record at the size limit has no room for a reason."""
+        origin = {name: value.decode() for name, value in message.headers if name.startswith("ce_origin")}
+        self._hooks.emit(
+            RecordRefused(
+                topic=origin["ce_origintopic"],
+                partition=int(origin["ce_originpartition"]),
+                offset=int(origin["ce_originoffset"]),
+                modality=MODALITY_OF[origin["ce_origintopic"]],
+                reason=f"the dead letter is sent without its value: {error}",
+            )
+        )
+        headers = tuple((name, value) for name, value in message.headers if not name.startswith(ORIGINAL_HEADER_PREFIX))
+        return replace(message, value=b"", headers=headers)
+
+    def _without_long_words(self, message: Message, _: RecordTooLargeError) -> Message:
+        """Shorten the words of a result that does not fit; the records themselves lie on their topic."""
+        result = Result.model_validate_json(message.value)
+        words = tuple(
+            word.model_copy(update={"text": word.text[:_SHORTENED_TEXT]}) for word in result.observations.words
+        )
+        observations = result.observations.model_copy(update={"words": words})
+        shortened = result.model_copy(update={"observations": observations})
+        return replace(message, value=shortened.model_dump_json().encode())
+
+    # --- patience -----------------------------------------------------------------------------------------------------
+
+    def _send_all(self, messages: list[Message], smaller: Callable[[Message, RecordTooLargeError], Message]) -> None:
+        """Send messages in order and return when all are acknowledged; `messages` then holds what was sent."""
+        if not messages:
+            return
+        started_ns = time.monotonic_ns()
+        futures = [self._send(messages, at, smaller) for at in range(len(messages))]
+        self._patiently("kafka", lambda: self._publisher.flush(_FLUSH_S))
+        for at, future in enumerate(futures):
+            try:
+                future.result(timeout=0)
+            except RecordTooLargeError as error:  # the broker's own limit is lower than ours
+                messages[at] = smaller(messages[at], error)
+                again = self._send(messages, at, smaller)
+                self._patiently("kafka", lambda: self._publisher.flush(_FLUSH_S))
+                again.result(timeout=0)
+        self._hooks.emit(StageTook(stage="publish", took_ms=(time.monotonic_ns() - started_ns) / 1e6))
+
+    def _send(
+        self, messages: list[Message], at: int, smaller: Callable[[Message, RecordTooLargeError], Message]
+    ) -> Future[Delivered]:
+        try:
+            return self._patiently("kafka", lambda: self._publisher.send(messages[at]))
+        except RecordTooLargeError as error:
+            messages[at] = smaller(messages[at], error)
+            return self._patiently("kafka", lambda: self._publisher.send(messages[at]))
+
+    def _patiently(self, what: Service, call: Callable[[], _Answer]) -> _Answer:
+        """Call until it answers, waiting longer each time."""
+        attempt = 0
+        while True:
+            try:
+                return call()
+            except (RetriableError, StoreUnavailableError) as error:
+                attempt += 1
+                longest_s = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2.0**attempt)
+                delay_s = 0.0 if isinstance(error, PublishTimeoutError) else longest_s * (0.5 + self._jitter() / 2)
+                self._hooks.emit(RetryScheduled(what=what, error=str(error), attempt=attempt, delay_s=delay_s))
+                if self._give_up.wait(delay_s):
+                    raise GaveUpError(f"{what} does not answer: {error}") from error

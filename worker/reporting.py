@@ -1,0 +1,111 @@
+"""From a closed window and what a model says of it to the result that is published. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from triptych.schemas.names import Modality, result_id
+from triptych.schemas.results import (
+    Arrival,
+    LabelScore,
+    Modalities,
+    ModalityReport,
+    ModelReference,
+    Observations,
+    Prediction,
+    Result,
+    Shares,
+    Words,
+)
+from triptych.worker.alignment.entry import Entry
+from triptych.worker.alignment.outcome import ClosedWindow
+from triptych.worker.media.preparer import Preparation
+from triptych.worker.models.prediction import WindowPrediction
+from triptych.worker.models.protocol import ModelInfo
+
+_NS_PER_MS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a model says of a prepared window, and how long each stage took."""
+
+    preparation: Preparation
+    prediction: WindowPrediction
+    model: ModelInfo
+    stage_ms: Mapping[str, float]
+    failed: bool = False
+
+
+def result_of(window: ClosedWindow, said: Said, *, partition: int, published_ns: int) -> Result:
+    """Return the result of a window that lies on partition number `partition`."""
+    items = [entry for entries in window.items.values() for entry in entries]
+    return Result(
+        id=result_id(window.stream, window.start_ns, window.end_ns, window.revision),
+        stream=window.stream,
+        start_ns=window.start_ns,
+        end_ns=window.end_ns,
+        revision=window.revision,
+        closed_by=window.closed_by,
+        skipped=window.skipped,
+        published_ns=published_ns,
+        arrival_ms=_arrival(items),
+        modalities=Modalities(
+            video=_report(window, "video", said, partition),
+            audio=_report(window, "audio", said, partition),
+            subtitles=_report(window, "subtitles", said, partition),
+        ),
+        dead=window.dead + len(said.preparation.bad),
+        model=ModelReference(name=said.model.name, version=said.model.version, sha256=said.model.sha256),
+        observations=_observations(said.prediction),
+        predictions={
+            head: tuple(Prediction(label=s.label, score=s.score, confidence=s.confidence) for s in scores)
+            for head, scores in (said.prediction.predictions or {}).items()
+        },
+        shares=None if said.prediction.shares is None else Shares.model_validate(said.prediction.shares),
+        embedding=said.prediction.embedding,
+        stage_ms=said.stage_ms,
+    )
+
+
+def _report(window: ClosedWindow, modality: Modality, said: Said, partition: int) -> ModalityReport:
+    items = window.items[modality]
+    offsets = sorted(entry.offset for entry in items)
+    return ModalityReport(
+        state=window.states[modality],
+        items=len(items),
+        used=0 if said.failed else said.preparation.used.get(modality, 0),
+        gaps=count_gaps(items),
+        repairs=said.preparation.repairs.get(modality, 0),
+        partition=partition if items else None,
+        offsets=(offsets[0], offsets[-1]) if items else None,
+    )
+
+
+def count_gaps(items: Sequence[Entry]) -> int:
+    """Return how many sequence numbers are missing between the window's own records, session by session."""
+    numbers: dict[str, set[int]] = defaultdict(set)
+    for entry in items:
+        if entry.seq is not None and not entry.redriven:
+            numbers[entry.session].add(entry.seq)
+    return sum(max(seen) - min(seen) + 1 - len(seen) for seen in numbers.values())
+
+
+def _arrival(items: Sequence[Entry]) -> Arrival:
+    if not items:
+        return Arrival()
+    arrivals_ms = [entry.arrival_ns // _NS_PER_MS for entry in items]
+    return Arrival(first=min(arrivals_ms), last=max(arrivals_ms))
+
+
+def _observations(prediction: WindowPrediction) -> Observations:
+    return Observations(
+        visual=tuple(LabelScore(label=seen.label, score=seen.score) for seen in prediction.visual),
+        sound=tuple(LabelScore(label=heard.label, score=heard.score) for heard in prediction.sound),
+        speech_share=prediction.speech_share,
+        loudness_lufs=prediction.loudness_lufs,
+        words=tuple(Words(text=cue.text, start_ns=cue.start_ns, end_ns=cue.end_ns) for cue in prediction.words),
+        language=prediction.language,
+    )

@@ -1,0 +1,164 @@
+"""Which parts a worker is made of: the one module that chooses implementations and turns settings into parts.
+
+Everything is opened on an `ExitStack`, so closing is the reverse of opening.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from triptych.schemas.names import INPUT_TOPICS, TOPIC_OF, VIDEO_TOPIC, Modality, consumer_group
+from triptych.settings import Settings
+from triptych.transport.errors import TopicMissingError
+from triptych.transport.protocols import GroupConsumer, Transport
+from triptych.transport.records import TopicPartition
+from triptych.worker.alignment.config import AlignConfig
+from triptych.worker.batching.batcher import MicroBatcher
+from triptych.worker.flow import Flow, FlowLimits, Job
+from triptych.worker.inference import Inference
+from triptych.worker.media.preparer import Preparer
+from triptych.worker.models.builders import ModelChoice, build_model
+from triptych.worker.models.protocol import Model
+from triptych.worker.observability.events import Restored, ResultsReplayed
+from triptych.worker.observability.health import Health
+from triptych.worker.observability.hooks import Hook, Hooks
+from triptych.worker.partition import PartitionWork
+from triptych.worker.pipeline import Pipeline, PipelineLimits
+from triptych.worker.publication import Publication
+from triptych.worker.restore import RestorePlan, read_tail
+from triptych.worker.sinks.protocol import ResultStore
+
+_MS: Final = 1_000_000
+_BATCHES_IN_FLIGHT: Final = 4
+_CLOSE_LIMIT_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a worker runs in: where records come from, where results go, who looks on."""
+
+    transport: Transport
+    store: ResultStore
+    hooks: Sequence[Hook]
+    health: Health
+
+
+def align_config(settings: Settings) -> AlignConfig:
+    """Return the settings of alignment in nanoseconds."""
+    align = settings.align
+    slack: dict[Modality, int] = {
+        "video": align.out_of_orderness_video_ms * _MS,
+        "audio": align.out_of_orderness_audio_ms * _MS,
+        "subtitles": align.out_of_orderness_subtitles_ms * _MS,
+    }
+    return AlignConfig(
+        size_ns=settings.window.size_ns,
+        hop_ns=settings.window.hop_ns,
+        idle_timeout_ns=align.idle_timeout_ms * _MS,
+        out_of_orderness_ns=MappingProxyType(slack),
+        max_hold_ns=align.max_hold_ms * _MS,
+        max_cue_ns=align.max_cue_ms * _MS,
+        max_empty=align.max_empty,
+        max_future_ns=align.max_future_ms * _MS,
+        stream_ttl_ns=align.stream_ttl_ms * _MS,
+        clock_margin_ns=align.clock_margin_ms * _MS,
+        stream_max_bytes=align.stream_max_bytes,
+        partition_max_bytes=align.partition_max_bytes,
+        ahead_max_bytes=align.stream_max_bytes,
+        max_lead_ns=align.max_lead_ms * _MS,
+    )
+
+
+def model_from(settings: Settings) -> Model:
+    """Build the model that the settings name, not yet warm."""
+    choice = ModelChoice(
+        name=settings.model.name,
+        frames=settings.model.frames_per_window,
+        window_ns=settings.window.size_ns,
+        device=settings.model.device,
+        max_batch=settings.batch.max_windows,
+        threads=settings.model.threads,
+    )
+    return build_model(choice)
+
+
+@contextmanager
+def open_pipeline(settings: Settings, around: Surroundings) -> Iterator[Pipeline]:
+    """Build a worker's pipeline with a warm model, and close its parts at the end."""
+    hooks = Hooks(around.hooks)
+    partitions = _partitions(around.transport)
+    model = model_from(settings)
+    model.warm()
+    around.health.set_ready("model_warm", ready=True, reason="")
+    with ExitStack() as stack:
+        publisher = around.transport.publisher()
+        stack.callback(lambda: publisher.close(_CLOSE_LIMIT_S))
+        publication = Publication(publisher, around.store, pipeline=settings.pipeline, hooks=hooks)
+        flow = _flow(settings, model, publication, hooks)
+        stack.callback(flow.close)
+        consumer = around.transport.group_consumer(
+            INPUT_TOPICS, consumer_group(settings.pipeline), when_gone=settings.kafka.offset_gone
+        )
+        stack.callback(consumer.close)
+        restore = _restorer(settings, around.transport, consumer, publication, partitions=partitions, hooks=hooks)
+        limits = PipelineLimits(
+            commit_interval_ns=settings.worker.commit_interval_ms * _MS,
+            shutdown_limit_ns=settings.worker.shutdown_limit_ms * _MS,
+            held_bytes=settings.align.partition_max_bytes,
+        )
+        yield Pipeline(consumer, restore, flow, publication, limits=limits, hooks=hooks, health=around.health)
+
+
+def _partitions(transport: Transport) -> int:
+    admin = transport.admin()
+    try:
+        count = admin.partition_count(VIDEO_TOPIC)
+    finally:
+        admin.close()
+    if count is None:
+        raise TopicMissingError(f"{VIDEO_TOPIC}: expected a topic, found none; make it with `triptych topics create`")
+    return count
+
+
+def _flow(settings: Settings, model: Model, publication: Publication, hooks: Hooks) -> Flow:
+    batcher = MicroBatcher[Job](max_windows=settings.batch.max_windows, max_delay_ns=settings.batch.max_delay_ms * _MS)
+    limits = FlowLimits(
+        max_windows_in_flight=settings.batch.max_windows * _BATCHES_IN_FLIGHT,
+        prepare_threads=settings.worker.prepare_threads,
+    )
+    return Flow(Preparer(model.spec), batcher, Inference(model, hooks), publication, limits=limits, hooks=hooks)
+
+
+def _restorer(
+    settings: Settings,
+    transport: Transport,
+    consumer: GroupConsumer,
+    publication: Publication,
+    *,
+    partitions: int,
+    hooks: Hooks,
+) -> Callable[[int, dict[Modality, int]], PartitionWork]:
+    """Return what begins the work of a partition number: the results topic tells how it goes on."""
+    config = align_config(settings)
+
+    def restore(number: int, start: dict[Modality, int]) -> PartitionWork:
+        committed = consumer.committed([TopicPartition(topic, number) for topic in TOPIC_OF.values()])
+        plan = RestorePlan(
+            pipeline=settings.pipeline,
+            number=number,
+            start=start,
+            has_commit=any(commit is not None for commit in committed.values()),
+            stream_ttl_ns=config.stream_ttl_ns,
+        )
+        tail = read_tail(transport, plan, wall_ns=time.time_ns())
+        new = publication.offer(tail.results)
+        hooks.emit(ResultsReplayed(results=len(tail.results), new=new))
+        hooks.emit(Restored(number=number, streams=len(tail.snapshots), results=len(tail.results)))
+        return PartitionWork(number, config, start, partitions=partitions, restored=tail.snapshots)
+
+    return restore
