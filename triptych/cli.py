@@ -17,6 +17,7 @@ from triptych.options import BootstrapServersOption, ConfigOption, PipelineOptio
 from triptych.producers.cli import produce
 from triptych.schemas.errors import TriptychError, UsageError
 from triptych.settings import SettingsError, load, to_toml
+from triptych.worker.cli import work
 from triptych.worker.models.cli import models
 
 EXIT_INTERRUPTED = 130
@@ -45,6 +46,7 @@ app = typer.Typer(
 )
 
 app.command()(produce)
+app.command()(work)
 app.add_typer(models, name="models")
 
 
