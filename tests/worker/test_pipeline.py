@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
+from tests.worker.world import Feed, World
 from triptych.schemas.names import VIDEO_TOPIC
+from triptych.schemas.records import VideoFrame
 from triptych.schemas.results import Result
 from triptych.transport.records import Message
 from triptych.worker.models.null import NullModel
@@ -15,6 +17,7 @@ from triptych.worker.models.prediction import WindowPrediction
 from triptych.worker.models.window import PreparedWindow
 from triptych.worker.observability.events import ItemLate, ModelFailed, RecordDropped, Restored
 
+MakeFeed = Callable[..., Feed]
 VARYING = {"published_ns", "arrival_ms", "stage_ms"}
 
 
@@ -23,7 +26,7 @@ def told(results: Sequence[Result]) -> list[dict[str, object]]:
     return sorted((result.model_dump(exclude=VARYING) for result in results), key=lambda document: str(document["id"]))
 
 
-def test_a_film_becomes_one_result_for_each_window(world, feed):
+def test_a_film_becomes_one_result_for_each_window(world: World, feed: MakeFeed) -> None:
     """Ten seconds are five windows, each with its pictures, its sound and the one cue that is said in it."""
     world.send(feed("city").play(10))
 
@@ -44,7 +47,7 @@ def test_a_film_becomes_one_result_for_each_window(world, feed):
     assert len(world.store.results("city")) == 5
 
 
-def test_a_second_worker_has_nothing_left_to_do(world, feed):
+def test_a_second_worker_has_nothing_left_to_do(world: World, feed: MakeFeed) -> None:
     """Everything of an ended film is committed: nothing is read, published or counted again."""
     world.send(feed("city").play(6))
     world.work()
@@ -57,7 +60,7 @@ def test_a_second_worker_has_nothing_left_to_do(world, feed):
 
 
 @pytest.mark.parametrize("turns", range(1, 14))
-def test_a_worker_that_dies_anywhere_leaves_the_undisturbed_results(world, feed, turns):
+def test_a_worker_that_dies_anywhere_leaves_the_undisturbed_results(world: World, feed: MakeFeed, turns: int) -> None:
     """However many turns each worker lives, the ids and contents are those of one that lived on."""
     world.send([*feed("city").play(8), *feed("port", start_s=3).play(5, ended=False)])
     for _ in range(4):
@@ -73,7 +76,7 @@ def test_a_worker_that_dies_anywhere_leaves_the_undisturbed_results(world, feed,
     assert len(world.store.results("city")) == len(quiet.store.results("city"))
 
 
-def test_a_restart_restores_streams_from_the_results_topic(world, feed):
+def test_a_restart_restores_streams_from_the_results_topic(world: World, feed: MakeFeed) -> None:
     """What was open goes on with the state that its last result carries."""
     city = feed("city")
     world.send(city.play(5, ended=False))
@@ -91,7 +94,7 @@ def test_a_restart_restores_streams_from_the_results_topic(world, feed):
     assert len({result.id for result in results}) == 4
 
 
-def test_the_same_film_again_is_late_and_changes_nothing(world, feed):
+def test_the_same_film_again_is_late_and_changes_nothing(world: World, feed: MakeFeed) -> None:
     """A second pass under the same event time is counted as late; no id comes twice."""
     world.send(feed("city").play(6))
     world.work()
@@ -105,13 +108,15 @@ def test_the_same_film_again_is_late_and_changes_nothing(world, feed):
     assert world.seen(RecordDropped) == []
 
 
-def test_what_cannot_be_decoded_goes_whole_to_the_dead_letters(world, feed):
+def test_what_cannot_be_decoded_goes_whole_to_the_dead_letters(world: World, feed: MakeFeed) -> None:
     """A malformed header and a broken picture are dead letters; the windows say so and lack nothing else."""
     city = feed("city")
     records = city.play(4, ended=False)
     world.send(records[:4])
     world.send_raw(Message(VIDEO_TOPIC, b"city", b"whole value", (("ce_specversion", b"0.3"), ("x", b"y"))))
-    world.send([*records[4:], city.frame(3.9, data=b"no picture"), *(city.end(m, 4) for m in city.tracks)])
+    assert isinstance(records[-1], VideoFrame)
+    broken = records[-1].model_copy(update={"data": b"no picture"})
+    world.send([*records[4:-1], broken, *(city.end(m, 4) for m in city.tracks)])
 
     world.work()
 
@@ -120,11 +125,12 @@ def test_what_cannot_be_decoded_goes_whole_to_the_dead_letters(world, feed):
     assert letters[b"whole value"].headers == (("ce_specversion", b"0.3"), ("x", b"y"))
     assert "ce_specversion" in letters[b"whole value"].reason
     results = sorted(world.results(), key=lambda result: result.start_ns)
-    assert sum(result.dead for result in results) >= 1
+    assert [result.dead for result in results] == [1, 1]
+    assert [result.modalities.video.used for result in results] == [4, 4]
     assert [result.modalities.audio.items for result in results] == [4, 4]
 
 
-def test_a_record_on_a_foreign_partition_is_a_dead_letter_with_both_numbers(world, feed):
+def test_a_record_on_a_foreign_partition_is_a_dead_letter_with_both_numbers(world: World, feed: MakeFeed) -> None:
     """Another partitioner would tear a stream apart: such records are refused by name."""
     city = feed("city")
     world.send(city.play(2))
@@ -147,7 +153,9 @@ class _Stumbling(NullModel):
         return super().predict(windows)
 
 
-def test_one_window_that_the_model_cannot_take_stops_no_other(world, feed, monkeypatch):
+def test_one_window_that_the_model_cannot_take_stops_no_other(
+    world: World, feed: MakeFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its result comes with its words and nothing used; the other stream's are whole."""
     monkeypatch.setattr("triptych.worker.wiring.model_from", lambda _: _Stumbling(world.spec))
     world.send([*feed("bad").play(2), *feed("good").play(2)])
@@ -172,10 +180,12 @@ class _Broken(NullModel):
         self.warmed = True
 
     def predict(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
-        raise RuntimeError("device lost")
+        raise RuntimeError(f"device lost before {len(windows)} windows")
 
 
-def test_a_broken_model_stops_the_worker_and_publishes_nothing(world, feed, monkeypatch):
+def test_a_broken_model_stops_the_worker_and_publishes_nothing(
+    world: World, feed: MakeFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Going on would publish empty results as if they were seen."""
     monkeypatch.setattr("triptych.worker.wiring.model_from", lambda _: _Broken(world.spec))
     world.send(feed("city").play(4))
@@ -187,7 +197,7 @@ def test_a_broken_model_stops_the_worker_and_publishes_nothing(world, feed, monk
     assert world.results() == []
 
 
-def test_a_signal_ends_the_run_with_what_is_in_flight_published_and_committed(world, feed):
+def test_a_signal_ends_the_run_with_what_is_in_flight_published_and_committed(world: World, feed: MakeFeed) -> None:
     """The stop flag ends the loop; a new worker goes on without a gap or a repeat."""
     city = feed("city")
     world.send(city.play(6, ended=False))

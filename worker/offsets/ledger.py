@@ -47,6 +47,10 @@ class Ledger:
         """Take the positions that the partitions are read from next: offsets without a record lie between."""
         self._next.update(positions)
 
+    def positions(self) -> dict[Modality, int]:
+        """Return the next offset to be read of each partition."""
+        return dict(self._next)
+
     def await_result(self, stream: str, snapshot: Snapshot) -> Ticket:
         """Expect the publication of a result; afterwards its stream's older records are finished but those it keeps."""
         return self._expect(lambda: self._finish(stream, snapshot))

@@ -1,0 +1,189 @@
+"""A whole worker over memory: records in, results out, restarts and crashes."""
+
+from __future__ import annotations
+
+import io
+import threading
+import wave
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+from triptych.schemas.codec import decode_dead, decode_result, encode
+from triptych.schemas.dead import DeadLetter
+from triptych.schemas.names import MODALITIES, TOPIC_OF, Modality, dead_topic, results_topic
+from triptych.schemas.partition import partition_of
+from triptych.schemas.records import AudioChunk, End, InputRecord, Progress, SubtitleCue, VideoFrame
+from triptych.schemas.results import Result
+from triptych.settings import Settings, load
+from triptych.transport.memory import MemoryTransport
+from triptych.transport.records import Message, Record, TopicPartition
+from triptych.worker.models.protocol import InputSpec
+from triptych.worker.observability.events import Event
+from triptych.worker.observability.health import Health
+from triptych.worker.pipeline import Pipeline, Report
+from triptych.worker.sinks.memory import MemoryStore
+from triptych.worker.wiring import Surroundings, open_pipeline
+
+_E = TypeVar("_E", bound=Event)
+SECOND = 1_000_000_000
+T0 = 1_767_225_600 * SECOND  # 2026-01-01T00:00:00Z
+
+
+def jpeg(shade: int = 128) -> bytes:
+    """Return a small grey picture."""
+    encoded, data = cv2.imencode(".jpg", np.full((36, 64, 3), shade, np.uint8))
+    assert encoded
+    return data.tobytes()
+
+
+def wav(seconds: float, level: int = 1000) -> bytes:
+    """Return so much mono sound of a constant level at 16 kHz."""
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(np.full(round(seconds * 16_000), level, np.int16).tobytes())
+    return buffer.getvalue()
+
+
+@dataclass
+class Feed:
+    """Makes the records of one stream as a producer would."""
+
+    stream: str
+    session: str = "s1"
+    start_ns: int = T0
+    tracks: tuple[Modality, ...] = MODALITIES
+    sent: dict[Modality, int] = field(default_factory=lambda: dict.fromkeys(MODALITIES, 0))
+
+    def _common(self, modality: Modality, at_s: float, next_s: float) -> dict[str, object]:
+        return {
+            "stream": self.stream,
+            "id": f"{self.session}/{modality}/{self.sent[modality]}",
+            "source": "test:feed",
+            "session": self.session,
+            "tracks": self.tracks,
+            "start_ns": self.start_ns + round(at_s * SECOND),
+            "next_ns": self.start_ns + round(next_s * SECOND),
+        }
+
+    def _seq(self, modality: Modality) -> int:
+        self.sent[modality] += 1
+        return self.sent[modality] - 1
+
+    def frame(self, at_s: float, data: bytes | None = None) -> VideoFrame:
+        """Return a frame; the next one comes a quarter of a second later."""
+        common = self._common("video", at_s, at_s + 0.25)
+        return VideoFrame.model_validate(common | {"seq": self._seq("video"), "data": data or jpeg()})
+
+    def chunk(self, at_s: float, data: bytes | None = None) -> AudioChunk:
+        """Return half a second of sound."""
+        common = self._common("audio", at_s, at_s + 0.5)
+        end_ns = self.start_ns + round((at_s + 0.5) * SECOND)
+        own = {"seq": self._seq("audio"), "end_ns": end_ns, "data": data or wav(0.5), "sample_rate_hz": 16_000}
+        return AudioChunk.model_validate(common | own)
+
+    def cue(self, at_s: float, end_s: float, text: str, next_s: float) -> SubtitleCue:
+        """Return a cue."""
+        common = self._common("subtitles", at_s, next_s)
+        own = {"seq": self._seq("subtitles"), "end_ns": self.start_ns + round(end_s * SECOND), "text": text}
+        return SubtitleCue.model_validate(common | own)
+
+    def progress(self, modality: Modality, at_s: float, next_s: float) -> Progress:
+        """Return how far a silent track was read."""
+        return Progress.model_validate(self._common(modality, at_s, next_s) | {"modality": modality})
+
+    def end(self, modality: Modality, at_s: float) -> End:
+        """Return the end of a track."""
+        return End.model_validate(self._common(modality, at_s, at_s) | {"modality": modality})
+
+    def play(self, seconds: int, *, ended: bool = True) -> list[InputRecord]:
+        """Return all records of a film of so many seconds, a cue in every second one, in order of time."""
+        records: list[InputRecord] = []
+        for second in range(seconds):
+            if second % 2 == 0:
+                records.append(self.cue(second, second + 1, f"words at {second}", second + 2))
+            for half in (second, second + 0.5):
+                records += [self.frame(half), self.chunk(half), self.frame(half + 0.25)]
+        if ended:
+            records += [self.end(modality, seconds) for modality in self.tracks]
+        return records
+
+
+class World:
+    """Topics and a store that outlive the workers which run in them."""
+
+    def __init__(self) -> None:
+        self.transport = MemoryTransport()
+        self.store = MemoryStore()
+        self.events: list[Event] = []
+        self.settings: Settings = load(overrides={"model.name": "null", "batch.max_delay_ms": 0}, environ={})
+
+    def send(self, records: Iterable[InputRecord]) -> None:
+        """Publish records as producers do."""
+        publisher = self.transport.publisher()
+        for record in records:
+            wire = encode(record)
+            publisher.send(Message(TOPIC_OF[record.modality], wire.key, wire.value, wire.headers)).result(timeout=5)
+        publisher.close(5)
+
+    def send_raw(self, message: Message) -> None:
+        """Publish anything."""
+        publisher = self.transport.publisher()
+        publisher.send(message).result(timeout=5)
+        publisher.close(5)
+
+    def open(self) -> AbstractContextManager[Pipeline]:
+        """Open a worker."""
+        around = Surroundings(self.transport, self.store, [self.events.append], Health())
+        return open_pipeline(self.settings, around)
+
+    def work(self) -> Report:
+        """Run a worker until the end of the topics."""
+        with self.open() as pipeline:
+            return pipeline.run(threading.Event(), until_end=lambda: True)
+
+    def work_some(self, turns: int) -> None:
+        """Run a worker for some turns, then let it die: nothing is finished or committed in an orderly way."""
+        with self.open() as pipeline:
+            for _ in range(turns):
+                pipeline.step()
+
+    def results(self) -> list[Result]:
+        """Return what lies on the results topic, partition by partition."""
+        records = self.read(results_topic(self.settings.pipeline))
+        return [decode_result(record.key, record.value, record.headers) for record in records]
+
+    def results_partition(self, stream: str) -> int:
+        """Return the partition number of a stream."""
+        return partition_of(stream.encode(), 6)
+
+    @property
+    def spec(self) -> InputSpec:
+        """What the null model asks for."""
+        return InputSpec(4, 32, 32, 16_000)
+
+    def letters(self) -> list[DeadLetter]:
+        """Return the dead letters."""
+        return [decode_dead(r.key, r.value, r.headers) for r in self.read(dead_topic(self.settings.pipeline))]
+
+    def read(self, topic: str) -> list[Record]:
+        """Return all records of a topic, partition by partition."""
+        tps = [TopicPartition(topic, number) for number in range(6)]
+        reader = self.transport.reader(dict.fromkeys(tps, 0))
+        ends = reader.end_offsets(tps)
+        records: list[Record] = []
+        while any(reader.position(tp) < ends[tp] for tp in tps):
+            records += reader.poll(1).records
+        reader.close()
+        return sorted(records, key=lambda record: (record.partition, record.offset))
+
+    def seen(self, kind: type[_E]) -> list[_E]:
+        """Return the events of a kind."""
+        return [event for event in self.events if isinstance(event, kind)]
