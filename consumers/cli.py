@@ -1,0 +1,52 @@
+"""The command `triptych watch`."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from triptych.options import BootstrapServersOption, ConfigOption, PipelineOption, RedisUrlOption
+
+
+class From(StrEnum):
+    """Where results can be read."""
+
+    REDIS = "redis"
+    KAFKA = "kafka"
+
+
+def watch(
+    stream: Annotated[str | None, typer.Argument(help="One stream; all of them if not given.")] = None,
+    *,
+    json: Annotated[
+        bool, typer.Option("--json", help="One result a line, as published; so it is anyway without a terminal.")
+    ] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CURSOR|TIME",
+            help="A cursor that an earlier watch gave, a moment of publication with its zone (2026-01-01T00:00:00Z), "
+            "or now. All there is, if not given.",
+        ),
+    ] = None,
+    until_end: Annotated[bool, typer.Option("--until-end", help="Show what there is, then exit.")] = False,
+    from_: Annotated[From, typer.Option("--from", help="Where to read the results.")] = From.REDIS,
+    config: ConfigOption = None,
+    bootstrap_servers: BootstrapServersOption = None,
+    redis_url: RedisUrlOption = None,
+    pipeline: PipelineOption = None,
+) -> None:
+    """Show results as they are published: a table on a terminal, JSON lines otherwise."""
+    from triptych.consumers.watch import Wanted, watch_results
+    from triptych.settings import load
+
+    flags = {"kafka.bootstrap_servers": bootstrap_servers, "redis.url": redis_url, "pipeline": pipeline}
+    watch_results(
+        load(config, flags),
+        from_.value,
+        Wanted(stream, since, until_end),
+        as_json=json or not sys.stdout.isatty(),
+    )
