@@ -13,6 +13,8 @@ import typer
 from rich.console import Console
 
 from triptych import __version__
+from triptych.consumers.cli import watch
+from triptych.demo import demo
 from triptych.options import BootstrapServersOption, ConfigOption, PipelineOption, RedisUrlOption
 from triptych.producers.cli import produce
 from triptych.schemas.errors import TriptychError, UsageError
@@ -45,8 +47,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.command()(demo)
 app.command()(produce)
 app.command()(work)
+app.command()(watch)
 app.add_typer(models, name="models")
 
 
