@@ -41,6 +41,11 @@ def decode_picture(data: bytes, spec: InputSpec) -> NDArray[np.uint8]:
     return fit_picture(cast("NDArray[np.uint8]", rgb), spec)
 
 
+def quiet_opencv() -> None:
+    """Stop OpenCV from writing to stderr, between the lines of the log, what `decode_picture` raises anyway."""
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
 def _reduction(size: PictureSize, spec: InputSpec) -> int:
     """Return the flag that leaves out as much detail as the model's size leaves out in any case.
 

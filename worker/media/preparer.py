@@ -18,7 +18,7 @@ from triptych.worker.alignment.entry import Entry
 from triptych.worker.alignment.outcome import ClosedWindow
 from triptych.worker.intake import Received
 from triptych.worker.media.errors import UnreadableMediaError
-from triptych.worker.media.picture import decode_picture
+from triptych.worker.media.picture import decode_picture, quiet_opencv
 from triptych.worker.media.selection import choose_evenly
 from triptych.worker.media.sound import decode_sound
 from triptych.worker.media.timeline import Timeline
@@ -67,6 +67,7 @@ class Preparer:
     def __init__(self, spec: InputSpec) -> None:
         """Take what the model wants."""
         self._spec = spec
+        quiet_opencv()
 
     def prepare(self, window: ClosedWindow) -> Preparation:
         """Return what the model sees of the window. Raises for no media, however broken it is."""

@@ -61,7 +61,7 @@ def _s16_wav(data: bytes) -> Sound | None:
             if file.getsampwidth() != _S16_BYTES or not _LOWEST_RATE_HZ <= rate_hz <= _HIGHEST_RATE_HZ:
                 return None
             pcm = file.readframes(len(data))
-    except (wave.Error, EOFError):
+    except (wave.Error, EOFError, RuntimeError):  # the last where a length in the header leads out of the file
         return None
     whole = len(pcm) // (channels * _S16_BYTES) * channels
     frames_channels = np.frombuffer(pcm, "<i2", count=whole).reshape(-1, channels)  # [S * C] -> [S, C]
@@ -82,6 +82,10 @@ def _first_track(container: av.container.InputContainer) -> Sound:
     if not container.streams.audio:
         raise UnreadableMediaError("sound: expected one track, got none")
     track = container.streams.audio[0]
+    if (
+        cast("av.AudioCodecContext | None", track.codec_context) is None
+    ):  # not in the stubs: a coding it has no code for
+        raise UnreadableMediaError("sound: expected PCM or FLAC, got a coding that is not known")
     codec, rate_hz = track.codec_context.name, track.codec_context.sample_rate
     if not (codec == "flac" or codec.startswith("pcm_")):
         raise UnreadableMediaError(f"sound: expected PCM or FLAC, got {codec}")

@@ -1,0 +1,178 @@
+"""Placing sound by time, to the exact sample."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from triptych.worker.media.timeline import Timeline
+
+SECOND = 1_000_000_000
+RATE_HZ = 16_000
+START_NS = 1_767_225_600 * SECOND
+SIZE = 2 * RATE_HZ
+
+
+def empty_timeline(*, rate_hz: int = RATE_HZ, start_ns: int = START_NS) -> Timeline:
+    """Return the timeline of a window of two seconds."""
+    return Timeline(start_ns=start_ns, end_ns=start_ns + 2 * SECOND, rate_hz=rate_hz)
+
+
+def at(sample: float, *, rate_hz: int = RATE_HZ) -> int:
+    """Return the moment of a sample, to the nanosecond."""
+    return START_NS + round(sample * SECOND / rate_hz)
+
+
+def numbered(first: int, last: int) -> NDArray[np.float32]:
+    """Return samples that hold their own place; none of them is zero."""
+    return np.arange(first, last).astype(np.float32) + 0.5
+
+
+def place(timeline: Timeline, first: int, last: int) -> bool:
+    """Lay down the chunk that holds samples `first` to `last`."""
+    return timeline.place(numbered(first, last), start_ns=at(first), end_ns=at(last))
+
+
+def test_a_window_without_sound_is_silent_and_says_so() -> None:
+    """Zeros that no range claims."""
+    timeline = empty_timeline()
+    assert timeline.samples.shape == (SIZE,)
+    assert not timeline.samples.any()
+    assert timeline.present == ()
+
+
+def test_chunks_join_at_the_exact_sample() -> None:
+    """Four chunks of half a second fill the window without a seam."""
+    timeline = empty_timeline()
+    for first in range(0, SIZE, 8_000):
+        assert place(timeline, first, first + 8_000)
+    np.testing.assert_array_equal(timeline.samples, numbered(0, SIZE))
+    assert timeline.present == ((0, SIZE),)
+    assert timeline.overlaps == 0
+
+
+def test_chunks_that_cross_the_windows_borders_are_cut_there() -> None:
+    """Only what lies inside is taken, from the middle of each chunk."""
+    timeline = empty_timeline()
+    assert place(timeline, -3_001, 5_000)
+    assert place(timeline, 31_000, 39_000)
+    np.testing.assert_array_equal(timeline.samples[:5_000], numbered(0, 5_000))
+    np.testing.assert_array_equal(timeline.samples[31_000:], numbered(31_000, SIZE))
+    assert timeline.present == ((0, 5_000), (31_000, SIZE))
+
+
+def test_a_chunk_longer_than_the_window_fills_it() -> None:
+    """Both its ends are cut off."""
+    timeline = empty_timeline()
+    assert place(timeline, -80_000, 80_000)
+    np.testing.assert_array_equal(timeline.samples, numbered(0, SIZE))
+
+
+def test_a_chunk_that_only_touches_the_window_is_not_used() -> None:
+    """It shares less than half a sample with it."""
+    timeline = empty_timeline()
+    assert not timeline.place(numbered(-8_000, 0), start_ns=at(-8_000), end_ns=at(0) + 20_000)
+    assert timeline.present == ()
+
+
+def test_a_hole_stays_a_hole() -> None:
+    """Silence that nobody recorded is not sound."""
+    timeline = empty_timeline()
+    place(timeline, 0, 8_000)
+    place(timeline, 8_002, 16_000)
+    assert timeline.present == ((0, 8_000), (8_002, 16_000))
+    assert not timeline.samples[8_000:8_002].any()
+
+
+@pytest.mark.parametrize("skew", [-1, 1])
+def test_neighbours_within_one_sample_are_joined_and_that_is_no_repair(skew: int) -> None:
+    """The times of two chunks were rounded to opposite sides."""
+    timeline = empty_timeline()
+    place(timeline, 0, 8_000)
+    timeline.place(numbered(8_000, 16_000), start_ns=at(8_000 + skew), end_ns=at(16_000 + skew))
+    assert timeline.present == ((0, 16_000 + skew),)
+    assert timeline.overlaps == 0
+    assert timeline.samples[: 16_000 + skew].all()
+    np.testing.assert_array_equal(timeline.samples[:8_000], numbered(0, 8_000))
+
+
+def test_of_an_overlap_the_earlier_chunk_stays_and_the_later_adds_what_is_new() -> None:
+    """Nothing is summed; the overlap is counted."""
+    timeline = empty_timeline()
+    place(timeline, 0, 8_000)
+    assert timeline.place(-numbered(4_000, 12_000), start_ns=at(4_000), end_ns=at(12_000))
+    np.testing.assert_array_equal(timeline.samples[:8_000], numbered(0, 8_000))
+    np.testing.assert_array_equal(timeline.samples[8_000:12_000], -numbered(8_000, 12_000))
+    assert timeline.present == ((0, 12_000),)
+    assert timeline.overlaps == 1
+
+
+def test_a_chunk_inside_another_adds_nothing_and_hides_nothing() -> None:
+    """What follows the longer one still joins it."""
+    timeline = empty_timeline()
+    place(timeline, 0, 16_000)
+    assert not place(timeline, 4_000, 8_000)
+    place(timeline, 16_000, 24_000)
+    np.testing.assert_array_equal(timeline.samples[:24_000], numbered(0, 24_000))
+    assert timeline.present == ((0, 24_000),)
+    assert timeline.overlaps == 1
+
+
+def test_a_chunk_of_a_clock_that_runs_slow_is_stretched_to_its_times() -> None:
+    """80 samples short of half a second: no hole, no click, the same beginning and end."""
+    timeline = empty_timeline()
+    ramp = np.linspace(0.1, 0.9, 7_920, dtype=np.float32)
+    timeline.place(ramp, start_ns=at(0), end_ns=at(8_000))
+    np.testing.assert_allclose(timeline.samples[:8_000], np.linspace(0.1, 0.9, 8_000), atol=1e-4)
+    assert timeline.present == ((0, 8_000),)
+
+
+@given(
+    st.lists(st.integers(1, 9_000), min_size=1, max_size=12),
+    st.integers(-9_000, 9_000),
+    st.integers(0, SECOND // RATE_HZ),
+    st.sampled_from([8_000, 11_025, 16_000, 22_050, 44_100, 48_000]),
+)
+def test_chunks_that_follow_one_another_leave_no_hole_and_no_overlap_wherever_they_are_cut(
+    lengths: list[int], first: int, skew_ns: int, rate_hz: int
+) -> None:
+    """Whatever the rate, the lengths, and where the window begins between two samples."""
+    timeline = empty_timeline(rate_hz=rate_hz, start_ns=START_NS + skew_ns)
+    place_of = first
+    for length in lengths:
+        start_ns, end_ns = at(place_of, rate_hz=rate_hz), at(place_of + length, rate_hz=rate_hz)
+        timeline.place(np.ones(length, np.float32), start_ns=start_ns, end_ns=end_ns)
+        place_of += length
+    size = len(timeline.samples)
+    assert timeline.overlaps == 0
+    assert len(timeline.present) <= 1
+    for begin, end in timeline.present:
+        assert timeline.samples[begin:end].all()
+        assert abs(begin - max(first, 0)) <= 1
+        assert abs(end - min(place_of, size)) <= 1
+    assert np.count_nonzero(timeline.samples) == sum(end - begin for begin, end in timeline.present)
+
+
+@given(st.lists(st.tuples(st.integers(-9_000, 40_000), st.integers(1, 9_000)), max_size=10))
+def test_whatever_is_placed_the_ranges_are_in_order_apart_and_hold_what_was_recorded(
+    spans: list[tuple[int, int]],
+) -> None:
+    """Each sample holds its own number, whichever chunk brought it."""
+    timeline = empty_timeline()
+    covered = np.zeros(SIZE, bool)
+    for first, length in sorted(spans):
+        place(timeline, first, first + length)
+        covered[max(first, 0) : max(first + length, 0)] = True
+    present = np.zeros(SIZE, bool)
+    last = -1
+    for begin, end in timeline.present:
+        assert last < begin < end <= SIZE
+        present[begin:end] = True
+        last = end
+    holes = present & ~covered  # of one sample, between neighbours
+    np.testing.assert_array_equal(present & covered, covered)
+    np.testing.assert_array_equal(timeline.samples[covered], numbered(0, SIZE)[covered])
+    assert not (holes[1:] & holes[:-1]).any()
