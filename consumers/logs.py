@@ -16,7 +16,11 @@ _FORMAT: Final = "%(asctime)s [%(levelname)s] %(name)s: %(message)s"
 
 
 def configure_logging(settings: LogSettings, file: TextIO) -> None:
-    """Send our events to `file`, and the libraries' from warnings on."""
+    """Send our events to `file`, and the libraries' from warnings on.
+
+    The Kafka client speaks at the level `debug` only: it has twenty lines for one broker that does not answer, and
+    what matters of them comes as our own errors.
+    """
     number = logging.getLevelNamesMapping()[settings.level.upper()]
     is_console = settings.format == "console" or (settings.format == "auto" and file.isatty())
     rendering: Processor = (
@@ -32,3 +36,5 @@ def configure_logging(settings: LogSettings, file: TextIO) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=file),
     )
     logging.basicConfig(level=max(number, logging.WARNING), format=_FORMAT, stream=file, force=True)
+    if settings.level != "debug":
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)

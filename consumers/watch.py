@@ -48,8 +48,8 @@ def watch_results(settings: Settings, origin: Origin, wanted: Wanted, *, as_json
         results = subscriber.results(wanted.stream, wanted.since, until_end=wanted.until_end)
         with _stopped_by_sigterm(results):
             if as_json:
-                _write_lines(results, sys.stdout.buffer)
-                log.info("watched", results=subscriber.counts.delivered, cursor=str(results.cursor))
+                if _write_lines(results, sys.stdout.buffer):
+                    log.info("watched", results=subscriber.counts.delivered, cursor=str(results.cursor))
             else:
                 _show_table(results, settings)
 
@@ -67,8 +67,8 @@ def open_source(settings: Settings, origin: Origin) -> Source:
     return TopicSource(KafkaTransport(settings.kafka), pipeline=pipeline, owns_transport=True)
 
 
-def _write_lines(results: Results, out: BinaryIO) -> None:
-    """Write each result as it was published, one a line, at once."""
+def _write_lines(results: Results, out: BinaryIO) -> bool:
+    """Write each result as it was published, one a line, at once; say whether the reader took them all."""
     try:
         for delivery in results.deliveries():
             # Line breaks in JSON stand between its parts only, and mean nothing there.
@@ -78,6 +78,8 @@ def _write_lines(results: Results, out: BinaryIO) -> None:
         # The reader has enough (`| head`). What is still buffered has nowhere to go, and Python would try again.
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
 
 
 def _show_table(results: Results, settings: Settings) -> None:
