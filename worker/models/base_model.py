@@ -23,7 +23,7 @@ from triptych.worker.models.protocol import InputSpec, ModelInfo
 from triptych.worker.models.runtime import Outputs, RunOptions, TorchModel
 from triptych.worker.models.silero import SAMPLE_RATE_HZ, STEP_SAMPLES, SpeechEncoder, SpeechHead
 from triptych.worker.models.speech import speech_share
-from triptych.worker.models.weights import EFFICIENTNET_LITE0, SILERO_VAD, load_weights
+from triptych.worker.models.weights import EFFICIENTNET_LITE0, SILERO_VAD, load_labels, load_weights
 from triptych.worker.models.window import PreparedWindow
 
 NAME = "base"
@@ -59,14 +59,8 @@ def build_base_model(frames: int, options: RunOptions, *, weights_folder: Path) 
     )
     digest = hashlib.sha256(f"{EFFICIENTNET_LITE0.sha256}{SILERO_VAD.sha256}".encode()).hexdigest()
     info = ModelInfo(NAME, VERSION, digest)
-    return TorchModel(network, _Describer(imagenet_labels()), info=info, spec=base_spec(frames), options=options)
-
-
-def imagenet_labels() -> tuple[str, ...]:
-    """Return the names of the 1,000 labels in the order of the network's outputs."""
-    from torchvision.models import EfficientNet_B0_Weights  # type: ignore[import-untyped]  # noqa: PLC0415 - slow, needed once
-
-    return tuple(EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"])
+    describe = _Describer(load_labels(EFFICIENTNET_LITE0, weights_folder))
+    return TorchModel(network, describe, info=info, spec=base_spec(frames), options=options)
 
 
 class _Describer:

@@ -73,9 +73,9 @@ class _Block(nn.Module):
         self.is_residual = stride == 1 and inputs == outputs
 
     def forward(self, pictures: Tensor) -> Tensor:
-        x = pictures if self.expand is None else functional.relu6(self.expand(pictures))
-        x = self.project(functional.relu6(self.depthwise(x)))
-        return x + pictures if self.is_residual else x
+        x = pictures if self.expand is None else functional.relu6(self.expand(pictures), inplace=True)
+        y: Tensor = self.project(functional.relu6(self.depthwise(x), inplace=True))
+        return y + pictures if self.is_residual else y
 
 
 class _Trunk(nn.Module):
@@ -96,8 +96,8 @@ class _Trunk(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         # [N, H, W, 3] seen as [N, 3, H, W] is already the memory layout that convolutions run fastest on.
         x = (pictures.permute(0, 3, 1, 2).float() - _PIXEL_MEAN) / _PIXEL_SCALE
-        x = self.blocks(functional.relu6(self.stem(x)))
-        features: Tensor = functional.relu6(self.head(x)).mean((2, 3))  # [N, 1280, h, w] to [N, 1280]
+        x = self.blocks(functional.relu6(self.stem(x), inplace=True))
+        features: Tensor = functional.relu6(self.head(x), inplace=True).mean((2, 3))  # [N, 1280, h, w] to [N, 1280]
         return features
 
 

