@@ -124,12 +124,12 @@ def _make_topics(transport: Transport, settings: Settings) -> None:
 
 def _play(worker: Pipeline, parts: _Parts, clips: Sequence[Path], console: Console, *, realtime: bool) -> list[Result]:
     """Run producers, worker and subscriber at once until all there is has been shown."""
-    stop, produced = threading.Event(), threading.Event()
+    stop_playing, stop_working, produced = threading.Event(), threading.Event(), threading.Event()
     subscription = parts.subscriber.results()
     with ThreadPoolExecutor(2, thread_name_prefix="demo") as threads:
-        producing = threads.submit(_produce, parts.transport, clips, stop, realtime=realtime)
+        producing = threads.submit(_produce, parts.transport, clips, stop_playing, realtime=realtime)
         producing.add_done_callback(lambda _: produced.set())
-        working = threads.submit(worker.run, stop, until_end=produced.is_set)
+        working = threads.submit(worker.run, stop_working, until_end=produced.is_set)
         working.add_done_callback(lambda _: subscription.stop())
         try:
             results = list(_shown(subscription, console))
@@ -138,7 +138,8 @@ def _play(worker: Pipeline, parts: _Parts, clips: Sequence[Path], console: Conso
             # What was published between the subscriber's last look and the worker's end.
             results += _shown(parts.subscriber.results(since=subscription.cursor, until_end=True), console)
         finally:
-            stop.set()
+            stop_playing.set()
+            stop_working.set()
     return results
 
 
