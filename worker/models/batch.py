@@ -120,8 +120,9 @@ def collate(windows: Sequence[PreparedWindow], into: WindowBatch) -> WindowBatch
 
 def _fill_video(batch: WindowBatch, row: int, window: PreparedWindow) -> None:
     length_ns = window.end_ns - window.start_ns
+    pictures = batch.video.numpy()[row]
     for index, (frame, time_ns) in enumerate(zip(window.frames_hwc_u8, window.frame_times_ns, strict=True)):
-        batch.video[row, index] = torch.from_numpy(frame)
+        pictures[index] = frame
         batch.video_t[row, index] = (time_ns - window.start_ns) / length_ns
         batch.video_mask[row, index] = True
 
@@ -129,6 +130,6 @@ def _fill_video(batch: WindowBatch, row: int, window: PreparedWindow) -> None:
 def _fill_audio(batch: WindowBatch, row: int, window: PreparedWindow) -> None:
     if not window.audio_present:
         return
-    batch.audio[row] = torch.from_numpy(window.audio_f32)
+    batch.audio.numpy()[row] = window.audio_f32
     for start, end in window.audio_present:
         batch.audio_mask[row, start // AUDIO_TOKEN_SAMPLES : -(-end // AUDIO_TOKEN_SAMPLES)] = True

@@ -11,8 +11,6 @@ from triptych.worker.models.weights import WEIGHT_FILES, WeightFile, cache_folde
 
 models = typer.Typer(no_args_is_help=True, help="Pretrained weights: get them, list them.")
 
-_BYTES_PER_MB = 1_000_000
-
 
 @models.command("pull")
 def pull_command(
@@ -38,13 +36,12 @@ def list_command() -> None:
     from rich.table import Table
 
     folder = cache_folder()
-    table = Table(box=None, caption=f"cache: {folder}", caption_justify="left")
-    for column in ("name", "MB", "licence", "comes from", "cached"):
-        table.add_column(column, justify="right" if column == "MB" else "left", no_wrap=True)
+    table = Table(box=None, pad_edge=False, caption=f"cache: {folder}", caption_justify="left")
+    for column in ("name", "licence", "comes from", "cached"):
+        table.add_column(column, no_wrap=True)
     for weight in WEIGHT_FILES:
         cached = "yes" if is_cached(weight, folder) else "no"
-        size = f"{weight.size_bytes / _BYTES_PER_MB:.1f}"
-        table.add_row(weight.name, size, weight.licence, weight.requirement, cached)
+        table.add_row(weight.name, weight.licence, weight.requirement, cached)
     Console().print(table)
 
 

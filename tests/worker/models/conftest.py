@@ -64,7 +64,7 @@ def speech() -> NDArray[np.float32]:
         resampler = av.AudioResampler("s16", "mono", SAMPLE_RATE_HZ)
         for frame in container.decode(audio=0):
             chunks += [part.to_ndarray()[0] for part in resampler.resample(frame)]
-    return np.concatenate(chunks).astype(np.float32) / 32_768
+    return np.concatenate(chunks).astype(np.float32) / np.float32(32_768)
 
 
 @pytest.fixture(scope="session")

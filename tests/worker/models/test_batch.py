@@ -48,6 +48,13 @@ def test_audio_is_masked_by_token(make_window: MakeWindow) -> None:
     assert batch.audio[0, start : start + sound.size].tolist() == sound.tolist()
 
 
+def test_arrays_that_must_not_be_written_are_taken_too(make_window: MakeWindow) -> None:
+    """What was decoded in place is a view of bytes."""
+    picture = np.frombuffer(bytes(SPEC.height * SPEC.width * 3), np.uint8).reshape(SPEC.height, SPEC.width, 3)
+    batch = collate([make_window([picture])], empty_batch(1, SAMPLES, SPEC))
+    assert batch.video_mask.any()
+
+
 def test_a_buffer_used_again_forgets_what_was_in_it(make_window: MakeWindow) -> None:
     """Rows left over from a larger batch are masked, and so is what a window lacks."""
     buffer = empty_batch(2, SAMPLES, SPEC)

@@ -55,7 +55,6 @@ def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, b
             version="1.0",
             member=member,
             sha256=hashlib.sha256(content).hexdigest(),
-            size_bytes=len(content),
             licence="CC0-1.0",
         )
 

@@ -25,16 +25,17 @@ WINDOW_SAMPLES = 32_000
 
 
 @pytest.fixture(scope="module")
-def original() -> torch.nn.Module:
+def original() -> torch.jit.ScriptModule:
     """Return the detector of the `silero-vad` package."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # it is a TorchScript file
-        return load_silero_vad()
+        loaded: torch.jit.ScriptModule = load_silero_vad()
+    return loaded
 
 
 @torch.inference_mode()
 def test_the_probabilities_are_the_originals(
-    weights_folder: Path, original: torch.nn.Module, speech: NDArray[np.float32], make_window: MakeWindow
+    weights_folder: Path, original: torch.jit.ScriptModule, speech: NDArray[np.float32], make_window: MakeWindow
 ) -> None:
     """Step for step, for windows of different lengths in one batch."""
     weights = load_weights(SILERO_VAD, weights_folder)
@@ -48,14 +49,15 @@ def test_the_probabilities_are_the_originals(
         torch.testing.assert_close(probabilities[row, : expected.shape[0]], expected, rtol=1e-3, atol=1e-4)
 
 
-def original_share(original: torch.nn.Module, sound: NDArray[np.float32]) -> float:
+def original_share(original: torch.jit.ScriptModule, sound: NDArray[np.float32]) -> float:
     """Return the share of speech as the original's `get_speech_timestamps` says it with its defaults."""
     spans = get_speech_timestamps(torch.from_numpy(sound), original)
-    return sum(span["end"] - span["start"] for span in spans) / sound.size
+    samples: int = sum(span["end"] - span["start"] for span in spans)
+    return samples / sound.size
 
 
 def test_the_share_of_every_window_of_a_clip_is_the_originals(
-    base_model: Model, original: torch.nn.Module, speech: NDArray[np.float32], make_window: MakeWindow
+    base_model: Model, original: torch.jit.ScriptModule, speech: NDArray[np.float32], make_window: MakeWindow
 ) -> None:
     """The last window is shorter; the share is of what is there."""
     sounds = [speech[start : start + WINDOW_SAMPLES] for start in range(0, speech.size, WINDOW_SAMPLES)]
@@ -67,7 +69,7 @@ def test_the_share_of_every_window_of_a_clip_is_the_originals(
 
 
 def test_the_share_does_not_depend_on_where_the_sound_lies_in_the_window(
-    base_model: Model, original: torch.nn.Module, speech: NDArray[np.float32], make_window: MakeWindow
+    base_model: Model, original: torch.jit.ScriptModule, speech: NDArray[np.float32], make_window: MakeWindow
 ) -> None:
     """Sound that starts late, or has a gap, is judged as the samples that are there."""
     sound = speech[48_000:68_000]
