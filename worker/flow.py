@@ -26,6 +26,7 @@ from triptych.worker.offsets.ledger import Ticket
 from triptych.worker.partition import PartitionWork
 from triptych.worker.publication import Finding, GaveUpError, Letter, Publication
 from triptych.worker.reporting import Said, result_of
+from triptych.worker.sinks.protocol import StoredResult
 
 _BATCHES_AHEAD: Final = 2
 """Batches that may wait for the model: one to overlap with the one that runs."""
@@ -48,6 +49,17 @@ class LetterJob:
     work: PartitionWork
     letter: Letter
     ticket: Ticket | None
+
+
+@dataclass(slots=True)
+class ReplayJob:
+    """The tail of the results topic on its way to the store once more."""
+
+    work: PartitionWork
+    ticket: None = None
+
+
+AnyJob = Job | LetterJob | ReplayJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +93,7 @@ class Flow:
         self._preparing: deque[Job] = deque()
         self._in_flight = 0
         self._batches = 0
-        self._finished: queue.SimpleQueue[tuple[Sequence[Job | LetterJob], BaseException | None]] = queue.SimpleQueue()
+        self._finished: queue.SimpleQueue[tuple[Sequence[AnyJob], BaseException | None]] = queue.SimpleQueue()
         self._prepare_pool = ThreadPoolExecutor(limits.prepare_threads, thread_name_prefix="prepare")
         self._infer_thread = ThreadPoolExecutor(1, thread_name_prefix="infer")
         self._publish_thread = ThreadPoolExecutor(1, thread_name_prefix="publish")
@@ -95,7 +107,7 @@ class Flow:
 
     @property
     def in_flight(self) -> int:
-        """Windows and letters on their way."""
+        """Windows, letters and replays on their way."""
         return self._in_flight
 
     def submit_window(self, work: PartitionWork, window: ClosedWindow) -> None:
@@ -108,6 +120,11 @@ class Flow:
         """Take a dead letter. It leaves before any window that is submitted later."""
         self._in_flight += 1
         self._publish_thread.submit(self._publish, [LetterJob(work, letter, ticket)], [letter], [])
+
+    def submit_replay(self, work: PartitionWork, results: Sequence[StoredResult]) -> None:
+        """Take what a restart offers to the store again. It leaves before any window that is submitted later."""
+        self._in_flight += 1
+        self._publish_thread.submit(self._replay, ReplayJob(work), results)
 
     def pump(self, now_ns: int, *, flush: bool = False) -> None:
         """Batch what is prepared, and hand batches that are due to the model; `now_ns` is monotonic."""
@@ -174,9 +191,7 @@ class Flow:
         ]
         self._publish_thread.submit(self._publish, batch, letters, list(zip(wanted, said, strict=True)))
 
-    def _publish(
-        self, jobs: Sequence[Job | LetterJob], letters: Sequence[Letter], said: Sequence[tuple[Job, Said]]
-    ) -> None:
+    def _publish(self, jobs: Sequence[AnyJob], letters: Sequence[Letter], said: Sequence[tuple[Job, Said]]) -> None:
         error: BaseException | None = None
         try:
             if any(job.work.owned for job in jobs):
@@ -186,6 +201,14 @@ class Flow:
         except BaseException as raised:  # noqa: BLE001 - handed to the worker's own thread, which raises it
             error = raised
         self._finished.put((jobs, error))
+
+    def _replay(self, job: ReplayJob, results: Sequence[StoredResult]) -> None:
+        error: BaseException | None = None
+        try:
+            self._publication.replay(results)
+        except BaseException as raised:  # noqa: BLE001 - handed to the worker's own thread, which raises it
+            error = raised
+        self._finished.put(([job], error))
 
     @staticmethod
     def _finding(job: Job, said: Said, published_ns: int) -> Finding:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +26,7 @@ from triptych.worker.observability.health import Health
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.partition import PartitionWork
 from triptych.worker.publication import Letter, Publication
+from triptych.worker.sinks.protocol import StoredResult
 
 _MS: Final = 1_000_000
 _SECOND: Final = 1_000_000_000
@@ -34,8 +35,8 @@ _BUSY_POLL_NS: Final = 5 * _MS
 _ASK_AGAIN_NS: Final = 5 * _MS
 _OBSERVE_NS: Final = 1 * _SECOND
 
-RestoreWork = Callable[[int, dict[Modality, int]], PartitionWork]
-"""Makes the work of a partition number that is read on from these offsets; see `wiring.py`."""
+RestoreWork = Callable[[int, dict[Modality, int]], tuple[PartitionWork, Sequence[StoredResult]]]
+"""Makes the work of a partition number that is read on from these offsets, and what to offer to the store again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,17 +187,27 @@ class Pipeline:
             self._hooks.emit(events.PartitionsAssigned(numbers=tuple(numbers)))
         if not self._flow.in_flight:
             self._dropped.clear()
-        if self._dropped:
-            self._rewind(by_number)
-            return
-        for number, start in self._waiting.items():
-            tps = [TopicPartition(topic, number) for topic in INPUT_TOPICS]
-            self._consumer.resume(tps)
-            self._works[number] = self._restore(number, start)
-        self._waiting.clear()
-        if poll.assigned or self._works:
-            self._was_assigned = True
-        self._health.set_ready("partitions_assigned", self._was_assigned, "waiting for the group's assignment")
+        for number in tuple(self._waiting):
+            if self._dropped or not self._begin_one(number):
+                self._rewind(number)
+                by_number.pop(number, None)
+        self._was_assigned |= bool(poll.assigned)
+        ready = self._was_assigned and not self._waiting
+        self._health.set_ready("partitions_assigned", ready, "waiting for partitions, or for their state")
+
+    def _begin_one(self, number: int) -> bool:
+        """Restore a partition number from the results topic; tell whether the broker could say how."""
+        try:
+            work, replayed = self._restore(number, self._waiting[number])
+        except RetriableError as error:
+            self._hooks.emit(events.RetryScheduled(what="kafka", error=str(error), attempt=1, delay_s=0.0))
+            return False
+        self._consumer.resume(work.tps.values())
+        self._works[number] = work
+        del self._waiting[number]
+        if replayed:
+            self._flow.submit_replay(work, replayed)
+        return True
 
     def _start_of(self, number: int, records: Iterable[Record]) -> dict[Modality, int]:
         """Return where a new assignment is read from: the poll that reports it may bring its first records."""
@@ -208,14 +219,12 @@ class Pipeline:
             start[modality] = min(start[modality], record.offset)
         return start
 
-    def _rewind(self, by_number: dict[int, list[Record]]) -> None:
-        """Read later what came of a partition whose work cannot begin yet."""
-        for number, start in self._waiting.items():
-            by_number.pop(number, None)
-            for modality, topic in TOPIC_OF.items():
-                tp = TopicPartition(topic, number)
-                self._consumer.pause([tp])
-                self._consumer.seek(tp, start[modality])
+    def _rewind(self, number: int) -> None:
+        """Read later what came of a partition number whose work cannot begin yet."""
+        for modality, topic in TOPIC_OF.items():
+            tp = TopicPartition(topic, number)
+            self._consumer.pause([tp])
+            self._consumer.seek(tp, self._waiting[number][modality])
 
     # --- ask, decide --------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,14 @@ from triptych.schemas.results import Result
 from triptych.transport.errors import PublishTimeoutError, RecordTooLargeError, RetriableError
 from triptych.transport.protocols import Publisher
 from triptych.transport.records import Delivered, Message, Record
-from triptych.worker.observability.events import RecordRefused, ResultsPublished, RetryScheduled, Service, StageTook
+from triptych.worker.observability.events import (
+    RecordRefused,
+    ResultsPublished,
+    ResultsReplayed,
+    RetryScheduled,
+    Service,
+    StageTook,
+)
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.sinks.errors import StoreUnavailableError
 from triptych.worker.sinks.protocol import ResultStore, StoredResult
@@ -30,6 +37,7 @@ from triptych.worker.sinks.protocol import ResultStore, StoredResult
 _Answer = TypeVar("_Answer")
 
 _FLUSH_S: Final = 5.0
+_REPLAYED_AT_ONCE: Final = 500
 _FIRST_DELAY_S: Final = 0.2
 _LONGEST_DELAY_S: Final = 10.0
 _LONGEST_REASON: Final = 1_000
@@ -93,16 +101,23 @@ class Publication:
         self._send_all([self._letter_message(letter) for letter in letters], self._without_value)
         messages = [self._result_message(finding) for finding in findings]
         self._send_all(messages, self._without_long_words)
-        self.offer([StoredResult(f.result, m.value) for f, m in zip(findings, messages, strict=True)])
+        stored = [
+            StoredResult(finding.result, message.value) for finding, message in zip(findings, messages, strict=True)
+        ]
+        if stored:
+            self._hooks.emit(ResultsPublished(results=len(stored), new=self._store_all(stored)))
 
-    def offer(self, results: Sequence[StoredResult]) -> int:
+    def replay(self, results: Sequence[StoredResult]) -> None:
+        """Offer the tail of the results topic to the store again: the last worker may have died in between."""
+        for first in range(0, len(results), _REPLAYED_AT_ONCE):
+            some = results[first : first + _REPLAYED_AT_ONCE]
+            self._hooks.emit(ResultsReplayed(results=len(some), new=self._store_all(some)))
+
+    def _store_all(self, results: Sequence[StoredResult]) -> int:
         """Write results to the store, however long it takes; return how many were new."""
-        if not results:
-            return 0
         started_ns = time.monotonic_ns()
         new = self._patiently("redis", lambda: sum(self._store.write(results)))
         took_ms = (time.monotonic_ns() - started_ns) / 1e6
-        self._hooks.emit(ResultsPublished(results=len(results), new=new))
         self._hooks.emit(StageTook(stage="store", took_ms=took_ms))
         return new
 

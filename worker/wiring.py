@@ -6,7 +6,7 @@ Everything is opened on an `ExitStack`, so closing is the reverse of opening.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -24,14 +24,14 @@ from triptych.worker.inference import Inference
 from triptych.worker.media.preparer import Preparer
 from triptych.worker.models.builders import ModelChoice, build_model
 from triptych.worker.models.protocol import Model
-from triptych.worker.observability.events import Restored, ResultsReplayed
+from triptych.worker.observability.events import Restored
 from triptych.worker.observability.health import Health
 from triptych.worker.observability.hooks import Hook, Hooks
 from triptych.worker.partition import PartitionWork
-from triptych.worker.pipeline import Pipeline, PipelineLimits
+from triptych.worker.pipeline import Pipeline, PipelineLimits, RestoreWork
 from triptych.worker.publication import Publication
 from triptych.worker.restore import RestorePlan, read_tail
-from triptych.worker.sinks.protocol import ResultStore
+from triptych.worker.sinks.protocol import ResultStore, StoredResult
 
 _MS: Final = 1_000_000
 _BATCHES_IN_FLIGHT: Final = 4
@@ -105,7 +105,7 @@ def open_pipeline(settings: Settings, around: Surroundings) -> Iterator[Pipeline
             INPUT_TOPICS, consumer_group(settings.pipeline), when_gone=settings.kafka.offset_gone
         )
         stack.callback(consumer.close)
-        restore = _restorer(settings, around.transport, consumer, publication, partitions=partitions, hooks=hooks)
+        restore = _restorer(settings, around.transport, consumer, partitions=partitions, hooks=hooks)
         limits = PipelineLimits(
             commit_interval_ns=settings.worker.commit_interval_ms * _MS,
             shutdown_limit_ns=settings.worker.shutdown_limit_ms * _MS,
@@ -138,15 +138,14 @@ def _restorer(
     settings: Settings,
     transport: Transport,
     consumer: GroupConsumer,
-    publication: Publication,
     *,
     partitions: int,
     hooks: Hooks,
-) -> Callable[[int, dict[Modality, int]], PartitionWork]:
+) -> RestoreWork:
     """Return what begins the work of a partition number: the results topic tells how it goes on."""
     config = align_config(settings)
 
-    def restore(number: int, start: dict[Modality, int]) -> PartitionWork:
+    def restore(number: int, start: dict[Modality, int]) -> tuple[PartitionWork, list[StoredResult]]:
         committed = consumer.committed([TopicPartition(topic, number) for topic in TOPIC_OF.values()])
         plan = RestorePlan(
             pipeline=settings.pipeline,
@@ -156,9 +155,8 @@ def _restorer(
             stream_ttl_ns=config.stream_ttl_ns,
         )
         tail = read_tail(transport, plan, wall_ns=time.time_ns())
-        new = publication.offer(tail.results)
-        hooks.emit(ResultsReplayed(results=len(tail.results), new=new))
         hooks.emit(Restored(number=number, streams=len(tail.snapshots), results=len(tail.results)))
-        return PartitionWork(number, config, start, partitions=partitions, restored=tail.snapshots)
+        work = PartitionWork(number, config, start, partitions=partitions, restored=tail.snapshots)
+        return work, tail.results
 
     return restore
