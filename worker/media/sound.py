@@ -25,6 +25,7 @@ MAX_VALUES: Final = 16 * 1024 * 1024
 within the size limit could otherwise unfold to a hundred gigabytes."""
 
 _LOWEST_RATE_HZ, _HIGHEST_RATE_HZ = 1_000, 768_000
+_MOST_CHANNELS = 64
 _MAX_DEVIATION = 0.01
 _NS_PER_S: Final = 1_000_000_000
 _S16_BYTES, _S16_SCALE = 2, np.float32(1 / 32_768)
@@ -58,7 +59,11 @@ def _s16_wav(data: bytes) -> Sound | None:
     try:
         with wave.open(io.BytesIO(data)) as file:
             channels, rate_hz = file.getnchannels(), file.getframerate()
-            if file.getsampwidth() != _S16_BYTES or not _LOWEST_RATE_HZ <= rate_hz <= _HIGHEST_RATE_HZ:
+            if (
+                file.getsampwidth() != _S16_BYTES
+                or channels > _MOST_CHANNELS
+                or not _LOWEST_RATE_HZ <= rate_hz <= _HIGHEST_RATE_HZ
+            ):
                 return None
             pcm = file.readframes(len(data))
     except (wave.Error, EOFError, RuntimeError):  # the last where a length in the header leads out of the file
@@ -89,21 +94,27 @@ def _first_track(container: av.container.InputContainer) -> Sound:
     codec, rate_hz = track.codec_context.name, track.codec_context.sample_rate
     if not (codec == "flac" or codec.startswith("pcm_")):
         raise UnreadableMediaError(f"sound: expected PCM or FLAC, got {codec}")
+    if not 1 <= track.codec_context.layout.nb_channels <= _MOST_CHANNELS:
+        raise UnreadableMediaError(
+            f"sound: expected 1 to {_MOST_CHANNELS} channels, got {track.codec_context.layout.nb_channels}"
+        )
     if not _LOWEST_RATE_HZ <= rate_hz <= _HIGHEST_RATE_HZ:
         raise UnreadableMediaError(f"sound: expected {_LOWEST_RATE_HZ} to {_HIGHEST_RATE_HZ} Hz, got {rate_hz} Hz")
-    to_float = av.AudioResampler(format="fltp")
+    to_float = av.AudioResampler(format="flt")
     parts: list[Samples] = []
     values = 0
     for frame in container.decode(track):
         values += frame.samples * frame.layout.nb_channels
         if values > MAX_VALUES:
             raise UnreadableMediaError(f"sound: expected at most {MAX_VALUES} samples in a chunk, got more")
-        parts += [_mono(_array(part)) for part in to_float.resample(frame)]
+        parts += [_mono(_channels_samples(part)) for part in to_float.resample(frame)]
     return Sound(np.concatenate(parts) if parts else np.empty(0, np.float32), rate_hz)
 
 
-def _array(frame: av.AudioFrame) -> Samples:
-    return cast("Samples", frame.to_ndarray())
+def _channels_samples(frame: av.AudioFrame) -> Samples:
+    """Return `[C, S]` of a packed frame. Of a planar one with eight channels or more PyAV reads foreign memory."""
+    packed = cast("Samples", frame.to_ndarray())  # [1, S * C]
+    return packed.reshape(-1, frame.layout.nb_channels).T  # [S, C] -> [C, S]
 
 
 def _mono(channels_samples: Samples) -> Samples:
@@ -135,7 +146,7 @@ def _resampled(sound: Sound, rate_hz: int) -> Samples:
     resampler = av.AudioResampler(format="flt", layout="mono", rate=rate_hz)
     frame = av.AudioFrame.from_ndarray(sound.samples[np.newaxis], format="flt", layout="mono")  # [S] -> [1, S]
     frame.sample_rate = sound.rate_hz
-    parts = [_array(part)[0] for part in (*resampler.resample(frame), *resampler.resample(None))]
+    parts = [_channels_samples(part)[0] for part in (*resampler.resample(frame), *resampler.resample(None))]
     return cast("Samples", np.clip(np.concatenate(parts), -1, 1))  # a steep edge rings beyond the range
 
 

@@ -58,6 +58,16 @@ def test_channels_are_averaged(studio: Studio) -> None:
     np.testing.assert_array_equal(sound.samples * 32_768, 4_000)
 
 
+@pytest.mark.parametrize("channels", [3, 6, 8, 16, 64])
+def test_sound_of_many_channels_is_averaged_too(channels: int) -> None:
+    """Eight planes and more are what PyAV misreads."""
+    recorded = np.random.default_rng(channels).uniform(-0.5, 0.5, (HALF, channels)).astype("<f4")
+    fmt = struct.pack("<HHIIHH", 3, channels, RATE_HZ, RATE_HZ * 4 * channels, 4 * channels, 32)
+    body = b"WAVEfmt " + struct.pack("<I", 16) + fmt + b"data" + struct.pack("<I", recorded.nbytes) + recorded.tobytes()
+    sound = decode_sound(chunk(b"RIFF" + struct.pack("<I", len(body)) + body), RATE_HZ)
+    np.testing.assert_allclose(sound.samples, recorded.mean(axis=1), atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("codec", "form", "content_type", "error"),
     [
