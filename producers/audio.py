@@ -98,12 +98,13 @@ class _Run:
 class AudioReader:
     """Read one pass over one audio track."""
 
-    def __init__(self, stream: AudioStream, timeline: Timeline) -> None:
+    def __init__(self, stream: AudioStream, timeline: Timeline, *, floor_ns: int) -> None:
+        """Begin a pass; sound before `floor_ns` is cut off."""
         self._stream = stream
         self._timeline = timeline
         self._run: _Run | None = None
         self._jitter_ns = max(JITTER_NS, ticks_to_ns(_JITTER_TICKS, stream.time_base) if stream.time_base else 0)
-        self.floor_ns = timeline.base_ns
+        self.floor_ns = max(timeline.base_ns, floor_ns)
         self.broken = 0
 
     @property

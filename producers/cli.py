@@ -84,12 +84,13 @@ def _play(plans: Sequence[Plan], settings: Settings) -> Sequence[Outcome]:
 
     from triptych.logs import configure_logs
     from triptych.producers.progress import LogBoard, TableBoard
-    from triptych.producers.run import produce_all
+    from triptych.producers.run import check_playable, produce_all
     from triptych.producers.signals import stop_on_signal
     from triptych.transport.kafka import KafkaTransport
     from triptych.transport.topics import check_topics
 
     configure_logs(settings.log)
+    check_playable(plans)
     console = Console(stderr=True)
     board = TableBoard(console, time.monotonic_ns) if console.is_terminal else LogBoard(time.monotonic_ns)
     with closing(KafkaTransport(settings.kafka)) as transport, stop_on_signal() as stop:

@@ -128,7 +128,8 @@ class Playback:
             video = VideoReader(media.video, timeline, self._sampler, encoder)
             players["video"] = VideoPlayer(video, records["video"], self._sampler)
         if media.audio is not None:
-            players["audio"] = AudioPlayer(AudioReader(media.audio, timeline), records["audio"])
+            audio = AudioReader(media.audio, timeline, floor_ns=records["audio"].promise_ns)
+            players["audio"] = AudioPlayer(audio, records["audio"])
         if isinstance(words, tuple):
             players["subtitles"] = CueFilePlayer(
                 words, records["subtitles"], timeline.base_ns, duration_ns=self.duration_ns, last_pass=last_pass

@@ -29,8 +29,11 @@ from triptych.producers.track_records import TrackRecords
 from triptych.producers.video import VideoReader
 from triptych.schemas.records import InputRecord
 
-INTERLEAVE_NS: Final = 1_000_000_000
-"""How far behind the others a track's packets may stand in a file."""
+WORDS_INTERLEAVE_NS: Final = 1_000_000_000
+"""How far behind picture and sound the words may stand in a file."""
+
+MEDIA_INTERLEAVE_NS: Final = 3_000_000_000
+"""How far behind one another picture and sound may stand: in transport streams more than a second was seen."""
 
 
 class Player(Protocol):
@@ -74,7 +77,7 @@ class VideoPlayer:
         """Say how far the pictures are known, where none was sent for a while."""
         read_ns = self._reader.read_ns(position_ns)
         if self._records.is_silent(read_ns):
-            held_ns = self._reader.read_ns(position_ns - INTERLEAVE_NS)
+            held_ns = self._reader.read_ns(position_ns - MEDIA_INTERLEAVE_NS)
             yield self._records.progress(read_ns, max(self._sampler.next_ns, held_ns))
 
     def finish(self, end_ns: int) -> Iterator[InputRecord]:
@@ -106,12 +109,12 @@ class AudioPlayer:
 
     def reach(self, position_ns: int) -> Iterator[InputRecord]:
         """Say how far the file has been read where no sound came; past the allowance what is half full goes out."""
-        if position_ns - self._reader.read_ns() >= INTERLEAVE_NS and self._records.may_report:
-            for sound in self._reader.pause(position_ns - INTERLEAVE_NS):
+        if position_ns - self._reader.read_ns() >= MEDIA_INTERLEAVE_NS and self._records.may_report:
+            for sound in self._reader.pause(position_ns - MEDIA_INTERLEAVE_NS):
                 yield self._records.chunk(sound)
         silent_ns = position_ns - max(0, self._reader.read_ns() - self._records.spoken_ns)
         if self._records.is_silent(silent_ns):
-            yield self._records.progress(position_ns, max(self._records.promise_ns, position_ns - INTERLEAVE_NS))
+            yield self._records.progress(position_ns, max(self._records.promise_ns, position_ns - MEDIA_INTERLEAVE_NS))
 
     def finish(self, end_ns: int) -> Iterator[InputRecord]:
         """Yield what is left."""
@@ -161,7 +164,7 @@ class EmbeddedCuePlayer:
         yield from ()
 
     def _promise_ns(self) -> int:
-        return max(self._timeline.base_ns, self._position_ns - INTERLEAVE_NS)
+        return max(self._timeline.base_ns, self._position_ns - WORDS_INTERLEAVE_NS)
 
 
 class CueFilePlayer:

@@ -21,7 +21,7 @@ from triptych.producers.plan import Plan
 from triptych.producers.playback import Playback
 from triptych.producers.sender import Sender
 from triptych.producers.tally import Standing, Tally
-from triptych.schemas.errors import TriptychError
+from triptych.schemas.errors import TriptychError, UsageError
 from triptych.schemas.records import AudioChunk, InputRecord
 from triptych.transport.protocols import Publisher, Transport
 
@@ -50,6 +50,18 @@ class Outcome:
     def exit_code(self) -> int:
         """What a program should exit with."""
         return self.error.exit_code if isinstance(self.error, TriptychError) else int(self.error is not None)
+
+
+def check_playable(plans: Sequence[Plan]) -> None:
+    """Raise the first source's `UsageError` where no source can be played at all; before anything is connected."""
+    errors: list[UsageError] = []
+    for plan in plans:
+        try:
+            with Playback(plan):
+                return
+        except UsageError as error:
+            errors.append(error)
+    raise errors[0]
 
 
 def produce_all(
@@ -140,10 +152,10 @@ class _Player:
             for record in records:
                 due_ns = _known_ns(record) - start_at_ns
                 self._clock.wait(self._stop, pacer.wait_ns(due_ns, monotonic_ns=self._clock.monotonic_ns()))
-                if self._stop.is_set():
-                    break
                 behind_ns = pacer.behind_ns(due_ns, monotonic_ns=self._clock.monotonic_ns())
                 sender.send(record, behind_clock_ns=behind_ns)
+                if self._stop.is_set():  # only now: what was read is counted in where the tracks end
+                    break
         for end in playback.ends():
             sender.send(end)
         if playback.behind:

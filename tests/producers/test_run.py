@@ -1,0 +1,193 @@
+"""Several sources at once: pace, stopping, failures, counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+import pytest
+
+from triptych.producers.plan import Plan
+from triptych.producers.run import Outcome, check_playable, produce_all
+from triptych.producers.tally import Standing
+from triptych.schemas.codec import decode
+from triptych.schemas.errors import UsageError
+from triptych.schemas.names import INPUT_TOPICS, MODALITY_OF
+from triptych.schemas.records import End, InputRecord
+from triptych.transport.errors import BrokerUnavailableError
+from triptych.transport.memory import MemoryPublisher, MemoryTransport
+from triptych.transport.records import Message, TopicPartition
+
+PlanOf = Callable[..., Plan]
+MakeFilm = Callable[..., Path]
+S = 1_000_000_000
+NOW_NS = 1_767_225_600 * S
+
+
+@dataclass
+class FakeClock:
+    """A clock that stands still but for waits, which it remembers and never does."""
+
+    waits: list[int] = field(default_factory=list)
+    monotonic: int = 0
+
+    def now_ns(self) -> int:
+        """Return always the same."""
+        return NOW_NS
+
+    def monotonic_ns(self) -> int:
+        """Return what was waited."""
+        return self.monotonic
+
+    def wait(self, stop: Event, duration_ns: int) -> None:
+        """Jump ahead."""
+        if not stop.is_set():
+            self.waits.append(duration_ns)
+            self.monotonic += duration_ns
+
+
+def records_in(transport: MemoryTransport) -> list[InputRecord]:
+    """Return all that was sent, by topic and offset."""
+    partitions = [TopicPartition(topic, number) for topic in INPUT_TOPICS for number in range(6)]
+    reader = transport.reader(dict.fromkeys(partitions, 0))
+    records: list[InputRecord] = []
+    while found := reader.poll(0).records:
+        records += [decode(one.key, one.value, one.headers, modality=MODALITY_OF[one.topic]) for one in found]
+    return records
+
+
+def sound_film(make_film: MakeFilm, name: str, seconds: int = 2) -> Path:
+    """Make a film of sound only."""
+    return make_film(name, video_codec=None, samples=np.full((1, seconds * 16_000), 100, np.int16))
+
+
+def test_sources_are_played_side_by_side_into_one_transport(make_film: MakeFilm, plan_of: PlanOf) -> None:
+    """Each ends, and all that was sent is there."""
+    transport = MemoryTransport()
+    plans = [plan_of(sound_film(make_film, f"{name}.mkv"), stream=name) for name in ("one", "two", "three")]
+
+    outcomes = produce_all(plans, transport, clock=FakeClock())
+
+    records = records_in(transport)
+    assert [outcome.standing.state for outcome in outcomes] == ["done"] * 3
+    assert sum(outcome.standing.sent for outcome in outcomes) == len(records) == 3 * (4 + 1)
+    assert {record.stream for record in records if isinstance(record, End)} == {"one", "two", "three"}
+
+
+def test_a_source_that_fails_does_not_stop_the_others(make_film: MakeFilm, plan_of: PlanOf, tmp_path: Path) -> None:
+    """It is a mistake of the user's, and the other is played to its end."""
+    broken = tmp_path / "broken.mkv"
+    broken.write_bytes(b"nothing")
+    plans = [plan_of(broken, stream="broken"), plan_of(sound_film(make_film, "good.mkv"), stream="good")]
+
+    bad, good = produce_all(plans, MemoryTransport(), clock=FakeClock())
+
+    assert (bad.standing.state, bad.standing.sent, bad.exit_code) == ("failed", 0, 2)
+    assert (good.standing.state, good.exit_code) == ("done", 0)
+
+
+def test_only_where_nothing_can_be_played_it_is_refused_at_once(
+    make_film: MakeFilm, plan_of: PlanOf, tmp_path: Path
+) -> None:
+    """One good source is enough to begin."""
+    broken = tmp_path / "broken.mkv"
+    broken.write_bytes(b"nothing")
+
+    check_playable([plan_of(broken), plan_of(sound_film(make_film, "good.mkv"))])
+    with pytest.raises(UsageError, match=r"broken\.mkv"):
+        check_playable([plan_of(broken), plan_of(broken)])
+
+
+def test_in_real_time_every_record_waits_for_its_moment(make_film: MakeFilm, plan_of: PlanOf) -> None:
+    """A chunk goes out when its last sample has been heard; event time begins now."""
+    clock, transport = FakeClock(), MemoryTransport()
+
+    produce_all([plan_of(sound_film(make_film, "film.mkv"), realtime=True)], transport, clock=clock)
+
+    assert [wait for wait in clock.waits if wait] == [S // 2] * 4
+    assert min(record.start_ns for record in records_in(transport)) == NOW_NS
+
+
+def test_played_fast_the_film_ends_now_and_never_waits(make_film: MakeFilm, plan_of: PlanOf) -> None:
+    """Unless it is said when it began."""
+    clock, transport, other = FakeClock(), MemoryTransport(), MemoryTransport()
+    film = sound_film(make_film, "film.mkv")
+
+    produce_all([plan_of(film, loops=2)], transport, clock=clock)
+    produce_all([plan_of(film, start_at_ns=7 * S)], other, clock=clock)
+
+    assert not any(clock.waits)
+    assert min(record.start_ns for record in records_in(transport)) == NOW_NS - 4 * S
+    assert min(record.start_ns for record in records_in(other)) == 7 * S
+
+
+def test_told_to_stop_a_source_is_ended_properly(make_film: MakeFilm, plan_of: PlanOf) -> None:
+    """A film that runs for ever ends where it was, without an error."""
+    stop = Event()
+
+    class Stopping:
+        """Stop once something was sent."""
+
+        def show(self, standings: list[Standing]) -> None:
+            """Look at the counts."""
+            if standings[0].sent > 20:
+                stop.set()
+
+    transport = MemoryTransport(max_bytes=1 << 30)
+    plan = plan_of(sound_film(make_film, "film.mkv"), loops=0)
+
+    (outcome,) = produce_all([plan], transport, clock=FakeClock(), stop=stop, board=nullcontext(Stopping()))
+
+    records = records_in(transport)
+    assert (outcome.standing.state, outcome.error) == ("stopped", None)
+    assert isinstance(records[-1], End)
+    assert records[-1].start_ns == records[-2].promise_ns
+
+
+def test_a_record_over_the_size_limit_is_dropped_alone(make_film: MakeFilm, plan_of: PlanOf) -> None:
+    """It is counted, and everything else arrives."""
+    transport = MemoryTransport(max_record_bytes=12_000)
+    noise = np.random.default_rng(0).integers(0, 20_000, (1, 24_000)).astype(np.int16)
+    film = make_film(video_codec="mpeg4", frame_ms=range(0, 1_500, 40), samples=noise)
+
+    (outcome,) = produce_all([plan_of(film)], transport, clock=FakeClock())
+
+    records = records_in(transport)
+    assert (outcome.standing.dropped, outcome.exit_code) == (3, 0)
+    assert outcome.standing.sent == len(records)
+    assert {record.modality for record in records if not isinstance(record, End)} == {"video"}
+
+
+def test_a_broker_that_fails_for_good_fails_the_source(make_film: MakeFilm, plan_of: PlanOf) -> None:
+    """With the error's own exit code."""
+
+    class Away(MemoryPublisher):
+        """A publisher that has lost its broker."""
+
+        def send(self, message: Message) -> None:  # type: ignore[override]
+            """Refuse."""
+            raise BrokerUnavailableError(message.topic)
+
+    class Transport(MemoryTransport):
+        """A transport of such publishers."""
+
+        def publisher(self) -> MemoryPublisher:
+            """Open one."""
+            return Away(self._broker)
+
+    (outcome,) = produce_all([plan_of(sound_film(make_film, "film.mkv"))], Transport(), clock=FakeClock())
+
+    assert (outcome.standing.state, outcome.exit_code) == ("failed", 3)
+
+
+def test_an_outcome_says_how_a_program_should_exit(plan_of: PlanOf) -> None:
+    """What nobody expected is a failure without a name."""
+    plan = plan_of(Path("film"))
+
+    assert Outcome(plan, Standing("film")).exit_code == 0
+    assert Outcome(plan, Standing("film"), UsageError("no")).exit_code == 2
+    assert Outcome(plan, Standing("film"), ValueError("?")).exit_code == 1
