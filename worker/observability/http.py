@@ -24,6 +24,7 @@ from triptych.schemas.errors import UsageError
 from triptych.worker.observability.health import Health, Verdict
 
 _SLOWEST_CLIENT_S: Final = 10.0
+_STOP_POLL_S: Final = 0.05
 
 log: Final[structlog.typing.FilteringBoundLogger] = structlog.get_logger(__name__)
 
@@ -56,7 +57,7 @@ class StatusServer:
                 f"status server: cannot listen on {self._host}:{self._port}: {error}; choose another address "
                 "(http.host, http.port), or port 0 for no status server"
             ) from error
-        threading.Thread(target=self._server.serve_forever, name="status", daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(_STOP_POLL_S,), name="status", daemon=True).start()
         log.info("status_server_listens", url=self.url)
         return self
 

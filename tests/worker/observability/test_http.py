@@ -1,0 +1,232 @@
+"""Metrics, health and readiness over real HTTP."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from typing import get_args
+from urllib.parse import urlsplit
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
+
+from triptych.schemas.errors import UsageError
+from triptych.worker.observability.events import (
+    BatchInferred,
+    BytesHeld,
+    CommitRefused,
+    Event,
+    ItemLate,
+    LagMeasured,
+    ModelFailed,
+    OffsetsGone,
+    PartitionsAssigned,
+    PartitionsRevoked,
+    RecordDropped,
+    RecordRefused,
+    RecordsRead,
+    Restored,
+    ResultsPublished,
+    ResultsReplayed,
+    RetryScheduled,
+    Stage,
+    StageTook,
+    Stopped,
+    StreamForgotten,
+    WindowClosed,
+)
+from triptych.worker.observability.health import STARTING, Health
+from triptych.worker.observability.http import StatusServer
+from triptych.worker.observability.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    content_type: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """The parts of a worker that are seen from outside."""
+
+    metrics: Metrics
+    health: Health
+    server: StatusServer
+
+    def ask(self, path: str, method: str = "GET", headers: dict[str, str] | None = None) -> Answer:
+        """Send one request."""
+        connection = HTTPConnection(urlsplit(self.server.url).netloc, timeout=10)
+        try:
+            connection.request(method, path, headers=headers or {})
+            response = connection.getresponse()
+            return Answer(response.status, response.headers["Content-Type"], response.read().decode())
+        finally:
+            connection.close()
+
+    def sample(self, name: str, **labels: str) -> float:
+        """Return one value as a scrape reads it."""
+        for family in text_string_to_metric_families(self.ask("/metrics").body):
+            for sample in family.samples:
+                if sample.name == name and sample.labels == labels:
+                    return float(sample.value)
+        raise AssertionError(f"no sample {name} {labels}")
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    """Serve on a free port."""
+    metrics, health = Metrics(), Health()
+    with StatusServer("127.0.0.1", 0, metrics.registry, health) as server:
+        yield Worker(metrics, health, server)
+
+
+def test_health_is_200_with_a_beating_loop_and_503_with_the_reason_without() -> None:
+    """The body says what is wrong, for whoever reads the event of the restart."""
+    health = Health(stall_after_s=-1)
+    metrics = Metrics()
+    with StatusServer("127.0.0.1", 0, metrics.registry, health) as server:
+        asked = Worker(metrics, health, server)
+        assert asked.ask("/healthz") == Answer(200, "application/json", '{"ok": true, "missing": {}}\n')
+        health.beat()
+        answer = asked.ask("/healthz")
+        assert answer.status == 503
+        assert "loop" in json.loads(answer.body)["missing"]
+
+
+def test_readiness_names_what_is_missing(worker: Worker) -> None:
+    """503 until everything holds."""
+    answer = worker.ask("/readyz")
+    assert answer.status == 503
+    assert json.loads(answer.body) == {"ok": False, "missing": STARTING}
+    for name in STARTING:
+        worker.health.set_ready(name, ready=True)
+    assert worker.ask("/readyz") == Answer(200, "application/json", '{"ok": true, "missing": {}}\n')
+
+
+def test_a_path_that_is_not_served_says_which_are(worker: Worker) -> None:
+    """404; the query of one that is served is ignored."""
+    answer = worker.ask("/")
+    assert answer.status == 404
+    assert "/readyz" in answer.body
+    assert worker.ask("/healthz?verbose=1").status == 200
+
+
+def test_head_has_no_body_and_other_methods_are_refused(worker: Worker) -> None:
+    """Probes use both."""
+    assert worker.ask("/healthz", "HEAD") == Answer(200, "application/json", "")
+    assert worker.ask("/healthz", "POST").status == 501
+
+
+def test_every_series_is_there_before_the_first_event(worker: Worker) -> None:
+    """A rate is then known from the first event on."""
+    assert worker.ask("/metrics").content_type.startswith("text/plain")
+    for modality in ("video", "audio", "subtitles"):
+        for name in ("records", "record_bytes", "late", "repeats", "dead"):
+            assert worker.sample(f"triptych_{name}_total", modality=modality) == 0
+    for closed_by in ("progress", "end", "idle", "quiet", "bound"):
+        assert worker.sample("triptych_windows_total", closed_by=closed_by) == 0
+    for what in ("kafka", "redis"):
+        assert worker.sample("triptych_retries_total", what=what) == 0
+    for stage in get_args(Stage):
+        assert worker.sample("triptych_stage_seconds_count", stage=stage) == 0
+    assert worker.sample("process_resident_memory_bytes") > 0
+
+
+@pytest.mark.parametrize(
+    ("event", "name", "labels", "value"),
+    [
+        (RecordsRead("video", 10, 12_345), "triptych_records_total", {"modality": "video"}, 10),
+        (RecordsRead("video", 10, 12_345), "triptych_record_bytes_total", {"modality": "video"}, 12_345),
+        (WindowClosed("city", 0, 1, "idle", 4, 0), "triptych_windows_total", {"closed_by": "idle"}, 1),
+        (WindowClosed("city", 0, 1, "idle", 4, 0), "triptych_windows_skipped_total", {}, 4),
+        (ItemLate("city", "audio", "s", 0, 1), "triptych_late_total", {"modality": "audio"}, 1),
+        (RecordDropped("city", "audio", "s", "repeat"), "triptych_repeats_total", {"modality": "audio"}, 1),
+        (RecordDropped("city", "audio", "s", "left_session"), "triptych_left_session_total", {}, 1),
+        (RecordRefused("t", 0, 1, "subtitles", "why"), "triptych_dead_total", {"modality": "subtitles"}, 1),
+        (BatchInferred(5, 20.0), "triptych_batch_windows_sum", {}, 5),
+        (BatchInferred(5, 20.0), "triptych_batch_windows_count", {}, 1),
+        (StageTook("infer", 20.0), "triptych_stage_seconds_sum", {"stage": "infer"}, 0.02),
+        (ResultsPublished(8, 7), "triptych_results_total", {}, 8),
+        (ResultsReplayed(9, 0), "triptych_replayed_total", {}, 9),
+        (OffsetsGone("t", 0, 1, 2), "triptych_offsets_gone_total", {}, 1),
+        (LagMeasured(1.5), "triptych_lag_seconds", {}, 1.5),
+        (BytesHeld(4_096, 3), "triptych_held_bytes", {}, 4_096),
+        (BytesHeld(4_096, 3), "triptych_streams", {}, 3),
+        (ModelFailed("city", 0, "x"), "triptych_model_failures_total", {}, 1),
+        (RetryScheduled("redis", "x", 1, 0.1), "triptych_retries_total", {"what": "redis"}, 1),
+        (CommitRefused("x"), "triptych_commits_refused_total", {}, 1),
+        (PartitionsAssigned((0, 4)), "triptych_partitions", {}, 2),
+        (StreamForgotten("city"), "triptych_streams_forgotten_total", {}, 1),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_an_event_is_counted(worker: Worker, event: Event, name: str, labels: dict[str, str], value: float) -> None:
+    """Where a scrape finds it."""
+    worker.metrics(event)
+    assert worker.sample(name, **labels) == value
+
+
+def test_partitions_that_leave_are_no_longer_counted(worker: Worker) -> None:
+    """Whether revoked or lost."""
+    worker.metrics(PartitionsAssigned((0, 1, 2)))
+    worker.metrics(PartitionsRevoked((1,), lost=False))
+    worker.metrics(PartitionsRevoked((1, 2), lost=True))
+    assert worker.sample("triptych_partitions") == 1
+
+
+def test_no_label_ever_comes_from_outside(worker: Worker) -> None:
+    """A hundred streams and errors add no series."""
+    before = worker.ask("/metrics").body.count("triptych_")
+    for at in range(100):
+        worker.metrics(ItemLate(f"stream-{at}", "video", f"session-{at}", 0, 1))
+        worker.metrics(RecordRefused("t", 0, at, "video", f"reason {at}"))
+        worker.metrics(Restored(at, 1, 1))
+        worker.metrics(Stopped((f"stream-{at}",)))
+    assert worker.ask("/metrics").body.count("triptych_") == before
+
+
+def test_two_workers_in_one_process_count_apart() -> None:
+    """Tests and the demo run several."""
+    one, other = Metrics(), Metrics()
+    one(StreamForgotten("city"))
+    assert one.registry.get_sample_value("triptych_streams_forgotten_total") == 1
+    assert other.registry.get_sample_value("triptych_streams_forgotten_total") == 0
+
+
+def test_openmetrics_is_served_to_those_who_ask_for_it(worker: Worker) -> None:
+    """Prometheus does."""
+    answer = worker.ask("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+    assert answer.content_type.startswith("application/openmetrics-text")
+    assert answer.body.endswith("# EOF\n")
+
+
+def test_a_port_that_is_taken_is_the_users_to_change() -> None:
+    """The error names the address and the settings."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        server = StatusServer("127.0.0.1", port, Metrics().registry, Health())
+        with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{port}.*http.port"), server:
+            pass
+
+
+def test_leaving_the_context_frees_the_port() -> None:
+    """A client that keeps its connection open does not hold up the end."""
+    metrics = Metrics()
+    with (
+        capture_logs(),
+        StatusServer("127.0.0.1", 0, metrics.registry, Health()) as server,
+    ):
+        address = urlsplit(server.url)
+        idle = socket.create_connection((address.hostname or "", address.port or 0))
+    with idle, pytest.raises(ConnectionRefusedError):
+        socket.create_connection((address.hostname or "", address.port or 0))

@@ -1,0 +1,189 @@
+"""What the worker says, and how."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from triptych.worker.observability import logs as logs_module
+from triptych.worker.observability.events import (
+    BytesHeld,
+    CommitRefused,
+    Event,
+    ItemLate,
+    ModelFailed,
+    OffsetsGone,
+    PartitionsAssigned,
+    PartitionsRevoked,
+    RecordDropped,
+    RecordRefused,
+    RecordsRead,
+    Restored,
+    ResultsPublished,
+    ResultsReplayed,
+    RetryScheduled,
+    StageTook,
+    Stopped,
+    Stopping,
+    StreamForgotten,
+    WindowClosed,
+)
+from triptych.worker.observability.logs import configure_logging, log_hook, moment
+
+T0 = 1_767_225_600 * 1_000_000_000
+
+
+@pytest.fixture
+def restored_logging() -> Iterator[None]:
+    """Put the process's logging back as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:], root.level = handlers, level
+
+
+def said(*events: Event) -> list[dict[str, Any]]:
+    """Return what one hook logs of these events."""
+    with capture_logs() as logs:
+        hook = log_hook()
+        for event in events:
+            hook(event)
+    return [dict(line) for line in logs]
+
+
+def late(stream: str = "city", session: str = "s2", start_ns: int = T0) -> ItemLate:
+    """Return a late frame of a stream whose next window begins 4 s later."""
+    return ItemLate(stream=stream, modality="video", session=session, start_ns=start_ns, floor_ns=T0 + 4_000_000_000)
+
+
+def test_late_items_of_a_session_are_one_line_that_says_what_to_do() -> None:
+    """The first of them is named, with where the stream stands."""
+    (line,) = said(*(late(start_ns=T0 + at) for at in range(100)))
+    assert line["event"] == "items_late"
+    assert line["log_level"] == "warning"
+    assert (line["stream"], line["session"]) == ("city", "s2")
+    assert line["first_start"] == "2026-01-01T00:00:00Z"
+    assert line["floor"] == "2026-01-01T00:00:04Z"
+    assert "watermark" in line["hint"]
+    assert "--start-at" in line["hint"]
+    assert "new stream id" in line["hint"]
+
+
+def test_each_session_and_each_stream_that_is_late_is_named() -> None:
+    """Another session is another mistake."""
+    lines = said(late(), late(session="s3"), late(stream="harbour"), late(), late(session="s3"))
+    assert [(line["stream"], line["session"]) for line in lines] == [("city", "s2"), ("city", "s3"), ("harbour", "s2")]
+
+
+def test_what_was_said_is_remembered_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is bounded; a session heard of lately is not forgotten first."""
+    monkeypatch.setattr(logs_module, "_REMEMBERED", 2)
+    lines = said(late(session="a"), late(session="b"), late(session="a"), late(session="c"), late(session="a"))
+    assert [line["session"] for line in lines] == ["a", "b", "c"]
+    assert [line["session"] for line in said(*(late(session=name) for name in "abca"))] == ["a", "b", "c", "a"]
+
+
+def test_two_live_sessions_on_one_stream_are_named_once() -> None:
+    """Every record of the one that was left is dropped; a producer's repeats are no news."""
+    left = RecordDropped(stream="city", modality="audio", session="s1", reason="left_session")
+    repeat = RecordDropped(stream="city", modality="audio", session="s1", reason="repeat")
+    (line,) = said(repeat, left, left, repeat)
+    assert "two live sessions on one stream" in line["hint"]
+    assert line["session"] == "s1"
+
+
+@pytest.mark.parametrize(
+    ("event", "name", "level"),
+    [
+        (WindowClosed("city", T0, T0 + 1, "progress", 0, 0), "window_closed", "debug"),
+        (ResultsPublished(results=3, new=3), "results_published", "debug"),
+        (RecordRefused("triptych.video", 1, 7, "video", "no picture"), "record_refused", "warning"),
+        (OffsetsGone("triptych.video", 1, wanted=7, resumed=70), "offsets_gone", "error"),
+        (ModelFailed("city", T0, "RuntimeError('x')"), "model_failed", "error"),
+        (RetryScheduled("redis", "refused", 2, 0.5), "retry_scheduled", "warning"),
+        (CommitRefused("rebalance"), "commit_refused", "warning"),
+        (PartitionsAssigned((0, 1)), "partitions_assigned", "info"),
+        (PartitionsRevoked((0, 1), lost=False), "partitions_revoked", "info"),
+        (PartitionsRevoked((0, 1), lost=True), "partitions_lost", "warning"),
+        (Restored(0, streams=1, results=5), "restored", "info"),
+        (ResultsReplayed(results=5, new=1), "results_were_missing_from_the_store", "info"),
+        (StreamForgotten("city"), "stream_forgotten", "info"),
+        (Stopping("signal"), "stopping", "info"),
+        (Stopped(("city",)), "stopped", "info"),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, str) else value,
+)
+def test_an_event_is_logged_at_its_level(event: Event, name: str, level: str) -> None:
+    """Windows at debug, what somebody has to look at from warning on."""
+    (line,) = said(event)
+    assert (line["event"], line["log_level"]) == (name, level)
+
+
+def test_what_happens_many_times_a_second_is_not_logged() -> None:
+    """Metrics tell it."""
+    assert said(RecordsRead("video", 10, 1_000), StageTook("infer", 3.0), BytesHeld(5), ResultsReplayed(5, 0)) == []
+
+
+def test_event_time_is_written_to_the_nanosecond() -> None:
+    """And without zeros that say nothing."""
+    assert moment(T0) == "2026-01-01T00:00:00Z"
+    assert moment(T0 + 1) == "2026-01-01T00:00:00.000000001Z"
+    assert moment(T0 + 500_000_000) == "2026-01-01T00:00:00.5Z"
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_json_logs_are_one_object_a_line_tracebacks_included(capsys: pytest.CaptureFixture[str]) -> None:
+    """On stderr, ours and the libraries' alike."""
+    configure_logging("json", "info")
+    log = structlog.get_logger()
+    log.debug("too_fine")
+    log.info("started", stream="city", text="two\nlines")
+    try:
+        int("broken")
+    except ValueError:
+        log.exception("failed")
+    logging.getLogger("kafka.client").info("chatter")
+    logging.getLogger("kafka.client").warning("Node %d is away", 3)
+
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    started, failed, kafka = (json.loads(line) for line in captured.err.splitlines())
+    assert (started["event"], started["level"], started["text"]) == ("started", "info", "two\nlines")
+    assert started["timestamp"].endswith("Z")
+    assert failed["exception"][0]["exc_type"] == "ValueError"
+    assert (kafka["event"], kafka["level"], kafka["logger"]) == ("Node 3 is away", "warning", "kafka.client")
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_without_a_terminal_auto_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """As in a container."""
+    configure_logging("auto", "info")
+    structlog.get_logger().info("started")
+    assert json.loads(capsys.readouterr().err)["event"] == "started"
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_console_logs_are_lines_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    """Debug too, when it is asked for; the libraries' debug stays away."""
+    configure_logging("console", "debug")
+    structlog.get_logger().debug("started", stream="city")
+    logging.getLogger("redis").debug("chatter")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "started" in line
+    assert "stream=city" in line
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_errors_only_holds_for_the_libraries_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """The level is the least severe of everything."""
+    configure_logging("json", "error")
+    logging.getLogger("redis").warning("away")
+    structlog.get_logger().warning("away")
+    assert capsys.readouterr().err == ""
