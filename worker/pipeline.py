@@ -360,7 +360,9 @@ class Pipeline:
         clocks = [work.aligner.clock_ns for work in self._works.values() if work.aligner.clock_ns]
         if clocks:
             self._hooks.emit(events.LagMeasured(seconds=max(0.0, (time.time_ns() - min(clocks)) / _SECOND)))
-        self._hooks.emit(events.BytesHeld(bytes=sum(work.aligner.held_bytes for work in self._works.values())))
+        aligners = [work.aligner for work in self._works.values()]
+        held = sum(aligner.held_bytes for aligner in aligners)
+        self._hooks.emit(events.BytesHeld(bytes=held, streams=sum(len(aligner.streams()) for aligner in aligners)))
 
     # --- the end ------------------------------------------------------------------------------------------------------
 

@@ -154,10 +154,10 @@ class LagMeasured:
 
 @dataclass(frozen=True, slots=True)
 class BytesHeld:
-    """So much encoded media waits in open windows, of so many streams."""
+    """So many bytes of encoded media are held, and so many streams are known."""
 
     bytes: int
-    streams: int | None = None
+    streams: int
 
 
 @dataclass(frozen=True, slots=True)

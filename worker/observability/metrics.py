@@ -51,7 +51,7 @@ class Metrics:
         for stage in get_args(Stage):
             self._stages.labels(stage=stage)
         self._lag = self._gauge("triptych_lag_seconds", "Now, less the arrival time that has been worked through.")
-        self._held_bytes = self._gauge("triptych_held_bytes", "Bytes of encoded media in open windows.")
+        self._held_bytes = self._gauge("triptych_held_bytes", "Bytes of encoded media that are held.")
         self._streams = self._gauge("triptych_streams", "Streams that are known.")
         self._partitions = self._gauge("triptych_partitions", "Partition numbers that this worker owns.")
         self._owned: set[int] = set()
@@ -99,8 +99,7 @@ class Metrics:
                 self._lag.set(seconds)
             case events.BytesHeld(bytes=size, streams=streams):
                 self._held_bytes.set(size)
-                if streams is not None:
-                    self._streams.set(streams)
+                self._streams.set(streams)
             case events.PartitionsAssigned(numbers=numbers):
                 self._owned.update(numbers)
                 self._partitions.set(len(self._owned))

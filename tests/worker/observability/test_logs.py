@@ -128,7 +128,7 @@ def test_an_event_is_logged_at_its_level(event: Event, name: str, level: str) ->
 
 def test_what_happens_many_times_a_second_is_not_logged() -> None:
     """Metrics tell it."""
-    assert said(RecordsRead("video", 10, 1_000), StageTook("infer", 3.0), BytesHeld(5), ResultsReplayed(5, 0)) == []
+    assert said(RecordsRead("video", 10, 1_000), StageTook("infer", 3.0), BytesHeld(5, 1), ResultsReplayed(5, 0)) == []
 
 
 def test_event_time_is_written_to_the_nanosecond() -> None:
