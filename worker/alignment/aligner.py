@@ -7,7 +7,9 @@ nothing waits; times are given, and `wake` says when to call again. The rules ar
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
@@ -50,16 +52,20 @@ class Aligner:
         self._config = config
         self._merge = Merge(start, clock_margin_ns=config.clock_margin_ns)
         self._streams: dict[str, Stream] = {}
-        self._refilling = dict(restored or {})
+        self._deadlines: list[tuple[int, str, int]] = []
+        self._scheduled: set[tuple[str, int]] = set()
+        self._open_bytes = 0
+        # Each state was taken at a point of the one sequence, so what has been taken more of comes later.
+        self._refilling = dict(
+            sorted((restored or {}).items(), key=lambda item: (sum(item[1].positions.values()), item[0])),
+        )
         self._kept = {
             name: {modality: frozenset(offsets) for modality, offsets in snapshot.kept.items()}
             for name, snapshot in self._refilling.items()
         }
-        self._deadlines: list[tuple[int, str, int]] = []
-        self._scheduled: set[tuple[str, int]] = set()
+        self._deferred: dict[str, deque[tuple[Entry, int]]] = {name: deque() for name in self._refilling}
         for name, snapshot in self._refilling.items():
-            self._streams[name] = Stream.restored(name, config, self._merge.positions, snapshot)
-            self._schedule(self._streams[name])
+            self._streams[name] = Stream.restored(name, config, partial(self._taken_of, name), snapshot)
 
     # --- what comes in ------------------------------------------------------------------------------------------------
 
@@ -109,7 +115,7 @@ class Aligner:
     @property
     def held_bytes(self) -> int:
         """Bytes of undecoded media held: fetched and not taken, or in open windows."""
-        return self._merge.unread_bytes + sum(stream.size_bytes for stream in self._streams.values())
+        return self._merge.unread_bytes + self._open_bytes
 
     @property
     def unread(self) -> int:
@@ -127,31 +133,54 @@ class Aligner:
     # --- restart ------------------------------------------------------------------------------------------------------
 
     def _resume(self) -> Iterator[Outcome]:
-        """Go on with the decision of each restored stream whose windows are refilled: not all of it may be published."""
-        if not self._refilling:
-            return
-        taken = self._merge.positions()
-        for name, snapshot in sorted(self._refilling.items()):
+        """Go on with each refilled stream's last decision: perhaps not all of it was published."""
+        while self._refilling:
+            name, snapshot = next(iter(self._refilling.items()))
+            taken = self._merge.positions()
             if any(taken[modality] < position for modality, position in snapshot.positions.items()):
-                continue
+                return
             del self._refilling[name], self._kept[name]
             stream = self._streams[name]
             if stream.forgetting:
                 yield from self._forget(stream, snapshot.clock_ns)
             else:
-                yield from stream.settle(snapshot.clock_ns)
+                yield from self._metered(stream, stream.settle(snapshot.clock_ns))
+                self._schedule(stream)
+            yield from self._take_deferred(name)
 
-    def _is_behind_snapshot(self, entry: Entry) -> bool:
-        snapshot = self._refilling.get(entry.stream or "")
-        return snapshot is not None and entry.offset < snapshot.positions[entry.modality]
+    def _refill(self, name: str, entry: Entry, now_ns: int) -> None:
+        """Lay a record down again that an open window held; one beyond the state waits until all are laid down.
+
+        Where brokers' clocks differ, what was read live may have come in another order than the log's. Without the
+        wait, a window could then close before it is refilled.
+        """
+        if entry.offset >= self._refilling[name].positions[entry.modality]:
+            self._deferred[name].append((entry, now_ns))
+        elif entry.offset in self._kept[name].get(entry.modality, ()):
+            stream = self._streams[name]
+            held = stream.size_bytes
+            stream.refill(self._with_sound_end(entry))
+            self._open_bytes += stream.size_bytes - held
+
+    def _take_deferred(self, name: str) -> Iterator[Outcome]:
+        deferred = self._deferred[name]
+        while deferred:
+            yield from self._take(*deferred.popleft())
+        del self._deferred[name]
+
+    def _taken_of(self, name: str) -> Mapping[Modality, int]:
+        """Return how far a stream's records were taken: the sequence's positions, but none that wait."""
+        positions = self._merge.positions()
+        for entry, _ in self._deferred.get(name, ()):
+            positions[entry.modality] = min(positions[entry.modality], entry.offset)
+        return positions
 
     # --- records ------------------------------------------------------------------------------------------------------
 
     def _take(self, entry: Entry, now_ns: int) -> Iterator[Outcome]:
         name = entry.stream
-        if name is not None and self._is_behind_snapshot(entry):
-            if entry.offset in self._kept[name].get(entry.modality, ()):
-                self._streams[name].refill(self._with_bounded_end(entry))
+        if name is not None and name in self._refilling:
+            self._refill(name, entry, now_ns)
             return
         reason = self._reason_to_refuse(entry, now_ns)
         if name is None or reason is not None:
@@ -162,37 +191,43 @@ class Aligner:
             return
         stream = self._streams.get(name)
         if stream is None:
-            stream = self._streams[name] = Stream(name, self._config, self._merge.positions)
-        yield from stream.take(self._with_bounded_end(entry), now_ns)
+            stream = self._streams[name] = Stream(name, self._config, partial(self._taken_of, name))
+        yield from self._metered(stream, stream.take(self._with_sound_end(entry), now_ns))
         self._schedule(stream)
         yield from self._keep_to_the_bound(now_ns)
+
+    def _metered(self, stream: Stream, decisions: Iterator[Outcome]) -> Iterator[Outcome]:
+        """Pass on what a stream decides, and count what it holds then."""
+        held = stream.size_bytes
+        yield from decisions
+        self._open_bytes += stream.size_bytes - held
 
     def _reason_to_refuse(self, entry: Entry, now_ns: int) -> str | None:
         if entry.kind is Kind.DEAD:
             return "it could not be decoded"
-        furthest_ns = max(entry.start_ns, self._with_bounded_end(entry).end_ns)
+        furthest_ns = max(entry.start_ns, self._with_sound_end(entry).end_ns)
         if furthest_ns > now_ns + self._config.max_future_ns:
             ahead_s = (furthest_ns - now_ns) / 1e9
             most_s = self._config.max_future_ns / 1e9
-            return f"event time {furthest_ns} ns lies {ahead_s:.0f} s after its arrival, more than max_future ({most_s:.0f} s)"
+            what = f"event time {furthest_ns} ns lies {ahead_s:.0f} s after its arrival"
+            return f"{what}, more than max_future ({most_s:.0f} s)"
         return None
 
-    def _with_bounded_end(self, entry: Entry) -> Entry:
-        latest_ns = entry.start_ns + self._config.max_cue_ns
-        if entry.modality == "subtitles" and entry.end_ns > latest_ns:
-            return replace(entry, end_ns=latest_ns)
-        return entry
+    def _with_sound_end(self, entry: Entry) -> Entry:
+        """Return the record with a span that is not empty and, for a cue, no longer than `max_cue`."""
+        end_ns = max(entry.end_ns, entry.start_ns + 1)
+        if entry.modality == "subtitles":
+            end_ns = min(end_ns, entry.start_ns + self._config.max_cue_ns)
+        return entry if end_ns == entry.end_ns else replace(entry, end_ns=end_ns)
 
     def _keep_to_the_bound(self, now_ns: int) -> Iterator[Outcome]:
         """Close windows of whichever stream holds most until the streams together keep to their bound."""
-        held = sum(stream.size_bytes for stream in self._streams.values())
-        while held > self._config.partition_max_bytes:
+        while self._open_bytes > self._config.partition_max_bytes:
             holders = [stream for stream in self._streams.values() if stream.holds_items]
             if not holders:
                 return
             largest = max(holders, key=lambda stream: (stream.size_bytes, stream.name))
-            yield from largest.close_oldest(now_ns)
-            held = sum(stream.size_bytes for stream in self._streams.values())
+            yield from self._metered(largest, largest.close_oldest(now_ns))
 
     # --- deadlines ----------------------------------------------------------------------------------------------------
 
@@ -238,11 +273,12 @@ class Aligner:
         if rank == _FORGET_RANK:
             yield from self._forget(stream, due_ns)
         else:
-            yield from stream.idle(READING_ORDER[rank], due_ns)
+            yield from self._metered(stream, stream.idle(READING_ORDER[rank], due_ns))
             self._schedule(stream)
 
     def _forget(self, stream: Stream, now_ns: int) -> Iterator[Outcome]:
-        yield from stream.forget(now_ns)
+        yield from self._metered(stream, stream.forget(now_ns))
+        self._open_bytes -= stream.size_bytes
         del self._streams[stream.name]
         self._scheduled = {scheduled for scheduled in self._scheduled if scheduled[0] != stream.name}
         self._deadlines = [deadline for deadline in self._deadlines if deadline[1] != stream.name]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Windows `[k * hop_ns, k * hop_ns + size_ns)` for k = 0, 1, 2, …"""
+    """Windows `[k * hop_ns, k * hop_ns + size_ns)` for every whole k from 0 on."""
 
     size_ns: int
     hop_ns: int

@@ -36,7 +36,11 @@ class TrackSnapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """One stream after a window was closed; `floor_ns` is where its next window begins."""
+    """One stream after a window was closed.
+
+    `floor_ns` is where its next window begins; `sessions` are in order of appearance, each with the tracks that it has
+    announced.
+    """
 
     positions: Mapping[Modality, int]
     clock_ns: int
@@ -46,7 +50,7 @@ class Snapshot:
     skipped: int
     dead: int
     forgetting: bool
-    sessions: tuple[str, ...]
+    sessions: Mapping[str, frozenset[Modality]]
     tracks: Mapping[Modality, TrackSnapshot]
     kept: Mapping[Modality, tuple[int, ...]] = field(default_factory=dict)
 
@@ -66,7 +70,7 @@ class Snapshot:
             "skipped": self.skipped,
             "dead": self.dead,
             "forgetting": self.forgetting,
-            "sessions": self.sessions,
+            "sessions": {session: sorted(tracks) for session, tracks in self.sessions.items()},
             "tracks": {
                 modality: [track.session, track.seq, track.promise_ns, track.state, track.counted_ns]
                 for modality, track in self.tracks.items()
@@ -107,7 +111,7 @@ class Snapshot:
             skipped=int(document["skipped"]),
             dead=int(document["dead"]),
             forgetting=bool(document["forgetting"]),
-            sessions=tuple(str(session) for session in document["sessions"]),
+            sessions={str(session): frozenset(tracks) for session, tracks in document["sessions"].items()},
             tracks=tracks,
             kept={modality: tuple(accumulate(steps)) for modality, steps in document["kept"].items()},
         )

@@ -36,7 +36,7 @@ class Stream:
         self._positions = positions
         self._grid = Grid(config.size_ns, config.hop_ns)
         self._shelf = Shelf(self._grid, max_hold_ns=config.max_hold_ns)
-        self._sessions: list[str] = []
+        self._sessions: dict[str, frozenset[Modality]] = {}  # in order of appearance, with the tracks they announced
         self.tracks: dict[Modality, Track] = {}
         self._furthest_ns = 0
         self._floor: int | None = None
@@ -56,7 +56,7 @@ class Stream:
     ) -> Stream:
         """Return the stream as its last result left it; its open windows are still to be refilled."""
         stream = cls(name, config, positions)
-        stream._sessions = list(snapshot.sessions)
+        stream._sessions = dict(snapshot.sessions)
         stream.tracks = {modality: Track.restored(track) for modality, track in snapshot.tracks.items()}
         stream._furthest_ns = snapshot.furthest_ns
         stream._floor = stream._grid.first_starting_at_or_after(snapshot.floor_ns)
@@ -118,7 +118,7 @@ class Stream:
         if not entry.redriven:
             track.hear(entry.promise_ns, first=first, furthest_ns=self._furthest_ns, arrival_ns=now_ns)
         if entry.kind is Kind.END:
-            track.state = "ended"
+            self._end(track, entry.modality, now_ns)
         yield from self.settle(now_ns)
 
     def count_dead(self) -> None:
@@ -171,43 +171,56 @@ class Stream:
 
     def _enter(self, entry: Entry, now_ns: int) -> tuple[Track | None, bool]:
         """Return the record's track, and whether the record is the first of a session there; None if that was left."""
-        if entry.session not in self._sessions:
-            self._begin_session(entry, now_ns)
-        else:
-            self._announce(entry, now_ns)
+        self._announce(entry, now_ns)
         track = self.tracks[entry.modality]
         if track.session == entry.session:
             return track, track.promise_ns is None
-        if self._order(entry.session) < self._order(track.session):
+        if not self._is_newer(entry.session, track.session):
             return None, False
         track.enter(entry.session, now_ns)
         return track, True
 
-    def _begin_session(self, entry: Entry, now_ns: int) -> None:
-        """Announce the tracks of a new session: each holds windows from now on, heard or not."""
-        self._sessions.append(entry.session)
-        self._announce(entry, now_ns)
-        for modality in self._announced(entry):
-            track = self.tracks[modality]
+    def _announce(self, entry: Entry, now_ns: int) -> None:
+        """Let the tracks that a session announces for the first time hold windows from now on, heard or not."""
+        known = self._sessions.get(entry.session)
+        if known is not None and entry.modality in known and known.issuperset(entry.tracks):
+            return
+        announced = {*entry.tracks, entry.modality}
+        self._sessions[entry.session] = frozenset(announced if known is None else known | announced)
+        for modality in READING_ORDER:
+            if modality in announced and (known is None or modality not in known):
+                self._awaken(modality, entry.session, now_ns)
+        if known is None:
+            self._forget_old_sessions()
+
+    def _awaken(self, modality: Modality, session: str, now_ns: int) -> None:
+        track = self.tracks.get(modality)
+        if track is None:
+            self.tracks[modality] = Track(session, now_ns)
+        elif self._is_newer(session, track.session):
             if track.state == "ended":
-                track.enter(entry.session, now_ns)
+                track.enter(session, now_ns)
             else:
                 track.revive(now_ns)
+
+    def _end(self, track: Track, modality: Modality, now_ns: int) -> None:
+        """End a track in its own session; where a newer one has announced it already, it begins that one."""
+        newer = (name for name in self._sessions if self._is_newer(name, track.session))
+        session = next((name for name in newer if modality in self._sessions[name]), None)
+        if session is None:
+            track.state = "ended"
+        else:
+            track.enter(session, now_ns)
+
+    def _is_newer(self, session: str, other: str) -> bool:
+        order = list(self._sessions)
+        return other not in self._sessions or order.index(session) > order.index(other)
+
+    def _forget_old_sessions(self) -> None:
         current = {track.session for track in self.tracks.values()}
-        while len(self._sessions) > _REMEMBERED_SESSIONS and self._sessions[0] not in current:
-            del self._sessions[0]
-
-    def _announce(self, entry: Entry, now_ns: int) -> None:
-        for modality in self._announced(entry):
-            if modality not in self.tracks:
-                self.tracks[modality] = Track(entry.session, now_ns)
-
-    @staticmethod
-    def _announced(entry: Entry) -> set[Modality]:
-        return {*entry.tracks, entry.modality}
-
-    def _order(self, session: str) -> int:
-        return self._sessions.index(session) if session in self._sessions else -1
+        for name in list(self._sessions)[:-_REMEMBERED_SESSIONS]:
+            if name not in current:
+                del self._sessions[name]
 
     # --- windows ------------------------------------------------------------------------------------------------------
 
@@ -307,7 +320,7 @@ class Stream:
             skipped=self._skipped,
             dead=self._dead,
             forgetting=self.forgetting,
-            sessions=tuple(self._sessions),
+            sessions=dict(self._sessions),
             tracks={modality: track.snapshot() for modality, track in self.tracks.items()},
             kept=self._shelf.kept(),
         )

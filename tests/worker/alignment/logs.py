@@ -52,7 +52,7 @@ _ANNOUNCED: Final[tuple[tuple[Modality, ...], ...]] = (
     ("audio", "subtitles", "video"),
 )
 _SESSION_STEPS: Final = (0, 0, 0, 0, 0, 0, 0, 0, 1, 1, -1)
-_SEQ_STEPS: Final = (1, 1, 1, 1, 1, 2, 0, -1, None)
+_SEQ_STEPS: Final = (1, 1, 1, 1, 1, 2, 0, 0, -1, None)
 
 _noisy_record = st.tuples(
     st.sampled_from(_GAPS_S),
@@ -189,7 +189,7 @@ def track_plans(
         delay_s=st.sampled_from(delays_s),
         silent=st.booleans(),
         stops_at_s=st.sampled_from((None, None, 1, 4)) if faults else st.none(),
-        ends=st.sampled_from((True, False)) if faults else st.just(True),
+        ends=st.sampled_from((True, False)) if faults else st.just(value=True),
     )
 
 

@@ -1,8 +1,8 @@
 """A world for alignment without a broker: a log of three partitions, a results topic, commits, and members that die.
 
 Everything is pure and its chance seeded. A `World` is what outlives a worker: the log, the results topic, the dead
-letters and the committed offsets. A `Member` is one worker's share: an aligner and a ledger that read the world, publish
-into it and commit. `replay`, `live` and `disturbed` drive members through time.
+letters and the committed offsets. A `Member` is one worker's share: an aligner and a ledger that read the
+world, publish into it and commit. `replay`, `live` and `disturbed` drive members through time.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ MOST_STEPS: Final = 20_000
 
 @dataclass(slots=True)
 class World:
-    """What outlives a member. The log is fixed; a record can be read from its arrival on."""
+    """What outlives a member. The log is fixed.
+
+    A record can be read from its arrival on, or up to a millisecond later: append times are whole milliseconds.
+    """
 
     config: AlignConfig
     log: Mapping[Modality, Sequence[Entry]]
@@ -43,22 +46,26 @@ class World:
     letters: list[Entry] = field(default_factory=list)
     committed: dict[Modality, int] | None = None
     needed_by: dict[tuple[Modality, int], frozenset[str]] = field(default_factory=dict)  # windows, by record
+    chance: Random | None = None
     readable_from_ns: dict[Modality, list[int]] = field(init=False)
 
     def __post_init__(self) -> None:
         """Work out from when on each record can be read."""
         self.readable_from_ns = {
-            modality: list(accumulate((entry.arrival_ns for entry in self.log[modality]), max))
+            modality: list(accumulate((entry.arrival_ns + self._lag_ns() for entry in self.log[modality]), max))
             for modality in READING_ORDER
         }
 
+    def _lag_ns(self) -> int:
+        return 0 if self.chance is None else self.chance.choice((0, MS // 3, MS - 1))
+
     @classmethod
-    def of(cls, config: AlignConfig, entries: Iterable[Entry]) -> World:
+    def of(cls, config: AlignConfig, entries: Iterable[Entry], chance: Random | None = None) -> World:
         """Return a world whose log is `entries`, offsets counted from 0 in each partition."""
         log: dict[Modality, list[Entry]] = {modality: [] for modality in READING_ORDER}
         for entry in entries:
             log[entry.modality].append(entry)
-        return cls(config, log)
+        return cls(config, log, chance=chance)
 
     def ends(self, now_ns: int) -> dict[Modality, int]:
         """Return the end offset of each partition."""
@@ -71,8 +78,8 @@ class World:
     def next_append_after(self, now_ns: int) -> int | None:
         """Return when the log grows next."""
         ends = self.ends(now_ns)
-        times = [all_ns[ends[modality]] for modality, all_ns in self.readable_from_ns.items() if ends[modality] < len(all_ns)]
-        return min(times, default=None)
+        nexts = [times[ends[modality] :] for modality, times in self.readable_from_ns.items()]
+        return min((times[0] for times in nexts if times), default=None)
 
     @property
     def all_forgotten_ns(self) -> int:
@@ -194,7 +201,7 @@ def replay(config: AlignConfig, entries: Sequence[Entry], chance: Random | None 
 
 def live(config: AlignConfig, entries: Sequence[Entry], chance: Random) -> list[Outcome]:
     """Read a log while it grows."""
-    world = World.of(config, entries)
+    world = World.of(config, entries, chance)
     member = Member(world, 0)
     _drive(member, chance, now_ns=0)
     return member.outcomes
@@ -202,7 +209,7 @@ def live(config: AlignConfig, entries: Sequence[Entry], chance: Random) -> list[
 
 def disturbed(config: AlignConfig, entries: Sequence[Entry], chance: Random) -> World:
     """Read a log, live or old, with members that die or hand over at any moment; return what they left."""
-    world = World.of(config, entries)
+    world = World.of(config, entries, chance)
     world.needed_by = _needed_by(replay(config, entries))
     now_ns = chance.choice((0, 0, world.all_forgotten_ns // 2, world.all_forgotten_ns))
     for _ in range(chance.choice((1, 2, 3, 6, 12))):
@@ -234,7 +241,7 @@ def _drive(member: Member, chance: Random | None, *, now_ns: int, steps: int = M
         brought = member.poll(now_ns, chance)
         member.decide()
         wake = member.aligner.wake()
-        if wake.at_ns is not None and wake.at_ns <= now_ns or wake.wall_ns is not None and wake.wall_ns <= now_ns:
+        if any(moment_ns is not None and moment_ns <= now_ns for moment_ns in (wake.at_ns, wake.wall_ns)):
             member.ask(now_ns)
             member.decide()
         if chance is not None:
@@ -243,7 +250,7 @@ def _drive(member: Member, chance: Random | None, *, now_ns: int, steps: int = M
                 member.commit()
         ends = world.ends(now_ns)
         if brought or any(member.positions[modality] < ends[modality] for modality in READING_ORDER):
-            now_ns += TICK_NS if chance is None else chance.choice((0, MS, TICK_NS, 3 * MS, 3 * MS, 2 * SECOND))
+            now_ns += TICK_NS if chance is None else chance.choice((0, MS // 2, MS, TICK_NS, 3 * MS, 3 * MS, 2 * SECOND))
             continue
         wake = member.aligner.wake()
         moments = [world.next_append_after(now_ns), wake.at_ns, wake.wall_ns]
@@ -254,7 +261,7 @@ def _drive(member: Member, chance: Random | None, *, now_ns: int, steps: int = M
             raise AssertionError("this goes on for ever")
         now_ns = max(now_ns, min(upcoming))
         if chance is not None:
-            now_ns += chance.choice((0, 0, 0, 0, MS, 20 * MS, SECOND, 15 * SECOND))
+            now_ns += chance.choice((0, 0, 0, 0, MS // 2, MS, 20 * MS, SECOND, 15 * SECOND))
     return now_ns
 
 
@@ -302,7 +309,7 @@ def described(window: ClosedWindow) -> str:
 def printed(entries: Sequence[Entry]) -> str:
     """Return a log as lines that a human reads, times in seconds."""
     return "\n".join(
-        f"{entry.arrival_ns / SECOND:10.3f} {entry.modality:>9} {entry.offset:<3} {entry.stream or '?'}:{entry.session:<3} "
+        f"{entry.arrival_ns / SECOND:10.3f} {entry.modality:>9} {entry.offset:<3} {entry.stream}:{entry.session:<3} "
         f"{entry.kind.value:<8} seq {entry.seq!s:<4} [{entry.start_ns / SECOND:g}, {entry.end_ns / SECOND:g}) "
         f"promise {entry.promise_ns / SECOND:g} tracks {','.join(entry.tracks) or '-'} {entry.size_bytes} B"
         for entry in sorted(entries, key=lambda entry: entry.arrival_ns)
