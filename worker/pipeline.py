@@ -307,15 +307,6 @@ class Pipeline:
         reason = received.reason or refused.reason
         ticket = None if refused.stream_known else work.ledger.await_letter(entry.modality, entry.offset, entry.stream)
         self._flow.submit_letter(work, Letter(received.record, reason), ticket)
-        self._hooks.emit(
-            events.RecordRefused(
-                topic=received.record.topic,
-                partition=received.record.partition,
-                offset=entry.offset,
-                modality=entry.modality,
-                reason=reason,
-            )
-        )
 
     # --- flow control, commit, observation ----------------------------------------------------------------------------
 

@@ -10,10 +10,13 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
+
+import structlog
 
 from triptych.schemas.codec import encode_dead, encode_result
 from triptych.schemas.dead import DeadLetter
@@ -34,10 +37,12 @@ from triptych.worker.observability.hooks import Hooks
 from triptych.worker.sinks.errors import StoreUnavailableError
 from triptych.worker.sinks.protocol import ResultStore, StoredResult
 
+_log = structlog.get_logger(__name__)
 _Answer = TypeVar("_Answer")
 
 _FLUSH_S: Final = 5.0
 _REPLAYED_AT_ONCE: Final = 500
+_REMEMBERED_LETTERS: Final = 4_096
 _FIRST_DELAY_S: Final = 0.2
 _LONGEST_DELAY_S: Final = 10.0
 _LONGEST_REASON: Final = 1_000
@@ -54,6 +59,11 @@ class Letter:
 
     record: Record
     reason: str
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """Where the record lies."""
+        return self.record.topic, self.record.partition, self.record.offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,7 @@ class Publication:
         self._hooks = hooks
         self._jitter = jitter
         self._give_up = threading.Event()
+        self._lettered: OrderedDict[tuple[str, int, int], None] = OrderedDict()
 
     def give_up(self) -> None:
         """Stop waiting for what does not answer; what is not acknowledged then stays uncommitted."""
@@ -98,7 +109,7 @@ class Publication:
             GaveUpError: the worker was told to give up.
             StopError: the broker or the store will not take it until a person acts.
         """
-        self._send_all([self._letter_message(letter) for letter in letters], self._without_value)
+        self._send_letters(letters)
         messages = [self._result_message(finding) for finding in findings]
         self._send_all(messages, self._without_long_words)
         stored = [
@@ -120,6 +131,24 @@ class Publication:
         took_ms = (time.monotonic_ns() - started_ns) / 1e6
         self._hooks.emit(StageTook(stage="store", took_ms=took_ms))
         return new
+
+    def _send_letters(self, letters: Sequence[Letter]) -> None:
+        """Send each letter once, though overlapping windows may each find its record broken."""
+        new = {letter.place: letter for letter in letters if letter.place not in self._lettered}
+        self._send_all([self._letter_message(letter) for letter in new.values()], self._without_value)
+        for place, letter in new.items():
+            self._lettered[place] = None
+            self._hooks.emit(
+                RecordRefused(
+                    topic=letter.record.topic,
+                    partition=letter.record.partition,
+                    offset=letter.record.offset,
+                    modality=MODALITY_OF[letter.record.topic],
+                    reason=letter.reason,
+                )
+            )
+        while len(self._lettered) > _REMEMBERED_LETTERS:
+            self._lettered.popitem(last=False)
 
     # --- messages -----------------------------------------------------------------------------------------------------
 
@@ -146,16 +175,7 @@ class Publication:
 
     def _without_value(self, message: Message, error: RecordTooLargeError) -> Message:
         """Keep the letter where the whole of it does not fit: a record at the size limit has no room for a reason."""
-        origin = {name: value.decode() for name, value in message.headers if name.startswith("ce_origin")}
-        self._hooks.emit(
-            RecordRefused(
-                topic=origin["ce_origintopic"],
-                partition=int(origin["ce_originpartition"]),
-                offset=int(origin["ce_originoffset"]),
-                modality=MODALITY_OF[origin["ce_origintopic"]],
-                reason=f"the dead letter is sent without its value: {error}",
-            )
-        )
+        _log.warning("dead_letter_shortened", stream=message.key.decode(errors="replace"), reason=str(error))
         headers = tuple((name, value) for name, value in message.headers if not name.startswith(ORIGINAL_HEADER_PREFIX))
         return replace(message, value=b"", headers=headers)
 
