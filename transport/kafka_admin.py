@@ -8,6 +8,7 @@ from kafka import KafkaAdminClient, errors
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from triptych.settings import KafkaSettings
+from triptych.transport.kafka_connect import connect
 from triptych.transport.kafka_errors import translating
 from triptych.transport.kafka_rebalance import theirs
 from triptych.transport.records import TopicPartition
@@ -22,12 +23,7 @@ class KafkaAdmin:
     def __init__(self, settings: KafkaSettings) -> None:
         self._where = settings.bootstrap_servers
         self._closed = False
-        with translating(f"connecting to the broker at {self._where}"):
-            self._client = KafkaAdminClient(
-                bootstrap_servers=settings.bootstrap_servers.split(","),
-                bootstrap_timeout_ms=REQUEST_LIMIT_MS,
-                request_timeout_ms=REQUEST_LIMIT_MS,
-            )
+        self._client = connect(KafkaAdminClient, settings, request_timeout_ms=REQUEST_LIMIT_MS)
 
     def create(self, topics: Sequence[TopicSettings]) -> tuple[str, ...]:
         """Make those that do not exist, and wait until they can be used."""
@@ -51,11 +47,10 @@ class KafkaAdmin:
             configs = self._client.describe_configs(resources, config_filter="all")["topic"]
         return {
             name: TopicState(
-                name,
-                partitions,
-                {setting: str(entry["value"]) for setting, entry in configs[name].items()},
+                name, found[name], {setting: str(entry["value"]) for setting, entry in configs[name].items()}
             )
-            for name, partitions in found.items()
+            for name in names
+            if name in found
         }
 
     def alter(self, name: str, configs: Mapping[str, str]) -> None:

@@ -15,7 +15,7 @@ from kafka import KafkaProducer, errors
 
 from triptych.settings import KafkaSettings
 from triptych.transport.in_flight import Outgoing
-from triptych.transport.kafka_errors import translating
+from triptych.transport.kafka_connect import connect
 from triptych.transport.records import Delivered
 from triptych.transport.topic_settings import BATCH_OVERHEAD_BYTES
 
@@ -23,7 +23,6 @@ BATCH_BYTES = 1 << 20
 """With the client's 16 KiB each picture would be a batch, and only one batch of a partition may be under way."""
 LINGER_MS = 5
 REQUEST_BYTES = 16 << 20
-CONNECT_LIMIT_MS = 10_000
 METADATA_LIMIT_MS = 2_000
 FOREVER_MS = 2**31 - 1
 """What was taken is sent when the broker is back, whenever that is: the bound is in bytes, not in time."""
@@ -39,21 +38,19 @@ class ProducerClient:
     def __init__(self, settings: KafkaSettings, on_sent: OnSent, on_failed: OnFailed) -> None:
         self._on_sent = on_sent
         self._on_failed = on_failed
-        with translating(f"connecting to the broker at {settings.bootstrap_servers}"):
-            self._producer = KafkaProducer(
-                bootstrap_servers=settings.bootstrap_servers.split(","),
-                bootstrap_timeout_ms=CONNECT_LIMIT_MS,
-                acks="all",
-                enable_idempotence=True,
-                batch_size=min(BATCH_BYTES, settings.max_record_bytes),
-                linger_ms=LINGER_MS,
-                max_request_size=max(REQUEST_BYTES, settings.max_record_bytes + BATCH_OVERHEAD_BYTES),
-                max_block_ms=METADATA_LIMIT_MS,
-                delivery_timeout_ms=FOREVER_MS,
-                reconnect_backoff_max_ms=1_000,
-                allow_auto_create_topics=False,
-                metrics_enabled=False,
-            )
+        self._producer = connect(
+            KafkaProducer,
+            settings,
+            acks="all",
+            enable_idempotence=True,
+            batch_size=min(BATCH_BYTES, settings.max_record_bytes),
+            linger_ms=LINGER_MS,
+            max_request_size=max(REQUEST_BYTES, settings.max_record_bytes + BATCH_OVERHEAD_BYTES),
+            max_block_ms=METADATA_LIMIT_MS,
+            delivery_timeout_ms=FOREVER_MS,
+            allow_auto_create_topics=False,
+            metrics_enabled=False,
+        )
 
     def send(self, outgoing: Outgoing) -> None:
         """Hand a message to the client; one of the two callbacks says later what became of it.

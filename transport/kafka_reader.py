@@ -26,6 +26,7 @@ from triptych.transport.errors import (
     TopicMissingError,
     TransportClosedError,
 )
+from triptych.transport.kafka_connect import connect
 from triptych.transport.kafka_errors import translated, translating
 from triptych.transport.kafka_rebalance import RebalanceNotes, ours, theirs
 from triptych.transport.records import Commit, GonePolicy, OffsetGone, Poll, Record, TopicPartition
@@ -55,7 +56,7 @@ class KafkaReader:
     @classmethod
     def open(cls, settings: KafkaSettings, start: Mapping[TopicPartition, int], *, when_gone: GonePolicy) -> Self:
         """Connect and stand at the given offsets."""
-        client = connect(settings, group=None)
+        client = open_client(settings, group=None)
         require_topics(client, {tp.topic for tp in start})
         reader = cls(client, settings.bootstrap_servers, when_gone=when_gone)
         reader._client.assign([theirs(tp) for tp in start])
@@ -185,7 +186,7 @@ class KafkaGroupConsumer(KafkaReader):
     """Read what a group assigns (see `GroupConsumer`)."""
 
     def __init__(self, settings: KafkaSettings, topics: Sequence[str], group: str, *, when_gone: GonePolicy) -> None:
-        client = connect(settings, group=group)
+        client = open_client(settings, group=group)
         # A client that joins before it knows the topics may be assigned nothing, for as long as its metadata live.
         require_topics(client, topics)
         super().__init__(client, settings.bootstrap_servers, when_gone=when_gone)
@@ -225,28 +226,25 @@ class KafkaGroupConsumer(KafkaReader):
         return Poll(kept, changes.assigned, changes.revoked, changes.lost, self._take_gone())
 
 
-def connect(settings: KafkaSettings, *, group: str | None) -> KafkaConsumer:
+def open_client(settings: KafkaSettings, *, group: str | None) -> KafkaConsumer:
     """Open a client as all our reading wants it."""
-    with translating(f"connecting to the broker at {settings.bootstrap_servers}"):
-        return KafkaConsumer(
-            bootstrap_servers=settings.bootstrap_servers.split(","),
-            bootstrap_timeout_ms=REQUEST_LIMIT_MS,
-            group_id=group,
-            auto_offset_reset="none",
-            enable_auto_commit=False,
-            isolation_level="read_committed",
-            partition_assignment_strategy=[RangePartitionAssignor()],
-            max_poll_records=1_000_000,
-            fetch_max_bytes=16 << 20,
-            max_partition_fetch_bytes=2 << 20,
-            fetch_max_wait_ms=100,
-            session_timeout_ms=settings.session_timeout_ms,
-            heartbeat_interval_ms=min(3_000, settings.session_timeout_ms // 3),
-            allow_auto_create_topics=False,
-            metadata_max_age_ms=30_000,
-            reconnect_backoff_max_ms=1_000,
-            metrics_enabled=False,
-        )
+    return connect(
+        KafkaConsumer,
+        settings,
+        group_id=group,
+        auto_offset_reset="none",
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        partition_assignment_strategy=[RangePartitionAssignor()],
+        max_poll_records=1_000_000,
+        fetch_max_bytes=16 << 20,
+        max_partition_fetch_bytes=2 << 20,
+        fetch_max_wait_ms=100,
+        session_timeout_ms=settings.session_timeout_ms,
+        heartbeat_interval_ms=min(3_000, settings.session_timeout_ms // 3),
+        allow_auto_create_topics=False,
+        metrics_enabled=False,
+    )
 
 
 def require_topics(client: KafkaConsumer, topics: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from triptych.schemas.names import DEFAULT_PIPELINE, INPUT_TOPICS, dead_topic, results_topic
 from triptych.transport.errors import TopicMisconfiguredError, TopicMissingError
 from triptych.transport.protocols import TopicAdmin, Transport
-from triptych.transport.topic_settings import APPEND_TIME, TopicProblem, TopicSettings, TopicState
+from triptych.transport.topic_settings import APPEND_TIME, DEFAULT_PARTITIONS, TopicProblem, TopicSettings, TopicState
 
 
 def pipeline_topics(pipeline: str) -> tuple[str, ...]:
@@ -36,9 +36,9 @@ def find_problems(pipeline: str, like: TopicSettings, found: Mapping[str, TopicS
         if topic.name not in found
     ]
     wrong = [
-        TopicProblem(state.name, expected, came, f"`{create}` mends it")
+        TopicProblem(state.name, expected, came, f"`{create}{flags}` mends it")
         for state in there
-        for expected, came in _wrong_settings(like, state).values()
+        for expected, came, flags in _wrong_settings(like, state).values()
     ]
     return [*missing, *_unequal(there, create), *wrong]
 
@@ -63,10 +63,16 @@ def create_topics(admin: TopicAdmin, pipeline: str, like: TopicSettings) -> list
     """Make the topics of a pipeline that are missing and mend the settings of the others; say what was done, by lines.
 
     The number of partitions is never changed: that would move streams to other numbers. Neither is the time for which
-    the records of an existing topic are kept.
+    the records of an existing topic are kept. Raises `TopicMisconfiguredError`, with nothing made, where the number
+    asked for is not that of the topics there are.
     """
-    names = pipeline_topics(pipeline)
-    before = admin.describe(names)
+    before = admin.describe(pipeline_topics(pipeline))
+    for state in before.values():
+        if state.partitions != like.partitions:
+            raise TopicMisconfiguredError(
+                f"{state.name} has {state.partitions} partitions, and all topics of a pipeline must have the same "
+                f"number: nothing was made. Ask for {state.partitions}, or delete it (its records go too)"
+            )
     done = [f"{name}: made with {like.partitions} partitions" for name in admin.create(wanted_topics(pipeline, like))]
     for name, state in before.items():
         wrong = _wrong_settings(like, state)
@@ -74,6 +80,12 @@ def create_topics(admin: TopicAdmin, pipeline: str, like: TopicSettings) -> list
             admin.alter(name, {setting: like.configs[setting] for setting in wrong})
             done += [f"{name}: {setting} set to {like.configs[setting]}" for setting in wrong]
     return done
+
+
+def usual_partitions(admin: TopicAdmin, pipeline: str) -> int:
+    """Return how many partitions further topics of a pipeline should have: as many as there are, else the default."""
+    found = admin.describe(pipeline_topics(pipeline)).values()
+    return max((state.partitions for state in found), default=DEFAULT_PARTITIONS)
 
 
 def _unequal(found: Sequence[TopicState], create: str) -> list[TopicProblem]:
@@ -85,21 +97,19 @@ def _unequal(found: Sequence[TopicState], create: str) -> list[TopicProblem]:
     ]
 
 
-def _wrong_settings(wanted: TopicSettings, found: TopicState) -> dict[str, tuple[str, str]]:
-    """Return for each setting that is wrong what was expected and what came."""
-    wrong: dict[str, tuple[str, str]] = {}
+def _wrong_settings(wanted: TopicSettings, found: TopicState) -> dict[str, tuple[str, str, str]]:
+    """Return for each setting that is wrong what was expected, what came, and the flags that mending it needs."""
+    wrong: dict[str, tuple[str, str, str]] = {}
     kind = found.configs.get("message.timestamp.type", "nothing")
     if kind != APPEND_TIME:
-        wrong["message.timestamp.type"] = (f"message.timestamp.type {APPEND_TIME}", kind)
+        wrong["message.timestamp.type"] = (f"message.timestamp.type {APPEND_TIME}", kind, "")
     limit = int(found.configs.get("max.message.bytes", "0"))
     if limit < wanted.max_batch_bytes:
-        expected = (
-            f"max.message.bytes {wanted.max_batch_bytes} (TRIPTYCH_KAFKA_MAX_RECORD_BYTES and the framing) or more"
-        )
-        wrong["max.message.bytes"] = (expected, str(limit))
+        expected = f"max.message.bytes {wanted.max_batch_bytes} or more, for records of {wanted.max_record_bytes} bytes"
+        wrong["max.message.bytes"] = (expected, str(limit), f" --max-record-bytes {wanted.max_record_bytes}")
     policy = found.configs.get("cleanup.policy", "nothing")
     if policy != "delete":
-        wrong["cleanup.policy"] = ("cleanup.policy delete, since the key of a record is its whole stream's", policy)
+        wrong["cleanup.policy"] = ("cleanup.policy delete, since the key of a record is its whole stream's", policy, "")
     return wrong
 
 

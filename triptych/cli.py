@@ -19,6 +19,7 @@ from triptych.options import BootstrapServersOption, ConfigOption, PipelineOptio
 from triptych.producers.cli import produce
 from triptych.schemas.errors import TriptychError, UsageError
 from triptych.settings import SettingsError, load, to_toml
+from triptych.transport.cli import app as topics
 from triptych.worker.cli import work
 from triptych.worker.models.cli import models
 
@@ -52,6 +53,7 @@ app.command()(produce)
 app.command()(work)
 app.command()(watch)
 app.add_typer(models, name="models")
+app.add_typer(topics, name="topics")
 
 
 def _show_version(wanted: bool) -> None:

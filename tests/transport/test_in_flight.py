@@ -1,0 +1,120 @@
+"""What a publisher holds until it is acknowledged."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from triptych.transport.errors import PublishTimeoutError, TransportClosedError
+from triptych.transport.in_flight import InFlight, Outgoing
+from triptych.transport.records import Delivered, Message
+
+DONE = Delivered("t", 0, 0)
+
+
+def message(size: int) -> Message:
+    """Return a message of so many bytes."""
+    return Message("t", b"", b"x" * size)
+
+
+def take(in_flight: InFlight, count: int) -> list[Outgoing]:
+    """Hand over so many."""
+    return [outgoing for _ in range(count) if (outgoing := in_flight.next()) is not None]
+
+
+def test_messages_are_handed_over_in_order_and_again_in_order() -> None:
+    """After a failure all that is not settled comes again, whether or not it had been handed over."""
+    in_flight = InFlight(100)
+    sent = [in_flight.add(message(1), 0) for _ in range(4)]
+    assert take(in_flight, 3) == sent[:3]
+    in_flight.settle(sent[1], DONE)
+
+    in_flight.send_again()
+
+    assert take(in_flight, 3) == [sent[0], sent[2], sent[3]]
+
+
+def test_the_bound_is_in_bytes() -> None:
+    """Room is made by settling; a message over the bound is taken when nothing else is held."""
+    in_flight = InFlight(10)
+    large = in_flight.add(message(50), 0)
+    with pytest.raises(PublishTimeoutError, match="50 bytes are not acknowledged yet, 10 are allowed"):
+        in_flight.add(message(1), 0.01)
+    in_flight.settle(large, DONE)
+
+    for _ in range(10):
+        in_flight.add(message(1), 0)
+    with pytest.raises(PublishTimeoutError):
+        in_flight.add(message(1), 0.01)
+
+
+def test_a_sender_waits_for_room() -> None:
+    """It goes on as soon as there is some."""
+    in_flight = InFlight(10)
+    first = in_flight.add(message(10), 0)
+    timer = threading.Timer(0.05, in_flight.settle, (first, DONE))
+    timer.start()
+
+    in_flight.add(message(10), 20)
+
+    assert first.delivered.result(0) == DONE
+    timer.join()
+
+
+def test_a_message_in_doubt_goes_alone() -> None:
+    """Nothing is under way beside it, neither before nor after."""
+    in_flight = InFlight(100)
+    before, doubtful, after = (in_flight.add(message(1), 0) for _ in range(3))
+    doubtful.alone = True
+    assert in_flight.next() is before
+
+    assert holds(in_flight)
+    in_flight.settle(before, DONE)
+    assert in_flight.next() is doubtful
+    assert holds(in_flight)
+    in_flight.settle(doubtful, DONE)
+    assert in_flight.next() is after
+
+
+def holds(in_flight: InFlight) -> bool:
+    """Whether nothing is handed over until somebody wakes it."""
+    timer = threading.Timer(0.05, in_flight.wake)
+    timer.start()
+    handed = in_flight.next()
+    timer.join()
+    return handed is None
+
+
+def test_waiting_ends_when_all_sent_so_far_is_settled() -> None:
+    """What is sent later does not count; what is not settled in time is said."""
+    in_flight = InFlight(100)
+    first = in_flight.add(message(3), 0)
+    with pytest.raises(PublishTimeoutError, match="1 messages with 3 bytes"):
+        in_flight.wait(0.01)
+    in_flight.settle(first, DONE)
+    in_flight.wait(0)
+
+
+def test_closing_fails_what_is_left_and_refuses_what_comes() -> None:
+    """With the reason given."""
+    in_flight = InFlight(100)
+    left = in_flight.add(message(1), 0)
+
+    in_flight.close(TransportClosedError("closed"))
+
+    assert isinstance(left.delivered.exception(0), TransportClosedError)
+    with pytest.raises(TransportClosedError):
+        in_flight.add(message(1), 0)
+
+
+def test_waking_returns_nothing_once() -> None:
+    """The publisher's thread then looks for what else there is to do."""
+    in_flight = InFlight(100)
+    outgoing = in_flight.add(message(1), 0)
+    in_flight.wake()
+
+    assert in_flight.next() is None
+    assert in_flight.next() is outgoing
+    in_flight.put_back(outgoing)
+    assert in_flight.next() is outgoing
