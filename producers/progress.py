@@ -18,6 +18,21 @@ _NS_PER_S: Final = 1_000_000_000
 LOG_EVERY_NS: Final = 10 * _NS_PER_S
 
 Standings = Sequence[Standing]
+_OVER: Final = frozenset({"done", "stopped", "failed"})
+
+
+class _Stopwatch:
+    """How long each source has played; it stands still for one that is over."""
+
+    def __init__(self, monotonic_ns: Callable[[], int]) -> None:
+        self._monotonic_ns = monotonic_ns
+        self._began_ns = monotonic_ns()
+        self._took_ns: dict[str, int] = {}
+
+    def elapsed_ns(self, standing: Standing) -> int:
+        """Return how long this source has played, or had played when it was first seen to be over."""
+        elapsed_ns = self._monotonic_ns() - self._began_ns
+        return self._took_ns.setdefault(standing.stream, elapsed_ns) if standing.state in _OVER else elapsed_ns
 
 
 class TableBoard:
@@ -25,11 +40,9 @@ class TableBoard:
 
     def __init__(self, console: Console, monotonic_ns: Callable[[], int]) -> None:
         self._live = Live(console=console, auto_refresh=False, transient=False)
-        self._monotonic_ns = monotonic_ns
-        self._began_ns = 0
+        self._stopwatch = _Stopwatch(monotonic_ns)
 
     def __enter__(self) -> Self:
-        self._began_ns = self._monotonic_ns()
         self._live.start()
         return self
 
@@ -42,9 +55,8 @@ class TableBoard:
         table.add_column("stream")
         for title in ("state", "position", "rate", "sent", "dropped", "lag"):
             table.add_column(title, justify="right")
-        elapsed_ns = self._monotonic_ns() - self._began_ns
         for standing in standings:
-            table.add_row(*_cells(standing, elapsed_ns))
+            table.add_row(*_cells(standing, self._stopwatch.elapsed_ns(standing)))
         self._live.update(table, refresh=True)
 
 
@@ -53,12 +65,11 @@ class LogBoard:
 
     def __init__(self, monotonic_ns: Callable[[], int]) -> None:
         self._monotonic_ns = monotonic_ns
-        self._began_ns = 0
-        self._logged_ns = 0
+        self._stopwatch = _Stopwatch(monotonic_ns)
+        self._logged_ns = monotonic_ns()
         self._finished: set[str] = set()
 
     def __enter__(self) -> Self:
-        self._began_ns = self._logged_ns = self._monotonic_ns()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -71,9 +82,9 @@ class LogBoard:
         if due:
             self._logged_ns = now_ns
         for standing in standings:
-            over = standing.state in {"done", "stopped", "failed"}
+            over = standing.state in _OVER
             if standing.stream not in self._finished and (due or over):
-                _log.info(f"source.{standing.state}", **_numbers(standing, now_ns - self._began_ns))
+                _log.info(f"source.{standing.state}", **_numbers(standing, self._stopwatch.elapsed_ns(standing)))
             if over:
                 self._finished.add(standing.stream)
 

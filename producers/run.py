@@ -26,7 +26,9 @@ from triptych.schemas.records import AudioChunk, InputRecord
 from triptych.transport.protocols import Publisher, Transport
 
 _log = structlog.get_logger(__name__)
-_FLUSH_S: Final = 30.0
+_CLOSE_S: Final = 20.0
+"""How long the broker may take for what is in flight at the end; within what a supervisor allows (30 s)."""
+
 _GLANCE_S: Final = 0.2
 """How often the progress is shown; short, so that the main thread takes signals soon."""
 
@@ -87,21 +89,20 @@ def produce_all(
     clock, stop = clock or SystemClock(), stop or Event()
     publisher = transport.publisher()
     players = [_Player(plan, publisher, clock, stop) for plan in plans]
-    try:
-        with board or nullcontext(_Dark()) as shown:
+    with board or nullcontext(_Dark()) as shown:
+        try:
             for player in players:
                 player.thread.start()
             for player in players:
                 while player.thread.is_alive():
-                    shown.show([player.standing for player in players])
+                    shown.show([each.standing for each in players])
                     player.thread.join(_GLANCE_S)
-            shown.show([player.standing for player in players])
-        publisher.flush(_FLUSH_S)
-    finally:
-        stop.set()  # where waiting itself was interrupted, the sources still end
-        for player in players:
-            player.thread.join()
-        publisher.close(_FLUSH_S)
+        finally:
+            stop.set()  # where the waiting itself was interrupted, the sources still end
+            for player in players:
+                player.thread.join()
+            publisher.close(_CLOSE_S)
+        shown.show([player.standing for player in players])
     return tuple(player.outcome() for player in players)
 
 
