@@ -1,0 +1,270 @@
+"""`triptych` as its users run it: processes with an environment of their own, whose words are kept.
+
+An installation is a set of topics and a pipeline's name on real servers. Input topics have fixed names, so a fresh
+installation makes them anew; several pipelines may read the inputs of one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import count
+from pathlib import Path
+from typing import Any, Self
+
+import redis
+from kafka import KafkaAdminClient
+
+from triptych.schemas.codec import decode_result, parse_result
+from triptych.schemas.names import INPUT_TOPICS, redis_results_key, results_topic
+from triptych.schemas.results import Result
+from triptych.settings import KafkaSettings
+from triptych.transport.kafka import KafkaTransport
+from triptych.transport.records import Record, TopicPartition
+from triptych.transport.topic_settings import TopicSettings
+from triptych.transport.topics import create_topics
+
+POLL_S = 0.02
+PATIENCE_S = 90.0
+"""How long a program may take. Generous: what is tested is what happens, on machines that do other things too."""
+SHUT_LIMIT_S = 10.0
+PASSED_ON = ("TRIPTYCH_CACHE",)
+"""Variables with our prefix that the programs get from whoever runs the tests; the others would change what is tested."""
+VARYING = frozenset({"published_ns", "arrival_ms", "stage_ms"})
+"""What two runs over the same film may say differently."""
+
+_numbers = count(1)
+
+
+def wait_until(true: Callable[[], bool], what: str, *, limit_s: float = PATIENCE_S) -> None:
+    """Return as soon as the condition holds; fail after the limit."""
+    deadline = time.monotonic() + limit_s
+    while not true():
+        assert time.monotonic() < deadline, f"waited {limit_s:g} s for {what}"
+        time.sleep(POLL_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a program said, and how it ended."""
+
+    args: tuple[str, ...]
+    exit_code: int
+    out: str
+    err: str
+
+    def succeeded(self) -> Self:
+        """Make sure that it exited with 0."""
+        assert self.exit_code == 0, f"{self.args} exited with {self.exit_code}:\n{self.out}\n{self.err}"
+        return self
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Return the events of one name that it logged."""
+        return _events(self.err, name)
+
+
+class Program:
+    """A program that runs."""
+
+    def __init__(self, args: Sequence[str], environ: Mapping[str, str], folder: Path) -> None:
+        """Start it; its output goes to files in the folder."""
+        self._args = tuple(args)
+        name = f"{next(_numbers)}-{args[0]}"
+        self._out, self._err = folder / f"{name}.out", folder / f"{name}.err"
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            command = [sys.executable, "-m", "triptych", *args]
+            self.process = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+
+    @property
+    def err(self) -> str:
+        """What it has written to stderr so far."""
+        return self._err.read_text(errors="replace")
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        return self.process.poll() is None
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Return the events of one name that it has logged so far."""
+        return _events(self.err, name)
+
+    def wait_for(self, event: str, *, limit_s: float = PATIENCE_S) -> None:
+        """Return when it has logged this event; fail if it ends without."""
+        wait_until(lambda: bool(self.events(event)) or not self.is_running, f"{event} of {self._args}", limit_s=limit_s)
+        assert self.events(event), f"{self._args} ended without {event}:\n{self.err}"
+
+    def wait(self, *, limit_s: float = PATIENCE_S) -> Finished:
+        """Return when it has ended."""
+        try:
+            exit_code = self.process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"{self._args} did not end within {limit_s:g} s:\n{self.err}") from None
+        return Finished(self._args, exit_code, self._out.read_text(errors="replace"), self.err)
+
+    def terminate(self) -> None:
+        """Ask it to end (SIGTERM)."""
+        self.process.terminate()
+
+    def stop(self, *, limit_s: float = PATIENCE_S) -> Finished:
+        """Ask it to end, and wait until it has."""
+        self.terminate()
+        return self.wait(limit_s=limit_s)
+
+    def kill(self) -> None:
+        """End it as a crash would (SIGKILL)."""
+        self.process.kill()
+        self.process.wait()
+
+
+def _events(text: str, name: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{") and line.endswith("}")]
+    return [line for line in lines if line.get("event") == name]
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Where programs run: a broker with topics, a Redis, a pipeline, settings for all of them."""
+
+    bootstrap_servers: str
+    redis_url: str
+    pipeline: str
+    folder: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    # --- programs -----------------------------------------------------------------------------------------------------
+
+    def environ(self, **variables: str) -> dict[str, str]:
+        """Return the environment of its programs."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("TRIPTYCH_") or name in PASSED_ON  # nothing of the tester's own settings
+        }
+        own = {
+            "TRIPTYCH_KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
+            "TRIPTYCH_REDIS_URL": self.redis_url,
+            "TRIPTYCH_PIPELINE": self.pipeline,
+            "TRIPTYCH_HTTP_PORT": "0",
+            "TRIPTYCH_MODEL_NAME": "null",
+        }
+        return {**kept, **own, **self.settings, **variables}
+
+    def run(self, *args: str, limit_s: float = PATIENCE_S, **variables: str) -> Finished:
+        """Run a program to its end."""
+        return Program(args, self.environ(**variables), self.folder).wait(limit_s=limit_s)
+
+    @contextmanager
+    def running(self, *args: str, **variables: str) -> Iterator[Program]:
+        """Run a program beside the test; it is killed if it still runs in the end."""
+        program = Program(args, self.environ(**variables), self.folder)
+        try:
+            yield program
+        finally:
+            program.kill()
+
+    def beside(self, pipeline: str) -> Installation:
+        """Return another pipeline over the same inputs, with topics of its own."""
+        other = replace(self, pipeline=pipeline)
+        other.make_topics()
+        return other
+
+    # --- topics -------------------------------------------------------------------------------------------------------
+
+    def transport(self) -> KafkaTransport:
+        """Return a transport of the test's own."""
+        return KafkaTransport(KafkaSettings(bootstrap_servers=self.bootstrap_servers))
+
+    def delete_inputs(self) -> None:
+        """Delete the input topics, if there are any."""
+        with closing(KafkaAdminClient(bootstrap_servers=self.bootstrap_servers)) as client:
+            there = set(client.list_topics()) & set(INPUT_TOPICS)
+            if there:
+                client.delete_topics(sorted(there))
+            wait_until(lambda: not there & set(client.list_topics()), "the topics to go")
+
+    def make_topics(self) -> None:
+        """Make the topics that are missing."""
+        with closing(self.transport()) as transport:
+            create_topics(transport.admin(), self.pipeline, TopicSettings("", replication=1, max_record_bytes=8 << 20))
+
+    def records(self, topic: str) -> list[Record]:
+        """Read a topic from its beginning to its end."""
+        with closing(self.transport()) as transport:
+            admin = transport.admin()
+            tps = [TopicPartition(topic, number) for number in range(admin.partition_count(topic) or 0)]
+            reader = transport.reader(dict.fromkeys(tps, 0))
+            found: list[Record] = []
+            ends = reader.end_offsets(tps)
+            deadline = time.monotonic() + PATIENCE_S
+            while any(reader.position(tp) < end for tp, end in ends.items()):
+                assert time.monotonic() < deadline, f"{topic} could not be read to its end"
+                found += reader.poll(0.2).records
+            return found
+
+    def count_results(self) -> int:
+        """Count what was ever published on the results topic."""
+        topic = results_topic(self.pipeline)
+        with closing(self.transport()) as transport:
+            tps = [TopicPartition(topic, number) for number in range(transport.admin().partition_count(topic) or 0)]
+            return sum(transport.reader(dict.fromkeys(tps, 0)).end_offsets(tps).values())
+
+    # --- results ------------------------------------------------------------------------------------------------------
+
+    def in_topic(self) -> list[Result]:
+        """Return every result on the topic as it lies there, repeats included."""
+        return [decode_result(r.key, r.value, r.headers) for r in self.records(results_topic(self.pipeline))]
+
+    def in_redis(self) -> list[Result]:
+        """Return every result of the Redis streams as it lies there, repeats included."""
+        with redis.Redis.from_url(self.redis_url) as client:
+            keys = sorted(client.scan_iter(match=redis_results_key(self.pipeline, "*"), count=1000))
+            return [parse_result(fields[b"result"]) for key in keys for _, fields in client.xrange(key)]
+
+    def watched(self, source: str) -> list[Result]:
+        """Return what a subscriber is given, from `redis` or `kafka`."""
+        done = self.run("watch", "--json", "--until-end", "--from", source).succeeded()
+        return [parse_result(line) for line in done.out.splitlines()]
+
+
+def by_id(results: Sequence[Result]) -> dict[str, Result]:
+    """Return results by id, having made sure that none is there twice."""
+    ids = [result.id for result in results]
+    twice = sorted({name for name in ids if ids.count(name) > 1})
+    assert not twice, f"published more than once: {twice}"
+    return dict(zip(ids, results, strict=True))
+
+
+def assert_equal_results(found: Sequence[Result], expected: Sequence[Result]) -> None:
+    """Make sure that two runs said the same: the same ids, each once, equal contents but for `VARYING`."""
+    ours, theirs = by_id(found), by_id(expected)
+    missing, further = sorted(theirs.keys() - ours.keys()), sorted(ours.keys() - theirs.keys())
+    assert not missing, f"missing: {missing}"
+    assert not further, f"not expected: {further}"
+    for name, result in ours.items():
+        differing = differences(_said(result), _said(theirs[name]))
+        assert not differing, f"{name} differs: {differing}"
+
+
+def differences(found: object, expected: object, path: str = "", *, tolerance: float = 1e-4) -> list[str]:
+    """List where two JSON documents differ by more than the tolerance."""
+    if isinstance(found, dict) and isinstance(expected, dict) and found.keys() == expected.keys():
+        pairs = [(f"{path}.{name}", found[name], expected[name]) for name in found]
+    elif isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        pairs = [(f"{path}[{at}]", *pair) for at, pair in enumerate(zip(found, expected, strict=True))]
+    elif isinstance(found, float) and isinstance(expected, float) and abs(found - expected) <= tolerance:
+        return []
+    else:
+        return [] if found == expected else [f"{path}: {found!r} instead of {expected!r}"]
+    return [line for where, one, other in pairs for line in differences(one, other, where, tolerance=tolerance)]
+
+
+def _said(result: Result) -> dict[str, Any]:
+    return result.model_dump(mode="json", exclude=set(VARYING))
