@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 import uuid
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import TypeVar
@@ -42,21 +40,6 @@ def to(broker: DevKafka) -> KafkaTransport:
 
 
 @pytest.fixture
-def sockets_forgiven() -> Iterator[None]:
-    """Collect the sockets that the client leaves to the garbage collector when it could not connect."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
-
-
-def forgive_sockets(test: Callable[..., None]) -> Callable[..., None]:
-    """Let a test lose its broker."""
-    forgiven = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")(test)
-    return pytest.mark.usefixtures("sockets_forgiven")(forgiven)
-
-
-@pytest.fixture
 def transport(kafka: DevKafka) -> Iterator[KafkaTransport]:
     """A transport to the shared broker."""
     with closing(to(kafka)) as made:
@@ -73,7 +56,6 @@ def new_topic(transport: KafkaTransport, partitions: int = 1, **configs: str) ->
     return name
 
 
-@forgive_sockets
 def test_no_broker_is_said_so() -> None:
     """With the other reason that looks the same, and an exit code of its own; no thread stays behind."""
     transport = KafkaTransport(KafkaSettings(bootstrap_servers="127.0.0.1:1"))
@@ -127,7 +109,6 @@ def test_what_retention_deletes_is_missed_aloud(start_kafka: StartKafka) -> None
         assert gone == (OffsetGone(tp, wanted=2, resumed=5),)
 
 
-@forgive_sockets
 def test_nothing_is_lost_when_the_broker_is_killed(start_kafka: StartKafka) -> None:
     """What was taken arrives in order once it is back; readers and members go on by themselves."""
     broker = start_kafka(KafkaOptions())
