@@ -93,7 +93,7 @@ class MediaFile:
             played.append(self.text_track)
         try:
             for packet in self._container.demux(*played):
-                if packet.size and not packet.is_discard:
+                if packet.size:
                     yield packet
         except (av.error.FFmpegError, OSError) as error:
             self.problem = getattr(error, "strerror", None) or str(error)

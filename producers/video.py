@@ -44,7 +44,7 @@ class VideoReader:
     def feed(self, packet: Packet[VideoStream]) -> Iterator[Picture]:
         """Yield the chosen pictures that this packet completes."""
         wanted = True
-        if packet.pts is not None:
+        if packet.pts is not None and not packet.is_discard:  # others only help to decode what an edit list keeps
             at_ns = self._timeline.at(packet.pts, packet.time_base)
             self.end_ns = max(self.end_ns, at_ns + self._length_ns(packet))
             heapq.heappush(self._in_decoder, at_ns)

@@ -46,7 +46,7 @@ class Film:
 
 def write_film(path: Path, film: Film) -> Path:
     """Write the film; the file's ending chooses the container."""
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as container:
         packets: list[av.Packet] = []
         video = audio = None
         if film.video_codec is not None:

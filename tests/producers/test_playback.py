@@ -310,6 +310,19 @@ def test_a_turned_picture_is_sent_upright(
     assert (frame.width, frame.height) == ((64, 48) if degrees == 180 else (48, 64))
 
 
+def test_what_an_edit_list_cuts_off_is_decoded_but_not_sent(make_film: MakeFilm, play: Play) -> None:
+    """A cut between key frames: the frames before it are needed, and do not happen."""
+    film = make_film("film.mp4", frame_ms=range(-400, 1_000, 40))
+
+    records = play(film)
+
+    frames = [record for record in records if isinstance(record, VideoFrame)]
+    grey = cv2.imdecode(np.frombuffer(frames[0].data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert starts(records, VideoFrame) == [0, 280, 520, 760]
+    assert abs(int(grey.mean()) - 5 * 10) < 8
+    assert of_track(records, "video")[-1].start_ns == S
+
+
 @pytest.mark.parametrize("kept", [0.3, 0.7])
 def test_a_file_cut_in_the_middle_is_sent_as_far_as_it_goes(
     sample: Sample, play: Play, tmp_path: Path, kept: float
