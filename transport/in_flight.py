@@ -67,6 +67,7 @@ class InFlight:
             if self._closed_by is not None:
                 raise self._closed_by
             outgoing = Outgoing(next(self._numbers), message, size_bytes)
+            outgoing.delivered.set_running_or_notify_cancel()  # from here on nobody can call it back
             self._sent = outgoing.number + 1
             self._held_bytes += size_bytes
             self._unsettled[outgoing.number] = outgoing

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import TypeVar
 
 from kafka.record import util as kafka_checksum
 
@@ -14,6 +16,8 @@ from triptych.transport.kafka_reader import KafkaGroupConsumer, KafkaReader
 from triptych.transport.records import GonePolicy, TopicPartition
 
 CLOSE_LIMIT_S = 5.0
+
+Client = TypeVar("Client", KafkaReader, KafkaGroupConsumer, KafkaPublisher, KafkaAdmin)
 
 
 class KafkaTransport:
@@ -33,38 +37,36 @@ class KafkaTransport:
 
     def reader(self, start: Mapping[TopicPartition, int], *, when_gone: GonePolicy = "earliest") -> KafkaReader:
         """Read these partitions from these offsets."""
-        reader = KafkaReader.open(self._settings, start, when_gone=when_gone)
-        self._open.append(reader)
-        return reader
+        return self._kept(KafkaReader.open(self._settings, start, when_gone=when_gone))
 
     def group_consumer(
         self, topics: Sequence[str], group: str, *, when_gone: GonePolicy = "earliest"
     ) -> KafkaGroupConsumer:
         """Join a group with the first poll."""
-        consumer = KafkaGroupConsumer(self._settings, topics, group, when_gone=when_gone)
-        self._open.append(consumer)
-        return consumer
+        return self._kept(KafkaGroupConsumer(self._settings, topics, group, when_gone=when_gone))
 
     def publisher(self) -> KafkaPublisher:
         """Open a publisher."""
-        publisher = KafkaPublisher(self._settings, send_timeout_s=self._send_timeout_s)
-        self._open.append(publisher)
-        return publisher
+        return self._kept(KafkaPublisher(self._settings, send_timeout_s=self._send_timeout_s))
 
     def admin(self) -> KafkaAdmin:
         """Open an admin."""
-        admin = KafkaAdmin(self._settings)
-        self._open.append(admin)
-        return admin
+        return self._kept(KafkaAdmin(self._settings))
 
     def close(self) -> None:
         """Close what is still open, the last one first."""
-        while self._open:
-            client = self._open.pop()
-            if isinstance(client, KafkaPublisher):
-                client.close(CLOSE_LIMIT_S)
-            else:
-                client.close()
+        with ExitStack() as closing:
+            while self._open:
+                client = self._open.pop(0)
+                if isinstance(client, KafkaPublisher):
+                    closing.callback(client.close, CLOSE_LIMIT_S)
+                else:
+                    closing.callback(client.close)
+
+    def _kept(self, client: Client) -> Client:
+        self._open = [earlier for earlier in self._open if not earlier.closed]
+        self._open.append(client)
+        return client
 
 
 def require_fast_checksum() -> None:

@@ -22,7 +22,7 @@ class KafkaAdmin:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._where = settings.bootstrap_servers
-        self._closed = False
+        self.closed = False
         self._client = connect(KafkaAdminClient, settings, request_timeout_ms=REQUEST_LIMIT_MS)
 
     def create(self, topics: Sequence[TopicSettings]) -> tuple[str, ...]:
@@ -70,8 +70,8 @@ class KafkaAdmin:
 
     def close(self) -> None:
         """Let go of the connection."""
-        if not self._closed:
-            self._closed = True
+        if not self.closed:
+            self.closed = True
             self._client.close()
 
     def _create(self, topic: TopicSettings) -> bool:

@@ -54,6 +54,11 @@ class KafkaPublisher:
         self._thread = threading.Thread(target=self._run, name="kafka-publisher", daemon=True)
         self._thread.start()
 
+    @property
+    def closed(self) -> bool:
+        """Whether it takes no more messages."""
+        return self._stopping.is_set()
+
     def send(self, message: Message) -> Future[Delivered]:
         """Hand a message over; wait while too many bytes are unacknowledged."""
         limit = self._settings.max_record_bytes

@@ -40,6 +40,8 @@ SLICE_S = 0.25
 """The client's poll goes on waiting for records after a rebalance; in slices of this the news come out."""
 PLACING_LIMIT_S = 0.25
 """A poll may take this much longer when it has to ask where a partition begins, else `poll(0)` never got there."""
+RETRY_S = 0.1
+"""A pause after a failure that may pass, so that failing is no spin."""
 NS_PER_MS = 1_000_000
 
 
@@ -51,7 +53,7 @@ class KafkaReader:
         self._where = where
         self._when_gone = when_gone
         self._gone: list[OffsetGone] = []
-        self._closed = False
+        self.closed = False
 
     @classmethod
     def open(cls, settings: KafkaSettings, start: Mapping[TopicPartition, int], *, when_gone: GonePolicy) -> Self:
@@ -123,13 +125,13 @@ class KafkaReader:
 
     def close(self) -> None:
         """Let go of the connection."""
-        if not self._closed:
-            self._closed = True
+        if not self.closed:
+            self.closed = True
             with translating(f"closing the consumer at {self._where}"):
                 self._client.close(autocommit=False, timeout_ms=CLOSE_LIMIT_MS)
 
     def _poll_once(self, timeout_s: float) -> tuple[Record, ...]:
-        if self._closed:
+        if self.closed:
             raise TransportClosedError("this consumer is closed")
         try:
             batches = self._client.poll(timeout_ms=timeout_s * 1_000)
@@ -139,6 +141,7 @@ class KafkaReader:
             self._place(partial(self._jump, outside.args[0]), timeout_s)
         except errors.RetriableError as error:
             log.warning("kafka.poll_failed", error=repr(error))
+            time.sleep(min(timeout_s, RETRY_S))
         except errors.KafkaError as error:
             raise translated(error, f"reading from the broker at {self._where}") from error
         else:
@@ -162,6 +165,7 @@ class KafkaReader:
             place(max(timeout_s, PLACING_LIMIT_S) * 1_000)
         except errors.RetriableError as error:
             log.warning("kafka.no_position", error=repr(error))
+            time.sleep(min(timeout_s, RETRY_S))
 
     def _place_at_begin(self, tps: Iterable[KafkaTopicPartition], limit_ms: float) -> None:
         for tp, offset in self._client.beginning_offsets(list(tps), timeout_ms=limit_ms).items():

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from triptych.schemas.partition import partition_of
-from triptych.transport.errors import PublishTimeoutError, RecordTooLargeError, TopicMissingError
+from triptych.transport.errors import PublishTimeoutError, RecordRefusedError, RecordTooLargeError, TopicMissingError
 from triptych.transport.memory_group import Group
 from triptych.transport.memory_log import PartitionLog
 from triptych.transport.records import Delivered, Message, Record, TopicPartition
@@ -116,9 +116,11 @@ class MemoryBroker:
                 raise RecordTooLargeError(
                     message.topic, size_bytes=message.size_bytes, limit_bytes=limit, refused_by="the topic"
                 )
-            self._make_room(topic, message.size_bytes)
             number = partition_of(message.key, len(topic.logs)) if message.partition is None else message.partition
-            log = self.log(TopicPartition(message.topic, number))
+            if number not in range(len(topic.logs)):
+                raise RecordRefusedError(f"{message.topic} has {len(topic.logs)} partitions, no number {number}")
+            self._make_room(topic, message.size_bytes)
+            log = topic.logs[number]
             record = Record(
                 message.topic, number, log.end, self._clock_ns(), message.key, message.value, message.headers
             )

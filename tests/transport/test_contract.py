@@ -16,6 +16,7 @@ from triptych.transport.errors import (
     CommitRefusedError,
     OffsetGoneError,
     PublishTimeoutError,
+    RecordRefusedError,
     RecordTooLargeError,
     TransportClosedError,
 )
@@ -578,6 +579,18 @@ def assert_arrived_in_order(reader: Reader, sent: list[Message]) -> None:
             if record.key == key and (not seen or record.value > seen[-1]):
                 seen.append(record.value)
         assert seen == [message.value for message in sent if message.key == key]
+
+
+def test_a_partition_that_is_not_there_fails_the_one_message(new_topic: NewTopic, publisher: Publisher) -> None:
+    """Nothing else is touched, and what is on its way cannot be called back."""
+    topic = new_topic(2)
+    wrong = publisher.send(Message(topic, b"k", b"x", partition=7))
+    right = publisher.send(Message(topic, b"k", b"x", partition=1))
+    assert not right.cancel()
+    publisher.flush(DEADLINE_S)
+
+    assert isinstance(wrong.exception(0), RecordRefusedError)
+    assert right.result(0) == Delivered(topic, 1, 0)
 
 
 def test_a_closed_publisher_takes_nothing(transport: Transport, new_topic: NewTopic) -> None:

@@ -173,18 +173,6 @@ def test_records_refused_in_one_batch_fail_and_the_others_arrive(transport: Kafk
     assert first_appearances(values) == [b"0", b"1", b"2", b"5", b"6", b"7"]
 
 
-def test_a_partition_that_is_not_there_fails_the_one_message(transport: KafkaTransport) -> None:
-    """The client refuses it before anything is sent."""
-    topic = new_topic(transport)
-    with publishing(transport) as publisher:
-        wrong = publisher.send(Message(topic, b"k", b"x", partition=7))
-        right = publisher.send(Message(topic, b"k", b"x", partition=0))
-        publisher.flush(DEADLINE_S)
-
-    assert isinstance(wrong.exception(0), RecordRefusedError)
-    assert right.result(0).offset == 0
-
-
 @contextmanager
 def publishing(transport: KafkaTransport) -> Iterator[KafkaPublisher]:
     """Open a publisher, and close it within the deadline."""
