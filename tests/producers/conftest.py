@@ -20,6 +20,7 @@ from triptych.producers.source import FileSource
 from triptych.schemas.records import InputRecord
 
 Samples = NDArray[np.int16]
+_ONE_KEY_FRAME = {"g": "300", "sc_threshold": "1000000000"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def write_film(path: Path, film: Film) -> Path:
         packets: list[av.Packet] = []
         video = audio = None
         if film.video_codec is not None:
-            video = container.add_stream(film.video_codec, rate=25)
+            video = container.add_stream(film.video_codec, rate=25, options=_ONE_KEY_FRAME)
             video.width, video.height = film.size
             video.pix_fmt = "yuv420p"
             video.codec_context.time_base = Fraction(1, 1000)
