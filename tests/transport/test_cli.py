@@ -1,0 +1,58 @@
+"""The commands `triptych topics create` and `triptych topics check`, against a real broker."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import closing
+
+import pytest
+from typer.testing import CliRunner
+
+from triptych.schemas.errors import UsageError
+from triptych.settings import KafkaSettings
+from triptych.transport.cli import app
+from triptych.transport.errors import TopicMisconfiguredError
+from triptych.transport.kafka import KafkaTransport
+
+
+def run(*args: str) -> str:
+    """Run a command and return what it printed; errors come as they are."""
+    result = CliRunner().invoke(app, args)
+    if result.exception is not None:
+        raise result.exception
+    return result.stdout
+
+
+def test_topics_are_made_checked_and_mended(kafka_bootstrap: str) -> None:
+    """A second run finds nothing to do; what somebody changed is named, and mended by the command that is named."""
+    pipeline = f"cli-{uuid.uuid4().hex[:8]}"
+    where = ("--pipeline", pipeline, "--bootstrap-servers", kafka_bootstrap)
+
+    made = run("create", *where, "--retention", "2h")
+
+    assert f"{pipeline}.results: made with" in made
+    assert f"{pipeline}.dead: made with" in made
+    assert run("create", *where) == "nothing to do\n"
+    assert run("check", *where) == "all 5 topics are as they should be\n"
+    with closing(KafkaTransport(KafkaSettings(bootstrap_servers=kafka_bootstrap))) as transport:
+        admin = transport.admin()
+        states = admin.describe([f"{pipeline}.results", "triptych.video"])
+        assert states[f"{pipeline}.results"].configs["retention.ms"] == "7200000"
+        assert states[f"{pipeline}.results"].partitions == states["triptych.video"].partitions
+        admin.alter(f"{pipeline}.results", {"message.timestamp.type": "CreateTime"})
+
+    with pytest.raises(TopicMisconfiguredError) as wrong:
+        run("check", *where)
+    assert wrong.value.exit_code == 2
+    assert str(wrong.value) == (
+        f"{pipeline}.results: expected message.timestamp.type LogAppendTime, found CreateTime; "
+        f"`triptych topics create --pipeline {pipeline}` mends it"
+    )
+    assert run("create", *where) == f"{pipeline}.results: message.timestamp.type set to LogAppendTime\n"
+    run("check", *where)
+
+
+def test_a_wrong_duration_is_found_before_any_broker_is_asked() -> None:
+    """It is the user's mistake."""
+    with pytest.raises(UsageError, match="retention"):
+        run("create", "--retention", "soon", "--bootstrap-servers", "127.0.0.1:1")
