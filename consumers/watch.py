@@ -15,10 +15,10 @@ import structlog
 from rich.console import Console
 from rich.live import Live
 
-from triptych.consumers.logs import configure_logging
 from triptych.consumers.source import Source
 from triptych.consumers.subscriber import Results, Subscriber
 from triptych.consumers.table import ResultsTable
+from triptych.logs import configure_logs
 from triptych.schemas.names import checked_pipeline
 from triptych.settings import Settings
 
@@ -43,7 +43,7 @@ def watch_results(settings: Settings, origin: Origin, wanted: Wanted, *, as_json
 
     Raises `TriptychError` where the results cannot be read.
     """
-    configure_logging(settings.log, sys.stderr)
+    configure_logs(settings.log)
     with Subscriber(open_source(settings, origin)) as subscriber:
         results = subscriber.results(wanted.stream, wanted.since, until_end=wanted.until_end)
         with _stopped_by_sigterm(results):
@@ -51,7 +51,7 @@ def watch_results(settings: Settings, origin: Origin, wanted: Wanted, *, as_json
                 if _write_lines(results, sys.stdout.buffer):
                     log.info("watched", results=subscriber.counts.delivered, cursor=str(results.cursor))
             else:
-                _show_table(results, settings)
+                _show_table(results)
 
 
 def open_source(settings: Settings, origin: Origin) -> Source:
@@ -82,10 +82,9 @@ def _write_lines(results: Results, out: BinaryIO) -> bool:
     return True
 
 
-def _show_table(results: Results, settings: Settings) -> None:
+def _show_table(results: Results) -> None:
     table = ResultsTable()
     with Live(table, console=Console(), refresh_per_second=_TABLES_A_SECOND):
-        configure_logging(settings.log, sys.stderr)  # by now a stand-in that prints above the table
         for result in results:
             table.add(result)
 

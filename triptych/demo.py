@@ -51,14 +51,15 @@ def demo(
     pipeline: PipelineOption = None,
 ) -> None:
     """Play the sample clips as three streams at once and show what is said of them; ends by itself."""
+    from triptych.logs import configure_logs
     from triptych.settings import load
     from triptych.worker.observability.health import Health
-    from triptych.worker.observability.logs import configure_logging, log_hook
+    from triptych.worker.observability.logs import log_hook
     from triptych.worker.wiring import Surroundings, open_pipeline
 
     flags = {"model.name": model, "kafka.bootstrap_servers": bootstrap_servers, "redis.url": redis_url}
     settings = load(config, flags | {"pipeline": pipeline})
-    configure_logging(settings.log.format, "warning")
+    configure_logs(settings.log.model_copy(update={"level": "warning"}))
     console = Console()
     with ExitStack() as stack:
         clips = [stack.enter_context(as_file(files("triptych").joinpath("samples", name))) for name in SAMPLES]

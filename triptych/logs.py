@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, TextIO, cast
 
 import structlog
 
 from triptych.settings import LogSettings
 
-_LEVELS: Final = {
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "warning": logging.WARNING,
-    "error": logging.ERROR,
-}
+if TYPE_CHECKING:
+    from structlog.typing import Processor
 
 
 class _Stderr:
@@ -34,21 +30,37 @@ class _Stderr:
 
 
 def configure_logs(settings: LogSettings) -> None:
-    """Set up structlog for a program; call it once, before anything is logged."""
+    """Set up logging for a program: our events from the level on, the libraries' from warnings on.
+
+    The Kafka client speaks at the level `debug` only: it has twenty lines for one broker that does not answer, and what
+    matters of them comes as our own events and errors.
+    """
+    number = logging.getLevelNamesMapping()[settings.level.upper()]
     terminal = sys.stderr.isatty()
-    as_json = settings.format == "json" or (settings.format == "auto" and not terminal)
-    processors: list[structlog.typing.Processor] = [
+    stderr = cast("TextIO", _Stderr())  # it is only written to and flushed
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
+        structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    if as_json:
-        processors += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
-    else:
-        processors += [structlog.dev.ConsoleRenderer(colors=terminal)]
+    as_json = settings.format == "json" or (settings.format == "auto" and not terminal)
+    rendering: list[Processor] = (
+        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        if as_json
+        else [structlog.dev.ConsoleRenderer(colors=terminal)]
+    )
     structlog.configure(
-        processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[settings.level]),
-        logger_factory=structlog.PrintLoggerFactory(_Stderr()),  # type: ignore[arg-type]  # it only writes and flushes
+        processors=[*shared, *rendering],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(file=stderr),  # one write a line: threads do not mix
         cache_logger_on_first_use=False,
     )
+    handler = logging.StreamHandler(stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
+    logging.getLogger("kafka").setLevel(logging.NOTSET if settings.level == "debug" else logging.CRITICAL)

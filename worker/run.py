@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 
+from triptych.logs import configure_logs
 from triptych.settings import Settings
 from triptych.transport.kafka import KafkaTransport
 from triptych.transport.topics import check_topics
 from triptych.worker.observability.health import Health
 from triptych.worker.observability.http import StatusServer
-from triptych.worker.observability.logs import configure_logging, log_hook
+from triptych.worker.observability.logs import log_hook
 from triptych.worker.observability.metrics import Metrics
 from triptych.worker.observability.readiness import ReadinessHook
 from triptych.worker.pipeline import Report
@@ -25,7 +26,7 @@ from triptych.worker.wiring import Surroundings, open_pipeline
 
 def work(settings: Settings, *, until_end: bool = False) -> Report:
     """Run a worker on Kafka and Redis until a signal comes, or until the end of the topics."""
-    configure_logging(settings.log.format, settings.log.level)
+    configure_logs(settings.log)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         metrics, health = Metrics(), Health()

@@ -1,13 +1,11 @@
-"""Logs: how they look, and the hook that says what a person should know of what happens."""
+"""The hook that says in the log what a person should know of what happens."""
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections import OrderedDict
 from datetime import UTC, datetime
 from threading import Lock
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -15,12 +13,9 @@ from triptych.worker.observability import events
 from triptych.worker.observability.events import Event
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger, Processor
+    from structlog.typing import FilteringBoundLogger
 
     from triptych.worker.observability.hooks import Hook
-
-Format = Literal["auto", "json", "console"]
-Level = Literal["debug", "info", "warning", "error"]
 
 _NS_PER_S: Final = 1_000_000_000
 _REMEMBERED: Final = 1_024
@@ -32,41 +27,6 @@ _LATE_HINT: Final = (
 )
 _LEFT_HINT: Final = "two live sessions on one stream: stop one of the producers, or give it a stream id of its own"
 _GONE_HINT: Final = "retention deleted what was not read yet: these records are lost; keep them longer, or add workers"
-
-
-def configure_logging(format: Format, level: Level) -> None:  # noqa: A002 - the setting's own name
-    """Send all logs to stderr: our events from `level` on, the libraries' from warnings on."""
-    number = logging.getLevelNamesMapping()[level.upper()]
-    is_console = format == "console" or (format == "auto" and sys.stderr.isatty())
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    rendering: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
-        if is_console
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
-    )
-    structlog.configure(
-        processors=[*shared, *rendering],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),  # one write a line: threads do not mix
-        cache_logger_on_first_use=False,
-    )
-    _route_libraries(shared, rendering, max(number, logging.WARNING))
-
-
-def _route_libraries(shared: list[Processor], rendering: list[Processor], number: int) -> None:
-    """Let the standard library's loggers (kafka, redis) speak in the same voice."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
-        )
-    )
-    logging.basicConfig(level=number, handlers=[handler], force=True)
 
 
 def log_hook(logger: FilteringBoundLogger | None = None) -> Hook:

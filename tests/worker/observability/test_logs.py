@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 from structlog.testing import capture_logs
 
 from triptych.worker.observability import logs as logs_module
@@ -34,19 +30,9 @@ from triptych.worker.observability.events import (
     StreamForgotten,
     WindowClosed,
 )
-from triptych.worker.observability.logs import configure_logging, log_hook, moment
+from triptych.worker.observability.logs import log_hook, moment
 
 T0 = 1_767_225_600 * 1_000_000_000
-
-
-@pytest.fixture
-def restored_logging() -> Iterator[None]:
-    """Put the process's logging back as it was."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers[:], root.level = handlers, level
 
 
 def said(*events: Event) -> list[dict[str, Any]]:
@@ -136,54 +122,3 @@ def test_event_time_is_written_to_the_nanosecond() -> None:
     assert moment(T0) == "2026-01-01T00:00:00Z"
     assert moment(T0 + 1) == "2026-01-01T00:00:00.000000001Z"
     assert moment(T0 + 500_000_000) == "2026-01-01T00:00:00.5Z"
-
-
-@pytest.mark.usefixtures("restored_logging")
-def test_json_logs_are_one_object_a_line_tracebacks_included(capsys: pytest.CaptureFixture[str]) -> None:
-    """On stderr, ours and the libraries' alike."""
-    configure_logging("json", "info")
-    log = structlog.get_logger()
-    log.debug("too_fine")
-    log.info("started", stream="city", text="two\nlines")
-    try:
-        int("broken")
-    except ValueError:
-        log.exception("failed")
-    logging.getLogger("kafka.client").info("chatter")
-    logging.getLogger("kafka.client").warning("Node %d is away", 3)
-
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    started, failed, kafka = (json.loads(line) for line in captured.err.splitlines())
-    assert (started["event"], started["level"], started["text"]) == ("started", "info", "two\nlines")
-    assert started["timestamp"].endswith("Z")
-    assert failed["exception"][0]["exc_type"] == "ValueError"
-    assert (kafka["event"], kafka["level"], kafka["logger"]) == ("Node 3 is away", "warning", "kafka.client")
-
-
-@pytest.mark.usefixtures("restored_logging")
-def test_without_a_terminal_auto_is_json(capsys: pytest.CaptureFixture[str]) -> None:
-    """As in a container."""
-    configure_logging("auto", "info")
-    structlog.get_logger().info("started")
-    assert json.loads(capsys.readouterr().err)["event"] == "started"
-
-
-@pytest.mark.usefixtures("restored_logging")
-def test_console_logs_are_lines_for_people(capsys: pytest.CaptureFixture[str]) -> None:
-    """Debug too, when it is asked for; the libraries' debug stays away."""
-    configure_logging("console", "debug")
-    structlog.get_logger().debug("started", stream="city")
-    logging.getLogger("redis").debug("chatter")
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "started" in line
-    assert "stream=city" in line
-
-
-@pytest.mark.usefixtures("restored_logging")
-def test_errors_only_holds_for_the_libraries_too(capsys: pytest.CaptureFixture[str]) -> None:
-    """The level is the least severe of everything."""
-    configure_logging("json", "error")
-    logging.getLogger("redis").warning("away")
-    structlog.get_logger().warning("away")
-    assert capsys.readouterr().err == ""
