@@ -1,0 +1,86 @@
+"""A worker that is killed again and again publishes what an undisturbed one does, each window once.
+
+The streams are live: they are played for as long as workers are being killed. What then lies on the topics is judged
+once more, by another pipeline whose worker nobody disturbs.
+
+    E2E_SEED=7 E2E_KILLS=5 E2E_MODEL=base pytest tests/e2e/test_crashes.py
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.films import write_film
+from tests.e2e.programs import Installation, Program, assert_equal_results
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SEED = int(os.environ.get("E2E_SEED", "20260101"))
+KILLS = int(os.environ.get("E2E_KILLS", "20"))
+MODEL = os.environ.get("E2E_MODEL", "null")
+STREAMS = {"hall": 440, "street": 660, "yard": 880}
+START = "2026-01-01T00:00:00Z"
+SETTINGS = {
+    "TRIPTYCH_MODEL_NAME": MODEL,
+    "TRIPTYCH_KAFKA_SESSION_TIMEOUT_MS": "6000",
+    "TRIPTYCH_WINDOW_SIZE_MS": "500",
+    "TRIPTYCH_WORKER_COMMIT_INTERVAL_MS": "200",  # a killed worker has committed something, more often than not
+}
+EARLY_SHARE = 0.2
+"""So many of the kills hit a worker that still starts, joins the group or restores."""
+STARTING_S = 4.0
+WORKING_S = 2.5
+
+_log = logging.getLogger(__name__)
+
+
+def _kill_at_random(worker: Program, dice: random.Random) -> str:
+    """Kill a worker, most often while it works; tell when that was."""
+    if dice.random() < EARLY_SHARE:
+        time.sleep(dice.uniform(0, STARTING_S))
+    else:
+        worker.wait_for("partitions_assigned")
+        time.sleep(dice.uniform(0, WORKING_S))
+    assert worker.is_running, f"the worker ended by itself:\n{worker.err}"
+    worker.kill()
+    return "working" if worker.events("partitions_assigned") else "starting"
+
+
+@pytest.mark.timeout(1_200)
+@pytest.mark.parametrize("seed", [SEED])
+def test_a_worker_killed_many_times_publishes_what_an_undisturbed_one_does(
+    install: Callable[..., Installation], tmp_path: Path, seed: int
+) -> None:
+    """The same ids in the topic and in Redis, none twice, contents equal."""
+    here = install(**SETTINGS)
+    films = [str(write_film(tmp_path / f"{name}.mkv", seconds=30, tone_hz=hz)) for name, hz in STREAMS.items()]
+    dice = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
+    kills: Counter[str] = Counter()
+    published = 0
+    with here.running("produce", *films, "--realtime", "--loop", "0", "--start-at", START) as producer:
+        for _ in range(KILLS):
+            before = here.count_results()
+            with here.running("work") as worker:
+                kills[_kill_at_random(worker, dice)] += 1
+            published += here.count_results() > before
+        producer.stop().succeeded()
+    last = here.run("work", "--until-end").succeeded()
+
+    undisturbed = here.beside(f"{here.pipeline}-undisturbed")
+    undisturbed.run("work", "--until-end").succeeded()
+    expected = undisturbed.in_topic()
+    _log.info("%s; %d killed workers had published; %d windows; %s", kills, published, len(expected), last.err)
+    assert {result.stream for result in expected} == set(STREAMS)
+    assert_equal_results(here.in_topic(), expected)
+    assert_equal_results(here.in_redis(), expected)
+    assert kills["working"] >= KILLS / 2, f"too few kills hit a worker at work: {kills}"
+    assert published >= KILLS / 3, f"only {published} of {KILLS} killed workers had published anything"
