@@ -85,7 +85,7 @@ def _play(plans: Sequence[Plan], settings: Settings) -> Sequence[Outcome]:
     from triptych.logs import configure_logs
     from triptych.producers.progress import LogBoard, TableBoard
     from triptych.producers.run import check_playable, produce_all
-    from triptych.producers.signals import stop_on_signal
+    from triptych.signals import stop_on_signal
     from triptych.transport.kafka import KafkaTransport
     from triptych.transport.topics import check_topics
 

@@ -1,16 +1,12 @@
-"""Running a worker as a program: its servers, its signals, its end."""
+"""Running a worker as a program, on real servers."""
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from types import FrameType
+from contextlib import ExitStack
 
 from triptych.logs import configure_logs
 from triptych.settings import Settings
+from triptych.signals import stop_on_signal
 from triptych.transport.kafka import KafkaTransport
 from triptych.transport.topics import check_topics
 from triptych.worker.observability.health import Health
@@ -28,7 +24,7 @@ def work(settings: Settings, *, until_end: bool = False) -> Report:
     """Run a worker on Kafka and Redis until a signal comes, or until the end of the topics."""
     configure_logs(settings.log)
     with ExitStack() as stack:
-        stop = stack.enter_context(stop_on_signals())
+        stop = stack.enter_context(stop_on_signal())
         metrics, health = Metrics(), Health()
         if settings.http.port:
             stack.enter_context(StatusServer(settings.http.host, settings.http.port, metrics.registry, health))
@@ -41,21 +37,3 @@ def work(settings: Settings, *, until_end: bool = False) -> Report:
         around = Surroundings(transport, store, [log_hook(), metrics, ReadinessHook(health)], health)
         pipeline = stack.enter_context(open_pipeline(settings, around))
         return pipeline.run(stop, until_end=lambda: until_end)
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """Give an event that the first SIGTERM or SIGINT sets; a second one exits at once. Old handlers are put back."""
-    stop = threading.Event()
-
-    def on_signal(number: int, _: FrameType | None) -> None:
-        if stop.is_set():
-            os._exit(128 + number)
-        stop.set()
-
-    former = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
