@@ -39,6 +39,7 @@ class Stream:
         self._sessions: dict[str, frozenset[Modality]] = {}  # in order of appearance, with the tracks they announced
         self.tracks: dict[Modality, Track] = {}
         self._furthest_ns = 0
+        self._last: tuple[Modality, int] = (READING_ORDER[0], -1)
         self._floor: int | None = None
         self._empty_run = 0
         self._skipped = 0
@@ -59,6 +60,7 @@ class Stream:
         stream._sessions = dict(snapshot.sessions)
         stream.tracks = {modality: Track.restored(track) for modality, track in snapshot.tracks.items()}
         stream._furthest_ns = snapshot.furthest_ns
+        stream._last = snapshot.last
         stream._floor = stream._grid.first_starting_at_or_after(snapshot.floor_ns)
         stream._empty_run = snapshot.empty_run
         stream._skipped = snapshot.skipped
@@ -101,6 +103,7 @@ class Stream:
     def take(self, entry: Entry, now_ns: int) -> Iterator[ClosedWindow | LateItem | Dropped]:
         """Take the stream's next record, which arrived at `now_ns`."""
         self._empty_run = 0
+        self._last = entry.modality, entry.offset
         if self._lives_since_ns is None:
             self._lives_since_ns = now_ns
         track, first = self._enter(entry, now_ns)
@@ -115,7 +118,8 @@ class Stream:
             yield from self._place(entry)
         elif entry.kind is Kind.PROGRESS:
             self._furthest_ns = max(self._furthest_ns, entry.start_ns)
-        if not entry.redriven:
+        # What an end promises closes nothing that the end does not: else `closed_by` would hang on which end comes first.
+        if not entry.redriven and entry.kind is not Kind.END:
             track.hear(entry.promise_ns, first=first, furthest_ns=self._furthest_ns, arrival_ns=now_ns)
         if entry.kind is Kind.END:
             self._end(track, entry.modality, now_ns)
@@ -322,5 +326,6 @@ class Stream:
             forgetting=self.forgetting,
             sessions=dict(self._sessions),
             tracks={modality: track.snapshot() for modality, track in self.tracks.items()},
+            last=self._last,
             kept=self._shelf.kept(),
         )
