@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from triptych.schemas.errors import MalformedRecordError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from triptych.schemas.names import Modality
 
@@ -39,7 +39,7 @@ class Snapshot:
     """One stream after a window was closed.
 
     `floor_ns` is where its next window begins; `sessions` are in order of appearance, each with the tracks that it has
-    announced.
+    announced; `last` is the stream's last record.
     """
 
     positions: Mapping[Modality, int]
@@ -53,10 +53,21 @@ class Snapshot:
     sessions: Mapping[str, frozenset[Modality]]
     tracks: Mapping[Modality, TrackSnapshot]
     kept: Mapping[Modality, tuple[int, ...]] = field(default_factory=dict)
+    last: tuple[Modality, int] = ("audio", -1)
 
     def is_finished(self, modality: Modality, offset: int) -> bool:
         """Tell whether a record of this stream is needed no more once this snapshot is published."""
-        return offset < self.positions[modality] and offset not in self.kept.get(modality, ())
+        return offset < self.positions[modality] and offset not in self.needed(modality)
+
+    def needed(self, modality: Modality) -> Collection[int]:
+        """Return the offsets before `positions` that a restart has to find.
+
+        They are what the open windows keep and, while windows are still owed (more silence will close them), the last
+        record: with nothing left to read, the tail of the results would be too short to hold this very state.
+        """
+        kept = self.kept.get(modality, ())
+        owes_windows = self.floor_ns < self.furthest_ns
+        return (*kept, self.last[1]) if owes_windows and modality == self.last[0] else kept
 
     def to_json(self) -> bytes:
         """Return the header's value."""
@@ -75,6 +86,7 @@ class Snapshot:
                 modality: [track.session, track.seq, track.promise_ns, track.state, track.counted_ns]
                 for modality, track in self.tracks.items()
             },
+            "last": self.last,
             "kept": {modality: _differences(offsets) for modality, offsets in self.kept.items() if offsets},
         }
         return json.dumps(document, separators=(",", ":")).encode()
@@ -93,6 +105,7 @@ class Snapshot:
 
     @classmethod
     def _read(cls, document: Any) -> Snapshot:  # noqa: ANN401 (freshly parsed JSON)
+        last_modality, last_offset = document["last"]
         tracks = {}
         for modality, (session, seq, promise_ns, state, counted_ns) in document["tracks"].items():
             tracks[cast("Modality", modality)] = TrackSnapshot(
@@ -113,6 +126,7 @@ class Snapshot:
             forgetting=bool(document["forgetting"]),
             sessions={str(session): frozenset(tracks) for session, tracks in document["sessions"].items()},
             tracks=tracks,
+            last=(last_modality, int(last_offset)),
             kept={modality: tuple(accumulate(steps)) for modality, steps in document["kept"].items()},
         )
 

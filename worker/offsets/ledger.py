@@ -108,9 +108,9 @@ class Ledger:
             offsets = streams.get(stream)
             if not offsets:
                 continue
-            kept = frozenset(snapshot.kept.get(modality, ()))
+            needed = frozenset(snapshot.needed(modality))
             position = snapshot.positions[modality]
-            streams[stream] = {offset: None for offset in offsets if offset >= position or offset in kept}
+            streams[stream] = {offset: None for offset in offsets if offset >= position or offset in needed}
 
     def _finish_before(self, stream: str, positions: Mapping[Modality, int]) -> None:
         self._published.pop(stream, None)

@@ -1,0 +1,160 @@
+"""Logs written by hand, in seconds, and what an aligner makes of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from triptych.worker.alignment.aligner import Aligner
+from triptych.worker.alignment.config import MS, SECOND, AlignConfig
+from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
+from triptych.worker.alignment.merge import TICK_NS
+from triptych.worker.alignment.outcome import ClosedWindow, Forgotten, LateItem, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from triptych.schemas.names import Modality
+    from triptych.worker.alignment.snapshot import Snapshot
+
+CONFIG: Final = AlignConfig()
+MARGIN_S: Final = CONFIG.clock_margin_ns / SECOND
+
+
+def ns(seconds: float) -> int:
+    """Return seconds as nanoseconds."""
+    return round(seconds * SECOND)
+
+
+class Script:
+    """A log in the making: each call appends one record, offsets and `seq` count by themselves.
+
+    `promise` is what the record declares; without it, an item declares its own end. Everything else of an `Entry` may
+    be given by name.
+    """
+
+    def __init__(self, *tracks: Modality, stream: str = "city") -> None:
+        """Begin a log whose records announce `tracks`."""
+        self.entries: list[Entry] = []
+        self._tracks = tracks
+        self._stream = stream
+        self._seqs: dict[tuple[object, ...], int] = {}
+
+    def video(self, start: float, *, at: float, promise: float | None = None, **others: Any) -> Entry:  # noqa: ANN401
+        """Append a frame."""
+        return self._media("video", ns(start), ns(start) + 1, at, promise, others)
+
+    def audio(
+        self, start: float, end: float, *, at: float, promise: float | None = None, **others: Any  # noqa: ANN401
+    ) -> Entry:
+        """Append a chunk."""
+        return self._media("audio", ns(start), ns(end), at, promise, others)
+
+    def cue(
+        self, start: float, end: float, *, at: float, promise: float | None = None, **others: Any  # noqa: ANN401
+    ) -> Entry:
+        """Append a cue."""
+        return self._media("subtitles", ns(start), ns(end), at, promise, others)
+
+    def progress(self, modality: Modality, start: float, *, at: float, promise: float, **others: Any) -> Entry:  # noqa: ANN401
+        """Append how far a silent track was read."""
+        return self._append(modality, Kind.PROGRESS, at, promise, {"start_ns": ns(start), **others})
+
+    def end(self, modality: Modality, start: float, *, at: float, **others: Any) -> Entry:  # noqa: ANN401
+        """Append the end of a track."""
+        return self._append(modality, Kind.END, at, start, {"start_ns": ns(start), **others})
+
+    def dead(self, modality: Modality, *, at: float, **others: Any) -> Entry:  # noqa: ANN401
+        """Append a record that could not be decoded."""
+        return self._append(modality, Kind.DEAD, at, 0, others)
+
+    def _media(
+        self, modality: Modality, start_ns: int, end_ns: int, at: float, promise: float | None, others: dict[str, Any]
+    ) -> Entry:
+        track = (others.get("stream", self._stream), others.get("session", "s"), modality)
+        self._seqs[track] = self._seqs.get(track, -1) + 1
+        fields = {"start_ns": start_ns, "end_ns": end_ns, "seq": self._seqs[track], "size_bytes": 10, **others}
+        return self._append(modality, Kind.MEDIA, at, end_ns / SECOND if promise is None else promise, fields)
+
+    def _append(self, modality: Modality, kind: Kind, at: float, promise: float, fields: dict[str, Any]) -> Entry:
+        fields = {
+            "stream": self._stream,
+            "session": "s",
+            "tracks": self._tracks,
+            "promise_ns": ns(promise),
+            "offset": sum(entry.modality == modality for entry in self.entries),
+            **fields,
+        }
+        entry = Entry(modality=modality, kind=kind, arrival_ns=ns(at), **fields)
+        self.entries.append(entry)
+        return entry
+
+
+class Reading:
+    """An aligner read by hand: `read` brings records, `ask` finds partitions read to their end at a moment."""
+
+    def __init__(
+        self,
+        config: AlignConfig = CONFIG,
+        *,
+        start: Mapping[Modality, int] | None = None,
+        restored: Mapping[str, Snapshot] | None = None,
+    ) -> None:
+        """Begin at the offsets of `start`, or of the log."""
+        self.positions: dict[Modality, int] = dict(start or dict.fromkeys(READING_ORDER, 0))
+        self.aligner = Aligner(config, self.positions, restored)
+        self._at_ns = 0
+
+    def read(self, *entries: Entry) -> list[Outcome]:
+        """Bring records and return what they decide, no question asked."""
+        for entry in entries:
+            self.positions[entry.modality] = entry.offset + 1
+        self._at_ns += TICK_NS
+        self.aligner.fetched(entries, self.positions, at_ns=self._at_ns)
+        return list(self.aligner.advance())
+
+    def ask(self, clock_s: float, at_end: Iterable[Modality] = READING_ORDER) -> list[Outcome]:
+        """Find `at_end` read to their end, at a moment that lets the arrival clock show `clock_s`."""
+        self._at_ns += TICK_NS
+        self.aligner.asked(at_end, at_ns=self._at_ns, wall_ns=ns(clock_s) + CONFIG.clock_margin_ns)
+        return list(self.aligner.advance())
+
+
+def decide(entries: Sequence[Entry], *, until: float, config: AlignConfig = CONFIG) -> list[Outcome]:
+    """Return what is decided of a log when the arrival clock shows `until`."""
+    reading = Reading(config)
+    arrived = [entry for entry in entries if entry.arrival_ns <= ns(until)]
+    return [*reading.read(*arrived), *reading.ask(until), *reading.ask(until)]  # once to take them, once for the clock
+
+
+def closed(outcomes: Iterable[Outcome]) -> list[tuple[float, float, str]]:
+    """Return start, end and reason of each window that closed, in seconds."""
+    return [
+        (outcome.start_ns / SECOND, outcome.end_ns / SECOND, outcome.closed_by)
+        for outcome in outcomes
+        if isinstance(outcome, ClosedWindow)
+    ]
+
+
+def windows(outcomes: Iterable[Outcome]) -> dict[float, ClosedWindow]:
+    """Return the windows that closed, by their start in seconds."""
+    return {outcome.start_ns / SECOND: outcome for outcome in outcomes if isinstance(outcome, ClosedWindow)}
+
+
+def late(outcomes: Iterable[Outcome]) -> list[Entry]:
+    """Return the items that came too late."""
+    return [outcome.entry for outcome in outcomes if isinstance(outcome, LateItem)]
+
+
+def forgotten(outcomes: Iterable[Outcome]) -> list[str]:
+    """Return the streams that were forgotten."""
+    return [outcome.stream for outcome in outcomes if isinstance(outcome, Forgotten)]
+
+
+def offsets(items: Iterable[Entry]) -> list[int]:
+    """Return the offsets of items."""
+    return [item.offset for item in items]
+
+
+__all__ = [
+    "CONFIG", "MARGIN_S", "MS", "Reading", "Script", "closed", "decide", "forgotten", "late", "ns", "offsets", "windows",
+]  # fmt: skip
