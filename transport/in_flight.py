@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 from triptych.transport.errors import PublishTimeoutError, TransportError
 from triptych.transport.records import Delivered, Message
 
+TAKEN_AT_ONCE = 256
+"""Each hand-over costs a change of threads; a crowd shares one."""
+
 
 @dataclass(slots=True, eq=False)
 class Outgoing:
@@ -75,24 +78,26 @@ class InFlight:
             self._work.notify_all()
             return outgoing
 
-    def next(self) -> Outgoing | None:
-        """Wait for the next message to be handed over; None after `wake`."""
+    def take(self) -> list[Outgoing]:
+        """Wait for messages to be handed over, and return some of them in order; none after `wake`."""
         with self._work:
             while not self._woken and (not self._queue or self._must_hold()):
                 self._work.wait()
             if self._woken:
                 self._woken = False
-                return None
-            outgoing = self._queue.popleft()
-            self._handed.add(outgoing.number)
-            self._handed_alone = outgoing.alone
-            return outgoing
+                return []
+            taken = [self._queue.popleft()]
+            self._handed_alone = taken[0].alone
+            while self._queue and len(taken) < TAKEN_AT_ONCE and not (self._handed_alone or self._queue[0].alone):
+                taken.append(self._queue.popleft())
+            self._handed.update(outgoing.number for outgoing in taken)
+            return taken
 
-    def put_back(self, outgoing: Outgoing) -> None:
-        """Let a message that could not be handed over be the next one again."""
+    def put_back(self, taken: list[Outgoing]) -> None:
+        """Let messages that could not be handed over be the next ones again."""
         with self._work:
-            self._handed.discard(outgoing.number)
-            self._queue.appendleft(outgoing)
+            self._handed.difference_update(outgoing.number for outgoing in taken)
+            self._queue.extendleft(reversed(taken))
 
     def send_again(self) -> None:
         """Forget what was handed over: all that is not settled is to be handed over again, in order."""
@@ -102,7 +107,7 @@ class InFlight:
             self._queue = deque(self._unsettled.values())
 
     def wake(self) -> None:
-        """Make `next` return."""
+        """Make `take` return."""
         with self._work:
             self._woken = True
             self._work.notify_all()

@@ -93,24 +93,29 @@ class KafkaPublisher:
             while not self._stopping.is_set():
                 if self._failed:
                     self._replace_client()
-                elif (outgoing := self._in_flight.next()) is not None:
-                    self._hand_over(outgoing)
+                else:
+                    self._hand_over(self._in_flight.take())
         except Exception as error:  # the edge of this thread: nobody else would ever hear of it
             log.exception("kafka.publisher_broke")
             self._in_flight.close(StopError(f"the publisher broke: {error!r}"))
 
-    def _hand_over(self, outgoing: Outgoing) -> None:
-        topic = outgoing.message.topic
-        try:
-            self._client.send(outgoing)
-        except errors.KafkaTimeoutError as error:
-            # The client waited for the topic's partitions: the broker is away, or has no such topic.
-            log.warning("kafka.topic_unknown", topic=topic, error=str(error))
-            self._in_flight.put_back(outgoing)
-        except errors.KafkaError as error:
-            self._on_failed(outgoing, error)
-        except (TypeError, ValueError) as error:
-            self._in_flight.settle(outgoing, RecordRefusedError(f"a record for {topic} cannot be sent: {error}"))
+    def _hand_over(self, taken: list[Outgoing]) -> None:
+        for place, outgoing in enumerate(taken):
+            topic = outgoing.message.topic
+            try:
+                self._client.send(outgoing)
+            except errors.KafkaTimeoutError as error:
+                # The client waited for the topic's partitions: the broker is away, or has no such topic.
+                log.warning("kafka.topic_unknown", topic=topic, error=str(error))
+                self._in_flight.put_back(taken[place:])
+                return
+            except errors.KafkaError as error:
+                # The client is dead; with the next one all comes again.
+                self._on_failed(outgoing, error)
+                return
+            except (TypeError, ValueError) as error:
+                refused = RecordRefusedError(f"a record for {topic} cannot be sent: {error}")
+                self._in_flight.settle(outgoing, refused)
 
     def _on_failed(self, outgoing: Outgoing, error: errors.KafkaError) -> None:
         self._failed.append((outgoing, error))

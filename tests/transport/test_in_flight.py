@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from triptych.transport.errors import PublishTimeoutError, TransportClosedError
-from triptych.transport.in_flight import InFlight, Outgoing
+from triptych.transport.in_flight import InFlight
 from triptych.transport.records import Delivered, Message
 
 DONE = Delivered("t", 0, 0)
@@ -18,21 +18,17 @@ def message(size: int) -> Message:
     return Message("t", b"", b"x" * size)
 
 
-def take(in_flight: InFlight, count: int) -> list[Outgoing]:
-    """Hand over so many."""
-    return [outgoing for _ in range(count) if (outgoing := in_flight.next()) is not None]
-
-
 def test_messages_are_handed_over_in_order_and_again_in_order() -> None:
     """After a failure all that is not settled comes again, whether or not it had been handed over."""
     in_flight = InFlight(100)
-    sent = [in_flight.add(message(1), 0) for _ in range(4)]
-    assert take(in_flight, 3) == sent[:3]
+    sent = [in_flight.add(message(1), 0) for _ in range(3)]
+    assert in_flight.take() == sent[:3]
+    sent.append(in_flight.add(message(1), 0))
     in_flight.settle(sent[1], DONE)
 
     in_flight.send_again()
 
-    assert take(in_flight, 3) == [sent[0], sent[2], sent[3]]
+    assert in_flight.take() == [sent[0], sent[2], sent[3]]
 
 
 def test_the_bound_is_in_bytes() -> None:
@@ -67,23 +63,23 @@ def test_a_message_in_doubt_goes_alone() -> None:
     in_flight = InFlight(100)
     before, doubtful, after = (in_flight.add(message(1), 0) for _ in range(3))
     doubtful.alone = True
-    assert in_flight.next() is before
+    assert in_flight.take() == [before]
 
     assert holds(in_flight)
     in_flight.settle(before, DONE)
-    assert in_flight.next() is doubtful
+    assert in_flight.take() == [doubtful]
     assert holds(in_flight)
     in_flight.settle(doubtful, DONE)
-    assert in_flight.next() is after
+    assert in_flight.take() == [after]
 
 
 def holds(in_flight: InFlight) -> bool:
     """Whether nothing is handed over until somebody wakes it."""
     timer = threading.Timer(0.05, in_flight.wake)
     timer.start()
-    handed = in_flight.next()
+    handed = in_flight.take()
     timer.join()
-    return handed is None
+    return not handed
 
 
 def test_waiting_ends_when_all_sent_so_far_is_settled() -> None:
@@ -114,7 +110,7 @@ def test_waking_returns_nothing_once() -> None:
     outgoing = in_flight.add(message(1), 0)
     in_flight.wake()
 
-    assert in_flight.next() is None
-    assert in_flight.next() is outgoing
-    in_flight.put_back(outgoing)
-    assert in_flight.next() is outgoing
+    assert in_flight.take() == []
+    assert in_flight.take() == [outgoing]
+    in_flight.put_back([outgoing])
+    assert in_flight.take() == [outgoing]
