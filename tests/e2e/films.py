@@ -47,7 +47,7 @@ def _pictures(second: int) -> Iterator[av.VideoFrame]:
 
 def _beep(second: int, tone_hz: int) -> av.AudioFrame:
     moments_s = np.arange(RATE_HZ) / RATE_HZ
-    samples = np.where(moments_s < 0.5, 8_000 * np.sin(2 * np.pi * tone_hz * moments_s), 0)  # noqa: PLR2004
+    samples = np.where(moments_s < 0.5, 8_000 * np.sin(2 * np.pi * tone_hz * moments_s), 0)
     frame = av.AudioFrame.from_ndarray(samples.astype(np.int16)[np.newaxis], format="s16", layout="mono")
     frame.sample_rate, frame.pts, frame.time_base = RATE_HZ, second * RATE_HZ, Fraction(1, RATE_HZ)
     return frame

@@ -35,7 +35,7 @@ PATIENCE_S = 90.0
 """How long a program may take. Generous: what is tested is what happens, on machines that do other things too."""
 SHUT_LIMIT_S = 10.0
 PASSED_ON = ("TRIPTYCH_CACHE",)
-"""Variables with our prefix that the programs get from whoever runs the tests; the others would change what is tested."""
+"""Variables with our prefix that the programs get from whoever runs the tests; others would change what is tested."""
 VARYING = frozenset({"published_ns", "arrival_ms", "stage_ms"})
 """What two runs over the same film may say differently."""
 

@@ -106,7 +106,9 @@ def test_the_clip_gives_eight_windows_in_the_topic_and_in_redis(played: Played) 
     assert starts_s == [0, 2, 4, 6, 8, 10, 12, 14]
     assert all(result.stream == NAME for result in played.topic)
     assert by_id(played.redis) == by_id(played.topic)
-    assert [result.closed_by for result in played.by_window] == ["progress"] * 6 + ["end"] * 2  # the last cue, at 11.69 s, was the last promise of its track
+    assert [result.closed_by for result in played.by_window] == ["progress"] * 6 + [
+        "end"
+    ] * 2  # the last cue, at 11.69 s, was the last promise of its track
 
 
 def test_a_film_of_the_past_outlives_the_retention_checks_of_the_broker(played: Played) -> None:
@@ -272,6 +274,6 @@ def test_a_film_sent_twice_appears_once_and_its_second_pass_counts_as_late(insta
 
 
 def _late_counts(port: int) -> dict[str, float]:
-    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:  # noqa: S310 - our own server
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         counted = re.findall(r'^triptych_late_total\{modality="(\w+)"\} (\S+)$', answer.read().decode(), re.MULTILINE)
     return {modality: float(value) for modality, value in counted}

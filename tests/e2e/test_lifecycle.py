@@ -1,0 +1,199 @@
+"""How the programs start, stop and fail, seen from outside."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from typing import TYPE_CHECKING
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+
+from tests.e2e.films import write_film
+from tests.e2e.programs import Installation, by_id, wait_until
+from tests.worker.world import Feed
+from tools.devservers.ports import free_ports
+from triptych.schemas.codec import decode_dead, encode
+from triptych.schemas.names import TOPIC_OF, VIDEO_TOPIC, dead_topic
+from triptych.transport.records import Message
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tools.devservers import DevKafka
+
+Install = Callable[..., Installation]
+START = "2026-01-01T00:00:00Z"
+SIGTERM_EXIT = 128 + 15
+
+
+def test_the_demo_shows_all_three_clips_and_ends_by_itself(install: Install) -> None:
+    """Without any server: it is told of none, and would fail with one that is not there."""
+    done = install().run("demo", "--model", "null", TRIPTYCH_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1").succeeded()
+
+    for stream in ("librivox_city_15s", "bbb_5s_51ch", "sintel_608_10s"):
+        assert stream in done.out
+
+
+# --- signals ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_is_told_to_stop_publishes_what_it_took_and_the_next_one_goes_on(
+    install: Install, tmp_path: Path
+) -> None:
+    """SIGTERM in the middle of its work: exit code 0, and every window once in the end."""
+    here = install(TRIPTYCH_WINDOW_SIZE_MS="500")
+    film = write_film(tmp_path / "hall.mkv", seconds=30, tone_hz=440)
+    here.run("produce", str(film), "--start-at", START).succeeded()
+    with here.running("work", TRIPTYCH_BATCH_MAX_WINDOWS="1") as worker:
+        wait_until(lambda: here.count_results() > 0, "a first result")
+        stopped = worker.stop().succeeded()
+    assert [event["reason"] for event in stopped.events("stopping")] == ["signal"]
+
+    rest = here.run("work", "--until-end").succeeded()
+
+    assert len(by_id(here.in_topic())) == 60
+    assert by_id(here.in_redis()) == by_id(here.in_topic())
+    assert not rest.events("items_late")
+
+
+def test_a_second_signal_ends_a_worker_at_once(install: Install, strict_kafka: DevKafka) -> None:
+    """Where the first one has to wait for a broker that does not answer."""
+    with install().running("work") as worker:
+        worker.wait_for("partitions_assigned")
+        strict_kafka.freeze()
+        try:
+            worker.terminate()
+            worker.wait_for("stopping")
+            worker.terminate()
+            assert worker.wait(limit_s=3).exit_code == SIGTERM_EXIT
+        finally:
+            strict_kafka.thaw()
+
+
+# --- mistakes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "variables", "said"),
+    [
+        (["work"], {"TRIPTYCH_PIPELINE": "nobody"}, "`triptych topics create --pipeline nobody` makes it"),
+        (["topics", "check"], {"TRIPTYCH_PIPELINE": "nobody"}, "`triptych topics create --pipeline nobody` makes it"),
+        (["work"], {"TRIPTYCH_KAFKA_BOOTSTRAP": "x:1"}, "did you mean TRIPTYCH_KAFKA_BOOTSTRAP_SERVERS?"),
+        (["produce", "no-such-film.mkv"], {}, "no-such-film.mkv"),
+        (["watch", "--since", "yesterday"], {}, "yesterday"),
+        (["work", "--model", "huge"], {}, "model.name"),
+    ],
+)
+def test_a_users_mistake_is_explained_and_exits_with_2(
+    install: Install, args: list[str], variables: dict[str, str], said: str
+) -> None:
+    """No traceback, and what to do about it."""
+    done = install().run(*args, **variables)
+
+    assert done.exit_code == 2
+    assert said in done.err
+    assert "Traceback" not in done.err
+
+
+def test_topics_that_the_command_makes_are_as_the_check_wants_them(install: Install) -> None:
+    """`create` twice and `check` agree; retention and partitions are said."""
+    here = install()
+    here.delete_inputs()
+
+    made = here.run("topics", "create").succeeded()
+    again = here.run("topics", "create").succeeded()
+    checked = here.run("topics", "check").succeeded()
+
+    assert f"{VIDEO_TOPIC}: made with 6 partitions" in made.out
+    assert again.out == "nothing to do\n"
+    assert checked.out == "all 5 topics are as they should be\n"
+
+
+# --- what cannot be read ----------------------------------------------------------------------------------------------
+
+
+def test_a_record_that_cannot_be_decoded_goes_to_the_dead_letters_whole(install: Install) -> None:
+    """With where it lay and why; the window goes on without it and says so."""
+    here = install()
+    broken = (b"not a picture", (("ce_specversion", b"1.0"), ("ce_type", b"triptych.video.frame"), ("x", b"\xff")))
+    with closing(here.transport()) as transport:
+        publisher = transport.publisher()
+        for number, record in enumerate(Feed("city").play(6)):
+            wire = encode(record)
+            publisher.send(Message(TOPIC_OF[record.modality], wire.key, wire.value, wire.headers))
+            if number == 3:
+                lies_at = publisher.send(Message(VIDEO_TOPIC, b"city", *broken))
+        publisher.flush(30)
+
+    here.run("work", "--until-end").succeeded()
+
+    (found,) = here.records(dead_topic(here.pipeline))
+    letter = decode_dead(found.key, found.value, found.headers)
+    where = lies_at.result(timeout=0)
+    assert (letter.topic, letter.partition, letter.offset) == (where.topic, where.partition, where.offset)
+    assert (letter.key, letter.value, tuple(letter.headers)) == (b"city", *broken)
+    assert "ce_id" in letter.reason or "ce_source" in letter.reason
+    assert sum(result.dead for result in by_id(here.in_topic()).values()) == 1
+    assert len(by_id(here.in_redis())) == 3
+
+
+# --- being watched ----------------------------------------------------------------------------------------------------
+
+
+def _asked(port: int, path: str) -> tuple[int, str]:
+    """Return status and text of an answer; 0 where nobody listens yet."""
+    try:
+        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as refused:
+        return refused.code, refused.read().decode()
+    except OSError:
+        return 0, ""
+
+
+def test_a_worker_says_when_it_is_ready_and_what_it_has_done(install: Install, tmp_path: Path) -> None:
+    """Alive from its start on; ready when its model is warm and partitions are assigned; then counts go up."""
+    here = install()
+    (port,) = free_ports(1)
+    film = write_film(tmp_path / "hall.mkv", seconds=12, tone_hz=440)
+    with here.running("work", TRIPTYCH_HTTP_PORT=str(port)) as worker:
+        seen: Counter[int] = Counter()
+        deadline = time.monotonic() + 90
+        while not seen[200] and time.monotonic() < deadline:
+            status, said = _asked(port, "/readyz")
+            seen[status] += 1
+            if status == 503:
+                assert "model_warm" in said or "partitions_assigned" in said
+            time.sleep(0.01)
+        assert seen[503], f"it was never seen starting: {seen}"
+        assert seen[200], f"it never got ready: {seen}"
+        assert worker.events("partitions_assigned")
+        assert _asked(port, "/healthz")[0] == 200
+
+        here.run("produce", str(film), "--start-at", START).succeeded()
+        wait_until(lambda: _counted(port, 'triptych_windows_total{closed_by="progress"}') >= 5, "windows to be counted")
+        wait_until(lambda: _counted(port, "triptych_results_total") == 6, "results to be counted")
+        assert _counted(port, 'triptych_records_total{modality="audio"}') == len(here.records(TOPIC_OF["audio"]))
+        assert _counted(port, "triptych_partitions") == 6
+        worker.stop().succeeded()
+
+
+def _counted(port: int, series: str) -> float:
+    lines = _asked(port, "/metrics")[1]
+    found = re.search(rf"^{re.escape(series)} (\S+)$", lines, re.MULTILINE)
+    return float(found[1]) if found else -1.0
+
+
+def test_the_effective_settings_can_be_printed_without_their_secrets(install: Install) -> None:
+    """Whoever reads a bug report must not learn a password."""
+    done = install().run("config", TRIPTYCH_REDIS_URL="redis://:secret@127.0.0.1:6379/0").succeeded()
+
+    assert "secret" not in done.out
+    assert json.dumps("redis://") not in done.out
+    assert "127.0.0.1:6379" in done.out

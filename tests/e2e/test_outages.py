@@ -1,0 +1,86 @@
+"""Kafka or Redis away for a while: what was sent is judged and published, each window once."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tests.e2e.films import write_film
+from tests.e2e.programs import Installation, assert_equal_results, wait_until
+from tools.devservers import KafkaOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tools.devservers import DevKafka, DevRedis
+
+START = "2026-01-01T00:00:00Z"
+AWAY_S = 3.0
+SETTINGS = {"TRIPTYCH_WINDOW_SIZE_MS": "500"}
+WINDOWS = 12 * 2
+
+
+def test_a_worker_waits_for_a_redis_that_is_not_there_yet(
+    install: Callable[..., Installation], start_redis: Callable[[], DevRedis], tmp_path: Path
+) -> None:
+    """Results lie on their topic; Redis gets them when it comes."""
+    redis_server = start_redis()
+    redis_server.stop()
+    here = replace(install(**SETTINGS), redis_url=redis_server.url)
+    film = write_film(tmp_path / "hall.mkv", seconds=12, tone_hz=440)
+    here.run("produce", str(film), "--start-at", START).succeeded()
+
+    with here.running("work", "--until-end") as worker:
+        worker.wait_for("retry_scheduled")
+        redis_server.start()
+        worker.wait().succeeded()
+
+    assert len(here.in_topic()) == WINDOWS
+    assert_equal_results(here.in_redis(), here.in_topic())
+
+
+def test_nothing_is_lost_when_redis_and_kafka_go_away_while_a_film_is_played(
+    install: Callable[..., Installation],
+    start_redis: Callable[[], DevRedis],
+    start_kafka: Callable[[KafkaOptions], DevKafka],
+    tmp_path: Path,
+) -> None:
+    """Redis freezes, then is restarted; Kafka freezes, then is killed; producer and worker go on by themselves."""
+    redis_server, kafka = start_redis(), start_kafka(KafkaOptions())
+    here = replace(install(**SETTINGS), redis_url=redis_server.url, bootstrap_servers=kafka.bootstrap_servers)
+    here.make_topics()
+    film = write_film(tmp_path / "hall.mkv", seconds=12, tone_hz=440)
+    with here.running("work") as worker:
+        worker.wait_for("partitions_assigned")
+        with here.running("produce", str(film), "--realtime", "--loop", "0", "--start-at", START) as producer:
+            _more_results(here)
+            redis_server.process.freeze()
+            time.sleep(AWAY_S)
+            redis_server.process.thaw()
+            _more_results(here)
+            redis_server.restart()
+            _more_results(here)
+            kafka.freeze()
+            time.sleep(AWAY_S)
+            kafka.thaw()
+            _more_results(here)
+            kafka.kill()
+            kafka.start()
+            _more_results(here)
+            producer.stop().succeeded()
+        worker.stop().succeeded()
+    here.run("work", "--until-end").succeeded()
+
+    undisturbed = here.beside(f"{here.pipeline}-undisturbed")
+    undisturbed.run("work", "--until-end").succeeded()
+    assert_equal_results(here.in_topic(), undisturbed.in_topic())
+    assert_equal_results(here.in_redis(), undisturbed.in_topic())
+    assert all(result.modalities.video.gaps == result.modalities.audio.gaps == 0 for result in here.in_topic())
+
+
+def _more_results(here: Installation) -> None:
+    """Wait until the worker has published again."""
+    before = here.count_results()
+    wait_until(lambda: here.count_results() > before, "another result")
