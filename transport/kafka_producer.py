@@ -38,6 +38,7 @@ class ProducerClient:
     def __init__(self, settings: KafkaSettings, on_sent: OnSent, on_failed: OnFailed) -> None:
         self._on_sent = on_sent
         self._on_failed = on_failed
+        self._abandoned = False
         self._producer = connect(
             KafkaProducer,
             settings,
@@ -73,6 +74,7 @@ class ProducerClient:
         sender = self._producer._sender  # noqa: SLF001 - close() waits for what will never be acknowledged
         sender.force_close()
         sender.join(ABANDON_LIMIT_S)
+        self._abandoned = True
         self.close(0)
 
     def close(self, timeout_s: float) -> None:
@@ -87,5 +89,6 @@ class ProducerClient:
         self._on_sent(outgoing, Delivered(where.topic, where.partition, where.offset))
 
     def _failed(self, outgoing: Outgoing, error: errors.KafkaError) -> None:
-        self._on_failed(outgoing, error)
+        if not self._abandoned:
+            self._on_failed(outgoing, error)
         self._producer._sender.force_close()  # noqa: SLF001 - on its own thread: it sends nothing more
