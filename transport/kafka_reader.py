@@ -25,6 +25,7 @@ from triptych.transport.errors import (
     OffsetGoneError,
     TopicMissingError,
     TransportClosedError,
+    TransportError,
 )
 from triptych.transport.kafka_connect import connect
 from triptych.transport.kafka_errors import translated, translating
@@ -253,10 +254,14 @@ def open_client(settings: KafkaSettings, *, group: str | None) -> KafkaConsumer:
 
 def require_topics(client: KafkaConsumer, topics: Iterable[str]) -> None:
     """Close the client and raise `TopicMissingError` unless all these topics exist."""
-    missing = [topic for topic in topics if not client.partitions_for_topic(topic)]
-    if missing:
+    try:
+        with translating("asking the broker for its topics"):
+            missing = [topic for topic in topics if not client.partitions_for_topic(topic)]
+        if missing:
+            raise TopicMissingError(f"no such topic: {', '.join(missing)}; `triptych topics create` makes them")
+    except TransportError:
         client.close(autocommit=False, timeout_ms=CLOSE_LIMIT_MS)
-        raise TopicMissingError(f"no such topic: {', '.join(missing)}; `triptych topics create` makes them")
+        raise
 
 
 def _record(record: Any) -> Record:  # noqa: ANN401 - the client is untyped
