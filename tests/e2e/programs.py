@@ -17,6 +17,8 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Self
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import redis
 from kafka import KafkaAdminClient
@@ -127,6 +129,17 @@ class Program:
 def _events(text: str, name: str) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in text.splitlines() if line.startswith("{") and line.endswith("}")]
     return [line for line in lines if line.get("event") == name]
+
+
+def asked(port: int, path: str) -> tuple[int, str]:
+    """Return status and text of what a worker's status server answers; 0 where nobody listens."""
+    try:
+        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as refused:
+        return refused.code, refused.read().decode()
+    except OSError:
+        return 0, ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from urllib.request import urlopen
 
 import av
 import numpy as np
@@ -21,7 +20,7 @@ from kafka import TopicPartition as KafkaTopicPartition
 from numpy.typing import NDArray
 from silero_vad import get_speech_timestamps, load_silero_vad
 
-from tests.e2e.programs import Installation, assert_equal_results, by_id, wait_until
+from tests.e2e.programs import Installation, asked, assert_equal_results, by_id, wait_until
 from tools.devservers.ports import free_ports
 from triptych.schemas.names import INPUT_TOPICS
 from triptych.schemas.results import Result
@@ -274,6 +273,5 @@ def test_a_film_sent_twice_appears_once_and_its_second_pass_counts_as_late(insta
 
 
 def _late_counts(port: int) -> dict[str, float]:
-    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-        counted = re.findall(r'^triptych_late_total\{modality="(\w+)"\} (\S+)$', answer.read().decode(), re.MULTILINE)
+    counted = re.findall(r'^triptych_late_total\{modality="(\w+)"\} (\S+)$', asked(port, "/metrics")[1], re.MULTILINE)
     return {modality: float(value) for modality, value in counted}

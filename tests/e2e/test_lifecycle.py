@@ -9,13 +9,11 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import pytest
 
 from tests.e2e.films import write_film
-from tests.e2e.programs import Installation, by_id, wait_until
+from tests.e2e.programs import Installation, asked, by_id, wait_until
 from tests.worker.world import Feed
 from tools.devservers.ports import free_ports
 from triptych.schemas.codec import decode_dead, encode
@@ -30,6 +28,8 @@ if TYPE_CHECKING:
 Install = Callable[..., Installation]
 START = "2026-01-01T00:00:00Z"
 SIGTERM_EXIT = 128 + 15
+READY = 200
+NOT_READY = 503
 
 
 def test_the_demo_shows_all_three_clips_and_ends_by_itself(install: Install) -> None:
@@ -64,8 +64,9 @@ def test_a_worker_that_is_told_to_stop_publishes_what_it_took_and_the_next_one_g
 
 def test_a_second_signal_ends_a_worker_at_once(install: Install, strict_kafka: DevKafka) -> None:
     """Where the first one has to wait for a broker that does not answer."""
-    with install().running("work") as worker:
-        worker.wait_for("partitions_assigned")
+    (port,) = free_ports(1)
+    with install().running("work", TRIPTYCH_HTTP_PORT=str(port)) as worker:
+        wait_until(lambda: asked(port, "/readyz")[0] == READY, "the worker to be ready")
         strict_kafka.freeze()
         try:
             worker.terminate()
@@ -146,17 +147,6 @@ def test_a_record_that_cannot_be_decoded_goes_to_the_dead_letters_whole(install:
 # --- being watched ----------------------------------------------------------------------------------------------------
 
 
-def _asked(port: int, path: str) -> tuple[int, str]:
-    """Return status and text of an answer; 0 where nobody listens yet."""
-    try:
-        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
-            return answer.status, answer.read().decode()
-    except HTTPError as refused:
-        return refused.code, refused.read().decode()
-    except OSError:
-        return 0, ""
-
-
 def test_a_worker_says_when_it_is_ready_and_what_it_has_done(install: Install, tmp_path: Path) -> None:
     """Alive from its start on; ready when its model is warm and partitions are assigned; then counts go up."""
     here = install()
@@ -165,16 +155,16 @@ def test_a_worker_says_when_it_is_ready_and_what_it_has_done(install: Install, t
     with here.running("work", TRIPTYCH_HTTP_PORT=str(port)) as worker:
         seen: Counter[int] = Counter()
         deadline = time.monotonic() + 90
-        while not seen[200] and time.monotonic() < deadline:
-            status, said = _asked(port, "/readyz")
+        while not seen[READY] and time.monotonic() < deadline:
+            status, said = asked(port, "/readyz")
             seen[status] += 1
-            if status == 503:
+            if status == NOT_READY:
                 assert "model_warm" in said or "partitions_assigned" in said
             time.sleep(0.01)
-        assert seen[503], f"it was never seen starting: {seen}"
-        assert seen[200], f"it never got ready: {seen}"
+        assert seen[NOT_READY], f"it was never seen starting: {seen}"
+        assert seen[READY], f"it never got ready: {seen}"
         assert worker.events("partitions_assigned")
-        assert _asked(port, "/healthz")[0] == 200
+        assert asked(port, "/healthz")[0] == READY
 
         here.run("produce", str(film), "--start-at", START).succeeded()
         wait_until(lambda: _counted(port, 'triptych_windows_total{closed_by="progress"}') >= 5, "windows to be counted")
@@ -185,7 +175,7 @@ def test_a_worker_says_when_it_is_ready_and_what_it_has_done(install: Install, t
 
 
 def _counted(port: int, series: str) -> float:
-    lines = _asked(port, "/metrics")[1]
+    lines = asked(port, "/metrics")[1]
     found = re.search(rf"^{re.escape(series)} (\S+)$", lines, re.MULTILINE)
     return float(found[1]) if found else -1.0
 
