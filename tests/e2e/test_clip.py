@@ -135,7 +135,8 @@ def sound(clip: Clip) -> Sound:
     """The clip's sound: its FLAC is 16 kHz mono already."""
     with av.open(clip(FILM)) as film:
         frames = [frame.to_ndarray() for frame in film.decode(audio=0)]
-    return np.concatenate(frames, axis=1)[0].astype(np.float32) / np.float32(32_768)
+    samples: Sound = np.concatenate(frames, axis=1)[0].astype(np.float32) / np.float32(32_768)
+    return samples
 
 
 def _cut(sound: Sound, window: int) -> Sound:

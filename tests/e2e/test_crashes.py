@@ -76,7 +76,8 @@ def test_a_worker_killed_many_times_publishes_what_an_undisturbed_one_does(
     with here.running("produce", *films, "--realtime", "--loop", "0", "--start-at", START) as producer:
         for _ in range(KILLS):
             before = here.count_results()
-            with here.running("work") as worker:
+            (port,) = free_ports(1)
+            with here.running("work", TRIPTYCH_HTTP_PORT=str(port)) as worker:
                 kills[_kill_at_random(worker, port, dice)] += 1
             published += here.count_results() > before
         producer.stop().succeeded()

@@ -95,7 +95,7 @@ def test_a_users_mistake_is_explained_and_exits_with_2(
     install: Install, args: list[str], variables: dict[str, str], said: str
 ) -> None:
     """No traceback, and what to do about it."""
-    done = install().run(*args, **variables)
+    done = install(**variables).run(*args)
 
     assert done.exit_code == 2
     assert said in done.err
