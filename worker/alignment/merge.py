@@ -126,15 +126,16 @@ class Merge:
     def leading(self, *, max_bytes: int, max_lead_ns: int) -> frozenset[Modality]:
         """Return the partitions to be paused: too many bytes ahead, or too far in arrival time.
 
-        Never the one whose head came first: the others may wait for it.
+        The one whose head came first leads nobody, so its arrival time is no reason. Its bytes are: nothing else bounds
+        them while the end of another partition cannot be asked for. A pause holds up nobody, because only what has an
+        unread record is paused, and whether that may be taken depends on the other partitions alone.
         """
-        first = self._first()
+        first, clock_ns = self._first(), self.clock_ns
         return frozenset(
             modality
             for modality, side in self._sides.items()
-            if side is not first
-            and side.unread
-            and (side.unread_bytes > max_bytes or side.newest_arrival_ns - self.clock_ns > max_lead_ns)
+            if side.unread_bytes > max_bytes
+            or (side.unread and side is not first and side.newest_arrival_ns - clock_ns > max_lead_ns)
         )
 
     def _first(self) -> _Side | None:

@@ -22,9 +22,17 @@ EPOCH_S: Final = 1_000
 
 
 def numbered(entries: Iterable[Entry]) -> list[Entry]:
-    """Return entries in their order, with the offsets of their partitions."""
+    """Return entries in their order, with the offsets of their partitions and a payload of their own."""
     offsets = {modality: count() for modality in READING_ORDER}
-    return [replace(entry, offset=next(offsets[entry.modality])) for entry in entries]
+    return [
+        replace(entry, offset=next(offsets[entry.modality]), payload=number) for number, entry in enumerate(entries)
+    ]
+
+
+def without_others(entries: Iterable[Entry], stream: str) -> list[Entry]:
+    """Return the log as it is when only `stream` was ever sent; payloads stay what they were."""
+    offsets = {modality: count() for modality in READING_ORDER}
+    return [replace(entry, offset=next(offsets[entry.modality])) for entry in entries if entry.stream in {stream, None}]
 
 
 # --- noise ------------------------------------------------------------------------------------------------------------
@@ -227,7 +235,8 @@ def feeds(
                     rate=rate,
                 )
             )
-            pause_s = draw(st.sampled_from((0, 2, 30, 100))) if faults else draw(st.sampled_from((0, 2, 30)))
+            # Where all tracks end, the window of the end closes: a session that begins inside it is rightly late.
+            pause_s = draw(st.sampled_from((0, 2, 30, 100) if faults else (4, 30)))
             begins_s += lasts_s / rate + pause_s
             media_from_s += lasts_s + pause_s
     return arranged(plans)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from triptych.worker.alignment.aligner import Aligner
-from triptych.worker.alignment.config import MS, SECOND, AlignConfig
+from triptych.worker.alignment.config import SECOND, AlignConfig
 from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
 from triptych.worker.alignment.merge import TICK_NS
 from triptych.worker.alignment.outcome import ClosedWindow, Forgotten, LateItem, Outcome
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from triptych.worker.alignment.snapshot import Snapshot
 
 CONFIG: Final = AlignConfig()
-MARGIN_S: Final = CONFIG.clock_margin_ns / SECOND
 
 
 def ns(seconds: float) -> int:
@@ -44,13 +43,25 @@ class Script:
         return self._media("video", ns(start), ns(start) + 1, at, promise, others)
 
     def audio(
-        self, start: float, end: float, *, at: float, promise: float | None = None, **others: Any  # noqa: ANN401
+        self,
+        start: float,
+        end: float,
+        *,
+        at: float,
+        promise: float | None = None,
+        **others: Any,  # noqa: ANN401
     ) -> Entry:
         """Append a chunk."""
         return self._media("audio", ns(start), ns(end), at, promise, others)
 
     def cue(
-        self, start: float, end: float, *, at: float, promise: float | None = None, **others: Any  # noqa: ANN401
+        self,
+        start: float,
+        end: float,
+        *,
+        at: float,
+        promise: float | None = None,
+        **others: Any,  # noqa: ANN401
     ) -> Entry:
         """Append a cue."""
         return self._media("subtitles", ns(start), ns(end), at, promise, others)
@@ -153,8 +164,3 @@ def forgotten(outcomes: Iterable[Outcome]) -> list[str]:
 def offsets(items: Iterable[Entry]) -> list[int]:
     """Return the offsets of items."""
     return [item.offset for item in items]
-
-
-__all__ = [
-    "CONFIG", "MARGIN_S", "MS", "Reading", "Script", "closed", "decide", "forgotten", "late", "ns", "offsets", "windows",
-]  # fmt: skip

@@ -75,6 +75,11 @@ class World:
         """Return where a new member starts to read."""
         return dict(self.committed or dict.fromkeys(READING_ORDER, 0))
 
+    @property
+    def largest_bytes(self) -> int:
+        """The size of the largest record."""
+        return max((entry.size_bytes for entries in self.log.values() for entry in entries), default=0)
+
     def next_append_after(self, now_ns: int) -> int | None:
         """Return when the log grows next."""
         ends = self.ends(now_ns)
@@ -115,7 +120,7 @@ class Member:
         self.ledger = Ledger(start, restored)
         self.positions = start
         self.outcomes: list[Outcome] = []
-        self.questions = 0
+        self._largest_poll_bytes = 0
         self._unpublished: deque[tuple[Ticket | None, ClosedWindow | Refused]] = deque()
 
     def poll(self, now_ns: int, chance: Random | None = None) -> int:
@@ -132,11 +137,19 @@ class Member:
             self.ledger.add(entry.modality, entry.offset, entry.stream)
         self.ledger.moved(self.positions)
         self.aligner.fetched(brought, self.positions, at_ns=now_ns)
+        self.check_bounds(sum(entry.size_bytes for entry in brought))
         return len(brought)
+
+    def check_bounds(self, brought_bytes: int) -> None:
+        """See that memory is bounded: open windows, what may stand in, and what was read ahead and in one poll."""
+        config, streams = self.world.config, len(self.aligner.streams())
+        self._largest_poll_bytes = max(self._largest_poll_bytes, brought_bytes)
+        ahead_bytes = len(READING_ORDER) * (config.ahead_max_bytes + self._largest_poll_bytes)
+        most_bytes = config.partition_max_bytes + streams * self.world.largest_bytes + ahead_bytes
+        assert self.aligner.held_bytes <= most_bytes, f"holds {self.aligner.held_bytes} of {most_bytes} bytes"
 
     def ask(self, now_ns: int) -> None:
         """Ask for the end offsets."""
-        self.questions += 1
         ends = self.world.ends(now_ns)
         at_end = [modality for modality in READING_ORDER if ends[modality] == self.positions[modality]]
         self.aligner.asked(at_end, at_ns=now_ns, wall_ns=now_ns)
@@ -207,15 +220,15 @@ def live(config: AlignConfig, entries: Sequence[Entry], chance: Random) -> list[
     return member.outcomes
 
 
-def disturbed(config: AlignConfig, entries: Sequence[Entry], chance: Random) -> World:
-    """Read a log, live or old, with members that die or hand over at any moment; return what they left."""
+def disturbed(config: AlignConfig, entries: Sequence[Entry], chance: Random, *, hand_over: float = 0.3) -> World:
+    """Read a log, live or old, with members that die or (so often) hand over at any moment; return what they left."""
     world = World.of(config, entries, chance)
     world.needed_by = _needed_by(replay(config, entries))
     now_ns = chance.choice((0, 0, world.all_forgotten_ns // 2, world.all_forgotten_ns))
     for _ in range(chance.choice((1, 2, 3, 6, 12))):
         member = Member(world, now_ns)
         now_ns = _drive(member, chance, now_ns=now_ns, steps=chance.choice((1, 3, 10, 30, 100)))
-        if chance.random() < 0.3:  # a clean hand-over
+        if chance.random() < hand_over:
             member.publish(now_ns)
             member.commit()
         now_ns += chance.choice((0, 0, MS, SECOND, 20 * SECOND, 100 * SECOND))
@@ -250,7 +263,9 @@ def _drive(member: Member, chance: Random | None, *, now_ns: int, steps: int = M
                 member.commit()
         ends = world.ends(now_ns)
         if brought or any(member.positions[modality] < ends[modality] for modality in READING_ORDER):
-            now_ns += TICK_NS if chance is None else chance.choice((0, MS // 2, MS, TICK_NS, 3 * MS, 3 * MS, 2 * SECOND))
+            now_ns += (
+                TICK_NS if chance is None else chance.choice((0, MS // 2, MS, TICK_NS, 3 * MS, 3 * MS, 2 * SECOND))
+            )
             continue
         wake = member.aligner.wake()
         moments = [world.next_append_after(now_ns), wake.at_ns, wake.wall_ns]
@@ -293,6 +308,18 @@ def by_stream(windows: Iterable[ClosedWindow]) -> dict[str, list[ClosedWindow]]:
 def identity(window: ClosedWindow) -> str:
     """Return what a result of the window has as its id."""
     return f"{window.stream}/{window.start_ns}-{window.end_ns}/{window.revision}"
+
+
+def contents(window: ClosedWindow) -> tuple[object, ...]:
+    """Return all of a window but where its records lie in the log."""
+    return (
+        identity(window),
+        window.closed_by,
+        (window.skipped, window.dead, window.snapshot.clock_ns),
+        {modality: [item.payload for item in items] for modality, items in window.items.items()},
+        window.states,
+        None if window.held is None else window.held.payload,
+    )
 
 
 def described(window: ClosedWindow) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.worker.alignment.script import CONFIG, MS, Reading, Script, closed, decide, ns, windows
+from tests.worker.alignment.script import CONFIG, Reading, Script, closed, decide, ns, windows
+from triptych.worker.alignment.config import MS
 from triptych.worker.alignment.entry import READING_ORDER, Entry
 from triptych.worker.alignment.merge import TICK_NS, Merge
 
@@ -200,10 +201,10 @@ def test_deadlines_of_one_moment_run_by_stream_and_track() -> None:
 # --- reading ahead ----------------------------------------------------------------------------------------------------
 
 
-def test_a_partition_far_ahead_is_paused_but_never_the_one_whose_head_came_first() -> None:
-    """Too many bytes, or too far in arrival time."""
+def test_a_partition_far_ahead_of_the_others_is_paused() -> None:
+    """Too many bytes, or too far in arrival time; the one whose head came first leads nobody in time."""
     script = Script()
-    script.audio(0, 1, at=1, size_bytes=1000)
+    script.audio(0, 1, at=1, size_bytes=90)
     script.video(0, at=2, size_bytes=1000)
     script.cue(0, 1, at=3)
     sequence = merge()
@@ -212,3 +213,18 @@ def test_a_partition_far_ahead_is_paused_but_never_the_one_whose_head_came_first
     assert sequence.leading(max_bytes=100, max_lead_ns=ns(60)) == {"video"}
     assert sequence.leading(max_bytes=5000, max_lead_ns=ns(1.5)) == {"subtitles"}
     assert sequence.leading(max_bytes=5000, max_lead_ns=ns(60)) == frozenset()
+
+
+def test_a_partition_that_waits_for_an_answer_is_paused_at_its_byte_bound() -> None:
+    """The leader of the other partitions is down and cannot be asked: memory stays bounded."""
+    script = Script()
+    script.audio(0, 1, at=1, size_bytes=1000)
+    sequence = merge()
+    sequence.fetched(script.entries, {**BEGIN, "audio": 1}, at_ns=0)
+
+    assert sequence.leading(max_bytes=100, max_lead_ns=ns(60)) == {"audio"}
+
+    sequence.asked(READING_ORDER, at_ns=TICK_NS, wall_ns=ns(2))
+
+    assert taken(sequence) == script.entries
+    assert sequence.leading(max_bytes=100, max_lead_ns=ns(60)) == frozenset()

@@ -5,11 +5,24 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from tests.worker.alignment.logs import configs, feeds, noisy_logs
-from tests.worker.alignment.simulation import described, disturbed, identity, live, printed, replay, windows_of
+from tests.worker.alignment.logs import configs, feeds, noisy_logs, without_others
+from tests.worker.alignment.script import late
+from tests.worker.alignment.simulation import (
+    World,
+    by_stream,
+    contents,
+    described,
+    disturbed,
+    live,
+    printed,
+    replay,
+    windows_of,
+)
+from triptych.worker.alignment.outcome import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,13 +36,14 @@ seeds = st.integers(0, 2**32 - 1)
 
 def thousands(cases: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Run a property over so many cases, the same ones on every machine."""
-    return settings(
+    limits = settings(
         max_examples=cases,
         derandomize=True,
         database=None,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
+    return lambda test: pytest.mark.timeout(900)(limits(test))
 
 
 def chance_of(seed: int) -> Random:
@@ -49,7 +63,7 @@ def test_a_log_read_again_in_any_chunks_decides_the_same(
     assert again == once
 
 
-@thousands(1200)
+@thousands(1000)
 @given(configs(bounded=True), logs, seeds)
 def test_a_log_read_while_it_grows_decides_as_it_does_years_later(
     config: AlignConfig, entries: Sequence[Entry], seed: int
@@ -60,16 +74,69 @@ def test_a_log_read_while_it_grows_decides_as_it_does_years_later(
     assert live(config, entries, chance_of(seed)) == replay(config, entries)
 
 
-@thousands(2000)
+def check_that_nothing_differs(config: AlignConfig, entries: Sequence[Entry], left: World) -> None:
+    """See that a world holds what one undisturbed member leaves: all of it, none twice, all finished."""
+    outcomes = replay(config, entries)
+    results = [result for _, result in left.results]
+    refused = {outcome.entry.payload for outcome in outcomes if isinstance(outcome, Refused)}
+
+    assert sorted(map(described, results)) == sorted(map(described, windows_of(outcomes)))
+    assert {entry.payload for entry in left.letters} == refused
+    assert left.committed == left.ends(left.all_forgotten_ns)
+
+
+@thousands(1500)
 @given(configs(), logs, seeds)
 def test_members_that_die_at_any_moment_leave_what_one_undisturbed_member_leaves(
     config: AlignConfig, entries: Sequence[Entry], seed: int
 ) -> None:
     """Ids, contents, states, closed_by, skipped and dead are those of the undisturbed run, and nothing comes twice."""
     note(printed(entries))
-    undisturbed = windows_of(replay(config, entries))
-    left = disturbed(config, entries, chance_of(seed))
-    results = [result for _, result in left.results]
 
-    assert sorted(map(described, results)) == sorted(map(described, undisturbed))
-    assert len({identity(result) for result in results}) == len({identity(result) for result in undisturbed})
+    check_that_nothing_differs(config, entries, disturbed(config, entries, chance_of(seed)))
+
+
+@thousands(300)
+@given(configs(), logs, seeds)
+def test_members_that_hand_over_cleanly_are_as_one_member(
+    config: AlignConfig, entries: Sequence[Entry], seed: int
+) -> None:
+    """All that was decided is published and committed; the next member goes on from there."""
+    note(printed(entries))
+
+    check_that_nothing_differs(config, entries, disturbed(config, entries, chance_of(seed), hand_over=1))
+
+
+@thousands(300)
+@given(configs(), feeds(skews_s=(0, -0.3, 7, -60, 400), delays_s=(0,), faults=False, sessions=1))
+def test_tracks_skewed_in_event_time_by_any_amount_are_not_late_while_each_keeps_arriving(
+    config: AlignConfig, entries: Sequence[Entry]
+) -> None:
+    """Video an hour ahead of its sound costs memory, not records."""
+    note(printed(entries))
+
+    assert late(replay(config, entries)) == []
+
+
+@thousands(300)
+@given(configs(), feeds(skews_s=(0,), delays_s=(0, 0.3, 4, 9.9), faults=False, sessions=2))
+def test_tracks_delayed_by_less_than_the_idle_timeout_are_not_late(
+    config: AlignConfig, entries: Sequence[Entry]
+) -> None:
+    """A window waits for each announced track, through changes of session too."""
+    note(printed(entries))
+
+    assert late(replay(config, entries)) == []
+
+
+@thousands(300)
+@given(configs(), logs)
+def test_no_stream_holds_up_or_changes_another(config: AlignConfig, entries: Sequence[Entry]) -> None:
+    """Each stream's windows close at the same moments, with the same contents, as if it had the log to itself."""
+    note(printed(entries))
+    together = by_stream(windows_of(replay(config, entries)))
+    streams = {entry.stream for entry in entries if entry.stream is not None}
+    alone = {stream: windows_of(replay(config, without_others(entries, stream))) for stream in streams}
+
+    for stream in streams:
+        assert list(map(contents, together.get(stream, []))) == list(map(contents, alone[stream]))

@@ -114,7 +114,7 @@ def test_a_far_promise_and_a_stall_make_nothing_late_that_was_not_begun() -> Non
     """Cues promise 300 s, video stalls for 15 s: only what lies in the window that was open then is late."""
     script = Script("video", "subtitles")
     script.cue(0, 1, at=100, promise=300)
-    for quarter in range(0, 40):
+    for quarter in range(40):
         stall = 15 if quarter > 20 else 0
         script.video(quarter / 4, at=100 + quarter / 4 + stall, promise=(quarter + 1) / 4)
     outcomes = decide(script.entries, until=130)

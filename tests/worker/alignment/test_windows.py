@@ -41,7 +41,11 @@ def test_hopping_windows_share_their_items() -> None:
         script.video(second, at=100, promise=second + 1)
     made = windows(decide(script.entries, until=101, config=config))
 
-    assert {start: offsets(window.items["video"]) for start, window in made.items()} == {0: [0, 1], 1: [1, 2], 2: [2, 3]}
+    assert {start: offsets(window.items["video"]) for start, window in made.items()} == {
+        0: [0, 1],
+        1: [1, 2],
+        2: [2, 3],
+    }
 
 
 def test_items_stand_in_a_window_in_the_order_of_event_time() -> None:
