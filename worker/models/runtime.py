@@ -6,7 +6,7 @@ One thread owns the device. Nothing here knows what the network says: a function
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import structlog
@@ -85,10 +85,15 @@ class TorchModel:
         self._copies = torch.Stream(options.device) if options.device.type == "cuda" else None
 
     def warm(self) -> None:
-        """Run every batch size once with every modality there, so that the first real batch waits for nothing."""
-        window = _full_window(self._window_ns, self.spec)
+        """Run every batch size once with every modality there, so that the first real batch waits for nothing.
+
+        Only the first window of each has pictures: a GPU runs the whole shape all the same, and a CPU, which runs the
+        pictures that are there a few at a time, meets no new shape in more of them.
+        """
+        first = _full_window(self._window_ns, self.spec)
+        other = replace(first, frames_hwc_u8=(), frame_times_ns=())
         for size in self._limit.sizes:
-            self.predict([window] * size)
+            self.predict([first] + [other] * (size - 1))
 
     def predict(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
         """Return one prediction for each window, in order; a window with nothing in it is answered without the network.
