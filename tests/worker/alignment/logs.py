@@ -201,6 +201,14 @@ def track_plans(
     )
 
 
+def _tracks(
+    skews_s: tuple[float, ...], delays_s: tuple[float, ...], *, faults: bool
+) -> st.SearchStrategy[tuple[TrackPlan, ...]]:
+    plan_of = {name: track_plans(name, skews_s=skews_s, delays_s=delays_s, faults=faults) for name in READING_ORDER}
+    names = st.lists(st.sampled_from(READING_ORDER), min_size=1, max_size=3, unique=True)
+    return names.flatmap(lambda names: st.tuples(*(plan_of[name] for name in names)))
+
+
 @st.composite
 def feeds(
     draw: st.DrawFn,
@@ -215,14 +223,10 @@ def feeds(
     for stream in ("a", "b", "c")[: draw(st.integers(1, 3))]:
         begins_s: float = draw(st.sampled_from((0, 0, 0.1, 20)))
         media_from_s: float = draw(st.sampled_from((0, 0.7)))
+        tracks: tuple[TrackPlan, ...] = ()
         for number in range(draw(st.integers(1, sessions))):
-            tracks = draw(
-                st.lists(st.sampled_from(READING_ORDER), min_size=1, max_size=3, unique=True).flatmap(
-                    lambda names: st.tuples(
-                        *(track_plans(name, skews_s=skews_s, delays_s=delays_s, faults=faults) for name in names)
-                    )
-                )
-            )
+            if faults or not tracks:  # a sound feed has the same tracks in each session, each with its own delay
+                tracks = draw(_tracks(skews_s, delays_s, faults=faults))
             lasts_s, rate = draw(st.sampled_from((3, 8, 15))), draw(st.sampled_from((1, 1, 20)))
             plans.append(
                 FeedPlan(
