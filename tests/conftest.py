@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests.servers import open_server
 from tools.devservers import DevKafka, DevRedis, KafkaOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+# The same examples in every run: a red test is a change of ours. HYPOTHESIS_PROFILE=explore looks for new ones.
+settings.register_profile("repeatable", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("explore", derandomize=False, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 @pytest.fixture(scope="session")
