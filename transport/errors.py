@@ -87,3 +87,9 @@ class TopicMisconfiguredError(StopError):
     """Say what is wrong with the topics of a pipeline, with the command that mends it."""
 
     exit_code = 2
+
+
+class MixedMembersError(StopError):
+    """Say that a group has static and dynamic members, or would have, with what mends it."""
+
+    exit_code = 2

@@ -40,10 +40,11 @@ class KafkaTransport:
         return self._kept(KafkaReader.open(self._settings, start, when_gone=when_gone))
 
     def group_consumer(
-        self, topics: Sequence[str], group: str, *, when_gone: GonePolicy = "earliest"
+        self, topics: Sequence[str], group: str, *, when_gone: GonePolicy = "earliest", hand_over_s: float = 0.0
     ) -> KafkaGroupConsumer:
         """Join a group with the first poll."""
-        return self._kept(KafkaGroupConsumer(self._settings, topics, group, when_gone=when_gone))
+        consumer = KafkaGroupConsumer(self._settings, topics, group, when_gone=when_gone, hand_over_s=hand_over_s)
+        return self._kept(consumer)
 
     def publisher(self) -> KafkaPublisher:
         """Open a publisher."""

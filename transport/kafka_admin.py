@@ -11,7 +11,7 @@ from triptych.settings import KafkaSettings
 from triptych.transport.kafka_connect import connect
 from triptych.transport.kafka_errors import translating
 from triptych.transport.kafka_rebalance import theirs
-from triptych.transport.records import TopicPartition
+from triptych.transport.records import Member, TopicPartition
 from triptych.transport.topic_settings import TopicSettings, TopicState
 
 REQUEST_LIMIT_MS = 10_000
@@ -67,6 +67,15 @@ class KafkaAdmin:
         """Delete what lies before an offset."""
         with translating(f"deleting records at {self._where}"):
             self._client.delete_records({theirs(tp): offset for tp, offset in before.items()})
+
+    def members(self, group: str) -> tuple[Member, ...]:
+        """Return who is in a group now."""
+        with translating(f"asking for the members of group {group} at {self._where}"):
+            try:
+                found = self._client.describe_groups([group])[group]["members"]
+            except errors.GroupIdNotFoundError:
+                return ()
+        return tuple(Member(m["member_id"], m["client_host"], m.get("group_instance_id") or None) for m in found)
 
     def close(self) -> None:
         """Let go of the connection."""

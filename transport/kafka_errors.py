@@ -57,6 +57,8 @@ def translated(error: errors.KafkaError, doing: str) -> TransportError:
     if isinstance(error, errors.KafkaTimeoutError):
         # A wrong password looks the same as nobody there: the client only says that it could not bootstrap.
         hint = "; no broker answered, or the credentials were refused"
+    if isinstance(error, errors.FencedInstanceIdError):
+        hint = "; another worker has taken this kafka.group_instance_id: each worker needs one of its own"
     return ours(f"{doing}: {_named(error)}{hint}")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, Self
 
@@ -23,13 +24,14 @@ from triptych.transport.errors import (
     BrokerUnavailableError,
     CommitRefusedError,
     OffsetGoneError,
+    RetriableError,
     TopicMissingError,
     TransportClosedError,
     TransportError,
 )
 from triptych.transport.kafka_connect import connect
 from triptych.transport.kafka_errors import translated, translating
-from triptych.transport.kafka_rebalance import RebalanceNotes, ours, theirs
+from triptych.transport.kafka_rebalance import NOTHING, RebalanceNotes, ours, theirs
 from triptych.transport.records import Commit, GonePolicy, OffsetGone, Poll, Record, TopicPartition
 
 log = structlog.get_logger(__name__)
@@ -190,13 +192,24 @@ class KafkaReader:
 class KafkaGroupConsumer(KafkaReader):
     """Read what a group assigns (see `GroupConsumer`)."""
 
-    def __init__(self, settings: KafkaSettings, topics: Sequence[str], group: str, *, when_gone: GonePolicy) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topics: Sequence[str],
+        group: str,
+        *,
+        when_gone: GonePolicy,
+        hand_over_s: float = 0.0,
+    ) -> None:
         client = open_client(settings, group=group)
         # A client that joins before it knows the topics may be assigned nothing, for as long as its metadata live.
         require_topics(client, topics)
         super().__init__(client, settings.bootstrap_servers, when_gone=when_gone)
         self._group = group
-        self._notes = RebalanceNotes()
+        self._notes = RebalanceNotes(hand_over_s, lambda: client.group_metadata().generation_id >= 0)
+        # The client's poll waits while partitions are handed over; on a thread of its own it leaves the caller's free.
+        self._poller = ThreadPoolExecutor(1, thread_name_prefix="kafka-poll")
+        self._polling: Future[tuple[Record, ...]] | None = None
         self._client.subscribe(list(topics), listener=self._notes)
 
     def assignment(self) -> frozenset[TopicPartition]:
@@ -221,14 +234,70 @@ class KafkaGroupConsumer(KafkaReader):
                 for tp in tps
             }
 
-    def _stored(self, tp: TopicPartition) -> OffsetAndMetadata | None:
-        return self._client.committed(theirs(tp), metadata=True, timeout_ms=REQUEST_LIMIT_MS)
+    def let_go(self) -> None:
+        """Let the group go on with a rebalance."""
+        self._notes.let_go()
+
+    def close(self) -> None:
+        """Leave the group, unless this is a static member."""
+        self._notes.let_go(for_good=True)
+        self._poller.shutdown()
+        super().close()
+
+    def _poll_once(self, timeout_s: float) -> tuple[Record, ...]:
+        """Poll, or wait for a poll that goes on from before."""
+        if self.closed:
+            raise TransportClosedError("this consumer is closed")
+        goes_on = self._polling is not None
+        polling = self._polling or self._poller.submit(self._poll_client, timeout_s)
+        self._notes.wait_for(polling, timeout_s, goes_on=goes_on)
+        self._polling = None if polling.done() else polling
+        return polling.result() if polling.done() else ()
+
+    def _poll_client(self, timeout_s: float) -> tuple[Record, ...]:
+        """Poll once; a join is polled to its end.
+
+        The client forgets an answer that comes between two polls, and joins anew: all others would hand over again.
+        """
+        records = super()._poll_once(timeout_s)
+        while self._notes.is_joining:
+            records += super()._poll_once(SLICE_S)
+        return records
 
     def _with_changes(self, records: tuple[Record, ...]) -> Poll:
-        changes = self._notes.take()
-        mine = self._notes.assignment
+        if self._polling is not None:
+            return self._notes.take(NOTHING)
+        assigned, rewound = self._notes.assigned, self._notes.to_rewind
+        if not self._rewind(rewound):
+            self._notes.rewind(assigned)
+            assigned = NOTHING
+        changes = self._notes.take(assigned)
+        mine = self._notes.assignment - rewound
         kept = tuple(record for record in records if record.tp in mine)
-        return Poll(kept, changes.assigned, changes.revoked, changes.lost, self._take_gone())
+        return Poll(kept, changes.assigned, changes.revoked, changes.lost, self._take_gone(), changes.revoking)
+
+    def _rewind(self, tps: frozenset[TopicPartition]) -> bool:
+        """Go back to where the group committed: the client goes on where it stood in what the group gives back at once.
+
+        Tells whether the broker said where that is; the next poll asks again.
+        """
+        if not tps:
+            return True
+        try:
+            with translating(f"asking for the commits of group {self._group} at {self._where}"):
+                stored = {tp: self._stored(tp, PLACING_LIMIT_S * 1_000) for tp in tps}
+            unread = [tp for tp, commit in stored.items() if commit is None]
+            begins = self.begin_offsets(unread) if unread else {}
+        except RetriableError as error:
+            log.warning("kafka.no_position", error=str(error))
+            return False
+        for tp, commit in stored.items():
+            self.seek(tp, begins[tp] if commit is None else commit.offset)
+        self.resume(tps)
+        return True
+
+    def _stored(self, tp: TopicPartition, limit_ms: float = REQUEST_LIMIT_MS) -> OffsetAndMetadata | None:
+        return self._client.committed(theirs(tp), metadata=True, timeout_ms=limit_ms)
 
 
 def open_client(settings: KafkaSettings, *, group: str | None) -> KafkaConsumer:
@@ -245,6 +314,8 @@ def open_client(settings: KafkaSettings, *, group: str | None) -> KafkaConsumer:
         fetch_max_bytes=16 << 20,
         max_partition_fetch_bytes=2 << 20,
         fetch_max_wait_ms=100,
+        group_instance_id=settings.group_instance_id if group else None,
+        max_poll_interval_ms=settings.max_poll_interval_ms,
         session_timeout_ms=settings.session_timeout_ms,
         heartbeat_interval_ms=min(3_000, settings.session_timeout_ms // 3),
         allow_auto_create_topics=False,

@@ -3,63 +3,155 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from typing import Any, Final
 
 from kafka import TopicPartition as KafkaTopicPartition
 from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
+from kafka.net.selector import KernelEvent
 
 from triptych.transport.records import Poll, TopicPartition
 
 NOTHING: frozenset[TopicPartition] = frozenset()
+LOOK_AGAIN_S: Final = 0.005
+"""How often a hand-over is looked at: the client's loop has nothing that another thread may wake it by."""
 
 
 class RebalanceNotes(AsyncConsumerRebalanceListener):  # type: ignore[misc] # the client is untyped
     """Note changes of the assignment; the caller takes them with its next poll.
 
-    The client awaits these methods on the thread that also sends its heartbeats, so nothing here may block. The seam
-    for a clean hand-over is `on_partitions_revoked`: whoever wants to finish work in flight before the partitions go
-    waits there (`await`), and commits with the client's `commit_async`; a commit that blocks raises there.
+    The client awaits these methods on the thread that also sends its heartbeats, so nothing here may block. A hand-over
+    waits in `on_partitions_revoked`: the group goes on only when that returns. Meanwhile heartbeats go on and the
+    caller's thread may commit; what it must not do is wait in the client's own poll, which waits for us.
     """
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, hand_over_s: float, is_member: Callable[[], bool]) -> None:
+        """Wait for the caller no longer than `hand_over_s`, and only while `is_member` says that there is a reason."""
+        self._hand_over_s = hand_over_s
+        self._is_member = is_member
+        self._changed = threading.Condition()
         self._known = NOTHING
         """What the caller was told that it has."""
         self._revoked = NOTHING
         self._lost = NOTHING
         self._assigned = NOTHING
+        self._before = NOTHING
+        """What the client had before a rebalance, and remembers the positions of."""
+        self._to_rewind = NOTHING
+        self._revoking = NOTHING
+        self._is_told = False
+        self._is_joining = True
+        self._is_closed = False
 
     @property
     def assignment(self) -> frozenset[TopicPartition]:
         """What the caller has after the changes that it took."""
         return self._known
 
+    @property
+    def assigned(self) -> frozenset[TopicPartition]:
+        """What is new, and not taken yet."""
+        return self._assigned
+
+    @property
+    def to_rewind(self) -> frozenset[TopicPartition]:
+        """What is new and may stand elsewhere than the group committed."""
+        return self._to_rewind & self._assigned
+
+    def rewind(self, assigned: frozenset[TopicPartition]) -> None:
+        """Note that records of these were passed over."""
+        self._to_rewind |= assigned
+
+    @property
+    def is_joining(self) -> bool:
+        """Whether we have nothing because the group has not said yet what we get."""
+        return self._is_joining and not self._is_closed
+
+    def wait_for(self, polling: Future[Any], timeout_s: float, *, goes_on: bool) -> None:
+        """Return when the client's poll is done, or a hand-over begins, or the time is up and the poll `goes_on`.
+
+        It does where a hand-over or a join holds it up; any other ends by itself.
+        """
+        deadline = time.monotonic() + timeout_s
+        polling.add_done_callback(self._wake)
+        with self._changed:
+            while not (polling.done() or (self._revoking and not self._is_told)):
+                remaining_s = deadline - time.monotonic()
+                if remaining_s <= 0 and (goes_on or self._is_joining):
+                    return
+                self._changed.wait(max(remaining_s, LOOK_AGAIN_S))
+
     async def on_partitions_revoked(self, revoked: Iterable[KafkaTopicPartition]) -> None:
-        """Note what has to be given up, and may still be committed."""
-        with self._lock:
-            gone = frozenset(ours(tp) for tp in revoked)
-            self._revoked |= gone & self._known
+        """Wait until the caller has finished with what has to be given up, then note that it is gone."""
+        gone = frozenset(ours(tp) for tp in revoked)
+        self._begin_hand_over(gone)
+        deadline = time.monotonic() + self._hand_over_s
+        is_member = True
+        while self._revoking and is_member and time.monotonic() < deadline:
+            await KernelEvent("_sleep", LOOK_AGAIN_S)
+            is_member = self._is_member()
+        with self._changed:
+            self._revoking = NOTHING
+            self._before = gone
+            self._is_joining = True
+            if is_member:
+                self._revoked |= gone & self._known
+            else:
+                self._lost |= gone & self._known
             self._assigned -= gone
 
     async def on_partitions_lost(self, lost: Iterable[KafkaTopicPartition]) -> None:
         """Note what another member may have by now: publish nothing of it, commit nothing."""
-        with self._lock:
+        with self._changed:
             gone = frozenset(ours(tp) for tp in lost)
             self._lost |= gone & self._known
             self._assigned -= gone
+            self._before = NOTHING
+            self._is_joining = True
 
     async def on_partitions_assigned(self, assigned: Iterable[KafkaTopicPartition]) -> None:
         """Note what is ours now."""
-        with self._lock:
-            self._assigned |= frozenset(ours(tp) for tp in assigned)
+        with self._changed:
+            mine = frozenset(ours(tp) for tp in assigned)
+            self._assigned |= mine
+            self._to_rewind |= mine & self._before
+            self._is_joining = False
 
-    def take(self) -> Poll:
-        """Return the changes since the last call, and forget them."""
-        with self._lock:
-            changes = Poll(assigned=self._assigned, revoked=self._revoked - self._lost, lost=self._lost)
+    def let_go(self, *, for_good: bool = False) -> None:
+        """End a hand-over; `for_good` there is none any more."""
+        with self._changed:
+            self._is_closed |= for_good
+            self._revoking = NOTHING
+
+    def take(self, ready: frozenset[TopicPartition]) -> Poll:
+        """Return the changes since the last call, and forget them; of what is new, only what is `ready`."""
+        with self._changed:
+            changes = Poll(
+                assigned=self._assigned & ready,
+                revoked=self._revoked - self._lost,
+                lost=self._lost,
+                revoking=NOTHING if self._is_told else self._revoking,
+            )
             self._known = (self._known - changes.revoked - changes.lost) | changes.assigned
-            self._assigned = self._revoked = self._lost = NOTHING
+            self._assigned -= ready
+            self._to_rewind -= ready
+            self._revoked = self._lost = NOTHING
+            self._is_told = bool(self._revoking)
             return changes
+
+    def _begin_hand_over(self, gone: frozenset[TopicPartition]) -> None:
+        with self._changed:
+            if self._hand_over_s and not self._is_closed:
+                # What the caller does not know of yet needs no finishing.
+                self._revoking = gone & self._known - self._revoked - self._lost
+                self._is_told = False
+                self._changed.notify_all()
+
+    def _wake(self, _: Future[Any]) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
 
 def ours(tp: KafkaTopicPartition) -> TopicPartition:

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from triptych.transport.errors import RecordRefusedError, RecordTooLargeError, TransportClosedError
 from triptych.transport.memory_broker import MemoryBroker, MemoryLimits
 from triptych.transport.memory_reader import MemoryGroupConsumer, MemoryReader
-from triptych.transport.records import Delivered, GonePolicy, Message, TopicPartition
+from triptych.transport.records import Delivered, GonePolicy, Member, Message, TopicPartition
 from triptych.transport.topic_settings import DEFAULT_PARTITIONS, TopicSettings, TopicState
 
 MAX_BYTES = 64 << 20
@@ -59,10 +59,12 @@ class MemoryTransport:
         return MemoryReader(self._broker, start, when_gone=when_gone)
 
     def group_consumer(
-        self, topics: Sequence[str], group: str, *, when_gone: GonePolicy = "earliest"
+        self, topics: Sequence[str], group: str, *, when_gone: GonePolicy = "earliest", hand_over_s: float = 0.0
     ) -> MemoryGroupConsumer:
         """Join a group."""
-        return MemoryGroupConsumer(self._broker, topics, group, when_gone=when_gone, monotonic_s=self._monotonic_s)
+        return MemoryGroupConsumer(
+            self._broker, topics, group, when_gone=when_gone, hand_over_s=hand_over_s, monotonic_s=self._monotonic_s
+        )
 
     def publisher(self) -> MemoryPublisher:
         """Open a publisher."""
@@ -136,6 +138,12 @@ class MemoryAdmin:
         """Delete what lies before an offset."""
         for tp, offset in before.items():
             self._broker.drop_before(tp, offset)
+
+    def members(self, group: str) -> tuple[Member, ...]:
+        """Return who is in a group now."""
+        with self._broker.changed:
+            known = self._broker.groups.get(group)
+            return () if known is None else tuple(Member(name, "memory") for name in known.member_ids())
 
     def close(self) -> None:
         """Hold nothing."""

@@ -51,6 +51,10 @@ class Group:
         """Return a member, or None when the group has thrown it out."""
         return self._members.get(member_id)
 
+    def member_ids(self) -> tuple[str, ...]:
+        """Return who is a member."""
+        return tuple(self._members)
+
     def evict_silent(self, now_s: float) -> None:
         """Throw out the members that have not been seen for the session time-out."""
         silent = [

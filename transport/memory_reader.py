@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from triptych.transport.errors import CommitRefusedError, OffsetGoneError, TransportClosedError
 from triptych.transport.memory_broker import MemoryBroker
-from triptych.transport.memory_group import Member
+from triptych.transport.memory_group import NOBODY, Member
 from triptych.transport.records import Commit, GonePolicy, OffsetGone, Poll, Record, TopicPartition
 
 POLL_BYTES = 16 << 20
@@ -131,6 +132,7 @@ class MemoryGroupConsumer(MemoryReader):
         group: str,
         *,
         when_gone: GonePolicy,
+        hand_over_s: float = 0.0,
         monotonic_s: Callable[[], float],
     ) -> None:
         super().__init__(broker, {}, when_gone=when_gone)
@@ -138,6 +140,9 @@ class MemoryGroupConsumer(MemoryReader):
         self._group = broker.group(group, topics)
         self._member_id = uuid.uuid4().hex
         self._generation = 0
+        self._hand_over_s = hand_over_s
+        self._let_go_at_s: float | None = None
+        """While partitions are handed over: when they go at the latest."""
         self._monotonic_s = monotonic_s
         with broker.changed:
             self._group.join(self._member_id, self._topics, monotonic_s())
@@ -150,7 +155,8 @@ class MemoryGroupConsumer(MemoryReader):
             while True:
                 self._check_open()
                 changes = self._take_changes()
-                found = Poll(self._take_records(), changes.assigned, changes.revoked, changes.lost, self._take_gone())
+                records = () if self._let_go_at_s is not None else self._take_records()
+                found = replace(changes, records=records, gone=self._take_gone())
                 remaining_s = deadline - time.monotonic()
                 if found != Poll() or remaining_s <= 0:
                     return found
@@ -176,6 +182,12 @@ class MemoryGroupConsumer(MemoryReader):
         with self._broker.changed:
             return {tp: self._group.commits.get(tp) for tp in tps}
 
+    def let_go(self) -> None:
+        """Let the group go on with a rebalance."""
+        with self._broker.changed:
+            if self._let_go_at_s is not None:
+                self._let_go_at_s = float("-inf")
+
     def close(self) -> None:
         """Leave the group."""
         with self._broker.changed:
@@ -194,13 +206,21 @@ class MemoryGroupConsumer(MemoryReader):
             member = self._joined()
         member.last_seen_s = now_s
         self._group.evict_silent(now_s)
+        revoking = self._begin_hand_over(now_s) if self._group.rebalancing and not member.ready else NOBODY
         revoked: frozenset[TopicPartition] = frozenset()
-        if self._group.rebalancing and not member.ready:
+        if self._group.rebalancing and not member.ready and (self._let_go_at_s is None or now_s >= self._let_go_at_s):
             self._group.give_up(self._member_id)
             revoked = self._drop_positions()
         if self._group.finish_rebalance({name: len(self._broker.topic(name).logs) for name in self._group.topics}):
             self._broker.changed.notify_all()
-        return Poll(assigned=self._take_assigned(member), revoked=revoked, lost=lost)
+        return Poll(assigned=self._take_assigned(member), revoked=revoked, lost=lost, revoking=revoking)
+
+    def _begin_hand_over(self, now_s: float) -> frozenset[TopicPartition]:
+        """Return what the caller has to finish with, once; nothing where it has nothing or is not waited for."""
+        if self._let_go_at_s is not None or not self._positions or not self._hand_over_s:
+            return NOBODY
+        self._let_go_at_s = now_s + self._hand_over_s
+        return frozenset(self._positions)
 
     def _take_assigned(self, member: Member) -> frozenset[TopicPartition]:
         if member.generation == self._generation:
@@ -214,6 +234,7 @@ class MemoryGroupConsumer(MemoryReader):
         had = frozenset(self._positions)
         self._positions.clear()
         self._paused.clear()
+        self._let_go_at_s = None
         return had
 
     def _joined(self) -> Member:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
-from triptych.transport.records import Commit, Delivered, GonePolicy, Message, Poll, TopicPartition
+from triptych.transport.records import Commit, Delivered, GonePolicy, Member, Message, Poll, TopicPartition
 from triptych.transport.topic_settings import TopicSettings, TopicState
 
 
@@ -65,6 +65,9 @@ class GroupConsumer(Reader, Protocol):
     def committed(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, Commit | None]:
         """Ask anew what the group has committed."""
 
+    def let_go(self) -> None:
+        """Give up the partitions that a poll has told as `revoking`; the group waits for this, up to its limit."""
+
 
 class Publisher(Protocol):
     """Send messages in order; those of one key arrive in order."""
@@ -102,6 +105,9 @@ class TopicAdmin(Protocol):
     def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
         """Delete what lies before an offset, as retention does."""
 
+    def members(self, group: str) -> tuple[Member, ...]:
+        """Return who is in a group now; nobody where there is no such group."""
+
     def close(self) -> None:
         """Let go of everything; closing twice does nothing."""
 
@@ -112,10 +118,14 @@ class Transport(Protocol):
     def reader(self, start: Mapping[TopicPartition, int], *, when_gone: GonePolicy = "earliest") -> Reader:
         """Read these partitions from these offsets."""
 
-    def group_consumer(self, topics: Sequence[str], group: str, *, when_gone: GonePolicy = "earliest") -> GroupConsumer:
+    def group_consumer(
+        self, topics: Sequence[str], group: str, *, when_gone: GonePolicy = "earliest", hand_over_s: float = 0.0
+    ) -> GroupConsumer:
         """Join a group; the first polls bring the assignment.
 
-        Partitions are assigned by range, so that topics with equal numbers of partitions are assigned alike.
+        Partitions are assigned by range, so that topics with equal numbers of partitions are assigned alike. When the
+        group asks partitions back, the consumer may keep them for up to `hand_over_s` to finish its work: the next poll
+        tells them as `revoking`, and `let_go` ends the wait. With 0 they are revoked at once.
         """
 
     def publisher(self) -> Publisher:

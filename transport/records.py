@@ -79,6 +79,15 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """One member of a group; a static one has an `instance_id`, which it keeps from one start to the next."""
+
+    member_id: str
+    client_host: str
+    instance_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OffsetGone:
     """A jump over records nobody will read: retention took them, or the topic was made anew.
 
@@ -96,8 +105,11 @@ class Poll:
 
     The changes come first: apply `lost` and `revoked`, then `assigned`, then take the records, which all belong to
     the assignment as it is afterwards. A partition that the group took and gave back stands in both `revoked` and
-    `assigned`. A newly assigned partition is not paused. Records of one partition are in offset order; between
-    partitions there is no order.
+    `assigned`. A newly assigned partition stands where the group committed, and is not paused. Records of one partition
+    are in offset order; between partitions there is no order.
+
+    `revoking` comes last: partitions that the group asks back and that are still ours, to be finished, committed and
+    let go. They stand in `revoked` or `lost` of a later poll; meanwhile no records of them come.
     """
 
     records: tuple[Record, ...] = ()
@@ -105,6 +117,7 @@ class Poll:
     revoked: frozenset[TopicPartition] = field(default_factory=frozenset)
     lost: frozenset[TopicPartition] = field(default_factory=frozenset)
     gone: tuple[OffsetGone, ...] = ()
+    revoking: frozenset[TopicPartition] = field(default_factory=frozenset)
 
 
 def size_bytes(key: bytes | None, value: bytes, headers: Headers) -> int:

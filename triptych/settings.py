@@ -54,6 +54,18 @@ class KafkaSettings(Section):
     """How long a worker that does not answer keeps its partitions. Long enough for a pause in which Python cannot
     answer; a crash costs as much. The lower bound is the broker's own."""
 
+    max_poll_interval_ms: Annotated[int, Field(ge=6_000)] = 120_000
+    """How long a worker's loop may stand still before the group goes on without it, and how long the group waits for a
+    worker that gives up partitions. The loop does not wait for the model, however slow that is."""
+
+    hand_over_limit_ms: NotNegative = 20_000
+    """How long a worker that has to give up partitions may finish and publish what is in flight of them. What takes
+    longer is left to the next owner, who does it again."""
+
+    group_instance_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")] | None = None
+    """A name of this worker alone, which it keeps from one start to the next: back within the session time-out, it goes
+    on with its partitions and nobody else is disturbed. All workers of a pipeline have one, or none has."""
+
     max_record_bytes: Annotated[int, Field(ge=1_024, le=1_000_000_000)] = 8 * MIB
     """The largest record, key and headers included: a 4K picture as JPEG fits. Topics are made with the same limit."""
 
@@ -64,6 +76,16 @@ class KafkaSettings(Section):
     publisher_max_in_flight_bytes: Annotated[int, Field(ge=MIB)] = 64 * MIB
     """What a program may hold that the broker has not acknowledged. The client itself knows no bound, so a broker that
     is away would fill the memory."""
+
+    @model_validator(mode="after")
+    def _group_waits_for_a_hand_over(self) -> Self:
+        longest_ms = self.max_poll_interval_ms - 5_000
+        if self.hand_over_limit_ms > longest_ms:
+            raise ValueError(
+                f"hand_over_limit_ms must be at most {longest_ms}, 5 s below max_poll_interval_ms, "
+                f"else the group goes on without the worker that hands over; got {self.hand_over_limit_ms}"
+            )
+        return self
 
 
 class RedisSettings(Section):

@@ -113,17 +113,17 @@ class Flow:
     def submit_window(self, work: PartitionWork, window: ClosedWindow) -> None:
         """Take a window that closed."""
         ticket = work.ledger.await_result(window.stream, window.snapshot)
-        self._in_flight += 1
+        self._count(work, 1)
         self._preparing.append(Job(work, window, ticket, self._prepare_pool.submit(self._prepare, window)))
 
     def submit_letter(self, work: PartitionWork, letter: Letter, ticket: Ticket | None) -> None:
         """Take a dead letter. It leaves before any window that is submitted later."""
-        self._in_flight += 1
+        self._count(work, 1)
         self._publish_thread.submit(self._publish, [LetterJob(work, letter, ticket)], [letter], [])
 
     def submit_replay(self, work: PartitionWork, results: Sequence[StoredResult]) -> None:
         """Take what a restart offers to the store again. It leaves before any window that is submitted later."""
-        self._in_flight += 1
+        self._count(work, 1)
         self._publish_thread.submit(self._replay, ReplayJob(work), results)
 
     def pump(self, now_ns: int, *, flush: bool = False) -> None:
@@ -146,7 +146,8 @@ class Flow:
                 jobs, error = self._finished.get_nowait()
             except queue.Empty:
                 return collected
-            self._in_flight -= len(jobs)
+            for job in jobs:
+                self._count(job.work, -1)
             self._batches -= any(isinstance(job, Job) for job in jobs)
             if error is not None and not isinstance(error, GaveUpError):
                 raise error
@@ -154,6 +155,10 @@ class Flow:
                 if error is None and job.ticket is not None and job.work.owned:
                     job.work.ledger.complete(job.ticket)
             collected += len(jobs)
+
+    def _count(self, work: PartitionWork, more: int) -> None:
+        self._in_flight += more
+        work.in_flight += more
 
     def busy_until_ns(self, now_ns: int) -> int | None:
         """Return when `pump` should be called again; None where nothing waits for it."""

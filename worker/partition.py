@@ -32,6 +32,8 @@ class PartitionWork:
             modality: TopicPartition(topic, number) for modality, topic in TOPIC_OF.items()
         }
         self.owned = True
+        self.in_flight = 0
+        """What was handed to the flow and did not come back yet; the flow counts it."""
         self.ledger = Ledger(start, restored)
         self.aligner = Aligner(config, start, restored)
         self.committed: dict[Modality, int] = dict(start)

@@ -45,6 +45,7 @@ class PipelineLimits:
 
     commit_interval_ns: int
     shutdown_limit_ns: int
+    hand_over_limit_ns: int
     held_bytes: int
 
 
@@ -80,6 +81,8 @@ class Pipeline:
         self._works: dict[int, PartitionWork] = {}
         self._dropped: list[PartitionWork] = []
         self._waiting: dict[int, dict[Modality, int]] = {}  # assigned, but what was dropped is still in flight
+        self._leaving: dict[int, PartitionWork] = {}  # asked back by the group: to be finished, not to be gone on with
+        self._leaving_since_ns: int | None = None
         self._was_assigned = False
         self._paused: frozenset[TopicPartition] = frozenset()
         self._ask_again_ns = 0
@@ -108,8 +111,9 @@ class Pipeline:
         self._take(self._consumer.poll(self._poll_limit_s()))
         self._ask()
         self._decide()
-        self._flow.pump(time.monotonic_ns())
+        self._flow.pump(time.monotonic_ns(), flush=bool(self._leaving))
         self._flow.collect()
+        self._hand_over()
         self._balance()
         self._commit()
         self._observe()
@@ -151,6 +155,7 @@ class Pipeline:
             if work is not None:
                 work.receive(records, self._positions(work), at_ns=at_ns)
         self._count_read(poll.records)
+        self._stop_taking(poll)
 
     def _positions(self, work: PartitionWork) -> dict[Modality, int]:
         return {modality: self._consumer.position(tp) for modality, tp in work.tps.items()}
@@ -170,13 +175,43 @@ class Pipeline:
         numbers = sorted({tp.partition for tp in gone if tp.topic in INPUT_TOPICS})
         for number in numbers:
             self._waiting.pop(number, None)
-            work = self._works.pop(number, None)
-            if work is not None:
-                work.owned = False
-                self._dropped.append(work)
+            for works in (self._works, self._leaving):
+                work = works.pop(number, None)
+                if work is not None:
+                    work.owned = False
+                    self._dropped.append(work)
         if numbers:
             self._paused = frozenset(tp for tp in self._paused if tp not in gone)
             self._hooks.emit(events.PartitionsRevoked(numbers=tuple(numbers), lost=bool(poll.lost)))
+
+    def _stop_taking(self, poll: Poll) -> None:
+        """Go on with nothing of what the group asks back: what is in flight of it is finished, the rest is left."""
+        if not poll.revoking:
+            return
+        self._leaving_since_ns = time.monotonic_ns()
+        for number in sorted({tp.partition for tp in poll.revoking}):
+            self._waiting.pop(number, None)
+            work = self._works.pop(number, None)
+            if work is not None:
+                self._leaving[number] = work
+
+    def _hand_over(self) -> None:
+        """Commit and let go of what the group asks back, once nothing of it is in flight.
+
+        At the limit the rest is left to the next owner: from then on nothing of it is published here.
+        """
+        if self._leaving_since_ns is None:
+            return
+        took_ns = time.monotonic_ns() - self._leaving_since_ns
+        left = sum(work.in_flight for work in self._leaving.values())
+        if left and took_ns < self._limits.hand_over_limit_ns:
+            return
+        for work in self._leaving.values():
+            work.owned = not work.in_flight
+        self._commit_all(self._leaving.values())
+        self._consumer.let_go()
+        self._leaving_since_ns = None
+        self._hooks.emit(events.PartitionsHandedOver(numbers=tuple(self._leaving), left=left, took_ms=took_ns / _MS))
 
     def _begin(self, poll: Poll, by_number: dict[int, list[Record]]) -> None:
         """Begin the work of newly assigned partition numbers, once nothing of a former owner here is in flight."""
@@ -185,10 +220,10 @@ class Pipeline:
             self._waiting[number] = self._start_of(number, by_number[number])
         if numbers:
             self._hooks.emit(events.PartitionsAssigned(numbers=tuple(numbers)))
-        if not self._flow.in_flight:
-            self._dropped.clear()
+        self._dropped = [work for work in self._dropped if work.in_flight]
+        unfinished = {work.number for work in self._dropped}
         for number in tuple(self._waiting):
-            if self._dropped or not self._begin_one(number):
+            if number in unfinished or not self._begin_one(number):
                 self._rewind(number)
                 by_number.pop(number, None)
         self._was_assigned |= bool(poll.assigned)
@@ -326,7 +361,10 @@ class Pipeline:
         if not now and time.monotonic_ns() < self._commit_at_ns:
             return
         self._commit_at_ns = time.monotonic_ns() + self._limits.commit_interval_ns
-        for work in self._works.values():
+        self._commit_all(self._works.values())
+
+    def _commit_all(self, works: Iterable[PartitionWork]) -> None:
+        for work in works:
             offsets = work.committable()
             if not offsets:
                 continue
@@ -359,7 +397,7 @@ class Pipeline:
 
     def _has_reached_the_end(self) -> bool:
         """Ask once more when nothing is left to do; the deadlines due at that moment run before the end."""
-        if not self._was_assigned or self._waiting or self._flow.in_flight:
+        if not self._was_assigned or self._waiting or self._leaving or self._flow.in_flight:
             return False
         if any(work.aligner.unread for work in self._works.values()):
             return False
@@ -382,10 +420,14 @@ class Pipeline:
             if limit_ns is not None and time.monotonic_ns() > limit_ns:
                 self._publication.give_up()
             self._consumer.pause(self._consumer.assignment())
-            self._let_go(self._consumer.poll(_BUSY_POLL_NS / _SECOND))
+            poll = self._consumer.poll(_BUSY_POLL_NS / _SECOND)
+            self._let_go(poll)
+            self._stop_taking(poll)
             self._flow.pump(time.monotonic_ns(), flush=True)
             self._flow.collect()
+            self._hand_over()
             self._health.beat()
+        self._hand_over()
         self._commit(now=True)
 
     def _open_streams(self) -> tuple[str, ...]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from triptych.logs import configure_logs
+from triptych.schemas.names import consumer_group
 from triptych.settings import Settings
 from triptych.signals import stop_on_signal
 from triptych.transport.kafka import KafkaTransport
+from triptych.transport.membership import check_members
 from triptych.transport.topics import check_topics
 from triptych.worker.observability.health import Health
 from triptych.worker.observability.http import StatusServer
@@ -31,6 +33,7 @@ def work(settings: Settings, *, until_end: bool = False) -> Report:
         transport = KafkaTransport(settings.kafka)
         stack.callback(transport.close)
         check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes)
+        check_members(transport, consumer_group(settings.pipeline), settings.kafka.group_instance_id)
         limits = StoreLimits(settings.redis.results_maxlen, settings.redis.latest_ttl_s, settings.redis.key_ttl_s)
         store = RedisStore.connect(settings.redis.url, pipeline=settings.pipeline, limits=limits)
         stack.callback(store.close)

@@ -36,6 +36,8 @@ from triptych.worker.sinks.protocol import ResultStore, StoredResult
 _MS: Final = 1_000_000
 _BATCHES_IN_FLIGHT: Final = 4
 _CLOSE_LIMIT_S: Final = 10.0
+_HAND_OVER_MARGIN_S: Final = 2.0
+"""So much longer than the worker's own limit the transport waits: the worker should be the one that leaves the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +104,17 @@ def open_pipeline(settings: Settings, around: Surroundings) -> Iterator[Pipeline
         flow = _flow(settings, model, publication, hooks)
         stack.callback(flow.close)
         consumer = around.transport.group_consumer(
-            INPUT_TOPICS, consumer_group(settings.pipeline), when_gone=settings.kafka.offset_gone
+            INPUT_TOPICS,
+            consumer_group(settings.pipeline),
+            when_gone=settings.kafka.offset_gone,
+            hand_over_s=settings.kafka.hand_over_limit_ms / 1_000 + _HAND_OVER_MARGIN_S,
         )
         stack.callback(consumer.close)
         restore = _restorer(settings, around.transport, consumer, partitions=partitions, hooks=hooks)
         limits = PipelineLimits(
             commit_interval_ns=settings.worker.commit_interval_ms * _MS,
             shutdown_limit_ns=settings.worker.shutdown_limit_ms * _MS,
+            hand_over_limit_ns=settings.kafka.hand_over_limit_ms * _MS,
             held_bytes=settings.align.partition_max_bytes,
         )
         yield Pipeline(consumer, restore, flow, publication, limits=limits, hooks=hooks, health=around.health)

@@ -421,6 +421,97 @@ def test_a_commit_for_partitions_that_moved_is_refused_and_harmless(
     assert second.committed([kept]) == {kept: Commit(1)}
 
 
+def test_what_was_not_committed_comes_again_after_a_rebalance(
+    transport: Transport, new_topic: NewTopic, publisher: Publisher, group: str
+) -> None:
+    """Also to the member that keeps the partition: all members begin at the commits."""
+    topic = new_topic(2)
+    send_all(publisher, [Message(topic, b"k", b"%d" % n, partition=n % 2) for n in range(8)])
+    first = transport.group_consumer([topic], group)
+    read_count(first, 8)
+    first.commit({TopicPartition(topic, 0): Commit(1), TopicPartition(topic, 1): Commit(2)})
+    first.pause(first.assignment())
+
+    second = transport.group_consumer([topic], group)
+    again: set[int] = set()
+    deadline = time.monotonic() + DEADLINE_S
+    while not (len(again) >= 5 and len(first.assignment()) == len(second.assignment()) == 1):
+        assert time.monotonic() < deadline, f"only {again} came"
+        again |= {int(record.value) for member in (first, second) for record in member.poll(0.1).records}
+
+    assert again == {2, 4, 5, 6, 7}
+
+
+def test_a_rebalance_waits_until_work_is_handed_over(
+    transport: Transport, new_topic: NewTopic, publisher: Publisher, group: str
+) -> None:
+    """Told once what is asked back, the member may commit until it lets go; nobody has the partitions before that."""
+    topic = new_topic(2)
+    everything = frozenset(partitions(topic, 2))
+    first = transport.group_consumer([topic], group, hand_over_s=DEADLINE_S)
+    poll_until(first, lambda found: bool(found.assigned))
+    second = transport.group_consumer([topic], group)
+
+    asked = Poll()
+    deadline = time.monotonic() + DEADLINE_S
+    while not asked.revoking:
+        assert time.monotonic() < deadline
+        second.poll(0)
+        asked = first.poll(0.1)
+    send_all(publisher, [Message(topic, b"k", b"x", partition=n) for n in range(2)])
+    for _ in range(5):
+        assert first.poll(0.05) == Poll()
+        assert second.poll(0.05).assigned == frozenset()
+    assert (asked.revoking, asked.revoked, first.assignment()) == (everything, frozenset(), everything)
+    first.commit(dict.fromkeys(everything, Commit(1)))
+    first.let_go()
+
+    revoked: frozenset[TopicPartition] = frozenset()
+    while not (len(first.assignment()) == len(second.assignment()) == 1):
+        assert time.monotonic() < deadline
+        revoked |= first.poll(0.1).revoked
+        second.poll(0.1)
+    assert revoked == everything
+    assert second.committed(everything) == dict.fromkeys(everything, Commit(1))
+
+
+def test_a_hand_over_ends_at_its_limit(transport: Transport, new_topic: NewTopic, group: str) -> None:
+    """A member that does not let go gives up nonetheless, and commits no more."""
+    topic = new_topic(2)
+    first = transport.group_consumer([topic], group, hand_over_s=0.3)
+    had = poll_until(first, lambda found: bool(found.assigned)).assigned
+    second = transport.group_consumer([topic], group)
+
+    deadline = time.monotonic() + DEADLINE_S
+    told: list[Poll] = []
+    while not second.assignment() or len(first.assignment()) != 1:
+        assert time.monotonic() < deadline
+        told.append(first.poll(0.1))
+        second.poll(0.1)
+
+    asked = next(number for number, poll in enumerate(told) if poll.revoking)
+    gone = next(number for number, poll in enumerate(told) if poll.revoked)
+    assert (told[asked].revoking, told[gone].revoked) == (had, had)
+    assert asked < gone
+    with pytest.raises(CommitRefusedError):
+        first.commit(dict.fromkeys(second.assignment(), Commit(0)))
+
+
+def test_a_member_that_leaves_hands_nothing_over(transport: Transport, new_topic: NewTopic, group: str) -> None:
+    """Closing waits for nobody, and the others go on at once."""
+    topic = new_topic(2)
+    first = transport.group_consumer([topic], group, hand_over_s=DEADLINE_S)
+    poll_until(first, lambda found: bool(found.assigned))
+    second = transport.group_consumer([topic], group, hand_over_s=DEADLINE_S)
+    poll_until(first, lambda found: second.poll(0) is not None and bool(found.revoking))
+    began = time.monotonic()
+
+    first.close()
+    poll_until(second, lambda _: second.assignment() == frozenset(partitions(topic, 2)))
+
+    assert time.monotonic() - began < DEADLINE_S / 2
+
+
 @pytest.mark.parametrize(("policy", "resumed"), [("earliest", 6), ("latest", 10)])
 def test_a_committed_offset_that_retention_deleted_is_jumped_over_aloud(
     transport: Transport, new_topic: NewTopic, publisher: Publisher, group: str, policy: str, resumed: int

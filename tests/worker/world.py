@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 import wave
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -15,7 +16,15 @@ import numpy as np
 
 from triptych.schemas.codec import decode_dead, decode_result, encode
 from triptych.schemas.dead import DeadLetter
-from triptych.schemas.names import MODALITIES, TOPIC_OF, Modality, dead_topic, results_topic
+from triptych.schemas.names import (
+    INPUT_TOPICS,
+    MODALITIES,
+    TOPIC_OF,
+    Modality,
+    consumer_group,
+    dead_topic,
+    results_topic,
+)
 from triptych.schemas.partition import partition_of
 from triptych.schemas.records import AudioChunk, End, InputRecord, Progress, SubtitleCue, VideoFrame
 from triptych.schemas.results import Result
@@ -120,7 +129,8 @@ class World:
     """Topics and a store that outlive the workers which run in them."""
 
     def __init__(self) -> None:
-        self.transport = MemoryTransport()
+        self._skipped_s = 0
+        self.transport = MemoryTransport(monotonic_s=lambda: time.monotonic() + self._skipped_s)
         self.store = MemoryStore()
         self.events: list[Event] = []
         self.settings: Settings = load(overrides={"model.name": "null", "batch.max_delay_ms": 0}, environ={})
@@ -154,6 +164,13 @@ class World:
         with self.open() as pipeline:
             for _ in range(turns):
                 pipeline.step()
+
+    def throw_out_members(self) -> None:
+        """Make the group forget its members, as if they had not been heard of for too long."""
+        self._skipped_s += 1_000
+        other = self.transport.group_consumer(INPUT_TOPICS, consumer_group(self.settings.pipeline))
+        other.poll(0)
+        other.close()
 
     def results(self) -> list[Result]:
         """Return what lies on the results topic, partition by partition."""

@@ -119,6 +119,18 @@ class PartitionsAssigned:
 
 
 @dataclass(frozen=True, slots=True)
+class PartitionsHandedOver:
+    """What was in flight of partition numbers that the group asks back is finished and committed.
+
+    `left` results were not done within the limit: the next owner makes them again.
+    """
+
+    numbers: tuple[int, ...]
+    left: int
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class PartitionsRevoked:
     """Partition numbers left this worker; `lost` means that another may have owned them already."""
 
@@ -212,6 +224,7 @@ Event = (
     | ResultsReplayed
     | StreamForgotten
     | PartitionsAssigned
+    | PartitionsHandedOver
     | PartitionsRevoked
     | Restored
     | OffsetsGone

@@ -126,6 +126,13 @@ class _LogHook:
         match event:
             case events.PartitionsAssigned():
                 self._log.info("partitions_assigned", numbers=event.numbers)
+            case events.PartitionsHandedOver():
+                self._log.info(
+                    "partitions_handed_over",
+                    numbers=event.numbers,
+                    left=event.left,
+                    took_ms=round(event.took_ms, 1),
+                )
             case events.PartitionsRevoked(lost=True):
                 self._log.warning("partitions_lost", numbers=event.numbers)
             case events.PartitionsRevoked():

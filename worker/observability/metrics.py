@@ -55,6 +55,13 @@ class Metrics:
         self._streams = self._gauge("triptych_streams", "Streams that are known.")
         self._partitions = self._gauge("triptych_partitions", "Partition numbers that this worker owns.")
         self._owned: set[int] = set()
+        self._hand_overs = Histogram(
+            "triptych_hand_over_seconds",
+            "Time to finish what was in flight of partition numbers that the group asked back.",
+            buckets=_SECONDS_BUCKETS,
+            registry=self.registry,
+        )
+        self._left_over = self._counter("triptych_hand_over_left", "Results left to the next owner at the limit.")
         self._model_failures = self._counter("triptych_model_failures", "Windows on which the model failed.")
         self._retries = self._by("triptych_retries", "Calls to be made again.", what=get_args(Service))
         self._commits_refused = self._counter("triptych_commits_refused", "Commits that came after a rebalance.")
@@ -103,6 +110,9 @@ class Metrics:
             case events.PartitionsAssigned(numbers=numbers):
                 self._owned.update(numbers)
                 self._partitions.set(len(self._owned))
+            case events.PartitionsHandedOver(left=left, took_ms=took_ms):
+                self._hand_overs.observe(took_ms / _MS_PER_S)
+                self._left_over.inc(left)
             case events.PartitionsRevoked(numbers=numbers):
                 self._owned.difference_update(numbers)
                 self._partitions.set(len(self._owned))
