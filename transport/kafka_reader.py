@@ -206,7 +206,11 @@ class KafkaGroupConsumer(KafkaReader):
         require_topics(client, topics)
         super().__init__(client, settings.bootstrap_servers, when_gone=when_gone)
         self._group = group
-        self._notes = RebalanceNotes(hand_over_s, lambda: client.group_metadata().generation_id >= 0)
+        self._notes = RebalanceNotes(
+            hand_over_s,
+            is_member=lambda: client.group_metadata().generation_id >= 0,
+            insist=client._coordinator.request_rejoin,  # noqa: SLF001 - there is no public way
+        )
         # The client's poll waits while partitions are handed over; on a thread of its own it leaves the caller's free.
         self._poller = ThreadPoolExecutor(1, thread_name_prefix="kafka-poll")
         self._polling: Future[tuple[Record, ...]] | None = None

@@ -27,10 +27,18 @@ class RebalanceNotes(AsyncConsumerRebalanceListener):  # type: ignore[misc] # th
     caller's thread may commit; what it must not do is wait in the client's own poll, which waits for us.
     """
 
-    def __init__(self, hand_over_s: float, is_member: Callable[[], bool]) -> None:
-        """Wait for the caller no longer than `hand_over_s`, and only while `is_member` says that there is a reason."""
+    def __init__(self, hand_over_s: float, is_member: Callable[[], bool], insist: Callable[[], None]) -> None:
+        """Begin with nothing.
+
+        Args:
+            hand_over_s: how long the caller may take to finish with what has to be given up.
+            is_member: tells whether there is still a reason to wait for that.
+            insist: makes the client go on joining. It forgets a join that it began because topics seemed to have
+                changed when they do so no more, and is thrown out (kafka-python up to 3.0.12 at least).
+        """
         self._hand_over_s = hand_over_s
         self._is_member = is_member
+        self._insist = insist
         self._changed = threading.Condition()
         self._known = NOTHING
         """What the caller was told that it has."""
@@ -101,6 +109,7 @@ class RebalanceNotes(AsyncConsumerRebalanceListener):  # type: ignore[misc] # th
             else:
                 self._lost |= gone & self._known
             self._assigned -= gone
+        self._insist()
 
     async def on_partitions_lost(self, lost: Iterable[KafkaTopicPartition]) -> None:
         """Note what another member may have by now: publish nothing of it, commit nothing."""
@@ -110,6 +119,7 @@ class RebalanceNotes(AsyncConsumerRebalanceListener):  # type: ignore[misc] # th
             self._assigned -= gone
             self._before = NOTHING
             self._is_joining = True
+        self._insist()
 
     async def on_partitions_assigned(self, assigned: Iterable[KafkaTopicPartition]) -> None:
         """Note what is ours now."""

@@ -222,6 +222,19 @@ class Installation:
                 found += reader.poll(0.2).records
             return found
 
+    def assignments(self, group: str) -> dict[str, set[TopicPartition]]:
+        """Return who has what in a consumer group, by the broker's own words."""
+        with closing(KafkaAdminClient(bootstrap_servers=self.bootstrap_servers)) as client:
+            members = client.describe_groups([group])[group]["members"]
+        return {
+            member["member_id"]: {
+                TopicPartition(topic["topic"], number)
+                for topic in (member["member_assignment"] or {}).get("assigned_partitions", ())
+                for number in topic["partitions"]
+            }
+            for member in members
+        }
+
     def count_results(self) -> int:
         """Count what was ever published on the results topic."""
         topic = results_topic(self.pipeline)

@@ -30,6 +30,7 @@ from triptych.schemas.records import AudioChunk, End, InputRecord, Progress, Sub
 from triptych.schemas.results import Result
 from triptych.settings import Settings, load
 from triptych.transport.memory import MemoryTransport
+from triptych.transport.protocols import Transport
 from triptych.transport.records import Message, Record, TopicPartition
 from triptych.worker.models.protocol import InputSpec
 from triptych.worker.observability.events import Event
@@ -130,7 +131,7 @@ class World:
 
     def __init__(self) -> None:
         self._skipped_s = 0
-        self.transport = MemoryTransport(monotonic_s=lambda: time.monotonic() + self._skipped_s)
+        self.transport: Transport = MemoryTransport(monotonic_s=lambda: time.monotonic() + self._skipped_s)
         self.store = MemoryStore()
         self.events: list[Event] = []
         self.settings: Settings = load(overrides={"model.name": "null", "batch.max_delay_ms": 0}, environ={})

@@ -1,0 +1,190 @@
+"""Workers come and go while streams play: every window once, equal to an undisturbed run, and nobody waits long.
+
+What lies on the topics is judged once more, by another pipeline whose single worker nobody disturbs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.films import write_film
+from tests.e2e.programs import Installation, Program, assert_equal_results, wait_until
+from triptych.schemas.names import consumer_group
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Install = Callable[..., Installation]
+START = "2026-01-01T00:00:00Z"
+STREAMS = 12
+PARTITIONS = frozenset(range(6))
+SESSION_MS = 6_000
+SETTINGS = {
+    "TRIPTYCH_KAFKA_SESSION_TIMEOUT_MS": str(SESSION_MS),
+    "TRIPTYCH_WINDOW_SIZE_MS": "500",
+    "TRIPTYCH_WORKER_COMMIT_INTERVAL_MS": "200",
+}
+CHANGES = ("partitions_assigned", "partitions_revoked", "partitions_lost", "restored", "partitions_handed_over")
+
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def playing(here: Installation, folder: Path) -> Iterator[Program]:
+    """Play twelve streams in real time, over and over."""
+    films = [
+        str(write_film(folder / f"feed{number:02}.mkv", seconds=8, tone_hz=300 + 40 * number))
+        for number in range(STREAMS)
+    ]
+    with here.running("produce", *films, "--realtime", "--loop", "0", "--start-at", START) as producer:
+        yield producer
+
+
+def owned(worker: Program) -> frozenset[int]:
+    """Return the partition numbers that a worker has by its own words."""
+    has: frozenset[int] = frozenset()
+    for line in changes(worker):
+        numbers = frozenset(line.get("numbers", ()))
+        match line["event"]:
+            case "partitions_assigned":
+                has |= numbers
+            case "partitions_revoked" | "partitions_lost":
+                has -= numbers
+    return has if worker.is_running else frozenset()
+
+
+def changes(worker: Program) -> list[dict[str, object]]:
+    """Return what a worker said of its partitions, in order."""
+    return sorted((line for name in CHANGES for line in worker.events(name)), key=lambda line: str(line["timestamp"]))
+
+
+def are_shared(workers: list[Program]) -> bool:
+    """Tell whether these workers have all numbers between them, evenly, and each number once."""
+    shares = [owned(worker) for worker in workers]
+    return (
+        frozenset().union(*shares) == PARTITIONS
+        and sum(map(len, shares)) == len(PARTITIONS)
+        and max(map(len, shares)) - min(map(len, shares)) <= 1
+    )
+
+
+def assert_numbers_stay_together(here: Installation) -> None:
+    """Make sure, by the broker's own words, that each number's three partitions lie on one worker."""
+    holders: dict[int, set[str]] = {}
+    for member, partitions in here.assignments(consumer_group(here.pipeline)).items():
+        for tp in partitions:
+            holders.setdefault(tp.partition, set()).add(member)
+    assert holders.keys() == PARTITIONS
+    assert {number: members for number, members in holders.items() if len(members) != 1} == {}
+
+
+def settle(here: Installation, workers: list[Program]) -> None:
+    """Wait until the workers share the partitions and publish again."""
+    wait_until(lambda: are_shared(workers), f"{len(workers)} workers to share the partitions")
+    assert_numbers_stay_together(here)
+    before = here.count_results()
+    wait_until(lambda: here.count_results() > before + STREAMS, "results after a rebalance")
+
+
+def pause_s(workers: list[Program], since: str) -> float:
+    """Return how long partitions had no owner at most in the rebalances after a moment, by what the workers said."""
+    lines = [line for worker in workers for line in changes(worker) if str(line["timestamp"]) > since]
+    gone = [moment(line) for line in lines if line["event"] == "partitions_revoked"]
+    back = [moment(line) for line in lines if line["event"] in {"partitions_assigned", "restored"}]
+    return max(back) - min(gone) if gone and back else 0.0
+
+
+def moment(line: dict[str, object]) -> float:
+    """Return when a line was logged."""
+    return datetime.fromisoformat(str(line["timestamp"])).timestamp()
+
+
+def now(workers: list[Program]) -> str:
+    """Return the moment of the last change so far."""
+    return max((str(line["timestamp"]) for worker in workers for line in changes(worker)), default="")
+
+
+def assert_equal_to_undisturbed(here: Installation) -> int:
+    """Compare topic and store with what a single worker says of the same records; return the number of windows."""
+    undisturbed = here.beside(f"{here.pipeline}-undisturbed")
+    undisturbed.run("work", "--until-end").succeeded()
+    expected = undisturbed.in_topic()
+    assert len({result.stream for result in expected}) == STREAMS
+    assert_equal_results(here.in_topic(), expected)
+    assert_equal_results(here.in_redis(), expected)
+    return len(expected)
+
+
+@pytest.mark.timeout(400)
+def test_one_two_three_one_workers_publish_what_an_undisturbed_one_does(install: Install, tmp_path: Path) -> None:
+    """Two join, one is killed, one is told to stop, all while twelve streams play; none lost, none twice."""
+    here = install(**SETTINGS)
+    pauses: dict[str, float] = {}
+    with ExitStack() as stack:
+        producer = stack.enter_context(playing(here, tmp_path))
+        workers = [stack.enter_context(here.running("work"))]
+        settle(here, workers)
+        for name in ("second joins", "third joins"):
+            since = now(workers)
+            workers.append(stack.enter_context(here.running("work")))
+            settle(here, workers)
+            pauses[name] = pause_s(workers, since)
+        since = now(workers)
+        workers[0].kill()
+        settle(here, workers[1:])
+        pauses[f"first is killed, seen after {SESSION_MS / 1000:g} s"] = pause_s(workers[1:], since)
+        since = now(workers[1:])
+        stopped = workers[1].stop().succeeded()
+        settle(here, workers[2:])
+        pauses["second is told to stop"] = pause_s(workers[2:], since)
+        producer.stop().succeeded()
+        workers[2].stop().succeeded()
+    here.run("work", "--until-end").succeeded()
+
+    windows = assert_equal_to_undisturbed(here)
+    handed = [line for worker in workers for line in worker.events("partitions_handed_over")]
+    took = sorted(float(line["took_ms"]) for line in handed)
+    said = "; ".join(f"{name}: {pause:.2f} s" for name, pause in pauses.items())
+    _log.info("%d windows; rebalance pauses: %s; hand-overs took %s ms", windows, said, took)
+    assert stopped.events("stopped")
+    assert handed
+    assert [line for line in handed if line["left"]] == []
+    assert [line for worker in workers for line in worker.events("partitions_lost")] == []
+
+
+@pytest.mark.timeout(200)
+def test_a_static_worker_comes_back_without_a_rebalance_and_a_dynamic_one_is_refused(
+    install: Install, tmp_path: Path
+) -> None:
+    """The other one keeps what it has; a worker of the other kind ends with one line that says what to do."""
+    here = install(**{**SETTINGS, "TRIPTYCH_KAFKA_SESSION_TIMEOUT_MS": "30000"})
+    with ExitStack() as stack:
+        producer = stack.enter_context(playing(here, tmp_path))
+        first = stack.enter_context(here.running("work", TRIPTYCH_KAFKA_GROUP_INSTANCE_ID="a"))
+        settle(here, [first])
+        second = stack.enter_context(here.running("work", TRIPTYCH_KAFKA_GROUP_INSTANCE_ID="b"))
+        settle(here, [first, second])
+        kept, had = changes(first), owned(second)
+
+        refused = here.run("work")
+        second.stop().succeeded()
+        again = stack.enter_context(here.running("work", TRIPTYCH_KAFKA_GROUP_INSTANCE_ID="b"))
+        wait_until(lambda: owned(again) == had, "the same partitions again")
+        settle(here, [first, again])
+
+        assert changes(first) == kept
+        assert refused.exit_code == 2
+        assert "found a, b" in refused.err
+        assert "Traceback" not in refused.err
+        producer.stop().succeeded()
+        for worker in (first, again):
+            worker.stop().succeeded()
+    here.run("work", "--until-end", TRIPTYCH_KAFKA_GROUP_INSTANCE_ID="a", TRIPTYCH_KAFKA_SESSION_TIMEOUT_MS="6000")
+
+    assert_equal_to_undisturbed(here)

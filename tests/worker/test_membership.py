@@ -1,0 +1,64 @@
+"""A worker whose model is slow stays a member of its group, on a real broker."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+
+import pytest
+
+from tests.worker.world import Feed, World
+from tools.devservers import DevKafka, KafkaOptions
+from triptych.settings import load
+from triptych.transport.kafka import KafkaTransport
+from triptych.transport.topic_settings import TopicSettings
+from triptych.transport.topics import create_topics
+from triptych.worker.models.null import NullModel
+from triptych.worker.models.prediction import WindowPrediction
+from triptych.worker.models.window import PreparedWindow
+from triptych.worker.observability.events import PartitionsRevoked
+
+LIMIT_S = 6.0
+
+
+class _Slow(NullModel):
+    """Takes longer for a batch than the group waits for a worker that does not poll."""
+
+    calls = 0
+
+    def predict(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
+        self.calls += 1
+        time.sleep(1.5 * LIMIT_S)
+        return super().predict(windows)
+
+
+@pytest.mark.timeout(120)
+def test_a_model_call_longer_than_the_poll_interval_costs_no_membership(
+    start_kafka: Callable[[KafkaOptions], DevKafka], feed: Callable[..., Feed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The poll goes on: nothing is revoked or lost, and each window is judged once."""
+    world = World()
+    model = _Slow(world.spec)
+    monkeypatch.setattr("triptych.worker.wiring.model_from", lambda _: model)
+    settings = {
+        "model.name": "null",
+        "kafka.bootstrap_servers": start_kafka(KafkaOptions()).bootstrap_servers,
+        "kafka.session_timeout_ms": int(LIMIT_S * 1_000),
+        "kafka.max_poll_interval_ms": int(LIMIT_S * 1_000),
+        "kafka.hand_over_limit_ms": 500,
+        "align.idle_timeout_ms": 1_000,
+    }
+    world.settings = load(overrides=settings, environ={})
+    with closing(KafkaTransport(world.settings.kafka)) as transport:
+        world.transport = transport
+        create_topics(transport.admin(), world.settings.pipeline, TopicSettings("", replication=1))
+        world.send(feed("city").play(4))
+        with world.open() as pipeline:
+            pipeline.run(threading.Event(), until_end=lambda: len(world.results()) == 2)
+        results = world.results()
+
+    assert model.calls >= 1
+    assert len({result.id for result in results}) == len(results) == 2
+    assert world.seen(PartitionsRevoked) == []
