@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kafka import KafkaAdminClient, errors
 from kafka.admin import ConfigResource, ConfigResourceType
@@ -15,6 +17,7 @@ from triptych.transport.records import Member, TopicPartition
 from triptych.transport.topic_settings import TopicSettings, TopicState
 
 REQUEST_LIMIT_MS = 10_000
+ASK_AGAIN_S = 0.1
 
 
 class KafkaAdmin:
@@ -71,10 +74,7 @@ class KafkaAdmin:
     def members(self, group: str) -> tuple[Member, ...]:
         """Return who is in a group now."""
         with translating(f"asking for the members of group {group} at {self._where}"):
-            try:
-                found = self._client.describe_groups([group])[group]["members"]
-            except errors.GroupIdNotFoundError:
-                return ()
+            found = self._describe_group(group).get("members", ())
         return tuple(Member(m["member_id"], m["client_host"], m.get("group_instance_id") or None) for m in found)
 
     def close(self) -> None:
@@ -82,6 +82,21 @@ class KafkaAdmin:
         if not self.closed:
             self.closed = True
             self._client.close()
+
+    def _describe_group(self, group: str) -> dict[str, Any]:
+        """Ask until there is a coordinator: a new cluster makes the topic of its groups when first asked for one."""
+        deadline = time.monotonic() + REQUEST_LIMIT_MS / 1_000
+        while True:
+            try:
+                described: dict[str, Any] = self._client.describe_groups([group])[group]
+            except errors.GroupIdNotFoundError:
+                return {}
+            except (errors.CoordinatorNotAvailableError, errors.CoordinatorLoadInProgressError):
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(ASK_AGAIN_S)
+            else:
+                return described
 
     def _create(self, topic: TopicSettings) -> bool:
         wanted = {
