@@ -159,6 +159,39 @@ def test_a_member_thrown_out_is_told_that_its_partitions_are_lost(kafka: DevKafk
     assert consumer.assignment() == tps
 
 
+def test_a_static_member_that_comes_back_disturbs_nobody(kafka: DevKafka, transport: KafkaTransport) -> None:
+    """It has what it had, and the other one is told of nothing; the broker knows both by their names."""
+    topic, group = new_topic(transport, 2), f"g-{uuid.uuid4().hex[:8]}"
+
+    def named(name: str) -> KafkaTransport:
+        settings = KafkaSettings(
+            bootstrap_servers=kafka.bootstrap_servers, session_timeout_ms=20_000, group_instance_id=name
+        )
+        return KafkaTransport(settings)
+
+    with closing(named("a")) as of_a, closing(named("b")) as of_b:
+        a, b = (of.group_consumer([topic], group) for of in (of_a, of_b))
+        deadline = time.monotonic() + DEADLINE_S
+        while not len(a.assignment()) == len(b.assignment()) == 1:
+            assert time.monotonic() < deadline
+            a.poll(0.1)
+            b.poll(0.1)
+        (had,) = b.assignment()
+        b.close()
+
+        again = of_b.group_consumer([topic], group)
+        while not again.assignment():
+            assert time.monotonic() < deadline
+            again.poll(0.1)
+            changes = a.poll(0.1)
+            assert (changes.revoked, changes.lost, changes.assigned) == (frozenset(), frozenset(), frozenset())
+
+        assert again.assignment() == {had}
+        with closing(transport.admin()) as admin:
+            assert {member.instance_id for member in admin.members(group)} == {"a", "b"}
+            assert admin.members("nobody-ever") == ()
+
+
 def test_records_refused_in_one_batch_fail_and_the_others_arrive(transport: KafkaTransport) -> None:
     """A topic that takes no record older than a moment refuses whole batches; another topic must not suffer."""
     refusing = new_topic(transport, message_timestamp_type="CreateTime", message_timestamp_before_max_ms="1")
