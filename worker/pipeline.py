@@ -348,6 +348,9 @@ class Pipeline:
         if now_ns < self._observe_at_ns:
             return
         self._observe_at_ns = now_ns + _OBSERVE_NS
+        if self._works:
+            # Where nothing arrives the arrival clock stands still until it is asked: the lag would seem to grow.
+            self._answer(self._works.values(), now_ns, time.time_ns())
         clocks = [work.aligner.clock_ns for work in self._works.values() if work.aligner.clock_ns]
         if clocks:
             self._hooks.emit(events.LagMeasured(seconds=max(0.0, (time.time_ns() - min(clocks)) / _SECOND)))

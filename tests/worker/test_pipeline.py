@@ -15,7 +15,7 @@ from triptych.transport.records import Message
 from triptych.worker.models.null import NullModel
 from triptych.worker.models.prediction import WindowPrediction
 from triptych.worker.models.window import PreparedWindow
-from triptych.worker.observability.events import ItemLate, ModelFailed, RecordDropped, Restored
+from triptych.worker.observability.events import ItemLate, LagMeasured, ModelFailed, RecordDropped, Restored
 
 MakeFeed = Callable[..., Feed]
 VARYING = {"published_ns", "arrival_ms", "stage_ms"}
@@ -212,3 +212,13 @@ def test_a_signal_ends_the_run_with_what_is_in_flight_published_and_committed(wo
     world.work()
 
     assert len(world.results()) == len({result.id for result in world.results()}) == 3
+
+
+def test_a_worker_that_has_read_everything_has_no_lag(world: World, feed: MakeFeed) -> None:
+    """However long nothing arrives: the lag says what is still to be worked through, not how long it has been quiet."""
+    world.send(feed("city").play(2, ended=False))
+    with world.open() as pipeline:
+        while len(world.seen(LagMeasured)) < 3:
+            pipeline.step()
+
+    assert all(event.seconds < 0.5 for event in world.seen(LagMeasured)[1:])
