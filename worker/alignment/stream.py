@@ -64,8 +64,6 @@ class Stream:
         stream._last = snapshot.last
         stream._floor = stream._grid.first_starting_at_or_after(snapshot.floor_ns)
         stream._empty_run = snapshot.empty_run
-        stream._skipped = snapshot.skipped
-        stream._dead = snapshot.dead
         stream._lives_since_ns = snapshot.clock_ns
         stream.forgetting = snapshot.forgetting
         return stream
@@ -324,8 +322,6 @@ class Stream:
             floor_ns=self.floor_ns,
             furthest_ns=self._furthest_ns,
             empty_run=self._empty_run,
-            skipped=self._skipped,
-            dead=self._dead,
             forgetting=self.forgetting,
             sessions=dict(self._sessions),
             tracks={modality: track.snapshot() for modality, track in self.tracks.items()},
