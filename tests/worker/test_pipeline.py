@@ -247,6 +247,7 @@ class _Moving:
     def poll(self, timeout_s: float) -> Poll:
         if self._moved and self._polls_without:
             self._polls_without -= 1
+            threading.Event().wait(timeout_s)  # as a poll does to which nothing comes
             return Poll(revoked=self._moved) if self._polls_without == 4 else Poll()
         if self._moved:
             moved, self._moved = self._moved, frozenset()
