@@ -202,8 +202,6 @@ class KafkaGroupConsumer(KafkaReader):
         hand_over_s: float = 0.0,
     ) -> None:
         client = open_client(settings, group=group)
-        # A client that joins before it knows the topics may be assigned nothing, for as long as its metadata live.
-        require_topics(client, topics)
         super().__init__(client, settings.bootstrap_servers, when_gone=when_gone)
         self._group = group
         self._notes = RebalanceNotes(
@@ -215,6 +213,9 @@ class KafkaGroupConsumer(KafkaReader):
         self._poller = ThreadPoolExecutor(1, thread_name_prefix="kafka-poll")
         self._polling: Future[tuple[Record, ...]] | None = None
         self._client.subscribe(list(topics), listener=self._notes)
+        # A client that joins before it knows the topics may be assigned nothing, for as long as its metadata live. One
+        # that learned of them before it subscribed takes them for changed when it hears of them again, and joins twice.
+        require_topics(client, topics)
 
     def assignment(self) -> frozenset[TopicPartition]:
         """Return what the last poll left assigned."""
