@@ -168,3 +168,11 @@ def test_variables_of_others_with_our_prefix_are_listed() -> None:
     settings = load(environ=dict.fromkeys(settings_module.OTHER_VARIABLES - {"TRIPTYCH_CONFIG"}, "1"))
 
     assert settings == Settings()
+
+
+def test_a_hand_over_ends_before_the_group_loses_patience() -> None:
+    """Else a worker that finishes its work would be thrown out for it."""
+    assert load(overrides={"kafka.hand_over_limit_ms": 1_000, "kafka.max_poll_interval_ms": 6_000}, environ={})
+
+    with pytest.raises(SettingsError, match=r"hand_over_limit_ms must be at most 5000, .*; got 6000"):
+        load(overrides={"kafka.hand_over_limit_ms": 6_000, "kafka.max_poll_interval_ms": 10_000}, environ={})
