@@ -18,6 +18,12 @@ class From(StrEnum):
     KAFKA = "kafka"
 
 
+WhereOption = Annotated[
+    str | None,
+    typer.Option(metavar="RULE", help="Only results that fulfil a rule: \"speech > .5 and 'dog' in visual\"."),
+]
+
+
 def watch(
     stream: Annotated[str | None, typer.Argument(help="One stream; all of them if not given.")] = None,
     *,
@@ -32,6 +38,7 @@ def watch(
             "or now. All there is, if not given.",
         ),
     ] = None,
+    where: WhereOption = None,
     until_end: Annotated[bool, typer.Option("--until-end", help="Show what there is, then exit.")] = False,
     from_: Annotated[From, typer.Option("--from", help="Where to read the results.")] = From.REDIS,
     config: ConfigOption = None,
@@ -47,6 +54,6 @@ def watch(
     watch_results(
         load(config, flags),
         from_.value,
-        Wanted(stream, since, until_end),
+        Wanted(stream, since, until_end, where),
         as_json=json or not sys.stdout.isatty(),
     )

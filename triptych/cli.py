@@ -33,6 +33,7 @@ EXTRA_OF_MODULE = {
     "prometheus_client": "worker",
     "redis": "consumers",
     "safetensors": "worker",
+    "simpleeval": "consumers",
     "torch": "worker",
     "torchaudio": "worker",
     "torchvision": "worker",
