@@ -1,9 +1,10 @@
-"""The command `triptych watch`."""
+"""The commands `triptych watch` and `triptych alert`."""
 
 from __future__ import annotations
 
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -57,3 +58,42 @@ def watch(
         Wanted(stream, since, until_end, where),
         as_json=json or not sys.stdout.isatty(),
     )
+
+
+def alert(
+    stream: Annotated[str | None, typer.Argument(help="One stream; all of them if not given.")] = None,
+    *,
+    where: Annotated[
+        str,
+        typer.Option(metavar="RULE", help="What to alert to: \"speech > .5 and 'dog' in visual\".", show_default=False),
+    ],
+    url: Annotated[str, typer.Option(metavar="URL", help="Where to post each match.", show_default=False)],
+    secret_file: Annotated[
+        Path, typer.Option(metavar="FILE", help="Holds the secret that signs: whsec_ and base64.", show_default=False)
+    ],
+    cursor_file: Annotated[
+        Path, typer.Option(metavar="FILE", help="Keeps how far was delivered; made if missing.", show_default=False)
+    ],
+    since: Annotated[
+        str, typer.Option(metavar="CURSOR|TIME", help="Where to begin while there is no cursor file yet.")
+    ] = "now",
+    until_end: Annotated[bool, typer.Option("--until-end", help="Deliver what there is, then exit.")] = False,
+    timeout: Annotated[float, typer.Option(min=0.1, metavar="S", help="How long an attempt may take.")] = 15.0,
+    give_up_after: Annotated[
+        float, typer.Option(min=0, metavar="S", help="How long a match is tried, before it is logged and left.")
+    ] = 86_400.0,
+    from_: Annotated[From, typer.Option("--from", help="Where to read the results.")] = From.REDIS,
+    config: ConfigOption = None,
+    bootstrap_servers: BootstrapServersOption = None,
+    redis_url: RedisUrlOption = None,
+    pipeline: PipelineOption = None,
+) -> None:
+    """Post results that fulfil a rule to a URL, signed, each once by its id."""
+    from triptych.consumers.alert import Alerting, send_alerts
+    from triptych.settings import load
+
+    flags = {"kafka.bootstrap_servers": bootstrap_servers, "redis.url": redis_url, "pipeline": pipeline}
+    options = Alerting(
+        where, url, secret_file, cursor_file, stream, since, until_end, timeout_s=timeout, give_up_after_s=give_up_after
+    )
+    send_alerts(load(config, flags), from_.value, options)

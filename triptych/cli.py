@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from triptych import __version__
-from triptych.consumers.cli import watch
+from triptych.consumers.cli import alert, watch
 from triptych.demo import demo
 from triptych.options import BootstrapServersOption, ConfigOption, PipelineOption, RedisUrlOption
 from triptych.producers.cli import produce
@@ -53,6 +53,7 @@ app.command()(demo)
 app.command()(produce)
 app.command()(work)
 app.command()(watch)
+app.command()(alert)
 app.add_typer(models, name="models")
 app.add_typer(topics, name="topics")
 
