@@ -1,8 +1,9 @@
-"""The commands `triptych watch` and `triptych alert`."""
+"""The commands `triptych watch`, `triptych alert` and `triptych evidence`."""
 
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -97,3 +98,39 @@ def alert(
         where, url, secret_file, cursor_file, stream, since, until_end, timeout_s=timeout, give_up_after_s=give_up_after
     )
     send_alerts(load(config, flags), from_.value, options)
+
+
+def evidence(
+    result_id: Annotated[str, typer.Argument(metavar="RESULT_ID", help="STREAM/START-END/REVISION, as in the result.")],
+    *,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A folder, empty or new.", show_default=False)],
+    from_: Annotated[From, typer.Option("--from", help="Where to read the result.")] = From.REDIS,
+    config: ConfigOption = None,
+    bootstrap_servers: BootstrapServersOption = None,
+    redis_url: RedisUrlOption = None,
+    pipeline: PipelineOption = None,
+) -> None:
+    """Fetch the very pictures, sound and words that a result rests on."""
+    from triptych.consumers.evidence import EvidenceGoneError, find_case, gather
+    from triptych.consumers.evidence_files import check_folder, write_evidence
+    from triptych.consumers.subscriber import Subscriber
+    from triptych.consumers.watch import open_source
+    from triptych.logs import configure_logs
+    from triptych.settings import load
+    from triptych.transport.kafka import KafkaTransport
+
+    flags = {"kafka.bootstrap_servers": bootstrap_servers, "redis.url": redis_url, "pipeline": pipeline}
+    settings = load(config, flags)
+    configure_logs(settings.log)
+    check_folder(out)
+    with Subscriber(open_source(settings, from_.value)) as subscriber:
+        case = find_case(subscriber, result_id)
+    with closing(KafkaTransport(settings.kafka)) as transport:
+        gathered = gather(transport, case)
+    write_evidence(out, case.delivery, gathered)
+    for found in gathered:
+        count = len(found.exhibits)
+        typer.echo(f"{found.modality}: {found.report.state}, {count} record{'' if count == 1 else 's'}")
+    missing = "; ".join(f"{found.modality}: {found.missing}" for found in gathered if found.missing)
+    if missing:
+        raise EvidenceGoneError(missing)
