@@ -1,9 +1,9 @@
-"""The commands `triptych watch`, `triptych alert` and `triptych evidence`."""
+"""The commands of those who read results: `triptych watch`, `alert`, `evidence` and `diff`."""
 
 from __future__ import annotations
 
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -134,3 +134,37 @@ def evidence(
     missing = "; ".join(f"{found.modality}: {found.missing}" for found in gathered if found.missing)
     if missing:
         raise EvidenceGoneError(missing)
+
+
+def diff(
+    left: Annotated[str, typer.Argument(metavar="PIPELINE", help="One pipeline.")],
+    right: Annotated[str, typer.Argument(metavar="PIPELINE", help="The other one.")],
+    stream: Annotated[str | None, typer.Argument(help="One stream; all of them if not given.")] = None,
+    *,
+    tolerance: Annotated[float, typer.Option(min=0, help="How far apart equal numbers may be.")] = 1e-4,
+    from_: Annotated[From, typer.Option("--from", help="Where to read the results.")] = From.KAFKA,
+    config: ConfigOption = None,
+    bootstrap_servers: BootstrapServersOption = None,
+    redis_url: RedisUrlOption = None,
+) -> None:
+    """Compare what two pipelines say of the same windows; exit 1 where they differ."""
+    from triptych.consumers.compare import compare
+    from triptych.consumers.comparison_text import comparison_lines
+    from triptych.consumers.subscriber import Subscriber
+    from triptych.consumers.watch import open_source
+    from triptych.logs import configure_logs
+    from triptych.settings import load
+
+    flags = {"kafka.bootstrap_servers": bootstrap_servers, "redis.url": redis_url}
+    pipelines = [load(config, flags | {"pipeline": name}) for name in (left, right)]
+    configure_logs(pipelines[0].log)
+    with ExitStack() as stack:
+        results = [
+            stack.enter_context(Subscriber(open_source(settings, from_.value))).results(stream, until_end=True)
+            for settings in pipelines
+        ]
+        outcome = compare(*(each.deliveries() for each in results), tolerance=tolerance)
+    for line in comparison_lines(outcome, left, right):
+        typer.echo(line)
+    if not outcome.equal:
+        raise typer.Exit(1)

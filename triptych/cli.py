@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from triptych import __version__
-from triptych.consumers.cli import alert, evidence, watch
+from triptych.consumers.cli import alert, diff, evidence, watch
 from triptych.demo import demo
 from triptych.options import BootstrapServersOption, ConfigOption, PipelineOption, RedisUrlOption
 from triptych.producers.cli import produce
@@ -55,6 +55,7 @@ app.command()(work)
 app.command()(watch)
 app.command()(alert)
 app.command()(evidence)
+app.command()(diff)
 app.add_typer(models, name="models")
 app.add_typer(topics, name="topics")
 
