@@ -64,7 +64,8 @@ class ProjectionFusion(Fusion):
         return torch.stack(means).sum(0)
 
     def _projected(self, modality: str, vectors: Tensor) -> Tensor:
-        return functional.normalize(vectors.float(), dim=-1) @ self.matrices[modality]
+        projected: Tensor = functional.normalize(vectors.float(), dim=-1) @ self.matrices[modality]
+        return projected
 
 
 class EmbeddingHead(Head):

@@ -105,9 +105,8 @@ class SentenceEncoder(Encoder):
         words = self.table[ids] * self.scale[chunk, None] + self.lo[chunk, None]  # [N, 512]
         windows = _neighbours(sentence)
         branched = _normed(words @ self.proj_all + self.proj_b_all, self.ln_g_all, self.ln_b_all, self._epsilon)
-        contexts = [
-            branch(own, windows) for branch, own in zip(self.branches, branched.split(_BRANCH, -1), strict=True)
-        ]
+        own = torch.split(branched, _BRANCH, -1)
+        contexts = [branch(mine, windows) for branch, mine in zip(self.branches, own, strict=True)]
         features = _normed(torch.cat([words, *contexts], -1), self.ln_g, self.ln_b, self._epsilon)  # [N, 1280]
         count = torch.bincount(sentence).unsqueeze(-1)  # [C, 1]
         summed = features.new_zeros(count.shape[0], features.shape[1]).index_add_(0, sentence, features)
