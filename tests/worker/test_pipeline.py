@@ -86,7 +86,7 @@ def test_a_worker_that_dies_anywhere_leaves_the_undisturbed_results(
     quiet.send([*feed("city").play(8), *feed("port", start_s=3).play(5, ended=False)])
     quiet.work()
     assert told(world.results()) == told(quiet.results())
-    assert sum(result.novelty is not None for result in quiet.results()) == 4
+    assert sum(result.novelty is not None for result in quiet.results()) == 5
     assert len({result.id for result in world.results()}) == len(world.results())
     assert len(world.store.results("city")) == len(quiet.store.results("city"))
 
