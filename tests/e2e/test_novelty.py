@@ -1,14 +1,15 @@
-"""A cut in a real film is news; played through the whole pipeline with the real model, in one process."""
+"""A cut in a real film is news, and a worker that dies forgets nothing; with the real model."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
 import pytest
 
+from tests.e2e.programs import Installation, assert_equal_results, wait_until
 from triptych.producers.plan import Plan
 from triptych.producers.run import produce_all
 from triptych.producers.source import FileSource
@@ -21,9 +22,12 @@ from triptych.worker.observability.health import Health
 from triptych.worker.sinks.memory import MemoryStore
 from triptych.worker.wiring import Surroundings, open_pipeline
 
+Install = Callable[..., Installation]
+Clip = Callable[[str], str]
 SAMPLES = Path(__file__).parents[2] / "triptych" / "samples"
+START = "2026-01-01T00:00:00Z"
 START_NS = 1_767_225_600_000_000_000
-WINDOW_NS = 2_000_000_000
+WINDOWS_OF_TWO_PASSES = 16
 CUTS_S = (4.64, 7.60, 11.76, 14.72)
 
 
@@ -76,3 +80,33 @@ def test_the_language_of_the_words_is_said(film: Sequence[Result]) -> None:
     """The film's own subtitle track states it; a window without words has none."""
     assert {result.observations.language for result in film if result.observations.words} == {"en"}
     assert {result.observations.language for result in film if not result.observations.words} <= {None}
+
+
+def kill_when_published(here: Installation, results: int) -> None:
+    """Let a worker run until so many results are on the topic, and kill it."""
+    with here.running("work") as worker:
+        wait_until(lambda: here.count_results() >= results or not worker.is_running, f"{results} results")
+        assert worker.is_running, f"the worker ended by itself:\n{worker.err}"
+
+
+@pytest.mark.timeout(600)
+def test_a_killed_worker_takes_no_novelty_with_it(install: Install, clip: Clip) -> None:
+    """The next one reads from the results topic what this one remembered: the results are the undisturbed run's."""
+    here = install(
+        TRIPTYCH_MODEL_NAME="base",
+        TRIPTYCH_MODEL_FRAMES_PER_WINDOW="2",
+        TRIPTYCH_BATCH_MAX_WINDOWS="2",
+        TRIPTYCH_KAFKA_SESSION_TIMEOUT_MS="6000",
+    )
+    here.run("produce", clip("librivox_city_15s.mkv"), "--loop", "2", "--start-at", START).succeeded()
+    undisturbed = here.beside(f"{here.pipeline}-undisturbed")
+    for published in (2, 7):
+        kill_when_published(here, published)
+        assert here.count_results() < WINDOWS_OF_TWO_PASSES
+    for each in (here, undisturbed):
+        each.run("work", "--until-end").succeeded()
+    expected = undisturbed.in_topic()
+    assert len(expected) == WINDOWS_OF_TWO_PASSES
+    assert [result.start_ns for result in expected if result.novelty is None] == [START_NS]
+    assert_equal_results(here.in_topic(), expected)
+    assert_equal_results(here.in_redis(), expected)
