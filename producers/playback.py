@@ -11,13 +11,15 @@ from typing import Any, Final, Self
 
 import structlog
 from av.packet import Packet
+from av.subtitles.stream import SubtitleStream
 
 from triptych.producers.audio import AudioReader
+from triptych.producers.captions import CaptionReader
 from triptych.producers.language import DEFAULT_LANGUAGE
 from triptych.producers.media_file import MediaFile
 from triptych.producers.picture import PictureEncoder
 from triptych.producers.plan import Plan
-from triptych.producers.players import AudioPlayer, CueFilePlayer, EmbeddedCuePlayer, Player, VideoPlayer
+from triptych.producers.players import AudioPlayer, CaptionPlayer, CueFilePlayer, EmbeddedCuePlayer, Player, VideoPlayer
 from triptych.producers.sampling import Grid, Sampler
 from triptych.producers.timeline import Timeline
 from triptych.producers.track_records import Feed, TrackRecords
@@ -121,20 +123,23 @@ class Playback:
     def _players(self, timeline: Timeline, *, last_pass: bool) -> Players:
         media, plan, words, records = self._media, self._plan, self._words, self._records
         players: Players = {}
+        captions = CaptionReader(timeline.base_ns) if words == "captions" else None
         if media.video is not None:
             encoder = PictureEncoder(
                 max_height=plan.height, quality=plan.quality, pixel_aspect=media.video.sample_aspect_ratio
             )
-            video = VideoReader(media.video, timeline, self._sampler, encoder)
+            video = VideoReader(media.video, timeline, sampler=self._sampler, encoder=encoder, captions=captions)
             players["video"] = VideoPlayer(video, records["video"], self._sampler)
         if media.audio is not None:
             audio = AudioReader(media.audio, timeline, floor_ns=records["audio"].promise_ns)
             players["audio"] = AudioPlayer(audio, records["audio"])
-        if isinstance(words, tuple):
+        if captions is not None:
+            players["subtitles"] = CaptionPlayer(captions, records["subtitles"])
+        elif isinstance(words, tuple):
             players["subtitles"] = CueFilePlayer(
                 words, records["subtitles"], timeline.base_ns, duration_ns=self.duration_ns, last_pass=last_pass
             )
-        elif words is not None:
+        elif isinstance(words, SubtitleStream):
             players["subtitles"] = EmbeddedCuePlayer(
                 words, records["subtitles"], timeline, duration_ns=self.duration_ns
             )

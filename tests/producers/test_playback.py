@@ -82,7 +82,7 @@ def check_contract(records: list[InputRecord], tracks: tuple[Modality, ...]) -> 
     [
         ("librivox_city_15s.mkv", ("video", "audio", "subtitles")),
         ("bbb_5s_51ch.mp4", ("video", "audio")),
-        ("sintel_608_10s.ts", ("video", "audio")),
+        ("sintel_608_10s.ts", ("video", "audio", "subtitles")),
     ],
 )
 @pytest.mark.parametrize("loops", [1, 3])
