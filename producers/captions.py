@@ -65,6 +65,7 @@ class CaptionReader:
         self._finished = _Decoder()
         self._on_screen = _Decoder(real_time="1", real_time_latency_msec="0")
         self._shown_since_ns: int | None = None
+        self._shown = ""
         self._read_ns = base_ns
         self._base_ns = base_ns
         self._cues: deque[Cue] = deque()
@@ -89,6 +90,7 @@ class CaptionReader:
             return
         screen = self._on_screen.decode(content, at_ns)
         if screen is not None:
+            self._shown = screen.text
             self._shown_since_ns = (self._shown_since_ns or at_ns) if screen.text else None
         cue = self._finished.decode(content, at_ns)
         if cue is not None:
@@ -102,9 +104,8 @@ class CaptionReader:
 
     def finish(self, end_ns: int) -> None:
         """End the pass: what is still on the screen stays there to the end."""
-        cue = self._finished.flush(self._read_ns)
-        if cue is not None:
-            self._keep(Cue(cue.start_ns, end_ns, cue.text), self.promise_ns)
+        if self._shown_since_ns is not None:
+            self._keep(Cue(self._shown_since_ns, end_ns, self._shown), self.promise_ns)
         self._shown_since_ns = None
 
     def _keep(self, cue: Cue, promised_ns: int) -> None:
@@ -124,14 +125,10 @@ class _Decoder:
         self._origin_ns: int | None = None
 
     def decode(self, content: bytes, at_ns: int) -> Cue | None:
-        return self._decoded(Packet(content), at_ns)
-
-    def flush(self, at_ns: int) -> Cue | None:
-        return self._decoded(Packet(), at_ns)
-
-    def _decoded(self, packet: Packet[Any], at_ns: int) -> Cue | None:
+        """Return the caption that a frame's bytes complete, or what they bring onto the screen."""
         if self._origin_ns is None:
             self._origin_ns = at_ns
+        packet: Packet[Any] = Packet(content)
         packet.pts = packet.dts = round((at_ns - self._origin_ns) / _MS)
         packet.time_base = _TICK
         try:
