@@ -12,8 +12,8 @@ from triptych.options import BootstrapServersOption, ConfigOption, PipelineOptio
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from triptych.producers.outcome import Outcome
     from triptych.producers.plan import Plan
-    from triptych.producers.run import Outcome
     from triptych.settings import Settings
 
 

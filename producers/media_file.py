@@ -1,4 +1,4 @@
-"""A media file, opened: the tracks to play, where its time begins, how long it says it is, and its packets."""
+"""A media file or a URL, opened: the tracks to play, where its time begins, how long it says it is, and its packets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 from triptych.producers.captions import holds_captions
 from triptych.producers.choosing import TrackFacts, best_audio, best_subtitles, best_video
 from triptych.producers.language import language_of
-from triptych.producers.source import FileSource
+from triptych.producers.source import Source
 from triptych.producers.subtitle_codecs import TEXT_CODECS, codec_name
 from triptych.producers.timeline import NS_PER_S, ticks_to_ns
 from triptych.schemas.errors import UsageError
@@ -33,7 +33,7 @@ _PROBED_PACKETS: Final = 200
 class MediaFile:
     """One opened file; a context manager. The tracks that are not played are not even demuxed."""
 
-    def __init__(self, container: InputContainer, source: FileSource, wanted_language: str) -> None:
+    def __init__(self, container: InputContainer, source: Source, wanted_language: str) -> None:
         self._container = container
         self._source = source
         streams = container.streams
@@ -45,17 +45,24 @@ class MediaFile:
         self._demuxed = self._demux()
 
     @classmethod
-    def open(cls, source: FileSource, wanted_language: str) -> Self:
+    def open(cls, source: Source, wanted_language: str) -> Self:
         """Open a file; raise `UsageError` where it has neither picture nor sound."""
         try:
-            container = av.open(str(source.path), "r", metadata_errors="replace")
+            container = av.open(
+                source.location,
+                "r",
+                format=source.format,
+                options=dict(source.options),
+                metadata_errors="replace",
+                timeout=source.limits_s,
+            )
         except (av.error.FFmpegError, OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or str(error)
-            raise UsageError(f"{source.path}: expected a media file that can be played, got: {why}") from None
+            raise UsageError(f"{source.label}: expected a {source.kind} that can be played, got: {why}") from None
         media = cls(container, source, wanted_language)
         if media.video is None and media.audio is None:
             media.close()
-            raise UsageError(f"{source.path}: expected a file with picture or sound, found neither")
+            raise UsageError(f"{source.label}: expected a {source.kind} with picture or sound, found neither")
         return media
 
     def __enter__(self) -> Self:

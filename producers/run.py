@@ -1,7 +1,8 @@
 """Play sources: read this first.
 
-One thread for each source, one publisher for all: read a record, wait until it is due, send it. At the end, or when
-told to stop, the tracks are ended and everything is flushed. A source that fails does not stop the others.
+One thread for each file, a process for each URL (`live.py`), one publisher for all: read a record, wait until it is due,
+send it. At the end, or when told to stop, the tracks are ended and everything is flushed. A source that fails does not
+stop the others.
 """
 
 from __future__ import annotations
@@ -9,17 +10,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass
 from threading import Event
 from typing import Final, Protocol
 
 import structlog
 
 from triptych.producers.clock import Clock, SystemClock
+from triptych.producers.live import LivePlayer
+from triptych.producers.outcome import Outcome
 from triptych.producers.pacing import Pacer
 from triptych.producers.plan import Plan
 from triptych.producers.playback import Playback
 from triptych.producers.sender import Sender
+from triptych.producers.source import UrlSource
 from triptych.producers.tally import Standing, Tally
 from triptych.schemas.errors import TriptychError, UsageError
 from triptych.schemas.records import AudioChunk, InputRecord
@@ -40,24 +43,12 @@ class Board(Protocol):
         """Show them; called several times a second by the thread that waits."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How one source ended; `error` is what stopped it."""
-
-    plan: Plan
-    standing: Standing
-    error: Exception | None = None
-
-    @property
-    def exit_code(self) -> int:
-        """What a program should exit with."""
-        return self.error.exit_code if isinstance(self.error, TriptychError) else int(self.error is not None)
-
-
 def check_playable(plans: Sequence[Plan]) -> None:
     """Raise the first source's `UsageError` where no source can be played at all; before anything is connected."""
     errors: list[UsageError] = []
     for plan in plans:
+        if isinstance(plan.source, UrlSource):
+            return  # whether it can be played may change at any moment
         try:
             with Playback(plan):
                 return
@@ -88,7 +79,7 @@ def produce_all(
     """
     clock, stop = clock or SystemClock(), stop or Event()
     publisher = transport.publisher()
-    players = [_Player(plan, publisher, clock, stop) for plan in plans]
+    players = [_player_of(plan)(plan, publisher, clock, stop) for plan in plans]
     with board or nullcontext(_Dark()) as shown:
         try:
             for player in players:
@@ -104,6 +95,10 @@ def produce_all(
             publisher.close(_CLOSE_S)
         shown.show([player.standing for player in players])
     return tuple(player.outcome() for player in players)
+
+
+def _player_of(plan: Plan) -> type[_Player | LivePlayer]:
+    return LivePlayer if isinstance(plan.source, UrlSource) else _Player
 
 
 class _Dark:

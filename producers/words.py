@@ -16,6 +16,7 @@ from triptych.producers.cue_file import find_beside, language_in_name, read_cues
 from triptych.producers.language import DEFAULT_LANGUAGE
 from triptych.producers.media_file import MediaFile
 from triptych.producers.plan import Plan
+from triptych.producers.source import FileSource
 from triptych.schemas.errors import UsageError
 
 _log = structlog.get_logger(__name__)
@@ -34,7 +35,8 @@ def choose_words(plan: Plan, media: MediaFile) -> Words:
         _log.warning("subtitles.skipped", stream=plan.stream, codec=codec, reason="pictures of text hold no text")
     if media.has_captions():
         return "captions"
-    beside = find_beside(plan.source.path, plan.language or DEFAULT_LANGUAGE)
+    path = plan.source.path if isinstance(plan.source, FileSource) else None
+    beside = find_beside(path, plan.language or DEFAULT_LANGUAGE) if path is not None else None
     if beside is None:
         return None
     try:
