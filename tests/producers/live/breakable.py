@@ -49,6 +49,7 @@ class Relay:
             with contextlib.suppress(OSError):
                 if reset:
                     victim.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                    victim.shutdown(socket.SHUT_RD)  # wakes the pump, whose own use would keep it open
                 else:
                     victim.shutdown(socket.SHUT_RDWR)
             victim.close()

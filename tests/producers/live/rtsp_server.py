@@ -1,7 +1,7 @@
 """A real RTSP server: a picture that moves and a tone, live, for as many viewers as come.
 
-Run by the system's own python3, which has GStreamer's bindings, in a process of its own: `rtsp_server.py USER PASSWORD`.
-It prints its port and serves `rtsp://USER:PASSWORD@127.0.0.1:PORT/camera` until it is killed.
+Run by the system's own python3, which has GStreamer's bindings, in a process of its own: `rtsp_server.py USER PASS`.
+It prints its port and serves `rtsp://USER:PASS@127.0.0.1:PORT/camera` until it is killed.
 """
 
 import sys
@@ -34,8 +34,8 @@ def main(user: str, password: str) -> None:
     factory.set_launch(LAUNCH)
     factory.set_shared(True)
     permissions = GstRtspServer.RTSPPermissions()
-    permissions.add_permission_for_role("viewer", "media.factory.access", True)
-    permissions.add_permission_for_role("viewer", "media.factory.construct", True)
+    permissions.add_permission_for_role("viewer", "media.factory.access", True)  # noqa: FBT003 - its signature
+    permissions.add_permission_for_role("viewer", "media.factory.construct", True)  # noqa: FBT003 - the same
     factory.set_permissions(permissions)
     server.get_mount_points().add_factory("/camera", factory)
     server.attach(None)
