@@ -125,7 +125,7 @@ class LivePlayer:
         theirs: Connection
         ours, theirs = _SPAWN.Pipe(duplex=False)
         process = _SPAWN.Process(
-            target=read_feed, args=(self._plan, self._book.end_ns, theirs), name=self.thread.name, daemon=True
+            target=read_feed, args=(self._plan, self._book.free_ns, theirs), name=self.thread.name, daemon=True
         )
         with ours:
             process.start()

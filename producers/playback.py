@@ -175,7 +175,9 @@ class Playback:
         for stream in (self._media.video, self._media.audio):
             if stream is not None:
                 stream.codec_context.flush_buffers()
-        end_ns = self._start_at_ns + self._next_base_ns()
+        # What was promised of picture and sound holds for the stream: another session may not begin before it.
+        promises = [records.promise_ns for modality, records in self._records.items() if modality != "subtitles"]
+        end_ns = self._start_at_ns + max(self._next_base_ns(), *promises)
         self._splits += 1
         self._origin_ns = jump.origin_ns
         self._begin_session(self._next_start_ns(end_ns))

@@ -20,13 +20,15 @@ class SessionBook:
     """Note the records of one stream, session after session.
 
     Attributes:
-        end_ns: where all that was noted ends; nothing may begin before it any more.
+        end_ns: where all that was noted ends.
+        free_ns: where another session may begin: nothing was promised beyond it. A file of cues promises far ahead.
     """
 
     def __init__(self) -> None:
         self._last: InputRecord | None = None
         self._tracks: dict[Modality, _TrackStanding] = {}
         self.end_ns = 0
+        self.free_ns = 0
 
     @property
     def session(self) -> str | None:
@@ -44,6 +46,8 @@ class SessionBook:
         track.promise_ns = max(track.promise_ns, record.next_ns or over_ns)
         track.ended = track.ended or isinstance(record, End)
         self.end_ns = max(self.end_ns, over_ns)
+        promise_ns = over_ns if record.modality == "subtitles" else track.promise_ns
+        self.free_ns = max(self.free_ns, over_ns, promise_ns)
 
     def ends(self) -> Iterator[End]:
         """Yield the `end` of each track that has none yet, and close the session."""
