@@ -184,6 +184,13 @@ class LivePlayer:
     # --- sending ------------------------------------------------------------------------------------------------------
 
     def _send_all(self) -> None:
+        """Send what is queued until nothing more comes; nobody waits for room where this has failed."""
+        try:
+            self._send_queued()
+        finally:
+            self._queue.close()
+
+    def _send_queued(self) -> None:
         while not self._has_begun.wait(_GLANCE_S):
             if self._queue.is_over:
                 return
