@@ -57,7 +57,7 @@ class MediaFile:
                 timeout=source.limits_s,
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or str(error)
+            why = _why(error)
             raise UsageError(f"{source.label}: expected a {source.kind} that can be played, got: {why}") from None
         media = cls(container, source, wanted_language)
         if media.video is None and media.audio is None:
@@ -128,7 +128,7 @@ class MediaFile:
                 if packet.size:
                     yield packet
         except (av.error.FFmpegError, OSError) as error:
-            self.problem = getattr(error, "strerror", None) or str(error)
+            self.problem = _why(error)
 
     def _chosen_text(self, wanted: str) -> SubtitleStream | None:
         texts = [stream for stream in self._container.streams.subtitles if self._is_text(stream)]
@@ -141,6 +141,13 @@ class MediaFile:
 
     def _played(self) -> list[VideoStream | AudioStream]:
         return [stream for stream in (self.video, self.audio) if stream is not None]
+
+
+def _why(error: Exception) -> str:
+    """Return what happened; FFmpeg says of a time limit only that it was told to stop."""
+    if isinstance(error, av.error.ExitError):
+        return "nothing came within the time limit"
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _chosen(streams: Iterable[_S], facts: TrackFacts | None) -> _S | None:

@@ -25,6 +25,7 @@ from triptych.producers.picture import PictureEncoder
 from triptych.producers.plan import Plan
 from triptych.producers.players import AudioPlayer, CaptionPlayer, CueFilePlayer, EmbeddedCuePlayer, Player, VideoPlayer
 from triptych.producers.sampling import Grid, Sampler
+from triptych.producers.source import UrlSource
 from triptych.producers.timeline import NS_PER_S, Timeline, ticks_to_ns
 from triptych.producers.track_records import Feed, TrackRecords
 from triptych.producers.video import VideoReader
@@ -267,6 +268,8 @@ class Playback:
 
     def _check_whole(self, read_ns: int, *, first: bool) -> None:
         stated_ns = self.duration_ns
+        if stated_ns is None and isinstance(self._plan.source, UrlSource):
+            return  # a live feed has no end to miss; whoever opened it says why it was lost
         ended_early = stated_ns is not None and read_ns < stated_ns - _EARLY_NS
         if first and (self._media.problem is not None or ended_early):
             _log.warning(
