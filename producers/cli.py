@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from triptych.options import BootstrapServersOption, ConfigOption, PipelineOption
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from threading import Event
 
+    from triptych.producers.outcome import Outcome
     from triptych.producers.plan import Plan
-    from triptych.producers.run import Outcome
+    from triptych.producers.progress import LogBoard, TableBoard
     from triptych.settings import Settings
+    from triptych.transport.protocols import Transport
 
 
 def produce(
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE…", help="Media files, played at the same time.")],
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="SOURCE…", help="Media files, or URLs that FFmpeg opens, played at the same time."),
+    ] = None,
     *,
+    feeds: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Play what this TOML file lists instead, and follow its changes."),
+    ] = None,
     stream: Annotated[
         str | None, typer.Option(metavar="ID", help="Id of the stream; else made from the file's name.")
     ] = None,
@@ -49,12 +60,13 @@ def produce(
     bootstrap_servers: BootstrapServersOption = None,
     pipeline: PipelineOption = None,
 ) -> None:
-    """Play media files into Kafka: pictures, sound and words as streams.
+    """Play media files and live feeds into Kafka: pictures, sound and words as streams.
 
     Runs until all files are played, or until Ctrl-C or SIGTERM, and ends every stream properly. A broken file is played
-    as far as it can be read.
+    as far as it can be read; a feed that is lost is opened again and again.
     """
     from triptych.producers.planning import Wishes, plans_for
+    from triptych.schemas.errors import UsageError
     from triptych.settings import load
 
     wishes = Wishes(
@@ -69,6 +81,13 @@ def produce(
         language=language,
     )
     settings = load(config, {"kafka.bootstrap_servers": bootstrap_servers, "pipeline": pipeline})
+    if feeds is not None:
+        if sources:
+            raise UsageError("expected sources or --feeds, got both: list all of them in the file")
+        _follow(feeds, settings)
+        return
+    if not sources:
+        raise UsageError("expected a file, a URL or --feeds FILE: nothing says what to play")
     failed = [outcome for outcome in _play(plans_for(sources, wishes), settings) if outcome.error is not None]
     for outcome in failed:
         typer.echo(f"triptych: {outcome.error}", err=True)
@@ -77,22 +96,46 @@ def produce(
 
 
 def _play(plans: Sequence[Plan], settings: Settings) -> Sequence[Outcome]:
+    from triptych.logs import configure_logs
+    from triptych.producers.run import check_playable, produce_all
+
+    configure_logs(settings.log)
+    check_playable(plans)
+    with _stage(settings) as stage:
+        return produce_all(plans, stage.transport, stop=stage.stop, board=stage.board)
+
+
+def _follow(feeds: Path, settings: Settings) -> None:
+    from triptych.logs import configure_logs
+    from triptych.producers.feeds import read_feeds
+    from triptych.producers.roster import produce_feeds
+
+    configure_logs(settings.log)
+    read_feeds(feeds)  # a mistake in it is found before anything is connected
+    with _stage(settings) as stage:
+        produce_feeds(feeds, stage.transport, stop=stage.stop, board=stage.board)
+
+
+class _Stage(NamedTuple):
+    transport: Transport
+    stop: Event
+    board: TableBoard | LogBoard
+
+
+@contextmanager
+def _stage(settings: Settings) -> Iterator[_Stage]:
+    """Connect, and show how the sources stand until the end or a signal."""
     import time
-    from contextlib import closing
 
     from rich.console import Console
 
-    from triptych.logs import configure_logs
     from triptych.producers.progress import LogBoard, TableBoard
-    from triptych.producers.run import check_playable, produce_all
     from triptych.signals import stop_on_signal
     from triptych.transport.kafka import KafkaTransport
     from triptych.transport.topics import check_topics
 
-    configure_logs(settings.log)
-    check_playable(plans)
     console = Console(stderr=True)
     board = TableBoard(console, time.monotonic_ns) if console.is_terminal else LogBoard(time.monotonic_ns)
     with closing(KafkaTransport(settings.kafka)) as transport, stop_on_signal() as stop:
         check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes)
-        return produce_all(plans, transport, stop=stop, board=board)
+        yield _Stage(transport, stop, board)

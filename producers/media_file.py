@@ -1,11 +1,12 @@
-"""A media file, opened: the tracks to play, where its time begins, how long it says it is, and its packets."""
+"""A media file or a URL, opened: the tracks to play, where its time begins, how long it says it is, and its packets."""
 
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import av
 from av.audio.stream import AudioStream
@@ -15,9 +16,10 @@ from av.stream import Disposition, Stream
 from av.subtitles.stream import SubtitleStream
 from av.video.stream import VideoStream
 
+from triptych.producers.captions import holds_captions
 from triptych.producers.choosing import TrackFacts, best_audio, best_subtitles, best_video
 from triptych.producers.language import language_of
-from triptych.producers.source import FileSource
+from triptych.producers.source import Source
 from triptych.producers.subtitle_codecs import TEXT_CODECS, codec_name
 from triptych.producers.timeline import NS_PER_S, ticks_to_ns
 from triptych.schemas.errors import UsageError
@@ -25,32 +27,42 @@ from triptych.schemas.errors import UsageError
 _S = TypeVar("_S", bound=Stream)
 _DURATION_TAG: Final = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _AV_TIME_BASE: Final = Fraction(1, av.time_base)
+_PROBED_PACKETS: Final = 200
 
 
 class MediaFile:
     """One opened file; a context manager. The tracks that are not played are not even demuxed."""
 
-    def __init__(self, container: InputContainer, source: FileSource, wanted_language: str) -> None:
+    def __init__(self, container: InputContainer, source: Source, wanted_language: str) -> None:
         self._container = container
         self._source = source
         streams = container.streams
         self.video: VideoStream | None = _chosen(streams.video, best_video(_facts_of(streams.video)))
         self.audio: AudioStream | None = _chosen(streams.audio, best_audio(_facts_of(streams.audio)))
-        self.text_track: SubtitleStream | None = _text_track(streams.subtitles, wanted_language)
+        self.text_track: SubtitleStream | None = self._chosen_text(wanted_language)
         self.problem: str | None = None
+        self._read_ahead: deque[Packet[Stream]] = deque()
+        self._demuxed = self._demux()
 
     @classmethod
-    def open(cls, source: FileSource, wanted_language: str) -> Self:
+    def open(cls, source: Source, wanted_language: str) -> Self:
         """Open a file; raise `UsageError` where it has neither picture nor sound."""
         try:
-            container = av.open(str(source.path), "r", metadata_errors="replace")
+            container = av.open(
+                source.location,
+                "r",
+                format=source.format,
+                options=dict(source.options),
+                metadata_errors="replace",
+                timeout=source.limits_s,
+            )
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or str(error)
-            raise UsageError(f"{source.path}: expected a media file that can be played, got: {why}") from None
+            why = _why(error)
+            raise UsageError(f"{source.label}: expected a {source.kind} that can be played, got: {why}") from None
         media = cls(container, source, wanted_language)
         if media.video is None and media.audio is None:
             media.close()
-            raise UsageError(f"{source.path}: expected a file with picture or sound, found neither")
+            raise UsageError(f"{source.label}: expected a {source.kind} with picture or sound, found neither")
         return media
 
     def __enter__(self) -> Self:
@@ -65,8 +77,8 @@ class MediaFile:
 
     def bitmap_subtitles(self) -> tuple[str, ...]:
         """Return the codecs of the subtitle tracks that are pictures: they hold no text."""
-        names = (codec_name(stream) for stream in self._container.streams.subtitles)
-        return tuple(name for name in names if name is not None and name not in TEXT_CODECS)
+        streams = (stream for stream in self._container.streams.subtitles if not self._is_text(stream))
+        return tuple(codec_name(stream) or "teletext" for stream in streams)
 
     @property
     def origin_ns(self) -> int:
@@ -88,29 +100,60 @@ class MediaFile:
 
     def packets(self, *, with_text: bool) -> Iterator[Packet[Stream]]:
         """Yield what can be read, in the file's order; what stops the reading early is kept in `problem`."""
+        text = None if with_text or self.text_track is None else self.text_track.index
+        while self._read_ahead:
+            packet = self._read_ahead.popleft()
+            if packet.stream_index != text:
+                yield packet
+        yield from (packet for packet in self._demuxed if packet.stream_index != text)
+
+    def has_captions(self) -> bool:
+        """Return whether the first pictures carry captions; what is read for it is kept for the playing."""
+        return self.video is not None and holds_captions(self.video, self._first_pictures(self.video.index))
+
+    def _first_pictures(self, index: int) -> Iterator[Packet[Any]]:
+        for packet in self._demuxed:
+            self._read_ahead.append(packet)
+            if packet.stream_index == index:
+                yield packet
+            if len(self._read_ahead) >= _PROBED_PACKETS:
+                return
+
+    def _demux(self) -> Iterator[Packet[Stream]]:
         played: list[Stream] = [*self._played()]
-        if with_text and self.text_track is not None:
+        if self.text_track is not None:
             played.append(self.text_track)
         try:
             for packet in self._container.demux(*played):
                 if packet.size:
                     yield packet
         except (av.error.FFmpegError, OSError) as error:
-            self.problem = getattr(error, "strerror", None) or str(error)
+            self.problem = _why(error)
+
+    def _chosen_text(self, wanted: str) -> SubtitleStream | None:
+        texts = [stream for stream in self._container.streams.subtitles if self._is_text(stream)]
+        return _chosen(texts, best_subtitles(_facts_of(texts), wanted))
+
+    def _is_text(self, stream: SubtitleStream) -> bool:
+        """Return whether a track holds text; of those without a decoder only Matroska's do: its WebVTT."""
+        name = codec_name(stream)
+        return name in TEXT_CODECS or (name is None and "matroska" in self._container.format.name)
 
     def _played(self) -> list[VideoStream | AudioStream]:
         return [stream for stream in (self.video, self.audio) if stream is not None]
+
+
+def _why(error: Exception) -> str:
+    """Return what happened; FFmpeg says of a time limit only that it was told to stop."""
+    if isinstance(error, av.error.ExitError):
+        return "nothing came within the time limit"
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _chosen(streams: Iterable[_S], facts: TrackFacts | None) -> _S | None:
     if facts is None:
         return None
     return next(stream for stream in streams if stream.index == facts.index)
-
-
-def _text_track(streams: Iterable[SubtitleStream], wanted: str) -> SubtitleStream | None:
-    texts = [stream for stream in streams if codec_name(stream) is None or codec_name(stream) in TEXT_CODECS]
-    return _chosen(texts, best_subtitles(_facts_of(texts), wanted))
 
 
 def _facts_of(streams: Iterable[Stream]) -> list[TrackFacts]:

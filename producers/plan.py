@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from triptych.producers.source import FileSource
+from triptych.producers.source import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Plan:
         language: which subtitles are wanted; None for English, or any.
     """
 
-    source: FileSource
+    source: Source
     stream: str
     fps: Fraction = Fraction(4)
     height: int = 360

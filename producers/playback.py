@@ -1,25 +1,32 @@
-"""One source as one session: all its records, in the order of the film, pass after pass.
+"""One source as a session: all its records, in the order of the film, pass after pass.
 
-This is the whole of what a producer knows of media; pace and publishing come after it. Nothing here waits.
+Where its time stamps jump, the session ends and another begins. This is the whole of what a producer knows of media;
+pace and publishing come after it. Nothing here waits.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, Final, Self
 
 import structlog
 from av.packet import Packet
+from av.subtitles.stream import SubtitleStream
 
 from triptych.producers.audio import AudioReader
+from triptych.producers.captions import CaptionReader
+from triptych.producers.continuity import Continuity, Jump
+from triptych.producers.cue import Cue
 from triptych.producers.language import DEFAULT_LANGUAGE
 from triptych.producers.media_file import MediaFile
 from triptych.producers.picture import PictureEncoder
 from triptych.producers.plan import Plan
-from triptych.producers.players import AudioPlayer, CueFilePlayer, EmbeddedCuePlayer, Player, VideoPlayer
+from triptych.producers.players import AudioPlayer, CaptionPlayer, CueFilePlayer, EmbeddedCuePlayer, Player, VideoPlayer
 from triptych.producers.sampling import Grid, Sampler
-from triptych.producers.timeline import Timeline
+from triptych.producers.source import UrlSource
+from triptych.producers.timeline import NS_PER_S, Timeline, ticks_to_ns
 from triptych.producers.track_records import Feed, TrackRecords
 from triptych.producers.video import VideoReader
 from triptych.producers.words import choose_words
@@ -28,7 +35,7 @@ from triptych.schemas.names import MODALITIES, Modality
 from triptych.schemas.records import End, InputRecord
 
 _log = structlog.get_logger(__name__)
-_EARLY_NS: Final = 1_000_000_000
+_EARLY_NS: Final = NS_PER_S
 """A file that ends so much before the end that it states is called broken."""
 
 Players = dict[Modality, Player]
@@ -40,8 +47,10 @@ class Playback:
     Raises `UsageError` when built, where there is nothing to play.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, next_start_ns: Callable[[int], int] | None = None) -> None:
+        """Open the source; `next_start_ns` says when a session begins that follows one which ended at a moment."""
         self._plan = plan
+        self._next_start_ns = next_start_ns or (lambda end_ns: end_ns)
         self._media = self._opened()
         try:
             self._words = choose_words(plan, self._media)
@@ -51,7 +60,14 @@ class Playback:
         self._sampler = Sampler(Grid(plan.fps))
         self._records: dict[Modality, TrackRecords] = {}
         self._began = False
+        self._start_at_ns = 0
+        self._origin_ns = 0
+        self._base_ns = 0
         self._film_end_ns = 0
+        self._players_end_ns = 0
+        self._splits = 0
+        self._resync = False
+        self._behind = 0
         self.duration_ns = self._media.duration_ns
 
     def __enter__(self) -> Self:
@@ -69,27 +85,33 @@ class Playback:
     @property
     def behind(self) -> int:
         """How many items came too late to keep a promise, and were left out or cut."""
-        return sum(records.behind for records in self._records.values())
+        return self._behind + sum(records.behind for records in self._records.values())
+
+    @property
+    def problem(self) -> str | None:
+        """What ended the reading before the source's end."""
+        return self._media.problem
+
+    def resync(self) -> None:
+        """End the session at the next packet, and begin another."""
+        self._resync = True
 
     def records(self, start_at_ns: int) -> Iterator[InputRecord]:
-        """Yield all but the `end` records of a session that begins at this event time.
+        """Yield all but the last session's `end` records; the first session begins at this event time.
 
         Raises `UsageError` where nothing of the file can be decoded.
         """
         plan = self._plan
-        feed = Feed(plan.stream, plan.source.uri, uuid.uuid4().hex, start_at_ns, self.tracks)
-        self._records = {modality: TrackRecords(feed, modality) for modality in feed.tracks}
-        base_ns = next_base_ns = 0
+        self._begin_session(start_at_ns)
         passes = 0
-        while passes == 0 or (passes != plan.loops and next_base_ns > base_ns and self._reopened()):
+        while passes == 0 or (passes != plan.loops and self._next_base_ns() > self._base_ns and self._reopened()):
             passes += 1
-            base_ns = next_base_ns
-            players = self._players(Timeline(self._media.origin_ns, base_ns), last_pass=passes == plan.loops)
-            yield from self._pass(players, Timeline(self._media.origin_ns, base_ns))
-            next_base_ns = max(self._film_end_ns, *(player.end_ns for player in players.values()))
-            self._check_whole(self._film_end_ns - base_ns, first=passes == 1)
+            self._base_ns = self._next_base_ns()
+            self._origin_ns = self._media.origin_ns
+            yield from self._pass(last=passes == plan.loops)
+            self._check_whole(self._film_end_ns - self._base_ns, first=passes == 1 and not self._splits)
         if not self._began:
-            raise UsageError(f"{plan.source.path}: nothing in it could be decoded")
+            raise UsageError(f"{plan.source.label}: nothing in it could be decoded")
 
     def ends(self) -> Iterator[End]:
         """Yield the `end` of each track, wherever the playing has got to; nothing where it never began."""
@@ -97,21 +119,83 @@ class Playback:
             over_ns = max(self._film_end_ns, *(records.over_ns for records in self._records.values()))
             yield from (records.end(over_ns) for records in self._records.values())
 
-    def _pass(self, players: Players, timeline: Timeline) -> Iterator[InputRecord]:
+    def _begin_session(self, start_at_ns: int) -> None:
+        plan = self._plan
+        self._behind = self.behind
+        feed = Feed(plan.stream, plan.source.uri, uuid.uuid4().hex, start_at_ns, self.tracks)
+        self._records = {modality: TrackRecords(feed, modality) for modality in feed.tracks}
+        self._sampler = Sampler(Grid(plan.fps))
+        self._start_at_ns = start_at_ns
+        self._base_ns = self._film_end_ns = self._players_end_ns = 0
+        self._began = False
+
+    def _next_base_ns(self) -> int:
+        return max(self._film_end_ns, self._players_end_ns)
+
+    def _pass(self, *, last: bool) -> Iterator[InputRecord]:
         """Yield one pass, the tracks as they lie in the file."""
+        timeline = Timeline(self._origin_ns, self._base_ns)
+        players = self._players(timeline, last_pass=last)
         position_ns = timeline.base_ns
-        for packet in self._media.packets(with_text=self._words is self._media.text_track):
-            modality = self._modality_of(packet)
-            if modality != "subtitles" and packet.dts is not None:
-                position_ns = max(position_ns, timeline.at(packet.dts, packet.time_base))
-            yield from self._noting_media(players[modality].feed(packet))
+        for item in self._continuous():
+            if isinstance(item, Jump):
+                yield from self._split(players, position_ns, item)
+                timeline = Timeline(item.origin_ns, 0)
+                players = self._players(timeline, last_pass=last)
+                position_ns = 0
+                continue
+            modality = self._modality_of(item)
+            if modality != "subtitles" and item.dts is not None:
+                position_ns = max(position_ns, timeline.at(item.dts, item.time_base))
+            yield from self._noting_media(players[modality].feed(item))
             if self._began:  # silence is reported once there is something to be silent in
                 for player in players.values():
                     yield from player.reach(position_ns)
+        yield from self._finish(players, position_ns)
+
+    def _continuous(self) -> Iterator[Packet[Any] | Jump]:
+        """Yield the packets, and where their time jumps."""
+        continuity: Continuity[Packet[Any]] = Continuity()
+        for packet in self._media.packets(with_text=self._words is self._media.text_track):
+            if packet.dts is None or self._modality_of(packet) == "subtitles":
+                yield packet
+                continue
+            at_ns = ticks_to_ns(packet.dts, packet.time_base)
+            if self._resync:
+                self._resync = False
+                yield Jump(at_ns)
+            yield from continuity.feed(packet.stream_index, at_ns, packet)
+        yield from continuity.finish()
+        if continuity.left_out:
+            _log.warning("source.wrong_time_stamps", stream=self._plan.stream, packets_left_out=continuity.left_out)
+
+    def _split(self, players: Players, position_ns: int, jump: Jump) -> Iterator[InputRecord]:
+        """End the session and begin another, which is to run on from the jump's origin."""
+        yield from self._finish(players, position_ns)
+        yield from self.ends()
+        for stream in (self._media.video, self._media.audio):
+            if stream is not None:
+                stream.codec_context.flush_buffers()
+        # What was promised of picture and sound holds for the stream: another session may not begin before it.
+        promises = [records.promise_ns for modality, records in self._records.items() if modality != "subtitles"]
+        end_ns = self._start_at_ns + max(self._next_base_ns(), *promises)
+        self._splits += 1
+        self._origin_ns = jump.origin_ns
+        self._begin_session(self._next_start_ns(end_ns))
+        _log.warning(
+            "session.split",
+            stream=self._plan.stream,
+            ended_ns=end_ns,
+            begins_ns=self._start_at_ns,
+            reason="the source's time jumped, or ran away from the wall clock",
+        )
+
+    def _finish(self, players: Players, position_ns: int) -> Iterator[InputRecord]:
         for player in players.values():  # words last: they may not begin after picture and sound are over
             self._film_end_ns = max(self._film_end_ns, position_ns, *_film_ends(players))
             yield from self._noting_media(player.finish(self._film_end_ns))
         self._film_end_ns = max(self._film_end_ns, position_ns, *_film_ends(players))
+        self._players_end_ns = max(player.end_ns for player in players.values())
 
     def _noting_media(self, records: Iterator[InputRecord]) -> Iterator[InputRecord]:
         for record in records:
@@ -121,24 +205,42 @@ class Playback:
     def _players(self, timeline: Timeline, *, last_pass: bool) -> Players:
         media, plan, words, records = self._media, self._plan, self._words, self._records
         players: Players = {}
+        captions = CaptionReader(timeline.base_ns) if words == "captions" else None
         if media.video is not None:
             encoder = PictureEncoder(
                 max_height=plan.height, quality=plan.quality, pixel_aspect=media.video.sample_aspect_ratio
             )
-            video = VideoReader(media.video, timeline, self._sampler, encoder)
+            video = VideoReader(media.video, timeline, sampler=self._sampler, encoder=encoder, captions=captions)
             players["video"] = VideoPlayer(video, records["video"], self._sampler)
         if media.audio is not None:
             audio = AudioReader(media.audio, timeline, floor_ns=records["audio"].promise_ns)
             players["audio"] = AudioPlayer(audio, records["audio"])
-        if isinstance(words, tuple):
+        if captions is not None:
+            players["subtitles"] = CaptionPlayer(captions, records["subtitles"])
+        elif isinstance(words, tuple):
             players["subtitles"] = CueFilePlayer(
-                words, records["subtitles"], timeline.base_ns, duration_ns=self.duration_ns, last_pass=last_pass
+                self._shifted(words, timeline),
+                records["subtitles"],
+                timeline.base_ns,
+                duration_ns=self._stated_ns,
+                last_pass=last_pass,
             )
-        elif words is not None:
-            players["subtitles"] = EmbeddedCuePlayer(
-                words, records["subtitles"], timeline, duration_ns=self.duration_ns
-            )
+        elif isinstance(words, SubtitleStream):
+            players["subtitles"] = EmbeddedCuePlayer(words, records["subtitles"], timeline, duration_ns=self._stated_ns)
         return players
+
+    @property
+    def _stated_ns(self) -> int | None:
+        """How long the session will be by the file's own word, which a jump has made worthless."""
+        return None if self._splits else self.duration_ns
+
+    def _shifted(self, cues: tuple[Cue, ...], timeline: Timeline) -> tuple[Cue, ...]:
+        """Return the cues of a file in the time of what is left of the film after a jump."""
+        by_ns = timeline.origin_ns - self._media.origin_ns
+        if by_ns == 0:
+            return cues
+        shifted = (replace(cue, start_ns=max(0, cue.start_ns - by_ns), end_ns=cue.end_ns - by_ns) for cue in cues)
+        return tuple(cue for cue in shifted if cue.end_ns > cue.start_ns)
 
     def _modality_of(self, packet: Packet[Any]) -> Modality:
         media = self._media
@@ -166,6 +268,8 @@ class Playback:
 
     def _check_whole(self, read_ns: int, *, first: bool) -> None:
         stated_ns = self.duration_ns
+        if stated_ns is None and isinstance(self._plan.source, UrlSource):
+            return  # a live feed has no end to miss; whoever opened it says why it was lost
         ended_early = stated_ns is not None and read_ns < stated_ns - _EARLY_NS
         if first and (self._media.problem is not None or ended_early):
             _log.warning(

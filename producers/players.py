@@ -6,6 +6,7 @@ promises stays true whatever follows:
 - sampled pictures: the next instant of the grid;
 - sound: its own end;
 - a cue file: the next cue's start;
+- captions inside the picture: the start of what is on the screen, which is sent when it leaves it;
 - words inside the file, and sound or picture that stay away: the reading position less an allowance, since in real
   files a track does come behind the others, but never before what the decoder still holds.
 """
@@ -20,6 +21,7 @@ from av.packet import Packet
 from av.subtitles.stream import SubtitleStream
 
 from triptych.producers.audio import AudioReader
+from triptych.producers.captions import CaptionReader
 from triptych.producers.cue import UNKNOWN_LENGTH_NS, Cue
 from triptych.producers.language import language_of
 from triptych.producers.sampling import Sampler
@@ -165,6 +167,38 @@ class EmbeddedCuePlayer:
 
     def _promise_ns(self) -> int:
         return max(self._timeline.base_ns, self._position_ns - WORDS_INTERLEAVE_NS)
+
+
+class CaptionPlayer:
+    """Play the captions inside the pictures, each when it has left the screen."""
+
+    def __init__(self, reader: CaptionReader, records: TrackRecords) -> None:
+        self._reader = reader
+        self._records = records
+        self.end_ns = reader.read_ns
+
+    def feed(self, packet: Packet[Any]) -> Iterator[InputRecord]:
+        """Take nothing: the captions come out of the pictures."""
+        del packet
+        yield from ()
+
+    def reach(self, position_ns: int) -> Iterator[InputRecord]:
+        """Yield the captions that are over, or say how far the pictures have been looked through."""
+        del position_ns
+        yield from self._due()
+        if self._records.is_silent(self._reader.read_ns):
+            yield self._records.progress(self._reader.read_ns, self._reader.promise_ns)
+
+    def finish(self, end_ns: int) -> Iterator[InputRecord]:
+        """Yield what is still on the screen."""
+        self._reader.finish(end_ns)
+        yield from self._due()
+
+    def _due(self) -> Iterator[InputRecord]:
+        for cue in self._reader.take():
+            record = self._records.cue(cue, min(cue.end_ns, self._reader.promise_ns))
+            if record is not None:
+                yield record
 
 
 class CueFilePlayer:

@@ -1,35 +1,38 @@
 """Play sources: read this first.
 
-One thread for each source, one publisher for all: read a record, wait until it is due, send it. At the end, or when
-told to stop, the tracks are ended and everything is flushed. A source that fails does not stop the others.
+One thread for each file, a process for each URL (`live.py`), one publisher for all: read a record, wait until it is
+due, send it. At the end, or when told to stop, the tracks are ended and everything is flushed. A source that fails does
+not stop the others.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass
 from threading import Event
 from typing import Final, Protocol
 
 import structlog
 
 from triptych.producers.clock import Clock, SystemClock
+from triptych.producers.live import LivePlayer
+from triptych.producers.outcome import Outcome
 from triptych.producers.pacing import Pacer
 from triptych.producers.plan import Plan
 from triptych.producers.playback import Playback
 from triptych.producers.sender import Sender
+from triptych.producers.source import UrlSource
 from triptych.producers.tally import Standing, Tally
 from triptych.schemas.errors import TriptychError, UsageError
 from triptych.schemas.records import AudioChunk, InputRecord
 from triptych.transport.protocols import Publisher, Transport
 
 _log = structlog.get_logger(__name__)
-_CLOSE_S: Final = 20.0
+CLOSE_S: Final = 20.0
 """How long the broker may take for what is in flight at the end; within what a supervisor allows (30 s)."""
 
-_GLANCE_S: Final = 0.2
+GLANCE_S: Final = 0.2
 """How often the progress is shown; short, so that the main thread takes signals soon."""
 
 
@@ -40,24 +43,25 @@ class Board(Protocol):
         """Show them; called several times a second by the thread that waits."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How one source ended; `error` is what stopped it."""
+class Player(Protocol):
+    """Play one source, once its thread is started."""
 
-    plan: Plan
-    standing: Standing
-    error: Exception | None = None
+    thread: threading.Thread
 
     @property
-    def exit_code(self) -> int:
-        """What a program should exit with."""
-        return self.error.exit_code if isinstance(self.error, TriptychError) else int(self.error is not None)
+    def standing(self) -> Standing:
+        """How it stands now."""
+
+    def outcome(self) -> Outcome:
+        """Return how it ended."""
 
 
 def check_playable(plans: Sequence[Plan]) -> None:
     """Raise the first source's `UsageError` where no source can be played at all; before anything is connected."""
     errors: list[UsageError] = []
     for plan in plans:
+        if isinstance(plan.source, UrlSource):
+            return  # whether it can be played may change at any moment
         try:
             with Playback(plan):
                 return
@@ -88,31 +92,38 @@ def produce_all(
     """
     clock, stop = clock or SystemClock(), stop or Event()
     publisher = transport.publisher()
-    players = [_Player(plan, publisher, clock, stop) for plan in plans]
-    with board or nullcontext(_Dark()) as shown:
+    players = [player_of(plan)(plan, publisher, clock, stop) for plan in plans]
+    with board or nullcontext(Dark()) as shown:
         try:
             for player in players:
                 player.thread.start()
             for player in players:
                 while player.thread.is_alive():
                     shown.show([each.standing for each in players])
-                    player.thread.join(_GLANCE_S)
+                    player.thread.join(GLANCE_S)
         finally:
             stop.set()  # where the waiting itself was interrupted, the sources still end
             for player in players:
                 player.thread.join()
-            publisher.close(_CLOSE_S)
+            publisher.close(CLOSE_S)
         shown.show([player.standing for player in players])
     return tuple(player.outcome() for player in players)
 
 
-class _Dark:
+def player_of(plan: Plan) -> Callable[[Plan, Publisher, Clock, Event], Player]:
+    """Return what plays such a source in threads of its own."""
+    return LivePlayer if isinstance(plan.source, UrlSource) else _FilePlayer
+
+
+class Dark:
+    """A board that nobody looks at."""
+
     def show(self, standings: Sequence[Standing]) -> None:
         """Show nothing."""
 
 
-class _Player:
-    """Play one source in a thread of its own."""
+class _FilePlayer:
+    """Play one file in a thread of its own."""
 
     def __init__(self, plan: Plan, publisher: Publisher, clock: Clock, stop: Event) -> None:
         self.thread = threading.Thread(target=self._run, name=f"produce {plan.stream}", daemon=True)

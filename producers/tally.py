@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Literal
 
-State = Literal["starting", "playing", "done", "stopped", "failed"]
+State = Literal["starting", "playing", "waiting", "done", "stopped", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,11 @@ class Tally:
         """Note that playing begins."""
         with self._lock:
             self._standing = replace(self._standing, state="playing", total_ns=total_ns)
+
+    def waits(self) -> None:
+        """Note that the source is away, and will be tried again."""
+        with self._lock:
+            self._standing = replace(self._standing, state="waiting")
 
     def sent(self, film_ns: int, *, behind_clock_ns: int = 0) -> None:
         """Note a record handed over."""

@@ -11,6 +11,7 @@ import av
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from triptych.producers.captions import CaptionReader
 from triptych.producers.picture import PictureEncoder
 from triptych.producers.sampling import Sampler
 from triptych.producers.timeline import NS_PER_S, Timeline, ticks_to_ns
@@ -29,13 +30,22 @@ class Picture:
 
 
 class VideoReader:
-    """Read one pass over one video track."""
+    """Read one pass over one video track; captions inside the pictures go to their own reader, where there is one."""
 
-    def __init__(self, stream: VideoStream, timeline: Timeline, sampler: Sampler, encoder: PictureEncoder) -> None:
+    def __init__(
+        self,
+        stream: VideoStream,
+        timeline: Timeline,
+        *,
+        sampler: Sampler,
+        encoder: PictureEncoder,
+        captions: CaptionReader | None = None,
+    ) -> None:
         self._stream = stream
         self._timeline = timeline
         self._sampler = sampler
         self._encoder = encoder
+        self._captions = captions
         self._in_decoder: list[int] = []
         self._shown_ns = timeline.base_ns
         self.end_ns = timeline.base_ns
@@ -49,6 +59,7 @@ class VideoReader:
             self.end_ns = max(self.end_ns, at_ns + self._length_ns(packet))
             heapq.heappush(self._in_decoder, at_ns)
             wanted = self._sampler.may_take(at_ns)
+        wanted = wanted or self._captions is not None  # any frame may carry some
         # Others are built on reference frames, so only the rest can be left out; the decoder knows which those are.
         self._stream.codec_context.skip_frame = "DEFAULT" if wanted else "NONREF"
         yield from self._decoded(packet)
@@ -72,6 +83,8 @@ class VideoReader:
             at_ns = self._time_of(frame)
             while self._in_decoder and self._in_decoder[0] <= at_ns:
                 heapq.heappop(self._in_decoder)
+            if self._captions is not None and at_ns >= self._timeline.base_ns:
+                self._captions.see(frame, at_ns)
             # What an edit list cuts off may lie before the session's start.
             if at_ns >= self._timeline.base_ns and self._sampler.take(at_ns):
                 yield Picture(at_ns, *self._encoder.encode(frame))

@@ -1,9 +1,12 @@
 """Where a film's words come from: exactly one place.
 
-The file that the user names, else a text track inside the film, else a cue file beside it.
+The file that the user names, else a text track inside the film, else captions inside its pictures, else a cue file
+beside it.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import structlog
 from av.subtitles.stream import SubtitleStream
@@ -13,12 +16,13 @@ from triptych.producers.cue_file import find_beside, language_in_name, read_cues
 from triptych.producers.language import DEFAULT_LANGUAGE
 from triptych.producers.media_file import MediaFile
 from triptych.producers.plan import Plan
+from triptych.producers.source import FileSource
 from triptych.schemas.errors import UsageError
 
 _log = structlog.get_logger(__name__)
 
-Words = tuple[Cue, ...] | SubtitleStream | None
-"""The cues of a file, a track of the film, or none at all."""
+Words = tuple[Cue, ...] | SubtitleStream | Literal["captions"] | None
+"""The cues of a file, a track of the film, captions inside its pictures, or none at all."""
 
 
 def choose_words(plan: Plan, media: MediaFile) -> Words:
@@ -29,7 +33,10 @@ def choose_words(plan: Plan, media: MediaFile) -> Words:
         return media.text_track
     for codec in media.bitmap_subtitles():
         _log.warning("subtitles.skipped", stream=plan.stream, codec=codec, reason="pictures of text hold no text")
-    beside = find_beside(plan.source.path, plan.language or DEFAULT_LANGUAGE)
+    if media.has_captions():
+        return "captions"
+    path = plan.source.path if isinstance(plan.source, FileSource) else None
+    beside = find_beside(path, plan.language or DEFAULT_LANGUAGE) if path is not None else None
     if beside is None:
         return None
     try:

@@ -4,7 +4,7 @@
 #   tools/system_packages.sh need WHAT...      exit 1, naming the command that installs what is missing
 #   tools/system_packages.sh install WHAT...   install what is missing with apt-get (as root)
 #
-# WHAT is one of: python venv java mvn redis-server kcat
+# WHAT is one of: python venv java mvn redis-server kcat rtsp-server
 set -eu
 
 JAVA_MAJOR=17
@@ -15,6 +15,11 @@ present() {
         venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
         # "java -version" writes to stderr, and its first line is all the vendors have in common.
         java) [ "$(java -version 2>&1 | sed -n '1s/.*version "\([0-9]*\).*/\1/p')" -ge "$JAVA_MAJOR" ] 2>/dev/null ;;
+        # For tests of live feeds: GStreamer's server, driven by the system's own python3.
+        rtsp-server)
+            /usr/bin/python3 -c 'import gi; gi.require_version("GstRtspServer", "1.0")' 2>/dev/null &&
+                gst-inspect-1.0 x264enc >/dev/null 2>&1 && gst-inspect-1.0 avenc_aac >/dev/null 2>&1
+            ;;
         *) command -v "$1" >/dev/null 2>&1 ;;
     esac
 }
@@ -25,6 +30,10 @@ package_of() {
         venv) echo python3-venv ;;
         java) echo openjdk-17-jre-headless ;;
         mvn) echo maven ;;
+        rtsp-server)
+            echo python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-tools gstreamer1.0-libav \
+                gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
+            ;;
         *) echo "$1" ;;
     esac
 }
@@ -34,6 +43,7 @@ described() {
         python) echo "Python 3.11 or newer" ;;
         venv) echo "Python's venv module" ;;
         java) echo "Java $JAVA_MAJOR or newer" ;;
+        rtsp-server) echo "GStreamer's RTSP server" ;;
         *) echo "$1" ;;
     esac
 }

@@ -26,7 +26,7 @@ from triptych.schemas.errors import TriptychError
 
 if TYPE_CHECKING:
     from triptych.consumers.subscriber import Subscriber
-    from triptych.producers.run import Outcome
+    from triptych.producers.outcome import Outcome
     from triptych.schemas.results import Result
     from triptych.settings import Settings
     from triptych.transport.protocols import Transport

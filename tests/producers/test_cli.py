@@ -121,7 +121,11 @@ def test_a_first_signal_ends_the_streams_and_exits_with_zero(
     [
         (["no such file.mkv"], "no such file.mkv: no such file"),
         (["."], "got a folder"),
-        (["rtsp://user:secret@camera/1"], "rtsp://"),
+        (["rtsp://"], "rtsp://camera/stream"),
+        (["rtsp://user:sec/ret@camera/1"], "%2F"),
+        ([], "--feeds FILE"),
+        (["CLIP", "--feeds", __file__], "got both"),
+        (["--feeds", __file__], "expected TOML"),
         ([__file__], "expected a media file"),
         (["CLIP", "--fps", "0"], "--fps"),
         (["CLIP", "--start-at", "yesterday"], "2026-01-01T00:00:00Z"),

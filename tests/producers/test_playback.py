@@ -15,6 +15,8 @@ import pytest
 from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
+from triptych.producers.plan import Plan
+from triptych.producers.playback import Playback
 from triptych.schemas.errors import UsageError
 from triptych.schemas.names import Modality
 from triptych.schemas.records import AudioChunk, End, InputRecord, Progress, SubtitleCue, VideoFrame
@@ -82,7 +84,7 @@ def check_contract(records: list[InputRecord], tracks: tuple[Modality, ...]) -> 
     [
         ("librivox_city_15s.mkv", ("video", "audio", "subtitles")),
         ("bbb_5s_51ch.mp4", ("video", "audio")),
-        ("sintel_608_10s.ts", ("video", "audio")),
+        ("sintel_608_10s.ts", ("video", "audio", "subtitles")),
     ],
 )
 @pytest.mark.parametrize("loops", [1, 3])
@@ -391,3 +393,62 @@ def test_a_picture_without_length_is_sent_once(play: Play, tmp_path: Path) -> No
     records = play(picture, loops=2)
 
     check_contract(records, ("video",))
+
+
+# --- time that jumps --------------------------------------------------------------------------------------------------
+
+
+def by_session(records: list[InputRecord]) -> list[list[InputRecord]]:
+    """Return the records of each session, in the order of the sessions."""
+    found: dict[str, list[InputRecord]] = {}
+    for record in records:
+        found.setdefault(record.session, []).append(record)
+    return list(found.values())
+
+
+def test_time_stamps_that_begin_again_begin_a_session(sample: Sample, play: Play, tmp_path: Path) -> None:
+    """Two recordings one after another in one file: each is whole, the second follows the first without a gap."""
+    twice = tmp_path / "twice.ts"
+    twice.write_bytes(sample("sintel_608_10s.ts").read_bytes() * 2)
+
+    with capture_logs() as logs:
+        sessions = by_session(play(twice))
+
+    assert len(sessions) == 2
+    for records in sessions:
+        check_contract(records, ("video", "audio", "subtitles"))
+        assert len(starts(records, VideoFrame)) == pytest.approx(40, abs=2)
+        assert len(starts(records, SubtitleCue)) == 3
+    over_ns = max(record.next_ns or 0 for record in sessions[0])
+    assert min(record.start_ns for record in sessions[1]) == pytest.approx(over_ns, abs=S // 10)
+    assert [log["event"] for log in logs] == ["session.split"]
+
+
+def test_time_that_jumps_ahead_begins_a_session(make_film: MakeFilm, play: Play) -> None:
+    """Pictures at 0 to 2 s, then at 60 to 62 s."""
+    film = make_film(frame_ms=[*EVERY_40_MS, *range(60_000, 62_000, 40)])
+
+    sessions = by_session(play(film))
+
+    assert [len(starts(records, VideoFrame)) for records in sessions] == [8, 8]
+    for records in sessions:
+        check_contract(records, ("video",))
+    assert starts(sessions[1], VideoFrame)[0] == 2_000  # not before what the first has promised
+
+
+def test_a_session_may_be_begun_anew_at_any_moment(make_film: MakeFilm, plan_of: Callable[..., Plan]) -> None:
+    """As when a feed has run away from the wall clock; the next one begins when it is told to."""
+    film = make_film(frame_ms=range(0, 4_000, 40))
+    with Playback(plan_of(film), next_start_ns=lambda end_ns: end_ns + 10 * S) as playback:
+        records: list[InputRecord] = []
+        for record in playback.records(0):
+            records.append(record)
+            if len(records) == 8:
+                playback.resync()
+        records += playback.ends()
+
+    before, after = by_session(records)
+    assert starts(after, VideoFrame)[0] * MS >= max(record.start_ns for record in before) + 10 * S
+    for session in (before, after):
+        check_contract(session, ("video",))
+    assert len(starts([*before, *after], VideoFrame)) == pytest.approx(16, abs=1)

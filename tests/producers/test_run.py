@@ -11,8 +11,9 @@ from threading import Event
 import numpy as np
 import pytest
 
+from triptych.producers.outcome import Outcome
 from triptych.producers.plan import Plan
-from triptych.producers.run import Outcome, check_playable, produce_all
+from triptych.producers.run import check_playable, produce_all
 from triptych.producers.tally import Standing
 from triptych.schemas.codec import decode
 from triptych.schemas.errors import UsageError

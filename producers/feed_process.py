@@ -1,0 +1,115 @@
+"""The process of one live source: opens it, reads it, and hands its records to its parent through a pipe.
+
+FFmpeg may hang in a call that no time limit reaches, or take the process down: here that harms nobody else.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
+from typing import Any
+
+import structlog
+
+from triptych.producers.drift import DriftMeter
+from triptych.producers.plan import Plan
+from triptych.producers.playback import Playback
+from triptych.producers.source import FileSource
+from triptych.schemas.errors import UsageError
+from triptych.schemas.records import AudioChunk, InputRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The source is open; `duration_ns` is known of what has an end, such as a film on a web server."""
+
+    start_at_ns: int
+    duration_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The source gives no more; `is_hopeless` where another attempt cannot help."""
+
+    reason: str
+    is_hopeless: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A line for the log."""
+
+    event: str
+    level: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+FromFeed = Opened | InputRecord | Closed | Said
+
+_HOPELESS = ("Protocol not found", "found neither", "Invalid argument")
+
+
+def read_feed(plan: Plan, not_before_ns: int, pipe: Connection) -> None:
+    """Read the source until it ends, and close the pipe; the main function of the process.
+
+    The first session begins now, or at `not_before_ns` if that is later. The records of a session come without its
+    `end` records, which are the parent's to send, but for a session that ends while the source goes on.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is told too, and ends this process when it is ready
+    _log_through(pipe)
+    try:
+        closed = _read(plan, not_before_ns, pipe)
+        pipe.send(closed)
+    except (BrokenPipeError, ConnectionResetError):
+        return  # the parent is gone, or has had enough
+    finally:
+        pipe.close()
+
+
+def _read(plan: Plan, not_before_ns: int, pipe: Connection) -> Closed:
+    try:
+        with Playback(plan, next_start_ns=lambda end_ns: max(end_ns, time.time_ns())) as playback:
+            start_at_ns = _start_at_ns(plan, playback.duration_ns, not_before_ns)
+            pipe.send(Opened(start_at_ns, playback.duration_ns))
+            _relay(playback, start_at_ns, pipe)
+            return Closed(playback.problem or "it has ended")
+    except UsageError as error:
+        return Closed(str(error), is_hopeless=any(sign in str(error) for sign in _HOPELESS))
+
+
+def _start_at_ns(plan: Plan, duration_ns: int | None, not_before_ns: int) -> int:
+    if plan.start_at_ns is not None and not not_before_ns:
+        return plan.start_at_ns
+    length_ns = 0 if plan.realtime or duration_ns is None else duration_ns * max(1, plan.loops)
+    return max(not_before_ns, time.time_ns() - length_ns)
+
+
+def _relay(playback: Playback, start_at_ns: int, pipe: Connection) -> None:
+    """Send every record; where a live feed runs away from the wall clock, begin a new session."""
+    drift, session = DriftMeter(), ""
+    for record in playback.records(start_at_ns):
+        pipe.send(record)
+        if playback.duration_ns is not None or record.modality == "subtitles":
+            continue
+        if record.session != session:
+            drift, session = DriftMeter(), record.session
+        drift.note(record.end_ns if isinstance(record, AudioChunk) else record.start_ns, time.time_ns())
+        if drift.is_too_much:
+            drift = DriftMeter()
+            playback.resync()
+
+
+def as_feed(plan: Plan) -> Plan:
+    """Return the plan with what only a file can do left out."""
+    return plan if isinstance(plan.source, FileSource) else replace(plan, loops=1)
+
+
+def _log_through(pipe: Connection) -> None:
+    def say(_: object, level: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        pipe.send(Said(str(event.pop("event")), level, event))
+        raise structlog.DropEvent
+
+    structlog.configure(processors=[say], cache_logger_on_first_use=False)

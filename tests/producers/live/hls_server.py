@@ -1,0 +1,63 @@
+"""A real HLS channel: one process writes segments as time goes by, Python's own HTTP server serves them.
+
+`hls_server.py FOLDER` prints its port and serves `http://127.0.0.1:PORT/channel.m3u8` until it is killed.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from fractions import Fraction
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import av
+import numpy as np
+
+RATE = 10
+SOUND_RATE = 16_000
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serve files without a line for each."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
+        """Say nothing."""
+
+
+def write_channel(folder: Path) -> None:
+    """Write a picture that counts and a tone, in real time, in segments of a second."""
+    options = {"hls_time": "1", "hls_list_size": "5", "hls_flags": "delete_segments"}
+    with av.open(str(folder / "channel.m3u8"), "w", format="hls", options=options) as container:
+        video = container.add_stream("libx264", rate=RATE, options={"preset": "ultrafast", "g": str(RATE), "bf": "0"})
+        video.width, video.height, video.pix_fmt = 160, 96, "yuv420p"
+        audio = container.add_stream("aac", rate=SOUND_RATE, layout="mono")
+        began, heard = time.monotonic(), 0
+        for number in range(RATE * 3_600):
+            pixels = np.full((96, 160, 3), number * 5 % 250, np.uint8)
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, RATE)
+            container.mux(video.encode(frame))
+            while heard < (number + 1) * SOUND_RATE // RATE:
+                phase = np.arange(heard, heard + 1_024, dtype=np.float32) * np.float32(2 * np.pi * 440 / SOUND_RATE)
+                sound = av.AudioFrame.from_ndarray(np.sin(phase)[None] / 4, format="fltp", layout="mono")
+                sound.sample_rate, sound.pts, sound.time_base = SOUND_RATE, heard, Fraction(1, SOUND_RATE)
+                container.mux(audio.encode(sound))
+                heard += 1_024
+            time.sleep(max(0.0, began + (number + 1) / RATE - time.monotonic()))
+
+
+def main(folder: str) -> None:
+    """Serve until killed."""
+    threading.Thread(target=write_channel, args=(Path(folder),), daemon=True).start()
+    while not (Path(folder) / "channel.m3u8").exists():
+        time.sleep(0.05)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder))
+    print(server.server_port, flush=True)  # noqa: T201 - what the test waits for
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

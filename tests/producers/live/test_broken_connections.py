@@ -1,0 +1,142 @@
+"""Feeds that break: what was seen before and after is right, and what is missing is said."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from http.server import ThreadingHTTPServer
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.producers.live.breakable import Relay
+from tests.producers.live.conftest import PASSWORD, USER, Playing, wait_until
+from tests.producers.live.hls_server import Quiet
+from triptych.schemas.records import AudioChunk, End, InputRecord, Progress, VideoFrame
+
+Watch = Callable[[str], Playing]
+S = 1_000_000_000
+
+
+def check_sessions(sessions: dict[str, list[InputRecord]]) -> None:
+    """Assert the contract of each session, and that none begins before the one before it was over."""
+    for records in sessions.values():
+        assert {record.tracks for record in records} == {("video", "audio")}
+        for modality in ("video", "audio"):
+            track = [record for record in records if record.modality == modality]
+            media = [record for record in track if isinstance(record, VideoFrame | AudioChunk)]
+            assert sum(isinstance(record, End) for record in track) == 1
+            assert [record.seq for record in media] == list(range(len(media)))
+            assert all(record.start_ns >= (before.next_ns or 0) for before, record in pairwise(media))
+        assert_unbroken(records)
+    for before, after in pairwise(sessions.values()):
+        assert max(record.next_ns or 0 for record in before) <= min(record.start_ns for record in after)
+
+
+def assert_unbroken(records: list[InputRecord]) -> None:
+    """Assert that a session has a picture in every half second, and sound without a gap."""
+    frames = [record.start_ns for record in records if isinstance(record, VideoFrame)]
+    chunks = [record for record in records if isinstance(record, AudioChunk)]
+    assert max(b - a for a, b in pairwise(frames)) <= S // 2
+    assert all(abs(b.start_ns - a.end_ns) < S // 10 for a, b in pairwise(chunks))
+
+
+def gaps(logs: list[Any], sessions: dict[str, list[InputRecord]]) -> None:
+    """Assert that each gap between two sessions was named, with its bounds."""
+    named = [(log["from_ns"], log["to_ns"]) for log in logs if log["event"] == "source.gap"]
+    first = [min(record.start_ns for record in records) for records in sessions.values()]
+    assert [to_ns for _, to_ns in named] == pytest.approx(first[1:], abs=S)
+    assert all(from_ns <= to_ns for from_ns, to_ns in named)
+
+
+def lost(logs: list[Any]) -> list[Any]:
+    """Return the lines that say that a connection was lost."""
+    return [log for log in logs if log["event"] == "source.lost"]
+
+
+@pytest.mark.timeout(180)
+def test_a_camera_is_cut_reset_and_frozen(rtsp: Relay, watch: Watch) -> None:
+    """Each time a new session begins, and its password is nowhere."""
+    with capture_logs() as logs:
+        playing = watch(f"rtsp://{USER}:{PASSWORD}@127.0.0.1:{rtsp.port}/camera?token={PASSWORD}")
+        playing.wait_for_media(1)
+        rtsp.cut()
+        playing.wait_for_media(2)
+        rtsp.cut(reset=True)
+        playing.wait_for_media(3)
+        rtsp.freeze()
+        wait_until(lambda: len(lost(logs)) == 3, "the loss of the frozen camera")
+        rtsp.thaw()
+        playing.wait_for_media(4)
+        playing.stop.set()
+        playing.wait_until_over()
+
+    sessions = playing.sessions()
+    assert len(sessions) == 4
+    check_sessions(sessions)
+    gaps(logs, sessions)
+    assert "said nothing" in lost(logs)[2]["reason"]
+    everything = f"{playing.raw()} {logs} {playing.outcomes} {[one.standing for one in playing.outcomes]}"
+    assert PASSWORD not in everything
+    assert USER not in everything
+    assert f"rtsp://127.0.0.1:{rtsp.port}/camera" in everything
+    assert [outcome.exit_code for outcome in playing.outcomes] == [0]
+
+
+@pytest.mark.timeout(180)
+def test_a_channel_is_delayed_cut_and_frozen(hls: Relay, watch: Watch) -> None:
+    """What only comes later is one session; a channel that is away begins another."""
+    with capture_logs() as logs:
+        playing = watch(f"http://127.0.0.1:{hls.port}/channel.m3u8")
+        playing.wait_for_media(1)
+        hls.delay_s = 0.3
+        playing.wait_for_media(1, 30)
+        hls.delay_s = 0.0
+        hls.cut()  # FFmpeg asks for the segment again
+        playing.wait_for_media(1, 50)
+        hls.freeze()
+        wait_until(lambda: len(lost(logs)) == 1, "the loss of the frozen channel")
+        hls.thaw()
+        playing.wait_for_media(2)
+        playing.stop.set()
+        playing.wait_until_over()
+
+    sessions = playing.sessions()
+    assert len(sessions) == 2
+    for records in sessions.values():
+        assert sum(isinstance(record, End) for record in records) == 2
+        assert not [record for record in records if isinstance(record, Progress) and record.modality == "audio"]
+    gaps(logs, sessions)
+    before, after = sessions.values()
+    assert max(record.next_ns or 0 for record in before) <= min(record.start_ns for record in after)
+
+
+def test_a_protocol_that_nobody_speaks_is_said_once(watch: Watch) -> None:
+    """It is the user's mistake: no second attempt."""
+    playing = watch(f"gibtesnicht://{USER}:{PASSWORD}@camera/1")
+    playing.wait_until_over()
+
+    assert [outcome.exit_code for outcome in playing.outcomes] == [2]
+    assert "Protocol not found" in str(playing.outcomes[0].error)
+    assert PASSWORD not in str(playing.outcomes)
+
+
+def test_a_film_at_a_url_is_played_to_its_end(watch: Watch, sample: Callable[[str], Path]) -> None:
+    """What has an end is no live feed: it is not opened again."""
+    film = sample("librivox_city_15s.mkv")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(film.parent))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        playing = watch(f"http://{USER}:{PASSWORD}@127.0.0.1:{server.server_port}/{film.name}")
+        playing.wait_until_over()
+        server.shutdown()
+
+    records = playing.records()
+    assert [outcome.standing.state for outcome in playing.outcomes] == ["done"]
+    assert len(playing.sessions()) == 1
+    assert sum(isinstance(record, VideoFrame) for record in records) == 61
+    assert sum(isinstance(record, End) for record in records) == 3
+    assert PASSWORD not in str(playing.raw())

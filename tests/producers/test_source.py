@@ -1,0 +1,62 @@
+"""What users name as sources, and what of it is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from triptych.producers.source import UrlSource, parse_source
+from triptych.producers.stream_id import stream_ids
+from triptych.schemas.errors import UsageError
+from triptych.schemas.values import hide_credentials
+
+SECRET = "Geheim"  # noqa: S105 - of the examples below
+
+
+@pytest.mark.parametrize(
+    ("url", "uri"),
+    [
+        ("rtsp://user:Geheim@camera:8554/live/1?key=Geheim#Geheim", "rtsp://camera:8554/live/1"),
+        ("HTTPS://Geheim@host/a.m3u8", "https://host/a.m3u8"),
+        ("srt://host:9000?passphrase=Geheim", "srt://host:9000"),
+        ("rtsp://user:Geheim/x@camera/1", None),
+        ("rtsp://user:12/Geheim@camera/1", "rtsp://user"),
+        ("rtsp://user:12#Geheim@camera/1", "rtsp://user"),
+        ("rtsp://user:12?Geheim@camera/1", "rtsp://user"),
+        ("rtsp://user:Geheim@Geheim@camera/1", "rtsp://camera/1"),
+        ("v4l2:///dev/video0", "v4l2:///dev/video0"),
+        ("lavfi://movie=rtsp://user:Geheim@camera/1", "lavfi://movie=rtsp"),
+    ],
+)
+def test_no_secret_of_a_url_is_told(url: str, uri: str | None) -> None:
+    """Nor where it was not written as a URL wants it."""
+    if uri is None:
+        with pytest.raises(UsageError) as caught:
+            parse_source(url)
+        assert SECRET not in str(caught.value)
+        return
+    source = parse_source(url)
+
+    assert isinstance(source, UrlSource)
+    assert source.uri == source.label == hide_credentials(source.uri) == uri
+    assert SECRET in source.location or uri.startswith("v4l2")
+    assert SECRET not in f"{source!r} {source.name} {stream_ids([source.name])}"
+
+
+def test_a_feeds_stream_is_called_after_its_place() -> None:
+    """Host and path, so that two cameras differ."""
+    names = [parse_source(url).name for url in ("rtsp://10.0.0.1/cam", "rtsp://10.0.0.2/cam.sdp", "udp://@239.0.0.1:9")]
+
+    assert stream_ids(names) == ("10.0.0.1-cam", "10.0.0.2-cam", "239.0.0.1-9")
+
+
+def test_a_device_is_opened_as_its_kind() -> None:
+    """FFmpeg's inputs that are no protocol."""
+    source = parse_source("v4l2:///dev/video0")
+
+    assert (source.format, source.location) == ("v4l2", "/dev/video0")
+
+
+def test_a_url_without_a_place_is_refused() -> None:
+    """With an example of one that has."""
+    with pytest.raises(UsageError, match="rtsp://camera/stream"):
+        parse_source("rtsp://")
