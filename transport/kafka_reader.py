@@ -245,7 +245,7 @@ class KafkaGroupConsumer(KafkaReader):
 
     def close(self) -> None:
         """Leave the group, unless this is a static member."""
-        self._notes.let_go(for_good=True)
+        self._notes.close(CLOSE_LIMIT_MS / 1_000)
         self._poller.shutdown()
         super().close()
 

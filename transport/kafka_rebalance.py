@@ -12,6 +12,7 @@ from kafka import TopicPartition as KafkaTopicPartition
 from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.net.selector import KernelEvent
 
+from triptych.transport.errors import TransportClosedError
 from triptych.transport.records import Poll, TopicPartition
 
 NOTHING: frozenset[TopicPartition] = frozenset()
@@ -52,6 +53,7 @@ class RebalanceNotes(AsyncConsumerRebalanceListener):  # type: ignore[misc] # th
         self._is_told = False
         self._is_joining = True
         self._is_closed = False
+        self._join_until = float("inf")
 
     @property
     def assignment(self) -> frozenset[TopicPartition]:
@@ -75,7 +77,7 @@ class RebalanceNotes(AsyncConsumerRebalanceListener):  # type: ignore[misc] # th
     @property
     def is_joining(self) -> bool:
         """Whether we have nothing because the group has not said yet what we get."""
-        return self._is_joining and not self._is_closed
+        return self._is_joining and time.monotonic() < self._join_until
 
     def wait_for(self, polling: Future[Any], timeout_s: float, *, goes_on: bool) -> None:
         """Return when the client's poll is done, or a hand-over begins, or the time is up and the poll `goes_on`.
@@ -96,11 +98,14 @@ class RebalanceNotes(AsyncConsumerRebalanceListener):  # type: ignore[misc] # th
         gone = frozenset(ours(tp) for tp in revoked)
         self._begin_hand_over(gone)
         deadline = time.monotonic() + self._hand_over_s
-        is_member = True
+        is_member, has_waited = True, bool(self._revoking)
         while self._revoking and is_member and time.monotonic() < deadline:
             await KernelEvent("_sleep", LOOK_AGAIN_S)
             is_member = self._is_member()
         with self._changed:
+            if self._is_closed and has_waited:
+                # The broker hears of our leaving only after a join, so none must begin; the client lets its poll fail.
+                raise TransportClosedError("closed while partitions were handed over")
             self._revoking = NOTHING
             self._before = gone
             self._is_joining = True
@@ -129,11 +134,17 @@ class RebalanceNotes(AsyncConsumerRebalanceListener):  # type: ignore[misc] # th
             self._to_rewind |= mine & self._before
             self._is_joining = False
 
-    def let_go(self, *, for_good: bool = False) -> None:
-        """End a hand-over; `for_good` there is none any more."""
+    def let_go(self) -> None:
+        """End a hand-over."""
         with self._changed:
-            self._is_closed |= for_good
             self._revoking = NOTHING
+
+    def close(self, join_limit_s: float) -> None:
+        """Begin no hand-over and no join any more; one that has begun may end within the limit."""
+        with self._changed:
+            self._is_closed = True
+            self._revoking = NOTHING
+            self._join_until = time.monotonic() + join_limit_s
 
     def take(self, ready: frozenset[TopicPartition]) -> Poll:
         """Return the changes since the last call, and forget them; of what is new, only what is `ready`."""
