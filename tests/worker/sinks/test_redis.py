@@ -157,7 +157,7 @@ def cluster_node(tmp_path: Path, redis_url: str) -> Iterator[Redis]:
 def test_a_cluster_takes_the_results(cluster_node: Redis, make_stored: MakeStored) -> None:
     """The scripts pass the slot check of a real cluster, and the set of streams lies apart."""
     limits = StoreLimits(max_results=10, latest_ttl_s=10, key_ttl_s=10)
-    store = RedisStore(cluster_node, pipeline="p", limits=limits)
+    store = RedisStore(lambda: cluster_node, pipeline="p", limits=limits)
     assert store.write([make_stored(0, stream=name) for name in "abc"]) == (True,) * 3
     assert store.write([make_stored(0, stream=name) for name in "abc"]) == (False,) * 3
     assert cluster_node.zcard(redis_streams_key("p")) == 3
