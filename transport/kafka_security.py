@@ -67,7 +67,7 @@ def _printed_by(command: str) -> str:
         done = subprocess.run(args, capture_output=True, text=True, check=True, timeout=COMMAND_LIMIT_S)  # noqa: S603 - the user's own command
     except (OSError, ValueError, IndexError) as error:
         raise TokenRefusedError(
-            f"kafka.oauth_token_command: expected a command that can be run, got: {error}"
+            f"kafka.oauth_token_command: expected a command that runs, got: {error}"
         ) from error
     except subprocess.CalledProcessError as error:
         raise TokenRefusedError(

@@ -106,7 +106,7 @@ class KafkaSettings(Section):
         tokens = (self.oauth_token_file is not None) + (self.oauth_token_command is not None)
         by_token = self.sasl_mechanism == "OAUTHBEARER"
         if by_token and tokens != 1:
-            raise ValueError("a login by OAUTHBEARER needs oauth_token_file or oauth_token_command, one of them")
+            raise ValueError("a login by OAUTHBEARER needs one of oauth_token_file and oauth_token_command")
         if self.sasl_mechanism and not by_token and (self.username is None or passwords != 1):
             raise ValueError(
                 f"a login by {self.sasl_mechanism} needs username, and password or password_file, one of them"

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 import pytest
-from redis import Redis
 
 from triptych.consumers.source import Gap
 from triptych.consumers.subscriber import Subscriber
@@ -28,6 +27,7 @@ from triptych.transport.kafka import KafkaTransport
 from triptych.transport.memory import MemoryTransport
 from triptych.transport.protocols import Transport
 from triptych.transport.records import Headers, Message, TopicPartition
+from triptych.transport.redis_client import RedisAddress
 from triptych.transport.topic_settings import TopicSettings
 from triptych.worker.sinks.protocol import StoredResult
 from triptych.worker.sinks.redis import RedisStore
@@ -153,7 +153,7 @@ class RedisBench:
     def __init__(self, url: str) -> None:
         self.url = url
         self.pipeline = f"test-{uuid4().hex[:8]}"
-        self.client: Any = Redis.from_url(url)
+        self.client: Any = RedisAddress(url).open()
         self._store = RedisStore.connect(url, pipeline=self.pipeline)
 
     def publish(self, *results: Result) -> None:
@@ -192,6 +192,22 @@ def redis_bench(redis_url: str) -> Iterator[RedisBench]:
 
 
 @pytest.fixture
+def secured_redis_bench(secured_redis_url: str) -> Iterator[RedisBench]:
+    """Results in a real Redis with TLS and a user."""
+    bench = RedisBench(secured_redis_url)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def redis_cluster_bench(redis_cluster_url: str) -> Iterator[RedisBench]:
+    """Results in a real Redis cluster."""
+    bench = RedisBench(redis_cluster_url)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
 def open_redis_bench() -> Iterator[Callable[[str], RedisBench]]:
     """Open results in a Redis of the test's own, by its URL."""
     benches: list[RedisBench] = []
@@ -223,7 +239,7 @@ def memory_bench() -> Iterator[TopicBench]:
     bench.close()
 
 
-@pytest.fixture(params=["memory", "redis", "kafka"])
+@pytest.fixture(params=["memory", "redis", "secured_redis", "redis_cluster", "kafka"])
 def bench(request: pytest.FixtureRequest) -> Bench:
     """Each source in turn."""
     found: Bench = request.getfixturevalue(f"{request.param}_bench")

@@ -4,7 +4,7 @@ Each is a context manager: temporary folder, checked ready, its log in a file, s
 """
 
 from tools.devservers.kafka import DevKafka, KafkaOptions
-from tools.devservers.kafka_access import KafkaAccess
+from tools.devservers.kafka_access import KafkaAccess, Rule
 from tools.devservers.redis import DevRedis, DevRedisCluster, DevRedisSentinel, RedisAccess
 from tools.devservers.requirements import MissingProgramError
 
@@ -17,4 +17,5 @@ __all__ = [
     "KafkaOptions",
     "MissingProgramError",
     "RedisAccess",
+    "Rule",
 ]

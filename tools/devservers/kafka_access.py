@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tools.devservers.certificates import Certificates
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 ADMIN: Final = "admin"
@@ -31,6 +31,16 @@ class KafkaAccess:
     """
 
     passwords: Mapping[str, str] = field(default_factory=lambda: {ADMIN: "admin-secret"})
+
+
+class Rule(NamedTuple):
+    """What a user may do with a topic or a group: Kafka's own words for the operations."""
+
+    user: str
+    operations: tuple[str, ...]
+    kind: str
+    name: str
+    prefixed: bool = False
 
 
 class AccessFiles:
@@ -88,3 +98,39 @@ class AccessFiles:
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": f"User:{ADMIN};User:ANONYMOUS",
         }
+
+
+def allow(admin_configs: Mapping[str, object], rules: Iterable[Rule]) -> None:
+    """Add access rules, connecting as one who may."""
+    from kafka import KafkaAdminClient  # noqa: PLC0415 - the launcher must start without the client installed
+    from kafka.admin import (  # noqa: PLC0415
+        ACL,
+        ACLOperation,
+        ACLPermissionType,
+        ACLResourcePatternType,
+        ResourcePattern,
+        ResourceType,
+    )
+
+    acls = [
+        ACL(
+            principal=f"User:{rule.user}",
+            host="*",
+            operation=ACLOperation[operation],
+            permission_type=ACLPermissionType.ALLOW,
+            resource_pattern=ResourcePattern(
+                ResourceType[rule.kind],
+                rule.name,
+                ACLResourcePatternType.PREFIXED if rule.prefixed else ACLResourcePatternType.LITERAL,
+            ),
+        )
+        for rule in rules
+        for operation in rule.operations
+    ]
+    client = KafkaAdminClient(**admin_configs)
+    try:
+        failed = client.create_acls(acls)["failed"]
+    finally:
+        client.close()
+    if failed:
+        raise RuntimeError(f"the broker did not take these access rules: {failed}")

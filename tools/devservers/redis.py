@@ -38,7 +38,7 @@ class RedisAccess:
 
     user: str = "triptych"
     password: str = "redis-secret"  # noqa: S105 - of a server that lives as long as a test
-    rules: str = "~triptych:* ~test-*:* +@connection +@read +@write +eval +evalsha +script|load +cluster|slots"
+    rules: str = "~triptych:* ~test-*:* +@connection +@read +@write +evalsha +script|load +time"
 
 
 class DevRedis:

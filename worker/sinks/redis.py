@@ -178,7 +178,8 @@ class RedisStore:
 
     @staticmethod
     def _call(pipe: Any, script: _Script, keys: Sequence[str], values: Sequence[str | int | bytes]) -> None:  # noqa: ANN401 - as above
-        pipe.evalsha(script.sha, len(keys), *keys, *values)
+        # By its name, since a cluster's client blocks the method though it sends the command well.
+        pipe.execute_command("EVALSHA", script.sha, len(keys), *keys, *values)
 
 
 @contextmanager
