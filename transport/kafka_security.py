@@ -66,9 +66,7 @@ def _printed_by(command: str) -> str:
         args = shlex.split(command)
         done = subprocess.run(args, capture_output=True, text=True, check=True, timeout=COMMAND_LIMIT_S)  # noqa: S603 - the user's own command
     except (OSError, ValueError, IndexError) as error:
-        raise TokenRefusedError(
-            f"kafka.oauth_token_command: expected a command that runs, got: {error}"
-        ) from error
+        raise TokenRefusedError(f"kafka.oauth_token_command: expected a command that runs, got: {error}") from error
     except subprocess.CalledProcessError as error:
         raise TokenRefusedError(
             f"kafka.oauth_token_command: expected a token, got exit code {error.returncode}; run it by hand to see why"

@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 from tools.devservers.certificates import Certificates
 from tools.devservers.ports import HOST, free_ports
-from tools.devservers.process import ServerProcess
+from tools.devservers.process import POLL_S, ServerProcess
 from tools.devservers.requirements import require
 
 if TYPE_CHECKING:
@@ -170,6 +171,17 @@ class DevRedisCluster:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"the cluster could not be made:\n{done.stdout}{done.stderr}")
+        deadline = time.monotonic() + READY_LIMIT_S
+        while not all(_says_cluster_ok(node.port) for node in self._nodes):  # each learns it from the others
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the cluster was not ready within {READY_LIMIT_S} s")
+            time.sleep(POLL_S)
+
+
+def _says_cluster_ok(port: int) -> bool:
+    with socket.create_connection((HOST, port), timeout=1) as connection:
+        connection.sendall(b"CLUSTER INFO\r\n")
+        return b"cluster_state:ok" in connection.recv(1024)
 
 
 class DevRedisSentinel:
