@@ -17,7 +17,6 @@ from triptych.schemas.results import Result
 
 FILM = "librivox_city_15s.mkv"
 START = "2026-01-01T00:00:00Z"
-BASE = {"TRIPTYCH_MODEL_NAME": "base"}
 
 
 class Secured:
@@ -27,7 +26,7 @@ class Secured:
         self._folder = folder
         self._environ = {
             name: value
-            for name, value in open_installation.environ(**BASE).items()
+            for name, value in open_installation.environ().items()
             if not name.startswith(("TRIPTYCH_KAFKA", "TRIPTYCH_REDIS", "TRIPTYCH_PIPELINE"))
         }
         self.said = ""
@@ -57,7 +56,7 @@ def test_secured_servers_give_the_same_results(
     install: Callable[..., Installation], clip: Callable[[str], str], folder: Path
 ) -> None:
     """TLS, SCRAM and access rules on Kafka, TLS and an ACL user on Redis; every program with what it needs only."""
-    opened = install(**BASE)
+    opened = install()
     opened.run("produce", clip(FILM), "--start-at", START).succeeded()
     opened.run("work", "--until-end").succeeded()
     secured = Secured(folder, opened)
