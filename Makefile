@@ -69,7 +69,7 @@ format: $(PACKAGES) ## Format the code and mend what the linter can mend
 
 .PHONY: ci
 ci: check ## All that CI does: the checks, then the tests in a clean clone, with no server allowed to be missing
-	@tools/system_packages.sh need python venv java mvn redis-server openssl
+	@tools/system_packages.sh need python venv java mvn redis-server kcat openssl
 	@tools/clean_clone.sh make test
 
 .PHONY: kafka

@@ -192,12 +192,13 @@ class KafkaGroupConsumer(KafkaReader):
 
     def __init__(self, settings: KafkaSettings, topics: Sequence[str], group: str, *, when_gone: GonePolicy) -> None:
         client = open_client(settings, group=group)
-        # A client that joins before it knows the topics may be assigned nothing, for as long as its metadata live.
-        require_topics(client, topics)
         super().__init__(client, settings.bootstrap_servers, when_gone=when_gone)
         self._group = group
         self._notes = RebalanceNotes()
         self._client.subscribe(list(topics), listener=self._notes)
+        # A client that joins before it knows the topics may be assigned nothing, for as long as its metadata live. One
+        # that learned of them before it subscribed takes them for changed when it hears of them again, and joins twice.
+        require_topics(client, topics)
 
     def assignment(self) -> frozenset[TopicPartition]:
         """Return what the last poll left assigned."""

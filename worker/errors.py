@@ -5,9 +5,16 @@ from __future__ import annotations
 from triptych.schemas.errors import TriptychError
 
 EXIT_MODEL_BROKEN = 6
+EXIT_STATE_UNREADABLE = 7
 
 
 class ModelBrokenError(TriptychError):
     """Say that the model fails on any input, so that going on would publish empty results."""
 
     exit_code = EXIT_MODEL_BROKEN
+
+
+class StateUnreadableError(TriptychError):
+    """Say that a stream's last state cannot be read, so that going on would publish its windows again."""
+
+    exit_code = EXIT_STATE_UNREADABLE

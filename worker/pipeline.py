@@ -182,13 +182,15 @@ class Pipeline:
         """Begin the work of newly assigned partition numbers, once nothing of a former owner here is in flight."""
         numbers = sorted({tp.partition for tp in poll.assigned})
         for number in numbers:
-            self._waiting[number] = self._start_of(number, by_number[number])
+            self._waiting[number] = _first_offsets(by_number[number])
         if numbers:
             self._hooks.emit(events.PartitionsAssigned(numbers=tuple(numbers)))
         if not self._flow.in_flight:
             self._dropped.clear()
+        blocked = bool(self._dropped)
         for number in tuple(self._waiting):
-            if self._dropped or not self._begin_one(number):
+            blocked = blocked or not self._begin_one(number)  # a broker that is away is asked once a turn
+            if blocked:
                 self._rewind(number)
                 by_number.pop(number, None)
         self._was_assigned |= bool(poll.assigned)
@@ -197,8 +199,11 @@ class Pipeline:
 
     def _begin_one(self, number: int) -> bool:
         """Restore a partition number from the results topic; tell whether the broker could say how."""
+        start = self._waiting[number]
         try:
-            work, replayed = self._restore(number, self._waiting[number])
+            for modality, topic in TOPIC_OF.items():
+                start.setdefault(modality, self._consumer.position(TopicPartition(topic, number)))
+            work, replayed = self._restore(number, start)
         except RetriableError as error:
             self._hooks.emit(events.RetryScheduled(what="kafka", error=str(error), attempt=1, delay_s=0.0))
             return False
@@ -209,22 +214,11 @@ class Pipeline:
             self._flow.submit_replay(work, replayed)
         return True
 
-    def _start_of(self, number: int, records: Iterable[Record]) -> dict[Modality, int]:
-        """Return where a new assignment is read from: the poll that reports it may bring its first records."""
-        start = {
-            modality: self._consumer.position(TopicPartition(topic, number)) for modality, topic in TOPIC_OF.items()
-        }
-        for record in records:
-            modality = MODALITY_OF[record.topic]
-            start[modality] = min(start[modality], record.offset)
-        return start
-
     def _rewind(self, number: int) -> None:
         """Read later what came of a partition number whose work cannot begin yet."""
-        for modality, topic in TOPIC_OF.items():
-            tp = TopicPartition(topic, number)
-            self._consumer.pause([tp])
-            self._consumer.seek(tp, self._waiting[number][modality])
+        self._consumer.pause(TopicPartition(topic, number) for topic in INPUT_TOPICS)
+        for modality, offset in self._waiting[number].items():
+            self._consumer.seek(TopicPartition(TOPIC_OF[modality], number), offset)
 
     # --- ask, decide --------------------------------------------------------------------------------------------------
 
@@ -348,6 +342,9 @@ class Pipeline:
         if now_ns < self._observe_at_ns:
             return
         self._observe_at_ns = now_ns + _OBSERVE_NS
+        if self._works:
+            # Where nothing arrives the arrival clock stands still until it is asked: the lag would seem to grow.
+            self._answer(self._works.values(), now_ns, time.time_ns())
         clocks = [work.aligner.clock_ns for work in self._works.values() if work.aligner.clock_ns]
         if clocks:
             self._hooks.emit(events.LagMeasured(seconds=max(0.0, (time.time_ns() - min(clocks)) / _SECOND)))
@@ -359,7 +356,8 @@ class Pipeline:
 
     def _has_reached_the_end(self) -> bool:
         """Ask once more when nothing is left to do; the deadlines due at that moment run before the end."""
-        if not self._was_assigned or self._waiting or self._flow.in_flight:
+        # Without partitions nothing is known: they are being moved, or other members have them all.
+        if not self._works or self._waiting or self._flow.in_flight:
             return False
         if any(work.aligner.unread for work in self._works.values()):
             return False
@@ -390,6 +388,15 @@ class Pipeline:
 
     def _open_streams(self) -> tuple[str, ...]:
         return tuple(sorted({name for work in self._works.values() for name in work.aligner.open_streams()}))
+
+
+def _first_offsets(records: Iterable[Record]) -> dict[Modality, int]:
+    """Return the first offset of each modality: the poll that reports an assignment may bring its first records."""
+    first: dict[Modality, int] = {}
+    for record in records:
+        modality = MODALITY_OF[record.topic]
+        first[modality] = min(first.get(modality, record.offset), record.offset)
+    return first
 
 
 def _wants_answer(work: PartitionWork, at_ns: int, wall_ns: int) -> bool:

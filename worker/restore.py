@@ -18,6 +18,7 @@ from triptych.schemas.names import STATE_HEADER, TOPIC_OF, Modality, results_top
 from triptych.transport.protocols import Reader, Transport
 from triptych.transport.records import Record, TopicPartition
 from triptych.worker.alignment.snapshot import Snapshot
+from triptych.worker.errors import StateUnreadableError
 from triptych.worker.sinks.protocol import StoredResult
 
 _log = structlog.get_logger(__name__)
@@ -56,8 +57,11 @@ def read_tail(transport: Transport, plan: RestorePlan, *, wall_ns: int) -> Tail:
     finally:
         reader.close()
     tail = Tail()
+    states: dict[str, bytes] = {}
     for record in _results_since(transport, plan, since_ns):
-        _read_result(record, tail)
+        _read_result(record, tail, states)
+    for stream, state in states.items():
+        tail.snapshots[stream] = _snapshot(stream, state)
     _drop_foreign(tail, plan, ends)
     return tail
 
@@ -97,14 +101,10 @@ def _results_since(transport: Transport, plan: RestorePlan, since_ns: int | None
         reader.close()
 
 
-def _read_result(record: Record, tail: Tail) -> None:
-    """Add one result to the tail. One that cannot be read is passed over: it is not ours, or from a newer worker."""
+def _read_result(record: Record, tail: Tail, states: dict[str, bytes]) -> None:
+    """Add one result to the tail. One that cannot be read is passed over: it is not ours."""
     try:
         result = decode_result(record.key, record.value, record.headers)
-        tail.results.append(StoredResult(result, record.value))
-        state = dict(record.headers).get(STATE_HEADER)
-        if state is not None:
-            tail.snapshots[result.stream] = Snapshot.from_json(state)
     except MalformedRecordError as error:
         _log.warning(
             "result_unreadable",
@@ -113,6 +113,22 @@ def _read_result(record: Record, tail: Tail) -> None:
             offset=record.offset,
             reason=str(error),
         )
+        return
+    tail.results.append(StoredResult(result, record.value))
+    state = dict(record.headers).get(STATE_HEADER)
+    if state is not None:
+        states[result.stream] = state
+
+
+def _snapshot(stream: str, state: bytes) -> Snapshot:
+    """Read a stream's last state. Going on without it would publish its windows again."""
+    try:
+        return Snapshot.from_json(state)
+    except MalformedRecordError as error:
+        raise StateUnreadableError(
+            f"the last result of stream {stream} carries a state that this version cannot read ({error}): "
+            "run the version that wrote it, or another pipeline name"
+        ) from error
 
 
 def _drop_foreign(tail: Tail, plan: RestorePlan, ends: Mapping[TopicPartition, int]) -> None:

@@ -8,14 +8,23 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from tests.worker.world import Feed, World
-from triptych.schemas.names import VIDEO_TOPIC
+from triptych.schemas.names import STATE_HEADER, VIDEO_TOPIC, results_topic
 from triptych.schemas.records import VideoFrame
 from triptych.schemas.results import Result
-from triptych.transport.records import Message
+from triptych.transport.protocols import GroupConsumer
+from triptych.transport.records import Message, Poll, TopicPartition
+from triptych.worker.errors import StateUnreadableError
 from triptych.worker.models.null import NullModel
 from triptych.worker.models.prediction import WindowPrediction
 from triptych.worker.models.window import PreparedWindow
-from triptych.worker.observability.events import ItemLate, ModelFailed, RecordDropped, Restored
+from triptych.worker.observability.events import (
+    ItemLate,
+    LagMeasured,
+    ModelFailed,
+    PartitionsRevoked,
+    RecordDropped,
+    Restored,
+)
 
 MakeFeed = Callable[..., Feed]
 VARYING = {"published_ns", "arrival_ms", "stage_ms"}
@@ -212,3 +221,70 @@ def test_a_signal_ends_the_run_with_what_is_in_flight_published_and_committed(wo
     world.work()
 
     assert len(world.results()) == len({result.id for result in world.results()}) == 3
+
+
+def test_a_worker_that_has_read_everything_has_no_lag(world: World, feed: MakeFeed) -> None:
+    """However long nothing arrives: the lag says what is still to be worked through, not how long it has been quiet."""
+    world.send(feed("city").play(2, ended=False))
+    with world.open() as pipeline:
+        while len(world.seen(LagMeasured)) < 3:
+            pipeline.step()
+
+    assert all(event.seconds < 0.5 for event in world.seen(LagMeasured)[1:])
+
+
+class _Moving:
+    """A group consumer whose partitions are taken away for some polls, right after they came."""
+
+    def __init__(self, consumer: GroupConsumer) -> None:
+        self._consumer = consumer
+        self._moved: frozenset[TopicPartition] = frozenset()
+        self._polls_without = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._consumer, name)
+
+    def poll(self, timeout_s: float) -> Poll:
+        if self._moved and self._polls_without:
+            self._polls_without -= 1
+            threading.Event().wait(timeout_s)  # as a poll does to which nothing comes
+            return Poll(revoked=self._moved) if self._polls_without == 4 else Poll()
+        if self._moved:
+            moved, self._moved = self._moved, frozenset()
+            return self._given(moved)
+        polled = self._consumer.poll(timeout_s)
+        if not polled.assigned:
+            return polled
+        self._moved, self._polls_without = polled.assigned, 5
+        return self._given(polled.assigned)
+
+    def _given(self, tps: frozenset[TopicPartition]) -> Poll:
+        for tp in tps:
+            self._consumer.seek(tp, 0)
+        return Poll(assigned=tps)
+
+
+def test_a_worker_whose_partitions_are_being_moved_has_not_reached_the_end(
+    world: World, feed: MakeFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without partitions there is nothing to say of the end; when they come back, all is read."""
+    world.send(feed("city").play(4))
+    join = world.transport.group_consumer
+    monkeypatch.setattr(world.transport, "group_consumer", lambda *args, **named: _Moving(join(*args, **named)))
+
+    world.work()
+
+    assert len(world.seen(PartitionsRevoked)) == 1
+    assert len(world.results()) == 2
+
+
+def test_a_state_that_cannot_be_read_stops_the_worker(world: World, feed: MakeFeed) -> None:
+    """Going on without it would publish the stream's windows again."""
+    world.send(feed("city").play(4))
+    world.work()
+    [*_, last] = world.read(results_topic(world.settings.pipeline))
+    newer = tuple((name, b'{"v":99}' if name == STATE_HEADER else value) for name, value in last.headers)
+    world.send_raw(Message(last.topic, last.key or b"", last.value, newer, last.partition))
+
+    with pytest.raises(StateUnreadableError, match=r"city.*another pipeline name"):
+        world.work()

@@ -10,7 +10,7 @@ import heapq
 from collections import deque
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, ParamSpec
 
 from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
 from triptych.worker.alignment.merge import Merge
@@ -18,13 +18,16 @@ from triptych.worker.alignment.outcome import Forgotten, Outcome, Refused
 from triptych.worker.alignment.stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from triptych.schemas.names import Modality
     from triptych.worker.alignment.config import AlignConfig
     from triptych.worker.alignment.snapshot import Snapshot
 
 _FORGET_RANK: Final = len(READING_ORDER)
+_RANKS: Final = range(_FORGET_RANK + 1)
+
+_P = ParamSpec("_P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class Aligner:
         self._merge = Merge(start, clock_margin_ns=config.clock_margin_ns)
         self._streams: dict[str, Stream] = {}
         self._deadlines: list[tuple[int, str, int]] = []
-        self._scheduled: set[tuple[str, int]] = set()
+        self._scheduled: dict[str, set[int]] = {}
         self._open_bytes = 0
         # Each state was taken at a point of the one sequence, so what has been taken more of comes later.
         self._refilling = dict(
@@ -144,8 +147,9 @@ class Aligner:
             if stream.forgetting:
                 yield from self._forget(stream, snapshot.clock_ns)
             else:
-                yield from self._metered(stream, stream.settle(snapshot.clock_ns))
+                decided = self._metered(stream, stream.settle, snapshot.clock_ns)
                 self._schedule(stream)
+                yield from decided
             yield from self._take_deferred(name)
 
     def _refill(self, name: str, entry: Entry, now_ns: int) -> None:
@@ -182,7 +186,8 @@ class Aligner:
         if name is not None and name in self._refilling:
             self._refill(name, entry, now_ns)
             return
-        reason = self._reason_to_refuse(entry, now_ns)
+        sound = self._with_sound_end(entry)
+        reason = self._reason_to_refuse(sound, now_ns)
         if name is None or reason is not None:
             known = self._streams.get(name or "")
             if known is not None:
@@ -192,20 +197,25 @@ class Aligner:
         stream = self._streams.get(name)
         if stream is None:
             stream = self._streams[name] = Stream(name, self._config, partial(self._taken_of, name))
-        yield from self._metered(stream, stream.take(self._with_sound_end(entry), now_ns))
+        decided = self._metered(stream, stream.take, sound, now_ns)
         self._schedule(stream)
-        yield from self._keep_to_the_bound(now_ns)
+        yield from decided
+        if self._open_bytes > self._config.partition_max_bytes:
+            yield from self._keep_to_the_bound(now_ns)
 
-    def _metered(self, stream: Stream, decisions: Iterator[Outcome]) -> Iterator[Outcome]:
-        """Pass on what a stream decides, and count what it holds then."""
+    def _metered(
+        self, stream: Stream, decide: Callable[_P, list[Outcome]], *args: _P.args, **kwargs: _P.kwargs
+    ) -> list[Outcome]:
+        """Return what a stream decides, and count what it holds then."""
         held = stream.size_bytes
-        yield from decisions
+        decided = decide(*args, **kwargs)
         self._open_bytes += stream.size_bytes - held
+        return decided
 
     def _reason_to_refuse(self, entry: Entry, now_ns: int) -> str | None:
         if entry.kind is Kind.DEAD:
             return "it could not be decoded"
-        furthest_ns = max(entry.start_ns, self._with_sound_end(entry).end_ns)
+        furthest_ns = max(entry.start_ns, entry.end_ns)
         if furthest_ns > now_ns + self._config.max_future_ns:
             ahead_s = (furthest_ns - now_ns) / 1e9
             most_s = self._config.max_future_ns / 1e9
@@ -227,17 +237,20 @@ class Aligner:
             if not holders:
                 return
             largest = max(holders, key=lambda stream: (stream.size_bytes, stream.name))
-            yield from self._metered(largest, largest.close_oldest(now_ns))
+            yield from self._metered(largest, largest.close_oldest, now_ns)
 
     # --- deadlines ----------------------------------------------------------------------------------------------------
 
     def _schedule(self, stream: Stream) -> None:
         """See to it that each of the stream's deadlines has one entry in the heap, at its time or before."""
-        for rank in range(_FORGET_RANK + 1):
-            if (stream.name, rank) not in self._scheduled:
+        scheduled = self._scheduled.setdefault(stream.name, set())
+        if len(scheduled) == len(_RANKS):
+            return
+        for rank in _RANKS:
+            if rank not in scheduled:
                 due_ns = self._actual_due_ns(stream, rank)
                 if due_ns is not None:
-                    self._scheduled.add((stream.name, rank))
+                    scheduled.add(rank)
                     heapq.heappush(self._deadlines, (due_ns, stream.name, rank))
 
     @staticmethod
@@ -248,15 +261,14 @@ class Aligner:
         """Return the earliest deadline; entries that a later record has moved are put where they belong."""
         while self._deadlines:
             due_ns, name, rank = self._deadlines[0]
-            stream = self._streams.get(name)
-            actual_ns = None if stream is None else self._actual_due_ns(stream, rank)
+            actual_ns = self._actual_due_ns(self._streams[name], rank)
             if actual_ns == due_ns:
                 return due_ns
-            heapq.heappop(self._deadlines)
-            self._scheduled.discard((name, rank))
-            if actual_ns is not None:
-                self._scheduled.add((name, rank))
-                heapq.heappush(self._deadlines, (actual_ns, name, rank))
+            if actual_ns is None:
+                heapq.heappop(self._deadlines)
+                self._scheduled[name].discard(rank)
+            else:
+                heapq.heapreplace(self._deadlines, (actual_ns, name, rank))
         return None
 
     def _due_before(self, limit_ns: int) -> tuple[int, str, int] | None:
@@ -265,7 +277,7 @@ class Aligner:
         if due_ns is None or due_ns >= limit_ns:
             return None
         due = heapq.heappop(self._deadlines)
-        self._scheduled.discard(due[1:])
+        self._scheduled[due[1]].discard(due[2])
         return due
 
     def _run(self, due_ns: int, name: str, rank: int) -> Iterator[Outcome]:
@@ -273,14 +285,16 @@ class Aligner:
         if rank == _FORGET_RANK:
             yield from self._forget(stream, due_ns)
         else:
-            yield from self._metered(stream, stream.idle(READING_ORDER[rank], due_ns))
+            decided = self._metered(stream, stream.idle, READING_ORDER[rank], due_ns)
             self._schedule(stream)
+            yield from decided
 
     def _forget(self, stream: Stream, now_ns: int) -> Iterator[Outcome]:
-        yield from self._metered(stream, stream.forget(now_ns))
+        decided = self._metered(stream, stream.forget, now_ns)
         self._open_bytes -= stream.size_bytes
         del self._streams[stream.name]
-        self._scheduled = {scheduled for scheduled in self._scheduled if scheduled[0] != stream.name}
+        self._scheduled.pop(stream.name, None)
         self._deadlines = [deadline for deadline in self._deadlines if deadline[1] != stream.name]
         heapq.heapify(self._deadlines)
-        yield Forgotten(stream.name, self._merge.positions())
+        yield from decided
+        yield Forgotten(stream.name, self._taken_of(stream.name))

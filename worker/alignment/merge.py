@@ -43,6 +43,7 @@ class Merge:
         """Begin at the offsets of `start`."""
         self._margin_ns = clock_margin_ns
         self._sides = {modality: _Side(start[modality]) for modality in READING_ORDER}
+        self._first: _Side | None = None  # the side whose head comes first
 
     def fetched(self, entries: Iterable[Entry], positions: Mapping[Modality, int], *, at_ns: int) -> None:
         """Take in what a poll brought.
@@ -60,6 +61,7 @@ class Merge:
             side.unread_bytes += entry.size_bytes
         for modality, position in positions.items():
             self._sides[modality].position = position
+        self._first = self._find_first()
 
     def asked(self, at_end: Iterable[Modality], *, at_ns: int, wall_ns: int) -> None:
         """Take in the answer of a question for end offsets.
@@ -77,24 +79,24 @@ class Merge:
 
     def peek(self) -> Entry | None:
         """Return the next record of the sequence if it may be taken, its arrival the running maximum's."""
-        side = self._first()
+        side = self._first
         if side is None or self._question_for(side) is not None:
             return None
         return side.unread[0][2]
 
     def arrival_ns(self) -> int:
         """Return the arrival time of the record that `peek` shows."""
-        side = self._first()
-        return side.unread[0][0] if side else self.clock_ns
+        return self._first.unread[0][0] if self._first else self.clock_ns
 
     def take(self) -> None:
         """Remove the record that `peek` shows."""
-        side = self._first()
+        side = self._first
         if side is None:
             return
         arrival_ns, _, entry = side.unread.popleft()
         side.unread_bytes -= entry.size_bytes
         side.clock_ns = max(side.clock_ns, side.unread[0][0] if side.unread else arrival_ns)
+        self._first = self._find_first()
 
     @property
     def clock_ns(self) -> int:
@@ -120,8 +122,7 @@ class Merge:
 
     def question_at_ns(self) -> int | None:
         """Return the monotonic time from which a question would help to take the next record, or None."""
-        side = self._first()
-        return None if side is None else self._question_for(side)
+        return None if self._first is None else self._question_for(self._first)
 
     def leading(self, *, max_bytes: int, max_lead_ns: int) -> frozenset[Modality]:
         """Return the partitions to be paused: too many bytes ahead, or too far in arrival time.
@@ -130,21 +131,24 @@ class Merge:
         them while the end of another partition cannot be asked for. A pause holds up nobody, because only what has an
         unread record is paused, and whether that may be taken depends on the other partitions alone.
         """
-        first, clock_ns = self._first(), self.clock_ns
+        clock_ns = self.clock_ns
         return frozenset(
             modality
             for modality, side in self._sides.items()
             if side.unread_bytes > max_bytes
-            or (side.unread and side is not first and side.newest_arrival_ns - clock_ns > max_lead_ns)
+            or (side.unread and side is not self._first and side.newest_arrival_ns - clock_ns > max_lead_ns)
         )
 
-    def _first(self) -> _Side | None:
-        heads = [side for side in self._sides.values() if side.unread]
-        return min(heads, key=lambda side: side.unread[0][0]) if heads else None  # min keeps the topics' order
+    def _find_first(self) -> _Side | None:
+        first: _Side | None = None
+        for side in self._sides.values():  # in the topics' order, which decides between equals
+            if side.unread and (first is None or side.unread[0][0] < first.unread[0][0]):
+                first = side
+        return first
 
     def _question_for(self, first: _Side) -> int | None:
         wanted_ns = first.unread[0][1] + TICK_NS
-        known = all(
-            side.unread or side.end_asked_at_ns >= wanted_ns for side in self._sides.values() if side is not first
-        )
-        return None if known else wanted_ns
+        for side in self._sides.values():
+            if not side.unread and side.end_asked_at_ns < wanted_ns:
+                return wanted_ns
+        return None

@@ -35,10 +35,8 @@ class Shelf:
         self.size_bytes += entry.size_bytes
 
     def hold(self, frame: Entry) -> None:
-        """Make `frame` the one that stands in, if it is the newest such."""
+        """Make `frame` the one that stands in: none behind the floor is newer."""
         if self._held is not None:
-            if _in_time(self._held) >= _in_time(frame):
-                return
             self.size_bytes -= self._held.size_bytes
         self._held = frame
         self.size_bytes += frame.size_bytes

@@ -47,8 +47,6 @@ class Snapshot:
     floor_ns: int
     furthest_ns: int
     empty_run: int
-    skipped: int
-    dead: int
     forgetting: bool
     sessions: Mapping[str, frozenset[Modality]]
     tracks: Mapping[Modality, TrackSnapshot]
@@ -78,8 +76,6 @@ class Snapshot:
             "floor": self.floor_ns,
             "furthest": self.furthest_ns,
             "empties": self.empty_run,
-            "skipped": self.skipped,
-            "dead": self.dead,
             "forgetting": self.forgetting,
             "sessions": {session: sorted(tracks) for session, tracks in self.sessions.items()},
             "tracks": {
@@ -121,8 +117,6 @@ class Snapshot:
             floor_ns=int(document["floor"]),
             furthest_ns=int(document["furthest"]),
             empty_run=int(document["empties"]),
-            skipped=int(document["skipped"]),
-            dead=int(document["dead"]),
             forgetting=bool(document["forgetting"]),
             sessions={str(session): frozenset(tracks) for session, tracks in document["sessions"].items()},
             tracks=tracks,

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
 from triptych.worker.alignment.grid import Grid
-from triptych.worker.alignment.outcome import ClosedWindow, Dropped, LateItem
+from triptych.worker.alignment.outcome import ClosedWindow, Dropped, LateItem, Outcome
 from triptych.worker.alignment.shelf import Shelf
 from triptych.worker.alignment.snapshot import Snapshot
 from triptych.worker.alignment.track import Track
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from triptych.schemas.names import Modality
     from triptych.schemas.results import ClosedBy, State
@@ -34,6 +34,7 @@ class Stream:
         self.name = name
         self._config = config
         self._positions = positions
+        self._slack_ns = {modality: config.slack_ns(modality) for modality in READING_ORDER}
         self._grid = Grid(config.size_ns, config.hop_ns)
         self._shelf = Shelf(self._grid, max_hold_ns=config.max_hold_ns)
         self._sessions: dict[str, frozenset[Modality]] = {}  # in order of appearance, with the tracks they announced
@@ -63,8 +64,6 @@ class Stream:
         stream._last = snapshot.last
         stream._floor = stream._grid.first_starting_at_or_after(snapshot.floor_ns)
         stream._empty_run = snapshot.empty_run
-        stream._skipped = snapshot.skipped
-        stream._dead = snapshot.dead
         stream._lives_since_ns = snapshot.clock_ns
         stream.forgetting = snapshot.forgetting
         return stream
@@ -100,7 +99,7 @@ class Stream:
 
     # --- what happens -------------------------------------------------------------------------------------------------
 
-    def take(self, entry: Entry, now_ns: int) -> Iterator[ClosedWindow | LateItem | Dropped]:
+    def take(self, entry: Entry, now_ns: int) -> list[Outcome]:
         """Take the stream's next record, which arrived at `now_ns`."""
         self._empty_run = 0
         self._last = entry.modality, entry.offset
@@ -108,14 +107,14 @@ class Stream:
             self._lives_since_ns = now_ns
         track, first = self._enter(entry, now_ns)
         if track is None:
-            yield Dropped(entry, "left_session")
-            return
+            return [Dropped(entry, "left_session")]
+        decided: list[Outcome] = []
         if entry.kind is Kind.MEDIA:
             if track.repeats(entry):
-                yield Dropped(entry, "repeat")
-                return
+                return [Dropped(entry, "repeat")]
             track.count(entry)
-            yield from self._place(entry)
+            if not self._place(entry):
+                decided.append(LateItem(entry, self.floor_ns))
         elif entry.kind is Kind.PROGRESS:
             self._furthest_ns = max(self._furthest_ns, entry.start_ns)
         # An end's promise closes nothing that the end does not: else `closed_by` would hang on which end comes first.
@@ -123,36 +122,36 @@ class Stream:
             track.hear(entry.promise_ns, first=first, furthest_ns=self._furthest_ns, arrival_ns=now_ns)
         if entry.kind is Kind.END:
             self._end(track, entry.modality, now_ns)
-        yield from self.settle(now_ns)
+        decided += self.settle(now_ns)
+        return decided
 
     def count_dead(self) -> None:
         """Count a record of this stream that could not be decoded; the next window says so."""
         self._dead += 1
 
-    def idle(self, modality: Modality, now_ns: int) -> Iterator[ClosedWindow]:
+    def idle(self, modality: Modality, now_ns: int) -> list[Outcome]:
         """Let a track that was silent too long hold windows no more."""
         self._empty_run = 0
         self.tracks[modality].state = "idle"
-        yield from self.settle(now_ns)
+        return self.settle(now_ns)
 
-    def forget(self, now_ns: int) -> Iterator[ClosedWindow]:
+    def forget(self, now_ns: int) -> list[Outcome]:
         """Close everything that is open, as quiet; the caller drops the stream then."""
         if not self.forgetting:
             self._empty_run = 0
         self.forgetting = True
-        while self._shelf.holds_items:
-            index = self._next_index()
-            if index is None:
-                break
-            yield from self._close(index, "quiet", now_ns)
+        decided: list[Outcome] = []
+        while self._shelf.holds_items and (index := self._next_index()) is not None:
+            decided += self._close(index, "quiet", now_ns)
+        return decided
 
-    def close_oldest(self, now_ns: int) -> Iterator[ClosedWindow]:
+    def close_oldest(self, now_ns: int) -> list[Outcome]:
         """Close the oldest window that holds an item, and what is open before it, as they are."""
+        decided: list[Outcome] = []
         wanted = self._shelf.first_index_from(self._floor or 0)
-        index = self._next_index()
-        while wanted is not None and index is not None and index <= wanted:
-            yield from self._close(index, "bound", now_ns)
-            index = self._next_index()
+        while wanted is not None and (index := self._next_index()) is not None and index <= wanted:
+            decided += self._close(index, "bound", now_ns)
+        return decided
 
     def refill(self, entry: Entry) -> None:
         """Lay down again what an open window held when the restored state was taken. Decides nothing."""
@@ -161,15 +160,14 @@ class Stream:
         else:
             self._shelf.put(entry)
 
-    def settle(self, now_ns: int) -> Iterator[ClosedWindow]:
+    def settle(self, now_ns: int) -> list[Outcome]:
         """Close every window that is complete, then as many as the byte bound wants."""
-        while True:
-            index = self._next_index()
-            if index is None or not self._is_complete(index):
-                break
-            yield from self._close(index, self._closed_by(index), now_ns)
+        decided: list[Outcome] = []
+        while (index := self._next_index()) is not None and self._is_complete(index):
+            decided += self._close(index, self._closed_by(index), now_ns)
         while self._shelf.size_bytes > self._config.stream_max_bytes and self._shelf.holds_items:
-            yield from self.close_oldest(now_ns)
+            decided += self.close_oldest(now_ns)
+        return decided
 
     # --- sessions -----------------------------------------------------------------------------------------------------
 
@@ -228,12 +226,13 @@ class Stream:
 
     # --- windows ------------------------------------------------------------------------------------------------------
 
-    def _place(self, entry: Entry) -> Iterator[LateItem]:
+    def _place(self, entry: Entry) -> bool:
+        """Lay an item down; return whether any of its windows is still open."""
         self._furthest_ns = max(self._furthest_ns, entry.end_ns)
         if self._floor is not None and self._grid.last(entry.end_ns) < self._floor:
-            yield LateItem(entry, self._grid.start_ns(self._floor))
-        else:
-            self._shelf.put(entry)
+            return False
+        self._shelf.put(entry)
+        return True
 
     def _next_index(self) -> int | None:
         return self._floor if self._floor is not None else self._shelf.first_index()
@@ -246,8 +245,9 @@ class Stream:
         watermark_ns = _FOREVER_NS
         for modality, track in self.tracks.items():
             if track.state == "active":
-                promise_ns = -1 if track.promise_ns is None else track.promise_ns - self._config.slack_ns(modality)
-                watermark_ns = min(watermark_ns, promise_ns)
+                if track.promise_ns is None:
+                    return -1
+                watermark_ns = min(watermark_ns, track.promise_ns - self._slack_ns[modality])
         return watermark_ns
 
     def _closed_by(self, index: int) -> ClosedBy:
@@ -258,26 +258,26 @@ class Stream:
         short = {
             track.state
             for modality, track in self.tracks.items()
-            if not track.reaches(end_ns, self._config.slack_ns(modality))
+            if not track.reaches(end_ns, self._slack_ns[modality])
         }
         if "idle" in short:
             return "idle"
         return "end" if "ended" in short else "progress"
 
-    def _close(self, index: int, closed_by: ClosedBy, now_ns: int) -> Iterator[ClosedWindow]:
+    def _close(self, index: int, closed_by: ClosedBy, now_ns: int) -> list[Outcome]:
         """Close window `index`: publish it, or skip it and the empty ones behind it that are complete as well."""
         items = self._shelf.window(index)
         held = None if items["video"] else self._shelf.held_for(index)
         empty = held is None and not any(items.values())
         if empty and self._empty_run >= self._config.max_empty:
             self._skip_from(index, closed_by)
-            return
+            return []
         self._empty_run = self._empty_run + 1 if empty else 0
         skipped, dead = self._skipped, self._dead
         self._skipped = self._dead = 0
         self._move_floor(index + 1)
         self._lives_since_ns = now_ns
-        yield ClosedWindow(
+        window = ClosedWindow(
             stream=self.name,
             start_ns=self._grid.start_ns(index),
             end_ns=self._grid.end_ns(index),
@@ -289,6 +289,7 @@ class Stream:
             held=held,
             snapshot=self._snapshot(now_ns),
         )
+        return [window]
 
     def _skip_from(self, index: int, closed_by: ClosedBy) -> None:
         """Pass over the empty windows from `index` on that this decision closes, however many, in one step."""
@@ -321,8 +322,6 @@ class Stream:
             floor_ns=self.floor_ns,
             furthest_ns=self._furthest_ns,
             empty_run=self._empty_run,
-            skipped=self._skipped,
-            dead=self._dead,
             forgetting=self.forgetting,
             sessions=dict(self._sessions),
             tracks={modality: track.snapshot() for modality, track in self.tracks.items()},

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from hypothesis import strategies as st
 
+from tests.worker.alignment.simulation import printed
 from triptych.worker.alignment.config import MS, SECOND, AlignConfig
 from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
 
@@ -21,12 +22,19 @@ EPOCH_S: Final = 1_000
 """Event time and arrival time of every log begin here, so that a record may lie before its stream's first."""
 
 
-def numbered(entries: Iterable[Entry]) -> list[Entry]:
+class Log(list[Entry]):
+    """A log that shows itself as a human reads it when a property fails."""
+
+    def __repr__(self) -> str:
+        return f"\n{printed(self)}\n"
+
+
+def numbered(entries: Iterable[Entry]) -> Log:
     """Return entries in their order, with the offsets of their partitions and a payload of their own."""
     offsets = {modality: count() for modality in READING_ORDER}
-    return [
+    return Log(
         replace(entry, offset=next(offsets[entry.modality]), payload=number) for number, entry in enumerate(entries)
-    ]
+    )
 
 
 def without_others(entries: Iterable[Entry], stream: str) -> list[Entry]:
@@ -77,7 +85,7 @@ _noisy_record = st.tuples(
 )
 
 
-def _noisy_log(rows: list[tuple]) -> list[Entry]:  # type: ignore[type-arg]  # one row is one `_noisy_record`
+def _noisy_log(rows: list[tuple]) -> Log:  # type: ignore[type-arg]  # one row is one `_noisy_record`
     arrival_s: float = EPOCH_S
     sessions = {"a": 0, "b": 0, "c": 0}
     cursors: dict[tuple[str, Modality], _Cursor] = {}
@@ -111,8 +119,10 @@ def _noisy_log(rows: list[tuple]) -> list[Entry]:  # type: ignore[type-arg]  # o
     return numbered(entries)
 
 
-noisy_logs = st.lists(_noisy_record, min_size=2, max_size=30).map(_noisy_log)
-"""Records at random: every rule is broken somewhere."""
+@st.composite
+def noise(draw: st.DrawFn) -> Log:
+    """Return records at random: every rule is broken somewhere."""
+    return _noisy_log(draw(st.lists(_noisy_record, min_size=2, max_size=30)))
 
 
 # --- feeds ------------------------------------------------------------------------------------------------------------

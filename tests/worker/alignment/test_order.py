@@ -89,8 +89,12 @@ def test_arrival_is_the_running_maximum_of_append_times() -> None:
     sequence = merge()
     sequence.fetched([first, second, other], {**BEGIN, "video": 2, "audio": 1}, at_ns=0)
     sequence.asked(READING_ORDER, at_ns=TICK_NS, wall_ns=ns(9))
+    arrivals = []
+    while (entry := sequence.peek()) is not None:
+        arrivals.append((entry, sequence.arrival_ns()))
+        sequence.take()
 
-    assert taken(sequence) == [other, first, second]
+    assert arrivals == [(other, ns(4)), (first, ns(5)), (second, ns(5))]
 
 
 # --- rule 2: the arrival clock ----------------------------------------------------------------------------------------
@@ -207,8 +211,9 @@ def test_a_partition_far_ahead_of_the_others_is_paused() -> None:
     script.audio(0, 1, at=1, size_bytes=90)
     script.video(0, at=2, size_bytes=1000)
     script.cue(0, 1, at=3)
+    script.audio(1, 2, at=500, size_bytes=5)
     sequence = merge()
-    sequence.fetched(script.entries, dict.fromkeys(READING_ORDER, 1), at_ns=0)
+    sequence.fetched(script.entries, {"audio": 2, "subtitles": 1, "video": 1}, at_ns=0)
 
     assert sequence.leading(max_bytes=100, max_lead_ns=ns(60)) == {"video"}
     assert sequence.leading(max_bytes=5000, max_lead_ns=ns(1.5)) == {"subtitles"}

@@ -6,10 +6,10 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.worker.alignment.logs import configs, feeds, noisy_logs, without_others
+from tests.worker.alignment.logs import configs, feeds, noise, without_others
 from tests.worker.alignment.script import late
 from tests.worker.alignment.simulation import (
     World,
@@ -18,7 +18,6 @@ from tests.worker.alignment.simulation import (
     described,
     disturbed,
     live,
-    printed,
     replay,
     windows_of,
 )
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from triptych.worker.alignment.config import AlignConfig
     from triptych.worker.alignment.entry import Entry
 
-logs = noisy_logs | feeds()
+logs = noise() | feeds()
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -57,7 +56,6 @@ def test_a_log_read_again_in_any_chunks_decides_the_same(
     config: AlignConfig, entries: Sequence[Entry], seed: int
 ) -> None:
     """The same outcomes in the same order, to the last field of the state."""
-    note(printed(entries))
     once, again = replay(config, entries), replay(config, entries, chance_of(seed))
 
     assert again == once
@@ -69,8 +67,6 @@ def test_a_log_read_while_it_grows_decides_as_it_does_years_later(
     config: AlignConfig, entries: Sequence[Entry], seed: int
 ) -> None:
     """Live is replay, however slowly and in whatever pieces the log was read."""
-    note(printed(entries))
-
     assert live(config, entries, chance_of(seed)) == replay(config, entries)
 
 
@@ -91,8 +87,6 @@ def test_members_that_die_at_any_moment_leave_what_one_undisturbed_member_leaves
     config: AlignConfig, entries: Sequence[Entry], seed: int
 ) -> None:
     """Ids, contents, states, closed_by, skipped and dead are those of the undisturbed run, and nothing comes twice."""
-    note(printed(entries))
-
     check_that_nothing_differs(config, entries, disturbed(config, entries, chance_of(seed)))
 
 
@@ -102,8 +96,6 @@ def test_members_that_hand_over_cleanly_are_as_one_member(
     config: AlignConfig, entries: Sequence[Entry], seed: int
 ) -> None:
     """All that was decided is published and committed; the next member goes on from there."""
-    note(printed(entries))
-
     check_that_nothing_differs(config, entries, disturbed(config, entries, chance_of(seed), hand_over=1))
 
 
@@ -113,8 +105,6 @@ def test_tracks_skewed_in_event_time_by_any_amount_are_not_late_while_each_keeps
     config: AlignConfig, entries: Sequence[Entry]
 ) -> None:
     """Video an hour ahead of its sound costs memory, not records."""
-    note(printed(entries))
-
     assert late(replay(config, entries)) == []
 
 
@@ -124,8 +114,6 @@ def test_tracks_delayed_by_less_than_the_idle_timeout_are_not_late(
     config: AlignConfig, entries: Sequence[Entry]
 ) -> None:
     """A window waits for each announced track, through changes of session too."""
-    note(printed(entries))
-
     assert late(replay(config, entries)) == []
 
 
@@ -133,7 +121,6 @@ def test_tracks_delayed_by_less_than_the_idle_timeout_are_not_late(
 @given(configs(), logs)
 def test_no_stream_holds_up_or_changes_another(config: AlignConfig, entries: Sequence[Entry]) -> None:
     """Each stream's windows close at the same moments, with the same contents, as if it had the log to itself."""
-    note(printed(entries))
     together = by_stream(windows_of(replay(config, entries)))
     streams = {entry.stream for entry in entries if entry.stream is not None}
     alone = {stream: windows_of(replay(config, without_others(entries, stream))) for stream in streams}

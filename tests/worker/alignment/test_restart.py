@@ -75,7 +75,7 @@ def test_a_state_names_the_records_that_open_windows_still_need() -> None:
 def test_a_stream_that_owes_windows_needs_its_last_record() -> None:
     """All items are finished, but the silence after them is not: the tail has to reach back to this state."""
     script = Script("audio")
-    script.audio(0, 2, at=100)
+    script.audio(0, 2, at=100, promise=1)
     script.progress("audio", 5, at=100, promise=2)
     (window,) = windows(decide(script.entries, until=101)).values()
 
@@ -167,11 +167,13 @@ def test_nothing_newer_is_taken_before_a_streams_windows_are_refilled() -> None:
     chunk = script.audio(1, 3.5, at=100.002, promise=4)
     live = decide(script.entries, until=100.003)
     script.video(3, at=100.001, promise=4)
+    script.video(4, at=100.001, promise=5)
     again = restarted(script, windows(live)[0], until=101)
 
     assert closed(live) == [(0, 2, "progress")]
     assert closed(again) == [(2, 4, "progress")]
     assert windows(again)[2].items["audio"] == (chunk,)
+    assert windows(again)[2].snapshot.positions["video"] == 2  # the frame of 4 s had waited too, and was not taken yet
 
 
 def test_a_picture_that_stood_in_stands_in_again() -> None:

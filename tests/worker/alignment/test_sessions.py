@@ -182,6 +182,20 @@ def test_a_new_session_holds_windows_for_a_track_that_has_yet_to_end_its_old_one
     assert windows(outcomes)[2].items["video"] == (picture,)
 
 
+def test_what_an_ended_track_promised_says_nothing_of_its_next_session() -> None:
+    """The old cues promised 60 s ahead and ended; the new session announces cues, and one comes three seconds later."""
+    script = Script("video", "subtitles")
+    script.video(0, at=100, promise=2)
+    script.cue(0, 2, at=100, promise=60)
+    script.end("subtitles", 2, at=100)
+    script.video(2, at=101, session="t", promise=4)
+    cue = script.cue(2, 3, at=104, session="t", promise=4)
+    outcomes = decide(script.entries, until=105)
+
+    assert late(outcomes) == []
+    assert windows(outcomes)[2].items["subtitles"] == (cue,)
+
+
 def test_entering_a_session_forgets_the_tracks_promise_and_seq_but_never_the_floor() -> None:
     """A new session that starts in the stream's past is late, and counts its records from the start."""
     script = Script("video")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.worker.alignment.script import CONFIG, Script, closed, decide, forgotten, late, ns, offsets, windows
+from tests.worker.alignment.script import CONFIG, Reading, Script, closed, decide, forgotten, late, ns, offsets, windows
 from triptych.schemas.names import Modality
 from triptych.schemas.results import State
 
@@ -272,6 +272,19 @@ def test_skipping_stops_where_the_decision_does() -> None:
     assert made[60].skipped == 24
 
 
+@pytest.mark.parametrize(("read_to", "promised"), [(30, 60), (60, 30)])
+def test_skipping_goes_as_far_as_media_time_and_promises_do(read_to: float, promised: float) -> None:
+    """Neither a far promise nor a far reading alone moves the floor."""
+    script = Script("audio")
+    script.audio(0, 2, at=100)
+    script.progress("audio", read_to, at=101, promise=promised)
+    script.audio(30, 32, at=102, promise=promised)
+    outcomes = decide(script.entries, until=112)
+
+    assert late(outcomes) == []
+    assert windows(outcomes)[30].skipped == 9
+
+
 def test_a_long_quiet_stretch_read_bit_by_bit_is_published_bit_by_bit() -> None:
     """Nothing happened is not lost."""
     script = Script("audio")
@@ -337,6 +350,36 @@ def test_a_stream_is_forgotten_its_ttl_after_its_last_closed_window() -> None:
     assert forgotten(outcomes) == ["city"]
     assert closed(outcomes) == [(10, 12, "progress"), (0, 2, "progress")]
     assert late(outcomes) == []
+
+
+def test_a_closed_window_gives_a_stream_its_ttl_anew() -> None:
+    """Counted from the window, not from the first record."""
+    script = Script("video", "audio")
+    script.video(0, at=100, promise=1)
+    for second in range(101, 300, 5):
+        script.video(second / 1000, at=second, promise=1 + second / 1000)
+    script.end("video", 2, at=301)
+    script.end("audio", 2, at=301)
+
+    assert forgotten(decide(script.entries, until=901)) == []
+    assert forgotten(decide(script.entries, until=901.1)) == ["city"]
+
+
+def test_a_forgotten_stream_holds_no_memory_and_no_deadline() -> None:
+    """Not even the picture that might have had to stand in."""
+    script = Script("video")
+    script.video(0, at=100)
+    reading = Reading()
+    reading.read(*script.entries)
+    reading.ask(100)
+
+    assert reading.aligner.held_bytes == 10
+
+    reading.ask(2000)
+
+    assert reading.aligner.held_bytes == 0
+    assert reading.aligner.streams() == ()
+    assert reading.aligner.wake().wall_ns is None
 
 
 def test_late_records_do_not_keep_a_stream_from_being_forgotten() -> None:

@@ -33,10 +33,8 @@ _SNAPSHOT = Snapshot(
     floor_ns=0,
     furthest_ns=0,
     empty_run=0,
-    skipped=0,
-    dead=0,
     forgetting=False,
-    sessions=(),
+    sessions=MappingProxyType({}),
     tracks=MappingProxyType({}),
 )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from triptych.transport.errors import EXIT_OFFSET_GONE, EXIT_UNAVAILABLE
-from triptych.worker.errors import EXIT_MODEL_BROKEN
+from triptych.worker.errors import EXIT_MODEL_BROKEN, EXIT_STATE_UNREADABLE
 from triptych.worker.observability.metrics import Metrics
 from triptych.worker.sinks.errors import EXIT_STORE_REFUSED
 
@@ -21,7 +21,9 @@ def test_every_metric_is_on_the_page() -> None:
     assert {name for name in ours if f"`{name}" not in PAGE} == set()
 
 
-@pytest.mark.parametrize("code", [EXIT_UNAVAILABLE, EXIT_OFFSET_GONE, EXIT_STORE_REFUSED, EXIT_MODEL_BROKEN])
+@pytest.mark.parametrize(
+    "code", [EXIT_UNAVAILABLE, EXIT_OFFSET_GONE, EXIT_STORE_REFUSED, EXIT_MODEL_BROKEN, EXIT_STATE_UNREADABLE]
+)
 def test_every_exit_code_is_on_the_page(code: int) -> None:
     """A supervisor decides by them."""
     assert f"\n| {code} | " in PAGE

@@ -1,0 +1,119 @@
+"""How many records a second alignment takes, beside a plain dict of windows that keeps none of its promises.
+
+Run with `python benchmarks/alignment.py [STREAMS] [SECONDS]`: so many live streams of four frames and two chunks a
+second and a cue every third, on one partition number.
+"""
+
+from __future__ import annotations
+
+import heapq
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+
+from triptych.schemas.names import Modality
+from triptych.worker.alignment.aligner import Aligner
+from triptych.worker.alignment.config import MS, SECOND, AlignConfig
+from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
+from triptych.worker.alignment.outcome import ClosedWindow
+from triptych.worker.offsets.ledger import Ledger
+
+POLL_RECORDS = 500
+TRACKS: dict[Modality, int] = {"video": 250 * MS, "audio": 500 * MS, "subtitles": 3 * SECOND}
+
+
+def track(stream: str, modality: Modality, seconds: int, begins_ns: int) -> Iterator[Entry]:
+    """Yield the records of one live track, in the order of arrival."""
+    step_ns = TRACKS[modality]
+    for seq in range(seconds * SECOND // step_ns):
+        start_ns = begins_ns + seq * step_ns
+        end_ns = start_ns + (1 if modality == "video" else step_ns)
+        yield Entry(
+            modality=modality,
+            offset=0,
+            arrival_ns=end_ns,
+            stream=stream,
+            kind=Kind.MEDIA,
+            session="s",
+            seq=seq,
+            start_ns=start_ns,
+            end_ns=end_ns,
+            promise_ns=start_ns + step_ns,
+            tracks=("video", "audio", "subtitles"),
+            size_bytes=20_000,
+        )
+
+
+def log(streams: int, seconds: int) -> list[Entry]:
+    """Return a log as a broker would have it."""
+    begin_ns = 1_767_225_600 * SECOND
+    tracks = [
+        track(f"stream-{number}", modality, seconds, begin_ns + number * MS)
+        for number in range(streams)
+        for modality in TRACKS
+    ]
+    offsets = dict.fromkeys(READING_ORDER, 0)
+    entries = []
+    for entry in heapq.merge(*tracks, key=lambda entry: (entry.arrival_ns, entry.modality)):
+        object.__setattr__(entry, "offset", offsets[entry.modality])
+        offsets[entry.modality] += 1
+        entries.append(entry)
+    return entries
+
+
+def aligned(entries: list[Entry]) -> int:
+    """Return how many windows alignment closes, its ledger kept and its offsets asked for once a poll."""
+    positions = dict.fromkeys(READING_ORDER, 0)
+    config = AlignConfig(partition_max_bytes=1 << 40, stream_max_bytes=1 << 40)
+    aligner, ledger, windows = Aligner(config, positions), Ledger(positions), 0
+    for poll in range(0, len(entries), POLL_RECORDS):
+        chunk = entries[poll : poll + POLL_RECORDS]
+        for entry in chunk:
+            positions[entry.modality] = entry.offset + 1
+            ledger.add(entry.modality, entry.offset, entry.stream)
+        aligner.fetched(chunk, positions, at_ns=poll * SECOND)
+        aligner.asked(READING_ORDER, at_ns=poll * SECOND + SECOND, wall_ns=chunk[-1].arrival_ns)
+        for outcome in aligner.advance():
+            if isinstance(outcome, ClosedWindow):
+                windows += 1
+                ledger.complete(ledger.await_result(outcome.stream, outcome.snapshot))
+        ledger.committable()
+    return windows
+
+
+def plainly_aligned(entries: list[Entry]) -> int:
+    """Return how many windows a dict of lists closes that takes the least promise of three for complete."""
+    size_ns, windows = 2 * SECOND, 0
+    shelves: dict[str, dict[int, list[Entry]]] = defaultdict(lambda: defaultdict(list))
+    promises: dict[str, dict[Modality, int]] = defaultdict(lambda: dict.fromkeys(READING_ORDER, 0))
+    for entry in entries:
+        stream = entry.stream or ""
+        for index in range(entry.start_ns // size_ns, (entry.end_ns - 1) // size_ns + 1):
+            shelves[stream][index].append(entry)
+        promises[stream][entry.modality] = entry.promise_ns
+        watermark_ns = min(promises[stream].values())
+        for index in [index for index in shelves[stream] if (index + 1) * size_ns <= watermark_ns]:
+            shelves[stream].pop(index).sort(key=lambda entry: (entry.modality, entry.start_ns))
+            windows += 1
+    return windows
+
+
+def main() -> None:
+    """Measure both and say how they compare."""
+    streams, seconds = (int(argument) for argument in (*sys.argv[1:], "100", "100")[:2])
+    entries = log(streams, seconds)
+    took_s = {}
+    for name, function in (("dict", plainly_aligned), ("aligner", aligned)):
+        began_s = time.perf_counter()
+        windows = function(entries)
+        took_s[name] = time.perf_counter() - began_s
+        each_us = took_s[name] / len(entries) * 1e6
+        sys.stdout.write(
+            f"{name:8} {len(entries) / took_s[name]:10,.0f} records/s {each_us:6.1f} µs each, {windows} windows\n"
+        )
+    sys.stdout.write(f"ratio    {took_s['aligner'] / took_s['dict']:10.1f}\n")
+
+
+if __name__ == "__main__":
+    main()
