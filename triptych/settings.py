@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -397,8 +398,9 @@ def to_toml(settings: Settings) -> str:
 
 
 def without_password(url: str) -> str:
-    """Return the URL with its password replaced by stars."""
+    """Return the URL with its password replaced by stars, wherever redis-py takes one."""
     password = urlsplit(url).password
+    url = re.sub(r"([?&]\w*password=)[^&]*", r"\1***", url)
     return url if password is None else url.replace(f":{password}@", ":***@", 1)
 
 

@@ -170,6 +170,15 @@ def test_variables_of_others_with_our_prefix_are_listed() -> None:
     assert settings == Settings()
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["redis+cluster://me:hunter2@a:1,b:2", "unix:///run/redis.sock?db=1&password=hunter2", "redis://:hunter2@h/0"],
+)
+def test_a_password_in_any_url_of_redis_is_hidden(url: str) -> None:
+    """Wherever the client takes one."""
+    assert "hunter2" not in to_toml(load(None, {"redis.url": url}, environ={}))
+
+
 def test_a_secret_is_shown_nowhere() -> None:
     """Neither in the print-out, nor in what Python shows of the tree, nor in an error about its neighbours."""
     environ = {
