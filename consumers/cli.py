@@ -1,9 +1,11 @@
-"""The command `triptych watch`."""
+"""The commands of those who read results: `triptych watch`, `alert`, `evidence` and `diff`."""
 
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack, closing
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +18,12 @@ class From(StrEnum):
 
     REDIS = "redis"
     KAFKA = "kafka"
+
+
+WhereOption = Annotated[
+    str | None,
+    typer.Option(metavar="RULE", help="Only results that fulfil a rule: \"speech > .5 and 'dog' in visual\"."),
+]
 
 
 def watch(
@@ -32,6 +40,7 @@ def watch(
             "or now. All there is, if not given.",
         ),
     ] = None,
+    where: WhereOption = None,
     until_end: Annotated[bool, typer.Option("--until-end", help="Show what there is, then exit.")] = False,
     from_: Annotated[From, typer.Option("--from", help="Where to read the results.")] = From.REDIS,
     config: ConfigOption = None,
@@ -47,6 +56,115 @@ def watch(
     watch_results(
         load(config, flags),
         from_.value,
-        Wanted(stream, since, until_end),
+        Wanted(stream, since, until_end, where),
         as_json=json or not sys.stdout.isatty(),
     )
+
+
+def alert(
+    stream: Annotated[str | None, typer.Argument(help="One stream; all of them if not given.")] = None,
+    *,
+    where: Annotated[
+        str,
+        typer.Option(metavar="RULE", help="What to alert to: \"speech > .5 and 'dog' in visual\".", show_default=False),
+    ],
+    url: Annotated[str, typer.Option(metavar="URL", help="Where to post each match.", show_default=False)],
+    secret_file: Annotated[
+        Path, typer.Option(metavar="FILE", help="Holds the secret that signs: whsec_ and base64.", show_default=False)
+    ],
+    cursor_file: Annotated[
+        Path, typer.Option(metavar="FILE", help="Keeps how far was delivered; made if missing.", show_default=False)
+    ],
+    since: Annotated[
+        str, typer.Option(metavar="CURSOR|TIME", help="Where to begin while there is no cursor file yet.")
+    ] = "now",
+    until_end: Annotated[bool, typer.Option("--until-end", help="Deliver what there is, then exit.")] = False,
+    timeout: Annotated[float, typer.Option(min=0.1, metavar="S", help="How long an attempt may take.")] = 15.0,
+    give_up_after: Annotated[
+        float, typer.Option(min=0, metavar="S", help="How long a match is tried, before it is logged and left.")
+    ] = 86_400.0,
+    from_: Annotated[From, typer.Option("--from", help="Where to read the results.")] = From.REDIS,
+    config: ConfigOption = None,
+    bootstrap_servers: BootstrapServersOption = None,
+    redis_url: RedisUrlOption = None,
+    pipeline: PipelineOption = None,
+) -> None:
+    """Post results that fulfil a rule to a URL, signed, each once by its id."""
+    from triptych.consumers.alert import Alerting, send_alerts
+    from triptych.settings import load
+
+    flags = {"kafka.bootstrap_servers": bootstrap_servers, "redis.url": redis_url, "pipeline": pipeline}
+    options = Alerting(
+        where, url, secret_file, cursor_file, stream, since, until_end, timeout_s=timeout, give_up_after_s=give_up_after
+    )
+    send_alerts(load(config, flags), from_.value, options)
+
+
+def evidence(
+    result_id: Annotated[str, typer.Argument(metavar="RESULT_ID", help="STREAM/START-END/REVISION, as in the result.")],
+    *,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A folder, empty or new.", show_default=False)],
+    from_: Annotated[From, typer.Option("--from", help="Where to read the result.")] = From.REDIS,
+    config: ConfigOption = None,
+    bootstrap_servers: BootstrapServersOption = None,
+    redis_url: RedisUrlOption = None,
+    pipeline: PipelineOption = None,
+) -> None:
+    """Fetch the very pictures, sound and words that a result rests on."""
+    from triptych.consumers.evidence import EvidenceGoneError, find_case, gather
+    from triptych.consumers.evidence_files import check_folder, write_evidence
+    from triptych.consumers.subscriber import Subscriber
+    from triptych.consumers.watch import open_source
+    from triptych.logs import configure_logs
+    from triptych.settings import load
+    from triptych.transport.kafka import KafkaTransport
+
+    flags = {"kafka.bootstrap_servers": bootstrap_servers, "redis.url": redis_url, "pipeline": pipeline}
+    settings = load(config, flags)
+    configure_logs(settings.log)
+    check_folder(out)
+    with Subscriber(open_source(settings, from_.value)) as subscriber:
+        case = find_case(subscriber, result_id)
+    with closing(KafkaTransport(settings.kafka)) as transport:
+        gathered = gather(transport, case)
+    write_evidence(out, case.delivery, gathered)
+    for found in gathered:
+        count = len(found.exhibits)
+        typer.echo(f"{found.modality}: {found.report.state}, {count} record{'' if count == 1 else 's'}")
+    missing = "; ".join(f"{found.modality}: {found.missing}" for found in gathered if found.missing)
+    if missing:
+        raise EvidenceGoneError(missing)
+
+
+def diff(
+    left: Annotated[str, typer.Argument(metavar="PIPELINE", help="One pipeline.")],
+    right: Annotated[str, typer.Argument(metavar="PIPELINE", help="The other one.")],
+    stream: Annotated[str | None, typer.Argument(help="One stream; all of them if not given.")] = None,
+    *,
+    tolerance: Annotated[float, typer.Option(min=0, help="How far apart equal numbers may be.")] = 1e-4,
+    from_: Annotated[From, typer.Option("--from", help="Where to read the results.")] = From.KAFKA,
+    config: ConfigOption = None,
+    bootstrap_servers: BootstrapServersOption = None,
+    redis_url: RedisUrlOption = None,
+) -> None:
+    """Compare what two pipelines say of the same windows; exit 1 where they differ."""
+    from triptych.consumers.compare import compare
+    from triptych.consumers.comparison_text import comparison_lines
+    from triptych.consumers.subscriber import Subscriber
+    from triptych.consumers.watch import open_source
+    from triptych.logs import configure_logs
+    from triptych.settings import load
+
+    flags = {"kafka.bootstrap_servers": bootstrap_servers, "redis.url": redis_url}
+    pipelines = [load(config, flags | {"pipeline": name}) for name in (left, right)]
+    configure_logs(pipelines[0].log)
+    with ExitStack() as stack:
+        results = [
+            stack.enter_context(Subscriber(open_source(settings, from_.value))).results(stream, until_end=True)
+            for settings in pipelines
+        ]
+        outcome = compare(*(each.deliveries() for each in results), tolerance=tolerance)
+    for line in comparison_lines(outcome, left, right):
+        typer.echo(line)
+    if not outcome.equal:
+        raise typer.Exit(1)

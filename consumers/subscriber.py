@@ -120,18 +120,30 @@ class Results(Iterator[Result]):
     ) -> None:
         self.close()
 
+    def take(self) -> Delivery | None:
+        """Take the next result of those fetched, without waiting; None where there is none, or after a stop."""
+        while self._events and not self._stopped:
+            delivery = self._take(self._events.popleft())
+            if delivery is not None:
+                return delivery
+        return None
+
+    def fetch(self) -> bool:
+        """Wait a moment for more to take; say whether there can be any. Another thread than the one that takes may."""
+        with self._polling:
+            if self._stopped or self._closed or self._feed.done():
+                return False
+            self._events.extend(self._feed.poll(POLL_LIMIT_S))
+        return True
+
     def _next(self) -> Delivery:
-        while not self._stopped:
-            while self._events:
-                delivery = self._take(self._events.popleft())
-                if delivery is not None:
-                    return delivery
-            with self._polling:
-                if self._closed or self._feed.done():
-                    break
-                self._events.extend(self._feed.poll(POLL_LIMIT_S))
-        self.close()
-        raise StopIteration
+        delivery = self.take()
+        while delivery is None and self.fetch():
+            delivery = self.take()
+        if delivery is None:
+            self.close()
+            raise StopIteration
+        return delivery
 
     def _take(self, event: FeedEvent) -> Delivery | None:
         self._read[event.place] = event.position

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
@@ -20,6 +20,7 @@ from triptych.consumers.subscriber import Results, Subscriber
 from triptych.consumers.table import ResultsTable
 from triptych.logs import configure_logs
 from triptych.schemas.names import checked_pipeline
+from triptych.schemas.results import Result
 from triptych.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -27,6 +28,7 @@ log = structlog.get_logger(__name__)
 _TABLES_A_SECOND: Final = 4
 
 Origin = Literal["redis", "kafka"]
+Condition = Callable[[Result], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Wanted:
     stream: str | None
     since: str | None
     until_end: bool
+    where: str | None = None
 
 
 def watch_results(settings: Settings, origin: Origin, wanted: Wanted, *, as_json: bool) -> None:
@@ -44,14 +47,15 @@ def watch_results(settings: Settings, origin: Origin, wanted: Wanted, *, as_json
     Raises `TriptychError` where the results cannot be read.
     """
     configure_logs(settings.log)
+    shows = _condition(wanted.where)
     with Subscriber(open_source(settings, origin)) as subscriber:
         results = subscriber.results(wanted.stream, wanted.since, until_end=wanted.until_end)
         with _stopped_by_sigterm(results):
             if as_json:
-                if _write_lines(results, sys.stdout.buffer):
+                if _write_lines(results, sys.stdout.buffer, shows):
                     log.info("watched", results=subscriber.counts.delivered, cursor=str(results.cursor))
             else:
-                _show_table(results)
+                _show_table(results, shows)
 
 
 def open_source(settings: Settings, origin: Origin) -> Source:
@@ -67,10 +71,20 @@ def open_source(settings: Settings, origin: Origin) -> Source:
     return TopicSource(KafkaTransport(settings.kafka), pipeline=pipeline, owns_transport=True)
 
 
-def _write_lines(results: Results, out: BinaryIO) -> bool:
+def _condition(rule: str | None) -> Condition:
+    if rule is None:
+        return lambda _: True
+    from triptych.consumers.rule import Rule  # noqa: PLC0415 - as above
+
+    return Rule(rule).matches
+
+
+def _write_lines(results: Results, out: BinaryIO, shows: Condition) -> bool:
     """Write each result as it was published, one a line, at once; say whether the reader took them all."""
     try:
         for delivery in results.deliveries():
+            if not shows(delivery.result):
+                continue
             # Line breaks in JSON stand between its parts only, and mean nothing there.
             out.write(delivery.document.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n")
             out.flush()
@@ -82,11 +96,12 @@ def _write_lines(results: Results, out: BinaryIO) -> bool:
     return True
 
 
-def _show_table(results: Results) -> None:
+def _show_table(results: Results, shows: Condition) -> None:
     table = ResultsTable()
     with Live(table, console=Console(), refresh_per_second=_TABLES_A_SECOND):
         for result in results:
-            table.add(result)
+            if shows(result):
+                table.add(result)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from triptych.schemas.values import Value, hide_credentials
 
 _V = TypeVar("_V", bound=Value)
 
-_HEADER_OF: Final = {
+HEADER_OF: Final = {
     "stream": "key",
     "id": "ce_id",
     "source": "ce_source",
@@ -41,6 +41,8 @@ _HEADER_OF: Final = {
     "arrival_ns": "ce_originarrivalns",
     "reason": "ce_reason",
 }
+"""In what a field travels: a header, `key` or `value`."""
+
 _EXPECTED: Final = {
     "key": "a stream id of 1 to 128 of A-Z a-z 0-9 . _ -",
     "value": "a value that is not empty",
@@ -60,7 +62,7 @@ def built(kind: type[_V], fields: Mapping[str, Any]) -> _V:
         return kind.model_validate(fields)
     except ValidationError as error:
         field, expected, got = _complaint(error)
-        header = _HEADER_OF.get(field, field)
+        header = HEADER_OF.get(field, field)
         shown = fields.get(field, got)
         if header == "ce_source":
             shown = hide_credentials(str(shown))

@@ -67,7 +67,7 @@ def translated(error: errors.KafkaError, doing: str, *, because: BaseException |
     hint = ""
     if isinstance(error, errors.KafkaTimeoutError):
         # A broker that wants TLS or a login looks the same as nobody there: it closes the connection without a word.
-        hint = "; no broker answered, or the credentials or kafka.security_protocol were refused"
+        hint = "; no broker answered, or it expects another kafka.security_protocol"
         if because is not None and because is not error:
             hint += f"; the last attempt: {_named(because)}"
     elif isinstance(error, LOGIN_REFUSED):

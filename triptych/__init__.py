@@ -9,14 +9,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from triptych.consumers.async_subscriber import AsyncSubscriber
+    from triptych.consumers.rule import Rule
     from triptych.consumers.subscriber import Subscriber
     from triptych.schemas.results import Result
 
 __version__ = "0.1.0"
 
-__all__ = ["Result", "Subscriber", "__version__"]
+__all__ = ["AsyncSubscriber", "Result", "Rule", "Subscriber", "__version__"]
 
-_HOMES = {"Result": "triptych.schemas.results", "Subscriber": "triptych.consumers.subscriber"}
+_HOMES = {
+    "AsyncSubscriber": "triptych.consumers.async_subscriber",
+    "Result": "triptych.schemas.results",
+    "Rule": "triptych.consumers.rule",
+    "Subscriber": "triptych.consumers.subscriber",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from triptych import __version__
-from triptych.consumers.cli import watch
+from triptych.consumers.cli import alert, diff, evidence, watch
 from triptych.demo import demo
 from triptych.options import BootstrapServersOption, ConfigOption, PipelineOption, RedisUrlOption
 from triptych.producers.cli import produce
@@ -33,6 +33,7 @@ EXTRA_OF_MODULE = {
     "prometheus_client": "worker",
     "redis": "consumers",
     "safetensors": "worker",
+    "simpleeval": "consumers",
     "torch": "worker",
     "torchaudio": "worker",
     "torchvision": "worker",
@@ -52,6 +53,9 @@ app.command()(demo)
 app.command()(produce)
 app.command()(work)
 app.command()(watch)
+app.command()(alert)
+app.command()(evidence)
+app.command()(diff)
 app.add_typer(models, name="models")
 app.add_typer(topics, name="topics")
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, Protocol, Self
 from uuid import uuid4
 
 import pytest
 
+from triptych.consumers.async_subscriber import AsyncResults, AsyncSubscriber
+from triptych.consumers.cursor import Cursor, Since
 from triptych.consumers.source import Gap
-from triptych.consumers.subscriber import Subscriber
+from triptych.consumers.subscriber import Delivery, Subscriber
 from triptych.schemas.codec import encode_result
 from triptych.schemas.names import redis_results_key, result_id, results_topic
 from triptych.schemas.results import (
@@ -239,10 +243,96 @@ def memory_bench() -> Iterator[TopicBench]:
     bench.close()
 
 
-@pytest.fixture(params=["memory", "redis", "secured_redis", "redis_cluster", "kafka"])
-def bench(request: pytest.FixtureRequest) -> Bench:
-    """Each source in turn."""
-    found: Bench = request.getfixturevalue(f"{request.param}_bench")
+class DrivenResults:
+    """An asynchronous subscription, driven from threads that know nothing of event loops."""
+
+    def __init__(self, results: AsyncResults, wait: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+        self._results = results
+        self._wait = wait
+        wait(results.__aenter__())
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """Where it stands."""
+        return self._results.cursor
+
+    def __iter__(self) -> DrivenResults:
+        return self
+
+    def __next__(self) -> Result:
+        async def step() -> Result | None:
+            return await anext(self._results, None)
+
+        result: Result | None = self._wait(step())
+        if result is None:
+            raise StopIteration
+        return result
+
+    def deliveries(self) -> Iterator[Delivery]:
+        """Give what comes with its JSON."""
+
+        async def step() -> Delivery | None:
+            return await anext(found, None)
+
+        found = self._results.deliveries()
+        while (delivery := self._wait(step())) is not None:
+            yield delivery
+
+    def close(self) -> None:
+        """End it."""
+        self._wait(self._results.close())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class DrivenSubscriber:
+    """An asynchronous subscriber on an event loop of its own, so that one suite tries both kinds."""
+
+    def __init__(self, subscriber: Subscriber) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._subscriber = AsyncSubscriber(subscriber)
+        self.counts = self._subscriber.counts
+
+    def results(self, stream: str | None = None, since: Since | None = None, *, until_end: bool = False) -> Any:  # noqa: ANN401 - stands in for `Results`
+        """Subscribe, and begin at once."""
+        return DrivenResults(self._subscriber.results(stream, since, until_end=until_end), self._wait)
+
+    def stop(self) -> None:
+        """End all subscriptions."""
+        self._subscriber.stop()
+
+    def close(self) -> None:
+        """End everything, the loop too."""
+        if self._loop.is_running():
+            self._wait(self._subscriber.close())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(10)
+            self._loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _wait(self, coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - whatever it returns
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
+
+
+@pytest.fixture(params=["memory", "redis", "secured_redis", "redis_cluster", "kafka", "async memory", "async redis"])
+def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Each source in turn, read by each kind of subscriber."""
+    kind, _, source = request.param.rpartition(" ")
+    found: Bench = request.getfixturevalue(f"{source}_bench")
+    if kind == "async":
+        subscriber = found.subscriber
+        monkeypatch.setattr(found, "subscriber", lambda on_gap=None: DrivenSubscriber(subscriber(on_gap)))
     return found
 
 

@@ -199,3 +199,16 @@ def read_to_the_end(leader: int) -> str:
         shown += chunk
     os.close(leader)
     return shown.decode()
+
+
+def test_a_rule_chooses_what_is_shown(redis_bench: RedisBench, make_result: MakeResult) -> None:
+    """Only results that fulfil it come, as published; a rule that cannot be ends with one line that says where."""
+    made = [make_result(number, stream) for stream in ("a", "b") for number in range(3)]
+    redis_bench.publish(*made)
+    ended = run("--until-end", "--where", "stream == 'b' and 'tabby' in visual", *where(redis_bench))
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines() == [result.model_dump_json() for result in made[3:]]
+    ended = run("--where", "speech > .5 and 'dog' in visuals", *where(redis_bench))
+    assert ended.returncode == 2
+    assert "column 26" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1

@@ -1,0 +1,145 @@
+"""The AsyncAPI document: the topics, who writes what to them, and what each message carries. Written for the worker."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tools.contract.json_schema import DECIMAL, Schema, envelope, headers_schema, result_schemas
+from triptych.schemas import names
+from triptych.schemas.dead import DeadLetter
+from triptych.schemas.records import AudioChunk, End, Progress, SubtitleCue, VideoFrame
+
+_BYTES: Final[Schema] = {"type": "string", "format": "binary", "minLength": 1}
+_NOTHING: Final[Schema] = {"type": "string", "maxLength": 0}
+_STREAM_KEY: Final[Schema] = {"type": "string", "pattern": names.STREAM_PATTERN}
+_LENIENT_TEXT: Final[Schema] = {"type": "string", "description": "May be left out; a charset given must be UTF-8."}
+_PIPELINE: Final[Schema] = {
+    "description": "One way of judging the inputs: also the workers' consumer group and the prefix of the Redis keys.",
+    "default": names.DEFAULT_PIPELINE,
+}
+
+
+def asyncapi() -> dict[str, Any]:
+    """Return the document."""
+    channels: dict[str, Any] = {modality: _input_channel(modality) for modality in names.MODALITIES}
+    channels["results"] = _pipeline_channel(names.results_topic("{pipeline}"), "result")
+    channels["dead"] = _pipeline_channel(names.dead_topic("{pipeline}"), "deadLetter")
+    return {
+        "asyncapi": "3.0.0",
+        "info": _info(),
+        "servers": {"kafka": {"host": "127.0.0.1:9092", "protocol": "kafka", "description": "A development broker."}},
+        "channels": channels,
+        "operations": _operations(),
+        "components": {"messages": _messages(), "schemas": result_schemas()},
+    }
+
+
+def _info() -> dict[str, Any]:
+    return {
+        "title": "Triptych",
+        "version": "1.0.0",
+        "description": "Picture, sound and words of live feeds in, one judgement for each window of event time out. "
+        "CloudEvents 1.0, Kafka binding, binary mode: the value is the media, the rest is headers. The key is the "
+        "stream's id, and murmur2 of it chooses the partition on every topic. Times are nanoseconds since the epoch.",
+        "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+    }
+
+
+_MEDIA_OF: Final = {"video": "frame", "audio": "chunk", "subtitles": "cue"}
+
+
+def _input_channel(modality: names.Modality) -> dict[str, Any]:
+    kinds = (_MEDIA_OF[modality], "progress", "end")
+    return {
+        "address": names.TOPIC_OF[modality],
+        "description": f"What the producers send of {modality}; shared by all pipelines.",
+        "messages": {kind: {"$ref": f"#/components/messages/{kind}"} for kind in kinds},
+        "bindings": _bindings(),
+    }
+
+
+def _pipeline_channel(address: str, kind: str) -> dict[str, Any]:
+    return {
+        "address": address,
+        "parameters": {"pipeline": dict(_PIPELINE)},
+        "messages": {kind: {"$ref": f"#/components/messages/{kind}"}},
+        "bindings": _bindings(),
+    }
+
+
+def _bindings() -> dict[str, Any]:
+    # The binding's own keyword for `message.timestamp.type` does not exist; `triptych topics check` looks at it.
+    return {"kafka": {"bindingVersion": "0.5.0", "topicConfiguration": {"cleanup.policy": ["delete"]}}}
+
+
+def _operations() -> dict[str, Any]:
+    receive = {
+        f"receive{modality.capitalize()}": {"action": "receive", "channel": {"$ref": f"#/channels/{modality}"}}
+        for modality in names.MODALITIES
+    }
+    return receive | {
+        "sendResult": {"action": "send", "channel": {"$ref": "#/channels/results"}},
+        "sendDeadLetter": {"action": "send", "channel": {"$ref": "#/channels/dead"}},
+    }
+
+
+def _messages() -> dict[str, Any]:
+    text = {"content-type": _LENIENT_TEXT}
+    return {
+        "frame": _message("One encoded picture.", headers_schema(VideoFrame, names.FRAME_TYPE), _BYTES, "image/jpeg"),
+        "chunk": _message("A span of sound.", headers_schema(AudioChunk, names.CHUNK_TYPE), _BYTES, "audio/wav"),
+        "cue": _message(
+            "A line of words and when it is shown.",
+            headers_schema(SubtitleCue, names.CUE_TYPE, also=text),
+            {"type": "string", "minLength": 1},
+            "text/plain;charset=utf-8",
+        ),
+        "progress": _message(
+            "How far a silent track has been read.", headers_schema(Progress, names.PROGRESS_TYPE), _NOTHING
+        ),
+        "end": _message("The track is over.", headers_schema(End, names.END_TYPE), _NOTHING),
+        "result": _message(
+            "What the model says of one window.",
+            _result_headers(),
+            {"$ref": "#/components/schemas/Result"},
+            "application/json",
+        ),
+        "deadLetter": _dead_letter(),
+    }
+
+
+def _result_headers() -> Schema:
+    """Return the few headers of a result, which repeat what its JSON says."""
+    own = envelope(names.RESULT_TYPE) | {"ce_startns": dict(DECIMAL), "ce_endns": dict(DECIMAL)}
+    own["content-type"] = {"type": "string", "const": "application/json"}
+    required = list(own)
+    own[names.STATE_HEADER] = {"type": "string", "description": "The worker's own, for its restart."}
+    return {"type": "object", "properties": own, "required": required}
+
+
+def _dead_letter() -> dict[str, Any]:
+    also: dict[str, Schema] = {
+        "content-type": {"type": "string", "const": "application/octet-stream"},
+        "ce_originkey": {"type": "string", "description": "The record's key in base64, where it is not UTF-8."},
+        "ce_originkeyed": {"type": "string", "const": "false", "description": "There where the record had no key."},
+    }
+    headers = headers_schema(DeadLetter, names.DEAD_TYPE, also=also)
+    headers["patternProperties"] = {
+        f"^{names.ORIGINAL_HEADER_PREFIX}": {"type": "string"},
+        f"^{names.ORIGINAL64_HEADER_PREFIX}": {"type": "string", "description": "base64"},
+    }
+    message = _message("A record that could not be used, whole.", headers, {"type": "string", "format": "binary"})
+    message["contentType"] = "application/octet-stream"
+    message["bindings"]["kafka"]["key"] = {"type": "string"}
+    return message
+
+
+def _message(summary: str, headers: Schema, payload: Schema, content_type: str | None = None) -> dict[str, Any]:
+    named = {} if content_type is None else {"contentType": content_type}
+    return {
+        "summary": summary,
+        **named,
+        "headers": headers,
+        "payload": payload,
+        "bindings": {"kafka": {"key": dict(_STREAM_KEY), "bindingVersion": "0.5.0"}},
+    }
