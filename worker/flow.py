@@ -214,4 +214,5 @@ class Flow:
     def _finding(job: Job, said: Said, published_ns: int) -> Finding:
         number = job.work.number
         result = result_of(job.window, said, partition=number, published_ns=published_ns)
+        result = job.work.recent.judge(result, said.prediction.moments)
         return Finding(result, number, job.window.snapshot.to_json())

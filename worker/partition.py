@@ -11,6 +11,7 @@ from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.alignment.outcome import Outcome
 from triptych.worker.alignment.snapshot import Snapshot
 from triptych.worker.intake import received_entry
+from triptych.worker.novelty import RecentWindows
 from triptych.worker.offsets.ledger import Ledger
 
 
@@ -35,6 +36,7 @@ class PartitionWork:
         self.ledger = Ledger(start, restored)
         self.aligner = Aligner(config, start, restored)
         self.committed: dict[Modality, int] = dict(start)
+        self.recent = RecentWindows(config.stream_ttl_ns)
         self._partitions = partitions
         self._deciding: Iterator[Outcome] | None = None
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -68,9 +70,21 @@ def test_a_second_worker_has_nothing_left_to_do(world: World, feed: MakeFeed) ->
     assert len(world.store.results("city")) == 3
 
 
+class _Placing(NullModel):
+    """Gives each window a place of its own in a space, as a real model does."""
+
+    def predict(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
+        places = [(math.cos(window.start_ns / 1e9), math.sin(window.start_ns / 1e9)) for window in windows]
+        said = super().predict(windows)
+        return [replace(what, embedding=place, moments=(place,)) for what, place in zip(said, places, strict=True)]
+
+
 @pytest.mark.parametrize("turns", range(1, 14))
-def test_a_worker_that_dies_anywhere_leaves_the_undisturbed_results(world: World, feed: MakeFeed, turns: int) -> None:
-    """However many turns each worker lives, the ids and contents are those of one that lived on."""
+def test_a_worker_that_dies_anywhere_leaves_the_undisturbed_results(
+    world: World, feed: MakeFeed, turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many turns each worker lives, the ids and contents, novelty too, are those of one that lived on."""
+    monkeypatch.setattr("triptych.worker.wiring.model_from", lambda _: _Placing(world.spec))
     world.send([*feed("city").play(8), *feed("port", start_s=3).play(5, ended=False)])
     for _ in range(4):
         world.work_some(turns)
@@ -81,6 +95,7 @@ def test_a_worker_that_dies_anywhere_leaves_the_undisturbed_results(world: World
     quiet.send([*feed("city").play(8), *feed("port", start_s=3).play(5, ended=False)])
     quiet.work()
     assert told(world.results()) == told(quiet.results())
+    assert sum(result.novelty is not None for result in quiet.results()) == 5
     assert len({result.id for result in world.results()}) == len(world.results())
     assert len(world.store.results("city")) == len(quiet.store.results("city"))
 

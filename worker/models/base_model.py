@@ -1,13 +1,14 @@
 """The base model: pretrained networks that each look at one modality, and what is measured or repeated as it is.
 
-It says what a picture shows, how much of the sound is speech, how loud it is, and which words were said. No part of
-it is trained on several modalities at once.
+It says what a picture shows, how much of the sound is speech, how loud it is, which words were said and in which
+language, and where the window lies in a space of all modalities. No part of it is trained on several at once.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,29 +16,56 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from triptych.worker.models.efficientnet import FEATURES as PICTURE_FEATURES
 from triptych.worker.models.efficientnet import INPUT_PIXELS, LabelHead, PictureEncoder
 from triptych.worker.models.fused import FusedModel
+from triptych.worker.models.language import language_of_words
 from triptych.worker.models.loudness import integrated_loudness
 from triptych.worker.models.prediction import LabelScore, WindowPrediction
+from triptych.worker.models.projection import EmbeddingHead, MomentsHead, ProjectionFusion
 from triptych.worker.models.protocol import InputSpec, ModelInfo
 from triptych.worker.models.runtime import Outputs, RunOptions, TorchModel
+from triptych.worker.models.sentence import FEATURES as TEXT_FEATURES
+from triptych.worker.models.sentence import SentenceEncoder
+from triptych.worker.models.silero import FEATURES as SPEECH_FEATURES
 from triptych.worker.models.silero import SAMPLE_RATE_HZ, STEP_SAMPLES, SpeechEncoder, SpeechHead
 from triptych.worker.models.speech import speech_share
-from triptych.worker.models.weights import EFFICIENTNET_LITE0, SILERO_VAD, load_labels, load_weights
+from triptych.worker.models.tokens import SentenceTokenizer
+from triptych.worker.models.weights import (
+    EFFICIENTNET_LITE0,
+    SENTENCE_ENCODER,
+    SENTENCE_PIECES,
+    SILERO_VAD,
+    WHOLE_FILE,
+    load_labels,
+    load_weights,
+)
 from triptych.worker.models.window import PreparedWindow
 
 NAME = "base"
-VERSION = "1"
+VERSION = "2"
 _LABELS_HEAD = "labels"
 _SPEECH_HEAD = "speech"
+_EMBEDDING_HEAD = "embedding"
+_MOMENTS_HEAD = "moments"
 _TOP_LABELS = 5
+_TEXT_TOKENS = 256
+"""Of all cues of a window together; a long cue has about twenty."""
+_EMBEDDING_DIGITS = 5
+"""Of each number of an embedding: what lies beyond is noise of the arithmetic, and makes results twice as long."""
 _PICTURES_AT_ONCE = 4
 """On a CPU: 32 pictures at once take over twice as long for each, most of it in page faults of freed memory."""
 
 
 def base_spec(frames: int) -> InputSpec:
     """Return how windows are prepared for the base model; the number of pictures is free."""
-    return InputSpec(frames=frames, height=INPUT_PIXELS, width=INPUT_PIXELS, sample_rate_hz=SAMPLE_RATE_HZ)
+    return InputSpec(
+        frames=frames,
+        height=INPUT_PIXELS,
+        width=INPUT_PIXELS,
+        sample_rate_hz=SAMPLE_RATE_HZ,
+        text_tokens=_TEXT_TOKENS,
+    )
 
 
 def build_base_model(frames: int, options: RunOptions, *, weights_folder: Path) -> TorchModel:
@@ -48,19 +76,34 @@ def build_base_model(frames: int, options: RunOptions, *, weights_folder: Path) 
     """
     picture_weights = load_weights(EFFICIENTNET_LITE0, weights_folder)
     speech_weights = load_weights(SILERO_VAD, weights_folder)
+    tokenize = SentenceTokenizer(load_weights(SENTENCE_PIECES, weights_folder)[WHOLE_FILE])
+    fusion = ProjectionFusion({"video": PICTURE_FEATURES, "audio": SPEECH_FEATURES, "text": TEXT_FEATURES})
     on_cpu = options.device.type == "cpu"
     network = FusedModel(
         encoders={
             # A GPU wants fixed shapes; a CPU wants less to do, and no more at once than its caches and malloc like.
             "video": PictureEncoder(picture_weights, at_once=_PICTURES_AT_ONCE if on_cpu else None),
             "audio": SpeechEncoder(speech_weights),
+            "text": SentenceEncoder(load_weights(SENTENCE_ENCODER, weights_folder)),
         },
-        heads={_LABELS_HEAD: LabelHead(picture_weights), _SPEECH_HEAD: SpeechHead(speech_weights)},
+        heads={
+            _LABELS_HEAD: LabelHead(picture_weights),
+            _SPEECH_HEAD: SpeechHead(speech_weights),
+            _EMBEDDING_HEAD: EmbeddingHead(),
+            _MOMENTS_HEAD: MomentsHead(fusion),
+        },
+        fusion=fusion,
     )
-    digest = hashlib.sha256(f"{EFFICIENTNET_LITE0.sha256}{SILERO_VAD.sha256}".encode()).hexdigest()
-    info = ModelInfo(NAME, VERSION, digest)
     describe = _Describer(load_labels(EFFICIENTNET_LITE0, weights_folder))
-    return TorchModel(network, describe, info=info, spec=base_spec(frames), options=options)
+    return TorchModel(
+        network, describe, info=_info(), spec=base_spec(frames), options=replace(options, tokenize=tokenize)
+    )
+
+
+def _info() -> ModelInfo:
+    weights = (EFFICIENTNET_LITE0, SILERO_VAD, SENTENCE_ENCODER, SENTENCE_PIECES)
+    digest = hashlib.sha256("".join(weight.sha256 for weight in weights).encode()).hexdigest()
+    return ModelInfo(NAME, VERSION, digest)
 
 
 class _Describer:
@@ -77,6 +120,9 @@ class _Describer:
             speech_share=None if sound is None else _speech_share(outputs[_SPEECH_HEAD], sound.shape[0]),
             loudness_lufs=None if sound is None else integrated_loudness(sound, SAMPLE_RATE_HZ),
             words=window.cues,
+            language=language_of_words(window.cues),
+            embedding=_rounded(outputs[_EMBEDDING_HEAD]),
+            moments=tuple(_rounded(moment) for moment in outputs[_MOMENTS_HEAD][: max(1, len(window.frames_hwc_u8))]),
         )
 
     def _top_labels(self, scores: NDArray[np.float32]) -> tuple[LabelScore, ...]:
@@ -92,3 +138,7 @@ def _sound_present(window: PreparedWindow) -> Tensor:
 def _speech_share(probabilities: NDArray[np.float32], samples: int) -> float:
     steps = -(-samples // STEP_SAMPLES)
     return speech_share(probabilities[:steps].tolist(), samples)
+
+
+def _rounded(vector: NDArray[np.float32]) -> tuple[float, ...]:
+    return tuple(vector.astype(np.float64).round(_EMBEDDING_DIGITS).tolist())

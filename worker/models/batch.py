@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from triptych.worker.models.protocol import InputSpec
+from triptych.worker.models.tokens import Tokenize
 from triptych.worker.models.window import PreparedWindow
 
 AUDIO_TOKEN_SAMPLES = 512
@@ -28,11 +29,13 @@ class WindowBatch:
         video_t: float32 [B, T], time inside the window, 0 to 1.
         audio: float32 [B, S], each sample at its place in the window.
         audio_mask: bool [B, Ta], true where a token holds any real sample.
-        text: int64 [B, L] token ids; L is 0 while no encoder reads text.
+        text: int64 [B, L] token ids, cue after cue, each begun and ended by a token of its own; L is 0 for a model
+            that does not read.
         text_mask: bool [B, L].
         text_t: float32 [B, L], when the cue of that token starts, 0 to 1.
         frame_counts: how many pictures each row has: known here without asking the device.
         audio_spans: where each row's real samples lie, likewise.
+        cue_counts: how many cues of each row are read, likewise.
     """
 
     video: Tensor
@@ -45,10 +48,15 @@ class WindowBatch:
     text_t: Tensor
     frame_counts: tuple[int, ...]
     audio_spans: tuple[tuple[tuple[int, int], ...], ...]
+    cue_counts: tuple[int, ...]
 
     def rows_with(self, modality: str) -> tuple[int, ...]:
         """Return the rows in which a modality is there."""
-        there: dict[str, Sequence[object]] = {"video": self.frame_counts, "audio": self.audio_spans, "text": ()}
+        there: dict[str, Sequence[object]] = {
+            "video": self.frame_counts,
+            "audio": self.audio_spans,
+            "text": self.cue_counts,
+        }
         return tuple(row for row, content in enumerate(there[modality]) if content)
 
     def tensors(self) -> tuple[Tensor, ...]:
@@ -91,30 +99,34 @@ def empty_batch(rows: int, samples: int, spec: InputSpec, *, pinned: bool = Fals
         video_t=torch.zeros(rows, spec.frames, pin_memory=pinned),
         audio=torch.zeros(rows, samples, pin_memory=pinned),
         audio_mask=torch.zeros(rows, tokens, dtype=torch.bool, pin_memory=pinned),
-        text=torch.zeros(rows, 0, dtype=torch.int64),
-        text_mask=torch.zeros(rows, 0, dtype=torch.bool),
-        text_t=torch.zeros(rows, 0),
+        text=torch.zeros(rows, spec.text_tokens, dtype=torch.int64, pin_memory=pinned),
+        text_mask=torch.zeros(rows, spec.text_tokens, dtype=torch.bool, pin_memory=pinned),
+        text_t=torch.zeros(rows, spec.text_tokens, pin_memory=pinned),
         frame_counts=(0,) * rows,
         audio_spans=((),) * rows,
+        cue_counts=(0,) * rows,
     )
 
 
-def collate(windows: Sequence[PreparedWindow], into: WindowBatch) -> WindowBatch:
+def collate(windows: Sequence[PreparedWindow], into: WindowBatch, tokenize: Tokenize | None = None) -> WindowBatch:
     """Fill an allocated batch with windows, which may be fewer than its rows; the rows left over hold nothing.
 
-    The result shares the memory of `into`: it is good until the next call.
+    The result shares the memory of `into`: it is good until the next call. Without `tokenize` no text is in it.
     """
     rows = len(into.frame_counts)
-    for mask in (into.video_mask, into.audio_mask):
+    for mask in (into.video_mask, into.audio_mask, into.text_mask):
         mask.zero_()
+    cue_counts = []
     for row, window in enumerate(windows):
         _fill_video(into, row, window)
         _fill_audio(into, row, window)
+        cue_counts.append(0 if tokenize is None else _fill_text(into, row, window, tokenize))
     spare = rows - len(windows)
     return replace(
         into,
         frame_counts=tuple(len(window.frames_hwc_u8) for window in windows) + (0,) * spare,
         audio_spans=tuple(window.audio_present for window in windows) + ((),) * spare,
+        cue_counts=tuple(cue_counts) + (0,) * spare,
     )
 
 
@@ -133,3 +145,20 @@ def _fill_audio(batch: WindowBatch, row: int, window: PreparedWindow) -> None:
     batch.audio.numpy()[row] = window.audio_f32
     for start, end in window.audio_present:
         batch.audio_mask[row, start // AUDIO_TOKEN_SAMPLES : -(-end // AUDIO_TOKEN_SAMPLES)] = True
+
+
+def _fill_text(batch: WindowBatch, row: int, window: PreparedWindow, tokenize: Tokenize) -> int:
+    """Lay the cues one after the other, as far as there is room, and return how many have any."""
+    room = batch.text.shape[1]
+    length_ns = window.end_ns - window.start_ns
+    filled = 0
+    for number, cue in enumerate(window.cues):
+        if filled == room:
+            return number
+        ids = tokenize(cue.text)[: room - filled]
+        own = slice(filled, filled + len(ids))
+        batch.text[row, own] = torch.tensor(ids)
+        batch.text_mask[row, own] = True
+        batch.text_t[row, own] = min(max((cue.start_ns - window.start_ns) / length_ns, 0.0), 1.0)
+        filled = own.stop
+    return len(window.cues)

@@ -42,6 +42,7 @@ class WindowPrediction:
         predictions: the scores of each trained head, by the head's name.
         shares: what each modality contributed to the predictions; sums to 1.
         embedding: a vector for the whole window, of length 1.
+        moments: the same for the window as each of its pictures alone shows it; one where it has none.
     """
 
     visual: tuple[LabelScore, ...] = ()
@@ -53,3 +54,4 @@ class WindowPrediction:
     predictions: Mapping[str, tuple[HeadScore, ...]] | None = None
     shares: Mapping[str, float] | None = None
     embedding: tuple[float, ...] | None = None
+    moments: tuple[tuple[float, ...], ...] = ()

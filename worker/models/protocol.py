@@ -26,12 +26,16 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """Say what windows a model wants: at most `frames` RGB pictures of one size, mono audio at one rate."""
+    """Say what windows a model wants: at most `frames` RGB pictures of one size, mono audio at one rate.
+
+    Of the cues it reads `text_tokens` tokens at most; 0: it does not read.
+    """
 
     frames: int
     height: int
     width: int
     sample_rate_hz: int
+    text_tokens: int = 0
 
 
 class Model(Protocol):

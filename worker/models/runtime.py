@@ -19,7 +19,8 @@ from triptych.worker.models.batch import WindowBatch, collate, empty_batch
 from triptych.worker.models.batch_limit import BatchLimit
 from triptych.worker.models.prediction import WindowPrediction
 from triptych.worker.models.protocol import InputSpec, ModelInfo
-from triptych.worker.models.window import PreparedWindow
+from triptych.worker.models.tokens import Tokenize
+from triptych.worker.models.window import PreparedCue, PreparedWindow
 
 Outputs = Mapping[str, NDArray[np.float32]]
 """What the heads say of one window, by the head's name; a head with nothing to read in the whole batch is missing."""
@@ -42,11 +43,13 @@ class RunOptions:
         device: where it runs.
         window_ns: length of the windows, for the sizes to warm.
         max_batch: at most so many windows at once.
+        tokenize: cuts the text of cues for the network; None for one that does not read.
     """
 
     device: torch.device
     window_ns: int
     max_batch: int
+    tokenize: Tokenize | None = None
 
 
 def choose_device(name: str) -> torch.device:
@@ -78,6 +81,7 @@ class TorchModel:
         self.spec = spec
         self._network = network.eval().to(options.device)
         self._describe = describe
+        self._tokenize = options.tokenize
         self._device = options.device
         self._window_ns = options.window_ns
         self._limit = BatchLimit(options.max_batch)
@@ -133,7 +137,7 @@ class TorchModel:
 
     @torch.inference_mode()
     def _forward(self, windows: Sequence[PreparedWindow]) -> Outputs:
-        batch = self._on_device(collate(windows, self._buffers(windows)))
+        batch = self._on_device(collate(windows, self._buffers(windows), self._tokenize))
         with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._device.type == "cuda"):
             outputs: dict[str, Tensor] = self._network(batch)
         return {name: rows[: len(windows)].float().cpu().numpy() for name, rows in outputs.items()}
@@ -167,5 +171,5 @@ def _full_window(window_ns: int, spec: InputSpec) -> PreparedWindow:
         frame_times_ns=(0,) * spec.frames,
         audio_f32=np.zeros(samples, np.float32),
         audio_present=((0, samples),),
-        cues=(),
+        cues=(PreparedCue("A line to warm up with.", 0, window_ns),),
     )

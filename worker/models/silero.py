@@ -20,7 +20,7 @@ _CONTEXT_SAMPLES = 64
 _FFT_SAMPLES = 256
 _FFT_BINS = _FFT_SAMPLES // 2 + 1
 _HOP_SAMPLES = 128
-_WIDTH = 128
+FEATURES = 128
 
 
 class _Trunk(nn.Module):
@@ -29,11 +29,11 @@ class _Trunk(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stft_conv = nn.Conv1d(1, 2 * _FFT_BINS, _FFT_SAMPLES, stride=_HOP_SAMPLES, bias=False)
-        self.conv1 = nn.Conv1d(_FFT_BINS, _WIDTH, 3, padding=1)
-        self.conv2 = nn.Conv1d(_WIDTH, _WIDTH // 2, 3, stride=2, padding=1)
-        self.conv3 = nn.Conv1d(_WIDTH // 2, _WIDTH // 2, 3, stride=2, padding=1)
-        self.conv4 = nn.Conv1d(_WIDTH // 2, _WIDTH, 3, padding=1)
-        self.lstm = nn.LSTM(_WIDTH, _WIDTH, batch_first=True)
+        self.conv1 = nn.Conv1d(_FFT_BINS, FEATURES, 3, padding=1)
+        self.conv2 = nn.Conv1d(FEATURES, FEATURES // 2, 3, stride=2, padding=1)
+        self.conv3 = nn.Conv1d(FEATURES // 2, FEATURES // 2, 3, stride=2, padding=1)
+        self.conv4 = nn.Conv1d(FEATURES // 2, FEATURES, 3, padding=1)
+        self.lstm = nn.LSTM(FEATURES, FEATURES, batch_first=True)
 
     def forward(self, sound: Tensor) -> Tensor:
         rows = sound.shape[0]
@@ -46,7 +46,7 @@ class _Trunk(nn.Module):
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
             x = conv(x).relu()
         # [B·F, 128, 1] to [B, F, 128]
-        hidden: Tensor = self.lstm(x.view(rows, -1, _WIDTH))[0]
+        hidden: Tensor = self.lstm(x.view(rows, -1, FEATURES))[0]
         return hidden
 
 
@@ -57,7 +57,7 @@ class SpeechEncoder(Encoder):
     zeros it would say something else.
     """
 
-    dim = _WIDTH
+    dim = FEATURES
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class SpeechEncoder(Encoder):
         # Speech is decided by thresholds, near which half precision would decide otherwise.
         with torch.autocast(sound.device.type, enabled=False):
             features = self.trunk(sound)  # [rows, F, 128], F <= steps
-        tokens = features.new_zeros(len(batch.audio_spans), steps, _WIDTH)
+        tokens = features.new_zeros(len(batch.audio_spans), steps, FEATURES)
         mask = batch.audio_mask.new_zeros(len(batch.audio_spans), steps)
         for row, own, samples in zip(rows, features, sounds, strict=True):
             count = -(-samples.shape[0] // STEP_SAMPLES)
@@ -92,7 +92,7 @@ class SpeechHead(Head):
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         super().__init__()
-        self.fc = nn.Linear(_WIDTH, 1)
+        self.fc = nn.Linear(FEATURES, 1)
         self.fc.load_state_dict(
             {"weight": weights["final_conv.weight"].squeeze(-1), "bias": weights["final_conv.bias"]}
         )

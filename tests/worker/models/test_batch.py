@@ -9,7 +9,7 @@ import torch
 
 from triptych.worker.models.batch import AUDIO_TOKEN_SAMPLES, collate, empty_batch
 from triptych.worker.models.protocol import InputSpec
-from triptych.worker.models.window import PreparedWindow
+from triptych.worker.models.window import PreparedCue, PreparedWindow
 
 SPEC = InputSpec(frames=3, height=4, width=6, sample_rate_hz=16_000)
 SAMPLES = 32_000
@@ -65,4 +65,42 @@ def test_a_buffer_used_again_forgets_what_was_in_it(make_window: MakeWindow) -> 
     assert not batch.audio_mask.any()
     assert batch.rows_with("video") == (0,)
     assert batch.rows_with("audio") == ()
+    assert batch.rows_with("text") == ()
+
+
+READING = InputSpec(frames=1, height=4, width=6, sample_rate_hz=16_000, text_tokens=6)
+WINDOW_NS = 2_000_000_000
+
+
+def letters(text: str) -> list[int]:
+    """Return an id for each letter."""
+    return [ord(letter) for letter in text]
+
+
+def test_cues_lie_one_after_the_other_with_their_times(make_window: MakeWindow) -> None:
+    """One that began before the window counts as of its start."""
+    cues = (PreparedCue("ab", -5, 10), PreparedCue("c", WINDOW_NS // 2, WINDOW_NS))
+    batch = collate([make_window(cues=cues)], empty_batch(2, SAMPLES, READING), letters)
+    assert batch.text[0, :3].tolist() == letters("abc")
+    assert batch.text_mask.tolist() == [[True] * 3 + [False] * 3, [False] * 6]
+    assert batch.text_t[0, :3].tolist() == [0.0, 0.0, 0.5]
+    assert batch.cue_counts == (2, 0)
+    assert batch.rows_with("text") == (0,)
+
+
+def test_words_for_which_there_is_no_room_are_left_out(make_window: MakeWindow) -> None:
+    """The rest of a cue, and the cues after it."""
+    cues = (PreparedCue("abcd", 0, 1), PreparedCue("efgh", 0, 1), PreparedCue("ij", 0, 1))
+    batch = collate([make_window(cues=cues)], empty_batch(1, SAMPLES, READING), letters)
+    assert batch.text[0].tolist() == letters("abcdef")
+    assert batch.cue_counts == (2,)
+
+
+def test_a_model_that_does_not_read_gets_no_text(make_window: MakeWindow) -> None:
+    """Nor does a buffer used again keep what was said before."""
+    window = make_window(cues=(PreparedCue("ab", 0, 1),))
+    buffer = empty_batch(1, SAMPLES, READING)
+    collate([window], buffer, letters)
+    batch = collate([window], buffer)
+    assert not batch.text_mask.any()
     assert batch.rows_with("text") == ()

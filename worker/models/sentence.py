@@ -1,0 +1,138 @@
+"""Google's multilingual Universal Sentence Encoder (version 3) in torch: a vector for each cue, in any language.
+
+Words are vectors, which three small convolutions over 2, 3 and 5 neighbours put into context; their sum goes through
+four dense layers. Sentences of a batch lie one after the other in one long row, so that nothing is padded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from triptych.worker.models.batch import WindowBatch
+from triptych.worker.models.interfaces import Encoded, Encoder
+from triptych.worker.models.tokens import START_ID
+
+FEATURES = 512
+_BRANCH = 256
+_CHUNKS = 17
+"""The original's table of words is quantised in so many interleaved chunks, each with its own scale."""
+_WIDEST = 2
+_BRANCHES = ((2, 0), (3, 1), (5, 2))
+"""Neighbours that a branch sees, and how many of them stand before the word."""
+
+
+class _Branch(nn.Module):
+    """Put words into the context of their neighbours, twice; each time what comes in is added to what comes out."""
+
+    w1: Tensor
+    b1: Tensor
+    w2: Tensor
+    b2: Tensor
+
+    def __init__(self, weights: Mapping[str, Tensor], neighbours: int, before: int) -> None:
+        super().__init__()
+        first = _WIDEST - before
+        self._columns = slice(first, first + neighbours)
+        for name in ("w1", "b1", "w2", "b2"):
+            self.register_buffer(name, weights[f"{name}_{neighbours}"])
+
+    def forward(self, words: Tensor, windows: Tensor) -> Tensor:
+        """Take [N, 256] and the neighbours [N, 5] of each word; N stands for "none"."""
+        own = windows[:, self._columns]
+        once = functional.relu(_gathered(words, own) @ self.w1 + self.b1) + words
+        return functional.relu(_gathered(once, own) @ self.w2 + self.b2) + once
+
+
+class SentenceEncoder(Encoder):
+    """Encode each cue of a window as one token of length 1.
+
+    Args:
+        weights: the arrays of the original, by its names.
+    """
+
+    dim = FEATURES
+    table: Tensor
+    scale: Tensor
+    lo: Tensor
+    proj_all: Tensor
+    proj_b_all: Tensor
+    ln_g_all: Tensor
+    ln_b_all: Tensor
+    ln_g: Tensor
+    ln_b: Tensor
+    out_w: Tensor
+    out_b: Tensor
+    d0: Tensor
+    d1: Tensor
+    d2: Tensor
+    d3: Tensor
+    p1: Tensor
+    p3: Tensor
+
+    def __init__(self, weights: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        chunks = [weights[f"q{chunk + 1}"] for chunk in range(_CHUNKS)]
+        self.register_buffer("table", torch.stack(chunks, 1).flatten(0, 1))  # [7530, 17, 512] to [128010, 512], uint8
+        for name in ("scale", "lo", "ln_g", "ln_b", "d0", "d1", "d2", "d3", "p1", "p3"):
+            self.register_buffer(name, weights[name])
+        self.register_buffer("out_w", weights["cnn_W"])
+        self.register_buffer("out_b", weights["cnn_b"])
+        for name in ("proj", "proj_b", "ln_g", "ln_b"):
+            joined = torch.cat([weights[f"{name}{neighbours}"] for neighbours, _ in _BRANCHES], -1)
+            self.register_buffer(f"{name}_all", joined)
+        self.branches = nn.ModuleList(_Branch(weights, neighbours, before) for neighbours, before in _BRANCHES)
+        self._epsilon = float(weights["eps"])
+
+    def forward(self, batch: WindowBatch) -> Encoded:
+        """Return [B, C, 512], C the most cues of any row."""
+        rows = torch.tensor(batch.cue_counts)
+        there = torch.arange(int(rows.max()))[None] < rows[:, None]  # [B, C]
+        tokens = batch.text_mask.new_zeros(*there.shape, FEATURES, dtype=torch.float32)
+        mask = there.to(tokens.device)
+        # Half precision would cost more truth than time in so small a network.
+        with torch.autocast(tokens.device.type, enabled=False):
+            tokens[mask] = self.encode(batch.text[batch.text_mask])
+        return Encoded(tokens, mask)
+
+    def encode(self, ids: Tensor) -> Tensor:
+        """Encode sentences that lie one after the other, [N] ids, each begun by its starting token, as [C, 512]."""
+        sentence = (ids == START_ID).cumsum(0) - 1  # [N]
+        chunk = ids % _CHUNKS
+        words = self.table[ids] * self.scale[chunk, None] + self.lo[chunk, None]  # [N, 512]
+        windows = _neighbours(sentence)
+        branched = _normed(words @ self.proj_all + self.proj_b_all, self.ln_g_all, self.ln_b_all, self._epsilon)
+        own = torch.split(branched, _BRANCH, -1)
+        contexts = [branch(mine, windows) for branch, mine in zip(self.branches, own, strict=True)]
+        features = _normed(torch.cat([words, *contexts], -1), self.ln_g, self.ln_b, self._epsilon)  # [N, 1280]
+        count = torch.bincount(sentence).unsqueeze(-1)  # [C, 1]
+        summed = features.new_zeros(count.shape[0], features.shape[1]).index_add_(0, sentence, features)
+        return self._dense((summed @ self.out_w + count * self.out_b) * count.rsqrt())
+
+    def _dense(self, x: Tensor) -> Tensor:
+        y0 = functional.relu(x @ self.d0)
+        y1 = functional.relu(x @ self.p1 + y0 @ self.d1)
+        y2 = functional.relu(y1 @ self.d2)
+        return functional.normalize((y1 @ self.p3 + y2 @ self.d3).tanh(), dim=-1)
+
+
+def _normed(x: Tensor, scale: Tensor, shift: Tensor, epsilon: float) -> Tensor:
+    return functional.layer_norm(x, scale.shape, scale, shift, epsilon)
+
+
+def _gathered(words: Tensor, windows: Tensor) -> Tensor:
+    """Return the neighbours of each word side by side, [N, k] of [N, 256] as [N, k·256]; zeros where there are none."""
+    return functional.pad(words, (0, 0, 0, 1))[windows].flatten(1)
+
+
+def _neighbours(sentence: Tensor) -> Tensor:
+    """Return the places [N, 5] of the words around each word; the number of words where another sentence lies."""
+    words = sentence.shape[0]
+    places = torch.arange(words, device=sentence.device)[:, None] + torch.arange(
+        -_WIDEST, _WIDEST + 1, device=sentence.device
+    )
+    same = sentence[places.clamp(0, words - 1)] == sentence[:, None]
+    return torch.where(same & (places >= 0) & (places < words), places, words)
