@@ -69,7 +69,7 @@ format: $(PACKAGES) ## Format the code and mend what the linter can mend
 
 .PHONY: ci
 ci: check ## All that CI does: the checks, then the tests in a clean clone, with no server allowed to be missing
-	@tools/system_packages.sh need python venv java mvn redis-server kcat rtsp-server
+	@tools/system_packages.sh need python venv java mvn redis-server kcat openssl rtsp-server
 	@tools/clean_clone.sh make test
 
 .PHONY: kafka
@@ -80,6 +80,11 @@ kafka: $(PACKAGES) broker ## Run a development broker on 127.0.0.1:9092 until Ct
 redis: $(PACKAGES) ## Run a development Redis on 127.0.0.1:6379 until Ctrl-C
 	@tools/system_packages.sh need redis-server
 	@$(PYTHON) -m tools.devservers redis
+
+.PHONY: secured
+secured: $(PACKAGES) broker ## Run a Kafka and a Redis with TLS, logins and access rules until Ctrl-C; settings in secured/
+	@tools/system_packages.sh need redis-server openssl
+	@$(PYTHON) -m tools.devservers secured secured
 
 .PHONY: clean
 clean: ## Remove what the targets made here (the user's cache of weights and broker stays)

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
-from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
     BusyLoadingError,
     ClusterDownError,
+    RedisClusterException,
     RedisError,
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -29,11 +29,13 @@ from triptych.consumers.source import FeedEvent, Found, Gap, Malformed, SourceEr
 from triptych.schemas.codec import parse_result
 from triptych.schemas.errors import MalformedRecordError, UsageError
 from triptych.schemas.names import redis_results_key, redis_streams_key
+from triptych.transport.redis_client import RedisAddress, distrusts
 
 log = structlog.get_logger(__name__)
 
 _TIMEOUT_S: Final = 5.0
 _DISCOVER_EVERY_S: Final = 1.0
+_LOOK_EVERY_S: Final = 0.05
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0
 _ENTRIES_PER_POLL: Final = 1_000
@@ -45,6 +47,8 @@ _BEGINNING: Final = "0-0"
 _POSITION: Final = re.compile(r"^([0-9]{1,20}-[0-9]{1,20})(?:/([0-9]{1,19}))?$", re.ASCII)
 _REFUSED: Final = (AuthenticationError, AuthorizationError)  # connection errors to the client: they come first
 _AWAY: Final = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ClusterDownError)
+
+_Entries = Iterable[tuple[bytes, Mapping[bytes, bytes]]]
 
 
 @dataclass(slots=True)
@@ -65,24 +69,17 @@ class RedisSource:
 
     def __init__(self, url: str, *, pipeline: str) -> None:
         self._pipeline = pipeline
-        try:
-            self._client = Redis.from_url(
-                url,
-                protocol=2,
-                socket_timeout=_TIMEOUT_S,
-                socket_connect_timeout=_TIMEOUT_S,
-                retry=Retry(NoBackoff(), 0),  # the feed tries again itself, without blocking its caller
-            )
-        except ValueError as error:
-            msg = f"redis.url: expected redis://HOST:PORT/DB, got one that cannot be read: {error}"
-            raise UsageError(msg) from error
+        self._address = RedisAddress(url)
+        self._opened: Any = None  # the client types each answer for both of its protocols
 
     def open(self, start: Start, *, stream: str | None, until_end: bool) -> RedisFeed:
         """Begin a pass over all streams, or over one."""
         if isinstance(start, Cursor):
             check_cursor(start, "redis", self._pipeline)
-        feed = RedisFeed(self._client, start, pipeline=self._pipeline, stream=stream)
         try:
+            with _refusals_translated():
+                client = self._client()
+            feed = RedisFeed(client, start, pipeline=self._pipeline, stream=stream, clustered=self._address.is_cluster)
             feed.begin(until_end=until_end)
         except _AWAY as error:
             raise SourceUnavailableError(f"Redis does not answer: {error}") from error
@@ -90,14 +87,34 @@ class RedisSource:
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        if self._opened is not None:
+            self._opened.close()
+
+    def _client(self) -> Any:  # noqa: ANN401 - as above
+        if self._opened is None:
+            self._opened = self._address.open(
+                protocol=2,
+                socket_timeout=_TIMEOUT_S,
+                socket_connect_timeout=_TIMEOUT_S,
+                retry=Retry(NoBackoff(), 0),  # the feed tries again itself, without blocking its caller
+            )
+        return self._opened
 
 
 class RedisFeed:
     """One pass over the streams of a pipeline."""
 
-    def __init__(self, client: Redis, start: Start, *, pipeline: str, stream: str | None) -> None:
-        self._client: Any = client  # the client types each answer for both of its protocols
+    def __init__(
+        self,
+        client: Any,  # noqa: ANN401 - as above
+        start: Start,
+        *,
+        pipeline: str,
+        stream: str | None,
+        clustered: bool = False,
+    ) -> None:
+        self._client = client
+        self._clustered = clustered
         self._pipeline = pipeline
         self._only = stream
         self._start = start
@@ -191,19 +208,39 @@ class RedisFeed:
         if not wanted:
             time.sleep(min(timeout_s, max(0.0, self._discover_at_s - time.monotonic())))
             return []
-        key_of = {redis_results_key(self._pipeline, stream): stream for stream in wanted}
-        after = {key: wanted[stream].last_id for key, stream in key_of.items()}
         count = max(1, min(_ENTRIES_PER_STREAM, _ENTRIES_PER_POLL // len(wanted)))
-        # No waiting for what is not there when only what is there is wanted; and never 0 ms, which means for ever.
-        block_ms = None if self._until_end else max(1, int(timeout_s * _MS_PER_S))
-        reply = self._client.xread(after, count=count, block=block_ms) or []
-        heard = {key_of[key.decode()]: entries for key, entries in reply}
+        heard = (self._by_slot if self._clustered else self._at_once)(wanted, count, timeout_s)
         if self._until_end:
             for stream in wanted.keys() - heard.keys():
                 wanted[stream].end_id = None  # what was left before the end is trimmed away
         return [event for stream, entries in heard.items() for event in self._events(stream, entries)]
 
-    def _events(self, stream: str, entries: Iterable[tuple[bytes, Mapping[bytes, bytes]]]) -> Iterator[FeedEvent]:
+    def _at_once(self, wanted: Mapping[str, _Place], count: int, timeout_s: float) -> dict[str, _Entries]:
+        """Let the server wait for entries of any stream."""
+        key_of = {redis_results_key(self._pipeline, stream): stream for stream in wanted}
+        after = {key: wanted[stream].last_id for key, stream in key_of.items()}
+        # No waiting for what is not there when only what is there is wanted; and never 0 ms, which means for ever.
+        block_ms = None if self._until_end else max(1, int(timeout_s * _MS_PER_S))
+        reply = self._client.xread(after, count=count, block=block_ms) or []
+        return {key_of[key.decode()]: entries for key, entries in reply}
+
+    def _by_slot(self, wanted: Mapping[str, _Place], count: int, timeout_s: float) -> dict[str, _Entries]:
+        """Look again and again: in a cluster each stream lies on a slot of its own, and one can wait on one slot only.
+
+        One look is one round trip to each server, whatever the number of streams.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            pipe = self._client.pipeline(transaction=False)
+            for stream, place in wanted.items():
+                pipe.xrange(redis_results_key(self._pipeline, stream), min=f"({place.last_id}", count=count)
+            heard = {stream: entries for stream, entries in zip(wanted, pipe.execute(), strict=True) if entries}
+            left_s = deadline_s - time.monotonic()
+            if heard or self._until_end or left_s <= 0:
+                return heard
+            time.sleep(min(_LOOK_EVERY_S, left_s))
+
+    def _events(self, stream: str, entries: _Entries) -> Iterator[FeedEvent]:
         place = self._places[stream]
         for entry_id, fields in entries:
             if self._until_end and place.end_id is None:
@@ -294,7 +331,11 @@ def _refusals_translated() -> Iterator[None]:
         yield
     except _REFUSED as error:
         raise SourceError(f"Redis refused the user or password of redis.url: {error}") from error
-    except _AWAY:
+    except _AWAY as error:
+        if distrusts(error):
+            raise SourceError(f"Redis' certificate is not one we trust; see redis.ssl_ca_file: {error}") from error
         raise
+    except RedisClusterException as error:  # none of its own errors: a slot without a server, for one
+        raise ClusterDownError(str(error)) from error
     except RedisError as error:
         raise SourceError(f"Redis does not give the results: {error}") from error

@@ -64,7 +64,7 @@ def open_source(settings: Settings, origin: Origin) -> Source:
     if origin == "redis":
         from triptych.consumers.redis_source import RedisSource  # noqa: PLC0415 - only what is used is imported
 
-        return RedisSource(settings.redis.url, pipeline=pipeline)
+        return RedisSource(settings.redis.full_url(), pipeline=pipeline)
     from triptych.consumers.topic_source import TopicSource  # noqa: PLC0415 - as above
     from triptych.transport.kafka import KafkaTransport  # noqa: PLC0415 - as above
 

@@ -10,7 +10,17 @@ import pytest
 from hypothesis import settings
 
 from tests.servers import open_server
-from tools.devservers import DevKafka, DevRedis, KafkaOptions
+from tools.devservers import (
+    DevKafka,
+    DevRedis,
+    DevRedisCluster,
+    DevRedisSentinel,
+    KafkaAccess,
+    KafkaOptions,
+    RedisAccess,
+    Rule,
+)
+from triptych.settings import RedisSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,6 +44,19 @@ def kafka_bootstrap(kafka: DevKafka) -> str:
     return kafka.bootstrap_servers
 
 
+@pytest.fixture(scope="session")
+def secured_kafka() -> Iterator[DevKafka]:
+    """One broker for the whole run with TLS, logins and access rules: `suite` may use topics `contract-…` only."""
+    access = KafkaAccess({"admin": "admin-secret", "suite": "suite-secret", "guest": "guest-secret"})
+    with ExitStack() as stack:
+        broker = open_server(stack, lambda: DevKafka(KafkaOptions(heap_mb=384, access=access)))
+        broker.allow(
+            Rule("suite", ("ALL",), "TOPIC", "contract-", prefixed=True),
+            Rule("suite", ("ALL",), "GROUP", "group-", prefixed=True),
+        )
+        yield broker
+
+
 @pytest.fixture
 def start_kafka() -> Iterator[Callable[[KafkaOptions], DevKafka]]:
     """Start a broker of the test's own, which it may freeze, kill or restart."""
@@ -52,6 +75,39 @@ def redis_server() -> Iterator[DevRedis]:
 def redis_url(redis_server: DevRedis) -> str:
     """Where the shared Redis listens."""
     return redis_server.url
+
+
+@pytest.fixture(scope="session")
+def secured_redis() -> Iterator[DevRedis]:
+    """One Redis for the whole run that is reached over TLS by one user with a password."""
+    with ExitStack() as stack:
+        yield open_server(stack, lambda: DevRedis(RedisAccess()))
+
+
+@pytest.fixture(scope="session")
+def secured_redis_url(secured_redis: DevRedis) -> str:
+    """Where it listens, with the user's password and the authority to trust."""
+    return RedisSettings(url=secured_redis.url, ssl_ca_file=secured_redis.ca_file).full_url()
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[DevRedisCluster]:
+    """Three Redis servers for the whole run that share the slots."""
+    with ExitStack() as stack:
+        yield open_server(stack, DevRedisCluster)
+
+
+@pytest.fixture(scope="session")
+def redis_cluster_url(redis_cluster: DevRedisCluster) -> str:
+    """Where the cluster listens."""
+    return redis_cluster.url
+
+
+@pytest.fixture(scope="session")
+def redis_sentinel_url() -> Iterator[str]:
+    """Where a Sentinel names a Redis of its own."""
+    with ExitStack() as stack:
+        yield open_server(stack, DevRedisSentinel).url
 
 
 @pytest.fixture

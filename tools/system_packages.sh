@@ -4,7 +4,7 @@
 #   tools/system_packages.sh need WHAT...      exit 1, naming the command that installs what is missing
 #   tools/system_packages.sh install WHAT...   install what is missing with apt-get (as root)
 #
-# WHAT is one of: python venv java mvn redis-server kcat rtsp-server
+# WHAT is one of: python venv java mvn redis-server kcat openssl rtsp-server
 set -eu
 
 JAVA_MAJOR=17

@@ -14,6 +14,7 @@ from triptych.schemas.errors import TriptychError
 
 EXIT_UNAVAILABLE = 3
 EXIT_OFFSET_GONE = 4
+EXIT_REFUSED = 5
 
 
 class TransportError(TriptychError):
@@ -70,7 +71,15 @@ class OffsetGoneError(StopError):
 
 
 class NotAuthorizedError(StopError):
-    """Say that the broker does not let us do this."""
+    """Say that the broker does not let us in, or not do this."""
+
+    exit_code = EXIT_REFUSED
+
+
+class CredentialsError(StopError):
+    """Say that what we should log in with cannot be used: a file, a certificate, a token."""
+
+    exit_code = 2
 
 
 class TransportClosedError(StopError):

@@ -10,6 +10,7 @@ from kafka import errors
 from triptych.transport.errors import (
     BrokerUnavailableError,
     CommitRefusedError,
+    CredentialsError,
     NotAuthorizedError,
     RecordRefusedError,
     StopError,
@@ -38,7 +39,9 @@ REFUSED = (
 )
 """The broker will never take this record."""
 
-NOT_AUTHORIZED = (errors.AuthorizationError, errors.SaslAuthenticationFailedError)
+LOGIN_REFUSED = (errors.SaslAuthenticationFailedError, errors.UnsupportedSaslMechanismError)
+
+NOT_AUTHORIZED = (errors.AuthorizationError, *LOGIN_REFUSED)
 
 _TABLE: tuple[tuple[tuple[type[Exception], ...], type[TransportError]], ...] = (
     (MOVED, CommitRefusedError),
@@ -50,16 +53,41 @@ _TABLE: tuple[tuple[tuple[type[Exception], ...], type[TransportError]], ...] = (
 )
 
 
-def translated(error: errors.KafkaError, doing: str) -> TransportError:
-    """Return our error for the client's; `doing` says what was tried, as in "reading from the broker at X"."""
+def translated(error: errors.KafkaError, doing: str, *, because: BaseException | None = None) -> TransportError:
+    """Return our error for the client's.
+
+    Args:
+        error: what the client raised.
+        doing: what was tried, as in "reading from the broker at X".
+        because: what the last attempt failed of, where more is known than the client says.
+    """
+    if _distrusts(error):
+        return CredentialsError(f"{doing}: its certificate is not one that we trust; see kafka.ssl_ca_file: {error}")
     ours = next((ours for theirs, ours in _TABLE if isinstance(error, theirs)), TransportError)
     hint = ""
     if isinstance(error, errors.KafkaTimeoutError):
+<<<<<<< HEAD
         # A wrong password looks the same as nobody there: the client only says that it could not bootstrap.
         hint = "; no broker answered, or the credentials were refused"
     if isinstance(error, errors.FencedInstanceIdError):
         hint = "; another worker has taken this kafka.group_instance_id: each worker needs one of its own"
+=======
+        # A broker that wants TLS or a login looks the same as nobody there: it closes the connection without a word.
+        hint = "; no broker answered, or it expects another kafka.security_protocol"
+        if because is not None and because is not error:
+            hint += f"; the last attempt: {_named(because)}"
+    elif isinstance(error, LOGIN_REFUSED):
+        hint = "; the credentials were refused: see kafka.sasl_mechanism, kafka.username and its password or token"
+    elif isinstance(error, errors.AuthorizationError) or "AuthorizationFailedError" in str(error):
+        # One who may write to no topic is refused a producer's number, which the client tells as a text.
+        return NotAuthorizedError(f"{doing}: {_refused_what(error)}: the broker's access rules (ACLs) do not allow it")
+>>>>>>> main
     return ours(f"{doing}: {_named(error)}{hint}")
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether trying again with the same credentials would change nothing."""
+    return isinstance(error, LOGIN_REFUSED) or _distrusts(error)
 
 
 @contextmanager
@@ -71,7 +99,20 @@ def translating(doing: str) -> Iterator[None]:
         raise translated(error, doing) from error
 
 
-def _named(error: errors.KafkaError) -> str:
+def _named(error: BaseException) -> str:
     words = str(error)
     name = type(error).__name__
-    return words if words.startswith(name) else f"{name}: {words}"
+    return words if words.startswith((name, "[Error")) else f"{name}: {words}"
+
+
+def _distrusts(error: BaseException) -> bool:
+    # The client makes a text of it.
+    return isinstance(error, errors.KafkaConnectionError) and "CERTIFICATE_VERIFY_FAILED" in str(error)
+
+
+def _refused_what(error: errors.KafkaError) -> str:
+    """Return what is not allowed; the client sometimes gives the names, and sometimes its whole request."""
+    what = error.args[0] if error.args else ""
+    names = [what] if isinstance(what, str) else sorted(map(str, what))
+    kind = type(error).__name__.removesuffix("Error")
+    return f"{kind} ({', '.join(names)})" if names and "Request" not in names[0] and all(names) else kind

@@ -334,7 +334,10 @@ def require_topics(client: KafkaConsumer, topics: Iterable[str]) -> None:
         with translating("asking the broker for its topics"):
             missing = [topic for topic in topics if not client.partitions_for_topic(topic)]
         if missing:
-            raise TopicMissingError(f"no such topic: {', '.join(missing)}; `triptych topics create` makes them")
+            raise TopicMissingError(
+                f"no such topic: {', '.join(missing)}; `triptych topics create` makes them (where a broker has "
+                "access rules, a topic that we may not describe looks the same)"
+            )
     except TransportError:
         client.close(autocommit=False, timeout_ms=CLOSE_LIMIT_MS)
         raise

@@ -105,9 +105,9 @@ def _on_servers(stack: ExitStack, settings: Settings) -> _Parts:
     stack.callback(transport.close)
     _make_topics(transport, settings)
     check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes)
-    store = RedisStore.connect(settings.redis.url, pipeline=settings.pipeline)
+    store = RedisStore.connect(settings.redis.full_url(), pipeline=settings.pipeline)
     stack.callback(store.close)
-    subscriber = stack.enter_context(Subscriber.from_redis(settings.redis.url, pipeline=settings.pipeline))
+    subscriber = stack.enter_context(Subscriber.from_redis(settings.redis.full_url(), pipeline=settings.pipeline))
     return _Parts(transport, store, subscriber)
 
 

@@ -11,21 +11,22 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 PREFIX = "TRIPTYCH_"
 CONFIG_VARIABLE = "TRIPTYCH_CONFIG"
 OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "TRIPTYCH_CACHE", "TRIPTYCH_REQUIRE_SERVERS"})
 """Variables with our prefix that are no settings: the file, the folder of the weights, and a switch of the tests."""
 
-SECRET_PATHS = frozenset({"redis.url"})
-"""Settings that may hold a password, never shown as they are."""
+SECRET_PATHS = frozenset({"redis.url", "kafka.password", "http.token"})
+"""Settings that are or may hold a secret, never shown as they are."""
 
 Positive = Annotated[int, Field(gt=0)]
 NotNegative = Annotated[int, Field(ge=0)]
@@ -77,6 +78,60 @@ class KafkaSettings(Section):
     """What a program may hold that the broker has not acknowledged. The client itself knows no bound, so a broker that
     is away would fill the memory."""
 
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """Whether connections are encrypted (`SSL`) and whether we log in (`SASL`), in Kafka's own words."""
+
+    ssl_ca_file: Path | None = None
+    """The authorities whose certificates we trust (PEM); without it the system's own."""
+
+    ssl_cert_file: Path | None = None
+    """Our own certificate (PEM), where the broker asks for one."""
+
+    ssl_key_file: Path | None = None
+    """The key of that certificate (PEM, not encrypted)."""
+
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
+    """How to log in. PLAIN shows the broker the password, the SCRAMs do not."""
+
+    username: NotEmpty | None = None
+    """Who we are, for PLAIN and SCRAM."""
+
+    password: SecretStr | None = None
+    """The password of `username`; never shown. Other programs of the machine may read a variable: prefer the file."""
+
+    password_file: Path | None = None
+    """A file with that password instead, read again for each connection."""
+
+    oauth_token_file: Path | None = None
+    """A file with the token for OAUTHBEARER, read again for each connection: somebody else renews it there."""
+
+    oauth_token_command: NotEmpty | None = None
+    """A command that prints the token instead, run for each connection, without a shell. It should answer at once."""
+
+    @model_validator(mode="after")
+    def _login_is_whole(self) -> Self:
+        if self.security_protocol.startswith("SASL") != (self.sasl_mechanism is not None):
+            raise ValueError(
+                f"sasl_mechanism and a security_protocol with SASL need one another, got {self.sasl_mechanism} "
+                f"with {self.security_protocol}"
+            )
+        passwords = (self.password is not None) + (self.password_file is not None)
+        tokens = (self.oauth_token_file is not None) + (self.oauth_token_command is not None)
+        by_token = self.sasl_mechanism == "OAUTHBEARER"
+        if by_token and tokens != 1:
+            raise ValueError("a login by OAUTHBEARER needs one of oauth_token_file and oauth_token_command")
+        if self.sasl_mechanism and not by_token and (self.username is None or passwords != 1):
+            raise ValueError(
+                f"a login by {self.sasl_mechanism} needs username, and password or password_file, one of them"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _certificate_is_whole(self) -> Self:
+        if (self.ssl_cert_file is None) != (self.ssl_key_file is None):
+            raise ValueError("ssl_cert_file and ssl_key_file need one another")
+        return self
+
     @model_validator(mode="after")
     def _group_waits_for_a_hand_over(self) -> Self:
         longest_ms = self.max_poll_interval_ms - 5_000
@@ -91,8 +146,23 @@ class KafkaSettings(Section):
 class RedisSettings(Section):
     """The store that subscribers read."""
 
-    url: Annotated[str, Field(pattern=r"^(redis|rediss|unix)://.+")] = "redis://127.0.0.1:6379/0"
-    """Where to find the server; a password in it is never shown."""
+    url: Annotated[str, Field(pattern=r"^((redis|rediss)(\+sentinel|\+cluster)?|unix)://.+")] = (
+        "redis://127.0.0.1:6379/0"
+    )
+    """Where to find the server; a password in it is never shown. With TLS `rediss://`; by Sentinels
+    `redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/SERVICE/DB`; a cluster `redis+cluster://HOST:PORT,HOST:PORT`."""
+
+    password_file: Path | None = None
+    """A file with the password of the URL's user, instead of one in the URL; read when a program starts."""
+
+    ssl_ca_file: Path | None = None
+    """The authorities whose certificates we trust (PEM) with `rediss`; without it the system's own."""
+
+    ssl_cert_file: Path | None = None
+    """Our own certificate (PEM), where the server asks for one."""
+
+    ssl_key_file: Path | None = None
+    """The key of that certificate (PEM, not encrypted)."""
 
     results_maxlen: Positive = 10_000
     """Results kept of each feed, about (Redis trims whole nodes). Ten thousand windows of 2 s are over five hours."""
@@ -103,6 +173,31 @@ class RedisSettings(Section):
     key_ttl_s: Positive = 7 * 24 * 3_600
     """How long a feed's keys outlive its last result: as long as Kafka keeps its records by default, so that a repeat
     from the log is still recognised."""
+
+    def full_url(self) -> str:
+        """Return the URL with what the other settings add to it: all that a client needs. It holds the password.
+
+        Raises:
+            SettingsError: The password's file cannot be read.
+        """
+        files = {"ssl_ca_certs": self.ssl_ca_file, "ssl_certfile": self.ssl_cert_file, "ssl_keyfile": self.ssl_key_file}
+        query = urlencode({name: str(path) for name, path in files.items() if path is not None}, quote_via=quote)
+        url = urlsplit(self.url)
+        netloc = url.netloc
+        if self.password_file is not None:
+            user, _, hosts = netloc.rpartition("@")
+            netloc = f"{user}:{quote(secret_of(self.password_file, 'redis.password_file'), safe='')}@{hosts}"
+        return urlunsplit(url._replace(netloc=netloc, query="&".join(filter(None, (url.query, query)))))
+
+    @model_validator(mode="after")
+    def _access_is_whole(self) -> Self:
+        if (self.ssl_cert_file is None) != (self.ssl_key_file is None):
+            raise ValueError("ssl_cert_file and ssl_key_file need one another")
+        if self.ssl_ca_file is not None and not self.url.startswith("rediss"):
+            raise ValueError("ssl_ca_file needs a url that begins with rediss: nothing is encrypted without")
+        if self.password_file is not None and urlsplit(self.url).password is not None:
+            raise ValueError("password_file and a password in the url exclude one another")
+        return self
 
 
 class WindowSettings(Section):
@@ -224,6 +319,32 @@ class HttpSettings(Section):
     port: Annotated[int, Field(ge=0, le=65_535)] = 9_464
     """The port to listen on; 0 does not listen at all."""
 
+    token: SecretStr | None = None
+    """What a request must carry as `Authorization: Bearer TOKEN`; without it all who reach the port are answered.
+    It travels as it is: put TLS in front where others listen."""
+
+    token_file: Path | None = None
+    """A file with that token instead, read when the worker starts."""
+
+    def bearer_token(self) -> str | None:
+        """Return the token that requests must carry, if any.
+
+        Raises:
+            SettingsError: Its file cannot be read.
+        """
+        if self.token_file is not None:
+            return secret_of(self.token_file, "http.token_file")
+        return None if self.token is None else self.token.get_secret_value()
+
+    @model_validator(mode="after")
+    def _one_token_that_fits_a_header(self) -> Self:
+        if self.token is not None and self.token_file is not None:
+            raise ValueError("token and token_file exclude one another")
+        token = self.token.get_secret_value() if self.token is not None else "none"
+        if not (token and token.isascii() and token.isprintable() and " " not in token):
+            raise ValueError("token must be of visible ASCII characters")
+        return self
+
 
 class LogSettings(Section):
     """What the programs say of themselves, on stderr."""
@@ -299,9 +420,25 @@ def to_toml(settings: Settings) -> str:
 
 
 def without_password(url: str) -> str:
-    """Return the URL with its password replaced by stars."""
+    """Return the URL with its password replaced by stars, wherever redis-py takes one."""
     password = urlsplit(url).password
+    url = re.sub(r"([?&]\w*password=)[^&]*", r"\1***", url)
     return url if password is None else url.replace(f":{password}@", ":***@", 1)
+
+
+def secret_of(path: Path, setting: str) -> str:
+    """Return the secret that a file holds, without the line's end.
+
+    Raises:
+        SettingsError: There is none.
+    """
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{setting}: expected a file that can be read, got: {error}") from error
+    if not secret:
+        raise SettingsError(f"{setting}: expected a secret in {path}, got an empty file")
+    return secret
 
 
 def _paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -376,6 +513,10 @@ def _explained(error: ValidationError, origins: Mapping[str, str]) -> Iterator[s
 def _toml_line(name: str, path: str, value: object) -> str:
     if value is None:
         return f"# {name} is not set"
+    if isinstance(value, SecretStr):
+        return f"# {name} is set, and not shown"
     if path in SECRET_PATHS:
         value = without_password(str(value))
+    if isinstance(value, Path):
+        value = str(value)
     return f"{name} = {json.dumps(value, ensure_ascii=False)}"

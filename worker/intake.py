@@ -16,6 +16,10 @@ from triptych.worker.alignment.entry import Entry, Kind
 
 _STREAM: Final = re.compile(STREAM_PATTERN)
 
+MAX_TEXT_BYTES: Final = 64 * 1024
+"""Pictures and sound are bounded where they are decoded; text is bounded here, since each window that a cue touches
+repeats it whole in its result. It is hours of subtitles in one cue."""
+
 
 @dataclass(frozen=True, slots=True)
 class Received:
@@ -32,6 +36,8 @@ def received_entry(record: Record, partitions: int) -> Entry:
     misplaced = _misplaced(record, partitions)
     if misplaced is not None:
         return _dead(record, misplaced)
+    if modality == "subtitles" and len(record.value) > MAX_TEXT_BYTES:
+        return _dead(record, f"text: expected at most {MAX_TEXT_BYTES} bytes in a cue, got {len(record.value)}")
     try:
         decoded = decode(record.key, record.value, record.headers, modality=modality)
     except MalformedRecordError as error:

@@ -29,13 +29,16 @@ def work(settings: Settings, *, until_end: bool = False) -> Report:
         stop = stack.enter_context(stop_on_signal())
         metrics, health = Metrics(), Health()
         if settings.http.port:
-            stack.enter_context(StatusServer(settings.http.host, settings.http.port, metrics.registry, health))
+            token = settings.http.bearer_token()
+            stack.enter_context(
+                StatusServer(settings.http.host, settings.http.port, metrics.registry, health, token=token)
+            )
         transport = KafkaTransport(settings.kafka)
         stack.callback(transport.close)
         check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes)
         check_members(transport, consumer_group(settings.pipeline), settings.kafka.group_instance_id)
         limits = StoreLimits(settings.redis.results_maxlen, settings.redis.latest_ttl_s, settings.redis.key_ttl_s)
-        store = RedisStore.connect(settings.redis.url, pipeline=settings.pipeline, limits=limits)
+        store = RedisStore.connect(settings.redis.full_url(), pipeline=settings.pipeline, limits=limits)
         stack.callback(store.close)
         around = Surroundings(transport, store, [log_hook(), metrics, ReadinessHook(health)], health)
         pipeline = stack.enter_context(open_pipeline(settings, around))

@@ -10,7 +10,6 @@ from typing import Any, Protocol, Self
 from uuid import uuid4
 
 import pytest
-from redis import Redis
 
 from triptych.consumers.async_subscriber import AsyncResults, AsyncSubscriber
 from triptych.consumers.cursor import Cursor, Since
@@ -32,6 +31,7 @@ from triptych.transport.kafka import KafkaTransport
 from triptych.transport.memory import MemoryTransport
 from triptych.transport.protocols import Transport
 from triptych.transport.records import Headers, Message, TopicPartition
+from triptych.transport.redis_client import RedisAddress
 from triptych.transport.topic_settings import TopicSettings
 from triptych.worker.sinks.protocol import StoredResult
 from triptych.worker.sinks.redis import RedisStore
@@ -157,7 +157,7 @@ class RedisBench:
     def __init__(self, url: str) -> None:
         self.url = url
         self.pipeline = f"test-{uuid4().hex[:8]}"
-        self.client: Any = Redis.from_url(url)
+        self.client: Any = RedisAddress(url).open()
         self._store = RedisStore.connect(url, pipeline=self.pipeline)
 
     def publish(self, *results: Result) -> None:
@@ -191,6 +191,22 @@ class RedisBench:
 def redis_bench(redis_url: str) -> Iterator[RedisBench]:
     """Results in a real Redis."""
     bench = RedisBench(redis_url)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def secured_redis_bench(secured_redis_url: str) -> Iterator[RedisBench]:
+    """Results in a real Redis with TLS and a user."""
+    bench = RedisBench(secured_redis_url)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def redis_cluster_bench(redis_cluster_url: str) -> Iterator[RedisBench]:
+    """Results in a real Redis cluster."""
+    bench = RedisBench(redis_cluster_url)
     yield bench
     bench.close()
 
@@ -309,7 +325,7 @@ class DrivenSubscriber:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
 
 
-@pytest.fixture(params=["memory", "redis", "kafka", "async memory", "async redis"])
+@pytest.fixture(params=["memory", "redis", "secured_redis", "redis_cluster", "kafka", "async memory", "async redis"])
 def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """Each source in turn, read by each kind of subscriber."""
     kind, _, source = request.param.rpartition(" ")

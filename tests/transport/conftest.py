@@ -1,10 +1,11 @@
-"""The two worlds that the contract is tested in: memory, and a real Apache Kafka broker."""
+"""The worlds that the contract is tested in: memory, a real Apache Kafka broker, and one that is secured."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ class KafkaWorld:
 
     name = "kafka"
 
-    def __init__(self, broker: DevKafka) -> None:
+    def __init__(self, broker: DevKafka, **access: Any) -> None:  # noqa: ANN401 - settings of any type
         self.broker = broker
         self.transport: Transport = KafkaTransport(
             KafkaSettings(
@@ -53,6 +54,7 @@ class KafkaWorld:
                 session_timeout_ms=6_000,
                 max_record_bytes=MAX_RECORD_BYTES,
                 publisher_max_in_flight_bytes=IN_FLIGHT_BYTES,
+                **access,
             ),
             send_timeout_s=SEND_TIMEOUT_S,
         )
@@ -67,15 +69,44 @@ class KafkaWorld:
             self.broker.thaw()
 
 
+def scram_login(broker: DevKafka, user: str) -> dict[str, Any]:
+    """Return the settings with which a user of the tests logs in over TLS."""
+    return {
+        "security_protocol": "SASL_SSL",
+        "ssl_ca_file": broker.ca_file,
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "username": user,
+        "password": f"{user}-secret",
+    }
+
+
 World = MemoryWorld | KafkaWorld
 
 
-@pytest.fixture(params=["memory", "kafka"])
+@pytest.fixture(params=["memory", "kafka", "secured"])
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     """Each kind of transport in turn, and the faults that a test may cause."""
-    made: World = MemoryWorld() if request.param == "memory" else KafkaWorld(request.getfixturevalue("kafka"))
+    made: World
+    if request.param == "memory":
+        made = MemoryWorld()
+    elif request.param == "kafka":
+        made = KafkaWorld(request.getfixturevalue("kafka"))
+    else:
+        broker: DevKafka = request.getfixturevalue("secured_kafka")
+        made = KafkaWorld(broker, **scram_login(broker, "suite"))
     yield made
     made.transport.close()
+
+
+@pytest.fixture
+def login(secured_kafka: DevKafka) -> Callable[..., KafkaSettings]:
+    """Make the settings of a user of the secured broker, with changes; None takes one away."""
+
+    def make(user: str, **changes: object) -> KafkaSettings:
+        given = {"bootstrap_servers": secured_kafka.bootstrap_servers, **scram_login(secured_kafka, user), **changes}
+        return KafkaSettings.model_validate({name: value for name, value in given.items() if value is not None})
+
+    return make
 
 
 @pytest.fixture

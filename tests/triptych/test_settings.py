@@ -170,9 +170,104 @@ def test_variables_of_others_with_our_prefix_are_listed() -> None:
     assert settings == Settings()
 
 
+<<<<<<< HEAD
 def test_a_hand_over_ends_before_the_group_loses_patience() -> None:
     """Else a worker that finishes its work would be thrown out for it."""
     assert load(overrides={"kafka.hand_over_limit_ms": 1_000, "kafka.max_poll_interval_ms": 6_000}, environ={})
 
     with pytest.raises(SettingsError, match=r"hand_over_limit_ms must be at most 5000, .*; got 6000"):
         load(overrides={"kafka.hand_over_limit_ms": 6_000, "kafka.max_poll_interval_ms": 10_000}, environ={})
+=======
+@pytest.mark.parametrize(
+    "url",
+    ["redis+cluster://me:hunter2@a:1,b:2", "unix:///run/redis.sock?db=1&password=hunter2", "redis://:hunter2@h/0"],
+)
+def test_a_password_in_any_url_of_redis_is_hidden(url: str) -> None:
+    """Wherever the client takes one."""
+    assert "hunter2" not in to_toml(load(None, {"redis.url": url}, environ={}))
+
+
+def test_a_secret_is_shown_nowhere() -> None:
+    """Neither in the print-out, nor in what Python shows of the tree, nor in an error about its neighbours."""
+    environ = {
+        "TRIPTYCH_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "TRIPTYCH_KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+        "TRIPTYCH_KAFKA_USERNAME": "worker",
+        "TRIPTYCH_KAFKA_PASSWORD": "hunter2",
+        "TRIPTYCH_HTTP_TOKEN": "hunter2",
+    }
+    settings = load(environ=environ)
+
+    with pytest.raises(SettingsError) as caught:
+        load(environ=environ | {"TRIPTYCH_KAFKA_SECURITY_PROTOCOL": "SSL", "TRIPTYCH_HTTP_TOKEN": "hunter2 too"})
+
+    shown = to_toml(settings) + repr(settings) + str(caught.value)
+    assert "hunter2" not in shown
+    assert "# password is set, and not shown" in shown
+    assert "TRIPTYCH_KAFKA_PASSWORD" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"sasl_mechanism": "PLAIN"}, "sasl_mechanism and a security_protocol with SASL need one another"),
+        ({"security_protocol": "SASL_SSL"}, "sasl_mechanism and a security_protocol with SASL need one another"),
+        (
+            {"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "username": "u"},
+            "PLAIN needs username, and",
+        ),
+        (
+            {"security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER"},
+            "OAUTHBEARER needs one of",
+        ),
+        ({"ssl_cert_file": "cert.pem"}, "ssl_cert_file and ssl_key_file need one another"),
+    ],
+)
+def test_half_a_login_is_refused(given: dict[str, str], words: str) -> None:
+    """Before a broker is asked, which would say less."""
+    with pytest.raises(SettingsError, match=words):
+        load(None, {f"kafka.{name}": value for name, value in given.items()}, environ={})
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"ssl_ca_file": "ca.pem"}, "needs a url that begins with rediss"),
+        ({"url": "redis://u:hunter2@h/0", "password_file": "p"}, "password_file and a password in the url"),
+        ({"ssl_key_file": "key.pem"}, "ssl_cert_file and ssl_key_file need one another"),
+    ],
+)
+def test_settings_of_redis_that_contradict_one_another_are_refused(given: dict[str, str], words: str) -> None:
+    """Without the password that is in one of them."""
+    with pytest.raises(SettingsError, match=words) as caught:
+        load(None, {f"redis.{name}": value for name, value in given.items()}, environ={})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_whole_url_of_redis_is_put_together(tmp_path: Path) -> None:
+    """Whatever characters the password has; the settings themselves do not hold it."""
+    secret = tmp_path / "password"
+    secret.write_text("p@ss/w:rd\n")
+    overrides = {
+        "redis.url": "rediss+cluster://me@one:1,two:2?health=1",
+        "redis.password_file": str(secret),
+        "redis.ssl_ca_file": "/etc/my ca.pem",
+    }
+
+    redis = load(None, overrides, environ={}).redis
+
+    assert redis.full_url() == (
+        "rediss+cluster://me:p%40ss%2Fw%3Ard@one:1,two:2?health=1&ssl_ca_certs=%2Fetc%2Fmy%20ca.pem"
+    )
+    assert "p@ss" not in repr(redis)
+
+
+@pytest.mark.parametrize(("text", "words"), [(None, "a file that can be read"), ("\n", "an empty file")])
+def test_a_secret_that_is_not_in_its_file_is_told(tmp_path: Path, text: str | None, words: str) -> None:
+    """With the setting that names the file."""
+    path = tmp_path / "token"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(SettingsError, match=rf"http\.token_file: .*{words}"):
+        load(None, {"http.token_file": str(path)}, environ={}).http.bearer_token()
+>>>>>>> main

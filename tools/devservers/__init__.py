@@ -4,7 +4,18 @@ Each is a context manager: temporary folder, checked ready, its log in a file, s
 """
 
 from tools.devservers.kafka import DevKafka, KafkaOptions
-from tools.devservers.redis import DevRedis
+from tools.devservers.kafka_access import KafkaAccess, Rule
+from tools.devservers.redis import DevRedis, DevRedisCluster, DevRedisSentinel, RedisAccess
 from tools.devservers.requirements import MissingProgramError
 
-__all__ = ["DevKafka", "DevRedis", "KafkaOptions", "MissingProgramError"]
+__all__ = [
+    "DevKafka",
+    "DevRedis",
+    "DevRedisCluster",
+    "DevRedisSentinel",
+    "KafkaAccess",
+    "KafkaOptions",
+    "MissingProgramError",
+    "RedisAccess",
+    "Rule",
+]

@@ -1,15 +1,17 @@
-"""Run a development server in the foreground until Ctrl-C: `python -m tools.devservers kafka|redis|fetch`."""
+"""Run a development server in the foreground until Ctrl-C: `python -m tools.devservers kafka|redis|secured|fetch`."""
 
 from __future__ import annotations
 
 import signal
 import sys
 import threading
+from pathlib import Path
 
 from tools.devservers import DevKafka, DevRedis, MissingProgramError
 from tools.devservers.jars import kafka_jars
+from tools.devservers.secured import SecuredServers
 
-USAGE = "usage: python -m tools.devservers kafka|redis|fetch [PORT]\n"
+USAGE = "usage: python -m tools.devservers kafka|redis [PORT] | secured FOLDER | fetch\n"
 KAFKA_PORT = 9092
 REDIS_PORT = 6379
 
@@ -30,6 +32,13 @@ def main(args: list[str]) -> int:
         case ["redis", *port]:
             with DevRedis(port=int(port[0]) if port else REDIS_PORT) as redis:
                 sys.stdout.write(f"Redis: {redis.url}   (Ctrl-C ends it)\n")
+                sys.stdout.flush()
+                stop.wait()
+        case ["secured", folder]:
+            with SecuredServers(Path(folder)) as servers:
+                sys.stdout.write(
+                    f"Settings: {' '.join(map(str, servers.settings_files))}   (Ctrl-C ends the servers)\n"
+                )
                 sys.stdout.flush()
                 stop.wait()
         case _:

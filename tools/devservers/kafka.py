@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tools.devservers.jars import kafka_jars
+from tools.devservers.kafka_access import AccessFiles, KafkaAccess, Rule, allow
 from tools.devservers.ports import HOST, free_ports
 from tools.devservers.process import ServerProcess
 from tools.devservers.requirements import require_java
@@ -35,12 +36,14 @@ class KafkaOptions:
         retention_check_ms: How often retention acts; None leaves the broker's own five minutes.
         heap_mb: The memory of the Java heap.
         properties: Further lines of server.properties, which win over ours.
+        access: Who may log in, over TLS and by access rules; None lets everybody do everything in the clear.
     """
 
     message_max_bytes: int = 16 * 1024 * 1024
     retention_check_ms: int | None = None
     heap_mb: int = 512
     properties: Mapping[str, str] = field(default_factory=dict)
+    access: KafkaAccess | None = None
 
 
 class DevKafka:
@@ -54,6 +57,7 @@ class DevKafka:
         if port is not None:
             self._port = port
         self._folder = Path(tempfile.mkdtemp(prefix="triptych-kafka-"))
+        self._access = None if self._options.access is None else AccessFiles(self._options.access, self._folder)
         self._config = self._folder / "server.properties"
         self._process = ServerProcess("kafka", self._command("kafka.Kafka", str(self._config)), folder=self._folder)
         self._formatted = False
@@ -71,6 +75,20 @@ class DevKafka:
     def bootstrap_servers(self) -> str:
         """Where a client finds the broker."""
         return f"{HOST}:{self._port}"
+
+    @property
+    def ca_file(self) -> Path | None:
+        """The authority that a client has to trust, where the broker speaks TLS."""
+        return None if self._access is None else self._access.ca_file
+
+    def admin_configs(self) -> dict[str, object]:
+        """Return how a kafka-python client connects as one who may do everything."""
+        configs: dict[str, object] = {} if self._access is None else self._access.admin_configs()
+        return {"bootstrap_servers": self.bootstrap_servers, **configs}
+
+    def allow(self, *rules: Rule) -> None:
+        """Add access rules."""
+        allow(self.admin_configs(), rules)
 
     @property
     def log_path(self) -> Path:
@@ -119,7 +137,8 @@ class DevKafka:
         self._config.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
         command = self._command("kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c")
-        done = subprocess.run([*command, str(self._config)], capture_output=True, text=True, check=False)
+        users = [] if self._access is None else self._access.format_flags()
+        done = subprocess.run([*command, str(self._config), *users], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"the broker's storage could not be formatted:\n{done.stdout}{done.stderr}")
         self._formatted = True
@@ -165,6 +184,8 @@ class DevKafka:
         if self._options.retention_check_ms is not None:
             properties["log.retention.check.interval.ms"] = str(self._options.retention_check_ms)
             properties["log.initial.task.delay.ms"] = "500"
+        if self._access is not None:
+            properties |= self._access.properties(HOST, self._port, self._controller_port)
         return properties | dict(self._options.properties)
 
     def _answers(self) -> bool:
@@ -179,7 +200,7 @@ class DevKafka:
         level = log.level
         log.setLevel(logging.CRITICAL)  # refused connections are what we wait through
         try:
-            client = KafkaAdminClient(bootstrap_servers=self.bootstrap_servers, request_timeout_ms=3000)
+            client = KafkaAdminClient(**self.admin_configs(), request_timeout_ms=3000)
             try:
                 client.list_topics()
             finally:

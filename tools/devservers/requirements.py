@@ -10,6 +10,8 @@ JAVA_MAJOR = 17
 INSTALL_COMMANDS = {
     "java": "apt-get install openjdk-17-jre-headless",
     "mvn": "apt-get install maven",
+    "openssl": "apt-get install openssl",
+    "redis-cli": "apt-get install redis-tools",
     "redis-server": "apt-get install redis-server",
 }
 

@@ -66,6 +66,8 @@ def _s16_wav(data: bytes) -> Sound | None:
             ):
                 return None
             pcm = file.readframes(len(data))
+            if len(pcm) > MAX_VALUES * _S16_BYTES:
+                raise UnreadableMediaError(f"sound: expected at most {MAX_VALUES} samples in a chunk, got more")
     except (wave.Error, EOFError, RuntimeError):  # the last where a length in the header leads out of the file
         return None
     whole = len(pcm) // (channels * _S16_BYTES) * channels

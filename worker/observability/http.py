@@ -1,10 +1,12 @@
 """Serve `/metrics`, `/healthz` and `/readyz` on a thread of their own.
 
-For the machines that watch the worker, on a network that is trusted: there is no password and no TLS.
+For the machines that watch the worker. There is no TLS; a token can be asked for, which keeps out who merely reaches
+the port.
 """
 
 from __future__ import annotations
 
+import hmac
 import json
 import logging
 import socket
@@ -32,12 +34,15 @@ log: Final[structlog.typing.FilteringBoundLogger] = structlog.get_logger(__name_
 class StatusServer:
     """Listens from entering to leaving the context."""
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry, health: Health) -> None:
-        """Take where to listen (port 0: any free one) and what to tell."""
+    def __init__(
+        self, host: str, port: int, registry: CollectorRegistry, health: Health, *, token: str | None = None
+    ) -> None:
+        """Take where to listen (port 0: any free one), what to tell, and what a request must carry, if anything."""
         self._host = host
         self._port = port
         self._registry = registry
         self._health = health
+        self._token = token
         self._server: _Server | None = None
 
     @property
@@ -51,7 +56,7 @@ class StatusServer:
     def __enter__(self) -> Self:
         """Begin to listen; raise `UsageError` where that is not possible."""
         try:
-            self._server = _Server(self._host, self._port, self._registry, self._health)
+            self._server = _Server((self._host, self._port), self._registry, self._health, self._token)
         except (OSError, OverflowError) as error:
             raise UsageError(
                 f"status server: cannot listen on {self._host}:{self._port}: {error}; choose another address "
@@ -77,11 +82,12 @@ class _Server(ThreadingMixIn, TCPServer):
     daemon_threads = True
     block_on_close = False  # a client that reads slowly must not hold up the end of the worker
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry, health: Health) -> None:
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    def __init__(self, where: tuple[str, int], registry: CollectorRegistry, health: Health, token: str | None) -> None:
+        self.address_family = socket.AF_INET6 if ":" in where[0] else socket.AF_INET
+        self.token = token
         self.registry = registry
         self.health = health
-        super().__init__((host, port), _Handler)
+        super().__init__(where, _Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Log what a request stumbled over; a client that went away is no news."""
@@ -102,6 +108,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with a body."""
+        if not self._is_allowed():
+            self._json(
+                HTTPStatus.UNAUTHORIZED, {"error": "expected Authorization: Bearer with the token of http.token"}
+            )
+            return
         match self.path.partition("?")[0]:
             case "/metrics":
                 encode, content_type = choose_encoder(self.headers.get("Accept", ""))
@@ -119,6 +130,13 @@ class _Handler(BaseHTTPRequestHandler):
         """Log requests at the level where nobody sees them by default: they come every few seconds."""
         log.debug("status_request", client=self.address_string(), request=format % args)
 
+    def _is_allowed(self) -> bool:
+        """Compare in constant time: how long a wrong token takes must not tell how much of it is right."""
+        if self.server.token is None:
+            return True
+        kind, _, came = self.headers.get("Authorization", "").partition(" ")
+        return kind.lower() == "bearer" and hmac.compare_digest(came.strip().encode(), self.server.token.encode())
+
     def _verdict(self, verdict: Verdict) -> None:
         status = HTTPStatus.OK if verdict.ok else HTTPStatus.SERVICE_UNAVAILABLE
         self._json(status, {"ok": verdict.ok, "missing": verdict.missing})
@@ -131,6 +149,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Cache-Control", "no-store")
+        if status is HTTPStatus.UNAUTHORIZED:
+            self.send_header("WWW-Authenticate", "Bearer")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)

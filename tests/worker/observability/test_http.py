@@ -126,6 +126,19 @@ def test_head_has_no_body_and_other_methods_are_refused(worker: Worker) -> None:
     assert worker.ask("/healthz", "POST").status == 501
 
 
+@pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz", "/elsewhere"])
+def test_with_a_token_only_who_carries_it_is_answered(path: str) -> None:
+    """Nothing at all is told to others, and no error repeats what they sent."""
+    metrics, health = Metrics(), Health()
+    with StatusServer("127.0.0.1", 0, metrics.registry, health, token="s3cret") as server:  # noqa: S106 - the example
+        asked = Worker(metrics, health, server)
+        for carried in (None, "Bearer wrong", "Bearer s3cre", "Basic s3cret", "s3cret", "Bearer \xff"):
+            answer = asked.ask(path, headers={} if carried is None else {"Authorization": carried})
+            assert (answer.status, answer.content_type) == (401, "application/json")
+            assert "s3cre" not in answer.body
+        assert asked.ask(path, headers={"Authorization": "Bearer s3cret"}).status in {200, 503, 404}
+
+
 def test_every_series_is_there_before_the_first_event(worker: Worker) -> None:
     """A rate is then known from the first event on."""
     assert worker.ask("/metrics").content_type.startswith("text/plain")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import uuid4
 
 import pytest
-from redis import Redis
 
 from triptych.schemas.names import redis_latest_key, redis_results_key, redis_streams_key, result_id
 from triptych.schemas.results import Modalities, ModalityReport, ModelReference, Result
+from triptych.transport.redis_client import RedisAddress
 from triptych.worker.sinks.memory import MemoryStore
 from triptych.worker.sinks.protocol import ResultStore, StoredResult, StoreLimits
 from triptych.worker.sinks.redis import RedisStore
@@ -120,20 +121,27 @@ class RedisBench:
         time.sleep(seconds)
 
 
-@pytest.fixture
-def redis_bench(redis_url: str) -> Iterator[RedisBench]:
-    """A store in a real Redis."""
+@contextmanager
+def _open_bench(url: str) -> Iterator[RedisBench]:
     pipeline = f"test-{uuid4().hex[:8]}"
-    store = RedisStore.connect(redis_url, pipeline=pipeline, limits=LIMITS)
-    with Redis.from_url(redis_url) as client:
+    store = RedisStore.connect(url, pipeline=pipeline, limits=LIMITS)
+    with RedisAddress(url).open() as client:
         yield RedisBench(store, client, pipeline)
     store.close()
 
 
-@pytest.fixture(params=["memory", "redis"])
-def bench(request: pytest.FixtureRequest) -> Bench:
-    """Each store in turn."""
+@pytest.fixture
+def redis_bench(redis_url: str) -> Iterator[RedisBench]:
+    """A store in a real Redis."""
+    with _open_bench(redis_url) as bench:
+        yield bench
+
+
+@pytest.fixture(params=["memory", "redis_url", "secured_redis_url", "redis_cluster_url", "redis_sentinel_url"])
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """Each store in turn: in memory, and on each kind of real server."""
     if request.param == "memory":
-        return MemoryBench()
-    found: RedisBench = request.getfixturevalue("redis_bench")
-    return found
+        yield MemoryBench()
+    else:
+        with _open_bench(request.getfixturevalue(request.param)) as bench:
+            yield bench

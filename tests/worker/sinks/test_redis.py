@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,8 @@ from redis import Redis
 from redis.crc import key_slot
 from redis.exceptions import RedisError
 
-from tools.devservers import DevRedis
+from tests.servers import open_server
+from tools.devservers import DevRedis, DevRedisCluster
 from tools.devservers.ports import free_ports
 from triptych.schemas.names import (
     redis_index_key,
@@ -26,7 +28,7 @@ from triptych.schemas.names import (
     redis_streams_key,
 )
 from triptych.worker.sinks.errors import StoreRefusedError, StoreUnavailableError
-from triptych.worker.sinks.protocol import StoreLimits
+from triptych.worker.sinks.protocol import StoredResult, StoreLimits
 from triptych.worker.sinks.redis import RedisStore
 
 if TYPE_CHECKING:
@@ -157,7 +159,7 @@ def cluster_node(tmp_path: Path, redis_url: str) -> Iterator[Redis]:
 def test_a_cluster_takes_the_results(cluster_node: Redis, make_stored: MakeStored) -> None:
     """The scripts pass the slot check of a real cluster, and the set of streams lies apart."""
     limits = StoreLimits(max_results=10, latest_ttl_s=10, key_ttl_s=10)
-    store = RedisStore(cluster_node, pipeline="p", limits=limits)
+    store = RedisStore(lambda: cluster_node, pipeline="p", limits=limits)
     assert store.write([make_stored(0, stream=name) for name in "abc"]) == (True,) * 3
     assert store.write([make_stored(0, stream=name) for name in "abc"]) == (False,) * 3
     assert cluster_node.zcard(redis_streams_key("p")) == 3
@@ -175,3 +177,42 @@ def _wait_until(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+ACCESS = "on >pw ~p:* +@connection +@read +@write +evalsha +script|load +time +cluster|slots +command"
+"""What docs/security.md says that a worker needs in a cluster."""
+
+
+def test_a_cluster_knows_its_users_and_comes_back(make_stored: MakeStored) -> None:
+    """Who is refused is told at once; a server that is away is waited for, and has forgotten the scripts then."""
+    with ExitStack() as stack:
+        cluster = open_server(stack, DevRedisCluster)
+        for node in cluster.nodes:
+            with Redis.from_url(node.url) as client:
+                client.execute_command("ACL", "SETUSER", "worker", *ACCESS.split())
+        hosts = cluster.url.removeprefix("redis+cluster://")
+        refused = RedisStore.connect(f"redis+cluster://worker:wrong@{hosts}", pipeline="p")
+        with pytest.raises(StoreRefusedError, match="user or password"):
+            refused.ping()
+        by_user = RedisStore.connect(f"redis+cluster://worker:pw@{hosts}", pipeline="p")
+        stack.callback(by_user.close)
+        assert by_user.write([make_stored(0, stream=name) for name in "abc"]) == (True,) * 3
+        store = RedisStore.connect(cluster.url, pipeline="p")
+        stack.callback(store.close)
+        assert store.write([make_stored(0, stream=name) for name in "abc"]) == (False,) * 3
+
+        cluster.nodes[0].stop()
+        with pytest.raises(StoreUnavailableError):
+            store.write([make_stored(1, stream=name) for name in "abcdefghi"])
+        cluster.nodes[0].start()
+
+        _wait_until(lambda: _is_written(store, [make_stored(1, stream=name) for name in "abcdefghi"]))
+        assert store.write([make_stored(1, stream=name) for name in "abcdefghi"]) == (False,) * 9
+
+
+def _is_written(store: RedisStore, batch: list[StoredResult]) -> bool:
+    try:
+        store.write(batch)
+    except StoreUnavailableError:
+        return False
+    return True

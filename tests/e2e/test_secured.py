@@ -1,0 +1,114 @@
+"""The sample clip through secured servers: the same results as through open ones, and no secret anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.programs import Finished, Installation, Program, assert_equal_results
+from tests.servers import open_server
+from tools.devservers.ports import free_ports
+from tools.devservers.secured import SecuredServers
+from triptych.schemas.codec import parse_result
+from triptych.schemas.results import Result
+
+FILM = "librivox_city_15s.mkv"
+START = "2026-01-01T00:00:00Z"
+
+
+class Secured:
+    """Our programs on secured servers, each with the settings of its own user."""
+
+    def __init__(self, folder: Path, open_installation: Installation) -> None:
+        self._folder = folder
+        self._environ = {
+            name: value
+            for name, value in open_installation.environ().items()
+            if not name.startswith(("TRIPTYCH_KAFKA", "TRIPTYCH_REDIS", "TRIPTYCH_PIPELINE"))
+        }
+        self.said = ""
+
+    def run(self, user: str, *args: str, **variables: str) -> Finished:
+        """Run a program as one of the users."""
+        environ = self._environ | {"TRIPTYCH_CONFIG": str(self._folder / f"{user}.toml")} | variables
+        done = Program(args, environ, self._folder).wait()
+        self.said += done.out + done.err
+        return done
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the settings of the users of two secured servers lie, while those run."""
+    with ExitStack() as stack:
+        folder = tmp_path_factory.mktemp("secured")
+        open_server(stack, lambda: SecuredServers(folder))
+        yield folder
+
+
+def _results(watched: Finished) -> list[Result]:
+    return [parse_result(line.encode()) for line in watched.succeeded().out.splitlines()]
+
+
+def test_secured_servers_give_the_same_results(
+    install: Callable[..., Installation], clip: Callable[[str], str], folder: Path
+) -> None:
+    """TLS, SCRAM and access rules on Kafka, TLS and an ACL user on Redis; every program with what it needs only."""
+    opened = install()
+    opened.run("produce", clip(FILM), "--start-at", START).succeeded()
+    opened.run("work", "--until-end").succeeded()
+    secured = Secured(folder, opened)
+
+    secured.run("admin", "topics", "create").succeeded()
+    secured.run("producer", "produce", clip(FILM), "--start-at", START).succeeded()
+    secured.run("worker", "work", "--until-end").succeeded()
+
+    expected = opened.in_topic()
+    assert len(expected) == 8
+    assert_equal_results(_results(secured.run("watcher", "watch", "--json", "--until-end")), expected)
+    assert_equal_results(
+        _results(secured.run("watcher", "watch", "--json", "--until-end", "--from", "kafka")), expected
+    )
+    for user in ("admin", "producer", "worker", "watcher"):
+        secured.run(user, "config").succeeded()
+    passwords = [path.read_text().strip() for path in folder.glob("*.password")]
+    assert len(passwords) == 5
+    assert not [password for password in passwords if password in secured.said]
+
+
+@pytest.mark.parametrize(
+    ("user", "args", "variables", "said"),
+    [
+        ("worker", ("work", "--until-end"), {"TRIPTYCH_KAFKA_USERNAME": "producer"}, "the credentials were refused"),
+        ("watcher", ("watch", "--from", "kafka", "--until-end"), {"TRIPTYCH_KAFKA_SSL_CA_FILE": ""}, "ssl_ca_file"),
+        ("producer", ("topics", "create", "--pipeline", "other"), {}, "access rules (ACLs) do not allow it"),
+        ("watcher", ("watch", "--until-end"), {"TRIPTYCH_REDIS_PASSWORD_FILE": "/dev/null"}, "redis.password_file"),
+        (
+            "watcher",
+            ("watch", "--until-end"),
+            {"TRIPTYCH_REDIS_PASSWORD_FILE": "kafka-ca.pem"},
+            "Redis refused the user or password",
+        ),
+    ],
+)
+def test_who_is_refused_is_told_in_one_line(
+    install: Callable[..., Installation],
+    folder: Path,
+    user: str,
+    args: tuple[str, ...],
+    variables: dict[str, str],
+    said: str,
+) -> None:
+    """Not after a timeout, and without a traceback."""
+    given = {name: str(folder / value) if value.endswith(".pem") else value for name, value in variables.items()}
+    secured = Secured(folder, install())
+
+    done = secured.run(user, *args, **given, TRIPTYCH_HTTP_PORT=str(free_ports(1)[0]))
+
+    assert done.exit_code in {2, 3, 5}
+    last = done.err.strip().splitlines()[-1]
+    assert last.startswith("triptych: ")
+    assert said in last
+    assert "Traceback" not in done.err
