@@ -66,12 +66,6 @@ def translated(error: errors.KafkaError, doing: str, *, because: BaseException |
     ours = next((ours for theirs, ours in _TABLE if isinstance(error, theirs)), TransportError)
     hint = ""
     if isinstance(error, errors.KafkaTimeoutError):
-<<<<<<< HEAD
-        # A wrong password looks the same as nobody there: the client only says that it could not bootstrap.
-        hint = "; no broker answered, or the credentials were refused"
-    if isinstance(error, errors.FencedInstanceIdError):
-        hint = "; another worker has taken this kafka.group_instance_id: each worker needs one of its own"
-=======
         # A broker that wants TLS or a login looks the same as nobody there: it closes the connection without a word.
         hint = "; no broker answered, or it expects another kafka.security_protocol"
         if because is not None and because is not error:
@@ -81,7 +75,8 @@ def translated(error: errors.KafkaError, doing: str, *, because: BaseException |
     elif isinstance(error, errors.AuthorizationError) or "AuthorizationFailedError" in str(error):
         # One who may write to no topic is refused a producer's number, which the client tells as a text.
         return NotAuthorizedError(f"{doing}: {_refused_what(error)}: the broker's access rules (ACLs) do not allow it")
->>>>>>> main
+    elif isinstance(error, errors.FencedInstanceIdError):
+        hint = "; another worker has taken this kafka.group_instance_id: each worker needs one of its own"
     return ours(f"{doing}: {_named(error)}{hint}")
 
 

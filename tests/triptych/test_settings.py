@@ -170,14 +170,14 @@ def test_variables_of_others_with_our_prefix_are_listed() -> None:
     assert settings == Settings()
 
 
-<<<<<<< HEAD
 def test_a_hand_over_ends_before_the_group_loses_patience() -> None:
     """Else a worker that finishes its work would be thrown out for it."""
     assert load(overrides={"kafka.hand_over_limit_ms": 1_000, "kafka.max_poll_interval_ms": 6_000}, environ={})
 
     with pytest.raises(SettingsError, match=r"hand_over_limit_ms must be at most 5000, .*; got 6000"):
         load(overrides={"kafka.hand_over_limit_ms": 6_000, "kafka.max_poll_interval_ms": 10_000}, environ={})
-=======
+
+
 @pytest.mark.parametrize(
     "url",
     ["redis+cluster://me:hunter2@a:1,b:2", "unix:///run/redis.sock?db=1&password=hunter2", "redis://:hunter2@h/0"],
@@ -270,4 +270,3 @@ def test_a_secret_that_is_not_in_its_file_is_told(tmp_path: Path, text: str | No
         path.write_text(text)
     with pytest.raises(SettingsError, match=rf"http\.token_file: .*{words}"):
         load(None, {"http.token_file": str(path)}, environ={}).http.bearer_token()
->>>>>>> main
