@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from tests.worker.alignment.script import CONFIG, Reading, Script, closed, decide, late, ns, windows
+from tests.worker.alignment.script import CONFIG, Reading, Script, closed, decide, forgotten, late, ns, windows
 from triptych.schemas.errors import MalformedRecordError
 from triptych.worker.alignment.entry import READING_ORDER
 from triptych.worker.alignment.outcome import ClosedWindow, Outcome
@@ -219,3 +221,22 @@ def test_open_streams_are_those_with_something_in_an_open_window() -> None:
 
     assert set(reading.aligner.streams()) == {"open", "over"}
     assert reading.aligner.open_streams() == ("open",)
+
+
+def test_forgetting_that_was_half_published_goes_on_as_forgetting() -> None:
+    """What was open is quiet at the moment of forgetting, and the stream is gone then, not its TTL later."""
+    config = replace(CONFIG, idle_timeout_ns=2 * CONFIG.stream_ttl_ns)
+    script = Script("video", "audio")
+    for second in (0, 2, 4):
+        script.video(second, at=100, promise=second + 1)  # sound is never heard, so nothing closes before
+    whole = decide(script.entries, until=701, config=config)
+    first, *rest = windows(whole).values()
+    assert [window.closed_by for window in rest] == ["quiet", "quiet"]
+
+    reading = Reading(config, restored={"city": Snapshot.from_json(first.snapshot.to_json())})
+    after = [*reading.read(*script.entries), *reading.ask(701), *reading.ask(701)]
+
+    assert [(window.start_ns, window.closed_by) for window in windows(after).values()] == [
+        (window.start_ns, window.closed_by) for window in rest
+    ]
+    assert forgotten(after) == forgotten(whole) == ["city"]
