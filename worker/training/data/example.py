@@ -50,7 +50,8 @@ class Task:
         name: of the data set.
         kind: what a target is.
         labels: what the indices of targets mean; empty for a regression.
-        parts: what the labels of each part mean, by the part's name.
+        parts: what the labels of each part mean, by the part's name: `MODALITY/WHAT` or `MODALITY/WHAT/N` (of the
+            Nth picture) where one modality shows it, a name without a slash where none does.
         spec: how windows are prepared.
         window_ns: how long each window is.
     """
