@@ -37,6 +37,9 @@ EXTRA_OF_MODULE = {
     "torch": "worker",
     "torchaudio": "worker",
     "torchvision": "worker",
+    "PIL": "train",
+    "matplotlib": "train",
+    "sklearn": "train",
 }
 """The smallest extra that brings a module in."""
 
