@@ -21,7 +21,7 @@ class SmallTextEncoder(Encoder):
         buckets: vectors there are; hashes share them.
     """
 
-    def __init__(self, dim: int = 96, buckets: int = 2_048) -> None:
+    def __init__(self, dim: int = 64, buckets: int = 2_048) -> None:
         super().__init__()
         self.dim = dim
         self.buckets = buckets
