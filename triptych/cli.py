@@ -23,6 +23,7 @@ from triptych.settings import SettingsError, load, to_toml
 from triptych.transport.cli import app as topics
 from triptych.worker.cli import work
 from triptych.worker.models.cli import models
+from triptych.worker.training.cli import train
 
 EXIT_INTERRUPTED = 130
 """What a shell expects of a program that Ctrl-C ended: 128 + SIGINT."""
@@ -35,6 +36,7 @@ EXTRA_OF_MODULE = {
     "redis": "consumers",
     "safetensors": "worker",
     "simpleeval": "consumers",
+    "tensorboard": "train",
     "torch": "worker",
     "torchaudio": "worker",
     "torchvision": "worker",
@@ -56,6 +58,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(produce)
 app.command()(work)
+app.command()(train)
 app.command()(watch)
 app.command()(alert)
 app.command()(evidence)

@@ -18,7 +18,8 @@ def work(
         ),
     ] = False,
     model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="base, or null to test the flow (model.name).")
+        str | None,
+        typer.Option(metavar="NAME|PATH", help="base, null to test the flow, or a trained model (model.name)."),
     ] = None,
     device: Annotated[
         str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, … (model.device).")
