@@ -73,7 +73,7 @@ class Playback:
         except UsageError:
             self._media.close()
             raise
-        self._scribe = Scribe(recognise or Recogniser(plan.transcribe, plan.language)) if plan.transcribe else None
+        self._scribe = self._new_scribe(recognise) if self._words == "heard" else None
         self._sampler = Sampler(Grid(plan.fps))
         self._records: dict[Modality, TrackRecords] = {}
         self._began = False
@@ -121,6 +121,9 @@ class Playback:
         Raises `UsageError` where nothing of the file can be decoded.
         """
         plan = self._plan
+        if plan.transcribe is not None and self._words != "heard":
+            reason = "it has no sound" if self._words is None else "it has words of its own"
+            _log.info("transcription.off", stream=plan.stream, reason=reason)
         self._begin_session(start_at_ns)
         passes = 0
         while passes == 0 or (passes != plan.loops and self._next_base_ns() > self._base_ns and self._reopened()):
@@ -261,6 +264,13 @@ class Playback:
             self._records["audio"],
             is_live=self._is_live,
         )
+
+    def _new_scribe(self, recognise: Recognise | None) -> Scribe:
+        plan = self._plan
+        if recognise is not None or plan.transcribe is None:
+            return Scribe(recognise or (lambda _: ()))
+        recogniser = Recogniser(plan.transcribe, plan.language)
+        return Scribe(recogniser, recogniser.prepare)
 
     @property
     def _is_live(self) -> bool:

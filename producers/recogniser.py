@@ -68,12 +68,16 @@ def detect_voice(samples: NDArray[np.float32]) -> Scores:
 
 
 class Recogniser:
-    """Turn utterances into cues; safe for several threads. The network is loaded with the first utterance."""
+    """Turn utterances into cues; safe for several threads."""
 
     def __init__(self, name: str, language: str | None) -> None:
         self._name = name
         self._language = None if language is None else language_code(language)
         self._multilingual = speech_model(name).is_multilingual
+
+    def prepare(self) -> None:
+        """Load the network, which takes a second or two; else the first utterance does."""
+        self._model()
 
     def __call__(self, utterance: Utterance) -> tuple[Cue, ...]:
         """Return what is said, in order, within the span of the utterance; nothing where that is not clear."""
@@ -84,9 +88,12 @@ class Recogniser:
         words = [word for segment in segments if _is_clear(segment) for word in _words_of(segment)]
         return tuple(self._cues(utterance, words, language))
 
-    def _transcribed(self, samples: NDArray[np.float32], **options: Any) -> tuple[Sequence[Any], str]:  # noqa: ANN401
+    def _model(self) -> WhisperModel:
         with _LOADING:
-            model = _loaded(self._name)
+            return _loaded(self._name)
+
+    def _transcribed(self, samples: NDArray[np.float32], **options: Any) -> tuple[Sequence[Any], str]:  # noqa: ANN401
+        model = self._model()
         if self._language is not None and self._language not in model.supported_languages:
             raise UsageError(f"{self._name} does not know the language {self._language!r}")
         segments, info = model.transcribe(
@@ -141,6 +148,8 @@ def _words_of(segment: Any) -> Iterator[HeardWord]:  # noqa: ANN401 - as above
 def _loaded(name: str) -> WhisperModel:
     """Return the network, one for all sources of the process; on the CPU, in 8-bit integers."""
     from faster_whisper import WhisperModel  # noqa: PLC0415 - an extra, and heavy
+    from tqdm import tqdm  # noqa: PLC0415 - as above
 
+    tqdm.set_lock(threading.RLock())  # its own default is one of the system's, which a process that is killed leaves
     path: Path = require_speech_model(speech_model(name), cache_folder())
     return WhisperModel(str(path), device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True)

@@ -13,7 +13,7 @@ from triptych.producers.cue import Cue
 from triptych.producers.timeline import NS_PER_S
 from triptych.producers.utterances import Utterance
 
-BACKLOG_NS: Final = 30 * NS_PER_S
+BACKLOG_NS: Final = 15 * NS_PER_S
 """How much speech may wait."""
 
 _CLOSE_S: Final = 10.0
@@ -36,16 +36,19 @@ class Scribe:
         left_out_ns: how much speech was left out, since it came faster than it could be understood.
     """
 
-    def __init__(self, recognise: Recognise) -> None:
+    def __init__(self, recognise: Recognise, prepare: Callable[[], None] | None = None) -> None:
+        """Start the thread, which calls `prepare` before anything else."""
         self._recognise = recognise
+        self._prepare = prepare
         self._waiting: deque[Utterance] = deque()
         self._current: Utterance | None = None
         self._done: deque[Heard] = deque()
         self._error: Exception | None = None
         self._closed = False
         self._changed = Condition()
-        self._thread: threading.Thread | None = None
         self.left_out_ns = 0
+        self._thread = threading.Thread(target=self._run, name="transcribe", daemon=True)
+        self._thread.start()
 
     @property
     def earliest_ns(self) -> int | None:
@@ -59,7 +62,6 @@ class Scribe:
     def put(self, utterance: Utterance, *, wait: bool) -> None:
         """Take an utterance; where too much is waiting, `wait` for room, or leave the oldest out and count it."""
         with self._changed:
-            self._start()
             if wait:
                 self._changed.wait_for(lambda: self._error or self._closed or self._has_room(utterance))
             while not wait and not self._has_room(utterance):
@@ -91,8 +93,7 @@ class Scribe:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        if self._thread is not None:
-            self._thread.join(_CLOSE_S)
+        self._thread.join(_CLOSE_S)
 
     def _has_room(self, utterance: Utterance) -> bool:
         """Return whether it may wait; one may always, however long."""
@@ -102,10 +103,15 @@ class Scribe:
     def _leave_out(self, utterance: Utterance) -> None:
         self.left_out_ns += utterance.end_ns - utterance.start_ns
 
-    def _start(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="transcribe", daemon=True)
-            self._thread.start()
+    def _run(self) -> None:
+        try:
+            if self._prepare is not None:
+                self._prepare()
+            self._work()
+        except Exception as error:  # noqa: BLE001 - handed over to the thread that takes
+            with self._changed:
+                self._error, self._current = error, None
+                self._changed.notify_all()
 
     def _work(self) -> None:
         while True:
@@ -115,13 +121,7 @@ class Scribe:
                     return
                 utterance = self._current = self._waiting.popleft()
                 self._changed.notify_all()
-            try:
-                cues = self._recognise(utterance)
-            except Exception as error:  # noqa: BLE001 - handed over to the thread that takes
-                with self._changed:
-                    self._error, self._current = error, None
-                    self._changed.notify_all()
-                return
+            cues = self._recognise(utterance)
             with self._changed:
                 if self._current is utterance:
                     self._done.append(Heard(utterance, cues))

@@ -19,15 +19,15 @@ STEP_SAMPLES: Final = 512
 """The step of the voice detector: 32 ms."""
 
 STEP_NS: Final = STEP_SAMPLES * NS_PER_SAMPLE
-LONGEST_STEPS: Final = 15 * SAMPLE_RATE_HZ // STEP_SAMPLES
-"""How long an utterance may be: 15 s."""
+LONGEST_STEPS: Final = 7 * SAMPLE_RATE_HZ // STEP_SAMPLES
+"""How long an utterance may be: 7 s, so that with what its text takes no track is silent for 10 s and called idle."""
 
-_ENOUGH_STEPS: Final = 5 * SAMPLE_RATE_HZ // STEP_SAMPLES
+_ENOUGH_STEPS: Final = 4 * SAMPLE_RATE_HZ // STEP_SAMPLES
 _SHORT_PAUSE_STEPS: Final = 10
 """What ends an utterance that is long enough: a third of a second."""
 
-_LONG_PAUSE_STEPS: Final = 62
-"""What ends every utterance: 2 s."""
+_LONG_PAUSE_STEPS: Final = 46
+"""What ends every utterance: a second and a half."""
 
 MARGIN_STEPS: Final = 8
 """What is kept before the first and after the last of the speech: a quarter of a second."""

@@ -28,13 +28,8 @@ Words = tuple[Cue, ...] | SubtitleStream | Literal["captions", "heard"] | None
 def choose_words(plan: Plan, media: MediaFile) -> Words:
     """Return the one place; raise `UsageError` where the file that the user named has no cues."""
     words = _written_words(plan, media)
-    if plan.transcribe is None:
-        return words
-    if words is None and media.audio is not None:
-        return "heard"
-    reason = "it has no sound" if words is None else "it has words of its own"
-    _log.info("transcription.off", stream=plan.stream, reason=reason)
-    return words
+    can_hear = plan.transcribe is not None and media.audio is not None
+    return "heard" if words is None and can_hear else words
 
 
 def _written_words(plan: Plan, media: MediaFile) -> tuple[Cue, ...] | SubtitleStream | Literal["captions"] | None:
