@@ -97,7 +97,8 @@ class UtteranceCutter:
     def skip_to(self, moment_ns: int) -> Iterator[Utterance]:
         """Yield what is open: there is no sound up to this moment, or the pass is over."""
         if self._speaking:
-            yield from self._cut(len(self._scores) - max(0, self._quiet - MARGIN_STEPS))
+            surplus = self._quiet - MARGIN_STEPS
+            yield from self._cut(len(self._scores) - surplus if surplus > 0 else len(self._scores) + 1)  # to the end
         self.heard_ns = max(self.heard_ns, moment_ns)
         self._start_ns = self.heard_ns
         self._samples = self._before = np.zeros(0, np.int16)
