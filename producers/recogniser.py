@@ -29,7 +29,6 @@ from triptych.weights.speech import require_speech_model, speech_model
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
 
-LONGEST_CUE_S: Final = 6.0
 _PAUSE_S: Final = 0.6
 _BEAMS: Final = 5
 _LOOPING: Final = 2.4
@@ -37,6 +36,7 @@ _LOOPING: Final = 2.4
 
 _TOKENS_PER_S: Final = 12
 _LEAST_TOKENS: Final = 32
+_SHORT: Final = 4
 _SENTENCE_ENDS: Final = (".", "!", "?", "\u3002", "\uff01", "\uff1f")
 _LOADING: Final = threading.Lock()
 
@@ -120,19 +120,21 @@ class Recogniser:
 
 
 def lines_of(words: Iterable[HeardWord]) -> Iterator[Sequence[HeardWord]]:
-    """Yield the words as lines to be shown: cut after a sentence, at a pause, and before they grow too long."""
+    """Yield the words as lines to be shown: cut after a sentence, and at a pause."""
     line: list[HeardWord] = []
     for word in words:
-        if line and (
-            word.start_s - line[-1].end_s > _PAUSE_S
-            or word.end_s - line[0].start_s > LONGEST_CUE_S
-            or line[-1].text.endswith(_SENTENCE_ENDS)
-        ):
+        if line and (word.start_s - line[-1].end_s > _PAUSE_S or _ends_a_sentence(line[-1].text)):
             yield line
             line = []
         line.append(word)
     if line:
         yield line
+
+
+def _ends_a_sentence(word: str) -> bool:
+    """Return whether a sentence is over; after a short word the dot may be that of an abbreviation, such as Mr."""
+    bare = word.strip()
+    return bare.endswith(_SENTENCE_ENDS) and not (bare.endswith(".") and len(bare) <= _SHORT)
 
 
 def _is_clear(segment: Any) -> bool:  # noqa: ANN401 - faster-whisper has no types
