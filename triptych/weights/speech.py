@@ -144,8 +144,9 @@ def pull_speech_model(model: SpeechModel, folder: Path, report: Callable[[str], 
         for name, parts in model.files.items():
             (goal / name).write_bytes(b"".join(content[part] for part in parts))
         _write_card(model, goal)
-        shutil.rmtree(path, ignore_errors=True)  # what lies there is not whole
-        goal.replace(path)
+        if not has_speech_model(model, folder):  # else another process was sooner
+            shutil.rmtree(path, ignore_errors=True)  # what lies there is not whole
+            goal.replace(path)
     return path
 
 
