@@ -30,9 +30,9 @@ def evaluate(
     from rich.console import Console
     from rich.progress import track
 
+    from triptych.weights.cache import cache_folder
     from triptych.worker.models.checkpoint import load_checkpoint
     from triptych.worker.models.runtime import choose_device
-    from triptych.worker.models.weights import cache_folder
     from triptych.worker.training.data.benchmark_rules import RULES
     from triptych.worker.training.data.catalogue import open_dataset
     from triptych.worker.training.evaluation import suite
