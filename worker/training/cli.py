@@ -94,8 +94,8 @@ def train(
     given = dict(locals())
     from rich.console import Console
 
+    from triptych.weights.cache import cache_folder
     from triptych.worker.models.runtime import choose_device
-    from triptych.worker.models.weights import cache_folder
     from triptych.worker.training.data.catalogue import open_dataset
     from triptych.worker.training.run import Plan
     from triptych.worker.training.run import train as run
