@@ -36,3 +36,7 @@ class Plan:
     start_at_ns: int | None = None
     subtitles: Path | None = None
     language: str | None = None
+
+    def total_ns(self, duration_ns: int | None) -> int | None:
+        """Return how long a source of this length is with all its passes, where that is known and it ends."""
+        return None if duration_ns is None or self.loops == 0 else duration_ns * self.loops

@@ -139,10 +139,13 @@ def _secrets(soak: Soak, console: Console) -> Iterable[str]:
     user, password = soak.login
     texts = everything_told(soak.installation, soak.said)
     places = places_of([password], user, texts)
+    addresses = places_of(["rtsp://127.0.0.1"], user, texts)
     size = sum(map(len, texts.values())) / _MB
     console.print(
-        f"The password is in {len(places)} of {len(texts)} places searched: records with headers, Redis, logs, metrics"
-        f" ({size:.0f} MB)."
+        f"Searched {len(texts)} places, {size:.0f} MB: records with headers, Redis, logs, metrics. The cameras' address is"
+        f" in {len(addresses)} of them, the password in {len(places)}."
     )
     if places:
         yield f"the password is in {places[:10]}"
+    if not addresses:
+        yield "the search finds not even what everybody may know"

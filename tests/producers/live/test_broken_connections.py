@@ -18,7 +18,7 @@ from tests.producers.live.conftest import PASSWORD, USER, Playing, wait_until
 from tests.producers.live.hls_server import Quiet
 from triptych.schemas.records import AudioChunk, End, InputRecord, Progress, VideoFrame
 
-Watch = Callable[[str], Playing]
+Watch = Callable[..., Playing]
 S = 1_000_000_000
 
 
