@@ -142,8 +142,8 @@ def _secrets(soak: Soak, console: Console) -> Iterable[str]:
     addresses = places_of(["rtsp://127.0.0.1"], user, texts)
     size = sum(map(len, texts.values())) / _MB
     console.print(
-        f"Searched {len(texts)} places, {size:.0f} MB: records with headers, Redis, logs, metrics. The cameras' address is"
-        f" in {len(addresses)} of them, the password in {len(places)}."
+        f"Searched {len(texts)} places, {size:.0f} MB: records with headers, Redis, logs, metrics. The cameras' address"
+        f" is in {len(addresses)} of them, the password in {len(places)}."
     )
     if places:
         yield f"the password is in {places[:10]}"
