@@ -19,6 +19,7 @@ from tests.producers.live.hls_server import Quiet, play_live
 from tests.producers.live.test_broken_connections import check_sessions, gaps, lost
 
 Watch = Callable[..., Playing]
+RATE = 25  # FFmpeg looks at so many pictures before it plays: at 10 a second that takes twice as long
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def sending(port: int) -> Iterator[None]:
 
     def send() -> None:
         with av.open(f"udp://127.0.0.1:{port}?pkt_size=1316", "w", format="mpegts") as container:
-            play_live(container, stop)
+            play_live(container, stop, rate=RATE)
 
     thread = threading.Thread(target=send)
     thread.start()
@@ -71,7 +72,7 @@ class Endless(Quiet):
         self.send_header("Content-Type", "video/mp2t")
         self.end_headers()
         with contextlib.suppress(OSError, av.error.FFmpegError), av.open(self.wfile, "w", format="mpegts") as container:
-            play_live(container, threading.Event())
+            play_live(container, threading.Event(), rate=RATE)
 
 
 @pytest.mark.timeout(120)
