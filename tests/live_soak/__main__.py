@@ -10,6 +10,7 @@ process took and whether a password is anywhere; the exit code is 1 where one of
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 import threading
@@ -46,9 +47,14 @@ def main() -> int:
     parser.add_argument("--breaks", type=int, default=4, help="how often each connection is broken (4)")
     parser.add_argument("--model", default="null", help="the worker's model: null, or base with its weights (null)")
     wishes = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="triptych-soak-"))
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="triptych-soak-")))
-        return report(soak(stack, folder, wishes), Console(width=120))
+        exit_code = report(soak(stack, folder, wishes), Console(width=120))
+    if exit_code == 0:
+        shutil.rmtree(folder)
+    else:
+        sys.stdout.write(f"What the programs said lies in {folder}\n")
+    return exit_code
 
 
 def soak(stack: ExitStack, folder: Path, wishes: argparse.Namespace) -> Soak:

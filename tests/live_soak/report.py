@@ -20,6 +20,7 @@ from triptych.schemas.results import Result
 MOST_GROWTH_BYTES: Final = 20_000_000
 FEWEST_BREAKS: Final = 3
 _MB: Final = 1_000_000
+_LAST_WORDS: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +44,19 @@ def report(soak: Soak, console: Console) -> int:
         *_streams(soak, inputs, results, console),
         *_memory(soak.memories, console),
         *_secrets(soak, console),
-        *(f"{one.args[0]} exited with {one.exit_code}" for one in (soak.producer, soak.worker) if one.exit_code),
+        *_exits(soak),
     ]
     for trouble in troubles:
         console.print(f"NOT AS IT SHOULD BE: {trouble}", style="red", markup=False)
     if not troubles:
         console.print("All is as it should be.", style="green")
     return 1 if troubles else 0
+
+
+def _exits(soak: Soak) -> Iterable[str]:
+    for one in (soak.producer, soak.worker):
+        if one.exit_code:
+            yield f"{one.args[0]} exited with {one.exit_code}; the end of what it said:\n{one.err[-_LAST_WORDS:]}"
 
 
 def _streams(
