@@ -24,8 +24,8 @@ log = structlog.get_logger(__name__)
 class SpanProgress:
     """A hook that counts what is published, and shows it with the share that was read."""
 
-    def __init__(self, share_read: Callable[[], float], show: Callable[[float, int], None]) -> None:
-        """Ask `share_read` on the worker's own thread; hand the share and the windows to `show`."""
+    def __init__(self, share_read: Callable[[], float], show: Callable[[float, int, bool], None]) -> None:
+        """Ask `share_read` on the worker's own thread; hand it, the windows, and whether that is all to `show`."""
         self._share_read = share_read
         self._show = show
         self._lock = threading.Lock()
@@ -38,7 +38,7 @@ class SpanProgress:
                 with self._lock:
                     self.windows += results
             case BytesHeld() | Stopped():
-                self._show(self._share_read(), self.windows)
+                self._show(self._share_read(), self.windows, isinstance(event, Stopped))
             case _:
                 pass
 
@@ -56,7 +56,7 @@ def shown(pipeline: str, share_read: Callable[[], float]) -> Iterator[SpanProgre
     ) as bar:
         task = bar.add_task(pipeline, total=_WHOLE, windows=0)
         yield SpanProgress(
-            share_read, lambda share, windows: bar.update(task, completed=share * _WHOLE, windows=windows)
+            share_read, lambda share, windows, _: bar.update(task, completed=share * _WHOLE, windows=windows)
         )
 
 
@@ -66,8 +66,8 @@ class _Lines:
     def __init__(self) -> None:
         self._next_s = time.monotonic()
 
-    def __call__(self, share: float, windows: int) -> None:
-        """Say it, unless that was done a moment ago."""
-        if time.monotonic() >= self._next_s:
+    def __call__(self, share: float, windows: int, is_all: bool) -> None:  # noqa: FBT001 - one signature for both
+        """Say it, unless more is to come and it was said a moment ago."""
+        if is_all or time.monotonic() >= self._next_s:
             self._next_s = time.monotonic() + _LINE_EVERY_S
             log.info("span_progress", read=f"{share:.1%}", windows=windows)
