@@ -20,7 +20,7 @@ from triptych.transport.records import Message, TopicPartition
 from triptych.worker.observability.health import Health
 from triptych.worker.reprocess import Reprocessed, reprocess_in
 from triptych.worker.sinks.memory import MemoryStore
-from triptych.worker.span.agreement import look_up
+from triptych.worker.span.agreement import agree, look_up
 from triptych.worker.span.edges import find_edges
 from triptych.worker.span.scope import SpanScope
 from triptych.worker.span.span import Judge, Span, SpanRequest
@@ -238,6 +238,17 @@ def test_workers_that_begin_at_once_agree_on_one_span(past: Past, feed: MakeFeed
     assert reports[0] == reports[1]
     assert look_up(past.transport, "again", 6).done
     assert told(again.results()) == told(past.results())
+
+
+def test_what_the_first_owner_of_number_0_noted_holds_for_the_next(past: Past) -> None:
+    """Where the first one died right after it, and whatever the next one means."""
+    judge = Judge(window_ns=2 * SECOND, hop_ns=2 * SECOND, model="null")
+    spans = [Span(from_ns=T1, until_ns=T1 + more, lead_ns=0, judge=judge) for more in (1, 2)]
+    agreed = []
+    for span in spans:
+        with closing(past.transport.group_consumer(INPUT_TOPICS, "again")) as consumer:
+            agreed.append(agree(consumer, span, 0, threading.Event()))
+    assert agreed == [spans[0], spans[0]]
 
 
 def test_a_live_pipeline_is_left_alone(past: Past, feed: MakeFeed) -> None:
