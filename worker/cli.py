@@ -128,5 +128,6 @@ def _reprocess(
     if outcome.open_streams:
         typer.echo(f"Still open at the end of the span, not published: {', '.join(outcome.open_streams)}", err=True)
     usual = load(config, flags | {"pipeline": None}).pipeline
-    for line in summary_lines(outcome.summary, settings.pipeline, usual):
+    lines = summary_lines(outcome.summary, settings.pipeline, usual)
+    for line in lines if outcome.state.startswith("done") else lines[:1]:
         typer.echo(line)

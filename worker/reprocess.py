@@ -139,6 +139,12 @@ def _check_edges(transport: Transport, edges: Edges, span: Span, *, partial: boo
         )
     if gone:
         log.warning("span_is_partial", partitions=[f"{tp.topic} {tp.partition}" for tp in gone])
+    elif edges.oldest:
+        log.warning(
+            "span_begins_with_the_oldest_records",
+            partitions=[f"{tp.topic} {tp.partition}" for tp in sorted(edges.oldest)],
+            hint="by the topics' retention nothing of the span is gone; somebody may have deleted records by hand",
+        )
     elif cut:
         log.warning("lead_is_partial", hint="retention took some of it: the first windows may lack what came before")
 

@@ -36,7 +36,7 @@ def test_a_film_is_judged_again_under_another_name(
     done = here.run(*command).succeeded()
     assert_equal_results(again.in_topic(), here.in_topic())
     assert_equal_results(again.in_redis(), here.in_redis())
-    assert f"{len(here.in_topic())} windows of 1 streams, from 2026-01-01T00:00:00Z to " in done.out
+    assert f"{len(here.in_topic())} windows of 1 stream, from 2026-01-01T00:00:00Z to " in done.out
     assert f"triptych diff {here.pipeline} {again.pipeline}" in done.out
     alike = here.run("diff", here.pipeline, again.pipeline).succeeded()
     assert alike.out.splitlines() == [f"{len(here.in_redis())} windows alike, 0 differ"]

@@ -31,6 +31,11 @@ class Edges:
     cut: frozenset[TopicPartition]
 
     @property
+    def oldest(self) -> frozenset[TopicPartition]:
+        """Those of `maybe_gone` on which something is left that arrived in the span."""
+        return frozenset(tp for tp in self.maybe_gone if self.begin[tp] < self.end[tp])
+
+    @property
     def records(self) -> int:
         """How many records arrived in the span, at most."""
         return sum(max(0, end - self.begin[tp]) for tp, end in self.end.items())

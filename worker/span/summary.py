@@ -43,12 +43,17 @@ def summarise(transport: Transport, pipeline: str, partitions: int) -> Summary:
 
 
 def summary_lines(summary: Summary, pipeline: str, usual: str) -> list[str]:
-    """Say it for people, and what to do next; `usual` is the pipeline that the settings name."""
+    """Say it for people, then what to do next; `usual` is the pipeline that the settings name."""
     if not summary.windows:
         return [f"{pipeline}: no window was decided in the span"]
     other = DEFAULT_PIPELINE if usual == pipeline else usual
+    windows, streams = _counted(summary.windows, "window"), _counted(summary.streams, "stream")
     covered = f"from {moment_text(summary.start_ns)} to {moment_text(summary.end_ns)}"
     return [
-        f"{pipeline}: {summary.windows} windows of {summary.streams} streams, {covered} of event time",
+        f"{pipeline}: {windows} of {streams}, {covered} of event time",
         f"Compare them: triptych diff {other} {pipeline}",
     ]
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -205,7 +205,7 @@ def test_a_signal_ends_it_and_the_same_command_goes_on(past: Past, feed: MakeFee
     outcome = again.reprocess(T1)
     assert outcome.state == "done"
     assert summary_lines(outcome.summary, "again", "mine") == [
-        "again: 2 windows of 1 streams, from 2026-01-01T00:00:00Z to 2026-01-01T00:00:04Z of event time",
+        "again: 2 windows of 1 stream, from 2026-01-01T00:00:00Z to 2026-01-01T00:00:04Z of event time",
         "Compare them: triptych diff mine again",
     ]
 
