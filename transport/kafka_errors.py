@@ -11,6 +11,7 @@ from triptych.transport.errors import (
     BrokerUnavailableError,
     CommitRefusedError,
     CredentialsError,
+    InstanceTakenError,
     NotAuthorizedError,
     RecordRefusedError,
     StopError,
@@ -49,7 +50,8 @@ _TABLE: tuple[tuple[tuple[type[Exception], ...], type[TransportError]], ...] = (
     (REFUSED, RecordRefusedError),
     ((errors.UnknownTopicOrPartitionError,), TopicMissingError),
     ((errors.RetriableError,), BrokerUnavailableError),
-    ((errors.UnsupportedVersionError, errors.KafkaConfigurationError, errors.FencedInstanceIdError), StopError),
+    ((errors.FencedInstanceIdError,), InstanceTakenError),
+    ((errors.UnsupportedVersionError, errors.KafkaConfigurationError), StopError),
 )
 
 

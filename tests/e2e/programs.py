@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -119,6 +120,14 @@ class Program:
         """Ask it to end, and wait until it has."""
         self.terminate()
         return self.wait(limit_s=limit_s)
+
+    def freeze(self) -> None:
+        """Let it stand still (SIGSTOP): its connections stay open and nothing answers."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on (SIGCONT)."""
+        self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """End it as a crash would (SIGKILL)."""
