@@ -37,6 +37,8 @@ POLL_S = 0.02
 PATIENCE_S = 90.0
 """How long a program may take. Generous: what is tested is what happens, on machines that do other things too."""
 SHUT_LIMIT_S = 10.0
+MODEL = os.environ.get("E2E_MODEL", "null")
+"""What the workers judge with: `E2E_MODEL=base` tries the same with the real model."""
 PASSED_ON = ("TRIPTYCH_CACHE",)
 """Variables with our prefix that the programs get from whoever runs the tests; others would change what is tested."""
 VARYING = frozenset({"published_ns", "arrival_ms", "stage_ms"})
@@ -175,7 +177,7 @@ class Installation:
             "TRIPTYCH_REDIS_URL": self.redis_url,
             "TRIPTYCH_PIPELINE": self.pipeline,
             "TRIPTYCH_HTTP_PORT": "0",
-            "TRIPTYCH_MODEL_NAME": "null",
+            "TRIPTYCH_MODEL_NAME": MODEL,
         }
         return {**kept, **own, **self.settings, **variables}
 

@@ -198,7 +198,7 @@ def test_a_frozen_worker_publishes_nothing_of_what_it_lost_and_joins_again(insta
         producer = stack.enter_context(playing(here, tmp_path))
         frozen, other = (stack.enter_context(here.running("work")) for _ in range(2))
         settle(here, [frozen, other])
-        # Between two bursts of results: what the client has already taken leaves it as soon as it goes on.
+        # Right after a burst of results: what the client has already taken leaves it as soon as it goes on.
         before = here.count_results()
         wait_until(lambda: here.count_results() > before, "a result")
         frozen.freeze()
