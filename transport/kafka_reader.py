@@ -46,8 +46,8 @@ PLACING_LIMIT_S = 0.25
 RETRY_S = 0.1
 """A pause after a failure that may pass, so that failing is no spin."""
 LEASE_SHARE = 2 / 3
-"""Of the session time-out: for so long after an answer of the group nobody else can have our partitions. The rest is for
-what is under way."""
+"""Of the session time-out: for so long after an answer of the group nobody else can have our partitions. What is under
+way takes the rest."""
 NS_PER_MS = 1_000_000
 
 

@@ -40,9 +40,9 @@ class Certificates:
         return self.ca.with_suffix(".key")
 
     def _sign(self, name: str, cert: Path, key: Path) -> None:
-        signing = ("-x509", "-CA", self.ca, "-CAkey", self._ca_key)
-        signing += ("-addext", NAMES, "-addext", "basicConstraints=CA:FALSE")
-        _openssl("req", *signing, *KEY, "-subj", f"/CN={name}", "-keyout", key, "-out", cert)
+        signing = ("-x509", "-CA", self.ca, "-CAkey", self._ca_key, "-addext", NAMES)
+        leaf = ("-addext", "basicConstraints=CA:FALSE")
+        _openssl("req", *signing, *leaf, *KEY, "-subj", f"/CN={name}", "-keyout", key, "-out", cert)
 
 
 def _openssl(*args: str | Path) -> None:
