@@ -127,9 +127,6 @@ def open_pipeline(settings: Settings, around: Surroundings, scope: Scope | None 
     with ExitStack() as stack:
         publisher = around.transport.publisher()
         stack.callback(lambda: publisher.close(_CLOSE_LIMIT_S))
-        publication = Publication(publisher, around.store, pipeline=settings.pipeline, hooks=hooks)
-        flow = _flow(settings, model, publication, hooks)
-        stack.callback(flow.close)
         joined = around.transport.group_consumer(
             INPUT_TOPICS,
             consumer_group(settings.pipeline),
@@ -138,6 +135,13 @@ def open_pipeline(settings: Settings, around: Surroundings, scope: Scope | None 
         )
         stack.callback(joined.close)
         consumer, horizon = scope.narrow(joined)
+        publication = Publication(
+            publisher, around.store, pipeline=settings.pipeline, hooks=hooks, is_confirmed=consumer.is_confirmed
+        )
+        flow = _flow(settings, model, publication, hooks)
+        stack.callback(flow.close)
+        stack.callback(publication.give_up)  # where something broke: nobody collects any more what still waits
+        stack.callback(joined.close)  # again, and first: the group need not wait for stages that still run
         restore = _restorer(settings, around.transport, consumer, partitions=partitions, hooks=hooks)
         limits = PipelineLimits(
             commit_interval_ns=settings.worker.commit_interval_ms * _MS,

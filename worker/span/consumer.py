@@ -100,6 +100,10 @@ class SpanConsumer:
         """Ask anew what the group has committed."""
         return self._inner.committed(tps)
 
+    def is_confirmed(self) -> bool:
+        """Whether nobody else can have our partitions by now."""
+        return self._inner.is_confirmed()
+
     def let_go(self) -> None:
         """Give up what a poll has told as `revoking`."""
         self._inner.let_go()
