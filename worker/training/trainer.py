@@ -10,7 +10,7 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -108,21 +108,21 @@ class Trainer:
         """Train to the end, write the best network there is into the folder, and return its card."""
         self._module.train()
         began = time.monotonic() - self.state.seconds
-        batches = self._source.steps(
-            self._order, self.state.step, rank=self._processes.rank, processes=self._processes.count
-        )
-        for batch in batches:
-            loss = self._step(self._augmented(batch).to(self._device))
-            if not self._processes.is_first:
-                stop = False
-            else:
-                for watcher in watchers:
-                    watcher.stepped(self.state.step, loss)
-                stop = self._look_when_due(began, folder, watchers)
-            if self._is_due() and self._processes.agreed(stop=stop):
-                break
-        batches.close()  # type: ignore[attr-defined]  # a generator
+        first = self.state.step
+        steps = self._source.steps(self._order, first, rank=self._processes.rank, processes=self._processes.count)
+        with closing(steps) as batches:
+            for batch in batches:
+                loss = self._step(self._augmented(batch).to(self._device))
+                stop = self._told(loss, began, folder, watchers) if self._processes.is_first else False
+                if self._is_due() and self._processes.agreed(stop=stop):
+                    break
         return self._finish(folder) if self._processes.is_first else self._card
+
+    def _told(self, loss: float, began: float, folder: Path, watchers: Sequence[Watcher]) -> bool:
+        """Tell those who watch of a step, look when it is time, and say whether training is to stop."""
+        for watcher in watchers:
+            watcher.stepped(self.state.step, loss)
+        return self._look_when_due(began, folder, watchers)
 
     def resume(self, folder: Path) -> None:
         """Go on from what an interrupted training left in the folder.
