@@ -26,7 +26,7 @@ from triptych.schemas.names import (
     results_topic,
 )
 from triptych.schemas.partition import partition_of
-from triptych.schemas.records import AudioChunk, End, InputRecord, Progress, SubtitleCue, VideoFrame
+from triptych.schemas.records import AudioChunk, End, InputRecord, MediaRecord, Progress, SubtitleCue, VideoFrame
 from triptych.schemas.results import Result
 from triptych.settings import Settings, load
 from triptych.transport.memory import MemoryTransport
@@ -124,6 +124,14 @@ class Feed:
         if ended:
             records += [self.end(modality, seconds) for modality in self.tracks]
         return records
+
+
+def measured(records: Iterable[InputRecord]) -> list[InputRecord]:
+    """Return the records with a measurement in each that carries media, as many milliseconds as it has predecessors."""
+    return [
+        record.model_copy(update={"av_offset_ms": float(number)}) if isinstance(record, MediaRecord) else record
+        for number, record in enumerate(records)
+    ]
 
 
 class World:
