@@ -11,6 +11,7 @@ import multiprocessing
 import random
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from threading import Event
@@ -20,7 +21,7 @@ import structlog
 
 from triptych.producers.backoff import Backoff
 from triptych.producers.clock import NS_PER_S, Clock
-from triptych.producers.feed_process import Closed, FromFeed, Opened, Said, as_feed, read_feed
+from triptych.producers.feed_process import Closed, FromFeed, Late, Opened, Said, as_feed, read_feed
 from triptych.producers.live_queue import LiveQueue
 from triptych.producers.outcome import Outcome
 from triptych.producers.pacing import Pacer
@@ -66,7 +67,7 @@ class LivePlayer:
     @property
     def standing(self) -> Standing:
         """How it stands now."""
-        return self._tally.standing
+        return replace(self._tally.standing, queued_bytes=self._queue.size_bytes)
 
     def outcome(self) -> Outcome:
         """Return how it ended."""
@@ -155,11 +156,16 @@ class LivePlayer:
             self._take(message)
         return Closed("told to stop")
 
-    def _take(self, message: Opened | Said | InputRecord) -> None:
+    def _take(self, message: Opened | Late | Said | InputRecord) -> None:
         if isinstance(message, Opened):
-            self._opened = self._opened or message
-            self._tally.begin(message.duration_ns)
+            if self._opened is None:
+                self._opened = message
+                self._tally.begin(message.duration_ns)
+            else:
+                self._tally.reconnects()
             self._has_begun.set()
+        elif isinstance(message, Late):
+            self._tally.late(message.items)
         elif isinstance(message, Said):
             _log.log(_LEVELS[message.level], message.event, **message.details)
         else:
@@ -171,12 +177,15 @@ class LivePlayer:
     def _say_gap(self, record: InputRecord) -> None:
         """Name the time of which nothing is known, where this record is the first after a connection was lost."""
         if self._lost:
+            gap_ns = record.start_ns - self._book.end_ns if self._book.end_ns else None
+            if gap_ns is not None:
+                self._tally.gap(gap_ns)
             _log.warning(
                 "source.gap",
                 stream=self._plan.stream,
                 from_ns=self._book.end_ns,
                 to_ns=record.start_ns,
-                gap_s=round((record.start_ns - self._book.end_ns) / NS_PER_S, 3) if self._book.end_ns else None,
+                gap_s=None if gap_ns is None else round(gap_ns / NS_PER_S, 3),
                 reason=self._lost,
             )
             self._lost = ""
