@@ -26,6 +26,7 @@ from triptych.producers.live_queue import LiveQueue
 from triptych.producers.outcome import Outcome
 from triptych.producers.pacing import Pacer
 from triptych.producers.plan import Plan
+from triptych.producers.seam import Seam
 from triptych.producers.sender import Sender
 from triptych.producers.session_book import SessionBook
 from triptych.producers.source import OPEN_LIMIT_S, READ_LIMIT_S
@@ -208,14 +209,20 @@ class LivePlayer:
             return
         sender = Sender(self._publisher, self._tally, self._stop, start_at_ns=opened.start_at_ns)
         pacer = Pacer(self._plan.realtime and opened.duration_ns is not None, self._clock.monotonic_ns())
+        seam = Seam()
         while not self._queue.is_over:
             record = self._queue.take(_GLANCE_S)
             if record is None:
-                continue
-            if not self._stop.is_set():
-                due_ns = _known_ns(record) - opened.start_at_ns
-                self._clock.wait(self._stop, pacer.wait_ns(due_ns, monotonic_ns=self._clock.monotonic_ns()))
-            sender.send(record)
+                ready = seam.overdue(self._clock.monotonic_ns())
+            else:
+                if not self._stop.is_set():
+                    due_ns = _known_ns(record) - opened.start_at_ns
+                    self._clock.wait(self._stop, pacer.wait_ns(due_ns, monotonic_ns=self._clock.monotonic_ns()))
+                ready = seam.join(record, self._clock.monotonic_ns())
+            for joined in ready:
+                sender.send(joined)
+        for end in seam.rest():
+            sender.send(end)
 
 
 def _known_ns(record: InputRecord) -> int:

@@ -22,6 +22,7 @@ from triptych.producers.outcome import Outcome
 from triptych.producers.pacing import Pacer
 from triptych.producers.plan import Plan
 from triptych.producers.playback import Playback
+from triptych.producers.seam import Seam
 from triptych.producers.sender import Sender
 from triptych.producers.source import UrlSource
 from triptych.producers.tally import Standing, Tally
@@ -161,18 +162,20 @@ class _FilePlayer:
         self._tally.begin(_total_ns(playback.duration_ns, self._plan.loops))
         sender = Sender(self._publisher, self._tally, self._stop, start_at_ns=start_at_ns)
         pacer = Pacer(self._plan.realtime, self._clock.monotonic_ns())
-        meter, late = FilmMeter(), 0
+        meter, seam, late = FilmMeter(), Seam(), 0
         with closing(playback.records(start_at_ns)) as records:  # type: ignore[type-var]  # it is a generator
             for record in records:
                 due_ns = _known_ns(record) - start_at_ns
                 self._clock.wait(self._stop, pacer.wait_ns(due_ns, monotonic_ns=self._clock.monotonic_ns()))
                 behind_ns = pacer.behind_ns(due_ns, monotonic_ns=self._clock.monotonic_ns())
-                sender.send(meter.stamped(record), behind_clock_ns=behind_ns)
-                self._tally.late(playback.behind - late)
-                late = playback.behind
+                for joined in seam.join(meter.stamped(record), self._clock.monotonic_ns()):
+                    sender.send(joined, behind_clock_ns=behind_ns)
+                if playback.behind > late:
+                    self._tally.late(playback.behind - late)
+                    late = playback.behind
                 if self._stop.is_set():  # only now: what was read is counted in where the tracks end
                     break
-        for end in playback.ends():
+        for end in (*seam.rest(), *playback.ends()):
             sender.send(end)
         if playback.behind:
             _log.warning("source.badly_interleaved", stream=self._plan.stream, items_left_out_or_cut=playback.behind)

@@ -14,6 +14,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
+from triptych.health import Health
 from triptych.schemas.codec import decode_dead, decode_result, encode
 from triptych.schemas.dead import DeadLetter
 from triptych.schemas.names import (
@@ -34,7 +35,6 @@ from triptych.transport.protocols import Transport
 from triptych.transport.records import Message, Record, TopicPartition
 from triptych.worker.models.protocol import InputSpec
 from triptych.worker.observability.events import Event
-from triptych.worker.observability.health import Health
 from triptych.worker.pipeline import Pipeline, Report
 from triptych.worker.sinks.memory import MemoryStore
 from triptych.worker.wiring import Surroundings, open_pipeline

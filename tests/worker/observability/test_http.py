@@ -14,7 +14,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
+from triptych.health import Health
 from triptych.schemas.errors import UsageError
+from triptych.status import StatusServer
 from triptych.worker.observability.events import (
     BatchInferred,
     BytesHeld,
@@ -41,9 +43,8 @@ from triptych.worker.observability.events import (
     SyncMeasured,
     WindowClosed,
 )
-from triptych.worker.observability.health import STARTING, Health
-from triptych.worker.observability.http import StatusServer
 from triptych.worker.observability.metrics import Metrics
+from triptych.worker.observability.readiness import STARTING
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Worker:
 @pytest.fixture
 def worker() -> Iterator[Worker]:
     """Serve on a free port."""
-    metrics, health = Metrics(), Health()
+    metrics, health = Metrics(), Health(starting=STARTING)
     with StatusServer("127.0.0.1", 0, metrics.registry, health) as server:
         yield Worker(metrics, health, server)
 
