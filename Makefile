@@ -8,6 +8,8 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 PACKAGES := $(VENV)/packages.stamp
+# Each starts servers of its own, when its tests ask for them.
+TEST_PROCESSES ?= 2
 
 .PHONY: help
 help: ## Show the targets
@@ -53,7 +55,7 @@ demo-kafka: $(PACKAGES) weights broker ## The same through a real Kafka and a re
 
 .PHONY: test
 test: $(PACKAGES) weights ## Run the tests; those that need a server this machine lacks are skipped, and say why
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 .PHONY: check
 check: $(PACKAGES) ## Check format, lint, types and imports
