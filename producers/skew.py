@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 _SPAN_NS: Final = 20_000_000_000
-_SETTLED_NS: Final = 2_000_000_000
+_SETTLED_NS: Final = 1_000_000_000
 """What was read while the feed was opened comes at once, however old; after so long there is newer."""
 
 Track = Literal["video", "audio"]

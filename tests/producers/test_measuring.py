@@ -99,7 +99,7 @@ def test_bursts_are_no_offset() -> None:
     assert abs(skew_of([*video, *audio]).offset_ns or 0) <= 20 * MS
 
 
-def test_an_offset_is_known_after_two_seconds_and_of_two_tracks_only() -> None:
+def test_an_offset_is_known_after_a_second_and_of_two_tracks_only() -> None:
     """What was read while the feed was opened says nothing, nor does a track that has fallen silent."""
     short = [(track, at, S + at) for at in range(0, S, 40 * MS) for track in ("video", "audio")]
     assert skew_of(short).offset_ns is None

@@ -21,7 +21,7 @@ from triptych.schemas.records import AudioChunk, End, InputRecord, Progress, Vid
 
 Watch = Callable[[str], Playing]
 S = 1_000_000_000
-WHOLE_WINDOW = 26
+WHOLE_WINDOW = 30
 """So many records of a session hold a whole window, wherever it lies."""
 
 
@@ -118,7 +118,7 @@ def test_a_channel_is_delayed_cut_and_frozen(hls: Relay, watch: Watch) -> None:
     for records in sessions.values():
         assert not [record for record in records if isinstance(record, Progress) and record.modality == "audio"]
     gaps(logs, sessions)
-    check_windows(world, playing)
+    check_windows(world, playing, disturbed=1)  # a channel deletes the segments that come too late
     before, after = sessions.values()
     assert max(record.next_ns or 0 for record in before) <= min(record.start_ns for record in after)
 
