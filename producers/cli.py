@@ -57,6 +57,14 @@ def produce(
     language: Annotated[
         str | None, typer.Option(metavar="TAG", help="Language of the subtitles where there are several; else eng.")
     ] = None,
+    transcribe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Hear the words of what has no subtitles: whisper-tiny.en (English) or whisper-base "
+            "(any language; that of --language, else recognised).",
+        ),
+    ] = None,
     config: ConfigOption = None,
     bootstrap_servers: BootstrapServersOption = None,
     pipeline: PipelineOption = None,
@@ -80,6 +88,7 @@ def produce(
         start_at=start_at,
         subtitles=subtitles,
         language=language,
+        transcribe=transcribe,
     )
     settings = load(config, {"kafka.bootstrap_servers": bootstrap_servers, "pipeline": pipeline})
     if feeds is not None:

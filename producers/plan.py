@@ -24,6 +24,7 @@ class Plan:
         start_at_ns: event time of the film's first moment; None for now, or for a film that ends now.
         subtitles: a file of cues; None for those in the film, or beside it.
         language: which subtitles are wanted; None for English, or any.
+        transcribe: the speech model that hears the words of a source that has none; None to leave it so.
     """
 
     source: Source
@@ -36,3 +37,4 @@ class Plan:
     start_at_ns: int | None = None
     subtitles: Path | None = None
     language: str | None = None
+    transcribe: str | None = None

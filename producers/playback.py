@@ -24,10 +24,14 @@ from triptych.producers.media_file import MediaFile
 from triptych.producers.picture import PictureEncoder
 from triptych.producers.plan import Plan
 from triptych.producers.players import AudioPlayer, CaptionPlayer, CueFilePlayer, EmbeddedCuePlayer, Player, VideoPlayer
+from triptych.producers.recogniser import Recogniser, detect_voice
 from triptych.producers.sampling import Grid, Sampler
+from triptych.producers.scribe import Recognise, Scribe
 from triptych.producers.source import UrlSource
 from triptych.producers.timeline import NS_PER_S, Timeline, ticks_to_ns
 from triptych.producers.track_records import Feed, TrackRecords
+from triptych.producers.transcript import TranscriptPlayer
+from triptych.producers.utterances import UtteranceCutter
 from triptych.producers.video import VideoReader
 from triptych.producers.words import choose_words
 from triptych.schemas.errors import UsageError
@@ -53,13 +57,15 @@ class Playback:
         *,
         next_start_ns: Callable[[int], int] | None = None,
         on_packet: Callable[[str, Modality, int], None] | None = None,
+        recognise: Recognise | None = None,
     ) -> None:
         """Open the source.
 
         Args:
-            plan: what to play.
+            plan: what to play, and how.
             next_start_ns: says when a session begins that follows one which ended at a moment.
             on_packet: is told session, track and decoding time stamp of each packet of picture and sound.
+            recognise: hears words instead of the plan's model.
         """
         self._plan = plan
         self._next_start_ns = next_start_ns or (lambda end_ns: end_ns)
@@ -70,6 +76,7 @@ class Playback:
         except UsageError:
             self._media.close()
             raise
+        self._scribe = self._new_scribe(recognise) if self._words == "heard" else None
         self._sampler = Sampler(Grid(plan.fps))
         self._records: dict[Modality, TrackRecords] = {}
         self._session = ""
@@ -88,6 +95,8 @@ class Playback:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._scribe is not None:
+            self._scribe.close()
         self._media.close()
 
     @property
@@ -116,6 +125,9 @@ class Playback:
         Raises `UsageError` where nothing of the file can be decoded.
         """
         plan = self._plan
+        if plan.transcribe is not None and self._words != "heard":
+            reason = "it has no sound" if self._words is None else "it has words of its own"
+            _log.info("transcription.off", stream=plan.stream, reason=reason)
         self._begin_session(start_at_ns)
         passes = 0
         while passes == 0 or (passes != plan.loops and self._next_base_ns() > self._base_ns and self._reopened()):
@@ -231,7 +243,10 @@ class Playback:
             players["video"] = VideoPlayer(video, records["video"], self._sampler)
         if media.audio is not None:
             audio = AudioReader(media.audio, timeline, floor_ns=records["audio"].promise_ns)
-            players["audio"] = AudioPlayer(audio, records["audio"])
+            transcript = self._transcript(timeline.base_ns)
+            players["audio"] = AudioPlayer(audio, records["audio"], None if transcript is None else transcript.hear)
+            if transcript is not None:
+                players["subtitles"] = transcript
         if captions is not None:
             players["subtitles"] = CaptionPlayer(captions, records["subtitles"])
         elif isinstance(words, tuple):
@@ -245,6 +260,28 @@ class Playback:
         elif isinstance(words, SubtitleStream):
             players["subtitles"] = EmbeddedCuePlayer(words, records["subtitles"], timeline, duration_ns=self._stated_ns)
         return players
+
+    def _transcript(self, base_ns: int) -> TranscriptPlayer | None:
+        if self._words != "heard" or self._scribe is None:
+            return None
+        return TranscriptPlayer(
+            UtteranceCutter(detect_voice, base_ns),
+            self._scribe,
+            self._records["subtitles"],
+            self._records["audio"],
+            is_live=self._is_live,
+        )
+
+    def _new_scribe(self, recognise: Recognise | None) -> Scribe:
+        plan = self._plan
+        if recognise is not None or plan.transcribe is None:
+            return Scribe(recognise or (lambda _: ()))
+        recogniser = Recogniser(plan.transcribe, plan.language)
+        return Scribe(recogniser, recogniser.prepare)
+
+    @property
+    def _is_live(self) -> bool:
+        return self.duration_ns is None and isinstance(self._plan.source, UrlSource)
 
     @property
     def _stated_ns(self) -> int | None:
@@ -285,7 +322,7 @@ class Playback:
 
     def _check_whole(self, read_ns: int, *, first: bool) -> None:
         stated_ns = self.duration_ns
-        if stated_ns is None and isinstance(self._plan.source, UrlSource):
+        if self._is_live:
             return  # a live feed has no end to miss; whoever opened it says why it was lost
         ended_early = stated_ns is not None and read_ns < stated_ns - _EARLY_NS
         if first and (self._media.problem is not None or ended_early):

@@ -93,6 +93,7 @@ def _cue_headers(cue: SubtitleCue) -> _Attributes:
         "content-type": _TEXT,
         "ce_language": cue.language,
         "ce_generated": "true" if cue.generated else None,
+        "ce_generatedby": cue.generated_by,
         **_media_headers(cue),
         "ce_endns": cue.end_ns,
     }
@@ -373,6 +374,7 @@ def _cue(read: Headers, value: bytes, common: dict[str, Any], _: Modality | None
         "end_ns": read.required_number("ce_endns"),
         "language": read.text("ce_language"),
         "generated": read.flag("ce_generated", default=False),
+        "generated_by": read.text("ce_generatedby"),
         "text": text,
     }
     return built(SubtitleCue, common | own)

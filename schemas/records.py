@@ -31,6 +31,7 @@ from triptych.schemas.values import (
 ImageType = Literal["image/jpeg", "image/png", "image/webp"]
 SoundType = Literal["audio/wav", "audio/flac"]
 Language = Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$")]
+ModelName = Annotated[str, StringConstraints(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:+-]*$")]
 Pixels = Annotated[int, Field(ge=1, le=65_535)]
 Hertz = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -98,12 +99,16 @@ class AudioChunk(_Span):
 
 
 class SubtitleCue(_Span):
-    """A line of words and the span in which it is shown. `generated` marks words that a machine has heard."""
+    """A line of words and the span in which it is shown.
+
+    `generated` marks words that a machine has heard, `generated_by` names the machine's model.
+    """
 
     modality: Literal["subtitles"] = "subtitles"
     text: Text
     language: Language | None = None
     generated: bool = False
+    generated_by: ModelName | None = None
 
 
 class Progress(_Record):

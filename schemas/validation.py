@@ -33,6 +33,7 @@ HEADER_OF: Final = {
     "height": "ce_height",
     "sample_rate_hz": "ce_samplerate",
     "language": "ce_language",
+    "generated_by": "ce_generatedby",
     "modality": "ce_subject",
     "data": "value",
     "text": "value",

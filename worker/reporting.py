@@ -27,6 +27,7 @@ from triptych.worker.intake import Received
 from triptych.worker.media.preparer import Preparation
 from triptych.worker.models.prediction import WindowPrediction
 from triptych.worker.models.protocol import ModelInfo
+from triptych.worker.models.window import PreparedCue
 
 _NS_PER_MS = 1_000_000
 
@@ -127,6 +128,16 @@ def _observations(prediction: WindowPrediction) -> Observations:
         sound=tuple(LabelScore(label=heard.label, score=heard.score) for heard in prediction.sound),
         speech_share=prediction.speech_share,
         loudness_lufs=prediction.loudness_lufs,
-        words=tuple(Words(text=cue.text, start_ns=cue.start_ns, end_ns=cue.end_ns) for cue in prediction.words),
+        words=tuple(_words(cue) for cue in prediction.words),
         language=prediction.language,
+    )
+
+
+def _words(cue: PreparedCue) -> Words:
+    return Words(
+        text=cue.text,
+        start_ns=cue.start_ns,
+        end_ns=cue.end_ns,
+        generated=cue.generated,
+        generated_by=cue.generated_by,
     )

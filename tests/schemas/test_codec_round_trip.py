@@ -105,7 +105,11 @@ def cues(draw: st.DrawFn) -> SubtitleCue:
     """Draw a cue."""
     language = st.from_regex(r"\A[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,6}\Z")
     return SubtitleCue(
-        **draw(_spans()), text=draw(texts), language=draw(st.none() | language), generated=draw(st.booleans())
+        **draw(_spans()),
+        text=draw(texts),
+        language=draw(st.none() | language),
+        generated=draw(st.booleans()),
+        generated_by=draw(st.none() | st.sampled_from(["whisper-tiny.en", "org/model:2"])),
     )
 
 

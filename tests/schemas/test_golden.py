@@ -104,6 +104,18 @@ INPUTS: dict[str, InputRecord] = {
         generated=True,
         redriven=True,
     ),
+    "subtitles_cue_generated_by_a_model": SubtitleCue(
+        **_CITY,
+        id="01JGFJJZ00/subtitles/3",
+        start_ns=_START + 7 * _SECOND,
+        end_ns=_START + 8 * _SECOND,
+        next_ns=_START + 8 * _SECOND,
+        seq=3,
+        text="heard by a machine that says which",
+        language="en",
+        generated=True,
+        generated_by="whisper-tiny.en",
+    ),
     "progress": Progress(
         **_CITY,
         id="01JGFJJZ00/subtitles/progress/3",
@@ -130,6 +142,22 @@ _RESULT = Result(
 )
 
 RESULTS: dict[str, Result] = {
+    "result_with_words_that_were_heard": _RESULT.model_copy(
+        update={
+            "observations": Observations(
+                words=(
+                    Words(
+                        text="heard by a machine that says which",
+                        start_ns=_START,
+                        end_ns=_START + _SECOND,
+                        generated=True,
+                        generated_by="whisper-tiny.en",
+                    ),
+                ),
+                language="en",
+            )
+        }
+    ),
     "result_with_nothing_filled": _RESULT,
     "result_with_all_filled": _RESULT.model_copy(
         update={

@@ -11,7 +11,7 @@ import pytest
 
 from tests.worker.world import Feed, World, measured
 from triptych.schemas.names import STATE_HEADER, VIDEO_TOPIC, results_topic
-from triptych.schemas.records import VideoFrame
+from triptych.schemas.records import InputRecord, SubtitleCue, VideoFrame
 from triptych.schemas.results import Result
 from triptych.transport.protocols import GroupConsumer
 from triptych.transport.records import Message, Poll, TopicPartition
@@ -167,6 +167,22 @@ def test_a_record_on_a_foreign_partition_is_a_dead_letter_with_both_numbers(worl
     [letter] = world.letters()
     assert f"expected {home} for its key" in letter.reason
     assert f"got {(home + 1) % 6}" in letter.reason
+
+
+def test_words_that_a_machine_heard_say_so_in_the_result(world: World, feed: MakeFeed) -> None:
+    """With the model's name; words that somebody wrote say nothing."""
+
+    def heard(record: InputRecord) -> InputRecord:
+        is_cue = isinstance(record, SubtitleCue)
+        return record.model_copy(update={"generated": True, "generated_by": "whisper-tiny.en"}) if is_cue else record
+
+    world.send([*map(heard, feed("heard").play(2)), *feed("written").play(2)])
+
+    world.work()
+
+    words = {result.stream: result.observations.words[0] for result in world.results()}
+    assert (words["heard"].generated, words["heard"].generated_by) == (True, "whisper-tiny.en")
+    assert "generated" not in words["written"].model_dump()
 
 
 class _Stumbling(NullModel):
