@@ -156,7 +156,7 @@ def prepare(
 
     written = write_prepared(task, examples(), to)
     for problem in problems:
-        console.print(problem, style="yellow", markup=False, highlight=False)
+        console.print(problem, style="yellow", markup=False, highlight=False, soft_wrap=True)
     if not written:
         raise UsageError(f"{source}: not one window could be made of {len(manifest.items)} clips")
     console.print(f"{written} windows of {len(manifest.items)} clips in {to}", highlight=False, soft_wrap=True)

@@ -57,9 +57,7 @@ def test_a_card_builds_what_pruning_left(
     rebuilt: FusedModel = small_network().model
     shrink(rebuilt, architecture.kept)
 
-    assert (
-        architecture.kept["encoders.video.trunk.0"] == 16
-    )  # of 24 in 8 groups: two of three each
+    assert architecture.kept["encoders.video.trunk.0"] == 16  # of 24 in 8 groups: two of three each
     assert architecture.kept["fusion.blocks.0.think.1"] == 32
     assert sum(parameter.numel() for parameter in network.parameters()) < 0.8 * before
     rebuilt.load_state_dict(network.state_dict())
