@@ -14,11 +14,11 @@ from typing import Any
 
 import structlog
 
-from triptych.producers.drift import DriftMeter
+from triptych.producers.measuring import FilmMeter, LiveMeter, Meter
 from triptych.producers.plan import Plan
 from triptych.producers.playback import Playback
 from triptych.schemas.errors import UsageError
-from triptych.schemas.records import AudioChunk, InputRecord
+from triptych.schemas.records import InputRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,13 @@ class Closed:
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """So many more items came too late to keep a promise, and were left out or cut."""
+
+    items: int
+
+
+@dataclass(frozen=True, slots=True)
 class Said:
     """A line for the log."""
 
@@ -53,7 +60,7 @@ class Said:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-FromFeed = Opened | InputRecord | Closed | Said
+FromFeed = Opened | InputRecord | Closed | Late | Said
 
 _HOPELESS = ("Protocol not found", "no container format", "found neither", "Invalid argument")
 
@@ -77,10 +84,11 @@ def read_feed(plan: Plan, not_before_ns: int, pipe: Connection) -> None:
 
 def _read(plan: Plan, not_before_ns: int, pipe: Connection) -> Closed:
     try:
-        with Playback(plan, next_start_ns=lambda end_ns: max(end_ns, time.time_ns())) as playback:
+        live = LiveMeter(time.time_ns)
+        with Playback(plan, next_start_ns=lambda end_ns: max(end_ns, time.time_ns()), on_packet=live.came) as playback:
             start_at_ns = _start_at_ns(plan, playback.duration_ns, not_before_ns)
             pipe.send(Opened(start_at_ns, playback.duration_ns))
-            _relay(playback, start_at_ns, pipe)
+            _relay(playback, start_at_ns, live, pipe)
             return Closed(playback.problem or "it has ended", is_end=not (playback.is_gone and plan.loops == 0))
     except UsageError as error:
         return Closed(str(error), is_hopeless=any(sign in str(error) for sign in _HOPELESS))
@@ -93,18 +101,16 @@ def _start_at_ns(plan: Plan, duration_ns: int | None, not_before_ns: int) -> int
     return max(not_before_ns, time.time_ns() - length_ns)
 
 
-def _relay(playback: Playback, start_at_ns: int, pipe: Connection) -> None:
+def _relay(playback: Playback, start_at_ns: int, live: LiveMeter, pipe: Connection) -> None:
     """Send every record; where a live feed runs away from the wall clock, begin a new session."""
-    drift, session = DriftMeter(), ""
+    is_live, late = playback.duration_ns is None, 0
+    meter: Meter = live if is_live else FilmMeter()
     for record in playback.records(start_at_ns):
-        pipe.send(record)
-        if playback.duration_ns is not None or record.modality == "subtitles":
-            continue
-        if record.session != session:
-            drift, session = DriftMeter(), record.session
-        drift.note(record.end_ns if isinstance(record, AudioChunk) else record.start_ns, time.time_ns())
-        if drift.is_too_much:
-            drift = DriftMeter()
+        pipe.send(meter.stamped(record))
+        if playback.behind > late:
+            pipe.send(Late(playback.behind - late))
+            late = playback.behind
+        if is_live and live.has_run_away():
             playback.resync()
 
 

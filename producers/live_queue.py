@@ -60,6 +60,11 @@ class LiveQueue:
             self._changed.notify_all()
 
     @property
+    def size_bytes(self) -> int:
+        """What waits, about."""
+        return self._bytes
+
+    @property
     def is_over(self) -> bool:
         """Whether it is closed and empty."""
         with self._changed:

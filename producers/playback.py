@@ -60,6 +60,7 @@ class Playback:
         plan: Plan,
         *,
         next_start_ns: Callable[[int], int] | None = None,
+        on_packet: Callable[[str, Modality, int], None] | None = None,
         recognise: Recognise | None = None,
     ) -> None:
         """Open the source.
@@ -67,10 +68,12 @@ class Playback:
         Args:
             plan: what to play, and how.
             next_start_ns: says when a session begins that follows one which ended at a moment.
+            on_packet: is told session, track and decoding time stamp of each packet of picture and sound.
             recognise: hears words instead of the plan's model.
         """
         self._plan = plan
         self._next_start_ns = next_start_ns or (lambda end_ns: end_ns)
+        self._on_packet = on_packet or (lambda _session, _modality, _at_ns: None)
         self._media = self._opened()
         try:
             self._words = choose_words(plan, self._media)
@@ -80,6 +83,7 @@ class Playback:
         self._scribe = self._new_scribe(recognise) if self._words == "heard" else None
         self._sampler = Sampler(Grid(plan.fps))
         self._records: dict[Modality, TrackRecords] = {}
+        self._session = ""
         self._began = False
         self._start_at_ns = 0
         self._origin_ns = 0
@@ -149,7 +153,8 @@ class Playback:
     def _begin_session(self, start_at_ns: int) -> None:
         plan = self._plan
         self._behind = self.behind
-        feed = Feed(plan.stream, plan.source.uri, uuid.uuid4().hex, start_at_ns, self.tracks)
+        self._session = uuid.uuid4().hex
+        feed = Feed(plan.stream, plan.source.uri, self._session, start_at_ns, self.tracks)
         self._records = {modality: TrackRecords(feed, modality) for modality in feed.tracks}
         self._sampler = Sampler(Grid(plan.fps))
         self._start_at_ns = start_at_ns
@@ -178,7 +183,9 @@ class Playback:
                 continue
             modality = self._modality_of(item)
             if modality != "subtitles" and item.dts is not None:
-                position_ns = max(position_ns, timeline.at(item.dts, item.time_base))
+                at_ns = timeline.at(item.dts, item.time_base)
+                self._on_packet(self._session, modality, at_ns)
+                position_ns = max(position_ns, at_ns)
             yield from self._noting_media(players[modality].feed(item))
             if self._began:  # silence is reported once there is something to be silent in
                 for player in players.values():

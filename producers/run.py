@@ -17,10 +17,12 @@ import structlog
 
 from triptych.producers.clock import Clock, SystemClock
 from triptych.producers.live import LivePlayer
+from triptych.producers.measuring import FilmMeter
 from triptych.producers.outcome import Outcome
 from triptych.producers.pacing import Pacer
 from triptych.producers.plan import Plan
 from triptych.producers.playback import Playback
+from triptych.producers.seam import Seam
 from triptych.producers.sender import Sender
 from triptych.producers.source import UrlSource
 from triptych.producers.tally import Standing, Tally
@@ -160,15 +162,20 @@ class _FilePlayer:
         self._tally.begin(self._plan.total_ns(playback.duration_ns))
         sender = Sender(self._publisher, self._tally, self._stop, start_at_ns=start_at_ns)
         pacer = Pacer(self._plan.realtime, self._clock.monotonic_ns())
+        meter, seam, late = FilmMeter(), Seam(), 0
         with closing(playback.records(start_at_ns)) as records:  # type: ignore[type-var]  # it is a generator
             for record in records:
                 due_ns = _known_ns(record) - start_at_ns
                 self._clock.wait(self._stop, pacer.wait_ns(due_ns, monotonic_ns=self._clock.monotonic_ns()))
                 behind_ns = pacer.behind_ns(due_ns, monotonic_ns=self._clock.monotonic_ns())
-                sender.send(record, behind_clock_ns=behind_ns)
+                for joined in seam.join(meter.stamped(record), self._clock.monotonic_ns()):
+                    sender.send(joined, behind_clock_ns=behind_ns)
+                if playback.behind > late:
+                    self._tally.late(playback.behind - late)
+                    late = playback.behind
                 if self._stop.is_set():  # only now: what was read is counted in where the tracks end
                     break
-        for end in playback.ends():
+        for end in (*seam.rest(), *playback.ends()):
             sender.send(end)
         if playback.behind:
             _log.warning("source.badly_interleaved", stream=self._plan.stream, items_left_out_or_cut=playback.behind)

@@ -15,7 +15,18 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from triptych.schemas.names import Modality
-from triptych.schemas.values import Count, Nanoseconds, RecordId, SessionId, Source, StreamId, Text, Tracks, Value
+from triptych.schemas.values import (
+    Count,
+    Measure,
+    Nanoseconds,
+    RecordId,
+    SessionId,
+    Source,
+    StreamId,
+    Text,
+    Tracks,
+    Value,
+)
 
 ImageType = Literal["image/jpeg", "image/png", "image/webp"]
 SoundType = Literal["audio/wav", "audio/flac"]
@@ -44,9 +55,15 @@ class _Record(Value):
 
 
 class _Media(_Record):
-    """What every record that carries media adds: its place in its session and track."""
+    """What every record that carries media adds: its place in its session and track, and what was measured by then.
+
+    `av_offset_ms` is how far the session's sound lies behind its picture (below zero: ahead of it), `drift_ppm` how
+    much faster than the wall clock the session's own clock runs.
+    """
 
     seq: Count | None = None
+    av_offset_ms: Measure | None = None
+    drift_ppm: Measure | None = None
 
 
 class _Span(_Media):

@@ -53,7 +53,11 @@ class Arrival(Value):
 
 
 class Sync(Value):
-    """Measured audio/video offset and its drift in the session."""
+    """What the producer has measured of the session, as the window's newest record that says any of it has it.
+
+    `offset_ms` is how far the sound lies behind the picture (below zero: ahead of it), `drift_ppm` how much faster than
+    the wall clock the session's own clock runs.
+    """
 
     offset_ms: float | None = None
     drift_ppm: float | None = None

@@ -26,6 +26,8 @@ HEADER_OF: Final = {
     "end_ns": "ce_endns",
     "next_ns": "ce_nextns",
     "seq": "ce_seq",
+    "av_offset_ms": "ce_avoffsetms",
+    "drift_ppm": "ce_driftppm",
     "content_type": "content-type",
     "width": "ce_width",
     "height": "ce_height",

@@ -30,6 +30,14 @@ _CREDENTIALS: Final = re.compile(r"(?:^|(?<=:))//[^/?#]*@")
 Nanoseconds = Annotated[int, Field(ge=0, le=MAX_NS)]
 """A moment of event time: integer nanoseconds since the Unix epoch."""
 
+
+def _to_thousandths(value: float) -> float:
+    return round(value, 3) + 0.0  # no minus zero
+
+
+Measure = Annotated[float, Field(ge=-1e9, le=1e9), AfterValidator(_to_thousandths)]
+"""What was measured, to the thousandth: as text it has no exponent."""
+
 Count = Annotated[int, Field(ge=0, le=MAX_NS)]
 Offset = Annotated[int, Field(ge=0, le=MAX_NS)]
 StreamId = Annotated[str, StringConstraints(pattern=STREAM_PATTERN)]

@@ -33,7 +33,7 @@ EXTRA_OF_MODULE = {
     "av": "producers",
     "cv2": "producers",
     "numpy": "producers",
-    "prometheus_client": "worker",
+    "prometheus_client": "producers",
     "redis": "consumers",
     "safetensors": "worker",
     "simpleeval": "consumers",

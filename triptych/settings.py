@@ -15,7 +15,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
@@ -25,7 +25,7 @@ CONFIG_VARIABLE = "TRIPTYCH_CONFIG"
 OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "TRIPTYCH_CACHE", "TRIPTYCH_REQUIRE_SERVERS"})
 """Variables with our prefix that are no settings: the file, the folder of the weights, and a switch of the tests."""
 
-SECRET_PATHS = frozenset({"redis.url", "kafka.password", "http.token"})
+SECRET_PATHS = frozenset({"redis.url", "kafka.password", "http.token", "produce_http.token"})
 """Settings that are or may hold a secret, never shown as they are."""
 
 Positive = Annotated[int, Field(gt=0)]
@@ -332,6 +332,8 @@ class WorkerSettings(Section):
 class HttpSettings(Section):
     """The worker's `/metrics`, `/healthz` and `/readyz`."""
 
+    section: ClassVar[str] = "http"
+
     host: NotEmpty = "127.0.0.1"
     """The address to listen on; `0.0.0.0` inside a container."""
 
@@ -343,7 +345,7 @@ class HttpSettings(Section):
     It travels as it is: put TLS in front where others listen."""
 
     token_file: Path | None = None
-    """A file with that token instead, read when the worker starts."""
+    """A file with that token instead, read when the program starts."""
 
     def bearer_token(self) -> str | None:
         """Return the token that requests must carry, if any.
@@ -352,7 +354,7 @@ class HttpSettings(Section):
             SettingsError: Its file cannot be read.
         """
         if self.token_file is not None:
-            return secret_of(self.token_file, "http.token_file")
+            return secret_of(self.token_file, f"{self.section}.token_file")
         return None if self.token is None else self.token.get_secret_value()
 
     @model_validator(mode="after")
@@ -363,6 +365,15 @@ class HttpSettings(Section):
         if not (token and token.isascii() and token.isprintable() and " " not in token):
             raise ValueError("token must be of visible ASCII characters")
         return self
+
+
+class ProduceHttpSettings(HttpSettings):
+    """The same of `triptych produce`, apart so that both programs of a machine may read one file."""
+
+    section: ClassVar[str] = "produce_http"
+
+    port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    """The port to listen on; 0 does not listen at all: several films may be played at once. 9465 is a good one."""
 
 
 class LogSettings(Section):
@@ -389,6 +400,7 @@ class Settings(Section):
     model: ModelSettings = ModelSettings()
     worker: WorkerSettings = WorkerSettings()
     http: HttpSettings = HttpSettings()
+    produce_http: ProduceHttpSettings = ProduceHttpSettings()
     log: LogSettings = LogSettings()
 
 

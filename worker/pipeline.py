@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from triptych.health import Health
 from triptych.schemas.names import INPUT_TOPICS, MODALITY_OF, TOPIC_OF, Modality
 from triptych.transport.errors import CommitRefusedError, RetriableError
 from triptych.transport.protocols import GroupConsumer
@@ -22,7 +23,6 @@ from triptych.worker.alignment.outcome import ClosedWindow, Dropped, Forgotten, 
 from triptych.worker.flow import Flow
 from triptych.worker.intake import Received
 from triptych.worker.observability import events
-from triptych.worker.observability.health import Health
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.partition import PartitionWork
 from triptych.worker.publication import Letter, Publication

@@ -21,7 +21,7 @@ import structlog
 from triptych.schemas.codec import encode_dead, encode_result
 from triptych.schemas.dead import DeadLetter
 from triptych.schemas.names import MODALITY_OF, ORIGINAL_HEADER_PREFIX, STATE_HEADER, dead_topic, results_topic
-from triptych.schemas.results import Result
+from triptych.schemas.results import Result, Sync
 from triptych.transport.errors import PublishTimeoutError, RecordTooLargeError, RetriableError
 from triptych.transport.protocols import Publisher
 from triptych.transport.records import Delivered, Message, Record
@@ -32,6 +32,7 @@ from triptych.worker.observability.events import (
     RetryScheduled,
     Service,
     StageTook,
+    SyncMeasured,
 )
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.sinks.errors import StoreUnavailableError
@@ -142,6 +143,10 @@ class Publication:
         ]
         if stored:
             self._hooks.emit(ResultsPublished(results=len(stored), new=self._store_all(stored)))
+        for finding in findings:
+            sync = finding.result.sync
+            if sync != Sync():
+                self._hooks.emit(SyncMeasured(finding.result.stream, sync.offset_ms, sync.drift_ppm))
 
     def replay(self, results: Sequence[StoredResult]) -> None:
         """Offer the tail of the results topic to the store again: the last worker may have died in between."""

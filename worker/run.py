@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from triptych.health import Health
 from triptych.logs import configure_logs
 from triptych.schemas.names import consumer_group
 from triptych.settings import Settings
 from triptych.signals import stop_on_signal
+from triptych.status import StatusServer
 from triptych.transport.kafka import KafkaTransport
 from triptych.transport.membership import check_members
 from triptych.transport.topics import check_topics
-from triptych.worker.observability.health import Health
-from triptych.worker.observability.http import StatusServer
 from triptych.worker.observability.logs import log_hook
 from triptych.worker.observability.metrics import Metrics
-from triptych.worker.observability.readiness import ReadinessHook
+from triptych.worker.observability.readiness import STARTING, ReadinessHook
 from triptych.worker.pipeline import Report
 from triptych.worker.sinks.protocol import StoreLimits
 from triptych.worker.sinks.redis import RedisStore
@@ -37,12 +37,9 @@ def work(settings: Settings, *, until_end: bool = False) -> Report:
 def open_surroundings(settings: Settings) -> Iterator[Surroundings]:
     """Connect to Kafka and Redis, check that a worker may begin, and answer on the status port."""
     with ExitStack() as stack:
-        metrics, health = Metrics(), Health()
+        metrics, health = Metrics(), Health(starting=STARTING)
         if settings.http.port:
-            token = settings.http.bearer_token()
-            stack.enter_context(
-                StatusServer(settings.http.host, settings.http.port, metrics.registry, health, token=token)
-            )
+            stack.enter_context(StatusServer.of(settings.http, metrics.registry, health))
         transport = KafkaTransport(settings.kafka)
         stack.callback(transport.close)
         check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes)

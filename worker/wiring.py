@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Protocol
 
+from triptych.health import Health
 from triptych.schemas.names import INPUT_TOPICS, TOPIC_OF, VIDEO_TOPIC, Modality, consumer_group
 from triptych.settings import Settings
 from triptych.transport.errors import TopicMissingError
@@ -25,7 +26,6 @@ from triptych.worker.media.preparer import Preparer
 from triptych.worker.models.builders import ModelChoice, build_model
 from triptych.worker.models.protocol import Model
 from triptych.worker.observability.events import Restored
-from triptych.worker.observability.health import Health
 from triptych.worker.observability.hooks import Hook, Hooks
 from triptych.worker.partition import PartitionWork
 from triptych.worker.pipeline import Pipeline, PipelineLimits, RestoreWork

@@ -60,22 +60,23 @@ def main() -> int:
 def soak(stack: ExitStack, folder: Path, wishes: argparse.Namespace) -> Soak:
     """Start everything, break it for so long, stop the programs, and return what is left."""
     kafka, server = stack.enter_context(DevKafka()), stack.enter_context(DevRedis())
-    port = free_ports(1)[0]
-    settings = {"TRIPTYCH_MODEL_NAME": wishes.model, "TRIPTYCH_HTTP_PORT": str(port)}
+    ports = dict(zip(("worker", "producer"), free_ports(2), strict=True))
+    settings = {"TRIPTYCH_MODEL_NAME": wishes.model, "TRIPTYCH_HTTP_PORT": str(ports["worker"])}
     installation = Installation(kafka.bootstrap_servers, server.url, "soak", folder, settings)
     installation.make_topics()
     relays = _connections(stack, folder)
     feeds = _write_feeds(folder / "feeds.toml", relays)
     worker = stack.enter_context(installation.running("work"))
     worker.wait_for("partitions_assigned")
-    producer = stack.enter_context(installation.running("produce", "--feeds", str(feeds), TRIPTYCH_HTTP_PORT="0"))
+    listening = {"TRIPTYCH_PRODUCE_HTTP_PORT": str(ports["producer"])}
+    producer = stack.enter_context(installation.running("produce", "--feeds", str(feeds), **listening))
     watch = MemoryWatch({"triptych produce": producer.process.pid, "triptych work": worker.process.pid})
     with watch:
         breakers = _break_all(relays, producer, wishes)
-        metrics = asked(port, "/metrics")[1]
+        metrics = {f"{program}: metrics": asked(port, "/metrics")[1] for program, port in ports.items()}
     done = [producer.stop(), worker.stop()]
     said = {f"{one.args[0]}: {kind}": text for one in done for kind, text in (("out", one.out), ("err", one.err))}
-    said["/metrics"] = metrics
+    said |= metrics
     breaks = [one for breaker in breakers for one in breaker.breaks]
     return Soak(installation, done[0], done[1], breaks, list(watch.found.values()), said, (USER, PASSWORD))
 

@@ -21,7 +21,9 @@ from triptych.schemas.codec import Wire
 MESSAGE_OF = {
     "video_frame": "frame",
     "video_frame_of_a_foreign_producer": "frame",
+    "video_frame_of_a_measured_session": "frame",
     "audio_chunk": "chunk",
+    "audio_chunk_of_a_measured_session": "chunk",
     "subtitles_cue": "cue",
     "subtitles_cue_generated_and_redriven": "cue",
     "subtitles_cue_generated_by_a_model": "cue",

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.worker.world import Feed, World
+from tests.worker.world import Feed, World, measured
 from triptych.schemas.names import STATE_HEADER, VIDEO_TOPIC, results_topic
 from triptych.schemas.records import InputRecord, SubtitleCue, VideoFrame
 from triptych.schemas.results import Result
@@ -83,19 +83,20 @@ class _Placing(NullModel):
 def test_a_worker_that_dies_anywhere_leaves_the_undisturbed_results(
     world: World, feed: MakeFeed, turns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many turns each worker lives, the ids and contents, novelty too, are those of one that lived on."""
+    """However many turns each worker lives, the ids and contents, novelty and sync too, are those of one that lived."""
     monkeypatch.setattr("triptych.worker.wiring.model_from", lambda _: _Placing(world.spec))
-    world.send([*feed("city").play(8), *feed("port", start_s=3).play(5, ended=False)])
+    world.send([*measured(feed("city").play(8)), *feed("port", start_s=3).play(5, ended=False)])
     for _ in range(4):
         world.work_some(turns)
 
     world.work()
 
     quiet = type(world)()
-    quiet.send([*feed("city").play(8), *feed("port", start_s=3).play(5, ended=False)])
+    quiet.send([*measured(feed("city").play(8)), *feed("port", start_s=3).play(5, ended=False)])
     quiet.work()
     assert told(world.results()) == told(quiet.results())
     assert sum(result.novelty is not None for result in quiet.results()) == 5
+    assert len({result.sync.offset_ms for result in quiet.results() if result.stream == "city"}) == 4
     assert len({result.id for result in world.results()}) == len(world.results())
     assert len(world.store.results("city")) == len(quiet.store.results("city"))
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from triptych.schemas.headers import MEASURE_PATTERN
 from triptych.schemas.names import MODALITIES
 from triptych.schemas.results import SCHEMA_VERSION, Result
 from triptych.schemas.validation import HEADER_OF
@@ -18,6 +19,7 @@ from triptych.schemas.validation import HEADER_OF
 Schema = dict[str, Any]
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_MEASURE: Final[Schema] = {"type": "string", "pattern": f"^{MEASURE_PATTERN}$"}
 DECIMAL: Final[Schema] = {"type": "string", "pattern": "^[0-9]{1,19}$"}
 _NOT_IN_HEADERS: Final = {"key", "value", "headers"}  # of a dead letter: the message's own
 _NOT_SAID: Final = {"title", "default", "prefixItems", "x-optional"}
@@ -70,6 +72,8 @@ def _as_header(schema: Schema) -> Schema:
     match own["type"]:
         case "integer":
             return dict(DECIMAL)
+        case "number":
+            return dict(_MEASURE)
         case "boolean":
             return {"type": "string", "enum": ["true", "false"]}
         case "array":

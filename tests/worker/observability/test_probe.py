@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tools.devservers.ports import free_ports
-from triptych.worker.observability.health import Health
-from triptych.worker.observability.http import StatusServer
+from triptych.health import Health
+from triptych.status import StatusServer
 from triptych.worker.observability.metrics import Metrics
+from triptych.worker.observability.readiness import STARTING
 
 
 def _probe(port: int, **variables: str) -> tuple[int, str]:
@@ -31,7 +32,7 @@ def test_a_container_is_healthy_when_its_worker_is_ready_with_or_without_a_token
     path = tmp_path / "token"
     path.write_text("let-me-in\n")
     variables = {} if token is None else {"TRIPTYCH_HTTP_TOKEN_FILE": str(path)}
-    health, (port,) = Health(), free_ports(1)
+    health, (port,) = Health(starting=STARTING), free_ports(1)
     with StatusServer("127.0.0.1", port, Metrics().registry, health, token=token):
         code, said = _probe(port, **variables)
         assert code == 1

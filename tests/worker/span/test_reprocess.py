@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 
 from tests.worker.world import SECOND, Feed, World
+from triptych.health import Health
 from triptych.schemas.errors import UsageError
 from triptych.schemas.names import INPUT_TOPICS, VIDEO_TOPIC, consumer_group
 from triptych.schemas.records import InputRecord
@@ -17,7 +18,6 @@ from triptych.settings import load
 from triptych.transport.errors import OffsetGoneError
 from triptych.transport.memory import MemoryTransport
 from triptych.transport.records import Message, TopicPartition
-from triptych.worker.observability.health import Health
 from triptych.worker.reprocess import Reprocessed, reprocess_in
 from triptych.worker.sinks.memory import MemoryStore
 from triptych.worker.span.agreement import agree, look_up
