@@ -24,6 +24,17 @@ from triptych.worker.serving.reloader import Place, Reloader
 WATCH_S = 0.02
 
 
+class CountedFiles(WatchedFiles):
+    """Counts how often it was looked."""
+
+    looks = 0
+
+    def has_settled_anew(self) -> bool:
+        """Count it."""
+        CountedFiles.looks += 1
+        return super().has_settled_anew()
+
+
 class Desk:
     """A place whose model comes from a file, and a bell."""
 
@@ -53,7 +64,7 @@ class Desk:
     @contextmanager
     def open(self, watch_s: float | None = None) -> Iterator[None]:
         """Watch the place."""
-        files = WatchedFiles((self.path,))
+        files = CountedFiles((self.path,))
         ready = partial(make_ready, spec=SPEC, window_ns=WINDOW_NS)
         place = Place("model", str(self.path), files, self.build, ready, self.info, self.put)
         with closing(Reloader([place], self.bell, watch_s=watch_s, hooks=Hooks([self.events.append]))):
@@ -62,16 +73,21 @@ class Desk:
 
     def wait_for(self, events: int) -> None:
         """Return when so many things have happened."""
-        deadline = time.monotonic() + 10
-        while len(self.events) < events:
-            assert time.monotonic() < deadline, self.events
-            time.sleep(0.002)
+        wait_until(lambda: len(self.events) >= events)
 
     def write(self, text: str) -> None:
         """Put another file in the place, whole."""
         part = self.path.with_suffix(".part")
         part.write_text(text, encoding="utf-8")
         part.replace(self.path)
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    """Return when it holds."""
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
 
 
 @pytest.fixture
@@ -118,6 +134,17 @@ def test_a_changed_file_is_taken_without_a_signal(desk: Desk) -> None:
     assert {type(event) for event in desk.events} == {ModelSwapped}
     assert desk.most_alive == 2
     assert [ref() is not None for ref in desk.built] == [False] * 4 + [True]
+
+
+@pytest.mark.parametrize("text", ["second 1", "bad"])
+def test_what_was_read_once_is_not_read_again(desk: Desk, text: str) -> None:
+    """Good or bad: a bad file is one line in the log, not one with each look."""
+    with desk.open(WATCH_S):
+        desk.write(text)
+        desk.wait_for(2)
+        looks = CountedFiles.looks
+        wait_until(lambda: CountedFiles.looks >= looks + 5)
+        assert len(desk.events) == 2
 
 
 @pytest.mark.parametrize("bad", ["", "second", "second nan", "second text"])
