@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from triptych.schemas.names import INPUT_TOPICS, MODALITY_OF, TOPIC_OF, Modality
+from triptych.schemas.reasons import DeadReason
 from triptych.transport.errors import CommitRefusedError, RetriableError
 from triptych.transport.protocols import GroupConsumer
 from triptych.transport.records import Commit, Poll, Record, TopicPartition
+from triptych.worker.alignment.entry import Entry
 from triptych.worker.alignment.outcome import ClosedWindow, Dropped, Forgotten, LateItem, Outcome, Refused
 from triptych.worker.flow import Flow
 from triptych.worker.intake import Received
@@ -316,28 +318,37 @@ class Pipeline:
                         session=entry.session,
                         start_ns=entry.start_ns,
                         floor_ns=outcome.floor_ns,
+                        redriven=entry.redriven,
                     )
                 )
+                self._settle(work, entry)
             case Dropped(entry=entry):
                 self._hooks.emit(
                     events.RecordDropped(
                         stream=str(entry.stream), modality=entry.modality, session=entry.session, reason=outcome.reason
                     )
                 )
+                self._settle(work, entry)
             case Refused():
                 self._refuse(work, outcome)
             case Forgotten():
                 work.ledger.forget(outcome.stream, outcome.positions)
                 self._hooks.emit(events.StreamForgotten(stream=outcome.stream))
 
+    @staticmethod
+    def _settle(work: PartitionWork, entry: Entry) -> None:
+        """Finish a record that was put back: it moved nothing, so no result will speak of it."""
+        if entry.redriven:
+            work.ledger.settle(entry.modality, entry.offset, entry.stream)
+
     def _refuse(self, work: PartitionWork, refused: Refused) -> None:
         entry = refused.entry
         received = entry.payload
         if not isinstance(received, Received):
             raise TypeError(f"payload: expected Received, got {type(received).__name__}")
-        reason = received.reason or refused.reason
-        ticket = None if refused.stream_known else work.ledger.await_letter(entry.modality, entry.offset, entry.stream)
-        self._flow.submit_letter(work, Letter(received.record, reason), ticket)
+        reason, code = received.reason or refused.reason, received.code or DeadReason.FUTURE
+        ticket = None if refused.counted else work.ledger.await_letter(entry.modality, entry.offset, entry.stream)
+        self._flow.submit_letter(work, Letter(received.record, reason, code), ticket)
 
     # --- flow control, commit, observation ----------------------------------------------------------------------------
 

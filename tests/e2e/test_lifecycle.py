@@ -16,7 +16,8 @@ from tests.e2e.films import write_film
 from tests.e2e.programs import Installation, asked, by_id, wait_until
 from tests.worker.world import Feed
 from tools.devservers.ports import free_ports
-from triptych.schemas.codec import decode_dead, encode
+from triptych.schemas.codec import encode
+from triptych.schemas.dead_codec import decode_dead
 from triptych.schemas.names import TOPIC_OF, VIDEO_TOPIC, dead_topic
 from triptych.transport.records import Message
 

@@ -8,7 +8,7 @@ import pytest
 from cloudevents.core.base import BaseCloudEvent
 from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka_event
 
-from triptych.schemas.codec import Wire
+from triptych.schemas.envelope import Wire
 
 TYPES = {
     "video_frame": "triptych.video.frame",

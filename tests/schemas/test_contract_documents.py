@@ -16,7 +16,7 @@ from jsonschema import Draft7Validator, Draft202012Validator, FormatChecker
 
 from tools.contract.documents import SCHEMAS, written
 from tools.contract.json_schema import result_schema
-from triptych.schemas.codec import Wire
+from triptych.schemas.envelope import Wire
 
 MESSAGE_OF = {
     "video_frame": "frame",

@@ -9,8 +9,10 @@ from base64 import b64decode
 
 import pytest
 
-from triptych.schemas.codec import Wire, decode, decode_dead, decode_result, encode, encode_dead, encode_result
+from triptych.schemas.codec import decode, decode_result, encode, encode_result
 from triptych.schemas.dead import DeadLetter
+from triptych.schemas.dead_codec import decode_dead, encode_dead
+from triptych.schemas.envelope import Wire
 from triptych.schemas.records import AudioChunk, End, InputRecord, Progress, SubtitleCue, VideoFrame
 from triptych.schemas.results import (
     Arrival,

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from triptych.schemas.reasons import DeadReason
 from triptych.worker.media.errors import UnreadableMediaError
 from triptych.worker.media.picture_size import PictureSize, picture_size
 from triptych.worker.models.picture import fit_picture
@@ -28,7 +29,9 @@ def decode_picture(data: bytes, spec: InputSpec) -> NDArray[np.uint8]:
     """Return the picture as RGB `[spec.height, spec.width, 3]`; raise `UnreadableMediaError` where it is broken."""
     size = picture_size(data)
     if size.width * size.height > MAX_PIXELS:
-        raise UnreadableMediaError(f"picture: expected at most {MAX_PIXELS} pixels, got {size.width}x{size.height}")
+        raise UnreadableMediaError(
+            f"picture: expected at most {MAX_PIXELS} pixels, got {size.width}x{size.height}", DeadReason.TOO_LARGE
+        )
     try:
         rgb = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | _reduction(size, spec))
     except cv2.error as error:

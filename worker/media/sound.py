@@ -15,6 +15,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from triptych.schemas.reasons import DeadReason
 from triptych.schemas.records import AudioChunk
 from triptych.worker.media.errors import UnreadableMediaError
 
@@ -67,7 +68,7 @@ def _s16_wav(data: bytes) -> Sound | None:
                 return None
             pcm = file.readframes(len(data))
             if len(pcm) > MAX_VALUES * _S16_BYTES:
-                raise UnreadableMediaError(f"sound: expected at most {MAX_VALUES} samples in a chunk, got more")
+                raise _too_many()
     except (wave.Error, EOFError, RuntimeError):  # the last where a length in the header leads out of the file
         return None
     whole = len(pcm) // (channels * _S16_BYTES) * channels
@@ -92,23 +93,28 @@ def _first_track(container: av.container.InputContainer) -> Sound:
     if (
         cast("av.AudioCodecContext | None", track.codec_context) is None
     ):  # not in the stubs: a coding it has no code for
-        raise UnreadableMediaError("sound: expected PCM or FLAC, got a coding that is not known")
+        raise UnreadableMediaError(
+            "sound: expected PCM or FLAC, got a coding that is not known", DeadReason.UNKNOWN_FORMAT
+        )
     codec, rate_hz = track.codec_context.name, track.codec_context.sample_rate
     if not (codec == "flac" or codec.startswith("pcm_")):
-        raise UnreadableMediaError(f"sound: expected PCM or FLAC, got {codec}")
+        raise UnreadableMediaError(f"sound: expected PCM or FLAC, got {codec}", DeadReason.UNKNOWN_FORMAT)
     if not 1 <= track.codec_context.layout.nb_channels <= _MOST_CHANNELS:
         raise UnreadableMediaError(
-            f"sound: expected 1 to {_MOST_CHANNELS} channels, got {track.codec_context.layout.nb_channels}"
+            f"sound: expected 1 to {_MOST_CHANNELS} channels, got {track.codec_context.layout.nb_channels}",
+            DeadReason.UNKNOWN_FORMAT,
         )
     if not _LOWEST_RATE_HZ <= rate_hz <= _HIGHEST_RATE_HZ:
-        raise UnreadableMediaError(f"sound: expected {_LOWEST_RATE_HZ} to {_HIGHEST_RATE_HZ} Hz, got {rate_hz} Hz")
+        raise UnreadableMediaError(
+            f"sound: expected {_LOWEST_RATE_HZ} to {_HIGHEST_RATE_HZ} Hz, got {rate_hz} Hz", DeadReason.UNKNOWN_FORMAT
+        )
     to_float = av.AudioResampler(format="flt")
     parts: list[Samples] = []
     values = 0
     for frame in container.decode(track):
         values += frame.samples * frame.layout.nb_channels
         if values > MAX_VALUES:
-            raise UnreadableMediaError(f"sound: expected at most {MAX_VALUES} samples in a chunk, got more")
+            raise _too_many()
         parts += [_mono(_channels_samples(part)) for part in to_float.resample(frame)]
     return Sound(np.concatenate(parts) if parts else np.empty(0, np.float32), rate_hz)
 
@@ -139,7 +145,8 @@ def _deviation(sound: Sound, chunk: AudioChunk) -> float:
     came = len(sound.samples)
     if came == 0 or abs(came - expected) > _MAX_DEVIATION * expected + 1:
         raise UnreadableMediaError(
-            f"sound: expected {expected:.0f} samples from its times and {sound.rate_hz} Hz, got {came}"
+            f"sound: expected {expected:.0f} samples from its times and {sound.rate_hz} Hz, got {came}",
+            DeadReason.WRONG_LENGTH,
         )
     return came - expected
 
@@ -150,6 +157,11 @@ def _resampled(sound: Sound, rate_hz: int) -> Samples:
     frame.sample_rate = sound.rate_hz
     parts = [_channels_samples(part)[0] for part in (*resampler.resample(frame), *resampler.resample(None))]
     return cast("Samples", np.clip(np.concatenate(parts), -1, 1))  # a steep edge rings beyond the range
+
+
+def _too_many() -> UnreadableMediaError:
+    message = f"sound: expected at most {MAX_VALUES} samples in a chunk, got more"
+    return UnreadableMediaError(message, DeadReason.TOO_LARGE)
 
 
 def _words(error: Exception) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from triptych.schemas.reasons import DeadReason
 from triptych.worker.observability import logs as logs_module
 from triptych.worker.observability.events import (
     BytesHeld,
@@ -91,7 +92,11 @@ def test_two_live_sessions_on_one_stream_are_named_once() -> None:
     [
         (WindowClosed("city", T0, T0 + 1, "progress", 0, 0), "window_closed", "debug"),
         (ResultsPublished(results=3, new=3), "results_published", "debug"),
-        (RecordRefused("triptych.video", 1, 7, "video", "no picture"), "record_refused", "warning"),
+        (
+            RecordRefused("triptych.video", 1, 7, "video", "no picture", DeadReason.BROKEN_MEDIA),
+            "record_refused",
+            "warning",
+        ),
         (OffsetsGone("triptych.video", 1, wanted=7, resumed=70), "offsets_gone", "error"),
         (ModelFailed("city", T0, "RuntimeError('x')"), "model_failed", "error"),
         (RetryScheduled("redis", "refused", 2, 0.5), "retry_scheduled", "warning"),
