@@ -168,8 +168,9 @@ def test_a_run_broken_off_at_any_message_is_gone_on_with_and_nothing_comes_back_
 ) -> None:
     """Three marks before, three records, three marks after: each of the nine, sent or not. All come back, once."""
     letters = [box.bury(stream) for stream in ("a", "b", "c")]
+    failing = Failing(box, at, sent=sent)
     with monkeypatch.context() as patch:
-        patch.setattr(box.transport, "publisher", lambda: Failing(box, at, sent=sent))
+        patch.setattr(box.transport, "publisher", lambda: failing)
         with pytest.raises(BrokenOffError):
             box.redrive()
 
