@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, StringConstraints
+from pydantic import AfterValidator, StringConstraints
 
 from triptych.schemas.reasons import DeadReason
 from triptych.schemas.values import Count, Offset, PipelineName, Reason, TopicName, Value
 
 
-def _known(code: object) -> object:
-    return DeadReason(code) if isinstance(code, str) and code in set(DeadReason) else code
+def _known(code: str) -> str:
+    return DeadReason(code) if code in set(DeadReason) else code
 
 
-ReasonCode = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,64}$"), BeforeValidator(_known)]
+ReasonCode = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,64}$"), AfterValidator(_known)]
 """A `DeadReason`; text where a newer writer knows one more."""
 
 

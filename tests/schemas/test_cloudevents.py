@@ -23,6 +23,7 @@ TYPES = {
     "dead_letter": "triptych.dead",
     "dead_letter_that_is_not_text": "triptych.dead",
     "dead_letter_without_a_key": "triptych.dead",
+    "dead_letter_that_is_not_whole": "triptych.dead",
 }
 
 

@@ -32,6 +32,8 @@ MESSAGE_OF = {
     "dead_letter": "deadLetter",
     "dead_letter_that_is_not_text": "deadLetter",
     "dead_letter_without_a_key": "deadLetter",
+    "dead_letter_that_is_not_whole": "deadLetter",
+    "redrive_mark": "redriveMark",
 }
 FOREIGN_HEADERS = {"traceparent", "ce_mood"}
 
