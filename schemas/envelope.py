@@ -14,7 +14,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NS_PER_US: Final = 1_000
 _VERSION: Final = "1.0"
 
-Attributes = Mapping[str, str | int | None]
+Attributes = Mapping[str, str | int | float | None]
 """Headers by name; None leaves one out."""
 
 

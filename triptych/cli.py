@@ -31,7 +31,7 @@ EXTRA_OF_MODULE = {
     "av": "producers",
     "cv2": "producers",
     "numpy": "producers",
-    "prometheus_client": "worker",
+    "prometheus_client": "producers",
     "redis": "consumers",
     "safetensors": "worker",
     "simpleeval": "consumers",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from triptych.schemas.errors import UsageError
+from triptych.weights.cache import cache_folder
 from triptych.worker.models.null import NullModel
 from triptych.worker.models.protocol import InputSpec, Model
-from triptych.worker.models.weights import cache_folder
 
 MODEL_NAMES = ("base", "null")
 _NULL_PIXELS = 32

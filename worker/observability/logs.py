@@ -26,8 +26,8 @@ _LATE_HINT: Final = (
     "To judge this again, send it as a new stream id or run a new pipeline; to go on, give --start-at after `floor`"
 )
 _REDRIVEN_HINT: Final = (
-    "put back from the dead letters: counted as late, and published windows stay as they are. To judge them again with "
-    "what was put back, run a new pipeline over the same records"
+    "put back from the dead letters: counted as late, and windows stay as they are. To judge them again with what can "
+    "be used now, run a new pipeline over the same records: it meets them where they lay at first"
 )
 _LEFT_HINT: Final = "two live sessions on one stream: stop one of the producers, or give it a stream id of its own"
 _GONE_HINT: Final = "retention deleted what was not read yet: these records are lost; keep them longer, or add workers"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -62,6 +63,15 @@ def test_late_items_of_a_session_are_one_line_that_says_what_to_do() -> None:
     assert "watermark" in line["hint"]
     assert "--start-at" in line["hint"]
     assert "new stream id" in line["hint"]
+
+
+def test_what_was_put_back_is_a_line_of_its_own_and_no_warning() -> None:
+    """Somebody asked for it; once for each session."""
+    put_back = replace(late(), redriven=True)
+    (line, warning) = said(put_back, put_back, late())
+    assert (line["event"], line["log_level"], line["stream"]) == ("redriven_items_late", "info", "city")
+    assert "run a new pipeline" in line["hint"]
+    assert warning["event"] == "items_late"
 
 
 def test_each_session_and_each_stream_that_is_late_is_named() -> None:
