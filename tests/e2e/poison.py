@@ -167,7 +167,7 @@ def _bad_records() -> Iterator[Poison]:
     yield Poison("next-version", frame("next-version", ce_specversion=b"2.0"), DeadReason.VERSION)
     hollow = frame("hollow")
     yield Poison("hollow", Message(VIDEO_TOPIC, hollow.key, b"", hollow.headers), DeadReason.EMPTY_VALUE)
-    yield Poison("smell", frame("smell", ce_type=b"triptych.smell.sniff"), DeadReason.UNKNOWN_TYPE)
+    yield Poison("smell", frame("smell", ce_type=b"triptych.smell.sniff", x=b"\xff"), DeadReason.UNKNOWN_TYPE)
     yield Poison("crossed", _on(frame("crossed"), AUDIO_TOPIC), DeadReason.WRONG_TOPIC)
     progress = _message(Feed("talking-progress").progress("video", 0, 1))
     yield Poison(

@@ -19,7 +19,7 @@ from triptych.worker.media.picture import MAX_PIXELS
 from triptych.worker.media.sound import MAX_VALUES
 
 ROOT = Path(__file__).parents[2]
-INPUTS = os.environ.get("TRIPTYCH_FUZZ_INPUTS", "3000")
+INPUTS = os.environ.get("TRIPTYCH_FUZZ_INPUTS", "2000")
 SEED = os.environ.get("TRIPTYCH_FUZZ_SEED", "1")
 MB = 1_000_000
 BYTES_OF_A_PIXEL = 6
