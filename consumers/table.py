@@ -14,7 +14,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Column, Table
 from rich.text import Text
 
-from triptych.schemas.results import Modalities, Result, State
+from triptych.schemas.results import Modalities, Prediction, Result, State
 
 _NS_PER_S: Final = 1_000_000_000
 _MS_PER_S: Final = 1_000
@@ -152,9 +152,19 @@ def _signs(modalities: Modalities) -> Text:
 
 
 def _labels(result: Result, most: int) -> str:
-    """Return the best labels, of the synonyms that a label lists the first."""
+    """Return what trained heads say, the best of each; without any the best labels seen, each by its first synonym."""
+    if result.predictions:
+        heads = list(result.predictions.items())[:most]
+        return ", ".join(_predicted(head, said[0]) for head, said in heads if said) or _ABSENT
     scored = result.observations.visual[:most]
     return ", ".join(f"{_safe(seen.label.split(',')[0])} {seen.score:.0%}" for seen in scored) or _ABSENT
+
+
+def _predicted(head: str, best: Prediction) -> str:
+    """Return a label and how sure it is; of a head that says a number, the number."""
+    if best.confidence is None:
+        return f"{_safe(head)} {best.score:.3g}"
+    return f"{_safe(head)}: {_safe(best.label)} {best.confidence:.0%}"
 
 
 def _speech(result: Result) -> str:

@@ -4,7 +4,7 @@
 #   tools/system_packages.sh need WHAT...      exit 1, naming the command that installs what is missing
 #   tools/system_packages.sh install WHAT...   install what is missing with apt-get (as root)
 #
-# WHAT is one of: python venv java mvn redis-server kcat openssl rtsp-server
+# WHAT is one of: python venv java mvn redis-server kcat openssl rtsp-server benchmark-parts
 set -eu
 
 JAVA_MAJOR=17
@@ -20,6 +20,12 @@ present() {
             /usr/bin/python3 -c 'import gi; gi.require_version("GstRtspServer", "1.0")' 2>/dev/null &&
                 gst-inspect-1.0 x264enc >/dev/null 2>&1 && gst-inspect-1.0 avenc_aac >/dev/null 2>&1
             ;;
+        # What the generated benchmarks are put together from.
+        benchmark-parts)
+            command -v espeak-ng >/dev/null 2>&1 && command -v flite >/dev/null 2>&1 &&
+                [ -f /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf ] &&
+                [ -d /usr/share/asterisk/sounds/en_US_f_Allison ]
+            ;;
         *) command -v "$1" >/dev/null 2>&1 ;;
     esac
 }
@@ -34,6 +40,7 @@ package_of() {
             echo python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-tools gstreamer1.0-libav \
                 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
             ;;
+        benchmark-parts) echo espeak-ng flite fonts-noto-color-emoji asterisk-core-sounds-en-wav ;;
         *) echo "$1" ;;
     esac
 }
@@ -44,6 +51,7 @@ described() {
         venv) echo "Python's venv module" ;;
         java) echo "Java $JAVA_MAJOR or newer" ;;
         rtsp-server) echo "GStreamer's RTSP server" ;;
+        benchmark-parts) echo "What the generated benchmarks are made with" ;;
         *) echo "$1" ;;
     esac
 }

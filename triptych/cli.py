@@ -15,6 +15,7 @@ from rich.console import Console
 from triptych import __version__
 from triptych.consumers.cli import alert, diff, evidence, watch
 from triptych.consumers.dead.cli import dead
+from triptych.data import data
 from triptych.demo import demo
 from triptych.options import BootstrapServersOption, ConfigOption, PipelineOption, RedisUrlOption
 from triptych.producers.cli import produce
@@ -23,6 +24,8 @@ from triptych.settings import SettingsError, load, to_toml
 from triptych.transport.cli import app as topics
 from triptych.worker.cli import work
 from triptych.worker.models.cli import models
+from triptych.worker.training.cli import train
+from triptych.worker.training.evaluation.cli import evaluate
 
 EXIT_INTERRUPTED = 130
 """What a shell expects of a program that Ctrl-C ended: 128 + SIGINT."""
@@ -35,9 +38,13 @@ EXTRA_OF_MODULE = {
     "redis": "consumers",
     "safetensors": "worker",
     "simpleeval": "consumers",
+    "tensorboard": "train",
     "torch": "worker",
     "torchaudio": "worker",
     "torchvision": "worker",
+    "PIL": "train",
+    "matplotlib": "train",
+    "sklearn": "train",
 }
 """The smallest extra that brings a module in."""
 
@@ -53,11 +60,14 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(produce)
 app.command()(work)
+app.command()(train)
+app.command()(evaluate)
 app.command()(watch)
 app.command()(alert)
 app.command()(evidence)
 app.command()(diff)
 app.add_typer(dead, name="dead")
+app.add_typer(data, name="data")
 app.add_typer(models, name="models")
 app.add_typer(topics, name="topics")
 

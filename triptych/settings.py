@@ -302,8 +302,9 @@ class BatchSettings(Section):
 class ModelSettings(Section):
     """The model and where it runs."""
 
-    name: Literal["base", "null"] = "base"
-    """`base` is the real one; `null` answers at once with nothing, to test the flow."""
+    name: NotEmpty = "base"
+    """`base` says what is seen and heard; `null` answers at once with nothing, to test the flow; else the path of a
+    trained model: its card, its weights, or the folder of both."""
 
     device: NotEmpty = "auto"
     """`auto` takes a GPU where there is one; else a name that PyTorch knows (`cpu`, `cuda:1`)."""

@@ -53,7 +53,8 @@ def work(
         bool, typer.Option("--partial", help="With --from: go on though retention has taken the beginning.")
     ] = False,
     model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="base, or null to test the flow (model.name).")
+        str | None,
+        typer.Option(metavar="NAME|PATH", help="base, null to test the flow, or a trained model (model.name)."),
     ] = None,
     device: Annotated[
         str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, … (model.device).")

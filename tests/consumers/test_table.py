@@ -10,7 +10,7 @@ from rich.console import Console
 
 from triptych.consumers.table import ResultsTable, result_line
 from triptych.schemas.names import result_id
-from triptych.schemas.results import LabelScore, Modalities, ModalityReport, Observations, Words
+from triptych.schemas.results import LabelScore, Modalities, ModalityReport, Observations, Prediction, Words
 
 if TYPE_CHECKING:
     from conftest import MakeResult
@@ -99,6 +99,15 @@ def test_a_label_is_shown_by_its_first_synonym(make_result: MakeResult) -> None:
     """Labels of ImageNet list several."""
     seen = (LabelScore(label="wood rabbit, cottontail, cottontail rabbit", score=0.5),)
     assert "wood rabbit 50%" in result_line(make_result(0, observations=Observations(visual=seen)))
+
+
+def test_what_a_trained_model_says_is_shown_first(make_result: MakeResult) -> None:
+    """By its confidence; a number as it is."""
+    mood = (Prediction(label="glad", score=0.9, confidence=0.8), Prediction(label="sad", score=0.1, confidence=0.2))
+    valence = (Prediction(label="valence", score=-1.25),)
+    line = result_line(make_result(0, predictions={"mood": mood, "valence": valence}))
+
+    assert "mood: glad 80%, valence -1.25" in line
 
 
 def test_words_that_a_machine_heard_are_marked(make_result: MakeResult) -> None:

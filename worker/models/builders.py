@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from triptych.schemas.errors import UsageError
 from triptych.weights.cache import cache_folder
 from triptych.worker.models.null import NullModel
 from triptych.worker.models.protocol import InputSpec, Model
 
+if TYPE_CHECKING:
+    from triptych.worker.models.runtime import RunOptions
+
 MODEL_NAMES = ("base", "null")
+_NS_PER_MS = 1_000_000
 _NULL_PIXELS = 32
 _NULL_SAMPLE_RATE_HZ = 16_000
 
@@ -19,8 +25,8 @@ class ModelChoice:
     """Say which model to build, and how it is to run.
 
     Attributes:
-        name: one of `MODEL_NAMES`.
-        frames: so many pictures of each window at most.
+        name: one of `MODEL_NAMES`, or the path of a trained model.
+        frames: so many pictures of each window at most; a trained model has its own number.
         window_ns: length of the windows.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         max_batch: so many windows at once at most.
@@ -45,16 +51,43 @@ def build_model(choice: ModelChoice) -> Model:
         return NullModel(InputSpec(choice.frames, _NULL_PIXELS, _NULL_PIXELS, _NULL_SAMPLE_RATE_HZ))
     if choice.name == "base":
         return _build_base(choice)
-    raise UsageError(f"no model is called {choice.name!r}; there are: {', '.join(MODEL_NAMES)}")
+    if not _is_path(choice.name):
+        raise UsageError(
+            f"no model is called {choice.name!r}; there are: {', '.join(MODEL_NAMES)}, or the path of a trained one"
+        )
+    return _build_trained(choice)
 
 
 def _build_base(choice: ModelChoice) -> Model:
+    from triptych.worker.models.base_model import build_base_model  # noqa: PLC0415 - torch is heavy, see `_options`
+
+    return build_base_model(choice.frames, _options(choice), weights_folder=cache_folder())
+
+
+def _build_trained(choice: ModelChoice) -> Model:
+    from triptych.worker.models.checkpoint import load_checkpoint  # noqa: PLC0415 - as above
+    from triptych.worker.models.trained import build_trained_model  # noqa: PLC0415
+
+    checkpoint = load_checkpoint(Path(choice.name), weights_folder=cache_folder())
+    trained_ms, ours_ms = checkpoint.card.input.window_ns // _NS_PER_MS, choice.window_ns // _NS_PER_MS
+    if trained_ms != ours_ms:
+        raise UsageError(
+            f"{choice.name}: windows were {trained_ms} ms when the model was trained, the worker makes {ours_ms} ms; "
+            f"give --window-ms {trained_ms} (window.size_ms)"
+        )
+    return build_trained_model(checkpoint, _options(choice))
+
+
+def _options(choice: ModelChoice) -> RunOptions:
     import torch  # noqa: PLC0415 - the null model and the command line do without it
 
-    from triptych.worker.models.base_model import build_base_model  # noqa: PLC0415
     from triptych.worker.models.runtime import RunOptions, choose_device  # noqa: PLC0415
 
     if choice.threads is not None:
         torch.set_num_threads(choice.threads)
-    options = RunOptions(choose_device(choice.device), choice.window_ns, choice.max_batch)
-    return build_base_model(choice.frames, options, weights_folder=cache_folder())
+    return RunOptions(choose_device(choice.device), choice.window_ns, choice.max_batch)
+
+
+def _is_path(name: str) -> bool:
+    """Say whether a name can only mean files: a slip of the pen must not be taken for a path that is not there."""
+    return "/" in name or name.endswith((".json", ".safetensors")) or Path(name).exists()

@@ -144,9 +144,9 @@ class LabelHead(Head):
 
     def forward(self, features: Features) -> Tensor:
         """Return [B, 1000]; zeros for a window without pictures."""
-        tokens, mask = features.encoded[self.source]
-        present = mask.unsqueeze(-1)  # [B, T, 1]
-        scores: Tensor = self.fc(tokens).float().softmax(-1) * present  # [B, T, 1000]
+        encoded = features.encoded[self.source]
+        present = encoded.mask.unsqueeze(-1)  # [B, T, 1]
+        scores: Tensor = self.fc(encoded.tokens).float().softmax(-1) * present  # [B, T, 1000]
         return scores.sum(1) / present.sum(1).clamp(min=1)
 
 

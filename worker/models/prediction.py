@@ -21,11 +21,14 @@ class LabelScore:
 
 @dataclass(frozen=True, slots=True)
 class HeadScore:
-    """Pair a label of a trained head with its score and its calibrated confidence."""
+    """Pair a label of a trained head with its score and its calibrated confidence.
+
+    For a head that says a number, the label is the head's name, the score the number, and there is no confidence.
+    """
 
     label: str
     score: float
-    confidence: float
+    confidence: float | None
 
 
 @dataclass(frozen=True, slots=True)

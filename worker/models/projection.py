@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from triptych.worker.models.interfaces import Encoded, Features, Fusion, Head
+from triptych.worker.models.interfaces import Encoded, Features, Fused, Fusion, Head
 
 EMBEDDING = 256
 _SEED = 20_260_101
@@ -40,10 +40,10 @@ class ProjectionFusion(Fusion):
             }
         )
 
-    def forward(self, encoded: Mapping[str, Encoded]) -> Tensor:
-        """Return [B, 256]; zeros for a row without any of the modalities."""
+    def forward(self, encoded: Mapping[str, Encoded]) -> Fused:
+        """Return a vector [B, 256]; zeros for a row without any of the modalities."""
         with torch.autocast(_device_type(encoded), enabled=False):
-            return functional.normalize(self._added_up(encoded), dim=-1)
+            return Fused(functional.normalize(self._added_up(encoded), dim=-1))
 
     def moments(self, encoded: Mapping[str, Encoded]) -> Tensor:
         """Return [B, T, 256]: the window as each of its pictures alone shows it; T is 1 where no row has a picture.
@@ -54,8 +54,9 @@ class ProjectionFusion(Fusion):
             rest = {modality: tokens for modality, tokens in encoded.items() if modality != "video"}
             window = self._added_up(rest).unsqueeze(1) if rest else 0.0
             if "video" in encoded:
-                tokens, mask = encoded["video"]
-                window = window + self._projected("video", tokens) * mask.unsqueeze(-1)  # [B, T, 256]
+                video = encoded["video"]
+                pictures = self._projected("video", video.tokens) * video.mask.unsqueeze(-1)  # [B, T, 256]
+                window = window + pictures
             return functional.normalize(torch.as_tensor(window), dim=-1)
 
     def _added_up(self, encoded: Mapping[str, Encoded]) -> Tensor:
@@ -77,7 +78,7 @@ class EmbeddingHead(Head):
         """Return [B, 256]."""
         if features.fused is None:
             raise TypeError("fused: expected a vector for each window, got None")
-        return features.fused
+        return features.fused.vector
 
 
 class MomentsHead(Head):
@@ -96,9 +97,8 @@ class MomentsHead(Head):
 
 def _mean(encoded: Encoded) -> Tensor:
     """Return the mean of the tokens that are there, [B, D]; zeros where none is."""
-    tokens, mask = encoded
-    there = mask.unsqueeze(-1)  # [B, N, 1]
-    return torch.where(there, tokens.float(), 0.0).sum(1) / there.sum(1).clamp(min=1)
+    there = encoded.mask.unsqueeze(-1)  # [B, N, 1]
+    return torch.where(there, encoded.tokens.float(), 0.0).sum(1) / there.sum(1).clamp(min=1)
 
 
 def _device_type(encoded: Mapping[str, Encoded]) -> str:

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from triptych.weights.cache import cache_folder
 from triptych.weights.package import PullError
+from triptych.worker.models.architecture import Network, build_network
 from triptych.worker.models.builders import ModelChoice, build_model
+from triptych.worker.models.card import Architecture, Card, EncoderCard, FusionCard, HeadCard, InputCard
 from triptych.worker.models.protocol import Model
 from triptych.worker.models.pull import pull
 from triptych.worker.models.weights import WEIGHT_FILES
@@ -107,6 +109,56 @@ def make_window() -> Callable[..., PreparedWindow]:
             audio_f32=whole,
             audio_present=spans or (),
             cues=cues,
+        )
+
+    return make
+
+
+MOODS = HeadCard(name="mood", kind="multiclass", labels=("sad", "plain", "glad"))
+
+
+@pytest.fixture(scope="session")
+def small_card() -> Callable[..., Card]:
+    """Return a maker of cards of small networks for all three modalities."""
+
+    def make(fusion: str = "attention", heads: tuple[HeadCard, ...] = (MOODS,), **options: str | int) -> Card:
+        architecture = Architecture(
+            width=32,
+            encoders={modality: EncoderCard(kind="small") for modality in ("video", "audio", "text")},
+            fusion=FusionCard(name=fusion, options=options),
+            heads=heads,
+        )
+        shape = InputCard(
+            frames=3, height=32, width=32, sample_rate_hz=SAMPLE_RATE_HZ, text_tokens=16, window_ns=WINDOW_NS
+        )
+        return Card(name="moods", input=shape, architecture=architecture, weights_sha256="0" * 64)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small_network(small_card: Callable[..., Card]) -> Callable[..., Network]:
+    """Return a maker of such networks, always with the same numbers."""
+
+    def make(*args: str, **kwargs: str | int) -> Network:
+        torch.manual_seed(7)
+        network = build_network(small_card(*args, **kwargs).architecture, weights_folder=Path("nowhere"))
+        network.model.eval()
+        return network
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def noise_window(make_window: Callable[..., PreparedWindow]) -> Callable[..., PreparedWindow]:
+    """Return a maker of windows of noise with the modalities that are named."""
+
+    def make(seed: int, modalities: str = "video audio text", words: str = "a fine, fine day") -> PreparedWindow:
+        random = np.random.default_rng(seed)
+        return make_window(
+            frames=list(random.integers(0, 256, (3, 32, 32, 3), np.uint8)) if "video" in modalities else (),
+            sound=random.normal(0, 0.1, 20_000).astype(np.float32) if "audio" in modalities else None,
+            cues=(PreparedCue(f"{words} {seed}", 0, WINDOW_NS),) if "text" in modalities else (),
         )
 
     return make

@@ -24,5 +24,11 @@ def test_the_null_model_needs_no_torch() -> None:
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     """A user's mistake."""
-    with pytest.raises(UsageError, match=r"no model is called 'bass'; there are: base, null"):
+    with pytest.raises(UsageError, match=r"no model is called 'bass'; there are: base, null, or the path"):
         build_model(ModelChoice("bass", frames=1, window_ns=1))
+
+
+def test_a_path_that_is_not_there_is_not_taken_for_a_name() -> None:
+    """The message names the file that is missing."""
+    with pytest.raises(UsageError, match=r"weights/moods.json: the card of the model cannot be read"):
+        build_model(ModelChoice("weights/moods", frames=1, window_ns=1))

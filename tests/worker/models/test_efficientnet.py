@@ -43,7 +43,7 @@ def test_the_logits_are_the_originals(
 ) -> None:
     """Recorded from the original network on real pictures; folding the batch norms moves them by rounding only."""
     encoder, head = PictureEncoder(weights, at_once=4).eval(), LabelHead(weights)
-    tokens, mask = encoder(batch_of([make_window([picture(name)])]))
+    tokens, mask, _ = encoder(batch_of([make_window([picture(name)])]))
     assert mask[0].tolist() == [True, False]
     original = torch.from_numpy(np.load(LOGITS)[name])
     torch.testing.assert_close(head.fc(tokens[0, 0]), original, rtol=1e-4, atol=1e-3)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from triptych.worker.models.batch import WindowBatch, collate, empty_batch
 from triptych.worker.models.fused import FusedModel
-from triptych.worker.models.interfaces import Encoded, Encoder, Features, Fusion, Head
+from triptych.worker.models.interfaces import Encoded, Encoder, Features, Fused, Fusion, Head
 from triptych.worker.models.protocol import InputSpec
 from triptych.worker.models.window import PreparedWindow
 
@@ -44,9 +44,9 @@ class Level(Encoder):
 class Sum(Fusion):
     """Add up all tokens that are there."""
 
-    def forward(self, encoded: Mapping[str, Encoded]) -> Tensor:
+    def forward(self, encoded: Mapping[str, Encoded]) -> Fused:
         """Return [B, 1]."""
-        return torch.stack([(tokens * mask[..., None]).sum(1) for tokens, mask in encoded.values()]).sum(0)
+        return Fused(torch.stack([(one.tokens * one.mask[..., None]).sum(1) for one in encoded.values()]).sum(0))
 
 
 class First(Head):
@@ -61,7 +61,7 @@ class First(Head):
         return features.encoded[self.source].tokens[:, 0]
 
 
-class Fused(Head):
+class Both(Head):
     """Say the fused vector."""
 
     source = Head.FUSED
@@ -69,12 +69,12 @@ class Fused(Head):
     def forward(self, features: Features) -> Tensor:
         """Return [B, 1]."""
         assert features.fused is not None
-        return features.fused
+        return features.fused.vector
 
 
 def model() -> FusedModel:
     """Build one of toy parts."""
-    heads = {"bright": First("video"), "loud": First("audio"), "both": Fused()}
+    heads = {"bright": First("video"), "loud": First("audio"), "both": Both()}
     return FusedModel({"video": Brightness(), "audio": Level()}, heads, Sum())
 
 
@@ -106,4 +106,4 @@ def test_a_batch_with_nothing_in_it_says_nothing(make_window: MakeWindow) -> Non
 def test_a_head_must_have_something_to_read() -> None:
     """Known when the model is built, not at the first window."""
     with pytest.raises(ValueError, match="head both reads fused, expected one of"):
-        FusedModel({"video": Brightness()}, {"both": Fused()})
+        FusedModel({"video": Brightness()}, {"both": Both()})

@@ -31,7 +31,7 @@ def tokens(seed: int, modality: str, count: int = 1) -> Encoded:
 
 def fused(fusion: ProjectionFusion, encoded: Mapping[str, Encoded]) -> Tensor:
     """Return the vector of the one row."""
-    row: Tensor = fusion(encoded)[0]
+    row: Tensor = fusion(encoded).vector[0]
     return row
 
 

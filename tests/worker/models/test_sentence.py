@@ -97,7 +97,7 @@ def test_each_cue_of_a_window_is_a_sentence_of_its_own(
     texts = (("Who is there?", "黑猫傍晚跑过花园。"), (), ("Nobody.",))
     windows = [make_window(cues=tuple(PreparedCue(text, 0, 1) for text in said)) for said in texts]
     batch = collate(windows, empty_batch(4, WINDOW_SAMPLES, base_spec(1)), tokenize)
-    tokens, mask = encoder(batch)
+    tokens, mask, _ = encoder(batch)
     assert mask.tolist() == [[True, True], [False, False], [True, False], [False, False]]
     for row, said in enumerate(texts):
         for number, text in enumerate(said):

@@ -1,0 +1,201 @@
+"""`triptych data`: see, hear and read the examples that models are trained on and measured with; make clips of them.
+
+Here, above the programs, because clips are read as a producer reads them and prepared as a worker prepares them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from triptych.schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+    from triptych.worker.training.data.benchmark import GeneratedDataset
+    from triptych.worker.training.data.example import Dataset, Example
+    from triptych.worker.training.data.manifest import Manifest
+    from triptych.worker.training.data.pools.shelf import Track
+
+_RATE_HZ = 16_000
+_NS_PER_MS = 1_000_000
+
+data = typer.Typer(no_args_is_help=True, help="Labelled windows: list, look at, and render the benchmarks.")
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A benchmark; see: triptych data list.")]
+SplitOption = Annotated[str, typer.Option(metavar="SPLIT", help="Which examples.")]
+ToOption = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where the files go.")]
+SeedOption = Annotated[int, typer.Option(help="Another seed draws other examples.")]
+
+
+@data.command("list")
+def list_command() -> None:
+    """Show the benchmarks, and the best anybody can do who sees one modality, the best two, or all."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from triptych.worker.training.data.benchmark import BENCHMARKS
+    from triptych.worker.training.data.ceilings import bayes_ceilings
+
+    table = Table(box=None, pad_edge=False, caption="ceilings: exact, by enumeration", caption_justify="left")
+    for column in ("name", "classes", "one", "two", "all", "further tests", "what is to be found out"):
+        table.add_column(column)
+    console = Console()
+    with console.status("enumerating"):
+        for name, benchmark in BENCHMARKS.items():
+            ceilings = bayes_ceilings(benchmark.rules)
+            best = [max(float(ceilings[subset]) for subset in ceilings if len(subset) == size) for size in (1, 2)]
+            best.append(float(ceilings[benchmark.rules.modalities]))
+            further = ", ".join(split.removeprefix("test-") for split in benchmark.extra_splits)
+            shown = (f"{ceiling:.3f}" for ceiling in best)
+            table.add_row(name, str(len(benchmark.rules.labels)), *shown, further, benchmark.about)
+    console.print(table)
+
+
+@data.command()
+def show(
+    name: NameArgument,
+    *,
+    index: Annotated[int, typer.Option(min=0, help="Which example of the split.")] = 0,
+    split: SplitOption = "test",
+    to: ToOption = Path(),
+    seed: SeedOption = 0,
+) -> None:
+    """Write one example as a picture (frames and spectrogram), a WAV file, its words, and what is true of it."""
+    from triptych.worker.training.data.rendering import write_item
+
+    console = _console()
+    dataset = _opened(name, seed, console)
+    example = dataset.examples(split, _indices(dataset, split, index, 1))[0]
+    folder = to / example.id.replace("/", "-")
+    write_item(example, dataset.task, folder)
+    for file in sorted(folder.iterdir()):
+        console.print(str(file), highlight=False, soft_wrap=True)
+
+
+@data.command()
+def render(
+    name: NameArgument,
+    *,
+    index: Annotated[int, typer.Option(min=0, help="The first example.")] = 0,
+    count: Annotated[int, typer.Option(min=1, help="So many examples.")] = 10,
+    split: SplitOption = "test",
+    to: ToOption = Path(),
+    film: Annotated[
+        bool, typer.Option("--film", help="One clip of all, a window each, and a line of truth for each in a file.")
+    ] = False,
+    seed: SeedOption = 0,
+) -> None:
+    """Write examples as real clips (Matroska, nothing lost) that `triptych produce` plays, in a folder for each label.
+
+    The windows of a film fall on those of a worker where it starts at a whole number of windows: --start-at
+    2026-01-01T00:00:00Z.
+    """
+    from triptych.worker.training.data.rendering import write_clip, write_truths
+
+    console = _console()
+    dataset = _opened(name, seed, console)
+    examples = dataset.examples(split, _indices(dataset, split, index, count))
+    to.mkdir(parents=True, exist_ok=True)
+    if film:
+        written = to / f"{name}-{split}-{index}.mkv"
+        write_clip([example.window for example in examples], written)
+        write_truths(examples, dataset.task, written.with_suffix(".jsonl"))
+        console.print(str(written), highlight=False, soft_wrap=True)
+        return
+    for example in _track(console)(examples, "rendering"):
+        label = dataset.task.labels[int(example.target)]
+        folder = to / label
+        folder.mkdir(exist_ok=True)
+        write_clip([example.window], folder / f"{example.id.replace('/', '-')}.mkv")
+    console.print(f"{len(examples)} clips in {to}", highlight=False, soft_wrap=True)
+
+
+@data.command()
+def prepare(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A folder with manifest.jsonl, a folder of LABEL/CLIP, or a CSV file with path,label.",
+        ),
+    ],
+    *,
+    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where the windows go.")],
+    frames: Annotated[int, typer.Option(min=1, help="Pictures of each window.")] = 4,
+    size: Annotated[int, typer.Option(min=8, help="Height and width of the pictures.")] = 224,
+    window_ms: Annotated[int, typer.Option("--window", min=100, help="Length of a window, in milliseconds.")] = 2_000,
+    text_tokens: Annotated[int, typer.Option(min=1, help="Tokens of words that are read at most.")] = 64,
+) -> None:
+    """Make labelled windows of clips, by the code that prepares the worker's; names what cannot be used."""
+    from triptych.clips import clip_records
+    from triptych.worker.models.protocol import InputSpec
+    from triptych.worker.training.data.clips import labelled_windows, task_of
+    from triptych.worker.training.data.prepared import write_prepared
+
+    manifest = _manifest(source)
+    spec = InputSpec(frames, size, size, _RATE_HZ, text_tokens)
+    task = task_of(manifest, spec, window_ms * _NS_PER_MS)
+    console = _console()
+    problems: list[str] = []
+
+    def examples() -> Iterator[tuple[str, Example]]:
+        for item in _track(console)(manifest.items, "preparing"):
+            try:
+                outcome = labelled_windows(item, manifest.folder, task, clip_records)
+            except UsageError as error:
+                problems.append(f"{item.id}: {error}")
+                continue
+            problems.extend(f"{item.id}: {problem}" for problem in outcome.problems)
+            yield from ((item.split, example) for example in outcome.examples)
+
+    written = write_prepared(task, examples(), to)
+    for problem in problems:
+        console.print(problem, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    if not written:
+        raise UsageError(f"{source}: not one window could be made of {len(manifest.items)} clips")
+    console.print(f"{written} windows of {len(manifest.items)} clips in {to}", highlight=False, soft_wrap=True)
+
+
+def _manifest(source: Path) -> Manifest:
+    from triptych.worker.training.data.folder import manifest_of_folder, manifest_of_table
+    from triptych.worker.training.data.manifest import ITEMS_FILE, read_manifest
+
+    if source.is_file():
+        return manifest_of_table(source)
+    if (source / ITEMS_FILE).is_file():
+        return read_manifest(source)
+    return manifest_of_folder(source)
+
+
+def _opened(name: str, seed: int, console: Console) -> GeneratedDataset:
+    from triptych.worker.training.data.benchmark import open_benchmark
+
+    return open_benchmark(name, seed=seed, track=_track(console))
+
+
+def _indices(dataset: Dataset, split: str, first: int, count: int) -> range:
+    size = dataset.size(split)
+    if first + count > size:
+        raise UsageError(
+            f"{dataset.task.name}, {split}: expected examples below {size}, got {first} to {first + count}"
+        )
+    return range(first, first + count)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _track(console: Console) -> Track[Any]:
+    """Show progress on a terminal, nothing elsewhere."""
+    from rich.progress import track
+
+    return lambda items, heading: track(items, heading, console=console, disable=not console.is_terminal)

@@ -1,0 +1,131 @@
+"""Build the network that a card describes: the one place that chooses its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from triptych.schemas.errors import UsageError
+from triptych.worker.models.card import Architecture, CardError, EncoderCard, HeadCard
+from triptych.worker.models.efficientnet import PictureEncoder
+from triptych.worker.models.encoders.hashed_words import hash_words
+from triptych.worker.models.encoders.pretrained import PretrainedEncoder
+from triptych.worker.models.encoders.small_audio import SmallAudioEncoder
+from triptych.worker.models.encoders.small_text import SmallTextEncoder
+from triptych.worker.models.encoders.small_video import SmallVideoEncoder
+from triptych.worker.models.fused import FusedModel
+from triptych.worker.models.fusions.registry import build_fusion
+from triptych.worker.models.fusions.shape import FusionShape
+from triptych.worker.models.heads import LogitsHead, Reader, RegressionHead, UnitVectorHead
+from triptych.worker.models.interfaces import Encoder, Head
+from triptych.worker.models.sentence import SentenceEncoder
+from triptych.worker.models.silero import SpeechEncoder
+from triptych.worker.models.token_space import TokenSpace
+from triptych.worker.models.tokens import SentenceTokenizer, Tokenize
+from triptych.worker.models.weights import (
+    EFFICIENTNET_LITE0,
+    SENTENCE_ENCODER,
+    SENTENCE_PIECES,
+    SILERO_VAD,
+    WHOLE_FILE,
+    WeightFile,
+    load_weights,
+)
+
+_PICTURES_AT_ONCE = 4
+
+_SMALL: dict[str, Callable[..., Encoder]] = {
+    "video": SmallVideoEncoder,
+    "audio": SmallAudioEncoder,
+    "text": SmallTextEncoder,
+}
+PRETRAINED: dict[str, tuple[WeightFile, ...]] = {
+    "video": (EFFICIENTNET_LITE0,),
+    "audio": (SILERO_VAD,),
+    "text": (SENTENCE_ENCODER, SENTENCE_PIECES),
+}
+"""The pretrained weights that a modality's encoder is made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Hold a network and what cuts text for it."""
+
+    model: FusedModel
+    tokenize: Tokenize | None
+
+
+def build_network(architecture: Architecture, *, weights_folder: Path) -> Network:
+    """Build a network, its small encoders, fusion and heads not yet trained.
+
+    Args:
+        architecture: what it is made of.
+        weights_folder: where pretrained weights lie; not touched by a network without any.
+
+    Raises:
+        UsageError: some part cannot be built so, or pretrained weights were never pulled.
+    """
+    encoders: dict[str, Encoder] = {
+        modality: _encoder(modality, card, weights_folder) for modality, card in sorted(architecture.encoders.items())
+    }
+    width = architecture.width
+    fused = tuple(head.name for head in architecture.heads if head.source == Head.FUSED)
+    shape = FusionShape(tuple(encoders), width, fused, architecture.dropout)
+    model = FusedModel(
+        encoders,
+        {head.name: _head(head, width) for head in architecture.heads},
+        build_fusion(architecture.fusion.name, shape, **architecture.fusion.options),
+        projector=TokenSpace({modality: encoder.dim for modality, encoder in encoders.items()}, width),
+    )
+    return Network(model, _tokenizer(architecture, weights_folder))
+
+
+def pretrained_checksums(modality: str) -> tuple[str, ...]:
+    """Return the checksums of the weights that a pretrained encoder starts from."""
+    return tuple(weight.sha256 for weight in PRETRAINED[modality])
+
+
+def _encoder(modality: str, card: EncoderCard, folder: Path) -> Encoder:
+    if card.kind == "small":
+        try:
+            return _SMALL[modality](**card.options)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise UsageError(f"the encoder of {modality} cannot be built with {dict(card.options)}: {error}") from error
+    here = pretrained_checksums(modality)
+    if card.sha256 and card.sha256 != here:
+        raise CardError(
+            f"the encoder of {modality} was trained on weights {', '.join(card.sha256)}; this version of Triptych has "
+            f"{', '.join(here)}"
+        )
+    return PretrainedEncoder(modality, _pretrained(modality, folder), frozen=card.frozen)
+
+
+def _pretrained(modality: str, folder: Path) -> Encoder:
+    weights = load_weights(PRETRAINED[modality][0], folder)
+    if modality == "video":
+        return PictureEncoder(weights, at_once=_PICTURES_AT_ONCE)
+    return SpeechEncoder(weights) if modality == "audio" else SentenceEncoder(weights)
+
+
+def _tokenizer(architecture: Architecture, folder: Path) -> Tokenize | None:
+    card = architecture.encoders.get("text")
+    if card is None:
+        return None
+    if card.kind == "small":
+        return hash_words
+    return SentenceTokenizer(load_weights(SENTENCE_PIECES, folder)[WHOLE_FILE])
+
+
+def _head(card: HeadCard, width: int) -> Head:
+    reader = Reader(card.name, card.source, width=width, index=card.index)
+    if card.kind == "embedding":
+        return UnitVectorHead(reader, card.source, width=width, dims=card.dims)
+    if card.kind != "regression":
+        return LogitsHead(reader, card.source, width=width, labels=len(card.labels))
+    head = RegressionHead(reader, card.source, width=width)
+    if card.prior:
+        head.mean.copy_(torch.tensor(card.prior[0]))
+    return head

@@ -1,0 +1,1 @@
+"""Encoders: from one modality of a window to tokens."""

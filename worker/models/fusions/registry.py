@@ -1,0 +1,36 @@
+"""The fusions by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from triptych.schemas.errors import UsageError
+from triptych.worker.models.fusions.attentive import AttentionFusion, BottleneckFusion, DecoderFusion
+from triptych.worker.models.fusions.graph import GraphFusion
+from triptych.worker.models.fusions.pooled import ConcatFusion, LateFusion, SharedSpaceFusion
+from triptych.worker.models.fusions.shape import FusionShape
+from triptych.worker.models.interfaces import Fusion
+
+FUSIONS: Mapping[str, Callable[..., Fusion]] = {
+    "attention": AttentionFusion,
+    "bottleneck": BottleneckFusion,
+    "concat": ConcatFusion,
+    "decoder": DecoderFusion,
+    "graph": GraphFusion,
+    "late": LateFusion,
+    "projection": SharedSpaceFusion,
+}
+
+
+def build_fusion(name: str, shape: FusionShape, **options: float | str) -> Fusion:
+    """Build a fusion; the options are the keywords of its class.
+
+    Raises:
+        UsageError: there is no such fusion, or it has no such option, or not with this value.
+    """
+    if name not in FUSIONS:
+        raise UsageError(f"no fusion is called {name!r}; there are: {', '.join(FUSIONS)}")
+    try:
+        return FUSIONS[name](shape, **options)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"fusion {name} cannot be built with {options}: {error}") from error

@@ -1,0 +1,145 @@
+"""Serve a trained model: what its heads say, how sure that is, and what each modality contributed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from triptych.worker.models.batch import WindowBatch
+from triptych.worker.models.card import Card, HeadCard
+from triptych.worker.models.checkpoint import Checkpoint
+from triptych.worker.models.fused import FusedModel
+from triptych.worker.models.interfaces import Encoded
+from triptych.worker.models.language import language_of_words
+from triptych.worker.models.prediction import HeadScore, WindowPrediction
+from triptych.worker.models.protocol import ModelInfo
+from triptych.worker.models.runtime import Outputs, RunOptions, TorchModel
+from triptych.worker.models.shapley import shapley_values, shares
+from triptych.worker.models.window import PreparedWindow
+
+SHOWN_LABELS = 32
+"""Of one head, best first; a rule reads a label that is not shown as 0."""
+MODALITIES = ("video", "audio", "text")
+_WIRE_NAMES = {"video": "video", "audio": "audio", "text": "subtitles"}
+_EMBEDDING_DIGITS = 5
+_SHARE_DIGITS = 4
+_PREFIX = "target:"
+_SHARES = "shares"
+_EMBEDDING = "embedding"
+
+
+class ServedNetwork(nn.Module):
+    """Run a trained network, and its fusion once more for each subset of modalities."""
+
+    prior: Tensor
+
+    def __init__(self, model: FusedModel, card: Card) -> None:
+        super().__init__()
+        self.model = model
+        self._targets = card.architecture.targets
+        self.register_buffer("prior", torch.tensor(_prior(self._targets[0])), persistent=False)
+
+    def forward(self, batch: WindowBatch) -> dict[str, Tensor]:
+        """Return the logits of the target heads, the shares in the first one's best label, and the embedding."""
+        encoded = self.model.encode(batch)
+        features = self.model.features(encoded)
+        answers = self.model.answer(features)
+        outputs = {f"{_PREFIX}{head.name}": answers[head.name] for head in self._targets if head.name in answers}
+        own = [head.name for head in self._targets if head.kind == "embedding" and head.name in answers]
+        if own:
+            outputs[_EMBEDDING] = answers[own[0]]
+        elif features.fused is not None:
+            outputs[_EMBEDDING] = functional.normalize(features.fused.vector.float(), dim=-1)
+        first = self._targets[0]
+        if first.name in answers and first.kind != "embedding":
+            outputs[_SHARES] = self._shares(encoded, probabilities(first, answers[first.name]))
+        return outputs
+
+    def _shares(self, encoded: Mapping[str, Encoded], said: Tensor) -> Tensor:
+        first = self._targets[0]
+
+        def values(left: Mapping[str, Encoded]) -> Tensor:
+            return probabilities(first, self.model.heads[first.name](self.model.features(left)))
+
+        return shares(shapley_values(encoded, values, self.prior, said.argmax(-1)), MODALITIES)
+
+
+class TrainedDescriber:
+    """Turn what a trained network says of a window into a prediction."""
+
+    def __init__(self, card: Card) -> None:
+        self._targets = card.architecture.targets
+
+    def __call__(self, window: PreparedWindow, outputs: Outputs) -> WindowPrediction:
+        """Name the labels, and add what no network is needed for."""
+        said = {head.name: outputs.get(f"{_PREFIX}{head.name}") for head in self._targets}
+        embedding = _rounded(outputs[_EMBEDDING]) if _EMBEDDING in outputs else None
+        return WindowPrediction(
+            words=window.cues,
+            language=language_of_words(window.cues),
+            predictions={
+                head.name: _scores(head, numbers)
+                for head in self._targets
+                if (numbers := said[head.name]) is not None and head.kind != "embedding"
+            },
+            shares=_shares_by_name(outputs.get(_SHARES)),
+            embedding=embedding,
+            moments=() if embedding is None else (embedding,),
+        )
+
+
+def build_trained_model(checkpoint: Checkpoint, options: RunOptions) -> TorchModel:
+    """Return a checkpoint as the worker runs it, not yet warm."""
+    card = checkpoint.card
+    return TorchModel(
+        ServedNetwork(checkpoint.network.model, card),
+        TrainedDescriber(card),
+        info=ModelInfo(card.name, card.version, card.sha256()),
+        spec=card.input.spec(),
+        options=replace(options, tokenize=checkpoint.network.tokenize),
+    )
+
+
+def probabilities(head: HeadCard, logits: Tensor) -> Tensor:
+    """Return what a head's numbers mean, [B, K]: probabilities; of a regression the number itself, [B, 1]."""
+    if head.kind == "multiclass":
+        return logits.float().softmax(-1)
+    if head.kind == "multilabel":
+        return logits.float().sigmoid()
+    return logits.float().unsqueeze(-1) if head.kind == "regression" else logits.float()
+
+
+def _prior(head: HeadCard) -> list[float]:
+    if head.prior:
+        return list(head.prior)
+    if head.kind == "multiclass":
+        return [1 / len(head.labels)] * len(head.labels)
+    return [0.5] * len(head.labels) if head.kind == "multilabel" else [0.0]
+
+
+def _scores(head: HeadCard, numbers: NDArray[np.float32]) -> tuple[HeadScore, ...]:
+    if head.kind == "regression":
+        return (HeadScore(head.name, float(numbers), None),)
+    logits = torch.from_numpy(numbers)
+    scores = probabilities(head, logits).numpy()
+    confidences = probabilities(head, logits / head.temperature).numpy()
+    best = np.argsort(-scores, kind="stable")[:SHOWN_LABELS]
+    return tuple(HeadScore(head.labels[index], float(scores[index]), float(confidences[index])) for index in best)
+
+
+def _shares_by_name(numbers: NDArray[np.float32] | None) -> dict[str, float] | None:
+    if numbers is None or not numbers.any():
+        return None
+    return {
+        _WIRE_NAMES[name]: round(float(share), _SHARE_DIGITS) for name, share in zip(MODALITIES, numbers, strict=True)
+    }
+
+
+def _rounded(vector: NDArray[np.float32]) -> tuple[float, ...]:
+    return tuple(vector.astype(np.float64).round(_EMBEDDING_DIGITS).tolist())

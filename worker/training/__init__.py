@@ -1,0 +1,1 @@
+"""Train models, and measure them where the truth is known."""

@@ -1,0 +1,136 @@
+"""From a data set to batches: which examples each step sees, and their windows and targets as tensors.
+
+Which examples a step sees depends on the seed and the step alone, so a resumed training goes on as it would have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import count
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from triptych.worker.models.batch import WindowBatch, collate, empty_batch
+from triptych.worker.models.protocol import InputSpec
+from triptych.worker.models.tokens import Tokenize
+from triptych.worker.training.data.example import ABSENT, Dataset, Example, Task
+
+_NS_PER_S = 1_000_000_000
+_AHEAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledBatch:
+    """Hold windows and what is true of them.
+
+    Attributes:
+        windows: the batch as the worker would make it.
+        target: int64 [B] of labels, float32 [B, K] of labels that hold, or float32 [B] of numbers.
+        parts: int64 [B] by part; `ABSENT` where a window has none.
+    """
+
+    windows: WindowBatch
+    target: Tensor
+    parts: dict[str, Tensor]
+
+    def to(self, device: torch.device) -> LabelledBatch:
+        """Copy to a device."""
+        parts = {name: labels.to(device) for name, labels in self.parts.items()}
+        return replace(self, windows=self.windows.to(device), target=self.target.to(device), parts=parts)
+
+
+def labelled_batch(
+    examples: Sequence[Example], task: Task, spec: InputSpec, tokenize: Tokenize | None
+) -> LabelledBatch:
+    """Collate examples."""
+    windows = [example.window for example in examples]
+    samples = task.window_ns * spec.sample_rate_hz // _NS_PER_S
+    parts = {part: torch.tensor([example.parts.get(part, ABSENT) for example in examples]) for part in task.parts}
+    return LabelledBatch(
+        collate(windows, empty_batch(len(windows), samples, spec), tokenize), target_tensor(examples, task), parts
+    )
+
+
+def target_tensor(examples: Sequence[Example], task: Task) -> Tensor:
+    """Return what is true of the examples, by the task's kind; see `LabelledBatch`."""
+    if task.kind == "multilabel":
+        holds = torch.zeros(len(examples), len(task.labels))
+        for row, example in enumerate(examples):
+            if not isinstance(example.target, tuple):
+                raise TypeError(f"{example.id}: expected the indices of all labels that hold, got {example.target!r}")
+            holds[row, list(example.target)] = 1
+        return holds
+    kind = torch.int64 if task.kind == "multiclass" else torch.float32
+    return torch.tensor([example.target for example in examples], dtype=kind)
+
+
+class Order:
+    """Say which examples each step sees: all of a split in random order, then all in another order, and so on.
+
+    Args:
+        size: of the split.
+        batch: examples of a step, of all processes together.
+        seed: of the order.
+    """
+
+    def __init__(self, size: int, batch: int, seed: int) -> None:
+        self._size, self._batch, self._seed = size, batch, seed
+        self._epoch = -1
+        self._shuffled = np.zeros(0, np.int64)
+
+    def indices(self, step: int, *, rank: int = 0, processes: int = 1) -> list[int]:
+        """Return the share of one process in a step, counted from 0."""
+        first = step * self._batch
+        return [self._at(place) for place in range(first + rank, first + self._batch, processes)]
+
+    def _at(self, place: int) -> int:
+        epoch, offset = divmod(place, self._size)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._shuffled = np.random.default_rng((self._seed, epoch)).permutation(self._size)
+        return int(self._shuffled[offset])
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Make batches of a data set.
+
+    Attributes:
+        dataset: where examples come from.
+        spec: how the network wants its windows.
+        tokenize: cuts text for it.
+    """
+
+    dataset: Dataset
+    spec: InputSpec
+    tokenize: Tokenize | None
+
+    def batch(self, split: str, indices: Sequence[int]) -> LabelledBatch:
+        """Return the examples at these indices."""
+        examples = self.dataset.examples(split, indices)
+        return labelled_batch(examples, self.dataset.task, self.spec, self.tokenize)
+
+    def in_order(self, split: str, size: int, batch: int) -> Iterator[LabelledBatch]:
+        """Yield the first examples of a split, as many at once as a step has."""
+        for first in range(0, size, batch):
+            yield self.batch(split, range(first, min(size, first + batch)))
+
+    def steps(
+        self, order: Order, first: int, *, rank: int = 0, processes: int = 1
+    ) -> Generator[LabelledBatch, None, None]:
+        """Yield the batch of each step from the first one on, the next ones being made meanwhile."""
+        with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
+            waiting: list[Future[LabelledBatch]] = []
+            try:
+                for step in count(first):
+                    indices = order.indices(step, rank=rank, processes=processes)
+                    waiting.append(pool.submit(self.batch, "train", indices))
+                    if len(waiting) > _AHEAD:
+                        yield waiting.pop(0).result()
+            finally:
+                for future in waiting:
+                    future.cancel()

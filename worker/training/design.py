@@ -1,0 +1,91 @@
+"""From a task and what the user wants of the network to a card: which heads there are, and what they read."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+from triptych.schemas.errors import UsageError
+from triptych.worker.models.architecture import pretrained_checksums
+from triptych.worker.models.card import Architecture, Card, EncoderCard, FusionCard, HeadCard, InputCard
+from triptych.worker.training.config import NetworkConfig, TrainConfig
+from triptych.worker.training.data.example import MODALITIES, Task
+
+TARGET = "target"
+_DEFAULT_TEXT_TOKENS = 64
+_NO_WEIGHTS = "0" * 64
+
+
+def auxiliary_name(modality: str) -> str:
+    """Name the head that gives the answer from one modality alone."""
+    return f"alone-{modality}"
+
+
+def part_name(part: str) -> str:
+    """Name the head of a part; a part is called `MODALITY/WHAT`, or `MODALITY/WHAT/PLACE` where it is one token."""
+    return f"part-{part.replace('/', '-')}"
+
+
+def new_card(task: Task, config: TrainConfig, *, name: str) -> Card:
+    """Describe a network for the task, not trained yet.
+
+    Raises:
+        UsageError: the network cannot be such.
+    """
+    network = config.network
+    unknown = sorted({*network.modalities, *network.encoders} - set(MODALITIES))
+    if unknown or not network.modalities:
+        raise UsageError(f"modalities: expected some of {', '.join(MODALITIES)}, got {', '.join(unknown) or 'none'}")
+    spec = task.spec if task.spec.text_tokens else replace(task.spec, text_tokens=_DEFAULT_TEXT_TOKENS)
+    architecture = Architecture(
+        width=network.width,
+        dropout=network.dropout,
+        encoders={modality: _encoder(modality, network) for modality in network.modalities},
+        fusion=FusionCard(name=network.fusion, options=network.fusion_options),
+        heads=(_target(task), *_auxiliary(task, network), *_parts(task, network)),
+    )
+    return Card(
+        name=name,
+        input=InputCard(**asdict(spec), window_ns=task.window_ns),
+        architecture=architecture,
+        weights_sha256=_NO_WEIGHTS,
+    )
+
+
+def _encoder(modality: str, network: NetworkConfig) -> EncoderCard:
+    choice = network.encoders.get(modality, "small")
+    if choice == "small":
+        return EncoderCard(kind="small")
+    return EncoderCard(kind="pretrained", frozen=choice == "frozen", sha256=pretrained_checksums(modality))
+
+
+def _target(task: Task) -> HeadCard:
+    return HeadCard(name=TARGET, kind=task.kind, labels=task.labels)
+
+
+def _auxiliary(task: Task, network: NetworkConfig) -> list[HeadCard]:
+    if len(network.modalities) == 1:
+        return []
+    return [
+        _target(task).model_copy(update={"name": auxiliary_name(modality), "source": modality, "role": "auxiliary"})
+        for modality in network.modalities
+    ]
+
+
+def _parts(task: Task, network: NetworkConfig) -> list[HeadCard]:
+    heads = []
+    for part, labels in task.parts.items():
+        modality, _, rest = part.partition("/")
+        if modality in MODALITIES and modality not in network.modalities:
+            continue
+        place = rest.rpartition("/")[2]
+        heads.append(
+            HeadCard(
+                name=part_name(part),
+                kind="multiclass",
+                labels=labels,
+                source=modality if modality in network.modalities else "tokens",
+                index=int(place) if modality in network.modalities and place.isdecimal() else None,
+                role="part",
+            )
+        )
+    return heads

@@ -1,0 +1,140 @@
+"""How good named labels are. Pure; what scikit-learn has is scikit-learn's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float64]
+Indices = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+STANDARD_ERRORS_95: Final = 1.96
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScores:
+    """Precision, recall and F1 of one label, which `support` examples truly have."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """Everything that is counted of one label for each example.
+
+    `confusion` has a row for each true label and a column for each one named. The standard error is of the accuracy.
+    """
+
+    count: int
+    accuracy: float
+    standard_error: float
+    balanced_accuracy: float
+    precision_macro: float
+    recall_macro: float
+    f1_macro: float
+    precision_weighted: float
+    recall_weighted: float
+    f1_weighted: float
+    by_class: tuple[ClassScores, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tagging:
+    """Everything that is counted where several labels may hold. `exact` is the share with all labels right."""
+
+    count: int
+    exact: float
+    f1_micro: float
+    f1_macro: float
+    f1_weighted: float
+    by_class: tuple[ClassScores, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """By how much one accuracy exceeds another on the same examples, with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def classification(truth: Indices, named: Indices, labels: Sequence[str]) -> Classification:
+    """Return the scores of named labels, both [N], as indices into `labels`."""
+    from sklearn import metrics  # noqa: PLC0415 - slow to import
+
+    indices = range(len(labels))
+    averages = {
+        average: metrics.precision_recall_fscore_support(
+            truth, named, labels=indices, average=average, zero_division=0
+        )[:3]
+        for average in ("macro", "weighted")
+    }
+    accuracy = float((truth == named).mean())
+    confusion = metrics.confusion_matrix(truth, named, labels=indices)
+    recalls = [row[index] / row.sum() for index, row in enumerate(confusion) if row.sum()]
+    return Classification(
+        count=len(truth),
+        accuracy=accuracy,
+        standard_error=standard_error(accuracy, len(truth)),
+        balanced_accuracy=float(np.mean(recalls)),
+        precision_macro=float(averages["macro"][0]),
+        recall_macro=float(averages["macro"][1]),
+        f1_macro=float(averages["macro"][2]),
+        precision_weighted=float(averages["weighted"][0]),
+        recall_weighted=float(averages["weighted"][1]),
+        f1_weighted=float(averages["weighted"][2]),
+        by_class=_by_class(truth, named, labels),
+        confusion=tuple(tuple(int(count) for count in row) for row in confusion),
+    )
+
+
+def tagging(truth: Flags, named: Flags, labels: Sequence[str]) -> Tagging:
+    """Return the scores of named label sets, both [N, K]."""
+    from sklearn import metrics  # noqa: PLC0415 - as above
+
+    def f1(average: str) -> float:
+        return float(metrics.f1_score(truth, named, average=average, zero_division=0))
+
+    return Tagging(
+        count=len(truth),
+        exact=float((truth == named).all(axis=1).mean()),
+        f1_micro=f1("micro"),
+        f1_macro=f1("macro"),
+        f1_weighted=f1("weighted"),
+        by_class=_by_class(truth, named, labels),
+    )
+
+
+def standard_error(share: float, count: int) -> float:
+    """Return the standard error of a share of so many examples."""
+    return sqrt(share * (1 - share) / count) if count else 0.0
+
+
+def paired_difference(better: Flags, worse: Flags) -> Difference:
+    """Return by how much more often the one is right than the other, both [N] on the same examples."""
+    differences = better.astype(np.float64) - worse.astype(np.float64)
+    mean = float(differences.mean())
+    half = STANDARD_ERRORS_95 * float(differences.std(ddof=1)) / sqrt(len(differences)) if len(differences) > 1 else 0.0
+    return Difference(mean, mean - half, mean + half)
+
+
+def _by_class(truth: Indices | Flags, named: Indices | Flags, labels: Sequence[str]) -> tuple[ClassScores, ...]:
+    from sklearn import metrics  # noqa: PLC0415 - as above
+
+    scores = metrics.precision_recall_fscore_support(truth, named, labels=range(len(labels)), zero_division=0)
+    return tuple(
+        ClassScores(label, float(precision), float(recall), float(f1), int(support))
+        for label, precision, recall, f1, support in zip(labels, *scores, strict=True)
+    )
