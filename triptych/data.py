@@ -22,11 +22,19 @@ if TYPE_CHECKING:
     from triptych.worker.training.data.manifest import Manifest
     from triptych.worker.training.data.pools.shelf import Track
 
+SPLITS = ("train", "validation", "test")
 _RATE_HZ = 16_000
 _NS_PER_MS = 1_000_000
+_SHOWN = 10
 
 data = typer.Typer(no_args_is_help=True, help="Labelled windows: list, look at, and render the benchmarks.")
 
+SourceArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SOURCE", help="A folder with manifest.jsonl, a folder of LABEL/CLIP, or a CSV file with path,label."
+    ),
+]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A benchmark; see: triptych data list.")]
 SplitOption = Annotated[str, typer.Option(metavar="SPLIT", help="Which examples.")]
 ToOption = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where the files go.")]
@@ -118,13 +126,7 @@ def render(
 
 @data.command()
 def prepare(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="SOURCE",
-            help="A folder with manifest.jsonl, a folder of LABEL/CLIP, or a CSV file with path,label.",
-        ),
-    ],
+    source: SourceArgument,
     *,
     to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where the windows go.")],
     frames: Annotated[int, typer.Option(min=1, help="Pictures of each window.")] = 4,
@@ -154,12 +156,70 @@ def prepare(
             problems.extend(f"{item.id}: {problem}" for problem in outcome.problems)
             yield from ((item.split, example) for example in outcome.examples)
 
+    if any(item.features for item in manifest.items):
+        console.print("features are not read: windows hold what media and words say", style="yellow")
     written = write_prepared(task, examples(), to)
     for problem in problems:
         console.print(problem, style="yellow", markup=False, highlight=False)
     if not written:
         raise UsageError(f"{source}: not one window could be made of {len(manifest.items)} clips")
     console.print(f"{written} windows of {len(manifest.items)} clips in {to}", highlight=False, soft_wrap=True)
+
+
+@data.command()
+def convert(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Of a public data set, such as meld; see docs/training-data.md.")
+    ],
+    root: Annotated[Path, typer.Argument(metavar="ROOT", help="Where it lies: a folder; mosi, …: or a pickle.")],
+    *,
+    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where labels.json and manifest.jsonl go.")],
+    regroup: Annotated[
+        bool, typer.Option("--regroup", help="Divide it anew by group, whatever its authors' splits.")
+    ] = False,
+) -> None:
+    """Make the manifest of a public data set that lies on this machine; names what is missing or broken."""
+    from triptych.worker.training.data.adapters.conversion import convert as converted
+    from triptych.worker.training.data.manifest import write_manifest
+
+    console = _console()
+    conversion = converted(name, root, to, regroup=regroup, track=_track(console))
+    write_manifest(conversion.manifest)
+    for problem in conversion.problems[:_SHOWN]:
+        console.print(problem, style="yellow", markup=False, highlight=False)
+    if conversion.problems:
+        problems_file = to / "problems.txt"
+        problems_file.write_text("".join(f"{problem}\n" for problem in conversion.problems), encoding="utf-8")
+        console.print(f"{len(conversion.problems)} problems in {problems_file}", highlight=False, soft_wrap=True)
+    items = conversion.manifest.items
+    splits = ", ".join(f"{sum(item.split == split for item in items)} {split}" for split in SPLITS)
+    console.print(f"{len(items)} items in {to}: {splits}", highlight=False, soft_wrap=True)
+
+
+@data.command()
+def clean(
+    source: SourceArgument,
+    *,
+    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where the cleaned manifest and the report go.")],
+) -> None:
+    """Look at every item: what cannot be decoded, is there twice, contradicts another, is silent, black or garbled.
+
+    Writes labels.json and manifest.jsonl of what is left, report.md and report.json of what was found. Deletes nothing.
+    """
+    from triptych.clips import clip_records
+    from triptych.worker.training.data.cleaning.clean import clean as cleaned
+    from triptych.worker.training.data.cleaning.report import REPORT_FILE, write_report
+    from triptych.worker.training.data.manifest import moved, write_manifest
+
+    manifest = _manifest(source)
+    if to.resolve() == manifest.folder.resolve():
+        raise UsageError(f"{to}: expected another folder than the one that is cleaned, as nothing is overwritten")
+    console = _console()
+    cleaning = cleaned(manifest, clip_records, track=_track(console))
+    write_manifest(moved(cleaning.after, to))
+    write_report(cleaning, to)
+    kept = f"{len(cleaning.after.items)} of {len(manifest.items)} items kept"
+    console.print(f"{len(cleaning.findings)} findings, {kept}; see {to / REPORT_FILE}", highlight=False, soft_wrap=True)
 
 
 def _manifest(source: Path) -> Manifest:
