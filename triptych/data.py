@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from triptych.worker.training.data.manifest import Manifest
     from triptych.worker.training.data.pools.shelf import Track
 
-SPLITS = ("train", "validation", "test")
 _RATE_HZ = 16_000
 _NS_PER_MS = 1_000_000
 _SHOWN = 10
@@ -38,6 +37,12 @@ SourceArgument = Annotated[
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A benchmark; see: triptych data list.")]
 SplitOption = Annotated[str, typer.Option(metavar="SPLIT", help="Which examples.")]
 ToOption = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where the files go.")]
+AugmentOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="usual|NAME=VALUE", help="Also changed by chance: usual, crop=.2, flip=.5, noise=1, …; may repeat."
+    ),
+]
 SeedOption = Annotated[int, typer.Option(help="Another seed draws other examples.")]
 
 
@@ -67,22 +72,30 @@ def list_command() -> None:
 
 @data.command()
 def show(
-    name: NameArgument,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME|FOLDER", help="A benchmark, or a folder made by: triptych data prepare.")
+    ],
     *,
     index: Annotated[int, typer.Option(min=0, help="Which example of the split.")] = 0,
     split: SplitOption = "test",
     to: ToOption = Path(),
+    augment: AugmentOption = None,
     seed: SeedOption = 0,
 ) -> None:
     """Write one example as a picture (frames and spectrogram), a WAV file, its words, and what is true of it."""
+    from triptych.worker.training.data.augmentation.augment import changed_copies
+    from triptych.worker.training.data.augmentation.config import augmentation_of
+    from triptych.worker.training.data.prepared import PreparedDataset
     from triptych.worker.training.data.rendering import write_item
 
     console = _console()
-    dataset = _opened(name, seed, console)
+    dataset: Dataset = PreparedDataset(Path(name)) if Path(name).is_dir() else _opened(name, seed, console)
     example = dataset.examples(split, _indices(dataset, split, index, 1))[0]
     folder = to / example.id.replace("/", "-")
     write_item(example, dataset.task, folder)
-    for file in sorted(folder.iterdir()):
+    if augment:
+        write_item(changed_copies(example, augmentation_of(augment), 1, seed)[0], dataset.task, folder / "augmented")
+    for file in sorted(file for file in folder.rglob("*") if file.is_file()):
         console.print(str(file), highlight=False, soft_wrap=True)
 
 
@@ -133,16 +146,22 @@ def prepare(
     size: Annotated[int, typer.Option(min=8, help="Height and width of the pictures.")] = 224,
     window_ms: Annotated[int, typer.Option("--window", min=100, help="Length of a window, in milliseconds.")] = 2_000,
     text_tokens: Annotated[int, typer.Option(min=1, help="Tokens of words that are read at most.")] = 64,
+    augment: AugmentOption = None,
+    copies: Annotated[int, typer.Option(min=1, help="With --augment: changed copies of each training window.")] = 1,
+    seed: Annotated[int, typer.Option(help="Another seed changes them otherwise.")] = 0,
 ) -> None:
     """Make labelled windows of clips, by the code that prepares the worker's; names what cannot be used."""
     from triptych.clips import clip_records
     from triptych.worker.models.protocol import InputSpec
+    from triptych.worker.training.data.augmentation.augment import changed_copies
+    from triptych.worker.training.data.augmentation.config import augmentation_of
     from triptych.worker.training.data.clips import labelled_windows, task_of
     from triptych.worker.training.data.prepared import write_prepared
 
     manifest = _manifest(source)
     spec = InputSpec(frames, size, size, _RATE_HZ, text_tokens)
     task = task_of(manifest, spec, window_ms * _NS_PER_MS)
+    changes = augmentation_of(augment) if augment else None
     console = _console()
     problems: list[str] = []
 
@@ -154,13 +173,16 @@ def prepare(
                 problems.append(f"{item.id}: {error}")
                 continue
             problems.extend(f"{item.id}: {problem}" for problem in outcome.problems)
-            yield from ((item.split, example) for example in outcome.examples)
+            for example in outcome.examples:
+                yield item.split, example
+                if changes is not None and item.split == "train":
+                    yield from ((item.split, copy) for copy in changed_copies(example, changes, copies, seed))
 
     if any(item.features for item in manifest.items):
         console.print("features are not read: windows hold what media and words say", style="yellow")
     written = write_prepared(task, examples(), to)
     for problem in problems:
-        console.print(problem, style="yellow", markup=False, highlight=False)
+        console.print(problem, style="yellow", markup=False, highlight=False, soft_wrap=True)
     if not written:
         raise UsageError(f"{source}: not one window could be made of {len(manifest.items)} clips")
     console.print(f"{written} windows of {len(manifest.items)} clips in {to}", highlight=False, soft_wrap=True)
@@ -180,13 +202,13 @@ def convert(
 ) -> None:
     """Make the manifest of a public data set that lies on this machine; names what is missing or broken."""
     from triptych.worker.training.data.adapters.conversion import convert as converted
-    from triptych.worker.training.data.manifest import write_manifest
+    from triptych.worker.training.data.manifest import SPLITS, write_manifest
 
     console = _console()
     conversion = converted(name, root, to, regroup=regroup, track=_track(console))
     write_manifest(conversion.manifest)
     for problem in conversion.problems[:_SHOWN]:
-        console.print(problem, style="yellow", markup=False, highlight=False)
+        console.print(problem, style="yellow", markup=False, highlight=False, soft_wrap=True)
     if conversion.problems:
         problems_file = to / "problems.txt"
         problems_file.write_text("".join(f"{problem}\n" for problem in conversion.problems), encoding="utf-8")
