@@ -11,7 +11,7 @@ RUN python -m venv /opt/triptych
 WORKDIR /build
 COPY . .
 # The weights are part of the image: a worker starts without a network but Kafka's and Redis's.
-RUN /opt/triptych/bin/pip install ".[producers,worker,consumers]" \
+RUN /opt/triptych/bin/pip install ".[producers,transcribe,worker,consumers]" \
     && TRIPTYCH_CACHE=/opt/triptych/cache /opt/triptych/bin/triptych models pull \
     && /opt/triptych/bin/pip uninstall --yes setuptools pip
 

@@ -8,6 +8,8 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 PACKAGES := $(VENV)/packages.stamp
+# Each starts servers of its own, when its tests ask for them.
+TEST_PROCESSES ?= 2
 
 .PHONY: help
 help: ## Show the targets
@@ -23,7 +25,7 @@ $(VENV)/bin/uv:
 
 $(PACKAGES): pyproject.toml $(VENV)/bin/uv
 	@echo "Installing Triptych with all its extras (the first time this fetches several gigabytes)"
-	@$(VENV)/bin/uv pip install --quiet --python $(PYTHON) --editable '.[producers,worker,train,consumers,dev]'
+	@$(VENV)/bin/uv pip install --quiet --python $(PYTHON) --editable '.[producers,transcribe,worker,train,consumers,dev]'
 	@touch $@
 
 .PHONY: broker
@@ -53,7 +55,7 @@ demo-kafka: $(PACKAGES) weights broker ## The same through a real Kafka and a re
 
 .PHONY: test
 test: $(PACKAGES) weights ## Run the tests; those that need a server this machine lacks are skipped, and say why
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 .PHONY: check
 check: $(PACKAGES) ## Check format, lint, types and imports
@@ -80,6 +82,11 @@ kafka: $(PACKAGES) broker ## Run a development broker on 127.0.0.1:9092 until Ct
 redis: $(PACKAGES) ## Run a development Redis on 127.0.0.1:6379 until Ctrl-C
 	@tools/system_packages.sh need redis-server
 	@$(PYTHON) -m tools.devservers redis
+
+.PHONY: live-soak
+live-soak: $(PACKAGES) broker ## Play two cameras, a channel and a film for MINUTES=10, their connections broken again and again
+	@tools/system_packages.sh need redis-server rtsp-server
+	@$(PYTHON) -m tests.live_soak --minutes $(or $(MINUTES),10) $(if $(MODEL),--model $(MODEL))
 
 .PHONY: secured
 secured: $(PACKAGES) broker ## Run a Kafka and a Redis with TLS, logins and access rules until Ctrl-C; settings in secured/

@@ -31,6 +31,9 @@ _SIGN_OF: Final[dict[State, tuple[str, str]]] = {
     "idle": ("◌", "red"),
     "absent": (_ABSENT, "dim"),
 }
+_HEARD: Final = "≈ "
+"""Stands before words that a machine has heard."""
+
 # Words come from anybody's subtitles: what would steer the terminal or turn the text about must not reach it.
 _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 
@@ -175,7 +178,7 @@ def _loudness(result: Result) -> str:
 
 
 def _words(result: Result) -> str:
-    return " / ".join(_safe(words.text) for words in result.observations.words)
+    return " / ".join((_HEARD if words.generated else "") + _safe(words.text) for words in result.observations.words)
 
 
 def _closing(result: Result) -> str:

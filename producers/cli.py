@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from threading import Event
 
+    from triptych.producers.metrics import WatchedBoard
     from triptych.producers.outcome import Outcome
     from triptych.producers.plan import Plan
     from triptych.producers.progress import LogBoard, TableBoard
@@ -56,6 +57,14 @@ def produce(
     language: Annotated[
         str | None, typer.Option(metavar="TAG", help="Language of the subtitles where there are several; else eng.")
     ] = None,
+    transcribe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Hear the words of what has no subtitles: whisper-tiny.en (English) or whisper-base "
+            "(any language; that of --language, else recognised).",
+        ),
+    ] = None,
     config: ConfigOption = None,
     bootstrap_servers: BootstrapServersOption = None,
     pipeline: PipelineOption = None,
@@ -79,6 +88,7 @@ def produce(
         start_at=start_at,
         subtitles=subtitles,
         language=language,
+        transcribe=transcribe,
     )
     settings = load(config, {"kafka.bootstrap_servers": bootstrap_servers, "pipeline": pipeline})
     if feeds is not None:
@@ -119,7 +129,7 @@ def _follow(feeds: Path, settings: Settings) -> None:
 class _Stage(NamedTuple):
     transport: Transport
     stop: Event
-    board: TableBoard | LogBoard
+    board: TableBoard | LogBoard | WatchedBoard
 
 
 @contextmanager
@@ -138,4 +148,20 @@ def _stage(settings: Settings) -> Iterator[_Stage]:
     board = TableBoard(console, time.monotonic_ns) if console.is_terminal else LogBoard(time.monotonic_ns)
     with closing(KafkaTransport(settings.kafka)) as transport, stop_on_signal() as stop:
         check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes)
-        yield _Stage(transport, stop, board)
+        with _watched(board, settings) as shown:
+            yield _Stage(transport, stop, shown)
+
+
+@contextmanager
+def _watched(board: TableBoard | LogBoard, settings: Settings) -> Iterator[TableBoard | LogBoard | WatchedBoard]:
+    """Serve metrics and health of what the board shows, where the settings say so."""
+    if not settings.produce_http.port:
+        yield board
+        return
+    from triptych.health import Health
+    from triptych.producers.metrics import STARTING, FeedMetrics, WatchedBoard
+    from triptych.status import StatusServer
+
+    metrics, health = FeedMetrics(), Health("producer", starting=STARTING)
+    with StatusServer.of(settings.produce_http, metrics.registry, health):
+        yield WatchedBoard(board, metrics, health)

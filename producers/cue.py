@@ -11,9 +11,10 @@ UNKNOWN_LENGTH_NS: Final = 3_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """Words and their span, in nanoseconds from the file's first moment."""
+    """Words and their span, in nanoseconds from the file's first moment; `generated_by` names what heard them."""
 
     start_ns: int
     end_ns: int
     text: str
     language: str | None = None
+    generated_by: str | None = None

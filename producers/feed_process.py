@@ -8,18 +8,17 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
 import structlog
 
-from triptych.producers.drift import DriftMeter
+from triptych.producers.measuring import FilmMeter, LiveMeter, Meter
 from triptych.producers.plan import Plan
 from triptych.producers.playback import Playback
-from triptych.producers.source import FileSource
 from triptych.schemas.errors import UsageError
-from triptych.schemas.records import AudioChunk, InputRecord
+from triptych.schemas.records import InputRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +31,24 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The source gives no more; `is_hopeless` where another attempt cannot help."""
+    """The source gives no more.
+
+    Attributes:
+        reason: why.
+        is_hopeless: another attempt cannot help.
+        is_end: it ended by itself, after all its passes or as far as it could be read.
+    """
 
     reason: str
     is_hopeless: bool = False
+    is_end: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """So many more items came too late to keep a promise, and were left out or cut."""
+
+    items: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +60,9 @@ class Said:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-FromFeed = Opened | InputRecord | Closed | Said
+FromFeed = Opened | InputRecord | Closed | Late | Said
 
-_HOPELESS = ("Protocol not found", "found neither", "Invalid argument")
+_HOPELESS = ("Protocol not found", "no container format", "found neither", "Invalid argument")
 
 
 def read_feed(plan: Plan, not_before_ns: int, pipe: Connection) -> None:
@@ -71,11 +84,12 @@ def read_feed(plan: Plan, not_before_ns: int, pipe: Connection) -> None:
 
 def _read(plan: Plan, not_before_ns: int, pipe: Connection) -> Closed:
     try:
-        with Playback(plan, next_start_ns=lambda end_ns: max(end_ns, time.time_ns())) as playback:
+        live = LiveMeter(time.time_ns)
+        with Playback(plan, next_start_ns=lambda end_ns: max(end_ns, time.time_ns()), on_packet=live.came) as playback:
             start_at_ns = _start_at_ns(plan, playback.duration_ns, not_before_ns)
             pipe.send(Opened(start_at_ns, playback.duration_ns))
-            _relay(playback, start_at_ns, pipe)
-            return Closed(playback.problem or "it has ended")
+            _relay(playback, start_at_ns, live, pipe)
+            return Closed(playback.problem or "it has ended", is_end=not (playback.is_gone and plan.loops == 0))
     except UsageError as error:
         return Closed(str(error), is_hopeless=any(sign in str(error) for sign in _HOPELESS))
 
@@ -83,28 +97,21 @@ def _read(plan: Plan, not_before_ns: int, pipe: Connection) -> Closed:
 def _start_at_ns(plan: Plan, duration_ns: int | None, not_before_ns: int) -> int:
     if plan.start_at_ns is not None and not not_before_ns:
         return plan.start_at_ns
-    length_ns = 0 if plan.realtime or duration_ns is None else duration_ns * max(1, plan.loops)
+    length_ns = 0 if plan.realtime else plan.total_ns(duration_ns) or 0
     return max(not_before_ns, time.time_ns() - length_ns)
 
 
-def _relay(playback: Playback, start_at_ns: int, pipe: Connection) -> None:
+def _relay(playback: Playback, start_at_ns: int, live: LiveMeter, pipe: Connection) -> None:
     """Send every record; where a live feed runs away from the wall clock, begin a new session."""
-    drift, session = DriftMeter(), ""
+    is_live, late = playback.duration_ns is None, 0
+    meter: Meter = live if is_live else FilmMeter()
     for record in playback.records(start_at_ns):
-        pipe.send(record)
-        if playback.duration_ns is not None or record.modality == "subtitles":
-            continue
-        if record.session != session:
-            drift, session = DriftMeter(), record.session
-        drift.note(record.end_ns if isinstance(record, AudioChunk) else record.start_ns, time.time_ns())
-        if drift.is_too_much:
-            drift = DriftMeter()
+        pipe.send(meter.stamped(record))
+        if playback.behind > late:
+            pipe.send(Late(playback.behind - late))
+            late = playback.behind
+        if is_live and live.has_run_away():
             playback.resync()
-
-
-def as_feed(plan: Plan) -> Plan:
-    """Return the plan with what only a file can do left out."""
-    return plan if isinstance(plan.source, FileSource) else replace(plan, loops=1)
 
 
 def _log_through(pipe: Connection) -> None:

@@ -30,6 +30,7 @@ class Feed(BaseModel):
     start_at: str | None = None
     subtitles: Path | None = None
     language: str | None = None
+    transcribe: str | None = None
 
 
 def read_feeds(path: Path) -> Mapping[str, Plan]:
@@ -68,6 +69,7 @@ def _plan(path: Path, stream: str, table: Any) -> Plan:  # noqa: ANN401 - whatev
         start_at=feed.start_at,
         subtitles=feed.subtitles,
         language=feed.language,
+        transcribe=feed.transcribe,
     )
     try:
         return plans_for([feed.source], wishes)[0]

@@ -11,6 +11,7 @@ import multiprocessing
 import random
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from threading import Event
@@ -20,11 +21,12 @@ import structlog
 
 from triptych.producers.backoff import Backoff
 from triptych.producers.clock import NS_PER_S, Clock
-from triptych.producers.feed_process import Closed, FromFeed, Opened, Said, as_feed, read_feed
+from triptych.producers.feed_process import Closed, FromFeed, Late, Opened, Said, read_feed
 from triptych.producers.live_queue import LiveQueue
 from triptych.producers.outcome import Outcome
 from triptych.producers.pacing import Pacer
 from triptych.producers.plan import Plan
+from triptych.producers.seam import Seam
 from triptych.producers.sender import Sender
 from triptych.producers.session_book import SessionBook
 from triptych.producers.source import OPEN_LIMIT_S, READ_LIMIT_S
@@ -51,7 +53,7 @@ class LivePlayer:
 
     def __init__(self, plan: Plan, publisher: Publisher, clock: Clock, stop: Event) -> None:
         self.thread = threading.Thread(target=self._run, name=f"produce {plan.stream}", daemon=True)
-        self._plan = as_feed(plan)
+        self._plan = plan
         self._publisher = publisher
         self._clock = clock
         self._stop = stop
@@ -66,7 +68,7 @@ class LivePlayer:
     @property
     def standing(self) -> Standing:
         """How it stands now."""
-        return self._tally.standing
+        return replace(self._tally.standing, queued_bytes=self._queue.size_bytes)
 
     def outcome(self) -> Outcome:
         """Return how it ended."""
@@ -115,9 +117,21 @@ class LivePlayer:
         return self._stop.is_set() or self._error is not None
 
     def _is_over(self, closed: Closed) -> bool:
-        """Return whether it ended as a film does; raise `UsageError` where nothing of it can ever be played."""
+        """Return whether it ended as a film does; raise `UsageError` where nothing of it can ever be played.
+
+        A film that is played for ever is waited for where it is away, as a live feed is.
+        """
         if closed.is_hopeless:
             raise UsageError(closed.reason)
+        if not self._is_film:
+            return False
+        if not closed.is_end and self._plan.loops:
+            _log.warning("source.ended_early", stream=self._plan.stream, reason=closed.reason)
+        return closed.is_end or self._plan.loops != 0
+
+    @property
+    def _is_film(self) -> bool:
+        """Whether the source says how long it is."""
         return self._opened is not None and self._opened.duration_ns is not None
 
     def _attempt(self) -> Closed:
@@ -151,32 +165,40 @@ class LivePlayer:
             if isinstance(message, Closed):
                 return message
             if isinstance(message, Opened):
-                limit_s = READ_LIMIT_S + _MARGIN_S
+                opens_again = message.duration_ns is not None and self._plan.loops != 1
+                limit_s = READ_LIMIT_S + _MARGIN_S + OPEN_LIMIT_S * opens_again
             self._take(message)
         return Closed("told to stop")
 
-    def _take(self, message: Opened | Said | InputRecord) -> None:
+    def _take(self, message: Opened | Late | Said | InputRecord) -> None:
         if isinstance(message, Opened):
-            self._opened = self._opened or message
-            self._tally.begin(message.duration_ns)
+            if self._opened is None:
+                self._opened = message
+                self._tally.begin(self._plan.total_ns(message.duration_ns))
+            else:
+                self._tally.reconnects()
             self._has_begun.set()
+        elif isinstance(message, Late):
+            self._tally.late(message.items)
         elif isinstance(message, Said):
             _log.log(_LEVELS[message.level], message.event, **message.details)
         else:
             self._say_gap(message)
             self._book.note(message)
-            is_film = self._opened is not None and self._opened.duration_ns is not None
-            self._queue.put(message, wait=is_film)
+            self._queue.put(message, wait=self._is_film)
 
     def _say_gap(self, record: InputRecord) -> None:
         """Name the time of which nothing is known, where this record is the first after a connection was lost."""
         if self._lost:
+            gap_ns = record.start_ns - self._book.end_ns if self._book.end_ns else None
+            if gap_ns is not None:
+                self._tally.gap(gap_ns)
             _log.warning(
                 "source.gap",
                 stream=self._plan.stream,
                 from_ns=self._book.end_ns,
                 to_ns=record.start_ns,
-                gap_s=round((record.start_ns - self._book.end_ns) / NS_PER_S, 3) if self._book.end_ns else None,
+                gap_s=None if gap_ns is None else round(gap_ns / NS_PER_S, 3),
                 reason=self._lost,
             )
             self._lost = ""
@@ -199,14 +221,20 @@ class LivePlayer:
             return
         sender = Sender(self._publisher, self._tally, self._stop, start_at_ns=opened.start_at_ns)
         pacer = Pacer(self._plan.realtime and opened.duration_ns is not None, self._clock.monotonic_ns())
+        seam = Seam()
         while not self._queue.is_over:
             record = self._queue.take(_GLANCE_S)
             if record is None:
-                continue
-            if not self._stop.is_set():
-                due_ns = _known_ns(record) - opened.start_at_ns
-                self._clock.wait(self._stop, pacer.wait_ns(due_ns, monotonic_ns=self._clock.monotonic_ns()))
-            sender.send(record)
+                ready = seam.overdue(self._clock.monotonic_ns())
+            else:
+                if not self._stop.is_set():
+                    due_ns = _known_ns(record) - opened.start_at_ns
+                    self._clock.wait(self._stop, pacer.wait_ns(due_ns, monotonic_ns=self._clock.monotonic_ns()))
+                ready = seam.join(record, self._clock.monotonic_ns())
+            for joined in ready:
+                sender.send(joined)
+        for end in seam.rest():
+            sender.send(end)
 
 
 def _known_ns(record: InputRecord) -> int:

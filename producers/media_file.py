@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -28,6 +29,7 @@ _S = TypeVar("_S", bound=Stream)
 _DURATION_TAG: Final = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _AV_TIME_BASE: Final = Fraction(1, av.time_base)
 _PROBED_PACKETS: Final = 200
+_TOO_LONG: Final = "nothing came within the time limit"
 
 
 class MediaFile:
@@ -124,7 +126,16 @@ class MediaFile:
         if self.text_track is not None:
             played.append(self.text_track)
         try:
-            for packet in self._container.demux(*played):
+            packets = self._container.demux(*played)
+            while True:
+                asked_s = time.monotonic()
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                stale_s = self._source.stale_after_s
+                if stale_s is not None and time.monotonic() - asked_s > stale_s:
+                    self.problem = _TOO_LONG
+                    return
                 if packet.size:
                     yield packet
         except (av.error.FFmpegError, OSError) as error:
@@ -146,7 +157,11 @@ class MediaFile:
 def _why(error: Exception) -> str:
     """Return what happened; FFmpeg says of a time limit only that it was told to stop."""
     if isinstance(error, av.error.ExitError):
-        return "nothing came within the time limit"
+        return _TOO_LONG
+    if isinstance(error, av.error.ProtocolNotFoundError):
+        return "Protocol not found: this build of FFmpeg does not speak it"
+    if isinstance(error, ValueError) and str(error).startswith("no container format"):
+        return f"{error}: this build of FFmpeg has no such device"
     return getattr(error, "strerror", None) or str(error)
 
 

@@ -24,6 +24,7 @@ class Plan:
         start_at_ns: event time of the film's first moment; None for now, or for a film that ends now.
         subtitles: a file of cues; None for those in the film, or beside it.
         language: which subtitles are wanted; None for English, or any.
+        transcribe: the speech model that hears the words of a source that has none; None to leave it so.
     """
 
     source: Source
@@ -36,3 +37,8 @@ class Plan:
     start_at_ns: int | None = None
     subtitles: Path | None = None
     language: str | None = None
+    transcribe: str | None = None
+
+    def total_ns(self, duration_ns: int | None) -> int | None:
+        """Return how long a source of this length is with all its passes, where that is known and it ends."""
+        return None if duration_ns is None or self.loops == 0 else duration_ns * self.loops

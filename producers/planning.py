@@ -11,6 +11,7 @@ from typing import Final
 from triptych.producers.language import language_of
 from triptych.producers.moments import parse_moment
 from triptych.producers.plan import Plan
+from triptych.producers.recogniser import check_transcription
 from triptych.producers.source import parse_source
 from triptych.producers.stream_id import stream_ids
 from triptych.schemas.errors import UsageError
@@ -33,6 +34,7 @@ class Wishes:
     start_at: str | None = None
     subtitles: Path | None = None
     language: str | None = None
+    transcribe: str | None = None
 
 
 def plans_for(sources: Sequence[str], wishes: Wishes) -> tuple[Plan, ...]:
@@ -41,6 +43,8 @@ def plans_for(sources: Sequence[str], wishes: Wishes) -> tuple[Plan, ...]:
         raise UsageError(f"--stream names one stream, but there are {len(sources)} sources: leave it out, or play one")
     if len(sources) > 1 and wishes.subtitles is not None:
         raise UsageError(f"--subtitles belongs to one film, but there are {len(sources)} sources: play one")
+    if wishes.transcribe is not None:
+        check_transcription(wishes.transcribe, _language(wishes.language))
     parsed = [parse_source(source) for source in sources]
     streams = (
         stream_ids(source.name for source in parsed) if wishes.stream is None else (checked_stream(wishes.stream),)
@@ -57,6 +61,7 @@ def plans_for(sources: Sequence[str], wishes: Wishes) -> tuple[Plan, ...]:
             start_at_ns=None if wishes.start_at is None else parse_moment(wishes.start_at),
             subtitles=wishes.subtitles,
             language=_language(wishes.language),
+            transcribe=wishes.transcribe,
         )
         for source, stream in zip(parsed, streams, strict=True)
     )

@@ -24,10 +24,14 @@ from triptych.producers.media_file import MediaFile
 from triptych.producers.picture import PictureEncoder
 from triptych.producers.plan import Plan
 from triptych.producers.players import AudioPlayer, CaptionPlayer, CueFilePlayer, EmbeddedCuePlayer, Player, VideoPlayer
+from triptych.producers.recogniser import Recogniser, detect_voice
 from triptych.producers.sampling import Grid, Sampler
+from triptych.producers.scribe import Recognise, Scribe
 from triptych.producers.source import UrlSource
 from triptych.producers.timeline import NS_PER_S, Timeline, ticks_to_ns
 from triptych.producers.track_records import Feed, TrackRecords
+from triptych.producers.transcript import TranscriptPlayer
+from triptych.producers.utterances import UtteranceCutter
 from triptych.producers.video import VideoReader
 from triptych.producers.words import choose_words
 from triptych.schemas.errors import UsageError
@@ -45,20 +49,41 @@ class Playback:
     """Play one source; a context manager that holds the open file.
 
     Raises `UsageError` when built, where there is nothing to play.
+
+    Attributes:
+        duration_ns: how long one pass is by the source's own word; None of a live feed.
+        is_gone: whether it could not be opened for another pass.
     """
 
-    def __init__(self, plan: Plan, *, next_start_ns: Callable[[int], int] | None = None) -> None:
-        """Open the source; `next_start_ns` says when a session begins that follows one which ended at a moment."""
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        next_start_ns: Callable[[int], int] | None = None,
+        on_packet: Callable[[str, Modality, int], None] | None = None,
+        recognise: Recognise | None = None,
+    ) -> None:
+        """Open the source.
+
+        Args:
+            plan: what to play, and how.
+            next_start_ns: says when a session begins that follows one which ended at a moment.
+            on_packet: is told session, track and decoding time stamp of each packet of picture and sound.
+            recognise: hears words instead of the plan's model.
+        """
         self._plan = plan
         self._next_start_ns = next_start_ns or (lambda end_ns: end_ns)
+        self._on_packet = on_packet or (lambda _session, _modality, _at_ns: None)
         self._media = self._opened()
         try:
             self._words = choose_words(plan, self._media)
         except UsageError:
             self._media.close()
             raise
+        self._scribe = self._new_scribe(recognise) if self._words == "heard" else None
         self._sampler = Sampler(Grid(plan.fps))
         self._records: dict[Modality, TrackRecords] = {}
+        self._session = ""
         self._began = False
         self._start_at_ns = 0
         self._origin_ns = 0
@@ -69,11 +94,14 @@ class Playback:
         self._resync = False
         self._behind = 0
         self.duration_ns = self._media.duration_ns
+        self.is_gone = False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._scribe is not None:
+            self._scribe.close()
         self._media.close()
 
     @property
@@ -101,14 +129,17 @@ class Playback:
 
         Raises `UsageError` where nothing of the file can be decoded.
         """
-        plan = self._plan
+        plan, loops = self._plan, 1 if self._is_live else self._plan.loops
+        if plan.transcribe is not None and self._words != "heard":
+            reason = "it has no sound" if self._words is None else "it has words of its own"
+            _log.info("transcription.off", stream=plan.stream, reason=reason)
         self._begin_session(start_at_ns)
         passes = 0
-        while passes == 0 or (passes != plan.loops and self._next_base_ns() > self._base_ns and self._reopened()):
+        while passes == 0 or (passes != loops and self._next_base_ns() > self._base_ns and self._reopened()):
             passes += 1
             self._base_ns = self._next_base_ns()
             self._origin_ns = self._media.origin_ns
-            yield from self._pass(last=passes == plan.loops)
+            yield from self._pass(last=passes == loops)
             self._check_whole(self._film_end_ns - self._base_ns, first=passes == 1 and not self._splits)
         if not self._began:
             raise UsageError(f"{plan.source.label}: nothing in it could be decoded")
@@ -122,12 +153,18 @@ class Playback:
     def _begin_session(self, start_at_ns: int) -> None:
         plan = self._plan
         self._behind = self.behind
-        feed = Feed(plan.stream, plan.source.uri, uuid.uuid4().hex, start_at_ns, self.tracks)
+        self._session = uuid.uuid4().hex
+        feed = Feed(plan.stream, plan.source.uri, self._session, start_at_ns, self.tracks)
         self._records = {modality: TrackRecords(feed, modality) for modality in feed.tracks}
         self._sampler = Sampler(Grid(plan.fps))
         self._start_at_ns = start_at_ns
         self._base_ns = self._film_end_ns = self._players_end_ns = 0
         self._began = False
+
+    @property
+    def _is_live(self) -> bool:
+        """Whether there is no end to it, and so no second pass."""
+        return self.duration_ns is None and isinstance(self._plan.source, UrlSource)
 
     def _next_base_ns(self) -> int:
         return max(self._film_end_ns, self._players_end_ns)
@@ -146,7 +183,9 @@ class Playback:
                 continue
             modality = self._modality_of(item)
             if modality != "subtitles" and item.dts is not None:
-                position_ns = max(position_ns, timeline.at(item.dts, item.time_base))
+                at_ns = timeline.at(item.dts, item.time_base)
+                self._on_packet(self._session, modality, at_ns)
+                position_ns = max(position_ns, at_ns)
             yield from self._noting_media(players[modality].feed(item))
             if self._began:  # silence is reported once there is something to be silent in
                 for player in players.values():
@@ -214,7 +253,10 @@ class Playback:
             players["video"] = VideoPlayer(video, records["video"], self._sampler)
         if media.audio is not None:
             audio = AudioReader(media.audio, timeline, floor_ns=records["audio"].promise_ns)
-            players["audio"] = AudioPlayer(audio, records["audio"])
+            transcript = self._transcript(timeline.base_ns)
+            players["audio"] = AudioPlayer(audio, records["audio"], None if transcript is None else transcript.hear)
+            if transcript is not None:
+                players["subtitles"] = transcript
         if captions is not None:
             players["subtitles"] = CaptionPlayer(captions, records["subtitles"])
         elif isinstance(words, tuple):
@@ -228,6 +270,24 @@ class Playback:
         elif isinstance(words, SubtitleStream):
             players["subtitles"] = EmbeddedCuePlayer(words, records["subtitles"], timeline, duration_ns=self._stated_ns)
         return players
+
+    def _transcript(self, base_ns: int) -> TranscriptPlayer | None:
+        if self._words != "heard" or self._scribe is None:
+            return None
+        return TranscriptPlayer(
+            UtteranceCutter(detect_voice, base_ns),
+            self._scribe,
+            self._records["subtitles"],
+            self._records["audio"],
+            is_live=self._is_live,
+        )
+
+    def _new_scribe(self, recognise: Recognise | None) -> Scribe:
+        plan = self._plan
+        if recognise is not None or plan.transcribe is None:
+            return Scribe(recognise or (lambda _: ()))
+        recogniser = Recogniser(plan.transcribe, plan.language)
+        return Scribe(recogniser, recogniser.prepare)
 
     @property
     def _stated_ns(self) -> int | None:
@@ -261,6 +321,7 @@ class Playback:
             self._media = self._opened()
         except UsageError as error:
             _log.warning("source.gone", stream=self._plan.stream, reason=str(error))
+            self.is_gone = True
             return False
         if was_embedded:
             self._words = self._media.text_track
@@ -268,7 +329,7 @@ class Playback:
 
     def _check_whole(self, read_ns: int, *, first: bool) -> None:
         stated_ns = self.duration_ns
-        if stated_ns is None and isinstance(self._plan.source, UrlSource):
+        if self._is_live:
             return  # a live feed has no end to miss; whoever opened it says why it was lost
         ended_early = stated_ns is not None and read_ns < stated_ns - _EARLY_NS
         if first and (self._media.problem is not None or ended_early):

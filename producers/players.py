@@ -6,6 +6,7 @@ promises stays true whatever follows:
 - sampled pictures: the next instant of the grid;
 - sound: its own end;
 - a cue file: the next cue's start;
+- words that a machine hears: the first sound that is not text yet (`transcript.py`);
 - captions inside the picture: the start of what is on the screen, which is sent when it leaves it;
 - words inside the file, and sound or picture that stay away: the reading position less an allowance, since in real
   files a track does come behind the others, but never before what the decoder still holds.
@@ -13,14 +14,14 @@ promises stays true whatever follows:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from av.packet import Packet
 from av.subtitles.stream import SubtitleStream
 
-from triptych.producers.audio import AudioReader
+from triptych.producers.audio import AudioReader, Sound
 from triptych.producers.captions import CaptionReader
 from triptych.producers.cue import UNKNOWN_LENGTH_NS, Cue
 from triptych.producers.language import language_of
@@ -29,7 +30,7 @@ from triptych.producers.subtitle_codecs import words_of
 from triptych.producers.timeline import Timeline, ticks_to_ns
 from triptych.producers.track_records import TrackRecords
 from triptych.producers.video import VideoReader
-from triptych.schemas.records import InputRecord
+from triptych.schemas.records import AudioChunk, InputRecord
 
 WORDS_INTERLEAVE_NS: Final = 1_000_000_000
 """How far behind picture and sound the words may stand in a file."""
@@ -95,9 +96,13 @@ class VideoPlayer:
 class AudioPlayer:
     """Play sound."""
 
-    def __init__(self, reader: AudioReader, records: TrackRecords) -> None:
+    def __init__(
+        self, reader: AudioReader, records: TrackRecords, listener: Callable[[Sound], None] | None = None
+    ) -> None:
+        """Play what the reader gives; the listener hears it too, before it is sent."""
         self._reader = reader
         self._records = records
+        self._listener = listener
 
     @property
     def end_ns(self) -> int:
@@ -107,13 +112,13 @@ class AudioPlayer:
     def feed(self, packet: Packet[Any]) -> Iterator[InputRecord]:
         """Yield the chunks that the packet fills."""
         for sound in self._reader.feed(packet):
-            yield self._records.chunk(sound)
+            yield self._chunk(sound)
 
     def reach(self, position_ns: int) -> Iterator[InputRecord]:
         """Say how far the file has been read where no sound came; past the allowance what is half full goes out."""
         if position_ns - self._reader.read_ns() >= MEDIA_INTERLEAVE_NS and self._records.may_report:
             for sound in self._reader.pause(position_ns - MEDIA_INTERLEAVE_NS):
-                yield self._records.chunk(sound)
+                yield self._chunk(sound)
         silent_ns = position_ns - max(0, self._reader.read_ns() - self._records.spoken_ns)
         if self._records.is_silent(silent_ns):
             yield self._records.progress(position_ns, max(self._records.promise_ns, position_ns - MEDIA_INTERLEAVE_NS))
@@ -122,7 +127,12 @@ class AudioPlayer:
         """Yield what is left."""
         del end_ns
         for sound in self._reader.drain():
-            yield self._records.chunk(sound)
+            yield self._chunk(sound)
+
+    def _chunk(self, sound: Sound) -> AudioChunk:
+        if self._listener is not None:
+            self._listener(sound)
+        return self._records.chunk(sound)
 
 
 class EmbeddedCuePlayer:

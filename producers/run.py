@@ -17,10 +17,12 @@ import structlog
 
 from triptych.producers.clock import Clock, SystemClock
 from triptych.producers.live import LivePlayer
+from triptych.producers.measuring import FilmMeter
 from triptych.producers.outcome import Outcome
 from triptych.producers.pacing import Pacer
 from triptych.producers.plan import Plan
 from triptych.producers.playback import Playback
+from triptych.producers.seam import Seam
 from triptych.producers.sender import Sender
 from triptych.producers.source import UrlSource
 from triptych.producers.tally import Standing, Tally
@@ -157,18 +159,23 @@ class _FilePlayer:
     def _play(self, playback: Playback) -> None:
         """Send everything, in the order: the film's records, each when it is due; then the end of each track."""
         start_at_ns = self._start_at_ns(playback.duration_ns)
-        self._tally.begin(_total_ns(playback.duration_ns, self._plan.loops))
+        self._tally.begin(self._plan.total_ns(playback.duration_ns))
         sender = Sender(self._publisher, self._tally, self._stop, start_at_ns=start_at_ns)
         pacer = Pacer(self._plan.realtime, self._clock.monotonic_ns())
+        meter, seam, late = FilmMeter(), Seam(), 0
         with closing(playback.records(start_at_ns)) as records:  # type: ignore[type-var]  # it is a generator
             for record in records:
                 due_ns = _known_ns(record) - start_at_ns
                 self._clock.wait(self._stop, pacer.wait_ns(due_ns, monotonic_ns=self._clock.monotonic_ns()))
                 behind_ns = pacer.behind_ns(due_ns, monotonic_ns=self._clock.monotonic_ns())
-                sender.send(record, behind_clock_ns=behind_ns)
+                for joined in seam.join(meter.stamped(record), self._clock.monotonic_ns()):
+                    sender.send(joined, behind_clock_ns=behind_ns)
+                if playback.behind > late:
+                    self._tally.late(playback.behind - late)
+                    late = playback.behind
                 if self._stop.is_set():  # only now: what was read is counted in where the tracks end
                     break
-        for end in playback.ends():
+        for end in (*seam.rest(), *playback.ends()):
             sender.send(end)
         if playback.behind:
             _log.warning("source.badly_interleaved", stream=self._plan.stream, items_left_out_or_cut=playback.behind)
@@ -178,16 +185,12 @@ class _FilePlayer:
         """Return the event time of the film's first moment: as planned, else now, or so that the film ends now."""
         if self._plan.start_at_ns is not None:
             return self._plan.start_at_ns
-        length_ns = 0 if self._plan.realtime else _total_ns(duration_ns, self._plan.loops) or 0
+        length_ns = 0 if self._plan.realtime else self._plan.total_ns(duration_ns) or 0
         return self._clock.now_ns() - length_ns
 
     def _fail(self, error: Exception) -> None:
         self._error = error
         self._tally.finish("failed")
-
-
-def _total_ns(duration_ns: int | None, loops: int) -> int | None:
-    return None if duration_ns is None or loops == 0 else duration_ns * loops
 
 
 def _known_ns(record: InputRecord) -> int:

@@ -45,6 +45,7 @@ class Sender:
         except RecordRefusedError as refused:
             self._give_up(record, refused)
             return
+        self._tally.note(record)
         self._tally.sent(film_ns, behind_clock_ns=behind_clock_ns)
         acknowledged.add_done_callback(lambda future: self._settle(future, record, film_ns))
 

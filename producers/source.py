@@ -17,6 +17,12 @@ OPEN_LIMIT_S: Final = 15.0
 READ_LIMIT_S: Final = 10.0
 """How long a URL may say nothing."""
 
+_RTSP_LIMIT_S: Final = 8.0
+"""The same for a camera, kept by FFmpeg itself: what its decoder still holds then comes before the worker's
+`align.idle_timeout_ms` has passed, and is not late."""
+_RTSP_STALE_S: Final = 7.5
+"""At its limit FFmpeg hands out the last packet that it had, and waits as long again before it gives up."""
+
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _MAX_URI_CHARACTERS: Final = 2_048
 _DEVICES: Final = frozenset({"alsa", "avfoundation", "dshow", "fbdev", "lavfi", "pulse", "v4l2", "x11grab"})
@@ -73,6 +79,11 @@ class FileSource:
         """How long opening and each read may take; None for as long as they need."""
         return None
 
+    @property
+    def stale_after_s(self) -> float | None:
+        """After what wait for a packet the source counts as lost though one came; None for never."""
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class UrlSource:
@@ -125,7 +136,7 @@ class UrlSource:
             return {}
         scheme = urlsplit(self.url).scheme
         if scheme in _RTSP:
-            return {"rtsp_transport": "tcp"}
+            return {"rtsp_transport": "tcp", "timeout": str(round(_RTSP_LIMIT_S * 1e6))}
         if scheme in {"http", "https"}:
             return {"live_start_index": "-1", "rw_timeout": str(round(READ_LIMIT_S * 1e6))}
         return {}
@@ -134,6 +145,11 @@ class UrlSource:
     def limits_s(self) -> tuple[float, float] | None:
         """How long opening and each read may take."""
         return OPEN_LIMIT_S, READ_LIMIT_S
+
+    @property
+    def stale_after_s(self) -> float | None:
+        """After what wait for a packet the source counts as lost though one came; None for never."""
+        return _RTSP_STALE_S if urlsplit(self.url).scheme in _RTSP else None
 
 
 Source = FileSource | UrlSource

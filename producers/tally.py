@@ -6,6 +6,8 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from triptych.schemas.records import InputRecord, MediaRecord
+
 State = Literal["starting", "playing", "waiting", "done", "stopped", "failed"]
 
 
@@ -22,6 +24,14 @@ class Standing:
         total_ns: how long the film is with all its passes, where that is known and it ends.
         sent: records handed over, control records included.
         dropped: records that were given up.
+        late: items that came too late to keep a promise, and were left out or cut.
+        sessions: how many were begun.
+        reconnects: how often a feed that was lost was opened again.
+        gaps: how often time of which nothing is known was left between two sessions.
+        gap_ns: how much of it in all.
+        queued_bytes: what waits ahead of the client, about.
+        av_offset_ms: how far the sound lies behind the picture, where that was measured.
+        drift_ppm: how much faster than the wall clock the feed's clock runs, where that was measured.
     """
 
     stream: str
@@ -32,6 +42,14 @@ class Standing:
     total_ns: int | None = None
     sent: int = 0
     dropped: int = 0
+    late: int = 0
+    sessions: int = 0
+    reconnects: int = 0
+    gaps: int = 0
+    gap_ns: int = 0
+    queued_bytes: int = 0
+    av_offset_ms: float | None = None
+    drift_ppm: float | None = None
 
     @property
     def lag_ns(self) -> int:
@@ -45,6 +63,7 @@ class Tally:
     def __init__(self, stream: str) -> None:
         self._lock = threading.Lock()
         self._standing = Standing(stream)
+        self._session = ""
 
     @property
     def standing(self) -> Standing:
@@ -61,6 +80,34 @@ class Tally:
         """Note that the source is away, and will be tried again."""
         with self._lock:
             self._standing = replace(self._standing, state="waiting")
+
+    def reconnects(self) -> None:
+        """Note that a source that was lost is open again."""
+        with self._lock:
+            old = self._standing
+            self._standing = replace(old, state="playing", reconnects=old.reconnects + 1)
+
+    def gap(self, length_ns: int) -> None:
+        """Note time of which nothing is known."""
+        with self._lock:
+            old = self._standing
+            self._standing = replace(old, gaps=old.gaps + 1, gap_ns=old.gap_ns + length_ns)
+
+    def late(self, items: int) -> None:
+        """Note so many more items that came too late."""
+        with self._lock:
+            self._standing = replace(self._standing, late=self._standing.late + items)
+
+    def note(self, record: InputRecord) -> None:
+        """Note what a record says of its session."""
+        with self._lock:
+            if record.session != self._session:
+                self._session = record.session
+                sessions = self._standing.sessions + 1
+                self._standing = replace(self._standing, sessions=sessions, av_offset_ms=None, drift_ppm=None)
+            if isinstance(record, MediaRecord):
+                old = self._standing
+                self._standing = replace(old, av_offset_ms=record.av_offset_ms, drift_ppm=record.drift_ppm)
 
     def sent(self, film_ns: int, *, behind_clock_ns: int = 0) -> None:
         """Note a record handed over."""

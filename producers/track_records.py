@@ -100,6 +100,8 @@ class TrackRecords:
             end_ns=self._feed.start_at_ns + cue.end_ns,
             text=cue.text,
             language=cue.language,
+            generated=cue.generated_by is not None,
+            generated_by=cue.generated_by,
         )
 
     def is_silent(self, position_ns: int) -> bool:

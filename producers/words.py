@@ -1,7 +1,7 @@
 """Where a film's words come from: exactly one place.
 
 The file that the user names, else a text track inside the film, else captions inside its pictures, else a cue file
-beside it.
+beside it, else what a machine hears, if the user wants that.
 """
 
 from __future__ import annotations
@@ -21,12 +21,18 @@ from triptych.schemas.errors import UsageError
 
 _log = structlog.get_logger(__name__)
 
-Words = tuple[Cue, ...] | SubtitleStream | Literal["captions"] | None
-"""The cues of a file, a track of the film, captions inside its pictures, or none at all."""
+Words = tuple[Cue, ...] | SubtitleStream | Literal["captions", "heard"] | None
+"""The cues of a file, a track of the film, captions inside its pictures, what a machine hears, or none at all."""
 
 
 def choose_words(plan: Plan, media: MediaFile) -> Words:
     """Return the one place; raise `UsageError` where the file that the user named has no cues."""
+    words = _written_words(plan, media)
+    can_hear = plan.transcribe is not None and media.audio is not None
+    return "heard" if words is None and can_hear else words
+
+
+def _written_words(plan: Plan, media: MediaFile) -> tuple[Cue, ...] | SubtitleStream | Literal["captions"] | None:
     if plan.subtitles is not None:
         return read_cues(plan.subtitles, language_in_name(plan.subtitles) or plan.language)
     if media.text_track is not None:

@@ -30,7 +30,7 @@ from triptych.schemas.names import (
     RESULT_TYPE,
     Modality,
 )
-from triptych.schemas.records import AudioChunk, End, InputRecord, Progress, SubtitleCue, VideoFrame
+from triptych.schemas.records import AudioChunk, End, InputRecord, MediaRecord, Progress, SubtitleCue, VideoFrame
 from triptych.schemas.results import Result
 from triptych.schemas.validation import built, built_from_json
 
@@ -41,7 +41,7 @@ _SOUND: Final = "audio/wav or audio/flac"
 _TEXT: Final = "text/plain;charset=utf-8"
 _UTF8_TEXT: Final = re.compile(r"text/plain(\s*;\s*charset=\"?(utf-8|us-ascii)\"?)?", re.IGNORECASE)
 
-_Attributes = Mapping[str, str | int | None]
+_Attributes = Mapping[str, str | int | float | None]
 
 
 class Wire(NamedTuple):
@@ -75,7 +75,7 @@ def _frame_headers(frame: VideoFrame) -> _Attributes:
         "content-type": frame.content_type,
         "ce_width": frame.width,
         "ce_height": frame.height,
-        "ce_seq": frame.seq,
+        **_media_headers(frame),
     }
 
 
@@ -83,7 +83,7 @@ def _chunk_headers(chunk: AudioChunk) -> _Attributes:
     return {
         "content-type": chunk.content_type,
         "ce_samplerate": chunk.sample_rate_hz,
-        "ce_seq": chunk.seq,
+        **_media_headers(chunk),
         "ce_endns": chunk.end_ns,
     }
 
@@ -93,9 +93,14 @@ def _cue_headers(cue: SubtitleCue) -> _Attributes:
         "content-type": _TEXT,
         "ce_language": cue.language,
         "ce_generated": "true" if cue.generated else None,
-        "ce_seq": cue.seq,
+        "ce_generatedby": cue.generated_by,
+        **_media_headers(cue),
         "ce_endns": cue.end_ns,
     }
+
+
+def _media_headers(media: MediaRecord) -> _Attributes:
+    return {"ce_seq": media.seq, "ce_avoffsetms": media.av_offset_ms, "ce_driftppm": media.drift_ppm}
 
 
 def encode_result(result: Result, *, pipeline: str) -> Wire:
@@ -303,6 +308,14 @@ def _common_fields(key: bytes | None, read: Headers) -> dict[str, Any]:
     }
 
 
+def _media_fields(read: Headers) -> dict[str, Any]:
+    return {
+        "seq": read.number("ce_seq"),
+        "av_offset_ms": read.measure("ce_avoffsetms"),
+        "drift_ppm": read.measure("ce_driftppm"),
+    }
+
+
 def _stream(key: bytes | None) -> str:
     try:
         return (key or b"").decode()
@@ -328,7 +341,7 @@ def _media_type(read: Headers, expected: str) -> str:
 
 def _frame(read: Headers, value: bytes, common: dict[str, Any], _: Modality | None) -> VideoFrame:
     own = {
-        "seq": read.number("ce_seq"),
+        **_media_fields(read),
         "content_type": _media_type(read, _IMAGE),
         "width": read.number("ce_width"),
         "height": read.number("ce_height"),
@@ -339,7 +352,7 @@ def _frame(read: Headers, value: bytes, common: dict[str, Any], _: Modality | No
 
 def _chunk(read: Headers, value: bytes, common: dict[str, Any], _: Modality | None) -> AudioChunk:
     own = {
-        "seq": read.number("ce_seq"),
+        **_media_fields(read),
         "content_type": _media_type(read, _SOUND),
         "end_ns": read.required_number("ce_endns"),
         "sample_rate_hz": read.number("ce_samplerate"),
@@ -357,10 +370,11 @@ def _cue(read: Headers, value: bytes, common: dict[str, Any], _: Modality | None
     except UnicodeDecodeError:
         raise MalformedRecordError("value", "UTF-8 text", value) from None
     own = {
-        "seq": read.number("ce_seq"),
+        **_media_fields(read),
         "end_ns": read.required_number("ce_endns"),
         "language": read.text("ce_language"),
         "generated": read.flag("ce_generated", default=False),
+        "generated_by": read.text("ce_generatedby"),
         "text": text,
     }
     return built(SubtitleCue, common | own)

@@ -11,6 +11,8 @@ from triptych.schemas.values import MAX_NS
 
 RawHeaders = tuple[tuple[str, bytes], ...]
 _DECIMAL: Final = re.compile(r"[0-9]{1,19}")
+MEASURE_PATTERN: Final = r"-?[0-9]{1,10}(\.[0-9]{1,9})?"
+_MEASURE: Final = re.compile(MEASURE_PATTERN)
 # The longest text that a header of ours may hold: 2048 characters of up to four bytes.
 _LONGEST_BYTES: Final = 8192
 
@@ -66,6 +68,13 @@ class Headers:
     def required_number(self, name: str) -> int:
         """Return the header's decimal number; raise where it is missing."""
         return self._parsed(name, self.required(name, "a decimal number"))
+
+    def measure(self, name: str) -> float | None:
+        """Return the header's measured number, or None where it is missing."""
+        value = self.text(name)
+        if value is not None and not _MEASURE.fullmatch(value):
+            raise MalformedRecordError(name, "a number such as -12.5", value)
+        return None if value is None else float(value)
 
     def flag(self, name: str, *, default: bool) -> bool:
         """Return whether the header says true, or `default` where it is missing."""

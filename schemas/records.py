@@ -15,11 +15,23 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from triptych.schemas.names import Modality
-from triptych.schemas.values import Count, Nanoseconds, RecordId, SessionId, Source, StreamId, Text, Tracks, Value
+from triptych.schemas.values import (
+    Count,
+    Measure,
+    Nanoseconds,
+    RecordId,
+    SessionId,
+    Source,
+    StreamId,
+    Text,
+    Tracks,
+    Value,
+)
 
 ImageType = Literal["image/jpeg", "image/png", "image/webp"]
 SoundType = Literal["audio/wav", "audio/flac"]
 Language = Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$")]
+ModelName = Annotated[str, StringConstraints(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:+-]*$")]
 Pixels = Annotated[int, Field(ge=1, le=65_535)]
 Hertz = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -43,9 +55,15 @@ class _Record(Value):
 
 
 class _Media(_Record):
-    """What every record that carries media adds: its place in its session and track."""
+    """What every record that carries media adds: its place in its session and track, and what was measured by then.
+
+    `av_offset_ms` is how far the session's sound lies behind its picture (below zero: ahead of it), `drift_ppm` how
+    much faster than the wall clock the session's own clock runs.
+    """
 
     seq: Count | None = None
+    av_offset_ms: Measure | None = None
+    drift_ppm: Measure | None = None
 
 
 class _Span(_Media):
@@ -81,12 +99,16 @@ class AudioChunk(_Span):
 
 
 class SubtitleCue(_Span):
-    """A line of words and the span in which it is shown. `generated` marks words that a machine has heard."""
+    """A line of words and the span in which it is shown.
+
+    `generated` marks words that a machine has heard, `generated_by` names the machine's model.
+    """
 
     modality: Literal["subtitles"] = "subtitles"
     text: Text
     language: Language | None = None
     generated: bool = False
+    generated_by: ModelName | None = None
 
 
 class Progress(_Record):

@@ -6,13 +6,14 @@ empty. The id is the same whenever and wherever the window is computed again.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from triptych.schemas.names import result_id
-from triptych.schemas.values import FROZEN_MAPPING, Count, Nanoseconds, Offset, StreamId, Value
+from triptych.schemas.values import FROZEN_MAPPING, WRITTEN_WHERE_TRUE, Count, Nanoseconds, Offset, StreamId, Value
 
 SCHEMA_VERSION: Final = 1
 
@@ -52,7 +53,11 @@ class Arrival(Value):
 
 
 class Sync(Value):
-    """Measured audio/video offset and its drift in the session."""
+    """What the producer has measured of the session, as the window's newest record that says any of it has it.
+
+    `offset_ms` is how far the sound lies behind the picture (below zero: ahead of it), `drift_ppm` how much faster than
+    the wall clock the session's own clock runs.
+    """
 
     offset_ms: float | None = None
     drift_ppm: float | None = None
@@ -88,11 +93,17 @@ class Prediction(Value):
 
 
 class Words(Value):
-    """One cue: its whole text and its own times."""
+    """One cue: its whole text and its own times.
+
+    `generated` marks words that a machine has heard, `generated_by` names the machine's model; both are there for such
+    words only.
+    """
 
     text: str
     start_ns: Nanoseconds
     end_ns: Nanoseconds
+    generated: bool = Field(default=False, exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE)
+    generated_by: str | None = Field(default=None, exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE)
 
 
 class Observations(Value):

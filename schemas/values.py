@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    StringConstraints,
+)
 
 from triptych.schemas.names import MODALITIES, PIPELINE_PATTERN, STREAM_PATTERN, Modality
 
@@ -20,6 +29,14 @@ _CREDENTIALS: Final = re.compile(r"(?:^|(?<=:))//[^/?#]*@")
 
 Nanoseconds = Annotated[int, Field(ge=0, le=MAX_NS)]
 """A moment of event time: integer nanoseconds since the Unix epoch."""
+
+
+def _to_thousandths(value: float) -> float:
+    return round(value, 3) + 0.0  # no minus zero
+
+
+Measure = Annotated[float, Field(ge=-1e9, le=1e9), AfterValidator(_to_thousandths)]
+"""What was measured, to the thousandth: as text it has no exponent."""
 
 Count = Annotated[int, Field(ge=0, le=MAX_NS)]
 Offset = Annotated[int, Field(ge=0, le=MAX_NS)]
@@ -81,6 +98,10 @@ def _plain(items: Mapping[str, Any]) -> dict[str, Any]:
 
 FROZEN_MAPPING: Final = (AfterValidator(_frozen), PlainSerializer(_plain))
 """Annotations that make a mapping field immutable: `Annotated[Mapping[str, float], *FROZEN_MAPPING]`."""
+
+
+WRITTEN_WHERE_TRUE: Final[dict[str, JsonValue]] = {"x-optional": True}
+"""Marks a field in the schema that a writer leaves out where it says nothing; it came after version 1 was golden."""
 
 
 class Value(BaseModel):

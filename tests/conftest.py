@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 settings.register_profile("repeatable", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("explore", derandomize=False, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+# A shell ignores SIGINT for what it runs in the background, and programs that the tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -104,10 +109,24 @@ def redis_cluster_url(redis_cluster: DevRedisCluster) -> str:
 
 
 @pytest.fixture(scope="session")
-def redis_sentinel_url() -> Iterator[str]:
-    """Where a Sentinel names a Redis of its own."""
+def secured_cluster_url() -> Iterator[str]:
+    """Where a cluster listens that is reached over TLS by one user with a password."""
     with ExitStack() as stack:
-        yield open_server(stack, DevRedisSentinel).url
+        cluster = open_server(stack, lambda: DevRedisCluster(RedisAccess()))
+        yield RedisSettings(url=cluster.url, ssl_ca_file=cluster.ca_file).full_url()
+
+
+@pytest.fixture(scope="session")
+def secured_sentinel() -> Iterator[DevRedisSentinel]:
+    """A Sentinel with a login of its own that names a Redis with another, all over TLS; leave the Redis running."""
+    with ExitStack() as stack:
+        yield open_server(stack, lambda: DevRedisSentinel(RedisAccess()))
+
+
+@pytest.fixture(scope="session")
+def secured_sentinel_url(secured_sentinel: DevRedisSentinel) -> str:
+    """Where it listens, with all that a client needs."""
+    return RedisSettings(url=secured_sentinel.url, ssl_ca_file=secured_sentinel.ca_file).full_url()
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from triptych.transport.cli import app as topics
 from triptych.worker.cli import work
 from triptych.worker.models.cli import models
 from triptych.worker.training.cli import train
+from triptych.worker.training.evaluation.cli import evaluate
 
 EXIT_INTERRUPTED = 130
 """What a shell expects of a program that Ctrl-C ended: 128 + SIGINT."""
@@ -32,7 +33,7 @@ EXTRA_OF_MODULE = {
     "av": "producers",
     "cv2": "producers",
     "numpy": "producers",
-    "prometheus_client": "worker",
+    "prometheus_client": "producers",
     "redis": "consumers",
     "safetensors": "worker",
     "simpleeval": "consumers",
@@ -59,6 +60,7 @@ app.command()(demo)
 app.command()(produce)
 app.command()(work)
 app.command()(train)
+app.command()(evaluate)
 app.command()(watch)
 app.command()(alert)
 app.command()(evidence)

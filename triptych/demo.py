@@ -53,9 +53,9 @@ def demo(
     pipeline: PipelineOption = None,
 ) -> None:
     """Play the sample clips as three streams at once and show what is said of them; ends by itself."""
+    from triptych.health import Health
     from triptych.logs import configure_logs
     from triptych.settings import load
-    from triptych.worker.observability.health import Health
     from triptych.worker.observability.logs import log_hook
     from triptych.worker.wiring import Surroundings, open_pipeline
 

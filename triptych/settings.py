@@ -15,7 +15,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
@@ -25,7 +25,7 @@ CONFIG_VARIABLE = "TRIPTYCH_CONFIG"
 OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "TRIPTYCH_CACHE", "TRIPTYCH_REQUIRE_SERVERS"})
 """Variables with our prefix that are no settings: the file, the folder of the weights, and a switch of the tests."""
 
-SECRET_PATHS = frozenset({"redis.url", "kafka.password", "http.token"})
+SECRET_PATHS = frozenset({"redis.url", "kafka.password", "http.token", "produce_http.token"})
 """Settings that are or may hold a secret, never shown as they are."""
 
 Positive = Annotated[int, Field(gt=0)]
@@ -155,6 +155,12 @@ class RedisSettings(Section):
     password_file: Path | None = None
     """A file with the password of the URL's user, instead of one in the URL; read when a program starts."""
 
+    sentinel_username: NotEmpty | None = None
+    """Who we are to the Sentinels, where they have users of their own."""
+
+    sentinel_password_file: Path | None = None
+    """A file with the Sentinels' password; they do not take the server's."""
+
     ssl_ca_file: Path | None = None
     """The authorities whose certificates we trust (PEM) with `rediss`; without it the system's own."""
 
@@ -178,10 +184,18 @@ class RedisSettings(Section):
         """Return the URL with what the other settings add to it: all that a client needs. It holds the password.
 
         Raises:
-            SettingsError: The password's file cannot be read.
+            SettingsError: A password's file cannot be read.
         """
-        files = {"ssl_ca_certs": self.ssl_ca_file, "ssl_certfile": self.ssl_cert_file, "ssl_keyfile": self.ssl_key_file}
-        query = urlencode({name: str(path) for name, path in files.items() if path is not None}, quote_via=quote)
+        added = {
+            "ssl_ca_certs": self.ssl_ca_file,
+            "ssl_certfile": self.ssl_cert_file,
+            "ssl_keyfile": self.ssl_key_file,
+            "sentinel_username": self.sentinel_username,
+            "sentinel_password": None
+            if self.sentinel_password_file is None
+            else secret_of(self.sentinel_password_file, "redis.sentinel_password_file"),
+        }
+        query = urlencode({name: str(value) for name, value in added.items() if value is not None}, quote_via=quote)
         url = urlsplit(self.url)
         netloc = url.netloc
         if self.password_file is not None:
@@ -195,6 +209,10 @@ class RedisSettings(Section):
             raise ValueError("ssl_cert_file and ssl_key_file need one another")
         if self.ssl_ca_file is not None and not self.url.startswith("rediss"):
             raise ValueError("ssl_ca_file needs a url that begins with rediss: nothing is encrypted without")
+        if self.sentinel_username is not None and self.sentinel_password_file is None:
+            raise ValueError("sentinel_username needs sentinel_password_file")
+        if self.sentinel_password_file is not None and "+sentinel://" not in self.url:
+            raise ValueError("sentinel_password_file needs a url that begins with redis+sentinel or rediss+sentinel")
         if self.password_file is not None and urlsplit(self.url).password is not None:
             raise ValueError("password_file and a password in the url exclude one another")
         return self
@@ -314,6 +332,8 @@ class WorkerSettings(Section):
 class HttpSettings(Section):
     """The worker's `/metrics`, `/healthz` and `/readyz`."""
 
+    section: ClassVar[str] = "http"
+
     host: NotEmpty = "127.0.0.1"
     """The address to listen on; `0.0.0.0` inside a container."""
 
@@ -325,7 +345,7 @@ class HttpSettings(Section):
     It travels as it is: put TLS in front where others listen."""
 
     token_file: Path | None = None
-    """A file with that token instead, read when the worker starts."""
+    """A file with that token instead, read when the program starts."""
 
     def bearer_token(self) -> str | None:
         """Return the token that requests must carry, if any.
@@ -334,7 +354,7 @@ class HttpSettings(Section):
             SettingsError: Its file cannot be read.
         """
         if self.token_file is not None:
-            return secret_of(self.token_file, "http.token_file")
+            return secret_of(self.token_file, f"{self.section}.token_file")
         return None if self.token is None else self.token.get_secret_value()
 
     @model_validator(mode="after")
@@ -345,6 +365,15 @@ class HttpSettings(Section):
         if not (token and token.isascii() and token.isprintable() and " " not in token):
             raise ValueError("token must be of visible ASCII characters")
         return self
+
+
+class ProduceHttpSettings(HttpSettings):
+    """The same of `triptych produce`, apart so that both programs of a machine may read one file."""
+
+    section: ClassVar[str] = "produce_http"
+
+    port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    """The port to listen on; 0 does not listen at all: several films may be played at once. 9465 is a good one."""
 
 
 class LogSettings(Section):
@@ -371,6 +400,7 @@ class Settings(Section):
     model: ModelSettings = ModelSettings()
     worker: WorkerSettings = WorkerSettings()
     http: HttpSettings = HttpSettings()
+    produce_http: ProduceHttpSettings = ProduceHttpSettings()
     log: LogSettings = LogSettings()
 
 

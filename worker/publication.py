@@ -21,7 +21,7 @@ import structlog
 from triptych.schemas.codec import encode_dead, encode_result
 from triptych.schemas.dead import DeadLetter
 from triptych.schemas.names import MODALITY_OF, ORIGINAL_HEADER_PREFIX, STATE_HEADER, dead_topic, results_topic
-from triptych.schemas.results import Result
+from triptych.schemas.results import Result, Sync
 from triptych.transport.errors import PublishTimeoutError, RecordTooLargeError, RetriableError
 from triptych.transport.protocols import Publisher
 from triptych.transport.records import Delivered, Message, Record
@@ -32,6 +32,7 @@ from triptych.worker.observability.events import (
     RetryScheduled,
     Service,
     StageTook,
+    SyncMeasured,
 )
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.sinks.errors import StoreUnavailableError
@@ -41,6 +42,7 @@ _log = structlog.get_logger(__name__)
 _Answer = TypeVar("_Answer")
 
 _FLUSH_S: Final = 5.0
+_CONFIRM_AGAIN_S: Final = 0.01
 _REPLAYED_AT_ONCE: Final = 500
 _REMEMBERED_LETTERS: Final = 4_096
 _FIRST_DELAY_S: Final = 0.2
@@ -85,13 +87,24 @@ class Publication:
         *,
         pipeline: str,
         hooks: Hooks,
+        is_confirmed: Callable[[], bool] = lambda: True,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """Publish through `publisher` and `store`; neither is closed here."""
+        """Publish through `publisher` and `store`; neither is closed here.
+
+        Args:
+            publisher: where letters and results go.
+            store: where results go after that.
+            pipeline: whose topics they are.
+            hooks: told of what happens.
+            is_confirmed: whether nobody else can own now what we think that we own.
+            jitter: spreads attempts, 0 to 1.
+        """
         self._publisher = publisher
         self._store = store
         self._pipeline = pipeline
         self._hooks = hooks
+        self._is_confirmed = is_confirmed
         self._jitter = jitter
         self._give_up = threading.Event()
         self._lettered: OrderedDict[tuple[str, int, int], None] = OrderedDict()
@@ -99,6 +112,19 @@ class Publication:
     def give_up(self) -> None:
         """Stop waiting for what does not answer; what is not acknowledged then stays uncommitted."""
         self._give_up.set()
+
+    def wait_until_confirmed(self, is_wanted: Callable[[], bool]) -> None:
+        """Return when publishing is known to be ours to do, or is no longer wanted.
+
+        A worker that stood still (a frozen process, a machine that slept) may have been replaced meanwhile: whatever it
+        was about to publish waits until the group has answered it.
+
+        Raises:
+            GaveUpError: the worker was told to give up.
+        """
+        while is_wanted() and not self._is_confirmed():
+            if self._give_up.wait(_CONFIRM_AGAIN_S):
+                raise GaveUpError("the group does not say whether this is still ours to publish")
 
     def publish(self, letters: Sequence[Letter], findings: Sequence[Finding]) -> None:
         """Publish and return when all of it is on its topic and in the store.
@@ -117,6 +143,10 @@ class Publication:
         ]
         if stored:
             self._hooks.emit(ResultsPublished(results=len(stored), new=self._store_all(stored)))
+        for finding in findings:
+            sync = finding.result.sync
+            if sync != Sync():
+                self._hooks.emit(SyncMeasured(finding.result.stream, sync.offset_ms, sync.drift_ppm))
 
     def replay(self, results: Sequence[StoredResult]) -> None:
         """Offer the tail of the results topic to the store again: the last worker may have died in between."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from triptych.schemas.names import Modality, result_id
+from triptych.schemas.records import MediaRecord
 from triptych.schemas.results import (
     Arrival,
     LabelScore,
@@ -17,13 +18,16 @@ from triptych.schemas.results import (
     Prediction,
     Result,
     Shares,
+    Sync,
     Words,
 )
 from triptych.worker.alignment.entry import Entry
 from triptych.worker.alignment.outcome import ClosedWindow
+from triptych.worker.intake import Received
 from triptych.worker.media.preparer import Preparation
 from triptych.worker.models.prediction import WindowPrediction
 from triptych.worker.models.protocol import ModelInfo
+from triptych.worker.models.window import PreparedCue
 
 _NS_PER_MS = 1_000_000
 
@@ -57,6 +61,7 @@ def result_of(window: ClosedWindow, said: Said, *, partition: int, published_ns:
             audio=_report(window, "audio", said, partition),
             subtitles=_report(window, "subtitles", said, partition),
         ),
+        sync=_sync(items),
         dead=window.dead + len(said.preparation.bad),
         model=ModelReference(name=said.model.name, version=said.model.version, sha256=said.model.sha256),
         observations=_observations(said.prediction),
@@ -100,12 +105,39 @@ def _arrival(items: Sequence[Entry]) -> Arrival:
     return Arrival(first=min(arrivals_ms), last=max(arrivals_ms))
 
 
+def _sync(items: Sequence[Entry]) -> Sync:
+    """Return what the newest record that carries a measurement says; nothing of the past is needed (rule 21)."""
+    measured = [(entry, record) for entry in items if (record := _measured(entry)) is not None]
+    if not measured:
+        return Sync()
+    _, newest = max(measured, key=lambda each: (each[0].start_ns, each[0].modality, each[0].offset))
+    return Sync(offset_ms=newest.av_offset_ms, drift_ppm=newest.drift_ppm)
+
+
+def _measured(entry: Entry) -> MediaRecord | None:
+    received = entry.payload
+    record = received.decoded if isinstance(received, Received) else None
+    if not isinstance(record, MediaRecord) or (record.av_offset_ms is None and record.drift_ppm is None):
+        return None
+    return record
+
+
 def _observations(prediction: WindowPrediction) -> Observations:
     return Observations(
         visual=tuple(LabelScore(label=seen.label, score=seen.score) for seen in prediction.visual),
         sound=tuple(LabelScore(label=heard.label, score=heard.score) for heard in prediction.sound),
         speech_share=prediction.speech_share,
         loudness_lufs=prediction.loudness_lufs,
-        words=tuple(Words(text=cue.text, start_ns=cue.start_ns, end_ns=cue.end_ns) for cue in prediction.words),
+        words=tuple(_words(cue) for cue in prediction.words),
         language=prediction.language,
+    )
+
+
+def _words(cue: PreparedCue) -> Words:
+    return Words(
+        text=cue.text,
+        start_ns=cue.start_ns,
+        end_ns=cue.end_ns,
+        generated=cue.generated,
+        generated_by=cue.generated_by,
     )

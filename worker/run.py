@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
+from triptych.health import Health
 from triptych.logs import configure_logs
 from triptych.schemas.names import consumer_group
 from triptych.settings import Settings
 from triptych.signals import stop_on_signal
+from triptych.status import StatusServer
 from triptych.transport.kafka import KafkaTransport
 from triptych.transport.membership import check_members
 from triptych.transport.topics import check_topics
-from triptych.worker.observability.health import Health
-from triptych.worker.observability.http import StatusServer
 from triptych.worker.observability.logs import log_hook
 from triptych.worker.observability.metrics import Metrics
-from triptych.worker.observability.readiness import ReadinessHook
+from triptych.worker.observability.readiness import STARTING, ReadinessHook
 from triptych.worker.pipeline import Report
 from triptych.worker.sinks.protocol import StoreLimits
 from triptych.worker.sinks.redis import RedisStore
@@ -27,12 +28,18 @@ def work(settings: Settings, *, until_end: bool = False) -> Report:
     configure_logs(settings.log)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())
-        metrics, health = Metrics(), Health()
+        around = stack.enter_context(open_surroundings(settings))
+        pipeline = stack.enter_context(open_pipeline(settings, around))
+        return pipeline.run(stop, until_end=lambda: until_end)
+
+
+@contextmanager
+def open_surroundings(settings: Settings) -> Iterator[Surroundings]:
+    """Connect to Kafka and Redis, check that a worker may begin, and answer on the status port."""
+    with ExitStack() as stack:
+        metrics, health = Metrics(), Health(starting=STARTING)
         if settings.http.port:
-            token = settings.http.bearer_token()
-            stack.enter_context(
-                StatusServer(settings.http.host, settings.http.port, metrics.registry, health, token=token)
-            )
+            stack.enter_context(StatusServer.of(settings.http, metrics.registry, health))
         transport = KafkaTransport(settings.kafka)
         stack.callback(transport.close)
         check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes)
@@ -40,6 +47,4 @@ def work(settings: Settings, *, until_end: bool = False) -> Report:
         limits = StoreLimits(settings.redis.results_maxlen, settings.redis.latest_ttl_s, settings.redis.key_ttl_s)
         store = RedisStore.connect(settings.redis.full_url(), pipeline=settings.pipeline, limits=limits)
         stack.callback(store.close)
-        around = Surroundings(transport, store, [log_hook(), metrics, ReadinessHook(health)], health)
-        pipeline = stack.enter_context(open_pipeline(settings, around))
-        return pipeline.run(stop, until_end=lambda: until_end)
+        yield Surroundings(transport, store, [log_hook(), metrics, ReadinessHook(health)], health)

@@ -110,6 +110,14 @@ def test_what_a_trained_model_says_is_shown_first(make_result: MakeResult) -> No
     assert "mood: glad 80%, valence -1.25" in line
 
 
+def test_words_that_a_machine_heard_are_marked(make_result: MakeResult) -> None:
+    """They may be wrong."""
+    heard = Words(text="crown jewels", start_ns=0, end_ns=1, generated=True, generated_by="whisper-tiny.en")
+    result = make_result(0, observations=Observations(words=(heard, Words(text="then", start_ns=0, end_ns=1))))
+    assert "“≈ crown jewels / then”" in result_line(result)
+    assert "≈ crown jewels / then" in render(result, width=200)
+
+
 def test_words_cannot_steer_the_terminal(make_result: MakeResult) -> None:
     """Control characters, line breaks, marks of direction and markup are words of a stranger."""
     evil = "[bold]a\x1b[31mb\nc\u202ed\x9be"

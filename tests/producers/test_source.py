@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
-from triptych.producers.source import UrlSource, parse_source
+from triptych.producers.media_file import MediaFile
+from triptych.producers.source import FileSource, UrlSource, parse_source
 from triptych.producers.stream_id import stream_ids
 from triptych.schemas.errors import UsageError
 from triptych.schemas.values import hide_credentials
+from triptych.settings import AlignSettings
 
 SECRET = "Geheim"  # noqa: S105 - of the examples below
 
@@ -60,3 +65,24 @@ def test_a_url_without_a_place_is_refused() -> None:
     """With an example of one that has."""
     with pytest.raises(UsageError, match="rtsp://camera/stream"):
         parse_source("rtsp://")
+
+
+def test_a_frozen_camera_is_given_up_before_it_counts_as_idle() -> None:
+    """FFmpeg's limit, and ours for the packet that FFmpeg hands out at it; what has segments may take longer."""
+    source = parse_source("rtsp://camera/live")
+    limit_s = int(source.options["timeout"]) / 1e6
+
+    assert source.stale_after_s is not None
+    assert source.stale_after_s < limit_s < AlignSettings().idle_timeout_ms / 1e3
+    assert parse_source("https://host/channel.m3u8").stale_after_s is None
+
+
+def test_what_comes_after_such_a_wait_ends_the_reading(
+    make_film: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last packet that FFmpeg had is old by then: the next session has newer ones."""
+    film = FileSource(make_film())
+    monkeypatch.setattr(FileSource, "stale_after_s", 0.0)
+    with MediaFile.open(film, "eng") as media:
+        assert list(media.packets(with_text=False)) == []
+        assert media.problem == "nothing came within the time limit"

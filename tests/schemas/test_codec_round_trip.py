@@ -42,6 +42,7 @@ numbers = st.one_of(st.sampled_from([0, 1, MAX_NS - 1, MAX_NS]), st.integers(0, 
 _attribute = st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"])
 texts = st.text(st.characters(codec="utf-8"), min_size=1)
 finite = st.floats(allow_nan=False, allow_infinity=False)
+measures = st.none() | st.floats(-1e9, 1e9)
 
 
 def _sources() -> st.SearchStrategy[str]:
@@ -66,7 +67,12 @@ def _common(draw: st.DrawFn) -> dict[str, Any]:
 def _spans(draw: st.DrawFn) -> dict[str, Any]:
     start_ns = draw(st.integers(0, MAX_NS - 1))
     end_ns = draw(st.integers(start_ns + 1, MAX_NS))
-    return draw(_common()) | {"start_ns": start_ns, "end_ns": end_ns, "seq": draw(st.none() | numbers)}
+    return draw(_common()) | draw(_media()) | {"start_ns": start_ns, "end_ns": end_ns}
+
+
+@st.composite
+def _media(draw: st.DrawFn) -> dict[str, Any]:
+    return {"seq": draw(st.none() | numbers), "av_offset_ms": draw(measures), "drift_ppm": draw(measures)}
 
 
 @st.composite
@@ -75,7 +81,7 @@ def frames(draw: st.DrawFn) -> VideoFrame:
     pixels = st.none() | st.integers(1, 65_535)
     return VideoFrame(
         **draw(_common()),
-        seq=draw(st.none() | numbers),
+        **draw(_media()),
         content_type=draw(st.sampled_from(["image/jpeg", "image/png", "image/webp"])),
         data=draw(st.binary(min_size=1)),
         width=draw(pixels),
@@ -99,7 +105,11 @@ def cues(draw: st.DrawFn) -> SubtitleCue:
     """Draw a cue."""
     language = st.from_regex(r"\A[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,6}\Z")
     return SubtitleCue(
-        **draw(_spans()), text=draw(texts), language=draw(st.none() | language), generated=draw(st.booleans())
+        **draw(_spans()),
+        text=draw(texts),
+        language=draw(st.none() | language),
+        generated=draw(st.booleans()),
+        generated_by=draw(st.none() | st.sampled_from(["whisper-tiny.en", "org/model:2"])),
     )
 
 

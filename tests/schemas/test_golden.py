@@ -54,6 +54,26 @@ INPUTS: dict[str, InputRecord] = {
     "video_frame_of_a_foreign_producer": VideoFrame(
         stream="gate-3", id="1", source="//cameras/gate-3", session="a", start_ns=0, data=_PNG, content_type="image/png"
     ),
+    "video_frame_of_a_measured_session": VideoFrame(
+        **_CITY,
+        id="01JGFJJZ00/video/8",
+        start_ns=_START + 500_000_000,
+        next_ns=_START + 750_000_000,
+        seq=8,
+        content_type="image/png",
+        data=_PNG,
+        av_offset_ms=-12.5,
+        drift_ppm=40,
+    ),
+    "audio_chunk_of_a_measured_session": AudioChunk(
+        **_CITY,
+        id="01JGFJJZ00/audio/1",
+        start_ns=_START + 625_000,
+        end_ns=_START + 1_250_000,
+        seq=1,
+        data=_WAV,
+        av_offset_ms=300,
+    ),
     "audio_chunk": AudioChunk(
         **_CITY,
         id="01JGFJJZ00/audio/0",
@@ -84,6 +104,18 @@ INPUTS: dict[str, InputRecord] = {
         generated=True,
         redriven=True,
     ),
+    "subtitles_cue_generated_by_a_model": SubtitleCue(
+        **_CITY,
+        id="01JGFJJZ00/subtitles/3",
+        start_ns=_START + 7 * _SECOND,
+        end_ns=_START + 8 * _SECOND,
+        next_ns=_START + 8 * _SECOND,
+        seq=3,
+        text="heard by a machine that says which",
+        language="en",
+        generated=True,
+        generated_by="whisper-tiny.en",
+    ),
     "progress": Progress(
         **_CITY,
         id="01JGFJJZ00/subtitles/progress/3",
@@ -110,6 +142,22 @@ _RESULT = Result(
 )
 
 RESULTS: dict[str, Result] = {
+    "result_with_words_that_were_heard": _RESULT.model_copy(
+        update={
+            "observations": Observations(
+                words=(
+                    Words(
+                        text="heard by a machine that says which",
+                        start_ns=_START,
+                        end_ns=_START + _SECOND,
+                        generated=True,
+                        generated_by="whisper-tiny.en",
+                    ),
+                ),
+                language="en",
+            )
+        }
+    ),
     "result_with_nothing_filled": _RESULT,
     "result_with_all_filled": _RESULT.model_copy(
         update={

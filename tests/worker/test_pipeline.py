@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.worker.world import Feed, World
+from tests.worker.world import Feed, World, measured
 from triptych.schemas.names import STATE_HEADER, VIDEO_TOPIC, results_topic
-from triptych.schemas.records import VideoFrame
+from triptych.schemas.records import InputRecord, SubtitleCue, VideoFrame
 from triptych.schemas.results import Result
 from triptych.transport.protocols import GroupConsumer
 from triptych.transport.records import Message, Poll, TopicPartition
@@ -83,19 +83,20 @@ class _Placing(NullModel):
 def test_a_worker_that_dies_anywhere_leaves_the_undisturbed_results(
     world: World, feed: MakeFeed, turns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many turns each worker lives, the ids and contents, novelty too, are those of one that lived on."""
+    """However many turns each worker lives, the ids and contents, novelty and sync too, are those of one that lived."""
     monkeypatch.setattr("triptych.worker.wiring.model_from", lambda _: _Placing(world.spec))
-    world.send([*feed("city").play(8), *feed("port", start_s=3).play(5, ended=False)])
+    world.send([*measured(feed("city").play(8)), *feed("port", start_s=3).play(5, ended=False)])
     for _ in range(4):
         world.work_some(turns)
 
     world.work()
 
     quiet = type(world)()
-    quiet.send([*feed("city").play(8), *feed("port", start_s=3).play(5, ended=False)])
+    quiet.send([*measured(feed("city").play(8)), *feed("port", start_s=3).play(5, ended=False)])
     quiet.work()
     assert told(world.results()) == told(quiet.results())
     assert sum(result.novelty is not None for result in quiet.results()) == 5
+    assert len({result.sync.offset_ms for result in quiet.results() if result.stream == "city"}) == 4
     assert len({result.id for result in world.results()}) == len(world.results())
     assert len(world.store.results("city")) == len(quiet.store.results("city"))
 
@@ -166,6 +167,22 @@ def test_a_record_on_a_foreign_partition_is_a_dead_letter_with_both_numbers(worl
     [letter] = world.letters()
     assert f"expected {home} for its key" in letter.reason
     assert f"got {(home + 1) % 6}" in letter.reason
+
+
+def test_words_that_a_machine_heard_say_so_in_the_result(world: World, feed: MakeFeed) -> None:
+    """With the model's name; words that somebody wrote say nothing."""
+
+    def heard(record: InputRecord) -> InputRecord:
+        is_cue = isinstance(record, SubtitleCue)
+        return record.model_copy(update={"generated": True, "generated_by": "whisper-tiny.en"}) if is_cue else record
+
+    world.send([*map(heard, feed("heard").play(2)), *feed("written").play(2)])
+
+    world.work()
+
+    words = {result.stream: result.observations.words[0] for result in world.results()}
+    assert (words["heard"].generated, words["heard"].generated_by) == (True, "whisper-tiny.en")
+    assert "generated" not in words["written"].model_dump()
 
 
 class _Stumbling(NullModel):

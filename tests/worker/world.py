@@ -14,6 +14,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
+from triptych.health import Health
 from triptych.schemas.codec import decode_dead, decode_result, encode
 from triptych.schemas.dead import DeadLetter
 from triptych.schemas.names import (
@@ -26,7 +27,7 @@ from triptych.schemas.names import (
     results_topic,
 )
 from triptych.schemas.partition import partition_of
-from triptych.schemas.records import AudioChunk, End, InputRecord, Progress, SubtitleCue, VideoFrame
+from triptych.schemas.records import AudioChunk, End, InputRecord, MediaRecord, Progress, SubtitleCue, VideoFrame
 from triptych.schemas.results import Result
 from triptych.settings import Settings, load
 from triptych.transport.memory import MemoryTransport
@@ -34,7 +35,6 @@ from triptych.transport.protocols import Transport
 from triptych.transport.records import Message, Record, TopicPartition
 from triptych.worker.models.protocol import InputSpec
 from triptych.worker.observability.events import Event
-from triptych.worker.observability.health import Health
 from triptych.worker.pipeline import Pipeline, Report
 from triptych.worker.sinks.memory import MemoryStore
 from triptych.worker.wiring import Surroundings, open_pipeline
@@ -124,6 +124,14 @@ class Feed:
         if ended:
             records += [self.end(modality, seconds) for modality in self.tracks]
         return records
+
+
+def measured(records: Iterable[InputRecord]) -> list[InputRecord]:
+    """Return the records with a measurement in each that carries media, as many milliseconds as it has predecessors."""
+    return [
+        record.model_copy(update={"av_offset_ms": float(number)}) if isinstance(record, MediaRecord) else record
+        for number, record in enumerate(records)
+    ]
 
 
 class World:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from triptych.schemas.headers import MEASURE_PATTERN
 from triptych.schemas.names import MODALITIES
 from triptych.schemas.results import SCHEMA_VERSION, Result
 from triptych.schemas.validation import HEADER_OF
@@ -18,8 +19,10 @@ from triptych.schemas.validation import HEADER_OF
 Schema = dict[str, Any]
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_MEASURE: Final[Schema] = {"type": "string", "pattern": f"^{MEASURE_PATTERN}$"}
 DECIMAL: Final[Schema] = {"type": "string", "pattern": "^[0-9]{1,19}$"}
 _NOT_IN_HEADERS: Final = {"key", "value", "headers"}  # of a dead letter: the message's own
+_NOT_SAID: Final = {"title", "default", "prefixItems", "x-optional"}
 _MODALITY: Final = f"({'|'.join(MODALITIES)})"
 
 
@@ -69,6 +72,8 @@ def _as_header(schema: Schema) -> Schema:
     match own["type"]:
         case "integer":
             return dict(DECIMAL)
+        case "number":
+            return dict(_MEASURE)
         case "boolean":
             return {"type": "string", "enum": ["true", "false"]}
         case "array":
@@ -78,12 +83,12 @@ def _as_header(schema: Schema) -> Schema:
 
 
 def _tidied(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
-    """Drop made-up titles and readers' defaults, require every field, and say pairs in words that all drafts know."""
+    """Drop made-up titles and readers' defaults, require what is always written, say pairs as all drafts do."""
     if isinstance(schema, list):
         return [_tidied(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    tidy = {name: part for name, part in schema.items() if name not in {"title", "default", "prefixItems"}}
+    tidy = {name: part for name, part in schema.items() if name not in _NOT_SAID}
     for name, part in tidy.items():
         # The names in these two are fields and models, not keywords: one of them may be called `default`.
         named = name in {"properties", "$defs"}
@@ -93,7 +98,7 @@ def _tidied(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
     if "prefixItems" in schema:
         tidy["items"] = schema["prefixItems"][0]
     if "properties" in schema:
-        tidy["required"] = list(schema["properties"])
+        tidy["required"] = [name for name, own in schema["properties"].items() if "x-optional" not in own]
     return tidy
 
 

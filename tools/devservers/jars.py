@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -21,21 +22,27 @@ def jars_folder() -> Path:
 
 
 def kafka_jars() -> Path:
-    """Return the folder of the jars, having fetched them if they are not there."""
+    """Return the folder of the jars, having fetched them if they are not there; who comes meanwhile waits for that."""
     folder = jars_folder()
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            _fetch(folder)
+    return folder
+
+
+def _fetch(folder: Path) -> None:
     # Beside its final place, so that the rename is atomic and a broken download is never taken for a whole one.
     fresh = Path(tempfile.mkdtemp(prefix="kafka-", dir=folder.parent))
     try:
         _copy_with_maven(fresh)
         fresh.chmod(0o755)
-        if not folder.is_dir():
-            fresh.rename(folder)
+        fresh.rename(folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-    return folder
 
 
 def _copy_with_maven(folder: Path) -> None:

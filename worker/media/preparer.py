@@ -137,7 +137,17 @@ class Preparer:
 def _cues(entries: Sequence[Entry]) -> tuple[PreparedCue, ...]:
     """Return the cues whole and with their own times: a window may cut them, a reader should not see it."""
     cues = [_media(entry, SubtitleCue) for entry in entries]
-    return tuple(PreparedCue(cue.text, cue.start_ns, cue.end_ns, language=cue.language) for cue in cues)
+    return tuple(
+        PreparedCue(
+            cue.text,
+            cue.start_ns,
+            cue.end_ns,
+            language=cue.language,
+            generated=cue.generated,
+            generated_by=cue.generated_by,
+        )
+        for cue in cues
+    )
 
 
 def _media(entry: Entry, kind: type[Media]) -> Media:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.schemas.errors import UsageError
+from triptych.weights.cache import cache_folder
 from triptych.worker.models.null import NullModel
 from triptych.worker.models.protocol import InputSpec, Model
-from triptych.worker.models.weights import cache_folder
 
 if TYPE_CHECKING:
     from triptych.worker.models.runtime import RunOptions

@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, NamedTuple
 
 import typer
 
 from triptych.schemas.errors import UsageError
-from triptych.worker.models.weights import WEIGHT_FILES, WeightFile, cache_folder, is_cached
+from triptych.weights.cache import cache_folder
+from triptych.weights.speech import SPEECH_MODELS, SpeechModel, has_speech_model, pull_speech_model
+from triptych.worker.models.weights import WEIGHT_FILES, WeightFile, is_cached
 
 models = typer.Typer(no_args_is_help=True, help="Pretrained weights: get them, list them.")
 
 
+class _Item(NamedTuple):
+    name: str
+    licence: str
+    sources: tuple[str, ...]
+    is_cached: Callable[[Path], bool]
+    pull: Callable[[Path, Callable[[str], None]], Path]
+    is_optional: bool = False
+
+
 @models.command("pull")
 def pull_command(
-    names: Annotated[list[str] | None, typer.Argument(help="Which weights; all when none is named.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Which weights; when none is named all but those of speech to text.")
+    ] = None,
 ) -> None:
     """Download the weights, check them against their pinned checksums and keep them in the cache."""
     from rich.console import Console
 
-    from triptych.worker.models.pull import pull
-
     console = Console(stderr=True)
     folder = cache_folder()
-    for weight in _chosen(names):
-        with console.status(weight.name) as status:
-            path = pull(weight, folder, lambda step, name=weight.name: status.update(f"{name}: {step}"))  # type: ignore[misc]
-        console.print(f"{weight.name} ({weight.licence}): {path}", highlight=False, soft_wrap=True)
+    for item in _chosen(names):
+        with console.status(item.name) as status:
+            path = item.pull(folder, lambda step, name=item.name: status.update(f"{name}: {step}"))  # type: ignore[misc]
+        console.print(f"{item.name} ({item.licence}): {path}", highlight=False, soft_wrap=True)
 
 
 @models.command("list")
@@ -39,15 +52,39 @@ def list_command() -> None:
     table = Table(box=None, pad_edge=False, caption=f"cache: {folder}", caption_justify="left")
     for column in ("name", "licence", "comes from", "cached"):
         table.add_column(column, no_wrap=True)
-    for weight in WEIGHT_FILES:
-        cached = "yes" if is_cached(weight, folder) else "no"
-        table.add_row(weight.name, weight.licence, weight.requirement, cached)
+    for item in _items():
+        missing = "no, pulled by name only" if item.is_optional else "no"
+        table.add_row(item.name, item.licence, "\n".join(item.sources), "yes" if item.is_cached(folder) else missing)
     Console().print(table)
 
 
-def _chosen(names: list[str] | None) -> list[WeightFile]:
-    known = {weight.name: weight for weight in WEIGHT_FILES}
+def _items() -> tuple[_Item, ...]:
+    return (*(_tensors(weight) for weight in WEIGHT_FILES), *(_speech(model) for model in SPEECH_MODELS))
+
+
+def _tensors(weight: WeightFile) -> _Item:
+    def pull(folder: Path, report: Callable[[str], None]) -> Path:
+        from triptych.worker.models.pull import pull
+
+        return pull(weight, folder, report)
+
+    return _Item(weight.name, weight.licence, (weight.requirement,), lambda folder: is_cached(weight, folder), pull)
+
+
+def _speech(model: SpeechModel) -> _Item:
+    return _Item(
+        model.name,
+        model.licence,
+        model.requirements,
+        lambda folder: has_speech_model(model, folder),
+        lambda folder, report: pull_speech_model(model, folder, report),
+        is_optional=True,
+    )
+
+
+def _chosen(names: list[str] | None) -> list[_Item]:
+    known = {item.name: item for item in _items()}
     unknown = sorted(set(names or ()) - set(known))
     if unknown:
         raise UsageError(f"no weights are called {', '.join(unknown)}; there are: {', '.join(known)}")
-    return [known[name] for name in names or known]
+    return [known[name] for name in names] if names else [item for item in known.values() if not item.is_optional]

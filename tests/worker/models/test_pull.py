@@ -13,11 +13,12 @@ import pytest
 import torch
 
 from triptych.schemas.errors import UsageError
-from triptych.worker.models.pull import PullError, pull
+from triptych.weights.cache import cache_folder
+from triptych.weights.package import PullError
+from triptych.worker.models.pull import pull
 from triptych.worker.models.weights import (
     WEIGHT_FILES,
     WeightFile,
-    cache_folder,
     cached_path,
     is_cached,
     load_labels,

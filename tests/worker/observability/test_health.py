@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from triptych.health import Health
 from triptych.worker.observability.events import RetryScheduled, StageTook, StreamForgotten
-from triptych.worker.observability.health import STARTING, Health
-from triptych.worker.observability.readiness import ReadinessHook
+from triptych.worker.observability.readiness import STARTING, ReadinessHook
 
 SECOND = 1_000_000_000
 
@@ -22,7 +22,7 @@ class Clock:
 
 def ready_health() -> Health:
     """Return the health of a worker that has started well."""
-    health = Health()
+    health = Health(starting=STARTING)
     for name in STARTING:
         health.set_ready(name, ready=True)
     return health
@@ -30,7 +30,7 @@ def ready_health() -> Health:
 
 def test_a_worker_is_ready_once_its_model_is_warm_and_partitions_are_assigned() -> None:
     """Until then the answer names what is missing."""
-    health = Health()
+    health = Health(starting=STARTING)
     assert list(health.readiness().missing) == ["model_warm", "partitions_assigned"]
     health.set_ready("model_warm", ready=True)
     assert list(health.readiness().missing) == ["partitions_assigned"]

@@ -14,7 +14,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
+from triptych.health import Health
 from triptych.schemas.errors import UsageError
+from triptych.status import StatusServer
 from triptych.worker.observability.events import (
     BatchInferred,
     BytesHeld,
@@ -38,11 +40,11 @@ from triptych.worker.observability.events import (
     StageTook,
     Stopped,
     StreamForgotten,
+    SyncMeasured,
     WindowClosed,
 )
-from triptych.worker.observability.health import STARTING, Health
-from triptych.worker.observability.http import StatusServer
 from triptych.worker.observability.metrics import Metrics
+from triptych.worker.observability.readiness import STARTING
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class Worker:
 @pytest.fixture
 def worker() -> Iterator[Worker]:
     """Serve on a free port."""
-    metrics, health = Metrics(), Health()
+    metrics, health = Metrics(), Health(starting=STARTING)
     with StatusServer("127.0.0.1", 0, metrics.registry, health) as server:
         yield Worker(metrics, health, server)
 
@@ -170,6 +172,10 @@ def test_every_series_is_there_before_the_first_event(worker: Worker) -> None:
         (StageTook("infer", 20.0), "triptych_stage_seconds_sum", {"stage": "infer"}, 0.02),
         (ResultsPublished(8, 7), "triptych_results_total", {}, 8),
         (ResultsReplayed(9, 0), "triptych_replayed_total", {}, 9),
+        (SyncMeasured("city", -50.0, None), "triptych_av_offset_seconds_bucket", {"le": "-0.045"}, 1),
+        (SyncMeasured("city", 40.0, None), "triptych_av_offset_seconds_bucket", {"le": "0.0"}, 0),
+        (SyncMeasured("city", None, 25.0), "triptych_drift_ppm_count", {}, 1),
+        (SyncMeasured("city", None, 25.0), "triptych_av_offset_seconds_count", {}, 0),
         (OffsetsGone("t", 0, 1, 2), "triptych_offsets_gone_total", {}, 1),
         (LagMeasured(1.5), "triptych_lag_seconds", {}, 1.5),
         (BytesHeld(4_096, 3), "triptych_held_bytes", {}, 4_096),

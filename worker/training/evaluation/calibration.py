@@ -2,15 +2,15 @@
 
 The expected calibration error is taken over bins of equal mass (those of equal width are mostly empty), and less the
 bias that counting brings: even a perfect confidence differs from a share that was counted. The bias is that of Kumar,
-Liang and Ma (2019, "Verified uncertainty calibration"), whose resampling is a folded normal in closed form; it takes off
-a part of it only, so that what is left errs on the strict side. Resampling the examples adds the bias once more, so the
+Liang and Ma (2019, "Verified uncertainty calibration"), whose resampling is a folded normal in closed form; it takes a
+part of it off, so that what is left errs on the strict side. Resampling the examples adds the bias once more, so the
 interval is the basic bootstrap's, which mirrors what resampling does.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import erf, exp, log, pi, sqrt
+from math import erf, exp, pi, sqrt
 from typing import Final, cast
 
 import numpy as np
@@ -21,9 +21,6 @@ Indices = NDArray[np.int64]
 
 BINS: Final = 10
 _RESAMPLES: Final = 300
-_LOWEST_LOG_T, _HIGHEST_LOG_T = log(0.05), log(20.0)
-_SEARCH_STEPS: Final = 60
-_GOLDEN: Final = (sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +63,6 @@ def calibration(probabilities: Numbers, truth: Indices, *, seed: int = 0) -> Cal
     ece = _debiased(bins)
     low, high = (max(0.0, 2 * ece - float(np.quantile(resampled, share))) for share in (0.975, 0.025))
     return Calibration(ece, low, high, _counted(bins), bins)
-
-
-def fitted_temperature(logits: Numbers, truth: Indices) -> float:
-    """Return the temperature under which the truth is most likely: of another split than the one that is measured."""
-
-    def loss(log_t: float) -> float:
-        probabilities = softmax(logits, exp(log_t))[np.arange(len(truth)), truth]
-        return float(-np.log(np.maximum(probabilities, 1e-12)).mean())
-
-    low, high = _LOWEST_LOG_T, _HIGHEST_LOG_T
-    for _ in range(_SEARCH_STEPS):  # the loss is convex in 1 / T, so it has one minimum: golden section
-        first, second = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-        if loss(first) < loss(second):
-            high = second
-        else:
-            low = first
-    return exp((low + high) / 2)
 
 
 def _bins(confidence: Numbers, right: Numbers) -> tuple[Bin, ...]:

@@ -50,10 +50,14 @@ def _draw_subsets(found: Evaluation, axes: Axes) -> None:
             [ceiling for _, ceiling in known], [place for place, _ in known], marker="|", s=250, color="black",
             label="best possible",
         )  # fmt: skip
-        axes.legend(loc="lower right")
+        axes.legend(loc="upper right")
     axes.set_yticks(places, names)
     axes.invert_yaxis()
-    axes.set_xlabel("accuracy" if isinstance(found.fused, Classification) else "score")
+    if isinstance(found.fused, Classification):
+        axes.set_xlim(0, 1.05)
+        axes.set_xlabel("accuracy")
+    else:
+        axes.set_xlabel("score")
 
 
 def _draw_confusion(found: Evaluation, axes: Axes) -> None:
@@ -93,6 +97,7 @@ def _draw_noise(found: Evaluation, axes: Axes) -> None:
         colour = f"C{number}"
         axes.plot(curve.levels, curve.fused, "o-", color=colour, label=f"{curve.modality}, fused")
         axes.plot(curve.levels, curve.late, "--", color=colour, label=f"{curve.modality}, late fusion")
+    axes.set_ylim(0, 1)
     axes.set_xlabel("noise")
     axes.set_ylabel("accuracy")
     axes.legend(fontsize=7)

@@ -39,6 +39,20 @@ def to_json(found: Evaluation, about: Mapping[str, str]) -> dict[str, object]:
     return {"about": dict(about), **asdict(found), "leaks": [named(own.modalities) for own in found.leaks]}
 
 
+def summary(found: Evaluation) -> Iterator[str]:
+    """Yield the few lines that matter most, for a terminal."""
+    yield f"{found.data}, {found.split}: {_headline(found.fused)} with all modalities"
+    yield f"best single modality: {named(found.best_single.modalities)}, {_headline(found.best_single.scores)}"
+    if found.confidence is not None:
+        before, after = found.confidence.before, found.confidence.after
+        yield f"ECE {before.ece:.4f}, after scaling {after.ece:.4f} ({after.low:.4f} to {after.high:.4f})"
+    for own in found.leaks:
+        yield f"LEAK: {named(own.modalities)} is better than anybody could honestly be"
+    for mixed in found.shuffled:
+        if not mixed.passed:
+            yield f"SHUFFLE TEST FAILED: {mixed.anchor}, {mixed.accuracy:.3f} where {mixed.limit:.3f} would be honest"
+
+
 def named(modalities: Sequence[str]) -> str:
     """Return a subset of modalities as one word."""
     return "+".join(modalities)
@@ -121,7 +135,7 @@ def _confidence(found: Evaluation) -> Iterator[str]:
     ]
     yield from _table(("", "temperature", "ECE", "95 % interval", "ECE as counted"), rows)
     yield ""
-    yield "Ten bins of equal mass; ECE less the bias of counting. The temperature is of the validation split."
+    yield "Ten bins of equal mass; ECE less the bias of counting. The temperature is the one the model is served with."
 
 
 def _errors(own: Calibration) -> tuple[str, str, str]:

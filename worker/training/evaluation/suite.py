@@ -17,7 +17,7 @@ from triptych.worker.training.data.example import MODALITIES, Dataset
 from triptych.worker.training.data.pools.shelf import Track, untracked
 from triptych.worker.training.data.rules import Rules
 from triptych.worker.training.evaluation.answers import Answers, Numbers, Predict, View, ask
-from triptych.worker.training.evaluation.calibration import Calibration, calibration, fitted_temperature, softmax
+from triptych.worker.training.evaluation.calibration import Calibration, calibration, softmax
 from triptych.worker.training.evaluation.classification import (
     Classification,
     Difference,
@@ -44,6 +44,21 @@ class Extent:
     examples: int = 2_000
     examples_aside: int = 512
     seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is measured.
+
+    Attributes:
+        predict: asks it.
+        reads: the modalities that it reads.
+        temperature: what its logits are divided by to make confidences, as it is served.
+    """
+
+    predict: Predict
+    reads: tuple[str, ...] = MODALITIES
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +91,7 @@ class Shuffled:
 
 @dataclass(frozen=True, slots=True)
 class Confidence:
-    """How well confidences are calibrated, at a temperature of 1 and at the one fitted on the validation split."""
+    """How well confidences are calibrated, at a temperature of 1 and at the model's own."""
 
     temperature: float
     before: Calibration
@@ -125,14 +140,13 @@ class Evaluation:
 
 
 def evaluate(
-    dataset: Dataset, predict: Predict, *, split: str = "test", extent: Extent | None = None,
+    dataset: Dataset, subject: Subject, *, split: str = "test", extent: Extent | None = None,
     rules: Rules | None = None, track: Track[Any] = untracked,
 ) -> Evaluation:  # fmt: skip
     """Measure a model on a data set; `rules` are a generated one's, and give the ceilings."""
     extent = extent or Extent()
-    asker = _Asker(dataset, predict, extent, track)
-    present = _present(dataset, split)
-    full = tuple(present)
+    asker = _Asker(dataset, subject, extent, track)
+    present = tuple(modality for modality in _present(dataset, split) if modality in subject.reads)
     views: dict[Hashable, View] = {subset: partial(_only, modalities=subset) for subset in subsets(present)}
     answers = asker.ask(split, views, extent.examples)
     ceilings = {} if rules is None else {subset: float(own) for subset, own in bayes_ceilings(rules).items()}
@@ -140,7 +154,7 @@ def evaluate(
         SubsetScores(subset, _scores(dataset, answers, subset), ceilings.get(subset)) for subset in subsets(present)
     )
     best_single = max((own for own in by_subset if len(own.modalities) == 1), key=lambda own: quality(own.scores))
-    fused = next(own.scores for own in by_subset if own.modalities == full)
+    fused = next(own.scores for own in by_subset if own.modalities == present)
     found = Evaluation(dataset.task.name, split, dataset.task.labels, fused, by_subset, best_single)
     return _with_labels_alone(found, asker, answers) if dataset.task.kind == "multiclass" else found
 
@@ -159,12 +173,14 @@ def quality(scores: Scores) -> float:
 class _Asker:
     """Asks one model about one data set."""
 
-    def __init__(self, dataset: Dataset, predict: Predict, extent: Extent, track: Track[Any]) -> None:
-        self.dataset, self.extent = dataset, extent
-        self._predict, self._track = predict, track
+    def __init__(self, dataset: Dataset, subject: Subject, extent: Extent, track: Track[Any]) -> None:
+        self.dataset, self.subject, self.extent = dataset, subject, extent
+        self._track = track
 
     def ask(self, split: str, views: Mapping[Hashable, View], limit: int) -> Answers:
-        return ask(self.dataset, split, self._predict, views, limit=limit, seed=self.extent.seed, track=self._track)
+        return ask(
+            self.dataset, split, self.subject.predict, views, limit=limit, seed=self.extent.seed, track=self._track
+        )
 
 
 def _with_labels_alone(found: Evaluation, asker: _Asker, answers: Answers) -> Evaluation:
@@ -174,7 +190,7 @@ def _with_labels_alone(found: Evaluation, asker: _Asker, answers: Answers) -> Ev
     return Evaluation(
         found.data, found.split, found.labels, found.fused, found.by_subset, found.best_single,
         advantage=_advantage(answers, full, found.best_single.modalities),
-        confidence=_confidence(asker, answers, full),
+        confidence=_confidence(answers, full, asker.subject.temperature),
         noise=_noise(asker, found.split, full),
         shuffled=_shuffled(asker, found.split, limits) if len(full) > 1 else (),
         elsewhere=_elsewhere(asker, found.split, full),
@@ -203,13 +219,8 @@ def _advantage(answers: Answers, full: Subset, single: Subset) -> Difference | N
     return paired_difference(right[full][at_full], right[single][at_single]) if len(both) else None
 
 
-def _confidence(asker: _Asker, answers: Answers, full: Subset) -> Confidence:
-    """Fit the temperature on the validation split, or, where there is none, leave it."""
+def _confidence(answers: Answers, full: Subset, temperature: float) -> Confidence:
     outputs, truth = answers.seen[full].outputs, answers.truth(full)
-    temperature = 1.0
-    if "validation" in asker.dataset.splits:
-        other = asker.ask("validation", {full: _as_is}, asker.extent.examples)
-        temperature = fitted_temperature(other.seen[full].outputs, other.truth(full))
     before, after = (calibration(softmax(outputs, each), truth) for each in (1.0, temperature))
     return Confidence(temperature, before, after)
 

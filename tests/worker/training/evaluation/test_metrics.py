@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from triptych.worker.training.evaluation.calibration import calibration, fitted_temperature, softmax
+from triptych.worker.training.calibration import fitted_temperature
+from triptych.worker.training.evaluation.calibration import calibration, softmax
 from triptych.worker.training.evaluation.classification import classification, paired_difference, tagging
 from triptych.worker.training.evaluation.regression import regression
 from triptych.worker.training.evaluation.robustness import robustness
@@ -90,7 +92,7 @@ def test_overconfidence_is_seen_and_scaled_away() -> None:
     """Logits three times too large: the temperature is three."""
     logits, truth = _drawn(4_000, 3.0)
     before = calibration(softmax(logits), truth)
-    temperature = fitted_temperature(logits, truth)
+    temperature = fitted_temperature(torch.from_numpy(logits), torch.from_numpy(truth), "multiclass")
     after = calibration(softmax(logits, temperature), truth)
     assert before.ece > 0.1
     assert before.low < before.ece < before.high

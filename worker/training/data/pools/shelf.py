@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from triptych.worker.models.weights import cache_folder
+from triptych.weights.cache import cache_folder
 
 T = TypeVar("T")
 Track = Callable[[Sequence[T], str], Iterable[T]]

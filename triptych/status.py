@@ -1,6 +1,6 @@
 """Serve `/metrics`, `/healthz` and `/readyz` on a thread of their own.
 
-For the machines that watch the worker. There is no TLS; a token can be asked for, which keeps out who merely reaches
+For the machines that watch a program. There is no TLS; a token can be asked for, which keeps out who merely reaches
 the port.
 """
 
@@ -22,8 +22,9 @@ import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from triptych.health import Health, Verdict
 from triptych.schemas.errors import UsageError
-from triptych.worker.observability.health import Health, Verdict
+from triptych.settings import HttpSettings
 
 _SLOWEST_CLIENT_S: Final = 10.0
 _STOP_POLL_S: Final = 0.05
@@ -35,15 +36,38 @@ class StatusServer:
     """Listens from entering to leaving the context."""
 
     def __init__(
-        self, host: str, port: int, registry: CollectorRegistry, health: Health, *, token: str | None = None
+        self,
+        host: str,
+        port: int,
+        registry: CollectorRegistry,
+        health: Health,
+        *,
+        token: str | None = None,
+        section: str = "http",
     ) -> None:
-        """Take where to listen (port 0: any free one), what to tell, and what a request must carry, if anything."""
+        """Take where to listen (port 0: any free one), what to tell, and what a request must carry, if anything.
+
+        `section` is the one of the settings that says so, for errors.
+        """
+        self._section = section
         self._host = host
         self._port = port
         self._registry = registry
         self._health = health
         self._token = token
         self._server: _Server | None = None
+
+    @classmethod
+    def of(cls, settings: HttpSettings, registry: CollectorRegistry, health: Health) -> Self:
+        """Return the server that a section of the settings describes."""
+        return cls(
+            settings.host,
+            settings.port,
+            registry,
+            health,
+            token=settings.bearer_token(),
+            section=settings.section,
+        )
 
     @property
     def url(self) -> str:
@@ -56,11 +80,11 @@ class StatusServer:
     def __enter__(self) -> Self:
         """Begin to listen; raise `UsageError` where that is not possible."""
         try:
-            self._server = _Server((self._host, self._port), self._registry, self._health, self._token)
+            self._server = _Server((self._host, self._port), self._registry, self._health, self._token, self._section)
         except (OSError, OverflowError) as error:
             raise UsageError(
                 f"status server: cannot listen on {self._host}:{self._port}: {error}; choose another address "
-                "(http.host, http.port), or port 0 for no status server"
+                f"({self._section}.host, {self._section}.port), or port 0 for no status server"
             ) from error
         threading.Thread(target=self._server.serve_forever, args=(_STOP_POLL_S,), name="status", daemon=True).start()
         log.info("status_server_listens", url=self.url)
@@ -80,11 +104,14 @@ class _Server(ThreadingMixIn, TCPServer):
 
     allow_reuse_address = True
     daemon_threads = True
-    block_on_close = False  # a client that reads slowly must not hold up the end of the worker
+    block_on_close = False  # a client that reads slowly must not hold up the end of the program
 
-    def __init__(self, where: tuple[str, int], registry: CollectorRegistry, health: Health, token: str | None) -> None:
+    def __init__(
+        self, where: tuple[str, int], registry: CollectorRegistry, health: Health, token: str | None, section: str
+    ) -> None:
         self.address_family = socket.AF_INET6 if ":" in where[0] else socket.AF_INET
         self.token = token
+        self.section = section
         self.registry = registry
         self.health = health
         super().__init__(where, _Handler)
@@ -109,9 +136,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer with a body."""
         if not self._is_allowed():
-            self._json(
-                HTTPStatus.UNAUTHORIZED, {"error": "expected Authorization: Bearer with the token of http.token"}
-            )
+            expected = f"expected Authorization: Bearer with the token of {self.server.section}.token"
+            self._json(HTTPStatus.UNAUTHORIZED, {"error": expected})
             return
         match self.path.partition("?")[0]:
             case "/metrics":

@@ -1,20 +1,14 @@
-"""Whether the worker is alive and ready, as its own threads say it; `http.py` serves the answer."""
+"""Whether a program is alive and ready, as its own threads say it; `status.py` serves the answer."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 _NS_PER_S: Final = 1_000_000_000
-
-STARTING: Final[dict[str, str]] = {
-    "model_warm": "the model is not warm yet",
-    "partitions_assigned": "no partitions were assigned yet",
-}
-"""Conditions that every worker has to meet, and what is said of them at first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +20,13 @@ class Verdict:
 
 
 class Health:
-    """What is known of the worker's state. Any thread may tell or ask."""
+    """What is known of a program's state. Any thread may tell or ask."""
 
     def __init__(
         self,
+        program: str = "worker",
         *,
+        starting: Mapping[str, str] | None = None,
         stall_after_s: float = 30.0,
         start_limit_s: float = 300.0,
         clock_ns: Callable[[], int] = time.monotonic_ns,
@@ -38,17 +34,20 @@ class Health:
         """Begin not ready, and alive for as long as a start may take.
 
         Args:
+            program: what it is, in a word.
+            starting: conditions that it has to meet, and what is said of them at first.
             stall_after_s: a loop that has not beaten for so long counts as stuck.
-            start_limit_s: how long the first beat may take: weights are read and the model is warmed before it.
+            start_limit_s: how long the first beat may take: a worker reads weights and warms its model before it.
             clock_ns: a monotonic clock.
         """
+        self._program = program
         self._stall_after_ns = round(stall_after_s * _NS_PER_S)
         self._start_limit_ns = round(start_limit_s * _NS_PER_S)
         self._clock_ns = clock_ns
         self._lock = threading.Lock()
         self._started_ns = clock_ns()
         self._beaten_ns: int | None = None
-        self._missing: dict[str, str] = dict(STARTING)
+        self._missing: dict[str, str] = dict(starting or {})
 
     def set_ready(self, name: str, ready: bool, reason: str = "") -> None:  # noqa: FBT001 - the value that is set
         """Say whether a condition holds, and why not. A name that is new counts from now on."""
@@ -59,7 +58,7 @@ class Health:
                 self._missing[name] = reason or "not ready"
 
     def beat(self) -> None:
-        """Say that the worker's loop goes round."""
+        """Say that the program's loop goes round."""
         with self._lock:
             self._beaten_ns = self._clock_ns()
 
@@ -77,5 +76,6 @@ class Health:
             what = "has not begun" if self._beaten_ns is None else "has not gone round"
         if since_ns <= limit_ns:
             return Verdict(ok=True, missing={})
-        reason = f"the worker's loop {what} for {since_ns / _NS_PER_S:.0f} s; allowed are {limit_ns / _NS_PER_S:g} s"
+        spans = f"for {since_ns / _NS_PER_S:.0f} s; allowed are {limit_ns / _NS_PER_S:g} s"
+        reason = f"the {self._program}'s loop {what} {spans}"
         return Verdict(ok=False, missing={"loop": reason})
