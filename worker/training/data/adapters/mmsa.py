@@ -23,6 +23,7 @@ from triptych.worker.training.data.manifest import Features, Labels, Split
 _SPLITS: Final[Mapping[str, Split]] = {"train": "train", "valid": "validation", "test": "test"}
 _ALONE: Final = {"text": "T", "audio": "A", "video": "V"}
 _ARRAYS: Final[Mapping[Literal["video", "audio", "text"], str]] = {"video": "vision", "audio": "audio", "text": "text"}
+_SEPARATOR: Final = "$_$"
 FEATURES_FOLDER: Final = "features"
 
 
@@ -90,7 +91,15 @@ def _gather_features(file: Path, to: Path, gathered: Gathered) -> None:
         raise UsageError(f"{file}: expected a pickle of {{train, valid, test}}")
     for theirs, ours in _SPLITS.items():
         if isinstance(content.get(theirs), dict):
-            _Split(theirs, ours, content[theirs], gathered).add(to)
+            _Split(theirs, ours, content[theirs] | {"id": _ids(file, content[theirs].get("id"))}, gathered).add(to)
+
+
+def _ids(file: Path, ids: object) -> list[str]:
+    """Return the ids; refuse those that do not name a video, for without it a split by group would be none."""
+    listed = ids.tolist() if isinstance(ids, np.ndarray) else ids
+    if not (isinstance(listed, list) and all(isinstance(each, str) and _SEPARATOR in each for each in listed)):
+        raise UsageError(f"{file}: expected ids like VIDEO{_SEPARATOR}CLIP, got {ids!r:.100}")
+    return listed
 
 
 class _Split:
@@ -98,7 +107,7 @@ class _Split:
 
     def __init__(self, name: str, split: Split, fields: Mapping[str, Any], gathered: Gathered) -> None:
         self._name, self._split, self._fields, self._gathered = name, split, fields, gathered
-        self._ids = [str(each) for each in fields.get("id", ())]
+        self._ids = list(fields["id"])
 
     def add(self, to: Path) -> None:
         """Write the arrays, and add a row for each id."""
@@ -119,7 +128,7 @@ class _Split:
             given = {modality: feature[row] for modality, feature in features.items() if feature is not None}
             self._gathered.rows.append(
                 Row(
-                    name.replace("$_$", "/"), group=name.partition("$_$")[0], label=label, split=self._split,
+                    name.replace(_SEPARATOR, "/"), group=name.partition(_SEPARATOR)[0], label=label, split=self._split,
                     text=str(texts[row]) if texts is not None else None, label_per_modality=said or None,
                     features=given or None,
                 )

@@ -56,7 +56,7 @@ def _noisy(samples: Samples, present: Ranges, snr_db: float, seed: int) -> Sampl
     if not samples.any() or not noise.any():
         return samples
     mixed: Tensor = add_noise(_row(samples), _row(noise), torch.tensor([snr_db]))
-    return np.clip(mixed[0].numpy(), -1, 1)
+    return _in_range(mixed[0].numpy())
 
 
 def _with_holes(samples: Samples, present: Ranges, augmentation: Augmentation, chance: Random) -> Samples:
@@ -70,13 +70,17 @@ def _with_holes(samples: Samples, present: Ranges, augmentation: Augmentation, c
         first, last = _hole(spectrum.shape[2], augmentation.span_share, chance)
         spectrum[:, :, first:last] = 0
     sound: Samples = torch.istft(spectrum, _FFT, _HOP, window=shape, length=len(samples))[0].numpy()
-    return np.clip(sound * _mask(samples, present), -1, 1)
+    return _in_range(sound * _mask(samples, present))
 
 
 def _hole(size: int, share: float, chance: Random) -> tuple[int, int]:
     width = round(size * share * chance.random())
     first = chance.randint(0, size - width)
     return first, first + width
+
+
+def _in_range(samples: Samples) -> Samples:
+    return np.minimum(np.maximum(samples, np.float32(-1)), np.float32(1))
 
 
 def _mask(samples: Samples, present: Ranges) -> Samples:

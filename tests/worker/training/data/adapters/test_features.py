@@ -38,7 +38,11 @@ def split(names: list[str]) -> dict[str, Any]:
 @pytest.mark.parametrize("protocol", [2, 4, 5])
 def test_features_get_their_place_in_the_manifest(tmp_path: Path, protocol: int) -> None:
     """Arrays as they were but for what is no number, lengths, words, labels; of every protocol that is in use."""
-    splits = {"train": split(["a$_$1", "a$_$2"]), "valid": split(["b$_$1"]), "test": split(["c$_$1"])}
+    splits = {
+        "train": split(["a$_$1", "a$_$2"]),
+        "valid": split(["b$_$1"]) | {"id": np.array(["b$_$1"])},
+        "test": split(["c$_$1"]),
+    }
     splits["train"]["audio"][0, 1, 1] = -np.inf
     file = tmp_path / "unaligned_50.pkl"
     file.write_bytes(pickle.dumps(splits, protocol))
@@ -72,6 +76,14 @@ def test_a_split_with_arrays_of_another_length_is_named(tmp_path: Path) -> None:
     assert first.text is None
     assert set(first.features or ()) == {"video", "text"}
     assert conversion.problems[0] == "train: no array of audio [2, T, D]"
+
+
+@pytest.mark.parametrize("ids", [["a", "b"], [["a", 0.0, 1.0], ["b", 0.0, 1.0]], None])
+def test_ids_that_name_no_video_are_refused(tmp_path: Path, ids: object) -> None:
+    """As splits could not be by video."""
+    (tmp_path / "mosi.pkl").write_bytes(pickle.dumps({"train": split(["a$_$1", "b$_$1"]) | {"id": ids}}))
+    with pytest.raises(UsageError, match=r"expected ids like VIDEO\$_\$CLIP"):
+        convert("mosi", tmp_path / "mosi.pkl", tmp_path / "to")
 
 
 def test_plain_data_is_read(tmp_path: Path) -> None:
