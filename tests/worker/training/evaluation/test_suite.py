@@ -22,7 +22,7 @@ from triptych.worker.training.evaluation.report import write_report
 from triptych.worker.training.evaluation.suite import Evaluation, Extent, Subject, evaluate
 from triptych.worker.training.evaluation.windows import keep_only, paired_at_random, with_noise
 
-EXTENT = Extent(examples=1_000, examples_aside=256)
+EXTENT = Extent(examples=700, examples_aside=192)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_confidences_of_bayes_are_honest_and_stay_so(honest: Evaluation) -> None
 def test_further_tests_stand_apart(honest: Evaluation) -> None:
     """Under their own names."""
     assert [own.split for own in honest.elsewhere] == ["test-elsewhere"]
-    assert honest.elsewhere[0].count == 256
+    assert honest.elsewhere[0].count == 192
 
 
 def test_a_leak_is_found() -> None:
