@@ -196,7 +196,7 @@ class Flow:
             self._finished.put((batch, error))
             return
         letters = [
-            Letter(item.entry.payload.record, item.reason)
+            Letter(item.entry.payload.record, item.reason, item.code)
             for preparation, _ in prepared
             for item in preparation.bad
             if isinstance(item.entry.payload, Received)

@@ -253,7 +253,9 @@ def _restorer(
         )
         tail = read_tail(transport, plan, wall_ns=time.time_ns())
         hooks.emit(Restored(number=number, streams=len(tail.snapshots), results=len(tail.results)))
-        work = PartitionWork(number, config, start, partitions=partitions, restored=tail.snapshots)
+        work = PartitionWork(
+            number, config, start, partitions=partitions, pipeline=settings.pipeline, restored=tail.snapshots
+        )
         for stored in tail.results:
             work.recent.remember(stored.result)
         return work, tail.results

@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 
 from triptych.health import Health
-from triptych.schemas.codec import decode_dead, decode_result, encode
+from triptych.schemas.codec import decode_result, encode
 from triptych.schemas.dead import DeadLetter
+from triptych.schemas.dead_codec import decode_dead
 from triptych.schemas.names import (
     INPUT_TOPICS,
     MODALITIES,

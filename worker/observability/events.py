@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from triptych.schemas.names import Modality
+from triptych.schemas.reasons import DeadReason
 from triptych.schemas.results import ClosedBy
 
 Stage = Literal["ask", "prepare", "infer", "publish", "store", "commit"]
 """A step of the worker whose time is measured."""
+
+DropReason = Literal["repeat", "left_session", "redriven", "other_pipeline"]
+"""Why a record changes nothing. The last two were put back: control records, and letters of another pipeline."""
 
 Service = Literal["kafka", "redis"]
 """A server that the worker waits for when it is away."""
@@ -45,23 +49,24 @@ class WindowClosed:
 
 @dataclass(frozen=True, slots=True)
 class ItemLate:
-    """Media came whose windows are all closed; the stream's next window begins at `floor_ns`."""
+    """Media came whose windows are all closed, or that was put back; the stream's next window begins at `floor_ns`."""
 
     stream: str
     modality: Modality
     session: str
     start_ns: int
     floor_ns: int
+    redriven: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RecordDropped:
-    """A record changed nothing: a producer's repeat, or of a session that its track has left."""
+    """A record changed nothing: a producer's repeat, of a session that its track has left, or put back."""
 
     stream: str
     modality: Modality
     session: str
-    reason: Literal["repeat", "left_session"]
+    reason: DropReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,7 @@ class RecordRefused:
     offset: int
     modality: Modality
     reason: str
+    code: DeadReason
 
 
 @dataclass(frozen=True, slots=True)

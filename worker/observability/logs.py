@@ -25,6 +25,10 @@ _LATE_HINT: Final = (
     "event time lies before the stream's watermark: the windows up to `floor` are published and stay as they are. "
     "To judge this again, send it as a new stream id or run a new pipeline; to go on, give --start-at after `floor`"
 )
+_REDRIVEN_HINT: Final = (
+    "put back from the dead letters: counted as late, and windows stay as they are. To judge them again with what can "
+    "be used now, run a new pipeline over the same records: it meets them where they lay at first"
+)
 _LEFT_HINT: Final = "two live sessions on one stream: stop one of the producers, or give it a stream id of its own"
 _REFUSED_HINT: Final = "what is in service goes on; a restart would find this one: put a good one in its place"
 _GIVEN_UP_HINT: Final = "the model is not touched by this; another shadow is tried when its file changes, or at SIGHUP"
@@ -43,6 +47,7 @@ class _LogHook:
         self._log = logger
         self._late = _Remembered()
         self._left = _Remembered()
+        self._redriven = _Remembered()
 
     def __call__(self, event: Event) -> None:
         """Log one event, or nothing."""
@@ -66,6 +71,16 @@ class _LogHook:
                 )
             case events.ResultsPublished():
                 self._log.debug("results_published", results=event.results, new=event.new)
+            case events.ItemLate(redriven=True):
+                if self._redriven.is_new(event.stream, event.session):
+                    self._log.info(
+                        "redriven_items_late",
+                        stream=event.stream,
+                        modality=event.modality,
+                        session=event.session,
+                        first_start=moment(event.start_ns),
+                        hint=_REDRIVEN_HINT,
+                    )
             case events.ItemLate() if self._late.is_new(event.stream, event.session):
                 self._log.warning(
                     "items_late",
@@ -90,6 +105,7 @@ class _LogHook:
                     topic=event.topic,
                     partition=event.partition,
                     offset=event.offset,
+                    code=event.code,
                     reason=event.reason,
                 )
             case _:

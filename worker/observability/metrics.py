@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from triptych.schemas.names import MODALITIES
+from triptych.schemas.reasons import DeadReason
 from triptych.schemas.results import ClosedBy
 from triptych.worker.observability import events
 from triptych.worker.observability.events import Event, ModelRole, Service, Stage
@@ -42,7 +44,10 @@ class Metrics:
         self._late = self._by("triptych_late", "Media that came after its windows had closed.", modality=MODALITIES)
         self._repeats = self._by("triptych_repeats", "Records that a producer sent twice.", modality=MODALITIES)
         self._left = self._counter("triptych_left_session", "Records of sessions that their track has left.")
-        self._dead = self._by("triptych_dead", "Records that went to the dead letters.", modality=MODALITIES)
+        self._redriven = self._by("triptych_redriven", "Records put back from the dead letters.", modality=MODALITIES)
+        self._dead = self._by(
+            "triptych_dead", "Records that went to the dead letters.", modality=MODALITIES, reason=tuple(DeadReason)
+        )
         self._results = self._counter("triptych_results", "Results published.")
         self._replayed = self._counter("triptych_replayed", "Results offered to the store again after an assignment.")
         self._offsets = self._histogram(
@@ -103,14 +108,17 @@ class Metrics:
             case events.WindowClosed(closed_by=closed_by, skipped=skipped):
                 self._windows.labels(closed_by).inc()
                 self._skipped.inc(skipped)
-            case events.ItemLate(modality=modality):
+            case events.ItemLate(modality=modality, redriven=redriven):
                 self._late.labels(modality).inc()
+                self._redriven.labels(modality).inc(redriven)
             case events.RecordDropped(modality=modality, reason="repeat"):
                 self._repeats.labels(modality).inc()
-            case events.RecordDropped():
+            case events.RecordDropped(modality=modality, reason="redriven"):
+                self._redriven.labels(modality).inc()
+            case events.RecordDropped(reason="left_session"):
                 self._left.inc()
-            case events.RecordRefused(modality=modality):
-                self._dead.labels(modality).inc()
+            case events.RecordRefused(modality=modality, code=code):
+                self._dead.labels(modality, code).inc()
             case _:
                 pass
 
@@ -194,9 +202,8 @@ class Metrics:
         return Histogram(name, meaning, buckets=buckets, registry=self.registry)
 
     def _by(self, name: str, meaning: str, **labels: tuple[str, ...]) -> Counter:
-        """Return a counter with one label, each of its values at zero."""
-        ((label, values),) = labels.items()
-        counter = Counter(name, meaning, [label], registry=self.registry)
-        for value in values:
-            counter.labels(value)
+        """Return a counter with labels, each combination of their values at zero."""
+        counter = Counter(name, meaning, list(labels), registry=self.registry)
+        for values in product(*labels.values()):
+            counter.labels(*values)
         return counter

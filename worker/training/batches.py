@@ -5,7 +5,7 @@ Which examples a step sees depends on the seed and the step alone, so a resumed 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import count
@@ -119,7 +119,9 @@ class Source:
         for first in range(0, size, batch):
             yield self.batch(split, range(first, min(size, first + batch)))
 
-    def steps(self, order: Order, first: int, *, rank: int = 0, processes: int = 1) -> Iterator[LabelledBatch]:
+    def steps(
+        self, order: Order, first: int, *, rank: int = 0, processes: int = 1
+    ) -> Generator[LabelledBatch, None, None]:
         """Yield the batch of each step from the first one on, the next ones being made meanwhile."""
         with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
             waiting: list[Future[LabelledBatch]] = []

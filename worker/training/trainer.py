@@ -10,8 +10,8 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ from triptych.schemas.errors import UsageError
 from triptych.worker.models.architecture import Network, build_network
 from triptych.worker.models.card import Card
 from triptych.worker.models.checkpoint import save_checkpoint, trained_state
+from triptych.worker.models.encoders.hashed_words import hash_words
 from triptych.worker.models.heads import RegressionHead
+from triptych.worker.training.augment import Augmentation, augmented
 from triptych.worker.training.batches import LabelledBatch, Order, Source, target_tensor
 from triptych.worker.training.calibration import fitted_temperature
 from triptych.worker.training.config import TrainConfig
@@ -106,21 +108,21 @@ class Trainer:
         """Train to the end, write the best network there is into the folder, and return its card."""
         self._module.train()
         began = time.monotonic() - self.state.seconds
-        batches = self._source.steps(
-            self._order, self.state.step, rank=self._processes.rank, processes=self._processes.count
-        )
-        for batch in batches:
-            loss = self._step(batch.to(self._device))
-            if not self._processes.is_first:
-                stop = False
-            else:
-                for watcher in watchers:
-                    watcher.stepped(self.state.step, loss)
-                stop = self._look_when_due(began, folder, watchers)
-            if self._is_due() and self._processes.agreed(stop=stop):
-                break
-        batches.close()  # type: ignore[attr-defined]  # a generator
+        first = self.state.step
+        steps = self._source.steps(self._order, first, rank=self._processes.rank, processes=self._processes.count)
+        with closing(steps) as batches:
+            for batch in batches:
+                loss = self._step(self._augmented(batch).to(self._device))
+                stop = self._told(loss, began, folder, watchers) if self._processes.is_first else False
+                if self._is_due() and self._processes.agreed(stop=stop):
+                    break
         return self._finish(folder) if self._processes.is_first else self._card
+
+    def _told(self, loss: float, began: float, folder: Path, watchers: Sequence[Watcher]) -> bool:
+        """Tell those who watch of a step, look when it is time, and say whether training is to stop."""
+        for watcher in watchers:
+            watcher.stepped(self.state.step, loss)
+        return self._look_when_due(began, folder, watchers)
 
     def resume(self, folder: Path) -> None:
         """Go on from what an interrupted training left in the folder.
@@ -138,6 +140,15 @@ class Trainer:
         self._optimizer.load_state_dict(stored["optimizer"])
         looks = [Look(**look) for look in stored["state"].pop("looks")]
         self.state = State(**stored["state"], looks=looks)
+
+    def _augmented(self, batch: LabelledBatch) -> LabelledBatch:
+        if not self._config.augment:
+            return batch
+        chance = torch.Generator().manual_seed(
+            _mixed(self._config.seed, self.state.step, self._processes.rank, "augment")
+        )
+        hashed = self._network.tokenize is hash_words
+        return replace(batch, windows=augmented(batch.windows, Augmentation(), chance, hashed_words=hashed))
 
     def _step(self, batch: LabelledBatch) -> float:
         step, config = self.state.step, self._config

@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 
 from triptych.health import Health
 from triptych.schemas.errors import UsageError
+from triptych.schemas.reasons import DeadReason
 from triptych.status import StatusServer
 from triptych.worker.observability.events import (
     BatchInferred,
@@ -150,8 +151,10 @@ def test_every_series_is_there_before_the_first_event(worker: Worker) -> None:
     """A rate is then known from the first event on."""
     assert worker.ask("/metrics").content_type.startswith("text/plain")
     for modality in ("video", "audio", "subtitles"):
-        for name in ("records", "record_bytes", "late", "repeats", "dead"):
+        for name in ("records", "record_bytes", "late", "repeats", "redriven"):
             assert worker.sample(f"triptych_{name}_total", modality=modality) == 0
+        for reason in DeadReason:
+            assert worker.sample("triptych_dead_total", modality=modality, reason=reason) == 0
     for closed_by in ("progress", "end", "idle", "quiet", "bound"):
         assert worker.sample("triptych_windows_total", closed_by=closed_by) == 0
     for what in ("kafka", "redis"):
@@ -171,7 +174,16 @@ def test_every_series_is_there_before_the_first_event(worker: Worker) -> None:
         (ItemLate("city", "audio", "s", 0, 1), "triptych_late_total", {"modality": "audio"}, 1),
         (RecordDropped("city", "audio", "s", "repeat"), "triptych_repeats_total", {"modality": "audio"}, 1),
         (RecordDropped("city", "audio", "s", "left_session"), "triptych_left_session_total", {}, 1),
-        (RecordRefused("t", 0, 1, "subtitles", "why"), "triptych_dead_total", {"modality": "subtitles"}, 1),
+        (RecordDropped("city", "audio", "s", "redriven"), "triptych_redriven_total", {"modality": "audio"}, 1),
+        (RecordDropped("city", "audio", "s", "other_pipeline"), "triptych_left_session_total", {}, 0),
+        (ItemLate("city", "video", "s", 0, 1, redriven=True), "triptych_redriven_total", {"modality": "video"}, 1),
+        (ItemLate("city", "video", "s", 0, 1, redriven=True), "triptych_late_total", {"modality": "video"}, 1),
+        (
+            RecordRefused("t", 0, 1, "subtitles", "why", DeadReason.NOT_UTF8),
+            "triptych_dead_total",
+            {"modality": "subtitles", "reason": "not_utf8"},
+            1,
+        ),
         (BatchInferred(5, 20.0), "triptych_batch_windows_sum", {}, 5),
         (BatchInferred(5, 20.0), "triptych_batch_windows_count", {}, 1),
         (StageTook("infer", 20.0), "triptych_stage_seconds_sum", {"stage": "infer"}, 0.02),
@@ -214,7 +226,7 @@ def test_no_label_ever_comes_from_outside(worker: Worker) -> None:
     before = worker.ask("/metrics").body.count("triptych_")
     for at in range(100):
         worker.metrics(ItemLate(f"stream-{at}", "video", f"session-{at}", 0, 1))
-        worker.metrics(RecordRefused("t", 0, at, "video", f"reason {at}"))
+        worker.metrics(RecordRefused("t", 0, at, "video", f"reason {at}", DeadReason.FUTURE))
         worker.metrics(Restored(at, 1, 1))
         worker.metrics(Stopped((f"stream-{at}",)))
     assert worker.ask("/metrics").body.count("triptych_") == before

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from triptych.schemas.reasons import DeadReason
 from triptych.worker.observability import logs as logs_module
 from triptych.worker.observability.events import (
     BytesHeld,
@@ -71,6 +73,15 @@ def test_late_items_of_a_session_are_one_line_that_says_what_to_do() -> None:
     assert "new stream id" in line["hint"]
 
 
+def test_what_was_put_back_is_a_line_of_its_own_and_no_warning() -> None:
+    """Somebody asked for it; once for each session."""
+    put_back = replace(late(), redriven=True)
+    (line, warning) = said(put_back, put_back, late())
+    assert (line["event"], line["log_level"], line["stream"]) == ("redriven_items_late", "info", "city")
+    assert "run a new pipeline" in line["hint"]
+    assert warning["event"] == "items_late"
+
+
 def test_each_session_and_each_stream_that_is_late_is_named() -> None:
     """Another session is another mistake."""
     lines = said(late(), late(session="s3"), late(stream="harbour"), late(), late(session="s3"))
@@ -99,7 +110,11 @@ def test_two_live_sessions_on_one_stream_are_named_once() -> None:
     [
         (WindowClosed("city", T0, T0 + 1, "progress", 0, 0), "window_closed", "debug"),
         (ResultsPublished(results=3, new=3), "results_published", "debug"),
-        (RecordRefused("triptych.video", 1, 7, "video", "no picture"), "record_refused", "warning"),
+        (
+            RecordRefused("triptych.video", 1, 7, "video", "no picture", DeadReason.BROKEN_MEDIA),
+            "record_refused",
+            "warning",
+        ),
         (OffsetsGone("triptych.video", 1, wanted=7, resumed=70), "offsets_gone", "error"),
         (ModelFailed("city", T0, "RuntimeError('x')"), "model_failed", "error"),
         (ModelSwapped("model", "moods", "2", "b" * 64, "a" * 64, 12.34), "model_swapped", "info"),

@@ -28,6 +28,7 @@ def main(folder: Path) -> None:
     torch.set_num_threads(1)
     config = quick(
         steps=6,
+        augment=False,
         optimizer="sgd",  # of a gradient that should be zero, Adam makes a step of full size either way
         evaluate_every=3,
         network=NetworkConfig(width=16, dropout=0, modalities=("video", "text")),

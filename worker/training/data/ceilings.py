@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
 
 from triptych.worker.training.data.rules import Rules, modality_of
 
@@ -24,14 +26,24 @@ def bayes_ceilings(rules: Rules) -> dict[Subset, Fraction]:
 
     Whoever sees a subset does best to name, of the labels that agree with what they see, the most likely.
     """
-    wanted: list[Subset] = [(), *subsets(rules.modalities)]
-    seen_of = {subset: [part for part in rules.parts if modality_of(part) in subset] for subset in wanted}
-    weights: dict[Subset, dict[tuple[int, ...], list[int]]] = {
-        subset: defaultdict(lambda: [0] * len(rules.labels)) for subset in wanted
-    }
-    total = 0
-    for weight, shown in rules.outcomes():
-        total += weight
-        for subset, parts in seen_of.items():
-            weights[subset][tuple([shown.parts[part] for part in parts])][shown.target] += weight
-    return {subset: Fraction(sum(map(max, table.values())), total) for subset, table in weights.items()}
+    parts = [part for part in rules.parts if "/" in part]
+    table = np.array([
+        (weight, shown.target, *(shown.parts[part] for part in parts)) for weight, shown in rules.outcomes()
+    ])  # fmt: skip
+    weights, targets, shown = table[:, 0], table[:, 1], table[:, 2:]
+    ceilings: dict[Subset, Fraction] = {}
+    for subset in ((), *subsets(rules.modalities)):
+        columns = [place for place, part in enumerate(parts) if modality_of(part) in subset]
+        seen = _numbered(shown[:, columns])
+        by_label = np.zeros((seen.max() + 1, len(rules.labels)), np.int64)
+        np.add.at(by_label, (seen, targets), weights)
+        ceilings[subset] = Fraction(int(by_label.max(axis=1).sum()), int(weights.sum()))
+    return ceilings
+
+
+def _numbered(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return a number for each row, the same for equal ones."""
+    key = np.zeros(len(rows), np.int64)
+    for column in rows.T:
+        key = np.unique(key * (column.max() + 1) + column, return_inverse=True)[1]
+    return key
