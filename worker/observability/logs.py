@@ -30,6 +30,8 @@ _REDRIVEN_HINT: Final = (
     "be used now, run a new pipeline over the same records: it meets them where they lay at first"
 )
 _LEFT_HINT: Final = "two live sessions on one stream: stop one of the producers, or give it a stream id of its own"
+_REFUSED_HINT: Final = "what is in service goes on; a restart would find this one: put a good one in its place"
+_GIVEN_UP_HINT: Final = "the model is not touched by this; another shadow is tried when its file changes, or at SIGHUP"
 _GONE_HINT: Final = "retention deleted what was not read yet: these records are lost; keep them longer, or add workers"
 
 
@@ -52,6 +54,7 @@ class _LogHook:
         self._data(event)
         self._trouble(event)
         self._lifecycle(event)
+        self._models(event)
 
     def _data(self, event: Event) -> None:
         """Log what became of records and windows."""
@@ -165,6 +168,52 @@ class _LogHook:
                 self._log.info("stopped", open_streams=event.open_streams)
             case _:
                 pass
+
+    def _models(self, event: Event) -> None:
+        """Log which models are in service, and how they agree."""
+        match event:
+            case events.ModelSwapped():
+                self._log.info(
+                    "model_swapped",
+                    role=event.role,
+                    name=event.name,
+                    version=event.version,
+                    sha256=event.sha256,
+                    before=event.before,
+                    took_ms=round(event.took_ms, 1),
+                )
+            case events.ModelUnchanged():
+                self._log.info(
+                    "model_unchanged", role=event.role, name=event.name, version=event.version, sha256=event.sha256
+                )
+            case events.ModelRefused():
+                self._log.error(
+                    "model_refused", role=event.role, source=event.source, reason=event.reason, hint=_REFUSED_HINT
+                )
+            case events.ShadowFailed(given_up=True):
+                self._log.error("shadow_given_up", error=event.error, hint=_GIVEN_UP_HINT)
+            case events.ShadowSummarised():
+                self._log.info("shadow_compared", **_compared(event))
+            case _:
+                pass
+
+
+def _compared(summary: events.ShadowSummarised) -> dict[str, object]:
+    return {
+        "model": summary.model_sha256,
+        "shadow": summary.shadow_sha256,
+        "heads": {
+            agreement.head: {
+                "windows": agreement.windows,
+                "differed": agreement.differed,
+                "mean_distance": round(agreement.mean_distance, 4),
+            }
+            for agreement in summary.heads
+        },
+        "skipped": summary.skipped,
+        "failed": summary.failed,
+        "differing": [f"{stream} {moment(start_ns)}" for stream, start_ns in summary.differing],
+    }
 
 
 class _Remembered:

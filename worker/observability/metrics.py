@@ -12,12 +12,13 @@ from triptych.schemas.names import MODALITIES
 from triptych.schemas.reasons import DeadReason
 from triptych.schemas.results import ClosedBy
 from triptych.worker.observability import events
-from triptych.worker.observability.events import Event, Service, Stage
+from triptych.worker.observability.events import Event, ModelRole, Service, Stage
 
 _BATCH_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64)
 _SECONDS_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 # From what nobody notices to what everybody does, by ITU-R BT.1359: sound may be 45 ms early or 125 ms late.
 _OFFSET_BUCKETS: Final = (-1, -0.5, -0.2, -0.09, -0.045, 0, 0.045, 0.125, 0.185, 0.5, 1)
+_DISTANCE_BUCKETS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1)
 _DRIFT_BUCKETS: Final = (-10_000, -1_000, -300, -100, -30, 0, 30, 100, 300, 1_000, 10_000)
 _MS_PER_S: Final = 1_000
 
@@ -31,6 +32,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self._make_data_metrics()
         self._make_work_metrics()
+        self._make_model_metrics()
 
     def _make_data_metrics(self) -> None:
         self._records = self._by("triptych_records", "Records read from the input topics.", modality=MODALITIES)
@@ -79,12 +81,24 @@ class Metrics:
         self._commits_refused = self._counter("triptych_commits_refused", "Commits that came after a rebalance.")
         self._forgotten = self._counter("triptych_streams_forgotten", "Streams that fell quiet and were forgotten.")
 
+    def _make_model_metrics(self) -> None:
+        self._swaps = self._by("triptych_model_swaps", "Models taken into service.", role=get_args(ModelRole))
+        self._refusals = self._by("triptych_model_refusals", "Models that were not taken.", role=get_args(ModelRole))
+        self._shadowed = self._by(
+            "triptych_shadow_windows", "Windows by what came of the shadow.", outcome=("judged", "skipped", "failed")
+        )
+        self._differed = self._counter("triptych_shadow_differed", "Windows with another best label by the shadow.")
+        self._distances = self._histogram(
+            "triptych_shadow_distance", "Total variation between model and shadow, by window.", _DISTANCE_BUCKETS
+        )
+
     def __call__(self, event: Event) -> None:
         """Count one event."""
         self._count_data(event)
         self._count_results(event)
         self._count_work(event)
         self._count_trouble(event)
+        self._count_models(event)
 
     def _count_data(self, event: Event) -> None:
         match event:
@@ -157,6 +171,24 @@ class Metrics:
                 self._commits_refused.inc()
             case events.StreamForgotten():
                 self._forgotten.inc()
+            case _:
+                pass
+
+    def _count_models(self, event: Event) -> None:
+        match event:
+            case events.ModelSwapped(role=role):
+                self._swaps.labels(role).inc()
+            case events.ModelRefused(role=role):
+                self._refusals.labels(role).inc()
+            case events.ShadowJudged(windows=windows, differed=differed, distances=distances):
+                self._shadowed.labels("judged").inc(windows)
+                self._differed.inc(differed)
+                for distance in distances:
+                    self._distances.observe(distance)
+            case events.ShadowSkipped(windows=windows):
+                self._shadowed.labels("skipped").inc(windows)
+            case events.ShadowFailed(windows=windows):
+                self._shadowed.labels("failed").inc(windows)
             case _:
                 pass
 

@@ -26,6 +26,8 @@ from triptych.worker.observability.events import (
     ItemLate,
     LagMeasured,
     ModelFailed,
+    ModelRefused,
+    ModelSwapped,
     OffsetsGone,
     PartitionsAssigned,
     PartitionsHandedOver,
@@ -37,6 +39,9 @@ from triptych.worker.observability.events import (
     ResultsPublished,
     ResultsReplayed,
     RetryScheduled,
+    ShadowFailed,
+    ShadowJudged,
+    ShadowSkipped,
     Stage,
     StageTook,
     Stopped,
@@ -233,6 +238,29 @@ def test_two_workers_in_one_process_count_apart() -> None:
     one(StreamForgotten("city"))
     assert one.registry.get_sample_value("triptych_streams_forgotten_total") == 1
     assert other.registry.get_sample_value("triptych_streams_forgotten_total") == 0
+
+
+def test_models_and_their_shadow_are_counted() -> None:
+    """Each window of the shadow has one outcome."""
+    metrics = Metrics()
+    for event in (
+        ModelSwapped("shadow", "moods", "2", "b" * 64, None, 12.3),
+        ModelRefused("model", "moods.json", "damaged"),
+        ShadowJudged(windows=8, differed=3, distances=(0.1, 0.5)),
+        ShadowSkipped(windows=4),
+        ShadowFailed(windows=2, error="x", given_up=True),
+    ):
+        metrics(event)
+
+    def value(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(f"triptych_{name}", labels)
+
+    assert (value("model_swaps_total", role="shadow"), value("model_swaps_total", role="model")) == (1, 0)
+    assert value("model_refusals_total", role="model") == 1
+    outcomes = {name: value("shadow_windows_total", outcome=name) for name in ("judged", "skipped", "failed")}
+    assert outcomes == {"judged": 8, "skipped": 4, "failed": 2}
+    assert value("shadow_differed_total") == 3
+    assert (value("shadow_distance_count"), value("shadow_distance_sum")) == (2, 0.6)
 
 
 def test_openmetrics_is_served_to_those_who_ask_for_it(worker: Worker) -> None:

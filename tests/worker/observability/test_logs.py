@@ -14,8 +14,12 @@ from triptych.worker.observability.events import (
     BytesHeld,
     CommitRefused,
     Event,
+    HeadAgreement,
     ItemLate,
     ModelFailed,
+    ModelRefused,
+    ModelSwapped,
+    ModelUnchanged,
     OffsetsGone,
     PartitionsAssigned,
     PartitionsHandedOver,
@@ -27,6 +31,10 @@ from triptych.worker.observability.events import (
     ResultsPublished,
     ResultsReplayed,
     RetryScheduled,
+    ShadowFailed,
+    ShadowJudged,
+    ShadowSkipped,
+    ShadowSummarised,
     StageTook,
     Stopped,
     Stopping,
@@ -109,6 +117,15 @@ def test_two_live_sessions_on_one_stream_are_named_once() -> None:
         ),
         (OffsetsGone("triptych.video", 1, wanted=7, resumed=70), "offsets_gone", "error"),
         (ModelFailed("city", T0, "RuntimeError('x')"), "model_failed", "error"),
+        (ModelSwapped("model", "moods", "2", "b" * 64, "a" * 64, 12.34), "model_swapped", "info"),
+        (ModelUnchanged("model", "moods", "2", "b" * 64), "model_unchanged", "info"),
+        (ModelRefused("shadow", "moods.json", "damaged"), "model_refused", "error"),
+        (ShadowFailed(3, "RuntimeError('x')", given_up=True), "shadow_given_up", "error"),
+        (
+            ShadowSummarised("a", "b", (HeadAgreement("mood", 9, 2, 0.1),), 3, 0, (("city", T0),)),
+            "shadow_compared",
+            "info",
+        ),
         (RetryScheduled("redis", "refused", 2, 0.5), "retry_scheduled", "warning"),
         (CommitRefused("rebalance"), "commit_refused", "warning"),
         (PartitionsAssigned((0, 1)), "partitions_assigned", "info"),
@@ -132,6 +149,15 @@ def test_an_event_is_logged_at_its_level(event: Event, name: str, level: str) ->
 def test_what_happens_many_times_a_second_is_not_logged() -> None:
     """Metrics tell it."""
     assert said(RecordsRead("video", 10, 1_000), StageTook("infer", 3.0), BytesHeld(5, 1), ResultsReplayed(5, 0)) == []
+    assert said(ShadowJudged(8, 1, (0.1,) * 8), ShadowSkipped(8), ShadowFailed(8, "x", given_up=False)) == []
+
+
+def test_a_summary_of_a_shadow_is_one_line_with_numbers_by_head() -> None:
+    """And some of the windows that differ, so that one can look at them."""
+    summary = ShadowSummarised("a", "b", (HeadAgreement("mood", 9, 2, 0.123456),), 3, 1, (("city", T0),))
+    (line,) = said(summary)
+    assert line["heads"] == {"mood": {"windows": 9, "differed": 2, "mean_distance": 0.1235}}
+    assert (line["skipped"], line["failed"], line["differing"]) == (3, 1, ["city 2026-01-01T00:00:00Z"])
 
 
 def test_event_time_is_written_to_the_nanosecond() -> None:
