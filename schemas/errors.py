@@ -9,6 +9,8 @@ from __future__ import annotations
 import reprlib
 from typing import ClassVar
 
+from triptych.schemas.reasons import DeadReason
+
 _SHOWN_CHARACTERS = 80
 
 
@@ -31,13 +33,15 @@ class MalformedRecordError(TriptychError):
         field: what is at fault: a header (`ce_startns`), `key`, `value`, or a JSON path (`value.modalities.video`).
         expected: what the contract wants there.
         got: what came, shortened.
+        code: what that is among the reasons for dead letters.
     """
 
-    def __init__(self, field: str, expected: str, got: object) -> None:
-        """Compose the message from the three parts."""
+    def __init__(self, field: str, expected: str, got: object, code: DeadReason = DeadReason.BAD_HEADER) -> None:
+        """Compose the message from the first three parts."""
         self.field = _shortened(field)
         self.expected = expected
         self.got = _shortened(got)
+        self.code = code
         super().__init__(f"{self.field}: expected {expected}, got {self.got}")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from triptych.schemas.errors import MalformedRecordError
+from triptych.schemas.reasons import DeadReason
 from triptych.schemas.values import MAX_NS
 
 RawHeaders = tuple[tuple[str, bytes], ...]
@@ -57,7 +58,7 @@ class Headers:
         """Return the header as text; raise where it is missing."""
         value = self.text(name)
         if value is None:
-            raise MalformedRecordError(name, expected, "no such header")
+            raise MalformedRecordError(name, expected, "no such header", DeadReason.MISSING_HEADER)
         return value
 
     def number(self, name: str) -> int | None:

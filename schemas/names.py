@@ -30,9 +30,16 @@ PROGRESS_TYPE: Final = "triptych.progress"
 END_TYPE: Final = "triptych.end"
 RESULT_TYPE: Final = "triptych.result"
 DEAD_TYPE: Final = "triptych.dead"
+REDRIVE_TYPE: Final = "triptych.redrive"
 
 STATE_HEADER: Final = "triptych-state"
 """Header of a result that carries the aligner's state of its stream after the decision that made it."""
+
+REDRIVEN_HEADER: Final = "ce_redriven"
+"""Header of a record that was put back from the dead letters."""
+
+LETTER_HEADER: Final = "ce_letter"
+"""The same record's: whose dead letter it was, and which. `PIPELINE/TOPIC/PARTITION/OFFSET`."""
 
 ORIGINAL_HEADER_PREFIX: Final = "original-"
 """Prefix under which a dead letter keeps each header of the record that it holds."""

@@ -47,6 +47,7 @@ class _Record(Value):
     start_ns: Nanoseconds
     next_ns: Nanoseconds | None = None
     redriven: bool = False
+    letter: RecordId | None = None
 
     @property
     def promise_ns(self) -> int:

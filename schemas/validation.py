@@ -12,6 +12,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from triptych.schemas.errors import MalformedRecordError
+from triptych.schemas.names import LETTER_HEADER, REDRIVEN_HEADER
+from triptych.schemas.reasons import DeadReason
 from triptych.schemas.values import Value, hide_credentials
 
 _V = TypeVar("_V", bound=Value)
@@ -43,6 +45,11 @@ HEADER_OF: Final = {
     "offset": "ce_originoffset",
     "arrival_ns": "ce_originarrivalns",
     "reason": "ce_reason",
+    "code": "ce_reasoncode",
+    "whole": "ce_originwhole",
+    "state": "ce_state",
+    "redriven": REDRIVEN_HEADER,
+    "letter": LETTER_HEADER,
 }
 """In what a field travels: a header, `key` or `value`."""
 
@@ -58,6 +65,8 @@ _EXPECTED: Final = {
     "ce_origintopic": "a topic's name",
 }
 
+_CODE_OF: Final = {"key": DeadReason.BAD_STREAM, "value": DeadReason.EMPTY_VALUE}
+
 
 def built(kind: type[_V], fields: Mapping[str, Any]) -> _V:
     """Return the value made of `fields`; raise `MalformedRecordError` that names the header at fault."""
@@ -69,7 +78,8 @@ def built(kind: type[_V], fields: Mapping[str, Any]) -> _V:
         shown = fields.get(field, got)
         if header == "ce_source":
             shown = hide_credentials(str(shown))
-        raise MalformedRecordError(header, _EXPECTED.get(header, expected), shown) from None
+        code = _CODE_OF.get(header, DeadReason.BAD_HEADER)
+        raise MalformedRecordError(header, _EXPECTED.get(header, expected), shown, code) from None
 
 
 def built_from_json(kind: type[_V], document: bytes | str) -> _V:

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from triptych import __version__
 from triptych.consumers.cli import alert, diff, evidence, watch
+from triptych.consumers.dead.cli import dead
 from triptych.data import data
 from triptych.demo import demo
 from triptych.options import BootstrapServersOption, ConfigOption, PipelineOption, RedisUrlOption
@@ -68,6 +69,7 @@ app.command()(watch)
 app.command()(alert)
 app.command()(evidence)
 app.command()(diff)
+app.add_typer(dead, name="dead")
 app.add_typer(data, name="data")
 app.add_typer(models, name="models")
 app.add_typer(topics, name="topics")

@@ -24,12 +24,25 @@ if TYPE_CHECKING:
 
 _RATE_HZ = 16_000
 _NS_PER_MS = 1_000_000
+_SHOWN = 10
 
 data = typer.Typer(no_args_is_help=True, help="Labelled windows: list, look at, and render the benchmarks.")
 
+SourceArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SOURCE", help="A folder with manifest.jsonl, a folder of LABEL/CLIP, or a CSV file with path,label."
+    ),
+]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A benchmark; see: triptych data list.")]
 SplitOption = Annotated[str, typer.Option(metavar="SPLIT", help="Which examples.")]
 ToOption = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where the files go.")]
+AugmentOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="usual|NAME=VALUE", help="Also changed by chance: usual, crop=.2, flip=.5, noise=1, …; may repeat."
+    ),
+]
 SeedOption = Annotated[int, typer.Option(help="Another seed draws other examples.")]
 
 
@@ -59,22 +72,30 @@ def list_command() -> None:
 
 @data.command()
 def show(
-    name: NameArgument,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME|FOLDER", help="A benchmark, or a folder made by: triptych data prepare.")
+    ],
     *,
     index: Annotated[int, typer.Option(min=0, help="Which example of the split.")] = 0,
     split: SplitOption = "test",
     to: ToOption = Path(),
+    augment: AugmentOption = None,
     seed: SeedOption = 0,
 ) -> None:
     """Write one example as a picture (frames and spectrogram), a WAV file, its words, and what is true of it."""
+    from triptych.worker.training.data.augmentation.augment import changed_copies
+    from triptych.worker.training.data.augmentation.config import augmentation_of
+    from triptych.worker.training.data.prepared import PreparedDataset
     from triptych.worker.training.data.rendering import write_item
 
     console = _console()
-    dataset = _opened(name, seed, console)
+    dataset: Dataset = PreparedDataset(Path(name)) if Path(name).is_dir() else _opened(name, seed, console)
     example = dataset.examples(split, _indices(dataset, split, index, 1))[0]
     folder = to / example.id.replace("/", "-")
     write_item(example, dataset.task, folder)
-    for file in sorted(folder.iterdir()):
+    if augment:
+        write_item(changed_copies(example, augmentation_of(augment), 1, seed)[0], dataset.task, folder / "augmented")
+    for file in sorted(file for file in folder.rglob("*") if file.is_file()):
         console.print(str(file), highlight=False, soft_wrap=True)
 
 
@@ -118,29 +139,29 @@ def render(
 
 @data.command()
 def prepare(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="SOURCE",
-            help="A folder with manifest.jsonl, a folder of LABEL/CLIP, or a CSV file with path,label.",
-        ),
-    ],
+    source: SourceArgument,
     *,
     to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where the windows go.")],
     frames: Annotated[int, typer.Option(min=1, help="Pictures of each window.")] = 4,
     size: Annotated[int, typer.Option(min=8, help="Height and width of the pictures.")] = 224,
     window_ms: Annotated[int, typer.Option("--window", min=100, help="Length of a window, in milliseconds.")] = 2_000,
     text_tokens: Annotated[int, typer.Option(min=1, help="Tokens of words that are read at most.")] = 64,
+    augment: AugmentOption = None,
+    copies: Annotated[int, typer.Option(min=1, help="With --augment: changed copies of each training window.")] = 1,
+    seed: Annotated[int, typer.Option(help="Another seed changes them otherwise.")] = 0,
 ) -> None:
     """Make labelled windows of clips, by the code that prepares the worker's; names what cannot be used."""
     from triptych.clips import clip_records
     from triptych.worker.models.protocol import InputSpec
+    from triptych.worker.training.data.augmentation.augment import changed_copies
+    from triptych.worker.training.data.augmentation.config import augmentation_of
     from triptych.worker.training.data.clips import labelled_windows, task_of
     from triptych.worker.training.data.prepared import write_prepared
 
     manifest = _manifest(source)
     spec = InputSpec(frames, size, size, _RATE_HZ, text_tokens)
     task = task_of(manifest, spec, window_ms * _NS_PER_MS)
+    changes = augmentation_of(augment) if augment else None
     console = _console()
     problems: list[str] = []
 
@@ -152,14 +173,75 @@ def prepare(
                 problems.append(f"{item.id}: {error}")
                 continue
             problems.extend(f"{item.id}: {problem}" for problem in outcome.problems)
-            yield from ((item.split, example) for example in outcome.examples)
+            for example in outcome.examples:
+                yield item.split, example
+                if changes is not None and item.split == "train":
+                    yield from ((item.split, copy) for copy in changed_copies(example, changes, copies, seed))
 
+    if any(item.features for item in manifest.items):
+        console.print("features are not read: windows hold what media and words say", style="yellow")
     written = write_prepared(task, examples(), to)
     for problem in problems:
         console.print(problem, style="yellow", markup=False, highlight=False, soft_wrap=True)
     if not written:
         raise UsageError(f"{source}: not one window could be made of {len(manifest.items)} clips")
     console.print(f"{written} windows of {len(manifest.items)} clips in {to}", highlight=False, soft_wrap=True)
+
+
+@data.command()
+def convert(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Of a public data set, such as meld; see docs/training-data.md.")
+    ],
+    root: Annotated[Path, typer.Argument(metavar="ROOT", help="Where it lies: a folder; mosi, …: or a pickle.")],
+    *,
+    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where labels.json and manifest.jsonl go.")],
+    regroup: Annotated[
+        bool, typer.Option("--regroup", help="Divide it anew by group, whatever its authors' splits.")
+    ] = False,
+) -> None:
+    """Make the manifest of a public data set that lies on this machine; names what is missing or broken."""
+    from triptych.worker.training.data.adapters.conversion import convert as converted
+    from triptych.worker.training.data.manifest import SPLITS, write_manifest
+
+    console = _console()
+    conversion = converted(name, root, to, regroup=regroup, track=_track(console))
+    write_manifest(conversion.manifest)
+    for problem in conversion.problems[:_SHOWN]:
+        console.print(problem, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    if conversion.problems:
+        problems_file = to / "problems.txt"
+        problems_file.write_text("".join(f"{problem}\n" for problem in conversion.problems), encoding="utf-8")
+        console.print(f"{len(conversion.problems)} problems in {problems_file}", highlight=False, soft_wrap=True)
+    items = conversion.manifest.items
+    splits = ", ".join(f"{sum(item.split == split for item in items)} {split}" for split in SPLITS)
+    console.print(f"{len(items)} items in {to}: {splits}", highlight=False, soft_wrap=True)
+
+
+@data.command()
+def clean(
+    source: SourceArgument,
+    *,
+    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where the cleaned manifest and the report go.")],
+) -> None:
+    """Look at every item: what cannot be decoded, is there twice, contradicts another, is silent, black or garbled.
+
+    Writes labels.json and manifest.jsonl of what is left, report.md and report.json of what was found. Deletes nothing.
+    """
+    from triptych.clips import clip_records
+    from triptych.worker.training.data.cleaning.clean import clean as cleaned
+    from triptych.worker.training.data.cleaning.report import REPORT_FILE, write_report
+    from triptych.worker.training.data.manifest import moved, write_manifest
+
+    manifest = _manifest(source)
+    if to.resolve() == manifest.folder.resolve():
+        raise UsageError(f"{to}: expected another folder than the one that is cleaned, as nothing is overwritten")
+    console = _console()
+    cleaning = cleaned(manifest, clip_records, track=_track(console))
+    write_manifest(moved(cleaning.after, to))
+    write_report(cleaning, to)
+    kept = f"{len(cleaning.after.items)} of {len(manifest.items)} items kept"
+    console.print(f"{len(cleaning.findings)} findings, {kept}; see {to / REPORT_FILE}", highlight=False, soft_wrap=True)
 
 
 def _manifest(source: Path) -> Manifest:

@@ -318,6 +318,16 @@ class ModelSettings(Section):
     threads: Positive | None = None
     """Threads of one operation on the CPU; without it PyTorch decides."""
 
+    watch_ms: NotNegative = 2_000
+    """How often the files of a trained model are looked at: what changed, and was the same twice, is loaded. 0: only
+    SIGHUP loads."""
+
+    shadow: NotEmpty | None = None
+    """A second model, named as `name` is, that judges the same windows; the two are compared, nothing is published."""
+
+    shadow_share: Annotated[float, Field(gt=0, le=1)] = 0.25
+    """Of the time, how much the shadow may work at most; the windows that are too many for that go by."""
+
 
 class WorkerSettings(Section):
     """The worker's own pace."""

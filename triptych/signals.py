@@ -1,11 +1,16 @@
-"""A first SIGINT or SIGTERM asks to stop, a second one exits at once; the old handlers come back afterwards."""
+"""A first SIGINT or SIGTERM asks to stop, a second one exits at once; SIGHUP rings a bell.
+
+The old handlers come back afterwards.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
 from threading import Event
 from types import FrameType
 from typing import Final
@@ -31,3 +36,47 @@ def stop_on_signal() -> Iterator[Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class Bell:
+    """Rung from anywhere, a signal's handler too, and heard by one thread."""
+
+    def __init__(self) -> None:
+        """Begin silent."""
+        # An event may not be set in a handler: a second signal, coming while its lock is held, would wait for ever.
+        self._rung: SimpleQueue[None] = SimpleQueue()
+
+    def ring(self) -> None:
+        """Wake the thread that waits, or the next one that does."""
+        self._rung.put(None)
+
+    def wait(self, limit_s: float | None) -> bool:
+        """Return True when it was rung, once or several times, or False after the limit."""
+        try:
+            self._rung.get(timeout=limit_s)
+        except Empty:
+            return False
+        with suppress(Empty):
+            while True:
+                self._rung.get_nowait()
+        return True
+
+
+@contextmanager
+def bell_on_hangup(stop: Event) -> Iterator[Bell]:
+    """Yield a bell that SIGHUP rings; where it comes because the program's terminal has gone, set `stop` instead."""
+    bell = Bell()
+    on_terminal = sys.stderr.isatty()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if on_terminal and not sys.stderr.isatty():
+            stop.set()
+        else:
+            bell.ring()
+
+    before = signal.signal(signal.SIGHUP, on_signal)
+    try:
+        yield bell
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -56,6 +56,10 @@ def work(
         str | None,
         typer.Option(metavar="NAME|PATH", help="base, null to test the flow, or a trained model (model.name)."),
     ] = None,
+    shadow: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|PATH", help="A second model, compared and never published (model.shadow)."),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, … (model.device).")
     ] = None,
@@ -71,6 +75,7 @@ def work(
     """Join pictures, sound and words of all feeds in time, run the model, publish results.
 
     Runs until a first SIGTERM or Ctrl-C, then finishes what is in flight, publishes, commits and exits with 0.
+    SIGHUP, or a change of its file, loads a trained model anew, while the one in service goes on.
 
     With --from, judges a span of what came before once more, under the name of another pipeline; the same command goes
     on where it was interrupted, and several workers may share the work. `triptych diff` compares the two.
@@ -80,6 +85,7 @@ def work(
 
     flags = {
         "model.name": model,
+        "model.shadow": shadow,
         "model.device": device,
         "window.size_ms": window_ms,
         "http.port": http_port,

@@ -14,6 +14,10 @@ class ModelBrokenError(TriptychError):
     exit_code = EXIT_MODEL_BROKEN
 
 
+class ModelRefusedError(TriptychError):
+    """Say why a model is not taken into service; the one that is in service goes on."""
+
+
 class StateUnreadableError(TriptychError):
     """Say that a stream's last state cannot be read, so that going on would publish its windows again."""
 

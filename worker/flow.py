@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -26,6 +26,7 @@ from triptych.worker.offsets.ledger import Ticket
 from triptych.worker.partition import PartitionWork
 from triptych.worker.publication import Finding, GaveUpError, Letter, Publication
 from triptych.worker.reporting import Said, result_of
+from triptych.worker.serving.shadow import Shadow
 from triptych.worker.sinks.protocol import StoredResult
 
 _BATCHES_AHEAD: Final = 2
@@ -82,6 +83,7 @@ class Flow:
         *,
         limits: FlowLimits,
         hooks: Hooks,
+        shadow: Shadow | None = None,
     ) -> None:
         """Start the threads; `close` ends them."""
         self._preparer = preparer
@@ -90,6 +92,7 @@ class Flow:
         self._publication = publication
         self._limits = limits
         self._hooks = hooks
+        self._shadow = shadow
         self._preparing: deque[Job] = deque()
         self._in_flight = 0
         self._batches = 0
@@ -160,6 +163,10 @@ class Flow:
         self._in_flight += more
         work.in_flight += more
 
+    def between_batches(self, do: Callable[[], None]) -> Future[None]:
+        """Do something on the thread that infers, after the batches that were handed to it. Any thread may ask."""
+        return self._infer_thread.submit(do)
+
     def busy_until_ns(self, now_ns: int) -> int | None:
         """Return when `pump` should be called again; None where nothing waits for it."""
         if self._preparing and self._preparing[0].preparation.done():
@@ -189,12 +196,15 @@ class Flow:
             self._finished.put((batch, error))
             return
         letters = [
-            Letter(item.entry.payload.record, item.reason)
+            Letter(item.entry.payload.record, item.reason, item.code)
             for preparation, _ in prepared
             for item in preparation.bad
             if isinstance(item.entry.payload, Received)
         ]
         self._publish_thread.submit(self._publish, batch, letters, list(zip(wanted, said, strict=True)))
+        answered = [(what.preparation.window, what.prediction) for what in said if not what.failed]
+        if self._shadow is not None and answered:
+            self._shadow.offer(said[0].model, answered)
 
     def _publish(self, jobs: Sequence[AnyJob], letters: Sequence[Letter], said: Sequence[tuple[Job, Said]]) -> None:
         error: BaseException | None = None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from triptych.worker.errors import ModelBrokenError
 from triptych.worker.media.preparer import Preparation
 from triptych.worker.models.prediction import WindowPrediction
-from triptych.worker.models.protocol import Model
+from triptych.worker.models.protocol import InputSpec, Model, ModelInfo
 from triptych.worker.observability.events import BatchInferred, ModelFailed, StageTook
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.reporting import Said
@@ -21,6 +21,20 @@ class Inference:
         """Infer with `model`, which is warm."""
         self._model = model
         self._hooks = hooks
+
+    @property
+    def info(self) -> ModelInfo:
+        """Name the model."""
+        return self._model.info
+
+    @property
+    def spec(self) -> InputSpec:
+        """Say how windows must be prepared; the same for every model that comes."""
+        return self._model.spec
+
+    def replace(self, model: Model) -> None:
+        """Infer with another model from now on, which is warm and reads the same windows. By the thread that infers."""
+        self._model = model
 
     def say(self, prepared: Sequence[tuple[Preparation, float]]) -> list[Said]:
         """Return what the model says of each window, in order.

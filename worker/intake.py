@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from triptych.schemas.codec import decode
+from triptych.schemas.dead_codec import read_put_back
 from triptych.schemas.errors import MalformedRecordError
-from triptych.schemas.names import MODALITY_OF, STREAM_PATTERN
+from triptych.schemas.names import DEFAULT_PIPELINE, MODALITY_OF, STREAM_PATTERN
 from triptych.schemas.partition import partition_of
+from triptych.schemas.reasons import DeadReason
 from triptych.schemas.records import AudioChunk, End, InputRecord, Progress, SubtitleCue, VideoFrame
 from triptych.transport.records import Record
 from triptych.worker.alignment.entry import Entry, Kind
@@ -23,25 +25,30 @@ repeats it whole in its result. It is hours of subtitles in one cue."""
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A record with what it decodes to; without that, `reason` says why it does not."""
+    """A record with what it decodes to; without that, `reason` and `code` say why it does not."""
 
     record: Record
     decoded: InputRecord | None
     reason: str = ""
+    code: DeadReason | None = None
 
 
-def received_entry(record: Record, partitions: int) -> Entry:
-    """Return the entry of a record of an input topic that has `partitions` partitions."""
+def received_entry(record: Record, partitions: int, pipeline: str = DEFAULT_PIPELINE) -> Entry:
+    """Return the entry of a record of an input topic that has `partitions` partitions, as `pipeline` sees it."""
     modality = MODALITY_OF[record.topic]
+    returned = read_put_back(record.headers)
+    if returned is not None and returned.pipeline not in {"", pipeline}:
+        return _unusable(record, Kind.ELSEWHERE, Received(record, None))
     misplaced = _misplaced(record, partitions)
     if misplaced is not None:
-        return _dead(record, misplaced)
+        return _dead(record, misplaced, DeadReason.WRONG_PARTITION)
     if modality == "subtitles" and len(record.value) > MAX_TEXT_BYTES:
-        return _dead(record, f"text: expected at most {MAX_TEXT_BYTES} bytes in a cue, got {len(record.value)}")
+        reason = f"text: expected at most {MAX_TEXT_BYTES} bytes in a cue, got {len(record.value)}"
+        return _dead(record, reason, DeadReason.TOO_LARGE)
     try:
         decoded = decode(record.key, record.value, record.headers, modality=modality)
     except MalformedRecordError as error:
-        return _dead(record, str(error))
+        return _dead(record, str(error), error.code)
     return Entry(
         modality=modality,
         offset=record.offset,
@@ -72,16 +79,21 @@ def _misplaced(record: Record, partitions: int) -> str | None:
     )
 
 
-def _dead(record: Record, reason: str) -> Entry:
+def _dead(record: Record, reason: str, code: DeadReason) -> Entry:
+    return _unusable(record, Kind.DEAD, Received(record, None, reason, code))
+
+
+def _unusable(record: Record, kind: Kind, received: Received) -> Entry:
     name = (record.key or b"").decode("ascii", errors="replace")
     return Entry(
         modality=MODALITY_OF[record.topic],
         offset=record.offset,
         arrival_ns=record.arrival_ns,
         stream=name if _STREAM.fullmatch(name) else None,
-        kind=Kind.DEAD,
+        kind=kind,
+        redriven=read_put_back(record.headers) is not None,
         size_bytes=record.size_bytes,
-        payload=Received(record, None, reason),
+        payload=received,
     )
 
 

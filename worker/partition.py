@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from triptych.schemas.names import MODALITY_OF, TOPIC_OF, Modality
+from triptych.schemas.names import DEFAULT_PIPELINE, MODALITY_OF, TOPIC_OF, Modality
 from triptych.transport.records import Record, TopicPartition
 from triptych.worker.alignment.aligner import Aligner, Wake
 from triptych.worker.alignment.config import AlignConfig
@@ -25,6 +25,7 @@ class PartitionWork:
         start: Mapping[Modality, int],
         *,
         partitions: int,
+        pipeline: str = DEFAULT_PIPELINE,
         restored: Mapping[str, Snapshot],
     ) -> None:
         """Begin at the offsets of `start` with the streams of `restored`; the topics have `partitions` partitions."""
@@ -40,11 +41,12 @@ class PartitionWork:
         self.committed: dict[Modality, int] = dict(start)
         self.recent = RecentWindows(config.stream_ttl_ns)
         self._partitions = partitions
+        self._pipeline = pipeline
         self._deciding: Iterator[Outcome] | None = None
 
     def receive(self, records: Sequence[Record], positions: Mapping[Modality, int], *, at_ns: int) -> None:
         """Take in the records of a poll that returned at `at_ns` (monotonic), in the order of offsets."""
-        entries = [received_entry(record, self._partitions) for record in records]
+        entries = [received_entry(record, self._partitions, self._pipeline) for record in records]
         for entry in entries:
             self.ledger.add(entry.modality, entry.offset, entry.stream)
         self.ledger.moved(positions)

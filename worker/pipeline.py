@@ -16,9 +16,11 @@ from typing import Final
 
 from triptych.health import Health
 from triptych.schemas.names import INPUT_TOPICS, MODALITY_OF, TOPIC_OF, Modality
+from triptych.schemas.reasons import DeadReason
 from triptych.transport.errors import CommitRefusedError, RetriableError
 from triptych.transport.protocols import GroupConsumer
 from triptych.transport.records import Commit, Poll, Record, TopicPartition
+from triptych.worker.alignment.entry import Entry
 from triptych.worker.alignment.outcome import ClosedWindow, Dropped, Forgotten, LateItem, Outcome, Refused
 from triptych.worker.flow import Flow
 from triptych.worker.intake import Received
@@ -326,14 +328,17 @@ class Pipeline:
                         session=entry.session,
                         start_ns=entry.start_ns,
                         floor_ns=outcome.floor_ns,
+                        redriven=entry.redriven,
                     )
                 )
+                self._settle(work, entry)
             case Dropped(entry=entry):
                 self._hooks.emit(
                     events.RecordDropped(
                         stream=str(entry.stream), modality=entry.modality, session=entry.session, reason=outcome.reason
                     )
                 )
+                self._settle(work, entry)
             case Refused():
                 self._refuse(work, outcome)
             case Forgotten():
@@ -341,20 +346,27 @@ class Pipeline:
                 self._hooks.emit(events.StreamForgotten(stream=outcome.stream))
 
     @staticmethod
-    def _pass_over(work: PartitionWork, outcome: Outcome) -> None:
+    def _settle(work: PartitionWork, entry: Entry) -> None:
+        """Finish a record that was put back: it moved nothing, so no result will speak of it."""
+        if entry.redriven:
+            work.ledger.settle(entry.modality, entry.offset, entry.stream)
+
+    def _pass_over(self, work: PartitionWork, outcome: Outcome) -> None:
         """Publish nothing of a decision from before the span; a record that no result will speak of is finished."""
-        if isinstance(outcome, Refused) and not outcome.stream_known:
+        if isinstance(outcome, Refused) and not outcome.counted:
             entry = outcome.entry
             work.ledger.complete(work.ledger.await_letter(entry.modality, entry.offset, entry.stream))
+        elif isinstance(outcome, LateItem | Dropped):
+            self._settle(work, outcome.entry)
 
     def _refuse(self, work: PartitionWork, refused: Refused) -> None:
         entry = refused.entry
         received = entry.payload
         if not isinstance(received, Received):
             raise TypeError(f"payload: expected Received, got {type(received).__name__}")
-        reason = received.reason or refused.reason
-        ticket = None if refused.stream_known else work.ledger.await_letter(entry.modality, entry.offset, entry.stream)
-        self._flow.submit_letter(work, Letter(received.record, reason), ticket)
+        reason, code = received.reason or refused.reason, received.code or DeadReason.FUTURE
+        ticket = None if refused.counted else work.ledger.await_letter(entry.modality, entry.offset, entry.stream)
+        self._flow.submit_letter(work, Letter(received.record, reason, code), ticket)
 
     # --- flow control, commit, observation ----------------------------------------------------------------------------
 

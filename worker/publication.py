@@ -18,9 +18,18 @@ from typing import Final, TypeVar
 
 import structlog
 
-from triptych.schemas.codec import encode_dead, encode_result
+from triptych.schemas.codec import encode_result
 from triptych.schemas.dead import DeadLetter
-from triptych.schemas.names import MODALITY_OF, ORIGINAL_HEADER_PREFIX, STATE_HEADER, dead_topic, results_topic
+from triptych.schemas.dead_codec import encode_dead
+from triptych.schemas.names import (
+    MODALITY_OF,
+    ORIGINAL64_HEADER_PREFIX,
+    ORIGINAL_HEADER_PREFIX,
+    STATE_HEADER,
+    dead_topic,
+    results_topic,
+)
+from triptych.schemas.reasons import DeadReason
 from triptych.schemas.results import Result, Sync
 from triptych.transport.errors import PublishTimeoutError, RecordTooLargeError, RetriableError
 from triptych.transport.protocols import Publisher
@@ -57,10 +66,11 @@ class GaveUpError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A record for the dead letters, and why."""
+    """A record for the dead letters, and why: in words, and as one of the closed set."""
 
     record: Record
     reason: str
+    code: DeadReason
 
     @property
     def place(self) -> tuple[str, int, int]:
@@ -175,6 +185,7 @@ class Publication:
                     offset=letter.record.offset,
                     modality=MODALITY_OF[letter.record.topic],
                     reason=letter.reason,
+                    code=letter.code,
                 )
             )
         while len(self._lettered) > _REMEMBERED_LETTERS:
@@ -196,6 +207,7 @@ class Publication:
             offset=record.offset,
             arrival_ns=record.arrival_ns,
             reason=letter.reason[:_LONGEST_REASON],
+            code=letter.code,
             key=record.key,
             value=record.value,
             headers=record.headers,
@@ -206,8 +218,9 @@ class Publication:
     def _without_value(self, message: Message, error: RecordTooLargeError) -> Message:
         """Keep the letter where the whole of it does not fit: a record at the size limit has no room for a reason."""
         _log.warning("dead_letter_shortened", stream=message.key.decode(errors="replace"), reason=str(error))
-        headers = tuple((name, value) for name, value in message.headers if not name.startswith(ORIGINAL_HEADER_PREFIX))
-        return replace(message, value=b"", headers=headers)
+        originals = (ORIGINAL_HEADER_PREFIX, ORIGINAL64_HEADER_PREFIX)
+        headers = tuple((name, value) for name, value in message.headers if not name.startswith(originals))
+        return replace(message, value=b"", headers=(*headers, ("ce_originwhole", b"false")))
 
     def _without_long_words(self, message: Message, _: RecordTooLargeError) -> Message:
         """Shorten the words of a result that does not fit; the records themselves lie on their topic."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 from triptych.health import Health
 from triptych.logs import configure_logs
 from triptych.schemas.names import consumer_group
 from triptych.settings import Settings
-from triptych.signals import stop_on_signal
+from triptych.signals import bell_on_hangup, stop_on_signal
 from triptych.status import StatusServer
 from triptych.transport.kafka import KafkaTransport
 from triptych.transport.membership import check_members
@@ -28,7 +29,8 @@ def work(settings: Settings, *, until_end: bool = False) -> Report:
     configure_logs(settings.log)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())
-        around = stack.enter_context(open_surroundings(settings))
+        bell = stack.enter_context(bell_on_hangup(stop))
+        around = replace(stack.enter_context(open_surroundings(settings)), bell=bell)
         pipeline = stack.enter_context(open_pipeline(settings, around))
         return pipeline.run(stop, until_end=lambda: until_end)
 

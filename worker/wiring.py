@@ -9,12 +9,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Final, Protocol
 
 from triptych.health import Health
 from triptych.schemas.names import INPUT_TOPICS, TOPIC_OF, VIDEO_TOPIC, Modality, consumer_group
 from triptych.settings import Settings
+from triptych.signals import Bell
 from triptych.transport.errors import TopicMissingError
 from triptych.transport.protocols import GroupConsumer, Transport
 from triptych.transport.records import GonePolicy, TopicPartition
@@ -31,6 +33,10 @@ from triptych.worker.partition import PartitionWork
 from triptych.worker.pipeline import Pipeline, PipelineLimits, RestoreWork
 from triptych.worker.publication import Publication
 from triptych.worker.restore import RestorePlan, read_tail
+from triptych.worker.serving.candidate import make_ready
+from triptych.worker.serving.files import WatchedFiles, watched_files
+from triptych.worker.serving.reloader import Place, Reloader
+from triptych.worker.serving.shadow import Shadow
 from triptych.worker.sinks.protocol import ResultStore, StoredResult
 from triptych.worker.span.agreement import refuse_reprocessing
 from triptych.worker.span.horizon import EVERYTHING, Horizon
@@ -44,12 +50,16 @@ _HAND_OVER_MARGIN_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a worker runs in: where records come from, where results go, who looks on."""
+    """What a worker runs in: where records come from, where results go, who looks on.
+
+    Without a bell the model stays the one that it began with.
+    """
 
     transport: Transport
     store: ResultStore
     hooks: Sequence[Hook]
     health: Health
+    bell: Bell | None = None
 
 
 class Scope(Protocol):
@@ -122,8 +132,10 @@ def open_pipeline(settings: Settings, around: Surroundings, scope: Scope | None 
     hooks = Hooks(around.hooks)
     scope = scope or WholeLog(settings.pipeline, settings.kafka.offset_gone)
     partitions = partitions_of(around.transport)
-    model = model_from(settings)
-    model.warm()
+    files = watched_files(settings.model.name) if around.bell is not None else None
+    if files is not None:
+        files.take()  # before it is read: what changes meanwhile is seen afterwards
+    inference = _warm_inference(settings, hooks)
     around.health.set_ready("model_warm", ready=True, reason="")
     with ExitStack() as stack:
         publisher = around.transport.publisher()
@@ -139,8 +151,15 @@ def open_pipeline(settings: Settings, around: Surroundings, scope: Scope | None 
         publication = Publication(
             publisher, around.store, pipeline=settings.pipeline, hooks=hooks, is_confirmed=consumer.is_confirmed
         )
-        flow = _flow(settings, model, publication, hooks)
+        shadow = None if settings.model.shadow is None else Shadow(hooks, share=settings.model.shadow_share)
+        flow = _flow(settings, inference, publication, hooks=hooks, shadow=shadow)
         stack.callback(flow.close)
+        if shadow is not None:
+            stack.callback(shadow.close)
+        places = list(_places(settings, flow, inference, files=files, shadow=shadow))
+        if places:
+            watch_s = settings.model.watch_ms / 1_000 or None
+            stack.callback(Reloader(places, around.bell or Bell(), watch_s=watch_s, hooks=hooks).close)
         stack.callback(publication.give_up)  # where something broke: nobody collects any more what still waits
         stack.callback(joined.close)  # again, and first: the group need not wait for stages that still run
         restore = _restorer(settings, around.transport, consumer, partitions=partitions, hooks=hooks)
@@ -167,13 +186,50 @@ def partitions_of(transport: Transport) -> int:
     return count
 
 
-def _flow(settings: Settings, model: Model, publication: Publication, hooks: Hooks) -> Flow:
+def _warm_inference(settings: Settings, hooks: Hooks) -> Inference:
+    model = model_from(settings)
+    model.warm()
+    return Inference(model, hooks)
+
+
+def _places(
+    settings: Settings, flow: Flow, inference: Inference, *, files: WatchedFiles | None, shadow: Shadow | None
+) -> Iterator[Place]:
+    """Yield where models are in service and may be followed by others; without files the first one stays."""
+    ready = partial(make_ready, spec=inference.spec, window_ns=settings.window.size_ns)
+    if files is not None:
+        yield Place(
+            role="model",
+            source=settings.model.name,
+            files=files,
+            build=partial(model_from, settings),
+            make_ready=ready,
+            info=lambda: inference.info,
+            put=lambda model: flow.between_batches(partial(inference.replace, model)).result(),
+        )
+    if shadow is not None and settings.model.shadow is not None:
+        named = settings.model.model_copy(update={"name": settings.model.shadow})
+        yield Place(
+            role="shadow",
+            source=settings.model.shadow,
+            files=watched_files(settings.model.shadow),
+            build=partial(model_from, settings.model_copy(update={"model": named})),
+            make_ready=ready,
+            info=lambda: shadow.info,
+            put=shadow.replace,
+        )
+
+
+def _flow(
+    settings: Settings, inference: Inference, publication: Publication, *, hooks: Hooks, shadow: Shadow | None
+) -> Flow:
     batcher = MicroBatcher[Job](max_windows=settings.batch.max_windows, max_delay_ns=settings.batch.max_delay_ms * _MS)
     limits = FlowLimits(
         max_windows_in_flight=settings.batch.max_windows * _BATCHES_IN_FLIGHT,
         prepare_threads=settings.worker.prepare_threads,
     )
-    return Flow(Preparer(model.spec), batcher, Inference(model, hooks), publication, limits=limits, hooks=hooks)
+    preparer = Preparer(inference.spec)
+    return Flow(preparer, batcher, inference, publication, limits=limits, hooks=hooks, shadow=shadow)
 
 
 def _restorer(
@@ -198,7 +254,9 @@ def _restorer(
         )
         tail = read_tail(transport, plan, wall_ns=time.time_ns())
         hooks.emit(Restored(number=number, streams=len(tail.snapshots), results=len(tail.results)))
-        work = PartitionWork(number, config, start, partitions=partitions, restored=tail.snapshots)
+        work = PartitionWork(
+            number, config, start, partitions=partitions, pipeline=settings.pipeline, restored=tail.snapshots
+        )
         for stored in tail.results:
             work.recent.remember(stored.result)
         return work, tail.results

@@ -7,18 +7,14 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.e2e.films import write_film
 from tests.e2e.programs import Installation, asked, by_id, wait_until
-from tests.worker.world import Feed
 from tools.devservers.ports import free_ports
-from triptych.schemas.codec import decode_dead, encode
-from triptych.schemas.names import TOPIC_OF, VIDEO_TOPIC, dead_topic
-from triptych.transport.records import Message
+from triptych.schemas.names import TOPIC_OF, VIDEO_TOPIC
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,34 +112,6 @@ def test_topics_that_the_command_makes_are_as_the_check_wants_them(install: Inst
     assert f"{VIDEO_TOPIC}: made with 6 partitions" in made.out
     assert again.out == "nothing to do\n"
     assert checked.out == "all 5 topics are as they should be\n"
-
-
-# --- what cannot be read ----------------------------------------------------------------------------------------------
-
-
-def test_a_record_that_cannot_be_decoded_goes_to_the_dead_letters_whole(install: Install) -> None:
-    """With where it lay and why; the window goes on without it and says so."""
-    here = install()
-    broken = (b"not a picture", (("ce_specversion", b"1.0"), ("ce_type", b"triptych.video.frame"), ("x", b"\xff")))
-    with closing(here.transport()) as transport:
-        publisher = transport.publisher()
-        for number, record in enumerate(Feed("city").play(6)):
-            wire = encode(record)
-            publisher.send(Message(TOPIC_OF[record.modality], wire.key, wire.value, wire.headers))
-            if number == 3:
-                lies_at = publisher.send(Message(VIDEO_TOPIC, b"city", *broken))
-        publisher.flush(30)
-
-    here.run("work", "--until-end").succeeded()
-
-    (found,) = here.records(dead_topic(here.pipeline))
-    letter = decode_dead(found.key, found.value, found.headers)
-    where = lies_at.result(timeout=0)
-    assert (letter.topic, letter.partition, letter.offset) == (where.topic, where.partition, where.offset)
-    assert (letter.key, letter.value, tuple(letter.headers)) == (b"city", *broken)
-    assert "ce_id" in letter.reason or "ce_source" in letter.reason
-    assert sum(result.dead for result in by_id(here.in_topic()).values()) == 1
-    assert len(by_id(here.in_redis())) == 3
 
 
 # --- being watched ----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from triptych.schemas.codec import Wire
+from triptych.schemas.envelope import Wire
 
 _GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
 

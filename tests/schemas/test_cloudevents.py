@@ -8,7 +8,7 @@ import pytest
 from cloudevents.core.base import BaseCloudEvent
 from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka_event
 
-from triptych.schemas.codec import Wire
+from triptych.schemas.envelope import Wire
 
 TYPES = {
     "video_frame": "triptych.video.frame",
@@ -25,6 +25,7 @@ TYPES = {
     "dead_letter": "triptych.dead",
     "dead_letter_that_is_not_text": "triptych.dead",
     "dead_letter_without_a_key": "triptych.dead",
+    "dead_letter_that_is_not_whole": "triptych.dead",
 }
 
 

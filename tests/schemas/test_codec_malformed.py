@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from triptych.schemas.codec import Wire, decode, decode_dead, decode_result, parse_result
+from triptych.schemas.codec import decode, decode_result, parse_result
+from triptych.schemas.dead_codec import decode_dead
+from triptych.schemas.envelope import Wire
 from triptych.schemas.errors import MalformedRecordError
 from triptych.schemas.names import MODALITIES, Modality
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from triptych.schemas.codec import decode, decode_dead, decode_result, encode, encode_dead, encode_result
+from triptych.schemas.codec import decode, decode_result, encode, encode_result
 from triptych.schemas.dead import DeadLetter
+from triptych.schemas.dead_codec import decode_dead, encode_dead
 from triptych.schemas.names import MODALITIES, Modality, result_id
 from triptych.schemas.records import AudioChunk, End, InputRecord, Progress, SubtitleCue, VideoFrame
 from triptych.schemas.results import (

@@ -16,7 +16,7 @@ from jsonschema import Draft7Validator, Draft202012Validator, FormatChecker
 
 from tools.contract.documents import SCHEMAS, written
 from tools.contract.json_schema import result_schema
-from triptych.schemas.codec import Wire
+from triptych.schemas.envelope import Wire
 
 MESSAGE_OF = {
     "video_frame": "frame",
@@ -36,6 +36,8 @@ MESSAGE_OF = {
     "dead_letter": "deadLetter",
     "dead_letter_that_is_not_text": "deadLetter",
     "dead_letter_without_a_key": "deadLetter",
+    "dead_letter_that_is_not_whole": "deadLetter",
+    "redrive_mark": "redriveMark",
 }
 FOREIGN_HEADERS = {"traceparent", "ce_mood"}
 

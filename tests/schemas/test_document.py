@@ -9,7 +9,8 @@ import pytest
 from pydantic import BaseModel
 
 from triptych.schemas import names
-from triptych.schemas.codec import Wire, parse_result
+from triptych.schemas.codec import parse_result
+from triptych.schemas.envelope import Wire
 from triptych.schemas.results import (
     Arrival,
     LabelScore,

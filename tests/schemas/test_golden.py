@@ -9,8 +9,11 @@ from base64 import b64decode
 
 import pytest
 
-from triptych.schemas.codec import Wire, decode, decode_dead, decode_result, encode, encode_dead, encode_result
-from triptych.schemas.dead import DeadLetter
+from triptych.schemas.codec import decode, decode_result, encode, encode_result
+from triptych.schemas.dead import DeadLetter, RedriveMark
+from triptych.schemas.dead_codec import decode_dead, decode_mark, encode_dead, encode_mark
+from triptych.schemas.envelope import Wire
+from triptych.schemas.reasons import DeadReason
 from triptych.schemas.records import AudioChunk, End, InputRecord, Progress, SubtitleCue, VideoFrame
 from triptych.schemas.results import (
     Arrival,
@@ -228,7 +231,22 @@ DEAD: dict[str, DeadLetter] = {
         value=b"text",
         headers=(),
     ),
+    "dead_letter_that_is_not_whole": DeadLetter(
+        pipeline="triptych",
+        topic="triptych.video",
+        partition=2,
+        offset=17,
+        arrival_ns=_START,
+        reason="picture: expected at most 67108864 pixels, got 20000x20000",
+        code=DeadReason.TOO_LARGE,
+        whole=False,
+        key=b"city",
+        value=b"",
+        headers=(),
+    ),
 }
+
+MARK = RedriveMark(pipeline="triptych", topic="triptych.video", partition=2, offset=17, state="done")
 
 
 @pytest.mark.parametrize("name", INPUTS)
@@ -256,6 +274,21 @@ def test_a_golden_dead_letter_reads_as_it_was_written(golden: dict[str, Wire], n
     assert encode_dead(letter) == message
 
 
+def test_a_golden_redrive_mark_reads_as_it_was_written(golden: dict[str, Wire]) -> None:
+    """The message decodes to the expected mark, and that mark encodes to the same bytes."""
+    message = golden["redrive_mark"]
+    assert decode_mark(message.headers) == MARK
+    assert encode_mark(MARK, moment_ns=_START) == message
+
+
+def test_a_reason_that_only_a_newer_writer_knows_is_read_as_text(golden: dict[str, Wire]) -> None:
+    """One that we know is one of ours."""
+    key, value, headers = golden["dead_letter_that_is_not_whole"]
+    newer = [(name, b"of_tomorrow" if name == "ce_reasoncode" else text) for name, text in headers]
+    assert decode_dead(key, value, headers).code is DeadReason.TOO_LARGE
+    assert decode_dead(key, value, newer).code == "of_tomorrow"
+
+
 def test_a_result_of_a_newer_writer_is_read_without_the_fields_that_we_do_not_know(golden: dict[str, Wire]) -> None:
     """Unknown fields, at every level, and unknown headers are ignored; what we know is read."""
     assert decode_result(*golden["result_of_a_newer_writer"]) == RESULTS["result_with_nothing_filled"].model_copy(
@@ -265,4 +298,4 @@ def test_a_result_of_a_newer_writer_is_read_without_the_fields_that_we_do_not_kn
 
 def test_every_golden_message_is_tested(golden: dict[str, Wire]) -> None:
     """No golden file lies about unread."""
-    assert golden.keys() == {*INPUTS, *RESULTS, *DEAD, "result_of_a_newer_writer"}
+    assert golden.keys() == {*INPUTS, *RESULTS, *DEAD, "redrive_mark", "result_of_a_newer_writer"}

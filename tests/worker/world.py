@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 
 from triptych.health import Health
-from triptych.schemas.codec import decode_dead, decode_result, encode
+from triptych.schemas.codec import decode_result, encode
 from triptych.schemas.dead import DeadLetter
+from triptych.schemas.dead_codec import decode_dead
 from triptych.schemas.names import (
     INPUT_TOPICS,
     MODALITIES,
@@ -30,6 +31,7 @@ from triptych.schemas.partition import partition_of
 from triptych.schemas.records import AudioChunk, End, InputRecord, MediaRecord, Progress, SubtitleCue, VideoFrame
 from triptych.schemas.results import Result
 from triptych.settings import Settings, load
+from triptych.signals import Bell
 from triptych.transport.memory import MemoryTransport
 from triptych.transport.protocols import Transport
 from triptych.transport.records import Message, Record, TopicPartition
@@ -142,6 +144,7 @@ class World:
         self.transport: Transport = MemoryTransport(monotonic_s=lambda: time.monotonic() + self._skipped_s)
         self.store = MemoryStore()
         self.events: list[Event] = []
+        self.bell: Bell | None = None
         self.settings: Settings = load(overrides={"model.name": "null", "batch.max_delay_ms": 0}, environ={})
 
     def send(self, records: Iterable[InputRecord]) -> None:
@@ -160,7 +163,7 @@ class World:
 
     def open(self) -> AbstractContextManager[Pipeline]:
         """Open a worker."""
-        around = Surroundings(self.transport, self.store, [self.events.append], Health())
+        around = Surroundings(self.transport, self.store, [self.events.append], Health(), self.bell)
         return open_pipeline(self.settings, around)
 
     def work(self) -> Report:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from tools.contract.json_schema import DECIMAL, Schema, envelope, headers_schema, result_schemas
 from triptych.schemas import names
-from triptych.schemas.dead import DeadLetter
+from triptych.schemas.dead import DeadLetter, RedriveMark
 from triptych.schemas.records import AudioChunk, End, Progress, SubtitleCue, VideoFrame
 
 _BYTES: Final[Schema] = {"type": "string", "format": "binary", "minLength": 1}
@@ -23,7 +23,7 @@ def asyncapi() -> dict[str, Any]:
     """Return the document."""
     channels: dict[str, Any] = {modality: _input_channel(modality) for modality in names.MODALITIES}
     channels["results"] = _pipeline_channel(names.results_topic("{pipeline}"), "result")
-    channels["dead"] = _pipeline_channel(names.dead_topic("{pipeline}"), "deadLetter")
+    channels["dead"] = _pipeline_channel(names.dead_topic("{pipeline}"), "deadLetter", "redriveMark")
     return {
         "asyncapi": "3.0.0",
         "info": _info(),
@@ -58,11 +58,11 @@ def _input_channel(modality: names.Modality) -> dict[str, Any]:
     }
 
 
-def _pipeline_channel(address: str, kind: str) -> dict[str, Any]:
+def _pipeline_channel(address: str, *kinds: str) -> dict[str, Any]:
     return {
         "address": address,
         "parameters": {"pipeline": dict(_PIPELINE)},
-        "messages": {kind: {"$ref": f"#/components/messages/{kind}"}},
+        "messages": {kind: {"$ref": f"#/components/messages/{kind}"} for kind in kinds},
         "bindings": _bindings(),
     }
 
@@ -105,6 +105,7 @@ def _messages() -> dict[str, Any]:
             "application/json",
         ),
         "deadLetter": _dead_letter(),
+        "redriveMark": _redrive_mark(),
     }
 
 
@@ -131,6 +132,16 @@ def _dead_letter() -> dict[str, Any]:
     message = _message("A record that could not be used, whole.", headers, {"type": "string", "format": "binary"})
     message["contentType"] = "application/octet-stream"
     message["bindings"]["kafka"]["key"] = {"type": "string"}
+    return message
+
+
+def _redrive_mark() -> dict[str, Any]:
+    message = _message(
+        "A letter's record is about to be put back, or was.",
+        headers_schema(RedriveMark, names.REDRIVE_TYPE),
+        dict(_NOTHING),
+    )
+    message["bindings"]["kafka"]["key"] = dict(_NOTHING)
     return message
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, ParamSpec
 
 from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
 from triptych.worker.alignment.merge import Merge
-from triptych.worker.alignment.outcome import Forgotten, Outcome, Refused
+from triptych.worker.alignment.outcome import Dropped, Forgotten, LateItem, Outcome, Refused
 from triptych.worker.alignment.stream import Stream
 
 if TYPE_CHECKING:
@@ -186,13 +186,16 @@ class Aligner:
         if name is not None and name in self._refilling:
             self._refill(name, entry, now_ns)
             return
+        if entry.redriven:
+            yield self._returned(entry, now_ns)
+            return
         sound = self._with_sound_end(entry)
         reason = self._reason_to_refuse(sound, now_ns)
         if name is None or reason is not None:
             known = self._streams.get(name or "")
             if known is not None:
                 known.count_dead()
-            yield Refused(entry, reason or "its key names no stream", stream_known=known is not None)
+            yield Refused(entry, reason or "its key names no stream", counted=known is not None)
             return
         stream = self._streams.get(name)
         if stream is None:
@@ -202,6 +205,19 @@ class Aligner:
         yield from decided
         if self._open_bytes > self._config.partition_max_bytes:
             yield from self._keep_to_the_bound(now_ns)
+
+    def _returned(self, entry: Entry, now_ns: int) -> Outcome:
+        """Say what becomes of a record that was put back: it is late by rule, and moves nothing (rule 22)."""
+        if entry.kind is Kind.ELSEWHERE:
+            return Dropped(entry, "other_pipeline")
+        sound = self._with_sound_end(entry)
+        reason = self._reason_to_refuse(sound, now_ns)
+        if entry.stream is None or reason is not None:
+            return Refused(entry, reason or "its key names no stream", counted=False)
+        if entry.kind is not Kind.MEDIA:
+            return Dropped(entry, "redriven")
+        stream = self._streams.get(entry.stream)
+        return LateItem(sound, 0 if stream is None else stream.floor_ns)
 
     def _metered(
         self, stream: Stream, decide: Callable[_P, list[Outcome]], *args: _P.args, **kwargs: _P.kwargs

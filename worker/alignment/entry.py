@@ -20,6 +20,7 @@ class Kind(Enum):
     PROGRESS = "progress"
     END = "end"
     DEAD = "dead"
+    ELSEWHERE = "elsewhere"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,8 @@ class Entry:
 
     `stream` is None where a dead record's key names none. Media covers `[start_ns, end_ns)` of event time (a frame one
     nanosecond); `promise_ns` is the event time before which nothing more of its track will start. A `DEAD` entry could
-    not be decoded: only its place, its stream and its payload count.
+    not be decoded: only its place, its stream and its payload count. `redriven` was put back from the dead letters, an
+    `ELSEWHERE` one from those of another pipeline: neither moves anything.
     """
 
     modality: Modality

@@ -40,7 +40,7 @@ class ClosedWindow:
 
 @dataclass(frozen=True, slots=True)
 class LateItem:
-    """Media whose windows are all closed. `floor_ns` is where the stream's next window begins."""
+    """Media whose windows are all closed, or that was put back. `floor_ns` is where the stream's next window begins."""
 
     entry: Entry
     floor_ns: int
@@ -48,19 +48,22 @@ class LateItem:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A record that changes nothing: a producer's repeat, or of a session that its track has left."""
+    """A record that changes nothing: a producer's repeat, of a session that its track has left, or put back.
+
+    Of what was put back these are control records, and what was another pipeline's dead letter.
+    """
 
     entry: Entry
-    reason: Literal["repeat", "left_session"]
+    reason: Literal["repeat", "left_session", "redriven", "other_pipeline"]
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A record for the dead letters. Where its stream is known, that stream's next window counts it."""
+    """A record for the dead letters. Where it is `counted`, its stream's next window says so."""
 
     entry: Entry
     reason: str
-    stream_known: bool
+    counted: bool
 
 
 @dataclass(frozen=True, slots=True)

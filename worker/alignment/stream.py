@@ -118,7 +118,7 @@ class Stream:
         elif entry.kind is Kind.PROGRESS:
             self._furthest_ns = max(self._furthest_ns, entry.start_ns)
         # An end's promise closes nothing that the end does not: else `closed_by` would hang on which end comes first.
-        if not entry.redriven and entry.kind is not Kind.END:
+        if entry.kind is not Kind.END:
             track.hear(entry.promise_ns, first=first, furthest_ns=self._furthest_ns, arrival_ns=now_ns)
         if entry.kind is Kind.END:
             self._end(track, entry.modality, now_ns)

@@ -50,11 +50,11 @@ class Track:
 
     def repeats(self, entry: Entry) -> bool:
         """Tell whether media of this session was seen before: its `seq` is at or below the largest."""
-        return not entry.redriven and entry.seq is not None and self.seq is not None and entry.seq <= self.seq
+        return entry.seq is not None and self.seq is not None and entry.seq <= self.seq
 
     def count(self, entry: Entry) -> None:
         """Remember the largest `seq` of the session."""
-        if entry.seq is not None and not entry.redriven:
+        if entry.seq is not None:
             self.seq = entry.seq if self.seq is None else max(self.seq, entry.seq)
 
     def hear(self, promise_ns: int, *, first: bool, furthest_ns: int, arrival_ns: int) -> None:

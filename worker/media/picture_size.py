@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from typing import Final, Literal, NamedTuple
 
+from triptych.schemas.reasons import DeadReason
 from triptych.worker.media.errors import UnreadableMediaError
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
@@ -38,7 +39,10 @@ def picture_size(data: bytes) -> PictureSize:
         elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
             size = _webp(data)
         else:
-            raise UnreadableMediaError(f"picture: expected JPEG, PNG or WebP, got bytes that begin with {data[:8]!r}")
+            raise UnreadableMediaError(
+                f"picture: expected JPEG, PNG or WebP, got bytes that begin with {data[:8]!r}",
+                DeadReason.UNKNOWN_FORMAT,
+            )
     except (struct.error, IndexError):
         size = None
     if size is None or not (size.width and size.height):

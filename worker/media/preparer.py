@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych.schemas.names import Modality
+from triptych.schemas.reasons import DeadReason
 from triptych.schemas.records import AudioChunk, SubtitleCue, VideoFrame
 from triptych.worker.alignment.entry import Entry
 from triptych.worker.alignment.outcome import ClosedWindow
@@ -34,6 +35,7 @@ class BadItem:
 
     entry: Entry
     reason: str
+    code: DeadReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class Preparer:
             try:
                 decoded[index] = decode_picture(_media(entries[index], VideoFrame).data, self._spec)
             except UnreadableMediaError as error:
-                bad.append(BadItem(entries[index], str(error)))
+                bad.append(BadItem(entries[index], str(error), error.code))
             return index in decoded
 
         chosen = choose_evenly(
@@ -127,7 +129,7 @@ class Preparer:
             try:
                 sound = decode_sound(chunk, rate_hz)
             except UnreadableMediaError as error:
-                bad.append(BadItem(entry, str(error)))
+                bad.append(BadItem(entry, str(error), error.code))
                 continue
             used += timeline.place(sound.samples, start_ns=chunk.start_ns, end_ns=chunk.end_ns)
             mended += sound.mended

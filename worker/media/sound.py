@@ -15,14 +15,17 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from triptych.schemas.reasons import DeadReason
 from triptych.schemas.records import AudioChunk
 from triptych.worker.media.errors import UnreadableMediaError
+from triptych.worker.media.wav import bare_wav
 
 Samples = NDArray[np.float32]
 
-MAX_VALUES: Final = 16 * 1024 * 1024
-"""Samples times channels of one chunk: nearly six minutes of 48 kHz mono. FLAC packs silence so well that a record
-within the size limit could otherwise unfold to a hundred gigabytes."""
+MAX_VALUES: Final = 8 * 1024 * 1024
+"""Samples times channels of one chunk: nearly three minutes of 48 kHz mono, at 40 bytes each while it is decoded
+(measured). FLAC packs silence so well that a record within the size limit could otherwise unfold to a hundred
+gigabytes."""
 
 _LOWEST_RATE_HZ, _HIGHEST_RATE_HZ = 1_000, 768_000
 _MOST_CHANNELS = 64
@@ -50,8 +53,9 @@ def decode_sound(chunk: AudioChunk, rate_hz: int) -> Sound:
 
 def _decoded(chunk: AudioChunk) -> Sound:
     if chunk.content_type == "audio/flac":
-        return _by_ffmpeg(chunk.data, "flac")
-    return _s16_wav(chunk.data) or _by_ffmpeg(chunk.data, "wav")
+        return _by_ffmpeg(chunk.data, "flac", chunk)
+    data = bare_wav(chunk.data)
+    return _s16_wav(data) or _by_ffmpeg(data, "wav", chunk)
 
 
 def _s16_wav(data: bytes) -> Sound | None:
@@ -67,7 +71,7 @@ def _s16_wav(data: bytes) -> Sound | None:
                 return None
             pcm = file.readframes(len(data))
             if len(pcm) > MAX_VALUES * _S16_BYTES:
-                raise UnreadableMediaError(f"sound: expected at most {MAX_VALUES} samples in a chunk, got more")
+                raise _too_many()
     except (wave.Error, EOFError, RuntimeError):  # the last where a length in the header leads out of the file
         return None
     whole = len(pcm) // (channels * _S16_BYTES) * channels
@@ -75,42 +79,52 @@ def _s16_wav(data: bytes) -> Sound | None:
     return Sound(_mono(frames_channels.T.astype(np.float32) * _S16_SCALE), rate_hz)
 
 
-def _by_ffmpeg(data: bytes, container_format: str) -> Sound:
+def _by_ffmpeg(data: bytes, container_format: str, chunk: AudioChunk) -> Sound:
     """Decode PCM or FLAC. The container's format is given: FFmpeg's guess could be a playlist that opens files."""
     try:
         # Text in the metadata may be in any encoding, and nobody reads it here.
         with av.open(io.BytesIO(data), mode="r", format=container_format, metadata_errors="ignore") as container:
-            return _first_track(container)
+            return _first_track(container, chunk)
     except (av.FFmpegError, ValueError, OverflowError) as error:
         raise UnreadableMediaError(f"sound: expected {container_format} that decodes, got {_words(error)}") from error
 
 
-def _first_track(container: av.container.InputContainer) -> Sound:
+def _first_track(container: av.container.InputContainer, chunk: AudioChunk) -> Sound:
     if not container.streams.audio:
         raise UnreadableMediaError("sound: expected one track, got none")
     track = container.streams.audio[0]
-    if (
-        cast("av.AudioCodecContext | None", track.codec_context) is None
-    ):  # not in the stubs: a coding it has no code for
-        raise UnreadableMediaError("sound: expected PCM or FLAC, got a coding that is not known")
-    codec, rate_hz = track.codec_context.name, track.codec_context.sample_rate
-    if not (codec == "flac" or codec.startswith("pcm_")):
-        raise UnreadableMediaError(f"sound: expected PCM or FLAC, got {codec}")
-    if not 1 <= track.codec_context.layout.nb_channels <= _MOST_CHANNELS:
-        raise UnreadableMediaError(
-            f"sound: expected 1 to {_MOST_CHANNELS} channels, got {track.codec_context.layout.nb_channels}"
-        )
-    if not _LOWEST_RATE_HZ <= rate_hz <= _HIGHEST_RATE_HZ:
-        raise UnreadableMediaError(f"sound: expected {_LOWEST_RATE_HZ} to {_HIGHEST_RATE_HZ} Hz, got {rate_hz} Hz")
+    _check_coding(track)
+    rate_hz = track.codec_context.sample_rate
+    most_samples = _expected(chunk, rate_hz) * (1 + _MAX_DEVIATION) + 1
     to_float = av.AudioResampler(format="flt")
     parts: list[Samples] = []
-    values = 0
+    samples = values = 0
     for frame in container.decode(track):
+        samples += frame.samples
         values += frame.samples * frame.layout.nb_channels
         if values > MAX_VALUES:
-            raise UnreadableMediaError(f"sound: expected at most {MAX_VALUES} samples in a chunk, got more")
+            raise _too_many()
+        if samples > most_samples:  # no need to see how much more there is
+            raise _contradiction(chunk, rate_hz, f"{samples} and more")
         parts += [_mono(_channels_samples(part)) for part in to_float.resample(frame)]
     return Sound(np.concatenate(parts) if parts else np.empty(0, np.float32), rate_hz)
+
+
+def _check_coding(track: av.AudioStream) -> None:
+    context = cast("av.AudioCodecContext | None", track.codec_context)
+    if context is None:  # not in the stubs: a coding it has no code for
+        raise UnreadableMediaError(
+            "sound: expected PCM or FLAC, got a coding that is not known", DeadReason.UNKNOWN_FORMAT
+        )
+    codec, channels, rate_hz = context.name, context.layout.nb_channels, context.sample_rate
+    if not (codec == "flac" or codec.startswith("pcm_")):
+        raise UnreadableMediaError(f"sound: expected PCM or FLAC, got {codec}", DeadReason.UNKNOWN_FORMAT)
+    if not 1 <= channels <= _MOST_CHANNELS:
+        message = f"sound: expected 1 to {_MOST_CHANNELS} channels, got {channels}"
+        raise UnreadableMediaError(message, DeadReason.UNKNOWN_FORMAT)
+    if not _LOWEST_RATE_HZ <= rate_hz <= _HIGHEST_RATE_HZ:
+        message = f"sound: expected {_LOWEST_RATE_HZ} to {_HIGHEST_RATE_HZ} Hz, got {rate_hz} Hz"
+        raise UnreadableMediaError(message, DeadReason.UNKNOWN_FORMAT)
 
 
 def _channels_samples(frame: av.AudioFrame) -> Samples:
@@ -121,7 +135,8 @@ def _channels_samples(frame: av.AudioFrame) -> Samples:
 
 def _mono(channels_samples: Samples) -> Samples:
     """Return the mean of the channels, whichever way the sound came: FFmpeg's own mix of floats would be louder."""
-    mono = channels_samples.mean(axis=0, dtype=np.float32)  # [C, S] -> [S]
+    with np.errstate(invalid="ignore"):  # infinities of both signs: refused by whoever gets the sum
+        mono = channels_samples.mean(axis=0, dtype=np.float32)  # [C, S] -> [S]
     return cast("Samples", mono)
 
 
@@ -135,13 +150,21 @@ def _in_range(sound: Sound) -> Sound:
 
 def _deviation(sound: Sound, chunk: AudioChunk) -> float:
     """Return by how many samples the chunk is longer than its times; raise where they contradict one another."""
-    expected = (chunk.end_ns - chunk.start_ns) * sound.rate_hz / _NS_PER_S
+    expected = _expected(chunk, sound.rate_hz)
     came = len(sound.samples)
     if came == 0 or abs(came - expected) > _MAX_DEVIATION * expected + 1:
-        raise UnreadableMediaError(
-            f"sound: expected {expected:.0f} samples from its times and {sound.rate_hz} Hz, got {came}"
-        )
+        raise _contradiction(chunk, sound.rate_hz, str(came))
     return came - expected
+
+
+def _expected(chunk: AudioChunk, rate_hz: int) -> float:
+    """Return how many samples the chunk has by its times."""
+    return (chunk.end_ns - chunk.start_ns) * rate_hz / _NS_PER_S
+
+
+def _contradiction(chunk: AudioChunk, rate_hz: int, came: str) -> UnreadableMediaError:
+    message = f"sound: expected {_expected(chunk, rate_hz):.0f} samples from its times and {rate_hz} Hz, got {came}"
+    return UnreadableMediaError(message, DeadReason.WRONG_LENGTH)
 
 
 def _resampled(sound: Sound, rate_hz: int) -> Samples:
@@ -150,6 +173,11 @@ def _resampled(sound: Sound, rate_hz: int) -> Samples:
     frame.sample_rate = sound.rate_hz
     parts = [_channels_samples(part)[0] for part in (*resampler.resample(frame), *resampler.resample(None))]
     return cast("Samples", np.clip(np.concatenate(parts), -1, 1))  # a steep edge rings beyond the range
+
+
+def _too_many() -> UnreadableMediaError:
+    message = f"sound: expected at most {MAX_VALUES} samples in a chunk, got more"
+    return UnreadableMediaError(message, DeadReason.TOO_LARGE)
 
 
 def _words(error: Exception) -> str:

@@ -53,7 +53,7 @@ def build_model(choice: ModelChoice) -> Model:
         return NullModel(InputSpec(choice.frames, _NULL_PIXELS, _NULL_PIXELS, _NULL_SAMPLE_RATE_HZ))
     if choice.name == "base":
         return _build_base(choice)
-    if not _is_path(choice.name):
+    if not is_path(choice.name):
         raise UsageError(
             f"no model is called {choice.name!r}; there are: {', '.join(MODEL_NAMES)}, or the path of a trained one"
         )
@@ -93,6 +93,6 @@ def _options(choice: ModelChoice) -> RunOptions:
     return RunOptions(device, choice.window_ns, choice.max_batch, encoder_devices=elsewhere)
 
 
-def _is_path(name: str) -> bool:
+def is_path(name: str) -> bool:
     """Say whether a name can only mean files: a slip of the pen must not be taken for a path that is not there."""
     return "/" in name or name.endswith((".json", ".safetensors")) or Path(name).exists()

@@ -18,12 +18,9 @@ from torch import Tensor, nn
 
 from triptych.worker.models.architecture import Network, build_network
 from triptych.worker.models.card import Card, CardError, read_card
+from triptych.worker.models.checkpoint_files import checkpoint_files
 from triptych.worker.models.encoders.pretrained import is_frozen_part
 from triptych.worker.models.storage import Storage, packed, unpacked
-
-WEIGHTS_SUFFIX = ".safetensors"
-CARD_SUFFIX = ".json"
-DEFAULT_NAME = "model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +29,6 @@ class Checkpoint:
 
     card: Card
     network: Network
-
-
-def checkpoint_files(path: Path) -> tuple[Path, Path]:
-    """Return weights and card of a path: either of the two files, or a folder with `model.safetensors`."""
-    if path.is_dir():
-        path = path / DEFAULT_NAME
-    elif path.suffix in {WEIGHTS_SUFFIX, CARD_SUFFIX}:
-        path = path.with_suffix("")
-    return path.with_name(path.name + WEIGHTS_SUFFIX), path.with_name(path.name + CARD_SUFFIX)
 
 
 def trained_state(model: nn.Module, frozen: tuple[str, ...]) -> dict[str, Tensor]:

@@ -37,6 +37,15 @@ class InputSpec:
     sample_rate_hz: int
     text_tokens: int = 0
 
+    def unlike(self, other: InputSpec) -> str:
+        """Say in what windows that were prepared for `other` do not fit; nothing where they do.
+
+        How much of the words is read is the model's own affair: windows hold all of them.
+        """
+        names = ("frames", "height", "width", "sample_rate_hz")
+        pairs = [(name, getattr(self, name), getattr(other, name)) for name in names]
+        return ", ".join(f"{name} {ours} instead of {theirs}" for name, ours, theirs in pairs if ours != theirs)
+
 
 class Model(Protocol):
     """Predict windows. Not thread-safe: one thread calls all of it."""

@@ -17,18 +17,18 @@ from torch import Tensor, nn
 from triptych.schemas.errors import TriptychError, UsageError
 from triptych.worker.models.batch import WindowBatch, collate, empty_batch
 from triptych.worker.models.batch_limit import BatchLimit
+from triptych.worker.models.full_window import full_window
 from triptych.worker.models.placement import place_encoders
 from triptych.worker.models.prediction import WindowPrediction
 from triptych.worker.models.protocol import InputSpec, ModelInfo
 from triptych.worker.models.tokens import Tokenize
-from triptych.worker.models.window import PreparedCue, PreparedWindow
+from triptych.worker.models.window import PreparedWindow
 
 Outputs = Mapping[str, NDArray[np.float32]]
 """What the heads say of one window, by the head's name; a head with nothing to read in the whole batch is missing."""
 
 Describe = Callable[[PreparedWindow, Outputs], WindowPrediction]
 
-_NS_PER_S = 1_000_000_000
 _log = structlog.get_logger(__name__)
 
 
@@ -98,7 +98,7 @@ class TorchModel:
         Only the first window of each has pictures: a GPU runs the whole shape all the same, and a CPU, which runs the
         pictures that are there a few at a time, meets no new shape in more of them.
         """
-        first = _full_window(self._window_ns, self.spec)
+        first = full_window(self._window_ns, self.spec)
         other = replace(first, frames_hwc_u8=(), frame_times_ns=())
         for size in self._limit.sizes:
             self.predict([first] + [other] * (size - 1))
@@ -163,17 +163,3 @@ class TorchModel:
         for tensor in moved.tensors():
             tensor.record_stream(computing)
         return moved
-
-
-def _full_window(window_ns: int, spec: InputSpec) -> PreparedWindow:
-    samples = window_ns * spec.sample_rate_hz // _NS_PER_S
-    return PreparedWindow(
-        stream="warm",
-        start_ns=0,
-        end_ns=window_ns,
-        frames_hwc_u8=(np.zeros((spec.height, spec.width, 3), np.uint8),) * spec.frames,
-        frame_times_ns=(0,) * spec.frames,
-        audio_f32=np.zeros(samples, np.float32),
-        audio_present=((0, samples),),
-        cues=(PreparedCue("A line to warm up with.", 0, window_ns),),
-    )

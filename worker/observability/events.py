@@ -10,13 +10,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 from triptych.schemas.names import Modality
+from triptych.schemas.reasons import DeadReason
 from triptych.schemas.results import ClosedBy
 
 Stage = Literal["ask", "prepare", "infer", "publish", "store", "commit"]
 """A step of the worker whose time is measured."""
 
+DropReason = Literal["repeat", "left_session", "redriven", "other_pipeline"]
+"""Why a record changes nothing. The last two were put back: control records, and letters of another pipeline."""
+
 Service = Literal["kafka", "redis"]
 """A server that the worker waits for when it is away."""
+
+ModelRole = Literal["model", "shadow"]
+"""Whether a model answers, or is only compared with the one that does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +49,24 @@ class WindowClosed:
 
 @dataclass(frozen=True, slots=True)
 class ItemLate:
-    """Media came whose windows are all closed; the stream's next window begins at `floor_ns`."""
+    """Media came whose windows are all closed, or that was put back; the stream's next window begins at `floor_ns`."""
 
     stream: str
     modality: Modality
     session: str
     start_ns: int
     floor_ns: int
+    redriven: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RecordDropped:
-    """A record changed nothing: a producer's repeat, or of a session that its track has left."""
+    """A record changed nothing: a producer's repeat, of a session that its track has left, or put back."""
 
     stream: str
     modality: Modality
     session: str
-    reason: Literal["repeat", "left_session"]
+    reason: DropReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,7 @@ class RecordRefused:
     offset: int
     modality: Modality
     reason: str
+    code: DeadReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +200,88 @@ class ModelFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelSwapped:
+    """Another model is in service from now on; `before` is the checksum of the one that was, if any."""
+
+    role: ModelRole
+    name: str
+    version: str
+    sha256: str
+    before: str | None
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUnchanged:
+    """It was looked for another model, and the one that is in service was found."""
+
+    role: ModelRole
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRefused:
+    """Another model was found and cannot be taken; what is in service goes on."""
+
+    role: ModelRole
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowJudged:
+    """The shadow judged windows that the model had answered.
+
+    `differed` of them have another best label in some head; `distances` holds, for each window that both say something
+    of by labels, the largest distance of its heads.
+    """
+
+    windows: int
+    differed: int
+    distances: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowSkipped:
+    """Windows went by the shadow: it was behind, or there is none that can be used."""
+
+    windows: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowFailed:
+    """The shadow raised; with `given_up` it judges nothing more until another one is loaded."""
+
+    windows: int
+    error: str
+    given_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HeadAgreement:
+    """How model and shadow agree in one head: windows that both answered, and of these with another best label."""
+
+    head: str
+    windows: int
+    differed: int
+    mean_distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowSummarised:
+    """What the comparison has shown since the last summary; `differing` are some of the windows that differ."""
+
+    model_sha256: str
+    shadow_sha256: str
+    heads: tuple[HeadAgreement, ...]
+    skipped: int
+    failed: int
+    differing: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RetryScheduled:
     """A server is away or refuses; the same is tried again after a pause."""
 
@@ -241,6 +332,13 @@ Event = (
     | LagMeasured
     | BytesHeld
     | ModelFailed
+    | ModelSwapped
+    | ModelUnchanged
+    | ModelRefused
+    | ShadowJudged
+    | ShadowSkipped
+    | ShadowFailed
+    | ShadowSummarised
     | RetryScheduled
     | CommitRefused
     | Stopping

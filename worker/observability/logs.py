@@ -25,7 +25,13 @@ _LATE_HINT: Final = (
     "event time lies before the stream's watermark: the windows up to `floor` are published and stay as they are. "
     "To judge this again, send it as a new stream id or run a new pipeline; to go on, give --start-at after `floor`"
 )
+_REDRIVEN_HINT: Final = (
+    "put back from the dead letters: counted as late, and windows stay as they are. To judge them again with what can "
+    "be used now, run a new pipeline over the same records: it meets them where they lay at first"
+)
 _LEFT_HINT: Final = "two live sessions on one stream: stop one of the producers, or give it a stream id of its own"
+_REFUSED_HINT: Final = "what is in service goes on; a restart would find this one: put a good one in its place"
+_GIVEN_UP_HINT: Final = "the model is not touched by this; another shadow is tried when its file changes, or at SIGHUP"
 _GONE_HINT: Final = "retention deleted what was not read yet: these records are lost; keep them longer, or add workers"
 
 
@@ -41,12 +47,14 @@ class _LogHook:
         self._log = logger
         self._late = _Remembered()
         self._left = _Remembered()
+        self._redriven = _Remembered()
 
     def __call__(self, event: Event) -> None:
         """Log one event, or nothing."""
         self._data(event)
         self._trouble(event)
         self._lifecycle(event)
+        self._models(event)
 
     def _data(self, event: Event) -> None:
         """Log what became of records and windows."""
@@ -63,6 +71,16 @@ class _LogHook:
                 )
             case events.ResultsPublished():
                 self._log.debug("results_published", results=event.results, new=event.new)
+            case events.ItemLate(redriven=True):
+                if self._redriven.is_new(event.stream, event.session):
+                    self._log.info(
+                        "redriven_items_late",
+                        stream=event.stream,
+                        modality=event.modality,
+                        session=event.session,
+                        first_start=moment(event.start_ns),
+                        hint=_REDRIVEN_HINT,
+                    )
             case events.ItemLate() if self._late.is_new(event.stream, event.session):
                 self._log.warning(
                     "items_late",
@@ -87,6 +105,7 @@ class _LogHook:
                     topic=event.topic,
                     partition=event.partition,
                     offset=event.offset,
+                    code=event.code,
                     reason=event.reason,
                 )
             case _:
@@ -149,6 +168,52 @@ class _LogHook:
                 self._log.info("stopped", open_streams=event.open_streams)
             case _:
                 pass
+
+    def _models(self, event: Event) -> None:
+        """Log which models are in service, and how they agree."""
+        match event:
+            case events.ModelSwapped():
+                self._log.info(
+                    "model_swapped",
+                    role=event.role,
+                    name=event.name,
+                    version=event.version,
+                    sha256=event.sha256,
+                    before=event.before,
+                    took_ms=round(event.took_ms, 1),
+                )
+            case events.ModelUnchanged():
+                self._log.info(
+                    "model_unchanged", role=event.role, name=event.name, version=event.version, sha256=event.sha256
+                )
+            case events.ModelRefused():
+                self._log.error(
+                    "model_refused", role=event.role, source=event.source, reason=event.reason, hint=_REFUSED_HINT
+                )
+            case events.ShadowFailed(given_up=True):
+                self._log.error("shadow_given_up", error=event.error, hint=_GIVEN_UP_HINT)
+            case events.ShadowSummarised():
+                self._log.info("shadow_compared", **_compared(event))
+            case _:
+                pass
+
+
+def _compared(summary: events.ShadowSummarised) -> dict[str, object]:
+    return {
+        "model": summary.model_sha256,
+        "shadow": summary.shadow_sha256,
+        "heads": {
+            agreement.head: {
+                "windows": agreement.windows,
+                "differed": agreement.differed,
+                "mean_distance": round(agreement.mean_distance, 4),
+            }
+            for agreement in summary.heads
+        },
+        "skipped": summary.skipped,
+        "failed": summary.failed,
+        "differing": [f"{stream} {moment(start_ns)}" for stream, start_ns in summary.differing],
+    }
 
 
 class _Remembered:

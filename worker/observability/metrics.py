@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from triptych.schemas.names import MODALITIES
+from triptych.schemas.reasons import DeadReason
 from triptych.schemas.results import ClosedBy
 from triptych.worker.observability import events
-from triptych.worker.observability.events import Event, Service, Stage
+from triptych.worker.observability.events import Event, ModelRole, Service, Stage
 
 _BATCH_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64)
 _SECONDS_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 # From what nobody notices to what everybody does, by ITU-R BT.1359: sound may be 45 ms early or 125 ms late.
 _OFFSET_BUCKETS: Final = (-1, -0.5, -0.2, -0.09, -0.045, 0, 0.045, 0.125, 0.185, 0.5, 1)
+_DISTANCE_BUCKETS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1)
 _DRIFT_BUCKETS: Final = (-10_000, -1_000, -300, -100, -30, 0, 30, 100, 300, 1_000, 10_000)
 _MS_PER_S: Final = 1_000
 
@@ -29,6 +32,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self._make_data_metrics()
         self._make_work_metrics()
+        self._make_model_metrics()
 
     def _make_data_metrics(self) -> None:
         self._records = self._by("triptych_records", "Records read from the input topics.", modality=MODALITIES)
@@ -40,7 +44,10 @@ class Metrics:
         self._late = self._by("triptych_late", "Media that came after its windows had closed.", modality=MODALITIES)
         self._repeats = self._by("triptych_repeats", "Records that a producer sent twice.", modality=MODALITIES)
         self._left = self._counter("triptych_left_session", "Records of sessions that their track has left.")
-        self._dead = self._by("triptych_dead", "Records that went to the dead letters.", modality=MODALITIES)
+        self._redriven = self._by("triptych_redriven", "Records put back from the dead letters.", modality=MODALITIES)
+        self._dead = self._by(
+            "triptych_dead", "Records that went to the dead letters.", modality=MODALITIES, reason=tuple(DeadReason)
+        )
         self._results = self._counter("triptych_results", "Results published.")
         self._replayed = self._counter("triptych_replayed", "Results offered to the store again after an assignment.")
         self._offsets = self._histogram(
@@ -74,12 +81,24 @@ class Metrics:
         self._commits_refused = self._counter("triptych_commits_refused", "Commits that came after a rebalance.")
         self._forgotten = self._counter("triptych_streams_forgotten", "Streams that fell quiet and were forgotten.")
 
+    def _make_model_metrics(self) -> None:
+        self._swaps = self._by("triptych_model_swaps", "Models taken into service.", role=get_args(ModelRole))
+        self._refusals = self._by("triptych_model_refusals", "Models that were not taken.", role=get_args(ModelRole))
+        self._shadowed = self._by(
+            "triptych_shadow_windows", "Windows by what came of the shadow.", outcome=("judged", "skipped", "failed")
+        )
+        self._differed = self._counter("triptych_shadow_differed", "Windows with another best label by the shadow.")
+        self._distances = self._histogram(
+            "triptych_shadow_distance", "Total variation between model and shadow, by window.", _DISTANCE_BUCKETS
+        )
+
     def __call__(self, event: Event) -> None:
         """Count one event."""
         self._count_data(event)
         self._count_results(event)
         self._count_work(event)
         self._count_trouble(event)
+        self._count_models(event)
 
     def _count_data(self, event: Event) -> None:
         match event:
@@ -89,14 +108,17 @@ class Metrics:
             case events.WindowClosed(closed_by=closed_by, skipped=skipped):
                 self._windows.labels(closed_by).inc()
                 self._skipped.inc(skipped)
-            case events.ItemLate(modality=modality):
+            case events.ItemLate(modality=modality, redriven=redriven):
                 self._late.labels(modality).inc()
+                self._redriven.labels(modality).inc(redriven)
             case events.RecordDropped(modality=modality, reason="repeat"):
                 self._repeats.labels(modality).inc()
-            case events.RecordDropped():
+            case events.RecordDropped(modality=modality, reason="redriven"):
+                self._redriven.labels(modality).inc()
+            case events.RecordDropped(reason="left_session"):
                 self._left.inc()
-            case events.RecordRefused(modality=modality):
-                self._dead.labels(modality).inc()
+            case events.RecordRefused(modality=modality, code=code):
+                self._dead.labels(modality, code).inc()
             case _:
                 pass
 
@@ -152,6 +174,24 @@ class Metrics:
             case _:
                 pass
 
+    def _count_models(self, event: Event) -> None:
+        match event:
+            case events.ModelSwapped(role=role):
+                self._swaps.labels(role).inc()
+            case events.ModelRefused(role=role):
+                self._refusals.labels(role).inc()
+            case events.ShadowJudged(windows=windows, differed=differed, distances=distances):
+                self._shadowed.labels("judged").inc(windows)
+                self._differed.inc(differed)
+                for distance in distances:
+                    self._distances.observe(distance)
+            case events.ShadowSkipped(windows=windows):
+                self._shadowed.labels("skipped").inc(windows)
+            case events.ShadowFailed(windows=windows):
+                self._shadowed.labels("failed").inc(windows)
+            case _:
+                pass
+
     def _counter(self, name: str, meaning: str) -> Counter:
         return Counter(name, meaning, registry=self.registry)
 
@@ -162,9 +202,8 @@ class Metrics:
         return Histogram(name, meaning, buckets=buckets, registry=self.registry)
 
     def _by(self, name: str, meaning: str, **labels: tuple[str, ...]) -> Counter:
-        """Return a counter with one label, each of its values at zero."""
-        ((label, values),) = labels.items()
-        counter = Counter(name, meaning, [label], registry=self.registry)
-        for value in values:
-            counter.labels(value)
+        """Return a counter with labels, each combination of their values at zero."""
+        counter = Counter(name, meaning, list(labels), registry=self.registry)
+        for values in product(*labels.values()):
+            counter.labels(*values)
         return counter

@@ -59,6 +59,10 @@ class Ledger:
         """Expect the publication of a dead letter that no result will speak of; afterwards its record is finished."""
         return self._expect(lambda: self._finish_one(modality, offset, stream))
 
+    def settle(self, modality: Modality, offset: int, stream: str | None) -> None:
+        """Finish a record at once that moved nothing."""
+        self._finish_one(modality, offset, stream)
+
     def forget(self, stream: str, positions: Mapping[Modality, int]) -> None:
         """Finish all records of a stream before `positions`, once all that was decided before is published."""
         ticket = self._expect(lambda: self._finish_before(stream, positions))

@@ -13,7 +13,8 @@ import torch
 
 from triptych.schemas.errors import UsageError
 from triptych.worker.models.card import Card, read_card
-from triptych.worker.models.checkpoint import checkpoint_files, load_checkpoint, save_checkpoint
+from triptych.worker.models.checkpoint import load_checkpoint, save_checkpoint
+from triptych.worker.models.checkpoint_files import checkpoint_files
 from triptych.worker.training.config import TrainConfig
 from triptych.worker.training.curves import EventFiles, draw_curves, write_looks
 from triptych.worker.training.data.example import Dataset

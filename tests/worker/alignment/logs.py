@@ -43,6 +43,12 @@ def without_others(entries: Iterable[Entry], stream: str) -> list[Entry]:
     return [replace(entry, offset=next(offsets[entry.modality])) for entry in entries if entry.stream in {stream, None}]
 
 
+def without_redriven(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the log as it is when nothing was ever put back; payloads stay what they were."""
+    offsets = {modality: count() for modality in READING_ORDER}
+    return [replace(entry, offset=next(offsets[entry.modality])) for entry in entries if not entry.redriven]
+
+
 # --- noise ------------------------------------------------------------------------------------------------------------
 
 
@@ -69,6 +75,7 @@ _ANNOUNCED: Final[tuple[tuple[Modality, ...], ...]] = (
 )
 _SESSION_STEPS: Final = (0, 0, 0, 0, 0, 0, 0, 0, 1, 1, -1)
 _SEQ_STEPS: Final = (1, 1, 1, 1, 1, 2, 0, 0, -1, None)
+_REDRIVEN: Final = (False,) * 9 + (True,)
 
 _noisy_record = st.tuples(
     st.sampled_from(_GAPS_S),
@@ -82,6 +89,7 @@ _noisy_record = st.tuples(
     st.sampled_from(_SESSION_STEPS),
     st.sampled_from(_SEQ_STEPS),
     st.sampled_from((10, 1, 40, 100)),
+    st.sampled_from(_REDRIVEN),
 )
 
 
@@ -90,7 +98,20 @@ def _noisy_log(rows: list[tuple]) -> Log:  # type: ignore[type-arg]  # one row i
     sessions = {"a": 0, "b": 0, "c": 0}
     cursors: dict[tuple[str, Modality], _Cursor] = {}
     entries = []
-    for gap_s, stream, modality, kind, step_s, length_s, promise_s, tracks, session_step, seq_step, size in rows:
+    for (
+        gap_s,
+        stream,
+        modality,
+        kind,
+        step_s,
+        length_s,
+        promise_s,
+        tracks,
+        session_step,
+        seq_step,
+        size,
+        redriven,
+    ) in rows:
         arrival_s += gap_s
         session = sessions[stream] + session_step
         sessions[stream] = max(sessions[stream], session)
@@ -113,6 +134,7 @@ def _noisy_log(rows: list[tuple]) -> Log:  # type: ignore[type-arg]  # one row i
                 end_ns=end_ns,
                 promise_ns=max(0, end_ns + round(promise_s * SECOND)),
                 tracks=tracks,
+                redriven=redriven,
                 size_bytes=size,
             ),
         )

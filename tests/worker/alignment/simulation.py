@@ -161,13 +161,14 @@ class Member:
             match outcome:
                 case ClosedWindow():
                     self._unpublished.append((self.ledger.await_result(outcome.stream, outcome.snapshot), outcome))
-                case Refused(entry=entry, stream_known=known):
+                case Refused(entry=entry, counted=known):
                     ticket = None if known else self.ledger.await_letter(entry.modality, entry.offset, entry.stream)
                     self._unpublished.append((ticket, outcome))
                 case Forgotten():
                     self.ledger.forget(outcome.stream, outcome.positions)
-                case LateItem() | Dropped():
-                    pass
+                case LateItem(entry=entry) | Dropped(entry=entry):
+                    if entry.redriven:
+                        self.ledger.settle(entry.modality, entry.offset, entry.stream)
 
     def publish(self, now_ns: int, chance: Random | None = None) -> None:
         """Publish all, or with `chance` some: streams in any order, each in its own; letters before what follows."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.worker.alignment.logs import configs, feeds, noise, without_others
+from tests.worker.alignment.logs import configs, feeds, noise, without_others, without_redriven
 from tests.worker.alignment.script import late
 from tests.worker.alignment.simulation import (
     World,
@@ -21,6 +21,7 @@ from tests.worker.alignment.simulation import (
     replay,
     windows_of,
 )
+from triptych.worker.alignment.entry import Kind
 from triptych.worker.alignment.outcome import Refused
 
 if TYPE_CHECKING:
@@ -127,3 +128,16 @@ def test_no_stream_holds_up_or_changes_another(config: AlignConfig, entries: Seq
 
     for stream in streams:
         assert list(map(contents, together.get(stream, []))) == list(map(contents, alone[stream]))
+
+
+@thousands(300)
+@given(configs(), noise())
+def test_what_is_put_back_from_the_dead_letters_moves_nothing(config: AlignConfig, entries: Sequence[Entry]) -> None:
+    """Each window closes at the same moment, with the same contents, as if nothing had been put back."""
+    outcomes = replay(config, entries)
+    untouched = replay(config, without_redriven(entries))
+    media = {entry.payload for entry in entries if entry.redriven and entry.kind is Kind.MEDIA}
+    refused = {outcome.entry.payload for outcome in outcomes if isinstance(outcome, Refused)}
+
+    assert list(map(contents, windows_of(outcomes))) == list(map(contents, windows_of(untouched)))
+    assert {entry.payload for entry in late(outcomes) if entry.redriven} == media - refused

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.worker.alignment.script import CONFIG, Script, closed, decide, late, ns, offsets, windows
+from tests.worker.alignment.script import CONFIG, Script, closed, decide, late, ns, windows
 from triptych.worker.alignment.outcome import Dropped, Outcome, Refused
 
 
@@ -266,19 +266,6 @@ def test_seq_counts_media_alone_and_what_has_none_is_no_repeat() -> None:
     assert dropped(decide(script.entries, until=200)) == []
 
 
-def test_a_redriven_record_is_exempt_from_seq_and_promises_nothing() -> None:
-    """What comes back from the dead letters fills the window that is still open."""
-    script = Script("video")
-    script.video(0, at=100, seq=0)
-    script.video(1, at=101, seq=2, promise=1.5)
-    script.video(0.5, at=102, seq=1, redriven=True, promise=9)
-    outcomes = decide(script.entries, until=110)
-
-    assert dropped(outcomes) == []
-    assert closed(outcomes) == []
-    assert offsets(windows(decide(script.entries, until=200))[0].items["video"]) == [0, 2, 1]
-
-
 # --- rule 11: the future ----------------------------------------------------------------------------------------------
 
 
@@ -310,7 +297,7 @@ def test_a_dead_record_of_a_stream_that_is_not_known_is_no_streams() -> None:
     script.video(0, at=101)
     counted = script.dead("video", at=102)
     outcomes = decide(script.entries, until=200)
-    refusals = [(outcome.entry, outcome.stream_known) for outcome in outcomes if isinstance(outcome, Refused)]
+    refusals = [(outcome.entry, outcome.counted) for outcome in outcomes if isinstance(outcome, Refused)]
 
     assert refusals == [(nameless, False), (early, False), (counted, True)]
     assert windows(outcomes)[0].dead == 1

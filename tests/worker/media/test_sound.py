@@ -199,3 +199,10 @@ def test_a_damaged_chunk_is_decoded_or_refused(data: st.DataObject, codec: str) 
     with contextlib.suppress(UnreadableMediaError):
         sound = decode_sound(chunk(bytes(damaged), seconds=0.05, content_type=content_type), RATE_HZ)
         assert np.abs(sound.samples).max() <= 1
+
+
+def test_sound_that_unfolds_beyond_its_times_is_not_decoded_to_its_end(studio: Studio) -> None:
+    """A hundred seconds packed into a chunk of half a second."""
+    data = studio.by_ffmpeg(np.zeros(1_600_000, np.float32), "flac", "flac")
+    with pytest.raises(UnreadableMediaError, match=r"expected 8000 samples .*, got \d+ and more"):
+        decode_sound(chunk(data, content_type="audio/flac"), RATE_HZ)

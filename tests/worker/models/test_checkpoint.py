@@ -15,7 +15,8 @@ from triptych.schemas.errors import UsageError
 from triptych.worker.models.architecture import Network, build_network
 from triptych.worker.models.batch import collate, empty_batch
 from triptych.worker.models.card import Architecture, Card, EncoderCard, FusionCard, HeadCard
-from triptych.worker.models.checkpoint import checkpoint_files, load_checkpoint, save_checkpoint
+from triptych.worker.models.checkpoint import load_checkpoint, save_checkpoint
+from triptych.worker.models.checkpoint_files import checkpoint_files
 from triptych.worker.models.window import PreparedWindow
 
 MakeCard = Callable[..., Card]

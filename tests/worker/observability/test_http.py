@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 
 from triptych.health import Health
 from triptych.schemas.errors import UsageError
+from triptych.schemas.reasons import DeadReason
 from triptych.status import StatusServer
 from triptych.worker.observability.events import (
     BatchInferred,
@@ -25,6 +26,8 @@ from triptych.worker.observability.events import (
     ItemLate,
     LagMeasured,
     ModelFailed,
+    ModelRefused,
+    ModelSwapped,
     OffsetsGone,
     PartitionsAssigned,
     PartitionsHandedOver,
@@ -36,6 +39,9 @@ from triptych.worker.observability.events import (
     ResultsPublished,
     ResultsReplayed,
     RetryScheduled,
+    ShadowFailed,
+    ShadowJudged,
+    ShadowSkipped,
     Stage,
     StageTook,
     Stopped,
@@ -145,8 +151,10 @@ def test_every_series_is_there_before_the_first_event(worker: Worker) -> None:
     """A rate is then known from the first event on."""
     assert worker.ask("/metrics").content_type.startswith("text/plain")
     for modality in ("video", "audio", "subtitles"):
-        for name in ("records", "record_bytes", "late", "repeats", "dead"):
+        for name in ("records", "record_bytes", "late", "repeats", "redriven"):
             assert worker.sample(f"triptych_{name}_total", modality=modality) == 0
+        for reason in DeadReason:
+            assert worker.sample("triptych_dead_total", modality=modality, reason=reason) == 0
     for closed_by in ("progress", "end", "idle", "quiet", "bound"):
         assert worker.sample("triptych_windows_total", closed_by=closed_by) == 0
     for what in ("kafka", "redis"):
@@ -166,7 +174,16 @@ def test_every_series_is_there_before_the_first_event(worker: Worker) -> None:
         (ItemLate("city", "audio", "s", 0, 1), "triptych_late_total", {"modality": "audio"}, 1),
         (RecordDropped("city", "audio", "s", "repeat"), "triptych_repeats_total", {"modality": "audio"}, 1),
         (RecordDropped("city", "audio", "s", "left_session"), "triptych_left_session_total", {}, 1),
-        (RecordRefused("t", 0, 1, "subtitles", "why"), "triptych_dead_total", {"modality": "subtitles"}, 1),
+        (RecordDropped("city", "audio", "s", "redriven"), "triptych_redriven_total", {"modality": "audio"}, 1),
+        (RecordDropped("city", "audio", "s", "other_pipeline"), "triptych_left_session_total", {}, 0),
+        (ItemLate("city", "video", "s", 0, 1, redriven=True), "triptych_redriven_total", {"modality": "video"}, 1),
+        (ItemLate("city", "video", "s", 0, 1, redriven=True), "triptych_late_total", {"modality": "video"}, 1),
+        (
+            RecordRefused("t", 0, 1, "subtitles", "why", DeadReason.NOT_UTF8),
+            "triptych_dead_total",
+            {"modality": "subtitles", "reason": "not_utf8"},
+            1,
+        ),
         (BatchInferred(5, 20.0), "triptych_batch_windows_sum", {}, 5),
         (BatchInferred(5, 20.0), "triptych_batch_windows_count", {}, 1),
         (StageTook("infer", 20.0), "triptych_stage_seconds_sum", {"stage": "infer"}, 0.02),
@@ -209,7 +226,7 @@ def test_no_label_ever_comes_from_outside(worker: Worker) -> None:
     before = worker.ask("/metrics").body.count("triptych_")
     for at in range(100):
         worker.metrics(ItemLate(f"stream-{at}", "video", f"session-{at}", 0, 1))
-        worker.metrics(RecordRefused("t", 0, at, "video", f"reason {at}"))
+        worker.metrics(RecordRefused("t", 0, at, "video", f"reason {at}", DeadReason.FUTURE))
         worker.metrics(Restored(at, 1, 1))
         worker.metrics(Stopped((f"stream-{at}",)))
     assert worker.ask("/metrics").body.count("triptych_") == before
@@ -221,6 +238,29 @@ def test_two_workers_in_one_process_count_apart() -> None:
     one(StreamForgotten("city"))
     assert one.registry.get_sample_value("triptych_streams_forgotten_total") == 1
     assert other.registry.get_sample_value("triptych_streams_forgotten_total") == 0
+
+
+def test_models_and_their_shadow_are_counted() -> None:
+    """Each window of the shadow has one outcome."""
+    metrics = Metrics()
+    for event in (
+        ModelSwapped("shadow", "moods", "2", "b" * 64, None, 12.3),
+        ModelRefused("model", "moods.json", "damaged"),
+        ShadowJudged(windows=8, differed=3, distances=(0.1, 0.5)),
+        ShadowSkipped(windows=4),
+        ShadowFailed(windows=2, error="x", given_up=True),
+    ):
+        metrics(event)
+
+    def value(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(f"triptych_{name}", labels)
+
+    assert (value("model_swaps_total", role="shadow"), value("model_swaps_total", role="model")) == (1, 0)
+    assert value("model_refusals_total", role="model") == 1
+    outcomes = {name: value("shadow_windows_total", outcome=name) for name in ("judged", "skipped", "failed")}
+    assert outcomes == {"judged": 8, "skipped": 4, "failed": 2}
+    assert value("shadow_differed_total") == 3
+    assert (value("shadow_distance_count"), value("shadow_distance_sum")) == (2, 0.6)
 
 
 def test_openmetrics_is_served_to_those_who_ask_for_it(worker: Worker) -> None:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from triptych.schemas.reasons import DeadReason
 from triptych.worker.observability import logs as logs_module
 from triptych.worker.observability.events import (
     BytesHeld,
     CommitRefused,
     Event,
+    HeadAgreement,
     ItemLate,
     ModelFailed,
+    ModelRefused,
+    ModelSwapped,
+    ModelUnchanged,
     OffsetsGone,
     PartitionsAssigned,
     PartitionsHandedOver,
@@ -25,6 +31,10 @@ from triptych.worker.observability.events import (
     ResultsPublished,
     ResultsReplayed,
     RetryScheduled,
+    ShadowFailed,
+    ShadowJudged,
+    ShadowSkipped,
+    ShadowSummarised,
     StageTook,
     Stopped,
     Stopping,
@@ -63,6 +73,15 @@ def test_late_items_of_a_session_are_one_line_that_says_what_to_do() -> None:
     assert "new stream id" in line["hint"]
 
 
+def test_what_was_put_back_is_a_line_of_its_own_and_no_warning() -> None:
+    """Somebody asked for it; once for each session."""
+    put_back = replace(late(), redriven=True)
+    (line, warning) = said(put_back, put_back, late())
+    assert (line["event"], line["log_level"], line["stream"]) == ("redriven_items_late", "info", "city")
+    assert "run a new pipeline" in line["hint"]
+    assert warning["event"] == "items_late"
+
+
 def test_each_session_and_each_stream_that_is_late_is_named() -> None:
     """Another session is another mistake."""
     lines = said(late(), late(session="s3"), late(stream="harbour"), late(), late(session="s3"))
@@ -91,9 +110,22 @@ def test_two_live_sessions_on_one_stream_are_named_once() -> None:
     [
         (WindowClosed("city", T0, T0 + 1, "progress", 0, 0), "window_closed", "debug"),
         (ResultsPublished(results=3, new=3), "results_published", "debug"),
-        (RecordRefused("triptych.video", 1, 7, "video", "no picture"), "record_refused", "warning"),
+        (
+            RecordRefused("triptych.video", 1, 7, "video", "no picture", DeadReason.BROKEN_MEDIA),
+            "record_refused",
+            "warning",
+        ),
         (OffsetsGone("triptych.video", 1, wanted=7, resumed=70), "offsets_gone", "error"),
         (ModelFailed("city", T0, "RuntimeError('x')"), "model_failed", "error"),
+        (ModelSwapped("model", "moods", "2", "b" * 64, "a" * 64, 12.34), "model_swapped", "info"),
+        (ModelUnchanged("model", "moods", "2", "b" * 64), "model_unchanged", "info"),
+        (ModelRefused("shadow", "moods.json", "damaged"), "model_refused", "error"),
+        (ShadowFailed(3, "RuntimeError('x')", given_up=True), "shadow_given_up", "error"),
+        (
+            ShadowSummarised("a", "b", (HeadAgreement("mood", 9, 2, 0.1),), 3, 0, (("city", T0),)),
+            "shadow_compared",
+            "info",
+        ),
         (RetryScheduled("redis", "refused", 2, 0.5), "retry_scheduled", "warning"),
         (CommitRefused("rebalance"), "commit_refused", "warning"),
         (PartitionsAssigned((0, 1)), "partitions_assigned", "info"),
@@ -117,6 +149,15 @@ def test_an_event_is_logged_at_its_level(event: Event, name: str, level: str) ->
 def test_what_happens_many_times_a_second_is_not_logged() -> None:
     """Metrics tell it."""
     assert said(RecordsRead("video", 10, 1_000), StageTook("infer", 3.0), BytesHeld(5, 1), ResultsReplayed(5, 0)) == []
+    assert said(ShadowJudged(8, 1, (0.1,) * 8), ShadowSkipped(8), ShadowFailed(8, "x", given_up=False)) == []
+
+
+def test_a_summary_of_a_shadow_is_one_line_with_numbers_by_head() -> None:
+    """And some of the windows that differ, so that one can look at them."""
+    summary = ShadowSummarised("a", "b", (HeadAgreement("mood", 9, 2, 0.123456),), 3, 1, (("city", T0),))
+    (line,) = said(summary)
+    assert line["heads"] == {"mood": {"windows": 9, "differed": 2, "mean_distance": 0.1235}}
+    assert (line["skipped"], line["failed"], line["differing"]) == (3, 1, ["city 2026-01-01T00:00:00Z"])
 
 
 def test_event_time_is_written_to_the_nanosecond() -> None:

@@ -23,7 +23,7 @@ class Books:
         for outcome in [*reading.read(*entries), *reading.ask(until), *reading.ask(until)]:
             if isinstance(outcome, ClosedWindow):
                 self.tickets.append(self.ledger.await_result(outcome.stream, outcome.snapshot))
-            elif isinstance(outcome, Refused) and not outcome.stream_known:
+            elif isinstance(outcome, Refused) and not outcome.counted:
                 entry = outcome.entry
                 self.tickets.append(self.ledger.await_letter(entry.modality, entry.offset, entry.stream))
             elif isinstance(outcome, Forgotten):

@@ -14,7 +14,7 @@ from triptych.schemas.records import End, InputRecord, SubtitleCue
 from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.models.protocol import InputSpec
 from triptych.worker.models.window import PreparedWindow
-from triptych.worker.training.data.example import Example, Task
+from triptych.worker.training.data.example import ABSENT, Example, Task
 from triptych.worker.training.data.manifest import Item, Manifest, Words, modality_parts
 from triptych.worker.training.data.windows import prepared_windows
 
@@ -132,7 +132,7 @@ def _filled_ns(window: PreparedWindow, end_ns: int | None) -> int:
 
 def _example(item: Item, window: PreparedWindow, task: Task, number: int) -> Example:
     said = item.label_per_modality or {}
-    parts = {part: said.get(part.partition("/")[0], -1) for part in task.parts}  # type: ignore[call-overload]
+    parts = {part: int(said.get(part.partition("/")[0], ABSENT)) for part in task.parts}  # type: ignore[call-overload]
     target = float(item.label) if task.kind == "regression" else item.label  # type: ignore[arg-type]
     return Example(f"{item.id}#{number}", replace(window, stream=task.name), target, parts, item.group)
 

@@ -7,6 +7,7 @@ relative to the folder. Splits are by group: no speaker, film or dialogue may st
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ LABELS_FILE: Final = "labels.json"
 ITEMS_FILE: Final = "manifest.jsonl"
 Split = Literal["train", "validation", "test"]
 SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
-_SHARES: Final = {"train": 0.6, "validation": 0.15, "test": 0.25}
+SHARES: Final[dict[Split, float]] = {"train": 0.6, "validation": 0.15, "test": 0.25}
 
 
 class _Line(BaseModel):
@@ -42,11 +43,25 @@ class Words(_Line):
         return self
 
 
+class Features(_Line):
+    """What somebody else has already computed of one modality: one row of an array of floats `[N, T, D]` in a file.
+
+    Attributes:
+        file: path of a `.npy` file.
+        row: which of the N is this item's.
+        length: so many of its T steps hold something; null for all.
+    """
+
+    file: str
+    row: int = Field(ge=0)
+    length: int | None = Field(default=None, ge=0)
+
+
 class Item(_Line):
     """One labelled clip.
 
     Either `clip`, a file all of whose tracks count, subtitles within or beside it too; or any of `video`, `audio` and
-    `text`, of which null means that the modality is missing.
+    `text`, of which null means that the modality is missing. An item may have `features` beside these, or nothing else.
 
     Attributes:
         id: names it within the manifest.
@@ -58,6 +73,7 @@ class Item(_Line):
         video: path of a file of which only the pictures count.
         audio: path of a file of which only the sound counts.
         text: the words.
+        features: by modality.
         label: index of the label, indices of all labels that hold, or a number; by the kind.
         label_per_modality: what each modality alone would be labelled, where somebody has said so.
     """
@@ -71,14 +87,17 @@ class Item(_Line):
     video: str | None = None
     audio: str | None = None
     text: tuple[Words, ...] | None = None
+    features: dict[Literal["video", "audio", "text"], Features] | None = None
     label: int | tuple[int, ...] | float
-    label_per_modality: dict[Literal["video", "audio", "text"], int] | None = None
+    label_per_modality: dict[Literal["video", "audio", "text"], int | float] | None = None
 
     @model_validator(mode="after")
     def _shows_something(self) -> Self:
         apart = any(part is not None for part in (self.video, self.audio, self.text))
-        if apart == (self.clip is not None):
+        if apart and self.clip is not None:
             raise ValueError("expected either clip, or any of video, audio and text")
+        if not (apart or self.clip is not None or self.features):
+            raise ValueError("expected either clip, or any of video, audio and text, or features")
         if self.t1 is not None and self.t1 <= self.t0:
             raise ValueError("t1: expected an end after t0")
         return self
@@ -135,11 +154,29 @@ def write_manifest(manifest: Manifest) -> None:
     (manifest.folder / ITEMS_FILE).write_text(lines, encoding="utf-8")
 
 
+def moved(manifest: Manifest, folder: Path) -> Manifest:
+    """Return the manifest as it is to be written into another folder: the paths lead to the same files."""
+    here, there = manifest.folder.absolute(), folder.absolute()
+
+    def path(name: str) -> str:
+        return Path(os.path.relpath(here / name, there)).as_posix()
+
+    def item(old: Item) -> Item:
+        given = {name: path(value) for name in ("clip", "video", "audio") if (value := getattr(old, name)) is not None}
+        features = {
+            modality: array.model_copy(update={"file": path(array.file)})
+            for modality, array in (old.features or {}).items()
+        }
+        return old.model_copy(update=given | {"features": features or None})
+
+    return Manifest(folder, manifest.labels, tuple(item(old) for old in manifest.items))
+
+
 def split_of(group: str) -> Split:
     """Return where a group stands that nobody has put anywhere: always the same, whatever else there is."""
     point = int.from_bytes(hashlib.sha256(group.encode()).digest()[:8]) / 2**64
     for split in SPLITS[:-1]:
-        point -= _SHARES[split]
+        point -= SHARES[split]
         if point < 0:
             return split
     return SPLITS[-1]
@@ -170,12 +207,12 @@ def _check(manifest: Manifest) -> None:
 
 
 def _fits(item: Item, labels: Labels) -> bool:
-    of_modalities = (item.label_per_modality or {}).values()
     if labels.kind == "regression":
         return not isinstance(item.label, tuple)
     if isinstance(item.label, tuple) != (labels.kind == "multilabel") or isinstance(item.label, float):
         return False
-    return all(0 <= index < len(labels.labels) for index in (*indices_of(item.label), *of_modalities))
+    indices = (*indices_of(item.label), *(item.label_per_modality or {}).values())
+    return all(isinstance(index, int) and 0 <= index < len(labels.labels) for index in indices)
 
 
 def _refuse(names: Sequence[str], what: str) -> None:

@@ -1,0 +1,1 @@
+"""Dead letters: which there are, what each holds, and putting them back."""

@@ -1,0 +1,60 @@
+"""A PNG holds what it declares, and nothing that only costs."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.e2e.poison import png, zeros
+from tests.worker.media.studio import Studio
+from triptych.schemas.reasons import DeadReason
+from triptych.worker.media.errors import UnreadableMediaError
+from triptych.worker.media.picture import MAX_SCANS, decode_picture
+from triptych.worker.media.png import bare_png
+
+CORPUS = Path(__file__).parents[2] / "data" / "corpus" / "pictures"
+WHOLE = ("rgb.png", "alpha16.png", "bilevel.png", "palette_interlaced_notes.png")
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_picture_without_its_notes_shows_the_same(name: str) -> None:
+    """Of every depth and colour, interlaced or not."""
+    data = (CORPUS / name).read_bytes()
+    bare = bare_png(data)
+
+    assert b"zTXt" not in bare
+    assert b"tEXt" not in bare
+    seen = cv2.imdecode(np.frombuffer(bare, np.uint8), cv2.IMREAD_COLOR)
+    np.testing.assert_array_equal(seen, cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
+
+
+def test_a_picture_that_unfolds_to_more_than_it_declares_is_refused() -> None:
+    """A gigabyte of zeros in a megabyte, behind a picture of 16 by 16; a careless writer's few bytes are none."""
+    with pytest.raises(UnreadableMediaError, match="expected a png of 784 bytes as its size has it") as caught:
+        bare_png(png(16, 16, idat=zeros(1 << 30)))
+    assert caught.value.code == DeadReason.TOO_LARGE
+    careless = png(16, 16, idat=zlib.compress(bytes(16 * 49 + 100)))
+    assert bare_png(careless) == careless
+
+
+def test_a_chunk_that_is_longer_than_the_file_is_refused_before_anybody_makes_room_for_it(studio: Studio) -> None:
+    """OpenCV would take four gigabytes to read a hundred bytes."""
+    data = bytearray(studio.picture((9, 9, 9)))
+    at = data.index(b"IDAT") - 4
+    struct.pack_into(">I", data, at, 0xFF7F0046)
+    with pytest.raises(UnreadableMediaError, match="expected a chunk of 4286513222 bytes in the png"):
+        decode_picture(bytes(data), studio.spec)
+
+
+def test_a_jpeg_of_very_many_scans_is_refused(studio: Studio) -> None:
+    """Each of them goes over all of the picture."""
+    data = (CORPUS / "many_scans.jpg").read_bytes()
+    with pytest.raises(UnreadableMediaError, match=f"at most {MAX_SCANS} scans, got 1") as caught:
+        decode_picture(data, studio.spec)
+    assert caught.value.code == DeadReason.TOO_LARGE
+    assert decode_picture((CORPUS / "progressive.jpg").read_bytes(), studio.spec).shape == (32, 48, 3)

@@ -1,0 +1,18 @@
+"""Where the two files of a trained model lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+WEIGHTS_SUFFIX = ".safetensors"
+CARD_SUFFIX = ".json"
+DEFAULT_NAME = "model"
+
+
+def checkpoint_files(path: Path) -> tuple[Path, Path]:
+    """Return weights and card of a path: either of the two files, or a folder with `model.safetensors`."""
+    if path.is_dir():
+        path = path / DEFAULT_NAME
+    elif path.suffix in {WEIGHTS_SUFFIX, CARD_SUFFIX}:
+        path = path.with_suffix("")
+    return path.with_name(path.name + WEIGHTS_SUFFIX), path.with_name(path.name + CARD_SUFFIX)

@@ -1,0 +1,1 @@
+"""Windows changed by chance, in ways that leave what is true of them true."""

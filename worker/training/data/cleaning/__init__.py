@@ -1,0 +1,1 @@
+"""What is wrong with labelled clips, found before a model learns it."""

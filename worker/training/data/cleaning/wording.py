@@ -1,0 +1,65 @@
+"""Words as they were said: without markup, links and what encodings went wrong. Pure."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Final
+
+_TAG: Final = re.compile(r"</?[A-Za-z][^<>]*>|\{\\[^{}]*\}")
+"""HTML, and what ASS writes between braces."""
+_LINK: Final = re.compile(r"(?:https?://|www\.)\S+")
+_SPACES: Final = re.compile(r"\s+")
+_SPOILT: Final = ("Ã", "Â", "â€")
+"""How UTF-8 begins that was read as Windows-1252."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """The words that are left, perhaps none, and what was done to them."""
+
+    text: str
+    noise: tuple[str, ...]
+
+
+def mended(text: str) -> Wording:
+    """Return the words of a text; white space and the composition of accents are evened out without a word."""
+    noise: list[str] = []
+    if any(mark in text for mark in _SPOILT):
+        text = _step(text, _decoded_again(text), "another encoding", noise)
+    text = _step(text, html.unescape(_TAG.sub(" ", text)), "markup", noise)
+    text = _step(text, _LINK.sub(" ", text), "a link", noise)
+    text = _step(text, "".join(each for each in text if not _is_control(each)), "control characters", noise)
+    text = _step(text, text.replace("\ufffd", ""), "lost characters", noise)
+    text = _SPACES.sub(" ", unicodedata.normalize("NFC", text)).strip()
+    if not any(each.isalnum() for each in text):
+        noise.append("no words")
+        text = ""
+    return Wording(text, tuple(noise))
+
+
+def _step(before: str, after: str, what: str, noise: list[str]) -> str:
+    if after != before:
+        noise.append(what)
+    return after
+
+
+def _decoded_again(text: str) -> str:
+    try:
+        return text.encode("cp1252").decode("utf-8")
+    except UnicodeError:
+        return text
+
+
+def _is_control(character: str) -> bool:
+    return (
+        unicodedata.category(character) in {"Cc", "Cf", "Co", "Cn"}
+        and not character.isspace()
+        and character not in _JOINERS
+    )
+
+
+_JOINERS: Final = "\u200c\u200d"
+"""Some scripts, and emoji, are spelt with these."""

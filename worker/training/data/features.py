@@ -1,0 +1,31 @@
+"""Features that somebody else has computed, read from where a manifest says that they lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triptych.schemas.errors import UsageError
+from triptych.worker.training.data.manifest import Features
+
+
+def read_features(features: Features, folder: Path) -> NDArray[np.float32]:
+    """Return float32 `[T, D]`, the steps that hold something; only these are read from the file.
+
+    Args:
+        features: of an item.
+        folder: its manifest's.
+
+    Raises:
+        UsageError: the file is missing, or is no array that has this row.
+    """
+    file = folder / features.file
+    try:
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file}: expected an array of features, got: {error}") from error
+    if array.ndim != 3 or features.row >= len(array):  # noqa: PLR2004
+        raise UsageError(f"{file}: expected [N, T, D] with a row {features.row}, got {array.shape}")
+    return np.array(array[features.row, : features.length], np.float32)

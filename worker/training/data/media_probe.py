@@ -1,0 +1,57 @@
+"""What a media file holds, by its headers: enough to say whether a modality is there and how long it lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import av
+
+from triptych.schemas.errors import UsageError
+
+_STILL_FORMATS: Final = ("image2", "png_pipe", "jpeg_pipe", "webp_pipe")
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """How long a file lasts (a still picture: not at all), and what is in it."""
+
+    seconds: float
+    has_video: bool
+    has_audio: bool
+
+
+ProbeFile = Callable[[Path], Probe]
+
+
+def probe(file: Path) -> Probe:
+    """Look into a media file.
+
+    Raises:
+        UsageError: it is not there, is broken, or holds neither pictures nor sound.
+    """
+    try:
+        with av.open(str(file)) as container:
+            found = Probe(_seconds(container), bool(container.streams.video), bool(container.streams.audio))
+            if container.format.name in _STILL_FORMATS:
+                next(container.decode(video=0))
+                found = Probe(0.0, has_video=True, has_audio=False)
+    except (av.FFmpegError, OSError, StopIteration) as error:
+        raise UsageError(f"{file}: expected a media file, got: {str(error) or type(error).__name__}") from error
+    if not (found.has_video or found.has_audio):
+        raise UsageError(f"{file}: expected pictures or sound, got neither")
+    return found
+
+
+def _seconds(container: av.container.InputContainer) -> float:
+    if container.duration is not None:
+        return container.duration / av.time_base
+    ends = [
+        float((packet.pts + (packet.duration or 0)) * packet.time_base)
+        for packet in container.demux()
+        if packet.pts is not None and packet.time_base is not None
+    ]
+    container.seek(0)
+    return max(ends, default=0.0)
