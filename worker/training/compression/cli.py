@@ -44,7 +44,7 @@ def compress(
 
     from triptych.weights.cache import cache_folder
     from triptych.worker.models.card import read_card
-    from triptych.worker.models.checkpoint import checkpoint_files
+    from triptych.worker.models.checkpoint_files import checkpoint_files
     from triptych.worker.training.bar import ProgressBar
     from triptych.worker.training.compression.run import Wishes
     from triptych.worker.training.compression.run import compress as run

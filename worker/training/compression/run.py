@@ -19,12 +19,12 @@ from triptych.worker.models.architecture import build_network
 from triptych.worker.models.batch import WindowBatch
 from triptych.worker.models.card import Card
 from triptych.worker.models.checkpoint import (
-    CARD_SUFFIX,
     Checkpoint,
     load_checkpoint,
     save_checkpoint,
     trained_state,
 )
+from triptych.worker.models.checkpoint_files import CARD_SUFFIX
 from triptych.worker.models.fused import FusedModel
 from triptych.worker.models.storage import STORAGES, Storage, packed, unpacked
 from triptych.worker.training.batches import LabelledBatch, Source
