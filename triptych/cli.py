@@ -25,6 +25,7 @@ from triptych.transport.cli import app as topics
 from triptych.worker.cli import work
 from triptych.worker.models.cli import models
 from triptych.worker.training.cli import train
+from triptych.worker.training.compression.cli import compress
 from triptych.worker.training.evaluation.cli import evaluate
 
 EXIT_INTERRUPTED = 130
@@ -40,6 +41,7 @@ EXTRA_OF_MODULE = {
     "simpleeval": "consumers",
     "tensorboard": "train",
     "torch": "worker",
+    "torchao": "compress",
     "torchaudio": "worker",
     "torchvision": "worker",
     "PIL": "train",
@@ -62,6 +64,7 @@ app.command()(produce)
 app.command()(work)
 app.command()(train)
 app.command()(evaluate)
+app.command()(compress)
 app.command()(watch)
 app.command()(alert)
 app.command()(evidence)

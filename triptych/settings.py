@@ -309,6 +309,9 @@ class ModelSettings(Section):
     device: NotEmpty = "auto"
     """`auto` takes a GPU where there is one; else a name that PyTorch knows (`cpu`, `cuda:1`)."""
 
+    encoder_devices: str = ""
+    """Encoders that run on another device than the rest, as `video=cuda:1,text=cpu`."""
+
     frames_per_window: Annotated[int, Field(gt=0, le=64)] = 4
     """Pictures of a window that the model sees, evenly over its span; the others are never decoded."""
 

@@ -121,6 +121,7 @@ def model_from(settings: Settings) -> Model:
         device=settings.model.device,
         max_batch=settings.batch.max_windows,
         threads=settings.model.threads,
+        encoder_devices=settings.model.encoder_devices,
     )
     return build_model(choice)
 

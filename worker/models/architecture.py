@@ -22,6 +22,7 @@ from triptych.worker.models.fusions.shape import FusionShape
 from triptych.worker.models.heads import LogitsHead, Reader, RegressionHead, UnitVectorHead
 from triptych.worker.models.interfaces import Encoder, Head
 from triptych.worker.models.sentence import SentenceEncoder
+from triptych.worker.models.shrinking import shrink
 from triptych.worker.models.silero import SpeechEncoder
 from triptych.worker.models.token_space import TokenSpace
 from triptych.worker.models.tokens import SentenceTokenizer, Tokenize
@@ -80,6 +81,7 @@ def build_network(architecture: Architecture, *, weights_folder: Path) -> Networ
         build_fusion(architecture.fusion.name, shape, **architecture.fusion.options),
         projector=TokenSpace({modality: encoder.dim for modality, encoder in encoders.items()}, width),
     )
+    shrink(model, architecture.kept)
     return Network(model, _tokenizer(architecture, weights_folder))
 
 

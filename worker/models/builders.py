@@ -31,6 +31,7 @@ class ModelChoice:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         max_batch: so many windows at once at most.
         threads: CPU threads for one operation; None leaves it to torch.
+        encoder_devices: encoders that run elsewhere, as `video=cuda:1,text=cpu`.
     """
 
     name: str
@@ -39,6 +40,7 @@ class ModelChoice:
     device: str = "auto"
     max_batch: int = 8
     threads: int | None = None
+    encoder_devices: str = ""
 
 
 def build_model(choice: ModelChoice) -> Model:
@@ -81,11 +83,14 @@ def _build_trained(choice: ModelChoice) -> Model:
 def _options(choice: ModelChoice) -> RunOptions:
     import torch  # noqa: PLC0415 - the null model and the command line do without it
 
+    from triptych.worker.models.placement import devices_of  # noqa: PLC0415
     from triptych.worker.models.runtime import RunOptions, choose_device  # noqa: PLC0415
 
     if choice.threads is not None:
         torch.set_num_threads(choice.threads)
-    return RunOptions(choose_device(choice.device), choice.window_ns, choice.max_batch)
+    elsewhere = {modality: choose_device(name) for modality, name in devices_of(choice.encoder_devices).items()}
+    device = choose_device(choice.device)
+    return RunOptions(device, choice.window_ns, choice.max_batch, encoder_devices=elsewhere)
 
 
 def is_path(name: str) -> bool:

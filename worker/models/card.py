@@ -132,6 +132,8 @@ class Architecture(CardValue):
     encoders: Annotated[Mapping[Modality, EncoderCard], Field(min_length=1)]
     fusion: FusionCard
     heads: Annotated[tuple[HeadCard, ...], Field(min_length=1)]
+    kept: Mapping[str, Positive] = {}
+    """How many numbers pruning left behind layers, by their path; see `shrinking.py`."""
 
     @model_validator(mode="after")
     def _heads_fit(self) -> Self:
@@ -175,9 +177,11 @@ class Card(CardValue):
 
     def sha256(self) -> str:
         """Return a checksum of all that an answer depends on; it changes whenever any weight does."""
+        # What was never pruned has the checksum that it had before models could be pruned.
+        whole = None if self.architecture.kept else {"kept"}
         decisive = {
             "input": self.input.model_dump(mode="json"),
-            "architecture": self.architecture.model_dump(mode="json"),
+            "architecture": self.architecture.model_dump(mode="json", exclude=whole),
             "weights": self.weights_sha256,
         }
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()

@@ -20,6 +20,7 @@ from triptych.worker.models.architecture import Network, build_network
 from triptych.worker.models.card import Card, CardError, read_card
 from triptych.worker.models.checkpoint_files import checkpoint_files
 from triptych.worker.models.encoders.pretrained import is_frozen_part
+from triptych.worker.models.storage import Storage, packed, unpacked
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,13 @@ def trained_state(model: nn.Module, frozen: tuple[str, ...]) -> dict[str, Tensor
     }
 
 
-def save_checkpoint(path: Path, model: nn.Module, card: Card) -> Card:
+def save_checkpoint(path: Path, model: nn.Module, card: Card, *, storage: Storage = "fp32") -> Card:
     """Write weights and card, and return the card with the checksum of these weights.
 
     Each file appears whole or not at all, the card last: in between, a reader refuses the pair.
     """
     weights_path, card_path = checkpoint_files(path)
-    content = save(trained_state(model, card.architecture.frozen))
+    content = save(packed(trained_state(model, card.architecture.frozen), model, storage))
     card = card.model_copy(update={"weights_sha256": hashlib.sha256(content).hexdigest()})
     weights_path.parent.mkdir(parents=True, exist_ok=True)
     _write(weights_path, content)
@@ -78,7 +79,7 @@ def load_checkpoint(path: Path, *, weights_folder: Path) -> Checkpoint:
 
 def _tensors(content: bytes, path: Path) -> dict[str, Tensor]:
     try:
-        return load(content)
+        return unpacked(load(content))
     except (SafetensorError, ValueError) as error:
         raise CardError(f"{path}: not a file of safetensors: {error}") from error
 

@@ -6,7 +6,7 @@ One thread owns the device. Nothing here knows what the network says: a function
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import structlog
@@ -18,6 +18,7 @@ from triptych.schemas.errors import TriptychError, UsageError
 from triptych.worker.models.batch import WindowBatch, collate, empty_batch
 from triptych.worker.models.batch_limit import BatchLimit
 from triptych.worker.models.full_window import full_window
+from triptych.worker.models.placement import place_encoders
 from triptych.worker.models.prediction import WindowPrediction
 from triptych.worker.models.protocol import InputSpec, ModelInfo
 from triptych.worker.models.tokens import Tokenize
@@ -44,12 +45,14 @@ class RunOptions:
         window_ns: length of the windows, for the sizes to warm.
         max_batch: at most so many windows at once.
         tokenize: cuts the text of cues for the network; None for one that does not read.
+        encoder_devices: where encoders run that do not run there, by modality.
     """
 
     device: torch.device
     window_ns: int
     max_batch: int
     tokenize: Tokenize | None = None
+    encoder_devices: Mapping[str, torch.device] = field(default_factory=dict)
 
 
 def choose_device(name: str) -> torch.device:
@@ -80,6 +83,7 @@ class TorchModel:
         self.info = info
         self.spec = spec
         self._network = network.eval().to(options.device)
+        place_encoders(self._network, options.encoder_devices, home=options.device)
         self._describe = describe
         self._tokenize = options.tokenize
         self._device = options.device

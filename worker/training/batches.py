@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import count
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -31,28 +32,34 @@ class LabelledBatch:
         windows: the batch as the worker would make it.
         target: int64 [B] of labels, float32 [B, K] of labels that hold, or float32 [B] of numbers.
         parts: int64 [B] by part; `ABSENT` where a window has none.
+        for_teacher: the same windows as a teacher reads them, where there is one.
     """
 
     windows: WindowBatch
     target: Tensor
     parts: dict[str, Tensor]
+    for_teacher: WindowBatch | None = None
 
     def to(self, device: torch.device) -> LabelledBatch:
         """Copy to a device."""
         parts = {name: labels.to(device) for name, labels in self.parts.items()}
-        return replace(self, windows=self.windows.to(device), target=self.target.to(device), parts=parts)
+        taught = self.for_teacher.to(device) if self.for_teacher else None
+        moved = self.windows.to(device)
+        return replace(self, windows=moved, target=self.target.to(device), parts=parts, for_teacher=taught)
 
 
 def labelled_batch(
     examples: Sequence[Example], task: Task, spec: InputSpec, tokenize: Tokenize | None
 ) -> LabelledBatch:
     """Collate examples."""
+    parts = {part: torch.tensor([example.parts.get(part, ABSENT) for example in examples]) for part in task.parts}
+    return LabelledBatch(_collated(examples, task, spec, tokenize), target_tensor(examples, task), parts)
+
+
+def _collated(examples: Sequence[Example], task: Task, spec: InputSpec, tokenize: Tokenize | None) -> WindowBatch:
     windows = [example.window for example in examples]
     samples = task.window_ns * spec.sample_rate_hz // _NS_PER_S
-    parts = {part: torch.tensor([example.parts.get(part, ABSENT) for example in examples]) for part in task.parts}
-    return LabelledBatch(
-        collate(windows, empty_batch(len(windows), samples, spec), tokenize), target_tensor(examples, task), parts
-    )
+    return collate(windows, empty_batch(len(windows), samples, spec), tokenize)
 
 
 def target_tensor(examples: Sequence[Example], task: Task) -> Tensor:
@@ -95,6 +102,13 @@ class Order:
         return int(self._shuffled[offset])
 
 
+class Reading(Protocol):
+    """Says how a network wants its windows."""
+
+    spec: InputSpec
+    tokenize: Tokenize | None
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Make batches of a data set.
@@ -103,16 +117,22 @@ class Source:
         dataset: where examples come from.
         spec: how the network wants its windows.
         tokenize: cuts text for it.
+        teacher: who reads the same windows in another way.
     """
 
     dataset: Dataset
     spec: InputSpec
     tokenize: Tokenize | None
+    teacher: Reading | None = None
 
     def batch(self, split: str, indices: Sequence[int]) -> LabelledBatch:
         """Return the examples at these indices."""
         examples = self.dataset.examples(split, indices)
-        return labelled_batch(examples, self.dataset.task, self.spec, self.tokenize)
+        batch = labelled_batch(examples, self.dataset.task, self.spec, self.tokenize)
+        if self.teacher is None or split != "train":
+            return batch
+        taught = _collated(examples, self.dataset.task, self.teacher.spec, self.teacher.tokenize)
+        return replace(batch, for_teacher=taught)
 
     def in_order(self, split: str, size: int, batch: int) -> Iterator[LabelledBatch]:
         """Yield the first examples of a split, as many at once as a step has."""

@@ -89,6 +89,19 @@ def train(
     modality_dropout: Annotated[
         float, typer.Option(rich_help_panel=_LOSSES, help="How often a modality is taken away.")
     ] = 0.15,
+    teacher: Annotated[
+        str, typer.Option(metavar="CHECKPOINT", help="A trained model to learn from.", rich_help_panel=_LOSSES)
+    ] = "",
+    teaching: Annotated[
+        float, typer.Option(rich_help_panel=_LOSSES, help="The teacher's share of the answer's loss.")
+    ] = 0.5,
+    temperature: Annotated[
+        float, typer.Option(rich_help_panel=_LOSSES, help="Softens the scores of teacher and student.")
+    ] = 4.0,
+    views: Annotated[
+        float,
+        typer.Option(min=0, rich_help_panel=_LOSSES, help="Weight of answering with less as with all modalities."),
+    ] = 0.0,
 ) -> None:
     """Train a model that `triptych work --model FOLDER` serves.
 
@@ -138,7 +151,10 @@ def _config(given: dict[str, Any]) -> Any:  # noqa: ANN401 - the type is heavy t
         dropout=given["dropout"],
         modalities=tuple(given["modality"] or NetworkConfig().modalities),
     )
-    losses = ("smoothing", "balanced", "auxiliary", "parts", "contrast", "modality_dropout")
+    losses = (
+        "smoothing", "balanced", "auxiliary", "parts", "contrast", "modality_dropout", "teacher", "teaching",
+        "temperature", "views",
+    )  # fmt: skip
     training = (
         "steps", "batch", "rate", "optimizer", "schedule", "weight_decay", "evaluate_every", "validation_size",
         "patience", "augment", "seed", "device",

@@ -44,6 +44,10 @@ class LossConfig:
         parts: of what the windows are made of, where the data say it.
         contrast: of drawing modalities of one window together (InfoNCE), with a fusion that has one space for them.
         modality_dropout: how often each modality is taken away from a window, never all of them.
+        teacher: path of a trained model to learn from; none when empty.
+        teaching: share of the answer's loss that is the teacher's; the rest is the labels'.
+        temperature: what the logits of teacher and student are divided by.
+        views: of making the answer with modalities taken away like the answer with all of them.
     """
 
     smoothing: float = 0.05
@@ -52,6 +56,10 @@ class LossConfig:
     parts: float = 0.3
     contrast: float = 0.0
     modality_dropout: float = 0.15
+    teacher: str = ""
+    teaching: float = 0.5
+    temperature: float = 4.0
+    views: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +110,7 @@ class TrainConfig:
         for name in ("smoothing", "modality_dropout"):
             if not 0 <= getattr(self.loss, name) < 1:
                 raise UsageError(f"{name}: expected at least 0 and less than 1, got {getattr(self.loss, name)}")
+        if not 0 <= self.loss.teaching <= 1:
+            raise UsageError(f"teaching: expected 0 to 1, got {self.loss.teaching}")
+        if self.loss.temperature <= 0:
+            raise UsageError(f"temperature: expected more than 0, got {self.loss.temperature}")

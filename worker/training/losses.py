@@ -18,6 +18,7 @@ from triptych.worker.training.batches import LabelledBatch
 from triptych.worker.training.config import LossConfig
 from triptych.worker.training.data.example import ABSENT
 from triptych.worker.training.design import part_name
+from triptych.worker.training.distillation import Teacher, distance
 
 _CONTRAST_TEMPERATURE = 0.07
 
@@ -32,15 +33,23 @@ class Objective(nn.Module):
         architecture: what its heads mean.
         config: weighs the terms.
         class_weights: [K] of the labels, or None where all weigh the same.
+        teacher: a network to learn from.
     """
 
     class_weights: Tensor | None
 
     def __init__(
-        self, model: FusedModel, architecture: Architecture, config: LossConfig, *, class_weights: Tensor | None = None
+        self,
+        model: FusedModel,
+        architecture: Architecture,
+        config: LossConfig,
+        *,
+        class_weights: Tensor | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         super().__init__()
         self.model = model
+        self.teacher = teacher
         self._target = architecture.targets[0]
         self._auxiliary = [head for head in architecture.heads if head.role == "auxiliary"]
         self._config = config
@@ -63,9 +72,30 @@ class Objective(nn.Module):
                 terms[name] = torch.stack(present).sum() / len(losses)
         if self._config.contrast and features.fused is not None and features.fused.shared:
             terms["contrast"] = contrast(features.fused.shared, kept)
-        weights = {"target": 1.0, "auxiliary": self._config.auxiliary, "parts": self._config.parts}
-        loss = sum((weights.get(name, self._config.contrast) * term for name, term in terms.items()), torch.zeros(()))
+        terms |= self._taught(answers[self._target.name], encoded, batch)
+        loss = sum((self._weight(name) * term for name, term in terms.items()), torch.zeros(()))
         return {"loss": loss, **{name: term.detach() for name, term in terms.items()}}
+
+    def _weight(self, term: str) -> float:
+        config = self._config
+        teaching = config.teaching if self.teacher else 0.0
+        weights = {"target": 1 - teaching, "teacher": teaching, "auxiliary": config.auxiliary, "parts": config.parts}
+        return (weights | {"contrast": config.contrast, "views": config.views})[term]
+
+    def _taught(self, answer: Tensor, encoded: Mapping[str, Encoded], batch: LabelledBatch) -> dict[str, Tensor]:
+        """Return how far the answer is from the teacher's, and from the network's own with every modality there."""
+        wanted: dict[str, Tensor] = {}
+        if self.teacher is not None and batch.for_teacher is not None:
+            wanted["teacher"] = self.teacher(batch.for_teacher)
+        if self._config.views and self.training:
+            with torch.no_grad():
+                wanted["views"] = self._fused_answers(self.model.features(encoded))[self._target.name]
+        unit = float(self._deviation()) if self._target.kind == "regression" else 1.0
+        temperatures = {"teacher": self._config.temperature, "views": 1.0}
+        return {
+            name: distance(self._target, answer, other, temperature=temperatures[name], unit=unit)
+            for name, other in wanted.items()
+        }
 
     def _fused_answers(self, features: Features) -> dict[str, Tensor]:
         return {

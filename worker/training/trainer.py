@@ -29,6 +29,7 @@ from triptych.worker.training.batches import LabelledBatch, Order, Source, targe
 from triptych.worker.training.calibration import fitted_temperature
 from triptych.worker.training.config import TrainConfig
 from triptych.worker.training.data.example import Dataset
+from triptych.worker.training.distillation import Teacher, load_teacher
 from triptych.worker.training.losses import Objective
 from triptych.worker.training.processes import Processes
 from triptych.worker.training.progress import Look, Watcher
@@ -93,12 +94,16 @@ class Trainer:
         torch.manual_seed(_mixed(config.seed, "weights"))
         self._network: Network = build_network(card.architecture, weights_folder=weights_folder)
         self._network.model.to(device)
-        self._source = Source(dataset, card.input.spec(), self._network.tokenize)
+        teacher = None
+        if config.loss.teacher:
+            teacher = load_teacher(Path(config.loss.teacher), dataset.task, weights_folder=weights_folder)
+            self._card = _taught_by(teacher, card)
+        self._source = Source(dataset, card.input.spec(), self._network.tokenize, teacher)
         self._order = Order(dataset.size("train"), config.batch, config.seed)
         self._validation_size = min(config.validation_size, dataset.size("validation"))
         class_weights = self._prepared_by_sample(dataset)
         self._objective = Objective(
-            self._network.model, card.architecture, config.loss, class_weights=class_weights
+            self._network.model, card.architecture, config.loss, class_weights=class_weights, teacher=teacher
         ).to(device)
         self._module = processes.wrapped(self._objective)
         self._optimizer = _optimizer(self._network.model, config)
@@ -140,6 +145,10 @@ class Trainer:
         self._optimizer.load_state_dict(stored["optimizer"])
         looks = [Look(**look) for look in stored["state"].pop("looks")]
         self.state = State(**stored["state"], looks=looks)
+
+    def start_from(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take the weights of a network that was trained before, in place of random ones."""
+        self._network.model.load_state_dict(tensors, strict=False)  # frozen encoders have theirs already
 
     def _augmented(self, batch: LabelledBatch) -> LabelledBatch:
         if not self._config.augment:
@@ -297,6 +306,11 @@ def repeatable(device: torch.device) -> Iterator[None]:
             yield
         finally:
             torch.use_deterministic_algorithms(before)
+
+
+def _taught_by(teacher: Teacher, card: Card) -> Card:
+    """Name the teacher in the card; another one makes another training."""
+    return card.model_copy(update={"training": {**card.training, "teacher_sha256": teacher.sha256}})
 
 
 def _balancing(target: Tensor, labels: int) -> Tensor:
