@@ -84,9 +84,8 @@ class Trainer:
     ) -> None:
         for split in ("train", "validation"):
             if split not in dataset.splits or not dataset.size(split):
-                raise UsageError(
-                    f"{dataset.task.name}: expected a split {split}, there are {', '.join(dataset.splits)}"
-                )
+                found = ", ".join(dataset.splits)
+                raise UsageError(f"{dataset.task.name}: expected a split {split} with examples, found {found}")
         self._card, self._config, self._processes, self._device = card, config, processes, device
         self._task = dataset.task
         torch.manual_seed(_mixed(config.seed, "weights"))
@@ -233,6 +232,7 @@ class Trainer:
                 "architecture": architecture.model_copy(update={"heads": heads}),
                 "metrics": {"validation": measured},
                 "training": {
+                    **self._card.training,
                     "data": self._task.name,
                     "config": asdict(self._config),
                     "processes": self._processes.count,
