@@ -16,6 +16,7 @@ from triptych import __version__
 from triptych.consumers.cli import alert, diff, evidence, watch
 from triptych.data import data
 from triptych.demo import demo
+from triptych.explain import explain
 from triptych.options import BootstrapServersOption, ConfigOption, PipelineOption, RedisUrlOption
 from triptych.producers.cli import produce
 from triptych.schemas.errors import TriptychError, UsageError
@@ -31,6 +32,7 @@ EXIT_INTERRUPTED = 130
 
 EXTRA_OF_MODULE = {
     "av": "producers",
+    "captum": "train",
     "cv2": "producers",
     "numpy": "producers",
     "prometheus_client": "worker",
@@ -61,6 +63,7 @@ app.command()(produce)
 app.command()(work)
 app.command()(train)
 app.command()(evaluate)
+app.command()(explain)
 app.command()(watch)
 app.command()(alert)
 app.command()(evidence)
