@@ -114,4 +114,4 @@ def test_the_command_draws_one_page(tmp_path: Path) -> None:
     assert document.count("<tr>") == 3
     assert "data:image/png;base64," in document
     assert "<fine>" not in document
-    assert "http" not in document
+    assert "://" not in document
