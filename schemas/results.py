@@ -129,6 +129,14 @@ class Shares(Value):
     subtitles: float | None = None
 
 
+class TimeSlice(Value):
+    """What a stretch of the window contributed to the score of a prediction: its Shapley value among the stretches."""
+
+    start_ns: Nanoseconds
+    end_ns: Nanoseconds
+    contribution: float
+
+
 class Result(Value):
     """What the fused model says of one window of one stream."""
 
@@ -152,6 +160,7 @@ class Result(Value):
         default_factory=dict, validate_default=True
     )
     shares: Shares | None = None
+    when: tuple[TimeSlice, ...] = Field(default=(), exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE)
     embedding: tuple[float, ...] | None = None
     novelty: float | None = None
     stage_ms: Annotated[Mapping[str, float], *FROZEN_MAPPING] = Field(default_factory=dict, validate_default=True)

@@ -17,6 +17,7 @@ from triptych.consumers.cli import alert, diff, evidence, watch
 from triptych.consumers.dead.cli import dead
 from triptych.data import data
 from triptych.demo import demo
+from triptych.explain import explain
 from triptych.options import BootstrapServersOption, ConfigOption, PipelineOption, RedisUrlOption
 from triptych.producers.cli import produce
 from triptych.schemas.errors import TriptychError, UsageError
@@ -33,6 +34,7 @@ EXIT_INTERRUPTED = 130
 
 EXTRA_OF_MODULE = {
     "av": "producers",
+    "captum": "train",
     "cv2": "producers",
     "numpy": "producers",
     "prometheus_client": "producers",
@@ -65,6 +67,7 @@ app.command()(work)
 app.command()(train)
 app.command()(evaluate)
 app.command()(compress)
+app.command()(explain)
 app.command()(watch)
 app.command()(alert)
 app.command()(evidence)

@@ -19,6 +19,7 @@ from triptych.schemas.results import (
     Result,
     Shares,
     Sync,
+    TimeSlice,
     Words,
 )
 from triptych.worker.alignment.entry import Entry
@@ -70,6 +71,10 @@ def result_of(window: ClosedWindow, said: Said, *, partition: int, published_ns:
             for head, scores in (said.prediction.predictions or {}).items()
         },
         shares=None if said.prediction.shares is None else Shares.model_validate(said.prediction.shares),
+        when=tuple(
+            TimeSlice(start_ns=own.start_ns, end_ns=own.end_ns, contribution=own.contribution)
+            for own in said.prediction.when
+        ),
         embedding=said.prediction.embedding,
         stage_ms=said.stage_ms,
     )

@@ -25,6 +25,7 @@ from triptych.schemas.results import (
     Shares,
     Shed,
     Sync,
+    TimeSlice,
     Words,
 )
 from triptych.schemas.values import MAX_NS
@@ -192,6 +193,9 @@ def results(draw: st.DrawFn) -> Result:
         observations=draw(_observations()),
         predictions=draw(st.dictionaries(texts, _predictions, max_size=2)),
         shares=draw(st.none() | st.builds(Shares, video=share, audio=share, subtitles=share)),
+        when=tuple(
+            draw(st.lists(st.builds(TimeSlice, start_ns=numbers, end_ns=numbers, contribution=finite), max_size=3))
+        ),
         embedding=draw(st.none() | st.lists(finite, max_size=4).map(tuple)),
         novelty=draw(st.none() | finite),
         stage_ms=draw(st.dictionaries(texts, finite, max_size=3)),

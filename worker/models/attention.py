@@ -32,6 +32,14 @@ class Attention(nn.Module):
         out: Tensor = self.out(seen.transpose(1, 2).flatten(2))  # [B, H, Q, D/H] to [B, Q, D]
         return out
 
+    def weights(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Return how much each token looks at each, [B, N, N], the mean over the heads: what `forward` weighs by."""
+        query = self._split(self.query(tokens))
+        key = self._split(self.key_value(tokens).chunk(2, -1)[0])
+        scores = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
+        weights: Tensor = scores.masked_fill(~mask[:, None, None, :], float("-inf")).softmax(-1).mean(1)
+        return weights
+
     def _split(self, x: Tensor) -> Tensor:
         return x.reshape(*x.shape[:2], self._heads, -1).transpose(1, 2)  # [B, N, D] to [B, H, N, D/H]
 

@@ -32,6 +32,15 @@ class HeadScore:
 
 
 @dataclass(frozen=True, slots=True)
+class TimeSlice:
+    """A stretch of a window, and what it contributed to an answer: below zero where it spoke against it."""
+
+    start_ns: int
+    end_ns: int
+    contribution: float
+
+
+@dataclass(frozen=True, slots=True)
 class WindowPrediction:
     """Hold a model's statements about one window.
 
@@ -44,6 +53,7 @@ class WindowPrediction:
         language: language of the words, an ISO 639 code.
         predictions: the scores of each trained head, by the head's name.
         shares: what each modality contributed to the predictions; sums to 1.
+        when: what each stretch of the window contributed to them, in order of time.
         embedding: a vector for the whole window, of length 1.
         moments: the same for the window as each of its pictures alone shows it; one where it has none.
     """
@@ -56,5 +66,6 @@ class WindowPrediction:
     language: str | None = None
     predictions: Mapping[str, tuple[HeadScore, ...]] | None = None
     shares: Mapping[str, float] | None = None
+    when: tuple[TimeSlice, ...] = ()
     embedding: tuple[float, ...] | None = None
     moments: tuple[tuple[float, ...], ...] = ()

@@ -1,4 +1,4 @@
-"""Serve a trained model: what its heads say, how sure that is, and what each modality contributed."""
+"""Serve a trained model: what its heads say, how sure that is, which modality it came from, and when."""
 
 from __future__ import annotations
 
@@ -17,25 +17,28 @@ from triptych.worker.models.checkpoint import Checkpoint
 from triptych.worker.models.fused import FusedModel
 from triptych.worker.models.interfaces import Encoded
 from triptych.worker.models.language import language_of_words
-from triptych.worker.models.prediction import HeadScore, WindowPrediction
+from triptych.worker.models.prediction import HeadScore, TimeSlice, WindowPrediction
 from triptych.worker.models.protocol import ModelInfo
 from triptych.worker.models.runtime import Outputs, RunOptions, TorchModel
-from triptych.worker.models.shapley import shapley_values, shares
+from triptych.worker.models.shapley import shapley_in_time, shapley_values, shares
 from triptych.worker.models.window import PreparedWindow
 
 SHOWN_LABELS = 32
 """Of one head, best first; a rule reads a label that is not shown as 0."""
+TIME_SLOTS = 4
+"""So many equal stretches of a window are told apart. Each more doubles what it costs to say when."""
 MODALITIES = ("video", "audio", "text")
 _WIRE_NAMES = {"video": "video", "audio": "audio", "text": "subtitles"}
 _EMBEDDING_DIGITS = 5
 _SHARE_DIGITS = 4
 _PREFIX = "target:"
 _SHARES = "shares"
+_WHEN = "when"
 _EMBEDDING = "embedding"
 
 
 class ServedNetwork(nn.Module):
-    """Run a trained network, and its fusion once more for each subset of modalities."""
+    """Run a trained network, and its fusion once more for each subset of modalities and of stretches of time."""
 
     prior: Tensor
 
@@ -46,7 +49,7 @@ class ServedNetwork(nn.Module):
         self.register_buffer("prior", torch.tensor(_prior(self._targets[0])), persistent=False)
 
     def forward(self, batch: WindowBatch) -> dict[str, Tensor]:
-        """Return the logits of the target heads, the shares in the first one's best label, and the embedding."""
+        """Return the logits of the target heads, what led to the first one's best label, and the embedding."""
         encoded = self.model.encode(batch)
         features = self.model.features(encoded)
         answers = self.model.answer(features)
@@ -58,16 +61,19 @@ class ServedNetwork(nn.Module):
             outputs[_EMBEDDING] = functional.normalize(features.fused.vector.float(), dim=-1)
         first = self._targets[0]
         if first.name in answers and first.kind != "embedding":
-            outputs[_SHARES] = self._shares(encoded, probabilities(first, answers[first.name]))
+            outputs |= self._reasons(encoded, probabilities(first, answers[first.name]).argmax(-1))
         return outputs
 
-    def _shares(self, encoded: Mapping[str, Encoded], said: Tensor) -> Tensor:
+    def _reasons(self, encoded: Mapping[str, Encoded], best: Tensor) -> dict[str, Tensor]:
         first = self._targets[0]
 
         def values(left: Mapping[str, Encoded]) -> Tensor:
             return probabilities(first, self.model.heads[first.name](self.model.features(left)))
 
-        return shares(shapley_values(encoded, values, self.prior, said.argmax(-1)), MODALITIES)
+        return {
+            _SHARES: shares(shapley_values(encoded, values, self.prior, best), MODALITIES),
+            _WHEN: shapley_in_time(encoded, values, self.prior, best, slots=TIME_SLOTS),
+        }
 
 
 class TrainedDescriber:
@@ -89,6 +95,7 @@ class TrainedDescriber:
                 if (numbers := said[head.name]) is not None and head.kind != "embedding"
             },
             shares=_shares_by_name(outputs.get(_SHARES)),
+            when=_time_slices(window, outputs.get(_WHEN)),
             embedding=embedding,
             moments=() if embedding is None else (embedding,),
         )
@@ -139,6 +146,18 @@ def _shares_by_name(numbers: NDArray[np.float32] | None) -> dict[str, float] | N
     return {
         _WIRE_NAMES[name]: round(float(share), _SHARE_DIGITS) for name, share in zip(MODALITIES, numbers, strict=True)
     }
+
+
+def _time_slices(window: PreparedWindow, numbers: NDArray[np.float32] | None) -> tuple[TimeSlice, ...]:
+    if numbers is None or not numbers.any():
+        return ()
+    edges = [
+        window.start_ns + (window.end_ns - window.start_ns) * slot // len(numbers) for slot in range(len(numbers) + 1)
+    ]
+    return tuple(
+        TimeSlice(start_ns, end_ns, round(float(contribution), _SHARE_DIGITS))
+        for start_ns, end_ns, contribution in zip(edges[:-1], edges[1:], numbers, strict=True)
+    )
 
 
 def _rounded(vector: NDArray[np.float32]) -> tuple[float, ...]:

@@ -64,6 +64,10 @@ def test_every_fusion_serves_every_subset_the_same_in_any_batch(
         assert sum(prediction.shares.values()) == pytest.approx(1, abs=1e-3)
         there = {"subtitles" if name == "text" else name for name in modalities.split()}
         assert {name for name, share in prediction.shares.items() if share} <= there
+        assert [own.start_ns for own in prediction.when] == [0, 500_000_000, 1_000_000_000, 1_500_000_000]
+        assert prediction.when[-1].end_ns == WINDOW_NS
+        brought = sum(own.contribution for own in prediction.when)
+        assert brought == pytest.approx(prediction.predictions["mood"][0].score - 1 / 3, abs=1e-3)
         assert prediction.embedding is not None
         assert np.linalg.norm(prediction.embedding) == pytest.approx(1, abs=1e-3)
     assert together[7].predictions is None

@@ -1,0 +1,1 @@
+"""Why a trained model said what it said of a clip, drawn for people."""
