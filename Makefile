@@ -83,6 +83,11 @@ redis: $(PACKAGES) ## Run a development Redis on 127.0.0.1:6379 until Ctrl-C
 	@tools/system_packages.sh need redis-server
 	@$(PYTHON) -m tools.devservers redis
 
+.PHONY: live-soak
+live-soak: $(PACKAGES) broker ## Play two cameras, a channel and a film for MINUTES=10, their connections broken again and again
+	@tools/system_packages.sh need redis-server rtsp-server
+	@$(PYTHON) -m tests.live_soak --minutes $(or $(MINUTES),10) $(if $(MODEL),--model $(MODEL))
+
 .PHONY: secured
 secured: $(PACKAGES) broker ## Run a Kafka and a Redis with TLS, logins and access rules until Ctrl-C; settings in secured/
 	@tools/system_packages.sh need redis-server openssl

@@ -29,7 +29,7 @@ from triptych.consumers.source import FeedEvent, Found, Gap, Malformed, SourceEr
 from triptych.schemas.codec import parse_result
 from triptych.schemas.errors import MalformedRecordError, UsageError
 from triptych.schemas.names import redis_results_key, redis_streams_key
-from triptych.transport.redis_client import RedisAddress, distrusts
+from triptych.transport.redis_client import RedisAddress, distrusts, refused_by_sentinel
 
 log = structlog.get_logger(__name__)
 
@@ -332,6 +332,10 @@ def _refusals_translated() -> Iterator[None]:
     except _REFUSED as error:
         raise SourceError(f"Redis refused the user or password of redis.url: {error}") from error
     except _AWAY as error:
+        if refused_by_sentinel(error):
+            raise SourceError(
+                f"the Sentinels refused us; see redis.sentinel_username and redis.sentinel_password_file: {error}"
+            ) from error
         if distrusts(error):
             raise SourceError(f"Redis' certificate is not one we trust; see redis.ssl_ca_file: {error}") from error
         raise

@@ -1,7 +1,8 @@
-"""Captions inside the picture (CEA-608, and 708 by its 608 part): found in the frames, not declared by any container.
+"""Captions inside the picture (CEA-608 and 708): found in the frames, not declared by any container.
 
-FFmpeg's decoder gives a caption's words when it leaves the screen, which is when its end is known. A second one, told
-to work in real time, says whether anything is on the screen at this moment: that is how far may be promised.
+Where there are both, which say the same, 608 is read: by FFmpeg's decoder, which is tried and tested. It gives a
+caption's words when it leaves the screen, which is when its end is known. A second one, told to work in real time, says
+whether anything is on the screen at this moment: that is how far may be promised.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from av.sidedata.sidedata import Type as SideDataType
 from av.subtitles.subtitle import AssSubtitle
 
 from triptych.producers.cue import Cue
+from triptych.producers.dtvcc import DtvccCaptions
 from triptych.producers.markup import from_ass_event
 from triptych.producers.timeline import NS_PER_S
 
@@ -62,10 +64,8 @@ class CaptionReader:
     """Read the captions of one pass over one video track, frames in the order in which they are shown."""
 
     def __init__(self, base_ns: int) -> None:
-        self._finished = _Decoder()
-        self._on_screen = _Decoder(real_time="1", real_time_latency_msec="0")
-        self._shown_since_ns: int | None = None
-        self._shown = ""
+        self._line21 = _Line21Captions()
+        self._dtvcc = DtvccCaptions()
         self._read_ns = base_ns
         self._base_ns = base_ns
         self._cues: deque[Cue] = deque()
@@ -78,7 +78,8 @@ class CaptionReader:
     @property
     def promise_ns(self) -> int:
         """Return before which moment no caption will start any more."""
-        since_ns = self._read_ns if self._shown_since_ns is None else self._shown_since_ns
+        shown_ns = self._source.shown_since_ns
+        since_ns = self._read_ns if shown_ns is None else shown_ns
         return max(self._base_ns, since_ns - _MS, self._read_ns - LONGEST_HELD_NS)
 
     def see(self, frame: av.VideoFrame, at_ns: int) -> None:
@@ -86,16 +87,11 @@ class CaptionReader:
         promised_ns = self.promise_ns
         self._read_ns = max(self._read_ns, at_ns)
         content = _caption_bytes(frame)
-        if not content:
-            return
-        screen = self._on_screen.decode(content, at_ns)
-        if screen is not None:
-            self._shown = screen.text
-            self._shown_since_ns = (self._shown_since_ns or at_ns) if screen.text else None
-        cue = self._finished.decode(content, at_ns)
+        cue = self._line21.see(content, at_ns) if content else None
+        if not self._line21.has_spoken:
+            cue = self._dtvcc.see(content, at_ns)
         if cue is not None:
             self._keep(cue, promised_ns)
-            self._shown_since_ns = None if self._shown_since_ns is None else cue.end_ns
 
     def take(self) -> Iterable[Cue]:
         """Yield the captions that have left the screen since."""
@@ -104,15 +100,50 @@ class CaptionReader:
 
     def finish(self, end_ns: int) -> None:
         """End the pass: what is still on the screen stays there to the end."""
-        if self._shown_since_ns is not None:
-            self._keep(Cue(self._shown_since_ns, end_ns, self._shown), self.promise_ns)
-        self._shown_since_ns = None
+        source = self._source
+        if source.shown_since_ns is not None:
+            self._keep(Cue(source.shown_since_ns, end_ns, source.shown), self.promise_ns)
+        source.shown_since_ns = None
+
+    @property
+    def _source(self) -> _Line21Captions | DtvccCaptions:
+        """Where the words come from: from 708 as long as there has been nothing else."""
+        return self._line21 if self._line21.has_spoken else self._dtvcc
 
     def _keep(self, cue: Cue, promised_ns: int) -> None:
         """Keep what has words; FFmpeg lets a line that rolls up begin with the empty line that it fills."""
         start_ns = max(cue.start_ns, promised_ns)
         if cue.text and cue.end_ns > start_ns:
             self._cues.append(Cue(start_ns, cue.end_ns, cue.text))
+
+
+class _Line21Captions:
+    """The captions by CEA-608.
+
+    Attributes:
+        shown_since_ns: since when there has been something on the screen; None where it is empty.
+        shown: what.
+        has_spoken: whether there has ever been anything.
+    """
+
+    def __init__(self) -> None:
+        self._finished = _Decoder()
+        self._on_screen = _Decoder(real_time="1", real_time_latency_msec="0")
+        self.shown_since_ns: int | None = None
+        self.shown = ""
+        self.has_spoken = False
+
+    def see(self, content: bytes, at_ns: int) -> Cue | None:
+        """Take one frame's caption bytes; return what has left the screen with it."""
+        screen = self._on_screen.decode(content, at_ns)
+        if screen is not None:
+            self.shown = screen.text
+            self.shown_since_ns = (self.shown_since_ns or at_ns) if screen.text else None
+        cue = self._finished.decode(content, at_ns)
+        if cue is not None:
+            self.shown_since_ns = None if self.shown_since_ns is None else cue.end_ns
+        self.has_spoken = self.has_spoken or bool(self.shown or (cue is not None and cue.text))
+        return cue
 
 
 class _Decoder:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -17,7 +17,6 @@ import structlog
 from triptych.producers.drift import DriftMeter
 from triptych.producers.plan import Plan
 from triptych.producers.playback import Playback
-from triptych.producers.source import FileSource
 from triptych.schemas.errors import UsageError
 from triptych.schemas.records import AudioChunk, InputRecord
 
@@ -32,10 +31,17 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The source gives no more; `is_hopeless` where another attempt cannot help."""
+    """The source gives no more.
+
+    Attributes:
+        reason: why.
+        is_hopeless: another attempt cannot help.
+        is_end: it ended by itself, after all its passes or as far as it could be read.
+    """
 
     reason: str
     is_hopeless: bool = False
+    is_end: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,7 @@ class Said:
 
 FromFeed = Opened | InputRecord | Closed | Said
 
-_HOPELESS = ("Protocol not found", "found neither", "Invalid argument")
+_HOPELESS = ("Protocol not found", "no container format", "found neither", "Invalid argument")
 
 
 def read_feed(plan: Plan, not_before_ns: int, pipe: Connection) -> None:
@@ -75,7 +81,7 @@ def _read(plan: Plan, not_before_ns: int, pipe: Connection) -> Closed:
             start_at_ns = _start_at_ns(plan, playback.duration_ns, not_before_ns)
             pipe.send(Opened(start_at_ns, playback.duration_ns))
             _relay(playback, start_at_ns, pipe)
-            return Closed(playback.problem or "it has ended")
+            return Closed(playback.problem or "it has ended", is_end=not (playback.is_gone and plan.loops == 0))
     except UsageError as error:
         return Closed(str(error), is_hopeless=any(sign in str(error) for sign in _HOPELESS))
 
@@ -83,7 +89,7 @@ def _read(plan: Plan, not_before_ns: int, pipe: Connection) -> Closed:
 def _start_at_ns(plan: Plan, duration_ns: int | None, not_before_ns: int) -> int:
     if plan.start_at_ns is not None and not not_before_ns:
         return plan.start_at_ns
-    length_ns = 0 if plan.realtime or duration_ns is None else duration_ns * max(1, plan.loops)
+    length_ns = 0 if plan.realtime else plan.total_ns(duration_ns) or 0
     return max(not_before_ns, time.time_ns() - length_ns)
 
 
@@ -100,11 +106,6 @@ def _relay(playback: Playback, start_at_ns: int, pipe: Connection) -> None:
         if drift.is_too_much:
             drift = DriftMeter()
             playback.resync()
-
-
-def as_feed(plan: Plan) -> Plan:
-    """Return the plan with what only a file can do left out."""
-    return plan if isinstance(plan.source, FileSource) else replace(plan, loops=1)
 
 
 def _log_through(pipe: Connection) -> None:

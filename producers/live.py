@@ -20,7 +20,7 @@ import structlog
 
 from triptych.producers.backoff import Backoff
 from triptych.producers.clock import NS_PER_S, Clock
-from triptych.producers.feed_process import Closed, FromFeed, Opened, Said, as_feed, read_feed
+from triptych.producers.feed_process import Closed, FromFeed, Opened, Said, read_feed
 from triptych.producers.live_queue import LiveQueue
 from triptych.producers.outcome import Outcome
 from triptych.producers.pacing import Pacer
@@ -51,7 +51,7 @@ class LivePlayer:
 
     def __init__(self, plan: Plan, publisher: Publisher, clock: Clock, stop: Event) -> None:
         self.thread = threading.Thread(target=self._run, name=f"produce {plan.stream}", daemon=True)
-        self._plan = as_feed(plan)
+        self._plan = plan
         self._publisher = publisher
         self._clock = clock
         self._stop = stop
@@ -115,9 +115,21 @@ class LivePlayer:
         return self._stop.is_set() or self._error is not None
 
     def _is_over(self, closed: Closed) -> bool:
-        """Return whether it ended as a film does; raise `UsageError` where nothing of it can ever be played."""
+        """Return whether it ended as a film does; raise `UsageError` where nothing of it can ever be played.
+
+        A film that is played for ever is waited for where it is away, as a live feed is.
+        """
         if closed.is_hopeless:
             raise UsageError(closed.reason)
+        if not self._is_film:
+            return False
+        if not closed.is_end and self._plan.loops:
+            _log.warning("source.ended_early", stream=self._plan.stream, reason=closed.reason)
+        return closed.is_end or self._plan.loops != 0
+
+    @property
+    def _is_film(self) -> bool:
+        """Whether the source says how long it is."""
         return self._opened is not None and self._opened.duration_ns is not None
 
     def _attempt(self) -> Closed:
@@ -151,22 +163,22 @@ class LivePlayer:
             if isinstance(message, Closed):
                 return message
             if isinstance(message, Opened):
-                limit_s = READ_LIMIT_S + _MARGIN_S
+                opens_again = message.duration_ns is not None and self._plan.loops != 1
+                limit_s = READ_LIMIT_S + _MARGIN_S + OPEN_LIMIT_S * opens_again
             self._take(message)
         return Closed("told to stop")
 
     def _take(self, message: Opened | Said | InputRecord) -> None:
         if isinstance(message, Opened):
             self._opened = self._opened or message
-            self._tally.begin(message.duration_ns)
+            self._tally.begin(self._plan.total_ns(message.duration_ns))
             self._has_begun.set()
         elif isinstance(message, Said):
             _log.log(_LEVELS[message.level], message.event, **message.details)
         else:
             self._say_gap(message)
             self._book.note(message)
-            is_film = self._opened is not None and self._opened.duration_ns is not None
-            self._queue.put(message, wait=is_film)
+            self._queue.put(message, wait=self._is_film)
 
     def _say_gap(self, record: InputRecord) -> None:
         """Name the time of which nothing is known, where this record is the first after a connection was lost."""

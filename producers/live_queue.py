@@ -10,6 +10,9 @@ from typing import Final
 from triptych.schemas.records import AudioChunk, InputRecord, SubtitleCue, VideoFrame
 
 MAX_BYTES: Final = 32 << 20
+AHEAD_BYTES: Final = 2 << 20
+"""A film that is played in real time is read no further ahead: some ten seconds of it."""
+
 _CONTROL_BYTES: Final = 256
 """What a record is taken to need besides its media."""
 
@@ -63,7 +66,7 @@ class LiveQueue:
             return self._closed and not self._records
 
     def _has_room(self, record: InputRecord) -> bool:
-        return not self._records or self._bytes + _bytes_of(record) <= self._max_bytes
+        return not self._records or self._bytes + _bytes_of(record) <= min(self._max_bytes, AHEAD_BYTES)
 
     def _drop_oldest(self) -> bool:
         for kind in (VideoFrame, AudioChunk):

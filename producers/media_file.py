@@ -147,6 +147,10 @@ def _why(error: Exception) -> str:
     """Return what happened; FFmpeg says of a time limit only that it was told to stop."""
     if isinstance(error, av.error.ExitError):
         return "nothing came within the time limit"
+    if isinstance(error, av.error.ProtocolNotFoundError):
+        return "Protocol not found: this build of FFmpeg does not speak it"
+    if isinstance(error, ValueError) and str(error).startswith("no container format"):
+        return f"{error}: this build of FFmpeg has no such device"
     return getattr(error, "strerror", None) or str(error)
 
 

@@ -38,3 +38,7 @@ class Plan:
     subtitles: Path | None = None
     language: str | None = None
     transcribe: str | None = None
+
+    def total_ns(self, duration_ns: int | None) -> int | None:
+        """Return how long a source of this length is with all its passes, where that is known and it ends."""
+        return None if duration_ns is None or self.loops == 0 else duration_ns * self.loops

@@ -49,6 +49,10 @@ class Playback:
     """Play one source; a context manager that holds the open file.
 
     Raises `UsageError` when built, where there is nothing to play.
+
+    Attributes:
+        duration_ns: how long one pass is by the source's own word; None of a live feed.
+        is_gone: whether it could not be opened for another pass.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class Playback:
         self._resync = False
         self._behind = 0
         self.duration_ns = self._media.duration_ns
+        self.is_gone = False
 
     def __enter__(self) -> Self:
         return self
@@ -120,17 +125,17 @@ class Playback:
 
         Raises `UsageError` where nothing of the file can be decoded.
         """
-        plan = self._plan
+        plan, loops = self._plan, 1 if self._is_live else self._plan.loops
         if plan.transcribe is not None and self._words != "heard":
             reason = "it has no sound" if self._words is None else "it has words of its own"
             _log.info("transcription.off", stream=plan.stream, reason=reason)
         self._begin_session(start_at_ns)
         passes = 0
-        while passes == 0 or (passes != plan.loops and self._next_base_ns() > self._base_ns and self._reopened()):
+        while passes == 0 or (passes != loops and self._next_base_ns() > self._base_ns and self._reopened()):
             passes += 1
             self._base_ns = self._next_base_ns()
             self._origin_ns = self._media.origin_ns
-            yield from self._pass(last=passes == plan.loops)
+            yield from self._pass(last=passes == loops)
             self._check_whole(self._film_end_ns - self._base_ns, first=passes == 1 and not self._splits)
         if not self._began:
             raise UsageError(f"{plan.source.label}: nothing in it could be decoded")
@@ -150,6 +155,11 @@ class Playback:
         self._start_at_ns = start_at_ns
         self._base_ns = self._film_end_ns = self._players_end_ns = 0
         self._began = False
+
+    @property
+    def _is_live(self) -> bool:
+        """Whether there is no end to it, and so no second pass."""
+        return self.duration_ns is None and isinstance(self._plan.source, UrlSource)
 
     def _next_base_ns(self) -> int:
         return max(self._film_end_ns, self._players_end_ns)
@@ -273,10 +283,6 @@ class Playback:
         return Scribe(recogniser, recogniser.prepare)
 
     @property
-    def _is_live(self) -> bool:
-        return self.duration_ns is None and isinstance(self._plan.source, UrlSource)
-
-    @property
     def _stated_ns(self) -> int | None:
         """How long the session will be by the file's own word, which a jump has made worthless."""
         return None if self._splits else self.duration_ns
@@ -308,6 +314,7 @@ class Playback:
             self._media = self._opened()
         except UsageError as error:
             _log.warning("source.gone", stream=self._plan.stream, reason=str(error))
+            self.is_gone = True
             return False
         if was_embedded:
             self._words = self._media.text_track

@@ -157,7 +157,7 @@ class _FilePlayer:
     def _play(self, playback: Playback) -> None:
         """Send everything, in the order: the film's records, each when it is due; then the end of each track."""
         start_at_ns = self._start_at_ns(playback.duration_ns)
-        self._tally.begin(_total_ns(playback.duration_ns, self._plan.loops))
+        self._tally.begin(self._plan.total_ns(playback.duration_ns))
         sender = Sender(self._publisher, self._tally, self._stop, start_at_ns=start_at_ns)
         pacer = Pacer(self._plan.realtime, self._clock.monotonic_ns())
         with closing(playback.records(start_at_ns)) as records:  # type: ignore[type-var]  # it is a generator
@@ -178,16 +178,12 @@ class _FilePlayer:
         """Return the event time of the film's first moment: as planned, else now, or so that the film ends now."""
         if self._plan.start_at_ns is not None:
             return self._plan.start_at_ns
-        length_ns = 0 if self._plan.realtime else _total_ns(duration_ns, self._plan.loops) or 0
+        length_ns = 0 if self._plan.realtime else self._plan.total_ns(duration_ns) or 0
         return self._clock.now_ns() - length_ns
 
     def _fail(self, error: Exception) -> None:
         self._error = error
         self._tally.finish("failed")
-
-
-def _total_ns(duration_ns: int | None, loops: int) -> int | None:
-    return None if duration_ns is None or loops == 0 else duration_ns * loops
 
 
 def _known_ns(record: InputRecord) -> int:

@@ -109,10 +109,24 @@ def redis_cluster_url(redis_cluster: DevRedisCluster) -> str:
 
 
 @pytest.fixture(scope="session")
-def redis_sentinel_url() -> Iterator[str]:
-    """Where a Sentinel names a Redis of its own."""
+def secured_cluster_url() -> Iterator[str]:
+    """Where a cluster listens that is reached over TLS by one user with a password."""
     with ExitStack() as stack:
-        yield open_server(stack, DevRedisSentinel).url
+        cluster = open_server(stack, lambda: DevRedisCluster(RedisAccess()))
+        yield RedisSettings(url=cluster.url, ssl_ca_file=cluster.ca_file).full_url()
+
+
+@pytest.fixture(scope="session")
+def secured_sentinel() -> Iterator[DevRedisSentinel]:
+    """A Sentinel with a login of its own that names a Redis with another, all over TLS; leave the Redis running."""
+    with ExitStack() as stack:
+        yield open_server(stack, lambda: DevRedisSentinel(RedisAccess()))
+
+
+@pytest.fixture(scope="session")
+def secured_sentinel_url(secured_sentinel: DevRedisSentinel) -> str:
+    """Where it listens, with all that a client needs."""
+    return RedisSettings(url=secured_sentinel.url, ssl_ca_file=secured_sentinel.ca_file).full_url()
 
 
 @pytest.fixture

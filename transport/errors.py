@@ -98,6 +98,12 @@ class TopicMisconfiguredError(StopError):
     exit_code = 2
 
 
+class InstanceTakenError(StopError):
+    """Say that another member of the group has our instance id now."""
+
+    exit_code = 2
+
+
 class MixedMembersError(StopError):
     """Say that a group has static and dynamic members, or would have, with what mends it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,7 @@ from triptych.transport.errors import (
     BrokerUnavailableError,
     CommitRefusedError,
     CredentialsError,
+    InstanceTakenError,
     NotAuthorizedError,
     RecordRefusedError,
     StopError,
@@ -41,6 +43,9 @@ REFUSED = (
 
 LOGIN_REFUSED = (errors.SaslAuthenticationFailedError, errors.UnsupportedSaslMechanismError)
 
+CERTIFICATE_REFUSED = re.compile(r"ALERT_(BAD_CERTIFICATE|CERTIFICATE_|UNKNOWN_CA|ACCESS_DENIED)")
+"""A broker's last words to a client whose certificate it wants, or does not take; the client makes a text of them."""
+
 NOT_AUTHORIZED = (errors.AuthorizationError, *LOGIN_REFUSED)
 
 _TABLE: tuple[tuple[tuple[type[Exception], ...], type[TransportError]], ...] = (
@@ -49,7 +54,8 @@ _TABLE: tuple[tuple[tuple[type[Exception], ...], type[TransportError]], ...] = (
     (REFUSED, RecordRefusedError),
     ((errors.UnknownTopicOrPartitionError,), TopicMissingError),
     ((errors.RetriableError,), BrokerUnavailableError),
-    ((errors.UnsupportedVersionError, errors.KafkaConfigurationError, errors.FencedInstanceIdError), StopError),
+    ((errors.FencedInstanceIdError,), InstanceTakenError),
+    ((errors.UnsupportedVersionError, errors.KafkaConfigurationError), StopError),
 )
 
 
@@ -63,6 +69,11 @@ def translated(error: errors.KafkaError, doing: str, *, because: BaseException |
     """
     if _distrusts(error):
         return CredentialsError(f"{doing}: its certificate is not one that we trust; see kafka.ssl_ca_file: {error}")
+    if because is not None and _refuses_certificate(because):
+        return NotAuthorizedError(
+            f"{doing}: our certificate was refused, or none was shown and the broker wants one: see "
+            f"kafka.ssl_cert_file and kafka.ssl_key_file: {_named(because)}"
+        )
     ours = next((ours for theirs, ours in _TABLE if isinstance(error, theirs)), TransportError)
     hint = ""
     if isinstance(error, errors.KafkaTimeoutError):
@@ -82,7 +93,7 @@ def translated(error: errors.KafkaError, doing: str, *, because: BaseException |
 
 def is_refusal(error: BaseException) -> bool:
     """Whether trying again with the same credentials would change nothing."""
-    return isinstance(error, LOGIN_REFUSED) or _distrusts(error)
+    return isinstance(error, LOGIN_REFUSED) or _distrusts(error) or _refuses_certificate(error)
 
 
 @contextmanager
@@ -103,6 +114,10 @@ def _named(error: BaseException) -> str:
 def _distrusts(error: BaseException) -> bool:
     # The client makes a text of it.
     return isinstance(error, errors.KafkaConnectionError) and "CERTIFICATE_VERIFY_FAILED" in str(error)
+
+
+def _refuses_certificate(error: BaseException) -> bool:
+    return isinstance(error, errors.KafkaConnectionError) and CERTIFICATE_REFUSED.search(str(error)) is not None
 
 
 def _refused_what(error: errors.KafkaError) -> str:

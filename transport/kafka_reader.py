@@ -45,6 +45,9 @@ PLACING_LIMIT_S = 0.25
 """A poll may take this much longer when it has to ask where a partition begins, else `poll(0)` never got there."""
 RETRY_S = 0.1
 """A pause after a failure that may pass, so that failing is no spin."""
+LEASE_SHARE = 2 / 3
+"""Of the session time-out: for so long after an answer of the group nobody else can have our partitions. What is under
+way takes the rest."""
 NS_PER_MS = 1_000_000
 
 
@@ -204,6 +207,7 @@ class KafkaGroupConsumer(KafkaReader):
         client = open_client(settings, group=group)
         super().__init__(client, settings.bootstrap_servers, when_gone=when_gone)
         self._group = group
+        self._lease_s = settings.session_timeout_ms / 1_000 * LEASE_SHARE
         self._notes = RebalanceNotes(
             hand_over_s,
             is_member=lambda: client.group_metadata().generation_id >= 0,
@@ -212,6 +216,8 @@ class KafkaGroupConsumer(KafkaReader):
         # The client's poll waits while partitions are handed over; on a thread of its own it leaves the caller's free.
         self._poller = ThreadPoolExecutor(1, thread_name_prefix="kafka-poll")
         self._polling: Future[tuple[Record, ...]] | None = None
+        coordinator = client._coordinator  # noqa: SLF001 - nothing public says what a heartbeat was answered
+        coordinator._handle_heartbeat_response = self._notes.hearing(coordinator._handle_heartbeat_response)  # noqa: SLF001 - as above
         self._client.subscribe(list(topics), listener=self._notes)
         # A client that joins before it knows the topics may be assigned nothing, for as long as its metadata live. One
         # that learned of them before it subscribed takes them for changed when it hears of them again, and joins twice.
@@ -239,6 +245,16 @@ class KafkaGroupConsumer(KafkaReader):
                 for tp in tps
             }
 
+    def is_confirmed(self) -> bool:
+        """Whether the group has answered a join or a heartbeat of late, and has told nothing else since.
+
+        A heartbeat counts from when it was sent: its answer may have lain in the socket while we stood still.
+        """
+        heartbeat = self._client._coordinator.heartbeat  # noqa: SLF001 - there is no public way
+        answered_s = heartbeat.last_send if heartbeat.last_send <= heartbeat.last_receive else float("-inf")
+        confirmed_s = max(self._notes.joined_s, answered_s)
+        return self._notes.is_undisturbed and time.monotonic() - confirmed_s < self._lease_s
+
     def let_go(self) -> None:
         """Let the group go on with a rebalance."""
         self._notes.let_go()
@@ -253,6 +269,8 @@ class KafkaGroupConsumer(KafkaReader):
         """Poll, or wait for a poll that goes on from before."""
         if self.closed:
             raise TransportClosedError("this consumer is closed")
+        if self._notes.fenced is not None:
+            raise translated(self._notes.fenced, f"being a member of group {self._group} at {self._where}")
         goes_on = self._polling is not None
         polling = self._polling or self._poller.submit(self._poll_client, timeout_s)
         self._notes.wait_for(polling, timeout_s, goes_on=goes_on)

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from typing import Any, Final
 
 from kafka import TopicPartition as KafkaTopicPartition
+from kafka import errors
 from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.net.selector import KernelEvent
 
@@ -53,6 +54,10 @@ class RebalanceNotes(AsyncConsumerRebalanceListener):  # type: ignore[misc] # th
         self._is_told = False
         self._is_joining = True
         self._is_closed = False
+        self.joined_s = float("-inf")
+        """When the group last said what we get."""
+        self.fenced: errors.FencedInstanceIdError | None = None
+        """The group's word that another one is this static member now; the client only logs it, and goes on reading."""
         self._join_until = float("inf")
 
     @property
@@ -73,6 +78,12 @@ class RebalanceNotes(AsyncConsumerRebalanceListener):  # type: ignore[misc] # th
     def rewind(self, assigned: frozenset[TopicPartition]) -> None:
         """Note that records of these were passed over."""
         self._to_rewind |= assigned
+
+    @property
+    def is_undisturbed(self) -> bool:
+        """Whether nothing was taken from us that the caller does not know of yet. Any thread may ask."""
+        with self._changed:
+            return self.fenced is None and not self._lost and self._is_member()
 
     @property
     def is_joining(self) -> bool:
@@ -133,6 +144,19 @@ class RebalanceNotes(AsyncConsumerRebalanceListener):  # type: ignore[misc] # th
             self._assigned |= mine
             self._to_rewind |= mine & self._before
             self._is_joining = False
+            self.joined_s = time.monotonic()
+
+    def hearing(self, handle_response: Callable[..., Any]) -> Callable[..., Any]:
+        """Listen to what heartbeats are answered."""
+
+        def heard(*args: object) -> Any:  # noqa: ANN401 - the client is untyped
+            try:
+                return handle_response(*args)
+            except errors.FencedInstanceIdError as error:
+                self.fenced = error
+                raise
+
+        return heard
 
     def let_go(self) -> None:
         """End a hand-over."""

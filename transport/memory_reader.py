@@ -182,6 +182,12 @@ class MemoryGroupConsumer(MemoryReader):
         with self._broker.changed:
             return {tp: self._group.commits.get(tp) for tp in tps}
 
+    def is_confirmed(self) -> bool:
+        """Whether the group still counts us in, with what we have."""
+        with self._broker.changed:
+            member = self._group.member(self._member_id)
+            return member is not None and member.generation == self._generation
+
     def let_go(self) -> None:
         """Let the group go on with a rebalance."""
         with self._broker.changed:

@@ -65,6 +65,12 @@ class GroupConsumer(Reader, Protocol):
     def committed(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, Commit | None]:
         """Ask anew what the group has committed."""
 
+    def is_confirmed(self) -> bool:
+        """Whether the group has answered us so lately that nobody else can have our partitions. Any thread may ask.
+
+        A process that stood still does not know that it was thrown out: it asks this before it publishes.
+        """
+
     def let_go(self) -> None:
         """Give up the partitions that a poll has told as `revoking`; the group waits for this, up to its limit."""
 

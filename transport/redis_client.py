@@ -4,7 +4,8 @@
     redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/SERVICE/DB         `rediss+sentinel`: TLS to Sentinels and master
     redis+cluster://USER:PASSWORD@HOST:PORT,HOST:PORT                     `rediss+cluster`
 
-The query may hold the client's own options: `?ssl_ca_certs=/etc/ca.pem`. Sentinels are asked without a password.
+The query may hold the client's own options: `?ssl_ca_certs=/etc/ca.pem`. Sentinels are asked without a password, unless
+it holds `sentinel_password` (and `sentinel_username`): theirs are not the server's.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from redis import Redis, RedisCluster
+from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode
 from redis.connection import SSLConnection, parse_url
 from redis.exceptions import ClusterDownError, RedisClusterException, RedisError
-from redis.sentinel import Sentinel
+from redis.retry import Retry
+from redis.sentinel import MasterNotFoundError, Sentinel
 
 from triptych.schemas.errors import UsageError
 
@@ -37,6 +40,11 @@ def distrusts(error: Exception) -> bool:
     return "CERTIFICATE_VERIFY_FAILED" in str(error)
 
 
+def refused_by_sentinel(error: Exception) -> bool:
+    """Whether no Sentinel took our password; the client says only that it found no master."""
+    return isinstance(error, MasterNotFoundError) and "AuthenticationError" in str(error)
+
+
 class _Place(NamedTuple):
     """What a URL with several hosts says."""
 
@@ -54,7 +62,7 @@ class RedisAddress:
         try:
             self._place = _several(url) if "+" in url.partition("://")[0] else None
             if self._place is None:
-                _parse_url(url)
+                _refuse_sentinel_options(_parse_url(url))
         except ValueError as error:
             raise UsageError(f"{EXPECTED}: {error}") from None  # its traceback would show the password
         self._url = url
@@ -87,9 +95,16 @@ def _several(url: str) -> _Place:
     del options["host"]
     port = SENTINEL_PORT if kind == "sentinel" else DEFAULT_PORT
     path = tuple(unquote(part) for part in parts.path.split("/") if part)
+    if kind != "sentinel":
+        _refuse_sentinel_options(options)
     if kind not in ("sentinel", "cluster") or (kind == "sentinel") != bool(path):
         raise ValueError(f"{scheme}+{kind}://…/{'/'.join(path)}")
     return _Place(kind, tuple(_host(host, port) for host in hosts.split(",")), path, options)
+
+
+def _refuse_sentinel_options(options: Mapping[str, Any]) -> None:
+    if any(name.startswith("sentinel_") for name in options):
+        raise ValueError("sentinel_username and sentinel_password without a Sentinel")
 
 
 def _host(text: str, default_port: int) -> tuple[str, int]:
@@ -102,7 +117,9 @@ def _host(text: str, default_port: int) -> tuple[str, int]:
 def _by_sentinel(place: _Place, options: Mapping[str, Any]) -> Redis:
     service, *db = place.path
     ours = {**place.options, **options}
-    asking = {name: value for name, value in ours.items() if name.startswith(("socket_", "ssl"))}
+    login = {name: ours.pop(f"sentinel_{name}", None) for name in ("username", "password")}
+    asking = {name: value for name, value in ours.items() if name.startswith(("socket_", "ssl"))} | login
+    asking["retry"] = Retry(NoBackoff(), 0)  # the next one is asked instead; the client's own would wait for seconds
     sentinel = _Sentinel(list(place.hosts), sentinel_kwargs=asking, **ours)
     master: Redis = sentinel.master_for(service, db=int(db[0]) if db else 0)
     return master

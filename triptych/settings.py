@@ -155,6 +155,12 @@ class RedisSettings(Section):
     password_file: Path | None = None
     """A file with the password of the URL's user, instead of one in the URL; read when a program starts."""
 
+    sentinel_username: NotEmpty | None = None
+    """Who we are to the Sentinels, where they have users of their own."""
+
+    sentinel_password_file: Path | None = None
+    """A file with the Sentinels' password; they do not take the server's."""
+
     ssl_ca_file: Path | None = None
     """The authorities whose certificates we trust (PEM) with `rediss`; without it the system's own."""
 
@@ -178,10 +184,18 @@ class RedisSettings(Section):
         """Return the URL with what the other settings add to it: all that a client needs. It holds the password.
 
         Raises:
-            SettingsError: The password's file cannot be read.
+            SettingsError: A password's file cannot be read.
         """
-        files = {"ssl_ca_certs": self.ssl_ca_file, "ssl_certfile": self.ssl_cert_file, "ssl_keyfile": self.ssl_key_file}
-        query = urlencode({name: str(path) for name, path in files.items() if path is not None}, quote_via=quote)
+        added = {
+            "ssl_ca_certs": self.ssl_ca_file,
+            "ssl_certfile": self.ssl_cert_file,
+            "ssl_keyfile": self.ssl_key_file,
+            "sentinel_username": self.sentinel_username,
+            "sentinel_password": None
+            if self.sentinel_password_file is None
+            else secret_of(self.sentinel_password_file, "redis.sentinel_password_file"),
+        }
+        query = urlencode({name: str(value) for name, value in added.items() if value is not None}, quote_via=quote)
         url = urlsplit(self.url)
         netloc = url.netloc
         if self.password_file is not None:
@@ -195,6 +209,10 @@ class RedisSettings(Section):
             raise ValueError("ssl_cert_file and ssl_key_file need one another")
         if self.ssl_ca_file is not None and not self.url.startswith("rediss"):
             raise ValueError("ssl_ca_file needs a url that begins with rediss: nothing is encrypted without")
+        if self.sentinel_username is not None and self.sentinel_password_file is None:
+            raise ValueError("sentinel_username needs sentinel_password_file")
+        if self.sentinel_password_file is not None and "+sentinel://" not in self.url:
+            raise ValueError("sentinel_password_file needs a url that begins with redis+sentinel or rediss+sentinel")
         if self.password_file is not None and urlsplit(self.url).password is not None:
             raise ValueError("password_file and a password in the url exclude one another")
         return self

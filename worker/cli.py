@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from triptych.options import BootstrapServersOption, ConfigOption, PipelineOption, RedisUrlOption
+from triptych.schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+_STATES: Final = {
+    "done": "done",
+    "done before": "done before, nothing left to do",
+    "shared": "this worker's share is done, others go on",
+    "stopped": "stopped; the same command goes on",
+}
 
 
 def work(
@@ -16,6 +28,29 @@ def work(
         typer.Option(
             "--until-end", help="Stop when everything there is has been read and what can close is published."
         ),
+    ] = False,
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="TIME",
+            help="Reprocess what arrived in Kafka from then on, as --pipeline, and end: "
+            "2026-01-01T12:00:00Z, or -2h for two hours ago.",
+        ),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="With --from: up to then; all there is, if not given.")
+    ] = None,
+    lead: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LENGTH",
+            help="With --from: read so much before it, so that its first windows are whole "
+            "(90s, 10m; align.stream_ttl_ms if not given).",
+        ),
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="With --from: go on though retention has taken the beginning.")
     ] = False,
     model: Annotated[
         str | None,
@@ -36,6 +71,9 @@ def work(
     """Join pictures, sound and words of all feeds in time, run the model, publish results.
 
     Runs until a first SIGTERM or Ctrl-C, then finishes what is in flight, publishes, commits and exits with 0.
+
+    With --from, judges a span of what came before once more, under the name of another pipeline; the same command goes
+    on where it was interrupted, and several workers may share the work. `triptych diff` compares the two.
     """
     from triptych.settings import load
     from triptych.worker.run import work as run
@@ -49,6 +87,48 @@ def work(
         "redis.url": redis_url,
         "pipeline": pipeline,
     }
+    if from_ is not None:
+        _reprocess(from_, until, lead, partial=partial, until_end=until_end, config=config, flags=flags)
+        return
+    if until is not None or lead is not None or partial:
+        raise UsageError("--until, --lead and --partial belong to --from TIME")
     report = run(load(config, flags), until_end=until_end)
     if until_end and report.open_streams:
         typer.echo(f"Still open, and left uncommitted: {', '.join(report.open_streams)}", err=True)
+
+
+def _reprocess(
+    since: str,
+    until: str | None,
+    lead: str | None,
+    *,
+    partial: bool,
+    until_end: bool,
+    config: Path | None,
+    flags: dict[str, str | int | None],
+) -> None:
+    from triptych.settings import load
+    from triptych.worker.reprocess import reprocess
+    from triptych.worker.span.span import SpanRequest
+    from triptych.worker.span.summary import summary_lines
+    from triptych.worker.span.times import parse_length, parse_time
+
+    if flags["pipeline"] is None:
+        raise UsageError("--from needs --pipeline NAME: what is judged again is published under a name of its own")
+    if until_end:
+        raise UsageError("--from ends by itself: leave --until-end away")
+    request = SpanRequest(
+        since=parse_time(since),
+        until=None if until is None else parse_time(until),
+        lead_ns=None if lead is None else parse_length(lead),
+        partial=partial,
+    )
+    settings = load(config, flags)
+    outcome = reprocess(settings, request)
+    typer.echo(f"{settings.pipeline} reprocesses what arrived from {outcome.span}: {_STATES[outcome.state]}")
+    if outcome.open_streams:
+        typer.echo(f"Still open at the end of the span, not published: {', '.join(outcome.open_streams)}", err=True)
+    usual = load(config, flags | {"pipeline": None}).pipeline
+    lines = summary_lines(outcome.summary, settings.pipeline, usual)
+    for line in lines if outcome.state.startswith("done") else lines[:1]:
+        typer.echo(line)

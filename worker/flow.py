@@ -199,6 +199,7 @@ class Flow:
     def _publish(self, jobs: Sequence[AnyJob], letters: Sequence[Letter], said: Sequence[tuple[Job, Said]]) -> None:
         error: BaseException | None = None
         try:
+            self._publication.wait_until_confirmed(lambda: any(job.work.owned for job in jobs))
             if any(job.work.owned for job in jobs):
                 published_ns = time.time_ns()
                 findings = [self._finding(job, what, published_ns) for job, what in said if job.work.owned]

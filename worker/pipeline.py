@@ -27,6 +27,7 @@ from triptych.worker.observability.hooks import Hooks
 from triptych.worker.partition import PartitionWork
 from triptych.worker.publication import Letter, Publication
 from triptych.worker.sinks.protocol import StoredResult
+from triptych.worker.span.horizon import EVERYTHING, Horizon
 
 _MS: Final = 1_000_000
 _SECOND: Final = 1_000_000_000
@@ -69,8 +70,10 @@ class Pipeline:
         limits: PipelineLimits,
         hooks: Hooks,
         health: Health,
+        horizon: Horizon = EVERYTHING,
     ) -> None:
         """Work with parts that `wiring.py` made; none of them is closed here."""
+        self._horizon = horizon
         self._consumer = consumer
         self._restore = restore
         self._flow = flow
@@ -120,9 +123,13 @@ class Pipeline:
 
     # --- poll ---------------------------------------------------------------------------------------------------------
 
+    def _wall_ns(self) -> int:
+        """Return the moment of asking, on the wall clock."""
+        return self._horizon.wall_ns(time.time_ns())
+
     def _poll_limit_s(self) -> float:
         """Return how long a poll may wait: until something else is due, and never in a spin."""
-        now_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+        now_ns, wall_ns = time.monotonic_ns(), self._wall_ns()
         waits = [_LONGEST_POLL_NS]
         for work in self._works.values():
             wake = work.wake()
@@ -261,7 +268,7 @@ class Pipeline:
 
     def _ask(self) -> None:
         """Ask for end offsets where an answer lets an aligner go on: one question for all."""
-        at_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+        at_ns, wall_ns = time.monotonic_ns(), self._wall_ns()
         if at_ns < self._ask_again_ns:
             return
         asking = [work for work in self._works.values() if _wants_answer(work, at_ns, wall_ns)]
@@ -295,6 +302,9 @@ class Pipeline:
                     self._carry_out(work, outcome)
 
     def _carry_out(self, work: PartitionWork, outcome: Outcome) -> None:
+        if self._horizon.is_before(outcome):
+            self._pass_over(work, outcome)
+            return
         match outcome:
             case ClosedWindow():
                 self._flow.submit_window(work, outcome)
@@ -329,6 +339,13 @@ class Pipeline:
             case Forgotten():
                 work.ledger.forget(outcome.stream, outcome.positions)
                 self._hooks.emit(events.StreamForgotten(stream=outcome.stream))
+
+    @staticmethod
+    def _pass_over(work: PartitionWork, outcome: Outcome) -> None:
+        """Publish nothing of a decision from before the span; a record that no result will speak of is finished."""
+        if isinstance(outcome, Refused) and not outcome.stream_known:
+            entry = outcome.entry
+            work.ledger.complete(work.ledger.await_letter(entry.modality, entry.offset, entry.stream))
 
     def _refuse(self, work: PartitionWork, refused: Refused) -> None:
         entry = refused.entry
@@ -384,7 +401,7 @@ class Pipeline:
         self._observe_at_ns = now_ns + _OBSERVE_NS
         if self._works:
             # Where nothing arrives the arrival clock stands still until it is asked: the lag would seem to grow.
-            self._answer(self._works.values(), now_ns, time.time_ns())
+            self._answer(self._works.values(), now_ns, self._wall_ns())
         clocks = [work.aligner.clock_ns for work in self._works.values() if work.aligner.clock_ns]
         if clocks:
             self._hooks.emit(events.LagMeasured(seconds=max(0.0, (time.time_ns() - min(clocks)) / _SECOND)))
@@ -401,7 +418,7 @@ class Pipeline:
             return False
         if any(work.aligner.unread for work in self._works.values()):
             return False
-        at_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+        at_ns, wall_ns = time.monotonic_ns(), self._wall_ns()
         if at_ns < self._ask_again_ns:
             return False
         self._ask_again_ns = at_ns + _ASK_AGAIN_NS

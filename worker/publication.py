@@ -41,6 +41,7 @@ _log = structlog.get_logger(__name__)
 _Answer = TypeVar("_Answer")
 
 _FLUSH_S: Final = 5.0
+_CONFIRM_AGAIN_S: Final = 0.01
 _REPLAYED_AT_ONCE: Final = 500
 _REMEMBERED_LETTERS: Final = 4_096
 _FIRST_DELAY_S: Final = 0.2
@@ -85,13 +86,24 @@ class Publication:
         *,
         pipeline: str,
         hooks: Hooks,
+        is_confirmed: Callable[[], bool] = lambda: True,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """Publish through `publisher` and `store`; neither is closed here."""
+        """Publish through `publisher` and `store`; neither is closed here.
+
+        Args:
+            publisher: where letters and results go.
+            store: where results go after that.
+            pipeline: whose topics they are.
+            hooks: told of what happens.
+            is_confirmed: whether nobody else can own now what we think that we own.
+            jitter: spreads attempts, 0 to 1.
+        """
         self._publisher = publisher
         self._store = store
         self._pipeline = pipeline
         self._hooks = hooks
+        self._is_confirmed = is_confirmed
         self._jitter = jitter
         self._give_up = threading.Event()
         self._lettered: OrderedDict[tuple[str, int, int], None] = OrderedDict()
@@ -99,6 +111,19 @@ class Publication:
     def give_up(self) -> None:
         """Stop waiting for what does not answer; what is not acknowledged then stays uncommitted."""
         self._give_up.set()
+
+    def wait_until_confirmed(self, is_wanted: Callable[[], bool]) -> None:
+        """Return when publishing is known to be ours to do, or is no longer wanted.
+
+        A worker that stood still (a frozen process, a machine that slept) may have been replaced meanwhile: whatever it
+        was about to publish waits until the group has answered it.
+
+        Raises:
+            GaveUpError: the worker was told to give up.
+        """
+        while is_wanted() and not self._is_confirmed():
+            if self._give_up.wait(_CONFIRM_AGAIN_S):
+                raise GaveUpError("the group does not say whether this is still ours to publish")
 
     def publish(self, letters: Sequence[Letter], findings: Sequence[Finding]) -> None:
         """Publish and return when all of it is on its topic and in the store.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 from triptych.logs import configure_logs
 from triptych.schemas.names import consumer_group
@@ -27,6 +28,15 @@ def work(settings: Settings, *, until_end: bool = False) -> Report:
     configure_logs(settings.log)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())
+        around = stack.enter_context(open_surroundings(settings))
+        pipeline = stack.enter_context(open_pipeline(settings, around))
+        return pipeline.run(stop, until_end=lambda: until_end)
+
+
+@contextmanager
+def open_surroundings(settings: Settings) -> Iterator[Surroundings]:
+    """Connect to Kafka and Redis, check that a worker may begin, and answer on the status port."""
+    with ExitStack() as stack:
         metrics, health = Metrics(), Health()
         if settings.http.port:
             token = settings.http.bearer_token()
@@ -40,6 +50,4 @@ def work(settings: Settings, *, until_end: bool = False) -> Report:
         limits = StoreLimits(settings.redis.results_maxlen, settings.redis.latest_ttl_s, settings.redis.key_ttl_s)
         store = RedisStore.connect(settings.redis.full_url(), pipeline=settings.pipeline, limits=limits)
         stack.callback(store.close)
-        around = Surroundings(transport, store, [log_hook(), metrics, ReadinessHook(health)], health)
-        pipeline = stack.enter_context(open_pipeline(settings, around))
-        return pipeline.run(stop, until_end=lambda: until_end)
+        yield Surroundings(transport, store, [log_hook(), metrics, ReadinessHook(health)], health)

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 from triptych.schemas.names import INPUT_TOPICS, TOPIC_OF, VIDEO_TOPIC, Modality, consumer_group
 from triptych.settings import Settings
 from triptych.transport.errors import TopicMissingError
 from triptych.transport.protocols import GroupConsumer, Transport
-from triptych.transport.records import TopicPartition
+from triptych.transport.records import GonePolicy, TopicPartition
 from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.batching.batcher import MicroBatcher
 from triptych.worker.flow import Flow, FlowLimits, Job
@@ -32,6 +32,8 @@ from triptych.worker.pipeline import Pipeline, PipelineLimits, RestoreWork
 from triptych.worker.publication import Publication
 from triptych.worker.restore import RestorePlan, read_tail
 from triptych.worker.sinks.protocol import ResultStore, StoredResult
+from triptych.worker.span.agreement import refuse_reprocessing
+from triptych.worker.span.horizon import EVERYTHING, Horizon
 
 _MS: Final = 1_000_000
 _BATCHES_IN_FLIGHT: Final = 4
@@ -48,6 +50,30 @@ class Surroundings:
     store: ResultStore
     hooks: Sequence[Hook]
     health: Health
+
+
+class Scope(Protocol):
+    """What of the log a worker reads, and what of its decisions it publishes."""
+
+    @property
+    def when_gone(self) -> GonePolicy:
+        """Where to go on when retention has taken what is read next."""
+
+    def narrow(self, consumer: GroupConsumer) -> tuple[GroupConsumer, Horizon]:
+        """Return the consumer to read from, and the horizon of what is published."""
+
+
+@dataclass(frozen=True, slots=True)
+class WholeLog:
+    """Everything, from where the group committed on: what a live worker reads."""
+
+    pipeline: str
+    when_gone: GonePolicy
+
+    def narrow(self, consumer: GroupConsumer) -> tuple[GroupConsumer, Horizon]:
+        """Return the consumer as it is, having made sure that its group does not reprocess a span."""
+        refuse_reprocessing(consumer, self.pipeline)
+        return consumer, EVERYTHING
 
 
 def align_config(settings: Settings) -> AlignConfig:
@@ -90,26 +116,32 @@ def model_from(settings: Settings) -> Model:
 
 
 @contextmanager
-def open_pipeline(settings: Settings, around: Surroundings) -> Iterator[Pipeline]:
-    """Build a worker's pipeline with a warm model, and close its parts at the end."""
+def open_pipeline(settings: Settings, around: Surroundings, scope: Scope | None = None) -> Iterator[Pipeline]:
+    """Build a worker's pipeline with a warm model, and close its parts at the end; without a scope it is a live one."""
     hooks = Hooks(around.hooks)
-    partitions = _partitions(around.transport)
+    scope = scope or WholeLog(settings.pipeline, settings.kafka.offset_gone)
+    partitions = partitions_of(around.transport)
     model = model_from(settings)
     model.warm()
     around.health.set_ready("model_warm", ready=True, reason="")
     with ExitStack() as stack:
         publisher = around.transport.publisher()
         stack.callback(lambda: publisher.close(_CLOSE_LIMIT_S))
-        publication = Publication(publisher, around.store, pipeline=settings.pipeline, hooks=hooks)
-        flow = _flow(settings, model, publication, hooks)
-        stack.callback(flow.close)
-        consumer = around.transport.group_consumer(
+        joined = around.transport.group_consumer(
             INPUT_TOPICS,
             consumer_group(settings.pipeline),
-            when_gone=settings.kafka.offset_gone,
+            when_gone=scope.when_gone,
             hand_over_s=settings.kafka.hand_over_limit_ms / 1_000 + _HAND_OVER_MARGIN_S,
         )
-        stack.callback(consumer.close)
+        stack.callback(joined.close)
+        consumer, horizon = scope.narrow(joined)
+        publication = Publication(
+            publisher, around.store, pipeline=settings.pipeline, hooks=hooks, is_confirmed=consumer.is_confirmed
+        )
+        flow = _flow(settings, model, publication, hooks)
+        stack.callback(flow.close)
+        stack.callback(publication.give_up)  # where something broke: nobody collects any more what still waits
+        stack.callback(joined.close)  # again, and first: the group need not wait for stages that still run
         restore = _restorer(settings, around.transport, consumer, partitions=partitions, hooks=hooks)
         limits = PipelineLimits(
             commit_interval_ns=settings.worker.commit_interval_ms * _MS,
@@ -117,10 +149,13 @@ def open_pipeline(settings: Settings, around: Surroundings) -> Iterator[Pipeline
             hand_over_limit_ns=settings.kafka.hand_over_limit_ms * _MS,
             held_bytes=settings.align.partition_max_bytes,
         )
-        yield Pipeline(consumer, restore, flow, publication, limits=limits, hooks=hooks, health=around.health)
+        yield Pipeline(
+            consumer, restore, flow, publication, limits=limits, hooks=hooks, health=around.health, horizon=horizon
+        )
 
 
-def _partitions(transport: Transport) -> int:
+def partitions_of(transport: Transport) -> int:
+    """Return the number of partitions of the input topics, which is the same for all topics of a pipeline."""
     admin = transport.admin()
     try:
         count = admin.partition_count(VIDEO_TOPIC)

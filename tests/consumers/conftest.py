@@ -325,7 +325,9 @@ class DrivenSubscriber:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
 
 
-@pytest.fixture(params=["memory", "redis", "secured_redis", "redis_cluster", "kafka", "async memory", "async redis"])
+@pytest.fixture(
+    params=["memory", "redis", "secured_redis", "redis_cluster", "kafka", "async memory", "async redis", "async kafka"]
+)
 def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """Each source in turn, read by each kind of subscriber."""
     kind, _, source = request.param.rpartition(" ")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -12,11 +14,13 @@ import pytest
 from redis import Redis
 from structlog.testing import capture_logs
 
-from tools.devservers import DevRedis
+from tests.servers import open_server
+from tools.devservers import DevRedis, DevRedisSentinel
 from triptych.consumers.source import SourceError, SourceUnavailableError
 from triptych.consumers.subscriber import Subscriber
 from triptych.schemas.errors import UsageError
 from triptych.schemas.names import redis_results_key, redis_streams_key
+from triptych.worker.sinks.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
     from conftest import MakeResult, RedisBench
@@ -146,6 +150,43 @@ def test_somebody_elses_data_under_our_key_is_said(redis_bench: RedisBench) -> N
     redis_bench.client.set(redis_results_key(redis_bench.pipeline, "city"), "mine", ex=60)
     with redis_bench.subscriber() as subscriber, pytest.raises(SourceError, match="WRONGTYPE"):
         next(subscriber.results())
+
+
+def test_a_server_that_fails_is_replaced_and_the_subscription_goes_on(
+    open_redis_bench: OpenRedisBench, make_result: MakeResult
+) -> None:
+    """The Sentinel lets the replica take over: writer and reader follow, nothing is lost, nothing comes twice."""
+    with ExitStack() as stack:
+        sentinel = open_server(stack, DevRedisSentinel)
+        bench = open_redis_bench(sentinel.url)
+        bench.publish(make_result(0))
+        wait_until(lambda: has_followed(sentinel.server))
+        with bench.subscriber() as subscriber:
+            results = subscriber.results()
+            assert next(results) == make_result(0)
+
+            sentinel.server.process.kill()
+            wait_until(lambda: is_published(bench, make_result(1)))
+            bench.publish(make_result(0), make_result(1), make_result(2))
+
+            assert list(islice(results, 2)) == [make_result(1), make_result(2)]
+            assert subscriber.counts.gaps == 0
+        assert "role:master" in sentinel.replica.ask("INFO", "replication")
+
+
+def has_followed(server: DevRedis) -> bool:
+    """Tell whether the replica has all that the server was told."""
+    said = server.ask("INFO", "replication")
+    return re.findall(r",offset=(\d+),", said) == re.findall(r"master_repl_offset:(\d+)", said)
+
+
+def is_published(bench: RedisBench, result: Result) -> bool:
+    """Try to publish, and tell whether a server took it."""
+    try:
+        bench.publish(result)
+    except StoreUnavailableError:
+        return False
+    return True
 
 
 def wait_until(true: Callable[[], bool]) -> None:

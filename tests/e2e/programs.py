@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -33,9 +34,11 @@ from triptych.transport.topic_settings import TopicSettings
 from triptych.transport.topics import create_topics
 
 POLL_S = 0.02
-PATIENCE_S = 90.0
-"""How long a program may take. Generous: what is tested is what happens, on machines that do other things too."""
 SHUT_LIMIT_S = 10.0
+MODEL = os.environ.get("E2E_MODEL", "null")
+"""What the workers judge with: `E2E_MODEL=base` tries the same with the real model."""
+PATIENCE_S = 90.0 if MODEL == "null" else 600.0
+"""How long a program may take. Generous: what is tested is what happens, on machines that do other things too."""
 PASSED_ON = ("TRIPTYCH_CACHE",)
 """Variables with our prefix that the programs get from whoever runs the tests; others would change what is tested."""
 VARYING = frozenset({"published_ns", "arrival_ms", "stage_ms"})
@@ -120,6 +123,14 @@ class Program:
         self.terminate()
         return self.wait(limit_s=limit_s)
 
+    def freeze(self) -> None:
+        """Let it stand still (SIGSTOP): its connections stay open and nothing answers."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on (SIGCONT)."""
+        self.process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """End it as a crash would (SIGKILL)."""
         self.process.kill()
@@ -166,7 +177,7 @@ class Installation:
             "TRIPTYCH_REDIS_URL": self.redis_url,
             "TRIPTYCH_PIPELINE": self.pipeline,
             "TRIPTYCH_HTTP_PORT": "0",
-            "TRIPTYCH_MODEL_NAME": "null",
+            "TRIPTYCH_MODEL_NAME": MODEL,
         }
         return {**kept, **own, **self.settings, **variables}
 

@@ -188,3 +188,49 @@ def test_a_static_worker_comes_back_without_a_rebalance_and_a_dynamic_one_is_ref
     here.run("work", "--until-end", TRIPTYCH_KAFKA_GROUP_INSTANCE_ID="a", TRIPTYCH_KAFKA_SESSION_TIMEOUT_MS="6000")
 
     assert_equal_to_undisturbed(here)
+
+
+@pytest.mark.timeout(200)
+def test_a_frozen_worker_publishes_nothing_of_what_it_lost_and_joins_again(install: Install, tmp_path: Path) -> None:
+    """Others take over what it had; thawed, it learns of that before it publishes, and gets its share anew."""
+    here = install(**SETTINGS)
+    with ExitStack() as stack:
+        producer = stack.enter_context(playing(here, tmp_path))
+        frozen, other = (stack.enter_context(here.running("work")) for _ in range(2))
+        settle(here, [frozen, other])
+        # Right after a burst of results: what the client has already taken leaves it as soon as it goes on.
+        before = here.count_results()
+        wait_until(lambda: here.count_results() > before, "a result")
+        frozen.freeze()
+        wait_until(lambda: owned(other) == PARTITIONS, "the other one to take over")
+        before = here.count_results()
+        wait_until(lambda: here.count_results() > before + STREAMS, "results of the other one")
+
+        frozen.thaw()
+        frozen.wait_for("partitions_lost")
+        settle(here, [frozen, other])
+        producer.stop().succeeded()
+        for worker in (frozen, other):
+            worker.stop().succeeded()
+    here.run("work", "--until-end").succeeded()
+
+    assert_equal_to_undisturbed(here)
+    assert other.events("partitions_lost") == []
+
+
+@pytest.mark.timeout(100)
+def test_of_two_workers_with_one_name_the_newer_goes_on_and_the_older_says_why_it_ends(install: Install) -> None:
+    """Within a heartbeat, and also while there is nothing to do."""
+    here = install(**SETTINGS, TRIPTYCH_KAFKA_GROUP_INSTANCE_ID="twin")
+    with here.running("work") as older:
+        wait_until(lambda: owned(older) == PARTITIONS, "all partitions")
+        with here.running("work") as newer:
+            ended = older.wait(limit_s=20)
+            wait_until(lambda: owned(newer) == PARTITIONS, "all partitions once more")
+
+            assert ended.exit_code == 2
+            assert "Traceback" not in ended.err
+            last = ended.err.strip().splitlines()[-1]
+            assert last.startswith("triptych: ")
+            assert "another worker has taken this kafka.group_instance_id" in last
+            newer.stop().succeeded()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tools.devservers import DevKafka, Rule
+from tools.devservers.certificates import Certificates
 from triptych.settings import KafkaSettings
 from triptych.transport.errors import BrokerUnavailableError, CredentialsError, NotAuthorizedError, TopicMissingError
 from triptych.transport.kafka import KafkaTransport
@@ -98,6 +99,57 @@ def test_a_wrong_password_is_told_at_once_and_in_one_line(
     assert caught.value.exit_code == 5
     assert "\n" not in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+def mutual(broker: DevKafka, certificate: tuple[Path, Path] | None) -> KafkaSettings:
+    """Return the settings of who shows a certificate, or none, where one is asked for."""
+    cert, key = certificate or (None, None)
+    return KafkaSettings(
+        bootstrap_servers=broker.mutual_bootstrap_servers,
+        security_protocol="SSL",
+        ssl_ca_file=broker.ca_file,
+        ssl_cert_file=cert,
+        ssl_key_file=key,
+    )
+
+
+def test_a_certificate_is_a_login_of_its_own(
+    open_transport: Callable[[KafkaSettings], KafkaTransport], secured_kafka: DevKafka, topic: str
+) -> None:
+    """Mutual TLS: the broker takes the user from it, and access rules hold for that user."""
+    transport = open_transport(mutual(secured_kafka, secured_kafka.certificate("suite")))
+
+    transport.publisher().send(Message(topic, b"k", b"v")).result(DEADLINE_S)
+
+    reader = transport.reader({TopicPartition(topic, 0): 0})
+    deadline_s = time.monotonic() + DEADLINE_S
+    while not (records := reader.poll(1).records):
+        assert time.monotonic() < deadline_s
+    assert [record.value for record in records] == [b"v"]
+    with pytest.raises(NotAuthorizedError, match="ACLs"):
+        transport.admin().create([TopicSettings("not-ours", 1)])
+
+
+@pytest.mark.parametrize("shown", ["none", "another authority's"])
+@pytest.mark.parametrize("client", ["reader", "publisher", "admin"])
+def test_a_certificate_that_is_refused_is_told_at_once_and_in_one_line(
+    open_transport: Callable[[KafkaSettings], KafkaTransport],
+    secured_kafka: DevKafka,
+    tmp_path: Path,
+    shown: str,
+    client: str,
+) -> None:
+    """The broker says so only after the handshake, with its last words."""
+    certificate = None if shown == "none" else Certificates.make(tmp_path).for_client("suite")
+    transport = open_transport(mutual(secured_kafka, certificate))
+    began_s = time.monotonic()
+
+    with pytest.raises(NotAuthorizedError, match=r"our certificate was refused, .*kafka\.ssl_cert_file") as caught:
+        transport.reader({}) if client == "reader" else getattr(transport, client)()
+
+    assert time.monotonic() - began_s < 8
+    assert caught.value.exit_code == 5
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -235,6 +235,8 @@ def test_half_a_login_is_refused(given: dict[str, str], words: str) -> None:
         ({"ssl_ca_file": "ca.pem"}, "needs a url that begins with rediss"),
         ({"url": "redis://u:hunter2@h/0", "password_file": "p"}, "password_file and a password in the url"),
         ({"ssl_key_file": "key.pem"}, "ssl_cert_file and ssl_key_file need one another"),
+        ({"sentinel_password_file": "p"}, r"needs a url that begins with redis\+sentinel"),
+        ({"url": "redis+sentinel://h/s", "sentinel_username": "me"}, "sentinel_username needs sentinel_password_file"),
     ],
 )
 def test_settings_of_redis_that_contradict_one_another_are_refused(given: dict[str, str], words: str) -> None:
@@ -260,6 +262,23 @@ def test_the_whole_url_of_redis_is_put_together(tmp_path: Path) -> None:
         "rediss+cluster://me:p%40ss%2Fw%3Ard@one:1,two:2?health=1&ssl_ca_certs=%2Fetc%2Fmy%20ca.pem"
     )
     assert "p@ss" not in repr(redis)
+
+
+def test_sentinels_have_a_login_of_their_own(tmp_path: Path) -> None:
+    """It travels in the query, where a client of one server has no use for it."""
+    secret = tmp_path / "password"
+    secret.write_text("p&ss\n")
+    overrides = {
+        "redis.url": "redis+sentinel://me:mine@one,two/results",
+        "redis.sentinel_username": "watchman",
+        "redis.sentinel_password_file": str(secret),
+    }
+
+    redis = load(None, overrides, environ={}).redis
+
+    assert redis.full_url() == (
+        "redis+sentinel://me:mine@one,two/results?sentinel_username=watchman&sentinel_password=p%26ss"
+    )
 
 
 @pytest.mark.parametrize(("text", "words"), [(None, "a file that can be read"), ("\n", "an empty file")])

@@ -11,6 +11,7 @@ import pytest
 from tests.worker.world import Feed, World
 from triptych.schemas.results import Result
 from triptych.settings import load
+from triptych.transport.memory_reader import MemoryGroupConsumer
 from triptych.worker.models.null import NullModel
 from triptych.worker.models.prediction import WindowPrediction
 from triptych.worker.models.window import PreparedWindow
@@ -110,8 +111,9 @@ def slow(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Slow]]
 def test_a_rebalance_waits_for_what_is_in_flight(world: World, feed: MakeFeed, slow: type[_Slow]) -> None:
     """The partition does not move before its results are published and committed."""
     world.send(feed("city").play(4))
-    with world.open() as first, world.open() as second:
+    with world.open() as first, ExitStack() as others:
         turn_until([first], slow.asked.is_set)
+        second = others.enter_context(world.open())
         for _ in range(10):
             first.step()
             second.step()
@@ -137,8 +139,9 @@ def test_what_takes_longer_than_the_limit_is_left_to_the_next_owner(
         overrides={"model.name": "null", "batch.max_delay_ms": 0, "kafka.hand_over_limit_ms": 50}, environ={}
     )
     world.send(feed("city").play(4))
-    with world.open() as first, world.open() as second:
+    with world.open() as first, ExitStack() as others:
         turn_until([first], slow.asked.is_set)
+        second = others.enter_context(world.open())
         turn_until([first, second], lambda: bool(world.seen(PartitionsRevoked)))
         (handed,) = world.seen(PartitionsHandedOver)
         assert handed.left > 0
@@ -166,3 +169,31 @@ def test_of_lost_partitions_nothing_is_published_or_committed(world: World, feed
 
     assert len({result.id for result in world.results()}) == 2
     assert world.seen(CommitRefused) == []
+
+
+def test_a_worker_that_stood_still_publishes_nothing_before_the_group_has_answered_it(
+    world: World, feed: MakeFeed, slow: type[_Slow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was thrown out and cannot know it yet: what its model answers waits, and is then the next owner's."""
+    asked = threading.Semaphore(0)
+    confirmed = MemoryGroupConsumer.is_confirmed
+
+    def counted(consumer: MemoryGroupConsumer) -> bool:
+        answer = confirmed(consumer)
+        asked.release()
+        return answer
+
+    monkeypatch.setattr(MemoryGroupConsumer, "is_confirmed", counted)
+    world.send(feed("city").play(4))
+    with world.open() as first:
+        turn_until([first], slow.asked.is_set)
+        world.throw_out_members()
+        slow.let.set()
+        assert all(asked.acquire(timeout=10) for _ in range(3))
+        assert world.results() == []
+        assert not world.store.results("city")
+
+        turn_until([first], lambda: len(world.results()) == 2)
+
+    assert len({result.id for result in world.results()}) == 2
+    assert [event.lost for event in world.seen(PartitionsRevoked)] == [True]

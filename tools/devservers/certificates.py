@@ -24,12 +24,25 @@ class Certificates:
     @classmethod
     def make(cls, folder: Path) -> Certificates:
         """Make an authority, and a certificate for 127.0.0.1 and localhost."""
-        ca, ca_key = folder / "ca.pem", folder / "ca.key"
-        made = cls(ca, folder / "server.pem", folder / "server.key")
-        _openssl("req", "-x509", *KEY, "-subj", "/CN=Development authority", "-keyout", ca_key, "-out", ca)
-        signing = ("-x509", "-CA", ca, "-CAkey", ca_key, "-addext", NAMES, "-addext", "basicConstraints=CA:FALSE")
-        _openssl("req", *signing, *KEY, "-subj", "/CN=localhost", "-keyout", made.key, "-out", made.cert)
+        made = cls(folder / "ca.pem", folder / "server.pem", folder / "server.key")
+        _openssl("req", "-x509", *KEY, "-subj", "/CN=Development authority", "-keyout", made._ca_key, "-out", made.ca)
+        made._sign("localhost", made.cert, made.key)
         return made
+
+    def for_client(self, name: str) -> tuple[Path, Path]:
+        """Make a certificate that says who a client is; return where it and its key lie."""
+        cert, key = self.ca.with_name(f"client-{name}.pem"), self.ca.with_name(f"client-{name}.key")
+        self._sign(name, cert, key)
+        return cert, key
+
+    @property
+    def _ca_key(self) -> Path:
+        return self.ca.with_suffix(".key")
+
+    def _sign(self, name: str, cert: Path, key: Path) -> None:
+        signing = ("-x509", "-CA", self.ca, "-CAkey", self._ca_key, "-addext", NAMES)
+        leaf = ("-addext", "basicConstraints=CA:FALSE")
+        _openssl("req", *signing, *leaf, *KEY, "-subj", f"/CN={name}", "-keyout", key, "-out", cert)
 
 
 def _openssl(*args: str | Path) -> None:

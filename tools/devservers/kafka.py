@@ -53,7 +53,7 @@ class DevKafka:
         self._options = options or KafkaOptions()
         self._java = require_java()
         self._classpath = str(kafka_jars() / "*")
-        self._port, self._controller_port = free_ports(2)
+        self._port, self._mutual_port, self._controller_port = free_ports(3)
         if port is not None:
             self._port = port
         self._folder = Path(tempfile.mkdtemp(prefix="triptych-kafka-"))
@@ -77,9 +77,20 @@ class DevKafka:
         return f"{HOST}:{self._port}"
 
     @property
+    def mutual_bootstrap_servers(self) -> str:
+        """Where a client that has a certificate finds a broker with `access`."""
+        return f"{HOST}:{self._mutual_port}"
+
+    @property
     def ca_file(self) -> Path | None:
         """The authority that a client has to trust, where the broker speaks TLS."""
         return None if self._access is None else self._access.ca_file
+
+    def certificate(self, user: str) -> tuple[Path, Path]:
+        """Make a certificate for a user of a broker with `access`; return where it and its key lie."""
+        if self._access is None:
+            raise ValueError("access: expected a broker with access rules")
+        return self._access.certificate(user)
 
     def admin_configs(self) -> dict[str, object]:
         """Return how a kafka-python client connects as one who may do everything."""
@@ -185,7 +196,7 @@ class DevKafka:
             properties["log.retention.check.interval.ms"] = str(self._options.retention_check_ms)
             properties["log.initial.task.delay.ms"] = "500"
         if self._access is not None:
-            properties |= self._access.properties(HOST, self._port, self._controller_port)
+            properties |= self._access.properties(HOST, self._port, self._mutual_port, self._controller_port)
         return properties | dict(self._options.properties)
 
     def _answers(self) -> bool:

@@ -1,4 +1,7 @@
-"""A broker that is reached over TLS only, by users who log in and may do what access rules allow."""
+"""A broker that is reached over TLS only, by users who log in and may do what access rules allow.
+
+It listens twice: where users log in, and where they show a certificate (mutual TLS).
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,8 @@ _UNSECURED: Final = "org.apache.kafka.common.security.oauthbearer.internals.unse
 @dataclass(frozen=True, slots=True)
 class KafkaAccess:
     """Who may log in: by PLAIN, by both SCRAMs with the same password, and by unsigned tokens for OAUTHBEARER.
+
+    Where certificates are asked for, a user is whom the certificate names.
 
     Attributes:
         passwords: By user. Each needs access rules, but for `admin`, who may do everything.
@@ -72,16 +77,20 @@ class AccessFiles:
             "sasl_plain_password": self._access.passwords[ADMIN],
         }
 
-    def properties(self, host: str, port: int, controller_port: int) -> dict[str, str]:
+    def certificate(self, user: str) -> tuple[Path, Path]:
+        """Make a certificate for a user; return where it and its key lie."""
+        return self._certificates.for_client(user)
+
+    def properties(self, host: str, port: int, mutual_port: int, controller_port: int) -> dict[str, str]:
         """Return the lines of server.properties."""
         listener = "listener.name.sasl_ssl"
         users = " ".join(f'user_{user}="{password}"' for user, password in self._access.passwords.items())
         logins = {"plain": f" {users}", "oauthbearer": ' unsecuredLoginStringClaim_sub="broker"'}
         return {
-            "listeners": f"SASL_SSL://{host}:{port},CONTROLLER://{host}:{controller_port}",
-            "advertised.listeners": f"SASL_SSL://{host}:{port}",
+            "listeners": f"SASL_SSL://{host}:{port},SSL://{host}:{mutual_port},CONTROLLER://{host}:{controller_port}",
+            "advertised.listeners": f"SASL_SSL://{host}:{port},SSL://{host}:{mutual_port}",
             # The broker talks to itself on the controller's listener, which only this machine reaches.
-            "listener.security.protocol.map": "SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT",
+            "listener.security.protocol.map": "SASL_SSL:SASL_SSL,SSL:SSL,CONTROLLER:PLAINTEXT",
             "inter.broker.listener.name": "SASL_SSL",
             "sasl.mechanism.inter.broker.protocol": "SCRAM-SHA-512",
             "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
@@ -91,6 +100,8 @@ class AccessFiles:
             },
             f"{listener}.oauthbearer.sasl.server.callback.handler.class": f"{_UNSECURED}ValidatorCallbackHandler",
             f"{listener}.oauthbearer.sasl.login.callback.handler.class": f"{_UNSECURED}LoginCallbackHandler",
+            "listener.name.ssl.ssl.client.auth": "required",
+            "listener.name.ssl.ssl.principal.mapping.rules": "RULE:^CN=([^,]+).*$/$1/",
             "ssl.keystore.type": "PEM",
             "ssl.keystore.location": str(self._keystore),
             "ssl.truststore.type": "PEM",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import socket
 import ssl
@@ -9,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -19,12 +20,16 @@ from tools.devservers.process import POLL_S, ServerProcess
 from tools.devservers.requirements import require
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
 READY_LIMIT_S = 15
 CLUSTER_NODES = 3
 SENTINEL_SERVICE = "results"
+SENTINEL_USER = "watchman"
+DOWN_AFTER_MS = 500
+"""For so long the Sentinel waits for a server before it lets the other one take over."""
+ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,27 +37,36 @@ class RedisAccess:
     """A server that is reached over TLS only, by one user with a password, who may do what programs of ours need.
 
     Attributes:
-        user: The only one: the default user of Redis is off.
+        user: The only one for programs: the default user of Redis is off.
         password: What the user has to give.
         rules: What the user may do, in Redis' own words.
+        admin_password: That of `admin`, by whom several servers work together.
+        sentinel_password: That of the Sentinel's own user.
     """
 
     user: str = "triptych"
     password: str = "redis-secret"  # noqa: S105 - of a server that lives as long as a test
-    rules: str = "~triptych:* ~test-*:* +@connection +@read +@write +evalsha +script|load +time"
+    rules: str = "~triptych:* ~test-*:* +@connection +@read +@write +evalsha +script|load +time +cluster|slots +command"
+    admin_password: str = field(default_factory=lambda: secrets.token_urlsafe(12))
+    sentinel_password: str = "sentinel-secret"  # noqa: S105 - as above
 
 
 class DevRedis:
     """One Redis server with an append-only file, so that a restart keeps what was written."""
 
     def __init__(
-        self, access: RedisAccess | None = None, *, port: int | None = None, flags: Mapping[str, str] | None = None
+        self,
+        access: RedisAccess | None = None,
+        *,
+        port: int | None = None,
+        flags: Mapping[str, str] | None = None,
+        certificates: Certificates | None = None,
     ) -> None:
         program = require("redis-server", "the Redis sink")
         self._port = free_ports(1)[0] if port is None else port
         self._folder = Path(tempfile.mkdtemp(prefix="triptych-redis-"))
         self._access = access
-        self._certificates = None if access is None else Certificates.make(self._folder)
+        self._certificates = None if access is None else certificates or Certificates.make(self._folder)
         self._process = ServerProcess("redis", [program, *self._flags(flags or {})], folder=self._folder)
 
     def __enter__(self) -> Self:
@@ -82,6 +96,24 @@ class DevRedis:
         return None if self._certificates is None else self._certificates.ca
 
     @property
+    def certificates(self) -> Certificates | None:
+        """What the server shows, where it speaks TLS."""
+        return self._certificates
+
+    def ask(self, *command: str) -> str:
+        """Let Redis' own program ask the server, as one who may do everything; raise `RuntimeError` where it fails."""
+        program = require("redis-cli", "asking Redis")
+        access = [] if self._certificates is None else ["--tls", "--cacert", str(self._certificates.ca)]
+        if self._access is not None:
+            access += ["--user", ADMIN, "--pass", self._access.admin_password, "--no-auth-warning"]
+        # A cluster is made without a server of its own to ask.
+        where = [] if command[0] == "--cluster" else ["-h", HOST, "-p", str(self._port)]
+        done = subprocess.run([program, *where, *access, *command], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"redis-cli {command[0]} failed:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    @property
     def process(self) -> ServerProcess:
         """The process, to be frozen, thawed or killed."""
         return self._process
@@ -107,25 +139,41 @@ class DevRedis:
     def _flags(self, more: Mapping[str, str]) -> list[str]:
         flags = {"bind": HOST, "port": self._port, "dir": self._folder, "appendonly": "yes", "save": ""}
         if self._certificates is not None and self._access is not None:
-            flags |= {"port": 0, "tls-port": self._port, "tls-auth-clients": "no"}
-            files = self._certificates
-            flags |= {"tls-cert-file": files.cert, "tls-key-file": files.key, "tls-ca-cert-file": files.ca}
+            flags |= _tls(self._certificates, self._port)
             users = self._folder / "users.acl"
             allowed = f"user {self._access.user} on >{self._access.password} {self._access.rules}"
-            users.write_text(f"user default off\n{allowed}\n")
+            admin = f"user {ADMIN} on >{self._access.admin_password} ~* &* +@all"
+            users.write_text(f"user default off\n{allowed}\n{admin}\n")
             flags |= {"aclfile": users}
         return [part for name, value in {**flags, **more}.items() for part in (f"--{name}", str(value))]
 
     def _answers(self) -> bool:
-        try:
-            with socket.create_connection((HOST, self._port), timeout=1) as connection:
-                if self._certificates is None:
-                    return _pong(connection)
-                context = ssl.create_default_context(cafile=self._certificates.ca)
-                with context.wrap_socket(connection, server_hostname=HOST) as encrypted:
-                    return _pong(encrypted)
-        except OSError:
-            return False
+        return _answers(self._port, self._certificates)
+
+
+def _tls(files: Certificates, port: int) -> dict[str, object]:
+    """Return what a server is told to speak TLS only, also with other servers."""
+    return {
+        "port": 0,
+        "tls-port": port,
+        "tls-auth-clients": "no",
+        "tls-replication": "yes",
+        "tls-cert-file": files.cert,
+        "tls-key-file": files.key,
+        "tls-ca-cert-file": files.ca,
+    }
+
+
+def _answers(port: int, certificates: Certificates | None) -> bool:
+    try:
+        with socket.create_connection((HOST, port), timeout=1) as connection:
+            if certificates is None:
+                return _pong(connection)
+            context = ssl.create_default_context(cafile=certificates.ca)
+            with context.wrap_socket(connection, server_hostname=HOST) as encrypted:
+                return _pong(encrypted)
+    except OSError:
+        return False
 
 
 def _pong(connection: socket.socket) -> bool:
@@ -133,14 +181,26 @@ def _pong(connection: socket.socket) -> bool:
     return connection.recv(64).startswith((b"+PONG", b"-NOAUTH"))
 
 
+def _wait_until(true: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + READY_LIMIT_S
+    while not true():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{what}: not within {READY_LIMIT_S} s")
+        time.sleep(POLL_S)
+
+
 class DevRedisCluster:
     """Three Redis servers that share the slots; their data lies in temporary folders."""
 
-    def __init__(self) -> None:
+    def __init__(self, access: RedisAccess | None = None) -> None:
         require("redis-cli", "a Redis cluster")
-        self._nodes = [
-            DevRedis(flags={"cluster-enabled": "yes", "cluster-port": str(bus)}) for bus in free_ports(CLUSTER_NODES)
-        ]
+        self._access = access
+        self._nodes: list[DevRedis] = []
+        for bus in free_ports(CLUSTER_NODES):
+            flags = {"cluster-enabled": "yes", "cluster-port": str(bus)}
+            flags |= {} if access is None else {"tls-cluster": "yes"}
+            shared = self._nodes[0].certificates if self._nodes else None
+            self._nodes.append(DevRedis(access, flags=flags, certificates=shared))
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -162,66 +222,101 @@ class DevRedisCluster:
 
     @property
     def url(self) -> str:
-        """Where a client finds the cluster."""
-        return f"redis+cluster://{','.join(f'{HOST}:{node.port}' for node in self._nodes)}"
+        """Where a client finds the cluster; with `access` the password is in it, and the authority is `ca_file`."""
+        hosts = ",".join(f"{HOST}:{node.port}" for node in self._nodes)
+        if self._access is not None:
+            return f"rediss+cluster://{self._access.user}:{self._access.password}@{hosts}"
+        return f"redis+cluster://{hosts}"
+
+    @property
+    def ca_file(self) -> Path | None:
+        """The authority that a client has to trust, where the servers speak TLS."""
+        return self._nodes[0].ca_file
 
     def _join(self) -> None:
         addresses = [f"{HOST}:{node.port}" for node in self._nodes]
-        command = ["redis-cli", "--cluster", "create", *addresses, "--cluster-yes"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise RuntimeError(f"the cluster could not be made:\n{done.stdout}{done.stderr}")
-        deadline = time.monotonic() + READY_LIMIT_S
-        while not all(_says_cluster_ok(node.port) for node in self._nodes):  # each learns it from the others
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"the cluster was not ready within {READY_LIMIT_S} s")
-            time.sleep(POLL_S)
-
-
-def _says_cluster_ok(port: int) -> bool:
-    with socket.create_connection((HOST, port), timeout=1) as connection:
-        connection.sendall(b"CLUSTER INFO\r\n")
-        return b"cluster_state:ok" in connection.recv(1024)
+        self._nodes[0].ask("--cluster", "create", *addresses, "--cluster-yes")
+        # Each learns it from the others.
+        _wait_until(
+            lambda: all("cluster_state:ok" in node.ask("CLUSTER", "INFO") for node in self._nodes), "making a cluster"
+        )
 
 
 class DevRedisSentinel:
-    """A Redis server and one Sentinel that knows its name."""
+    """A Redis server, a replica of it, and one Sentinel that knows the server's name and lets the replica take over."""
 
-    def __init__(self) -> None:
+    def __init__(self, access: RedisAccess | None = None) -> None:
         program = require("redis-server", "Sentinel")
-        self._server = DevRedis()
+        self._access = access
+        lead = {**self._as_admin(), "repl-diskless-sync-delay": "0"}  # else the replica waits five seconds for others
+        self._server = DevRedis(access, flags=lead)
+        follow = {**self._as_admin(), "replicaof": f"{HOST} {self._server.port}"}
+        self._replica = DevRedis(access, flags=follow, certificates=self._server.certificates)
         self._port = free_ports(1)[0]
         self._folder = Path(tempfile.mkdtemp(prefix="triptych-sentinel-"))
         config = self._folder / "sentinel.conf"
-        monitor = f"sentinel monitor {SENTINEL_SERVICE} {HOST} {self._server.port} 1"
-        config.write_text(f"bind {HOST}\nport {self._port}\ndir {self._folder}\n{monitor}\n")
+        config.write_text("".join(f"{line}\n" for line in self._lines()))
         self._process = ServerProcess("sentinel", [program, str(config), "--sentinel"], folder=self._folder)
 
     def __enter__(self) -> Self:
-        self._server.start()
-        self._process.start(self._answers, limit_s=READY_LIMIT_S)
+        with ExitStack() as stack:
+            stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
+            for server in (self._server, self._replica):
+                stack.enter_context(server)
+            # A Sentinel that does not see the replica with its first look looks again only after ten seconds.
+            _wait_until(lambda: "state=online" in self._server.ask("INFO", "replication"), "a replica to follow")
+            self._process.start(lambda: _answers(self._port, self._server.certificates), limit_s=READY_LIMIT_S)
+            stack.callback(self._process.stop)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.stop()
-        self._server.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._stack.close()
 
     @property
     def server(self) -> DevRedis:
-        """The server that the Sentinel names."""
+        """The server that the Sentinel names at first."""
         return self._server
 
     @property
-    def url(self) -> str:
-        """Where a client asks for the server."""
-        return f"redis+sentinel://{HOST}:{self._port}/{SENTINEL_SERVICE}/0"
+    def replica(self) -> DevRedis:
+        """The one that takes over."""
+        return self._replica
 
-    def _answers(self) -> bool:
-        try:
-            with socket.create_connection((HOST, self._port), timeout=1) as connection:
-                return _pong(connection)
-        except OSError:
-            return False
+    @property
+    def url(self) -> str:
+        """Where a client asks for the server; with `access` all passwords are in it, and the authority is `ca_file`."""
+        where = f"{HOST}:{self._port}/{SENTINEL_SERVICE}/0"
+        if self._access is not None:
+            asking = f"sentinel_username={SENTINEL_USER}&sentinel_password={self._access.sentinel_password}"
+            return f"rediss+sentinel://{self._access.user}:{self._access.password}@{where}?{asking}"
+        return f"redis+sentinel://{where}"
+
+    @property
+    def ca_file(self) -> Path | None:
+        """The authority that a client has to trust, where the servers speak TLS."""
+        return self._server.ca_file
+
+    def _as_admin(self) -> dict[str, str]:
+        if self._access is None:
+            return {}
+        return {"masteruser": ADMIN, "masterauth": self._access.admin_password}
+
+    def _lines(self) -> list[str]:
+        """Return the lines of sentinel.conf."""
+        files = self._server.certificates
+        flags: dict[str, object] = {"bind": HOST, "port": self._port, "dir": self._folder}
+        flags |= {} if files is None else _tls(files, self._port)
+        service = f"sentinel %s {SENTINEL_SERVICE} %s"
+        lines = [f"{name} {value}" for name, value in flags.items()]
+        lines += [
+            service % ("monitor", f"{HOST} {self._server.port} 1"),
+            service % ("down-after-milliseconds", DOWN_AFTER_MS),
+            service % ("failover-timeout", 4 * DOWN_AFTER_MS),
+        ]
+        if self._access is not None:
+            lines += [service % ("auth-user", ADMIN), service % ("auth-pass", self._access.admin_password)]
+            lines += ["user default off", f"user {SENTINEL_USER} on >{self._access.sentinel_password} &* +@all"]
+        return lines

@@ -49,7 +49,7 @@ from triptych.schemas.names import (
     redis_results_key,
     redis_streams_key,
 )
-from triptych.transport.redis_client import RedisAddress, distrusts
+from triptych.transport.redis_client import RedisAddress, distrusts, refused_by_sentinel
 from triptych.worker.sinks.errors import StoreRefusedError, StoreUnavailableError
 from triptych.worker.sinks.protocol import StoredResult, StoreLimits
 
@@ -190,6 +190,10 @@ def _translated() -> Iterator[None]:
     except _REFUSED as error:
         raise StoreRefusedError(f"Redis refused the user or password of redis.url: {error}") from error
     except _UNAVAILABLE as error:
+        if refused_by_sentinel(error):
+            raise StoreRefusedError(
+                f"the Sentinels refused us; see redis.sentinel_username and redis.sentinel_password_file: {error}"
+            ) from error
         if distrusts(error):
             raise StoreRefusedError(
                 f"Redis' certificate is not one that we trust; see redis.ssl_ca_file: {error}"

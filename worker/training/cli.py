@@ -70,6 +70,9 @@ def train(
     patience: Annotated[
         int, typer.Option(min=0, rich_help_panel=_TRAINING, help="Stop after so many looks in vain; 0 never does.")
     ] = 0,
+    augment: Annotated[
+        bool, typer.Option("--augment/--no-augment", rich_help_panel=_TRAINING, help="Change windows a little.")
+    ] = True,
     smoothing: Annotated[float, typer.Option(rich_help_panel=_LOSSES, help="Of labels.")] = 0.05,
     balanced: Annotated[
         bool, typer.Option("--balanced", rich_help_panel=_LOSSES, help="Weigh labels by how rare they are.")
@@ -138,7 +141,7 @@ def _config(given: dict[str, Any]) -> Any:  # noqa: ANN401 - the type is heavy t
     losses = ("smoothing", "balanced", "auxiliary", "parts", "contrast", "modality_dropout")
     training = (
         "steps", "batch", "rate", "optimizer", "schedule", "weight_decay", "evaluate_every", "validation_size",
-        "patience", "seed", "device",
+        "patience", "augment", "seed", "device",
     )  # fmt: skip
     loss = LossConfig(**{name: given[name] for name in losses})
     return TrainConfig(network=network, loss=loss, **{name: given[name] for name in training})

@@ -68,6 +68,7 @@ class TrainConfig:
         evaluate_every: steps between two looks at the validation split.
         validation_size: so many of its examples at most.
         patience: looks without a better one after which training stops; 0 never stops early.
+        augment: change training windows a little, as `augment.py` does.
         seed: of the weights, the order of examples, and all chance.
         device: where it runs.
     """
@@ -83,6 +84,7 @@ class TrainConfig:
     evaluate_every: int = 50
     validation_size: int = 512
     patience: int = 0
+    augment: bool = True
     seed: int = 0
     device: str = "cpu"
 

@@ -83,13 +83,14 @@ def train(
     """
     _check(plan)
     with joined_processes(device) as processes, repeatable(device):
-        if device.type == "cuda" and device.index is None:
+        if str(device) == "cuda":
             device = torch.device("cuda", processes.rank % torch.cuda.device_count())
         cards = [
             _train_one(dataset, replace(config, seed=seed), plan, device=device, processes=processes, watch=watch(seed))
             for seed in range(config.seed, config.seed + plan.seeds)
         ]
-    if not processes.is_first:
+        first = processes.is_first
+    if not first:
         return None
     summary = _summary(cards)
     if plan.seeds > 1:

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ from triptych.schemas.errors import UsageError
 from triptych.worker.models.architecture import Network, build_network
 from triptych.worker.models.card import Card
 from triptych.worker.models.checkpoint import save_checkpoint, trained_state
+from triptych.worker.models.encoders.hashed_words import hash_words
 from triptych.worker.models.heads import RegressionHead
+from triptych.worker.training.augment import Augmentation, augmented
 from triptych.worker.training.batches import LabelledBatch, Order, Source, target_tensor
 from triptych.worker.training.calibration import fitted_temperature
 from triptych.worker.training.config import TrainConfig
@@ -84,9 +86,8 @@ class Trainer:
     ) -> None:
         for split in ("train", "validation"):
             if split not in dataset.splits or not dataset.size(split):
-                raise UsageError(
-                    f"{dataset.task.name}: expected a split {split}, there are {', '.join(dataset.splits)}"
-                )
+                found = ", ".join(dataset.splits)
+                raise UsageError(f"{dataset.task.name}: expected a split {split} with examples, found {found}")
         self._card, self._config, self._processes, self._device = card, config, processes, device
         self._task = dataset.task
         torch.manual_seed(_mixed(config.seed, "weights"))
@@ -111,7 +112,7 @@ class Trainer:
             self._order, self.state.step, rank=self._processes.rank, processes=self._processes.count
         )
         for batch in batches:
-            loss = self._step(batch.to(self._device))
+            loss = self._step(self._augmented(batch).to(self._device))
             if not self._processes.is_first:
                 stop = False
             else:
@@ -139,6 +140,15 @@ class Trainer:
         self._optimizer.load_state_dict(stored["optimizer"])
         looks = [Look(**look) for look in stored["state"].pop("looks")]
         self.state = State(**stored["state"], looks=looks)
+
+    def _augmented(self, batch: LabelledBatch) -> LabelledBatch:
+        if not self._config.augment:
+            return batch
+        chance = torch.Generator().manual_seed(
+            _mixed(self._config.seed, self.state.step, self._processes.rank, "augment")
+        )
+        hashed = self._network.tokenize is hash_words
+        return replace(batch, windows=augmented(batch.windows, Augmentation(), chance, hashed_words=hashed))
 
     def _step(self, batch: LabelledBatch) -> float:
         step, config = self.state.step, self._config
@@ -233,6 +243,7 @@ class Trainer:
                 "architecture": architecture.model_copy(update={"heads": heads}),
                 "metrics": {"validation": measured},
                 "training": {
+                    **self._card.training,
                     "data": self._task.name,
                     "config": asdict(self._config),
                     "processes": self._processes.count,

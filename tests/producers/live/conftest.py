@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,15 +109,15 @@ class Playing:
 
 
 @pytest.fixture
-def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Playing]]:
-    """Play a URL until the test ends; a feed that says nothing for 3 s is given up."""
+def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Playing]]:
+    """Play a URL until the test ends, with the fields of `Plan`; a feed that says nothing for 3 s is given up."""
     monkeypatch.setattr(live, "READ_LIMIT_S", 2.5)
     monkeypatch.setattr(live, "_MARGIN_S", 0.5)
     playing = Playing()
     threads: list[threading.Thread] = []
 
-    def play(url: str) -> Playing:
-        plan = Plan(source=parse_source(url), stream="feed")
+    def play(url: str, **wishes: Any) -> Playing:  # noqa: ANN401 - whatever `Plan` has
+        plan = Plan(source=parse_source(url), stream="feed", **wishes)
         thread = threading.Thread(
             target=lambda: playing.outcomes.extend(produce_all([plan], playing.transport, stop=playing.stop))
         )

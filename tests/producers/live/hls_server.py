@@ -11,10 +11,15 @@ import time
 from fractions import Fraction
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
+
+if TYPE_CHECKING:
+    from av.container import OutputContainer
 
 RATE = 10
 SOUND_RATE = 16_000
@@ -27,26 +32,32 @@ class Quiet(SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
+def play_live(container: OutputContainer, stop: threading.Event, *, rate: int = RATE) -> None:
+    """Write a picture that counts and a tone, in real time, until told to stop."""
+    video = container.add_stream("libx264", rate=rate, options={"preset": "ultrafast", "g": str(rate), "bf": "0"})
+    video.width, video.height, video.pix_fmt = 160, 96, "yuv420p"
+    audio = container.add_stream("aac", rate=SOUND_RATE, layout="mono")
+    began, heard = time.monotonic(), 0
+    for number in count():
+        pixels = np.full((96, 160, 3), number * 5 % 250, np.uint8)
+        frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+        frame.pts, frame.time_base = number, Fraction(1, rate)
+        container.mux(video.encode(frame))
+        while heard < (number + 1) * SOUND_RATE // rate:
+            phase = np.arange(heard, heard + 1_024, dtype=np.float32) * np.float32(2 * np.pi * 440 / SOUND_RATE)
+            sound = av.AudioFrame.from_ndarray(np.sin(phase)[None] / 4, format="fltp", layout="mono")
+            sound.sample_rate, sound.pts, sound.time_base = SOUND_RATE, heard, Fraction(1, SOUND_RATE)
+            container.mux(audio.encode(sound))
+            heard += 1_024
+        if stop.wait(max(0.0, began + (number + 1) / rate - time.monotonic())):
+            return
+
+
 def write_channel(folder: Path) -> None:
-    """Write a picture that counts and a tone, in real time, in segments of a second."""
+    """Write the channel in segments of a second."""
     options = {"hls_time": "1", "hls_list_size": "5", "hls_flags": "delete_segments"}
     with av.open(str(folder / "channel.m3u8"), "w", format="hls", options=options) as container:
-        video = container.add_stream("libx264", rate=RATE, options={"preset": "ultrafast", "g": str(RATE), "bf": "0"})
-        video.width, video.height, video.pix_fmt = 160, 96, "yuv420p"
-        audio = container.add_stream("aac", rate=SOUND_RATE, layout="mono")
-        began, heard = time.monotonic(), 0
-        for number in range(RATE * 3_600):
-            pixels = np.full((96, 160, 3), number * 5 % 250, np.uint8)
-            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, RATE)
-            container.mux(video.encode(frame))
-            while heard < (number + 1) * SOUND_RATE // RATE:
-                phase = np.arange(heard, heard + 1_024, dtype=np.float32) * np.float32(2 * np.pi * 440 / SOUND_RATE)
-                sound = av.AudioFrame.from_ndarray(np.sin(phase)[None] / 4, format="fltp", layout="mono")
-                sound.sample_rate, sound.pts, sound.time_base = SOUND_RATE, heard, Fraction(1, SOUND_RATE)
-                container.mux(audio.encode(sound))
-                heard += 1_024
-            time.sleep(max(0.0, began + (number + 1) / RATE - time.monotonic()))
+        play_live(container, threading.Event())
 
 
 def main(folder: str) -> None:

@@ -18,7 +18,7 @@ from tests.producers.live.conftest import PASSWORD, USER, Playing, wait_until
 from tests.producers.live.hls_server import Quiet
 from triptych.schemas.records import AudioChunk, End, InputRecord, Progress, VideoFrame
 
-Watch = Callable[[str], Playing]
+Watch = Callable[..., Playing]
 S = 1_000_000_000
 
 
@@ -115,14 +115,28 @@ def test_a_channel_is_delayed_cut_and_frozen(hls: Relay, watch: Watch) -> None:
     assert max(record.next_ns or 0 for record in before) <= min(record.start_ns for record in after)
 
 
-def test_a_protocol_that_nobody_speaks_is_said_once(watch: Watch) -> None:
-    """It is the user's mistake: no second attempt."""
-    playing = watch(f"gibtesnicht://{USER}:{PASSWORD}@camera/1")
+@pytest.mark.parametrize(("scheme", "reason"), [("gibtesnicht", "Protocol not found"), ("dshow", "has no such device")])
+def test_what_this_ffmpeg_has_not_is_said_once(watch: Watch, scheme: str, reason: str) -> None:
+    """A protocol, or a device of another system: it is the user's mistake, no second attempt."""
+    playing = watch(f"{scheme}://{USER}:{PASSWORD}@camera/1")
     playing.wait_until_over()
 
     assert [outcome.exit_code for outcome in playing.outcomes] == [2]
-    assert "Protocol not found" in str(playing.outcomes[0].error)
+    assert reason in str(playing.outcomes[0].error)
+    assert "\n" not in str(playing.outcomes[0].error)
     assert PASSWORD not in str(playing.outcomes)
+
+
+def test_a_device_is_a_live_feed(watch: Watch) -> None:
+    """Opened by FFmpeg's name for it; one that every machine has is a picture that FFmpeg draws."""
+    playing = watch("lavfi://testsrc2=size=160x96:rate=10,realtime")
+    playing.wait_for_media(1, 6)
+    playing.stop.set()
+    playing.wait_until_over()
+
+    records = playing.records()
+    assert {record.tracks for record in records} == {("video",)}
+    assert [outcome.standing.state for outcome in playing.outcomes] == ["stopped"]
 
 
 def test_a_film_at_a_url_is_played_to_its_end(watch: Watch, sample: Callable[[str], Path]) -> None:

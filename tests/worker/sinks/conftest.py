@@ -137,7 +137,16 @@ def redis_bench(redis_url: str) -> Iterator[RedisBench]:
         yield bench
 
 
-@pytest.fixture(params=["memory", "redis_url", "secured_redis_url", "redis_cluster_url", "redis_sentinel_url"])
+@pytest.fixture(
+    params=[
+        "memory",
+        "redis_url",
+        "secured_redis_url",
+        "redis_cluster_url",
+        "secured_cluster_url",
+        "secured_sentinel_url",
+    ]
+)
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     """Each store in turn: in memory, and on each kind of real server."""
     if request.param == "memory":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -122,6 +123,21 @@ def test_a_wrong_password_is_no_reason_to_wait(start_redis: Callable[[], DevRedi
         store.close()
 
 
+def test_a_password_that_the_sentinels_refuse_is_no_reason_to_wait(
+    secured_sentinel_url: str, make_stored: MakeStored
+) -> None:
+    """They have one of their own; the client itself says only that it found no master."""
+    for url in (
+        secured_sentinel_url.replace("sentinel-secret", "wrong-secret"),
+        re.sub("&?sentinel_[a-z]+=[^&]+", "", secured_sentinel_url),
+    ):
+        store = RedisStore.connect(url, pipeline="p")
+        with pytest.raises(StoreRefusedError, match=r"the Sentinels refused us; see redis\.sentinel_user") as caught:
+            store.write([make_stored(0)])
+        assert "secret" not in str(caught.value)
+        store.close()
+
+
 def test_a_key_of_another_kind_is_no_reason_to_wait(redis_bench: RedisBench, make_stored: MakeStored) -> None:
     """Somebody else's data under our key is for a person to look at."""
     redis_bench.client.set(redis_results_key(redis_bench.pipeline, "city"), "mine", ex=5)
@@ -129,10 +145,15 @@ def test_a_key_of_another_kind_is_no_reason_to_wait(redis_bench: RedisBench, mak
         redis_bench.store.write([make_stored(0)])
 
 
-def test_a_url_that_cannot_be_read_is_refused() -> None:
-    """The error names the setting."""
-    with pytest.raises(StoreRefusedError, match=r"redis\.url"):
-        RedisStore.connect("http://example.test", pipeline="p")
+@pytest.mark.parametrize(
+    "url",
+    ["http://example.test", "redis://h/0?sentinel_password=hunter2", "redis+cluster://h?sentinel_password=hunter2"],
+)
+def test_a_url_that_cannot_be_read_is_refused(url: str) -> None:
+    """The error names the setting, and shows no password."""
+    with pytest.raises(StoreRefusedError, match=r"redis\.url") as caught:
+        RedisStore.connect(url, pipeline="p")
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.fixture

@@ -1,0 +1,99 @@
+"""A window of CEA-708 captions (CTA-708-E, chapters 8.4 and 8.10): rows of characters and a pen. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+_ROWS: Final = 0x0F
+_MOST_COLUMNS: Final = 64
+_SCROLL_DOWN: Final = 2
+
+
+@dataclass(slots=True)
+class Window:
+    """One window. What is written beyond its width is kept, since viewers may widen it: no word is lost.
+
+    Attributes:
+        definition: the parameters of the `DefineWindow` that made it.
+        visible: whether it is on the screen.
+    """
+
+    definition: bytes
+    visible: bool
+    _rows: list[list[str]] = field(default_factory=list)
+    _row: int = 0
+    _column: int = 0
+    _scrolls_down: bool = False
+
+    @classmethod
+    def defined(cls, definition: bytes) -> Self:
+        """Return a new window, empty, the pen in its first corner."""
+        window = cls(definition, visible=False)
+        window.define(definition)
+        return window
+
+    def define(self, definition: bytes) -> None:
+        """Take other parameters; what is written stays, as far as there are rows for it."""
+        self.definition = definition
+        self.visible = bool(definition[0] & 0x20)
+        count = (definition[3] & _ROWS) + 1
+        self._rows = [*self._rows[:count], *([] for _ in range(count - len(self._rows)))]
+        self._row = min(self._row, count - 1)
+
+    def set_attributes(self, parameters: bytes) -> None:
+        """Take the one attribute that says where words go: the direction in which rows scroll."""
+        self._scrolls_down = parameters[2] >> 2 & 0x03 == _SCROLL_DOWN
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where it stands, so that windows are read from the top down, and from the left."""
+        return self.definition[1] & 0x7F, self.definition[2]
+
+    @property
+    def text(self) -> str:
+        """What is written in it, without empty rows and the blanks that only place it."""
+        lines = ("".join(row).replace("\N{NO-BREAK SPACE}", " ").strip() for row in self._rows)
+        return "\n".join(line for line in lines if line)
+
+    def write(self, character: str) -> None:
+        """Write where the pen is, and move it on."""
+        row = self._rows[self._row]
+        row += " " * (self._column + 1 - len(row))
+        row[self._column] = character
+        self._column = min(self._column + 1, _MOST_COLUMNS - 1)
+
+    def move(self, row: int, column: int) -> None:
+        """Put the pen somewhere."""
+        self._row, self._column = min(row, len(self._rows) - 1), column
+
+    def step_back(self) -> None:
+        """Erase the character before the pen."""
+        self._column = max(0, self._column - 1)
+        del self._rows[self._row][self._column :]
+
+    def next_row(self) -> None:
+        """Go to the next row's beginning; where there is none the rows scroll."""
+        self._column = 0
+        if self._scrolls_down:
+            if self._row > 0:
+                self._row -= 1
+            else:
+                self._rows = [[], *self._rows[:-1]]
+        elif self._row + 1 < len(self._rows):
+            self._row += 1
+        else:
+            self._rows = [*self._rows[1:], []]
+
+    def erase_row(self) -> None:
+        """Erase the row of the pen, and go to its beginning."""
+        self._rows[self._row], self._column = [], 0
+
+    def clear(self) -> None:
+        """Erase all."""
+        self._rows = [[] for _ in self._rows]
+
+    def start_over(self) -> None:
+        """Erase all, and go to the first corner."""
+        self.clear()
+        self.move(0, 0)

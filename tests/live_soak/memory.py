@@ -1,0 +1,100 @@
+"""The memory of processes and of all that they have started, watched while they run. Linux only."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Self
+
+EVERY_S: Final = 2.0
+SETTLED_S: Final = 60.0
+_PAGE_BYTES: Final = 4_096
+
+
+@dataclass(slots=True)
+class Memory:
+    """What one process was seen to hold, as (seconds since it was first seen, bytes)."""
+
+    name: str
+    samples: list[tuple[float, int]] = field(default_factory=list)
+
+    @property
+    def lived_s(self) -> float:
+        """How long it was seen."""
+        return self.samples[-1][0]
+
+    @property
+    def settled_bytes(self) -> int | None:
+        """What it held after its first minute; None where it did not live so long."""
+        return next((size for at_s, size in self.samples if at_s >= SETTLED_S), None)
+
+    @property
+    def most_bytes(self) -> int:
+        """The most that it held after its first minute, or ever where it did not live so long."""
+        later = [size for at_s, size in self.samples if at_s >= SETTLED_S]
+        return max(later or [size for _, size in self.samples])
+
+    @property
+    def growth_bytes(self) -> int | None:
+        """How much more than after its first minute it came to hold."""
+        return None if self.settled_bytes is None else self.most_bytes - self.settled_bytes
+
+
+class MemoryWatch:
+    """Look at the memory of some processes and their children every two seconds; a context manager."""
+
+    def __init__(self, roots: Mapping[str, int]) -> None:
+        """Watch these processes, by name and process id."""
+        self._roots = roots
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.found: dict[int, Memory] = {}
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        passed_s, began_s = 0.0, dict[int, float]()
+        while not self._done.wait(EVERY_S):
+            passed_s += EVERY_S
+            for pid, name in self._processes():
+                size = _resident_bytes(pid)
+                if size:
+                    at_s = passed_s - began_s.setdefault(pid, passed_s)
+                    self.found.setdefault(pid, Memory(name)).samples.append((at_s, size))
+
+    def _processes(self) -> Iterator[tuple[int, str]]:
+        for name, pid in self._roots.items():
+            yield pid, name
+            for child in _children(pid):
+                if "resource_tracker" not in _command(child):
+                    yield child, f"{name}: process of a feed"
+
+
+def _children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task")
+    try:
+        return [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+def _resident_bytes(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+    except (OSError, IndexError):
+        return 0
