@@ -20,6 +20,7 @@ from triptych.options import BootstrapServersOption, ConfigOption, PipelineOptio
 from triptych.producers.cli import produce
 from triptych.schemas.errors import TriptychError, UsageError
 from triptych.settings import SettingsError, load, to_toml
+from triptych.stamps import stamps
 from triptych.transport.cli import app as topics
 from triptych.worker.cli import work
 from triptych.worker.models.cli import models
@@ -61,6 +62,7 @@ app.command()(produce)
 app.command()(work)
 app.command()(train)
 app.command()(evaluate)
+app.command()(stamps)
 app.command()(watch)
 app.command()(alert)
 app.command()(evidence)
