@@ -40,16 +40,16 @@ class HeadConfig:
         english: how often the caption is the English one; else any language's.
     """
 
-    epochs: int = 40
-    batch: int = 64
-    rate: float = 1.5e-3
+    epochs: int = 30
+    batch: int = 128
+    rate: float = 4e-3
     weight_decay: float = 0.05
     smoothing: float = 0.05
-    auxiliary: float = 0.3
-    modality_dropout: float = 0.25
-    token_dropout: float = 0.2
+    auxiliary: float = 0.5
+    modality_dropout: float = 0.15
+    token_dropout: float = 0.3
     noise: float = 0.0
-    english: float = 0.4
+    english: float = 0.8
 
 
 def train_head(model: FusedModel, features: StampFeatures, rows: Tensor, config: HeadConfig, *, seed: int) -> None:

@@ -30,13 +30,9 @@ from triptych.worker.training.trainer import repeatable
 
 FEATURES_FILE: Final = "features.npz"
 _RECIPE_VERSION: Final = 1
-_NETWORK: Final = NetworkConfig(
-    fusion="attention",
-    fusion_options={"tokens": "pooled"},
-    encoders=dict.fromkeys(MODALITIES, "frozen"),
-    width=128,
-    dropout=0.2,
-)
+_NETWORK: Final = NetworkConfig(fusion="late", encoders=dict.fromkeys(MODALITIES, "frozen"), width=128, dropout=0.1)
+"""Picture and words are evidence that adds up: on the folds of the first seed attention over the pooled tokens reached
+.839 to .844 where this reached .866."""
 LIMITS: Final = (
     (
         "It knows twelve kinds of content and always names one: of a window about anything else (people, news, a "
