@@ -18,6 +18,7 @@ from triptych.worker.models.heads import LogitsHead, Reader
 from triptych.worker.models.interfaces import Encoded, Encoder, Head
 from triptych.worker.models.token_space import TokenSpace
 from triptych.worker.training.design import TARGET, auxiliary_name
+from triptych.worker.training.stamps import report
 from triptych.worker.training.stamps import study as studies
 from triptych.worker.training.stamps.features import ALL_LANGUAGES, StampFeatures
 from triptych.worker.training.stamps.head import HeadConfig
@@ -32,7 +33,8 @@ _CONFIG = HeadConfig(epochs=25, batch=16, rate=1e-2, token_dropout=0.0, modality
 
 @pytest.fixture(autouse=True)
 def _smaller(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(studies, "SEEDS", (0, 1))
+    for module in (studies, report):
+        monkeypatch.setattr(module, "SEEDS", (0, 1))
     monkeypatch.setattr(studies, "FOLDS", 2)
 
 
