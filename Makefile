@@ -88,6 +88,11 @@ live-soak: $(PACKAGES) broker ## Play two cameras, a channel and a film for MINU
 	@tools/system_packages.sh need redis-server rtsp-server
 	@$(PYTHON) -m tests.live_soak --minutes $(or $(MINUTES),10) $(if $(MODEL),--model $(MODEL))
 
+.PHONY: stamps
+stamps: $(PACKAGES) weights ## Make the model of content from the stamps of Tux Paint, and measure it
+	@tools/system_packages.sh need stamps
+	@$(VENV)/bin/triptych stamps
+
 .PHONY: secured
 secured: $(PACKAGES) broker ## Run a Kafka and a Redis with TLS, logins and access rules until Ctrl-C; settings in secured/
 	@tools/system_packages.sh need redis-server openssl

@@ -4,7 +4,7 @@
 #   tools/system_packages.sh need WHAT...      exit 1, naming the command that installs what is missing
 #   tools/system_packages.sh install WHAT...   install what is missing with apt-get (as root)
 #
-# WHAT is one of: python venv java mvn redis-server kcat openssl rtsp-server benchmark-parts
+# WHAT is one of: python venv java mvn redis-server kcat openssl rtsp-server benchmark-parts stamps
 set -eu
 
 JAVA_MAJOR=17
@@ -26,6 +26,7 @@ present() {
                 [ -f /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf ] &&
                 [ -d /usr/share/asterisk/sounds/en_US_f_Allison ]
             ;;
+        stamps) [ -d /usr/share/tuxpaint/stamps/animals ] ;;
         *) command -v "$1" >/dev/null 2>&1 ;;
     esac
 }
@@ -41,6 +42,7 @@ package_of() {
                 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
             ;;
         benchmark-parts) echo espeak-ng flite fonts-noto-color-emoji asterisk-core-sounds-en-wav ;;
+        stamps) echo tuxpaint-stamps-default ;;
         *) echo "$1" ;;
     esac
 }
@@ -52,6 +54,7 @@ described() {
         java) echo "Java $JAVA_MAJOR or newer" ;;
         rtsp-server) echo "GStreamer's RTSP server" ;;
         benchmark-parts) echo "What the generated benchmarks are made with" ;;
+        stamps) echo "The stamps of Tux Paint" ;;
         *) echo "$1" ;;
     esac
 }

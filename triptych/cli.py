@@ -22,6 +22,7 @@ from triptych.options import BootstrapServersOption, ConfigOption, PipelineOptio
 from triptych.producers.cli import produce
 from triptych.schemas.errors import TriptychError, UsageError
 from triptych.settings import SettingsError, load, to_toml
+from triptych.stamps import stamps
 from triptych.transport.cli import app as topics
 from triptych.worker.cli import work
 from triptych.worker.models.cli import models
@@ -68,6 +69,7 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(compress)
 app.command()(explain)
+app.command()(stamps)
 app.command()(watch)
 app.command()(alert)
 app.command()(evidence)

@@ -45,7 +45,8 @@ def demo(
     kafka: Annotated[bool, typer.Option("--kafka", help="Use the Kafka and Redis of the settings.")] = False,
     realtime: Annotated[bool, typer.Option("--realtime/--fast", help="Play the clips at their own pace.")] = False,
     model: Annotated[
-        str | None, typer.Option(metavar="NAME|PATH", help="base, null to see the flow only, or a trained model.")
+        str | None,
+        typer.Option(metavar="NAME|PATH", help="base, content, null to see the flow only, or a trained model."),
     ] = None,
     config: ConfigOption = None,
     bootstrap_servers: BootstrapServersOption = None,

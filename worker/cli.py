@@ -54,7 +54,7 @@ def work(
     ] = False,
     model: Annotated[
         str | None,
-        typer.Option(metavar="NAME|PATH", help="base, null to test the flow, or a trained model (model.name)."),
+        typer.Option(metavar="NAME|PATH", help="base, content, null to test the flow, or a trained one (model.name)."),
     ] = None,
     shadow: Annotated[
         str | None,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -72,6 +73,16 @@ def build_network(architecture: Architecture, *, weights_folder: Path) -> Networ
     encoders: dict[str, Encoder] = {
         modality: _encoder(modality, card, weights_folder) for modality, card in sorted(architecture.encoders.items())
     }
+    return Network(_assembled(architecture, encoders), _tokenizer(architecture, weights_folder))
+
+
+def rebuilt(network: Network, architecture: Architecture) -> Network:
+    """Return a network with the encoders of another one, all else being new."""
+    encoders = {modality: cast("Encoder", encoder) for modality, encoder in network.model.encoders.items()}
+    return Network(_assembled(architecture, encoders), network.tokenize)
+
+
+def _assembled(architecture: Architecture, encoders: Mapping[str, Encoder]) -> FusedModel:
     width = architecture.width
     fused = tuple(head.name for head in architecture.heads if head.source == Head.FUSED)
     shape = FusionShape(tuple(encoders), width, fused, architecture.dropout)
@@ -82,7 +93,7 @@ def build_network(architecture: Architecture, *, weights_folder: Path) -> Networ
         projector=TokenSpace({modality: encoder.dim for modality, encoder in encoders.items()}, width),
     )
     shrink(model, architecture.kept)
-    return Network(model, _tokenizer(architecture, weights_folder))
+    return model
 
 
 def pretrained_checksums(modality: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from triptych.worker.models.protocol import InputSpec, Model
 if TYPE_CHECKING:
     from triptych.worker.models.runtime import RunOptions
 
-MODEL_NAMES = ("base", "null")
+MODEL_NAMES = ("base", "content", "null")
 _NS_PER_MS = 1_000_000
 _NULL_PIXELS = 32
 _NULL_SAMPLE_RATE_HZ = 16_000
@@ -53,11 +53,25 @@ def build_model(choice: ModelChoice) -> Model:
         return NullModel(InputSpec(choice.frames, _NULL_PIXELS, _NULL_PIXELS, _NULL_SAMPLE_RATE_HZ))
     if choice.name == "base":
         return _build_base(choice)
+    if choice.name == "content":
+        return _build_trained(replace(choice, name=str(_made_content())))
     if not is_path(choice.name):
         raise UsageError(
             f"no model is called {choice.name!r}; there are: {', '.join(MODEL_NAMES)}, or the path of a trained one"
         )
     return _build_trained(choice)
+
+
+def content_path() -> Path:
+    """Return the folder where the model of content lies once it was made."""
+    return cache_folder() / "content"
+
+
+def _made_content() -> Path:
+    path = content_path()
+    if not (path / "model.json").is_file():
+        raise UsageError(f"the model of content was not made here yet ({path}); make it with: triptych stamps")
+    return path
 
 
 def _build_base(choice: ModelChoice) -> Model:

@@ -1,0 +1,125 @@
+"""The study finds what is there to be found, on tokens whose truth is known, and nothing where there is nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from triptych.worker.models.batch import WindowBatch
+from triptych.worker.models.fused import FusedModel
+from triptych.worker.models.fusions.registry import build_fusion
+from triptych.worker.models.fusions.shape import FusionShape
+from triptych.worker.models.heads import LogitsHead, Reader
+from triptych.worker.models.interfaces import Encoded, Encoder, Head
+from triptych.worker.models.token_space import TokenSpace
+from triptych.worker.training.design import TARGET, auxiliary_name
+from triptych.worker.training.stamps import report
+from triptych.worker.training.stamps import study as studies
+from triptych.worker.training.stamps.features import ALL_LANGUAGES, StampFeatures
+from triptych.worker.training.stamps.head import HeadConfig
+from triptych.worker.training.stamps.report import PLOT, write_report
+from triptych.worker.training.stamps.study import folds_of, served_model, study
+
+_LABELS = ("a", "b", "c", "d")
+_DIMS = {"video": 8, "audio": 8, "text": 8}
+_COUNT, _WIDTH = 80, 16
+_CONFIG = HeadConfig(epochs=25, batch=16, rate=1e-2, token_dropout=0.0, modality_dropout=0.2)
+
+
+@pytest.fixture(autouse=True)
+def _smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (studies, report):
+        monkeypatch.setattr(module, "SEEDS", (0, 1))
+    monkeypatch.setattr(studies, "FOLDS", 2)
+
+
+def test_what_needs_both_picture_and_words_is_found_to(tmp_path: Path) -> None:
+    """Either tells half of the label: the advantage is large and its interval well above 0."""
+    found = study(_features(), _LABELS, _model, _CONFIG)
+
+    shown = {own.modalities: own.accuracy for own in found.shown}
+    assert shown["video", "audio", "text"] > 0.9
+    assert shown["video",] < 0.75
+    assert found.advantage.low > 0.2
+    assert found.motifs == _COUNT // 2
+    assert set(found.by_language) == set(ALL_LANGUAGES)
+    page = write_report(found, tmp_path, about={})
+    assert (tmp_path / PLOT).stat().st_size > 0
+    assert "| video + audio + text | 80 |" in page.read_text()
+    assert json.loads((tmp_path / "report.json").read_text())["best_single"] == found.rival
+
+
+def test_labels_without_a_reason_are_not_learnt() -> None:
+    """Cross-validation does not judge by what was trained on."""
+    chance = torch.Generator().manual_seed(1)
+    features = _features()
+    features = replace(features, label=features.label[torch.randperm(_COUNT, generator=chance)])
+
+    found = study(features, _LABELS, _model, _CONFIG)
+
+    assert found.shown[-1].accuracy < 0.5
+    assert found.advantage.low < 0.1
+
+
+def test_no_motif_stands_on_both_sides_of_a_fold() -> None:
+    """And every stamp is tested once."""
+    features = _features()
+    tested = []
+    for train, test in folds_of(features, 0):
+        assert not set(features.groups[train].tolist()) & set(features.groups[test].tolist())
+        tested += test.tolist()
+    assert sorted(tested) == list(range(_COUNT))
+
+
+def test_the_served_model_comes_out_the_same_again() -> None:
+    """Bit by bit."""
+    first, second = (served_model(_features(), _model, _CONFIG).state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+class _Unused(Encoder):
+    dim = 8
+
+    def forward(self, batch: WindowBatch) -> Encoded:
+        raise AssertionError(batch)
+
+
+def _model(seed: int) -> FusedModel:
+    torch.manual_seed(seed)
+    names = tuple(sorted(_DIMS))
+    sources: dict[str, Any] = {TARGET: Head.FUSED} | {auxiliary_name(name): name for name in names}
+    return FusedModel(
+        {name: _Unused() for name in names},
+        {
+            head: LogitsHead(Reader(head, source, width=_WIDTH), source, width=_WIDTH, labels=len(_LABELS))
+            for head, source in sources.items()
+        },
+        build_fusion("attention", FusionShape(names, _WIDTH, (TARGET,), 0.0), tokens="pooled"),
+        projector=TokenSpace(_DIMS, _WIDTH),
+    )
+
+
+def _features() -> StampFeatures:
+    """Return stamps in pairs of a motif: the picture tells the label's first bit, the words its second."""
+    chance = torch.Generator().manual_seed(0)
+    label = torch.arange(_COUNT) // 2 % len(_LABELS)
+
+    def tokens(bit: torch.Tensor, *between: int) -> torch.Tensor:
+        noise = 0.1 * torch.randn(_COUNT, *between, 8, generator=chance)
+        told = torch.nn.functional.one_hot(bit, 8).float().view(_COUNT, *(1 for _ in between), 8)
+        return noise + told
+
+    return StampFeatures(
+        video=tokens(label // 2, 3),
+        text=tokens(label % 2, len(ALL_LANGUAGES)),
+        has_text=torch.ones(_COUNT, len(ALL_LANGUAGES), dtype=torch.bool),
+        audio=torch.randn(_COUNT, 9, 8, generator=chance),
+        audio_mask=(torch.arange(_COUNT) % 4 == 0)[:, None].expand(-1, 9),
+        label=label,
+        groups=torch.arange(_COUNT) // 2,
+    )

@@ -1,0 +1,162 @@
+"""Train what lies behind the frozen encoders, on their tokens: seconds instead of hours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from triptych.worker.models.fused import FusedModel
+from triptych.worker.models.interfaces import Encoded, Features
+from triptych.worker.training.batches import Order
+from triptych.worker.training.data.example import MODALITIES
+from triptych.worker.training.design import TARGET, auxiliary_name
+from triptych.worker.training.losses import drop_modalities
+from triptych.worker.training.schedule import rate_at
+from triptych.worker.training.stamps.features import StampFeatures
+
+_GRADIENT_NORM: Final = 1.0
+_EACH_STEP: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class HeadConfig:
+    """Say how the head is trained; the same for every fold and for the model that is served.
+
+    Attributes:
+        epochs: how often each stamp is seen.
+        batch: stamps of a step.
+        rate: the highest learning rate, of one cycle.
+        weight_decay: of matrices.
+        smoothing: share of certainty taken from the true label.
+        auxiliary: weight of the answer that each modality gives alone.
+        modality_dropout: how often a modality is taken away.
+        token_dropout: share of an encoder's numbers left out.
+        noise: of an encoder's numbers, as a share of their spread.
+        english: how often the caption is the English one; else any language's.
+    """
+
+    epochs: int = 30
+    batch: int = 128
+    rate: float = 4e-3
+    weight_decay: float = 0.05
+    smoothing: float = 0.05
+    auxiliary: float = 0.5
+    modality_dropout: float = 0.15
+    token_dropout: float = 0.3
+    noise: float = 0.0
+    english: float = 0.8
+
+
+def train_head(model: FusedModel, features: StampFeatures, rows: Tensor, config: HeadConfig, *, seed: int) -> None:
+    """Train projector, fusion and heads of a model on these rows [R] of the features, in place."""
+    chance = torch.Generator().manual_seed(seed)
+    learning = [parameter for name, parameter in model.named_parameters() if not name.startswith("encoders.")]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [one for one in learning if one.ndim > 1], "weight_decay": config.weight_decay},
+            {"params": [one for one in learning if one.ndim <= 1], "weight_decay": 0.0},
+        ],
+        lr=config.rate,
+    )
+    steps = config.epochs * max(1, len(rows) // config.batch)
+    order = Order(len(rows), config.batch, seed)
+    model.train()
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = config.rate * rate_at("one-cycle", step, steps)
+        torch.manual_seed(seed * 1_000_003 + step)
+        own = rows[torch.tensor(order.indices(step))]
+        loss = _loss(model, drawn(features, own, config, chance), features.label[own], config, chance)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(learning, _GRADIENT_NORM)
+        optimizer.step()
+    model.eval()
+
+
+def _loss(
+    model: FusedModel, tokens: Mapping[str, Encoded], label: Tensor, config: HeadConfig, chance: torch.Generator
+) -> Tensor:
+    encoded = projected(model, tokens)
+    kept = drop_modalities(encoded, config.modality_dropout, chance)
+    alone, losses = Features(encoded, None), []
+    for modality, one in encoded.items():
+        there = one.present
+        answer = model.heads[auxiliary_name(modality)](alone)
+        losses.append(functional.cross_entropy(answer[there], label[there], label_smoothing=config.smoothing))
+    fused = model.heads[TARGET](model.features(kept))
+    own: Tensor = functional.cross_entropy(fused, label, label_smoothing=config.smoothing)
+    return own + config.auxiliary * torch.stack(losses).mean()
+
+
+def drawn(features: StampFeatures, rows: Tensor, config: HeadConfig, chance: torch.Generator) -> dict[str, Encoded]:
+    """Return tokens of rows as training sees them: a variant of the picture, a language, and times drawn by lot."""
+    count = len(rows)
+    view = torch.randint(features.video.shape[1], (count,), generator=chance)
+    weights = features.has_text[rows].float()
+    others = weights[:, 1:].sum(1, keepdim=True).clamp(min=1)
+    weights = torch.cat([weights[:, :1] * config.english, weights[:, 1:] / others * (1 - config.english)], 1)
+    language = torch.multinomial(weights, 1, generator=chance).squeeze(1)
+    tokens = {
+        "video": Encoded(features.video[rows, view].unsqueeze(1), torch.ones(count, 1, dtype=torch.bool)),
+        "text": Encoded(features.text[rows, language].unsqueeze(1), torch.ones(count, 1, dtype=torch.bool)),
+        "audio": _some_steps(features, rows, chance),
+    }
+    return {
+        name: Encoded(_blurred(one.tokens, config, chance), one.mask, _times(one.mask, chance))
+        for name, one in tokens.items()
+        if one.mask.any()
+    }
+
+
+def seen(features: StampFeatures, rows: Tensor, language: int = 0) -> dict[str, Encoded]:
+    """Return tokens of rows as they are, each picture at the beginning of its window, as the windows say."""
+    audio_mask = features.audio_mask[rows]
+    steps = torch.arange(audio_mask.shape[1]) / audio_mask.shape[1]
+    at_once = torch.zeros(len(rows), 1)
+    return {
+        "video": Encoded(features.video[rows, :1], torch.ones(len(rows), 1, dtype=torch.bool), at_once),
+        "text": Encoded(features.text[rows, language].unsqueeze(1), features.has_text[rows, language, None], at_once),
+        "audio": Encoded(features.audio[rows], audio_mask, steps.expand(len(rows), -1)),
+    }
+
+
+@torch.inference_mode()
+def answers(model: FusedModel, tokens: Mapping[str, Encoded], modalities: tuple[str, ...] = MODALITIES) -> Tensor:
+    """Return the logits [N, K] when only these modalities come; rows with none of them hold anything finite."""
+    kept = {name: one for name, one in tokens.items() if name in modalities}
+    logits: Tensor = model.heads[TARGET](model.features(projected(model, kept)))
+    return logits
+
+
+def projected(model: FusedModel, tokens: Mapping[str, Encoded]) -> dict[str, Encoded]:
+    """Return tokens of encoders in the one space of the model."""
+    if model.projector is None:
+        raise TypeError("projector: expected one, got None")
+    brought: dict[str, Encoded] = model.projector(dict(sorted(tokens.items())))
+    return brought
+
+
+def _some_steps(features: StampFeatures, rows: Tensor, chance: torch.Generator) -> Encoded:
+    """Return every eighth step of the sounds, the first being drawn: neighbours say nearly the same."""
+    first = int(torch.randint(_EACH_STEP, (1,), generator=chance))
+    return Encoded(features.audio[rows, first::_EACH_STEP], features.audio_mask[rows, first::_EACH_STEP])
+
+
+def _blurred(tokens: Tensor, config: HeadConfig, chance: torch.Generator) -> Tensor:
+    kept = torch.rand(tokens.shape, generator=chance) >= config.token_dropout
+    blurred = tokens * kept / (1 - config.token_dropout)
+    if config.noise:
+        blurred = blurred + config.noise * tokens.std() * torch.randn(tokens.shape, generator=chance)
+    return blurred
+
+
+def _times(mask: Tensor, chance: torch.Generator) -> Tensor:
+    """Draw when a window's tokens are: what something is does not depend on it."""
+    first = torch.rand(mask.shape[0], 1, generator=chance)
+    return (first + torch.arange(mask.shape[1]) / max(mask.shape[1], 1)) % 1.0
