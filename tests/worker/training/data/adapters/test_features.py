@@ -151,7 +151,6 @@ CYCLE.append(CYCLE)
         _State({"a": 1}),
         np.array([np.zeros(2), Path()], object),
     ],
-    ids=repr,
 )
 def test_a_pickle_of_anything_else_is_refused(evil: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before it has done anything."""
