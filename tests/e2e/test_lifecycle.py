@@ -86,7 +86,7 @@ def test_a_second_signal_ends_a_worker_at_once(install: Install, strict_kafka: D
         (["work"], {"TRIPTYCH_KAFKA_BOOTSTRAP": "x:1"}, "did you mean TRIPTYCH_KAFKA_BOOTSTRAP_SERVERS?"),
         (["produce", "no-such-film.mkv"], {}, "no-such-film.mkv"),
         (["watch", "--since", "yesterday"], {}, "yesterday"),
-        (["work", "--model", "huge"], {}, "model.name"),
+        (["work", "--model", "huge"], {}, "no model is called 'huge'; there are: base"),
     ],
 )
 def test_a_users_mistake_is_explained_and_exits_with_2(
