@@ -124,18 +124,9 @@ def _blurred(pictures: Tensor) -> Tensor:
 
 
 def _repeated(batch: WindowBatch, rows: int) -> WindowBatch:
-    def many(tensor: Tensor) -> Tensor:
-        return tensor.expand(rows, *tensor.shape[1:])
-
-    return WindowBatch(
-        video=many(batch.video),
-        video_mask=many(batch.video_mask),
-        video_t=many(batch.video_t),
-        audio=many(batch.audio),
-        audio_mask=many(batch.audio_mask),
-        text=many(batch.text),
-        text_mask=many(batch.text_mask),
-        text_t=many(batch.text_t),
+    longer = batch.changed(lambda tensor: tensor.expand(rows, *tensor.shape[1:]))
+    return replace(
+        longer,
         frame_counts=batch.frame_counts * rows,
         audio_spans=batch.audio_spans * rows,
         cue_counts=batch.cue_counts * rows,

@@ -5,7 +5,7 @@ A missing modality is a mask, never a zero tensor that looks like data.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -72,19 +72,26 @@ class WindowBatch:
             self.text_t,
         )
 
-    def to(self, device: torch.device) -> WindowBatch:
-        """Copy to a device; from pinned memory the caller's stream need not wait."""
-        return replace(
-            self,
-            video=self.video.to(device, non_blocking=True),
-            video_mask=self.video_mask.to(device, non_blocking=True),
-            video_t=self.video_t.to(device, non_blocking=True),
-            audio=self.audio.to(device, non_blocking=True),
-            audio_mask=self.audio_mask.to(device, non_blocking=True),
-            text=self.text.to(device, non_blocking=True),
-            text_mask=self.text_mask.to(device, non_blocking=True),
-            text_t=self.text_t.to(device, non_blocking=True),
+    def changed(self, change: Callable[[Tensor], Tensor]) -> WindowBatch:
+        """Return a batch with every tensor changed in the same way; what is known without them stays."""
+        video, video_mask, video_t, audio, audio_mask, text, text_mask, text_t = map(change, self.tensors())
+        return WindowBatch(
+            video=video,
+            video_mask=video_mask,
+            video_t=video_t,
+            audio=audio,
+            audio_mask=audio_mask,
+            text=text,
+            text_mask=text_mask,
+            text_t=text_t,
+            frame_counts=self.frame_counts,
+            audio_spans=self.audio_spans,
+            cue_counts=self.cue_counts,
         )
+
+    def to(self, device: torch.device, *, non_blocking: bool = True) -> WindowBatch:
+        """Copy to a device; from pinned memory the caller's stream need not wait, unless `non_blocking` is false."""
+        return self.changed(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
 
 def empty_batch(rows: int, samples: int, spec: InputSpec, *, pinned: bool = False) -> WindowBatch:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import wave
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -57,10 +58,12 @@ def write_clip(windows: Sequence[PreparedWindow], file: Path) -> None:
             writer.finish()
 
 
-class _Track:
+class _Track(ABC):
+    @abstractmethod
     def write(self, window: PreparedWindow, at_ns: int) -> None:
-        raise NotImplementedError
+        """Write what the window has of this track, at its place in the film."""
 
+    @abstractmethod
     def finish(self) -> None:
         """Write what an encoder still holds."""
 
@@ -120,6 +123,9 @@ class _CueTrack(_Track):
             packet.pts = packet.dts = (at_ns + cue.start_ns - window.start_ns) // _NS_PER_MS
             packet.duration = (cue.end_ns - cue.start_ns) // _NS_PER_MS
             self._container.mux(packet)
+
+    def finish(self) -> None:
+        """Nothing waits: each packet went out as it came."""
 
 
 def write_item(example: Example, task: Task, folder: Path) -> None:
