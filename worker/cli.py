@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -19,6 +20,13 @@ _STATES: Final = {
     "shared": "this worker's share is done, others go on",
     "stopped": "stopped; the same command goes on",
 }
+
+
+class Late(StrEnum):
+    """What becomes of a late item."""
+
+    DROP = "drop"
+    REVISE = "revise"
 
 
 def work(
@@ -64,6 +72,14 @@ def work(
         str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, … (model.device).")
     ] = None,
     window_ms: Annotated[int | None, typer.Option(metavar="MS", help="Length of a window (window.size_ms).")] = None,
+    late: Annotated[
+        Late | None,
+        typer.Option(help="What becomes of items whose window has closed (align.late)."),
+    ] = None,
+    allowed_lateness_ms: Annotated[
+        int | None,
+        typer.Option(metavar="MS", help="With --late revise: how far back windows are (align.allowed_lateness_ms)."),
+    ] = None,
     http_port: Annotated[
         int | None, typer.Option(metavar="PORT", help="For /metrics, /healthz, /readyz; 0 for none (http.port).")
     ] = None,
@@ -88,6 +104,8 @@ def work(
         "model.shadow": shadow,
         "model.device": device,
         "window.size_ms": window_ms,
+        "align.late": None if late is None else late.value,
+        "align.allowed_lateness_ms": allowed_lateness_ms,
         "http.port": http_port,
         "kafka.bootstrap_servers": bootstrap_servers,
         "redis.url": redis_url,

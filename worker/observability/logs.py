@@ -23,7 +23,8 @@ _REMEMBERED: Final = 1_024
 
 _LATE_HINT: Final = (
     "event time lies before the stream's watermark: the windows up to `floor` are published and stay as they are. "
-    "To judge this again, send it as a new stream id or run a new pipeline; to go on, give --start-at after `floor`"
+    "To judge this again, send it as a new stream id or run a new pipeline; to go on, give --start-at after `floor`; "
+    "to have recent windows issued again, align.late = revise"
 )
 _REVISING_HINT: Final = (
     "their windows are issued again, as another revision; what lies further back than align.allowed_lateness_ms is not"

@@ -151,7 +151,7 @@ def test_what_is_put_back_from_the_dead_letters_moves_nothing(config: AlignConfi
     assert {entry.payload for entry in late(outcomes) if entry.redriven} == media - refused
 
 
-@thousands(500)
+@thousands(200)
 @given(configs(), logs)
 def test_revisions_of_a_window_count_up_and_each_holds_all_that_came_before_it(
     config: AlignConfig, entries: Sequence[Entry]

@@ -248,6 +248,22 @@ def test_a_stream_is_forgotten_no_later_for_its_revisions() -> None:
     assert [w.snapshot.clock_ns for w in revisions(outcomes)] == [ns(505), ns(700)]
 
 
+def test_a_restart_behind_a_revision_forgets_the_stream_no_later() -> None:
+    """The state says since when the stream lives, apart from when the revision was made."""
+    script = Script("video", "audio")
+    script.video(0, at=100)
+    script.end("video", 1, at=100)
+    script.end("audio", 1, at=100)
+    script.audio(0, 1, at=500, session="t", tracks=())
+    script.end("audio", 1, at=500.1, session="t", tracks=())
+    (revised,) = revisions(decide(script.entries, until=600, config=REVISE))
+    reading = Reading(REVISE, restored={"city": Snapshot.from_json(revised.snapshot.to_json())})
+
+    assert reading.read(*script.entries) == []
+    assert [*reading.ask(699), *reading.ask(699)] == []
+    assert [type(outcome) for outcome in reading.ask(701)] == [Forgotten]
+
+
 # --- restart ----------------------------------------------------------------------------------------------------------
 
 
