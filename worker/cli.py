@@ -29,6 +29,14 @@ class Late(StrEnum):
     REVISE = "revise"
 
 
+class Overload(StrEnum):
+    """What becomes of windows that are too many."""
+
+    WAIT = "wait"
+    DEGRADE = "degrade"
+    SKIP = "skip"
+
+
 def work(
     *,
     until_end: Annotated[
@@ -71,6 +79,14 @@ def work(
     device: Annotated[
         str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, … (model.device).")
     ] = None,
+    overload: Annotated[
+        Overload | None,
+        typer.Option(
+            "--overload",
+            help="What to do where the worker cannot keep up: wait, show the model fewer pictures, or in the end not "
+            "ask it (worker.overload).",
+        ),
+    ] = None,
     window_ms: Annotated[int | None, typer.Option(metavar="MS", help="Length of a window (window.size_ms).")] = None,
     late: Annotated[
         Late | None,
@@ -103,6 +119,7 @@ def work(
         "model.name": model,
         "model.shadow": shadow,
         "model.device": device,
+        "worker.overload": None if overload is None else overload.value,
         "window.size_ms": window_ms,
         "align.late": None if late is None else late.value,
         "align.allowed_lateness_ms": allowed_lateness_ms,
@@ -111,6 +128,8 @@ def work(
         "redis.url": redis_url,
         "pipeline": pipeline,
     }
+    if overload not in {None, Overload.WAIT} and (until_end or from_ is not None):
+        raise UsageError("--overload is for a worker that goes on: with --until-end and --from it waits")
     if from_ is not None:
         _reprocess(from_, until, lead, partial=partial, until_end=until_end, config=config, flags=flags)
         return
