@@ -164,8 +164,8 @@ class Stream:
 
     def revise(self, now_ns: int) -> list[Outcome]:
         """Issue again the closed windows for which something came."""
-        due = [] if self._archive is None else self._archive.due()
-        return [self._reissue(index, now_ns) for index in due]
+        archive = self._archive
+        return [] if archive is None else [self._reissue(archive, index, now_ns) for index in archive.due()]
 
     def count_dead(self) -> None:
         """Count a record of this stream that could not be decoded; the next window says so."""
@@ -196,7 +196,7 @@ class Stream:
             return self._close_oldest(now_ns)
         if index is None:
             return self._drop_waiting()
-        decided: list[Outcome] = [self._reissue(index, now_ns)] if index in archive.due() else []
+        decided: list[Outcome] = [self._reissue(archive, index, now_ns)] if index in archive.due() else []
         archive.let_go(index)
         return [*decided, LetGo(self.name, self._grid.start_ns(index), self._grid.end_ns(index))]
 
@@ -356,11 +356,8 @@ class Stream:
         self._lives_since_ns = now_ns
         return [self._issued(index, issue, items, held, now_ns=now_ns)]
 
-    def _reissue(self, index: int, now_ns: int) -> ClosedWindow:
-        """Issue closed window `index` once more, with what came since. It stands in for nothing."""
-        archive = self._archive
-        if archive is None:
-            raise AssertionError("without an archive nothing is late for a revision")
+    def _reissue(self, archive: Archive, index: int, now_ns: int) -> ClosedWindow:
+        """Issue closed window `index` once more, with what came since."""
         issue, added = archive.reissue(index)
         items = merged(archive.window(index), self._shelf.window(index))
         held = None if items["video"] else archive.frame(issue.held)

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from triptych.worker.alignment.config import AlignConfig
     from triptych.worker.alignment.entry import Entry
 
-logs = noise() | feeds()
+late_feeds = feeds(skews_s=(0, 0.3), delays_s=(0, 0, 12, 15, 25), faults=False, sessions=1)
+"""Tracks that lag by more than the idle timeout: what windows are revised for."""
+
+logs = noise() | feeds() | late_feeds
 seeds = st.integers(0, 2**32 - 1)
 
 
