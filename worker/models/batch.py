@@ -36,6 +36,8 @@ class WindowBatch:
         frame_counts: how many pictures each row has: known here without asking the device.
         audio_spans: where each row's real samples lie, likewise.
         cue_counts: how many cues of each row are read, likewise.
+        is_whole: every row is run in full, whatever it holds, and masks alone say what counts. So a network is a
+            function of tensors, as an exported graph is; then the three before are empty.
     """
 
     video: Tensor
@@ -49,6 +51,11 @@ class WindowBatch:
     frame_counts: tuple[int, ...]
     audio_spans: tuple[tuple[tuple[int, int], ...], ...]
     cue_counts: tuple[int, ...]
+    is_whole: bool = False
+
+    def has(self, modality: str) -> bool:
+        """Say whether any row may have a modality."""
+        return self.is_whole or bool(self.rows_with(modality))
 
     def rows_with(self, modality: str) -> tuple[int, ...]:
         """Return the rows in which a modality is there."""
@@ -87,6 +94,7 @@ class WindowBatch:
             frame_counts=self.frame_counts,
             audio_spans=self.audio_spans,
             cue_counts=self.cue_counts,
+            is_whole=self.is_whole,
         )
 
     def to(self, device: torch.device, *, non_blocking: bool = True) -> WindowBatch:
