@@ -179,7 +179,12 @@ def prepare(
                     yield from ((item.split, copy) for copy in changed_copies(example, changes, copies, seed))
 
     if any(item.features for item in manifest.items):
-        console.print("features are not read: windows hold what media and words say", style="yellow")
+        console.print(
+            "features are left out: windows hold what media and words say; to learn from features, train on the "
+            f"manifest itself: triptych train --data {source}",
+            style="yellow",
+            soft_wrap=True,
+        )
     written = write_prepared(task, examples(), to)
     for problem in problems:
         console.print(problem, style="yellow", markup=False, highlight=False, soft_wrap=True)

@@ -83,10 +83,12 @@ def _build_base(choice: ModelChoice) -> Model:
 
 
 def _build_trained(choice: ModelChoice) -> Model:
-    from triptych.worker.models.checkpoint import load_checkpoint  # noqa: PLC0415 - as above
+    from triptych.worker.models.card import refuse_features  # noqa: PLC0415 - as above
+    from triptych.worker.models.checkpoint import load_checkpoint  # noqa: PLC0415
     from triptych.worker.models.trained import build_trained_model  # noqa: PLC0415
 
     checkpoint = load_checkpoint(Path(choice.name), weights_folder=cache_folder())
+    refuse_features(checkpoint.card)
     trained_ms, ours_ms = checkpoint.card.input.window_ns // _NS_PER_MS, choice.window_ns // _NS_PER_MS
     if trained_ms != ours_ms:
         raise UsageError(

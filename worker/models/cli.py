@@ -74,6 +74,7 @@ def compile_command(
     from rich.console import Console
 
     from triptych.worker.models.builders import content_path
+    from triptych.worker.models.card import refuse_features
     from triptych.worker.models.checkpoint import load_checkpoint
     from triptych.worker.models.graph import GRAPH_FORMS
     from triptych.worker.models.graph_cache import get_graph
@@ -84,6 +85,7 @@ def compile_command(
     folder = cache_folder()
     path = content_path() if model == Path("content") else model
     checkpoint = load_checkpoint(path, weights_folder=folder)
+    refuse_features(checkpoint.card)
     with Console(stderr=True).status("compiling" if form == "aot" else "exporting"):
         network = ServedNetwork(checkpoint.network.model, checkpoint.card)
         graph = get_graph(network, graph_subject(checkpoint), form, folder)

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +23,7 @@ from triptych.schemas.errors import UsageError
 from triptych.worker.models.architecture import Network, build_network
 from triptych.worker.models.card import Card
 from triptych.worker.models.checkpoint import save_checkpoint, trained_state
+from triptych.worker.models.encoders.features import FeatureEncoder
 from triptych.worker.models.encoders.hashed_words import hash_words
 from triptych.worker.models.heads import RegressionHead
 from triptych.worker.training.augment import Augmentation, augmented
@@ -101,6 +103,7 @@ class Trainer:
         self._source = Source(dataset, card.input.spec(), self._network.tokenize, teacher)
         self._order = Order(dataset.size("train"), config.batch, config.seed)
         self._validation_size = min(config.validation_size, dataset.size("validation"))
+        self._learn_spreads(dataset)
         class_weights = self._prepared_by_sample(dataset)
         self._objective = Objective(
             self._network.model, card.architecture, config.loss, class_weights=class_weights, teacher=teacher
@@ -279,6 +282,21 @@ class Trainer:
     def _fingerprint(self) -> str:
         decisive = f"{self._config} {self._card.model_dump_json()} {self._processes.count}"
         return hashlib.sha256(decisive.encode()).hexdigest()
+
+    def _learn_spreads(self, dataset: Dataset) -> None:
+        """Tell encoders of features how the numbers spread that they will read."""
+        encoders = {
+            name: encoder
+            for name, encoder in self._network.model.encoders.items()
+            if isinstance(encoder, FeatureEncoder)
+        }
+        if not encoders:
+            return
+        sample = dataset.examples("train", range(min(_SAMPLE, dataset.size("train"))))
+        for modality, encoder in encoders.items():
+            steps = [example.window.features[modality] for example in sample if modality in example.window.features]
+            if any(map(len, steps)):
+                encoder.learn_spread(torch.from_numpy(np.concatenate(steps)).to(self._device))
 
     def _prepared_by_sample(self, dataset: Dataset) -> Tensor | None:
         """Learn from a few examples what must be known beforehand, and return the weights of the labels if wanted."""

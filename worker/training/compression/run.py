@@ -194,6 +194,9 @@ class _Bench:
     def graph(self, checkpoint: Checkpoint, form: GraphForm) -> None:
         """Measure the network as a graph, which is made on the machine that serves it and is no part of the file."""
         subject, model = graph_subject(checkpoint), checkpoint.network.model
+        if checkpoint.card.input.features:
+            self._missing.append(f"{_GRAPH_NAMES[form]}: graphs are for windows of media, not for features")
+            return
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "graph.pt2"
             try:

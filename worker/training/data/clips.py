@@ -69,7 +69,7 @@ def labelled_windows(item: Item, folder: Path, task: Task, read: ReadClip) -> Ou
             continue
         problems += [bad.reason for bad in preparation.bad]
         if not examples or _filled_ns(window, end_ns) * 2 >= task.window_ns:
-            examples.append(_example(item, window, task, len(examples)))
+            examples.append(labelled(item, window, task, len(examples)))
     return Outcome(item, tuple(examples), tuple(problems) if examples else (*problems, "no window in it"))
 
 
@@ -139,7 +139,8 @@ def _filled_ns(window: PreparedWindow, end_ns: int | None) -> int:
     return max(moments)
 
 
-def _example(item: Item, window: PreparedWindow, task: Task, number: int) -> Example:
+def labelled(item: Item, window: PreparedWindow, task: Task, number: int) -> Example:
+    """Return a window of an item with what the item says is true of it."""
     said = item.label_per_modality or {}
     parts = {part: int(said.get(part.partition("/")[0], ABSENT)) for part in task.parts}  # type: ignore[call-overload]
     target = float(item.label) if task.kind == "regression" else item.label  # type: ignore[arg-type]
