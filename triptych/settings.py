@@ -312,6 +312,10 @@ class ModelSettings(Section):
     encoder_devices: str = ""
     """Encoders that run on another device than the rest, as `video=cuda:1,text=cpu`."""
 
+    compiled: Literal["off", "export", "aot"] = "off"
+    """As what a trained model runs on a CPU: as it is; as one graph (torch.export); or compiled for this processor
+    (AOTInductor), which takes a C++ compiler and, once for each model, minutes. Where that cannot be, as it is."""
+
     frames_per_window: Annotated[int, Field(gt=0, le=64)] = 4
     """Pictures of a window that the model sees, evenly over its span; the others are never decoded."""
 

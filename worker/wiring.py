@@ -123,6 +123,7 @@ def model_from(settings: Settings) -> Model:
         max_batch=settings.batch.max_windows,
         threads=settings.model.threads,
         encoder_devices=settings.model.encoder_devices,
+        compiled=settings.model.compiled,
     )
     return build_model(choice)
 

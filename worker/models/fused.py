@@ -45,7 +45,7 @@ class FusedModel(nn.Module):
     def encode(self, batch: WindowBatch) -> dict[str, Encoded]:
         """Return the tokens of each modality that any row has: the costly part, done once for any number of fusions."""
         encoded = {
-            modality: encoder(batch) for modality, encoder in sorted(self.encoders.items()) if batch.rows_with(modality)
+            modality: encoder(batch) for modality, encoder in sorted(self.encoders.items()) if batch.has(modality)
         }
         return encoded if self.projector is None else self.projector(encoded)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+import structlog
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from triptych.worker.models.batch import WindowBatch
 from triptych.worker.models.card import Card, HeadCard
 from triptych.worker.models.checkpoint import Checkpoint
 from triptych.worker.models.fused import FusedModel
+from triptych.worker.models.graph_cache import GraphSubject, with_graph
 from triptych.worker.models.interfaces import Encoded
 from triptych.worker.models.language import language_of_words
 from triptych.worker.models.prediction import HeadScore, TimeSlice, WindowPrediction
@@ -35,6 +37,8 @@ _PREFIX = "target:"
 _SHARES = "shares"
 _WHEN = "when"
 _EMBEDDING = "embedding"
+
+_log = structlog.get_logger(__name__)
 
 
 class ServedNetwork(nn.Module):
@@ -104,12 +108,29 @@ class TrainedDescriber:
 def build_trained_model(checkpoint: Checkpoint, options: RunOptions) -> TorchModel:
     """Return a checkpoint as the worker runs it, not yet warm."""
     card = checkpoint.card
+    network: nn.Module = ServedNetwork(checkpoint.network.model, card)
+    if options.graph is not None and options.device.type == "cpu" and not options.encoder_devices:
+        network = with_graph(network, graph_subject(checkpoint), options.graph, options.graphs_folder)
+    elif options.graph is not None:
+        _log.warning("graph_not_used", form=options.graph, reason="graphs run on one CPU only", instead="eager")
     return TorchModel(
-        ServedNetwork(checkpoint.network.model, card),
+        network,
         TrainedDescriber(card),
         info=ModelInfo(card.name, card.version, card.sha256()),
         spec=card.input.spec(),
         options=replace(options, tokenize=checkpoint.network.tokenize),
+    )
+
+
+def graph_subject(checkpoint: Checkpoint) -> GraphSubject:
+    """Say what a graph of a checkpoint, as it is served, is made of."""
+    card = checkpoint.card
+    return GraphSubject(
+        sha256=card.sha256(),
+        modalities=tuple(sorted(card.architecture.encoders)),
+        spec=card.input.spec(),
+        window_ns=card.input.window_ns,
+        tokenize=checkpoint.network.tokenize,
     )
 
 
