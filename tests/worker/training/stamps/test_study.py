@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -17,9 +16,10 @@ from triptych.worker.models.fusions.shape import FusionShape
 from triptych.worker.models.heads import LogitsHead, Reader
 from triptych.worker.models.interfaces import Encoded, Encoder, Head
 from triptych.worker.models.token_space import TokenSpace
-from triptych.worker.training.design import TARGET, auxiliary_name
+from triptych.worker.training.design import TARGET
 from triptych.worker.training.stamps import report
 from triptych.worker.training.stamps import study as studies
+from triptych.worker.training.stamps.baseline import STRENGTHS, pooled, regression_answers
 from triptych.worker.training.stamps.features import ALL_LANGUAGES, StampFeatures
 from triptych.worker.training.stamps.head import HeadConfig
 from triptych.worker.training.stamps.report import PLOT, write_report
@@ -28,7 +28,7 @@ from triptych.worker.training.stamps.study import folds_of, served_model, study
 _LABELS = ("a", "b", "c", "d")
 _DIMS = {"video": 8, "audio": 8, "text": 8}
 _COUNT, _WIDTH = 80, 16
-_CONFIG = HeadConfig(epochs=25, batch=16, rate=1e-2, token_dropout=0.0, modality_dropout=0.2)
+_CONFIG = HeadConfig(epochs=25, batch=16, rate=1e-2, token_dropout=0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +66,22 @@ def test_labels_without_a_reason_are_not_learnt() -> None:
     assert found.advantage.low < 0.1
 
 
+def test_the_strength_of_a_regression_is_chosen_within_the_rows_to_train_on() -> None:
+    """Whatever is true of the rows to test on, the same is chosen, and named."""
+    features = _features()
+    label, groups = features.label.numpy(), features.groups.numpy()
+    vectors, _ = pooled(features, "video")
+    train, test = next(iter(folds_of(features, 0)))
+    turned = label.copy()
+    turned[test.numpy()] = 3 - turned[test.numpy()]
+
+    first, second = (regression_answers(vectors, own, groups, train, test) for own in (label, turned))
+
+    assert first[1] == second[1]
+    assert first[1] in STRENGTHS
+    assert (first[0] == second[0]).all()
+
+
 def test_no_motif_stands_on_both_sides_of_a_fold() -> None:
     """And every stamp is tested once."""
     features = _features()
@@ -92,14 +108,11 @@ class _Unused(Encoder):
 def _model(seed: int) -> FusedModel:
     torch.manual_seed(seed)
     names = tuple(sorted(_DIMS))
-    sources: dict[str, Any] = {TARGET: Head.FUSED} | {auxiliary_name(name): name for name in names}
+    head = LogitsHead(Reader(TARGET, Head.FUSED, width=_WIDTH), Head.FUSED, width=_WIDTH, labels=len(_LABELS))
     return FusedModel(
         {name: _Unused() for name in names},
-        {
-            head: LogitsHead(Reader(head, source, width=_WIDTH), source, width=_WIDTH, labels=len(_LABELS))
-            for head, source in sources.items()
-        },
-        build_fusion("attention", FusionShape(names, _WIDTH, (TARGET,), 0.0), tokens="pooled"),
+        {TARGET: head},
+        build_fusion("residual", FusionShape(names, _WIDTH, (TARGET,), 0.0)),
         projector=TokenSpace(_DIMS, _WIDTH),
     )
 
