@@ -43,7 +43,7 @@ class HeadConfig:
 
     epochs: int = 30
     batch: int = 128
-    rate: float = 4e-3
+    rate: float = 1e-3
     weight_decay: float = 0.05
     smoothing: float = 0.05
     alone: float = 1.0

@@ -46,7 +46,7 @@ def as_numbers(found: Study) -> dict[str, Any]:
         "protocol": f"{FOLDS} folds by motif, seeds {', '.join(map(str, SEEDS))}",
         "subsets": {"+".join(own.modalities): _rate(own.accuracy, own.deviation, own.count) for own in found.shown},
         "regressions": {
-            own.modality: _rate(own.accuracy, own.deviation, own.count) | {"C": own.strengths} for own in found.alone
+            own.modality: _rate(own.accuracy, own.deviation, own.count) | {"C": own.strength} for own in found.alone
         },
         "best_single": found.rival,
         "advantage": {name: _round(getattr(found.advantage, name)) for name in ("mean", "low", "high")},
@@ -149,7 +149,7 @@ def _interval(own: Calibration) -> str:
     return f"{own.ece:.3f} ({own.low:.3f} to {own.high:.3f})"
 
 
-def _rate(accuracy: float, deviation: float, count: int) -> dict[str, Any]:
+def _rate(accuracy: float, deviation: float, count: int) -> dict[str, float]:
     return {"accuracy": _round(accuracy), "deviation": _round(deviation), "count": count}
 
 

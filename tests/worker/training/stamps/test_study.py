@@ -19,7 +19,6 @@ from triptych.worker.models.token_space import TokenSpace
 from triptych.worker.training.design import TARGET
 from triptych.worker.training.stamps import report
 from triptych.worker.training.stamps import study as studies
-from triptych.worker.training.stamps.baseline import STRENGTHS, pooled, regression_answers
 from triptych.worker.training.stamps.features import ALL_LANGUAGES, StampFeatures
 from triptych.worker.training.stamps.head import HeadConfig
 from triptych.worker.training.stamps.report import PLOT, write_report
@@ -64,22 +63,6 @@ def test_labels_without_a_reason_are_not_learnt() -> None:
 
     assert found.shown[-1].accuracy < 0.5
     assert found.advantage.low < 0.1
-
-
-def test_the_strength_of_a_regression_is_chosen_within_the_rows_to_train_on() -> None:
-    """Whatever is true of the rows to test on, the same is chosen, and named."""
-    features = _features()
-    label, groups = features.label.numpy(), features.groups.numpy()
-    vectors, _ = pooled(features, "video")
-    train, test = next(iter(folds_of(features, 0)))
-    turned = label.copy()
-    turned[test.numpy()] = 3 - turned[test.numpy()]
-
-    first, second = (regression_answers(vectors, own, groups, train, test) for own in (label, turned))
-
-    assert first[1] == second[1]
-    assert first[1] in STRENGTHS
-    assert (first[0] == second[0]).all()
 
 
 def test_no_motif_stands_on_both_sides_of_a_fold() -> None:
