@@ -80,6 +80,10 @@ def work(
             "ask it (worker.overload).",
         ),
     ] = None,
+    delivery: Annotated[
+        str | None,
+        typer.Option(metavar="MODE", help="at_least_once, or exactly_once with Kafka transactions (delivery)."),
+    ] = None,
     window_ms: Annotated[int | None, typer.Option(metavar="MS", help="Length of a window (window.size_ms).")] = None,
     http_port: Annotated[
         int | None, typer.Option(metavar="PORT", help="For /metrics, /healthz, /readyz; 0 for none (http.port).")
@@ -105,6 +109,7 @@ def work(
         "model.shadow": shadow,
         "model.device": device,
         "worker.overload": None if overload is None else overload.value,
+        "delivery": delivery,
         "window.size_ms": window_ms,
         "http.port": http_port,
         "kafka.bootstrap_servers": bootstrap_servers,
