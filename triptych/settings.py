@@ -292,6 +292,20 @@ class AlignSettings(Section):
     max_lead_ms: Positive = 30_000
     """By how much of arrival time one topic may be read ahead of the others before it is paused."""
 
+    late: Literal["drop", "revise"] = "drop"
+    """What becomes of an item whose window has closed: it is left out, or the window's result is issued again with it,
+    as another revision."""
+
+    allowed_lateness_ms: Annotated[int, Field(ge=0, le=3_600_000)] = 60_000
+    """With `revise`: how far the end of a closed window may lie behind the next window to close. Its records are held
+    for so long, within the same bounds of bytes, and after a restart read again."""
+
+    revise_after_ms: NotNegative = 1_000
+    """With `revise`: how long, by arrival, late items are gathered, so that one revision carries them all."""
+
+    late_letters: bool = False
+    """Whether late items that no result takes up go to the dead letters, from where they can be put back."""
+
 
 class BatchSettings(Section):
     """How windows are gathered for the model."""

@@ -21,7 +21,7 @@ from triptych.transport.errors import CommitRefusedError, RetriableError
 from triptych.transport.protocols import GroupConsumer
 from triptych.transport.records import Commit, Poll, Record, TopicPartition
 from triptych.worker.alignment.entry import Entry
-from triptych.worker.alignment.outcome import ClosedWindow, Dropped, Forgotten, LateItem, Outcome, Refused
+from triptych.worker.alignment.outcome import ClosedWindow, Dropped, Forgotten, LateItem, LetGo, Outcome, Refused
 from triptych.worker.flow import Flow
 from triptych.worker.intake import Received
 from triptych.worker.observability import events
@@ -50,6 +50,7 @@ class PipelineLimits:
     shutdown_limit_ns: int
     hand_over_limit_ns: int
     held_bytes: int
+    late_letters: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,28 +353,11 @@ class Pipeline:
         match outcome:
             case ClosedWindow():
                 self._flow.submit_window(work, outcome)
-                self._hooks.emit(
-                    events.WindowClosed(
-                        stream=outcome.stream,
-                        start_ns=outcome.start_ns,
-                        end_ns=outcome.end_ns,
-                        closed_by=outcome.closed_by,
-                        skipped=outcome.skipped,
-                        dead=outcome.dead,
-                    )
-                )
-            case LateItem(entry=entry):
-                self._hooks.emit(
-                    events.ItemLate(
-                        stream=str(entry.stream),
-                        modality=entry.modality,
-                        session=entry.session,
-                        start_ns=entry.start_ns,
-                        floor_ns=outcome.floor_ns,
-                        redriven=entry.redriven,
-                    )
-                )
-                self._settle(work, entry)
+                self._hooks.emit(events.of_window(outcome))
+            case LateItem():
+                self._hooks.emit(events.of_late(outcome))
+                if not outcome.revises:
+                    self._leave_out(work, outcome.entry)
             case Dropped(entry=entry):
                 self._hooks.emit(
                     events.RecordDropped(
@@ -383,6 +367,8 @@ class Pipeline:
                 self._settle(work, entry)
             case Refused():
                 self._refuse(work, outcome)
+            case LetGo():
+                self._hooks.emit(events.WindowLetGo(outcome.stream, outcome.start_ns, outcome.end_ns))
             case Forgotten():
                 work.ledger.forget(outcome.stream, outcome.positions)
                 self._hooks.emit(events.StreamForgotten(stream=outcome.stream))
@@ -398,14 +384,21 @@ class Pipeline:
         if isinstance(outcome, Refused) and not outcome.counted:
             entry = outcome.entry
             work.ledger.complete(work.ledger.await_letter(entry.modality, entry.offset, entry.stream))
-        elif isinstance(outcome, LateItem | Dropped):
+        elif isinstance(outcome, Dropped) or (isinstance(outcome, LateItem) and not outcome.revises):
             self._settle(work, outcome.entry)
+
+    def _leave_out(self, work: PartitionWork, entry: Entry) -> None:
+        """Publish nothing of a late item, but where they are wanted its dead letter."""
+        if not self._limits.late_letters:
+            self._settle(work, entry)
+            return
+        reason = "every window that it touches has closed, and none of them can be revised any more"
+        ticket = work.ledger.await_letter(entry.modality, entry.offset, entry.stream) if entry.redriven else None
+        self._flow.submit_letter(work, Letter(_received(entry).record, reason, DeadReason.LATE), ticket)
 
     def _refuse(self, work: PartitionWork, refused: Refused) -> None:
         entry = refused.entry
-        received = entry.payload
-        if not isinstance(received, Received):
-            raise TypeError(f"payload: expected Received, got {type(received).__name__}")
+        received = _received(entry)
         reason, code = received.reason or refused.reason, received.code or DeadReason.FUTURE
         ticket = None if refused.counted else work.ledger.await_letter(entry.modality, entry.offset, entry.stream)
         self._flow.submit_letter(work, Letter(received.record, reason, code), ticket)
@@ -470,13 +463,18 @@ class Pipeline:
         # Without partitions nothing is known: they are being moved, or other members have them all.
         if not self._works or self._waiting or self._leaving or self._flow.in_flight:
             return False
-        if any(work.aligner.unread for work in self._works.values()):
+        if any(work.aligner.unread or self._owes_revision(work) for work in self._works.values()):
             return False
         at_ns, wall_ns = time.monotonic_ns(), self._wall_ns()
         if at_ns < self._ask_again_ns:
             return False
         self._ask_again_ns = at_ns + _ASK_AGAIN_NS
         return self._answer(self._works.values(), at_ns, wall_ns)
+
+    def _owes_revision(self, work: PartitionWork) -> bool:
+        """Tell whether late items are being gathered: what was put back should not wait for the next start."""
+        at_ns = work.aligner.revision_wall_ns()
+        return at_ns is not None and self._horizon.wall_ns(at_ns) == at_ns
 
     def _finish(self, stop: threading.Event, *, decide: bool) -> None:
         """Finish what is in flight, publish, commit. Without `decide` nothing more is taken up, and time is limited."""
@@ -512,6 +510,13 @@ def _first_offsets(records: Iterable[Record]) -> dict[Modality, int]:
         modality = MODALITY_OF[record.topic]
         first[modality] = min(first.get(modality, record.offset), record.offset)
     return first
+
+
+def _received(entry: Entry) -> Received:
+    """Return the record that an entry was made of."""
+    if isinstance(entry.payload, Received):
+        return entry.payload
+    raise TypeError(f"payload: expected Received, got {type(entry.payload).__name__}")
 
 
 def _wants_answer(work: PartitionWork, at_ns: int, wall_ns: int) -> bool:

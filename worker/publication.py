@@ -185,7 +185,7 @@ class Publication:
             self._hooks.emit(ResultsPublished(results=len(stored), new=self._store_all(stored)))
         for finding in findings:
             sync = finding.result.sync
-            if sync != Sync():
+            if sync != Sync() and not finding.result.revision:  # a revision tells of what is past
                 self._hooks.emit(SyncMeasured(finding.result.stream, sync.offset_ms, sync.drift_ppm))
             shed = finding.result.shed
             if shed != Shed():

@@ -111,6 +111,8 @@ def align_config(settings: Settings) -> AlignConfig:
         partition_max_bytes=align.partition_max_bytes,
         ahead_max_bytes=align.stream_max_bytes,
         max_lead_ns=align.max_lead_ms * _MS,
+        allowed_lateness_ns=align.allowed_lateness_ms * _MS if align.late == "revise" else None,
+        revise_after_ns=align.revise_after_ms * _MS,
     )
 
 
@@ -171,6 +173,7 @@ def open_pipeline(settings: Settings, around: Surroundings, scope: Scope | None 
             shutdown_limit_ns=settings.worker.shutdown_limit_ms * _MS,
             hand_over_limit_ns=settings.kafka.hand_over_limit_ms * _MS,
             held_bytes=settings.align.partition_max_bytes,
+            late_letters=settings.align.late_letters,
         )
         yield Pipeline(
             consumer, restore, flow, publication, limits=limits, hooks=hooks, health=around.health, horizon=horizon

@@ -84,6 +84,14 @@ def test_what_was_put_back_is_a_line_of_its_own_and_no_warning() -> None:
     assert warning["event"] == "items_late"
 
 
+def test_late_items_that_revise_are_a_line_for_each_session_and_no_warning() -> None:
+    """Nothing is lost, so nobody has to act; what comes too late for that is the usual warning."""
+    (line, warning) = said(replace(late(), revises=True), replace(late(), revises=True, redriven=True), late())
+    assert (line["event"], line["log_level"], line["stream"]) == ("late_items_revise", "info", "city")
+    assert line["floor"] == "2026-01-01T00:00:04Z"
+    assert warning["event"] == "items_late"
+
+
 def test_each_session_and_each_stream_that_is_late_is_named() -> None:
     """Another session is another mistake."""
     lines = said(late(), late(session="s3"), late(stream="harbour"), late(), late(session="s3"))
