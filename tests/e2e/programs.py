@@ -162,6 +162,7 @@ class Installation:
     pipeline: str
     folder: Path
     settings: Mapping[str, str] = field(default_factory=dict)
+    replication: int = 1
 
     # --- programs -----------------------------------------------------------------------------------------------------
 
@@ -217,7 +218,8 @@ class Installation:
     def make_topics(self) -> None:
         """Make the topics that are missing."""
         with closing(self.transport()) as transport:
-            create_topics(transport.admin(), self.pipeline, TopicSettings("", replication=1, max_record_bytes=8 << 20))
+            wanted = TopicSettings("", replication=self.replication, max_record_bytes=8 << 20)
+            create_topics(transport.admin(), self.pipeline, wanted)
 
     def records(self, topic: str) -> list[Record]:
         """Read a topic from its beginning to its end."""
