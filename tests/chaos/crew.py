@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from tests.chaos import faulty_worker
 from tests.e2e.programs import Finished, Installation, Program
 
 WORKERS: Final = 2
@@ -32,10 +33,11 @@ class Fall:
 class Crew:
     """Keeps two workers running; a context manager."""
 
-    def __init__(self, installation: Installation, *command: str) -> None:
-        """Run this program with these arguments, `triptych work` if none are given."""
+    def __init__(self, installation: Installation, *command: str, bug: str | None = None) -> None:
+        """Run `triptych` with these arguments; with a bug the one of that name is in it."""
         self._installation = installation
-        self._command = command or ("work",)
+        self._command = command
+        self._bug = bug
         self._lock = threading.Lock()
         self._members: list[Program | None] = [None] * WORKERS
         self._guest: Program | None = None
@@ -97,7 +99,7 @@ class Crew:
         return [member.wait() for member in members]
 
     def _start(self) -> Program:
-        program = Program(self._command, self._installation.environ(), self._installation.folder)
+        program = start_worker(self._installation, *self._command, bug=self._bug)
         self.everybody.append(program)
         return program
 
@@ -115,6 +117,12 @@ class Crew:
         for program in tuple(self.everybody):
             if program.is_running:
                 self.peak_bytes = max(self.peak_bytes, _peak_bytes(program.process.pid))
+
+
+def start_worker(installation: Installation, *command: str, bug: str | None = None) -> Program:
+    """Start `triptych` with these arguments, or one that has a bug; whoever does so ends it."""
+    module, variables = ("triptych", {}) if bug is None else (faulty_worker.__name__, {faulty_worker.VARIABLE: bug})
+    return Program(command, installation.environ(**variables), installation.folder, module=module)
 
 
 def _peak_bytes(pid: int) -> int:

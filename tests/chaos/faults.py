@@ -55,7 +55,6 @@ Deed = Callable[[Scene, random.Random], str]
 
 def _on_broker(deed: Callable[[Scene, random.Random, int], None]) -> Deed:
     def do(scene: Scene, dice: random.Random) -> str:
-        scene.stage.wait_until_in_sync()
         number = dice.randrange(BROKERS)
         deed(scene, dice, number)
         return f"broker {number + 1}"
@@ -192,6 +191,7 @@ class Lane:
     name: str
     deeds: Mapping[str, Deed]
     pause_s: tuple[float, float]
+    wait_until_possible: Callable[[Scene], None] = lambda _: None
 
 
 LANES: Final = (
@@ -204,6 +204,7 @@ LANES: Final = (
             "broker frozen, longer than its session": _freeze_broker(_LONG_S),
         },
         (2.0, 8.0),
+        lambda scene: scene.stage.wait_until_in_sync(),
     ),
     Lane(
         "workers",
@@ -269,6 +270,7 @@ class Faults:
             for kind in dealt(list(lane.deeds), dice):
                 if self._stop.wait(dice.uniform(*lane.pause_s)):
                     return
+                lane.wait_until_possible(self._scene)
                 from_ns = time.time_ns()
                 target = lane.deeds[kind](self._scene, dice)
                 fault = Fault(kind, target, from_ns, time.time_ns())

@@ -33,7 +33,8 @@ def report(outcome: Outcome, console: Console) -> int:
 
 def command(wishes: Wishes) -> str:
     """Return the command that makes the same run."""
-    return f"make chaos MINUTES={wishes.minutes:g} SEED={wishes.seed} DELIVERY={wishes.delivery}"
+    bug = "" if wishes.bug is None else f" BUG={wishes.bug}"
+    return f"make chaos MINUTES={wishes.minutes:g} SEED={wishes.seed} DELIVERY={wishes.delivery}{bug}"
 
 
 def find_troubles(outcome: Outcome) -> Iterator[str]:

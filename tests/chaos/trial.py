@@ -51,7 +51,8 @@ class Wishes:
 
     minutes: float
     seed: int
-    delivery: str
+    delivery: str = AT_LEAST_ONCE
+    bug: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def run(folder: Path, wishes: Wishes, tell: Tell) -> Outcome:
         stage = stack.enter_context(open_stage(folder, SETTINGS))
         here = stage.installation
         flags = () if wishes.delivery == AT_LEAST_ONCE else ("--delivery", wishes.delivery)
-        crew = stack.enter_context(Crew(here, "work", *flags))
+        crew = stack.enter_context(Crew(here, "work", *flags, bug=wishes.bug))
         listeners = _listeners(here)
         load = Load(here, wishes.seed)
         for one in (*listeners, load):
