@@ -91,7 +91,8 @@ live-soak: $(PACKAGES) broker ## Play two cameras, a channel and a film for MINU
 .PHONY: chaos
 chaos: $(PACKAGES) broker ## Kill, stop, freeze and cut servers and workers for MINUTES=3; SEED=7 DELIVERY=exactly_once
 	@tools/system_packages.sh need java redis-server
-	@$(PYTHON) -m tests.chaos --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED)) $(if $(DELIVERY),--delivery $(DELIVERY))
+	@$(PYTHON) -m tests.chaos --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED)) \
+		$(if $(DELIVERY),--delivery $(DELIVERY)) $(if $(PAUSE),--pause $(PAUSE)) $(if $(BUG),--bug $(BUG))
 
 .PHONY: stamps
 stamps: $(PACKAGES) weights ## Make the model of content from the stamps of Tux Paint, and measure it

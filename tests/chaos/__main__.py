@@ -32,13 +32,16 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=3.0, help="how long faults are done (3)")
     parser.add_argument("--seed", type=int, default=None, help="of chance; a new one each time if not given")
     parser.add_argument("--delivery", choices=DELIVERIES, default=AT_LEAST_ONCE, help=f"({AT_LEAST_ONCE})")
+    parser.add_argument("--pause", type=float, default=1.0, help="makes the pauses between faults so much longer (1)")
     parser.add_argument("--bug", choices=BUGS, default=None, help="a bug in the workers, to see it found")
     given = parser.parse_args()
     seed = random.randrange(1_000_000) if given.seed is None else given.seed  # noqa: S311 - to be repeated
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))  # servers are away: we know
     folder = Path(tempfile.mkdtemp(prefix="triptych-chaos-"))
     console = Console(width=120, soft_wrap=True)
-    outcome = run(folder, Wishes(given.minutes, seed, given.delivery, given.bug), lambda line: _tell(console, line))
+    outcome = run(
+        folder, Wishes(given.minutes, seed, given.delivery, given.bug, given.pause), lambda line: _tell(console, line)
+    )
     exit_code = report(outcome, console)
     if exit_code == 0:
         shutil.rmtree(folder)

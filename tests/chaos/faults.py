@@ -240,8 +240,17 @@ def dealt(names: list[str], dice: random.Random) -> Iterator[str]:
 class Faults:
     """Does faults in all lanes until told to end."""
 
-    def __init__(self, scene: Scene, seed: int, told: Callable[[Fault], None], lanes: tuple[Lane, ...] = LANES) -> None:
-        """Do them to the scene; `told` hears of each when it is over, on any thread."""
+    def __init__(
+        self,
+        scene: Scene,
+        seed: int,
+        told: Callable[[Fault], None],
+        *,
+        pause: float = 1.0,
+        lanes: tuple[Lane, ...] = LANES,
+    ) -> None:
+        """Do them to the scene; `told` hears of each when it is over, on any thread. `pause` makes pauses longer."""
+        self._pause = pause
         self._scene = scene
         self._seed = seed
         self._told = told
@@ -268,7 +277,7 @@ class Faults:
         dice = random.Random(f"{self._seed}/{lane.name}")  # noqa: S311 - to be repeated, not to be secret
         try:
             for kind in dealt(list(lane.deeds), dice):
-                if self._stop.wait(dice.uniform(*lane.pause_s)):
+                if self._stop.wait(self._pause * dice.uniform(*lane.pause_s)):
                     return
                 lane.wait_until_possible(self._scene)
                 from_ns = time.time_ns()

@@ -72,23 +72,45 @@ def recovery_s(ended_ns: int, published_ns: Mapping[str, Sequence[int]]) -> floa
 
 
 @dataclass(frozen=True, slots=True)
+class Spell:
+    """A fault of some kind, from its beginning until all was whole again; moments are of the wall clock."""
+
+    kind: str
+    from_ns: int
+    to_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Recovery:
-    """How long it took after the faults of one kind."""
+    """How long it took after the faults of one kind until every stream was published again.
+
+    The median is of those `alone`, whom no other fault met before that; the longest is of all, and often takes several
+    faults together. None where there was none, or publishing never went on.
+    """
 
     kind: str
     faults: int
+    alone: int
     median_s: float | None
     longest_s: float | None
 
 
-def recoveries(ended_ns: Iterable[tuple[str, int]], published_ns: Mapping[str, Sequence[int]]) -> list[Recovery]:
-    """Return the recoveries by kind, in alphabetical order, from the ends of the faults."""
-    by_kind: dict[str, list[float | None]] = {}
-    for kind, moment_ns in ended_ns:
-        by_kind.setdefault(kind, []).append(recovery_s(moment_ns, published_ns))
+def recoveries(spells: Sequence[Spell], published_ns: Mapping[str, Sequence[int]]) -> list[Recovery]:
+    """Return the recoveries by kind, in alphabetical order."""
     found = []
-    for kind, took in sorted(by_kind.items()):
-        known = [seconds for seconds in took if seconds is not None]
-        median, longest = (statistics.median(known), max(known)) if known else (None, None)
-        found.append(Recovery(kind, len(took), median, longest))
+    for kind in sorted({spell.kind for spell in spells}):
+        own = [spell for spell in spells if spell.kind == kind]
+        took_s = [recovery_s(spell.to_ns, published_ns) for spell in own]
+        alone_s = [
+            seconds
+            for spell, seconds in zip(own, took_s, strict=True)
+            if seconds is not None and _is_alone(spell, seconds, spells)
+        ]
+        longest_s = None if None in took_s else max(seconds for seconds in took_s if seconds is not None)
+        found.append(Recovery(kind, len(own), len(alone_s), statistics.median(alone_s) if alone_s else None, longest_s))
     return found
+
+
+def _is_alone(spell: Spell, took_s: float, spells: Iterable[Spell]) -> bool:
+    over_ns = spell.to_ns + round(took_s * NS_PER_S)
+    return not any(other is not spell and other.from_ns < over_ns and spell.from_ns < other.to_ns for other in spells)

@@ -33,8 +33,10 @@ def report(outcome: Outcome, console: Console) -> int:
 
 def command(wishes: Wishes) -> str:
     """Return the command that makes the same run."""
-    bug = "" if wishes.bug is None else f" BUG={wishes.bug}"
-    return f"make chaos MINUTES={wishes.minutes:g} SEED={wishes.seed} DELIVERY={wishes.delivery}{bug}"
+    wanted = f"make chaos MINUTES={wishes.minutes:g} SEED={wishes.seed} DELIVERY={wishes.delivery}"
+    more = [f"PAUSE={wishes.pause:g}"] if wishes.pause != 1 else []
+    more += [] if wishes.bug is None else [f"BUG={wishes.bug}"]
+    return " ".join((wanted, *more))
 
 
 def find_troubles(outcome: Outcome) -> Iterator[str]:
@@ -72,11 +74,10 @@ def _table(outcome: Outcome) -> Table:
     table.add_column(no_wrap=True)
     table.add_column()
     table.add_row("load", f"{outcome.records} records in {outcome.length_s:.0f} s", end_section=True)
-    table.add_row("faults", f"{len(outcome.faults)}; until every stream is published again:")
+    table.add_row("faults", f"{len(outcome.faults):3}; from their end until every stream is published again:")
     for recovery in outcome.recoveries:
-        table.add_row(f"  {recovery.kind}", f"{recovery.faults}; {_took(recovery)}")
-    known = [one.longest_s for one in outcome.recoveries if one.longest_s is not None]
-    table.add_row("  longest recovery", f"{max(known):.1f} s" if known else "none", end_section=True)
+        table.add_row(f"  {recovery.kind}", f"{recovery.faults:3}; {_took(recovery)}")
+    table.add_section()
     table.add_row("windows expected", str(outcome.expected))
     for verdict in outcome.verdicts:
         table.add_row(f"  {verdict.place}", _counts(verdict))
@@ -91,9 +92,10 @@ def _table(outcome: Outcome) -> Table:
 
 
 def _took(recovery: Recovery) -> str:
-    if recovery.median_s is None or recovery.longest_s is None:
-        return "never"
-    return f"median {recovery.median_s:.1f} s, longest {recovery.longest_s:.1f} s"
+    longest = "never again" if recovery.longest_s is None else f"{recovery.longest_s:.1f} s at most"
+    if recovery.median_s is None:
+        return longest
+    return f"{longest}; {recovery.alone} alone, {recovery.median_s:.1f} s (median)"
 
 
 def _counts(verdict: Verdict) -> str:

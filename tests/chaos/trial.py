@@ -15,7 +15,7 @@ import redis
 
 from tests.chaos.crew import Crew, Fall
 from tests.chaos.faults import Fault, Faults, Scene
-from tests.chaos.judgement import Recovery, Verdict, judge, recoveries
+from tests.chaos.judgement import Recovery, Spell, Verdict, judge, recoveries
 from tests.chaos.listening import Listener
 from tests.chaos.load import STEADY, Load
 from tests.chaos.stage import SESSION_S, open_stage
@@ -53,6 +53,7 @@ class Wishes:
     seed: int
     delivery: str = AT_LEAST_ONCE
     bug: str | None = None
+    pause: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,8 @@ def run(folder: Path, wishes: Wishes, tell: Tell) -> Outcome:
         for one in (*listeners, load):
             one.start()
         began_s = time.monotonic()
-        faults = Faults(Scene(stage, crew, load), wishes.seed, lambda fault: tell(_told(fault, began_s)))
+        scene = Scene(stage, crew, load)
+        faults = Faults(scene, wishes.seed, lambda fault: tell(_told(fault, began_s)), pause=wishes.pause)
         time.sleep(CALM_S)
         faults.start()
         _wait(wishes.minutes * 60, faults, lambda: tell(_progress(began_s, faults, load, listeners)))
@@ -202,7 +204,7 @@ def _recoveries(faults: Iterable[Fault], here: Installation) -> list[Recovery]:
             published_ns[stream].append(record.arrival_ns)
     for times in published_ns.values():
         times.sort()
-    return recoveries(((fault.kind, fault.to_ns) for fault in faults), published_ns)
+    return recoveries([Spell(fault.kind, fault.from_ns, fault.to_ns) for fault in faults], published_ns)
 
 
 def _told(fault: Fault, began_s: float) -> str:
