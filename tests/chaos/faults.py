@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.chaos.crew import WORKERS, Crew
+from tests.chaos.judgement import Fault
 from tests.chaos.load import Load
 from tests.chaos.poisons import POISONS
 from tests.chaos.stage import SESSION_S, Stage
@@ -25,16 +26,6 @@ _LONG_S: Final = (SESSION_S + 2.0, SESSION_S + 6.0)
 _AWAY_S: Final = (0.0, 5.0)
 _POISONS_AT_ONCE: Final = 3
 _GUEST_LIMIT_S: Final = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that was done; moments are of the wall clock, `to_ns` when all was whole again."""
-
-    kind: str
-    target: str
-    from_ns: int
-    to_ns: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,10 +72,11 @@ def recovery_s(ended_ns: int, published_ns: Mapping[str, Sequence[int]]) -> floa
 
 
 @dataclass(frozen=True, slots=True)
-class Spell:
-    """A fault of some kind, from its beginning until all was whole again; moments are of the wall clock."""
+class Fault:
+    """One thing that was done; moments are of the wall clock, `to_ns` when all was whole again."""
 
     kind: str
+    target: str
     from_ns: int
     to_ns: int
 
@@ -95,22 +96,22 @@ class Recovery:
     longest_s: float | None
 
 
-def recoveries(spells: Sequence[Spell], published_ns: Mapping[str, Sequence[int]]) -> list[Recovery]:
+def recoveries(faults: Sequence[Fault], published_ns: Mapping[str, Sequence[int]]) -> list[Recovery]:
     """Return the recoveries by kind, in alphabetical order."""
     found = []
-    for kind in sorted({spell.kind for spell in spells}):
-        own = [spell for spell in spells if spell.kind == kind]
-        took_s = [recovery_s(spell.to_ns, published_ns) for spell in own]
+    for kind in sorted({fault.kind for fault in faults}):
+        own = [fault for fault in faults if fault.kind == kind]
+        took_s = [recovery_s(fault.to_ns, published_ns) for fault in own]
         alone_s = [
             seconds
-            for spell, seconds in zip(own, took_s, strict=True)
-            if seconds is not None and _is_alone(spell, seconds, spells)
+            for fault, seconds in zip(own, took_s, strict=True)
+            if seconds is not None and _is_alone(fault, seconds, faults)
         ]
         longest_s = None if None in took_s else max(seconds for seconds in took_s if seconds is not None)
         found.append(Recovery(kind, len(own), len(alone_s), statistics.median(alone_s) if alone_s else None, longest_s))
     return found
 
 
-def _is_alone(spell: Spell, took_s: float, spells: Iterable[Spell]) -> bool:
-    over_ns = spell.to_ns + round(took_s * NS_PER_S)
-    return not any(other is not spell and other.from_ns < over_ns and spell.from_ns < other.to_ns for other in spells)
+def _is_alone(fault: Fault, took_s: float, faults: Iterable[Fault]) -> bool:
+    over_ns = fault.to_ns + round(took_s * NS_PER_S)
+    return not any(other is not fault and other.from_ns < over_ns and fault.from_ns < other.to_ns for other in faults)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,8 @@ from typing import Final
 import redis
 
 from tests.chaos.crew import Crew, Fall
-from tests.chaos.faults import Fault, Faults, Scene
-from tests.chaos.judgement import Recovery, Spell, Verdict, judge, recoveries
+from tests.chaos.faults import Faults, Scene
+from tests.chaos.judgement import Fault, Recovery, Verdict, judge, recoveries
 from tests.chaos.listening import Listener
 from tests.chaos.load import STEADY, Load
 from tests.chaos.stage import SESSION_S, open_stage
@@ -196,7 +196,7 @@ def _letters(load: Load, here: Installation, undisturbed: Installation) -> Lette
     )
 
 
-def _recoveries(faults: Iterable[Fault], here: Installation) -> list[Recovery]:
+def _recoveries(faults: Sequence[Fault], here: Installation) -> list[Recovery]:
     published_ns: dict[str, list[int]] = {stream: [] for stream in STEADY}
     for record in here.records(results_topic(here.pipeline)):
         stream = (record.key or b"").decode()
@@ -204,7 +204,7 @@ def _recoveries(faults: Iterable[Fault], here: Installation) -> list[Recovery]:
             published_ns[stream].append(record.arrival_ns)
     for times in published_ns.values():
         times.sort()
-    return recoveries([Spell(fault.kind, fault.from_ns, fault.to_ns) for fault in faults], published_ns)
+    return recoveries(faults, published_ns)
 
 
 def _told(fault: Fault, began_s: float) -> str:
