@@ -63,6 +63,10 @@ def work(
     device: Annotated[
         str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, … (model.device).")
     ] = None,
+    delivery: Annotated[
+        str | None,
+        typer.Option(metavar="MODE", help="at_least_once, or exactly_once with Kafka transactions (delivery)."),
+    ] = None,
     window_ms: Annotated[int | None, typer.Option(metavar="MS", help="Length of a window (window.size_ms).")] = None,
     http_port: Annotated[
         int | None, typer.Option(metavar="PORT", help="For /metrics, /healthz, /readyz; 0 for none (http.port).")
@@ -87,6 +91,7 @@ def work(
         "model.name": model,
         "model.shadow": shadow,
         "model.device": device,
+        "delivery": delivery,
         "window.size_ms": window_ms,
         "http.port": http_port,
         "kafka.bootstrap_servers": bootstrap_servers,

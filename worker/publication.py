@@ -11,7 +11,7 @@ import random
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
@@ -31,9 +31,15 @@ from triptych.schemas.names import (
 )
 from triptych.schemas.reasons import DeadReason
 from triptych.schemas.results import Result, Sync
-from triptych.transport.errors import PublishTimeoutError, RecordTooLargeError, RetriableError
-from triptych.transport.protocols import Publisher
-from triptych.transport.records import Delivered, Message, Record
+from triptych.transport.errors import (
+    OutcomeUnknownError,
+    PublishTimeoutError,
+    RecordRefusedError,
+    RecordTooLargeError,
+    RetriableError,
+)
+from triptych.transport.protocols import Publisher, TransactionalPublisher
+from triptych.transport.records import Delivered, GroupOffsets, Message, Record
 from triptych.worker.observability.events import (
     RecordRefused,
     ResultsPublished,
@@ -58,6 +64,10 @@ _FIRST_DELAY_S: Final = 0.2
 _LONGEST_DELAY_S: Final = 10.0
 _LONGEST_REASON: Final = 1_000
 _SHORTENED_TEXT: Final = 500
+
+
+Smaller = Callable[[Message, RecordTooLargeError], Message]
+"""Makes a message smaller that is too large."""
 
 
 class GaveUpError(Exception):
@@ -92,7 +102,7 @@ class Publication:
 
     def __init__(
         self,
-        publisher: Publisher,
+        publisher: Publisher | TransactionalPublisher,
         store: ResultStore,
         *,
         pipeline: str,
@@ -103,7 +113,7 @@ class Publication:
         """Publish through `publisher` and `store`; neither is closed here.
 
         Args:
-            publisher: where letters and results go.
+            publisher: where letters and results go; each batch whole, with one of transactions.
             store: where results go after that.
             pipeline: whose topics they are.
             hooks: told of what happens.
@@ -118,6 +128,11 @@ class Publication:
         self._jitter = jitter
         self._give_up = threading.Event()
         self._lettered: OrderedDict[tuple[str, int, int], None] = OrderedDict()
+
+    @property
+    def is_transactional(self) -> bool:
+        """Whether each batch is published whole or not at all, with the offsets that it is handed."""
+        return not isinstance(self._publisher, Publisher)
 
     def give_up(self) -> None:
         """Stop waiting for what does not answer; what is not acknowledged then stays uncommitted."""
@@ -136,18 +151,30 @@ class Publication:
             if self._give_up.wait(_CONFIRM_AGAIN_S):
                 raise GaveUpError("the group does not say whether this is still ours to publish")
 
-    def publish(self, letters: Sequence[Letter], findings: Sequence[Finding]) -> None:
+    def publish(
+        self, letters: Sequence[Letter], findings: Sequence[Finding], offsets: GroupOffsets | None = None
+    ) -> None:
         """Publish and return when all of it is on its topic and in the store.
 
         1. Dead letters, acknowledged. 2. Results, acknowledged. 3. The store. Only then may anything be finished.
+        With transactions, the first two and `offsets` are one, and committed before the third.
 
         Raises:
             GaveUpError: the worker was told to give up.
             StopError: the broker or the store will not take it until a person acts.
+            CommitRefusedError: with transactions: it is not ours to publish any more.
+            OutcomeUnknownError: with transactions: it is there, or it is not; by now it is decided which.
         """
-        self._send_letters(letters)
+        new = {letter.place: letter for letter in letters if letter.place not in self._lettered}
+        letter_messages = [self._letter_message(letter) for letter in new.values()]
         messages = [self._result_message(finding) for finding in findings]
-        self._send_all(messages, self._without_long_words)
+        if isinstance(self._publisher, Publisher):
+            self._send_all(self._publisher, letter_messages, self._without_value)
+            self._note_letters(new)
+            self._send_all(self._publisher, messages, self._without_long_words)
+        else:
+            self._send_whole(self._publisher, letter_messages, messages, offsets)
+            self._note_letters(new)
         stored = [
             StoredResult(finding.result, message.value) for finding, message in zip(findings, messages, strict=True)
         ]
@@ -172,10 +199,8 @@ class Publication:
         self._hooks.emit(StageTook(stage="store", took_ms=took_ms))
         return new
 
-    def _send_letters(self, letters: Sequence[Letter]) -> None:
-        """Send each letter once, though overlapping windows may each find its record broken."""
-        new = {letter.place: letter for letter in letters if letter.place not in self._lettered}
-        self._send_all([self._letter_message(letter) for letter in new.values()], self._without_value)
+    def _note_letters(self, new: Mapping[tuple[str, int, int], Letter]) -> None:
+        """Remember letters that are out: overlapping windows may each find the same record broken."""
         for place, letter in new.items():
             self._lettered[place] = None
             self._hooks.emit(
@@ -234,31 +259,70 @@ class Publication:
 
     # --- patience -----------------------------------------------------------------------------------------------------
 
-    def _send_all(self, messages: list[Message], smaller: Callable[[Message, RecordTooLargeError], Message]) -> None:
+    def _send_all(self, publisher: Publisher, messages: list[Message], smaller: Smaller) -> None:
         """Send messages in order and return when all are acknowledged; `messages` then holds what was sent."""
         if not messages:
             return
         started_ns = time.monotonic_ns()
-        futures = [self._send(messages, at, smaller) for at in range(len(messages))]
-        self._patiently("kafka", lambda: self._publisher.flush(_FLUSH_S))
+        futures = [self._send(publisher, messages, at, smaller) for at in range(len(messages))]
+        self._patiently("kafka", lambda: publisher.flush(_FLUSH_S))
         for at, future in enumerate(futures):
             try:
                 future.result(timeout=0)
             except RecordTooLargeError as error:  # the broker's own limit is lower than ours
                 messages[at] = smaller(messages[at], error)
-                again = self._send(messages, at, smaller)
-                self._patiently("kafka", lambda: self._publisher.flush(_FLUSH_S))
+                again = self._send(publisher, messages, at, smaller)
+                self._patiently("kafka", lambda: publisher.flush(_FLUSH_S))
                 again.result(timeout=0)
         self._hooks.emit(StageTook(stage="publish", took_ms=(time.monotonic_ns() - started_ns) / 1e6))
 
-    def _send(
-        self, messages: list[Message], at: int, smaller: Callable[[Message, RecordTooLargeError], Message]
-    ) -> Future[Delivered]:
+    def _send(self, publisher: Publisher, messages: list[Message], at: int, smaller: Smaller) -> Future[Delivered]:
         try:
-            return self._patiently("kafka", lambda: self._publisher.send(messages[at]))
+            return self._patiently("kafka", lambda: publisher.send(messages[at]))
         except RecordTooLargeError as error:
             messages[at] = smaller(messages[at], error)
-            return self._patiently("kafka", lambda: self._publisher.send(messages[at]))
+            return self._patiently("kafka", lambda: publisher.send(messages[at]))
+
+    def _send_whole(
+        self,
+        publisher: TransactionalPublisher,
+        letters: list[Message],
+        results: list[Message],
+        offsets: GroupOffsets | None,
+    ) -> None:
+        """Send messages in one transaction; `letters` and `results` then hold what was sent.
+
+        Where one is refused, which is not always clear, each goes in a transaction of its own, in order.
+        """
+        if not letters and not results:
+            return
+        started_ns = time.monotonic_ns()
+        try:
+            self._transact(publisher, [*letters, *results], offsets)
+        except RecordRefusedError:
+            for messages, smaller in ((letters, self._without_value), (results, self._without_long_words)):
+                for at, message in enumerate(messages):
+                    try:
+                        self._transact(publisher, [message], offsets)
+                    except RecordTooLargeError as error:
+                        messages[at] = smaller(message, error)
+                        self._transact(publisher, [messages[at]], offsets)
+        self._hooks.emit(StageTook(stage="publish", took_ms=(time.monotonic_ns() - started_ns) / 1e6))
+
+    def _transact(
+        self, publisher: TransactionalPublisher, messages: Sequence[Message], offsets: GroupOffsets | None
+    ) -> None:
+        """Commit a transaction, or make sure that its outcome is decided before anybody looks for it."""
+
+        def attempt() -> None:
+            self.wait_until_confirmed(lambda: True)  # a retry may come long after the first attempt
+            publisher.publish(messages, offsets)
+
+        try:
+            self._patiently("kafka", attempt)
+        except OutcomeUnknownError:
+            self._patiently("kafka", publisher.recover)
+            raise
 
     def _patiently(self, what: Service, call: Callable[[], _Answer]) -> _Answer:
         """Call until it answers, waiting longer each time."""

@@ -137,6 +137,8 @@ class _LogHook:
                 )
             case events.CommitRefused():
                 self._log.warning("commit_refused", error=event.error)
+            case events.WorkBegunAgain():
+                self._log.warning("work_begun_again", number=event.number)
             case _:
                 pass
 

@@ -40,6 +40,7 @@ from triptych.worker.observability.events import (
     Stopping,
     StreamForgotten,
     WindowClosed,
+    WorkBegunAgain,
 )
 from triptych.worker.observability.logs import log_hook, moment
 
@@ -128,6 +129,7 @@ def test_two_live_sessions_on_one_stream_are_named_once() -> None:
         ),
         (RetryScheduled("redis", "refused", 2, 0.5), "retry_scheduled", "warning"),
         (CommitRefused("rebalance"), "commit_refused", "warning"),
+        (WorkBegunAgain(3), "work_begun_again", "warning"),
         (PartitionsAssigned((0, 1)), "partitions_assigned", "info"),
         (PartitionsHandedOver((0, 1), left=0, took_ms=1.23), "partitions_handed_over", "info"),
         (PartitionsRevoked((0, 1), lost=False), "partitions_revoked", "info"),
