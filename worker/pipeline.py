@@ -36,6 +36,7 @@ _SECOND: Final = 1_000_000_000
 _LONGEST_POLL_NS: Final = 100 * _MS
 _BUSY_POLL_NS: Final = 5 * _MS
 _ASK_AGAIN_NS: Final = 5 * _MS
+_ASK_AFTER_FAILURE_NS: Final = 200 * _MS
 _OBSERVE_NS: Final = 1 * _SECOND
 
 RestoreWork = Callable[[int, dict[Modality, int]], tuple[PartitionWork, Sequence[StoredResult]]]
@@ -327,6 +328,7 @@ class Pipeline:
             ends = self._consumer.end_offsets([tp for work in works for tp in work.tps.values()])
         except RetriableError as error:
             self._hooks.emit(events.RetryScheduled(what="kafka", error=str(error), attempt=1, delay_s=0.0))
+            self._ask_again_ns = time.monotonic_ns() + _ASK_AFTER_FAILURE_NS
             return False
         self._hooks.emit(events.StageTook(stage="ask", took_ms=(time.monotonic_ns() - at_ns) / _MS))
         for work in works:
@@ -442,6 +444,7 @@ class Pipeline:
                 self._hooks.emit(events.CommitRefused(error=str(error)))
             except RetriableError as error:
                 self._hooks.emit(events.RetryScheduled(what="kafka", error=str(error), attempt=1, delay_s=0.0))
+                return  # a broker that is away is asked once a turn: each question may take its whole time limit
             else:
                 work.note_committed(offsets)
                 took_ms = (time.monotonic_ns() - started_ns) / _MS
@@ -453,7 +456,7 @@ class Pipeline:
         if now_ns < self._observe_at_ns:
             return
         self._observe_at_ns = now_ns + _OBSERVE_NS
-        if self._works:
+        if self._works and now_ns >= self._ask_again_ns:
             # Where nothing arrives the arrival clock stands still until it is asked: the lag would seem to grow.
             self._answer(self._works.values(), now_ns, self._wall_ns())
         clocks = [work.aligner.clock_ns for work in self._works.values() if work.aligner.clock_ns]
