@@ -148,7 +148,7 @@ class Pipeline:
         due_ns = self._flow.busy_until_ns(now_ns)
         if due_ns is not None:
             waits.append(due_ns - now_ns)
-        if self._flow.in_flight:
+        if self._flow.in_flight or self._waiting:
             waits.append(_BUSY_POLL_NS)
         return max(0, min(waits)) / _SECOND
 
@@ -229,7 +229,10 @@ class Pipeline:
         self._hooks.emit(events.PartitionsHandedOver(numbers=tuple(self._leaving), left=left, took_ms=took_ns / _MS))
 
     def _begin(self, poll: Poll, by_number: dict[int, list[Record]]) -> None:
-        """Begin the work of newly assigned partition numbers, once nothing of a former owner here is in flight."""
+        """Begin the work of newly assigned partition numbers, once nothing of a former owner here is in flight.
+
+        One a turn: it may take a while, in which those that have begun should go on.
+        """
         numbers = sorted({tp.partition for tp in poll.assigned})
         for number in numbers:
             self._waiting[number] = _first_offsets(by_number[number])
@@ -237,17 +240,18 @@ class Pipeline:
             self._hooks.emit(events.PartitionsAssigned(numbers=tuple(numbers)))
         self._dropped = [work for work in self._dropped if work.in_flight]
         unfinished = {work.number for work in self._dropped}
-        is_away = False
+        is_tried = False
         for number in tuple(self._waiting):
             if self._waiting[number] is None:
                 by_number.pop(number, None)  # read on from where it does not go on
-            # A broker that is away is asked once a turn.
-            is_ready = number not in unfinished and not is_away and self._may_begin(number)
+            is_ready = number not in unfinished and not is_tried and self._may_begin(number)
             begun = is_ready and self._begin_one(number)
-            is_away |= is_ready and not begun
+            is_tried |= is_ready
             if not begun:
                 self._rewind(number)
                 by_number.pop(number, None)
+            if is_ready and not begun:
+                self._waiting[number] = self._waiting.pop(number)  # its brokers may be away, and those of others there
         self._was_assigned |= bool(poll.assigned)
         ready = self._was_assigned and not self._waiting
         self._health.set_ready("partitions_assigned", ready, "waiting for partitions, or for their state")

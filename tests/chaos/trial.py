@@ -31,6 +31,7 @@ SETTINGS: Final = {
     "TRIPTYCH_KAFKA_SESSION_TIMEOUT_MS": str(round(SESSION_S * 1_000)),
     "TRIPTYCH_WINDOW_SIZE_MS": "1000",
     "TRIPTYCH_ALIGN_IDLE_TIMEOUT_MS": "3000",  # shorter than many a fault: who is idle must not depend on faults
+    "TRIPTYCH_ALIGN_STREAM_TTL_MS": "120000",
     "TRIPTYCH_WORKER_COMMIT_INTERVAL_MS": "200",
     "TRIPTYCH_REDIS_RESULTS_MAXLEN": "1000000",
     "OMP_NUM_THREADS": "1",

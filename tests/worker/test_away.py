@@ -16,12 +16,13 @@ from triptych.health import Health
 from triptych.settings import load
 from triptych.transport.errors import BrokerUnavailableError
 from triptych.transport.memory_reader import MemoryGroupConsumer
-from triptych.transport.protocols import Publisher
+from triptych.transport.protocols import Publisher, Transport
 from triptych.transport.records import Delivered, Message
-from triptych.worker import publication
+from triptych.worker import publication, wiring
 from triptych.worker.observability.events import RecordsRead, RetryScheduled
 from triptych.worker.observability.readiness import ReadinessHook
 from triptych.worker.pipeline import Pipeline
+from triptych.worker.restore import RestorePlan, Tail
 from triptych.worker.sinks.errors import StoreUnavailableError
 from triptych.worker.sinks.memory import MemoryStore
 from triptych.worker.sinks.protocol import StoredResult
@@ -165,8 +166,8 @@ def test_a_server_that_is_away_or_full_stops_the_reading_and_nothing_else(
         turn_until(pipeline, lambda: what in health.readiness().missing)
         assert_stands_still_within_its_bounds(backlog, pipeline)
         assert (FULL if what == "redis" else "no broker answered") in health.readiness().missing[what]
-        attempts = [event.attempt for event in backlog.seen(RetryScheduled)]
-        assert attempts[:3] == [1, 2, 3]
+        turn_until(pipeline, lambda: len(backlog.seen(RetryScheduled)) >= 3)
+        assert [event.attempt for event in backlog.seen(RetryScheduled)][:3] == [1, 2, 3]
 
         gate.open = True
         pipeline.run(threading.Event(), until_end=lambda: True)
@@ -227,7 +228,7 @@ def test_a_broker_that_is_away_is_asked_for_ends_once_a_turn(world: World, monke
     world.send(Feed("city").play(4, ended=False))
     world.settings = load(overrides={"model.name": "null"}, environ={})
     with world.open() as pipeline:
-        turn_until(pipeline, lambda: len(world.results()) == 1)
+        turn_until(pipeline, lambda: len(world.results()) == 2)
         monkeypatch.setattr(MemoryGroupConsumer, "end_offsets", away)
         pipeline._observe_at_ns = 0  # noqa: SLF001 - both are due in the next turn
         pipeline._ask_again_ns = 0  # noqa: SLF001 - as above
@@ -235,3 +236,31 @@ def test_a_broker_that_is_away_is_asked_for_ends_once_a_turn(world: World, monke
         turn_until(pipeline, lambda: calls > 0)
 
         assert calls == 1
+
+
+def test_a_partition_number_that_cannot_be_restored_holds_up_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker of one may be away for long; the others go on, and it follows when that is back."""
+    gate = Gate()
+    streams = {stream: world.results_partition(stream) for stream in "abcdefghij"}
+    first = min(streams.values())
+    read_tail = wiring.read_tail
+
+    def read_where_possible(transport: Transport, plan: RestorePlan, *, wall_ns: int) -> Tail:
+        if plan.number == first and not gate.open:
+            raise BrokerUnavailableError("no broker answered")
+        return read_tail(transport, plan, wall_ns=wall_ns)
+
+    monkeypatch.setattr(wiring, "read_tail", read_where_possible)
+    away = {stream for stream, number in streams.items() if number == first}
+    world.send(record for stream in streams for record in Feed(stream).play(2))
+    world.settings = load(overrides={"model.name": "null"}, environ={})
+    health = Health()
+    with working(world, MemoryStore(), health) as pipeline:
+        turn_until(pipeline, lambda: len(world.results()) == len(streams) - len(away))
+        assert "partitions_assigned" in health.readiness().missing
+        assert not away & {result.stream for result in world.results()}
+
+        gate.open = True
+        turn_until(pipeline, lambda: len(world.results()) == len(streams))
