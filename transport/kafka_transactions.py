@@ -57,7 +57,7 @@ class KafkaTransactions:
         self._where = settings.bootstrap_servers
         self._limit_s = settings.transaction_timeout_ms / 1_000
         self.closed = False
-        self._client: _Client | None = None
+        self._client: TransactionClient | None = None
         self._client = self._open()
 
     def publish(self, messages: Sequence[Message], offsets: GroupOffsets | None) -> None:
@@ -98,14 +98,14 @@ class KafkaTransactions:
         if client is not None:
             client.abandon(timeout_s)
 
-    def _open(self) -> _Client:
+    def _open(self) -> TransactionClient:
         """Open a client and keep it."""
         if self.closed:
             raise TransportClosedError("this publisher is closed")
-        self._client = _Client(self._settings, self._name, self._limit_s)
+        self._client = TransactionClient(self._settings, self._name, self._limit_s)
         return self._client
 
-    def _replace(self, client: _Client, error: Exception) -> None:
+    def _replace(self, client: TransactionClient, error: Exception) -> None:
         """Throw a client away; the next call opens another one."""
         log.warning("kafka.transaction_failed", name=self._name, error=repr(error))
         self._client = None
@@ -128,7 +128,7 @@ class KafkaTransactions:
         return BrokerUnavailableError(str(ours)) if type(ours) is TransportError else ours
 
 
-class _Client:
+class TransactionClient:
     """One producer client, used until its first failure."""
 
     def __init__(self, settings: KafkaSettings, name: str, limit_s: float) -> None:
