@@ -139,6 +139,10 @@ class _LogHook:
                 self._log.warning("commit_refused", error=event.error)
             case events.WorkBegunAgain():
                 self._log.warning("work_begun_again", number=event.number)
+            case events.EffortChanged(rung=0):
+                self._log.info("overload_over", frames=event.frames)
+            case events.EffortChanged():
+                self._log.warning("overload", rung=event.rung, frames=event.frames, asks_model=event.asks_model)
             case _:
                 pass
 
