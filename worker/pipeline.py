@@ -36,6 +36,7 @@ _SECOND: Final = 1_000_000_000
 _LONGEST_POLL_NS: Final = 100 * _MS
 _BUSY_POLL_NS: Final = 5 * _MS
 _ASK_AGAIN_NS: Final = 5 * _MS
+_ASK_AFTER_FAILURE_NS: Final = 200 * _MS
 _OBSERVE_NS: Final = 1 * _SECOND
 
 RestoreWork = Callable[[int, dict[Modality, int]], tuple[PartitionWork, Sequence[StoredResult]]]
@@ -148,7 +149,7 @@ class Pipeline:
         due_ns = self._flow.busy_until_ns(now_ns)
         if due_ns is not None:
             waits.append(due_ns - now_ns)
-        if self._flow.in_flight:
+        if self._flow.in_flight or self._waiting:
             waits.append(_BUSY_POLL_NS)
         return max(0, min(waits)) / _SECOND
 
@@ -229,7 +230,10 @@ class Pipeline:
         self._hooks.emit(events.PartitionsHandedOver(numbers=tuple(self._leaving), left=left, took_ms=took_ns / _MS))
 
     def _begin(self, poll: Poll, by_number: dict[int, list[Record]]) -> None:
-        """Begin the work of newly assigned partition numbers, once nothing of a former owner here is in flight."""
+        """Begin the work of newly assigned partition numbers, once nothing of a former owner here is in flight.
+
+        One a turn: it may take a while, in which those that have begun should go on.
+        """
         numbers = sorted({tp.partition for tp in poll.assigned})
         for number in numbers:
             self._waiting[number] = _first_offsets(by_number[number])
@@ -237,17 +241,18 @@ class Pipeline:
             self._hooks.emit(events.PartitionsAssigned(numbers=tuple(numbers)))
         self._dropped = [work for work in self._dropped if work.in_flight]
         unfinished = {work.number for work in self._dropped}
-        is_away = False
+        is_tried = False
         for number in tuple(self._waiting):
             if self._waiting[number] is None:
                 by_number.pop(number, None)  # read on from where it does not go on
-            # A broker that is away is asked once a turn.
-            is_ready = number not in unfinished and not is_away and self._may_begin(number)
+            is_ready = number not in unfinished and not is_tried and self._may_begin(number)
             begun = is_ready and self._begin_one(number)
-            is_away |= is_ready and not begun
+            is_tried |= is_ready
             if not begun:
                 self._rewind(number)
                 by_number.pop(number, None)
+            if is_ready and not begun:
+                self._waiting[number] = self._waiting.pop(number)  # its brokers may be away, and those of others there
         self._was_assigned |= bool(poll.assigned)
         ready = self._was_assigned and not self._waiting
         self._health.set_ready("partitions_assigned", ready, "waiting for partitions, or for their state")
@@ -328,6 +333,7 @@ class Pipeline:
             ends = self._consumer.end_offsets([tp for work in works for tp in work.tps.values()])
         except RetriableError as error:
             self._hooks.emit(events.RetryScheduled(what="kafka", error=str(error), attempt=1, delay_s=0.0))
+            self._ask_again_ns = time.monotonic_ns() + _ASK_AFTER_FAILURE_NS
             return False
         self._hooks.emit(events.StageTook(stage="ask", took_ms=(time.monotonic_ns() - at_ns) / _MS))
         for work in works:
@@ -435,6 +441,7 @@ class Pipeline:
                 self._hooks.emit(events.CommitRefused(error=str(error)))
             except RetriableError as error:
                 self._hooks.emit(events.RetryScheduled(what="kafka", error=str(error), attempt=1, delay_s=0.0))
+                return  # a broker that is away is asked once a turn: each question may take its whole time limit
             else:
                 work.note_committed(offsets)
                 took_ms = (time.monotonic_ns() - started_ns) / _MS
@@ -446,7 +453,7 @@ class Pipeline:
         if now_ns < self._observe_at_ns:
             return
         self._observe_at_ns = now_ns + _OBSERVE_NS
-        if self._works:
+        if self._works and now_ns >= self._ask_again_ns:
             # Where nothing arrives the arrival clock stands still until it is asked: the lag would seem to grow.
             self._answer(self._works.values(), now_ns, self._wall_ns())
         clocks = [work.aligner.clock_ns for work in self._works.values() if work.aligner.clock_ns]
