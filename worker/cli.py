@@ -87,6 +87,10 @@ def work(
             "ask it (worker.overload).",
         ),
     ] = None,
+    delivery: Annotated[
+        str | None,
+        typer.Option(metavar="MODE", help="at_least_once, or exactly_once with Kafka transactions (delivery)."),
+    ] = None,
     window_ms: Annotated[int | None, typer.Option(metavar="MS", help="Length of a window (window.size_ms).")] = None,
     late: Annotated[
         Late | None,
@@ -120,6 +124,7 @@ def work(
         "model.shadow": shadow,
         "model.device": device,
         "worker.overload": None if overload is None else overload.value,
+        "delivery": delivery,
         "window.size_ms": window_ms,
         "align.late": None if late is None else late.value,
         "align.allowed_lateness_ms": allowed_lateness_ms,

@@ -192,6 +192,13 @@ class PartitionsAssigned:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkBegunAgain:
+    """What was decided of a partition number is not published, or nobody knows: it is restored and done again."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class PartitionsHandedOver:
     """What was in flight of partition numbers that the group asks back is finished and committed.
 
@@ -407,6 +414,7 @@ Event = (
     | StreamForgotten
     | PartitionsAssigned
     | PartitionsHandedOver
+    | WorkBegunAgain
     | PartitionsRevoked
     | Restored
     | OffsetsGone

@@ -174,6 +174,8 @@ class _LogHook:
                 self._log.info("overload_over", frames=event.frames)
             case events.EffortChanged():
                 self._log.warning("overload", rung=event.rung, frames=event.frames, asks_model=event.asks_model)
+            case events.WorkBegunAgain():
+                self._log.warning("work_begun_again", number=event.number)
             case _:
                 pass
 

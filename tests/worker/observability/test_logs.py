@@ -41,6 +41,7 @@ from triptych.worker.observability.events import (
     Stopping,
     StreamForgotten,
     WindowClosed,
+    WorkBegunAgain,
 )
 from triptych.worker.observability.logs import log_hook, moment
 
@@ -139,6 +140,7 @@ def test_two_live_sessions_on_one_stream_are_named_once() -> None:
         (CommitRefused("rebalance"), "commit_refused", "warning"),
         (EffortChanged(rung=1, frames=2, asks_model=True), "overload", "warning"),
         (EffortChanged(rung=0, frames=4, asks_model=True), "overload_over", "info"),
+        (WorkBegunAgain(3), "work_begun_again", "warning"),
         (PartitionsAssigned((0, 1)), "partitions_assigned", "info"),
         (PartitionsHandedOver((0, 1), left=0, took_ms=1.23), "partitions_handed_over", "info"),
         (PartitionsRevoked((0, 1), lost=False), "partitions_revoked", "info"),
