@@ -184,7 +184,14 @@ def _words(result: Result) -> str:
 def _closing(result: Result) -> str:
     revision = f" r{result.revision}" if result.revision else ""
     skipped = f", {result.skipped} skipped" if result.skipped else ""
-    return result.closed_by + revision + skipped
+    return result.closed_by + revision + skipped + _shed(result)
+
+
+def _shed(result: Result) -> str:
+    """Say what overload left out of the window."""
+    if result.shed.model:
+        return ", model not asked"
+    return f", {result.shed.video} pictures shed" if result.shed.video else ""
 
 
 def _lag(result: Result) -> str:

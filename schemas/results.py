@@ -64,9 +64,15 @@ class Sync(Value):
 
 
 class Shed(Value):
-    """What overload made the worker leave out."""
+    """What overload made the worker leave out: items that the model would have been shown.
+
+    With `model` it was shown none, and not asked at all: what the result says of its window are its words.
+    """
 
     video: Count = 0
+    audio: Count = Field(default=0, exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE)
+    subtitles: Count = Field(default=0, exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE)
+    model: bool = Field(default=False, exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE)
 
 
 class ModelReference(Value):

@@ -339,6 +339,14 @@ class WorkerSettings(Section):
     prepare_threads: Annotated[int, Field(gt=0, le=64)] = 2
     """Threads that decode pictures and sound for the model."""
 
+    overload: Literal["wait", "degrade", "skip"] = "wait"
+    """What becomes of windows when the worker cannot keep up: they `wait`; `degrade` shows the model fewer pictures of
+    each, in the end none; `skip` then publishes without asking it. Results and metrics say what was left out. A job
+    that ends by itself (`--until-end`, `--from`) always waits."""
+
+    overload_limit_ms: Annotated[int, Field(ge=100)] = 10_000
+    """How late windows may be published before they count as too many. Below half of it more is done again."""
+
     shutdown_limit_ms: Positive = 20_000
     """How long the worker may finish what is in flight after a first signal; within what Kubernetes allows (30 s)."""
 
@@ -419,6 +427,10 @@ class Settings(Section):
     http: HttpSettings = HttpSettings()
     produce_http: ProduceHttpSettings = ProduceHttpSettings()
     log: LogSettings = LogSettings()
+
+    def that_waits(self) -> Settings:
+        """Return the same settings for a job that ends by itself: it leaves nothing out, however long it takes."""
+        return self.model_copy(update={"worker": self.worker.model_copy(update={"overload": "wait"})})
 
 
 def load(

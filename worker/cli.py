@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -19,6 +20,14 @@ _STATES: Final = {
     "shared": "this worker's share is done, others go on",
     "stopped": "stopped; the same command goes on",
 }
+
+
+class Overload(StrEnum):
+    """What becomes of windows that are too many."""
+
+    WAIT = "wait"
+    DEGRADE = "degrade"
+    SKIP = "skip"
 
 
 def work(
@@ -63,6 +72,14 @@ def work(
     device: Annotated[
         str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, … (model.device).")
     ] = None,
+    overload: Annotated[
+        Overload | None,
+        typer.Option(
+            "--overload",
+            help="What to do where the worker cannot keep up: wait, show the model fewer pictures, or in the end not "
+            "ask it (worker.overload).",
+        ),
+    ] = None,
     window_ms: Annotated[int | None, typer.Option(metavar="MS", help="Length of a window (window.size_ms).")] = None,
     http_port: Annotated[
         int | None, typer.Option(metavar="PORT", help="For /metrics, /healthz, /readyz; 0 for none (http.port).")
@@ -87,12 +104,15 @@ def work(
         "model.name": model,
         "model.shadow": shadow,
         "model.device": device,
+        "worker.overload": None if overload is None else overload.value,
         "window.size_ms": window_ms,
         "http.port": http_port,
         "kafka.bootstrap_servers": bootstrap_servers,
         "redis.url": redis_url,
         "pipeline": pipeline,
     }
+    if overload not in {None, Overload.WAIT} and (until_end or from_ is not None):
+        raise UsageError("--overload is for a worker that goes on: with --until-end and --from it waits")
     if from_ is not None:
         _reprocess(from_, until, lead, partial=partial, until_end=until_end, config=config, flags=flags)
         return

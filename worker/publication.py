@@ -22,19 +22,22 @@ from triptych.schemas.codec import encode_result
 from triptych.schemas.dead import DeadLetter
 from triptych.schemas.dead_codec import encode_dead
 from triptych.schemas.names import (
+    MODALITIES,
     MODALITY_OF,
     ORIGINAL64_HEADER_PREFIX,
     ORIGINAL_HEADER_PREFIX,
     STATE_HEADER,
+    Modality,
     dead_topic,
     results_topic,
 )
 from triptych.schemas.reasons import DeadReason
-from triptych.schemas.results import Result, Sync
+from triptych.schemas.results import Result, Shed, Sync
 from triptych.transport.errors import PublishTimeoutError, RecordTooLargeError, RetriableError
 from triptych.transport.protocols import Publisher
 from triptych.transport.records import Delivered, Message, Record
 from triptych.worker.observability.events import (
+    ItemsShed,
     RecordRefused,
     ResultsPublished,
     ResultsReplayed,
@@ -157,6 +160,10 @@ class Publication:
             sync = finding.result.sync
             if sync != Sync():
                 self._hooks.emit(SyncMeasured(finding.result.stream, sync.offset_ms, sync.drift_ppm))
+            shed = finding.result.shed
+            if shed != Shed():
+                items: dict[Modality, int] = {modality: getattr(shed, modality) for modality in MODALITIES}
+                self._hooks.emit(ItemsShed(finding.result.stream, items, unasked=shed.model))
 
     def replay(self, results: Sequence[StoredResult]) -> None:
         """Offer the tail of the results topic to the store again: the last worker may have died in between."""

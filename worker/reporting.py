@@ -18,6 +18,7 @@ from triptych.schemas.results import (
     Prediction,
     Result,
     Shares,
+    Shed,
     Sync,
     TimeSlice,
     Words,
@@ -43,6 +44,11 @@ class Said:
     stage_ms: Mapping[str, float]
     failed: bool = False
 
+    @property
+    def is_answer(self) -> bool:
+        """Tell whether the model said it."""
+        return self.preparation.asks_model and not self.failed
+
 
 def result_of(window: ClosedWindow, said: Said, *, partition: int, published_ns: int) -> Result:
     """Return the result of a window that lies on partition number `partition`."""
@@ -63,6 +69,7 @@ def result_of(window: ClosedWindow, said: Said, *, partition: int, published_ns:
             subtitles=_report(window, "subtitles", said, partition),
         ),
         sync=_sync(items),
+        shed=_shed(said.preparation),
         dead=window.dead + len(said.preparation.bad),
         model=ModelReference(name=said.model.name, version=said.model.version, sha256=said.model.sha256),
         observations=_observations(said.prediction),
@@ -77,6 +84,16 @@ def result_of(window: ClosedWindow, said: Said, *, partition: int, published_ns:
         ),
         embedding=said.prediction.embedding,
         stage_ms=said.stage_ms,
+    )
+
+
+def _shed(preparation: Preparation) -> Shed:
+    shed = preparation.shed
+    return Shed(
+        video=shed.get("video", 0),
+        audio=shed.get("audio", 0),
+        subtitles=shed.get("subtitles", 0),
+        model=not preparation.asks_model,
     )
 
 

@@ -29,6 +29,7 @@ from triptych.worker.models.builders import ModelChoice, build_model
 from triptych.worker.models.protocol import Model
 from triptych.worker.observability.events import Restored
 from triptych.worker.observability.hooks import Hook, Hooks
+from triptych.worker.overload import Overload, ladder_of
 from triptych.worker.partition import PartitionWork
 from triptych.worker.pipeline import Pipeline, PipelineLimits, RestoreWork
 from triptych.worker.publication import Publication
@@ -230,7 +231,9 @@ def _flow(
         prepare_threads=settings.worker.prepare_threads,
     )
     preparer = Preparer(inference.spec)
-    return Flow(preparer, batcher, inference, publication, limits=limits, hooks=hooks, shadow=shadow)
+    ladder = ladder_of(settings.worker.overload, inference.spec.frames)
+    overload = Overload(ladder, limit_ns=settings.worker.overload_limit_ms * _MS)
+    return Flow(preparer, batcher, inference, publication, limits=limits, overload=overload, hooks=hooks, shadow=shadow)
 
 
 def _restorer(

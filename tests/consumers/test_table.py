@@ -10,7 +10,7 @@ from rich.console import Console
 
 from triptych.consumers.table import ResultsTable, result_line
 from triptych.schemas.names import result_id
-from triptych.schemas.results import LabelScore, Modalities, ModalityReport, Observations, Prediction, Words
+from triptych.schemas.results import LabelScore, Modalities, ModalityReport, Observations, Prediction, Shed, Words
 
 if TYPE_CHECKING:
     from conftest import MakeResult
@@ -108,6 +108,12 @@ def test_what_a_trained_model_says_is_shown_first(make_result: MakeResult) -> No
     line = result_line(make_result(0, predictions={"mood": mood, "valence": valence}))
 
     assert "mood: glad 80%, valence -1.25" in line
+
+
+def test_what_overload_left_out_is_said(make_result: MakeResult) -> None:
+    """Pictures, or the whole answer."""
+    assert "progress, 3 pictures shed" in result_line(make_result(0, shed=Shed(video=3)))
+    assert "progress, model not asked" in result_line(make_result(0, shed=Shed(video=4, audio=4, model=True)))
 
 
 def test_words_that_a_machine_heard_are_marked(make_result: MakeResult) -> None:

@@ -162,6 +162,9 @@ RESULTS: dict[str, Result] = {
         }
     ),
     "result_with_nothing_filled": _RESULT,
+    "result_for_which_no_model_was_asked": _RESULT.model_copy(
+        update={"shed": Shed(video=4, audio=2, subtitles=1, model=True)}
+    ),
     "result_with_all_filled": _RESULT.model_copy(
         update={
             "id": "city/1767225600000000000-1767225602000000000/1",

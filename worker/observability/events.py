@@ -6,6 +6,7 @@ nanoseconds, as everywhere.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -191,6 +192,30 @@ class BytesHeld:
 
 
 @dataclass(frozen=True, slots=True)
+class EffortChanged:
+    """Another effort is made for the windows that come now, because of overload or because it is over.
+
+    `rung` 0 is the whole effort; `frames` are shown of a window at most; without `asks_model` the model is not asked.
+    """
+
+    rung: int
+    frames: int
+    asks_model: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsShed:
+    """A result was published of a window of which the model was not shown everything, because of overload.
+
+    `unasked` says that it was shown nothing.
+    """
+
+    stream: str
+    items: Mapping[Modality, int]
+    unasked: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFailed:
     """The model raised; the window of this start was in the batch."""
 
@@ -331,6 +356,8 @@ Event = (
     | OffsetsGone
     | LagMeasured
     | BytesHeld
+    | EffortChanged
+    | ItemsShed
     | ModelFailed
     | ModelSwapped
     | ModelUnchanged

@@ -137,6 +137,10 @@ class _LogHook:
                 )
             case events.CommitRefused():
                 self._log.warning("commit_refused", error=event.error)
+            case events.EffortChanged(rung=0):
+                self._log.info("overload_over", frames=event.frames)
+            case events.EffortChanged():
+                self._log.warning("overload", rung=event.rung, frames=event.frames, asks_model=event.asks_model)
             case _:
                 pass
 

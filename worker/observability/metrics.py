@@ -56,6 +56,8 @@ class Metrics:
         self._drifts = self._histogram(
             "triptych_drift_ppm", "A feed's clock against the wall clock, of each result that knows.", _DRIFT_BUCKETS
         )
+        self._shed = self._by("triptych_shed", "Items that the model was not shown: overload.", modality=MODALITIES)
+        self._unasked = self._counter("triptych_windows_unasked", "Windows for which it was not asked: overload.")
         self._gone = self._counter("triptych_offsets_gone", "Reads of offsets that retention had deleted.")
 
     def _make_work_metrics(self) -> None:
@@ -66,6 +68,7 @@ class Metrics:
         for stage in get_args(Stage):
             self._stages.labels(stage=stage)
         self._lag = self._gauge("triptych_lag_seconds", "Now, less the arrival time that has been worked through.")
+        self._rung = self._gauge("triptych_overload_rung", "How much less is done for a window: 0 is all.")
         self._held_bytes = self._gauge("triptych_held_bytes", "Bytes of encoded media that are held.")
         self._streams = self._gauge("triptych_streams", "Streams that are known.")
         self._partitions = self._gauge("triptych_partitions", "Partition numbers that this worker owns.")
@@ -128,6 +131,10 @@ class Metrics:
                 self._results.inc(results)
             case events.ResultsReplayed(results=results):
                 self._replayed.inc(results)
+            case events.ItemsShed(items=items, unasked=unasked):
+                for modality, count in items.items():
+                    self._shed.labels(modality).inc(count)
+                self._unasked.inc(unasked)
             case events.SyncMeasured(offset_ms=offset_ms, drift_ppm=drift_ppm):
                 if offset_ms is not None:
                     self._offsets.observe(offset_ms / _MS_PER_S)
@@ -144,6 +151,8 @@ class Metrics:
                 self._stages.labels(stage).observe(took_ms / _MS_PER_S)
             case events.LagMeasured(seconds=seconds):
                 self._lag.set(seconds)
+            case events.EffortChanged(rung=rung):
+                self._rung.set(rung)
             case events.BytesHeld(bytes=size, streams=streams):
                 self._held_bytes.set(size)
                 self._streams.set(streams)

@@ -22,8 +22,10 @@ from triptych.worker.observability.events import (
     BatchInferred,
     BytesHeld,
     CommitRefused,
+    EffortChanged,
     Event,
     ItemLate,
+    ItemsShed,
     LagMeasured,
     ModelFailed,
     ModelRefused,
@@ -151,7 +153,7 @@ def test_every_series_is_there_before_the_first_event(worker: Worker) -> None:
     """A rate is then known from the first event on."""
     assert worker.ask("/metrics").content_type.startswith("text/plain")
     for modality in ("video", "audio", "subtitles"):
-        for name in ("records", "record_bytes", "late", "repeats", "redriven"):
+        for name in ("records", "record_bytes", "late", "repeats", "redriven", "shed"):
             assert worker.sample(f"triptych_{name}_total", modality=modality) == 0
         for reason in DeadReason:
             assert worker.sample("triptych_dead_total", modality=modality, reason=reason) == 0
@@ -193,6 +195,11 @@ def test_every_series_is_there_before_the_first_event(worker: Worker) -> None:
         (SyncMeasured("city", 40.0, None), "triptych_av_offset_seconds_bucket", {"le": "0.0"}, 0),
         (SyncMeasured("city", None, 25.0), "triptych_drift_ppm_count", {}, 1),
         (SyncMeasured("city", None, 25.0), "triptych_av_offset_seconds_count", {}, 0),
+        (ItemsShed("city", {"video": 3, "audio": 0}, unasked=False), "triptych_shed_total", {"modality": "video"}, 3),
+        (ItemsShed("city", {"video": 3, "audio": 0}, unasked=False), "triptych_windows_unasked_total", {}, 0),
+        (ItemsShed("city", {"audio": 4}, unasked=True), "triptych_shed_total", {"modality": "audio"}, 4),
+        (ItemsShed("city", {"audio": 4}, unasked=True), "triptych_windows_unasked_total", {}, 1),
+        (EffortChanged(rung=2, frames=1, asks_model=True), "triptych_overload_rung", {}, 2),
         (OffsetsGone("t", 0, 1, 2), "triptych_offsets_gone_total", {}, 1),
         (LagMeasured(1.5), "triptych_lag_seconds", {}, 1.5),
         (BytesHeld(4_096, 3), "triptych_held_bytes", {}, 4_096),

@@ -13,6 +13,7 @@ from triptych.worker.observability import logs as logs_module
 from triptych.worker.observability.events import (
     BytesHeld,
     CommitRefused,
+    EffortChanged,
     Event,
     HeadAgreement,
     ItemLate,
@@ -128,6 +129,8 @@ def test_two_live_sessions_on_one_stream_are_named_once() -> None:
         ),
         (RetryScheduled("redis", "refused", 2, 0.5), "retry_scheduled", "warning"),
         (CommitRefused("rebalance"), "commit_refused", "warning"),
+        (EffortChanged(rung=1, frames=2, asks_model=True), "overload", "warning"),
+        (EffortChanged(rung=0, frames=4, asks_model=True), "overload_over", "info"),
         (PartitionsAssigned((0, 1)), "partitions_assigned", "info"),
         (PartitionsHandedOver((0, 1), left=0, took_ms=1.23), "partitions_handed_over", "info"),
         (PartitionsRevoked((0, 1), lost=False), "partitions_revoked", "info"),
