@@ -43,7 +43,9 @@ def run(original: Path, out: Path, *flags: str) -> str:
 def test_a_model_becomes_smaller_and_says_the_same(tmp_path: Path, original: Path) -> None:
     """Half of what lies between layers goes, the rest is stored as integers; the checkpoint is what was measured."""
     pytest.importorskip("torchao")
-    table = run(original, tmp_path / "small", "--prune", "0.5", "--fine-tune", "8", "--storage", "int8")
+    table = run(
+        original, tmp_path / "small", "--prune", "0.5", "--fine-tune", "8", "--storage", "int8", "--compile", "export"
+    )
     report = json.loads((tmp_path / "small" / "compression.json").read_text())
     forms = report["forms"]
     written = forms[report["written"]]
@@ -54,6 +56,9 @@ def test_a_model_becomes_smaller_and_says_the_same(tmp_path: Path, original: Pat
     assert written["size_bytes"] < 0.4 * forms["original"]["size_bytes"]
     assert written["parameters"] == sum(one.numel() for one in small.network.model.parameters())
     assert written["agreement"] > 0.9
+    graph, network = forms["as a graph (torch.export)"], forms["pruned 50%, trained"]
+    assert (graph["score"], graph["agreement"]) == (network["score"], network["agreement"])
+    assert graph["window_ms"] > 0
     assert forms["original"]["agreement"] == 1
     assert forms["original"]["window_ms"] > 0
     assert all(name in table for name in forms)
@@ -68,6 +73,7 @@ def test_a_model_becomes_smaller_and_says_the_same(tmp_path: Path, original: Pat
     ("flags", "expected"),
     [
         (["--prune", "1"], "prune: expected at least 0 and less than 1"),
+        (["--compile", "all"], "compile: expected one of off, export, aot"),
         (["--storage", "int4"], "storage: expected one of fp32, fp16, bf16, int8"),
         (["--split", "night"], "split: expected one of train, validation"),
     ],
