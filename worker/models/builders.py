@@ -85,6 +85,7 @@ def _build_base(choice: ModelChoice) -> Model:
 def _build_trained(choice: ModelChoice) -> Model:
     from triptych.worker.models.card import refuse_features  # noqa: PLC0415 - as above
     from triptych.worker.models.checkpoint import load_checkpoint  # noqa: PLC0415
+    from triptych.worker.models.observations import observer_of  # noqa: PLC0415
     from triptych.worker.models.trained import build_trained_model  # noqa: PLC0415
 
     checkpoint = load_checkpoint(Path(choice.name), weights_folder=cache_folder())
@@ -95,7 +96,8 @@ def _build_trained(choice: ModelChoice) -> Model:
             f"{choice.name}: windows were {trained_ms} ms when the model was trained, the worker makes {ours_ms} ms; "
             f"give --window-ms {trained_ms} (window.size_ms)"
         )
-    return build_trained_model(checkpoint, _options(choice))
+    observer = observer_of(checkpoint.card.architecture.frozen, weights_folder=cache_folder())
+    return build_trained_model(checkpoint, _options(choice), observer)
 
 
 def _options(choice: ModelChoice) -> RunOptions:

@@ -78,6 +78,7 @@ def compile_command(
     from triptych.worker.models.checkpoint import load_checkpoint
     from triptych.worker.models.graph import GRAPH_FORMS
     from triptych.worker.models.graph_cache import get_graph
+    from triptych.worker.models.observations import observer_of
     from triptych.worker.models.trained import ServedNetwork, graph_subject
 
     if form not in GRAPH_FORMS:
@@ -87,8 +88,9 @@ def compile_command(
     checkpoint = load_checkpoint(path, weights_folder=folder)
     refuse_features(checkpoint.card)
     with Console(stderr=True).status("compiling" if form == "aot" else "exporting"):
-        network = ServedNetwork(checkpoint.network.model, checkpoint.card)
-        graph = get_graph(network, graph_subject(checkpoint), form, folder)
+        observer = observer_of(checkpoint.card.architecture.frozen, weights_folder=folder)
+        network = ServedNetwork(checkpoint.network.model, checkpoint.card, observer.heads)
+        graph = get_graph(network, graph_subject(checkpoint, observer), form, folder)
     trial = graph.trial
     typer.echo(f"{graph.path}: {graph.path.stat().st_size / 1e6:.1f} MB, {'made now' if graph.is_new else 'was there'}")
     typer.echo(

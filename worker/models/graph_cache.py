@@ -39,6 +39,7 @@ class GraphSubject:
         spec: how it wants its windows.
         window_ns: how long they are.
         tokenize: cuts text for it.
+        observes: names of the heads that read its encoders beside its own answers.
     """
 
     sha256: str
@@ -46,6 +47,7 @@ class GraphSubject:
     spec: InputSpec
     window_ns: int
     tokenize: Tokenize | None
+    observes: tuple[str, ...] = ()
 
     def trial_batch(self) -> WindowBatch:
         """Return windows of noise with everything in them, always the same."""
@@ -156,6 +158,7 @@ def _key(subject: GraphSubject, form: GraphForm) -> str:
         "model": subject.sha256,
         "spec": [getattr(subject.spec, name) for name in subject.spec.__slots__],
         "window_ns": subject.window_ns,
+        "observes": subject.observes,
     }
     return f"{form}-{hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:32]}"
 

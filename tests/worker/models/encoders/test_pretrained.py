@@ -13,9 +13,11 @@ from torch import nn
 
 from triptych.worker.models.architecture import Network, build_network, pretrained_checksums
 from triptych.worker.models.batch import WindowBatch, collate, empty_batch
+from triptych.worker.models.builders import ModelChoice, build_model
 from triptych.worker.models.card import Architecture, Card, CardError, EncoderCard, FusionCard, HeadCard, InputCard
 from triptych.worker.models.checkpoint import load_checkpoint, save_checkpoint
 from triptych.worker.models.fused import FusedModel
+from triptych.worker.models.protocol import Model
 from triptych.worker.models.whole import WholeNetwork, whole_tensors
 from triptych.worker.models.window import PreparedCue, PreparedWindow
 
@@ -117,6 +119,32 @@ def test_run_whole_they_say_the_same(
         theirs = (said[f"{name} {part}"][:, :places][there] for part in ("tokens", "times"))
         for numbers, wanted in zip(theirs, (own.tokens, own.times), strict=True):
             torch.testing.assert_close(numbers, wanted[:3][there], rtol=1e-3, atol=1e-4)
+
+
+def test_a_model_on_frozen_encoders_also_says_what_the_base_model_observes(
+    weights_folder: Path,
+    tmp_path: Path,
+    make_window: Callable[..., PreparedWindow],
+    speech: NDArray[np.float32],
+    picture: Callable[[str], NDArray[np.uint8]],
+    base_model: Model,
+) -> None:
+    """Labels of the pictures, share of speech, loudness: the same numbers, for no more runs of an encoder."""
+    card = card_of(frozen=True)
+    save_checkpoint(tmp_path, network_of(card, weights_folder).model, card)
+    trained = build_model(ModelChoice(str(tmp_path), frames=2, window_ns=WINDOW_NS, device="cpu", max_batch=4))
+    windows = [
+        make_window([picture("cat")], speech[32_000:64_000], cues=(PreparedCue("It is cold.", 0, WINDOW_NS),)),
+        make_window([picture("rocket")] * 2),
+        make_window((), speech[:10_000], ((0, 4_000), (24_000, 30_000))),
+    ]
+
+    for own, base in zip(trained.predict(windows), base_model.predict(windows), strict=True):
+        assert [one.label for one in own.visual] == [one.label for one in base.visual]
+        assert [one.score for one in own.visual] == pytest.approx([one.score for one in base.visual], rel=1e-4)
+        assert own.speech_share == pytest.approx(base.speech_share)
+        assert own.loudness_lufs == pytest.approx(base.loudness_lufs)
+        assert own.predictions
 
 
 def test_tuned_encoders_learn(weights_folder: Path, batch: Callable[[Network], WindowBatch]) -> None:
