@@ -15,6 +15,8 @@ from triptych.worker.models.sentence import WHOLE_CUES
 
 LEAST_TOKENS = 2
 """A graph's text is at least so long: torch takes a length of 1 for a constant."""
+_TOKEN_STEP = 8
+"""Text is a multiple of so many tokens long: oneDNN keeps what it made for each new shape."""
 
 
 class WholeNetwork(nn.Module):
@@ -59,6 +61,7 @@ def whole_tensors(batch: WindowBatch, modalities: Collection[str]) -> tuple[Tens
     has_gaps = any(spans and (len(spans) > 1 or spans[0][0] > 0) for spans in batch.audio_spans)
     if has_gaps or max(batch.cue_counts) > WHOLE_CUES:
         return None
-    tokens = max(LEAST_TOKENS, int(batch.text_mask.sum(1).max()) if batch.text_mask.numel() else 0)
+    used = int(batch.text_mask.sum(1).max()) if batch.text_mask.numel() else 0
+    tokens = min(batch.text.shape[1], max(LEAST_TOKENS, -(-used // _TOKEN_STEP) * _TOKEN_STEP))
     *others, text, text_mask, text_t = (tensor[:rows] for tensor in batch.tensors())
     return (*others, *(tensor[:, :tokens].contiguous() for tensor in (text, text_mask, text_t)))

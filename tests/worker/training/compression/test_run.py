@@ -64,10 +64,22 @@ def test_a_model_becomes_smaller_and_says_the_same(tmp_path: Path, original: Pat
     )
 
 
+def test_a_graph_is_measured_beside_what_it_is_made_of(tmp_path: Path, original: Path) -> None:
+    """It says the same; it is made where it is served, so the checkpoint has none."""
+    table = run(original, tmp_path / "same", "--prune", "0", "--storage", "fp32", "--compile", "export")
+    graph = json.loads((tmp_path / "same" / "compression.json").read_text())["forms"]["as a graph (torch.export)"]
+    assert graph["agreement"] == 1
+    assert graph["window_ms"] > 0
+    assert graph["size_bytes"] > 0
+    assert "as a graph (torch.export)" in table
+    assert not list((tmp_path / "same").rglob("*.pt2"))
+
+
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
         (["--prune", "1"], "prune: expected at least 0 and less than 1"),
+        (["--compile", "all"], "compile: expected one of off, export, aot"),
         (["--storage", "int4"], "storage: expected one of fp32, fp16, bf16, int8"),
         (["--split", "night"], "split: expected one of train, validation"),
     ],
