@@ -22,6 +22,13 @@ _STATES: Final = {
 }
 
 
+class Late(StrEnum):
+    """What becomes of a late item."""
+
+    DROP = "drop"
+    REVISE = "revise"
+
+
 class Overload(StrEnum):
     """What becomes of windows that are too many."""
 
@@ -80,7 +87,19 @@ def work(
             "ask it (worker.overload).",
         ),
     ] = None,
+    delivery: Annotated[
+        str | None,
+        typer.Option(metavar="MODE", help="at_least_once, or exactly_once with Kafka transactions (delivery)."),
+    ] = None,
     window_ms: Annotated[int | None, typer.Option(metavar="MS", help="Length of a window (window.size_ms).")] = None,
+    late: Annotated[
+        Late | None,
+        typer.Option(help="What becomes of items whose window has closed (align.late)."),
+    ] = None,
+    allowed_lateness_ms: Annotated[
+        int | None,
+        typer.Option(metavar="MS", help="With --late revise: how far back windows are (align.allowed_lateness_ms)."),
+    ] = None,
     http_port: Annotated[
         int | None, typer.Option(metavar="PORT", help="For /metrics, /healthz, /readyz; 0 for none (http.port).")
     ] = None,
@@ -105,7 +124,10 @@ def work(
         "model.shadow": shadow,
         "model.device": device,
         "worker.overload": None if overload is None else overload.value,
+        "delivery": delivery,
         "window.size_ms": window_ms,
+        "align.late": None if late is None else late.value,
+        "align.allowed_lateness_ms": allowed_lateness_ms,
         "http.port": http_port,
         "kafka.bootstrap_servers": bootstrap_servers,
         "redis.url": redis_url,

@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
+from triptych.transport.errors import CommitRefusedError, OutcomeUnknownError
 from triptych.worker.alignment.outcome import ClosedWindow
 from triptych.worker.batching.batcher import MicroBatcher
 from triptych.worker.inference import Inference
@@ -24,11 +25,14 @@ from triptych.worker.observability.events import EffortChanged, StageTook
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.offsets.ledger import Ticket
 from triptych.worker.overload import Effort, Overload, Published
-from triptych.worker.partition import PartitionWork
+from triptych.worker.partition import PartitionWork, offsets_of
 from triptych.worker.publication import Finding, GaveUpError, Letter, Publication
 from triptych.worker.reporting import Said, result_of
 from triptych.worker.serving.shadow import Shadow
 from triptych.worker.sinks.protocol import StoredResult
+
+_LEFT_UNDONE: Final = (GaveUpError, CommitRefusedError, OutcomeUnknownError)
+"""Errors after which the work is done again, here or elsewhere: from what lies on the topics by then."""
 
 _BATCHES_AHEAD: Final = 2
 """Batches that may wait for the model: one to overlap with the one that runs."""
@@ -162,7 +166,7 @@ class Flow:
             for job in jobs:
                 self._count(job.work, -1)
             self._batches -= any(isinstance(job, Job) for job in jobs)
-            if error is not None and not isinstance(error, GaveUpError):
+            if error is not None and not isinstance(error, _LEFT_UNDONE):
                 raise error
             for job in jobs:
                 if error is None and job.ticket is not None and job.work.owned:
@@ -237,12 +241,15 @@ class Flow:
         error: BaseException | None = None
         try:
             self._publication.wait_until_confirmed(lambda: any(job.work.owned for job in jobs))
-            if any(job.work.owned for job in jobs):
+            works = {job.work for job in jobs if job.work.owned}
+            if works:
                 published_ns = time.time_ns()
-                findings = [self._finding(job, what, published_ns) for job, what in said if job.work.owned]
-                self._publication.publish(letters, findings)
+                findings = [self._finding(job, what, published_ns) for job, what in said if job.work in works]
+                self._publication.publish(letters, findings, offsets_of(works))
         except BaseException as raised:  # noqa: BLE001 - handed to the worker's own thread, which raises it
             error = raised
+            for job in jobs:
+                job.work.owned = False  # what was decided later must not come before what has not come
         self._finished.put((jobs, error))
 
     def _replay(self, job: ReplayJob, results: Sequence[StoredResult]) -> None:

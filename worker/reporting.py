@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from triptych.schemas.names import Modality, result_id
 from triptych.schemas.records import MediaRecord
 from triptych.schemas.results import (
+    Added,
     Arrival,
     LabelScore,
     Modalities,
@@ -17,6 +18,7 @@ from triptych.schemas.results import (
     Observations,
     Prediction,
     Result,
+    Revised,
     Shares,
     Shed,
     Sync,
@@ -59,6 +61,7 @@ def result_of(window: ClosedWindow, said: Said, *, partition: int, published_ns:
         start_ns=window.start_ns,
         end_ns=window.end_ns,
         revision=window.revision,
+        revised=Revised(added=Added.model_validate(window.added)) if window.revision else None,
         closed_by=window.closed_by,
         skipped=window.skipped,
         published_ns=published_ns,
@@ -115,7 +118,7 @@ def count_gaps(items: Sequence[Entry]) -> int:
     """Return how many sequence numbers are missing between the window's own records, session by session."""
     numbers: dict[str, set[int]] = defaultdict(set)
     for entry in items:
-        if entry.seq is not None and not entry.redriven:
+        if entry.seq is not None:
             numbers[entry.session].add(entry.seq)
     return sum(max(seen) - min(seen) + 1 - len(seen) for seen in numbers.values())
 

@@ -76,6 +76,16 @@ def test_what_is_not_known_is_a_dash(make_result: MakeResult) -> None:
     assert result_line(empty) == "city  2026-01-01 00:00:00 +2 s  V A S ○ ○ ○  idle, lag -"
 
 
+def test_a_revision_is_marked(make_result: MakeResult) -> None:
+    """Whatever the width of the terminal."""
+    revised = make_result(0, id=f"{make_result(0).window}/2", revision=2)
+    assert " r2," in result_line(revised)
+    for width in (80, 120, 200):
+        text = render(revised, width=width)
+        assert " r2" in row(text, "city")
+        assert "1 of them revisions" in text
+
+
 def test_a_late_revision_does_not_turn_the_row_back(make_result: MakeResult) -> None:
     """It is counted; the row keeps the newer window."""
     old = make_result(0)

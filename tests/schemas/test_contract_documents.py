@@ -29,6 +29,7 @@ MESSAGE_OF = {
     "subtitles_cue_generated_by_a_model": "cue",
     "progress": "progress",
     "end": "end",
+    "result_that_is_a_revision": "result",
     "result_with_nothing_filled": "result",
     "result_with_all_filled": "result",
     "result_with_words_that_were_heard": "result",

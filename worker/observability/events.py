@@ -13,6 +13,7 @@ from typing import Literal
 from triptych.schemas.names import Modality
 from triptych.schemas.reasons import DeadReason
 from triptych.schemas.results import ClosedBy
+from triptych.worker.alignment.outcome import ClosedWindow, LateItem
 
 Stage = Literal["ask", "prepare", "infer", "publish", "store", "commit"]
 """A step of the worker whose time is measured."""
@@ -49,8 +50,46 @@ class WindowClosed:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowRevised:
+    """A closed window is issued again, with so many late items."""
+
+    stream: str
+    start_ns: int
+    end_ns: int
+    revision: int
+    added: int
+
+
+@dataclass(frozen=True, slots=True)
+class WindowLetGo:
+    """A closed window can be revised no more, earlier than was asked for: its bytes were needed."""
+
+    stream: str
+    start_ns: int
+    end_ns: int
+
+
+def of_window(window: ClosedWindow) -> WindowClosed | WindowRevised:
+    """Return what happened to a window."""
+    if window.revision:
+        added = sum(window.added.values())
+        return WindowRevised(window.stream, window.start_ns, window.end_ns, window.revision, added)
+    return WindowClosed(
+        stream=window.stream,
+        start_ns=window.start_ns,
+        end_ns=window.end_ns,
+        closed_by=window.closed_by,
+        skipped=window.skipped,
+        dead=window.dead,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class ItemLate:
-    """Media came whose windows are all closed, or that was put back; the stream's next window begins at `floor_ns`."""
+    """Media came whose windows are all closed, or that was put back; the stream's next window begins at `floor_ns`.
+
+    Where it `revises`, a window is issued again with it.
+    """
 
     stream: str
     modality: Modality
@@ -58,6 +97,21 @@ class ItemLate:
     start_ns: int
     floor_ns: int
     redriven: bool = False
+    revises: bool = False
+
+
+def of_late(late: LateItem) -> ItemLate:
+    """Return what happened to a late item."""
+    entry = late.entry
+    return ItemLate(
+        stream=str(entry.stream),
+        modality=entry.modality,
+        session=entry.session,
+        start_ns=entry.start_ns,
+        floor_ns=late.floor_ns,
+        redriven=entry.redriven,
+        revises=late.revises,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +189,13 @@ class PartitionsAssigned:
     """Partition numbers came to this worker, each of them on all three input topics."""
 
     numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkBegunAgain:
+    """What was decided of a partition number is not published, or nobody knows: it is restored and done again."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +401,8 @@ class Stopped:
 Event = (
     RecordsRead
     | WindowClosed
+    | WindowRevised
+    | WindowLetGo
     | ItemLate
     | RecordDropped
     | RecordRefused
@@ -351,6 +414,7 @@ Event = (
     | StreamForgotten
     | PartitionsAssigned
     | PartitionsHandedOver
+    | WorkBegunAgain
     | PartitionsRevoked
     | Restored
     | OffsetsGone

@@ -41,6 +41,13 @@ class Metrics:
         )
         self._windows = self._by("triptych_windows", "Windows closed.", closed_by=get_args(ClosedBy))
         self._skipped = self._counter("triptych_windows_skipped", "Empty windows that were not published.")
+        self._revisions = self._counter("triptych_revisions", "Windows issued again with late items.")
+        self._let_go = self._counter(
+            "triptych_windows_let_go", "Closed windows that bytes, not lateness, made impossible to revise."
+        )
+        self._late_revising = self._by(
+            "triptych_late_revising", "Of the late media, what had a window issued again.", modality=MODALITIES
+        )
         self._late = self._by("triptych_late", "Media that came after its windows had closed.", modality=MODALITIES)
         self._repeats = self._by("triptych_repeats", "Records that a producer sent twice.", modality=MODALITIES)
         self._left = self._counter("triptych_left_session", "Records of sessions that their track has left.")
@@ -111,9 +118,10 @@ class Metrics:
             case events.WindowClosed(closed_by=closed_by, skipped=skipped):
                 self._windows.labels(closed_by).inc()
                 self._skipped.inc(skipped)
-            case events.ItemLate(modality=modality, redriven=redriven):
+            case events.ItemLate(modality=modality, redriven=redriven, revises=revises):
                 self._late.labels(modality).inc()
                 self._redriven.labels(modality).inc(redriven)
+                self._late_revising.labels(modality).inc(revises)
             case events.RecordDropped(modality=modality, reason="repeat"):
                 self._repeats.labels(modality).inc()
             case events.RecordDropped(modality=modality, reason="redriven"):
@@ -131,6 +139,10 @@ class Metrics:
                 self._results.inc(results)
             case events.ResultsReplayed(results=results):
                 self._replayed.inc(results)
+            case events.WindowRevised():
+                self._revisions.inc()
+            case events.WindowLetGo():
+                self._let_go.inc()
             case events.ItemsShed(items=items, unasked=unasked):
                 for modality, count in items.items():
                     self._shed.labels(modality).inc(count)

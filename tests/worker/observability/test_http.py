@@ -50,6 +50,8 @@ from triptych.worker.observability.events import (
     StreamForgotten,
     SyncMeasured,
     WindowClosed,
+    WindowLetGo,
+    WindowRevised,
 )
 from triptych.worker.observability.metrics import Metrics
 from triptych.worker.observability.readiness import STARTING
@@ -153,7 +155,7 @@ def test_every_series_is_there_before_the_first_event(worker: Worker) -> None:
     """A rate is then known from the first event on."""
     assert worker.ask("/metrics").content_type.startswith("text/plain")
     for modality in ("video", "audio", "subtitles"):
-        for name in ("records", "record_bytes", "late", "repeats", "redriven", "shed"):
+        for name in ("records", "record_bytes", "late", "late_revising", "repeats", "redriven", "shed"):
             assert worker.sample(f"triptych_{name}_total", modality=modality) == 0
         for reason in DeadReason:
             assert worker.sample("triptych_dead_total", modality=modality, reason=reason) == 0
@@ -180,6 +182,10 @@ def test_every_series_is_there_before_the_first_event(worker: Worker) -> None:
         (RecordDropped("city", "audio", "s", "other_pipeline"), "triptych_left_session_total", {}, 0),
         (ItemLate("city", "video", "s", 0, 1, redriven=True), "triptych_redriven_total", {"modality": "video"}, 1),
         (ItemLate("city", "video", "s", 0, 1, redriven=True), "triptych_late_total", {"modality": "video"}, 1),
+        (ItemLate("city", "video", "s", 0, 1), "triptych_late_revising_total", {"modality": "video"}, 0),
+        (ItemLate("city", "video", "s", 0, 1, revises=True), "triptych_late_revising_total", {"modality": "video"}, 1),
+        (WindowRevised("city", 0, 1, 2, 3), "triptych_revisions_total", {}, 1),
+        (WindowLetGo("city", 0, 1), "triptych_windows_let_go_total", {}, 1),
         (
             RecordRefused("t", 0, 1, "subtitles", "why", DeadReason.NOT_UTF8),
             "triptych_dead_total",
