@@ -15,6 +15,7 @@ from triptych.status import StatusServer
 from triptych.transport.kafka import KafkaTransport
 from triptych.transport.membership import check_members
 from triptych.transport.topics import check_topics
+from triptych.worker.observability.heap import HeapHook
 from triptych.worker.observability.logs import log_hook
 from triptych.worker.observability.metrics import Metrics
 from triptych.worker.observability.readiness import STARTING, ReadinessHook
@@ -51,4 +52,4 @@ def open_surroundings(settings: Settings) -> Iterator[Surroundings]:
         limits = StoreLimits(settings.redis.results_maxlen, settings.redis.latest_ttl_s, settings.redis.key_ttl_s)
         store = RedisStore.connect(settings.redis.full_url(), pipeline=settings.pipeline, limits=limits)
         stack.callback(store.close)
-        yield Surroundings(transport, store, [log_hook(), metrics, ReadinessHook(health)], health)
+        yield Surroundings(transport, store, [log_hook(), metrics, ReadinessHook(health), HeapHook()], health)

@@ -29,10 +29,12 @@ def main() -> int:
     soaking = commands.add_parser("soak", help="hours of media as fast as the worker follows")
     soaking.add_argument("--hours", type=float, default=24.0, help="of media (24)")
     soaking.add_argument("--streams", type=int, default=8, help="at once (8)")
+    soaking.add_argument("--minutes", type=float, help="end after so long, wherever it has come to")
     replaying = commands.add_parser("backlog", help="gigabytes whose tracks are far apart in event time")
     replaying.add_argument("--gigabytes", type=float, default=10.0, help="to be replayed (10)")
     replaying.add_argument("--streams", type=int, default=8, help="at once (8)")
     replaying.add_argument("--partition-mib", type=int, default=16, help="align.partition_max_bytes, in MiB (16)")
+    replaying.add_argument("--picture-kb", type=int, default=40, help="size of a frame in kB (40)")
     replaying.add_argument("--limit", type=float, default=3_600.0, help="seconds that the replay may take (3600)")
     churning = commands.add_parser("churn", help="feeds that come, speak for three windows, and go")
     churning.add_argument("--feeds", type=int, default=1_000, help="in a round (1000)")
@@ -47,10 +49,17 @@ def main() -> int:
 
     match wishes.command:
         case "soak":
-            soaked = soak(wishes.hours, wishes.streams, wishes.model, say)
+            soaked = soak(wishes.hours, wishes.streams, wishes.model, say, minutes=wishes.minutes)
             return report.tell_soak(soaked, console, wishes.to)
         case "backlog":
-            wish = Wish(wishes.gigabytes, wishes.streams, wishes.partition_mib, wishes.model, wishes.limit)
+            wish = Wish(
+                gigabytes=wishes.gigabytes,
+                streams=wishes.streams,
+                partition_mib=wishes.partition_mib,
+                model=wishes.model,
+                limit_s=wishes.limit,
+                picture_bytes=wishes.picture_kb * 1_000,
+            )
             with open_place(wish.model, settings_of(wish)) as place:
                 done = catch_up(wish, place, say)
             return report.tell_backlog(done, console, wishes.to)

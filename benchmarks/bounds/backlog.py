@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.bounds.feeds import SECOND, Feed, Make, picture, send
-from benchmarks.bounds.place import Place
+from benchmarks.bounds.place import IDLE_TIMEOUT_MS, Place
 from benchmarks.bounds.watch import Sample
 
 MIB: Final = 1 << 20
@@ -18,7 +18,6 @@ MOST_OF_BOUND: Final = 1.5
 WINDOW_NS: Final = 2 * SECOND
 _AHEAD_NS: Final = {"audio": 20 * SECOND, "subtitles": 60 * SECOND}
 _CUE_EVERY_NS: Final = 4 * SECOND
-_PICTURE_BYTES: Final = 40_000
 _STEP_NS: Final = 4 * SECOND
 _WARM_UP_NS: Final = 60 * SECOND
 _START_NS: Final = 1_767_225_600 * SECOND  # 2026-01-01T00:00:00Z
@@ -33,6 +32,7 @@ class Wish:
     partition_mib: int
     model: str
     limit_s: float
+    picture_bytes: int = 40_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ class CaughtUp:
 def settings_of(wish: Wish) -> dict[str, str]:
     """Return the settings of the worker that replays."""
     return {
+        "TRIPTYCH_ALIGN_IDLE_TIMEOUT_MS": str(IDLE_TIMEOUT_MS),
         "TRIPTYCH_ALIGN_STREAM_MAX_BYTES": str(wish.partition_mib * MIB // 2),
         "TRIPTYCH_ALIGN_PARTITION_MAX_BYTES": str(wish.partition_mib * MIB),
     }
@@ -72,7 +73,7 @@ def catch_up(wish: Wish, place: Place, say: Callable[[str], None]) -> CaughtUp:
     How much a warm worker takes, another one says, which has done a minute of one such feed and waits for more.
     """
     make = Make(
-        picture=picture(_PICTURE_BYTES),
+        picture=picture(wish.picture_bytes),
         frame_every_ns=SECOND // 8,
         cue_every_ns=_CUE_EVERY_NS,
         ahead_ns=dict(_AHEAD_NS),
@@ -112,6 +113,7 @@ def _write(place: Place, feeds: list[Feed], size: int, say: Callable[[str], None
             for feed in feeds:
                 more, more_bytes = send(publisher, feed.play(at_ns))
                 records, sent = records + more, sent + more_bytes
+            publisher.flush(600)  # else what waits in the producer, video above all, would come still later
             if sent >= say_at:
                 say(f"{sent / GB:.2f} GB written")
                 say_at += size // 10

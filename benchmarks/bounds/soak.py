@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +13,10 @@ from benchmarks.bounds.place import Place, open_place
 from benchmarks.bounds.watch import Sample, Watch, slope
 
 HOUR_NS: Final = 3_600 * SECOND
-WINDOWS_AN_HOUR: Final = 1_800
 MOST_GROWTH_MB: Final = 1.0
-_STEP_NS: Final = 20 * SECOND
-_LAG_S: Final = 4.0
+_WINDOW_NS: Final = 4 * SECOND
+_STEP_NS: Final = 24 * SECOND
+_LAG_S: Final = 2.0
 _LOOK_S: Final = 2.0
 _PATIENCE_S: Final = 600.0
 _SETTLED: Final = 0.15
@@ -43,30 +44,39 @@ class Soaked:
         return slope(self.settled, "rss_mb")
 
 
-def soak(hours: float, streams: int, model: str, say: Callable[[str], None]) -> Soaked:
+def soak(hours: float, streams: int, model: str, say: Callable[[str], None], *, minutes: float | None = None) -> Soaked:
     """Play so many hours of so many streams as fast as the worker follows, and look at it all the while.
 
-    The feeds are small on purpose: a frame a second, a fifth of a second of sound for each window, a cue every four
-    seconds. Event time begins so long ago that it ends about now.
+    The feeds are small on purpose: for each window of four seconds two frames and a fifth of a second of sound, for
+    every other one a cue. Event time begins so long ago that it ends about now. After so many minutes it ends where
+    it has come to.
     """
-    with open_place(model, {}) as place, place.worker() as (_, watch), place.publisher() as publisher:
-        start_ns = (time.time_ns() - round(hours * HOUR_NS)) // (2 * SECOND) * (2 * SECOND)
+    with (
+        open_place(model, {"TRIPTYCH_WINDOW_SIZE_MS": str(_WINDOW_NS // 1_000_000)}) as place,
+        place.worker() as (_, watch),
+        place.publisher() as publisher,
+    ):
+        start_ns = (time.time_ns() - round(hours * HOUR_NS)) // _WINDOW_NS * _WINDOW_NS
         make = Make(
-            picture=picture(0), frame_every_ns=SECOND, chunk_ns=SECOND // 5, chunk_every_ns=2 * SECOND,
+            picture=picture(0), frame_every_ns=_WINDOW_NS // 2, chunk_ns=SECOND // 5, chunk_every_ns=_WINDOW_NS,
+            cue_every_ns=2 * _WINDOW_NS,
         )  # fmt: skip
         feeds = [Feed(f"camera-{number}", make, start_ns=start_ns) for number in range(streams)]
         began_s = time.monotonic()
         records, at_ns = 0, 0
         watcher = _Watcher(watch, say)
-        while at_ns < round(hours * HOUR_NS):
+        until_s = math.inf if minutes is None else began_s + minutes * 60
+        while at_ns < round(hours * HOUR_NS) and time.monotonic() < until_s:
             at_ns += _STEP_NS
             for feed in feeds:
                 records += send(publisher, feed.play(at_ns))[0]
+            publisher.flush(_PATIENCE_S)
             watcher.keep_up(at_ns / HOUR_NS)
         for feed in feeds:
             send(publisher, feed.ends())
         publisher.flush(_PATIENCE_S)
-        expected = round(hours * WINDOWS_AN_HOUR) * streams
+        hours = at_ns / HOUR_NS
+        expected = at_ns // _WINDOW_NS * streams
         watch.wait("results", expected, progress=hours, limit_s=_PATIENCE_S, every_s=_LOOK_S)
         return Soaked(hours, streams, records, time.monotonic() - began_s, watch.samples)
 

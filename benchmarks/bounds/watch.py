@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Final, Self
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import redis
@@ -16,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 MB: Final = 1_000_000
 _KIB: Final = 1_024
+_PATIENCE_S: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Watch:
         """Look at the process `pid`, whose metrics are at `http_port`."""
         self._pid = pid
         self._port = http_port
-        self._redis = redis.Redis.from_url(redis_url)
+        self._redis = redis.Redis.from_url(redis_url, socket_timeout=_PATIENCE_S, socket_connect_timeout=_PATIENCE_S)
         self._began_s = time.monotonic()
         self.samples: list[Sample] = []
 
@@ -110,11 +110,8 @@ class Watch:
 
     def _metrics(self) -> dict[str, float]:
         """Return the worker's metrics, each the sum of its series; windows by why they closed too."""
-        try:
-            with urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=10) as answer:
-                text = answer.read().decode()
-        except (URLError, OSError):
-            return {}
+        with urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=_PATIENCE_S) as answer:
+            text = answer.read().decode()
         sums: dict[str, float] = {}
         for family in text_string_to_metric_families(text):
             for each in family.samples:
