@@ -2,6 +2,7 @@
 
 - `RetriableError`: nothing is wrong with the call; make it again later.
 - `CommitRefusedError`: the partitions moved; drop their state and keep polling.
+- `OutcomeUnknownError`: a transaction may be published or not; find out, and begin anew from what there is.
 - `RecordRefusedError`: this one record will never be taken; dead-letter it and go on.
 - `StopError`: going on cannot help until a person has done what the message says.
 
@@ -37,6 +38,12 @@ class PublishTimeoutError(RetriableError):
 
 class CommitRefusedError(TransportError):
     """Say that a commit came too late: the group gave, or is giving, the partitions away."""
+
+
+class OutcomeUnknownError(TransportError):
+    """Say that nobody answered whether a transaction is committed: its messages may be there or not, all or none."""
+
+    exit_code = EXIT_UNAVAILABLE
 
 
 class RecordRefusedError(TransportError):

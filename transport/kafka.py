@@ -13,11 +13,12 @@ from triptych.transport.errors import StopError
 from triptych.transport.kafka_admin import KafkaAdmin
 from triptych.transport.kafka_publisher import SEND_TIMEOUT_S, KafkaPublisher
 from triptych.transport.kafka_reader import KafkaGroupConsumer, KafkaReader
+from triptych.transport.kafka_transactions import KafkaTransactions
 from triptych.transport.records import GonePolicy, TopicPartition
 
 CLOSE_LIMIT_S = 5.0
 
-Client = TypeVar("Client", KafkaReader, KafkaGroupConsumer, KafkaPublisher, KafkaAdmin)
+Client = TypeVar("Client", KafkaReader, KafkaGroupConsumer, KafkaPublisher, KafkaTransactions, KafkaAdmin)
 
 
 class KafkaTransport:
@@ -33,7 +34,7 @@ class KafkaTransport:
         require_fast_checksum()
         self._settings = settings
         self._send_timeout_s = send_timeout_s
-        self._open: list[KafkaReader | KafkaPublisher | KafkaAdmin] = []
+        self._open: list[KafkaReader | KafkaPublisher | KafkaTransactions | KafkaAdmin] = []
 
     def reader(self, start: Mapping[TopicPartition, int], *, when_gone: GonePolicy = "earliest") -> KafkaReader:
         """Read these partitions from these offsets."""
@@ -50,6 +51,10 @@ class KafkaTransport:
         """Open a publisher."""
         return self._kept(KafkaPublisher(self._settings, send_timeout_s=self._send_timeout_s))
 
+    def transactional_publisher(self, name: str) -> KafkaTransactions:
+        """Open a publisher of transactions."""
+        return self._kept(KafkaTransactions(self._settings, name))
+
     def admin(self) -> KafkaAdmin:
         """Open an admin."""
         return self._kept(KafkaAdmin(self._settings))
@@ -59,7 +64,7 @@ class KafkaTransport:
         with ExitStack() as closing:
             while self._open:
                 client = self._open.pop(0)
-                if isinstance(client, KafkaPublisher):
+                if isinstance(client, KafkaPublisher | KafkaTransactions):
                     closing.callback(client.close, CLOSE_LIMIT_S)
                 else:
                     closing.callback(client.close)

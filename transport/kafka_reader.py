@@ -8,8 +8,9 @@ up to 3.0.12 at least); they are bounded by the bytes of a fetch.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Self
 
@@ -31,8 +32,19 @@ from triptych.transport.errors import (
 )
 from triptych.transport.kafka_connect import connect
 from triptych.transport.kafka_errors import translated, translating
+from triptych.transport.kafka_log_ends import LogEnds
 from triptych.transport.kafka_rebalance import NOTHING, RebalanceNotes, ours, theirs
-from triptych.transport.records import Commit, GonePolicy, OffsetGone, Poll, Record, TopicPartition
+from triptych.transport.records import (
+    Commit,
+    GonePolicy,
+    GroupOffsets,
+    Membership,
+    OffsetGone,
+    Poll,
+    Record,
+    TopicPartition,
+)
+from triptych.transport.watchdog import within
 
 log = structlog.get_logger(__name__)
 
@@ -112,12 +124,12 @@ class KafkaReader:
 
     def begin_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Ask for the first offsets still in the log."""
-        with translating(f"asking the broker at {self._where} for begin offsets"):
+        with translating(f"asking the broker at {self._where} for begin offsets"), _leaders_known():
             return _named(self._client.beginning_offsets([theirs(tp) for tp in tps], timeout_ms=REQUEST_LIMIT_MS))
 
     def end_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Ask for the offsets after the last records; nothing that was fetched before is believed."""
-        with translating(f"asking the broker at {self._where} for end offsets"):
+        with translating(f"asking the broker at {self._where} for end offsets"), _leaders_known():
             return _named(self._client.end_offsets([theirs(tp) for tp in tps], timeout_ms=REQUEST_LIMIT_MS))
 
     def offsets_for_times(self, times_ns: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
@@ -134,7 +146,7 @@ class KafkaReader:
         if not self.closed:
             self.closed = True
             with translating(f"closing the consumer at {self._where}"):
-                self._client.close(autocommit=False, timeout_ms=CLOSE_LIMIT_MS)
+                close_client(self._client)
 
     def _poll_once(self, timeout_s: float) -> tuple[Record, ...]:
         if self.closed:
@@ -207,10 +219,12 @@ class KafkaGroupConsumer(KafkaReader):
         client = open_client(settings, group=group)
         super().__init__(client, settings.bootstrap_servers, when_gone=when_gone)
         self._group = group
+        self._log_ends = LogEnds(client)
+        self._instance_id = settings.group_instance_id
         self._lease_s = settings.session_timeout_ms / 1_000 * LEASE_SHARE
         self._notes = RebalanceNotes(
             hand_over_s,
-            is_member=lambda: client.group_metadata().generation_id >= 0,
+            membership=lambda: client.group_metadata()[1:3],
             insist=client._coordinator.request_rejoin,  # noqa: SLF001 - there is no public way
         )
         # The client's poll waits while partitions are handed over; on a thread of its own it leaves the caller's free.
@@ -222,6 +236,11 @@ class KafkaGroupConsumer(KafkaReader):
         # A client that joins before it knows the topics may be assigned nothing, for as long as its metadata live. One
         # that learned of them before it subscribed takes them for changed when it hears of them again, and joins twice.
         require_topics(client, topics)
+
+    def end_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Ask for the offsets after the last records, those included that the broker does not show yet."""
+        with translating(f"asking the broker at {self._where} for end offsets"), _leaders_known():
+            return _named(self._log_ends.of([theirs(tp) for tp in tps], REQUEST_LIMIT_MS))
 
     def assignment(self) -> frozenset[TopicPartition]:
         """Return what the last poll left assigned."""
@@ -244,6 +263,20 @@ class KafkaGroupConsumer(KafkaReader):
                 tp: None if (stored := self._stored(tp)) is None else Commit(int(stored.offset), stored.metadata or "")
                 for tp in tps
             }
+
+    def rewind(self, tps: Iterable[TopicPartition]) -> None:
+        """Go back to where the group committed."""
+        tps = tuple(tps)
+        stored = self.committed(tps)
+        unread = [tp for tp, commit in stored.items() if commit is None]
+        begins = self.begin_offsets(unread) if unread else {}
+        for tp, commit in stored.items():
+            self.seek(tp, begins[tp] if commit is None else commit.offset)
+
+    def group_offsets(self, offsets: Mapping[TopicPartition, int]) -> GroupOffsets:
+        """Return what a transaction stores, in the name of what the last poll left."""
+        member = Membership(self._group, *self._notes.membership, self._instance_id)
+        return GroupOffsets(member, {tp: Commit(offset) for tp, offset in offsets.items()})
 
     def is_confirmed(self) -> bool:
         """Whether the group has answered a join or a heartbeat of late, and has told nothing else since.
@@ -350,15 +383,38 @@ def require_topics(client: KafkaConsumer, topics: Iterable[str]) -> None:
     """Close the client and raise `TopicMissingError` unless all these topics exist."""
     try:
         with translating("asking the broker for its topics"):
-            missing = [topic for topic in topics if not client.partitions_for_topic(topic)]
+            missing = within(
+                REQUEST_LIMIT_MS / 1_000,
+                "asking the broker for its topics",
+                lambda: [topic for topic in topics if not client.partitions_for_topic(topic)],
+            )
         if missing:
             raise TopicMissingError(
                 f"no such topic: {', '.join(missing)}; `triptych topics create` makes them (where a broker has "
                 "access rules, a topic that we may not describe looks the same)"
             )
     except TransportError:
-        client.close(autocommit=False, timeout_ms=CLOSE_LIMIT_MS)
+        close_client(client)
         raise
+
+
+@contextmanager
+def _leaders_known() -> Iterator[None]:
+    """Let a question wait for leaders: the client leaves out partitions that have none, and then looks for them."""
+    try:
+        yield
+    except KeyError as missing:
+        raise BrokerUnavailableError(f"{missing.args[0]} has no leader now") from None
+
+
+def close_client(client: KafkaConsumer) -> None:
+    """Close a client; one that is still not closed after twice its limit is left behind."""
+    with suppress(BrokerUnavailableError):  # its threads end with the process
+        within(
+            2 * CLOSE_LIMIT_MS / 1_000,
+            "closing a consumer",
+            lambda: client.close(autocommit=False, timeout_ms=CLOSE_LIMIT_MS),
+        )
 
 
 def _record(record: Any) -> Record:  # noqa: ANN401 - the client is untyped

@@ -29,17 +29,19 @@ class RebalanceNotes(AsyncConsumerRebalanceListener):  # type: ignore[misc] # th
     caller's thread may commit; what it must not do is wait in the client's own poll, which waits for us.
     """
 
-    def __init__(self, hand_over_s: float, is_member: Callable[[], bool], insist: Callable[[], None]) -> None:
+    def __init__(
+        self, hand_over_s: float, membership: Callable[[], tuple[int, str]], insist: Callable[[], None]
+    ) -> None:
         """Begin with nothing.
 
         Args:
             hand_over_s: how long the caller may take to finish with what has to be given up.
-            is_member: tells whether there is still a reason to wait for that.
+            membership: tells the generation of the group that we belong to, below 0 for none, and as whom.
             insist: makes the client go on joining. It forgets a join that it began because topics seemed to have
                 changed when they do so no more, and is thrown out (kafka-python up to 3.0.12 at least).
         """
         self._hand_over_s = hand_over_s
-        self._is_member = is_member
+        self._ask_membership = membership
         self._insist = insist
         self._changed = threading.Condition()
         self._known = NOTHING
@@ -54,6 +56,9 @@ class RebalanceNotes(AsyncConsumerRebalanceListener):  # type: ignore[misc] # th
         self._is_told = False
         self._is_joining = True
         self._is_closed = False
+        self.membership: tuple[int, str] = (-1, "")
+        """In which generation, and as whom, we were given what the caller has."""
+        self._joined_as = self.membership
         self.joined_s = float("-inf")
         """When the group last said what we get."""
         self.fenced: errors.FencedInstanceIdError | None = None
@@ -144,6 +149,7 @@ class RebalanceNotes(AsyncConsumerRebalanceListener):  # type: ignore[misc] # th
             self._assigned |= mine
             self._to_rewind |= mine & self._before
             self._is_joining = False
+            self._joined_as = self._ask_membership()
             self.joined_s = time.monotonic()
 
     def hearing(self, handle_response: Callable[..., Any]) -> Callable[..., Any]:
@@ -180,11 +186,17 @@ class RebalanceNotes(AsyncConsumerRebalanceListener):  # type: ignore[misc] # th
                 revoking=NOTHING if self._is_told else self._revoking,
             )
             self._known = (self._known - changes.revoked - changes.lost) | changes.assigned
+            if changes.assigned:
+                self.membership = self._joined_as
             self._assigned -= ready
             self._to_rewind -= ready
             self._revoked = self._lost = NOTHING
             self._is_told = bool(self._revoking)
             return changes
+
+    def _is_member(self) -> bool:
+        generation, _ = self._ask_membership()
+        return generation >= 0
 
     def _begin_hand_over(self, gone: frozenset[TopicPartition]) -> None:
         with self._changed:

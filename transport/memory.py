@@ -6,13 +6,13 @@ For the demo, for tests and for trying things out. It keeps nothing when the pro
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 
 from triptych.transport.errors import RecordRefusedError, RecordTooLargeError, TransportClosedError
 from triptych.transport.memory_broker import MemoryBroker, MemoryLimits
 from triptych.transport.memory_reader import MemoryGroupConsumer, MemoryReader
-from triptych.transport.records import Delivered, GonePolicy, Member, Message, TopicPartition
+from triptych.transport.records import Delivered, GonePolicy, GroupOffsets, Member, Message, TopicPartition
 from triptych.transport.topic_settings import DEFAULT_PARTITIONS, TopicSettings, TopicState
 
 MAX_BYTES = 64 << 20
@@ -70,6 +70,10 @@ class MemoryTransport:
         """Open a publisher."""
         return MemoryPublisher(self._broker)
 
+    def transactional_publisher(self, name: str) -> MemoryTransactions:
+        """Open a publisher of transactions."""
+        return MemoryTransactions(self._broker, name)
+
     def admin(self) -> MemoryAdmin:
         """Open an admin."""
         return MemoryAdmin(self._broker)
@@ -110,6 +114,34 @@ class MemoryPublisher:
         self._closed = True
 
 
+class MemoryTransactions:
+    """Append batches whole (see `TransactionalPublisher`); none is ever open."""
+
+    def __init__(self, broker: MemoryBroker, name: str) -> None:
+        self._broker = broker
+        self._name = name
+        self._epoch: int | None = broker.take_name(name)
+        self._closed = False
+
+    def publish(self, messages: Sequence[Message], offsets: GroupOffsets | None) -> None:
+        """Append all messages and store the offsets, or nothing."""
+        if self._closed:
+            raise TransportClosedError("this publisher is closed")
+        self.recover()
+        epoch, self._epoch = self._epoch, None  # after a failure the name has to be taken anew
+        self._broker.append_together(messages, offsets, name=self._name, epoch=epoch or 0)
+        self._epoch = epoch
+
+    def recover(self) -> None:
+        """Take the name anew where that is needed."""
+        if self._epoch is None:
+            self._epoch = self._broker.take_name(self._name)
+
+    def close(self, timeout_s: float) -> None:  # noqa: ARG002 - the protocol's
+        """Take no more messages."""
+        self._closed = True
+
+
 class MemoryAdmin:
     """Make and describe topics (see `TopicAdmin`)."""
 
@@ -133,6 +165,11 @@ class MemoryAdmin:
         """Return the number of partitions, or None."""
         state = self.describe([topic]).get(topic)
         return None if state is None else state.partitions
+
+    def appended_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return the ends: nothing is appended before it is committed."""
+        with self._broker.changed:
+            return {tp: self._broker.log(tp).end for tp in tps}
 
     def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
         """Delete what lies before an offset."""

@@ -10,14 +10,21 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from triptych.schemas.partition import partition_of
-from triptych.transport.errors import PublishTimeoutError, RecordRefusedError, RecordTooLargeError, TopicMissingError
+from triptych.transport.errors import (
+    CommitRefusedError,
+    PublishTimeoutError,
+    RecordRefusedError,
+    RecordTooLargeError,
+    TopicMissingError,
+)
 from triptych.transport.memory_group import Group
 from triptych.transport.memory_log import PartitionLog
-from triptych.transport.records import Delivered, Message, Record, TopicPartition
+from triptych.transport.records import Delivered, GroupOffsets, Message, Record, TopicPartition
 from triptych.transport.topic_settings import TopicSettings
 
 
@@ -56,6 +63,7 @@ class MemoryBroker:
         self.changed = threading.Condition(threading.RLock())
         self.topics: dict[str, MemoryTopic] = {}
         self.groups: dict[str, Group] = {}
+        self._epochs: dict[str, int] = {}
         self._reading: dict[int, dict[TopicPartition, int]] = {}
         self._reader_ids = itertools.count()
 
@@ -110,23 +118,57 @@ class MemoryBroker:
         is below the sender's.
         """
         with self.changed:
-            topic = self.topic(message.topic)
-            limit = topic.settings.max_record_bytes
-            if message.size_bytes > limit:
-                raise RecordTooLargeError(
-                    message.topic, size_bytes=message.size_bytes, limit_bytes=limit, refused_by="the topic"
-                )
-            number = partition_of(message.key, len(topic.logs)) if message.partition is None else message.partition
-            if number not in range(len(topic.logs)):
-                raise RecordRefusedError(f"{message.topic} has {len(topic.logs)} partitions, no number {number}")
+            topic, number = self._place(message)
             self._make_room(topic, message.size_bytes)
-            log = topic.logs[number]
-            record = Record(
-                message.topic, number, log.end, self._clock_ns(), message.key, message.value, message.headers
-            )
-            log.append(record)
+            return self._append_at(topic, number, message)
+
+    def take_name(self, name: str) -> int:
+        """Take the name of a publisher of transactions from whoever had it, and return the epoch that began."""
+        with self.changed:
+            self._epochs[name] = self._epochs.get(name, 0) + 1
+            return self._epochs[name]
+
+    def append_together(
+        self, messages: Sequence[Message], offsets: GroupOffsets | None, *, name: str, epoch: int
+    ) -> None:
+        """Append all messages and store the offsets, or nothing, waiting for room.
+
+        Raises what `append` does, and `CommitRefusedError` where the name or the partitions are another's by now.
+        """
+        with self.changed:
+            placed = [(*self._place(message), message) for message in messages]
+            wanted = Counter[str]()
+            for topic, _, message in placed:
+                wanted[topic.settings.name] += message.size_bytes
+            for topic_name, size_bytes in wanted.items():
+                self._make_room(self.topic(topic_name), size_bytes)
+            if self._epochs[name] != epoch:
+                raise CommitRefusedError(f"another publisher has taken the name {name}")
+            if offsets is not None:
+                self.groups[offsets.member.group].store(offsets)
+            for topic, number, message in placed:
+                self._append_at(topic, number, message)
             self.changed.notify_all()
-            return Delivered(message.topic, number, record.offset)
+
+    def _place(self, message: Message) -> tuple[MemoryTopic, int]:
+        """Return where a message goes, having made sure that it may go there."""
+        topic = self.topic(message.topic)
+        limit = topic.settings.max_record_bytes
+        if message.size_bytes > limit:
+            raise RecordTooLargeError(
+                message.topic, size_bytes=message.size_bytes, limit_bytes=limit, refused_by="the topic"
+            )
+        number = partition_of(message.key, len(topic.logs)) if message.partition is None else message.partition
+        if number not in range(len(topic.logs)):
+            raise RecordRefusedError(f"{message.topic} has {len(topic.logs)} partitions, no number {number}")
+        return topic, number
+
+    def _append_at(self, topic: MemoryTopic, number: int, message: Message) -> Delivered:
+        log = topic.logs[number]
+        record = Record(message.topic, number, log.end, self._clock_ns(), message.key, message.value, message.headers)
+        log.append(record)
+        self.changed.notify_all()
+        return Delivered(message.topic, number, record.offset)
 
     def drop_before(self, tp: TopicPartition, offset: int) -> None:
         """Forget the records of a partition below an offset."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from triptych.transport.records import Commit, TopicPartition
+from triptych.transport.errors import CommitRefusedError
+from triptych.transport.records import Commit, GroupOffsets, TopicPartition
 
 NOBODY: frozenset[TopicPartition] = frozenset()
 
@@ -79,6 +80,14 @@ class Group:
             member.assignment, member.generation = shares[name], self._generation
         self.rebalancing = False
         return True
+
+    def store(self, offsets: GroupOffsets) -> None:
+        """Store what a transaction commits; raise `CommitRefusedError` where the partitions are another's by now."""
+        member = self._members.get(offsets.member.member_id)
+        is_current = member is not None and member.generation == offsets.member.generation
+        if member is None or not is_current or not member.assignment >= offsets.commits.keys():
+            raise CommitRefusedError("the group has given these partitions away; keep polling")
+        self.commits.update(offsets.commits)
 
     def floor(self, tp: TopicPartition, begin: int) -> int:
         """Return the offset below which this group needs nothing of a topic that it reads."""

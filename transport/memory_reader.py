@@ -10,7 +10,16 @@ from dataclasses import replace
 from triptych.transport.errors import CommitRefusedError, OffsetGoneError, TransportClosedError
 from triptych.transport.memory_broker import MemoryBroker
 from triptych.transport.memory_group import NOBODY, Member
-from triptych.transport.records import Commit, GonePolicy, OffsetGone, Poll, Record, TopicPartition
+from triptych.transport.records import (
+    Commit,
+    GonePolicy,
+    GroupOffsets,
+    Membership,
+    OffsetGone,
+    Poll,
+    Record,
+    TopicPartition,
+)
 
 POLL_BYTES = 16 << 20
 PARTITION_POLL_BYTES = 1 << 20
@@ -138,6 +147,7 @@ class MemoryGroupConsumer(MemoryReader):
         super().__init__(broker, {}, when_gone=when_gone)
         self._topics = frozenset(topics)
         self._group = broker.group(group, topics)
+        self._group_name = group
         self._member_id = uuid.uuid4().hex
         self._generation = 0
         self._hand_over_s = hand_over_s
@@ -181,6 +191,17 @@ class MemoryGroupConsumer(MemoryReader):
         """Return what the group has committed."""
         with self._broker.changed:
             return {tp: self._group.commits.get(tp) for tp in tps}
+
+    def rewind(self, tps: Iterable[TopicPartition]) -> None:
+        """Go back to where the group committed."""
+        with self._broker.changed:
+            for tp in tps:
+                self.seek(tp, self._group.floor(tp, self._broker.log(tp).begin))
+
+    def group_offsets(self, offsets: Mapping[TopicPartition, int]) -> GroupOffsets:
+        """Return what a transaction stores, in the name of what the last poll left."""
+        member = Membership(self._group_name, self._generation, self._member_id)
+        return GroupOffsets(member, {tp: Commit(offset) for tp, offset in offsets.items()})
 
     def is_confirmed(self) -> bool:
         """Whether the group still counts us in, with what we have."""

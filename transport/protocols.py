@@ -7,9 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from triptych.transport.records import Commit, Delivered, GonePolicy, Member, Message, Poll, TopicPartition
+from triptych.transport.records import (
+    Commit,
+    Delivered,
+    GonePolicy,
+    GroupOffsets,
+    Member,
+    Message,
+    Poll,
+    TopicPartition,
+)
 from triptych.transport.topic_settings import TopicSettings, TopicState
 
 
@@ -41,7 +50,10 @@ class Reader(Protocol):
         """Ask anew for the first offset still in the log."""
 
     def end_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """Ask anew for the offset after the last record: whoever stands there has read everything there was."""
+        """Ask anew for the offset after the last record: whoever stands there has read everything there was.
+
+        A member of a group is told of records too that it cannot read yet, since not all replicas have them.
+        """
 
     def offsets_for_times(self, times_ns: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         """Return the first offset appended at or after a time, or the end offset where there is none."""
@@ -65,6 +77,16 @@ class GroupConsumer(Reader, Protocol):
     def committed(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, Commit | None]:
         """Ask anew what the group has committed."""
 
+    def rewind(self, tps: Iterable[TopicPartition]) -> None:
+        """Go back to where the group committed, or to the beginning where it has not; all of these are assigned."""
+
+    def group_offsets(self, offsets: Mapping[TopicPartition, int]) -> GroupOffsets:
+        """Return what a transaction stores so that the group goes on at these offsets.
+
+        It is in the name of the membership that the last poll left: once the group has gone on without us, a
+        transaction with it is refused.
+        """
+
     def is_confirmed(self) -> bool:
         """Whether the group has answered us so lately that nobody else can have our partitions. Any thread may ask.
 
@@ -75,6 +97,7 @@ class GroupConsumer(Reader, Protocol):
         """Give up the partitions that a poll has told as `revoking`; the group waits for this, up to its limit."""
 
 
+@runtime_checkable
 class Publisher(Protocol):
     """Send messages in order; those of one key arrive in order."""
 
@@ -93,6 +116,30 @@ class Publisher(Protocol):
         """Flush, then let go. What could not be sent fails with `PublishTimeoutError`, which is raised too."""
 
 
+class TransactionalPublisher(Protocol):
+    """Publish batches, each whole or not at all. Belongs to one thread; it is closed when no call is under way."""
+
+    def publish(self, messages: Sequence[Message], offsets: GroupOffsets | None) -> None:
+        """Publish all messages, and store the offsets, in one transaction; return when it is committed.
+
+        After any error but `OutcomeUnknownError` nothing of it is published, and nothing stored:
+
+        - `RecordRefusedError`, as `RecordTooLargeError`: one of the messages will never be taken.
+        - `CommitRefusedError`: the group has given the partitions away, or another publisher has taken our name.
+        - `RetriableError`: the same call may succeed later.
+        - `OutcomeUnknownError`: nobody said whether it is committed; see `recover`.
+        """
+
+    def recover(self) -> None:
+        """Make sure that no transaction of our name is open: what was begun before is now committed or aborted.
+
+        Raises `BrokerUnavailableError` while nobody can say so.
+        """
+
+    def close(self, timeout_s: float) -> None:
+        """Let go of everything; closing twice does nothing."""
+
+
 class TopicAdmin(Protocol):
     """Make and describe topics."""
 
@@ -107,6 +154,12 @@ class TopicAdmin(Protocol):
 
     def partition_count(self, topic: str) -> int | None:
         """Return the number of partitions, or None where there is no such topic."""
+
+    def appended_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Ask for the offset after the last record that was appended, committed or not.
+
+        A reader that stands there knows the fate of every transaction that had appended anything before.
+        """
 
     def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
         """Delete what lies before an offset, as retention does."""
@@ -136,6 +189,12 @@ class Transport(Protocol):
 
     def publisher(self) -> Publisher:
         """Open a publisher."""
+
+    def transactional_publisher(self, name: str) -> TransactionalPublisher:
+        """Open a publisher of transactions that no other one has the name of.
+
+        The name outlives it: whoever takes it next ends what the one before left open, and fences that one out.
+        """
 
     def admin(self) -> TopicAdmin:
         """Open an admin."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -67,6 +68,24 @@ class Commit:
 
     offset: int
     metadata: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """As whom a consumer was given its partitions: a broker refuses what comes in the name of an older generation."""
+
+    group: str
+    generation: int
+    member_id: str
+    instance_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOffsets:
+    """Where a group goes on reading partitions, and the membership that gave them to us."""
+
+    member: Membership
+    commits: Mapping[TopicPartition, Commit]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from triptych.schemas.names import DEFAULT_PIPELINE, MODALITY_OF, TOPIC_OF, Modality
-from triptych.transport.records import Record, TopicPartition
+from triptych.transport.records import GroupOffsets, Record, TopicPartition
 from triptych.worker.alignment.aligner import Aligner, Wake
 from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.alignment.outcome import Outcome
@@ -34,11 +34,15 @@ class PartitionWork:
             modality: TopicPartition(topic, number) for modality, topic in TOPIC_OF.items()
         }
         self.owned = True
+        """Whether anything more of it may be published. Taken back on any thread, for good, before the next batch."""
         self.in_flight = 0
         """What was handed to the flow and did not come back yet; the flow counts it."""
         self.ledger = Ledger(start, restored)
         self.aligner = Aligner(config, start, restored)
         self.committed: dict[Modality, int] = dict(start)
+        self.offsets: GroupOffsets | None = None
+        """What a transaction stores beside results of this work: where that ends which earlier ones have published.
+        Replaced whole, since another thread reads it; None where there are no transactions."""
         self.recent = RecentWindows(config.stream_ttl_ns)
         self._partitions = partitions
         self._pipeline = pipeline
@@ -81,13 +85,25 @@ class PartitionWork:
 
     def committable(self) -> dict[TopicPartition, int]:
         """Return the offsets to commit that are not committed yet."""
-        return {
-            self.tps[modality]: offset
-            for modality, offset in self.ledger.committable().items()
-            if offset != self.committed[modality]
-        }
+        return {tp: offset for tp, offset in self.finished().items() if offset != self.committed[MODALITY_OF[tp.topic]]}
+
+    def finished(self) -> dict[TopicPartition, int]:
+        """Return the offset of each partition below which everything is finished."""
+        return {self.tps[modality]: offset for modality, offset in self.ledger.committable().items()}
 
     def note_committed(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Remember what was committed."""
         for tp, offset in offsets.items():
             self.committed[MODALITY_OF[tp.topic]] = offset
+
+
+def offsets_of(works: Iterable[PartitionWork]) -> GroupOffsets | None:
+    """Return what a transaction stores beside results of these works; None where there are no transactions.
+
+    In the name of the oldest membership: where a work is from before a rebalance, the group refuses the whole.
+    """
+    offsets = [work.offsets for work in works if work.offsets is not None]
+    if not offsets:
+        return None
+    member = min((each.member for each in offsets), key=lambda member: member.generation)
+    return GroupOffsets(member, {tp: commit for each in offsets for tp, commit in each.commits.items()})

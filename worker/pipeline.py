@@ -21,7 +21,7 @@ from triptych.transport.errors import CommitRefusedError, RetriableError
 from triptych.transport.protocols import GroupConsumer
 from triptych.transport.records import Commit, Poll, Record, TopicPartition
 from triptych.worker.alignment.entry import Entry
-from triptych.worker.alignment.outcome import ClosedWindow, Dropped, Forgotten, LateItem, Outcome, Refused
+from triptych.worker.alignment.outcome import ClosedWindow, Dropped, Forgotten, LateItem, LetGo, Outcome, Refused
 from triptych.worker.flow import Flow
 from triptych.worker.intake import Received
 from triptych.worker.observability import events
@@ -36,6 +36,7 @@ _SECOND: Final = 1_000_000_000
 _LONGEST_POLL_NS: Final = 100 * _MS
 _BUSY_POLL_NS: Final = 5 * _MS
 _ASK_AGAIN_NS: Final = 5 * _MS
+_ASK_AFTER_FAILURE_NS: Final = 200 * _MS
 _OBSERVE_NS: Final = 1 * _SECOND
 
 RestoreWork = Callable[[int, dict[Modality, int]], tuple[PartitionWork, Sequence[StoredResult]]]
@@ -50,6 +51,7 @@ class PipelineLimits:
     shutdown_limit_ns: int
     hand_over_limit_ns: int
     held_bytes: int
+    late_letters: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,8 @@ class Pipeline:
         self._health = health
         self._works: dict[int, PartitionWork] = {}
         self._dropped: list[PartitionWork] = []
-        self._waiting: dict[int, dict[Modality, int]] = {}  # assigned, but what was dropped is still in flight
+        # Assigned, but what was dropped is still in flight; and where to begin, None for where the group committed.
+        self._waiting: dict[int, dict[Modality, int] | None] = {}
         self._leaving: dict[int, PartitionWork] = {}  # asked back by the group: to be finished, not to be gone on with
         self._leaving_since_ns: int | None = None
         self._was_assigned = False
@@ -101,12 +104,16 @@ class Pipeline:
 
         It is asked after each turn, so that it may begin to say so while the worker runs.
         """
-        while not stop.is_set():
+        is_done = False
+        while not (is_done or stop.is_set()):
             self.step()
             if until_end() and self._has_reached_the_end():
-                break
-        self._hooks.emit(events.Stopping(reason="signal" if stop.is_set() else "end of the topics"))
-        self._finish(stop, decide=not stop.is_set())
+                self._finish(stop, decide=True)
+                is_done = not self._waiting  # else some of it has to be done again, and all is read on
+                self._paused = self._consumer.assignment()
+        self._hooks.emit(events.Stopping(reason="end of the topics" if is_done else "signal"))
+        if not is_done:
+            self._finish(stop, decide=False)
         report = Report(self._open_streams())
         self._hooks.emit(events.Stopped(open_streams=report.open_streams))
         return report
@@ -117,7 +124,7 @@ class Pipeline:
         self._ask()
         self._decide()
         self._flow.pump(time.monotonic_ns(), flush=bool(self._leaving))
-        self._flow.collect()
+        self._collect()
         self._hand_over()
         self._balance()
         self._commit()
@@ -142,7 +149,7 @@ class Pipeline:
         due_ns = self._flow.busy_until_ns(now_ns)
         if due_ns is not None:
             waits.append(due_ns - now_ns)
-        if self._flow.in_flight:
+        if self._flow.in_flight or self._waiting:
             waits.append(_BUSY_POLL_NS)
         return max(0, min(waits)) / _SECOND
 
@@ -216,14 +223,17 @@ class Pipeline:
         if left and took_ns < self._limits.hand_over_limit_ns:
             return
         for work in self._leaving.values():
-            work.owned = not work.in_flight
+            work.owned = work.owned and not work.in_flight
         self._commit_all(self._leaving.values())
         self._consumer.let_go()
         self._leaving_since_ns = None
         self._hooks.emit(events.PartitionsHandedOver(numbers=tuple(self._leaving), left=left, took_ms=took_ns / _MS))
 
     def _begin(self, poll: Poll, by_number: dict[int, list[Record]]) -> None:
-        """Begin the work of newly assigned partition numbers, once nothing of a former owner here is in flight."""
+        """Begin the work of newly assigned partition numbers, once nothing of a former owner here is in flight.
+
+        One a turn: it may take a while, in which those that have begun should go on.
+        """
         numbers = sorted({tp.partition for tp in poll.assigned})
         for number in numbers:
             self._waiting[number] = _first_offsets(by_number[number])
@@ -231,28 +241,41 @@ class Pipeline:
             self._hooks.emit(events.PartitionsAssigned(numbers=tuple(numbers)))
         self._dropped = [work for work in self._dropped if work.in_flight]
         unfinished = {work.number for work in self._dropped}
-        is_away = False
+        is_tried = False
         for number in tuple(self._waiting):
-            is_ready = number not in unfinished and not is_away  # a broker that is away is asked once a turn
+            if self._waiting[number] is None:
+                by_number.pop(number, None)  # read on from where it does not go on
+            is_ready = number not in unfinished and not is_tried and self._may_begin(number)
             begun = is_ready and self._begin_one(number)
-            is_away |= is_ready and not begun
+            is_tried |= is_ready
             if not begun:
                 self._rewind(number)
                 by_number.pop(number, None)
+            if is_ready and not begun:
+                self._waiting[number] = self._waiting.pop(number)  # its brokers may be away, and those of others there
         self._was_assigned |= bool(poll.assigned)
         ready = self._was_assigned and not self._waiting
         self._health.set_ready("partitions_assigned", ready, "waiting for partitions, or for their state")
+
+    def _may_begin(self, number: int) -> bool:
+        """Whether nothing speaks against beginning; what was refused us may be another's without our knowing yet."""
+        return self._waiting[number] is not None or self._consumer.is_confirmed()
 
     def _begin_one(self, number: int) -> bool:
         """Restore a partition number from the results topic; tell whether the broker could say how."""
         start = self._waiting[number]
         try:
+            if start is None:
+                start = {}
+                self._consumer.rewind(TopicPartition(topic, number) for topic in INPUT_TOPICS)
             for modality, topic in TOPIC_OF.items():
                 start.setdefault(modality, self._consumer.position(TopicPartition(topic, number)))
             work, replayed = self._restore(number, start)
         except RetriableError as error:
             self._hooks.emit(events.RetryScheduled(what="kafka", error=str(error), attempt=1, delay_s=0.0))
             return False
+        if self._publication.is_transactional:
+            self._note_offsets(work)
         self._consumer.resume(work.tps.values())
         self._works[number] = work
         del self._waiting[number]
@@ -263,8 +286,33 @@ class Pipeline:
     def _rewind(self, number: int) -> None:
         """Read later what came of a partition number whose work cannot begin yet."""
         self._consumer.pause(TopicPartition(topic, number) for topic in INPUT_TOPICS)
-        for modality, offset in self._waiting[number].items():
+        for modality, offset in (self._waiting[number] or {}).items():
             self._consumer.seek(TopicPartition(TOPIC_OF[modality], number), offset)
+
+    # --- done, or to be done again ------------------------------------------------------------------------------------
+
+    def _collect(self) -> None:
+        """Finish what was published; what was not, and may be or not, is done again from what lies on the topics."""
+        collected = self._flow.collect()
+        if collected and self._publication.is_transactional:
+            for work in self._works.values():
+                self._note_offsets(work)
+        for number, work in tuple(self._works.items()):
+            if not work.owned:
+                self._begin_again(number, work)
+
+    def _note_offsets(self, work: PartitionWork) -> None:
+        """Tell what the next transaction with results of this work stores."""
+        work.offsets = self._consumer.group_offsets(work.finished())
+
+    def _begin_again(self, number: int, work: PartitionWork) -> None:
+        """Drop the work of a partition number that is still ours: it is restored from where the group committed."""
+        del self._works[number]
+        self._dropped.append(work)
+        self._waiting[number] = None
+        self._consumer.pause(work.tps.values())
+        self._paused -= frozenset(work.tps.values())
+        self._hooks.emit(events.WorkBegunAgain(number=number))
 
     # --- ask, decide --------------------------------------------------------------------------------------------------
 
@@ -285,6 +333,7 @@ class Pipeline:
             ends = self._consumer.end_offsets([tp for work in works for tp in work.tps.values()])
         except RetriableError as error:
             self._hooks.emit(events.RetryScheduled(what="kafka", error=str(error), attempt=1, delay_s=0.0))
+            self._ask_again_ns = time.monotonic_ns() + _ASK_AFTER_FAILURE_NS
             return False
         self._hooks.emit(events.StageTook(stage="ask", took_ms=(time.monotonic_ns() - at_ns) / _MS))
         for work in works:
@@ -310,28 +359,11 @@ class Pipeline:
         match outcome:
             case ClosedWindow():
                 self._flow.submit_window(work, outcome)
-                self._hooks.emit(
-                    events.WindowClosed(
-                        stream=outcome.stream,
-                        start_ns=outcome.start_ns,
-                        end_ns=outcome.end_ns,
-                        closed_by=outcome.closed_by,
-                        skipped=outcome.skipped,
-                        dead=outcome.dead,
-                    )
-                )
-            case LateItem(entry=entry):
-                self._hooks.emit(
-                    events.ItemLate(
-                        stream=str(entry.stream),
-                        modality=entry.modality,
-                        session=entry.session,
-                        start_ns=entry.start_ns,
-                        floor_ns=outcome.floor_ns,
-                        redriven=entry.redriven,
-                    )
-                )
-                self._settle(work, entry)
+                self._hooks.emit(events.of_window(outcome))
+            case LateItem():
+                self._hooks.emit(events.of_late(outcome))
+                if not outcome.revises:
+                    self._leave_out(work, outcome.entry)
             case Dropped(entry=entry):
                 self._hooks.emit(
                     events.RecordDropped(
@@ -341,6 +373,8 @@ class Pipeline:
                 self._settle(work, entry)
             case Refused():
                 self._refuse(work, outcome)
+            case LetGo():
+                self._hooks.emit(events.WindowLetGo(outcome.stream, outcome.start_ns, outcome.end_ns))
             case Forgotten():
                 work.ledger.forget(outcome.stream, outcome.positions)
                 self._hooks.emit(events.StreamForgotten(stream=outcome.stream))
@@ -356,14 +390,21 @@ class Pipeline:
         if isinstance(outcome, Refused) and not outcome.counted:
             entry = outcome.entry
             work.ledger.complete(work.ledger.await_letter(entry.modality, entry.offset, entry.stream))
-        elif isinstance(outcome, LateItem | Dropped):
+        elif isinstance(outcome, Dropped) or (isinstance(outcome, LateItem) and not outcome.revises):
             self._settle(work, outcome.entry)
+
+    def _leave_out(self, work: PartitionWork, entry: Entry) -> None:
+        """Publish nothing of a late item, but where they are wanted its dead letter."""
+        if not self._limits.late_letters:
+            self._settle(work, entry)
+            return
+        reason = "every window that it touches has closed, and none of them can be revised any more"
+        ticket = work.ledger.await_letter(entry.modality, entry.offset, entry.stream) if entry.redriven else None
+        self._flow.submit_letter(work, Letter(_received(entry).record, reason, DeadReason.LATE), ticket)
 
     def _refuse(self, work: PartitionWork, refused: Refused) -> None:
         entry = refused.entry
-        received = entry.payload
-        if not isinstance(received, Received):
-            raise TypeError(f"payload: expected Received, got {type(received).__name__}")
+        received = _received(entry)
         reason, code = received.reason or refused.reason, received.code or DeadReason.FUTURE
         ticket = None if refused.counted else work.ledger.await_letter(entry.modality, entry.offset, entry.stream)
         self._flow.submit_letter(work, Letter(received.record, reason, code), ticket)
@@ -400,6 +441,7 @@ class Pipeline:
                 self._hooks.emit(events.CommitRefused(error=str(error)))
             except RetriableError as error:
                 self._hooks.emit(events.RetryScheduled(what="kafka", error=str(error), attempt=1, delay_s=0.0))
+                return  # a broker that is away is asked once a turn: each question may take its whole time limit
             else:
                 work.note_committed(offsets)
                 took_ms = (time.monotonic_ns() - started_ns) / _MS
@@ -411,7 +453,7 @@ class Pipeline:
         if now_ns < self._observe_at_ns:
             return
         self._observe_at_ns = now_ns + _OBSERVE_NS
-        if self._works:
+        if self._works and now_ns >= self._ask_again_ns:
             # Where nothing arrives the arrival clock stands still until it is asked: the lag would seem to grow.
             self._answer(self._works.values(), now_ns, self._wall_ns())
         clocks = [work.aligner.clock_ns for work in self._works.values() if work.aligner.clock_ns]
@@ -428,13 +470,18 @@ class Pipeline:
         # Without partitions nothing is known: they are being moved, or other members have them all.
         if not self._works or self._waiting or self._leaving or self._flow.in_flight:
             return False
-        if any(work.aligner.unread for work in self._works.values()):
+        if any(work.aligner.unread or self._owes_revision(work) for work in self._works.values()):
             return False
         at_ns, wall_ns = time.monotonic_ns(), self._wall_ns()
         if at_ns < self._ask_again_ns:
             return False
         self._ask_again_ns = at_ns + _ASK_AGAIN_NS
         return self._answer(self._works.values(), at_ns, wall_ns)
+
+    def _owes_revision(self, work: PartitionWork) -> bool:
+        """Tell whether late items are being gathered: what was put back should not wait for the next start."""
+        at_ns = work.aligner.revision_wall_ns()
+        return at_ns is not None and self._horizon.wall_ns(at_ns) == at_ns
 
     def _finish(self, stop: threading.Event, *, decide: bool) -> None:
         """Finish what is in flight, publish, commit. Without `decide` nothing more is taken up, and time is limited."""
@@ -453,7 +500,7 @@ class Pipeline:
             self._let_go(poll)
             self._stop_taking(poll)
             self._flow.pump(time.monotonic_ns(), flush=True)
-            self._flow.collect()
+            self._collect()
             self._hand_over()
             self._health.beat()
         self._hand_over()
@@ -470,6 +517,13 @@ def _first_offsets(records: Iterable[Record]) -> dict[Modality, int]:
         modality = MODALITY_OF[record.topic]
         first[modality] = min(first.get(modality, record.offset), record.offset)
     return first
+
+
+def _received(entry: Entry) -> Received:
+    """Return the record that an entry was made of."""
+    if isinstance(entry.payload, Received):
+        return entry.payload
+    raise TypeError(f"payload: expected Received, got {type(entry.payload).__name__}")
 
 
 def _wants_answer(work: PartitionWork, at_ns: int, wall_ns: int) -> bool:

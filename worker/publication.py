@@ -11,9 +11,9 @@ import random
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import structlog
@@ -21,20 +21,20 @@ import structlog
 from triptych.schemas.codec import encode_result
 from triptych.schemas.dead import DeadLetter
 from triptych.schemas.dead_codec import encode_dead
-from triptych.schemas.names import (
-    MODALITY_OF,
-    ORIGINAL64_HEADER_PREFIX,
-    ORIGINAL_HEADER_PREFIX,
-    STATE_HEADER,
-    dead_topic,
-    results_topic,
-)
+from triptych.schemas.names import MODALITIES, MODALITY_OF, STATE_HEADER, Modality, dead_topic, results_topic
 from triptych.schemas.reasons import DeadReason
-from triptych.schemas.results import Result, Sync
-from triptych.transport.errors import PublishTimeoutError, RecordTooLargeError, RetriableError
-from triptych.transport.protocols import Publisher
-from triptych.transport.records import Delivered, Message, Record
+from triptych.schemas.results import Result, Shed, Sync
+from triptych.transport.errors import (
+    OutcomeUnknownError,
+    PublishTimeoutError,
+    RecordRefusedError,
+    RecordTooLargeError,
+    RetriableError,
+)
+from triptych.transport.protocols import Publisher, TransactionalPublisher
+from triptych.transport.records import Delivered, GroupOffsets, Message, Record
 from triptych.worker.observability.events import (
+    ItemsShed,
     RecordRefused,
     ResultsPublished,
     ResultsReplayed,
@@ -44,6 +44,7 @@ from triptych.worker.observability.events import (
     SyncMeasured,
 )
 from triptych.worker.observability.hooks import Hooks
+from triptych.worker.shortening import smaller_result, without_value
 from triptych.worker.sinks.errors import StoreUnavailableError
 from triptych.worker.sinks.protocol import ResultStore, StoredResult
 
@@ -57,7 +58,9 @@ _REMEMBERED_LETTERS: Final = 4_096
 _FIRST_DELAY_S: Final = 0.2
 _LONGEST_DELAY_S: Final = 10.0
 _LONGEST_REASON: Final = 1_000
-_SHORTENED_TEXT: Final = 500
+
+Smaller = Callable[[Message, RecordTooLargeError], tuple[Message, ...]]
+"""Makes a message smaller that is too large: what to send before it, and last what takes its place."""
 
 
 class GaveUpError(Exception):
@@ -92,7 +95,7 @@ class Publication:
 
     def __init__(
         self,
-        publisher: Publisher,
+        publisher: Publisher | TransactionalPublisher,
         store: ResultStore,
         *,
         pipeline: str,
@@ -103,7 +106,7 @@ class Publication:
         """Publish through `publisher` and `store`; neither is closed here.
 
         Args:
-            publisher: where letters and results go.
+            publisher: where letters and results go; each batch whole, with one of transactions.
             store: where results go after that.
             pipeline: whose topics they are.
             hooks: told of what happens.
@@ -118,6 +121,11 @@ class Publication:
         self._jitter = jitter
         self._give_up = threading.Event()
         self._lettered: OrderedDict[tuple[str, int, int], None] = OrderedDict()
+
+    @property
+    def is_transactional(self) -> bool:
+        """Whether each batch is published whole or not at all, with the offsets that it is handed."""
+        return not isinstance(self._publisher, Publisher)
 
     def give_up(self) -> None:
         """Stop waiting for what does not answer; what is not acknowledged then stays uncommitted."""
@@ -136,18 +144,30 @@ class Publication:
             if self._give_up.wait(_CONFIRM_AGAIN_S):
                 raise GaveUpError("the group does not say whether this is still ours to publish")
 
-    def publish(self, letters: Sequence[Letter], findings: Sequence[Finding]) -> None:
+    def publish(
+        self, letters: Sequence[Letter], findings: Sequence[Finding], offsets: GroupOffsets | None = None
+    ) -> None:
         """Publish and return when all of it is on its topic and in the store.
 
         1. Dead letters, acknowledged. 2. Results, acknowledged. 3. The store. Only then may anything be finished.
+        With transactions, the first two and `offsets` are one, and committed before the third.
 
         Raises:
             GaveUpError: the worker was told to give up.
             StopError: the broker or the store will not take it until a person acts.
+            CommitRefusedError: with transactions: it is not ours to publish any more.
+            OutcomeUnknownError: with transactions: it is there, or it is not; by now it is decided which.
         """
-        self._send_letters(letters)
+        new = {letter.place: letter for letter in letters if letter.place not in self._lettered}
+        letter_messages = [self._letter_message(letter) for letter in new.values()]
         messages = [self._result_message(finding) for finding in findings]
-        self._send_all(messages, self._without_long_words)
+        if isinstance(self._publisher, Publisher):
+            self._send_all(self._publisher, letter_messages, self._smaller_letter)
+            self._note_letters(new)
+            self._send_all(self._publisher, messages, self._smaller_result)
+        else:
+            self._send_whole(self._publisher, letter_messages, messages, offsets)
+            self._note_letters(new)
         stored = [
             StoredResult(finding.result, message.value) for finding, message in zip(findings, messages, strict=True)
         ]
@@ -155,8 +175,12 @@ class Publication:
             self._hooks.emit(ResultsPublished(results=len(stored), new=self._store_all(stored)))
         for finding in findings:
             sync = finding.result.sync
-            if sync != Sync():
+            if sync != Sync() and not finding.result.revision:  # a revision tells of what is past
                 self._hooks.emit(SyncMeasured(finding.result.stream, sync.offset_ms, sync.drift_ppm))
+            shed = finding.result.shed
+            if shed != Shed():
+                items: dict[Modality, int] = {modality: getattr(shed, modality) for modality in MODALITIES}
+                self._hooks.emit(ItemsShed(finding.result.stream, items, unasked=shed.model))
 
     def replay(self, results: Sequence[StoredResult]) -> None:
         """Offer the tail of the results topic to the store again: the last worker may have died in between."""
@@ -172,10 +196,8 @@ class Publication:
         self._hooks.emit(StageTook(stage="store", took_ms=took_ms))
         return new
 
-    def _send_letters(self, letters: Sequence[Letter]) -> None:
-        """Send each letter once, though overlapping windows may each find its record broken."""
-        new = {letter.place: letter for letter in letters if letter.place not in self._lettered}
-        self._send_all([self._letter_message(letter) for letter in new.values()], self._without_value)
+    def _note_letters(self, new: Mapping[tuple[str, int, int], Letter]) -> None:
+        """Remember letters that are out: overlapping windows may each find the same record broken."""
         for place, letter in new.items():
             self._lettered[place] = None
             self._hooks.emit(
@@ -215,50 +237,120 @@ class Publication:
         wire = encode_dead(dead)
         return Message(dead_topic(self._pipeline), wire.key, wire.value, wire.headers, record.partition)
 
-    def _without_value(self, message: Message, error: RecordTooLargeError) -> Message:
-        """Keep the letter where the whole of it does not fit: a record at the size limit has no room for a reason."""
+    def _smaller_letter(self, message: Message, error: RecordTooLargeError) -> tuple[Message, ...]:
+        if not message.value:
+            raise error
         _log.warning("dead_letter_shortened", stream=message.key.decode(errors="replace"), reason=str(error))
-        originals = (ORIGINAL_HEADER_PREFIX, ORIGINAL64_HEADER_PREFIX)
-        headers = tuple((name, value) for name, value in message.headers if not name.startswith(originals))
-        return replace(message, value=b"", headers=(*headers, ("ce_originwhole", b"false")))
+        return (without_value(message),)
 
-    def _without_long_words(self, message: Message, _: RecordTooLargeError) -> Message:
-        """Shorten the words of a result that does not fit; the records themselves lie on their topic."""
-        result = Result.model_validate_json(message.value)
-        words = tuple(
-            word.model_copy(update={"text": word.text[:_SHORTENED_TEXT]}) for word in result.observations.words
-        )
-        observations = result.observations.model_copy(update={"words": words})
-        shortened = result.model_copy(update={"observations": observations})
-        return replace(message, value=shortened.model_dump_json().encode())
+    def _smaller_result(self, message: Message, error: RecordTooLargeError) -> tuple[Message, ...]:
+        _log.warning("result_shortened", stream=message.key.decode(errors="replace"), reason=str(error))
+        return smaller_result(message, error, self._pipeline)
 
     # --- patience -----------------------------------------------------------------------------------------------------
 
-    def _send_all(self, messages: list[Message], smaller: Callable[[Message, RecordTooLargeError], Message]) -> None:
+    def _send_all(self, publisher: Publisher, messages: list[Message], smaller: Smaller) -> None:
         """Send messages in order and return when all are acknowledged; `messages` then holds what was sent."""
         if not messages:
             return
         started_ns = time.monotonic_ns()
-        futures = [self._send(messages, at, smaller) for at in range(len(messages))]
-        self._patiently("kafka", lambda: self._publisher.flush(_FLUSH_S))
+        futures = [self._send(publisher, messages, at, smaller) for at in range(len(messages))]
+        self._patiently("kafka", lambda: publisher.flush(_FLUSH_S))
+        refused: set[bytes] = set()
         for at, future in enumerate(futures):
+            if messages[at].key in refused or isinstance(future.exception(timeout=0), RecordRefusedError):
+                # What follows it of its stream goes once more: the last one on the topic must be the newest.
+                refused.add(messages[at].key)
+                self._insist(publisher, messages, at, smaller)
+            else:
+                future.result(timeout=0)
+        self._hooks.emit(StageTook(stage="publish", took_ms=(time.monotonic_ns() - started_ns) / 1e6))
+
+    def _send(self, publisher: Publisher, messages: list[Message], at: int, smaller: Smaller) -> Future[Delivered]:
+        while True:
+            try:
+                return self._patiently("kafka", lambda: publisher.send(messages[at]))
+            except RecordTooLargeError as error:
+                self._shrink(publisher, messages, at, smaller, error)
+
+    def _insist(self, publisher: Publisher, messages: list[Message], at: int, smaller: Smaller) -> None:
+        """Send one message until it is taken: smaller where it is too large, else again and again as it is."""
+
+        def attempt() -> None:
+            future = self._send(publisher, messages, at, smaller)
+            self._patiently("kafka", lambda: publisher.flush(_FLUSH_S))
             try:
                 future.result(timeout=0)
             except RecordTooLargeError as error:  # the broker's own limit is lower than ours
-                messages[at] = smaller(messages[at], error)
-                again = self._send(messages, at, smaller)
-                self._patiently("kafka", lambda: self._publisher.flush(_FLUSH_S))
-                again.result(timeout=0)
+                self._shrink(publisher, messages, at, smaller, error)
+                attempt()
+            except RecordRefusedError as error:
+                raise RetriableError(str(error)) from error  # somebody has to change the broker's mind
+
+        self._patiently("kafka", attempt)
+
+    def _shrink(
+        self, publisher: Publisher, messages: list[Message], at: int, smaller: Smaller, error: RecordTooLargeError
+    ) -> None:
+        """Put something smaller in the place of a message; what has to go before it is sent."""
+        *before, messages[at] = smaller(messages[at], error)
+        for message in before:
+            self._patiently("kafka", lambda message=message: publisher.send(message))  # type: ignore[misc]
+
+    def _send_whole(
+        self,
+        publisher: TransactionalPublisher,
+        letters: list[Message],
+        results: list[Message],
+        offsets: GroupOffsets | None,
+    ) -> None:
+        """Send messages in one transaction; `letters` and `results` then hold what was sent.
+
+        Where one is refused, which is not always clear, each goes in a transaction of its own, in order.
+        """
+        if not letters and not results:
+            return
+        started_ns = time.monotonic_ns()
+        try:
+            self._transact(publisher, [*letters, *results], offsets)
+        except RecordRefusedError:
+            for messages, smaller in ((letters, self._smaller_letter), (results, self._smaller_result)):
+                for at in range(len(messages)):
+                    self._transact_one(publisher, messages, at, smaller, offsets)
         self._hooks.emit(StageTook(stage="publish", took_ms=(time.monotonic_ns() - started_ns) / 1e6))
 
-    def _send(
-        self, messages: list[Message], at: int, smaller: Callable[[Message, RecordTooLargeError], Message]
-    ) -> Future[Delivered]:
+    def _transact_one(
+        self,
+        publisher: TransactionalPublisher,
+        messages: list[Message],
+        at: int,
+        smaller: Smaller,
+        offsets: GroupOffsets | None,
+    ) -> None:
+        """Commit one message, made smaller where it is too large."""
+        before: list[Message] = []
+        while True:
+            try:
+                self._transact(publisher, [*before, messages[at]], offsets)
+            except RecordTooLargeError as error:
+                *before, messages[at] = smaller(messages[at], error)
+            else:
+                return
+
+    def _transact(
+        self, publisher: TransactionalPublisher, messages: Sequence[Message], offsets: GroupOffsets | None
+    ) -> None:
+        """Commit a transaction, or make sure that its outcome is decided before anybody looks for it."""
+
+        def attempt() -> None:
+            self.wait_until_confirmed(lambda: True)  # a retry may come long after the first attempt
+            publisher.publish(messages, offsets)
+
         try:
-            return self._patiently("kafka", lambda: self._publisher.send(messages[at]))
-        except RecordTooLargeError as error:
-            messages[at] = smaller(messages[at], error)
-            return self._patiently("kafka", lambda: self._publisher.send(messages[at]))
+            self._patiently("kafka", attempt)
+        except OutcomeUnknownError:
+            self._patiently("kafka", publisher.recover)
+            raise
 
     def _patiently(self, what: Service, call: Callable[[], _Answer]) -> _Answer:
         """Call until it answers, waiting longer each time."""

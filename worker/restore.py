@@ -6,6 +6,7 @@ stream goes on, and every result of it is offered to the store once more. Nothin
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,6 +16,7 @@ import structlog
 from triptych.schemas.codec import decode_result
 from triptych.schemas.errors import MalformedRecordError
 from triptych.schemas.names import STATE_HEADER, TOPIC_OF, Modality, results_topic
+from triptych.transport.errors import BrokerUnavailableError
 from triptych.transport.protocols import Reader, Transport
 from triptych.transport.records import Record, TopicPartition
 from triptych.worker.alignment.snapshot import Snapshot
@@ -24,6 +26,8 @@ from triptych.worker.sinks.protocol import StoredResult
 _log = structlog.get_logger(__name__)
 
 _POLL_S: Final = 0.5
+_OPEN_LIMIT_S: Final = 10.0
+"""How long to stand before a transaction that is open before looking after the worker's other partitions."""
 MARGIN_NS: Final = 60_000_000_000
 """Clock differences between brokers, and the time a result takes from its decision to the topic."""
 
@@ -86,19 +90,40 @@ def _oldest_unread_ns(
 
 
 def _results_since(transport: Transport, plan: RestorePlan, since_ns: int | None) -> Iterator[Record]:
+    """Yield the results of the tail, to the end that the partition has now.
+
+    What a former owner has appended in a transaction counts: whoever reads only what is committed must wait for its
+    fate, else a result that is committed later would be published again.
+    """
     tp = TopicPartition(results_topic(plan.pipeline), plan.number)
+    end = _appended(transport, tp)
     reader = transport.reader({tp: 0})
     try:
         begin = reader.begin_offsets([tp])[tp]
         if since_ns is not None:
             from_ns = max(0, since_ns - plan.stream_ttl_ns - MARGIN_NS)
             begin = max(begin, reader.offsets_for_times({tp: from_ns})[tp])
-        end = reader.end_offsets([tp])[tp]
         reader.seek(tp, begin)
-        while reader.position(tp) < end:
+        heard_s = time.monotonic()
+        while (position := reader.position(tp)) < end:
             yield from reader.poll(_POLL_S).records
+            if reader.position(tp) > position:
+                heard_s = time.monotonic()
+            elif time.monotonic() - heard_s > _OPEN_LIMIT_S:
+                raise BrokerUnavailableError(
+                    f"{tp.topic} {tp.partition}: nothing can be read from {position} to {end}; a transaction of a "
+                    "former worker is open there, which the broker ends after kafka.transaction_timeout_ms"
+                )
     finally:
         reader.close()
+
+
+def _appended(transport: Transport, tp: TopicPartition) -> int:
+    admin = transport.admin()
+    try:
+        return admin.appended_offsets([tp])[tp]
+    finally:
+        admin.close()
 
 
 def _read_result(record: Record, tail: Tail, states: dict[str, bytes]) -> None:

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Final, Protocol
+from uuid import uuid4
 
 from triptych.health import Health
 from triptych.schemas.names import INPUT_TOPICS, TOPIC_OF, VIDEO_TOPIC, Modality, consumer_group
 from triptych.settings import Settings
 from triptych.signals import Bell
 from triptych.transport.errors import TopicMissingError
-from triptych.transport.protocols import GroupConsumer, Transport
+from triptych.transport.protocols import GroupConsumer, Publisher, TransactionalPublisher, Transport
 from triptych.transport.records import GonePolicy, TopicPartition
 from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.batching.batcher import MicroBatcher
@@ -29,6 +30,7 @@ from triptych.worker.models.builders import ModelChoice, build_model
 from triptych.worker.models.protocol import Model
 from triptych.worker.observability.events import Restored
 from triptych.worker.observability.hooks import Hook, Hooks
+from triptych.worker.overload import Overload, ladder_of
 from triptych.worker.partition import PartitionWork
 from triptych.worker.pipeline import Pipeline, PipelineLimits, RestoreWork
 from triptych.worker.publication import Publication
@@ -109,6 +111,8 @@ def align_config(settings: Settings) -> AlignConfig:
         partition_max_bytes=align.partition_max_bytes,
         ahead_max_bytes=align.stream_max_bytes,
         max_lead_ns=align.max_lead_ms * _MS,
+        allowed_lateness_ns=align.allowed_lateness_ms * _MS if align.late == "revise" else None,
+        revise_after_ns=align.revise_after_ms * _MS,
     )
 
 
@@ -122,6 +126,7 @@ def model_from(settings: Settings) -> Model:
         max_batch=settings.batch.max_windows,
         threads=settings.model.threads,
         encoder_devices=settings.model.encoder_devices,
+        compiled=settings.model.compiled,
     )
     return build_model(choice)
 
@@ -138,7 +143,7 @@ def open_pipeline(settings: Settings, around: Surroundings, scope: Scope | None 
     inference = _warm_inference(settings, hooks)
     around.health.set_ready("model_warm", ready=True, reason="")
     with ExitStack() as stack:
-        publisher = around.transport.publisher()
+        publisher = open_publisher(settings, around.transport)
         stack.callback(lambda: publisher.close(_CLOSE_LIMIT_S))
         joined = around.transport.group_consumer(
             INPUT_TOPICS,
@@ -168,10 +173,22 @@ def open_pipeline(settings: Settings, around: Surroundings, scope: Scope | None 
             shutdown_limit_ns=settings.worker.shutdown_limit_ms * _MS,
             hand_over_limit_ns=settings.kafka.hand_over_limit_ms * _MS,
             held_bytes=settings.align.partition_max_bytes,
+            late_letters=settings.align.late_letters,
         )
         yield Pipeline(
             consumer, restore, flow, publication, limits=limits, hooks=hooks, health=around.health, horizon=horizon
         )
+
+
+def open_publisher(settings: Settings, transport: Transport) -> Publisher | TransactionalPublisher:
+    """Open what publishes results: with transactions where each must be on its topic once.
+
+    A static worker has one transactional name for good: its next start ends at once what the last one left open. Any
+    other has a name for as long as it lives. Neither is what fences a zombie: the group's generation is.
+    """
+    if settings.delivery == "at_least_once":
+        return transport.publisher()
+    return transport.transactional_publisher(f"{settings.pipeline}.{settings.kafka.group_instance_id or uuid4().hex}")
 
 
 def partitions_of(transport: Transport) -> int:
@@ -229,7 +246,9 @@ def _flow(
         prepare_threads=settings.worker.prepare_threads,
     )
     preparer = Preparer(inference.spec)
-    return Flow(preparer, batcher, inference, publication, limits=limits, hooks=hooks, shadow=shadow)
+    ladder = ladder_of(settings.worker.overload, inference.spec.frames)
+    overload = Overload(ladder, limit_ns=settings.worker.overload_limit_ms * _MS)
+    return Flow(preparer, batcher, inference, publication, limits=limits, overload=overload, hooks=hooks, shadow=shadow)
 
 
 def _restorer(

@@ -10,7 +10,7 @@ import structlog
 
 from triptych.transport.errors import CommitRefusedError, RetriableError
 from triptych.transport.protocols import GroupConsumer
-from triptych.transport.records import Commit, Poll, TopicPartition
+from triptych.transport.records import Commit, GroupOffsets, Poll, TopicPartition
 from triptych.worker.span.edges import Edges
 from triptych.worker.span.span import Span
 
@@ -99,6 +99,16 @@ class SpanConsumer:
     def committed(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, Commit | None]:
         """Ask anew what the group has committed."""
         return self._inner.committed(tps)
+
+    def rewind(self, tps: Iterable[TopicPartition]) -> None:
+        """Go back to where the group committed, to the lead where it has not."""
+        for tp, offset in self._places(tps).items():
+            self.seek(tp, offset)
+
+    def group_offsets(self, offsets: Mapping[TopicPartition, int]) -> GroupOffsets:
+        """Return what a transaction stores, and of which span it is."""
+        whole = self._inner.group_offsets(offsets)
+        return replace(whole, commits={tp: Commit(offset, self._note) for tp, offset in offsets.items()})
 
     def is_confirmed(self) -> bool:
         """Whether nobody else can have our partitions by now."""

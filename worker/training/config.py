@@ -77,9 +77,11 @@ class TrainConfig:
         evaluate_every: steps between two looks at the validation split.
         validation_size: so many of its examples at most.
         patience: looks without a better one after which training stops; 0 never stops early.
-        augment: change training windows a little, as `augment.py` does.
+        augment: change the windows of every step a little, as `data/augmentation/jitter.py` does.
         seed: of the weights, the order of examples, and all chance.
         device: where it runs.
+        changes: what else happens to each training window, as `--augment` of `triptych data` names it; `usual`, or
+            NAME=VALUE.
         storage: what the file of weights holds; what is measured at the end are the weights as they are stored.
         start: path of a trained model whose weights are taken wherever they fit; random ones when empty.
     """
@@ -98,6 +100,7 @@ class TrainConfig:
     augment: bool = True
     seed: int = 0
     device: str = "cpu"
+    changes: tuple[str, ...] = field(default=(), repr=False)
     storage: Storage = "fp32"
     start: str = ""
 
