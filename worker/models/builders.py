@@ -10,11 +10,12 @@ from triptych.schemas.errors import UsageError
 from triptych.weights.cache import cache_folder
 from triptych.worker.models.null import NullModel
 from triptych.worker.models.protocol import InputSpec, Model
+from triptych.worker.models.shipped import shipped_models
 
 if TYPE_CHECKING:
     from triptych.worker.models.runtime import RunOptions
 
-MODEL_NAMES = ("base", "content", "null")
+_MODEL_NAMES = ("base", "content", "null")
 _NS_PER_MS = 1_000_000
 _NULL_PIXELS = 32
 _NULL_SAMPLE_RATE_HZ = 16_000
@@ -25,7 +26,7 @@ class ModelChoice:
     """Say which model to build, and how it is to run.
 
     Attributes:
-        name: one of `MODEL_NAMES`, or the path of a trained model.
+        name: one of `model_names()`, or the path of a trained model.
         frames: so many pictures of each window at most; a trained model has its own number.
         window_ns: length of the windows.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -57,11 +58,18 @@ def build_model(choice: ModelChoice) -> Model:
         return _build_base(choice)
     if choice.name == "content":
         return _build_trained(replace(choice, name=str(_made_content())))
+    if shipped := shipped_models().get(choice.name):
+        return _build_trained(replace(choice, name=str(shipped)))
     if not is_path(choice.name):
         raise UsageError(
-            f"no model is called {choice.name!r}; there are: {', '.join(MODEL_NAMES)}, or the path of a trained one"
+            f"no model is called {choice.name!r}; there are: {', '.join(model_names())}, or the path of a trained one"
         )
     return _build_trained(choice)
+
+
+def model_names() -> tuple[str, ...]:
+    """Return the names that models have, those that come with the package included."""
+    return (*_MODEL_NAMES, *shipped_models())
 
 
 def content_path() -> Path:
@@ -122,4 +130,6 @@ def _options(choice: ModelChoice) -> RunOptions:
 
 def is_path(name: str) -> bool:
     """Say whether a name can only mean files: a slip of the pen must not be taken for a path that is not there."""
+    if name in model_names():
+        return False
     return "/" in name or name.endswith((".json", ".safetensors")) or Path(name).exists()

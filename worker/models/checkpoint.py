@@ -20,6 +20,7 @@ from triptych.worker.models.architecture import Network, build_network
 from triptych.worker.models.card import Card, CardError, read_card
 from triptych.worker.models.checkpoint_files import checkpoint_files
 from triptych.worker.models.encoders.pretrained import is_frozen_part
+from triptych.worker.models.shipped import located
 from triptych.worker.models.storage import Storage, packed, unpacked
 
 
@@ -55,12 +56,12 @@ def save_checkpoint(path: Path, model: nn.Module, card: Card, *, storage: Storag
 
 
 def load_checkpoint(path: Path, *, weights_folder: Path) -> Checkpoint:
-    """Read a trained model.
+    """Read a trained model, by its path or by the name of one that comes with the package.
 
     Raises:
         UsageError: a file is missing or damaged, the two do not belong together, or this version cannot build it.
     """
-    weights_path, card_path = checkpoint_files(path)
+    weights_path, card_path = checkpoint_files(located(path))
     card = read_card(card_path)
     try:
         content = weights_path.read_bytes()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -13,7 +13,11 @@ from triptych.weights.cache import cache_folder
 from triptych.weights.speech import SPEECH_MODELS, SpeechModel, has_speech_model, pull_speech_model
 from triptych.worker.models.weights import WEIGHT_FILES, WeightFile, is_cached
 
-models = typer.Typer(no_args_is_help=True, help="Pretrained weights: get them, list them.")
+if TYPE_CHECKING:
+    from rich.table import Table
+
+models = typer.Typer(no_args_is_help=True, help="Models and pretrained weights: list them, get them.")
+_BYTES_IN_MB = 1e6
 
 
 class _Item(NamedTuple):
@@ -44,10 +48,11 @@ def pull_command(
 
 @models.command("list")
 def list_command() -> None:
-    """Show which weights there are, where they come from, and whether they are in the cache."""
+    """Show which weights there are, where they come from, whether they are in the cache; and which trained models."""
     from rich.console import Console
     from rich.table import Table
 
+    console = Console()
     folder = cache_folder()
     table = Table(box=None, pad_edge=False, caption=f"cache: {folder}", caption_justify="left")
     for column in ("name", "licence", "comes from", "cached"):
@@ -55,7 +60,28 @@ def list_command() -> None:
     for item in _items():
         missing = "no, pulled by name only" if item.is_optional else "no"
         table.add_row(item.name, item.licence, "\n".join(item.sources), "yes" if item.is_cached(folder) else missing)
-    Console().print(table)
+    console.print(table)
+    console.print()
+    console.print(_shipped())
+
+
+def _shipped() -> Table:
+    """Return the models that `triptych work --model NAME` serves as they come with the package."""
+    from rich.table import Table
+
+    from triptych.worker.models.card import read_card
+    from triptych.worker.models.shipped import shipped_models
+
+    table = Table(box=None, pad_edge=False, caption="trained, part of the package", caption_justify="left")
+    for column in ("name", "fusion", "says one of", "accuracy, test", "MB"):
+        table.add_column(column, no_wrap=True)
+    for name, folder in shipped_models().items():
+        card = read_card(folder / "model.json")
+        score = card.metrics.get("test", {}).get("accuracy")
+        size = sum(file.stat().st_size for file in folder.iterdir()) / _BYTES_IN_MB
+        said = ", ".join(card.architecture.targets[0].labels)
+        table.add_row(name, card.architecture.fusion.name, said, "" if score is None else f"{score:.3f}", f"{size:.1f}")
+    return table
 
 
 @models.command("compile")

@@ -27,6 +27,9 @@ def train(
     name: Annotated[str | None, typer.Option(help="Of the model; else the data's.")] = None,
     seed: Annotated[int, typer.Option(help="Of the weights, the order of examples, and all chance.")] = 0,
     seeds: Annotated[int, typer.Option(help="So many trainings; says mean and deviation, keeps the best.")] = 1,
+    start: Annotated[
+        str, typer.Option("--from", metavar="CHECKPOINT", help="Begin with its weights wherever they fit.")
+    ] = "",
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted training stopped.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = "auto",
     fusion: Annotated[
@@ -84,6 +87,9 @@ def train(
             rich_help_panel=_TRAINING,
         ),
     ] = None,
+    storage: Annotated[
+        str, typer.Option(rich_help_panel=_TRAINING, help="fp32, fp16, bf16 or int8: what the file of weights holds.")
+    ] = "fp32",
     smoothing: Annotated[float, typer.Option(rich_help_panel=_LOSSES, help="Of labels.")] = 0.05,
     balanced: Annotated[
         bool, typer.Option("--balanced", rich_help_panel=_LOSSES, help="Weigh labels by how rare they are.")
@@ -169,7 +175,7 @@ def _config(given: dict[str, Any]) -> Any:  # noqa: ANN401 - the type is heavy t
     )  # fmt: skip
     training = (
         "steps", "batch", "rate", "optimizer", "schedule", "weight_decay", "evaluate_every", "validation_size",
-        "patience", "augment", "seed", "device",
+        "patience", "augment", "seed", "device", "storage", "start",
     )  # fmt: skip
     loss = LossConfig(**{name: given[name] for name in losses})
     changes = tuple(given["augment_with"] or ())

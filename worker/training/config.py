@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from triptych.schemas.errors import UsageError
+from triptych.worker.models.storage import STORAGES, Storage
 
 EncoderChoice = Literal["small", "frozen", "tuned"]
 """Trained from scratch; pretrained and left as it is; pretrained and trained further."""
@@ -81,6 +82,8 @@ class TrainConfig:
         device: where it runs.
         changes: what else happens to each training window, as `--augment` of `triptych data` names it; `usual`, or
             NAME=VALUE.
+        storage: what the file of weights holds; what is measured at the end are the weights as they are stored.
+        start: path of a trained model whose weights are taken wherever they fit; random ones when empty.
     """
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -98,6 +101,8 @@ class TrainConfig:
     seed: int = 0
     device: str = "cpu"
     changes: tuple[str, ...] = field(default=(), repr=False)
+    storage: Storage = "fp32"
+    start: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be.
@@ -108,6 +113,8 @@ class TrainConfig:
         for name in ("steps", "batch", "evaluate_every", "validation_size"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if self.storage not in STORAGES:
+            raise UsageError(f"storage: expected one of {', '.join(STORAGES)}, got {self.storage!r}")
         if self.rate <= 0:
             raise UsageError(f"rate: expected more than 0, got {self.rate}")
         for name in ("smoothing", "modality_dropout"):

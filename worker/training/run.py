@@ -95,7 +95,7 @@ def train(
         return None
     summary = _summary(cards)
     if plan.seeds > 1:
-        _keep_best(cards, config.seed, plan)
+        _keep_best(cards, config, plan)
     (plan.folder / SUMMARY_FILE).write_text(json.dumps(_as_json(summary), indent=2) + "\n", encoding="utf-8")
     return summary
 
@@ -142,11 +142,11 @@ def _summary(cards: Sequence[Card]) -> Summary:
     return Summary(tuple(cards), tuple(one["score"] for one in measured), alone)
 
 
-def _keep_best(cards: Sequence[Card], first_seed: int, plan: Plan) -> None:
+def _keep_best(cards: Sequence[Card], config: TrainConfig, plan: Plan) -> None:
     """Put the checkpoint of the seed with the least loss where that of a single seed would lie."""
     best = min(range(len(cards)), key=lambda index: cards[index].metrics["validation"]["loss"])
-    checkpoint = load_checkpoint(plan.folder / f"seed-{first_seed + best}", weights_folder=plan.weights_folder)
-    save_checkpoint(plan.folder / "model", checkpoint.network.model, checkpoint.card)
+    checkpoint = load_checkpoint(plan.folder / f"seed-{config.seed + best}", weights_folder=plan.weights_folder)
+    save_checkpoint(plan.folder / "model", checkpoint.network.model, checkpoint.card, storage=config.storage)
 
 
 def _as_json(summary: Summary) -> dict[str, object]:

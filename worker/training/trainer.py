@@ -22,10 +22,11 @@ from torch import Tensor, nn
 from triptych.schemas.errors import UsageError
 from triptych.worker.models.architecture import Network, build_network
 from triptych.worker.models.card import Card
-from triptych.worker.models.checkpoint import save_checkpoint, trained_state
+from triptych.worker.models.checkpoint import load_checkpoint, save_checkpoint, trained_state
 from triptych.worker.models.encoders.features import FeatureEncoder
 from triptych.worker.models.encoders.hashed_words import hash_words
 from triptych.worker.models.heads import RegressionHead
+from triptych.worker.models.storage import packed, unpacked
 from triptych.worker.training.batches import LabelledBatch, Order, Source, target_tensor
 from triptych.worker.training.calibration import fitted_temperature
 from triptych.worker.training.config import TrainConfig
@@ -43,6 +44,9 @@ STATE_FILE = "unfinished.pt"
 _MOMENTUM = 0.9
 _GRADIENT_NORM = 1.0
 _LEAST_DEVIATION = 1e-3
+_CALIBRATION = 2_048
+"""So many validation examples at most tell, at the end, how good the best network is and how sure it may be: more than
+a look takes, for a temperature fitted on a few hundred is off by some hundredths."""
 _SAMPLE = 512
 """So many training examples tell how frequent labels are, or how numbers spread, before training begins."""
 
@@ -96,15 +100,16 @@ class Trainer:
         self._task = dataset.task
         torch.manual_seed(_mixed(config.seed, "weights"))
         self._network: Network = build_network(card.architecture, weights_folder=weights_folder)
+        if config.start:
+            self._card = _begun_from(self._card, self._started(Path(config.start), weights_folder))
         self._network.model.to(device)
         teacher = None
         if config.loss.teacher:
             teacher = load_teacher(Path(config.loss.teacher), dataset.task, weights_folder=weights_folder)
-            self._card = _taught_by(teacher, card)
+            self._card = _taught_by(teacher, self._card)
         changes = augmentation_of(config.changes) if config.changes else None
         self._source = Source(dataset, card.input.spec(), self._network.tokenize, teacher, changes, config.seed)
         self._order = Order(dataset.size("train"), config.batch, config.seed)
-        self._validation_size = min(config.validation_size, dataset.size("validation"))
         self._learn_spreads(dataset)
         class_weights = self._prepared_by_sample(dataset)
         self._objective = Objective(
@@ -155,6 +160,21 @@ class Trainer:
         """Take the weights of a network that was trained before, in place of random ones."""
         self._network.model.load_state_dict(tensors, strict=False)  # frozen encoders have theirs already
 
+    def _started(self, path: Path, weights_folder: Path) -> str:
+        """Take the weights of a trained model that have a place here, and return its checksum."""
+        checkpoint = load_checkpoint(path, weights_folder=weights_folder)
+        wanted = self._network.model.state_dict()
+        fitting = {
+            name: tensor
+            for name, tensor in checkpoint.network.model.state_dict().items()
+            if name in wanted and wanted[name].shape == tensor.shape
+        }
+        matrices = {name for name, parameter in self._network.model.named_parameters() if parameter.ndim > 1}
+        if not fitting.keys() & matrices:
+            raise UsageError(f"{path}: none of its weights has a place in this network")
+        self.start_from(fitting)
+        return checkpoint.card.sha256()
+
     def _augmented(self, batch: LabelledBatch) -> LabelledBatch:
         if not self._config.augment:
             return batch
@@ -197,7 +217,7 @@ class Trainer:
         """Look when it is time, and say whether training is to stop."""
         if not self._is_due():
             return False
-        found = self._validated()
+        found = self._validated(self._config.validation_size)
         self.state.seconds = time.monotonic() - began
         look = self._look(found)
         self.state.looks.append(look)
@@ -230,15 +250,17 @@ class Trainer:
             is_best=found.loss < self.state.best_loss,
         )
 
-    def _validated(self) -> Validation:
-        batches = self._source.in_order("validation", self._validation_size, self._config.batch)
+    def _validated(self, most: int) -> Validation:
+        size = min(most, self._source.dataset.size("validation"))
+        batches = self._source.in_order("validation", size, self._config.batch)
         on_device = (batch.to(self._device) for batch in batches)
         return validate(self._network.model, self._card.architecture, on_device)
 
     def _finish(self, folder: Path) -> Card:
-        self._network.model.load_state_dict(self.state.best, strict=False)
-        found = self._validated()
-        card = save_checkpoint(folder / "model", self._network.model.cpu(), self._finished_card(found))
+        model, storage = self._network.model, self._config.storage
+        model.load_state_dict(unpacked(packed(self.state.best, model, storage)), strict=False)
+        found = self._validated(max(_CALIBRATION, self._config.validation_size))
+        card = save_checkpoint(folder / "model", model.cpu(), self._finished_card(found), storage=storage)
         (folder / STATE_FILE).unlink(missing_ok=True)
         return card
 
@@ -321,18 +343,27 @@ class Trainer:
 @contextmanager
 def repeatable(device: torch.device) -> Iterator[None]:
     """Make torch repeat itself on a CPU, and put its settings and its chance back afterwards."""
-    before = torch.are_deterministic_algorithms_enabled()
+    settings: Any = torch.utils.deterministic  # torch's types do not know what it holds
+    before = torch.are_deterministic_algorithms_enabled(), settings.fill_uninitialized_memory
     with torch.random.fork_rng():
         torch.use_deterministic_algorithms(device.type == "cpu")
+        # All memory is written before it is read; filling it beforehand all the same takes a twentieth of a step.
+        settings.fill_uninitialized_memory = False
         try:
             yield
         finally:
-            torch.use_deterministic_algorithms(before)
+            torch.use_deterministic_algorithms(before[0])
+            settings.fill_uninitialized_memory = before[1]
 
 
 def _taught_by(teacher: Teacher, card: Card) -> Card:
     """Name the teacher in the card; another one makes another training."""
     return card.model_copy(update={"training": {**card.training, "teacher_sha256": teacher.sha256}})
+
+
+def _begun_from(card: Card, sha256: str) -> Card:
+    """Name in the card the model that training began from; another one makes another training."""
+    return card.model_copy(update={"training": {**card.training, "start_sha256": sha256}})
 
 
 def _balancing(target: Tensor, labels: int) -> Tensor:

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.worker.training.toys import QUICK, WINDOW_NS, ToyDataset, quick
 from triptych.schemas.errors import UsageError
 from triptych.worker.models.builders import ModelChoice, build_model
 from triptych.worker.models.checkpoint import load_checkpoint
+from triptych.worker.models.encoders.hashed_words import hash_words
 from triptych.worker.training.batches import Source
 from triptych.worker.training.config import LossConfig, NetworkConfig, TrainConfig
 from triptych.worker.training.data.augmentation.config import augmentation_of
@@ -22,6 +24,7 @@ from triptych.worker.training.data.example import Kind
 from triptych.worker.training.progress import Look
 from triptych.worker.training.run import Plan, Summary, train
 from triptych.worker.training.trainer import STATE_FILE
+from triptych.worker.training.validation import validate
 
 NOWHERE = Path("nowhere")
 CPU = torch.device("cpu")
@@ -132,6 +135,37 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path: Pat
     assert not torch.equal(
         weights(tmp_path / "one")["heads.target.fc.weight"], weights(tmp_path / "other")["heads.target.fc.weight"]
     )
+
+
+def test_what_is_measured_at_the_end_are_the_weights_as_they_are_stored(tmp_path: Path) -> None:
+    """The card's loss is that of the file, not that of the best look, whose weights were whole."""
+    notes = Notes()
+    card = trained(tmp_path, quick(steps=20, storage="fp16"), notes=notes).cards[0]
+    content = load_file(tmp_path / "model.safetensors")
+    assert content["fusion.blocks.0.attention.query.weight"].dtype == torch.float32  # too small to be worth it
+    assert content["encoders.text.table.weight"].dtype == torch.float16
+    found = validate(
+        load_checkpoint(tmp_path, weights_folder=NOWHERE).network.model,
+        card.architecture,
+        Source(ToyDataset(), card.input.spec(), hash_words).in_order("validation", 48, 16),
+    )
+    assert card.metrics["validation"]["loss"] == found.loss
+    assert found.loss != min(look.loss for look in notes.looks)
+
+
+def test_a_training_may_begin_with_the_weights_of_another(tmp_path: Path) -> None:
+    """Of a model that reads less, as far as they fit: what its encoders know is there from the first step."""
+    words = quick(steps=30, network=NetworkConfig(width=16, modalities=("text",)))
+    first = trained(tmp_path / "first", words).cards[0]
+    start = str(tmp_path / "first")
+    begun = trained(tmp_path / "begun", quick(steps=1, evaluate_every=1, rate=1e-9, start=start)).cards[0]
+
+    one, other = weights(tmp_path / "first"), weights(tmp_path / "begun")
+    assert torch.allclose(one["encoders.text.table.weight"], other["encoders.text.table.weight"], atol=1e-6)
+    assert begun.training["start_sha256"] == first.sha256()
+    deaf = quick(steps=1, network=NetworkConfig(width=24, fusion="late", modalities=("audio",)), start=start)
+    with pytest.raises(UsageError, match="none of its weights has a place"):
+        trained(tmp_path / "deaf", deaf)
 
 
 def test_an_interrupted_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:

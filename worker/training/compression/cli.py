@@ -48,13 +48,14 @@ def compress(
     from triptych.weights.cache import cache_folder
     from triptych.worker.models.card import read_card
     from triptych.worker.models.checkpoint_files import checkpoint_files
+    from triptych.worker.models.shipped import located
     from triptych.worker.training.bar import ProgressBar
     from triptych.worker.training.compression.run import Wishes
     from triptych.worker.training.compression.run import compress as run
     from triptych.worker.training.data.catalogue import open_dataset
 
     wishes = Wishes(prune, fine_tune, storage, split, examples, compile_)  # type: ignore[arg-type]  # it checks
-    name = data or read_card(checkpoint_files(checkpoint)[1]).training.get("data")
+    name = data or read_card(checkpoint_files(located(checkpoint))[1]).training.get("data")
     if not isinstance(name, str):
         raise UsageError("the card does not say what the model was trained on; give --data")
     console = Console(stderr=True)

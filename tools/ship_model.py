@@ -1,0 +1,89 @@
+"""Put a trained model into the package: `python -m tools.ship_model TRAINED REPORT [REPORT …]`.
+
+TRAINED is what `triptych train --data BENCHMARK --storage fp16` made, the first REPORT what `triptych evaluate` said of
+it; further ones are of other seeds, and give the mean and the deviation. The weights are copied as they are; the card
+gets what was measured on the test, and what the model cannot do.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from triptych.schemas.errors import UsageError
+from triptych.worker.models.card import Card, read_card
+from triptych.worker.models.checkpoint_files import CARD_SUFFIX, checkpoint_files
+from triptych.worker.models.shipped import FOLDER
+
+_LIMITS = (
+    "Made of generated data, to show and to test fusion: it knows nothing of real faces, voices or films.",
+    "It names one of its labels whatever it is shown, and its confidence means nothing for other windows than these.",
+)
+_DIGITS = 4
+
+
+def shipped_card(card: Card, reports: Sequence[Mapping[str, Any]]) -> Card:
+    """Return the card with what the reports of `triptych evaluate` say.
+
+    Raises:
+        UsageError: the first report is of another model.
+    """
+    if card.sha256() not in reports[0]["about"]["model"]:
+        raise UsageError(f"the report is of {reports[0]['about']['model']}, the model is {card.sha256()}")
+    further = tuple(
+        f"With components of a kind never seen in training ({own['split']}) its accuracy is {own['accuracy']:.3f}."
+        for own in reports[0]["elsewhere"]
+    )
+    metrics = {**card.metrics, "test": _measured(reports[0])}
+    if len(reports) > 1:
+        scores = [report["fused"]["accuracy"] for report in reports]
+        metrics["seeds"] = {
+            "accuracy": _rounded(scores),
+            "mean": round(statistics.fmean(scores), _DIGITS),
+            "deviation": round(statistics.stdev(scores), _DIGITS),
+        }
+    return card.model_copy(update={"metrics": metrics, "limits": (*_LIMITS, *further)})
+
+
+def _measured(report: Mapping[str, Any]) -> dict[str, Any]:
+    by_subset = {"+".join(own["modalities"]): own for own in report["by_subset"]}
+    accuracies = {name: round(own["scores"]["accuracy"], _DIGITS) for name, own in by_subset.items()}
+    after = report["confidence"]["after"]
+    return {
+        "examples": report["fused"]["count"],
+        "accuracy": round(report["fused"]["accuracy"], _DIGITS),
+        "standard_error": round(report["fused"]["standard_error"], _DIGITS),
+        "alone": {
+            name: round(own["scores"]["accuracy"], _DIGITS) for name, own in by_subset.items() if "+" not in name
+        },
+        "by_subset": accuracies,
+        "ceilings": {name: round(own["ceiling"], _DIGITS) for name, own in by_subset.items()},
+        "calibration_error": _rounded([after["ece"], after["low"], after["high"]]),
+        "elsewhere": {own["split"]: round(own["accuracy"], _DIGITS) for own in report["elsewhere"]},
+    }
+
+
+def _rounded(numbers: Sequence[float]) -> list[float]:
+    return [round(number, _DIGITS) for number in numbers]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Copy weights and card, under the name of the benchmark."""
+    if len(arguments) < 2:  # noqa: PLR2004 - a model and a report
+        raise UsageError("expected: python -m tools.ship_model TRAINED REPORT [REPORT …]")
+    weights_path, card_path = checkpoint_files(Path(arguments[0]))
+    reports = [json.loads((Path(folder) / "report.json").read_text(encoding="utf-8")) for folder in arguments[1:]]
+    card = shipped_card(read_card(card_path), reports)
+    into = FOLDER / card.training["data"]
+    into.mkdir(parents=True, exist_ok=True)
+    (into / weights_path.name).write_bytes(weights_path.read_bytes())
+    (into / f"model{CARD_SUFFIX}").write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    sys.stdout.write(f"{into}: {card.metrics['test']['accuracy']}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

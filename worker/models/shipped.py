@@ -1,0 +1,25 @@
+"""The trained models that come with the package, by their names. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from triptych.worker.models.checkpoint_files import checkpoint_files
+
+FOLDER: Final = Path(__file__).with_name("shipped_models")
+"""A folder for each, with `model.safetensors` and `model.json`."""
+
+
+def shipped_models() -> dict[str, Path]:
+    """Return the folder of each model that comes with the package, by name, in the order of the names."""
+    return {card.parent.name: card.parent for card in sorted(FOLDER.glob("*/model.json"))}
+
+
+def located(name: Path) -> Path:
+    """Return where the checkpoint lies that a user names: a path, or the name of a model that comes with the package.
+
+    What lies at the path goes first, so that a folder of one's own may have such a name.
+    """
+    own = checkpoint_files(name)[1]
+    return name if own.is_file() else shipped_models().get(str(name), name)
