@@ -10,6 +10,7 @@ PYTHON := $(VENV)/bin/python
 PACKAGES := $(VENV)/packages.stamp
 # Each starts servers of its own, when its tests ask for them.
 TEST_PROCESSES ?= 2
+BOUNDS = $(PYTHON) -m benchmarks.bounds --to $(or $(TO),build/bounds) $(if $(MODEL),--model $(MODEL))
 
 .PHONY: help
 help: ## Show the targets
@@ -87,6 +88,27 @@ redis: $(PACKAGES) ## Run a development Redis on 127.0.0.1:6379 until Ctrl-C
 live-soak: $(PACKAGES) broker ## Play two cameras, a channel and a film for MINUTES=10, their connections broken again and again
 	@tools/system_packages.sh need redis-server rtsp-server
 	@$(PYTHON) -m tests.live_soak --minutes $(or $(MINUTES),10) $(if $(MODEL),--model $(MODEL))
+
+.PHONY: chaos
+chaos: $(PACKAGES) broker ## Kill, stop, freeze and cut servers and workers for MINUTES=3; SEED=7 DELIVERY=exactly_once
+	@tools/system_packages.sh need java redis-server
+	@$(PYTHON) -m tests.chaos --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED)) \
+		$(if $(DELIVERY),--delivery $(DELIVERY)) $(if $(PAUSE),--pause $(PAUSE)) $(if $(BUG),--bug $(BUG))
+
+.PHONY: soak
+soak: $(PACKAGES) broker ## Play HOURS=24 of STREAMS=8 feeds as fast as the worker follows; table and plot in TO=build/bounds
+	@tools/system_packages.sh need java redis-server
+	@$(BOUNDS) soak --hours $(or $(HOURS),24) --streams $(or $(STREAMS),8)
+
+.PHONY: backlog
+backlog: $(PACKAGES) broker ## Replay GIGABYTES=10 whose tracks are far apart in event time; what is held stays bounded
+	@tools/system_packages.sh need java redis-server
+	@$(BOUNDS) backlog --gigabytes $(or $(GIGABYTES),10)
+
+.PHONY: churn
+churn: $(PACKAGES) broker ## Let FEEDS=1000 come, speak and go, ROUNDS=10 times; nothing is kept of them
+	@tools/system_packages.sh need java redis-server
+	@$(BOUNDS) churn --feeds $(or $(FEEDS),1000) --rounds $(or $(ROUNDS),10)
 
 .PHONY: stamps
 stamps: $(PACKAGES) weights ## Make the model of content from the stamps of Tux Paint, and measure it

@@ -13,12 +13,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
 from triptych.consumers.cursor import Cursor, Since, parse_since
 from triptych.consumers.source import Gap
-from triptych.consumers.subscriber import Counts, Delivery, Results, Subscriber
+from triptych.consumers.subscriber import Counts, Delivery, Results, Revisions, Subscriber
 from triptych.schemas.names import DEFAULT_PIPELINE, checked_stream
 from triptych.schemas.results import Result
 from triptych.transport.protocols import Transport
@@ -141,7 +142,12 @@ class AsyncSubscriber:
         return self._subscriber.counts
 
     def results(
-        self, stream: str | None = None, since: Since | None = None, *, until_end: bool = False
+        self,
+        stream: str | None = None,
+        since: Since | None = None,
+        *,
+        until_end: bool = False,
+        revisions: Revisions = "newest",
     ) -> AsyncResults:
         """Subscribe, as `Subscriber.results` does; the server is asked with the first step.
 
@@ -152,7 +158,8 @@ class AsyncSubscriber:
         """
         only = None if stream is None else checked_stream(stream)
         start = parse_since(since)
-        results = AsyncResults(lambda: self._subscriber.results(only, start, until_end=until_end), self._open.discard)
+        begin = partial(self._subscriber.results, only, start, until_end=until_end, revisions=revisions)
+        results = AsyncResults(begin, self._open.discard)
         self._open.add(results)
         return results
 

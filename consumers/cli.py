@@ -20,6 +20,13 @@ class From(StrEnum):
     KAFKA = "kafka"
 
 
+class Shown(StrEnum):
+    """Which results of a window that was issued again."""
+
+    NEWEST = "newest"
+    ALL = "all"
+
+
 WhereOption = Annotated[
     str | None,
     typer.Option(metavar="RULE", help="Only results that fulfil a rule: \"speech > .5 and 'dog' in visual\"."),
@@ -41,6 +48,10 @@ def watch(
         ),
     ] = None,
     where: WhereOption = None,
+    revisions: Annotated[
+        Shown,
+        typer.Option(help="Of a window that was issued again: the newest that is known when its turn comes, or all."),
+    ] = Shown.NEWEST,
     until_end: Annotated[bool, typer.Option("--until-end", help="Show what there is, then exit.")] = False,
     from_: Annotated[From, typer.Option("--from", help="Where to read the results.")] = From.REDIS,
     config: ConfigOption = None,
@@ -56,7 +67,7 @@ def watch(
     watch_results(
         load(config, flags),
         from_.value,
-        Wanted(stream, since, until_end, where),
+        Wanted(stream, since, until_end, where, revisions.value),
         as_json=json or not sys.stdout.isatty(),
     )
 
@@ -160,7 +171,9 @@ def diff(
     configure_logs(pipelines[0].log)
     with ExitStack() as stack:
         results = [
-            stack.enter_context(Subscriber(open_source(settings, from_.value))).results(stream, until_end=True)
+            stack.enter_context(Subscriber(open_source(settings, from_.value))).results(
+                stream, until_end=True, revisions="all"
+            )
             for settings in pipelines
         ]
         outcome = compare(*(each.deliveries() for each in results), tolerance=tolerance)

@@ -70,11 +70,12 @@ def find_case(subscriber: Subscriber, result_id: str) -> Case:
     start_ns = int(window.partition("-")[0])
     sought: Delivery | None = None
     before: Result | None = None
-    for delivery in subscriber.results(stream, until_end=True).deliveries():
+    for delivery in subscriber.results(stream, until_end=True, revisions="all").deliveries():
         result = delivery.result
         if result.id == result_id:
             sought = delivery
-        elif result.start_ns < start_ns and result.modalities.video.offsets:
+        elif result.start_ns < start_ns and result.modalities.video.offsets and not result.revision:
+            # What came late stood in for nothing, so revisions are passed over.
             before = result if before is None else max(before, result, key=lambda result: result.start_ns)
     if sought is None:
         raise UsageError(f"result {result_id}: not among those kept; Kafka keeps them longer than Redis (--from kafka)")

@@ -4,8 +4,9 @@
         for result in subscriber.results("city"):
             print(result.start_ns, result.observations.words)
 
-Each result comes once: repeats are dropped by id, as far back as `REMEMBERED_IDS`. What cannot be read is skipped,
-counted and logged. What was deleted before it could be read is counted, logged, and told to `on_gap`.
+Each result comes once: repeats are dropped by id, as far back as `REMEMBERED_IDS`. Of a window that was issued again
+the newest revision comes: a result that a newer one is known to follow is left out unless all are asked for. What is
+no result is skipped, counted and logged; what was deleted before it was read is told to `on_gap` too.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 import structlog
 
 from triptych.consumers.cursor import Cursor, Since, parse_since
-from triptych.consumers.recent import RecentIds
+from triptych.consumers.recent import RecentIds, RecentWindows
 from triptych.consumers.source import Feed, FeedEvent, Found, Gap, Malformed, Source
 from triptych.schemas.names import DEFAULT_PIPELINE, checked_pipeline, checked_stream
 from triptych.schemas.results import Result
@@ -29,6 +30,9 @@ from triptych.transport.protocols import Transport
 log = structlog.get_logger(__name__)
 
 REMEMBERED_IDS: Final = 65_536
+Revisions = Literal["newest", "all"]
+"""Which results to pass on of a window that was issued again."""
+
 POLL_LIMIT_S: Final = 0.25
 """How long a stop may take to be noticed."""
 
@@ -47,6 +51,8 @@ class Counts:
 
     delivered: int = 0
     repeated: int = 0
+    superseded: int = 0
+    """Results left out because a newer revision of their window was known already."""
     malformed: int = 0
     missed: int = 0
     """Results known to be deleted before they were read."""
@@ -70,8 +76,9 @@ class Results(Iterator[Result]):
     Iterate in one thread at a time; `stop` and `close` may be called from any.
     """
 
-    def __init__(self, feed: Feed, shared: _Shared) -> None:
+    def __init__(self, feed: Feed, shared: _Shared, *, revisions: Revisions = "newest") -> None:
         self._feed = feed
+        self._revised = RecentWindows(REMEMBERED_IDS) if revisions == "newest" else None
         self._shared = shared
         self._events: deque[FeedEvent] = deque()
         self._read: dict[str, str] = {}
@@ -133,7 +140,12 @@ class Results(Iterator[Result]):
         with self._polling:
             if self._stopped or self._closed or self._feed.done():
                 return False
-            self._events.extend(self._feed.poll(POLL_LIMIT_S))
+            events = self._feed.poll(POLL_LIMIT_S)
+            if self._revised is not None:
+                for event in events:
+                    if isinstance(event, Found):
+                        self._revised.note(event.result)
+            self._events.extend(events)
         return True
 
     def _next(self) -> Delivery:
@@ -148,6 +160,8 @@ class Results(Iterator[Result]):
     def _take(self, event: FeedEvent) -> Delivery | None:
         self._read[event.place] = event.position
         match event:
+            case Found() if self._revised is not None and self._revised.is_superseded(event.result):
+                self._shared.counts.superseded += 1
             case Found() if self._recent.add(event.result.id):
                 self._shared.counts.delivered += 1
                 return Delivery(event.result, event.document)
@@ -221,13 +235,22 @@ class Subscriber:
         """What all subscriptions together have met so far."""
         return self._shared.counts
 
-    def results(self, stream: str | None = None, since: Since | None = None, *, until_end: bool = False) -> Results:
+    def results(
+        self,
+        stream: str | None = None,
+        since: Since | None = None,
+        *,
+        until_end: bool = False,
+        revisions: Revisions = "newest",
+    ) -> Results:
         """Subscribe.
 
         Args:
             stream: one stream; all of them, those that appear later too, if not given.
             since: a cursor to go on from, a moment of publication, or `now`; all there is, if not given.
             until_end: end with what there is now.
+            revisions: of a window that was issued again the newest that is known when its turn comes, or all. What was
+                passed on before its revision came is followed by it: the same window, a higher `revision`.
 
         Raises:
             UsageError: `stream` or `since` cannot be.
@@ -236,7 +259,7 @@ class Subscriber:
         """
         only = None if stream is None else checked_stream(stream)
         feed = self._source.open(parse_since(since), stream=only, until_end=until_end)
-        return Results(feed, self._shared)
+        return Results(feed, self._shared, revisions=revisions)
 
     def stop(self) -> None:
         """End all subscriptions soon; for other threads and signal handlers, as it never waits."""

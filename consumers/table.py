@@ -58,10 +58,12 @@ class ResultsTable:
     def __init__(self) -> None:
         self._newest: OrderedDict[str, Result] = OrderedDict()  # the longest silent first
         self._count = 0
+        self._revisions = 0
 
     def add(self, result: Result) -> None:
         """Show this result as its stream's newest, unless it revises an older window."""
         self._count += 1
+        self._revisions += result.revision > 0
         shown = self._newest.get(result.stream)
         if shown is not None and result.revision and result.end_ns < shown.end_ns:
             return
@@ -78,7 +80,9 @@ class ResultsTable:
         fields = _fields(options.max_width)
         columns = [field.column() for field in fields]
         table = Table(*columns, expand=True, box=SIMPLE_HEAD, pad_edge=False, caption_justify="left")
-        table.caption = _caption(self._count, streams=len(newest), hidden=len(newest) - len(shown))
+        table.caption = _caption(
+            self._count, revisions=self._revisions, streams=len(newest), hidden=len(newest) - len(shown)
+        )
         for result in shown:
             table.add_row(*(field.cell(result) for field in fields))
         yield table
@@ -117,8 +121,10 @@ def _fields(width: int) -> tuple[_Field, ...]:
     return _MIDDLE_FIELDS if width < _WIDE else _WIDE_FIELDS
 
 
-def _caption(count: int, *, streams: int, hidden: int) -> Text:
+def _caption(count: int, *, revisions: int, streams: int, hidden: int) -> Text:
     caption = Text(f"{count} windows of {streams} streams", style="dim")
+    if revisions:
+        caption.append(f", {revisions} of them revisions")
     if hidden:
         caption.append(f", {hidden} of them not shown")
     for state, (sign, style) in _SIGN_OF.items():
@@ -140,7 +146,8 @@ def _seconds(result: Result) -> str:
 
 
 def _start(result: Result) -> str:
-    return _moment(result.start_ns, with_date=False)
+    revision = f" r{result.revision}" if result.revision else ""
+    return _moment(result.start_ns, with_date=False) + revision
 
 
 def _window(result: Result) -> str:
@@ -184,7 +191,14 @@ def _words(result: Result) -> str:
 def _closing(result: Result) -> str:
     revision = f" r{result.revision}" if result.revision else ""
     skipped = f", {result.skipped} skipped" if result.skipped else ""
-    return result.closed_by + revision + skipped
+    return result.closed_by + revision + skipped + _shed(result)
+
+
+def _shed(result: Result) -> str:
+    """Say what overload left out of the window."""
+    if result.shed.model:
+        return ", model not asked"
+    return f", {result.shed.video} pictures shed" if result.shed.video else ""
 
 
 def _lag(result: Result) -> str:
@@ -220,7 +234,7 @@ _MIDDLE_FIELDS: Final = (
     _SPEECH,
     _LOUDNESS,
     _WORDS,
-    _Field("closed by", lambda result: result.closed_by),
+    _Field("closed by", _closing),
     _LAG,
 )
 _WIDE_FIELDS: Final = (

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.live import Live
 
 from triptych.consumers.source import Source
-from triptych.consumers.subscriber import Results, Subscriber
+from triptych.consumers.subscriber import Results, Revisions, Subscriber
 from triptych.consumers.table import ResultsTable
 from triptych.logs import configure_logs
 from triptych.schemas.names import checked_pipeline
@@ -39,6 +39,7 @@ class Wanted:
     since: str | None
     until_end: bool
     where: str | None = None
+    revisions: Revisions = "newest"
 
 
 def watch_results(settings: Settings, origin: Origin, wanted: Wanted, *, as_json: bool) -> None:
@@ -49,7 +50,9 @@ def watch_results(settings: Settings, origin: Origin, wanted: Wanted, *, as_json
     configure_logs(settings.log)
     shows = _condition(wanted.where)
     with Subscriber(open_source(settings, origin)) as subscriber:
-        results = subscriber.results(wanted.stream, wanted.since, until_end=wanted.until_end)
+        results = subscriber.results(
+            wanted.stream, wanted.since, until_end=wanted.until_end, revisions=wanted.revisions
+        )
         with _stopped_by_sigterm(results):
             if as_json:
                 if _write_lines(results, sys.stdout.buffer, shows):

@@ -24,6 +24,8 @@ class DeadReason(StrEnum):
     WRONG_PARTITION = "wrong_partition"
     FUTURE = "future"
     """Event time too far after arrival."""
+    LATE = "late"
+    """All its windows had closed, and none could be revised any more."""
     EMPTY_VALUE = "empty_value"
     BAD_VALUE = "bad_value"
     """Bytes where none may be: in a control record."""

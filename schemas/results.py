@@ -64,9 +64,29 @@ class Sync(Value):
 
 
 class Shed(Value):
-    """What overload made the worker leave out."""
+    """What overload made the worker leave out: items that the model would have been shown.
+
+    With `model` it was shown none, and not asked at all: what the result says of its window are its words.
+    """
 
     video: Count = 0
+    audio: Count = Field(default=0, exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE)
+    subtitles: Count = Field(default=0, exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE)
+    model: bool = Field(default=False, exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE)
+
+
+class Added(Value):
+    """How many records came for a window since the result of the revision before, by modality."""
+
+    video: Count = 0
+    audio: Count = 0
+    subtitles: Count = 0
+
+
+class Revised(Value):
+    """What made a closed window be judged again."""
+
+    added: Added = Added()
 
 
 class ModelReference(Value):
@@ -146,6 +166,7 @@ class Result(Value):
     start_ns: Nanoseconds
     end_ns: Nanoseconds
     revision: Count = 0
+    revised: Revised | None = Field(default=None, exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE)
     closed_by: ClosedBy
     skipped: Count = 0
     published_ns: Count
@@ -164,6 +185,11 @@ class Result(Value):
     embedding: tuple[float, ...] | None = None
     novelty: float | None = None
     stage_ms: Annotated[Mapping[str, float], *FROZEN_MAPPING] = Field(default_factory=dict, validate_default=True)
+
+    @property
+    def window(self) -> str:
+        """Name the window: the same for all its revisions."""
+        return self.id.rpartition("/")[0]
 
     @model_validator(mode="after")
     def _names_its_window(self) -> Self:

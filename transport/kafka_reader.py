@@ -8,9 +8,9 @@ up to 3.0.12 at least); they are bounded by the bytes of a fetch.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Self
 
@@ -32,6 +32,7 @@ from triptych.transport.errors import (
 )
 from triptych.transport.kafka_connect import connect
 from triptych.transport.kafka_errors import translated, translating
+from triptych.transport.kafka_log_ends import LogEnds
 from triptych.transport.kafka_rebalance import NOTHING, RebalanceNotes, ours, theirs
 from triptych.transport.records import (
     Commit,
@@ -123,12 +124,12 @@ class KafkaReader:
 
     def begin_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Ask for the first offsets still in the log."""
-        with translating(f"asking the broker at {self._where} for begin offsets"):
+        with translating(f"asking the broker at {self._where} for begin offsets"), _leaders_known():
             return _named(self._client.beginning_offsets([theirs(tp) for tp in tps], timeout_ms=REQUEST_LIMIT_MS))
 
     def end_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Ask for the offsets after the last records; nothing that was fetched before is believed."""
-        with translating(f"asking the broker at {self._where} for end offsets"):
+        with translating(f"asking the broker at {self._where} for end offsets"), _leaders_known():
             return _named(self._client.end_offsets([theirs(tp) for tp in tps], timeout_ms=REQUEST_LIMIT_MS))
 
     def offsets_for_times(self, times_ns: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
@@ -218,6 +219,7 @@ class KafkaGroupConsumer(KafkaReader):
         client = open_client(settings, group=group)
         super().__init__(client, settings.bootstrap_servers, when_gone=when_gone)
         self._group = group
+        self._log_ends = LogEnds(client)
         self._instance_id = settings.group_instance_id
         self._lease_s = settings.session_timeout_ms / 1_000 * LEASE_SHARE
         self._notes = RebalanceNotes(
@@ -234,6 +236,11 @@ class KafkaGroupConsumer(KafkaReader):
         # A client that joins before it knows the topics may be assigned nothing, for as long as its metadata live. One
         # that learned of them before it subscribed takes them for changed when it hears of them again, and joins twice.
         require_topics(client, topics)
+
+    def end_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Ask for the offsets after the last records, those included that the broker does not show yet."""
+        with translating(f"asking the broker at {self._where} for end offsets"), _leaders_known():
+            return _named(self._log_ends.of([theirs(tp) for tp in tps], REQUEST_LIMIT_MS))
 
     def assignment(self) -> frozenset[TopicPartition]:
         """Return what the last poll left assigned."""
@@ -389,6 +396,15 @@ def require_topics(client: KafkaConsumer, topics: Iterable[str]) -> None:
     except TransportError:
         close_client(client)
         raise
+
+
+@contextmanager
+def _leaders_known() -> Iterator[None]:
+    """Let a question wait for leaders: the client leaves out partitions that have none, and then looks for them."""
+    try:
+        yield
+    except KeyError as missing:
+        raise BrokerUnavailableError(f"{missing.args[0]} has no leader now") from None
 
 
 def close_client(client: KafkaConsumer) -> None:

@@ -50,7 +50,10 @@ class Reader(Protocol):
         """Ask anew for the first offset still in the log."""
 
     def end_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """Ask anew for the offset after the last record: whoever stands there has read everything there was."""
+        """Ask anew for the offset after the last record: whoever stands there has read everything there was.
+
+        A member of a group is told of records too that it cannot read yet, since not all replicas have them.
+        """
 
     def offsets_for_times(self, times_ns: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         """Return the first offset appended at or after a time, or the end offset where there is none."""

@@ -5,6 +5,7 @@ Here, above the programs, because clips are read as a producer reads them and pr
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from triptych.worker.training.data.benchmark import GeneratedDataset
-    from triptych.worker.training.data.example import Dataset, Example
+    from triptych.worker.training.data.example import Dataset, Example, Task
     from triptych.worker.training.data.manifest import Manifest
     from triptych.worker.training.data.pools.shelf import Track
 
@@ -79,12 +80,16 @@ def show(
     index: Annotated[int, typer.Option(min=0, help="Which example of the split.")] = 0,
     split: SplitOption = "test",
     to: ToOption = Path(),
-    augment: AugmentOption = None,
+    augment: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="training|usual|NAME=VALUE",
+            help="Also changed by chance: training (what every training does), usual, crop=.2, flip=.5, …; may repeat.",
+        ),
+    ] = None,
     seed: SeedOption = 0,
 ) -> None:
     """Write one example as a picture (frames and spectrogram), a WAV file, its words, and what is true of it."""
-    from triptych.worker.training.data.augmentation.augment import changed_copies
-    from triptych.worker.training.data.augmentation.config import augmentation_of
     from triptych.worker.training.data.prepared import PreparedDataset
     from triptych.worker.training.data.rendering import write_item
 
@@ -94,9 +99,24 @@ def show(
     folder = to / example.id.replace("/", "-")
     write_item(example, dataset.task, folder)
     if augment:
-        write_item(changed_copies(example, augmentation_of(augment), 1, seed)[0], dataset.task, folder / "augmented")
+        write_item(_augmented(example, dataset.task, augment, seed), dataset.task, folder / "augmented")
     for file in sorted(file for file in folder.rglob("*") if file.is_file()):
         console.print(str(file), highlight=False, soft_wrap=True)
+
+
+def _augmented(example: Example, task: Task, augment: list[str], seed: int) -> Example:
+    """Return an example as training sees it; or changed as a user asked for it."""
+    from triptych.worker.training.data.augmentation.augment import changed_copies
+    from triptych.worker.training.data.augmentation.config import augmentation_of
+
+    if augment != ["training"]:
+        return changed_copies(example, augmentation_of(augment), 1, seed)[0]
+    import torch
+
+    from triptych.worker.training.data.augmentation.jitter import Jitter, jittered_window
+
+    window = jittered_window(example.window, task.spec, Jitter(), torch.Generator().manual_seed(seed))
+    return replace(example, window=window)
 
 
 @data.command()
@@ -179,7 +199,12 @@ def prepare(
                     yield from ((item.split, copy) for copy in changed_copies(example, changes, copies, seed))
 
     if any(item.features for item in manifest.items):
-        console.print("features are not read: windows hold what media and words say", style="yellow")
+        console.print(
+            "features are left out: windows hold what media and words say; to learn from features, train on the "
+            f"manifest itself: triptych train --data {source}",
+            style="yellow",
+            soft_wrap=True,
+        )
     written = write_prepared(task, examples(), to)
     for problem in problems:
         console.print(problem, style="yellow", markup=False, highlight=False, soft_wrap=True)

@@ -36,11 +36,13 @@ def explain(
     from triptych.worker.alignment.config import AlignConfig
     from triptych.worker.explaining.page import Page, write_page
     from triptych.worker.explaining.windows import explain_windows
+    from triptych.worker.models.card import refuse_features
     from triptych.worker.models.checkpoint import load_checkpoint
     from triptych.worker.training.data.windows import prepared_windows
 
     console = Console(stderr=True)
     checkpoint = load_checkpoint(model, weights_folder=cache_folder())
+    refuse_features(checkpoint.card)
     card = checkpoint.card
     config = AlignConfig(size_ns=card.input.window_ns, hop_ns=card.input.window_ns)
     begin_ns = _BEGIN_WINDOWS * card.input.window_ns

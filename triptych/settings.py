@@ -292,6 +292,20 @@ class AlignSettings(Section):
     max_lead_ms: Positive = 30_000
     """By how much of arrival time one topic may be read ahead of the others before it is paused."""
 
+    late: Literal["drop", "revise"] = "drop"
+    """What becomes of an item whose window has closed: it is left out, or the window's result is issued again with it,
+    as another revision."""
+
+    allowed_lateness_ms: Annotated[int, Field(ge=0, le=3_600_000)] = 60_000
+    """With `revise`: how far the end of a closed window may lie behind the next window to close. Its records are held
+    for so long, within the same bounds of bytes, and after a restart read again."""
+
+    revise_after_ms: NotNegative = 1_000
+    """With `revise`: how long, by arrival, late items are gathered, so that one revision carries them all."""
+
+    late_letters: bool = False
+    """Whether late items that no result takes up go to the dead letters, from where they can be put back."""
+
 
 class BatchSettings(Section):
     """How windows are gathered for the model."""
@@ -316,6 +330,10 @@ class ModelSettings(Section):
     encoder_devices: str = ""
     """Encoders that run on another device than the rest, as `video=cuda:1,text=cpu`."""
 
+    compiled: Literal["off", "export", "aot"] = "off"
+    """As what a trained model runs on a CPU: as it is; as one graph (torch.export); or compiled for this processor
+    (AOTInductor), which takes a C++ compiler and, once for each model, minutes. Where that cannot be, as it is."""
+
     frames_per_window: Annotated[int, Field(gt=0, le=64)] = 4
     """Pictures of a window that the model sees, evenly over its span; the others are never decoded."""
 
@@ -338,6 +356,14 @@ class WorkerSettings(Section):
 
     prepare_threads: Annotated[int, Field(gt=0, le=64)] = 2
     """Threads that decode pictures and sound for the model."""
+
+    overload: Literal["wait", "degrade", "skip"] = "wait"
+    """What becomes of windows when the worker cannot keep up: they `wait`; `degrade` shows the model fewer pictures of
+    each, in the end none; `skip` then publishes without asking it. Results and metrics say what was left out. A job
+    that ends by itself (`--until-end`, `--from`) always waits."""
+
+    overload_limit_ms: Annotated[int, Field(ge=100)] = 10_000
+    """How late windows may be published before they count as too many. Below half of it more is done again."""
 
     shutdown_limit_ms: Positive = 20_000
     """How long the worker may finish what is in flight after a first signal; within what Kubernetes allows (30 s)."""
@@ -424,6 +450,10 @@ class Settings(Section):
     http: HttpSettings = HttpSettings()
     produce_http: ProduceHttpSettings = ProduceHttpSettings()
     log: LogSettings = LogSettings()
+
+    def that_waits(self) -> Settings:
+        """Return the same settings for a job that ends by itself: it leaves nothing out, however long it takes."""
+        return self.model_copy(update={"worker": self.worker.model_copy(update={"overload": "wait"})})
 
 
 def load(

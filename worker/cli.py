@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -19,6 +20,21 @@ _STATES: Final = {
     "shared": "this worker's share is done, others go on",
     "stopped": "stopped; the same command goes on",
 }
+
+
+class Late(StrEnum):
+    """What becomes of a late item."""
+
+    DROP = "drop"
+    REVISE = "revise"
+
+
+class Overload(StrEnum):
+    """What becomes of windows that are too many."""
+
+    WAIT = "wait"
+    DEGRADE = "degrade"
+    SKIP = "skip"
 
 
 def work(
@@ -63,11 +79,27 @@ def work(
     device: Annotated[
         str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, … (model.device).")
     ] = None,
+    overload: Annotated[
+        Overload | None,
+        typer.Option(
+            "--overload",
+            help="What to do where the worker cannot keep up: wait, show the model fewer pictures, or in the end not "
+            "ask it (worker.overload).",
+        ),
+    ] = None,
     delivery: Annotated[
         str | None,
         typer.Option(metavar="MODE", help="at_least_once, or exactly_once with Kafka transactions (delivery)."),
     ] = None,
     window_ms: Annotated[int | None, typer.Option(metavar="MS", help="Length of a window (window.size_ms).")] = None,
+    late: Annotated[
+        Late | None,
+        typer.Option(help="What becomes of items whose window has closed (align.late)."),
+    ] = None,
+    allowed_lateness_ms: Annotated[
+        int | None,
+        typer.Option(metavar="MS", help="With --late revise: how far back windows are (align.allowed_lateness_ms)."),
+    ] = None,
     http_port: Annotated[
         int | None, typer.Option(metavar="PORT", help="For /metrics, /healthz, /readyz; 0 for none (http.port).")
     ] = None,
@@ -91,13 +123,18 @@ def work(
         "model.name": model,
         "model.shadow": shadow,
         "model.device": device,
+        "worker.overload": None if overload is None else overload.value,
         "delivery": delivery,
         "window.size_ms": window_ms,
+        "align.late": None if late is None else late.value,
+        "align.allowed_lateness_ms": allowed_lateness_ms,
         "http.port": http_port,
         "kafka.bootstrap_servers": bootstrap_servers,
         "redis.url": redis_url,
         "pipeline": pipeline,
     }
+    if overload not in {None, Overload.WAIT} and (until_end or from_ is not None):
+        raise UsageError("--overload is for a worker that goes on: with --until-end and --from it waits")
     if from_ is not None:
         _reprocess(from_, until, lead, partial=partial, until_end=until_end, config=config, flags=flags)
         return

@@ -21,9 +21,10 @@ from triptych.worker.batching.batcher import MicroBatcher
 from triptych.worker.inference import Inference
 from triptych.worker.intake import Received
 from triptych.worker.media.preparer import Preparation, Preparer
-from triptych.worker.observability.events import StageTook
+from triptych.worker.observability.events import EffortChanged, StageTook
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.offsets.ledger import Ticket
+from triptych.worker.overload import Effort, Overload, Published
 from triptych.worker.partition import PartitionWork, offsets_of
 from triptych.worker.publication import Finding, GaveUpError, Letter, Publication
 from triptych.worker.reporting import Said, result_of
@@ -44,6 +45,7 @@ class Job:
     work: PartitionWork
     window: ClosedWindow
     ticket: Ticket
+    effort: Effort
     preparation: Future[tuple[Preparation, float]]
 
 
@@ -86,6 +88,7 @@ class Flow:
         publication: Publication,
         *,
         limits: FlowLimits,
+        overload: Overload,
         hooks: Hooks,
         shadow: Shadow | None = None,
     ) -> None:
@@ -95,6 +98,7 @@ class Flow:
         self._inference = inference
         self._publication = publication
         self._limits = limits
+        self._overload = overload
         self._hooks = hooks
         self._shadow = shadow
         self._preparing: deque[Job] = deque()
@@ -121,7 +125,9 @@ class Flow:
         """Take a window that closed."""
         ticket = work.ledger.await_result(window.stream, window.snapshot)
         self._count(work, 1)
-        self._preparing.append(Job(work, window, ticket, self._prepare_pool.submit(self._prepare, window)))
+        effort = self._overload.effort
+        preparation = self._prepare_pool.submit(self._prepare, window, effort)
+        self._preparing.append(Job(work, window, ticket, effort, preparation))
 
     def submit_letter(self, work: PartitionWork, letter: Letter, ticket: Ticket | None) -> None:
         """Take a dead letter. It leaves before any window that is submitted later."""
@@ -135,6 +141,8 @@ class Flow:
 
     def pump(self, now_ns: int, *, flush: bool = False) -> None:
         """Batch what is prepared, and hand batches that are due to the model; `now_ns` is monotonic."""
+        if not self._in_flight:
+            self._tell_effort(changed=self._overload.idle(now_ns))
         while self._preparing and self._preparing[0].preparation.done():
             job = self._preparing.popleft()
             self._batcher.add(job.window.stream, job, now_ns)
@@ -153,6 +161,8 @@ class Flow:
                 jobs, error = self._finished.get_nowait()
             except queue.Empty:
                 return collected
+            if error is None:
+                self._weigh(jobs)
             for job in jobs:
                 self._count(job.work, -1)
             self._batches -= any(isinstance(job, Job) for job in jobs)
@@ -162,6 +172,23 @@ class Flow:
                 if error is None and job.ticket is not None:
                     job.work.ledger.complete(job.ticket)
             collected += len(jobs)
+
+    def _weigh(self, jobs: Sequence[AnyJob]) -> None:
+        """Learn from what was published whether the effort is the right one; called before it is counted off."""
+        wall_ns, now_ns = time.time_ns(), time.monotonic_ns()
+        changed = False
+        for job in jobs:
+            if isinstance(job, Job):
+                lag_ns = wall_ns - job.window.snapshot.clock_ns
+                changed |= self._overload.published(Published(job.effort, lag_ns, not self.has_room), now_ns)
+        self._tell_effort(changed=changed)
+
+    def _tell_effort(self, *, changed: bool) -> None:
+        if changed:
+            effort = self._overload.effort
+            self._hooks.emit(
+                EffortChanged(rung=self._overload.rung, frames=effort.frames, asks_model=effort.asks_model)
+            )
 
     def _count(self, work: PartitionWork, more: int) -> None:
         self._in_flight += more
@@ -184,9 +211,9 @@ class Flow:
 
     # --- the stages' threads ------------------------------------------------------------------------------------------
 
-    def _prepare(self, window: ClosedWindow) -> tuple[Preparation, float]:
+    def _prepare(self, window: ClosedWindow, effort: Effort) -> tuple[Preparation, float]:
         started_ns = time.monotonic_ns()
-        preparation = self._preparer.prepare(window)
+        preparation = self._preparer.prepare(window, effort)
         took_ms = (time.monotonic_ns() - started_ns) / 1e6
         self._hooks.emit(StageTook(stage="prepare", took_ms=took_ms))
         return preparation, took_ms
@@ -206,7 +233,7 @@ class Flow:
             if isinstance(item.entry.payload, Received)
         ]
         self._publish_thread.submit(self._publish, batch, letters, list(zip(wanted, said, strict=True)))
-        answered = [(what.preparation.window, what.prediction) for what in said if not what.failed]
+        answered = [(what.preparation.window, what.prediction) for what in said if what.is_answer]
         if self._shadow is not None and answered:
             self._shadow.offer(said[0].model, answered)
 

@@ -39,11 +39,23 @@ class Inference:
     def say(self, prepared: Sequence[tuple[Preparation, float]]) -> list[Said]:
         """Return what the model says of each window, in order.
 
-        A window on which the model fails even alone is answered with its words only, and counted.
+        A window on which the model fails even alone is answered with its words only, and counted. So is one for which
+        the model is not to be asked, without being counted as a failure.
 
         Raises:
             ModelBrokenError: the model fails on its own warm-up input too.
         """
+        answers = iter(self._ask([each for each in prepared if each[0].asks_model]))
+        return [
+            next(answers) if preparation.asks_model else self._unasked(preparation, prepare_ms)
+            for preparation, prepare_ms in prepared
+        ]
+
+    def _unasked(self, preparation: Preparation, prepare_ms: float) -> Said:
+        words_only = WindowPrediction(words=preparation.window.cues)
+        return Said(preparation, words_only, self._model.info, {"prepare": prepare_ms})
+
+    def _ask(self, prepared: Sequence[tuple[Preparation, float]]) -> list[Said]:
         if not prepared:
             return []
         started_ns = time.monotonic_ns()

@@ -26,6 +26,7 @@ class _Window:
     """What is remembered of a result."""
 
     last_arrival_ms: int
+    start_ns: int
     model: str
     embedding: NDArray[np.float32]
 
@@ -46,18 +47,19 @@ class RecentWindows:
         """Return a new result with its novelty filled in, and remember it.
 
         The novelty is 1 less a cosine: 0 for what was there before, null where nothing was before, or nothing is now.
+        A revision is compared with those windows before its own that are remembered still.
         """
         judged = result.model_copy(update={"novelty": self._novelty(result, moments)})
         self.remember(result)
         return judged
 
     def remember(self, result: Result) -> None:
-        """Count a result among the recent ones of its stream."""
+        """Count a result among the recent ones of its stream. Of a window only its first counts, no revision."""
         last_ms = result.arrival_ms.last
-        if result.embedding is None or last_ms is None:
+        if result.embedding is None or last_ms is None or result.revision:
             return
         windows = self._streams.setdefault(result.stream, deque(maxlen=_REMEMBERED_WINDOWS))
-        windows.append(_Window(last_ms, result.model.sha256, np.asarray(result.embedding, np.float32)))
+        windows.append(_Window(last_ms, result.start_ns, result.model.sha256, np.asarray(result.embedding, np.float32)))
         self._streams.move_to_end(result.stream)
         self._forget(last_ms)
 
@@ -68,7 +70,9 @@ class RecentWindows:
         recent = [
             window.embedding
             for window in self._streams.get(result.stream, ())
-            if window.model == result.model.sha256 and window.last_arrival_ms > first_ms - self._ttl_ms
+            if window.model == result.model.sha256
+            and window.last_arrival_ms > first_ms - self._ttl_ms
+            and (window.start_ns < result.start_ns or not result.revision)
         ]
         if not recent:
             return None

@@ -21,7 +21,7 @@ from triptych.transport.errors import CommitRefusedError, RetriableError
 from triptych.transport.protocols import GroupConsumer
 from triptych.transport.records import Commit, Poll, Record, TopicPartition
 from triptych.worker.alignment.entry import Entry
-from triptych.worker.alignment.outcome import ClosedWindow, Dropped, Forgotten, LateItem, Outcome, Refused
+from triptych.worker.alignment.outcome import ClosedWindow, Dropped, Forgotten, LateItem, LetGo, Outcome, Refused
 from triptych.worker.flow import Flow
 from triptych.worker.intake import Received
 from triptych.worker.observability import events
@@ -36,6 +36,7 @@ _SECOND: Final = 1_000_000_000
 _LONGEST_POLL_NS: Final = 100 * _MS
 _BUSY_POLL_NS: Final = 5 * _MS
 _ASK_AGAIN_NS: Final = 5 * _MS
+_ASK_AFTER_FAILURE_NS: Final = 200 * _MS
 _OBSERVE_NS: Final = 1 * _SECOND
 
 RestoreWork = Callable[[int, dict[Modality, int]], tuple[PartitionWork, Sequence[StoredResult]]]
@@ -50,6 +51,7 @@ class PipelineLimits:
     shutdown_limit_ns: int
     hand_over_limit_ns: int
     held_bytes: int
+    late_letters: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ class Pipeline:
         due_ns = self._flow.busy_until_ns(now_ns)
         if due_ns is not None:
             waits.append(due_ns - now_ns)
-        if self._flow.in_flight:
+        if self._flow.in_flight or self._waiting:
             waits.append(_BUSY_POLL_NS)
         return max(0, min(waits)) / _SECOND
 
@@ -229,7 +231,10 @@ class Pipeline:
         self._hooks.emit(events.PartitionsHandedOver(numbers=tuple(self._leaving), left=left, took_ms=took_ns / _MS))
 
     def _begin(self, poll: Poll, by_number: dict[int, list[Record]]) -> None:
-        """Begin the work of newly assigned partition numbers, once nothing of a former owner here is in flight."""
+        """Begin the work of newly assigned partition numbers, once nothing of a former owner here is in flight.
+
+        One a turn: it may take a while, in which those that have begun should go on.
+        """
         numbers = sorted({tp.partition for tp in poll.assigned})
         for number in numbers:
             self._waiting[number] = _first_offsets(by_number[number])
@@ -237,17 +242,18 @@ class Pipeline:
             self._hooks.emit(events.PartitionsAssigned(numbers=tuple(numbers)))
         self._dropped = [work for work in self._dropped if work.in_flight]
         unfinished = {work.number for work in self._dropped}
-        is_away = False
+        is_tried = False
         for number in tuple(self._waiting):
             if self._waiting[number] is None:
                 by_number.pop(number, None)  # read on from where it does not go on
-            # A broker that is away is asked once a turn.
-            is_ready = number not in unfinished and not is_away and self._may_begin(number)
+            is_ready = number not in unfinished and not is_tried and self._may_begin(number)
             begun = is_ready and self._begin_one(number)
-            is_away |= is_ready and not begun
+            is_tried |= is_ready
             if not begun:
                 self._rewind(number)
                 by_number.pop(number, None)
+            if is_ready and not begun:
+                self._waiting[number] = self._waiting.pop(number)  # its brokers may be away, and those of others there
         self._was_assigned |= bool(poll.assigned)
         ready = self._was_assigned and not self._waiting
         self._health.set_ready("partitions_assigned", ready, "waiting for partitions, or for their state")
@@ -328,6 +334,7 @@ class Pipeline:
             ends = self._consumer.end_offsets([tp for work in works for tp in work.tps.values()])
         except RetriableError as error:
             self._hooks.emit(events.RetryScheduled(what="kafka", error=str(error), attempt=1, delay_s=0.0))
+            self._ask_again_ns = time.monotonic_ns() + _ASK_AFTER_FAILURE_NS
             return False
         self._hooks.emit(events.StageTook(stage="ask", took_ms=(time.monotonic_ns() - at_ns) / _MS))
         for work in works:
@@ -353,28 +360,11 @@ class Pipeline:
         match outcome:
             case ClosedWindow():
                 self._flow.submit_window(work, outcome)
-                self._hooks.emit(
-                    events.WindowClosed(
-                        stream=outcome.stream,
-                        start_ns=outcome.start_ns,
-                        end_ns=outcome.end_ns,
-                        closed_by=outcome.closed_by,
-                        skipped=outcome.skipped,
-                        dead=outcome.dead,
-                    )
-                )
-            case LateItem(entry=entry):
-                self._hooks.emit(
-                    events.ItemLate(
-                        stream=str(entry.stream),
-                        modality=entry.modality,
-                        session=entry.session,
-                        start_ns=entry.start_ns,
-                        floor_ns=outcome.floor_ns,
-                        redriven=entry.redriven,
-                    )
-                )
-                self._settle(work, entry)
+                self._hooks.emit(events.of_window(outcome))
+            case LateItem():
+                self._hooks.emit(events.of_late(outcome))
+                if not outcome.revises:
+                    self._leave_out(work, outcome.entry)
             case Dropped(entry=entry):
                 self._hooks.emit(
                     events.RecordDropped(
@@ -384,6 +374,8 @@ class Pipeline:
                 self._settle(work, entry)
             case Refused():
                 self._refuse(work, outcome)
+            case LetGo():
+                self._hooks.emit(events.WindowLetGo(outcome.stream, outcome.start_ns, outcome.end_ns))
             case Forgotten():
                 work.ledger.forget(outcome.stream, outcome.positions)
                 self._hooks.emit(events.StreamForgotten(stream=outcome.stream))
@@ -399,14 +391,21 @@ class Pipeline:
         if isinstance(outcome, Refused) and not outcome.counted:
             entry = outcome.entry
             work.ledger.complete(work.ledger.await_letter(entry.modality, entry.offset, entry.stream))
-        elif isinstance(outcome, LateItem | Dropped):
+        elif isinstance(outcome, Dropped) or (isinstance(outcome, LateItem) and not outcome.revises):
             self._settle(work, outcome.entry)
+
+    def _leave_out(self, work: PartitionWork, entry: Entry) -> None:
+        """Publish nothing of a late item, but where they are wanted its dead letter."""
+        if not self._limits.late_letters:
+            self._settle(work, entry)
+            return
+        reason = "every window that it touches has closed, and none of them can be revised any more"
+        ticket = work.ledger.await_letter(entry.modality, entry.offset, entry.stream) if entry.redriven else None
+        self._flow.submit_letter(work, Letter(_received(entry).record, reason, DeadReason.LATE), ticket)
 
     def _refuse(self, work: PartitionWork, refused: Refused) -> None:
         entry = refused.entry
-        received = entry.payload
-        if not isinstance(received, Received):
-            raise TypeError(f"payload: expected Received, got {type(received).__name__}")
+        received = _received(entry)
         reason, code = received.reason or refused.reason, received.code or DeadReason.FUTURE
         ticket = None if refused.counted else work.ledger.await_letter(entry.modality, entry.offset, entry.stream)
         self._flow.submit_letter(work, Letter(received.record, reason, code), ticket)
@@ -443,6 +442,7 @@ class Pipeline:
                 self._hooks.emit(events.CommitRefused(error=str(error)))
             except RetriableError as error:
                 self._hooks.emit(events.RetryScheduled(what="kafka", error=str(error), attempt=1, delay_s=0.0))
+                return  # a broker that is away is asked once a turn: each question may take its whole time limit
             else:
                 work.note_committed(offsets)
                 took_ms = (time.monotonic_ns() - started_ns) / _MS
@@ -454,7 +454,7 @@ class Pipeline:
         if now_ns < self._observe_at_ns:
             return
         self._observe_at_ns = now_ns + _OBSERVE_NS
-        if self._works:
+        if self._works and now_ns >= self._ask_again_ns:
             # Where nothing arrives the arrival clock stands still until it is asked: the lag would seem to grow.
             self._answer(self._works.values(), now_ns, self._wall_ns())
         clocks = [work.aligner.clock_ns for work in self._works.values() if work.aligner.clock_ns]
@@ -471,13 +471,18 @@ class Pipeline:
         # Without partitions nothing is known: they are being moved, or other members have them all.
         if not self._works or self._waiting or self._leaving or self._flow.in_flight:
             return False
-        if any(work.aligner.unread for work in self._works.values()):
+        if any(work.aligner.unread or self._owes_revision(work) for work in self._works.values()):
             return False
         at_ns, wall_ns = time.monotonic_ns(), self._wall_ns()
         if at_ns < self._ask_again_ns:
             return False
         self._ask_again_ns = at_ns + _ASK_AGAIN_NS
         return self._answer(self._works.values(), at_ns, wall_ns)
+
+    def _owes_revision(self, work: PartitionWork) -> bool:
+        """Tell whether late items are being gathered: what was put back should not wait for the next start."""
+        at_ns = work.aligner.revision_wall_ns()
+        return at_ns is not None and self._horizon.wall_ns(at_ns) == at_ns
 
     def _finish(self, stop: threading.Event, *, decide: bool) -> None:
         """Finish what is in flight, publish, commit. Without `decide` nothing more is taken up, and time is limited."""
@@ -513,6 +518,13 @@ def _first_offsets(records: Iterable[Record]) -> dict[Modality, int]:
         modality = MODALITY_OF[record.topic]
         first[modality] = min(first.get(modality, record.offset), record.offset)
     return first
+
+
+def _received(entry: Entry) -> Received:
+    """Return the record that an entry was made of."""
+    if isinstance(entry.payload, Received):
+        return entry.payload
+    raise TypeError(f"payload: expected Received, got {type(entry.payload).__name__}")
 
 
 def _wants_answer(work: PartitionWork, at_ns: int, wall_ns: int) -> bool:

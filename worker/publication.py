@@ -13,7 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import structlog
@@ -21,16 +21,9 @@ import structlog
 from triptych.schemas.codec import encode_result
 from triptych.schemas.dead import DeadLetter
 from triptych.schemas.dead_codec import encode_dead
-from triptych.schemas.names import (
-    MODALITY_OF,
-    ORIGINAL64_HEADER_PREFIX,
-    ORIGINAL_HEADER_PREFIX,
-    STATE_HEADER,
-    dead_topic,
-    results_topic,
-)
+from triptych.schemas.names import MODALITIES, MODALITY_OF, STATE_HEADER, Modality, dead_topic, results_topic
 from triptych.schemas.reasons import DeadReason
-from triptych.schemas.results import Result, Sync
+from triptych.schemas.results import Result, Shed, Sync
 from triptych.transport.errors import (
     OutcomeUnknownError,
     PublishTimeoutError,
@@ -41,6 +34,7 @@ from triptych.transport.errors import (
 from triptych.transport.protocols import Publisher, TransactionalPublisher
 from triptych.transport.records import Delivered, GroupOffsets, Message, Record
 from triptych.worker.observability.events import (
+    ItemsShed,
     RecordRefused,
     ResultsPublished,
     ResultsReplayed,
@@ -50,6 +44,7 @@ from triptych.worker.observability.events import (
     SyncMeasured,
 )
 from triptych.worker.observability.hooks import Hooks
+from triptych.worker.shortening import smaller_result, without_value
 from triptych.worker.sinks.errors import StoreUnavailableError
 from triptych.worker.sinks.protocol import ResultStore, StoredResult
 
@@ -63,11 +58,9 @@ _REMEMBERED_LETTERS: Final = 4_096
 _FIRST_DELAY_S: Final = 0.2
 _LONGEST_DELAY_S: Final = 10.0
 _LONGEST_REASON: Final = 1_000
-_SHORTENED_TEXT: Final = 500
 
-
-Smaller = Callable[[Message, RecordTooLargeError], Message]
-"""Makes a message smaller that is too large."""
+Smaller = Callable[[Message, RecordTooLargeError], tuple[Message, ...]]
+"""Makes a message smaller that is too large: what to send before it, and last what takes its place."""
 
 
 class GaveUpError(Exception):
@@ -169,9 +162,9 @@ class Publication:
         letter_messages = [self._letter_message(letter) for letter in new.values()]
         messages = [self._result_message(finding) for finding in findings]
         if isinstance(self._publisher, Publisher):
-            self._send_all(self._publisher, letter_messages, self._without_value)
+            self._send_all(self._publisher, letter_messages, self._smaller_letter)
             self._note_letters(new)
-            self._send_all(self._publisher, messages, self._without_long_words)
+            self._send_all(self._publisher, messages, self._smaller_result)
         else:
             self._send_whole(self._publisher, letter_messages, messages, offsets)
             self._note_letters(new)
@@ -182,8 +175,12 @@ class Publication:
             self._hooks.emit(ResultsPublished(results=len(stored), new=self._store_all(stored)))
         for finding in findings:
             sync = finding.result.sync
-            if sync != Sync():
+            if sync != Sync() and not finding.result.revision:  # a revision tells of what is past
                 self._hooks.emit(SyncMeasured(finding.result.stream, sync.offset_ms, sync.drift_ppm))
+            shed = finding.result.shed
+            if shed != Shed():
+                items: dict[Modality, int] = {modality: getattr(shed, modality) for modality in MODALITIES}
+                self._hooks.emit(ItemsShed(finding.result.stream, items, unasked=shed.model))
 
     def replay(self, results: Sequence[StoredResult]) -> None:
         """Offer the tail of the results topic to the store again: the last worker may have died in between."""
@@ -240,22 +237,15 @@ class Publication:
         wire = encode_dead(dead)
         return Message(dead_topic(self._pipeline), wire.key, wire.value, wire.headers, record.partition)
 
-    def _without_value(self, message: Message, error: RecordTooLargeError) -> Message:
-        """Keep the letter where the whole of it does not fit: a record at the size limit has no room for a reason."""
+    def _smaller_letter(self, message: Message, error: RecordTooLargeError) -> tuple[Message, ...]:
+        if not message.value:
+            raise error
         _log.warning("dead_letter_shortened", stream=message.key.decode(errors="replace"), reason=str(error))
-        originals = (ORIGINAL_HEADER_PREFIX, ORIGINAL64_HEADER_PREFIX)
-        headers = tuple((name, value) for name, value in message.headers if not name.startswith(originals))
-        return replace(message, value=b"", headers=(*headers, ("ce_originwhole", b"false")))
+        return (without_value(message),)
 
-    def _without_long_words(self, message: Message, _: RecordTooLargeError) -> Message:
-        """Shorten the words of a result that does not fit; the records themselves lie on their topic."""
-        result = Result.model_validate_json(message.value)
-        words = tuple(
-            word.model_copy(update={"text": word.text[:_SHORTENED_TEXT]}) for word in result.observations.words
-        )
-        observations = result.observations.model_copy(update={"words": words})
-        shortened = result.model_copy(update={"observations": observations})
-        return replace(message, value=shortened.model_dump_json().encode())
+    def _smaller_result(self, message: Message, error: RecordTooLargeError) -> tuple[Message, ...]:
+        _log.warning("result_shortened", stream=message.key.decode(errors="replace"), reason=str(error))
+        return smaller_result(message, error, self._pipeline)
 
     # --- patience -----------------------------------------------------------------------------------------------------
 
@@ -266,22 +256,46 @@ class Publication:
         started_ns = time.monotonic_ns()
         futures = [self._send(publisher, messages, at, smaller) for at in range(len(messages))]
         self._patiently("kafka", lambda: publisher.flush(_FLUSH_S))
+        refused: set[bytes] = set()
         for at, future in enumerate(futures):
-            try:
+            if messages[at].key in refused or isinstance(future.exception(timeout=0), RecordRefusedError):
+                # What follows it of its stream goes once more: the last one on the topic must be the newest.
+                refused.add(messages[at].key)
+                self._insist(publisher, messages, at, smaller)
+            else:
                 future.result(timeout=0)
-            except RecordTooLargeError as error:  # the broker's own limit is lower than ours
-                messages[at] = smaller(messages[at], error)
-                again = self._send(publisher, messages, at, smaller)
-                self._patiently("kafka", lambda: publisher.flush(_FLUSH_S))
-                again.result(timeout=0)
         self._hooks.emit(StageTook(stage="publish", took_ms=(time.monotonic_ns() - started_ns) / 1e6))
 
     def _send(self, publisher: Publisher, messages: list[Message], at: int, smaller: Smaller) -> Future[Delivered]:
-        try:
-            return self._patiently("kafka", lambda: publisher.send(messages[at]))
-        except RecordTooLargeError as error:
-            messages[at] = smaller(messages[at], error)
-            return self._patiently("kafka", lambda: publisher.send(messages[at]))
+        while True:
+            try:
+                return self._patiently("kafka", lambda: publisher.send(messages[at]))
+            except RecordTooLargeError as error:
+                self._shrink(publisher, messages, at, smaller, error)
+
+    def _insist(self, publisher: Publisher, messages: list[Message], at: int, smaller: Smaller) -> None:
+        """Send one message until it is taken: smaller where it is too large, else again and again as it is."""
+
+        def attempt() -> None:
+            future = self._send(publisher, messages, at, smaller)
+            self._patiently("kafka", lambda: publisher.flush(_FLUSH_S))
+            try:
+                future.result(timeout=0)
+            except RecordTooLargeError as error:  # the broker's own limit is lower than ours
+                self._shrink(publisher, messages, at, smaller, error)
+                attempt()
+            except RecordRefusedError as error:
+                raise RetriableError(str(error)) from error  # somebody has to change the broker's mind
+
+        self._patiently("kafka", attempt)
+
+    def _shrink(
+        self, publisher: Publisher, messages: list[Message], at: int, smaller: Smaller, error: RecordTooLargeError
+    ) -> None:
+        """Put something smaller in the place of a message; what has to go before it is sent."""
+        *before, messages[at] = smaller(messages[at], error)
+        for message in before:
+            self._patiently("kafka", lambda message=message: publisher.send(message))  # type: ignore[misc]
 
     def _send_whole(
         self,
@@ -300,14 +314,28 @@ class Publication:
         try:
             self._transact(publisher, [*letters, *results], offsets)
         except RecordRefusedError:
-            for messages, smaller in ((letters, self._without_value), (results, self._without_long_words)):
-                for at, message in enumerate(messages):
-                    try:
-                        self._transact(publisher, [message], offsets)
-                    except RecordTooLargeError as error:
-                        messages[at] = smaller(message, error)
-                        self._transact(publisher, [messages[at]], offsets)
+            for messages, smaller in ((letters, self._smaller_letter), (results, self._smaller_result)):
+                for at in range(len(messages)):
+                    self._transact_one(publisher, messages, at, smaller, offsets)
         self._hooks.emit(StageTook(stage="publish", took_ms=(time.monotonic_ns() - started_ns) / 1e6))
+
+    def _transact_one(
+        self,
+        publisher: TransactionalPublisher,
+        messages: list[Message],
+        at: int,
+        smaller: Smaller,
+        offsets: GroupOffsets | None,
+    ) -> None:
+        """Commit one message, made smaller where it is too large."""
+        before: list[Message] = []
+        while True:
+            try:
+                self._transact(publisher, [*before, messages[at]], offsets)
+            except RecordTooLargeError as error:
+                *before, messages[at] = smaller(messages[at], error)
+            else:
+                return
 
     def _transact(
         self, publisher: TransactionalPublisher, messages: Sequence[Message], offsets: GroupOffsets | None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from triptych.schemas.names import Modality, result_id
 from triptych.schemas.records import MediaRecord
 from triptych.schemas.results import (
+    Added,
     Arrival,
     LabelScore,
     Modalities,
@@ -17,7 +18,9 @@ from triptych.schemas.results import (
     Observations,
     Prediction,
     Result,
+    Revised,
     Shares,
+    Shed,
     Sync,
     TimeSlice,
     Words,
@@ -43,6 +46,11 @@ class Said:
     stage_ms: Mapping[str, float]
     failed: bool = False
 
+    @property
+    def is_answer(self) -> bool:
+        """Tell whether the model said it."""
+        return self.preparation.asks_model and not self.failed
+
 
 def result_of(window: ClosedWindow, said: Said, *, partition: int, published_ns: int) -> Result:
     """Return the result of a window that lies on partition number `partition`."""
@@ -53,6 +61,7 @@ def result_of(window: ClosedWindow, said: Said, *, partition: int, published_ns:
         start_ns=window.start_ns,
         end_ns=window.end_ns,
         revision=window.revision,
+        revised=Revised(added=Added.model_validate(window.added)) if window.revision else None,
         closed_by=window.closed_by,
         skipped=window.skipped,
         published_ns=published_ns,
@@ -63,6 +72,7 @@ def result_of(window: ClosedWindow, said: Said, *, partition: int, published_ns:
             subtitles=_report(window, "subtitles", said, partition),
         ),
         sync=_sync(items),
+        shed=_shed(said.preparation),
         dead=window.dead + len(said.preparation.bad),
         model=ModelReference(name=said.model.name, version=said.model.version, sha256=said.model.sha256),
         observations=_observations(said.prediction),
@@ -77,6 +87,16 @@ def result_of(window: ClosedWindow, said: Said, *, partition: int, published_ns:
         ),
         embedding=said.prediction.embedding,
         stage_ms=said.stage_ms,
+    )
+
+
+def _shed(preparation: Preparation) -> Shed:
+    shed = preparation.shed
+    return Shed(
+        video=shed.get("video", 0),
+        audio=shed.get("audio", 0),
+        subtitles=shed.get("subtitles", 0),
+        model=not preparation.asks_model,
     )
 
 
@@ -98,7 +118,7 @@ def count_gaps(items: Sequence[Entry]) -> int:
     """Return how many sequence numbers are missing between the window's own records, session by session."""
     numbers: dict[str, set[int]] = defaultdict(set)
     for entry in items:
-        if entry.seq is not None and not entry.redriven:
+        if entry.seq is not None:
             numbers[entry.session].add(entry.seq)
     return sum(max(seen) - min(seen) + 1 - len(seen) for seen in numbers.values())
 

@@ -26,6 +26,8 @@ from triptych.worker.wiring import Surroundings, open_pipeline
 
 def work(settings: Settings, *, until_end: bool = False) -> Report:
     """Run a worker on Kafka and Redis until a signal comes, or until the end of the topics."""
+    if until_end:
+        settings = settings.that_waits()
     configure_logs(settings.log)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())

@@ -30,6 +30,7 @@ from triptych.worker.models.builders import ModelChoice, build_model
 from triptych.worker.models.protocol import Model
 from triptych.worker.observability.events import Restored
 from triptych.worker.observability.hooks import Hook, Hooks
+from triptych.worker.overload import Overload, ladder_of
 from triptych.worker.partition import PartitionWork
 from triptych.worker.pipeline import Pipeline, PipelineLimits, RestoreWork
 from triptych.worker.publication import Publication
@@ -110,6 +111,8 @@ def align_config(settings: Settings) -> AlignConfig:
         partition_max_bytes=align.partition_max_bytes,
         ahead_max_bytes=align.stream_max_bytes,
         max_lead_ns=align.max_lead_ms * _MS,
+        allowed_lateness_ns=align.allowed_lateness_ms * _MS if align.late == "revise" else None,
+        revise_after_ns=align.revise_after_ms * _MS,
     )
 
 
@@ -123,6 +126,7 @@ def model_from(settings: Settings) -> Model:
         max_batch=settings.batch.max_windows,
         threads=settings.model.threads,
         encoder_devices=settings.model.encoder_devices,
+        compiled=settings.model.compiled,
     )
     return build_model(choice)
 
@@ -169,6 +173,7 @@ def open_pipeline(settings: Settings, around: Surroundings, scope: Scope | None 
             shutdown_limit_ns=settings.worker.shutdown_limit_ms * _MS,
             hand_over_limit_ns=settings.kafka.hand_over_limit_ms * _MS,
             held_bytes=settings.align.partition_max_bytes,
+            late_letters=settings.align.late_letters,
         )
         yield Pipeline(
             consumer, restore, flow, publication, limits=limits, hooks=hooks, health=around.health, horizon=horizon
@@ -241,7 +246,9 @@ def _flow(
         prepare_threads=settings.worker.prepare_threads,
     )
     preparer = Preparer(inference.spec)
-    return Flow(preparer, batcher, inference, publication, limits=limits, hooks=hooks, shadow=shadow)
+    ladder = ladder_of(settings.worker.overload, inference.spec.frames)
+    overload = Overload(ladder, limit_ns=settings.worker.overload_limit_ms * _MS)
+    return Flow(preparer, batcher, inference, publication, limits=limits, overload=overload, hooks=hooks, shadow=shadow)
 
 
 def _restorer(

@@ -299,9 +299,9 @@ class DrivenSubscriber:
         self._subscriber = AsyncSubscriber(subscriber)
         self.counts = self._subscriber.counts
 
-    def results(self, stream: str | None = None, since: Since | None = None, *, until_end: bool = False) -> Any:  # noqa: ANN401 - stands in for `Results`
+    def results(self, stream: str | None = None, since: Since | None = None, **options: Any) -> Any:  # noqa: ANN401 - stands in for `Results`
         """Subscribe, and begin at once."""
-        return DrivenResults(self._subscriber.results(stream, since, until_end=until_end), self._wait)
+        return DrivenResults(self._subscriber.results(stream, since, **options), self._wait)
 
     def stop(self) -> None:
         """End all subscriptions."""

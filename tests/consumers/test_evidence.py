@@ -167,12 +167,22 @@ def test_a_result_is_found_by_its_id_in_every_source(
         make_result(1, modalities=Modalities(video=seen, audio=NOTHING, subtitles=NOTHING)),
         make_result(2, modalities=held),
         make_result(3),
+        # A late picture: its window has another report now, and the one that stood in is the same.
+        make_result(
+            1,
+            id=f"{make_result(1).window}/1",
+            revision=1,
+            modalities=Modalities(video=report([3, 9], 4), audio=NOTHING, subtitles=NOTHING),
+        ),
     )
     with bench.subscriber() as subscriber:
         found = find_case(subscriber, make_result(2).id)
         assert found.delivery.result == make_result(2, modalities=held)
         assert found.held == seen
         assert find_case(subscriber, make_result(3).id).held is None
+        for revision in (0, 1):  # each by its own id
+            found = find_case(subscriber, f"{make_result(1).window}/{revision}")
+            assert found.delivery.result.revision == revision
         with pytest.raises(UsageError, match="--from kafka"):
             find_case(subscriber, make_result(9).id)
         with pytest.raises(UsageError, match="STREAM/START-END/REVISION"):

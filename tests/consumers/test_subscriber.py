@@ -42,6 +42,29 @@ def test_all_there_is_comes_in_order_and_then_it_ends(bench: Bench, make_result:
     assert by_stream(everything(bench)) == by_stream(made)
 
 
+def test_of_a_window_that_was_issued_again_the_newest_revision_comes_or_all(
+    bench: Bench, make_result: MakeResult
+) -> None:
+    """What is followed by a newer one already is left out; what comes after it was passed on follows it."""
+    windows = [make_result(number) for number in range(3)]
+    first, second = (
+        make_result(1, id=f"{windows[1].window}/{revision}", revision=revision, revised={"added": {"audio": revision}})
+        for revision in (1, 2)
+    )
+    bench.publish(*windows, first)
+    with bench.subscriber() as subscriber:
+        results = subscriber.results()
+        taken = [next(results) for _ in range(3)]
+        bench.publish(second)
+        taken.append(next(results))
+        assert taken == [windows[0], windows[2], first, second]
+        assert (subscriber.counts.superseded, subscriber.counts.repeated) == (1, 0)
+        assert {result.window for result in taken[2:]} == {windows[1].window}
+
+    assert everything(bench) == [windows[0], windows[2], second]
+    assert everything(bench, revisions="all") == [*windows, first, second]
+
+
 def test_nothing_there_ends_at_once(bench: Bench) -> None:
     """A pipeline without results is no error."""
     assert everything(bench) == []

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from triptych.consumers.table import ResultsTable, result_line
 from triptych.schemas.names import result_id
-from triptych.schemas.results import LabelScore, Modalities, ModalityReport, Observations, Prediction, Words
+from triptych.schemas.results import LabelScore, Modalities, ModalityReport, Observations, Prediction, Shed, Words
 
 if TYPE_CHECKING:
     from conftest import MakeResult
@@ -76,6 +76,16 @@ def test_what_is_not_known_is_a_dash(make_result: MakeResult) -> None:
     assert result_line(empty) == "city  2026-01-01 00:00:00 +2 s  V A S ○ ○ ○  idle, lag -"
 
 
+def test_a_revision_is_marked(make_result: MakeResult) -> None:
+    """Whatever the width of the terminal."""
+    revised = make_result(0, id=f"{make_result(0).window}/2", revision=2)
+    assert " r2," in result_line(revised)
+    for width in (80, 120, 200):
+        text = render(revised, width=width)
+        assert " r2" in row(text, "city")
+        assert "1 of them revisions" in text
+
+
 def test_a_late_revision_does_not_turn_the_row_back(make_result: MakeResult) -> None:
     """It is counted; the row keeps the newer window."""
     old = make_result(0)
@@ -108,6 +118,12 @@ def test_what_a_trained_model_says_is_shown_first(make_result: MakeResult) -> No
     line = result_line(make_result(0, predictions={"mood": mood, "valence": valence}))
 
     assert "mood: glad 80%, valence -1.25" in line
+
+
+def test_what_overload_left_out_is_said(make_result: MakeResult) -> None:
+    """Pictures, or the whole answer."""
+    assert "progress, 3 pictures shed" in result_line(make_result(0, shed=Shed(video=3)))
+    assert "progress, model not asked" in result_line(make_result(0, shed=Shed(video=4, audio=4, model=True)))
 
 
 def test_words_that_a_machine_heard_are_marked(make_result: MakeResult) -> None:

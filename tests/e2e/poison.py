@@ -104,10 +104,13 @@ def lying_wav() -> bytes:
     return bytes(data)
 
 
+GIF = b"GIF89a\x01\x00\x01\x00\x00\x00\x00;"
+
+
 # --- records ----------------------------------------------------------------------------------------------------------
 
 
-def _message(record: InputRecord, **headers: bytes | None) -> Message:
+def message_of(record: InputRecord, **headers: bytes | None) -> Message:
     """Return the message of a record with some headers changed, or taken away."""
     wire = encode(record)
     names = {name.replace("_", "-") if name == "content_type" else name: value for name, value in headers.items()}
@@ -132,26 +135,26 @@ def _bad_media() -> Iterator[Poison]:
         "truncated-jpeg": (truncated_jpeg(), DeadReason.BROKEN_MEDIA),
         "huge-jpeg": (huge_jpeg(), DeadReason.TOO_LARGE),
         "png-bomb": (png_bomb(), DeadReason.TOO_LARGE),
-        "gif": (b"GIF89a\x01\x00\x01\x00\x00\x00\x00;", DeadReason.UNKNOWN_FORMAT),
+        "gif": (GIF, DeadReason.UNKNOWN_FORMAT),
     }
     for name, (data, code) in pictures.items():
-        yield Poison(name, _message(Feed(name, tracks=("video",)).frame(0, data)), code, is_media=True)
+        yield Poison(name, message_of(Feed(name, tracks=("video",)).frame(0, data)), code, is_media=True)
     sound = Feed("lying-wav", tracks=("audio",)).chunk(0, lying_wav())
-    yield Poison("lying-wav", _message(sound), DeadReason.WRONG_LENGTH, is_media=True)
+    yield Poison("lying-wav", message_of(sound), DeadReason.WRONG_LENGTH, is_media=True)
 
 
 def _good_media() -> Iterator[Poison]:
     for name, data in {"eight-bits": eight_bits(), "surround": surround()}.items():
-        yield Poison(name, _message(Feed(name, tracks=("audio",)).chunk(0, data)), None, is_media=True)
+        yield Poison(name, message_of(Feed(name, tracks=("audio",)).chunk(0, data)), None, is_media=True)
 
 
 def _bad_records() -> Iterator[Poison]:
     def frame(name: str, **headers: bytes | None) -> Message:
-        return _message(Feed(name).frame(0), **headers)
+        return message_of(Feed(name).frame(0), **headers)
 
-    cue = _message(Feed("not-utf8").cue(0, 1, "x", 2))
+    cue = message_of(Feed("not-utf8").cue(0, 1, "x", 2))
     yield Poison("not-utf8", Message(SUBTITLES_TOPIC, cue.key, b"\xc3\x28", cue.headers), DeadReason.NOT_UTF8)
-    long = _message(Feed("long-cue").cue(0, 1, "x" * 70_000, 2))
+    long = message_of(Feed("long-cue").cue(0, 1, "x" * 70_000, 2))
     yield Poison("long-cue", long, DeadReason.TOO_LARGE)
     yield Poison("no-session", frame("no-session", ce_session=None), DeadReason.MISSING_HEADER)
     yield Poison("bad-time", frame("bad-time", ce_startns=b"soon"), DeadReason.BAD_HEADER)
@@ -169,7 +172,7 @@ def _bad_records() -> Iterator[Poison]:
     yield Poison("hollow", Message(VIDEO_TOPIC, hollow.key, b"", hollow.headers), DeadReason.EMPTY_VALUE)
     yield Poison("smell", frame("smell", ce_type=b"triptych.smell.sniff", x=b"\xff"), DeadReason.UNKNOWN_TYPE)
     yield Poison("crossed", _on(frame("crossed"), AUDIO_TOPIC), DeadReason.WRONG_TOPIC)
-    progress = _message(Feed("talking-progress").progress("video", 0, 1))
+    progress = message_of(Feed("talking-progress").progress("video", 0, 1))
     yield Poison(
         "talking-progress", Message(VIDEO_TOPIC, progress.key, b"bytes", progress.headers), DeadReason.BAD_VALUE
     )

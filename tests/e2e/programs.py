@@ -77,13 +77,15 @@ class Finished:
 class Program:
     """A program that runs."""
 
-    def __init__(self, args: Sequence[str], environ: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self, args: Sequence[str], environ: Mapping[str, str], folder: Path, *, module: str = "triptych"
+    ) -> None:
         """Start it; its output goes to files in the folder."""
         self._args = tuple(args)
         name = f"{next(_numbers)}-{args[0]}"
         self._out, self._err = folder / f"{name}.out", folder / f"{name}.err"
         with self._out.open("wb") as out, self._err.open("wb") as err:
-            command = [sys.executable, "-m", "triptych", *args]
+            command = [sys.executable, "-m", module, *args]
             self.process = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
 
     @property
@@ -162,6 +164,7 @@ class Installation:
     pipeline: str
     folder: Path
     settings: Mapping[str, str] = field(default_factory=dict)
+    replication: int = 1
 
     # --- programs -----------------------------------------------------------------------------------------------------
 
@@ -217,7 +220,8 @@ class Installation:
     def make_topics(self) -> None:
         """Make the topics that are missing."""
         with closing(self.transport()) as transport:
-            create_topics(transport.admin(), self.pipeline, TopicSettings("", replication=1, max_record_bytes=8 << 20))
+            wanted = TopicSettings("", replication=self.replication, max_record_bytes=8 << 20)
+            create_topics(transport.admin(), self.pipeline, wanted)
 
     def records(self, topic: str) -> list[Record]:
         """Read a topic from its beginning to its end."""

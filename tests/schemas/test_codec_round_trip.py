@@ -187,7 +187,7 @@ def results(draw: st.DrawFn) -> Result:
         arrival_ms=Arrival(first=draw(st.none() | numbers), last=draw(st.none() | numbers)),
         modalities=Modalities(video=draw(_reports()), audio=draw(_reports()), subtitles=draw(_reports())),
         sync=Sync(offset_ms=draw(st.none() | finite), drift_ppm=draw(st.none() | finite)),
-        shed=Shed(video=draw(numbers)),
+        shed=draw(st.builds(Shed, video=numbers, audio=numbers, subtitles=numbers, model=st.booleans())),
         dead=draw(numbers),
         model=ModelReference(name=draw(texts), version=draw(texts), sha256=draw(texts)),
         observations=draw(_observations()),

@@ -12,6 +12,7 @@ from triptych.schemas import names
 from triptych.schemas.codec import parse_result
 from triptych.schemas.envelope import Wire
 from triptych.schemas.results import (
+    Added,
     Arrival,
     LabelScore,
     ModalityReport,
@@ -19,6 +20,7 @@ from triptych.schemas.results import (
     Observations,
     Prediction,
     Result,
+    Revised,
     Shares,
     Shed,
     Sync,
@@ -28,6 +30,8 @@ from triptych.schemas.results import (
 
 _VALUES: list[type[BaseModel]] = [
     Result,
+    Revised,
+    Added,
     Arrival,
     LabelScore,
     ModalityReport,
@@ -53,7 +57,7 @@ def test_the_example_is_a_result(document: str) -> None:
     example = re.search(r"```json\n(.*?)```", document, re.DOTALL)
     assert example is not None
     result = parse_result(example.group(1))
-    written_where_filled = {"when"}
+    written_where_filled = {"revised", "when"}
     assert result.model_fields_set == set(Result.model_fields) - written_where_filled
 
 

@@ -16,6 +16,7 @@ from triptych.schemas.envelope import Wire
 from triptych.schemas.reasons import DeadReason
 from triptych.schemas.records import AudioChunk, End, InputRecord, Progress, SubtitleCue, VideoFrame
 from triptych.schemas.results import (
+    Added,
     Arrival,
     LabelScore,
     Modalities,
@@ -24,6 +25,7 @@ from triptych.schemas.results import (
     Observations,
     Prediction,
     Result,
+    Revised,
     Shares,
     Shed,
     Sync,
@@ -161,7 +163,17 @@ RESULTS: dict[str, Result] = {
             )
         }
     ),
+    "result_that_is_a_revision": _RESULT.model_copy(
+        update={
+            "id": "city/1767225600000000000-1767225602000000000/2",
+            "revision": 2,
+            "revised": Revised(added=Added(video=1, audio=4)),
+        }
+    ),
     "result_with_nothing_filled": _RESULT,
+    "result_for_which_no_model_was_asked": _RESULT.model_copy(
+        update={"shed": Shed(video=4, audio=2, subtitles=1, model=True)}
+    ),
     "result_with_all_filled": _RESULT.model_copy(
         update={
             "id": "city/1767225600000000000-1767225602000000000/1",

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from typing import TypeVar
 
 import pytest
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import MemberToRemove
 from kafka.record import util as kafka_checksum
 
@@ -234,3 +234,46 @@ def read_on(reader: Reader, values: list[bytes]) -> bool:
 def first_appearances(values: list[bytes]) -> list[bytes]:
     """Drop what was there before: a producer that was replaced may repeat itself."""
     return list(dict.fromkeys(values))
+
+
+def test_a_member_is_told_of_records_that_it_may_not_read_yet(transport: KafkaTransport, kafka: DevKafka) -> None:
+    """They have arrived already: whoever took the shown end for the log's would think that time had passed over them.
+
+    A transaction that is open hides records as replicas do that stand still; what it leaves behind is passed over.
+    """
+    topic, group = new_topic(transport), f"group-{uuid.uuid4().hex[:12]}"
+    tp = TopicPartition(topic, 0)
+    consumer = transport.group_consumer([topic], group)
+    wait_for(lambda: consumer.poll(0.1).assigned)
+    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers, transactional_id=f"hidden-{topic}")
+    producer.init_transactions()
+    producer.begin_transaction()
+    producer.send(topic, b"hidden").get(timeout=DEADLINE_S)
+
+    with closing(transport.reader({tp: 0})) as reader:
+        assert reader.end_offsets([tp]) == {tp: 0}
+    assert consumer.poll(0.2).records == ()
+    assert consumer.end_offsets([tp]) == {tp: 1}
+
+    producer.abort_transaction()
+    producer.close()
+    values: list[bytes] = []
+    wait_for(lambda: read_on(consumer, values) or consumer.position(tp) == consumer.end_offsets([tp])[tp])
+    assert consumer.position(tp) == 2  # the record and the mark of its end
+    assert values == []
+
+
+def test_a_partition_without_a_leader_counts_as_a_broker_that_is_away(
+    transport: KafkaTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client leaves such a partition out of its question, then looks for the answer in vain."""
+    topic = new_topic(transport, 2)
+    tps = [TopicPartition(topic, 0), TopicPartition(topic, 1)]
+    with closing(transport.reader(dict.fromkeys(tps, 0))) as reader:
+        cluster = reader._client._manager.cluster  # noqa: SLF001 - a leader that is gone only now is hard to come by
+        known = cluster.leader_for_partition
+        monkeypatch.setattr(cluster, "leader_for_partition", lambda tp: -1 if tp.partition else known(tp))
+
+        for ask in (reader.end_offsets, reader.begin_offsets):
+            with pytest.raises(BrokerUnavailableError, match="has no leader now"):
+                ask(tps)

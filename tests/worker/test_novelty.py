@@ -57,6 +57,22 @@ def test_what_was_there_before_is_not_new() -> None:
     assert said == [None, 0, 1, 0, 1]
 
 
+def test_a_revision_is_compared_with_what_came_before_its_window_and_is_not_remembered() -> None:
+    """Else it would be like itself, and the same moment count twice."""
+    recent = RecentWindows(TTL_NS)
+    for number, vector in enumerate((EAST, NORTH, UP)):
+        judged(recent, window(number, vector))
+    late = window(1, UP)
+    revised = late.model_copy(update={"revision": 1, "id": f"{late.window}/1"})
+
+    assert judged(recent, revised) == 1
+    assert judged(recent, revised.model_copy(update={"embedding": EAST})) == 0
+    for number in range(3, 16):  # with it remembered, the first window would be forgotten by now
+        judged(recent, window(number, NORTH))
+    assert judged(recent, window(16, EAST)) == 0
+    assert judged(RecentWindows(TTL_NS), revised) is None
+
+
 def test_a_short_moment_makes_a_window_new() -> None:
     """The embedding of the whole lies near what was; one picture of it does not."""
     recent = RecentWindows(TTL_NS)

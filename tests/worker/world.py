@@ -17,7 +17,7 @@ import numpy as np
 from triptych.health import Health
 from triptych.schemas.codec import decode_result, encode
 from triptych.schemas.dead import DeadLetter
-from triptych.schemas.dead_codec import decode_dead
+from triptych.schemas.dead_codec import decode_dead, is_mark
 from triptych.schemas.names import (
     INPUT_TOPICS,
     MODALITIES,
@@ -200,7 +200,8 @@ class World:
 
     def letters(self) -> list[DeadLetter]:
         """Return the dead letters."""
-        return [decode_dead(r.key, r.value, r.headers) for r in self.read(dead_topic(self.settings.pipeline))]
+        records = self.read(dead_topic(self.settings.pipeline))
+        return [decode_dead(r.key, r.value, r.headers) for r in records if not is_mark(r.headers)]
 
     def read(self, topic: str) -> list[Record]:
         """Return all records of a topic, partition by partition."""

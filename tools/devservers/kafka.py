@@ -1,4 +1,4 @@
-"""A real Apache Kafka broker (KRaft, one node) for tests, demos and development."""
+"""A real Apache Kafka broker (KRaft) for tests, demos and development: alone, or one of a cluster."""
 
 from __future__ import annotations
 
@@ -46,11 +46,60 @@ class KafkaOptions:
     access: KafkaAccess | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A broker's place in a cluster.
+
+    Attributes:
+        number: Which of the brokers it is, from 0 on.
+        cluster_id: The cluster, by the name that all its brokers' storages carry.
+        inner_ports: Where the brokers reach one another, by number.
+        controller_ports: Where their controllers do.
+        advertised_port: Where clients are told to find this one; None for where it listens.
+    """
+
+    number: int
+    cluster_id: str
+    inner_ports: tuple[int, ...]
+    controller_ports: tuple[int, ...]
+    advertised_port: int | None = None
+
+    def properties(self, port: int) -> dict[str, str]:
+        """Return the lines of server.properties by which the brokers form a cluster that stands the loss of one."""
+        inner, control = self.inner_ports[self.number], self.controller_ports[self.number]
+        voters = (f"{number + 1}@{HOST}:{other}" for number, other in enumerate(self.controller_ports))
+        replicas, in_sync = str(len(self.inner_ports)), str(len(self.inner_ports) - 1)
+        return {
+            "node.id": str(self.number + 1),
+            "controller.quorum.voters": ",".join(voters),
+            "listeners": f"PLAINTEXT://{HOST}:{port},INNER://{HOST}:{inner},CONTROLLER://{HOST}:{control}",
+            "advertised.listeners": f"PLAINTEXT://{HOST}:{self.advertised_port or port},INNER://{HOST}:{inner}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,INNER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "inter.broker.listener.name": "INNER",
+            "default.replication.factor": replicas,
+            "min.insync.replicas": in_sync,
+            "offsets.topic.replication.factor": replicas,
+            "transaction.state.log.replication.factor": replicas,
+            "transaction.state.log.min.isr": in_sync,
+            "share.coordinator.state.topic.replication.factor": replicas,
+            "share.coordinator.state.topic.min.isr": in_sync,
+            "broker.session.timeout.ms": "6000",
+        }
+
+
+def new_cluster_id() -> str:
+    """Return a name for a cluster, as Kafka wants it."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+
+
 class DevKafka:
     """One broker that is its own controller; its data lies in a temporary folder."""
 
-    def __init__(self, options: KafkaOptions | None = None, *, port: int | None = None) -> None:
+    def __init__(
+        self, options: KafkaOptions | None = None, *, port: int | None = None, seat: Seat | None = None
+    ) -> None:
         self._options = options or KafkaOptions()
+        self._seat = seat
         self._java = require_java()
         self._classpath = str(kafka_jars() / "*")
         self._port, self._mutual_port, self._controller_port = free_ports(3)
@@ -75,6 +124,11 @@ class DevKafka:
     def bootstrap_servers(self) -> str:
         """Where a client finds the broker."""
         return f"{HOST}:{self._port}"
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._port
 
     @property
     def mutual_bootstrap_servers(self) -> str:
@@ -146,7 +200,7 @@ class DevKafka:
     def _format(self) -> None:
         properties = self._properties()
         self._config.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        cluster_id = new_cluster_id() if self._seat is None else self._seat.cluster_id
         command = self._command("kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c")
         users = [] if self._access is None else self._access.format_flags()
         done = subprocess.run([*command, str(self._config), *users], capture_output=True, text=True, check=False)
@@ -197,6 +251,8 @@ class DevKafka:
             properties["log.initial.task.delay.ms"] = "500"
         if self._access is not None:
             properties |= self._access.properties(HOST, self._port, self._mutual_port, self._controller_port)
+        if self._seat is not None:
+            properties |= self._seat.properties(self._port)
         return properties | dict(self._options.properties)
 
     def _answers(self) -> bool:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from triptych.worker.alignment.config import AlignConfig
     from triptych.worker.alignment.snapshot import Snapshot
 
-_FORGET_RANK: Final = len(READING_ORDER)
+_REVISE_RANK: Final = len(READING_ORDER)
+_FORGET_RANK: Final = _REVISE_RANK + 1
 _RANKS: Final = range(_FORGET_RANK + 1)
 
 _P = ParamSpec("_P")
@@ -57,7 +58,7 @@ class Aligner:
         self._streams: dict[str, Stream] = {}
         self._deadlines: list[tuple[int, str, int]] = []
         self._scheduled: dict[str, set[int]] = {}
-        self._open_bytes = 0
+        self._window_bytes = 0
         # Each state was taken at a point of the one sequence, so what has been taken more of comes later.
         self._refilling = dict(
             sorted((restored or {}).items(), key=lambda item: (sum(item[1].positions.values()), item[0])),
@@ -106,6 +107,11 @@ class Aligner:
             wall_ns=None if deadline_ns is None else deadline_ns + margin_ns,
         )
 
+    def revision_wall_ns(self) -> int | None:
+        """Return when, by the wall clock, the next revision can be decided; None if none is to come."""
+        moments = [moment for stream in self._streams.values() if (moment := stream.revise_at_ns()) is not None]
+        return min(moments) + self._config.clock_margin_ns + 1 if moments else None
+
     def leading(self) -> frozenset[Modality]:
         """Return the partitions to be paused, because they are read too far ahead of the others."""
         return self._merge.leading(max_bytes=self._config.ahead_max_bytes, max_lead_ns=self._config.max_lead_ns)
@@ -117,8 +123,8 @@ class Aligner:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of undecoded media held: fetched and not taken, or in open windows."""
-        return self._merge.unread_bytes + self._open_bytes
+        """Bytes of undecoded media held: fetched and not taken, in open windows, or in such as may be revised."""
+        return self._merge.unread_bytes + self._window_bytes
 
     @property
     def unread(self) -> int:
@@ -130,8 +136,8 @@ class Aligner:
         return tuple(self._streams)
 
     def open_streams(self) -> tuple[str, ...]:
-        """Return the streams that have an open window with something in it."""
-        return tuple(sorted(name for name, stream in self._streams.items() if stream.holds_items))
+        """Return the streams that have an open window with something in it, or a revision to come."""
+        return tuple(sorted(name for name, stream in self._streams.items() if stream.is_unfinished))
 
     # --- restart ------------------------------------------------------------------------------------------------------
 
@@ -164,7 +170,7 @@ class Aligner:
             stream = self._streams[name]
             held = stream.size_bytes
             stream.refill(self._with_sound_end(entry))
-            self._open_bytes += stream.size_bytes - held
+            self._window_bytes += stream.size_bytes - held
 
     def _take_deferred(self, name: str) -> Iterator[Outcome]:
         deferred = self._deferred[name]
@@ -187,7 +193,7 @@ class Aligner:
             self._refill(name, entry, now_ns)
             return
         if entry.redriven:
-            yield self._returned(entry, now_ns)
+            yield from self._returned(entry, now_ns)
             return
         sound = self._with_sound_end(entry)
         reason = self._reason_to_refuse(sound, now_ns)
@@ -203,21 +209,27 @@ class Aligner:
         decided = self._metered(stream, stream.take, sound, now_ns)
         self._schedule(stream)
         yield from decided
-        if self._open_bytes > self._config.partition_max_bytes:
-            yield from self._keep_to_the_bound(now_ns)
+        yield from self._keep_to_the_bound(now_ns)
 
-    def _returned(self, entry: Entry, now_ns: int) -> Outcome:
+    def _returned(self, entry: Entry, now_ns: int) -> Iterator[Outcome]:
         """Say what becomes of a record that was put back: it is late by rule, and moves nothing (rule 22)."""
         if entry.kind is Kind.ELSEWHERE:
-            return Dropped(entry, "other_pipeline")
+            yield Dropped(entry, "other_pipeline")
+            return
         sound = self._with_sound_end(entry)
         reason = self._reason_to_refuse(sound, now_ns)
+        stream = self._streams.get(entry.stream or "")
         if entry.stream is None or reason is not None:
-            return Refused(entry, reason or "its key names no stream", counted=False)
-        if entry.kind is not Kind.MEDIA:
-            return Dropped(entry, "redriven")
-        stream = self._streams.get(entry.stream)
-        return LateItem(sound, 0 if stream is None else stream.floor_ns)
+            yield Refused(entry, reason or "its key names no stream", counted=False)
+        elif entry.kind is not Kind.MEDIA:
+            yield Dropped(entry, "redriven")
+        elif stream is None:
+            yield LateItem(sound, 0)
+        else:
+            decided = self._metered(stream, stream.take_back, sound, now_ns)
+            self._schedule(stream)
+            yield from decided
+            yield from self._keep_to_the_bound(now_ns)
 
     def _metered(
         self, stream: Stream, decide: Callable[_P, list[Outcome]], *args: _P.args, **kwargs: _P.kwargs
@@ -225,7 +237,7 @@ class Aligner:
         """Return what a stream decides, and count what it holds then."""
         held = stream.size_bytes
         decided = decide(*args, **kwargs)
-        self._open_bytes += stream.size_bytes - held
+        self._window_bytes += stream.size_bytes - held
         return decided
 
     def _reason_to_refuse(self, entry: Entry, now_ns: int) -> str | None:
@@ -247,13 +259,15 @@ class Aligner:
         return entry if end_ns == entry.end_ns else replace(entry, end_ns=end_ns)
 
     def _keep_to_the_bound(self, now_ns: int) -> Iterator[Outcome]:
-        """Close windows of whichever stream holds most until the streams together keep to their bound."""
-        while self._open_bytes > self._config.partition_max_bytes:
-            holders = [stream for stream in self._streams.values() if stream.holds_items]
+        """Let whichever stream holds most give way until the streams together keep to their bound."""
+        while self._window_bytes > self._config.partition_max_bytes:
+            holders = [stream for stream in self._streams.values() if stream.can_give_way]
             if not holders:
                 return
             largest = max(holders, key=lambda stream: (stream.size_bytes, stream.name))
-            yield from self._metered(largest, largest.close_oldest, now_ns)
+            decided = self._metered(largest, largest.give_way, now_ns)
+            self._schedule(largest)
+            yield from decided
 
     # --- deadlines ----------------------------------------------------------------------------------------------------
 
@@ -271,7 +285,9 @@ class Aligner:
 
     @staticmethod
     def _actual_due_ns(stream: Stream, rank: int) -> int | None:
-        return stream.forget_at_ns() if rank == _FORGET_RANK else stream.idle_at_ns(READING_ORDER[rank])
+        if rank == _FORGET_RANK:
+            return stream.forget_at_ns()
+        return stream.revise_at_ns() if rank == _REVISE_RANK else stream.idle_at_ns(READING_ORDER[rank])
 
     def _next_deadline_ns(self) -> int | None:
         """Return the earliest deadline; entries that a later record has moved are put where they belong."""
@@ -300,14 +316,17 @@ class Aligner:
         stream = self._streams[name]
         if rank == _FORGET_RANK:
             yield from self._forget(stream, due_ns)
+            return
+        if rank == _REVISE_RANK:
+            decided = self._metered(stream, stream.revise, due_ns)
         else:
             decided = self._metered(stream, stream.idle, READING_ORDER[rank], due_ns)
-            self._schedule(stream)
-            yield from decided
+        self._schedule(stream)
+        yield from decided
 
     def _forget(self, stream: Stream, now_ns: int) -> Iterator[Outcome]:
         decided = self._metered(stream, stream.forget, now_ns)
-        self._open_bytes -= stream.size_bytes
+        self._window_bytes -= stream.size_bytes
         del self._streams[stream.name]
         self._scheduled.pop(stream.name, None)
         self._deadlines = [deadline for deadline in self._deadlines if deadline[1] != stream.name]

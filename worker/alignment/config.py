@@ -24,7 +24,8 @@ class AlignConfig:
 
     `out_of_orderness_ns` is subtracted from a track's promise, by modality. `stream_max_bytes` and
     `partition_max_bytes` bound what open windows hold, encoded; `ahead_max_bytes` and `max_lead_ns` bound how far one
-    partition is read ahead of the others.
+    partition is read ahead of the others. With `allowed_lateness_ns`, a closed window is issued again when something
+    comes for it as long as its end is not that far behind the floor, `revise_after_ns` after the first such item.
     """
 
     size_ns: int = 2 * SECOND
@@ -41,6 +42,8 @@ class AlignConfig:
     partition_max_bytes: int = 512 * MIB
     ahead_max_bytes: int = 64 * MIB
     max_lead_ns: int = 60 * SECOND
+    allowed_lateness_ns: int | None = None
+    revise_after_ns: int = 1 * SECOND
 
     def __post_init__(self) -> None:
         """Refuse what no window could be made with."""

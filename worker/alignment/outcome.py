@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ class ClosedWindow:
 
     `held` is the frame that stands in where `states["video"]` is `held`. `skipped` empty windows before it were not
     published. `dead` counts records of the stream that could not be decoded since the window before.
+
+    A `revision` above 0 is the window once more, after late items: `added` says how many came since the one before.
     """
 
     stream: str
@@ -36,14 +38,19 @@ class ClosedWindow:
     held: Entry | None
     snapshot: Snapshot
     revision: int = 0
+    added: Mapping[Modality, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class LateItem:
-    """Media whose windows are all closed, or that was put back. `floor_ns` is where the stream's next window begins."""
+    """Media whose windows are all closed, or that was put back. `floor_ns` is where the stream's next window begins.
+
+    Where it `revises`, a window will be issued again with it.
+    """
 
     entry: Entry
     floor_ns: int
+    revises: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,15 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class LetGo:
+    """A closed window that might still have been revised, let go of because of its bytes."""
+
+    stream: str
+    start_ns: int
+    end_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Forgotten:
     """A stream that fell quiet: nothing of it before these positions is needed any more."""
 
@@ -74,4 +90,4 @@ class Forgotten:
     positions: Mapping[Modality, int]
 
 
-Outcome = ClosedWindow | LateItem | Dropped | Refused | Forgotten
+Outcome = ClosedWindow | LateItem | Dropped | Refused | LetGo | Forgotten

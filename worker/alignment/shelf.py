@@ -74,27 +74,34 @@ class Shelf:
             return None
         return self._held
 
-    def drop_before(self, floor: int) -> None:
-        """Let go of what belongs to no window from `floor` on; the newest such frame may stand in from now on."""
+    @property
+    def held(self) -> Entry | None:
+        """The frame that may stand in."""
+        return self._held
+
+    def drop_before(self, floor: int) -> list[Entry]:
+        """Let go of and return what belongs to no window from `floor` on; its newest frame may stand in from now on."""
         floor_ns = self._grid.start_ns(floor)
+        dropped: list[Entry] = []
         for modality, items in self._items.items():
             gone = [item for item in items if item.end_ns <= floor_ns]
             if not gone:
                 continue
             self._items[modality] = [item for item in items if item.end_ns > floor_ns]
             self.size_bytes -= sum(item.size_bytes for item in gone)
+            dropped += gone
             if modality == "video":
                 self.hold(gone[-1])
         if self._held is not None and self.held_for(floor) is None:
             self.size_bytes -= self._held.size_bytes
             self._held = None
+        return dropped
 
-    def kept(self) -> dict[Modality, tuple[int, ...]]:
-        """Return the offsets of everything here, by modality, in order."""
+    def kept(self) -> dict[Modality, list[int]]:
+        """Return the offsets of everything here, by modality."""
         entries = self._everything()
         return {
-            modality: tuple(sorted(entry.offset for entry in entries if entry.modality == modality))
-            for modality in READING_ORDER
+            modality: [entry.offset for entry in entries if entry.modality == modality] for modality in READING_ORDER
         }
 
     def _everything(self) -> Iterable[Entry]:

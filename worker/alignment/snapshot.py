@@ -1,8 +1,8 @@
 """The state of one stream after a decision, and its JSON: the header `triptych-state` of every result.
 
 The results topic is the changelog of alignment. A snapshot holds what the rest of the log cannot say again: what was
-decided, and the offsets of the records that the open windows still need (`kept`). A record before `positions` that is
-not kept is finished.
+decided, and the offsets of the records that open windows, and closed ones that may be revised, still need (`kept`). A
+record before `positions` that is not kept is finished.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from triptych.schemas.errors import MalformedRecordError
+from triptych.worker.alignment.closed import ClosedSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -39,7 +40,7 @@ class Snapshot:
     """One stream after a window was closed.
 
     `floor_ns` is where its next window begins; `sessions` are in order of appearance, each with the tracks that it has
-    announced; `last` is the stream's last record.
+    announced; `last` is the stream's last record; `closed` are the windows that may still be revised.
     """
 
     positions: Mapping[Modality, int]
@@ -52,6 +53,7 @@ class Snapshot:
     tracks: Mapping[Modality, TrackSnapshot]
     kept: Mapping[Modality, tuple[int, ...]] = field(default_factory=dict)
     last: tuple[Modality, int] = ("audio", -1)
+    closed: ClosedSnapshot | None = None
 
     def is_finished(self, modality: Modality, offset: int) -> bool:
         """Tell whether a record of this stream is needed no more once this snapshot is published."""
@@ -69,7 +71,7 @@ class Snapshot:
 
     def to_json(self) -> bytes:
         """Return the header's value."""
-        document = {
+        document: dict[str, object] = {
             "v": VERSION,
             "positions": dict(self.positions),
             "clock": self.clock_ns,
@@ -85,6 +87,8 @@ class Snapshot:
             "last": self.last,
             "kept": {modality: _differences(offsets) for modality, offsets in self.kept.items() if offsets},
         }
+        if self.closed is not None:
+            document["closed"] = self.closed.to_document()
         return json.dumps(document, separators=(",", ":")).encode()
 
     @classmethod
@@ -122,6 +126,7 @@ class Snapshot:
             tracks=tracks,
             last=(last_modality, int(last_offset)),
             kept={modality: tuple(accumulate(steps)) for modality, steps in document["kept"].items()},
+            closed=ClosedSnapshot.from_document(document["closed"]) if "closed" in document else None,
         )
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from triptych.worker.alignment.archive import Archive, merged
+from triptych.worker.alignment.closed import Issue
 from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
 from triptych.worker.alignment.grid import Grid
-from triptych.worker.alignment.outcome import ClosedWindow, Dropped, LateItem, Outcome
+from triptych.worker.alignment.outcome import ClosedWindow, Dropped, LateItem, LetGo, Outcome
 from triptych.worker.alignment.shelf import Shelf
 from triptych.worker.alignment.snapshot import Snapshot
 from triptych.worker.alignment.track import Track
@@ -20,10 +22,12 @@ if TYPE_CHECKING:
 
     from triptych.schemas.names import Modality
     from triptych.schemas.results import ClosedBy, State
+    from triptych.worker.alignment.closed import ClosedSnapshot
     from triptych.worker.alignment.config import AlignConfig
 
 _FOREVER_NS: Final = 1 << 80
 _REMEMBERED_SESSIONS: Final = 32
+_NONE: Final = range(0)
 
 
 class Stream:
@@ -37,6 +41,8 @@ class Stream:
         self._slack_ns = {modality: config.slack_ns(modality) for modality in READING_ORDER}
         self._grid = Grid(config.size_ns, config.hop_ns)
         self._shelf = Shelf(self._grid, max_hold_ns=config.max_hold_ns)
+        lateness_ns = config.allowed_lateness_ns
+        self._archive = None if lateness_ns is None else Archive(self._grid, lateness_ns=lateness_ns)
         self._sessions: dict[str, frozenset[Modality]] = {}  # in order of appearance, with the tracks they announced
         self.tracks: dict[Modality, Track] = {}
         self._furthest_ns = 0
@@ -46,6 +52,7 @@ class Stream:
         self._skipped = 0
         self._dead = 0
         self._lives_since_ns: int | None = None  # the last closed window's clock, or the first record's
+        self._held_offset: int | None = None  # after a restart: of the frame that stands in, -1 for none
         self.forgetting = False
 
     @classmethod
@@ -66,19 +73,34 @@ class Stream:
         stream._empty_run = snapshot.empty_run
         stream._lives_since_ns = snapshot.clock_ns
         stream.forgetting = snapshot.forgetting
+        if snapshot.closed is not None:
+            stream._held_offset = -1 if snapshot.closed.held is None else snapshot.closed.held
+            stream._lives_since_ns = snapshot.closed.lives_since_ns
+            if stream._archive is not None:
+                stream._archive.restore(snapshot.closed)
         return stream
 
     # --- what is asked ------------------------------------------------------------------------------------------------
 
     @property
     def size_bytes(self) -> int:
-        """Bytes that the open windows hold."""
-        return self._shelf.size_bytes
+        """Bytes that the open windows hold, and the closed ones that may be revised."""
+        return self._shelf.size_bytes + (0 if self._archive is None else self._archive.size_bytes)
 
     @property
     def holds_items(self) -> bool:
         """Tell whether an open window holds an item."""
         return self._shelf.holds_items
+
+    @property
+    def can_give_way(self) -> bool:
+        """Tell whether there is a window to close or to let go of where bytes are short."""
+        return self.holds_items or (self._archive is not None and self._archive.can_give_way)
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Tell whether an open window holds an item, or a revision is to come."""
+        return self.holds_items or self.revise_at_ns() is not None
 
     @property
     def floor_ns(self) -> int:
@@ -92,6 +114,11 @@ class Stream:
         if track is None or track.state != "active":
             return None
         return track.counted_ns + self._config.idle_timeout_ns
+
+    def revise_at_ns(self) -> int | None:
+        """Return when late items will have their windows issued again; None if there are none."""
+        since_ns = None if self._archive is None else self._archive.since_ns
+        return None if since_ns is None else since_ns + self._config.revise_after_ns
 
     def forget_at_ns(self) -> int:
         """Return when this stream will be forgotten if it closes no window before."""
@@ -113,8 +140,7 @@ class Stream:
             if track.repeats(entry):
                 return [Dropped(entry, "repeat")]
             track.count(entry)
-            if not self._place(entry):
-                decided.append(LateItem(entry, self.floor_ns))
+            decided += self._place(entry, now_ns)
         elif entry.kind is Kind.PROGRESS:
             self._furthest_ns = max(self._furthest_ns, entry.start_ns)
         # An end's promise closes nothing that the end does not: else `closed_by` would hang on which end comes first.
@@ -124,6 +150,22 @@ class Stream:
             self._end(track, entry.modality, now_ns)
         decided += self.settle(now_ns)
         return decided
+
+    def take_back(self, entry: Entry, now_ns: int) -> list[Outcome]:
+        """Take an item that was put back: it is late by rule, for open windows too, and moves nothing."""
+        archive = self._archive
+        if archive is None or not archive.add(entry, self._open_windows(), now_ns=now_ns):
+            return [LateItem(entry, self.floor_ns)]
+        archive.keep(entry)
+        decided: list[Outcome] = [LateItem(entry, self.floor_ns, revises=True)]
+        while self.size_bytes > self._config.stream_max_bytes and archive.can_give_way:
+            decided += self.give_way(now_ns)
+        return decided
+
+    def revise(self, now_ns: int) -> list[Outcome]:
+        """Issue again the closed windows for which something came."""
+        due = [] if self._archive is None else self._archive.due()
+        return [self._reissue(index, now_ns) for index in due]
 
     def count_dead(self) -> None:
         """Count a record of this stream that could not be decoded; the next window says so."""
@@ -140,12 +182,29 @@ class Stream:
         if not self.forgetting:
             self._empty_run = 0
         self.forgetting = True
-        decided: list[Outcome] = []
+        decided = self.revise(now_ns)
         while self._shelf.holds_items and (index := self._next_index()) is not None:
             decided += self._close(index, "quiet", now_ns)
-        return decided
+        decided += self.revise(now_ns)
+        return decided + self._drop_waiting()
 
-    def close_oldest(self, now_ns: int) -> list[Outcome]:
+    def give_way(self, now_ns: int) -> list[Outcome]:
+        """Let go of the oldest closed window, else of what waits for open ones, else close the oldest open one."""
+        archive = self._archive
+        index = None if archive is None else archive.oldest()
+        if archive is None or (index is None and not archive.has_waiting):
+            return self._close_oldest(now_ns)
+        if index is None:
+            return self._drop_waiting()
+        decided: list[Outcome] = [self._reissue(index, now_ns)] if index in archive.due() else []
+        archive.let_go(index)
+        return [*decided, LetGo(self.name, self._grid.start_ns(index), self._grid.end_ns(index))]
+
+    def _drop_waiting(self) -> list[Outcome]:
+        waiting = [] if self._archive is None else self._archive.drop_waiting()
+        return [LateItem(entry, self.floor_ns) for entry in waiting]
+
+    def _close_oldest(self, now_ns: int) -> list[Outcome]:
         """Close the oldest window that holds an item, and what is open before it, as they are."""
         decided: list[Outcome] = []
         wanted = self._shelf.first_index_from(self._floor or 0)
@@ -154,19 +213,23 @@ class Stream:
         return decided
 
     def refill(self, entry: Entry) -> None:
-        """Lay down again what an open window held when the restored state was taken. Decides nothing."""
-        if self._floor is not None and self._grid.last(entry.end_ns) < self._floor:
-            self._shelf.hold(entry)
-        else:
+        """Lay down again what a window held when the restored state was taken. Decides nothing."""
+        is_behind = self._floor is not None and self._grid.last(entry.end_ns) < self._floor
+        if not is_behind and not entry.redriven:
             self._shelf.put(entry)
+            return
+        if is_behind and self._held_offset in {None, entry.offset} and entry.modality == "video":
+            self._shelf.hold(entry)
+        if self._archive is not None:
+            self._archive.keep(entry)
 
     def settle(self, now_ns: int) -> list[Outcome]:
         """Close every window that is complete, then as many as the byte bound wants."""
         decided: list[Outcome] = []
         while (index := self._next_index()) is not None and self._is_complete(index):
             decided += self._close(index, self._closed_by(index), now_ns)
-        while self._shelf.size_bytes > self._config.stream_max_bytes and self._shelf.holds_items:
-            decided += self.close_oldest(now_ns)
+        while self.size_bytes > self._config.stream_max_bytes and self.can_give_way:
+            decided += self.give_way(now_ns)
         return decided
 
     # --- sessions -----------------------------------------------------------------------------------------------------
@@ -226,13 +289,21 @@ class Stream:
 
     # --- windows ------------------------------------------------------------------------------------------------------
 
-    def _place(self, entry: Entry) -> bool:
-        """Lay an item down; return whether any of its windows is still open."""
+    def _place(self, entry: Entry, now_ns: int) -> list[Outcome]:
+        """Lay an item down, and note which closed windows it revises; it is late if none of its windows is open."""
         self._furthest_ns = max(self._furthest_ns, entry.end_ns)
-        if self._floor is not None and self._grid.last(entry.end_ns) < self._floor:
-            return False
-        self._shelf.put(entry)
-        return True
+        revises = self._archive is not None and self._archive.add(entry, _NONE, now_ns=now_ns)
+        if self._floor is None or self._grid.last(entry.end_ns) >= self._floor:
+            self._shelf.put(entry)
+            return []
+        if self._archive is not None and revises:
+            self._archive.keep(entry)
+        return [LateItem(entry, self.floor_ns, revises=revises)]
+
+    def _open_windows(self) -> range:
+        """Return the windows that have begun and are not closed."""
+        floor = self._next_index()
+        return _NONE if floor is None else range(floor, self._grid.first_starting_at_or_after(self._furthest_ns))
 
     def _next_index(self) -> int | None:
         return self._floor if self._floor is not None else self._shelf.first_index()
@@ -270,28 +341,58 @@ class Stream:
         held = None if items["video"] else self._shelf.held_for(index)
         empty = held is None and not any(items.values())
         if empty and self._empty_run >= self._config.max_empty:
-            self._skip_from(index, closed_by)
+            self._skip_from(index, closed_by, now_ns)
             return []
         self._empty_run = self._empty_run + 1 if empty else 0
-        skipped, dead = self._skipped, self._dead
+        issue = Issue(
+            closed_by=closed_by,
+            skipped=self._skipped,
+            dead=self._dead,
+            states=tuple(self._state(modality, items, held) for modality in READING_ORDER),
+            held=None if held is None else held.offset,
+        )
         self._skipped = self._dead = 0
-        self._move_floor(index + 1)
+        self._move_floor(range(index, index + 1), issue, held, now_ns)
         self._lives_since_ns = now_ns
-        window = ClosedWindow(
+        return [self._issued(index, issue, items, held, now_ns=now_ns)]
+
+    def _reissue(self, index: int, now_ns: int) -> ClosedWindow:
+        """Issue closed window `index` once more, with what came since. It stands in for nothing."""
+        archive = self._archive
+        if archive is None:
+            raise AssertionError("without an archive nothing is late for a revision")
+        issue, added = archive.reissue(index)
+        items = merged(archive.window(index), self._shelf.window(index))
+        held = None if items["video"] else archive.frame(issue.held)
+        return self._issued(index, issue, items, held, added=added, now_ns=now_ns)
+
+    def _issued(
+        self,
+        index: int,
+        issue: Issue,
+        items: Mapping[Modality, tuple[Entry, ...]],
+        held: Entry | None,
+        *,
+        now_ns: int,
+        added: Mapping[Modality, int] | None = None,
+    ) -> ClosedWindow:
+        states = dict(zip(READING_ORDER, issue.states, strict=True))
+        return ClosedWindow(
             stream=self.name,
             start_ns=self._grid.start_ns(index),
             end_ns=self._grid.end_ns(index),
-            closed_by=closed_by,
-            skipped=skipped,
-            dead=dead,
+            closed_by=issue.closed_by,
+            skipped=issue.skipped,
+            dead=issue.dead,
             items=items,
-            states={modality: self._state(modality, items, held) for modality in READING_ORDER},
+            states={modality: "present" if items[modality] else state for modality, state in states.items()},
             held=held,
             snapshot=self._snapshot(now_ns),
+            revision=issue.revision,
+            added=added or {},
         )
-        return [window]
 
-    def _skip_from(self, index: int, closed_by: ClosedBy) -> None:
+    def _skip_from(self, index: int, closed_by: ClosedBy, now_ns: int) -> None:
         """Pass over the empty windows from `index` on that this decision closes, however many, in one step."""
         ends = [self._shelf.first_index_from(index)]
         if closed_by != "bound" and not self.forgetting:
@@ -299,15 +400,20 @@ class Stream:
             ends.append(self._grid.first_ending_after(self._watermark_ns()))
         after = min(end for end in ends if end is not None)
         self._skipped += after - index
-        self._move_floor(after)
+        states = tuple(self._state(modality, {}, None) for modality in READING_ORDER)
+        issue = Issue(closed_by=closed_by, skipped=0, dead=0, states=states, held=None)
+        self._move_floor(range(index, after), issue, None, now_ns)
 
-    def _move_floor(self, floor: int) -> None:
-        self._floor = floor
-        self._shelf.drop_before(floor)
+    def _move_floor(self, closed: range, issue: Issue, held: Entry | None, now_ns: int) -> None:
+        self._floor = closed.stop
+        dropped = self._shelf.drop_before(closed.stop)
+        if self._archive is not None:
+            self._archive.close(closed, issue, now_ns=now_ns)
+            self._archive.store(dropped if held is None else [*dropped, held])
 
     def _state(self, modality: Modality, items: Mapping[Modality, tuple[Entry, ...]], held: Entry | None) -> State:
         track = self.tracks.get(modality)
-        if items[modality]:
+        if items.get(modality):
             return "present"
         if modality == "video" and held is not None:
             return "held"
@@ -326,5 +432,21 @@ class Stream:
             sessions=dict(self._sessions),
             tracks={modality: track.snapshot() for modality, track in self.tracks.items()},
             last=self._last,
-            kept=self._shelf.kept(),
+            kept=self._kept(),
+            closed=self._closed(now_ns),
         )
+
+    def _kept(self) -> dict[Modality, tuple[int, ...]]:
+        """Return the offsets of everything that a restart has to find, by modality, in order."""
+        kept = self._shelf.kept()
+        if self._archive is not None:
+            archived = self._archive.kept()
+            kept = {modality: [*offsets, *archived[modality]] for modality, offsets in kept.items()}
+        return {modality: tuple(sorted(set(offsets))) for modality, offsets in kept.items()}
+
+    def _closed(self, now_ns: int) -> ClosedSnapshot | None:
+        if self._archive is None:
+            return None
+        held = self._shelf.held
+        lives_since_ns = now_ns if self._lives_since_ns is None else self._lives_since_ns
+        return self._archive.snapshot(held=None if held is None else held.offset, lives_since_ns=lives_since_ns)

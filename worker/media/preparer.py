@@ -6,7 +6,7 @@ What cannot be decoded is named and left out; the window goes on without it. Cal
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -25,6 +25,7 @@ from triptych.worker.media.sound import decode_sound
 from triptych.worker.media.timeline import Timeline
 from triptych.worker.models.protocol import InputSpec
 from triptych.worker.models.window import PreparedCue, PreparedWindow
+from triptych.worker.overload import Effort
 
 Media = TypeVar("Media", VideoFrame, AudioChunk, SubtitleCue)
 
@@ -40,12 +41,18 @@ class BadItem:
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """A window ready for the model; how many items of each modality it shows, and how many had to be mended."""
+    """A window ready for the model; how many items of each modality it shows, and how many had to be mended.
+
+    `shed` counts the items that the model would have been shown, were there no overload; without `asks_model` it is
+    shown none.
+    """
 
     window: PreparedWindow
     used: Mapping[Modality, int]
     repairs: Mapping[Modality, int]
     bad: tuple[BadItem, ...]
+    shed: Mapping[Modality, int] = field(default_factory=dict)
+    asks_model: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +78,15 @@ class Preparer:
         self._spec = spec
         quiet_opencv()
 
-    def prepare(self, window: ClosedWindow) -> Preparation:
-        """Return what the model sees of the window. Raises for no media, however broken it is."""
-        pictures = self._pictures(window)
+    def prepare(self, window: ClosedWindow, effort: Effort | None = None) -> Preparation:
+        """Return what the model sees of the window, with less effort less of it.
+
+        Raises for no media, however broken it is.
+        """
+        effort = effort or Effort(self._spec.frames)
+        if not effort.asks_model:
+            return self._unlooked(window)
+        pictures = self._pictures(window, effort.frames)
         sounds = self._sounds(window)
         cues = _cues(window.items.get("subtitles", ()))
         prepared = PreparedWindow(
@@ -91,14 +104,37 @@ class Preparer:
             used={"video": len(pictures.times_ns), "audio": sounds.used, "subtitles": len(cues)},
             repairs={"video": 0, "audio": sounds.repairs, "subtitles": 0},
             bad=pictures.bad + sounds.bad,
+            shed={"video": max(0, self._frames_wanted(window) - effort.frames)},
         )
 
-    def _pictures(self, window: ClosedWindow) -> _Pictures:
-        """Decode the frames that the model will see, and no other."""
-        entries: Sequence[Entry] = window.items.get("video", ())
-        times_ns = [entry.start_ns for entry in entries]
-        if window.states["video"] == "held" and window.held is not None:
-            entries, times_ns = [window.held], [window.start_ns]
+    def _unlooked(self, window: ClosedWindow) -> Preparation:
+        """Return a window for which no model is asked: nothing of it is decoded, its words are repeated."""
+        cues = _cues(window.items.get("subtitles", ()))
+        timeline = Timeline(start_ns=window.start_ns, end_ns=window.end_ns, rate_hz=self._spec.sample_rate_hz)
+        prepared = PreparedWindow(
+            stream=window.stream,
+            start_ns=window.start_ns,
+            end_ns=window.end_ns,
+            frames_hwc_u8=(),
+            frame_times_ns=(),
+            audio_f32=timeline.samples,
+            audio_present=(),
+            cues=cues,
+        )
+        shed: dict[Modality, int] = {
+            "video": self._frames_wanted(window),
+            "audio": len(window.items.get("audio", ())),
+            "subtitles": len(cues),
+        }
+        return Preparation(prepared, used={}, repairs={}, bad=(), shed=shed, asks_model=False)
+
+    def _frames_wanted(self, window: ClosedWindow) -> int:
+        """Return how many frames the model would be shown with the whole effort."""
+        return min(len(_frames(window)[0]), self._spec.frames)
+
+    def _pictures(self, window: ClosedWindow, count: int) -> _Pictures:
+        """Decode the frames that the model will see, at most so many, and no other."""
+        entries, times_ns = _frames(window)
         decoded: dict[int, NDArray[np.uint8]] = {}
         bad: list[BadItem] = []
 
@@ -110,7 +146,7 @@ class Preparer:
             return index in decoded
 
         chosen = choose_evenly(
-            times_ns, decodes, start_ns=window.start_ns, end_ns=window.end_ns, count=self._spec.frames
+            times_ns, decodes, start_ns=window.start_ns, end_ns=window.end_ns, count=min(count, self._spec.frames)
         )
         return _Pictures(
             frames_hwc_u8=tuple(decoded[index] for index in chosen),
@@ -134,6 +170,14 @@ class Preparer:
             used += timeline.place(sound.samples, start_ns=chunk.start_ns, end_ns=chunk.end_ns)
             mended += sound.mended
         return _Sounds(timeline, used, mended + timeline.overlaps, tuple(bad))
+
+
+def _frames(window: ClosedWindow) -> tuple[Sequence[Entry], Sequence[int]]:
+    """Return the frames of a window and where in it they stand: of a held one that is its beginning."""
+    if window.states["video"] == "held" and window.held is not None:
+        return [window.held], [window.start_ns]
+    entries = window.items.get("video", ())
+    return entries, [entry.start_ns for entry in entries]
 
 
 def _cues(entries: Sequence[Entry]) -> tuple[PreparedCue, ...]:

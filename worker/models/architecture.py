@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -12,6 +13,7 @@ import torch
 from triptych.schemas.errors import UsageError
 from triptych.worker.models.card import Architecture, CardError, EncoderCard, HeadCard
 from triptych.worker.models.efficientnet import PictureEncoder
+from triptych.worker.models.encoders.features import FeatureEncoder
 from triptych.worker.models.encoders.hashed_words import hash_words
 from triptych.worker.models.encoders.pretrained import PretrainedEncoder
 from triptych.worker.models.encoders.small_audio import SmallAudioEncoder
@@ -102,9 +104,10 @@ def pretrained_checksums(modality: str) -> tuple[str, ...]:
 
 
 def _encoder(modality: str, card: EncoderCard, folder: Path) -> Encoder:
-    if card.kind == "small":
+    if card.kind != "pretrained":
+        build = partial(FeatureEncoder, modality) if card.kind == "features" else _SMALL[modality]
         try:
-            return _SMALL[modality](**card.options)
+            return build(**card.options)
         except (TypeError, ValueError, RuntimeError) as error:
             raise UsageError(f"the encoder of {modality} cannot be built with {dict(card.options)}: {error}") from error
     here = pretrained_checksums(modality)
@@ -125,7 +128,7 @@ def _pretrained(modality: str, folder: Path) -> Encoder:
 
 def _tokenizer(architecture: Architecture, folder: Path) -> Tokenize | None:
     card = architecture.encoders.get("text")
-    if card is None:
+    if card is None or card.kind == "features":
         return None
     if card.kind == "small":
         return hash_words

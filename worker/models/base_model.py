@@ -7,29 +7,25 @@ language, and where the window lies in a space of all modalities. No part of it 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from triptych.worker.models.efficientnet import FEATURES as PICTURE_FEATURES
-from triptych.worker.models.efficientnet import INPUT_PIXELS, LabelHead, PictureEncoder
+from triptych.worker.models.efficientnet import INPUT_PIXELS, PictureEncoder
 from triptych.worker.models.fused import FusedModel
 from triptych.worker.models.language import language_of_words
-from triptych.worker.models.loudness import integrated_loudness
-from triptych.worker.models.prediction import LabelScore, WindowPrediction
+from triptych.worker.models.observations import Observer, observer_of
+from triptych.worker.models.prediction import WindowPrediction
 from triptych.worker.models.projection import EmbeddingHead, MomentsHead, ProjectionFusion
 from triptych.worker.models.protocol import InputSpec, ModelInfo
 from triptych.worker.models.runtime import Outputs, RunOptions, TorchModel
 from triptych.worker.models.sentence import FEATURES as TEXT_FEATURES
 from triptych.worker.models.sentence import SentenceEncoder
 from triptych.worker.models.silero import FEATURES as SPEECH_FEATURES
-from triptych.worker.models.silero import SAMPLE_RATE_HZ, STEP_SAMPLES, SpeechEncoder, SpeechHead
-from triptych.worker.models.speech import speech_share
+from triptych.worker.models.silero import SAMPLE_RATE_HZ, SpeechEncoder
 from triptych.worker.models.tokens import SentenceTokenizer
 from triptych.worker.models.weights import (
     EFFICIENTNET_LITE0,
@@ -37,18 +33,14 @@ from triptych.worker.models.weights import (
     SENTENCE_PIECES,
     SILERO_VAD,
     WHOLE_FILE,
-    load_labels,
     load_weights,
 )
 from triptych.worker.models.window import PreparedWindow
 
 NAME = "base"
 VERSION = "2"
-_LABELS_HEAD = "labels"
-_SPEECH_HEAD = "speech"
 _EMBEDDING_HEAD = "embedding"
 _MOMENTS_HEAD = "moments"
-_TOP_LABELS = 5
 _TEXT_TOKENS = 256
 """Of all cues of a window together; a long cue has about twenty."""
 _EMBEDDING_DIGITS = 5
@@ -74,29 +66,32 @@ def build_base_model(frames: int, options: RunOptions, *, weights_folder: Path) 
     Raises:
         UsageError: the weights are not there.
     """
-    picture_weights = load_weights(EFFICIENTNET_LITE0, weights_folder)
-    speech_weights = load_weights(SILERO_VAD, weights_folder)
+    observer = observer_of(("video", "audio"), weights_folder=weights_folder)
     tokenize = SentenceTokenizer(load_weights(SENTENCE_PIECES, weights_folder)[WHOLE_FILE])
     fusion = ProjectionFusion({"video": PICTURE_FEATURES, "audio": SPEECH_FEATURES, "text": TEXT_FEATURES})
     on_cpu = options.device.type == "cpu"
     network = FusedModel(
         encoders={
             # A GPU wants fixed shapes; a CPU wants less to do, and no more at once than its caches and malloc like.
-            "video": PictureEncoder(picture_weights, at_once=_PICTURES_AT_ONCE if on_cpu else None),
-            "audio": SpeechEncoder(speech_weights),
+            "video": PictureEncoder(
+                load_weights(EFFICIENTNET_LITE0, weights_folder), at_once=_PICTURES_AT_ONCE if on_cpu else None
+            ),
+            "audio": SpeechEncoder(load_weights(SILERO_VAD, weights_folder)),
             "text": SentenceEncoder(load_weights(SENTENCE_ENCODER, weights_folder)),
         },
         heads={
-            _LABELS_HEAD: LabelHead(picture_weights),
-            _SPEECH_HEAD: SpeechHead(speech_weights),
+            **observer.heads,
             _EMBEDDING_HEAD: EmbeddingHead(),
             _MOMENTS_HEAD: MomentsHead(fusion),
         },
         fusion=fusion,
     )
-    describe = _Describer(load_labels(EFFICIENTNET_LITE0, weights_folder))
     return TorchModel(
-        network, describe, info=_info(), spec=base_spec(frames), options=replace(options, tokenize=tokenize)
+        network,
+        _Describer(observer),
+        info=_info(),
+        spec=base_spec(frames),
+        options=replace(options, tokenize=tokenize),
     )
 
 
@@ -109,35 +104,17 @@ def _info() -> ModelInfo:
 class _Describer:
     """Turn what the heads say of a window into a prediction, and add what no network is needed for."""
 
-    def __init__(self, labels: Sequence[str]) -> None:
-        self._labels = labels
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
 
     def __call__(self, window: PreparedWindow, outputs: Outputs) -> WindowPrediction:
-        has_sound = bool(window.audio_present)
-        sound = _sound_present(window) if has_sound else None
-        return WindowPrediction(
-            visual=self._top_labels(outputs[_LABELS_HEAD]) if window.frames_hwc_u8 else (),
-            speech_share=None if sound is None else _speech_share(outputs[_SPEECH_HEAD], sound.shape[0]),
-            loudness_lufs=None if sound is None else integrated_loudness(sound, SAMPLE_RATE_HZ),
+        return replace(
+            self._observer.describe(window, outputs, sample_rate_hz=SAMPLE_RATE_HZ),
             words=window.cues,
             language=language_of_words(window.cues),
             embedding=_rounded(outputs[_EMBEDDING_HEAD]),
             moments=tuple(_rounded(moment) for moment in outputs[_MOMENTS_HEAD][: max(1, len(window.frames_hwc_u8))]),
         )
-
-    def _top_labels(self, scores: NDArray[np.float32]) -> tuple[LabelScore, ...]:
-        best = np.argsort(-scores, kind="stable")[:_TOP_LABELS]
-        return tuple(LabelScore(self._labels[index], float(scores[index])) for index in best)
-
-
-def _sound_present(window: PreparedWindow) -> Tensor:
-    """Return the samples that are there, put together without the gaps."""
-    return torch.from_numpy(np.concatenate([window.audio_f32[start:end] for start, end in window.audio_present]))
-
-
-def _speech_share(probabilities: NDArray[np.float32], samples: int) -> float:
-    steps = -(-samples // STEP_SAMPLES)
-    return speech_share(probabilities[:steps].tolist(), samples)
 
 
 def _rounded(vector: NDArray[np.float32]) -> tuple[float, ...]:

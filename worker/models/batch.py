@@ -5,8 +5,8 @@ A missing modality is a mask, never a zero tensor that looks like data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -36,6 +36,10 @@ class WindowBatch:
         frame_counts: how many pictures each row has: known here without asking the device.
         audio_spans: where each row's real samples lie, likewise.
         cue_counts: how many cues of each row are read, likewise.
+        feature_lengths: how many steps of features each row has, by modality.
+        features: float32 [B, T, D] by modality, of models that read features.
+        is_whole: every row is run in full, whatever it holds, and masks alone say what counts. So a network is a
+            function of tensors, as an exported graph is; then the three before are empty.
     """
 
     video: Tensor
@@ -49,6 +53,13 @@ class WindowBatch:
     frame_counts: tuple[int, ...]
     audio_spans: tuple[tuple[tuple[int, int], ...], ...]
     cue_counts: tuple[int, ...]
+    feature_lengths: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    features: Mapping[str, Tensor] = field(default_factory=dict)
+    is_whole: bool = False
+
+    def has(self, modality: str) -> bool:
+        """Say whether any row may have a modality."""
+        return self.is_whole or bool(self.rows_with(modality))
 
     def rows_with(self, modality: str) -> tuple[int, ...]:
         """Return the rows in which a modality is there."""
@@ -57,7 +68,8 @@ class WindowBatch:
             "audio": self.audio_spans,
             "text": self.cue_counts,
         }
-        return tuple(row for row, content in enumerate(there[modality]) if content)
+        content = self.feature_lengths.get(modality, there[modality])
+        return tuple(row for row, own in enumerate(content) if own)
 
     def tensors(self) -> tuple[Tensor, ...]:
         """Return every tensor, in the order of the fields."""
@@ -87,6 +99,9 @@ class WindowBatch:
             frame_counts=self.frame_counts,
             audio_spans=self.audio_spans,
             cue_counts=self.cue_counts,
+            feature_lengths=self.feature_lengths,
+            features={modality: change(tensor) for modality, tensor in self.features.items()},
+            is_whole=self.is_whole,
         )
 
     def to(self, device: torch.device, *, non_blocking: bool = True) -> WindowBatch:
@@ -112,6 +127,8 @@ def empty_batch(rows: int, samples: int, spec: InputSpec, *, pinned: bool = Fals
         frame_counts=(0,) * rows,
         audio_spans=((),) * rows,
         cue_counts=(0,) * rows,
+        feature_lengths={own.modality: (0,) * rows for own in spec.features},
+        features={own.modality: torch.zeros(rows, own.steps, own.dims, pin_memory=pinned) for own in spec.features},
     )
 
 
@@ -134,6 +151,7 @@ def collate(windows: Sequence[PreparedWindow], into: WindowBatch, tokenize: Toke
         frame_counts=tuple(len(window.frames_hwc_u8) for window in windows) + (0,) * spare,
         audio_spans=tuple(window.audio_present for window in windows) + ((),) * spare,
         cue_counts=tuple(cue_counts) + (0,) * spare,
+        feature_lengths={modality: _fill_features(into, modality, windows) for modality in into.features},
     )
 
 
@@ -152,6 +170,18 @@ def _fill_audio(batch: WindowBatch, row: int, window: PreparedWindow) -> None:
     batch.audio.numpy()[row] = window.audio_f32
     for start, end in window.audio_present:
         batch.audio_mask[row, start // AUDIO_TOKEN_SAMPLES : -(-end // AUDIO_TOKEN_SAMPLES)] = True
+
+
+def _fill_features(batch: WindowBatch, modality: str, windows: Sequence[PreparedWindow]) -> tuple[int, ...]:
+    """Lay the features of a modality into their rows, as many steps as there is room for, and return how many."""
+    room = batch.features[modality]
+    lengths = [0] * room.shape[0]
+    for row, window in enumerate(windows):
+        own = window.features.get(modality)
+        if own is not None:
+            lengths[row] = min(len(own), room.shape[1])
+            room.numpy()[row, : lengths[row]] = own[: lengths[row]]
+    return tuple(lengths)
 
 
 def _fill_text(batch: WindowBatch, row: int, window: PreparedWindow, tokenize: Tokenize) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from triptych.schemas.errors import UsageError
 from triptych.weights.cache import cache_folder
@@ -32,6 +32,7 @@ class ModelChoice:
         max_batch: so many windows at once at most.
         threads: CPU threads for one operation; None leaves it to torch.
         encoder_devices: encoders that run elsewhere, as `video=cuda:1,text=cpu`.
+        compiled: as what a trained model runs on a CPU: `off`, `export` or `aot`.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ModelChoice:
     max_batch: int = 8
     threads: int | None = None
     encoder_devices: str = ""
+    compiled: Literal["off", "export", "aot"] = "off"
 
 
 def build_model(choice: ModelChoice) -> Model:
@@ -81,17 +83,21 @@ def _build_base(choice: ModelChoice) -> Model:
 
 
 def _build_trained(choice: ModelChoice) -> Model:
-    from triptych.worker.models.checkpoint import load_checkpoint  # noqa: PLC0415 - as above
+    from triptych.worker.models.card import refuse_features  # noqa: PLC0415 - as above
+    from triptych.worker.models.checkpoint import load_checkpoint  # noqa: PLC0415
+    from triptych.worker.models.observations import observer_of  # noqa: PLC0415
     from triptych.worker.models.trained import build_trained_model  # noqa: PLC0415
 
     checkpoint = load_checkpoint(Path(choice.name), weights_folder=cache_folder())
+    refuse_features(checkpoint.card)
     trained_ms, ours_ms = checkpoint.card.input.window_ns // _NS_PER_MS, choice.window_ns // _NS_PER_MS
     if trained_ms != ours_ms:
         raise UsageError(
             f"{choice.name}: windows were {trained_ms} ms when the model was trained, the worker makes {ours_ms} ms; "
             f"give --window-ms {trained_ms} (window.size_ms)"
         )
-    return build_trained_model(checkpoint, _options(choice))
+    observer = observer_of(checkpoint.card.architecture.frozen, weights_folder=cache_folder())
+    return build_trained_model(checkpoint, _options(choice), observer)
 
 
 def _options(choice: ModelChoice) -> RunOptions:
@@ -104,7 +110,14 @@ def _options(choice: ModelChoice) -> RunOptions:
         torch.set_num_threads(choice.threads)
     elsewhere = {modality: choose_device(name) for modality, name in devices_of(choice.encoder_devices).items()}
     device = choose_device(choice.device)
-    return RunOptions(device, choice.window_ns, choice.max_batch, encoder_devices=elsewhere)
+    return RunOptions(
+        device,
+        choice.window_ns,
+        choice.max_batch,
+        encoder_devices=elsewhere,
+        graph=None if choice.compiled == "off" else choice.compiled,
+        graphs_folder=cache_folder(),
+    )
 
 
 def is_path(name: str) -> bool:

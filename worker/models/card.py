@@ -14,12 +14,12 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from triptych.schemas.errors import UsageError
-from triptych.worker.models.protocol import InputSpec
+from triptych.worker.models.protocol import FeatureShape, InputSpec
 
 CARD_VERSION: Final = 1
 
 Modality = Literal["video", "audio", "text"]
-EncoderKind = Literal["small", "pretrained"]
+EncoderKind = Literal["small", "pretrained", "features"]
 HeadKind = Literal["multiclass", "multilabel", "regression", "embedding"]
 HeadRole = Literal["target", "auxiliary", "part"]
 Option = int | float | str
@@ -37,6 +37,14 @@ class CardValue(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class FeatureCard(CardValue):
+    """What features of a modality are like, for a model that reads them instead of media."""
+
+    modality: Modality
+    steps: Positive
+    dims: Positive
+
+
 class InputCard(CardValue):
     """How windows are prepared: the processor is part of the model."""
 
@@ -46,6 +54,7 @@ class InputCard(CardValue):
     sample_rate_hz: Positive
     text_tokens: Annotated[int, Field(ge=0)]
     window_ns: Positive
+    features: tuple[FeatureCard, ...] = ()
 
     def spec(self) -> InputSpec:
         """Return it as the worker reads it."""
@@ -55,6 +64,7 @@ class InputCard(CardValue):
             width=self.width,
             sample_rate_hz=self.sample_rate_hz,
             text_tokens=self.text_tokens,
+            features=tuple(FeatureShape(own.modality, own.steps, own.dims) for own in self.features),
         )
 
 
@@ -62,7 +72,7 @@ class EncoderCard(CardValue):
     """Which encoder a modality has.
 
     `small` ones are trained from scratch, `pretrained` ones come from `triptych models pull`: `frozen` as they are, or
-    tuned. The options are the keywords of the encoder's class.
+    tuned; `features` ones read what somebody else has computed. The options are the keywords of the encoder's class.
     """
 
     kind: EncoderKind
@@ -180,11 +190,26 @@ class Card(CardValue):
         # What was never pruned has the checksum that it had before models could be pruned.
         whole = None if self.architecture.kept else {"kept"}
         decisive = {
-            "input": self.input.model_dump(mode="json"),
+            # Likewise what reads media.
+            "input": self.input.model_dump(mode="json", exclude=None if self.input.features else {"features"}),
             "architecture": self.architecture.model_dump(mode="json", exclude=whole),
             "weights": self.weights_sha256,
         }
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+def refuse_features(card: Card) -> None:
+    """Refuse a model of features where windows of media are to be judged.
+
+    Raises:
+        CardError: it is one.
+    """
+    if card.input.features:
+        names = ", ".join(own.modality for own in card.input.features)
+        raise CardError(
+            f"{card.name} reads features ({names}) that somebody else has computed, and no stream or clip carries any: "
+            "it can be trained and measured (triptych train, triptych evaluate), not served"
+        )
 
 
 def read_card(path: Path) -> Card:

@@ -58,6 +58,47 @@ def list_command() -> None:
     Console().print(table)
 
 
+@models.command("compile")
+def compile_command(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="content, or the path of a trained model.")],
+    *,
+    form: Annotated[
+        str, typer.Option("--as", metavar="aot|export", help="Compiled code, or a graph of torch.")
+    ] = "aot",
+) -> None:
+    """Make a trained model into a graph for this machine, kept in the cache, and compare it with the model itself.
+
+    Compiling takes a C++ compiler and minutes. `triptych work` with model.compiled = "aot" does the same at its start
+    where it was not done before.
+    """
+    from rich.console import Console
+
+    from triptych.worker.models.builders import content_path
+    from triptych.worker.models.card import refuse_features
+    from triptych.worker.models.checkpoint import load_checkpoint
+    from triptych.worker.models.graph import GRAPH_FORMS
+    from triptych.worker.models.graph_cache import get_graph
+    from triptych.worker.models.observations import observer_of
+    from triptych.worker.models.trained import ServedNetwork, graph_subject
+
+    if form not in GRAPH_FORMS:
+        raise UsageError(f"--as: expected {' or '.join(GRAPH_FORMS)}, got {form!r}")
+    folder = cache_folder()
+    path = content_path() if model == Path("content") else model
+    checkpoint = load_checkpoint(path, weights_folder=folder)
+    refuse_features(checkpoint.card)
+    with Console(stderr=True).status("compiling" if form == "aot" else "exporting"):
+        observer = observer_of(checkpoint.card.architecture.frozen, weights_folder=folder)
+        network = ServedNetwork(checkpoint.network.model, checkpoint.card, observer.heads)
+        graph = get_graph(network, graph_subject(checkpoint, observer), form, folder)
+    trial = graph.trial
+    typer.echo(f"{graph.path}: {graph.path.stat().st_size / 1e6:.1f} MB, {'made now' if graph.is_new else 'was there'}")
+    typer.echo(
+        f"a window in {trial.graph_ms:.2f} ms of CPU time, {trial.eager_ms:.2f} as it is; "
+        f"numbers differ by {trial.difference:.1g} at most"
+    )
+
+
 def _items() -> tuple[_Item, ...]:
     return (*(_tensors(weight) for weight in WEIGHT_FILES), *(_speech(model) for model in SPEECH_MODELS))
 

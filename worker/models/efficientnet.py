@@ -122,7 +122,7 @@ class PictureEncoder(Encoder):
         """Return [B, T, 1280]."""
         rows, frames = batch.video_mask.shape
         pictures = batch.video.flatten(0, 1)  # [B, T, H, W, 3] to [B·T, H, W, 3]
-        if self._at_once is None:
+        if self._at_once is None or batch.is_whole:
             return Encoded(self.trunk(pictures).view(rows, frames, FEATURES), batch.video_mask)
         there = [row * frames + frame for row, count in enumerate(batch.frame_counts) for frame in range(count)]
         tokens = torch.zeros(rows * frames, FEATURES, device=pictures.device)

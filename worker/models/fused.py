@@ -42,12 +42,18 @@ class FusedModel(nn.Module):
         """Return what each head says, [B, …]; a head is missing when no row has what it reads."""
         return self.answer(self.features(self.encode(batch)))
 
-    def encode(self, batch: WindowBatch) -> dict[str, Encoded]:
+    def encode(self, batch: WindowBatch) -> Mapping[str, Encoded]:
         """Return the tokens of each modality that any row has: the costly part, done once for any number of fusions."""
-        encoded = {
-            modality: encoder(batch) for modality, encoder in sorted(self.encoders.items()) if batch.rows_with(modality)
-        }
-        return encoded if self.projector is None else self.projector(encoded)
+        return self.project(self.tokens(batch))
+
+    def tokens(self, batch: WindowBatch) -> dict[str, Encoded]:
+        """Return what the encoders themselves say of each modality that any row has."""
+        return {modality: encoder(batch) for modality, encoder in sorted(self.encoders.items()) if batch.has(modality)}
+
+    def project(self, tokens: Mapping[str, Encoded]) -> Mapping[str, Encoded]:
+        """Bring the encoders' tokens to one width, if there is a projector."""
+        brought: Mapping[str, Encoded] = tokens if self.projector is None else self.projector(tokens)
+        return brought
 
     def features(self, encoded: Mapping[str, Encoded]) -> Features:
         """Fuse what was encoded."""

@@ -25,10 +25,20 @@ class ModelInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class FeatureShape:
+    """Say what features of a modality are like: at most `steps` rows of `dims` numbers."""
+
+    modality: str
+    steps: int
+    dims: int
+
+
+@dataclass(frozen=True, slots=True)
 class InputSpec:
     """Say what windows a model wants: at most `frames` RGB pictures of one size, mono audio at one rate.
 
-    Of the cues it reads `text_tokens` tokens at most; 0: it does not read.
+    Of the cues it reads `text_tokens` tokens at most; 0: it does not read. A model of `features` reads these instead of
+    the media of their modalities: it can be trained and measured, but no stream carries what it reads.
     """
 
     frames: int
@@ -36,6 +46,7 @@ class InputSpec:
     width: int
     sample_rate_hz: int
     text_tokens: int = 0
+    features: tuple[FeatureShape, ...] = ()
 
     def unlike(self, other: InputSpec) -> str:
         """Say in what windows that were prepared for `other` do not fit; nothing where they do.

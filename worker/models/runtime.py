@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import structlog
@@ -18,6 +19,7 @@ from triptych.schemas.errors import TriptychError, UsageError
 from triptych.worker.models.batch import WindowBatch, collate, empty_batch
 from triptych.worker.models.batch_limit import BatchLimit
 from triptych.worker.models.full_window import full_window
+from triptych.worker.models.graph import GraphForm
 from triptych.worker.models.placement import place_encoders
 from triptych.worker.models.prediction import WindowPrediction
 from triptych.worker.models.protocol import InputSpec, ModelInfo
@@ -46,6 +48,8 @@ class RunOptions:
         max_batch: at most so many windows at once.
         tokenize: cuts the text of cues for the network; None for one that does not read.
         encoder_devices: where encoders run that do not run there, by modality.
+        graph: as what a trained network is run on a CPU; None runs it as it is.
+        graphs_folder: where graphs are kept.
     """
 
     device: torch.device
@@ -53,6 +57,8 @@ class RunOptions:
     max_batch: int
     tokenize: Tokenize | None = None
     encoder_devices: Mapping[str, torch.device] = field(default_factory=dict)
+    graph: GraphForm | None = None
+    graphs_folder: Path = Path()
 
 
 def choose_device(name: str) -> torch.device:

@@ -17,6 +17,8 @@ from triptych.worker.models.interfaces import Encoded, Encoder
 from triptych.worker.models.tokens import START_ID
 
 FEATURES = 512
+WHOLE_CUES = 8
+"""So many cues of a row are told apart in a batch that is run whole."""
 _BRANCH = 256
 _CHUNKS = 17
 """The original's table of words is quantised in so many interleaved chunks, each with its own scale."""
@@ -89,6 +91,8 @@ class SentenceEncoder(Encoder):
 
     def forward(self, batch: WindowBatch) -> Encoded:
         """Return [B, C, 512], C the most cues of any row."""
+        if batch.is_whole:
+            return self._whole(batch.text, batch.text_mask)
         rows = torch.tensor(batch.cue_counts)
         there = torch.arange(int(rows.max()))[None] < rows[:, None]  # [B, C]
         tokens = batch.text_mask.new_zeros(*there.shape, FEATURES, dtype=torch.float32)
@@ -98,9 +102,22 @@ class SentenceEncoder(Encoder):
             tokens[mask] = self.encode(batch.text[batch.text_mask])
         return Encoded(tokens, mask)
 
+    def _whole(self, ids: Tensor, mask: Tensor) -> Encoded:
+        """Encode [B, L] ids as [B, C, 512] with the same C for all batches; what is not there is a sentence more."""
+        cue = cue_numbers(ids, mask)
+        rows = torch.arange(ids.shape[0], device=ids.device)[:, None] * (WHOLE_CUES + 1)
+        with torch.autocast(ids.device.type, enabled=False):
+            vectors = self._encode(ids.flatten(), (rows + cue).flatten(), ids.shape[0] * (WHOLE_CUES + 1))
+        tokens = vectors.view(ids.shape[0], WHOLE_CUES + 1, FEATURES)[:, :WHOLE_CUES]
+        count = ((ids == START_ID) & mask).sum(1, keepdim=True)
+        return Encoded(tokens, torch.arange(WHOLE_CUES, device=ids.device)[None] < count)
+
     def encode(self, ids: Tensor) -> Tensor:
         """Encode sentences that lie one after the other, [N] ids, each begun by its starting token, as [C, 512]."""
         sentence = (ids == START_ID).cumsum(0) - 1  # [N]
+        return self._encode(ids, sentence, int(sentence[-1]) + 1)
+
+    def _encode(self, ids: Tensor, sentence: Tensor, sentences: int) -> Tensor:
         chunk = ids % _CHUNKS
         words = self.table[ids] * self.scale[chunk, None] + self.lo[chunk, None]  # [N, 512]
         windows = _neighbours(sentence)
@@ -108,15 +125,21 @@ class SentenceEncoder(Encoder):
         own = torch.split(branched, _BRANCH, -1)
         contexts = [branch(mine, windows) for branch, mine in zip(self.branches, own, strict=True)]
         features = _normed(torch.cat([words, *contexts], -1), self.ln_g, self.ln_b, self._epsilon)  # [N, 1280]
-        count = torch.bincount(sentence).unsqueeze(-1)  # [C, 1]
-        summed = features.new_zeros(count.shape[0], features.shape[1]).index_add_(0, sentence, features)
-        return self._dense((summed @ self.out_w + count * self.out_b) * count.rsqrt())
+        count = features.new_zeros(sentences, 1).index_add_(0, sentence, torch.ones_like(features[:, :1]))
+        summed = features.new_zeros(sentences, features.shape[1]).index_add_(0, sentence, features)
+        return self._dense((summed @ self.out_w + count * self.out_b) * count.clamp(min=1).rsqrt())
 
     def _dense(self, x: Tensor) -> Tensor:
         y0 = functional.relu(x @ self.d0)
         y1 = functional.relu(x @ self.p1 + y0 @ self.d1)
         y2 = functional.relu(y1 @ self.d2)
         return functional.normalize((y1 @ self.p3 + y2 @ self.d3).tanh(), dim=-1)
+
+
+def cue_numbers(ids: Tensor, mask: Tensor) -> Tensor:
+    """Return which cue of its row each token [B, L] belongs to; `WHOLE_CUES` stands for none."""
+    cue = ((ids == START_ID) & mask).cumsum(1) - 1
+    return torch.where(mask, cue.clamp(0, WHOLE_CUES - 1), WHOLE_CUES)
 
 
 def _normed(x: Tensor, scale: Tensor, shift: Tensor, epsilon: float) -> Tensor:

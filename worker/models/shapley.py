@@ -76,31 +76,39 @@ def _contributions(
     """Return the contribution of each part, [B]."""
     players = range(len(parts))
     subsets = [subset for size in range(1, len(parts) + 1) for subset in combinations(players, size)]
-    left = {
-        name: _left(one, [[parts[player][name] for player in own] for own in subsets]) for name, one in encoded.items()
-    }
+    own = torch.tensor([[player in subset for player in players] for subset in subsets], device=nothing.device)
+    left = {name: _left(one, torch.stack([part[name] for part in parts]), own) for name, one in encoded.items()}
     all_values = values(left).float()  # [S·B, K]
     present = torch.stack([one.present for one in left.values()]).any(0)
     all_values = torch.where(present.unsqueeze(-1), all_values, nothing)
     picked = all_values.gather(1, chosen.repeat(len(subsets)).unsqueeze(-1)).view(len(subsets), -1)
-    worth: dict[tuple[int, ...], Tensor] = {(): nothing[chosen], **dict(zip(subsets, picked, strict=True))}
-    return [_contribution(player, players, worth) for player in players]
+    worth = torch.cat([nothing[chosen].float().unsqueeze(0), picked])  # [1 + S, B]
+    return [_contribution(player, ((), *subsets), worth) for player in players]
 
 
-def _contribution(player: int, players: Sequence[int], worth: Mapping[tuple[int, ...], Tensor]) -> Tensor:
-    others = [other for other in players if other != player]
-    total = torch.zeros_like(worth[()])
-    for size in range(len(players)):
-        weight = factorial(size) * factorial(len(players) - size - 1) / factorial(len(players))
-        for subset in combinations(others, size):
-            total = total + weight * (worth[tuple(sorted((*subset, player)))] - worth[subset])
-    return total
+def _contribution(player: int, subsets: Sequence[tuple[int, ...]], worth: Tensor) -> Tensor:
+    """Return what a player adds to each subset without him, [B], weighed by how often just these come before him.
+
+    Subtracted one from one: who changes nothing contributes 0, and not what is left of rounding.
+    """
+    without = [subset for subset in subsets if player not in subset]
+    joined_by = [subsets.index(tuple(sorted((*subset, player)))) for subset in without]
+    others = len(subsets).bit_length() - 2
+    weights = [factorial(len(own)) * factorial(others - len(own)) / factorial(others + 1) for own in without]
+    added = worth[joined_by] - worth[[subsets.index(own) for own in without]]  # [S / 2, B]
+    return (torch.tensor(weights, device=worth.device).unsqueeze(-1) * added).sum(0)
 
 
-def _left(encoded: Encoded, subsets: Sequence[Sequence[Tensor]]) -> Encoded:
-    """Return the tokens once for each subset, [S·B, N, D], with what its parts leave of the mask."""
-    times = len(subsets)
-    mask = torch.cat([torch.stack(list(kept)).any(0) for kept in subsets])
+def _left(encoded: Encoded, parts: Tensor, own: Tensor) -> Encoded:
+    """Return the tokens once for each subset, [S·B, N, D], with what its parts leave of the mask.
+
+    Args:
+        encoded: [B, N, D].
+        parts: which tokens each part is made of, bool [P, B, N].
+        own: which parts each subset has, bool [S, P].
+    """
+    times = own.shape[0]
+    mask = (own[:, :, None, None] & parts).any(1).flatten(0, 1)  # [S, P, B, N] to [S·B, N]
     # Times are in the tokens already, but a fusion may read them once more.
     when = None if encoded.times is None else encoded.times.repeat(times, 1)
     return Encoded(encoded.tokens.repeat(times, 1, 1), mask, when)

@@ -69,13 +69,20 @@ class SpeechEncoder(Encoder):
 
     def forward(self, batch: WindowBatch) -> Encoded:
         """Return [B, F, 128]; the mask says which steps a row's own sound fills."""
+        if batch.is_whole:  # whose sound begins with the window and has no gaps
+            with torch.autocast(batch.audio.device.type, enabled=False):
+                return Encoded(self.trunk(batch.audio), batch.audio_mask)
         rows = batch.rows_with("audio")
         sounds = [_put_together(batch.audio[row], batch.audio_spans[row]) for row in rows]
         steps = batch.audio_mask.shape[1]
-        sound = nn.utils.rnn.pad_sequence(sounds, batch_first=True)
+        # Always a whole window long: oneDNN keeps what it made for each new shape, a thousand of them, which is memory
+        # that grows for hours where sounds have gaps of any length.
+        sound = batch.audio.new_zeros(len(sounds), steps * STEP_SAMPLES)
+        for row, samples in enumerate(sounds):
+            sound[row, : samples.shape[0]] = samples
         # Speech is decided by thresholds, near which half precision would decide otherwise.
         with torch.autocast(sound.device.type, enabled=False):
-            features = self.trunk(sound)  # [rows, F, 128], F <= steps
+            features = self.trunk(sound)  # [rows, steps, 128]
         tokens = features.new_zeros(len(batch.audio_spans), steps, FEATURES)
         mask = batch.audio_mask.new_zeros(len(batch.audio_spans), steps)
         for row, own, samples in zip(rows, features, sounds, strict=True):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
+from typing import cast
 
 import numpy as np
+import structlog
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -15,8 +18,10 @@ from triptych.worker.models.batch import WindowBatch
 from triptych.worker.models.card import Card, HeadCard
 from triptych.worker.models.checkpoint import Checkpoint
 from triptych.worker.models.fused import FusedModel
-from triptych.worker.models.interfaces import Encoded
+from triptych.worker.models.graph_cache import GraphSubject, with_graph
+from triptych.worker.models.interfaces import Encoded, Features, Head
 from triptych.worker.models.language import language_of_words
+from triptych.worker.models.observations import Observer
 from triptych.worker.models.prediction import HeadScore, TimeSlice, WindowPrediction
 from triptych.worker.models.protocol import ModelInfo
 from triptych.worker.models.runtime import Outputs, RunOptions, TorchModel
@@ -36,21 +41,31 @@ _SHARES = "shares"
 _WHEN = "when"
 _EMBEDDING = "embedding"
 
+_log = structlog.get_logger(__name__)
+
 
 class ServedNetwork(nn.Module):
-    """Run a trained network, and its fusion once more for each subset of modalities and of stretches of time."""
+    """Run a trained network, and its fusion once more for each subset of modalities and of stretches of time.
+
+    Args:
+        model: the network.
+        card: what it says.
+        observers: heads that read what the encoders say before training had a part in it.
+    """
 
     prior: Tensor
 
-    def __init__(self, model: FusedModel, card: Card) -> None:
+    def __init__(self, model: FusedModel, card: Card, observers: Mapping[str, Head] = MappingProxyType({})) -> None:
         super().__init__()
         self.model = model
+        self.observers = nn.ModuleDict(observers)
         self._targets = card.architecture.targets
         self.register_buffer("prior", torch.tensor(_prior(self._targets[0])), persistent=False)
 
     def forward(self, batch: WindowBatch) -> dict[str, Tensor]:
-        """Return the logits of the target heads, what led to the first one's best label, and the embedding."""
-        encoded = self.model.encode(batch)
+        """Return the logits of the target heads, what led to the first one's best label, embedding, observations."""
+        tokens = self.model.tokens(batch)
+        encoded = self.model.project(tokens)
         features = self.model.features(encoded)
         answers = self.model.answer(features)
         outputs = {f"{_PREFIX}{head.name}": answers[head.name] for head in self._targets if head.name in answers}
@@ -62,7 +77,9 @@ class ServedNetwork(nn.Module):
         first = self._targets[0]
         if first.name in answers and first.kind != "embedding":
             outputs |= self._reasons(encoded, probabilities(first, answers[first.name]).argmax(-1))
-        return outputs
+        observers = cast("Mapping[str, Head]", dict(self.observers.items()))
+        own_tokens = Features(tokens, None)
+        return outputs | {name: head(own_tokens) for name, head in observers.items() if head.source in tokens}
 
     def _reasons(self, encoded: Mapping[str, Encoded], best: Tensor) -> dict[str, Tensor]:
         first = self._targets[0]
@@ -79,14 +96,17 @@ class ServedNetwork(nn.Module):
 class TrainedDescriber:
     """Turn what a trained network says of a window into a prediction."""
 
-    def __init__(self, card: Card) -> None:
+    def __init__(self, card: Card, observer: Observer) -> None:
         self._targets = card.architecture.targets
+        self._observer = observer
+        self._sample_rate_hz = card.input.sample_rate_hz
 
     def __call__(self, window: PreparedWindow, outputs: Outputs) -> WindowPrediction:
         """Name the labels, and add what no network is needed for."""
         said = {head.name: outputs.get(f"{_PREFIX}{head.name}") for head in self._targets}
         embedding = _rounded(outputs[_EMBEDDING]) if _EMBEDDING in outputs else None
-        return WindowPrediction(
+        return replace(
+            self._observer.describe(window, outputs, sample_rate_hz=self._sample_rate_hz),
             words=window.cues,
             language=language_of_words(window.cues),
             predictions={
@@ -101,15 +121,33 @@ class TrainedDescriber:
         )
 
 
-def build_trained_model(checkpoint: Checkpoint, options: RunOptions) -> TorchModel:
-    """Return a checkpoint as the worker runs it, not yet warm."""
-    card = checkpoint.card
+def build_trained_model(checkpoint: Checkpoint, options: RunOptions, observer: Observer | None = None) -> TorchModel:
+    """Return a checkpoint as the worker runs it, not yet warm; with an observer it also says what that one sees."""
+    card, observer = checkpoint.card, observer or Observer()
+    network: nn.Module = ServedNetwork(checkpoint.network.model, card, observer.heads)
+    if options.graph is not None and options.device.type == "cpu" and not options.encoder_devices:
+        network = with_graph(network, graph_subject(checkpoint, observer), options.graph, options.graphs_folder)
+    elif options.graph is not None:
+        _log.warning("graph_not_used", form=options.graph, reason="graphs run on one CPU only", instead="eager")
     return TorchModel(
-        ServedNetwork(checkpoint.network.model, card),
-        TrainedDescriber(card),
+        network,
+        TrainedDescriber(card, observer),
         info=ModelInfo(card.name, card.version, card.sha256()),
         spec=card.input.spec(),
         options=replace(options, tokenize=checkpoint.network.tokenize),
+    )
+
+
+def graph_subject(checkpoint: Checkpoint, observer: Observer | None = None) -> GraphSubject:
+    """Say what a graph of a checkpoint, as it is served, is made of."""
+    card = checkpoint.card
+    return GraphSubject(
+        sha256=card.sha256(),
+        modalities=tuple(sorted(card.architecture.encoders)),
+        spec=card.input.spec(),
+        window_ns=card.input.window_ns,
+        tokenize=checkpoint.network.tokenize,
+        observes=tuple(sorted(observer.heads)) if observer else (),
     )
 
 

@@ -5,10 +5,12 @@ No torch here, so that the threads that prepare windows and the tests of the flo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -41,6 +43,8 @@ class PreparedWindow:
         audio_f32: mono samples of the whole window, in [-1, 1]; zeros where there is no audio.
         audio_present: half-open ranges of samples that hold real audio, in order, apart from each other.
         cues: the cues that overlap the window, in order of time.
+        features: by modality, float32 [T, D]: what somebody else has computed of it, in time order. Only data sets of
+            features have any, and then nothing else of that modality.
     """
 
     stream: str
@@ -51,8 +55,9 @@ class PreparedWindow:
     audio_f32: NDArray[np.float32]
     audio_present: tuple[tuple[int, int], ...]
     cues: tuple[PreparedCue, ...]
+    features: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
         """Say whether no modality has anything in this window."""
-        return not (self.frames_hwc_u8 or self.audio_present or self.cues)
+        return not (self.frames_hwc_u8 or self.audio_present or self.cues or any(map(len, self.features.values())))

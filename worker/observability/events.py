@@ -6,12 +6,14 @@ nanoseconds, as everywhere.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from triptych.schemas.names import Modality
 from triptych.schemas.reasons import DeadReason
 from triptych.schemas.results import ClosedBy
+from triptych.worker.alignment.outcome import ClosedWindow, LateItem
 
 Stage = Literal["ask", "prepare", "infer", "publish", "store", "commit"]
 """A step of the worker whose time is measured."""
@@ -48,8 +50,46 @@ class WindowClosed:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowRevised:
+    """A closed window is issued again, with so many late items."""
+
+    stream: str
+    start_ns: int
+    end_ns: int
+    revision: int
+    added: int
+
+
+@dataclass(frozen=True, slots=True)
+class WindowLetGo:
+    """A closed window can be revised no more, earlier than was asked for: its bytes were needed."""
+
+    stream: str
+    start_ns: int
+    end_ns: int
+
+
+def of_window(window: ClosedWindow) -> WindowClosed | WindowRevised:
+    """Return what happened to a window."""
+    if window.revision:
+        added = sum(window.added.values())
+        return WindowRevised(window.stream, window.start_ns, window.end_ns, window.revision, added)
+    return WindowClosed(
+        stream=window.stream,
+        start_ns=window.start_ns,
+        end_ns=window.end_ns,
+        closed_by=window.closed_by,
+        skipped=window.skipped,
+        dead=window.dead,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class ItemLate:
-    """Media came whose windows are all closed, or that was put back; the stream's next window begins at `floor_ns`."""
+    """Media came whose windows are all closed, or that was put back; the stream's next window begins at `floor_ns`.
+
+    Where it `revises`, a window is issued again with it.
+    """
 
     stream: str
     modality: Modality
@@ -57,6 +97,21 @@ class ItemLate:
     start_ns: int
     floor_ns: int
     redriven: bool = False
+    revises: bool = False
+
+
+def of_late(late: LateItem) -> ItemLate:
+    """Return what happened to a late item."""
+    entry = late.entry
+    return ItemLate(
+        stream=str(entry.stream),
+        modality=entry.modality,
+        session=entry.session,
+        start_ns=entry.start_ns,
+        floor_ns=late.floor_ns,
+        redriven=entry.redriven,
+        revises=late.revises,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +253,30 @@ class BytesHeld:
 
 
 @dataclass(frozen=True, slots=True)
+class EffortChanged:
+    """Another effort is made for the windows that come now, because of overload or because it is over.
+
+    `rung` 0 is the whole effort; `frames` are shown of a window at most; without `asks_model` the model is not asked.
+    """
+
+    rung: int
+    frames: int
+    asks_model: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsShed:
+    """A result was published of a window of which the model was not shown everything, because of overload.
+
+    `unasked` says that it was shown nothing.
+    """
+
+    stream: str
+    items: Mapping[Modality, int]
+    unasked: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFailed:
     """The model raised; the window of this start was in the batch."""
 
@@ -322,6 +401,8 @@ class Stopped:
 Event = (
     RecordsRead
     | WindowClosed
+    | WindowRevised
+    | WindowLetGo
     | ItemLate
     | RecordDropped
     | RecordRefused
@@ -339,6 +420,8 @@ Event = (
     | OffsetsGone
     | LagMeasured
     | BytesHeld
+    | EffortChanged
+    | ItemsShed
     | ModelFailed
     | ModelSwapped
     | ModelUnchanged

@@ -23,7 +23,11 @@ _REMEMBERED: Final = 1_024
 
 _LATE_HINT: Final = (
     "event time lies before the stream's watermark: the windows up to `floor` are published and stay as they are. "
-    "To judge this again, send it as a new stream id or run a new pipeline; to go on, give --start-at after `floor`"
+    "To judge this again, send it as a new stream id or run a new pipeline; to go on, give --start-at after `floor`; "
+    "to have recent windows issued again, align.late = revise"
+)
+_REVISING_HINT: Final = (
+    "their windows are issued again, as another revision; what lies further back than align.allowed_lateness_ms is not"
 )
 _REDRIVEN_HINT: Final = (
     "put back from the dead letters: counted as late, and windows stay as they are. To judge them again with what can "
@@ -46,18 +50,20 @@ class _LogHook:
     def __init__(self, logger: FilteringBoundLogger) -> None:
         self._log = logger
         self._late = _Remembered()
+        self._revising = _Remembered()
         self._left = _Remembered()
         self._redriven = _Remembered()
 
     def __call__(self, event: Event) -> None:
         """Log one event, or nothing."""
+        self._windows(event)
         self._data(event)
         self._trouble(event)
         self._lifecycle(event)
         self._models(event)
 
-    def _data(self, event: Event) -> None:
-        """Log what became of records and windows."""
+    def _windows(self, event: Event) -> None:
+        """Log what became of windows."""
         match event:
             case events.WindowClosed():
                 self._log.debug(
@@ -69,8 +75,35 @@ class _LogHook:
                     skipped=event.skipped,
                     dead=event.dead,
                 )
+            case events.WindowRevised():
+                self._log.debug(
+                    "window_revised",
+                    stream=event.stream,
+                    start=moment(event.start_ns),
+                    end=moment(event.end_ns),
+                    revision=event.revision,
+                    added=event.added,
+                )
             case events.ResultsPublished():
                 self._log.debug("results_published", results=event.results, new=event.new)
+            case _:
+                pass
+
+    def _data(self, event: Event) -> None:
+        """Log what became of records."""
+        match event:
+            case events.ItemLate(revises=True):
+                if self._revising.is_new(event.stream, event.session):
+                    self._log.info(
+                        "late_items_revise",
+                        stream=event.stream,
+                        modality=event.modality,
+                        session=event.session,
+                        first_start=moment(event.start_ns),
+                        floor=moment(event.floor_ns),
+                        redriven=event.redriven,
+                        hint=_REVISING_HINT,
+                    )
             case events.ItemLate(redriven=True):
                 if self._redriven.is_new(event.stream, event.session):
                     self._log.info(
@@ -137,6 +170,10 @@ class _LogHook:
                 )
             case events.CommitRefused():
                 self._log.warning("commit_refused", error=event.error)
+            case events.EffortChanged(rung=0):
+                self._log.info("overload_over", frames=event.frames)
+            case events.EffortChanged():
+                self._log.warning("overload", rung=event.rung, frames=event.frames, asks_model=event.asks_model)
             case events.WorkBegunAgain():
                 self._log.warning("work_begun_again", number=event.number)
             case _:

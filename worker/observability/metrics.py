@@ -41,6 +41,13 @@ class Metrics:
         )
         self._windows = self._by("triptych_windows", "Windows closed.", closed_by=get_args(ClosedBy))
         self._skipped = self._counter("triptych_windows_skipped", "Empty windows that were not published.")
+        self._revisions = self._counter("triptych_revisions", "Windows issued again with late items.")
+        self._let_go = self._counter(
+            "triptych_windows_let_go", "Closed windows that bytes, not lateness, made impossible to revise."
+        )
+        self._late_revising = self._by(
+            "triptych_late_revising", "Of the late media, what had a window issued again.", modality=MODALITIES
+        )
         self._late = self._by("triptych_late", "Media that came after its windows had closed.", modality=MODALITIES)
         self._repeats = self._by("triptych_repeats", "Records that a producer sent twice.", modality=MODALITIES)
         self._left = self._counter("triptych_left_session", "Records of sessions that their track has left.")
@@ -56,6 +63,8 @@ class Metrics:
         self._drifts = self._histogram(
             "triptych_drift_ppm", "A feed's clock against the wall clock, of each result that knows.", _DRIFT_BUCKETS
         )
+        self._shed = self._by("triptych_shed", "Items that the model was not shown: overload.", modality=MODALITIES)
+        self._unasked = self._counter("triptych_windows_unasked", "Windows for which it was not asked: overload.")
         self._gone = self._counter("triptych_offsets_gone", "Reads of offsets that retention had deleted.")
 
     def _make_work_metrics(self) -> None:
@@ -66,6 +75,7 @@ class Metrics:
         for stage in get_args(Stage):
             self._stages.labels(stage=stage)
         self._lag = self._gauge("triptych_lag_seconds", "Now, less the arrival time that has been worked through.")
+        self._rung = self._gauge("triptych_overload_rung", "How much less is done for a window: 0 is all.")
         self._held_bytes = self._gauge("triptych_held_bytes", "Bytes of encoded media that are held.")
         self._streams = self._gauge("triptych_streams", "Streams that are known.")
         self._partitions = self._gauge("triptych_partitions", "Partition numbers that this worker owns.")
@@ -108,9 +118,10 @@ class Metrics:
             case events.WindowClosed(closed_by=closed_by, skipped=skipped):
                 self._windows.labels(closed_by).inc()
                 self._skipped.inc(skipped)
-            case events.ItemLate(modality=modality, redriven=redriven):
+            case events.ItemLate(modality=modality, redriven=redriven, revises=revises):
                 self._late.labels(modality).inc()
                 self._redriven.labels(modality).inc(redriven)
+                self._late_revising.labels(modality).inc(revises)
             case events.RecordDropped(modality=modality, reason="repeat"):
                 self._repeats.labels(modality).inc()
             case events.RecordDropped(modality=modality, reason="redriven"):
@@ -128,6 +139,14 @@ class Metrics:
                 self._results.inc(results)
             case events.ResultsReplayed(results=results):
                 self._replayed.inc(results)
+            case events.WindowRevised():
+                self._revisions.inc()
+            case events.WindowLetGo():
+                self._let_go.inc()
+            case events.ItemsShed(items=items, unasked=unasked):
+                for modality, count in items.items():
+                    self._shed.labels(modality).inc(count)
+                self._unasked.inc(unasked)
             case events.SyncMeasured(offset_ms=offset_ms, drift_ppm=drift_ppm):
                 if offset_ms is not None:
                     self._offsets.observe(offset_ms / _MS_PER_S)
@@ -144,6 +163,8 @@ class Metrics:
                 self._stages.labels(stage).observe(took_ms / _MS_PER_S)
             case events.LagMeasured(seconds=seconds):
                 self._lag.set(seconds)
+            case events.EffortChanged(rung=rung):
+                self._rung.set(rung)
             case events.BytesHeld(bytes=size, streams=streams):
                 self._held_bytes.set(size)
                 self._streams.set(streams)

@@ -24,7 +24,7 @@ class _Stream:
         self.by_publication: list[tuple[int, str]] = []  # a heap
         self.latest: bytes | None = None
         self.latest_until_ns = 0
-        self.newest_end_ms = _NOTHING_MS
+        self.newest = (_NOTHING_MS, 0)  # the end of the newest window, and the newest revision of it
         self.forgotten_published_ms = _NOTHING_MS
         self.forgotten_end_ms = _NOTHING_MS
         self.expires_ns = 0
@@ -96,8 +96,9 @@ class MemoryStore:
         if kept.knows(stored):
             return False
         kept.keep(stored, limits.max_results)
-        if stored.end_ms >= kept.newest_end_ms or now_ns >= kept.latest_until_ns:
-            kept.latest, kept.newest_end_ms = stored.document, stored.end_ms
+        place = stored.end_ms, stored.result.revision
+        if place >= kept.newest or now_ns >= kept.latest_until_ns:
+            kept.latest, kept.newest = stored.document, place
             kept.latest_until_ns = now_ns + limits.latest_ttl_s * _NS_PER_S
         kept.expires_ns = now_ns + limits.key_ttl_s * _NS_PER_S
         self._streams.move_to_end(name)

@@ -4,7 +4,7 @@ What lies where (`triptych.schemas.names` has the keys; `{stream}` is a hash tag
 
 - `PIPELINE:results:{stream}`: a Redis stream of about `max_results` entries, fields `result` (the JSON) and `serial`
   (counts up by one, so that a subscriber sees by how much it fell behind the trimming).
-- `PIPELINE:latest:{stream}`: the JSON of the newest window, for `latest_ttl_s`.
+- `PIPELINE:latest:{stream}`: the JSON of the newest window's newest revision, for `latest_ttl_s`.
 - `PIPELINE:index:{stream}`: the ids that are known. It is scored by *publication* and not by window end: what has to
   be forgotten first is what was published first, else a film played again under an older date would be forgotten
   while it is written, and its repeats taken for new.

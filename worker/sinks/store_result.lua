@@ -11,7 +11,8 @@ if redis.call('ZSCORE', index, id) then return 0 end
 -- The index has forgotten ids up to these marks. What was published and ends at or before both is one of them: a
 -- restart that offers the topic's tail again. One mark alone would refuse new results as well: of a film played again
 -- under an older date (by the end), or of a new owner whose clock is behind (by the publication).
-local known = redis.call('HMGET', marks, 'forgotten_published_ms', 'forgotten_end_ms', 'newest_end_ms')
+local known = redis.call('HMGET', marks, 'forgotten_published_ms', 'forgotten_end_ms', 'newest_end_ms',
+  'newest_revision')
 local forgotten_published_ms, forgotten_end_ms = tonumber(known[1] or '-1'), tonumber(known[2] or '-1')
 if published_ms <= forgotten_published_ms and end_ms <= forgotten_end_ms then return 0 end
 
@@ -19,10 +20,13 @@ redis.call('ZADD', index, ARGV[2], id)
 local serial = redis.call('HINCRBY', marks, 'serial', 1)
 redis.call('XADD', results, 'MAXLEN', '~', max_results, '*', 'result', ARGV[4], 'serial', serial)
 
-local newest_end_ms = tonumber(known[3] or '-1')
-if end_ms >= newest_end_ms or redis.call('EXISTS', latest) == 0 then
+-- The latest is the newest revision of the newest window, in whatever order they come. The id ends with /REVISION.
+local newest_end_ms, newest_revision = tonumber(known[3] or '-1'), tonumber(known[4] or '0')
+local revision = tonumber(string.match(id, '/(%d+)$') or '0')
+local is_newest = end_ms > newest_end_ms or (end_ms == newest_end_ms and revision >= newest_revision)
+if is_newest or redis.call('EXISTS', latest) == 0 then
   redis.call('SET', latest, ARGV[4], 'EX', latest_ttl_s)
-  redis.call('HSET', marks, 'newest_end_ms', ARGV[3])
+  redis.call('HSET', marks, 'newest_end_ms', ARGV[3], 'newest_revision', revision)
 end
 
 local excess = redis.call('ZCARD', index) - max_results

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from triptych.worker.alignment.outcome import ClosedWindow, Forgotten, Outcome
+from triptych.worker.alignment.outcome import ClosedWindow, Forgotten, LetGo, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Horizon:
         match outcome:
             case ClosedWindow(snapshot=snapshot):
                 return snapshot.clock_ns < self.from_ns
-            case Forgotten():
+            case LetGo() | Forgotten():
                 return False
             case _:
                 return outcome.entry.arrival_ns < self.from_ns

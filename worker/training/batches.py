@@ -18,6 +18,8 @@ from torch import Tensor
 from triptych.worker.models.batch import WindowBatch, collate, empty_batch
 from triptych.worker.models.protocol import InputSpec
 from triptych.worker.models.tokens import Tokenize
+from triptych.worker.training.data.augmentation.augment import augment, chance_of
+from triptych.worker.training.data.augmentation.config import Augmentation
 from triptych.worker.training.data.example import ABSENT, Dataset, Example, Task
 
 _NS_PER_S = 1_000_000_000
@@ -117,18 +119,25 @@ class Source:
         dataset: where examples come from.
         spec: how the network wants its windows.
         tokenize: cuts text for it.
-        teacher: who reads the same windows in another way.
+        teacher: who reads the same windows in another way, and not changed.
+        changes: what happens to training windows before they are put together.
+        seed: of the chance of that; a step has its own.
     """
 
     dataset: Dataset
     spec: InputSpec
     tokenize: Tokenize | None
     teacher: Reading | None = None
+    changes: Augmentation | None = None
+    seed: int = 0
 
-    def batch(self, split: str, indices: Sequence[int]) -> LabelledBatch:
-        """Return the examples at these indices."""
+    def batch(self, split: str, indices: Sequence[int], step: int = 0) -> LabelledBatch:
+        """Return the examples at these indices, those of training as a step sees them."""
         examples = self.dataset.examples(split, indices)
-        batch = labelled_batch(examples, self.dataset.task, self.spec, self.tokenize)
+        seen = examples
+        if self.changes is not None and split == "train":
+            seen = [augment(one, self.changes, chance_of(self.seed, step, one.id)) for one in examples]
+        batch = labelled_batch(seen, self.dataset.task, self.spec, self.tokenize)
         if self.teacher is None or split != "train":
             return batch
         taught = _collated(examples, self.dataset.task, self.teacher.spec, self.teacher.tokenize)
@@ -148,7 +157,7 @@ class Source:
             try:
                 for step in count(first):
                     indices = order.indices(step, rank=rank, processes=processes)
-                    waiting.append(pool.submit(self.batch, "train", indices))
+                    waiting.append(pool.submit(self.batch, "train", indices, step))
                     if len(waiting) > _AHEAD:
                         yield waiting.pop(0).result()
             finally:

@@ -71,8 +71,19 @@ def train(
         int, typer.Option(min=0, rich_help_panel=_TRAINING, help="Stop after so many looks in vain; 0 never does.")
     ] = 0,
     augment: Annotated[
-        bool, typer.Option("--augment/--no-augment", rich_help_panel=_TRAINING, help="Change windows a little.")
+        bool,
+        typer.Option(
+            "--augment/--no-augment", rich_help_panel=_TRAINING, help="Change the windows of each step a little."
+        ),
     ] = True,
+    augment_with: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="usual|NAME=VALUE",
+            help="And each window by more, as triptych data show --augment shows; may repeat.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
     smoothing: Annotated[float, typer.Option(rich_help_panel=_LOSSES, help="Of labels.")] = 0.05,
     balanced: Annotated[
         bool, typer.Option("--balanced", rich_help_panel=_LOSSES, help="Weigh labels by how rare they are.")
@@ -137,6 +148,7 @@ def train(
 
 def _config(given: dict[str, Any]) -> Any:  # noqa: ANN401 - the type is heavy to import
     from triptych.worker.training.config import LossConfig, NetworkConfig, TrainConfig
+    from triptych.worker.training.data.augmentation.config import augmentation_of
 
     _one_of("optimizer", given["optimizer"], ("adamw", "sgd"))
     _one_of("schedule", given["schedule"], ("one-cycle", "cosine"))
@@ -160,7 +172,9 @@ def _config(given: dict[str, Any]) -> Any:  # noqa: ANN401 - the type is heavy t
         "patience", "augment", "seed", "device",
     )  # fmt: skip
     loss = LossConfig(**{name: given[name] for name in losses})
-    return TrainConfig(network=network, loss=loss, **{name: given[name] for name in training})
+    changes = tuple(given["augment_with"] or ())
+    augmentation_of(changes)  # said at once where it is wrong
+    return TrainConfig(network=network, loss=loss, changes=changes, **{name: given[name] for name in training})
 
 
 def _one_of(flag: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -76,9 +76,11 @@ class TrainConfig:
         evaluate_every: steps between two looks at the validation split.
         validation_size: so many of its examples at most.
         patience: looks without a better one after which training stops; 0 never stops early.
-        augment: change training windows a little, as `augment.py` does.
+        augment: change the windows of every step a little, as `data/augmentation/jitter.py` does.
         seed: of the weights, the order of examples, and all chance.
         device: where it runs.
+        changes: what else happens to each training window, as `--augment` of `triptych data` names it; `usual`, or
+            NAME=VALUE.
     """
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -95,6 +97,7 @@ class TrainConfig:
     augment: bool = True
     seed: int = 0
     device: str = "cpu"
+    changes: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be.

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from triptych.schemas.errors import UsageError
 from triptych.worker.models.architecture import pretrained_checksums
 from triptych.worker.models.card import Architecture, Card, EncoderCard, FusionCard, HeadCard, InputCard
+from triptych.worker.models.protocol import InputSpec
 from triptych.worker.training.config import NetworkConfig, TrainConfig
 from triptych.worker.training.data.example import MODALITIES, Task
 
@@ -35,11 +36,16 @@ def new_card(task: Task, config: TrainConfig, *, name: str) -> Card:
     unknown = sorted({*network.modalities, *network.encoders} - set(MODALITIES))
     if unknown or not network.modalities:
         raise UsageError(f"modalities: expected some of {', '.join(MODALITIES)}, got {', '.join(unknown) or 'none'}")
-    spec = task.spec if task.spec.text_tokens else replace(task.spec, text_tokens=_DEFAULT_TEXT_TOKENS)
+    network = _for_features(network, task.spec)
+    spec = (
+        task.spec
+        if task.spec.text_tokens or task.spec.features
+        else replace(task.spec, text_tokens=_DEFAULT_TEXT_TOKENS)
+    )
     architecture = Architecture(
         width=network.width,
         dropout=network.dropout,
-        encoders={modality: _encoder(modality, network) for modality in network.modalities},
+        encoders={modality: _encoder(modality, network, spec) for modality in network.modalities},
         fusion=FusionCard(name=network.fusion, options=network.fusion_options),
         heads=(_target(task), *_auxiliary(task, network), *_parts(task, network)),
     )
@@ -51,8 +57,24 @@ def new_card(task: Task, config: TrainConfig, *, name: str) -> Card:
     )
 
 
-def _encoder(modality: str, network: NetworkConfig) -> EncoderCard:
+def _for_features(network: NetworkConfig, spec: InputSpec) -> NetworkConfig:
+    """Return the network without modalities that a data set of features has not."""
+    if not spec.features:
+        return network
+    there = {own.modality for own in spec.features} | ({"text"} if spec.text_tokens else set())
+    left = tuple(modality for modality in network.modalities if modality in there)
+    if not left:
+        raise UsageError(f"modalities: expected some of {', '.join(sorted(there))}, of which there are features")
+    return replace(network, modalities=left)
+
+
+def _encoder(modality: str, network: NetworkConfig, spec: InputSpec) -> EncoderCard:
     choice = network.encoders.get(modality, "small")
+    shape = next((own for own in spec.features if own.modality == modality), None)
+    if shape is not None:
+        if choice != "small":
+            raise UsageError(f"encoder: {modality} comes as features, which no pretrained encoder reads; got {choice}")
+        return EncoderCard(kind="features", options={"steps": shape.steps, "dims": shape.dims})
     if choice == "small":
         return EncoderCard(kind="small")
     return EncoderCard(kind="pretrained", frozen=choice == "frozen", sha256=pretrained_checksums(modality))

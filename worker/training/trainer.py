@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,12 +23,14 @@ from triptych.schemas.errors import UsageError
 from triptych.worker.models.architecture import Network, build_network
 from triptych.worker.models.card import Card
 from triptych.worker.models.checkpoint import save_checkpoint, trained_state
+from triptych.worker.models.encoders.features import FeatureEncoder
 from triptych.worker.models.encoders.hashed_words import hash_words
 from triptych.worker.models.heads import RegressionHead
-from triptych.worker.training.augment import Augmentation, augmented
 from triptych.worker.training.batches import LabelledBatch, Order, Source, target_tensor
 from triptych.worker.training.calibration import fitted_temperature
 from triptych.worker.training.config import TrainConfig
+from triptych.worker.training.data.augmentation.config import augmentation_of
+from triptych.worker.training.data.augmentation.jitter import Jitter, jittered
 from triptych.worker.training.data.example import Dataset
 from triptych.worker.training.distillation import Teacher, load_teacher
 from triptych.worker.training.losses import Objective
@@ -98,9 +101,11 @@ class Trainer:
         if config.loss.teacher:
             teacher = load_teacher(Path(config.loss.teacher), dataset.task, weights_folder=weights_folder)
             self._card = _taught_by(teacher, card)
-        self._source = Source(dataset, card.input.spec(), self._network.tokenize, teacher)
+        changes = augmentation_of(config.changes) if config.changes else None
+        self._source = Source(dataset, card.input.spec(), self._network.tokenize, teacher, changes, config.seed)
         self._order = Order(dataset.size("train"), config.batch, config.seed)
         self._validation_size = min(config.validation_size, dataset.size("validation"))
+        self._learn_spreads(dataset)
         class_weights = self._prepared_by_sample(dataset)
         self._objective = Objective(
             self._network.model, card.architecture, config.loss, class_weights=class_weights, teacher=teacher
@@ -157,7 +162,7 @@ class Trainer:
             _mixed(self._config.seed, self.state.step, self._processes.rank, "augment")
         )
         hashed = self._network.tokenize is hash_words
-        return replace(batch, windows=augmented(batch.windows, Augmentation(), chance, hashed_words=hashed))
+        return replace(batch, windows=jittered(batch.windows, Jitter(), chance, hashed_words=hashed))
 
     def _step(self, batch: LabelledBatch) -> float:
         step, config = self.state.step, self._config
@@ -277,8 +282,25 @@ class Trainer:
         partial.replace(folder / STATE_FILE)
 
     def _fingerprint(self) -> str:
-        decisive = f"{self._config} {self._card.model_dump_json()} {self._processes.count}"
+        # What a training does not use is left out, so that one that an earlier version began can be gone on with.
+        card = self._card.model_dump_json(exclude=None if self._card.input.features else {"input": {"features"}})
+        decisive = f"{self._config} {card} {self._processes.count}" + " ".join(("", *self._config.changes))
         return hashlib.sha256(decisive.encode()).hexdigest()
+
+    def _learn_spreads(self, dataset: Dataset) -> None:
+        """Tell encoders of features how the numbers spread that they will read."""
+        encoders = {
+            name: encoder
+            for name, encoder in self._network.model.encoders.items()
+            if isinstance(encoder, FeatureEncoder)
+        }
+        if not encoders:
+            return
+        sample = dataset.examples("train", range(min(_SAMPLE, dataset.size("train"))))
+        for modality, encoder in encoders.items():
+            steps = [example.window.features[modality] for example in sample if modality in example.window.features]
+            if any(map(len, steps)):
+                encoder.learn_spread(torch.from_numpy(np.concatenate(steps)).to(self._device))
 
     def _prepared_by_sample(self, dataset: Dataset) -> Tensor | None:
         """Learn from a few examples what must be known beforehand, and return the weights of the labels if wanted."""

@@ -311,5 +311,7 @@ def configs(draw: st.DrawFn, *, bounded: bool = False) -> AlignConfig:
         max_cue_ns=10 * SECOND,
         max_empty=draw(st.sampled_from((5, 2, 1))),
         max_future_ns=900 * SECOND,
+        allowed_lateness_ns=draw(st.sampled_from((None, 0, 3 * SECOND, 30 * SECOND, 300 * SECOND))),
+        revise_after_ns=draw(st.sampled_from((SECOND, 0, 20 * SECOND))),
         **bounds,
     )

@@ -167,7 +167,7 @@ class Member:
                 case Forgotten():
                     self.ledger.forget(outcome.stream, outcome.positions)
                 case LateItem(entry=entry) | Dropped(entry=entry):
-                    if entry.redriven:
+                    if entry.redriven and not (isinstance(outcome, LateItem) and outcome.revises):
                         self.ledger.settle(entry.modality, entry.offset, entry.stream)
 
     def publish(self, now_ns: int, chance: Random | None = None) -> None:
@@ -320,7 +320,7 @@ def contents(window: ClosedWindow) -> tuple[object, ...]:
     return (
         identity(window),
         window.closed_by,
-        (window.skipped, window.dead, window.snapshot.clock_ns),
+        (window.skipped, window.dead, window.snapshot.clock_ns, window.added),
         {modality: [item.payload for item in items] for modality, items in window.items.items()},
         window.states,
         None if window.held is None else window.held.payload,
@@ -333,8 +333,8 @@ def described(window: ClosedWindow) -> str:
     held = "" if window.held is None else f" held {window.held.offset}"
     states = " ".join(f"{modality}:{state}" for modality, state in window.states.items())
     return (
-        f"{window.stream} {window.start_ns / SECOND:g}-{window.end_ns / SECOND:g} {window.closed_by} [{states}] "
-        f"{items}{held} skipped {window.skipped} dead {window.dead}"
+        f"{identity(window)} {window.start_ns / SECOND:g}-{window.end_ns / SECOND:g} {window.closed_by} [{states}] "
+        f"{items}{held} skipped {window.skipped} dead {window.dead} added {window.added}"
     )
 
 

@@ -22,10 +22,10 @@ from tests.worker.alignment.simulation import (
     windows_of,
 )
 from triptych.worker.alignment.entry import Kind
-from triptych.worker.alignment.outcome import Refused
+from triptych.worker.alignment.outcome import ClosedWindow, Forgotten, LateItem, Outcome, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from triptych.worker.alignment.config import AlignConfig
     from triptych.worker.alignment.entry import Entry
@@ -49,6 +49,11 @@ def thousands(cases: int) -> Callable[[Callable[..., None]], Callable[..., None]
 def chance_of(seed: int) -> Random:
     """Return the chance of one case."""
     return Random(seed)  # noqa: S311 (a test's dice, no secret)
+
+
+def first_issues(outcomes: Iterable[Outcome]) -> list[ClosedWindow]:
+    """Return the windows as they were when they closed."""
+    return [window for window in windows_of(outcomes) if window.revision == 0]
 
 
 @thousands(800)
@@ -133,11 +138,53 @@ def test_no_stream_holds_up_or_changes_another(config: AlignConfig, entries: Seq
 @thousands(300)
 @given(configs(), noise())
 def test_what_is_put_back_from_the_dead_letters_moves_nothing(config: AlignConfig, entries: Sequence[Entry]) -> None:
-    """Each window closes at the same moment, with the same contents, as if nothing had been put back."""
+    """Each window closes at the same moment, with the same contents, as if nothing had been put back.
+
+    What it revises is another result of the window.
+    """
     outcomes = replay(config, entries)
     untouched = replay(config, without_redriven(entries))
     media = {entry.payload for entry in entries if entry.redriven and entry.kind is Kind.MEDIA}
     refused = {outcome.entry.payload for outcome in outcomes if isinstance(outcome, Refused)}
 
-    assert list(map(contents, windows_of(outcomes))) == list(map(contents, windows_of(untouched)))
+    assert list(map(contents, first_issues(outcomes))) == list(map(contents, first_issues(untouched)))
     assert {entry.payload for entry in late(outcomes) if entry.redriven} == media - refused
+
+
+@thousands(200)
+@given(configs(), logs)
+def test_revisions_of_a_window_count_up_and_each_holds_all_that_came_before_it(
+    config: AlignConfig, entries: Sequence[Entry]
+) -> None:
+    """None is left out, each adds what it says, and what a late item revises holds it in the end."""
+    outcomes = replay(config, entries)
+    newest: dict[tuple[str, int], ClosedWindow] = {}
+    held: set[object] = set()
+    for outcome in outcomes:
+        if isinstance(outcome, Forgotten):
+            newest = {window: result for window, result in newest.items() if window[0] != outcome.stream}
+        if isinstance(outcome, ClosedWindow):
+            held |= {item.payload for items in outcome.items.values() for item in items}
+            before = newest.get((outcome.stream, outcome.start_ns))
+            newest[outcome.stream, outcome.start_ns] = outcome
+            check_revision(outcome, before)
+
+    late_items = [outcome for outcome in outcomes if isinstance(outcome, LateItem)]
+    taken_up = {outcome.entry.payload for outcome in late_items if outcome.revises}
+    left = {outcome.entry.payload for outcome in late_items if not outcome.revises}
+    back = {(entry.stream, entry.session, entry.seq) for entry in entries if entry.redriven}
+    replaced = {entry.payload for entry in entries if (entry.stream, entry.session, entry.seq) in back}
+    assert taken_up - left - replaced <= held
+
+
+def check_revision(window: ClosedWindow, before: ClosedWindow | None) -> None:
+    """See that a result follows the one before it; of an empty window that was skipped there is none."""
+    assert bool(window.revision) == bool(sum(window.added.values()))
+    if before is None:
+        assert window.revision <= 1
+        return
+    assert window.revision == before.revision + 1
+    for modality, items in window.items.items():
+        lost = set(before.items[modality]) - set(items)
+        assert len(lost) <= sum(item.redriven for item in items)  # replaced by what was put back
+        assert len(items) <= len(before.items[modality]) + window.added.get(modality, 0)

@@ -49,6 +49,21 @@ def test_the_probabilities_are_the_originals(
         torch.testing.assert_close(probabilities[row, : expected.shape[0]], expected, rtol=1e-3, atol=1e-4)
 
 
+@torch.inference_mode()
+def test_sounds_of_any_length_are_one_shape_to_the_network(
+    weights_folder: Path, speech: NDArray[np.float32], make_window: MakeWindow
+) -> None:
+    """For each new shape oneDNN makes code anew and keeps it: sounds with gaps would fill memory and take time."""
+    encoder = SpeechEncoder(load_weights(SILERO_VAD, weights_folder)).eval()
+    shapes: set[tuple[int, ...]] = set()
+    encoder.trunk.register_forward_pre_hook(lambda _, inputs: shapes.add(tuple(inputs[0].shape)))
+
+    for length in (700, 5_000, 19_999, 32_000):
+        encoder(collate([make_window(sound=speech[:length])], empty_batch(4, WINDOW_SAMPLES, base_spec(1))))
+
+    assert len(shapes) == 1
+
+
 def original_share(original: torch.jit.ScriptModule, sound: NDArray[np.float32]) -> float:
     """Return the share of speech as the original's `get_speech_timestamps` says it with its defaults."""
     spans = get_speech_timestamps(torch.from_numpy(sound), original)

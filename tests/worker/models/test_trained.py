@@ -73,6 +73,18 @@ def test_every_fusion_serves_every_subset_the_same_in_any_batch(
     assert together[7].predictions is None
 
 
+def test_loudness_needs_no_encoder_and_the_rest_needs_the_pretrained_ones(
+    served: Callable[..., Model], noise_window: MakeWindow
+) -> None:
+    """A network that learnt its own encoders has nothing that labels of pictures could be read off."""
+    heard, seen = served().predict([noise_window(1), noise_window(1, "video")])
+
+    assert heard.loudness_lufs == pytest.approx(-20, abs=3)
+    assert heard.speech_share is None
+    assert heard.visual == ()
+    assert seen.loudness_lufs is None
+
+
 def test_confidence_is_the_score_at_the_cards_temperature(
     served: Callable[..., Model], noise_window: MakeWindow
 ) -> None:

@@ -22,8 +22,10 @@ from triptych.worker.observability.events import (
     BatchInferred,
     BytesHeld,
     CommitRefused,
+    EffortChanged,
     Event,
     ItemLate,
+    ItemsShed,
     LagMeasured,
     ModelFailed,
     ModelRefused,
@@ -48,6 +50,8 @@ from triptych.worker.observability.events import (
     StreamForgotten,
     SyncMeasured,
     WindowClosed,
+    WindowLetGo,
+    WindowRevised,
 )
 from triptych.worker.observability.metrics import Metrics
 from triptych.worker.observability.readiness import STARTING
@@ -151,7 +155,7 @@ def test_every_series_is_there_before_the_first_event(worker: Worker) -> None:
     """A rate is then known from the first event on."""
     assert worker.ask("/metrics").content_type.startswith("text/plain")
     for modality in ("video", "audio", "subtitles"):
-        for name in ("records", "record_bytes", "late", "repeats", "redriven"):
+        for name in ("records", "record_bytes", "late", "late_revising", "repeats", "redriven", "shed"):
             assert worker.sample(f"triptych_{name}_total", modality=modality) == 0
         for reason in DeadReason:
             assert worker.sample("triptych_dead_total", modality=modality, reason=reason) == 0
@@ -178,6 +182,10 @@ def test_every_series_is_there_before_the_first_event(worker: Worker) -> None:
         (RecordDropped("city", "audio", "s", "other_pipeline"), "triptych_left_session_total", {}, 0),
         (ItemLate("city", "video", "s", 0, 1, redriven=True), "triptych_redriven_total", {"modality": "video"}, 1),
         (ItemLate("city", "video", "s", 0, 1, redriven=True), "triptych_late_total", {"modality": "video"}, 1),
+        (ItemLate("city", "video", "s", 0, 1), "triptych_late_revising_total", {"modality": "video"}, 0),
+        (ItemLate("city", "video", "s", 0, 1, revises=True), "triptych_late_revising_total", {"modality": "video"}, 1),
+        (WindowRevised("city", 0, 1, 2, 3), "triptych_revisions_total", {}, 1),
+        (WindowLetGo("city", 0, 1), "triptych_windows_let_go_total", {}, 1),
         (
             RecordRefused("t", 0, 1, "subtitles", "why", DeadReason.NOT_UTF8),
             "triptych_dead_total",
@@ -193,6 +201,11 @@ def test_every_series_is_there_before_the_first_event(worker: Worker) -> None:
         (SyncMeasured("city", 40.0, None), "triptych_av_offset_seconds_bucket", {"le": "0.0"}, 0),
         (SyncMeasured("city", None, 25.0), "triptych_drift_ppm_count", {}, 1),
         (SyncMeasured("city", None, 25.0), "triptych_av_offset_seconds_count", {}, 0),
+        (ItemsShed("city", {"video": 3, "audio": 0}, unasked=False), "triptych_shed_total", {"modality": "video"}, 3),
+        (ItemsShed("city", {"video": 3, "audio": 0}, unasked=False), "triptych_windows_unasked_total", {}, 0),
+        (ItemsShed("city", {"audio": 4}, unasked=True), "triptych_shed_total", {"modality": "audio"}, 4),
+        (ItemsShed("city", {"audio": 4}, unasked=True), "triptych_windows_unasked_total", {}, 1),
+        (EffortChanged(rung=2, frames=1, asks_model=True), "triptych_overload_rung", {}, 2),
         (OffsetsGone("t", 0, 1, 2), "triptych_offsets_gone_total", {}, 1),
         (LagMeasured(1.5), "triptych_lag_seconds", {}, 1.5),
         (BytesHeld(4_096, 3), "triptych_held_bytes", {}, 4_096),

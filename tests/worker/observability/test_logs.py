@@ -13,6 +13,7 @@ from triptych.worker.observability import logs as logs_module
 from triptych.worker.observability.events import (
     BytesHeld,
     CommitRefused,
+    EffortChanged,
     Event,
     HeadAgreement,
     ItemLate,
@@ -83,6 +84,14 @@ def test_what_was_put_back_is_a_line_of_its_own_and_no_warning() -> None:
     assert warning["event"] == "items_late"
 
 
+def test_late_items_that_revise_are_a_line_for_each_session_and_no_warning() -> None:
+    """Nothing is lost, so nobody has to act; what comes too late for that is the usual warning."""
+    (line, warning) = said(replace(late(), revises=True), replace(late(), revises=True, redriven=True), late())
+    assert (line["event"], line["log_level"], line["stream"]) == ("late_items_revise", "info", "city")
+    assert line["floor"] == "2026-01-01T00:00:04Z"
+    assert warning["event"] == "items_late"
+
+
 def test_each_session_and_each_stream_that_is_late_is_named() -> None:
     """Another session is another mistake."""
     lines = said(late(), late(session="s3"), late(stream="harbour"), late(), late(session="s3"))
@@ -129,6 +138,8 @@ def test_two_live_sessions_on_one_stream_are_named_once() -> None:
         ),
         (RetryScheduled("redis", "refused", 2, 0.5), "retry_scheduled", "warning"),
         (CommitRefused("rebalance"), "commit_refused", "warning"),
+        (EffortChanged(rung=1, frames=2, asks_model=True), "overload", "warning"),
+        (EffortChanged(rung=0, frames=4, asks_model=True), "overload_over", "info"),
         (WorkBegunAgain(3), "work_begun_again", "warning"),
         (PartitionsAssigned((0, 1)), "partitions_assigned", "info"),
         (PartitionsHandedOver((0, 1), left=0, took_ms=1.23), "partitions_handed_over", "info"),

@@ -48,6 +48,14 @@ def test_a_revision_of_the_newest_window_is_the_latest(bench: Bench, make_stored
     assert bench.latest("city") == make_stored(0, revision=1).document
 
 
+def test_the_latest_is_the_newest_revision_in_whatever_order_they_come(bench: Bench, make_stored: MakeStored) -> None:
+    """A store that lost what it held is offered the topic's tail once more, while new results come."""
+    bench.store.write([make_stored(0, revision=2), make_stored(0), make_stored(0, revision=1)])
+    assert bench.latest("city") == make_stored(0, revision=2).document
+    bench.store.write([make_stored(1)])
+    assert bench.latest("city") == make_stored(1).document
+
+
 def test_streams_do_not_touch_one_another(bench: Bench, make_stored: MakeStored) -> None:
     """The same window of two streams is two results."""
     batch = [make_stored(0, stream="a"), make_stored(0, stream="b"), make_stored(0, stream="a")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 
@@ -13,11 +14,14 @@ from triptych.health import Health
 from triptych.schemas.errors import UsageError
 from triptych.schemas.names import INPUT_TOPICS, VIDEO_TOPIC, consumer_group
 from triptych.schemas.records import InputRecord
-from triptych.schemas.results import Result
+from triptych.schemas.results import Result, Shed
 from triptych.settings import load
 from triptych.transport.errors import OffsetGoneError
 from triptych.transport.memory import MemoryTransport
 from triptych.transport.records import Message, TopicPartition
+from triptych.worker.models.null import NullModel
+from triptych.worker.models.prediction import WindowPrediction
+from triptych.worker.models.window import PreparedWindow
 from triptych.worker.reprocess import Reprocessed, reprocess_in
 from triptych.worker.sinks.memory import MemoryStore
 from triptych.worker.span.agreement import agree, look_up
@@ -73,6 +77,12 @@ class Past(World):
         return reprocess_in(self.settings, request, self.around(), threading.Event())
 
 
+class _Slow(NullModel):
+    def predict(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
+        time.sleep(0.02)
+        return super().predict(windows)
+
+
 @pytest.fixture
 def past() -> Past:
     """Give an empty installation in memory whose time is the test's."""
@@ -99,6 +109,20 @@ def test_a_whole_span_gives_what_the_first_run_gave(past: Past, feed: MakeFeed) 
     assert told(again.results()) == told(before)
     assert len(again.store.results("city")) == 5
     assert past.results() == before
+
+
+def test_a_span_is_judged_whole_however_long_it_takes(
+    past: Past, feed: MakeFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Overload is for live feeds: what arrived long ago would all be too late."""
+    past.send(feed("city").play(60))
+    again = past.named("again", **{"worker.overload": "skip", "worker.overload_limit_ms": 100, "batch.max_windows": 1})
+    monkeypatch.setattr("triptych.worker.wiring.model_from", lambda _: _Slow(again.spec))
+
+    assert again.reprocess(T1).state == "done"
+
+    assert len(again.results()) == 30
+    assert all(result.shed == Shed() for result in again.results())
 
 
 def test_spans_that_meet_share_the_windows_out(past: Past, feed: MakeFeed) -> None:

@@ -21,6 +21,7 @@ from triptych.worker.models.window import PreparedWindow
 from triptych.worker.training.data.benchmark import BENCHMARKS, GeneratedDataset
 from triptych.worker.training.data.catalogue import open_dataset
 from triptych.worker.training.data.clips import labelled_windows, task_of
+from triptych.worker.training.data.folder import manifest_of_table
 from triptych.worker.training.data.manifest import Item, Labels, Manifest, Words
 from triptych.worker.training.data.prepared import PreparedDataset
 from triptych.worker.training.data.rendering import write_clip
@@ -98,6 +99,23 @@ def test_parts_of_files_become_windows_of_their_own(make: Make, tmp_path: Path) 
     assert last.audio_present == ((0, 24_000),)
     assert not last.audio_f32[24_000:].any()
     assert len(last.frames_hwc_u8) == 1
+
+
+def test_words_without_an_end_are_shown_as_long_as_their_clip_lasts(make: Make, tmp_path: Path) -> None:
+    """No window is made of words alone behind the end of the pictures and the sound; a given end holds."""
+    dataset = make("sentiment")
+    write_clip([example.window for example in dataset.examples("test", range(2))], tmp_path / "a.mkv")
+    table = tmp_path / "moods.csv"
+    table.write_text(
+        "path,label,split,group,start,end,text\na.mkv,good,test,a,,,how nice\na.mkv,bad,test,a,2,3,how sad\n"
+    )
+    manifest = manifest_of_table(table)
+    task = task_of(manifest, dataset.task.spec, dataset.task.window_ns)
+    whole, part = (labelled_windows(item, tmp_path, task, clip_records).examples for item in manifest.items)
+    begin_ns = whole[0].window.start_ns
+    shown = [[(cue.text, cue.start_ns, cue.end_ns) for cue in example.window.cues] for example in whole]
+    assert shown == [[("how nice", begin_ns, begin_ns + 4_000_000_000)]] * 2
+    assert [[cue.text for cue in example.window.cues] for example in part] == [["how sad"]]
 
 
 def test_a_film_and_its_truth(make: Make, tmp_path: Path, runner: CliRunner) -> None:

@@ -15,7 +15,9 @@ from tests.worker.training.toys import QUICK, WINDOW_NS, ToyDataset, quick
 from triptych.schemas.errors import UsageError
 from triptych.worker.models.builders import ModelChoice, build_model
 from triptych.worker.models.checkpoint import load_checkpoint
+from triptych.worker.training.batches import Source
 from triptych.worker.training.config import LossConfig, NetworkConfig, TrainConfig
+from triptych.worker.training.data.augmentation.config import augmentation_of
 from triptych.worker.training.data.example import Kind
 from triptych.worker.training.progress import Look
 from triptych.worker.training.run import Plan, Summary, train
@@ -65,6 +67,30 @@ def trained(
 def weights(folder: Path) -> Mapping[str, torch.Tensor]:
     """Return what was learnt."""
     return load_checkpoint(folder, weights_folder=NOWHERE).network.model.state_dict()
+
+
+def test_training_windows_may_be_changed_by_more(tmp_path: Path) -> None:
+    """As `triptych data show` shows them, in each step otherwise, the same again for the same seed; others never."""
+    changed = quick(steps=2, evaluate_every=2, augment=False, changes=("usual", "flip=0.5"))
+    trained(tmp_path / "one", changed)
+    trained(tmp_path / "other", changed)
+    trained(tmp_path / "plain", replace(changed, changes=()))
+    assert_same(tmp_path / "one", tmp_path / "other")
+    differ = [
+        not torch.equal(own, weights(tmp_path / "plain")[name]) for name, own in weights(tmp_path / "one").items()
+    ]
+    assert any(differ)
+
+    dataset = ToyDataset()
+    source = Source(dataset, dataset.task.spec, None, None, augmentation_of(["rotate_deg=20"]))
+    plain, first, second = (
+        source.batch(*one).windows.video for one in (("validation", [0]), ("train", [0], 1), ("train", [0], 2))
+    )
+    assert torch.equal(plain, Source(dataset, dataset.task.spec, None).batch("validation", [0]).windows.video)
+    assert not torch.equal(first, second)
+    assert torch.equal(second, source.batch("train", [0], 2).windows.video)
+    with pytest.raises(UsageError, match="expected usual, or NAME=VALUE"):
+        trained(tmp_path / "slip", replace(changed, changes=("unusual",)))
 
 
 def assert_same(one: Path, other: Path) -> None:

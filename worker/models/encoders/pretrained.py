@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from triptych.worker.models.batch import WindowBatch
 from triptych.worker.models.interfaces import Encoded, Encoder
-from triptych.worker.models.sentence import SentenceEncoder
+from triptych.worker.models.sentence import SentenceEncoder, cue_numbers
 from triptych.worker.models.silero import STEP_SAMPLES
 from triptych.worker.models.tokens import START_ID
 
@@ -55,11 +55,23 @@ def is_frozen_part(name: str, frozen: Iterable[str]) -> bool:
 def _times(modality: str, batch: WindowBatch, encoded: Encoded) -> Tensor:
     if modality == "video":
         return batch.video_t
+    if batch.is_whole:
+        return _whole_times(modality, batch, encoded)
     times = encoded.tokens.new_zeros(encoded.mask.shape)
     for row in batch.rows_with(modality):
         own = _sound_times(batch, row) if modality == "audio" else batch.text_t[row][batch.text[row] == START_ID]
         times[row, : own.shape[0]] = own
     return times
+
+
+def _whole_times(modality: str, batch: WindowBatch, encoded: Encoded) -> Tensor:
+    """Return the times in a batch that is run whole: sound has no gaps, and every token of a cue has its time."""
+    rows, steps = encoded.mask.shape
+    if modality == "audio":
+        times = torch.arange(steps, device=batch.audio.device) * (STEP_SAMPLES / batch.audio.shape[1])
+        return times.expand(rows, steps)
+    at = batch.text_t.new_zeros(rows, steps + 1)
+    return at.scatter(1, cue_numbers(batch.text, batch.text_mask), batch.text_t)[:, :steps]
 
 
 def _sound_times(batch: WindowBatch, row: int) -> Tensor:

@@ -48,10 +48,14 @@ class SmallAudioEncoder(Encoder):
         """Return [B, ceil(S / 2560), D]. Only rows with sound are run."""
         mask = _token_mask(batch.audio_mask)
         rows, steps = mask.shape
-        there = list(batch.rows_with("audio"))
-        features = self._features(functional.pad(batch.audio[there], (0, -batch.audio.shape[1] % TOKEN_SAMPLES)))
-        tokens = features.new_zeros(rows, steps, self.dim)
-        tokens[there] = features
+        sound = functional.pad(batch.audio, (0, -batch.audio.shape[1] % TOKEN_SAMPLES))
+        if batch.is_whole:
+            tokens = self._features(sound)
+        else:
+            there = list(batch.rows_with("audio"))
+            features = self._features(sound[there])
+            tokens = features.new_zeros(rows, steps, self.dim)
+            tokens[there] = features
         times = (torch.arange(steps, device=mask.device) * (TOKEN_SAMPLES / batch.audio.shape[1])).expand(rows, steps)
         return Encoded(tokens, mask, times)
 

@@ -32,6 +32,8 @@ class SmallTextEncoder(Encoder):
 
     def forward(self, batch: WindowBatch) -> Encoded:
         """Return [B, L, D]. Only rows with text are run."""
+        if batch.is_whole:
+            return Encoded(self.encode(batch.text, batch.text_mask), batch.text_mask, batch.text_t)
         there = list(batch.rows_with("text"))
         features = self.encode(batch.text[there], batch.text_mask[there])
         tokens = features.new_zeros(*batch.text.shape, self.dim)

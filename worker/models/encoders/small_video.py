@@ -38,6 +38,10 @@ class SmallVideoEncoder(Encoder):
     def forward(self, batch: WindowBatch) -> Encoded:
         """Return [B, T, D]. Only the pictures that are there are run."""
         rows, frames = batch.video_mask.shape
+        if batch.is_whole:
+            return Encoded(
+                self._features(batch.video.flatten(0, 1)).view(rows, frames, -1), batch.video_mask, batch.video_t
+            )
         there = [row * frames + frame for row, count in enumerate(batch.frame_counts) for frame in range(count)]
         pictures = batch.video.flatten(0, 1)[there]  # [B, T, H, W, 3] to [N, H, W, 3]
         features = self._features(pictures)

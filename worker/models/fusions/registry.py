@@ -8,6 +8,7 @@ from triptych.schemas.errors import UsageError
 from triptych.worker.models.fusions.attentive import AttentionFusion, BottleneckFusion, DecoderFusion
 from triptych.worker.models.fusions.graph import GraphFusion
 from triptych.worker.models.fusions.pooled import ConcatFusion, LateFusion, SharedSpaceFusion
+from triptych.worker.models.fusions.residual import ResidualFusion
 from triptych.worker.models.fusions.shape import FusionShape
 from triptych.worker.models.interfaces import Fusion
 
@@ -19,6 +20,7 @@ FUSIONS: Mapping[str, Callable[..., Fusion]] = {
     "graph": GraphFusion,
     "late": LateFusion,
     "projection": SharedSpaceFusion,
+    "residual": ResidualFusion,
 }
 
 

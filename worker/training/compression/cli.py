@@ -35,6 +35,9 @@ def compress(
     storage: Annotated[str, typer.Option(help="fp32, fp16, bf16 or int8: what the file holds.")] = "fp16",
     split: Annotated[str, typer.Option(help="Which examples are measured on.")] = "test",
     examples: Annotated[int, typer.Option(min=1, help="So many at most.")] = 512,
+    compile_: Annotated[
+        str, typer.Option("--compile", help="off, export or aot: measure it as a graph too, and compiled (minutes).")
+    ] = "off",
 ) -> None:
     """Make a trained model smaller, and print size, accuracy, agreement and speed before and after.
 
@@ -50,7 +53,7 @@ def compress(
     from triptych.worker.training.compression.run import compress as run
     from triptych.worker.training.data.catalogue import open_dataset
 
-    wishes = Wishes(prune, fine_tune, storage, split, examples)  # type: ignore[arg-type]  # it checks
+    wishes = Wishes(prune, fine_tune, storage, split, examples, compile_)  # type: ignore[arg-type]  # it checks
     name = data or read_card(checkpoint_files(checkpoint)[1]).training.get("data")
     if not isinstance(name, str):
         raise UsageError("the card does not say what the model was trained on; give --data")

@@ -26,7 +26,10 @@ from triptych.worker.models.checkpoint import (
 )
 from triptych.worker.models.checkpoint_files import CARD_SUFFIX
 from triptych.worker.models.fused import FusedModel
+from triptych.worker.models.graph import GRAPH_FORMS, GraphError, GraphForm, load_graph, make_graph
+from triptych.worker.models.graph_cache import GraphNetwork
 from triptych.worker.models.storage import STORAGES, Storage, packed, unpacked
+from triptych.worker.models.trained import graph_subject
 from triptych.worker.training.batches import LabelledBatch, Source
 from triptych.worker.training.compression.measuring import (
     Answer,
@@ -52,6 +55,7 @@ _GENTLER = 0.3
 _WORTH_SPEED = 0.95
 _WORTH_SCORE = 0.01
 _CPU = torch.device("cpu")
+_GRAPH_NAMES: Mapping[GraphForm, str] = {"export": "as a graph (torch.export)", "aot": "compiled (AOTInductor)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ class Wishes:
         storage: what the file holds its matrices as.
         split: which examples are measured on.
         examples: so many at most.
+        graph: measure it as a graph too: `off`; `export`; `aot`, which means both.
     """
 
     share: float
@@ -71,6 +76,7 @@ class Wishes:
     storage: Storage
     split: str
     examples: int
+    graph: str = "off"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be.
@@ -82,6 +88,13 @@ class Wishes:
             raise UsageError(f"prune: expected at least 0 and less than 1, got {self.share}")
         if self.storage not in STORAGES:
             raise UsageError(f"storage: expected one of {', '.join(STORAGES)}, got {self.storage!r}")
+        if self.graph not in {"off", *GRAPH_FORMS}:
+            raise UsageError(f"compile: expected one of off, {', '.join(GRAPH_FORMS)}, got {self.graph!r}")
+
+    @property
+    def graphs(self) -> tuple[GraphForm, ...]:
+        """Return the forms of graphs that are measured."""
+        return () if self.graph == "off" else GRAPH_FORMS[: GRAPH_FORMS.index(self.graph) + 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +138,8 @@ def compress(
     for storage in STORAGES[1:]:
         bench.store(f"{base}, stored as {storage}", best.network.model, storage, wanted=storage == wishes.storage)
     bench.compute(best.network.model)
+    for form in wishes.graphs:
+        bench.graph(best, form)
     card = save_checkpoint(
         folder / "model", best.network.model, _told(best.card, original, path), storage=wishes.storage
     )
@@ -176,6 +191,24 @@ class _Bench:
         self._try("computed in bfloat16", lambda: _in_bfloat16(self._answer(model)), model)
         self._try("computed in int8 (torchao)", lambda: self._answer(_in_integers(model)), model)
 
+    def graph(self, checkpoint: Checkpoint, form: GraphForm) -> None:
+        """Measure the network as a graph, which is made on the machine that serves it and is no part of the file."""
+        subject, model = graph_subject(checkpoint), checkpoint.network.model
+        if checkpoint.card.input.features:
+            self._missing.append(f"{_GRAPH_NAMES[form]}: graphs are for windows of media, not for features")
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "graph.pt2"
+            try:
+                make_graph(model, subject.trial_batch(), subject.modalities, form, path)
+                answer = self._answer(GraphNetwork(model, load_graph(path, form), subject.modalities))
+            except GraphError as error:
+                self._missing.append(str(error))
+                return
+            name = _GRAPH_NAMES[form]
+            self._measure(name, answer, model, size_bytes=path.stat().st_size)
+            self._timed[name] = answer
+
     def report(self, base: str, written: str, card: Card) -> Report:
         """Return everything, now with the speed."""
         first = self._batches[0]
@@ -206,7 +239,7 @@ class _Bench:
             window_ms=None,
         )
 
-    def _answer(self, model: FusedModel) -> Answer:
+    def _answer(self, model: nn.Module) -> Answer:
         def answer(batch: WindowBatch) -> Tensor:
             said: Tensor = model(batch)[self._head]
             return said

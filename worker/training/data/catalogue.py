@@ -1,4 +1,4 @@
-"""Find a data set by what a user calls it: the name of a benchmark, or a folder of prepared windows."""
+"""Find a data set by what a user calls it: a benchmark's name, or a folder of prepared windows or of features."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 from triptych.schemas.errors import UsageError
 from triptych.worker.training.data.benchmark import BENCHMARKS, open_benchmark
 from triptych.worker.training.data.example import Dataset
+from triptych.worker.training.data.feature_dataset import FeatureDataset
+from triptych.worker.training.data.manifest import ITEMS_FILE, read_manifest
 from triptych.worker.training.data.pools.shelf import Track, untracked
-from triptych.worker.training.data.prepared import PreparedDataset
+from triptych.worker.training.data.prepared import INDEX_FILE, PreparedDataset
 
 
 def open_dataset(name: str, *, seed: int = 0, track: Track[Any] = untracked) -> Dataset:
@@ -20,8 +22,19 @@ def open_dataset(name: str, *, seed: int = 0, track: Track[Any] = untracked) -> 
     """
     if name in BENCHMARKS:
         return open_benchmark(name, seed=seed, track=track)
-    if Path(name).is_dir():
-        return PreparedDataset(Path(name))
+    folder = Path(name).parent if Path(name).name == ITEMS_FILE else Path(name)
+    if (folder / ITEMS_FILE).is_file() and not (folder / INDEX_FILE).is_file():
+        return _of_features(folder)
+    if folder.is_dir():
+        return PreparedDataset(folder)
     raise UsageError(
-        f"no data set is called {name!r}: expected {', '.join(BENCHMARKS)}, or a folder made by: triptych data prepare"
+        f"no data set is called {name!r}: expected {', '.join(BENCHMARKS)}, or a folder made by: triptych data prepare "
+        "(of features: their manifest's)"
     )
+
+
+def _of_features(folder: Path) -> Dataset:
+    manifest = read_manifest(folder)
+    if not any(item.features for item in manifest.items):
+        raise UsageError(f"{folder}: expected windows or features, got clips; make windows: triptych data prepare")
+    return FeatureDataset(manifest)

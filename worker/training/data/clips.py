@@ -22,6 +22,7 @@ ReadClip = Callable[[Path, int], Iterable[InputRecord]]
 """Return the records of a media file that begins at this event time, as a producer sends them."""
 
 _NS_PER_S: Final = 1_000_000_000
+_MOMENT_NS: Final = 100_000_000
 _BEGIN_WINDOWS: Final = 1_000_000
 """Clips are prepared as if they began so many windows after the epoch: what lies before them is no negative time."""
 
@@ -68,7 +69,7 @@ def labelled_windows(item: Item, folder: Path, task: Task, read: ReadClip) -> Ou
             continue
         problems += [bad.reason for bad in preparation.bad]
         if not examples or _filled_ns(window, end_ns) * 2 >= task.window_ns:
-            examples.append(_example(item, window, task, len(examples)))
+            examples.append(labelled(item, window, task, len(examples)))
     return Outcome(item, tuple(examples), tuple(problems) if examples else (*problems, "no window in it"))
 
 
@@ -78,22 +79,30 @@ def _records(item: Item, folder: Path, start_at_ns: int, read: ReadClip) -> Iter
         return
     given = {"video": item.video, "audio": item.audio, "subtitles": item.text}
     tracks = tuple(modality for modality in MODALITIES if given[modality] is not None)
+    media_end_ns = start_at_ns
     for path, modality in ((item.video, "video"), (item.audio, "audio")):
         if path is not None:
             for record in read(folder / path, start_at_ns):
                 if record.modality == modality:
+                    media_end_ns = max(media_end_ns, record.promise_ns)
                     yield record.model_copy(update={"tracks": tracks, "session": _SESSION})
     if item.text is not None:
-        yield from _cues(item.text, start_at_ns, tracks)
+        end_ns = media_end_ns if item.t1 is None else start_at_ns + _ns(item.t1)
+        yield from _cues(item.text, start_at_ns, end_ns, tracks)
 
 
-def _cues(lines: Iterable[Words], start_at_ns: int, tracks: tuple[Modality, ...]) -> Iterator[InputRecord]:
+def _cues(
+    lines: Iterable[Words], start_at_ns: int, item_end_ns: int, tracks: tuple[Modality, ...]
+) -> Iterator[InputRecord]:
+    """Yield the lines; those without an end are shown to the end of the item, or for a moment where that is past."""
     latest_ns = start_at_ns
     for number, line in enumerate(sorted(lines, key=lambda line: line.t0)):
-        start_ns, latest_ns = start_at_ns + _ns(line.t0), start_at_ns + _ns(line.t1)
+        start_ns = start_at_ns + _ns(line.t0)
+        end_ns = max(item_end_ns, start_ns + _MOMENT_NS) if line.t1 is None else start_at_ns + _ns(line.t1)
+        latest_ns = max(latest_ns, end_ns)
         yield SubtitleCue(
             stream="clip", id=f"cue-{number}", source="manifest", session=_SESSION, tracks=tracks, seq=number,
-            start_ns=start_ns, end_ns=latest_ns, next_ns=start_ns, text=line.text,
+            start_ns=start_ns, end_ns=end_ns, next_ns=start_ns, text=line.text,
         )  # fmt: skip
     yield End(
         stream="clip", id="end", source="manifest", session=_SESSION, tracks=tracks, start_ns=latest_ns,
@@ -130,7 +139,8 @@ def _filled_ns(window: PreparedWindow, end_ns: int | None) -> int:
     return max(moments)
 
 
-def _example(item: Item, window: PreparedWindow, task: Task, number: int) -> Example:
+def labelled(item: Item, window: PreparedWindow, task: Task, number: int) -> Example:
+    """Return a window of an item with what the item says is true of it."""
     said = item.label_per_modality or {}
     parts = {part: int(said.get(part.partition("/")[0], ABSENT)) for part in task.parts}  # type: ignore[call-overload]
     target = float(item.label) if task.kind == "regression" else item.label  # type: ignore[arg-type]

@@ -43,8 +43,8 @@ def manifest_of_folder(folder: Path, *, name: str | None = None) -> Manifest:
 def manifest_of_table(table: Path, *, name: str | None = None) -> Manifest:
     """Return the manifest of a CSV file with the columns path and label.
 
-    It may also have split, group, start, end, and text. Paths are relative to the table, start and end are seconds, and
-    a text is shown all the while.
+    It may also have split, group, start, end, and text. Paths are relative to the table, start and end are seconds (no
+    end: the clip's), and a text is shown all the while.
 
     Raises:
         UsageError: a column is missing or unknown, or a row is wrong; the message names the line.
@@ -78,7 +78,7 @@ def _row_item(row: Mapping[str, str], labels: tuple[str, ...], where: str) -> It
         path = row["path"]
         media = {"clip": path}
         if text:
-            words = Words(t0=start, t1=end if end is not None else start + _LONG_S, text=text)
+            words = Words(t0=start, t1=end, text=text)
             media = {"video": path, "audio": path, "text": (words,)}  # type: ignore[dict-item]
         return Item.model_validate(
             {
@@ -90,6 +90,3 @@ def _row_item(row: Mapping[str, str], labels: tuple[str, ...], where: str) -> It
         raise UsageError(f"{where}: {in_words(error)}") from error
     except ValueError as error:
         raise UsageError(f"{where}: {error}") from error
-
-
-_LONG_S: Final = 24 * 3600.0

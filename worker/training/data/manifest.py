@@ -30,15 +30,15 @@ class _Line(BaseModel):
 
 
 class Words(_Line):
-    """A line of words and when it is shown, in seconds of the clip."""
+    """A line of words and when it is shown, in seconds of the clip; without an end as long as the item lasts."""
 
     t0: float = Field(ge=0)
-    t1: float
+    t1: float | None = None
     text: str = Field(min_length=1)
 
     @model_validator(mode="after")
     def _ends_after_its_start(self) -> Self:
-        if self.t1 <= self.t0:
+        if self.t1 is not None and self.t1 <= self.t0:
             raise ValueError("t1: expected an end after t0")
         return self
 

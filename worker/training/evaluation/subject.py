@@ -26,7 +26,7 @@ def subject_of(checkpoint: Checkpoint, task: Task, device: torch.device) -> Subj
     ours = (head.kind, head.labels, card.input.window_ns, *_prepared(card.input.spec()))
     wanted = (task.kind, task.labels, task.window_ns, *_prepared(task.spec))
     if ours != wanted:
-        names = ("kind", "labels", "window_ns", "frames", "height", "width", "sample_rate_hz")
+        names = ("kind", "labels", "window_ns", "frames", "height", "width", "sample_rate_hz", "features")
         wrong = [
             f"{name} {own} instead of {other}"
             for name, own, other in zip(names, ours, wanted, strict=True)
@@ -61,4 +61,4 @@ class _NetworkAsker:
 
 def _prepared(spec: object) -> tuple[object, ...]:
     """Return what of the input decides how windows are prepared; how many tokens are read is the model's own affair."""
-    return tuple(getattr(spec, name) for name in ("frames", "height", "width", "sample_rate_hz"))
+    return tuple(getattr(spec, name) for name in ("frames", "height", "width", "sample_rate_hz", "features"))

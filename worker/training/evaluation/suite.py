@@ -286,7 +286,8 @@ def _present(dataset: Dataset, split: str) -> tuple[str, ...]:
         "audio": any(window.audio_present for window in windows),
         "text": any(window.cues for window in windows),
     }
-    return tuple(modality for modality in MODALITIES if there[modality])
+    as_features = {modality for window in windows for modality, own in window.features.items() if len(own)}
+    return tuple(modality for modality in MODALITIES if there[modality] or modality in as_features)
 
 
 def _as_is(windows: list[PreparedWindow], _: Random) -> list[PreparedWindow]:

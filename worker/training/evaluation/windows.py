@@ -19,6 +19,9 @@ _TYPOS: Final = "abcdefghijklmnopqrstuvwxyz "
 
 def keep_only(window: PreparedWindow, modalities: Collection[str]) -> PreparedWindow:
     """Return the window as if only these modalities (`video`, `audio`, `text`) had come."""
+    if window.features:
+        kept = {modality: features for modality, features in window.features.items() if modality in modalities}
+        window = replace(window, features=kept)
     if "video" not in modalities:
         window = replace(window, frames_hwc_u8=(), frame_times_ns=())
     if "audio" not in modalities:
@@ -30,11 +33,16 @@ def with_noise(window: PreparedWindow, modality: str, level: float, chance: Rand
     """Return the window with a share `level` of one modality drowned in noise.
 
     Pictures are mixed with uniform noise, sound with white noise of its own loudness, and each character of words is
-    replaced by another with this probability.
+    replaced by another with this probability. Features are mixed with white noise of their own
+    spread.
     """
     if level == 0:
         return window
     noise = np.random.default_rng(chance.getrandbits(64))
+    if modality in window.features:
+        own = window.features[modality]
+        mixed = (1 - level) * own + level * own.std() * noise.standard_normal(own.shape, np.float32)
+        return replace(window, features={**window.features, modality: mixed.astype(np.float32)})
     if modality == "video":
         frames = tuple(_noisy_picture(frame, level, noise) for frame in window.frames_hwc_u8)
         return replace(window, frames_hwc_u8=frames)
@@ -54,6 +62,9 @@ def paired_at_random(windows: Sequence[PreparedWindow], anchor: str, chance: Ran
 
 
 def _mixed(window: PreparedWindow, others: dict[str, PreparedWindow]) -> PreparedWindow:
+    foreign = {name: other.features[name] for name, other in others.items() if name in other.features}
+    own = {name: features for name, features in window.features.items() if name not in others}
+    window = replace(window, features=own | foreign)
     if "video" in others:
         other = others["video"]
         window = replace(window, frames_hwc_u8=other.frames_hwc_u8, frame_times_ns=other.frame_times_ns)

@@ -27,7 +27,8 @@ from triptych.worker.training.stamps.features import ALL_LANGUAGES, StampFeature
 from triptych.worker.training.stamps.head import HeadConfig, answers, seen, train_head
 
 FOLDS: Final = 5
-SEEDS: Final = (0, 1, 2)
+SEEDS: Final = (11, 12, 13)
+"""Folds that nothing was chosen on: settings were tried on those of 101 to 103."""
 SUBSETS: Final = tuple(subset for size in (1, 2, 3) for subset in combinations(MODALITIES, size))
 _RESAMPLES: Final = 2_000
 _WORDS_ONLY: Final = ("text",)

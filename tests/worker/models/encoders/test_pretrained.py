@@ -9,11 +9,16 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from triptych.worker.models.architecture import Network, build_network, pretrained_checksums
 from triptych.worker.models.batch import WindowBatch, collate, empty_batch
+from triptych.worker.models.builders import ModelChoice, build_model
 from triptych.worker.models.card import Architecture, Card, CardError, EncoderCard, FusionCard, HeadCard, InputCard
 from triptych.worker.models.checkpoint import load_checkpoint, save_checkpoint
+from triptych.worker.models.fused import FusedModel
+from triptych.worker.models.protocol import Model
+from triptych.worker.models.whole import WholeNetwork, whole_tensors
 from triptych.worker.models.window import PreparedCue, PreparedWindow
 
 WINDOW_NS = 2_000_000_000
@@ -73,6 +78,73 @@ def test_frozen_encoders_stay_and_are_not_written(
     assert loaded.card == saved
     ours, theirs = network.model.eval(), loaded.network.model.eval()
     torch.testing.assert_close(theirs(batch(network))["mood"], ours(batch(network))["mood"])
+
+
+class _Tokens(nn.Module):
+    """The encoders of a model alone."""
+
+    def __init__(self, model: FusedModel) -> None:
+        super().__init__()
+        self.encoders = model.encoders
+
+    def forward(self, batch: WindowBatch) -> dict[str, torch.Tensor]:
+        """Return tokens, mask and times of each."""
+        encoded = {name: encoder(batch) for name, encoder in self.encoders.items()}
+        return {f"{name} {part}": getattr(own, part) for name, own in encoded.items() for part in own._fields}
+
+
+def test_run_whole_they_say_the_same(
+    weights_folder: Path, make_window: Callable[..., PreparedWindow], speech: NDArray[np.float32]
+) -> None:
+    """As a graph runs them: windows with several cues, with short sound, without pictures, and a spare row."""
+    network = network_of(card_of(frozen=True), weights_folder)
+    picture = np.random.default_rng(1).integers(0, 256, (224, 224, 3), np.uint8)
+    cues = (PreparedCue("It is cold.", 0, WINDOW_NS), PreparedCue("今天很冷。", WINDOW_NS // 2, WINDOW_NS))
+    windows = (
+        make_window([picture] * 2, speech[:10_000], cues=cues[:1]),
+        make_window([picture], speech[10_000:42_000], cues=cues),
+        make_window((), speech[:20_000], cues=cues[1:]),
+    )
+    batch = collate(windows, empty_batch(4, 32_000, SHAPE.spec()), network.tokenize)
+    tensors = whole_tensors(batch, MODALITIES)
+    assert tensors is not None
+    with torch.inference_mode():
+        expected = {name: encoder(batch) for name, encoder in network.model.encoders.items()}
+        said = WholeNetwork(_Tokens(network.model))(*tensors)
+    for name, own in expected.items():
+        there = own.mask[:3]
+        places = there.shape[1]
+        assert torch.equal(said[f"{name} mask"][:, :places], there)
+        assert not said[f"{name} mask"][:, places:].any()
+        theirs = (said[f"{name} {part}"][:, :places][there] for part in ("tokens", "times"))
+        for numbers, wanted in zip(theirs, (own.tokens, own.times), strict=True):
+            torch.testing.assert_close(numbers, wanted[:3][there], rtol=1e-3, atol=1e-4)
+
+
+def test_a_model_on_frozen_encoders_also_says_what_the_base_model_observes(
+    weights_folder: Path,
+    tmp_path: Path,
+    make_window: Callable[..., PreparedWindow],
+    speech: NDArray[np.float32],
+    picture: Callable[[str], NDArray[np.uint8]],
+    base_model: Model,
+) -> None:
+    """Labels of the pictures, share of speech, loudness: the same numbers, for no more runs of an encoder."""
+    card = card_of(frozen=True)
+    save_checkpoint(tmp_path, network_of(card, weights_folder).model, card)
+    trained = build_model(ModelChoice(str(tmp_path), frames=2, window_ns=WINDOW_NS, device="cpu", max_batch=4))
+    windows = [
+        make_window([picture("cat")], speech[32_000:64_000], cues=(PreparedCue("It is cold.", 0, WINDOW_NS),)),
+        make_window([picture("rocket")] * 2),
+        make_window((), speech[:10_000], ((0, 4_000), (24_000, 30_000))),
+    ]
+
+    for own, base in zip(trained.predict(windows), base_model.predict(windows), strict=True):
+        assert [one.label for one in own.visual] == [one.label for one in base.visual]
+        assert [one.score for one in own.visual] == pytest.approx([one.score for one in base.visual], rel=1e-4)
+        assert own.speech_share == pytest.approx(base.speech_share)
+        assert own.loudness_lufs == pytest.approx(base.loudness_lufs)
+        assert own.predictions
 
 
 def test_tuned_encoders_learn(weights_folder: Path, batch: Callable[[Network], WindowBatch]) -> None:

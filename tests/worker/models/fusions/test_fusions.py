@@ -6,13 +6,14 @@ from itertools import combinations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from triptych.schemas.errors import UsageError
 from triptych.worker.models.fusions.attentive import AttentionFusion
 from triptych.worker.models.fusions.registry import FUSIONS, build_fusion
 from triptych.worker.models.fusions.shape import FusionShape
 from triptych.worker.models.interfaces import Encoded, Fused, Fusion
+from triptych.worker.models.masked import masked_mean
 
 MODALITIES = ("audio", "text", "video")
 TOKENS = {"audio": 5, "text": 4, "video": 3}
@@ -40,7 +41,11 @@ def encoded(seed: int = 0, modalities: tuple[str, ...] = MODALITIES) -> dict[str
 def built(name: str, **options: str | float) -> Fusion:
     """Build a fusion with the same numbers each time."""
     torch.manual_seed(3)
-    return build_fusion(name, SHAPE, **options).eval()
+    fusion = build_fusion(name, SHAPE, **options).eval()
+    for parameter in fusion.parameters():
+        if not parameter.any():  # what starts at zero would hide what stands before it
+            nn.init.normal_(parameter, std=0.2)
+    return fusion
 
 
 def numbers(fused: Fused) -> Tensor:
@@ -119,6 +124,19 @@ def test_the_projection_brings_modalities_to_one_sphere() -> None:
     assert set(shared) == set(MODALITIES)
     for vectors in shared.values():
         torch.testing.assert_close(vectors.norm(dim=-1), torch.ones(ROWS))
+
+
+def test_with_the_residual_fusion_a_modality_alone_is_the_mean_of_its_tokens_and_beside_others_it_is_more() -> None:
+    """So a head over it does for one modality just what it would do if there were no other."""
+    fusion, whole = built("residual"), encoded()
+    means = {name: masked_mean(one) for name, one in whole.items()}
+
+    for name, one in whole.items():
+        torch.testing.assert_close(fusion({name: one}).vector, means[name])
+    together = torch.stack(list(means.values())).mean(0)
+    assert not torch.allclose(fusion(whole).vector, together, atol=1e-2)
+    fresh = build_fusion("residual", SHAPE).eval()
+    torch.testing.assert_close(fresh(whole).vector, together)
 
 
 def test_attention_is_for_any_order_of_tokens() -> None:

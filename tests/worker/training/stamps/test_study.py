@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -17,7 +16,7 @@ from triptych.worker.models.fusions.shape import FusionShape
 from triptych.worker.models.heads import LogitsHead, Reader
 from triptych.worker.models.interfaces import Encoded, Encoder, Head
 from triptych.worker.models.token_space import TokenSpace
-from triptych.worker.training.design import TARGET, auxiliary_name
+from triptych.worker.training.design import TARGET
 from triptych.worker.training.stamps import report
 from triptych.worker.training.stamps import study as studies
 from triptych.worker.training.stamps.features import ALL_LANGUAGES, StampFeatures
@@ -28,7 +27,7 @@ from triptych.worker.training.stamps.study import folds_of, served_model, study
 _LABELS = ("a", "b", "c", "d")
 _DIMS = {"video": 8, "audio": 8, "text": 8}
 _COUNT, _WIDTH = 80, 16
-_CONFIG = HeadConfig(epochs=25, batch=16, rate=1e-2, token_dropout=0.0, modality_dropout=0.2)
+_CONFIG = HeadConfig(epochs=25, batch=16, rate=1e-2, token_dropout=0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -92,14 +91,11 @@ class _Unused(Encoder):
 def _model(seed: int) -> FusedModel:
     torch.manual_seed(seed)
     names = tuple(sorted(_DIMS))
-    sources: dict[str, Any] = {TARGET: Head.FUSED} | {auxiliary_name(name): name for name in names}
+    head = LogitsHead(Reader(TARGET, Head.FUSED, width=_WIDTH), Head.FUSED, width=_WIDTH, labels=len(_LABELS))
     return FusedModel(
         {name: _Unused() for name in names},
-        {
-            head: LogitsHead(Reader(head, source, width=_WIDTH), source, width=_WIDTH, labels=len(_LABELS))
-            for head, source in sources.items()
-        },
-        build_fusion("attention", FusionShape(names, _WIDTH, (TARGET,), 0.0), tokens="pooled"),
+        {TARGET: head},
+        build_fusion("residual", FusionShape(names, _WIDTH, (TARGET,), 0.0)),
         projector=TokenSpace(_DIMS, _WIDTH),
     )
 

@@ -1,21 +1,25 @@
-"""Change training windows a little, so that only what matters is learnt: pictures, sound and words, each its own way.
+"""What training does to every batch by default: pictures, sound and words change a little, each in its own way.
 
-What is true of a window stays true. Masks, and what is not there, are left alone.
+On the tensors of a whole batch, as it costs so little that it can be done in each step; `augment.py` does more, to one
+window after the other. What is true of a window stays true. Masks, and what is not there, are left alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from triptych.worker.models.batch import WindowBatch
-from triptych.worker.models.encoders.hashed_words import BITS, PRESENT, SLOTS
+from triptych.worker.models.batch import WindowBatch, collate, empty_batch
+from triptych.worker.models.encoders.hashed_words import BITS, PRESENT, SLOTS, hash_words, words_of
+from triptych.worker.models.protocol import InputSpec
+from triptych.worker.models.window import PreparedWindow
 
 
 @dataclass(frozen=True, slots=True)
-class Augmentation:
+class Jitter:
     """Say how much.
 
     Attributes:
@@ -35,7 +39,7 @@ class Augmentation:
     words: float = 0.1
 
 
-def augmented(batch: WindowBatch, how: Augmentation, chance: torch.Generator, *, hashed_words: bool) -> WindowBatch:
+def jittered(batch: WindowBatch, how: Jitter, chance: torch.Generator, *, hashed_words: bool) -> WindowBatch:
     """Return a changed copy of a batch on the CPU."""
     return replace(
         batch,
@@ -45,7 +49,43 @@ def augmented(batch: WindowBatch, how: Augmentation, chance: torch.Generator, *,
     )
 
 
-def _pictures(video: Tensor, how: Augmentation, chance: torch.Generator) -> Tensor:
+def jittered_window(window: PreparedWindow, spec: InputSpec, how: Jitter, chance: torch.Generator) -> PreparedWindow:
+    """Return a window as a step of training may see it, for people.
+
+    Words are hashed before they change, so what a word has become has no name: a word that is another one is `▢`, one
+    of which only parts are other ones is followed by `~`.
+    """
+    before = collate([window], empty_batch(1, len(window.audio_f32), spec), hash_words)
+    after = jittered(before, how, chance, hashed_words=True)
+    old, new = (batch.text[0].tolist() for batch in (before, after))
+    cues, first = [], 0
+    for cue in window.cues:
+        count = len(hash_words(cue.text))
+        own = slice(first + 1, first + count - 1)  # a token begins and a token ends a cue
+        cues.append(replace(cue, text=_marked(words_of(cue.text), old[own], new[own])))
+        first += count
+    return replace(
+        window,
+        frames_hwc_u8=tuple(after.video[0, place].numpy() for place in range(len(window.frames_hwc_u8))),
+        audio_f32=after.audio[0].numpy(),
+        cues=tuple(cues),
+    )
+
+
+def _marked(words: Sequence[str], old: Sequence[int], new: Sequence[int]) -> str:
+    marked = list(words)
+    for place, (before, after) in enumerate(zip(old, new, strict=True)):  # there may be more words than are read
+        others = sum(_slot(before, slot) != _slot(after, slot) for slot in range(SLOTS))
+        marked[place] += "~" if others else ""
+        marked[place] = "▢" if others == SLOTS else marked[place]
+    return " ".join(marked)
+
+
+def _slot(token: int, slot: int) -> int:
+    return (token >> (slot * BITS)) & ((1 << BITS) - 1)
+
+
+def _pictures(video: Tensor, how: Jitter, chance: torch.Generator) -> Tensor:
     """Move and colour the pictures of a window all in the same way: uint8 [B, T, H, W, 3]."""
     rows, _, height, width, _ = video.shape
     farthest = round(how.shift * min(height, width))
@@ -61,7 +101,7 @@ def _pictures(video: Tensor, how: Augmentation, chance: torch.Generator) -> Tens
     return (moved * gains + noise).round().clamp(0, 255).to(torch.uint8)
 
 
-def _sound(audio: Tensor, how: Augmentation, chance: torch.Generator) -> Tensor:
+def _sound(audio: Tensor, how: Jitter, chance: torch.Generator) -> Tensor:
     """Make sound [B, S] louder or softer, and noisier; silence that stands for nothing stays."""
     gains = 1 + how.gain * _between_minus_and_plus_one((audio.shape[0], 1), chance)
     distance_db = how.snr_db + 30 * torch.rand((audio.shape[0], 1), generator=chance)
@@ -70,7 +110,7 @@ def _sound(audio: Tensor, how: Augmentation, chance: torch.Generator) -> Tensor:
     return (gains * (audio + noise)).clamp(-1, 1)
 
 
-def _words(text: Tensor, mask: Tensor, how: Augmentation, chance: torch.Generator) -> Tensor:
+def _words(text: Tensor, mask: Tensor, how: Jitter, chance: torch.Generator) -> Tensor:
     """Exchange whole words, and parts of words, for others: so unknown words come to mean nothing."""
     other = torch.randint(1 << BITS, (*text.shape, SLOTS), generator=chance)
     whole = torch.rand(text.shape, generator=chance) < how.words

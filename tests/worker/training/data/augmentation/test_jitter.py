@@ -9,10 +9,10 @@ from triptych.worker.models.batch import WindowBatch, collate, empty_batch
 from triptych.worker.models.encoders.hashed_words import PRESENT, hash_words
 from triptych.worker.models.protocol import InputSpec
 from triptych.worker.models.window import PreparedCue, PreparedWindow
-from triptych.worker.training.augment import Augmentation, augmented
+from triptych.worker.training.data.augmentation.jitter import Jitter, jittered, jittered_window
 
 SPEC = InputSpec(2, 32, 32, 16_000, 24)
-NOTHING = Augmentation(shift=0, colour=0, pixel_noise=0, gain=0, snr_db=200, words=0)
+NOTHING = Jitter(shift=0, colour=0, pixel_noise=0, gain=0, snr_db=200, words=0)
 SPAN = (4_000, 20_000)
 
 
@@ -28,9 +28,9 @@ def batch() -> WindowBatch:
     return collate([full, empty], empty_batch(2, 32_000, SPEC), hash_words)
 
 
-def changed(how: Augmentation, seed: int = 1, *, hashed_words: bool = True) -> WindowBatch:
+def changed(how: Jitter, seed: int = 1, *, hashed_words: bool = True) -> WindowBatch:
     """Change it by chance."""
-    return augmented(batch(), how, torch.Generator().manual_seed(seed), hashed_words=hashed_words)
+    return jittered(batch(), how, torch.Generator().manual_seed(seed), hashed_words=hashed_words)
 
 
 def test_nothing_is_changed_by_nothing() -> None:
@@ -44,7 +44,7 @@ def test_nothing_is_changed_by_nothing() -> None:
 
 def test_the_same_chance_changes_the_same() -> None:
     """Training can be repeated."""
-    one, again, other = changed(Augmentation()), changed(Augmentation()), changed(Augmentation(), seed=2)
+    one, again, other = changed(Jitter()), changed(Jitter()), changed(Jitter(), seed=2)
 
     assert torch.equal(one.video, again.video)
     assert torch.equal(one.audio, again.audio)
@@ -55,7 +55,7 @@ def test_the_same_chance_changes_the_same() -> None:
 
 def test_changes_are_small_and_gaps_stay() -> None:
     """What is true of a window stays true."""
-    after, before = changed(Augmentation()), batch()
+    after, before = changed(Jitter()), batch()
 
     assert (after.video[0].float() - 128).abs().mean() < 0.3 * 128
     gap = torch.ones(32_000).bool()
@@ -69,21 +69,21 @@ def test_changes_are_small_and_gaps_stay() -> None:
 
 def test_some_words_become_others() -> None:
     """About as many as asked for; what is not there stays nothing; words that are not hashed are left alone."""
-    after, before = changed(Augmentation(words=0.5)), batch()
+    after, before = changed(Jitter(words=0.5)), batch()
     there = before.text_mask[0]
 
     assert 0.3 < float((after.text[0][there] != before.text[0][there]).double().mean()) <= 1
     assert ((after.text[0][there] & PRESENT) > 0).all()
     assert not after.text[0][~there].any()
-    assert torch.equal(changed(Augmentation(words=0.5), hashed_words=False).text, before.text)
+    assert torch.equal(changed(Jitter(words=0.5), hashed_words=False).text, before.text)
 
 
 def test_a_picture_moves_as_a_whole_and_its_edge_goes_on() -> None:
     """Both pictures of a window the same way."""
     marked = batch()
     marked.video[0, :, 16, 16] = 255
-    moved = augmented(
-        marked, Augmentation(shift=0.2, colour=0, pixel_noise=0), torch.Generator().manual_seed(3), hashed_words=True
+    moved = jittered(
+        marked, Jitter(shift=0.2, colour=0, pixel_noise=0), torch.Generator().manual_seed(3), hashed_words=True
     )
     places = [torch.nonzero(moved.video[0, picture, :, :, 0] == 255).tolist() for picture in range(2)]
 
@@ -91,3 +91,25 @@ def test_a_picture_moves_as_a_whole_and_its_edge_goes_on() -> None:
     assert len(places[0]) == 1
     assert places[0] != [[16, 16]]
     assert int((moved.video[0] == 0).sum()) == 0
+
+
+def test_a_window_can_be_looked_at_as_training_sees_it() -> None:
+    """Pictures, sound and words of the very batch; what a word has become has no name."""
+    random = np.random.default_rng(1)
+    sound = random.normal(0, 0.1, 32_000).astype(np.float32)
+    picture = random.integers(0, 256, (32, 32, 3), np.uint8)
+    cues = (PreparedCue("all is well", 0, 1), PreparedCue("today", 0, 1))
+    window = PreparedWindow("s", 0, 2_000_000_000, (picture,), (0,), sound, ((0, 32_000),), cues)
+    collated = collate([window], empty_batch(1, 32_000, SPEC), hash_words)
+    seen = jittered(collated, Jitter(), torch.Generator().manual_seed(3), hashed_words=True)
+    shown = jittered_window(window, SPEC, Jitter(), torch.Generator().manual_seed(3))
+    assert np.array_equal(shown.frames_hwc_u8[0], seen.video[0, 0].numpy())
+    assert np.array_equal(shown.audio_f32, seen.audio[0].numpy())
+
+    def words(share: float) -> list[str]:
+        how = Jitter(words=share)
+        return [cue.text for cue in jittered_window(window, SPEC, how, torch.Generator().manual_seed(3)).cues]
+
+    assert words(0) == ["all is well", "today"]
+    assert words(1) == ["▢ ▢ ▢", "▢"]
+    assert any("~" in text for text in words(0.3))

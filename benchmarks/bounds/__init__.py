@@ -1,0 +1,1 @@
+"""How much a worker holds, by measurement: see `__main__`."""

@@ -1,0 +1,58 @@
+"""Where a measurement runs: a broker, a Redis and a worker of its own, all thrown away in the end."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.bounds.watch import Watch
+from tests.e2e.programs import Installation, Program
+from tools.devservers import DevKafka, DevRedis
+from tools.devservers.ports import free_ports
+from triptych.transport.protocols import Publisher
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Servers that run, and programs that can be started on them."""
+
+    installation: Installation
+
+    @contextmanager
+    def publisher(self) -> Iterator[Publisher]:
+        """Open a publisher; at the end all that was sent is acknowledged."""
+        with closing(self.installation.transport()) as transport:
+            publisher = transport.publisher()
+            yield publisher
+            publisher.close(600)
+
+    @contextmanager
+    def worker(self, **settings: str) -> Iterator[tuple[Program, Watch]]:
+        """Run a worker that is watched."""
+        [port] = free_ports(1)
+        with self.installation.running("work", TRIPTYCH_HTTP_PORT=str(port), **settings) as program:
+            program.wait_for("partitions_assigned", limit_s=300)
+            with Watch(program.process.pid, port, self.installation.redis_url) as watch:
+                yield program, watch
+
+
+IDLE_TIMEOUT_MS: Final = 120_000
+"""Of the worker: on a machine that is busy otherwise, what sends the feeds may itself stand still for a while."""
+
+
+@contextmanager
+def open_place(model: str, settings: Mapping[str, str]) -> Iterator[Place]:
+    """Start a broker and a Redis, make the topics, and remove all of it in the end."""
+    folder = Path(tempfile.mkdtemp(prefix="triptych-bounds-"))
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        kafka, server = stack.enter_context(DevKafka()), stack.enter_context(DevRedis())
+        variables = {"TRIPTYCH_MODEL_NAME": model, "TRIPTYCH_ALIGN_IDLE_TIMEOUT_MS": str(IDLE_TIMEOUT_MS), **settings}
+        installation = Installation(kafka.bootstrap_servers, server.url, "bounds", folder, variables)
+        installation.make_topics()
+        yield Place(installation)

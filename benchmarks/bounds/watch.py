@@ -1,0 +1,148 @@
+"""What a worker holds while it runs: memory, threads, files by the kernel, the rest by its own metrics. Linux."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Final, Self
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import redis
+from prometheus_client.parser import text_string_to_metric_families
+
+MB: Final = 1_000_000
+_KIB: Final = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look.
+
+    Attributes:
+        at_s: since the first look.
+        progress: how far the run is, in its own unit: hours of media, rounds, gigabytes.
+        rss_mb: resident memory now, in megabytes (10^6).
+        peak_mb: the most it ever was.
+        threads: of the process.
+        files: open file descriptors.
+        redis_keys: keys of the server.
+        redis_mb: memory that the server uses.
+        lag_s: `triptych_lag_seconds`.
+        held_mb: `triptych_held_bytes`.
+        streams: `triptych_streams`.
+        results: `triptych_results_total`.
+        late: `triptych_late_total`, of all modalities.
+        bound: windows that closed at a bound of bytes.
+    """
+
+    at_s: float
+    progress: float
+    rss_mb: float
+    peak_mb: float
+    threads: int
+    files: int
+    redis_keys: int
+    redis_mb: float
+    lag_s: float
+    held_mb: float
+    streams: int
+    results: int
+    late: int
+    bound: int
+
+
+class Watch:
+    """Looks at one worker."""
+
+    def __init__(self, pid: int, http_port: int, redis_url: str) -> None:
+        """Look at the process `pid`, whose metrics are at `http_port`."""
+        self._pid = pid
+        self._port = http_port
+        self._redis = redis.Redis.from_url(redis_url)
+        self._began_s = time.monotonic()
+        self.samples: list[Sample] = []
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of Redis."""
+        self._redis.close()
+
+    def look(self, progress: float = 0.0) -> Sample:
+        """Take a sample and keep it."""
+        status = _status_of(self._pid)
+        told = self._metrics()
+        sample = Sample(
+            at_s=round(time.monotonic() - self._began_s, 2),
+            progress=round(progress, 4),
+            rss_mb=status["VmRSS"] * _KIB / MB,
+            peak_mb=status["VmHWM"] * _KIB / MB,
+            threads=status["Threads"],
+            files=len(list(Path(f"/proc/{self._pid}/fd").iterdir())),
+            redis_keys=int(self._redis.dbsize()),
+            redis_mb=int(self._redis.info("memory")["used_memory"]) / MB,
+            lag_s=told.get("triptych_lag_seconds", 0.0),
+            held_mb=told.get("triptych_held_bytes", 0.0) / MB,
+            streams=int(told.get("triptych_streams", 0)),
+            results=int(told.get("triptych_results_total", 0)),
+            late=int(told.get("triptych_late_total", 0)),
+            bound=int(told.get("triptych_windows_total:bound", 0)),
+        )
+        self.samples.append(sample)
+        return sample
+
+    def wait(self, reached: str, until: int, *, progress: float, limit_s: float, every_s: float = 0.5) -> Sample:
+        """Look until a field of the sample is as large as that; fail after the limit."""
+        deadline = time.monotonic() + limit_s
+        while True:
+            sample = self.look(progress)
+            if getattr(sample, reached) >= until:
+                return sample
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{reached}: waited {limit_s:g} s for {until}, got {getattr(sample, reached)}")
+            time.sleep(every_s)
+
+    def _metrics(self) -> dict[str, float]:
+        """Return the worker's metrics, each the sum of its series; windows by why they closed too."""
+        try:
+            with urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=10) as answer:
+                text = answer.read().decode()
+        except (URLError, OSError):
+            return {}
+        sums: dict[str, float] = {}
+        for family in text_string_to_metric_families(text):
+            for each in family.samples:
+                sums[each.name] = sums.get(each.name, 0.0) + each.value
+                if "closed_by" in each.labels:
+                    sums[f"{each.name}:{each.labels['closed_by']}"] = each.value
+        return sums
+
+
+def slope(samples: Sequence[Sample], field: str) -> float:
+    """Return by how much a field grows for one unit of progress, by least squares."""
+    xs = [sample.progress for sample in samples]
+    ys = [float(getattr(sample, field)) for sample in samples]
+    mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
+    spread = sum((x - mean_x) ** 2 for x in xs)
+    return sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / spread if spread else 0.0
+
+
+def write_csv(path: Path, samples: Sequence[Sample]) -> None:
+    """Write the samples for those who want to plot them otherwise."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Sample)])
+        writer.writeheader()
+        for sample in samples:
+            writer.writerow({name: round(value, 3) for name, value in asdict(sample).items()})
+
+
+def _status_of(pid: int) -> Mapping[str, int]:
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    pairs = (line.partition(":") for line in lines)
+    return {name: int(value.split()[0]) for name, _, value in pairs if name in {"VmRSS", "VmHWM", "Threads"}}

@@ -1,0 +1,148 @@
+"""Workers with a mistake in them do not pass: one short schedule, judged as chaos judges."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from itertools import count
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.chaos.crew import start_worker
+from tests.chaos.judgement import Verdict, judge
+from tests.chaos.trial import documents_in_topic
+from tests.e2e.poison import message_of
+from tests.e2e.programs import Installation, Program, wait_until
+from tests.worker.world import Feed
+from triptych.schemas.names import INPUT_TOPICS, TOPIC_OF, consumer_group
+from triptych.schemas.partition import partition_of
+from triptych.transport.records import TopicPartition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from triptych.schemas.records import InputRecord
+
+KILLED: tuple[str | None, ...] = (None, "commit_before_publish", "skip_the_tail")
+"""Mistakes that show when a worker dies, and none for comparison."""
+LATE = "take_without_asking"
+"""One that shows when a log is read whose partitions do not fit into one answer of the broker."""
+IDLE_MS = {"killed": 60_000, "late": 1_000}
+SETTINGS = {
+    "TRIPTYCH_WINDOW_SIZE_MS": "1000",
+    "TRIPTYCH_WORKER_COMMIT_INTERVAL_MS": "100",
+    "TRIPTYCH_KAFKA_SESSION_TIMEOUT_MS": "6000",
+}
+FAST, SLOW = (
+    "fast",
+    next(f"slow-{n}" for n in count() if partition_of(f"slow-{n}".encode(), 6) == partition_of(b"fast", 6)),
+)
+"""On one partition number, so that the one keeps back what is committed of the other."""
+HALF_WAY_S = 4.5
+
+
+def large_picture() -> bytes:
+    """Return a picture of about 250 kB: nine of them are more than a partition's share of one answer."""
+    noise = np.random.default_rng(7).integers(0, 255, (480, 480, 3), np.uint8)
+    return cv2.imencode(".jpg", noise)[1].tobytes()
+
+
+def first_half(fast: Feed, slow: Feed) -> Iterable[InputRecord]:
+    """The slow stream says where it is and nothing more; the fast one stops in the middle of a window."""
+    yield slow.frame(0)
+    yield from _played(fast, 0, HALF_WAY_S)
+
+
+def second_half(fast: Feed, slow: Feed) -> Iterable[InputRecord]:
+    """Both go on to their ends."""
+    yield from _played(fast, HALF_WAY_S, 7)
+    yield slow.chunk(0)
+    yield from (feed.end(modality, 7) for feed in (fast, slow) for modality in feed.tracks)
+
+
+def _played(feed: Feed, from_s: float, to_s: float) -> Iterable[InputRecord]:
+    picture = large_picture()
+    for at_s in np.arange(from_s, to_s, 0.5).tolist():
+        yield feed.frame(at_s, picture)
+        yield feed.chunk(at_s)
+        yield feed.frame(at_s + 0.25, picture)
+
+
+def send(here: Installation, records: Iterable[InputRecord]) -> None:
+    """Send records one after another, and return when they lie on their topics."""
+    with closing(here.transport()) as transport:
+        publisher = transport.publisher()
+        for record in records:
+            publisher.send(message_of(record)).result(30)
+
+
+def is_half_done(here: Installation) -> bool:
+    """Tell whether all windows before the half are published, and offsets were committed after that."""
+    tps = [TopicPartition(topic, partition_of(FAST.encode(), 6)) for topic in INPUT_TOPICS]
+    with closing(here.transport()) as transport:
+        consumer = transport.group_consumer(INPUT_TOPICS, consumer_group(here.pipeline))
+        audio = consumer.committed(tps)[TopicPartition(TOPIC_OF["audio"], tps[0].partition)]
+    return here.count_results() >= int(HALF_WAY_S) and audio is not None and audio.offset >= 2 * int(HALF_WAY_S)
+
+
+def undisturbed(here: Installation, kind: str) -> list[bytes]:
+    """Return what a worker says that nobody kills."""
+    other = replace(here, settings=SETTINGS | {"TRIPTYCH_ALIGN_IDLE_TIMEOUT_MS": str(IDLE_MS[kind])}).beside(
+        f"{here.pipeline}-{kind}-undisturbed"
+    )
+    other.run("work", "--until-end").succeeded()
+    return documents_in_topic(other)
+
+
+class Suspects:
+    """Workers with and without mistakes, each on a pipeline of its own over the same records."""
+
+    def __init__(self, here: Installation, stack: ExitStack) -> None:
+        self._stack = stack
+        self._idle = {bug: IDLE_MS["late" if bug == LATE else "killed"] for bug in (*KILLED, LATE)}
+        self.pipelines = {bug: here.beside(f"{here.pipeline}-{bug}") for bug in (*KILLED, LATE)}
+
+    def start(self, bug: str | None, *flags: str) -> Program:
+        """Start one; as a static member of its group it need not wait for its former self to be given up."""
+        own = {"TRIPTYCH_ALIGN_IDLE_TIMEOUT_MS": str(self._idle[bug]), "TRIPTYCH_KAFKA_GROUP_INSTANCE_ID": "one"}
+        here = replace(self.pipelines[bug], settings={**self.pipelines[bug].settings, **own})
+        program = start_worker(here, "work", *flags, bug=bug)
+        self._stack.callback(program.kill)
+        return program
+
+    def verdict(self, bug: str | None, expected: Sequence[bytes]) -> Verdict:
+        """Judge what one of them published."""
+        return judge("in the results topic", documents_in_topic(self.pipelines[bug]), expected)
+
+
+@pytest.mark.timeout(300)
+def test_each_mistake_is_found_and_a_worker_without_one_passes(install: Callable[..., Installation]) -> None:
+    """What is committed too early is lost, what is not restored is said anew, what is not asked for comes late."""
+    here = install(**SETTINGS)
+    fast, slow = Feed(FAST, tracks=("video", "audio")), Feed(SLOW, tracks=("video", "audio"))
+    with ExitStack() as stack:
+        suspects = Suspects(here, stack)
+        first = {bug: suspects.start(bug) for bug in KILLED}
+        for worker in first.values():
+            worker.wait_for("partitions_assigned")
+        send(here, first_half(fast, slow))
+        for bug, worker in first.items():
+            wait_until(lambda bug=bug: is_half_done(suspects.pipelines[bug]), f"{bug} to be half way")
+            worker.kill()
+        send(here, second_half(fast, slow))
+        again = [suspects.start(bug, "--until-end") for bug in (*KILLED, LATE)]
+        for worker in again:
+            worker.wait().succeeded()
+        expected = {kind: undisturbed(here, kind) for kind in IDLE_MS}
+
+        healthy, early, amnesiac = (suspects.verdict(bug, expected["killed"]) for bug in KILLED)
+        hasty = suspects.verdict(LATE, expected["late"])
+    assert healthy.is_whole
+    assert healthy.windows >= 7
+    assert healthy.duplicated == []
+    assert early.lost or early.differing
+    assert amnesiac.differing
+    assert hasty.lost or hasty.differing

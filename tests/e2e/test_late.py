@@ -1,0 +1,106 @@
+"""Late records on real servers: their windows are issued again, through a kill and from the dead letters too."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
+
+import pytest
+import redis
+
+from tests.e2e.programs import Installation, assert_equal_results, by_id, wait_until
+from tests.worker.world import Feed
+from triptych.consumers.subscriber import Subscriber
+from triptych.schemas.codec import encode, parse_result
+from triptych.schemas.names import TOPIC_OF, redis_latest_key
+from triptych.schemas.partition import partition_of
+from triptych.schemas.records import InputRecord, VideoFrame
+from triptych.transport.records import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from triptych.schemas.results import Result
+
+SETTINGS: Final = {
+    "TRIPTYCH_ALIGN_LATE": "revise",
+    "TRIPTYCH_ALIGN_REVISE_AFTER_MS": "300",
+    "TRIPTYCH_KAFKA_SESSION_TIMEOUT_MS": "6000",
+    "TRIPTYCH_WORKER_COMMIT_INTERVAL_MS": "100",
+}
+LATE_SEQS: Final = (13, 14, 15)
+ASTRAY_SEQ: Final = 12
+PARTITIONS: Final = 6
+
+
+def send(here: Installation, records: Iterable[InputRecord], partition: int | None = None) -> None:
+    """Send records as a producer does, or astray."""
+    with closing(here.transport()) as transport:
+        publisher = transport.publisher()
+        for record in records:
+            wire = encode(record)
+            publisher.send(Message(TOPIC_OF[record.modality], wire.key, wire.value, wire.headers, partition))
+        publisher.flush(30)
+
+
+def revised(here: Installation, window: str) -> list[Result]:
+    """Return the results of a window on the topic, in the order of their publication."""
+    return [result for result in here.in_topic() if result.window == window]
+
+
+@pytest.mark.timeout(300)
+def test_a_window_is_issued_again_for_late_frames_after_a_kill_and_for_a_redriven_one(
+    install: Callable[..., Installation],
+) -> None:
+    """Each revision is on the topic and in Redis once, and holds all that came before it."""
+    here = install(**SETTINGS)
+    film = Feed("city").play(10, ended=False)
+    frames = {record.seq: record for record in film if isinstance(record, VideoFrame)}
+    late = [frames[seq].model_copy(update={"seq": None}) for seq in LATE_SEQS]
+    missing = [frames[seq] for seq in (ASTRAY_SEQ, *LATE_SEQS)]
+    send(here, [frames[ASTRAY_SEQ]], partition=(partition_of(b"city", PARTITIONS) + 1) % PARTITIONS)
+    send(here, [record for record in film if record not in missing])
+
+    with here.running("work") as worker:
+        wait_until(lambda: here.count_results() == 5, "the windows of the film")
+        (first,) = [result for result in here.in_topic() if result.start_ns <= late[0].start_ns < result.end_ns]
+        send(here, late[:1])
+        wait_until(lambda: here.count_results() == 6, "the first revision")
+        worker.kill()
+    send(here, late[1:])
+    with here.running("work") as worker:
+        wait_until(lambda: here.count_results() == 7, "the second revision")
+        worker.stop().succeeded()
+
+    assert [(r.revision, r.modalities.video.items) for r in revised(here, first.window)] == [(0, 4), (1, 5), (2, 7)]
+    assert [r.revised and r.revised.added.video for r in revised(here, first.window)] == [None, 1, 2]
+    assert len({(r.modalities.audio, r.closed_by, r.observations.words) for r in revised(here, first.window)}) == 1
+    judged_again = here.beside(f"{here.pipeline}-again")
+    judged_again.run("work", "--until-end").succeeded()
+    assert_equal_results(judged_again.in_topic(), here.in_topic())
+
+    assert here.run("dead", "redrive").succeeded().out == "1 put back\n"
+    here.run("work", "--until-end").succeeded()
+    repaired = revised(here, first.window)[-1]
+    assert (repaired.revision, repaired.modalities.video.items, repaired.modalities.video.gaps) == (3, 8, 0)
+    assert here.run("dead", "redrive").succeeded().out == "0 put back\n"
+    check_that_readers_agree(here, first.window)
+
+
+def check_that_readers_agree(here: Installation, window: str) -> None:
+    """Redis has what the topic has; a subscriber gets the newest revision or all, and `latest` is the newest window."""
+    published = by_id(here.in_topic())
+    assert by_id(here.in_redis()) == published
+    with Subscriber.from_redis(here.redis_url, pipeline=here.pipeline) as subscriber:
+        everything = list(subscriber.results(until_end=True, revisions="all"))
+        newest = list(subscriber.results(until_end=True))
+    assert by_id(everything) == published
+    assert [result.revision for result in newest if result.window == window] == [3]
+    assert len(newest) == 5
+    shown = here.run("watch", "--json", "--until-end", "--from", "kafka", "--revisions", "all").succeeded().out
+    assert [json.loads(line)["id"] for line in shown.splitlines()] == [result.id for result in here.in_topic()]
+    with redis.Redis.from_url(here.redis_url) as client:
+        latest = client.get(redis_latest_key(here.pipeline, "city"))
+    assert isinstance(latest, bytes)
+    assert parse_result(latest).start_ns == max(result.start_ns for result in everything)

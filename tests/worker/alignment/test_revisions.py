@@ -1,0 +1,328 @@
+"""Rules 23 to 26: closed windows are issued again for what comes late, within bounds of event time and bytes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.worker.alignment.script import CONFIG, Reading, Script, decide, late, ns, offsets, windows
+from triptych.worker.alignment.outcome import ClosedWindow, Forgotten, LateItem, LetGo, Outcome
+from triptych.worker.alignment.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from triptych.worker.alignment.entry import Entry
+
+REVISE: Final = replace(CONFIG, allowed_lateness_ns=ns(10))
+
+
+def issued(outcomes: Iterable[Outcome]) -> list[tuple[float, int]]:
+    """Return the start in seconds and the revision of each result, in order."""
+    return [(o.start_ns / 1e9, o.revision) for o in outcomes if isinstance(o, ClosedWindow)]
+
+
+def revisions(outcomes: Iterable[Outcome]) -> list[ClosedWindow]:
+    """Return the results that are revisions."""
+    return [outcome for outcome in outcomes if isinstance(outcome, ClosedWindow) and outcome.revision]
+
+
+def revising(outcomes: Iterable[Outcome]) -> list[Entry]:
+    """Return the late items that have windows issued again."""
+    return [outcome.entry for outcome in outcomes if isinstance(outcome, LateItem) and outcome.revises]
+
+
+def live_video(*, until_s: int) -> Script:
+    """Return a picture a second, while the sound is silent and so becomes idle."""
+    script = Script("video", "audio")
+    for second in range(until_s):
+        script.video(second, at=100 + second, promise=second + 1)
+    return script
+
+
+# --- which windows, and when ------------------------------------------------------------------------------------------
+
+
+def test_a_late_item_has_its_window_issued_again_with_all_that_it_holds() -> None:
+    """The sound comes after the picture's window has closed without it."""
+    script = live_video(until_s=16)
+    chunk = script.audio(8, 9, at=115.2)
+    outcomes = decide(script.entries, until=118, config=REVISE)
+    first, again = windows_at(outcomes, 8)
+
+    assert late(outcomes) == revising(outcomes) == [chunk]
+    assert (first.revision, first.states["audio"], first.closed_by) == (0, "idle", "idle")
+    assert (again.revision, again.states["audio"], again.closed_by) == (1, "present", "idle")
+    assert offsets(again.items["video"]) == offsets(first.items["video"]) == [8, 9]
+    assert again.items["audio"] == (chunk,)
+    assert again.added == {"audio": 1}
+    assert again.snapshot.clock_ns == ns(116.2)  # a second of gathering later
+
+
+def windows_at(outcomes: Iterable[Outcome], start_s: float) -> list[ClosedWindow]:
+    """Return the results of the window that begins there."""
+    return [o for o in outcomes if isinstance(o, ClosedWindow) and o.start_ns == ns(start_s)]
+
+
+def test_what_comes_together_makes_one_revision_of_each_window() -> None:
+    """What comes within `revise_after` of the first joins it; what comes later makes the next."""
+    script = live_video(until_s=17)
+    for number, at in enumerate((116.1, 116.5, 117.0, 118.0)):
+        script.audio(8 + number / 2, 8.5 + number / 2, at=at)
+    outcomes = decide(script.entries, until=120, config=REVISE)
+
+    assert [(w.start_ns / 1e9, w.revision, w.added) for w in revisions(outcomes)] == [
+        (8, 1, {"audio": 3}),
+        (8, 2, {"audio": 1}),
+    ]
+    assert [len(w.items["audio"]) for w in revisions(outcomes)] == [3, 4]
+
+
+def test_a_late_item_revises_each_closed_window_it_touches_and_joins_the_open_one() -> None:
+    """A cue across the floor is whole in all of them."""
+    script = Script("video", "subtitles")
+    for second in range(14):
+        script.video(second, at=100 + second, promise=second + 1)
+    cue = script.cue(9, 15, at=113.1, promise=16)
+    script.video(14, at=114, promise=16)
+    outcomes = decide(script.entries, until=118, config=REVISE)
+
+    assert late(outcomes) == []
+    assert [(w.start_ns / 1e9, w.added) for w in revisions(outcomes)] == [
+        (start, {"subtitles": 1}) for start in (8, 10, 12)
+    ]
+    assert all(cue in w.items["subtitles"] for w in [*revisions(outcomes), *windows_at(outcomes, 14)])
+
+
+@pytest.mark.parametrize(("lateness_s", "revised"), [(3, []), (5, [(8, 1)]), (4, []), (None, [])])
+def test_a_window_is_revised_while_its_end_is_within_the_lateness_before_the_floor(
+    lateness_s: float | None, revised: list[tuple[float, int]]
+) -> None:
+    """The window of 8 s to 10 s, when 14 s is the next to close: exactly its lateness behind is too late."""
+    script = live_video(until_s=14)
+    script.audio(8, 9, at=114.2)
+    config = replace(CONFIG, allowed_lateness_ns=None if lateness_s is None else ns(lateness_s))
+    outcomes = decide(script.entries, until=118, config=config)
+
+    assert [window for window in issued(outcomes) if window[1]] == revised
+    assert len(late(outcomes)) == 1
+    assert len(revising(outcomes)) == len(revised)
+
+
+def test_an_empty_window_that_was_skipped_is_issued_as_a_revision() -> None:
+    """Nothing was said of it, and what is said now replaces that."""
+    config = replace(REVISE, max_empty=1, allowed_lateness_ns=ns(60))
+    script = Script("video", "audio")
+    script.video(0, at=100, promise=1)
+    script.audio(0, 1, at=100)
+    script.end("audio", 1, at=100)
+    script.video(30, at=101, promise=31)
+    script.audio(20, 21, at=101.5, session="t", tracks=())
+    outcomes = decide(script.entries, until=103, config=replace(config, max_hold_ns=0))
+
+    (revised,) = revisions(outcomes)
+    assert windows_at(outcomes, 20) == [revised]
+    assert (revised.revision, revised.closed_by, revised.states["video"]) == (1, "end", "empty")
+
+
+def test_a_late_picture_stands_in_for_no_window_after_it() -> None:
+    """Windows that showed an older picture keep it."""
+    script = Script("video", "audio")
+    script.video(1, at=100, promise=20)
+    for second in range(0, 12, 2):
+        script.audio(second, second + 2, at=100 + second)
+    frame = script.video(5, at=112, promise=20)
+    outcomes = decide(script.entries, until=114, config=REVISE)
+
+    (revised,) = revisions(outcomes)
+    assert (revised.start_ns, revised.states["video"], revised.held) == (ns(4), "present", None)
+    assert revised.items["video"] == (frame,)
+    script.audio(12, 14, at=114)
+    after = windows(decide(script.entries, until=115, config=replace(REVISE, max_hold_ns=ns(30))))[12]
+    assert offsets([after.held] if after.held else []) == [0]
+
+
+def test_a_revised_window_without_a_picture_shows_the_one_that_stood_in() -> None:
+    """Sound is added to what was seen then, though the picture's own window can be revised no more."""
+    script = Script("video", "audio", "subtitles")
+    frame = script.video(1, at=100, promise=30)
+    script.cue(0, 1, at=100, promise=3)
+    for second in range(0, 12, 2):
+        script.audio(second, second + 2, at=111 + second)
+    script.cue(9, 9.5, at=123, promise=30)
+    outcomes = decide(script.entries, until=126, config=replace(REVISE, allowed_lateness_ns=ns(3)))
+
+    *_, revised = revisions(outcomes)
+    assert (revised.start_ns, revised.states["video"], revised.held) == (ns(8), "held", frame)
+
+
+# --- what is put back -------------------------------------------------------------------------------------------------
+
+
+def test_what_is_put_back_revises_its_window_and_replaces_what_it_was() -> None:
+    """The picture that could not be read is the same record once more."""
+    script = Script("video")
+    for second in range(4):
+        script.video(second, at=100 + second, promise=second + 1)
+    back = script.video(1, at=110, seq=1, redriven=True)
+    outcomes = decide(script.entries, until=112, config=REVISE)
+
+    (revised,) = revisions(outcomes)
+    assert offsets(revised.items["video"]) == [0, back.offset]
+    assert revised.added == {"video": 1}
+
+
+def test_what_is_put_back_for_an_open_window_revises_it_once_that_has_closed() -> None:
+    """It is late by rule: the window closes without it, whenever it came."""
+    script = Script("video")
+    script.video(0, at=100)
+    back = script.video(0.5, at=101, seq=7, redriven=True)
+    script.video(5, at=110, promise=6)
+    outcomes = decide(script.entries, until=112, config=REVISE)
+
+    assert issued(outcomes)[0] == (0, 0)
+    first, revised = windows_at(outcomes, 0)
+    assert back not in first.items["video"]
+    assert back in revised.items["video"]
+    assert revised.snapshot.clock_ns == ns(111)
+
+
+def test_what_is_put_back_for_a_window_that_never_closes_is_left_in_the_end() -> None:
+    """Its stream is forgotten before: then it is late, and nothing else."""
+    script = Script("video")
+    script.video(0, at=100)
+    script.video(0.5, at=100.1, promise=0.6)
+    script.progress("video", 3, at=100.2, promise=1)
+    back = script.video(2.5, at=101, seq=7, redriven=True)
+    config = replace(REVISE, idle_timeout_ns=2 * CONFIG.stream_ttl_ns)
+    outcomes = decide(script.entries, until=800, config=config)
+
+    assert [(o.entry, o.revises) for o in outcomes if isinstance(o, LateItem)] == [(back, True), (back, False)]
+    assert revisions(outcomes) == []
+
+
+# --- what bounds it ---------------------------------------------------------------------------------------------------
+
+
+def test_at_the_byte_bound_the_oldest_closed_windows_are_let_go_first() -> None:
+    """No open window closes for the sake of closed ones."""
+    script = Script("video")
+    for second in range(20):
+        script.video(second, at=100 + second, promise=second + 1)
+    outcomes = decide(script.entries, until=121, config=replace(REVISE, stream_max_bytes=60))
+
+    let_go = [outcome for outcome in outcomes if isinstance(outcome, LetGo)]
+    assert let_go
+    assert [o.start_ns for o in let_go] == sorted(o.start_ns for o in let_go)
+    assert {w.closed_by for w in windows(outcomes).values()} == {"progress"}
+
+
+def test_a_window_that_is_let_go_of_is_issued_with_what_came_for_it() -> None:
+    """Nothing that was taken up is lost."""
+    script = live_video(until_s=16)
+    chunk = script.audio(8, 9, at=115.2, size_bytes=40)
+    for number in range(10):
+        script.video(16 + number / 10, at=115.3, promise=16, size_bytes=30)
+    outcomes = decide(script.entries, until=115.5, config=replace(REVISE, stream_max_bytes=200))
+
+    (revised,) = revisions(outcomes)
+    assert chunk in revised.items["audio"]
+    assert (revised.stream, ns(8)) in {(o.stream, o.start_ns) for o in outcomes if isinstance(o, LetGo)}
+
+
+def test_a_stream_is_forgotten_no_later_for_its_revisions() -> None:
+    """Late items alone keep no stream alive, and what came for it is issued before."""
+    script = Script("video", "audio")
+    script.video(0, at=100)
+    script.end("video", 1, at=100)
+    script.end("audio", 1, at=100)
+    script.audio(0, 1, at=500, session="t", tracks=())
+    script.end("audio", 1, at=500.1, session="t", tracks=())
+    script.audio(1, 2, at=699.9, session="u", tracks=())
+    outcomes = decide(script.entries, until=2000, config=replace(REVISE, revise_after_ns=ns(5)))
+
+    assert issued(outcomes) == [(0, 0), (0, 1), (0, 2)]
+    assert isinstance(outcomes[-1], Forgotten)
+    assert [w.snapshot.clock_ns for w in revisions(outcomes)] == [ns(505), ns(700)]
+
+
+def test_a_restart_behind_a_revision_forgets_the_stream_no_later() -> None:
+    """The state says since when the stream lives, apart from when the revision was made."""
+    script = Script("video", "audio")
+    script.video(0, at=100)
+    script.end("video", 1, at=100)
+    script.end("audio", 1, at=100)
+    script.audio(0, 1, at=500, session="t", tracks=())
+    script.end("audio", 1, at=500.1, session="t", tracks=())
+    (revised,) = revisions(decide(script.entries, until=600, config=REVISE))
+    reading = Reading(REVISE, restored={"city": Snapshot.from_json(revised.snapshot.to_json())})
+
+    assert reading.read(*script.entries) == []
+    assert [*reading.ask(699), *reading.ask(699)] == []
+    assert [type(outcome) for outcome in reading.ask(701)] == [Forgotten]
+
+
+# --- restart ----------------------------------------------------------------------------------------------------------
+
+
+def busy() -> Script:
+    """Return a log with late sound, a late cue across the floor, and a picture put back."""
+    script = live_video(until_s=16)
+    script.audio(8, 9, at=115.2)
+    script.audio(9, 9.5, at=116.9)
+    script.cue(7, 15, at=116.9, promise=20)
+    script.video(3, at=117, seq=3, redriven=True)
+    script.video(16, at=117.5, promise=18)
+    script.audio(12, 13, at=119.5)
+    return script
+
+
+def test_a_restart_after_any_result_makes_exactly_those_that_follow() -> None:
+    """The count of revisions, what came for them and what the windows hold are in the state."""
+    config = replace(REVISE, allowed_lateness_ns=ns(30))
+    undisturbed = decide(busy().entries, until=130, config=config)
+    made = [outcome for outcome in undisturbed if isinstance(outcome, ClosedWindow)]
+    assert len(revisions(undisturbed)) == 8
+    for count, window in enumerate(made, start=1):
+        state = Snapshot.from_json(window.snapshot.to_json())
+        reading = Reading(config, restored={"city": state})
+        again = [*reading.read(*busy().entries), *reading.ask(130), *reading.ask(130)]
+
+        assert essence(again) == essence(made[count:])
+
+
+def essence(outcomes: Iterable[Outcome]) -> list[tuple[object, ...]]:
+    """Return what readers of results see of the windows, in order."""
+    return [
+        (o.start_ns, o.revision, o.closed_by, o.skipped, o.dead, o.states, o.items, o.held, o.added)
+        for o in outcomes
+        if isinstance(o, ClosedWindow)
+    ]
+
+
+def test_records_of_a_window_that_may_be_revised_are_not_finished() -> None:
+    """A restart has to read them again; with nothing to revise they are finished with their window."""
+    script = live_video(until_s=16)
+    entries = script.entries
+    kept = windows(decide(entries, until=116, config=REVISE))[12].snapshot
+    dropped = windows(decide(entries, until=116))[12].snapshot
+
+    assert [kept.is_finished("video", offset) for offset in (3, 4, 13)] == [True, False, False]
+    assert [dropped.is_finished("video", offset) for offset in (4, 12)] == [True, True]
+
+
+def test_a_state_of_another_grid_or_policy_is_gone_on_with() -> None:
+    """Settings may change between two starts: then what has closed is revised no more."""
+    script = live_video(until_s=14)
+    state = windows(decide(script.entries, until=114, config=replace(REVISE, max_hold_ns=ns(3))))[10].snapshot
+    script.audio(8, 9, at=115.2)
+    script.video(15, at=116, promise=18)
+    for config in (CONFIG, replace(REVISE, size_ns=ns(4), hop_ns=ns(4)), REVISE):
+        reading = Reading(config, restored={"city": Snapshot.from_json(state.to_json())})
+        outcomes = [*reading.read(*script.entries), *reading.ask(130), *reading.ask(130)]
+
+        assert bool(revisions(outcomes)) == (config is REVISE)
+        assert len(late(outcomes)) == 1
+        assert offsets(next(iter(windows(outcomes).values())).items["video"])[:2] == [12, 13]

@@ -1,0 +1,110 @@
+"""What a worker holds over memory: within its bounds while it catches up, and nothing of feeds that have gone."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from tests.worker.world import SECOND, T0, Feed, World
+from triptych.schemas.names import MODALITIES, Modality
+from triptych.schemas.records import InputRecord
+from triptych.settings import load
+from triptych.transport.memory_reader import PARTITION_POLL_BYTES
+from triptych.worker.observability.events import ItemLate, StreamForgotten, WindowClosed
+from triptych.worker.pipeline import Pipeline
+
+MIB = 1 << 20
+FEEDS = 20
+MakeFeed = Callable[..., Feed]
+
+
+def held_bytes(pipeline: Pipeline) -> int:
+    """Return what the worker holds of undecoded media."""
+    return sum(work.aligner.held_bytes for work in pipeline._works.values())  # noqa: SLF001 - its event comes by the second
+
+
+def skewed(feed: Feed, seconds: int, picture: bytes) -> list[InputRecord]:
+    """Return a film whose sound was sent 20 s, and whose words were sent 60 s before the pictures of the same time."""
+    timed: list[tuple[float, InputRecord]] = []
+    for second in range(seconds):
+        timed += [(second + part / 4, feed.frame(second + part / 4, picture)) for part in range(4)]
+        timed += [(second - 20 + part / 2, feed.chunk(second + part / 2)) for part in range(2)]
+        if second % 2 == 0:
+            timed.append((second - 60, feed.cue(second, second + 1, f"words at {second}", second + 2)))
+    timed.sort(key=lambda pair: pair[0])
+    return [record for _, record in timed] + [feed.end(modality, seconds) for modality in MODALITIES]
+
+
+def test_a_skewed_backlog_is_replayed_within_the_bound_and_nothing_is_late(world: World, feed: MakeFeed) -> None:
+    """Thirty megabytes of two feeds, of which no more is held than a partition number may hold and a poll may bring."""
+    bound, poll = 4 * MIB, PARTITION_POLL_BYTES
+    overrides = {
+        "model.name": "null",
+        "batch.max_delay_ms": 0,
+        "align.stream_max_bytes": bound,
+        "align.partition_max_bytes": bound,
+    }
+    world.settings = load(overrides=overrides, environ={})
+    picture = feed("x").frame(0).data.ljust(30_000, b"\0")
+    for name in ("city", "port"):
+        world.send(skewed(feed(name), 120, picture))
+
+    most = 0
+    with world.open() as pipeline:
+        deadline = time.monotonic() + 60
+        while len(world.store.results("city")) + len(world.store.results("port")) < 120:
+            assert time.monotonic() < deadline
+            pipeline.step()
+            most = max(most, held_bytes(pipeline))
+
+    assert MIB < most <= 2 * (bound + 3 * poll)
+    assert world.seen(ItemLate) == []
+    assert {event.closed_by for event in world.seen(WindowClosed)} <= {"progress", "end"}
+    assert all(report.state == "present" for result in world.results() for _, report in result.modalities)
+
+
+def live_objects() -> Counter[str]:
+    """Count the objects of the worker's own classes that are alive, but for the store, whose affair it is to keep."""
+    gc.collect()
+    modules = ((type(each).__module__, type(each).__name__) for each in gc.get_objects())
+    return Counter(
+        name
+        for module, name in modules
+        if str(module).startswith("triptych.worker.") and not str(module).startswith("triptych.worker.sinks")
+    )
+
+
+def speak(world: World, number: int) -> None:
+    """Let feeds of all kinds speak for three windows and end, under names that were never heard before."""
+    tracks: tuple[tuple[Modality, ...], ...] = (MODALITIES, ("video", "subtitles"), ("audio",), ("subtitles",))
+    for at in range(FEEDS):
+        own = tracks[at % len(tracks)]
+        feed = Feed(f"feed-{number}-{at}", start_ns=T0 + number * 60 * SECOND, tracks=own)
+        world.send(record for record in feed.play(6) if record.modality in own)
+
+
+def test_nothing_is_kept_of_feeds_that_have_gone(world: World) -> None:
+    """Round after round of new feeds, with and without sound: as many objects and threads as after the first."""
+    world.settings = load(
+        overrides={"model.name": "null", "batch.max_delay_ms": 0, "align.stream_ttl_ms": 300}, environ={}
+    )
+    alive: list[Counter[str]] = []
+    threads: list[int] = []
+    speak(world, 0)  # the topics of memory are made by the first record
+    with world.open() as pipeline:
+        for number in range(4):
+            deadline = time.monotonic() + 30
+            while len(world.seen(StreamForgotten)) < FEEDS or pipeline._flow.in_flight:  # noqa: SLF001
+                assert time.monotonic() < deadline, "streams that ended are not forgotten"
+                pipeline.step()
+            world.events.clear()
+            alive.append(live_objects())
+            threads.append(threading.active_count())
+            speak(world, number + 1)
+
+    assert len(world.results()) == 4 * FEEDS * 3
+    assert alive[1] == alive[2] == alive[3]
+    assert threads[1:] == threads[:-1]

@@ -1,0 +1,296 @@
+"""What the worker leaves out when it cannot keep up, and that it goes back by itself."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from tests.worker.world import Feed, World
+from triptych.cli import app
+from triptych.schemas.errors import UsageError
+from triptych.schemas.results import Result, Shed
+from triptych.settings import load
+from triptych.worker.models.null import NullModel
+from triptych.worker.models.prediction import LabelScore, WindowPrediction
+from triptych.worker.models.window import PreparedWindow
+from triptych.worker.observability.events import EffortChanged, ItemsShed
+from triptych.worker.overload import Effort, Overload, Policy, Published, ladder_of
+from triptych.worker.pipeline import Pipeline
+
+MS = 1_000_000
+LIMIT_NS = 1_000 * MS
+MakeFeed = Callable[..., Feed]
+
+
+# --- the ladder, in a time of its own ---------------------------------------------------------------------------------
+
+
+def test_pictures_go_first_then_the_model() -> None:
+    """Waiting has no rungs; degrading halves the pictures down to none; skipping goes one further."""
+    assert ladder_of("wait", 4) == (Effort(4),)
+    assert ladder_of("degrade", 4) == (Effort(4), Effort(2), Effort(1), Effort(0))
+    assert ladder_of("skip", 5) == (Effort(5), Effort(2), Effort(1), Effort(0), Effort(0, asks_model=False))
+
+
+@dataclass
+class Simulated:
+    """A worker that is busy for so long with each window; windows close ten times a second."""
+
+    overload: Overload
+    cost_ms: Callable[[Effort], float]
+    now_ns: int = 0
+    next_ns: int = 0
+    efforts: Counter[Effort] = field(default_factory=Counter)
+
+    def run(self, seconds: float, *, every_ms: int = 100) -> None:
+        """Publish what closes in this time."""
+        self.efforts = Counter()
+        until_ns = self.now_ns + round(seconds * 1e9)
+        while self.now_ns < until_ns:
+            if self.next_ns > self.now_ns:
+                self.overload.idle(self.now_ns)
+                self.now_ns = self.next_ns
+            effort = self.overload.effort
+            self.now_ns += round(self.cost_ms(effort) * MS)
+            lag_ns = self.now_ns - self.next_ns
+            self.efforts[effort] += 1
+            self.overload.published(Published(effort, lag_ns, lag_ns > 4 * every_ms * MS), self.now_ns)
+            self.next_ns += every_ms * MS
+
+    @property
+    def lag_ns(self) -> int:
+        """How old the next window is."""
+        return self.now_ns - self.next_ns
+
+
+def test_the_least_that_helps_is_left_out() -> None:
+    """A model that keeps up with half the pictures is shown half or all of them, and results stay within bounds."""
+    world = Simulated(Overload(ladder_of("skip", 4), limit_ns=LIMIT_NS), lambda effort: 20 + 25 * effort.frames)
+
+    world.run(120)
+
+    assert set(world.efforts) == {Effort(4), Effort(2)}
+    assert world.lag_ns < 2 * LIMIT_NS
+
+
+def test_without_an_answer_there_is_always_time() -> None:
+    """A model that never keeps up is asked now and then, and lag stays bounded; with `degrade` it does not."""
+    stuck = Simulated(Overload(ladder_of("degrade", 4), limit_ns=LIMIT_NS), lambda _: 150)
+    skipping = Simulated(Overload(ladder_of("skip", 4), limit_ns=LIMIT_NS), lambda effort: 150 * effort.asks_model)
+
+    stuck.run(60)
+    skipping.run(60)
+
+    assert stuck.lag_ns > 10 * LIMIT_NS
+    assert skipping.lag_ns < 5 * LIMIT_NS
+    assert skipping.efforts[Effort(0, asks_model=False)] > 0
+    assert sum(count for effort, count in skipping.efforts.items() if effort.asks_model) > 200
+
+
+def test_a_backlog_that_shrinks_is_no_overload() -> None:
+    """A worker that comes back after an hour and works faster than the feeds speak leaves nothing out."""
+    world = Simulated(Overload(ladder_of("skip", 4), limit_ns=LIMIT_NS), lambda _: 50, now_ns=3_600 * 10**9)
+
+    world.run(1_000)
+
+    assert set(world.efforts) == {Effort(4)}
+
+
+def test_what_is_slow_before_the_model_is_no_overload() -> None:
+    """Where windows come late though the flow is not full, showing the model less would not help."""
+    overload = Overload(ladder_of("skip", 4), limit_ns=LIMIT_NS)
+
+    changes = [
+        overload.published(Published(Effort(4), at * LIMIT_NS, was_full=False), at * LIMIT_NS) for at in range(100)
+    ]
+
+    assert not any(changes)
+
+
+def test_an_outage_alone_leaves_nothing_out() -> None:
+    """Nothing is published for a minute, then all of it quickly: lag jumps up and falls."""
+    overload = Overload(ladder_of("skip", 4), limit_ns=LIMIT_NS)
+    for at in range(60):
+        overload.published(Published(Effort(4), 100 * MS, was_full=False), at * 100 * MS)
+
+    for at in range(60):
+        now_ns = (66 + at) * LIMIT_NS
+        overload.published(Published(Effort(4), (60 - at) * LIMIT_NS, was_full=True), now_ns)
+
+    assert overload.rung == 0
+
+
+def test_only_windows_of_the_present_effort_count() -> None:
+    """What was on its way when the effort changed says nothing of the change."""
+    overload = Overload(ladder_of("degrade", 4), limit_ns=LIMIT_NS)
+    at_ns = 0
+    while overload.rung == 0:
+        overload.published(Published(Effort(4), 5 * LIMIT_NS, was_full=True), at_ns)
+        at_ns += 100 * MS
+
+    for _ in range(1_000):
+        at_ns += 100 * MS
+        assert not overload.published(Published(Effort(4), 5 * LIMIT_NS, was_full=True), at_ns)
+
+    assert overload.effort == Effort(2)
+
+
+@settings(max_examples=100)
+@given(
+    policy=st.sampled_from(["wait", "degrade", "skip"]),
+    lags=st.lists(st.tuples(st.integers(0, 5_000), st.integers(0, 2_000), st.booleans(), st.booleans()), max_size=200),
+)
+def test_a_recovered_worker_goes_back_whatever_was_before(
+    policy: Policy, lags: list[tuple[int, int, bool, bool]]
+) -> None:
+    """It never leaves its ladder, takes one rung at a time, and is at the top again after some quiet periods."""
+    overload, now_ns = Overload(ladder_of(policy, 8), limit_ns=LIMIT_NS), 0
+    for lag_ms, passed_ms, was_full, is_current in lags:
+        before, effort = overload.rung, overload.effort if is_current else Effort(3)
+        now_ns += passed_ms * MS
+        changed = overload.published(Published(effort, lag_ms * MS, was_full), now_ns)
+        assert abs(overload.rung - before) == changed
+
+    for at in range(20):
+        overload.idle(now_ns + at * LIMIT_NS // 4)
+
+    assert overload.rung == 0
+    assert overload.effort == Effort(8)
+
+
+# --- the worker, with a model that is slow ----------------------------------------------------------------------------
+
+
+class Slow(NullModel):
+    """Takes its time, for a window and for each of its pictures, and answers with a label."""
+
+    for_window_s = 0.0
+    for_picture_s = 0.0
+
+    def predict(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
+        """Answer, in time."""
+        pictures = sum(len(window.frames_hwc_u8) for window in windows)
+        time.sleep(self.for_window_s * len(windows) + self.for_picture_s * pictures)
+        return [WindowPrediction(visual=(LabelScore("slow", 1.0),), words=window.cues) for window in windows]
+
+
+@contextmanager
+def slowed(
+    world: World, monkeypatch: pytest.MonkeyPatch, policy: Policy, *, for_window_s: float, for_picture_s: float
+) -> Iterator[tuple[Pipeline, Slow]]:
+    """Open a worker whose model is slow, with a limit of 120 ms."""
+    overrides = {
+        "model.name": "null",
+        "batch.max_windows": 1,
+        "batch.max_delay_ms": 0,
+        "worker.overload": policy,
+        "worker.overload_limit_ms": 120,
+    }
+    world.settings = load(overrides=overrides, environ={})
+    model = Slow(world.spec)
+    model.for_window_s, model.for_picture_s = for_window_s, for_picture_s
+    monkeypatch.setattr("triptych.worker.wiring.model_from", lambda _: model)
+    with world.open() as pipeline:
+        yield pipeline, model
+
+
+def turn_until(pipeline: Pipeline, reached: Callable[[], bool], limit_s: float = 30.0) -> None:
+    """Turn the wheel until it has come to that."""
+    deadline = time.monotonic() + limit_s
+    while not reached():
+        assert time.monotonic() < deadline, "it did not come to that"
+        pipeline.step()
+
+
+def by_start(world: World, stream: str) -> list[Result]:
+    """Return the results of a stream in the order of their windows."""
+    return sorted((r for r in world.results() if r.stream == stream), key=lambda result: result.start_ns)
+
+
+def test_waiting_leaves_nothing_out(world: World, feed: MakeFeed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However late it gets, every window is shown whole."""
+    world.send(feed("city").play(40))
+
+    with slowed(world, monkeypatch, "wait", for_window_s=0.03, for_picture_s=0) as (pipeline, _):
+        turn_until(pipeline, lambda: len(world.store.results("city")) == 20)
+
+    assert all(result.shed == Shed() and result.modalities.video.used == 4 for result in world.results())
+    assert world.seen(EffortChanged) == []
+
+
+def test_degrading_shows_fewer_pictures_and_all_the_rest(
+    world: World, feed: MakeFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures that were left out are counted in results and events; sound and words stay; then all is as before."""
+    world.send(feed("city").play(120))
+
+    with slowed(world, monkeypatch, "degrade", for_window_s=0.002, for_picture_s=0.02) as (pipeline, model):
+        turn_until(pipeline, lambda: len(world.store.results("city")) == 60)
+        turn_until(pipeline, lambda: world.seen(EffortChanged)[-1].rung == 0)
+        model.for_picture_s = 0
+        world.send(feed("port").play(10))
+        turn_until(pipeline, lambda: len(world.store.results("port")) == 5)
+
+    busy = by_start(world, "city")
+    assert busy[0].shed == Shed()
+    assert {result.modalities.video.used for result in busy} >= {4, 2}
+    for result in busy:
+        assert result.shed == Shed(video=4 - result.modalities.video.used)
+        assert result.modalities.audio.used == 4
+        assert result.modalities.subtitles.used == 1
+        assert result.observations.visual
+    shed = sum(result.shed.video for result in busy)
+    assert sum(event.items["video"] for event in world.seen(ItemsShed)) == shed > 0
+    assert {event.items["audio"] for event in world.seen(ItemsShed)} == {0}
+    assert all(result.shed == Shed() for result in by_start(world, "port"))
+
+
+def test_skipping_publishes_windows_without_an_answer_and_says_so(
+    world: World, feed: MakeFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures go first, then the model: such a window has its words, its evidence, and nothing that a model said."""
+    world.send(feed("city").play(160))
+
+    with slowed(world, monkeypatch, "skip", for_window_s=0.06, for_picture_s=0) as (pipeline, model):
+        turn_until(pipeline, lambda: len(world.store.results("city")) == 80)
+        turn_until(pipeline, lambda: world.seen(EffortChanged)[-1].rung == 0)
+        model.for_window_s = 0
+        world.send(feed("port").play(10))
+        turn_until(pipeline, lambda: len(world.store.results("port")) == 5)
+
+    assert [event.rung for event in world.seen(EffortChanged)][:4] == [1, 2, 3, 4]
+    unasked = [result for result in by_start(world, "city") if result.shed.model]
+    assert unasked
+    for result in unasked:
+        assert result.shed == Shed(video=4, audio=4, subtitles=1, model=True)
+        assert not result.observations.visual
+        assert len(result.observations.words) == 1
+        assert {report.used for _, report in result.modalities} == {0}
+        assert {report.state for _, report in result.modalities} == {"present"}
+    assert sum(event.unasked for event in world.seen(ItemsShed)) == len(unasked)
+    assert len({result.id for result in world.results()}) == 85
+    assert all(result.shed == Shed() for result in by_start(world, "port"))
+
+
+@pytest.mark.parametrize("job", [["--until-end"], ["--from", "-2h"]])
+def test_a_job_that_ends_cannot_be_told_to_leave_anything_out(job: list[str]) -> None:
+    """A user's mistake, told before anything is connected."""
+    told = CliRunner().invoke(app, ["work", "--overload", "skip", *job])
+
+    assert isinstance(told.exception, UsageError)
+    assert "--overload" in str(told.exception)
+
+
+def test_settings_of_a_job_that_ends_wait() -> None:
+    """Nothing else of them is touched."""
+    given = load(overrides={"worker.overload": "skip", "worker.prepare_threads": 3}, environ={})
+
+    assert given.that_waits() == load(overrides={"worker.prepare_threads": 3}, environ={})
