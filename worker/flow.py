@@ -169,7 +169,7 @@ class Flow:
             if error is not None and not isinstance(error, _LEFT_UNDONE):
                 raise error
             for job in jobs:
-                if error is None and job.ticket is not None and job.work.owned:
+                if error is None and job.ticket is not None:
                     job.work.ledger.complete(job.ticket)
             collected += len(jobs)
 
@@ -249,7 +249,7 @@ class Flow:
         except BaseException as raised:  # noqa: BLE001 - handed to the worker's own thread, which raises it
             error = raised
             for job in jobs:
-                job.work.owned = False  # what was decided later must not come before what has not come
+                job.work.ledger.withdraw()  # here, before this thread turns to what was decided later
         self._finished.put((jobs, error))
 
     def _replay(self, job: ReplayJob, results: Sequence[StoredResult]) -> None:

@@ -33,8 +33,6 @@ class PartitionWork:
         self.tps: Mapping[Modality, TopicPartition] = {
             modality: TopicPartition(topic, number) for modality, topic in TOPIC_OF.items()
         }
-        self.owned = True
-        """Whether anything more of it may be published. Taken back on any thread, for good, before the next batch."""
         self.in_flight = 0
         """What was handed to the flow and did not come back yet; the flow counts it."""
         self.ledger = Ledger(start, restored)
@@ -47,6 +45,11 @@ class PartitionWork:
         self._partitions = partitions
         self._pipeline = pipeline
         self._deciding: Iterator[Outcome] | None = None
+
+    @property
+    def owned(self) -> bool:
+        """Whether anything of it may still be published."""
+        return self.ledger.may_publish
 
     def receive(self, records: Sequence[Record], positions: Mapping[Modality, int], *, at_ns: int) -> None:
         """Take in the records of a poll that returned at `at_ns` (monotonic), in the order of offsets."""

@@ -194,7 +194,7 @@ class Pipeline:
             for works in (self._works, self._leaving):
                 work = works.pop(number, None)
                 if work is not None:
-                    work.owned = False
+                    work.ledger.withdraw()
                     self._dropped.append(work)
         if numbers:
             self._paused = frozenset(tp for tp in self._paused if tp not in gone)
@@ -223,7 +223,8 @@ class Pipeline:
         if left and took_ns < self._limits.hand_over_limit_ns:
             return
         for work in self._leaving.values():
-            work.owned = work.owned and not work.in_flight
+            if work.in_flight:
+                work.ledger.withdraw()
         self._commit_all(self._leaving.values())
         self._consumer.let_go()
         self._leaving_since_ns = None

@@ -13,7 +13,7 @@ from kafka import KafkaConsumer
 from tests.servers import open_server
 from tools.devservers import DevKafka, KafkaOptions
 from triptych.settings import KafkaSettings
-from triptych.transport import kafka_transactions
+from triptych.transport import kafka_admin, kafka_transactions
 from triptych.transport.errors import BrokerUnavailableError, OutcomeUnknownError
 from triptych.transport.kafka import KafkaTransport
 from triptych.transport.kafka_transactions import KafkaTransactions
@@ -190,3 +190,15 @@ def test_a_broker_that_does_not_answer_before_the_commit_leaves_nothing(
         publisher.publish(of(topic, b"b"), None)
 
         assert committed(transport, topic) == [b"a", b"b"]
+
+
+def test_an_admin_asks_no_longer_than_its_limit(own_kafka: DevKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client itself would look for a broker that answers as long as it takes."""
+    monkeypatch.setattr(kafka_admin, "CALL_LIMIT_S", 0.5)
+    with closing(to(own_kafka)) as transport, closing(transport.admin()) as admin:
+        own_kafka.freeze()
+        try:
+            with pytest.raises(BrokerUnavailableError, match=r"its topics: no answer within 0\.5 s"):
+                admin.describe(["any"])
+        finally:
+            own_kafka.thaw()

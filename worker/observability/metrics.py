@@ -86,6 +86,7 @@ class Metrics:
             _SECONDS_BUCKETS,
         )
         self._left_over = self._counter("triptych_hand_over_left", "Results left to the next owner at the limit.")
+        self._begun_again = self._counter("triptych_work_begun_again", "Partition numbers restored to work on again.")
         self._model_failures = self._counter("triptych_model_failures", "Windows on which the model failed.")
         self._retries = self._by("triptych_retries", "Calls to be made again.", what=get_args(Service))
         self._commits_refused = self._counter("triptych_commits_refused", "Commits that came after a rebalance.")
@@ -190,6 +191,8 @@ class Metrics:
                 self._retries.labels(what).inc()
             case events.CommitRefused():
                 self._commits_refused.inc()
+            case events.WorkBegunAgain():
+                self._begun_again.inc()
             case events.StreamForgotten():
                 self._forgotten.inc()
             case _:

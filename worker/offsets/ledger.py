@@ -1,7 +1,15 @@
-"""Which records are finished, and so which offset of each partition may be committed (rule 20).
+"""The order that loses nothing: take, decide, publish, finish, commit (rules 18 and 20).
 
-A record is finished when a result of its stream is published whose state lies behind it and keeps it no more, or its
-stream is forgotten. The ledger completes in the order in which things were decided, however they are published.
+- A record that is taken is unfinished.
+- What is decided awaits its publication, by a ticket. Nothing of it is finished before that.
+- A record is finished when a result of its stream is published whose state lies behind it and keeps it no more, or its
+  stream is forgotten. The ledger completes in the order in which things were decided, however they are published.
+- The lowest unfinished offset of each partition may be committed, never more.
+- Where something decided is not published, or nobody knows, the ledger is withdrawn: nothing that was decided later may
+  be published any more, for the state that travels with it would say that the former is out.
+
+The broker, the store and the threads are others' business; `tests/worker/offsets/test_order.py` holds this against a
+model of them.
 """
 
 from __future__ import annotations
@@ -34,6 +42,7 @@ class Ledger:
         self._published = dict(restored or {})
         self._unfinished: dict[Modality, dict[str | None, dict[int, None]]] = {modality: {} for modality in start}
         self._tickets: deque[Ticket] = deque()
+        self._withdrawn = False
 
     def add(self, modality: Modality, offset: int, stream: str | None) -> None:
         """Count a record that was fetched as unfinished."""
@@ -68,8 +77,22 @@ class Ledger:
         ticket = self._expect(lambda: self._finish_before(stream, positions))
         self.complete(ticket)
 
+    def withdraw(self) -> None:
+        """Publish and finish nothing more, for good: what is open is decided again, here or elsewhere.
+
+        Any thread may; whichever publishes next must be the one, or wait for it.
+        """
+        self._withdrawn = True
+
+    @property
+    def may_publish(self) -> bool:
+        """Whether what was decided may be published."""
+        return not self._withdrawn
+
     def complete(self, ticket: Ticket) -> None:
         """Note a publication, and apply all that waits for nothing else."""
+        if self._withdrawn:
+            return
         ticket.done = True
         while self._tickets and self._tickets[0].done:
             self._tickets.popleft().apply()

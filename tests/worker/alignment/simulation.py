@@ -175,14 +175,17 @@ class Member:
         count = len(self._unpublished)
         if chance is not None:
             count = min(count, chance.choice((0, 0, 1, 2, 5, 1000)))
-        for _ in range(count):
-            ticket, outcome = self._next_to_publish(chance)
+        for ticket, outcome in self.hand_on(count, chance):
             if isinstance(outcome, Refused):
                 self.world.letters.append(outcome.entry)
             else:
                 self.world.results.append((now_ns, outcome))
             if ticket is not None:
                 self.ledger.complete(ticket)
+
+    def hand_on(self, count: int, chance: Random | None) -> list[tuple[Ticket | None, ClosedWindow | Refused]]:
+        """Return as much of what was decided, in an order in which it may be published."""
+        return [self._next_to_publish(chance) for _ in range(min(count, len(self._unpublished)))]
 
     def _next_to_publish(self, chance: Random | None) -> tuple[Ticket | None, ClosedWindow | Refused]:
         choices: dict[str, int] = {}
@@ -224,7 +227,7 @@ def live(config: AlignConfig, entries: Sequence[Entry], chance: Random) -> list[
 def disturbed(config: AlignConfig, entries: Sequence[Entry], chance: Random, *, hand_over: float = 0.3) -> World:
     """Read a log, live or old, with members that die or (so often) hand over at any moment; return what they left."""
     world = World.of(config, entries, chance)
-    world.needed_by = _needed_by(replay(config, entries))
+    world.needed_by = needed_by(replay(config, entries))
     now_ns = chance.choice((0, 0, world.all_forgotten_ns // 2, world.all_forgotten_ns))
     for _ in range(chance.choice((1, 2, 3, 6, 12))):
         member = Member(world, now_ns)
@@ -281,7 +284,8 @@ def _drive(member: Member, chance: Random | None, *, now_ns: int, steps: int = M
     return now_ns
 
 
-def _needed_by(outcomes: Iterable[Outcome]) -> dict[tuple[Modality, int], frozenset[str]]:
+def needed_by(outcomes: Iterable[Outcome]) -> dict[tuple[Modality, int], frozenset[str]]:
+    """Return which windows need each record, by their ids."""
     needed: dict[tuple[Modality, int], set[str]] = {}
     for window in windows_of(outcomes):
         items = [item for items in window.items.values() for item in items]

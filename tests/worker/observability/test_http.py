@@ -52,6 +52,7 @@ from triptych.worker.observability.events import (
     WindowClosed,
     WindowLetGo,
     WindowRevised,
+    WorkBegunAgain,
 )
 from triptych.worker.observability.metrics import Metrics
 from triptych.worker.observability.readiness import STARTING
@@ -214,6 +215,7 @@ def test_every_series_is_there_before_the_first_event(worker: Worker) -> None:
         (RetryScheduled("redis", "x", 1, 0.1), "triptych_retries_total", {"what": "redis"}, 1),
         (CommitRefused("x"), "triptych_commits_refused_total", {}, 1),
         (PartitionsAssigned((0, 4)), "triptych_partitions", {}, 2),
+        (WorkBegunAgain(4), "triptych_work_begun_again_total", {}, 1),
         (PartitionsHandedOver((0, 4), left=3, took_ms=1.0), "triptych_hand_over_left_total", {}, 3),
         (PartitionsHandedOver((0, 4), left=0, took_ms=1.0), "triptych_hand_over_seconds_count", {}, 1),
         (StreamForgotten("city"), "triptych_streams_forgotten_total", {}, 1),
