@@ -87,6 +87,15 @@ def train(
             rich_help_panel=_TRAINING,
         ),
     ] = None,
+    hold_encoders_after: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="STEP",
+            rich_help_panel=_TRAINING,
+            help="From then on only what lies behind the encoders learns, in half the time; 0 never.",
+        ),
+    ] = 0,
     storage: Annotated[
         str, typer.Option(rich_help_panel=_TRAINING, help="fp32, fp16, bf16 or int8: what the file of weights holds.")
     ] = "fp32",
@@ -175,7 +184,7 @@ def _config(given: dict[str, Any]) -> Any:  # noqa: ANN401 - the type is heavy t
     )  # fmt: skip
     training = (
         "steps", "batch", "rate", "optimizer", "schedule", "weight_decay", "evaluate_every", "validation_size",
-        "patience", "augment", "seed", "device", "storage", "start",
+        "patience", "augment", "seed", "device", "storage", "start", "hold_encoders_after",
     )  # fmt: skip
     loss = LossConfig(**{name: given[name] for name in losses})
     changes = tuple(given["augment_with"] or ())

@@ -84,6 +84,7 @@ class TrainConfig:
             NAME=VALUE.
         storage: what the file of weights holds; what is measured at the end are the weights as they are stored.
         start: path of a trained model whose weights are taken wherever they fit; random ones when empty.
+        hold_encoders_after: steps after which the encoders learn nothing more; 0 lets them learn to the end.
     """
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -103,6 +104,7 @@ class TrainConfig:
     changes: tuple[str, ...] = field(default=(), repr=False)
     storage: Storage = "fp32"
     start: str = ""
+    hold_encoders_after: int = field(default=0, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be.
@@ -115,6 +117,8 @@ class TrainConfig:
                 raise UsageError(f"{name}: expected at least 1, got {getattr(self, name)}")
         if self.storage not in STORAGES:
             raise UsageError(f"storage: expected one of {', '.join(STORAGES)}, got {self.storage!r}")
+        if self.hold_encoders_after < 0:
+            raise UsageError(f"hold_encoders_after: expected 0 or more, got {self.hold_encoders_after}")
         if self.rate <= 0:
             raise UsageError(f"rate: expected more than 0, got {self.rate}")
         for name in ("smoothing", "modality_dropout"):

@@ -56,9 +56,13 @@ class Objective(nn.Module):
         self.register_buffer("class_weights", class_weights, persistent=False)
         self._heads = {head.name for head in architecture.heads}
 
-    def forward(self, batch: LabelledBatch, chance: torch.Generator) -> dict[str, Tensor]:
-        """Return `loss` and the terms it is made of, each a number."""
-        encoded = self.model.encode(batch.windows)
+    def forward(
+        self, batch: LabelledBatch, chance: torch.Generator, *, hold_encoders: bool = False
+    ) -> dict[str, Tensor]:
+        """Return `loss` and the terms it is made of, each a number; encoders that are held get no gradients."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not hold_encoders):
+            tokens = self.model.tokens(batch.windows)
+        encoded = self.model.project(tokens)
         whole = Features(encoded, None)
         kept = drop_modalities(encoded, self._config.modality_dropout, chance) if self.training else encoded
         features = self.model.features(kept)

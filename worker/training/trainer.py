@@ -191,7 +191,7 @@ class Trainer:
         torch.manual_seed(_mixed(config.seed, step, self._processes.rank))
         chance = torch.Generator().manual_seed(_mixed(config.seed, step, self._processes.rank, "modalities"))
         with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._device.type == "cuda"):
-            terms = self._module(batch, chance)
+            terms = self._module(batch, chance, hold_encoders=0 < config.hold_encoders_after <= step)
         self._optimizer.zero_grad(set_to_none=True)
         terms["loss"].backward()
         nn.utils.clip_grad_norm_(self._network.model.parameters(), _GRADIENT_NORM)
@@ -307,6 +307,8 @@ class Trainer:
         # What a training does not use is left out, so that one that an earlier version began can be gone on with.
         card = self._card.model_dump_json(exclude=None if self._card.input.features else {"input": {"features"}})
         decisive = f"{self._config} {card} {self._processes.count}" + " ".join(("", *self._config.changes))
+        if self._config.hold_encoders_after:
+            decisive += f" hold_encoders_after={self._config.hold_encoders_after}"
         return hashlib.sha256(decisive.encode()).hexdigest()
 
     def _learn_spreads(self, dataset: Dataset) -> None:

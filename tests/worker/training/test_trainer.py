@@ -72,6 +72,24 @@ def weights(folder: Path) -> Mapping[str, torch.Tensor]:
     return load_checkpoint(folder, weights_folder=NOWHERE).network.model.state_dict()
 
 
+def test_encoders_learn_nothing_more_once_they_are_held(tmp_path: Path) -> None:
+    """What lies behind them goes on learning, and an interruption in between changes nothing."""
+    held = quick(steps=4, evaluate_every=2, hold_encoders_after=2)
+    whole = trained(tmp_path / "whole", held)
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "held", held, notes=Notes(interrupt_after=3))
+    before = torch.load(tmp_path / "held" / STATE_FILE, weights_only=True)["model"]  # as it was after two steps
+    trained(tmp_path / "held", held, resume=True)
+    assert_same(tmp_path / "whole", tmp_path / "held")
+
+    assert whole.cards[0].training["best_step"] == 4
+    moved = {name for name, own in weights(tmp_path / "held").items() if not torch.equal(own, before[name])}
+    assert {name.partition(".")[0] for name in moved} == {"projector", "fusion", "heads"}
+    trained(tmp_path / "free", replace(held, hold_encoders_after=0))
+    free = weights(tmp_path / "free")
+    assert any(not torch.equal(own, before[name]) for name, own in free.items() if name.startswith("encoders."))
+
+
 def test_training_windows_may_be_changed_by_more(tmp_path: Path) -> None:
     """As `triptych data show` shows them, in each step otherwise, the same again for the same seed; others never."""
     changed = quick(steps=2, evaluate_every=2, augment=False, changes=("usual", "flip=0.5"))
