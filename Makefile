@@ -111,9 +111,9 @@ churn: $(PACKAGES) broker ## Let FEEDS=1000 come, speak and go, ROUNDS=10 times;
 	@$(BOUNDS) churn --feeds $(or $(FEEDS),1000) --rounds $(or $(ROUNDS),10)
 
 .PHONY: stamps
-stamps: $(PACKAGES) weights ## Make the model of content from the stamps of Tux Paint, and measure it
+stamps: $(PACKAGES) weights ## Make the model of content from the stamps of Tux Paint, and measure it; to TO=build/content
 	@tools/system_packages.sh need stamps
-	@$(VENV)/bin/triptych stamps
+	@$(VENV)/bin/triptych stamps --out $(or $(TO),build/content)
 
 .PHONY: secured
 secured: $(PACKAGES) broker ## Run a Kafka and a Redis with TLS, logins and access rules until Ctrl-C; settings in secured/

@@ -1,8 +1,9 @@
-"""Put a trained model into the package: `python -m tools.ship_model TRAINED REPORT [REPORT …]`.
+"""Put a trained model into the package: `python -m tools.ship_model TRAINED [REPORT …]`.
 
 TRAINED is what `triptych train --data BENCHMARK --storage fp16` made, the first REPORT what `triptych evaluate` said of
 it; further ones are of other seeds, and give the mean and the deviation. The weights are copied as they are; the card
-gets what was measured on the test, and what the model cannot do.
+gets what was measured on the test, and what the model cannot do. What `triptych stamps` made says so itself already,
+and needs no report.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 from triptych.schemas.errors import UsageError
 from triptych.worker.models.card import Card, read_card
 from triptych.worker.models.checkpoint_files import CARD_SUFFIX, checkpoint_files
-from triptych.worker.models.shipped import FOLDER
+from triptych.worker.models.shipped import FOLDER, measured_accuracy
 
 _LIMITS = (
     "Made of generated data, to show and to test fusion: it knows nothing of real faces, voices or films.",
@@ -72,17 +73,19 @@ def _rounded(numbers: Sequence[float]) -> list[float]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Copy weights and card, under the name of the benchmark."""
-    if len(arguments) < 2:  # noqa: PLR2004 - a model and a report
-        raise UsageError("expected: python -m tools.ship_model TRAINED REPORT [REPORT …]")
+    """Copy weights and card, under the name of the model."""
+    if not arguments:
+        raise UsageError("expected: python -m tools.ship_model TRAINED [REPORT …]")
     weights_path, card_path = checkpoint_files(Path(arguments[0]))
     reports = [json.loads((Path(folder) / "report.json").read_text(encoding="utf-8")) for folder in arguments[1:]]
-    card = shipped_card(read_card(card_path), reports)
-    into = FOLDER / card.training["data"]
+    card = read_card(card_path)
+    if reports:
+        card = shipped_card(card, reports)
+    into = FOLDER / card.name
     into.mkdir(parents=True, exist_ok=True)
     (into / weights_path.name).write_bytes(weights_path.read_bytes())
     (into / f"model{CARD_SUFFIX}").write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    sys.stdout.write(f"{into}: {card.metrics['test']['accuracy']}\n")
+    sys.stdout.write(f"{into}: {measured_accuracy(card)}\n")
 
 
 if __name__ == "__main__":

@@ -321,8 +321,9 @@ class ModelSettings(Section):
     """The model and where it runs."""
 
     name: NotEmpty = "base"
-    """`base` says what is seen and heard; `content` what it is about (`triptych stamps` makes it); `null` answers at
-    once with nothing, to test the flow; else the path of a trained model: its card, weights, or the folder of both."""
+    """`base` says what is seen and heard; `null` answers at once with nothing, to test the flow; else a trained model:
+    one of the package by its name (`triptych models list`), such as `content`, or one by its path: its card, weights,
+    or the folder of both."""
 
     device: NotEmpty = "auto"
     """`auto` takes a GPU where there is one; else a name that PyTorch knows (`cpu`, `cuda:1`)."""

@@ -14,11 +14,9 @@ def stamps(
     source: Annotated[Path, typer.Option("--from", metavar="FOLDER", help="Where the stamps of Tux Paint lie.")] = Path(
         "/usr/share/tuxpaint/stamps"
     ),
-    out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where the model goes; else where --model content finds it.")
-    ] = None,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the model and its report go.")],
 ) -> None:
-    """Make the model that `triptych work --model content` serves, of the stamps of Tux Paint, and measure it.
+    """Make the model that comes with the package as `content`, of the stamps of Tux Paint, and measure it.
 
     On Debian: apt-get install tuxpaint-stamps-default. What the model is and is not good for: docs/models.md.
     """
@@ -27,16 +25,15 @@ def stamps(
 
     from triptych.clips import clip_records
     from triptych.weights.cache import cache_folder
-    from triptych.worker.models.builders import content_path
     from triptych.worker.training.stamps.make import make_content_model
     from triptych.worker.training.stamps.report import summary
 
     console = Console(stderr=True)
     made = make_content_model(
-        source, out or content_path(), weights_folder=cache_folder(), read=clip_records,
+        source, out, weights_folder=cache_folder(), read=clip_records,
         command=" ".join(["triptych", *sys.argv[1:]]),
         track=lambda items, heading: track(items, heading, console=console, disable=not console.is_terminal),
     )  # fmt: skip
     for line in summary(made.found):
         console.print(line, highlight=False, soft_wrap=True)
-    console.print(f"model: {out or content_path()}; report: {made.report}", highlight=False, soft_wrap=True)
+    console.print(f"model: {out}; report: {made.report}", highlight=False, soft_wrap=True)

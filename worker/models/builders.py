@@ -15,7 +15,7 @@ from triptych.worker.models.shipped import shipped_models
 if TYPE_CHECKING:
     from triptych.worker.models.runtime import RunOptions
 
-_MODEL_NAMES = ("base", "content", "null")
+_MODEL_NAMES = ("base", "null")
 _NS_PER_MS = 1_000_000
 _NULL_PIXELS = 32
 _NULL_SAMPLE_RATE_HZ = 16_000
@@ -56,8 +56,6 @@ def build_model(choice: ModelChoice) -> Model:
         return NullModel(InputSpec(choice.frames, _NULL_PIXELS, _NULL_PIXELS, _NULL_SAMPLE_RATE_HZ))
     if choice.name == "base":
         return _build_base(choice)
-    if choice.name == "content":
-        return _build_trained(replace(choice, name=str(_made_content())))
     if shipped := shipped_models().get(choice.name):
         return _build_trained(replace(choice, name=str(shipped)))
     if not is_path(choice.name):
@@ -70,18 +68,6 @@ def build_model(choice: ModelChoice) -> Model:
 def model_names() -> tuple[str, ...]:
     """Return the names that models have, those that come with the package included."""
     return (*_MODEL_NAMES, *shipped_models())
-
-
-def content_path() -> Path:
-    """Return the folder where the model of content lies once it was made."""
-    return cache_folder() / "content"
-
-
-def _made_content() -> Path:
-    path = content_path()
-    if not (path / "model.json").is_file():
-        raise UsageError(f"the model of content was not made here yet ({path}); make it with: triptych stamps")
-    return path
 
 
 def _build_base(choice: ModelChoice) -> Model:

@@ -70,23 +70,24 @@ def _shipped() -> Table:
     from rich.table import Table
 
     from triptych.worker.models.card import read_card
-    from triptych.worker.models.shipped import shipped_models
+    from triptych.worker.models.shipped import measured_accuracy, shipped_models
 
     table = Table(box=None, pad_edge=False, caption="trained, part of the package", caption_justify="left")
-    for column in ("name", "fusion", "says one of", "accuracy, test", "MB"):
+    for column in ("name", "fusion", "says one of", "accuracy", "MB"):
         table.add_column(column, no_wrap=True)
     for name, folder in shipped_models().items():
         card = read_card(folder / "model.json")
-        score = card.metrics.get("test", {}).get("accuracy")
         size = sum(file.stat().st_size for file in folder.iterdir()) / _BYTES_IN_MB
         said = ", ".join(card.architecture.targets[0].labels)
-        table.add_row(name, card.architecture.fusion.name, said, "" if score is None else f"{score:.3f}", f"{size:.1f}")
+        table.add_row(name, card.architecture.fusion.name, said, f"{measured_accuracy(card):.3f}", f"{size:.1f}")
     return table
 
 
 @models.command("compile")
 def compile_command(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="content, or the path of a trained model.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A trained model: its name, or its path.")
+    ],
     *,
     form: Annotated[
         str, typer.Option("--as", metavar="aot|export", help="Compiled code, or a graph of torch.")
@@ -99,7 +100,6 @@ def compile_command(
     """
     from rich.console import Console
 
-    from triptych.worker.models.builders import content_path
     from triptych.worker.models.card import refuse_features
     from triptych.worker.models.checkpoint import load_checkpoint
     from triptych.worker.models.graph import GRAPH_FORMS
@@ -110,8 +110,7 @@ def compile_command(
     if form not in GRAPH_FORMS:
         raise UsageError(f"--as: expected {' or '.join(GRAPH_FORMS)}, got {form!r}")
     folder = cache_folder()
-    path = content_path() if model == Path("content") else model
-    checkpoint = load_checkpoint(path, weights_folder=folder)
+    checkpoint = load_checkpoint(model, weights_folder=folder)
     refuse_features(checkpoint.card)
     with Console(stderr=True).status("compiling" if form == "aot" else "exporting"):
         observer = observer_of(checkpoint.card.architecture.frozen, weights_folder=folder)

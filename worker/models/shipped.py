@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from triptych.worker.models.checkpoint_files import checkpoint_files
+
+if TYPE_CHECKING:
+    from triptych.worker.models.card import Card
 
 FOLDER: Final = Path(__file__).with_name("shipped_models")
 """A folder for each, with `model.safetensors` and `model.json`."""
@@ -14,6 +17,13 @@ FOLDER: Final = Path(__file__).with_name("shipped_models")
 def shipped_models() -> dict[str, Path]:
     """Return the folder of each model that comes with the package, by name, in the order of the names."""
     return {card.parent.name: card.parent for card in sorted(FOLDER.glob("*/model.json"))}
+
+
+def measured_accuracy(card: Card) -> float:
+    """Return how often a model of the package was right, with all modalities: on a test, or out of fold."""
+    if "test" in card.metrics:
+        return float(card.metrics["test"]["accuracy"])
+    return float(list(card.metrics["cross_validation"]["subsets"].values())[-1]["accuracy"])
 
 
 def located(name: Path) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -25,7 +24,7 @@ def test_the_null_model_needs_no_torch() -> None:
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     """A user's mistake."""
-    with pytest.raises(UsageError, match=r"no model is called 'bass'; there are: base, content, null, .*or the path"):
+    with pytest.raises(UsageError, match=r"no model is called 'bass'; there are: base, null, .*or the path"):
         build_model(ModelChoice("bass", frames=1, window_ns=1))
 
 
@@ -33,10 +32,3 @@ def test_a_path_that_is_not_there_is_not_taken_for_a_name() -> None:
     """The message names the file that is missing."""
     with pytest.raises(UsageError, match=r"weights/moods.json: the card of the model cannot be read"):
         build_model(ModelChoice("weights/moods", frames=1, window_ns=1))
-
-
-def test_the_model_of_content_is_asked_for_before_it_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message says what makes it."""
-    monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path))
-    with pytest.raises(UsageError, match="make it with: triptych stamps"):
-        build_model(ModelChoice("content", frames=1, window_ns=1))

@@ -26,9 +26,7 @@ def batch(noise_window: Callable[..., PreparedWindow], small_card: Callable[...,
     return collate(words, empty_batch(3, 32_000, spec), hash_words)
 
 
-@pytest.mark.parametrize(
-    "fusion", ["attention", "bottleneck", "concat", "decoder", "graph", "late", "projection", "residual"]
-)
+@pytest.mark.parametrize("fusion", ["attention", "bottleneck", "concat", "decoder", "graph", "late", "projection"])
 def test_numbers_that_nobody_reads_can_go(
     fusion: str, small_network: Callable[..., Network], batch: WindowBatch
 ) -> None:

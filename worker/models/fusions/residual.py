@@ -16,10 +16,11 @@ from triptych.worker.models.masked import masked_mean
 class ResidualFusion(Fusion):
     """Add to what each modality says alone, f_m, what attention to the others makes of it.
 
-    F = the mean of f_m + g(Attention(f_m, {f_n: n ≠ m})) over the modalities that are there. One that comes alone has
+    F = the mean of f_m + Attention(f_m, {f_n: n ≠ m}) over the modalities that are there. One that comes alone has
     nobody to look at: F is f_m itself, so that a head over it does exactly what it would do for that modality only, and
-    a modality that comes in addition corrects instead of replacing. f_m is the mean of the modality's tokens, nothing
-    more: little can be learnt by heart from few examples of pretrained encoders.
+    a modality that comes in addition corrects instead of replacing. f_m is the mean of the modality's tokens, and what
+    attention sees is added as it is: little can be learnt by heart from few examples of pretrained encoders. With two
+    modalities, F is any linear function of both, and of each where it comes alone another one.
 
     Args:
         shape: what it works on.
@@ -32,10 +33,7 @@ class ResidualFusion(Fusion):
         self.before = nn.LayerNorm(width)
         self.role = nn.ParameterDict({name: nn.Parameter(0.02 * torch.randn(width)) for name in shape.modalities})
         self.attention = Attention(width, attention_heads)
-        self.think = nn.Sequential(
-            nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(shape.dropout), nn.Linear(2 * width, width)
-        )
-        for parameter in self.think[-1].parameters():
+        for parameter in self.attention.out.parameters():
             nn.init.zeros_(parameter)  # before training, everybody only speaks for himself
 
     def forward(self, encoded: Mapping[str, Encoded]) -> Fused:
@@ -57,4 +55,4 @@ class ResidualFusion(Fusion):
         accompanied = there.any(1, keepdim=True)
         # Softmax over nobody has no answer: a row without others looks at anything, and what it sees is dropped.
         seen = self.attention(looking[:, place, None], looking[:, others], there | ~accompanied)
-        return torch.where(accompanied, self.think(seen.squeeze(1)), 0.0)
+        return torch.where(accompanied, seen.squeeze(1), 0.0)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from triptych.worker.training.evaluation.calibration import Calibration
-from triptych.worker.training.stamps.study import FOLDS, SEEDS, Alone, Study
+from triptych.worker.training.stamps.study import FOLDS, SEEDS, Alone, Rival, Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,12 +31,13 @@ def write_report(found: Study, folder: Path, *, about: Mapping[str, str]) -> Pat
 
 def summary(found: Study) -> Iterator[str]:
     """Yield what matters most, a line each."""
-    everything, difference = found.shown[-1], found.advantage
+    everything = found.shown[-1]
     yield f"accuracy {everything.accuracy:.3f} ± {everything.deviation:.3f}, of {found.count} stamps"
-    yield f"{_difference(found)} over the best single modality ({found.rival})"
+    for rival in found.rivals:
+        yield f"{_difference(rival)} over the best single modality of {rival.accuracy:.3f} ({rival.name})"
     intervals = ", ".join(_interval(own) for own in found.confidence.after)
     yield f"calibration error {found.confidence.ece:.3f} (by seed: {intervals})"
-    if difference.low <= 0:
+    if min(rival.advantage.low for rival in found.rivals) <= 0:
         yield "no better than a single modality: the interval holds 0"
 
 
@@ -48,8 +49,11 @@ def as_numbers(found: Study) -> dict[str, Any]:
         "regressions": {
             own.modality: _rate(own.accuracy, own.deviation, own.count) | {"C": own.strength} for own in found.alone
         },
-        "best_single": found.rival,
-        "advantage": {name: _round(getattr(found.advantage, name)) for name in ("mean", "low", "high")},
+        "best_single": {
+            rival.name: {"accuracy": _round(rival.accuracy)}
+            | {f"advantage_{name}": _round(getattr(rival.advantage, name)) for name in ("mean", "low", "high")}
+            for rival in found.rivals
+        },
         "ece": {
             "before": [_calibration(own) for own in found.confidence.before],
             "after": [_calibration(own) for own in found.confidence.after],
@@ -140,8 +144,8 @@ def _draw_confidence(found: Study, axes: Axes) -> None:
     axes.legend(fontsize="small")
 
 
-def _difference(found: Study) -> str:
-    own = found.advantage
+def _difference(rival: Rival) -> str:
+    own = rival.advantage
     return f"{own.mean:+.3f} (95 %: {own.low:+.3f} to {own.high:+.3f})"
 
 

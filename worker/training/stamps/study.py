@@ -61,6 +61,23 @@ class Alone:
 
 
 @dataclass(frozen=True, slots=True)
+class Rival:
+    """The best that a single modality does by some means, and by how much all modalities together are better.
+
+    Attributes:
+        name: `regression, text`, or `the model shown text`.
+        accuracy: mean over the seeds.
+        advantage: of all modalities together, stamp by stamp; its interval is from resampling motifs.
+        named: what it named for each seed.
+    """
+
+    name: str
+    accuracy: float
+    advantage: Difference
+    named: list[Indices]
+
+
+@dataclass(frozen=True, slots=True)
 class Confidence:
     """How true confidences are for each seed, at a temperature of 1 and at one fitted on the other folds."""
 
@@ -83,14 +100,12 @@ class Study:
         motifs: how many motifs they show.
         shown: the model, by what it was shown.
         alone: the regressions.
-        rival: the best single modality: `regression, text`, or the model itself shown that alone.
-        advantage: by how much all modalities together are better than the rival, stamp by stamp; its interval is
-            from resampling motifs.
+        rivals: the best single modality by regression, and the model itself shown a single one; the better first.
         confidence: of the model with all modalities.
         temperature: fitted to all seeds and folds together, for the model that is served.
         by_language: accuracy with captions in another language: words alone, and all modalities.
         scores: all that is counted of the first seed's answers.
-        rival_scores: the same of the rival.
+        rival_scores: the same of the better rival.
     """
 
     labels: tuple[str, ...]
@@ -98,8 +113,7 @@ class Study:
     motifs: int
     shown: tuple[Shown, ...]
     alone: tuple[Alone, ...]
-    rival: str
-    advantage: Difference
+    rivals: tuple[Rival, Rival]
     confidence: Confidence
     temperature: float
     by_language: Mapping[str, tuple[float, float]]
@@ -125,21 +139,20 @@ def study(
     truth = features.label.numpy()
     shown = tuple(_shown(subset, place, seeds, features) for place, subset in enumerate(SUBSETS))
     alone = tuple(_alone(modality, seeds, features) for modality in MODALITIES)
-    rival, named = _rival(shown, alone, seeds)
     fused = [one.logits[:, -1].argmax(-1).numpy() for one in seeds]
+    rivals = _rivals(fused, shown, alone, seeds, features)
     return Study(
         labels=labels,
         count=len(truth),
         motifs=len(set(features.groups.tolist())),
         shown=shown,
         alone=alone,
-        rival=rival,
-        advantage=_advantage(fused, named, features),
+        rivals=rivals,
         confidence=_confidence(seeds, features.label),
         temperature=_temperature(torch.cat([one.logits[:, -1] for one in seeds]), features.label.repeat(len(seeds))),
         by_language=_by_language(seeds, features),
         scores=classification(truth, fused[0], labels),
-        rival_scores=classification(truth, named[0], labels),
+        rival_scores=classification(truth, rivals[0].named[0], labels),
     )
 
 
@@ -202,19 +215,34 @@ def _alone(modality: str, seeds: list[_OneSeed], features: StampFeatures) -> Alo
     return Alone(modality, int(there.sum()), float(np.mean(rates)), float(np.std(rates, ddof=1)), STRENGTHS[modality])
 
 
-def _rival(shown: tuple[Shown, ...], alone: tuple[Alone, ...], seeds: list[_OneSeed]) -> tuple[str, list[Indices]]:
-    """Return the best that one modality can do that every stamp has, and what it named for each seed."""
-    rivals: list[tuple[float, str, list[Indices]]] = []
-    for own in alone:
-        if own.modality != "audio":
-            named = [one.alone[own.modality] for one in seeds]
-            rivals.append((own.accuracy, f"regression, {own.modality}", named))
-    for place, part in enumerate(shown):
-        if len(part.modalities) == 1 and part.modalities != ("audio",):
-            named = [one.logits[:, place].argmax(-1).numpy() for one in seeds]
-            rivals.append((part.accuracy, f"the model shown {part.modalities[0]}", named))
-    _, name, named = max(rivals, key=lambda one: one[0])
-    return name, named
+def _rivals(
+    fused: list[Indices],
+    shown: tuple[Shown, ...],
+    alone: tuple[Alone, ...],
+    seeds: list[_OneSeed],
+    features: StampFeatures,
+) -> tuple[Rival, Rival]:
+    """Return the best regression and the model at its best with a single modality; only what every stamp has counts."""
+    regression = max((own for own in alone if own.modality != "audio"), key=lambda own: own.accuracy)
+    place, part = max(
+        (
+            (place, part)
+            for place, part in enumerate(shown)
+            if len(part.modalities) == 1 and part.modalities != ("audio",)
+        ),
+        key=lambda one: one[1].accuracy,
+    )
+    by_regression = [one.alone[regression.modality] for one in seeds]
+    by_itself = [one.logits[:, place].argmax(-1).numpy() for one in seeds]
+    found = [
+        Rival(name, accuracy, _advantage(fused, named, features), named)
+        for name, accuracy, named in (
+            (f"regression, {regression.modality}", regression.accuracy, by_regression),
+            (f"the model shown {part.modalities[0]}", part.accuracy, by_itself),
+        )
+    ]
+    better, other = sorted(found, key=lambda rival: -rival.accuracy)
+    return better, other
 
 
 def _advantage(better: list[Indices], worse: list[Indices], features: StampFeatures) -> Difference:
