@@ -85,9 +85,7 @@ def _shipped() -> Table:
 
 @models.command("compile")
 def compile_command(
-    model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="A trained model: its name, or its path.")
-    ],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A trained model: its name, or its path.")],
     *,
     form: Annotated[
         str, typer.Option("--as", metavar="aot|export", help="Compiled code, or a graph of torch.")
