@@ -1,0 +1,71 @@
+"""Draw what was measured of several models side by side: `python -m tools.draw_models PICTURE REPORT [REPORT …]`.
+
+Each REPORT is a folder that `triptych evaluate` wrote. Above, every subset of modalities beside the best that anybody
+can do; below, how often the model is right where it is so sure.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from triptych.schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_INITIALS = {"video": "V", "audio": "A", "text": "T"}
+
+
+def draw(reports: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write the picture."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import
+
+    figure = Figure(figsize=(4 * len(reports), 6.5), layout="constrained")
+    for (above, below), report in zip(figure.subplots(2, len(reports), squeeze=False).T, reports, strict=True):
+        _draw_subsets(report, above)
+        _draw_confidence(report, below)
+    figure.savefig(path, dpi=100)
+
+
+def _draw_subsets(report: Mapping[str, Any], axes: Axes) -> None:
+    names = ["+".join(_INITIALS[name] for name in own["modalities"]) for own in report["by_subset"]]
+    places = range(len(names))
+    axes.bar(places, [own["scores"]["accuracy"] for own in report["by_subset"]], color="tab:blue", label="measured")
+    ceilings = [own["ceiling"] for own in report["by_subset"]]
+    axes.scatter(places, ceilings, marker="_", s=300, color="black", label="best possible")
+    axes.set_xticks(places, names)
+    axes.set_ylim(0, 1.05)
+    axes.set_ylabel("accuracy")
+    axes.set_title(report["data"])
+    axes.legend(loc="upper left", fontsize="small")
+
+
+def _draw_confidence(report: Mapping[str, Any], axes: Axes) -> None:
+    after = report["confidence"]["after"]
+    axes.plot([0, 1], [0, 1], color="grey", linestyle="--", label="as it should be")
+    bins = after["bins"]
+    axes.plot(
+        [own["confidence"] for own in bins], [own["accuracy"] for own in bins], marker="o", color="tab:blue",
+        label=f"measured: off by {after['ece']:.3f}",
+    )  # fmt: skip
+    axes.set_xlabel("confidence, scaled")
+    axes.set_ylabel("accuracy")
+    axes.legend(loc="upper left", fontsize="small")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Read the reports and draw them."""
+    if len(arguments) < 2:  # noqa: PLR2004 - a picture and a report
+        raise UsageError("expected: python -m tools.draw_models PICTURE REPORT [REPORT …]")
+    draw(
+        [json.loads((Path(own) / "report.json").read_text(encoding="utf-8")) for own in arguments[1:]],
+        Path(arguments[0]),
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
