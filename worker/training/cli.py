@@ -151,7 +151,7 @@ def train(
         seeds=seeds,
         resume=resume,
         weights_folder=cache_folder(),
-        command=" ".join(["triptych", *sys.argv[1:]]),
+        command=" ".join(["triptych", *(argument for argument in sys.argv[1:] if argument != "--resume")]),
     )
     from triptych.worker.training.bar import ProgressBar
 

@@ -304,8 +304,12 @@ class Trainer:
         partial.replace(folder / STATE_FILE)
 
     def _fingerprint(self) -> str:
-        # What a training does not use is left out, so that one that an earlier version began can be gone on with.
-        card = self._card.model_dump_json(exclude=None if self._card.input.features else {"input": {"features"}})
+        # What a training does not use is left out, so that one that an earlier version began can be gone on with; and
+        # the command, which says --resume when it is.
+        unused: dict[str, Any] = {"training": {"command"}}
+        if not self._card.input.features:
+            unused["input"] = {"features"}
+        card = self._card.model_dump_json(exclude=unused)
         decisive = f"{self._config} {card} {self._processes.count}" + " ".join(("", *self._config.changes))
         if self._config.hold_encoders_after:
             decisive += f" hold_encoders_after={self._config.hold_encoders_after}"

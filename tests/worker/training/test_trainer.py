@@ -60,7 +60,7 @@ def trained(
     resume: bool = False,
 ) -> Summary:
     """Train a toy."""
-    plan = Plan("toy", folder, seeds, resume, NOWHERE, command="triptych train")
+    plan = Plan("toy", folder, seeds, resume, NOWHERE, command="triptych train" + " --resume" * resume)
     notes = notes or Notes()
     summary = train(dataset or ToyDataset(), config, plan, device=CPU, watch=lambda _seed: notes)
     assert summary is not None
