@@ -35,7 +35,8 @@ def train(
     fusion: Annotated[
         str,
         typer.Option(
-            help="late, concat, projection, attention, bottleneck, graph or decoder.", rich_help_panel=_NETWORK
+            help="late, concat, projection, attention, bottleneck, graph, decoder or residual.",
+            rich_help_panel=_NETWORK,
         ),
     ] = "attention",
     fusion_option: Annotated[
