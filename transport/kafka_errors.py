@@ -41,6 +41,15 @@ REFUSED = (
 )
 """The broker will never take this record."""
 
+OUT_OF_STEP = (
+    errors.InvalidProducerEpochError,
+    errors.InvalidProducerIdMappingError,
+    errors.OutOfOrderSequenceNumberError,
+    errors.UnknownProducerIdError,
+)
+"""What the broker remembers of a producer does not fit what it sends, as after a change of leaders. No record is to
+blame, and a new client, which gets a number of its own, is in step again."""
+
 LOGIN_REFUSED = (errors.SaslAuthenticationFailedError, errors.UnsupportedSaslMechanismError)
 
 CERTIFICATE_REFUSED = re.compile(r"ALERT_(BAD_CERTIFICATE|CERTIFICATE_|UNKNOWN_CA|ACCESS_DENIED)")

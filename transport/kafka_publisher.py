@@ -26,7 +26,7 @@ from triptych.transport.errors import (
     TransportError,
 )
 from triptych.transport.in_flight import InFlight, Outgoing
-from triptych.transport.kafka_errors import NOT_AUTHORIZED, REFUSED, TOO_LARGE, translated
+from triptych.transport.kafka_errors import NOT_AUTHORIZED, OUT_OF_STEP, REFUSED, TOO_LARGE, translated
 from triptych.transport.kafka_producer import ProducerClient
 from triptych.transport.records import Delivered, Message
 
@@ -135,9 +135,13 @@ class KafkaPublisher:
     def _judge(self) -> bool:
         """Fail the record that the broker refused, or send alone those in doubt; say whether the cause may pass.
 
-        The first failure of a client is its cause, the others may be its consequence.
+        The first failure of a client is its cause, the others may be its consequence. In doubt are the records of the
+        batch that failed: those with the same error. Sending alone takes a round trip for each, so to doubt everything
+        that was under way would be slower than it comes in.
         """
         outgoing, error = self._failed[0]
+        if isinstance(error, OUT_OF_STEP):
+            return True
         outgoing.failures += 1
         if isinstance(error, TOO_LARGE) or (outgoing.alone and isinstance(error, (*REFUSED, *NOT_AUTHORIZED))):
             # A batch that is too large is split by the client until the one record is found.
@@ -147,8 +151,8 @@ class KafkaPublisher:
             return True
         if outgoing.failures >= MAX_FAILURES:
             self._in_flight.settle(outgoing, self._refusal(outgoing, error))
-        for other, _ in self._failed:
-            other.alone |= other.message.topic == outgoing.message.topic
+        for other, its_error in self._failed:
+            other.alone |= type(its_error) is type(error) and other.message.topic == outgoing.message.topic
         return not isinstance(error, REFUSED)
 
     def _refusal(self, outgoing: Outgoing, error: errors.KafkaError) -> TransportError:
