@@ -28,6 +28,7 @@ class Outgoing:
         number: its place in the order of sending.
         alone: it may be what the broker refused: nothing else may be under way beside it.
         failures: how many clients failed because of it, as far as one can tell.
+        handed_s: when it was handed over last, by the monotonic clock.
     """
 
     number: int
@@ -36,6 +37,7 @@ class Outgoing:
     delivered: Future[Delivered] = field(default_factory=Future)
     alone: bool = False
     failures: int = 0
+    handed_s: float = 0.0
 
 
 class InFlight:
@@ -78,11 +80,11 @@ class InFlight:
             self._work.notify_all()
             return outgoing
 
-    def take(self) -> list[Outgoing]:
-        """Wait for messages to be handed over, and return some of them in order; none after `wake`."""
+    def take(self, timeout_s: float | None = None) -> list[Outgoing]:
+        """Wait for messages to be handed over, and return some of them in order; none after `wake` or the time-out."""
         with self._work:
-            while not self._woken and (not self._queue or self._must_hold()):
-                self._work.wait()
+            if not self._work.wait_for(self._has_work, timeout_s):
+                return []
             if self._woken:
                 self._woken = False
                 return []
@@ -91,7 +93,16 @@ class InFlight:
             while self._queue and len(taken) < TAKEN_AT_ONCE and not (self._handed_alone or self._queue[0].alone):
                 taken.append(self._queue.popleft())
             self._handed.update(outgoing.number for outgoing in taken)
+            now_s = time.monotonic()
+            for outgoing in taken:
+                outgoing.handed_s = now_s
             return taken
+
+    def longest_unanswered_s(self) -> float:
+        """Return how long the first message that was handed over has been waiting for its fate; 0 without any."""
+        with self._work:
+            first = next((own for number, own in self._unsettled.items() if number in self._handed), None)
+            return 0.0 if first is None else time.monotonic() - first.handed_s
 
     def put_back(self, taken: list[Outgoing]) -> None:
         """Let messages that could not be handed over be the next ones again."""
@@ -152,6 +163,9 @@ class InFlight:
             self._settled.notify_all()
         for outgoing in self.unsettled():
             self.settle(outgoing, reason)
+
+    def _has_work(self) -> bool:
+        return self._woken or (bool(self._queue) and not self._must_hold())
 
     def _must_hold(self) -> bool:
         """Whether the next message has to wait until nothing is under way."""

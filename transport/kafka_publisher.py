@@ -1,9 +1,9 @@
 """Publishing to Kafka, in order and for as long as it takes.
 
-One thread hands messages to the client. When the client fails, it opens another one and sends again, in order, whatever
-was not acknowledged; only a record that the broker itself refuses fails. Which one that is, is not always clear, since
-a batch fails whole: then those in doubt are sent alone. A message may so arrive twice, in the same order each time:
-readers drop what they have seen (by `seq`, or by result id).
+One thread hands messages to the client. When the client fails, or answers nothing, it opens another one and sends
+again, in order, whatever was not acknowledged; only a record that the broker itself refuses fails. Which one that is, is not
+always clear, since a batch fails whole: then those in doubt are sent alone. A message may so arrive twice, in the same
+order each time: readers drop what they have seen (by `seq`, or by result id).
 """
 
 from __future__ import annotations
@@ -38,6 +38,10 @@ BACKOFF_S = (0.1, 5.0)
 """Between attempts to open a client: the first wait and the longest."""
 MAX_FAILURES = 5
 """A record that saw so many clients fail, none of them for a reason that passes, is the reason."""
+STUCK_S = 60.0
+"""The client knows no end of trying: one that has lost a record or a partition out of sight would never say so. After
+this long without an answer to what it was given first, another one is opened; brokers that are only away, or without
+enough replicas, see the same records again."""
 
 
 class KafkaPublisher:
@@ -91,10 +95,10 @@ class KafkaPublisher:
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                if self._failed:
+                if self._failed or self._in_flight.longest_unanswered_s() > STUCK_S:
                     self._replace_client()
                 else:
-                    self._hand_over(self._in_flight.take())
+                    self._hand_over(self._in_flight.take(STUCK_S / 4))
         except Exception as error:  # the edge of this thread: nobody else would ever hear of it
             log.exception("kafka.publisher_broke")
             self._in_flight.close(StopError(f"the publisher broke: {error!r}"))
@@ -123,9 +127,14 @@ class KafkaPublisher:
 
     def _replace_client(self) -> None:
         """Open another client, and hand over again what was not acknowledged."""
-        self._client.abandon()  # after this its callbacks have all run
-        passing = self._judge()
-        log.warning("kafka.producer_replaced", error=repr(self._failed[0][1]), failed=len(self._failed))
+        is_stuck = not self._failed
+        self._client.abandon()  # after this its callbacks have all run: what is under way fails, by our own doing
+        if is_stuck:
+            passing = True
+            log.warning("kafka.producer_stuck", unanswered_s=round(self._in_flight.longest_unanswered_s()))
+        else:
+            passing = self._judge()
+            log.warning("kafka.producer_replaced", error=repr(self._failed[0][1]), failed=len(self._failed))
         client = self._open_patiently(passing=passing)
         if client is not None:
             self._client = client

@@ -114,3 +114,20 @@ def test_waking_returns_nothing_once() -> None:
     assert in_flight.take() == [outgoing]
     in_flight.put_back([outgoing])
     assert in_flight.take() == [outgoing]
+
+
+def test_taking_ends_at_its_time_out_and_says_how_long_nothing_was_answered() -> None:
+    """What only waits in the queue has not been asked yet."""
+    in_flight = InFlight(100)
+    assert in_flight.take(0.01) == []
+    outgoing = in_flight.add(message(1), 0)
+    assert in_flight.longest_unanswered_s() == 0
+    assert in_flight.take(0.01) == [outgoing]
+    outgoing.handed_s -= 30
+    in_flight.add(message(1), 0)
+    assert in_flight.longest_unanswered_s() == pytest.approx(30, abs=5)
+    in_flight.send_again()
+    assert in_flight.longest_unanswered_s() == 0
+    in_flight.take()
+    in_flight.settle(outgoing, DONE)
+    assert in_flight.longest_unanswered_s() < 20

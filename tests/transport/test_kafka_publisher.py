@@ -17,8 +17,8 @@ from triptych.transport.records import Delivered, Message
 
 DEADLINE_S = 20.0
 BATCH = 5
-Deaths = Sequence[Callable[[int], errors.KafkaError]]
-"""Of one client after another: what each record of the first batch fails of, by its place; none is left to the last."""
+Deaths = Sequence[Callable[[int], errors.KafkaError | None]]
+"""Of one client after another: what each record of a batch fails of, by its place; None where it never says so."""
 
 
 @dataclass
@@ -39,7 +39,9 @@ class Clients:
 class Client:
     """Takes a batch of records, then dies of it; or delivers each at once."""
 
-    def __init__(self, on_sent: object, on_failed: object, death: Callable[[int], errors.KafkaError] | None) -> None:
+    def __init__(
+        self, on_sent: object, on_failed: object, death: Callable[[int], errors.KafkaError | None] | None
+    ) -> None:
         self._on_sent, self._on_failed, self._death = on_sent, on_failed, death
         self.taken: list[Outgoing] = []
         self.alone: list[bool] = []
@@ -52,10 +54,13 @@ class Client:
             self._on_sent(outgoing, Delivered(outgoing.message.topic, 0, len(self.taken)))  # type: ignore[operator]
         elif len(self.taken) == BATCH or outgoing.alone:
             for place, own in enumerate(self.taken):
-                self._on_failed(own, self._death(place))  # type: ignore[operator]
+                if (error := self._death(place)) is not None:
+                    self._on_failed(own, error)  # type: ignore[operator]
 
     def abandon(self) -> None:
-        """Nothing is under way."""
+        """Fail what is still under way, as the real one does."""
+        for own in self.taken:
+            self._on_failed(own, errors.IllegalStateError("closed"))  # type: ignore[operator]
 
     def close(self, _: float) -> None:
         """Nothing is held."""
@@ -108,3 +113,22 @@ def test_a_record_that_is_refused_when_it_goes_alone_fails(monkeypatch: pytest.M
 
     assert isinstance(outcomes[0], RecordRefusedError)
     assert outcomes[1:] == [None] * (BATCH - 1)
+
+
+def test_a_client_that_never_answers_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All goes again, in order; nobody knows what became of it the first time."""
+    monkeypatch.setattr(kafka_publisher, "STUCK_S", 0.05)
+    clients = Clients([lambda _: None])
+
+    assert published(clients, monkeypatch) == [None] * BATCH
+    assert [own.message.value for own in clients.opened[1].taken] == [b"%d" % number for number in range(BATCH)]
+    assert not any(clients.opened[1].alone)
+
+
+def test_a_client_with_nothing_to_answer_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long nothing is sent."""
+    monkeypatch.setattr(kafka_publisher, "STUCK_S", 0.0)
+    clients = Clients([])
+
+    assert published(clients, monkeypatch) == [None] * BATCH
+    assert len(clients.opened) == 1
