@@ -1,9 +1,9 @@
 """Publishing to Kafka, in order and for as long as it takes.
 
 One thread hands messages to the client. When the client fails, or answers nothing, it opens another one and sends
-again, in order, whatever was not acknowledged; only a record that the broker itself refuses fails. Which one that is, is
-not always clear, since a batch fails whole: then those in doubt are sent alone. A message may so arrive twice, in the
-same order each time: readers drop what they have seen (by `seq`, or by result id).
+again, in order, whatever was not acknowledged; only a record that the broker itself refuses fails. Which one that is,
+is not always clear, since a batch fails whole: then those in doubt are sent alone. A message may so arrive twice, in
+the same order each time: readers drop what they have seen (by `seq`, or by result id).
 """
 
 from __future__ import annotations
