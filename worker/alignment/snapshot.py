@@ -40,7 +40,8 @@ class Snapshot:
     """One stream after a window was closed.
 
     `floor_ns` is where its next window begins; `sessions` are in order of appearance, each with the tracks that it has
-    announced; `last` is the stream's last record; `closed` are the windows that may still be revised.
+    announced; `last` is the stream's last record; `closed` are the windows that may still be revised. `skipped` and
+    `dead` are what the next window has to say of what came before it: none after a window, some after a revision.
     """
 
     positions: Mapping[Modality, int]
@@ -54,6 +55,8 @@ class Snapshot:
     kept: Mapping[Modality, tuple[int, ...]] = field(default_factory=dict)
     last: tuple[Modality, int] = ("audio", -1)
     closed: ClosedSnapshot | None = None
+    skipped: int = 0
+    dead: int = 0
 
     def is_finished(self, modality: Modality, offset: int) -> bool:
         """Tell whether a record of this stream is needed no more once this snapshot is published."""
@@ -87,6 +90,7 @@ class Snapshot:
             "last": self.last,
             "kept": {modality: _differences(offsets) for modality, offsets in self.kept.items() if offsets},
         }
+        document |= {name: owed for name, owed in (("skipped", self.skipped), ("dead", self.dead)) if owed}
         if self.closed is not None:
             document["closed"] = self.closed.to_document()
         return json.dumps(document, separators=(",", ":")).encode()
@@ -127,6 +131,8 @@ class Snapshot:
             last=(last_modality, int(last_offset)),
             kept={modality: tuple(accumulate(steps)) for modality, steps in document["kept"].items()},
             closed=ClosedSnapshot.from_document(document["closed"]) if "closed" in document else None,
+            skipped=int(document.get("skipped", 0)),
+            dead=int(document.get("dead", 0)),
         )
 
 

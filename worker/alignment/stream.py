@@ -71,6 +71,7 @@ class Stream:
         stream._last = snapshot.last
         stream._floor = stream._grid.first_starting_at_or_after(snapshot.floor_ns)
         stream._empty_run = snapshot.empty_run
+        stream._skipped, stream._dead = snapshot.skipped, snapshot.dead
         stream._lives_since_ns = snapshot.clock_ns
         stream.forgetting = snapshot.forgetting
         if snapshot.closed is not None:
@@ -425,6 +426,8 @@ class Stream:
             floor_ns=self.floor_ns,
             furthest_ns=self._furthest_ns,
             empty_run=self._empty_run,
+            skipped=self._skipped,
+            dead=self._dead,
             forgetting=self.forgetting,
             sessions=dict(self._sessions),
             tracks={modality: track.snapshot() for modality, track in self.tracks.items()},
