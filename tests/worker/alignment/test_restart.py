@@ -100,6 +100,17 @@ def test_every_state_of_a_log_survives_its_header() -> None:
         assert list(snapshot.sessions) == list(window.snapshot.sessions)
 
 
+def test_a_state_carries_what_the_next_window_has_to_say_and_an_older_one_carries_none() -> None:
+    """Windows that were skipped and records that were dead before a revision."""
+    first = next(iter(windows(decide(talk().entries, until=800)).values()))
+    owing = replace(first.snapshot, skipped=8, dead=2)
+    read = Snapshot.from_json(owing.to_json())
+
+    assert (read.skipped, read.dead) == (8, 2)
+    assert b"skipped" not in first.snapshot.to_json()
+    assert (first.snapshot.skipped, first.snapshot.dead) == (0, 0)
+
+
 @pytest.mark.parametrize(
     "header",
     [b"", b"{}", b"[]", b"null", b'{"v": 2}', b'{"v": 1}', b"\xff", b'{"v": 1, "positions": 3}', b"[" * 99_999],
