@@ -78,6 +78,10 @@ class MemoryTransport:
         """Open an admin."""
         return MemoryAdmin(self._broker)
 
+    def throw_out_members(self, group: str) -> None:
+        """Make a group forget its members, whatever they do just now: as the session time-out would, or a person."""
+        self._broker.throw_out_members(group)
+
     def close(self) -> None:
         """Do nothing: what is in memory goes with the last client."""
 

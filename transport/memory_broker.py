@@ -96,6 +96,14 @@ class MemoryBroker:
                 self.topic(topic).was_read = True
             return self.groups.setdefault(name, Group(self.limits.session_timeout_s))
 
+    def throw_out_members(self, name: str) -> None:
+        """Make a group forget its members; each joins again at its next poll, or at once where it is in one."""
+        with self.changed:
+            group = self.groups[name]
+            for member_id in group.member_ids():
+                group.leave(member_id)
+            self.changed.notify_all()
+
     def open_reader(self, positions: dict[TopicPartition, int]) -> int:
         """Note that somebody reads outside any group; the positions are read whenever room is needed."""
         with self.changed:
