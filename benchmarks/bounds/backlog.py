@@ -54,8 +54,8 @@ class CaughtUp:
 
     @property
     def more_mb(self) -> float:
-        """Peak resident memory, less that of a warm worker."""
-        return self.samples[-1].peak_mb - self.warm.rss_mb
+        """Peak resident memory, less that of a warm worker at work: what a batch takes is no part of the backlog."""
+        return self.samples[-1].peak_mb - self.warm.peak_mb
 
 
 def settings_of(wish: Wish) -> dict[str, str]:
@@ -70,7 +70,7 @@ def settings_of(wish: Wish) -> dict[str, str]:
 def catch_up(wish: Wish, place: Place, say: Callable[[str], None]) -> CaughtUp:
     """Write the backlog, then let a worker replay it.
 
-    How much a warm worker takes, another one says, which has done a minute of one such feed and waits for more.
+    How much a warm worker takes, another one says: the most while it does a minute of one such feed.
     """
     make = Make(
         picture=picture(wish.picture_bytes),
@@ -79,26 +79,26 @@ def catch_up(wish: Wish, place: Place, say: Callable[[str], None]) -> CaughtUp:
         ahead_ns=dict(_AHEAD_NS),
     )
     warm = _warm(place, make)
-    say(f"a warm worker takes {warm.rss_mb:.1f} MB")
+    say(f"a warm worker takes {warm.peak_mb:.1f} MB at work")
     feeds = [Feed(f"camera-{number}", make, start_ns=_START_NS) for number in range(wish.streams)]
     records, size, seconds = _write(place, feeds, round(wish.gigabytes * GB), say)
     windows = _windows(seconds) * wish.streams
     began_s = time.monotonic()
     with place.worker() as (_, watch):
-        watch.wait("results", windows, progress=0.0, limit_s=wish.limit_s)
+        watch.wait("results", windows, limit_s=wish.limit_s)
         took_s = time.monotonic() - began_s
         return CaughtUp(wish, records, size, windows, took_s, warm, watch.samples)
 
 
 def _warm(place: Place, make: Make) -> Sample:
-    """Let a worker do a minute of one feed; return a look at it then."""
+    """Let a worker do a minute of one feed, and return a look at it then."""
     feed = Feed("warm-up", make, start_ns=_START_NS)
     windows = _windows(_WARM_UP_NS // SECOND)
     with place.worker() as (program, watch), place.publisher() as publisher:
         send(publisher, feed.play(_WARM_UP_NS))
         send(publisher, feed.ends())
         publisher.flush(60)
-        sample = watch.wait("results", windows, progress=0.0, limit_s=120)
+        sample = watch.wait("results", windows, limit_s=120)
         program.stop()
     return sample
 

@@ -12,6 +12,7 @@ from benchmarks.bounds.watch import Sample
 
 _PANELS: Final = (
     ("rss_mb", "resident memory, MB"),
+    ("held_mb", "held, MB"),
     ("threads", "threads"),
     ("files", "open files"),
     ("redis_keys", "Redis keys"),

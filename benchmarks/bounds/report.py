@@ -57,7 +57,7 @@ def tell_backlog(done: CaughtUp, console: Console, to: Path | None) -> int:
         ("records/s", f"{done.records / done.took_s:.0f}"),
         ("windows", f"{done.windows}"),
         ("bound: 6 partition numbers, MB", f"{done.bound_mb:.0f}"),
-        ("warm worker, MB", f"{done.warm.rss_mb:.1f}"),
+        ("warm worker at work, MB", f"{done.warm.peak_mb:.1f}"),
         ("peak, MB", f"{last.peak_mb:.1f}"),
         ("peak less warm, MB", f"{done.more_mb:.1f}"),
         ("of the bound", f"{done.more_mb / done.bound_mb:.2f}"),
@@ -67,7 +67,7 @@ def tell_backlog(done: CaughtUp, console: Console, to: Path | None) -> int:
     ):
         table.add_row(name, value)
     console.print(table)
-    return _end(check_backlog(done), console, to, "backlog", done.samples, title="A backlog", unit="")
+    return _end(check_backlog(done), console, to, "backlog", done.samples, title="A backlog", unit="seconds")
 
 
 def tell_churn(done: Churned, console: Console, to: Path | None) -> int:

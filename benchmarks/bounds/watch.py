@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 MB: Final = 1_000_000
 _KIB: Final = 1_024
+_FORGET_PEAK: Final = "5"  # proc_pid_clear_refs(5): the peak is what is resident now
 _PATIENCE_S: Final = 120.0
 
 
@@ -24,9 +25,9 @@ class Sample:
 
     Attributes:
         at_s: since the first look.
-        progress: how far the run is, in its own unit: hours of media, rounds, gigabytes.
+        progress: how far the run is, in its own unit: hours of media, rounds, seconds.
         rss_mb: resident memory now, in megabytes (10^6).
-        peak_mb: the most it ever was.
+        peak_mb: the most it was since the watch began.
         threads: of the process.
         files: open file descriptors.
         redis_keys: keys of the server.
@@ -59,8 +60,9 @@ class Watch:
     """Looks at one worker."""
 
     def __init__(self, pid: int, http_port: int, redis_url: str) -> None:
-        """Look at the process `pid`, whose metrics are at `http_port`."""
+        """Look at the process `pid`, whose metrics are at `http_port`; what its start took is no part of its peak."""
         self._pid = pid
+        Path(f"/proc/{pid}/clear_refs").write_text(_FORGET_PEAK, encoding="ascii")
         self._port = http_port
         self._redis = redis.Redis.from_url(redis_url, socket_timeout=_PATIENCE_S, socket_connect_timeout=_PATIENCE_S)
         self._began_s = time.monotonic()
@@ -74,13 +76,14 @@ class Watch:
         """Let go of Redis."""
         self._redis.close()
 
-    def look(self, progress: float = 0.0) -> Sample:
-        """Take a sample and keep it."""
+    def look(self, progress: float | None = None) -> Sample:
+        """Take a sample and keep it; without another measure, seconds are the progress."""
+        at_s = time.monotonic() - self._began_s
         status = _status_of(self._pid)
         told = self._metrics()
         sample = Sample(
-            at_s=round(time.monotonic() - self._began_s, 2),
-            progress=round(progress, 4),
+            at_s=round(at_s, 2),
+            progress=round(at_s if progress is None else progress, 4),
             rss_mb=status["VmRSS"] * _KIB / MB,
             peak_mb=status["VmHWM"] * _KIB / MB,
             threads=status["Threads"],
@@ -97,7 +100,9 @@ class Watch:
         self.samples.append(sample)
         return sample
 
-    def wait(self, reached: str, until: int, *, progress: float, limit_s: float, every_s: float = 0.5) -> Sample:
+    def wait(
+        self, reached: str, until: int, *, progress: float | None = None, limit_s: float, every_s: float = 0.5
+    ) -> Sample:
         """Look until a field of the sample is as large as that; fail after the limit."""
         deadline = time.monotonic() + limit_s
         while True:

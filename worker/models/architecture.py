@@ -39,7 +39,7 @@ from triptych.worker.models.weights import (
     load_weights,
 )
 
-_PICTURES_AT_ONCE = 4
+_PICTURES_AT_ONCE = 2
 
 _SMALL: dict[str, Callable[..., Encoder]] = {
     "video": SmallVideoEncoder,

@@ -45,8 +45,8 @@ _TEXT_TOKENS = 256
 """Of all cues of a window together; a long cue has about twenty."""
 _EMBEDDING_DIGITS = 5
 """Of each number of an embedding: what lies beyond is noise of the arithmetic, and makes results twice as long."""
-_PICTURES_AT_ONCE = 4
-"""On a CPU: 32 pictures at once take over twice as long for each, most of it in page faults of freed memory."""
+_PICTURES_AT_ONCE = 2
+"""On a CPU, for speed and memory: four at once took a quarter longer and 30 MB more, 32 twice as long (page faults)."""
 
 
 def base_spec(frames: int) -> InputSpec:
