@@ -18,7 +18,6 @@ from triptych.schemas.codec import decode_result, encode
 from triptych.schemas.dead import DeadLetter
 from triptych.schemas.dead_codec import decode_dead, is_mark
 from triptych.schemas.names import (
-    INPUT_TOPICS,
     MODALITIES,
     TOPIC_OF,
     Modality,
