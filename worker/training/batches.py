@@ -84,10 +84,11 @@ class Order:
         size: of the split.
         batch: examples of a step, of all processes together.
         seed: of the order.
+        fresh: after all of the split go on with the next so many, which an endless data set makes.
     """
 
-    def __init__(self, size: int, batch: int, seed: int) -> None:
-        self._size, self._batch, self._seed = size, batch, seed
+    def __init__(self, size: int, batch: int, seed: int, *, fresh: bool = False) -> None:
+        self._size, self._batch, self._seed, self._fresh = size, batch, seed, fresh
         self._epoch = -1
         self._shuffled = np.zeros(0, np.int64)
 
@@ -101,6 +102,8 @@ class Order:
         if epoch != self._epoch:
             self._epoch = epoch
             self._shuffled = np.random.default_rng((self._seed, epoch)).permutation(self._size)
+            if self._fresh:
+                self._shuffled += epoch * self._size
         return int(self._shuffled[offset])
 
 

@@ -88,6 +88,14 @@ def train(
             rich_help_panel=_TRAINING,
         ),
     ] = None,
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh",
+            rich_help_panel=_TRAINING,
+            help="Of a generated benchmark, show no example twice: go on with others when all were seen.",
+        ),
+    ] = False,
     hold_encoders_after: Annotated[
         int,
         typer.Option(
@@ -185,7 +193,7 @@ def _config(given: dict[str, Any]) -> Any:  # noqa: ANN401 - the type is heavy t
     )  # fmt: skip
     training = (
         "steps", "batch", "rate", "optimizer", "schedule", "weight_decay", "evaluate_every", "validation_size",
-        "patience", "augment", "seed", "device", "storage", "start", "hold_encoders_after",
+        "patience", "augment", "seed", "device", "storage", "start", "hold_encoders_after", "fresh",
     )  # fmt: skip
     loss = LossConfig(**{name: given[name] for name in losses})
     changes = tuple(given["augment_with"] or ())

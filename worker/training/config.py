@@ -84,6 +84,7 @@ class TrainConfig:
             NAME=VALUE.
         storage: what the file of weights holds; what is measured at the end are the weights as they are stored.
         start: path of a trained model whose weights are taken wherever they fit; random ones when empty.
+        fresh: where all examples of a generated benchmark were seen, go on with others instead of with the same again.
         hold_encoders_after: steps after which the encoders learn nothing more; 0 lets them learn to the end.
     """
 
@@ -105,6 +106,7 @@ class TrainConfig:
     storage: Storage = "fp32"
     start: str = ""
     hold_encoders_after: int = field(default=0, repr=False)
+    fresh: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be.

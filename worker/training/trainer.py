@@ -32,7 +32,7 @@ from triptych.worker.training.calibration import fitted_temperature
 from triptych.worker.training.config import TrainConfig
 from triptych.worker.training.data.augmentation.config import augmentation_of
 from triptych.worker.training.data.augmentation.jitter import Jitter, jittered
-from triptych.worker.training.data.example import Dataset
+from triptych.worker.training.data.example import Dataset, Endless
 from triptych.worker.training.distillation import Teacher, load_teacher
 from triptych.worker.training.losses import Objective
 from triptych.worker.training.processes import Processes
@@ -109,7 +109,9 @@ class Trainer:
             self._card = _taught_by(teacher, self._card)
         changes = augmentation_of(config.changes) if config.changes else None
         self._source = Source(dataset, card.input.spec(), self._network.tokenize, teacher, changes, config.seed)
-        self._order = Order(dataset.size("train"), config.batch, config.seed)
+        if config.fresh and not isinstance(dataset, Endless):
+            raise UsageError(f"fresh: expected a generated benchmark, {dataset.task.name} has no other examples")
+        self._order = Order(dataset.size("train"), config.batch, config.seed, fresh=config.fresh)
         self._learn_spreads(dataset)
         class_weights = self._prepared_by_sample(dataset)
         self._objective = Objective(
@@ -313,6 +315,8 @@ class Trainer:
         decisive = f"{self._config} {card} {self._processes.count}" + " ".join(("", *self._config.changes))
         if self._config.hold_encoders_after:
             decisive += f" hold_encoders_after={self._config.hold_encoders_after}"
+        if self._config.fresh:
+            decisive += " fresh"
         return hashlib.sha256(decisive.encode()).hexdigest()
 
     def _learn_spreads(self, dataset: Dataset) -> None:

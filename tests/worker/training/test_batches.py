@@ -20,6 +20,15 @@ def test_every_epoch_sees_every_example_once_in_another_order() -> None:
     assert seen[:10] != seen[10:]
 
 
+def test_fresh_epochs_go_on_where_the_last_one_ended() -> None:
+    """No example is seen twice, and the first epoch is as it would have been."""
+    order = Order(10, 4, seed=1, fresh=True)
+    seen = [index for step in range(5) for index in order.indices(step)]
+
+    assert sorted(seen) == list(range(20))
+    assert seen[:10] == [index for step in range(3) for index in Order(10, 4, seed=1).indices(step)][:10]
+
+
 def test_a_step_is_the_same_whenever_it_is_asked_for() -> None:
     """So a training can be resumed."""
     order, again = Order(10, 4, seed=1), Order(10, 4, seed=1)

@@ -97,8 +97,8 @@ class Benchmark:
 
 
 SIZES: Final[Mapping[str, int]] = {"train": 65_536, "validation": 2_048, "test": 4_096}
-"""How many examples a split has; of the further tests as many as of the validation. More would not be other ones: train
-and test are drawn from what the pools hold."""
+"""How many examples a split has; of the further tests as many as of the validation. Behind them come others of the same
+pools: only many examples tell chance, such as who errs in `quorum`, from what holds."""
 
 
 class GeneratedDataset:
@@ -110,6 +110,11 @@ class GeneratedDataset:
         self._pictures = pictures
         self._speech = speech
         self._seed = seed
+
+    @property
+    def is_endless(self) -> bool:
+        """Say that behind the last index of a split others follow."""
+        return True
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from triptych.worker.models.protocol import InputSpec
 from triptych.worker.models.window import PreparedWindow
@@ -80,3 +80,12 @@ class Dataset(Protocol):
 
     def examples(self, split: str, indices: Sequence[int]) -> list[Example]:
         """Return the examples at these indices, in their order."""
+
+
+@runtime_checkable
+class Endless(Protocol):
+    """A data set that makes its examples: behind the last index of a split come others, as many as one asks for."""
+
+    @property
+    def is_endless(self) -> bool:
+        """Say so."""
