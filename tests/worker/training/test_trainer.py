@@ -90,6 +90,12 @@ def test_encoders_learn_nothing_more_once_they_are_held(tmp_path: Path) -> None:
     assert any(not torch.equal(own, before[name]) for name, own in free.items() if name.startswith("encoders."))
 
 
+def test_only_a_generated_benchmark_has_examples_beyond_its_last(tmp_path: Path) -> None:
+    """Anything else is refused at once, in words."""
+    with pytest.raises(UsageError, match="fresh: expected a generated benchmark"):
+        trained(tmp_path / "toy", quick(steps=2, evaluate_every=2, fresh=True))
+
+
 def test_training_windows_may_be_changed_by_more(tmp_path: Path) -> None:
     """As `triptych data show` shows them, in each step otherwise, the same again for the same seed; others never."""
     changed = quick(steps=2, evaluate_every=2, augment=False, changes=("usual", "flip=0.5"))
