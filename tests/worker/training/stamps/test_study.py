@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
+from torch.nn import functional
 
 from triptych.worker.models.batch import WindowBatch
 from triptych.worker.models.fused import FusedModel
@@ -20,7 +22,7 @@ from triptych.worker.training.design import TARGET
 from triptych.worker.training.stamps import report
 from triptych.worker.training.stamps import study as studies
 from triptych.worker.training.stamps.features import ALL_LANGUAGES, StampFeatures
-from triptych.worker.training.stamps.head import HeadConfig
+from triptych.worker.training.stamps.head import HeadConfig, answers, seen, train_head
 from triptych.worker.training.stamps.report import PLOT, write_report
 from triptych.worker.training.stamps.study import folds_of, served_model, study
 
@@ -85,6 +87,29 @@ def test_the_served_model_comes_out_the_same_again() -> None:
     """Bit by bit."""
     first, second = (served_model(_features(), _model, _CONFIG).state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_sound_alone_says_what_its_regression_says_whatever_the_others_learn() -> None:
+    """Of a label never heard it says that it is unlikely."""
+    features = _features()
+    rows = torch.arange(_COUNT)
+    heard = features.audio_mask.any(1)
+    tokens = {"audio": seen(features, rows)["audio"]}
+    model, longer = _model(0), _model(0)
+
+    train_head(model, features, rows, _CONFIG, seed=0)
+    train_head(longer, features, rows, replace(_CONFIG, epochs=2 * _CONFIG.epochs), seed=5)
+
+    said, again = (answers(one, tokens)[heard] for one in (model, longer))
+    assert torch.allclose(said, again, atol=1e-4)
+    assert not torch.allclose(answers(model, seen(features, rows)), answers(longer, seen(features, rows)), atol=0.1)
+    means = functional.layer_norm(features.audio, (8,)).mean(1)[heard]
+    fitted = LogisticRegression(C=0.2, max_iter=2_000).fit(means, features.label[heard])
+    assert fitted.classes_.tolist() == [0, 2]
+    assert torch.allclose(
+        said[:, [0, 2]].softmax(-1).double(), torch.from_numpy(fitted.predict_proba(means)), atol=1e-3
+    )
+    assert torch.allclose(said[:, [1, 3]], torch.tensor(-3.0), atol=1e-3)
 
 
 class _Unused(Encoder):
