@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -79,8 +80,11 @@ class ServerProcess:
             self._process = None
 
     def freeze(self) -> None:
-        """Stop the process without ending it: its connections stay open and nothing answers."""
-        self._running().send_signal(signal.SIGSTOP)
+        """Stop the process without ending it: its connections stay open, and once this returns nothing answers."""
+        process = self._running()
+        process.send_signal(signal.SIGSTOP)
+        # On a busy machine its threads may run on for a while; the parent is told when the last one has stopped.
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def thaw(self) -> None:
         """Let a frozen process go on."""

@@ -99,7 +99,8 @@ def _captions(text: Path) -> dict[str, str]:
 def _motifs(stamps: Sequence[Stamp]) -> list[str]:
     """Return the motif of each stamp: those are of one that share a caption, or the first or last word of their name.
 
-    So an apple of any sort is one motif, and a test never asks for a variant of what was learnt.
+    So an apple of any sort is one motif, and a test never asks for a variant of what was learnt. A motif is called by the
+    first stamp of it: folds and the cache depend on the name.
     """
     parents = list(range(len(stamps)))
 
@@ -112,7 +113,8 @@ def _motifs(stamps: Sequence[Stamp]) -> list[str]:
     first_with: dict[tuple[str, str], int] = {}
     for place, stamp in enumerate(stamps):
         for key in _keys(stamp):
-            parents[root(place)] = root(first_with.setdefault(key, place))
+            first, other = sorted((root(place), root(first_with.setdefault(key, place))))
+            parents[other] = first
     return [stamps[root(place)].id for place in range(len(stamps))]
 
 

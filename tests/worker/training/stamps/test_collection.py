@@ -35,6 +35,14 @@ def test_variants_are_one_motif(tmp_path: Path) -> None:
     assert named["fox"].motif != named["lion"].motif
 
 
+def test_a_motif_is_called_by_its_first_stamp(tmp_path: Path) -> None:
+    """Folds follow from the names: whatever the order in which words of a name are looked at, they are the same."""
+    first: dict[str, str] = {}
+    for stamp in _collection(tmp_path, "lion_bear", "emu_bear"):
+        assert first.setdefault(stamp.motif, stamp.id) == stamp.motif
+    assert "animals/lion" not in first
+
+
 def test_a_manifest_keeps_motifs_in_one_split(tmp_path: Path) -> None:
     """With pictures laid on paper in its own folder, English words, and sounds where there are any."""
     manifest = manifest_of_stamps(_collection(tmp_path / "stamps"), tmp_path / "out")
@@ -65,8 +73,8 @@ def test_a_folder_without_stamps_is_refused_in_words(tmp_path: Path) -> None:
         read_stamps(tmp_path)
 
 
-def _collection(folder: Path) -> tuple[Stamp, ...]:
-    captions = dict.fromkeys((*_ANIMALS, "apple_red", "apple-2"), "")
+def _collection(folder: Path, *others: str) -> tuple[Stamp, ...]:
+    captions = dict.fromkeys((*_ANIMALS, "apple_red", "apple-2", *others), "")
     captions = {name: f"A {name}." for name in captions} | {"vixen": "A fox."}
     assert len(captions) >= LEAST_OF_A_LABEL
     for name, caption in captions.items():
