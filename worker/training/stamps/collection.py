@@ -99,8 +99,8 @@ def _captions(text: Path) -> dict[str, str]:
 def _motifs(stamps: Sequence[Stamp]) -> list[str]:
     """Return the motif of each stamp: those are of one that share a caption, or the first or last word of their name.
 
-    So an apple of any sort is one motif, and a test never asks for a variant of what was learnt. A motif is called by the
-    first stamp of it: folds and the cache depend on the name.
+    So an apple of any sort is one motif, and a test never asks for a variant of what was learnt. A motif is called by
+    the first stamp of it: folds and the cache depend on the name.
     """
     parents = list(range(len(stamps)))
 
