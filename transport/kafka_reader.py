@@ -30,7 +30,7 @@ from triptych.transport.errors import (
     TransportClosedError,
     TransportError,
 )
-from triptych.transport.kafka_connect import connect
+from triptych.transport.kafka_connect import CONNECT_LIMIT_MS, connect
 from triptych.transport.kafka_errors import translated, translating
 from triptych.transport.kafka_log_ends import LogEnds
 from triptych.transport.kafka_rebalance import NOTHING, RebalanceNotes, ours, theirs
@@ -384,14 +384,18 @@ def open_client(settings: KafkaSettings, *, group: str | None) -> KafkaConsumer:
 
 
 def require_topics(client: KafkaConsumer, topics: Iterable[str]) -> None:
-    """Close the client and raise `TopicMissingError` unless all these topics exist."""
+    """Close the client and raise `TopicMissingError` unless all these topics exist.
+
+    A broker that has just come back answers that there are no brokers, until the controller counts it in again: it is
+    asked until then, as long as any other is looked for.
+    """
+    topics = tuple(topics)
+    deadline_s = time.monotonic() + CONNECT_LIMIT_MS / 1_000
     try:
-        with translating("asking the broker for its topics"):
-            missing = within(
-                REQUEST_LIMIT_MS / 1_000,
-                "asking the broker for its topics",
-                lambda: [topic for topic in topics if not client.partitions_for_topic(topic)],
-            )
+        while (missing := _missing(client, topics)) is None:
+            if time.monotonic() > deadline_s:
+                raise BrokerUnavailableError("asking the broker for its topics: it says that there are no brokers")
+            time.sleep(RETRY_S)
         if missing:
             raise TopicMissingError(
                 f"no such topic: {', '.join(missing)}; `triptych topics create` makes them (where a broker has "
@@ -400,6 +404,19 @@ def require_topics(client: KafkaConsumer, topics: Iterable[str]) -> None:
     except TransportError:
         close_client(client)
         raise
+
+
+def _missing(client: KafkaConsumer, topics: Sequence[str]) -> list[str] | None:
+    """Return which topics are not there; None where the broker knows of no broker at all."""
+
+    def ask() -> list[str] | None:
+        try:
+            return [topic for topic in topics if not client.partitions_for_topic(topic)]
+        except errors.MetadataEmptyBrokerList:
+            return None
+
+    with translating("asking the broker for its topics"):
+        return within(REQUEST_LIMIT_MS / 1_000, "asking the broker for its topics", ask)
 
 
 @contextmanager
