@@ -2,8 +2,8 @@
 
 TRAINED is what `triptych train --data BENCHMARK --storage fp16` made, the first REPORT what `triptych evaluate` said of
 it; further ones are of other seeds, and give the mean and the deviation. The weights are copied as they are; the card
-gets what was measured on the test, and what the model cannot do. What `triptych stamps` made says so itself already,
-and needs no report.
+gets what was measured on the test, and what the model cannot do, and loses the paths of this machine. What `triptych
+stamps` made says so itself already, and needs no report.
 """
 
 from __future__ import annotations
@@ -50,6 +50,20 @@ def shipped_card(card: Card, reports: Sequence[Mapping[str, Any]]) -> Card:
     return card.model_copy(update={"metrics": metrics, "limits": (*_LIMITS, *further)})
 
 
+def without_folders(card: Card) -> Card:
+    """Return the card without where things lay when it was trained: of an absolute path only the name is left."""
+    training = dict(card.training)
+    if "command" in training:
+        training["command"] = " ".join(_name(word) for word in training["command"].split(" "))
+    if "start" in training.get("config", {}):
+        training["config"] = training["config"] | {"start": _name(training["config"]["start"])}
+    return card.model_copy(update={"training": training})
+
+
+def _name(word: str) -> str:
+    return Path(word).name if Path(word).is_absolute() else word
+
+
 def _measured(report: Mapping[str, Any]) -> dict[str, Any]:
     by_subset = {"+".join(own["modalities"]): own for own in report["by_subset"]}
     accuracies = {name: round(own["scores"]["accuracy"], _DIGITS) for name, own in by_subset.items()}
@@ -81,6 +95,7 @@ def main(arguments: Sequence[str]) -> None:
     card = read_card(card_path)
     if reports:
         card = shipped_card(card, reports)
+    card = without_folders(card)
     into = FOLDER / card.name
     into.mkdir(parents=True, exist_ok=True)
     (into / weights_path.name).write_bytes(weights_path.read_bytes())

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tools.ship_model import shipped_card
+from tools.ship_model import shipped_card, without_folders
 from triptych.schemas.errors import UsageError
 from triptych.worker.models.card import Architecture, Card, EncoderCard, FusionCard, HeadCard, InputCard
 
@@ -69,3 +69,15 @@ def test_a_report_of_another_model_is_refused() -> None:
     """Numbers would stand on the wrong card."""
     with pytest.raises(UsageError, match="the report is of sentiment 1, sha256 other"):
         shipped_card(card(), [report("other", 0.9)])
+
+
+def test_the_card_names_no_place_of_the_machine_that_trained() -> None:
+    """What was relative stays."""
+    told = {
+        "command": "triptych train --from /home/me/parts --out out/model --rate 1e-3",
+        "config": {"start": "/home/me/parts"},
+    }
+    shipped = without_folders(card().model_copy(update={"training": told}))
+
+    assert shipped.training["command"] == "triptych train --from parts --out out/model --rate 1e-3"
+    assert shipped.training["config"] == {"start": "parts"}
