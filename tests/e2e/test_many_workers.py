@@ -59,6 +59,17 @@ def owned(worker: Program) -> frozenset[int]:
     return has if worker.is_running else frozenset()
 
 
+def has_begun(worker: Program) -> bool:
+    """Tell whether a worker has restored all that it has: one number a turn, and each takes a while."""
+    begun: set[int] = set()
+    for line in changes(worker):
+        if line["event"] == "restored":
+            begun.add(int(str(line["number"])))
+        elif line["event"] != "partitions_assigned":
+            begun -= {int(number) for number in line.get("numbers", ())}
+    return begun >= owned(worker)
+
+
 def changes(worker: Program) -> list[dict[str, object]]:
     """Return what a worker said of its partitions, in order."""
     return sorted((line for name in CHANGES for line in worker.events(name)), key=lambda line: str(line["timestamp"]))
@@ -86,7 +97,9 @@ def assert_numbers_stay_together(here: Installation) -> None:
 
 def settle(here: Installation, workers: list[Program]) -> None:
     """Wait until the workers share the partitions and publish again."""
-    wait_until(lambda: are_shared(workers), f"{len(workers)} workers to share the partitions")
+    wait_until(
+        lambda: are_shared(workers) and all(map(has_begun, workers)), f"{len(workers)} workers to share the partitions"
+    )
     assert_numbers_stay_together(here)
     before = here.count_results()
     wait_until(lambda: here.count_results() > before + STREAMS, "results after a rebalance")
