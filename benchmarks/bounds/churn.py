@@ -36,8 +36,8 @@ class Churned:
 
     @property
     def growth_mb(self) -> float:
-        """Growth of resident memory a round, after the first."""
-        return (self.rounds[-1].rss_mb - self.rounds[0].rss_mb) / (len(self.rounds) - 1)
+        """Growth of resident memory a round, after the first; one round alone tells of none."""
+        return (self.rounds[-1].rss_mb - self.rounds[0].rss_mb) / max(1, len(self.rounds) - 1)
 
 
 def churn(feeds: int, rounds: int, model: str, say: Callable[[str], None]) -> Churned:

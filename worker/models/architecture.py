@@ -39,8 +39,6 @@ from triptych.worker.models.weights import (
     load_weights,
 )
 
-_PICTURES_AT_ONCE = 2
-
 _SMALL: dict[str, Callable[..., Encoder]] = {
     "video": SmallVideoEncoder,
     "audio": SmallAudioEncoder,
@@ -122,7 +120,7 @@ def _encoder(modality: str, card: EncoderCard, folder: Path) -> Encoder:
 def _pretrained(modality: str, folder: Path) -> Encoder:
     weights = load_weights(PRETRAINED[modality][0], folder)
     if modality == "video":
-        return PictureEncoder(weights, at_once=_PICTURES_AT_ONCE)
+        return PictureEncoder(weights)
     return SpeechEncoder(weights) if modality == "audio" else SentenceEncoder(weights)
 
 

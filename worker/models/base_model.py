@@ -45,8 +45,6 @@ _TEXT_TOKENS = 256
 """Of all cues of a window together; a long cue has about twenty."""
 _EMBEDDING_DIGITS = 5
 """Of each number of an embedding: what lies beyond is noise of the arithmetic, and makes results twice as long."""
-_PICTURES_AT_ONCE = 2
-"""On a CPU, for speed and memory: four at once took a quarter longer and 30 MB more, 32 twice as long (page faults)."""
 
 
 def base_spec(frames: int) -> InputSpec:
@@ -69,13 +67,9 @@ def build_base_model(frames: int, options: RunOptions, *, weights_folder: Path) 
     observer = observer_of(("video", "audio"), weights_folder=weights_folder)
     tokenize = SentenceTokenizer(load_weights(SENTENCE_PIECES, weights_folder)[WHOLE_FILE])
     fusion = ProjectionFusion({"video": PICTURE_FEATURES, "audio": SPEECH_FEATURES, "text": TEXT_FEATURES})
-    on_cpu = options.device.type == "cpu"
     network = FusedModel(
         encoders={
-            # A GPU wants fixed shapes; a CPU wants less to do, and no more at once than its caches and malloc like.
-            "video": PictureEncoder(
-                load_weights(EFFICIENTNET_LITE0, weights_folder), at_once=_PICTURES_AT_ONCE if on_cpu else None
-            ),
+            "video": PictureEncoder(load_weights(EFFICIENTNET_LITE0, weights_folder)),
             "audio": SpeechEncoder(load_weights(SILERO_VAD, weights_folder)),
             "text": SentenceEncoder(load_weights(SENTENCE_ENCODER, weights_folder)),
         },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ def test_the_logits_are_the_originals(
     weights: dict[str, torch.Tensor], picture: Picture, make_window: MakeWindow, name: str
 ) -> None:
     """Recorded from the original network on real pictures; folding the batch norms moves them by rounding only."""
-    encoder, head = PictureEncoder(weights, at_once=4).eval(), LabelHead(weights)
+    encoder, head = PictureEncoder(weights).eval(), LabelHead(weights)
     tokens, mask, _ = encoder(batch_of([make_window([picture(name)])]))
     assert mask[0].tolist() == [True, False]
     original = torch.from_numpy(np.load(LOGITS)[name])
@@ -55,7 +56,7 @@ def test_what_a_picture_shows_is_among_the_five_best_labels(
     *, weights: dict[str, torch.Tensor], weights_folder: Path, picture: Picture, make_window: MakeWindow, name: str
 ) -> None:
     """For pictures of known content."""
-    encoder, head = PictureEncoder(weights, at_once=4).eval(), LabelHead(weights)
+    encoder, head = PictureEncoder(weights).eval(), LabelHead(weights)
     scores = head(Features({"video": encoder(batch_of([make_window([picture(name)])]))}, None))
     labels = load_labels(EFFICIENTNET_LITE0, weights_folder)
     assert SHOWN[name] in [labels[index] for index in scores[0].topk(5).indices.tolist()]
@@ -68,9 +69,9 @@ def test_running_only_what_is_there_gives_what_running_all_gives(
     """The one is for a CPU, the other for a GPU."""
     cat, coffee, rocket = (picture(name) for name in SHOWN)
     batch = batch_of([make_window([cat, coffee]), make_window(), make_window([rocket])])
-    head = LabelHead(weights)
+    encoder, head = PictureEncoder(weights).eval(), LabelHead(weights)
     whole, some = (
-        head(Features({"video": PictureEncoder(weights, at_once=at_once).eval()(batch)}, None)) for at_once in (None, 2)
+        head(Features({"video": encoder(replace(batch, is_whole=is_whole))}, None)) for is_whole in (True, False)
     )
     torch.testing.assert_close(some, whole, rtol=1e-4, atol=1e-6)
     assert whole[1].sum() == 0
@@ -81,7 +82,7 @@ def test_the_scores_of_a_window_are_the_mean_over_its_pictures(
     weights: dict[str, torch.Tensor], picture: Picture, make_window: MakeWindow
 ) -> None:
     """Of the pictures that are there, no others."""
-    encoder, head = PictureEncoder(weights, at_once=4).eval(), LabelHead(weights)
+    encoder, head = PictureEncoder(weights).eval(), LabelHead(weights)
     cat, rocket = picture("cat"), picture("rocket")
     batch = batch_of([make_window([cat]), make_window([rocket]), make_window([cat, rocket])])
     scores = head(Features({"video": encoder(batch)}, None))
