@@ -13,20 +13,21 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from triptych.schemas.names import Modality
+from triptych.units import NS_PER_MS, NS_PER_S
 from triptych.worker.alignment.aligner import Aligner
-from triptych.worker.alignment.config import MS, SECOND, AlignConfig
+from triptych.worker.alignment.config import AlignConfig
+from triptych.worker.alignment.decisions import ClosedWindow
 from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
-from triptych.worker.alignment.outcome import ClosedWindow
-from triptych.worker.offsets.ledger import Ledger
+from triptych.worker.partitions.offset_tracker import Ledger
 
 POLL_RECORDS = 500
-TRACKS: dict[Modality, int] = {"video": 250 * MS, "audio": 500 * MS, "subtitles": 3 * SECOND}
+TRACKS: dict[Modality, int] = {"video": 250 * NS_PER_MS, "audio": 500 * NS_PER_MS, "subtitles": 3 * NS_PER_S}
 
 
 def track(stream: str, modality: Modality, seconds: int, begins_ns: int) -> Iterator[Entry]:
     """Yield the records of one live track, in the order of arrival."""
     step_ns = TRACKS[modality]
-    for seq in range(seconds * SECOND // step_ns):
+    for seq in range(seconds * NS_PER_S // step_ns):
         start_ns = begins_ns + seq * step_ns
         end_ns = start_ns + (1 if modality == "video" else step_ns)
         yield Entry(
@@ -47,9 +48,9 @@ def track(stream: str, modality: Modality, seconds: int, begins_ns: int) -> Iter
 
 def log(streams: int, seconds: int) -> list[Entry]:
     """Return a log as a broker would have it."""
-    begin_ns = 1_767_225_600 * SECOND
+    begin_ns = 1_767_225_600 * NS_PER_S
     tracks = [
-        track(f"stream-{number}", modality, seconds, begin_ns + number * MS)
+        track(f"stream-{number}", modality, seconds, begin_ns + number * NS_PER_MS)
         for number in range(streams)
         for modality in TRACKS
     ]
@@ -72,8 +73,8 @@ def aligned(entries: list[Entry]) -> int:
         for entry in chunk:
             positions[entry.modality] = entry.offset + 1
             ledger.add(entry.modality, entry.offset, entry.stream)
-        aligner.fetched(chunk, positions, at_ns=poll * SECOND)
-        aligner.asked(READING_ORDER, at_ns=poll * SECOND + SECOND, wall_ns=chunk[-1].arrival_ns)
+        aligner.fetched(chunk, positions, at_ns=poll * NS_PER_S)
+        aligner.asked(READING_ORDER, at_ns=poll * NS_PER_S + NS_PER_S, wall_ns=chunk[-1].arrival_ns)
         for outcome in aligner.advance():
             if isinstance(outcome, ClosedWindow):
                 windows += 1
@@ -84,7 +85,7 @@ def aligned(entries: list[Entry]) -> int:
 
 def plainly_aligned(entries: list[Entry]) -> int:
     """Return how many windows a dict of lists closes that takes the least promise of three for complete."""
-    size_ns, windows = 2 * SECOND, 0
+    size_ns, windows = 2 * NS_PER_S, 0
     shelves: dict[str, dict[int, list[Entry]]] = defaultdict(lambda: defaultdict(list))
     promises: dict[str, dict[Modality, int]] = defaultdict(lambda: dict.fromkeys(READING_ORDER, 0))
     for entry in entries:

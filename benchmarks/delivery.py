@@ -16,8 +16,8 @@ from contextlib import closing
 from typing import Final
 
 from tools.devservers import DevKafka
-from triptych.settings import KafkaSettings
-from triptych.transport.kafka import KafkaTransport
+from triptych.settings.kafka import KafkaSettings
+from triptych.transport.kafka.transport import KafkaTransport
 from triptych.transport.protocols import GroupConsumer, Publisher, TransactionalPublisher
 from triptych.transport.records import Message
 from triptych.transport.topic_settings import TopicSettings

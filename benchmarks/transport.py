@@ -16,8 +16,8 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka import TopicPartition as KafkaTopicPartition
 
 from tools.devservers import DevKafka
-from triptych.settings import KafkaSettings
-from triptych.transport.kafka import KafkaTransport
+from triptych.settings.kafka import KafkaSettings
+from triptych.transport.kafka.transport import KafkaTransport
 from triptych.transport.records import Message, TopicPartition
 from triptych.transport.topic_settings import TopicSettings
 

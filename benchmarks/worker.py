@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.worker.world import Feed, World
+from triptych.models.model import InputSpec
 from triptych.schemas.codec import encode
 from triptych.schemas.names import TOPIC_OF
 from triptych.schemas.records import AudioChunk, InputRecord, VideoFrame
 from triptych.transport.records import Message
 from triptych.worker.media.picture import decode_picture
 from triptych.worker.media.sound import decode_sound
-from triptych.worker.models.protocol import InputSpec
 
 SPEC = InputSpec(4, 224, 224, 16_000)
 FRAMES_SENT_PER_FRAME_SEEN = 2

@@ -21,7 +21,7 @@ from tools.devservers import (
     RedisAccess,
     Rule,
 )
-from triptych.settings import RedisSettings
+from triptych.settings.redis import RedisSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

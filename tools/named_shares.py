@@ -12,13 +12,13 @@ from pathlib import Path
 
 import torch
 
-from triptych.weights.cache import cache_folder
-from triptych.worker.models.checkpoint import load_checkpoint
-from triptych.worker.models.protocol import Model
-from triptych.worker.models.runtime import RunOptions
-from triptych.worker.models.trained import build_trained_model
-from triptych.worker.training.data.benchmark import WINDOW_NS, open_benchmark
-from triptych.worker.training.data.example import Example
+from triptych.models.checkpoints.checkpoint import load_checkpoint
+from triptych.models.execution.runtime import RunOptions
+from triptych.models.model import Model
+from triptych.models.pretrained.download.cache import cache_folder
+from triptych.models.trained import build_trained_model
+from triptych.training.data.benchmarks.benchmark import WINDOW_NS, open_benchmark
+from triptych.training.data.example import Example
 
 _NAMES = ("video", "audio", "subtitles")
 _COUNT = 1_000

@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from triptych.models.checkpoints.card import Card, read_card
+from triptych.models.checkpoints.paths import CARD_SUFFIX, checkpoint_files
+from triptych.models.shipped import FOLDER, measured_accuracy
 from triptych.schemas.errors import UsageError
-from triptych.worker.models.card import Card, read_card
-from triptych.worker.models.checkpoint_files import CARD_SUFFIX, checkpoint_files
-from triptych.worker.models.shipped import FOLDER, measured_accuracy
 
 _LIMITS = (
     "Made of generated data, to show and to test fusion: it knows nothing of real faces, voices or films.",

@@ -15,7 +15,7 @@ VARIABLE: Final = "CHAOS_BUG"
 
 def commit_before_publish() -> None:
     """Commit what was read, whether its windows are published or not."""
-    from triptych.worker.offsets.ledger import Ledger
+    from triptych.worker.partitions.offset_tracker import Ledger
 
     Ledger.committable = Ledger.positions  # type: ignore[method-assign]
 
@@ -24,7 +24,7 @@ def skip_the_tail() -> None:
     """Begin a partition number as if nothing had ever been published of it."""
     from triptych.transport.protocols import Transport
     from triptych.worker import wiring
-    from triptych.worker.restore import RestorePlan, Tail
+    from triptych.worker.partitions.restore import RestorePlan, Tail
 
     def read_nothing(_: Transport, __: RestorePlan, *, wall_ns: int) -> Tail:  # noqa: ARG001 - read_tail's own
         return Tail()

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from triptych.consumers.compare import Difference, differences
+from triptych.consumers.comparison.compare import Difference, differences
 
 VARYING: Final = frozenset({"published_ns", "stage_ms"})
 """All that two workers may say differently of one window."""

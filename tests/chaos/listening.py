@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from triptych.consumers.cursor import Cursor
-from triptych.consumers.subscriber import Subscriber
+from triptych.consumers.subscription.cursor import Cursor
+from triptych.consumers.subscription.subscriber import Subscriber
 from triptych.schemas.errors import TriptychError
 
 _AGAIN_S: Final = 0.5

@@ -20,7 +20,7 @@ from tests.chaos.listening import Listener
 from tests.chaos.load import STEADY, Load
 from tests.chaos.stage import SESSION_S, open_stage
 from tests.e2e.programs import Finished, Installation
-from triptych.consumers.subscriber import Subscriber
+from triptych.consumers.subscription.subscriber import Subscriber
 from triptych.schemas.dead_codec import decode_dead, is_mark
 from triptych.schemas.names import dead_topic, redis_results_key, results_topic
 

@@ -11,10 +11,10 @@ from uuid import uuid4
 
 import pytest
 
-from triptych.consumers.async_subscriber import AsyncResults, AsyncSubscriber
-from triptych.consumers.cursor import Cursor, Since
-from triptych.consumers.source import Gap
-from triptych.consumers.subscriber import Delivery, Subscriber
+from triptych.consumers.subscription.async_subscriber import AsyncResults, AsyncSubscriber
+from triptych.consumers.subscription.cursor import Cursor, Since
+from triptych.consumers.subscription.result_source import Gap
+from triptych.consumers.subscription.subscriber import Delivery, Subscriber
 from triptych.schemas.codec import encode_result
 from triptych.schemas.names import redis_results_key, result_id, results_topic
 from triptych.schemas.results import (
@@ -26,15 +26,15 @@ from triptych.schemas.results import (
     Result,
     Words,
 )
-from triptych.settings import KafkaSettings
-from triptych.transport.kafka import KafkaTransport
-from triptych.transport.memory import MemoryTransport
+from triptych.service.redis_client import RedisAddress
+from triptych.settings.kafka import KafkaSettings
+from triptych.transport.kafka.transport import KafkaTransport
+from triptych.transport.memory.transport import MemoryTransport
 from triptych.transport.protocols import Transport
 from triptych.transport.records import Headers, Message, TopicPartition
-from triptych.transport.redis_client import RedisAddress
 from triptych.transport.topic_settings import TopicSettings
-from triptych.worker.sinks.protocol import StoredResult
-from triptych.worker.sinks.redis import RedisStore
+from triptych.worker.publishing.stores.protocol import StoredResult
+from triptych.worker.publishing.stores.redis import RedisStore
 
 START_NS = 1_767_225_600_000_000_000
 WINDOW_NS = 2_000_000_000

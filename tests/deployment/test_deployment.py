@@ -10,6 +10,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ import typer.main
 import yaml
 
 from triptych import cli
-from triptych.settings import load
+from triptych.settings.loading import load
 
 REPOSITORY = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+PACKAGES: list[str] = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 OURS = {name: service for name, service in SERVICES.items() if "build" in service}
 
 
@@ -105,17 +108,8 @@ def test_the_image_builder_is_sent_all_that_it_needs() -> None:
     """The packages and what pyproject.toml names; nothing else."""
     sent = {line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")}
 
-    assert sent == {
-        "LICENSE",
-        "README.md",
-        "consumers",
-        "producers",
-        "pyproject.toml",
-        "schemas",
-        "transport",
-        "triptych",
-        "worker",
-    }
+    roots = {Path(package).parts[0] for package in PACKAGES}
+    assert sent == {"LICENSE", "README.md", "pyproject.toml", *roots}
 
 
 def test_the_dockerfile_passes_its_linter() -> None:

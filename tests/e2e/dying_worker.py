@@ -11,7 +11,7 @@ import sys
 from itertools import count
 
 from triptych.cli import main
-from triptych.transport.kafka_transactions import TransactionClient
+from triptych.transport.kafka.transactions import TransactionClient
 
 if __name__ == "__main__":
     last = int(sys.argv[1])

@@ -27,8 +27,8 @@ from kafka import KafkaAdminClient
 from triptych.schemas.codec import decode_result, parse_result
 from triptych.schemas.names import INPUT_TOPICS, redis_results_key, results_topic
 from triptych.schemas.results import Result
-from triptych.settings import KafkaSettings
-from triptych.transport.kafka import KafkaTransport
+from triptych.settings.kafka import KafkaSettings
+from triptych.transport.kafka.transport import KafkaTransport
 from triptych.transport.records import Record, TopicPartition
 from triptych.transport.topic_settings import TopicSettings
 from triptych.transport.topics import create_topics

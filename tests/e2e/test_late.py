@@ -11,7 +11,7 @@ import redis
 
 from tests.e2e.programs import Installation, assert_equal_results, by_id, wait_until
 from tests.worker.world import Feed
-from triptych.consumers.subscriber import Subscriber
+from triptych.consumers.subscription.subscriber import Subscriber
 from triptych.schemas.codec import encode, parse_result
 from triptych.schemas.names import TOPIC_OF, redis_latest_key
 from triptych.schemas.partition import partition_of

@@ -10,16 +10,16 @@ from statistics import median
 import pytest
 
 from tests.e2e.programs import Installation, assert_equal_results, wait_until
-from triptych.health import Health
-from triptych.producers.plan import Plan
 from triptych.producers.run import produce_all
-from triptych.producers.source import FileSource
+from triptych.producers.sources.plan import Plan
+from triptych.producers.sources.source import FileSource
 from triptych.schemas.results import Result
-from triptych.settings import Settings
-from triptych.transport.memory import MemoryTransport
+from triptych.service.health import Health
+from triptych.settings.tree import Settings
+from triptych.transport.memory.transport import MemoryTransport
 from triptych.transport.topic_settings import TopicSettings
 from triptych.transport.topics import create_topics
-from triptych.worker.sinks.memory import MemoryStore
+from triptych.worker.publishing.stores.memory import MemoryStore
 from triptych.worker.wiring import Surroundings, open_pipeline
 
 Install = Callable[..., Installation]

@@ -11,13 +11,13 @@ import torch
 
 from tests.e2e.programs import Installation, Program, by_id, wait_until
 from tests.worker.world import SECOND, T0, Feed
+from triptych.models.checkpoints.card import Architecture, Card, EncoderCard, FusionCard, HeadCard, InputCard
+from triptych.models.checkpoints.checkpoint import save_checkpoint
+from triptych.models.checkpoints.paths import checkpoint_files
+from triptych.models.network.architecture import build_network
 from triptych.schemas.codec import encode
 from triptych.schemas.names import TOPIC_OF
 from triptych.transport.records import Message
-from triptych.worker.models.architecture import build_network
-from triptych.worker.models.card import Architecture, Card, EncoderCard, FusionCard, HeadCard, InputCard
-from triptych.worker.models.checkpoint import save_checkpoint
-from triptych.worker.models.checkpoint_files import checkpoint_files
 
 FILM_S = 4
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from tests.e2e.programs import Installation, by_id
-from triptych.clips import clip_records
+from triptych.models.checkpoints.checkpoint import load_checkpoint
+from triptych.training.data.benchmarks.benchmark import BENCHMARKS
+from triptych.training.data.clip_records import clip_records
+from triptych.training.data.windows import prepared_windows
+from triptych.training.evaluation.calibration import softmax
+from triptych.training.evaluation.subject import subject_of
 from triptych.worker.alignment.config import AlignConfig
-from triptych.worker.models.checkpoint import load_checkpoint
-from triptych.worker.training.data.benchmark import BENCHMARKS
-from triptych.worker.training.data.windows import prepared_windows
-from triptych.worker.training.evaluation.calibration import softmax
-from triptych.worker.training.evaluation.subject import subject_of
 
 FOLDER = Path(__file__).parents[1] / "data" / "sentiment"
 START = "2026-01-01T00:00:00Z"

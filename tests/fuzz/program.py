@@ -22,6 +22,7 @@ import numpy as np
 
 from tests.e2e.poison import pcm, png, zeros
 from tests.fuzz.mutations import damaged
+from triptych.models.model import InputSpec
 from triptych.schemas.dead import DeadLetter
 from triptych.schemas.dead_codec import decode_dead, decode_mark, encode_dead, put_back, read_put_back
 from triptych.schemas.errors import MalformedRecordError
@@ -32,7 +33,6 @@ from triptych.worker.alignment.entry import Kind
 from triptych.worker.intake import received_entry
 from triptych.worker.media import picture, sound
 from triptych.worker.media.errors import UnreadableMediaError
-from triptych.worker.models.protocol import InputSpec
 
 TESTS: Final = Path(__file__).parents[1]
 CORPUS: Final = TESTS / "data" / "corpus"

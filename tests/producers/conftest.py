@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from triptych.producers.plan import Plan
-from triptych.producers.playback import Playback
-from triptych.producers.source import FileSource
+from triptych.producers.session.playback import Playback
+from triptych.producers.sources.plan import Plan
+from triptych.producers.sources.source import FileSource
 from triptych.schemas.records import InputRecord
 
 Samples = NDArray[np.int16]

@@ -19,8 +19,8 @@ from tools.devservers import DevKafka
 from triptych.schemas.codec import decode
 from triptych.schemas.names import INPUT_TOPICS, MODALITY_OF
 from triptych.schemas.records import AudioChunk, End, InputRecord, Progress, SubtitleCue, VideoFrame
-from triptych.settings import KafkaSettings
-from triptych.transport.kafka import KafkaTransport
+from triptych.settings.kafka import KafkaSettings
+from triptych.transport.kafka.transport import KafkaTransport
 from triptych.transport.records import TopicPartition
 from triptych.transport.topic_settings import TopicSettings
 from triptych.transport.topics import create_topics

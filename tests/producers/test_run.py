@@ -11,16 +11,16 @@ from threading import Event
 import numpy as np
 import pytest
 
-from triptych.producers.outcome import Outcome
-from triptych.producers.plan import Plan
 from triptych.producers.run import check_playable, produce_all
-from triptych.producers.tally import Standing
+from triptych.producers.sources.plan import Plan
+from triptych.producers.status.counters import Standing
+from triptych.producers.status.outcome import Outcome
 from triptych.schemas.codec import decode
 from triptych.schemas.errors import UsageError
 from triptych.schemas.names import INPUT_TOPICS, MODALITY_OF
 from triptych.schemas.records import End, InputRecord
 from triptych.transport.errors import BrokerUnavailableError
-from triptych.transport.memory import MemoryPublisher, MemoryTransport
+from triptych.transport.memory.transport import MemoryPublisher, MemoryTransport
 from triptych.transport.records import Message, TopicPartition
 
 PlanOf = Callable[..., Plan]

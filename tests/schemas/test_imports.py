@@ -7,7 +7,7 @@ import sys
 
 _PROGRAM = """
 import importlib, pkgutil, sys
-import triptych, triptych.schemas
+import triptych.schemas
 for module in pkgutil.iter_modules(triptych.schemas.__path__, "triptych.schemas."):
     importlib.import_module(module.name)
 print(*sorted({name.partition(".")[0] for name in sys.modules}))

@@ -1,44 +1,74 @@
-"""The wheel puts one name among its users' packages, with everything that the programs read."""
+"""The wheel holds every module and data file of every package, wherever it is built from."""
 
 from __future__ import annotations
 
-import shutil
+import io
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 REPOSITORY = Path(__file__).parents[2]
+ROOTS = ("core", "schemas", "transport", "models", "producers", "worker", "consumers", "training", "app")
+UV = Path(sys.executable).with_name("uv")
 
 
-@pytest.fixture(scope="module")
-def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """The files of a wheel built from a copy, so that nothing is left in the working tree."""
-    copy = tmp_path_factory.mktemp("build") / "triptych"
-    ignored = shutil.ignore_patterns(".*", "build", "tests", "docs", "*.egg-info", "__pycache__")
-    shutil.copytree(REPOSITORY, copy, symlinks=True, ignore=ignored)
-    uv = Path(sys.executable).with_name("uv")
-    subprocess.run([uv, "build", "--quiet", "--wheel", "--python", sys.executable, copy], check=True)
-    (wheel,) = (copy / "dist").glob("*.whl")
+def _git(*args: str) -> bytes:
+    return subprocess.run(["git", *args], cwd=REPOSITORY, check=True, capture_output=True).stdout
+
+
+def _build(source: Path, out: Path, *kinds: str) -> None:
+    command = [UV, "build", "--quiet", *kinds, "--python", sys.executable, "--out-dir", out, source]
+    subprocess.run(command, check=True)
+
+
+def _clone(folder: Path) -> Path:
+    """Clone as on a machine that has no symbolic links."""
+    options = ["-c", "core.symlinks=false", "--quiet"]
+    subprocess.run(["git", "clone", *options, REPOSITORY, folder / "clone"], check=True)
+    return folder / "clone"
+
+
+def _archive(folder: Path) -> Path:
+    """Unpack the ZIP that hosting services offer for download."""
+    zipfile.ZipFile(io.BytesIO(_git("archive", "--format=zip", "HEAD"))).extractall(folder / "archive")
+    return folder / "archive"
+
+
+def _sdist(folder: Path) -> Path:
+    _build(_archive(folder), folder / "sdist", "--sdist")
+    (sdist,) = (folder / "sdist").glob("*.tar.gz")
+    return sdist
+
+
+@pytest.fixture(scope="module", params=[_clone, _archive, _sdist], ids=lambda make: make.__name__.lstrip("_"))
+def wheel_names(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The files of a wheel built from what is committed: from a clone, an archive and a source distribution."""
+    make: Callable[[Path], Path] = request.param
+    folder = tmp_path_factory.mktemp("build")
+    _build(make(folder), folder / "wheel", "--wheel")
+    (wheel,) = (folder / "wheel").glob("*.whl")
     return set(zipfile.ZipFile(wheel).namelist())
 
 
 def test_the_wheel_holds_one_package(wheel_names: set[str]) -> None:
-    """`schemas` or `worker` among a user's packages would be in somebody's way."""
+    """`schemas` or `worker` among a user's packages would clash with other projects."""
     roots = {name.partition("/")[0] for name in wheel_names}
 
     assert {root for root in roots if not root.endswith(".dist-info")} == {"triptych"}
 
 
 def test_the_wheel_holds_every_module_and_data_file(wheel_names: set[str]) -> None:
-    """Through the links, whatever the kind of file."""
-    tracked = subprocess.run(
-        ["git", "ls-files", "schemas", "transport", "producers", "worker", "consumers"],
-        cwd=REPOSITORY, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    expected = {f"triptych/{name}" for name in tracked.stdout.splitlines()}
-    expected |= {"triptych/py.typed", "triptych/samples/CREDITS.md", "triptych/samples/librivox_city_15s.mkv"}
+    """All that is committed below the source roots, whatever its kind."""
+    tracked = _git("ls-tree", "-r", "--name-only", "HEAD", *ROOTS).decode().splitlines()
+    expected = {Path(*Path(name).parts[1:]).as_posix() for name in tracked}
 
+    assert "triptych/worker/publishing/stores/store_result.lua" in expected
     assert expected - wheel_names == set()
+    assert "triptych/__init__.py" not in wheel_names

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tools.ship_model import shipped_card, without_folders
+from triptych.models.checkpoints.card import Architecture, Card, EncoderCard, FusionCard, HeadCard, InputCard
 from triptych.schemas.errors import UsageError
-from triptych.worker.models.card import Architecture, Card, EncoderCard, FusionCard, HeadCard, InputCard
 
 
 def card() -> Card:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tools.devservers import DevKafka
-from triptych.settings import KafkaSettings
-from triptych.transport.kafka import KafkaTransport
-from triptych.transport.memory import MemoryTransport
+from triptych.settings.kafka import KafkaSettings
+from triptych.transport.kafka.transport import KafkaTransport
+from triptych.transport.memory.transport import MemoryTransport
 from triptych.transport.protocols import Publisher, Transport
 from triptych.transport.records import TopicPartition
 from triptych.transport.topic_settings import TopicSettings

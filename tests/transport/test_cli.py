@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from triptych.schemas.errors import UsageError
-from triptych.settings import KafkaSettings
+from triptych.settings.kafka import KafkaSettings
 from triptych.transport.cli import app
 from triptych.transport.errors import TopicMisconfiguredError
-from triptych.transport.kafka import KafkaTransport
+from triptych.transport.kafka.transport import KafkaTransport
 
 
 def run(*args: str) -> str:

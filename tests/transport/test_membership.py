@@ -6,7 +6,7 @@ import pytest
 
 from triptych.transport.errors import MixedMembersError
 from triptych.transport.membership import check_members, find_mixture
-from triptych.transport.memory import MemoryTransport
+from triptych.transport.memory.transport import MemoryTransport
 from triptych.transport.records import Member
 
 STATIC = (Member("a-1", "/10.0.0.1", "a"), Member("b-1", "/10.0.0.2", "b"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from triptych.transport.errors import TopicMisconfiguredError, TopicMissingError
-from triptych.transport.memory import MemoryTransport
+from triptych.transport.memory.transport import MemoryTransport
 from triptych.transport.topic_settings import TopicSettings, TopicState
 from triptych.transport.topics import check_topics, create_topics, find_problems, pipeline_topics, usual_partitions
 

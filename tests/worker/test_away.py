@@ -12,20 +12,21 @@ import numpy as np
 import pytest
 
 from tests.worker.world import Feed, World
-from triptych.health import Health
-from triptych.settings import load
+from triptych.service.health import Health
+from triptych.settings.loading import load
 from triptych.transport.errors import BrokerUnavailableError
-from triptych.transport.memory_reader import MemoryGroupConsumer
+from triptych.transport.memory.reader import MemoryGroupConsumer
 from triptych.transport.protocols import Publisher, Transport
 from triptych.transport.records import Delivered, Message
-from triptych.worker import publication, wiring
+from triptych.worker import wiring
 from triptych.worker.observability.events import RecordsRead, RetryScheduled
 from triptych.worker.observability.readiness import ReadinessHook
+from triptych.worker.partitions.restore import RestorePlan, Tail
 from triptych.worker.pipeline import Pipeline
-from triptych.worker.restore import RestorePlan, Tail
-from triptych.worker.sinks.errors import StoreUnavailableError
-from triptych.worker.sinks.memory import MemoryStore
-from triptych.worker.sinks.protocol import StoredResult
+from triptych.worker.publishing import publisher as publication
+from triptych.worker.publishing.stores.errors import StoreUnavailableError
+from triptych.worker.publishing.stores.memory import MemoryStore
+from triptych.worker.publishing.stores.protocol import StoredResult
 from triptych.worker.wiring import Surroundings, open_pipeline
 
 MIB = 1 << 20

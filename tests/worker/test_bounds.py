@@ -11,8 +11,8 @@ from collections.abc import Callable
 from tests.worker.world import SECOND, T0, Feed, World
 from triptych.schemas.names import MODALITIES, Modality
 from triptych.schemas.records import InputRecord
-from triptych.settings import load
-from triptych.transport.memory_reader import PARTITION_POLL_BYTES
+from triptych.settings.loading import load
+from triptych.transport.memory.reader import PARTITION_POLL_BYTES
 from triptych.worker.observability.events import ItemLate, StreamForgotten, WindowClosed
 from triptych.worker.pipeline import Pipeline
 
@@ -73,7 +73,8 @@ def live_objects() -> Counter[str]:
     return Counter(
         name
         for module, name in modules
-        if str(module).startswith("triptych.worker.") and not str(module).startswith("triptych.worker.sinks")
+        if str(module).startswith("triptych.worker.")
+        and not str(module).startswith("triptych.worker.publishing.stores")
     )
 
 

@@ -14,7 +14,7 @@ from triptych.schemas.names import TOPIC_OF
 from triptych.schemas.reasons import DeadReason
 from triptych.schemas.records import InputRecord, VideoFrame
 from triptych.schemas.results import Result
-from triptych.settings import load
+from triptych.settings.loading import load
 from triptych.transport.records import Message
 from triptych.worker.observability.events import ItemLate, RecordRefused, WindowClosed, WindowLetGo, WindowRevised
 

@@ -11,14 +11,14 @@ import pytest
 
 from tests.worker.world import Feed, World
 from tools.devservers import DevKafka, KafkaOptions
-from triptych.settings import load
-from triptych.transport.kafka import KafkaTransport
+from triptych.models.model import InputSpec
+from triptych.models.null import NullModel
+from triptych.models.prediction import WindowPrediction
+from triptych.models.window import PreparedWindow
+from triptych.settings.loading import load
+from triptych.transport.kafka.transport import KafkaTransport
 from triptych.transport.topic_settings import TopicSettings
 from triptych.transport.topics import create_topics
-from triptych.worker.models.null import NullModel
-from triptych.worker.models.prediction import WindowPrediction
-from triptych.worker.models.protocol import InputSpec
-from triptych.worker.models.window import PreparedWindow
 from triptych.worker.observability.events import PartitionsRevoked
 
 LIMIT_S = 6.0

@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 from tests.worker.world import Feed, World
 from triptych.cli import app
+from triptych.models.null import NullModel
+from triptych.models.prediction import LabelScore, WindowPrediction
+from triptych.models.window import PreparedWindow
 from triptych.schemas.errors import UsageError
 from triptych.schemas.results import Result, Shed
-from triptych.settings import load
-from triptych.worker.models.null import NullModel
-from triptych.worker.models.prediction import LabelScore, WindowPrediction
-from triptych.worker.models.window import PreparedWindow
+from triptych.settings.loading import load
 from triptych.worker.observability.events import EffortChanged, ItemsShed
 from triptych.worker.overload import Effort, Overload, Policy, Published, ladder_of
 from triptych.worker.pipeline import Pipeline

@@ -10,15 +10,15 @@ from dataclasses import replace
 import pytest
 
 from tests.worker.world import Feed, World, measured
+from triptych.models.null import NullModel
+from triptych.models.prediction import WindowPrediction
+from triptych.models.window import PreparedWindow
 from triptych.schemas.names import STATE_HEADER, VIDEO_TOPIC, results_topic
 from triptych.schemas.records import InputRecord, SubtitleCue, VideoFrame
 from triptych.schemas.results import Result
 from triptych.transport.protocols import GroupConsumer
 from triptych.transport.records import Message, Poll, TopicPartition
 from triptych.worker.errors import StateUnreadableError
-from triptych.worker.models.null import NullModel
-from triptych.worker.models.prediction import WindowPrediction
-from triptych.worker.models.window import PreparedWindow
 from triptych.worker.observability.events import (
     ItemLate,
     LagMeasured,

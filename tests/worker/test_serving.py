@@ -11,13 +11,14 @@ import pytest
 
 from tests.worker.serving.models import TextModel, read_model
 from tests.worker.world import Feed, World
-from triptych.settings import Settings, load
-from triptych.signals import Bell
+from triptych.models.model import Model
+from triptych.models.prediction import WindowPrediction
+from triptych.models.window import PreparedWindow
+from triptych.service.signals import Bell
+from triptych.settings.loading import load
+from triptych.settings.tree import Settings
 from triptych.transport.topic_settings import TopicSettings
 from triptych.transport.topics import create_topics
-from triptych.worker.models.prediction import WindowPrediction
-from triptych.worker.models.protocol import Model
-from triptych.worker.models.window import PreparedWindow
 from triptych.worker.observability.events import (
     ModelFailed,
     ModelRefused,

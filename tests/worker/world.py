@@ -13,7 +13,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from triptych.health import Health
+from triptych.models.model import InputSpec
 from triptych.schemas.codec import decode_result, encode
 from triptych.schemas.dead import DeadLetter
 from triptych.schemas.dead_codec import decode_dead, is_mark
@@ -28,15 +28,16 @@ from triptych.schemas.names import (
 from triptych.schemas.partition import partition_of
 from triptych.schemas.records import AudioChunk, End, InputRecord, MediaRecord, Progress, SubtitleCue, VideoFrame
 from triptych.schemas.results import Result
-from triptych.settings import Settings, load
-from triptych.signals import Bell
-from triptych.transport.memory import MemoryTransport
+from triptych.service.health import Health
+from triptych.service.signals import Bell
+from triptych.settings.loading import load
+from triptych.settings.tree import Settings
+from triptych.transport.memory.transport import MemoryTransport
 from triptych.transport.protocols import Transport
 from triptych.transport.records import Message, Record, TopicPartition
-from triptych.worker.models.protocol import InputSpec
 from triptych.worker.observability.events import Event
 from triptych.worker.pipeline import Pipeline, Report
-from triptych.worker.sinks.memory import MemoryStore
+from triptych.worker.publishing.stores.memory import MemoryStore
 from triptych.worker.wiring import Surroundings, open_pipeline
 
 _E = TypeVar("_E", bound=Event)

@@ -11,7 +11,7 @@ import yaml
 from tools.contract.asyncapi import asyncapi
 from tools.contract.json_schema import result_schema
 
-SCHEMAS: Final = Path(__file__).parents[2] / "schemas"
+SCHEMAS: Final = Path(__file__).parents[2] / "schemas" / "triptych" / "schemas"
 _HEADING: Final = "# Made from the models by `python -m tools.contract`; change those.\n"
 
 

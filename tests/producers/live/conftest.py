@@ -16,15 +16,15 @@ import pytest
 
 from tests.producers.live.breakable import Relay
 from tests.servers import require_program
-from triptych.producers import live
-from triptych.producers.outcome import Outcome
-from triptych.producers.plan import Plan
+from triptych.producers.live import player
 from triptych.producers.run import produce_all
-from triptych.producers.source import parse_source
+from triptych.producers.sources.plan import Plan
+from triptych.producers.sources.source import parse_source
+from triptych.producers.status.outcome import Outcome
 from triptych.schemas.codec import decode
 from triptych.schemas.names import INPUT_TOPICS, MODALITY_OF
 from triptych.schemas.records import InputRecord
-from triptych.transport.memory import MemoryTransport
+from triptych.transport.memory.transport import MemoryTransport
 from triptych.transport.records import Record, TopicPartition
 
 HERE = Path(__file__).parent
@@ -111,8 +111,8 @@ class Playing:
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Playing]]:
     """Play a URL until the test ends, with the fields of `Plan`; a feed that says nothing for 3 s is given up."""
-    monkeypatch.setattr(live, "READ_LIMIT_S", 2.5)
-    monkeypatch.setattr(live, "_MARGIN_S", 0.5)
+    monkeypatch.setattr(player, "READ_LIMIT_S", 2.5)
+    monkeypatch.setattr(player, "_MARGIN_S", 0.5)
     playing = Playing()
     threads: list[threading.Thread] = []
 

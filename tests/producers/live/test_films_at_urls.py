@@ -64,7 +64,7 @@ def test_a_film_in_a_loop_is_one_session(
 
 @pytest.mark.timeout(120)
 def test_a_film_that_is_played_for_ever_waits_for_its_server(watch: Watch, make_film: Callable[..., Path]) -> None:
-    """Another session begins when it is back; only the last one is sure to end (`producers/seam.py`)."""
+    """Another session begins when it is back; only the last one is sure to end (`session_boundary.py`)."""
     path = make_film()
     with serving_folder(path.parent) as relay, capture_logs() as logs:
         playing = watch(f"http://127.0.0.1:{relay.port}/{path.name}", loops=0)

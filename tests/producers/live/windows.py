@@ -12,7 +12,7 @@ from tests.worker.test_pipeline import told
 from tests.worker.world import SECOND, World
 from triptych.schemas.records import InputRecord
 from triptych.schemas.results import Result, Sync
-from triptych.settings import load
+from triptych.settings.loading import load
 from triptych.transport.topic_settings import TopicSettings
 from triptych.transport.topics import create_topics
 from triptych.worker.observability.events import ItemLate, RecordDropped

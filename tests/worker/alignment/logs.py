@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 from hypothesis import strategies as st
 
 from tests.worker.alignment.simulation import printed
-from triptych.worker.alignment.config import MS, SECOND, AlignConfig
+from triptych.units import NS_PER_MS, NS_PER_S
+from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
 
 if TYPE_CHECKING:
@@ -118,21 +119,21 @@ def _noisy_log(rows: list[tuple]) -> Log:  # type: ignore[type-arg]  # one row i
         cursor = cursors.setdefault((stream, modality), _Cursor())
         cursor.start_s = max(0, cursor.start_s + step_s)
         cursor.seq += seq_step or 0
-        start_ns = round(cursor.start_s * SECOND)
+        start_ns = round(cursor.start_s * NS_PER_S)
         media = kind is Kind.MEDIA
-        end_ns = start_ns + (1 if modality == "video" else round(length_s * SECOND)) if media else start_ns
+        end_ns = start_ns + (1 if modality == "video" else round(length_s * NS_PER_S)) if media else start_ns
         entries.append(
             Entry(
                 modality=modality,
                 offset=0,
-                arrival_ns=round(arrival_s * 1000) * MS,
+                arrival_ns=round(arrival_s * 1000) * NS_PER_MS,
                 stream=None if kind is Kind.DEAD and size == 1 else stream,
                 kind=kind,
                 session=f"s{session}",
                 seq=cursor.seq if media and seq_step is not None else None,
                 start_ns=start_ns,
                 end_ns=end_ns,
-                promise_ns=max(0, end_ns + round(promise_s * SECOND)),
+                promise_ns=max(0, end_ns + round(promise_s * NS_PER_S)),
                 tracks=tracks,
                 redriven=redriven,
                 size_bytes=size,
@@ -193,13 +194,13 @@ class FeedPlan:
 
     def _entry(self, track: TrackPlan, announced: tuple[Modality, ...], kind: Kind, seq: int) -> Entry:
         media_s = seq * track.step_s
-        start_ns = round((EPOCH_S + self.media_from_s + track.skew_s + media_s) * SECOND)
-        after_ns = start_ns + round(track.step_s * SECOND)
+        start_ns = round((EPOCH_S + self.media_from_s + track.skew_s + media_s) * NS_PER_S)
+        after_ns = start_ns + round(track.step_s * NS_PER_S)
         end_ns = {Kind.MEDIA: start_ns + 1 if track.modality == "video" else after_ns}.get(kind, start_ns)
         return Entry(
             modality=track.modality,
             offset=0,
-            arrival_ns=round((EPOCH_S + self.begins_s + track.delay_s + media_s / self.rate) * 1000) * MS,
+            arrival_ns=round((EPOCH_S + self.begins_s + track.delay_s + media_s / self.rate) * 1000) * NS_PER_MS,
             stream=self.stream,
             kind=kind,
             session=self.session,
@@ -282,8 +283,8 @@ def feeds(
 
 _SLACKS: Final[tuple[Mapping[Modality, int], ...]] = (
     MappingProxyType({}),
-    MappingProxyType({"video": SECOND}),
-    MappingProxyType({"audio": 3 * SECOND, "subtitles": SECOND // 2}),
+    MappingProxyType({"video": NS_PER_S}),
+    MappingProxyType({"audio": 3 * NS_PER_S, "subtitles": NS_PER_S // 2}),
 )
 
 _GRIDS_S: Final = ((2, 2), (2, 1), (3, 2), (1, 0.5))
@@ -299,19 +300,19 @@ def configs(draw: st.DrawFn, *, bounded: bool = False) -> AlignConfig:
             "stream_max_bytes": draw(st.sampled_from((50, 150, 10_000))),
             "partition_max_bytes": draw(st.sampled_from((120, 300, 10_000))),
             "ahead_max_bytes": draw(st.sampled_from((20, 200, 10_000))),
-            "max_lead_ns": draw(st.sampled_from((SECOND, 60 * SECOND))),
+            "max_lead_ns": draw(st.sampled_from((NS_PER_S, 60 * NS_PER_S))),
         }
     return AlignConfig(
-        size_ns=round(size_s * SECOND),
-        hop_ns=round(hop_s * SECOND),
-        idle_timeout_ns=10 * SECOND,
-        stream_ttl_ns=draw(st.sampled_from((60, 25))) * SECOND,
+        size_ns=round(size_s * NS_PER_S),
+        hop_ns=round(hop_s * NS_PER_S),
+        idle_timeout_ns=10 * NS_PER_S,
+        stream_ttl_ns=draw(st.sampled_from((60, 25))) * NS_PER_S,
         out_of_orderness_ns=draw(st.sampled_from(_SLACKS)),
-        max_hold_ns=draw(st.sampled_from((3, 10))) * SECOND,
-        max_cue_ns=10 * SECOND,
+        max_hold_ns=draw(st.sampled_from((3, 10))) * NS_PER_S,
+        max_cue_ns=10 * NS_PER_S,
         max_empty=draw(st.sampled_from((5, 2, 1))),
-        max_future_ns=900 * SECOND,
-        allowed_lateness_ns=draw(st.sampled_from((None, 0, 3 * SECOND, 30 * SECOND, 300 * SECOND))),
-        revise_after_ns=draw(st.sampled_from((SECOND, 0, 20 * SECOND))),
+        max_future_ns=900 * NS_PER_S,
+        allowed_lateness_ns=draw(st.sampled_from((None, 0, 3 * NS_PER_S, 30 * NS_PER_S, 300 * NS_PER_S))),
+        revise_after_ns=draw(st.sampled_from((NS_PER_S, 0, 20 * NS_PER_S))),
         **bounds,
     )

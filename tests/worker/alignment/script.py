@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from triptych.units import NS_PER_S
 from triptych.worker.alignment.aligner import Aligner
-from triptych.worker.alignment.config import SECOND, AlignConfig
+from triptych.worker.alignment.config import AlignConfig
+from triptych.worker.alignment.decisions import ClosedWindow, Forgotten, LateItem, Outcome
 from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
 from triptych.worker.alignment.merge import TICK_NS
-from triptych.worker.alignment.outcome import ClosedWindow, Forgotten, LateItem, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +22,7 @@ CONFIG: Final = AlignConfig()
 
 def ns(seconds: float) -> int:
     """Return seconds as nanoseconds."""
-    return round(seconds * SECOND)
+    return round(seconds * NS_PER_S)
 
 
 class Script:
@@ -84,7 +85,7 @@ class Script:
         track = (others.get("stream", self._stream), others.get("session", "s"), modality)
         self._seqs[track] = self._seqs.get(track, -1) + 1
         fields = {"start_ns": start_ns, "end_ns": end_ns, "seq": self._seqs[track], "size_bytes": 10, **others}
-        return self._append(modality, Kind.MEDIA, at, end_ns / SECOND if promise is None else promise, fields)
+        return self._append(modality, Kind.MEDIA, at, end_ns / NS_PER_S if promise is None else promise, fields)
 
     def _append(self, modality: Modality, kind: Kind, at: float, promise: float, fields: dict[str, Any]) -> Entry:
         fields = {
@@ -140,7 +141,7 @@ def decide(entries: Sequence[Entry], *, until: float, config: AlignConfig = CONF
 def closed(outcomes: Iterable[Outcome]) -> list[tuple[float, float, str]]:
     """Return start, end and reason of each window that closed, in seconds."""
     return [
-        (outcome.start_ns / SECOND, outcome.end_ns / SECOND, outcome.closed_by)
+        (outcome.start_ns / NS_PER_S, outcome.end_ns / NS_PER_S, outcome.closed_by)
         for outcome in outcomes
         if isinstance(outcome, ClosedWindow)
     ]
@@ -148,7 +149,7 @@ def closed(outcomes: Iterable[Outcome]) -> list[tuple[float, float, str]]:
 
 def windows(outcomes: Iterable[Outcome]) -> dict[float, ClosedWindow]:
     """Return the windows that closed, by their start in seconds."""
-    return {outcome.start_ns / SECOND: outcome for outcome in outcomes if isinstance(outcome, ClosedWindow)}
+    return {outcome.start_ns / NS_PER_S: outcome for outcome in outcomes if isinstance(outcome, ClosedWindow)}
 
 
 def late(outcomes: Iterable[Outcome]) -> list[Entry]:

@@ -14,12 +14,13 @@ from itertools import accumulate
 from random import Random
 from typing import TYPE_CHECKING, Final
 
+from triptych.units import NS_PER_MS, NS_PER_S
 from triptych.worker.alignment.aligner import Aligner
-from triptych.worker.alignment.config import MS, SECOND, AlignConfig
+from triptych.worker.alignment.config import AlignConfig
+from triptych.worker.alignment.decisions import ClosedWindow, Dropped, Forgotten, LateItem, Outcome, Refused
 from triptych.worker.alignment.entry import READING_ORDER, Entry
 from triptych.worker.alignment.merge import TICK_NS
-from triptych.worker.alignment.outcome import ClosedWindow, Dropped, Forgotten, LateItem, Outcome, Refused
-from triptych.worker.offsets.ledger import Ledger, Ticket
+from triptych.worker.partitions.offset_tracker import Ledger, Ticket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from triptych.schemas.names import Modality
     from triptych.worker.alignment.snapshot import Snapshot
 
-TAIL_MARGIN_NS: Final = 1 * SECOND
+TAIL_MARGIN_NS: Final = 1 * NS_PER_S
 """How far beyond `stream_ttl` a restart reads back in the results topic. The clocks of this world agree, so little."""
 
 MOST_STEPS: Final = 20_000
@@ -57,7 +58,7 @@ class World:
         }
 
     def _lag_ns(self) -> int:
-        return 0 if self.chance is None else self.chance.choice((0, MS // 3, MS - 1))
+        return 0 if self.chance is None else self.chance.choice((0, NS_PER_MS // 3, NS_PER_MS - 1))
 
     @classmethod
     def of(cls, config: AlignConfig, entries: Iterable[Entry], chance: Random | None = None) -> World:
@@ -90,7 +91,7 @@ class World:
     def all_forgotten_ns(self) -> int:
         """A moment by which every stream is forgotten."""
         last_ns = max((times[-1] for times in self.readable_from_ns.values() if times), default=0)
-        return last_ns + 2 * (self.config.stream_ttl_ns + self.config.idle_timeout_ns) + SECOND
+        return last_ns + 2 * (self.config.stream_ttl_ns + self.config.idle_timeout_ns) + NS_PER_S
 
     def restored(self, now_ns: int) -> dict[str, Snapshot]:
         """Return the last state of each stream in the tail of the results topic, as rule 19 limits it."""
@@ -235,7 +236,7 @@ def disturbed(config: AlignConfig, entries: Sequence[Entry], chance: Random, *, 
         if chance.random() < hand_over:
             member.publish(now_ns)
             member.commit()
-        now_ns += chance.choice((0, 0, MS, SECOND, 20 * SECOND, 100 * SECOND))
+        now_ns += chance.choice((0, 0, NS_PER_MS, NS_PER_S, 20 * NS_PER_S, 100 * NS_PER_S))
     member = Member(world, now_ns)
     _drive(member, chance, now_ns=now_ns)
     member.publish(now_ns)
@@ -268,7 +269,9 @@ def _drive(member: Member, chance: Random | None, *, now_ns: int, steps: int = M
         ends = world.ends(now_ns)
         if brought or any(member.positions[modality] < ends[modality] for modality in READING_ORDER):
             now_ns += (
-                TICK_NS if chance is None else chance.choice((0, MS // 2, MS, TICK_NS, 3 * MS, 3 * MS, 2 * SECOND))
+                TICK_NS
+                if chance is None
+                else chance.choice((0, NS_PER_MS // 2, NS_PER_MS, TICK_NS, 3 * NS_PER_MS, 3 * NS_PER_MS, 2 * NS_PER_S))
             )
             continue
         wake = member.aligner.wake()
@@ -280,7 +283,7 @@ def _drive(member: Member, chance: Random | None, *, now_ns: int, steps: int = M
             raise AssertionError("this goes on for ever")
         now_ns = max(now_ns, min(upcoming))
         if chance is not None:
-            now_ns += chance.choice((0, 0, 0, 0, MS // 2, MS, 20 * MS, SECOND, 15 * SECOND))
+            now_ns += chance.choice((0, 0, 0, 0, NS_PER_MS // 2, NS_PER_MS, 20 * NS_PER_MS, NS_PER_S, 15 * NS_PER_S))
     return now_ns
 
 
@@ -333,7 +336,7 @@ def described(window: ClosedWindow) -> str:
     held = "" if window.held is None else f" held {window.held.offset}"
     states = " ".join(f"{modality}:{state}" for modality, state in window.states.items())
     return (
-        f"{identity(window)} {window.start_ns / SECOND:g}-{window.end_ns / SECOND:g} {window.closed_by} [{states}] "
+        f"{identity(window)} {window.start_ns / NS_PER_S:g}-{window.end_ns / NS_PER_S:g} {window.closed_by} [{states}] "
         f"{items}{held} skipped {window.skipped} dead {window.dead} added {window.added}"
     )
 
@@ -341,8 +344,8 @@ def described(window: ClosedWindow) -> str:
 def printed(entries: Sequence[Entry]) -> str:
     """Return a log as lines that a human reads, times in seconds."""
     return "\n".join(
-        f"{entry.arrival_ns / SECOND:10.3f} {entry.modality:>9} {entry.offset:<3} {entry.stream}:{entry.session:<3} "
-        f"{entry.kind.value:<8} seq {entry.seq!s:<4} [{entry.start_ns / SECOND:g}, {entry.end_ns / SECOND:g}) "
-        f"promise {entry.promise_ns / SECOND:g} tracks {','.join(entry.tracks) or '-'} {entry.size_bytes} B"
+        f"{entry.arrival_ns / NS_PER_S:10.3f} {entry.modality:>9} {entry.offset:<3} {entry.stream}:{entry.session:<3} "
+        f"{entry.kind.value:<8} seq {entry.seq!s:<4} [{entry.start_ns / NS_PER_S:g}, {entry.end_ns / NS_PER_S:g}) "
+        f"promise {entry.promise_ns / NS_PER_S:g} tracks {','.join(entry.tracks) or '-'} {entry.size_bytes} B"
         for entry in sorted(entries, key=lambda entry: entry.arrival_ns)
     )

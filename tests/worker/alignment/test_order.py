@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.worker.alignment.script import CONFIG, Reading, Script, closed, decide, ns, windows
-from triptych.worker.alignment.config import MS
+from triptych.units import NS_PER_MS
 from triptych.worker.alignment.entry import READING_ORDER, Entry
 from triptych.worker.alignment.merge import TICK_NS, Merge
 
@@ -60,13 +60,13 @@ def test_a_question_counts_only_for_records_that_were_fetched_before_it() -> Non
     """The answer must be younger than the record: otherwise an earlier arrival may have come in between."""
     video = Script().video(0, at=2)
     sequence = merge()
-    sequence.asked(READING_ORDER, at_ns=5 * MS, wall_ns=ns(2))
-    sequence.fetched([video], {**BEGIN, "video": 1}, at_ns=5 * MS)
+    sequence.asked(READING_ORDER, at_ns=5 * NS_PER_MS, wall_ns=ns(2))
+    sequence.fetched([video], {**BEGIN, "video": 1}, at_ns=5 * NS_PER_MS)
 
     assert sequence.peek() is None
-    assert sequence.question_at_ns() == 5 * MS + TICK_NS
+    assert sequence.question_at_ns() == 5 * NS_PER_MS + TICK_NS
 
-    sequence.asked(["audio", "subtitles"], at_ns=5 * MS + TICK_NS, wall_ns=ns(2))
+    sequence.asked(["audio", "subtitles"], at_ns=5 * NS_PER_MS + TICK_NS, wall_ns=ns(2))
 
     assert sequence.peek() is video
 

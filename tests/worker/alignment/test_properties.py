@@ -21,8 +21,8 @@ from tests.worker.alignment.simulation import (
     replay,
     windows_of,
 )
+from triptych.worker.alignment.decisions import ClosedWindow, Forgotten, LateItem, Outcome, Refused
 from triptych.worker.alignment.entry import Kind
-from triptych.worker.alignment.outcome import ClosedWindow, Forgotten, LateItem, Outcome, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.worker.alignment.script import Script, closed, decide, late, windows
+from triptych.worker.alignment.decisions import ClosedWindow, Dropped, Forgotten, Outcome, Refused
 from triptych.worker.alignment.entry import Kind
-from triptych.worker.alignment.outcome import ClosedWindow, Dropped, Forgotten, Outcome, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

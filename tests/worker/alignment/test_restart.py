@@ -8,8 +8,8 @@ import pytest
 
 from tests.worker.alignment.script import CONFIG, Reading, Script, closed, decide, forgotten, late, ns, windows
 from triptych.schemas.errors import MalformedRecordError
+from triptych.worker.alignment.decisions import ClosedWindow, Outcome
 from triptych.worker.alignment.entry import READING_ORDER
-from triptych.worker.alignment.outcome import ClosedWindow, Outcome
 from triptych.worker.alignment.snapshot import Snapshot
 
 BEGIN = dict.fromkeys(READING_ORDER, 0)

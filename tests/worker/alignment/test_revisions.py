@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.worker.alignment.script import CONFIG, Reading, Script, decide, late, ns, offsets, windows
-from triptych.worker.alignment.outcome import ClosedWindow, Forgotten, LateItem, LetGo, Outcome
+from triptych.worker.alignment.decisions import ClosedWindow, Forgotten, LateItem, LetGo, Outcome
 from triptych.worker.alignment.snapshot import Snapshot
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.worker.alignment.script import CONFIG, Script, closed, decide, late, ns, windows
-from triptych.worker.alignment.outcome import Dropped, Outcome, Refused
+from triptych.worker.alignment.decisions import Dropped, Outcome, Refused
 
 
 def dropped(outcomes: list[Outcome]) -> list[tuple[int, str]]:

@@ -13,15 +13,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from triptych.models.model import InputSpec
 from triptych.schemas.names import Modality
 from triptych.schemas.records import AudioChunk, MediaRecord, SoundType, SubtitleCue, VideoFrame
 from triptych.schemas.results import State
 from triptych.transport.records import Record
+from triptych.worker.alignment.decisions import ClosedWindow
 from triptych.worker.alignment.entry import Entry, Kind
-from triptych.worker.alignment.outcome import ClosedWindow
 from triptych.worker.alignment.snapshot import Snapshot
 from triptych.worker.intake import Received
-from triptych.worker.models.protocol import InputSpec
 
 SECOND = 1_000_000_000
 START_NS = 1_767_225_600 * SECOND

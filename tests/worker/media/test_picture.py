@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.worker.media.studio import Studio
+from triptych.models.model import InputSpec
 from triptych.worker.media import picture as picture_module
 from triptych.worker.media.errors import UnreadableMediaError
 from triptych.worker.media.picture import MAX_PIXELS, decode_picture
-from triptych.worker.models.protocol import InputSpec
 
 SPEC = InputSpec(frames=4, height=32, width=48, sample_rate_hz=16_000)
 ORANGE = (250, 120, 10)

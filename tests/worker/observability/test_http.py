@@ -14,10 +14,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
-from triptych.health import Health
 from triptych.schemas.errors import UsageError
 from triptych.schemas.reasons import DeadReason
-from triptych.status import StatusServer
+from triptych.service.health import Health
+from triptych.service.status import StatusServer
 from triptych.worker.observability.events import (
     BatchInferred,
     BytesHeld,

@@ -9,7 +9,7 @@ import pytest
 from triptych.transport.errors import EXIT_OFFSET_GONE, EXIT_UNAVAILABLE
 from triptych.worker.errors import EXIT_MODEL_BROKEN, EXIT_STATE_UNREADABLE
 from triptych.worker.observability.metrics import Metrics
-from triptych.worker.sinks.errors import EXIT_STORE_REFUSED
+from triptych.worker.publishing.stores.errors import EXIT_STORE_REFUSED
 
 PAGE = (Path(__file__).parents[3] / "docs" / "operating.md").read_text(encoding="utf-8")
 

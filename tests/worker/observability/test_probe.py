@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tools.devservers.ports import free_ports
-from triptych.health import Health
-from triptych.status import StatusServer
+from triptych.service.health import Health
+from triptych.service.status import StatusServer
 from triptych.worker.observability.metrics import Metrics
 from triptych.worker.observability.readiness import STARTING
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from triptych.models.model import InputSpec, ModelInfo
+from triptych.models.null import NullModel
+from triptych.models.prediction import HeadScore, WindowPrediction
+from triptych.models.window import PreparedWindow
 from triptych.schemas.errors import UsageError
-from triptych.worker.models.null import NullModel
-from triptych.worker.models.prediction import HeadScore, WindowPrediction
-from triptych.worker.models.protocol import InputSpec, ModelInfo
-from triptych.worker.models.window import PreparedWindow
 
 SPEC = InputSpec(4, 32, 32, 16_000)
 WINDOW_NS = 2_000_000_000

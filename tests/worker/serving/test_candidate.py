@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.worker.serving.models import SPEC, WINDOW_NS, TextModel
+from triptych.models.model import InputSpec
 from triptych.worker.errors import ModelRefusedError
-from triptych.worker.models.protocol import InputSpec
 from triptych.worker.serving.candidate import make_ready
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.worker.serving.models import saying
-from triptych.worker.models.prediction import HeadScore, LabelScore, WindowPrediction
+from triptych.models.prediction import HeadScore, LabelScore, WindowPrediction
 from triptych.worker.serving.comparison import HeadDifference, differences, total_variation
 
 scores = st.dictionaries(st.sampled_from("abcdef"), st.floats(0, 1))

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.worker.serving.models import SPEC, WINDOW_NS, TextModel, read_model
-from triptych.signals import Bell
-from triptych.worker.models.protocol import Model, ModelInfo
+from triptych.models.model import Model, ModelInfo
+from triptych.service.signals import Bell
 from triptych.worker.observability.events import Event, ModelRefused, ModelSwapped, ModelUnchanged
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.serving.candidate import make_ready

@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from tests.worker.serving.models import WINDOW_NS, TextModel, saying
-from triptych.worker.models.window import PreparedWindow
+from triptych.models.window import PreparedWindow
 from triptych.worker.observability.events import (
     Event,
     ShadowFailed,
@@ -22,7 +22,7 @@ from triptych.worker.observability.events import (
 )
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.serving.shadow import BATCHES_WAITING, FAILURES_ALLOWED, Shadow
-from triptych.worker.serving.tally import Answered
+from triptych.worker.serving.shadow_summary import Answered
 
 _E = TypeVar("_E", bound=Event)
 MAIN = TextModel("main").info

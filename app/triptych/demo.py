@@ -1,0 +1,204 @@
+"""The command `triptych demo`: the sample clips through producers, topics, a worker and a store to a subscriber.
+
+Everything runs in this process, over memory, with no server; `--kafka` uses the Kafka and Redis of the settings. The
+parts are those that `produce`, `work` and `watch` run.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from triptych.schemas.errors import TriptychError
+from triptych.service.cli_options import BootstrapServersOption, ConfigOption, PipelineOption, RedisUrlOption
+
+if TYPE_CHECKING:
+    from triptych.consumers.subscription.subscriber import Subscriber
+    from triptych.producers.status.outcome import Outcome
+    from triptych.schemas.results import Result
+    from triptych.settings.tree import Settings
+    from triptych.transport.protocols import Transport
+    from triptych.worker.pipeline import Pipeline
+    from triptych.worker.publishing.stores.protocol import ResultStore
+
+SAMPLES: Final = ("librivox_city_15s.mkv", "bbb_5s_51ch.mp4", "sintel_608_10s.ts")
+
+
+class DemoError(TriptychError):
+    """Say that the demo did not show what it is for."""
+
+
+def demo(
+    *,
+    kafka: Annotated[bool, typer.Option("--kafka", help="Use the Kafka and Redis of the settings.")] = False,
+    realtime: Annotated[bool, typer.Option("--realtime/--fast", help="Play the clips at their own pace.")] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|PATH", help="base, content, null to see the flow only, or a trained model."),
+    ] = None,
+    config: ConfigOption = None,
+    bootstrap_servers: BootstrapServersOption = None,
+    redis_url: RedisUrlOption = None,
+    pipeline: PipelineOption = None,
+) -> None:
+    """Play the sample clips as three streams at once and show what is said of them; ends by itself."""
+    from triptych.service.health import Health
+    from triptych.service.logs import configure_logs
+    from triptych.settings.loading import load
+    from triptych.worker.observability.logs import log_hook
+    from triptych.worker.wiring import Surroundings, open_pipeline
+
+    flags = {"model.name": model, "kafka.bootstrap_servers": bootstrap_servers, "redis.url": redis_url}
+    settings = load(config, flags | {"pipeline": pipeline})
+    configure_logs(settings.log.model_copy(update={"level": "warning"}))
+    console = Console()
+    with ExitStack() as stack:
+        clips = [stack.enter_context(as_file(files("triptych").joinpath("samples", name))) for name in SAMPLES]
+        parts = (_on_servers if kafka else _in_memory)(stack, settings)
+        console.print("Loading the model …")
+        around = Surroundings(parts.transport, parts.store, [log_hook()], Health())
+        worker = stack.enter_context(open_pipeline(settings, around))
+        console.print(f"Playing {', '.join(clip.name for clip in clips)}")
+        results = _play(worker, parts, clips, console, realtime=realtime)
+    _summarise(results, console)
+
+
+# --- where it runs ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Where records and results go."""
+
+    transport: Transport
+    store: ResultStore
+    subscriber: Subscriber
+
+
+def _in_memory(stack: ExitStack, settings: Settings) -> _Parts:
+    from triptych.consumers.subscription.subscriber import Subscriber
+    from triptych.transport.memory.transport import MemoryTransport
+    from triptych.worker.publishing.stores.memory import MemoryStore
+
+    transport = MemoryTransport(max_record_bytes=settings.kafka.max_record_bytes)
+    _make_topics(transport, settings)
+    subscriber = stack.enter_context(Subscriber.from_transport(transport, pipeline=settings.pipeline))
+    return _Parts(transport, MemoryStore(), subscriber)
+
+
+def _on_servers(stack: ExitStack, settings: Settings) -> _Parts:
+    from triptych.consumers.subscription.subscriber import Subscriber
+    from triptych.transport.kafka.transport import KafkaTransport
+    from triptych.transport.topics import check_topics
+    from triptych.worker.publishing.stores.redis import RedisStore
+
+    transport = KafkaTransport(settings.kafka)
+    stack.callback(transport.close)
+    _make_topics(transport, settings)
+    check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes)
+    store = RedisStore.connect(settings.redis.full_url(), pipeline=settings.pipeline)
+    stack.callback(store.close)
+    subscriber = stack.enter_context(Subscriber.from_redis(settings.redis.full_url(), pipeline=settings.pipeline))
+    return _Parts(transport, store, subscriber)
+
+
+def _make_topics(transport: Transport, settings: Settings) -> None:
+    from triptych.transport.topic_settings import TopicSettings
+    from triptych.transport.topics import create_topics
+
+    admin = transport.admin()
+    create_topics(admin, settings.pipeline, TopicSettings("", max_record_bytes=settings.kafka.max_record_bytes))
+    admin.close()
+
+
+# --- playing and showing ----------------------------------------------------------------------------------------------
+
+
+def _play(worker: Pipeline, parts: _Parts, clips: Sequence[Path], console: Console, *, realtime: bool) -> list[Result]:
+    """Run producers, worker and subscriber at once until all there is has been shown."""
+    stop_playing, stop_working, produced = threading.Event(), threading.Event(), threading.Event()
+    subscription = parts.subscriber.results()
+    with ThreadPoolExecutor(2, thread_name_prefix="demo") as threads:
+        producing = threads.submit(_produce, parts.transport, clips, stop_playing, realtime=realtime)
+        producing.add_done_callback(lambda _: produced.set())
+        working = threads.submit(worker.run, stop_working, until_end=produced.is_set)
+        working.add_done_callback(lambda _: subscription.stop())
+        try:
+            results = list(_shown(subscription, console))
+            _check(producing)
+            working.result()
+            # What was published between the subscriber's last look and the worker's end.
+            results += _shown(parts.subscriber.results(since=subscription.cursor, until_end=True), console)
+        finally:
+            stop_playing.set()
+            stop_working.set()
+    return results
+
+
+def _produce(
+    transport: Transport, clips: Sequence[Path], stop: threading.Event, *, realtime: bool
+) -> tuple[Outcome, ...]:
+    from triptych.producers.run import produce_all
+    from triptych.producers.sources.plan import Plan
+    from triptych.producers.sources.source import FileSource
+    from triptych.producers.sources.stream_id import stream_ids
+
+    plans = [
+        Plan(source=FileSource(clip), stream=stream, realtime=realtime)
+        for clip, stream in zip(clips, stream_ids([clip.name for clip in clips]), strict=True)
+    ]
+    return produce_all(plans, transport, stop=stop)
+
+
+def _check(producing: Future[tuple[Outcome, ...]]) -> None:
+    for outcome in producing.result():
+        if outcome.error is not None:
+            raise outcome.error
+
+
+def _shown(results: Iterator[Result], console: Console) -> Iterator[Result]:
+    """Pass results on and show them: a live table on a terminal, a line for each elsewhere."""
+    from triptych.consumers.watching.table import ResultsTable, result_line
+
+    table = ResultsTable()
+    if not console.is_terminal:
+        for result in results:
+            console.print(result_line(result), soft_wrap=True, highlight=False)
+            yield result
+        return
+    with Live(table, console=console, refresh_per_second=8):
+        for result in results:
+            table.add(result)
+            yield result
+
+
+def _summarise(results: Sequence[Result], console: Console) -> None:
+    """Count the windows of each stream in which each modality was present; without all three the demo has failed."""
+    present = Counter[tuple[str, str]]()
+    for result in results:
+        for modality, report in result.modalities:
+            present[result.stream, modality] += report.state in {"present", "held"}
+    table = Table(title="Windows in which each modality was present")
+    for heading in ("stream", "windows", "video", "audio", "subtitles"):
+        table.add_column(heading)
+    streams = Counter(result.stream for result in results)
+    for stream, windows in sorted(streams.items()):
+        table.add_row(stream, str(windows), *(str(present[stream, m]) for m in ("video", "audio", "subtitles")))
+    console.print(table)
+    missing = [m for m in ("video", "audio", "subtitles") if not any(present[s, m] for s in streams)]
+    if missing or len(streams) != len(SAMPLES):
+        raise DemoError(
+            f"expected results of {len(SAMPLES)} streams and all modalities, got {len(streams)} and no {missing}"
+        )

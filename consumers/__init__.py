@@ -1,1 +1,0 @@
-"""Subscribers: the SDK and `triptych watch`."""

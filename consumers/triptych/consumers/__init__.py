@@ -1,0 +1,31 @@
+"""Subscribe to results from Python: `Subscriber`, `AsyncSubscriber`, `Rule` and `Result`.
+
+Each name is imported from its module on first use, so that importing this package stays cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from triptych.consumers.rules.rule import Rule
+    from triptych.consumers.subscription.async_subscriber import AsyncSubscriber
+    from triptych.consumers.subscription.subscriber import Subscriber
+    from triptych.schemas.results import Result
+
+__all__ = ["AsyncSubscriber", "Result", "Rule", "Subscriber"]
+
+_MODULES = {
+    "AsyncSubscriber": "triptych.consumers.subscription.async_subscriber",
+    "Result": "triptych.schemas.results",
+    "Rule": "triptych.consumers.rules.rule",
+    "Subscriber": "triptych.consumers.subscription.subscriber",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its module on first use."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)

@@ -1,0 +1,96 @@
+"""How far alerts have been delivered: a small file, replaced as a whole, used by one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections import deque
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from triptych.consumers.subscription.cursor import Cursor, parse_since
+from triptych.schemas.errors import UsageError
+
+_REMEMBERED: Final = 1_000
+
+
+class AlertState:
+    """The cursor behind the last result that was dealt with, and the ids of the messages delivered last.
+
+    The ids are for results that were published twice, on either side of a restart.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Take the file for this process and read it; raise `UsageError` where it cannot be used."""
+        self._path = path
+        self._written: str | None = None
+        self.cursor: Cursor | None = None
+        self._delivered: deque[str] = deque(maxlen=_REMEMBERED)
+        try:
+            self._lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise UsageError(f"{path}: expected a file in a folder that can be written, got: {error}") from error
+        try:
+            self._take()
+            self._read()
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def has_delivered(self, message_id: str) -> bool:
+        """Say whether the message was delivered lately."""
+        return message_id in self._delivered
+
+    def note(self, message_id: str) -> None:
+        """Remember a message that was delivered; `save` keeps it."""
+        self._delivered.append(message_id)
+
+    def save(self, cursor: Cursor) -> None:
+        """Keep what has been dealt with, so that it outlives a crash; write nothing where nothing changed."""
+        self.cursor = cursor
+        text = json.dumps({"cursor": str(cursor), "delivered": list(self._delivered)})
+        if text == self._written:
+            return
+        beside = self._path.with_name(f"{self._path.name}.new")
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(self._path)
+        self._written = text
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._lock)
+
+    def _take(self) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"{self._path}: expected a file of this process alone, another one is using it") from None
+
+    def _read(self) -> None:
+        try:
+            text = self._path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{self._path}: expected a readable file, got: {error}") from error
+        try:
+            match json.loads(text):
+                case {"cursor": str(cursor), "delivered": [*delivered]}:
+                    found = parse_since(cursor)
+                    self._delivered.extend(str(message_id) for message_id in delivered)
+                case _:
+                    found = None
+        except (ValueError, UsageError):
+            found = None
+        if not isinstance(found, Cursor):
+            raise UsageError(f"{self._path}: expected what an earlier `triptych alert` wrote, got something else")
+        self.cursor, self._written = found, text

@@ -1,0 +1,211 @@
+"""The dead letters of a pipeline: which there are, and what became of each.
+
+The topic is the record. It holds letters, and the marks that putting them back leaves. A record that was put back and
+could not be used again is a letter of its own, which names the one before it; the two count as one letter, whose newest
+form is what is looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, Literal, get_args
+
+from triptych.consumers.subscription.log_reading import Progress, no_progress, partitions_of, read_since
+from triptych.schemas.dead import DeadLetter
+from triptych.schemas.dead_codec import decode_dead, decode_mark, is_mark, read_put_back
+from triptych.schemas.errors import MalformedRecordError, UsageError
+from triptych.schemas.names import dead_topic
+from triptych.schemas.reasons import UNKNOWN_REASON
+from triptych.transport.protocols import Transport
+from triptych.transport.records import Record, TopicPartition
+
+_PLACE: Final = re.compile(r"(\d{1,9}):\d{1,19}")
+_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,249}/(\d{1,9})/\d{1,19}")
+
+State = Literal["waiting", "unsure", "redriven", "dead_again"]
+"""Never put back; a redrive was broken off; put back; put back and refused once more."""
+STATES: tuple[State, ...] = get_args(State)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What is kept in mind of a letter: all but its record.
+
+    `tp` and `at` say where it lies on the dead-letter topic, `appended_ns` since when. `came_from` is the id of the
+    letter whose record was put back and came to this one; empty for a record that was never put back.
+    """
+
+    id: str
+    code: str
+    reason: str
+    stream: str
+    topic: str
+    key: bytes
+    arrival_ns: int
+    tp: TopicPartition
+    at: int
+    appended_ns: int
+    size_bytes: int
+    whole: bool
+    came_from: str
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which letters are meant; None means all."""
+
+    stream: str | None = None
+    code: str | None = None
+    since_ns: int = 0
+
+    def includes(self, letter: Letter) -> bool:
+        """Tell whether a letter is meant."""
+        return (
+            self.stream in {None, letter.stream}
+            and self.code in {None, letter.code}
+            and letter.appended_ns >= self.since_ns
+        )
+
+
+@dataclass(slots=True)
+class DeadLetters:
+    """The letters and marks of a dead-letter topic.
+
+    `begun_ns` says since when a letter was about to be put back; `last` is the letter that was taken in last.
+    """
+
+    letters: dict[str, Letter] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)
+    begun_ns: dict[str, int] = field(default_factory=dict)
+    unreadable: int = 0
+    last: Letter | None = None
+
+    def add(self, record: Record) -> None:
+        """Take in a record of the topic. One that is neither letter nor mark is counted as unreadable."""
+        self.last = None
+        try:
+            if is_mark(record.headers):
+                self._add_mark(record)
+            else:
+                self.last = summary(record, decode_dead(record.key, record.value, record.headers))
+                self.letters[self.last.id] = self.last
+        except MalformedRecordError:
+            self.unreadable += 1
+
+    def _add_mark(self, record: Record) -> None:
+        mark = decode_mark(record.headers)
+        if mark.state == "done":
+            self.done.add(mark.id)
+        else:
+            self.begun_ns.setdefault(mark.id, record.arrival_ns)
+
+    def newest(self) -> Iterator[Letter]:
+        """Return each letter once, in its newest form, in the order in which they came to the topic."""
+        newest: dict[str, Letter] = {}
+        for letter in sorted(self.letters.values(), key=lambda letter: (letter.appended_ns, letter.tp, letter.at)):
+            root = self._root(letter)
+            newest.pop(root, None)
+            newest[root] = letter
+        return iter(newest.values())
+
+    def state(self, letter: Letter) -> State:
+        """Return what became of a letter in its newest form."""
+        if letter.id in self.done:
+            return "redriven"
+        if letter.id in self.begun_ns:
+            return "unsure"
+        return "dead_again" if letter.came_from else "waiting"
+
+    def _root(self, letter: Letter) -> str:
+        """Return the id of the first of the letters that this one comes from."""
+        seen = {letter.id}
+        while letter.came_from and letter.came_from not in seen:
+            seen.add(letter.came_from)
+            before = self.letters.get(letter.came_from)
+            if before is None:
+                return letter.came_from
+            letter = before
+        return letter.id
+
+
+def summary(record: Record, letter: DeadLetter) -> Letter:
+    """Return what is kept in mind of a letter that lies at `record`."""
+    returned = read_put_back(letter.headers)
+    return Letter(
+        id=letter.id,
+        code=str(letter.code or UNKNOWN_REASON),
+        reason=letter.reason,
+        stream=(letter.key or b"").decode(errors="replace"),
+        topic=letter.topic,
+        key=letter.key or b"",
+        arrival_ns=letter.arrival_ns,
+        tp=record.tp,
+        at=record.offset,
+        appended_ns=record.arrival_ns,
+        size_bytes=record.size_bytes,
+        whole=letter.whole,
+        came_from="" if returned is None else returned.letter_id,
+    )
+
+
+def read_letters(
+    transport: Transport, pipeline: str, *, since_ns: int = 0, progress: Progress = no_progress
+) -> DeadLetters:
+    """Read the dead-letter topic to the end that it has now; marks come after their letters: `since_ns` cuts none."""
+    tps = partitions_of(transport, dead_topic(pipeline))
+    found = DeadLetters()
+    for record in read_since(transport, dict.fromkeys(tps, since_ns), progress=progress):
+        found.add(record)
+    return found
+
+
+def find_letter(
+    transport: Transport, pipeline: str, wanted: str, *, progress: Progress = no_progress
+) -> tuple[DeadLetters, Letter, DeadLetter]:
+    """Return a letter by its id or its place `PARTITION:OFFSET`, whole, and all that its partition says of it."""
+    place, letter_id = _PLACE.fullmatch(wanted), _ID.fullmatch(wanted)
+    number = place[1] if place else letter_id[1] if letter_id else None
+    if number is None:
+        raise UsageError(f"letter: expected TOPIC/PARTITION/OFFSET of its record, or PARTITION:OFFSET, got {wanted!r}")
+    tp = TopicPartition(dead_topic(pipeline), int(number))
+    found = DeadLetters()
+    whole: dict[str, DeadLetter] = {}
+    if tp in partitions_of(transport, tp.topic):
+        for record in read_since(transport, {tp: 0}, progress=progress):
+            found.add(record)
+            letter = found.last
+            if letter is not None and wanted in {letter.id, f"{letter.tp.partition}:{letter.at}"}:
+                whole[letter.id] = decode_dead(record.key, record.value, record.headers)
+    if not whole:
+        raise UsageError(f"letter {wanted}: not on {tp.topic}; `triptych dead list --each` names those that are")
+    [(name, record_of)] = whole.items()
+    return found, found.letters[name], record_of
+
+
+@dataclass(slots=True)
+class Group:
+    """The letters of one reason and stream."""
+
+    code: str
+    stream: str
+    newest: Letter
+    counts: dict[State, int] = field(default_factory=lambda: dict.fromkeys(STATES, 0))
+    size_bytes: int = 0
+
+    @property
+    def letters(self) -> int:
+        """How many there are."""
+        return sum(self.counts.values())
+
+
+def grouped(dead: DeadLetters, letters: Iterable[Letter]) -> list[Group]:
+    """Return letters counted by reason and stream, the most frequent first."""
+    groups: dict[tuple[str, str], Group] = {}
+    for letter in letters:
+        group = groups.setdefault((letter.code, letter.stream), Group(letter.code, letter.stream, letter))
+        group.counts[dead.state(letter)] += 1
+        group.size_bytes += letter.size_bytes
+        group.newest = max(group.newest, letter, key=lambda letter: letter.appended_ns)
+    return sorted(groups.values(), key=lambda group: (-group.letters, group.code, group.stream))

@@ -1,0 +1,1 @@
+"""Fetch the records that a result rests on."""

@@ -1,0 +1,80 @@
+"""The names that a rule may use, each with its meaning and how it is read from a result. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from triptych.consumers.rules.phrases import Heads, Phrases
+from triptych.schemas.results import LabelScore, Prediction, Result
+from triptych.units import NS_PER_S
+
+RuleValue = str | float | int | bool | Phrases | Heads | None
+
+_MS_PER_S: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class RuleName:
+    """A name of the rules.
+
+    Attributes:
+        meaning: one line for people.
+        example: a value of its type, with which a rule is tried before the first result.
+        read: takes the value from a result; None where the result has none.
+    """
+
+    meaning: str
+    example: RuleValue
+    read: Callable[[Result], RuleValue]
+
+
+def values_of(result: Result) -> dict[str, RuleValue]:
+    """Return what the names stand for in a result."""
+    return {name: known.read(result) for name, known in RULE_NAMES.items()}
+
+
+def examples() -> dict[str, RuleValue]:
+    """Return a value for each name, none of them None."""
+    return {name: known.example for name, known in RULE_NAMES.items()}
+
+
+def _labels(scored: Iterable[LabelScore | Prediction]) -> Phrases:
+    return Phrases((label.label, label.score) for label in scored)
+
+
+def _words(result: Result) -> Phrases:
+    return Phrases((words.text, 1.0) for words in result.observations.words)
+
+
+def _heads(result: Result) -> Heads:
+    return Heads({name: _labels(scored) for name, scored in result.predictions.items()})
+
+
+def _lag_s(result: Result) -> float | None:
+    last_ms = result.arrival_ms.last
+    return None if last_ms is None else result.published_ns / NS_PER_S - last_ms / _MS_PER_S
+
+
+RULE_NAMES: Final[dict[str, RuleName]] = {
+    "speech": RuleName("share of speech in the audio, 0 to 1", 0.5, lambda result: result.observations.speech_share),
+    "loudness": RuleName("integrated loudness, LUFS", -20.0, lambda result: result.observations.loudness_lufs),
+    "visual": RuleName("labels seen", Phrases(), lambda result: _labels(result.observations.visual)),
+    "sound": RuleName("labels heard", Phrases(), lambda result: _labels(result.observations.sound)),
+    "words": RuleName("cues said", Phrases(), _words),
+    "language": RuleName("language of the words", "eng", lambda result: result.observations.language),
+    "predictions": RuleName("labels of the trained heads, by head", Heads({}), _heads),
+    "novelty": RuleName("how unusual the window is", 0.5, lambda result: result.novelty),
+    "stream": RuleName("the stream's id", "city", lambda result: result.stream),
+    "video": RuleName("state of the video", "present", lambda result: result.modalities.video.state),
+    "audio": RuleName("state of the audio", "present", lambda result: result.modalities.audio.state),
+    "subtitles": RuleName("state of the subtitles", "present", lambda result: result.modalities.subtitles.state),
+    "closed_by": RuleName("why the window closed", "progress", lambda result: result.closed_by),
+    "lag": RuleName("seconds from the last record's arrival to publication", 0.5, _lag_s),
+    "start": RuleName("start of the window, seconds since the epoch", 0.5, lambda result: result.start_ns / NS_PER_S),
+    "end": RuleName("end of the window, seconds since the epoch", 0.5, lambda result: result.end_ns / NS_PER_S),
+    "revision": RuleName("0 for the first result of a window", 1, lambda result: result.revision),
+    "skipped": RuleName("empty windows left out before it", 1, lambda result: result.skipped),
+    "dead": RuleName("records that could not be used", 1, lambda result: result.dead),
+}

@@ -1,0 +1,191 @@
+"""Rules over results: `speech > .5 and 'dog' in visual`. Pure.
+
+    rule = Rule("speech > .5 and 'dog' in visual")
+    alarms = (result for result in subscriber.results() if rule.matches(result))
+
+The language is the small part of Python's expressions named in `_ALLOWED`: names of `rule_names`, numbers, texts,
+comparisons, `in`, `and or not`, the four operations, brackets. Everything else is refused when the rule is made, before
+anything is evaluated: calls and attributes among it. What is left is evaluated by simpleeval, never by Python.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, NoReturn
+
+from simpleeval import EvalWithCompoundTypes
+
+from triptych.consumers.rules.names import RULE_NAMES, RuleValue, examples, values_of
+from triptych.consumers.rules.phrases import Heads, Phrases
+from triptych.schemas.errors import UsageError
+from triptych.schemas.results import Result
+
+_LONGEST: Final = 1_000
+_DEEPEST: Final = 40
+_ALLOWED: Final = (
+    *(ast.Expression, ast.Name, ast.Load, ast.Constant, ast.Tuple, ast.List, ast.Subscript),
+    *(ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.UAdd),
+    *(ast.Compare, ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn, ast.Is, ast.IsNot),
+    *(ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div),
+)
+_LANGUAGE: Final = "names, numbers, 'texts', comparisons, in, and, or, not, + - * / and brackets"
+
+_Binary = Callable[[object, object], object]
+
+
+def _order(compare: Callable[[float, float], bool]) -> _Binary:
+    """Order numbers; with what a result does not have, nothing is larger or smaller."""
+
+    def ordered(left: object, right: object) -> bool:
+        if left is None or right is None:
+            return False
+        return compare(_number(left), _number(right))
+
+    return ordered
+
+
+def _arithmetic(calculate: Callable[[float, float], float]) -> _Binary:
+    """Calculate with numbers; with what a result does not have, and by zero, there is no outcome."""
+
+    def calculated(left: object, right: object) -> float | None:
+        if left is None or right is None:
+            return None
+        try:
+            return calculate(_number(left), _number(right))
+        except (ZeroDivisionError, OverflowError):
+            return None
+
+    return calculated
+
+
+def _sign(calculate: Callable[[float], float]) -> Callable[[object], float | None]:
+    return lambda value: None if value is None else calculate(_number(value))
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError("a number")
+    return value
+
+
+def _equals(left: object, right: object) -> bool:
+    if isinstance(left, Phrases | Heads) or isinstance(right, Phrases | Heads):
+        raise TypeError("labels or words to be asked with in: 'dog' in visual, visual['dog'] > .5")
+    return left == right
+
+
+def _contains(item: object, container: object) -> bool:
+    match container:
+        case tuple() | list():
+            return any(_equals(item, known) for known in container)
+        case Phrases() | Heads():
+            return item in container
+        case None if item is None or isinstance(item, str):
+            return False
+        case str() if item is None or isinstance(item, str):
+            return item is not None and item in container
+    raise TypeError("'text' in labels or words, or a value in (a, list)")
+
+
+_OPERATORS: Final = {
+    ast.Lt: _order(operator.lt),
+    ast.LtE: _order(operator.le),
+    ast.Gt: _order(operator.gt),
+    ast.GtE: _order(operator.ge),
+    ast.Eq: _equals,
+    ast.Is: _equals,
+    ast.NotEq: lambda left, right: not _equals(left, right),
+    ast.IsNot: lambda left, right: not _equals(left, right),
+    ast.In: _contains,
+    ast.NotIn: lambda left, right: not _contains(left, right),
+    ast.Add: _arithmetic(operator.add),
+    ast.Sub: _arithmetic(operator.sub),
+    ast.Mult: _arithmetic(operator.mul),
+    ast.Div: _arithmetic(operator.truediv),
+    ast.USub: _sign(operator.neg),
+    ast.UAdd: _sign(operator.pos),
+    ast.Not: operator.not_,
+}
+
+
+class _Evaluator(EvalWithCompoundTypes):  # type: ignore[misc] # it ships no types
+    """The library's evaluator, but that every part has one type: what it can be is known before the first result."""
+
+    def _eval_boolop(self, node: ast.BoolOp) -> bool:
+        return bool(super()._eval_boolop(node))
+
+    def _eval_subscript(self, node: ast.Subscript) -> object:
+        container, key = self._eval(node.value), self._eval(node.slice)
+        if not isinstance(container, Phrases | Heads):
+            raise TypeError("labels or words before the bracket: visual['dog']")
+        return container[key]
+
+
+class Rule:
+    """A condition on a result."""
+
+    def __init__(self, expression: str) -> None:
+        """Read the rule and try each part of it; raise `UsageError` that says where it cannot be."""
+        self.expression: Final = expression.strip().replace("\n", " ")
+        self._root: Final = self._parsed()
+        for node in self._checked(self._root, 0):
+            self._try(node)
+
+    def __str__(self) -> str:
+        return self.expression
+
+    def matches(self, result: Result) -> bool:
+        """Say whether the result fulfils the rule."""
+        return bool(self._value(self._root, values_of(result)))
+
+    def _parsed(self) -> ast.expr:
+        if not self.expression:
+            raise UsageError(f"where: expected a condition such as speech > .5, got none; it is made of {_LANGUAGE}")
+        if len(self.expression) > _LONGEST:
+            raise UsageError(f"where: expected at most {_LONGEST} characters, got {len(self.expression)}")
+        try:
+            return ast.parse(self.expression, mode="eval").body
+        except SyntaxError as error:
+            raise UsageError(f"where, column {error.offset or len(self.expression) + 1}: {error.msg}") from None
+        except (ValueError, MemoryError, RecursionError):
+            raise UsageError(f"where: expected a condition made of {_LANGUAGE}, got {self.expression!r}") from None
+
+    def _checked(self, node: ast.AST, depth: int) -> Iterator[ast.expr]:
+        """Refuse what is no part of the language; yield its expressions, the inner ones first."""
+        if depth > _DEEPEST:
+            raise UsageError(f"where: expected at most {_DEEPEST} levels of brackets and operators, got more")
+        if not isinstance(node, _ALLOWED):
+            self._refuse(node, f"only {_LANGUAGE}")
+        if isinstance(node, ast.Name) and node.id not in RULE_NAMES:
+            self._refuse(node, "a name of a result", _nearest(node.id))
+        if isinstance(node, ast.Constant) and not isinstance(node.value, str | int | float | None):
+            self._refuse(node, "a number, 'text', True, False or None")
+        for part in ast.iter_child_nodes(node):
+            yield from self._checked(part, depth + 1)
+        if isinstance(node, ast.expr):
+            yield node
+
+    def _try(self, node: ast.expr) -> None:
+        """Evaluate a part on its own, with an example of each name: a wrong type must not wait for the first match."""
+        try:
+            self._value(node, examples())
+        except TypeError as error:
+            self._refuse(node, str(error))
+
+    def _value(self, node: ast.expr, values: Mapping[str, RuleValue]) -> object:
+        return _Evaluator(operators=_OPERATORS, functions={}, names=values).eval(
+            self.expression, previously_parsed=node
+        )
+
+    def _refuse(self, node: ast.AST, expected: str, hint: str = "") -> NoReturn:
+        segment = ast.get_source_segment(self.expression, node) or self.expression
+        before = self.expression.encode()[: getattr(node, "col_offset", 0)].decode(errors="ignore")
+        raise UsageError(f"where, column {len(before) + 1}: expected {expected}, got {segment!r}{hint}")
+
+
+def _nearest(name: str) -> str:
+    close = difflib.get_close_matches(name, RULE_NAMES, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(RULE_NAMES)}"

@@ -1,0 +1,1 @@
+"""Subscriptions: results in order, from Redis or Kafka, resumable by cursor."""

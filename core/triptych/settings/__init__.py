@@ -1,0 +1,1 @@
+"""The settings of all programs: one frozen tree, read once at start."""

@@ -1,0 +1,162 @@
+"""`triptych models`: get the pretrained weights and list them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from triptych.models.pretrained.download.cache import cache_folder
+from triptych.models.pretrained.download.speech_to_text import (
+    SPEECH_MODELS,
+    SpeechModel,
+    has_speech_model,
+    pull_speech_model,
+)
+from triptych.models.pretrained.weights import WEIGHT_FILES, WeightFile, is_cached
+from triptych.schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+models = typer.Typer(no_args_is_help=True, help="Models and pretrained weights: list them, get them.")
+_BYTES_IN_MB = 1e6
+_WIDTH = 200
+"""Where the output goes to a file or another program: nothing is cut off then."""
+
+
+class _Item(NamedTuple):
+    name: str
+    licence: str
+    sources: tuple[str, ...]
+    is_cached: Callable[[Path], bool]
+    pull: Callable[[Path, Callable[[str], None]], Path]
+    is_optional: bool = False
+
+
+@models.command("pull")
+def pull_command(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Which weights; when none is named all but those of speech to text.")
+    ] = None,
+) -> None:
+    """Download the weights, check them against their pinned checksums and keep them in the cache."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    folder = cache_folder()
+    for item in _chosen(names):
+        with console.status(item.name) as status:
+            path = item.pull(folder, lambda step, name=item.name: status.update(f"{name}: {step}"))  # type: ignore[misc]
+        console.print(f"{item.name} ({item.licence}): {path}", highlight=False, soft_wrap=True)
+
+
+@models.command("list")
+def list_command() -> None:
+    """Show which weights there are, where they come from, whether they are in the cache; and which trained models."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
+    folder = cache_folder()
+    table = Table(box=None, pad_edge=False, caption=f"cache: {folder}", caption_justify="left")
+    for column in ("name", "licence", "comes from", "cached"):
+        table.add_column(column, no_wrap=True)
+    for item in _items():
+        missing = "no, pulled by name only" if item.is_optional else "no"
+        table.add_row(item.name, item.licence, "\n".join(item.sources), "yes" if item.is_cached(folder) else missing)
+    console.print(table)
+    console.print()
+    console.print(_shipped())
+
+
+def _shipped() -> Table:
+    """Return the models that `triptych work --model NAME` serves as they come with the package."""
+    from rich.table import Table
+
+    from triptych.models.checkpoints.card import read_card
+    from triptych.models.shipped import measured_accuracy, shipped_models
+
+    table = Table(box=None, pad_edge=False, caption="trained, part of the package", caption_justify="left")
+    for column in ("name", "fusion", "says one of", "accuracy", "MB"):
+        table.add_column(column, no_wrap=True)
+    for name, folder in shipped_models().items():
+        card = read_card(folder / "model.json")
+        size = sum(file.stat().st_size for file in folder.iterdir()) / _BYTES_IN_MB
+        said = ", ".join(card.architecture.targets[0].labels)
+        table.add_row(name, card.architecture.fusion.name, said, f"{measured_accuracy(card):.3f}", f"{size:.1f}")
+    return table
+
+
+@models.command("compile")
+def compile_command(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A trained model: its name, or its path.")],
+    *,
+    form: Annotated[
+        str, typer.Option("--as", metavar="aot|export", help="Compiled code, or a graph of torch.")
+    ] = "aot",
+) -> None:
+    """Make a trained model into a graph for this machine, kept in the cache, and compare it with the model itself.
+
+    Compiling takes a C++ compiler and minutes. `triptych work` with model.compiled = "aot" does the same at its start
+    where it was not done before.
+    """
+    from rich.console import Console
+
+    from triptych.models.checkpoints.card import refuse_features
+    from triptych.models.checkpoints.checkpoint import load_checkpoint
+    from triptych.models.execution.export import GRAPH_FORMS
+    from triptych.models.execution.export_cache import get_graph
+    from triptych.models.observed.observations import observer_of
+    from triptych.models.trained import ServedNetwork, graph_subject
+
+    if form not in GRAPH_FORMS:
+        raise UsageError(f"--as: expected {' or '.join(GRAPH_FORMS)}, got {form!r}")
+    folder = cache_folder()
+    checkpoint = load_checkpoint(model, weights_folder=folder)
+    refuse_features(checkpoint.card)
+    with Console(stderr=True).status("compiling" if form == "aot" else "exporting"):
+        observer = observer_of(checkpoint.card.architecture.frozen, weights_folder=folder)
+        network = ServedNetwork(checkpoint.network.model, checkpoint.card, observer.heads)
+        graph = get_graph(network, graph_subject(checkpoint, observer), form, folder)
+    trial = graph.trial
+    typer.echo(f"{graph.path}: {graph.path.stat().st_size / 1e6:.1f} MB, {'made now' if graph.is_new else 'was there'}")
+    typer.echo(
+        f"a window in {trial.graph_ms:.2f} ms of CPU time, {trial.eager_ms:.2f} as it is; "
+        f"numbers differ by {trial.difference:.1g} at most"
+    )
+
+
+def _items() -> tuple[_Item, ...]:
+    return (*(_tensors(weight) for weight in WEIGHT_FILES), *(_speech(model) for model in SPEECH_MODELS))
+
+
+def _tensors(weight: WeightFile) -> _Item:
+    def pull(folder: Path, report: Callable[[str], None]) -> Path:
+        from triptych.models.pretrained.pull import pull
+
+        return pull(weight, folder, report)
+
+    return _Item(weight.name, weight.licence, (weight.requirement,), lambda folder: is_cached(weight, folder), pull)
+
+
+def _speech(model: SpeechModel) -> _Item:
+    return _Item(
+        model.name,
+        model.licence,
+        model.requirements,
+        lambda folder: has_speech_model(model, folder),
+        lambda folder, report: pull_speech_model(model, folder, report),
+        is_optional=True,
+    )
+
+
+def _chosen(names: list[str] | None) -> list[_Item]:
+    known = {item.name: item for item in _items()}
+    unknown = sorted(set(names or ()) - set(known))
+    if unknown:
+        raise UsageError(f"no weights are called {', '.join(unknown)}; there are: {', '.join(known)}")
+    return [known[name] for name in names] if names else [item for item in known.values() if not item.is_optional]

@@ -1,0 +1,1 @@
+"""Running networks: batch sizes, devices, exported graphs and warm-up."""

@@ -1,0 +1,171 @@
+"""Run a fused model on a device: batches of fixed sizes, copied once, never more than the memory holds.
+
+One thread owns the device. Nothing here knows what the network says: a function turns its numbers into predictions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import structlog
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from triptych.models.execution.batch_size import BatchLimit
+from triptych.models.execution.export import GraphForm
+from triptych.models.execution.placement import place_encoders
+from triptych.models.execution.warmup_window import full_window
+from triptych.models.model import InputSpec, ModelInfo
+from triptych.models.network.collate import WindowBatch, collate, empty_batch
+from triptych.models.prediction import WindowPrediction
+from triptych.models.pretrained.tokens import Tokenize
+from triptych.models.window import PreparedWindow
+from triptych.schemas.errors import TriptychError, UsageError
+
+Outputs = Mapping[str, NDArray[np.float32]]
+"""What the heads say of one window, by the head's name; a head with nothing to read in the whole batch is missing."""
+
+Describe = Callable[[PreparedWindow, Outputs], WindowPrediction]
+
+_log = structlog.get_logger(__name__)
+
+
+class DeviceMemoryError(TriptychError):
+    """Not even one window fits into the device's memory. Running it again will not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Say how to run a model.
+
+    Attributes:
+        device: where it runs.
+        window_ns: length of the windows, for the sizes to warm.
+        max_batch: at most so many windows at once.
+        tokenize: cuts the text of cues for the network; None for one that does not read.
+        encoder_devices: where encoders run that do not run there, by modality.
+        graph: as what a trained network is run on a CPU; None runs it as it is.
+        graphs_folder: where graphs are kept.
+    """
+
+    device: torch.device
+    window_ns: int
+    max_batch: int
+    tokenize: Tokenize | None = None
+    encoder_devices: Mapping[str, torch.device] = field(default_factory=dict)
+    graph: GraphForm | None = None
+    graphs_folder: Path = Path()
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of a setting: `auto` takes a GPU when there is one.
+
+    Raises:
+        UsageError: there is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"device {name!r} is unknown; expected auto, cpu, cuda or cuda:N") from error
+    if device.type not in {"cpu", "cuda"}:
+        raise UsageError(f"device {name!r} is not supported; expected auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(f"device {name!r} is not here ({torch.cuda.device_count()} GPUs are); use auto or cpu")
+    return device
+
+
+class TorchModel:
+    """Predict windows with a network of torch."""
+
+    def __init__(
+        self, network: nn.Module, describe: Describe, *, info: ModelInfo, spec: InputSpec, options: RunOptions
+    ) -> None:
+        self.info = info
+        self.spec = spec
+        self._network = network.eval().to(options.device)
+        place_encoders(self._network, options.encoder_devices, home=options.device)
+        self._describe = describe
+        self._tokenize = options.tokenize
+        self._device = options.device
+        self._window_ns = options.window_ns
+        self._limit = BatchLimit(options.max_batch)
+        self._staging: dict[tuple[int, int], WindowBatch] = {}
+        self._copies = torch.Stream(options.device) if options.device.type == "cuda" else None
+
+    def warm(self) -> None:
+        """Run every batch size once with every modality there, so that the first real batch waits for nothing.
+
+        Only the first window of each has pictures: a GPU runs the whole shape all the same, and a CPU, which runs the
+        pictures that are there a few at a time, meets no new shape in more of them.
+        """
+        first = full_window(self._window_ns, self.spec)
+        other = replace(first, frames_hwc_u8=(), frame_times_ns=())
+        for size in self._limit.sizes:
+            self.predict([first] + [other] * (size - 1))
+
+    def predict(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
+        """Return one prediction for each window, in order; a window with nothing in it is answered without the network.
+
+        Raises:
+            DeviceMemoryError: one window alone does not fit.
+        """
+        predictions = [WindowPrediction()] * len(windows)
+        waiting = [index for index, window in enumerate(windows) if not window.is_empty]
+        while waiting:
+            indices = waiting[: self._limit.current]
+            chosen = [windows[index] for index in indices]
+            outputs = self._run(chosen)
+            if outputs is None:
+                continue
+            for row, (index, window) in enumerate(zip(indices, chosen, strict=True)):
+                predictions[index] = self._describe(window, {name: rows[row] for name, rows in outputs.items()})
+            waiting = waiting[len(indices) :]
+        return predictions
+
+    def _run(self, windows: Sequence[PreparedWindow]) -> Outputs | None:
+        """Return what the heads say, or None when memory ran out and the windows must be run again, fewer at once."""
+        try:
+            outputs = self._forward(windows)
+        except torch.OutOfMemoryError as error:
+            if not self._limit.ran_out():
+                raise DeviceMemoryError(f"one window does not fit into the memory of {self._device}") from error
+            _log.warning("device_memory_ran_out", device=str(self._device), max_batch=self._limit.current)
+        else:
+            self._limit.succeeded(len(windows))
+            return outputs
+        # Outside the handler: the traceback holds the tensors that are to be freed.
+        self._staging.clear()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        return None
+
+    @torch.inference_mode()
+    def _forward(self, windows: Sequence[PreparedWindow]) -> Outputs:
+        batch = self._on_device(collate(windows, self._buffers(windows), self._tokenize))
+        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._device.type == "cuda"):
+            outputs: dict[str, Tensor] = self._network(batch)
+        return {name: rows[: len(windows)].float().cpu().numpy() for name, rows in outputs.items()}
+
+    def _buffers(self, windows: Sequence[PreparedWindow]) -> WindowBatch:
+        size, samples = self._limit.size_for(len(windows)), windows[0].audio_f32.shape[0]
+        if (size, samples) not in self._staging:
+            pinned = self._device.type == "cuda"
+            self._staging[size, samples] = empty_batch(size, samples, self.spec, pinned=pinned)
+        return self._staging[size, samples]
+
+    def _on_device(self, batch: WindowBatch) -> WindowBatch:
+        if self._copies is None:
+            return batch
+        with self._copies:
+            moved = batch.to(self._device)
+        computing = torch.accelerator.current_stream(self._device)
+        computing.wait_stream(self._copies)
+        for tensor in moved.tensors():
+            tensor.record_stream(computing)
+        return moved

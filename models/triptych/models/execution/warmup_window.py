@@ -1,0 +1,28 @@
+"""A window with everything in it, to try a model with: no real window asks more of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from triptych.models.window import PreparedCue, PreparedWindow
+from triptych.units import NS_PER_S
+
+if TYPE_CHECKING:
+    from triptych.models.model import InputSpec
+
+
+def full_window(window_ns: int, spec: InputSpec) -> PreparedWindow:
+    """Return black pictures, silence and a line of words, as many and as long as the model takes."""
+    samples = window_ns * spec.sample_rate_hz // NS_PER_S
+    return PreparedWindow(
+        stream="warm",
+        start_ns=0,
+        end_ns=window_ns,
+        frames_hwc_u8=(np.zeros((spec.height, spec.width, 3), np.uint8),) * spec.frames,
+        frame_times_ns=(0,) * spec.frames,
+        audio_f32=np.zeros(samples, np.float32),
+        audio_present=((0, samples),),
+        cues=(PreparedCue("A line to warm up with.", 0, window_ns),),
+    )

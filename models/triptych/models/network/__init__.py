@@ -1,0 +1,1 @@
+"""The fused network: encoders, fusion and heads."""

@@ -1,0 +1,145 @@
+"""Build the network that a card describes: the one place that chooses its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from triptych.models.checkpoints.card import Architecture, CardError, EncoderCard, HeadCard
+from triptych.models.checkpoints.shrinking import shrink
+from triptych.models.network.encoders.features import FeatureEncoder
+from triptych.models.network.encoders.hashed_words import hash_words
+from triptych.models.network.encoders.pretrained import PretrainedEncoder
+from triptych.models.network.encoders.small_audio import SmallAudioEncoder
+from triptych.models.network.encoders.small_text import SmallTextEncoder
+from triptych.models.network.encoders.small_video import SmallVideoEncoder
+from triptych.models.network.fused import FusedModel
+from triptych.models.network.fusions.registry import build_fusion
+from triptych.models.network.fusions.shape import FusionShape
+from triptych.models.network.heads import LogitsHead, Reader, RegressionHead, UnitVectorHead
+from triptych.models.network.parts import Encoder, Head
+from triptych.models.network.token_space import TokenSpace
+from triptych.models.pretrained.efficientnet import PictureEncoder
+from triptych.models.pretrained.sentence import SentenceEncoder
+from triptych.models.pretrained.silero import SpeechEncoder
+from triptych.models.pretrained.tokens import SentenceTokenizer, Tokenize
+from triptych.models.pretrained.weights import (
+    EFFICIENTNET_LITE0,
+    SENTENCE_ENCODER,
+    SENTENCE_PIECES,
+    SILERO_VAD,
+    WHOLE_FILE,
+    WeightFile,
+    load_weights,
+)
+from triptych.schemas.errors import UsageError
+
+_SMALL: dict[str, Callable[..., Encoder]] = {
+    "video": SmallVideoEncoder,
+    "audio": SmallAudioEncoder,
+    "text": SmallTextEncoder,
+}
+PRETRAINED: dict[str, tuple[WeightFile, ...]] = {
+    "video": (EFFICIENTNET_LITE0,),
+    "audio": (SILERO_VAD,),
+    "text": (SENTENCE_ENCODER, SENTENCE_PIECES),
+}
+"""The pretrained weights that a modality's encoder is made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Hold a network and what cuts text for it."""
+
+    model: FusedModel
+    tokenize: Tokenize | None
+
+
+def build_network(architecture: Architecture, *, weights_folder: Path) -> Network:
+    """Build a network, its small encoders, fusion and heads not yet trained.
+
+    Args:
+        architecture: what it is made of.
+        weights_folder: where pretrained weights lie; not touched by a network without any.
+
+    Raises:
+        UsageError: some part cannot be built so, or pretrained weights were never pulled.
+    """
+    encoders: dict[str, Encoder] = {
+        modality: _encoder(modality, card, weights_folder) for modality, card in sorted(architecture.encoders.items())
+    }
+    return Network(_assembled(architecture, encoders), _tokenizer(architecture, weights_folder))
+
+
+def rebuilt(network: Network, architecture: Architecture) -> Network:
+    """Return a network with the encoders of another one, all else being new."""
+    encoders = {modality: cast("Encoder", encoder) for modality, encoder in network.model.encoders.items()}
+    return Network(_assembled(architecture, encoders), network.tokenize)
+
+
+def _assembled(architecture: Architecture, encoders: Mapping[str, Encoder]) -> FusedModel:
+    width = architecture.width
+    fused = tuple(head.name for head in architecture.heads if head.source == Head.FUSED)
+    shape = FusionShape(tuple(encoders), width, fused, architecture.dropout)
+    model = FusedModel(
+        encoders,
+        {head.name: _head(head, width) for head in architecture.heads},
+        build_fusion(architecture.fusion.name, shape, **architecture.fusion.options),
+        projector=TokenSpace({modality: encoder.dim for modality, encoder in encoders.items()}, width),
+    )
+    shrink(model, architecture.kept)
+    return model
+
+
+def pretrained_checksums(modality: str) -> tuple[str, ...]:
+    """Return the checksums of the weights that a pretrained encoder starts from."""
+    return tuple(weight.sha256 for weight in PRETRAINED[modality])
+
+
+def _encoder(modality: str, card: EncoderCard, folder: Path) -> Encoder:
+    if card.kind != "pretrained":
+        build = partial(FeatureEncoder, modality) if card.kind == "features" else _SMALL[modality]
+        try:
+            return build(**card.options)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise UsageError(f"the encoder of {modality} cannot be built with {dict(card.options)}: {error}") from error
+    here = pretrained_checksums(modality)
+    if card.sha256 and card.sha256 != here:
+        raise CardError(
+            f"the encoder of {modality} was trained on weights {', '.join(card.sha256)}; this version of Triptych has "
+            f"{', '.join(here)}"
+        )
+    return PretrainedEncoder(modality, _pretrained(modality, folder), frozen=card.frozen)
+
+
+def _pretrained(modality: str, folder: Path) -> Encoder:
+    weights = load_weights(PRETRAINED[modality][0], folder)
+    if modality == "video":
+        return PictureEncoder(weights)
+    return SpeechEncoder(weights) if modality == "audio" else SentenceEncoder(weights)
+
+
+def _tokenizer(architecture: Architecture, folder: Path) -> Tokenize | None:
+    card = architecture.encoders.get("text")
+    if card is None or card.kind == "features":
+        return None
+    if card.kind == "small":
+        return hash_words
+    return SentenceTokenizer(load_weights(SENTENCE_PIECES, folder)[WHOLE_FILE])
+
+
+def _head(card: HeadCard, width: int) -> Head:
+    reader = Reader(card.name, card.source, width=width, index=card.index)
+    if card.kind == "embedding":
+        return UnitVectorHead(reader, card.source, width=width, dims=card.dims)
+    if card.kind != "regression":
+        return LogitsHead(reader, card.source, width=width, labels=len(card.labels))
+    head = RegressionHead(reader, card.source, width=width)
+    if card.prior:
+        head.mean.copy_(torch.tensor(card.prior[0]))
+    return head

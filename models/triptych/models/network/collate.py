@@ -1,0 +1,201 @@
+"""Put prepared windows together into tensors of fixed shapes, with a mask for everything that may be missing.
+
+A missing modality is a mask, never a zero tensor that looks like data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from triptych.models.model import InputSpec
+from triptych.models.pretrained.tokens import Tokenize
+from triptych.models.window import PreparedWindow
+
+AUDIO_TOKEN_SAMPLES = 512
+"""Audio is masked by tokens of this many samples (32 ms at 16 kHz, the step of the voice detector)."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowBatch:
+    """Hold B windows; T pictures, S samples, Ta audio tokens and L text tokens at most in each.
+
+    Attributes:
+        video: uint8 [B, T, H, W, 3]; the pictures of a row stand first, in time order.
+        video_mask: bool [B, T].
+        video_t: float32 [B, T], time inside the window, 0 to 1.
+        audio: float32 [B, S], each sample at its place in the window.
+        audio_mask: bool [B, Ta], true where a token holds any real sample.
+        text: int64 [B, L] token ids, cue after cue, each begun and ended by a token of its own; L is 0 for a model
+            that does not read.
+        text_mask: bool [B, L].
+        text_t: float32 [B, L], when the cue of that token starts, 0 to 1.
+        frame_counts: how many pictures each row has: known here without asking the device.
+        audio_spans: where each row's real samples lie, likewise.
+        cue_counts: how many cues of each row are read, likewise.
+        feature_lengths: how many steps of features each row has, by modality.
+        features: float32 [B, T, D] by modality, of models that read features.
+        is_whole: every row is run in full, whatever it holds, and masks alone say what counts. So a network is a
+            function of tensors, as an exported graph is; then the three before are empty.
+    """
+
+    video: Tensor
+    video_mask: Tensor
+    video_t: Tensor
+    audio: Tensor
+    audio_mask: Tensor
+    text: Tensor
+    text_mask: Tensor
+    text_t: Tensor
+    frame_counts: tuple[int, ...]
+    audio_spans: tuple[tuple[tuple[int, int], ...], ...]
+    cue_counts: tuple[int, ...]
+    feature_lengths: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    features: Mapping[str, Tensor] = field(default_factory=dict)
+    is_whole: bool = False
+
+    def has(self, modality: str) -> bool:
+        """Say whether any row may have a modality."""
+        return self.is_whole or bool(self.rows_with(modality))
+
+    def rows_with(self, modality: str) -> tuple[int, ...]:
+        """Return the rows in which a modality is there."""
+        there: dict[str, Sequence[object]] = {
+            "video": self.frame_counts,
+            "audio": self.audio_spans,
+            "text": self.cue_counts,
+        }
+        content = self.feature_lengths.get(modality, there[modality])
+        return tuple(row for row, own in enumerate(content) if own)
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Return every tensor, in the order of the fields."""
+        return (
+            self.video,
+            self.video_mask,
+            self.video_t,
+            self.audio,
+            self.audio_mask,
+            self.text,
+            self.text_mask,
+            self.text_t,
+        )
+
+    def changed(self, change: Callable[[Tensor], Tensor]) -> WindowBatch:
+        """Return a batch with every tensor changed in the same way; what is known without them stays."""
+        video, video_mask, video_t, audio, audio_mask, text, text_mask, text_t = map(change, self.tensors())
+        return WindowBatch(
+            video=video,
+            video_mask=video_mask,
+            video_t=video_t,
+            audio=audio,
+            audio_mask=audio_mask,
+            text=text,
+            text_mask=text_mask,
+            text_t=text_t,
+            frame_counts=self.frame_counts,
+            audio_spans=self.audio_spans,
+            cue_counts=self.cue_counts,
+            feature_lengths=self.feature_lengths,
+            features={modality: change(tensor) for modality, tensor in self.features.items()},
+            is_whole=self.is_whole,
+        )
+
+    def to(self, device: torch.device, *, non_blocking: bool = True) -> WindowBatch:
+        """Copy to a device; from pinned memory the caller's stream need not wait, unless `non_blocking` is false."""
+        return self.changed(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+
+def empty_batch(rows: int, samples: int, spec: InputSpec, *, pinned: bool = False) -> WindowBatch:
+    """Allocate a batch in which nothing is there.
+
+    `pinned` memory is copied to a GPU without a detour; allocating it is slow, so it is done once for each size.
+    """
+    tokens = -(-samples // AUDIO_TOKEN_SAMPLES)
+    return WindowBatch(
+        video=torch.zeros(rows, spec.frames, spec.height, spec.width, 3, dtype=torch.uint8, pin_memory=pinned),
+        video_mask=torch.zeros(rows, spec.frames, dtype=torch.bool, pin_memory=pinned),
+        video_t=torch.zeros(rows, spec.frames, pin_memory=pinned),
+        audio=torch.zeros(rows, samples, pin_memory=pinned),
+        audio_mask=torch.zeros(rows, tokens, dtype=torch.bool, pin_memory=pinned),
+        text=torch.zeros(rows, spec.text_tokens, dtype=torch.int64, pin_memory=pinned),
+        text_mask=torch.zeros(rows, spec.text_tokens, dtype=torch.bool, pin_memory=pinned),
+        text_t=torch.zeros(rows, spec.text_tokens, pin_memory=pinned),
+        frame_counts=(0,) * rows,
+        audio_spans=((),) * rows,
+        cue_counts=(0,) * rows,
+        feature_lengths={own.modality: (0,) * rows for own in spec.features},
+        features={own.modality: torch.zeros(rows, own.steps, own.dims, pin_memory=pinned) for own in spec.features},
+    )
+
+
+def collate(windows: Sequence[PreparedWindow], into: WindowBatch, tokenize: Tokenize | None = None) -> WindowBatch:
+    """Fill an allocated batch with windows, which may be fewer than its rows; the rows left over hold nothing.
+
+    The result shares the memory of `into`: it is good until the next call. Without `tokenize` no text is in it.
+    """
+    rows = len(into.frame_counts)
+    for mask in (into.video_mask, into.audio_mask, into.text_mask):
+        mask.zero_()
+    cue_counts = []
+    for row, window in enumerate(windows):
+        _fill_video(into, row, window)
+        _fill_audio(into, row, window)
+        cue_counts.append(0 if tokenize is None else _fill_text(into, row, window, tokenize))
+    spare = rows - len(windows)
+    return replace(
+        into,
+        frame_counts=tuple(len(window.frames_hwc_u8) for window in windows) + (0,) * spare,
+        audio_spans=tuple(window.audio_present for window in windows) + ((),) * spare,
+        cue_counts=tuple(cue_counts) + (0,) * spare,
+        feature_lengths={modality: _fill_features(into, modality, windows) for modality in into.features},
+    )
+
+
+def _fill_video(batch: WindowBatch, row: int, window: PreparedWindow) -> None:
+    length_ns = window.end_ns - window.start_ns
+    pictures = batch.video.numpy()[row]
+    for index, (frame, time_ns) in enumerate(zip(window.frames_hwc_u8, window.frame_times_ns, strict=True)):
+        pictures[index] = frame
+        batch.video_t[row, index] = (time_ns - window.start_ns) / length_ns
+        batch.video_mask[row, index] = True
+
+
+def _fill_audio(batch: WindowBatch, row: int, window: PreparedWindow) -> None:
+    if not window.audio_present:
+        return
+    batch.audio.numpy()[row] = window.audio_f32
+    for start, end in window.audio_present:
+        batch.audio_mask[row, start // AUDIO_TOKEN_SAMPLES : -(-end // AUDIO_TOKEN_SAMPLES)] = True
+
+
+def _fill_features(batch: WindowBatch, modality: str, windows: Sequence[PreparedWindow]) -> tuple[int, ...]:
+    """Lay the features of a modality into their rows, as many steps as there is room for, and return how many."""
+    room = batch.features[modality]
+    lengths = [0] * room.shape[0]
+    for row, window in enumerate(windows):
+        own = window.features.get(modality)
+        if own is not None:
+            lengths[row] = min(len(own), room.shape[1])
+            room.numpy()[row, : lengths[row]] = own[: lengths[row]]
+    return tuple(lengths)
+
+
+def _fill_text(batch: WindowBatch, row: int, window: PreparedWindow, tokenize: Tokenize) -> int:
+    """Lay the cues one after the other, as far as there is room, and return how many have any."""
+    room = batch.text.shape[1]
+    length_ns = window.end_ns - window.start_ns
+    filled = 0
+    for number, cue in enumerate(window.cues):
+        if filled == room:
+            return number
+        ids = tokenize(cue.text)[: room - filled]
+        own = slice(filled, filled + len(ids))
+        batch.text[row, own] = torch.tensor(ids)
+        batch.text_mask[row, own] = True
+        batch.text_t[row, own] = min(max((cue.start_ns - window.start_ns) / length_ns, 0.0), 1.0)
+        filled = own.stop
+    return len(window.cues)

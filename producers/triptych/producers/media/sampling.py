@@ -1,0 +1,59 @@
+"""Which frames are sent: by time stamp on a grid of instants, never "every nth".
+
+For each instant of the grid the first frame at or after it is taken, once, with its own time. So a frame is taken
+exactly where it is the earliest in its cell `[instant, next instant)`, however the rate varies; and after a frame was
+taken nothing comes before the instant that follows its cell, which is what the producer promises.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from triptych.units import NS_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Instants `rate` times a second, from the session's start on."""
+
+    rate: Fraction
+
+    def cell_at(self, moment_ns: int) -> int:
+        """Return the number of the cell that holds a moment."""
+        return moment_ns * self.rate.numerator // (self.rate.denominator * NS_PER_S)
+
+    def instant_ns(self, cell: int) -> int:
+        """Return the first nanosecond of a cell."""
+        return -(-cell * self.rate.denominator * NS_PER_S // self.rate.numerator)
+
+
+class Sampler:
+    """Choose frames, and say beforehand which packets cannot become chosen ones."""
+
+    def __init__(self, grid: Grid) -> None:
+        self._grid = grid
+        self._taken = -1
+        self._earliest: dict[int, int] = {}
+
+    @property
+    def next_ns(self) -> int:
+        """The instant before which no frame will be taken any more."""
+        return self._grid.instant_ns(self._taken + 1)
+
+    def may_take(self, moment_ns: int) -> bool:
+        """Return whether a frame may be taken, seen in decoding order: False once an earlier one shares its cell."""
+        cell = self._grid.cell_at(moment_ns)
+        if cell <= self._taken or self._earliest.get(cell, moment_ns) < moment_ns:
+            return False
+        self._earliest[cell] = moment_ns
+        return True
+
+    def take(self, moment_ns: int) -> bool:
+        """Return whether a frame is taken; frames come in the order in which they are shown."""
+        cell = self._grid.cell_at(moment_ns)
+        if cell <= self._taken:
+            return False
+        self._taken = cell
+        self._earliest = {later: moment for later, moment in self._earliest.items() if later > cell}
+        return True

@@ -1,0 +1,83 @@
+"""From what a user asks for to a plan for each source; every mistake is a `UsageError`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+from triptych.producers.sources.plan import Plan
+from triptych.producers.sources.source import parse_source
+from triptych.producers.sources.stream_id import stream_ids
+from triptych.producers.speech.recogniser import check_transcription
+from triptych.producers.subtitles.language import language_of
+from triptych.producers.timestamps import parse_moment
+from triptych.schemas.errors import UsageError
+from triptych.schemas.names import checked_stream
+
+_SLOWEST: Final = Fraction(1, 3600)
+_FASTEST: Final = Fraction(240)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What a user asks for, as written; the same for all sources. See `Plan`."""
+
+    stream: str | None = None
+    fps: str = "4"
+    height: int = 360
+    quality: int = 85
+    realtime: bool = False
+    loops: int = 1
+    start_at: str | None = None
+    subtitles: Path | None = None
+    language: str | None = None
+    transcribe: str | None = None
+
+
+def plans_for(sources: Sequence[str], wishes: Wishes) -> tuple[Plan, ...]:
+    """Return a plan for each source, in order."""
+    if len(sources) > 1 and wishes.stream is not None:
+        raise UsageError(f"--stream names one stream, but there are {len(sources)} sources: leave it out, or play one")
+    if len(sources) > 1 and wishes.subtitles is not None:
+        raise UsageError(f"--subtitles belongs to one film, but there are {len(sources)} sources: play one")
+    if wishes.transcribe is not None:
+        check_transcription(wishes.transcribe, _language(wishes.language))
+    parsed = [parse_source(source) for source in sources]
+    streams = (
+        stream_ids(source.name for source in parsed) if wishes.stream is None else (checked_stream(wishes.stream),)
+    )
+    return tuple(
+        Plan(
+            source=source,
+            stream=stream,
+            fps=_rate(wishes.fps),
+            height=wishes.height,
+            quality=wishes.quality,
+            realtime=wishes.realtime,
+            loops=wishes.loops,
+            start_at_ns=None if wishes.start_at is None else parse_moment(wishes.start_at),
+            subtitles=wishes.subtitles,
+            language=_language(wishes.language),
+            transcribe=wishes.transcribe,
+        )
+        for source, stream in zip(parsed, streams, strict=True)
+    )
+
+
+def _rate(text: str) -> Fraction:
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not _SLOWEST <= rate <= _FASTEST:
+        raise UsageError(f"--fps: expected a number from {_SLOWEST} to {_FASTEST}, got {text!r}")
+    return rate
+
+
+def _language(text: str | None) -> str | None:
+    if text is not None and language_of(text) is None:
+        raise UsageError(f"--language: expected a language tag such as eng or en, got {text!r}")
+    return text

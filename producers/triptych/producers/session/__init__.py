@@ -1,0 +1,1 @@
+"""One session of a source: its tracks, records and clocks."""

@@ -1,0 +1,1 @@
+"""Sources that a user names, and the tracks in them."""

@@ -1,0 +1,206 @@
+"""A media file or a URL, opened: the tracks to play, where its time begins, how long it says it is, and its packets."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import Any, Final, Self, TypeVar
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition, Stream
+from av.subtitles.stream import SubtitleStream
+from av.video.stream import VideoStream
+
+from triptych.producers.sources.source import Source
+from triptych.producers.sources.track_selection import TrackFacts, best_audio, best_subtitles, best_video
+from triptych.producers.subtitles.cea608 import holds_captions
+from triptych.producers.subtitles.codecs import TEXT_CODECS, codec_name
+from triptych.producers.subtitles.language import language_of
+from triptych.producers.timeline import ticks_to_ns
+from triptych.schemas.errors import UsageError
+from triptych.units import NS_PER_S
+
+_S = TypeVar("_S", bound=Stream)
+_DURATION_TAG: Final = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+_AV_TIME_BASE: Final = Fraction(1, av.time_base)
+_PROBED_PACKETS: Final = 200
+_TOO_LONG: Final = "nothing came within the time limit"
+
+
+class MediaFile:
+    """One opened file; a context manager. The tracks that are not played are not even demuxed."""
+
+    def __init__(self, container: InputContainer, source: Source, wanted_language: str) -> None:
+        self._container = container
+        self._source = source
+        streams = container.streams
+        self.video: VideoStream | None = _chosen(streams.video, best_video(_facts_of(streams.video)))
+        self.audio: AudioStream | None = _chosen(streams.audio, best_audio(_facts_of(streams.audio)))
+        self.text_track: SubtitleStream | None = self._chosen_text(wanted_language)
+        self.problem: str | None = None
+        self._read_ahead: deque[Packet[Stream]] = deque()
+        self._demuxed = self._demux()
+
+    @classmethod
+    def open(cls, source: Source, wanted_language: str) -> Self:
+        """Open a file; raise `UsageError` where it has neither picture nor sound."""
+        try:
+            container = av.open(
+                source.location,
+                "r",
+                format=source.format,
+                options=dict(source.options),
+                metadata_errors="replace",
+                timeout=source.limits_s,
+            )
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            why = _why(error)
+            raise UsageError(f"{source.label}: expected a {source.kind} that can be played, got: {why}") from None
+        media = cls(container, source, wanted_language)
+        if media.video is None and media.audio is None:
+            media.close()
+            raise UsageError(f"{source.label}: expected a {source.kind} with picture or sound, found neither")
+        return media
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file and its decoders."""
+        self._container.close()
+
+    def bitmap_subtitles(self) -> tuple[str, ...]:
+        """Return the codecs of the subtitle tracks that are pictures: they hold no text."""
+        streams = (stream for stream in self._container.streams.subtitles if not self._is_text(stream))
+        return tuple(codec_name(stream) or "teletext" for stream in streams)
+
+    @property
+    def origin_ns(self) -> int:
+        """The file's first moment: the least start of the picture and the sound that are played."""
+        starts = [_ns(stream.start_time, stream) for stream in self._played() if stream.start_time is not None]
+        if starts:
+            return min(starts)
+        start: int | None = self._container.start_time
+        return 0 if start is None else ticks_to_ns(start, _AV_TIME_BASE)
+
+    @property
+    def duration_ns(self) -> int | None:
+        """How long picture and sound are by the file's own word, from its first moment; None where it says nothing."""
+        ends = [end for stream in self._played() if (end := _stated_end_ns(stream)) is not None]
+        if ends:
+            return max(ends) - self.origin_ns
+        duration = self._container.duration
+        return None if duration is None else ticks_to_ns(duration, _AV_TIME_BASE)
+
+    def packets(self, *, with_text: bool) -> Iterator[Packet[Stream]]:
+        """Yield what can be read, in the file's order; what stops the reading early is kept in `problem`."""
+        text = None if with_text or self.text_track is None else self.text_track.index
+        while self._read_ahead:
+            packet = self._read_ahead.popleft()
+            if packet.stream_index != text:
+                yield packet
+        yield from (packet for packet in self._demuxed if packet.stream_index != text)
+
+    def has_captions(self) -> bool:
+        """Return whether the first pictures carry captions; what is read for it is kept for the playing."""
+        return self.video is not None and holds_captions(self.video, self._first_pictures(self.video.index))
+
+    def _first_pictures(self, index: int) -> Iterator[Packet[Any]]:
+        for packet in self._demuxed:
+            self._read_ahead.append(packet)
+            if packet.stream_index == index:
+                yield packet
+            if len(self._read_ahead) >= _PROBED_PACKETS:
+                return
+
+    def _demux(self) -> Iterator[Packet[Stream]]:
+        played: list[Stream] = [*self._played()]
+        if self.text_track is not None:
+            played.append(self.text_track)
+        try:
+            packets = self._container.demux(*played)
+            while True:
+                asked_s = time.monotonic()
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                stale_s = self._source.stale_after_s
+                if stale_s is not None and time.monotonic() - asked_s > stale_s:
+                    self.problem = _TOO_LONG
+                    return
+                if packet.size:
+                    yield packet
+        except (av.error.FFmpegError, OSError) as error:
+            self.problem = _why(error)
+
+    def _chosen_text(self, wanted: str) -> SubtitleStream | None:
+        texts = [stream for stream in self._container.streams.subtitles if self._is_text(stream)]
+        return _chosen(texts, best_subtitles(_facts_of(texts), wanted))
+
+    def _is_text(self, stream: SubtitleStream) -> bool:
+        """Return whether a track holds text; of those without a decoder only Matroska's do: its WebVTT."""
+        name = codec_name(stream)
+        return name in TEXT_CODECS or (name is None and "matroska" in self._container.format.name)
+
+    def _played(self) -> list[VideoStream | AudioStream]:
+        return [stream for stream in (self.video, self.audio) if stream is not None]
+
+
+def _why(error: Exception) -> str:
+    """Return what happened; FFmpeg says of a time limit only that it was told to stop."""
+    if isinstance(error, av.error.ExitError):
+        return _TOO_LONG
+    if isinstance(error, av.error.ProtocolNotFoundError):
+        return "Protocol not found: this build of FFmpeg does not speak it"
+    if isinstance(error, ValueError) and str(error).startswith("no container format"):
+        return f"{error}: this build of FFmpeg has no such device"
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _chosen(streams: Iterable[_S], facts: TrackFacts | None) -> _S | None:
+    if facts is None:
+        return None
+    return next(stream for stream in streams if stream.index == facts.index)
+
+
+def _facts_of(streams: Iterable[Stream]) -> list[TrackFacts]:
+    return [_facts(stream) for stream in streams]
+
+
+def _facts(stream: Stream) -> TrackFacts:
+    context = getattr(stream, "codec_context", None)
+    return TrackFacts(
+        index=stream.index,
+        decodable=context is not None,
+        default=bool(stream.disposition & Disposition.default),
+        forced=bool(stream.disposition & Disposition.forced),
+        cover=bool(stream.disposition & Disposition.attached_pic),
+        area=getattr(context, "width", 0) * getattr(context, "height", 0),
+        channels=getattr(context, "channels", 0) if stream.type == "audio" else 0,
+        sample_rate_hz=getattr(context, "sample_rate", 0) if stream.type == "audio" else 0,
+        language=language_of(stream.metadata.get("language")),
+    )
+
+
+def _ns(ticks: int, stream: Stream) -> int:
+    return ticks_to_ns(ticks, stream.time_base or _AV_TIME_BASE)
+
+
+def _stated_end_ns(stream: VideoStream | AudioStream) -> int | None:
+    start_ns = _ns(stream.start_time or 0, stream)
+    if stream.duration is not None:
+        return start_ns + _ns(stream.duration, stream)
+    tag = _DURATION_TAG.match(stream.metadata.get("DURATION", ""))
+    if tag is None:
+        return None
+    hours, minutes, seconds = tag.groups()
+    return round((int(hours) * 3_600 + int(minutes) * 60 + Fraction(seconds)) * NS_PER_S)

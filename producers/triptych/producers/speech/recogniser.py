@@ -1,0 +1,157 @@
+"""Speech to text by faster-whisper, from weights that lie on this machine; nothing is asked of the network.
+
+The same sound gives the same words: the likeliest are taken, nothing is drawn by lot, and no utterance knows of others.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triptych.models.pretrained.download.cache import cache_folder
+from triptych.models.pretrained.download.speech_to_text import require_speech_model, speech_model
+from triptych.producers.media.audio import SAMPLE_RATE_HZ
+from triptych.producers.speech.utterances import Scores, Utterance
+from triptych.producers.subtitles.cue import Cue
+from triptych.producers.subtitles.language import same_language
+from triptych.schemas.errors import UsageError
+from triptych.schemas.languages import language_code
+from triptych.units import NS_PER_S
+
+if TYPE_CHECKING:
+    from faster_whisper import WhisperModel
+
+_PAUSE_S: Final = 0.6
+_BEAMS: Final = 5
+_LOOPING: Final = 2.4
+"""Text that packs better than this repeats itself: Whisper's own limit."""
+
+_TOKENS_PER_S: Final = 12
+_LEAST_TOKENS: Final = 32
+_SHORT: Final = 4
+_SENTENCE_ENDS: Final = (".", "!", "?", "\u3002", "\uff01", "\uff1f")
+_LOADING: Final = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class HeardWord:
+    """A word with its leading space, in seconds of the utterance."""
+
+    start_s: float
+    end_s: float
+    text: str
+
+
+def check_transcription(name: str, language: str | None) -> None:
+    """Raise `UsageError` where a source cannot be transcribed like this on this machine."""
+    model = speech_model(name)
+    if importlib.util.find_spec("faster_whisper") is None:
+        raise UsageError("--transcribe needs faster-whisper; get it with: pip install 'triptych[transcribe]'")
+    if language is not None and not model.is_multilingual and not same_language(language, "en"):
+        raise UsageError(f"{name} knows English only, not {language}; take whisper-base")
+    require_speech_model(model, cache_folder())
+
+
+def detect_voice(samples: NDArray[np.float32]) -> Scores:
+    """Return the probability of speech in each step: Silero's detector, which comes with faster-whisper."""
+    from faster_whisper.vad import get_vad_model  # noqa: PLC0415 - an extra, and heavy
+
+    return [float(score) for score in np.ravel(get_vad_model()(samples.copy()))]  # it writes into what it is given
+
+
+class Recogniser:
+    """Turn utterances into cues; safe for several threads."""
+
+    def __init__(self, name: str, language: str | None) -> None:
+        self._name = name
+        self._language = None if language is None else language_code(language)
+        self._multilingual = speech_model(name).is_multilingual
+
+    def prepare(self) -> None:
+        """Load the network, which takes a second or two; else the first utterance does."""
+        self._model()
+
+    def __call__(self, utterance: Utterance) -> tuple[Cue, ...]:
+        """Return what is said, in order, within the span of the utterance; nothing where that is not clear."""
+        samples = utterance.samples.astype(np.float32) / np.float32(32_768)
+        segments, language = self._transcribed(samples)
+        if any(segment.compression_ratio > _LOOPING for segment in segments):  # once more, without saying things twice
+            segments, language = self._transcribed(samples, no_repeat_ngram_size=3)
+        words = [word for segment in segments if _is_clear(segment) for word in _words_of(segment)]
+        return tuple(self._cues(utterance, words, language))
+
+    def _model(self) -> WhisperModel:
+        with _LOADING:
+            return _loaded(self._name)
+
+    def _transcribed(self, samples: NDArray[np.float32], **options: Any) -> tuple[Sequence[Any], str]:  # noqa: ANN401
+        model = self._model()
+        if self._language is not None and self._language not in model.supported_languages:
+            raise UsageError(f"{self._name} does not know the language {self._language!r}")
+        segments, info = model.transcribe(
+            samples,
+            language=self._language if self._multilingual else "en",
+            beam_size=_BEAMS,
+            temperature=0.0,
+            condition_on_previous_text=False,
+            word_timestamps=True,
+            max_new_tokens=max(_LEAST_TOKENS, _TOKENS_PER_S * len(samples) // SAMPLE_RATE_HZ),
+            **options,
+        )
+        return list(segments), str(info.language)
+
+    def _cues(self, utterance: Utterance, words: Iterable[HeardWord], language: str) -> Iterator[Cue]:
+        earliest_ns = utterance.start_ns
+        for line in lines_of(words):
+            start_ns = max(earliest_ns, utterance.start_ns + round(line[0].start_s * NS_PER_S))
+            end_ns = min(utterance.end_ns, utterance.start_ns + round(line[-1].end_s * NS_PER_S))
+            text = "".join(word.text for word in line).strip()
+            if text and end_ns > start_ns:
+                yield Cue(start_ns, end_ns, text, language, generated_by=self._name)
+                earliest_ns = start_ns
+
+
+def lines_of(words: Iterable[HeardWord]) -> Iterator[Sequence[HeardWord]]:
+    """Yield the words as lines to be shown: cut after a sentence, and at a pause."""
+    line: list[HeardWord] = []
+    for word in words:
+        if line and (word.start_s - line[-1].end_s > _PAUSE_S or _ends_a_sentence(line[-1].text)):
+            yield line
+            line = []
+        line.append(word)
+    if line:
+        yield line
+
+
+def _ends_a_sentence(word: str) -> bool:
+    """Return whether a sentence is over; after a short word the dot may be that of an abbreviation, such as Mr."""
+    bare = word.strip()
+    return bare.endswith(_SENTENCE_ENDS) and not (bare.endswith(".") and len(bare) <= _SHORT)
+
+
+def _is_clear(segment: Any) -> bool:  # noqa: ANN401 - faster-whisper has no types
+    """Return whether this is no text that goes round in circles; what is likely silence the library leaves out."""
+    return bool(segment.compression_ratio <= _LOOPING)
+
+
+def _words_of(segment: Any) -> Iterator[HeardWord]:  # noqa: ANN401 - as above
+    return (HeardWord(word.start, word.end, word.word) for word in segment.words or ())
+
+
+@functools.cache
+def _loaded(name: str) -> WhisperModel:
+    """Return the network, one for all sources of the process; on the CPU, in 8-bit integers."""
+    from faster_whisper import WhisperModel  # noqa: PLC0415 - an extra, and heavy
+    from tqdm import tqdm  # noqa: PLC0415 - as above
+
+    tqdm.set_lock(threading.RLock())  # its own default is one of the system's, which a process that is killed leaves
+    path: Path = require_speech_model(speech_model(name), cache_folder())
+    return WhisperModel(str(path), device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True)

@@ -1,0 +1,1 @@
+"""Progress, counters and metrics of a producer."""

@@ -1,0 +1,23 @@
+"""How the playing of one source ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from triptych.producers.sources.plan import Plan
+from triptych.producers.status.counters import Standing
+from triptych.schemas.errors import TriptychError
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one source ended; `error` is what stopped it."""
+
+    plan: Plan
+    standing: Standing
+    error: Exception | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """What a program should exit with."""
+        return self.error.exit_code if isinstance(self.error, TriptychError) else int(self.error is not None)

@@ -1,0 +1,1 @@
+"""Read subtitles: files, tracks and captions embedded in video."""

@@ -1,0 +1,1 @@
+"""Decode CEA-708 captions."""

@@ -1,0 +1,94 @@
+"""Captions that exist as CEA-708 only: from the caption bytes of frames to what is on the screen, and for how long.
+
+FFmpeg reads none of this, and no library that we found for Python does. Written after CTA-708-E: the packets of chapter
+5, the service blocks of chapter 6; codes and windows lie in modules of their own. Of the services the first is read,
+which is the primary language of the programme. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from triptych.producers.subtitles.cea708.service import Service
+from triptych.producers.subtitles.cue import Cue
+
+_VALID: Final = 0x04
+_TYPE: Final = 0x03
+_CONTINUES, _BEGINS = 2, 3
+_PRIMARY: Final = 1
+_EXTENDED: Final = 7
+_SAME_NS: Final = 1_000_000_000
+"""A row that is added within this time is a part of the caption; one that comes later makes another of it."""
+
+
+class DtvccCaptions:
+    """Follow the primary caption service, frames in the order in which they are shown.
+
+    Attributes:
+        shown_since_ns: since when there has been something on the screen; None where it is empty.
+        shown: what.
+    """
+
+    def __init__(self) -> None:
+        self._packet = bytearray()
+        self._sequence: int | None = None
+        self._service = Service()
+        self.shown_since_ns: int | None = None
+        self.shown = ""
+
+    def see(self, content: bytes, at_ns: int) -> Cue | None:
+        """Take one frame's caption bytes, perhaps none; return what has left the screen with it."""
+        self._service.reach(at_ns)
+        for at in range(0, len(content) - 2, 3):
+            kind = content[at] & _TYPE
+            if content[at] & _VALID and kind in {_BEGINS, _CONTINUES}:
+                for block in self._blocks(content[at + 1 : at + 3], begins=kind == _BEGINS):
+                    self._service.feed(block, at_ns)
+        return self._look(at_ns)
+
+    def _look(self, at_ns: int) -> Cue | None:
+        """Compare the screen with what was on it; a text that is only being written is still the same."""
+        text, before, since_ns = self._service.text, self.shown, self.shown_since_ns
+        if text == before:
+            return None
+        self.shown = text
+        if (
+            since_ns is not None
+            and text.startswith(before)
+            and ("\n" not in text[len(before) :] or at_ns - since_ns < _SAME_NS)
+        ):
+            return None
+        self.shown_since_ns = at_ns if text else None
+        return None if since_ns is None else Cue(since_ns, at_ns, before)
+
+    def _blocks(self, pair: bytes, *, begins: bool) -> Iterator[bytes]:
+        """Add two bytes to the packet; where it is whole now, yield the blocks of the primary service."""
+        if begins:
+            self._packet.clear()
+        elif not self._packet:
+            return  # the packet's beginning was never seen
+        self._packet += pair
+        size = (self._packet[0] & 0x3F or 64) * 2
+        if len(self._packet) < size:
+            return
+        packet = bytes(self._packet[:size])
+        self._packet.clear()
+        sequence = packet[0] >> 6
+        if self._sequence is not None and sequence != (self._sequence + 1) % 4:
+            self._service.reset()
+        self._sequence = sequence
+        yield from _service_blocks(packet[1:])
+
+
+def _service_blocks(content: bytes) -> Iterator[bytes]:
+    """Yield the blocks of the primary service."""
+    at = 0
+    while at < len(content):
+        number, size = content[at] >> 5, content[at] & 0x1F
+        if number == 0:
+            return  # what follows only fills the packet
+        at += 2 if number == _EXTENDED and size else 1
+        if number == _PRIMARY and size:
+            yield content[at : at + size]
+        at += size

@@ -1,0 +1,126 @@
+"""The command line: one line and the right exit code for each kind of failure, and quick to start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import pytest
+
+from triptych import cli, consumers
+from triptych.schemas.errors import TriptychError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HEAVY = ("av", "cv2", "kafka", "redis", "torch")
+
+
+class _DiskFullError(TriptychError):
+    exit_code = 74
+
+
+def _exit_code_of(monkeypatch: pytest.MonkeyPatch, run: Callable[[], None]) -> int:
+    monkeypatch.setattr(cli, "app", run)
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    return int(caught.value.code or 0)
+
+
+def _raise(error: BaseException) -> Callable[[], None]:
+    def run() -> None:
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code", "line"),
+    [
+        (UsageError("stream id: expected one of [a-z], got 'ä b'"), 2, "stream id: expected one of [a-z], got 'ä b'"),
+        (_DiskFullError("no space"), 74, "no space"),
+        (ModuleNotFoundError("No module named 'torch'", name="torch"), 2, 'pip install "triptych[worker]"'),
+        (ModuleNotFoundError("No module named 'av.x'", name="av.x"), 2, 'pip install "triptych[producers]"'),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_an_error_of_ours_is_one_line_and_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    exit_code: int,
+    line: str,
+) -> None:
+    """No traceback, nothing on stdout, and brackets are not taken for markup."""
+    code = _exit_code_of(monkeypatch, _raise(error))
+
+    out, err = capsys.readouterr()
+    assert (code, out) == (exit_code, "")
+    assert line in err
+    assert err.count("\n") == (1 if line else 0)
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module of ours that is missing is not an extra that the user forgot."""
+    monkeypatch.setattr(cli, "app", _raise(ModuleNotFoundError("No module named 'triptych.x'", name="triptych.x")))
+
+    with pytest.raises(ModuleNotFoundError):
+        cli.main()
+
+
+def _triptych(*args: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "triptych", *args], capture_output=True, text=True, check=False, env=environ
+    )
+
+
+def test_the_version_is_told() -> None:
+    """And that is all."""
+    done = _triptych("--version")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"triptych {version('triptych')}\n", "")
+
+
+@pytest.mark.parametrize("args", [("fly",), ("config", "--nonsense")])
+def test_a_wrong_command_or_flag_exits_2(args: tuple[str, ...]) -> None:
+    """As every user's mistake does."""
+    assert _triptych(*args).returncode == 2
+
+
+def test_a_wrong_setting_exits_2_with_the_line_that_helps() -> None:
+    """The line names the variable at fault."""
+    done = _triptych("config", TRIPTYCH_PIPLINE="x")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "did you mean TRIPTYCH_PIPELINE?" in done.stderr
+
+
+def test_config_prints_the_settings_in_effect() -> None:
+    """Flags included."""
+    done = _triptych("config", "--pipeline", "night", TRIPTYCH_REDIS_URL="redis://:secret@h/0")
+
+    assert done.returncode == 0
+    assert 'pipeline = "night"' in done.stdout
+    assert "secret" not in done.stdout
+
+
+def test_the_sdk_holds_the_public_names() -> None:
+    """Each is imported when it is asked for; others are refused as by any module."""
+    assert consumers.Subscriber.__module__ == "triptych.consumers.subscription.subscriber"
+    assert consumers.Result.__module__ == "triptych.schemas.results"
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        consumers.Nothing  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "module", ["triptych.consumers", "triptych.schemas", "triptych.transport.memory.transport", "triptych.cli"]
+)
+def test_importing_what_is_light_imports_nothing_heavy(module: str) -> None:
+    """A subscriber need not install PyTorch, nor wait for it."""
+    program = f"import sys, {module}; print(*sorted(set(sys.modules) & set({HEAVY})))"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr

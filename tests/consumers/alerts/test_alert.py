@@ -1,0 +1,304 @@
+"""`triptych alert` against a real HTTP server that fails at times; signatures are checked by the official verifier."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+from triptych.consumers.alerts.alert import Alerting, Alerts, Courier, UnwantedError
+from triptych.consumers.alerts.http_post import Endpoint
+from triptych.consumers.alerts.state import AlertState
+from triptych.consumers.alerts.webhook import parse_secrets, webhook_message
+from triptych.consumers.rules.rule import Rule
+from triptych.schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from tests.consumers.conftest import MakeResult, RedisBench, TopicBench
+
+SECRET = "whsec_" + "TXkgc2VjcmV0IGlzIGxvbmcgZW5vdWdoIGZvciB0aGlzIHRlc3Q="
+RULE = "speech > .5 and 'tabby' in visual"
+LIMIT_S = 30
+REPOSITORY = Path(__file__).parents[3]
+
+
+@dataclass
+class Receiver:
+    """What a receiver has seen, and what it is to answer: a status, "drop" or "hang", in turn; 204 at the end."""
+
+    url: str = ""
+    plan: list[int | str] = field(default_factory=list)
+    tried: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    taken: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    forged: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def answer(self, headers: dict[str, str], body: bytes) -> int | str:
+        """Take a message, or do what is planned."""
+        with self.lock:
+            self.tried.append((headers, body))
+            try:
+                Webhook(SECRET).verify(body, headers)
+            except WebhookVerificationError:
+                self.forged += 1
+            planned = self.plan.pop(0) if self.plan else 204
+            if planned == 204:
+                self.taken.append((headers["webhook-id"], json.loads(body)))
+            return planned
+
+    def results(self) -> list[str]:
+        """Return the ids of the results taken, in order."""
+        return [body["data"]["result"]["id"] for _, body in self.taken]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A real HTTP server."""
+    found = Receiver()
+    over = Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            planned = found.answer({name.lower(): value for name, value in self.headers.items()}, body)
+            if planned == "drop":
+                self.close_connection = True
+                return
+            if planned == "hang":
+                over.wait(LIMIT_S)
+                return
+            self.send_response(int(planned))
+            if planned == 302:
+                self.send_header("location", found.url)
+            if planned == 429:
+                self.send_header("retry-after", "1")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    found.url = f"http://127.0.0.1:{server.server_port}/hook?key=hidden"
+    yield found
+    over.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def alert(receiver: Receiver, tmp_path: Path) -> Callable[..., int]:
+    """Alert to what a bench holds, to its end, in this process; return how many matches were delivered."""
+
+    def run(bench: TopicBench | RedisBench, *, rule: str = RULE, **changes: Any) -> int:  # noqa: ANN401 - any option
+        options = Alerting(rule, receiver.url, tmp_path / "secret", tmp_path / "cursor", first_pause_s=0.01, **changes)
+        stop = Event()
+        courier = Courier(
+            Endpoint(options.url, timeout_s=options.timeout_s), parse_secrets(SECRET, origin="-"), options, stop
+        )
+        with AlertState(options.cursor_file) as state, bench.subscriber() as subscriber:
+            alerts = Alerts(Rule(rule), courier, state, pipeline=bench.pipeline)
+            alerts.follow(subscriber.results(since=state.cursor, until_end=True), stop)
+            return courier.delivered
+
+    return run
+
+
+def test_matches_are_posted_in_order_and_signed(
+    memory_bench: TopicBench, make_result: MakeResult, receiver: Receiver, alert: Callable[..., int]
+) -> None:
+    """Each with the whole result, as the official verifier of Standard Webhooks wants it."""
+    silent = make_result(1, observations={})
+    memory_bench.publish(make_result(0), silent, make_result(2))
+    assert alert(memory_bench) == 2
+    assert receiver.results() == [make_result(0).id, make_result(2).id]
+    assert receiver.forged == 0
+    _, body = receiver.taken[0]
+    assert body["type"] == "triptych.match"
+    assert body["data"]["rule"] == RULE
+    assert body["data"]["result"] == json.loads(make_result(0).model_dump_json())
+    headers, content = receiver.tried[0]
+    with pytest.raises(WebhookVerificationError):
+        Webhook(SECRET).verify(content.replace(b"tabby", b"tubby"), headers)
+
+
+@pytest.mark.parametrize("failure", [500, 503, 404, 401, 302, 429, "drop", "hang"])
+def test_what_is_not_taken_is_tried_again(
+    memory_bench: TopicBench,
+    make_result: MakeResult,
+    receiver: Receiver,
+    alert: Callable[..., int],
+    failure: int | str,
+) -> None:
+    """Under the same id with the same body, before anything that follows."""
+    receiver.plan = [failure, failure, 204, failure]
+    memory_bench.publish(make_result(0), make_result(1))
+    assert alert(memory_bench, timeout_s=0.3) == 2
+    assert receiver.results() == [make_result(0).id, make_result(1).id]
+    sent = [(headers["webhook-id"], body) for headers, body in receiver.tried]
+    assert len(sent) == 5
+    assert len(set(sent[:3])) == len(set(sent[3:])) == 1
+    assert receiver.forged == 0
+
+
+@pytest.mark.parametrize("source", ["memory", "redis", "kafka"])
+def test_a_second_run_goes_on_behind_the_first(
+    source: str, request: pytest.FixtureRequest, make_result: MakeResult, receiver: Receiver, alert: Callable[..., int]
+) -> None:
+    """From every source; a result that is published once more in between is not delivered again."""
+    bench = request.getfixturevalue(f"{source}_bench")
+    bench.publish(make_result(0), make_result(1))
+    assert alert(bench) == 2
+    bench.publish_twice(make_result(1))
+    bench.publish(make_result(2))
+    assert alert(bench) == 1
+    assert receiver.results() == [make_result(number).id for number in range(3)]
+
+
+def test_a_receiver_that_wants_no_more_ends_it(
+    memory_bench: TopicBench, make_result: MakeResult, receiver: Receiver, alert: Callable[..., int]
+) -> None:
+    """410 means that; the match is still there for a later run."""
+    receiver.plan = [410]
+    memory_bench.publish(make_result(0))
+    with pytest.raises(UnwantedError, match="wants no more"):
+        alert(memory_bench)
+    assert alert(memory_bench) == 1
+
+
+def test_a_match_that_nobody_takes_is_left_in_the_end(
+    memory_bench: TopicBench, make_result: MakeResult, receiver: Receiver, alert: Callable[..., int]
+) -> None:
+    """After its time; the next one is delivered."""
+    receiver.plan = [500]
+    memory_bench.publish(make_result(0), make_result(1))
+    assert alert(memory_bench, give_up_after_s=0.0) == 1
+    assert receiver.results() == [make_result(1).id]
+
+
+def test_two_rules_make_two_messages(
+    memory_bench: TopicBench, make_result: MakeResult, receiver: Receiver, alert: Callable[..., int], tmp_path: Path
+) -> None:
+    """A receiver that drops by id takes both."""
+    memory_bench.publish(make_result(0))
+    alert(memory_bench)
+    (tmp_path / "cursor").unlink()
+    alert(memory_bench, rule="speech > .1")
+    assert len({message_id for message_id, _ in receiver.taken}) == 2
+
+
+def test_a_cursor_file_has_one_user(tmp_path: Path) -> None:
+    """Two would deliver twice."""
+    with AlertState(tmp_path / "cursor"), pytest.raises(UsageError, match="another one"):
+        AlertState(tmp_path / "cursor")
+    (tmp_path / "cursor").write_text("{}", encoding="utf-8")
+    with pytest.raises(UsageError, match="expected what an earlier"):
+        AlertState(tmp_path / "cursor")
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://host/", "host", "http://", "http://user:secret@host/", "http://host:x/", "http://a b/", ""]
+)
+def test_a_url_that_cannot_be_is_refused(url: str) -> None:
+    """Without showing it: there may be a password in it."""
+    with pytest.raises(UsageError, match="url: expected") as refused:
+        Endpoint(url, timeout_s=1)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["", "\n", "secret", "whsec_", "whsec_AAAA", "whsec_%%%", SECRET + "\nwrong"])
+def test_a_secret_that_cannot_be_is_refused(text: str) -> None:
+    """With the command that makes a good one, and without what stands there."""
+    with pytest.raises(UsageError, match="openssl rand") as refused:
+        parse_secrets(text, origin="file")
+    assert "%%%" not in str(refused.value)
+
+
+def test_a_receiver_may_change_from_one_secret_to_the_next(memory_bench: TopicBench, make_result: MakeResult) -> None:
+    """All secrets of the file sign: a verifier with either one is content."""
+    old, new = parse_secrets(f"{SECRET}\nwhsec_{'A' * 32}\n", origin="file")
+    assert old != new
+    memory_bench.publish(make_result(0))
+    with memory_bench.subscriber() as subscriber:
+        [delivery] = subscriber.results(until_end=True).deliveries()
+    message = webhook_message(delivery, rule=RULE, pipeline="p")
+    headers = message.headers((new, old), now_s=int(time.time()))
+    for secret in (SECRET, f"whsec_{'A' * 32}"):
+        Webhook(secret).verify(message.body, headers)
+
+
+@contextmanager
+def alerting(bench: RedisBench, receiver: Receiver, folder: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
+    """Start the command on a real Redis; it is ended with the test."""
+    (folder / "secret").write_text(f"{SECRET}\n", encoding="utf-8")
+    command = [sys.executable, "-m", "triptych", "alert", "--where", RULE, "--url", receiver.url]
+    command += ["--secret-file", str(folder / "secret"), "--cursor-file", str(folder / "cursor")]
+    command += ["--redis-url", bench.url, "--pipeline", bench.pipeline, *more]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY)
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    until_s = time.monotonic() + LIMIT_S
+    while not condition():
+        assert time.monotonic() < until_s, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def test_killed_at_any_moment_it_delivers_each_match_once_by_id(
+    redis_bench: RedisBench, make_result: MakeResult, receiver: Receiver, tmp_path: Path
+) -> None:
+    """Every match is there, in order; what came twice around a kill has the same id and the same body."""
+    made = [make_result(number) for number in range(120)]
+    redis_bench.publish(*made)
+    for kills in range(1, 5):
+        with alerting(redis_bench, receiver, tmp_path, "--since", "2026-01-01T00:00:00Z") as process:
+            wait_for(lambda kills=kills: len(receiver.taken) >= kills * 20)  # type: ignore[misc]
+            process.kill()
+    with alerting(redis_bench, receiver, tmp_path, "--until-end") as process:
+        assert process.wait(LIMIT_S) == 0, process.stderr.read() if process.stderr else ""
+    by_id = dict(receiver.taken)
+    assert all(by_id[message_id] == body for message_id, body in receiver.taken)
+    assert [body["data"]["result"]["id"] for body in by_id.values()] == [result.id for result in made]
+    assert len(receiver.taken) <= 120 + 4
+    assert receiver.forged == 0
+
+
+def test_a_signal_ends_it_while_a_receiver_is_away(
+    redis_bench: RedisBench, make_result: MakeResult, receiver: Receiver, tmp_path: Path
+) -> None:
+    """With exit code 0, soon; the match is delivered by the next run, and no secret stands in the log."""
+    redis_bench.publish(make_result(0))
+    receiver.plan = [500]
+    with alerting(redis_bench, receiver, tmp_path, "--since", "2026-01-01T00:00:00Z") as process:
+        wait_for(lambda: len(receiver.tried) == 1)
+        process.send_signal(signal.SIGTERM)
+        _, logged = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0
+    assert receiver.taken == []
+    assert SECRET not in logged
+    assert "key=hidden" not in logged
+    with alerting(redis_bench, receiver, tmp_path, "--until-end") as process:
+        assert process.wait(LIMIT_S) == 0
+    assert receiver.results() == [make_result(0).id]

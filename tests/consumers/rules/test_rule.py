@@ -1,0 +1,185 @@
+"""Which results a rule lets through, and what it says to one that cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from triptych.consumers.rules.names import RULE_NAMES
+from triptych.consumers.rules.rule import Rule
+from triptych.schemas.errors import UsageError
+from triptych.schemas.results import LabelScore, Observations, Prediction, Words
+
+if TYPE_CHECKING:
+    from tests.consumers.conftest import MakeResult
+    from triptych.schemas.results import Result
+
+SAID = Observations(
+    visual=(LabelScore(label="golden retriever, dog", score=0.6), LabelScore(label="hot dog", score=0.2)),
+    sound=(LabelScore(label="Bark", score=0.9),),
+    speech_share=0.83,
+    loudness_lufs=-21.4,
+    words=(Words(text="Don't panic! 城市在下雨", start_ns=1, end_ns=2),),
+    language="eng",
+)
+
+
+@pytest.fixture(scope="session")
+def full(make_result: MakeResult) -> Result:
+    """Return a result that has everything."""
+    predictions: dict[str, Any] = {"scene": (Prediction(label="street", score=0.7),)}
+    return make_result(0, observations=SAID, predictions=predictions, novelty=0.4)
+
+
+@pytest.fixture(scope="session")
+def bare(make_result: MakeResult) -> Result:
+    """Return a result that has nothing that may be missing."""
+    return make_result(0, observations=Observations(), arrival_ms={})
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "speech > .5 and 'dog' in visual",
+        "'Golden Retriever' in visual",
+        "visual['dog'] == .6 and visual['cat'] == 0",
+        "'bark' in sound or speech < 0.1",
+        "'panic' in words and 'pan' not in words",
+        "'下雨' in words",
+        "-30 < loudness < -20",
+        "(speech + novelty) / 2 > 0.6",
+        "predictions['scene']['street'] > .5 and predictions['mood']['sad'] == 0",
+        "'scene' in predictions",
+        "stream in ('city', 'gate-3') and video == 'present' and not audio != 'empty'",
+        "closed_by == 'progress' and language == 'eng'",
+        "revision == 0 and skipped == 0 and dead == 0 and lag < 1",
+        "end - start == 2",
+        "visual",
+        "speech >\n .5",
+    ],
+)
+def test_a_rule_that_a_result_fulfils(full: Result, rule: str) -> None:
+    """Names, comparisons, phrases, sums."""
+    assert Rule(rule).matches(full)
+    assert not Rule(f"not ({rule})").matches(full)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "speech > 0",
+        "speech <= 1",
+        "-loudness < 100",
+        "novelty + 1 > 0",
+        "'dog' in visual",
+        "visual",
+        "language in words",
+        "visual[language] > 0",
+        "'en' in language",
+        "speech == 0",
+        "lag < 100 and lag > -100",
+        "1 / 0 > 0",
+    ],
+)
+def test_what_a_result_does_not_have_fulfils_nothing(bare: Result, rule: str) -> None:
+    """It is neither larger nor smaller than anything, nor equal to zero."""
+    assert not Rule(rule).matches(bare)
+
+
+def test_what_a_result_does_not_have_can_be_asked_for(bare: Result, full: Result) -> None:
+    """By None."""
+    assert Rule("speech is None and loudness == None").matches(bare)
+    assert not Rule("speech is None").matches(full)
+
+
+@pytest.mark.parametrize(
+    ("rule", "complaint"),
+    [
+        ("speach > .5", "column 1: expected a name of a result, got 'speach'; did you mean speech?"),
+        ("speech > .5 and 'dog' in visuals", "column 26: expected a name of a result, got 'visuals'"),
+        ("'é' in words and speach", "column 18: "),
+        ("speech >", "column 9: invalid syntax"),
+        ("", "expected a condition such as"),
+        ("speech > .5 and (visual > .3)", "column 18: expected a number, got 'visual > .3'"),
+        ("speech > 'loud'", "column 1: expected a number"),
+        ("visual == 'dog'", "column 1: expected labels or words to be asked with in"),
+        ("stream[0] == 'c'", "column 1: expected labels or words before the bracket"),
+        ("words[1] > 0", "column 1: expected a text in quotes"),
+        ("True or 'dog' in 5", "column 9: expected 'text' in labels or words"),
+        ("(visual and stream) > 1", "column 1: expected a number"),
+        ("9" * 1001, "at most 1000 characters"),
+        ("-" * 500 + "1", "at most 40 levels"),
+        ("(" * 300 + "1" + ")" * 300, "too many nested parentheses"),
+        ("b'x' in words", "column 1: expected a number, 'text', True, False or None"),
+        ("2 ** 99999999 > speech", "column 1: expected only names"),
+    ],
+)
+def test_a_rule_that_cannot_be_says_where(rule: str, complaint: str) -> None:
+    """Before the first result, also in a part that no result would reach."""
+    with pytest.raises(UsageError) as refused:
+        Rule(rule)
+    assert complaint in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "__import__('os').system('true')",
+        "stream.__class__",
+        "().__class__.__bases__",
+        "stream.format(1)",
+        "open('x')",
+        "[x for x in words]",
+        "(lambda: 1)()",
+        "(speech := 1)",
+        "f'{speech}'",
+        "{'a': 1}",
+        "'a' % speech",
+        "1 if speech else 2",
+        "words['a':'b']",
+        "print",
+        "await speech",
+        "*words,",
+    ],
+)
+def test_what_is_no_condition_is_refused(rule: str) -> None:
+    """Calls, attributes, comprehensions and all else that could reach beyond the result."""
+    with pytest.raises(UsageError, match="where"):
+        Rule(rule)
+
+
+def _joined(parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    signs = ["and", "or", "<", ">=", "==", "!=", "in", "not in", "is", "+", "-", "*", "/"]
+    return st.one_of(
+        st.builds("({} {} {})".format, parts, st.sampled_from(signs), parts),
+        st.builds("{} {}".format, st.sampled_from(["not", "-"]), parts),
+        st.builds("{}[{}]".format, parts, parts),
+        st.builds("({}, {})".format, parts, parts),
+    )
+
+
+RULES = st.recursive(st.sampled_from([*RULE_NAMES, "'dog'", "'---'", "1", "0", "0.5", "None", "True", "''"]), _joined)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(rule=RULES)
+def test_a_rule_that_was_taken_never_fails(full: Result, bare: Result, rule: str) -> None:
+    """What can go wrong goes wrong when the rule is made, and then it says where."""
+    try:
+        taken = Rule(rule)
+    except UsageError as refused:
+        assert str(refused).startswith("where")  # noqa: PT017 - both ends of this are right
+        return
+    assert taken.matches(full) in {True, False}
+    assert taken.matches(bare) in {True, False}
+
+
+def test_every_name_is_explained() -> None:
+    """In the documentation, by its name."""
+    document = (Path(__file__).parents[3] / "docs" / "rules.md").read_text(encoding="utf-8")
+    assert not [name for name in RULE_NAMES if f"| `{name}` |" not in document]

@@ -1,0 +1,79 @@
+"""Cursors and moments as text."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from triptych.consumers.subscription.cursor import Cursor, check_cursor, parse_since
+from triptych.schemas.errors import UsageError
+
+NEW_YEAR_NS = 1_767_225_600_000_000_000
+names = st.from_regex(r"[A-Za-z0-9._-]{1,128}", fullmatch=True)
+cursors = st.builds(Cursor, st.sampled_from(["redis", "kafka"]), names, st.dictionaries(names, st.text(max_size=40)))
+
+
+@given(cursors)
+def test_a_cursor_survives_its_text(cursor: Cursor) -> None:
+    """What was printed is what is read; and a shell needs no quotes for it."""
+    text = str(cursor)
+    assert parse_since(text) == cursor
+    assert parse_since(f" {text}\n") == cursor
+    assert all(character.isalnum() or character in "._-" for character in text)
+
+
+@given(st.text() | st.text().map("redis.".__add__) | cursors.map(lambda cursor: str(cursor)[:-3]))
+def test_any_other_text_is_refused_as_a_users_mistake(text: str) -> None:
+    """Nothing but a usage error comes out."""
+    try:
+        found = parse_since(text)
+    except UsageError:
+        return
+    assert found == "now" or isinstance(found, (int, Cursor))
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        NEW_YEAR_NS,
+        str(NEW_YEAR_NS),
+        "2026-01-01T00:00:00Z",
+        "2026-01-01T02:00:00+02:00",
+        "2026-01-01 00:00:00.000000+00:00",
+        datetime(2026, 1, 1, tzinfo=UTC),
+        datetime(2026, 1, 1, 2, tzinfo=timezone(timedelta(hours=2))),
+    ],
+)
+def test_a_moment_is_understood_in_every_form(since: int | str | datetime) -> None:
+    """All of these are the same."""
+    assert parse_since(since) == NEW_YEAR_NS
+
+
+def test_all_and_now_are_themselves() -> None:
+    """Nothing given means all there is."""
+    assert parse_since(None) is None
+    assert parse_since("now") == "now"
+    assert parse_since(0) == 0
+
+
+@pytest.mark.parametrize(
+    "since",
+    ["", "yesterday", "2026-01-01", "12:00", 1_767_225_600, "1767225600000", -1, datetime(2026, 1, 1)],  # noqa: DTZ001
+)
+def test_what_could_mean_two_things_is_refused(since: int | str | datetime) -> None:
+    """Seconds, milliseconds and times without a zone are slips, not moments."""
+    with pytest.raises(UsageError, match="since: expected"):
+        parse_since(since)
+
+
+def test_a_cursor_of_elsewhere_is_refused() -> None:
+    """The message names both sides."""
+    cursor = Cursor("redis", "a", {})
+    check_cursor(cursor, "redis", "a")
+    with pytest.raises(UsageError, match=r"kafka.*'a'.*redis"):
+        check_cursor(cursor, "kafka", "a")
+    with pytest.raises(UsageError, match=r"'b'.*'a'"):
+        check_cursor(cursor, "redis", "b")

@@ -1,0 +1,273 @@
+"""What a subscription promises, over memory, a real Redis and a real Kafka."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from triptych.schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from tests.consumers.conftest import Bench, MakeResult
+    from triptych.consumers.subscription.result_source import Gap
+    from triptych.consumers.subscription.subscriber import Results
+    from triptych.schemas.results import Result
+
+
+def by_stream(results: list[Result]) -> dict[str, list[str]]:
+    """Return the ids by stream, in the order in which they came."""
+    ids: dict[str, list[str]] = {}
+    for result in results:
+        ids.setdefault(result.stream, []).append(result.id)
+    return ids
+
+
+def everything(bench: Bench, **options: Any) -> list[Result]:  # noqa: ANN401 - what `results` takes
+    """Return what there is."""
+    with bench.subscriber() as subscriber:
+        return list(subscriber.results(until_end=True, **options))
+
+
+def test_all_there_is_comes_in_order_and_then_it_ends(bench: Bench, make_result: MakeResult) -> None:
+    """`until_end` gives each stream whole and in order, and ends by itself."""
+    made = [make_result(number, stream) for number in range(250) for stream in ("a", "b", "c")]
+    bench.publish(*made)
+    assert by_stream(everything(bench)) == by_stream(made)
+
+
+def test_of_a_window_that_was_issued_again_the_newest_revision_comes_or_all(
+    bench: Bench, make_result: MakeResult
+) -> None:
+    """What is followed by a newer one already is left out; what comes after it was passed on follows it."""
+    windows = [make_result(number) for number in range(3)]
+    first, second = (
+        make_result(1, id=f"{windows[1].window}/{revision}", revision=revision, revised={"added": {"audio": revision}})
+        for revision in (1, 2)
+    )
+    bench.publish(*windows, first)
+    with bench.subscriber() as subscriber:
+        results = subscriber.results()
+        taken = [next(results) for _ in range(3)]
+        bench.publish(second)
+        taken.append(next(results))
+        assert taken == [windows[0], windows[2], first, second]
+        assert (subscriber.counts.superseded, subscriber.counts.repeated) == (1, 0)
+        assert {result.window for result in taken[2:]} == {windows[1].window}
+
+    assert everything(bench) == [windows[0], windows[2], second]
+    assert everything(bench, revisions="all") == [*windows, first, second]
+
+
+def test_nothing_there_ends_at_once(bench: Bench) -> None:
+    """A pipeline without results is no error."""
+    assert everything(bench) == []
+    assert everything(bench, stream="nobody") == []
+
+
+def test_the_end_is_the_one_there_was_when_the_subscription_began(bench: Bench, make_result: MakeResult) -> None:
+    """What is published meanwhile is not awaited."""
+    bench.publish(make_result(0))
+    with bench.subscriber() as subscriber:
+        results = subscriber.results(until_end=True)
+        bench.publish(make_result(1), make_result(0, "late"))
+        assert list(results) == [make_result(0)]
+
+
+def test_one_stream_alone(bench: Bench, make_result: MakeResult) -> None:
+    """Only the stream that was asked for comes, also where others share its partition."""
+    streams = [f"s{number}" for number in range(9)]
+    bench.publish(*(make_result(number, stream) for number in range(5) for stream in streams))
+    assert everything(bench, stream="s4") == [make_result(number, "s4") for number in range(5)]
+
+
+def test_the_document_is_the_published_one(bench: Bench, make_result: MakeResult) -> None:
+    """Nothing is written anew on the way."""
+    bench.publish(make_result(0))
+    with bench.subscriber() as subscriber:
+        [delivery] = subscriber.results(until_end=True).deliveries()
+    assert delivery.document == make_result(0).model_dump_json().encode()
+    assert delivery.result == make_result(0)
+
+
+def test_what_comes_later_comes_and_streams_that_appear_too(bench: Bench, make_result: MakeResult) -> None:
+    """A subscription goes on behind what there was."""
+    bench.publish(make_result(0))
+    with bench.subscriber() as subscriber:
+        results = subscriber.results()
+        assert next(results) == make_result(0)
+        bench.publish(make_result(1))
+        assert next(results) == make_result(1)
+        bench.publish(make_result(0, "new"))
+        assert next(results) == make_result(0, "new")
+
+
+def test_a_cursor_goes_on_behind_the_last_result_that_was_taken(bench: Bench, make_result: MakeResult) -> None:
+    """Though more had been fetched: nothing is lost and nothing comes twice; and the cursor is text."""
+    made = [make_result(number, stream) for number in range(20) for stream in ("a", "b", "c")]
+    bench.publish(*made)
+    taken: list[Result] = []
+    cursor: str | None = None
+    for count in (1, 7, 30):
+        with bench.subscriber() as subscriber:
+            results = subscriber.results(since=cursor)
+            taken += islice(results, count)
+            cursor = str(results.cursor)
+    bench.publish(make_result(20, "a"), make_result(0, "new"))
+    taken += everything(bench, since=cursor)
+    assert by_stream(taken) == by_stream([*made, make_result(20, "a"), make_result(0, "new")])
+
+
+def test_a_cursor_of_an_end_knows_what_came_after(bench: Bench, make_result: MakeResult) -> None:
+    """A pass to the end, then another one from there."""
+    bench.publish(make_result(0))
+    with bench.subscriber() as subscriber:
+        results = subscriber.results(until_end=True)
+        assert list(results) == [make_result(0)]
+        bench.publish(make_result(1))
+        assert list(subscriber.results(since=results.cursor, until_end=True)) == [make_result(1)]
+
+
+def test_since_a_moment_of_publication(bench: Bench, make_result: MakeResult, between: Callable[[], int]) -> None:
+    """As nanoseconds, as text and as a datetime; also a stream that had nothing before it."""
+    bench.publish(make_result(0), make_result(1))
+    moment_ns = between()
+    moment = datetime.fromtimestamp(moment_ns / 1e9, UTC)
+    bench.publish(make_result(2), make_result(0, "new"))
+    wanted = by_stream([make_result(2), make_result(0, "new")])
+    for since in (moment_ns, str(moment_ns), moment, moment.isoformat()):
+        assert by_stream(everything(bench, since=since)) == wanted
+
+
+def test_from_now_on(bench: Bench, make_result: MakeResult) -> None:
+    """`now` passes over what there is, and misses nothing after it."""
+    bench.publish(make_result(0))
+    with bench.subscriber() as subscriber:
+        results = subscriber.results(since="now")
+        bench.publish(make_result(1), make_result(0, "new"))
+        assert by_stream(list(islice(results, 2))) == by_stream([make_result(1), make_result(0, "new")])
+
+
+def test_repeats_are_dropped(bench: Bench, make_result: MakeResult) -> None:
+    """An id comes once, however often it was published."""
+    bench.publish_twice(make_result(0))
+    bench.publish(make_result(1))
+    with bench.subscriber() as subscriber:
+        assert list(subscriber.results(until_end=True)) == [make_result(0), make_result(1)]
+        assert subscriber.counts.repeated == 1
+        assert subscriber.counts.delivered == 2
+
+
+@pytest.mark.parametrize("junk", [b"", b"{", b'{"schema_version": 1}', b"\xff\xfe"])
+def test_what_is_no_result_is_skipped_and_counted(bench: Bench, make_result: MakeResult, junk: bytes) -> None:
+    """One spoilt record ends nothing."""
+    bench.publish(make_result(0))
+    bench.publish_junk("city", junk)
+    bench.publish(make_result(1))
+    with bench.subscriber() as subscriber:
+        assert list(subscriber.results(until_end=True)) == [make_result(0), make_result(1)]
+        assert subscriber.counts.malformed == 1
+
+
+def test_a_result_under_another_streams_name_is_skipped(bench: Bench, make_result: MakeResult) -> None:
+    """A stream's results are its own."""
+    bench.publish(make_result(0))
+    bench.publish_junk("city", make_result(0, "other").model_dump_json().encode())
+    assert everything(bench) == [make_result(0)]
+
+
+def test_who_reads_too_slowly_is_told(bench: Bench, make_result: MakeResult) -> None:
+    """What was deleted before it was read is counted, and told as a value; then it goes on."""
+    bench.publish(*(make_result(number) for number in range(3)))
+    gaps: list[Gap] = []
+    with bench.subscriber() as subscriber:
+        results = subscriber.results()
+        next(results)
+        cursor = str(results.cursor)
+    bench.publish(*(make_result(number) for number in range(3, 10)))
+    bench.delete_before_last("city")
+    with bench.subscriber(gaps.append) as subscriber:
+        assert list(subscriber.results(since=cursor, until_end=True)) == [make_result(9)]
+        assert subscriber.counts.missed == 8
+    assert [gap.missed for gap in gaps] == [8]
+
+
+def test_what_was_deleted_before_one_began_is_no_gap(bench: Bench, make_result: MakeResult) -> None:
+    """Who asks for all there is gets what there is."""
+    bench.publish(*(make_result(number) for number in range(5)))
+    bench.delete_before_last("city")
+    with bench.subscriber() as subscriber:
+        assert list(subscriber.results(until_end=True)) == [make_result(4)]
+        assert subscriber.counts.gaps == 0
+
+
+@pytest.mark.parametrize("how", ["stop", "close"])
+def test_another_thread_ends_a_subscription_that_waits(bench: Bench, make_result: MakeResult, how: str) -> None:
+    """The iteration ends by itself, soon, and closing twice is harmless."""
+    bench.publish(make_result(0))
+    subscriber = bench.subscriber()
+    seen: list[Result] = []
+    first = threading.Event()
+
+    def follow(results: Results) -> None:
+        for result in results:
+            seen.append(result)
+            first.set()
+
+    follower = threading.Thread(target=follow, args=(subscriber.results(),))
+    follower.start()
+    assert first.wait(20)
+    began_s = time.monotonic()
+    getattr(subscriber, how)()
+    follower.join(5)
+    assert not follower.is_alive()
+    assert time.monotonic() - began_s < 2
+    subscriber.close()
+    subscriber.close()
+    assert seen == [make_result(0)]
+
+
+def test_a_closed_subscription_has_ended(bench: Bench, make_result: MakeResult) -> None:
+    """Even where more had been fetched."""
+    bench.publish(*(make_result(number) for number in range(5)))
+    with bench.subscriber() as subscriber, subscriber.results() as results:
+        next(results)
+        results.close()
+        assert list(results) == []
+
+
+def test_two_subscriptions_do_not_disturb_each_other(bench: Bench, make_result: MakeResult) -> None:
+    """Each has all results."""
+    bench.publish(*(make_result(number) for number in range(5)))
+    with bench.subscriber() as subscriber:
+        pairs = list(zip(subscriber.results(until_end=True), subscriber.results("city", until_end=True), strict=True))
+    assert [left for left, _ in pairs] == [right for _, right in pairs] == [make_result(number) for number in range(5)]
+
+
+@pytest.mark.parametrize("since", ["yesterday", "2026-01-01", "2026-01-01T00:00:00", -1, 1_767_225_600, "redis.x"])
+def test_a_beginning_that_cannot_be_is_refused(memory_bench: Bench, since: str | int) -> None:
+    """With what was expected and what came; a time without its zone could be any."""
+    with memory_bench.subscriber() as subscriber, pytest.raises(UsageError, match="since: expected"):
+        subscriber.results(since=since)
+
+
+def test_a_cursor_of_another_source_or_pipeline_is_refused(memory_bench: Bench, redis_bench: Bench) -> None:
+    """Positions mean nothing elsewhere."""
+    cursors = []
+    for bench in (memory_bench, redis_bench):
+        with bench.subscriber() as subscriber:
+            cursors.append(str(subscriber.results().cursor))
+    for bench, cursor in zip((redis_bench, memory_bench), cursors, strict=True):
+        with bench.subscriber() as subscriber, pytest.raises(UsageError, match="pipeline"):
+            subscriber.results(since=cursor)
+
+
+def test_a_stream_that_cannot_be_is_refused(memory_bench: Bench) -> None:
+    """A slip of the pen must not wait for ever."""
+    with memory_bench.subscriber() as subscriber, pytest.raises(UsageError, match="stream id"):
+        subscriber.results("no such stream")

@@ -1,0 +1,142 @@
+"""How results read: the table in every width, and the line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from triptych.consumers.watching.table import ResultsTable, result_line
+from triptych.schemas.names import result_id
+from triptych.schemas.results import LabelScore, Modalities, ModalityReport, Observations, Prediction, Shed, Words
+
+if TYPE_CHECKING:
+    from tests.consumers.conftest import MakeResult
+    from triptych.schemas.results import Result
+
+
+def render(*results: Result, width: int = 140, height: int = 30) -> str:
+    """Return the table as plain text."""
+    table = ResultsTable()
+    for result in results:
+        table.add(result)
+    console = Console(width=width, height=height, force_terminal=False, color_system=None)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get()
+
+
+def row(text: str, stream: str) -> str:
+    """Return the row of a stream."""
+    [found] = [line for line in text.splitlines() if line.strip().startswith(stream)]
+    return found
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140, 200])
+def test_it_fits_the_width_and_every_stream_has_one_row(make_result: MakeResult, width: int) -> None:
+    """Nothing wraps; what does not fit is cut."""
+    long = make_result(0, "a-stream-whose-name-" + "x" * 100, observations=Observations(speech_share=1.0))
+    text = render(make_result(0), make_result(1), long, width=width)
+    lines = text.splitlines()
+    assert all(cell_len(line) <= width for line in lines)
+    assert len([line for line in lines if "00:00:0" in line]) == 2
+    assert "00:00:02" in row(text, "city")
+
+
+def test_the_widest_says_everything(make_result: MakeResult) -> None:
+    """Window, states, labels, speech, loudness, words, why it was closed, and the lag."""
+    found = row(render(make_result(1, skipped=3), width=200), "city")
+    for part in (
+        "2026-01-01 00:00:02 +2 s",
+        "● ○ -",
+        "tabby cat 81%, sofa 11%",
+        "83%",
+        "-21.4",
+        "the city was asleep",
+        "progress, 3 skipped",
+        "0.2 s",
+    ):
+        assert part in found
+
+
+def test_what_is_not_known_is_a_dash(make_result: MakeResult) -> None:
+    """An empty window reads as one."""
+    nothing = ModalityReport(state="empty")
+    empty = make_result(
+        0,
+        observations=Observations(),
+        arrival_ms={},
+        closed_by="idle",
+        modalities=Modalities(video=nothing, audio=nothing, subtitles=nothing),
+    )
+    assert row(render(empty), "city").split() == ["city", "00:00:00", "○", "○", "○", "-", "-", "-", "idle", "-"]
+    assert result_line(empty) == "city  2026-01-01 00:00:00 +2 s  V A S ○ ○ ○  idle, lag -"
+
+
+def test_a_revision_is_marked(make_result: MakeResult) -> None:
+    """Whatever the width of the terminal."""
+    revised = make_result(0, id=f"{make_result(0).window}/2", revision=2)
+    assert " r2," in result_line(revised)
+    for width in (80, 120, 200):
+        text = render(revised, width=width)
+        assert " r2" in row(text, "city")
+        assert "1 of them revisions" in text
+
+
+def test_a_late_revision_does_not_turn_the_row_back(make_result: MakeResult) -> None:
+    """It is counted; the row keeps the newer window."""
+    old = make_result(0)
+    revised = make_result(0, id=result_id("city", old.start_ns, old.end_ns, 1), revision=1)
+    text = render(old, make_result(1), revised)
+    assert "00:00:02" in row(text, "city")
+    assert "3 windows of 1 streams" in text
+    assert "00:00:00" in row(render(old, revised), "city")
+
+
+def test_more_streams_than_lines_show_those_that_spoke_last(make_result: MakeResult) -> None:
+    """And say how many are hidden."""
+    text = render(*(make_result(0, f"s{number:03}") for number in range(50)), height=17)
+    assert "s049" in text
+    assert "s000" not in text
+    assert "40 of them not shown" in text
+    assert len(text.splitlines()) <= 17
+
+
+def test_a_label_is_shown_by_its_first_synonym(make_result: MakeResult) -> None:
+    """Labels of ImageNet list several."""
+    seen = (LabelScore(label="wood rabbit, cottontail, cottontail rabbit", score=0.5),)
+    assert "wood rabbit 50%" in result_line(make_result(0, observations=Observations(visual=seen)))
+
+
+def test_what_a_trained_model_says_is_shown_first(make_result: MakeResult) -> None:
+    """By its confidence; a number as it is."""
+    mood = (Prediction(label="glad", score=0.9, confidence=0.8), Prediction(label="sad", score=0.1, confidence=0.2))
+    valence = (Prediction(label="valence", score=-1.25),)
+    line = result_line(make_result(0, predictions={"mood": mood, "valence": valence}))
+
+    assert "mood: glad 80%, valence -1.25" in line
+
+
+def test_what_overload_left_out_is_said(make_result: MakeResult) -> None:
+    """Pictures, or the whole answer."""
+    assert "progress, 3 pictures shed" in result_line(make_result(0, shed=Shed(video=3)))
+    assert "progress, model not asked" in result_line(make_result(0, shed=Shed(video=4, audio=4, model=True)))
+
+
+def test_words_that_a_machine_heard_are_marked(make_result: MakeResult) -> None:
+    """They may be wrong."""
+    heard = Words(text="crown jewels", start_ns=0, end_ns=1, generated=True, generated_by="whisper-tiny.en")
+    result = make_result(0, observations=Observations(words=(heard, Words(text="then", start_ns=0, end_ns=1))))
+    assert "“≈ crown jewels / then”" in result_line(result)
+    assert "≈ crown jewels / then" in render(result, width=200)
+
+
+def test_words_cannot_steer_the_terminal(make_result: MakeResult) -> None:
+    """Control characters, line breaks, marks of direction and markup are words of a stranger."""
+    evil = "[bold]a\x1b[31mb\nc\u202ed\x9be"
+    words = (Words(text=evil, start_ns=0, end_ns=1), Words(text="then", start_ns=0, end_ns=1))
+    result = make_result(0, observations=Observations(words=words))
+    assert "[bold]a [31mb c d e / then" in result_line(result)
+    assert "[bold]a [31mb c d e / then" in render(result, width=200)

@@ -1,0 +1,214 @@
+"""`triptych watch` as a process of its own, on real servers."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.consumers.conftest import MakeResult, RedisBench, TopicBench
+
+LIMIT_S = 30
+REPOSITORY = Path(__file__).parents[3]
+
+
+def command(*args: str) -> list[str]:
+    """Return the command line."""
+    return [sys.executable, "-m", "triptych", "watch", *args]
+
+
+def where(bench: RedisBench | TopicBench, kafka_bootstrap: str = "") -> list[str]:
+    """Return the flags that lead to the test's pipeline."""
+    server = ["--redis-url", bench.url] if hasattr(bench, "url") else ["--bootstrap-servers", kafka_bootstrap]
+    return ["--from", bench.kind, "--pipeline", bench.pipeline, *server]
+
+
+def run(*args: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        command(*args), capture_output=True, text=True, timeout=LIMIT_S, check=False, cwd=REPOSITORY, env=environment()
+    )
+
+
+def environment() -> dict[str, str]:
+    """Return an environment without settings of the machine's own."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("TRIPTYCH_")}
+
+
+@contextmanager
+def running(*args: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the command; it is ended with the test."""
+    process = subprocess.Popen(
+        command(*args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=REPOSITORY, env=environment()
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def next_line(out: IO[bytes] | None) -> bytes:
+    """Return the next line, if it comes in time."""
+    assert out is not None
+    ready, _, _ = select.select([out], [], [], LIMIT_S)
+    assert ready, "no line came"
+    return out.readline()
+
+
+def test_what_there_is_comes_as_json_lines(redis_bench: RedisBench, make_result: MakeResult) -> None:
+    """Each line is a whole result exactly as published; then the command ends."""
+    made = [make_result(number, stream) for stream in ("a", "b") for number in range(3)]
+    redis_bench.publish(*made)
+    ended = run("--until-end", *where(redis_bench))
+    assert ended.returncode == 0, ended.stderr
+    assert sorted(ended.stdout.splitlines()) == sorted(result.model_dump_json() for result in made)
+
+
+def test_kafka_gives_the_same_lines(kafka_bench: TopicBench, kafka_bootstrap: str, make_result: MakeResult) -> None:
+    """All streams, or the one that was named."""
+    made = [make_result(number, stream) for stream in ("a", "b") for number in range(3)]
+    kafka_bench.publish(*made)
+    ended = run("--until-end", *where(kafka_bench, kafka_bootstrap))
+    assert ended.returncode == 0, ended.stderr
+    assert sorted(ended.stdout.splitlines()) == sorted(result.model_dump_json() for result in made)
+    ended = run("b", "--until-end", "--json", *where(kafka_bench, kafka_bootstrap))
+    assert ended.stdout.splitlines() == [make_result(number, "b").model_dump_json() for number in range(3)]
+
+
+def test_the_cursor_it_leaves_goes_on_from_there(redis_bench: RedisBench, make_result: MakeResult) -> None:
+    """`--since` takes what the command said at its end."""
+    redis_bench.publish(make_result(0))
+    first = run("--until-end", *where(redis_bench))
+    cursor = json.loads(first.stderr.splitlines()[-1])["cursor"]
+    redis_bench.publish(make_result(1))
+    second = run("--until-end", "--since", cursor, *where(redis_bench))
+    assert second.stdout.splitlines() == [make_result(1).model_dump_json()]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_results_come_at_once_and_a_signal_ends_it(
+    redis_bench: RedisBench, make_result: MakeResult, number: signal.Signals, code: int
+) -> None:
+    """No line waits in a buffer; SIGTERM is a clean end, SIGINT says that it was interrupted."""
+    redis_bench.publish(make_result(0))
+    with running(*where(redis_bench)) as process:
+        assert json.loads(next_line(process.stdout))["id"] == make_result(0).id
+        redis_bench.publish(make_result(1))
+        assert json.loads(next_line(process.stdout))["id"] == make_result(1).id
+        process.send_signal(number)
+        assert process.wait(LIMIT_S) == code
+        assert process.stderr is not None
+        assert b"Traceback" not in process.stderr.read()
+
+
+def test_a_reader_that_has_enough_ends_it(redis_bench: RedisBench, make_result: MakeResult) -> None:
+    """As in `| head -1`: no traceback, no error."""
+    redis_bench.publish(make_result(0))
+    with running(*where(redis_bench)) as process:
+        next_line(process.stdout)
+        assert process.stdout is not None
+        process.stdout.close()
+        redis_bench.publish(make_result(1))
+        assert process.wait(LIMIT_S) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+
+
+def test_a_terminal_gets_a_table(redis_bench: RedisBench, make_result: MakeResult) -> None:
+    """One row a stream, with its newest window."""
+    redis_bench.publish(make_result(0), make_result(1), make_result(0, "harbour"))
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        command("--until-end", *where(redis_bench)),
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        cwd=REPOSITORY,
+        env=environment() | {"COLUMNS": "120", "LINES": "30", "TERM": "xterm"},
+    )
+    os.close(follower)
+    shown = read_to_the_end(leader)
+    assert process.wait(LIMIT_S) == 0
+    last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown[shown.rindex("V A S") :])
+    assert re.search(r"city +00:00:02 +● ○ - +tabby cat 81%", last)
+    assert re.search(r"harbour +00:00:00", last)
+    assert "3 windows of 2 streams" in last
+    assert "{" not in last
+
+
+def test_logs_stay_out_of_the_results(redis_bench: RedisBench, make_result: MakeResult) -> None:
+    """What is no result is told on stderr, and the rest comes."""
+    redis_bench.publish(make_result(0))
+    redis_bench.publish_junk("city", b"{}")
+    ended = run("--until-end", *where(redis_bench))
+    assert ended.stdout.splitlines() == [make_result(0).model_dump_json()]
+    assert "result_malformed" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        (["--since", "yesterday"], 2, "since: expected"),
+        (["no such stream"], 2, "stream id: expected"),
+        (["--pipeline", "{x}"], 2, "pipeline"),
+        (["--redis-url", "redis://127.0.0.1:1/0"], 3, "Redis does not answer"),
+        (["--from", "kafka", "--bootstrap-servers", "127.0.0.1:1"], 3, "127.0.0.1:1"),
+    ],
+)
+def test_what_cannot_work_ends_with_one_line(redis_url: str, args: list[str], code: int, said: str) -> None:
+    """Exit code 2 for the user's mistake, 3 for a server that is away."""
+    ended = run(*(args if "--redis-url" in args else [*args, "--redis-url", redis_url]))
+    assert ended.returncode == code
+    assert ended.stdout == ""
+    assert len(ended.stderr.splitlines()) == 1
+    assert said in ended.stderr
+
+
+def test_a_topic_that_is_missing_is_named_with_what_makes_it(kafka_bootstrap: str) -> None:
+    """The command that mends it stands in the line."""
+    ended = run("--from", "kafka", "--bootstrap-servers", kafka_bootstrap, "--pipeline", "nobodys")
+    assert ended.returncode == 2
+    assert "triptych topics create --pipeline nobodys" in ended.stderr
+
+
+def read_to_the_end(leader: int) -> str:
+    """Return all that a terminal was sent, until its other side is closed."""
+    shown = b""
+    deadline_s = time.monotonic() + LIMIT_S
+    while time.monotonic() < deadline_s:
+        try:
+            chunk = os.read(leader, 65_536)
+        except OSError:  # Linux says so when the other side is closed
+            break
+        if not chunk:
+            break
+        shown += chunk
+    os.close(leader)
+    return shown.decode()
+
+
+def test_a_rule_chooses_what_is_shown(redis_bench: RedisBench, make_result: MakeResult) -> None:
+    """Only results that fulfil it come, as published; a rule that cannot be ends with one line that says where."""
+    made = [make_result(number, stream) for stream in ("a", "b") for number in range(3)]
+    redis_bench.publish(*made)
+    ended = run("--until-end", "--where", "stream == 'b' and 'tabby' in visual", *where(redis_bench))
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines() == [result.model_dump_json() for result in made[3:]]
+    ended = run("--where", "speech > .5 and 'dog' in visuals", *where(redis_bench))
+    assert ended.returncode == 2
+    assert "column 26" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1

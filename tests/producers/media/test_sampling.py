@@ -1,0 +1,63 @@
+"""Which frames are taken, for any rate and any spacing."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from triptych.producers.media.sampling import Grid, Sampler
+
+NS_PER_S = 1_000_000_000
+rates = st.fractions(min_value=Fraction(1, 10), max_value=120, max_denominator=1001)
+moments = st.lists(st.integers(0, 20 * NS_PER_S), min_size=1, max_size=80, unique=True).map(sorted)
+
+
+@given(rates, st.integers(0, 10**19))
+def test_every_moment_lies_in_its_cell(rate: Fraction, moment_ns: int) -> None:
+    """Instants and cells agree to the nanosecond, however far from the start."""
+    grid = Grid(rate)
+
+    cell = grid.cell_at(moment_ns)
+
+    assert grid.instant_ns(cell) <= moment_ns < grid.instant_ns(cell + 1)
+
+
+@given(rates, moments)
+def test_the_first_frame_at_or_after_each_instant_is_taken_once(rate: Fraction, frames: list[int]) -> None:
+    """As the definition says, tried instant by instant."""
+    sampler, grid = Sampler(Grid(rate)), Grid(rate)
+
+    taken = [frame for frame in frames if sampler.take(frame)]
+
+    last = grid.cell_at(frames[-1])
+    expected = {next(frame for frame in frames if frame >= grid.instant_ns(cell)) for cell in range(last + 1)}
+    assert taken == sorted(expected)
+
+
+@given(rates, moments)
+def test_no_frame_is_taken_before_the_promise(rate: Fraction, frames: list[int]) -> None:
+    """What `next_ns` says after each frame holds for all that follow."""
+    sampler = Sampler(Grid(rate))
+    promise = 0
+
+    for frame in frames:
+        if sampler.take(frame):
+            assert frame >= promise
+        assert sampler.next_ns >= promise
+        promise = sampler.next_ns
+
+
+@given(rates, moments, st.randoms(use_true_random=False))
+def test_a_packet_called_useless_never_becomes_a_taken_frame(
+    rate: Fraction, frames: list[int], shuffle: Random
+) -> None:
+    """Whatever the decoding order, skipping changes nothing."""
+    decoding = sorted(frames, key=lambda frame: (frame // NS_PER_S, shuffle.random()))
+    sampler = Sampler(Grid(rate))
+
+    useful = {frame for frame in decoding if sampler.may_take(frame)}
+
+    assert all(frame in useful for frame in frames if sampler.take(frame))

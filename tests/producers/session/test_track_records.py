@@ -1,0 +1,85 @@
+"""The records of one track, and the promises between them."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from triptych.producers.media.audio import Sound
+from triptych.producers.media.video import Picture
+from triptych.producers.session.track_records import SILENCE_NS, Feed, TrackRecords
+from triptych.producers.subtitles.cue import Cue
+from triptych.schemas.names import Modality
+
+S = 1_000_000_000
+START_AT_NS = 1_767_225_600 * S
+
+
+def track(modality: Modality) -> TrackRecords:
+    """Return the records of a track of a session that begins in 2026."""
+    return TrackRecords(Feed("film", "file:///film", "session", START_AT_NS, (modality,)), modality)
+
+
+def test_a_late_cue_loses_what_was_promised_away() -> None:
+    """Its words stay, unless nothing of it is left."""
+    records = track("subtitles")
+    records.progress(3 * S, 2 * S)
+
+    cut = records.cue(Cue(S, 5 * S, "Late"), 2 * S)
+    gone = records.cue(Cue(0, S, "Gone"), 2 * S)
+
+    assert cut is not None
+    assert (cut.start_ns, cut.end_ns, cut.text, cut.seq) == (START_AT_NS + 2 * S, START_AT_NS + 5 * S, "Late", 0)
+    assert gone is None
+    assert records.behind == 2
+
+
+def test_a_late_frame_is_left_out() -> None:
+    """And takes no number."""
+    records = track("video")
+
+    first = records.frame(Picture(0, b"jpeg", 2, 2), S)
+    late = records.frame(Picture(S // 2, b"jpeg", 2, 2), 2 * S)
+    following = records.frame(Picture(S, b"jpeg", 2, 2), 2 * S)
+
+    assert first is not None
+    assert following is not None
+    assert (first.seq, late, following.seq, records.behind) == (0, None, 1, 1)
+
+
+def test_silence_is_reported_after_media_on_sound_and_picture_and_at_once_on_words() -> None:
+    """The first record of a session on their topics is media."""
+    sound, words = track("audio"), track("subtitles")
+
+    assert words.is_silent(SILENCE_NS)
+    assert not sound.is_silent(9 * S)
+    sound.chunk(Sound(0, np.zeros(8_000, np.int16)))
+    assert not sound.is_silent(S // 2 + SILENCE_NS - 1)
+    assert sound.is_silent(S // 2 + SILENCE_NS)
+    sound.progress(S, S // 2)
+    assert not sound.is_silent(S + SILENCE_NS - 1)
+
+
+def test_a_track_ends_where_its_media_ended() -> None:
+    """With the promise that nothing comes before the session's end."""
+    records = track("audio")
+    records.chunk(Sound(0, np.zeros(8_000, np.int16)))
+
+    end = records.end(7 * S)
+
+    assert (end.start_ns, end.next_ns) == (START_AT_NS + S // 2, START_AT_NS + 7 * S)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 10 * S), st.integers(0, 10 * S)), max_size=30))
+def test_promises_never_go_back_and_are_kept(steps: list[tuple[bool, int, int]]) -> None:
+    """Whatever is asked of the track."""
+    records = track("subtitles")
+    promise = 0
+
+    for is_cue, at_ns, next_ns in steps:
+        record = records.cue(Cue(at_ns, at_ns + S, "x"), next_ns) if is_cue else records.progress(at_ns, next_ns)
+        if record is not None:
+            assert not is_cue or record.start_ns >= promise
+            assert record.promise_ns >= max(promise, START_AT_NS)
+            promise = record.promise_ns

@@ -1,0 +1,153 @@
+"""Captions inside the picture: words, spans and promises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import av
+from av.sidedata.sidedata import Type as SideDataType
+
+from triptych.producers.subtitles.cea608 import LONGEST_HELD_NS, CaptionReader
+from triptych.producers.subtitles.cue import Cue
+from triptych.producers.subtitles.markup import from_ass_event
+from triptych.producers.timeline import ticks_to_ns
+from triptych.schemas.records import InputRecord, SubtitleCue
+
+MS = 1_000_000
+S = 1_000_000_000
+FRAME_NS = 40 * MS
+
+RESUME_LOADING, ROLL_UP_2, RESUME_DIRECT = b"\x14\x20", b"\x14\x25", b"\x14\x29"
+ERASE_SCREEN, RETURN, SHOW, LAST_ROW = b"\x14\x2c", b"\x14\x2d", b"\x14\x2f", b"\x14\x70"
+
+
+class SideData(bytes):
+    """The bytes of one frame's captions."""
+
+    type = SideDataType.A53_CC
+
+
+@dataclass
+class Frame:
+    """All that the reader looks at."""
+
+    side_data: list[SideData]
+
+
+def odd(byte: int) -> int:
+    """Return the byte with its parity bit."""
+    return byte if byte.bit_count() % 2 else byte | 0x80
+
+
+def pairs(*commands: bytes) -> list[bytes]:
+    """Return the byte pairs of control codes and words, one for each frame."""
+    padded = (command if len(command) % 2 == 0 else command + b"\x00" for command in commands)
+    return [command[at : at + 2] for command in padded for at in range(0, len(command), 2)]
+
+
+def show(reader: CaptionReader, at: int, *commands: bytes) -> int:
+    """Show the commands from this frame on; return the number of the frame after them."""
+    for pair in pairs(*commands):
+        content = SideData(bytes([0xFC, odd(pair[0]), odd(pair[1])]))
+        reader.see(cast("av.VideoFrame", Frame([content])), at * FRAME_NS)
+        at += 1
+    return at
+
+
+def stay(reader: CaptionReader, at: int, until: int) -> int:
+    """Show nothing new up to this frame."""
+    for number in range(at, until):
+        reader.see(cast("av.VideoFrame", Frame([SideData(b"\xfc\x80\x80")])), number * FRAME_NS)
+    return until
+
+
+def words(cues: list[Cue]) -> list[str]:
+    """Return what the cues say."""
+    return [cue.text for cue in cues]
+
+
+def test_the_samples_captions_are_what_ffmpeg_reads(sample: Callable[[str], Path], play: Callable[..., Any]) -> None:
+    """The same words, and each ends when FFmpeg's own filter gives it."""
+    path = sample("sintel_608_10s.ts")
+    found: list[tuple[str, int]] = []
+    with av.open(f"movie={path}[out+subcc]", "r", format="lavfi") as reference:
+        for packet in reference.demux(reference.streams.subtitles[0]):
+            found += [
+                (from_ass_event(item.ass.decode()), ticks_to_ns(packet.pts, packet.time_base))
+                for item in (packet.decode() if packet.size else ())
+            ]
+    records: list[InputRecord] = play(path)
+
+    cues = [record for record in records if isinstance(record, SubtitleCue)]
+    first_picture_ns = 119 * MS  # of the session, whose sound begins first; at 10 s of the file
+    assert len(found) == 2  # the filter does not give what is on the screen at the end
+    assert [(cue.text, round((cue.end_ns - first_picture_ns + 10 * S) / MS)) for cue in cues[:2]] == [
+        (text, round(end_ns / MS)) for text, end_ns in found
+    ]
+    assert [(cue.start_ns // MS, cue.end_ns // MS) for cue in cues] == [(1_119, 4_119), (5_119, 7_077), (7_077, 10_119)]
+    assert cues[2].text == "█ █ █"  # nosec: the characters of the sample
+
+
+def test_a_caption_that_pops_on_spans_what_it_was_shown() -> None:
+    """Loaded unseen, shown, erased: and held back only while it is on the screen."""
+    reader = CaptionReader(0)
+    at = show(reader, 0, RESUME_LOADING, LAST_ROW, b"Hello")
+    assert reader.promise_ns == reader.read_ns - MS
+    shown = at
+    at = show(reader, at, SHOW)
+    at = stay(reader, at, 50)
+    assert reader.promise_ns == shown * FRAME_NS - MS
+    show(reader, at, ERASE_SCREEN)
+
+    assert list(reader.take()) == [Cue(shown * FRAME_NS, 50 * FRAME_NS, "Hello")]
+    assert reader.promise_ns == reader.read_ns - MS
+
+
+def test_rolled_up_lines_come_one_after_another() -> None:
+    """Each is given when the next line pushes it, no cue before what had been promised."""
+    reader = CaptionReader(0)
+    at = show(reader, 0, ROLL_UP_2, RETURN, LAST_ROW, b"one")
+    cues: list[Cue] = []
+    for line in (b"two", b"three"):
+        promised_ns = reader.promise_ns
+        at = show(reader, stay(reader, at, at + 25), RETURN, LAST_ROW, line)
+        cues += reader.take()
+        assert cues[-1].start_ns >= promised_ns
+    reader.finish(at * FRAME_NS)
+    cues += reader.take()
+
+    assert [text.split("\n")[-1] for text in words(cues)] == ["one", "two", "three"]
+    assert cues[-1].end_ns == at * FRAME_NS
+
+
+def test_painted_captions_are_read() -> None:
+    """Letter by letter onto the screen, until it is erased."""
+    reader = CaptionReader(0)
+    at = show(reader, 0, RESUME_DIRECT, LAST_ROW, b"painted")
+    show(reader, stay(reader, at, 40), ERASE_SCREEN)
+    cues = list(reader.take())
+    reader.finish(60 * FRAME_NS)
+    cues += reader.take()
+
+    assert words(cues) == ["painted"]
+
+
+def test_a_caption_that_stays_does_not_hold_the_words_for_ever() -> None:
+    """After ten seconds the promise goes on."""
+    reader = CaptionReader(0)
+    at = show(reader, 0, RESUME_LOADING, LAST_ROW, b"Hello", SHOW)
+    stay(reader, at, 500)
+
+    assert reader.promise_ns == reader.read_ns - LONGEST_HELD_NS
+
+
+def test_bytes_that_are_no_captions_do_no_harm() -> None:
+    """They give nothing."""
+    reader = CaptionReader(0)
+    reader.see(cast("av.VideoFrame", Frame([SideData(b"\xff" * 31)])), 0)
+    reader.finish(S)
+
+    assert list(reader.take()) == []

@@ -1,0 +1,62 @@
+"""Words without their markup."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from triptych.producers.subtitles.markup import from_ass_event, from_tagged, normalised
+
+EVENT = "0,0,Default,,0,0,0,,"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Plain, with commas, too", "Plain, with commas, too"),
+        (r"{\i1}Hi{\i0}, you\Nand  me\hx", "Hi, you\nand me x"),
+        (r"{\p1}m 0 0 l 100 0{\p0}after", "after"),
+        (r"\{{}brace}", "{brace}"),
+        (r"{\an8\fs20}", ""),
+    ],
+)
+def test_an_ass_event_becomes_its_words(text: str, expected: str) -> None:
+    """Overrides and drawings go, line breaks stay."""
+    assert from_ass_event(EVENT + text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<v Bob>Hi <c.red>you</c> &amp; me", "Hi you & me"),
+        ("a < b and b > c", "a < b and b > c"),
+        ("<00:00:01.500>karaoke", "karaoke"),
+    ],
+)
+def test_tags_go_and_comparisons_stay(text: str, expected: str) -> None:
+    """Only what looks like a tag is one."""
+    assert from_tagged(text) == expected
+
+
+def test_text_is_composed_and_laid_out_plainly() -> None:
+    """NFC; no tabs, no blank lines, no control characters."""
+    assert normalised("\ufeffe\u0301t\u00e9\x07 \t x \r\n\r\n y") == "\u00e9t\u00e9 x\ny"
+
+
+@given(st.text())
+def test_normalising_twice_is_normalising_once(text: str) -> None:
+    """And the outcome is always NFC."""
+    once = normalised(text)
+
+    assert normalised(once) == once
+    assert unicodedata.is_normalized("NFC", once)
+
+
+@given(st.text())
+def test_no_text_breaks_the_parser(text: str) -> None:
+    """Whatever a file holds."""
+    from_ass_event(text)
+    from_tagged(text)

@@ -1,0 +1,45 @@
+"""Moments as people write them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from triptych.producers.timestamps import parse_moment
+from triptych.schemas.errors import UsageError
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected_ns"),
+    [
+        ("2026-01-01T00:00:00Z", 1_767_225_600_000_000_000),
+        ("2026-01-01t01:00:00+01:00", 1_767_225_600_000_000_000),
+        ("2026-01-01 00:00:00.000000001Z", 1_767_225_600_000_000_001),
+        ("1970-01-01T00:00:00Z", 0),
+    ],
+)
+def test_a_moment_is_read_to_the_nanosecond(text: str, expected_ns: int) -> None:
+    """Zones, fractions and small letters as RFC 3339 allows them."""
+    assert parse_moment(text) == expected_ns
+
+
+@given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 12, 31)))  # noqa: DTZ001 - the zone is added
+def test_what_python_writes_is_read(moment: datetime) -> None:
+    """The same moment comes back."""
+    moment = moment.replace(tzinfo=UTC)
+
+    assert parse_moment(moment.isoformat()) == (moment - EPOCH) // timedelta(microseconds=1) * 1_000
+
+
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2026-01-01", "2026-01-01T00:00:00", "2026-13-01T00:00:00Z", "1969-12-31T23:59:59Z"]
+)
+def test_anything_else_is_the_users_mistake(text: str) -> None:
+    """The message shows what came."""
+    with pytest.raises(UsageError, match="expected a time"):
+        parse_moment(text)

@@ -1,0 +1,114 @@
+"""The command makes a smaller model that is served as any other, and says what that cost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.training.test_trainer import trained
+from tests.training.toys import ToyDataset
+from triptych.cli import app
+from triptych.models.checkpoints.checkpoint import load_checkpoint
+from triptych.schemas.errors import UsageError
+from triptych.training.compression.measuring import Measured
+from triptych.training.compression.run import _not_worth
+from triptych.training.data import catalogue
+
+NOWHERE = Path("nowhere")
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained toy."""
+    folder = tmp_path_factory.mktemp("original")
+    trained(folder)
+    return folder
+
+
+def run(original: Path, out: Path, *flags: str) -> str:
+    """Run the command and return its table."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue, "open_dataset", lambda _name: ToyDataset())
+        done = CliRunner().invoke(
+            app, ["compress", str(original), "--out", str(out), "--split", "validation", "--examples", "32", *flags]
+        )
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.stdout
+
+
+def test_a_model_becomes_smaller_and_says_the_same(tmp_path: Path, original: Path) -> None:
+    """Half of what lies between layers goes, the rest is stored as integers; the checkpoint is what was measured."""
+    pytest.importorskip("torchao")
+    table = run(original, tmp_path / "small", "--prune", "0.5", "--fine-tune", "8", "--storage", "int8")
+    report = json.loads((tmp_path / "small" / "compression.json").read_text())
+    forms = report["forms"]
+    written = forms[report["written"]]
+    small = load_checkpoint(tmp_path / "small", weights_folder=NOWHERE)
+
+    assert report["written"] == "pruned 50%, trained, stored as int8"
+    assert (tmp_path / "small" / "model.safetensors").stat().st_size == written["size_bytes"]
+    assert written["size_bytes"] < 0.4 * forms["original"]["size_bytes"]
+    assert written["parameters"] == sum(one.numel() for one in small.network.model.parameters())
+    assert written["agreement"] > 0.9
+    assert forms["original"]["agreement"] == 1
+    assert forms["original"]["window_ms"] > 0
+    assert all(name in table for name in forms)
+    assert small.card.sha256() == report["model_sha256"]
+    assert (
+        small.card.training["compressed_from"]["sha256"]
+        == load_checkpoint(original, weights_folder=NOWHERE).card.sha256()
+    )
+
+
+def test_a_graph_is_measured_beside_what_it_is_made_of(tmp_path: Path, original: Path) -> None:
+    """It says the same; it is made where it is served, so the checkpoint has none."""
+    table = run(original, tmp_path / "same", "--prune", "0", "--storage", "fp32", "--compile", "export")
+    graph = json.loads((tmp_path / "same" / "compression.json").read_text())["forms"]["as a graph (torch.export)"]
+    assert graph["agreement"] == 1
+    assert graph["window_ms"] > 0
+    assert graph["size_bytes"] > 0
+    assert "as a graph (torch.export)" in table
+    assert not list((tmp_path / "same").rglob("*.pt2"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--prune", "1"], "prune: expected at least 0 and less than 1"),
+        (["--compile", "all"], "compile: expected one of off, export, aot"),
+        (["--storage", "int4"], "storage: expected one of fp32, fp16, bf16, int8"),
+        (["--split", "night"], "split: expected one of train, validation"),
+    ],
+)
+def test_a_slip_is_answered_with_what_was_expected(
+    tmp_path: Path, original: Path, flags: list[str], expected: str
+) -> None:
+    """Nothing is written."""
+    with pytest.raises(UsageError, match=expected):
+        run(original, tmp_path / "small", *flags)
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_model_is_not_written_over_another(original: Path) -> None:
+    """Not even over the original."""
+    with pytest.raises(UsageError, match="holds a model already"):
+        run(original, original)
+
+
+def test_what_is_neither_faster_nor_as_good_is_named() -> None:
+    """Each against what it was made of."""
+    forms = {
+        "original": Measured(100, 100, 0.9, 1.0, 4.0),
+        "pruned 50%": Measured(50, 50, 0.7, 0.8, 2.0),
+        "pruned 50%, stored as int8": Measured(20, 50, 0.7, 0.8, None),
+        "computed in int8 (torchao)": Measured(None, 50, 0.7, 0.8, 30.0),
+    }
+
+    assert _not_worth(forms, "pruned 50%") == [
+        "pruned 50%: -0.200 in score",
+        "computed in int8 (torchao): 15.00 times the time",
+    ]

@@ -1,0 +1,152 @@
+"""The study finds what is there to be found, on tokens whose truth is known, and nothing where there is nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch.nn import functional
+
+from triptych.models.network.collate import WindowBatch
+from triptych.models.network.fused import FusedModel
+from triptych.models.network.fusions.registry import build_fusion
+from triptych.models.network.fusions.shape import FusionShape
+from triptych.models.network.heads import LogitsHead, Reader
+from triptych.models.network.parts import Encoded, Encoder, Head
+from triptych.models.network.token_space import TokenSpace
+from triptych.training.content_model import report
+from triptych.training.content_model import study as studies
+from triptych.training.content_model.features import ALL_LANGUAGES, StampFeatures
+from triptych.training.content_model.head import HeadConfig, answers, seen, train_head
+from triptych.training.content_model.report import PLOT, write_report
+from triptych.training.content_model.study import folds_of, served_model, study
+from triptych.training.network_design import TARGET
+
+_LABELS = ("a", "b", "c", "d")
+_DIMS = {"video": 8, "audio": 8, "text": 8}
+_COUNT, _WIDTH = 80, 16
+_CONFIG = HeadConfig(epochs=25, batch=16, rate=1e-2, token_dropout=0.0)
+
+
+@pytest.fixture(autouse=True)
+def _smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (studies, report):
+        monkeypatch.setattr(module, "SEEDS", (0, 1))
+    monkeypatch.setattr(studies, "FOLDS", 2)
+
+
+def test_what_needs_both_picture_and_words_is_found_to(tmp_path: Path) -> None:
+    """Either tells half of the label: the advantage is large and its interval well above 0."""
+    found = study(_features(), _LABELS, _model, _CONFIG)
+
+    shown = {own.modalities: own.accuracy for own in found.shown}
+    assert shown["video", "audio", "text"] > 0.9
+    assert shown["video",] < 0.75
+    assert min(rival.advantage.low for rival in found.rivals) > 0.2
+    assert found.rivals[0].accuracy >= found.rivals[1].accuracy
+    assert {rival.name.partition(",")[0].partition(" shown")[0] for rival in found.rivals} == {
+        "regression",
+        "the model",
+    }
+    assert found.motifs == _COUNT // 2
+    assert set(found.by_language) == set(ALL_LANGUAGES)
+    page = write_report(found, tmp_path, about={})
+    assert (tmp_path / PLOT).stat().st_size > 0
+    assert "| video + audio + text | 80 |" in page.read_text()
+    told = json.loads((tmp_path / "report.json").read_text())["best_single"]
+    assert list(told) == [rival.name for rival in found.rivals]
+
+
+def test_labels_without_a_reason_are_not_learnt() -> None:
+    """Cross-validation does not judge by what was trained on."""
+    chance = torch.Generator().manual_seed(1)
+    features = _features()
+    features = replace(features, label=features.label[torch.randperm(_COUNT, generator=chance)])
+
+    found = study(features, _LABELS, _model, _CONFIG)
+
+    assert found.shown[-1].accuracy < 0.5
+    assert max(rival.advantage.low for rival in found.rivals) < 0.1
+
+
+def test_no_motif_stands_on_both_sides_of_a_fold() -> None:
+    """And every stamp is tested once."""
+    features = _features()
+    tested = []
+    for train, test in folds_of(features, 0):
+        assert not set(features.groups[train].tolist()) & set(features.groups[test].tolist())
+        tested += test.tolist()
+    assert sorted(tested) == list(range(_COUNT))
+
+
+def test_the_served_model_comes_out_the_same_again() -> None:
+    """Bit by bit."""
+    first, second = (served_model(_features(), _model, _CONFIG).state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_sound_alone_says_what_its_regression_says_whatever_the_others_learn() -> None:
+    """Of a label never heard it says that it is unlikely."""
+    features = _features()
+    rows = torch.arange(_COUNT)
+    heard = features.audio_mask.any(1)
+    tokens = {"audio": seen(features, rows)["audio"]}
+    model, longer = _model(0), _model(0)
+
+    train_head(model, features, rows, _CONFIG, seed=0)
+    train_head(longer, features, rows, replace(_CONFIG, epochs=2 * _CONFIG.epochs), seed=5)
+
+    said, again = (answers(one, tokens)[heard] for one in (model, longer))
+    assert torch.allclose(said, again, atol=1e-4)
+    assert not torch.allclose(answers(model, seen(features, rows)), answers(longer, seen(features, rows)), atol=0.1)
+    means = functional.layer_norm(features.audio, (8,)).mean(1)[heard]
+    fitted = LogisticRegression(C=0.2, max_iter=2_000).fit(means, features.label[heard])
+    assert fitted.classes_.tolist() == [0, 2]
+    assert torch.allclose(
+        said[:, [0, 2]].softmax(-1).double(), torch.from_numpy(fitted.predict_proba(means)), atol=1e-3
+    )
+    assert torch.allclose(said[:, [1, 3]], torch.tensor(-3.0), atol=1e-3)
+
+
+class _Unused(Encoder):
+    dim = 8
+
+    def forward(self, batch: WindowBatch) -> Encoded:
+        raise AssertionError(batch)
+
+
+def _model(seed: int) -> FusedModel:
+    torch.manual_seed(seed)
+    names = tuple(sorted(_DIMS))
+    head = LogitsHead(Reader(TARGET, Head.FUSED, width=_WIDTH), Head.FUSED, width=_WIDTH, labels=len(_LABELS))
+    return FusedModel(
+        {name: _Unused() for name in names},
+        {TARGET: head},
+        build_fusion("residual", FusionShape(names, _WIDTH, (TARGET,), 0.0)),
+        projector=TokenSpace(_DIMS, _WIDTH),
+    )
+
+
+def _features() -> StampFeatures:
+    """Return stamps in pairs of a motif: the picture tells the label's first bit, the words its second."""
+    chance = torch.Generator().manual_seed(0)
+    label = torch.arange(_COUNT) // 2 % len(_LABELS)
+
+    def tokens(bit: torch.Tensor, *between: int) -> torch.Tensor:
+        noise = 0.1 * torch.randn(_COUNT, *between, 8, generator=chance)
+        told = torch.nn.functional.one_hot(bit, 8).float().view(_COUNT, *(1 for _ in between), 8)
+        return noise + told
+
+    return StampFeatures(
+        video=tokens(label // 2, 3),
+        text=tokens(label % 2, len(ALL_LANGUAGES)),
+        has_text=torch.ones(_COUNT, len(ALL_LANGUAGES), dtype=torch.bool),
+        audio=torch.randn(_COUNT, 9, 8, generator=chance),
+        audio_mask=(torch.arange(_COUNT) % 4 == 0)[:, None].expand(-1, 9),
+        label=label,
+        groups=torch.arange(_COUNT) // 2,
+    )

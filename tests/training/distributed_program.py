@@ -1,0 +1,42 @@
+"""Train a toy, alone or as one of several processes; the test of distributed training starts it by torchrun."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+
+from tests.training.toys import ToyDataset, quick
+from triptych.training.config import LossConfig, NetworkConfig
+from triptych.training.progress import Look
+from triptych.training.run import Plan, train
+
+
+class Silent:
+    """Sees nothing."""
+
+    def stepped(self, step: int, loss: float) -> None:
+        """See nothing."""
+
+    def looked(self, look: Look) -> None:
+        """See nothing."""
+
+
+def main(folder: Path) -> None:
+    """Train without chance but for the order, so that processes together must do what one does."""
+    torch.set_num_threads(1)
+    config = quick(
+        steps=6,
+        augment=False,
+        optimizer="sgd",  # of a gradient that should be zero, Adam makes a step of full size either way
+        evaluate_every=3,
+        network=NetworkConfig(width=16, dropout=0, modalities=("video", "text")),
+        loss=LossConfig(modality_dropout=0, parts=0),
+    )
+    plan = Plan("toy", folder, 1, resume=False, weights_folder=Path("nowhere"))
+    train(ToyDataset(), config, plan, device=torch.device("cpu"), watch=lambda _seed: Silent())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

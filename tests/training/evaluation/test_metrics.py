@@ -1,0 +1,107 @@
+"""The metrics, on examples worked out by hand and on distributions whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from triptych.training.evaluation.calibration import calibration, softmax
+from triptych.training.evaluation.classification import classification, paired_difference, tagging
+from triptych.training.evaluation.regression import regression
+from triptych.training.evaluation.robustness import robustness
+from triptych.training.fit_temperature import fitted_temperature
+
+TRUTH = np.array([0, 0, 0, 0, 1, 1, 2, 2])
+NAMED = np.array([0, 0, 0, 1, 1, 0, 2, 2])
+
+
+def test_counts_of_named_labels_are_those_made_by_hand() -> None:
+    """Of four cats three are found, of two dogs one, of two birds both."""
+    found = classification(TRUTH, NAMED, ("cat", "dog", "bird"))
+    assert found.confusion == ((3, 1, 0), (1, 1, 0), (0, 0, 2))
+    assert found.accuracy == 0.75
+    assert found.standard_error == pytest.approx((0.75 * 0.25 / 8) ** 0.5)
+    assert found.balanced_accuracy == pytest.approx((0.75 + 0.5 + 1) / 3)
+    assert [scores.precision for scores in found.by_class] == [0.75, 0.5, 1]
+    assert [scores.recall for scores in found.by_class] == [0.75, 0.5, 1]
+    assert found.f1_macro == pytest.approx((0.75 + 0.5 + 1) / 3)
+    assert found.f1_weighted == pytest.approx((0.75 * 4 + 0.5 * 2 + 1 * 2) / 8)
+    assert [scores.support for scores in found.by_class] == [4, 2, 2]
+
+
+def test_a_label_that_nobody_has_spoils_nothing() -> None:
+    """It has no recall to speak of, and is left out of the balanced accuracy."""
+    found = classification(TRUTH, NAMED, ("cat", "dog", "bird", "fish"))
+    assert found.balanced_accuracy == pytest.approx(0.75)
+    assert found.by_class[3].support == 0
+
+
+def test_sets_of_labels_are_compared_label_by_label() -> None:
+    """Exact is the whole set."""
+    truth = np.array([[1, 1, 0], [0, 0, 1], [1, 0, 0]], bool)
+    named = np.array([[1, 0, 0], [0, 0, 1], [1, 0, 1]], bool)
+    found = tagging(truth, named, ("a", "b", "c"))
+    assert found.exact == pytest.approx(1 / 3)
+    assert found.f1_micro == pytest.approx(2 * 3 / (4 + 4))
+    assert found.f1_macro == pytest.approx((1 + 0 + 2 / 3) / 3)
+
+
+def test_numbers_are_scored_as_sentiment_is() -> None:
+    """Errors, correlation, the sign, and the nearest of seven."""
+    truth = np.array([-2.0, -0.4, 0.0, 1.6, 3.0])
+    predicted = np.array([-1.0, 0.2, 0.4, 2.0, 5.0])
+    found = regression(truth, predicted)
+    assert found.mae == pytest.approx((1 + 0.6 + 0.4 + 0.4 + 2) / 5)
+    assert found.correlation == pytest.approx(np.corrcoef(truth, predicted)[0, 1])
+    assert found.acc2 == pytest.approx(4 / 5)
+    assert found.acc2_nonzero == pytest.approx(3 / 4)
+    assert found.acc7 == pytest.approx(4 / 5)
+    assert regression(truth, np.zeros(5)).correlation is None
+
+
+def test_a_paired_difference_knows_how_sure_it_is() -> None:
+    """Of a hundred examples one is right ten more times."""
+    better, worse = np.arange(100) < 80, np.arange(100) < 70
+    found = paired_difference(better, worse)
+    assert found.mean == pytest.approx(0.1)
+    assert (found.low, found.high) == pytest.approx((0.041, 0.159), abs=1e-3)
+
+
+def _drawn(count: int, sharpened: float) -> tuple[np.ndarray, np.ndarray]:
+    """Draw truths from known probabilities, and state them sharpened: honest at 1."""
+    chance = np.random.default_rng(3)
+    logits = chance.normal(0, 1.5, (count, 4))
+    honest = softmax(logits)
+    truth = (honest.cumsum(axis=1) > chance.random((count, 1))).argmax(axis=1)
+    return logits * sharpened, truth
+
+
+def test_honest_confidences_have_no_calibration_error() -> None:
+    """Some of what counting alone makes of it is taken off, and the interval holds 0."""
+    logits, truth = _drawn(2_000, 1.0)
+    found = calibration(softmax(logits), truth)
+    assert found.ece < 0.02 < found.ece_counted
+    assert found.low == 0
+    assert found.high < 0.03
+    assert sum(each.count for each in found.bins) == 2_000
+    assert {each.count for each in found.bins} == {200}
+
+
+def test_overconfidence_is_seen_and_scaled_away() -> None:
+    """Logits three times too large: the temperature is three."""
+    logits, truth = _drawn(4_000, 3.0)
+    before = calibration(softmax(logits), truth)
+    temperature = fitted_temperature(torch.from_numpy(logits), torch.from_numpy(truth), "multiclass")
+    after = calibration(softmax(logits, temperature), truth)
+    assert before.ece > 0.1
+    assert before.low < before.ece < before.high
+    assert temperature == pytest.approx(3, rel=0.06)
+    assert after.ece < 0.015
+
+
+def test_robustness_is_an_area_and_a_gap() -> None:
+    """A straight line from 1 to 0.5 beside late fusion that begins lower and loses more."""
+    curve = robustness("audio", (0.0, 0.5, 1.0), (1.0, 0.75, 0.5), (0.9, 0.5, 0.1))
+    assert curve.relative == pytest.approx(0.75)
+    assert curve.effective == pytest.approx((0 + 0.15) / 4 + (0.15 + 0.3) / 4)

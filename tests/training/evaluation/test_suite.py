@@ -1,0 +1,207 @@
+"""The evaluation as a whole: ceilings are reached by whoever is perfect, passed by whoever cheats."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.training.evaluation.plain import PlainDataset, Reader
+from triptych.models.window import PreparedWindow
+from triptych.training.data.benchmarks.tasks import RULES
+from triptych.training.data.example import Example, Task
+from triptych.training.evaluation.classification import Tagging
+from triptych.training.evaluation.regression import Regression
+from triptych.training.evaluation.report import write_report
+from triptych.training.evaluation.suite import Evaluation, Extent, Subject, evaluate
+from triptych.training.evaluation.windows import keep_only, paired_at_random, with_noise
+
+EXTENT = Extent(examples=700, examples_aside=192)
+
+
+@pytest.fixture(scope="module")
+def honest() -> Evaluation:
+    """What is found of a perfect reader of honest examples."""
+    return evaluate(PlainDataset(), Subject(Reader()), extent=EXTENT, rules=RULES["quorum"])
+
+
+def test_whoever_is_perfect_reaches_every_ceiling(honest: Evaluation) -> None:
+    """And passes none: all seven subsets."""
+    assert len(honest.by_subset) == 7
+    for own in honest.by_subset:
+        assert own.ceiling is not None
+        assert own.scores.accuracy == pytest.approx(own.ceiling, abs=3 * own.scores.standard_error)
+    assert honest.leaks == ()
+    assert all(own.passed for own in honest.shuffled)
+
+
+def test_the_best_single_modality_stands_beside_the_fused(honest: Evaluation) -> None:
+    """With by how much more often all together are right, on the same examples."""
+    assert len(honest.best_single.modalities) == 1
+    assert honest.advantage is not None
+    assert honest.advantage.mean == pytest.approx(
+        honest.fused.accuracy - honest.best_single.scores.accuracy  # type: ignore[union-attr]
+    )
+    assert 0.05 < honest.advantage.low < honest.advantage.mean < honest.advantage.high
+
+
+def test_noise_costs_what_the_noisy_modality_was_worth(honest: Evaluation) -> None:
+    """Without noise all is as before; drowned words leave what pictures and sound allow."""
+    curves = {curve.modality: curve for curve in honest.noise}
+    assert set(curves) == {"video", "audio", "text"}
+    words = curves["text"]
+    assert words.fused[0] == pytest.approx(0.733, abs=0.09)
+    assert words.fused[-1] < words.fused[0] - 0.05
+    assert words.relative < words.fused[0]
+
+
+def test_confidences_of_bayes_are_honest_and_stay_so(honest: Evaluation) -> None:
+    """The vote's logits are the true log-odds, and its temperature is 1."""
+    assert honest.confidence is not None
+    assert honest.confidence.before.ece < 0.04
+    assert honest.confidence.before == honest.confidence.after
+
+
+def test_further_tests_stand_apart(honest: Evaluation) -> None:
+    """Under their own names."""
+    assert [own.split for own in honest.elsewhere] == ["test-elsewhere"]
+    assert honest.elsewhere[0].count == 192
+
+
+def test_a_leak_is_found() -> None:
+    """Pictures that tell the truth on the side: better than any honest reader could be, alone and in company."""
+    found = evaluate(PlainDataset(leak=True), Subject(Reader(cheats=True)), extent=EXTENT, rules=RULES["quorum"])
+    assert ("video",) in [own.modalities for own in found.leaks]
+    assert not {own.anchor: own.passed for own in found.shuffled}["video"]
+
+
+def test_the_report_can_be_read_by_people_and_programs(honest: Evaluation, tmp_path: Path) -> None:
+    """A page with every section and its plots, and the same numbers as JSON."""
+    page = write_report(honest, tmp_path, about={"model": "a vote"}).read_text()
+    for wanted in (
+        "# plain, test", "- model: a vote", "| video+audio+text |", "Leak test: passed", "## Confidence", "## Noise",
+        "Best single modality:", "test-elsewhere", "![By label](confusion.png)",
+    ):  # fmt: skip
+        assert wanted in page
+    shown = {line.partition("](")[2].rstrip(")") for line in page.splitlines() if line.startswith("![")}
+    assert all((tmp_path / plot).stat().st_size > 5_000 for plot in shown)
+    assert len(shown) == 4
+    numbers = json.loads((tmp_path / "report.json").read_text())
+    assert numbers["leaks"] == []
+    assert numbers["fused"]["accuracy"] == honest.fused.accuracy  # type: ignore[union-attr]
+
+
+def test_a_fused_model_that_is_worse_is_called_so(tmp_path: Path) -> None:
+    """In bold."""
+
+    class Spoilt(Reader):
+        def _logits(self, window: PreparedWindow) -> NDArray[np.float32]:
+            right = super()._logits(window)
+            return -right if window.cues and window.audio_present and window.frames_hwc_u8 else right
+
+    found = evaluate(PlainDataset(), Subject(Spoilt()), extent=Extent(200, 64), rules=RULES["quorum"])
+    page = write_report(found, tmp_path, about={}).read_text()
+    assert "**The fused model is worse than its best single modality.**" in page
+
+
+def test_modalities_are_taken_away_whole(plain: PlainDataset) -> None:
+    """Nothing of them is left, and the others are as they were."""
+    window = plain.examples("test", [0])[0].window
+    alone = keep_only(window, ("audio",))
+    assert (alone.frames_hwc_u8, alone.frame_times_ns, alone.cues) == ((), (), ())
+    assert np.array_equal(alone.audio_f32, window.audio_f32)
+    silent = keep_only(window, ("video", "text"))
+    assert silent.audio_present == ()
+    assert not silent.audio_f32.any()
+
+
+def test_noise_grows_with_its_level(plain: PlainDataset) -> None:
+    """None at 0; more of it farther from what was."""
+    window = plain.examples("test", [0])[0].window
+    assert with_noise(window, "audio", 0, Random(0)) is window
+    for modality in ("video", "audio"):
+        distances = []
+        for level in (0.2, 0.8):
+            noisy = with_noise(window, modality, level, Random(0))
+            first, second = (
+                (each.frames_hwc_u8[0].astype(float) / 255 if modality == "video" else each.audio_f32)
+                for each in (window, noisy)
+            )
+            distances.append(np.abs(first - second).mean())
+        assert 0 < distances[0] < distances[1]
+    assert with_noise(window, "text", 0.999, Random(1)).cues[0].text != window.cues[0].text
+
+
+def test_shuffled_windows_keep_their_anchor_alone(plain: PlainDataset) -> None:
+    """No other modality of a window is its own any more, and none is lost."""
+    windows = [example.window for example in plain.examples("test", range(8))]
+    mixed = paired_at_random(windows, "audio", Random(0))
+    assert [each.audio_f32 is own.audio_f32 for each, own in zip(mixed, windows, strict=True)] == [True] * 8
+    assert not any(each.frames_hwc_u8 is own.frames_hwc_u8 for each, own in zip(mixed, windows, strict=True))
+    assert sorted(each.cues[0].text for each in mixed) == sorted(each.cues[0].text for each in windows)
+
+
+@pytest.fixture
+def plain() -> PlainDataset:
+    """Honest examples."""
+    return PlainDataset()
+
+
+class Numbered(PlainDataset):
+    """The same digits as numbers around 0."""
+
+    @property
+    def task(self) -> Task:
+        """A regression."""
+        return replace(super().task, kind="regression", labels=())
+
+    def _example(self, split: str, index: int) -> Example:
+        example = super()._example(split, index)
+        return replace(example, target=float(example.target) - 4.5)  # type: ignore[arg-type]
+
+
+class Tagged(PlainDataset):
+    """The digits that witnesses name, all of them."""
+
+    @property
+    def task(self) -> Task:
+        """Several labels at once."""
+        return replace(super().task, kind="multilabel")
+
+    def _example(self, split: str, index: int) -> Example:
+        example = super()._example(split, index)
+        return replace(example, target=tuple(sorted(set(example.parts.values()))))
+
+
+def test_numbers_are_measured_too(tmp_path: Path) -> None:
+    """By their own scores, for every subset; the best single modality is the one with the least error."""
+
+    def predict(windows: Sequence[PreparedWindow]) -> NDArray[np.float32]:
+        return Reader()(windows).argmax(axis=1).astype(np.float32) - np.float32(4.5)
+
+    found = evaluate(Numbered(), Subject(predict), extent=Extent(200))
+    assert isinstance(found.fused, Regression)
+    assert found.fused.mae < found.best_single.scores.mae  # type: ignore[union-attr]
+    assert found.fused.correlation is not None
+    page = write_report(found, tmp_path, about={}).read_text()
+    assert "mean absolute error" in page
+    assert "## Confidence" not in page
+
+
+def test_several_labels_at_once_are_measured_too(tmp_path: Path) -> None:
+    """Whoever hears every witness names all digits, whoever hears one misses those of the others."""
+
+    def predict(windows: Sequence[PreparedWindow]) -> NDArray[np.float32]:
+        return Reader()(windows) - np.float32(0.5)
+
+    found = evaluate(Tagged(), Subject(predict), extent=Extent(200))
+    assert isinstance(found.fused, Tagging)
+    assert found.fused.exact == 1
+    assert found.best_single.scores.f1_macro < 0.9  # type: ignore[union-attr]
+    assert "macro F1 1.000" in write_report(found, tmp_path, about={}).read_text()

@@ -1,0 +1,134 @@
+"""What the publisher does when its client dies: which records are in doubt. The client is a stand-in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from kafka import errors
+
+from triptych.settings.kafka import KafkaSettings
+from triptych.transport.errors import RecordRefusedError
+from triptych.transport.in_flight import Outgoing
+from triptych.transport.kafka import publisher as kafka_publisher
+from triptych.transport.kafka.publisher import MAX_FAILURES, KafkaPublisher
+from triptych.transport.records import Delivered, Message
+
+DEADLINE_S = 20.0
+BATCH = 5
+Deaths = Sequence[Callable[[int], errors.KafkaError | None]]
+"""Of one client after another: what each record of a batch fails of, by its place; None where it never says so."""
+
+
+@dataclass
+class Clients:
+    """Clients that die, each as it should, and then one that delivers."""
+
+    deaths: Deaths
+    opened: list[Client] = field(default_factory=list)
+
+    def __call__(self, _: KafkaSettings, on_sent: object, on_failed: object) -> Client:
+        """Open the next one."""
+        number = len(self.opened)
+        death = self.deaths[number] if number < len(self.deaths) else None
+        self.opened.append(Client(on_sent, on_failed, death))
+        return self.opened[-1]
+
+
+class Client:
+    """Takes a batch of records, then dies of it; or delivers each at once."""
+
+    def __init__(
+        self, on_sent: object, on_failed: object, death: Callable[[int], errors.KafkaError | None] | None
+    ) -> None:
+        self._on_sent, self._on_failed, self._death = on_sent, on_failed, death
+        self.taken: list[Outgoing] = []
+        self.alone: list[bool] = []
+
+    def send(self, outgoing: Outgoing) -> None:
+        """Take one."""
+        self.taken.append(outgoing)
+        self.alone.append(outgoing.alone)
+        if self._death is None:
+            self._on_sent(outgoing, Delivered(outgoing.message.topic, 0, len(self.taken)))  # type: ignore[operator]
+        elif len(self.taken) == BATCH or outgoing.alone:
+            for place, own in enumerate(self.taken):
+                if (error := self._death(place)) is not None:
+                    self._on_failed(own, error)  # type: ignore[operator]
+
+    def abandon(self) -> None:
+        """Fail what is still under way, as the real one does."""
+        for own in self.taken:
+            self._on_failed(own, errors.IllegalStateError("closed"))  # type: ignore[operator]
+
+    def close(self, _: float) -> None:
+        """Nothing is held."""
+
+
+def published(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> list[BaseException | None]:
+    """Send a batch through clients that die; return what became of each record."""
+    monkeypatch.setattr(kafka_publisher, "ProducerClient", clients)
+    monkeypatch.setattr(kafka_publisher, "BACKOFF_S", (0.0, 0.0))
+    publisher = KafkaPublisher(KafkaSettings())
+    try:
+        futures = [publisher.send(Message("t", b"k", b"%d" % number)) for number in range(BATCH)]
+        return [future.exception(DEADLINE_S) for future in futures]
+    finally:
+        publisher.close(DEADLINE_S)
+
+
+@pytest.mark.parametrize("error", [errors.OutOfOrderSequenceNumberError, errors.InvalidProducerEpochError])
+def test_a_client_that_is_out_of_step_puts_no_record_in_doubt(
+    error: type[errors.KafkaError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it happens: all go again together, for one by one they could be slower than they come in."""
+    clients = Clients([lambda _: error("out of step")] * (MAX_FAILURES + 2))
+
+    assert published(clients, monkeypatch) == [None] * BATCH
+    assert not any(alone for client in clients.opened for alone in client.alone)
+
+
+def test_only_the_records_of_the_batch_that_failed_are_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others were aborted with the client."""
+
+    def death(place: int) -> errors.KafkaError:
+        return errors.InvalidTimestampError("old") if place < 2 else errors.IllegalStateError("closed")
+
+    clients = Clients([death])
+
+    assert published(clients, monkeypatch) == [None] * BATCH
+    assert clients.opened[1].alone == [True, True, False, False, False]
+
+
+def test_a_record_that_is_refused_when_it_goes_alone_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the others arrive."""
+
+    def death(_: int) -> errors.KafkaError:
+        return errors.InvalidTimestampError("old")
+
+    clients = Clients([death, death])
+
+    outcomes = published(clients, monkeypatch)
+
+    assert isinstance(outcomes[0], RecordRefusedError)
+    assert outcomes[1:] == [None] * (BATCH - 1)
+
+
+def test_a_client_that_never_answers_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All goes again, in order; nobody knows what became of it the first time."""
+    monkeypatch.setattr(kafka_publisher, "STUCK_S", 0.05)
+    clients = Clients([lambda _: None])
+
+    assert published(clients, monkeypatch) == [None] * BATCH
+    assert [own.message.value for own in clients.opened[1].taken] == [b"%d" % number for number in range(BATCH)]
+    assert not any(clients.opened[1].alone)
+
+
+def test_a_client_with_nothing_to_answer_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long nothing is sent."""
+    monkeypatch.setattr(kafka_publisher, "STUCK_S", 0.0)
+    clients = Clients([])
+
+    assert published(clients, monkeypatch) == [None] * BATCH
+    assert len(clients.opened) == 1

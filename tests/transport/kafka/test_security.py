@@ -1,0 +1,238 @@
+"""Logging in to a real broker with TLS and access rules, and what is said where that fails."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tools.devservers import DevKafka, Rule
+from tools.devservers.certificates import Certificates
+from triptych.settings.kafka import KafkaSettings
+from triptych.transport.errors import BrokerUnavailableError, CredentialsError, NotAuthorizedError, TopicMissingError
+from triptych.transport.kafka.transport import KafkaTransport
+from triptych.transport.records import Message, TopicPartition
+from triptych.transport.topic_settings import TopicSettings
+
+DEADLINE_S = 30.0
+
+Login = Callable[..., KafkaSettings]
+
+
+@pytest.fixture
+def open_transport() -> Iterator[Callable[[KafkaSettings], KafkaTransport]]:
+    """Open transports and close them at the end."""
+    opened: list[KafkaTransport] = []
+
+    def make(settings: KafkaSettings) -> KafkaTransport:
+        opened.append(KafkaTransport(settings))
+        return opened[-1]
+
+    yield make
+    for transport in opened:
+        transport.close()
+
+
+@pytest.fixture
+def topic(login: Login, open_transport: Callable[[KafkaSettings], KafkaTransport]) -> str:
+    """A topic of the test's own, made by one who may."""
+    name = f"contract-{uuid.uuid4().hex[:12]}"
+    open_transport(login("suite")).admin().create([TopicSettings(name, 1)])
+    return name
+
+
+def _token(user: str) -> str:
+    """Return an unsigned token, as the test's broker takes it."""
+
+    def part(fields: dict[str, object]) -> str:
+        return base64.urlsafe_b64encode(json.dumps(fields).encode()).rstrip(b"=").decode()
+
+    now_s = int(time.time())
+    return f"{part({'alg': 'none'})}.{part({'sub': user, 'iat': now_s, 'exp': now_s + 3_600})}."
+
+
+@pytest.mark.parametrize(
+    "how", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "a password file", "a token file", "a token command"]
+)
+def test_each_way_to_log_in_sends_and_reads(
+    login: Login, open_transport: Callable[[KafkaSettings], KafkaTransport], topic: str, tmp_path: Path, how: str
+) -> None:
+    """Over TLS, to a broker that checks it."""
+    secret = tmp_path / "secret"
+    secret.write_text(("suite-secret" if how == "a password file" else _token("suite")) + "\n")
+    by_token = {"sasl_mechanism": "OAUTHBEARER", "username": None, "password": None}
+    changes: dict[str, dict[str, object]] = {
+        "a password file": {"password": None, "password_file": secret},
+        "a token file": {**by_token, "oauth_token_file": secret},
+        "a token command": {**by_token, "oauth_token_command": f"cat '{secret}'"},
+    }
+    transport = open_transport(login("suite", **changes.get(how, {"sasl_mechanism": how})))
+
+    transport.publisher().send(Message(topic, b"k", b"v")).result(DEADLINE_S)
+
+    reader = transport.reader({TopicPartition(topic, 0): 0})
+    deadline_s = time.monotonic() + DEADLINE_S
+    while not (records := reader.poll(1).records):
+        assert time.monotonic() < deadline_s
+    assert [record.value for record in records] == [b"v"]
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
+@pytest.mark.parametrize("client", ["reader", "publisher", "admin"])
+def test_a_wrong_password_is_told_at_once_and_in_one_line(
+    login: Login, open_transport: Callable[[KafkaSettings], KafkaTransport], mechanism: str, client: str
+) -> None:
+    """The client itself would try for ten seconds and then say that nobody answered."""
+    transport = open_transport(login("suite", password="hunter2", sasl_mechanism=mechanism))  # noqa: S106 - wrong on purpose
+    began_s = time.monotonic()
+
+    with pytest.raises(NotAuthorizedError, match="the credentials were refused") as caught:
+        transport.reader({}) if client == "reader" else getattr(transport, client)()
+
+    assert time.monotonic() - began_s < 8
+    assert caught.value.exit_code == 5
+    assert "\n" not in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def mutual(broker: DevKafka, certificate: tuple[Path, Path] | None) -> KafkaSettings:
+    """Return the settings of who shows a certificate, or none, where one is asked for."""
+    cert, key = certificate or (None, None)
+    return KafkaSettings(
+        bootstrap_servers=broker.mutual_bootstrap_servers,
+        security_protocol="SSL",
+        ssl_ca_file=broker.ca_file,
+        ssl_cert_file=cert,
+        ssl_key_file=key,
+    )
+
+
+def test_a_certificate_is_a_login_of_its_own(
+    open_transport: Callable[[KafkaSettings], KafkaTransport], secured_kafka: DevKafka, topic: str
+) -> None:
+    """Mutual TLS: the broker takes the user from it, and access rules hold for that user."""
+    transport = open_transport(mutual(secured_kafka, secured_kafka.certificate("suite")))
+
+    transport.publisher().send(Message(topic, b"k", b"v")).result(DEADLINE_S)
+
+    reader = transport.reader({TopicPartition(topic, 0): 0})
+    deadline_s = time.monotonic() + DEADLINE_S
+    while not (records := reader.poll(1).records):
+        assert time.monotonic() < deadline_s
+    assert [record.value for record in records] == [b"v"]
+    with pytest.raises(NotAuthorizedError, match="ACLs"):
+        transport.admin().create([TopicSettings("not-ours", 1)])
+
+
+@pytest.mark.parametrize("shown", ["none", "another authority's"])
+@pytest.mark.parametrize("client", ["reader", "publisher", "admin"])
+def test_a_certificate_that_is_refused_is_told_at_once_and_in_one_line(
+    open_transport: Callable[[KafkaSettings], KafkaTransport],
+    secured_kafka: DevKafka,
+    tmp_path: Path,
+    shown: str,
+    client: str,
+) -> None:
+    """The broker says so only after the handshake, with its last words."""
+    certificate = None if shown == "none" else Certificates.make(tmp_path).for_client("suite")
+    transport = open_transport(mutual(secured_kafka, certificate))
+    began_s = time.monotonic()
+
+    with pytest.raises(NotAuthorizedError, match=r"our certificate was refused, .*kafka\.ssl_cert_file") as caught:
+        transport.reader({}) if client == "reader" else getattr(transport, client)()
+
+    assert time.monotonic() - began_s < 8
+    assert caught.value.exit_code == 5
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"ssl_ca_file": None}, CredentialsError, "not one that we trust; see kafka.ssl_ca_file"),
+        ({"ssl_ca_file": "/nowhere/ca.pem"}, CredentialsError, r"kafka\.ssl_ca_file: expected certificates"),
+        (
+            {"password": None, "password_file": "/nowhere/pw"},
+            CredentialsError,
+            r"kafka\.password_file: expected a file",
+        ),
+        (
+            {"security_protocol": None, "sasl_mechanism": None, "ssl_ca_file": None},
+            BrokerUnavailableError,
+            r"\(PLAINTEXT\).*kafka\.security_protocol",
+        ),
+    ],
+)
+def test_other_mistakes_are_told_with_the_setting(
+    login: Login,
+    open_transport: Callable[[KafkaSettings], KafkaTransport],
+    changes: dict[str, object],
+    error: type[Exception],
+    words: str,
+) -> None:
+    """One line each."""
+    transport = open_transport(login("suite", **changes))
+
+    with pytest.raises(error, match=words):
+        transport.admin()
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (f"{sys.executable} -c 'import sys; print(\"hunter2\"); sys.exit(3)'", "got exit code 3"),
+        (f"{sys.executable} -c 'print(\"hunter2 too\")'", "visible ASCII characters"),
+        ("/nowhere/token", "expected a command that runs"),
+        ("'", "expected a command that runs"),
+    ],
+)
+def test_a_command_that_gives_no_token_is_told_without_what_it_printed(
+    login: Login, open_transport: Callable[[KafkaSettings], KafkaTransport], command: str, words: str
+) -> None:
+    """It may be a token."""
+    changes = {"sasl_mechanism": "OAUTHBEARER", "username": None, "password": None, "oauth_token_command": command}
+    transport = open_transport(login("suite", **changes))
+
+    with pytest.raises(CredentialsError, match=words) as caught:
+        transport.admin()
+
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_token_that_is_refused_is_told(
+    login: Login, open_transport: Callable[[KafkaSettings], KafkaTransport]
+) -> None:
+    """With the broker's own word for it."""
+    changes = {"sasl_mechanism": "OAUTHBEARER", "username": None, "password": None, "oauth_token_command": "echo no.no"}
+    with pytest.raises(NotAuthorizedError, match=r"invalid_token.*the credentials were refused"):
+        open_transport(login("suite", **changes)).admin()
+
+
+def test_what_access_rules_do_not_allow_is_told_in_one_line(
+    login: Login, open_transport: Callable[[KafkaSettings], KafkaTransport], secured_kafka: DevKafka, topic: str
+) -> None:
+    """First nothing is allowed, then more and more."""
+    guest = open_transport(login("guest"))
+    tp = TopicPartition(topic, 0)
+    with pytest.raises(NotAuthorizedError, match=r"^making the topic \S+ at \S+: TopicAuthorizationFailed: [^\n]+ACLs"):
+        guest.admin().create([TopicSettings(f"contract-{uuid.uuid4().hex}", 1)])
+    with pytest.raises(TopicMissingError, match="a topic that we may not describe looks the same"):
+        guest.reader({tp: 0})
+    with pytest.raises(NotAuthorizedError, match=rf"TopicAuthorizationFailed \({topic}\): [^\n]+ACLs"):
+        guest.publisher().send(Message(topic, b"k", b"v")).result(DEADLINE_S)
+
+    secured_kafka.allow(Rule("guest", ("DESCRIBE",), "TOPIC", topic))
+    with pytest.raises(NotAuthorizedError, match=rf"TopicAuthorizationFailed \({topic}\): [^\n]+ACLs"):
+        guest.reader({tp: 0}).poll(DEADLINE_S)
+    with pytest.raises(NotAuthorizedError, match=r"refused a record of 2 bytes for \S+: [^\n]+ACLs"):
+        guest.publisher().send(Message(topic, b"k", b"v")).result(DEADLINE_S)
+
+    secured_kafka.allow(Rule("guest", ("READ",), "TOPIC", topic))
+    with pytest.raises(NotAuthorizedError, match=r"GroupAuthorizationFailed \(crowd\): [^\n]+ACLs"):
+        guest.group_consumer([topic], "crowd").poll(DEADLINE_S)

@@ -1,0 +1,280 @@
+"""What is Kafka's own: brokers that die, retention, evicted members, refused records, the checksum in C."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import TypeVar
+
+import pytest
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.admin import MemberToRemove
+from kafka.record import util as kafka_checksum
+
+from tools.devservers import DevKafka, KafkaOptions
+from triptych.settings.kafka import KafkaSettings
+from triptych.transport.errors import (
+    BrokerUnavailableError,
+    CommitRefusedError,
+    RecordRefusedError,
+    StopError,
+    TopicMissingError,
+)
+from triptych.transport.kafka.publisher import KafkaPublisher
+from triptych.transport.kafka.transport import KafkaTransport
+from triptych.transport.protocols import Reader
+from triptych.transport.records import Commit, Message, OffsetGone, TopicPartition
+from triptych.transport.topic_settings import TopicSettings
+
+DEADLINE_S = 60.0
+
+T = TypeVar("T")
+StartKafka = Callable[[KafkaOptions], DevKafka]
+
+
+def to(broker: DevKafka) -> KafkaTransport:
+    """Return a transport to a broker, with the shortest session."""
+    return KafkaTransport(KafkaSettings(bootstrap_servers=broker.bootstrap_servers, session_timeout_ms=6_000))
+
+
+@pytest.fixture
+def transport(kafka: DevKafka) -> Iterator[KafkaTransport]:
+    """A transport to the shared broker."""
+    with closing(to(kafka)) as made:
+        yield made
+
+
+def new_topic(transport: KafkaTransport, partitions: int = 1, **configs: str) -> str:
+    """Make a topic of the test's own."""
+    name = f"kafka-{uuid.uuid4().hex[:12]}"
+    with closing(transport.admin()) as admin:
+        admin.create([TopicSettings(name, partitions)])
+        if configs:
+            admin.alter(name, {setting.replace("_", "."): value for setting, value in configs.items()})
+    return name
+
+
+def test_no_broker_is_said_so() -> None:
+    """With the other reason that looks the same, what the last attempt met, and an exit code of its own."""
+    transport = KafkaTransport(KafkaSettings(bootstrap_servers="127.0.0.1:1"))
+    before = threading.enumerate()
+
+    with pytest.raises(BrokerUnavailableError, match=r"127\.0\.0\.1:1.*kafka\.security_protocol.*ECONNREFUSED") as away:
+        transport.admin()
+
+    assert away.value.exit_code == 3
+    assert not [thread for thread in threading.enumerate() if thread not in before]
+
+
+def test_the_checksum_in_c_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client's own fallback is silent and thousands of times slower."""
+    KafkaTransport(KafkaSettings())
+
+    monkeypatch.setattr(kafka_checksum, "crc32c_c", None)
+
+    with pytest.raises(StopError, match="pip install crc32c"):
+        KafkaTransport(KafkaSettings())
+
+
+def test_a_missing_topic_is_said_so(transport: KafkaTransport) -> None:
+    """Reading it would be silence for ever."""
+    with pytest.raises(TopicMissingError, match="nowhere"):
+        transport.reader({TopicPartition("nowhere", 0): 0})
+    with pytest.raises(TopicMissingError, match="nowhere"):
+        transport.group_consumer([new_topic(transport), "nowhere"], "g")
+
+
+def test_what_retention_deletes_is_missed_aloud(start_kafka: StartKafka) -> None:
+    """Retention itself, checked each second, takes what a group has committed but not read."""
+    broker = start_kafka(KafkaOptions(retention_check_ms=1_000))
+    with closing(to(broker)) as transport:
+        topic = new_topic(transport, retention_ms="1500", segment_ms="1000")
+        tp = TopicPartition(topic, 0)
+        publisher = transport.publisher()
+        for _ in range(5):
+            publisher.send(Message(topic, b"city", b"x"))
+        publisher.flush(DEADLINE_S)
+        consumer = transport.group_consumer([topic], "g")
+        wait_for(lambda: consumer.poll(0.2).assigned)
+        consumer.commit({tp: Commit(2)})
+        consumer.close()
+
+        reader = transport.reader({tp: 0})
+        wait_for(lambda: reader.begin_offsets([tp]) == {tp: 5})
+
+        again = transport.group_consumer([topic], "g")
+        gone = wait_for(lambda: again.poll(0.2).gone)
+        assert gone == (OffsetGone(tp, wanted=2, resumed=5),)
+
+
+def test_nothing_is_lost_when_the_broker_is_killed(start_kafka: StartKafka) -> None:
+    """What was taken arrives in order once it is back; readers and members go on by themselves."""
+    broker = start_kafka(KafkaOptions())
+    with closing(to(broker)) as transport:
+        topic = new_topic(transport)
+        tp = TopicPartition(topic, 0)
+        publisher, reader = transport.publisher(), transport.reader({tp: 0})
+        member = transport.group_consumer([topic], "g")
+        wait_for(lambda: member.poll(0.2).assigned)
+        futures = [publisher.send(Message(topic, b"city", b"%05d" % number)) for number in range(300)]
+        futures[50].result(DEADLINE_S)
+
+        broker.kill()
+        futures += [publisher.send(Message(topic, b"city", b"%05d" % number)) for number in range(300, 600)]
+        restart = threading.Thread(target=broker.start)
+        restart.start()
+        values: list[bytes] = []
+        wait_for(lambda: len(set(values)) == 600 or read_on(reader, values))
+        restart.join()
+
+        publisher.flush(DEADLINE_S)
+        assert all(future.exception(0) is None for future in futures)
+        assert first_appearances(values) == [b"%05d" % number for number in range(600)]
+        member.commit({tp: Commit(600)})
+        # Seen once on a busy machine: a broker that had just come back answered at first that nothing was committed.
+        wait_for(lambda: member.committed([tp]) == {tp: Commit(600)})
+
+
+def test_a_member_thrown_out_is_told_that_its_partitions_are_lost(kafka: DevKafka, transport: KafkaTransport) -> None:
+    """Lost is not revoked: it may commit nothing any more; then it joins again."""
+    topic, group = new_topic(transport, 2), f"g-{uuid.uuid4().hex[:8]}"
+    tps = frozenset({TopicPartition(topic, 0), TopicPartition(topic, 1)})
+    consumer = transport.group_consumer([topic], group)
+    wait_for(lambda: consumer.poll(0.2).assigned)
+    client = KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    members = client.describe_groups([group])[group]["members"]
+    client.remove_group_members(group, [MemberToRemove(member_id=members[0]["member_id"])])
+    client.close()
+
+    with pytest.raises(CommitRefusedError):
+        consumer.commit({TopicPartition(topic, 0): Commit(0)})
+
+    deadline = time.monotonic() + DEADLINE_S
+    while not (changes := consumer.poll(0.2)).lost:
+        assert time.monotonic() < deadline
+    assert (changes.lost, changes.revoked) == (tps, frozenset())
+    wait_for(lambda: consumer.assignment() or consumer.poll(0.2).assigned)
+    assert consumer.assignment() == tps
+
+
+def test_a_static_member_that_comes_back_disturbs_nobody(kafka: DevKafka, transport: KafkaTransport) -> None:
+    """It has what it had, and the other one is told of nothing; the broker knows both by their names."""
+    topic, group = new_topic(transport, 2), f"g-{uuid.uuid4().hex[:8]}"
+
+    def named(name: str) -> KafkaTransport:
+        settings = KafkaSettings(
+            bootstrap_servers=kafka.bootstrap_servers, session_timeout_ms=20_000, group_instance_id=name
+        )
+        return KafkaTransport(settings)
+
+    with closing(named("a")) as of_a, closing(named("b")) as of_b:
+        a, b = (of.group_consumer([topic], group) for of in (of_a, of_b))
+        deadline = time.monotonic() + DEADLINE_S
+        while not len(a.assignment()) == len(b.assignment()) == 1:
+            assert time.monotonic() < deadline
+            a.poll(0.1)
+            b.poll(0.1)
+        (had,) = b.assignment()
+        b.close()
+
+        again = of_b.group_consumer([topic], group)
+        while not again.assignment():
+            assert time.monotonic() < deadline
+            again.poll(0.1)
+            changes = a.poll(0.1)
+            assert (changes.revoked, changes.lost, changes.assigned) == (frozenset(), frozenset(), frozenset())
+
+        assert again.assignment() == {had}
+        with closing(transport.admin()) as admin:
+            assert {member.instance_id for member in admin.members(group)} == {"a", "b"}
+            assert admin.members("nobody-ever") == ()
+
+
+def test_records_refused_in_one_batch_fail_and_the_others_arrive(transport: KafkaTransport) -> None:
+    """A topic that takes no record older than a moment refuses whole batches; another topic must not suffer."""
+    refusing = new_topic(transport, message_timestamp_type="CreateTime", message_timestamp_before_max_ms="1")
+    topic = new_topic(transport)
+    with publishing(transport) as publisher:
+        futures = [publisher.send(Message(refusing if n in {3, 4} else topic, b"k", b"%d" % n)) for n in range(8)]
+        publisher.flush(DEADLINE_S)
+
+    for number, future in enumerate(futures):
+        error = future.exception(0)
+        assert isinstance(error, RecordRefusedError) if number in {3, 4} else error is None
+    reader = transport.reader({TopicPartition(topic, 0): 0})
+    values: list[bytes] = []
+    wait_for(lambda: len(set(values)) == 6 or read_on(reader, values))
+    assert first_appearances(values) == [b"0", b"1", b"2", b"5", b"6", b"7"]
+
+
+@contextmanager
+def publishing(transport: KafkaTransport) -> Iterator[KafkaPublisher]:
+    """Open a publisher, and close it within the deadline."""
+    publisher = transport.publisher()
+    yield publisher
+    publisher.close(DEADLINE_S)
+
+
+def wait_for(ask: Callable[[], T]) -> T:
+    """Ask until the answer is true, and return it."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not (answer := ask()):
+        assert time.monotonic() < deadline, "it never came"
+    return answer
+
+
+def read_on(reader: Reader, values: list[bytes]) -> bool:
+    """Add the values of one more poll; say that this is not all there is."""
+    values += [record.value for record in reader.poll(0.2).records]
+    return False
+
+
+def first_appearances(values: list[bytes]) -> list[bytes]:
+    """Drop what was there before: a producer that was replaced may repeat itself."""
+    return list(dict.fromkeys(values))
+
+
+def test_a_member_is_told_of_records_that_it_may_not_read_yet(transport: KafkaTransport, kafka: DevKafka) -> None:
+    """They have arrived already: whoever took the shown end for the log's would think that time had passed over them.
+
+    A transaction that is open hides records as replicas do that stand still; what it leaves behind is passed over.
+    """
+    topic, group = new_topic(transport), f"group-{uuid.uuid4().hex[:12]}"
+    tp = TopicPartition(topic, 0)
+    consumer = transport.group_consumer([topic], group)
+    wait_for(lambda: consumer.poll(0.1).assigned)
+    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers, transactional_id=f"hidden-{topic}")
+    producer.init_transactions()
+    producer.begin_transaction()
+    producer.send(topic, b"hidden").get(timeout=DEADLINE_S)
+
+    with closing(transport.reader({tp: 0})) as reader:
+        assert reader.end_offsets([tp]) == {tp: 0}
+    assert consumer.poll(0.2).records == ()
+    assert consumer.end_offsets([tp]) == {tp: 1}
+
+    producer.abort_transaction()
+    producer.close()
+    values: list[bytes] = []
+    wait_for(lambda: read_on(consumer, values) or consumer.position(tp) == consumer.end_offsets([tp])[tp])
+    assert consumer.position(tp) == 2  # the record and the mark of its end
+    assert values == []
+
+
+def test_a_partition_without_a_leader_counts_as_a_broker_that_is_away(
+    transport: KafkaTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client leaves such a partition out of its question, then looks for the answer in vain."""
+    topic = new_topic(transport, 2)
+    tps = [TopicPartition(topic, 0), TopicPartition(topic, 1)]
+    with closing(transport.reader(dict.fromkeys(tps, 0))) as reader:
+        cluster = reader._client._manager.cluster  # noqa: SLF001 - a leader that is gone only now is hard to come by
+        known = cluster.leader_for_partition
+        monkeypatch.setattr(cluster, "leader_for_partition", lambda tp: -1 if tp.partition else known(tp))
+
+        for ask in (reader.end_offsets, reader.begin_offsets):
+            with pytest.raises(BrokerUnavailableError, match="has no leader now"):
+                ask(tps)

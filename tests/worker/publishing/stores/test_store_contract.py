@@ -1,0 +1,148 @@
+"""What every result store promises, on memory and on a real Redis."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.worker.publishing.stores.conftest import Bench, MakeStored
+
+MAX = 300
+HOUR_NS = 3_600_000_000_000
+
+
+def test_results_come_out_as_they_went_in_and_in_order(bench: Bench, make_stored: MakeStored) -> None:
+    """The documents are kept byte for byte, and each is new."""
+    batch = [make_stored(number) for number in range(5)]
+    assert bench.store.write(batch) == (True,) * 5
+    assert bench.results("city") == [stored.document for stored in batch]
+
+
+def test_an_empty_batch_is_nothing(bench: Bench) -> None:
+    """No results, no answers, no keys."""
+    assert bench.store.write([]) == ()
+    assert bench.streams() == []
+
+
+def test_a_repeat_is_refused_within_a_batch_and_between_batches(bench: Bench, make_stored: MakeStored) -> None:
+    """An id is kept once, with the content that came first."""
+    first, other = make_stored(0), make_stored(0, published_ns=1)
+    assert bench.store.write([first, first]) == (True, False)
+    assert bench.store.write([other, make_stored(1)]) == (False, True)
+    assert bench.results("city") == [first.document, make_stored(1).document]
+
+
+def test_a_revision_of_an_older_window_is_kept_and_is_not_the_latest(bench: Bench, make_stored: MakeStored) -> None:
+    """A revision has an id of its own; the latest result is the newest window's."""
+    bench.store.write([make_stored(0), make_stored(1)])
+    revised = make_stored(0, revision=1)
+    assert bench.store.write([revised]) == (True,)
+    assert bench.results("city")[-1] == revised.document
+    assert bench.latest("city") == make_stored(1).document
+
+
+def test_a_revision_of_the_newest_window_is_the_latest(bench: Bench, make_stored: MakeStored) -> None:
+    """The revision of the newest window replaces it."""
+    bench.store.write([make_stored(0), make_stored(0, revision=1)])
+    assert bench.latest("city") == make_stored(0, revision=1).document
+
+
+def test_the_latest_is_the_newest_revision_in_whatever_order_they_come(bench: Bench, make_stored: MakeStored) -> None:
+    """A store that lost what it held is offered the topic's tail once more, while new results come."""
+    bench.store.write([make_stored(0, revision=2), make_stored(0), make_stored(0, revision=1)])
+    assert bench.latest("city") == make_stored(0, revision=2).document
+    bench.store.write([make_stored(1)])
+    assert bench.latest("city") == make_stored(1).document
+
+
+def test_streams_do_not_touch_one_another(bench: Bench, make_stored: MakeStored) -> None:
+    """The same window of two streams is two results."""
+    batch = [make_stored(0, stream="a"), make_stored(0, stream="b"), make_stored(0, stream="a")]
+    assert bench.store.write(batch) == (True, True, False)
+    assert bench.streams() == ["a", "b"]
+    assert len(bench.results("a")) == len(bench.results("b")) == 1
+
+
+def test_what_is_kept_is_bounded(bench: Bench, make_stored: MakeStored) -> None:
+    """The newest results stay; Redis may keep a node of a hundred more."""
+    batch = [make_stored(number) for number in range(3 * MAX)]
+    assert all(bench.store.write(batch))
+    kept = bench.results("city")
+    assert MAX <= len(kept) <= MAX + 100
+    assert kept == [stored.document for stored in batch[-len(kept) :]]
+
+
+def test_a_repeat_is_refused_even_when_its_id_is_forgotten(bench: Bench, make_stored: MakeStored) -> None:
+    """A restart offers the topic's tail again, which may be longer than what the store remembers."""
+    batch = [make_stored(number) for number in range(2 * MAX)]
+    bench.store.write(batch)
+    before = bench.results("city")
+    assert not any(bench.store.write(batch))
+    assert bench.results("city") == before
+
+
+def test_a_revision_made_after_its_window_is_forgotten_is_kept(bench: Bench, make_stored: MakeStored) -> None:
+    """What is published later is new, however old its window."""
+    bench.store.write([make_stored(number) for number in range(2 * MAX)])
+    now_ns = make_stored(2 * MAX).result.end_ns
+    assert bench.store.write([make_stored(3, revision=1, published_ns=now_ns)]) == (True,)
+
+
+def test_a_film_played_again_under_an_older_date_is_kept_once(bench: Bench, make_stored: MakeStored) -> None:
+    """Its windows end before all that is remembered, but they are published after it; all in one batch, as at once."""
+    bench.store.write([make_stored(number) for number in range(2 * MAX)])
+    later_ns = make_stored(2 * MAX).result.end_ns + HOUR_NS
+    again = [make_stored(-number, published_ns=later_ns) for number in range(MAX, 0, -1)]
+    assert all(bench.store.write(again))
+    assert not any(bench.store.write(again))
+
+
+def test_an_owner_whose_clock_is_behind_is_heard(bench: Bench, make_stored: MakeStored) -> None:
+    """Newer windows are kept though their worker says that they were published an hour ago."""
+    bench.store.write([make_stored(number) for number in range(2 * MAX)])
+    behind = [
+        make_stored(number, published_ns=make_stored(number).result.end_ns - HOUR_NS)
+        for number in range(2 * MAX, 3 * MAX)
+    ]
+    assert all(bench.store.write(behind))
+    assert not any(bench.store.write(behind))
+
+
+def test_writers_at_once_keep_each_result_once(bench: Bench, make_stored: MakeStored) -> None:
+    """Two owners in a rebalance may write the same results at the same time."""
+    batch = [make_stored(number) for number in range(100)]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: bench.store.write(batch), range(8)))
+    assert [sum(column) for column in zip(*answers, strict=True)] == [1] * len(batch)
+    assert sorted(bench.results("city")) == sorted(stored.document for stored in batch)
+
+
+def test_the_latest_ends_with_its_time_and_comes_back_with_the_next_result(
+    bench: Bench, make_stored: MakeStored
+) -> None:
+    """A silent stream has no latest; after that any new result counts, even of an older window."""
+    bench.store.write([make_stored(5)])
+    bench.wait_s(1.2)
+    assert bench.latest("city") is None
+    assert len(bench.results("city")) == 1
+    bench.store.write([make_stored(3)])
+    assert bench.latest("city") == make_stored(3).document
+
+
+def test_everything_of_a_stream_ends_some_time_after_its_last_result(bench: Bench, make_stored: MakeStored) -> None:
+    """Nothing of a stream that is gone stays for ever; another stream is not touched by that."""
+    bench.store.write([make_stored(0, stream="old")])
+    bench.wait_s(2)
+    bench.store.write([make_stored(0, stream="young")])
+    bench.wait_s(1.2)
+    assert bench.results("old") == []
+    assert bench.streams() == ["young"]
+    assert bench.store.write([make_stored(0, stream="old")]) == (True,)
+
+
+def test_a_store_answers_and_closes_twice(bench: Bench) -> None:
+    """`ping` returns; a second `close` does nothing."""
+    bench.store.ping()
+    bench.store.close()
+    bench.store.close()

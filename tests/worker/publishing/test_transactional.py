@@ -1,0 +1,237 @@
+"""A worker that publishes in transactions: the same results, and nothing half done however a transaction ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+
+from tests.worker.world import SECOND, T0, Feed, World
+from triptych.schemas.names import INPUT_TOPICS, consumer_group, results_topic
+from triptych.schemas.records import SubtitleCue
+from triptych.schemas.results import Result
+from triptych.settings.loading import load
+from triptych.transport.errors import (
+    BrokerUnavailableError,
+    CommitRefusedError,
+    OutcomeUnknownError,
+    TransportError,
+)
+from triptych.transport.memory.reader import MemoryGroupConsumer
+from triptych.transport.memory.transport import MemoryTransactions
+from triptych.transport.records import GroupOffsets, Message, TopicPartition
+from triptych.transport.topic_settings import TopicSettings
+from triptych.worker.observability.events import RetryScheduled, WorkBegunAgain
+
+MakeFeed = Callable[..., Feed]
+VARYING = {"published_ns", "arrival_ms", "stage_ms"}
+
+
+@pytest.fixture
+def exact(world: World) -> World:
+    """An installation whose workers use transactions, in batches of two windows."""
+    world.settings = load(
+        overrides={
+            "model.name": "null",
+            "batch.max_delay_ms": 0,
+            "batch.max_windows": 2,
+            "delivery": "exactly_once",
+        },
+        environ={},
+    )
+    return world
+
+
+class Ends:
+    """How transactions end, one after the other; then they all succeed. Keeps what was tried."""
+
+    def __init__(self, ends: Sequence[tuple[type[TransportError], bool]]) -> None:
+        """Take errors, each with whether the broker has committed nonetheless."""
+        self._ends: Iterator[tuple[type[TransportError], bool]] = iter(ends)
+        self.published: list[tuple[Sequence[Message], GroupOffsets | None]] = []
+
+    def publish(self, publisher: MemoryTransactions, messages: Sequence[Message], offsets: GroupOffsets | None) -> None:
+        """Publish, or fail as is told."""
+        error, is_committed = next(self._ends, (None, True))
+        if is_committed:
+            _publish(publisher, messages, offsets)
+            self.published.append((messages, offsets))
+        if error is not None:
+            raise error("as the test wants it")
+
+
+_publish = MemoryTransactions.publish
+
+
+@pytest.fixture
+def end(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ends]:
+    """Let transactions end otherwise: `end((OutcomeUnknownError, True), …)`."""
+
+    def make(*ends: tuple[type[TransportError], bool]) -> Ends:
+        made = Ends(ends)
+
+        def publish(publisher: MemoryTransactions, messages: Sequence[Message], offsets: GroupOffsets | None) -> None:
+            made.publish(publisher, messages, offsets)
+
+        monkeypatch.setattr(MemoryTransactions, "publish", publish)
+        return made
+
+    return make
+
+
+def told(results: Sequence[Result]) -> list[dict[str, object]]:
+    """Return what results say, without what differs from run to run."""
+    return sorted((result.model_dump(exclude=VARYING) for result in results), key=lambda document: str(document["id"]))
+
+
+def undisturbed(feed: MakeFeed) -> list[dict[str, object]]:
+    """Return what a worker says to whom nothing happens, without transactions."""
+    quiet = World()
+    quiet.send([*feed("city").play(8), *feed("port", start_s=3).play(5)])
+    quiet.work()
+    return told(quiet.results())
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        [],
+        [(OutcomeUnknownError, True)],
+        [(OutcomeUnknownError, False)],
+        [(BrokerUnavailableError, False), (OutcomeUnknownError, True), (OutcomeUnknownError, False)],
+        [(CommitRefusedError, False)],
+        [(CommitRefusedError, False), (BrokerUnavailableError, False), (CommitRefusedError, False)],
+    ],
+    ids=str,
+)
+def test_however_transactions_end_each_window_is_on_the_topic_once(
+    exact: World, feed: MakeFeed, end: Callable[..., Ends], ends: Sequence[tuple[type[TransportError], bool]]
+) -> None:
+    """Committed, not committed, nobody knows, refused by the group: contents as undisturbed, the store complete."""
+    end(*ends)
+    exact.send([*feed("city").play(8), *feed("port", start_s=3).play(5)])
+
+    exact.work()
+
+    results = exact.results()
+    assert told(results) == undisturbed(feed)
+    assert len({result.id for result in results}) == len(results)
+    assert sum(len(exact.store.results(name)) for name in ("city", "port")) == len(results)
+    again = sum(error is not BrokerUnavailableError for error, _ in ends)
+    assert (len(exact.seen(WorkBegunAgain)) > 0) == (again > 0)
+    assert len(exact.seen(RetryScheduled)) == len(ends) - again
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3, 4, 5, 7, 9, 13])
+def test_a_worker_that_dies_anywhere_leaves_the_undisturbed_results(exact: World, feed: MakeFeed, turns: int) -> None:
+    """As without transactions."""
+    exact.send([*feed("city").play(8), *feed("port", start_s=3).play(5)])
+    for _ in range(4):
+        exact.work_some(turns)
+
+    exact.work()
+
+    assert told(exact.results()) == undisturbed(feed)
+    assert sum(len(exact.store.results(name)) for name in ("city", "port")) == len(exact.results())
+
+
+def test_each_transaction_names_the_membership_and_offsets_that_are_published(
+    exact: World, feed: MakeFeed, end: Callable[..., Ends]
+) -> None:
+    """So a zombie is refused whatever it sends; the offsets never pass what earlier transactions have published."""
+    ends = end()
+    exact.send(feed("city").play(12))
+
+    exact.work()
+
+    home = exact.results_partition("city")
+    stored = [offsets for _, offsets in ends.published]
+    assert len(stored) >= 3
+    for offsets in stored:
+        assert offsets is not None
+        assert offsets.member.group == consumer_group(exact.settings.pipeline)
+        assert offsets.commits.keys() >= {TopicPartition(topic, home) for topic in INPUT_TOPICS}
+    videos = [offsets.commits[TopicPartition(INPUT_TOPICS[0], home)].offset for offsets in stored if offsets]
+    assert videos == sorted(videos)
+    assert videos[0] == 0
+    assert videos[-1] > 0
+
+
+def test_of_a_batch_with_a_result_too_large_the_others_are_published(exact: World, feed: MakeFeed) -> None:
+    """The long words of that one are shortened; all of the batch comes out, in order."""
+    exact.transport.admin().create([TopicSettings(results_topic(exact.settings.pipeline), 6, max_record_bytes=8_000)])
+    city = feed("city")
+    records = city.play(6)
+    wordy = [r.model_copy(update={"text": "word " * 4_000}) if r.start_ns == T0 + 2 * SECOND else r for r in records]
+    exact.send([w if isinstance(r, SubtitleCue) else r for r, w in zip(records, wordy, strict=True)])
+
+    exact.work()
+
+    results = exact.results()
+    assert [len(result.observations.words[0].text) for result in results] == [10, 500, 10]
+    assert [result.start_ns for result in results] == [T0, T0 + 2 * SECOND, T0 + 4 * SECOND]
+
+
+def test_a_letter_and_the_results_of_its_batch_are_one_transaction(
+    exact: World, feed: MakeFeed, end: Callable[..., Ends]
+) -> None:
+    """Where its outcome is not known neither is there or both are, once."""
+    end((OutcomeUnknownError, False), (OutcomeUnknownError, True))
+    city = feed("city")
+    records = city.play(4, ended=False)
+    broken = records[-1].model_copy(update={"data": b"no picture"})
+    exact.send([*records[:-1], broken, *(city.end(modality, 4) for modality in city.tracks)])
+
+    exact.work()
+
+    assert len(exact.results()) == 2
+    assert len(exact.letters()) == 1
+
+
+def test_a_signal_while_nobody_answers_ends_the_worker_with_nothing_half_done(
+    exact: World, feed: MakeFeed, end: Callable[..., Ends]
+) -> None:
+    """It gives up at its limit; the next worker publishes everything once."""
+    exact.settings = exact.settings.model_copy(
+        update={"worker": exact.settings.worker.model_copy(update={"shutdown_limit_ms": 50})}
+    )
+    end(*[(BrokerUnavailableError, False)] * 3)
+    exact.send(feed("city").play(6))
+    stop = threading.Event()
+    with exact.open() as pipeline:
+        while not exact.seen(RetryScheduled):
+            pipeline.step()
+        stop.set()
+        pipeline.run(stop)
+    assert exact.read(results_topic(exact.settings.pipeline)) == []
+
+    end()
+    exact.work()
+
+    assert len(exact.results()) == len({result.id for result in exact.results()}) == 3
+
+
+def test_a_worker_that_was_replaced_without_knowing_publishes_nothing(
+    exact: World, feed: MakeFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The group refuses its transaction, though it never asked whether it is still a member; then it joins again."""
+    monkeypatch.setattr(MemoryGroupConsumer, "is_confirmed", lambda _: True)
+    refused: list[CommitRefusedError] = []
+
+    def publish(publisher: MemoryTransactions, messages: Sequence[Message], offsets: GroupOffsets | None) -> None:
+        if not refused:
+            exact.throw_out_members()
+        try:
+            _publish(publisher, messages, offsets)
+        except CommitRefusedError as error:
+            refused.append(error)
+            raise
+
+    monkeypatch.setattr(MemoryTransactions, "publish", publish)
+    exact.send([*feed("city").play(8), *feed("port", start_s=3).play(5)])
+
+    exact.work()
+
+    assert refused
+    assert told(exact.results()) == undisturbed(feed)

@@ -1,0 +1,108 @@
+"""The page that explains a clip: `explanation.png`, and `explanation.html`, with the same picture and all words."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Final
+
+from triptych.explaining.drawing import COLOURS, draw
+from triptych.explaining.windows import Explained, word_scores
+from triptych.units import NS_PER_S
+
+_FOR: Final = "214,39,40"
+_AGAINST: Final = "31,119,180"
+_TEMPLATE: Final = Template("""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>$clip explained</title><style>
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+img { width: 100%; height: auto } table { border-collapse: collapse; width: 100% }
+th, td { text-align: left; padding: .35rem .6rem; border-top: 1px solid #ddd; vertical-align: top }
+.bar { display: flex; height: 1rem; width: 12rem } .bar span { height: 100% }
+.words span { padding: 0 .15rem; border-radius: .2rem } small { color: #666 }
+</style></head><body>
+<h1>$clip</h1>
+<p>$model <small>sha256 $sha256</small></p>
+<p>$legend</p>
+<img alt="Shares of the modalities along the clip, moments in each window, and some windows seen closer"
+ src="data:image/png;base64,$picture">
+<table><thead><tr><th>seconds</th><th>says</th><th>shares</th><th>when</th><th>words</th></tr></thead>
+<tbody>
+$rows
+</tbody></table>
+<p><small>Shares and moments are exact Shapley values of the label's score. Pixels, spectrum and words are coloured by
+integrated gradients: red spoke for the label, blue against it. Attention says where the network looked, not what
+decided.</small></p>
+</body></html>
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a page is about.
+
+    Attributes:
+        clip: its name.
+        model: name and version.
+        sha256: of the model.
+        begin_ns: event time of the clip's beginning.
+        windows: in order, one at least.
+    """
+
+    clip: str
+    model: str
+    sha256: str
+    begin_ns: int
+    windows: tuple[Explained, ...]
+
+
+def write_page(page: Page, folder: Path) -> tuple[Path, Path]:
+    """Write both files and return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    picture, document = folder / "explanation.png", folder / "explanation.html"
+    draw(page.windows, page.begin_ns, f"{page.clip} · {page.model}", picture)
+    document.write_text(
+        _TEMPLATE.substitute(
+            clip=escape(page.clip),
+            model=escape(page.model),
+            sha256=page.sha256,
+            legend=" ".join(f'<b style="color:{colour}">■ {name}</b>' for name, colour in COLOURS.items()),
+            picture=base64.b64encode(picture.read_bytes()).decode(),
+            rows="\n".join(_row(own, page.begin_ns) for own in page.windows),
+        ),
+        encoding="utf-8",
+    )
+    return picture, document
+
+
+def _row(own: Explained, begin_ns: int) -> str:
+    start_s, end_s = ((time_ns - begin_ns) / NS_PER_S for time_ns in (own.window.start_ns, own.window.end_ns))
+    bars = "".join(
+        f'<span style="width:{share:.1%};background:{COLOURS[name]}" title="{name} {share:.0%}"></span>'
+        for name, share in (own.prediction.shares or {}).items()
+    )
+    moments = " ".join(f"{moment.contribution:+.2f}" for moment in own.prediction.when)
+    cells = (f"{start_s:g} to {end_s:g}", escape(said(own)), f'<div class="bar">{bars}</div>', moments, _words(own))
+    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+
+
+def said(own: Explained) -> str:
+    """Return the best answer of the first head."""
+    head, scores = next(iter((own.prediction.predictions or {}).items()), ("", ()))
+    return f"{head}: {scores[0].label} {scores[0].score:.2f}" if scores else "nothing"
+
+
+def _words(own: Explained) -> str:
+    if own.closer is None:
+        return escape(" / ".join(cue.text for cue in own.window.cues))
+    scored = word_scores(own.closer)
+    most = max((abs(score) for _, score in scored), default=0.0) or 1.0
+    spans = " ".join(
+        f'<span style="background:rgba({_FOR if score > 0 else _AGAINST},{abs(score) / most * 0.6:.2f})" '
+        f'title="{score:+.3f}">{escape(word)}</span>'
+        for word, score in scored
+    )
+    gap = f"all parts miss their sum by {own.closer.gradients.gap:.3f}"
+    return f'<div class="words">{spans}</div><small>{gap}</small>'

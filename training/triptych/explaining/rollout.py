@@ -1,0 +1,41 @@
+"""Attention rollout (Abnar and Zuidema, 2020, arXiv 2005.00928): how much of each token reaches the window's vector.
+
+To look at, not to trust: what attention looks at is not what decides. The shares are for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from triptych.models.network.attention import SelfBlock
+from triptych.models.network.fusions.attentive import AttentionFusion, with_window
+from triptych.models.network.masked_math import joined
+from triptych.models.network.parts import Encoded, Fusion
+
+
+def attention_rollout(fusion: Fusion | None, encoded: Mapping[str, Encoded]) -> dict[str, Tensor] | None:
+    """Return the part of each token in the window's vector, [B, N] by modality; with the window's own they add up to 1.
+
+    None for a fusion without such attention, or over pooled tokens, which have no time.
+    """
+    if not isinstance(fusion, AttentionFusion) or fusion.pools:
+        return None
+    tokens, mask = with_window(fusion.window, joined(encoded, whole=True))
+    rolled = torch.eye(tokens.shape[1]).expand(tokens.shape[0], -1, -1)
+    for block in fusion.blocks:
+        looked = _weights(block, tokens, mask)
+        # Half of what a token is comes past the attention, by the residual connection.
+        rolled = (looked + torch.eye(tokens.shape[1])) / 2 @ rolled
+        tokens = block(tokens, mask)
+    names = sorted(encoded)
+    parts = torch.split(rolled[:, 0, 1:], [encoded[name].mask.shape[1] for name in names], 1)
+    return dict(zip(names, parts, strict=True))
+
+
+def _weights(block: nn.Module, tokens: Tensor, mask: Tensor) -> Tensor:
+    if not isinstance(block, SelfBlock):
+        raise TypeError(f"block: expected one of attention, got {type(block).__name__}")
+    return block.attention.weights(block.before(tokens), mask)

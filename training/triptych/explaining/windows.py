@@ -1,0 +1,133 @@
+"""Explain the windows of a clip by a trained model: each as the worker does, a few of them down to pixels and words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from triptych.explaining.gradients import Floats, Gradients, integrated_gradients
+from triptych.explaining.rollout import attention_rollout
+from triptych.models.checkpoints.card import HeadCard
+from triptych.models.checkpoints.checkpoint import Checkpoint
+from triptych.models.execution.runtime import RunOptions
+from triptych.models.network.collate import WindowBatch, collate, empty_batch
+from triptych.models.network.encoders.hashed_words import words_of
+from triptych.models.network.encoders.pretrained import PretrainedEncoder
+from triptych.models.network.parts import Encoded
+from triptych.models.prediction import WindowPrediction
+from triptych.models.trained import build_trained_model, probabilities
+from triptych.models.window import PreparedWindow
+from triptych.schemas.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token: when it is in its window, 0 to 1, and how much of it attention carries on."""
+
+    time: float
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Closer:
+    """One window seen closer.
+
+    Attributes:
+        gradients: of the score of the window's best label.
+        words: what each of the gradients' tokens of words says; empty for marks between cues.
+        rollout: the tokens of each modality; None where the fusion has no attention to follow.
+    """
+
+    gradients: Gradients
+    words: tuple[str, ...]
+    rollout: Mapping[str, tuple[Token, ...]] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One window, what the worker would say of it, and why."""
+
+    window: PreparedWindow
+    prediction: WindowPrediction
+    closer: Closer | None
+
+
+def explain_windows(
+    checkpoint: Checkpoint, windows: Sequence[PreparedWindow], *, closer: int, track: Callable[[int], None]
+) -> list[Explained]:
+    """Explain windows, none of which is empty.
+
+    Args:
+        checkpoint: a trained model; its encoders let gradients through from now on.
+        windows: of one clip, in order.
+        closer: so many, spread over the clip, are seen closer.
+        track: told how many windows are done.
+
+    Raises:
+        UsageError: the model's first head says neither labels nor a number.
+    """
+    head = checkpoint.card.architecture.targets[0]
+    if head.kind == "embedding":
+        raise UsageError(f"{checkpoint.card.name}: a vector cannot be explained; expected labels or a number")
+    options = RunOptions(torch.device("cpu"), checkpoint.card.input.window_ns, max_batch=8)
+    predictions = build_trained_model(checkpoint, options).predict(windows)
+    chosen = set(np.linspace(0, len(windows) - 1, min(closer, len(windows))).round().astype(int).tolist())
+    found = []
+    for place, (window, prediction) in enumerate(zip(windows, predictions, strict=True)):
+        own = _closer(checkpoint, head, window) if place in chosen else None
+        found.append(Explained(window, prediction, own))
+        track(place + 1)
+    return found
+
+
+def _closer(checkpoint: Checkpoint, head: HeadCard, window: PreparedWindow) -> Closer:
+    model = checkpoint.network.model.eval().requires_grad_(requires_grad=False)
+    for encoder in model.encoders.values():
+        if isinstance(encoder, PretrainedEncoder):
+            encoder.frozen = False
+    spec = checkpoint.card.input.spec()
+    batch = collate([window], empty_batch(1, len(window.audio_f32), spec), checkpoint.network.tokenize)
+
+    def answer(encoded: Mapping[str, Encoded]) -> Tensor:
+        return probabilities(head, model.heads[head.name](model.features(encoded)))
+
+    with torch.no_grad():
+        encoded = model.encode(batch)
+        best = int(answer(encoded).argmax(-1))
+        rolled = attention_rollout(model.fusion, encoded)
+    return Closer(
+        integrated_gradients(model, batch, lambda tokens: answer(tokens)[:, best]),
+        _said(checkpoint, window, batch),
+        None if rolled is None else {name: _tokens(encoded[name], rolled[name]) for name in encoded},
+    )
+
+
+def _tokens(encoded: Encoded, weights: Tensor) -> tuple[Token, ...]:
+    if encoded.times is None:
+        return ()
+    there = encoded.mask[0].tolist()
+    pairs: list[tuple[float, float]] = list(zip(encoded.times[0].tolist(), weights[0].tolist(), strict=True))
+    return tuple(Token(time, weight) for (time, weight), present in zip(pairs, there, strict=True) if present)
+
+
+def _said(checkpoint: Checkpoint, window: PreparedWindow, batch: WindowBatch) -> tuple[str, ...]:
+    """Return a text for each token of the words: a word of small encoders, a whole cue of pretrained ones."""
+    card = checkpoint.card.architecture.encoders.get("text")
+    if card is None:
+        return ()
+    if card.kind == "pretrained":
+        return tuple(cue.text for cue in window.cues[: batch.cue_counts[0]])
+    words = [word for cue in window.cues for word in ("", *words_of(cue.text), "")]
+    return tuple(words[: int(batch.text_mask[0].sum())])
+
+
+def word_scores(closer: Closer) -> list[tuple[str, float]]:
+    """Return the words of a window with what each contributed."""
+    numbers: Floats | None = closer.gradients.words
+    if numbers is None:
+        return []
+    return [(word, float(number)) for word, number in zip(closer.words, numbers, strict=False) if word]

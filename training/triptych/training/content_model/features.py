@@ -1,0 +1,161 @@
+"""What the frozen encoders make of the stamps: computed once, kept, and all that the head is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, cast
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from triptych.models.network.architecture import Network
+from triptych.models.network.collate import collate, empty_batch
+from triptych.models.network.parts import Encoded, Encoder
+from triptych.models.window import PreparedCue, PreparedWindow
+from triptych.training.content_model.collection import ENGLISH, LANGUAGES, Stamp
+from triptych.training.content_model.windows import SPEC
+from triptych.training.data.example import Example
+from triptych.training.data.pools.cache import Track
+
+ALL_LANGUAGES: Final = (ENGLISH, *sorted(LANGUAGES.values()))
+Picture = NDArray[np.uint8]
+_CHUNK: Final = 16
+_SMALLER: Final = 0.6
+_PLACE: Final = 0.25
+_TINTS: Final = ((214, 226, 236), (238, 228, 206), (120, 132, 124), (232, 214, 222))
+
+
+@dataclass(frozen=True, slots=True)
+class StampFeatures:
+    """Tokens of all stamps, on the CPU.
+
+    Attributes:
+        video: [N, V, 1280], of the picture as it is (first) and in variants.
+        text: [N, L, 512], of the caption in each of `ALL_LANGUAGES`.
+        has_text: bool [N, L], which captions there are.
+        audio: [N, S, 128]; `audio_mask` says which steps there are; none of a stamp without a sound.
+        audio_mask: bool [N, S].
+        label: int64 [N].
+        groups: int64 [N], the number of the motif.
+    """
+
+    video: Tensor
+    text: Tensor
+    has_text: Tensor
+    audio: Tensor
+    audio_mask: Tensor
+    label: Tensor
+    groups: Tensor
+
+    def save(self, path: Path) -> None:
+        """Write them."""
+        np.savez(path, allow_pickle=False, **{name: getattr(self, name).numpy() for name in self.__slots__})
+
+    @classmethod
+    def load(cls, path: Path) -> StampFeatures:
+        """Read them."""
+        with np.load(path, allow_pickle=False) as arrays:
+            return cls(**{name: torch.from_numpy(arrays[name]) for name in cls.__slots__})
+
+
+def encoded_stamps(
+    stamps: Sequence[Stamp], examples: Sequence[Example], network: Network, track: Track[Any]
+) -> StampFeatures:
+    """Run the frozen encoders over the windows of stamps, both in the same order, and over variants of them."""
+    windows = [example.window for example in examples]
+    views = [_tokens(network, "video", [_seen(one, view) for one in windows], track)[0][:, 0] for view in VIEWS]
+    captions = [_captions(network, stamps, windows, language, track) for language in ALL_LANGUAGES]
+    audio, audio_mask = _tokens(network, "audio", windows, track)
+    motifs = sorted({stamp.motif for stamp in stamps})
+    return StampFeatures(
+        video=torch.stack(views, 1),
+        text=torch.stack([tokens for tokens, _ in captions], 1),
+        has_text=torch.stack([there for _, there in captions], 1),
+        audio=audio,
+        audio_mask=audio_mask,
+        label=torch.tensor([int(example.target) for example in examples]),  # type: ignore[arg-type]
+        groups=torch.tensor([motifs.index(stamp.motif) for stamp in stamps]),
+    )
+
+
+def _captions(
+    network: Network, stamps: Sequence[Stamp], windows: Sequence[PreparedWindow], language: str, track: Track[Any]
+) -> tuple[Tensor, Tensor]:
+    told = [_told(window, stamp.captions.get(language)) for stamp, window in zip(stamps, windows, strict=True)]
+    tokens, mask = _tokens(network, "text", told, track)
+    return tokens[:, 0], mask[:, 0]
+
+
+def _told(window: PreparedWindow, caption: str | None) -> PreparedWindow:
+    cues = () if caption is None else (PreparedCue(caption, window.start_ns, window.end_ns),)
+    return replace(window, cues=cues)
+
+
+@torch.inference_mode()
+def _tokens(
+    network: Network, modality: str, windows: Sequence[PreparedWindow], track: Track[Any]
+) -> tuple[Tensor, Tensor]:
+    """Return the tokens [N, T, D] of one modality and which are there, T the most of any window."""
+    encoder = cast("Encoder", network.model.encoders[modality].eval())
+    buffer = empty_batch(_CHUNK, len(windows[0].audio_f32), SPEC)
+    parts: list[Encoded] = []
+    for first in track(range(0, len(windows), _CHUNK), modality):
+        chunk = windows[first : first + _CHUNK]
+        batch = collate([_only(modality, window) for window in chunk], buffer, network.tokenize)
+        if batch.rows_with(modality):
+            said: Encoded = encoder(batch)
+            parts.append(Encoded(said.tokens[: len(chunk)].float().clone(), said.mask[: len(chunk)].clone()))
+        else:
+            dim = encoder.dim
+            parts.append(Encoded(torch.zeros(len(chunk), 1, dim), torch.zeros(len(chunk), 1, dtype=torch.bool)))
+    most = max(part.mask.shape[1] for part in parts)
+    grown = [most - part.mask.shape[1] for part in parts]
+    pad = torch.nn.functional.pad
+    tokens = torch.cat([pad(part.tokens, (0, 0, 0, more)) for part, more in zip(parts, grown, strict=True)])
+    mask = torch.cat([pad(part.mask, (0, more)) for part, more in zip(parts, grown, strict=True)])
+    return torch.where(mask.unsqueeze(-1), tokens, 0.0), mask
+
+
+def _only(modality: str, window: PreparedWindow) -> PreparedWindow:
+    """Return the window with one modality, so that nothing else is collated."""
+    return replace(
+        window,
+        frames_hwc_u8=window.frames_hwc_u8 if modality == "video" else (),
+        frame_times_ns=window.frame_times_ns if modality == "video" else (),
+        audio_present=window.audio_present if modality == "audio" else (),
+        cues=window.cues if modality == "text" else (),
+    )
+
+
+def _seen(window: PreparedWindow, view: Callable[[Picture, int], Picture]) -> PreparedWindow:
+    place = sum(window.frames_hwc_u8[0][::56, ::56].ravel().tolist())  # varies by picture, and is always the same
+    return replace(window, frames_hwc_u8=(view(window.frames_hwc_u8[0], place), *window.frames_hwc_u8[1:]))
+
+
+def _as_it_is(picture: Picture, _: int) -> Picture:
+    return picture
+
+
+def _mirrored(picture: Picture, _: int) -> Picture:
+    return np.ascontiguousarray(picture[:, ::-1])
+
+
+def _smaller(picture: Picture, place: int) -> Picture:
+    """Lay the picture, smaller, somewhere on tinted paper."""
+    side = len(picture)
+    small = cv2.resize(picture, None, fx=_SMALLER, fy=_SMALLER, interpolation=cv2.INTER_AREA)
+    tint = np.array(_TINTS[place % len(_TINTS)], np.float64)
+    page = np.empty_like(picture)
+    page[:] = tint.astype(np.uint8)
+    top, left = (int(side * _PLACE * (place // step % 5) / 4) for step in (4, 20))
+    page[top : top + small.shape[0], left : left + small.shape[1]] = np.rint(small * (tint / 255)).astype(np.uint8)
+    return page
+
+
+VIEWS: Final[tuple[Callable[[Picture, int], Picture], ...]] = (_as_it_is, _mirrored, _smaller)
+"""How a picture is seen: as it is, and in ways that change nothing about what it shows."""

@@ -1,0 +1,72 @@
+"""The curves of a training: as a picture, as TensorBoard's event files, and as lines of JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from torch.utils.tensorboard import SummaryWriter
+
+from triptych.training.progress import Look
+
+_INCHES = (9.0, 3.6)
+_DPI = 110
+
+
+class EventFiles:
+    """Write TensorBoard's files while training runs: `tensorboard --logdir FOLDER` shows them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._writer = SummaryWriter(str(folder))
+
+    def stepped(self, step: int, loss: float) -> None:
+        """Write the loss of each step."""
+        self._writer.add_scalar("train/loss of a step", loss, step)
+
+    def looked(self, look: Look) -> None:
+        """Write everything else."""
+        numbers = {
+            "rate": look.rate,
+            "validation/loss": look.loss,
+            "validation/score": look.score,
+            **{f"validation/score of {name} alone": score for name, score in look.alone.items()},
+            **{f"train/{name}": value for name, value in look.train.items()},
+        }
+        for name, value in numbers.items():
+            self._writer.add_scalar(name, value, look.step)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Finish the files."""
+        self._writer.close()
+
+
+def write_looks(looks: Sequence[Look], path: Path) -> None:
+    """Write one line of JSON for each look."""
+    path.write_text("".join(f"{json.dumps(asdict(look))}\n" for look in looks), encoding="utf-8")
+
+
+def draw_curves(looks: Sequence[Look], path: Path, *, title: str) -> None:
+    """Draw loss and score over the steps: training and validation, fused and from single modalities."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - takes a second, and only the end of a training needs it
+
+    figure = Figure(figsize=_INCHES, dpi=_DPI, layout="constrained")
+    losses, scores = figure.subplots(1, 2)
+    steps = [look.step for look in looks]
+    for name in sorted({name for look in looks for name in look.train} - {"loss"}):
+        losses.plot(steps, [look.train.get(name, float("nan")) for look in looks], lw=1, label=f"training: {name}")
+    losses.plot(steps, [look.loss for look in looks], lw=2, color="black", label="validation")
+    losses.set(xlabel="step", title="loss")
+    for name in sorted({name for look in looks for name in look.alone}):
+        scores.plot(steps, [look.alone.get(name, float("nan")) for look in looks], lw=1, label=f"{name} alone")
+    scores.plot(steps, [look.score for look in looks], lw=2, color="black", label="fused")
+    best = min(looks, key=lambda look: look.loss)
+    for axes in (losses, scores):
+        axes.axvline(best.step, color="grey", ls=":", lw=1)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small")
+    scores.set(xlabel="step", title="score on validation examples")
+    figure.suptitle(title)
+    figure.savefig(path)

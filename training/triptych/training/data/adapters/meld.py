@@ -1,0 +1,53 @@
+"""MELD: utterances of *Friends*, with their emotion or sentiment. A dialogue is a group; its cast is in every split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final, Literal
+
+from triptych.training.data.adapters.gathering import Gather, Gathered, Row
+from triptych.training.data.adapters.reading.media_files import FILMS, MediaFiles
+from triptych.training.data.adapters.reading.tables import read_rows
+from triptych.training.data.manifest import Labels, Split
+
+_SPLITS: Final[Mapping[str, tuple[Split, str]]] = {
+    "train": ("train", "train_splits"),
+    "dev": ("validation", "dev_splits_complete"),
+    "test": ("test", "output_repeated_splits_test"),
+}
+"""Our split, and the folder of its clips."""
+_LABELS: Final = {
+    "Emotion": ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise"),
+    "Sentiment": ("negative", "neutral", "positive"),
+}
+
+
+def meld(column: Literal["Emotion", "Sentiment"]) -> Gather:
+    """Return what gathers MELD, labelled by one of its two columns."""
+    return partial(_gather, column)
+
+
+def _gather(column: Literal["Emotion", "Sentiment"], root: Path, _: Path) -> Gathered:
+    name = "meld" if column == "Emotion" else "meld-sentiment"
+    gathered = Gathered(Labels(name=name, labels=_LABELS[column]))
+    files = MediaFiles(root)
+    for theirs, (split, folder) in _SPLITS.items():
+        table = next(iter(sorted(root.rglob(f"{theirs}_sent_emo.csv"))), root / f"{theirs}_sent_emo.csv")
+        for cells in read_rows(table, ("Utterance", "Dialogue_ID", "Utterance_ID", column)):
+            stem = f"dia{cells['Dialogue_ID']}_utt{cells['Utterance_ID']}"
+            said = cells[column].strip().lower()
+            if said not in _LABELS[column]:
+                gathered.problems.append(f"{theirs}/{stem}: expected one of {_LABELS[column]}, got {said!r}")
+                continue
+            clip = files.find(stem, FILMS, within=folder)
+            if clip is None:
+                gathered.problems.append(f"{theirs}/{stem}: its clip is missing from {folder}")
+            gathered.rows.append(
+                Row(
+                    f"{theirs}/{stem}", group=f"{theirs}/dia{cells['Dialogue_ID']}", split=split, video=clip,
+                    audio=clip, text=cells["Utterance"], label=_LABELS[column].index(said),
+                )
+            )  # fmt: skip
+    return gathered

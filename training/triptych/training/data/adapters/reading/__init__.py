@@ -1,0 +1,1 @@
+"""Read the file formats that public data sets use."""

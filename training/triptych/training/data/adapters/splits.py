@@ -1,0 +1,69 @@
+"""Splits by group: nobody who is tested on was trained on, whatever a data set's own division says. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from triptych.training.data.adapters.gathering import Row
+from triptych.training.data.manifest import SHARES, SPLITS, Split
+
+_VALIDATION_SHARE: Final = 0.1
+_SHOWN: Final = 3
+
+
+def divide(groups: Iterable[str]) -> dict[str, Split]:
+    """Return a split for each group: always the same for the same groups, in shares as near as whole groups allow."""
+    ordered = _by_hash(groups)
+    last_of_train = round(len(ordered) * SHARES["train"])
+    last_of_validation = round(len(ordered) * (SHARES["train"] + SHARES["validation"]))
+    return {
+        group: "train" if place < last_of_train else "validation" if place < last_of_validation else "test"
+        for place, group in enumerate(ordered)
+    }
+
+
+def settle(rows: Sequence[Row], *, regroup: bool) -> tuple[list[Row], list[str]]:
+    """Return the rows, each with its split, and what had to be done for it.
+
+    Where the authors tore a group, its rows stay in the split that is furthest from training, and the others are left
+    out. Where they set nothing aside for validation, a tenth of the training groups becomes that.
+
+    Args:
+        rows: as gathered.
+        regroup: divide anew, as if the authors had not.
+    """
+    if regroup or any(row.split is None for row in rows):
+        split_of_group = divide(row.group for row in rows)
+        return [replace(row, split=split_of_group[row.group]) for row in rows], []
+    kept, problems = _mended(rows)
+    if any(row.split == "validation" for row in kept):
+        return kept, problems
+    groups = _by_hash(row.group for row in kept if row.split == "train")
+    chosen = set(groups[: max(1, round(len(groups) * _VALIDATION_SHARE))]) if len(groups) > 1 else set()
+    if chosen:
+        problems.append(f"no split for validation: {len(chosen)} of {len(groups)} training groups became one")
+    return [replace(row, split="validation") if row.group in chosen else row for row in kept], problems
+
+
+def _mended(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+    furthest: dict[str, int] = {}
+    for row in rows:
+        furthest[row.group] = max(_place(row), furthest.get(row.group, 0))
+    kept = [row for row in rows if _place(row) == furthest[row.group]]
+    torn = {row.group for row in rows if _place(row) < furthest[row.group]}
+    if not torn:
+        return kept, []
+    said = f"{len(rows) - len(kept)} of {len(rows)} items left out, as their groups stand in a later split too"
+    shown = ", ".join(sorted(torn)[:_SHOWN]) + (" …" if len(torn) > _SHOWN else "")
+    return kept, [f"{said} (--regroup divides anew instead): {shown}"]
+
+
+def _place(row: Row) -> int:
+    return SPLITS.index(row.split or "train")
+
+
+def _by_hash(groups: Iterable[str]) -> list[str]:
+    return sorted(set(groups), key=lambda group: hashlib.sha256(group.encode()).digest())

@@ -1,0 +1,94 @@
+"""Sound heard a little otherwise: later or sooner, in noise, with holes in its spectrum and its time (SpecAugment)."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchaudio.functional import add_noise  # type: ignore[import-untyped]
+
+from triptych.models.window import PreparedWindow
+from triptych.training.data.augmentation.config import Augmentation
+
+Samples = NDArray[np.float32]
+Ranges = tuple[tuple[int, int], ...]
+
+_FFT: Final = 512
+_HOP: Final = 128
+
+
+def augmented_sound(
+    window: PreparedWindow, augmentation: Augmentation, chance: Random, *, rate_hz: int
+) -> tuple[Samples, Ranges]:
+    """Return the samples `[S]` and where there are any, as in a window; nothing is put where there was no sound."""
+    shift, snr, is_noisy = chance.random(), chance.random(), chance.random() < augmentation.noise
+    noise_seed, holes = chance.getrandbits(64), Random(chance.getrandbits(64))
+    samples, present = window.audio_f32, window.audio_present
+    if not present:
+        return samples, present
+    samples, present = _shifted(samples, present, round(augmentation.shift_ms * (2 * shift - 1) * rate_hz / 1_000))
+    if is_noisy:
+        snr_db = augmentation.snr_low_db + snr * (augmentation.snr_high_db - augmentation.snr_low_db)
+        samples = _noisy(samples, present, snr_db, noise_seed)
+    if augmentation.bands or augmentation.spans:
+        samples = _with_holes(samples, present, augmentation, holes)
+    return samples, present
+
+
+def _shifted(samples: Samples, present: Ranges, by: int) -> tuple[Samples, Ranges]:
+    """Return the sound moved later by so many samples; as it was where nothing of it would be left."""
+    moved = [(max(0, first + by), min(len(samples), last + by)) for first, last in present]
+    left = tuple((first, last) for first, last in moved if first < last)
+    if not by or not left:
+        return samples, present
+    later = np.zeros_like(samples)
+    for first, last in left:
+        later[first:last] = samples[first - by : last - by]
+    return later, left
+
+
+def _noisy(samples: Samples, present: Ranges, snr_db: float, seed: int) -> Samples:
+    noise = np.random.default_rng(seed).standard_normal(len(samples), dtype=np.float32) * _mask(samples, present)
+    if not samples.any() or not noise.any():
+        return samples
+    mixed: Tensor = add_noise(_row(samples), _row(noise), torch.tensor([snr_db]))
+    return _in_range(mixed[0].numpy())
+
+
+def _with_holes(samples: Samples, present: Ranges, augmentation: Augmentation, chance: Random) -> Samples:
+    """Return the sound without some bands of frequencies and some spans of time."""
+    shape = torch.hann_window(_FFT)
+    spectrum = torch.stft(_row(samples), _FFT, _HOP, window=shape, return_complex=True)  # [1, 257, F]
+    for _ in range(augmentation.bands):
+        first, last = _hole(spectrum.shape[1], augmentation.band_share, chance)
+        spectrum[:, first:last] = 0
+    for _ in range(augmentation.spans):
+        first, last = _hole(spectrum.shape[2], augmentation.span_share, chance)
+        spectrum[:, :, first:last] = 0
+    sound: Samples = torch.istft(spectrum, _FFT, _HOP, window=shape, length=len(samples))[0].numpy()
+    return _in_range(sound * _mask(samples, present))
+
+
+def _hole(size: int, share: float, chance: Random) -> tuple[int, int]:
+    width = round(size * share * chance.random())
+    first = chance.randint(0, size - width)
+    return first, first + width
+
+
+def _in_range(samples: Samples) -> Samples:
+    return np.minimum(np.maximum(samples, np.float32(-1)), np.float32(1))
+
+
+def _mask(samples: Samples, present: Ranges) -> Samples:
+    mask = np.zeros_like(samples)
+    for first, last in present:
+        mask[first:last] = 1
+    return mask
+
+
+def _row(samples: Samples) -> Tensor:
+    return torch.from_numpy(np.array(samples[np.newaxis]))

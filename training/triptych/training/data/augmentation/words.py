@@ -1,0 +1,28 @@
+"""Words with some left out, as in a transcript that missed them. Pure."""
+
+from __future__ import annotations
+
+import re
+from random import Random
+from typing import Final
+
+from triptych.training.data.augmentation.config import Augmentation
+
+_CHARACTERS: Final = "\u3040-\u30ff\u3400-\u9fff"
+"""Of scripts that put nothing between words."""
+_UNITS: Final = re.compile(rf"[{_CHARACTERS}]|[^\s{_CHARACTERS}]+|\s+")
+
+
+def augmented_words(text: str, augmentation: Augmentation, chance: Random) -> str:
+    """Return the text without some of its words; one always stays."""
+    if not augmentation.word_dropout:
+        return text
+    units = _UNITS.findall(text)
+    words = [place for place, unit in enumerate(units) if not unit.isspace()]
+    if not words:
+        return text
+    dropped = {place for place in words if chance.random() < augmentation.word_dropout}
+    if len(dropped) == len(words):
+        dropped.remove(chance.choice(words))
+    kept = "".join(" " if unit.isspace() else unit for place, unit in enumerate(units) if place not in dropped)
+    return " ".join(kept.split())

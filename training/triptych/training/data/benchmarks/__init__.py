@@ -1,0 +1,1 @@
+"""Generated benchmarks whose truth and ceilings are known."""

@@ -1,0 +1,124 @@
+"""The rules of the generated benchmarks: what is to be found out, and what each modality tells of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from itertools import permutations
+
+from triptych.training.data.benchmarks.rules import Factor, Rules, Shown, evenly
+
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+MOODS = ("negative", "neutral", "positive")
+COLOURS = ("red", "green", "blue", "yellow")
+OPERATIONS = ("report", "plus one", "minus one")
+NOTHING = len(DIGITS)
+"""The value of a digit's part where the modality shows no digit."""
+
+_ERROR = Fraction(2, 5)
+_STEPS = (0, 1, -1)
+_ARRANGEMENTS = tuple(permutations(range(len(COLOURS))))
+_WITNESSES = ("video/digit", "audio/digit", "text/digit")
+
+
+def sentiment_rules() -> Rules:
+    """Words, face and voice are each negative, neutral or positive; the label is the sign of their sum."""
+    return _sentiment("sentiment", ("video/face", "audio/voice", "text/words"))
+
+
+def sentiment_pair_rules() -> Rules:
+    """The same of words and face alone: text beside an image."""
+    return _sentiment("sentiment-pair", ("video/face", "text/words"))
+
+
+def quorum_rules() -> Rules:
+    """Three witnesses of one digit, each of them wrong with probability 0.4, independently."""
+
+    def show(values: Mapping[str, int]) -> Shown:
+        digit = values["digit"]
+        return Shown(digit, {part: (digit + values[part]) % len(DIGITS) for part in _WITNESSES})
+
+    wrong = (_ERROR / (len(DIGITS) - 1),) * (len(DIGITS) - 1)
+    return Rules(
+        name="quorum",
+        labels=DIGITS,
+        parts=dict.fromkeys(_WITNESSES, DIGITS),
+        factors=(
+            Factor("digit", evenly(len(DIGITS))),
+            *(Factor(part, (1 - _ERROR, *wrong)) for part in _WITNESSES),  # by how much the witness errs
+        ),
+        show=show,
+    )
+
+
+def refer_rules() -> Rules:
+    """Four digits in borders of four colours; the voice names a colour, the words what to do with its digit.
+
+    Nothing but the binding of picture to colour word gives the answer.
+    """
+    places = range(len(COLOURS))
+
+    def show(values: Mapping[str, int]) -> Shown:
+        digits = [values[f"digit {place}"] for place in places]
+        borders = _ARRANGEMENTS[values["arrangement"]]
+        digit = digits[borders.index(values["colour"])]
+        return Shown(
+            target=(digit + _STEPS[values["operation"]]) % len(DIGITS),
+            parts={f"video/digit/{place}": digits[place] for place in places}
+            | {f"video/border/{place}": borders[place] for place in places}
+            | {"audio/colour": values["colour"], "text/operation": values["operation"]},
+        )
+
+    return Rules(
+        name="refer",
+        labels=DIGITS,
+        parts={f"video/digit/{place}": DIGITS for place in places}
+        | {f"video/border/{place}": COLOURS for place in places}
+        | {"audio/colour": COLOURS, "text/operation": OPERATIONS},
+        factors=(
+            *(Factor(f"digit {place}", evenly(len(DIGITS))) for place in places),
+            # Whichever way the colours are arranged, digits and the named colour are as likely as ever.
+            Factor("arrangement", evenly(len(_ARRANGEMENTS)), symmetric=True),
+            Factor("colour", evenly(len(COLOURS))),
+            Factor("operation", evenly(len(OPERATIONS))),
+        ),
+        show=show,
+    )
+
+
+def decider_rules() -> Rules:
+    """One modality, at random, shows the digit; the two others show something of their kind that tells nothing."""
+
+    def show(values: Mapping[str, int]) -> Shown:
+        parts = {
+            part: values["digit"] if place == values["decider"] else NOTHING for place, part in enumerate(_WITNESSES)
+        }
+        return Shown(values["digit"], {"decider": values["decider"]} | parts)
+
+    return Rules(
+        name="decider",
+        labels=DIGITS,
+        parts={"decider": ("video", "audio", "text")} | dict.fromkeys(_WITNESSES, (*DIGITS, "nothing")),
+        factors=(Factor("decider", evenly(len(_WITNESSES))), Factor("digit", evenly(len(DIGITS)))),
+        show=show,
+    )
+
+
+def _sentiment(name: str, parts: tuple[str, ...]) -> Rules:
+    def show(values: Mapping[str, int]) -> Shown:
+        total = sum(values[part] - 1 for part in parts)
+        return Shown((total > 0) - (total < 0) + 1, dict(values))
+
+    return Rules(
+        name=name,
+        labels=MOODS,
+        parts=dict.fromkeys(parts, MOODS),
+        factors=tuple(Factor(part, evenly(len(MOODS))) for part in parts),
+        show=show,
+    )
+
+
+RULES = {
+    rules.name: rules
+    for rules in (sentiment_rules(), sentiment_pair_rules(), quorum_rules(), refer_rules(), decider_rules())
+}

@@ -1,0 +1,40 @@
+"""Find a data set by what a user calls it: a benchmark's name, or a folder of prepared windows or of features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from triptych.schemas.errors import UsageError
+from triptych.training.data.benchmarks.benchmark import BENCHMARKS, open_benchmark
+from triptych.training.data.example import Dataset
+from triptych.training.data.feature_dataset import FeatureDataset
+from triptych.training.data.manifest import ITEMS_FILE, read_manifest
+from triptych.training.data.pools.cache import Track, untracked
+from triptych.training.data.prepared import INDEX_FILE, PreparedDataset
+
+
+def open_dataset(name: str, *, seed: int = 0, track: Track[Any] = untracked) -> Dataset:
+    """Return the data set; `seed` is of a benchmark, whose pools are rendered first where they are not cached.
+
+    Raises:
+        UsageError: there is no such benchmark and no such folder, or what the pools are made with is not installed.
+    """
+    if name in BENCHMARKS:
+        return open_benchmark(name, seed=seed, track=track)
+    folder = Path(name).parent if Path(name).name == ITEMS_FILE else Path(name)
+    if (folder / ITEMS_FILE).is_file() and not (folder / INDEX_FILE).is_file():
+        return _of_features(folder)
+    if folder.is_dir():
+        return PreparedDataset(folder)
+    raise UsageError(
+        f"no data set is called {name!r}: expected {', '.join(BENCHMARKS)}, or a folder made by: triptych data prepare "
+        "(of features: their manifest's)"
+    )
+
+
+def _of_features(folder: Path) -> Dataset:
+    manifest = read_manifest(folder)
+    if not any(item.features for item in manifest.items):
+        raise UsageError(f"{folder}: expected windows or features, got clips; make windows: triptych data prepare")
+    return FeatureDataset(manifest)

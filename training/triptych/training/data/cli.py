@@ -1,0 +1,308 @@
+"""`triptych data`: see, hear and read the examples that models are trained on and measured with; make clips of them.
+
+Here, above the programs, because clips are read as a producer reads them and prepared as a worker prepares them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from triptych.schemas.errors import UsageError
+from triptych.units import NS_PER_MS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+    from triptych.training.data.benchmarks.benchmark import GeneratedDataset
+    from triptych.training.data.example import Dataset, Example, Task
+    from triptych.training.data.manifest import Manifest
+    from triptych.training.data.pools.cache import Track
+
+_RATE_HZ = 16_000
+_SHOWN = 10
+
+data = typer.Typer(no_args_is_help=True, help="Labelled windows: list, look at, and render the benchmarks.")
+
+SourceArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SOURCE", help="A folder with manifest.jsonl, a folder of LABEL/CLIP, or a CSV file with path,label."
+    ),
+]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A benchmark; see: triptych data list.")]
+SplitOption = Annotated[str, typer.Option(metavar="SPLIT", help="Which examples.")]
+ToOption = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where the files go.")]
+AugmentOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="usual|NAME=VALUE", help="Also changed by chance: usual, crop=.2, flip=.5, noise=1, …; may repeat."
+    ),
+]
+SeedOption = Annotated[int, typer.Option(help="Another seed draws other examples.")]
+
+
+@data.command("list")
+def list_command() -> None:
+    """Show the benchmarks, and the best anybody can do who sees one modality, the best two, or all."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from triptych.training.data.benchmarks.benchmark import BENCHMARKS
+    from triptych.training.data.benchmarks.ceilings import bayes_ceilings
+
+    table = Table(box=None, pad_edge=False, caption="ceilings: exact, by enumeration", caption_justify="left")
+    for column in ("name", "classes", "one", "two", "all", "further tests", "what is to be found out"):
+        table.add_column(column)
+    console = Console()
+    with console.status("enumerating"):
+        for name, benchmark in BENCHMARKS.items():
+            ceilings = bayes_ceilings(benchmark.rules)
+            best = [max(float(ceilings[subset]) for subset in ceilings if len(subset) == size) for size in (1, 2)]
+            best.append(float(ceilings[benchmark.rules.modalities]))
+            further = ", ".join(split.removeprefix("test-") for split in benchmark.extra_splits)
+            shown = (f"{ceiling:.3f}" for ceiling in best)
+            table.add_row(name, str(len(benchmark.rules.labels)), *shown, further, benchmark.about)
+    console.print(table)
+
+
+@data.command()
+def show(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME|FOLDER", help="A benchmark, or a folder made by: triptych data prepare.")
+    ],
+    *,
+    index: Annotated[int, typer.Option(min=0, help="Which example of the split.")] = 0,
+    split: SplitOption = "test",
+    to: ToOption = Path(),
+    augment: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="training|usual|NAME=VALUE",
+            help="Also changed by chance: training (what every training does), usual, crop=.2, flip=.5, …; may repeat.",
+        ),
+    ] = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Write one example as a picture (frames and spectrogram), a WAV file, its words, and what is true of it."""
+    from triptych.training.data.prepared import PreparedDataset
+    from triptych.training.data.rendering import write_item
+
+    console = _console()
+    dataset: Dataset = PreparedDataset(Path(name)) if Path(name).is_dir() else _opened(name, seed, console)
+    example = dataset.examples(split, _indices(dataset, split, index, 1))[0]
+    folder = to / example.id.replace("/", "-")
+    write_item(example, dataset.task, folder)
+    if augment:
+        write_item(_augmented(example, dataset.task, augment, seed), dataset.task, folder / "augmented")
+    for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+        console.print(str(file), highlight=False, soft_wrap=True)
+
+
+def _augmented(example: Example, task: Task, augment: list[str], seed: int) -> Example:
+    """Return an example as training sees it; or changed as a user asked for it."""
+    from triptych.training.data.augmentation.augment import changed_copies
+    from triptych.training.data.augmentation.config import augmentation_of
+
+    if augment != ["training"]:
+        return changed_copies(example, augmentation_of(augment), 1, seed)[0]
+    import torch
+
+    from triptych.training.data.augmentation.jitter import Jitter, jittered_window
+
+    window = jittered_window(example.window, task.spec, Jitter(), torch.Generator().manual_seed(seed))
+    return replace(example, window=window)
+
+
+@data.command()
+def render(
+    name: NameArgument,
+    *,
+    index: Annotated[int, typer.Option(min=0, help="The first example.")] = 0,
+    count: Annotated[int, typer.Option(min=1, help="So many examples.")] = 10,
+    split: SplitOption = "test",
+    to: ToOption = Path(),
+    film: Annotated[
+        bool, typer.Option("--film", help="One clip of all, a window each, and a line of truth for each in a file.")
+    ] = False,
+    seed: SeedOption = 0,
+) -> None:
+    """Write examples as real clips (Matroska, nothing lost) that `triptych produce` plays, in a folder for each label.
+
+    The windows of a film fall on those of a worker where it starts at a whole number of windows: --start-at
+    2026-01-01T00:00:00Z.
+    """
+    from triptych.training.data.rendering import write_clip, write_truths
+
+    console = _console()
+    dataset = _opened(name, seed, console)
+    examples = dataset.examples(split, _indices(dataset, split, index, count))
+    to.mkdir(parents=True, exist_ok=True)
+    if film:
+        written = to / f"{name}-{split}-{index}.mkv"
+        write_clip([example.window for example in examples], written)
+        write_truths(examples, dataset.task, written.with_suffix(".jsonl"))
+        console.print(str(written), highlight=False, soft_wrap=True)
+        return
+    for example in _track(console)(examples, "rendering"):
+        label = dataset.task.labels[int(example.target)]
+        folder = to / label
+        folder.mkdir(exist_ok=True)
+        write_clip([example.window], folder / f"{example.id.replace('/', '-')}.mkv")
+    console.print(f"{len(examples)} clips in {to}", highlight=False, soft_wrap=True)
+
+
+@data.command()
+def prepare(
+    source: SourceArgument,
+    *,
+    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where the windows go.")],
+    frames: Annotated[int, typer.Option(min=1, help="Pictures of each window.")] = 4,
+    size: Annotated[int, typer.Option(min=8, help="Height and width of the pictures.")] = 224,
+    window_ms: Annotated[int, typer.Option("--window", min=100, help="Length of a window, in milliseconds.")] = 2_000,
+    text_tokens: Annotated[int, typer.Option(min=1, help="Tokens of words that are read at most.")] = 64,
+    augment: AugmentOption = None,
+    copies: Annotated[int, typer.Option(min=1, help="With --augment: changed copies of each training window.")] = 1,
+    seed: Annotated[int, typer.Option(help="Another seed changes them otherwise.")] = 0,
+) -> None:
+    """Make labelled windows of clips, by the code that prepares the worker's; names what cannot be used."""
+    from triptych.models.model import InputSpec
+    from triptych.training.data.augmentation.augment import changed_copies
+    from triptych.training.data.augmentation.config import augmentation_of
+    from triptych.training.data.clip_records import clip_records
+    from triptych.training.data.labelled_windows import labelled_windows, task_of
+    from triptych.training.data.prepared import write_prepared
+
+    manifest = _manifest(source)
+    spec = InputSpec(frames, size, size, _RATE_HZ, text_tokens)
+    task = task_of(manifest, spec, window_ms * NS_PER_MS)
+    changes = augmentation_of(augment) if augment else None
+    console = _console()
+    problems: list[str] = []
+
+    def examples() -> Iterator[tuple[str, Example]]:
+        for item in _track(console)(manifest.items, "preparing"):
+            try:
+                outcome = labelled_windows(item, manifest.folder, task, clip_records)
+            except UsageError as error:
+                problems.append(f"{item.id}: {error}")
+                continue
+            problems.extend(f"{item.id}: {problem}" for problem in outcome.problems)
+            for example in outcome.examples:
+                yield item.split, example
+                if changes is not None and item.split == "train":
+                    yield from ((item.split, copy) for copy in changed_copies(example, changes, copies, seed))
+
+    if any(item.features for item in manifest.items):
+        console.print(
+            "features are left out: windows hold what media and words say; to learn from features, train on the "
+            f"manifest itself: triptych train --data {source}",
+            style="yellow",
+            soft_wrap=True,
+        )
+    written = write_prepared(task, examples(), to)
+    for problem in problems:
+        console.print(problem, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    if not written:
+        raise UsageError(f"{source}: not one window could be made of {len(manifest.items)} clips")
+    console.print(f"{written} windows of {len(manifest.items)} clips in {to}", highlight=False, soft_wrap=True)
+
+
+@data.command()
+def convert(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Of a public data set, such as meld; see docs/training-data.md.")
+    ],
+    root: Annotated[Path, typer.Argument(metavar="ROOT", help="Where it lies: a folder; mosi, …: or a pickle.")],
+    *,
+    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where labels.json and manifest.jsonl go.")],
+    regroup: Annotated[
+        bool, typer.Option("--regroup", help="Divide it anew by group, whatever its authors' splits.")
+    ] = False,
+) -> None:
+    """Make the manifest of a public data set that lies on this machine; names what is missing or broken."""
+    from triptych.training.data.adapters.conversion import convert as converted
+    from triptych.training.data.manifest import SPLITS, write_manifest
+
+    console = _console()
+    conversion = converted(name, root, to, regroup=regroup, track=_track(console))
+    write_manifest(conversion.manifest)
+    for problem in conversion.problems[:_SHOWN]:
+        console.print(problem, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    if conversion.problems:
+        problems_file = to / "problems.txt"
+        problems_file.write_text("".join(f"{problem}\n" for problem in conversion.problems), encoding="utf-8")
+        console.print(f"{len(conversion.problems)} problems in {problems_file}", highlight=False, soft_wrap=True)
+    items = conversion.manifest.items
+    splits = ", ".join(f"{sum(item.split == split for item in items)} {split}" for split in SPLITS)
+    console.print(f"{len(items)} items in {to}: {splits}", highlight=False, soft_wrap=True)
+
+
+@data.command()
+def clean(
+    source: SourceArgument,
+    *,
+    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where the cleaned manifest and the report go.")],
+) -> None:
+    """Look at every item: what cannot be decoded, is there twice, contradicts another, is silent, black or garbled.
+
+    Writes labels.json and manifest.jsonl of what is left, report.md and report.json of what was found. Deletes nothing.
+    """
+    from triptych.training.data.cleaning.clean import clean as cleaned
+    from triptych.training.data.cleaning.report import REPORT_FILE, write_report
+    from triptych.training.data.clip_records import clip_records
+    from triptych.training.data.manifest import moved, write_manifest
+
+    manifest = _manifest(source)
+    if to.resolve() == manifest.folder.resolve():
+        raise UsageError(f"{to}: expected another folder than the one that is cleaned, as nothing is overwritten")
+    console = _console()
+    cleaning = cleaned(manifest, clip_records, track=_track(console))
+    write_manifest(moved(cleaning.after, to))
+    write_report(cleaning, to)
+    kept = f"{len(cleaning.after.items)} of {len(manifest.items)} items kept"
+    console.print(f"{len(cleaning.findings)} findings, {kept}; see {to / REPORT_FILE}", highlight=False, soft_wrap=True)
+
+
+def _manifest(source: Path) -> Manifest:
+    from triptych.training.data.folder import manifest_of_folder, manifest_of_table
+    from triptych.training.data.manifest import ITEMS_FILE, read_manifest
+
+    if source.is_file():
+        return manifest_of_table(source)
+    if (source / ITEMS_FILE).is_file():
+        return read_manifest(source)
+    return manifest_of_folder(source)
+
+
+def _opened(name: str, seed: int, console: Console) -> GeneratedDataset:
+    from triptych.training.data.benchmarks.benchmark import open_benchmark
+
+    return open_benchmark(name, seed=seed, track=_track(console))
+
+
+def _indices(dataset: Dataset, split: str, first: int, count: int) -> range:
+    size = dataset.size(split)
+    if first + count > size:
+        raise UsageError(
+            f"{dataset.task.name}, {split}: expected examples below {size}, got {first} to {first + count}"
+        )
+    return range(first, first + count)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _track(console: Console) -> Track[Any]:
+    """Show progress on a terminal, nothing elsewhere."""
+    from rich.progress import track
+
+    return lambda items, heading: track(items, heading, console=console, disable=not console.is_terminal)

@@ -1,0 +1,107 @@
+"""A data set of features: the manifest's rows of arrays as labelled windows, read where they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triptych.models.model import FeatureShape, InputSpec
+from triptych.models.window import PreparedCue, PreparedWindow
+from triptych.schemas.errors import UsageError
+from triptych.training.data.example import MODALITIES, Example
+from triptych.training.data.feature_files import open_features
+from triptych.training.data.labelled_windows import labelled, task_of
+from triptych.training.data.manifest import SPLITS, Features, Item, Manifest
+
+_WINDOW_NS: Final = 1_000_000_000
+"""A window is an item, however long that was; steps lie evenly in it."""
+_TEXT_TOKENS: Final = 64
+_NO_SOUND: Final[NDArray[np.float32]] = np.zeros(1, np.float32)
+
+
+class FeatureDataset:
+    """Read the items of a manifest that have features; a modality without any is missing, but for the words."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        """Look at the arrays.
+
+        Raises:
+            UsageError: no item has features, a file is missing, or the arrays of a modality do not fit together.
+        """
+        self._manifest = manifest
+        self._items = {split: [item for item in manifest.items if item.split == split] for split in SPLITS}
+        self._arrays: dict[str, NDArray[np.float32]] = {}
+        shapes = tuple(shape for modality in MODALITIES if (shape := self._shape(modality)) is not None)
+        if not shapes:
+            raise UsageError(f"{manifest.folder}: expected items with features, got none")
+        reads_words = all(shape.modality != "text" for shape in shapes)
+        spec = InputSpec(1, 1, 1, 1, text_tokens=_TEXT_TOKENS if reads_words else 0, features=shapes)
+        self.task = task_of(manifest, spec, _WINDOW_NS)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Return the splits there are."""
+        return tuple(split for split, items in self._items.items() if items)
+
+    def size(self, split: str) -> int:
+        """Return how many items a split has."""
+        return len(self._of(split))
+
+    def examples(self, split: str, indices: Sequence[int]) -> list[Example]:
+        """Return the examples at these indices, in their order."""
+        items = self._of(split)
+        return [self._example(items[index]) for index in indices]
+
+    def _of(self, split: str) -> list[Item]:
+        items = self._items.get(split)  # type: ignore[call-overload]
+        if not items:
+            raise UsageError(f"{self.task.name} has no split {split!r}; there are: {', '.join(self.splits)}")
+        return items  # type: ignore[no-any-return]
+
+    def _example(self, item: Item) -> Example:
+        features: dict[str, NDArray[np.float32]] = {}
+        for modality, own in (item.features or {}).items():
+            features[modality] = self._steps(own)
+        reads_words = bool(self.task.spec.text_tokens)
+        window = PreparedWindow(
+            stream=self.task.name,
+            start_ns=0,
+            end_ns=_WINDOW_NS,
+            frames_hwc_u8=(),
+            frame_times_ns=(),
+            audio_f32=_NO_SOUND,
+            audio_present=(),
+            cues=tuple(PreparedCue(line.text, 0, _WINDOW_NS) for line in item.text or ()) if reads_words else (),
+            features=features,
+        )
+        return labelled(item, window, self.task, 0)
+
+    def _shape(self, modality: str) -> FeatureShape | None:
+        given = [own for item in self._manifest.items if (own := _features(item, modality)) is not None]
+        shapes = {file: self._array(file).shape for file in sorted({own.file for own in given})}
+        dims = {shape[2] for shape in shapes.values()}
+        if len(dims) > 1:
+            raise UsageError(
+                f"{self._manifest.folder}: expected features of {modality} of one size, got {sorted(dims)}"
+            )
+        beyond = [own for own in given if own.row >= shapes[own.file][0]]
+        if beyond:
+            raise UsageError(f"{self._manifest.folder / beyond[0].file}: expected a row {beyond[0].row}, got fewer")
+        return FeatureShape(modality, max(shape[1] for shape in shapes.values()), dims.pop()) if shapes else None
+
+    def _steps(self, features: Features) -> NDArray[np.float32]:
+        return np.array(self._array(features.file)[features.row, : features.length], np.float32)
+
+    def _array(self, file: str) -> NDArray[np.float32]:
+        """Return an array [N, T, D]; of what is read only as much as is asked for."""
+        if file not in self._arrays:
+            self._arrays[file] = open_features(Path(self._manifest.folder) / file)
+        return self._arrays[file]
+
+
+def _features(item: Item, modality: str) -> Features | None:
+    return (item.features or {}).get(modality)  # type: ignore[call-overload,no-any-return]

@@ -1,0 +1,165 @@
+"""What is seen: backdrops from two real photographs, handwritten digits, faces and things of a font of emoji.
+
+scikit-learn brings the photographs and the digits (both free to use; its own notes name their makers); the glyphs are
+those of Noto Color Emoji (OFL-1.1), from the system's fonts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any, Final, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from triptych.schemas.errors import UsageError
+from triptych.training.data.pools.cache import SHELVES, Track, kept, shares, untracked
+
+Pixels = NDArray[np.uint8]
+
+SIZE: Final = 48
+"""Height and width of a picture."""
+MARGIN: Final = 4
+"""Backdrops are larger than a picture by so much on each side, so that a picture can be cut anywhere."""
+DIGIT_SIZE: Final = 30
+FONT: Final = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
+HELD_OUT: Final = "glyphs"
+"""The shelf of faces that no other shelf has."""
+
+FACES: Final[Mapping[str, str]] = {
+    "negative": "😞😟😠😡😢😭😣😖😫😩😨😱😰😥🙁🤬",
+    "neutral": "😐😑😶🤔😬🙄😴🤐😯😮",
+    "positive": "😀😃😄😁😆😊🙂😍🥰😘🤩🥳😇😂🤗😋",
+}
+HELD_OUT_FACES: Final[Mapping[str, str]] = {"negative": "😿😾😤😦", "neutral": "🤨🧐🥱", "positive": "😺😸😙🤣"}
+THINGS: Final = "🍎🚗🌳🏠🎈🔑📦⚽🎸📚☂✈"
+
+_FONT_POINTS: Final = 109  # the one size that the font holds
+_CROPS: Final = 2_000
+_VARIANTS: Final[Mapping[str, int]] = {"train": 24, "validation": 8, "test": 8}
+_RECIPE: Final = {
+    "version": 1,
+    "size": SIZE,
+    "margin": MARGIN,
+    "digit": DIGIT_SIZE,
+    "crops": _CROPS,
+    "variants": dict(_VARIANTS),
+    "glyphs": [dict(FACES), dict(HELD_OUT_FACES), THINGS],
+}
+
+
+class PicturePool:
+    """Hand out components of pictures. `shelf` is one of `SHELVES`; a face may also be `HELD_OUT`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._arrays: dict[str, Pixels] = {file.stem: np.load(file) for file in folder.glob("*.npy")}
+
+    def backdrop(self, shelf: str, chance: Random) -> Pixels:
+        """Return [SIZE + 2 MARGIN, SIZE + 2 MARGIN, 3], of one of the photographs."""
+        return self._one(f"backdrop-{shelf}", chance)
+
+    def digit(self, shelf: str, value: int, chance: Random) -> Pixels:
+        """Return how opaque [DIGIT_SIZE, DIGIT_SIZE] a handwritten digit is."""
+        return self._one(f"digit-{value}-{shelf}", chance)
+
+    def face(self, shelf: str, mood: str, chance: Random) -> Pixels:
+        """Return RGBA [SIZE, SIZE, 4] of a face."""
+        return self._one(f"{mood}-{shelf}", chance)
+
+    def thing(self, shelf: str, chance: Random) -> Pixels:
+        """Return RGBA [SIZE, SIZE, 4] of something that is neither face nor digit."""
+        return self._one(f"thing-{shelf}", chance)
+
+    def _one(self, name: str, chance: Random) -> Pixels:
+        array = self._arrays[name]
+        return cast("Pixels", array[int(chance.random() * len(array))])
+
+
+def picture_pool(folder: Path, track: Track[Any] = untracked) -> PicturePool:
+    """Return the pool, rendered where it is not in `folder` yet.
+
+    Raises:
+        UsageError: the font is not installed.
+    """
+    return PicturePool(kept(folder, "pictures", _RECIPE, lambda pool: _render(pool, track)))
+
+
+def _render(pool: Path, track: Track[Any]) -> None:
+    if not FONT.is_file():
+        raise UsageError(f"the font {FONT} is missing; on Debian: apt-get install fonts-noto-color-emoji")
+    for name, pixels in (_backdrops() | _digits()).items():
+        np.save(pool / name, pixels)
+    groups = {**FACES, "thing": THINGS}
+    jobs = [(name, shelf, glyphs, _VARIANTS[shelf]) for name, glyphs in groups.items() for shelf in SHELVES]
+    jobs += [(name, HELD_OUT, glyphs, _VARIANTS["test"]) for name, glyphs in HELD_OUT_FACES.items()]
+    for name, shelf, glyphs, variants in track(jobs, "drawing glyphs"):
+        np.save(pool / f"{name}-{shelf}", _drawn(glyphs, variants, Random(f"{name}/{shelf}")))
+
+
+def _backdrops() -> dict[str, Pixels]:
+    """Cut the photographs into columns, one for each shelf, and take squares of many sizes from each."""
+    from sklearn.datasets import load_sample_images  # noqa: PLC0415 - scikit-learn is slow to import
+
+    photographs = [cast("Pixels", photograph) for photograph in load_sample_images().images]
+    side = SIZE + 2 * MARGIN
+    found: dict[str, Pixels] = {}
+    for shelf in SHELVES:
+        chance = Random(f"backdrop/{shelf}")
+        columns = [photograph[:, shares(photograph.shape[1])[shelf]] for photograph in photographs]
+        count = round(_CROPS * {"train": 0.6, "validation": 0.15, "test": 0.25}[shelf])
+        crops = [_square(columns[number % len(columns)], chance) for number in range(count)]
+        found[f"backdrop-{shelf}"] = np.stack(
+            [cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA) for crop in crops]
+        ).astype(np.uint8)
+    return found
+
+
+def _square(photograph: Pixels, chance: Random) -> Pixels:
+    side = chance.randint(SIZE + 2 * MARGIN, min(*photograph.shape[:2], 4 * SIZE))
+    top = chance.randint(0, photograph.shape[0] - side)
+    left = chance.randint(0, photograph.shape[1] - side)
+    return photograph[top : top + side, left : left + side]
+
+
+def _digits() -> dict[str, Pixels]:
+    from sklearn.datasets import load_digits  # noqa: PLC0415 - as above
+
+    digits = load_digits()
+    order = list(range(len(digits.images)))
+    Random("digits").shuffle(order)
+    return {
+        f"digit-{value}-{shelf}": np.stack(
+            [_enlarged(digits.images[number]) for number in order[own] if digits.target[number] == value]
+        )
+        for shelf, own in shares(len(order)).items()
+        for value in range(10)
+    }
+
+
+def _enlarged(image: NDArray[np.float64]) -> Pixels:
+    """Return an 8 x 8 digit of 0 to 16 smoothly enlarged, 0 to 255."""
+    large = cv2.resize(image * (255 / 16), (DIGIT_SIZE, DIGIT_SIZE), interpolation=cv2.INTER_CUBIC)
+    return np.clip(np.rint(large), 0, 255).astype(np.uint8)
+
+
+def _drawn(glyphs: Sequence[str], variants: int, chance: Random) -> Pixels:
+    """Draw each glyph several times: larger, smaller, turned a little, somewhere in the picture."""
+    from PIL import Image, ImageDraw, ImageFont  # noqa: PLC0415 - only where pools are made
+
+    font = ImageFont.truetype(str(FONT), _FONT_POINTS)
+    drawn = []
+    for glyph in glyphs:
+        canvas = Image.new("RGBA", (136, 128), (0, 0, 0, 0))
+        ImageDraw.Draw(canvas).text((0, 0), glyph, font=font, embedded_color=True)
+        glyph_only = canvas.crop(canvas.getbbox())
+        for _ in range(variants):
+            side = chance.randint(30, 42)
+            turned = glyph_only.rotate(chance.uniform(-15, 15), Image.Resampling.BICUBIC, expand=False)
+            picture = Image.new("RGBA", (SIZE, SIZE), (0, 0, 0, 0))
+            place = (chance.randint(0, SIZE - side), chance.randint(0, SIZE - side))
+            picture.paste(turned.resize((side, side), Image.Resampling.LANCZOS), place)
+            drawn.append(np.asarray(picture))
+    return np.stack(drawn)

@@ -1,0 +1,183 @@
+"""What is heard: digits, colours, calm or cheerful or gloomy phrases, and words that tell nothing; by many voices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any, Final, cast
+
+import numpy as np
+
+from triptych.training.data.benchmarks.tasks import COLOURS, DIGITS, MOODS
+from triptych.training.data.pools.cache import Track, kept, untracked
+from triptych.training.data.pools.voices import (
+    ACCENTS,
+    ESPEAK_VARIANTS,
+    FLITE_VOICES,
+    RECORDED,
+    RECORDINGS,
+    Engine,
+    Manner,
+    Samples,
+    Utterance,
+    check_synthesisers,
+    missing,
+    read_sound,
+    spoken,
+)
+
+PHRASES: Final = (
+    "at the station", "on the table", "by the window", "near the river",
+    "after dinner", "at the office", "this afternoon", "in the kitchen",
+)  # fmt: skip
+"""Said in any mood; the mood is in the voice alone."""
+FILLERS: Final = ("hello", "listen", "anyway", "goodbye", "thank you", "please")
+_RECORDED_FILLERS: Final = ("hello", "goodbye", "auth-thankyou")
+
+_TEMPI: Final = {"negative": (0.62, 0.74), "neutral": (0.95, 1.08), "positive": (1.45, 1.7)}
+_PITCHES: Final = {"negative": (0.05, 0.3), "neutral": (0.4, 0.6), "positive": (0.75, 1.0)}
+_VALIDATION_VOICES, _TEST_VOICES = 8, 12
+_ESPEAK_TAKES: Final = {"digit": 2, "colour": 4, "mood": 5, "filler": 6}
+_TRAIN_TAKES: Final = {"digit": 4, "colour": 6, "mood": 8, "filler": 6}
+_FLITE_TAKES: Final = {"digit": 6, "colour": 10, "mood": 12, "filler": 18}
+_NARROW_SHARE: Final = 0.25
+_THREADS: Final = 2
+
+_RECIPE: Final = {
+    "version": 1,
+    "accents": ACCENTS,
+    "espeak": ESPEAK_VARIANTS,
+    "flite": FLITE_VOICES,
+    "takes": [_ESPEAK_TAKES, _TRAIN_TAKES, _FLITE_TAKES],
+    "said": [DIGITS, COLOURS, PHRASES, FILLERS],
+    "manners": [_TEMPI, _PITCHES],
+    "held_out": [_VALIDATION_VOICES, _TEST_VOICES],
+    "narrow": _NARROW_SHARE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Take:
+    """Where one utterance belongs: its shelf, what it says of which kind, and how it is to be made."""
+
+    shelf: str
+    kind: str
+    value: int
+    utterance: Utterance
+    narrow: bool
+
+    @property
+    def key(self) -> str:
+        return f"{self.shelf}/{self.kind}/{self.value}"
+
+
+class SpeechPool:
+    """Hand out utterances at 16 kHz. The samples stay on disk until they are asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._samples = cast("Samples", np.load(folder / "samples.npy", mmap_mode="r"))
+        with np.load(folder / "places.npz") as places:
+            self._places = {key: places[key] for key in places.files}
+
+    def utterance(self, shelf: str, kind: str, value: int, chance: Random) -> Samples:
+        """Return one utterance of a kind (`digit`, `colour`, `mood`, `filler`) that says a value."""
+        places = self._places[f"{shelf}/{kind}/{value}"]
+        start, end = places[int(chance.random() * len(places))]
+        return self._samples[start:end]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many utterances there are, by `shelf/kind/value`."""
+        return {key: len(places) for key, places in self._places.items()}
+
+
+def speech_pool(folder: Path, track: Track[Any] = untracked) -> SpeechPool:
+    """Return the pool, spoken where it is not in `folder` yet: some 8,000 utterances, a few minutes.
+
+    Raises:
+        UsageError: a synthesiser or the recordings are not installed.
+    """
+    return SpeechPool(kept(folder, "speech", _RECIPE, lambda pool: _record(pool, track)))
+
+
+def _record(pool: Path, track: Track[Any]) -> None:
+    check_synthesisers()
+    takes = list(_takes())
+    found: dict[str, list[Samples]] = {}
+    with ThreadPoolExecutor(_THREADS) as threads:
+        sounds = [threads.submit(spoken, take.utterance, pool, str(number)) for number, take in enumerate(takes)]
+        for number in track(range(len(takes)), "speaking"):
+            samples = sounds[number].result()
+            found.setdefault(takes[number].key, []).append(_narrowed(samples) if takes[number].narrow else samples)
+    for key, samples in _recordings():
+        found.setdefault(key, []).append(samples)
+    _write(pool, found)
+
+
+def _write(pool: Path, found: dict[str, list[Samples]]) -> None:
+    end = 0
+    places: dict[str, list[tuple[int, int]]] = {}
+    for key, utterances in found.items():
+        for samples in utterances:
+            places.setdefault(key, []).append((end, end + len(samples)))
+            end += len(samples)
+    np.save(pool / "samples.npy", np.concatenate([samples for utterances in found.values() for samples in utterances]))
+    np.savez(pool / "places.npz", allow_pickle=False, **{key: np.array(own) for key, own in places.items()})
+
+
+def _takes() -> Iterator[_Take]:
+    variants = list(ESPEAK_VARIANTS)
+    Random("voices").shuffle(variants)
+    first, second = _TEST_VOICES, _TEST_VOICES + _VALIDATION_VOICES
+    for shelf, own in (
+        ("test", variants[:first]), ("validation", variants[first:second]), ("train", variants[second:]),
+    ):  # fmt: skip
+        for variant in own:
+            counts = _TRAIN_TAKES if shelf == "train" else _ESPEAK_TAKES
+            yield from _takes_of(shelf, "espeak-ng", variant, counts)
+    for shelf, voices in FLITE_VOICES.items():
+        for voice in voices:
+            yield from _takes_of(shelf, "flite", voice, _FLITE_TAKES)
+
+
+def _takes_of(shelf: str, engine: Engine, voice: str, counts: dict[str, int]) -> Iterator[_Take]:
+    chance = Random(f"{engine}/{voice}")
+    for kind, values in (("digit", DIGITS), ("colour", COLOURS), ("mood", MOODS), ("filler", ("",))):
+        for value, word in enumerate(values):
+            for _ in range(counts[kind]):
+                text, manner = _said(kind, word, chance)
+                full = f"{chance.choice(ACCENTS)}+{voice}" if engine == "espeak-ng" else voice
+                narrow = chance.random() < _NARROW_SHARE
+                yield _Take(shelf, kind, value, Utterance(engine, full, text, manner), narrow)
+
+
+def _said(kind: str, word: str, chance: Random) -> tuple[str, Manner]:
+    if kind == "mood":
+        return chance.choice(PHRASES), Manner(chance.uniform(*_TEMPI[word]), chance.uniform(*_PITCHES[word]))
+    manner = Manner(chance.uniform(0.75, 1.2), chance.uniform(0.2, 0.8))
+    return (chance.choice(FILLERS) if kind == "filler" else word), manner
+
+
+def _recordings() -> Iterator[tuple[str, Samples]]:
+    if not RECORDINGS.is_dir():
+        raise missing("a recorded voice")
+    for value in range(len(DIGITS)):
+        yield f"{RECORDED}/digit/{value}", read_sound(RECORDINGS / "digits" / f"{value}.wav")
+    for name in _RECORDED_FILLERS:
+        yield f"{RECORDED}/filler/0", read_sound(RECORDINGS / f"{name}.wav")
+
+
+def _narrowed(samples: Samples) -> Samples:
+    """Return the sound as a telephone passes it on, at half the rate: recordings are often no better."""
+    half = samples[: len(samples) // 2 * 2].astype(np.float32).reshape(-1, 2).mean(axis=1)  # [S] -> [S / 2]
+    at = np.arange(len(half) * 2) / 2
+    return cast("Samples", np.rint(np.interp(at, np.arange(len(half)), half)).astype(np.int16))
+
+
+def voices_on(shelf: str) -> Sequence[str]:
+    """Return the voices of a shelf, without accents: for tests and reports."""
+    return sorted(
+        {take.utterance.voice.partition("+")[2] or take.utterance.voice for take in _takes() if take.shelf == shelf}
+    )

@@ -1,0 +1,104 @@
+"""What is read: lines of subtitles, in English and Chinese, put together from templates that are apart by split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Final
+
+from triptych.training.data.pools.cache import SHELVES
+
+_CHINESE_SHARE: Final = 0.25
+
+_DIGITS: Final = (
+    ("zero", "零"), ("one", "一"), ("two", "二"), ("three", "三"), ("four", "四"),
+    ("five", "五"), ("six", "六"), ("seven", "七"), ("eight", "八"), ("nine", "九"),
+)  # fmt: skip
+
+_MOOD_WORDS: Final[Mapping[str, tuple[Sequence[str], Sequence[str]]]] = {
+    "negative": (
+        ("terrible", "awful", "horrible", "dreadful", "disappointing", "disgusting", "miserable", "bad"),
+        ("糟糕", "可怕", "难受", "失望", "讨厌", "差劲"),
+    ),
+    "neutral": (
+        ("ordinary", "average", "usual", "typical", "standard", "common", "normal", "regular"),
+        ("普通", "一般", "平常", "寻常", "常见", "正常"),
+    ),
+    "positive": (
+        ("wonderful", "great", "excellent", "delightful", "fantastic", "lovely", "brilliant", "good"),
+        ("精彩", "美好", "优秀", "出色", "开心", "完美"),
+    ),
+}
+_OPERATION_WORDS: Final = (
+    (("report", "say", "name", "read out"), ("报出", "说出", "读出")),
+    (("plus one", "one more", "add one", "increase by one"), ("加一", "多一个", "增加一")),
+    (("minus one", "one less", "subtract one", "decrease by one"), ("减一", "少一个", "减少一")),
+)
+
+_TEMPLATES: Final[Mapping[str, tuple[Sequence[str], Sequence[str]]]] = {
+    "mood": (
+        (
+            "the food was {}", "what a {} day", "it looks {} to me", "a {} film", "that was a {} idea",
+            "the service is {}", "everything felt {}", "I call it {}", "this place is {}", "their work was {}",
+        ),
+        ("这部电影很{}", "今天真{}", "我觉得{}", "这里的服务很{}", "一切都很{}", "他们的工作很{}"),
+    ),
+    "digit": (
+        (
+            "the number is {}", "it says {}", "we counted {}", "number {} please", "{} is what I see",
+            "platform {}", "the answer: {}", "take bus {}", "channel {}", "room {}",
+        ),
+        ("数字是{}", "这是{}", "我看到{}", "答案是{}", "第{}站台", "请按{}"),
+    ),
+    "operation": (
+        (
+            "{}", "please {}", "{} now", "then {}", "{} for me", "first {}", "just {}", "and {}", "you should {}",
+            "kindly {}",
+        ),
+        ("{}", "请{}", "现在{}", "然后{}", "你来{}", "只要{}"),
+    ),
+}  # fmt: skip
+_FILLERS: Final = (
+    (
+        "nothing to report", "please stay on the line", "the weather is changing", "music is playing", "one moment",
+        "we will be right back", "thanks for waiting", "the doors are open", "stay tuned", "as I said before",
+    ),
+    ("请稍等", "音乐正在播放", "天气在变化", "谢谢收看", "马上回来", "门已经打开"),
+)  # fmt: skip
+
+
+def mood_line(shelf: str, mood: str, chance: Random) -> str:
+    """Return a line whose words are in a mood."""
+    return _filled(shelf, "mood", _MOOD_WORDS[mood], chance)
+
+
+def digit_line(shelf: str, value: int, chance: Random) -> str:
+    """Return a line that names a digit, as a word or as a figure."""
+    english, chinese = _DIGITS[value]
+    return _filled(shelf, "digit", ((english, str(value)), (chinese, str(value))), chance)
+
+
+def operation_line(shelf: str, value: int, chance: Random) -> str:
+    """Return a line that says what to do with a digit."""
+    return _filled(shelf, "operation", _OPERATION_WORDS[value], chance)
+
+
+def filler_line(shelf: str, chance: Random) -> str:
+    """Return a line that tells nothing."""
+    return chance.choice(_own(shelf, _FILLERS[_language(chance)]))
+
+
+def _filled(shelf: str, kind: str, words: Sequence[Sequence[str]], chance: Random) -> str:
+    language = _language(chance)
+    template = chance.choice(_own(shelf, _TEMPLATES[kind][language]))
+    return template.format(chance.choice(words[language]))
+
+
+def _language(chance: Random) -> int:
+    return int(chance.random() < _CHINESE_SHARE)
+
+
+def _own(shelf: str, lines: Sequence[str]) -> Sequence[str]:
+    """Return the lines of a shelf: of each five or six one is for validation and one for the test."""
+    place = SHELVES.index(shelf)
+    return [line for number, line in enumerate(lines) if {0: 1, 1: 2}.get(number % 5, 0) == place]

@@ -1,0 +1,64 @@
+"""A checkpoint as something to be asked: the very network that the worker serves, its logits instead of its words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from triptych.models.checkpoints.checkpoint import Checkpoint
+from triptych.models.network.collate import WindowBatch, collate, empty_batch
+from triptych.models.window import PreparedWindow
+from triptych.schemas.errors import UsageError
+from triptych.training.data.example import MODALITIES, Task
+from triptych.training.evaluation.suite import Subject
+
+
+def subject_of(checkpoint: Checkpoint, task: Task, device: torch.device) -> Subject:
+    """Return a checkpoint to be measured on a task.
+
+    Raises:
+        UsageError: it was trained on something else: other labels, other windows.
+    """
+    card, head = checkpoint.card, checkpoint.card.architecture.targets[0]
+    ours = (head.kind, head.labels, card.input.window_ns, *_prepared(card.input.spec()))
+    wanted = (task.kind, task.labels, task.window_ns, *_prepared(task.spec))
+    if ours != wanted:
+        names = ("kind", "labels", "window_ns", "frames", "height", "width", "sample_rate_hz", "features")
+        wrong = [
+            f"{name} {own} instead of {other}"
+            for name, own, other in zip(names, ours, wanted, strict=True)
+            if own != other
+        ]
+        raise UsageError(f"the model {card.name} was not trained for {task.name}: it has {'; '.join(wrong)}")
+    reads = tuple(modality for modality in MODALITIES if modality in card.architecture.encoders)
+    return Subject(_NetworkAsker(checkpoint, device), reads, head.temperature)
+
+
+class _NetworkAsker:
+    """Runs the network over windows."""
+
+    def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
+        self._model = checkpoint.network.model.eval().to(device)
+        self._tokenize = checkpoint.network.tokenize
+        self._spec = checkpoint.card.input.spec()
+        self._head = checkpoint.card.architecture.targets[0].name
+        self._device = device
+        self._buffers: dict[int, WindowBatch] = {}
+
+    @torch.inference_mode()
+    def __call__(self, windows: Sequence[PreparedWindow]) -> NDArray[np.float32]:
+        """Return what the head says of windows, none of which is empty."""
+        rows = len(windows)
+        if rows not in self._buffers:
+            self._buffers[rows] = empty_batch(rows, len(windows[0].audio_f32), self._spec)
+        batch = collate(windows, self._buffers[rows], self._tokenize).to(self._device)
+        said: NDArray[np.float32] = self._model(batch)[self._head].float().cpu().numpy()
+        return said
+
+
+def _prepared(spec: object) -> tuple[object, ...]:
+    """Return what of the input decides how windows are prepared; how many tokens are read is the model's own affair."""
+    return tuple(getattr(spec, name) for name in ("frames", "height", "width", "sample_rate_hz", "features"))

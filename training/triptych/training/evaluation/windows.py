@@ -1,0 +1,99 @@
+"""Windows changed on purpose: modalities taken away, drowned in noise, put together of different examples. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from random import Random
+from typing import Final, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triptych.models.window import PreparedWindow
+
+LEVELS: Final = (0.0, 0.2, 0.4, 0.6, 0.8)
+"""Of noise: 0 leaves everything, at 1 nothing would be left."""
+_TYPOS: Final = "abcdefghijklmnopqrstuvwxyz "
+
+
+def keep_only(window: PreparedWindow, modalities: Collection[str]) -> PreparedWindow:
+    """Return the window as if only these modalities (`video`, `audio`, `text`) had come."""
+    if window.features:
+        kept = {modality: features for modality, features in window.features.items() if modality in modalities}
+        window = replace(window, features=kept)
+    if "video" not in modalities:
+        window = replace(window, frames_hwc_u8=(), frame_times_ns=())
+    if "audio" not in modalities:
+        window = replace(window, audio_f32=np.zeros_like(window.audio_f32), audio_present=())
+    return window if "text" in modalities else replace(window, cues=())
+
+
+def with_noise(window: PreparedWindow, modality: str, level: float, chance: Random) -> PreparedWindow:
+    """Return the window with a share `level` of one modality drowned in noise.
+
+    Pictures are mixed with uniform noise, sound with white noise of its own loudness, and each character of words is
+    replaced by another with this probability. Features are mixed with white noise of their own
+    spread.
+    """
+    if level == 0:
+        return window
+    noise = np.random.default_rng(chance.getrandbits(64))
+    if modality in window.features:
+        own = window.features[modality]
+        mixed = (1 - level) * own + level * own.std() * noise.standard_normal(own.shape, np.float32)
+        return replace(window, features={**window.features, modality: mixed.astype(np.float32)})
+    if modality == "video":
+        frames = tuple(_noisy_picture(frame, level, noise) for frame in window.frames_hwc_u8)
+        return replace(window, frames_hwc_u8=frames)
+    if modality == "audio":
+        return replace(window, audio_f32=_noisy_sound(window, level, noise))
+    cues = tuple(replace(cue, text=_with_typos(cue.text, level, chance)) for cue in window.cues)
+    return replace(window, cues=cues)
+
+
+def paired_at_random(windows: Sequence[PreparedWindow], anchor: str, chance: Random) -> list[PreparedWindow]:
+    """Return each window with its own `anchor`, and the other modalities of another, each of a different one."""
+    return [
+        _mixed(window, {modality: windows[others[row]] for modality, others in sources.items()})
+        for sources in [{m: _shifted(len(windows), chance) for m in ("video", "audio", "text") if m != anchor}]
+        for row, window in enumerate(windows)
+    ]
+
+
+def _mixed(window: PreparedWindow, others: dict[str, PreparedWindow]) -> PreparedWindow:
+    foreign = {name: other.features[name] for name, other in others.items() if name in other.features}
+    own = {name: features for name, features in window.features.items() if name not in others}
+    window = replace(window, features=own | foreign)
+    if "video" in others:
+        other = others["video"]
+        window = replace(window, frames_hwc_u8=other.frames_hwc_u8, frame_times_ns=other.frame_times_ns)
+    if "audio" in others:
+        window = replace(window, audio_f32=others["audio"].audio_f32, audio_present=others["audio"].audio_present)
+    return replace(window, cues=others["text"].cues) if "text" in others else window
+
+
+def _shifted(count: int, chance: Random) -> list[int]:
+    """Return a random order in which nothing is at its own place: a random cycle."""
+    order = list(range(count))
+    chance.shuffle(order)
+    following = dict(zip(order, order[1:] + order[:1], strict=True))
+    return [following[place] for place in range(count)]
+
+
+def _noisy_picture(frame: NDArray[np.uint8], level: float, noise: np.random.Generator) -> NDArray[np.uint8]:
+    mixed = (1 - level) * frame + level * noise.integers(0, 256, frame.shape)
+    return cast("NDArray[np.uint8]", np.rint(mixed).astype(np.uint8))
+
+
+def _noisy_sound(window: PreparedWindow, level: float, noise: np.random.Generator) -> NDArray[np.float32]:
+    sound = window.audio_f32.copy()
+    for start, end in window.audio_present:
+        part = sound[start:end]
+        loudness = float(np.sqrt(np.mean(part**2)))
+        sound[start:end] = (1 - level) * part + level * loudness * noise.standard_normal(len(part), np.float32)
+    return np.clip(sound, -1, 1)
+
+
+def _with_typos(text: str, level: float, chance: Random) -> str:
+    return "".join(chance.choice(_TYPOS) if chance.random() < level else character for character in text)

@@ -1,0 +1,53 @@
+"""A training on the terminal: a bar that moves, and a line for each look."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from triptych.training.progress import Look
+
+
+class ProgressBar:
+    """Show the trainings of all seeds, one after the other."""
+
+    def __init__(self, console: Console, steps: int) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, TextColumn("loss {task.fields[loss]:.3f}"), console=console)
+        self._steps = steps
+
+    def of_seed(self, seed: int) -> _Bar:
+        """Return the bar of one seed."""
+        return _Bar(self._progress, seed, self._steps)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+
+class _Bar:
+    def __init__(self, progress: Progress, seed: int, steps: int) -> None:
+        self._progress = progress
+        self._steps = steps
+        self._description = f"seed {seed}"
+        self._task = None if progress.disable else progress.add_task(self._description, total=steps, loss=float("nan"))
+
+    def stepped(self, step: int, loss: float) -> None:
+        """Move the bar."""
+        if self._task is not None:
+            self._progress.update(self._task, completed=step, loss=loss)
+
+    def looked(self, look: Look) -> None:
+        """Write a line: the fused score, and the best that one modality reaches alone."""
+        modality, alone = max(look.alone.items(), key=lambda item: item[1], default=("", float("nan")))
+        single = f", best alone {alone:.3f} ({modality})" if modality else ""
+        line = f"{self._description} step {look.step}: loss {look.loss:.4f}, score {look.score:.3f}{single}"
+        self._progress.console.print(line + ("  *" if look.is_best else ""), highlight=False)

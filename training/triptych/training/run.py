@@ -1,0 +1,160 @@
+"""A training from beginning to end: one seed or several, each with its checkpoint, curves and record."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from triptych.models.checkpoints.card import Card, read_card
+from triptych.models.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from triptych.models.checkpoints.paths import checkpoint_files
+from triptych.schemas.errors import UsageError
+from triptych.training.config import TrainConfig
+from triptych.training.curves import EventFiles, draw_curves, write_looks
+from triptych.training.data.example import Dataset
+from triptych.training.network_design import new_card
+from triptych.training.processes import Processes, joined_processes
+from triptych.training.progress import Watcher
+from triptych.training.trainer import STATE_FILE, Trainer, repeatable
+
+LOOKS_FILE = "looks.jsonl"
+CURVES_FILE = "curves.png"
+EVENTS_FOLDER = "tensorboard"
+SUMMARY_FILE = "summary.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Say what a run makes, and where.
+
+    Attributes:
+        name: of the model.
+        folder: where everything is written.
+        seeds: so many trainings, with the configuration's seed and those after it.
+        resume: go on where an interrupted run stopped.
+        weights_folder: where pretrained weights lie.
+        command: how it was called, for the card.
+    """
+
+    name: str
+    folder: Path
+    seeds: int
+    resume: bool
+    weights_folder: Path
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Hold what all seeds reached on the validation examples.
+
+    Attributes:
+        cards: of each seed's checkpoint.
+        scores: fused.
+        alone: of the best single modality.
+    """
+
+    cards: tuple[Card, ...]
+    scores: tuple[float, ...]
+    alone: tuple[float, ...]
+
+
+def train(
+    dataset: Dataset,
+    config: TrainConfig,
+    plan: Plan,
+    *,
+    device: torch.device,
+    watch: Callable[[int], Watcher],
+) -> Summary | None:
+    """Train, and return what was reached; None in all processes but the first.
+
+    Args:
+        dataset: what to learn.
+        config: how.
+        plan: what to make.
+        device: where to run.
+        watch: returns who watches the training of a seed.
+    """
+    _check(plan)
+    with joined_processes(device) as processes, repeatable(device):
+        if str(device) == "cuda":
+            device = torch.device("cuda", processes.rank % torch.cuda.device_count())
+        cards = [
+            _train_one(dataset, replace(config, seed=seed), plan, device=device, processes=processes, watch=watch(seed))
+            for seed in range(config.seed, config.seed + plan.seeds)
+        ]
+        first = processes.is_first
+    if not first:
+        return None
+    summary = _summary(cards)
+    if plan.seeds > 1:
+        _keep_best(cards, config, plan)
+    (plan.folder / SUMMARY_FILE).write_text(json.dumps(_as_json(summary), indent=2) + "\n", encoding="utf-8")
+    return summary
+
+
+def _check(plan: Plan) -> None:
+    if plan.seeds < 1:
+        raise UsageError(f"seeds: expected at least 1, got {plan.seeds}")
+    used = [file for file in plan.folder.rglob("*") if file.name in {STATE_FILE, SUMMARY_FILE}]
+    if used and not plan.resume:
+        raise UsageError(f"{plan.folder} holds a training already; take another folder, or go on with it: --resume")
+
+
+def _train_one(
+    dataset: Dataset, config: TrainConfig, plan: Plan, *, device: torch.device, processes: Processes, watch: Watcher
+) -> Card:
+    folder = plan.folder if plan.seeds == 1 else plan.folder / f"seed-{config.seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    is_interrupted = (folder / STATE_FILE).is_file()
+    if plan.resume and not is_interrupted and checkpoint_files(folder)[1].is_file():
+        return read_card(checkpoint_files(folder)[1])
+    card = new_card(dataset.task, config, name=plan.name)
+    if plan.command:
+        card = card.model_copy(update={"training": {"command": plan.command}})
+    trainer = Trainer(dataset, card, config, weights_folder=plan.weights_folder, device=device, processes=processes)
+    if plan.resume and is_interrupted:
+        trainer.resume(folder)
+    with ExitStack() as stack:
+        watchers: list[Watcher] = []
+        if processes.is_first:
+            events = EventFiles(folder / EVENTS_FOLDER)
+            stack.callback(events.close)
+            watchers = [watch, events]
+        card = trainer.run(folder, watchers)
+    if processes.is_first:
+        write_looks(trainer.state.looks, folder / LOOKS_FILE)
+        title = f"{plan.name}: {config.network.fusion}, seed {config.seed}"
+        draw_curves(trainer.state.looks, folder / CURVES_FILE, title=title)
+    return card
+
+
+def _summary(cards: Sequence[Card]) -> Summary:
+    measured = [card.metrics["validation"] for card in cards]
+    alone = tuple(max(one["alone"].values(), default=float("nan")) for one in measured)
+    return Summary(tuple(cards), tuple(one["score"] for one in measured), alone)
+
+
+def _keep_best(cards: Sequence[Card], config: TrainConfig, plan: Plan) -> None:
+    """Put the checkpoint of the seed with the least loss where that of a single seed would lie."""
+    best = min(range(len(cards)), key=lambda index: cards[index].metrics["validation"]["loss"])
+    checkpoint = load_checkpoint(plan.folder / f"seed-{config.seed + best}", weights_folder=plan.weights_folder)
+    save_checkpoint(plan.folder / "model", checkpoint.network.model, checkpoint.card, storage=config.storage)
+
+
+def _as_json(summary: Summary) -> dict[str, object]:
+    deviation = statistics.stdev(summary.scores) if len(summary.scores) > 1 else None
+    return {
+        "seeds": [card.training["config"]["seed"] for card in summary.cards],
+        "scores": summary.scores,
+        "mean": statistics.fmean(summary.scores),
+        "deviation": deviation,
+        "best_single_modality": summary.alone,
+    }

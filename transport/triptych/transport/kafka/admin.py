@@ -1,0 +1,136 @@
+"""Making and describing Kafka's topics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from kafka import KafkaAdminClient, errors
+from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
+
+from triptych.settings.kafka import KafkaSettings
+from triptych.transport.errors import BrokerUnavailableError
+from triptych.transport.kafka.connect import connect
+from triptych.transport.kafka.errors import translating
+from triptych.transport.kafka.rebalance import ours, theirs
+from triptych.transport.records import Member, TopicPartition
+from triptych.transport.topic_settings import TopicSettings, TopicState
+from triptych.transport.watchdog import within
+
+Answer = TypeVar("Answer")
+
+REQUEST_LIMIT_MS = 10_000
+CALL_LIMIT_S = 30.0
+"""For what the client bounds request by request: it looks for leaders and controllers as often as it takes."""
+CLOSE_LIMIT_S = 5.0
+ASK_AGAIN_S = 0.1
+
+
+class KafkaAdmin:
+    """Ask and tell a broker about topics (see `TopicAdmin`)."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._where = settings.bootstrap_servers
+        self.closed = False
+        self._client = connect(KafkaAdminClient, settings, request_timeout_ms=REQUEST_LIMIT_MS)
+
+    def create(self, topics: Sequence[TopicSettings]) -> tuple[str, ...]:
+        """Make those that do not exist, and wait until they can be used."""
+        created = tuple(topic.name for topic in topics if self._create(topic))
+        with translating(f"waiting for new topics at {self._where}"):
+            self._client.wait_for_topics(list(created), timeout_ms=REQUEST_LIMIT_MS)
+        return created
+
+    def describe(self, names: Sequence[str]) -> dict[str, TopicState]:
+        """Return what each existing topic is, the broker's defaults included."""
+        with translating(f"describing topics at {self._where}"):
+            # All are listed, since asking for a topic by name makes it where the broker makes topics by itself.
+            listed = self._limited("its topics", self._client.describe_topics)
+            found = {topic["name"]: len(topic["partitions"]) for topic in listed if topic["name"] in names}
+            if not found:
+                return {}
+            resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in found]
+            configs = self._limited(
+                "the settings of topics", lambda: self._client.describe_configs(resources, config_filter="all")
+            )["topic"]
+        return {
+            name: TopicState(
+                name, found[name], {setting: str(entry["value"]) for setting, entry in configs[name].items()}
+            )
+            for name in names
+            if name in found
+        }
+
+    def alter(self, name: str, configs: Mapping[str, str]) -> None:
+        """Set some of a topic's settings."""
+        with translating(f"altering the topic {name} at {self._where}"):
+            resource = ConfigResource(ConfigResourceType.TOPIC, name, dict(configs))
+            self._limited("a topic's settings", lambda: self._client.alter_configs([resource]))
+
+    def partition_count(self, topic: str) -> int | None:
+        """Return the number of partitions, or None."""
+        state = self.describe([topic]).get(topic)
+        return None if state is None else state.partitions
+
+    def appended_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Ask for the ends, open transactions included."""
+        wanted = {theirs(tp): OffsetSpec.LATEST for tp in tps}
+        with translating(f"asking the broker at {self._where} for the ends of partitions"):
+            found = self._limited("the ends of partitions", lambda: self._client.list_partition_offsets(wanted))
+        return {ours(tp): int(end.offset) for tp, end in found.items()}
+
+    def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
+        """Delete what lies before an offset."""
+        with translating(f"deleting records at {self._where}"):
+            offsets = {theirs(tp): offset for tp, offset in before.items()}
+            self._limited("the deletion of records", lambda: self._client.delete_records(offsets))
+
+    def members(self, group: str) -> tuple[Member, ...]:
+        """Return who is in a group now."""
+        with translating(f"asking for the members of group {group} at {self._where}"):
+            found = self._limited("a group", lambda: self._describe_group(group)).get("members", ())
+        return tuple(Member(m["member_id"], m["client_host"], m.get("group_instance_id") or None) for m in found)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if not self.closed:
+            self.closed = True
+            with suppress(BrokerUnavailableError):  # its thread ends with the process
+                within(CLOSE_LIMIT_S, f"closing the admin client of {self._where}", self._client.close)
+
+    def _limited(self, what: str, call: Callable[[], Answer]) -> Answer:
+        """Ask; the client bounds the waiting for answers, not that for connections."""
+        return within(CALL_LIMIT_S, f"asking the broker at {self._where} for {what}", call)
+
+    def _describe_group(self, group: str) -> dict[str, Any]:
+        """Ask until there is a coordinator: a new cluster makes the topic of its groups when first asked for one."""
+        deadline = time.monotonic() + REQUEST_LIMIT_MS / 1_000
+        while True:
+            try:
+                described: dict[str, Any] = self._client.describe_groups([group])[group]
+            except errors.GroupIdNotFoundError:
+                return {}
+            except (errors.CoordinatorNotAvailableError, errors.CoordinatorLoadInProgressError):
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(ASK_AGAIN_S)
+            else:
+                return described
+
+    def _create(self, topic: TopicSettings) -> bool:
+        wanted = {
+            "num_partitions": topic.partitions,
+            "replication_factor": topic.replication,
+            "configs": dict(topic.configs),
+        }
+        with translating(f"making the topic {topic.name} at {self._where}"):
+            try:
+                self._limited(
+                    "a new topic",
+                    lambda: self._client.create_topics({topic.name: wanted}, timeout_ms=REQUEST_LIMIT_MS),
+                )
+            except errors.TopicAlreadyExistsError:
+                return False
+        return True

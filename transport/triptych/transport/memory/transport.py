@@ -1,0 +1,190 @@
+"""A transport for one process: the same promises as Kafka's, kept in memory and bounded in bytes.
+
+For the demo, for tests and for trying things out. It keeps nothing when the process ends.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+
+from triptych.transport.errors import RecordRefusedError, RecordTooLargeError, TransportClosedError
+from triptych.transport.memory.broker import MemoryBroker, MemoryLimits
+from triptych.transport.memory.reader import MemoryGroupConsumer, MemoryReader
+from triptych.transport.records import Delivered, GonePolicy, GroupOffsets, Member, Message, TopicPartition
+from triptych.transport.topic_settings import DEFAULT_PARTITIONS, TopicSettings, TopicState
+
+MAX_BYTES = 64 << 20
+MAX_RECORD_BYTES = 4 << 20
+
+
+class MemoryTransport:
+    """Make clients that share one memory (see `Transport`).
+
+    Topics are made on first use, with the number of partitions given here.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock_ns: Callable[[], int] = time.time_ns,
+        partitions: int = DEFAULT_PARTITIONS,
+        max_bytes: int = MAX_BYTES,
+        max_record_bytes: int = MAX_RECORD_BYTES,
+        send_timeout_s: float = 60.0,
+        session_timeout_s: float = 10.0,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Start empty.
+
+        Args:
+            clock_ns: gives each record its arrival time.
+            partitions: of topics made on first use.
+            max_bytes: held by one topic at most; a publisher waits for room.
+            max_record_bytes: key, value and headers of one record.
+            send_timeout_s: how long a publisher waits for room.
+            session_timeout_s: a group throws out a member that has not polled for so long, when another one polls.
+            monotonic_s: the clock of that time-out.
+        """
+        self._monotonic_s = monotonic_s
+        self._broker = MemoryBroker(
+            clock_ns,
+            partitions=partitions,
+            limits=MemoryLimits(max_bytes, max_record_bytes, send_timeout_s, session_timeout_s),
+        )
+
+    def reader(self, start: Mapping[TopicPartition, int], *, when_gone: GonePolicy = "earliest") -> MemoryReader:
+        """Read these partitions from these offsets."""
+        return MemoryReader(self._broker, start, when_gone=when_gone)
+
+    def group_consumer(
+        self, topics: Sequence[str], group: str, *, when_gone: GonePolicy = "earliest", hand_over_s: float = 0.0
+    ) -> MemoryGroupConsumer:
+        """Join a group."""
+        return MemoryGroupConsumer(
+            self._broker, topics, group, when_gone=when_gone, hand_over_s=hand_over_s, monotonic_s=self._monotonic_s
+        )
+
+    def publisher(self) -> MemoryPublisher:
+        """Open a publisher."""
+        return MemoryPublisher(self._broker)
+
+    def transactional_publisher(self, name: str) -> MemoryTransactions:
+        """Open a publisher of transactions."""
+        return MemoryTransactions(self._broker, name)
+
+    def admin(self) -> MemoryAdmin:
+        """Open an admin."""
+        return MemoryAdmin(self._broker)
+
+    def throw_out_members(self, group: str) -> None:
+        """Make a group forget its members, whatever they do just now: as the session time-out would, or a person."""
+        self._broker.throw_out_members(group)
+
+    def close(self) -> None:
+        """Do nothing: what is in memory goes with the last client."""
+
+
+class MemoryPublisher:
+    """Append messages at once (see `Publisher`)."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+        self._closed = False
+
+    def send(self, message: Message) -> Future[Delivered]:
+        """Append a message, waiting for room; the future is done when this returns."""
+        if self._closed:
+            raise TransportClosedError("this publisher is closed")
+        limit = self._broker.limits.max_record_bytes
+        if message.size_bytes > limit:
+            raise RecordTooLargeError(
+                message.topic, size_bytes=message.size_bytes, limit_bytes=limit, refused_by="this program"
+            )
+        delivered: Future[Delivered] = Future()
+        try:
+            delivered.set_result(self._broker.append(message))
+        except RecordRefusedError as refused:
+            delivered.set_exception(refused)
+        return delivered
+
+    def flush(self, timeout_s: float) -> None:
+        """Return at once: nothing is ever in flight."""
+
+    def close(self, timeout_s: float) -> None:
+        """Take no more messages."""
+        self.flush(timeout_s)
+        self._closed = True
+
+
+class MemoryTransactions:
+    """Append batches whole (see `TransactionalPublisher`); none is ever open."""
+
+    def __init__(self, broker: MemoryBroker, name: str) -> None:
+        self._broker = broker
+        self._name = name
+        self._epoch: int | None = broker.take_name(name)
+        self._closed = False
+
+    def publish(self, messages: Sequence[Message], offsets: GroupOffsets | None) -> None:
+        """Append all messages and store the offsets, or nothing."""
+        if self._closed:
+            raise TransportClosedError("this publisher is closed")
+        self.recover()
+        epoch, self._epoch = self._epoch, None  # after a failure the name has to be taken anew
+        self._broker.append_together(messages, offsets, name=self._name, epoch=epoch or 0)
+        self._epoch = epoch
+
+    def recover(self) -> None:
+        """Take the name anew where that is needed."""
+        if self._epoch is None:
+            self._epoch = self._broker.take_name(self._name)
+
+    def close(self, timeout_s: float) -> None:  # noqa: ARG002 - the protocol's
+        """Take no more messages."""
+        self._closed = True
+
+
+class MemoryAdmin:
+    """Make and describe topics (see `TopicAdmin`)."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+
+    def create(self, topics: Sequence[TopicSettings]) -> tuple[str, ...]:
+        """Make those that do not exist."""
+        return tuple(topic.name for topic in topics if self._broker.create(topic))
+
+    def describe(self, names: Sequence[str]) -> dict[str, TopicState]:
+        """Return what each existing topic is."""
+        found = {name: self._broker.topics[name] for name in names if name in self._broker.topics}
+        return {name: TopicState(name, topic.settings.partitions, dict(topic.configs)) for name, topic in found.items()}
+
+    def alter(self, name: str, configs: Mapping[str, str]) -> None:
+        """Set some of a topic's settings; they are kept, and change nothing here."""
+        self._broker.topic(name).configs.update(configs)
+
+    def partition_count(self, topic: str) -> int | None:
+        """Return the number of partitions, or None."""
+        state = self.describe([topic]).get(topic)
+        return None if state is None else state.partitions
+
+    def appended_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return the ends: nothing is appended before it is committed."""
+        with self._broker.changed:
+            return {tp: self._broker.log(tp).end for tp in tps}
+
+    def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
+        """Delete what lies before an offset."""
+        for tp, offset in before.items():
+            self._broker.drop_before(tp, offset)
+
+    def members(self, group: str) -> tuple[Member, ...]:
+        """Return who is in a group now."""
+        with self._broker.changed:
+            known = self._broker.groups.get(group)
+            return () if known is None else tuple(Member(name, "memory") for name in known.member_ids())
+
+    def close(self) -> None:
+        """Hold nothing."""

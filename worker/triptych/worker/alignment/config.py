@@ -1,0 +1,56 @@
+"""The settings of alignment, in nanoseconds and bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from triptych.schemas.errors import UsageError
+from triptych.units import MIB, NS_PER_MS, NS_PER_S
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from triptych.schemas.names import Modality
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlignConfig:
+    """What the rules of `docs/alignment.md` leave to the user.
+
+    `out_of_orderness_ns` is subtracted from a track's promise, by modality. `stream_max_bytes` and
+    `partition_max_bytes` bound what open windows hold, encoded; `ahead_max_bytes` and `max_lead_ns` bound how far one
+    partition is read ahead of the others. With `allowed_lateness_ns`, a closed window is issued again when something
+    comes for it as long as its end is not that far behind the floor, `revise_after_ns` after the first such item.
+    """
+
+    size_ns: int = 2 * NS_PER_S
+    hop_ns: int = 2 * NS_PER_S
+    idle_timeout_ns: int = 10 * NS_PER_S
+    out_of_orderness_ns: Mapping[Modality, int] = field(default_factory=lambda: MappingProxyType({}))
+    max_hold_ns: int = 10 * NS_PER_S
+    max_cue_ns: int = 60 * NS_PER_S
+    max_empty: int = 5
+    max_future_ns: int = 24 * 3600 * NS_PER_S
+    stream_ttl_ns: int = 600 * NS_PER_S
+    clock_margin_ns: int = 100 * NS_PER_MS
+    stream_max_bytes: int = 64 * MIB
+    partition_max_bytes: int = 512 * MIB
+    ahead_max_bytes: int = 64 * MIB
+    max_lead_ns: int = 60 * NS_PER_S
+    allowed_lateness_ns: int | None = None
+    revise_after_ns: int = 1 * NS_PER_S
+
+    def __post_init__(self) -> None:
+        """Refuse what no window could be made with."""
+        if not 0 < self.hop_ns <= self.size_ns:
+            msg = f"window: expected 0 < hop <= size, got hop {self.hop_ns} ns and size {self.size_ns} ns"
+            raise UsageError(msg)
+        if self.max_empty < 1 or self.idle_timeout_ns <= 0 or self.stream_ttl_ns <= 0:
+            msg = "align: expected max_empty of at least 1 and an idle timeout and a stream TTL above 0"
+            raise UsageError(msg)
+
+    def slack_ns(self, modality: Modality) -> int:
+        """Return the out-of-orderness that a track of `modality` is given."""
+        return self.out_of_orderness_ns.get(modality, 0)

@@ -1,0 +1,1 @@
+"""Build results and publish them to Kafka and the result store."""
