@@ -18,7 +18,7 @@ from triptych.worker.alignment.aligner import Aligner
 from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.alignment.decisions import ClosedWindow
 from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
-from triptych.worker.partitions.offset_tracker import Ledger
+from triptych.worker.partitions.offset_tracker import OffsetTracker
 
 POLL_RECORDS = 500
 TRACKS: dict[Modality, int] = {"video": 250 * NS_PER_MS, "audio": 500 * NS_PER_MS, "subtitles": 3 * NS_PER_S}
@@ -40,7 +40,7 @@ def track(stream: str, modality: Modality, seconds: int, begins_ns: int) -> Iter
             seq=seq,
             start_ns=start_ns,
             end_ns=end_ns,
-            promise_ns=start_ns + step_ns,
+            watermark_ns=start_ns + step_ns,
             tracks=("video", "audio", "subtitles"),
             size_bytes=20_000,
         )
@@ -67,19 +67,19 @@ def aligned(entries: list[Entry]) -> int:
     """Return how many windows alignment closes, its ledger kept and its offsets asked for once a poll."""
     positions = dict.fromkeys(READING_ORDER, 0)
     config = AlignConfig(partition_max_bytes=1 << 40, stream_max_bytes=1 << 40)
-    aligner, ledger, windows = Aligner(config, positions), Ledger(positions), 0
+    aligner, offset_tracker, windows = Aligner(config, positions), OffsetTracker(positions), 0
     for poll in range(0, len(entries), POLL_RECORDS):
         chunk = entries[poll : poll + POLL_RECORDS]
         for entry in chunk:
             positions[entry.modality] = entry.offset + 1
-            ledger.add(entry.modality, entry.offset, entry.stream)
+            offset_tracker.add(entry.modality, entry.offset, entry.stream)
         aligner.fetched(chunk, positions, at_ns=poll * NS_PER_S)
         aligner.asked(READING_ORDER, at_ns=poll * NS_PER_S + NS_PER_S, wall_ns=chunk[-1].arrival_ns)
         for outcome in aligner.advance():
             if isinstance(outcome, ClosedWindow):
                 windows += 1
-                ledger.complete(ledger.await_result(outcome.stream, outcome.snapshot))
-        ledger.committable()
+                offset_tracker.complete(offset_tracker.await_result(outcome.stream, outcome.snapshot))
+        offset_tracker.committable()
     return windows
 
 
@@ -92,7 +92,7 @@ def plainly_aligned(entries: list[Entry]) -> int:
         stream = entry.stream or ""
         for index in range(entry.start_ns // size_ns, (entry.end_ns - 1) // size_ns + 1):
             shelves[stream][index].append(entry)
-        promises[stream][entry.modality] = entry.promise_ns
+        promises[stream][entry.modality] = entry.watermark_ns
         watermark_ns = min(promises[stream].values())
         for index in [index for index in shelves[stream] if (index + 1) * size_ns <= watermark_ns]:
             shelves[stream].pop(index).sort(key=lambda entry: (entry.modality, entry.start_ns))

@@ -58,7 +58,7 @@ def demo(
     from triptych.service.logs import configure_logs
     from triptych.settings.loading import load
     from triptych.worker.observability.logs import log_hook
-    from triptych.worker.wiring import Surroundings, open_pipeline
+    from triptych.worker.wiring import Dependencies, open_pipeline
 
     flags = {"model.name": model, "kafka.bootstrap_servers": bootstrap_servers, "redis.url": redis_url}
     settings = load(config, flags | {"pipeline": pipeline})
@@ -68,7 +68,7 @@ def demo(
         clips = [stack.enter_context(as_file(files("triptych").joinpath("samples", name))) for name in SAMPLES]
         parts = (_on_servers if kafka else _in_memory)(stack, settings)
         console.print("Loading the model …")
-        around = Surroundings(parts.transport, parts.store, [log_hook()], Health())
+        around = Dependencies(parts.transport, parts.store, [log_hook()], Health())
         worker = stack.enter_context(open_pipeline(settings, around))
         console.print(f"Playing {', '.join(clip.name for clip in clips)}")
         results = _play(worker, parts, clips, console, realtime=realtime)

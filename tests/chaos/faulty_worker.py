@@ -15,9 +15,9 @@ VARIABLE: Final = "CHAOS_BUG"
 
 def commit_before_publish() -> None:
     """Commit what was read, whether its windows are published or not."""
-    from triptych.worker.partitions.offset_tracker import Ledger
+    from triptych.worker.partitions.offset_tracker import OffsetTracker
 
-    Ledger.committable = Ledger.positions  # type: ignore[method-assign]
+    OffsetTracker.committable = OffsetTracker.positions  # type: ignore[method-assign]
 
 
 def skip_the_tail() -> None:

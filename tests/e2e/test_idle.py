@@ -99,7 +99,7 @@ def _promises(here: Installation) -> dict[Modality, list[tuple[int, int]]]:
     """Return what each track promised and when that arrived, in order."""
     return {
         modality: [
-            (decode(record.key, record.value, record.headers, modality=modality).promise_ns, record.arrival_ns)
+            (decode(record.key, record.value, record.headers, modality=modality).watermark_ns, record.arrival_ns)
             for record in here.records(topic)
         ]
         for topic, modality in MODALITY_OF.items()
@@ -108,5 +108,5 @@ def _promises(here: Installation) -> dict[Modality, list[tuple[int, int]]]:
 
 def _reached_ns(heard: Mapping[Modality, Sequence[tuple[int, int]]], end_ns: int) -> int:
     """Return when all tracks had promised to be beyond a moment; sound that never did is left out."""
-    reached = [[arrival_ns for promise_ns, arrival_ns in track if promise_ns >= end_ns] for track in heard.values()]
+    reached = [[arrival_ns for watermark_ns, arrival_ns in track if watermark_ns >= end_ns] for track in heard.values()]
     return max(min(arrivals_ns) for arrivals_ns in reached if arrivals_ns)

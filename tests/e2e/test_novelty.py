@@ -20,7 +20,7 @@ from triptych.transport.memory.transport import MemoryTransport
 from triptych.transport.topic_settings import TopicSettings
 from triptych.transport.topics import create_topics
 from triptych.worker.publishing.stores.memory import MemoryStore
-from triptych.worker.wiring import Surroundings, open_pipeline
+from triptych.worker.wiring import Dependencies, open_pipeline
 
 Install = Callable[..., Installation]
 Clip = Callable[[str], str]
@@ -41,7 +41,7 @@ def played(clip: Path) -> Sequence[Result]:
     (outcome,) = produce_all([plan], transport, stop=threading.Event())
     assert outcome.error is None
     store = MemoryStore()
-    with open_pipeline(settings, Surroundings(transport, store, [], Health())) as worker:
+    with open_pipeline(settings, Dependencies(transport, store, [], Health())) as worker:
         worker.run(threading.Event(), until_end=lambda: True)
     return [Result.model_validate_json(document) for document in store.results("film")]
 

@@ -146,7 +146,7 @@ def test_told_to_stop_a_source_is_ended_properly(make_film: MakeFilm, plan_of: P
     records = records_in(transport)
     assert (outcome.standing.state, outcome.error) == ("stopped", None)
     assert isinstance(records[-1], End)
-    assert records[-1].start_ns == records[-2].promise_ns
+    assert records[-1].start_ns == records[-2].watermark_ns
 
 
 def test_a_record_over_the_size_limit_is_dropped_alone(make_film: MakeFilm, plan_of: PlanOf) -> None:

@@ -100,5 +100,5 @@ def test_records_and_results_cannot_be_changed() -> None:
 
 def test_a_record_without_a_promise_promises_its_start() -> None:
     """So a foreign producer need not know about promises."""
-    assert _end("s").promise_ns == 0
-    assert _end("s").model_copy(update={"next_ns": 7}).promise_ns == 7
+    assert _end("s").watermark_ns == 0
+    assert _end("s").model_copy(update={"next_ns": 7}).watermark_ns == 7

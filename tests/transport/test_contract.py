@@ -14,14 +14,14 @@ import pytest
 from triptych.schemas.partition import partition_of
 from triptych.transport.errors import (
     CommitRefusedError,
+    MessageRejectedError,
     OffsetGoneError,
     PublishTimeoutError,
-    RecordRefusedError,
     RecordTooLargeError,
     TransportClosedError,
 )
 from triptych.transport.protocols import GroupConsumer, Publisher, Reader, Transport
-from triptych.transport.records import Commit, Delivered, Message, OffsetGone, Poll, Record, TopicPartition
+from triptych.transport.records import Commit, Delivered, Message, OffsetOutOfRange, Poll, Record, TopicPartition
 
 DEADLINE_S = 30.0
 NS_PER_S = 1_000_000_000
@@ -464,7 +464,7 @@ def test_a_rebalance_waits_until_work_is_handed_over(
         assert second.poll(0.05).assigned == frozenset()
     assert (asked.revoking, asked.revoked, first.assignment()) == (everything, frozenset(), everything)
     first.commit(dict.fromkeys(everything, Commit(1)))
-    first.let_go()
+    first.complete_revocation()
 
     revoked: frozenset[TopicPartition] = frozenset()
     while not (len(first.assignment()) == len(second.assignment()) == 1):
@@ -521,10 +521,10 @@ def test_a_committed_offset_that_retention_deleted_is_jumped_over_aloud(
     tp = TopicPartition(topic, 0)
     commit_then_lose(transport, publisher, topic, group)
 
-    consumer = transport.group_consumer([topic], group, when_gone=policy)  # type: ignore[arg-type]
+    consumer = transport.group_consumer([topic], group, when_out_of_range=policy)  # type: ignore[arg-type]
 
-    found = poll_until(consumer, lambda found: bool(found.gone))
-    assert found.gone == (OffsetGone(tp, wanted=3, resumed=resumed),)
+    found = poll_until(consumer, lambda found: bool(found.out_of_range))
+    assert found.out_of_range == (OffsetOutOfRange(tp, wanted=3, resumed=resumed),)
     assert consumer.committed([tp]) == {tp: Commit(3)}
     send_all(publisher, of(topic, 1))
     records = list(found.records) or read_count(consumer, 1)
@@ -538,7 +538,7 @@ def test_a_committed_offset_that_retention_deleted_can_stop_the_reading(
     topic = new_topic(1)
     commit_then_lose(transport, publisher, topic, group)
 
-    consumer = transport.group_consumer([topic], group, when_gone="stop")
+    consumer = transport.group_consumer([topic], group, when_out_of_range="stop")
 
     with pytest.raises(OffsetGoneError, match=f"{topic} 0: offset 3 is outside 6 to 10"):
         poll_until(consumer, lambda found: bool(found.records))
@@ -559,16 +559,16 @@ def test_records_deleted_while_they_were_being_read_are_missed_aloud(
     admin.close()
     reader.resume([tp])
 
-    found: list[OffsetGone] = []
+    found: list[OffsetOutOfRange] = []
     offsets: list[int] = []
     deadline = time.monotonic() + DEADLINE_S
     while len(offsets) < 2:
         assert time.monotonic() < deadline
         polled = reader.poll(0.2)
-        found += polled.gone
+        found += polled.out_of_range
         offsets += [record.offset for record in polled.records]
 
-    assert found == [OffsetGone(tp, wanted=0, resumed=8)]
+    assert found == [OffsetOutOfRange(tp, wanted=0, resumed=8)]
     assert offsets == [8, 9]
 
 
@@ -680,7 +680,7 @@ def test_a_partition_that_is_not_there_fails_the_one_message(new_topic: NewTopic
     assert not right.cancel()
     publisher.flush(DEADLINE_S)
 
-    assert isinstance(wrong.exception(0), RecordRefusedError)
+    assert isinstance(wrong.exception(0), MessageRejectedError)
     assert right.result(0) == Delivered(topic, 1, 0)
 
 

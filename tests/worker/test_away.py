@@ -27,7 +27,7 @@ from triptych.worker.publishing import publisher as publication
 from triptych.worker.publishing.stores.errors import StoreUnavailableError
 from triptych.worker.publishing.stores.memory import MemoryStore
 from triptych.worker.publishing.stores.protocol import StoredResult
-from triptych.worker.wiring import Surroundings, open_pipeline
+from triptych.worker.wiring import Dependencies, open_pipeline
 
 MIB = 1 << 20
 SECONDS = 60
@@ -125,7 +125,7 @@ def large_picture() -> bytes:
 def working(world: World, store: MemoryStore, health: Health) -> Iterator[Pipeline]:
     """Open a worker whose readiness follows its retries."""
     with ExitStack() as stack:
-        around = Surroundings(world.transport, store, [ReadinessHook(health), world.events.append], health)
+        around = Dependencies(world.transport, store, [ReadinessHook(health), world.events.append], health)
         yield stack.enter_context(open_pipeline(world.settings, around))
 
 

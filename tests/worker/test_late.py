@@ -16,7 +16,13 @@ from triptych.schemas.records import InputRecord, VideoFrame
 from triptych.schemas.results import Result
 from triptych.settings.loading import load
 from triptych.transport.records import Message
-from triptych.worker.observability.events import ItemLate, RecordRefused, WindowClosed, WindowLetGo, WindowRevised
+from triptych.worker.observability.events import (
+    ItemLate,
+    RecordDeadLettered,
+    RevisionStateEvicted,
+    WindowClosed,
+    WindowRevised,
+)
 
 MakeFeed = Callable[..., Feed]
 REVISE = {"model.name": "null", "batch.max_delay_ms": 0, "align.late": "revise", "align.revise_after_ms": 100}
@@ -62,7 +68,7 @@ def test_late_frames_have_their_window_judged_again(revising: World, feed: MakeF
     assert {event.revises for event in revising.seen(ItemLate)} == {True}
     assert [(event.revision, event.added) for event in revising.seen(WindowRevised)] == [(1, 4)]
     assert len(revising.seen(WindowClosed)) == 5
-    assert revising.seen(WindowLetGo) == []
+    assert revising.seen(RevisionStateEvicted) == []
 
 
 def test_a_worker_that_dies_between_revisions_loses_neither_their_count_nor_the_contents(
@@ -93,7 +99,7 @@ def test_what_no_result_takes_up_is_a_dead_letter_if_asked_for(world: World, fee
     world.work()
     assert numbered(world.results()) == [(0, 0), (2, 0), (4, 0), (6, 0), (8, 0)]
     assert [letter.code for letter in world.letters()] == [DeadReason.LATE] * 4
-    assert {event.code for event in world.seen(RecordRefused)} == {DeadReason.LATE}
+    assert {event.code for event in world.seen(RecordDeadLettered)} == {DeadReason.LATE}
 
     assert put_back(world) == 4
     world.work()

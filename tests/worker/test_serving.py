@@ -14,7 +14,7 @@ from tests.worker.world import Feed, World
 from triptych.models.model import Model
 from triptych.models.prediction import WindowPrediction
 from triptych.models.window import PreparedWindow
-from triptych.service.signals import Bell
+from triptych.service.signals import ReloadSignal
 from triptych.settings.loading import load
 from triptych.settings.tree import Settings
 from triptych.transport.topic_settings import TopicSettings
@@ -37,7 +37,7 @@ def desk(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Let the world's models be read from lines of text, and hear a bell; return the model's file."""
     path = tmp_path / "model.json"
     path.write_text("first 1")
-    world.bell = Bell()
+    world.reload_signal = ReloadSignal()
     create_topics(world.transport.admin(), world.settings.pipeline, TopicSettings("", max_record_bytes=1 << 20))
     world.settings = load(
         overrides={"model.name": str(path), "batch.max_delay_ms": 0, "batch.max_windows": 1, "model.watch_ms": 0},
@@ -67,12 +67,12 @@ def test_results_name_the_new_model_from_the_swap_on_and_none_is_lost(
         return model
 
     monkeypatch.setattr("triptych.worker.wiring.model_from", build)
-    assert world.bell is not None
+    assert world.reload_signal is not None
     with world.open() as worker:
         world.send(feed("city").play(6))
         turn_until(worker, lambda: len(world.seen(ResultsPublished)) == 3)
         desk.write_text("second 0.25")
-        world.bell.ring()
+        world.reload_signal.ring()
         turn_until(worker, lambda: bool(world.seen(ModelSwapped)))
         assert [ref() is not None for ref in made] == [False, True]
         world.send(feed("port", start_s=20).play(6))
@@ -90,12 +90,12 @@ def test_results_name_the_new_model_from_the_swap_on_and_none_is_lost(
 
 def test_a_swap_waits_for_the_batch_that_runs(world: World, feed: MakeFeed, desk: Path) -> None:
     """Windows that the old model was given are its own, while the loop goes on turning."""
-    assert world.bell is not None
+    assert world.reload_signal is not None
     with world.open() as worker:
         world.send(feed("city").play(2))
         turn_until(worker, lambda: len(world.seen(ResultsPublished)) == 1)
         desk.write_text("second 1")
-        world.bell.ring()
+        world.reload_signal.ring()
         world.send(feed("port", start_s=20).play(20))
         turn_until(worker, lambda: len(world.seen(ResultsPublished)) == 11)
         turn_until(worker, lambda: bool(world.seen(ModelSwapped)))
@@ -107,10 +107,10 @@ def test_a_swap_waits_for_the_batch_that_runs(world: World, feed: MakeFeed, desk
 
 def test_a_bad_file_is_refused_and_the_worker_goes_on(world: World, feed: MakeFeed, desk: Path) -> None:
     """With the model that it has."""
-    assert world.bell is not None
+    assert world.reload_signal is not None
     with world.open() as worker:
         desk.write_text("half")
-        world.bell.ring()
+        world.reload_signal.ring()
         turn_until(worker, lambda: bool(world.seen(ModelRefused)))
         world.send(feed("city").play(4))
         turn_until(worker, lambda: len(world.seen(ResultsPublished)) == 2)

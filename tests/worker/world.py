@@ -29,7 +29,7 @@ from triptych.schemas.partition import partition_of
 from triptych.schemas.records import AudioChunk, End, InputRecord, MediaRecord, Progress, SubtitleCue, VideoFrame
 from triptych.schemas.results import Result
 from triptych.service.health import Health
-from triptych.service.signals import Bell
+from triptych.service.signals import ReloadSignal
 from triptych.settings.loading import load
 from triptych.settings.tree import Settings
 from triptych.transport.memory.transport import MemoryTransport
@@ -38,7 +38,7 @@ from triptych.transport.records import Message, Record, TopicPartition
 from triptych.worker.observability.events import Event
 from triptych.worker.pipeline import Pipeline, Report
 from triptych.worker.publishing.stores.memory import MemoryStore
-from triptych.worker.wiring import Surroundings, open_pipeline
+from triptych.worker.wiring import Dependencies, open_pipeline
 
 _E = TypeVar("_E", bound=Event)
 SECOND = 1_000_000_000
@@ -143,7 +143,7 @@ class World:
         self.transport: Transport = self._memory
         self.store = MemoryStore()
         self.events: list[Event] = []
-        self.bell: Bell | None = None
+        self.reload_signal: ReloadSignal | None = None
         self.settings: Settings = load(overrides={"model.name": "null", "batch.max_delay_ms": 0}, environ={})
 
     def send(self, records: Iterable[InputRecord]) -> None:
@@ -162,7 +162,7 @@ class World:
 
     def open(self) -> AbstractContextManager[Pipeline]:
         """Open a worker."""
-        around = Surroundings(self.transport, self.store, [self.events.append], Health(), self.bell)
+        around = Dependencies(self.transport, self.store, [self.events.append], Health(), self.reload_signal)
         return open_pipeline(self.settings, around)
 
     def work(self) -> Report:

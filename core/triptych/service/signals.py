@@ -38,7 +38,7 @@ def stop_on_signal() -> Iterator[Event]:
             signal.signal(number, handler)
 
 
-class Bell:
+class ReloadSignal:
     """Rung from anywhere, a signal's handler too, and heard by one thread."""
 
     def __init__(self) -> None:
@@ -63,9 +63,9 @@ class Bell:
 
 
 @contextmanager
-def bell_on_hangup(stop: Event) -> Iterator[Bell]:
+def bell_on_hangup(stop: Event) -> Iterator[ReloadSignal]:
     """Yield a bell that SIGHUP rings; where it comes because the program's terminal has gone, set `stop` instead."""
-    bell = Bell()
+    reload_signal = ReloadSignal()
     on_terminal = sys.stderr.isatty()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -73,10 +73,10 @@ def bell_on_hangup(stop: Event) -> Iterator[Bell]:
         if on_terminal and not sys.stderr.isatty():
             stop.set()
         else:
-            bell.ring()
+            reload_signal.ring()
 
     before = signal.signal(signal.SIGHUP, on_signal)
     try:
-        yield bell
+        yield reload_signal
     finally:
         signal.signal(signal.SIGHUP, before)

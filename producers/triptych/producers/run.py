@@ -21,7 +21,7 @@ from triptych.producers.pacing import Pacer
 from triptych.producers.sender import Sender
 from triptych.producers.session.clock_measurement import FilmMeter
 from triptych.producers.session.playback import Playback
-from triptych.producers.session.session_boundary import Seam
+from triptych.producers.session.session_boundary import SessionBoundary
 from triptych.producers.sources.plan import Plan
 from triptych.producers.sources.source import UrlSource
 from triptych.producers.status.counters import Standing, Tally
@@ -95,7 +95,7 @@ def produce_all(
     clock, stop = clock or SystemClock(), stop or Event()
     publisher = transport.publisher()
     players = [player_of(plan)(plan, publisher, clock, stop) for plan in plans]
-    with board or nullcontext(Dark()) as shown:
+    with board or nullcontext(NullProgress()) as shown:
         try:
             for player in players:
                 player.thread.start()
@@ -117,7 +117,7 @@ def player_of(plan: Plan) -> Callable[[Plan, Publisher, Clock, Event], Player]:
     return LivePlayer if isinstance(plan.source, UrlSource) else _FilePlayer
 
 
-class Dark:
+class NullProgress:
     """A board that nobody looks at."""
 
     def show(self, standings: Sequence[Standing]) -> None:
@@ -162,7 +162,7 @@ class _FilePlayer:
         self._tally.begin(self._plan.total_ns(playback.duration_ns))
         sender = Sender(self._publisher, self._tally, self._stop, start_at_ns=start_at_ns)
         pacer = Pacer(self._plan.realtime, self._clock.monotonic_ns())
-        meter, seam, late = FilmMeter(), Seam(), 0
+        meter, seam, late = FilmMeter(), SessionBoundary(), 0
         with closing(playback.records(start_at_ns)) as records:  # type: ignore[type-var]  # it is a generator
             for record in records:
                 due_ns = _known_ns(record) - start_at_ns

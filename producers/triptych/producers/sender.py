@@ -11,7 +11,7 @@ from triptych.producers.status.counters import Tally
 from triptych.schemas.codec import encode
 from triptych.schemas.names import TOPIC_OF
 from triptych.schemas.records import InputRecord
-from triptych.transport.errors import PublishTimeoutError, RecordRefusedError, TransportError
+from triptych.transport.errors import MessageRejectedError, PublishTimeoutError, TransportError
 from triptych.transport.protocols import Publisher
 from triptych.transport.records import Delivered, Message
 
@@ -42,7 +42,7 @@ class Sender:
         film_ns = record.start_ns - self._start_at_ns
         try:
             acknowledged = self._handed_over(Message(TOPIC_OF[record.modality], wire.key, wire.value, wire.headers))
-        except RecordRefusedError as refused:
+        except MessageRejectedError as refused:
             self._give_up(record, refused)
             return
         self._tally.note(record)
@@ -65,7 +65,7 @@ class Sender:
         error = None if future.cancelled() else future.exception()
         if error is None:
             self._tally.acknowledged(film_ns)
-        elif isinstance(error, RecordRefusedError):
+        elif isinstance(error, MessageRejectedError):
             self._give_up(record, error)
         elif isinstance(error, TransportError):
             self._failure = error

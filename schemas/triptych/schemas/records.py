@@ -50,7 +50,7 @@ class _Record(Value):
     letter: RecordId | None = None
 
     @property
-    def promise_ns(self) -> int:
+    def watermark_ns(self) -> int:
         """The event time before which nothing more of this track will start."""
         return self.start_ns if self.next_ns is None else self.next_ns
 

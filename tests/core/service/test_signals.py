@@ -9,7 +9,7 @@ from threading import Event
 
 import pytest
 
-from triptych.service.signals import Bell, bell_on_hangup, stop_on_signal
+from triptych.service.signals import ReloadSignal, bell_on_hangup, stop_on_signal
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -39,20 +39,20 @@ def test_a_second_signal_exits_at_once() -> None:
 
 def test_a_bell_is_heard_once_however_often_it_was_rung() -> None:
     """And not again; without a ring the limit is kept."""
-    bell = Bell()
-    assert not bell.wait(0)
-    bell.ring()
-    bell.ring()
-    assert bell.wait(None)
-    assert not bell.wait(0.001)
+    reload_signal = ReloadSignal()
+    assert not reload_signal.wait(0)
+    reload_signal.ring()
+    reload_signal.ring()
+    assert reload_signal.wait(None)
+    assert not reload_signal.wait(0.001)
 
 
 def test_a_hangup_rings_the_bell_and_stops_nothing() -> None:
     """The old handler comes back."""
     before, stop = signal.getsignal(signal.SIGHUP), Event()
-    with bell_on_hangup(stop) as bell:
+    with bell_on_hangup(stop) as reload_signal:
         signal.raise_signal(signal.SIGHUP)
-        assert bell.wait(0)
+        assert reload_signal.wait(0)
     assert not stop.is_set()
     assert signal.getsignal(signal.SIGHUP) == before
 
@@ -62,9 +62,9 @@ def test_a_hangup_stops_a_program_whose_terminal_has_gone(monkeypatch: pytest.Mo
     on_terminal = iter([True, True, False])
     stop = Event()
     monkeypatch.setattr(sys.stderr, "isatty", lambda: next(on_terminal))
-    with bell_on_hangup(stop) as bell:
+    with bell_on_hangup(stop) as reload_signal:
         signal.raise_signal(signal.SIGHUP)
-        assert bell.wait(0)
+        assert reload_signal.wait(0)
         assert not stop.is_set()
         signal.raise_signal(signal.SIGHUP)
         assert stop.is_set()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from triptych.producers.live.backoff import LONGEST_S, Backoff
 from triptych.producers.live.queue import LiveQueue
-from triptych.producers.live.session_state import SessionBook
+from triptych.producers.live.session_state import SessionState
 from triptych.producers.session.clock_drift import SPAN_NS, DriftMeter
 from triptych.schemas.records import AudioChunk, End, InputRecord, SubtitleCue, VideoFrame
 
@@ -147,7 +147,7 @@ def test_a_film_waits_for_room() -> None:
 
 def test_a_session_that_broke_off_is_ended_where_it_stood() -> None:
     """Every track that was announced, once, and no promise taken back."""
-    book = SessionBook()
+    book = SessionState()
     for record in (frame(0), chunk(0), frame(1), chunk(1)):
         book.note(record)
     ends = list(book.ends())
@@ -163,7 +163,7 @@ def test_a_session_that_broke_off_is_ended_where_it_stood() -> None:
 
 def test_what_the_feed_has_ended_itself_is_not_ended_again() -> None:
     """As after a jump, when it went on in a new session."""
-    book = SessionBook()
+    book = SessionState()
     book.note(frame(0))
     book.note(End(**COMMON, session="a", id="end", start_ns=S, next_ns=S, modality="video"))
 
@@ -172,7 +172,7 @@ def test_what_the_feed_has_ended_itself_is_not_ended_again() -> None:
 
 def test_a_new_session_has_tracks_of_its_own() -> None:
     """What the one before it had does not count."""
-    book = SessionBook()
+    book = SessionState()
     book.note(frame(0))
     book.note(frame(5, session="b"))
 

@@ -181,7 +181,7 @@ def test_sound_that_stops_is_told_of_until_the_file_ends(make_film: MakeFilm, pl
     assert starts(records, AudioChunk)[-1] == 2_000
     assert starts(records, Progress)[0] <= 2_800
     assert max(np.diff([report.start_ns for report in reports])) <= 600 * MS
-    assert reports[-1].promise_ns >= 4_400 * MS
+    assert reports[-1].watermark_ns >= 4_400 * MS
     assert track[-1].start_ns == 2_200 * MS
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.worker.world import SECOND, T0, Feed, World
-from triptych.producers.session.session_boundary import PATIENCE_NS, Seam
+from triptych.producers.session.session_boundary import PATIENCE_NS, SessionBoundary
 from triptych.schemas.names import Modality
 from triptych.schemas.records import End, InputRecord
 from triptych.worker.observability.events import ItemLate, RecordDropped
@@ -33,7 +33,7 @@ def two_sessions() -> tuple[list[InputRecord], list[InputRecord]]:
 
 def joined(records: Sequence[InputRecord], *, every_ns: int = 0) -> list[InputRecord]:
     """Return what is sent of records that come so far apart."""
-    seam, now_ns, sent = Seam(), 0, list[InputRecord]()
+    seam, now_ns, sent = SessionBoundary(), 0, list[InputRecord]()
     for record in records:
         now_ns += every_ns
         sent += [*seam.overdue(now_ns), *seam.join(record, now_ns)]

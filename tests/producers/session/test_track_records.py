@@ -81,5 +81,5 @@ def test_promises_never_go_back_and_are_kept(steps: list[tuple[bool, int, int]])
         record = records.cue(Cue(at_ns, at_ns + S, "x"), next_ns) if is_cue else records.progress(at_ns, next_ns)
         if record is not None:
             assert not is_cue or record.start_ns >= promise
-            assert record.promise_ns >= max(promise, START_AT_NS)
-            promise = record.promise_ns
+            assert record.watermark_ns >= max(promise, START_AT_NS)
+            promise = record.watermark_ns

@@ -75,8 +75,8 @@ def words_of(records: Sequence[InputRecord]) -> list[InputRecord]:
     """Return the records of the words, whose promises must all have been kept."""
     words = [record for record in records if record.modality == "subtitles"]
     for before, after in pairwise(words):
-        assert after.promise_ns >= before.promise_ns
-        assert after.start_ns >= before.promise_ns or isinstance(after, Progress | End)
+        assert after.watermark_ns >= before.watermark_ns
+        assert after.start_ns >= before.watermark_ns or isinstance(after, Progress | End)
     return words
 
 
@@ -101,10 +101,10 @@ def test_silence_is_said_with_a_promise_that_follows_the_sound(make_film: Callab
     early = [record for record in words if isinstance(record, Progress) and record.start_ns < 4 * S]
 
     assert len(early) >= 7
-    assert all(record.start_ns - record.promise_ns < 300 * MS for record in early)
+    assert all(record.start_ns - record.watermark_ns < 300 * MS for record in early)
     first = next(number for number, record in enumerate(words) if isinstance(record, SubtitleCue))
-    assert all(record.promise_ns <= words[first].start_ns for record in words[:first])
-    assert words[-1].promise_ns >= 20 * S
+    assert all(record.watermark_ns <= words[first].start_ns for record in words[:first])
+    assert words[-1].watermark_ns >= 20 * S
 
 
 def test_a_film_sent_twice_gives_the_same_words(make_film: Callable[..., Path], hear: Play) -> None:
@@ -130,7 +130,7 @@ def test_sound_that_stays_away_takes_its_words_with_it(make_film: Callable[..., 
     assert [cue.text for cue in cues] == ["20", "20!", "12", "12!"]
     assert cues[2].start_ns >= 16_700 * MS
     silent = [record for record in words if isinstance(record, Progress) and record.start_ns < 15 * S]
-    assert silent[-1].promise_ns >= 10 * S
+    assert silent[-1].watermark_ns >= 10 * S
 
 
 @pytest.mark.parametrize(("has_cues", "reason"), [(True, "words of its own"), (False, "no sound")])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from triptych.producers.speech.transcription_thread import BACKLOG_NS, Scribe
+from triptych.producers.speech.transcription_thread import BACKLOG_NS, TranscriptionThread
 from triptych.producers.speech.utterances import Utterance
 from triptych.producers.subtitles.cue import Cue
 
@@ -41,20 +41,20 @@ def listener() -> Listener:
 
 
 @pytest.fixture
-def scribe(listener: Listener) -> Iterator[Scribe]:
+def scribe(listener: Listener) -> Iterator[TranscriptionThread]:
     """Return a scribe, closed in the end."""
-    scribe = Scribe(listener)
+    scribe = TranscriptionThread(listener)
     yield scribe
     listener.allowed.release(100)
     scribe.close()
 
 
-def texts(scribe: Scribe) -> list[str]:
+def texts(scribe: TranscriptionThread) -> list[str]:
     """Take what is done."""
     return [cue.text for heard in iter(scribe.take, None) for cue in heard.cues]
 
 
-def test_what_is_not_taken_holds_the_promise(scribe: Scribe, listener: Listener) -> None:
+def test_what_is_not_taken_holds_the_promise(scribe: TranscriptionThread, listener: Listener) -> None:
     """Waiting, being understood, or done."""
     assert scribe.earliest_ns is None
     scribe.put(utterance(3), wait=True)
@@ -69,7 +69,7 @@ def test_what_is_not_taken_holds_the_promise(scribe: Scribe, listener: Listener)
     assert scribe.earliest_ns is None
 
 
-def test_a_live_feed_leaves_the_oldest_out_and_counts_it(scribe: Scribe, listener: Listener) -> None:
+def test_a_live_feed_leaves_the_oldest_out_and_counts_it(scribe: TranscriptionThread, listener: Listener) -> None:
     """And never waits."""
     scribe.put(utterance(0), wait=False)
     assert listener.begun.acquire(timeout=30)
@@ -81,7 +81,7 @@ def test_a_live_feed_leaves_the_oldest_out_and_counts_it(scribe: Scribe, listene
     assert texts(scribe) == ["0", "30", "40", "50"]
 
 
-def test_a_film_waits_for_room(scribe: Scribe, listener: Listener) -> None:
+def test_a_film_waits_for_room(scribe: TranscriptionThread, listener: Listener) -> None:
     """Nothing of it is left out."""
     scribe.put(utterance(0), wait=True)
     assert listener.begun.acquire(timeout=30)
@@ -97,7 +97,7 @@ def test_a_film_waits_for_room(scribe: Scribe, listener: Listener) -> None:
     assert scribe.left_out_ns == 0
 
 
-def test_what_is_not_done_within_the_limit_is_left_out(scribe: Scribe, listener: Listener) -> None:
+def test_what_is_not_done_within_the_limit_is_left_out(scribe: TranscriptionThread, listener: Listener) -> None:
     """Also what is being understood at that moment: its session is over."""
     scribe.put(utterance(0), wait=False)
     assert listener.begun.acquire(timeout=30)
@@ -119,7 +119,7 @@ def test_what_goes_wrong_is_handed_over(fails_at: str) -> None:
         raise ValueError("no such network")
 
     nothing: Callable[..., tuple[Cue, ...]] = lambda *_: ()  # noqa: E731 - as short as it is
-    scribe = Scribe(fail if fails_at == "recognise" else nothing, fail if fails_at == "prepare" else None)  # type: ignore[arg-type]
+    scribe = TranscriptionThread(fail if fails_at == "recognise" else nothing, fail if fails_at == "prepare" else None)  # type: ignore[arg-type]
     for start_s in range(0, 100, 10):
         scribe.put(utterance(start_s), wait=True)
     scribe.settle(None)

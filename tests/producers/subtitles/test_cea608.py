@@ -95,15 +95,15 @@ def test_a_caption_that_pops_on_spans_what_it_was_shown() -> None:
     """Loaded unseen, shown, erased: and held back only while it is on the screen."""
     reader = CaptionReader(0)
     at = show(reader, 0, RESUME_LOADING, LAST_ROW, b"Hello")
-    assert reader.promise_ns == reader.read_ns - MS
+    assert reader.watermark_ns == reader.read_ns - MS
     shown = at
     at = show(reader, at, SHOW)
     at = stay(reader, at, 50)
-    assert reader.promise_ns == shown * FRAME_NS - MS
+    assert reader.watermark_ns == shown * FRAME_NS - MS
     show(reader, at, ERASE_SCREEN)
 
     assert list(reader.take()) == [Cue(shown * FRAME_NS, 50 * FRAME_NS, "Hello")]
-    assert reader.promise_ns == reader.read_ns - MS
+    assert reader.watermark_ns == reader.read_ns - MS
 
 
 def test_rolled_up_lines_come_one_after_another() -> None:
@@ -112,7 +112,7 @@ def test_rolled_up_lines_come_one_after_another() -> None:
     at = show(reader, 0, ROLL_UP_2, RETURN, LAST_ROW, b"one")
     cues: list[Cue] = []
     for line in (b"two", b"three"):
-        promised_ns = reader.promise_ns
+        promised_ns = reader.watermark_ns
         at = show(reader, stay(reader, at, at + 25), RETURN, LAST_ROW, line)
         cues += reader.take()
         assert cues[-1].start_ns >= promised_ns
@@ -141,7 +141,7 @@ def test_a_caption_that_stays_does_not_hold_the_words_for_ever() -> None:
     at = show(reader, 0, RESUME_LOADING, LAST_ROW, b"Hello", SHOW)
     stay(reader, at, 500)
 
-    assert reader.promise_ns == reader.read_ns - LONGEST_HELD_NS
+    assert reader.watermark_ns == reader.read_ns - LONGEST_HELD_NS
 
 
 def test_bytes_that_are_no_captions_do_no_harm() -> None:

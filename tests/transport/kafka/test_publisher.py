@@ -9,7 +9,7 @@ import pytest
 from kafka import errors
 
 from triptych.settings.kafka import KafkaSettings
-from triptych.transport.errors import RecordRefusedError
+from triptych.transport.errors import MessageRejectedError
 from triptych.transport.in_flight import Outgoing
 from triptych.transport.kafka import publisher as kafka_publisher
 from triptych.transport.kafka.publisher import MAX_FAILURES, KafkaPublisher
@@ -111,7 +111,7 @@ def test_a_record_that_is_refused_when_it_goes_alone_fails(monkeypatch: pytest.M
 
     outcomes = published(clients, monkeypatch)
 
-    assert isinstance(outcomes[0], RecordRefusedError)
+    assert isinstance(outcomes[0], MessageRejectedError)
     assert outcomes[1:] == [None] * (BATCH - 1)
 
 

@@ -19,14 +19,14 @@ from triptych.settings.kafka import KafkaSettings
 from triptych.transport.errors import (
     BrokerUnavailableError,
     CommitRefusedError,
-    RecordRefusedError,
+    MessageRejectedError,
     StopError,
     TopicMissingError,
 )
 from triptych.transport.kafka.publisher import KafkaPublisher
 from triptych.transport.kafka.transport import KafkaTransport
 from triptych.transport.protocols import Reader
-from triptych.transport.records import Commit, Message, OffsetGone, TopicPartition
+from triptych.transport.records import Commit, Message, OffsetOutOfRange, TopicPartition
 from triptych.transport.topic_settings import TopicSettings
 
 DEADLINE_S = 60.0
@@ -106,8 +106,8 @@ def test_what_retention_deletes_is_missed_aloud(start_kafka: StartKafka) -> None
         wait_for(lambda: reader.begin_offsets([tp]) == {tp: 5})
 
         again = transport.group_consumer([topic], "g")
-        gone = wait_for(lambda: again.poll(0.2).gone)
-        assert gone == (OffsetGone(tp, wanted=2, resumed=5),)
+        gone = wait_for(lambda: again.poll(0.2).out_of_range)
+        assert gone == (OffsetOutOfRange(tp, wanted=2, resumed=5),)
 
 
 def test_nothing_is_lost_when_the_broker_is_killed(start_kafka: StartKafka) -> None:
@@ -203,7 +203,7 @@ def test_records_refused_in_one_batch_fail_and_the_others_arrive(transport: Kafk
 
     for number, future in enumerate(futures):
         error = future.exception(0)
-        assert isinstance(error, RecordRefusedError) if number in {3, 4} else error is None
+        assert isinstance(error, MessageRejectedError) if number in {3, 4} else error is None
     reader = transport.reader({TopicPartition(topic, 0): 0})
     values: list[bytes] = []
     wait_for(lambda: len(set(values)) == 6 or read_on(reader, values))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from triptych.units import NS_PER_S
 from triptych.worker.alignment.aligner import Aligner
 from triptych.worker.alignment.config import AlignConfig
-from triptych.worker.alignment.decisions import ClosedWindow, Forgotten, LateItem, Outcome
+from triptych.worker.alignment.decisions import ClosedWindow, Decision, Forgotten, LateItem
 from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
 from triptych.worker.alignment.merge import TICK_NS
 
@@ -28,7 +28,7 @@ def ns(seconds: float) -> int:
 class Script:
     """A log in the making: each call appends one record, offsets and `seq` count by themselves.
 
-    `promise` is what the record declares; without it, an item declares its own end. Everything else of an `Entry` may
+    `watermark` is what the record declares; without it, an item declares its own end. Everything else of an `Entry` may
     be given by name.
     """
 
@@ -39,9 +39,9 @@ class Script:
         self._stream = stream
         self._seqs: dict[tuple[object, ...], int] = {}
 
-    def video(self, start: float, *, at: float, promise: float | None = None, **others: Any) -> Entry:  # noqa: ANN401
+    def video(self, start: float, *, at: float, watermark: float | None = None, **others: Any) -> Entry:  # noqa: ANN401
         """Append a frame."""
-        return self._media("video", ns(start), ns(start) + 1, at, promise, others)
+        return self._media("video", ns(start), ns(start) + 1, at, watermark, others)
 
     def audio(
         self,
@@ -49,11 +49,11 @@ class Script:
         end: float,
         *,
         at: float,
-        promise: float | None = None,
+        watermark: float | None = None,
         **others: Any,  # noqa: ANN401
     ) -> Entry:
         """Append a chunk."""
-        return self._media("audio", ns(start), ns(end), at, promise, others)
+        return self._media("audio", ns(start), ns(end), at, watermark, others)
 
     def cue(
         self,
@@ -61,15 +61,15 @@ class Script:
         end: float,
         *,
         at: float,
-        promise: float | None = None,
+        watermark: float | None = None,
         **others: Any,  # noqa: ANN401
     ) -> Entry:
         """Append a cue."""
-        return self._media("subtitles", ns(start), ns(end), at, promise, others)
+        return self._media("subtitles", ns(start), ns(end), at, watermark, others)
 
-    def progress(self, modality: Modality, start: float, *, at: float, promise: float, **others: Any) -> Entry:  # noqa: ANN401
+    def progress(self, modality: Modality, start: float, *, at: float, watermark: float, **others: Any) -> Entry:  # noqa: ANN401
         """Append how far a silent track was read."""
-        return self._append(modality, Kind.PROGRESS, at, promise, {"start_ns": ns(start), **others})
+        return self._append(modality, Kind.PROGRESS, at, watermark, {"start_ns": ns(start), **others})
 
     def end(self, modality: Modality, start: float, *, at: float, **others: Any) -> Entry:  # noqa: ANN401
         """Append the end of a track."""
@@ -80,19 +80,19 @@ class Script:
         return self._append(modality, Kind.DEAD, at, 0, others)
 
     def _media(
-        self, modality: Modality, start_ns: int, end_ns: int, at: float, promise: float | None, others: dict[str, Any]
+        self, modality: Modality, start_ns: int, end_ns: int, at: float, watermark: float | None, others: dict[str, Any]
     ) -> Entry:
         track = (others.get("stream", self._stream), others.get("session", "s"), modality)
         self._seqs[track] = self._seqs.get(track, -1) + 1
         fields = {"start_ns": start_ns, "end_ns": end_ns, "seq": self._seqs[track], "size_bytes": 10, **others}
-        return self._append(modality, Kind.MEDIA, at, end_ns / NS_PER_S if promise is None else promise, fields)
+        return self._append(modality, Kind.MEDIA, at, end_ns / NS_PER_S if watermark is None else watermark, fields)
 
-    def _append(self, modality: Modality, kind: Kind, at: float, promise: float, fields: dict[str, Any]) -> Entry:
+    def _append(self, modality: Modality, kind: Kind, at: float, watermark: float, fields: dict[str, Any]) -> Entry:
         fields = {
             "stream": self._stream,
             "session": "s",
             "tracks": self._tracks,
-            "promise_ns": ns(promise),
+            "watermark_ns": ns(watermark),
             "offset": sum(entry.modality == modality for entry in self.entries),
             **fields,
         }
@@ -116,7 +116,7 @@ class Reading:
         self.aligner = Aligner(config, self.positions, restored)
         self._at_ns = 0
 
-    def read(self, *entries: Entry) -> list[Outcome]:
+    def read(self, *entries: Entry) -> list[Decision]:
         """Bring records and return what they decide, no question asked."""
         for entry in entries:
             self.positions[entry.modality] = entry.offset + 1
@@ -124,42 +124,42 @@ class Reading:
         self.aligner.fetched(entries, self.positions, at_ns=self._at_ns)
         return list(self.aligner.advance())
 
-    def ask(self, clock_s: float, at_end: Iterable[Modality] = READING_ORDER) -> list[Outcome]:
+    def ask(self, clock_s: float, at_end: Iterable[Modality] = READING_ORDER) -> list[Decision]:
         """Find `at_end` read to their end, at a moment that lets the arrival clock show `clock_s`."""
         self._at_ns += TICK_NS
         self.aligner.asked(at_end, at_ns=self._at_ns, wall_ns=ns(clock_s) + CONFIG.clock_margin_ns)
         return list(self.aligner.advance())
 
 
-def decide(entries: Sequence[Entry], *, until: float, config: AlignConfig = CONFIG) -> list[Outcome]:
+def decide(entries: Sequence[Entry], *, until: float, config: AlignConfig = CONFIG) -> list[Decision]:
     """Return what is decided of a log when the arrival clock shows `until`."""
     reading = Reading(config)
     arrived = [entry for entry in entries if entry.arrival_ns <= ns(until)]
     return [*reading.read(*arrived), *reading.ask(until), *reading.ask(until)]  # once to take them, once for the clock
 
 
-def closed(outcomes: Iterable[Outcome]) -> list[tuple[float, float, str]]:
+def closed(decisions: Iterable[Decision]) -> list[tuple[float, float, str]]:
     """Return start, end and reason of each window that closed, in seconds."""
     return [
-        (outcome.start_ns / NS_PER_S, outcome.end_ns / NS_PER_S, outcome.closed_by)
-        for outcome in outcomes
-        if isinstance(outcome, ClosedWindow)
+        (decision.start_ns / NS_PER_S, decision.end_ns / NS_PER_S, decision.closed_by)
+        for decision in decisions
+        if isinstance(decision, ClosedWindow)
     ]
 
 
-def windows(outcomes: Iterable[Outcome]) -> dict[float, ClosedWindow]:
+def windows(decisions: Iterable[Decision]) -> dict[float, ClosedWindow]:
     """Return the windows that closed, by their start in seconds."""
-    return {outcome.start_ns / NS_PER_S: outcome for outcome in outcomes if isinstance(outcome, ClosedWindow)}
+    return {decision.start_ns / NS_PER_S: decision for decision in decisions if isinstance(decision, ClosedWindow)}
 
 
-def late(outcomes: Iterable[Outcome]) -> list[Entry]:
+def late(decisions: Iterable[Decision]) -> list[Entry]:
     """Return the items that came too late."""
-    return [outcome.entry for outcome in outcomes if isinstance(outcome, LateItem)]
+    return [decision.entry for decision in decisions if isinstance(decision, LateItem)]
 
 
-def forgotten(outcomes: Iterable[Outcome]) -> list[str]:
+def forgotten(decisions: Iterable[Decision]) -> list[str]:
     """Return the streams that were forgotten."""
-    return [outcome.stream for outcome in outcomes if isinstance(outcome, Forgotten)]
+    return [decision.stream for decision in decisions if isinstance(decision, Forgotten)]
 
 
 def offsets(items: Iterable[Entry]) -> list[int]:

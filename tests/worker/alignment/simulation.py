@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Final
 from triptych.units import NS_PER_MS, NS_PER_S
 from triptych.worker.alignment.aligner import Aligner
 from triptych.worker.alignment.config import AlignConfig
-from triptych.worker.alignment.decisions import ClosedWindow, Dropped, Forgotten, LateItem, Outcome, Refused
+from triptych.worker.alignment.decisions import ClosedWindow, DeadLettered, Decision, DroppedRecord, Forgotten, LateItem
 from triptych.worker.alignment.entry import READING_ORDER, Entry
 from triptych.worker.alignment.merge import TICK_NS
-from triptych.worker.partitions.offset_tracker import Ledger, Ticket
+from triptych.worker.partitions.offset_tracker import OffsetTracker, Pending
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -118,11 +118,11 @@ class Member:
         self.world = world
         start, restored = world.begin(), world.restored(now_ns)
         self.aligner = Aligner(world.config, start, restored)
-        self.ledger = Ledger(start, restored)
+        self.offset_tracker = OffsetTracker(start, restored)
         self.positions = start
-        self.outcomes: list[Outcome] = []
+        self.decisions: list[Decision] = []
         self._largest_poll_bytes = 0
-        self._unpublished: deque[tuple[Ticket | None, ClosedWindow | Refused]] = deque()
+        self._unpublished: deque[tuple[Pending | None, ClosedWindow | DeadLettered]] = deque()
 
     def poll(self, now_ns: int, chance: Random | None = None) -> int:
         """Read what can be read (with `chance`: some of it), leaving paused partitions alone; return how much."""
@@ -135,8 +135,8 @@ class Member:
             brought += self.world.log[modality][position : position + count]
             self.positions[modality] = position + count
         for entry in brought:
-            self.ledger.add(entry.modality, entry.offset, entry.stream)
-        self.ledger.moved(self.positions)
+            self.offset_tracker.add(entry.modality, entry.offset, entry.stream)
+        self.offset_tracker.moved(self.positions)
         self.aligner.fetched(brought, self.positions, at_ns=now_ns)
         self.check_bounds(sum(entry.size_bytes for entry in brought))
         return len(brought)
@@ -157,45 +157,49 @@ class Member:
 
     def decide(self) -> None:
         """Advance as far as can be."""
-        for outcome in self.aligner.advance():
-            self.outcomes.append(outcome)
-            match outcome:
+        for decision in self.aligner.advance():
+            self.decisions.append(decision)
+            match decision:
                 case ClosedWindow():
-                    self._unpublished.append((self.ledger.await_result(outcome.stream, outcome.snapshot), outcome))
-                case Refused(entry=entry, counted=known):
-                    ticket = None if known else self.ledger.await_letter(entry.modality, entry.offset, entry.stream)
-                    self._unpublished.append((ticket, outcome))
+                    self._unpublished.append(
+                        (self.offset_tracker.await_result(decision.stream, decision.snapshot), decision)
+                    )
+                case DeadLettered(entry=entry, counted=known):
+                    pending = (
+                        None if known else self.offset_tracker.await_letter(entry.modality, entry.offset, entry.stream)
+                    )
+                    self._unpublished.append((pending, decision))
                 case Forgotten():
-                    self.ledger.forget(outcome.stream, outcome.positions)
-                case LateItem(entry=entry) | Dropped(entry=entry):
-                    if entry.redriven and not (isinstance(outcome, LateItem) and outcome.revises):
-                        self.ledger.settle(entry.modality, entry.offset, entry.stream)
+                    self.offset_tracker.forget(decision.stream, decision.positions)
+                case LateItem(entry=entry) | DroppedRecord(entry=entry):
+                    if entry.redriven and not (isinstance(decision, LateItem) and decision.revises):
+                        self.offset_tracker.settle(entry.modality, entry.offset, entry.stream)
 
     def publish(self, now_ns: int, chance: Random | None = None) -> None:
         """Publish all, or with `chance` some: streams in any order, each in its own; letters before what follows."""
         count = len(self._unpublished)
         if chance is not None:
             count = min(count, chance.choice((0, 0, 1, 2, 5, 1000)))
-        for ticket, outcome in self.hand_on(count, chance):
-            if isinstance(outcome, Refused):
-                self.world.letters.append(outcome.entry)
+        for pending, decision in self.hand_on(count, chance):
+            if isinstance(decision, DeadLettered):
+                self.world.letters.append(decision.entry)
             else:
-                self.world.results.append((now_ns, outcome))
-            if ticket is not None:
-                self.ledger.complete(ticket)
+                self.world.results.append((now_ns, decision))
+            if pending is not None:
+                self.offset_tracker.complete(pending)
 
-    def hand_on(self, count: int, chance: Random | None) -> list[tuple[Ticket | None, ClosedWindow | Refused]]:
+    def hand_on(self, count: int, chance: Random | None) -> list[tuple[Pending | None, ClosedWindow | DeadLettered]]:
         """Return as much of what was decided, in an order in which it may be published."""
         return [self._next_to_publish(chance) for _ in range(min(count, len(self._unpublished)))]
 
-    def _next_to_publish(self, chance: Random | None) -> tuple[Ticket | None, ClosedWindow | Refused]:
+    def _next_to_publish(self, chance: Random | None) -> tuple[Pending | None, ClosedWindow | DeadLettered]:
         choices: dict[str, int] = {}
-        for index, (_, outcome) in enumerate(self._unpublished):
-            if isinstance(outcome, Refused):
+        for index, (_, decision) in enumerate(self._unpublished):
+            if isinstance(decision, DeadLettered):
                 if not choices:
                     choices[""] = index
                 break
-            choices.setdefault(outcome.stream, index)
+            choices.setdefault(decision.stream, index)
         index = 0 if chance is None else chance.choice(list(choices.values()))
         chosen = self._unpublished[index]
         del self._unpublished[index]
@@ -203,7 +207,7 @@ class Member:
 
     def commit(self) -> None:
         """Commit what is finished, after a look at whether it really is."""
-        offsets = self.ledger.committable()
+        offsets = self.offset_tracker.committable()
         published = set(self.world.published_ids())
         for (modality, offset), windows in self.world.needed_by.items():
             if offset < offsets[modality]:
@@ -212,17 +216,17 @@ class Member:
         self.world.committed = offsets
 
 
-def replay(config: AlignConfig, entries: Sequence[Entry], chance: Random | None = None) -> list[Outcome]:
+def replay(config: AlignConfig, entries: Sequence[Entry], chance: Random | None = None) -> list[Decision]:
     """Read a log that has been there for long: at once, or in chunks by `chance`."""
-    return _reader(config, entries, chance).outcomes
+    return _reader(config, entries, chance).decisions
 
 
-def live(config: AlignConfig, entries: Sequence[Entry], chance: Random) -> list[Outcome]:
+def live(config: AlignConfig, entries: Sequence[Entry], chance: Random) -> list[Decision]:
     """Read a log while it grows."""
     world = World.of(config, entries, chance)
     member = Member(world, 0)
     _drive(member, chance, now_ns=0)
-    return member.outcomes
+    return member.decisions
 
 
 def disturbed(config: AlignConfig, entries: Sequence[Entry], chance: Random, *, hand_over: float = 0.3) -> World:
@@ -258,8 +262,8 @@ def _drive(member: Member, chance: Random | None, *, now_ns: int, steps: int = M
     for step in range(steps):
         brought = member.poll(now_ns, chance)
         member.decide()
-        wake = member.aligner.wake()
-        if any(moment_ns is not None and moment_ns <= now_ns for moment_ns in (wake.at_ns, wake.wall_ns)):
+        next_wakeup = member.aligner.next_wakeup()
+        if any(moment_ns is not None and moment_ns <= now_ns for moment_ns in (next_wakeup.at_ns, next_wakeup.wall_ns)):
             member.ask(now_ns)
             member.decide()
         if chance is not None:
@@ -274,8 +278,8 @@ def _drive(member: Member, chance: Random | None, *, now_ns: int, steps: int = M
                 else chance.choice((0, NS_PER_MS // 2, NS_PER_MS, TICK_NS, 3 * NS_PER_MS, 3 * NS_PER_MS, 2 * NS_PER_S))
             )
             continue
-        wake = member.aligner.wake()
-        moments = [world.next_append_after(now_ns), wake.at_ns, wake.wall_ns]
+        next_wakeup = member.aligner.next_wakeup()
+        moments = [world.next_append_after(now_ns), next_wakeup.at_ns, next_wakeup.wall_ns]
         upcoming = [moment for moment in moments if moment is not None]
         if not upcoming:
             return now_ns
@@ -287,10 +291,10 @@ def _drive(member: Member, chance: Random | None, *, now_ns: int, steps: int = M
     return now_ns
 
 
-def needed_by(outcomes: Iterable[Outcome]) -> dict[tuple[Modality, int], frozenset[str]]:
+def needed_by(decisions: Iterable[Decision]) -> dict[tuple[Modality, int], frozenset[str]]:
     """Return which windows need each record, by their ids."""
     needed: dict[tuple[Modality, int], set[str]] = {}
-    for window in windows_of(outcomes):
+    for window in windows_of(decisions):
         items = [item for items in window.items.values() for item in items]
         for item in [*items, window.held] if window.held else items:
             needed.setdefault((item.modality, item.offset), set()).add(identity(window))
@@ -300,9 +304,9 @@ def needed_by(outcomes: Iterable[Outcome]) -> dict[tuple[Modality, int], frozens
 # --- what is looked at ------------------------------------------------------------------------------------------------
 
 
-def windows_of(outcomes: Iterable[Outcome]) -> list[ClosedWindow]:
+def windows_of(decisions: Iterable[Decision]) -> list[ClosedWindow]:
     """Return the windows that were closed, in order."""
-    return [outcome for outcome in outcomes if isinstance(outcome, ClosedWindow)]
+    return [decision for decision in decisions if isinstance(decision, ClosedWindow)]
 
 
 def by_stream(windows: Iterable[ClosedWindow]) -> dict[str, list[ClosedWindow]]:
@@ -346,6 +350,6 @@ def printed(entries: Sequence[Entry]) -> str:
     return "\n".join(
         f"{entry.arrival_ns / NS_PER_S:10.3f} {entry.modality:>9} {entry.offset:<3} {entry.stream}:{entry.session:<3} "
         f"{entry.kind.value:<8} seq {entry.seq!s:<4} [{entry.start_ns / NS_PER_S:g}, {entry.end_ns / NS_PER_S:g}) "
-        f"promise {entry.promise_ns / NS_PER_S:g} tracks {','.join(entry.tracks) or '-'} {entry.size_bytes} B"
+        f"promise {entry.watermark_ns / NS_PER_S:g} tracks {','.join(entry.tracks) or '-'} {entry.size_bytes} B"
         for entry in sorted(entries, key=lambda entry: entry.arrival_ns)
     )

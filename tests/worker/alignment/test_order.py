@@ -129,9 +129,9 @@ def test_time_in_which_nothing_was_read_counts_for_nobodys_silence() -> None:
     reading.read(*script.entries)
     reading.ask(101)
     fetched_an_hour_late = [script.video(2, at=101.5), script.audio(1, 3, at=108)]
-    outcomes = [*reading.read(*fetched_an_hour_late), *reading.ask(3700, ["subtitles"]), *reading.ask(3700)]
+    decisions = [*reading.read(*fetched_an_hour_late), *reading.ask(3700, ["subtitles"]), *reading.ask(3700)]
 
-    assert closed(outcomes)[0] == (0, 2, "progress")
+    assert closed(decisions)[0] == (0, 2, "progress")
 
 
 def test_the_next_question_is_wanted_when_the_next_deadline_is_due_not_before() -> None:
@@ -141,12 +141,12 @@ def test_the_next_question_is_wanted_when_the_next_deadline_is_due_not_before() 
     reading = Reading()
     reading.read(*script.entries)
     reading.ask(100)
-    wake = reading.aligner.wake()
+    next_wakeup = reading.aligner.next_wakeup()
 
-    assert wake.at_ns is None
-    assert wake.wall_ns == ns(110) + CONFIG.clock_margin_ns + 1
+    assert next_wakeup.at_ns is None
+    assert next_wakeup.wall_ns == ns(110) + CONFIG.clock_margin_ns + 1
 
-    reading.aligner.asked(READING_ORDER, at_ns=1, wall_ns=wake.wall_ns)
+    reading.aligner.asked(READING_ORDER, at_ns=1, wall_ns=next_wakeup.wall_ns)
 
     assert closed(reading.aligner.advance()) == [(0, 2, "quiet")]
 
@@ -157,36 +157,36 @@ def test_the_next_question_is_wanted_when_the_next_deadline_is_due_not_before() 
 def test_deadlines_run_one_by_one_each_at_its_own_time() -> None:
     """Video falls idle at 110 s and audio at 112 s: two decisions, not one."""
     script = Script("video", "audio")
-    script.video(0, at=100, promise=2)
-    script.audio(0, 3, at=102, promise=4)
-    outcomes = decide(script.entries, until=500)
+    script.video(0, at=100, watermark=2)
+    script.audio(0, 3, at=102, watermark=4)
+    decisions = decide(script.entries, until=500)
 
-    assert closed(outcomes) == [(0, 2, "progress"), (2, 4, "idle")]
-    assert windows(outcomes)[2].snapshot.clock_ns == ns(110)
+    assert closed(decisions) == [(0, 2, "progress"), (2, 4, "idle")]
+    assert windows(decisions)[2].snapshot.clock_ns == ns(110)
 
-    script.entries[1] = replace(script.entries[1], promise_ns=ns(3))
-    outcomes = decide(script.entries, until=500)
+    script.entries[1] = replace(script.entries[1], watermark_ns=ns(3))
+    decisions = decide(script.entries, until=500)
 
-    assert closed(outcomes) == [(0, 2, "progress"), (2, 4, "quiet")]
-    assert windows(outcomes)[2].snapshot.clock_ns == ns(112)
+    assert closed(decisions) == [(0, 2, "progress"), (2, 4, "quiet")]
+    assert windows(decisions)[2].snapshot.clock_ns == ns(112)
 
 
 def test_a_deadline_runs_before_any_record_that_arrived_later() -> None:
     """Audio comes a millisecond after video fell idle: the window has closed."""
     script = Script("video", "audio")
-    script.video(0, at=100, promise=1)
-    script.audio(0, 3, at=105, promise=3)
+    script.video(0, at=100, watermark=1)
+    script.audio(0, 3, at=105, watermark=3)
     script.video(1, at=110.001)
-    outcomes = decide(script.entries, until=110.002)
+    decisions = decide(script.entries, until=110.002)
 
-    assert closed(outcomes) == [(0, 2, "idle")]
+    assert closed(decisions) == [(0, 2, "idle")]
 
 
 def test_a_deadline_equal_to_a_records_arrival_runs_after_it() -> None:
     """The record arrived in time."""
     script = Script("video", "audio")
-    script.video(0, at=100, promise=1)
-    script.audio(0, 3, at=105, promise=3)
+    script.video(0, at=100, watermark=1)
+    script.audio(0, 3, at=105, watermark=3)
     script.video(1, at=110)
 
     assert closed(decide(script.entries, until=110.002)) == []
@@ -197,9 +197,9 @@ def test_deadlines_of_one_moment_run_by_stream_and_track() -> None:
     script = Script()
     script.video(0, at=100, stream="b")
     script.video(0, at=100, stream="a")
-    outcomes = decide(script.entries, until=200)
+    decisions = decide(script.entries, until=200)
 
-    assert [window.stream for window in outcomes if hasattr(window, "closed_by")] == ["a", "b"]
+    assert [window.stream for window in decisions if hasattr(window, "closed_by")] == ["a", "b"]
 
 
 # --- reading ahead ----------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from tests.worker.alignment.simulation import (
     replay,
     windows_of,
 )
-from triptych.worker.alignment.decisions import ClosedWindow, Forgotten, LateItem, Outcome, Refused
+from triptych.worker.alignment.decisions import ClosedWindow, DeadLettered, Decision, Forgotten, LateItem
 from triptych.worker.alignment.entry import Kind
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ def chance_of(seed: int) -> Random:
     return Random(seed)  # noqa: S311 (a test's dice, no secret)
 
 
-def first_issues(outcomes: Iterable[Outcome]) -> list[ClosedWindow]:
+def first_issues(decisions: Iterable[Decision]) -> list[ClosedWindow]:
     """Return the windows as they were when they closed."""
-    return [window for window in windows_of(outcomes) if window.revision == 0]
+    return [window for window in windows_of(decisions) if window.revision == 0]
 
 
 @thousands(800)
@@ -64,7 +64,7 @@ def first_issues(outcomes: Iterable[Outcome]) -> list[ClosedWindow]:
 def test_a_log_read_again_in_any_chunks_decides_the_same(
     config: AlignConfig, entries: Sequence[Entry], seed: int
 ) -> None:
-    """The same outcomes in the same order, to the last field of the state."""
+    """The same decisions in the same order, to the last field of the state."""
     once, again = replay(config, entries), replay(config, entries, chance_of(seed))
 
     assert again == once
@@ -81,11 +81,11 @@ def test_a_log_read_while_it_grows_decides_as_it_does_years_later(
 
 def check_that_nothing_differs(config: AlignConfig, entries: Sequence[Entry], left: World) -> None:
     """See that a world holds what one undisturbed member leaves: all of it, none twice, all finished."""
-    outcomes = replay(config, entries)
+    decisions = replay(config, entries)
     results = [result for _, result in left.results]
-    refused = {outcome.entry.payload for outcome in outcomes if isinstance(outcome, Refused)}
+    refused = {decision.entry.payload for decision in decisions if isinstance(decision, DeadLettered)}
 
-    assert sorted(map(described, results)) == sorted(map(described, windows_of(outcomes)))
+    assert sorted(map(described, results)) == sorted(map(described, windows_of(decisions)))
     assert {entry.payload for entry in left.letters} == refused
     assert left.committed == left.ends(left.all_forgotten_ns)
 
@@ -145,13 +145,13 @@ def test_what_is_put_back_from_the_dead_letters_moves_nothing(config: AlignConfi
 
     What it revises is another result of the window.
     """
-    outcomes = replay(config, entries)
+    decisions = replay(config, entries)
     untouched = replay(config, without_redriven(entries))
     media = {entry.payload for entry in entries if entry.redriven and entry.kind is Kind.MEDIA}
-    refused = {outcome.entry.payload for outcome in outcomes if isinstance(outcome, Refused)}
+    refused = {decision.entry.payload for decision in decisions if isinstance(decision, DeadLettered)}
 
-    assert list(map(contents, first_issues(outcomes))) == list(map(contents, first_issues(untouched)))
-    assert {entry.payload for entry in late(outcomes) if entry.redriven} == media - refused
+    assert list(map(contents, first_issues(decisions))) == list(map(contents, first_issues(untouched)))
+    assert {entry.payload for entry in late(decisions) if entry.redriven} == media - refused
 
 
 @thousands(200)
@@ -160,21 +160,21 @@ def test_revisions_of_a_window_count_up_and_each_holds_all_that_came_before_it(
     config: AlignConfig, entries: Sequence[Entry]
 ) -> None:
     """None is left out, each adds what it says, and what a late item revises holds it in the end."""
-    outcomes = replay(config, entries)
+    decisions = replay(config, entries)
     newest: dict[tuple[str, int], ClosedWindow] = {}
     held: set[object] = set()
-    for outcome in outcomes:
-        if isinstance(outcome, Forgotten):
-            newest = {window: result for window, result in newest.items() if window[0] != outcome.stream}
-        if isinstance(outcome, ClosedWindow):
-            held |= {item.payload for items in outcome.items.values() for item in items}
-            before = newest.get((outcome.stream, outcome.start_ns))
-            newest[outcome.stream, outcome.start_ns] = outcome
-            check_revision(outcome, before)
+    for decision in decisions:
+        if isinstance(decision, Forgotten):
+            newest = {window: result for window, result in newest.items() if window[0] != decision.stream}
+        if isinstance(decision, ClosedWindow):
+            held |= {item.payload for items in decision.items.values() for item in items}
+            before = newest.get((decision.stream, decision.start_ns))
+            newest[decision.stream, decision.start_ns] = decision
+            check_revision(decision, before)
 
-    late_items = [outcome for outcome in outcomes if isinstance(outcome, LateItem)]
-    taken_up = {outcome.entry.payload for outcome in late_items if outcome.revises}
-    left = {outcome.entry.payload for outcome in late_items if not outcome.revises}
+    late_items = [decision for decision in decisions if isinstance(decision, LateItem)]
+    taken_up = {decision.entry.payload for decision in late_items if decision.revises}
+    left = {decision.entry.payload for decision in late_items if not decision.revises}
     back = {(entry.stream, entry.session, entry.seq) for entry in entries if entry.redriven}
     replaced = {entry.payload for entry in entries if (entry.stream, entry.session, entry.seq) in back}
     assert taken_up - left - replaced <= held

@@ -8,39 +8,39 @@ import pytest
 
 from tests.worker.alignment.script import CONFIG, Reading, Script, closed, decide, forgotten, late, ns, windows
 from triptych.schemas.errors import MalformedRecordError
-from triptych.worker.alignment.decisions import ClosedWindow, Outcome
+from triptych.worker.alignment.decisions import ClosedWindow, Decision
 from triptych.worker.alignment.entry import READING_ORDER
 from triptych.worker.alignment.snapshot import Snapshot
 
 BEGIN = dict.fromkeys(READING_ORDER, 0)
 
 
-def restarted(script: Script, result: ClosedWindow, *, until: float) -> list[Outcome]:
+def restarted(script: Script, result: ClosedWindow, *, until: float) -> list[Decision]:
     """Read the whole log again, with the state that a result carries."""
     reading = Reading(restored={"city": Snapshot.from_json(result.snapshot.to_json())})
     entries = [entry for entry in script.entries if entry.arrival_ns <= ns(until)]
     return [*reading.read(*entries), *reading.ask(until), *reading.ask(until)]
 
 
-def essence(outcomes: list[Outcome]) -> list[tuple[object, ...]]:
+def essence(decisions: list[Decision]) -> list[tuple[object, ...]]:
     """Return what readers of results see of the windows."""
     return [
         (window.start_ns, window.closed_by, window.skipped, window.dead, window.states, window.items, window.held)
-        for window in windows(outcomes).values()
+        for window in windows(decisions).values()
     ]
 
 
 def talk() -> Script:
     """Return a log in which much happens: sessions, a track that stops, cues, repeats, a jump, an end."""
     script = Script("video", "audio", "subtitles")
-    script.cue(0, 5, at=100, promise=20)
+    script.cue(0, 5, at=100, watermark=20)
     for second in range(8):
-        script.video(second, at=100 + second, promise=second + 1)
+        script.video(second, at=100 + second, watermark=second + 1)
         if second < 3:
             script.audio(second, second + 1, at=100.2 + second)
     script.video(7, at=108, seq=7)
     script.dead("audio", at=113)
-    script.video(40, at=114, promise=41, session="t")
+    script.video(40, at=114, watermark=41, session="t")
     script.audio(40, 41, at=114.2, session="t")
     script.end("video", 41, at=114.4, session="t")
     script.end("audio", 41, at=114.5, session="t")
@@ -54,10 +54,10 @@ def test_the_state_in_a_result_is_the_streams_after_that_very_window() -> None:
     """A decision of several windows leaves several states, each with its own floor."""
     script = Script("video")
     script.video(0, at=100)
-    script.video(5, at=101, promise=6)
+    script.video(5, at=101, watermark=6)
     made = windows(decide(script.entries, until=102))
 
-    assert [window.snapshot.floor_ns for window in made.values()] == [ns(2), ns(4), ns(6)]
+    assert [window.snapshot.next_window_start_ns for window in made.values()] == [ns(2), ns(4), ns(6)]
     assert {window.snapshot.clock_ns for window in made.values()} == {ns(101)}
     assert {window.snapshot.positions["video"] for window in made.values()} == {2}
 
@@ -66,9 +66,9 @@ def test_a_state_names_the_records_that_open_windows_still_need() -> None:
     """A cue across the floor, and the picture that may have to stand in."""
     script = Script("video", "subtitles")
     script.video(0, at=100)
-    script.video(1, at=100, promise=2)
+    script.video(1, at=100, watermark=2)
     script.cue(0, 1, at=100)
-    script.cue(1, 5, at=100, promise=3)
+    script.cue(1, 5, at=100, watermark=3)
     (window,) = windows(decide(script.entries, until=101)).values()
 
     assert window.snapshot.kept == {"audio": (), "subtitles": (1,), "video": (1,)}
@@ -77,8 +77,8 @@ def test_a_state_names_the_records_that_open_windows_still_need() -> None:
 def test_a_stream_that_owes_windows_needs_its_last_record() -> None:
     """All items are finished, but the silence after them is not: the tail has to reach back to this state."""
     script = Script("audio")
-    script.audio(0, 2, at=100, promise=1)
-    script.progress("audio", 5, at=100, promise=2)
+    script.audio(0, 2, at=100, watermark=1)
+    script.progress("audio", 5, at=100, watermark=2)
     (window,) = windows(decide(script.entries, until=101)).values()
 
     assert not window.snapshot.is_finished("audio", 1)
@@ -137,9 +137,9 @@ def test_a_restart_after_any_result_makes_exactly_the_results_that_follow() -> N
 def test_what_lies_before_the_state_only_refills_it() -> None:
     """Late and repeated records are not late and repeated a second time."""
     script = Script("video")
-    script.video(4, at=100, promise=6)
-    behind = script.video(1, at=101, promise=6)
-    script.video(7, at=102, promise=8)
+    script.video(4, at=100, watermark=6)
+    behind = script.video(1, at=101, watermark=6)
+    script.video(7, at=102, watermark=8)
     undisturbed = decide(script.entries, until=103)
 
     assert late(undisturbed) == [behind]
@@ -149,9 +149,9 @@ def test_what_lies_before_the_state_only_refills_it() -> None:
 def test_who_was_idle_is_not_found_out_a_second_time() -> None:
     """A reread that starts with an old cue and no video does not call video idle."""
     script = Script("video", "subtitles")
-    script.cue(0, 60, at=100, promise=60)
+    script.cue(0, 60, at=100, watermark=60)
     for second in range(60):
-        script.video(second, at=100 + second, promise=second + 1)
+        script.video(second, at=100 + second, watermark=second + 1)
     undisturbed = decide(script.entries, until=159.5)
     window = windows(undisturbed)[50]
     cue_and_what_follows = [entry for entry in script.entries if entry.modality == "subtitles" or entry.offset >= 51]
@@ -175,12 +175,12 @@ def test_a_stream_that_had_ended_is_not_published_again() -> None:
 def test_nothing_newer_is_taken_before_a_streams_windows_are_refilled() -> None:
     """Brokers' clocks differ: live, the chunk of 100.002 s was taken before the frame of 100.001 s."""
     script = Script("video", "audio")
-    script.video(0, at=100, promise=2)
+    script.video(0, at=100, watermark=2)
     script.audio(0, 1, at=100)
-    chunk = script.audio(1, 3.5, at=100.002, promise=4)
+    chunk = script.audio(1, 3.5, at=100.002, watermark=4)
     live = decide(script.entries, until=100.003)
-    script.video(3, at=100.001, promise=4)
-    script.video(4, at=100.001, promise=5)
+    script.video(3, at=100.001, watermark=4)
+    script.video(4, at=100.001, watermark=5)
     again = restarted(script, windows(live)[0], until=101)
 
     assert closed(live) == [(0, 2, "progress")]
@@ -192,7 +192,7 @@ def test_nothing_newer_is_taken_before_a_streams_windows_are_refilled() -> None:
 def test_a_picture_that_stood_in_stands_in_again() -> None:
     """A held frame is refilled though its own window has closed."""
     script = Script("video", "audio")
-    script.video(1, at=100, promise=8)
+    script.video(1, at=100, watermark=8)
     for second in range(0, 8, 2):
         script.audio(second, second + 2, at=100 + second)
     made = windows(decide(script.entries, until=107))
@@ -207,8 +207,8 @@ def test_hours_of_tail_do_not_slow_the_refilling_down() -> None:
     for number in range(300):
         script.video(0, at=100 + number / 100, stream=f"s{number}")
         script.end("video", 1, at=100 + number / 100, stream=f"s{number}")
-    outcomes = decide(script.entries, until=104)
-    restored = {outcome.stream: outcome.snapshot for outcome in outcomes if isinstance(outcome, ClosedWindow)}
+    decisions = decide(script.entries, until=104)
+    restored = {decision.stream: decision.snapshot for decision in decisions if isinstance(decision, ClosedWindow)}
     reading = Reading(restored=restored)
 
     assert [*reading.read(*script.entries), *reading.ask(104), *reading.ask(104)] == []
@@ -239,7 +239,7 @@ def test_forgetting_that_was_half_published_goes_on_as_forgetting() -> None:
     config = replace(CONFIG, idle_timeout_ns=2 * CONFIG.stream_ttl_ns)
     script = Script("video", "audio")
     for second in (0, 2, 4):
-        script.video(second, at=100, promise=second + 1)  # sound is never heard, so nothing closes before
+        script.video(second, at=100, watermark=second + 1)  # sound is never heard, so nothing closes before
     whole = decide(script.entries, until=701, config=config)
     first, *rest = windows(whole).values()
     assert [window.closed_by for window in rest] == ["quiet", "quiet"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.worker.alignment.script import CONFIG, Reading, Script, decide, late, ns, offsets, windows
-from triptych.worker.alignment.decisions import ClosedWindow, Forgotten, LateItem, LetGo, Outcome
+from triptych.worker.alignment.decisions import ClosedWindow, Decision, EvictedRevisionState, Forgotten, LateItem
 from triptych.worker.alignment.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
 REVISE: Final = replace(CONFIG, allowed_lateness_ns=ns(10))
 
 
-def issued(outcomes: Iterable[Outcome]) -> list[tuple[float, int]]:
+def issued(decisions: Iterable[Decision]) -> list[tuple[float, int]]:
     """Return the start in seconds and the revision of each result, in order."""
-    return [(o.start_ns / 1e9, o.revision) for o in outcomes if isinstance(o, ClosedWindow)]
+    return [(o.start_ns / 1e9, o.revision) for o in decisions if isinstance(o, ClosedWindow)]
 
 
-def revisions(outcomes: Iterable[Outcome]) -> list[ClosedWindow]:
+def revisions(decisions: Iterable[Decision]) -> list[ClosedWindow]:
     """Return the results that are revisions."""
-    return [outcome for outcome in outcomes if isinstance(outcome, ClosedWindow) and outcome.revision]
+    return [decision for decision in decisions if isinstance(decision, ClosedWindow) and decision.revision]
 
 
-def revising(outcomes: Iterable[Outcome]) -> list[Entry]:
+def revising(decisions: Iterable[Decision]) -> list[Entry]:
     """Return the late items that have windows issued again."""
-    return [outcome.entry for outcome in outcomes if isinstance(outcome, LateItem) and outcome.revises]
+    return [decision.entry for decision in decisions if isinstance(decision, LateItem) and decision.revises]
 
 
 def live_video(*, until_s: int) -> Script:
     """Return a picture a second, while the sound is silent and so becomes idle."""
     script = Script("video", "audio")
     for second in range(until_s):
-        script.video(second, at=100 + second, promise=second + 1)
+        script.video(second, at=100 + second, watermark=second + 1)
     return script
 
 
@@ -49,10 +49,10 @@ def test_a_late_item_has_its_window_issued_again_with_all_that_it_holds() -> Non
     """The sound comes after the picture's window has closed without it."""
     script = live_video(until_s=16)
     chunk = script.audio(8, 9, at=115.2)
-    outcomes = decide(script.entries, until=118, config=REVISE)
-    first, again = windows_at(outcomes, 8)
+    decisions = decide(script.entries, until=118, config=REVISE)
+    first, again = windows_at(decisions, 8)
 
-    assert late(outcomes) == revising(outcomes) == [chunk]
+    assert late(decisions) == revising(decisions) == [chunk]
     assert (first.revision, first.states["audio"], first.closed_by) == (0, "idle", "idle")
     assert (again.revision, again.states["audio"], again.closed_by) == (1, "present", "idle")
     assert offsets(again.items["video"]) == offsets(first.items["video"]) == [8, 9]
@@ -61,9 +61,9 @@ def test_a_late_item_has_its_window_issued_again_with_all_that_it_holds() -> Non
     assert again.snapshot.clock_ns == ns(116.2)  # a second of gathering later
 
 
-def windows_at(outcomes: Iterable[Outcome], start_s: float) -> list[ClosedWindow]:
+def windows_at(decisions: Iterable[Decision], start_s: float) -> list[ClosedWindow]:
     """Return the results of the window that begins there."""
-    return [o for o in outcomes if isinstance(o, ClosedWindow) and o.start_ns == ns(start_s)]
+    return [o for o in decisions if isinstance(o, ClosedWindow) and o.start_ns == ns(start_s)]
 
 
 def test_what_comes_together_makes_one_revision_of_each_window() -> None:
@@ -71,29 +71,29 @@ def test_what_comes_together_makes_one_revision_of_each_window() -> None:
     script = live_video(until_s=17)
     for number, at in enumerate((116.1, 116.5, 117.0, 118.0)):
         script.audio(8 + number / 2, 8.5 + number / 2, at=at)
-    outcomes = decide(script.entries, until=120, config=REVISE)
+    decisions = decide(script.entries, until=120, config=REVISE)
 
-    assert [(w.start_ns / 1e9, w.revision, w.added) for w in revisions(outcomes)] == [
+    assert [(w.start_ns / 1e9, w.revision, w.added) for w in revisions(decisions)] == [
         (8, 1, {"audio": 3}),
         (8, 2, {"audio": 1}),
     ]
-    assert [len(w.items["audio"]) for w in revisions(outcomes)] == [3, 4]
+    assert [len(w.items["audio"]) for w in revisions(decisions)] == [3, 4]
 
 
 def test_a_late_item_revises_each_closed_window_it_touches_and_joins_the_open_one() -> None:
     """A cue across the floor is whole in all of them."""
     script = Script("video", "subtitles")
     for second in range(14):
-        script.video(second, at=100 + second, promise=second + 1)
-    cue = script.cue(9, 15, at=113.1, promise=16)
-    script.video(14, at=114, promise=16)
-    outcomes = decide(script.entries, until=118, config=REVISE)
+        script.video(second, at=100 + second, watermark=second + 1)
+    cue = script.cue(9, 15, at=113.1, watermark=16)
+    script.video(14, at=114, watermark=16)
+    decisions = decide(script.entries, until=118, config=REVISE)
 
-    assert late(outcomes) == []
-    assert [(w.start_ns / 1e9, w.added) for w in revisions(outcomes)] == [
+    assert late(decisions) == []
+    assert [(w.start_ns / 1e9, w.added) for w in revisions(decisions)] == [
         (start, {"subtitles": 1}) for start in (8, 10, 12)
     ]
-    assert all(cue in w.items["subtitles"] for w in [*revisions(outcomes), *windows_at(outcomes, 14)])
+    assert all(cue in w.items["subtitles"] for w in [*revisions(decisions), *windows_at(decisions, 14)])
 
 
 @pytest.mark.parametrize(("lateness_s", "revised"), [(3, []), (5, [(8, 1)]), (4, []), (None, [])])
@@ -104,39 +104,39 @@ def test_a_window_is_revised_while_its_end_is_within_the_lateness_before_the_flo
     script = live_video(until_s=14)
     script.audio(8, 9, at=114.2)
     config = replace(CONFIG, allowed_lateness_ns=None if lateness_s is None else ns(lateness_s))
-    outcomes = decide(script.entries, until=118, config=config)
+    decisions = decide(script.entries, until=118, config=config)
 
-    assert [window for window in issued(outcomes) if window[1]] == revised
-    assert len(late(outcomes)) == 1
-    assert len(revising(outcomes)) == len(revised)
+    assert [window for window in issued(decisions) if window[1]] == revised
+    assert len(late(decisions)) == 1
+    assert len(revising(decisions)) == len(revised)
 
 
 def test_an_empty_window_that_was_skipped_is_issued_as_a_revision() -> None:
     """Nothing was said of it, and what is said now replaces that."""
     config = replace(REVISE, max_empty=1, allowed_lateness_ns=ns(60))
     script = Script("video", "audio")
-    script.video(0, at=100, promise=1)
+    script.video(0, at=100, watermark=1)
     script.audio(0, 1, at=100)
     script.end("audio", 1, at=100)
-    script.video(30, at=101, promise=31)
+    script.video(30, at=101, watermark=31)
     script.audio(20, 21, at=101.5, session="t", tracks=())
-    outcomes = decide(script.entries, until=103, config=replace(config, max_hold_ns=0))
+    decisions = decide(script.entries, until=103, config=replace(config, max_hold_ns=0))
 
-    (revised,) = revisions(outcomes)
-    assert windows_at(outcomes, 20) == [revised]
+    (revised,) = revisions(decisions)
+    assert windows_at(decisions, 20) == [revised]
     assert (revised.revision, revised.closed_by, revised.states["video"]) == (1, "end", "empty")
 
 
 def test_a_late_picture_stands_in_for_no_window_after_it() -> None:
     """Windows that showed an older picture keep it."""
     script = Script("video", "audio")
-    script.video(1, at=100, promise=20)
+    script.video(1, at=100, watermark=20)
     for second in range(0, 12, 2):
         script.audio(second, second + 2, at=100 + second)
-    frame = script.video(5, at=112, promise=20)
-    outcomes = decide(script.entries, until=114, config=REVISE)
+    frame = script.video(5, at=112, watermark=20)
+    decisions = decide(script.entries, until=114, config=REVISE)
 
-    (revised,) = revisions(outcomes)
+    (revised,) = revisions(decisions)
     assert (revised.start_ns, revised.states["video"], revised.held) == (ns(4), "present", None)
     assert revised.items["video"] == (frame,)
     script.audio(12, 14, at=114)
@@ -147,14 +147,14 @@ def test_a_late_picture_stands_in_for_no_window_after_it() -> None:
 def test_a_revised_window_without_a_picture_shows_the_one_that_stood_in() -> None:
     """Sound is added to what was seen then, though the picture's own window can be revised no more."""
     script = Script("video", "audio", "subtitles")
-    frame = script.video(1, at=100, promise=30)
-    script.cue(0, 1, at=100, promise=3)
+    frame = script.video(1, at=100, watermark=30)
+    script.cue(0, 1, at=100, watermark=3)
     for second in range(0, 12, 2):
         script.audio(second, second + 2, at=111 + second)
-    script.cue(9, 9.5, at=123, promise=30)
-    outcomes = decide(script.entries, until=126, config=replace(REVISE, allowed_lateness_ns=ns(3)))
+    script.cue(9, 9.5, at=123, watermark=30)
+    decisions = decide(script.entries, until=126, config=replace(REVISE, allowed_lateness_ns=ns(3)))
 
-    *_, revised = revisions(outcomes)
+    *_, revised = revisions(decisions)
     assert (revised.start_ns, revised.states["video"], revised.held) == (ns(8), "held", frame)
 
 
@@ -165,11 +165,11 @@ def test_what_is_put_back_revises_its_window_and_replaces_what_it_was() -> None:
     """The picture that could not be read is the same record once more."""
     script = Script("video")
     for second in range(4):
-        script.video(second, at=100 + second, promise=second + 1)
+        script.video(second, at=100 + second, watermark=second + 1)
     back = script.video(1, at=110, seq=1, redriven=True)
-    outcomes = decide(script.entries, until=112, config=REVISE)
+    decisions = decide(script.entries, until=112, config=REVISE)
 
-    (revised,) = revisions(outcomes)
+    (revised,) = revisions(decisions)
     assert offsets(revised.items["video"]) == [0, back.offset]
     assert revised.added == {"video": 1}
 
@@ -179,11 +179,11 @@ def test_what_is_put_back_for_an_open_window_revises_it_once_that_has_closed() -
     script = Script("video")
     script.video(0, at=100)
     back = script.video(0.5, at=101, seq=7, redriven=True)
-    script.video(5, at=110, promise=6)
-    outcomes = decide(script.entries, until=112, config=REVISE)
+    script.video(5, at=110, watermark=6)
+    decisions = decide(script.entries, until=112, config=REVISE)
 
-    assert issued(outcomes)[0] == (0, 0)
-    first, revised = windows_at(outcomes, 0)
+    assert issued(decisions)[0] == (0, 0)
+    first, revised = windows_at(decisions, 0)
     assert back not in first.items["video"]
     assert back in revised.items["video"]
     assert revised.snapshot.clock_ns == ns(111)
@@ -193,14 +193,14 @@ def test_what_is_put_back_for_a_window_that_never_closes_is_left_in_the_end() ->
     """Its stream is forgotten before: then it is late, and nothing else."""
     script = Script("video")
     script.video(0, at=100)
-    script.video(0.5, at=100.1, promise=0.6)
-    script.progress("video", 3, at=100.2, promise=1)
+    script.video(0.5, at=100.1, watermark=0.6)
+    script.progress("video", 3, at=100.2, watermark=1)
     back = script.video(2.5, at=101, seq=7, redriven=True)
     config = replace(REVISE, idle_timeout_ns=2 * CONFIG.stream_ttl_ns)
-    outcomes = decide(script.entries, until=800, config=config)
+    decisions = decide(script.entries, until=800, config=config)
 
-    assert [(o.entry, o.revises) for o in outcomes if isinstance(o, LateItem)] == [(back, True), (back, False)]
-    assert revisions(outcomes) == []
+    assert [(o.entry, o.revises) for o in decisions if isinstance(o, LateItem)] == [(back, True), (back, False)]
+    assert revisions(decisions) == []
 
 
 # --- what bounds it ---------------------------------------------------------------------------------------------------
@@ -210,13 +210,13 @@ def test_at_the_byte_bound_the_oldest_closed_windows_are_let_go_first() -> None:
     """No open window closes for the sake of closed ones."""
     script = Script("video")
     for second in range(20):
-        script.video(second, at=100 + second, promise=second + 1)
-    outcomes = decide(script.entries, until=121, config=replace(REVISE, stream_max_bytes=60))
+        script.video(second, at=100 + second, watermark=second + 1)
+    decisions = decide(script.entries, until=121, config=replace(REVISE, stream_max_bytes=60))
 
-    let_go = [outcome for outcome in outcomes if isinstance(outcome, LetGo)]
+    let_go = [decision for decision in decisions if isinstance(decision, EvictedRevisionState)]
     assert let_go
     assert [o.start_ns for o in let_go] == sorted(o.start_ns for o in let_go)
-    assert {w.closed_by for w in windows(outcomes).values()} == {"progress"}
+    assert {w.closed_by for w in windows(decisions).values()} == {"progress"}
 
 
 def test_a_window_that_is_let_go_of_is_issued_with_what_came_for_it() -> None:
@@ -224,12 +224,12 @@ def test_a_window_that_is_let_go_of_is_issued_with_what_came_for_it() -> None:
     script = live_video(until_s=16)
     chunk = script.audio(8, 9, at=115.2, size_bytes=40)
     for number in range(10):
-        script.video(16 + number / 10, at=115.3, promise=16, size_bytes=30)
-    outcomes = decide(script.entries, until=115.5, config=replace(REVISE, stream_max_bytes=200))
+        script.video(16 + number / 10, at=115.3, watermark=16, size_bytes=30)
+    decisions = decide(script.entries, until=115.5, config=replace(REVISE, stream_max_bytes=200))
 
-    (revised,) = revisions(outcomes)
+    (revised,) = revisions(decisions)
     assert chunk in revised.items["audio"]
-    assert (revised.stream, ns(8)) in {(o.stream, o.start_ns) for o in outcomes if isinstance(o, LetGo)}
+    assert (revised.stream, ns(8)) in {(o.stream, o.start_ns) for o in decisions if isinstance(o, EvictedRevisionState)}
 
 
 def test_a_stream_is_forgotten_no_later_for_its_revisions() -> None:
@@ -241,11 +241,11 @@ def test_a_stream_is_forgotten_no_later_for_its_revisions() -> None:
     script.audio(0, 1, at=500, session="t", tracks=())
     script.end("audio", 1, at=500.1, session="t", tracks=())
     script.audio(1, 2, at=699.9, session="u", tracks=())
-    outcomes = decide(script.entries, until=2000, config=replace(REVISE, revise_after_ns=ns(5)))
+    decisions = decide(script.entries, until=2000, config=replace(REVISE, revise_after_ns=ns(5)))
 
-    assert issued(outcomes) == [(0, 0), (0, 1), (0, 2)]
-    assert isinstance(outcomes[-1], Forgotten)
-    assert [w.snapshot.clock_ns for w in revisions(outcomes)] == [ns(505), ns(700)]
+    assert issued(decisions) == [(0, 0), (0, 1), (0, 2)]
+    assert isinstance(decisions[-1], Forgotten)
+    assert [w.snapshot.clock_ns for w in revisions(decisions)] == [ns(505), ns(700)]
 
 
 def test_a_restart_behind_a_revision_forgets_the_stream_no_later() -> None:
@@ -261,7 +261,7 @@ def test_a_restart_behind_a_revision_forgets_the_stream_no_later() -> None:
 
     assert reading.read(*script.entries) == []
     assert [*reading.ask(699), *reading.ask(699)] == []
-    assert [type(outcome) for outcome in reading.ask(701)] == [Forgotten]
+    assert [type(decision) for decision in reading.ask(701)] == [Forgotten]
 
 
 # --- restart ----------------------------------------------------------------------------------------------------------
@@ -272,9 +272,9 @@ def busy() -> Script:
     script = live_video(until_s=16)
     script.audio(8, 9, at=115.2)
     script.audio(9, 9.5, at=116.9)
-    script.cue(7, 15, at=116.9, promise=20)
+    script.cue(7, 15, at=116.9, watermark=20)
     script.video(3, at=117, seq=3, redriven=True)
-    script.video(16, at=117.5, promise=18)
+    script.video(16, at=117.5, watermark=18)
     script.audio(12, 13, at=119.5)
     return script
 
@@ -283,7 +283,7 @@ def test_a_restart_after_any_result_makes_exactly_those_that_follow() -> None:
     """The count of revisions, what came for them and what the windows hold are in the state."""
     config = replace(REVISE, allowed_lateness_ns=ns(30))
     undisturbed = decide(busy().entries, until=130, config=config)
-    made = [outcome for outcome in undisturbed if isinstance(outcome, ClosedWindow)]
+    made = [decision for decision in undisturbed if isinstance(decision, ClosedWindow)]
     assert len(revisions(undisturbed)) == 8
     for count, window in enumerate(made, start=1):
         state = Snapshot.from_json(window.snapshot.to_json())
@@ -293,11 +293,11 @@ def test_a_restart_after_any_result_makes_exactly_those_that_follow() -> None:
         assert essence(again) == essence(made[count:])
 
 
-def essence(outcomes: Iterable[Outcome]) -> list[tuple[object, ...]]:
+def essence(decisions: Iterable[Decision]) -> list[tuple[object, ...]]:
     """Return what readers of results see of the windows, in order."""
     return [
         (o.start_ns, o.revision, o.closed_by, o.skipped, o.dead, o.states, o.items, o.held, o.added)
-        for o in outcomes
+        for o in decisions
         if isinstance(o, ClosedWindow)
     ]
 
@@ -318,11 +318,11 @@ def test_a_state_of_another_grid_or_policy_is_gone_on_with() -> None:
     script = live_video(until_s=14)
     state = windows(decide(script.entries, until=114, config=replace(REVISE, max_hold_ns=ns(3))))[10].snapshot
     script.audio(8, 9, at=115.2)
-    script.video(15, at=116, promise=18)
+    script.video(15, at=116, watermark=18)
     for config in (CONFIG, replace(REVISE, size_ns=ns(4), hop_ns=ns(4)), REVISE):
         reading = Reading(config, restored={"city": Snapshot.from_json(state.to_json())})
-        outcomes = [*reading.read(*script.entries), *reading.ask(130), *reading.ask(130)]
+        decisions = [*reading.read(*script.entries), *reading.ask(130), *reading.ask(130)]
 
-        assert bool(revisions(outcomes)) == (config is REVISE)
-        assert len(late(outcomes)) == 1
-        assert offsets(next(iter(windows(outcomes).values())).items["video"])[:2] == [12, 13]
+        assert bool(revisions(decisions)) == (config is REVISE)
+        assert len(late(decisions)) == 1
+        assert offsets(next(iter(windows(decisions).values())).items["video"])[:2] == [12, 13]

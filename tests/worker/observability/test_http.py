@@ -30,17 +30,18 @@ from triptych.worker.observability.events import (
     ModelFailed,
     ModelRefused,
     ModelSwapped,
-    OffsetsGone,
+    OffsetsOutOfRange,
     PartitionsAssigned,
     PartitionsHandedOver,
     PartitionsRevoked,
+    RecordDeadLettered,
     RecordDropped,
-    RecordRefused,
     RecordsRead,
     Restored,
     ResultsPublished,
     ResultsReplayed,
     RetryScheduled,
+    RevisionStateEvicted,
     ShadowFailed,
     ShadowJudged,
     ShadowSkipped,
@@ -50,7 +51,6 @@ from triptych.worker.observability.events import (
     StreamForgotten,
     SyncMeasured,
     WindowClosed,
-    WindowLetGo,
     WindowRevised,
     WorkBegunAgain,
 )
@@ -186,9 +186,9 @@ def test_every_series_is_there_before_the_first_event(worker: Worker) -> None:
         (ItemLate("city", "video", "s", 0, 1), "triptych_late_revising_total", {"modality": "video"}, 0),
         (ItemLate("city", "video", "s", 0, 1, revises=True), "triptych_late_revising_total", {"modality": "video"}, 1),
         (WindowRevised("city", 0, 1, 2, 3), "triptych_revisions_total", {}, 1),
-        (WindowLetGo("city", 0, 1), "triptych_windows_let_go_total", {}, 1),
+        (RevisionStateEvicted("city", 0, 1), "triptych_windows_let_go_total", {}, 1),
         (
-            RecordRefused("t", 0, 1, "subtitles", "why", DeadReason.NOT_UTF8),
+            RecordDeadLettered("t", 0, 1, "subtitles", "why", DeadReason.NOT_UTF8),
             "triptych_dead_total",
             {"modality": "subtitles", "reason": "not_utf8"},
             1,
@@ -207,7 +207,7 @@ def test_every_series_is_there_before_the_first_event(worker: Worker) -> None:
         (ItemsShed("city", {"audio": 4}, unasked=True), "triptych_shed_total", {"modality": "audio"}, 4),
         (ItemsShed("city", {"audio": 4}, unasked=True), "triptych_windows_unasked_total", {}, 1),
         (EffortChanged(rung=2, frames=1, asks_model=True), "triptych_overload_rung", {}, 2),
-        (OffsetsGone("t", 0, 1, 2), "triptych_offsets_gone_total", {}, 1),
+        (OffsetsOutOfRange("t", 0, 1, 2), "triptych_offsets_gone_total", {}, 1),
         (LagMeasured(1.5), "triptych_lag_seconds", {}, 1.5),
         (BytesHeld(4_096, 3), "triptych_held_bytes", {}, 4_096),
         (BytesHeld(4_096, 3), "triptych_streams", {}, 3),
@@ -241,7 +241,7 @@ def test_no_label_ever_comes_from_outside(worker: Worker) -> None:
     before = worker.ask("/metrics").body.count("triptych_")
     for at in range(100):
         worker.metrics(ItemLate(f"stream-{at}", "video", f"session-{at}", 0, 1))
-        worker.metrics(RecordRefused("t", 0, at, "video", f"reason {at}", DeadReason.FUTURE))
+        worker.metrics(RecordDeadLettered("t", 0, at, "video", f"reason {at}", DeadReason.FUTURE))
         worker.metrics(Restored(at, 1, 1))
         worker.metrics(Stopped((f"stream-{at}",)))
     assert worker.ask("/metrics").body.count("triptych_") == before

@@ -21,12 +21,12 @@ from triptych.worker.observability.events import (
     ModelRefused,
     ModelSwapped,
     ModelUnchanged,
-    OffsetsGone,
+    OffsetsOutOfRange,
     PartitionsAssigned,
     PartitionsHandedOver,
     PartitionsRevoked,
+    RecordDeadLettered,
     RecordDropped,
-    RecordRefused,
     RecordsRead,
     Restored,
     ResultsPublished,
@@ -59,7 +59,9 @@ def said(*events: Event) -> list[dict[str, Any]]:
 
 def late(stream: str = "city", session: str = "s2", start_ns: int = T0) -> ItemLate:
     """Return a late frame of a stream whose next window begins 4 s later."""
-    return ItemLate(stream=stream, modality="video", session=session, start_ns=start_ns, floor_ns=T0 + 4_000_000_000)
+    return ItemLate(
+        stream=stream, modality="video", session=session, start_ns=start_ns, next_window_start_ns=T0 + 4_000_000_000
+    )
 
 
 def test_late_items_of_a_session_are_one_line_that_says_what_to_do() -> None:
@@ -121,11 +123,11 @@ def test_two_live_sessions_on_one_stream_are_named_once() -> None:
         (WindowClosed("city", T0, T0 + 1, "progress", 0, 0), "window_closed", "debug"),
         (ResultsPublished(results=3, new=3), "results_published", "debug"),
         (
-            RecordRefused("triptych.video", 1, 7, "video", "no picture", DeadReason.BROKEN_MEDIA),
-            "record_refused",
+            RecordDeadLettered("triptych.video", 1, 7, "video", "no picture", DeadReason.BROKEN_MEDIA),
+            "record_dead_lettered",
             "warning",
         ),
-        (OffsetsGone("triptych.video", 1, wanted=7, resumed=70), "offsets_gone", "error"),
+        (OffsetsOutOfRange("triptych.video", 1, wanted=7, resumed=70), "offsets_gone", "error"),
         (ModelFailed("city", T0, "RuntimeError('x')"), "model_failed", "error"),
         (ModelSwapped("model", "moods", "2", "b" * 64, "a" * 64, 12.34), "model_swapped", "info"),
         (ModelUnchanged("model", "moods", "2", "b" * 64), "model_unchanged", "info"),

@@ -34,14 +34,14 @@ from tests.worker.alignment.simulation import (
     windows_of,
 )
 from triptych.units import NS_PER_MS, NS_PER_S
-from triptych.worker.alignment.decisions import ClosedWindow, Refused
+from triptych.worker.alignment.decisions import ClosedWindow, DeadLettered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from triptych.worker.alignment.config import AlignConfig
     from triptych.worker.alignment.entry import Entry
-    from triptych.worker.partitions.offset_tracker import Ticket
+    from triptych.worker.partitions.offset_tracker import Pending
 
 Fate = Literal["acknowledged", "lost", "torn", "unknown"]
 """Of a batch: all is there and we know; nothing is; some is; all is and nobody told us."""
@@ -51,7 +51,7 @@ Bug = Literal[
 ]
 """Mistakes that the properties have to find."""
 
-Decided = tuple["Ticket | None", "ClosedWindow | Refused"]
+Decided = tuple["Pending | None", "ClosedWindow | DeadLettered"]
 
 BUGS: tuple[Bug | None, ...] = (
     None,
@@ -77,7 +77,7 @@ def films() -> Sequence[Entry]:
     script = Script("video", "audio")
     for second in range(12):
         for stream in ("a", "b"):
-            script.video(second, at=100 + second, promise=second + 1, stream=stream)
+            script.video(second, at=100 + second, watermark=second + 1, stream=stream)
             script.audio(second, second + 1, at=100 + second, stream=stream)
     return script.entries
 
@@ -99,12 +99,12 @@ class Order(RuleBasedStateMachine):
     def begin(self, config: AlignConfig, entries: Sequence[Entry], chance: Random) -> None:
         """Make a log, and find out what one undisturbed member says of it."""
         self.config, self.entries = config, entries
-        outcomes = replay(config, entries)
+        decisions = replay(config, entries)
         self.expected: dict[str, list[str]] = defaultdict(list)
-        for window in windows_of(outcomes):  # an id comes again only after its stream was forgotten
+        for window in windows_of(decisions):  # an id comes again only after its stream was forgotten
             self.expected[identity(window)].append(described(window))
         self.world = World.of(config, entries, chance)
-        self.world.needed_by = needed_by(outcomes)
+        self.world.needed_by = needed_by(decisions)
         last_ns = self.world.all_forgotten_ns
         self.now_ns = chance.choice((0, last_ns // 2, last_ns, last_ns, last_ns, last_ns))
         self.batches: deque[Batch] = deque()
@@ -152,7 +152,7 @@ class Order(RuleBasedStateMachine):
         """Commit, which looks whether all below is published."""
         self.member.commit()
 
-    @precondition(lambda self: not self.member.ledger.may_publish)
+    @precondition(lambda self: not self.member.offset_tracker.may_publish)
     @rule()
     def begin_again(self) -> None:
         """Drop what was withdrawn, and restore."""
@@ -165,8 +165,8 @@ class Order(RuleBasedStateMachine):
     def publish(self, fate: Fate) -> None:
         """Publish the next batch, if it is still ours to publish."""
         batch = self.batches.popleft()
-        ledger = batch.member.ledger
-        if not ledger.may_publish and self.bug != "zombie":
+        offset_tracker = batch.member.offset_tracker
+        if not offset_tracker.may_publish and self.bug != "zombie":
             return
         count = {"lost": 0, "torn": len(batch.decided) // 2}.get(fate, len(batch.decided))
         self.arrive(batch.decided[:count])
@@ -175,28 +175,28 @@ class Order(RuleBasedStateMachine):
         elif self.bug == "finishes what failed":
             finish(batch)
         elif self.bug != "goes on after a failure":
-            ledger.withdraw()
+            offset_tracker.abandon()
 
     def arrive(self, decided: Sequence[Decided]) -> None:
         """Append to the topics; every window has one content, and one place."""
         published = self.world.published_ids()
-        for _, outcome in decided:
-            if isinstance(outcome, Refused):
-                self.world.letters.append(outcome.entry)
+        for _, decision in decided:
+            if isinstance(decision, DeadLettered):
+                self.world.letters.append(decision.entry)
                 continue
-            name = identity(outcome)
+            name = identity(decision)
             before, expected = published.count(name), self.expected[name]
-            assert before < len(expected), f"published twice: {described(outcome)}"
-            assert described(outcome) == expected[before], f"other content: {described(outcome)}"
+            assert before < len(expected), f"published twice: {described(decision)}"
+            assert described(decision) == expected[before], f"other content: {described(decision)}"
             published.append(name)
-            self.world.results.append((self.now_ns, outcome))
+            self.world.results.append((self.now_ns, decision))
 
     # --- what the group and the machine do ----------------------------------------------------------------------------
 
     @rule(away_ns=steps_ns)
     def lose(self, away_ns: int) -> None:
         """Lose the partitions, with batches under way that nobody calls back."""
-        self.member.ledger.withdraw()
+        self.member.offset_tracker.abandon()
         self.now_ns += away_ns
         self.member = self.restored()
 
@@ -213,7 +213,7 @@ class Order(RuleBasedStateMachine):
     @rule(arrives=st.booleans(), away_ns=steps_ns)
     def die(self, *, arrives: bool, away_ns: int) -> None:
         """Die; what the client had taken may arrive or not."""
-        if arrives and self.batches and self.batches[0].member.ledger.may_publish:
+        if arrives and self.batches and self.batches[0].member.offset_tracker.may_publish:
             self.arrive(self.batches[0].decided)
         self.batches.clear()
         self.acknowledged.clear()
@@ -250,9 +250,9 @@ class Order(RuleBasedStateMachine):
 
 def finish(batch: Batch) -> None:
     """Complete the tickets of a batch."""
-    for ticket, _ in batch.decided:
-        if ticket is not None:
-            batch.member.ledger.complete(ticket)
+    for pending, _ in batch.decided:
+        if pending is not None:
+            batch.member.offset_tracker.complete(pending)
 
 
 LIMITS = settings(
@@ -284,7 +284,7 @@ def walk(machine: Order, chance: Random) -> None:
                 machine.collect()
             case "commit":
                 machine.commit()
-            case "begin_again" if not machine.member.ledger.may_publish:
+            case "begin_again" if not machine.member.offset_tracker.may_publish:
                 machine.begin_again()
             case "lose" if chance.random() < RARELY:
                 machine.lose(0)

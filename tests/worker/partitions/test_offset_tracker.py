@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tests.worker.alignment.script import Reading, Script
-from triptych.worker.alignment.decisions import ClosedWindow, Forgotten, Refused
+from triptych.worker.alignment.decisions import ClosedWindow, DeadLettered, Forgotten
 from triptych.worker.alignment.entry import READING_ORDER, Entry
-from triptych.worker.partitions.offset_tracker import Ledger, Ticket
+from triptych.worker.partitions.offset_tracker import OffsetTracker, Pending
 
 BEGIN = dict.fromkeys(READING_ORDER, 0)
 
@@ -15,25 +15,25 @@ class Books:
 
     def __init__(self, *entries: Entry, until: float) -> None:
         """Read and decide, publish nothing."""
-        self.ledger = Ledger(BEGIN)
-        self.tickets: list[Ticket] = []
+        self.offset_tracker = OffsetTracker(BEGIN)
+        self.tickets: list[Pending] = []
         for entry in entries:
-            self.ledger.add(entry.modality, entry.offset, entry.stream)
+            self.offset_tracker.add(entry.modality, entry.offset, entry.stream)
         reading = Reading()
         for outcome in [*reading.read(*entries), *reading.ask(until), *reading.ask(until)]:
             if isinstance(outcome, ClosedWindow):
-                self.tickets.append(self.ledger.await_result(outcome.stream, outcome.snapshot))
-            elif isinstance(outcome, Refused) and not outcome.counted:
+                self.tickets.append(self.offset_tracker.await_result(outcome.stream, outcome.snapshot))
+            elif isinstance(outcome, DeadLettered) and not outcome.counted:
                 entry = outcome.entry
-                self.tickets.append(self.ledger.await_letter(entry.modality, entry.offset, entry.stream))
+                self.tickets.append(self.offset_tracker.await_letter(entry.modality, entry.offset, entry.stream))
             elif isinstance(outcome, Forgotten):
-                self.ledger.forget(outcome.stream, outcome.positions)
+                self.offset_tracker.forget(outcome.stream, outcome.positions)
 
     def publish(self, *indices: int) -> dict[str, int]:
         """Complete tickets (all of them without `indices`) and return what may be committed then."""
         for index in indices or range(len(self.tickets)):
-            self.ledger.complete(self.tickets[index])
-        return dict(self.ledger.committable())
+            self.offset_tracker.complete(self.tickets[index])
+        return dict(self.offset_tracker.committable())
 
 
 def test_nothing_is_finished_before_its_result_is_published() -> None:
@@ -42,19 +42,19 @@ def test_nothing_is_finished_before_its_result_is_published() -> None:
     script.audio(0, 2, at=100)
     books = Books(*script.entries, until=101)
 
-    assert books.ledger.committable() == BEGIN
-    assert books.ledger.waiting == 1
-    assert books.ledger.unfinished_streams() == ("city",)
+    assert books.offset_tracker.committable() == BEGIN
+    assert books.offset_tracker.waiting == 1
+    assert books.offset_tracker.unfinished_streams() == ("city",)
     assert books.publish() == {**BEGIN, "audio": 1}
-    assert books.ledger.unfinished_streams() == ()
+    assert books.offset_tracker.unfinished_streams() == ()
 
 
 def test_a_record_is_needed_until_every_window_it_belongs_to_is_published() -> None:
     """A cue across two windows waits for the second."""
     script = Script("subtitles", "video")
-    script.cue(1, 3, at=100, promise=4)
-    script.video(0, at=100, promise=2)
-    script.video(2, at=101, promise=4)
+    script.cue(1, 3, at=100, watermark=4)
+    script.video(0, at=100, watermark=2)
+    script.video(2, at=101, watermark=4)
     books = Books(*script.entries, until=102)
 
     assert books.publish(0)["subtitles"] == 0
@@ -64,7 +64,7 @@ def test_a_record_is_needed_until_every_window_it_belongs_to_is_published() -> N
 def test_a_frame_that_may_have_to_stand_in_is_not_finished() -> None:
     """Its own window is published, yet the next one may need it."""
     script = Script("video", "audio")
-    script.video(0, at=100, promise=2)
+    script.video(0, at=100, watermark=2)
     script.audio(0, 2, at=100)
     books = Books(*script.entries, until=101)
 
@@ -75,9 +75,9 @@ def test_control_late_and_repeated_records_are_finished_by_the_next_result() -> 
     """Whatever a result's state lies behind is finished, not media alone."""
     script = Script("audio", "subtitles")
     script.audio(4, 6, at=100)
-    script.progress("subtitles", 6, at=101, promise=6)  # closes [4, 6)
-    script.audio(0, 1, at=102, promise=6)
-    script.audio(0, 1, at=102, promise=6, seq=1)
+    script.progress("subtitles", 6, at=101, watermark=6)  # closes [4, 6)
+    script.audio(0, 1, at=102, watermark=6)
+    script.audio(0, 1, at=102, watermark=6, seq=1)
     script.end("subtitles", 6, at=103)
     books = Books(*script.entries, until=104)
 
@@ -92,11 +92,11 @@ def test_control_late_and_repeated_records_are_finished_by_the_next_result() -> 
 def test_progress_and_the_end_of_a_stream_are_finished_when_it_is_forgotten() -> None:
     """Nothing published ever spoke of them."""
     script = Script("subtitles")
-    script.progress("subtitles", 0, at=100, promise=1)
+    script.progress("subtitles", 0, at=100, watermark=1)
     script.end("subtitles", 1, at=101)
 
-    assert Books(*script.entries, until=699).ledger.committable() == BEGIN
-    assert Books(*script.entries, until=701).ledger.committable() == {**BEGIN, "subtitles": 2}
+    assert Books(*script.entries, until=699).offset_tracker.committable() == BEGIN
+    assert Books(*script.entries, until=701).offset_tracker.committable() == {**BEGIN, "subtitles": 2}
 
 
 def test_forgetting_waits_for_what_was_decided_before_it() -> None:
@@ -105,14 +105,14 @@ def test_forgetting_waits_for_what_was_decided_before_it() -> None:
     script.video(0, at=100)
     books = Books(*script.entries, until=900)
 
-    assert books.ledger.committable() == BEGIN
+    assert books.offset_tracker.committable() == BEGIN
     assert books.publish() == {**BEGIN, "video": 1}
 
 
 def test_the_slowest_stream_holds_the_offset_back_but_no_other_partition() -> None:
     """Committed is the lowest unfinished offset of each partition."""
     script = Script()
-    script.audio(0, 1, at=100, stream="slow", promise=1)
+    script.audio(0, 1, at=100, stream="slow", watermark=1)
     script.audio(0, 2, at=100, stream="fast")
     script.cue(0, 2, at=101, stream="other")
     books = Books(*script.entries, until=102)
@@ -137,7 +137,7 @@ def test_a_record_without_a_stream_is_finished_by_its_letter() -> None:
     script.dead("video", at=100, stream=None)
     books = Books(*script.entries, until=101)
 
-    assert books.ledger.committable() == BEGIN
+    assert books.offset_tracker.committable() == BEGIN
     assert books.publish() == {**BEGIN, "video": 1}
 
 
@@ -165,20 +165,20 @@ def test_a_restored_state_finishes_its_records_as_they_are_read_again() -> None:
         for outcome in [*reading.read(*script.entries), *reading.ask(102)]
         if isinstance(outcome, ClosedWindow) and outcome.start_ns == 0
     ]
-    ledger = Ledger(BEGIN, {"city": window.snapshot})
-    ledger.add("audio", 0, "city")
+    offset_tracker = OffsetTracker(BEGIN, {"city": window.snapshot})
+    offset_tracker.add("audio", 0, "city")
 
-    assert ledger.committable() == {**BEGIN, "audio": 1}
+    assert offset_tracker.committable() == {**BEGIN, "audio": 1}
 
-    ledger.add("audio", 1, "city")
-    ledger.add("audio", 2, "city")
+    offset_tracker.add("audio", 1, "city")
+    offset_tracker.add("audio", 2, "city")
 
-    assert ledger.committable() == {**BEGIN, "audio": 1}
+    assert offset_tracker.committable() == {**BEGIN, "audio": 1}
 
 
 def test_offsets_without_a_record_are_passed_over() -> None:
     """Transaction markers and compaction leave holes; the position says what comes next."""
-    ledger = Ledger(BEGIN)
-    ledger.moved({**BEGIN, "video": 7})
+    offset_tracker = OffsetTracker(BEGIN)
+    offset_tracker.moved({**BEGIN, "video": 7})
 
-    assert ledger.committable() == {**BEGIN, "video": 7}
+    assert offset_tracker.committable() == {**BEGIN, "video": 7}

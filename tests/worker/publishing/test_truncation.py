@@ -13,7 +13,7 @@ from triptych.schemas.names import TOPIC_OF, results_topic
 from triptych.schemas.reasons import DeadReason
 from triptych.schemas.records import InputRecord
 from triptych.settings.loading import load
-from triptych.transport.errors import RecordRefusedError
+from triptych.transport.errors import MessageRejectedError
 from triptych.transport.memory.transport import MemoryTransport
 from triptych.transport.protocols import Publisher
 from triptych.transport.records import Delivered, Message
@@ -94,7 +94,7 @@ class Choosy:
             if message.value == first and seen < self._times:
                 self._seen[message.value] += 1
                 refused: Future[Delivered] = Future()
-                refused.set_exception(RecordRefusedError("the broker's policy does not allow it"))
+                refused.set_exception(MessageRejectedError("the broker's policy does not allow it"))
                 return refused
         return self._inner.send(message)
 

@@ -28,9 +28,9 @@ from triptych.worker.reprocessing.offset_range import find_edges
 from triptych.worker.reprocessing.run import Reprocessed, reprocess_in
 from triptych.worker.reprocessing.scope import SpanScope
 from triptych.worker.reprocessing.summary import summary_lines
-from triptych.worker.reprocessing.time_range import Judge, Span, SpanRequest
+from triptych.worker.reprocessing.time_range import Judge, SpanRequest, TimeRange
 from triptych.worker.reprocessing.times import SpanTime
-from triptych.worker.wiring import Surroundings, open_pipeline
+from triptych.worker.wiring import Dependencies, open_pipeline
 
 MakeFeed = Callable[..., Feed]
 VARYING = {"published_ns", "stage_ms"}
@@ -66,9 +66,9 @@ class Past(World):
         )
         return other
 
-    def around(self) -> Surroundings:
+    def around(self) -> Dependencies:
         """Return where a worker of this pipeline runs."""
-        return Surroundings(self.transport, self.store, [self.events.append], Health())
+        return Dependencies(self.transport, self.store, [self.events.append], Health())
 
     def reprocess(self, since_ns: int, until_ns: int | None = None, *, partial: bool = False) -> Reprocessed:
         """Reprocess a span to its end."""
@@ -183,15 +183,15 @@ def test_a_dead_record_of_the_lead_is_no_letter(past: Past, feed: MakeFeed) -> N
     assert len(again.results()) == 2
 
 
-def open_span(world: Past, since_ns: int, stop: threading.Event) -> tuple[SpanScope, Surroundings]:
+def open_span(world: Past, since_ns: int, stop: threading.Event) -> tuple[SpanScope, Dependencies]:
     """Return the scope that a worker of this pipeline would begin or go on with."""
     begun = look_up(world.transport, world.settings.pipeline, 6)
     judge = Judge(window_ns=2 * SECOND, hop_ns=2 * SECOND, model="null")
-    span = begun.span or Span(from_ns=since_ns, until_ns=world.now_ns + SECOND, lead_ns=0, judge=judge)
+    span = begun.span or TimeRange(from_ns=since_ns, until_ns=world.now_ns + SECOND, lead_ns=0, judge=judge)
     edges = find_edges(world.transport, span, 6)
     is_noted = begun.span is not None
     scope = SpanScope(
-        world.transport, span, edges, is_noted=is_noted, when_gone="stop", clock_margin_ns=STEP * 10, stop=stop
+        world.transport, span, edges, is_noted=is_noted, when_out_of_range="stop", clock_margin_ns=STEP * 10, stop=stop
     )
     return scope, world.around()
 
@@ -267,7 +267,7 @@ def test_workers_that_begin_at_once_agree_on_one_span(past: Past, feed: MakeFeed
 def test_what_the_first_owner_of_number_0_noted_holds_for_the_next(past: Past) -> None:
     """Where the first one died right after it, and whatever the next one means."""
     judge = Judge(window_ns=2 * SECOND, hop_ns=2 * SECOND, model="null")
-    spans = [Span(from_ns=T1, until_ns=T1 + more, lead_ns=0, judge=judge) for more in (1, 2)]
+    spans = [TimeRange(from_ns=T1, until_ns=T1 + more, lead_ns=0, judge=judge) for more in (1, 2)]
     agreed = []
     for span in spans:
         with closing(past.transport.group_consumer(INPUT_TOPICS, "again")) as consumer:

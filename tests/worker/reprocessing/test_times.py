@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from triptych.schemas.errors import UsageError
 from triptych.transport.topic_settings import TopicState
 from triptych.worker.reprocessing.offset_range import may_be_deleted
-from triptych.worker.reprocessing.time_range import Judge, Span, SpanRequest, check_same, moment_text, span_of
+from triptych.worker.reprocessing.time_range import Judge, SpanRequest, TimeRange, check_same, moment_text, span_of
 from triptych.worker.reprocessing.times import SpanTime, parse_length, parse_time
 
 SECOND = 10**9
@@ -21,7 +21,7 @@ MARGIN = SECOND // 10
 JUDGE = Judge(window_ns=2 * SECOND, hop_ns=2 * SECOND, model="base")
 
 
-def asked(since: str, until: str | None = None, **others: int) -> tuple[SpanRequest, Span]:
+def asked(since: str, until: str | None = None, **others: int) -> tuple[SpanRequest, TimeRange]:
     """Return a request, and what it means at `NOW`."""
     request = SpanRequest(since=parse_time(since), until=None if until is None else parse_time(until), **others)
     return request, span_of(request, JUDGE, now_ns=NOW, margin_ns=MARGIN, default_lead_ns=600 * SECOND)
@@ -81,16 +81,16 @@ def test_a_span_that_cannot_be_is_refused(since: str, until: str, says: str) -> 
 @given(st.integers(0, 2**62), st.integers(0, 2**62), st.integers(0, 2**62), st.text(max_size=8), st.booleans())
 def test_a_span_is_read_from_its_note_as_it_was(begin: int, end: int, lead: int, model: str, done: bool) -> None:  # noqa: FBT001
     """Whatever it is, and whatever the model's name."""
-    span = Span(from_ns=begin, until_ns=end, lead_ns=lead, judge=replace(JUDGE, model=model), done=done)
-    assert Span.from_note(span.to_note()) == span
+    span = TimeRange(from_ns=begin, until_ns=end, lead_ns=lead, judge=replace(JUDGE, model=model), done=done)
+    assert TimeRange.from_note(span.to_note()) == span
 
 
 def test_a_foreign_note_tells_of_no_span() -> None:
     """A live pipeline's commits have none; what begins like ours and is none of ours is an error."""
-    assert Span.from_note("") is None
-    assert Span.from_note("of somebody else") is None
+    assert TimeRange.from_note("") is None
+    assert TimeRange.from_note("of somebody else") is None
     with pytest.raises(UsageError, match="another version"):
-        Span.from_note('{"triptych-span":2}')
+        TimeRange.from_note('{"triptych-span":2}')
 
 
 def test_who_goes_on_must_ask_for_the_same() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.worker.serving.models import SPEC, WINDOW_NS, TextModel, read_model
 from triptych.models.model import Model, ModelInfo
-from triptych.service.signals import Bell
+from triptych.service.signals import ReloadSignal
 from triptych.worker.observability.events import Event, ModelRefused, ModelSwapped, ModelUnchanged
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.serving.candidate import make_ready
@@ -40,7 +40,7 @@ class Desk:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.bell = Bell()
+        self.reload_signal = ReloadSignal()
         self.events: list[Event] = []
         self.model: Model | None = None
         self.built: list[weakref.ref[Model]] = []
@@ -67,7 +67,7 @@ class Desk:
         files = CountedFiles((self.path,))
         ready = partial(make_ready, spec=SPEC, window_ns=WINDOW_NS)
         place = Place("model", str(self.path), files, self.build, ready, self.info, self.put)
-        with closing(Reloader([place], self.bell, watch_s=watch_s, hooks=Hooks([self.events.append]))):
+        with closing(Reloader([place], self.reload_signal, watch_s=watch_s, hooks=Hooks([self.events.append]))):
             self.wait_for(1)
             yield
 
@@ -116,7 +116,7 @@ def test_a_signal_takes_what_the_file_holds_now(desk: Desk) -> None:
     """Without watching at all; the event names what was before."""
     with desk.open(watch_s=None):
         desk.write("second 1")
-        desk.bell.ring()
+        desk.reload_signal.ring()
         desk.wait_for(2)
         event = desk.events[-1]
     assert isinstance(event, ModelSwapped)
@@ -167,7 +167,7 @@ def test_the_same_model_again_is_no_swap(desk: Desk) -> None:
     """A signal is answered all the same."""
     with desk.open():
         before = desk.model
-        desk.bell.ring()
+        desk.reload_signal.ring()
         desk.wait_for(2)
         assert isinstance(desk.events[-1], ModelUnchanged)
         assert desk.model is before
@@ -185,7 +185,9 @@ def test_closing_does_not_wait_for_a_model_that_is_still_read(desk: Desk) -> Non
 
     files = WatchedFiles((desk.path,))
     place = Place("model", "x", files, slow, lambda _: None, desk.info, desk.put)
-    reloader = Reloader([place], desk.bell, watch_s=None, hooks=Hooks([desk.events.append]), close_limit_s=0.05)
+    reloader = Reloader(
+        [place], desk.reload_signal, watch_s=None, hooks=Hooks([desk.events.append]), close_limit_s=0.05
+    )
     assert entered.wait(10)
     started = time.monotonic()
     reloader.close()

@@ -3,7 +3,7 @@
 - `RetriableError`: nothing is wrong with the call; make it again later.
 - `CommitRefusedError`: the partitions moved; drop their state and keep polling.
 - `OutcomeUnknownError`: a transaction may be published or not; find out, and begin anew from what there is.
-- `RecordRefusedError`: this one record will never be taken; dead-letter it and go on.
+- `MessageRejectedError`: this one record will never be taken; dead-letter it and go on.
 - `StopError`: going on cannot help until a person has done what the message says.
 
 The clients' own errors never leave this package; each adapter translates them in one place.
@@ -46,11 +46,11 @@ class OutcomeUnknownError(TransportError):
     exit_code = EXIT_UNAVAILABLE
 
 
-class RecordRefusedError(TransportError):
+class MessageRejectedError(TransportError):
     """Say that one record will never be taken, by us or by the broker."""
 
 
-class RecordTooLargeError(RecordRefusedError):
+class RecordTooLargeError(MessageRejectedError):
     """Say that one record is over the size limit, and where the limit is set."""
 
     def __init__(self, topic: str, *, size_bytes: int, limit_bytes: int | None, refused_by: str) -> None:

@@ -12,10 +12,10 @@ from typing import Protocol, runtime_checkable
 from triptych.transport.records import (
     Commit,
     Delivered,
-    GonePolicy,
     GroupOffsets,
     Member,
     Message,
+    OutOfRangePolicy,
     Poll,
     TopicPartition,
 )
@@ -93,7 +93,7 @@ class GroupConsumer(Reader, Protocol):
         A process that stood still does not know that it was thrown out: it asks this before it publishes.
         """
 
-    def let_go(self) -> None:
+    def complete_revocation(self) -> None:
         """Give up the partitions that a poll has told as `revoking`; the group waits for this, up to its limit."""
 
 
@@ -105,7 +105,7 @@ class Publisher(Protocol):
         """Hand a message over; wait while too many bytes are unacknowledged.
 
         Raises `RecordTooLargeError` before anything is sent, and `PublishTimeoutError` when the wait was too long (the
-        message was not taken). The future's own error is a `RecordRefusedError` where the broker refused this one
+        message was not taken). The future's own error is a `MessageRejectedError` where the broker refused this one
         message. Its callbacks run on the client's thread: keep them short, and send nothing from them.
         """
 
@@ -124,7 +124,7 @@ class TransactionalPublisher(Protocol):
 
         After any error but `OutcomeUnknownError` nothing of it is published, and nothing stored:
 
-        - `RecordRefusedError`, as `RecordTooLargeError`: one of the messages will never be taken.
+        - `MessageRejectedError`, as `RecordTooLargeError`: one of the messages will never be taken.
         - `CommitRefusedError`: the group has given the partitions away, or another publisher has taken our name.
         - `RetriableError`: the same call may succeed later.
         - `OutcomeUnknownError`: nobody said whether it is committed; see `recover`.
@@ -174,17 +174,24 @@ class TopicAdmin(Protocol):
 class Transport(Protocol):
     """Make the clients of one installation."""
 
-    def reader(self, start: Mapping[TopicPartition, int], *, when_gone: GonePolicy = "earliest") -> Reader:
+    def reader(
+        self, start: Mapping[TopicPartition, int], *, when_out_of_range: OutOfRangePolicy = "earliest"
+    ) -> Reader:
         """Read these partitions from these offsets."""
 
     def group_consumer(
-        self, topics: Sequence[str], group: str, *, when_gone: GonePolicy = "earliest", hand_over_s: float = 0.0
+        self,
+        topics: Sequence[str],
+        group: str,
+        *,
+        when_out_of_range: OutOfRangePolicy = "earliest",
+        hand_over_s: float = 0.0,
     ) -> GroupConsumer:
         """Join a group; the first polls bring the assignment.
 
         Partitions are assigned by range, so that topics with equal numbers of partitions are assigned alike. When the
         group asks partitions back, the consumer may keep them for up to `hand_over_s` to finish its work: the next poll
-        tells them as `revoking`, and `let_go` ends the wait. With 0 they are revoked at once.
+        tells them as `revoking`, and `complete_revocation` ends the wait. With 0 they are revoked at once.
         """
 
     def publisher(self) -> Publisher:

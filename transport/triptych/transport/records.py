@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 Headers = tuple[tuple[str, bytes], ...]
 """Headers in their order; a name may come more than once."""
 
-GonePolicy = Literal["earliest", "latest", "stop"]
+OutOfRangePolicy = Literal["earliest", "latest", "stop"]
 """Where to go on when the offset to read at is no longer (or not yet) in the log."""
 
 
@@ -107,7 +107,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class OffsetGone:
+class OffsetOutOfRange:
     """A jump over records nobody will read: retention took them, or the topic was made anew.
 
     `wanted` was the offset to read at, `resumed` is where reading goes on.
@@ -135,7 +135,7 @@ class Poll:
     assigned: frozenset[TopicPartition] = field(default_factory=frozenset)
     revoked: frozenset[TopicPartition] = field(default_factory=frozenset)
     lost: frozenset[TopicPartition] = field(default_factory=frozenset)
-    gone: tuple[OffsetGone, ...] = ()
+    out_of_range: tuple[OffsetOutOfRange, ...] = ()
     revoking: frozenset[TopicPartition] = field(default_factory=frozenset)
 
 

@@ -21,14 +21,22 @@ from triptych.transport.errors import CommitRefusedError, RetriableError
 from triptych.transport.protocols import GroupConsumer
 from triptych.transport.records import Commit, Poll, Record, TopicPartition
 from triptych.units import NS_PER_MS, NS_PER_S
-from triptych.worker.alignment.decisions import ClosedWindow, Dropped, Forgotten, LateItem, LetGo, Outcome, Refused
+from triptych.worker.alignment.decisions import (
+    ClosedWindow,
+    DeadLettered,
+    Decision,
+    DroppedRecord,
+    EvictedRevisionState,
+    Forgotten,
+    LateItem,
+)
 from triptych.worker.alignment.entry import Entry
-from triptych.worker.inference.stages import Flow
+from triptych.worker.inference.stages import Stages
 from triptych.worker.intake import Received
 from triptych.worker.observability import events
 from triptych.worker.observability.hooks import Hooks
-from triptych.worker.partitions.partition import PartitionWork
-from triptych.worker.publish_cutoff import EVERYTHING, Horizon
+from triptych.worker.partitions.partition import PartitionSet
+from triptych.worker.publish_cutoff import EVERYTHING, PublishCutoff
 from triptych.worker.publishing.publisher import Letter, Publication
 from triptych.worker.publishing.stores.protocol import StoredResult
 
@@ -38,7 +46,7 @@ _ASK_AGAIN_NS: Final = 5 * NS_PER_MS
 _ASK_AFTER_FAILURE_NS: Final = 200 * NS_PER_MS
 _OBSERVE_NS: Final = 1 * NS_PER_S
 
-RestoreWork = Callable[[int, dict[Modality, int]], tuple[PartitionWork, Sequence[StoredResult]]]
+RestoreWork = Callable[[int, dict[Modality, int]], tuple[PartitionSet, Sequence[StoredResult]]]
 """Makes the work of a partition number that is read on from these offsets, and what to offer to the store again."""
 
 
@@ -67,16 +75,16 @@ class Pipeline:
         self,
         consumer: GroupConsumer,
         restore: RestoreWork,
-        flow: Flow,
+        flow: Stages,
         publication: Publication,
         *,
         limits: PipelineLimits,
         hooks: Hooks,
         health: Health,
-        horizon: Horizon = EVERYTHING,
+        cutoff: PublishCutoff = EVERYTHING,
     ) -> None:
         """Work with parts that `wiring.py` made; none of them is closed here."""
-        self._horizon = horizon
+        self._cutoff = cutoff
         self._consumer = consumer
         self._restore = restore
         self._flow = flow
@@ -84,11 +92,11 @@ class Pipeline:
         self._limits = limits
         self._hooks = hooks
         self._health = health
-        self._works: dict[int, PartitionWork] = {}
-        self._dropped: list[PartitionWork] = []
+        self._works: dict[int, PartitionSet] = {}
+        self._dropped: list[PartitionSet] = []
         # Assigned, but what was dropped is still in flight; and where to begin, None for where the group committed.
         self._waiting: dict[int, dict[Modality, int] | None] = {}
-        self._leaving: dict[int, PartitionWork] = {}  # asked back by the group: to be finished, not to be gone on with
+        self._leaving: dict[int, PartitionSet] = {}  # asked back by the group: to be finished, not to be gone on with
         self._leaving_since_ns: int | None = None
         self._was_assigned = False
         self._paused: frozenset[TopicPartition] = frozenset()
@@ -133,18 +141,18 @@ class Pipeline:
 
     def _wall_ns(self) -> int:
         """Return the moment of asking, on the wall clock."""
-        return self._horizon.wall_ns(time.time_ns())
+        return self._cutoff.wall_ns(time.time_ns())
 
     def _poll_limit_s(self) -> float:
         """Return how long a poll may wait: until something else is due, and never in a spin."""
         now_ns, wall_ns = time.monotonic_ns(), self._wall_ns()
         waits = [_LONGEST_POLL_NS]
         for work in self._works.values():
-            wake = work.wake()
-            if wake.at_ns is not None:
-                waits.append(max(wake.at_ns, self._ask_again_ns) - now_ns)
-            if wake.wall_ns is not None:
-                waits.append(max(wake.wall_ns - wall_ns, self._ask_again_ns - now_ns))
+            next_wakeup = work.next_wakeup()
+            if next_wakeup.at_ns is not None:
+                waits.append(max(next_wakeup.at_ns, self._ask_again_ns) - now_ns)
+            if next_wakeup.wall_ns is not None:
+                waits.append(max(next_wakeup.wall_ns - wall_ns, self._ask_again_ns - now_ns))
         due_ns = self._flow.busy_until_ns(now_ns)
         if due_ns is not None:
             waits.append(due_ns - now_ns)
@@ -159,10 +167,13 @@ class Pipeline:
         for record in poll.records:
             by_number[record.partition].append(record)
         self._begin(poll, by_number)
-        for gone in poll.gone:
+        for missing in poll.out_of_range:
             self._hooks.emit(
-                events.OffsetsGone(
-                    topic=gone.tp.topic, partition=gone.tp.partition, wanted=gone.wanted, resumed=gone.resumed
+                events.OffsetsOutOfRange(
+                    topic=missing.tp.topic,
+                    partition=missing.tp.partition,
+                    wanted=missing.wanted,
+                    resumed=missing.resumed,
                 )
             )
         for number, records in by_number.items():
@@ -172,7 +183,7 @@ class Pipeline:
         self._count_read(poll.records)
         self._stop_taking(poll)
 
-    def _positions(self, work: PartitionWork) -> dict[Modality, int]:
+    def _positions(self, work: PartitionSet) -> dict[Modality, int]:
         return {modality: self._consumer.position(tp) for modality, tp in work.tps.items()}
 
     def _count_read(self, records: Iterable[Record]) -> None:
@@ -193,7 +204,7 @@ class Pipeline:
             for works in (self._works, self._leaving):
                 work = works.pop(number, None)
                 if work is not None:
-                    work.ledger.withdraw()
+                    work.offset_tracker.abandon()
                     self._dropped.append(work)
         if numbers:
             self._paused = frozenset(tp for tp in self._paused if tp not in gone)
@@ -223,9 +234,9 @@ class Pipeline:
             return
         for work in self._leaving.values():
             if work.in_flight:
-                work.ledger.withdraw()
+                work.offset_tracker.abandon()
         self._commit_all(self._leaving.values())
-        self._consumer.let_go()
+        self._consumer.complete_revocation()
         self._leaving_since_ns = None
         self._hooks.emit(
             events.PartitionsHandedOver(numbers=tuple(self._leaving), left=left, took_ms=took_ns / NS_PER_MS)
@@ -303,11 +314,11 @@ class Pipeline:
             if not work.owned:
                 self._begin_again(number, work)
 
-    def _note_offsets(self, work: PartitionWork) -> None:
+    def _note_offsets(self, work: PartitionSet) -> None:
         """Tell what the next transaction with results of this work stores."""
         work.offsets = self._consumer.group_offsets(work.finished())
 
-    def _begin_again(self, number: int, work: PartitionWork) -> None:
+    def _begin_again(self, number: int, work: PartitionSet) -> None:
         """Drop the work of a partition number that is still ours: it is restored from where the group committed."""
         del self._works[number]
         self._dropped.append(work)
@@ -328,7 +339,7 @@ class Pipeline:
             self._ask_again_ns = at_ns + _ASK_AGAIN_NS
             self._answer(asking, at_ns, wall_ns)
 
-    def _answer(self, works: Iterable[PartitionWork], at_ns: int, wall_ns: int) -> bool:
+    def _answer(self, works: Iterable[PartitionSet], at_ns: int, wall_ns: int) -> bool:
         """Ask, hand on the answer, and tell whether all of these partitions are read to their ends."""
         works = tuple(works)
         try:
@@ -339,7 +350,7 @@ class Pipeline:
             return False
         self._hooks.emit(events.StageTook(stage="ask", took_ms=(time.monotonic_ns() - at_ns) / NS_PER_MS))
         for work in works:
-            work.ledger.moved(self._positions(work))
+            work.offset_tracker.moved(self._positions(work))
             work.answer(ends, at_ns=at_ns, wall_ns=wall_ns)
         return all(work.is_read_to(ends) for work in works)
 
@@ -348,68 +359,72 @@ class Pipeline:
         deciding = list(self._works.values())
         while deciding and self._flow.has_room:
             for work in tuple(deciding):
-                outcome = work.decide()
-                if outcome is None:
+                decision = work.decide()
+                if decision is None:
                     deciding.remove(work)
                 else:
-                    self._carry_out(work, outcome)
+                    self._carry_out(work, decision)
 
-    def _carry_out(self, work: PartitionWork, outcome: Outcome) -> None:
-        if self._horizon.is_before(outcome):
-            self._pass_over(work, outcome)
+    def _carry_out(self, work: PartitionSet, decision: Decision) -> None:
+        if self._cutoff.is_before(decision):
+            self._pass_over(work, decision)
             return
-        match outcome:
+        match decision:
             case ClosedWindow():
-                self._flow.submit_window(work, outcome)
-                self._hooks.emit(events.of_window(outcome))
+                self._flow.submit_window(work, decision)
+                self._hooks.emit(events.of_window(decision))
             case LateItem():
-                self._hooks.emit(events.of_late(outcome))
-                if not outcome.revises:
-                    self._leave_out(work, outcome.entry)
-            case Dropped(entry=entry):
+                self._hooks.emit(events.of_late(decision))
+                if not decision.revises:
+                    self._leave_out(work, decision.entry)
+            case DroppedRecord(entry=entry):
                 self._hooks.emit(
                     events.RecordDropped(
-                        stream=str(entry.stream), modality=entry.modality, session=entry.session, reason=outcome.reason
+                        stream=str(entry.stream), modality=entry.modality, session=entry.session, reason=decision.reason
                     )
                 )
                 self._settle(work, entry)
-            case Refused():
-                self._refuse(work, outcome)
-            case LetGo():
-                self._hooks.emit(events.WindowLetGo(outcome.stream, outcome.start_ns, outcome.end_ns))
+            case DeadLettered():
+                self._refuse(work, decision)
+            case EvictedRevisionState():
+                self._hooks.emit(events.RevisionStateEvicted(decision.stream, decision.start_ns, decision.end_ns))
             case Forgotten():
-                work.ledger.forget(outcome.stream, outcome.positions)
-                self._hooks.emit(events.StreamForgotten(stream=outcome.stream))
+                work.offset_tracker.forget(decision.stream, decision.positions)
+                self._hooks.emit(events.StreamForgotten(stream=decision.stream))
 
     @staticmethod
-    def _settle(work: PartitionWork, entry: Entry) -> None:
+    def _settle(work: PartitionSet, entry: Entry) -> None:
         """Finish a record that was put back: it moved nothing, so no result will speak of it."""
         if entry.redriven:
-            work.ledger.settle(entry.modality, entry.offset, entry.stream)
+            work.offset_tracker.settle(entry.modality, entry.offset, entry.stream)
 
-    def _pass_over(self, work: PartitionWork, outcome: Outcome) -> None:
+    def _pass_over(self, work: PartitionSet, decision: Decision) -> None:
         """Publish nothing of a decision from before the span; a record that no result will speak of is finished."""
-        if isinstance(outcome, Refused) and not outcome.counted:
-            entry = outcome.entry
-            work.ledger.complete(work.ledger.await_letter(entry.modality, entry.offset, entry.stream))
-        elif isinstance(outcome, Dropped) or (isinstance(outcome, LateItem) and not outcome.revises):
-            self._settle(work, outcome.entry)
+        if isinstance(decision, DeadLettered) and not decision.counted:
+            entry = decision.entry
+            work.offset_tracker.complete(work.offset_tracker.await_letter(entry.modality, entry.offset, entry.stream))
+        elif isinstance(decision, DroppedRecord) or (isinstance(decision, LateItem) and not decision.revises):
+            self._settle(work, decision.entry)
 
-    def _leave_out(self, work: PartitionWork, entry: Entry) -> None:
+    def _leave_out(self, work: PartitionSet, entry: Entry) -> None:
         """Publish nothing of a late item, but where they are wanted its dead letter."""
         if not self._limits.late_letters:
             self._settle(work, entry)
             return
         reason = "every window that it touches has closed, and none of them can be revised any more"
-        ticket = work.ledger.await_letter(entry.modality, entry.offset, entry.stream) if entry.redriven else None
-        self._flow.submit_letter(work, Letter(_received(entry).record, reason, DeadReason.LATE), ticket)
+        pending = (
+            work.offset_tracker.await_letter(entry.modality, entry.offset, entry.stream) if entry.redriven else None
+        )
+        self._flow.submit_letter(work, Letter(_received(entry).record, reason, DeadReason.LATE), pending)
 
-    def _refuse(self, work: PartitionWork, refused: Refused) -> None:
+    def _refuse(self, work: PartitionSet, refused: DeadLettered) -> None:
         entry = refused.entry
         received = _received(entry)
         reason, code = received.reason or refused.reason, received.code or DeadReason.FUTURE
-        ticket = None if refused.counted else work.ledger.await_letter(entry.modality, entry.offset, entry.stream)
-        self._flow.submit_letter(work, Letter(received.record, reason, code), ticket)
+        pending = (
+            None if refused.counted else work.offset_tracker.await_letter(entry.modality, entry.offset, entry.stream)
+        )
+        self._flow.submit_letter(work, Letter(received.record, reason, code), pending)
 
     # --- flow control, commit, observation ----------------------------------------------------------------------------
 
@@ -431,7 +446,7 @@ class Pipeline:
         self._commit_at_ns = time.monotonic_ns() + self._limits.commit_interval_ns
         self._commit_all(self._works.values())
 
-    def _commit_all(self, works: Iterable[PartitionWork]) -> None:
+    def _commit_all(self, works: Iterable[PartitionSet]) -> None:
         for work in works:
             offsets = work.committable()
             if not offsets:
@@ -480,10 +495,10 @@ class Pipeline:
         self._ask_again_ns = at_ns + _ASK_AGAIN_NS
         return self._answer(self._works.values(), at_ns, wall_ns)
 
-    def _owes_revision(self, work: PartitionWork) -> bool:
+    def _owes_revision(self, work: PartitionSet) -> bool:
         """Tell whether late items are being gathered: what was put back should not wait for the next start."""
         at_ns = work.aligner.revision_wall_ns()
-        return at_ns is not None and self._horizon.wall_ns(at_ns) == at_ns
+        return at_ns is not None and self._cutoff.wall_ns(at_ns) == at_ns
 
     def _finish(self, stop: threading.Event, *, decide: bool) -> None:
         """Finish what is in flight, publish, commit. Without `decide` nothing more is taken up, and time is limited."""
@@ -528,6 +543,8 @@ def _received(entry: Entry) -> Received:
     raise TypeError(f"payload: expected Received, got {type(entry.payload).__name__}")
 
 
-def _wants_answer(work: PartitionWork, at_ns: int, wall_ns: int) -> bool:
-    wake = work.wake()
-    return (wake.at_ns is not None and at_ns >= wake.at_ns) or (wake.wall_ns is not None and wall_ns >= wake.wall_ns)
+def _wants_answer(work: PartitionSet, at_ns: int, wall_ns: int) -> bool:
+    next_wakeup = work.next_wakeup()
+    return (next_wakeup.at_ns is not None and at_ns >= next_wakeup.at_ns) or (
+        next_wakeup.wall_ns is not None and wall_ns >= next_wakeup.wall_ns
+    )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from triptych.worker.alignment.decisions import ClosedWindow, Forgotten, LetGo, Outcome
+from triptych.worker.alignment.decisions import ClosedWindow, Decision, EvictedRevisionState, Forgotten
 
 
 @dataclass(frozen=True, slots=True)
-class Horizon:
+class PublishCutoff:
     """What was decided before `from_ns` is taken as published elsewhere; the wall clock stops at `last_wall_ns`.
 
     Both are arrival times. Without them everything is published, and the clock is that of the wall.
@@ -21,15 +21,15 @@ class Horizon:
         """Return the moment that counts as now."""
         return now_ns if self.last_wall_ns is None else min(now_ns, self.last_wall_ns)
 
-    def is_before(self, outcome: Outcome) -> bool:
+    def is_before(self, decision: Decision) -> bool:
         """Tell whether something was decided before the horizon; what follows for offsets is carried out anyway."""
-        match outcome:
+        match decision:
             case ClosedWindow(snapshot=snapshot):
                 return snapshot.clock_ns < self.from_ns
-            case LetGo() | Forgotten():
+            case EvictedRevisionState() | Forgotten():
                 return False
             case _:
-                return outcome.entry.arrival_ns < self.from_ns
+                return decision.entry.arrival_ns < self.from_ns
 
 
-EVERYTHING = Horizon()
+EVERYTHING = PublishCutoff()

@@ -22,7 +22,7 @@ from triptych.worker.observability.readiness import STARTING, ReadinessHook
 from triptych.worker.pipeline import Report
 from triptych.worker.publishing.stores.protocol import StoreLimits
 from triptych.worker.publishing.stores.redis import RedisStore
-from triptych.worker.wiring import Surroundings, open_pipeline
+from triptych.worker.wiring import Dependencies, open_pipeline
 
 
 def work(settings: Settings, *, until_end: bool = False) -> Report:
@@ -32,14 +32,14 @@ def work(settings: Settings, *, until_end: bool = False) -> Report:
     configure_logs(settings.log)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())
-        bell = stack.enter_context(bell_on_hangup(stop))
-        around = replace(stack.enter_context(open_surroundings(settings)), bell=bell)
+        reload_signal = stack.enter_context(bell_on_hangup(stop))
+        around = replace(stack.enter_context(open_surroundings(settings)), reload_signal=reload_signal)
         pipeline = stack.enter_context(open_pipeline(settings, around))
         return pipeline.run(stop, until_end=lambda: until_end)
 
 
 @contextmanager
-def open_surroundings(settings: Settings) -> Iterator[Surroundings]:
+def open_surroundings(settings: Settings) -> Iterator[Dependencies]:
     """Connect to Kafka and Redis, check that a worker may begin, and answer on the status port."""
     with ExitStack() as stack:
         metrics, health = Metrics(), Health(starting=STARTING)
@@ -52,4 +52,4 @@ def open_surroundings(settings: Settings) -> Iterator[Surroundings]:
         limits = StoreLimits(settings.redis.results_maxlen, settings.redis.latest_ttl_s, settings.redis.key_ttl_s)
         store = RedisStore.connect(settings.redis.full_url(), pipeline=settings.pipeline, limits=limits)
         stack.callback(store.close)
-        yield Surroundings(transport, store, [log_hook(), metrics, ReadinessHook(health), HeapHook()], health)
+        yield Dependencies(transport, store, [log_hook(), metrics, ReadinessHook(health), HeapHook()], health)

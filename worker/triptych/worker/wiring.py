@@ -18,24 +18,24 @@ from triptych.models.build import ModelChoice, build_model
 from triptych.models.model import Model
 from triptych.schemas.names import INPUT_TOPICS, TOPIC_OF, VIDEO_TOPIC, Modality, consumer_group
 from triptych.service.health import Health
-from triptych.service.signals import Bell
+from triptych.service.signals import ReloadSignal
 from triptych.settings.tree import Settings
 from triptych.transport.errors import TopicMissingError
 from triptych.transport.protocols import GroupConsumer, Publisher, TransactionalPublisher, Transport
-from triptych.transport.records import GonePolicy, TopicPartition
+from triptych.transport.records import OutOfRangePolicy, TopicPartition
 from triptych.units import NS_PER_MS
 from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.inference.batcher import MicroBatcher
 from triptych.worker.inference.model_runner import Inference
-from triptych.worker.inference.stages import Flow, FlowLimits, Job
+from triptych.worker.inference.stages import FlowLimits, Stages, WindowJob
 from triptych.worker.media.preparer import Preparer
 from triptych.worker.observability.events import Restored
 from triptych.worker.observability.hooks import Hook, Hooks
 from triptych.worker.overload import Overload, ladder_of
-from triptych.worker.partitions.partition import PartitionWork
+from triptych.worker.partitions.partition import PartitionSet
 from triptych.worker.partitions.restore import RestorePlan, read_tail
 from triptych.worker.pipeline import Pipeline, PipelineLimits, RestoreWork
-from triptych.worker.publish_cutoff import EVERYTHING, Horizon
+from triptych.worker.publish_cutoff import EVERYTHING, PublishCutoff
 from triptych.worker.publishing.publisher import Publication
 from triptych.worker.publishing.stores.protocol import ResultStore, StoredResult
 from triptych.worker.reprocessing.agreement import refuse_reprocessing
@@ -51,7 +51,7 @@ _HAND_OVER_MARGIN_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Dependencies:
     """What a worker runs in: where records come from, where results go, who looks on.
 
     Without a bell the model stays the one that it began with.
@@ -61,17 +61,17 @@ class Surroundings:
     store: ResultStore
     hooks: Sequence[Hook]
     health: Health
-    bell: Bell | None = None
+    reload_signal: ReloadSignal | None = None
 
 
 class Scope(Protocol):
     """What of the log a worker reads, and what of its decisions it publishes."""
 
     @property
-    def when_gone(self) -> GonePolicy:
+    def when_out_of_range(self) -> OutOfRangePolicy:
         """Where to go on when retention has taken what is read next."""
 
-    def narrow(self, consumer: GroupConsumer) -> tuple[GroupConsumer, Horizon]:
+    def narrow(self, consumer: GroupConsumer) -> tuple[GroupConsumer, PublishCutoff]:
         """Return the consumer to read from, and the horizon of what is published."""
 
 
@@ -80,9 +80,9 @@ class WholeLog:
     """Everything, from where the group committed on: what a live worker reads."""
 
     pipeline: str
-    when_gone: GonePolicy
+    when_out_of_range: OutOfRangePolicy
 
-    def narrow(self, consumer: GroupConsumer) -> tuple[GroupConsumer, Horizon]:
+    def narrow(self, consumer: GroupConsumer) -> tuple[GroupConsumer, PublishCutoff]:
         """Return the consumer as it is, having made sure that its group does not reprocess a span."""
         refuse_reprocessing(consumer, self.pipeline)
         return consumer, EVERYTHING
@@ -132,12 +132,12 @@ def model_from(settings: Settings) -> Model:
 
 
 @contextmanager
-def open_pipeline(settings: Settings, around: Surroundings, scope: Scope | None = None) -> Iterator[Pipeline]:
+def open_pipeline(settings: Settings, around: Dependencies, scope: Scope | None = None) -> Iterator[Pipeline]:
     """Build a worker's pipeline with a warm model, and close its parts at the end; without a scope it is a live one."""
     hooks = Hooks(around.hooks)
     scope = scope or WholeLog(settings.pipeline, settings.kafka.offset_gone)
     partitions = partitions_of(around.transport)
-    files = watched_files(settings.model.name) if around.bell is not None else None
+    files = watched_files(settings.model.name) if around.reload_signal is not None else None
     if files is not None:
         files.take()  # before it is read: what changes meanwhile is seen afterwards
     inference = _warm_inference(settings, hooks)
@@ -148,11 +148,11 @@ def open_pipeline(settings: Settings, around: Surroundings, scope: Scope | None 
         joined = around.transport.group_consumer(
             INPUT_TOPICS,
             consumer_group(settings.pipeline),
-            when_gone=scope.when_gone,
+            when_out_of_range=scope.when_out_of_range,
             hand_over_s=settings.kafka.hand_over_limit_ms / 1_000 + _HAND_OVER_MARGIN_S,
         )
         stack.callback(joined.close)
-        consumer, horizon = scope.narrow(joined)
+        consumer, cutoff = scope.narrow(joined)
         publication = Publication(
             publisher, around.store, pipeline=settings.pipeline, hooks=hooks, is_confirmed=consumer.is_confirmed
         )
@@ -164,7 +164,7 @@ def open_pipeline(settings: Settings, around: Surroundings, scope: Scope | None 
         places = list(_places(settings, flow, inference, files=files, shadow=shadow))
         if places:
             watch_s = settings.model.watch_ms / 1_000 or None
-            stack.callback(Reloader(places, around.bell or Bell(), watch_s=watch_s, hooks=hooks).close)
+            stack.callback(Reloader(places, around.reload_signal or ReloadSignal(), watch_s=watch_s, hooks=hooks).close)
         stack.callback(publication.give_up)  # where something broke: nobody collects any more what still waits
         stack.callback(joined.close)  # again, and first: the group need not wait for stages that still run
         restore = _restorer(settings, around.transport, consumer, partitions=partitions, hooks=hooks)
@@ -176,7 +176,7 @@ def open_pipeline(settings: Settings, around: Surroundings, scope: Scope | None 
             late_letters=settings.align.late_letters,
         )
         yield Pipeline(
-            consumer, restore, flow, publication, limits=limits, hooks=hooks, health=around.health, horizon=horizon
+            consumer, restore, flow, publication, limits=limits, hooks=hooks, health=around.health, cutoff=cutoff
         )
 
 
@@ -210,7 +210,7 @@ def _warm_inference(settings: Settings, hooks: Hooks) -> Inference:
 
 
 def _places(
-    settings: Settings, flow: Flow, inference: Inference, *, files: WatchedFiles | None, shadow: Shadow | None
+    settings: Settings, flow: Stages, inference: Inference, *, files: WatchedFiles | None, shadow: Shadow | None
 ) -> Iterator[Place]:
     """Yield where models are in service and may be followed by others; without files the first one stays."""
     ready = partial(make_ready, spec=inference.spec, window_ns=settings.window.size_ns)
@@ -239,8 +239,8 @@ def _places(
 
 def _flow(
     settings: Settings, inference: Inference, publication: Publication, *, hooks: Hooks, shadow: Shadow | None
-) -> Flow:
-    batcher = MicroBatcher[Job](
+) -> Stages:
+    batcher = MicroBatcher[WindowJob](
         max_windows=settings.batch.max_windows, max_delay_ns=settings.batch.max_delay_ms * NS_PER_MS
     )
     limits = FlowLimits(
@@ -250,7 +250,9 @@ def _flow(
     preparer = Preparer(inference.spec)
     ladder = ladder_of(settings.worker.overload, inference.spec.frames)
     overload = Overload(ladder, limit_ns=settings.worker.overload_limit_ms * NS_PER_MS)
-    return Flow(preparer, batcher, inference, publication, limits=limits, overload=overload, hooks=hooks, shadow=shadow)
+    return Stages(
+        preparer, batcher, inference, publication, limits=limits, overload=overload, hooks=hooks, shadow=shadow
+    )
 
 
 def _restorer(
@@ -264,7 +266,7 @@ def _restorer(
     """Return what begins the work of a partition number: the results topic tells how it goes on."""
     config = align_config(settings)
 
-    def restore(number: int, start: dict[Modality, int]) -> tuple[PartitionWork, list[StoredResult]]:
+    def restore(number: int, start: dict[Modality, int]) -> tuple[PartitionSet, list[StoredResult]]:
         committed = consumer.committed([TopicPartition(topic, number) for topic in TOPIC_OF.values()])
         plan = RestorePlan(
             pipeline=settings.pipeline,
@@ -275,7 +277,7 @@ def _restorer(
         )
         tail = read_tail(transport, plan, wall_ns=time.time_ns())
         hooks.emit(Restored(number=number, streams=len(tail.snapshots), results=len(tail.results)))
-        work = PartitionWork(
+        work = PartitionSet(
             number, config, start, partitions=partitions, pipeline=settings.pipeline, restored=tail.snapshots
         )
         for stored in tail.results:

@@ -21,7 +21,7 @@ from triptych.schemas.dead import DeadLetter, RedriveMark
 from triptych.schemas.dead_codec import decode_dead, encode_mark, put_back, read_put_back
 from triptych.schemas.names import INPUT_TOPICS
 from triptych.schemas.partition import partition_of
-from triptych.transport.errors import RecordRefusedError
+from triptych.transport.errors import MessageRejectedError
 from triptych.transport.protocols import Publisher, Transport
 from triptych.transport.records import Delivered, Message, Record, TopicPartition
 
@@ -187,22 +187,22 @@ class _Sender:
             if error is not None:
                 raise error
 
-    def _send(self, messages: Sequence[Message]) -> list[RecordRefusedError | None]:
-        sent: list[Future[Delivered] | RecordRefusedError] = []
+    def _send(self, messages: Sequence[Message]) -> list[MessageRejectedError | None]:
+        sent: list[Future[Delivered] | MessageRejectedError] = []
         for message in messages:
             try:
                 sent.append(self._publisher.send(message))
-            except RecordRefusedError as error:
+            except MessageRejectedError as error:
                 sent.append(error)
         self._publisher.flush(_FLUSH_S)
         return [_error(one) for one in sent]
 
 
-def _error(sent: Future[Delivered] | RecordRefusedError) -> RecordRefusedError | None:
-    if isinstance(sent, RecordRefusedError):
+def _error(sent: Future[Delivered] | MessageRejectedError) -> MessageRejectedError | None:
+    if isinstance(sent, MessageRejectedError):
         return sent
     try:
         sent.result(timeout=0)
-    except RecordRefusedError as error:
+    except MessageRejectedError as error:
         return error
     return None

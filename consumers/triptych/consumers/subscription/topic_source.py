@@ -12,7 +12,7 @@ from triptych.schemas.names import results_topic
 from triptych.schemas.partition import partition_of
 from triptych.transport.errors import TopicMissingError
 from triptych.transport.protocols import Reader, Transport
-from triptych.transport.records import OffsetGone, Record, TopicPartition
+from triptych.transport.records import OffsetOutOfRange, Record, TopicPartition
 
 
 class TopicSource:
@@ -85,7 +85,7 @@ class TopicFeed:
         if self.done():
             return ()
         found = self._reader.poll(timeout_s)
-        events = [_gap(gone) for gone in found.gone]
+        events = [_gap(gone) for gone in found.out_of_range]
         events += [self._event(record) for record in found.records if self._is_asked_for(record)]
         self._finish_partitions()
         return events
@@ -124,7 +124,7 @@ class TopicFeed:
         return Found(place, position, result, record.value)
 
 
-def _gap(gone: OffsetGone) -> FeedEvent:
+def _gap(gone: OffsetOutOfRange) -> FeedEvent:
     missed = gone.resumed - gone.wanted
     return Gap(str(gone.tp.partition), str(gone.resumed), missed if missed > 0 else None)
 

@@ -12,7 +12,7 @@ import structlog
 
 from triptych.producers.clock import Clock, SystemClock
 from triptych.producers.feeds.file import read_feeds
-from triptych.producers.run import CLOSE_S, GLANCE_S, Board, Dark, Player, player_of
+from triptych.producers.run import CLOSE_S, GLANCE_S, Board, NullProgress, Player, player_of
 from triptych.producers.sources.plan import Plan
 from triptych.schemas.errors import UsageError
 from triptych.transport.protocols import Transport
@@ -110,7 +110,7 @@ def produce_feeds(
     roster = Roster(lambda plan, end: player_of(plan)(plan, publisher, clock, end))
     roster.list(plans)
     looked_ns = clock.monotonic_ns()
-    with board or nullcontext(Dark()) as shown:
+    with board or nullcontext(NullProgress()) as shown:
         try:
             while not stop.is_set():
                 if clock.monotonic_ns() - looked_ns >= _LOOK_EVERY_NS:

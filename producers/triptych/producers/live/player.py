@@ -23,10 +23,10 @@ from triptych.producers.clock import Clock
 from triptych.producers.live.backoff import Backoff
 from triptych.producers.live.process import Closed, FromFeed, Late, Opened, Said, read_feed
 from triptych.producers.live.queue import LiveQueue
-from triptych.producers.live.session_state import SessionBook
+from triptych.producers.live.session_state import SessionState
 from triptych.producers.pacing import Pacer
 from triptych.producers.sender import Sender
-from triptych.producers.session.session_boundary import Seam
+from triptych.producers.session.session_boundary import SessionBoundary
 from triptych.producers.sources.plan import Plan
 from triptych.producers.sources.source import OPEN_LIMIT_S, READ_LIMIT_S
 from triptych.producers.status.counters import Standing, State, Tally
@@ -60,7 +60,7 @@ class LivePlayer:
         self._stop = stop
         self._tally = Tally(plan.stream)
         self._queue = LiveQueue(lambda _: self._tally.dropped())
-        self._book = SessionBook()
+        self._book = SessionState()
         self._opened: Opened | None = None
         self._has_begun = Event()
         self._lost = ""
@@ -222,7 +222,7 @@ class LivePlayer:
             return
         sender = Sender(self._publisher, self._tally, self._stop, start_at_ns=opened.start_at_ns)
         pacer = Pacer(self._plan.realtime and opened.duration_ns is not None, self._clock.monotonic_ns())
-        seam = Seam()
+        seam = SessionBoundary()
         while not self._queue.is_over:
             record = self._queue.take(_GLANCE_S)
             if record is None:

@@ -12,11 +12,11 @@ from triptych.schemas.records import AudioChunk, End, InputRecord, SubtitleCue
 @dataclass(slots=True)
 class _TrackStanding:
     over_ns: int
-    promise_ns: int
+    watermark_ns: int
     ended: bool = False
 
 
-class SessionBook:
+class SessionState:
     """Note the records of one stream, session after session.
 
     Attributes:
@@ -43,11 +43,11 @@ class SessionBook:
         over_ns = record.end_ns if isinstance(record, AudioChunk | SubtitleCue) else record.start_ns
         track = self._tracks.setdefault(record.modality, _TrackStanding(over_ns, over_ns))
         track.over_ns = max(track.over_ns, over_ns)
-        track.promise_ns = max(track.promise_ns, record.next_ns or over_ns)
+        track.watermark_ns = max(track.watermark_ns, record.next_ns or over_ns)
         track.ended = track.ended or isinstance(record, End)
         self.end_ns = max(self.end_ns, over_ns)
-        promise_ns = over_ns if record.modality == "subtitles" else track.promise_ns
-        self.free_ns = max(self.free_ns, over_ns, promise_ns)
+        watermark_ns = over_ns if record.modality == "subtitles" else track.watermark_ns
+        self.free_ns = max(self.free_ns, over_ns, watermark_ns)
 
     def ends(self) -> Iterator[End]:
         """Yield the `end` of each track that has none yet, and close the session."""
@@ -64,6 +64,6 @@ class SessionBook:
                     tracks=last.tracks,
                     id=f"{last.stream}/{last.session}/{modality}/end",
                     start_ns=track.over_ns,
-                    next_ns=max(track.promise_ns, self.end_ns),
+                    next_ns=max(track.watermark_ns, self.end_ns),
                     modality=modality,
                 )

@@ -121,10 +121,10 @@ class AudioReader:
         """Return up to where the sound is known, sent or not."""
         return max(self.floor_ns, self._run.read_ns) if self._run else self.floor_ns
 
-    def pause(self, promise_ns: int) -> Iterator[Sound]:
-        """Yield what is left of the run: a gap has begun, and no sound before `promise_ns` will be taken any more."""
+    def pause(self, watermark_ns: int) -> Iterator[Sound]:
+        """Yield what is left of the run: a gap has begun, and no sound before `watermark_ns` will be taken any more."""
         yield from self._finish_run()
-        self.floor_ns = max(self.floor_ns, promise_ns)
+        self.floor_ns = max(self.floor_ns, watermark_ns)
 
     def drain(self) -> Iterator[Sound]:
         """Yield all that is left."""

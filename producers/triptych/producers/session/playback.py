@@ -35,7 +35,7 @@ from triptych.producers.sources.plan import Plan
 from triptych.producers.sources.source import UrlSource
 from triptych.producers.speech.recogniser import Recogniser, detect_voice
 from triptych.producers.speech.transcript import TranscriptPlayer
-from triptych.producers.speech.transcription_thread import Recognise, Scribe
+from triptych.producers.speech.transcription_thread import Recognise, TranscriptionThread
 from triptych.producers.speech.utterances import UtteranceCutter
 from triptych.producers.subtitles.cea608 import CaptionReader
 from triptych.producers.subtitles.cue import Cue
@@ -224,7 +224,7 @@ class Playback:
             if stream is not None:
                 stream.codec_context.flush_buffers()
         # What was promised of picture and sound holds for the stream: another session may not begin before it.
-        promises = [records.promise_ns for modality, records in self._records.items() if modality != "subtitles"]
+        promises = [records.watermark_ns for modality, records in self._records.items() if modality != "subtitles"]
         end_ns = self._start_at_ns + max(self._next_base_ns(), *promises)
         self._splits += 1
         self._origin_ns = jump.origin_ns
@@ -260,7 +260,7 @@ class Playback:
             video = VideoReader(media.video, timeline, sampler=self._sampler, encoder=encoder, captions=captions)
             players["video"] = VideoPlayer(video, records["video"], self._sampler)
         if media.audio is not None:
-            audio = AudioReader(media.audio, timeline, floor_ns=records["audio"].promise_ns)
+            audio = AudioReader(media.audio, timeline, floor_ns=records["audio"].watermark_ns)
             transcript = self._transcript(timeline.base_ns)
             players["audio"] = AudioPlayer(audio, records["audio"], None if transcript is None else transcript.hear)
             if transcript is not None:
@@ -290,12 +290,12 @@ class Playback:
             is_live=self._is_live,
         )
 
-    def _new_scribe(self, recognise: Recognise | None) -> Scribe:
+    def _new_scribe(self, recognise: Recognise | None) -> TranscriptionThread:
         plan = self._plan
         if recognise is not None or plan.transcribe is None:
-            return Scribe(recognise or (lambda _: ()))
+            return TranscriptionThread(recognise or (lambda _: ()))
         recogniser = Recogniser(plan.transcribe, plan.language)
-        return Scribe(recogniser, recogniser.prepare)
+        return TranscriptionThread(recogniser, recogniser.prepare)
 
     @property
     def _stated_ns(self) -> int | None:

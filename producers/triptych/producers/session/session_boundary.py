@@ -16,7 +16,7 @@ PATIENCE_NS: Final = 5_000_000_000
 """How long ends wait: most cameras are back by then, and no window should wait longer for one that is not."""
 
 
-class Seam:
+class SessionBoundary:
     """Hold back the ends of a session, and pass everything else on."""
 
     def __init__(self) -> None:

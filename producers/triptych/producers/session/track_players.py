@@ -121,7 +121,9 @@ class AudioPlayer:
                 yield self._chunk(sound)
         silent_ns = position_ns - max(0, self._reader.read_ns() - self._records.spoken_ns)
         if self._records.is_silent(silent_ns):
-            yield self._records.progress(position_ns, max(self._records.promise_ns, position_ns - MEDIA_INTERLEAVE_NS))
+            yield self._records.progress(
+                position_ns, max(self._records.watermark_ns, position_ns - MEDIA_INTERLEAVE_NS)
+            )
 
     def finish(self, end_ns: int) -> Iterator[InputRecord]:
         """Yield what is left."""
@@ -160,7 +162,7 @@ class EmbeddedCuePlayer:
         if self._stated_end_ns is not None:
             end_ns = min(end_ns, max(self._stated_end_ns, self._position_ns))
         cue = Cue(max(start_ns, self._timeline.base_ns), end_ns, words, self._language)
-        record = self._records.cue(cue, self._promise_ns()) if cue.end_ns > cue.start_ns else None
+        record = self._records.cue(cue, self._watermark_ns()) if cue.end_ns > cue.start_ns else None
         if record is not None:
             yield record
 
@@ -168,14 +170,14 @@ class EmbeddedCuePlayer:
         """Say how far the words have been read, where none came for a while."""
         self._position_ns = position_ns
         if self._records.is_silent(position_ns):
-            yield self._records.progress(position_ns, self._promise_ns())
+            yield self._records.progress(position_ns, self._watermark_ns())
 
     def finish(self, end_ns: int) -> Iterator[InputRecord]:
         """Yield nothing: every packet was played when it came."""
         del end_ns
         yield from ()
 
-    def _promise_ns(self) -> int:
+    def _watermark_ns(self) -> int:
         return max(self._timeline.base_ns, self._position_ns - WORDS_INTERLEAVE_NS)
 
 
@@ -197,7 +199,7 @@ class CaptionPlayer:
         del position_ns
         yield from self._due()
         if self._records.is_silent(self._reader.read_ns):
-            yield self._records.progress(self._reader.read_ns, self._reader.promise_ns)
+            yield self._records.progress(self._reader.read_ns, self._reader.watermark_ns)
 
     def finish(self, end_ns: int) -> Iterator[InputRecord]:
         """Yield what is still on the screen."""
@@ -206,7 +208,7 @@ class CaptionPlayer:
 
     def _due(self) -> Iterator[InputRecord]:
         for cue in self._reader.take():
-            record = self._records.cue(cue, min(cue.end_ns, self._reader.promise_ns))
+            record = self._records.cue(cue, min(cue.end_ns, self._reader.watermark_ns))
             if record is not None:
                 yield record
 
@@ -234,25 +236,25 @@ class CueFilePlayer:
         while self._next < len(self._cues) and self._cues[self._next].start_ns <= position_ns:
             yield from self._play(position_ns)
         if self._records.is_silent(position_ns):
-            yield self._records.progress(position_ns, self._promise_ns(position_ns))
+            yield self._records.progress(position_ns, self._watermark_ns(position_ns))
 
     def finish(self, end_ns: int) -> Iterator[InputRecord]:
         """Yield the cues that begin before the film ends."""
         while self._next < len(self._cues) and self._cues[self._next].start_ns < end_ns:
             yield from self._play(end_ns)
         if not self._last_pass:
-            self.end_ns = max(self.end_ns, self._records.promise_ns)
+            self.end_ns = max(self.end_ns, self._records.watermark_ns)
 
     def _play(self, position_ns: int) -> Iterator[InputRecord]:
         cue = self._cues[self._next]
         self._next += 1
         if self._stated_end_ns is not None:
             cue = replace(cue, end_ns=min(cue.end_ns, max(self._stated_end_ns, position_ns)))
-        record = self._records.cue(cue, self._promise_ns(position_ns)) if cue.end_ns > cue.start_ns else None
+        record = self._records.cue(cue, self._watermark_ns(position_ns)) if cue.end_ns > cue.start_ns else None
         if record is not None:
             yield record
 
-    def _promise_ns(self, position_ns: int) -> int:
+    def _watermark_ns(self, position_ns: int) -> int:
         """Return the next cue's start; before another pass no more than what that pass will keep."""
         end_ns = position_ns if self._stated_end_ns is None else max(self._stated_end_ns, position_ns)
         if self._next == len(self._cues):

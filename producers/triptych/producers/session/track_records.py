@@ -56,7 +56,7 @@ class TrackRecords:
         self._modality: Modality = modality
         self._media_count = 0
         self._control_count = 0
-        self.promise_ns = 0
+        self.watermark_ns = 0
         self.spoken_ns = 0
         self.over_ns = 0
         self.behind = 0
@@ -68,7 +68,7 @@ class TrackRecords:
 
     def frame(self, picture: Picture, next_ns: int) -> VideoFrame | None:
         """Return the record of a picture; None where it comes too late."""
-        if picture.at_ns < self.promise_ns:
+        if picture.at_ns < self.watermark_ns:
             self.behind += 1
             return None
         common = self._media(picture.at_ns, picture.at_ns, next_ns)
@@ -88,9 +88,9 @@ class TrackRecords:
     def cue(self, cue: Cue, next_ns: int) -> SubtitleCue | None:
         """Return the record of a cue; one that comes too late loses its beginning, or all of it."""
         start_ns = cue.start_ns
-        if start_ns < self.promise_ns:
+        if start_ns < self.watermark_ns:
             self.behind += 1
-            start_ns = self.promise_ns
+            start_ns = self.watermark_ns
         if cue.end_ns <= start_ns:
             return None
         common = self._media(start_ns, cue.end_ns, next_ns, spoken_ns=start_ns)
@@ -127,7 +127,7 @@ class TrackRecords:
 
     def _common(self, start_ns: int, next_ns: int, name: str) -> _Common:
         feed = self._feed
-        self.promise_ns = max(self.promise_ns, next_ns)
+        self.watermark_ns = max(self.watermark_ns, next_ns)
         return {
             "stream": feed.stream,
             "source": feed.source,
@@ -135,7 +135,7 @@ class TrackRecords:
             "tracks": feed.tracks,
             "id": f"{feed.stream}/{feed.session}/{self._modality}/{name}",
             "start_ns": feed.start_at_ns + start_ns,
-            "next_ns": feed.start_at_ns + self.promise_ns,
+            "next_ns": feed.start_at_ns + self.watermark_ns,
         }
 
     def _next_seq(self) -> int:

@@ -14,7 +14,7 @@ from av.packet import Packet
 
 from triptych.producers.media.audio import Sound
 from triptych.producers.session.track_records import TrackRecords
-from triptych.producers.speech.transcription_thread import Scribe
+from triptych.producers.speech.transcription_thread import TranscriptionThread
 from triptych.producers.speech.utterances import Utterance, UtteranceCutter
 from triptych.schemas.records import InputRecord
 from triptych.units import NS_PER_S
@@ -30,7 +30,13 @@ class TranscriptPlayer:
     """Play what is heard. It is told of the sound by the player of the sound."""
 
     def __init__(
-        self, cutter: UtteranceCutter, scribe: Scribe, records: TrackRecords, sound: TrackRecords, *, is_live: bool
+        self,
+        cutter: UtteranceCutter,
+        scribe: TranscriptionThread,
+        records: TrackRecords,
+        sound: TrackRecords,
+        *,
+        is_live: bool,
     ) -> None:
         """Hear a pass; `sound` are the records of the sound, whose promise says where none will come any more."""
         self._cutter = cutter
@@ -55,12 +61,12 @@ class TranscriptPlayer:
     def reach(self, position_ns: int) -> Iterator[InputRecord]:
         """Yield the words that have been understood since, or say how far the sound has been heard."""
         del position_ns
-        if self._sound.promise_ns > self._cutter.heard_ns:
-            self._put(self._cutter.skip_to(self._sound.promise_ns))
+        if self._sound.watermark_ns > self._cutter.heard_ns:
+            self._put(self._cutter.skip_to(self._sound.watermark_ns))
         yield from self._due()
         self._say_what_is_left_out(at_least_ns=_SAID_EVERY_NS if self._said_ns else 0)
         if self._has_heard and self._records.is_silent(self._cutter.heard_ns):
-            yield self._records.progress(self._cutter.heard_ns, self._promise_ns())
+            yield self._records.progress(self._cutter.heard_ns, self._watermark_ns())
 
     def finish(self, end_ns: int) -> Iterator[InputRecord]:
         """Yield what has not been turned into text yet: wait for it, in a live session not for long."""
@@ -84,12 +90,12 @@ class TranscriptPlayer:
     def _due(self) -> Iterator[InputRecord]:
         while (heard := self._scribe.take()) is not None:
             following = [cue.start_ns for cue in heard.cues[1:]]
-            for cue, next_ns in zip(heard.cues, [*following, self._promise_ns()], strict=False):
+            for cue, next_ns in zip(heard.cues, [*following, self._watermark_ns()], strict=False):
                 record = self._records.cue(cue, next_ns)
                 if record is not None:
                     yield record
 
-    def _promise_ns(self) -> int:
+    def _watermark_ns(self) -> int:
         """Return where the first sound begins that has not been turned into text."""
         earliest_ns = self._scribe.earliest_ns
         return self._cutter.known_ns if earliest_ns is None else min(earliest_ns, self._cutter.known_ns)

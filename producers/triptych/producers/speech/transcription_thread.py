@@ -29,7 +29,7 @@ class Heard:
     cues: tuple[Cue, ...]
 
 
-class Scribe:
+class TranscriptionThread:
     """Turn utterances into cues in their order; used by one thread, works in another.
 
     Attributes:

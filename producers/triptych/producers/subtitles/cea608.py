@@ -74,7 +74,7 @@ class CaptionReader:
         return self._read_ns
 
     @property
-    def promise_ns(self) -> int:
+    def watermark_ns(self) -> int:
         """Return before which moment no caption will start any more."""
         shown_ns = self._source.shown_since_ns
         since_ns = self._read_ns if shown_ns is None else shown_ns
@@ -82,7 +82,7 @@ class CaptionReader:
 
     def see(self, frame: av.VideoFrame, at_ns: int) -> None:
         """Take a frame that is shown at this moment."""
-        promised_ns = self.promise_ns
+        promised_ns = self.watermark_ns
         self._read_ns = max(self._read_ns, at_ns)
         content = _caption_bytes(frame)
         cue = self._line21.see(content, at_ns) if content else None
@@ -100,7 +100,7 @@ class CaptionReader:
         """End the pass: what is still on the screen stays there to the end."""
         source = self._source
         if source.shown_since_ns is not None:
-            self._keep(Cue(source.shown_since_ns, end_ns, source.shown), self.promise_ns)
+            self._keep(Cue(source.shown_since_ns, end_ns, source.shown), self.watermark_ns)
         source.shown_since_ns = None
 
     @property

@@ -84,7 +84,7 @@ def _records(item: Item, folder: Path, start_at_ns: int, read: ReadClip) -> Iter
         if path is not None:
             for record in read(folder / path, start_at_ns):
                 if record.modality == modality:
-                    media_end_ns = max(media_end_ns, record.promise_ns)
+                    media_end_ns = max(media_end_ns, record.watermark_ns)
                     yield record.model_copy(update={"tracks": tracks, "session": _SESSION})
     if item.text is not None:
         end_ns = media_end_ns if item.t1 is None else start_at_ns + _ns(item.t1)

@@ -14,7 +14,7 @@ from triptych.transport.records import Record
 from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.alignment.decisions import ClosedWindow
 from triptych.worker.media.preparer import Preparation, Preparer
-from triptych.worker.partitions.partition import PartitionWork
+from triptych.worker.partitions.partition import PartitionSet
 
 _ONE_PARTITION: Final = 1
 
@@ -41,7 +41,7 @@ def _closed(records: Iterable[InputRecord], config: AlignConfig) -> Iterator[Clo
     """
     arrival_ns = 0
     positions: dict[Modality, int] = dict.fromkeys(MODALITIES, 0)
-    work = PartitionWork(0, config, positions, partitions=_ONE_PARTITION, restored=MappingProxyType({}))
+    work = PartitionSet(0, config, positions, partitions=_ONE_PARTITION, restored=MappingProxyType({}))
     for record in records:
         wire = encode(record)
         modality = record.modality
@@ -56,7 +56,7 @@ def _closed(records: Iterable[InputRecord], config: AlignConfig) -> Iterator[Clo
     yield from _decided(work)
 
 
-def _decided(work: PartitionWork) -> Iterator[ClosedWindow]:
+def _decided(work: PartitionSet) -> Iterator[ClosedWindow]:
     while (outcome := work.decide()) is not None:
         if isinstance(outcome, ClosedWindow):
             yield outcome

@@ -13,8 +13,8 @@ from triptych.transport.errors import (
     CommitRefusedError,
     CredentialsError,
     InstanceTakenError,
+    MessageRejectedError,
     NotAuthorizedError,
-    RecordRefusedError,
     StopError,
     TopicMissingError,
     TransportError,
@@ -60,7 +60,7 @@ NOT_AUTHORIZED = (errors.AuthorizationError, *LOGIN_REFUSED)
 _TABLE: tuple[tuple[tuple[type[Exception], ...], type[TransportError]], ...] = (
     (MOVED, CommitRefusedError),
     (NOT_AUTHORIZED, NotAuthorizedError),
-    (REFUSED, RecordRefusedError),
+    (REFUSED, MessageRejectedError),
     ((errors.UnknownTopicOrPartitionError,), TopicMissingError),
     ((errors.RetriableError,), BrokerUnavailableError),
     ((errors.FencedInstanceIdError,), InstanceTakenError),

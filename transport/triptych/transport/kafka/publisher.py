@@ -18,8 +18,8 @@ from kafka import errors
 
 from triptych.settings.kafka import KafkaSettings
 from triptych.transport.errors import (
+    MessageRejectedError,
     PublishTimeoutError,
-    RecordRefusedError,
     RecordTooLargeError,
     StopError,
     TransportClosedError,
@@ -118,7 +118,7 @@ class KafkaPublisher:
                 self._on_failed(outgoing, error)
                 return
             except (TypeError, ValueError) as error:
-                refused = RecordRefusedError(f"a record for {topic} cannot be sent: {error}")
+                refused = MessageRejectedError(f"a record for {topic} cannot be sent: {error}")
                 self._in_flight.settle(outgoing, refused)
 
     def _on_failed(self, outgoing: Outgoing, error: errors.KafkaError) -> None:

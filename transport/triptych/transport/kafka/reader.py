@@ -36,10 +36,10 @@ from triptych.transport.kafka.log_ends import LogEnds
 from triptych.transport.kafka.rebalance import NOTHING, RebalanceNotes, ours, theirs
 from triptych.transport.records import (
     Commit,
-    GonePolicy,
     GroupOffsets,
     Membership,
-    OffsetGone,
+    OffsetOutOfRange,
+    OutOfRangePolicy,
     Poll,
     Record,
     TopicPartition,
@@ -70,19 +70,21 @@ bound: with four times as much, a worker was seen to hold twice its bound. A lar
 class KafkaReader:
     """Read partitions chosen by hand (see `Reader`)."""
 
-    def __init__(self, client: KafkaConsumer, where: str, *, when_gone: GonePolicy) -> None:
+    def __init__(self, client: KafkaConsumer, where: str, *, when_out_of_range: OutOfRangePolicy) -> None:
         self._client = client
         self._where = where
-        self._when_gone = when_gone
-        self._gone: list[OffsetGone] = []
+        self._when_out_of_range = when_out_of_range
+        self._out_of_range: list[OffsetOutOfRange] = []
         self.closed = False
 
     @classmethod
-    def open(cls, settings: KafkaSettings, start: Mapping[TopicPartition, int], *, when_gone: GonePolicy) -> Self:
+    def open(
+        cls, settings: KafkaSettings, start: Mapping[TopicPartition, int], *, when_out_of_range: OutOfRangePolicy
+    ) -> Self:
         """Connect and stand at the given offsets."""
         client = open_client(settings, group=None)
         require_topics(client, {tp.topic for tp in start})
-        reader = cls(client, settings.bootstrap_servers, when_gone=when_gone)
+        reader = cls(client, settings.bootstrap_servers, when_out_of_range=when_out_of_range)
         reader._client.assign([theirs(tp) for tp in start])
         for tp, offset in start.items():
             reader.seek(tp, offset)
@@ -171,10 +173,10 @@ class KafkaReader:
         return ()
 
     def _with_changes(self, records: tuple[Record, ...]) -> Poll:
-        return Poll(records, gone=self._take_gone())
+        return Poll(records, out_of_range=self._take_out_of_range())
 
-    def _take_gone(self) -> tuple[OffsetGone, ...]:
-        gone, self._gone = tuple(self._gone), []
+    def _take_out_of_range(self) -> tuple[OffsetOutOfRange, ...]:
+        gone, self._out_of_range = tuple(self._out_of_range), []
         return gone
 
     def _owned(self, tps: Iterable[TopicPartition]) -> list[KafkaTopicPartition]:
@@ -197,14 +199,14 @@ class KafkaReader:
         begins = self._client.beginning_offsets(list(wanted), timeout_ms=limit_ms)
         ends = self._client.end_offsets(list(wanted), timeout_ms=limit_ms)
         for tp, offset in wanted.items():
-            if self._when_gone == "stop":
+            if self._when_out_of_range == "stop":
                 raise OffsetGoneError(
                     f"{tp.topic} {tp.partition}: offset {offset} is outside {begins[tp]} to {ends[tp]}: retention "
                     "deleted what was not read yet. TRIPTYCH_KAFKA_OFFSET_GONE=earliest goes on with what is left"
                 )
-            resumed = begins[tp] if self._when_gone == "earliest" else ends[tp]
+            resumed = begins[tp] if self._when_out_of_range == "earliest" else ends[tp]
             self._client.seek(tp, resumed)
-            self._gone.append(OffsetGone(ours(tp), int(offset), int(resumed)))
+            self._out_of_range.append(OffsetOutOfRange(ours(tp), int(offset), int(resumed)))
             log.error("kafka.offset_gone", topic=tp.topic, partition=tp.partition, wanted=offset, resumed=resumed)
 
 
@@ -217,11 +219,11 @@ class KafkaGroupConsumer(KafkaReader):
         topics: Sequence[str],
         group: str,
         *,
-        when_gone: GonePolicy,
+        when_out_of_range: OutOfRangePolicy,
         hand_over_s: float = 0.0,
     ) -> None:
         client = open_client(settings, group=group)
-        super().__init__(client, settings.bootstrap_servers, when_gone=when_gone)
+        super().__init__(client, settings.bootstrap_servers, when_out_of_range=when_out_of_range)
         self._group = group
         self._log_ends = LogEnds(client)
         self._instance_id = settings.group_instance_id
@@ -292,9 +294,9 @@ class KafkaGroupConsumer(KafkaReader):
         confirmed_s = max(self._notes.joined_s, answered_s)
         return self._notes.is_undisturbed and time.monotonic() - confirmed_s < self._lease_s
 
-    def let_go(self) -> None:
+    def complete_revocation(self) -> None:
         """Let the group go on with a rebalance."""
-        self._notes.let_go()
+        self._notes.complete_revocation()
 
     def close(self) -> None:
         """Leave the group, unless this is a static member."""
@@ -334,7 +336,7 @@ class KafkaGroupConsumer(KafkaReader):
         changes = self._notes.take(assigned)
         mine = self._notes.assignment - rewound
         kept = tuple(record for record in records if record.tp in mine)
-        return Poll(kept, changes.assigned, changes.revoked, changes.lost, self._take_gone(), changes.revoking)
+        return Poll(kept, changes.assigned, changes.revoked, changes.lost, self._take_out_of_range(), changes.revoking)
 
     def _rewind(self, tps: frozenset[TopicPartition]) -> bool:
         """Go back to where the group committed: the client goes on where it stood in what the group gives back at once.

@@ -164,7 +164,7 @@ class RebalanceNotes(AsyncConsumerRebalanceListener):  # type: ignore[misc] # th
 
         return heard
 
-    def let_go(self) -> None:
+    def complete_revocation(self) -> None:
         """End a hand-over."""
         with self._changed:
             self._revoking = NOTHING

@@ -22,8 +22,8 @@ from triptych.settings.kafka import KafkaSettings
 from triptych.transport.errors import (
     BrokerUnavailableError,
     CommitRefusedError,
+    MessageRejectedError,
     OutcomeUnknownError,
-    RecordRefusedError,
     RecordTooLargeError,
     TransportClosedError,
     TransportError,
@@ -76,7 +76,7 @@ class KafkaTransactions:
             raise self._not_published(error, messages) from error
         except (TypeError, ValueError) as error:
             self._replace(client, error)
-            raise RecordRefusedError(f"a record for {messages[0].topic} cannot be sent: {error}") from error
+            raise MessageRejectedError(f"a record for {messages[0].topic} cannot be sent: {error}") from error
         try:
             client.commit()
         except (errors.KafkaError, TransportError) as error:

@@ -14,7 +14,7 @@ from triptych.transport.kafka.admin import KafkaAdmin
 from triptych.transport.kafka.publisher import SEND_TIMEOUT_S, KafkaPublisher
 from triptych.transport.kafka.reader import KafkaGroupConsumer, KafkaReader
 from triptych.transport.kafka.transactions import KafkaTransactions
-from triptych.transport.records import GonePolicy, TopicPartition
+from triptych.transport.records import OutOfRangePolicy, TopicPartition
 
 CLOSE_LIMIT_S = 5.0
 
@@ -36,15 +36,24 @@ class KafkaTransport:
         self._send_timeout_s = send_timeout_s
         self._open: list[KafkaReader | KafkaPublisher | KafkaTransactions | KafkaAdmin] = []
 
-    def reader(self, start: Mapping[TopicPartition, int], *, when_gone: GonePolicy = "earliest") -> KafkaReader:
+    def reader(
+        self, start: Mapping[TopicPartition, int], *, when_out_of_range: OutOfRangePolicy = "earliest"
+    ) -> KafkaReader:
         """Read these partitions from these offsets."""
-        return self._kept(KafkaReader.open(self._settings, start, when_gone=when_gone))
+        return self._kept(KafkaReader.open(self._settings, start, when_out_of_range=when_out_of_range))
 
     def group_consumer(
-        self, topics: Sequence[str], group: str, *, when_gone: GonePolicy = "earliest", hand_over_s: float = 0.0
+        self,
+        topics: Sequence[str],
+        group: str,
+        *,
+        when_out_of_range: OutOfRangePolicy = "earliest",
+        hand_over_s: float = 0.0,
     ) -> KafkaGroupConsumer:
         """Join a group with the first poll."""
-        consumer = KafkaGroupConsumer(self._settings, topics, group, when_gone=when_gone, hand_over_s=hand_over_s)
+        consumer = KafkaGroupConsumer(
+            self._settings, topics, group, when_out_of_range=when_out_of_range, hand_over_s=hand_over_s
+        )
         return self._kept(consumer)
 
     def publisher(self) -> KafkaPublisher:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from triptych.schemas.partition import partition_of
 from triptych.transport.errors import (
     CommitRefusedError,
+    MessageRejectedError,
     PublishTimeoutError,
-    RecordRefusedError,
     RecordTooLargeError,
     TopicMissingError,
 )
@@ -168,7 +168,7 @@ class MemoryBroker:
             )
         number = partition_of(message.key, len(topic.logs)) if message.partition is None else message.partition
         if number not in range(len(topic.logs)):
-            raise RecordRefusedError(f"{message.topic} has {len(topic.logs)} partitions, no number {number}")
+            raise MessageRejectedError(f"{message.topic} has {len(topic.logs)} partitions, no number {number}")
         return topic, number
 
     def _append_at(self, topic: MemoryTopic, number: int, message: Message) -> Delivered:

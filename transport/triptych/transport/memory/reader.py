@@ -12,10 +12,10 @@ from triptych.transport.memory.broker import MemoryBroker
 from triptych.transport.memory.group import NOBODY, Member
 from triptych.transport.records import (
     Commit,
-    GonePolicy,
     GroupOffsets,
     Membership,
-    OffsetGone,
+    OffsetOutOfRange,
+    OutOfRangePolicy,
     Poll,
     Record,
     TopicPartition,
@@ -30,12 +30,14 @@ REBALANCE_WAIT_S = 0.05
 class MemoryReader:
     """Read partitions chosen by hand (see `Reader`)."""
 
-    def __init__(self, broker: MemoryBroker, start: Mapping[TopicPartition, int], *, when_gone: GonePolicy) -> None:
+    def __init__(
+        self, broker: MemoryBroker, start: Mapping[TopicPartition, int], *, when_out_of_range: OutOfRangePolicy
+    ) -> None:
         self._broker = broker
-        self._when_gone = when_gone
+        self._when_out_of_range = when_out_of_range
         self._positions = dict(start)
         self._paused: set[TopicPartition] = set()
-        self._gone: list[OffsetGone] = []
+        self._out_of_range: list[OffsetOutOfRange] = []
         self._closed = False
         for tp in start:
             broker.log(tp)
@@ -47,9 +49,9 @@ class MemoryReader:
         with self._broker.changed:
             while True:
                 self._check_open()
-                found = Poll(records=self._take_records(), gone=self._take_gone())
+                found = Poll(records=self._take_records(), out_of_range=self._take_out_of_range())
                 remaining_s = deadline - time.monotonic()
-                if found.records or found.gone or remaining_s <= 0:
+                if found.records or found.out_of_range or remaining_s <= 0:
                     return found
                 self._broker.changed.wait(remaining_s)
 
@@ -106,7 +108,7 @@ class MemoryReader:
         for tp in list(self._positions):
             if tp in self._paused or room <= 0:
                 continue
-            self._jump_if_gone(tp)
+            self._jump_if_out_of_range(tp)
             found = self._broker.log(tp).read(self._positions[tp], min(room, PARTITION_POLL_BYTES))
             if found:
                 room -= sum(record.size_bytes for record in found)
@@ -116,18 +118,18 @@ class MemoryReader:
                 taken += found
         return tuple(taken)
 
-    def _jump_if_gone(self, tp: TopicPartition) -> None:
+    def _jump_if_out_of_range(self, tp: TopicPartition) -> None:
         log, wanted = self._broker.log(tp), self._positions[tp]
         if log.begin <= wanted <= log.end:
             return
-        if self._when_gone == "stop":
+        if self._when_out_of_range == "stop":
             raise OffsetGoneError(f"{tp.topic} {tp.partition}: offset {wanted} is outside {log.begin} to {log.end}")
-        resumed = log.begin if self._when_gone == "earliest" else log.end
+        resumed = log.begin if self._when_out_of_range == "earliest" else log.end
         self._positions[tp] = resumed
-        self._gone.append(OffsetGone(tp, wanted, resumed))
+        self._out_of_range.append(OffsetOutOfRange(tp, wanted, resumed))
 
-    def _take_gone(self) -> tuple[OffsetGone, ...]:
-        gone, self._gone = tuple(self._gone), []
+    def _take_out_of_range(self) -> tuple[OffsetOutOfRange, ...]:
+        gone, self._out_of_range = tuple(self._out_of_range), []
         return gone
 
 
@@ -140,11 +142,11 @@ class MemoryGroupConsumer(MemoryReader):
         topics: Sequence[str],
         group: str,
         *,
-        when_gone: GonePolicy,
+        when_out_of_range: OutOfRangePolicy,
         hand_over_s: float = 0.0,
         monotonic_s: Callable[[], float],
     ) -> None:
-        super().__init__(broker, {}, when_gone=when_gone)
+        super().__init__(broker, {}, when_out_of_range=when_out_of_range)
         self._topics = frozenset(topics)
         self._group = broker.group(group, topics)
         self._group_name = group
@@ -166,7 +168,7 @@ class MemoryGroupConsumer(MemoryReader):
                 self._check_open()
                 changes = self._take_changes()
                 records = () if self._let_go_at_s is not None else self._take_records()
-                found = replace(changes, records=records, gone=self._take_gone())
+                found = replace(changes, records=records, out_of_range=self._take_out_of_range())
                 remaining_s = deadline - time.monotonic()
                 if found != Poll() or remaining_s <= 0:
                     return found
@@ -209,7 +211,7 @@ class MemoryGroupConsumer(MemoryReader):
             member = self._group.member(self._member_id)
             return member is not None and member.generation == self._generation
 
-    def let_go(self) -> None:
+    def complete_revocation(self) -> None:
         """Let the group go on with a rebalance."""
         with self._broker.changed:
             if self._let_go_at_s is not None:

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 
-from triptych.transport.errors import RecordRefusedError, RecordTooLargeError, TransportClosedError
+from triptych.transport.errors import MessageRejectedError, RecordTooLargeError, TransportClosedError
 from triptych.transport.memory.broker import MemoryBroker, MemoryLimits
 from triptych.transport.memory.reader import MemoryGroupConsumer, MemoryReader
-from triptych.transport.records import Delivered, GonePolicy, GroupOffsets, Member, Message, TopicPartition
+from triptych.transport.records import Delivered, GroupOffsets, Member, Message, OutOfRangePolicy, TopicPartition
 from triptych.transport.topic_settings import DEFAULT_PARTITIONS, TopicSettings, TopicState
 
 MAX_BYTES = 64 << 20
@@ -54,16 +54,28 @@ class MemoryTransport:
             limits=MemoryLimits(max_bytes, max_record_bytes, send_timeout_s, session_timeout_s),
         )
 
-    def reader(self, start: Mapping[TopicPartition, int], *, when_gone: GonePolicy = "earliest") -> MemoryReader:
+    def reader(
+        self, start: Mapping[TopicPartition, int], *, when_out_of_range: OutOfRangePolicy = "earliest"
+    ) -> MemoryReader:
         """Read these partitions from these offsets."""
-        return MemoryReader(self._broker, start, when_gone=when_gone)
+        return MemoryReader(self._broker, start, when_out_of_range=when_out_of_range)
 
     def group_consumer(
-        self, topics: Sequence[str], group: str, *, when_gone: GonePolicy = "earliest", hand_over_s: float = 0.0
+        self,
+        topics: Sequence[str],
+        group: str,
+        *,
+        when_out_of_range: OutOfRangePolicy = "earliest",
+        hand_over_s: float = 0.0,
     ) -> MemoryGroupConsumer:
         """Join a group."""
         return MemoryGroupConsumer(
-            self._broker, topics, group, when_gone=when_gone, hand_over_s=hand_over_s, monotonic_s=self._monotonic_s
+            self._broker,
+            topics,
+            group,
+            when_out_of_range=when_out_of_range,
+            hand_over_s=hand_over_s,
+            monotonic_s=self._monotonic_s,
         )
 
     def publisher(self) -> MemoryPublisher:
@@ -105,7 +117,7 @@ class MemoryPublisher:
         delivered: Future[Delivered] = Future()
         try:
             delivered.set_result(self._broker.append(message))
-        except RecordRefusedError as refused:
+        except MessageRejectedError as refused:
             delivered.set_exception(refused)
         return delivered
 

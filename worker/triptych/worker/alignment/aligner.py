@@ -1,7 +1,8 @@
 """One partition number: its merged sequence, its deadlines, and the streams in it.
 
-The whole of alignment behind five calls: `fetched`, `asked`, `advance`, `wake`, `leading`. No clock is read here and
-nothing waits; times are given, and `wake` says when to call again. The rules are those of `docs/alignment.md`.
+The whole of alignment behind five calls: `fetched`, `asked`, `advance`, `next_wakeup`, `leading`. No clock is read
+here and
+nothing waits; times are given, and `next_wakeup` says when to call again. The rules are those of `docs/alignment.md`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, ParamSpec
 
-from triptych.worker.alignment.decisions import Dropped, Forgotten, LateItem, Outcome, Refused
+from triptych.worker.alignment.decisions import DeadLettered, Decision, DroppedRecord, Forgotten, LateItem
 from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
 from triptych.worker.alignment.merge import Merge
 from triptych.worker.alignment.stream import Stream
@@ -32,7 +33,7 @@ _P = ParamSpec("_P")
 
 
 @dataclass(frozen=True, slots=True)
-class Wake:
+class NextWakeup:
     """When to ask for the end offsets of the three partitions next; None where nothing waits for an answer.
 
     `at_ns` is a monotonic time: a record was fetched and may be taken after the answer. `wall_ns` is a moment of the
@@ -81,7 +82,7 @@ class Aligner:
         """Take in which partitions a question asked at `at_ns` (monotonic) and `wall_ns` found read to their end."""
         self._merge.asked(at_end, at_ns=at_ns, wall_ns=wall_ns)
 
-    def advance(self) -> Iterator[Outcome]:
+    def advance(self) -> Iterator[Decision]:
         """Decide all that can be decided by now, in the order of arrival time."""
         while True:
             yield from self._resume()
@@ -98,11 +99,11 @@ class Aligner:
 
     # --- what is asked ------------------------------------------------------------------------------------------------
 
-    def wake(self) -> Wake:
+    def next_wakeup(self) -> NextWakeup:
         """Return when an answer about end offsets would let this aligner go on."""
         deadline_ns = self._next_deadline_ns()
         margin_ns = self._config.clock_margin_ns + 1
-        return Wake(
+        return NextWakeup(
             at_ns=self._merge.question_at_ns(),
             wall_ns=None if deadline_ns is None else deadline_ns + margin_ns,
         )
@@ -141,7 +142,7 @@ class Aligner:
 
     # --- restart ------------------------------------------------------------------------------------------------------
 
-    def _resume(self) -> Iterator[Outcome]:
+    def _resume(self) -> Iterator[Decision]:
         """Go on with each refilled stream's last decision: perhaps not all of it was published."""
         while self._refilling:
             name, snapshot = next(iter(self._refilling.items()))
@@ -172,7 +173,7 @@ class Aligner:
             stream.refill(self._with_sound_end(entry))
             self._window_bytes += stream.size_bytes - held
 
-    def _take_deferred(self, name: str) -> Iterator[Outcome]:
+    def _take_deferred(self, name: str) -> Iterator[Decision]:
         deferred = self._deferred[name]
         while deferred:
             yield from self._take(*deferred.popleft())
@@ -187,7 +188,7 @@ class Aligner:
 
     # --- records ------------------------------------------------------------------------------------------------------
 
-    def _take(self, entry: Entry, now_ns: int) -> Iterator[Outcome]:
+    def _take(self, entry: Entry, now_ns: int) -> Iterator[Decision]:
         name = entry.stream
         if name is not None and name in self._refilling:
             self._refill(name, entry, now_ns)
@@ -201,7 +202,7 @@ class Aligner:
             known = self._streams.get(name or "")
             if known is not None:
                 known.count_dead()
-            yield Refused(entry, reason or "its key names no stream", counted=known is not None)
+            yield DeadLettered(entry, reason or "its key names no stream", counted=known is not None)
             return
         stream = self._streams.get(name)
         if stream is None:
@@ -211,18 +212,18 @@ class Aligner:
         yield from decided
         yield from self._keep_to_the_bound(now_ns)
 
-    def _returned(self, entry: Entry, now_ns: int) -> Iterator[Outcome]:
+    def _returned(self, entry: Entry, now_ns: int) -> Iterator[Decision]:
         """Say what becomes of a record that was put back: it is late by rule, and moves nothing (rule 22)."""
         if entry.kind is Kind.ELSEWHERE:
-            yield Dropped(entry, "other_pipeline")
+            yield DroppedRecord(entry, "other_pipeline")
             return
         sound = self._with_sound_end(entry)
         reason = self._reason_to_refuse(sound, now_ns)
         stream = self._streams.get(entry.stream or "")
         if entry.stream is None or reason is not None:
-            yield Refused(entry, reason or "its key names no stream", counted=False)
+            yield DeadLettered(entry, reason or "its key names no stream", counted=False)
         elif entry.kind is not Kind.MEDIA:
-            yield Dropped(entry, "redriven")
+            yield DroppedRecord(entry, "redriven")
         elif stream is None:
             yield LateItem(sound, 0)
         else:
@@ -232,8 +233,8 @@ class Aligner:
             yield from self._keep_to_the_bound(now_ns)
 
     def _metered(
-        self, stream: Stream, decide: Callable[_P, list[Outcome]], *args: _P.args, **kwargs: _P.kwargs
-    ) -> list[Outcome]:
+        self, stream: Stream, decide: Callable[_P, list[Decision]], *args: _P.args, **kwargs: _P.kwargs
+    ) -> list[Decision]:
         """Return what a stream decides, and count what it holds then."""
         held = stream.size_bytes
         decided = decide(*args, **kwargs)
@@ -243,11 +244,11 @@ class Aligner:
     def _reason_to_refuse(self, entry: Entry, now_ns: int) -> str | None:
         if entry.kind is Kind.DEAD:
             return "it could not be decoded"
-        furthest_ns = max(entry.start_ns, entry.end_ns)
-        if furthest_ns > now_ns + self._config.max_future_ns:
-            ahead_s = (furthest_ns - now_ns) / 1e9
+        max_event_time_ns = max(entry.start_ns, entry.end_ns)
+        if max_event_time_ns > now_ns + self._config.max_future_ns:
+            ahead_s = (max_event_time_ns - now_ns) / 1e9
             most_s = self._config.max_future_ns / 1e9
-            what = f"event time {furthest_ns} ns lies {ahead_s:.0f} s after its arrival"
+            what = f"event time {max_event_time_ns} ns lies {ahead_s:.0f} s after its arrival"
             return f"{what}, more than max_future ({most_s:.0f} s)"
         return None
 
@@ -258,7 +259,7 @@ class Aligner:
             end_ns = min(end_ns, entry.start_ns + self._config.max_cue_ns)
         return entry if end_ns == entry.end_ns else replace(entry, end_ns=end_ns)
 
-    def _keep_to_the_bound(self, now_ns: int) -> Iterator[Outcome]:
+    def _keep_to_the_bound(self, now_ns: int) -> Iterator[Decision]:
         """Let whichever stream holds most give way until the streams together keep to their bound."""
         while self._window_bytes > self._config.partition_max_bytes:
             holders = [stream for stream in self._streams.values() if stream.can_give_way]
@@ -312,7 +313,7 @@ class Aligner:
         self._scheduled[due[1]].discard(due[2])
         return due
 
-    def _run(self, due_ns: int, name: str, rank: int) -> Iterator[Outcome]:
+    def _run(self, due_ns: int, name: str, rank: int) -> Iterator[Decision]:
         stream = self._streams[name]
         if rank == _FORGET_RANK:
             yield from self._forget(stream, due_ns)
@@ -324,7 +325,7 @@ class Aligner:
         self._schedule(stream)
         yield from decided
 
-    def _forget(self, stream: Stream, now_ns: int) -> Iterator[Outcome]:
+    def _forget(self, stream: Stream, now_ns: int) -> Iterator[Decision]:
         decided = self._metered(stream, stream.forget, now_ns)
         self._window_bytes -= stream.size_bytes
         del self._streams[stream.name]

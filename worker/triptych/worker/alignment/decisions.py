@@ -43,18 +43,19 @@ class ClosedWindow:
 
 @dataclass(frozen=True, slots=True)
 class LateItem:
-    """Media whose windows are all closed, or that was put back. `floor_ns` is where the stream's next window begins.
+    """A late media item: all of its windows are closed, or it was redriven.
 
-    Where it `revises`, a window will be issued again with it.
+    `next_window_start_ns` is where the next open window of the stream begins. With `revises`, a closed window will be
+    issued again with the item.
     """
 
     entry: Entry
-    floor_ns: int
+    next_window_start_ns: int
     revises: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class DroppedRecord:
     """A record that changes nothing: a producer's repeat, of a session that its track has left, or put back.
 
     Of what was put back these are control records, and what was another pipeline's dead letter.
@@ -65,7 +66,7 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class DeadLettered:
     """A record for the dead letters. Where it is `counted`, its stream's next window says so."""
 
     entry: Entry
@@ -74,7 +75,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class LetGo:
+class EvictedRevisionState:
     """A closed window that might still have been revised, let go of because of its bytes."""
 
     stream: str
@@ -90,4 +91,4 @@ class Forgotten:
     positions: Mapping[Modality, int]
 
 
-Outcome = ClosedWindow | LateItem | Dropped | Refused | LetGo | Forgotten
+Decision = ClosedWindow | LateItem | DroppedRecord | DeadLettered | EvictedRevisionState | Forgotten

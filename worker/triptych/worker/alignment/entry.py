@@ -28,7 +28,8 @@ class Entry:
     """One record of one partition.
 
     `stream` is None where a dead record's key names none. Media covers `[start_ns, end_ns)` of event time (a frame one
-    nanosecond); `promise_ns` is the event time before which nothing more of its track will start. A `DEAD` entry could
+    nanosecond); `watermark_ns` is the event time before which nothing more of its track will start. A `DEAD` entry
+    could
     not be decoded: only its place, its stream and its payload count. `redriven` was put back from the dead letters, an
     `ELSEWHERE` one from those of another pipeline: neither moves anything.
     """
@@ -42,7 +43,7 @@ class Entry:
     seq: int | None = None
     start_ns: int = 0
     end_ns: int = 0
-    promise_ns: int = 0
+    watermark_ns: int = 0
     tracks: tuple[Modality, ...] = ()
     redriven: bool = False
     size_bytes: int = 0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from triptych.worker.alignment.revision_state import Issue
 
 
-class Archive:
+class RevisableWindows:
     """What was said of the closed windows, what they hold, and what came for them since.
 
     An item lies here once no open window holds it, or where it was put back; one across the floor lies on the shelf of
@@ -41,8 +41,8 @@ class Archive:
 
     def close(self, windows: range, issue: Issue, *, now_ns: int) -> None:
         """Remember windows that closed in one go, of which `issue` says what was said."""
-        floor_ns = self._grid.start_ns(windows.stop)
-        self._bottom = max(self._bottom, self._grid.first_ending_after(floor_ns - self._lateness_ns))
+        next_window_start_ns = self._grid.start_ns(windows.stop)
+        self._bottom = max(self._bottom, self._grid.first_ending_after(next_window_start_ns - self._lateness_ns))
         waited_for = [index for index in self._added if index in windows]
         if waited_for and self._since_ns is None:
             self._since_ns = now_ns

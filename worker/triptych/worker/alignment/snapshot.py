@@ -30,7 +30,7 @@ class TrackSnapshot:
 
     session: str
     seq: int | None
-    promise_ns: int | None
+    watermark_ns: int | None
     state: TrackState
     counted_ns: int
 
@@ -39,15 +39,16 @@ class TrackSnapshot:
 class Snapshot:
     """One stream after a window was closed.
 
-    `floor_ns` is where its next window begins; `sessions` are in order of appearance, each with the tracks that it has
+    `next_window_start_ns` is where its next window begins; `sessions` are in order of appearance, each with the
+    tracks that it has
     announced; `last` is the stream's last record; `closed` are the windows that may still be revised. `skipped` and
     `dead` are what the next window has to say of what came before it: none after a window, some after a revision.
     """
 
     positions: Mapping[Modality, int]
     clock_ns: int
-    floor_ns: int
-    furthest_ns: int
+    next_window_start_ns: int
+    max_event_time_ns: int
     empty_run: int
     forgetting: bool
     sessions: Mapping[str, frozenset[Modality]]
@@ -69,7 +70,7 @@ class Snapshot:
         record: with nothing left to read, the tail of the results would be too short to hold this very state.
         """
         kept = self.kept.get(modality, ())
-        owes_windows = self.floor_ns < self.furthest_ns
+        owes_windows = self.next_window_start_ns < self.max_event_time_ns
         return (*kept, self.last[1]) if owes_windows and modality == self.last[0] else kept
 
     def to_json(self) -> bytes:
@@ -78,13 +79,13 @@ class Snapshot:
             "v": VERSION,
             "positions": dict(self.positions),
             "clock": self.clock_ns,
-            "floor": self.floor_ns,
-            "furthest": self.furthest_ns,
+            "floor": self.next_window_start_ns,
+            "furthest": self.max_event_time_ns,
             "empties": self.empty_run,
             "forgetting": self.forgetting,
             "sessions": {session: sorted(tracks) for session, tracks in self.sessions.items()},
             "tracks": {
-                modality: [track.session, track.seq, track.promise_ns, track.state, track.counted_ns]
+                modality: [track.session, track.seq, track.watermark_ns, track.state, track.counted_ns]
                 for modality, track in self.tracks.items()
             },
             "last": self.last,
@@ -111,19 +112,19 @@ class Snapshot:
     def _read(cls, document: Any) -> Snapshot:  # noqa: ANN401 (freshly parsed JSON)
         last_modality, last_offset = document["last"]
         tracks = {}
-        for modality, (session, seq, promise_ns, state, counted_ns) in document["tracks"].items():
+        for modality, (session, seq, watermark_ns, state, counted_ns) in document["tracks"].items():
             tracks[cast("Modality", modality)] = TrackSnapshot(
                 session=str(session),
                 seq=None if seq is None else int(seq),
-                promise_ns=None if promise_ns is None else int(promise_ns),
+                watermark_ns=None if watermark_ns is None else int(watermark_ns),
                 state=state,
                 counted_ns=int(counted_ns),
             )
         return cls(
             positions={modality: int(offset) for modality, offset in document["positions"].items()},
             clock_ns=int(document["clock"]),
-            floor_ns=int(document["floor"]),
-            furthest_ns=int(document["furthest"]),
+            next_window_start_ns=int(document["floor"]),
+            max_event_time_ns=int(document["furthest"]),
             empty_run=int(document["empties"]),
             forgetting=bool(document["forgetting"]),
             sessions={str(session): frozenset(tracks) for session, tracks in document["sessions"].items()},

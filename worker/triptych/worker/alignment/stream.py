@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from triptych.worker.alignment.decisions import ClosedWindow, Dropped, LateItem, LetGo, Outcome
+from triptych.worker.alignment.decisions import ClosedWindow, Decision, DroppedRecord, EvictedRevisionState, LateItem
 from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
 from triptych.worker.alignment.grid import Grid
 from triptych.worker.alignment.revision_state import Issue
-from triptych.worker.alignment.revisions import Archive, merged
+from triptych.worker.alignment.revisions import RevisableWindows, merged
 from triptych.worker.alignment.snapshot import Snapshot
 from triptych.worker.alignment.track import Track
-from triptych.worker.alignment.window_buffer import Shelf
+from triptych.worker.alignment.window_buffer import WindowBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,14 +40,14 @@ class Stream:
         self._positions = positions
         self._slack_ns = {modality: config.slack_ns(modality) for modality in READING_ORDER}
         self._grid = Grid(config.size_ns, config.hop_ns)
-        self._shelf = Shelf(self._grid, max_hold_ns=config.max_hold_ns)
+        self._buffer = WindowBuffer(self._grid, max_hold_ns=config.max_hold_ns)
         lateness_ns = config.allowed_lateness_ns
-        self._archive = None if lateness_ns is None else Archive(self._grid, lateness_ns=lateness_ns)
+        self._revisable = None if lateness_ns is None else RevisableWindows(self._grid, lateness_ns=lateness_ns)
         self._sessions: dict[str, frozenset[Modality]] = {}  # in order of appearance, with the tracks they announced
         self.tracks: dict[Modality, Track] = {}
-        self._furthest_ns = 0
+        self._max_event_time_ns = 0
         self._last: tuple[Modality, int] = (READING_ORDER[0], -1)
-        self._floor: int | None = None
+        self._next_window: int | None = None
         self._empty_run = 0
         self._skipped = 0
         self._dead = 0
@@ -67,9 +67,9 @@ class Stream:
         stream = cls(name, config, positions)
         stream._sessions = dict(snapshot.sessions)
         stream.tracks = {modality: Track.restored(track) for modality, track in snapshot.tracks.items()}
-        stream._furthest_ns = snapshot.furthest_ns
+        stream._max_event_time_ns = snapshot.max_event_time_ns
         stream._last = snapshot.last
-        stream._floor = stream._grid.first_starting_at_or_after(snapshot.floor_ns)
+        stream._next_window = stream._grid.first_starting_at_or_after(snapshot.next_window_start_ns)
         stream._empty_run = snapshot.empty_run
         stream._skipped, stream._dead = snapshot.skipped, snapshot.dead
         stream._lives_since_ns = snapshot.clock_ns
@@ -77,8 +77,8 @@ class Stream:
         if snapshot.closed is not None:
             stream._held_offset = -1 if snapshot.closed.held is None else snapshot.closed.held
             stream._lives_since_ns = snapshot.closed.lives_since_ns
-            if stream._archive is not None:
-                stream._archive.restore(snapshot.closed)
+            if stream._revisable is not None:
+                stream._revisable.restore(snapshot.closed)
         return stream
 
     # --- what is asked ------------------------------------------------------------------------------------------------
@@ -86,17 +86,17 @@ class Stream:
     @property
     def size_bytes(self) -> int:
         """Bytes that the open windows hold, and the closed ones that may be revised."""
-        return self._shelf.size_bytes + (0 if self._archive is None else self._archive.size_bytes)
+        return self._buffer.size_bytes + (0 if self._revisable is None else self._revisable.size_bytes)
 
     @property
     def holds_items(self) -> bool:
         """Tell whether an open window holds an item."""
-        return self._shelf.holds_items
+        return self._buffer.holds_items
 
     @property
     def can_give_way(self) -> bool:
         """Tell whether there is a window to close or to let go of where bytes are short."""
-        return self.holds_items or (self._archive is not None and self._archive.can_give_way)
+        return self.holds_items or (self._revisable is not None and self._revisable.can_give_way)
 
     @property
     def is_unfinished(self) -> bool:
@@ -104,9 +104,9 @@ class Stream:
         return self.holds_items or self.revise_at_ns() is not None
 
     @property
-    def floor_ns(self) -> int:
+    def next_window_start_ns(self) -> int:
         """Where the next window to close begins; before the first close, where the earliest item's window does."""
-        index = self._floor if self._floor is not None else self._shelf.first_index()
+        index = self._next_window if self._next_window is not None else self._buffer.first_index()
         return 0 if index is None else self._grid.start_ns(index)
 
     def idle_at_ns(self, modality: Modality) -> int | None:
@@ -118,7 +118,7 @@ class Stream:
 
     def revise_at_ns(self) -> int | None:
         """Return when late items will have their windows issued again; None if there are none."""
-        since_ns = None if self._archive is None else self._archive.since_ns
+        since_ns = None if self._revisable is None else self._revisable.since_ns
         return None if since_ns is None else since_ns + self._config.revise_after_ns
 
     def forget_at_ns(self) -> int:
@@ -127,7 +127,7 @@ class Stream:
 
     # --- what happens -------------------------------------------------------------------------------------------------
 
-    def take(self, entry: Entry, now_ns: int) -> list[Outcome]:
+    def take(self, entry: Entry, now_ns: int) -> list[Decision]:
         """Take the stream's next record, which arrived at `now_ns`."""
         self._empty_run = 0
         self._last = entry.modality, entry.offset
@@ -135,98 +135,98 @@ class Stream:
             self._lives_since_ns = now_ns
         track, first = self._enter(entry, now_ns)
         if track is None:
-            return [Dropped(entry, "left_session")]
-        decided: list[Outcome] = []
+            return [DroppedRecord(entry, "left_session")]
+        decided: list[Decision] = []
         if entry.kind is Kind.MEDIA:
             if track.repeats(entry):
-                return [Dropped(entry, "repeat")]
+                return [DroppedRecord(entry, "repeat")]
             track.count(entry)
             decided += self._place(entry, now_ns)
         elif entry.kind is Kind.PROGRESS:
-            self._furthest_ns = max(self._furthest_ns, entry.start_ns)
+            self._max_event_time_ns = max(self._max_event_time_ns, entry.start_ns)
         # An end's promise closes nothing that the end does not: else `closed_by` would hang on which end comes first.
         if entry.kind is not Kind.END:
-            track.hear(entry.promise_ns, first=first, furthest_ns=self._furthest_ns, arrival_ns=now_ns)
+            track.hear(entry.watermark_ns, first=first, max_event_time_ns=self._max_event_time_ns, arrival_ns=now_ns)
         if entry.kind is Kind.END:
             self._end(track, entry.modality, now_ns)
         decided += self.settle(now_ns)
         return decided
 
-    def take_back(self, entry: Entry, now_ns: int) -> list[Outcome]:
+    def take_back(self, entry: Entry, now_ns: int) -> list[Decision]:
         """Take an item that was put back: it is late by rule, for open windows too, and moves nothing."""
-        archive = self._archive
-        if archive is None or not archive.add(entry, self._open_windows(), now_ns=now_ns):
-            return [LateItem(entry, self.floor_ns)]
-        archive.keep(entry)
-        decided: list[Outcome] = [LateItem(entry, self.floor_ns, revises=True)]
-        while self.size_bytes > self._config.stream_max_bytes and archive.can_give_way:
+        revisable = self._revisable
+        if revisable is None or not revisable.add(entry, self._open_windows(), now_ns=now_ns):
+            return [LateItem(entry, self.next_window_start_ns)]
+        revisable.keep(entry)
+        decided: list[Decision] = [LateItem(entry, self.next_window_start_ns, revises=True)]
+        while self.size_bytes > self._config.stream_max_bytes and revisable.can_give_way:
             decided += self.give_way(now_ns)
         return decided
 
-    def revise(self, now_ns: int) -> list[Outcome]:
+    def revise(self, now_ns: int) -> list[Decision]:
         """Issue again the closed windows for which something came."""
-        archive = self._archive
-        return [] if archive is None else [self._reissue(archive, index, now_ns) for index in archive.due()]
+        revisable = self._revisable
+        return [] if revisable is None else [self._reissue(revisable, index, now_ns) for index in revisable.due()]
 
     def count_dead(self) -> None:
         """Count a record of this stream that could not be decoded; the next window says so."""
         self._dead += 1
 
-    def idle(self, modality: Modality, now_ns: int) -> list[Outcome]:
+    def idle(self, modality: Modality, now_ns: int) -> list[Decision]:
         """Let a track that was silent too long hold windows no more."""
         self._empty_run = 0
         self.tracks[modality].state = "idle"
         return self.settle(now_ns)
 
-    def forget(self, now_ns: int) -> list[Outcome]:
+    def forget(self, now_ns: int) -> list[Decision]:
         """Close everything that is open, as quiet; the caller drops the stream then."""
         if not self.forgetting:
             self._empty_run = 0
         self.forgetting = True
         decided = self.revise(now_ns)
-        while self._shelf.holds_items and (index := self._next_index()) is not None:
+        while self._buffer.holds_items and (index := self._next_index()) is not None:
             decided += self._close(index, "quiet", now_ns)
         decided += self.revise(now_ns)
         return decided + self._drop_waiting()
 
-    def give_way(self, now_ns: int) -> list[Outcome]:
+    def give_way(self, now_ns: int) -> list[Decision]:
         """Let go of the oldest closed window, else of what waits for open ones, else close the oldest open one."""
-        archive = self._archive
-        index = None if archive is None else archive.oldest()
-        if archive is None or (index is None and not archive.has_waiting):
+        revisable = self._revisable
+        index = None if revisable is None else revisable.oldest()
+        if revisable is None or (index is None and not revisable.has_waiting):
             return self._close_oldest(now_ns)
         if index is None:
             return self._drop_waiting()
-        decided: list[Outcome] = [self._reissue(archive, index, now_ns)] if index in archive.due() else []
-        archive.let_go(index)
-        return [*decided, LetGo(self.name, self._grid.start_ns(index), self._grid.end_ns(index))]
+        decided: list[Decision] = [self._reissue(revisable, index, now_ns)] if index in revisable.due() else []
+        revisable.let_go(index)
+        return [*decided, EvictedRevisionState(self.name, self._grid.start_ns(index), self._grid.end_ns(index))]
 
-    def _drop_waiting(self) -> list[Outcome]:
-        waiting = [] if self._archive is None else self._archive.drop_waiting()
-        return [LateItem(entry, self.floor_ns) for entry in waiting]
+    def _drop_waiting(self) -> list[Decision]:
+        waiting = [] if self._revisable is None else self._revisable.drop_waiting()
+        return [LateItem(entry, self.next_window_start_ns) for entry in waiting]
 
-    def _close_oldest(self, now_ns: int) -> list[Outcome]:
+    def _close_oldest(self, now_ns: int) -> list[Decision]:
         """Close the oldest window that holds an item, and what is open before it, as they are."""
-        decided: list[Outcome] = []
-        wanted = self._shelf.first_index_from(self._floor or 0)
+        decided: list[Decision] = []
+        wanted = self._buffer.first_index_from(self._next_window or 0)
         while wanted is not None and (index := self._next_index()) is not None and index <= wanted:
             decided += self._close(index, "bound", now_ns)
         return decided
 
     def refill(self, entry: Entry) -> None:
         """Lay down again what a window held when the restored state was taken. Decides nothing."""
-        is_behind = self._floor is not None and self._grid.last(entry.end_ns) < self._floor
+        is_behind = self._next_window is not None and self._grid.last(entry.end_ns) < self._next_window
         if not is_behind and not entry.redriven:
-            self._shelf.put(entry)
+            self._buffer.put(entry)
             return
         if is_behind and self._held_offset in {None, entry.offset} and entry.modality == "video":
-            self._shelf.hold(entry)
-        if self._archive is not None:
-            self._archive.keep(entry)
+            self._buffer.hold(entry)
+        if self._revisable is not None:
+            self._revisable.keep(entry)
 
-    def settle(self, now_ns: int) -> list[Outcome]:
+    def settle(self, now_ns: int) -> list[Decision]:
         """Close every window that is complete, then as many as the byte bound wants."""
-        decided: list[Outcome] = []
+        decided: list[Decision] = []
         while (index := self._next_index()) is not None and self._is_complete(index):
             decided += self._close(index, self._closed_by(index), now_ns)
         while self.size_bytes > self._config.stream_max_bytes and self.can_give_way:
@@ -240,7 +240,7 @@ class Stream:
         self._announce(entry, now_ns)
         track = self.tracks[entry.modality]
         if track.session == entry.session:
-            return track, track.promise_ns is None
+            return track, track.watermark_ns is None
         if not self._is_newer(entry.session, track.session):
             return None, False
         track.enter(entry.session, now_ns)
@@ -290,36 +290,36 @@ class Stream:
 
     # --- windows ------------------------------------------------------------------------------------------------------
 
-    def _place(self, entry: Entry, now_ns: int) -> list[Outcome]:
+    def _place(self, entry: Entry, now_ns: int) -> list[Decision]:
         """Lay an item down, and note which closed windows it revises; it is late if none of its windows is open."""
-        self._furthest_ns = max(self._furthest_ns, entry.end_ns)
-        revises = self._archive is not None and self._archive.add(entry, _NONE, now_ns=now_ns)
-        if self._floor is None or self._grid.last(entry.end_ns) >= self._floor:
-            self._shelf.put(entry)
+        self._max_event_time_ns = max(self._max_event_time_ns, entry.end_ns)
+        revises = self._revisable is not None and self._revisable.add(entry, _NONE, now_ns=now_ns)
+        if self._next_window is None or self._grid.last(entry.end_ns) >= self._next_window:
+            self._buffer.put(entry)
             return []
-        if self._archive is not None and revises:
-            self._archive.keep(entry)
-        return [LateItem(entry, self.floor_ns, revises=revises)]
+        if self._revisable is not None and revises:
+            self._revisable.keep(entry)
+        return [LateItem(entry, self.next_window_start_ns, revises=revises)]
 
     def _open_windows(self) -> range:
         """Return the windows that have begun and are not closed."""
         floor = self._next_index()
-        return _NONE if floor is None else range(floor, self._grid.first_starting_at_or_after(self._furthest_ns))
+        return _NONE if floor is None else range(floor, self._grid.first_starting_at_or_after(self._max_event_time_ns))
 
     def _next_index(self) -> int | None:
-        return self._floor if self._floor is not None else self._shelf.first_index()
+        return self._next_window if self._next_window is not None else self._buffer.first_index()
 
     def _is_complete(self, index: int) -> bool:
-        return self._grid.start_ns(index) < self._furthest_ns and self._grid.end_ns(index) <= self._watermark_ns()
+        return self._grid.start_ns(index) < self._max_event_time_ns and self._grid.end_ns(index) <= self._watermark_ns()
 
     def _watermark_ns(self) -> int:
         """Return the least promise of the active tracks, less their out-of-orderness; beyond all time with none."""
         watermark_ns = _FOREVER_NS
         for modality, track in self.tracks.items():
             if track.state == "active":
-                if track.promise_ns is None:
+                if track.watermark_ns is None:
                     return -1
-                watermark_ns = min(watermark_ns, track.promise_ns - self._slack_ns[modality])
+                watermark_ns = min(watermark_ns, track.watermark_ns - self._slack_ns[modality])
         return watermark_ns
 
     def _closed_by(self, index: int) -> ClosedBy:
@@ -336,10 +336,10 @@ class Stream:
             return "idle"
         return "end" if "ended" in short else "progress"
 
-    def _close(self, index: int, closed_by: ClosedBy, now_ns: int) -> list[Outcome]:
+    def _close(self, index: int, closed_by: ClosedBy, now_ns: int) -> list[Decision]:
         """Close window `index`: publish it, or skip it and the empty ones behind it that are complete as well."""
-        items = self._shelf.window(index)
-        held = None if items["video"] else self._shelf.held_for(index)
+        items = self._buffer.window(index)
+        held = None if items["video"] else self._buffer.held_for(index)
         empty = held is None and not any(items.values())
         if empty and self._empty_run >= self._config.max_empty:
             self._skip_from(index, closed_by, now_ns)
@@ -353,15 +353,15 @@ class Stream:
             held=None if held is None else held.offset,
         )
         self._skipped = self._dead = 0
-        self._move_floor(range(index, index + 1), issue, held, now_ns)
+        self._move_next_window(range(index, index + 1), issue, held, now_ns)
         self._lives_since_ns = now_ns
         return [self._issued(index, issue, items, held, now_ns=now_ns)]
 
-    def _reissue(self, archive: Archive, index: int, now_ns: int) -> ClosedWindow:
+    def _reissue(self, revisable: RevisableWindows, index: int, now_ns: int) -> ClosedWindow:
         """Issue closed window `index` once more, with what came since."""
-        issue, added = archive.reissue(index)
-        items = merged(archive.window(index), self._shelf.window(index))
-        held = None if items["video"] else archive.frame(issue.held)
+        issue, added = revisable.reissue(index)
+        items = merged(revisable.window(index), self._buffer.window(index))
+        held = None if items["video"] else revisable.frame(issue.held)
         return self._issued(index, issue, items, held, added=added, now_ns=now_ns)
 
     def _issued(
@@ -392,22 +392,22 @@ class Stream:
 
     def _skip_from(self, index: int, closed_by: ClosedBy, now_ns: int) -> None:
         """Pass over the empty windows from `index` on that this decision closes, however many, in one step."""
-        ends = [self._shelf.first_index_from(index)]
+        ends = [self._buffer.first_index_from(index)]
         if closed_by != "bound" and not self.forgetting:
-            ends.append(self._grid.first_starting_at_or_after(self._furthest_ns))
+            ends.append(self._grid.first_starting_at_or_after(self._max_event_time_ns))
             ends.append(self._grid.first_ending_after(self._watermark_ns()))
         after = min(end for end in ends if end is not None)
         self._skipped += after - index
         states = tuple(self._state(modality, {}, None) for modality in READING_ORDER)
         issue = Issue(closed_by=closed_by, skipped=0, dead=0, states=states, held=None)
-        self._move_floor(range(index, after), issue, None, now_ns)
+        self._move_next_window(range(index, after), issue, None, now_ns)
 
-    def _move_floor(self, closed: range, issue: Issue, held: Entry | None, now_ns: int) -> None:
-        self._floor = closed.stop
-        dropped = self._shelf.drop_before(closed.stop)
-        if self._archive is not None:
-            self._archive.close(closed, issue, now_ns=now_ns)
-            self._archive.store(dropped if held is None else [*dropped, held])
+    def _move_next_window(self, closed: range, issue: Issue, held: Entry | None, now_ns: int) -> None:
+        self._next_window = closed.stop
+        dropped = self._buffer.drop_before(closed.stop)
+        if self._revisable is not None:
+            self._revisable.close(closed, issue, now_ns=now_ns)
+            self._revisable.store(dropped if held is None else [*dropped, held])
 
     def _state(self, modality: Modality, items: Mapping[Modality, tuple[Entry, ...]], held: Entry | None) -> State:
         track = self.tracks.get(modality)
@@ -423,8 +423,8 @@ class Stream:
         return Snapshot(
             positions=dict(self._positions()),
             clock_ns=now_ns,
-            floor_ns=self.floor_ns,
-            furthest_ns=self._furthest_ns,
+            next_window_start_ns=self.next_window_start_ns,
+            max_event_time_ns=self._max_event_time_ns,
             empty_run=self._empty_run,
             skipped=self._skipped,
             dead=self._dead,
@@ -438,15 +438,15 @@ class Stream:
 
     def _kept(self) -> dict[Modality, tuple[int, ...]]:
         """Return the offsets of everything that a restart has to find, by modality, in order."""
-        kept = self._shelf.kept()
-        if self._archive is not None:
-            archived = self._archive.kept()
+        kept = self._buffer.kept()
+        if self._revisable is not None:
+            archived = self._revisable.kept()
             kept = {modality: [*offsets, *archived[modality]] for modality, offsets in kept.items()}
         return {modality: tuple(sorted(set(offsets))) for modality, offsets in kept.items()}
 
     def _closed(self, now_ns: int) -> ClosedSnapshot | None:
-        if self._archive is None:
+        if self._revisable is None:
             return None
-        held = self._shelf.held
+        held = self._buffer.held
         lives_since_ns = now_ns if self._lives_since_ns is None else self._lives_since_ns
-        return self._archive.snapshot(held=None if held is None else held.offset, lives_since_ns=lives_since_ns)
+        return self._revisable.snapshot(held=None if held is None else held.offset, lives_since_ns=lives_since_ns)

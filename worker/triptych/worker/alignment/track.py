@@ -18,20 +18,20 @@ class Track:
     session: str
     counted_ns: int
     seq: int | None = None
-    promise_ns: int | None = None
+    watermark_ns: int | None = None
     state: TrackState = "active"
 
     @classmethod
     def restored(cls, snapshot: TrackSnapshot) -> Track:
         """Return the track as a snapshot has it."""
-        return cls(snapshot.session, snapshot.counted_ns, snapshot.seq, snapshot.promise_ns, snapshot.state)
+        return cls(snapshot.session, snapshot.counted_ns, snapshot.seq, snapshot.watermark_ns, snapshot.state)
 
     def snapshot(self) -> TrackSnapshot:
         """Return the track as a value."""
         return TrackSnapshot(
             session=self.session,
             seq=self.seq,
-            promise_ns=self.promise_ns,
+            watermark_ns=self.watermark_ns,
             state=self.state,
             counted_ns=self.counted_ns,
         )
@@ -40,7 +40,7 @@ class Track:
         """Begin a session: what the last one promised and counted is void, an ended track lives again."""
         self.session = session
         self.seq = None
-        self.promise_ns = None
+        self.watermark_ns = None
         self.revive(arrival_ns)
 
     def revive(self, arrival_ns: int) -> None:
@@ -57,17 +57,17 @@ class Track:
         if entry.seq is not None:
             self.seq = entry.seq if self.seq is None else max(self.seq, entry.seq)
 
-    def hear(self, promise_ns: int, *, first: bool, furthest_ns: int, arrival_ns: int) -> None:
+    def hear(self, watermark_ns: int, *, first: bool, max_event_time_ns: int, arrival_ns: int) -> None:
         """Take a record's promise. It counts as heard only if it brought something.
 
         A producer that repeats one promise for ever would otherwise hold every window until its input ends.
         """
-        larger = self.promise_ns is None or promise_ns > self.promise_ns
+        larger = self.watermark_ns is None or watermark_ns > self.watermark_ns
         if larger:
-            self.promise_ns = promise_ns
-        if self.state != "ended" and (first or larger or promise_ns > furthest_ns):
+            self.watermark_ns = watermark_ns
+        if self.state != "ended" and (first or larger or watermark_ns > max_event_time_ns):
             self.revive(arrival_ns)
 
     def reaches(self, moment_ns: int, slack_ns: int) -> bool:
         """Tell whether the promise covers event time up to `moment_ns`."""
-        return self.promise_ns is not None and self.promise_ns - slack_ns >= moment_ns
+        return self.watermark_ns is not None and self.watermark_ns - slack_ns >= moment_ns

@@ -18,7 +18,7 @@ def _in_time(entry: Entry) -> tuple[int, int]:
     return entry.start_ns, entry.offset
 
 
-class Shelf:
+class WindowBuffer:
     """The encoded items of one stream's open windows, bounded by whoever asks for `size_bytes`."""
 
     def __init__(self, grid: Grid, *, max_hold_ns: int) -> None:
@@ -81,13 +81,13 @@ class Shelf:
 
     def drop_before(self, floor: int) -> list[Entry]:
         """Let go of and return what belongs to no window from `floor` on; its newest frame may stand in from now on."""
-        floor_ns = self._grid.start_ns(floor)
+        next_window_start_ns = self._grid.start_ns(floor)
         dropped: list[Entry] = []
         for modality, items in self._items.items():
-            gone = [item for item in items if item.end_ns <= floor_ns]
+            gone = [item for item in items if item.end_ns <= next_window_start_ns]
             if not gone:
                 continue
-            self._items[modality] = [item for item in items if item.end_ns > floor_ns]
+            self._items[modality] = [item for item in items if item.end_ns > next_window_start_ns]
             self.size_bytes -= sum(item.size_bytes for item in gone)
             dropped += gone
             if modality == "video":

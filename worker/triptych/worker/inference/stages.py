@@ -24,9 +24,9 @@ from triptych.worker.media.preparer import Preparation, Preparer
 from triptych.worker.observability.events import EffortChanged, StageTook
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.overload import Effort, Overload, Published
-from triptych.worker.partitions.offset_tracker import Ticket
-from triptych.worker.partitions.partition import PartitionWork, offsets_of
-from triptych.worker.publishing.publisher import Finding, GaveUpError, Letter, Publication
+from triptych.worker.partitions.offset_tracker import Pending
+from triptych.worker.partitions.partition import PartitionSet, offsets_of
+from triptych.worker.publishing.publisher import GaveUpError, Letter, Publication, ResultEnvelope
 from triptych.worker.publishing.result import Said, result_of
 from triptych.worker.publishing.stores.protocol import StoredResult
 from triptych.worker.serving.shadow import Shadow
@@ -39,12 +39,12 @@ _BATCHES_AHEAD: Final = 2
 
 
 @dataclass(slots=True)
-class Job:
+class WindowJob:
     """A closed window on its way to publication."""
 
-    work: PartitionWork
+    work: PartitionSet
     window: ClosedWindow
-    ticket: Ticket
+    pending: Pending
     effort: Effort
     preparation: Future[tuple[Preparation, float]]
 
@@ -53,20 +53,20 @@ class Job:
 class LetterJob:
     """A dead letter on its way; with a ticket where no result will speak of its record."""
 
-    work: PartitionWork
+    work: PartitionSet
     letter: Letter
-    ticket: Ticket | None
+    pending: Pending | None
 
 
 @dataclass(slots=True)
 class ReplayJob:
     """The tail of the results topic on its way to the store once more."""
 
-    work: PartitionWork
-    ticket: None = None
+    work: PartitionSet
+    pending: None = None
 
 
-AnyJob = Job | LetterJob | ReplayJob
+AnyJob = WindowJob | LetterJob | ReplayJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +77,13 @@ class FlowLimits:
     prepare_threads: int
 
 
-class Flow:
+class Stages:
     """Takes decisions in order and publishes them in that order, stream by stream."""
 
     def __init__(
         self,
         preparer: Preparer,
-        batcher: MicroBatcher[Job],
+        batcher: MicroBatcher[WindowJob],
         inference: Inference,
         publication: Publication,
         *,
@@ -101,7 +101,7 @@ class Flow:
         self._overload = overload
         self._hooks = hooks
         self._shadow = shadow
-        self._preparing: deque[Job] = deque()
+        self._preparing: deque[WindowJob] = deque()
         self._in_flight = 0
         self._batches = 0
         self._finished: queue.SimpleQueue[tuple[Sequence[AnyJob], BaseException | None]] = queue.SimpleQueue()
@@ -121,20 +121,20 @@ class Flow:
         """Windows, letters and replays on their way."""
         return self._in_flight
 
-    def submit_window(self, work: PartitionWork, window: ClosedWindow) -> None:
+    def submit_window(self, work: PartitionSet, window: ClosedWindow) -> None:
         """Take a window that closed."""
-        ticket = work.ledger.await_result(window.stream, window.snapshot)
+        pending = work.offset_tracker.await_result(window.stream, window.snapshot)
         self._count(work, 1)
         effort = self._overload.effort
         preparation = self._prepare_pool.submit(self._prepare, window, effort)
-        self._preparing.append(Job(work, window, ticket, effort, preparation))
+        self._preparing.append(WindowJob(work, window, pending, effort, preparation))
 
-    def submit_letter(self, work: PartitionWork, letter: Letter, ticket: Ticket | None) -> None:
+    def submit_letter(self, work: PartitionSet, letter: Letter, pending: Pending | None) -> None:
         """Take a dead letter. It leaves before any window that is submitted later."""
         self._count(work, 1)
-        self._publish_thread.submit(self._publish, [LetterJob(work, letter, ticket)], [letter], [])
+        self._publish_thread.submit(self._publish, [LetterJob(work, letter, pending)], [letter], [])
 
-    def submit_replay(self, work: PartitionWork, results: Sequence[StoredResult]) -> None:
+    def submit_replay(self, work: PartitionSet, results: Sequence[StoredResult]) -> None:
         """Take what a restart offers to the store again. It leaves before any window that is submitted later."""
         self._count(work, 1)
         self._publish_thread.submit(self._replay, ReplayJob(work), results)
@@ -165,12 +165,12 @@ class Flow:
                 self._weigh(jobs)
             for job in jobs:
                 self._count(job.work, -1)
-            self._batches -= any(isinstance(job, Job) for job in jobs)
+            self._batches -= any(isinstance(job, WindowJob) for job in jobs)
             if error is not None and not isinstance(error, _LEFT_UNDONE):
                 raise error
             for job in jobs:
-                if error is None and job.ticket is not None:
-                    job.work.ledger.complete(job.ticket)
+                if error is None and job.pending is not None:
+                    job.work.offset_tracker.complete(job.pending)
             collected += len(jobs)
 
     def _weigh(self, jobs: Sequence[AnyJob]) -> None:
@@ -178,7 +178,7 @@ class Flow:
         wall_ns, now_ns = time.time_ns(), time.monotonic_ns()
         changed = False
         for job in jobs:
-            if isinstance(job, Job):
+            if isinstance(job, WindowJob):
                 lag_ns = wall_ns - job.window.snapshot.clock_ns
                 changed |= self._overload.published(Published(job.effort, lag_ns, not self.has_room), now_ns)
         self._tell_effort(changed=changed)
@@ -190,7 +190,7 @@ class Flow:
                 EffortChanged(rung=self._overload.rung, frames=effort.frames, asks_model=effort.asks_model)
             )
 
-    def _count(self, work: PartitionWork, more: int) -> None:
+    def _count(self, work: PartitionSet, more: int) -> None:
         self._in_flight += more
         work.in_flight += more
 
@@ -218,7 +218,7 @@ class Flow:
         self._hooks.emit(StageTook(stage="prepare", took_ms=took_ms))
         return preparation, took_ms
 
-    def _infer(self, batch: Sequence[Job]) -> None:
+    def _infer(self, batch: Sequence[WindowJob]) -> None:
         try:
             wanted = [job for job in batch if job.work.owned]
             prepared = [job.preparation.result() for job in wanted]
@@ -237,7 +237,9 @@ class Flow:
         if self._shadow is not None and answered:
             self._shadow.offer(said[0].model, answered)
 
-    def _publish(self, jobs: Sequence[AnyJob], letters: Sequence[Letter], said: Sequence[tuple[Job, Said]]) -> None:
+    def _publish(
+        self, jobs: Sequence[AnyJob], letters: Sequence[Letter], said: Sequence[tuple[WindowJob, Said]]
+    ) -> None:
         error: BaseException | None = None
         try:
             self._publication.wait_until_confirmed(lambda: any(job.work.owned for job in jobs))
@@ -249,7 +251,7 @@ class Flow:
         except BaseException as raised:  # noqa: BLE001 - handed to the worker's own thread, which raises it
             error = raised
             for job in jobs:
-                job.work.ledger.withdraw()  # here, before this thread turns to what was decided later
+                job.work.offset_tracker.abandon()  # here, before this thread turns to what was decided later
         self._finished.put((jobs, error))
 
     def _replay(self, job: ReplayJob, results: Sequence[StoredResult]) -> None:
@@ -261,8 +263,8 @@ class Flow:
         self._finished.put(([job], error))
 
     @staticmethod
-    def _finding(job: Job, said: Said, published_ns: int) -> Finding:
+    def _finding(job: WindowJob, said: Said, published_ns: int) -> ResultEnvelope:
         number = job.work.number
         result = result_of(job.window, said, partition=number, published_ns=published_ns)
         result = job.work.recent.judge(result, said.prediction.moments)
-        return Finding(result, number, job.window.snapshot.to_json())
+        return ResultEnvelope(result, number, job.window.snapshot.to_json())

@@ -61,7 +61,7 @@ class WindowRevised:
 
 
 @dataclass(frozen=True, slots=True)
-class WindowLetGo:
+class RevisionStateEvicted:
     """A closed window can be revised no more, earlier than was asked for: its bytes were needed."""
 
     stream: str
@@ -86,16 +86,17 @@ def of_window(window: ClosedWindow) -> WindowClosed | WindowRevised:
 
 @dataclass(frozen=True, slots=True)
 class ItemLate:
-    """Media came whose windows are all closed, or that was put back; the stream's next window begins at `floor_ns`.
+    """A late media item arrived: all of its windows are closed, or it was redriven.
 
-    Where it `revises`, a window is issued again with it.
+    `next_window_start_ns` is where the next open window of the stream begins. With `revises`, a closed window is issued
+    again with the item.
     """
 
     stream: str
     modality: Modality
     session: str
     start_ns: int
-    floor_ns: int
+    next_window_start_ns: int
     redriven: bool = False
     revises: bool = False
 
@@ -108,7 +109,7 @@ def of_late(late: LateItem) -> ItemLate:
         modality=entry.modality,
         session=entry.session,
         start_ns=entry.start_ns,
-        floor_ns=late.floor_ns,
+        next_window_start_ns=late.next_window_start_ns,
         redriven=entry.redriven,
         revises=late.revises,
     )
@@ -125,7 +126,7 @@ class RecordDropped:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordRefused:
+class RecordDeadLettered:
     """A record went to the dead letters."""
 
     topic: str
@@ -228,7 +229,7 @@ class Restored:
 
 
 @dataclass(frozen=True, slots=True)
-class OffsetsGone:
+class OffsetsOutOfRange:
     """Retention had deleted the record to be read next; reading went on elsewhere."""
 
     topic: str
@@ -402,10 +403,10 @@ Event = (
     RecordsRead
     | WindowClosed
     | WindowRevised
-    | WindowLetGo
+    | RevisionStateEvicted
     | ItemLate
     | RecordDropped
-    | RecordRefused
+    | RecordDeadLettered
     | BatchInferred
     | StageTook
     | ResultsPublished
@@ -417,7 +418,7 @@ Event = (
     | WorkBegunAgain
     | PartitionsRevoked
     | Restored
-    | OffsetsGone
+    | OffsetsOutOfRange
     | LagMeasured
     | BytesHeld
     | EffortChanged

@@ -100,7 +100,7 @@ class _LogHook:
                         modality=event.modality,
                         session=event.session,
                         first_start=moment(event.start_ns),
-                        floor=moment(event.floor_ns),
+                        floor=moment(event.next_window_start_ns),
                         redriven=event.redriven,
                         hint=_REVISING_HINT,
                     )
@@ -121,7 +121,7 @@ class _LogHook:
                     modality=event.modality,
                     session=event.session,
                     first_start=moment(event.start_ns),
-                    floor=moment(event.floor_ns),
+                    floor=moment(event.next_window_start_ns),
                     hint=_LATE_HINT,
                 )
             case events.RecordDropped(reason="left_session") if self._left.is_new(event.stream, event.session):
@@ -132,9 +132,9 @@ class _LogHook:
                     session=event.session,
                     hint=_LEFT_HINT,
                 )
-            case events.RecordRefused():
+            case events.RecordDeadLettered():
                 self._log.warning(
-                    "record_refused",
+                    "record_dead_lettered",
                     topic=event.topic,
                     partition=event.partition,
                     offset=event.offset,
@@ -147,7 +147,7 @@ class _LogHook:
     def _trouble(self, event: Event) -> None:
         """Log what goes wrong around the data."""
         match event:
-            case events.OffsetsGone():
+            case events.OffsetsOutOfRange():
                 self._log.error(
                     "offsets_gone",
                     topic=event.topic,

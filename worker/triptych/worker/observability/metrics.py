@@ -129,7 +129,7 @@ class Metrics:
                 self._redriven.labels(modality).inc()
             case events.RecordDropped(reason="left_session"):
                 self._left.inc()
-            case events.RecordRefused(modality=modality, code=code):
+            case events.RecordDeadLettered(modality=modality, code=code):
                 self._dead.labels(modality, code).inc()
             case _:
                 pass
@@ -142,7 +142,7 @@ class Metrics:
                 self._replayed.inc(results)
             case events.WindowRevised():
                 self._revisions.inc()
-            case events.WindowLetGo():
+            case events.RevisionStateEvicted():
                 self._let_go.inc()
             case events.ItemsShed(items=items, unasked=unasked):
                 for modality, count in items.items():
@@ -183,7 +183,7 @@ class Metrics:
 
     def _count_trouble(self, event: Event) -> None:
         match event:
-            case events.OffsetsGone():
+            case events.OffsetsOutOfRange():
                 self._gone.inc()
             case events.ModelFailed():
                 self._model_failures.inc()

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Ticket:
+class Pending:
     """Something decided whose effect on offsets waits until it is published."""
 
     apply: Callable[[], None]
     done: bool = False
 
 
-class Ledger:
+class OffsetTracker:
     """The unfinished records of one partition number. Offsets are those of its three input partitions."""
 
     def __init__(self, start: Mapping[Modality, int], restored: Mapping[str, Snapshot] | None = None) -> None:
@@ -41,7 +41,7 @@ class Ledger:
         self._next = dict(start)
         self._published = dict(restored or {})
         self._unfinished: dict[Modality, dict[str | None, dict[int, None]]] = {modality: {} for modality in start}
-        self._tickets: deque[Ticket] = deque()
+        self._tickets: deque[Pending] = deque()
         self._withdrawn = False
 
     def add(self, modality: Modality, offset: int, stream: str | None) -> None:
@@ -60,11 +60,11 @@ class Ledger:
         """Return the next offset to be read of each partition."""
         return dict(self._next)
 
-    def await_result(self, stream: str, snapshot: Snapshot) -> Ticket:
+    def await_result(self, stream: str, snapshot: Snapshot) -> Pending:
         """Expect the publication of a result; afterwards its stream's older records are finished but those it keeps."""
         return self._expect(lambda: self._finish(stream, snapshot))
 
-    def await_letter(self, modality: Modality, offset: int, stream: str | None) -> Ticket:
+    def await_letter(self, modality: Modality, offset: int, stream: str | None) -> Pending:
         """Expect the publication of a dead letter that no result will speak of; afterwards its record is finished."""
         return self._expect(lambda: self._finish_one(modality, offset, stream))
 
@@ -74,10 +74,10 @@ class Ledger:
 
     def forget(self, stream: str, positions: Mapping[Modality, int]) -> None:
         """Finish all records of a stream before `positions`, once all that was decided before is published."""
-        ticket = self._expect(lambda: self._finish_before(stream, positions))
-        self.complete(ticket)
+        pending = self._expect(lambda: self._finish_before(stream, positions))
+        self.complete(pending)
 
-    def withdraw(self) -> None:
+    def abandon(self) -> None:
         """Publish and finish nothing more, for good: what is open is decided again, here or elsewhere.
 
         Any thread may; whichever publishes next must be the one, or wait for it.
@@ -89,11 +89,11 @@ class Ledger:
         """Whether what was decided may be published."""
         return not self._withdrawn
 
-    def complete(self, ticket: Ticket) -> None:
+    def complete(self, pending: Pending) -> None:
         """Note a publication, and apply all that waits for nothing else."""
         if self._withdrawn:
             return
-        ticket.done = True
+        pending.done = True
         while self._tickets and self._tickets[0].done:
             self._tickets.popleft().apply()
 
@@ -124,10 +124,10 @@ class Ledger:
             )
         )
 
-    def _expect(self, apply: Callable[[], None]) -> Ticket:
-        ticket = Ticket(apply)
-        self._tickets.append(ticket)
-        return ticket
+    def _expect(self, apply: Callable[[], None]) -> Pending:
+        pending = Pending(apply)
+        self._tickets.append(pending)
+        return pending
 
     def _finish(self, stream: str, snapshot: Snapshot) -> None:
         self._published[stream] = snapshot

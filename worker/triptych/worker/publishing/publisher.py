@@ -25,9 +25,9 @@ from triptych.schemas.names import MODALITIES, MODALITY_OF, STATE_HEADER, Modali
 from triptych.schemas.reasons import DeadReason
 from triptych.schemas.results import Result, Shed, Sync
 from triptych.transport.errors import (
+    MessageRejectedError,
     OutcomeUnknownError,
     PublishTimeoutError,
-    RecordRefusedError,
     RecordTooLargeError,
     RetriableError,
 )
@@ -35,7 +35,7 @@ from triptych.transport.protocols import Publisher, TransactionalPublisher
 from triptych.transport.records import Delivered, GroupOffsets, Message, Record
 from triptych.worker.observability.events import (
     ItemsShed,
-    RecordRefused,
+    RecordDeadLettered,
     ResultsPublished,
     ResultsReplayed,
     RetryScheduled,
@@ -82,7 +82,7 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ResultEnvelope:
     """A result to be published on partition `partition`, with the state of its stream after it."""
 
     result: Result
@@ -145,7 +145,7 @@ class Publication:
                 raise GaveUpError("the group does not say whether this is still ours to publish")
 
     def publish(
-        self, letters: Sequence[Letter], findings: Sequence[Finding], offsets: GroupOffsets | None = None
+        self, letters: Sequence[Letter], findings: Sequence[ResultEnvelope], offsets: GroupOffsets | None = None
     ) -> None:
         """Publish and return when all of it is on its topic and in the store.
 
@@ -201,7 +201,7 @@ class Publication:
         for place, letter in new.items():
             self._lettered[place] = None
             self._hooks.emit(
-                RecordRefused(
+                RecordDeadLettered(
                     topic=letter.record.topic,
                     partition=letter.record.partition,
                     offset=letter.record.offset,
@@ -215,7 +215,7 @@ class Publication:
 
     # --- messages -----------------------------------------------------------------------------------------------------
 
-    def _result_message(self, finding: Finding) -> Message:
+    def _result_message(self, finding: ResultEnvelope) -> Message:
         wire = encode_result(finding.result, pipeline=self._pipeline)
         headers = (*wire.headers, (STATE_HEADER, finding.state))
         return Message(results_topic(self._pipeline), wire.key, wire.value, headers, finding.partition)
@@ -258,7 +258,7 @@ class Publication:
         self._patiently("kafka", lambda: publisher.flush(_FLUSH_S))
         refused: set[bytes] = set()
         for at, future in enumerate(futures):
-            if messages[at].key in refused or isinstance(future.exception(timeout=0), RecordRefusedError):
+            if messages[at].key in refused or isinstance(future.exception(timeout=0), MessageRejectedError):
                 # What follows it of its stream goes once more: the last one on the topic must be the newest.
                 refused.add(messages[at].key)
                 self._insist(publisher, messages, at, smaller)
@@ -284,7 +284,7 @@ class Publication:
             except RecordTooLargeError as error:  # the broker's own limit is lower than ours
                 self._shrink(publisher, messages, at, smaller, error)
                 attempt()
-            except RecordRefusedError as error:
+            except MessageRejectedError as error:
                 raise RetriableError(str(error)) from error  # somebody has to change the broker's mind
 
         self._patiently("kafka", attempt)
@@ -313,7 +313,7 @@ class Publication:
         started_ns = time.monotonic_ns()
         try:
             self._transact(publisher, [*letters, *results], offsets)
-        except RecordRefusedError:
+        except MessageRejectedError:
             for messages, smaller in ((letters, self._smaller_letter), (results, self._smaller_result)):
                 for at in range(len(messages)):
                     self._transact_one(publisher, messages, at, smaller, offsets)

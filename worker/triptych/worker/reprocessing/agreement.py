@@ -18,7 +18,7 @@ from triptych.schemas.names import INPUT_TOPICS, VIDEO_TOPIC, consumer_group, re
 from triptych.transport.errors import CommitRefusedError, RetriableError
 from triptych.transport.protocols import GroupConsumer, Transport
 from triptych.transport.records import Commit, TopicPartition
-from triptych.worker.reprocessing.time_range import Span
+from triptych.worker.reprocessing.time_range import TimeRange
 
 HOME: Final = TopicPartition(VIDEO_TOPIC, 0)
 """Where the span is noted first."""
@@ -33,7 +33,7 @@ _FIRST_NOTE_S: Final = 20.0
 class Begun:
     """What a group has noted. `done`: all partition numbers were read and published to their ends."""
 
-    span: Span | None
+    span: TimeRange | None
     done: bool = False
 
 
@@ -65,7 +65,7 @@ def noted(transport: Transport, pipeline: str, partitions: int) -> Begun:
     """Return what a pipeline's group has begun, without joining it; raise `UsageError` where it is a live one's."""
     with closing(transport.group_consumer(INPUT_TOPICS, consumer_group(pipeline))) as consumer:
         commits = consumer.committed([TopicPartition(t, n) for t in INPUT_TOPICS for n in range(partitions)])
-    spans = {tp: None if commit is None else Span.from_note(commit.metadata) for tp, commit in commits.items()}
+    spans = {tp: None if commit is None else TimeRange.from_note(commit.metadata) for tp, commit in commits.items()}
     foreign = [tp for tp, commit in commits.items() if commit is not None and spans[tp] is None]
     if foreign:
         raise UsageError(
@@ -80,14 +80,14 @@ def noted(transport: Transport, pipeline: str, partitions: int) -> Begun:
 def refuse_reprocessing(consumer: GroupConsumer, pipeline: str) -> None:
     """Keep a live worker out of a group that reprocesses; raise `UsageError`."""
     commit = consumer.committed([HOME])[HOME]
-    span = None if commit is None else Span.from_note(commit.metadata)
+    span = None if commit is None else TimeRange.from_note(commit.metadata)
     if span is not None:
         raise UsageError(
             f"pipeline {pipeline} reprocesses {span}: go on with `triptych work --from …`, or name another pipeline"
         )
 
 
-def agree(consumer: GroupConsumer, proposed: Span, home_offset: int, stop: threading.Event) -> Span:
+def agree(consumer: GroupConsumer, proposed: TimeRange, home_offset: int, stop: threading.Event) -> TimeRange:
     """Join the group and return the span it works on; whoever owns number 0 notes the one proposed if there is none.
 
     What is assigned meanwhile stays unread. `home_offset` is where the one proposed begins on `HOME`. When told to
@@ -107,7 +107,7 @@ def agree(consumer: GroupConsumer, proposed: Span, home_offset: int, stop: threa
         except (CommitRefusedError, RetriableError):
             continue
         if commit is not None:
-            span = Span.from_note(commit.metadata)
+            span = TimeRange.from_note(commit.metadata)
             if span is None:
                 raise UsageError(
                     "another worker of this pipeline reprocesses nothing; name another one with --pipeline"

@@ -12,7 +12,7 @@ from triptych.transport.errors import CommitRefusedError, RetriableError
 from triptych.transport.protocols import GroupConsumer
 from triptych.transport.records import Commit, GroupOffsets, Poll, TopicPartition
 from triptych.worker.reprocessing.offset_range import Edges
-from triptych.worker.reprocessing.time_range import Span
+from triptych.worker.reprocessing.time_range import TimeRange
 
 _NOTHING: Final[frozenset[TopicPartition]] = frozenset()
 
@@ -26,7 +26,7 @@ class SpanConsumer:
     commit carries the span as its note.
     """
 
-    def __init__(self, inner: GroupConsumer, span: Span, edges: Edges) -> None:
+    def __init__(self, inner: GroupConsumer, span: TimeRange, edges: Edges) -> None:
         """Take over a consumer, also one that was assigned partitions already; its owner closes it."""
         self._inner = inner
         self._span = span

@@ -11,7 +11,7 @@ from triptych.transport.protocols import Transport
 from triptych.transport.records import TopicPartition
 from triptych.transport.topic_settings import TopicState
 from triptych.units import NS_PER_MS
-from triptych.worker.reprocessing.time_range import Span
+from triptych.worker.reprocessing.time_range import TimeRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Edges:
         return sum(max(0, end - self.begin[tp]) for tp, end in self.end.items())
 
 
-def find_edges(transport: Transport, span: Span, partitions: int) -> Edges:
+def find_edges(transport: Transport, span: TimeRange, partitions: int) -> Edges:
     """Ask the broker; the same span gives the same offsets whenever it is asked, but for what retention takes."""
     tps = [TopicPartition(topic, number) for topic in INPUT_TOPICS for number in range(partitions)]
     with closing(transport.reader(dict.fromkeys(tps, 0))) as reader:

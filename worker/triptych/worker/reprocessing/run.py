@@ -26,9 +26,9 @@ from triptych.worker.reprocessing.offset_range import Edges, find_edges, may_be_
 from triptych.worker.reprocessing.progress import shown
 from triptych.worker.reprocessing.scope import SpanScope
 from triptych.worker.reprocessing.summary import Summary, summarise
-from triptych.worker.reprocessing.time_range import Judge, Span, SpanRequest, check_same, moment_text, span_of
+from triptych.worker.reprocessing.time_range import Judge, SpanRequest, TimeRange, check_same, moment_text, span_of
 from triptych.worker.run import open_surroundings
-from triptych.worker.wiring import Surroundings, align_config, open_pipeline, partitions_of
+from triptych.worker.wiring import Dependencies, align_config, open_pipeline, partitions_of
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +41,7 @@ State = Literal["done", "done before", "shared", "stopped"]
 class Reprocessed:
     """How a run ended, the streams whose last windows were not decided in the span, and what lies on the topic."""
 
-    span: Span
+    span: TimeRange
     state: State
     open_streams: tuple[str, ...]
     summary: Summary
@@ -57,7 +57,7 @@ def reprocess(settings: Settings, request: SpanRequest) -> Reprocessed:
         return reprocess_in(settings, request, around, stop)
 
 
-def reprocess_in(settings: Settings, request: SpanRequest, around: Surroundings, stop: threading.Event) -> Reprocessed:
+def reprocess_in(settings: Settings, request: SpanRequest, around: Dependencies, stop: threading.Event) -> Reprocessed:
     """Do it in surroundings that are open."""
     settings = settings.that_waits()
     transport, pipeline = around.transport, settings.pipeline
@@ -78,7 +78,7 @@ def reprocess_in(settings: Settings, request: SpanRequest, around: Surroundings,
         span,
         edges,
         is_noted=begun.span is not None,
-        when_gone="earliest" if request.partial else "stop",
+        when_out_of_range="earliest" if request.partial else "stop",
         clock_margin_ns=settings.align.clock_margin_ms * NS_PER_MS,
         stop=stop,
     )
@@ -88,14 +88,14 @@ def reprocess_in(settings: Settings, request: SpanRequest, around: Surroundings,
     return Reprocessed(scope.span, state, open_streams, summarise(transport, pipeline, partitions))
 
 
-def _work(settings: Settings, around: Surroundings, scope: SpanScope, stop: threading.Event) -> tuple[str, ...]:
+def _work(settings: Settings, around: Dependencies, scope: SpanScope, stop: threading.Event) -> tuple[str, ...]:
     """Work to the end of the span; return the streams whose last windows were not decided in it."""
     with ExitStack() as stack:
         progress = stack.enter_context(
             shown(settings.pipeline, lambda: scope.consumer.share_read if scope.consumer else 0.0)
         )
         hooks: list[Hook] = [*around.hooks, progress]
-        inner = Surroundings(around.transport, around.store, hooks, around.health)
+        inner = Dependencies(around.transport, around.store, hooks, around.health)
         worker = stack.enter_context(open_pipeline(settings, inner, scope))
         with _explained():
             report = worker.run(stop, until_end=lambda: True)
@@ -104,7 +104,7 @@ def _work(settings: Settings, around: Surroundings, scope: SpanScope, stop: thre
     return report.open_streams
 
 
-def _asked(settings: Settings, request: SpanRequest) -> Span:
+def _asked(settings: Settings, request: SpanRequest) -> TimeRange:
     judge = Judge(window_ns=settings.window.size_ns, hop_ns=settings.window.hop_ns, model=settings.model.name)
     return span_of(
         request,
@@ -115,7 +115,7 @@ def _asked(settings: Settings, request: SpanRequest) -> Span:
     )
 
 
-def _check_edges(transport: Transport, edges: Edges, span: Span, *, partial: bool) -> None:
+def _check_edges(transport: Transport, edges: Edges, span: TimeRange, *, partial: bool) -> None:
     """Refuse a span in which nothing arrived, or, unless told to go on, whose beginning retention has taken."""
     if not edges.records:
         raise UsageError(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 
 from triptych.transport.protocols import GroupConsumer, Transport
-from triptych.transport.records import GonePolicy
-from triptych.worker.publish_cutoff import Horizon
+from triptych.transport.records import OutOfRangePolicy
+from triptych.worker.publish_cutoff import PublishCutoff
 from triptych.worker.reprocessing.agreement import HOME, agree
 from triptych.worker.reprocessing.bounded_consumer import SpanConsumer
 from triptych.worker.reprocessing.offset_range import Edges, find_edges
-from triptych.worker.reprocessing.time_range import Span
+from triptych.worker.reprocessing.time_range import TimeRange
 
 
 class SpanScope:
@@ -19,11 +19,11 @@ class SpanScope:
     def __init__(
         self,
         transport: Transport,
-        proposed: Span,
+        proposed: TimeRange,
         edges: Edges,
         *,
         is_noted: bool,
-        when_gone: GonePolicy,
+        when_out_of_range: OutOfRangePolicy,
         clock_margin_ns: int,
         stop: threading.Event,
     ) -> None:
@@ -34,10 +34,10 @@ class SpanScope:
         self._clock_margin_ns = clock_margin_ns
         self._stop = stop
         self.span = proposed
-        self.when_gone = when_gone
+        self.when_out_of_range = when_out_of_range
         self.consumer: SpanConsumer | None = None
 
-    def narrow(self, consumer: GroupConsumer) -> tuple[GroupConsumer, Horizon]:
+    def narrow(self, consumer: GroupConsumer) -> tuple[GroupConsumer, PublishCutoff]:
         """Return a consumer of the span that the group works on.
 
         No record arrived before its end but those that are read: so there, and no further, the arrival clock may go
@@ -49,4 +49,4 @@ class SpanScope:
                 self._edges = find_edges(self._transport, span, len(self._edges.end) // 3)
                 self.span = span
         self.consumer = SpanConsumer(consumer, self.span, self._edges)
-        return self.consumer, Horizon(self.span.from_ns, self.span.until_ns + self._clock_margin_ns)
+        return self.consumer, PublishCutoff(self.span.from_ns, self.span.until_ns + self._clock_margin_ns)

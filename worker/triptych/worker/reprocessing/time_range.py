@@ -30,7 +30,7 @@ class Judge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class TimeRange:
     """What to publish: all that was decided at arrival times of `[from_ns, until_ns)`.
 
     Reading begins `lead_ns` before. `done` is said of a partition number that was read and published to its end.
@@ -56,7 +56,7 @@ class Span:
         )
 
     @classmethod
-    def from_note(cls, note: str) -> Span | None:
+    def from_note(cls, note: str) -> TimeRange | None:
         """Return the span that a note tells of; None where it is no note of ours."""
         if not note.startswith(f'{{"{_MARK}":'):
             return None
@@ -71,7 +71,7 @@ class Span:
                 f"the group's note of a span cannot be read ({error!r}): another version wrote it"
             ) from error
 
-    def finished(self) -> Span:
+    def finished(self) -> TimeRange:
         """Return the same, done."""
         return replace(self, done=True)
 
@@ -90,7 +90,7 @@ class SpanRequest:
     partial: bool = False
 
 
-def span_of(request: SpanRequest, judge: Judge, *, now_ns: int, margin_ns: int, default_lead_ns: int) -> Span:
+def span_of(request: SpanRequest, judge: Judge, *, now_ns: int, margin_ns: int, default_lead_ns: int) -> TimeRange:
     """Return the span that a request means now; raise `UsageError` where it is none.
 
     Without an end it is `margin_ns` ago: by the broker's clock too, nothing more arrives before it.
@@ -105,10 +105,10 @@ def span_of(request: SpanRequest, judge: Judge, *, now_ns: int, margin_ns: int, 
     if not 0 <= from_ns < until_ns:
         raise UsageError(f"--from: expected a time before {moment_text(until_ns)}, got {moment_text(max(0, from_ns))}")
     lead_ns = default_lead_ns if request.lead_ns is None else request.lead_ns
-    return Span(from_ns=from_ns, until_ns=until_ns, lead_ns=lead_ns, judge=judge)
+    return TimeRange(from_ns=from_ns, until_ns=until_ns, lead_ns=lead_ns, judge=judge)
 
 
-def check_same(pipeline: str, begun: Span, request: SpanRequest, asked: Span) -> None:
+def check_same(pipeline: str, begun: TimeRange, request: SpanRequest, asked: TimeRange) -> None:
     """Raise `UsageError` where a pipeline was begun with another span or judge than is asked for.
 
     A time before now means another moment at each start, so it agrees with any.

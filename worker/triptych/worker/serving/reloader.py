@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from triptych.models.model import Model, ModelInfo
 from triptych.schemas.errors import TriptychError
-from triptych.service.signals import Bell
+from triptych.service.signals import ReloadSignal
 from triptych.worker.observability.events import ModelRefused, ModelRole, ModelSwapped, ModelUnchanged
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.serving.files import WatchedFiles
@@ -48,7 +48,7 @@ class Reloader:
     def __init__(
         self,
         places: Sequence[Place],
-        bell: Bell,
+        reload_signal: ReloadSignal,
         *,
         watch_s: float | None,
         hooks: Hooks,
@@ -58,13 +58,13 @@ class Reloader:
 
         Args:
             places: where models are in service.
-            bell: rung where all places are to be loaded anew, changed or not.
+            reload_signal: rung where all places are to be loaded anew, changed or not.
             watch_s: how often to look whether files have changed; None: never.
             hooks: told what came of it.
             close_limit_s: how long `close` waits for a model that is being read.
         """
         self._places = places
-        self._bell = bell
+        self._bell = reload_signal
         self._watch_s = watch_s
         self._hooks = hooks
         self._close_limit_s = close_limit_s
