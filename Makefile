@@ -62,7 +62,7 @@ test: $(PACKAGES) weights ## Run the tests; those that need a server this machin
 check: $(PACKAGES) ## Check format, lint, types and imports
 	@echo "Format" && $(VENV)/bin/ruff format --check --quiet .
 	@echo "Lint" && $(VENV)/bin/ruff check --quiet .
-	@echo "Types" && $(VENV)/bin/mypy --no-error-summary -p triptych -p tools
+	@echo "Types" && $(VENV)/bin/mypy --no-error-summary core schemas transport models producers worker consumers training app tools
 	@echo "Imports" && $(VENV)/bin/lint-imports --no-logo >$(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 
 .PHONY: format

@@ -213,9 +213,9 @@ def test_at_the_byte_bound_the_oldest_closed_windows_are_let_go_first() -> None:
         script.video(second, at=100 + second, watermark=second + 1)
     decisions = decide(script.entries, until=121, config=replace(REVISE, stream_max_bytes=60))
 
-    let_go = [decision for decision in decisions if isinstance(decision, EvictedRevisionState)]
-    assert let_go
-    assert [o.start_ns for o in let_go] == sorted(o.start_ns for o in let_go)
+    evicted = [decision for decision in decisions if isinstance(decision, EvictedRevisionState)]
+    assert evicted
+    assert [o.start_ns for o in evicted] == sorted(o.start_ns for o in let_go)
     assert {w.closed_by for w in windows(decisions).values()} == {"progress"}
 
 

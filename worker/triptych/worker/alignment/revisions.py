@@ -56,7 +56,7 @@ class RevisableWindows:
             self.keep(item)
         self._sweep()
 
-    def let_go(self, index: int) -> None:
+    def evict(self, index: int) -> None:
         """Revise window `index`, the oldest one, no more."""
         self._bottom = max(self._bottom, index + 1)
         self._issues.pop(index, None)

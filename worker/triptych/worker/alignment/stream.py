@@ -198,7 +198,7 @@ class Stream:
         if index is None:
             return self._drop_waiting()
         decided: list[Decision] = [self._reissue(revisable, index, now_ns)] if index in revisable.due() else []
-        revisable.let_go(index)
+        revisable.evict(index)
         return [*decided, EvictedRevisionState(self.name, self._grid.start_ns(index), self._grid.end_ns(index))]
 
     def _drop_waiting(self) -> list[Decision]:

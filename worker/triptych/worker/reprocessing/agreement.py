@@ -97,7 +97,7 @@ def agree(consumer: GroupConsumer, proposed: TimeRange, home_offset: int, stop: 
         poll = consumer.poll(_POLL_S)
         consumer.pause(consumer.assignment())
         if poll.revoking:
-            consumer.let_go()
+            consumer.complete_revocation()
             continue
         try:
             commit = consumer.committed([HOME])[HOME]

@@ -114,9 +114,9 @@ class SpanConsumer:
         """Whether nobody else can have our partitions by now."""
         return self._inner.is_confirmed()
 
-    def let_go(self) -> None:
+    def complete_revocation(self) -> None:
         """Give up what a poll has told as `revoking`."""
-        self._inner.let_go()
+        self._inner.complete_revocation()
 
     def close(self) -> None:
         """Let go of everything."""
