@@ -26,7 +26,7 @@ from triptych.service.cli_options import BootstrapServersOption, ConfigOption, P
 
 if TYPE_CHECKING:
     from triptych.consumers.subscription.subscriber import Subscriber
-    from triptych.producers.status.outcome import Outcome
+    from triptych.producers.status.outcome import SourceOutcome
     from triptych.schemas.results import Result
     from triptych.settings.tree import Settings
     from triptych.transport.protocols import Transport
@@ -149,20 +149,20 @@ def _play(worker: Pipeline, parts: _Parts, clips: Sequence[Path], console: Conso
 
 def _produce(
     transport: Transport, clips: Sequence[Path], stop: threading.Event, *, realtime: bool
-) -> tuple[Outcome, ...]:
+) -> tuple[SourceOutcome, ...]:
     from triptych.producers.run import produce_all
-    from triptych.producers.sources.plan import Plan
+    from triptych.producers.sources.plan import PlaybackPlan
     from triptych.producers.sources.source import FileSource
     from triptych.producers.sources.stream_id import stream_ids
 
     plans = [
-        Plan(source=FileSource(clip), stream=stream, realtime=realtime)
+        PlaybackPlan(source=FileSource(clip), stream=stream, realtime=realtime)
         for clip, stream in zip(clips, stream_ids([clip.name for clip in clips]), strict=True)
     ]
     return produce_all(plans, transport, stop=stop)
 
 
-def _check(producing: Future[tuple[Outcome, ...]]) -> None:
+def _check(producing: Future[tuple[SourceOutcome, ...]]) -> None:
     for outcome in producing.result():
         if outcome.error is not None:
             raise outcome.error

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.bounds.feeds import SECOND, Feed, Make, picture, send
-from benchmarks.bounds.place import IDLE_TIMEOUT_MS, Place
+from benchmarks.bounds.feeds import SECOND, Make, SyntheticFeed, picture, send
+from benchmarks.bounds.place import IDLE_TIMEOUT_MS, BenchmarkServers
 from benchmarks.bounds.watch import Sample
 
 MIB: Final = 1 << 20
@@ -67,7 +67,7 @@ def settings_of(wish: Wish) -> dict[str, str]:
     }
 
 
-def catch_up(wish: Wish, place: Place, say: Callable[[str], None]) -> CaughtUp:
+def catch_up(wish: Wish, place: BenchmarkServers, say: Callable[[str], None]) -> CaughtUp:
     """Write the backlog, then let a worker replay it.
 
     How much a warm worker takes, another one says: the most while it does a minute of one such feed.
@@ -80,7 +80,7 @@ def catch_up(wish: Wish, place: Place, say: Callable[[str], None]) -> CaughtUp:
     )
     warm = _warm(place, make)
     say(f"a warm worker takes {warm.peak_mb:.1f} MB at work")
-    feeds = [Feed(f"camera-{number}", make, start_ns=_START_NS) for number in range(wish.streams)]
+    feeds = [SyntheticFeed(f"camera-{number}", make, start_ns=_START_NS) for number in range(wish.streams)]
     records, size, seconds = _write(place, feeds, round(wish.gigabytes * GB), say)
     windows = _windows(seconds) * wish.streams
     began_s = time.monotonic()
@@ -90,9 +90,9 @@ def catch_up(wish: Wish, place: Place, say: Callable[[str], None]) -> CaughtUp:
         return CaughtUp(wish, records, size, windows, took_s, warm, watch.samples)
 
 
-def _warm(place: Place, make: Make) -> Sample:
+def _warm(place: BenchmarkServers, make: Make) -> Sample:
     """Let a worker do a minute of one feed, and return a look at it then."""
-    feed = Feed("warm-up", make, start_ns=_START_NS)
+    feed = SyntheticFeed("warm-up", make, start_ns=_START_NS)
     windows = _windows(_WARM_UP_NS // SECOND)
     with place.worker() as (program, watch), place.publisher() as publisher:
         send(publisher, feed.play(_WARM_UP_NS))
@@ -103,7 +103,9 @@ def _warm(place: Place, make: Make) -> Sample:
     return sample
 
 
-def _write(place: Place, feeds: list[Feed], size: int, say: Callable[[str], None]) -> tuple[int, int, int]:
+def _write(
+    place: BenchmarkServers, feeds: list[SyntheticFeed], size: int, say: Callable[[str], None]
+) -> tuple[int, int, int]:
     """Send so many bytes; return how many records and bytes that were, and how many seconds of each feed's pictures."""
     records = sent = at_ns = 0
     say_at = size // 10

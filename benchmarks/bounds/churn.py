@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.bounds.feeds import SECOND, Feed, Make, picture, send
+from benchmarks.bounds.feeds import SECOND, Make, SyntheticFeed, picture, send
 from benchmarks.bounds.place import open_place
 from benchmarks.bounds.watch import Sample
 from triptych.schemas.names import MODALITIES, Modality
@@ -71,7 +71,7 @@ def _speak(names: Sequence[str], publisher: Publisher) -> None:
     """Let feeds of all kinds speak at the same time, and end."""
     start_ns = time.time_ns() // (2 * SECOND) * (2 * SECOND)
     makes = [Make(tracks=kind, picture=_PICTURE, frame_every_ns=SECOND // 2) for kind in _KINDS]
-    feeds = [Feed(name, makes[number % len(makes)], start_ns=start_ns) for number, name in enumerate(names)]
+    feeds = [SyntheticFeed(name, makes[number % len(makes)], start_ns=start_ns) for number, name in enumerate(names)]
     for at_ns in range(SECOND, _SPEAKS_NS + SECOND, SECOND):
         for feed in feeds:
             send(publisher, feed.play(at_ns))

@@ -68,7 +68,7 @@ class Make:
     ahead_ns: dict[Modality, int] | None = None
 
 
-class Feed:
+class SyntheticFeed:
     """One feed; `play` makes its records in the order in which they are sent."""
 
     def __init__(self, stream: str, make: Make, *, start_ns: int) -> None:

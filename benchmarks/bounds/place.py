@@ -18,7 +18,7 @@ from triptych.transport.protocols import Publisher
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BenchmarkServers:
     """Servers that run, and programs that can be started on them."""
 
     installation: Installation
@@ -46,7 +46,7 @@ IDLE_TIMEOUT_MS: Final = 120_000
 
 
 @contextmanager
-def open_place(model: str, settings: Mapping[str, str]) -> Iterator[Place]:
+def open_place(model: str, settings: Mapping[str, str]) -> Iterator[BenchmarkServers]:
     """Start a broker and a Redis, make the topics, and remove all of it in the end."""
     folder = Path(tempfile.mkdtemp(prefix="triptych-bounds-"))
     with ExitStack() as stack:
@@ -55,4 +55,4 @@ def open_place(model: str, settings: Mapping[str, str]) -> Iterator[Place]:
         variables = {"TRIPTYCH_MODEL_NAME": model, "TRIPTYCH_ALIGN_IDLE_TIMEOUT_MS": str(IDLE_TIMEOUT_MS), **settings}
         installation = Installation(kafka.bootstrap_servers, server.url, "bounds", folder, variables)
         installation.make_topics()
-        yield Place(installation)
+        yield BenchmarkServers(installation)

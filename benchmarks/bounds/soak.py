@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.bounds.feeds import SECOND, Feed, Make, picture, send
-from benchmarks.bounds.place import Place, open_place
+from benchmarks.bounds.feeds import SECOND, Make, SyntheticFeed, picture, send
+from benchmarks.bounds.place import BenchmarkServers, open_place
 from benchmarks.bounds.watch import Sample, Watch, slope
 
 HOUR_NS: Final = 3_600 * SECOND
@@ -61,7 +61,7 @@ def soak(hours: float, streams: int, model: str, say: Callable[[str], None], *, 
             picture=picture(0), frame_every_ns=_WINDOW_NS // 2, chunk_ns=SECOND // 5, chunk_every_ns=_WINDOW_NS,
             cue_every_ns=2 * _WINDOW_NS,
         )  # fmt: skip
-        feeds = [Feed(f"camera-{number}", make, start_ns=start_ns) for number in range(streams)]
+        feeds = [SyntheticFeed(f"camera-{number}", make, start_ns=start_ns) for number in range(streams)]
         began_s = time.monotonic()
         records, at_ns = 0, 0
         watcher = _Watcher(watch, say)
@@ -123,4 +123,4 @@ def check(soaked: Soaked) -> list[str]:
     return troubles
 
 
-__all__ = ["Place", "Soaked", "check", "soak"]
+__all__ = ["BenchmarkServers", "Soaked", "check", "soak"]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from triptych.consumers.comparison.compare import Difference, differences
+from triptych.consumers.comparison.compare import ResultDifference, differences
 
 VARYING: Final = frozenset({"published_ns", "stage_ms"})
 """All that two workers may say differently of one window."""
@@ -25,7 +25,7 @@ class Verdict:
     windows: int = 0
     lost: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
-    differing: dict[str, list[Difference]] = field(default_factory=dict)
+    differing: dict[str, list[ResultDifference]] = field(default_factory=dict)
     duplicated: list[str] = field(default_factory=list)
     revised: int = 0
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.programs import Installation, assert_equal_results, wait_until
 from triptych.producers.run import produce_all
-from triptych.producers.sources.plan import Plan
+from triptych.producers.sources.plan import PlaybackPlan
 from triptych.producers.sources.source import FileSource
 from triptych.schemas.results import Result
 from triptych.service.health import Health
@@ -37,7 +37,7 @@ def played(clip: Path) -> Sequence[Result]:
     transport = MemoryTransport(max_record_bytes=settings.kafka.max_record_bytes)
     topics = TopicSettings("", max_record_bytes=settings.kafka.max_record_bytes)
     create_topics(transport.admin(), settings.pipeline, topics)
-    plan = Plan(source=FileSource(clip), stream="film", start_at_ns=START_NS)
+    plan = PlaybackPlan(source=FileSource(clip), stream="film", start_at_ns=START_NS)
     (outcome,) = produce_all([plan], transport, stop=threading.Event())
     assert outcome.error is None
     store = MemoryStore()

@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from triptych.producers.session.playback import Playback
-from triptych.producers.sources.plan import Plan
+from triptych.producers.sources.plan import PlaybackPlan
 from triptych.producers.sources.source import FileSource
 from triptych.schemas.records import InputRecord
 
@@ -103,20 +103,20 @@ def make_film(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def plan_of() -> Callable[..., Plan]:
-    """Make the plan of a film, from the fields of `Plan`."""
+def plan_of() -> Callable[..., PlaybackPlan]:
+    """Make the plan of a film, from the fields of `PlaybackPlan`."""
 
-    def make(path: Path, **wishes: Any) -> Plan:  # noqa: ANN401 - whatever `Plan` has
-        return Plan(**{"source": FileSource(path), "stream": "film", **wishes})
+    def make(path: Path, **wishes: Any) -> PlaybackPlan:  # noqa: ANN401 - whatever `PlaybackPlan` has
+        return PlaybackPlan(**{"source": FileSource(path), "stream": "film", **wishes})
 
     return make
 
 
 @pytest.fixture
-def play(plan_of: Callable[..., Plan]) -> Callable[..., list[InputRecord]]:
+def play(plan_of: Callable[..., PlaybackPlan]) -> Callable[..., list[InputRecord]]:
     """Return all records of a film, the ends included, in session time."""
 
-    def make(path: Path, **wishes: Any) -> list[InputRecord]:  # noqa: ANN401 - whatever `Plan` has
+    def make(path: Path, **wishes: Any) -> list[InputRecord]:  # noqa: ANN401 - whatever `PlaybackPlan` has
         with Playback(plan_of(path, **wishes)) as playback:
             return [*playback.records(0), *playback.ends()]
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from triptych.producers.run import check_playable, produce_all
-from triptych.producers.sources.plan import Plan
+from triptych.producers.sources.plan import PlaybackPlan
 from triptych.producers.status.counters import Standing
-from triptych.producers.status.outcome import Outcome
+from triptych.producers.status.outcome import SourceOutcome
 from triptych.schemas.codec import decode
 from triptych.schemas.errors import UsageError
 from triptych.schemas.names import INPUT_TOPICS, MODALITY_OF
@@ -23,7 +23,7 @@ from triptych.transport.errors import BrokerUnavailableError
 from triptych.transport.memory.transport import MemoryPublisher, MemoryTransport
 from triptych.transport.records import Message, TopicPartition
 
-PlanOf = Callable[..., Plan]
+PlanOf = Callable[..., PlaybackPlan]
 MakeFilm = Callable[..., Path]
 S = 1_000_000_000
 NOW_NS = 1_767_225_600 * S
@@ -189,6 +189,6 @@ def test_an_outcome_says_how_a_program_should_exit(plan_of: PlanOf) -> None:
     """What nobody expected is a failure without a name."""
     plan = plan_of(Path("film"))
 
-    assert Outcome(plan, Standing("film")).exit_code == 0
-    assert Outcome(plan, Standing("film"), UsageError("no")).exit_code == 2
-    assert Outcome(plan, Standing("film"), ValueError("?")).exit_code == 1
+    assert SourceOutcome(plan, Standing("film")).exit_code == 0
+    assert SourceOutcome(plan, Standing("film"), UsageError("no")).exit_code == 2
+    assert SourceOutcome(plan, Standing("film"), ValueError("?")).exit_code == 1

@@ -10,7 +10,7 @@ import torch
 from tests.training.toys import ToyDataset, quick
 from triptych.training.config import LossConfig, NetworkConfig
 from triptych.training.progress import Look
-from triptych.training.run import Plan, train
+from triptych.training.run import TrainingPlan, train
 
 
 class Silent:
@@ -34,7 +34,7 @@ def main(folder: Path) -> None:
         network=NetworkConfig(width=16, dropout=0, modalities=("video", "text")),
         loss=LossConfig(modality_dropout=0, parts=0),
     )
-    plan = Plan("toy", folder, 1, resume=False, weights_folder=Path("nowhere"))
+    plan = TrainingPlan("toy", folder, 1, resume=False, weights_folder=Path("nowhere"))
     train(ToyDataset(), config, plan, device=torch.device("cpu"), watch=lambda _seed: Silent())
 
 

@@ -8,7 +8,7 @@ import torch
 
 from tests.training.toys import ToyDataset
 from triptych.models.network.encoders.hashed_words import hash_words
-from triptych.training.batches import Order, Source
+from triptych.training.batches import ExampleSource, Order
 
 
 def test_every_epoch_sees_every_example_once_in_another_order() -> None:
@@ -50,7 +50,7 @@ def test_processes_share_a_step_without_overlap() -> None:
 def test_batches_come_in_the_order_of_steps() -> None:
     """Though they are made ahead."""
     dataset = ToyDataset()
-    source = Source(dataset, dataset.task.spec, hash_words)
+    source = ExampleSource(dataset, dataset.task.spec, hash_words)
     order = Order(dataset.size("train"), 4, seed=1)
     batches = list(islice(source.steps(order, 2), 3))
 
@@ -64,7 +64,7 @@ def test_batches_come_in_the_order_of_steps() -> None:
 def test_targets_of_several_labels_are_marks() -> None:
     """One column for each label."""
     dataset = ToyDataset("multilabel")
-    batch = Source(dataset, dataset.task.spec, None).batch("train", range(4))
+    batch = ExampleSource(dataset, dataset.task.spec, None).batch("train", range(4))
 
     for row, example in enumerate(dataset.examples("train", range(4))):
         assert isinstance(example.target, tuple)

@@ -13,7 +13,7 @@ from tests.training.toys import ToyDataset, quick
 from triptych.models.checkpoints.card import HeadCard
 from triptych.models.checkpoints.checkpoint import load_checkpoint
 from triptych.schemas.errors import UsageError
-from triptych.training.batches import Source
+from triptych.training.batches import ExampleSource
 from triptych.training.config import LossConfig, NetworkConfig
 from triptych.training.data.example import Example
 from triptych.training.distillation import Teacher, distance, load_teacher
@@ -58,7 +58,7 @@ def test_a_teacher_sees_what_its_student_does_not(tmp_path: Path, teacher: Path)
     loss = LossConfig(teacher=str(teacher), teaching=1.0, auxiliary=0, parts=0)
     trained(tmp_path, quick(loss=loss, network=NetworkConfig(width=8, modalities=("video",))), dataset=Lying())
     student = load_checkpoint(tmp_path, weights_folder=NOWHERE)
-    source = Source(ToyDataset(), student.card.input.spec(), student.network.tokenize)
+    source = ExampleSource(ToyDataset(), student.card.input.spec(), student.network.tokenize)
     batch = source.batch("validation", range(48))
     said = student.network.model.eval()(batch.windows)["target"].softmax(-1)
     bright = batch.windows.video.float().mean((1, 2, 3, 4)) > 120
@@ -85,7 +85,7 @@ def test_a_teacher_stays_as_it_is(teacher: Path) -> None:
 def test_the_whole_view_teaches_the_partial_one(teacher: Path) -> None:
     """Where nothing is taken away nothing is to be learnt; where something is, it is part of the loss."""
     checkpoint = load_checkpoint(teacher, weights_folder=NOWHERE)
-    source = Source(ToyDataset(), checkpoint.card.input.spec(), checkpoint.network.tokenize)
+    source = ExampleSource(ToyDataset(), checkpoint.card.input.spec(), checkpoint.network.tokenize)
     batch, chance = source.batch("train", range(16)), torch.Generator().manual_seed(0)
     architecture = checkpoint.card.architecture
     terms = {}
@@ -119,7 +119,7 @@ def test_the_distance_is_least_where_both_say_the_same(head: HeadCard) -> None:
 def test_a_teacher_reads_words_in_its_own_way(teacher: Path) -> None:
     """Also where the student reads none at all."""
     network: Teacher = load_teacher(teacher, ToyDataset().task, weights_folder=NOWHERE)
-    source = Source(ToyDataset(), ToyDataset().task.spec, None, network)
+    source = ExampleSource(ToyDataset(), ToyDataset().task.spec, None, network)
     batch = source.batch("train", range(4))
 
     assert not bool(batch.windows.text_mask.any())

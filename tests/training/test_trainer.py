@@ -17,12 +17,12 @@ from triptych.models.build import ModelChoice, build_model
 from triptych.models.checkpoints.checkpoint import load_checkpoint
 from triptych.models.network.encoders.hashed_words import hash_words
 from triptych.schemas.errors import UsageError
-from triptych.training.batches import Source
+from triptych.training.batches import ExampleSource
 from triptych.training.config import LossConfig, NetworkConfig, TrainConfig
 from triptych.training.data.augmentation.config import augmentation_of
 from triptych.training.data.example import Kind
 from triptych.training.progress import Look
-from triptych.training.run import Plan, Summary, train
+from triptych.training.run import TrainingPlan, TrainingSummary, train
 from triptych.training.trainer import STATE_FILE
 from triptych.training.validation import validate
 
@@ -58,9 +58,9 @@ def trained(
     notes: Notes | None = None,
     seeds: int = 1,
     resume: bool = False,
-) -> Summary:
+) -> TrainingSummary:
     """Train a toy."""
-    plan = Plan("toy", folder, seeds, resume, NOWHERE, command="triptych train" + " --resume" * resume)
+    plan = TrainingPlan("toy", folder, seeds, resume, NOWHERE, command="triptych train" + " --resume" * resume)
     notes = notes or Notes()
     summary = train(dataset or ToyDataset(), config, plan, device=CPU, watch=lambda _seed: notes)
     assert summary is not None
@@ -109,11 +109,11 @@ def test_training_windows_may_be_changed_by_more(tmp_path: Path) -> None:
     assert any(differ)
 
     dataset = ToyDataset()
-    source = Source(dataset, dataset.task.spec, None, None, augmentation_of(["rotate_deg=20"]))
+    source = ExampleSource(dataset, dataset.task.spec, None, None, augmentation_of(["rotate_deg=20"]))
     plain, first, second = (
         source.batch(*one).windows.video for one in (("validation", [0]), ("train", [0], 1), ("train", [0], 2))
     )
-    assert torch.equal(plain, Source(dataset, dataset.task.spec, None).batch("validation", [0]).windows.video)
+    assert torch.equal(plain, ExampleSource(dataset, dataset.task.spec, None).batch("validation", [0]).windows.video)
     assert not torch.equal(first, second)
     assert torch.equal(second, source.batch("train", [0], 2).windows.video)
     with pytest.raises(UsageError, match="expected usual, or NAME=VALUE"):
@@ -171,7 +171,7 @@ def test_what_is_measured_at_the_end_are_the_weights_as_they_are_stored(tmp_path
     found = validate(
         load_checkpoint(tmp_path, weights_folder=NOWHERE).network.model,
         card.architecture,
-        Source(ToyDataset(), card.input.spec(), hash_words).in_order("validation", 48, 16),
+        ExampleSource(ToyDataset(), card.input.spec(), hash_words).in_order("validation", 48, 16),
     )
     assert card.metrics["validation"]["loss"] == found.loss
     assert found.loss != min(look.loss for look in notes.looks)

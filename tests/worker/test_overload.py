@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from tests.worker.world import Feed, World
 from triptych.cli import app
 from triptych.models.null import NullModel
-from triptych.models.prediction import LabelScore, WindowPrediction
+from triptych.models.prediction import PredictedLabel, WindowPrediction
 from triptych.models.window import PreparedWindow
 from triptych.schemas.errors import UsageError
 from triptych.schemas.results import Result, Shed
@@ -179,7 +179,7 @@ class Slow(NullModel):
         """Answer, in time."""
         pictures = sum(len(window.frames_hwc_u8) for window in windows)
         time.sleep(self.for_window_s * len(windows) + self.for_picture_s * pictures)
-        return [WindowPrediction(visual=(LabelScore("slow", 1.0),), words=window.cues) for window in windows]
+        return [WindowPrediction(visual=(PredictedLabel("slow", 1.0),), words=window.cues) for window in windows]
 
 
 @contextmanager

@@ -36,7 +36,7 @@ from triptych.transport.memory.transport import MemoryTransport
 from triptych.transport.protocols import Transport
 from triptych.transport.records import Message, Record, TopicPartition
 from triptych.worker.observability.events import Event
-from triptych.worker.pipeline import Pipeline, Report
+from triptych.worker.pipeline import Pipeline, RunReport
 from triptych.worker.publishing.stores.memory import MemoryStore
 from triptych.worker.wiring import Dependencies, open_pipeline
 
@@ -165,7 +165,7 @@ class World:
         around = Dependencies(self.transport, self.store, [self.events.append], Health(), self.reload_signal)
         return open_pipeline(self.settings, around)
 
-    def work(self) -> Report:
+    def work(self) -> RunReport:
         """Run a worker until the end of the topics."""
         with self.open() as pipeline:
             return pipeline.run(threading.Event(), until_end=lambda: True)

@@ -4,12 +4,13 @@ Each is a context manager: temporary folder, checked ready, its log in a file, s
 """
 
 from tools.devservers.kafka import DevKafka, KafkaOptions
-from tools.devservers.kafka_access import KafkaAccess, Rule
+from tools.devservers.kafka_access import AccessRule, KafkaAccess
 from tools.devservers.kafka_cluster import DevKafkaCluster
 from tools.devservers.redis import DevRedis, DevRedisCluster, DevRedisSentinel, RedisAccess
 from tools.devservers.requirements import MissingProgramError
 
 __all__ = [
+    "AccessRule",
     "DevKafka",
     "DevKafkaCluster",
     "DevRedis",
@@ -19,5 +20,4 @@ __all__ = [
     "KafkaOptions",
     "MissingProgramError",
     "RedisAccess",
-    "Rule",
 ]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tools.devservers.jars import kafka_jars
-from tools.devservers.kafka_access import AccessFiles, KafkaAccess, Rule, allow
+from tools.devservers.kafka_access import AccessFiles, AccessRule, KafkaAccess, allow
 from tools.devservers.ports import HOST, free_ports
 from tools.devservers.process import ServerProcess
 from tools.devservers.requirements import require_java
@@ -151,7 +151,7 @@ class DevKafka:
         configs: dict[str, object] = {} if self._access is None else self._access.admin_configs()
         return {"bootstrap_servers": self.bootstrap_servers, **configs}
 
-    def allow(self, *rules: Rule) -> None:
+    def allow(self, *rules: AccessRule) -> None:
         """Add access rules."""
         allow(self.admin_configs(), rules)
 

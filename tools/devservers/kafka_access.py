@@ -38,7 +38,7 @@ class KafkaAccess:
     passwords: Mapping[str, str] = field(default_factory=lambda: {ADMIN: "admin-secret"})
 
 
-class Rule(NamedTuple):
+class AccessRule(NamedTuple):
     """What a user may do with a topic or a group: Kafka's own words for the operations."""
 
     user: str
@@ -111,7 +111,7 @@ class AccessFiles:
         }
 
 
-def allow(admin_configs: Mapping[str, object], rules: Iterable[Rule]) -> None:
+def allow(admin_configs: Mapping[str, object], rules: Iterable[AccessRule]) -> None:
     """Add access rules, connecting as one who may."""
     from kafka import KafkaAdminClient  # noqa: PLC0415 - the launcher must start without the client installed
     from kafka.admin import (  # noqa: PLC0415

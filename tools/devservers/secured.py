@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
 from tools.devservers.kafka import DevKafka, KafkaOptions
-from tools.devservers.kafka_access import KafkaAccess, Rule
+from tools.devservers.kafka_access import AccessRule, KafkaAccess
 from tools.devservers.redis import DevRedis, RedisAccess
 
 if TYPE_CHECKING:
@@ -19,17 +19,17 @@ INPUTS = ("triptych.video", "triptych.audio", "triptych.subtitles")
 SEE = ("DESCRIBE", "DESCRIBE_CONFIGS")
 
 
-def rules(pipeline: str) -> list[Rule]:
+def rules(pipeline: str) -> list[AccessRule]:
     """Return what the programs need of Kafka, and nothing more; docs/security.md says the same."""
     results, dead = f"{pipeline}.results", f"{pipeline}.dead"
     topics = (*INPUTS, results, dead)
     return [
-        *(Rule(user, SEE, "TOPIC", topic) for user in ("producer", "worker") for topic in topics),
-        *(Rule("producer", ("WRITE",), "TOPIC", topic) for topic in INPUTS),
-        *(Rule("worker", ("READ",), "TOPIC", topic) for topic in (*INPUTS, results)),
-        *(Rule("worker", ("WRITE",), "TOPIC", topic) for topic in (results, dead)),
-        Rule("worker", ("READ",), "GROUP", pipeline),
-        Rule("watcher", ("DESCRIBE", "READ"), "TOPIC", results),
+        *(AccessRule(user, SEE, "TOPIC", topic) for user in ("producer", "worker") for topic in topics),
+        *(AccessRule("producer", ("WRITE",), "TOPIC", topic) for topic in INPUTS),
+        *(AccessRule("worker", ("READ",), "TOPIC", topic) for topic in (*INPUTS, results)),
+        *(AccessRule("worker", ("WRITE",), "TOPIC", topic) for topic in (results, dead)),
+        AccessRule("worker", ("READ",), "GROUP", pipeline),
+        AccessRule("watcher", ("DESCRIBE", "READ"), "TOPIC", results),
     ]
 
 

@@ -20,7 +20,7 @@ class From(StrEnum):
     KAFKA = "kafka"
 
 
-class Shown(StrEnum):
+class RevisionChoice(StrEnum):
     """Which results of a window that was issued again."""
 
     NEWEST = "newest"
@@ -49,9 +49,9 @@ def watch(
     ] = None,
     where: WhereOption = None,
     revisions: Annotated[
-        Shown,
+        RevisionChoice,
         typer.Option(help="Of a window that was issued again: the newest that is known when its turn comes, or all."),
-    ] = Shown.NEWEST,
+    ] = RevisionChoice.NEWEST,
     until_end: Annotated[bool, typer.Option("--until-end", help="Show what there is, then exit.")] = False,
     from_: Annotated[From, typer.Option("--from", help="Where to read the results.")] = From.REDIS,
     config: ConfigOption = None,

@@ -45,7 +45,7 @@ def refused_by_sentinel(error: Exception) -> bool:
     return isinstance(error, MasterNotFoundError) and "AuthenticationError" in str(error)
 
 
-class _Place(NamedTuple):
+class _RedisAddress(NamedTuple):
     """What a URL with several hosts says."""
 
     kind: str
@@ -84,7 +84,7 @@ class RedisAddress:
         return _cluster(self._place, options)
 
 
-def _several(url: str) -> _Place:
+def _several(url: str) -> _RedisAddress:
     scheme, kind = urlsplit(url).scheme.split("+", 1)
     parts = urlsplit(url)
     login, _, hosts = parts.netloc.rpartition("@")
@@ -99,7 +99,7 @@ def _several(url: str) -> _Place:
         _refuse_sentinel_options(options)
     if kind not in ("sentinel", "cluster") or (kind == "sentinel") != bool(path):
         raise ValueError(f"{scheme}+{kind}://…/{'/'.join(path)}")
-    return _Place(kind, tuple(_host(host, port) for host in hosts.split(",")), path, options)
+    return _RedisAddress(kind, tuple(_host(host, port) for host in hosts.split(",")), path, options)
 
 
 def _refuse_sentinel_options(options: Mapping[str, Any]) -> None:
@@ -114,7 +114,7 @@ def _host(text: str, default_port: int) -> tuple[str, int]:
     return parts.hostname, parts.port or default_port
 
 
-def _by_sentinel(place: _Place, options: Mapping[str, Any]) -> Redis:
+def _by_sentinel(place: _RedisAddress, options: Mapping[str, Any]) -> Redis:
     service, *db = place.path
     ours = {**place.options, **options}
     login = {name: ours.pop(f"sentinel_{name}", None) for name in ("username", "password")}
@@ -125,7 +125,7 @@ def _by_sentinel(place: _Place, options: Mapping[str, Any]) -> Redis:
     return master
 
 
-def _cluster(place: _Place, options: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as above
+def _cluster(place: _RedisAddress, options: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as above
     ours = {**place.options, **options}
     try:
         return RedisCluster(startup_nodes=[_Node(host, port) for host, port in place.hosts], **ours)

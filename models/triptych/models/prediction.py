@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelScore:
+class PredictedLabel:
     """Pair a label with its score in [0, 1]."""
 
     label: str
@@ -32,7 +32,7 @@ class HeadScore:
 
 
 @dataclass(frozen=True, slots=True)
-class TimeSlice:
+class PredictedTimeSlice:
     """A stretch of a window, and what it contributed to an answer: below zero where it spoke against it."""
 
     start_ns: int
@@ -58,14 +58,14 @@ class WindowPrediction:
         moments: the same for the window as each of its pictures alone shows it; one where it has none.
     """
 
-    visual: tuple[LabelScore, ...] = ()
+    visual: tuple[PredictedLabel, ...] = ()
     speech_share: float | None = None
     loudness_lufs: float | None = None
     words: tuple[PreparedCue, ...] = ()
-    sound: tuple[LabelScore, ...] = ()
+    sound: tuple[PredictedLabel, ...] = ()
     language: str | None = None
     predictions: Mapping[str, tuple[HeadScore, ...]] | None = None
     shares: Mapping[str, float] | None = None
-    when: tuple[TimeSlice, ...] = ()
+    when: tuple[PredictedTimeSlice, ...] = ()
     embedding: tuple[float, ...] | None = None
     moments: tuple[tuple[float, ...], ...] = ()

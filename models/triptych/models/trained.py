@@ -25,7 +25,7 @@ from triptych.models.network.parts import Encoded, Features, Head
 from triptych.models.network.shapley import shapley_in_time, shapley_values, shares
 from triptych.models.observed.language import language_of_words
 from triptych.models.observed.observations import Observer
-from triptych.models.prediction import HeadScore, TimeSlice, WindowPrediction
+from triptych.models.prediction import HeadScore, PredictedTimeSlice, WindowPrediction
 from triptych.models.window import PreparedWindow
 
 SHOWN_LABELS = 32
@@ -186,14 +186,14 @@ def _shares_by_name(numbers: NDArray[np.float32] | None) -> dict[str, float] | N
     }
 
 
-def _time_slices(window: PreparedWindow, numbers: NDArray[np.float32] | None) -> tuple[TimeSlice, ...]:
+def _time_slices(window: PreparedWindow, numbers: NDArray[np.float32] | None) -> tuple[PredictedTimeSlice, ...]:
     if numbers is None or not numbers.any():
         return ()
     edges = [
         window.start_ns + (window.end_ns - window.start_ns) * slot // len(numbers) for slot in range(len(numbers) + 1)
     ]
     return tuple(
-        TimeSlice(start_ns, end_ns, round(float(contribution), _SHARE_DIGITS))
+        PredictedTimeSlice(start_ns, end_ns, round(float(contribution), _SHARE_DIGITS))
         for start_ns, end_ns, contribution in zip(edges[:-1], edges[1:], numbers, strict=True)
     )
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from threading import Event
 
-    from triptych.producers.sources.plan import Plan
+    from triptych.producers.sources.plan import PlaybackPlan
     from triptych.producers.status.metrics import WatchedBoard
-    from triptych.producers.status.outcome import Outcome
+    from triptych.producers.status.outcome import SourceOutcome
     from triptych.producers.status.progress import LogBoard, TableBoard
     from triptych.settings.tree import Settings
     from triptych.transport.protocols import Transport
@@ -74,11 +74,11 @@ def produce(
     Runs until all files are played, or until Ctrl-C or SIGTERM, and ends every stream properly. A broken file is played
     as far as it can be read; a feed that is lost is opened again and again.
     """
-    from triptych.producers.plans import Wishes, plans_for
+    from triptych.producers.plans import SourceOptions, plans_for
     from triptych.schemas.errors import UsageError
     from triptych.settings.loading import load
 
-    wishes = Wishes(
+    wishes = SourceOptions(
         stream=stream,
         fps=fps,
         height=height,
@@ -105,7 +105,7 @@ def produce(
         raise typer.Exit(max(outcome.exit_code for outcome in failed))
 
 
-def _play(plans: Sequence[Plan], settings: Settings) -> Sequence[Outcome]:
+def _play(plans: Sequence[PlaybackPlan], settings: Settings) -> Sequence[SourceOutcome]:
     from triptych.producers.run import check_playable, produce_all
     from triptych.service.logs import configure_logs
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
-from triptych.producers.sources.plan import Plan
+from triptych.producers.sources.plan import PlaybackPlan
 from triptych.producers.sources.source import parse_source
 from triptych.producers.sources.stream_id import stream_ids
 from triptych.producers.speech.recogniser import check_transcription
@@ -22,8 +22,8 @@ _FASTEST: Final = Fraction(240)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
-    """What a user asks for, as written; the same for all sources. See `Plan`."""
+class SourceOptions:
+    """What a user asks for, as written; the same for all sources. See `PlaybackPlan`."""
 
     stream: str | None = None
     fps: str = "4"
@@ -37,7 +37,7 @@ class Wishes:
     transcribe: str | None = None
 
 
-def plans_for(sources: Sequence[str], wishes: Wishes) -> tuple[Plan, ...]:
+def plans_for(sources: Sequence[str], wishes: SourceOptions) -> tuple[PlaybackPlan, ...]:
     """Return a plan for each source, in order."""
     if len(sources) > 1 and wishes.stream is not None:
         raise UsageError(f"--stream names one stream, but there are {len(sources)} sources: leave it out, or play one")
@@ -50,7 +50,7 @@ def plans_for(sources: Sequence[str], wishes: Wishes) -> tuple[Plan, ...]:
         stream_ids(source.name for source in parsed) if wishes.stream is None else (checked_stream(wishes.stream),)
     )
     return tuple(
-        Plan(
+        PlaybackPlan(
             source=source,
             stream=stream,
             fps=_rate(wishes.fps),

@@ -22,10 +22,10 @@ from triptych.producers.sender import Sender
 from triptych.producers.session.clock_measurement import FilmMeter
 from triptych.producers.session.playback import Playback
 from triptych.producers.session.session_boundary import SessionBoundary
-from triptych.producers.sources.plan import Plan
+from triptych.producers.sources.plan import PlaybackPlan
 from triptych.producers.sources.source import UrlSource
-from triptych.producers.status.counters import Standing, Tally
-from triptych.producers.status.outcome import Outcome
+from triptych.producers.status.counters import Counters, Standing
+from triptych.producers.status.outcome import SourceOutcome
 from triptych.schemas.errors import TriptychError, UsageError
 from triptych.schemas.records import AudioChunk, InputRecord
 from triptych.transport.protocols import Publisher, Transport
@@ -45,7 +45,7 @@ class Board(Protocol):
         """Show them; called several times a second by the thread that waits."""
 
 
-class Player(Protocol):
+class SourcePlayer(Protocol):
     """Play one source, once its thread is started."""
 
     thread: threading.Thread
@@ -54,11 +54,11 @@ class Player(Protocol):
     def standing(self) -> Standing:
         """How it stands now."""
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> SourceOutcome:
         """Return how it ended."""
 
 
-def check_playable(plans: Sequence[Plan]) -> None:
+def check_playable(plans: Sequence[PlaybackPlan]) -> None:
     """Raise the first source's `UsageError` where no source can be played at all; before anything is connected."""
     errors: list[UsageError] = []
     for plan in plans:
@@ -73,13 +73,13 @@ def check_playable(plans: Sequence[Plan]) -> None:
 
 
 def produce_all(
-    plans: Sequence[Plan],
+    plans: Sequence[PlaybackPlan],
     transport: Transport,
     *,
     clock: Clock | None = None,
     stop: Event | None = None,
     board: AbstractContextManager[Board] | None = None,
-) -> tuple[Outcome, ...]:
+) -> tuple[SourceOutcome, ...]:
     """Play all sources at once and return how each ended, when all have and everything is flushed.
 
     Args:
@@ -112,7 +112,7 @@ def produce_all(
     return tuple(player.outcome() for player in players)
 
 
-def player_of(plan: Plan) -> Callable[[Plan, Publisher, Clock, Event], Player]:
+def player_of(plan: PlaybackPlan) -> Callable[[PlaybackPlan, Publisher, Clock, Event], SourcePlayer]:
     """Return what plays such a source in threads of its own."""
     return LivePlayer if isinstance(plan.source, UrlSource) else _FilePlayer
 
@@ -127,13 +127,13 @@ class NullProgress:
 class _FilePlayer:
     """Play one file in a thread of its own."""
 
-    def __init__(self, plan: Plan, publisher: Publisher, clock: Clock, stop: Event) -> None:
+    def __init__(self, plan: PlaybackPlan, publisher: Publisher, clock: Clock, stop: Event) -> None:
         self.thread = threading.Thread(target=self._run, name=f"produce {plan.stream}", daemon=True)
         self._plan = plan
         self._publisher = publisher
         self._clock = clock
         self._stop = stop
-        self._tally = Tally(plan.stream)
+        self._tally = Counters(plan.stream)
         self._error: Exception | None = None
 
     @property
@@ -141,9 +141,9 @@ class _FilePlayer:
         """How it stands now."""
         return self._tally.standing
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> SourceOutcome:
         """Return how it ended."""
-        return Outcome(self._plan, self.standing, self._error)
+        return SourceOutcome(self._plan, self.standing, self._error)
 
     def _run(self) -> None:
         """Play, and keep what went wrong for the thread that waits."""

@@ -7,7 +7,7 @@ from threading import Event
 
 import structlog
 
-from triptych.producers.status.counters import Tally
+from triptych.producers.status.counters import Counters
 from triptych.schemas.codec import encode
 from triptych.schemas.names import TOPIC_OF
 from triptych.schemas.records import InputRecord
@@ -24,7 +24,7 @@ class Sender:
     A film can wait, so a broker that is away or slow stops it, and the transport's bound on bytes is the only queue.
     """
 
-    def __init__(self, publisher: Publisher, tally: Tally, stop: Event, *, start_at_ns: int) -> None:
+    def __init__(self, publisher: Publisher, tally: Counters, stop: Event, *, start_at_ns: int) -> None:
         self._publisher = publisher
         self._tally = tally
         self._stop = stop

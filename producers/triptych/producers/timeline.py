@@ -15,7 +15,7 @@ def ticks_to_ns(ticks: int, time_base: Fraction) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Timeline:
+class SessionTimeline:
     """One pass over a file: what stands at `origin_ns` in the file happens at `base_ns` of the session."""
 
     origin_ns: int

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from triptych.models.execution.runtime import DeviceMemoryError, Outputs, RunOptions, TorchModel, choose_device
 from triptych.models.model import InputSpec, ModelInfo
 from triptych.models.network.collate import WindowBatch
-from triptych.models.prediction import LabelScore, WindowPrediction
+from triptych.models.prediction import PredictedLabel, WindowPrediction
 from triptych.models.window import PreparedWindow
 from triptych.schemas.errors import UsageError
 
@@ -39,7 +39,7 @@ class Small(nn.Module):
 
 def describe(_window: PreparedWindow, outputs: Outputs) -> WindowPrediction:
     """Put the number where a test can see it."""
-    return WindowPrediction(visual=(LabelScore("bright", float(outputs["bright"])),))
+    return WindowPrediction(visual=(PredictedLabel("bright", float(outputs["bright"])),))
 
 
 def build(room: int, max_batch: int = 8) -> tuple[Small, TorchModel]:

@@ -18,9 +18,9 @@ from tests.producers.live.breakable import Relay
 from tests.servers import require_program
 from triptych.producers.live import player
 from triptych.producers.run import produce_all
-from triptych.producers.sources.plan import Plan
+from triptych.producers.sources.plan import PlaybackPlan
 from triptych.producers.sources.source import parse_source
-from triptych.producers.status.outcome import Outcome
+from triptych.producers.status.outcome import SourceOutcome
 from triptych.schemas.codec import decode
 from triptych.schemas.names import INPUT_TOPICS, MODALITY_OF
 from triptych.schemas.records import InputRecord
@@ -74,7 +74,7 @@ class Playing:
 
     transport: MemoryTransport = field(default_factory=MemoryTransport)
     stop: threading.Event = field(default_factory=threading.Event)
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[SourceOutcome] = field(default_factory=list)
 
     def raw(self) -> list[Record]:
         """Return all that has arrived, by topic."""
@@ -110,14 +110,14 @@ class Playing:
 
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Playing]]:
-    """Play a URL until the test ends, with the fields of `Plan`; a feed that says nothing for 3 s is given up."""
+    """Play a URL until the test ends, with the fields of `PlaybackPlan`; a feed silent for 3 s is given up."""
     monkeypatch.setattr(player, "READ_LIMIT_S", 2.5)
     monkeypatch.setattr(player, "_MARGIN_S", 0.5)
     playing = Playing()
     threads: list[threading.Thread] = []
 
-    def play(url: str, **wishes: Any) -> Playing:  # noqa: ANN401 - whatever `Plan` has
-        plan = Plan(source=parse_source(url), stream="feed", **wishes)
+    def play(url: str, **wishes: Any) -> Playing:  # noqa: ANN401 - whatever `PlaybackPlan` has
+        plan = PlaybackPlan(source=parse_source(url), stream="feed", **wishes)
         thread = threading.Thread(
             target=lambda: playing.outcomes.extend(produce_all([plan], playing.transport, stop=playing.stop))
         )

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.producers.media.picture import PictureEncoder, size_shown
+from triptych.producers.media.picture import JpegEncoder, size_shown
 
 lengths = st.integers(2, 8_000)
 
@@ -33,7 +33,7 @@ def test_a_jpeg_opens_and_shows_the_frame(size: tuple[int, int], expected: tuple
     """Also one of odd size."""
     pixels = np.zeros((size[1], size[0], 3), np.uint8)
     pixels[:, : size[0] // 2] = (255, 0, 0)
-    encoder = PictureEncoder(max_height=360, quality=85, pixel_aspect=None)
+    encoder = JpegEncoder(max_height=360, quality=85, pixel_aspect=None)
 
     jpeg, width, height = encoder.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p"))
 

@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.producers.media.sampling import Grid, Sampler
+from triptych.producers.media.sampling import Sampler, SamplingGrid
 
 NS_PER_S = 1_000_000_000
 rates = st.fractions(min_value=Fraction(1, 10), max_value=120, max_denominator=1001)
@@ -18,7 +18,7 @@ moments = st.lists(st.integers(0, 20 * NS_PER_S), min_size=1, max_size=80, uniqu
 @given(rates, st.integers(0, 10**19))
 def test_every_moment_lies_in_its_cell(rate: Fraction, moment_ns: int) -> None:
     """Instants and cells agree to the nanosecond, however far from the start."""
-    grid = Grid(rate)
+    grid = SamplingGrid(rate)
 
     cell = grid.cell_at(moment_ns)
 
@@ -28,7 +28,7 @@ def test_every_moment_lies_in_its_cell(rate: Fraction, moment_ns: int) -> None:
 @given(rates, moments)
 def test_the_first_frame_at_or_after_each_instant_is_taken_once(rate: Fraction, frames: list[int]) -> None:
     """As the definition says, tried instant by instant."""
-    sampler, grid = Sampler(Grid(rate)), Grid(rate)
+    sampler, grid = Sampler(SamplingGrid(rate)), SamplingGrid(rate)
 
     taken = [frame for frame in frames if sampler.take(frame)]
 
@@ -40,7 +40,7 @@ def test_the_first_frame_at_or_after_each_instant_is_taken_once(rate: Fraction, 
 @given(rates, moments)
 def test_no_frame_is_taken_before_the_promise(rate: Fraction, frames: list[int]) -> None:
     """What `next_ns` says after each frame holds for all that follow."""
-    sampler = Sampler(Grid(rate))
+    sampler = Sampler(SamplingGrid(rate))
     promise = 0
 
     for frame in frames:
@@ -56,7 +56,7 @@ def test_a_packet_called_useless_never_becomes_a_taken_frame(
 ) -> None:
     """Whatever the decoding order, skipping changes nothing."""
     decoding = sorted(frames, key=lambda frame: (frame // NS_PER_S, shuffle.random()))
-    sampler = Sampler(Grid(rate))
+    sampler = Sampler(SamplingGrid(rate))
 
     useful = {frame for frame in decoding if sampler.may_take(frame)}
 

@@ -13,7 +13,7 @@ from triptych.producers.session.av_skew import SkewMeter
 from triptych.producers.session.clock_drift import DriftMeter
 from triptych.producers.session.clock_measurement import FilmMeter, LiveMeter
 from triptych.producers.session.playback import Playback
-from triptych.producers.sources.plan import Plan
+from triptych.producers.sources.plan import PlaybackPlan
 from triptych.schemas.names import Modality
 from triptych.schemas.records import AudioChunk, End, InputRecord, MediaRecord, VideoFrame
 
@@ -55,7 +55,7 @@ def test_a_film_says_how_much_later_its_sound_begins() -> None:
 
 @pytest.mark.parametrize(("frame_ms", "sound_ms", "offset_ms"), [(EVERY_40_MS, 480, 480), (EVERY_40_MS[5:], 0, -200)])
 def test_a_real_film_is_measured_by_its_own_time_stamps(
-    make_film: MakeFilm, plan_of: Callable[..., Plan], frame_ms: Iterable[int], sound_ms: int, offset_ms: float
+    make_film: MakeFilm, plan_of: Callable[..., PlaybackPlan], frame_ms: Iterable[int], sound_ms: int, offset_ms: float
 ) -> None:
     """Whichever of the two begins first."""
     sound = np.zeros((1, 16_000), np.int16)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
 from triptych.producers.session.playback import Playback
-from triptych.producers.sources.plan import Plan
+from triptych.producers.sources.plan import PlaybackPlan
 from triptych.schemas.errors import UsageError
 from triptych.schemas.names import Modality
 from triptych.schemas.records import AudioChunk, End, InputRecord, Progress, SubtitleCue, VideoFrame
@@ -436,7 +436,7 @@ def test_time_that_jumps_ahead_begins_a_session(make_film: MakeFilm, play: Play)
     assert starts(sessions[1], VideoFrame)[0] == 2_000  # not before what the first has promised
 
 
-def test_a_session_may_be_begun_anew_at_any_moment(make_film: MakeFilm, plan_of: Callable[..., Plan]) -> None:
+def test_a_session_may_be_begun_anew_at_any_moment(make_film: MakeFilm, plan_of: Callable[..., PlaybackPlan]) -> None:
     """As when a feed has run away from the wall clock; the next one begins when it is told to."""
     film = make_film(frame_ms=range(0, 4_000, 40))
     with Playback(plan_of(film), next_start_ns=lambda end_ns: end_ns + 10 * S) as playback:

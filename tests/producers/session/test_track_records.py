@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.producers.media.audio import Sound
+from triptych.producers.media.audio import PcmRun
 from triptych.producers.media.video import Picture
-from triptych.producers.session.track_records import SILENCE_NS, Feed, TrackRecords
+from triptych.producers.session.track_records import SILENCE_NS, SessionInfo, TrackRecords
 from triptych.producers.subtitles.cue import Cue
 from triptych.schemas.names import Modality
 
@@ -18,7 +18,7 @@ START_AT_NS = 1_767_225_600 * S
 
 def track(modality: Modality) -> TrackRecords:
     """Return the records of a track of a session that begins in 2026."""
-    return TrackRecords(Feed("film", "file:///film", "session", START_AT_NS, (modality,)), modality)
+    return TrackRecords(SessionInfo("film", "file:///film", "session", START_AT_NS, (modality,)), modality)
 
 
 def test_a_late_cue_loses_what_was_promised_away() -> None:
@@ -54,7 +54,7 @@ def test_silence_is_reported_after_media_on_sound_and_picture_and_at_once_on_wor
 
     assert words.is_silent(SILENCE_NS)
     assert not sound.is_silent(9 * S)
-    sound.chunk(Sound(0, np.zeros(8_000, np.int16)))
+    sound.chunk(PcmRun(0, np.zeros(8_000, np.int16)))
     assert not sound.is_silent(S // 2 + SILENCE_NS - 1)
     assert sound.is_silent(S // 2 + SILENCE_NS)
     sound.progress(S, S // 2)
@@ -64,7 +64,7 @@ def test_silence_is_reported_after_media_on_sound_and_picture_and_at_once_on_wor
 def test_a_track_ends_where_its_media_ended() -> None:
     """With the promise that nothing comes before the session's end."""
     records = track("audio")
-    records.chunk(Sound(0, np.zeros(8_000, np.int16)))
+    records.chunk(PcmRun(0, np.zeros(8_000, np.int16)))
 
     end = records.end(7 * S)
 

@@ -19,10 +19,10 @@ from triptych.models.pretrained.download.cache import cache_folder
 from triptych.models.pretrained.download.package import PullError
 from triptych.models.pretrained.download.speech_to_text import WHISPER_TINY_EN, pull_speech_model
 from triptych.producers.feeds.file import read_feeds
-from triptych.producers.plans import Wishes, plans_for
+from triptych.producers.plans import SourceOptions, plans_for
 from triptych.producers.session import playback
 from triptych.producers.session.playback import Playback
-from triptych.producers.sources.plan import Plan
+from triptych.producers.sources.plan import PlaybackPlan
 from triptych.producers.speech import recogniser
 from triptych.producers.speech.recogniser import HeardWord, lines_of
 from triptych.producers.speech.utterances import STEP_SAMPLES, Utterance
@@ -54,11 +54,11 @@ def say_how_long(utterance: Utterance) -> tuple[Cue, ...]:
 
 
 @pytest.fixture
-def hear(plan_of: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch) -> Play:
+def hear(plan_of: Callable[..., PlaybackPlan], monkeypatch: pytest.MonkeyPatch) -> Play:
     """Return all records of a film whose words are heard by the two above."""
     monkeypatch.setattr(playback, "detect_voice", loudness)
 
-    def play(path: Path, **wishes: Any) -> list[InputRecord]:  # noqa: ANN401 - whatever `Plan` has
+    def play(path: Path, **wishes: Any) -> list[InputRecord]:  # noqa: ANN401 - whatever `PlaybackPlan` has
         plan = plan_of(path, **{"transcribe": "whisper-tiny.en", **wishes})
         with Playback(plan, recognise=say_how_long) as playing:
             return [*playing.records(0), *playing.ends()]
@@ -156,16 +156,16 @@ def test_a_wish_that_cannot_be_fulfilled_is_refused_before_anything_is_connected
     monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path))
     film = str(make_film())
     with pytest.raises(UsageError, match=r"called 'whisper'; there are: whisper-tiny\.en, whisper-base"):
-        plans_for([film], Wishes(transcribe="whisper"))
+        plans_for([film], SourceOptions(transcribe="whisper"))
     with pytest.raises(UsageError, match=r"English only, not deu; take whisper-base"):
-        plans_for([film], Wishes(transcribe="whisper-tiny.en", language="deu"))
+        plans_for([film], SourceOptions(transcribe="whisper-tiny.en", language="deu"))
     feeds = tmp_path / "feeds.toml"
     feeds.write_text(f'[feeds.a]\nsource = "{film}"\ntranscribe = "whisper-base"\n')
     with pytest.raises(UsageError, match=r"feed 'a'.*triptych models pull whisper-base"):
         read_feeds(feeds)
     monkeypatch.setattr(recogniser.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(UsageError, match=r"pip install 'triptych\[transcribe\]'"):
-        plans_for([film], Wishes(transcribe="whisper-tiny.en"))
+        plans_for([film], SourceOptions(transcribe="whisper-tiny.en"))
 
 
 def test_lines_end_with_a_sentence_and_at_a_pause() -> None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.producers.media.audio import Sound
+from triptych.producers.media.audio import PcmRun
 from triptych.producers.speech.utterances import (
     LONGEST_STEPS,
     MARGIN_STEPS,
@@ -37,7 +37,7 @@ def cut(samples: NDArray[np.int16], base_ns: int = 0) -> list[Utterance]:
     cutter, found, known_ns = UtteranceCutter(detector, base_ns), [], base_ns
     for offset in range(0, len(samples), CHUNK_SAMPLES):
         chunk = samples[offset : offset + CHUNK_SAMPLES]
-        fresh = list(cutter.feed(Sound(base_ns + offset * 62_500, chunk)))
+        fresh = list(cutter.feed(PcmRun(base_ns + offset * 62_500, chunk)))
         assert all(utterance.start_ns >= known_ns for utterance in fresh)
         assert cutter.known_ns >= known_ns
         found, known_ns = found + fresh, cutter.known_ns
@@ -48,7 +48,7 @@ def cut(samples: NDArray[np.int16], base_ns: int = 0) -> list[Utterance]:
 def test_silence_holds_nothing_back() -> None:
     """There is no utterance, and what may still begin is no more than the margin behind."""
     cutter = UtteranceCutter(detector, 5 * S)
-    assert not list(cutter.feed(Sound(5 * S, steps_of((False, 100)))))
+    assert not list(cutter.feed(PcmRun(5 * S, steps_of((False, 100)))))
     assert cutter.known_ns == 5 * S + (100 - MARGIN_STEPS) * STEP_NS
     assert cutter.heard_ns == 5 * S + 100 * STEP_NS
 
@@ -64,7 +64,7 @@ def test_an_utterance_has_a_margin_on_both_sides() -> None:
 def test_speech_that_goes_on_holds_back_from_its_beginning() -> None:
     """What is not text yet may not be promised away."""
     cutter = UtteranceCutter(detector, 0)
-    assert not list(cutter.feed(Sound(0, steps_of((False, 50), (True, 60)))))
+    assert not list(cutter.feed(PcmRun(0, steps_of((False, 50), (True, 60)))))
     assert cutter.known_ns == (50 - MARGIN_STEPS) * STEP_NS
 
 
@@ -93,8 +93,8 @@ def test_a_click_is_no_speech() -> None:
 def test_a_gap_ends_an_utterance() -> None:
     """What follows has the time of its own sound."""
     cutter = UtteranceCutter(detector, 0)
-    assert not list(cutter.feed(Sound(0, steps_of((True, 50)))))
-    (before,) = cutter.feed(Sound(10 * S, steps_of((True, 50))))
+    assert not list(cutter.feed(PcmRun(0, steps_of((True, 50)))))
+    (before,) = cutter.feed(PcmRun(10 * S, steps_of((True, 50))))
     (after,) = cutter.skip_to(20 * S)
     assert (before.start_ns, before.end_ns) == (0, 50 * STEP_NS)
     assert (after.start_ns, after.end_ns) == (10 * S, 10 * S + 50 * STEP_NS)
@@ -111,5 +111,5 @@ def test_the_detector_hears_what_came_before() -> None:
 
     cutter = UtteranceCutter(noting, 0)
     for number in range(4):
-        assert not list(cutter.feed(Sound(number * 20 * STEP_NS, steps_of((False, 20)))))
+        assert not list(cutter.feed(PcmRun(number * 20 * STEP_NS, steps_of((False, 20)))))
     assert lengths == [20, 36, 36, 36]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from triptych.producers.cli import _watched
-from triptych.producers.status.counters import Standing, Tally
+from triptych.producers.status.counters import Counters, Standing
 from triptych.producers.status.metrics import FeedMetrics, WatchedBoard
 from triptych.producers.status.progress import LogBoard
 from triptych.schemas.records import VideoFrame
@@ -67,7 +67,7 @@ def test_every_metric_is_on_the_page() -> None:
 
 def test_a_session_that_begins_has_not_been_measured_yet() -> None:
     """What was measured of the one before is no more true."""
-    tally = Tally("door")
+    tally = Counters("door")
     common = {"stream": "door", "source": "rtsp://camera", "id": "1", "start_ns": 0, "data": b"x"}
     tally.note(VideoFrame(**common, session="a", av_offset_ms=40, drift_ppm=3))
     assert (tally.standing.sessions, tally.standing.av_offset_ms, tally.standing.drift_ppm) == (1, 40, 3)

@@ -8,7 +8,7 @@ import itertools
 from rich.console import Console
 from structlog.testing import capture_logs
 
-from triptych.producers.status.counters import Standing, Tally
+from triptych.producers.status.counters import Counters, Standing
 from triptych.producers.status.progress import LOG_EVERY_NS, LogBoard, TableBoard
 
 S = 1_000_000_000
@@ -51,7 +51,7 @@ def test_without_a_terminal_each_end_is_logged_once_and_the_rest_now_and_then() 
 
 def test_a_tally_adds_up_what_two_threads_report() -> None:
     """The lag is what the broker has not acknowledged, and how late the film is."""
-    tally = Tally("one")
+    tally = Counters("one")
 
     tally.begin(10 * S)
     tally.sent(2 * S)

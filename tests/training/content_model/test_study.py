@@ -15,7 +15,7 @@ from triptych.models.network.collate import WindowBatch
 from triptych.models.network.fused import FusedModel
 from triptych.models.network.fusions.registry import build_fusion
 from triptych.models.network.fusions.shape import FusionShape
-from triptych.models.network.heads import LogitsHead, Reader
+from triptych.models.network.heads import HeadReadout, LogitsHead
 from triptych.models.network.parts import Encoded, Encoder, Head
 from triptych.models.network.token_space import TokenSpace
 from triptych.training.content_model import report
@@ -122,7 +122,7 @@ class _Unused(Encoder):
 def _model(seed: int) -> FusedModel:
     torch.manual_seed(seed)
     names = tuple(sorted(_DIMS))
-    head = LogitsHead(Reader(TARGET, Head.FUSED, width=_WIDTH), Head.FUSED, width=_WIDTH, labels=len(_LABELS))
+    head = LogitsHead(HeadReadout(TARGET, Head.FUSED, width=_WIDTH), Head.FUSED, width=_WIDTH, labels=len(_LABELS))
     return FusedModel(
         {name: _Unused() for name in names},
         {TARGET: head},

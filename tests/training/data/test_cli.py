@@ -21,7 +21,7 @@ from triptych.training.data.cli import data
 from triptych.training.data.clip_records import clip_records
 from triptych.training.data.folder import manifest_of_table
 from triptych.training.data.labelled_windows import labelled_windows, task_of
-from triptych.training.data.manifest import Item, Labels, Manifest, Words
+from triptych.training.data.manifest import Item, Labels, Manifest, TimedText
 from triptych.training.data.prepared import PreparedDataset
 from triptych.training.data.rendering import write_clip
 from triptych.training.data.windows import prepared_windows
@@ -85,7 +85,7 @@ def test_parts_of_files_become_windows_of_their_own(make: Make, tmp_path: Path) 
     write_clip(windows, tmp_path / "a.mkv")
     item = Item(
         id="a", split="test", group="a", t0=2.0, t1=7.5, video="a.mkv", audio="a.mkv",
-        text=(Words(t0=4.5, t1=5, text="now"),), label=1, label_per_modality={"video": 0},
+        text=(TimedText(t0=4.5, t1=5, text="now"),), label=1, label_per_modality={"video": 0},
     )  # fmt: skip
     manifest = Manifest(tmp_path, Labels(name="cut", labels=("bad", "good")), (item,))
     task = task_of(manifest, dataset.task.spec, dataset.task.window_ns)

@@ -12,7 +12,7 @@ from triptych.training.data.manifest import (
     Item,
     Labels,
     Manifest,
-    Words,
+    TimedText,
     read_manifest,
     split_of,
     write_manifest,
@@ -30,7 +30,7 @@ def item(name: str, **changes: object) -> Item:
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     """Every field, words and missing modalities included."""
-    apart = item("b", clip=None, video="b.mp4", text=(Words(t0=0.5, t1=1, text="你好"),), t0=1.5, t1=3)
+    apart = item("b", clip=None, video="b.mp4", text=(TimedText(t0=0.5, t1=1, text="你好"),), t0=1.5, t1=3)
     manifest = Manifest(tmp_path, LABELS, (item("a"), apart, item("c", label=1, label_per_modality={"video": 0})))
     write_manifest(manifest)
     assert read_manifest(tmp_path) == manifest
@@ -127,7 +127,7 @@ def test_a_table_names_parts_of_clips_and_their_words(tmp_path: Path) -> None:
     )
     first, second = manifest_of_table(table).items
     assert (first.video, first.audio, first.clip, first.t1) == ("a.mp4", "a.mp4", None, 2.5)
-    assert first.text == (Words(t0=0, t1=2.5, text="how nice"),)
+    assert first.text == (TimedText(t0=0, t1=2.5, text="how nice"),)
     assert (second.clip, second.t0, second.t1, second.label) == ("a.mp4", 2.5, None, 0)
 
 

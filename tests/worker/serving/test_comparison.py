@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.worker.serving.models import saying
-from triptych.models.prediction import HeadScore, LabelScore, WindowPrediction
+from triptych.models.prediction import HeadScore, PredictedLabel, WindowPrediction
 from triptych.worker.serving.comparison import HeadDifference, differences, total_variation
 
 scores = st.dictionaries(st.sampled_from("abcdef"), st.floats(0, 1))
@@ -33,8 +33,8 @@ def test_only_heads_that_both_have_are_compared() -> None:
 
 def test_observed_labels_are_compared_too() -> None:
     """The labels of pictures and of sound count as heads."""
-    one = WindowPrediction(visual=(LabelScore("dog", 0.6), LabelScore("cat", 0.2)))
-    other = WindowPrediction(visual=(LabelScore("cat", 0.6),))
+    one = WindowPrediction(visual=(PredictedLabel("dog", 0.6), PredictedLabel("cat", 0.2)))
+    other = WindowPrediction(visual=(PredictedLabel("cat", 0.6),))
     (difference,) = differences(one, other)
     assert (difference.head, difference.differs) == ("observations.visual", True)
     assert difference.distance == pytest.approx(0.5)

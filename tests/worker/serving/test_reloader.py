@@ -19,7 +19,7 @@ from triptych.worker.observability.events import Event, ModelRefused, ModelSwapp
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.serving.candidate import make_ready
 from triptych.worker.serving.files import WatchedFiles
-from triptych.worker.serving.reloader import Place, Reloader
+from triptych.worker.serving.reloader import ModelSlot, Reloader
 
 WATCH_S = 0.02
 
@@ -66,7 +66,7 @@ class Desk:
         """Watch the place."""
         files = CountedFiles((self.path,))
         ready = partial(make_ready, spec=SPEC, window_ns=WINDOW_NS)
-        place = Place("model", str(self.path), files, self.build, ready, self.info, self.put)
+        place = ModelSlot("model", str(self.path), files, self.build, ready, self.info, self.put)
         with closing(Reloader([place], self.reload_signal, watch_s=watch_s, hooks=Hooks([self.events.append]))):
             self.wait_for(1)
             yield
@@ -184,7 +184,7 @@ def test_closing_does_not_wait_for_a_model_that_is_still_read(desk: Desk) -> Non
         return build()
 
     files = WatchedFiles((desk.path,))
-    place = Place("model", "x", files, slow, lambda _: None, desk.info, desk.put)
+    place = ModelSlot("model", "x", files, slow, lambda _: None, desk.info, desk.put)
     reloader = Reloader(
         [place], desk.reload_signal, watch_s=None, hooks=Hooks([desk.events.append]), close_limit_s=0.05
     )

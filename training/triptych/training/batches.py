@@ -115,7 +115,7 @@ class Reading(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ExampleSource:
     """Make batches of a data set.
 
     Attributes:

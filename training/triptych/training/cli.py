@@ -13,7 +13,7 @@ from triptych.schemas.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from triptych.training.run import Summary
+    from triptych.training.run import TrainingSummary
 
 _TRAINING = "Training"
 _NETWORK = "Network"
@@ -148,13 +148,13 @@ def train(
     from triptych.models.execution.runtime import choose_device
     from triptych.models.pretrained.download.cache import cache_folder
     from triptych.training.data.catalogue import open_dataset
-    from triptych.training.run import Plan
+    from triptych.training.run import TrainingPlan
     from triptych.training.run import train as run
 
     console = Console(stderr=True)
     config = _config(given)
     dataset = open_dataset(data)
-    plan = Plan(
+    plan = TrainingPlan(
         name=name or dataset.task.name,
         folder=out,
         seeds=seeds,
@@ -225,7 +225,7 @@ def _number(value: str) -> int | float | str:
     return value
 
 
-def _tell(console: Console, summary: Summary, out: Path) -> None:
+def _tell(console: Console, summary: TrainingSummary, out: Path) -> None:
     from statistics import fmean, stdev
 
     spread = f" ± {stdev(summary.scores):.4f}" if len(summary.scores) > 1 else ""

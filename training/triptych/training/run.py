@@ -30,7 +30,7 @@ SUMMARY_FILE = "summary.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrainingPlan:
     """Say what a run makes, and where.
 
     Attributes:
@@ -51,7 +51,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class TrainingSummary:
     """Hold what all seeds reached on the validation examples.
 
     Attributes:
@@ -68,11 +68,11 @@ class Summary:
 def train(
     dataset: Dataset,
     config: TrainConfig,
-    plan: Plan,
+    plan: TrainingPlan,
     *,
     device: torch.device,
     watch: Callable[[int], Watcher],
-) -> Summary | None:
+) -> TrainingSummary | None:
     """Train, and return what was reached; None in all processes but the first.
 
     Args:
@@ -100,7 +100,7 @@ def train(
     return summary
 
 
-def _check(plan: Plan) -> None:
+def _check(plan: TrainingPlan) -> None:
     if plan.seeds < 1:
         raise UsageError(f"seeds: expected at least 1, got {plan.seeds}")
     used = [file for file in plan.folder.rglob("*") if file.name in {STATE_FILE, SUMMARY_FILE}]
@@ -109,7 +109,13 @@ def _check(plan: Plan) -> None:
 
 
 def _train_one(
-    dataset: Dataset, config: TrainConfig, plan: Plan, *, device: torch.device, processes: Processes, watch: Watcher
+    dataset: Dataset,
+    config: TrainConfig,
+    plan: TrainingPlan,
+    *,
+    device: torch.device,
+    processes: Processes,
+    watch: Watcher,
 ) -> Card:
     folder = plan.folder if plan.seeds == 1 else plan.folder / f"seed-{config.seed}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -136,20 +142,20 @@ def _train_one(
     return card
 
 
-def _summary(cards: Sequence[Card]) -> Summary:
+def _summary(cards: Sequence[Card]) -> TrainingSummary:
     measured = [card.metrics["validation"] for card in cards]
     alone = tuple(max(one["alone"].values(), default=float("nan")) for one in measured)
-    return Summary(tuple(cards), tuple(one["score"] for one in measured), alone)
+    return TrainingSummary(tuple(cards), tuple(one["score"] for one in measured), alone)
 
 
-def _keep_best(cards: Sequence[Card], config: TrainConfig, plan: Plan) -> None:
+def _keep_best(cards: Sequence[Card], config: TrainConfig, plan: TrainingPlan) -> None:
     """Put the checkpoint of the seed with the least loss where that of a single seed would lie."""
     best = min(range(len(cards)), key=lambda index: cards[index].metrics["validation"]["loss"])
     checkpoint = load_checkpoint(plan.folder / f"seed-{config.seed + best}", weights_folder=plan.weights_folder)
     save_checkpoint(plan.folder / "model", checkpoint.network.model, checkpoint.card, storage=config.storage)
 
 
-def _as_json(summary: Summary) -> dict[str, object]:
+def _as_json(summary: TrainingSummary) -> dict[str, object]:
     deviation = statistics.stdev(summary.scores) if len(summary.scores) > 1 else None
     return {
         "seeds": [card.training["config"]["seed"] for card in summary.cards],

@@ -27,7 +27,7 @@ from triptych.models.network.encoders.features import FeatureEncoder
 from triptych.models.network.encoders.hashed_words import hash_words
 from triptych.models.network.heads import RegressionHead
 from triptych.schemas.errors import UsageError
-from triptych.training.batches import LabelledBatch, Order, Source, target_tensor
+from triptych.training.batches import ExampleSource, LabelledBatch, Order, target_tensor
 from triptych.training.config import TrainConfig
 from triptych.training.data.augmentation.config import augmentation_of
 from triptych.training.data.augmentation.jitter import Jitter, jittered
@@ -108,7 +108,7 @@ class Trainer:
             teacher = load_teacher(Path(config.loss.teacher), dataset.task, weights_folder=weights_folder)
             self._card = _taught_by(teacher, self._card)
         changes = augmentation_of(config.changes) if config.changes else None
-        self._source = Source(dataset, card.input.spec(), self._network.tokenize, teacher, changes, config.seed)
+        self._source = ExampleSource(dataset, card.input.spec(), self._network.tokenize, teacher, changes, config.seed)
         if config.fresh and not isinstance(dataset, Endless):
             raise UsageError(f"fresh: expected a generated benchmark, {dataset.task.name} has no other examples")
         self._order = Order(dataset.size("train"), config.batch, config.seed, fresh=config.fresh)

@@ -22,14 +22,14 @@ _STATES: Final = {
 }
 
 
-class Late(StrEnum):
+class LateChoice(StrEnum):
     """What becomes of a late item."""
 
     DROP = "drop"
     REVISE = "revise"
 
 
-class Overload(StrEnum):
+class OverloadChoice(StrEnum):
     """What becomes of windows that are too many."""
 
     WAIT = "wait"
@@ -80,7 +80,7 @@ def work(
         str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, … (model.device).")
     ] = None,
     overload: Annotated[
-        Overload | None,
+        OverloadChoice | None,
         typer.Option(
             "--overload",
             help="What to do where the worker cannot keep up: wait, show the model fewer pictures, or in the end not "
@@ -93,7 +93,7 @@ def work(
     ] = None,
     window_ms: Annotated[int | None, typer.Option(metavar="MS", help="Length of a window (window.size_ms).")] = None,
     late: Annotated[
-        Late | None,
+        LateChoice | None,
         typer.Option(help="What becomes of items whose window has closed (align.late)."),
     ] = None,
     allowed_lateness_ms: Annotated[
@@ -133,7 +133,7 @@ def work(
         "redis.url": redis_url,
         "pipeline": pipeline,
     }
-    if overload not in {None, Overload.WAIT} and (until_end or from_ is not None):
+    if overload not in {None, OverloadChoice.WAIT} and (until_end or from_ is not None):
         raise UsageError("--overload is for a worker that goes on: with --until-end and --from it waits")
     if from_ is not None:
         _reprocess(from_, until, lead, partial=partial, until_end=until_end, config=config, flags=flags)

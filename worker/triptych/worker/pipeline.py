@@ -37,7 +37,7 @@ from triptych.worker.observability import events
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.partitions.partition import PartitionSet
 from triptych.worker.publish_cutoff import EVERYTHING, PublishCutoff
-from triptych.worker.publishing.publisher import Letter, Publication
+from triptych.worker.publishing.publisher import OutgoingDeadLetter, Publication
 from triptych.worker.publishing.stores.protocol import StoredResult
 
 _LONGEST_POLL_NS: Final = 100 * NS_PER_MS
@@ -62,7 +62,7 @@ class PipelineLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class RunReport:
     """What a run left: the streams whose last windows are still open and uncommitted."""
 
     open_streams: tuple[str, ...]
@@ -106,7 +106,7 @@ class Pipeline:
 
     # --- the main flow ------------------------------------------------------------------------------------------------
 
-    def run(self, stop: threading.Event, *, until_end: Callable[[], bool] = bool) -> Report:
+    def run(self, stop: threading.Event, *, until_end: Callable[[], bool] = bool) -> RunReport:
         """Work until `stop` is set, or until everything there is has been read and published if `until_end()` says so.
 
         It is asked after each turn, so that it may begin to say so while the worker runs.
@@ -121,7 +121,7 @@ class Pipeline:
         self._hooks.emit(events.Stopping(reason="end of the topics" if is_done else "signal"))
         if not is_done:
             self._finish(stop, decide=False)
-        report = Report(self._open_streams())
+        report = RunReport(self._open_streams())
         self._hooks.emit(events.Stopped(open_streams=report.open_streams))
         return report
 
@@ -415,7 +415,7 @@ class Pipeline:
         pending = (
             work.offset_tracker.await_letter(entry.modality, entry.offset, entry.stream) if entry.redriven else None
         )
-        self._flow.submit_letter(work, Letter(_received(entry).record, reason, DeadReason.LATE), pending)
+        self._flow.submit_letter(work, OutgoingDeadLetter(_received(entry).record, reason, DeadReason.LATE), pending)
 
     def _refuse(self, work: PartitionSet, refused: DeadLettered) -> None:
         entry = refused.entry
@@ -424,7 +424,7 @@ class Pipeline:
         pending = (
             None if refused.counted else work.offset_tracker.await_letter(entry.modality, entry.offset, entry.stream)
         )
-        self._flow.submit_letter(work, Letter(received.record, reason, code), pending)
+        self._flow.submit_letter(work, OutgoingDeadLetter(received.record, reason, code), pending)
 
     # --- flow control, commit, observation ----------------------------------------------------------------------------
 

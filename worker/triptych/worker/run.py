@@ -19,13 +19,13 @@ from triptych.worker.observability.heap import HeapHook
 from triptych.worker.observability.logs import log_hook
 from triptych.worker.observability.metrics import Metrics
 from triptych.worker.observability.readiness import STARTING, ReadinessHook
-from triptych.worker.pipeline import Report
+from triptych.worker.pipeline import RunReport
 from triptych.worker.publishing.stores.protocol import StoreLimits
 from triptych.worker.publishing.stores.redis import RedisStore
 from triptych.worker.wiring import Dependencies, open_pipeline
 
 
-def work(settings: Settings, *, until_end: bool = False) -> Report:
+def work(settings: Settings, *, until_end: bool = False) -> RunReport:
     """Run a worker on Kafka and Redis until a signal comes, or until the end of the topics."""
     if until_end:
         settings = settings.that_waits()

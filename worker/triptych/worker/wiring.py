@@ -41,7 +41,7 @@ from triptych.worker.publishing.stores.protocol import ResultStore, StoredResult
 from triptych.worker.reprocessing.agreement import refuse_reprocessing
 from triptych.worker.serving.candidate import make_ready
 from triptych.worker.serving.files import WatchedFiles, watched_files
-from triptych.worker.serving.reloader import Place, Reloader
+from triptych.worker.serving.reloader import ModelSlot, Reloader
 from triptych.worker.serving.shadow import Shadow
 
 _BATCHES_IN_FLIGHT: Final = 4
@@ -211,11 +211,11 @@ def _warm_inference(settings: Settings, hooks: Hooks) -> Inference:
 
 def _places(
     settings: Settings, flow: Stages, inference: Inference, *, files: WatchedFiles | None, shadow: Shadow | None
-) -> Iterator[Place]:
+) -> Iterator[ModelSlot]:
     """Yield where models are in service and may be followed by others; without files the first one stays."""
     ready = partial(make_ready, spec=inference.spec, window_ns=settings.window.size_ns)
     if files is not None:
-        yield Place(
+        yield ModelSlot(
             role="model",
             source=settings.model.name,
             files=files,
@@ -226,7 +226,7 @@ def _places(
         )
     if shadow is not None and settings.model.shadow is not None:
         named = settings.model.model_copy(update={"name": settings.model.shadow})
-        yield Place(
+        yield ModelSlot(
             role="shadow",
             source=settings.model.shadow,
             files=watched_files(settings.model.shadow),

@@ -17,7 +17,7 @@ _ABSENT: Final = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ResultDifference:
     """One place in a result where two pipelines differ."""
 
     path: str
@@ -40,9 +40,9 @@ class Field:
 
     results: int = 0
     largest: float | None = None
-    example: tuple[str, Difference] | None = None
+    example: tuple[str, ResultDifference] | None = None
 
-    def note(self, result_id: str, found: Difference) -> None:
+    def note(self, result_id: str, found: ResultDifference) -> None:
         """Take in one difference."""
         self.results += 1
         if self.example is None:
@@ -86,7 +86,7 @@ def compare(left: Iterable[Delivery], right: Iterable[Delivery], *, tolerance: f
     return outcome
 
 
-def differences(left: object, right: object, path: str = "", *, tolerance: float) -> Iterator[Difference]:
+def differences(left: object, right: object, path: str = "", *, tolerance: float) -> Iterator[ResultDifference]:
     """Walk through two JSON values; numbers within the tolerance are equal."""
     match left, right:
         case dict(), dict():
@@ -97,7 +97,7 @@ def differences(left: object, right: object, path: str = "", *, tolerance: float
             for at, (one, other) in enumerate(zip(left, right, strict=True)):
                 yield from differences(one, other, f"{path}[{at}]", tolerance=tolerance)
         case _:
-            found = Difference(path, left, right)
+            found = ResultDifference(path, left, right)
             if left != right and (found.size is None or found.size > tolerance):
                 yield found
 
@@ -107,12 +107,12 @@ def _said(document: bytes) -> dict[str, object]:
     return {name: value for name, value in whole.items() if name not in VARYING}
 
 
-def _note(outcome: Comparison, result_id: str, found: list[Difference]) -> None:
+def _note(outcome: Comparison, result_id: str, found: list[ResultDifference]) -> None:
     if not found:
         outcome.same += 1
         return
     outcome.differing += 1
-    largest: dict[str, Difference] = {}
+    largest: dict[str, ResultDifference] = {}
     for difference in found:
         name = difference.path.partition("[")[0]  # the places of a list count as one field
         if name not in largest or (difference.size or 0) > (largest[name].size or 0):

@@ -30,7 +30,7 @@ STATES: tuple[State, ...] = get_args(State)
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class StoredDeadLetter:
     """What is kept in mind of a letter: all but its record.
 
     `tp` and `at` say where it lies on the dead-letter topic, `appended_ns` since when. `came_from` is the id of the
@@ -60,7 +60,7 @@ class Selection:
     code: str | None = None
     since_ns: int = 0
 
-    def includes(self, letter: Letter) -> bool:
+    def includes(self, letter: StoredDeadLetter) -> bool:
         """Tell whether a letter is meant."""
         return (
             self.stream in {None, letter.stream}
@@ -76,11 +76,11 @@ class DeadLetters:
     `begun_ns` says since when a letter was about to be put back; `last` is the letter that was taken in last.
     """
 
-    letters: dict[str, Letter] = field(default_factory=dict)
+    letters: dict[str, StoredDeadLetter] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
     begun_ns: dict[str, int] = field(default_factory=dict)
     unreadable: int = 0
-    last: Letter | None = None
+    last: StoredDeadLetter | None = None
 
     def add(self, record: Record) -> None:
         """Take in a record of the topic. One that is neither letter nor mark is counted as unreadable."""
@@ -101,16 +101,16 @@ class DeadLetters:
         else:
             self.begun_ns.setdefault(mark.id, record.arrival_ns)
 
-    def newest(self) -> Iterator[Letter]:
+    def newest(self) -> Iterator[StoredDeadLetter]:
         """Return each letter once, in its newest form, in the order in which they came to the topic."""
-        newest: dict[str, Letter] = {}
+        newest: dict[str, StoredDeadLetter] = {}
         for letter in sorted(self.letters.values(), key=lambda letter: (letter.appended_ns, letter.tp, letter.at)):
             root = self._root(letter)
             newest.pop(root, None)
             newest[root] = letter
         return iter(newest.values())
 
-    def state(self, letter: Letter) -> State:
+    def state(self, letter: StoredDeadLetter) -> State:
         """Return what became of a letter in its newest form."""
         if letter.id in self.done:
             return "redriven"
@@ -118,7 +118,7 @@ class DeadLetters:
             return "unsure"
         return "dead_again" if letter.came_from else "waiting"
 
-    def _root(self, letter: Letter) -> str:
+    def _root(self, letter: StoredDeadLetter) -> str:
         """Return the id of the first of the letters that this one comes from."""
         seen = {letter.id}
         while letter.came_from and letter.came_from not in seen:
@@ -130,10 +130,10 @@ class DeadLetters:
         return letter.id
 
 
-def summary(record: Record, letter: DeadLetter) -> Letter:
+def summary(record: Record, letter: DeadLetter) -> StoredDeadLetter:
     """Return what is kept in mind of a letter that lies at `record`."""
     returned = read_put_back(letter.headers)
-    return Letter(
+    return StoredDeadLetter(
         id=letter.id,
         code=str(letter.code or UNKNOWN_REASON),
         reason=letter.reason,
@@ -163,7 +163,7 @@ def read_letters(
 
 def find_letter(
     transport: Transport, pipeline: str, wanted: str, *, progress: Progress = no_progress
-) -> tuple[DeadLetters, Letter, DeadLetter]:
+) -> tuple[DeadLetters, StoredDeadLetter, DeadLetter]:
     """Return a letter by its id or its place `PARTITION:OFFSET`, whole, and all that its partition says of it."""
     place, letter_id = _PLACE.fullmatch(wanted), _ID.fullmatch(wanted)
     number = place[1] if place else letter_id[1] if letter_id else None
@@ -185,12 +185,12 @@ def find_letter(
 
 
 @dataclass(slots=True)
-class Group:
+class DeadLetterGroup:
     """The letters of one reason and stream."""
 
     code: str
     stream: str
-    newest: Letter
+    newest: StoredDeadLetter
     counts: dict[State, int] = field(default_factory=lambda: dict.fromkeys(STATES, 0))
     size_bytes: int = 0
 
@@ -200,11 +200,11 @@ class Group:
         return sum(self.counts.values())
 
 
-def grouped(dead: DeadLetters, letters: Iterable[Letter]) -> list[Group]:
+def grouped(dead: DeadLetters, letters: Iterable[StoredDeadLetter]) -> list[DeadLetterGroup]:
     """Return letters counted by reason and stream, the most frequent first."""
-    groups: dict[tuple[str, str], Group] = {}
+    groups: dict[tuple[str, str], DeadLetterGroup] = {}
     for letter in letters:
-        group = groups.setdefault((letter.code, letter.stream), Group(letter.code, letter.stream, letter))
+        group = groups.setdefault((letter.code, letter.stream), DeadLetterGroup(letter.code, letter.stream, letter))
         group.counts[dead.state(letter)] += 1
         group.size_bytes += letter.size_bytes
         group.newest = max(group.newest, letter, key=lambda letter: letter.appended_ns)

@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from triptych.consumers.dead.letters import DeadLetters, Letter, Selection
+from triptych.consumers.dead.letters import DeadLetters, Selection, StoredDeadLetter
 from triptych.consumers.subscription.log_reading import Progress, no_progress, partitions_of, read_range, read_since
 from triptych.schemas.dead import DeadLetter, RedriveMark
 from triptych.schemas.dead_codec import decode_dead, encode_mark, put_back, read_put_back
@@ -36,15 +36,15 @@ _CLOCK_MARGIN_NS: Final = 60_000_000_000
 class Left:
     """A letter that was not put back, and why."""
 
-    letter: Letter
+    letter: StoredDeadLetter
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RedrivePlan:
     """Which letters are to be put back, and which cannot be."""
 
-    wanted: tuple[Letter, ...]
+    wanted: tuple[StoredDeadLetter, ...]
     left: tuple[Left, ...]
 
 
@@ -57,10 +57,10 @@ class Redriven:
     refused: tuple[Left, ...]
 
 
-def plan(dead: DeadLetters, selection: Selection, *, again: bool) -> Plan:
+def plan(dead: DeadLetters, selection: Selection, *, again: bool) -> RedrivePlan:
     """Choose the letters that were not put back yet; with `again` also those whose record was refused once more."""
     states = {"waiting", "unsure", "dead_again"} if again else {"waiting", "unsure"}
-    wanted: list[Letter] = []
+    wanted: list[StoredDeadLetter] = []
     left: list[Left] = []
     for letter in dead.newest():
         if selection.includes(letter) and dead.state(letter) in states:
@@ -69,10 +69,10 @@ def plan(dead: DeadLetters, selection: Selection, *, again: bool) -> Plan:
                 left.append(Left(letter, why))
             else:
                 wanted.append(letter)
-    return Plan(tuple(wanted), tuple(left))
+    return RedrivePlan(tuple(wanted), tuple(left))
 
 
-def _why_not(letter: Letter) -> str:
+def _why_not(letter: StoredDeadLetter) -> str:
     if letter.topic not in INPUT_TOPICS:
         return f"it comes from {letter.topic}, which is no input topic"
     if not letter.key:
@@ -85,7 +85,7 @@ def _why_not(letter: Letter) -> str:
 def redrive(
     transport: Transport,
     dead: DeadLetters,
-    wanted: Sequence[Letter],
+    wanted: Sequence[StoredDeadLetter],
     *,
     pipeline: str,
     progress: Progress = no_progress,
@@ -112,7 +112,9 @@ def redrive(
     return Redriven(count, len(there), tuple(refused))
 
 
-def _put_back_before(transport: Transport, dead: DeadLetters, wanted: Sequence[Letter], pipeline: str) -> set[str]:
+def _put_back_before(
+    transport: Transport, dead: DeadLetters, wanted: Sequence[StoredDeadLetter], pipeline: str
+) -> set[str]:
     """Return which letters a run that was broken off has put back, as the input topics have it."""
     unsure = {letter.id: letter for letter in wanted if dead.state(letter) == "unsure"}
     counts = {topic: len(partitions_of(transport, topic)) for topic in {letter.topic for letter in unsure.values()}}
@@ -127,7 +129,7 @@ def _put_back_before(transport: Transport, dead: DeadLetters, wanted: Sequence[L
     return {mark.letter_id for mark in returned if mark is not None and mark.pipeline == pipeline} & unsure.keys()
 
 
-def _whole(transport: Transport, letters: Sequence[Letter]) -> Iterator[tuple[Letter, DeadLetter]]:
+def _whole(transport: Transport, letters: Sequence[StoredDeadLetter]) -> Iterator[tuple[StoredDeadLetter, DeadLetter]]:
     """Read letters again, with their records."""
     by_place = {(letter.tp, letter.at): letter for letter in letters}
     offsets: dict[TopicPartition, list[int]] = defaultdict(list)
@@ -143,8 +145,10 @@ def _decoded(record: Record) -> DeadLetter:
     return decode_dead(record.key, record.value, record.headers)
 
 
-def _chunks(letters: Iterable[tuple[Letter, DeadLetter]]) -> Iterator[list[tuple[Letter, DeadLetter]]]:
-    chunk: list[tuple[Letter, DeadLetter]] = []
+def _chunks(
+    letters: Iterable[tuple[StoredDeadLetter, DeadLetter]],
+) -> Iterator[list[tuple[StoredDeadLetter, DeadLetter]]]:
+    chunk: list[tuple[StoredDeadLetter, DeadLetter]] = []
     for letter, whole in letters:
         chunk.append((letter, whole))
         if len(chunk) >= _CHUNK_LETTERS or sum(held.size_bytes for held, _ in chunk) >= _CHUNK_BYTES:
@@ -164,7 +168,7 @@ class _Sender:
     def close(self) -> None:
         self._publisher.close(_FLUSH_S)
 
-    def put_back(self, chunk: Sequence[tuple[Letter, DeadLetter]]) -> list[Left]:
+    def put_back(self, chunk: Sequence[tuple[StoredDeadLetter, DeadLetter]]) -> list[Left]:
         """Send records to the partitions of their keys; return those that were refused."""
         messages = []
         for _, whole in chunk:
@@ -173,7 +177,7 @@ class _Sender:
         errors = self._send(messages)
         return [Left(letter, str(error)) for (letter, _), error in zip(chunk, errors, strict=True) if error is not None]
 
-    def mark(self, letters: Sequence[Letter], state: Literal["begun", "done"]) -> None:
+    def mark(self, letters: Sequence[StoredDeadLetter], state: Literal["begun", "done"]) -> None:
         """Leave a mark for each letter beside it."""
         messages = []
         for letter in letters:

@@ -13,8 +13,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from triptych.consumers.dead.letters import DeadLetters, Group, Letter
-from triptych.consumers.dead.redrive import Plan, Redriven
+from triptych.consumers.dead.letters import DeadLetterGroup, DeadLetters, StoredDeadLetter
+from triptych.consumers.dead.redrive import Redriven, RedrivePlan
 from triptych.schemas.dead import DeadLetter
 from triptych.schemas.errors import UsageError
 from triptych.units import NS_PER_S
@@ -31,7 +31,7 @@ _SHOWN_LEFT: Final = 20
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 
 
-def table(groups: Sequence[Group]) -> Table:
+def table(groups: Sequence[DeadLetterGroup]) -> Table:
     """Return counts by reason and stream."""
     shown = Table(box=SIMPLE_HEAD, pad_edge=False)
     shown.add_column("reason", no_wrap=True)
@@ -55,7 +55,7 @@ def table(groups: Sequence[Group]) -> Table:
     return shown
 
 
-def group_lines(groups: Iterable[Group]) -> Iterator[str]:
+def group_lines(groups: Iterable[DeadLetterGroup]) -> Iterator[str]:
     """Return the same as JSON, one object a line."""
     for group in groups:
         said: dict[str, object] = {"reason": group.code, "stream": group.stream, "letters": group.letters}
@@ -63,7 +63,7 @@ def group_lines(groups: Iterable[Group]) -> Iterator[str]:
         yield json.dumps(said | {**group.counts} | {"bytes": group.size_bytes} | newest)
 
 
-def letter_lines(dead: DeadLetters, letters: Iterable[Letter], *, as_json: bool) -> Iterator[str]:
+def letter_lines(dead: DeadLetters, letters: Iterable[StoredDeadLetter], *, as_json: bool) -> Iterator[str]:
     """Return a line for each letter."""
     for letter in letters:
         said = described(dead, letter)
@@ -73,7 +73,7 @@ def letter_lines(dead: DeadLetters, letters: Iterable[Letter], *, as_json: bool)
             yield "  ".join(str(said[name]) for name in ("appended", "id", "state", "code", "reason"))
 
 
-def described(dead: DeadLetters, letter: Letter) -> dict[str, Any]:
+def described(dead: DeadLetters, letter: StoredDeadLetter) -> dict[str, Any]:
     """Return what is known of a letter but for its record."""
     return {
         "id": letter.id,
@@ -90,7 +90,7 @@ def described(dead: DeadLetters, letter: Letter) -> dict[str, Any]:
     }
 
 
-def in_full(dead: DeadLetters, letter: Letter, record: DeadLetter) -> dict[str, Any]:
+def in_full(dead: DeadLetters, letter: StoredDeadLetter, record: DeadLetter) -> dict[str, Any]:
     """Return all of a letter but the bytes of its record's value; header values that are no text as Python writes."""
     return described(dead, letter) | {
         "partition": record.partition,
@@ -113,7 +113,7 @@ def full_lines(said: dict[str, Any]) -> Iterator[str]:
         yield f"  {printable(name)}: {printable(value)}"
 
 
-def redriven_lines(planned: Plan, came: Redriven | None) -> Iterator[str]:
+def redriven_lines(planned: RedrivePlan, came: Redriven | None) -> Iterator[str]:
     """Say what was put back, or without that what would be; then what was left, the first of them by name."""
     if came is None:
         yield f"{len(planned.wanted)} would be put back"
@@ -129,7 +129,7 @@ def redriven_lines(planned: Plan, came: Redriven | None) -> Iterator[str]:
         yield f"  and {len(left) - _SHOWN_LEFT} more"
 
 
-def write_value(out: Path, letter: Letter, record: DeadLetter) -> Path:
+def write_value(out: Path, letter: StoredDeadLetter, record: DeadLetter) -> Path:
     """Write a record's value to a new file, or into a folder under a name of its own; return the file."""
     path = out / file_name(letter, record) if out.is_dir() else out
     try:
@@ -140,7 +140,7 @@ def write_value(out: Path, letter: Letter, record: DeadLetter) -> Path:
     return path
 
 
-def file_name(letter: Letter, record: DeadLetter) -> str:
+def file_name(letter: StoredDeadLetter, record: DeadLetter) -> str:
     """Return a name for the file of a letter's value, with what its content type calls for."""
     content_type = dict(record.headers).get("content-type", b"").partition(b";")[0].strip().lower()
     return letter.id.replace("/", "-") + _SUFFIX_OF.get(content_type, ".bin")

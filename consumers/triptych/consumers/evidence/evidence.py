@@ -38,7 +38,7 @@ class Exhibit:
 
 
 @dataclass(frozen=True, slots=True)
-class Gathered:
+class GatheredEvidence:
     """What was found of one modality.
 
     Attributes:
@@ -83,33 +83,35 @@ def find_case(subscriber: Subscriber, result_id: str) -> Case:
     return Case(sought, before.modalities.video if held and before else None)
 
 
-def gather(transport: Transport, case: Case) -> tuple[Gathered, ...]:
+def gather(transport: Transport, case: Case) -> tuple[GatheredEvidence, ...]:
     """Fetch what the result rests on, as far as it is still there."""
     return tuple(_gathered(transport, case, modality) for modality in MODALITIES)
 
 
-def _gathered(transport: Transport, case: Case, modality: Modality) -> Gathered:
+def _gathered(transport: Transport, case: Case, modality: Modality) -> GatheredEvidence:
     result = case.delivery.result
     report: ModalityReport = getattr(result.modalities, modality)
     if report.state == "held":
         return _held(transport, case, report)
     if report.offsets is None or report.partition is None:
-        return Gathered(modality, report)
+        return GatheredEvidence(modality, report)
     tp = TopicPartition(TOPIC_OF[modality], report.partition)
     log = _look(transport, tp, *report.offsets)
     exhibits = tuple(exhibit for exhibit in _media(log.records, result, modality) if _touches(exhibit.media, result))
-    return Gathered(modality, report, exhibits, _why_missing(tp, report, log, len(exhibits)))
+    return GatheredEvidence(modality, report, exhibits, _why_missing(tp, report, log, len(exhibits)))
 
 
-def _held(transport: Transport, case: Case, report: ModalityReport) -> Gathered:
+def _held(transport: Transport, case: Case, report: ModalityReport) -> GatheredEvidence:
     """Fetch the last picture of the last window before that has one: the one that stands in."""
     if case.held is None or case.held.offsets is None or case.held.partition is None:
-        return Gathered("video", report, missing="the window whose picture stands in is no longer among the results")
+        return GatheredEvidence(
+            "video", report, missing="the window whose picture stands in is no longer among the results"
+        )
     tp = TopicPartition(TOPIC_OF["video"], case.held.partition)
     log = _look(transport, tp, *case.held.offsets)
     pictures = sorted(_media(log.records, case.delivery.result, "video"), key=lambda exhibit: exhibit.media.start_ns)
     missing = "" if pictures else f"the picture that stands in is gone from {tp.topic} {tp.partition}"
-    return Gathered("video", report, tuple(pictures[-1:]), missing)
+    return GatheredEvidence("video", report, tuple(pictures[-1:]), missing)
 
 
 @dataclass(frozen=True, slots=True)

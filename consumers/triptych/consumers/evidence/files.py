@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from triptych.consumers.evidence.evidence import Exhibit, Gathered
+from triptych.consumers.evidence.evidence import Exhibit, GatheredEvidence
 from triptych.consumers.subscription.subscriber import Delivery
 from triptych.schemas.errors import UsageError
 from triptych.schemas.records import AudioChunk, MediaRecord, SubtitleCue
@@ -38,7 +38,7 @@ def check_folder(folder: Path) -> None:
         raise UsageError(f"out: expected an empty folder or a new one, got {folder}, which holds files")
 
 
-def write_evidence(folder: Path, delivery: Delivery, gathered: Sequence[Gathered]) -> None:
+def write_evidence(folder: Path, delivery: Delivery, gathered: Sequence[GatheredEvidence]) -> None:
     """Write `result.json`, a file for each record, `records.json` that lists them, and `sound.wav`."""
     folder.joinpath("result.json").write_bytes(delivery.document)
     listed: list[dict[str, Any]] = []

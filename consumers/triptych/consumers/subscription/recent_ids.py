@@ -25,7 +25,7 @@ class RecentIds:
         return True
 
 
-class RecentWindows:
+class RecentRevisions:
     """Remember the newest revision of each of the last `limit` windows that were issued again."""
 
     def __init__(self, limit: int) -> None:

@@ -59,7 +59,7 @@ _Entries = Iterable[tuple[bytes, Mapping[bytes, bytes]]]
 
 
 @dataclass(slots=True)
-class _Place:
+class _FeedPosition:
     """How far a stream is read: the entry's id, its serial number if known, and the id to end with."""
 
     last_id: str
@@ -127,7 +127,7 @@ class RedisFeed:
         self._start = start
         self._unseen = dict(start.positions) if isinstance(start, Cursor) else {}  # of the cursor, not yet discovered
         self._begin: dict[str, str] = {}
-        self._places: dict[str, _Place] = {}
+        self._places: dict[str, _FeedPosition] = {}
         self._until_end = False
         self._pause = _Pause(pipeline)
         self._discover_at_s = 0.0
@@ -178,15 +178,15 @@ class RedisFeed:
     def _listed(self) -> Iterable[str]:
         return (name.decode() for name in self._client.zrange(redis_streams_key(self._pipeline), 0, -1))
 
-    def _first_place(self, stream: str, *, first: bool) -> _Place:
+    def _first_place(self, stream: str, *, first: bool) -> _FeedPosition:
         if stream in self._unseen:
             return _parse_position(self._unseen.pop(stream))
         if isinstance(self._start, int):
             before_ms = self._start // NS_PER_MS - 1
-            return _Place(_BEGINNING if before_ms < 0 else f"{before_ms}-{_LAST_SEQUENCE}")
+            return _FeedPosition(_BEGINNING if before_ms < 0 else f"{before_ms}-{_LAST_SEQUENCE}")
         # Nothing of it has been read, so its first serial number must be 1; but who asks for all there is takes what
         # is left of the streams that are there already.
-        return _Place(_BEGINNING, None if first and self._start is None else 0)
+        return _FeedPosition(_BEGINNING, None if first and self._start is None else 0)
 
     def _look_at_ends(self) -> None:
         """Ask for the last entry of each stream: where to end, or where to begin."""
@@ -203,7 +203,7 @@ class RedisFeed:
             elif _order(place.last_id) < _order(entry_id.decode()):
                 place.end_id = entry_id.decode()
 
-    def _wanted(self) -> dict[str, _Place]:
+    def _wanted(self) -> dict[str, _FeedPosition]:
         if not self._until_end:
             return self._places
         return {stream: place for stream, place in self._places.items() if place.end_id}
@@ -222,7 +222,7 @@ class RedisFeed:
                 wanted[stream].end_id = None  # what was left before the end is trimmed away
         return [event for stream, entries in heard.items() for event in self._events(stream, entries)]
 
-    def _at_once(self, wanted: Mapping[str, _Place], count: int, timeout_s: float) -> dict[str, _Entries]:
+    def _at_once(self, wanted: Mapping[str, _FeedPosition], count: int, timeout_s: float) -> dict[str, _Entries]:
         """Let the server wait for entries of any stream."""
         key_of = {redis_results_key(self._pipeline, stream): stream for stream in wanted}
         after = {key: wanted[stream].last_id for key, stream in key_of.items()}
@@ -231,7 +231,7 @@ class RedisFeed:
         reply = self._client.xread(after, count=count, block=block_ms) or []
         return {key_of[key.decode()]: entries for key, entries in reply}
 
-    def _by_slot(self, wanted: Mapping[str, _Place], count: int, timeout_s: float) -> dict[str, _Entries]:
+    def _by_slot(self, wanted: Mapping[str, _FeedPosition], count: int, timeout_s: float) -> dict[str, _Entries]:
         """Look again and again: in a cluster each stream lies on a slot of its own, and one can wait on one slot only.
 
         One look is one round trip to each server, whatever the number of streams.
@@ -324,11 +324,11 @@ def _order(entry_id: str) -> tuple[int, int]:
     return int(moment), int(sequence)
 
 
-def _parse_position(position: str) -> _Place:
+def _parse_position(position: str) -> _FeedPosition:
     read = _POSITION.match(position)
     if read is None:
         raise UsageError(f"since: expected a cursor with ids of Redis entries, got {position!r} in it")
-    return _Place(read[1], None if read[2] is None else int(read[2]))
+    return _FeedPosition(read[1], None if read[2] is None else int(read[2]))
 
 
 @contextmanager

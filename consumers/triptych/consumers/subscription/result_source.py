@@ -66,7 +66,7 @@ class Gap:
 FeedEvent = Found | Malformed | Passed | Gap
 
 
-class Feed(Protocol):
+class ResultFeed(Protocol):
     """One pass through the results. Used by one thread at a time."""
 
     def poll(self, timeout_s: float) -> Sequence[FeedEvent]:
@@ -82,10 +82,10 @@ class Feed(Protocol):
         """Let go of everything; closing twice does nothing."""
 
 
-class Source(Protocol):
+class ResultSource(Protocol):
     """Where the results of a pipeline lie."""
 
-    def open(self, start: Start, *, stream: str | None, until_end: bool) -> Feed:
+    def open(self, start: Start, *, stream: str | None, until_end: bool) -> ResultFeed:
         """Begin a pass; with `until_end` it ends with what is there now.
 
         Raises `UsageError` for a cursor of another source, `SourceError` or `TransportError` where the server cannot

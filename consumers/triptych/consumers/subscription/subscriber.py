@@ -21,8 +21,8 @@ from typing import Final, Literal, Self
 import structlog
 
 from triptych.consumers.subscription.cursor import Cursor, Since, parse_since
-from triptych.consumers.subscription.recent_ids import RecentIds, RecentWindows
-from triptych.consumers.subscription.result_source import Feed, FeedEvent, Found, Gap, Malformed, Source
+from triptych.consumers.subscription.recent_ids import RecentIds, RecentRevisions
+from triptych.consumers.subscription.result_source import FeedEvent, Found, Gap, Malformed, ResultFeed, ResultSource
 from triptych.schemas.names import DEFAULT_PIPELINE, checked_pipeline, checked_stream
 from triptych.schemas.results import Result
 from triptych.transport.protocols import Transport
@@ -76,9 +76,9 @@ class Results(Iterator[Result]):
     Iterate in one thread at a time; `stop` and `close` may be called from any.
     """
 
-    def __init__(self, feed: Feed, shared: _Shared, *, revisions: Revisions = "newest") -> None:
+    def __init__(self, feed: ResultFeed, shared: _Shared, *, revisions: Revisions = "newest") -> None:
         self._feed = feed
-        self._revised = RecentWindows(REMEMBERED_IDS) if revisions == "newest" else None
+        self._revised = RecentRevisions(REMEMBERED_IDS) if revisions == "newest" else None
         self._shared = shared
         self._events: deque[FeedEvent] = deque()
         self._read: dict[str, str] = {}
@@ -190,7 +190,7 @@ class Results(Iterator[Result]):
 class Subscriber:
     """Read the results of one pipeline; any number of subscriptions at once."""
 
-    def __init__(self, source: Source, *, on_gap: Callable[[Gap], None] | None = None) -> None:
+    def __init__(self, source: ResultSource, *, on_gap: Callable[[Gap], None] | None = None) -> None:
         """Subscribe to a source.
 
         Args:

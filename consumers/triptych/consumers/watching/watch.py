@@ -15,7 +15,7 @@ import structlog
 from rich.console import Console
 from rich.live import Live
 
-from triptych.consumers.subscription.result_source import Source
+from triptych.consumers.subscription.result_source import ResultSource
 from triptych.consumers.subscription.subscriber import Results, Revisions, Subscriber
 from triptych.consumers.watching.table import ResultsTable
 from triptych.schemas.names import checked_pipeline
@@ -61,7 +61,7 @@ def watch_results(settings: Settings, origin: Origin, wanted: Wanted, *, as_json
                 _show_table(results, shows)
 
 
-def open_source(settings: Settings, origin: Origin) -> Source:
+def open_source(settings: Settings, origin: Origin) -> ResultSource:
     """Return the source that the settings name; nothing is sent yet."""
     pipeline = checked_pipeline(settings.pipeline)
     if origin == "redis":

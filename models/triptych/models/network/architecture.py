@@ -21,7 +21,7 @@ from triptych.models.network.encoders.small_video import SmallVideoEncoder
 from triptych.models.network.fused import FusedModel
 from triptych.models.network.fusions.registry import build_fusion
 from triptych.models.network.fusions.shape import FusionShape
-from triptych.models.network.heads import LogitsHead, Reader, RegressionHead, UnitVectorHead
+from triptych.models.network.heads import HeadReadout, LogitsHead, RegressionHead, UnitVectorHead
 from triptych.models.network.parts import Encoder, Head
 from triptych.models.network.token_space import TokenSpace
 from triptych.models.pretrained.efficientnet import PictureEncoder
@@ -134,7 +134,7 @@ def _tokenizer(architecture: Architecture, folder: Path) -> Tokenize | None:
 
 
 def _head(card: HeadCard, width: int) -> Head:
-    reader = Reader(card.name, card.source, width=width, index=card.index)
+    reader = HeadReadout(card.name, card.source, width=width, index=card.index)
     if card.kind == "embedding":
         return UnitVectorHead(reader, card.source, width=width, dims=card.dims)
     if card.kind != "regression":

@@ -10,7 +10,7 @@ from triptych.models.network.masked_math import joined, masked_weights
 from triptych.models.network.parts import Encoded, Features, Head
 
 
-class Reader(nn.Module):
+class HeadReadout(nn.Module):
     """Get a head the vector that it reads: its own of what is fused, or one gathered from tokens.
 
     Args:
@@ -48,7 +48,7 @@ def _gathered(scores: Tensor, tokens: Tensor, encoded: Encoded) -> Tensor:
 class LogitsHead(Head):
     """Score labels, of which one holds or several may: logits [B, K]."""
 
-    def __init__(self, reader: Reader, source: str, *, width: int, labels: int) -> None:
+    def __init__(self, reader: HeadReadout, source: str, *, width: int, labels: int) -> None:
         super().__init__()
         self.source = source
         self.reader = reader
@@ -69,7 +69,7 @@ class RegressionHead(Head):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, reader: Reader, source: str, *, width: int) -> None:
+    def __init__(self, reader: HeadReadout, source: str, *, width: int) -> None:
         super().__init__()
         self.source = source
         self.reader = reader
@@ -86,7 +86,7 @@ class RegressionHead(Head):
 class UnitVectorHead(Head):
     """Say where the window lies, [B, D] of length 1."""
 
-    def __init__(self, reader: Reader, source: str, *, width: int, dims: int) -> None:
+    def __init__(self, reader: HeadReadout, source: str, *, width: int, dims: int) -> None:
         super().__init__()
         self.source = source
         self.reader = reader

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from triptych.models.observed.loudness import integrated_loudness
 from triptych.models.observed.speech import speech_share
-from triptych.models.prediction import LabelScore, WindowPrediction
+from triptych.models.prediction import PredictedLabel, WindowPrediction
 from triptych.models.pretrained.efficientnet import LabelHead
 from triptych.models.pretrained.silero import STEP_SAMPLES, SpeechHead
 from triptych.models.pretrained.weights import EFFICIENTNET_LITE0, SILERO_VAD, load_labels, load_weights
@@ -54,9 +54,9 @@ class Observer:
             loudness_lufs=None if sound is None else integrated_loudness(torch.from_numpy(sound), sample_rate_hz),
         )
 
-    def _top_labels(self, scores: NDArray[np.float32]) -> tuple[LabelScore, ...]:
+    def _top_labels(self, scores: NDArray[np.float32]) -> tuple[PredictedLabel, ...]:
         best = np.argsort(-scores, kind="stable")[:_TOP_LABELS]
-        return tuple(LabelScore(self.labels[index], float(scores[index])) for index in best)
+        return tuple(PredictedLabel(self.labels[index], float(scores[index])) for index in best)
 
 
 def observer_of(modalities: Sequence[str], *, weights_folder: Path) -> Observer:

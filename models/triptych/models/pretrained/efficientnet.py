@@ -80,7 +80,7 @@ class _Block(nn.Module):
         return y + pictures if self.is_residual else y
 
 
-class _Trunk(nn.Module):
+class _EfficientNetTrunk(nn.Module):
     """Turn pictures, uint8 [N, H, W, 3], into features [N, 1280]."""
 
     def __init__(self) -> None:
@@ -117,7 +117,7 @@ class PictureEncoder(Encoder):
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         super().__init__()
-        self.trunk = _Trunk()
+        self.trunk = _EfficientNetTrunk()
         self.trunk.load_state_dict(_trunk_state(weights))
         self.trunk.to(memory_format=torch.channels_last)
 

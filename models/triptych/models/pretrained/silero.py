@@ -23,7 +23,7 @@ _HOP_SAMPLES = 128
 FEATURES = 128
 
 
-class _Trunk(nn.Module):
+class _SileroTrunk(nn.Module):
     """Turn sound [B, S] into [B, ceil(S / 512), 128], carrying a memory from step to step."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class SpeechEncoder(Encoder):
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         super().__init__()
-        self.trunk = _Trunk()
+        self.trunk = _SileroTrunk()
         state = {name: tensor for name, tensor in weights.items() if not name.startswith("final_conv.")}
         self.trunk.load_state_dict(
             {name.replace("lstm_cell.", "lstm.") + ("_l0" if "lstm" in name else ""): state[name] for name in state}

@@ -9,14 +9,14 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from triptych.producers.plans import Wishes, plans_for
-from triptych.producers.sources.plan import Plan
+from triptych.producers.plans import SourceOptions, plans_for
+from triptych.producers.sources.plan import PlaybackPlan
 from triptych.schemas.errors import UsageError
 
 _MAX_BYTES: Final = 1 << 20
 
 
-class Feed(BaseModel):
+class WatchedFeed(BaseModel):
     """One feed as the file has it; what it leaves out is as on the command line."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -33,7 +33,7 @@ class Feed(BaseModel):
     transcribe: str | None = None
 
 
-def read_feeds(path: Path) -> Mapping[str, Plan]:
+def read_feeds(path: Path) -> Mapping[str, PlaybackPlan]:
     """Return a plan for each stream of the file; raise `UsageError` where it cannot be used, none of it secret."""
     try:
         with path.open("rb") as file:
@@ -51,15 +51,15 @@ def read_feeds(path: Path) -> Mapping[str, Plan]:
     return {stream: _plan(path, stream, table) for stream, table in feeds.items()}
 
 
-def _plan(path: Path, stream: str, table: Any) -> Plan:  # noqa: ANN401 - whatever the file has
+def _plan(path: Path, stream: str, table: Any) -> PlaybackPlan:  # noqa: ANN401 - whatever the file has
     try:
-        feed = Feed.model_validate(table)
+        feed = WatchedFeed.model_validate(table)
     except ValidationError as error:
         said = "; ".join(
             f"{'.'.join(map(str, one['loc'])) or 'the feed'}: {one['msg']}" for one in error.errors(include_input=False)
         )
         raise UsageError(f"{path}: feed {stream!r}: {said}") from None
-    wishes = Wishes(
+    wishes = SourceOptions(
         stream=stream,
         fps=str(feed.fps),
         height=feed.height,

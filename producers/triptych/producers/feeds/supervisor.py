@@ -12,8 +12,8 @@ import structlog
 
 from triptych.producers.clock import Clock, SystemClock
 from triptych.producers.feeds.file import read_feeds
-from triptych.producers.run import CLOSE_S, GLANCE_S, Board, NullProgress, Player, player_of
-from triptych.producers.sources.plan import Plan
+from triptych.producers.run import CLOSE_S, GLANCE_S, Board, NullProgress, SourcePlayer, player_of
+from triptych.producers.sources.plan import PlaybackPlan
 from triptych.schemas.errors import UsageError
 from triptych.transport.protocols import Transport
 
@@ -24,7 +24,7 @@ _LOOK_EVERY_NS: Final = 1_000_000_000
 class _Feed:
     """One feed that is played, with an end of its own."""
 
-    def __init__(self, plan: Plan, play: Callable[[Plan, Event], Player]) -> None:
+    def __init__(self, plan: PlaybackPlan, play: Callable[[PlaybackPlan, Event], SourcePlayer]) -> None:
         self.plan = plan
         self._stop = Event()
         self.player = play(plan, self._stop)
@@ -51,17 +51,17 @@ class _Feed:
 class Roster:
     """The feeds that are played, brought in line with what is listed."""
 
-    def __init__(self, play: Callable[[Plan, Event], Player]) -> None:
+    def __init__(self, play: Callable[[PlaybackPlan, Event], SourcePlayer]) -> None:
         self._play = play
         self._feeds: dict[str, _Feed] = {}
-        self._listed: Mapping[str, Plan] = {}
+        self._listed: Mapping[str, PlaybackPlan] = {}
 
     @property
-    def players(self) -> tuple[Player, ...]:
+    def players(self) -> tuple[SourcePlayer, ...]:
         """All that are played or have ended."""
         return tuple(feed.player for feed in self._feeds.values())
 
-    def list(self, plans: Mapping[str, Plan]) -> None:
+    def list(self, plans: Mapping[str, PlaybackPlan]) -> None:
         """Take what is to be played from now on."""
         self._listed = plans
 
@@ -133,7 +133,7 @@ class _Watched:
         self._seen: bytes | None = None
         self._plans = read_feeds(path)
 
-    def plans(self) -> Mapping[str, Plan]:
+    def plans(self) -> Mapping[str, PlaybackPlan]:
         """Return what is listed; what was before, where the file cannot be used now."""
         try:
             content = self._path.read_bytes()

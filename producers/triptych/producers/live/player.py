@@ -21,16 +21,16 @@ import structlog
 
 from triptych.producers.clock import Clock
 from triptych.producers.live.backoff import Backoff
-from triptych.producers.live.process import Closed, FromFeed, Late, Opened, Said, read_feed
+from triptych.producers.live.process import Closed, FromFeed, LateItems, LogMessage, Opened, read_feed
 from triptych.producers.live.queue import LiveQueue
 from triptych.producers.live.session_state import SessionState
 from triptych.producers.pacing import Pacer
 from triptych.producers.sender import Sender
 from triptych.producers.session.session_boundary import SessionBoundary
-from triptych.producers.sources.plan import Plan
+from triptych.producers.sources.plan import PlaybackPlan
 from triptych.producers.sources.source import OPEN_LIMIT_S, READ_LIMIT_S
-from triptych.producers.status.counters import Standing, State, Tally
-from triptych.producers.status.outcome import Outcome
+from triptych.producers.status.counters import Counters, Standing, State
+from triptych.producers.status.outcome import SourceOutcome
 from triptych.schemas.errors import TriptychError, UsageError
 from triptych.schemas.records import AudioChunk, InputRecord
 from triptych.transport.protocols import Publisher
@@ -52,13 +52,13 @@ _SPAWN: Final = multiprocessing.get_context("spawn")
 class LivePlayer:
     """Play one URL until it is over or `stop` is set; see `run.py` for how it is used."""
 
-    def __init__(self, plan: Plan, publisher: Publisher, clock: Clock, stop: Event) -> None:
+    def __init__(self, plan: PlaybackPlan, publisher: Publisher, clock: Clock, stop: Event) -> None:
         self.thread = threading.Thread(target=self._run, name=f"produce {plan.stream}", daemon=True)
         self._plan = plan
         self._publisher = publisher
         self._clock = clock
         self._stop = stop
-        self._tally = Tally(plan.stream)
+        self._tally = Counters(plan.stream)
         self._queue = LiveQueue(lambda _: self._tally.dropped())
         self._book = SessionState()
         self._opened: Opened | None = None
@@ -71,9 +71,9 @@ class LivePlayer:
         """How it stands now."""
         return replace(self._tally.standing, queued_bytes=self._queue.size_bytes)
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> SourceOutcome:
         """Return how it ended."""
-        return Outcome(self._plan, self.standing, self._error)
+        return SourceOutcome(self._plan, self.standing, self._error)
 
     def _run(self) -> None:
         """Listen in this thread and send in another, and keep what went wrong for the thread that waits."""
@@ -171,7 +171,7 @@ class LivePlayer:
             self._take(message)
         return Closed("told to stop")
 
-    def _take(self, message: Opened | Late | Said | InputRecord) -> None:
+    def _take(self, message: Opened | LateItems | LogMessage | InputRecord) -> None:
         if isinstance(message, Opened):
             if self._opened is None:
                 self._opened = message
@@ -179,9 +179,9 @@ class LivePlayer:
             else:
                 self._tally.reconnects()
             self._has_begun.set()
-        elif isinstance(message, Late):
+        elif isinstance(message, LateItems):
             self._tally.late(message.items)
-        elif isinstance(message, Said):
+        elif isinstance(message, LogMessage):
             _log.log(_LEVELS[message.level], message.event, **message.details)
         else:
             self._say_gap(message)

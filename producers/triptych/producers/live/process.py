@@ -16,7 +16,7 @@ import structlog
 
 from triptych.producers.session.clock_measurement import FilmMeter, LiveMeter, Meter
 from triptych.producers.session.playback import Playback
-from triptych.producers.sources.plan import Plan
+from triptych.producers.sources.plan import PlaybackPlan
 from triptych.schemas.errors import UsageError
 from triptych.schemas.records import InputRecord
 
@@ -45,14 +45,14 @@ class Closed:
 
 
 @dataclass(frozen=True, slots=True)
-class Late:
+class LateItems:
     """So many more items came too late to keep a promise, and were left out or cut."""
 
     items: int
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class LogMessage:
     """A line for the log."""
 
     event: str
@@ -60,12 +60,12 @@ class Said:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-FromFeed = Opened | InputRecord | Closed | Late | Said
+FromFeed = Opened | InputRecord | Closed | LateItems | LogMessage
 
 _HOPELESS = ("Protocol not found", "no container format", "found neither", "Invalid argument")
 
 
-def read_feed(plan: Plan, not_before_ns: int, pipe: Connection) -> None:
+def read_feed(plan: PlaybackPlan, not_before_ns: int, pipe: Connection) -> None:
     """Read the source until it ends, and close the pipe; the main function of the process.
 
     The first session begins now, or at `not_before_ns` if that is later. The records of a session come without its
@@ -82,7 +82,7 @@ def read_feed(plan: Plan, not_before_ns: int, pipe: Connection) -> None:
         pipe.close()
 
 
-def _read(plan: Plan, not_before_ns: int, pipe: Connection) -> Closed:
+def _read(plan: PlaybackPlan, not_before_ns: int, pipe: Connection) -> Closed:
     try:
         live = LiveMeter(time.time_ns)
         with Playback(plan, next_start_ns=lambda end_ns: max(end_ns, time.time_ns()), on_packet=live.came) as playback:
@@ -94,7 +94,7 @@ def _read(plan: Plan, not_before_ns: int, pipe: Connection) -> Closed:
         return Closed(str(error), is_hopeless=any(sign in str(error) for sign in _HOPELESS))
 
 
-def _start_at_ns(plan: Plan, duration_ns: int | None, not_before_ns: int) -> int:
+def _start_at_ns(plan: PlaybackPlan, duration_ns: int | None, not_before_ns: int) -> int:
     if plan.start_at_ns is not None and not not_before_ns:
         return plan.start_at_ns
     length_ns = 0 if plan.realtime else plan.total_ns(duration_ns) or 0
@@ -108,7 +108,7 @@ def _relay(playback: Playback, start_at_ns: int, live: LiveMeter, pipe: Connecti
     for record in playback.records(start_at_ns):
         pipe.send(meter.stamped(record))
         if playback.behind > late:
-            pipe.send(Late(playback.behind - late))
+            pipe.send(LateItems(playback.behind - late))
             late = playback.behind
         if is_live and live.has_run_away():
             playback.resync()
@@ -116,7 +116,7 @@ def _relay(playback: Playback, start_at_ns: int, live: LiveMeter, pipe: Connecti
 
 def _log_through(pipe: Connection) -> None:
     def say(_: object, level: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-        pipe.send(Said(str(event.pop("event")), level, event))
+        pipe.send(LogMessage(str(event.pop("event")), level, event))
         raise structlog.DropEvent
 
     structlog.configure(processors=[say], cache_logger_on_first_use=False)

@@ -18,7 +18,7 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from numpy.typing import NDArray
 
-from triptych.producers.timeline import Timeline, ticks_to_ns
+from triptych.producers.timeline import SessionTimeline, ticks_to_ns
 from triptych.units import NS_PER_S
 
 SAMPLE_RATE_HZ: Final = 16_000
@@ -32,7 +32,7 @@ Samples = NDArray[np.int16]
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class PcmRun:
     """Samples, and the session time of the first."""
 
     start_ns: int
@@ -63,7 +63,7 @@ class _Run:
         """The time after the last sample taken in."""
         return self._begun_ns + self._taken * NS_PER_S // self._rate
 
-    def feed(self, frame: av.AudioFrame) -> Iterator[Sound]:
+    def feed(self, frame: av.AudioFrame) -> Iterator[PcmRun]:
         """Take a frame; yield the chunks that it fills."""
         self._taken += frame.samples
         frame.pts = None  # our own count is the time; the resampler must not correct it
@@ -72,7 +72,7 @@ class _Run:
         while self._held >= CHUNK_SAMPLES:
             yield self._cut(CHUNK_SAMPLES)
 
-    def finish(self) -> Iterator[Sound]:
+    def finish(self) -> Iterator[PcmRun]:
         """Yield what is left."""
         for resampled in self._resampler.resample(None):
             self._append(resampled)
@@ -87,11 +87,11 @@ class _Run:
             self._pending.append(samples[cut:])
             self._held += len(samples) - cut
 
-    def _cut(self, count: int) -> Sound:
+    def _cut(self, count: int) -> PcmRun:
         joined = np.concatenate(self._pending)
         self._pending = [joined[count:]] if len(joined) > count else []
         self._held -= count
-        sound = Sound(self._next_ns, joined[:count])
+        sound = PcmRun(self._next_ns, joined[:count])
         self._next_ns = sound.end_ns
         return sound
 
@@ -99,7 +99,7 @@ class _Run:
 class AudioReader:
     """Read one pass over one audio track."""
 
-    def __init__(self, stream: AudioStream, timeline: Timeline, *, floor_ns: int) -> None:
+    def __init__(self, stream: AudioStream, timeline: SessionTimeline, *, floor_ns: int) -> None:
         """Begin a pass; sound before `floor_ns` is cut off."""
         self._stream = stream
         self._timeline = timeline
@@ -113,7 +113,7 @@ class AudioReader:
         """Where the sound that was yielded ends."""
         return self.floor_ns
 
-    def feed(self, packet: Packet[AudioStream]) -> Iterator[Sound]:
+    def feed(self, packet: Packet[AudioStream]) -> Iterator[PcmRun]:
         """Yield the chunks that this packet completes."""
         yield from self._decoded(packet)
 
@@ -121,17 +121,17 @@ class AudioReader:
         """Return up to where the sound is known, sent or not."""
         return max(self.floor_ns, self._run.read_ns) if self._run else self.floor_ns
 
-    def pause(self, watermark_ns: int) -> Iterator[Sound]:
+    def pause(self, watermark_ns: int) -> Iterator[PcmRun]:
         """Yield what is left of the run: a gap has begun, and no sound before `watermark_ns` will be taken any more."""
         yield from self._finish_run()
         self.floor_ns = max(self.floor_ns, watermark_ns)
 
-    def drain(self) -> Iterator[Sound]:
+    def drain(self) -> Iterator[PcmRun]:
         """Yield all that is left."""
         yield from self._decoded(None)
         yield from self._finish_run()
 
-    def _decoded(self, packet: Packet[AudioStream] | None) -> Iterator[Sound]:
+    def _decoded(self, packet: Packet[AudioStream] | None) -> Iterator[PcmRun]:
         try:
             frames = self._stream.codec_context.decode(packet)
         except av.error.FFmpegError:
@@ -149,7 +149,7 @@ class AudioReader:
         surplus_ns = (frame.samples - stated) * NS_PER_S // frame.sample_rate
         return _shortened(frame, stated) if stated and surplus_ns > self._jitter_ns else frame
 
-    def _take(self, frame: av.AudioFrame) -> Iterator[Sound]:
+    def _take(self, frame: av.AudioFrame) -> Iterator[PcmRun]:
         start_ns = self._time_of(frame)
         if self._run is not None and not self._continues(self._run, frame, start_ns):
             yield from self._finish_run()
@@ -168,7 +168,7 @@ class AudioReader:
         same_kind = run.kind == (frame.format.name, frame.layout.name, frame.sample_rate)
         return same_kind and abs(start_ns - run.read_ns) <= self._jitter_ns
 
-    def _finish_run(self) -> Iterator[Sound]:
+    def _finish_run(self) -> Iterator[PcmRun]:
         run, self._run = self._run, None
         if run is not None:
             for sound in run.finish():

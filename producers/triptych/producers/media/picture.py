@@ -24,7 +24,7 @@ def _even(length: Fraction) -> int:
     return max(2, int(length) // 2 * 2)
 
 
-class PictureEncoder:
+class JpegEncoder:
     """Encode frames as JPEG; keeps the scaler between frames."""
 
     def __init__(self, *, max_height: int, quality: int, pixel_aspect: Fraction | None) -> None:

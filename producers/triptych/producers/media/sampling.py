@@ -14,7 +14,7 @@ from triptych.units import NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class SamplingGrid:
     """Instants `rate` times a second, from the session's start on."""
 
     rate: Fraction
@@ -31,7 +31,7 @@ class Grid:
 class Sampler:
     """Choose frames, and say beforehand which packets cannot become chosen ones."""
 
-    def __init__(self, grid: Grid) -> None:
+    def __init__(self, grid: SamplingGrid) -> None:
         self._grid = grid
         self._taken = -1
         self._earliest: dict[int, int] = {}

@@ -11,10 +11,10 @@ import av
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from triptych.producers.media.picture import PictureEncoder
+from triptych.producers.media.picture import JpegEncoder
 from triptych.producers.media.sampling import Sampler
 from triptych.producers.subtitles.cea608 import CaptionReader
-from triptych.producers.timeline import Timeline, ticks_to_ns
+from triptych.producers.timeline import SessionTimeline, ticks_to_ns
 from triptych.units import NS_PER_S
 
 _DEFAULT_RATE: Final = 25
@@ -36,10 +36,10 @@ class VideoReader:
     def __init__(
         self,
         stream: VideoStream,
-        timeline: Timeline,
+        timeline: SessionTimeline,
         *,
         sampler: Sampler,
-        encoder: PictureEncoder,
+        encoder: JpegEncoder,
         captions: CaptionReader | None = None,
     ) -> None:
         self._stream = stream

@@ -17,8 +17,8 @@ from av.subtitles.stream import SubtitleStream
 
 from triptych.producers.media.audio import AudioReader
 from triptych.producers.media.continuity import Continuity, Jump
-from triptych.producers.media.picture import PictureEncoder
-from triptych.producers.media.sampling import Grid, Sampler
+from triptych.producers.media.picture import JpegEncoder
+from triptych.producers.media.sampling import Sampler, SamplingGrid
 from triptych.producers.media.video import VideoReader
 from triptych.producers.session.text_source import choose_words
 from triptych.producers.session.track_players import (
@@ -26,12 +26,12 @@ from triptych.producers.session.track_players import (
     CaptionPlayer,
     CueFilePlayer,
     EmbeddedCuePlayer,
-    Player,
+    TrackPlayer,
     VideoPlayer,
 )
-from triptych.producers.session.track_records import Feed, TrackRecords
+from triptych.producers.session.track_records import SessionInfo, TrackRecords
 from triptych.producers.sources.media_file import MediaFile
-from triptych.producers.sources.plan import Plan
+from triptych.producers.sources.plan import PlaybackPlan
 from triptych.producers.sources.source import UrlSource
 from triptych.producers.speech.recogniser import Recogniser, detect_voice
 from triptych.producers.speech.transcript import TranscriptPlayer
@@ -40,7 +40,7 @@ from triptych.producers.speech.utterances import UtteranceCutter
 from triptych.producers.subtitles.cea608 import CaptionReader
 from triptych.producers.subtitles.cue import Cue
 from triptych.producers.subtitles.language import DEFAULT_LANGUAGE
-from triptych.producers.timeline import Timeline, ticks_to_ns
+from triptych.producers.timeline import SessionTimeline, ticks_to_ns
 from triptych.schemas.errors import UsageError
 from triptych.schemas.names import MODALITIES, Modality
 from triptych.schemas.records import End, InputRecord
@@ -50,7 +50,7 @@ _log = structlog.get_logger(__name__)
 _EARLY_NS: Final = NS_PER_S
 """A file that ends so much before the end that it states is called broken."""
 
-Players = dict[Modality, Player]
+Players = dict[Modality, TrackPlayer]
 
 
 class Playback:
@@ -65,7 +65,7 @@ class Playback:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: PlaybackPlan,
         *,
         next_start_ns: Callable[[int], int] | None = None,
         on_packet: Callable[[str, Modality, int], None] | None = None,
@@ -89,7 +89,7 @@ class Playback:
             self._media.close()
             raise
         self._scribe = self._new_scribe(recognise) if self._words == "heard" else None
-        self._sampler = Sampler(Grid(plan.fps))
+        self._sampler = Sampler(SamplingGrid(plan.fps))
         self._records: dict[Modality, TrackRecords] = {}
         self._session = ""
         self._began = False
@@ -162,9 +162,9 @@ class Playback:
         plan = self._plan
         self._behind = self.behind
         self._session = uuid.uuid4().hex
-        feed = Feed(plan.stream, plan.source.uri, self._session, start_at_ns, self.tracks)
+        feed = SessionInfo(plan.stream, plan.source.uri, self._session, start_at_ns, self.tracks)
         self._records = {modality: TrackRecords(feed, modality) for modality in feed.tracks}
-        self._sampler = Sampler(Grid(plan.fps))
+        self._sampler = Sampler(SamplingGrid(plan.fps))
         self._start_at_ns = start_at_ns
         self._base_ns = self._film_end_ns = self._players_end_ns = 0
         self._began = False
@@ -179,13 +179,13 @@ class Playback:
 
     def _pass(self, *, last: bool) -> Iterator[InputRecord]:
         """Yield one pass, the tracks as they lie in the file."""
-        timeline = Timeline(self._origin_ns, self._base_ns)
+        timeline = SessionTimeline(self._origin_ns, self._base_ns)
         players = self._players(timeline, last_pass=last)
         position_ns = timeline.base_ns
         for item in self._continuous():
             if isinstance(item, Jump):
                 yield from self._split(players, position_ns, item)
-                timeline = Timeline(item.origin_ns, 0)
+                timeline = SessionTimeline(item.origin_ns, 0)
                 players = self._players(timeline, last_pass=last)
                 position_ns = 0
                 continue
@@ -249,12 +249,12 @@ class Playback:
             self._began = True
             yield record
 
-    def _players(self, timeline: Timeline, *, last_pass: bool) -> Players:
+    def _players(self, timeline: SessionTimeline, *, last_pass: bool) -> Players:
         media, plan, words, records = self._media, self._plan, self._words, self._records
         players: Players = {}
         captions = CaptionReader(timeline.base_ns) if words == "captions" else None
         if media.video is not None:
-            encoder = PictureEncoder(
+            encoder = JpegEncoder(
                 max_height=plan.height, quality=plan.quality, pixel_aspect=media.video.sample_aspect_ratio
             )
             video = VideoReader(media.video, timeline, sampler=self._sampler, encoder=encoder, captions=captions)
@@ -302,7 +302,7 @@ class Playback:
         """How long the session will be by the file's own word, which a jump has made worthless."""
         return None if self._splits else self.duration_ns
 
-    def _shifted(self, cues: tuple[Cue, ...], timeline: Timeline) -> tuple[Cue, ...]:
+    def _shifted(self, cues: tuple[Cue, ...], timeline: SessionTimeline) -> tuple[Cue, ...]:
         """Return the cues of a file in the time of what is left of the film after a jump."""
         by_ns = timeline.origin_ns - self._media.origin_ns
         if by_ns == 0:

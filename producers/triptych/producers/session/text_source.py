@@ -12,7 +12,7 @@ import structlog
 from av.subtitles.stream import SubtitleStream
 
 from triptych.producers.sources.media_file import MediaFile
-from triptych.producers.sources.plan import Plan
+from triptych.producers.sources.plan import PlaybackPlan
 from triptych.producers.sources.source import FileSource
 from triptych.producers.subtitles.cue import Cue
 from triptych.producers.subtitles.cue_file import find_beside, language_in_name, read_cues
@@ -25,14 +25,16 @@ Words = tuple[Cue, ...] | SubtitleStream | Literal["captions", "heard"] | None
 """The cues of a file, a track of the film, captions inside its pictures, what a machine hears, or none at all."""
 
 
-def choose_words(plan: Plan, media: MediaFile) -> Words:
+def choose_words(plan: PlaybackPlan, media: MediaFile) -> Words:
     """Return the one place; raise `UsageError` where the file that the user named has no cues."""
     words = _written_words(plan, media)
     can_hear = plan.transcribe is not None and media.audio is not None
     return "heard" if words is None and can_hear else words
 
 
-def _written_words(plan: Plan, media: MediaFile) -> tuple[Cue, ...] | SubtitleStream | Literal["captions"] | None:
+def _written_words(
+    plan: PlaybackPlan, media: MediaFile
+) -> tuple[Cue, ...] | SubtitleStream | Literal["captions"] | None:
     if plan.subtitles is not None:
         return read_cues(plan.subtitles, language_in_name(plan.subtitles) or plan.language)
     if media.text_track is not None:

@@ -21,7 +21,7 @@ from typing import Any, Final, Protocol
 from av.packet import Packet
 from av.subtitles.stream import SubtitleStream
 
-from triptych.producers.media.audio import AudioReader, Sound
+from triptych.producers.media.audio import AudioReader, PcmRun
 from triptych.producers.media.sampling import Sampler
 from triptych.producers.media.video import VideoReader
 from triptych.producers.session.track_records import TrackRecords
@@ -29,7 +29,7 @@ from triptych.producers.subtitles.cea608 import CaptionReader
 from triptych.producers.subtitles.codecs import words_of
 from triptych.producers.subtitles.cue import UNKNOWN_LENGTH_NS, Cue
 from triptych.producers.subtitles.language import language_of
-from triptych.producers.timeline import Timeline, ticks_to_ns
+from triptych.producers.timeline import SessionTimeline, ticks_to_ns
 from triptych.schemas.records import AudioChunk, InputRecord
 
 WORDS_INTERLEAVE_NS: Final = 1_000_000_000
@@ -39,7 +39,7 @@ MEDIA_INTERLEAVE_NS: Final = 3_000_000_000
 """How far behind one another picture and sound may stand: in transport streams more than a second was seen."""
 
 
-class Player(Protocol):
+class TrackPlayer(Protocol):
     """Play one track of one pass."""
 
     def feed(self, packet: Packet[Any]) -> Iterator[InputRecord]:
@@ -97,7 +97,7 @@ class AudioPlayer:
     """Play sound."""
 
     def __init__(
-        self, reader: AudioReader, records: TrackRecords, listener: Callable[[Sound], None] | None = None
+        self, reader: AudioReader, records: TrackRecords, listener: Callable[[PcmRun], None] | None = None
     ) -> None:
         """Play what the reader gives; the listener hears it too, before it is sent."""
         self._reader = reader
@@ -131,7 +131,7 @@ class AudioPlayer:
         for sound in self._reader.drain():
             yield self._chunk(sound)
 
-    def _chunk(self, sound: Sound) -> AudioChunk:
+    def _chunk(self, sound: PcmRun) -> AudioChunk:
         if self._listener is not None:
             self._listener(sound)
         return self._records.chunk(sound)
@@ -141,7 +141,7 @@ class EmbeddedCuePlayer:
     """Play the words that a track of the file holds."""
 
     def __init__(
-        self, stream: SubtitleStream, records: TrackRecords, timeline: Timeline, *, duration_ns: int | None
+        self, stream: SubtitleStream, records: TrackRecords, timeline: SessionTimeline, *, duration_ns: int | None
     ) -> None:
         self._stream = stream
         self._records = records

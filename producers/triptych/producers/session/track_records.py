@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, TypedDict
 
-from triptych.producers.media.audio import SAMPLE_RATE_HZ, Sound
+from triptych.producers.media.audio import SAMPLE_RATE_HZ, PcmRun
 from triptych.producers.media.video import Picture
 from triptych.producers.media.wav import to_wav
 from triptych.producers.subtitles.cue import Cue
@@ -21,7 +21,7 @@ SILENCE_NS: Final = 500_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
+class SessionInfo:
     """What all records of a session have in common."""
 
     stream: str
@@ -51,7 +51,7 @@ class TrackRecords:
         behind: items that came too late to keep the promise, and were left out or cut.
     """
 
-    def __init__(self, feed: Feed, modality: Modality) -> None:
+    def __init__(self, feed: SessionInfo, modality: Modality) -> None:
         self._feed = feed
         self._modality: Modality = modality
         self._media_count = 0
@@ -74,7 +74,7 @@ class TrackRecords:
         common = self._media(picture.at_ns, picture.at_ns, next_ns)
         return VideoFrame(**common, seq=self._next_seq(), data=picture.jpeg, width=picture.width, height=picture.height)
 
-    def chunk(self, sound: Sound) -> AudioChunk:
+    def chunk(self, sound: PcmRun) -> AudioChunk:
         """Return the record of some sound, which must start at the promise or later."""
         common = self._media(sound.start_ns, sound.end_ns, sound.end_ns)
         return AudioChunk(

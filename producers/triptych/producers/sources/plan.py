@@ -10,7 +10,7 @@ from triptych.producers.sources.source import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class PlaybackPlan:
     """How one source is played.
 
     Attributes:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import structlog
 from av.packet import Packet
 
-from triptych.producers.media.audio import Sound
+from triptych.producers.media.audio import PcmRun
 from triptych.producers.session.track_records import TrackRecords
 from triptych.producers.speech.transcription_thread import TranscriptionThread
 from triptych.producers.speech.utterances import Utterance, UtteranceCutter
@@ -48,7 +48,7 @@ class TranscriptPlayer:
         self._said_ns = scribe.left_out_ns
         self.end_ns = cutter.heard_ns
 
-    def hear(self, sound: Sound) -> None:
+    def hear(self, sound: PcmRun) -> None:
         """Take the sound that is played."""
         self._has_heard = True
         self._put(self._cutter.feed(sound))

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.producers.media.audio import JITTER_NS, NS_PER_SAMPLE, SAMPLE_RATE_HZ, Samples, Sound
+from triptych.producers.media.audio import JITTER_NS, NS_PER_SAMPLE, SAMPLE_RATE_HZ, PcmRun, Samples
 
 STEP_SAMPLES: Final = 512
 """The step of the voice detector: 32 ms."""
@@ -83,7 +83,7 @@ class UtteranceCutter:
         """Before which moment no utterance will begin that was not yielded."""
         return self._start_ns
 
-    def feed(self, sound: Sound) -> Iterator[Utterance]:
+    def feed(self, sound: PcmRun) -> Iterator[Utterance]:
         """Take sound; yield the utterances that it ends. A gap ends one too."""
         if abs(sound.start_ns - self.heard_ns) > JITTER_NS:
             yield from self.skip_to(sound.start_ns)

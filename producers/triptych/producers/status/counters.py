@@ -57,7 +57,7 @@ class Standing:
         return self.position_ns - self.acknowledged_ns + max(0, self.behind_clock_ns)
 
 
-class Tally:
+class Counters:
     """Count, safely from several threads."""
 
     def __init__(self, stream: str) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from triptych.producers.sources.plan import Plan
+from triptych.producers.sources.plan import PlaybackPlan
 from triptych.producers.status.counters import Standing
 from triptych.schemas.errors import TriptychError
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SourceOutcome:
     """How one source ended; `error` is what stopped it."""
 
-    plan: Plan
+    plan: PlaybackPlan
     standing: Standing
     error: Exception | None = None
 

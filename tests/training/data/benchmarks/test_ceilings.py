@@ -12,7 +12,7 @@ from random import Random
 import pytest
 
 from triptych.training.data.benchmarks.ceilings import Subset, bayes_ceilings, subsets
-from triptych.training.data.benchmarks.rules import Factor, Rules, Shown, evenly, modality_of
+from triptych.training.data.benchmarks.rules import Factor, RenderedFactors, Rules, evenly, modality_of
 from triptych.training.data.benchmarks.tasks import RULES
 
 PUBLISHED = {
@@ -93,7 +93,7 @@ def test_what_no_modality_shows_helps_nobody() -> None:
     rules = Rules(
         "coin", ("head", "tail"), {"secret": ("head", "tail"), "video/side": ("head", "tail")},
         (Factor("side", evenly(2)),),
-        lambda values: Shown(values["side"], {"secret": values["side"], "video/side": 0}),
+        lambda values: RenderedFactors(values["side"], {"secret": values["side"], "video/side": 0}),
     )  # fmt: skip
     assert rules.modalities == ("video",)
     assert bayes_ceilings(rules) == {(): Fraction(1, 2), ("video",): Fraction(1, 2)}
@@ -111,7 +111,7 @@ def _ceilings(name: str) -> dict[Subset, Fraction]:
     return bayes_ceilings(RULES[name])
 
 
-def _best_guess(rules: Rules, subset: Subset, shown: Shown) -> int:
+def _best_guess(rules: Rules, subset: Subset, shown: RenderedFactors) -> int:
     """Vote as Bayes does for witnesses that are equally often wrong: the most named digit, of several any."""
     named = Counter(value for part, value in shown.parts.items() if modality_of(part) in subset)
     assert set(shown.parts) == set(rules.parts)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from triptych.schemas.errors import UsageError
 from triptych.training.data.cli import data
-from triptych.training.data.manifest import Item, Labels, Manifest, Words, read_manifest, write_manifest
+from triptych.training.data.manifest import Item, Labels, Manifest, TimedText, read_manifest, write_manifest
 
 LABELS = Labels(name="moods", labels=("bad", "good"))
 
@@ -62,7 +62,7 @@ def item(name: str, split: str = "train", label: int = 0, **changes: object) -> 
 
 def apart(name: str, file: str, text: str | None = None) -> Item:
     """An item whose modalities are apart."""
-    words = None if text is None else (Words(t0=0, t1=1, text=text),)
+    words = None if text is None else (TimedText(t0=0, t1=1, text=text),)
     return item(name, clip=None, video=file, audio=file, text=words)
 
 
@@ -102,7 +102,7 @@ def test_every_mistake_is_found(films: Path, tmp_path: Path) -> None:
     }  # fmt: skip
     assert (tmp_path / "clean" / (cleaned["copy-of-a"].clip or "")).resolve() == films / "copy-of-a.mkv"
     assert (cleaned["silent-apart"].audio, cleaned["black-apart"].video) == (None, None)
-    assert cleaned["words"].text == (Words(t0=0, t1=1, text="so"),)
+    assert cleaned["words"].text == (TimedText(t0=0, t1=1, text="so"),)
     assert cleaned["no-words"].text is None
     assert report["items"] == {"before": 17, "after": 10}
     assert report["splits"]["test"] == {"before": 1, "after": 1}

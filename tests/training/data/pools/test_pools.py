@@ -14,7 +14,7 @@ from triptych.schemas.errors import UsageError
 from triptych.training.data.pools import pictures, voices
 from triptych.training.data.pools.cache import kept, shares
 from triptych.training.data.pools.speech import voices_on
-from triptych.training.data.pools.voices import Engine, Manner, Utterance, read_sound, spoken
+from triptych.training.data.pools.voices import Engine, Manner, SpokenPhrase, read_sound, spoken
 
 REQUIRED = bool(os.environ.get("CI") or os.environ.get("TRIPTYCH_REQUIRE_SERVERS"))
 
@@ -71,7 +71,7 @@ def test_both_engines_speak_slower_and_faster(engine: Engine, voice: str, tmp_pa
     """At 16 kHz, without silence around, at one level; a gloomy tempo takes longer than a cheerful one."""
     needs(shutil.which(engine) is not None)
     slow, fast = (
-        spoken(Utterance(engine, voice, "at the station", Manner(tempo)), tmp_path, "take") for tempo in (0.7, 1.5)
+        spoken(SpokenPhrase(engine, voice, "at the station", Manner(tempo)), tmp_path, "take") for tempo in (0.7, 1.5)
     )
     assert len(slow) > 1.5 * len(fast)
     assert 3_000 < len(fast) < 32_000
@@ -83,7 +83,7 @@ def test_a_synthesiser_that_is_not_installed_is_named(tmp_path: Path, monkeypatc
     """With the command that installs it."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match=r"espeak-ng is missing.*apt-get install espeak-ng flite"):
-        spoken(Utterance("espeak-ng", "en", "one", Manner()), tmp_path, "take")
+        spoken(SpokenPhrase("espeak-ng", "en", "one", Manner()), tmp_path, "take")
 
 
 def test_recordings_are_read_at_16_khz() -> None:

@@ -13,7 +13,7 @@ from triptych.schemas.errors import UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from triptych.training.compression.run import Report
+    from triptych.training.compression.run import CompressionReport
 
 _BYTES_IN_MB = 1e6
 _WIDTH = 120
@@ -49,12 +49,12 @@ def compress(
     from triptych.models.checkpoints.paths import checkpoint_files
     from triptych.models.pretrained.download.cache import cache_folder
     from triptych.models.shipped import located
-    from triptych.training.compression.run import Wishes
+    from triptych.training.compression.run import CompressionOptions
     from triptych.training.compression.run import compress as run
     from triptych.training.data.catalogue import open_dataset
     from triptych.training.progress_bar import ProgressBar
 
-    wishes = Wishes(prune, fine_tune, storage, split, examples, compile_)  # type: ignore[arg-type]  # it checks
+    wishes = CompressionOptions(prune, fine_tune, storage, split, examples, compile_)  # type: ignore[arg-type]  # it checks
     name = data or read_card(checkpoint_files(located(checkpoint))[1]).training.get("data")
     if not isinstance(name, str):
         raise UsageError("the card does not say what the model was trained on; give --data")
@@ -67,7 +67,7 @@ def compress(
     console.print(f"model: {out}, {report.written}", highlight=False, soft_wrap=True)
 
 
-def _table(report: Report) -> Table:
+def _table(report: CompressionReport) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)

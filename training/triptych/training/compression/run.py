@@ -30,7 +30,7 @@ from triptych.models.network.collate import WindowBatch
 from triptych.models.network.fused import FusedModel
 from triptych.models.trained import graph_subject
 from triptych.schemas.errors import UsageError
-from triptych.training.batches import LabelledBatch, Source
+from triptych.training.batches import ExampleSource, LabelledBatch
 from triptych.training.compression.measuring import (
     Answer,
     Measured,
@@ -59,7 +59,7 @@ _GRAPH_NAMES: Mapping[GraphForm, str] = {"export": "as a graph (torch.export)", 
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class CompressionOptions:
     """Say how a model is to become smaller.
 
     Attributes:
@@ -98,7 +98,7 @@ class Wishes:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class CompressionReport:
     """Hold what came out.
 
     Attributes:
@@ -115,8 +115,8 @@ class Report:
 
 
 def compress(
-    path: Path, dataset: Dataset, wishes: Wishes, folder: Path, *, weights_folder: Path, watch: Watcher
-) -> Report:
+    path: Path, dataset: Dataset, wishes: CompressionOptions, folder: Path, *, weights_folder: Path, watch: Watcher
+) -> CompressionReport:
     """Compress the checkpoint at `path` into a folder.
 
     Raises:
@@ -152,8 +152,8 @@ def compress(
 class _Bench:
     """Measures the forms of a model, one after the other; their speed at the end, taking turns."""
 
-    def __init__(self, dataset: Dataset, original: Checkpoint, wishes: Wishes) -> None:
-        source = Source(dataset, original.card.input.spec(), original.network.tokenize)
+    def __init__(self, dataset: Dataset, original: Checkpoint, wishes: CompressionOptions) -> None:
+        source = ExampleSource(dataset, original.card.input.spec(), original.network.tokenize)
         size = min(wishes.examples, dataset.size(wishes.split) if wishes.split in dataset.splits else 0)
         if not size:
             raise UsageError(f"split: expected one of {', '.join(dataset.splits)}, got {wishes.split!r}")
@@ -209,12 +209,12 @@ class _Bench:
             self._measure(name, answer, model, size_bytes=path.stat().st_size)
             self._timed[name] = answer
 
-    def report(self, base: str, written: str, card: Card) -> Report:
+    def report(self, base: str, written: str, card: Card) -> CompressionReport:
         """Return everything, now with the speed."""
         first = self._batches[0]
         speeds = window_ms(self._timed, first.windows, len(first.target))
         forms = {name: replace(form, window_ms=speeds.get(name)) for name, form in self._forms.items()}
-        return Report(forms, written, (*_not_worth(forms, base), *self._missing), card)
+        return CompressionReport(forms, written, (*_not_worth(forms, base), *self._missing), card)
 
     def _try(self, name: str, make: Callable[[], Answer], model: FusedModel) -> None:
         try:
@@ -255,7 +255,12 @@ def _pruned(original: Checkpoint, share: float, weights_folder: Path) -> Checkpo
 
 
 def _trained(
-    pruned: Checkpoint, teacher: Path, dataset: Dataset, wishes: Wishes, weights_folder: Path, watch: Watcher
+    pruned: Checkpoint,
+    teacher: Path,
+    dataset: Dataset,
+    wishes: CompressionOptions,
+    weights_folder: Path,
+    watch: Watcher,
 ) -> Checkpoint:
     """Train what is left as the original was trained, more gently, the original being the teacher."""
     config = _config(pruned.card, wishes.steps, teacher)
@@ -329,7 +334,7 @@ def _not_worth(forms: Mapping[str, Measured], base: str) -> list[str]:
     return found
 
 
-def _as_json(report: Report) -> dict[str, object]:
+def _as_json(report: CompressionReport) -> dict[str, object]:
     return {
         "written": report.written,
         "threads": torch.get_num_threads(),

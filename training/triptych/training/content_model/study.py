@@ -23,7 +23,7 @@ from triptych.training.content_model.head import HeadConfig, answers, seen, trai
 from triptych.training.data.example import MODALITIES
 from triptych.training.data.pools.cache import Track, untracked
 from triptych.training.evaluation.calibration import Calibration, calibration, softmax
-from triptych.training.evaluation.classification import Classification, Difference, classification
+from triptych.training.evaluation.classification import AccuracyDifference, Classification, classification
 from triptych.training.fit_temperature import fitted_temperature
 
 FOLDS: Final = 5
@@ -40,7 +40,7 @@ MakeModel = Callable[[int], FusedModel]
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ModalityAccuracy:
     """How often the label named is right when only some modalities come: mean and deviation over the seeds."""
 
     modalities: tuple[str, ...]
@@ -73,12 +73,12 @@ class Rival:
 
     name: str
     accuracy: float
-    advantage: Difference
+    advantage: AccuracyDifference
     named: list[Indices]
 
 
 @dataclass(frozen=True, slots=True)
-class Confidence:
+class StudyCalibration:
     """How true confidences are for each seed, at a temperature of 1 and at one fitted on the other folds."""
 
     before: tuple[Calibration, ...]
@@ -111,10 +111,10 @@ class Study:
     labels: tuple[str, ...]
     count: int
     motifs: int
-    shown: tuple[Shown, ...]
+    shown: tuple[ModalityAccuracy, ...]
     alone: tuple[Alone, ...]
     rivals: tuple[Rival, Rival]
-    confidence: Confidence
+    confidence: StudyCalibration
     temperature: float
     by_language: Mapping[str, tuple[float, float]]
     scores: Classification
@@ -203,10 +203,10 @@ def _there(modalities: tuple[str, ...], features: StampFeatures) -> Flags:
     return np.ones(len(features.label), np.bool_)
 
 
-def _shown(subset: tuple[str, ...], place: int, seeds: list[_OneSeed], features: StampFeatures) -> Shown:
+def _shown(subset: tuple[str, ...], place: int, seeds: list[_OneSeed], features: StampFeatures) -> ModalityAccuracy:
     there, truth = _there(subset, features), features.label.numpy()
     rates = [float((one.logits[:, place].argmax(-1).numpy() == truth)[there].mean()) for one in seeds]
-    return Shown(subset, int(there.sum()), float(np.mean(rates)), float(np.std(rates, ddof=1)))
+    return ModalityAccuracy(subset, int(there.sum()), float(np.mean(rates)), float(np.std(rates, ddof=1)))
 
 
 def _alone(modality: str, seeds: list[_OneSeed], features: StampFeatures) -> Alone:
@@ -217,7 +217,7 @@ def _alone(modality: str, seeds: list[_OneSeed], features: StampFeatures) -> Alo
 
 def _rivals(
     fused: list[Indices],
-    shown: tuple[Shown, ...],
+    shown: tuple[ModalityAccuracy, ...],
     alone: tuple[Alone, ...],
     seeds: list[_OneSeed],
     features: StampFeatures,
@@ -245,7 +245,7 @@ def _rivals(
     return better, other
 
 
-def _advantage(better: list[Indices], worse: list[Indices], features: StampFeatures) -> Difference:
+def _advantage(better: list[Indices], worse: list[Indices], features: StampFeatures) -> AccuracyDifference:
     """Return the paired difference of accuracies, the seeds' mean; its interval is the bootstrap's over motifs."""
     truth, groups = features.label.numpy(), features.groups.numpy()
     own = np.mean([(a == truth).astype(float) - (b == truth) for a, b in zip(better, worse, strict=True)], axis=0)
@@ -253,10 +253,10 @@ def _advantage(better: list[Indices], worse: list[Indices], features: StampFeatu
     chance = np.random.default_rng(0)
     drawn = chance.integers(0, len(sizes), (_RESAMPLES, len(sizes)))
     means = sums[drawn].sum(1) / sizes[drawn].sum(1)
-    return Difference(float(own.mean()), float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975)))
+    return AccuracyDifference(float(own.mean()), float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975)))
 
 
-def _confidence(seeds: list[_OneSeed], label: Tensor) -> Confidence:
+def _confidence(seeds: list[_OneSeed], label: Tensor) -> StudyCalibration:
     truth = label.numpy()
     before, after = [], []
     for one in seeds:
@@ -267,7 +267,7 @@ def _confidence(seeds: list[_OneSeed], label: Tensor) -> Confidence:
             scaled[own] = logits[own] / _temperature(logits[~own], label[~own])
         before.append(calibration(softmax(logits.double().numpy()), truth))
         after.append(calibration(softmax(scaled.double().numpy()), truth))
-    return Confidence(tuple(before), tuple(after))
+    return StudyCalibration(tuple(before), tuple(after))
 
 
 def _temperature(logits: Tensor, label: Tensor) -> float:

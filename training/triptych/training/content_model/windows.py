@@ -20,7 +20,7 @@ from triptych.schemas.errors import UsageError
 from triptych.training.content_model.collection import ENGLISH, Stamp, label_names
 from triptych.training.data.example import Example, Task
 from triptych.training.data.labelled_windows import ReadClip, labelled_windows, task_of
-from triptych.training.data.manifest import Item, Labels, Manifest, Words, split_of
+from triptych.training.data.manifest import Item, Labels, Manifest, TimedText, split_of
 from triptych.training.data.pools.cache import Track
 from triptych.units import NS_PER_S
 
@@ -51,7 +51,7 @@ def manifest_of_stamps(stamps: Sequence[Stamp], folder: Path) -> Manifest:
             Item(
                 id=stamp.id, split=split_of(stamp.motif), group=stamp.motif, t1=seconds, video=picture.as_posix(),
                 audio=None if stamp.sound is None else str(stamp.sound.resolve()),
-                text=(Words(t0=0.0, t1=seconds, text=stamp.captions[ENGLISH]),), label=labels.index(stamp.label),
+                text=(TimedText(t0=0.0, t1=seconds, text=stamp.captions[ENGLISH]),), label=labels.index(stamp.label),
             )
         )  # fmt: skip
     return Manifest(folder, Labels(name=NAME, labels=labels), tuple(items))

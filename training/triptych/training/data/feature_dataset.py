@@ -15,7 +15,7 @@ from triptych.schemas.errors import UsageError
 from triptych.training.data.example import MODALITIES, Example
 from triptych.training.data.feature_files import open_features
 from triptych.training.data.labelled_windows import labelled, task_of
-from triptych.training.data.manifest import SPLITS, Features, Item, Manifest
+from triptych.training.data.manifest import SPLITS, FeatureArrays, Item, Manifest
 
 _WINDOW_NS: Final = 1_000_000_000
 """A window is an item, however long that was; steps lie evenly in it."""
@@ -93,7 +93,7 @@ class FeatureDataset:
             raise UsageError(f"{self._manifest.folder / beyond[0].file}: expected a row {beyond[0].row}, got fewer")
         return FeatureShape(modality, max(shape[1] for shape in shapes.values()), dims.pop()) if shapes else None
 
-    def _steps(self, features: Features) -> NDArray[np.float32]:
+    def _steps(self, features: FeatureArrays) -> NDArray[np.float32]:
         return np.array(self._array(features.file)[features.row, : features.length], np.float32)
 
     def _array(self, file: str) -> NDArray[np.float32]:
@@ -103,5 +103,5 @@ class FeatureDataset:
         return self._arrays[file]
 
 
-def _features(item: Item, modality: str) -> Features | None:
+def _features(item: Item, modality: str) -> FeatureArrays | None:
     return (item.features or {}).get(modality)  # type: ignore[call-overload,no-any-return]

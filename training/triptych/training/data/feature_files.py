@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych.schemas.errors import UsageError
-from triptych.training.data.manifest import Features
+from triptych.training.data.manifest import FeatureArrays
 
 
-def read_features(features: Features, folder: Path) -> NDArray[np.float32]:
+def read_features(features: FeatureArrays, folder: Path) -> NDArray[np.float32]:
     """Return float32 `[T, D]`, the steps that hold something; only these are read from the file.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from triptych.schemas.errors import UsageError
-from triptych.training.data.manifest import SPLITS, Item, Labels, Manifest, Split, Words, in_words, split_of
+from triptych.training.data.manifest import SPLITS, Item, Labels, Manifest, Split, TimedText, in_words, split_of
 
 _BESIDE: Final = frozenset({".srt", ".vtt", ".ass", ".txt", ".json", ".jsonl", ".csv"})
 """What lies beside clips: words, which are found when a clip is played, and notes."""
@@ -78,7 +78,7 @@ def _row_item(row: Mapping[str, str], labels: tuple[str, ...], where: str) -> It
         path = row["path"]
         media = {"clip": path}
         if text:
-            words = Words(t0=start, t1=end, text=text)
+            words = TimedText(t0=start, t1=end, text=text)
             media = {"video": path, "audio": path, "text": (words,)}  # type: ignore[dict-item]
         return Item.model_validate(
             {

@@ -14,7 +14,7 @@ from triptych.models.window import PreparedWindow
 from triptych.schemas.names import MODALITIES, Modality
 from triptych.schemas.records import End, InputRecord, SubtitleCue
 from triptych.training.data.example import ABSENT, Example, Task
-from triptych.training.data.manifest import Item, Manifest, Words, modality_parts
+from triptych.training.data.manifest import Item, Manifest, TimedText, modality_parts
 from triptych.training.data.windows import prepared_windows
 from triptych.units import NS_PER_S
 from triptych.worker.alignment.config import AlignConfig
@@ -31,7 +31,7 @@ _SESSION: Final = "item"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ItemOutcome:
     """One item's labelled windows, or why there are none; and what of it could not be decoded."""
 
     item: Item
@@ -45,7 +45,7 @@ def task_of(manifest: Manifest, spec: InputSpec, window_ns: int) -> Task:
     return Task(labels.name, labels.kind, labels.labels, modality_parts(labels), spec, window_ns)
 
 
-def labelled_windows(item: Item, folder: Path, task: Task, read: ReadClip) -> Outcome:
+def labelled_windows(item: Item, folder: Path, task: Task, read: ReadClip) -> ItemOutcome:
     """Return what becomes of an item; one that is longer than a window becomes several, all with its label.
 
     A window of which less than half is filled is none, but where it is the only one. Raises `UsageError` where a file
@@ -70,7 +70,7 @@ def labelled_windows(item: Item, folder: Path, task: Task, read: ReadClip) -> Ou
         problems += [bad.reason for bad in preparation.bad]
         if not examples or _filled_ns(window, end_ns) * 2 >= task.window_ns:
             examples.append(labelled(item, window, task, len(examples)))
-    return Outcome(item, tuple(examples), tuple(problems) if examples else (*problems, "no window in it"))
+    return ItemOutcome(item, tuple(examples), tuple(problems) if examples else (*problems, "no window in it"))
 
 
 def _records(item: Item, folder: Path, start_at_ns: int, read: ReadClip) -> Iterator[InputRecord]:
@@ -92,7 +92,7 @@ def _records(item: Item, folder: Path, start_at_ns: int, read: ReadClip) -> Iter
 
 
 def _cues(
-    lines: Iterable[Words], start_at_ns: int, item_end_ns: int, tracks: tuple[Modality, ...]
+    lines: Iterable[TimedText], start_at_ns: int, item_end_ns: int, tracks: tuple[Modality, ...]
 ) -> Iterator[InputRecord]:
     """Yield the lines; those without an end are shown to the end of the item, or for a moment where that is past."""
     latest_ns = start_at_ns

@@ -29,7 +29,7 @@ class _Line(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Words(_Line):
+class TimedText(_Line):
     """A line of words and when it is shown, in seconds of the clip; without an end as long as the item lasts."""
 
     t0: float = Field(ge=0)
@@ -43,7 +43,7 @@ class Words(_Line):
         return self
 
 
-class Features(_Line):
+class FeatureArrays(_Line):
     """What somebody else has already computed of one modality: one row of an array of floats `[N, T, D]` in a file.
 
     Attributes:
@@ -86,8 +86,8 @@ class Item(_Line):
     clip: str | None = None
     video: str | None = None
     audio: str | None = None
-    text: tuple[Words, ...] | None = None
-    features: dict[Literal["video", "audio", "text"], Features] | None = None
+    text: tuple[TimedText, ...] | None = None
+    features: dict[Literal["video", "audio", "text"], FeatureArrays] | None = None
     label: int | tuple[int, ...] | float
     label_per_modality: dict[Literal["video", "audio", "text"], int | float] | None = None
 

@@ -62,7 +62,7 @@ class Tagging:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class AccuracyDifference:
     """By how much one accuracy exceeds another on the same examples, with its 95 % interval."""
 
     mean: float
@@ -122,12 +122,12 @@ def standard_error(share: float, count: int) -> float:
     return sqrt(share * (1 - share) / count) if count else 0.0
 
 
-def paired_difference(better: Flags, worse: Flags) -> Difference:
+def paired_difference(better: Flags, worse: Flags) -> AccuracyDifference:
     """Return by how much more often the one is right than the other, both [N] on the same examples."""
     differences = better.astype(np.float64) - worse.astype(np.float64)
     mean = float(differences.mean())
     half = STANDARD_ERRORS_95 * float(differences.std(ddof=1)) / sqrt(len(differences)) if len(differences) > 1 else 0.0
-    return Difference(mean, mean - half, mean + half)
+    return AccuracyDifference(mean, mean - half, mean + half)
 
 
 def _by_class(truth: Indices | Flags, named: Indices | Flags, labels: Sequence[str]) -> tuple[ClassScores, ...]:

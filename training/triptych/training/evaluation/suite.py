@@ -19,8 +19,8 @@ from triptych.training.data.pools.cache import Track, untracked
 from triptych.training.evaluation.answers import Answers, Numbers, Predict, View, ask
 from triptych.training.evaluation.calibration import Calibration, calibration, softmax
 from triptych.training.evaluation.classification import (
+    AccuracyDifference,
     Classification,
-    Difference,
     Tagging,
     classification,
     paired_difference,
@@ -121,7 +121,7 @@ class Evaluation:
     fused: Scores
     by_subset: tuple[SubsetScores, ...]
     best_single: SubsetScores
-    advantage: Difference | None = None
+    advantage: AccuracyDifference | None = None
     confidence: Confidence | None = None
     noise: tuple[Curve, ...] = ()
     shuffled: tuple[Shuffled, ...] = ()
@@ -210,7 +210,7 @@ def _scores(dataset: Dataset, answers: Answers, view: Hashable) -> Scores:
     return tagging(truth, seen.outputs > 0, task.labels)
 
 
-def _advantage(answers: Answers, full: Subset, single: Subset) -> Difference | None:
+def _advantage(answers: Answers, full: Subset, single: Subset) -> AccuracyDifference | None:
     """Compare on the rows that have both; nothing to compare where there is one modality only."""
     if full == single:
         return None

@@ -22,7 +22,7 @@ from triptych.transport.errors import (
     RecordTooLargeError,
     TopicMissingError,
 )
-from triptych.transport.memory.group import Group
+from triptych.transport.memory.group import MemoryConsumerGroup
 from triptych.transport.memory.log import PartitionLog
 from triptych.transport.records import Delivered, GroupOffsets, Message, Record, TopicPartition
 from triptych.transport.topic_settings import TopicSettings
@@ -62,7 +62,7 @@ class MemoryBroker:
         self.limits = limits
         self.changed = threading.Condition(threading.RLock())
         self.topics: dict[str, MemoryTopic] = {}
-        self.groups: dict[str, Group] = {}
+        self.groups: dict[str, MemoryConsumerGroup] = {}
         self._epochs: dict[str, int] = {}
         self._reading: dict[int, dict[TopicPartition, int]] = {}
         self._reader_ids = itertools.count()
@@ -89,12 +89,12 @@ class MemoryBroker:
             raise TopicMissingError(f"{tp.topic} has partitions 0 to {len(topic.logs) - 1}, asked for {tp.partition}")
         return topic.logs[tp.partition]
 
-    def group(self, name: str, topics: Iterable[str]) -> Group:
+    def group(self, name: str, topics: Iterable[str]) -> MemoryConsumerGroup:
         """Return a group, made on first use, whose topics are read from now on."""
         with self.changed:
             for topic in topics:
                 self.topic(topic).was_read = True
-            return self.groups.setdefault(name, Group(self.limits.session_timeout_s))
+            return self.groups.setdefault(name, MemoryConsumerGroup(self.limits.session_timeout_s))
 
     def throw_out_members(self, name: str) -> None:
         """Make a group forget its members; each joins again at its next poll, or at once where it is in one."""

@@ -16,7 +16,7 @@ NOBODY: frozenset[TopicPartition] = frozenset()
 
 
 @dataclass(slots=True)
-class Member:
+class MemoryGroupMember:
     """One consumer, as the group sees it."""
 
     topics: frozenset[str]
@@ -26,12 +26,12 @@ class Member:
     assignment: frozenset[TopicPartition] = field(default=NOBODY)
 
 
-class Group:
+class MemoryConsumerGroup:
     """Keep a group's members and commits. Takes the time as a value; the broker's lock guards it."""
 
     def __init__(self, session_timeout_s: float) -> None:
         self._session_timeout_s = session_timeout_s
-        self._members: dict[str, Member] = {}
+        self._members: dict[str, MemoryGroupMember] = {}
         self._generation = 0
         self.rebalancing = False
         self.topics: set[str] = set()
@@ -39,7 +39,7 @@ class Group:
 
     def join(self, member_id: str, topics: frozenset[str], now_s: float) -> None:
         """Add a member; everybody has to give up what they have."""
-        self._members[member_id] = Member(topics, now_s)
+        self._members[member_id] = MemoryGroupMember(topics, now_s)
         self.topics |= topics
         self._begin_rebalance()
 
@@ -48,7 +48,7 @@ class Group:
         if self._members.pop(member_id, None) is not None:
             self._begin_rebalance()
 
-    def member(self, member_id: str) -> Member | None:
+    def member(self, member_id: str) -> MemoryGroupMember | None:
         """Return a member, or None when the group has thrown it out."""
         return self._members.get(member_id)
 

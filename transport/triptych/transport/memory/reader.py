@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from triptych.transport.errors import CommitRefusedError, OffsetGoneError, TransportClosedError
 from triptych.transport.memory.broker import MemoryBroker
-from triptych.transport.memory.group import NOBODY, Member
+from triptych.transport.memory.group import NOBODY, MemoryGroupMember
 from triptych.transport.records import (
     Commit,
     GroupOffsets,
@@ -251,7 +251,7 @@ class MemoryGroupConsumer(MemoryReader):
         self._let_go_at_s = now_s + self._hand_over_s
         return frozenset(self._positions)
 
-    def _take_assigned(self, member: Member) -> frozenset[TopicPartition]:
+    def _take_assigned(self, member: MemoryGroupMember) -> frozenset[TopicPartition]:
         if member.generation == self._generation:
             return frozenset()
         self._generation = member.generation
@@ -266,7 +266,7 @@ class MemoryGroupConsumer(MemoryReader):
         self._let_go_at_s = None
         return had
 
-    def _joined(self) -> Member:
+    def _joined(self) -> MemoryGroupMember:
         member = self._group.member(self._member_id)
         if member is None:
             raise TransportClosedError("this consumer is no member of its group")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class WindowGrid:
     """Windows `[k * hop_ns, k * hop_ns + size_ns)` for every whole k from 0 on."""
 
     size_ns: int

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from triptych.schemas.names import Modality
-    from triptych.worker.alignment.grid import Grid
+    from triptych.worker.alignment.grid import WindowGrid
     from triptych.worker.alignment.revision_state import Issue
 
 
@@ -26,7 +26,7 @@ class RevisableWindows:
     the open windows.
     """
 
-    def __init__(self, grid: Grid, *, lateness_ns: int) -> None:
+    def __init__(self, grid: WindowGrid, *, lateness_ns: int) -> None:
         """Begin empty."""
         self._grid = grid
         self._lateness_ns = lateness_ns

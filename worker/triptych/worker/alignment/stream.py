@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from triptych.worker.alignment.decisions import ClosedWindow, Decision, DroppedRecord, EvictedRevisionState, LateItem
 from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
-from triptych.worker.alignment.grid import Grid
+from triptych.worker.alignment.grid import WindowGrid
 from triptych.worker.alignment.revision_state import Issue
 from triptych.worker.alignment.revisions import RevisableWindows, merged
 from triptych.worker.alignment.snapshot import Snapshot
@@ -39,7 +39,7 @@ class Stream:
         self._config = config
         self._positions = positions
         self._slack_ns = {modality: config.slack_ns(modality) for modality in READING_ORDER}
-        self._grid = Grid(config.size_ns, config.hop_ns)
+        self._grid = WindowGrid(config.size_ns, config.hop_ns)
         self._buffer = WindowBuffer(self._grid, max_hold_ns=config.max_hold_ns)
         lateness_ns = config.allowed_lateness_ns
         self._revisable = None if lateness_ns is None else RevisableWindows(self._grid, lateness_ns=lateness_ns)

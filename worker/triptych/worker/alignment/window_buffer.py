@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from triptych.schemas.names import Modality
-    from triptych.worker.alignment.grid import Grid
+    from triptych.worker.alignment.grid import WindowGrid
 
 
 def _in_time(entry: Entry) -> tuple[int, int]:
@@ -21,7 +21,7 @@ def _in_time(entry: Entry) -> tuple[int, int]:
 class WindowBuffer:
     """The encoded items of one stream's open windows, bounded by whoever asks for `size_bytes`."""
 
-    def __init__(self, grid: Grid, *, max_hold_ns: int) -> None:
+    def __init__(self, grid: WindowGrid, *, max_hold_ns: int) -> None:
         """Begin empty."""
         self._grid = grid
         self._max_hold_ns = max_hold_ns

@@ -11,7 +11,7 @@ from triptych.worker.errors import ModelBrokenError
 from triptych.worker.media.preparer import Preparation
 from triptych.worker.observability.events import BatchInferred, ModelFailed, StageTook
 from triptych.worker.observability.hooks import Hooks
-from triptych.worker.publishing.result import Said
+from triptych.worker.publishing.result import ModelOutput
 
 
 class Inference:
@@ -36,7 +36,7 @@ class Inference:
         """Infer with another model from now on, which is warm and reads the same windows. By the thread that infers."""
         self._model = model
 
-    def say(self, prepared: Sequence[tuple[Preparation, float]]) -> list[Said]:
+    def say(self, prepared: Sequence[tuple[Preparation, float]]) -> list[ModelOutput]:
         """Return what the model says of each window, in order.
 
         A window on which the model fails even alone is answered with its words only, and counted. So is one for which
@@ -51,11 +51,11 @@ class Inference:
             for preparation, prepare_ms in prepared
         ]
 
-    def _unasked(self, preparation: Preparation, prepare_ms: float) -> Said:
+    def _unasked(self, preparation: Preparation, prepare_ms: float) -> ModelOutput:
         words_only = WindowPrediction(words=preparation.window.cues)
-        return Said(preparation, words_only, self._model.info, {"prepare": prepare_ms})
+        return ModelOutput(preparation, words_only, self._model.info, {"prepare": prepare_ms})
 
-    def _ask(self, prepared: Sequence[tuple[Preparation, float]]) -> list[Said]:
+    def _ask(self, prepared: Sequence[tuple[Preparation, float]]) -> list[ModelOutput]:
         if not prepared:
             return []
         started_ns = time.monotonic_ns()
@@ -73,7 +73,9 @@ class Inference:
         self._hooks.emit(BatchInferred(windows=len(prepared), took_ms=took_ms))
         self._hooks.emit(StageTook(stage="infer", took_ms=took_ms))
         return [
-            Said(preparation, prediction, self._model.info, {"prepare": prepare_ms, "infer": took_ms}, failed=bad)
+            ModelOutput(
+                preparation, prediction, self._model.info, {"prepare": prepare_ms, "infer": took_ms}, failed=bad
+            )
             for (preparation, prepare_ms), prediction, bad in zip(prepared, predictions, failed, strict=True)
         ]
 

@@ -26,8 +26,8 @@ from triptych.worker.observability.hooks import Hooks
 from triptych.worker.overload import Effort, Overload, Published
 from triptych.worker.partitions.offset_tracker import Pending
 from triptych.worker.partitions.partition import PartitionSet, offsets_of
-from triptych.worker.publishing.publisher import GaveUpError, Letter, Publication, ResultEnvelope
-from triptych.worker.publishing.result import Said, result_of
+from triptych.worker.publishing.publisher import GaveUpError, OutgoingDeadLetter, Publication, ResultEnvelope
+from triptych.worker.publishing.result import ModelOutput, result_of
 from triptych.worker.publishing.stores.protocol import StoredResult
 from triptych.worker.serving.shadow import Shadow
 
@@ -54,7 +54,7 @@ class LetterJob:
     """A dead letter on its way; with a ticket where no result will speak of its record."""
 
     work: PartitionSet
-    letter: Letter
+    letter: OutgoingDeadLetter
     pending: Pending | None
 
 
@@ -129,7 +129,7 @@ class Stages:
         preparation = self._prepare_pool.submit(self._prepare, window, effort)
         self._preparing.append(WindowJob(work, window, pending, effort, preparation))
 
-    def submit_letter(self, work: PartitionSet, letter: Letter, pending: Pending | None) -> None:
+    def submit_letter(self, work: PartitionSet, letter: OutgoingDeadLetter, pending: Pending | None) -> None:
         """Take a dead letter. It leaves before any window that is submitted later."""
         self._count(work, 1)
         self._publish_thread.submit(self._publish, [LetterJob(work, letter, pending)], [letter], [])
@@ -227,7 +227,7 @@ class Stages:
             self._finished.put((batch, error))
             return
         letters = [
-            Letter(item.entry.payload.record, item.reason, item.code)
+            OutgoingDeadLetter(item.entry.payload.record, item.reason, item.code)
             for preparation, _ in prepared
             for item in preparation.bad
             if isinstance(item.entry.payload, Received)
@@ -238,7 +238,10 @@ class Stages:
             self._shadow.offer(said[0].model, answered)
 
     def _publish(
-        self, jobs: Sequence[AnyJob], letters: Sequence[Letter], said: Sequence[tuple[WindowJob, Said]]
+        self,
+        jobs: Sequence[AnyJob],
+        letters: Sequence[OutgoingDeadLetter],
+        said: Sequence[tuple[WindowJob, ModelOutput]],
     ) -> None:
         error: BaseException | None = None
         try:
@@ -263,7 +266,7 @@ class Stages:
         self._finished.put(([job], error))
 
     @staticmethod
-    def _finding(job: WindowJob, said: Said, published_ns: int) -> ResultEnvelope:
+    def _finding(job: WindowJob, said: ModelOutput, published_ns: int) -> ResultEnvelope:
         number = job.work.number
         result = result_of(job.window, said, partition=number, published_ns=published_ns)
         result = job.work.recent.judge(result, said.prediction.moments)

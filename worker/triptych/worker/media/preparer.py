@@ -24,7 +24,7 @@ from triptych.worker.media.errors import UnreadableMediaError
 from triptych.worker.media.picture import decode_picture, quiet_opencv
 from triptych.worker.media.selection import choose_evenly
 from triptych.worker.media.sound import decode_sound
-from triptych.worker.media.timeline import Timeline
+from triptych.worker.media.timeline import SampleTimeline
 from triptych.worker.overload import Effort
 
 Media = TypeVar("Media", VideoFrame, AudioChunk, SubtitleCue)
@@ -64,7 +64,7 @@ class _Pictures:
 
 @dataclass(frozen=True, slots=True)
 class _Sounds:
-    timeline: Timeline
+    timeline: SampleTimeline
     used: int
     repairs: int
     bad: tuple[BadItem, ...]
@@ -110,7 +110,7 @@ class Preparer:
     def _unlooked(self, window: ClosedWindow) -> Preparation:
         """Return a window for which no model is asked: nothing of it is decoded, its words are repeated."""
         cues = _cues(window.items.get("subtitles", ()))
-        timeline = Timeline(start_ns=window.start_ns, end_ns=window.end_ns, rate_hz=self._spec.sample_rate_hz)
+        timeline = SampleTimeline(start_ns=window.start_ns, end_ns=window.end_ns, rate_hz=self._spec.sample_rate_hz)
         prepared = PreparedWindow(
             stream=window.stream,
             start_ns=window.start_ns,
@@ -157,7 +157,7 @@ class Preparer:
     def _sounds(self, window: ClosedWindow) -> _Sounds:
         """Lay the chunks on the window's samples."""
         rate_hz = self._spec.sample_rate_hz
-        timeline = Timeline(start_ns=window.start_ns, end_ns=window.end_ns, rate_hz=rate_hz)
+        timeline = SampleTimeline(start_ns=window.start_ns, end_ns=window.end_ns, rate_hz=rate_hz)
         used = mended = 0
         bad: list[BadItem] = []
         for entry in window.items.get("audio", ()):

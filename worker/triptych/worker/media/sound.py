@@ -35,7 +35,7 @@ _S16_BYTES, _S16_SCALE = 2, np.float32(1 / 32_768)
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class DecodedSound:
     """Mono samples in [-1, 1]. `mended` says that they were not quite what the record said."""
 
     samples: Samples
@@ -43,22 +43,22 @@ class Sound:
     mended: bool = False
 
 
-def decode_sound(chunk: AudioChunk, rate_hz: int) -> Sound:
+def decode_sound(chunk: AudioChunk, rate_hz: int) -> DecodedSound:
     """Return the chunk's samples at `rate_hz`; raise `UnreadableMediaError` where they cannot be used."""
     sound = _in_range(_decoded(chunk))
     deviation = _deviation(sound, chunk)
     samples = sound.samples if sound.rate_hz == rate_hz else _resampled(sound, rate_hz)
-    return Sound(samples, rate_hz, mended=sound.mended or abs(deviation) > 1)
+    return DecodedSound(samples, rate_hz, mended=sound.mended or abs(deviation) > 1)
 
 
-def _decoded(chunk: AudioChunk) -> Sound:
+def _decoded(chunk: AudioChunk) -> DecodedSound:
     if chunk.content_type == "audio/flac":
         return _by_ffmpeg(chunk.data, "flac", chunk)
     data = bare_wav(chunk.data)
     return _s16_wav(data) or _by_ffmpeg(data, "wav", chunk)
 
 
-def _s16_wav(data: bytes) -> Sound | None:
+def _s16_wav(data: bytes) -> DecodedSound | None:
     """Return the sound of a plain WAV of 16 bits; None where FFmpeg has to look."""
     try:
         with wave.open(io.BytesIO(data)) as file:
@@ -76,10 +76,10 @@ def _s16_wav(data: bytes) -> Sound | None:
         return None
     whole = len(pcm) // (channels * _S16_BYTES) * channels
     frames_channels = np.frombuffer(pcm, "<i2", count=whole).reshape(-1, channels)  # [S * C] -> [S, C]
-    return Sound(_mono(frames_channels.T.astype(np.float32) * _S16_SCALE), rate_hz)
+    return DecodedSound(_mono(frames_channels.T.astype(np.float32) * _S16_SCALE), rate_hz)
 
 
-def _by_ffmpeg(data: bytes, container_format: str, chunk: AudioChunk) -> Sound:
+def _by_ffmpeg(data: bytes, container_format: str, chunk: AudioChunk) -> DecodedSound:
     """Decode PCM or FLAC. The container's format is given: FFmpeg's guess could be a playlist that opens files."""
     try:
         # Text in the metadata may be in any encoding, and nobody reads it here.
@@ -89,7 +89,7 @@ def _by_ffmpeg(data: bytes, container_format: str, chunk: AudioChunk) -> Sound:
         raise UnreadableMediaError(f"sound: expected {container_format} that decodes, got {_words(error)}") from error
 
 
-def _first_track(container: av.container.InputContainer, chunk: AudioChunk) -> Sound:
+def _first_track(container: av.container.InputContainer, chunk: AudioChunk) -> DecodedSound:
     if not container.streams.audio:
         raise UnreadableMediaError("sound: expected one track, got none")
     track = container.streams.audio[0]
@@ -107,7 +107,7 @@ def _first_track(container: av.container.InputContainer, chunk: AudioChunk) -> S
         if samples > most_samples:  # no need to see how much more there is
             raise _contradiction(chunk, rate_hz, f"{samples} and more")
         parts += [_mono(_channels_samples(part)) for part in to_float.resample(frame)]
-    return Sound(np.concatenate(parts) if parts else np.empty(0, np.float32), rate_hz)
+    return DecodedSound(np.concatenate(parts) if parts else np.empty(0, np.float32), rate_hz)
 
 
 def _check_coding(track: av.AudioStream) -> None:
@@ -140,15 +140,15 @@ def _mono(channels_samples: Samples) -> Samples:
     return cast("Samples", mono)
 
 
-def _in_range(sound: Sound) -> Sound:
+def _in_range(sound: DecodedSound) -> DecodedSound:
     """Return the sound within [-1, 1]."""
     if not np.isfinite(sound.samples).all():
         raise UnreadableMediaError("sound: expected finite samples, got NaN or infinity")
     clipped = np.clip(sound.samples, -1, 1)
-    return Sound(clipped, sound.rate_hz, mended=not np.array_equal(clipped, sound.samples))
+    return DecodedSound(clipped, sound.rate_hz, mended=not np.array_equal(clipped, sound.samples))
 
 
-def _deviation(sound: Sound, chunk: AudioChunk) -> float:
+def _deviation(sound: DecodedSound, chunk: AudioChunk) -> float:
     """Return by how many samples the chunk is longer than its times; raise where they contradict one another."""
     expected = _expected(chunk, sound.rate_hz)
     came = len(sound.samples)
@@ -167,7 +167,7 @@ def _contradiction(chunk: AudioChunk, rate_hz: int, came: str) -> UnreadableMedi
     return UnreadableMediaError(message, DeadReason.WRONG_LENGTH)
 
 
-def _resampled(sound: Sound, rate_hz: int) -> Samples:
+def _resampled(sound: DecodedSound, rate_hz: int) -> Samples:
     resampler = av.AudioResampler(format="flt", layout="mono", rate=rate_hz)
     frame = av.AudioFrame.from_ndarray(sound.samples[np.newaxis], format="flt", layout="mono")  # [S] -> [1, S]
     frame.sample_rate = sound.rate_hz

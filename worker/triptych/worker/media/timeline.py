@@ -19,7 +19,7 @@ _ROUNDING: Final = 2
 """Samples by which a chunk's length may differ from its span's by rounding alone: of its times, and of resampling."""
 
 
-class Timeline:
+class SampleTimeline:
     """The samples of one window, filled chunk by chunk in the order of their starts."""
 
     def __init__(self, *, start_ns: int, end_ns: int, rate_hz: int) -> None:

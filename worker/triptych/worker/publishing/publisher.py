@@ -68,7 +68,7 @@ class GaveUpError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class OutgoingDeadLetter:
     """A record for the dead letters, and why: in words, and as one of the closed set."""
 
     record: Record
@@ -145,7 +145,10 @@ class Publication:
                 raise GaveUpError("the group does not say whether this is still ours to publish")
 
     def publish(
-        self, letters: Sequence[Letter], findings: Sequence[ResultEnvelope], offsets: GroupOffsets | None = None
+        self,
+        letters: Sequence[OutgoingDeadLetter],
+        findings: Sequence[ResultEnvelope],
+        offsets: GroupOffsets | None = None,
     ) -> None:
         """Publish and return when all of it is on its topic and in the store.
 
@@ -196,7 +199,7 @@ class Publication:
         self._hooks.emit(StageTook(stage="store", took_ms=took_ms))
         return new
 
-    def _note_letters(self, new: Mapping[tuple[str, int, int], Letter]) -> None:
+    def _note_letters(self, new: Mapping[tuple[str, int, int], OutgoingDeadLetter]) -> None:
         """Remember letters that are out: overlapping windows may each find the same record broken."""
         for place, letter in new.items():
             self._lettered[place] = None
@@ -220,7 +223,7 @@ class Publication:
         headers = (*wire.headers, (STATE_HEADER, finding.state))
         return Message(results_topic(self._pipeline), wire.key, wire.value, headers, finding.partition)
 
-    def _letter_message(self, letter: Letter) -> Message:
+    def _letter_message(self, letter: OutgoingDeadLetter) -> Message:
         record = letter.record
         dead = DeadLetter(
             pipeline=self._pipeline,

@@ -36,7 +36,7 @@ from triptych.worker.media.preparer import Preparation
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ModelOutput:
     """What a model says of a prepared window, and how long each stage took."""
 
     preparation: Preparation
@@ -51,7 +51,7 @@ class Said:
         return self.preparation.asks_model and not self.failed
 
 
-def result_of(window: ClosedWindow, said: Said, *, partition: int, published_ns: int) -> Result:
+def result_of(window: ClosedWindow, said: ModelOutput, *, partition: int, published_ns: int) -> Result:
     """Return the result of a window that lies on partition number `partition`."""
     items = [entry for entries in window.items.values() for entry in entries]
     return Result(
@@ -99,7 +99,7 @@ def _shed(preparation: Preparation) -> Shed:
     )
 
 
-def _report(window: ClosedWindow, modality: Modality, said: Said, partition: int) -> ModalityReport:
+def _report(window: ClosedWindow, modality: Modality, said: ModelOutput, partition: int) -> ModalityReport:
     items = window.items[modality]
     offsets = sorted(entry.offset for entry in items)
     return ModalityReport(

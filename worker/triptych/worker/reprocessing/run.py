@@ -25,7 +25,7 @@ from triptych.worker.reprocessing.agreement import look_up, noted
 from triptych.worker.reprocessing.offset_range import Edges, find_edges, may_be_deleted
 from triptych.worker.reprocessing.progress import shown
 from triptych.worker.reprocessing.scope import SpanScope
-from triptych.worker.reprocessing.summary import Summary, summarise
+from triptych.worker.reprocessing.summary import ReprocessingSummary, summarise
 from triptych.worker.reprocessing.time_range import Judge, SpanRequest, TimeRange, check_same, moment_text, span_of
 from triptych.worker.run import open_surroundings
 from triptych.worker.wiring import Dependencies, align_config, open_pipeline, partitions_of
@@ -44,7 +44,7 @@ class Reprocessed:
     span: TimeRange
     state: State
     open_streams: tuple[str, ...]
-    summary: Summary
+    summary: ReprocessingSummary
 
 
 def reprocess(settings: Settings, request: SpanRequest) -> Reprocessed:

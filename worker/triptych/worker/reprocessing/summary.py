@@ -15,7 +15,7 @@ _POLL_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class ReprocessingSummary:
     """Windows by id, streams, and the event time they cover."""
 
     windows: int
@@ -24,7 +24,7 @@ class Summary:
     end_ns: int
 
 
-def summarise(transport: Transport, pipeline: str, partitions: int) -> Summary:
+def summarise(transport: Transport, pipeline: str, partitions: int) -> ReprocessingSummary:
     """Read the results topic to its end, its headers only."""
     tps = [TopicPartition(results_topic(pipeline), number) for number in range(partitions)]
     ids: set[bytes] = set()
@@ -39,10 +39,10 @@ def summarise(transport: Transport, pipeline: str, partitions: int) -> Summary:
                 streams.add(record.key)
                 spans.append((int(headers["ce_startns"]), int(headers["ce_endns"])))
     starts, ends = zip(*spans, strict=True) if spans else ((0,), (0,))
-    return Summary(len(ids), len(streams), min(starts), max(ends))
+    return ReprocessingSummary(len(ids), len(streams), min(starts), max(ends))
 
 
-def summary_lines(summary: Summary, pipeline: str, usual: str) -> list[str]:
+def summary_lines(summary: ReprocessingSummary, pipeline: str, usual: str) -> list[str]:
     """Say it for people, then what to do next; `usual` is the pipeline that the settings name."""
     if not summary.windows:
         return [f"{pipeline}: no window was decided in the span"]

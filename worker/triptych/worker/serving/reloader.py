@@ -1,7 +1,7 @@
 """Taking another model while the worker runs: at a signal, or when the files of the one in service have changed.
 
 A thread of its own reads, checks and warms; one model at a time, so that beside those in service there is never more
-than one. What takes over is the place's own affair (`Place.put`).
+than one. What takes over is the place's own affair (`ModelSlot.put`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from triptych.worker.serving.files import WatchedFiles
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ModelSlot:
     """Where a model is in service, and how another one comes there.
 
     Attributes:
@@ -47,7 +47,7 @@ class Reloader:
 
     def __init__(
         self,
-        places: Sequence[Place],
+        places: Sequence[ModelSlot],
         reload_signal: ReloadSignal,
         *,
         watch_s: float | None,
@@ -90,7 +90,7 @@ class Reloader:
                 if not self._closing.is_set() and (rung or place.files.has_settled_anew()):
                     self._load(place)
 
-    def _load(self, place: Place) -> None:
+    def _load(self, place: ModelSlot) -> None:
         started_ns = time.monotonic_ns()
         place.files.take()
         try:

@@ -17,7 +17,7 @@ from triptych.models.model import Model, ModelInfo
 from triptych.models.prediction import WindowPrediction
 from triptych.worker.observability.events import ShadowFailed, ShadowSkipped
 from triptych.worker.observability.hooks import Hooks
-from triptych.worker.serving.shadow_summary import Answered, Tally
+from triptych.worker.serving.shadow_summary import Answered, ShadowSummary
 
 BATCHES_WAITING: Final = 2
 FAILURES_ALLOWED: Final = 3
@@ -46,7 +46,7 @@ class Shadow:
         self._waiting: deque[_Batch] = deque()
         self._closing = False
         self._skipped = 0
-        self._tally = Tally()
+        self._tally = ShadowSummary()
         self._compared = ("", "")  # the checksums that the tally is of
         self._failures = 0
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)

@@ -26,7 +26,7 @@ class _Head:
 
 
 @dataclass(slots=True)
-class Tally:
+class ShadowSummary:
     """Adds up what was compared, skipped and failed."""
 
     skipped: int = 0

@@ -14,7 +14,7 @@ from triptych.schemas.errors import UsageError
 from triptych.training.data.adapters.conversion import convert
 from triptych.training.data.adapters.reading.plain_pickle import read_plain_pickle
 from triptych.training.data.feature_files import read_features
-from triptych.training.data.manifest import Features, read_manifest, write_manifest
+from triptych.training.data.manifest import FeatureArrays, read_manifest, write_manifest
 
 
 def split(names: list[str]) -> dict[str, Any]:
@@ -184,6 +184,6 @@ def test_features_that_are_not_there_are_named(tmp_path: Path) -> None:
     """The file, or the row."""
     np.save(tmp_path / "a.npy", np.zeros((2, 3, 4)))
     with pytest.raises(UsageError, match="expected an array of features"):
-        read_features(Features(file="b.npy", row=0), tmp_path)
+        read_features(FeatureArrays(file="b.npy", row=0), tmp_path)
     with pytest.raises(UsageError, match=r"with a row 2, got \(2, 3, 4\)"):
-        read_features(Features(file="a.npy", row=2), tmp_path)
+        read_features(FeatureArrays(file="a.npy", row=2), tmp_path)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from triptych.training.data.manifest import Features, Labels, Split
+from triptych.training.data.manifest import FeatureArrays, Labels, Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Row:
     t0: float = 0.0
     t1: float | None = None
     label_per_modality: Mapping[str, int | float] | None = None
-    features: Mapping[Literal["video", "audio", "text"], Features] | None = None
+    features: Mapping[Literal["video", "audio", "text"], FeatureArrays] | None = None
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from triptych.training.data.adapters.gathering import Gather, Gathered, Row
 from triptych.training.data.adapters.reading.media_files import FILMS
 from triptych.training.data.adapters.reading.plain_pickle import read_plain_pickle
 from triptych.training.data.adapters.reading.tables import read_rows
-from triptych.training.data.manifest import Features, Labels, Split
+from triptych.training.data.manifest import FeatureArrays, Labels, Split
 
 _SPLITS: Final[Mapping[str, Split]] = {"train": "train", "valid": "validation", "test": "test"}
 _ALONE: Final = {"text": "T", "audio": "A", "video": "V"}
@@ -134,7 +134,7 @@ class _Split:
                 )
             )  # fmt: skip
 
-    def _write(self, modality: str, field: str, to: Path) -> list[Features] | None:
+    def _write(self, modality: str, field: str, to: Path) -> list[FeatureArrays] | None:
         """Write one modality's array as float32 `[N, T, D]`; return where each row of it is."""
         array = self._fields.get(field)
         if not isinstance(array, np.ndarray) or array.ndim != 3 or len(array) != len(self._ids):  # noqa: PLR2004
@@ -146,7 +146,7 @@ class _Split:
         lengths = self._numbers(f"{field}_lengths")
         steps = array.shape[1]
         return [
-            Features(file=path, row=row, length=None if lengths is None else min(steps, int(lengths[row] or 0)))
+            FeatureArrays(file=path, row=row, length=None if lengths is None else min(steps, int(lengths[row] or 0)))
             for row in range(len(array))
         ]
 

@@ -34,7 +34,7 @@ class Factor:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class RenderedFactors:
     """What one outcome of the factors looks like.
 
     Attributes:
@@ -63,18 +63,18 @@ class Rules:
     labels: tuple[str, ...]
     parts: Mapping[str, tuple[str, ...]]
     factors: tuple[Factor, ...]
-    show: Callable[[Mapping[str, int]], Shown]
+    show: Callable[[Mapping[str, int]], RenderedFactors]
 
     @property
     def modalities(self) -> tuple[str, ...]:
         """Return the modalities that show anything, in the order of the parts."""
         return tuple(dict.fromkeys(modality_of(part) for part in self.parts if "/" in part))
 
-    def draw(self, chance: Random) -> Shown:
+    def draw(self, chance: Random) -> RenderedFactors:
         """Let chance decide."""
         return self.show({factor.name: _pick(factor.weights, chance) for factor in self.factors})
 
-    def outcomes(self) -> Iterator[tuple[int, Shown]]:
+    def outcomes(self) -> Iterator[tuple[int, RenderedFactors]]:
         """Yield every outcome and its whole-numbered weight; of a symmetric factor only its first value."""
         names = [factor.name for factor in self.factors]
         for choice in product(*(_weighted_values(factor) for factor in self.factors)):

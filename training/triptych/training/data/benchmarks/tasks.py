@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from itertools import permutations
 
-from triptych.training.data.benchmarks.rules import Factor, Rules, Shown, evenly
+from triptych.training.data.benchmarks.rules import Factor, RenderedFactors, Rules, evenly
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 MOODS = ("negative", "neutral", "positive")
@@ -34,9 +34,9 @@ def sentiment_pair_rules() -> Rules:
 def quorum_rules() -> Rules:
     """Three witnesses of one digit, each of them wrong with probability 0.4, independently."""
 
-    def show(values: Mapping[str, int]) -> Shown:
+    def show(values: Mapping[str, int]) -> RenderedFactors:
         digit = values["digit"]
-        return Shown(digit, {part: (digit + values[part]) % len(DIGITS) for part in _WITNESSES})
+        return RenderedFactors(digit, {part: (digit + values[part]) % len(DIGITS) for part in _WITNESSES})
 
     wrong = (_ERROR / (len(DIGITS) - 1),) * (len(DIGITS) - 1)
     return Rules(
@@ -58,11 +58,11 @@ def refer_rules() -> Rules:
     """
     places = range(len(COLOURS))
 
-    def show(values: Mapping[str, int]) -> Shown:
+    def show(values: Mapping[str, int]) -> RenderedFactors:
         digits = [values[f"digit {place}"] for place in places]
         borders = _ARRANGEMENTS[values["arrangement"]]
         digit = digits[borders.index(values["colour"])]
-        return Shown(
+        return RenderedFactors(
             target=(digit + _STEPS[values["operation"]]) % len(DIGITS),
             parts={f"video/digit/{place}": digits[place] for place in places}
             | {f"video/border/{place}": borders[place] for place in places}
@@ -89,11 +89,11 @@ def refer_rules() -> Rules:
 def decider_rules() -> Rules:
     """One modality, at random, shows the digit; the two others show something of their kind that tells nothing."""
 
-    def show(values: Mapping[str, int]) -> Shown:
+    def show(values: Mapping[str, int]) -> RenderedFactors:
         parts = {
             part: values["digit"] if place == values["decider"] else NOTHING for place, part in enumerate(_WITNESSES)
         }
-        return Shown(values["digit"], {"decider": values["decider"]} | parts)
+        return RenderedFactors(values["digit"], {"decider": values["decider"]} | parts)
 
     return Rules(
         name="decider",
@@ -105,9 +105,9 @@ def decider_rules() -> Rules:
 
 
 def _sentiment(name: str, parts: tuple[str, ...]) -> Rules:
-    def show(values: Mapping[str, int]) -> Shown:
+    def show(values: Mapping[str, int]) -> RenderedFactors:
         total = sum(values[part] - 1 for part in parts)
-        return Shown((total > 0) - (total < 0) + 1, dict(values))
+        return RenderedFactors((total > 0) - (total < 0) + 1, dict(values))
 
     return Rules(
         name=name,

@@ -11,7 +11,7 @@ from triptych.training.data.cleaning.finding import Action, Finding, Kind
 from triptych.training.data.cleaning.inspection import Inspection, Inspector
 from triptych.training.data.cleaning.wording import mended
 from triptych.training.data.labelled_windows import ReadClip
-from triptych.training.data.manifest import SPLITS, Item, Manifest, Words
+from triptych.training.data.manifest import SPLITS, Item, Manifest, TimedText
 from triptych.training.data.pools.cache import Track, untracked
 
 _SAME: Final = 1e-6
@@ -117,7 +117,7 @@ def _read_words(sieve: _Sieve) -> None:
         return
     wordings = [(line, mended(line.text)) for line in item.text]
     noise = dict.fromkeys(what for _, wording in wordings for what in wording.noise)
-    lines = tuple(Words(t0=line.t0, t1=line.t1, text=wording.text) for line, wording in wordings if wording.text)
+    lines = tuple(TimedText(t0=line.t0, t1=line.t1, text=wording.text) for line, wording in wordings if wording.text)
     changed = item.model_copy(update={"text": lines or None})
     if not noise:
         sieve.item = changed

@@ -22,7 +22,7 @@ from triptych.training.data.pools.voices import (
     Engine,
     Manner,
     Samples,
-    Utterance,
+    SpokenPhrase,
     check_synthesisers,
     missing,
     read_sound,
@@ -66,7 +66,7 @@ class _Take:
     shelf: str
     kind: str
     value: int
-    utterance: Utterance
+    utterance: SpokenPhrase
     narrow: bool
 
     @property
@@ -150,7 +150,7 @@ def _takes_of(shelf: str, engine: Engine, voice: str, counts: dict[str, int]) ->
                 text, manner = _said(kind, word, chance)
                 full = f"{chance.choice(ACCENTS)}+{voice}" if engine == "espeak-ng" else voice
                 narrow = chance.random() < _NARROW_SHARE
-                yield _Take(shelf, kind, value, Utterance(engine, full, text, manner), narrow)
+                yield _Take(shelf, kind, value, SpokenPhrase(engine, full, text, manner), narrow)
 
 
 def _said(kind: str, word: str, chance: Random) -> tuple[str, Manner]:

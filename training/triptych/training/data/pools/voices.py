@@ -57,7 +57,7 @@ class Manner:
 
 
 @dataclass(frozen=True, slots=True)
-class Utterance:
+class SpokenPhrase:
     """One thing to be said by a synthesiser.
 
     Attributes:
@@ -73,7 +73,7 @@ class Utterance:
     manner: Manner
 
 
-def spoken(utterance: Utterance, folder: Path, name: str) -> Samples:
+def spoken(utterance: SpokenPhrase, folder: Path, name: str) -> Samples:
     """Return the utterance at 16 kHz, without silence around it; `folder` takes a file of this name for a moment.
 
     Raises:
@@ -111,7 +111,7 @@ def read_sound(file: Path) -> Samples:
     return _levelled(_trimmed(_resampled(raw, rate_hz)))
 
 
-def _command(utterance: Utterance, file: Path) -> list[str]:
+def _command(utterance: SpokenPhrase, file: Path) -> list[str]:
     manner = utterance.manner
     if utterance.engine == "espeak-ng":
         speed, pitch = round(165 * manner.tempo), round(99 * manner.pitch)
