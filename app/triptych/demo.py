@@ -58,6 +58,7 @@ def demo(
     from triptych.service.logs import configure_logs
     from triptych.settings.loading import load
     from triptych.worker.observability.logs import log_hook
+    from triptych.worker.run import WholeLog
     from triptych.worker.wiring import Dependencies, open_pipeline
 
     flags = {"model.name": model, "kafka.bootstrap_servers": bootstrap_servers, "redis.url": redis_url}
@@ -69,7 +70,7 @@ def demo(
         parts = (_on_servers if kafka else _in_memory)(stack, settings)
         console.print("Loading the model …")
         around = Dependencies(parts.transport, parts.store, [log_hook()], Health())
-        worker = stack.enter_context(open_pipeline(settings, around))
+        worker = stack.enter_context(open_pipeline(settings, around, WholeLog.of(settings)))
         console.print(f"Playing {', '.join(clip.name for clip in clips)}")
         results = _play(worker, parts, clips, console, realtime=realtime)
     _summarise(results, console)

@@ -20,6 +20,7 @@ from triptych.transport.memory.transport import MemoryTransport
 from triptych.transport.topic_settings import TopicSettings
 from triptych.transport.topics import create_topics
 from triptych.worker.publishing.stores.memory import MemoryStore
+from triptych.worker.run import WholeLog
 from triptych.worker.wiring import Dependencies, open_pipeline
 
 Install = Callable[..., Installation]
@@ -41,7 +42,8 @@ def played(clip: Path) -> Sequence[Result]:
     (outcome,) = produce_all([plan], transport, stop=threading.Event())
     assert outcome.error is None
     store = MemoryStore()
-    with open_pipeline(settings, Dependencies(transport, store, [], Health())) as worker:
+    scope = WholeLog.of(settings)
+    with open_pipeline(settings, Dependencies(transport, store, [], Health()), scope) as worker:
         worker.run(threading.Event(), until_end=lambda: True)
     return [Result.model_validate_json(document) for document in store.results("film")]
 

@@ -27,6 +27,7 @@ from triptych.worker.publishing import publisher as publication
 from triptych.worker.publishing.stores.errors import StoreUnavailableError
 from triptych.worker.publishing.stores.memory import MemoryStore
 from triptych.worker.publishing.stores.protocol import StoredResult
+from triptych.worker.run import WholeLog
 from triptych.worker.wiring import Dependencies, open_pipeline
 
 MIB = 1 << 20
@@ -126,7 +127,7 @@ def working(world: World, store: MemoryStore, health: Health) -> Iterator[Pipeli
     """Open a worker whose readiness follows its retries."""
     with ExitStack() as stack:
         around = Dependencies(world.transport, store, [ReadinessHook(health), world.events.append], health)
-        yield stack.enter_context(open_pipeline(world.settings, around))
+        yield stack.enter_context(open_pipeline(world.settings, around, WholeLog.of(world.settings)))
 
 
 def turn_until(pipeline: Pipeline, true: Callable[[], bool]) -> None:
@@ -144,13 +145,13 @@ def read_bytes(world: World) -> int:
 
 def assert_stands_still_within_its_bounds(world: World, pipeline: Pipeline) -> None:
     """Nothing more is read, little is held, and not much is on its way."""
-    turn_until(pipeline, lambda: bool(pipeline._paused))  # noqa: SLF001 - what is paused shows nowhere else
+    turn_until(pipeline, lambda: bool(pipeline._backpressure.paused))  # noqa: SLF001 - what is paused shows nowhere else
     before = read_bytes(world)
     for _ in range(STILL_TURNS):
         pipeline.step()
     assert read_bytes(world) == before
     assert before < SECONDS * 4 * len(large_picture()) / 2
-    assert pipeline._flow.in_flight <= MOST_IN_FLIGHT + 1  # noqa: SLF001 - one letter or replay may come on top
+    assert pipeline._stages.in_flight <= MOST_IN_FLIGHT + 1  # noqa: SLF001 - one letter or replay may come on top
 
 
 @pytest.mark.parametrize("what", ["redis", "kafka"])
@@ -187,7 +188,7 @@ def test_a_slow_store_slows_the_reading_and_loses_nothing(backlog: World) -> Non
 
         def is_done() -> bool:
             nonlocal most
-            most = max(most, pipeline._flow.in_flight)  # noqa: SLF001 - as above
+            most = max(most, pipeline._stages.in_flight)  # noqa: SLF001 - as above
             return len(store.results("city")) == SECONDS // 2 - 1
 
         turn_until(pipeline, is_done)
@@ -208,11 +209,11 @@ def test_a_broker_that_is_away_is_asked_to_commit_once_a_turn(world: World, monk
     world.settings = load(overrides={"model.name": "null", "worker.commit_interval_ms": 1}, environ={})
     monkeypatch.setattr(MemoryGroupConsumer, "commit", away)
     with world.open() as pipeline:
-        turn_until(pipeline, lambda: len(world.results()) == 12 and not pipeline._flow.in_flight)  # noqa: SLF001 - one turn
-        assert len([work for work in pipeline._works.values() if work.committable()]) > 1  # noqa: SLF001 - of many
+        turn_until(pipeline, lambda: len(world.results()) == 12 and not pipeline._stages.in_flight)  # noqa: SLF001 - one turn
+        assert len([work for work in pipeline._assignment.active if work.committable()]) > 1  # noqa: SLF001 - of many
 
         calls = 0
-        pipeline._commit(now=True)  # noqa: SLF001 - is looked at here
+        pipeline._committer.commit(pipeline._assignment.active)  # noqa: SLF001 - is looked at here
 
         assert calls == 1
 
@@ -232,7 +233,7 @@ def test_a_broker_that_is_away_is_asked_for_ends_once_a_turn(world: World, monke
         turn_until(pipeline, lambda: len(world.results()) == 2)
         monkeypatch.setattr(MemoryGroupConsumer, "end_offsets", away)
         pipeline._observe_at_ns = 0  # noqa: SLF001 - both are due in the next turn
-        pipeline._ask_again_ns = 0  # noqa: SLF001 - as above
+        pipeline._end_offsets._not_before_ns = 0  # noqa: SLF001 - as above
         world.send([Feed("city").progress("video", 4, 4.5)])
         turn_until(pipeline, lambda: calls > 0)
 
@@ -249,7 +250,7 @@ def test_a_partition_number_that_cannot_be_restored_holds_up_no_other(
     read_tail = wiring.read_tail
 
     def read_where_possible(transport: Transport, plan: RestorePlan, *, wall_ns: int) -> Tail:
-        if plan.number == first and not gate.open:
+        if plan.partition == first and not gate.open:
             raise BrokerUnavailableError("no broker answered")
         return read_tail(transport, plan, wall_ns=wall_ns)
 

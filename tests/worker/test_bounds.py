@@ -23,7 +23,7 @@ MakeFeed = Callable[..., Feed]
 
 def held_bytes(pipeline: Pipeline) -> int:
     """Return what the worker holds of undecoded media."""
-    return sum(work.aligner.held_bytes for work in pipeline._works.values())  # noqa: SLF001 - its event comes by the second
+    return sum(work.aligner.held_bytes for work in pipeline._assignment.active)  # noqa: SLF001 - its event comes by the second
 
 
 def skewed(feed: Feed, seconds: int, picture: bytes) -> list[InputRecord]:
@@ -98,7 +98,7 @@ def test_nothing_is_kept_of_feeds_that_have_gone(world: World) -> None:
     with world.open() as pipeline:
         for number in range(4):
             deadline = time.monotonic() + 30
-            while len(world.seen(StreamForgotten)) < FEEDS or pipeline._flow.in_flight:  # noqa: SLF001
+            while len(world.seen(StreamForgotten)) < FEEDS or pipeline._stages.in_flight:  # noqa: SLF001
                 assert time.monotonic() < deadline, "streams that ended are not forgotten"
                 pipeline.step()
             world.events.clear()

@@ -38,6 +38,7 @@ from triptych.transport.records import Message, Record, TopicPartition
 from triptych.worker.observability.events import Event
 from triptych.worker.pipeline import Pipeline, RunReport
 from triptych.worker.publishing.stores.memory import MemoryStore
+from triptych.worker.run import WholeLog
 from triptych.worker.wiring import Dependencies, open_pipeline
 
 _E = TypeVar("_E", bound=Event)
@@ -163,7 +164,7 @@ class World:
     def open(self) -> AbstractContextManager[Pipeline]:
         """Open a worker."""
         around = Dependencies(self.transport, self.store, [self.events.append], Health(), self.reload_signal)
-        return open_pipeline(self.settings, around)
+        return open_pipeline(self.settings, around, WholeLog.of(self.settings))
 
     def work(self) -> RunReport:
         """Run a worker until the end of the topics."""

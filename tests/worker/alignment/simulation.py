@@ -136,7 +136,7 @@ class Member:
             self.positions[modality] = position + count
         for entry in brought:
             self.offset_tracker.add(entry.modality, entry.offset, entry.stream)
-        self.offset_tracker.moved(self.positions)
+        self.offset_tracker.update_positions(self.positions)
         self.aligner.fetched(brought, self.positions, at_ns=now_ns)
         self.check_bounds(sum(entry.size_bytes for entry in brought))
         return len(brought)
@@ -166,14 +166,16 @@ class Member:
                     )
                 case DeadLettered(entry=entry, counted=known):
                     pending = (
-                        None if known else self.offset_tracker.await_letter(entry.modality, entry.offset, entry.stream)
+                        None
+                        if known
+                        else self.offset_tracker.await_dead_letter(entry.modality, entry.offset, entry.stream)
                     )
                     self._unpublished.append((pending, decision))
                 case Forgotten():
                     self.offset_tracker.forget(decision.stream, decision.positions)
                 case LateItem(entry=entry) | DroppedRecord(entry=entry):
                     if entry.redriven and not (isinstance(decision, LateItem) and decision.revises):
-                        self.offset_tracker.settle(entry.modality, entry.offset, entry.stream)
+                        self.offset_tracker.finish_now(entry.modality, entry.offset, entry.stream)
 
     def publish(self, now_ns: int, chance: Random | None = None) -> None:
         """Publish all, or with `chance` some: streams in any order, each in its own; letters before what follows."""

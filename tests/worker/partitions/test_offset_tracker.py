@@ -25,7 +25,7 @@ class Books:
                 self.tickets.append(self.offset_tracker.await_result(outcome.stream, outcome.snapshot))
             elif isinstance(outcome, DeadLettered) and not outcome.counted:
                 entry = outcome.entry
-                self.tickets.append(self.offset_tracker.await_letter(entry.modality, entry.offset, entry.stream))
+                self.tickets.append(self.offset_tracker.await_dead_letter(entry.modality, entry.offset, entry.stream))
             elif isinstance(outcome, Forgotten):
                 self.offset_tracker.forget(outcome.stream, outcome.positions)
 
@@ -43,7 +43,7 @@ def test_nothing_is_finished_before_its_result_is_published() -> None:
     books = Books(*script.entries, until=101)
 
     assert books.offset_tracker.committable() == BEGIN
-    assert books.offset_tracker.waiting == 1
+    assert books.offset_tracker.pending == 1
     assert books.offset_tracker.unfinished_streams() == ("city",)
     assert books.publish() == {**BEGIN, "audio": 1}
     assert books.offset_tracker.unfinished_streams() == ()
@@ -179,6 +179,6 @@ def test_a_restored_state_finishes_its_records_as_they_are_read_again() -> None:
 def test_offsets_without_a_record_are_passed_over() -> None:
     """Transaction markers and compaction leave holes; the position says what comes next."""
     offset_tracker = OffsetTracker(BEGIN)
-    offset_tracker.moved({**BEGIN, "video": 7})
+    offset_tracker.update_positions({**BEGIN, "video": 7})
 
     assert offset_tracker.committable() == {**BEGIN, "video": 7}

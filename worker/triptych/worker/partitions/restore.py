@@ -45,7 +45,7 @@ class RestorePlan:
     """What to read for partition number `number`: `start` is where its inputs are read on from."""
 
     pipeline: str
-    number: int
+    partition: int
     start: Mapping[Modality, int]
     has_commit: bool
     stream_ttl_ns: int
@@ -53,7 +53,7 @@ class RestorePlan:
 
 def read_tail(transport: Transport, plan: RestorePlan, *, wall_ns: int) -> Tail:
     """Read the tail of the results partition to its end; `wall_ns` is the moment of asking."""
-    inputs = {TopicPartition(TOPIC_OF[modality], plan.number): offset for modality, offset in plan.start.items()}
+    inputs = {TopicPartition(TOPIC_OF[modality], plan.partition): offset for modality, offset in plan.start.items()}
     reader = transport.reader(inputs)
     try:
         ends = reader.end_offsets(inputs)
@@ -95,7 +95,7 @@ def _results_since(transport: Transport, plan: RestorePlan, since_ns: int | None
     What a former owner has appended in a transaction counts: whoever reads only what is committed must wait for its
     fate, else a result that is committed later would be published again.
     """
-    tp = TopicPartition(results_topic(plan.pipeline), plan.number)
+    tp = TopicPartition(results_topic(plan.pipeline), plan.partition)
     end = _appended(transport, tp)
     reader = transport.reader({tp: 0})
     try:
@@ -159,12 +159,14 @@ def _snapshot(stream: str, state: bytes) -> Snapshot:
 def _drop_foreign(tail: Tail, plan: RestorePlan, ends: Mapping[TopicPartition, int]) -> None:
     """Drop states that lie beyond the inputs: the input topics were made anew since."""
     for stream, snapshot in list(tail.snapshots.items()):
-        positions = {TopicPartition(TOPIC_OF[modality], plan.number): at for modality, at in snapshot.positions.items()}
+        positions = {
+            TopicPartition(TOPIC_OF[modality], plan.partition): at for modality, at in snapshot.positions.items()
+        }
         if any(at > ends[tp] for tp, at in positions.items()):
             del tail.snapshots[stream]
             _log.warning(
                 "state_dropped",
                 stream=stream,
-                partition=plan.number,
+                partition=plan.partition,
                 reason="its positions lie beyond the ends of the input topics: they were made anew since",
             )

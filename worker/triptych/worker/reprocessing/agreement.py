@@ -77,7 +77,7 @@ def noted(transport: Transport, pipeline: str, partitions: int) -> Begun:
     return Begun(home, done=all(span is not None and span.done for span in videos))
 
 
-def refuse_reprocessing(consumer: GroupConsumer, pipeline: str) -> None:
+def reject_reprocessing_group(consumer: GroupConsumer, pipeline: str) -> None:
     """Keep a live worker out of a group that reprocesses; raise `UsageError`."""
     commit = consumer.committed([HOME])[HOME]
     span = None if commit is None else TimeRange.from_note(commit.metadata)

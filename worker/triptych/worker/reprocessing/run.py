@@ -27,7 +27,7 @@ from triptych.worker.reprocessing.progress import shown
 from triptych.worker.reprocessing.scope import SpanScope
 from triptych.worker.reprocessing.summary import ReprocessingSummary, summarise
 from triptych.worker.reprocessing.time_range import Judge, SpanRequest, TimeRange, check_same, moment_text, span_of
-from triptych.worker.run import open_surroundings
+from triptych.worker.servers import open_dependencies
 from triptych.worker.wiring import Dependencies, align_config, open_pipeline, partitions_of
 
 log = structlog.get_logger(__name__)
@@ -53,7 +53,7 @@ def reprocess(settings: Settings, request: SpanRequest) -> Reprocessed:
     configure_logs(settings.log.model_copy(update={"level": "warning"}) if on_terminal else settings.log)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())
-        around = stack.enter_context(open_surroundings(settings))
+        around = stack.enter_context(open_dependencies(settings))
         return reprocess_in(settings, request, around, stop)
 
 
