@@ -81,7 +81,7 @@ def _oldest_unread_ns(
     ends: Mapping[TopicPartition, int],
     wall_ns: int,
 ) -> int:
-    """Return the earliest arrival time of the first unread records. A partition without one counts as `wall_ns`."""
+    """Return the earliest arrival time of the first unread records. A partition without one counts as now."""
     missing = {tp for tp, offset in inputs.items() if offset < ends[tp]}
     oldest_ns = wall_ns
     while missing:
@@ -116,8 +116,8 @@ def _results_since(transport: Transport, plan: RestorePlan, since_ns: int | None
                 progress_s = time.monotonic()
             elif time.monotonic() - progress_s > _OPEN_LIMIT_S:
                 raise BrokerUnavailableError(
-                    f"{tp.topic} {tp.partition}: no records can be read from offset {position} to {end}: a transaction of "
-                    "a former worker is open there; the broker aborts it after kafka.transaction_timeout_ms"
+                    f"{tp.topic} {tp.partition}: no records can be read from offset {position} to {end}: a transaction "
+                    "of a former worker is open there; the broker aborts it after kafka.transaction_timeout_ms"
                 )
     finally:
         reader.close()
