@@ -1,4 +1,4 @@
-"""Partitions that move between workers: nothing is lost, nothing twice, and slow work holds nobody up."""
+"""Rebalances between workers in memory: nothing is lost or published twice, and slow work delays no other worker."""
 
 from __future__ import annotations
 
@@ -27,28 +27,30 @@ from triptych.worker.pipeline import Pipeline
 MakeFeed = Callable[..., Feed]
 VARYING = {"published_ns", "arrival_ms", "stage_ms"}
 STREAMS = ("city", "port", "hall", "yard", "road", "lake", "dome", "pier")
-PATIENCE = 20_000
+MAX_STEPS = 20_000
 SECONDS = 12
 
 
-def told(results: Sequence[Result]) -> list[dict[str, object]]:
-    """Return what results say, without what differs from run to run."""
+def contents(results: Sequence[Result]) -> list[dict[str, object]]:
+    """Return the contents of results, without the fields that differ from run to run."""
     return sorted((result.model_dump(exclude=VARYING) for result in results), key=lambda document: str(document["id"]))
 
 
-def turn_until(pipelines: Sequence[Pipeline], true: Callable[[], bool]) -> None:
-    """Turn all wheels, one after the other, until the condition holds."""
-    for _ in range(PATIENCE):
-        if true():
+def step_until(pipelines: Sequence[Pipeline], holds: Callable[[], bool]) -> None:
+    """Run iterations of all loops, one after the other, until the condition holds."""
+    for _ in range(MAX_STEPS):
+        if holds():
             return
         for pipeline in pipelines:
             pipeline.step()
-    pytest.fail("it never came")
+    pytest.fail("the condition never held")
 
 
-@pytest.mark.parametrize("turns", [1, 2, 5, 13])
-def test_workers_that_come_and_go_leave_the_undisturbed_results(world: World, feed: MakeFeed, turns: int) -> None:
-    """One, two, three, one: every window once, equal to the undisturbed run, and no commit refused."""
+@pytest.mark.parametrize("steps", [1, 2, 5, 13])
+def test_workers_that_join_and_leave_publish_the_results_of_an_undisturbed_one(
+    world: World, feed: MakeFeed, steps: int
+) -> None:
+    """With one, two, three, then one worker: every window once, with equal contents, and no rejected commit."""
     feeds = [feed(name) for name in STREAMS]
     parts = [list(feed.play(SECONDS)) for feed in feeds]
     third = max(map(len, parts)) // 3
@@ -62,11 +64,11 @@ def test_workers_that_come_and_go_leave_the_undisturbed_results(world: World, fe
         pipelines = [first.enter_context(world.open())]
         for _ in range(2):
             pipelines.append(others.enter_context(world.open()))
-            for _ in range(turns):
+            for _ in range(steps):
                 for pipeline in pipelines:
                     pipeline.step()
         send(third, 2 * third)
-        turn_until(
+        step_until(
             pipelines, lambda: [len(event.numbers) for event in world.seen(PartitionsAssigned)[-3:]] == [2, 2, 2]
         )
         stopped = threading.Event()
@@ -82,38 +84,38 @@ def test_workers_that_come_and_go_leave_the_undisturbed_results(world: World, fe
     assert len(results) == len({result.id for result in results})
     world.settings = world.settings.model_copy(update={"pipeline": "undisturbed"})
     world.work()
-    assert told(results) == told(world.results())
+    assert contents(results) == contents(world.results())
     assert world.seen(CommitRefused) == []
     assert [event for event in world.seen(PartitionsHandedOver) if event.left] == []
 
 
-class _Slow(NullModel):
-    """Answers when it is let, and tells that it was asked."""
+class _BlockedModel(NullModel):
+    """Blocks until the test releases it, and reports that it was called."""
 
-    asked = threading.Event()
-    let = threading.Event()
+    called = threading.Event()
+    released = threading.Event()
 
     def predict(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
-        self.asked.set()
-        assert self.let.wait(30)
+        self.called.set()
+        assert self.released.wait(30)
         return super().predict(windows)
 
 
 @pytest.fixture
-def slow(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Slow]]:
-    """A model that the test holds up."""
-    _Slow.asked.clear()
-    _Slow.let.clear()
-    monkeypatch.setattr("triptych.worker.wiring.model_from", lambda _: _Slow(world.spec))
-    yield _Slow
-    _Slow.let.set()
+def blocked(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_BlockedModel]]:
+    """Return the class of a model that blocks until the test releases it."""
+    _BlockedModel.called.clear()
+    _BlockedModel.released.clear()
+    monkeypatch.setattr("triptych.worker.wiring.model_from", lambda _: _BlockedModel(world.spec))
+    yield _BlockedModel
+    _BlockedModel.released.set()
 
 
-def test_a_rebalance_waits_for_what_is_in_flight(world: World, feed: MakeFeed, slow: type[_Slow]) -> None:
-    """The partition does not move before its results are published and committed."""
+def test_a_rebalance_waits_for_results_in_flight(world: World, feed: MakeFeed, blocked: type[_BlockedModel]) -> None:
+    """The partitions move only after their results are published and committed."""
     world.send(feed("city").play(4))
     with world.open() as first, ExitStack() as others:
-        turn_until([first], lambda: slow.asked.is_set() and len(world.seen(Restored)) == 6)
+        step_until([first], lambda: blocked.called.is_set() and len(world.seen(Restored)) == 6)
         second = others.enter_context(world.open())
         for _ in range(10):
             first.step()
@@ -121,80 +123,82 @@ def test_a_rebalance_waits_for_what_is_in_flight(world: World, feed: MakeFeed, s
         assert world.seen(PartitionsRevoked) == []
         assert world.results() == []
 
-        slow.let.set()
-        turn_until([first, second], lambda: bool(world.seen(PartitionsRevoked)))
+        blocked.released.set()
+        step_until([first, second], lambda: bool(world.seen(PartitionsRevoked)))
 
-        (handed,) = world.seen(PartitionsHandedOver)
-        assert (handed.left, len(handed.numbers)) == (0, 6)
+        (revocation,) = world.seen(PartitionsHandedOver)
+        assert (revocation.left, len(revocation.numbers)) == (0, 6)
         assert len(world.results()) == 2
-        turn_until([first, second], lambda: len(world.seen(PartitionsRevoked)) > 0)
+        step_until([first, second], lambda: len(world.seen(PartitionsRevoked)) > 0)
     world.work()
     assert len({result.id for result in world.results()}) == len(world.results()) == 2
 
 
-def test_what_takes_longer_than_the_limit_is_left_to_the_next_owner(
-    world: World, feed: MakeFeed, slow: type[_Slow]
+def test_results_that_take_longer_than_the_limit_are_left_to_the_next_owner(
+    world: World, feed: MakeFeed, blocked: type[_BlockedModel]
 ) -> None:
-    """It is published by that one, and not by the one that let go."""
+    """The next owner publishes them, and the former owner does not."""
     world.settings = load(
         overrides={"model.name": "null", "batch.max_delay_ms": 0, "kafka.hand_over_limit_ms": 50}, environ={}
     )
     world.send(feed("city").play(4))
     with world.open() as first, ExitStack() as others:
-        turn_until([first], slow.asked.is_set)
+        step_until([first], blocked.called.is_set)
         second = others.enter_context(world.open())
-        turn_until([first, second], lambda: bool(world.seen(PartitionsRevoked)))
-        (handed,) = world.seen(PartitionsHandedOver)
-        assert handed.left > 0
+        step_until([first, second], lambda: bool(world.seen(PartitionsRevoked)))
+        (revocation,) = world.seen(PartitionsHandedOver)
+        assert revocation.left > 0
         assert world.results() == []
 
-        slow.let.set()
-        turn_until([first, second], lambda: len(world.results()) == 2)
+        blocked.released.set()
+        step_until([first, second], lambda: len(world.results()) == 2)
 
     world.work()
     assert len({result.id for result in world.results()}) == len(world.results()) == 2
 
 
-def test_of_lost_partitions_nothing_is_published_or_committed(world: World, feed: MakeFeed, slow: type[_Slow]) -> None:
-    """Whoever was thrown out leaves everything to the next owner, even what its model has just answered."""
+def test_nothing_of_lost_partitions_is_published_or_committed(
+    world: World, feed: MakeFeed, blocked: type[_BlockedModel]
+) -> None:
+    """A removed member leaves everything to the next owner, even windows that its model has just processed."""
     world.send(feed("city").play(4))
     with world.open() as first:
-        turn_until([first], slow.asked.is_set)
+        step_until([first], blocked.called.is_set)
         world.throw_out_members()
         first.step()
         (revoked,) = world.seen(PartitionsRevoked)
         assert revoked.lost
 
-        slow.let.set()
-        turn_until([first], lambda: len(world.results()) == 2)
+        blocked.released.set()
+        step_until([first], lambda: len(world.results()) == 2)
 
     assert len({result.id for result in world.results()}) == 2
     assert world.seen(CommitRefused) == []
 
 
-def test_a_worker_that_stood_still_publishes_nothing_before_the_group_has_answered_it(
-    world: World, feed: MakeFeed, slow: type[_Slow], monkeypatch: pytest.MonkeyPatch
+def test_a_suspended_worker_publishes_nothing_before_the_group_confirms_it(
+    world: World, feed: MakeFeed, blocked: type[_BlockedModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was thrown out and cannot know it yet: what its model answers waits, and is then the next owner's."""
-    asked = threading.Semaphore(0)
+    """It was removed and does not know it yet. Its results wait, and are then left to the next owner."""
+    checks = threading.Semaphore(0)
     confirmed = MemoryGroupConsumer.is_confirmed
 
     def counted(consumer: MemoryGroupConsumer) -> bool:
         answer = confirmed(consumer)
-        asked.release()
+        checks.release()
         return answer
 
     monkeypatch.setattr(MemoryGroupConsumer, "is_confirmed", counted)
     world.send(feed("city").play(4))
     with world.open() as first:
-        turn_until([first], slow.asked.is_set)
+        step_until([first], blocked.called.is_set)
         world.throw_out_members()
-        slow.let.set()
-        assert all(asked.acquire(timeout=10) for _ in range(3))
+        blocked.released.set()
+        assert all(checks.acquire(timeout=10) for _ in range(3))
         assert world.results() == []
         assert not world.store.results("city")
 
-        turn_until([first], lambda: len(world.results()) == 2)
+        step_until([first], lambda: len(world.results()) == 2)
 
     assert len({result.id for result in world.results()}) == 2
     assert [event.lost for event in world.seen(PartitionsRevoked)] == [True]
