@@ -210,7 +210,7 @@ def test_an_unavailable_broker_gets_one_commit_request_per_step(world: World, mo
     monkeypatch.setattr(MemoryGroupConsumer, "commit", unavailable)
     with world.open() as pipeline:
         step_until(pipeline, lambda: len(world.results()) == 12 and not pipeline._stages.in_flight)  # noqa: SLF001 - one turn
-        assert len([work for work in pipeline._assignment.active if work.committable()]) > 1  # noqa: SLF001 - of many
+        assert len([each for each in pipeline._assignment.active if each.committable()]) > 1  # noqa: SLF001 - several
 
         calls = 0
         pipeline._committer.commit(pipeline._assignment.active)  # noqa: SLF001 - is looked at here

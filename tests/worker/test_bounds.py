@@ -23,7 +23,7 @@ MakeFeed = Callable[..., Feed]
 
 def held_bytes(pipeline: Pipeline) -> int:
     """Return the bytes of encoded media that the worker holds."""
-    return sum(work.aligner.held_bytes for work in pipeline._assignment.active)  # noqa: SLF001 - the event comes once a second
+    return sum(each.aligner.held_bytes for each in pipeline._assignment.active)  # noqa: SLF001 - the event comes once a second
 
 
 def skewed(feed: Feed, seconds: int, image: bytes) -> list[InputRecord]:

@@ -62,7 +62,7 @@ class Assignment:
 
     | from     | on                               | to               | action                                          |
     |----------|----------------------------------|------------------|-------------------------------------------------|
-    | -        | assigned                         | pending          | paused; its records are sought back             |
+    | -        | assigned                         | pending          | paused; seeks back to its first record          |
     | pending  | restored from the results topic  | active           | resumed; results are replayed to the store      |
     | pending  | revoking, revoked or lost        | -                |                                                 |
     | active   | revoking                         | revoking         | no new decisions; in-flight results finish      |
@@ -149,8 +149,8 @@ class Assignment:
     def apply(self, poll: Poll) -> list[AssignedRecords]:
         """Apply the changes of a poll, except `revoking`. Return the records of active partitions.
 
-        Restores at most one pending partition, because that may block for a while and the active partitions should go
-        on. Records of partitions that are still pending are sought back and read again later.
+        Restores at most one pending partition per call, because that may block for a while, and the active partitions
+        should continue. Partitions that are still pending seek back, so that their records are read again later.
         """
         self._remove(poll)
         records: dict[int, list[Record]] = defaultdict(list)
@@ -249,7 +249,7 @@ class Assignment:
         has_tried = False
         for partition in tuple(self._pending):
             if self._pending[partition] is None:
-                records.pop(partition, None)  # read before the restart: not from where the partition goes on
+                records.pop(partition, None)  # read before the restart: the partition starts at other offsets
             is_due = partition not in draining and not has_tried and self._may_activate(partition)
             is_active = is_due and self._activate(partition)
             has_tried |= is_due

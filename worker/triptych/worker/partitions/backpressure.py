@@ -10,7 +10,7 @@ from triptych.worker.partitions.partition import PartitionSet
 
 
 class Backpressure:
-    """Pauses and resumes partitions of the active sets. Polling goes on while partitions are paused."""
+    """Pauses and resumes partitions of the active sets. Polling continues while partitions are paused."""
 
     def __init__(self, consumer: GroupConsumer, *, partition_max_bytes: int) -> None:
         """Hold about `partition_max_bytes` of undecoded media for each partition set, at most."""

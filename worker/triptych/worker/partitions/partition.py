@@ -1,4 +1,4 @@
-"""The three co-partitioned input partitions of one number, with their aligner and their offset tracker."""
+"""A partition of the three co-partitioned input topics, with its aligner and its offset tracker."""
 
 from __future__ import annotations
 

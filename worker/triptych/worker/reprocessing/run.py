@@ -41,8 +41,10 @@ log = structlog.get_logger(__name__)
 
 
 State = Literal["done", "done before", "shared", "stopped"]
-"""Whether the whole range is published now, was published before, this worker's share is (others go on), or a signal
-came."""
+"""How far the range is published.
+
+`done`: completely. `done before`: completely, by an earlier run. `shared`: this worker's share, and other workers
+continue. `stopped`: a signal stopped the run."""
 
 
 @dataclass(frozen=True, slots=True)
