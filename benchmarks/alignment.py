@@ -73,8 +73,8 @@ def aligned(entries: list[Entry]) -> int:
         for entry in chunk:
             positions[entry.modality] = entry.offset + 1
             offset_tracker.add(entry.modality, entry.offset, entry.stream)
-        aligner.fetched(chunk, positions, at_ns=poll * NS_PER_S)
-        aligner.asked(READING_ORDER, at_ns=poll * NS_PER_S + NS_PER_S, wall_ns=chunk[-1].arrival_ns)
+        aligner.add_records(chunk, positions, at_ns=poll * NS_PER_S)
+        aligner.confirm_at_end(READING_ORDER, at_ns=poll * NS_PER_S + NS_PER_S, wall_ns=chunk[-1].arrival_ns)
         for outcome in aligner.advance():
             if isinstance(outcome, ClosedWindow):
                 windows += 1

@@ -9,7 +9,7 @@ from triptych.worker.alignment.aligner import Aligner
 from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.alignment.decisions import ClosedWindow, Decision, Forgotten, LateItem
 from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
-from triptych.worker.alignment.merge import TICK_NS
+from triptych.worker.alignment.merge import QUERY_DELAY_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -120,14 +120,14 @@ class Reading:
         """Bring records and return what they decide, no question asked."""
         for entry in entries:
             self.positions[entry.modality] = entry.offset + 1
-        self._at_ns += TICK_NS
-        self.aligner.fetched(entries, self.positions, at_ns=self._at_ns)
+        self._at_ns += QUERY_DELAY_NS
+        self.aligner.add_records(entries, self.positions, at_ns=self._at_ns)
         return list(self.aligner.advance())
 
     def ask(self, clock_s: float, at_end: Iterable[Modality] = READING_ORDER) -> list[Decision]:
         """Find `at_end` read to their end, at a moment that lets the arrival clock show `clock_s`."""
-        self._at_ns += TICK_NS
-        self.aligner.asked(at_end, at_ns=self._at_ns, wall_ns=ns(clock_s) + CONFIG.clock_margin_ns)
+        self._at_ns += QUERY_DELAY_NS
+        self.aligner.confirm_at_end(at_end, at_ns=self._at_ns, wall_ns=ns(clock_s) + CONFIG.clock_margin_ns)
         return list(self.aligner.advance())
 
 

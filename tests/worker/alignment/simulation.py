@@ -19,7 +19,7 @@ from triptych.worker.alignment.aligner import Aligner
 from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.alignment.decisions import ClosedWindow, DeadLettered, Decision, DroppedRecord, Forgotten, LateItem
 from triptych.worker.alignment.entry import READING_ORDER, Entry
-from triptych.worker.alignment.merge import TICK_NS
+from triptych.worker.alignment.merge import QUERY_DELAY_NS
 from triptych.worker.partitions.offset_tracker import OffsetTracker, Pending
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Member:
 
     def poll(self, now_ns: int, chance: Random | None = None) -> int:
         """Read what can be read (with `chance`: some of it), leaving paused partitions alone; return how much."""
-        ends, paused, brought = self.world.ends(now_ns), self.aligner.leading(), []
+        ends, paused, brought = self.world.ends(now_ns), self.aligner.too_far_ahead(), []
         for modality in READING_ORDER:
             position = self.positions[modality]
             count = 0 if modality in paused else ends[modality] - position
@@ -137,7 +137,7 @@ class Member:
         for entry in brought:
             self.offset_tracker.add(entry.modality, entry.offset, entry.stream)
         self.offset_tracker.moved(self.positions)
-        self.aligner.fetched(brought, self.positions, at_ns=now_ns)
+        self.aligner.add_records(brought, self.positions, at_ns=now_ns)
         self.check_bounds(sum(entry.size_bytes for entry in brought))
         return len(brought)
 
@@ -153,7 +153,7 @@ class Member:
         """Ask for the end offsets."""
         ends = self.world.ends(now_ns)
         at_end = [modality for modality in READING_ORDER if ends[modality] == self.positions[modality]]
-        self.aligner.asked(at_end, at_ns=now_ns, wall_ns=now_ns)
+        self.aligner.confirm_at_end(at_end, at_ns=now_ns, wall_ns=now_ns)
 
     def decide(self) -> None:
         """Advance as far as can be."""
@@ -273,9 +273,11 @@ def _drive(member: Member, chance: Random | None, *, now_ns: int, steps: int = M
         ends = world.ends(now_ns)
         if brought or any(member.positions[modality] < ends[modality] for modality in READING_ORDER):
             now_ns += (
-                TICK_NS
+                QUERY_DELAY_NS
                 if chance is None
-                else chance.choice((0, NS_PER_MS // 2, NS_PER_MS, TICK_NS, 3 * NS_PER_MS, 3 * NS_PER_MS, 2 * NS_PER_S))
+                else chance.choice(
+                    (0, NS_PER_MS // 2, NS_PER_MS, QUERY_DELAY_NS, 3 * NS_PER_MS, 3 * NS_PER_MS, 2 * NS_PER_S)
+                )
             )
             continue
         next_wakeup = member.aligner.next_wakeup()

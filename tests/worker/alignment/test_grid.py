@@ -21,7 +21,7 @@ def test_a_span_touches_the_windows_that_overlap_it(grid: WindowGrid, start: int
     end = start + length
     touched = [index for index in INDICES if grid.start_ns(index) < end and grid.end_ns(index) > start]
 
-    assert list(range(grid.first(start), grid.last(end) + 1)) == touched
+    assert list(range(grid.first_overlapping(start), grid.last_overlapping(end) + 1)) == touched
 
 
 @given(grids, moments)

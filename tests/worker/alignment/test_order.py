@@ -7,7 +7,7 @@ from dataclasses import replace
 from tests.worker.alignment.script import CONFIG, Reading, Script, closed, decide, ns, windows
 from triptych.units import NS_PER_MS
 from triptych.worker.alignment.entry import READING_ORDER, Entry
-from triptych.worker.alignment.merge import TICK_NS, Merge
+from triptych.worker.alignment.merge import QUERY_DELAY_NS, Merge
 
 BEGIN = dict.fromkeys(READING_ORDER, 0)
 
@@ -35,8 +35,8 @@ def test_records_are_taken_in_the_order_of_arrival_and_of_topic_where_that_is_eq
     third, fourth = script.video(0, at=2), script.video(1, at=3)
     second, first = script.cue(0, 1, at=2), script.audio(0, 1, at=2)
     sequence = merge()
-    sequence.fetched([third, fourth, second, first], {"video": 2, "audio": 1, "subtitles": 1}, at_ns=0)
-    sequence.asked(READING_ORDER, at_ns=TICK_NS, wall_ns=ns(9))
+    sequence.add_records([third, fourth, second, first], {"video": 2, "audio": 1, "subtitles": 1}, at_ns=0)
+    sequence.confirm_at_end(READING_ORDER, at_ns=QUERY_DELAY_NS, wall_ns=ns(9))
 
     assert taken(sequence) == [first, second, third, fourth]
 
@@ -46,12 +46,12 @@ def test_a_record_waits_while_another_partition_may_still_show_an_earlier_one() 
     script = Script()
     video, audio = script.video(0, at=2), script.audio(0, 1, at=1)
     sequence = merge()
-    sequence.fetched([video], {**BEGIN, "video": 1}, at_ns=0)
+    sequence.add_records([video], {**BEGIN, "video": 1}, at_ns=0)
 
     assert taken(sequence) == []
 
-    sequence.fetched([audio], {**BEGIN, "video": 1, "audio": 1}, at_ns=1)
-    sequence.asked(["subtitles", "audio", "video"], at_ns=1 + TICK_NS, wall_ns=ns(9))
+    sequence.add_records([audio], {**BEGIN, "video": 1, "audio": 1}, at_ns=1)
+    sequence.confirm_at_end(["subtitles", "audio", "video"], at_ns=1 + QUERY_DELAY_NS, wall_ns=ns(9))
 
     assert taken(sequence) == [audio, video]
 
@@ -60,13 +60,13 @@ def test_a_question_counts_only_for_records_that_were_fetched_before_it() -> Non
     """The answer must be younger than the record: otherwise an earlier arrival may have come in between."""
     video = Script().video(0, at=2)
     sequence = merge()
-    sequence.asked(READING_ORDER, at_ns=5 * NS_PER_MS, wall_ns=ns(2))
-    sequence.fetched([video], {**BEGIN, "video": 1}, at_ns=5 * NS_PER_MS)
+    sequence.confirm_at_end(READING_ORDER, at_ns=5 * NS_PER_MS, wall_ns=ns(2))
+    sequence.add_records([video], {**BEGIN, "video": 1}, at_ns=5 * NS_PER_MS)
 
     assert sequence.peek() is None
-    assert sequence.question_at_ns() == 5 * NS_PER_MS + TICK_NS
+    assert sequence.query_at_ns() == 5 * NS_PER_MS + QUERY_DELAY_NS
 
-    sequence.asked(["audio", "subtitles"], at_ns=5 * NS_PER_MS + TICK_NS, wall_ns=ns(2))
+    sequence.confirm_at_end(["audio", "subtitles"], at_ns=5 * NS_PER_MS + QUERY_DELAY_NS, wall_ns=ns(2))
 
     assert sequence.peek() is video
 
@@ -76,8 +76,8 @@ def test_one_question_serves_all_records_of_a_poll() -> None:
     script = Script()
     frames = [script.video(second, at=second) for second in range(50)]
     sequence = merge()
-    sequence.fetched(frames, {**BEGIN, "video": 50}, at_ns=0)
-    sequence.asked(READING_ORDER, at_ns=TICK_NS, wall_ns=ns(99))
+    sequence.add_records(frames, {**BEGIN, "video": 50}, at_ns=0)
+    sequence.confirm_at_end(READING_ORDER, at_ns=QUERY_DELAY_NS, wall_ns=ns(99))
 
     assert taken(sequence) == frames
 
@@ -87,8 +87,8 @@ def test_arrival_is_the_running_maximum_of_append_times() -> None:
     script = Script()
     first, second, other = script.video(0, at=5), script.video(1, at=3), script.audio(0, 1, at=4)
     sequence = merge()
-    sequence.fetched([first, second, other], {**BEGIN, "video": 2, "audio": 1}, at_ns=0)
-    sequence.asked(READING_ORDER, at_ns=TICK_NS, wall_ns=ns(9))
+    sequence.add_records([first, second, other], {**BEGIN, "video": 2, "audio": 1}, at_ns=0)
+    sequence.confirm_at_end(READING_ORDER, at_ns=QUERY_DELAY_NS, wall_ns=ns(9))
     arrivals = []
     while (entry := sequence.peek()) is not None:
         arrivals.append((entry, sequence.arrival_ns()))
@@ -105,17 +105,17 @@ def test_the_clock_is_the_least_of_the_three_heads() -> None:
     script = Script()
     video, audio = script.video(0, at=7), script.audio(0, 1, at=5)
     sequence = merge()
-    sequence.fetched([video, audio], {**BEGIN, "video": 1, "audio": 1}, at_ns=0)
-    sequence.asked(["subtitles"], at_ns=0, wall_ns=ns(6) + CONFIG.clock_margin_ns)
+    sequence.add_records([video, audio], {**BEGIN, "video": 1, "audio": 1}, at_ns=0)
+    sequence.confirm_at_end(["subtitles"], at_ns=0, wall_ns=ns(6) + CONFIG.clock_margin_ns)
 
     assert sequence.clock_ns == ns(5)
 
-    sequence.asked(READING_ORDER, at_ns=TICK_NS, wall_ns=ns(6) + CONFIG.clock_margin_ns)
+    sequence.confirm_at_end(READING_ORDER, at_ns=QUERY_DELAY_NS, wall_ns=ns(6) + CONFIG.clock_margin_ns)
     sequence.take()
 
     assert sequence.clock_ns == ns(5)  # audio was read, but nobody has asked since whether there is more
 
-    sequence.asked(READING_ORDER, at_ns=TICK_NS, wall_ns=ns(6) + CONFIG.clock_margin_ns)
+    sequence.confirm_at_end(READING_ORDER, at_ns=QUERY_DELAY_NS, wall_ns=ns(6) + CONFIG.clock_margin_ns)
 
     assert sequence.clock_ns == ns(6)
 
@@ -146,7 +146,7 @@ def test_the_next_question_is_wanted_when_the_next_deadline_is_due_not_before() 
     assert next_wakeup.at_ns is None
     assert next_wakeup.wall_ns == ns(110) + CONFIG.clock_margin_ns + 1
 
-    reading.aligner.asked(READING_ORDER, at_ns=1, wall_ns=next_wakeup.wall_ns)
+    reading.aligner.confirm_at_end(READING_ORDER, at_ns=1, wall_ns=next_wakeup.wall_ns)
 
     assert closed(reading.aligner.advance()) == [(0, 2, "quiet")]
 
@@ -213,11 +213,11 @@ def test_a_partition_far_ahead_of_the_others_is_paused() -> None:
     script.cue(0, 1, at=3)
     script.audio(1, 2, at=500, size_bytes=5)
     sequence = merge()
-    sequence.fetched(script.entries, {"audio": 2, "subtitles": 1, "video": 1}, at_ns=0)
+    sequence.add_records(script.entries, {"audio": 2, "subtitles": 1, "video": 1}, at_ns=0)
 
-    assert sequence.leading(max_bytes=100, max_lead_ns=ns(60)) == {"video"}
-    assert sequence.leading(max_bytes=5000, max_lead_ns=ns(1.5)) == {"subtitles"}
-    assert sequence.leading(max_bytes=5000, max_lead_ns=ns(60)) == frozenset()
+    assert sequence.too_far_ahead(max_bytes=100, max_lead_ns=ns(60)) == {"video"}
+    assert sequence.too_far_ahead(max_bytes=5000, max_lead_ns=ns(1.5)) == {"subtitles"}
+    assert sequence.too_far_ahead(max_bytes=5000, max_lead_ns=ns(60)) == frozenset()
 
 
 def test_a_partition_that_waits_for_an_answer_is_paused_at_its_byte_bound() -> None:
@@ -225,11 +225,11 @@ def test_a_partition_that_waits_for_an_answer_is_paused_at_its_byte_bound() -> N
     script = Script()
     script.audio(0, 1, at=1, size_bytes=1000)
     sequence = merge()
-    sequence.fetched(script.entries, {**BEGIN, "audio": 1}, at_ns=0)
+    sequence.add_records(script.entries, {**BEGIN, "audio": 1}, at_ns=0)
 
-    assert sequence.leading(max_bytes=100, max_lead_ns=ns(60)) == {"audio"}
+    assert sequence.too_far_ahead(max_bytes=100, max_lead_ns=ns(60)) == {"audio"}
 
-    sequence.asked(READING_ORDER, at_ns=TICK_NS, wall_ns=ns(2))
+    sequence.confirm_at_end(READING_ORDER, at_ns=QUERY_DELAY_NS, wall_ns=ns(2))
 
     assert taken(sequence) == script.entries
-    assert sequence.leading(max_bytes=100, max_lead_ns=ns(60)) == frozenset()
+    assert sequence.too_far_ahead(max_bytes=100, max_lead_ns=ns(60)) == frozenset()

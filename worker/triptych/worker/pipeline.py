@@ -433,7 +433,7 @@ class Pipeline:
         wanted = set()
         for work in self._works.values():
             full = not self._flow.has_room and work.aligner.held_bytes > self._limits.held_bytes
-            leading = work.tps if full else work.aligner.leading()
+            leading = work.tps if full else work.aligner.too_far_ahead()
             wanted |= {work.tps[modality] for modality in leading}
         self._consumer.pause(wanted - self._paused)
         self._consumer.resume(self._paused - wanted)
@@ -497,7 +497,7 @@ class Pipeline:
 
     def _owes_revision(self, work: PartitionSet) -> bool:
         """Tell whether late items are being gathered: what was put back should not wait for the next start."""
-        at_ns = work.aligner.revision_wall_ns()
+        at_ns = work.aligner.next_revision_wall_ns()
         return at_ns is not None and self._cutoff.wall_ns(at_ns) == at_ns
 
     def _finish(self, stop: threading.Event, *, decide: bool) -> None:

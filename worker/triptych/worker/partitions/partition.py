@@ -57,13 +57,13 @@ class PartitionSet:
         for entry in entries:
             self.offset_tracker.add(entry.modality, entry.offset, entry.stream)
         self.offset_tracker.moved(positions)
-        self.aligner.fetched(entries, positions, at_ns=at_ns)
+        self.aligner.add_records(entries, positions, at_ns=at_ns)
 
     def answer(self, ends: Mapping[TopicPartition, int], *, at_ns: int, wall_ns: int) -> None:
         """Take in the end offsets that were asked for at `at_ns` (monotonic) and `wall_ns`."""
         positions = self.offset_tracker.positions()
         at_end = [modality for modality, tp in self.tps.items() if positions[modality] >= ends[tp]]
-        self.aligner.asked(at_end, at_ns=at_ns, wall_ns=wall_ns)
+        self.aligner.confirm_at_end(at_end, at_ns=at_ns, wall_ns=wall_ns)
 
     def is_read_to(self, ends: Mapping[TopicPartition, int]) -> bool:
         """Tell whether everything before these end offsets was read and taken."""
