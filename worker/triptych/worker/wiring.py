@@ -139,7 +139,7 @@ def open_pipeline(settings: Settings, around: Dependencies, scope: Scope | None 
     partitions = partitions_of(around.transport)
     files = watched_files(settings.model.name) if around.reload_signal is not None else None
     if files is not None:
-        files.take()  # before it is read: what changes meanwhile is seen afterwards
+        files.mark_loaded()  # before it is read: what changes meanwhile is seen afterwards
     inference = _warm_inference(settings, hooks)
     around.health.set_ready("model_warm", ready=True, reason="")
     with ExitStack() as stack:

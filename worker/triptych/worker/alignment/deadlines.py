@@ -16,7 +16,7 @@ REVISE_RANK: Final = len(READING_ORDER)
 """The rank of a stream's revision deadline. Lower ranks are the idleness of the track `READING_ORDER[rank]`."""
 FORGET_RANK: Final = REVISE_RANK + 1
 """The rank of the deadline at which a stream is forgotten."""
-_RANKS: Final = range(FORGET_RANK + 1)
+_RANKS: Final = frozenset(range(FORGET_RANK + 1))
 
 Deadline = tuple[int, str, int]
 """Arrival time, stream and rank: deadlines at the same time run in the order of this tuple."""
@@ -38,14 +38,11 @@ class DeadlineQueue:
     def schedule(self, stream: Stream) -> None:
         """Add the deadlines of a stream that have no entry yet. Call it after each change of the stream."""
         scheduled = self._scheduled.setdefault(stream.name, set())
-        if len(scheduled) == len(_RANKS):
-            return
-        for rank in _RANKS:
-            if rank not in scheduled:
-                due_ns = _due_ns(stream, rank)
-                if due_ns is not None:
-                    scheduled.add(rank)
-                    heapq.heappush(self._heap, (due_ns, stream.name, rank))
+        for rank in _RANKS - scheduled:
+            due_ns = _due_ns(stream, rank)
+            if due_ns is not None:
+                scheduled.add(rank)
+                heapq.heappush(self._heap, (due_ns, stream.name, rank))
 
     def next_ns(self) -> int | None:
         """Return the time of the earliest deadline."""

@@ -79,6 +79,14 @@ class OpenWindows:
 
     # --- items --------------------------------------------------------------------------------------------------------
 
+    def add(self, entry: Entry) -> bool:
+        """Add an item and advance the maximum event time. Return False if the item is late: it is not added then."""
+        self.max_event_time_ns = max(self.max_event_time_ns, entry.end_ns)
+        if self.is_late(entry):
+            return False
+        self.buffer.add(entry)
+        return True
+
     def is_late(self, entry: Entry) -> bool:
         """Tell whether all windows of an item are closed."""
         return self._next_window is not None and self._grid.last_overlapping(entry.end_ns) < self._next_window

@@ -38,7 +38,8 @@ class Stream:
         self._positions = positions
         self._grid = WindowGrid(config.size_ns, config.hop_ns)
         self._sessions = SessionTracker()
-        self._windows = OpenWindows(config, self._grid, self._sessions.tracks)
+        self._tracks = self._sessions.tracks
+        self._windows = OpenWindows(config, self._grid, self._tracks)
         self._buffer = self._windows.buffer
         lateness_ns = config.allowed_lateness_ns
         self._revisable = None if lateness_ns is None else RevisableWindows(self._grid, lateness_ns=lateness_ns)
@@ -90,7 +91,7 @@ class Stream:
 
     def idle_at_ns(self, modality: Modality) -> int | None:
         """Return when the track becomes idle without further activity; None if it is not active."""
-        track = self._sessions.tracks.get(modality)
+        track = self._tracks.get(modality)
         if track is None or track.state != "active":
             return None
         return track.last_activity_ns + self._config.idle_timeout_ns
@@ -160,10 +161,8 @@ class Stream:
 
     def _add(self, entry: Entry, now_ns: int) -> list[Decision]:
         """Add a media item to its windows. It is late if all of them are closed."""
-        self._windows.advance_event_time(entry.end_ns)
         revises = self._revisable is not None and self._revisable.count_late(entry, _NO_WINDOWS, now_ns=now_ns)
-        if not self._windows.is_late(entry):
-            self._buffer.add(entry)
+        if self._windows.add(entry):
             return []
         if self._revisable is not None and revises:
             self._revisable.add(entry)
@@ -183,7 +182,7 @@ class Stream:
     def mark_idle(self, modality: Modality, now_ns: int) -> list[Decision]:
         """Mark a track as idle. Close the windows that waited for it."""
         self._windows.empty_run = 0
-        self._sessions.tracks[modality].state = "idle"
+        self._tracks[modality].state = "idle"
         return self.close_complete(now_ns)
 
     def revise(self, now_ns: int) -> list[Decision]:
@@ -287,7 +286,7 @@ class Stream:
             dead=windows.dead,
             forgetting=self.forgetting,
             sessions=self._sessions.sessions(),
-            tracks={modality: track.snapshot() for modality, track in self._sessions.tracks.items()},
+            tracks={modality: track.snapshot() for modality, track in self._tracks.items()},
             last=self._last,
             kept=self._kept_offsets(),
             closed=self._revision_state(now_ns),
