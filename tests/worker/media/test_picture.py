@@ -95,7 +95,7 @@ def test_a_corrupted_picture_is_decoded_or_an_error(data: st.DataObject, form: s
     with (
         patch.object(
             picture_module, "MAX_PIXELS", 1_000_000
-        ),  # the changed bytes may declare a size that takes long to decode
+        ),  # a changed size takes long to decode
         contextlib.suppress(UnreadableMediaError),
     ):
         assert decode_picture(bytes(damaged), SPEC).shape == (32, 48, 3)
