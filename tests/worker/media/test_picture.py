@@ -93,9 +93,7 @@ def test_a_corrupted_picture_is_decoded_or_an_error(data: st.DataObject, form: s
     for _ in range(data.draw(st.integers(1, 4))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     with (
-        patch.object(
-            picture_module, "MAX_PIXELS", 1_000_000
-        ),  # a changed size takes long to decode
+        patch.object(picture_module, "MAX_PIXELS", 1_000_000),  # a changed size takes long to decode
         contextlib.suppress(UnreadableMediaError),
     ):
         assert decode_picture(bytes(damaged), SPEC).shape == (32, 48, 3)
