@@ -100,7 +100,7 @@ def read(message: Input) -> bool:
     used = False
     for topic in INPUT_TOPICS:
         entry = received_entry(Record(topic, 0, 7, 1, key, value, headers), 1)
-        used |= entry.kind not in {Kind.DEAD, Kind.ELSEWHERE}
+        used |= entry.kind not in {Kind.DEAD, Kind.OTHER_PIPELINE}
     for decode in (decode_mark, lambda headers: decode_dead(key, value, headers)):
         try:
             decode(headers)

@@ -78,6 +78,6 @@ def test_a_record_redriven_by_another_pipeline_is_skipped() -> None:
     """The input topics are shared, and this pipeline has already processed the record."""
     script = Script("video")
     script.video(0, at=100)
-    script.entries[-1] = replace(script.dead("video", at=101), kind=Kind.ELSEWHERE, redriven=True)
+    script.entries[-1] = replace(script.dead("video", at=101), kind=Kind.OTHER_PIPELINE, redriven=True)
 
     assert dropped(decide(script.entries, until=105)) == ["other_pipeline"]

@@ -15,7 +15,7 @@ def dropped(decisions: list[Decision]) -> list[tuple[int, str]]:
     return [(decision.entry.offset, decision.reason) for decision in decisions if isinstance(decision, DroppedRecord)]
 
 
-# --- rule 4: a stream starts with its first record ----------------------------------------------------------------------
+# --- rule 4: a stream starts with its first record --------------------------------------------------------------------
 
 
 def test_windows_wait_for_an_announced_track_that_has_no_record_yet() -> None:
@@ -221,7 +221,7 @@ def test_a_new_session_announces_its_tracks_again() -> None:
     assert closed(decide(script.entries, until=131.5))[-1] == (4, 6, "idle")
 
 
-# --- rule 9: activity again--------------------------------------------------------------------------------------------
+# --- rule 9: activity again -------------------------------------------------------------------------------------------
 
 
 def test_a_track_that_becomes_active_again_is_late_for_closed_windows_and_joins_open_ones() -> None:

@@ -1,8 +1,8 @@
-"""The order take, decide, publish, finish, commit, against a model of everything that can happen in between.
+"""The order of delivery: take, decide, publish, finish, commit. Checked with a stateful model of all failures.
 
-The aligner and the ledger are the worker's own. The broker, the publishing thread, the group and death are the model:
-batches wait in a queue, arrive, arrive in part, or do not arrive; an answer may come late or never; members lose their
-partitions with batches under way, hand over, die, and others restore from the results topic.
+The aligner and the offset tracker are the real ones. The broker, the publishing thread, the group and crashes are
+modelled: batches wait in a queue and are appended in full, in part or not at all. An acknowledgement can come late or
+never. Members lose their partitions with batches in flight, hand over and crash. Others restore from the results topic.
 """
 
 from __future__ import annotations
@@ -44,25 +44,25 @@ if TYPE_CHECKING:
     from triptych.worker.partitions.offset_tracker import Pending
 
 Fate = Literal["acknowledged", "lost", "torn", "unknown"]
-"""Of a batch: all is there and we know; nothing is; some is; all is and nobody told us."""
+"""Of a batch: appended and acknowledged, not appended, appended in part, or appended without acknowledgement."""
 
 Bug = Literal[
-    "commits before it publishes", "goes on after a failure", "finishes what failed", "skips the tail", "zombie"
+    "commits before it publishes", "continues after a failure", "finishes failed batches", "skips the tail", "zombie"
 ]
-"""Mistakes that the properties have to find."""
+"""Deliberate bugs that the properties must detect."""
 
 Decided = tuple["Pending | None", "ClosedWindow | DeadLettered"]
 
 BUGS: tuple[Bug | None, ...] = (
     None,
     "commits before it publishes",
-    "goes on after a failure",
-    "finishes what failed",
+    "continues after a failure",
+    "finishes failed batches",
     "skips the tail",
     "zombie",
 )
 FATES: tuple[Fate, ...] = ("acknowledged", "acknowledged", "acknowledged", "lost", "torn", "unknown")
-STEPS = ("take", "hand_on", "hand_on", "publish", "publish", "collect", "commit", "begin_again", "lose")
+STEPS = ("take", "hand_on", "hand_on", "publish", "publish", "collect", "commit", "restart", "lose")
 RARELY = 0.3
 WALKS = 150
 
@@ -73,7 +73,7 @@ steps_ns = st.sampled_from(
 
 
 def films() -> Sequence[Entry]:
-    """Return a log of two streams in which a window closes every two seconds."""
+    """Return a log of two streams in which each closes a window every two seconds."""
     script = Script("video", "audio")
     for second in range(12):
         for stream in ("a", "b"):
@@ -84,24 +84,24 @@ def films() -> Sequence[Entry]:
 
 @dataclass(slots=True)
 class Batch:
-    """What the publishing thread has before it."""
+    """A batch in the queue of the publishing thread."""
 
     member: Member
     decided: list[Decided]
 
 
-class Order(RuleBasedStateMachine):
-    """One partition number, its owners, and what they leave."""
+class DeliveryMachine(RuleBasedStateMachine):
+    """One partition, its owners, and the topics."""
 
     bug: ClassVar[Bug | None] = None
 
     @initialize(config=configs(), entries=noise() | feeds() | st.just(films()), chance=chances)
     def begin(self, config: AlignConfig, entries: Sequence[Entry], chance: Random) -> None:
-        """Make a log, and find out what one undisturbed member says of it."""
+        """Make a log, and compute the results of one undisturbed member."""
         self.config, self.entries = config, entries
         decisions = replay(config, entries)
         self.expected: dict[str, list[str]] = defaultdict(list)
-        for window in windows_of(decisions):  # an id comes again only after its stream was forgotten
+        for window in windows_of(decisions):  # an id can repeat only after its stream was forgotten
             self.expected[identity(window)].append(described(window))
         self.world = World.of(config, entries, chance)
         self.world.needed_by = needed_by(decisions)
@@ -112,7 +112,7 @@ class Order(RuleBasedStateMachine):
         self.member = self.restored()
 
     def restored(self) -> Member:
-        """Take over."""
+        """Return a new member that restores from the topics."""
         member = Member(self.world, self.now_ns)
         if self.bug == "skips the tail":
             kept, self.world.results = self.world.results, []
@@ -120,11 +120,11 @@ class Order(RuleBasedStateMachine):
             self.world.results = kept
         return member
 
-    # --- what the worker's own thread does ----------------------------------------------------------------------------
+    # --- the worker's main thread -------------------------------------------------------------------------------------
 
     @rule(chance=chances, step_ns=steps_ns)
     def take(self, chance: Random, step_ns: int) -> None:
-        """Poll, ask, and decide what can be decided."""
+        """Poll, query end offsets, and make all possible decisions."""
         for _ in range(chance.choice((1, 4, 16))):
             self.now_ns += step_ns
             self.member.poll(self.now_ns, chance)
@@ -134,7 +134,7 @@ class Order(RuleBasedStateMachine):
 
     @rule(chance=chances)
     def hand_on(self, chance: Random) -> None:
-        """Put some of what was decided into a batch: streams in any order, each in its own."""
+        """Put some decisions into a batch, each stream in order."""
         decided = self.member.hand_on(chance.choice((1, 2, 5, 1000)), chance)
         if decided:
             self.batches.append(Batch(self.member, decided))
@@ -144,41 +144,41 @@ class Order(RuleBasedStateMachine):
     @precondition(lambda self: self.acknowledged)
     @rule()
     def collect(self) -> None:
-        """Hear what became of a batch."""
+        """Process the acknowledgement of a batch."""
         finish(self.acknowledged.popleft())
 
     @rule()
     def commit(self) -> None:
-        """Commit, which looks whether all below is published."""
+        """Commit. `Member.commit` checks that all results below are published."""
         self.member.commit()
 
     @precondition(lambda self: not self.member.offset_tracker.may_publish)
     @rule()
-    def begin_again(self) -> None:
-        """Drop what was withdrawn, and restore."""
+    def restart(self) -> None:
+        """Discard an abandoned member, and restore."""
         self.member = self.restored()
 
-    # --- what the publishing thread and the broker do -----------------------------------------------------------------
+    # --- the publishing thread and the broker -------------------------------------------------------------------------
 
     @precondition(lambda self: self.batches)
     @rule(fate=st.sampled_from(FATES))
     def publish(self, fate: Fate) -> None:
-        """Publish the next batch, if it is still ours to publish."""
+        """Publish the next batch, if its member may still publish."""
         batch = self.batches.popleft()
         offset_tracker = batch.member.offset_tracker
         if not offset_tracker.may_publish and self.bug != "zombie":
             return
         count = {"lost": 0, "torn": len(batch.decided) // 2}.get(fate, len(batch.decided))
-        self.arrive(batch.decided[:count])
+        self.append(batch.decided[:count])
         if fate == "acknowledged":
             self.acknowledged.append(batch)
-        elif self.bug == "finishes what failed":
+        elif self.bug == "finishes failed batches":
             finish(batch)
-        elif self.bug != "goes on after a failure":
+        elif self.bug != "continues after a failure":
             offset_tracker.abandon()
 
-    def arrive(self, decided: Sequence[Decided]) -> None:
-        """Append to the topics; every window has one content, and one place."""
+    def append(self, decided: Sequence[Decided]) -> None:
+        """Append to the topics. Check that each result has the expected content and is published once."""
         published = self.world.published_ids()
         for _, decision in decided:
             if isinstance(decision, DeadLettered):
@@ -191,18 +191,18 @@ class Order(RuleBasedStateMachine):
             published.append(name)
             self.world.results.append((self.now_ns, decision))
 
-    # --- what the group and the machine do ----------------------------------------------------------------------------
+    # --- the group and crashes ----------------------------------------------------------------------------------------
 
     @rule(away_ns=steps_ns)
     def lose(self, away_ns: int) -> None:
-        """Lose the partitions, with batches under way that nobody calls back."""
+        """Lose the partitions while batches are in flight."""
         self.member.offset_tracker.abandon()
         self.now_ns += away_ns
         self.member = self.restored()
 
     @rule()
     def hand_over(self) -> None:
-        """Give the partitions back in good order: finish what is under way, commit, let go."""
+        """Revoke the partitions cleanly: finish the batches in flight, commit, release."""
         while self.batches:
             self.publish("acknowledged")
         while self.acknowledged:
@@ -210,20 +210,20 @@ class Order(RuleBasedStateMachine):
         self.commit()
         self.lose(0)
 
-    @rule(arrives=st.booleans(), away_ns=steps_ns)
-    def die(self, *, arrives: bool, away_ns: int) -> None:
-        """Die; what the client had taken may arrive or not."""
-        if arrives and self.batches and self.batches[0].member.offset_tracker.may_publish:
-            self.arrive(self.batches[0].decided)
+    @rule(appended=st.booleans(), away_ns=steps_ns)
+    def crash(self, *, appended: bool, away_ns: int) -> None:
+        """Crash. The batch that the client had accepted may be appended or not."""
+        if appended and self.batches and self.batches[0].member.offset_tracker.may_publish:
+            self.append(self.batches[0].decided)
         self.batches.clear()
         self.acknowledged.clear()
         self.now_ns += away_ns
         self.member = self.restored()
 
-    # --- what must hold in the end ------------------------------------------------------------------------------------
+    # --- the final check ----------------------------------------------------------------------------------------------
 
     def teardown(self) -> None:
-        """Let one last member work in peace: then all is there, and all is committed."""
+        """Run one last member without failures. Check that all is published and committed."""
         if not hasattr(self, "world"):
             return
         self.now_ns = max(self.now_ns, self.world.all_forgotten_ns)
@@ -233,14 +233,14 @@ class Order(RuleBasedStateMachine):
         for _ in range(len(self.entries) + len(self.expected) + 10):
             if self.world.committed == self.world.ends(self.now_ns):
                 break
-            self.take(Random(0), NS_PER_S)  # noqa: S311 - a test's dice
+            self.take(Random(0), NS_PER_S)  # noqa: S311 - not for cryptography
             self.hand_on(Random(0))  # noqa: S311 - as above
             self.hand_over_quietly()
         expected = {name: len(each) for name, each in self.expected.items() if each}
         assert Counter(self.world.published_ids()) == expected, "lost"
 
     def hand_over_quietly(self) -> None:
-        """Publish and commit all there is."""
+        """Publish and commit everything."""
         while self.batches:
             self.publish("acknowledged")
         while self.acknowledged:
@@ -249,7 +249,7 @@ class Order(RuleBasedStateMachine):
 
 
 def finish(batch: Batch) -> None:
-    """Complete the tickets of a batch."""
+    """Complete the pending decisions of a batch."""
     for pending, _ in batch.decided:
         if pending is not None:
             batch.member.offset_tracker.complete(pending)
@@ -262,14 +262,14 @@ LIMITS = settings(
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
-"""The same on every machine; `HYPOTHESIS_PROFILE` does not reach here."""
+"""The same on every machine: `HYPOTHESIS_PROFILE` does not apply."""
 
-TestOrder = Order.TestCase
-TestOrder.settings = LIMITS
+TestDelivery = DeliveryMachine.TestCase
+TestDelivery.settings = LIMITS
 
 
-def walk(machine: Order, chance: Random) -> None:
-    """Take forty steps through a plain log, and end in peace: quicker to a mistake than hypothesis is."""
+def walk(machine: DeliveryMachine, chance: Random) -> None:
+    """Take forty random steps through a simple log. This finds the deliberate bugs faster than hypothesis."""
     machine.begin(CONFIG, films(), chance)
     machine.now_ns = machine.world.all_forgotten_ns
     for _ in range(40):
@@ -284,8 +284,8 @@ def walk(machine: Order, chance: Random) -> None:
                 machine.collect()
             case "commit":
                 machine.commit()
-            case "begin_again" if not machine.member.offset_tracker.may_publish:
-                machine.begin_again()
+            case "restart" if not machine.member.offset_tracker.may_publish:
+                machine.restart()
             case "lose" if chance.random() < RARELY:
                 machine.lose(0)
             case _:
@@ -294,13 +294,13 @@ def walk(machine: Order, chance: Random) -> None:
 
 
 @pytest.mark.parametrize("bug", BUGS)
-def test_the_properties_find(bug: Bug | None) -> None:
-    """Each mistake that is made on purpose, so they can fail; and no other, on the same walks."""
-    machine = type("Mistaken", (Order,), {"bug": bug})
+def test_the_properties_detect(bug: Bug | None) -> None:
+    """Each deliberate bug is detected, and without one the same walks succeed."""
+    machine = type("BuggyMachine", (DeliveryMachine,), {"bug": bug})
     found: set[str] = set()
     for seed in range(WALKS):
         try:
-            walk(machine(), Random(seed))  # noqa: S311 - a test's dice
+            walk(machine(), Random(seed))  # noqa: S311 - not for cryptography
         except AssertionError as error:
             found.add(str(error).partition(":")[0].partition(" ")[0])
             if bug is not None:

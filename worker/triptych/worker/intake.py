@@ -43,7 +43,7 @@ def received_entry(record: Record, partitions: int, pipeline: str = DEFAULT_PIPE
     modality = MODALITY_OF[record.topic]
     returned = read_put_back(record.headers)
     if returned is not None and returned.pipeline not in {"", pipeline}:
-        return _unusable(record, Kind.ELSEWHERE, Received(record, None))
+        return _unusable(record, Kind.OTHER_PIPELINE, Received(record, None))
     misplaced = _misplaced(record, partitions)
     if misplaced is not None:
         return _dead(record, misplaced, DeadReason.WRONG_PARTITION)

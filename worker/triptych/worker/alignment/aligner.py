@@ -217,7 +217,7 @@ class Aligner:
 
     def _take_redriven(self, entry: Entry, now_ns: int) -> Iterator[Decision]:
         """Process a redriven record: always late, without effect on the stream's progress (alignment rule 22)."""
-        if entry.kind is Kind.ELSEWHERE:
+        if entry.kind is Kind.OTHER_PIPELINE:
             yield DroppedRecord(entry, "other_pipeline")
             return
         valid = _with_valid_end(entry, self._config)

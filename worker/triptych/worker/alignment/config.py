@@ -1,4 +1,4 @@
-"""The settings of alignment, in nanoseconds and bytes. The section `align` of the settings has their defaults."""
+"""The settings of alignment, in nanoseconds and bytes."""
 
 from __future__ import annotations
 

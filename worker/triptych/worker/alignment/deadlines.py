@@ -25,8 +25,8 @@ Deadline = tuple[int, str, int]
 class DeadlineQueue:
     """A heap with one entry for each deadline, at its time or earlier.
 
-    Most records postpone a deadline. The heap is not updated then. An entry that is too early is moved when
-    it reaches the top.
+    Most records postpone a deadline. The heap is not updated then. An entry that is too early is moved when it reaches
+    the top.
     """
 
     def __init__(self, streams: Mapping[str, Stream]) -> None:

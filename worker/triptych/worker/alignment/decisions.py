@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from triptych.worker.alignment.entry import Entry
     from triptych.worker.alignment.snapshot import Snapshot
 
-Positions = dict["Modality", int]
-"""The next offset to take, by modality."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosedWindow:

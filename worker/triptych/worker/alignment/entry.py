@@ -14,13 +14,13 @@ READING_ORDER: Final[tuple[Modality, ...]] = ("audio", "subtitles", "video")
 
 
 class Kind(Enum):
-    """The kind of a record. `ELSEWHERE` is a record that another pipeline redrove from its dead letters."""
+    """The kind of a record. `OTHER_PIPELINE` is a record that another pipeline redrove from its dead letters."""
 
     MEDIA = "media"
     PROGRESS = "progress"
     END = "end"
     DEAD = "dead"
-    ELSEWHERE = "elsewhere"
+    OTHER_PIPELINE = "other_pipeline"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
