@@ -19,8 +19,8 @@ from triptych.schemas.codec import encode
 from triptych.schemas.names import TOPIC_OF
 from triptych.schemas.records import AudioChunk, InputRecord, VideoFrame
 from triptych.transport.records import Message
+from triptych.worker.media.audio import decode_audio
 from triptych.worker.media.picture import decode_picture
-from triptych.worker.media.sound import decode_sound
 
 SPEC = InputSpec(4, 224, 224, 16_000)
 FRAMES_SENT_PER_FRAME_SEEN = 2
@@ -48,7 +48,7 @@ def _decode_only(films: Sequence[Sequence[InputRecord]]) -> float:
     started_ns = time.monotonic_ns()
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(lambda frame: decode_picture(frame.data, SPEC), frames))
-        list(pool.map(lambda chunk: decode_sound(chunk, SPEC.sample_rate_hz), chunks))
+        list(pool.map(lambda chunk: decode_audio(chunk, SPEC.sample_rate_hz), chunks))
     return (time.monotonic_ns() - started_ns) / 1e9
 
 

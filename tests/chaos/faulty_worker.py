@@ -36,7 +36,7 @@ def take_without_asking() -> None:
     """Take a record as soon as it is there, without asking whether something comes before it."""
     from triptych.worker.alignment.merge import Merge
 
-    Merge._question_for = lambda *_: None  # type: ignore[assignment, method-assign] # noqa: SLF001 - the bug
+    Merge._query_needed_at_ns = lambda *_: None  # type: ignore[assignment, method-assign] # noqa: SLF001 - the bug
 
 
 BUGS: Final[Mapping[str, Callable[[], None]]] = {

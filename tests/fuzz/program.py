@@ -31,7 +31,7 @@ from triptych.schemas.records import AudioChunk
 from triptych.transport.records import Headers, Record
 from triptych.worker.alignment.entry import Kind
 from triptych.worker.intake import received_entry
-from triptych.worker.media import picture, sound
+from triptych.worker.media import audio, picture
 from triptych.worker.media.errors import UnreadableMediaError
 
 TESTS: Final = Path(__file__).parents[1]
@@ -80,7 +80,7 @@ def hear(data: Input, *, seconds: float = 0.1) -> bool:
         content_type="audio/flac" if flac else "audio/wav",
     )
     try:
-        heard = sound.decode_sound(chunk, SPEC.sample_rate_hz)
+        heard = audio.decode_audio(chunk, SPEC.sample_rate_hz)
     except UnreadableMediaError:
         return False
     assert len(heard.samples) > 0
@@ -100,7 +100,7 @@ def read(message: Input) -> bool:
     used = False
     for topic in INPUT_TOPICS:
         entry = received_entry(Record(topic, 0, 7, 1, key, value, headers), 1)
-        used |= entry.kind not in {Kind.DEAD, Kind.ELSEWHERE}
+        used |= entry.kind not in {Kind.DEAD, Kind.OTHER_PIPELINE}
     for decode in (decode_mark, lambda headers: decode_dead(key, value, headers)):
         try:
             decode(headers)
@@ -211,10 +211,10 @@ def main(args: Sequence[str]) -> None:
         "sounds": (hear, media("sounds")),
         "messages": (read, messages),
         "largest_picture": (see, lambda _, __: iter((small_png(), largest_png()))),
-        "largest_sound": (hear_all, lambda _, __: iter((quiet_wav(48_000), quiet_wav(sound.MAX_VALUES)))),
+        "largest_sound": (hear_all, lambda _, __: iter((quiet_wav(48_000), quiet_wav(audio.MAX_VALUES)))),
     }
     if not name.startswith("largest"):  # what damage declares would otherwise take long to decode
-        picture.MAX_PIXELS, sound.MAX_VALUES = FEWER, FEWER  # type: ignore[misc]
+        picture.MAX_PIXELS, audio.MAX_VALUES = FEWER, FEWER  # type: ignore[misc]
     picture.quiet_opencv()
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (held + MORE_BYTES, held + MORE_BYTES))

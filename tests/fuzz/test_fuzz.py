@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.program import FEWER
+from triptych.worker.media.audio import MAX_VALUES
 from triptych.worker.media.picture import MAX_PIXELS
-from triptych.worker.media.sound import MAX_VALUES
 
 ROOT = Path(__file__).parents[2]
 INPUTS = os.environ.get("TRIPTYCH_FUZZ_INPUTS", "2000")

@@ -31,6 +31,6 @@ def test_a_record_that_another_pipeline_redrove_is_not_decoded() -> None:
         return entry.kind, entry.redriven
 
     letter = ("ce_letter", b"day/triptych.video/0/3")
-    assert kind_for("night", letter) == (Kind.ELSEWHERE, True)
+    assert kind_for("night", letter) == (Kind.OTHER_PIPELINE, True)
     assert kind_for("day", letter) == (Kind.DEAD, True)
     assert kind_for("night") == (Kind.DEAD, True)

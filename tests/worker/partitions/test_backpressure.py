@@ -19,7 +19,7 @@ class FakeAligner:
     held_bytes: int = 0
     ahead: frozenset[Modality] = frozenset()
 
-    def leading(self) -> frozenset[Modality]:
+    def too_far_ahead(self) -> frozenset[Modality]:
         """Return the modalities that are too far ahead of the others."""
         return self.ahead
 

@@ -42,12 +42,12 @@ def received_entry(record: Record, partitions: int, pipeline: str = DEFAULT_PIPE
     """Return the entry of a record for `pipeline`. The input topics have `partitions` partitions.
 
     Never raises for a malformed record: its entry has the kind `DEAD`. A record that another pipeline redrove has the
-    kind `ELSEWHERE` and is not decoded.
+    kind `OTHER_PIPELINE` and is not decoded.
     """
     modality = MODALITY_OF[record.topic]
     redriven = read_put_back(record.headers)
     if redriven is not None and redriven.pipeline not in {"", pipeline}:
-        return _unusable(record, Kind.ELSEWHERE, Received(record, None))
+        return _unusable(record, Kind.OTHER_PIPELINE, Received(record, None))
     wrong_partition = _wrong_partition_reason(record, partitions)
     if wrong_partition is not None:
         return _dead(record, wrong_partition, DeadReason.WRONG_PARTITION)

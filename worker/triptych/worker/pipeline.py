@@ -184,7 +184,7 @@ class Pipeline:
 
     def _has_due_revision(self, partition_set: PartitionSet) -> bool:
         """Return whether late items wait for a revision that the wall clock, which may be cut off, still reaches."""
-        revision_ns = partition_set.aligner.revision_wall_ns()
+        revision_ns = partition_set.aligner.next_revision_wall_ns()
         return revision_ns is not None and self._cutoff.wall_ns(revision_ns) == revision_ns
 
     def _finish(self, stop: threading.Event, *, decide: bool) -> None:

@@ -134,7 +134,7 @@ def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) 
     partitions = partitions_of(dependencies.transport)
     files = watched_files(settings.model.name) if dependencies.reload_signal is not None else None
     if files is not None:
-        files.take()  # before the model is read, so that a change in the meantime is noticed
+        files.mark_loaded()  # before the model is read, so that a change in the meantime is noticed
     runner = _warm_runner(settings, hooks)
     dependencies.health.set_ready("model_warm", ready=True, reason="")
     with ExitStack() as stack:

@@ -33,7 +33,7 @@ class Backpressure:
         wanted: set[TopicPartition] = set()
         for each in partition_sets:
             is_full = not has_room and each.aligner.held_bytes > self._partition_max_bytes
-            wanted |= {each.tps[modality] for modality in (each.tps if is_full else each.aligner.leading())}
+            wanted |= {each.tps[modality] for modality in (each.tps if is_full else each.aligner.too_far_ahead())}
         self._consumer.pause(wanted - self._paused)
         self._consumer.resume(self._paused - wanted)
         self._paused = frozenset(wanted)

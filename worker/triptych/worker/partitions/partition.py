@@ -63,13 +63,13 @@ class PartitionSet:
         for entry in entries:
             self.offset_tracker.add(entry.modality, entry.offset, entry.stream)
         self.offset_tracker.update_positions(positions)
-        self.aligner.fetched(entries, positions, at_ns=at_ns)
+        self.aligner.add_records(entries, positions, at_ns=at_ns)
 
     def apply_end_offsets(self, ends: Mapping[TopicPartition, int], *, at_ns: int, wall_ns: int) -> None:
         """Tell the aligner which partitions were read to their ends at `at_ns` (monotonic) and `wall_ns`."""
         positions = self.offset_tracker.positions()
         at_end = [modality for modality, tp in self.tps.items() if positions[modality] >= ends[tp]]
-        self.aligner.asked(at_end, at_ns=at_ns, wall_ns=wall_ns)
+        self.aligner.confirm_at_end(at_end, at_ns=at_ns, wall_ns=wall_ns)
 
     def is_read_to(self, ends: Mapping[TopicPartition, int]) -> bool:
         """Return whether every record before these end offsets was received and merged."""
