@@ -19,7 +19,7 @@ from tools.devservers import (
     KafkaAccess,
     KafkaOptions,
     RedisAccess,
-    Rule,
+    AccessRule,
 )
 from triptych.settings.redis import RedisSettings
 
@@ -56,8 +56,8 @@ def secured_kafka() -> Iterator[DevKafka]:
     with ExitStack() as stack:
         broker = open_server(stack, lambda: DevKafka(KafkaOptions(heap_mb=384, access=access)))
         broker.allow(
-            Rule("suite", ("ALL",), "TOPIC", "contract-", prefixed=True),
-            Rule("suite", ("ALL",), "GROUP", "group-", prefixed=True),
+            AccessRule("suite", ("ALL",), "TOPIC", "contract-", prefixed=True),
+            AccessRule("suite", ("ALL",), "GROUP", "group-", prefixed=True),
         )
         yield broker
 

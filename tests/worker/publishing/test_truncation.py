@@ -18,7 +18,7 @@ from triptych.transport.memory.transport import MemoryTransport
 from triptych.transport.protocols import Publisher
 from triptych.transport.records import Delivered, Message
 from triptych.worker.observability.events import RetryScheduled
-from triptych.worker.publishing import publisher as publication
+from triptych.worker.publishing import retry
 
 LIMIT = 20_000
 CUES = 60
@@ -111,7 +111,7 @@ def test_a_result_that_is_refused_is_sent_again_until_the_broker_takes_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What followed it of its stream goes once more: the last on the topic is the newest, and holds the state."""
-    monkeypatch.setattr(publication, "_FIRST_DELAY_S", 0.001)
+    monkeypatch.setattr(retry, "_FIRST_DELAY_S", 0.001)
     make = world.transport.publisher
     monkeypatch.setattr(world.transport, "publisher", lambda: Choosy(make(), 3))
     world.send(Feed("city").play(SECONDS))

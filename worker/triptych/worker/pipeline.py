@@ -37,7 +37,8 @@ from triptych.worker.observability import events
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.partitions.partition import PartitionSet
 from triptych.worker.publish_cutoff import EVERYTHING, PublishCutoff
-from triptych.worker.publishing.publisher import OutgoingDeadLetter, Publication
+from triptych.worker.publishing.messages import OutgoingDeadLetter
+from triptych.worker.publishing.publisher import ResultPublisher
 from triptych.worker.publishing.stores.protocol import StoredResult
 
 _LONGEST_POLL_NS: Final = 100 * NS_PER_MS
@@ -76,7 +77,7 @@ class Pipeline:
         consumer: GroupConsumer,
         restore: RestoreWork,
         flow: Stages,
-        publication: Publication,
+        publication: ResultPublisher,
         *,
         limits: PipelineLimits,
         hooks: Hooks,

@@ -26,8 +26,10 @@ from triptych.worker.observability.hooks import Hooks
 from triptych.worker.overload import Effort, Overload, Published
 from triptych.worker.partitions.offset_tracker import Pending
 from triptych.worker.partitions.partition import PartitionSet, offsets_of
-from triptych.worker.publishing.publisher import GaveUpError, OutgoingDeadLetter, Publication, ResultEnvelope
+from triptych.worker.publishing.messages import OutgoingDeadLetter, ResultEnvelope
+from triptych.worker.publishing.publisher import ResultPublisher
 from triptych.worker.publishing.result import ModelOutput, result_of
+from triptych.worker.publishing.retry import GaveUpError
 from triptych.worker.publishing.stores.protocol import StoredResult
 from triptych.worker.serving.shadow import Shadow
 
@@ -85,7 +87,7 @@ class Stages:
         preparer: Preparer,
         batcher: MicroBatcher[WindowJob],
         inference: Inference,
-        publication: Publication,
+        publication: ResultPublisher,
         *,
         limits: FlowLimits,
         overload: Overload,
