@@ -12,6 +12,7 @@ from hypothesis import settings
 
 from tests.servers import open_server
 from tools.devservers import (
+    AccessRule,
     DevKafka,
     DevRedis,
     DevRedisCluster,
@@ -19,7 +20,6 @@ from tools.devservers import (
     KafkaAccess,
     KafkaOptions,
     RedisAccess,
-    AccessRule,
 )
 from triptych.settings.redis import RedisSettings
 

@@ -43,7 +43,7 @@ from triptych.worker.observability.events import (
     WindowClosed,
     WorkBegunAgain,
 )
-from triptych.worker.observability.logs import log_hook, moment
+from triptych.worker.observability.logs import iso_time, log_hook
 
 T0 = 1_767_225_600 * 1_000_000_000
 
@@ -71,7 +71,7 @@ def test_late_items_of_a_session_are_one_line_that_says_what_to_do() -> None:
     assert line["log_level"] == "warning"
     assert (line["stream"], line["session"]) == ("city", "s2")
     assert line["first_start"] == "2026-01-01T00:00:00Z"
-    assert line["floor"] == "2026-01-01T00:00:04Z"
+    assert line["next_window_start"] == "2026-01-01T00:00:04Z"
     assert "watermark" in line["hint"]
     assert "--start-at" in line["hint"]
     assert "new stream id" in line["hint"]
@@ -90,7 +90,7 @@ def test_late_items_that_revise_are_a_line_for_each_session_and_no_warning() -> 
     """Nothing is lost, so nobody has to act; what comes too late for that is the usual warning."""
     (line, warning) = said(replace(late(), revises=True), replace(late(), revises=True, redriven=True), late())
     assert (line["event"], line["log_level"], line["stream"]) == ("late_items_revise", "info", "city")
-    assert line["floor"] == "2026-01-01T00:00:04Z"
+    assert line["next_window_start"] == "2026-01-01T00:00:04Z"
     assert warning["event"] == "items_late"
 
 
@@ -102,7 +102,7 @@ def test_each_session_and_each_stream_that_is_late_is_named() -> None:
 
 def test_what_was_said_is_remembered_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded; a session heard of lately is not forgotten first."""
-    monkeypatch.setattr(logs_module, "_REMEMBERED", 2)
+    monkeypatch.setattr(logs_module, "_REMEMBERED_SESSIONS", 2)
     lines = said(late(session="a"), late(session="b"), late(session="a"), late(session="c"), late(session="a"))
     assert [line["session"] for line in lines] == ["a", "b", "c"]
     assert [line["session"] for line in said(*(late(session=name) for name in "abca"))] == ["a", "b", "c", "a"]
@@ -127,7 +127,7 @@ def test_two_live_sessions_on_one_stream_are_named_once() -> None:
             "record_dead_lettered",
             "warning",
         ),
-        (OffsetsOutOfRange("triptych.video", 1, wanted=7, resumed=70), "offsets_gone", "error"),
+        (OffsetsOutOfRange("triptych.video", 1, wanted=7, resumed=70), "offsets_out_of_range", "error"),
         (ModelFailed("city", T0, "RuntimeError('x')"), "model_failed", "error"),
         (ModelSwapped("model", "moods", "2", "b" * 64, "a" * 64, 12.34), "model_swapped", "info"),
         (ModelUnchanged("model", "moods", "2", "b" * 64), "model_unchanged", "info"),
@@ -142,13 +142,13 @@ def test_two_live_sessions_on_one_stream_are_named_once() -> None:
         (CommitRefused("rebalance"), "commit_refused", "warning"),
         (EffortChanged(rung=1, frames=2, asks_model=True), "overload", "warning"),
         (EffortChanged(rung=0, frames=4, asks_model=True), "overload_over", "info"),
-        (WorkBegunAgain(3), "work_begun_again", "warning"),
+        (WorkBegunAgain(3), "partition_restarted", "warning"),
         (PartitionsAssigned((0, 1)), "partitions_assigned", "info"),
         (PartitionsHandedOver((0, 1), left=0, took_ms=1.23), "partitions_handed_over", "info"),
         (PartitionsRevoked((0, 1), lost=False), "partitions_revoked", "info"),
         (PartitionsRevoked((0, 1), lost=True), "partitions_lost", "warning"),
         (Restored(0, streams=1, results=5), "restored", "info"),
-        (ResultsReplayed(results=5, new=1), "results_were_missing_from_the_store", "info"),
+        (ResultsReplayed(results=5, new=1), "missing_results_stored", "info"),
         (StreamForgotten("city"), "stream_forgotten", "info"),
         (Stopping("signal"), "stopping", "info"),
         (Stopped(("city",)), "stopped", "info"),
@@ -177,6 +177,6 @@ def test_a_summary_of_a_shadow_is_one_line_with_numbers_by_head() -> None:
 
 def test_event_time_is_written_to_the_nanosecond() -> None:
     """And without zeros that say nothing."""
-    assert moment(T0) == "2026-01-01T00:00:00Z"
-    assert moment(T0 + 1) == "2026-01-01T00:00:00.000000001Z"
-    assert moment(T0 + 500_000_000) == "2026-01-01T00:00:00.5Z"
+    assert iso_time(T0) == "2026-01-01T00:00:00Z"
+    assert iso_time(T0 + 1) == "2026-01-01T00:00:00.000000001Z"
+    assert iso_time(T0 + 500_000_000) == "2026-01-01T00:00:00.5Z"
