@@ -47,7 +47,7 @@ def window(
 
 def judged(recent: RecentWindows, result: Result) -> float | None:
     """Return the novelty of a window that is the same from beginning to end."""
-    return recent.judge(result, () if result.embedding is None else (result.embedding,)).novelty
+    return recent.with_novelty(result, () if result.embedding is None else (result.embedding,)).novelty
 
 
 def test_what_was_there_before_is_not_new() -> None:
@@ -78,7 +78,7 @@ def test_a_short_moment_makes_a_window_new() -> None:
     recent = RecentWindows(TTL_NS)
     judged(recent, window(0, EAST))
     mostly_the_same = (0.96, 0.28, 0.0)
-    assert recent.judge(window(1, mostly_the_same), (EAST, EAST, NORTH)).novelty == 1
+    assert recent.with_novelty(window(1, mostly_the_same), (EAST, EAST, NORTH)).novelty == 1
     assert judged(recent, window(2, mostly_the_same)) == pytest.approx(0, abs=1e-4)
 
 

@@ -132,7 +132,9 @@ def test_a_password_that_the_sentinels_refuse_is_no_reason_to_wait(
         re.sub("&?sentinel_[a-z]+=[^&]+", "", secured_sentinel_url),
     ):
         store = RedisStore.connect(url, pipeline="p")
-        with pytest.raises(StoreRefusedError, match=r"the Sentinels refused us; see redis\.sentinel_user") as caught:
+        with pytest.raises(
+            StoreRefusedError, match=r"the Sentinels refused the user or password; see redis\.sentinel_user"
+        ) as caught:
             store.write([make_stored(0)])
         assert "secret" not in str(caught.value)
         store.close()

@@ -235,7 +235,7 @@ class Stages:
             if isinstance(item.entry.payload, Received)
         ]
         self._publish_thread.submit(self._publish, batch, letters, list(zip(wanted, said, strict=True)))
-        answered = [(what.preparation.window, what.prediction) for what in said if what.is_answer]
+        answered = [(what.preparation.window, what.prediction) for what in said if what.is_predicted]
         if self._shadow is not None and answered:
             self._shadow.offer(said[0].model, answered)
 
@@ -271,5 +271,5 @@ class Stages:
     def _finding(job: WindowJob, said: ModelOutput, published_ns: int) -> ResultEnvelope:
         number = job.work.number
         result = result_of(job.window, said, partition=number, published_ns=published_ns)
-        result = job.work.recent.judge(result, said.prediction.moments)
+        result = job.work.recent.with_novelty(result, said.prediction.moments)
         return ResultEnvelope(result, number, job.window.snapshot.to_json())
