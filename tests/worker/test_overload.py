@@ -293,4 +293,4 @@ def test_settings_of_a_job_that_ends_wait() -> None:
     """Nothing else of them is touched."""
     given = load(overrides={"worker.overload": "skip", "worker.prepare_threads": 3}, environ={})
 
-    assert given.that_waits() == load(overrides={"worker.prepare_threads": 3}, environ={})
+    assert given.without_load_shedding() == load(overrides={"worker.prepare_threads": 3}, environ={})

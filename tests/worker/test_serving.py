@@ -72,7 +72,7 @@ def test_results_name_the_new_model_from_the_swap_on_and_none_is_lost(
         world.send(feed("city").play(6))
         turn_until(worker, lambda: len(world.seen(ResultsPublished)) == 3)
         desk.write_text("second 0.25")
-        world.reload_signal.ring()
+        world.reload_signal.send()
         turn_until(worker, lambda: bool(world.seen(ModelSwapped)))
         assert [ref() is not None for ref in made] == [False, True]
         world.send(feed("port", start_s=20).play(6))
@@ -95,7 +95,7 @@ def test_a_swap_waits_for_the_batch_that_runs(world: World, feed: MakeFeed, desk
         world.send(feed("city").play(2))
         turn_until(worker, lambda: len(world.seen(ResultsPublished)) == 1)
         desk.write_text("second 1")
-        world.reload_signal.ring()
+        world.reload_signal.send()
         world.send(feed("port", start_s=20).play(20))
         turn_until(worker, lambda: len(world.seen(ResultsPublished)) == 11)
         turn_until(worker, lambda: bool(world.seen(ModelSwapped)))
@@ -110,7 +110,7 @@ def test_a_bad_file_is_refused_and_the_worker_goes_on(world: World, feed: MakeFe
     assert world.reload_signal is not None
     with world.open() as worker:
         desk.write_text("half")
-        world.reload_signal.ring()
+        world.reload_signal.send()
         turn_until(worker, lambda: bool(world.seen(ModelRefused)))
         world.send(feed("city").play(4))
         turn_until(worker, lambda: len(world.seen(ResultsPublished)) == 2)

@@ -116,7 +116,7 @@ def test_a_signal_takes_what_the_file_holds_now(desk: Desk) -> None:
     """Without watching at all; the event names what was before."""
     with desk.open(watch_s=None):
         desk.write("second 1")
-        desk.reload_signal.ring()
+        desk.reload_signal.send()
         desk.wait_for(2)
         event = desk.events[-1]
     assert isinstance(event, ModelSwapped)
@@ -167,7 +167,7 @@ def test_the_same_model_again_is_no_swap(desk: Desk) -> None:
     """A signal is answered all the same."""
     with desk.open():
         before = desk.model
-        desk.reload_signal.ring()
+        desk.reload_signal.send()
         desk.wait_for(2)
         assert isinstance(desk.events[-1], ModelUnchanged)
         assert desk.model is before

@@ -9,7 +9,7 @@ from dataclasses import replace
 from triptych.schemas.names import consumer_group
 from triptych.service.health import Health
 from triptych.service.logs import configure_logs
-from triptych.service.signals import bell_on_hangup, stop_on_signal
+from triptych.service.signals import reload_on_hangup, stop_on_signal
 from triptych.service.status import StatusServer
 from triptych.settings.tree import Settings
 from triptych.transport.kafka.transport import KafkaTransport
@@ -28,11 +28,11 @@ from triptych.worker.wiring import Dependencies, open_pipeline
 def work(settings: Settings, *, until_end: bool = False) -> RunReport:
     """Run a worker on Kafka and Redis until a signal comes, or until the end of the topics."""
     if until_end:
-        settings = settings.that_waits()
+        settings = settings.without_load_shedding()
     configure_logs(settings.log)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())
-        reload_signal = stack.enter_context(bell_on_hangup(stop))
+        reload_signal = stack.enter_context(reload_on_hangup(stop))
         around = replace(stack.enter_context(open_surroundings(settings)), reload_signal=reload_signal)
         pipeline = stack.enter_context(open_pipeline(settings, around))
         return pipeline.run(stop, until_end=lambda: until_end)
@@ -44,7 +44,7 @@ def open_surroundings(settings: Settings) -> Iterator[Dependencies]:
     with ExitStack() as stack:
         metrics, health = Metrics(), Health(starting=STARTING)
         if settings.http.port:
-            stack.enter_context(StatusServer.of(settings.http, metrics.registry, health))
+            stack.enter_context(StatusServer.from_settings(settings.http, metrics.registry, health))
         transport = KafkaTransport(settings.kafka)
         stack.callback(transport.close)
         check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes)

@@ -59,7 +59,7 @@ def reprocess(settings: Settings, request: SpanRequest) -> Reprocessed:
 
 def reprocess_in(settings: Settings, request: SpanRequest, around: Dependencies, stop: threading.Event) -> Reprocessed:
     """Do it in surroundings that are open."""
-    settings = settings.that_waits()
+    settings = settings.without_load_shedding()
     transport, pipeline = around.transport, settings.pipeline
     partitions = partitions_of(transport)
     asked = _asked(settings, request)

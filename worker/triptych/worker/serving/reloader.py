@@ -75,7 +75,7 @@ class Reloader:
     def close(self) -> None:
         """End the thread; a model that is still being read is left behind."""
         self._closing.set()
-        self._bell.ring()
+        self._bell.send()
         self._thread.join(self._close_limit_s)
 
     # --- its own thread -----------------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ from triptych.schemas.names import (
     redis_results_key,
     redis_streams_key,
 )
-from triptych.service.redis_client import RedisAddress, distrusts, refused_by_sentinel
+from triptych.service.redis_client import RedisAddress, is_sentinel_login_failure, is_untrusted_certificate
 from triptych.worker.publishing.stores.errors import StoreRefusedError, StoreUnavailableError
 from triptych.worker.publishing.stores.protocol import StoredResult, StoreLimits
 
@@ -191,12 +191,12 @@ def _translated() -> Iterator[None]:
     except _REFUSED as error:
         raise StoreRefusedError(f"Redis refused the user or password of redis.url: {error}") from error
     except _UNAVAILABLE as error:
-        if refused_by_sentinel(error):
+        if is_sentinel_login_failure(error):
             raise StoreRefusedError(
                 "the Sentinels refused the user or password; see redis.sentinel_username and "
                 f"redis.sentinel_password_file: {error}"
             ) from error
-        if distrusts(error):
+        if is_untrusted_certificate(error):
             raise StoreRefusedError(
                 f"Redis' certificate is not signed by a trusted authority; see redis.ssl_ca_file: {error}"
             ) from error
