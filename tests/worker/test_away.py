@@ -1,4 +1,4 @@
-"""Servers that are unavailable, full or slow: memory stays bounded, reading pauses, and the worker recovers by itself."""
+"""Servers that are away, full or slow: what is in flight stays bounded, reading stops, and all goes on by itself."""
 
 from __future__ import annotations
 
@@ -39,50 +39,50 @@ SETTINGS = {
     "align.partition_max_bytes": MIB,
     "align.stream_max_bytes": 64 * MIB,
 }
-MAX_IN_FLIGHT = 4
-TIMEOUT_S = 30.0
-PAUSED_STEPS = 20
+MOST_IN_FLIGHT = 4
+PATIENCE_S = 30.0
+STILL_TURNS = 20
 
 
 class Gate:
-    """Whether a server works."""
+    """Whether a server does what it is asked."""
 
     def __init__(self) -> None:
         self.open = False
 
 
 class FullStore(MemoryStore):
-    """A store that is out of memory while its gate is closed."""
+    """Has no room while its gate is shut."""
 
     def __init__(self, gate: Gate) -> None:
         super().__init__()
         self._gate = gate
 
     def write(self, batch: Sequence[StoredResult]) -> tuple[bool, ...]:
-        """Write, or fail while the gate is closed."""
+        """Write where there is room."""
         if not self._gate.open:
-            raise StoreUnavailableError(f"Redis did not store the results: {FULL}")
+            raise StoreUnavailableError(f"Redis did not take the results: {FULL}")
         return super().write(batch)
 
 
 class SlowStore(MemoryStore):
-    """A store with slow writes."""
+    """Takes its time."""
 
     def write(self, batch: Sequence[StoredResult]) -> tuple[bool, ...]:
-        """Write after a delay."""
+        """Write after a while."""
         time.sleep(0.02)
         return super().write(batch)
 
 
-class UnavailablePublisher:
-    """A publisher that reaches no broker while its gate is closed."""
+class AwayPublisher:
+    """Reaches no broker while its gate is shut."""
 
     def __init__(self, inner: Publisher, gate: Gate) -> None:
         self._inner = inner
         self._gate = gate
 
     def send(self, message: Message) -> Future[Delivered]:
-        """Send, or fail while the gate is closed."""
+        """Send where there is somebody."""
         if not self._gate.open:
             raise BrokerUnavailableError("no broker answered")
         return self._inner.send(message)
@@ -97,24 +97,24 @@ class UnavailablePublisher:
 
 
 @pytest.fixture(autouse=True)
-def short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the delays between attempts."""
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the pauses between attempts be short."""
     monkeypatch.setattr(retry, "_FIRST_DELAY_S", 0.001)
     monkeypatch.setattr(retry, "_LONGEST_DELAY_S", 0.01)
 
 
 @pytest.fixture
 def backlog(world: World) -> World:
-    """A log about twenty times as large as the memory limit of a worker."""
-    image = large_image()
+    """A log of some twenty times what a worker may hold."""
+    picture = large_picture()
     feed = Feed("city", tracks=("video",))
-    world.send([*(feed.frame(at / 4, image) for at in range(4 * SECONDS)), feed.end("video", SECONDS)])
+    world.send([*(feed.frame(at / 4, picture) for at in range(4 * SECONDS)), feed.end("video", SECONDS)])
     world.settings = load(overrides=SETTINGS, environ={})
     return world
 
 
-def large_image() -> bytes:
-    """Return a JPEG image of about 90 kB."""
+def large_picture() -> bytes:
+    """Return a picture of some 90 kB."""
     import cv2
 
     noise = np.random.default_rng(7).integers(0, 255, (320, 240, 3), np.uint8)
@@ -129,45 +129,45 @@ def working(world: World, store: MemoryStore, health: Health) -> Iterator[Pipeli
         yield stack.enter_context(open_pipeline(world.settings, around))
 
 
-def step_until(pipeline: Pipeline, condition: Callable[[], bool]) -> None:
-    """Run iterations of the loop until the condition holds."""
-    deadline = time.monotonic() + TIMEOUT_S
-    while not condition():
+def turn_until(pipeline: Pipeline, true: Callable[[], bool]) -> None:
+    """Turn the wheel until the condition holds."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not true():
         assert time.monotonic() < deadline
         pipeline.step()
 
 
 def read_bytes(world: World) -> int:
-    """Return the number of bytes read so far."""
+    """Return how much was read so far."""
     return sum(event.bytes for event in world.seen(RecordsRead))
 
 
-def assert_paused_within_limits(world: World, pipeline: Pipeline) -> None:
-    """Assert that reading has paused, with little in memory and in flight."""
-    step_until(pipeline, lambda: bool(pipeline._paused))  # noqa: SLF001 - there is no public view of it
+def assert_stands_still_within_its_bounds(world: World, pipeline: Pipeline) -> None:
+    """Nothing more is read, little is held, and not much is on its way."""
+    turn_until(pipeline, lambda: bool(pipeline._paused))  # noqa: SLF001 - what is paused shows nowhere else
     before = read_bytes(world)
-    for _ in range(PAUSED_STEPS):
+    for _ in range(STILL_TURNS):
         pipeline.step()
     assert read_bytes(world) == before
-    assert before < SECONDS * 4 * len(large_image()) / 2
-    assert pipeline._flow.in_flight <= MAX_IN_FLIGHT + 1  # noqa: SLF001 - plus one dead letter or replay
+    assert before < SECONDS * 4 * len(large_picture()) / 2
+    assert pipeline._flow.in_flight <= MOST_IN_FLIGHT + 1  # noqa: SLF001 - one letter or replay may come on top
 
 
 @pytest.mark.parametrize("what", ["redis", "kafka"])
-def test_an_unavailable_or_full_server_only_pauses_reading(
+def test_a_server_that_is_away_or_full_stops_the_reading_and_nothing_else(
     backlog: World, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The worker is not ready, tells why, retries, and continues where it was."""
+    """The worker says why it is not ready, tries again, and goes on by itself where it was."""
     gate, health = Gate(), Health()
     store = FullStore(gate) if what == "redis" else MemoryStore()
     if what == "kafka":
         publisher = backlog.transport.publisher
-        monkeypatch.setattr(backlog.transport, "publisher", lambda: UnavailablePublisher(publisher(), gate))
+        monkeypatch.setattr(backlog.transport, "publisher", lambda: AwayPublisher(publisher(), gate))
     with working(backlog, store, health) as pipeline:
-        step_until(pipeline, lambda: what in health.readiness().missing)
-        assert_paused_within_limits(backlog, pipeline)
+        turn_until(pipeline, lambda: what in health.readiness().missing)
+        assert_stands_still_within_its_bounds(backlog, pipeline)
         assert (FULL if what == "redis" else "no broker answered") in health.readiness().missing[what]
-        step_until(pipeline, lambda: len(backlog.seen(RetryScheduled)) >= 3)
+        turn_until(pipeline, lambda: len(backlog.seen(RetryScheduled)) >= 3)
         assert [event.attempt for event in backlog.seen(RetryScheduled)][:3] == [1, 2, 3]
 
         gate.open = True
@@ -179,8 +179,8 @@ def test_an_unavailable_or_full_server_only_pauses_reading(
     assert len(store.results("city")) == SECONDS // 2
 
 
-def test_a_slow_store_slows_reading_down_and_loses_nothing(backlog: World) -> None:
-    """It answers, so the worker stays ready. Unread records wait in Kafka."""
+def test_a_slow_store_slows_the_reading_and_loses_nothing(backlog: World) -> None:
+    """It answers, so the worker stays ready; what it is slow for waits where it lies, in Kafka."""
     health, store = Health(), SlowStore()
     most = 0
     with working(backlog, store, health) as pipeline:
@@ -190,13 +190,13 @@ def test_a_slow_store_slows_reading_down_and_loses_nothing(backlog: World) -> No
             most = max(most, pipeline._flow.in_flight)  # noqa: SLF001 - as above
             return len(store.results("city")) == SECONDS // 2 - 1
 
-        step_until(pipeline, is_done)
+        turn_until(pipeline, is_done)
         assert health.readiness().ok
-    assert most <= MAX_IN_FLIGHT + 1
+    assert most <= MOST_IN_FLIGHT + 1
 
 
-def test_an_unavailable_broker_gets_one_commit_per_iteration(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each attempt may take its whole time limit: one per partition would block the loop for a minute."""
+def test_a_broker_that_is_away_is_asked_to_commit_once_a_turn(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each attempt may take its whole time limit: one for each partition number would hold up the loop for a minute."""
     calls = 0
 
     def away(*_: object) -> None:
@@ -208,19 +208,17 @@ def test_an_unavailable_broker_gets_one_commit_per_iteration(world: World, monke
     world.settings = load(overrides={"model.name": "null", "worker.commit_interval_ms": 1}, environ={})
     monkeypatch.setattr(MemoryGroupConsumer, "commit", away)
     with world.open() as pipeline:
-        step_until(pipeline, lambda: len(world.results()) == 12 and not pipeline._flow.in_flight)  # noqa: SLF001 - as above
-        assert len([work for work in pipeline._works.values() if work.committable()]) > 1  # noqa: SLF001 - as above
+        turn_until(pipeline, lambda: len(world.results()) == 12 and not pipeline._flow.in_flight)  # noqa: SLF001 - one turn
+        assert len([work for work in pipeline._works.values() if work.committable()]) > 1  # noqa: SLF001 - of many
 
         calls = 0
-        pipeline._commit(now=True)  # noqa: SLF001 - the subject of this test
+        pipeline._commit(now=True)  # noqa: SLF001 - is looked at here
 
         assert calls == 1
 
 
-def test_an_unavailable_broker_is_asked_for_end_offsets_once_per_iteration(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Neither decisions nor observations repeat a request that has just failed."""
+def test_a_broker_that_is_away_is_asked_for_ends_once_a_turn(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither deciding nor observing asks again at once what was just asked in vain."""
     calls = 0
 
     def away(*_: object) -> None:
@@ -231,20 +229,20 @@ def test_an_unavailable_broker_is_asked_for_end_offsets_once_per_iteration(
     world.send(Feed("city").play(4, ended=False))
     world.settings = load(overrides={"model.name": "null"}, environ={})
     with world.open() as pipeline:
-        step_until(pipeline, lambda: len(world.results()) == 2)
+        turn_until(pipeline, lambda: len(world.results()) == 2)
         monkeypatch.setattr(MemoryGroupConsumer, "end_offsets", away)
-        pipeline._observe_at_ns = 0  # noqa: SLF001 - makes both due in the next iteration
+        pipeline._observe_at_ns = 0  # noqa: SLF001 - both are due in the next turn
         pipeline._ask_again_ns = 0  # noqa: SLF001 - as above
         world.send([Feed("city").progress("video", 4, 4.5)])
-        step_until(pipeline, lambda: calls > 0)
+        turn_until(pipeline, lambda: calls > 0)
 
         assert calls == 1
 
 
-def test_a_partition_that_cannot_be_restored_does_not_delay_others(
+def test_a_partition_number_that_cannot_be_restored_holds_up_no_other(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The broker of one may be down for long. Its partition follows when it is back."""
+    """The broker of one may be away for long; the others go on, and it follows when that is back."""
     gate = Gate()
     streams = {stream: world.results_partition(stream) for stream in "abcdefghij"}
     first = min(streams.values())
@@ -261,9 +259,9 @@ def test_a_partition_that_cannot_be_restored_does_not_delay_others(
     world.settings = load(overrides={"model.name": "null"}, environ={})
     health = Health()
     with working(world, MemoryStore(), health) as pipeline:
-        step_until(pipeline, lambda: len(world.results()) == len(streams) - len(away))
+        turn_until(pipeline, lambda: len(world.results()) == len(streams) - len(away))
         assert "partitions_assigned" in health.readiness().missing
         assert not away & {result.stream for result in world.results()}
 
         gate.open = True
-        step_until(pipeline, lambda: len(world.results()) == len(streams))
+        turn_until(pipeline, lambda: len(world.results()) == len(streams))

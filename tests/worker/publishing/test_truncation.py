@@ -110,7 +110,7 @@ class RejectingPublisher:
 def test_a_rejected_result_is_sent_again_until_the_broker_accepts_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Later results of its stream are sent again: the last one on the topic must be the newest, with the newest state."""
+    """Later results of its stream are sent again: the last one on the topic must be the newest, with its state."""
     monkeypatch.setattr(retry, "_FIRST_DELAY_S", 0.001)
     make = world.transport.publisher
     monkeypatch.setattr(world.transport, "publisher", lambda: RejectingPublisher(make(), 3))
