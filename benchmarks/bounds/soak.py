@@ -49,8 +49,8 @@ def soak(
 ) -> SoakResult:
     """Play `hours` hours of `streams` streams as fast as the worker can process them, and sample its resources.
 
-    The feeds are small: two frames and 0.2 s of audio per window of four seconds, and a cue in every other window. Event
-    time starts in the past and ends at about the current time. The run ends after `minutes`, if given.
+    The feeds are small: two frames and 0.2 s of audio per window of four seconds, and a cue in every other window.
+    Event time starts in the past and ends at about the current time. The run ends after `minutes`, if given.
     """
     with (
         open_servers(model, {"TRIPTYCH_WINDOW_SIZE_MS": str(_WINDOW_NS // 1_000_000)}) as servers,
