@@ -34,21 +34,21 @@ def _headers(**headers: bytes | None) -> Callable[[InputRecord], Message]:
 
 def _value(data: bytes) -> Callable[[InputRecord], Message]:
     def spoil(record: InputRecord) -> Message:
-        sound = message_of(record)
-        return Message(sound.topic, sound.key, data, sound.headers)
+        valid = message_of(record)
+        return Message(valid.topic, valid.key, data, valid.headers)
 
     return spoil
 
 
 def _on_wrong_partition(record: InputRecord) -> Message:
-    sound = message_of(record)
-    wrong = (partition_of(sound.key, PARTITIONS) + 1) % PARTITIONS
-    return Message(sound.topic, sound.key, sound.value, sound.headers, wrong)
+    valid = message_of(record)
+    wrong = (partition_of(valid.key, PARTITIONS) + 1) % PARTITIONS
+    return Message(valid.topic, valid.key, valid.value, valid.headers, wrong)
 
 
 def _on_subtitles(record: InputRecord) -> Message:
-    sound = message_of(record)
-    return Message(SUBTITLES_TOPIC, sound.key, sound.value, sound.headers)
+    valid = message_of(record)
+    return Message(SUBTITLES_TOPIC, valid.key, valid.value, valid.headers)
 
 
 POISONS: Final = (
@@ -63,5 +63,5 @@ POISONS: Final = (
     Poisoning("text that is not UTF-8", "subtitles", _value(b"\xc3\x28")),
     Poisoning("frame without bytes", "video", _value(b"")),
     Poisoning("partition that is not its key's", "video", _on_wrong_partition),
-    Poisoning("sound on the topic of words", "audio", _on_subtitles),
+    Poisoning("audio chunk on the subtitles topic", "audio", _on_subtitles),
 )
