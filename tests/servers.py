@@ -1,4 +1,4 @@
-"""Starting real servers for tests: skipped on a laptop that lacks them, a failure where they are required."""
+"""Start of real servers for tests. A missing server skips the test locally and fails it in CI."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def open_server(stack: ExitStack, make: Callable[[], AbstractContextManager[T]]) -> T:
-    """Start a server that the stack stops; without its program skip the test, or fail where it is required."""
+    """Start a server that `stack` stops. If its program is missing, skip the test, or fail if servers are required."""
     try:
         return stack.enter_context(make())
     except MissingProgramError as missing:
@@ -29,7 +29,7 @@ def open_server(stack: ExitStack, make: Callable[[], AbstractContextManager[T]])
 
 
 def require_program(found: str | None, name: str) -> str:
-    """Return a program's path; without it skip the test, or fail where it is required."""
+    """Return a program's path. If it is missing, skip the test, or fail if servers are required."""
     if found is None:
         message = f"{name} is not installed"
         if REQUIRED:

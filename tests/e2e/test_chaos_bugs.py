@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.chaos.crew import start_worker
-from tests.chaos.judgement import Verdict, judge
-from tests.chaos.trial import documents_in_topic
+from tests.chaos.comparison import ResultComparison, compare_results
+from tests.chaos.experiment import documents_in_topic
+from tests.chaos.workers import start_worker
 from tests.e2e.poison import message_of
 from tests.e2e.programs import Installation, Program, wait_until
 from tests.worker.world import Feed
@@ -113,9 +113,9 @@ class Suspects:
         self._stack.callback(program.kill)
         return program
 
-    def verdict(self, bug: str | None, expected: Sequence[bytes]) -> Verdict:
+    def comparison(self, bug: str | None, expected: Sequence[bytes]) -> ResultComparison:
         """Judge what one of them published."""
-        return judge("in the results topic", documents_in_topic(self.pipelines[bug]), expected)
+        return compare_results("in the results topic", documents_in_topic(self.pipelines[bug]), expected)
 
 
 @pytest.mark.timeout(300)
@@ -138,9 +138,9 @@ def test_each_mistake_is_found_and_a_worker_without_one_passes(install: Callable
             worker.wait().succeeded()
         expected = {kind: undisturbed(here, kind) for kind in IDLE_MS}
 
-        healthy, early, amnesiac = (suspects.verdict(bug, expected["killed"]) for bug in KILLED)
-        hasty = suspects.verdict(LATE, expected["late"])
-    assert healthy.is_whole
+        healthy, early, amnesiac = (suspects.comparison(bug, expected["killed"]) for bug in KILLED)
+        hasty = suspects.comparison(LATE, expected["late"])
+    assert healthy.is_correct
     assert healthy.windows >= 7
     assert healthy.duplicated == []
     assert early.lost or early.differing

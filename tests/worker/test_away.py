@@ -23,7 +23,7 @@ from triptych.worker.observability.events import RecordsRead, RetryScheduled
 from triptych.worker.observability.readiness import ReadinessHook
 from triptych.worker.partitions.restore import RestorePlan, Tail
 from triptych.worker.pipeline import Pipeline
-from triptych.worker.publishing import publisher as publication
+from triptych.worker.publishing import retry
 from triptych.worker.publishing.stores.errors import StoreUnavailableError
 from triptych.worker.publishing.stores.memory import MemoryStore
 from triptych.worker.publishing.stores.protocol import StoredResult
@@ -100,8 +100,8 @@ class UnavailablePublisher:
 @pytest.fixture(autouse=True)
 def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the backoff of retries short."""
-    monkeypatch.setattr(publication, "_FIRST_DELAY_S", 0.001)
-    monkeypatch.setattr(publication, "_LONGEST_DELAY_S", 0.01)
+    monkeypatch.setattr(retry, "_FIRST_DELAY_S", 0.001)
+    monkeypatch.setattr(retry, "_LONGEST_DELAY_S", 0.01)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from triptych.worker.observability.hooks import Hooks
 from triptych.worker.partitions.offset_tracker import Pending
 from triptych.worker.partitions.partition import PartitionSet
 from triptych.worker.publish_cutoff import EVERYTHING, PublishCutoff
-from triptych.worker.publishing.publisher import OutgoingDeadLetter
+from triptych.worker.publishing.messages import OutgoingDeadLetter
 
 ARRIVAL_NS = 100
 

@@ -289,4 +289,4 @@ def test_a_run_that_ends_by_itself_waits() -> None:
     """No other setting changes."""
     given = load(overrides={"worker.overload": "skip", "worker.prepare_threads": 3}, environ={})
 
-    assert given.that_waits() == load(overrides={"worker.prepare_threads": 3}, environ={})
+    assert given.without_load_shedding() == load(overrides={"worker.prepare_threads": 3}, environ={})

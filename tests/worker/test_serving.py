@@ -72,7 +72,7 @@ def test_results_name_the_new_model_after_the_swap(
         world.send(feed("city").play(6))
         step_until(worker, lambda: len(world.seen(ResultsPublished)) == 3)
         model_file.write_text("second 0.25")
-        world.reload_signal.ring()
+        world.reload_signal.send()
         step_until(worker, lambda: bool(world.seen(ModelSwapped)))
         assert [ref() is not None for ref in built] == [False, True]
         world.send(feed("port", start_s=20).play(6))
@@ -95,7 +95,7 @@ def test_a_swap_waits_for_the_running_batch(world: World, feed: MakeFeed, model_
         world.send(feed("city").play(2))
         step_until(worker, lambda: len(world.seen(ResultsPublished)) == 1)
         model_file.write_text("second 1")
-        world.reload_signal.ring()
+        world.reload_signal.send()
         world.send(feed("port", start_s=20).play(20))
         step_until(worker, lambda: len(world.seen(ResultsPublished)) == 11)
         step_until(worker, lambda: bool(world.seen(ModelSwapped)))
@@ -110,7 +110,7 @@ def test_a_bad_file_is_rejected_and_the_worker_continues(world: World, feed: Mak
     assert world.reload_signal is not None
     with world.open() as worker:
         model_file.write_text("half")
-        world.reload_signal.ring()
+        world.reload_signal.send()
         step_until(worker, lambda: bool(world.seen(ModelRefused)))
         world.send(feed("city").play(4))
         step_until(worker, lambda: len(world.seen(ResultsPublished)) == 2)

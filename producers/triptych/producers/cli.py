@@ -163,5 +163,5 @@ def _watched(board: TableBoard | LogBoard, settings: Settings) -> Iterator[Table
     from triptych.service.status import StatusServer
 
     metrics, health = FeedMetrics(), Health("producer", starting=STARTING)
-    with StatusServer.of(settings.produce_http, metrics.registry, health):
+    with StatusServer.from_settings(settings.produce_http, metrics.registry, health):
         yield WatchedBoard(board, metrics, health)

@@ -1,4 +1,4 @@
-"""The page for operators names what there is."""
+"""The operating page documents every metric and exit code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "operating.md").read_text(encoding=
 
 
 def test_every_metric_is_on_the_page() -> None:
-    """A metric that nobody knows of is not watched."""
+    """Operators cannot watch an undocumented metric."""
     ours = {family.name for family in Metrics().registry.collect() if family.name.startswith("triptych_")}
     assert ours
     assert {name for name in ours if f"`{name}" not in PAGE} == set()
@@ -25,5 +25,5 @@ def test_every_metric_is_on_the_page() -> None:
     "code", [EXIT_UNAVAILABLE, EXIT_OFFSET_GONE, EXIT_STORE_REFUSED, EXIT_MODEL_BROKEN, EXIT_STATE_UNREADABLE]
 )
 def test_every_exit_code_is_on_the_page(code: int) -> None:
-    """A supervisor decides by them."""
+    """Supervisors decide by the exit code."""
     assert f"\n| {code} | " in PAGE

@@ -116,7 +116,7 @@ def test_a_signal_reloads_the_file(fixture: SlotFixture) -> None:
     """Also if files are not watched. The event names the previous model."""
     with fixture.open(watch_s=None):
         fixture.write("second 1")
-        fixture.reload_signal.ring()
+        fixture.reload_signal.send()
         fixture.wait_for(2)
         event = fixture.events[-1]
     assert isinstance(event, ModelSwapped)
@@ -167,7 +167,7 @@ def test_reloading_the_same_model_changes_nothing(fixture: SlotFixture) -> None:
     """The signal still causes an event."""
     with fixture.open():
         before = fixture.model
-        fixture.reload_signal.ring()
+        fixture.reload_signal.send()
         fixture.wait_for(2)
         assert isinstance(fixture.events[-1], ModelUnchanged)
         assert fixture.model is before

@@ -21,7 +21,7 @@ from triptych.worker.observability import events
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.partitions.partition import PartitionSet
 from triptych.worker.publish_cutoff import PublishCutoff
-from triptych.worker.publishing.publisher import OutgoingDeadLetter
+from triptych.worker.publishing.messages import OutgoingDeadLetter
 
 _LATE_REASON: Final = "every window that it touches has closed, and none of them can be revised any more"
 

@@ -29,7 +29,7 @@ from triptych.worker.partitions.committer import OffsetCommitter
 from triptych.worker.partitions.end_offsets import EndOffsetRefresher, positions
 from triptych.worker.partitions.partition import PartitionSet
 from triptych.worker.publish_cutoff import EVERYTHING, PublishCutoff
-from triptych.worker.publishing.publisher import Publication
+from triptych.worker.publishing.publisher import ResultPublisher
 
 _MAX_POLL_NS: Final = 100 * NS_PER_MS
 _BUSY_POLL_NS: Final = 5 * NS_PER_MS
@@ -62,7 +62,7 @@ class Pipeline:
         consumer: GroupConsumer,
         restore: RestorePartition,
         stages: Stages,
-        publication: Publication,
+        publication: ResultPublisher,
         *,
         limits: PipelineLimits,
         hooks: Hooks,
@@ -78,7 +78,7 @@ class Pipeline:
         self._health = health
         self._cutoff = cutoff
         self._committer = OffsetCommitter(
-            consumer, hooks, interval_ns=limits.commit_interval_ns, has_transactions=publication.is_transactional
+            consumer, hooks, interval_ns=limits.commit_interval_ns, has_transactions=publication.offsets_needed
         )
         self._backpressure = Backpressure(consumer, partition_max_bytes=limits.partition_max_bytes)
         self._assignment = Assignment(

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from triptych.service.logs import configure_logs
-from triptych.service.signals import bell_on_hangup, stop_on_signal
+from triptych.service.signals import reload_on_hangup, stop_on_signal
 from triptych.settings.tree import Settings
 from triptych.transport.protocols import GroupConsumer
 from triptych.transport.records import OutOfRangePolicy
@@ -42,11 +42,11 @@ class WholeLog:
 def work(settings: Settings, *, until_end: bool = False) -> RunReport:
     """Run a worker on Kafka and Redis until a signal comes, or, with `until_end`, until the end of the topics."""
     if until_end:
-        settings = settings.that_waits()
+        settings = settings.without_load_shedding()
     configure_logs(settings.log)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())
-        reload_signal = stack.enter_context(bell_on_hangup(stop))
+        reload_signal = stack.enter_context(reload_on_hangup(stop))
         dependencies = replace(stack.enter_context(open_dependencies(settings)), reload_signal=reload_signal)
         pipeline = stack.enter_context(open_pipeline(settings, dependencies, WholeLog.of(settings)))
         return pipeline.run(stop, until_end=lambda: until_end)

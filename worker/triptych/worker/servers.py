@@ -32,7 +32,7 @@ def open_dependencies(settings: Settings) -> Iterator[Dependencies]:
     with ExitStack() as stack:
         metrics, health = Metrics(), Health(starting=STARTING)
         if settings.http.port:
-            stack.enter_context(StatusServer.of(settings.http, metrics.registry, health))
+            stack.enter_context(StatusServer.from_settings(settings.http, metrics.registry, health))
         transport = KafkaTransport(settings.kafka)
         stack.callback(transport.close)
         check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes)

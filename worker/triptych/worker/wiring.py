@@ -6,7 +6,7 @@ Everything is opened on an `ExitStack`, so parts are closed in the reverse order
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -37,8 +37,13 @@ from triptych.worker.partitions.partition import PartitionSet
 from triptych.worker.partitions.restore import RestorePlan, read_tail
 from triptych.worker.pipeline import Pipeline, PipelineLimits
 from triptych.worker.publish_cutoff import PublishCutoff
-from triptych.worker.publishing.publisher import Publication
+from triptych.worker.publishing.at_least_once import AtLeastOnceSender
+from triptych.worker.publishing.messages import MessageBuilder
+from triptych.worker.publishing.publisher import ResultPublisher
+from triptych.worker.publishing.retry import RetryPolicy
+from triptych.worker.publishing.sender import BatchSender
 from triptych.worker.publishing.stores.protocol import ResultStore, StoredResult
+from triptych.worker.publishing.transactional import TransactionalSender
 from triptych.worker.serving.candidate import make_ready
 from triptych.worker.serving.files import WatchedFiles, watched_files
 from triptych.worker.serving.reloader import ModelSlot, Reloader
@@ -148,7 +153,7 @@ def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) 
         )
         stack.callback(joined.close)
         consumer, cutoff = scope.narrow(joined)
-        publication = Publication(
+        publication = _result_publisher(
             publisher, dependencies.store, pipeline=settings.pipeline, hooks=hooks, is_confirmed=consumer.is_confirmed
         )
         shadow = None if settings.model.shadow is None else Shadow(hooks, share=settings.model.shadow_share)
@@ -184,6 +189,25 @@ def open_publisher(settings: Settings, transport: Transport) -> Publisher | Tran
     if settings.delivery == "at_least_once":
         return transport.publisher()
     return transport.transactional_publisher(f"{settings.pipeline}.{settings.kafka.group_instance_id or uuid4().hex}")
+
+
+def _result_publisher(
+    publisher: Publisher | TransactionalPublisher,
+    store: ResultStore,
+    *,
+    pipeline: str,
+    hooks: Hooks,
+    is_confirmed: Callable[[], bool],
+) -> ResultPublisher:
+    """Return a result publisher with the sender that fits `publisher`."""
+    retry = RetryPolicy(hooks)
+    messages = MessageBuilder(pipeline)
+    sender: BatchSender
+    if isinstance(publisher, Publisher):
+        sender = AtLeastOnceSender(publisher, messages, retry, hooks)
+    else:
+        sender = TransactionalSender(publisher, messages, retry, hooks, is_confirmed=is_confirmed)
+    return ResultPublisher(sender, store, messages, retry=retry, hooks=hooks, is_confirmed=is_confirmed)
 
 
 def partitions_of(transport: Transport) -> int:
@@ -247,7 +271,7 @@ def _model_slots(
 
 
 def _stages(
-    settings: Settings, runner: ModelRunner, publication: Publication, *, hooks: Hooks, shadow: Shadow | None
+    settings: Settings, runner: ModelRunner, publication: ResultPublisher, *, hooks: Hooks, shadow: Shadow | None
 ) -> Stages:
     batcher = MicroBatcher[WindowJob](
         max_windows=settings.batch.max_windows, max_delay_ns=settings.batch.max_delay_ms * NS_PER_MS

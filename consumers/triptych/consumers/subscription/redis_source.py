@@ -36,7 +36,7 @@ from triptych.consumers.subscription.result_source import (
 from triptych.schemas.codec import parse_result
 from triptych.schemas.errors import MalformedRecordError, UsageError
 from triptych.schemas.names import redis_results_key, redis_streams_key
-from triptych.service.redis_client import RedisAddress, distrusts, refused_by_sentinel
+from triptych.service.redis_client import RedisAddress, is_sentinel_login_failure, is_untrusted_certificate
 from triptych.units import NS_PER_MS
 
 log = structlog.get_logger(__name__)
@@ -339,11 +339,11 @@ def _refusals_translated() -> Iterator[None]:
     except _REFUSED as error:
         raise SourceError(f"Redis refused the user or password of redis.url: {error}") from error
     except _AWAY as error:
-        if refused_by_sentinel(error):
+        if is_sentinel_login_failure(error):
             raise SourceError(
                 f"the Sentinels refused us; see redis.sentinel_username and redis.sentinel_password_file: {error}"
             ) from error
-        if distrusts(error):
+        if is_untrusted_certificate(error):
             raise SourceError(f"Redis' certificate is not one we trust; see redis.ssl_ca_file: {error}") from error
         raise
     except RedisClusterException as error:  # none of its own errors: a slot without a server, for one

@@ -11,7 +11,7 @@ from kafka import errors
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
 from triptych.settings.kafka import KafkaSettings
-from triptych.settings.section import SettingsError, secret_of
+from triptych.settings.section import SettingsError, read_secret
 from triptych.transport.errors import CredentialsError
 
 COMMAND_LIMIT_S: Final = 10.0
@@ -55,7 +55,7 @@ class TokenProvider(AbstractTokenProvider):  # type: ignore[misc] # the client i
         """Return a token; raise `TokenRefusedError` where there is none."""
         if self._settings.oauth_token_file is not None:
             try:
-                return _one_word(secret_of(self._settings.oauth_token_file, "kafka.oauth_token_file"))
+                return _one_word(read_secret(self._settings.oauth_token_file, "kafka.oauth_token_file"))
             except SettingsError as error:
                 raise TokenRefusedError(str(error)) from error
         return _one_word(_printed_by(self._settings.oauth_token_command or ""))
@@ -88,7 +88,7 @@ def _one_word(token: str) -> str:
 def _password(settings: KafkaSettings) -> str:
     if settings.password_file is not None:
         try:
-            return secret_of(settings.password_file, "kafka.password_file")
+            return read_secret(settings.password_file, "kafka.password_file")
         except SettingsError as error:
             raise CredentialsError(str(error)) from error
     return "" if settings.password is None else settings.password.get_secret_value()

@@ -27,8 +27,10 @@ from triptych.worker.observability.hooks import Hooks
 from triptych.worker.overload import Effort, Overload, Published
 from triptych.worker.partitions.offset_tracker import Pending
 from triptych.worker.partitions.partition import PartitionSet, merge_transaction_offsets
-from triptych.worker.publishing.publisher import GaveUpError, OutgoingDeadLetter, Publication, ResultEnvelope
+from triptych.worker.publishing.messages import OutgoingDeadLetter, ResultEnvelope
+from triptych.worker.publishing.publisher import ResultPublisher
 from triptych.worker.publishing.result import ModelOutput, result_of
+from triptych.worker.publishing.retry import GaveUpError
 from triptych.worker.publishing.stores.protocol import StoredResult
 from triptych.worker.serving.shadow import Shadow
 
@@ -86,7 +88,7 @@ class Stages:
         preparer: Preparer,
         batcher: MicroBatcher[WindowJob],
         runner: ModelRunner,
-        publication: Publication,
+        publication: ResultPublisher,
         *,
         limits: StageLimits,
         overload: Overload,
@@ -239,7 +241,7 @@ class Stages:
             if isinstance(item.entry.payload, Received)
         ]
         self._publish_thread.submit(self._publish, batch, letters, list(zip(wanted, outputs, strict=True)))
-        answered = [(output.preparation.window, output.prediction) for output in outputs if output.is_answer]
+        answered = [(output.preparation.window, output.prediction) for output in outputs if output.is_predicted]
         if self._shadow is not None and answered:
             self._shadow.offer(outputs[0].model, answered)
 
@@ -277,5 +279,5 @@ class Stages:
     def _envelope(job: WindowJob, output: ModelOutput, published_ns: int) -> ResultEnvelope:
         partition = job.partition_set.partition
         result = result_of(job.window, output, partition=partition, published_ns=published_ns)
-        result = job.partition_set.recent.judge(result, output.prediction.moments)
+        result = job.partition_set.recent.with_novelty(result, output.prediction.moments)
         return ResultEnvelope(result, partition, job.window.snapshot.to_json())

@@ -76,7 +76,7 @@ def reprocess_with(
         UsageError: the range has no records, or the pipeline is used for something else.
         OffsetGoneError: retention may have deleted the beginning of the range, and the request is not `partial`.
     """
-    settings = settings.that_waits()
+    settings = settings.without_load_shedding()
     transport, pipeline = dependencies.transport, settings.pipeline
     partitions = partitions_of(transport)
     resolved = _resolve(settings, request)

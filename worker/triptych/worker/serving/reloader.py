@@ -75,7 +75,7 @@ class Reloader:
     def close(self) -> None:
         """Stop the thread. Wait at most `close_limit_s` for a model that is being loaded."""
         self._closing.set()
-        self._reload_signal.ring()
+        self._reload_signal.send()
         self._thread.join(self._close_limit_s)
 
     # --- background thread --------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Subscribers that listen through all of it, as a user's program does, and note what they are given."""
+"""Subscribers that record what they receive during a chaos test, as a user's program would."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from triptych.schemas.errors import TriptychError
 _AGAIN_S: Final = 0.5
 
 
-class Listener:
-    """One subscription on a thread of its own; begun again behind what was read where it could not begin, or broke."""
+class RecordingSubscriber:
+    """A subscription on its own thread. After an error it subscribes again at its cursor."""
 
     def __init__(self, name: str, open_subscriber: Callable[[], Subscriber]) -> None:
         self.name = name
@@ -24,14 +24,14 @@ class Listener:
         self._subscriber: Subscriber | None = None
         self._thread = threading.Thread(target=self._run, name=f"listener {name}", daemon=True)
         self.documents: list[bytes] = []
-        self.breaks: list[str] = []
+        self.errors: list[str] = []
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Start to receive results."""
         self._thread.start()
 
     def finish(self) -> None:
-        """Stop listening."""
+        """Stop to receive results."""
         self._stop.set()
         if self._subscriber is not None:
             self._subscriber.stop()
@@ -50,5 +50,5 @@ class Listener:
                     finally:
                         cursor = results.cursor
             except TriptychError as error:
-                self.breaks.append(str(error))
+                self.errors.append(str(error))
                 time.sleep(_AGAIN_S)

@@ -1,4 +1,4 @@
-"""Where a measurement runs: a broker, a Redis and a worker of its own, all thrown away in the end."""
+"""The servers and the worker of a measurement. Everything is removed at the end."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from triptych.transport.protocols import Publisher
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkServers:
-    """Servers that run, and programs that can be started on them."""
+    """Running servers, and the programs to start on them."""
 
     installation: Installation
 
     @contextmanager
     def publisher(self) -> Iterator[Publisher]:
-        """Open a publisher; at the end all that was sent is acknowledged."""
+        """Open a publisher. On exit all messages are acknowledged."""
         with closing(self.installation.transport()) as transport:
             publisher = transport.publisher()
             yield publisher
@@ -33,7 +33,7 @@ class BenchmarkServers:
 
     @contextmanager
     def worker(self, **settings: str) -> Iterator[tuple[Program, Watch]]:
-        """Run a worker that is watched."""
+        """Run a worker, with a watch on it."""
         [port] = free_ports(1)
         with self.installation.running("work", TRIPTYCH_HTTP_PORT=str(port), **settings) as program:
             program.wait_for("partitions_assigned", limit_s=300)
@@ -42,12 +42,12 @@ class BenchmarkServers:
 
 
 IDLE_TIMEOUT_MS: Final = 120_000
-"""Of the worker: on a machine that is busy otherwise, what sends the feeds may itself stand still for a while."""
+"""Idle timeout of the worker. On a busy machine the process that sends the feeds may be suspended for some time."""
 
 
 @contextmanager
-def open_place(model: str, settings: Mapping[str, str]) -> Iterator[BenchmarkServers]:
-    """Start a broker and a Redis, make the topics, and remove all of it in the end."""
+def open_servers(model: str, settings: Mapping[str, str]) -> Iterator[BenchmarkServers]:
+    """Start a broker and Redis, and create the topics. Remove everything at the end."""
     folder = Path(tempfile.mkdtemp(prefix="triptych-bounds-"))
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)

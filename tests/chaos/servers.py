@@ -1,4 +1,4 @@
-"""The servers of a chaos run: three brokers and a Redis, each behind a relay that can cut its connections."""
+"""The servers of a chaos test: three brokers and Redis, each behind a relay that can cut its connections."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tools.devservers.ports import free_ports
 
 PIPELINE: Final = "chaos"
 SESSION_S: Final = 6.0
-"""After this silence the group gives a worker's partitions to others, and the controller a broker's to others."""
+"""Session timeout, after which the partitions of a silent worker or broker move to others."""
 IN_SYNC_LIMIT_S: Final = 90.0
-_LOOK_AGAIN_S: Final = 0.5
+_CHECK_INTERVAL_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """Servers, what stands before them, and an installation whose programs reach them that way."""
+class ChaosServers:
+    """The servers, their relays, and an installation whose programs connect through the relays."""
 
     cluster: DevKafkaCluster
     redis: DevRedis
@@ -36,16 +36,20 @@ class Stage:
 
     @property
     def undisturbed(self) -> Installation:
-        """The same, with nothing between the programs and the servers."""
+        """The installation with direct connections to the servers."""
         return replace(self.installation, bootstrap_servers=self.cluster.direct_servers, redis_url=self.redis.url)
 
     def wait_until_in_sync(self) -> None:
-        """Return when every broker is there and has every record: from then on any of them may go."""
+        """Block until every replica is in sync, so that any broker may fail.
+
+        Raises:
+            TimeoutError: the brokers did not get in sync in time.
+        """
         deadline = time.monotonic() + IN_SYNC_LIMIT_S
         while not self._is_in_sync():
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the brokers were not in sync within {IN_SYNC_LIMIT_S:g} s")
-            time.sleep(_LOOK_AGAIN_S)
+            time.sleep(_CHECK_INTERVAL_S)
 
     def _is_in_sync(self) -> bool:
         try:
@@ -57,14 +61,14 @@ class Stage:
 
 
 @contextmanager
-def open_stage(folder: Path, settings: Mapping[str, str]) -> Iterator[Stage]:
-    """Start the servers and make the topics."""
+def open_servers(folder: Path, settings: Mapping[str, str]) -> Iterator[ChaosServers]:
+    """Start the servers and create the topics."""
     with ExitStack() as stack:
         ports = free_ports(BROKERS)
         relays = tuple(stack.enter_context(Relay(port)) for port in ports)
         advertised = [relay.port for relay in relays]
         cluster = stack.enter_context(DevKafkaCluster(ports=ports, advertised_ports=advertised))
-        # What Redis has acknowledged must outlive its SIGKILL: with the default, everysec, a second may be gone.
+        # Acknowledged writes must survive SIGKILL. The default, everysec, may lose a second of them.
         server = stack.enter_context(DevRedis(flags={"appendfsync": "always"}))
         redis_relay = stack.enter_context(Relay(server.port))
         installation = Installation(
@@ -76,6 +80,6 @@ def open_stage(folder: Path, settings: Mapping[str, str]) -> Iterator[Stage]:
             replication=BROKERS,
         )
         installation.make_topics()
-        stage = Stage(cluster, server, relays, redis_relay, installation)
-        stage.wait_until_in_sync()
-        yield stage
+        servers = ChaosServers(cluster, server, relays, redis_relay, installation)
+        servers.wait_until_in_sync()
+        yield servers

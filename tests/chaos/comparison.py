@@ -1,4 +1,4 @@
-"""What came of the windows, judged against what an undisturbed worker says of the same records. Pure."""
+"""Comparison of published results with those of an undisturbed worker, and measurement of recovery times. Pure."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any, Final
 from triptych.consumers.comparison.compare import ResultDifference, differences
 
 VARYING: Final = frozenset({"published_ns", "stage_ms"})
-"""All that two workers may say differently of one window."""
+"""Fields that may differ between two workers."""
 TOLERANCE: Final = 1e-4
 NS_PER_S: Final = 1_000_000_000
 
 
 @dataclass(slots=True)
-class Verdict:
-    """What one place (the topic, Redis, what a subscriber was given) holds, beside what it should hold."""
+class ResultComparison:
+    """The results in one place (the topic, Redis, a subscriber) compared with the expected ones."""
 
     place: str
     windows: int = 0
@@ -30,41 +30,41 @@ class Verdict:
     revised: int = 0
 
     @property
-    def is_whole(self) -> bool:
-        """Whether everything is there, and as it should be; repeats are another question."""
+    def is_correct(self) -> bool:
+        """Whether all results are there and equal. Duplicates are allowed."""
         return not (self.lost or self.unexpected or self.differing)
 
 
-def judge(place: str, found: Iterable[bytes], expected: Iterable[bytes]) -> Verdict:
-    """Compare the results of a place, as JSON, with those that should be there; each copy is compared."""
-    wanted = {said["id"]: said for said in map(_said, expected)}
-    verdict = Verdict(place)
+def compare_results(place: str, found: Iterable[bytes], expected: Iterable[bytes]) -> ResultComparison:
+    """Compare the results in a place, as JSON documents, with the expected ones. Every copy is compared."""
+    wanted = {document["id"]: document for document in map(_document, expected)}
+    comparison = ResultComparison(place)
     counts: Counter[str] = Counter()
-    for said in map(_said, found):
-        name = said["id"]
+    for document in map(_document, found):
+        name = document["id"]
         counts[name] += 1
-        verdict.revised += said["revision"] > 0
-        if name in wanted and "bound" not in {said["closed_by"], wanted[name]["closed_by"]}:
-            differing = list(differences(said, wanted[name], tolerance=TOLERANCE))
+        comparison.revised += document["revision"] > 0
+        if name in wanted and "bound" not in {document["closed_by"], wanted[name]["closed_by"]}:
+            differing = list(differences(document, wanted[name], tolerance=TOLERANCE))
             if differing:
-                verdict.differing[name] = differing
-    verdict.windows = len(counts)
-    verdict.lost = sorted(wanted.keys() - counts.keys())
-    verdict.unexpected = sorted(counts.keys() - wanted.keys())
-    verdict.duplicated = sorted(name for name, count in counts.items() if count > 1)
-    return verdict
+                comparison.differing[name] = differing
+    comparison.windows = len(counts)
+    comparison.lost = sorted(wanted.keys() - counts.keys())
+    comparison.unexpected = sorted(counts.keys() - wanted.keys())
+    comparison.duplicated = sorted(name for name, count in counts.items() if count > 1)
+    return comparison
 
 
-def _said(document: bytes) -> dict[str, Any]:
+def _document(document: bytes) -> dict[str, Any]:
     return {name: value for name, value in json.loads(document).items() if name not in VARYING}
 
 
 def recovery_s(ended_ns: int, published_ns: Mapping[str, Sequence[int]]) -> float | None:
-    """Return how long after a moment every stream had published again; None where one never did.
+    """Return the seconds from a time until every stream has published again, or None if one never does.
 
     Args:
-        ended_ns: when a fault was over.
-        published_ns: when something of each stream was published, in order.
+        ended_ns: end of a fault.
+        published_ns: times of publication of each stream, ascending.
     """
     firsts = [next((at_ns for at_ns in times if at_ns > ended_ns), None) for times in published_ns.values()]
     later = [at_ns for at_ns in firsts if at_ns is not None]
@@ -73,7 +73,7 @@ def recovery_s(ended_ns: int, published_ns: Mapping[str, Sequence[int]]) -> floa
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that was done; moments are of the wall clock, `to_ns` when all was whole again."""
+    """A fault. Times are wall-clock; `to_ns` is the time when it was repaired."""
 
     kind: str
     target: str
@@ -83,10 +83,10 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """How long it took after the faults of one kind until every stream was published again.
+    """How long it took, after faults of one kind, until every stream had published again.
 
-    The median is of those `alone`, whom no other fault met before that; the longest is of all, and often takes several
-    faults together. None where there was none, or publishing never went on.
+    `alone` counts the faults that no other one overlapped until recovery; the median is that of these. The longest time
+    is that of all, and often has several causes. None if there was no such fault, or a stream never published again.
     """
 
     kind: str
@@ -97,7 +97,7 @@ class Recovery:
 
 
 def recoveries(faults: Sequence[Fault], published_ns: Mapping[str, Sequence[int]]) -> list[Recovery]:
-    """Return the recoveries by kind, in alphabetical order."""
+    """Return the recovery times by kind of fault, in alphabetical order."""
     found = []
     for kind in sorted({fault.kind for fault in faults}):
         own = [fault for fault in faults if fault.kind == kind]
