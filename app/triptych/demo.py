@@ -65,7 +65,7 @@ def demo(
     configure_logs(settings.log.model_copy(update={"level": "warning"}))
     console = Console()
     with ExitStack() as stack:
-        clips = [stack.enter_context(as_file(files("triptych").joinpath("samples", name))) for name in SAMPLES]
+        clips = [stack.enter_context(as_file(files("triptych.samples").joinpath(name))) for name in SAMPLES]
         parts = (_on_servers if kafka else _in_memory)(stack, settings)
         console.print("Loading the model …")
         around = Dependencies(parts.transport, parts.store, [log_hook()], Health())

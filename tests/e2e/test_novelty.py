@@ -24,7 +24,7 @@ from triptych.worker.wiring import Dependencies, open_pipeline
 
 Install = Callable[..., Installation]
 Clip = Callable[[str], str]
-SAMPLES = Path(__file__).parents[2] / "triptych" / "samples"
+SAMPLES = Path(__file__).parents[2] / "app" / "triptych" / "samples"
 START = "2026-01-01T00:00:00Z"
 START_NS = 1_767_225_600_000_000_000
 WINDOWS_OF_TWO_PASSES = 16

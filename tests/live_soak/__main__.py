@@ -96,7 +96,7 @@ def _connections(stack: ExitStack, folder: Path) -> dict[str, Relay]:
 def _write_feeds(path: Path, relays: dict[str, Relay]) -> Path:
     urls = {name: f"rtsp://{USER}:{IN_URL}@127.0.0.1:{relays[name].port}/camera" for name in CAMERAS}
     urls[CHANNEL] = f"http://{USER}:{IN_URL}@127.0.0.1:{relays[CHANNEL].port}/channel.m3u8?token={IN_URL}"
-    urls["film"] = str(files("triptych").joinpath("samples", "librivox_city_15s.mkv"))
+    urls["film"] = str(files("triptych.samples").joinpath("librivox_city_15s.mkv"))
     entries = [f'[feeds.{name}]\nsource = "{url}"\n' + "loop = 0\n" * (name == "film") for name, url in urls.items()]
     path.write_text("\n".join(entries))
     return path

@@ -126,4 +126,4 @@ def play(plan_of: Callable[..., PlaybackPlan]) -> Callable[..., list[InputRecord
 @pytest.fixture
 def sample() -> Callable[[str], Path]:
     """Find one of the sample clips."""
-    return lambda name: Path(str(files("triptych").joinpath("samples", name)))
+    return lambda name: Path(str(files("triptych.samples").joinpath(name)))
