@@ -151,7 +151,7 @@ def _produce(
     transport: Transport, clips: Sequence[Path], stop: threading.Event, *, realtime: bool
 ) -> tuple[SourceOutcome, ...]:
     from triptych.producers.run import produce_all
-    from triptych.producers.sources.plan import PlaybackPlan
+    from triptych.producers.sources.playback_plan import PlaybackPlan
     from triptych.producers.sources.source import FileSource
     from triptych.producers.sources.stream_id import stream_ids
 

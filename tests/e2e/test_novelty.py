@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.programs import Installation, assert_equal_results, wait_until
 from triptych.producers.run import produce_all
-from triptych.producers.sources.plan import PlaybackPlan
+from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.sources.source import FileSource
 from triptych.schemas.results import Result
 from triptych.service.health import Health

@@ -109,7 +109,7 @@ def _break_all(relays: dict[str, Relay], producer: Program, wishes: argparse.Nam
     step_s = max(0.0, length_s - UNDISTURBED_S - QUIET_END_S) / max(1, wishes.breaks)
 
     def losses(stream: str) -> int:
-        return sum(event["stream"] == stream for event in producer.events("source.lost"))
+        return sum(event["stream"] == stream for event in producer.events("source_lost"))
 
     breakers, threads = [], []
     for number, (name, relay) in enumerate(relays.items()):

@@ -57,7 +57,7 @@ def holes_in(stream: str, records: Iterable[InputRecord]) -> list[Hole]:
 
 
 def is_named(hole: Hole, gaps: Iterable[Mapping[str, Any]]) -> bool:
-    """Return whether a `source.gap` or `session.split` of the log covers the hole."""
+    """Return whether a `source_gap` or `session_split` of the log covers the hole."""
     return any(
         gap["stream"] == hole.stream
         and gap["from_ns"] - HOLE_NS <= hole.from_ns

@@ -64,7 +64,7 @@ def _streams(
 ) -> Iterable[str]:
     """Print results, breaks and holes of each stream."""
     gaps = _gaps(soak.producer)
-    lost = Counter(event["stream"] for event in soak.producer.events("source.lost"))
+    lost = Counter(event["stream"] for event in soak.producer.events("source_lost"))
     states = states_of(results)
     table = Table(title="Streams", title_justify="left")
     for name in (
@@ -114,9 +114,9 @@ def _stream_troubles(stream: str, counts: Counter[str], kinds: Sequence[str], un
 
 def _gaps(producer: Finished) -> list[dict[str, Any]]:
     """Return the gaps that the log names, those between the sessions of an unbroken connection included."""
-    splits = producer.events("session.split")
+    splits = producer.events("session_split")
     return [
-        *producer.events("source.gap"),
+        *producer.events("source_gap"),
         *({**one, "from_ns": one["ended_ns"], "to_ns": one["begins_ns"]} for one in splits),
     ]
 

@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from triptych.producers.session.playback import Playback
-from triptych.producers.sources.plan import PlaybackPlan
+from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.sources.source import FileSource
 from triptych.schemas.records import InputRecord
 
@@ -106,8 +106,8 @@ def make_film(tmp_path: Path) -> Callable[..., Path]:
 def plan_of() -> Callable[..., PlaybackPlan]:
     """Make the plan of a film, from the fields of `PlaybackPlan`."""
 
-    def make(path: Path, **wishes: Any) -> PlaybackPlan:  # noqa: ANN401 - whatever `PlaybackPlan` has
-        return PlaybackPlan(**{"source": FileSource(path), "stream": "film", **wishes})
+    def make(path: Path, **options: Any) -> PlaybackPlan:  # noqa: ANN401 - whatever `PlaybackPlan` has
+        return PlaybackPlan(**{"source": FileSource(path), "stream": "film", **options})
 
     return make
 
@@ -116,8 +116,8 @@ def plan_of() -> Callable[..., PlaybackPlan]:
 def play(plan_of: Callable[..., PlaybackPlan]) -> Callable[..., list[InputRecord]]:
     """Return all records of a film, the ends included, in session time."""
 
-    def make(path: Path, **wishes: Any) -> list[InputRecord]:  # noqa: ANN401 - whatever `PlaybackPlan` has
-        with Playback(plan_of(path, **wishes)) as playback:
+    def make(path: Path, **options: Any) -> list[InputRecord]:  # noqa: ANN401 - whatever `PlaybackPlan` has
+        with Playback(plan_of(path, **options)) as playback:
             return [*playback.records(0), *playback.ends()]
 
     return make

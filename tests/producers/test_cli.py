@@ -113,7 +113,7 @@ def test_a_first_signal_ends_the_streams_and_exits_with_zero(
     assert process.returncode == 0, said
     assert isinstance(found["triptych.video"][-1], End)
     assert isinstance(found["triptych.audio"][-1], End)
-    assert "source.stopped" in said
+    assert "source_stopped" in said
 
 
 @pytest.mark.parametrize(

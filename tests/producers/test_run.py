@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from triptych.producers.run import check_playable, produce_all
-from triptych.producers.sources.plan import PlaybackPlan
-from triptych.producers.status.counters import Standing
+from triptych.producers.sources.playback_plan import PlaybackPlan
+from triptych.producers.status.counters import SourceStatus
 from triptych.producers.status.outcome import SourceOutcome
 from triptych.schemas.codec import decode
 from triptych.schemas.errors import UsageError
@@ -74,8 +74,8 @@ def test_sources_are_played_side_by_side_into_one_transport(make_film: MakeFilm,
     outcomes = produce_all(plans, transport, clock=FakeClock())
 
     records = records_in(transport)
-    assert [outcome.standing.state for outcome in outcomes] == ["done"] * 3
-    assert sum(outcome.standing.sent for outcome in outcomes) == len(records) == 3 * (4 + 1)
+    assert [outcome.status.state for outcome in outcomes] == ["done"] * 3
+    assert sum(outcome.status.sent for outcome in outcomes) == len(records) == 3 * (4 + 1)
     assert {record.stream for record in records if isinstance(record, End)} == {"one", "two", "three"}
 
 
@@ -87,8 +87,8 @@ def test_a_source_that_fails_does_not_stop_the_others(make_film: MakeFilm, plan_
 
     bad, good = produce_all(plans, MemoryTransport(), clock=FakeClock())
 
-    assert (bad.standing.state, bad.standing.sent, bad.exit_code) == ("failed", 0, 2)
-    assert (good.standing.state, good.exit_code) == ("done", 0)
+    assert (bad.status.state, bad.status.sent, bad.exit_code) == ("failed", 0, 2)
+    assert (good.status.state, good.exit_code) == ("done", 0)
 
 
 def test_only_where_nothing_can_be_played_it_is_refused_at_once(
@@ -133,18 +133,18 @@ def test_told_to_stop_a_source_is_ended_properly(make_film: MakeFilm, plan_of: P
     class Stopping:
         """Stop once something was sent."""
 
-        def show(self, standings: list[Standing]) -> None:
+        def show(self, statuses: list[SourceStatus]) -> None:
             """Look at the counts."""
-            if standings[0].sent > 20:
+            if statuses[0].sent > 20:
                 stop.set()
 
     transport = MemoryTransport(max_bytes=1 << 30)
     plan = plan_of(sound_film(make_film, "film.mkv"), loops=0)
 
-    (outcome,) = produce_all([plan], transport, clock=FakeClock(), stop=stop, board=nullcontext(Stopping()))
+    (outcome,) = produce_all([plan], transport, clock=FakeClock(), stop=stop, display=nullcontext(Stopping()))
 
     records = records_in(transport)
-    assert (outcome.standing.state, outcome.error) == ("stopped", None)
+    assert (outcome.status.state, outcome.error) == ("stopped", None)
     assert isinstance(records[-1], End)
     assert records[-1].start_ns == records[-2].watermark_ns
 
@@ -158,8 +158,8 @@ def test_a_record_over_the_size_limit_is_dropped_alone(make_film: MakeFilm, plan
     (outcome,) = produce_all([plan_of(film)], transport, clock=FakeClock())
 
     records = records_in(transport)
-    assert (outcome.standing.dropped, outcome.exit_code) == (3, 0)
-    assert outcome.standing.sent == len(records)
+    assert (outcome.status.dropped, outcome.exit_code) == (3, 0)
+    assert outcome.status.sent == len(records)
     assert {record.modality for record in records if not isinstance(record, End)} == {"video"}
 
 
@@ -182,13 +182,13 @@ def test_a_broker_that_fails_for_good_fails_the_source(make_film: MakeFilm, plan
 
     (outcome,) = produce_all([plan_of(sound_film(make_film, "film.mkv"))], Transport(), clock=FakeClock())
 
-    assert (outcome.standing.state, outcome.exit_code) == ("failed", 3)
+    assert (outcome.status.state, outcome.exit_code) == ("failed", 3)
 
 
 def test_an_outcome_says_how_a_program_should_exit(plan_of: PlanOf) -> None:
     """What nobody expected is a failure without a name."""
     plan = plan_of(Path("film"))
 
-    assert SourceOutcome(plan, Standing("film")).exit_code == 0
-    assert SourceOutcome(plan, Standing("film"), UsageError("no")).exit_code == 2
-    assert SourceOutcome(plan, Standing("film"), ValueError("?")).exit_code == 1
+    assert SourceOutcome(plan, SourceStatus("film")).exit_code == 0
+    assert SourceOutcome(plan, SourceStatus("film"), UsageError("no")).exit_code == 2
+    assert SourceOutcome(plan, SourceStatus("film"), ValueError("?")).exit_code == 1

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from threading import Event
 
-    from triptych.producers.sources.plan import PlaybackPlan
-    from triptych.producers.status.metrics import WatchedBoard
+    from triptych.producers.sources.playback_plan import PlaybackPlan
+    from triptych.producers.status.metrics import MonitoredDisplay
     from triptych.producers.status.outcome import SourceOutcome
-    from triptych.producers.status.progress import LogBoard, TableBoard
+    from triptych.producers.status.progress import ProgressLog, ProgressTable
     from triptych.settings.tree import Settings
     from triptych.transport.protocols import Transport
 
@@ -78,7 +78,7 @@ def produce(
     from triptych.schemas.errors import UsageError
     from triptych.settings.loading import load
 
-    wishes = SourceOptions(
+    options = SourceOptions(
         stream=stream,
         fps=fps,
         height=height,
@@ -98,7 +98,7 @@ def produce(
         return
     if not sources:
         raise UsageError("expected a file, a URL or --feeds FILE: nothing says what to play")
-    failed = [outcome for outcome in _play(plans_for(sources, wishes), settings) if outcome.error is not None]
+    failed = [outcome for outcome in _play(plans_for(sources, options), settings) if outcome.error is not None]
     for outcome in failed:
         typer.echo(f"triptych: {outcome.error}", err=True)
     if failed:
@@ -112,24 +112,24 @@ def _play(plans: Sequence[PlaybackPlan], settings: Settings) -> Sequence[SourceO
     configure_logs(settings.log)
     check_playable(plans)
     with _stage(settings) as stage:
-        return produce_all(plans, stage.transport, stop=stage.stop, board=stage.board)
+        return produce_all(plans, stage.transport, stop=stage.stop, display=stage.display)
 
 
 def _follow(feeds: Path, settings: Settings) -> None:
-    from triptych.producers.feeds.file import read_feeds
+    from triptych.producers.feeds.feeds_file import read_feeds
     from triptych.producers.feeds.supervisor import produce_feeds
     from triptych.service.logs import configure_logs
 
     configure_logs(settings.log)
     read_feeds(feeds)  # a mistake in it is found before anything is connected
     with _stage(settings) as stage:
-        produce_feeds(feeds, stage.transport, stop=stage.stop, board=stage.board)
+        produce_feeds(feeds, stage.transport, stop=stage.stop, display=stage.display)
 
 
 class _Stage(NamedTuple):
     transport: Transport
     stop: Event
-    board: TableBoard | LogBoard | WatchedBoard
+    display: ProgressTable | ProgressLog | MonitoredDisplay
 
 
 @contextmanager
@@ -139,29 +139,31 @@ def _stage(settings: Settings) -> Iterator[_Stage]:
 
     from rich.console import Console
 
-    from triptych.producers.status.progress import LogBoard, TableBoard
+    from triptych.producers.status.progress import ProgressLog, ProgressTable
     from triptych.service.signals import stop_on_signal
     from triptych.transport.kafka.transport import KafkaTransport
     from triptych.transport.topics import check_topics
 
     console = Console(stderr=True)
-    board = TableBoard(console, time.monotonic_ns) if console.is_terminal else LogBoard(time.monotonic_ns)
+    display = ProgressTable(console, time.monotonic_ns) if console.is_terminal else ProgressLog(time.monotonic_ns)
     with closing(KafkaTransport(settings.kafka)) as transport, stop_on_signal() as stop:
         check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes)
-        with _watched(board, settings) as shown:
+        with _monitored(display, settings) as shown:
             yield _Stage(transport, stop, shown)
 
 
 @contextmanager
-def _watched(board: TableBoard | LogBoard, settings: Settings) -> Iterator[TableBoard | LogBoard | WatchedBoard]:
+def _monitored(
+    display: ProgressTable | ProgressLog, settings: Settings
+) -> Iterator[ProgressTable | ProgressLog | MonitoredDisplay]:
     """Serve metrics and health of what the board shows, where the settings say so."""
     if not settings.produce_http.port:
-        yield board
+        yield display
         return
-    from triptych.producers.status.metrics import STARTING, FeedMetrics, WatchedBoard
+    from triptych.producers.status.metrics import STARTING, FeedMetrics, MonitoredDisplay
     from triptych.service.health import Health
     from triptych.service.status import StatusServer
 
     metrics, health = FeedMetrics(), Health("producer", starting=STARTING)
     with StatusServer.of(settings.produce_http, metrics.registry, health):
-        yield WatchedBoard(board, metrics, health)
+        yield MonitoredDisplay(display, metrics, health)

@@ -23,12 +23,12 @@ def test_without_a_terminal_each_event_is_a_json_line_on_stderr(capsys: pytest.C
     """Stdout belongs to results."""
     configure_logs(LogSettings())
 
-    structlog.get_logger().info("source.done", stream="city", sent=3)
+    structlog.get_logger().info("source_done", stream="city", sent=3)
 
     said = capsys.readouterr()
     line = json.loads(said.err)
     assert said.out == ""
-    assert (line["event"], line["level"], line["stream"], line["sent"]) == ("source.done", "info", "city", 3)
+    assert (line["event"], line["level"], line["stream"], line["sent"]) == ("source_done", "info", "city", 3)
     assert line["timestamp"].endswith("Z")
 
 
@@ -36,10 +36,10 @@ def test_people_get_readable_lines(capsys: pytest.CaptureFixture[str]) -> None:
     """Without colours where there is no terminal to show them."""
     configure_logs(LogSettings(format="console"))
 
-    structlog.get_logger().info("source.done", stream="city")
+    structlog.get_logger().info("source_done", stream="city")
 
     said = capsys.readouterr().err
-    assert "source.done" in said
+    assert "source_done" in said
     assert "stream=city" in said
     assert "\x1b" not in said
 
@@ -48,6 +48,6 @@ def test_what_is_less_severe_than_the_level_is_not_said(capsys: pytest.CaptureFi
     """Here all but errors."""
     configure_logs(LogSettings(level="error"))
 
-    structlog.get_logger().warning("source.ended_early")
+    structlog.get_logger().warning("source_ended_early")
 
     assert capsys.readouterr().err == ""

@@ -16,9 +16,9 @@ import pytest
 
 from tests.producers.live.breakable import Relay
 from tests.servers import require_program
-from triptych.producers.live import player
+from triptych.producers.live import live_player
 from triptych.producers.run import produce_all
-from triptych.producers.sources.plan import PlaybackPlan
+from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.sources.source import parse_source
 from triptych.producers.status.outcome import SourceOutcome
 from triptych.schemas.codec import decode
@@ -111,13 +111,13 @@ class Playing:
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Playing]]:
     """Play a URL until the test ends, with the fields of `PlaybackPlan`; a feed silent for 3 s is given up."""
-    monkeypatch.setattr(player, "READ_LIMIT_S", 2.5)
-    monkeypatch.setattr(player, "_MARGIN_S", 0.5)
+    monkeypatch.setattr(live_player, "READ_TIMEOUT_S", 2.5)
+    monkeypatch.setattr(live_player, "_MARGIN_S", 0.5)
     playing = Playing()
     threads: list[threading.Thread] = []
 
-    def play(url: str, **wishes: Any) -> Playing:  # noqa: ANN401 - whatever `PlaybackPlan` has
-        plan = PlaybackPlan(source=parse_source(url), stream="feed", **wishes)
+    def play(url: str, **options: Any) -> Playing:  # noqa: ANN401 - whatever `PlaybackPlan` has
+        plan = PlaybackPlan(source=parse_source(url), stream="feed", **options)
         thread = threading.Thread(
             target=lambda: playing.outcomes.extend(produce_all([plan], playing.transport, stop=playing.stop))
         )

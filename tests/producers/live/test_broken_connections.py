@@ -53,7 +53,7 @@ def assert_unbroken(records: list[InputRecord]) -> None:
 
 def gaps(logs: list[Any], sessions: dict[str, list[InputRecord]]) -> None:
     """Assert that each gap between two sessions was named, with its bounds."""
-    named = [(log["from_ns"], log["to_ns"]) for log in logs if log["event"] == "source.gap"]
+    named = [(log["from_ns"], log["to_ns"]) for log in logs if log["event"] == "source_gap"]
     first = [min(record.start_ns for record in records) for records in sessions.values()]
     assert [to_ns for _, to_ns in named] == pytest.approx(first[1:], abs=S)
     assert all(from_ns <= to_ns for from_ns, to_ns in named)
@@ -61,7 +61,7 @@ def gaps(logs: list[Any], sessions: dict[str, list[InputRecord]]) -> None:
 
 def lost(logs: list[Any]) -> list[Any]:
     """Return the lines that say that a connection was lost."""
-    return [log for log in logs if log["event"] == "source.lost"]
+    return [log for log in logs if log["event"] == "source_lost"]
 
 
 @pytest.mark.timeout(180)
@@ -86,10 +86,10 @@ def test_a_camera_is_cut_reset_and_frozen(rtsp: Relay, watch: Watch) -> None:
     gaps(logs, sessions)
     check_windows(world, playing)
     assert voids(world) >= 1
-    standing = playing.outcomes[0].standing
-    assert (standing.sessions, standing.reconnects, standing.gaps) == (4, 3, 3)
-    assert "said nothing" in lost(logs)[2]["reason"]
-    everything = f"{playing.raw()} {logs} {playing.outcomes} {[one.standing for one in playing.outcomes]}"
+    status = playing.outcomes[0].status
+    assert (status.sessions, status.reconnects, status.gaps) == (4, 3, 3)
+    assert "sent nothing" in lost(logs)[2]["reason"]
+    everything = f"{playing.raw()} {logs} {playing.outcomes} {[one.status for one in playing.outcomes]}"
     assert PASSWORD not in everything
     assert USER not in everything
     assert f"rtsp://127.0.0.1:{rtsp.port}/camera" in everything
@@ -144,7 +144,7 @@ def test_a_device_is_a_live_feed(watch: Watch) -> None:
 
     records = playing.records()
     assert {record.tracks for record in records} == {("video",)}
-    assert [outcome.standing.state for outcome in playing.outcomes] == ["stopped"]
+    assert [outcome.status.state for outcome in playing.outcomes] == ["stopped"]
 
 
 def test_a_film_at_a_url_is_played_to_its_end(watch: Watch, sample: Callable[[str], Path]) -> None:
@@ -157,7 +157,7 @@ def test_a_film_at_a_url_is_played_to_its_end(watch: Watch, sample: Callable[[st
         server.shutdown()
 
     records = playing.records()
-    assert [outcome.standing.state for outcome in playing.outcomes] == ["done"]
+    assert [outcome.status.state for outcome in playing.outcomes] == ["done"]
     assert len(playing.sessions()) == 1
     assert sum(isinstance(record, VideoFrame) for record in records) == 61
     assert sum(isinstance(record, End) for record in records) == 3

@@ -54,7 +54,7 @@ def test_a_film_in_a_loop_is_one_session(
         playing.wait_until_over()
 
     records = playing.records()
-    assert [(one.standing.state, one.standing.total_ns) for one in playing.outcomes] == [("done", 3 * 2 * S)]
+    assert [(one.status.state, one.status.total_ns) for one in playing.outcomes] == [("done", 3 * 2 * S)]
     assert len(playing.sessions()) == 1
     assert contents(records) == contents(play(path, loops=3))
     assert [record.seq for record in records if isinstance(record, VideoFrame)] == list(range(24))
@@ -83,5 +83,5 @@ def test_a_film_that_is_played_for_ever_waits_for_its_server(watch: Watch, make_
         frames = [record.start_ns for record in records if isinstance(record, VideoFrame)]
         assert all(later - earlier < S // 2 for earlier, later in pairwise(frames))
     assert sum(isinstance(record, End) for record in after) == 1
-    assert [log["to_ns"] for log in logs if log["event"] == "source.gap"] == [after[0].start_ns]
+    assert [log["to_ns"] for log in logs if log["event"] == "source_gap"] == [after[0].start_ns]
     assert [outcome.exit_code for outcome in playing.outcomes] == [0]

@@ -7,8 +7,8 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.producers.live.backoff import LONGEST_S, Backoff
-from triptych.producers.live.queue import LiveQueue
+from triptych.producers.live.backoff import MAX_DELAY_S, Backoff
+from triptych.producers.live.live_queue import LiveQueue
 from triptych.producers.live.session_state import SessionState
 from triptych.producers.session.clock_drift import SPAN_NS, DriftMeter
 from triptych.schemas.records import AudioChunk, End, InputRecord, SubtitleCue, VideoFrame
@@ -47,18 +47,18 @@ def words(number: int) -> SubtitleCue:
 def test_waits_double_up_to_a_bound_and_begin_anew() -> None:
     """Without luck they are at their longest."""
     backoff = Backoff(lambda: 1.0)
-    waits = [backoff.wait_s() for _ in range(9)]
+    waits = [backoff.next_delay_s() for _ in range(9)]
     backoff.reset()
 
     assert waits[:4] == [0.5, 1, 2, 4]
-    assert waits[-1] == LONGEST_S
-    assert backoff.wait_s() == waits[0]
+    assert waits[-1] == MAX_DELAY_S
+    assert backoff.next_delay_s() == waits[0]
 
 
 def test_no_two_feeds_wait_alike() -> None:
     """A wait lies anywhere in its upper half."""
-    assert Backoff(lambda: 0.0).wait_s() == 0.25
-    assert Backoff(lambda: 0.5).wait_s() == 0.375
+    assert Backoff(lambda: 0.0).next_delay_s() == 0.25
+    assert Backoff(lambda: 0.5).next_delay_s() == 0.375
 
 
 # --- drift ------------------------------------------------------------------------------------------------------------
@@ -68,27 +68,27 @@ def drift_of(rate: float, seconds: int, burst_s: int = 1) -> DriftMeter:
     """Return the drift of a feed whose clock runs at this rate and that comes in bursts."""
     meter = DriftMeter()
     for second in range(seconds):
-        meter.note(round(second * rate * S), (second // burst_s * burst_s) * S)
+        meter.observe(round(second * rate * S), (second // burst_s * burst_s) * S)
     return meter
 
 
 def test_a_clock_that_runs_true_does_not_drift() -> None:
     """Nor does one that comes in bursts of six seconds."""
     assert drift_of(1.0, 300).drift_ns == 0
-    assert not drift_of(1.0, 300, burst_s=6).is_too_much
+    assert not drift_of(1.0, 300, burst_s=6).exceeds_limit
 
 
 def test_a_clock_that_runs_slow_drifts() -> None:
     """One part in a hundred is more than a second within two minutes."""
-    assert not drift_of(0.99, 60).is_too_much
-    assert drift_of(0.99, 200).is_too_much
+    assert not drift_of(0.99, 60).exceeds_limit
+    assert drift_of(0.99, 200).exceeds_limit
 
 
 def test_a_delay_on_the_way_is_no_drift() -> None:
     """Of each span the least counts."""
     meter = DriftMeter()
     for second in range(3 * SPAN_NS // S):
-        meter.note(second * S, second * S + (4 * S if second % 5 else 0))
+        meter.observe(second * S, second * S + (4 * S if second % 5 else 0))
 
     assert meter.drift_ns == 0
 
@@ -147,33 +147,33 @@ def test_a_film_waits_for_room() -> None:
 
 def test_a_session_that_broke_off_is_ended_where_it_stood() -> None:
     """Every track that was announced, once, and no promise taken back."""
-    book = SessionState()
+    state = SessionState()
     for record in (frame(0), chunk(0), frame(1), chunk(1)):
-        book.note(record)
-    ends = list(book.ends())
+        state.observe(record)
+    ends = list(state.ends())
 
     assert [(end.modality, end.start_ns // S, (end.next_ns or 0) // S) for end in ends] == [
         ("video", 1, 2),
         ("audio", 2, 2),
         ("subtitles", 0, 2),
     ]
-    assert not list(book.ends())
-    assert book.end_ns == 2 * S
+    assert not list(state.ends())
+    assert state.end_ns == 2 * S
 
 
 def test_what_the_feed_has_ended_itself_is_not_ended_again() -> None:
     """As after a jump, when it went on in a new session."""
-    book = SessionState()
-    book.note(frame(0))
-    book.note(End(**COMMON, session="a", id="end", start_ns=S, next_ns=S, modality="video"))
+    state = SessionState()
+    state.observe(frame(0))
+    state.observe(End(**COMMON, session="a", id="end", start_ns=S, next_ns=S, modality="video"))
 
-    assert [end.modality for end in book.ends()] == ["audio", "subtitles"]
+    assert [end.modality for end in state.ends()] == ["audio", "subtitles"]
 
 
 def test_a_new_session_has_tracks_of_its_own() -> None:
     """What the one before it had does not count."""
-    book = SessionState()
-    book.note(frame(0))
-    book.note(frame(5, session="b"))
+    state = SessionState()
+    state.observe(frame(0))
+    state.observe(frame(5, session="b"))
 
-    assert {end.session for end in book.ends()} == {"b"}
+    assert {end.session for end in state.ends()} == {"b"}

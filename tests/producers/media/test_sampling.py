@@ -16,13 +16,13 @@ moments = st.lists(st.integers(0, 20 * NS_PER_S), min_size=1, max_size=80, uniqu
 
 
 @given(rates, st.integers(0, 10**19))
-def test_every_moment_lies_in_its_cell(rate: Fraction, moment_ns: int) -> None:
+def test_every_moment_lies_in_its_cell(rate: Fraction, time_ns: int) -> None:
     """Instants and cells agree to the nanosecond, however far from the start."""
     grid = SamplingGrid(rate)
 
-    cell = grid.cell_at(moment_ns)
+    cell = grid.cell_at(time_ns)
 
-    assert grid.instant_ns(cell) <= moment_ns < grid.instant_ns(cell + 1)
+    assert grid.instant_ns(cell) <= time_ns < grid.instant_ns(cell + 1)
 
 
 @given(rates, moments)
@@ -39,15 +39,15 @@ def test_the_first_frame_at_or_after_each_instant_is_taken_once(rate: Fraction, 
 
 @given(rates, moments)
 def test_no_frame_is_taken_before_the_promise(rate: Fraction, frames: list[int]) -> None:
-    """What `next_ns` says after each frame holds for all that follow."""
+    """What `next_instant_ns` says after each frame holds for all that follow."""
     sampler = Sampler(SamplingGrid(rate))
-    promise = 0
+    watermark_ns = 0
 
     for frame in frames:
         if sampler.take(frame):
-            assert frame >= promise
-        assert sampler.next_ns >= promise
-        promise = sampler.next_ns
+            assert frame >= watermark_ns
+        assert sampler.next_instant_ns >= watermark_ns
+        watermark_ns = sampler.next_instant_ns
 
 
 @given(rates, moments, st.randoms(use_true_random=False))

@@ -11,9 +11,9 @@ import pytest
 
 from triptych.producers.session.av_skew import SkewMeter
 from triptych.producers.session.clock_drift import DriftMeter
-from triptych.producers.session.clock_measurement import FilmMeter, LiveMeter
+from triptych.producers.session.clock_measurement import LiveMeter, OnDemandMeter
 from triptych.producers.session.playback import Playback
-from triptych.producers.sources.plan import PlaybackPlan
+from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.schemas.names import Modality
 from triptych.schemas.records import AudioChunk, End, InputRecord, MediaRecord, VideoFrame
 
@@ -42,15 +42,15 @@ def said(record: InputRecord) -> tuple[float | None, float | None]:
 
 def test_a_film_says_how_much_later_its_sound_begins() -> None:
     """As soon as both have begun; of each session anew, and never a drift."""
-    meter = FilmMeter()
+    meter = OnDemandMeter()
     records = [record("video", 0), record("audio", 300 * MS), record("video", S), record("audio", 0, "b")]
     records += [record("video", 40 * MS, "b"), record("audio", S, "b")]
     end = End(stream="feed", source="a:b", session="b", id="end", start_ns=2 * S, modality="video")
 
-    assert [said(meter.stamped(one)) for one in records] == [
+    assert [said(meter.annotate(one)) for one in records] == [
         (None, None), (300, None), (300, None), (None, None), (-40, None), (-40, None)
     ]  # fmt: skip
-    assert meter.stamped(end) is end
+    assert meter.annotate(end) is end
 
 
 @pytest.mark.parametrize(("frame_ms", "sound_ms", "offset_ms"), [(EVERY_40_MS, 480, 480), (EVERY_40_MS[5:], 0, -200)])
@@ -60,12 +60,12 @@ def test_a_real_film_is_measured_by_its_own_time_stamps(
     """Whichever of the two begins first."""
     sound = np.zeros((1, 16_000), np.int16)
     film = make_film(frame_ms=tuple(frame_ms), samples=sound, sound_at_ms=(sound_ms,))
-    meter = FilmMeter()
+    meter = OnDemandMeter()
     with Playback(plan_of(film)) as playback:
-        stamped = [meter.stamped(one) for one in playback.records(0)]
+        annotate = [meter.annotate(one) for one in playback.records(0)]
 
-    assert {said(one)[0] for one in stamped if isinstance(one, MediaRecord)} == {None, offset_ms}
-    assert said(stamped[-1])[0] == offset_ms
+    assert {said(one)[0] for one in annotate if isinstance(one, MediaRecord)} == {None, offset_ms}
+    assert said(annotate[-1])[0] == offset_ms
 
 
 # --- live feeds -------------------------------------------------------------------------------------------------------
@@ -75,7 +75,7 @@ def skew_of(arrivals: Iterable[tuple[str, int, int]]) -> SkewMeter:
     """Return a meter that has noted (track, time stamp, arrival) in order of arrival."""
     meter = SkewMeter()
     for track, at_ns, came_ns in sorted(arrivals, key=lambda arrival: arrival[2]):
-        meter.note(track, at_ns, came_ns)
+        meter.observe(track, at_ns, came_ns)
     return meter
 
 
@@ -117,7 +117,7 @@ def test_a_clock_that_runs_wrong_is_measured_in_millionths(ppm: float) -> None:
     for number in range(10 * 60 * 10):
         wall_ns = number * S // 10
         late_ms = 400 if 100 < number // 10 < 160 else luck.randrange(200)
-        meter.note(round(wall_ns * (1 + ppm / 1e6)) - late_ms * MS, wall_ns)
+        meter.observe(round(wall_ns * (1 + ppm / 1e6)) - late_ms * MS, wall_ns)
 
     assert meter.ppm == pytest.approx(ppm, abs=25)
 
@@ -126,7 +126,7 @@ def test_a_drift_is_not_told_before_it_means_something() -> None:
     """It takes four spans."""
     meter = DriftMeter()
     for second in range(78):
-        meter.note(second * S, second * S)
+        meter.observe(second * S, second * S)
     assert meter.ppm is None
 
 
@@ -135,13 +135,13 @@ def test_a_live_feed_is_measured_by_the_arrival_of_its_packets() -> None:
     wall_ns = [0]
     meter = LiveMeter(lambda: wall_ns[0])
     for wall_ns[0] in range(0, 120 * S, 40 * MS):
-        meter.came("a", "video", wall_ns[0])
-        meter.came("a", "audio", wall_ns[0] - 55 * MS)
+        meter.packet_arrived("a", "video", wall_ns[0])
+        meter.packet_arrived("a", "audio", wall_ns[0] - 55 * MS)
 
-    assert said(meter.stamped(record("video", 0))) == (55, 0)
-    assert said(meter.stamped(record("audio", 0, "b"))) == (None, None)
-    meter.came("b", "video", 0)
-    assert said(meter.stamped(record("audio", 0, "b"))) == (None, None)
+    assert said(meter.annotate(record("video", 0))) == (55, 0)
+    assert said(meter.annotate(record("audio", 0, "b"))) == (None, None)
+    meter.packet_arrived("b", "video", 0)
+    assert said(meter.annotate(record("audio", 0, "b"))) == (None, None)
 
 
 def test_a_feed_that_has_run_away_is_said_so_once() -> None:
@@ -149,6 +149,6 @@ def test_a_feed_that_has_run_away_is_said_so_once() -> None:
     wall_ns = [0]
     meter = LiveMeter(lambda: wall_ns[0])
     for wall_ns[0] in range(0, 200 * S, S):
-        meter.came("a", "video", wall_ns[0] * 99 // 100)
+        meter.packet_arrived("a", "video", wall_ns[0] * 99 // 100)
 
-    assert [meter.has_run_away(), meter.has_run_away()] == [True, False]
+    assert [meter.needs_new_session(), meter.needs_new_session()] == [True, False]

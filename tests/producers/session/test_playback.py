@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
 from triptych.producers.session.playback import Playback
-from triptych.producers.sources.plan import PlaybackPlan
+from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.schemas.errors import UsageError
 from triptych.schemas.names import Modality
 from triptych.schemas.records import AudioChunk, End, InputRecord, Progress, SubtitleCue, VideoFrame
@@ -71,12 +71,12 @@ def check_contract(records: list[InputRecord], tracks: tuple[Modality, ...]) -> 
         assert sum(isinstance(record, End) for record in track) == 1
         if modality != "subtitles":
             assert track[0] is media[0]
-        promise = 0
+        watermark_ns = 0
         for record in track:
             assert record.next_ns is not None
-            assert record.next_ns >= promise
-            assert isinstance(record, Progress | End) or record.start_ns >= promise
-            promise = record.next_ns
+            assert record.next_ns >= watermark_ns
+            assert isinstance(record, Progress | End) or record.start_ns >= watermark_ns
+            watermark_ns = record.next_ns
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_subtitles_that_are_pictures_are_skipped_with_a_warning(sample: Sample, 
         records = play(film)
 
     check_contract(records, ("video", "audio"))
-    assert [(log["event"], log["codec"]) for log in logs] == [("subtitles.skipped", "pgssub")]
+    assert [(log["event"], log["codec"]) for log in logs] == [("subtitles_skipped", "pgssub")]
 
 
 def pgs_subtitle() -> bytes:
@@ -339,7 +339,7 @@ def test_a_file_cut_in_the_middle_is_sent_as_far_as_it_goes(
 
     check_contract(records, ("video", "audio", "subtitles"))
     assert 2 * S < of_track(records, "audio")[-1].start_ns < 14 * S
-    assert [log["event"] for log in logs] == ["source.ended_early"]
+    assert [log["event"] for log in logs] == ["source_ended_early"]
 
 
 def test_damaged_packets_cost_what_they_hold_and_no_more(sample: Sample, play: Play, tmp_path: Path) -> None:
@@ -419,9 +419,9 @@ def test_time_stamps_that_begin_again_begin_a_session(sample: Sample, play: Play
         check_contract(records, ("video", "audio", "subtitles"))
         assert len(starts(records, VideoFrame)) == pytest.approx(40, abs=2)
         assert len(starts(records, SubtitleCue)) == 3
-    over_ns = max(record.next_ns or 0 for record in sessions[0])
-    assert min(record.start_ns for record in sessions[1]) == pytest.approx(over_ns, abs=S // 10)
-    assert [log["event"] for log in logs] == ["session.split"]
+    end_ns = max(record.next_ns or 0 for record in sessions[0])
+    assert min(record.start_ns for record in sessions[1]) == pytest.approx(end_ns, abs=S // 10)
+    assert [log["event"] for log in logs] == ["session_split"]
 
 
 def test_time_that_jumps_ahead_begins_a_session(make_film: MakeFilm, play: Play) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.worker.world import SECOND, T0, Feed, World
-from triptych.producers.session.session_boundary import PATIENCE_NS, SessionBoundary
+from triptych.producers.session.session_boundary import END_HOLD_NS, SessionBoundary
 from triptych.schemas.names import Modality
 from triptych.schemas.records import End, InputRecord
 from triptych.worker.observability.events import ItemLate, RecordDropped
@@ -33,11 +33,11 @@ def two_sessions() -> tuple[list[InputRecord], list[InputRecord]]:
 
 def joined(records: Sequence[InputRecord], *, every_ns: int = 0) -> list[InputRecord]:
     """Return what is sent of records that come so far apart."""
-    seam, now_ns, sent = SessionBoundary(), 0, list[InputRecord]()
+    boundary, now_ns, sent = SessionBoundary(), 0, list[InputRecord]()
     for record in records:
         now_ns += every_ns
-        sent += [*seam.overdue(now_ns), *seam.join(record, now_ns)]
-    return [*sent, *seam.rest()]
+        sent += [*boundary.release_overdue(now_ns), *boundary.push(record, now_ns)]
+    return [*sent, *boundary.release_all()]
 
 
 def ends(records: Sequence[InputRecord]) -> list[tuple[str, Modality]]:
@@ -60,7 +60,7 @@ def test_the_track_that_goes_on_first_needs_no_end() -> None:
 def test_a_feed_that_stays_away_is_ended_soon() -> None:
     """No window should wait for it, nor when nothing follows at all."""
     before, after = two_sessions()
-    assert ends(joined([*before, *after], every_ns=PATIENCE_NS)) == [(one, of) for one in "ab" for of in BOTH]
+    assert ends(joined([*before, *after], every_ns=END_HOLD_NS)) == [(one, of) for one in "ab" for of in BOTH]
     assert ends(joined(before)) == [("a", "video"), ("a", "audio")]
 
 

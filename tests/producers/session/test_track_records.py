@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.producers.media.audio import PcmRun
-from triptych.producers.media.video import Picture
-from triptych.producers.session.track_records import SILENCE_NS, SessionInfo, TrackRecords
+from triptych.producers.media.audio import PcmChunk
+from triptych.producers.media.video import SampledFrame
+from triptych.producers.session.track_records import PROGRESS_INTERVAL_NS, SessionInfo, TrackRecords
 from triptych.producers.subtitles.cue import Cue
 from triptych.schemas.names import Modality
 
@@ -32,39 +32,39 @@ def test_a_late_cue_loses_what_was_promised_away() -> None:
     assert cut is not None
     assert (cut.start_ns, cut.end_ns, cut.text, cut.seq) == (START_AT_NS + 2 * S, START_AT_NS + 5 * S, "Late", 0)
     assert gone is None
-    assert records.behind == 2
+    assert records.late_items == 2
 
 
 def test_a_late_frame_is_left_out() -> None:
     """And takes no number."""
     records = track("video")
 
-    first = records.frame(Picture(0, b"jpeg", 2, 2), S)
-    late = records.frame(Picture(S // 2, b"jpeg", 2, 2), 2 * S)
-    following = records.frame(Picture(S, b"jpeg", 2, 2), 2 * S)
+    first = records.frame(SampledFrame(0, b"jpeg", 2, 2), S)
+    late = records.frame(SampledFrame(S // 2, b"jpeg", 2, 2), 2 * S)
+    following = records.frame(SampledFrame(S, b"jpeg", 2, 2), 2 * S)
 
     assert first is not None
     assert following is not None
-    assert (first.seq, late, following.seq, records.behind) == (0, None, 1, 1)
+    assert (first.seq, late, following.seq, records.late_items) == (0, None, 1, 1)
 
 
 def test_silence_is_reported_after_media_on_sound_and_picture_and_at_once_on_words() -> None:
     """The first record of a session on their topics is media."""
     sound, words = track("audio"), track("subtitles")
 
-    assert words.is_silent(SILENCE_NS)
-    assert not sound.is_silent(9 * S)
-    sound.chunk(PcmRun(0, np.zeros(8_000, np.int16)))
-    assert not sound.is_silent(S // 2 + SILENCE_NS - 1)
-    assert sound.is_silent(S // 2 + SILENCE_NS)
+    assert words.progress_due(PROGRESS_INTERVAL_NS)
+    assert not sound.progress_due(9 * S)
+    sound.chunk(PcmChunk(0, np.zeros(8_000, np.int16)))
+    assert not sound.progress_due(S // 2 + PROGRESS_INTERVAL_NS - 1)
+    assert sound.progress_due(S // 2 + PROGRESS_INTERVAL_NS)
     sound.progress(S, S // 2)
-    assert not sound.is_silent(S + SILENCE_NS - 1)
+    assert not sound.progress_due(S + PROGRESS_INTERVAL_NS - 1)
 
 
 def test_a_track_ends_where_its_media_ended() -> None:
     """With the promise that nothing comes before the session's end."""
     records = track("audio")
-    records.chunk(PcmRun(0, np.zeros(8_000, np.int16)))
+    records.chunk(PcmChunk(0, np.zeros(8_000, np.int16)))
 
     end = records.end(7 * S)
 
@@ -75,11 +75,11 @@ def test_a_track_ends_where_its_media_ended() -> None:
 def test_promises_never_go_back_and_are_kept(steps: list[tuple[bool, int, int]]) -> None:
     """Whatever is asked of the track."""
     records = track("subtitles")
-    promise = 0
+    watermark_ns = 0
 
     for is_cue, at_ns, next_ns in steps:
         record = records.cue(Cue(at_ns, at_ns + S, "x"), next_ns) if is_cue else records.progress(at_ns, next_ns)
         if record is not None:
-            assert not is_cue or record.start_ns >= promise
-            assert record.watermark_ns >= max(promise, START_AT_NS)
-            promise = record.watermark_ns
+            assert not is_cue or record.start_ns >= watermark_ns
+            assert record.watermark_ns >= max(watermark_ns, START_AT_NS)
+            watermark_ns = record.watermark_ns

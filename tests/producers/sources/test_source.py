@@ -85,4 +85,4 @@ def test_what_comes_after_such_a_wait_ends_the_reading(
     monkeypatch.setattr(FileSource, "stale_after_s", 0.0)
     with MediaFile.open(film, "eng") as media:
         assert list(media.packets(with_text=False)) == []
-        assert media.problem == "nothing came within the time limit"
+        assert media.read_error == "nothing came within the time limit"

@@ -18,13 +18,13 @@ from structlog.testing import capture_logs
 from triptych.models.pretrained.download.cache import cache_folder
 from triptych.models.pretrained.download.package import PullError
 from triptych.models.pretrained.download.speech_to_text import WHISPER_TINY_EN, pull_speech_model
-from triptych.producers.feeds.file import read_feeds
+from triptych.producers.feeds.feeds_file import read_feeds
 from triptych.producers.plans import SourceOptions, plans_for
-from triptych.producers.session import playback
+from triptych.producers.session import player_factory
 from triptych.producers.session.playback import Playback
-from triptych.producers.sources.plan import PlaybackPlan
+from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.speech import recogniser
-from triptych.producers.speech.recogniser import HeardWord, lines_of
+from triptych.producers.speech.recogniser import TimedWord, split_lines
 from triptych.producers.speech.utterances import STEP_SAMPLES, Utterance
 from triptych.producers.subtitles.cue import Cue
 from triptych.schemas.errors import UsageError
@@ -56,10 +56,10 @@ def say_how_long(utterance: Utterance) -> tuple[Cue, ...]:
 @pytest.fixture
 def hear(plan_of: Callable[..., PlaybackPlan], monkeypatch: pytest.MonkeyPatch) -> Play:
     """Return all records of a film whose words are heard by the two above."""
-    monkeypatch.setattr(playback, "detect_voice", loudness)
+    monkeypatch.setattr(player_factory, "detect_voice", loudness)
 
-    def play(path: Path, **wishes: Any) -> list[InputRecord]:  # noqa: ANN401 - whatever `PlaybackPlan` has
-        plan = plan_of(path, **{"transcribe": "whisper-tiny.en", **wishes})
+    def play(path: Path, **options: Any) -> list[InputRecord]:  # noqa: ANN401 - whatever `PlaybackPlan` has
+        plan = plan_of(path, **{"transcribe": "whisper-tiny.en", **options})
         with Playback(plan, recognise=say_how_long) as playing:
             return [*playing.records(0), *playing.ends()]
 
@@ -111,8 +111,8 @@ def test_a_film_sent_twice_gives_the_same_words(make_film: Callable[..., Path], 
     """Whenever the machine had the time; a loop gives them once a pass."""
     film = make_film(**FILM)
 
-    def said(**wishes: int) -> list[tuple[int, int, str]]:
-        records = words_of(hear(film, **wishes))
+    def said(**options: int) -> list[tuple[int, int, str]]:
+        records = words_of(hear(film, **options))
         return [(one.start_ns, one.end_ns, one.text) for one in records if isinstance(one, SubtitleCue)]
 
     once = said()
@@ -133,7 +133,7 @@ def test_sound_that_stays_away_takes_its_words_with_it(make_film: Callable[..., 
     assert silent[-1].watermark_ns >= 10 * S
 
 
-@pytest.mark.parametrize(("has_cues", "reason"), [(True, "words of its own"), (False, "no sound")])
+@pytest.mark.parametrize(("has_cues", "reason"), [(True, "subtitles of its own"), (False, "no audio")])
 def test_what_has_words_or_no_sound_is_not_listened_to(
     make_film: Callable[..., Path], hear: Play, reason: str, *, has_cues: bool
 ) -> None:
@@ -146,7 +146,7 @@ def test_what_has_words_or_no_sound_is_not_listened_to(
 
     cues = [record for record in records if isinstance(record, SubtitleCue)]
     assert [(cue.text, cue.generated, cue.generated_by) for cue in cues] == [("written", False, None)] * has_cues
-    assert [log["reason"] for log in logs if log["event"] == "transcription.off"] == [f"it has {reason}"]
+    assert [log["reason"] for log in logs if log["event"] == "transcription_off"] == [f"it has {reason}"]
 
 
 def test_a_wish_that_cannot_be_fulfilled_is_refused_before_anything_is_connected(
@@ -170,8 +170,8 @@ def test_a_wish_that_cannot_be_fulfilled_is_refused_before_anything_is_connected
 
 def test_lines_end_with_a_sentence_and_at_a_pause() -> None:
     """So that words are shown about when they are said; after Mr. no sentence ends."""
-    words = [HeardWord(0, 1, " Mr."), HeardWord(1, 2, " Gates."), HeardWord(2, 3, " Three"), HeardWord(4, 5, " four")]
-    lines = ["".join(word.text for word in line) for line in lines_of(words)]
+    words = [TimedWord(0, 1, " Mr."), TimedWord(1, 2, " Gates."), TimedWord(2, 3, " Three"), TimedWord(4, 5, " four")]
+    lines = ["".join(word.text for word in line) for line in split_lines(words)]
     assert lines == [" Mr. Gates.", " Three", " four"]
 
 

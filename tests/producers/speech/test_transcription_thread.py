@@ -41,74 +41,76 @@ def listener() -> Listener:
 
 
 @pytest.fixture
-def scribe(listener: Listener) -> Iterator[TranscriptionThread]:
+def transcription(listener: Listener) -> Iterator[TranscriptionThread]:
     """Return a scribe, closed in the end."""
-    scribe = TranscriptionThread(listener)
-    yield scribe
+    transcription = TranscriptionThread(listener)
+    yield transcription
     listener.allowed.release(100)
-    scribe.close()
+    transcription.close()
 
 
-def texts(scribe: TranscriptionThread) -> list[str]:
+def texts(transcription: TranscriptionThread) -> list[str]:
     """Take what is done."""
-    return [cue.text for heard in iter(scribe.take, None) for cue in heard.cues]
+    return [cue.text for heard in iter(transcription.take, None) for cue in heard.cues]
 
 
-def test_what_is_not_taken_holds_the_promise(scribe: TranscriptionThread, listener: Listener) -> None:
+def test_what_is_not_taken_holds_the_promise(transcription: TranscriptionThread, listener: Listener) -> None:
     """Waiting, being understood, or done."""
-    assert scribe.earliest_ns is None
-    scribe.put(utterance(3), wait=True)
-    scribe.put(utterance(9), wait=True)
-    assert scribe.earliest_ns == 3 * S
+    assert transcription.earliest_pending_ns is None
+    transcription.put(utterance(3), wait=True)
+    transcription.put(utterance(9), wait=True)
+    assert transcription.earliest_pending_ns == 3 * S
     listener.allowed.release(2)
-    scribe.settle(30)
-    assert scribe.earliest_ns == 3 * S
-    assert scribe.take() is not None
-    assert scribe.earliest_ns == 9 * S
-    assert texts(scribe) == ["9"]
-    assert scribe.earliest_ns is None
+    transcription.drain(30)
+    assert transcription.earliest_pending_ns == 3 * S
+    assert transcription.take() is not None
+    assert transcription.earliest_pending_ns == 9 * S
+    assert texts(transcription) == ["9"]
+    assert transcription.earliest_pending_ns is None
 
 
-def test_a_live_feed_leaves_the_oldest_out_and_counts_it(scribe: TranscriptionThread, listener: Listener) -> None:
+def test_a_live_feed_leaves_the_oldest_out_and_counts_it(
+    transcription: TranscriptionThread, listener: Listener
+) -> None:
     """And never waits."""
-    scribe.put(utterance(0), wait=False)
+    transcription.put(utterance(0), wait=False)
     assert listener.begun.acquire(timeout=30)
     for start_s in range(10, 60, 10):
-        scribe.put(utterance(start_s), wait=False)
-    assert scribe.left_out_ns == 5 * 5 * S - BACKLOG_NS
+        transcription.put(utterance(start_s), wait=False)
+    assert transcription.dropped_ns == 5 * 5 * S - BACKLOG_NS
     listener.allowed.release(10)
-    scribe.settle(30)
-    assert texts(scribe) == ["0", "30", "40", "50"]
+    transcription.drain(30)
+    assert texts(transcription) == ["0", "30", "40", "50"]
 
 
-def test_a_film_waits_for_room(scribe: TranscriptionThread, listener: Listener) -> None:
+def test_a_film_waits_for_room(transcription: TranscriptionThread, listener: Listener) -> None:
     """Nothing of it is left out."""
-    scribe.put(utterance(0), wait=True)
+    transcription.put(utterance(0), wait=True)
     assert listener.begun.acquire(timeout=30)
     for start_s in (10, 20, 30):
-        scribe.put(utterance(start_s), wait=True)
-    waiting = threading.Thread(target=lambda: scribe.put(utterance(40), wait=True))
+        transcription.put(utterance(start_s), wait=True)
+    waiting = threading.Thread(target=lambda: transcription.put(utterance(40), wait=True))
     waiting.start()
     assert waiting.is_alive()
     listener.allowed.release(10)
     waiting.join(30)
-    scribe.settle(30)
-    assert texts(scribe) == ["0", "10", "20", "30", "40"]
-    assert scribe.left_out_ns == 0
+    transcription.drain(30)
+    assert texts(transcription) == ["0", "10", "20", "30", "40"]
+    assert transcription.dropped_ns == 0
 
 
-def test_what_is_not_done_within_the_limit_is_left_out(scribe: TranscriptionThread, listener: Listener) -> None:
+def test_what_is_not_done_within_the_limit_is_left_out(transcription: TranscriptionThread, listener: Listener) -> None:
     """Also what is being understood at that moment: its session is over."""
-    scribe.put(utterance(0), wait=False)
+    transcription.put(utterance(0), wait=False)
     assert listener.begun.acquire(timeout=30)
-    scribe.put(utterance(10), wait=False)
-    scribe.settle(0.01)
-    assert scribe.left_out_ns == 10 * S
-    assert scribe.earliest_ns is None
-    scribe.put(utterance(20), wait=False)
+    transcription.put(utterance(10), wait=False)
+    transcription.drain(0.01)
+    assert transcription.dropped_ns == 10 * S
+    assert transcription.earliest_pending_ns is None
+    transcription.put(utterance(20), wait=False)
     listener.allowed.release(2)
-    scribe.settle(30)
-    assert texts(scribe) == ["20"]
+    transcription.drain(30)
+    assert texts(transcription) == ["20"]
 
 
 @pytest.mark.parametrize("fails_at", ["prepare", "recognise"])
@@ -119,10 +121,12 @@ def test_what_goes_wrong_is_handed_over(fails_at: str) -> None:
         raise ValueError("no such network")
 
     nothing: Callable[..., tuple[Cue, ...]] = lambda *_: ()  # noqa: E731 - as short as it is
-    scribe = TranscriptionThread(fail if fails_at == "recognise" else nothing, fail if fails_at == "prepare" else None)  # type: ignore[arg-type]
+    transcription = TranscriptionThread(
+        fail if fails_at == "recognise" else nothing, fail if fails_at == "prepare" else None
+    )  # type: ignore[arg-type]
     for start_s in range(0, 100, 10):
-        scribe.put(utterance(start_s), wait=True)
-    scribe.settle(None)
+        transcription.put(utterance(start_s), wait=True)
+    transcription.drain(None)
     with pytest.raises(ValueError, match="no such network"):
-        scribe.take()
-    scribe.close()
+        transcription.take()
+    transcription.close()

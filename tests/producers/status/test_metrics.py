@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from triptych.producers.cli import _watched
-from triptych.producers.status.counters import Counters, Standing
-from triptych.producers.status.metrics import FeedMetrics, WatchedBoard
-from triptych.producers.status.progress import LogBoard
+from triptych.producers.cli import _monitored
+from triptych.producers.status.counters import Counters, SourceStatus
+from triptych.producers.status.metrics import FeedMetrics, MonitoredDisplay
+from triptych.producers.status.progress import ProgressLog
 from triptych.schemas.records import VideoFrame
 from triptych.settings.loading import load
 from triptych.settings.tree import Settings
 
 PAGE = (Path(__file__).parents[3] / "docs" / "producing.md").read_text(encoding="utf-8")
-DOOR = Standing(
+DOOR = SourceStatus(
     "door", "waiting", sent=40, dropped=3, late=2, sessions=4, reconnects=3, gaps=3, gap_ns=1_500_000_000,
     queued_bytes=512, position_ns=9_000_000_000, acknowledged_ns=8_000_000_000, av_offset_ms=-45.0, drift_ppm=12.5,
 )  # fmt: skip
@@ -42,7 +42,7 @@ def value(metrics: FeedMetrics, name: str, **labels: str) -> float | None:
 def test_each_feed_has_its_own_numbers(name: str, expected: float) -> None:
     """By stream; what was not measured has no sample rather than a zero."""
     metrics = FeedMetrics()
-    metrics.show([DOOR, Standing("hall")])
+    metrics.show([DOOR, SourceStatus("hall")])
     assert value(metrics, name, stream="door") == expected
     assert value(metrics, name, stream="hall") == (None if name in {"av_offset_seconds", "drift_ppm"} else 0)
 
@@ -67,12 +67,12 @@ def test_every_metric_is_on_the_page() -> None:
 
 def test_a_session_that_begins_has_not_been_measured_yet() -> None:
     """What was measured of the one before is no more true."""
-    tally = Counters("door")
+    counters = Counters("door")
     common = {"stream": "door", "source": "rtsp://camera", "id": "1", "start_ns": 0, "data": b"x"}
-    tally.note(VideoFrame(**common, session="a", av_offset_ms=40, drift_ppm=3))
-    assert (tally.standing.sessions, tally.standing.av_offset_ms, tally.standing.drift_ppm) == (1, 40, 3)
-    tally.note(VideoFrame(**common, session="b"))
-    assert (tally.standing.sessions, tally.standing.av_offset_ms, tally.standing.drift_ppm) == (2, None, None)
+    counters.observe(VideoFrame(**common, session="a", av_offset_ms=40, drift_ppm=3))
+    assert (counters.status.sessions, counters.status.av_offset_ms, counters.status.drift_ppm) == (1, 40, 3)
+    counters.observe(VideoFrame(**common, session="b"))
+    assert (counters.status.sessions, counters.status.av_offset_ms, counters.status.drift_ppm) == (2, None, None)
 
 
 # --- over HTTP --------------------------------------------------------------------------------------------------------
@@ -89,10 +89,10 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def board(settings: Settings) -> Iterator[WatchedBoard]:
+def display(settings: Settings) -> Iterator[MonitoredDisplay]:
     """Return the board of a producer that is watched."""
-    with _watched(LogBoard(time.monotonic_ns), settings) as shown:
-        assert isinstance(shown, WatchedBoard)
+    with _monitored(ProgressLog(time.monotonic_ns), settings) as shown:
+        assert isinstance(shown, MonitoredDisplay)
         yield shown
 
 
@@ -107,12 +107,12 @@ def ask(settings: Settings, path: str, token: str = "s3cret") -> tuple[int, str]
         connection.close()
 
 
-def test_a_producer_is_ready_once_a_feed_is_open(settings: Settings, board: WatchedBoard) -> None:
+def test_a_producer_is_ready_once_a_feed_is_open(settings: Settings, display: MonitoredDisplay) -> None:
     """And alive while its loop goes round; its numbers are served."""
-    board.show([Standing("door")])
+    display.show([SourceStatus("door")])
     status, body = ask(settings, "/readyz")
     assert (status, json.loads(body)["missing"]) == (503, {"feeds": "no feed was opened yet"})
-    board.show([DOOR])
+    display.show([DOOR])
     assert ask(settings, "/readyz")[0] == 200
     assert ask(settings, "/healthz")[0] == 200
     status, body = ask(settings, "/metrics")
@@ -120,9 +120,9 @@ def test_a_producer_is_ready_once_a_feed_is_open(settings: Settings, board: Watc
     assert 'triptych_feed_sent_total{stream="door"} 40.0' in body
 
 
-def test_whoever_carries_no_token_is_told_which_one(settings: Settings, board: WatchedBoard) -> None:
+def test_whoever_carries_no_token_is_told_which_one(settings: Settings, display: MonitoredDisplay) -> None:
     """By the name of its setting."""
-    board.show([DOOR])
+    display.show([DOOR])
     status, body = ask(settings, "/metrics", token="wrong")  # noqa: S106 - the example
     assert status == 401
     assert "produce_http.token" in body
@@ -131,6 +131,6 @@ def test_whoever_carries_no_token_is_told_which_one(settings: Settings, board: W
 
 def test_nothing_listens_unless_it_is_asked_for() -> None:
     """Several films may be played at once on one machine."""
-    plain = LogBoard(time.monotonic_ns)
-    with _watched(plain, load(environ={})) as shown:
+    plain = ProgressLog(time.monotonic_ns)
+    with _monitored(plain, load(environ={})) as shown:
         assert shown is plain

@@ -10,10 +10,10 @@ from typing import Any, cast
 import av
 from av.sidedata.sidedata import Type as SideDataType
 
-from triptych.producers.subtitles.cea608 import LONGEST_HELD_NS, CaptionReader
+from triptych.producers.session_timeline import ticks_to_ns
+from triptych.producers.subtitles.cea608 import MAX_HOLD_NS, CaptionReader
 from triptych.producers.subtitles.cue import Cue
 from triptych.producers.subtitles.markup import from_ass_event
-from triptych.producers.timeline import ticks_to_ns
 from triptych.schemas.records import InputRecord, SubtitleCue
 
 MS = 1_000_000
@@ -52,7 +52,7 @@ def show(reader: CaptionReader, at: int, *commands: bytes) -> int:
     """Show the commands from this frame on; return the number of the frame after them."""
     for pair in pairs(*commands):
         content = SideData(bytes([0xFC, odd(pair[0]), odd(pair[1])]))
-        reader.see(cast("av.VideoFrame", Frame([content])), at * FRAME_NS)
+        reader.feed(cast("av.VideoFrame", Frame([content])), at * FRAME_NS)
         at += 1
     return at
 
@@ -60,7 +60,7 @@ def show(reader: CaptionReader, at: int, *commands: bytes) -> int:
 def stay(reader: CaptionReader, at: int, until: int) -> int:
     """Show nothing new up to this frame."""
     for number in range(at, until):
-        reader.see(cast("av.VideoFrame", Frame([SideData(b"\xfc\x80\x80")])), number * FRAME_NS)
+        reader.feed(cast("av.VideoFrame", Frame([SideData(b"\xfc\x80\x80")])), number * FRAME_NS)
     return until
 
 
@@ -112,10 +112,10 @@ def test_rolled_up_lines_come_one_after_another() -> None:
     at = show(reader, 0, ROLL_UP_2, RETURN, LAST_ROW, b"one")
     cues: list[Cue] = []
     for line in (b"two", b"three"):
-        promised_ns = reader.watermark_ns
+        watermark_ns = reader.watermark_ns
         at = show(reader, stay(reader, at, at + 25), RETURN, LAST_ROW, line)
         cues += reader.take()
-        assert cues[-1].start_ns >= promised_ns
+        assert cues[-1].start_ns >= watermark_ns
     reader.finish(at * FRAME_NS)
     cues += reader.take()
 
@@ -141,13 +141,13 @@ def test_a_caption_that_stays_does_not_hold_the_words_for_ever() -> None:
     at = show(reader, 0, RESUME_LOADING, LAST_ROW, b"Hello", SHOW)
     stay(reader, at, 500)
 
-    assert reader.watermark_ns == reader.read_ns - LONGEST_HELD_NS
+    assert reader.watermark_ns == reader.read_ns - MAX_HOLD_NS
 
 
 def test_bytes_that_are_no_captions_do_no_harm() -> None:
     """They give nothing."""
     reader = CaptionReader(0)
-    reader.see(cast("av.VideoFrame", Frame([SideData(b"\xff" * 31)])), 0)
+    reader.feed(cast("av.VideoFrame", Frame([SideData(b"\xff" * 31)])), 0)
     reader.finish(S)
 
     assert list(reader.take()) == []

@@ -92,7 +92,7 @@ def test_subtitles_without_text_are_skipped_with_a_warning(
     with capture_logs() as logs:
         records: list[InputRecord] = play(path)
 
-    assert [(log["event"], log["codec"]) for log in logs] == [("subtitles.skipped", codec)]
+    assert [(log["event"], log["codec"]) for log in logs] == [("subtitles_skipped", codec)]
     assert {record.tracks for record in records} == {("video",)}
     assert sum(isinstance(record, VideoFrame) for record in records) == 8
     assert not [record for record in records if isinstance(record, SubtitleCue)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from triptych.producers.subtitles.cue_file import find_beside, language_in_name, read_cues
+from triptych.producers.subtitles.cue_file import find_sidecar, language_in_name, read_cues
 from triptych.schemas.errors import UsageError
 
 SRT = "1\n00:00:01,000 --> 00:00:02,500\n<i>Hi</i> there,\nBob\n\n2\n00:00:03,000 --> 00:00:04,000\nWell &amp; good\n\n"
@@ -76,12 +76,12 @@ def test_the_file_beside_a_film_is_found_by_name_and_language(tmp_path: Path) ->
     for name in ("film.mp4", "film.de.srt", "film.vtt", "film2.srt", "film.txt"):
         (tmp_path / name).touch()
 
-    assert find_beside(film, "eng") == tmp_path / "film.vtt"
-    assert find_beside(film, "ger") == tmp_path / "film.de.srt"
+    assert find_sidecar(film, "eng") == tmp_path / "film.vtt"
+    assert find_sidecar(film, "ger") == tmp_path / "film.de.srt"
     (tmp_path / "film.vtt").unlink()
-    assert find_beside(film, "eng") == tmp_path / "film.de.srt"
+    assert find_sidecar(film, "eng") == tmp_path / "film.de.srt"
     (tmp_path / "film.de.srt").unlink()
-    assert find_beside(film, "eng") is None
+    assert find_sidecar(film, "eng") is None
 
 
 def test_a_language_stands_between_the_last_two_dots() -> None:

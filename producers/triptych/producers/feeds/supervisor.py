@@ -11,9 +11,10 @@ from typing import Final
 import structlog
 
 from triptych.producers.clock import Clock, SystemClock
-from triptych.producers.feeds.file import read_feeds
-from triptych.producers.run import CLOSE_S, GLANCE_S, Board, NullProgress, SourcePlayer, player_of
-from triptych.producers.sources.plan import PlaybackPlan
+from triptych.producers.feeds.feeds_file import read_feeds
+from triptych.producers.run import FLUSH_TIMEOUT_S, POLL_INTERVAL_S, NullProgress, ProgressDisplay, player_class_of
+from triptych.producers.source_player import SourcePlayer
+from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.schemas.errors import UsageError
 from triptych.transport.protocols import Transport
 
@@ -21,7 +22,7 @@ _log = structlog.get_logger(__name__)
 _LOOK_EVERY_NS: Final = 1_000_000_000
 
 
-class _Feed:
+class _RunningFeed:
     """One feed that is played, with an end of its own."""
 
     def __init__(self, plan: PlaybackPlan, play: Callable[[PlaybackPlan, Event], SourcePlayer]) -> None:
@@ -29,7 +30,7 @@ class _Feed:
         self._stop = Event()
         self.player = play(plan, self._stop)
         self.player.thread.start()
-        self._said = False
+        self._failure_logged = False
 
     @property
     def is_over(self) -> bool:
@@ -40,20 +41,20 @@ class _Feed:
         """Ask it to end."""
         self._stop.set()
 
-    def say_failure(self) -> None:
+    def log_failure(self) -> None:
         """Log once why it ended before its time."""
-        error = self.player.outcome().error if self.is_over and not self._said else None
+        error = self.player.outcome().error if self.is_over and not self._failure_logged else None
         if error is not None:
-            self._said = True
-            _log.warning("feed.failed", stream=self.plan.stream, reason=str(error))
+            self._failure_logged = True
+            _log.warning("feed_failed", stream=self.plan.stream, reason=str(error))
 
 
-class Roster:
+class FeedSupervisor:
     """The feeds that are played, brought in line with what is listed."""
 
     def __init__(self, play: Callable[[PlaybackPlan, Event], SourcePlayer]) -> None:
         self._play = play
-        self._feeds: dict[str, _Feed] = {}
+        self._feeds: dict[str, _RunningFeed] = {}
         self._listed: Mapping[str, PlaybackPlan] = {}
 
     @property
@@ -68,16 +69,16 @@ class Roster:
     def tend(self) -> None:
         """End what is not listed so any more, start what is; a feed that ended by itself is left so."""
         for stream, feed in list(self._feeds.items()):
-            feed.say_failure()
+            feed.log_failure()
             if self._listed.get(stream) != feed.plan:
                 feed.end()
                 if feed.is_over:
-                    _log.info("feed.ended", stream=stream)
+                    _log.info("feed_ended", stream=stream)
                     del self._feeds[stream]
         for stream, plan in self._listed.items():
             if stream not in self._feeds:
-                _log.info("feed.started", stream=stream, source=plan.source.uri)
-                self._feeds[stream] = _Feed(plan, self._play)
+                _log.info("feed_started", stream=stream, source=plan.source.uri)
+                self._feeds[stream] = _RunningFeed(plan, self._play)
 
     def end(self) -> None:
         """End all, and wait for it."""
@@ -93,7 +94,7 @@ def produce_feeds(
     *,
     stop: Event,
     clock: Clock | None = None,
-    board: AbstractContextManager[Board] | None = None,
+    display: AbstractContextManager[ProgressDisplay] | None = None,
 ) -> None:
     """Play the feeds of a file until `stop` is set, following its changes.
 
@@ -104,28 +105,28 @@ def produce_feeds(
         PublishTimeoutError: at the end the broker did not take what was still in flight.
     """
     clock = clock or SystemClock()
-    file = _Watched(path)
+    file = _FeedsFileWatcher(path)
     plans = file.plans()
     publisher = transport.publisher()
-    roster = Roster(lambda plan, end: player_of(plan)(plan, publisher, clock, end))
-    roster.list(plans)
+    supervisor = FeedSupervisor(lambda plan, end: player_class_of(plan)(plan, publisher, clock, end))
+    supervisor.list(plans)
     looked_ns = clock.monotonic_ns()
-    with board or nullcontext(NullProgress()) as shown:
+    with display or nullcontext(NullProgress()) as shown:
         try:
             while not stop.is_set():
                 if clock.monotonic_ns() - looked_ns >= _LOOK_EVERY_NS:
                     looked_ns = clock.monotonic_ns()
-                    roster.list(file.plans())
-                roster.tend()
-                shown.show([player.standing for player in roster.players])
-                stop.wait(GLANCE_S)
+                    supervisor.list(file.plans())
+                supervisor.tend()
+                shown.show([player.status for player in supervisor.players])
+                stop.wait(POLL_INTERVAL_S)
         finally:
-            roster.end()
-            publisher.close(CLOSE_S)
-        shown.show([player.standing for player in roster.players])
+            supervisor.end()
+            publisher.close(FLUSH_TIMEOUT_S)
+        shown.show([player.status for player in supervisor.players])
 
 
-class _Watched:
+class _FeedsFileWatcher:
     """The file, read again where its bytes have changed."""
 
     def __init__(self, path: Path) -> None:
@@ -144,5 +145,5 @@ class _Watched:
             try:
                 self._plans = read_feeds(self._path)
             except UsageError as error:
-                _log.warning("feeds.refused", reason=str(error))
+                _log.warning("feeds_file_rejected", reason=str(error))
         return self._plans

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-FIRST_S: Final = 0.5
-LONGEST_S: Final = 30.0
+INITIAL_DELAY_S: Final = 0.5
+MAX_DELAY_S: Final = 30.0
 _FACTOR: Final = 2.0
 
 
@@ -15,14 +15,14 @@ class Backoff:
 
     def __init__(self, random: Callable[[], float]) -> None:
         self._random = random
-        self._next_s = FIRST_S
+        self._next_s = INITIAL_DELAY_S
 
-    def wait_s(self) -> float:
+    def next_delay_s(self) -> float:
         """Return how long to wait now."""
-        wait_s = self._next_s * (1 + self._random()) / 2
-        self._next_s = min(self._next_s * _FACTOR, LONGEST_S)
-        return wait_s
+        next_delay_s = self._next_s * (1 + self._random()) / 2
+        self._next_s = min(self._next_s * _FACTOR, MAX_DELAY_S)
+        return next_delay_s
 
     def reset(self) -> None:
         """Begin anew: the last attempt went well."""
-        self._next_s = FIRST_S
+        self._next_s = INITIAL_DELAY_S

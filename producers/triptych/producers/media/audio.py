@@ -18,7 +18,7 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from numpy.typing import NDArray
 
-from triptych.producers.timeline import SessionTimeline, ticks_to_ns
+from triptych.producers.session_timeline import SessionTimeline, ticks_to_ns
 from triptych.units import NS_PER_S
 
 SAMPLE_RATE_HZ: Final = 16_000
@@ -32,7 +32,7 @@ Samples = NDArray[np.int16]
 
 
 @dataclass(frozen=True, slots=True)
-class PcmRun:
+class PcmChunk:
     """Samples, and the session time of the first."""
 
     start_ns: int
@@ -47,13 +47,13 @@ class PcmRun:
 class _Run:
     """Samples without a gap, resampled, cut into chunks."""
 
-    def __init__(self, start_ns: int, frame: av.AudioFrame, floor_ns: int) -> None:
+    def __init__(self, start_ns: int, frame: av.AudioFrame, min_start_ns: int) -> None:
         self.kind = (frame.format.name, frame.layout.name, frame.sample_rate)
         self._rate = frame.sample_rate
         self._taken = 0
         self._resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE_HZ)
         self._begun_ns = start_ns
-        self._surplus = max(0, -((start_ns - floor_ns) // NS_PER_SAMPLE))
+        self._surplus = max(0, -((start_ns - min_start_ns) // NS_PER_SAMPLE))
         self._next_ns = start_ns + self._surplus * NS_PER_SAMPLE
         self._pending: list[Samples] = []
         self._held = 0
@@ -63,7 +63,7 @@ class _Run:
         """The time after the last sample taken in."""
         return self._begun_ns + self._taken * NS_PER_S // self._rate
 
-    def feed(self, frame: av.AudioFrame) -> Iterator[PcmRun]:
+    def feed(self, frame: av.AudioFrame) -> Iterator[PcmChunk]:
         """Take a frame; yield the chunks that it fills."""
         self._taken += frame.samples
         frame.pts = None  # our own count is the time; the resampler must not correct it
@@ -72,7 +72,7 @@ class _Run:
         while self._held >= CHUNK_SAMPLES:
             yield self._cut(CHUNK_SAMPLES)
 
-    def finish(self) -> Iterator[PcmRun]:
+    def finish(self) -> Iterator[PcmChunk]:
         """Yield what is left."""
         for resampled in self._resampler.resample(None):
             self._append(resampled)
@@ -87,11 +87,11 @@ class _Run:
             self._pending.append(samples[cut:])
             self._held += len(samples) - cut
 
-    def _cut(self, count: int) -> PcmRun:
+    def _cut(self, count: int) -> PcmChunk:
         joined = np.concatenate(self._pending)
         self._pending = [joined[count:]] if len(joined) > count else []
         self._held -= count
-        sound = PcmRun(self._next_ns, joined[:count])
+        sound = PcmChunk(self._next_ns, joined[:count])
         self._next_ns = sound.end_ns
         return sound
 
@@ -99,39 +99,39 @@ class _Run:
 class AudioReader:
     """Read one pass over one audio track."""
 
-    def __init__(self, stream: AudioStream, timeline: SessionTimeline, *, floor_ns: int) -> None:
-        """Begin a pass; sound before `floor_ns` is cut off."""
+    def __init__(self, stream: AudioStream, timeline: SessionTimeline, *, min_start_ns: int) -> None:
+        """Begin a pass; sound before `min_start_ns` is cut off."""
         self._stream = stream
         self._timeline = timeline
         self._run: _Run | None = None
         self._jitter_ns = max(JITTER_NS, ticks_to_ns(_JITTER_TICKS, stream.time_base) if stream.time_base else 0)
-        self.floor_ns = max(timeline.base_ns, floor_ns)
+        self.min_start_ns = max(timeline.base_ns, min_start_ns)
         self.broken = 0
 
     @property
     def end_ns(self) -> int:
         """Where the sound that was yielded ends."""
-        return self.floor_ns
+        return self.min_start_ns
 
-    def feed(self, packet: Packet[AudioStream]) -> Iterator[PcmRun]:
+    def feed(self, packet: Packet[AudioStream]) -> Iterator[PcmChunk]:
         """Yield the chunks that this packet completes."""
         yield from self._decoded(packet)
 
     def read_ns(self) -> int:
         """Return up to where the sound is known, sent or not."""
-        return max(self.floor_ns, self._run.read_ns) if self._run else self.floor_ns
+        return max(self.min_start_ns, self._run.read_ns) if self._run else self.min_start_ns
 
-    def pause(self, watermark_ns: int) -> Iterator[PcmRun]:
+    def pause(self, watermark_ns: int) -> Iterator[PcmChunk]:
         """Yield what is left of the run: a gap has begun, and no sound before `watermark_ns` will be taken any more."""
         yield from self._finish_run()
-        self.floor_ns = max(self.floor_ns, watermark_ns)
+        self.min_start_ns = max(self.min_start_ns, watermark_ns)
 
-    def drain(self) -> Iterator[PcmRun]:
+    def drain(self) -> Iterator[PcmChunk]:
         """Yield all that is left."""
         yield from self._decoded(None)
         yield from self._finish_run()
 
-    def _decoded(self, packet: Packet[AudioStream] | None) -> Iterator[PcmRun]:
+    def _decoded(self, packet: Packet[AudioStream] | None) -> Iterator[PcmChunk]:
         try:
             frames = self._stream.codec_context.decode(packet)
         except av.error.FFmpegError:
@@ -149,14 +149,14 @@ class AudioReader:
         surplus_ns = (frame.samples - stated) * NS_PER_S // frame.sample_rate
         return _shortened(frame, stated) if stated and surplus_ns > self._jitter_ns else frame
 
-    def _take(self, frame: av.AudioFrame) -> Iterator[PcmRun]:
+    def _take(self, frame: av.AudioFrame) -> Iterator[PcmChunk]:
         start_ns = self._time_of(frame)
         if self._run is not None and not self._continues(self._run, frame, start_ns):
             yield from self._finish_run()
         if self._run is None:
-            self._run = _Run(start_ns, frame, self.floor_ns)
+            self._run = _Run(start_ns, frame, self.min_start_ns)
         for sound in self._run.feed(frame):
-            self.floor_ns = sound.end_ns
+            self.min_start_ns = sound.end_ns
             yield sound
 
     def _time_of(self, frame: av.AudioFrame) -> int:
@@ -168,11 +168,11 @@ class AudioReader:
         same_kind = run.kind == (frame.format.name, frame.layout.name, frame.sample_rate)
         return same_kind and abs(start_ns - run.read_ns) <= self._jitter_ns
 
-    def _finish_run(self) -> Iterator[PcmRun]:
+    def _finish_run(self) -> Iterator[PcmChunk]:
         run, self._run = self._run, None
         if run is not None:
             for sound in run.finish():
-                self.floor_ns = sound.end_ns
+                self.min_start_ns = sound.end_ns
                 yield sound
 
 

@@ -19,9 +19,9 @@ class SamplingGrid:
 
     rate: Fraction
 
-    def cell_at(self, moment_ns: int) -> int:
+    def cell_at(self, time_ns: int) -> int:
         """Return the number of the cell that holds a moment."""
-        return moment_ns * self.rate.numerator // (self.rate.denominator * NS_PER_S)
+        return time_ns * self.rate.numerator // (self.rate.denominator * NS_PER_S)
 
     def instant_ns(self, cell: int) -> int:
         """Return the first nanosecond of a cell."""
@@ -37,21 +37,21 @@ class Sampler:
         self._earliest: dict[int, int] = {}
 
     @property
-    def next_ns(self) -> int:
+    def next_instant_ns(self) -> int:
         """The instant before which no frame will be taken any more."""
         return self._grid.instant_ns(self._taken + 1)
 
-    def may_take(self, moment_ns: int) -> bool:
+    def may_take(self, time_ns: int) -> bool:
         """Return whether a frame may be taken, seen in decoding order: False once an earlier one shares its cell."""
-        cell = self._grid.cell_at(moment_ns)
-        if cell <= self._taken or self._earliest.get(cell, moment_ns) < moment_ns:
+        cell = self._grid.cell_at(time_ns)
+        if cell <= self._taken or self._earliest.get(cell, time_ns) < time_ns:
             return False
-        self._earliest[cell] = moment_ns
+        self._earliest[cell] = time_ns
         return True
 
-    def take(self, moment_ns: int) -> bool:
+    def take(self, time_ns: int) -> bool:
         """Return whether a frame is taken; frames come in the order in which they are shown."""
-        cell = self._grid.cell_at(moment_ns)
+        cell = self._grid.cell_at(time_ns)
         if cell <= self._taken:
             return False
         self._taken = cell

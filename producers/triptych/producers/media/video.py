@@ -11,17 +11,17 @@ import av
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from triptych.producers.media.picture import JpegEncoder
+from triptych.producers.media.jpeg import JpegEncoder
 from triptych.producers.media.sampling import Sampler
+from triptych.producers.session_timeline import SessionTimeline, ticks_to_ns
 from triptych.producers.subtitles.cea608 import CaptionReader
-from triptych.producers.timeline import SessionTimeline, ticks_to_ns
 from triptych.units import NS_PER_S
 
 _DEFAULT_RATE: Final = 25
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class SampledFrame:
     """One chosen frame as JPEG, at its own time in the session."""
 
     at_ns: int
@@ -52,7 +52,7 @@ class VideoReader:
         self.end_ns = timeline.base_ns
         self.broken = 0
 
-    def feed(self, packet: Packet[VideoStream]) -> Iterator[Picture]:
+    def feed(self, packet: Packet[VideoStream]) -> Iterator[SampledFrame]:
         """Yield the chosen pictures that this packet completes."""
         wanted = True
         if packet.pts is not None and not packet.is_discard:  # others only help to decode what an edit list keeps
@@ -65,7 +65,7 @@ class VideoReader:
         self._stream.codec_context.skip_frame = "DEFAULT" if wanted else "NONREF"
         yield from self._decoded(packet)
 
-    def drain(self) -> Iterator[Picture]:
+    def drain(self) -> Iterator[SampledFrame]:
         """Yield what the decoder still held."""
         yield from self._decoded(None)
         self._in_decoder.clear()
@@ -74,7 +74,7 @@ class VideoReader:
         """Return up to where all frames are known, the file being read up to `position_ns`."""
         return min(position_ns, self._in_decoder[0]) if self._in_decoder else position_ns
 
-    def _decoded(self, packet: Packet[VideoStream] | None) -> Iterator[Picture]:
+    def _decoded(self, packet: Packet[VideoStream] | None) -> Iterator[SampledFrame]:
         try:
             frames = self._stream.codec_context.decode(packet)
         except av.error.FFmpegError:
@@ -85,10 +85,10 @@ class VideoReader:
             while self._in_decoder and self._in_decoder[0] <= at_ns:
                 heapq.heappop(self._in_decoder)
             if self._captions is not None and at_ns >= self._timeline.base_ns:
-                self._captions.see(frame, at_ns)
+                self._captions.feed(frame, at_ns)
             # What an edit list cuts off may lie before the session's start.
             if at_ns >= self._timeline.base_ns and self._sampler.take(at_ns):
-                yield Picture(at_ns, *self._encoder.encode(frame))
+                yield SampledFrame(at_ns, *self._encoder.encode(frame))
 
     def _time_of(self, frame: av.VideoFrame) -> int:
         """Return the frame's time; one that has none (raw streams) follows its predecessor at the stated rate."""

@@ -34,7 +34,7 @@ class SkewMeter:
         audio_ns, video_ns = self._delay_ns("audio"), self._delay_ns("video")
         return None if audio_ns is None or video_ns is None else audio_ns - video_ns
 
-    def note(self, track: str, event_ns: int, wall_ns: int) -> None:
+    def observe(self, track: str, event_ns: int, wall_ns: int) -> None:
         """Note that what stands at `event_ns` in a track came at `wall_ns`."""
         if self._began_ns is None:
             self._began_ns, self._span_ends_ns = wall_ns, wall_ns + _SPAN_NS

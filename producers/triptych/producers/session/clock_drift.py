@@ -40,11 +40,11 @@ class DriftMeter:
         self.ppm: float | None = None
 
     @property
-    def is_too_much(self) -> bool:
+    def exceeds_limit(self) -> bool:
         """Whether the feed needs a new session."""
         return abs(self.drift_ns) > LIMIT_NS
 
-    def note(self, event_ns: int, wall_ns: int) -> None:
+    def observe(self, event_ns: int, wall_ns: int) -> None:
         """Note that what happened at `event_ns` by the feed's clock came at `wall_ns`."""
         if self._span_ends_ns is None:
             self._span_ends_ns = wall_ns + SPAN_NS

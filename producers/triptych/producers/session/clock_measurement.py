@@ -19,18 +19,18 @@ from triptych.units import NS_PER_MS
 class Meter(Protocol):
     """Measure a source, session after session."""
 
-    def stamped(self, record: InputRecord) -> InputRecord:
+    def annotate(self, record: InputRecord) -> InputRecord:
         """Return the record with what is known of its session by now."""
 
 
-class FilmMeter:
+class OnDemandMeter:
     """Measure what has an end: how much later than its first picture its first sound begins."""
 
     def __init__(self) -> None:
         self._session = ""
         self._first_ns: dict[Modality, int] = {}
 
-    def stamped(self, record: InputRecord) -> InputRecord:
+    def annotate(self, record: InputRecord) -> InputRecord:
         """Return the record with the offset, once both tracks have begun; a film has no clock that could drift."""
         if record.session != self._session:
             self._session, self._first_ns = record.session, {}
@@ -38,7 +38,7 @@ class FilmMeter:
             self._first_ns.setdefault(record.modality, record.start_ns)
         if len(self._first_ns) != len(("video", "audio")):
             return record
-        return _stamped(record, self._first_ns["audio"] - self._first_ns["video"], None)
+        return _annotated(record, self._first_ns["audio"] - self._first_ns["video"], None)
 
 
 class LiveMeter:
@@ -51,29 +51,29 @@ class LiveMeter:
         self._drift = DriftMeter()
         self._skew = SkewMeter()
 
-    def came(self, session: str, modality: Modality, at_ns: int) -> None:
+    def packet_arrived(self, session: str, modality: Modality, at_ns: int) -> None:
         """Note a packet of picture or sound that was read just now, with its decoding time stamp."""
         if session != self._session:
             self._session, self._drift, self._skew = session, DriftMeter(), SkewMeter()
         now_ns = self._now_ns()
-        self._drift.note(at_ns, now_ns)
-        self._skew.note(modality, at_ns, now_ns)
+        self._drift.observe(at_ns, now_ns)
+        self._skew.observe(modality, at_ns, now_ns)
 
-    def has_run_away(self) -> bool:
+    def needs_new_session(self) -> bool:
         """Tell, once, whether the feed needs a new session."""
-        run_away = self._drift.is_too_much
+        run_away = self._drift.exceeds_limit
         if run_away:
             self._drift = DriftMeter()
         return run_away
 
-    def stamped(self, record: InputRecord) -> InputRecord:
+    def annotate(self, record: InputRecord) -> InputRecord:
         """Return the record with what is known of its session by now."""
         if record.session != self._session:
             return record
-        return _stamped(record, self._skew.offset_ns, self._drift.ppm)
+        return _annotated(record, self._skew.offset_ns, self._drift.ppm)
 
 
-def _stamped(record: InputRecord, offset_ns: int | None, drift_ppm: float | None) -> InputRecord:
+def _annotated(record: InputRecord, offset_ns: int | None, drift_ppm: float | None) -> InputRecord:
     """Return the record with these, to the tenth: finer would be noise."""
     if not isinstance(record, MediaRecord) or (offset_ns is None and drift_ppm is None):
         return record

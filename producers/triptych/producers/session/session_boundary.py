@@ -12,7 +12,7 @@ from typing import Final
 
 from triptych.schemas.records import End, InputRecord
 
-PATIENCE_NS: Final = 5_000_000_000
+END_HOLD_NS: Final = 5_000_000_000
 """How long ends wait: most cameras are back by then, and no window should wait longer for one that is not."""
 
 
@@ -23,7 +23,7 @@ class SessionBoundary:
         self._held: list[End] = []
         self._since_ns = 0
 
-    def join(self, record: InputRecord, monotonic_ns: int) -> Iterator[InputRecord]:
+    def push(self, record: InputRecord, monotonic_ns: int) -> Iterator[InputRecord]:
         """Yield what is to be sent now that this record came."""
         if isinstance(record, End):
             self._since_ns = self._since_ns if self._held else monotonic_ns
@@ -34,12 +34,12 @@ class SessionBoundary:
             yield from (end for end in held if end.modality != record.modality)
         yield record
 
-    def overdue(self, monotonic_ns: int) -> Iterator[InputRecord]:
+    def release_overdue(self, monotonic_ns: int) -> Iterator[InputRecord]:
         """Yield the ends that have waited for long enough."""
-        if self._held and monotonic_ns - self._since_ns >= PATIENCE_NS:
-            yield from self.rest()
+        if self._held and monotonic_ns - self._since_ns >= END_HOLD_NS:
+            yield from self.release_all()
 
-    def rest(self) -> Iterator[InputRecord]:
+    def release_all(self) -> Iterator[InputRecord]:
         """Yield the ends that wait: nothing follows."""
         held, self._held = self._held, []
         yield from held

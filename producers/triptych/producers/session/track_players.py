@@ -21,18 +21,18 @@ from typing import Any, Final, Protocol
 from av.packet import Packet
 from av.subtitles.stream import SubtitleStream
 
-from triptych.producers.media.audio import AudioReader, PcmRun
+from triptych.producers.media.audio import AudioReader, PcmChunk
 from triptych.producers.media.sampling import Sampler
 from triptych.producers.media.video import VideoReader
 from triptych.producers.session.track_records import TrackRecords
+from triptych.producers.session_timeline import SessionTimeline, ticks_to_ns
 from triptych.producers.subtitles.cea608 import CaptionReader
-from triptych.producers.subtitles.codecs import words_of
-from triptych.producers.subtitles.cue import UNKNOWN_LENGTH_NS, Cue
+from triptych.producers.subtitles.codecs import text_of
+from triptych.producers.subtitles.cue import DEFAULT_DURATION_NS, Cue
 from triptych.producers.subtitles.language import language_of
-from triptych.producers.timeline import SessionTimeline, ticks_to_ns
 from triptych.schemas.records import AudioChunk, InputRecord
 
-WORDS_INTERLEAVE_NS: Final = 1_000_000_000
+TEXT_INTERLEAVE_NS: Final = 1_000_000_000
 """How far behind picture and sound the words may stand in a file."""
 
 MEDIA_INTERLEAVE_NS: Final = 3_000_000_000
@@ -45,7 +45,7 @@ class TrackPlayer(Protocol):
     def feed(self, packet: Packet[Any]) -> Iterator[InputRecord]:
         """Take a packet of this track."""
 
-    def reach(self, position_ns: int) -> Iterator[InputRecord]:
+    def advance(self, position_ns: int) -> Iterator[InputRecord]:
         """Learn up to where the file has been read, and say so where the track is silent."""
 
     def finish(self, end_ns: int) -> Iterator[InputRecord]:
@@ -72,32 +72,32 @@ class VideoPlayer:
     def feed(self, packet: Packet[Any]) -> Iterator[InputRecord]:
         """Yield the frames that the packet completes."""
         for picture in self._reader.feed(packet):
-            record = self._records.frame(picture, self._sampler.next_ns)
+            record = self._records.frame(picture, self._sampler.next_instant_ns)
             if record is not None:
                 yield record
 
-    def reach(self, position_ns: int) -> Iterator[InputRecord]:
+    def advance(self, position_ns: int) -> Iterator[InputRecord]:
         """Say how far the pictures are known, where none was sent for a while."""
         read_ns = self._reader.read_ns(position_ns)
-        if self._records.is_silent(read_ns):
+        if self._records.progress_due(read_ns):
             held_ns = self._reader.read_ns(position_ns - MEDIA_INTERLEAVE_NS)
-            yield self._records.progress(read_ns, max(self._sampler.next_ns, held_ns))
+            yield self._records.progress(read_ns, max(self._sampler.next_instant_ns, held_ns))
 
     def finish(self, end_ns: int) -> Iterator[InputRecord]:
         """Yield what the decoder still held."""
         del end_ns
         for picture in self._reader.drain():
-            record = self._records.frame(picture, self._sampler.next_ns)
+            record = self._records.frame(picture, self._sampler.next_instant_ns)
             if record is not None:
                 yield record
-        self._records.over_ns = max(self._records.over_ns, self.end_ns)
+        self._records.end_ns = max(self._records.end_ns, self.end_ns)
 
 
 class AudioPlayer:
     """Play sound."""
 
     def __init__(
-        self, reader: AudioReader, records: TrackRecords, listener: Callable[[PcmRun], None] | None = None
+        self, reader: AudioReader, records: TrackRecords, listener: Callable[[PcmChunk], None] | None = None
     ) -> None:
         """Play what the reader gives; the listener hears it too, before it is sent."""
         self._reader = reader
@@ -114,13 +114,13 @@ class AudioPlayer:
         for sound in self._reader.feed(packet):
             yield self._chunk(sound)
 
-    def reach(self, position_ns: int) -> Iterator[InputRecord]:
+    def advance(self, position_ns: int) -> Iterator[InputRecord]:
         """Say how far the file has been read where no sound came; past the allowance what is half full goes out."""
-        if position_ns - self._reader.read_ns() >= MEDIA_INTERLEAVE_NS and self._records.may_report:
+        if position_ns - self._reader.read_ns() >= MEDIA_INTERLEAVE_NS and self._records.may_send_progress:
             for sound in self._reader.pause(position_ns - MEDIA_INTERLEAVE_NS):
                 yield self._chunk(sound)
-        silent_ns = position_ns - max(0, self._reader.read_ns() - self._records.spoken_ns)
-        if self._records.is_silent(silent_ns):
+        silent_ns = position_ns - max(0, self._reader.read_ns() - self._records.covered_ns)
+        if self._records.progress_due(silent_ns):
             yield self._records.progress(
                 position_ns, max(self._records.watermark_ns, position_ns - MEDIA_INTERLEAVE_NS)
             )
@@ -131,7 +131,7 @@ class AudioPlayer:
         for sound in self._reader.drain():
             yield self._chunk(sound)
 
-    def _chunk(self, sound: PcmRun) -> AudioChunk:
+    def _chunk(self, sound: PcmChunk) -> AudioChunk:
         if self._listener is not None:
             self._listener(sound)
         return self._records.chunk(sound)
@@ -153,11 +153,11 @@ class EmbeddedCuePlayer:
 
     def feed(self, packet: Packet[Any]) -> Iterator[InputRecord]:
         """Yield the cue of the packet, if it has words; what is shown after the film is cut off."""
-        words = words_of(packet, self._stream)
+        words = text_of(packet, self._stream)
         if packet.pts is None or not words:
             return
         start_ns = self._timeline.at(packet.pts, packet.time_base)
-        length_ns = ticks_to_ns(packet.duration, packet.time_base) if packet.duration else UNKNOWN_LENGTH_NS
+        length_ns = ticks_to_ns(packet.duration, packet.time_base) if packet.duration else DEFAULT_DURATION_NS
         end_ns = start_ns + length_ns
         if self._stated_end_ns is not None:
             end_ns = min(end_ns, max(self._stated_end_ns, self._position_ns))
@@ -166,10 +166,10 @@ class EmbeddedCuePlayer:
         if record is not None:
             yield record
 
-    def reach(self, position_ns: int) -> Iterator[InputRecord]:
+    def advance(self, position_ns: int) -> Iterator[InputRecord]:
         """Say how far the words have been read, where none came for a while."""
         self._position_ns = position_ns
-        if self._records.is_silent(position_ns):
+        if self._records.progress_due(position_ns):
             yield self._records.progress(position_ns, self._watermark_ns())
 
     def finish(self, end_ns: int) -> Iterator[InputRecord]:
@@ -178,7 +178,7 @@ class EmbeddedCuePlayer:
         yield from ()
 
     def _watermark_ns(self) -> int:
-        return max(self._timeline.base_ns, self._position_ns - WORDS_INTERLEAVE_NS)
+        return max(self._timeline.base_ns, self._position_ns - TEXT_INTERLEAVE_NS)
 
 
 class CaptionPlayer:
@@ -194,11 +194,11 @@ class CaptionPlayer:
         del packet
         yield from ()
 
-    def reach(self, position_ns: int) -> Iterator[InputRecord]:
+    def advance(self, position_ns: int) -> Iterator[InputRecord]:
         """Yield the captions that are over, or say how far the pictures have been looked through."""
         del position_ns
         yield from self._due()
-        if self._records.is_silent(self._reader.read_ns):
+        if self._records.progress_due(self._reader.read_ns):
             yield self._records.progress(self._reader.read_ns, self._reader.watermark_ns)
 
     def finish(self, end_ns: int) -> Iterator[InputRecord]:
@@ -231,11 +231,11 @@ class CueFilePlayer:
         del packet
         yield from ()
 
-    def reach(self, position_ns: int) -> Iterator[InputRecord]:
+    def advance(self, position_ns: int) -> Iterator[InputRecord]:
         """Yield the cues that are due, or say what comes next."""
         while self._next < len(self._cues) and self._cues[self._next].start_ns <= position_ns:
             yield from self._play(position_ns)
-        if self._records.is_silent(position_ns):
+        if self._records.progress_due(position_ns):
             yield self._records.progress(position_ns, self._watermark_ns(position_ns))
 
     def finish(self, end_ns: int) -> Iterator[InputRecord]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, TypedDict
 
-from triptych.producers.media.audio import SAMPLE_RATE_HZ, PcmRun
-from triptych.producers.media.video import Picture
+from triptych.producers.media.audio import SAMPLE_RATE_HZ, PcmChunk
+from triptych.producers.media.video import SampledFrame
 from triptych.producers.media.wav import to_wav
 from triptych.producers.subtitles.cue import Cue
 from triptych.schemas.names import Modality
 from triptych.schemas.records import AudioChunk, End, Progress, SubtitleCue, VideoFrame
 
-SILENCE_NS: Final = 500_000_000
+PROGRESS_INTERVAL_NS: Final = 500_000_000
 """A track that has said nothing for so long of media time says how far it has been read."""
 
 
@@ -57,24 +57,24 @@ class TrackRecords:
         self._media_count = 0
         self._control_count = 0
         self.watermark_ns = 0
-        self.spoken_ns = 0
-        self.over_ns = 0
-        self.behind = 0
+        self.covered_ns = 0
+        self.end_ns = 0
+        self.late_items = 0
 
     @property
-    def may_report(self) -> bool:
+    def may_send_progress(self) -> bool:
         """Whether `progress` may be sent: on pictures and sound the first record of a session is media."""
         return self._modality == "subtitles" or self._media_count > 0
 
-    def frame(self, picture: Picture, next_ns: int) -> VideoFrame | None:
+    def frame(self, picture: SampledFrame, next_ns: int) -> VideoFrame | None:
         """Return the record of a picture; None where it comes too late."""
         if picture.at_ns < self.watermark_ns:
-            self.behind += 1
+            self.late_items += 1
             return None
         common = self._media(picture.at_ns, picture.at_ns, next_ns)
         return VideoFrame(**common, seq=self._next_seq(), data=picture.jpeg, width=picture.width, height=picture.height)
 
-    def chunk(self, sound: PcmRun) -> AudioChunk:
+    def chunk(self, sound: PcmChunk) -> AudioChunk:
         """Return the record of some sound, which must start at the promise or later."""
         common = self._media(sound.start_ns, sound.end_ns, sound.end_ns)
         return AudioChunk(
@@ -89,11 +89,11 @@ class TrackRecords:
         """Return the record of a cue; one that comes too late loses its beginning, or all of it."""
         start_ns = cue.start_ns
         if start_ns < self.watermark_ns:
-            self.behind += 1
+            self.late_items += 1
             start_ns = self.watermark_ns
         if cue.end_ns <= start_ns:
             return None
-        common = self._media(start_ns, cue.end_ns, next_ns, spoken_ns=start_ns)
+        common = self._media(start_ns, cue.end_ns, next_ns, covered_ns=start_ns)
         return SubtitleCue(
             **common,
             seq=self._next_seq(),
@@ -104,25 +104,25 @@ class TrackRecords:
             generated_by=cue.generated_by,
         )
 
-    def is_silent(self, position_ns: int) -> bool:
+    def progress_due(self, position_ns: int) -> bool:
         """Return whether `progress` is due, the track being read up to `position_ns`."""
-        return self.may_report and position_ns - self.spoken_ns >= SILENCE_NS
+        return self.may_send_progress and position_ns - self.covered_ns >= PROGRESS_INTERVAL_NS
 
     def progress(self, position_ns: int, next_ns: int) -> Progress:
         """Return the record that says how far the silent track has been read."""
-        self.spoken_ns = max(self.spoken_ns, position_ns)
+        self.covered_ns = max(self.covered_ns, position_ns)
         self._control_count += 1
         common = self._common(position_ns, next_ns, f"progress-{self._control_count}")
         return Progress(**common, modality=self._modality)
 
     def end(self, session_end_ns: int) -> End:
         """Return the record that ends the track: where it ended, nothing more before the session's end."""
-        common = self._common(self.over_ns, max(session_end_ns, self.over_ns), "end")
+        common = self._common(self.end_ns, max(session_end_ns, self.end_ns), "end")
         return End(**common, modality=self._modality)
 
-    def _media(self, start_ns: int, over_ns: int, next_ns: int, *, spoken_ns: int | None = None) -> _Common:
-        self.over_ns = max(self.over_ns, over_ns)
-        self.spoken_ns = max(self.spoken_ns, over_ns if spoken_ns is None else spoken_ns)
+    def _media(self, start_ns: int, end_ns: int, next_ns: int, *, covered_ns: int | None = None) -> _Common:
+        self.end_ns = max(self.end_ns, end_ns)
+        self.covered_ns = max(self.covered_ns, end_ns if covered_ns is None else covered_ns)
         return self._common(start_ns, max(next_ns, start_ns), str(self._media_count))
 
     def _common(self, start_ns: int, next_ns: int, name: str) -> _Common:

@@ -17,12 +17,12 @@ from av.stream import Disposition, Stream
 from av.subtitles.stream import SubtitleStream
 from av.video.stream import VideoStream
 
+from triptych.producers.session_timeline import ticks_to_ns
 from triptych.producers.sources.source import Source
-from triptych.producers.sources.track_selection import TrackFacts, best_audio, best_subtitles, best_video
-from triptych.producers.subtitles.cea608 import holds_captions
+from triptych.producers.sources.track_selection import TrackInfo, best_audio, best_subtitles, best_video
+from triptych.producers.subtitles.cea608 import carries_captions
 from triptych.producers.subtitles.codecs import TEXT_CODECS, codec_name
 from triptych.producers.subtitles.language import language_of
-from triptych.producers.timeline import ticks_to_ns
 from triptych.schemas.errors import UsageError
 from triptych.units import NS_PER_S
 
@@ -40,10 +40,10 @@ class MediaFile:
         self._container = container
         self._source = source
         streams = container.streams
-        self.video: VideoStream | None = _chosen(streams.video, best_video(_facts_of(streams.video)))
-        self.audio: AudioStream | None = _chosen(streams.audio, best_audio(_facts_of(streams.audio)))
+        self.video: VideoStream | None = _chosen(streams.video, best_video(_track_infos(streams.video)))
+        self.audio: AudioStream | None = _chosen(streams.audio, best_audio(_track_infos(streams.audio)))
         self.text_track: SubtitleStream | None = self._chosen_text(wanted_language)
-        self.problem: str | None = None
+        self.read_error: str | None = None
         self._read_ahead: deque[Packet[Stream]] = deque()
         self._demuxed = self._demux()
 
@@ -57,7 +57,7 @@ class MediaFile:
                 format=source.format,
                 options=dict(source.options),
                 metadata_errors="replace",
-                timeout=source.limits_s,
+                timeout=source.timeouts_s,
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:
             why = _why(error)
@@ -102,7 +102,7 @@ class MediaFile:
         return None if duration is None else ticks_to_ns(duration, _AV_TIME_BASE)
 
     def packets(self, *, with_text: bool) -> Iterator[Packet[Stream]]:
-        """Yield what can be read, in the file's order; what stops the reading early is kept in `problem`."""
+        """Yield what can be read, in the file's order; what stops the reading early is kept in `read_error`."""
         text = None if with_text or self.text_track is None else self.text_track.index
         while self._read_ahead:
             packet = self._read_ahead.popleft()
@@ -112,7 +112,7 @@ class MediaFile:
 
     def has_captions(self) -> bool:
         """Return whether the first pictures carry captions; what is read for it is kept for the playing."""
-        return self.video is not None and holds_captions(self.video, self._first_pictures(self.video.index))
+        return self.video is not None and carries_captions(self.video, self._first_pictures(self.video.index))
 
     def _first_pictures(self, index: int) -> Iterator[Packet[Any]]:
         for packet in self._demuxed:
@@ -135,16 +135,16 @@ class MediaFile:
                     return
                 stale_s = self._source.stale_after_s
                 if stale_s is not None and time.monotonic() - asked_s > stale_s:
-                    self.problem = _TOO_LONG
+                    self.read_error = _TOO_LONG
                     return
                 if packet.size:
                     yield packet
         except (av.error.FFmpegError, OSError) as error:
-            self.problem = _why(error)
+            self.read_error = _why(error)
 
     def _chosen_text(self, wanted: str) -> SubtitleStream | None:
         texts = [stream for stream in self._container.streams.subtitles if self._is_text(stream)]
-        return _chosen(texts, best_subtitles(_facts_of(texts), wanted))
+        return _chosen(texts, best_subtitles(_track_infos(texts), wanted))
 
     def _is_text(self, stream: SubtitleStream) -> bool:
         """Return whether a track holds text; of those without a decoder only Matroska's do: its WebVTT."""
@@ -166,19 +166,19 @@ def _why(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def _chosen(streams: Iterable[_S], facts: TrackFacts | None) -> _S | None:
-    if facts is None:
+def _chosen(streams: Iterable[_S], info: TrackInfo | None) -> _S | None:
+    if info is None:
         return None
-    return next(stream for stream in streams if stream.index == facts.index)
+    return next(stream for stream in streams if stream.index == info.index)
 
 
-def _facts_of(streams: Iterable[Stream]) -> list[TrackFacts]:
-    return [_facts(stream) for stream in streams]
+def _track_infos(streams: Iterable[Stream]) -> list[TrackInfo]:
+    return [_track_info(stream) for stream in streams]
 
 
-def _facts(stream: Stream) -> TrackFacts:
+def _track_info(stream: Stream) -> TrackInfo:
     context = getattr(stream, "codec_context", None)
-    return TrackFacts(
+    return TrackInfo(
         index=stream.index,
         decodable=context is not None,
         default=bool(stream.disposition & Disposition.default),

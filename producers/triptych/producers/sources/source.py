@@ -11,13 +11,13 @@ from urllib.parse import unquote, urlsplit
 
 from triptych.schemas.errors import UsageError
 
-OPEN_LIMIT_S: Final = 15.0
+OPEN_TIMEOUT_S: Final = 15.0
 """How long a URL may take until it is known what it holds."""
 
-READ_LIMIT_S: Final = 10.0
+READ_TIMEOUT_S: Final = 10.0
 """How long a URL may say nothing."""
 
-_RTSP_LIMIT_S: Final = 8.0
+_RTSP_TIMEOUT_S: Final = 8.0
 """The same for a camera, kept by FFmpeg itself: what its decoder still holds then comes before the worker's
 `align.idle_timeout_ms` has passed, and is not late."""
 _RTSP_STALE_S: Final = 7.5
@@ -75,7 +75,7 @@ class FileSource:
         return {}
 
     @property
-    def limits_s(self) -> tuple[float, float] | None:
+    def timeouts_s(self) -> tuple[float, float] | None:
         """How long opening and each read may take; None for as long as they need."""
         return None
 
@@ -136,15 +136,15 @@ class UrlSource:
             return {}
         scheme = urlsplit(self.url).scheme
         if scheme in _RTSP:
-            return {"rtsp_transport": "tcp", "timeout": str(round(_RTSP_LIMIT_S * 1e6))}
+            return {"rtsp_transport": "tcp", "timeout": str(round(_RTSP_TIMEOUT_S * 1e6))}
         if scheme in {"http", "https"}:
-            return {"live_start_index": "-1", "rw_timeout": str(round(READ_LIMIT_S * 1e6))}
+            return {"live_start_index": "-1", "rw_timeout": str(round(READ_TIMEOUT_S * 1e6))}
         return {}
 
     @property
-    def limits_s(self) -> tuple[float, float] | None:
+    def timeouts_s(self) -> tuple[float, float] | None:
         """How long opening and each read may take."""
-        return OPEN_LIMIT_S, READ_LIMIT_S
+        return OPEN_TIMEOUT_S, READ_TIMEOUT_S
 
     @property
     def stale_after_s(self) -> float | None:

@@ -42,7 +42,7 @@ _LOADING: Final = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
-class HeardWord:
+class TimedWord:
     """A word with its leading space, in seconds of the utterance."""
 
     start_s: float
@@ -108,9 +108,9 @@ class Recogniser:
         )
         return list(segments), str(info.language)
 
-    def _cues(self, utterance: Utterance, words: Iterable[HeardWord], language: str) -> Iterator[Cue]:
+    def _cues(self, utterance: Utterance, words: Iterable[TimedWord], language: str) -> Iterator[Cue]:
         earliest_ns = utterance.start_ns
-        for line in lines_of(words):
+        for line in split_lines(words):
             start_ns = max(earliest_ns, utterance.start_ns + round(line[0].start_s * NS_PER_S))
             end_ns = min(utterance.end_ns, utterance.start_ns + round(line[-1].end_s * NS_PER_S))
             text = "".join(word.text for word in line).strip()
@@ -119,9 +119,9 @@ class Recogniser:
                 earliest_ns = start_ns
 
 
-def lines_of(words: Iterable[HeardWord]) -> Iterator[Sequence[HeardWord]]:
+def split_lines(words: Iterable[TimedWord]) -> Iterator[Sequence[TimedWord]]:
     """Yield the words as lines to be shown: cut after a sentence, and at a pause."""
-    line: list[HeardWord] = []
+    line: list[TimedWord] = []
     for word in words:
         if line and (word.start_s - line[-1].end_s > _PAUSE_S or _ends_a_sentence(line[-1].text)):
             yield line
@@ -142,8 +142,8 @@ def _is_clear(segment: Any) -> bool:  # noqa: ANN401 - faster-whisper has no typ
     return bool(segment.compression_ratio <= _LOOPING)
 
 
-def _words_of(segment: Any) -> Iterator[HeardWord]:  # noqa: ANN401 - as above
-    return (HeardWord(word.start, word.end, word.word) for word in segment.words or ())
+def _words_of(segment: Any) -> Iterator[TimedWord]:  # noqa: ANN401 - as above
+    return (TimedWord(word.start, word.end, word.word) for word in segment.words or ())
 
 
 @functools.cache

@@ -22,7 +22,7 @@ Recognise = Callable[[Utterance], tuple[Cue, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class TranscribedUtterance:
     """What was made of an utterance."""
 
     utterance: Utterance
@@ -42,16 +42,16 @@ class TranscriptionThread:
         self._prepare = prepare
         self._waiting: deque[Utterance] = deque()
         self._current: Utterance | None = None
-        self._done: deque[Heard] = deque()
+        self._done: deque[TranscribedUtterance] = deque()
         self._error: Exception | None = None
         self._closed = False
         self._changed = Condition()
-        self.left_out_ns = 0
+        self.dropped_ns = 0
         self._thread = threading.Thread(target=self._run, name="transcribe", daemon=True)
         self._thread.start()
 
     @property
-    def earliest_ns(self) -> int | None:
+    def earliest_pending_ns(self) -> int | None:
         """Where the first utterance begins whose cues have not been taken; None where there is none."""
         with self._changed:
             first = self._done[0].utterance if self._done else self._current
@@ -69,7 +69,7 @@ class TranscriptionThread:
             self._waiting.append(utterance)
             self._changed.notify_all()
 
-    def take(self) -> Heard | None:
+    def take(self) -> TranscribedUtterance | None:
         """Return what is done, the oldest first, without waiting; raise what went wrong in the thread."""
         with self._changed:
             if self._done:
@@ -78,7 +78,7 @@ class TranscriptionThread:
                 raise self._error
             return None
 
-    def settle(self, limit_s: float | None) -> None:
+    def drain(self, limit_s: float | None) -> None:
         """Wait until all is done; what is not within the limit is left out and counted."""
         with self._changed:
             self._changed.wait_for(lambda: self._error or not (self._waiting or self._current), limit_s)
@@ -101,7 +101,7 @@ class TranscriptionThread:
         return not self._waiting or waiting_ns + utterance.end_ns - utterance.start_ns <= BACKLOG_NS
 
     def _leave_out(self, utterance: Utterance) -> None:
-        self.left_out_ns += utterance.end_ns - utterance.start_ns
+        self.dropped_ns += utterance.end_ns - utterance.start_ns
 
     def _run(self) -> None:
         try:
@@ -124,6 +124,6 @@ class TranscriptionThread:
             cues = self._recognise(utterance)
             with self._changed:
                 if self._current is utterance:
-                    self._done.append(Heard(utterance, cues))
+                    self._done.append(TranscribedUtterance(utterance, cues))
                     self._current = None
                 self._changed.notify_all()

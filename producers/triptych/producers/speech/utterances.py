@@ -13,13 +13,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.producers.media.audio import JITTER_NS, NS_PER_SAMPLE, SAMPLE_RATE_HZ, PcmRun, Samples
+from triptych.producers.media.audio import JITTER_NS, NS_PER_SAMPLE, SAMPLE_RATE_HZ, PcmChunk, Samples
 
 STEP_SAMPLES: Final = 512
 """The step of the voice detector: 32 ms."""
 
 STEP_NS: Final = STEP_SAMPLES * NS_PER_SAMPLE
-LONGEST_STEPS: Final = 7 * SAMPLE_RATE_HZ // STEP_SAMPLES
+MAX_STEPS: Final = 7 * SAMPLE_RATE_HZ // STEP_SAMPLES
 """How long an utterance may be: 7 s, so that with what its text takes no track is silent for 10 s and called idle."""
 
 _ENOUGH_STEPS: Final = 4 * SAMPLE_RATE_HZ // STEP_SAMPLES
@@ -70,7 +70,7 @@ class UtteranceCutter:
 
     def __init__(self, detector: Detector, base_ns: int) -> None:
         self._detector = detector
-        self.heard_ns = base_ns
+        self.read_ns = base_ns
         self._start_ns = base_ns
         self._samples: Samples = np.zeros(0, np.int16)
         self._before: Samples = np.zeros(0, np.int16)
@@ -79,28 +79,28 @@ class UtteranceCutter:
         self._quiet = 0
 
     @property
-    def known_ns(self) -> int:
+    def watermark_ns(self) -> int:
         """Before which moment no utterance will begin that was not yielded."""
         return self._start_ns
 
-    def feed(self, sound: PcmRun) -> Iterator[Utterance]:
+    def feed(self, sound: PcmChunk) -> Iterator[Utterance]:
         """Take sound; yield the utterances that it ends. A gap ends one too."""
-        if abs(sound.start_ns - self.heard_ns) > JITTER_NS:
+        if abs(sound.start_ns - self.read_ns) > JITTER_NS:
             yield from self.skip_to(sound.start_ns)
-        self.heard_ns = sound.end_ns
+        self.read_ns = sound.end_ns
         self._samples = np.concatenate([self._samples, sound.samples])
         fresh = len(self._samples) // STEP_SAMPLES - len(self._scores)
         for score in self._scored(fresh):
             self._scores.append(score)
             yield from self._step(score)
 
-    def skip_to(self, moment_ns: int) -> Iterator[Utterance]:
+    def skip_to(self, time_ns: int) -> Iterator[Utterance]:
         """Yield what is open: there is no sound up to this moment, or the pass is over."""
         if self._speaking:
             surplus = self._quiet - MARGIN_STEPS
             yield from self._cut(len(self._scores) - surplus if surplus > 0 else len(self._scores) + 1)  # to the end
-        self.heard_ns = max(self.heard_ns, moment_ns)
-        self._start_ns = self.heard_ns
+        self.read_ns = max(self.read_ns, time_ns)
+        self._start_ns = self.read_ns
         self._samples = self._before = np.zeros(0, np.int16)
         self._scores, self._speaking, self._quiet = [], False, 0
 
@@ -126,8 +126,8 @@ class UtteranceCutter:
             yield from self._cut(steps - self._quiet + MARGIN_STEPS)
             self._speaking = False
             self._drop(len(self._scores) - MARGIN_STEPS)
-        elif steps >= LONGEST_STEPS:
-            last_third = 2 * LONGEST_STEPS // 3
+        elif steps >= MAX_STEPS:
+            last_third = 2 * MAX_STEPS // 3
             calmest = last_third + int(np.argmin(self._scores[last_third:]))
             yield from self._cut(calmest)
             self._quiet = min(self._quiet, len(self._scores))

@@ -12,7 +12,7 @@ State = Literal["starting", "playing", "waiting", "done", "stopped", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SourceStatus:
     """The counts at one moment.
 
     Attributes:
@@ -62,76 +62,76 @@ class Counters:
 
     def __init__(self, stream: str) -> None:
         self._lock = threading.Lock()
-        self._standing = Standing(stream)
+        self._status = SourceStatus(stream)
         self._session = ""
 
     @property
-    def standing(self) -> Standing:
+    def status(self) -> SourceStatus:
         """The counts now."""
         with self._lock:
-            return self._standing
+            return self._status
 
     def begin(self, total_ns: int | None) -> None:
         """Note that playing begins."""
         with self._lock:
-            self._standing = replace(self._standing, state="playing", total_ns=total_ns)
+            self._status = replace(self._status, state="playing", total_ns=total_ns)
 
     def waits(self) -> None:
         """Note that the source is away, and will be tried again."""
         with self._lock:
-            self._standing = replace(self._standing, state="waiting")
+            self._status = replace(self._status, state="waiting")
 
     def reconnects(self) -> None:
         """Note that a source that was lost is open again."""
         with self._lock:
-            old = self._standing
-            self._standing = replace(old, state="playing", reconnects=old.reconnects + 1)
+            old = self._status
+            self._status = replace(old, state="playing", reconnects=old.reconnects + 1)
 
     def gap(self, length_ns: int) -> None:
         """Note time of which nothing is known."""
         with self._lock:
-            old = self._standing
-            self._standing = replace(old, gaps=old.gaps + 1, gap_ns=old.gap_ns + length_ns)
+            old = self._status
+            self._status = replace(old, gaps=old.gaps + 1, gap_ns=old.gap_ns + length_ns)
 
     def late(self, items: int) -> None:
         """Note so many more items that came too late."""
         with self._lock:
-            self._standing = replace(self._standing, late=self._standing.late + items)
+            self._status = replace(self._status, late=self._status.late + items)
 
-    def note(self, record: InputRecord) -> None:
+    def observe(self, record: InputRecord) -> None:
         """Note what a record says of its session."""
         with self._lock:
             if record.session != self._session:
                 self._session = record.session
-                sessions = self._standing.sessions + 1
-                self._standing = replace(self._standing, sessions=sessions, av_offset_ms=None, drift_ppm=None)
+                sessions = self._status.sessions + 1
+                self._status = replace(self._status, sessions=sessions, av_offset_ms=None, drift_ppm=None)
             if isinstance(record, MediaRecord):
-                old = self._standing
-                self._standing = replace(old, av_offset_ms=record.av_offset_ms, drift_ppm=record.drift_ppm)
+                old = self._status
+                self._status = replace(old, av_offset_ms=record.av_offset_ms, drift_ppm=record.drift_ppm)
 
-    def sent(self, film_ns: int, *, behind_clock_ns: int = 0) -> None:
+    def sent(self, media_ns: int, *, behind_clock_ns: int = 0) -> None:
         """Note a record handed over."""
         with self._lock:
-            old = self._standing
-            self._standing = replace(
+            old = self._status
+            self._status = replace(
                 old,
-                position_ns=max(old.position_ns, film_ns),
+                position_ns=max(old.position_ns, media_ns),
                 behind_clock_ns=behind_clock_ns,
                 sent=old.sent + 1,
             )
 
-    def acknowledged(self, film_ns: int) -> None:
+    def acknowledged(self, media_ns: int) -> None:
         """Note that the broker has a record."""
         with self._lock:
-            old = self._standing
-            self._standing = replace(old, acknowledged_ns=max(old.acknowledged_ns, film_ns))
+            old = self._status
+            self._status = replace(old, acknowledged_ns=max(old.acknowledged_ns, media_ns))
 
     def dropped(self) -> None:
         """Note a record given up."""
         with self._lock:
-            self._standing = replace(self._standing, dropped=self._standing.dropped + 1)
+            self._status = replace(self._status, dropped=self._status.dropped + 1)
 
     def finish(self, state: State) -> None:
         """Note how it ended."""
         with self._lock:
-            self._standing = replace(self._standing, state=state)
+            self._status = replace(self._status, state=state)

@@ -15,8 +15,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, StateSetMetricFamily
 from prometheus_client.registry import Collector
 
-from triptych.producers.status.counters import Standing, State
-from triptych.producers.status.progress import LogBoard, TableBoard
+from triptych.producers.status.counters import SourceStatus, State
+from triptych.producers.status.progress import ProgressLog, ProgressTable
 from triptych.service.health import Health
 from triptych.units import NS_PER_S
 
@@ -34,7 +34,7 @@ class _Series:
     family: type[CounterMetricFamily | GaugeMetricFamily]
     name: str
     meaning: str
-    value: Callable[[Standing], float | None]
+    value: Callable[[SourceStatus], float | None]
 
 
 _SERIES: Final = (
@@ -69,50 +69,50 @@ class FeedMetrics(Collector):
         """Begin with no feed, in a registry of its own."""
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self._standings: tuple[Standing, ...] = ()
+        self._statuses: tuple[SourceStatus, ...] = ()
         self.registry.register(self)
 
-    def show(self, standings: Sequence[Standing]) -> None:
+    def show(self, statuses: Sequence[SourceStatus]) -> None:
         """Take how the feeds stand."""
-        self._standings = tuple(standings)
+        self._statuses = tuple(statuses)
 
     def collect(self) -> Iterable[Metric]:
         """Yield all metrics, with a sample for each feed."""
-        standings = self._standings
+        statuses = self._statuses
         for series in _SERIES:
             family = series.family(f"triptych_feed_{series.name}", series.meaning, labels=["stream"])
-            for standing in standings:
-                value = series.value(standing)
+            for status in statuses:
+                value = series.value(status)
                 if value is not None:
-                    family.add_metric([standing.stream], value)
+                    family.add_metric([status.stream], value)
             yield family
         states = StateSetMetricFamily("triptych_feed_state", "How the feed stands.", labels=["stream"])
-        for standing in standings:
-            states.add_metric([standing.stream], {state: state == standing.state for state in get_args(State)})
+        for status in statuses:
+            states.add_metric([status.stream], {state: state == status.state for state in get_args(State)})
         yield states
 
 
-class WatchedBoard:
+class MonitoredDisplay:
     """Show the standings on another board, and tell those who watch from outside; a context manager."""
 
-    def __init__(self, board: TableBoard | LogBoard, metrics: FeedMetrics, health: Health) -> None:
-        self._board = board
+    def __init__(self, display: ProgressTable | ProgressLog, metrics: FeedMetrics, health: Health) -> None:
+        self._display = display
         self._metrics = metrics
         self._health = health
 
     def __enter__(self) -> Self:
-        self._board.__enter__()
+        self._display.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._board.__exit__(kind, error, trace)
+        self._display.__exit__(kind, error, trace)
 
-    def show(self, standings: Sequence[Standing]) -> None:
+    def show(self, statuses: Sequence[SourceStatus]) -> None:
         """Show them, and say that the program's loop goes round."""
-        self._board.show(standings)
-        self._metrics.show(standings)
+        self._display.show(statuses)
+        self._metrics.show(statuses)
         self._health.beat()
-        if any(standing.state in _OPENED for standing in standings):
+        if any(status.state in _OPENED for status in statuses):
             self._health.set_ready("feeds", ready=True)

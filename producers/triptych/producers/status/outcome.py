@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from triptych.producers.sources.plan import PlaybackPlan
-from triptych.producers.status.counters import Standing
+from triptych.producers.sources.playback_plan import PlaybackPlan
+from triptych.producers.status.counters import SourceStatus
 from triptych.schemas.errors import TriptychError
 
 
@@ -14,7 +14,7 @@ class SourceOutcome:
     """How one source ended; `error` is what stopped it."""
 
     plan: PlaybackPlan
-    standing: Standing
+    status: SourceStatus
     error: Exception | None = None
 
     @property

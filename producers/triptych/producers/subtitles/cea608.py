@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 CAPTION_CODECS: Final = frozenset({"h264", "hevc", "mpeg1video", "mpeg2video"})
-LONGEST_HELD_NS: Final = 10 * NS_PER_S
+MAX_HOLD_NS: Final = 10 * NS_PER_S
 """How long a caption that stays on the screen holds the words back; after that it loses its beginning."""
 
 _PROBED_FRAMES: Final = 12
@@ -37,7 +37,7 @@ _TICK: Final = Fraction(1, 1_000)
 _NO_CAPTIONS: Final = b"Scenarist_SCC V1.0\n\n00:00:00:00\t942c 942c\n\n"
 
 
-def holds_captions(stream: VideoStream, packets: Iterable[Packet[VideoStream]]) -> bool:
+def carries_captions(stream: VideoStream, packets: Iterable[Packet[VideoStream]]) -> bool:
     """Return whether the first frames of these packets carry captions, even empty ones; the track is left untouched."""
     codec = stream.codec_context
     if codec.name not in CAPTION_CODECS:
@@ -78,18 +78,18 @@ class CaptionReader:
         """Return before which moment no caption will start any more."""
         shown_ns = self._source.shown_since_ns
         since_ns = self._read_ns if shown_ns is None else shown_ns
-        return max(self._base_ns, since_ns - NS_PER_MS, self._read_ns - LONGEST_HELD_NS)
+        return max(self._base_ns, since_ns - NS_PER_MS, self._read_ns - MAX_HOLD_NS)
 
-    def see(self, frame: av.VideoFrame, at_ns: int) -> None:
+    def feed(self, frame: av.VideoFrame, at_ns: int) -> None:
         """Take a frame that is shown at this moment."""
-        promised_ns = self.watermark_ns
+        watermark_ns = self.watermark_ns
         self._read_ns = max(self._read_ns, at_ns)
         content = _caption_bytes(frame)
-        cue = self._line21.see(content, at_ns) if content else None
-        if not self._line21.has_spoken:
-            cue = self._dtvcc.see(content, at_ns)
+        cue = self._line21.feed(content, at_ns) if content else None
+        if not self._line21.has_captions:
+            cue = self._dtvcc.feed(content, at_ns)
         if cue is not None:
-            self._keep(cue, promised_ns)
+            self._keep(cue, watermark_ns)
 
     def take(self) -> Iterable[Cue]:
         """Yield the captions that have left the screen since."""
@@ -106,11 +106,11 @@ class CaptionReader:
     @property
     def _source(self) -> _Line21Captions | DtvccCaptions:
         """Where the words come from: from 708 as long as there has been nothing else."""
-        return self._line21 if self._line21.has_spoken else self._dtvcc
+        return self._line21 if self._line21.has_captions else self._dtvcc
 
-    def _keep(self, cue: Cue, promised_ns: int) -> None:
+    def _keep(self, cue: Cue, watermark_ns: int) -> None:
         """Keep what has words; FFmpeg lets a line that rolls up begin with the empty line that it fills."""
-        start_ns = max(cue.start_ns, promised_ns)
+        start_ns = max(cue.start_ns, watermark_ns)
         if cue.text and cue.end_ns > start_ns:
             self._cues.append(Cue(start_ns, cue.end_ns, cue.text))
 
@@ -129,9 +129,9 @@ class _Line21Captions:
         self._on_screen = _Decoder(real_time="1", real_time_latency_msec="0")
         self.shown_since_ns: int | None = None
         self.shown = ""
-        self.has_spoken = False
+        self.has_captions = False
 
-    def see(self, content: bytes, at_ns: int) -> Cue | None:
+    def feed(self, content: bytes, at_ns: int) -> Cue | None:
         """Take one frame's caption bytes; return what has left the screen with it."""
         screen = self._on_screen.decode(content, at_ns)
         if screen is not None:
@@ -140,7 +140,7 @@ class _Line21Captions:
         cue = self._finished.decode(content, at_ns)
         if cue is not None:
             self.shown_since_ns = None if self.shown_since_ns is None else cue.end_ns
-        self.has_spoken = self.has_spoken or bool(self.shown or (cue is not None and cue.text))
+        self.has_captions = self.has_captions or bool(self.shown or (cue is not None and cue.text))
         return cue
 
 

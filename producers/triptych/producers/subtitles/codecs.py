@@ -22,11 +22,11 @@ def codec_name(stream: SubtitleStream) -> str | None:
     return None if context is None else str(context.name)
 
 
-def words_of(packet: Packet[SubtitleStream], stream: SubtitleStream) -> str:
+def text_of(packet: Packet[SubtitleStream], stream: SubtitleStream) -> str:
     """Return the plain text of a packet, empty where it has none or is broken."""
     name = codec_name(stream)
     if name is None:
-        return _raw_words(packet)
+        return _raw_text(packet)
     try:
         decoded = packet.decode()
     except (av.error.FFmpegError, UnicodeDecodeError):
@@ -38,7 +38,7 @@ def words_of(packet: Packet[SubtitleStream], stream: SubtitleStream) -> str:
     return "\n".join(text for text in texts if text)
 
 
-def _raw_words(packet: Packet[SubtitleStream]) -> str:
+def _raw_text(packet: Packet[SubtitleStream]) -> str:
     try:
         return from_tagged(bytes(packet).decode())
     except UnicodeDecodeError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-UNKNOWN_LENGTH_NS: Final = 3_000_000_000
+DEFAULT_DURATION_NS: Final = 3_000_000_000
 """How long a cue is taken to be shown that does not say; about a line's reading time."""
 
 

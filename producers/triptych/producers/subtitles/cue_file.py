@@ -10,10 +10,10 @@ from typing import Final
 
 import av
 
-from triptych.producers.subtitles.codecs import TEXT_CODECS, codec_name, words_of
-from triptych.producers.subtitles.cue import UNKNOWN_LENGTH_NS, Cue
+from triptych.producers.session_timeline import ticks_to_ns
+from triptych.producers.subtitles.codecs import TEXT_CODECS, codec_name, text_of
+from triptych.producers.subtitles.cue import DEFAULT_DURATION_NS, Cue
 from triptych.producers.subtitles.language import language_of, same_language
-from triptych.producers.timeline import ticks_to_ns
 from triptych.schemas.errors import UsageError
 
 _FORMAT_OF: Final = {".srt": "srt", ".vtt": "webvtt", ".ass": "ass", ".ssa": "ass"}
@@ -21,7 +21,7 @@ _BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
 _MAX_BYTES: Final = 64 << 20
 
 
-def find_beside(film: Path, wanted: str) -> Path | None:
+def find_sidecar(film: Path, wanted: str) -> Path | None:
     """Return the cue file beside a film: of the wanted language if one says so, else the one without a language."""
     found = [path for path in sorted(film.parent.glob("*")) if _belongs(path, film)]
     ranked = sorted(found, key=lambda path: _rank(path, film, wanted))
@@ -73,7 +73,7 @@ def _decoded(content: bytes, format_name: str | None) -> list[Cue]:
         stream = streams[0]
         cues: list[Cue] = []
         for packet in container.demux(stream):
-            words = words_of(packet, stream) if packet.size and packet.pts is not None else ""
+            words = text_of(packet, stream) if packet.size and packet.pts is not None else ""
             if words and packet.pts is not None:
                 start_ns = ticks_to_ns(packet.pts, packet.time_base)
                 cues.append(Cue(start_ns, start_ns + ticks_to_ns(packet.duration or 0, packet.time_base), words))
@@ -97,7 +97,7 @@ def _with_known_ends(cues: Iterable[Cue]) -> Iterable[Cue]:
         if cue.end_ns > cue.start_ns:
             yield cue
             continue
-        end_ns = cue.start_ns + UNKNOWN_LENGTH_NS
+        end_ns = cue.start_ns + DEFAULT_DURATION_NS
         if following is not None and following.start_ns > cue.start_ns:
             end_ns = min(end_ns, following.start_ns)
         yield replace(cue, end_ns=end_ns)

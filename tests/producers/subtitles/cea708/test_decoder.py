@@ -37,19 +37,19 @@ class Screen:
     def send(self, *commands: bytes, service: int = 1) -> str:
         """Send commands, each in a packet of its own; return what is on the screen then."""
         for content in self.encoder.frames(*commands, service=service):
-            self.see(content)
+            self.feed(content)
         return self.text
 
-    def see(self, content: bytes) -> None:
+    def feed(self, content: bytes) -> None:
         """Show a frame with these caption bytes."""
-        cue = self.captions.see(content, self.frame * FRAME_NS)
+        cue = self.captions.feed(content, self.frame * FRAME_NS)
         self.cues += [] if cue is None else [cue]
         self.frame += 1
 
     def wait(self, frames: int) -> None:
         """Show frames without any caption bytes."""
         for _ in range(frames):
-            self.see(b"")
+            self.feed(b"")
 
 
 @pytest.fixture
@@ -204,7 +204,7 @@ def test_bytes_that_are_no_captions_do_no_harm(frames: list[bytes]) -> None:
     """Whatever comes, spans go forward and nothing is raised."""
     captions = DtvccCaptions()
     for number, content in enumerate(frames):
-        cue = captions.see(content, number * FRAME_NS)
+        cue = captions.feed(content, number * FRAME_NS)
         assert cue is None or (cue.end_ns > cue.start_ns and cue.text)
 
 
@@ -249,11 +249,11 @@ def test_a_film_with_nothing_but_708_has_words(tmp_path: Path, play: Callable[..
     ]
 
     assert cues_of(records) == [(1_000, 3_000, "By 708\nalone …")]
-    promised_ns = 0
+    watermark_ns = 0
     for record in words:
         if isinstance(record, SubtitleCue):
-            assert record.start_ns >= promised_ns
-        promised_ns = max(promised_ns, record.next_ns or 0)
+            assert record.start_ns >= watermark_ns
+        watermark_ns = max(watermark_ns, record.next_ns or 0)
 
 
 def test_where_there_are_both_608_is_read(tmp_path: Path, play: Callable[..., Any]) -> None:

@@ -37,9 +37,9 @@ class DtvccCaptions:
         self.shown_since_ns: int | None = None
         self.shown = ""
 
-    def see(self, content: bytes, at_ns: int) -> Cue | None:
+    def feed(self, content: bytes, at_ns: int) -> Cue | None:
         """Take one frame's caption bytes, perhaps none; return what has left the screen with it."""
-        self._service.reach(at_ns)
+        self._service.run_until(at_ns)
         for at in range(0, len(content) - 2, 3):
             kind = content[at] & _TYPE
             if content[at] & _VALID and kind in {_BEGINS, _CONTINUES}:

@@ -38,7 +38,7 @@ class Service:
     def text(self) -> str:
         """What is on the screen, windows from the top down."""
         shown = [window for window in self._windows if window is not None and window.visible and window.text]
-        return "\n".join(window.text for window in sorted(shown, key=lambda window: window.place))
+        return "\n".join(window.text for window in sorted(shown, key=lambda window: window.position))
 
     def feed(self, content: bytes, at_ns: int) -> None:
         """Take the bytes of a service block."""
@@ -46,9 +46,9 @@ class Service:
         if self._until_ns is not None and any(one.code in {_NO_DELAY, _RESET} for one in commands):
             self._until_ns = None
         self._waiting.extend(commands)
-        self.reach(at_ns)
+        self.run_until(at_ns)
 
-    def reach(self, at_ns: int) -> None:
+    def run_until(self, at_ns: int) -> None:
         """Do what has waited for this moment."""
         while self._waiting:
             is_full = len(self._waiting) > _MOST_WAITING

@@ -46,7 +46,7 @@ class Window:
         self._scrolls_down = parameters[2] >> 2 & 0x03 == _SCROLL_DOWN
 
     @property
-    def place(self) -> tuple[int, int]:
+    def position(self) -> tuple[int, int]:
         """Where it stands, so that windows are read from the top down, and from the left."""
         return self.definition[1] & 0x7F, self.definition[2]
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.producers.media.picture import JpegEncoder, size_shown
+from triptych.producers.media.jpeg import JpegEncoder, display_size
 
 lengths = st.integers(2, 8_000)
 
@@ -19,7 +19,7 @@ lengths = st.integers(2, 8_000)
 @given(lengths, lengths, st.fractions(Fraction(1, 4), 4, max_denominator=100), st.integers(16, 4_000))
 def test_sizes_are_even_bounded_and_keep_their_shape(width: int, height: int, aspect: Fraction, limit: int) -> None:
     """Never larger than the picture is."""
-    shown_width, shown_height = size_shown(width, height, pixel_aspect=aspect, max_height=limit)
+    shown_width, shown_height = display_size(width, height, pixel_aspect=aspect, max_height=limit)
 
     assert shown_width % 2 == shown_height % 2 == 0
     assert 2 <= shown_height <= min(height, limit)
@@ -45,4 +45,4 @@ def test_a_jpeg_opens_and_shows_the_frame(size: tuple[int, int], expected: tuple
 
 def test_pixels_that_are_not_square_are_made_square() -> None:
     """A DVD's 720 by 576 is shown as 16:9."""
-    assert size_shown(720, 576, pixel_aspect=Fraction(64, 45), max_height=360) == (640, 360)
+    assert display_size(720, 576, pixel_aspect=Fraction(64, 45), max_height=360) == (640, 360)

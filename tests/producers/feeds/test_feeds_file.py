@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from triptych.producers.feeds import supervisor
-from triptych.producers.feeds.file import read_feeds
+from triptych.producers.feeds.feeds_file import read_feeds
 from triptych.producers.feeds.supervisor import produce_feeds
 from triptych.producers.sources.source import FileSource, UrlSource
 from triptych.schemas.codec import decode
@@ -152,14 +152,14 @@ def test_a_feed_is_added_changed_and_removed_without_touching_the_others(
         path.write_text(feed("stays") + feed("other", height=120))
         wait_until(lambda: len(sessions("other")) == 2)
         path.write_text("[feeds")
-        wait_until(lambda: any(log["event"] == "feeds.refused" for log in logs))
+        wait_until(lambda: any(log["event"] == "feeds_file_rejected" for log in logs))
         path.write_text(feed("stays"))
         wait_until(lambda: ended("other") == 2)
         assert ended("stays") == 0
 
     assert len(sessions("stays")) == 1
     assert ended("stays") == 1
-    assert [log["stream"] for log in logs if log["event"] == "feed.started"] == ["stays", "other", "other"]
+    assert [log["stream"] for log in logs if log["event"] == "feed_started"] == ["stays", "other", "other"]
 
 
 def test_a_feed_that_fails_does_not_end_the_others(
@@ -173,6 +173,6 @@ def test_a_feed_that_fails_does_not_end_the_others(
     path = listed(f'[feeds.broken]\nsource = "{broken}"\n[feeds.film]\nsource = "{film}"\nrealtime = false\n')
     with following(path, transport) as logs:
         wait_until(lambda: any(isinstance(record, End) for record in pictures(transport)))
-        wait_until(lambda: any(log["event"] == "feed.failed" for log in logs))
+        wait_until(lambda: any(log["event"] == "feed_failed" for log in logs))
 
-    assert sum(log["event"] == "feed.failed" for log in logs) == 1
+    assert sum(log["event"] == "feed_failed" for log in logs) == 1

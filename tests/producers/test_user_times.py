@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.producers.timestamps import parse_moment
+from triptych.producers.user_times import parse_time
 from triptych.schemas.errors import UsageError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,7 +25,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 )
 def test_a_moment_is_read_to_the_nanosecond(text: str, expected_ns: int) -> None:
     """Zones, fractions and small letters as RFC 3339 allows them."""
-    assert parse_moment(text) == expected_ns
+    assert parse_time(text) == expected_ns
 
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 12, 31)))  # noqa: DTZ001 - the zone is added
@@ -33,7 +33,7 @@ def test_what_python_writes_is_read(moment: datetime) -> None:
     """The same moment comes back."""
     moment = moment.replace(tzinfo=UTC)
 
-    assert parse_moment(moment.isoformat()) == (moment - EPOCH) // timedelta(microseconds=1) * 1_000
+    assert parse_time(moment.isoformat()) == (moment - EPOCH) // timedelta(microseconds=1) * 1_000
 
 
 @pytest.mark.parametrize(
@@ -42,4 +42,4 @@ def test_what_python_writes_is_read(moment: datetime) -> None:
 def test_anything_else_is_the_users_mistake(text: str) -> None:
     """The message shows what came."""
     with pytest.raises(UsageError, match="expected a time"):
-        parse_moment(text)
+        parse_time(text)

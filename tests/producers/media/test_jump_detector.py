@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from triptych.producers.media.continuity import Continuity, Jump
+from triptych.producers.media.jump_detector import Jump, JumpDetector
 
 S = 1_000_000_000
 WRAP = 2**33 * S // 90_000
@@ -10,11 +10,11 @@ WRAP = 2**33 * S // 90_000
 
 def pass_on(*stamps: tuple[int, float]) -> list[object]:
     """Return what comes of stamps `(track, seconds)`: their seconds, and jumps."""
-    continuity: Continuity[float] = Continuity()
+    detector: JumpDetector[float] = JumpDetector()
     out: list[object] = []
     for track, seconds in stamps:
-        out += continuity.feed(track, round(seconds * S), seconds)
-    return [*out, *continuity.finish()]
+        out += detector.feed(track, round(seconds * S), seconds)
+    return [*out, *detector.finish()]
 
 
 def test_what_runs_on_is_passed_on() -> None:
@@ -31,11 +31,11 @@ def test_a_jump_counts_once_three_agree() -> None:
 
 def test_one_wrong_stamp_is_left_out() -> None:
     """What follows lies where it was expected."""
-    continuity: Continuity[int] = Continuity()
-    out = [item for second in (1, 900, 2, 3) for item in continuity.feed(0, second * S, second)]
+    detector: JumpDetector[int] = JumpDetector()
+    out = [item for second in (1, 900, 2, 3) for item in detector.feed(0, second * S, second)]
 
     assert out == [1, 2, 3]
-    assert continuity.left_out == 1
+    assert detector.dropped == 1
 
 
 def test_a_track_with_a_picture_every_ten_seconds_has_not_jumped() -> None:

@@ -13,7 +13,7 @@ _TURNS: Final = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.RO
 _QUARTER: Final = 90
 
 
-def size_shown(width: int, height: int, *, pixel_aspect: Fraction, max_height: int) -> tuple[int, int]:
+def display_size(width: int, height: int, *, pixel_aspect: Fraction, max_height: int) -> tuple[int, int]:
     """Return the size of a picture with square pixels and at most this height, both even; never larger than it is."""
     shown_width = width * pixel_aspect
     scale = min(Fraction(1), Fraction(max_height, height))
@@ -47,8 +47,8 @@ class JpegEncoder:
 
     def _size_before_turning(self, frame: av.VideoFrame, turns: int) -> tuple[int, int]:
         if turns % 2 == 0:
-            return size_shown(frame.width, frame.height, pixel_aspect=self._pixel_aspect, max_height=self._max_height)
-        height, width = size_shown(
+            return display_size(frame.width, frame.height, pixel_aspect=self._pixel_aspect, max_height=self._max_height)
+        height, width = display_size(
             frame.height, frame.width, pixel_aspect=1 / self._pixel_aspect, max_height=self._max_height
         )
         return width, height

@@ -33,7 +33,7 @@ class _Doubtful(Generic[T]):
     item: T
 
 
-class Continuity(Generic[T]):
+class JumpDetector(Generic[T]):
     """Pass items on in their order, with a `Jump` before those that lie elsewhere.
 
     Attributes:
@@ -44,17 +44,17 @@ class Continuity(Generic[T]):
         self._last_ns: dict[int, int] = {}
         self._doubtful: dict[int, list[_Doubtful[T]]] = {}
         self._stragglers = 0
-        self.left_out = 0
+        self.dropped = 0
 
     def feed(self, track: int, at_ns: int, item: T) -> Iterator[T | Jump]:
         """Take an item of a track with its decoding time stamp."""
         self._stragglers = max(0, self._stragglers - 1)
         if not self._is_elsewhere(track, at_ns):
-            self.left_out += len(self._doubtful.pop(track, ()))
+            self.dropped += len(self._doubtful.pop(track, ()))
             self._last_ns[track] = at_ns
             yield item
         elif self._stragglers:
-            self.left_out += 1
+            self.dropped += 1
         else:
             yield from self._doubt(track, at_ns, item)
 
@@ -81,7 +81,7 @@ class Continuity(Generic[T]):
         self._stragglers = _STRAGGLERS
         for track, held in doubtful.items():
             near = [one for one in held if _near(one, at_ns)]
-            self.left_out += len(held) - len(near)
+            self.dropped += len(held) - len(near)
             for one in near:
                 self._last_ns[track] = one.at_ns
                 yield one.item

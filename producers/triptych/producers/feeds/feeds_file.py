@@ -10,13 +10,13 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from triptych.producers.plans import SourceOptions, plans_for
-from triptych.producers.sources.plan import PlaybackPlan
+from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.schemas.errors import UsageError
 
 _MAX_BYTES: Final = 1 << 20
 
 
-class WatchedFeed(BaseModel):
+class FeedSpec(BaseModel):
     """One feed as the file has it; what it leaves out is as on the command line."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -53,13 +53,13 @@ def read_feeds(path: Path) -> Mapping[str, PlaybackPlan]:
 
 def _plan(path: Path, stream: str, table: Any) -> PlaybackPlan:  # noqa: ANN401 - whatever the file has
     try:
-        feed = WatchedFeed.model_validate(table)
+        feed = FeedSpec.model_validate(table)
     except ValidationError as error:
         said = "; ".join(
             f"{'.'.join(map(str, one['loc'])) or 'the feed'}: {one['msg']}" for one in error.errors(include_input=False)
         )
         raise UsageError(f"{path}: feed {stream!r}: {said}") from None
-    wishes = SourceOptions(
+    options = SourceOptions(
         stream=stream,
         fps=str(feed.fps),
         height=feed.height,
@@ -72,6 +72,6 @@ def _plan(path: Path, stream: str, table: Any) -> PlaybackPlan:  # noqa: ANN401 
         transcribe=feed.transcribe,
     )
     try:
-        return plans_for([feed.source], wishes)[0]
+        return plans_for([feed.source], options)[0]
     except UsageError as error:
         raise UsageError(f"{path}: feed {stream!r}: {error}") from None

@@ -15,7 +15,7 @@ _LAST_YEAR: Final = 2200
 """Event time is a 63-bit number of nanoseconds, which ends in 2262; whatever is played must still fit behind."""
 
 
-def parse_moment(text: str) -> int:
+def parse_time(text: str) -> int:
     """Return the moment; raise `UsageError` where the text is none, or one that event time cannot hold."""
     match = _RFC3339.fullmatch(text.strip())
     day, second, fraction, zone = match.groups() if match else ("", "", None, "")
