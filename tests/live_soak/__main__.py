@@ -26,8 +26,8 @@ from tests.e2e.programs import Installation, Program, asked
 from tests.live_soak.connections import Breaker
 from tests.live_soak.memory import MemoryWatch
 from tests.live_soak.report import Soak, report
-from tests.producers.live.breakable import Relay
 from tests.producers.live.conftest import HERE, SYSTEM_PYTHON, serving
+from tests.producers.live.relay import Relay
 from tools.devservers import DevKafka, DevRedis, MissingProgramError
 from tools.devservers.ports import free_ports
 

@@ -11,8 +11,8 @@ clock = st.integers(0, 10**18)
 
 
 @given(clock, clock, clock)
-def test_in_real_time_the_wait_ends_when_the_film_is_there(began_ns: int, media_ns: int, now_ns: int) -> None:
-    """Never before, and never a wait for what has passed."""
+def test_in_real_time_the_wait_ends_when_the_record_is_due(began_ns: int, media_ns: int, now_ns: int) -> None:
+    """Never earlier, and there is no wait for what is overdue."""
     wait_ns = Pacer(realtime=True, began_ns=began_ns).wait_ns(media_ns, monotonic_ns=now_ns)
 
     assert wait_ns >= 0
@@ -21,8 +21,8 @@ def test_in_real_time_the_wait_ends_when_the_film_is_there(began_ns: int, media_
 
 
 @given(clock, clock, clock)
-def test_otherwise_nothing_waits(began_ns: int, media_ns: int, now_ns: int) -> None:
-    """The broker's own speed is the pace."""
+def test_fast_playback_never_waits(began_ns: int, media_ns: int, now_ns: int) -> None:
+    """The speed of the broker is the pace."""
     pacer = Pacer(realtime=False, began_ns=began_ns)
 
     assert pacer.wait_ns(media_ns, monotonic_ns=now_ns) == 0

@@ -1,4 +1,4 @@
-"""The command `triptych produce`. Imports what is heavy when it runs."""
+"""The command `triptych produce`. Heavy modules are imported when it runs."""
 
 from __future__ import annotations
 
@@ -25,54 +25,58 @@ if TYPE_CHECKING:
 def produce(
     sources: Annotated[
         list[str] | None,
-        typer.Argument(metavar="SOURCE…", help="Media files, or URLs that FFmpeg opens, played at the same time."),
+        typer.Argument(metavar="SOURCE…", help="Media files, or URLs that FFmpeg can open. All play at the same time."),
     ] = None,
     *,
     feeds: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Play what this TOML file lists instead, and follow its changes."),
+        typer.Option(metavar="FILE", help="Play the feeds listed in this TOML file, and follow its changes."),
     ] = None,
     stream: Annotated[
-        str | None, typer.Option(metavar="ID", help="Id of the stream; else made from the file's name.")
+        str | None, typer.Option(metavar="ID", help="Id of the stream. Default: made from the file name.")
     ] = None,
     fps: Annotated[
-        str, typer.Option(metavar="RATE", help="Frames sent for each second, at most: 4, 0.5, 30000/1001.")
+        str, typer.Option(metavar="RATE", help="Maximum frames per second to send: 4, 0.5, 30000/1001.")
     ] = "4",
-    height: Annotated[int, typer.Option(min=16, max=8_192, help="Height to which larger pictures are scaled.")] = 360,
+    height: Annotated[int, typer.Option(min=16, max=8_192, help="Maximum height of the frames, in pixels.")] = 360,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of the JPEG images.")] = 85,
     realtime: Annotated[
-        bool, typer.Option("--realtime/--fast", help="As fast as the film runs, or as fast as the broker takes it.")
+        bool, typer.Option("--realtime/--fast", help="Play at the source's own speed, or as fast as possible.")
     ] = False,
-    loop: Annotated[int, typer.Option(min=0, metavar="N", help="Play N times as one session; 0 for ever.")] = 1,
+    loop: Annotated[int, typer.Option(min=0, metavar="N", help="Play N times, as one session; 0 for ever.")] = 1,
     start_at: Annotated[
         str | None,
         typer.Option(
             metavar="TIME",
-            help="When the film begins, as 2026-01-01T00:00:00Z; else now, or with --fast so that it ends now.",
+            help="Event time of the start, such as 2026-01-01T00:00:00Z. "
+            "Default: now; with --fast, such that the source ends now.",
         ),
     ] = None,
     subtitles: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Cues (.srt .vtt .ass) instead of those in or beside the film.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Cue file (.srt .vtt .ass) to use instead of subtitles in or beside the file."
+        ),
     ] = None,
     language: Annotated[
-        str | None, typer.Option(metavar="TAG", help="Language of the subtitles where there are several; else eng.")
+        str | None, typer.Option(metavar="TAG", help="Preferred language of the subtitles. Default: eng.")
     ] = None,
     transcribe: Annotated[
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Hear the words of what has no subtitles: whisper-tiny.en (English) or whisper-base "
-            "(any language; that of --language, else recognised).",
+            help="Transcribe the audio of sources without subtitles: whisper-tiny.en (English) or whisper-base "
+            "(any language: that of --language, else detected).",
         ),
     ] = None,
     config: ConfigOption = None,
     bootstrap_servers: BootstrapServersOption = None,
     pipeline: PipelineOption = None,
 ) -> None:
-    """Play media files and live feeds into Kafka: pictures, sound and words as streams.
+    """Play media files and live feeds into Kafka, as streams of video, audio and text.
 
-    Runs until all files are played, or until Ctrl-C or SIGTERM, and ends every stream properly. A broken file is played
-    as far as it can be read; a feed that is lost is opened again and again.
+    Runs until all files are played, or until Ctrl-C or SIGTERM, and then ends every stream. A damaged file is played as
+    far as it can be read. A lost feed is opened again and again.
     """
     from triptych.producers.plans import SourceOptions, plans_for
     from triptych.schemas.errors import UsageError
@@ -93,11 +97,11 @@ def produce(
     settings = load(config, {"kafka.bootstrap_servers": bootstrap_servers, "pipeline": pipeline})
     if feeds is not None:
         if sources:
-            raise UsageError("expected sources or --feeds, got both: list all of them in the file")
+            raise UsageError("expected sources or --feeds, got both; list all sources in the file")
         _follow(feeds, settings)
         return
     if not sources:
-        raise UsageError("expected a file, a URL or --feeds FILE: nothing says what to play")
+        raise UsageError("expected a file, a URL or --feeds FILE, got nothing to play")
     failed = [outcome for outcome in _play(plans_for(sources, options), settings) if outcome.error is not None]
     for outcome in failed:
         typer.echo(f"triptych: {outcome.error}", err=True)
@@ -111,8 +115,8 @@ def _play(plans: Sequence[PlaybackPlan], settings: Settings) -> Sequence[SourceO
 
     configure_logs(settings.log)
     check_playable(plans)
-    with _stage(settings) as stage:
-        return produce_all(plans, stage.transport, stop=stage.stop, display=stage.display)
+    with _connect(settings) as connected:
+        return produce_all(plans, connected.transport, stop=connected.stop, display=connected.display)
 
 
 def _follow(feeds: Path, settings: Settings) -> None:
@@ -121,20 +125,20 @@ def _follow(feeds: Path, settings: Settings) -> None:
     from triptych.service.logs import configure_logs
 
     configure_logs(settings.log)
-    read_feeds(feeds)  # a mistake in it is found before anything is connected
-    with _stage(settings) as stage:
-        produce_feeds(feeds, stage.transport, stop=stage.stop, display=stage.display)
+    read_feeds(feeds)  # report mistakes before connecting
+    with _connect(settings) as connected:
+        produce_feeds(feeds, connected.transport, stop=connected.stop, display=connected.display)
 
 
-class _Stage(NamedTuple):
+class _Connected(NamedTuple):
     transport: Transport
     stop: Event
     display: ProgressTable | ProgressLog | MonitoredDisplay
 
 
 @contextmanager
-def _stage(settings: Settings) -> Iterator[_Stage]:
-    """Connect, and show how the sources stand until the end or a signal."""
+def _connect(settings: Settings) -> Iterator[_Connected]:
+    """Connect to the broker, and show the progress until the end or a signal."""
     import time
 
     from rich.console import Console
@@ -149,14 +153,14 @@ def _stage(settings: Settings) -> Iterator[_Stage]:
     with closing(KafkaTransport(settings.kafka)) as transport, stop_on_signal() as stop:
         check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes)
         with _monitored(display, settings) as shown:
-            yield _Stage(transport, stop, shown)
+            yield _Connected(transport, stop, shown)
 
 
 @contextmanager
 def _monitored(
     display: ProgressTable | ProgressLog, settings: Settings
 ) -> Iterator[ProgressTable | ProgressLog | MonitoredDisplay]:
-    """Serve metrics and health of what the board shows, where the settings say so."""
+    """Serve metrics and health checks of what the display shows, where the settings say so."""
     if not settings.produce_http.port:
         yield display
         return

@@ -1,4 +1,4 @@
-"""From what a user asks for to a plan for each source; every mistake is a `UsageError`."""
+"""Turn what a user asks for into one plan for each source. Every mistake is a `UsageError`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FASTEST: Final = Fraction(240)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOptions:
-    """What a user asks for, as written; the same for all sources. See `PlaybackPlan`."""
+    """The options of the command line or of a feeds file, as written. They apply to all sources. See `PlaybackPlan`."""
 
     stream: str | None = None
     fps: str = "4"
@@ -38,11 +38,15 @@ class SourceOptions:
 
 
 def plans_for(sources: Sequence[str], options: SourceOptions) -> tuple[PlaybackPlan, ...]:
-    """Return a plan for each source, in order."""
+    """Return a plan for each source, in order.
+
+    Raises:
+        UsageError: a source or an option is invalid, or they do not go together.
+    """
     if len(sources) > 1 and options.stream is not None:
-        raise UsageError(f"--stream names one stream, but there are {len(sources)} sources: leave it out, or play one")
+        raise UsageError(f"--stream: expected one source, got {len(sources)}; leave it out, or play one source")
     if len(sources) > 1 and options.subtitles is not None:
-        raise UsageError(f"--subtitles belongs to one film, but there are {len(sources)} sources: play one")
+        raise UsageError(f"--subtitles: expected one source, got {len(sources)}; play one source")
     if options.transcribe is not None:
         check_transcription(options.transcribe, _language(options.language))
     parsed = [parse_source(source) for source in sources]

@@ -54,7 +54,7 @@ def check_playable(plans: Sequence[PlaybackPlan]) -> None:
     errors: list[UsageError] = []
     for plan in plans:
         if isinstance(plan.source, UrlSource):
-            return  # whether a URL can be opened may change at any moment
+            return  # a URL that cannot be opened now may be available later
         try:
             with Playback(plan):
                 return

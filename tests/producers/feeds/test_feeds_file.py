@@ -1,4 +1,4 @@
-"""A file of feeds, read and followed."""
+"""The feeds file: reading it, and following its changes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Sample = Callable[[str], Path]
 
 @pytest.fixture
 def listed(tmp_path: Path) -> Callable[[str], Path]:
-    """Write the file."""
+    """Return a function that writes the file."""
 
     def write(content: str) -> Path:
         path = tmp_path / "feeds.toml"
@@ -39,16 +39,16 @@ def listed(tmp_path: Path) -> Callable[[str], Path]:
     return write
 
 
-def test_each_feed_has_its_own_settings(listed: Callable[[str], Path], sample: Sample) -> None:
-    """What it leaves out is as on the command line, but that it is played as fast as it runs."""
-    film = sample("bbb_5s_51ch.mp4")
+def test_each_feed_has_its_own_options(listed: Callable[[str], Path], sample: Sample) -> None:
+    """Other options have the defaults of the command line, except that a feed is played in real time."""
+    media = sample("bbb_5s_51ch.mp4")
     plans = read_feeds(
         listed(f"""
         [feeds.door]
         source = "rtsp://user:Geheim@camera/1"
         fps = 0.5
         [feeds.film]
-        source = "{film}"
+        source = "{media}"
         loop = 0
         height = 180
     """)
@@ -57,13 +57,13 @@ def test_each_feed_has_its_own_settings(listed: Callable[[str], Path], sample: S
     assert list(plans) == ["door", "film"]
     assert isinstance(plans["door"].source, UrlSource)
     assert plans["door"].fps == Fraction(1, 2)
-    assert plans["film"].source == FileSource(film)
+    assert plans["film"].source == FileSource(media)
     assert (plans["film"].stream, plans["film"].loops, plans["film"].height) == ("film", 0, 180)
     assert plans["film"].realtime
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("[feeds", "TOML"),
         ("", r"\[feeds.ID\]"),
@@ -77,17 +77,17 @@ def test_each_feed_has_its_own_settings(listed: Callable[[str], Path], sample: S
         ('[feeds.a]\nsource = ["rtsp://u:Geheim@h/1"]', "source"),
     ],
 )
-def test_a_mistake_in_the_file_is_one_line(listed: Callable[[str], Path], content: str, said: str) -> None:
+def test_a_mistake_in_the_file_is_one_line(listed: Callable[[str], Path], content: str, message: str) -> None:
     """It names the file and the feed, and no password."""
-    with pytest.raises(UsageError, match=said) as caught:
+    with pytest.raises(UsageError, match=message) as caught:
         read_feeds(listed(content))
 
     assert "feeds.toml" in str(caught.value)
     assert "rtsp://u" not in str(caught.value)
 
 
-def test_a_file_that_is_missing_is_said(tmp_path: Path) -> None:
-    """Instead of playing nothing."""
+def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
+    """It is not taken for an empty list."""
     with pytest.raises(UsageError, match="No such file"):
         read_feeds(tmp_path / "feeds.toml")
 
@@ -97,7 +97,7 @@ def test_a_file_that_is_missing_is_said(tmp_path: Path) -> None:
 
 @contextmanager
 def following(path: Path, transport: MemoryTransport) -> Iterator[list[Any]]:
-    """Play the file's feeds; lend what is logged."""
+    """Play the feeds of the file; yield the log entries."""
     stop = threading.Event()
     thread = threading.Thread(target=produce_feeds, args=(path, transport), kwargs={"stop": stop})
     with capture_logs() as logs:
@@ -111,15 +111,15 @@ def following(path: Path, transport: MemoryTransport) -> Iterator[list[Any]]:
 
 
 def wait_until(true: Callable[[], bool]) -> None:
-    """Wait until something is true."""
+    """Wait until a condition holds."""
     deadline = time.monotonic() + 30
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-def pictures(transport: MemoryTransport) -> list[InputRecord]:
-    """Return what there is on the topic of pictures."""
+def video_records(transport: MemoryTransport) -> list[InputRecord]:
+    """Return the records on the video topic."""
     reader = transport.reader({TopicPartition(VIDEO_TOPIC, number): 0 for number in range(6)})
     records: list[InputRecord] = []
     while found := reader.poll(0).records:
@@ -130,19 +130,19 @@ def pictures(transport: MemoryTransport) -> list[InputRecord]:
 def test_a_feed_is_added_changed_and_removed_without_touching_the_others(
     listed: Callable[[str], Path], sample: Sample, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that stays keeps its session; one that changes has a new one; a bad file changes nothing."""
-    monkeypatch.setattr(supervisor, "_LOOK_EVERY_NS", 0)
-    film = sample("bbb_5s_51ch.mp4")
+    """An unchanged feed keeps its session, a changed one gets a new session, and an invalid file changes nothing."""
+    monkeypatch.setattr(supervisor, "_CHECK_INTERVAL_NS", 0)
+    media = sample("bbb_5s_51ch.mp4")
     transport = MemoryTransport()
 
     def feed(name: str, height: int = 90) -> str:
-        return f'[feeds.{name}]\nsource = "{film}"\nloop = 0\nheight = {height}\n'
+        return f'[feeds.{name}]\nsource = "{media}"\nloop = 0\nheight = {height}\n'
 
     def sessions(stream: str) -> set[str]:
-        return {record.session for record in pictures(transport) if record.stream == stream}
+        return {record.session for record in video_records(transport) if record.stream == stream}
 
     def ended(stream: str) -> int:
-        return sum(isinstance(record, End) for record in pictures(transport) if record.stream == stream)
+        return sum(isinstance(record, End) for record in video_records(transport) if record.stream == stream)
 
     path = listed(feed("stays"))
     with following(path, transport) as logs:
@@ -165,14 +165,14 @@ def test_a_feed_is_added_changed_and_removed_without_touching_the_others(
 def test_a_feed_that_fails_does_not_end_the_others(
     listed: Callable[[str], Path], sample: Sample, tmp_path: Path
 ) -> None:
-    """It is said once, and tried again only when the file changes."""
+    """The failure is logged once; the feed is started again only when its entry changes."""
     broken = tmp_path / "broken.mkv"
     broken.write_bytes(b"nothing")
-    film = sample("bbb_5s_51ch.mp4")
+    media = sample("bbb_5s_51ch.mp4")
     transport = MemoryTransport()
-    path = listed(f'[feeds.broken]\nsource = "{broken}"\n[feeds.film]\nsource = "{film}"\nrealtime = false\n')
+    path = listed(f'[feeds.broken]\nsource = "{broken}"\n[feeds.film]\nsource = "{media}"\nrealtime = false\n')
     with following(path, transport) as logs:
-        wait_until(lambda: any(isinstance(record, End) for record in pictures(transport)))
+        wait_until(lambda: any(isinstance(record, End) for record in video_records(transport)))
         wait_until(lambda: any(log["event"] == "feed_failed" for log in logs))
 
     assert sum(log["event"] == "feed_failed" for log in logs) == 1

@@ -1,4 +1,4 @@
-"""Records of a feed, one a second."""
+"""Records of a feed, one per second."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ COMMON = {"stream": "feed", "source": "rtsp://camera", "tracks": ("video", "audi
 
 
 def video_frame(number: int, session: str = "a", size: int = 1_000) -> VideoFrame:
-    """Return a picture of this size."""
+    """Return a frame of this size in bytes."""
     return VideoFrame(
         **COMMON, session=session, id=f"v{number}", seq=number, start_ns=number * S, next_ns=number * S + 1,
         data=b"x" * size, width=2, height=2,
@@ -17,7 +17,7 @@ def video_frame(number: int, session: str = "a", size: int = 1_000) -> VideoFram
 
 
 def audio_chunk(number: int, size: int = 1_000) -> AudioChunk:
-    """Return a second of sound of this size."""
+    """Return one second of audio of this size in bytes."""
     return AudioChunk(
         **COMMON, session="a", id=f"a{number}", seq=number, start_ns=number * S, end_ns=(number + 1) * S,
         next_ns=(number + 1) * S, data=b"x" * size, sample_rate_hz=16_000,
@@ -25,7 +25,7 @@ def audio_chunk(number: int, size: int = 1_000) -> AudioChunk:
 
 
 def subtitle_cue(number: int) -> SubtitleCue:
-    """Return words."""
+    """Return a cue."""
     return SubtitleCue(
         **COMMON, session="a", id=f"s{number}", seq=number, start_ns=number * S, end_ns=(number + 2) * S,
         next_ns=number * S, text="words",

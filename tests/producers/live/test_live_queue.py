@@ -1,4 +1,4 @@
-"""The bounded queue between a feed and the client."""
+"""The bounded queue between a feed and the broker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from triptych.schemas.records import InputRecord
 
 
 def contents(queue: LiveQueue) -> list[str]:
-    """Take all there is, by id."""
+    """Take all queued records; return their ids."""
     queue.close()
     found: list[str] = []
     while not queue.is_over:
@@ -23,8 +23,8 @@ def contents(queue: LiveQueue) -> list[str]:
     return found
 
 
-def test_a_live_feed_drops_its_oldest_pictures_first() -> None:
-    """Then its oldest sound; never words, nor what ends a track."""
+def test_a_live_feed_drops_its_oldest_frames_first() -> None:
+    """Then its oldest audio; never subtitles or control records."""
     dropped: list[InputRecord] = []
     queue = LiveQueue(dropped.append, max_bytes=4_100)
     for record in (
@@ -44,8 +44,8 @@ def test_a_live_feed_drops_its_oldest_pictures_first() -> None:
 
 
 @given(st.lists(st.integers(0, 5_000), max_size=40))
-def test_what_waits_is_bounded(sizes: list[int]) -> None:
-    """Whatever comes, no more than the bound and one record."""
+def test_the_size_of_the_queue_is_bounded(sizes: list[int]) -> None:
+    """Whatever the sizes of the records."""
     dropped: list[InputRecord] = []
     queue = LiveQueue(dropped.append, max_bytes=8_000)
     for number, size in enumerate(sizes):
@@ -56,8 +56,8 @@ def test_what_waits_is_bounded(sizes: list[int]) -> None:
     assert sum(max(1, sizes[int(one[1:])]) for one in kept) <= 8_000
 
 
-def test_a_film_waits_for_room() -> None:
-    """And loses nothing."""
+def test_an_on_demand_source_waits_for_room() -> None:
+    """No record is lost."""
     queue = LiveQueue(lambda _: None, max_bytes=3_000)
     putting = threading.Thread(target=lambda: [queue.put(video_frame(number), wait=True) for number in range(20)])
     putting.start()

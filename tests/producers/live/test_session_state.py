@@ -1,4 +1,4 @@
-"""The state of a feed's session, from which the parent ends it."""
+"""The state of a feed's session, by which the parent ends it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from triptych.schemas.records import End
 S = 1_000_000_000
 
 
-def test_a_session_that_broke_off_is_ended_where_it_stood() -> None:
-    """Every track that was announced, once, and no promise taken back."""
+def test_an_interrupted_session_is_ended_at_its_position() -> None:
+    """Every announced track ends once, and no watermark goes back."""
     state = SessionState()
     for record in (video_frame(0), audio_chunk(0), video_frame(1), audio_chunk(1)):
         state.observe(record)
@@ -25,8 +25,8 @@ def test_a_session_that_broke_off_is_ended_where_it_stood() -> None:
     assert state.end_ns == 2 * S
 
 
-def test_what_the_feed_has_ended_itself_is_not_ended_again() -> None:
-    """As after a jump, when it went on in a new session."""
+def test_a_track_that_has_ended_is_not_ended_again() -> None:
+    """This happens after a jump, where the feed goes on in a new session."""
     state = SessionState()
     state.observe(video_frame(0))
     state.observe(End(**COMMON, session="a", id="end", start_ns=S, next_ns=S, modality="video"))
@@ -35,7 +35,7 @@ def test_what_the_feed_has_ended_itself_is_not_ended_again() -> None:
 
 
 def test_a_new_session_has_tracks_of_its_own() -> None:
-    """What the one before it had does not count."""
+    """The records of the previous session do not count."""
     state = SessionState()
     state.observe(video_frame(0))
     state.observe(video_frame(5, session="b"))

@@ -1,4 +1,4 @@
-"""The file of feeds (`feeds.toml`): which sources are played as which streams, each with its own settings."""
+"""The feeds file (`feeds.toml`): which sources are played as which streams, each with its own options."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_BYTES: Final = 1 << 20
 
 
 class FeedSpec(BaseModel):
-    """One feed as the file has it; what it leaves out is as on the command line."""
+    """One feed of the file. Options that it leaves out have the defaults of the command line, except `realtime`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -34,13 +34,17 @@ class FeedSpec(BaseModel):
 
 
 def read_feeds(path: Path) -> Mapping[str, PlaybackPlan]:
-    """Return a plan for each stream of the file; raise `UsageError` where it cannot be used, none of it secret."""
+    """Return a plan for each stream of the file. No error message contains a secret of a URL.
+
+    Raises:
+        UsageError: the file cannot be read, or an entry is invalid.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES).decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise UsageError(f"{path}: cannot be read as a list of feeds ({reason})") from None
+        raise UsageError(f"{path}: cannot be read as a feeds file ({reason})") from None
     try:
         document = tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:
@@ -51,14 +55,15 @@ def read_feeds(path: Path) -> Mapping[str, PlaybackPlan]:
     return {stream: _plan(path, stream, table) for stream, table in feeds.items()}
 
 
-def _plan(path: Path, stream: str, table: Any) -> PlaybackPlan:  # noqa: ANN401 - whatever the file has
+def _plan(path: Path, stream: str, table: Any) -> PlaybackPlan:  # noqa: ANN401 - any TOML value
     try:
         feed = FeedSpec.model_validate(table)
     except ValidationError as error:
-        said = "; ".join(
-            f"{'.'.join(map(str, one['loc'])) or 'the feed'}: {one['msg']}" for one in error.errors(include_input=False)
+        reasons = "; ".join(
+            f"{'.'.join(map(str, each['loc'])) or 'the feed'}: {each['msg']}"
+            for each in error.errors(include_input=False)
         )
-        raise UsageError(f"{path}: feed {stream!r}: {said}") from None
+        raise UsageError(f"{path}: feed {stream!r}: {reasons}") from None
     options = SourceOptions(
         stream=stream,
         fps=str(feed.fps),

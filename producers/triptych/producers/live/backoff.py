@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt: longer each time, and never all feeds at the same moment. Pure."""
+"""The delay before the next attempt: exponential, with jitter, so that many feeds do not reconnect at once. Pure."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ _FACTOR: Final = 2.0
 
 
 class Backoff:
-    """Waits that double up to a bound, each anywhere in its upper half; `random` yields numbers in [0, 1)."""
+    """Delays that double up to a limit, each drawn from the upper half of its range."""
 
     def __init__(self, random: Callable[[], float]) -> None:
+        """Take the source of jitter: a function that returns numbers in [0, 1)."""
         self._random = random
         self._next_s = INITIAL_DELAY_S
 
     def next_delay_s(self) -> float:
-        """Return how long to wait now."""
-        next_delay_s = self._next_s * (1 + self._random()) / 2
+        """Return the delay before the next attempt, in seconds."""
+        delay_s = self._next_s * (1 + self._random()) / 2
         self._next_s = min(self._next_s * _FACTOR, MAX_DELAY_S)
-        return next_delay_s
+        return delay_s
 
     def reset(self) -> None:
-        """Begin anew: the last attempt went well."""
+        """Start again from the first delay, after an attempt that succeeded."""
         self._next_s = INITIAL_DELAY_S

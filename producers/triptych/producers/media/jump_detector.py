@@ -1,7 +1,7 @@
-"""Whether time stamps run on, or have jumped: elsewhere in the film, to zero, around the end of their bits. Pure.
+"""Detect timestamps that jump: to another part of the stream, back to zero, or at a wrap-around. Pure.
 
-A jump counts once three packets of a track agree on it: one wrong stamp is left out, and a track that has a picture
-every ten seconds has not jumped.
+A jump counts once three packets of a track agree on it. So a single wrong timestamp is dropped, and a track with one
+frame every ten seconds does not count as jumping.
 """
 
 from __future__ import annotations
@@ -11,96 +11,98 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 JUMP_NS: Final = 5_000_000_000
-"""What time stamps may leave out without having jumped."""
+"""The largest gap in the timestamps of a continuous stream."""
 
-_CONFIRMED_BY: Final = 3
+_CONFIRMATIONS: Final = 3
 _STRAGGLERS: Final = 200
-"""Packets after a jump within which another track may still come from the time before."""
+"""The number of packets after a jump among which another track may still send packets from before it."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """Time goes on at another place; `origin_ns` is the earliest stamp there as far as known."""
+    """The timestamps continue elsewhere; `origin_ns` is the earliest one there, as far as known."""
 
     origin_ns: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Doubtful(Generic[T]):
+class _Suspect(Generic[T]):
     at_ns: int
     item: T
 
 
 class JumpDetector(Generic[T]):
-    """Pass items on in their order, with a `Jump` before those that lie elsewhere.
+    """Pass items on in order, with a `Jump` before those whose timestamps have jumped.
 
     Attributes:
-        left_out: items whose stamps were wrong, or that came from before a jump.
+        dropped: the number of items with wrong timestamps, or from before a jump.
     """
 
     def __init__(self) -> None:
         self._last_ns: dict[int, int] = {}
-        self._doubtful: dict[int, list[_Doubtful[T]]] = {}
+        self._suspects: dict[int, list[_Suspect[T]]] = {}
         self._stragglers = 0
         self.dropped = 0
 
     def feed(self, track: int, at_ns: int, item: T) -> Iterator[T | Jump]:
-        """Take an item of a track with its decoding time stamp."""
+        """Take an item of a track with its decoding timestamp."""
         self._stragglers = max(0, self._stragglers - 1)
-        if not self._is_elsewhere(track, at_ns):
-            self.dropped += len(self._doubtful.pop(track, ()))
+        if not self._is_discontinuous(track, at_ns):
+            self.dropped += len(self._suspects.pop(track, ()))
             self._last_ns[track] = at_ns
             yield item
         elif self._stragglers:
             self.dropped += 1
         else:
-            yield from self._doubt(track, at_ns, item)
+            yield from self._hold(track, at_ns, item)
 
     def finish(self) -> Iterator[T]:
-        """Yield what was in doubt at the end."""
-        for track in list(self._doubtful):
-            yield from self._believe(track)
+        """Yield the items that are still held back at the end."""
+        for track in list(self._suspects):
+            yield from self._accept(track)
 
-    def _doubt(self, track: int, at_ns: int, item: T) -> Iterator[T | Jump]:
-        held = self._doubtful.setdefault(track, [])
+    def _hold(self, track: int, at_ns: int, item: T) -> Iterator[T | Jump]:
+        held = self._suspects.setdefault(track, [])
         if held and abs(at_ns - held[-1].at_ns) > JUMP_NS:
-            yield from self._believe(track)
+            yield from self._accept(track)
             yield from self.feed(track, at_ns, item)
             return
-        held.append(_Doubtful(at_ns, item))
-        if len(held) == _CONFIRMED_BY:
-            near = [other for others in self._doubtful.values() for other in others if _near(other, at_ns)]
-            yield Jump(min(doubtful.at_ns for doubtful in near))
-            yield from self._settle(at_ns)
+        held.append(_Suspect(at_ns, item))
+        if len(held) == _CONFIRMATIONS:
+            near = [other for others in self._suspects.values() for other in others if _near(other, at_ns)]
+            yield Jump(min(suspect.at_ns for suspect in near))
+            yield from self._jump(at_ns)
 
-    def _settle(self, at_ns: int) -> Iterator[T]:
-        """Go on at the new place, with what is known of it."""
-        doubtful, self._doubtful, self._last_ns = self._doubtful, {}, {}
+    def _jump(self, at_ns: int) -> Iterator[T]:
+        """Continue after the jump, with the held items that belong there."""
+        suspects, self._suspects, self._last_ns = self._suspects, {}, {}
         self._stragglers = _STRAGGLERS
-        for track, held in doubtful.items():
+        for track, held in suspects.items():
             near = [one for one in held if _near(one, at_ns)]
             self.dropped += len(held) - len(near)
             for one in near:
                 self._last_ns[track] = one.at_ns
                 yield one.item
 
-    def _believe(self, track: int) -> Iterator[T]:
-        for one in self._doubtful.pop(track):
+    def _accept(self, track: int) -> Iterator[T]:
+        for one in self._suspects.pop(track):
             self._last_ns[track] = one.at_ns
             yield one.item
 
-    def _is_elsewhere(self, track: int, at_ns: int) -> bool:
-        """Return whether a stamp lies too far ahead of all tracks, or behind its own."""
+    def _is_discontinuous(self, track: int, at_ns: int) -> bool:
+        """Return whether a timestamp is too far ahead of all tracks, or too far behind its own track."""
         if not self._last_ns:
             return False
         ahead = at_ns > max(self._last_ns.values()) + JUMP_NS
         behind = at_ns < self._last_ns.get(track, at_ns) - JUMP_NS
-        # A track not heard since a jump is measured by the others: it may still come from before.
-        astray = bool(self._stragglers) and track not in self._last_ns and at_ns < min(self._last_ns.values()) - JUMP_NS
-        return ahead or behind or astray
+        # A track without packets since a jump is compared with the others: it may still come from before the jump.
+        is_stale = (
+            bool(self._stragglers) and track not in self._last_ns and at_ns < min(self._last_ns.values()) - JUMP_NS
+        )
+        return ahead or behind or is_stale
 
 
-def _near(one: _Doubtful[T], at_ns: int) -> bool:
+def _near(one: _Suspect[T], at_ns: int) -> bool:
     return abs(one.at_ns - at_ns) <= JUMP_NS

@@ -1,4 +1,4 @@
-"""What to play and how: one value for each source, made from the command line or by a program."""
+"""What to play and how: one plan for each source, made from the command line or by a program."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from triptych.producers.sources.source import Source
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaybackPlan:
-    """How one source is played.
+    """How to play one source.
 
     Attributes:
-        source: what is played.
+        source: what to play.
         stream: the stream's id.
-        fps: frames sent for each second of the film, at most.
-        height: pictures are made no higher than this.
-        quality: of the JPEG images, up to 100.
-        realtime: as fast as the film runs; else as fast as the broker takes it.
-        loops: how often the film is played, 0 for ever.
-        start_at_ns: event time of the film's first moment; None for now, or for a film that ends now.
-        subtitles: a file of cues; None for those in the film, or beside it.
-        language: which subtitles are wanted; None for English, or any.
-        transcribe: the speech model that hears the words of a source that has none; None to leave it so.
+        fps: the maximum number of frames to send for each second of media.
+        height: the maximum height of the frames in pixels.
+        quality: the quality of the JPEG images, up to 100.
+        realtime: whether to play at the source's own speed, or as fast as the broker accepts it.
+        loops: how often to play the source; 0 for ever.
+        start_at_ns: the event time of media time zero; None for now, or such that a file played fast ends now.
+        subtitles: a cue file; None for the subtitles in the file or beside it.
+        language: the preferred language of the subtitles; None for English, or any.
+        transcribe: the speech model that transcribes a source without subtitles; None for no transcription.
     """
 
     source: Source
@@ -40,5 +40,5 @@ class PlaybackPlan:
     transcribe: str | None = None
 
     def total_ns(self, duration_ns: int | None) -> int | None:
-        """Return how long a source of this length is with all its passes, where that is known and it ends."""
+        """Return the duration of all passes over a source; None where that is unknown, or the source loops for ever."""
         return None if duration_ns is None or self.loops == 0 else duration_ns * self.loops

@@ -1,4 +1,4 @@
-"""How the playing of one source ended."""
+"""How the playback of one source ended."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ class SourceOutcome:
 
     @property
     def exit_code(self) -> int:
-        """What a program should exit with."""
+        """The exit code of a program that plays this source."""
         return self.error.exit_code if isinstance(self.error, TriptychError) else int(self.error is not None)

@@ -1,4 +1,4 @@
-"""How the sources stand: one line each on a terminal, a log line each now and then otherwise."""
+"""Show the progress of the sources: a table on a terminal, log entries otherwise."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from triptych.producers.status.counters import SourceStatus
 from triptych.units import NS_PER_S
 
 _log = structlog.get_logger(__name__)
-LOG_EVERY_NS: Final = 10 * NS_PER_S
+LOG_INTERVAL_NS: Final = 10 * NS_PER_S
 
 SourceStatuses = Sequence[SourceStatus]
 _OVER: Final = frozenset({"done", "stopped", "failed"})
 
 
 class _Stopwatch:
-    """How long each source has played; it stands still for one that is over."""
+    """Measure how long each source has played. Stops for a source that has ended."""
 
     def __init__(self, monotonic_ns: Callable[[], int]) -> None:
         self._monotonic_ns = monotonic_ns
         self._began_ns = monotonic_ns()
-        self._took_ns: dict[str, int] = {}
+        self._total_ns: dict[str, int] = {}
 
     def elapsed_ns(self, status: SourceStatus) -> int:
-        """Return how long this source has played, or had played when it was first seen to be over."""
+        """Return how long a source has played, or had played when it was first seen to have ended."""
         elapsed_ns = self._monotonic_ns() - self._began_ns
-        return self._took_ns.setdefault(status.stream, elapsed_ns) if status.state in _OVER else elapsed_ns
+        return self._total_ns.setdefault(status.stream, elapsed_ns) if status.state in _OVER else elapsed_ns
 
 
 class ProgressTable:
-    """Show a table that stays in place; a context manager."""
+    """Show a table that is redrawn in place. A context manager."""
 
     def __init__(self, console: Console, monotonic_ns: Callable[[], int]) -> None:
         self._live = Live(console=console, auto_refresh=False, transient=False)
@@ -50,7 +50,7 @@ class ProgressTable:
         self._live.stop()
 
     def show(self, statuses: SourceStatuses) -> None:
-        """Draw the table anew."""
+        """Redraw the table."""
         table = Table(box=None, pad_edge=False)
         table.add_column("stream")
         for title in ("state", "position", "rate", "sent", "dropped", "lag"):
@@ -61,7 +61,7 @@ class ProgressTable:
 
 
 class ProgressLog:
-    """Log how the sources stand; a context manager."""
+    """Log the progress of the sources. A context manager."""
 
     def __init__(self, monotonic_ns: Callable[[], int]) -> None:
         self._monotonic_ns = monotonic_ns
@@ -73,12 +73,12 @@ class ProgressLog:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        """Leave nothing open: there is nothing."""
+        """Do nothing: there is nothing to close."""
 
     def show(self, statuses: SourceStatuses) -> None:
-        """Log each source that has come to its end, and all others now and then."""
+        """Log each source that has just ended, and all others at an interval."""
         now_ns = self._monotonic_ns()
-        due = now_ns - self._logged_ns >= LOG_EVERY_NS
+        due = now_ns - self._logged_ns >= LOG_INTERVAL_NS
         if due:
             self._logged_ns = now_ns
         for status in statuses:
