@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
+from triptych.producers.produce_options import (
+    FeedsOption,
+    FpsOption,
+    HeightOption,
+    LanguageOption,
+    LoopOption,
+    QualityOption,
+    RealtimeOption,
+    SourcesArgument,
+    StartAtOption,
+    StreamOption,
+    SubtitlesOption,
+    TranscribeOption,
+)
 from triptych.service.cli_options import BootstrapServersOption, ConfigOption, PipelineOption
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from threading import Event
 
+    from triptych.producers.plans import SourceOptions
     from triptych.producers.sources.playback_plan import PlaybackPlan
     from triptych.producers.status.metrics import MonitoredDisplay
     from triptych.producers.status.outcome import SourceOutcome
@@ -23,52 +38,19 @@ if TYPE_CHECKING:
 
 
 def produce(
-    sources: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="SOURCE…", help="Media files, or URLs that FFmpeg can open. All play at the same time."),
-    ] = None,
+    sources: SourcesArgument = None,
     *,
-    feeds: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Play the feeds listed in this TOML file, and follow its changes."),
-    ] = None,
-    stream: Annotated[
-        str | None, typer.Option(metavar="ID", help="Id of the stream. Default: made from the file name.")
-    ] = None,
-    fps: Annotated[
-        str, typer.Option(metavar="RATE", help="Maximum frames per second to send: 4, 0.5, 30000/1001.")
-    ] = "4",
-    height: Annotated[int, typer.Option(min=16, max=8_192, help="Maximum height of the frames, in pixels.")] = 360,
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of the JPEG images.")] = 85,
-    realtime: Annotated[
-        bool, typer.Option("--realtime/--fast", help="Play at the source's own speed, or as fast as possible.")
-    ] = False,
-    loop: Annotated[int, typer.Option(min=0, metavar="N", help="Play N times, as one session; 0 for ever.")] = 1,
-    start_at: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME",
-            help="Event time of the start, such as 2026-01-01T00:00:00Z. "
-            "Default: now; with --fast, such that the source ends now.",
-        ),
-    ] = None,
-    subtitles: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Cue file (.srt .vtt .ass) to use instead of subtitles in or beside the file."
-        ),
-    ] = None,
-    language: Annotated[
-        str | None, typer.Option(metavar="TAG", help="Preferred language of the subtitles. Default: eng.")
-    ] = None,
-    transcribe: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="Transcribe the audio of sources without subtitles: whisper-tiny.en (English) or whisper-base "
-            "(any language: that of --language, else detected).",
-        ),
-    ] = None,
+    feeds: FeedsOption = None,
+    stream: StreamOption = None,
+    fps: FpsOption = "4",
+    height: HeightOption = 360,
+    quality: QualityOption = 85,
+    realtime: RealtimeOption = False,
+    loop: LoopOption = 1,
+    start_at: StartAtOption = None,
+    subtitles: SubtitlesOption = None,
+    language: LanguageOption = None,
+    transcribe: TranscribeOption = None,
     config: ConfigOption = None,
     bootstrap_servers: BootstrapServersOption = None,
     pipeline: PipelineOption = None,
@@ -78,8 +60,7 @@ def produce(
     Runs until all files are played, or until Ctrl-C or SIGTERM, and then ends every stream. A damaged file is played as
     far as it can be read. A lost feed is opened again and again.
     """
-    from triptych.producers.plans import SourceOptions, plans_for
-    from triptych.schemas.errors import UsageError
+    from triptych.producers.plans import SourceOptions
     from triptych.settings.loading import load
 
     options = SourceOptions(
@@ -95,6 +76,13 @@ def produce(
         transcribe=transcribe,
     )
     settings = load(config, {"kafka.bootstrap_servers": bootstrap_servers, "pipeline": pipeline})
+    _run(sources or [], feeds, options, settings)
+
+
+def _run(sources: Sequence[str], feeds: Path | None, options: SourceOptions, settings: Settings) -> None:
+    from triptych.producers.plans import plans_for
+    from triptych.schemas.errors import UsageError
+
     if feeds is not None:
         if sources:
             raise UsageError("expected sources or --feeds, got both; list all sources in the file")

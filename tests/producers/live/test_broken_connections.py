@@ -87,7 +87,7 @@ def test_a_camera_is_cut_reset_and_frozen(rtsp: Relay, watch: Watch) -> None:
     check_windows(world, playing)
     assert empty_windows(world) >= 1
     status = playing.outcomes[0].status
-    assert (status.sessions, status.reconnects, status.check_gaps) == (4, 3, 3)
+    assert (status.sessions, status.reconnects, status.gaps) == (4, 3, 3)
     assert "sent nothing" in losses(logs)[2]["reason"]
     everything = f"{playing.raw()} {logs} {playing.outcomes} {[one.status for one in playing.outcomes]}"
     assert PASSWORD not in everything
