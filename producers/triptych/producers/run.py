@@ -1,8 +1,8 @@
 """Play sources. Start reading here.
 
 Each file is played by one thread, each URL by a process and two threads (`live/`). All share one publisher. A player
-reads a record, waits until it is due and sends it. When the source ends, or the program is told to stop, it ends the
-tracks. A source that fails does not stop the others.
+reads a record, waits until it is due and sends it. When the source ends or the program stops, it ends the tracks. A
+source that fails does not stop the others.
 """
 
 from __future__ import annotations

@@ -63,10 +63,10 @@ def test_a_file_is_measured_by_its_timestamps(
     media = make_media(frame_ms=tuple(frame_ms), samples=audio, sound_at_ms=(sound_ms,))
     meter = OnDemandMeter()
     with Playback(plan_of(media)) as playback:
-        annotate = [meter.annotate(one) for one in playback.records(0)]
+        annotated = [meter.annotate(one) for one in playback.records(0)]
 
-    assert {measurements(one)[0] for one in annotate if isinstance(one, MediaRecord)} == {None, offset_ms}
-    assert measurements(annotate[-1])[0] == offset_ms
+    assert {measurements(one)[0] for one in annotated if isinstance(one, MediaRecord)} == {None, offset_ms}
+    assert measurements(annotated[-1])[0] == offset_ms
 
 
 # --- live feeds -------------------------------------------------------------------------------------------------------

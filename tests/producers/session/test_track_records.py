@@ -27,7 +27,7 @@ def test_the_part_of_a_late_cue_before_the_watermark_is_cut_off() -> None:
     records.progress(3 * S, 2 * S)
 
     cut = records.cue(Cue(S, 5 * S, "Late"), 2 * S)
-    dropped = records.cue(Cue(0, S, "Gone"), 2 * S)
+    dropped = records.cue(Cue(0, S, "Dropped"), 2 * S)
 
     assert cut is not None
     assert (cut.start_ns, cut.end_ns, cut.text, cut.seq) == (START_AT_NS + 2 * S, START_AT_NS + 5 * S, "Late", 0)

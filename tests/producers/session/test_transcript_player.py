@@ -98,13 +98,13 @@ def test_the_same_file_gives_the_same_transcript(make_media: Callable[..., Path]
     """Whatever the speed of the machine. A loop gives the same cues in each pass."""
     media = make_media(**MEDIA)
 
-    def said(**options: int) -> list[tuple[int, int, str]]:
+    def cues(**options: int) -> list[tuple[int, int, str]]:
         records = text_records(transcribe(media, **options))
         return [(one.start_ns, one.end_ns, one.text) for one in records if isinstance(one, SubtitleCue)]
 
-    once = said()
-    assert said() == once
-    assert said(loops=2) == once + [(start_ns + 20 * S, end_ns + 20 * S, text) for start_ns, end_ns, text in once]
+    once = cues()
+    assert cues() == once
+    assert cues(loops=2) == once + [(start_ns + 20 * S, end_ns + 20 * S, text) for start_ns, end_ns, text in once]
 
 
 def test_the_watermark_of_the_transcript_passes_gaps_in_the_audio(

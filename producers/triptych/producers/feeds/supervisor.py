@@ -1,4 +1,4 @@
-"""Play the feeds of a feeds file, and follow its changes: one that changes leaves the others alone."""
+"""Play the feeds of a feeds file, and follow its changes. A feed that changes does not disturb the others."""
 
 from __future__ import annotations
 

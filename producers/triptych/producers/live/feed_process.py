@@ -88,7 +88,7 @@ def run_feed_process(plan: PlaybackPlan, not_before_ns: int, pipe: Connection) -
         closed = _read(plan, not_before_ns, pipe)
         pipe.send(closed)
     except (BrokenPipeError, ConnectionResetError):
-        return  # the parent has gone, or wants no more
+        return  # the parent has exited, or has closed the pipe
     finally:
         pipe.close()
 

@@ -1,7 +1,7 @@
 """Play one URL: watch and restart its process, end its sessions, queue and send its records.
 
-Two threads: one reads the messages of the feed's process and fills the queue, the other sends what is queued. So a slow
-or unavailable broker never stops the reading of a live feed.
+Two threads: one reads the messages of the feed's process and fills the queue, the other empties it. So a slow or
+unavailable broker never stops the reading of a live feed.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ class LivePlayer(SourcePlayer):
             self._queue.close()  # where sending has failed, nothing makes room for the reading thread any more
 
     def _send_queued(self) -> None:
-        """Send what is queued until the queue is closed and empty."""
+        """Send queued records until the queue is closed and empty."""
         while not self._has_opened.wait(_POLL_INTERVAL_S):
             if self._queue.is_over:
                 return

@@ -62,7 +62,7 @@ class LiveQueue:
 
     @property
     def size_bytes(self) -> int:
-        """The approximate size of what is queued."""
+        """The approximate size of the queued records."""
         return self._bytes
 
     @property

@@ -59,28 +59,27 @@ class VideoReader:
     def feed(self, packet: Packet[VideoStream]) -> Iterator[SampledFrame]:
         """Yield the selected frames that this packet completes."""
         is_needed = True
-        if (
-            packet.pts is not None and not packet.is_discard
-        ):  # an edit list discards the others, which may still be references
+        # A packet that an edit list discards may still be a reference.
+        if packet.pts is not None and not packet.is_discard:
             at_ns = self._timeline.at(packet.pts, packet.time_base)
             self.end_ns = max(self.end_ns, at_ns + self._duration_ns(packet))
             heapq.heappush(self._in_decoder, at_ns)
             is_needed = self._sampler.may_take(at_ns)
         is_needed = is_needed or self._captions is not None  # any frame may carry captions
-        # Other frames need the reference frames. The decoder knows which ones those are.
+        # Reference frames are always decoded, because other frames need them. The decoder knows which ones they are.
         self._stream.codec_context.skip_frame = "DEFAULT" if is_needed else "NONREF"
-        yield from self._decoded(packet)
+        yield from self._decode(packet)
 
     def drain(self) -> Iterator[SampledFrame]:
         """Yield the selected frames that the decoder still holds."""
-        yield from self._decoded(None)
+        yield from self._decode(None)
         self._in_decoder.clear()
 
     def read_ns(self, position_ns: int) -> int:
         """Return up to where all frames are known, where the file has been read up to `position_ns`."""
         return min(position_ns, self._in_decoder[0]) if self._in_decoder else position_ns
 
-    def _decoded(self, packet: Packet[VideoStream] | None) -> Iterator[SampledFrame]:
+    def _decode(self, packet: Packet[VideoStream] | None) -> Iterator[SampledFrame]:
         for frame in decode_or_skip(self._stream.codec_context.decode, packet):
             at_ns = self._time_of(frame)
             while self._in_decoder and self._in_decoder[0] <= at_ns:

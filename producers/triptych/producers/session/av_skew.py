@@ -1,8 +1,8 @@
 """Measure how much later than the video a live feed's audio arrives. Pure.
 
-Timestamps say what belongs together; this measures how far apart it arrives. The offset is the delay of the audio minus
-the delay of the video, each against its own timestamps, as players and WebRTC measure it. For each track the minimum
-delay of the last 20 to 40 s counts, so that bursts and network delay have no effect.
+Audio and video with the same timestamp belong together; this measures how far apart they arrive. The offset is the
+delay of the audio minus the delay of the video, each against its own timestamps, as players and WebRTC measure it. For
+each track the minimum delay of the last 20 to 40 s counts, so that bursts and network delay have no effect.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 _SPAN_NS: Final = 20_000_000_000
 _SETTLING_NS: Final = 1_000_000_000
-"""What was buffered while the feed was opened arrives at once, whatever its age. By now, newer media arrives."""
+"""How long the offset stays unknown: at first, packets that were buffered while the feed was opened arrive at once."""
 
 Track = Literal["video", "audio"]
 

@@ -20,7 +20,7 @@ class Meter(Protocol):
     """Measure a source, session after session."""
 
     def annotate(self, record: InputRecord) -> InputRecord:
-        """Return the record with what is known of its session so far."""
+        """Return the record with the measurements of its session so far."""
 
 
 class OnDemandMeter:
@@ -67,7 +67,7 @@ class LiveMeter:
         return exceeds_limit
 
     def annotate(self, record: InputRecord) -> InputRecord:
-        """Return the record with what is known of its session so far."""
+        """Return the record with the measurements of its session so far."""
         if record.session != self._session:
             return record
         return _annotated(record, self._skew.offset_ns, self._drift.ppm)

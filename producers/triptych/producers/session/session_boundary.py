@@ -24,7 +24,7 @@ class SessionBoundary:
         self._since_ns = 0
 
     def push(self, record: InputRecord, monotonic_ns: int) -> Iterator[InputRecord]:
-        """Take a record; yield what is to be sent now."""
+        """Take a record; yield the records to send now."""
         if isinstance(record, End):
             self._since_ns = self._since_ns if self._held else monotonic_ns
             self._held.append(record)

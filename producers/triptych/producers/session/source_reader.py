@@ -34,7 +34,7 @@ class SourceReader:
 
     Attributes:
         plan: what is played, and how.
-        media: the open file. Each pass opens it anew.
+        media: the open file. Each pass opens it again.
         text_source: where the subtitles come from.
         transcription: the thread that turns speech into text; None unless the text is transcribed.
         duration_ns: the duration of one pass as the source states it; None for a live feed.

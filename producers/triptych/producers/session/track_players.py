@@ -7,7 +7,7 @@ watermark of each track is:
 - audio: its own end;
 - a cue file: the start of the next cue;
 - a transcript: the first audio that is not text yet (`transcript_player.py`);
-- captions embedded in the video: the start of what is on the screen, which is sent when it leaves the screen;
+- captions embedded in the video: the start of the caption on the screen, which is sent when it leaves the screen;
 - a text track, and video or audio that stay away: the reading position minus an allowance, because a track may lie
   behind the others in a real file. Never past what the decoder still holds.
 """
@@ -49,7 +49,7 @@ class TrackPlayer(Protocol):
         """Take the position up to which the file was read; yield what is complete then, or a progress report."""
 
     def finish(self, end_ns: int) -> Iterator[InputRecord]:
-        """Yield what is left. Video and audio of the pass end at `end_ns`, as far as known."""
+        """Yield the remaining records. Video and audio of the pass end at `end_ns`, as far as known."""
 
     @property
     def end_ns(self) -> int:
@@ -126,7 +126,7 @@ class AudioPlayer:
             )
 
     def finish(self, end_ns: int) -> Iterator[InputRecord]:
-        """Yield what is left."""
+        """Yield the remaining chunks."""
         del end_ns
         for chunk in self._reader.drain():
             yield self._chunk(chunk)
@@ -202,7 +202,7 @@ class CaptionPlayer:
             yield self._records.progress(self._reader.read_ns, self._reader.watermark_ns)
 
     def finish(self, end_ns: int) -> Iterator[InputRecord]:
-        """Yield what is still on the screen."""
+        """Yield the caption that is still on the screen."""
         self._reader.finish(end_ns)
         yield from self._due()
 
@@ -232,7 +232,7 @@ class CueFilePlayer:
         yield from ()
 
     def advance(self, position_ns: int) -> Iterator[InputRecord]:
-        """Yield the cues that are due, or say what comes next."""
+        """Yield the cues that are due, or report the start of the next one."""
         while self._next < len(self._cues) and self._cues[self._next].start_ns <= position_ns:
             yield from self._play(position_ns)
         if self._records.progress_due(position_ns):

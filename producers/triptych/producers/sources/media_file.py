@@ -49,7 +49,7 @@ class MediaFile:
         streams = container.streams
         self.video: VideoStream | None = _track_with(streams.video, best_video(_track_infos(streams.video)))
         self.audio: AudioStream | None = _track_with(streams.audio, best_audio(_track_infos(streams.audio)))
-        self.text_track: SubtitleStream | None = self._chosen_text(wanted_language)
+        self.text_track: SubtitleStream | None = self._select_text_track(wanted_language)
         self.read_error: str | None = None
         self._read_ahead: deque[Packet[Stream]] = deque()
         self._demuxed = self._demux()
@@ -153,7 +153,7 @@ class MediaFile:
         except (av.error.FFmpegError, OSError) as error:
             self.read_error = _reason(error)
 
-    def _chosen_text(self, wanted: str) -> SubtitleStream | None:
+    def _select_text_track(self, wanted: str) -> SubtitleStream | None:
         texts = [stream for stream in self._container.streams.subtitles if self._is_text(stream)]
         return _track_with(texts, best_subtitles(_track_infos(texts), wanted))
 

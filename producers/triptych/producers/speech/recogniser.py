@@ -91,9 +91,7 @@ class Recogniser:
         """Return the cues of an utterance, in order and within its span; none where the text is unclear."""
         samples = utterance.samples.astype(np.float32) / np.float32(32_768)
         segments, language = self._transcribe(samples)
-        if any(
-            segment.compression_ratio > _MAX_COMPRESSION_RATIO for segment in segments
-        ):  # again, without repeated phrases
+        if any(_is_repetitive(segment) for segment in segments):
             segments, language = self._transcribe(samples, no_repeat_ngram_size=3)
         words = [word for segment in segments if not _is_repetitive(segment) for word in _words_of(segment)]
         return tuple(self._cues(utterance, words, language))

@@ -87,7 +87,7 @@ class TranscriptionThread:
             return None
 
     def drain(self, timeout_s: float | None) -> None:
-        """Block until everything is transcribed. What is not done within the timeout is dropped and counted."""
+        """Block until all utterances are transcribed. Drop and count those that exceed the timeout."""
         with self._changed:
             self._changed.wait_for(lambda: self._error or not (self._waiting or self._current), timeout_s)
             unfinished = [*([self._current] if self._current is not None else []), *self._waiting]

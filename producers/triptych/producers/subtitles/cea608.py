@@ -1,8 +1,8 @@
 """Captions embedded in the video (CEA-608 and CEA-708), found in the frames, because no container declares them.
 
-Where a video has both, they say the same, and CEA-608 is read, by FFmpeg's mature decoder. It returns a caption when it
-leaves the screen, which is when its end is known. A second decoder in real-time mode tells whether anything is on the
-screen now. That determines the watermark.
+Where a video has both formats, they carry the same text. Then CEA-608 is read, by FFmpeg's mature decoder. It returns a
+caption when the caption leaves the screen, because its end is known only then. A second decoder in real-time mode tells
+whether anything is on the screen now, which determines the watermark.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class CaptionReader:
             yield self._cues.popleft()
 
     def finish(self, end_ns: int) -> None:
-        """End the pass: what is still on the screen stays there to the end."""
+        """End the pass. A caption that is still on the screen stays there to the end."""
         source = self._source
         if source.shown_since_ns is not None:
             self._add(Cue(source.shown_since_ns, end_ns, source.shown), self.watermark_ns)

@@ -25,7 +25,7 @@ _WINDOWS: Final = 8
 
 
 class Service:
-    """Execute the codes of one service, and know what is on the screen."""
+    """Execute the codes of one service, and keep the text on the screen."""
 
     def __init__(self) -> None:
         self._incomplete = b""
