@@ -1,4 +1,4 @@
-"""Feeds whose connections break: records before and after are correct, and check_gaps are logged."""
+"""Feeds whose connections break: records before and after are correct, and gaps are logged."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def check_sessions(sessions: dict[str, list[InputRecord]]) -> None:
 
 
 def assert_continuous(records: list[InputRecord]) -> None:
-    """Assert that a session has a frame in every half second, and audio without check_gaps."""
+    """Assert that a session has a frame in every half second, and audio without gaps."""
     frames = [record.start_ns for record in records if isinstance(record, VideoFrame)]
     chunks = [record for record in records if isinstance(record, AudioChunk)]
     assert max(b - a for a, b in pairwise(frames)) <= S // 2
@@ -60,7 +60,7 @@ def check_gaps(logs: list[Any], sessions: dict[str, list[InputRecord]]) -> None:
 
 
 def losses(logs: list[Any]) -> list[Any]:
-    """Return the log entries about losses connections."""
+    """Return the log entries about lost connections."""
     return [log for log in logs if log["event"] == "source_lost"]
 
 
@@ -98,7 +98,7 @@ def test_a_camera_is_cut_reset_and_frozen(rtsp: Relay, watch: Watch) -> None:
 
 @pytest.mark.timeout(180)
 def test_a_channel_is_delayed_cut_and_frozen(hls: Relay, watch: Watch) -> None:
-    """A delay does not end the session; a losses channel begins another."""
+    """A delay does not end the session; a lost channel begins another."""
     with capture_logs() as logs:
         playing = watch(f"http://127.0.0.1:{hls.port}/channel.m3u8")
         with working(playing) as world:

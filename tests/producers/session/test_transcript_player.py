@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +11,18 @@ import pytest
 from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
+from tests.producers.text_records import text_records
 from triptych.producers.session import player_factory
 from triptych.producers.session.playback import Playback
 from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.speech.utterances import STEP_SAMPLES, Utterance
 from triptych.producers.subtitles.cue import Cue
-from triptych.schemas.records import End, InputRecord, Progress, SubtitleCue
+from triptych.schemas.records import InputRecord, Progress, SubtitleCue
 
 MS = 1_000_000
 S = 1_000_000_000
 Play = Callable[..., list[InputRecord]]
 RATE = 16_000
-
-
-def text_records(records: Sequence[InputRecord]) -> list[InputRecord]:
-    """Return the text records, after checking their watermarks."""
-    text = [record for record in records if record.modality == "subtitles"]
-    for before, after in pairwise(text):
-        assert after.watermark_ns >= before.watermark_ns
-        assert after.start_ns >= before.watermark_ns or isinstance(after, Progress | End)
-    return text
 
 
 def loudness(samples: NDArray[np.float32]) -> list[float]:

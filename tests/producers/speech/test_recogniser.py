@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import av
 import pytest
 
+from tests.producers.text_records import text_records
 from triptych.models.pretrained.download.cache import cache_folder
 from triptych.models.pretrained.download.package import PullError
 from triptych.models.pretrained.download.speech_to_text import WHISPER_TINY_EN, pull_speech_model
@@ -19,22 +19,13 @@ from triptych.producers.plans import SourceOptions, plans_for
 from triptych.producers.speech import recogniser
 from triptych.producers.speech.recogniser import TimedWord, split_lines
 from triptych.schemas.errors import UsageError
-from triptych.schemas.records import End, InputRecord, Progress, SubtitleCue
+from triptych.schemas.records import InputRecord, SubtitleCue
 
 REQUIRED = os.environ.get("TRIPTYCH_REQUIRE_SERVERS") == "1" or os.environ.get("CI") == "true"
 MS = 1_000_000
 S = 1_000_000_000
 
 Play = Callable[..., list[InputRecord]]
-
-
-def text_records(records: Sequence[InputRecord]) -> list[InputRecord]:
-    """Return the text records, after checking their watermarks."""
-    words = [record for record in records if record.modality == "subtitles"]
-    for before, after in pairwise(words):
-        assert after.watermark_ns >= before.watermark_ns
-        assert after.start_ns >= before.watermark_ns or isinstance(after, Progress | End)
-    return words
 
 
 def test_an_impossible_transcription_is_a_usage_error(
