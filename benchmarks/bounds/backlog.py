@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.bounds.feeds import SECOND, FeedSpec, SyntheticFeed, image, send
+from benchmarks.bounds.feeds import SECOND, SyntheticFeed, SyntheticFeedSpec, image, send
 from benchmarks.bounds.servers import IDLE_TIMEOUT_MS, BenchmarkServers
 from benchmarks.bounds.watch import Sample
 
@@ -74,7 +74,7 @@ def replay_backlog(
 
     Another worker processes one minute of one such feed before, to measure the memory of a warm worker.
     """
-    spec = FeedSpec(
+    spec = SyntheticFeedSpec(
         image=image(options.image_bytes),
         frame_every_ns=SECOND // 8,
         cue_every_ns=_CUE_EVERY_NS,
@@ -92,7 +92,7 @@ def replay_backlog(
         return BacklogResult(options, records, size, windows, took_s, warm, watch.samples)
 
 
-def _warm(servers: BenchmarkServers, spec: FeedSpec) -> Sample:
+def _warm(servers: BenchmarkServers, spec: SyntheticFeedSpec) -> Sample:
     """Let a worker process one minute of one feed. Return the last sample."""
     feed = SyntheticFeed("warm-up", spec, start_ns=_START_NS)
     windows = _windows(_WARM_UP_NS // SECOND)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.bounds.feeds import SECOND, FeedSpec, SyntheticFeed, image, send
+from benchmarks.bounds.feeds import SECOND, SyntheticFeed, SyntheticFeedSpec, image, send
 from benchmarks.bounds.servers import open_servers
 from benchmarks.bounds.watch import Sample
 from triptych.schemas.names import MODALITIES, Modality
@@ -72,7 +72,7 @@ def churn(feeds: int, rounds: int, model: str, write_line: Callable[[str], None]
 def _send_feeds(names: Sequence[str], publisher: Publisher) -> None:
     """Send feeds of all kinds concurrently, and end them."""
     start_ns = time.time_ns() // (2 * SECOND) * (2 * SECOND)
-    specs = [FeedSpec(tracks=kind, image=_FRAME, frame_every_ns=SECOND // 2) for kind in _KINDS]
+    specs = [SyntheticFeedSpec(tracks=kind, image=_FRAME, frame_every_ns=SECOND // 2) for kind in _KINDS]
     feeds = [SyntheticFeed(name, specs[number % len(specs)], start_ns=start_ns) for number, name in enumerate(names)]
     for at_ns in range(SECOND, _DURATION_NS + SECOND, SECOND):
         for feed in feeds:

@@ -46,7 +46,7 @@ def hum_wav(length_ns: int) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class FeedSpec:
+class SyntheticFeedSpec:
     """The properties of a feed.
 
     Attributes:
@@ -71,7 +71,7 @@ class FeedSpec:
 class SyntheticFeed:
     """A feed that generates its records in the order in which they are sent."""
 
-    def __init__(self, stream: str, spec: FeedSpec, *, start_ns: int) -> None:
+    def __init__(self, stream: str, spec: SyntheticFeedSpec, *, start_ns: int) -> None:
         """Start at `start_ns`, in event time."""
         self._stream = stream
         self._spec = spec

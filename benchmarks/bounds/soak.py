@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.bounds.feeds import SECOND, FeedSpec, SyntheticFeed, image, send
+from benchmarks.bounds.feeds import SECOND, SyntheticFeed, SyntheticFeedSpec, image, send
 from benchmarks.bounds.servers import BenchmarkServers, open_servers
 from benchmarks.bounds.watch import Sample, Watch, slope
 
@@ -58,7 +58,7 @@ def soak(
         servers.publisher() as publisher,
     ):
         start_ns = (time.time_ns() - round(hours * HOUR_NS)) // _WINDOW_NS * _WINDOW_NS
-        spec = FeedSpec(
+        spec = SyntheticFeedSpec(
             image=image(0), frame_every_ns=_WINDOW_NS // 2, chunk_ns=SECOND // 5, chunk_every_ns=_WINDOW_NS,
             cue_every_ns=2 * _WINDOW_NS,
         )  # fmt: skip

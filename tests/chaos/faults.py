@@ -18,7 +18,7 @@ from tests.chaos.load import Load
 from tests.chaos.poisons import POISONS
 from tests.chaos.servers import SESSION_S, ChaosServers
 from tests.chaos.workers import WORKERS, WorkerPool
-from tests.producers.live.breakable import Relay
+from tests.producers.live.relay import Relay
 from tools.devservers.kafka_cluster import BROKERS
 
 _SHORT_S: Final = (1.0, SESSION_S - 2.0)

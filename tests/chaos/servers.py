@@ -12,7 +12,7 @@ from typing import Final
 from kafka import KafkaAdminClient, errors
 
 from tests.e2e.programs import Installation
-from tests.producers.live.breakable import Relay
+from tests.producers.live.relay import Relay
 from tools.devservers import DevKafkaCluster, DevRedis
 from tools.devservers.kafka_cluster import BROKERS
 from tools.devservers.ports import free_ports

@@ -49,4 +49,4 @@ def install(
 @pytest.fixture(scope="session")
 def clip() -> Callable[[str], str]:
     """Find one of the sample clips."""
-    return lambda name: str(files("triptych").joinpath("samples", name))
+    return lambda name: str(files("triptych.samples").joinpath(name))

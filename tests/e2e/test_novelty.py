@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.programs import Installation, assert_equal_results, wait_until
 from triptych.producers.run import produce_all
-from triptych.producers.sources.plan import PlaybackPlan
+from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.sources.source import FileSource
 from triptych.schemas.results import Result
 from triptych.service.health import Health
@@ -25,7 +25,7 @@ from triptych.worker.wiring import Dependencies, open_pipeline
 
 Install = Callable[..., Installation]
 Clip = Callable[[str], str]
-SAMPLES = Path(__file__).parents[2] / "triptych" / "samples"
+SAMPLES = Path(__file__).parents[2] / "app" / "triptych" / "samples"
 START = "2026-01-01T00:00:00Z"
 START_NS = 1_767_225_600_000_000_000
 WINDOWS_OF_TWO_PASSES = 16

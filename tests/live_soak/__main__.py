@@ -26,8 +26,8 @@ from tests.e2e.programs import Installation, Program, asked
 from tests.live_soak.connections import Breaker
 from tests.live_soak.memory import MemoryWatch
 from tests.live_soak.report import Soak, report
-from tests.producers.live.breakable import Relay
 from tests.producers.live.conftest import HERE, SYSTEM_PYTHON, serving
+from tests.producers.live.relay import Relay
 from tools.devservers import DevKafka, DevRedis, MissingProgramError
 from tools.devservers.ports import free_ports
 
@@ -98,7 +98,7 @@ def _open_relays(stack: ExitStack, folder: Path) -> dict[str, Relay]:
 def _write_feeds(path: Path, relays: dict[str, Relay]) -> Path:
     urls = {name: f"rtsp://{USER}:{IN_URL}@127.0.0.1:{relays[name].port}/camera" for name in CAMERAS}
     urls[CHANNEL] = f"http://{USER}:{IN_URL}@127.0.0.1:{relays[CHANNEL].port}/channel.m3u8?token={IN_URL}"
-    urls["film"] = str(files("triptych").joinpath("samples", "librivox_city_15s.mkv"))
+    urls["film"] = str(files("triptych.samples").joinpath("librivox_city_15s.mkv"))
     entries = [f'[feeds.{name}]\nsource = "{url}"\n' + "loop = 0\n" * (name == "film") for name, url in urls.items()]
     path.write_text("\n".join(entries))
     return path

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from tests.producers.live.breakable import Relay
+from tests.producers.live.relay import Relay
 
 KINDS: Final = ("cut", "reset", "away", "frozen")
 _AWAY_S: Final = 12.0

@@ -1,4 +1,4 @@
-"""A TCP connection that can be broken: a relay in front of a server, which cuts, freezes, delays or refuses."""
+"""A TCP relay in front of a server, which can cut, freeze, delay or refuse connections."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class Relay:
-    """Pass bytes on between whoever connects to `port` and a server on loopback; a context manager."""
+    """Relay bytes between the clients of `port` and a server on loopback. A context manager."""
 
     def __init__(self, server_port: int) -> None:
         self._server_port = server_port
@@ -42,28 +42,28 @@ class Relay:
         self.cut()
 
     def cut(self, *, reset: bool = False) -> None:
-        """Close all connections; with a TCP reset if so wished."""
+        """Close all connections, optionally with a TCP reset."""
         with self._lock:
-            victims, self._open = self._open, set()
-        for victim in victims:
+            connections, self._open = self._open, set()
+        for connection in connections:
             with contextlib.suppress(OSError):
                 if reset:
-                    victim.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-                    victim.shutdown(socket.SHUT_RD)  # wakes the pump, whose own use would keep it open
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                    connection.shutdown(socket.SHUT_RD)  # wakes the pump, which would keep the socket open
                 else:
-                    victim.shutdown(socket.SHUT_RDWR)
-            victim.close()
+                    connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
 
     def freeze(self) -> None:
-        """Pass nothing on any more, and leave the connections open."""
+        """Relay nothing any more, but leave the connections open."""
         self._flowing.clear()
 
     def thaw(self) -> None:
-        """Go on."""
+        """Relay again."""
         self._flowing.set()
 
     def refuse(self, *, on: bool) -> None:
-        """Close new connections at once, or take them again."""
+        """Close new connections at once, or accept them again."""
         self._refusing = on
 
     def _accept(self) -> None:

@@ -1,4 +1,4 @@
-"""The file of feeds (`feeds.toml`): which sources are played as which streams, each with its own settings."""
+"""The feeds file (`feeds.toml`): which sources are played as which streams, each with its own options."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from triptych.producers.plans import SourceOptions, plans_for
-from triptych.producers.sources.plan import PlaybackPlan
+from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.schemas.errors import UsageError
 
 _MAX_BYTES: Final = 1 << 20
 
 
-class WatchedFeed(BaseModel):
-    """One feed as the file has it; what it leaves out is as on the command line."""
+class FeedSpec(BaseModel):
+    """One feed of the file. Options that it leaves out have the defaults of the command line, except `realtime`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -34,13 +34,17 @@ class WatchedFeed(BaseModel):
 
 
 def read_feeds(path: Path) -> Mapping[str, PlaybackPlan]:
-    """Return a plan for each stream of the file; raise `UsageError` where it cannot be used, none of it secret."""
+    """Return a plan for each stream of the file. No error message contains a secret of a URL.
+
+    Raises:
+        UsageError: the file cannot be read, or an entry is invalid.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES).decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise UsageError(f"{path}: cannot be read as a list of feeds ({reason})") from None
+        raise UsageError(f"{path}: cannot be read as a feeds file ({reason})") from None
     try:
         document = tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:
@@ -51,15 +55,16 @@ def read_feeds(path: Path) -> Mapping[str, PlaybackPlan]:
     return {stream: _plan(path, stream, table) for stream, table in feeds.items()}
 
 
-def _plan(path: Path, stream: str, table: Any) -> PlaybackPlan:  # noqa: ANN401 - whatever the file has
+def _plan(path: Path, stream: str, table: Any) -> PlaybackPlan:  # noqa: ANN401 - any TOML value
     try:
-        feed = WatchedFeed.model_validate(table)
+        feed = FeedSpec.model_validate(table)
     except ValidationError as error:
-        said = "; ".join(
-            f"{'.'.join(map(str, one['loc'])) or 'the feed'}: {one['msg']}" for one in error.errors(include_input=False)
+        reasons = "; ".join(
+            f"{'.'.join(map(str, each['loc'])) or 'the feed'}: {each['msg']}"
+            for each in error.errors(include_input=False)
         )
-        raise UsageError(f"{path}: feed {stream!r}: {said}") from None
-    wishes = SourceOptions(
+        raise UsageError(f"{path}: feed {stream!r}: {reasons}") from None
+    options = SourceOptions(
         stream=stream,
         fps=str(feed.fps),
         height=feed.height,
@@ -72,6 +77,6 @@ def _plan(path: Path, stream: str, table: Any) -> PlaybackPlan:  # noqa: ANN401 
         transcribe=feed.transcribe,
     )
     try:
-        return plans_for([feed.source], wishes)[0]
+        return plans_for([feed.source], options)[0]
     except UsageError as error:
         raise UsageError(f"{path}: feed {stream!r}: {error}") from None

@@ -1,4 +1,4 @@
-"""The bounded queue ahead of the client: a live feed drops its oldest pictures first, and counts them; a file waits."""
+"""The bounded queue between a feed and the broker. A live feed drops its oldest frames first; a file waits for room."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from triptych.schemas.records import AudioChunk, InputRecord, SubtitleCue, Video
 
 MAX_BYTES: Final = 32 << 20
 AHEAD_BYTES: Final = 2 << 20
-"""A film that is played in real time is read no further ahead: some ten seconds of it."""
+"""How far an on-demand source is read ahead, about ten seconds of it."""
 
 _CONTROL_BYTES: Final = 256
-"""What a record is taken to need besides its media."""
+"""The assumed size of a record without its media."""
 
 
 class LiveQueue:
-    """Records between a feed and the client, in order; safe for several threads."""
+    """A queue of records, in order. Thread-safe."""
 
     def __init__(self, on_drop: Callable[[InputRecord], None], *, max_bytes: int = MAX_BYTES) -> None:
+        """Call `on_drop` with each record that is dropped."""
         self._on_drop = on_drop
         self._max_bytes = max_bytes
         self._records: deque[InputRecord] = deque()
@@ -29,9 +30,9 @@ class LiveQueue:
         self._changed = Condition()
 
     def put(self, record: InputRecord, *, wait: bool) -> None:
-        """Take a record; where there is no room `wait` for it, or drop the oldest pictures, then the oldest sound.
+        """Append a record. Where there is no room, block (`wait`), or drop the oldest frames and then the oldest audio.
 
-        What ends a track or says how far it has come is never dropped, nor are words: they need next to nothing.
+        Control records and subtitles are never dropped: they need next to no space.
         """
         with self._changed:
             if wait:
@@ -43,7 +44,7 @@ class LiveQueue:
             self._changed.notify_all()
 
     def take(self, timeout_s: float) -> InputRecord | None:
-        """Return the next record; None where none comes in time, or none will come any more."""
+        """Return the next record, blocking up to the timeout; None where none comes or the queue is over."""
         with self._changed:
             self._changed.wait_for(lambda: self._records or self._closed, timeout_s)
             if not self._records:
@@ -54,19 +55,19 @@ class LiveQueue:
             return record
 
     def close(self) -> None:
-        """Say that nothing more will be put in; whoever waits goes on."""
+        """Accept no more records, and release whoever waits."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     @property
     def size_bytes(self) -> int:
-        """What waits, about."""
+        """The approximate size of the queued records."""
         return self._bytes
 
     @property
     def is_over(self) -> bool:
-        """Whether it is closed and empty."""
+        """Whether the queue is closed and empty."""
         with self._changed:
             return self._closed and not self._records
 
@@ -75,7 +76,7 @@ class LiveQueue:
 
     def _drop_oldest(self) -> bool:
         for kind in (VideoFrame, AudioChunk):
-            record = next((one for one in self._records if isinstance(one, kind)), None)
+            record = next((queued for queued in self._records if isinstance(queued, kind)), None)
             if record is not None:
                 self._records.remove(record)
                 self._bytes -= _bytes_of(record)

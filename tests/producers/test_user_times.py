@@ -1,4 +1,4 @@
-"""Moments as people write them."""
+"""Parsing of the times that users write."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.producers.timestamps import parse_moment
+from triptych.producers.user_times import parse_time
 from triptych.schemas.errors import UsageError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -23,23 +23,23 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
         ("1970-01-01T00:00:00Z", 0),
     ],
 )
-def test_a_moment_is_read_to_the_nanosecond(text: str, expected_ns: int) -> None:
-    """Zones, fractions and small letters as RFC 3339 allows them."""
-    assert parse_moment(text) == expected_ns
+def test_a_time_is_exact_to_the_nanosecond(text: str, expected_ns: int) -> None:
+    """Time zones, fractions and lower-case letters are as RFC 3339 allows them."""
+    assert parse_time(text) == expected_ns
 
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 12, 31)))  # noqa: DTZ001 - the zone is added
-def test_what_python_writes_is_read(moment: datetime) -> None:
-    """The same moment comes back."""
+def test_isoformat_round_trips(moment: datetime) -> None:
+    """Parsing what `datetime.isoformat` writes gives the same time."""
     moment = moment.replace(tzinfo=UTC)
 
-    assert parse_moment(moment.isoformat()) == (moment - EPOCH) // timedelta(microseconds=1) * 1_000
+    assert parse_time(moment.isoformat()) == (moment - EPOCH) // timedelta(microseconds=1) * 1_000
 
 
 @pytest.mark.parametrize(
     "text", ["", "yesterday", "2026-01-01", "2026-01-01T00:00:00", "2026-13-01T00:00:00Z", "1969-12-31T23:59:59Z"]
 )
-def test_anything_else_is_the_users_mistake(text: str) -> None:
-    """The message shows what came."""
+def test_anything_else_is_a_usage_error(text: str) -> None:
+    """The message says what was expected."""
     with pytest.raises(UsageError, match="expected a time"):
-        parse_moment(text)
+        parse_time(text)

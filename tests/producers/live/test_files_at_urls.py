@@ -1,4 +1,4 @@
-"""Films on a web server: what says how long it is, is played as a file is."""
+"""Files on a web server. A URL with a stated duration is played like a file."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from tests.producers.live.breakable import Relay
 from tests.producers.live.conftest import Playing, wait_until
-from tests.producers.live.hls_server import Quiet
-from tests.producers.live.test_broken_connections import lost
+from tests.producers.live.hls_server import QuietHandler
+from tests.producers.live.relay import Relay
+from tests.producers.live.test_broken_connections import losses
 from triptych.schemas.records import End, InputRecord, VideoFrame
 
 Watch = Callable[..., Playing]
@@ -26,8 +26,8 @@ S = 1_000_000_000
 
 @contextmanager
 def serving_folder(folder: Path) -> Iterator[Relay]:
-    """Serve files, through a connection that can be broken."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+    """Serve files over connections that can be broken."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with Relay(server.server_port) as relay:
             yield relay
@@ -35,7 +35,7 @@ def serving_folder(folder: Path) -> Iterator[Relay]:
 
 
 def contents(records: list[InputRecord]) -> list[tuple[Any, ...]]:
-    """Return what does not differ between two producers: kinds, times from the session's start, promises."""
+    """Return what does not depend on the producer: types, session times and watermarks."""
     began_ns = min(record.start_ns for record in records)
     return sorted(
         (type(record).__name__, record.start_ns - began_ns, (record.next_ns or 0) - began_ns)
@@ -44,17 +44,15 @@ def contents(records: list[InputRecord]) -> list[tuple[Any, ...]]:
     )
 
 
-def test_a_film_in_a_loop_is_one_session(
-    watch: Watch, make_film: Callable[..., Path], play: Callable[..., Any]
-) -> None:
-    """Three passes over a URL are the same records as three over the file."""
-    path = make_film()
+def test_a_looped_file_is_one_session(watch: Watch, make_media: Callable[..., Path], play: Callable[..., Any]) -> None:
+    """Three passes over a URL give the same records as three over the file."""
+    path = make_media()
     with serving_folder(path.parent) as relay:
         playing = watch(f"http://127.0.0.1:{relay.port}/{path.name}", loops=3)
         playing.wait_until_over()
 
     records = playing.records()
-    assert [(one.standing.state, one.standing.total_ns) for one in playing.outcomes] == [("done", 3 * 2 * S)]
+    assert [(one.status.state, one.status.total_ns) for one in playing.outcomes] == [("done", 3 * 2 * S)]
     assert len(playing.sessions()) == 1
     assert contents(records) == contents(play(path, loops=3))
     assert [record.seq for record in records if isinstance(record, VideoFrame)] == list(range(24))
@@ -63,15 +61,15 @@ def test_a_film_in_a_loop_is_one_session(
 
 
 @pytest.mark.timeout(120)
-def test_a_film_that_is_played_for_ever_waits_for_its_server(watch: Watch, make_film: Callable[..., Path]) -> None:
-    """Another session begins when it is back; only the last one is sure to end (`session_boundary.py`)."""
-    path = make_film()
+def test_an_endless_loop_waits_for_its_server(watch: Watch, make_media: Callable[..., Path]) -> None:
+    """Another session begins when the server is back. Only the last one surely has an end (`session_boundary.py`)."""
+    path = make_media()
     with serving_folder(path.parent) as relay, capture_logs() as logs:
         playing = watch(f"http://127.0.0.1:{relay.port}/{path.name}", loops=0)
         playing.wait_for_media(1)  # which is more than a pass
         relay.refuse(on=True)
         relay.cut()
-        wait_until(lambda: len(lost(logs)) >= 1, "the loss of the film")
+        wait_until(lambda: len(losses(logs)) >= 1, "the loss of the file")
         relay.refuse(on=False)
         playing.wait_for_media(2)
         playing.stop.set()
@@ -83,5 +81,5 @@ def test_a_film_that_is_played_for_ever_waits_for_its_server(watch: Watch, make_
         frames = [record.start_ns for record in records if isinstance(record, VideoFrame)]
         assert all(later - earlier < S // 2 for earlier, later in pairwise(frames))
     assert sum(isinstance(record, End) for record in after) == 1
-    assert [log["to_ns"] for log in logs if log["event"] == "source.gap"] == [after[0].start_ns]
+    assert [log["to_ns"] for log in logs if log["event"] == "source_gap"] == [after[0].start_ns]
     assert [outcome.exit_code for outcome in playing.outcomes] == [0]
