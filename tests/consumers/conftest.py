@@ -13,8 +13,9 @@ import pytest
 
 from triptych.consumers.subscription.async_subscriber import AsyncResults, AsyncSubscriber
 from triptych.consumers.subscription.cursor import Cursor, Since
+from triptych.consumers.subscription.result_buffer import Delivery
 from triptych.consumers.subscription.result_source import Gap
-from triptych.consumers.subscription.subscriber import Delivery, Subscriber
+from triptych.consumers.subscription.subscriber import Subscriber
 from triptych.schemas.codec import encode_result
 from triptych.schemas.names import redis_results_key, result_id, results_topic
 from triptych.schemas.results import (

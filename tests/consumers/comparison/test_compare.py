@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from triptych.consumers.comparison.compare import compare
 from triptych.consumers.comparison.text import comparison_lines
-from triptych.consumers.subscription.subscriber import Delivery
+from triptych.consumers.subscription.result_buffer import Delivery
 from triptych.schemas.results import Observations
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 
 from triptych.consumers.evidence.evidence import Case, find_case, gather
 from triptych.consumers.evidence.files import check_folder, joined_sound, write_evidence
-from triptych.consumers.subscription.subscriber import Delivery
+from triptych.consumers.subscription.result_buffer import Delivery
 from triptych.schemas.codec import encode
 from triptych.schemas.errors import UsageError
 from triptych.schemas.names import INPUT_TOPICS, TOPIC_OF

@@ -45,7 +45,7 @@ def test_a_subscription_outlives_a_restart_of_the_server(
         server.stop()
         follower = threading.Thread(target=lambda: seen.extend(islice(results, 4)))
         follower.start()
-        wait_until(lambda: any(entry["event"] == "redis_is_away" for entry in logs))
+        wait_until(lambda: any(entry["event"] == "redis_unavailable" for entry in logs))
         server.start()
         bench.publish(make_result(3), make_result(4), make_result(0, "new"))
         follower.join(LIMIT_S)

@@ -19,7 +19,8 @@ from triptych.consumers.alerts.http_post import Answer, Endpoint
 from triptych.consumers.alerts.state import AlertState
 from triptych.consumers.alerts.webhook import WebhookMessage, parse_secrets, webhook_message
 from triptych.consumers.rules.rule import Rule
-from triptych.consumers.subscription.subscriber import Delivery, Results, Subscriber
+from triptych.consumers.subscription.result_buffer import Delivery
+from triptych.consumers.subscription.subscriber import Results, Subscriber
 from triptych.consumers.watching.watch import Origin, open_source
 from triptych.schemas.errors import TriptychError, UsageError
 from triptych.service.logs import configure_logs

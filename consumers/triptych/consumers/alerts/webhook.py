@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from triptych.consumers.subscription.subscriber import Delivery
+from triptych.consumers.subscription.result_buffer import Delivery
 from triptych.schemas.errors import UsageError
 from triptych.units import NS_PER_S
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Final
 
-from triptych.consumers.subscription.subscriber import Delivery
+from triptych.consumers.subscription.result_buffer import Delivery
 
 VARYING: Final = frozenset({"published_ns", "arrival_ms", "stage_ms"})
 """What two runs over the same records say differently."""

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from triptych.consumers.subscription.subscriber import Delivery, Subscriber
+from triptych.consumers.subscription.result_buffer import Delivery
+from triptych.consumers.subscription.subscriber import Subscriber
 from triptych.schemas.codec import decode
 from triptych.schemas.errors import MalformedRecordError, TriptychError, UsageError
 from triptych.schemas.names import MODALITIES, STREAM_PATTERN, TOPIC_OF, Modality

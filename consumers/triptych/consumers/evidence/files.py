@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from triptych.consumers.evidence.evidence import Exhibit, GatheredEvidence
-from triptych.consumers.subscription.subscriber import Delivery
+from triptych.consumers.subscription.result_buffer import Delivery
 from triptych.schemas.errors import UsageError
 from triptych.schemas.records import AudioChunk, MediaRecord, SubtitleCue
 from triptych.schemas.results import Result

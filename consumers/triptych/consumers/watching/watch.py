@@ -15,10 +15,11 @@ import structlog
 from rich.console import Console
 from rich.live import Live
 
+from triptych.consumers.subscription.result_buffer import Revisions
 from triptych.consumers.subscription.result_source import ResultSource
-from triptych.consumers.subscription.subscriber import Results, Revisions, Subscriber
+from triptych.consumers.subscription.sources import kafka_source, redis_source
+from triptych.consumers.subscription.subscriber import Results, Subscriber
 from triptych.consumers.watching.table import ResultsTable
-from triptych.schemas.names import checked_pipeline
 from triptych.schemas.results import Result
 from triptych.service.logs import configure_logs
 from triptych.settings.tree import Settings
@@ -63,21 +64,15 @@ def watch_results(settings: Settings, origin: Origin, wanted: Wanted, *, as_json
 
 def open_source(settings: Settings, origin: Origin) -> ResultSource:
     """Return the source that the settings name; nothing is sent yet."""
-    pipeline = checked_pipeline(settings.pipeline)
     if origin == "redis":
-        from triptych.consumers.subscription.redis_source import RedisSource  # noqa: PLC0415 - only what is used is imported
-
-        return RedisSource(settings.redis.full_url(), pipeline=pipeline)
-    from triptych.consumers.subscription.topic_source import TopicSource  # noqa: PLC0415 - as above
-    from triptych.transport.kafka.transport import KafkaTransport  # noqa: PLC0415 - as above
-
-    return TopicSource(KafkaTransport(settings.kafka), pipeline=pipeline, owns_transport=True)
+        return redis_source(settings.redis.full_url(), pipeline=settings.pipeline)
+    return kafka_source(settings.kafka, pipeline=settings.pipeline)
 
 
 def _condition(rule: str | None) -> Condition:
     if rule is None:
         return lambda _: True
-    from triptych.consumers.rules.rule import Rule  # noqa: PLC0415 - as above
+    from triptych.consumers.rules.rule import Rule  # noqa: PLC0415 - its library is only imported if there is a rule
 
     return Rule(rule).matches
 
