@@ -15,7 +15,7 @@ from triptych.schemas.partition import partition_of
 from triptych.transport.errors import (
     CommitRefusedError,
     MessageRejectedError,
-    OffsetGoneError,
+    OffsetOutOfRangeError,
     PublishTimeoutError,
     RecordTooLargeError,
     TransportClosedError,
@@ -540,7 +540,7 @@ def test_a_committed_offset_that_retention_deleted_can_stop_the_reading(
 
     consumer = transport.group_consumer([topic], group, when_out_of_range="stop")
 
-    with pytest.raises(OffsetGoneError, match=f"{topic} 0: offset 3 is outside 6 to 10"):
+    with pytest.raises(OffsetOutOfRangeError, match=f"{topic} 0: offset 3 is outside 6 to 10"):
         poll_until(consumer, lambda found: bool(found.records))
 
 

@@ -176,9 +176,9 @@ class World:
             for _ in range(turns):
                 pipeline.step()
 
-    def throw_out_members(self) -> None:
+    def evict_members(self) -> None:
         """Make the group forget its members, as if they had not been heard of for too long."""
-        self._memory.throw_out_members(consumer_group(self.settings.pipeline))
+        self._memory.evict_members(consumer_group(self.settings.pipeline))
 
     def results(self) -> list[Result]:
         """Return what lies on the results topic, partition by partition."""

@@ -9,7 +9,7 @@ from kafka import errors
 
 from triptych.transport.errors import BrokerUnavailableError, TopicMissingError
 from triptych.transport.kafka import reader as kafka_reader
-from triptych.transport.kafka.reader import require_topics
+from triptych.transport.kafka.consumer_client import require_topics
 
 
 class _Client:

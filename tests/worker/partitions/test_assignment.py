@@ -14,7 +14,7 @@ from triptych.models.prediction import WindowPrediction
 from triptych.models.window import PreparedWindow
 from triptych.schemas.results import Result
 from triptych.settings.loading import load
-from triptych.transport.memory.reader import MemoryGroupConsumer
+from triptych.transport.memory.group_consumer import MemoryGroupConsumer
 from triptych.worker.observability.events import (
     CommitRefused,
     PartitionsAssigned,
@@ -160,7 +160,7 @@ def test_of_lost_partitions_nothing_is_published_or_committed(world: World, feed
     world.send(feed("city").play(4))
     with world.open() as first:
         turn_until([first], slow.asked.is_set)
-        world.throw_out_members()
+        world.evict_members()
         first.step()
         (revoked,) = world.seen(PartitionsRevoked)
         assert revoked.lost
@@ -188,7 +188,7 @@ def test_a_worker_that_stood_still_publishes_nothing_before_the_group_has_answer
     world.send(feed("city").play(4))
     with world.open() as first:
         turn_until([first], slow.asked.is_set)
-        world.throw_out_members()
+        world.evict_members()
         slow.let.set()
         assert all(asked.acquire(timeout=10) for _ in range(3))
         assert world.results() == []

@@ -18,7 +18,7 @@ from triptych.transport.errors import (
     OutcomeUnknownError,
     TransportError,
 )
-from triptych.transport.memory.reader import MemoryGroupConsumer
+from triptych.transport.memory.group_consumer import MemoryGroupConsumer
 from triptych.transport.memory.transport import MemoryTransactions
 from triptych.transport.records import GroupOffsets, Message, TopicPartition
 from triptych.transport.topic_settings import TopicSettings
@@ -221,7 +221,7 @@ def test_a_worker_that_was_replaced_without_knowing_publishes_nothing(
 
     def publish(publisher: MemoryTransactions, messages: Sequence[Message], offsets: GroupOffsets | None) -> None:
         if not refused:
-            exact.throw_out_members()
+            exact.evict_members()
         try:
             _publish(publisher, messages, offsets)
         except CommitRefusedError as error:

@@ -15,7 +15,7 @@ from triptych.schemas.errors import MalformedRecordError, TriptychError, UsageEr
 from triptych.schemas.names import MODALITIES, STREAM_PATTERN, TOPIC_OF, Modality
 from triptych.schemas.records import End, MediaRecord, Progress, VideoFrame
 from triptych.schemas.results import ModalityReport, Result
-from triptych.transport.errors import EXIT_OFFSET_GONE, BrokerUnavailableError
+from triptych.transport.errors import EXIT_OFFSET_OUT_OF_RANGE, BrokerUnavailableError
 from triptych.transport.protocols import Reader, Transport
 from triptych.transport.records import Record, TopicPartition
 
@@ -27,7 +27,7 @@ _PATIENCE_S: Final = 30.0
 class EvidenceGoneError(TriptychError):
     """Say that not all that a result rests on is there any more."""
 
-    exit_code: ClassVar[int] = EXIT_OFFSET_GONE
+    exit_code: ClassVar[int] = EXIT_OFFSET_OUT_OF_RANGE
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from triptych.schemas.names import INPUT_TOPICS
 from triptych.service.logs import configure_logs
 from triptych.service.signals import stop_on_signal
 from triptych.settings.tree import Settings
-from triptych.transport.errors import OffsetGoneError
+from triptych.transport.errors import OffsetOutOfRangeError
 from triptych.transport.protocols import Transport
 from triptych.units import NS_PER_MS
 from triptych.worker.observability.hooks import Hook
@@ -132,7 +132,7 @@ def _check_edges(transport: Transport, edges: Edges, span: TimeRange, *, partial
         for tps, since_ns in ((edges.maybe_gone, span.from_ns), (edges.cut, span.read_from_ns))
     )
     if gone and not partial:
-        raise OffsetGoneError(
+        raise OffsetOutOfRangeError(
             f"retention may have taken the beginning of the span: {gone[0].topic} {gone[0].partition} and "
             f"{len(gone) - 1} more partitions hold nothing from before {moment_text(span.from_ns)}; "
             "begin later, or go on with what is left by --partial"
@@ -153,8 +153,8 @@ def _check_edges(transport: Transport, edges: Edges, span: TimeRange, *, partial
 def _explained() -> Iterator[None]:
     try:
         yield
-    except OffsetGoneError as error:
-        raise OffsetGoneError(
+    except OffsetOutOfRangeError as error:
+        raise OffsetOutOfRangeError(
             f"retention takes the span while it is read ({error.__class__.__name__}): "
             "`--partial` goes on with what is left"
         ) from error
