@@ -81,8 +81,8 @@ def test_a_second_signal_ends_a_worker_at_once(install: Install, strict_kafka: D
 @pytest.mark.parametrize(
     ("args", "variables", "said"),
     [
-        (["work"], {"TRIPTYCH_PIPELINE": "nobody"}, "`triptych topics create --pipeline nobody` makes it"),
-        (["topics", "check"], {"TRIPTYCH_PIPELINE": "nobody"}, "`triptych topics create --pipeline nobody` makes it"),
+        (["work"], {"TRIPTYCH_PIPELINE": "nobody"}, "`triptych topics create --pipeline nobody` creates it"),
+        (["topics", "check"], {"TRIPTYCH_PIPELINE": "nobody"}, "`triptych topics create --pipeline nobody` creates it"),
         (["work"], {"TRIPTYCH_KAFKA_BOOTSTRAP": "x:1"}, "did you mean TRIPTYCH_KAFKA_BOOTSTRAP_SERVERS?"),
         (["produce", "no-such-film.mkv"], {}, "no-such-film.mkv"),
         (["watch", "--since", "yesterday"], {}, "yesterday"),
@@ -109,9 +109,9 @@ def test_topics_that_the_command_makes_are_as_the_check_wants_them(install: Inst
     again = here.run("topics", "create").succeeded()
     checked = here.run("topics", "check").succeeded()
 
-    assert f"{VIDEO_TOPIC}: made with 6 partitions" in made.out
+    assert f"{VIDEO_TOPIC}: created with 6 partitions" in made.out
     assert again.out == "nothing to do\n"
-    assert checked.out == "all 5 topics are as they should be\n"
+    assert checked.out == "all 5 topics have the required settings\n"
 
 
 # --- being watched ----------------------------------------------------------------------------------------------------

@@ -30,10 +30,10 @@ def test_topics_are_made_checked_and_mended(kafka_bootstrap: str) -> None:
 
     made = run("create", *where, "--retention", "2h")
 
-    assert f"{pipeline}.results: made with" in made
-    assert f"{pipeline}.dead: made with" in made
+    assert f"{pipeline}.results: created with" in made
+    assert f"{pipeline}.dead: created with" in made
     assert run("create", *where) == "nothing to do\n"
-    assert run("check", *where) == "all 5 topics are as they should be\n"
+    assert run("check", *where) == "all 5 topics have the required settings\n"
     with closing(KafkaTransport(KafkaSettings(bootstrap_servers=kafka_bootstrap))) as transport:
         admin = transport.admin()
         states = admin.describe([f"{pipeline}.results", "triptych.video"])
@@ -46,7 +46,7 @@ def test_topics_are_made_checked_and_mended(kafka_bootstrap: str) -> None:
     assert wrong.value.exit_code == 2
     assert str(wrong.value) == (
         f"{pipeline}.results: expected message.timestamp.type LogAppendTime, found CreateTime; "
-        f"`triptych topics create --pipeline {pipeline}` mends it"
+        f"`triptych topics create --pipeline {pipeline}` fixes it"
     )
     assert run("create", *where) == f"{pipeline}.results: message.timestamp.type set to LogAppendTime\n"
     run("check", *where)

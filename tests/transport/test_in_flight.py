@@ -35,7 +35,7 @@ def test_the_bound_is_in_bytes() -> None:
     """Room is made by settling; a message over the bound is taken when nothing else is held."""
     in_flight = InFlight(10)
     large = in_flight.add(message(50), 0)
-    with pytest.raises(PublishTimeoutError, match="50 bytes are not acknowledged yet, 10 are allowed"):
+    with pytest.raises(PublishTimeoutError, match="50 bytes are unacknowledged, 10 are allowed"):
         in_flight.add(message(1), 0.01)
     in_flight.settle(large, DONE)
 

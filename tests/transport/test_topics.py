@@ -35,7 +35,7 @@ def test_missing_topics_are_named_with_the_command_that_makes_them() -> None:
     (problem,) = find_problems("city", LIKE, found)
 
     assert str(problem) == (
-        "city.results: expected a topic, found no such topic; `triptych topics create --pipeline city` makes it"
+        "city.results: expected a topic, found no such topic; `triptych topics create --pipeline city` creates it"
     )
     assert "`triptych topics create`" in str(find_problems("triptych", LIKE, {})[0])
 
@@ -57,7 +57,7 @@ def test_wrong_settings_are_named_with_what_was_expected(setting: str, value: st
 
     assert problem.topic == "triptych.audio"
     assert (setting in problem.expected, expected in problem.expected, problem.found) == (True, True, value)
-    assert problem.remedy == f"`triptych topics create --pipeline city{flags}` mends it"
+    assert problem.remedy == f"`triptych topics create --pipeline city{flags}` fixes it"
 
 
 def test_unequal_numbers_of_partitions_are_named() -> None:
@@ -105,7 +105,7 @@ def test_further_pipelines_get_as_many_partitions_as_there_are() -> None:
     create_topics(admin, "triptych", TopicSettings("", 4))
     assert usual_partitions(admin, "city") == 4
 
-    with pytest.raises(TopicMisconfiguredError, match=r"has 4 partitions.*nothing was made"):
+    with pytest.raises(TopicMisconfiguredError, match=r"has 4 partitions.*nothing was created"):
         create_topics(admin, "city", TopicSettings("", 6))
 
     assert admin.describe(["city.results"]) == {}

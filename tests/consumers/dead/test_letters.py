@@ -255,7 +255,7 @@ def test_letters_are_chosen_by_stream_reason_and_time_and_counted_by_reason_and_
 @pytest.mark.parametrize("text", ["yesterday", "2026-01-01T00:00:00", "5", "3 d", ""])
 def test_a_since_that_is_neither_moment_nor_age_is_explained(text: str) -> None:
     """A moment needs its zone."""
-    with pytest.raises(UsageError, match="since: expected a moment with its zone"):
+    with pytest.raises(UsageError, match="since: expected a time with its zone"):
         since_ns(text)
 
 

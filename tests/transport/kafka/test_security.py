@@ -144,7 +144,9 @@ def test_a_certificate_that_is_refused_is_told_at_once_and_in_one_line(
     transport = open_transport(mutual(secured_kafka, certificate))
     began_s = time.monotonic()
 
-    with pytest.raises(NotAuthorizedError, match=r"our certificate was refused, .*kafka\.ssl_cert_file") as caught:
+    with pytest.raises(
+        NotAuthorizedError, match=r"the broker rejected our certificate, .*kafka\.ssl_cert_file"
+    ) as caught:
         transport.reader({}) if client == "reader" else getattr(transport, client)()
 
     assert time.monotonic() - began_s < 8
@@ -155,7 +157,7 @@ def test_a_certificate_that_is_refused_is_told_at_once_and_in_one_line(
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
-        ({"ssl_ca_file": None}, CredentialsError, "not one that we trust; see kafka.ssl_ca_file"),
+        ({"ssl_ca_file": None}, CredentialsError, "is not trusted; see kafka.ssl_ca_file"),
         ({"ssl_ca_file": "/nowhere/ca.pem"}, CredentialsError, r"kafka\.ssl_ca_file: expected certificates"),
         (
             {"password": None, "password_file": "/nowhere/pw"},
@@ -230,7 +232,7 @@ def test_what_access_rules_do_not_allow_is_told_in_one_line(
     secured_kafka.allow(AccessRule("guest", ("DESCRIBE",), "TOPIC", topic))
     with pytest.raises(NotAuthorizedError, match=rf"TopicAuthorizationFailed \({topic}\): [^\n]+ACLs"):
         guest.reader({tp: 0}).poll(DEADLINE_S)
-    with pytest.raises(NotAuthorizedError, match=r"refused a record of 2 bytes for \S+: [^\n]+ACLs"):
+    with pytest.raises(NotAuthorizedError, match=r"rejected a record of 2 bytes for \S+: [^\n]+ACLs"):
         guest.publisher().send(Message(topic, b"k", b"v")).result(DEADLINE_S)
 
     secured_kafka.allow(AccessRule("guest", ("READ",), "TOPIC", topic))
