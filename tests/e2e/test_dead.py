@@ -107,7 +107,7 @@ def check_that_it_is_shown(here: Installation, folder: Path, bad: Sequence[Poiso
 def check_that_it_is_put_back_once(here: Installation, bad: Sequence[Poison]) -> None:
     """All come back; what is refused again is the same letter; a second time there is nothing to put back."""
     first = here.run("dead", "redrive").succeeded()
-    assert first.out.splitlines() == [f"{len(bad)} put back"]
+    assert first.out.splitlines() == [f"{len(bad)} redriven"]
     worked = here.run("work", "--until-end").succeeded()
 
     with closing(here.transport()) as transport:
@@ -118,5 +118,5 @@ def check_that_it_is_put_back_once(here: Installation, bad: Sequence[Poison]) ->
     assert states == {"redriven": used, "dead_again": len(bad) - used}
     assert {event["stream"] for event in worked.events("redriven_items_late")} == {*(p.name for p in media), "stray"}
 
-    assert here.run("dead", "redrive").succeeded().out == "0 put back\n"
+    assert here.run("dead", "redrive").succeeded().out == "0 redriven\n"
     assert len(plan(dead, Selection(code="missing_header"), again=True).wanted) == 1

@@ -135,4 +135,4 @@ def put_back(world: World) -> int:
     """Put dead letters back as `triptych dead redrive` does; return how many."""
     dead = read_letters(world.transport, world.settings.pipeline)
     wanted = plan(dead, Selection(), again=False).wanted
-    return redrive(world.transport, dead, wanted, pipeline=world.settings.pipeline).put_back
+    return redrive(world.transport, dead, wanted, pipeline=world.settings.pipeline).redriven

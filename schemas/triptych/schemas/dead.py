@@ -18,7 +18,7 @@ ReasonCode = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,64}$"), Aft
 """A `DeadReason`, or text if a newer writer uses another one."""
 
 
-class _OfALetter(Value):
+class _LetterReference(Value):
     """The identity of a dead letter: its pipeline and the position of its record.
 
     On the wire: `ce_pipeline`, `ce_origintopic`, `ce_originpartition` and `ce_originoffset`.
@@ -35,7 +35,7 @@ class _OfALetter(Value):
         return f"{self.topic}/{self.partition}/{self.offset}"
 
 
-class DeadLetter(_OfALetter):
+class DeadLetter(_LetterReference):
     """One dead-lettered record. `key`, `value` and `headers` (in order) are those of the record, byte for byte.
 
     `arrival_ns` is its append time (`ce_originarrivalns`), `reason` one line of text (`ce_reason`), `code` the same as
@@ -52,7 +52,7 @@ class DeadLetter(_OfALetter):
     headers: tuple[tuple[str, bytes], ...]
 
 
-class RedriveMark(_OfALetter):
+class RedriveMark(_LetterReference):
     """A mark on the dead-letter topic: the letter's record is about to be redriven (`begun`), or was (`done`).
 
     `state` is `ce_state`.

@@ -21,12 +21,12 @@ from triptych.schemas.names import (
 )
 from triptych.schemas.validation import built
 
-_OURS: Final = frozenset({REDRIVEN_HEADER, LETTER_HEADER})
+_REDRIVE_HEADERS: Final = frozenset({REDRIVEN_HEADER, LETTER_HEADER})
 
 Pairs = Iterable[tuple[str, bytes | None]]
 
 
-class PutBack(NamedTuple):
+class RedriveOrigin(NamedTuple):
     """The dead letter that a redriven record names: its pipeline and id; empty if the record does not name one."""
 
     pipeline: str
@@ -108,20 +108,20 @@ def is_mark(headers: Pairs) -> bool:
     return (("ce_type", REDRIVE_TYPE.encode())) in headers
 
 
-def put_back(letter: DeadLetter) -> Wire:
+def redriven_message(letter: DeadLetter) -> Wire:
     """Return the letter's record as it was, marked as redriven."""
-    own = tuple((name, value) for name, value in letter.headers if name not in _OURS)
+    own = tuple((name, value) for name, value in letter.headers if name not in _REDRIVE_HEADERS)
     marks = ((REDRIVEN_HEADER, b"true"), (LETTER_HEADER, f"{letter.pipeline}/{letter.id}".encode()))
     return Wire(letter.key or b"", letter.value, own + marks)
 
 
-def read_put_back(headers: Pairs) -> PutBack | None:
+def read_redrive_origin(headers: Pairs) -> RedriveOrigin | None:
     """Return the dead letter that a redriven record names; None for other records. Never raises, however malformed."""
     found = dict(headers)
     if found.get(REDRIVEN_HEADER) != b"true":
         return None
     pipeline, _, letter_id = (found.get(LETTER_HEADER) or b"").decode(errors="replace").partition("/")
-    return PutBack(pipeline, letter_id)
+    return RedriveOrigin(pipeline, letter_id)
 
 
 def _place(read: Headers) -> dict[str, str | int]:

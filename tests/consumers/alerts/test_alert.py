@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from triptych.consumers.alerts.alert import Alerting, Alerts, Courier, UnwantedError
+from triptych.consumers.alerts.alert import AlertLoop, AlertOptions, AlertSender, ReceiverGoneError
 from triptych.consumers.alerts.http_post import Endpoint
 from triptych.consumers.alerts.state import AlertState
 from triptych.consumers.alerts.webhook import parse_secrets, webhook_message
@@ -107,15 +107,17 @@ def alert(receiver: Receiver, tmp_path: Path) -> Callable[..., int]:
     """Alert to what a bench holds, to its end, in this process; return how many matches were delivered."""
 
     def run(bench: TopicBench | RedisBench, *, rule: str = RULE, **changes: Any) -> int:  # noqa: ANN401 - any option
-        options = Alerting(rule, receiver.url, tmp_path / "secret", tmp_path / "cursor", first_pause_s=0.01, **changes)
+        options = AlertOptions(
+            rule, receiver.url, tmp_path / "secret", tmp_path / "cursor", min_backoff_s=0.01, **changes
+        )
         stop = Event()
-        courier = Courier(
+        sender = AlertSender(
             Endpoint(options.url, timeout_s=options.timeout_s), parse_secrets(SECRET, origin="-"), options, stop
         )
         with AlertState(options.cursor_file) as state, bench.subscriber() as subscriber:
-            alerts = Alerts(Rule(rule), courier, state, pipeline=bench.pipeline)
+            alerts = AlertLoop(Rule(rule), sender, state, pipeline=bench.pipeline)
             alerts.follow(subscriber.results(since=state.cursor, until_end=True), stop)
-            return courier.delivered
+            return sender.delivered
 
     return run
 
@@ -177,7 +179,7 @@ def test_a_receiver_that_wants_no_more_ends_it(
     """410 means that; the match is still there for a later run."""
     receiver.plan = [410]
     memory_bench.publish(make_result(0))
-    with pytest.raises(UnwantedError, match="wants no more"):
+    with pytest.raises(ReceiverGoneError, match="wants no more"):
         alert(memory_bench)
     assert alert(memory_bench) == 1
 

@@ -12,11 +12,19 @@ from typing import Any
 import pytest
 
 from triptych.consumers.dead.letters import DeadLetters, Selection, find_letter, grouped, read_letters
-from triptych.consumers.dead.redrive import Redriven, plan, redrive
-from triptych.consumers.dead.text import file_name, full_lines, in_full, redriven_lines, size, table, write_value
+from triptych.consumers.dead.redrive import RedriveOutcome, plan, redrive
+from triptych.consumers.dead.text import (
+    file_name,
+    full_description,
+    full_lines,
+    redriven_lines,
+    size,
+    table,
+    write_value,
+)
 from triptych.consumers.subscription.since import since_ns
 from triptych.schemas.dead import DeadLetter
-from triptych.schemas.dead_codec import encode_dead, put_back, read_put_back
+from triptych.schemas.dead_codec import encode_dead, read_redrive_origin, redriven_message
 from triptych.schemas.errors import UsageError
 from triptych.schemas.names import AUDIO_TOPIC, INPUT_TOPICS, VIDEO_TOPIC, dead_topic
 from triptych.schemas.partition import partition_of
@@ -89,7 +97,7 @@ class Box:
         """Read the letters."""
         return read_letters(self.transport, PIPELINE)
 
-    def redrive(self, selection: Selection | None = None, *, again: bool = False) -> Redriven:
+    def redrive(self, selection: Selection | None = None, *, again: bool = False) -> RedriveOutcome:
         """Put back what is to be put back."""
         dead = self.read()
         wanted = plan(dead, selection or Selection(), again=again).wanted
@@ -114,7 +122,7 @@ def test_a_record_comes_back_whole_to_its_topic_and_the_partition_of_its_key(box
     """Key, value and headers as they were, and behind them what it is; wherever it lay before."""
     letters = [box.bury(stream, topic=topic) for stream in ("a", "b", "c") for topic in (VIDEO_TOPIC, AUDIO_TOPIC)]
 
-    assert box.redrive() == Redriven(put_back=6, there=0, refused=())
+    assert box.redrive() == RedriveOutcome(redriven=6, already_redriven=0, failed=())
 
     back = {(r.topic, r.key): r for r in box.records(*INPUT_TOPICS)}
     for letter in letters:
@@ -130,7 +138,7 @@ def test_putting_back_twice_changes_nothing(box: Box) -> None:
     wire = encode_dead(letter)
     box.send(Message(dead_topic(PIPELINE), wire.key, wire.value, wire.headers, letter.partition))
 
-    assert [box.redrive().put_back, box.redrive().put_back] == [1, 0]
+    assert [box.redrive().redriven, box.redrive().redriven] == [1, 0]
     assert len(box.records(*INPUT_TOPICS)) == 1
     assert box.states() == {"redriven": 1}
 
@@ -174,12 +182,12 @@ def test_a_run_broken_off_at_any_message_is_gone_on_with_and_nothing_comes_back_
         with pytest.raises(BrokenOffError):
             box.redrive()
 
-    came = box.redrive()
+    outcome = box.redrive()
 
     assert sorted(r.value for r in box.records(*INPUT_TOPICS)) == [letter.value for letter in letters]
-    assert came.put_back + came.there == 3 - sum(box_done_before(at, sent=sent))
+    assert outcome.redriven + outcome.already_redriven == 3 - sum(box_done_before(at, sent=sent))
     assert box.states() == {"redriven": 3}
-    assert box.redrive() == Redriven(0, 0, ())
+    assert box.redrive() == RedriveOutcome(0, 0, ())
 
 
 def box_done_before(at: int, *, sent: bool) -> Sequence[bool]:
@@ -195,14 +203,14 @@ def test_what_is_refused_again_is_the_same_letter_and_comes_back_only_when_asked
     second = box.bury_again(back, DeadReason.MISSING_HEADER)
 
     [newest] = box.read().newest()
-    assert (newest.id, newest.came_from, newest.code) == (second.id, first.id, "missing_header")
+    assert (newest.id, newest.previous_id, newest.code) == (second.id, first.id, "missing_header")
     assert box.states() == {"dead_again": 1}
-    assert box.redrive().put_back == 0
+    assert box.redrive().redriven == 0
 
-    assert box.redrive(again=True).put_back == 1
-    assert box.redrive(again=True).put_back == 0
+    assert box.redrive(again=True).redriven == 1
+    assert box.redrive(again=True).redriven == 0
     [_, last] = sorted(box.records(*INPUT_TOPICS), key=lambda record: record.offset)
-    assert read_put_back(last.headers) == (PIPELINE, second.id)
+    assert read_redrive_origin(last.headers) == (PIPELINE, second.id)
     assert [name for name, _ in last.headers].count("ce_redriven") == 1
     assert box.states() == {"redriven": 1}
 
@@ -215,19 +223,19 @@ def test_what_cannot_come_back_is_left_with_the_reason(box: Box) -> None:
     planned = plan(box.read(), Selection(), again=False)
 
     assert planned.wanted == ()
-    lines = list(redriven_lines(planned, Redriven(0, 0, ())))
-    assert lines[:2] == ["0 put back", "3 left as they are:"]
+    lines = list(redriven_lines(planned, RedriveOutcome(0, 0, ())))
+    assert lines[:2] == ["0 redriven", "3 skipped:"]
     assert [line.partition(": ")[2] for line in sorted(lines[2:])] == [
-        "it comes from payments, which is no input topic",
-        "it has no key, so it can belong to no stream",
-        "its record was too large to be kept in the letter",
+        "it comes from payments, which is not an input topic",
+        "it has no key, so it belongs to no stream",
+        "its record was too large to be stored in the letter",
     ]
 
 
 def test_a_mark_of_the_producers_own_making_is_replaced() -> None:
     """A header that stands twice would make the record unreadable for good."""
     letter = Box().bury(headers=(("ce_redriven", b"yes"), ("ce_letter", b"x"), ("ce_redriven", b"no")))
-    assert [name for name, _ in put_back(letter).headers] == ["ce_redriven", "ce_letter"]
+    assert [name for name, _ in redriven_message(letter).headers] == ["ce_redriven", "ce_letter"]
 
 
 # --- choosing and counting --------------------------------------------------------------------------------------------
@@ -278,7 +286,7 @@ def test_a_letter_is_found_by_its_records_place_or_its_own_and_shown_whole(box: 
 
     assert whole == letter
     assert find_letter(box.transport, PIPELINE, place)[1] == found
-    said = in_full(dead, found, whole)
+    said = full_description(dead, found, whole)
     assert json.loads(json.dumps(said))["headers"] == [
         ["content-type", "image/jpeg"],
         ["ce_seq", "4"],

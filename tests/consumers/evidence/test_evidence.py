@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from triptych.consumers.evidence.evidence import Case, find_case, gather
-from triptych.consumers.evidence.files import check_folder, joined_sound, write_evidence
+from triptych.consumers.evidence.evidence import EvidenceRequest, find_evidence, gather_evidence
+from triptych.consumers.evidence.files import check_folder, joined_audio, write_evidence
 from triptych.consumers.subscription.result_buffer import Delivery
 from triptych.schemas.codec import encode
 from triptych.schemas.errors import UsageError
@@ -89,11 +89,11 @@ def chunk(from_s: float, samples: Sequence[int], rate_hz: int = 4) -> AudioChunk
     )
 
 
-def case(make_result: MakeResult, held: ModalityReport | None = None, **reports: ModalityReport) -> Case:
+def case(make_result: MakeResult, held: ModalityReport | None = None, **reports: ModalityReport) -> EvidenceRequest:
     """Make the case of a result of the first two seconds with these reports."""
     modalities = Modalities(**{modality: reports.get(modality, NOTHING) for modality in TOPIC_OF})
     result = make_result(0, modalities=modalities)
-    return Case(Delivery(result, result.model_dump_json().encode()), held)
+    return EvidenceRequest(Delivery(result, result.model_dump_json().encode()), held)
 
 
 def report(offsets: list[int], items: int) -> ModalityReport:
@@ -118,8 +118,8 @@ def test_what_touches_the_window_is_found_among_what_does_not(
     publisher = transport.publisher()
     publisher.send(Message(TOPIC_OF["subtitles"], b"city", b"junk")).result(5)
     words = send(cue(-2, 0, "before"), cue(-1, 0.1, "into"), cue(1.9, 9, "out of"), cue(2, 3, "after"))
-    found = gather(transport, case(make_result, video=report(video, 2), subtitles=report(words, 2)))
-    texts = {gathered.modality: [exhibit.media.id for exhibit in gathered.exhibits] for gathered in found}
+    found = gather_evidence(transport, case(make_result, video=report(video, 2), subtitles=report(words, 2)))
+    texts = {gathered.modality: [item.media.id for item in gathered.items] for gathered in found}
     assert texts == {"video": ["v0.0", "v1.9"], "audio": [], "subtitles": ["c-1", "c1.9"]}
     assert not any(gathered.missing for gathered in found)
 
@@ -128,29 +128,29 @@ def test_what_retention_took_is_named(transport: MemoryTransport, send: Send, ma
     """What is left is there all the same."""
     video = send(frame(0.0), frame(0.5), frame(1.0))
     transport.admin().delete_records({TopicPartition(TOPIC_OF["video"], 0): 2})
-    [found, _, _] = gather(transport, case(make_result, video=report(video, 3)))
-    assert [exhibit.media.id for exhibit in found.exhibits] == ["v1.0"]
-    assert found.missing == "2 of 3 records are missing: retention has taken offsets 0 to 1 of triptych.video 0"
+    [found, _, _] = gather_evidence(transport, case(make_result, video=report(video, 3)))
+    assert [item.media.id for item in found.items] == ["v1.0"]
+    assert found.missing == "2 of 3 records are missing: retention deleted offsets 0 to 1 of triptych.video 0"
     transport.admin().delete_records({TopicPartition(TOPIC_OF["video"], 0): 3})
-    [found, _, _] = gather(transport, case(make_result, video=report(video, 3)))
-    assert found.exhibits == ()
-    assert "3 of 3 records are missing: retention has taken offsets 0 to 2" in found.missing
+    [found, _, _] = gather_evidence(transport, case(make_result, video=report(video, 3)))
+    assert found.items == ()
+    assert "3 of 3 records are missing: retention deleted offsets 0 to 2" in found.missing
 
 
 def test_a_topic_that_was_made_anew_is_named(transport: MemoryTransport, send: Send, make_result: MakeResult) -> None:
     """Its offsets mean other records."""
     send(frame(0.0))
-    [found, _, _] = gather(transport, case(make_result, video=report([7, 9], 3)))
-    assert found.missing == "3 of 3 records are missing: triptych.video 0 ends before offset 9; it was made anew since"
+    [found, _, _] = gather_evidence(transport, case(make_result, video=report([7, 9], 3)))
+    assert found.missing == "3 of 3 records are missing: triptych.video 0 ends before offset 9; it was recreated since"
 
 
 def test_a_picture_that_stands_in_is_found(transport: MemoryTransport, send: Send, make_result: MakeResult) -> None:
     """It is the last one of the last window before that has any; without that window it is missing."""
     video = send(frame(-2.0), frame(-0.5), frame(-1.0))
     held = ModalityReport(state="held")
-    [found, _, _] = gather(transport, case(make_result, report(video, 3), video=held))
-    assert [exhibit.media.id for exhibit in found.exhibits] == ["v-0.5"]
-    [found, _, _] = gather(transport, case(make_result, video=held))
+    [found, _, _] = gather_evidence(transport, case(make_result, report(video, 3), video=held))
+    assert [item.media.id for item in found.items] == ["v-0.5"]
+    [found, _, _] = gather_evidence(transport, case(make_result, video=held))
     assert "no longer among the results" in found.missing
 
 
@@ -176,17 +176,17 @@ def test_a_result_is_found_by_its_id_in_every_source(
         ),
     )
     with bench.subscriber() as subscriber:
-        found = find_case(subscriber, make_result(2).id)
+        found = find_evidence(subscriber, make_result(2).id)
         assert found.delivery.result == make_result(2, modalities=held)
         assert found.held == seen
-        assert find_case(subscriber, make_result(3).id).held is None
+        assert find_evidence(subscriber, make_result(3).id).held is None
         for revision in (0, 1):  # each by its own id
-            found = find_case(subscriber, f"{make_result(1).window}/{revision}")
+            found = find_evidence(subscriber, f"{make_result(1).window}/{revision}")
             assert found.delivery.result.revision == revision
         with pytest.raises(UsageError, match="--from kafka"):
-            find_case(subscriber, make_result(9).id)
+            find_evidence(subscriber, make_result(9).id)
         with pytest.raises(UsageError, match="STREAM/START-END/REVISION"):
-            find_case(subscriber, "../etc/passwd")
+            find_evidence(subscriber, "../etc/passwd")
 
 
 def test_files_hold_the_very_bytes(
@@ -197,7 +197,7 @@ def test_files_hold_the_very_bytes(
     words = send(cue(0, 1, "grüezi"))
     reports = {"video": report(video, 1), "audio": report(audio, 2), "subtitles": report(words, 1)}
     found = case(make_result, **reports)
-    write_evidence(tmp_path, found.delivery, gather(transport, found))
+    write_evidence(tmp_path, found.delivery, gather_evidence(transport, found))
     assert (tmp_path / "video/0.jpg").read_bytes() == b"\xff\xd8picture"
     assert (tmp_path / "audio/1.wav").read_bytes() == chunk(1.0, [5, 6]).data
     assert (tmp_path / "subtitles/0.txt").read_text(encoding="utf-8") == "grüezi"
@@ -216,8 +216,8 @@ def test_sound_that_cannot_simply_be_joined_is_left_apart(make_result: MakeResul
     flac = chunk(1.0, [1]).model_copy(update={"content_type": "audio/flac"})
     broken = chunk(1.0, [1]).model_copy(update={"data": b"RIFF"})
     for other in (chunk(1.0, [1], rate_hz=8), flac, broken):
-        assert joined_sound([chunk(0.0, [1, 2]), other], result) is None
-    assert joined_sound([], result) is None
+        assert joined_audio([chunk(0.0, [1, 2]), other], result) is None
+    assert joined_audio([], result) is None
 
 
 def test_evidence_is_not_mixed_with_other_files(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from triptych.schemas.codec import decode
-from triptych.schemas.dead_codec import read_put_back
+from triptych.schemas.dead_codec import read_redrive_origin
 from triptych.schemas.errors import MalformedRecordError
 from triptych.schemas.names import DEFAULT_PIPELINE, MODALITY_OF, STREAM_PATTERN
 from triptych.schemas.partition import partition_of
@@ -41,7 +41,7 @@ class Received:
 def received_entry(record: Record, partitions: int, pipeline: str = DEFAULT_PIPELINE) -> Entry:
     """Return the entry of a record of an input topic that has `partitions` partitions, as `pipeline` sees it."""
     modality = MODALITY_OF[record.topic]
-    returned = read_put_back(record.headers)
+    returned = read_redrive_origin(record.headers)
     if returned is not None and returned.pipeline not in {"", pipeline}:
         return _unusable(record, Kind.ELSEWHERE, Received(record, None))
     misplaced = _misplaced(record, partitions)
@@ -96,7 +96,7 @@ def _unusable(record: Record, kind: Kind, received: Received) -> Entry:
         arrival_ns=record.arrival_ns,
         stream=name if _STREAM.fullmatch(name) else None,
         kind=kind,
-        redriven=read_put_back(record.headers) is not None,
+        redriven=read_redrive_origin(record.headers) is not None,
         size_bytes=record.size_bytes + _BESIDE_BYTES,
         payload=received,
     )

@@ -1,4 +1,4 @@
-"""What `triptych watch` does: results from a subscription to a terminal or to a pipe, until it ends."""
+"""The command `triptych watch`: write results to a terminal or a pipe until the subscription ends."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from triptych.settings.tree import Settings
 
 log = structlog.get_logger(__name__)
 
-_TABLES_A_SECOND: Final = 4
+_REFRESHES_PER_SECOND: Final = 4
 
-Origin = Literal["redis", "kafka"]
+SourceName = Literal["redis", "kafka"]
 Condition = Callable[[Result], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WatchOptions:
     """Which results to show."""
 
     stream: str | None
@@ -43,27 +43,28 @@ class Wanted:
     revisions: Revisions = "newest"
 
 
-def watch_results(settings: Settings, origin: Origin, wanted: Wanted, *, as_json: bool) -> None:
-    """Show results until a signal, the end that was asked for, or a reader that has enough.
+def watch_results(settings: Settings, origin: SourceName, options: WatchOptions, *, as_json: bool) -> None:
+    """Show results until a signal, the end of the subscription, or the end of the reading process.
 
-    Raises `TriptychError` where the results cannot be read.
+    Raises:
+        TriptychError: the results cannot be read.
     """
     configure_logs(settings.log)
-    shows = _condition(wanted.where)
+    condition = _condition(options.where)
     with Subscriber(open_source(settings, origin)) as subscriber:
         results = subscriber.results(
-            wanted.stream, wanted.since, until_end=wanted.until_end, revisions=wanted.revisions
+            options.stream, options.since, until_end=options.until_end, revisions=options.revisions
         )
         with _stopped_by_sigterm(results):
             if as_json:
-                if _write_lines(results, sys.stdout.buffer, shows):
+                if _write_lines(results, sys.stdout.buffer, condition):
                     log.info("watched", results=subscriber.counts.delivered, cursor=str(results.cursor))
             else:
-                _show_table(results, shows)
+                _show_table(results, condition)
 
 
-def open_source(settings: Settings, origin: Origin) -> ResultSource:
-    """Return the source that the settings name; nothing is sent yet."""
+def open_source(settings: Settings, origin: SourceName) -> ResultSource:
+    """Return the source that the settings configure. Nothing is sent yet."""
     if origin == "redis":
         return redis_source(settings.redis.full_url(), pipeline=settings.pipeline)
     return kafka_source(settings.kafka, pipeline=settings.pipeline)
@@ -77,34 +78,34 @@ def _condition(rule: str | None) -> Condition:
     return Rule(rule).matches
 
 
-def _write_lines(results: Results, out: BinaryIO, shows: Condition) -> bool:
-    """Write each result as it was published, one a line, at once; say whether the reader took them all."""
+def _write_lines(results: Results, out: BinaryIO, condition: Condition) -> bool:
+    """Write each result as published, one per line, unbuffered; return whether the reader took all of them."""
     try:
         for delivery in results.deliveries():
-            if not shows(delivery.result):
+            if not condition(delivery.result):
                 continue
-            # Line breaks in JSON stand between its parts only, and mean nothing there.
+            # In JSON, line breaks only occur between tokens, where they mean nothing.
             out.write(delivery.document.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n")
             out.flush()
     except BrokenPipeError:
-        # The reader has enough (`| head`). What is still buffered has nowhere to go, and Python would try again.
+        # The reader has closed the pipe (`| head`). Discard the buffer, which Python would try to write at exit.
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return False
     return True
 
 
-def _show_table(results: Results, shows: Condition) -> None:
+def _show_table(results: Results, condition: Condition) -> None:
     table = ResultsTable()
-    with Live(table, console=Console(), refresh_per_second=_TABLES_A_SECOND):
+    with Live(table, console=Console(), refresh_per_second=_REFRESHES_PER_SECOND):
         for result in results:
-            if shows(result):
+            if condition(result):
                 table.add(result)
 
 
 @contextmanager
 def _stopped_by_sigterm(results: Results) -> Iterator[None]:
-    """Let the first SIGTERM end the subscription, and a second one the process."""
+    """End the subscription on the first SIGTERM, and the process on the second."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         results.stop()
