@@ -17,7 +17,7 @@ def test_two_pipelines_over_the_same_records(install: Callable[..., Installation
     halves.run("work", "--until-end", TRIPTYCH_WINDOW_SIZE_MS="1000").succeeded()
     for source in ("kafka", "redis"):
         alike = here.run("diff", here.pipeline, again.pipeline, "--from", source).succeeded()
-        assert alike.out.splitlines() == [f"{len(here.in_redis())} windows alike, 0 differ"]
+        assert alike.out.splitlines() == [f"{len(here.in_redis())} windows equal, 0 differ"]
     other = here.run("diff", here.pipeline, halves.pipeline)
     assert other.exit_code == 1
     assert f"only {halves.pipeline}: {len(halves.in_redis())} windows" in other.out

@@ -38,7 +38,7 @@ def test_a_film_is_judged_again_under_another_name(
         assert f"{len(here.in_topic())} windows of 1 stream, from 2026-01-01T00:00:00Z to " in done.out
         assert f"triptych diff {here.pipeline} {again.pipeline}" in done.out
         alike = here.run("diff", here.pipeline, again.pipeline).succeeded()
-        assert alike.out.splitlines() == [f"{len(here.in_redis())} windows alike, 0 differ"]
+        assert alike.out.splitlines() == [f"{len(here.in_redis())} windows equal, 0 differ"]
         assert "done before" in here.run(*command, **STATIC).succeeded().out
         assert again.count_results() == here.count_results()
         other.wait().succeeded()

@@ -116,7 +116,7 @@ def alert(receiver: Receiver, tmp_path: Path) -> Callable[..., int]:
         )
         with AlertState(options.cursor_file) as state, bench.subscriber() as subscriber:
             alerts = AlertLoop(Rule(rule), sender, state, pipeline=bench.pipeline)
-            alerts.follow(subscriber.results(since=state.cursor, until_end=True), stop)
+            alerts.run(subscriber.results(since=state.cursor, until_end=True), stop)
             return sender.delivered
 
     return run
@@ -207,7 +207,7 @@ def test_two_rules_make_two_messages(
 
 def test_a_cursor_file_has_one_user(tmp_path: Path) -> None:
     """Two would deliver twice."""
-    with AlertState(tmp_path / "cursor"), pytest.raises(UsageError, match="another one"):
+    with AlertState(tmp_path / "cursor"), pytest.raises(UsageError, match="another process"):
         AlertState(tmp_path / "cursor")
     (tmp_path / "cursor").write_text("{}", encoding="utf-8")
     with pytest.raises(UsageError, match="expected what an earlier"):

@@ -49,7 +49,7 @@ def test_each_difference_is_named_with_its_worst_example(make_result: MakeResult
     assert abs(share.largest - 0.2) < 1e-9
     assert outcome.fields["observations.language"].largest is None
     lines = list(comparison_lines(outcome, "old", "new"))
-    assert lines[0] == "0 windows alike, 2 differ"
+    assert lines[0] == "0 windows equal, 2 differ"
     assert f"only old: 1 windows, the first is {make_result(0).id}" in lines
     assert f'  {make_result(1).id} observations.language: "eng" | null' in lines
 

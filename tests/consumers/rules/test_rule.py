@@ -106,7 +106,7 @@ def test_what_a_result_does_not_have_can_be_asked_for(bare: Result, full: Result
         ("", "expected a condition such as"),
         ("speech > .5 and (visual > .3)", "column 18: expected a number, got 'visual > .3'"),
         ("speech > 'loud'", "column 1: expected a number"),
-        ("visual == 'dog'", "column 1: expected labels or words to be asked with in"),
+        ("visual == 'dog'", "column 1: expected labels or words after in"),
         ("stream[0] == 'c'", "column 1: expected labels or words before the bracket"),
         ("words[1] > 0", "column 1: expected a text in quotes"),
         ("True or 'dog' in 5", "column 9: expected 'text' in labels or words"),

@@ -121,8 +121,8 @@ def test_what_a_trained_model_says_is_shown_first(make_result: MakeResult) -> No
 
 def test_what_overload_left_out_is_said(make_result: MakeResult) -> None:
     """Pictures, or the whole answer."""
-    assert "progress, 3 pictures shed" in result_line(make_result(0, shed=Shed(video=3)))
-    assert "progress, model not asked" in result_line(make_result(0, shed=Shed(video=4, audio=4, model=True)))
+    assert "progress, 3 frames shed" in result_line(make_result(0, shed=Shed(video=3)))
+    assert "progress, model not run" in result_line(make_result(0, shed=Shed(video=4, audio=4, model=True)))
 
 
 def test_words_that_a_machine_heard_are_marked(make_result: MakeResult) -> None:

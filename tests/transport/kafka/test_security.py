@@ -190,8 +190,8 @@ def test_other_mistakes_are_told_with_the_setting(
     [
         (f"{sys.executable} -c 'import sys; print(\"hunter2\"); sys.exit(3)'", "got exit code 3"),
         (f"{sys.executable} -c 'print(\"hunter2 too\")'", "visible ASCII characters"),
-        ("/nowhere/token", "expected a command that runs"),
-        ("'", "expected a command that runs"),
+        ("/nowhere/token", "expected a command to run"),
+        ("'", "expected a command to run"),
     ],
 )
 def test_a_command_that_gives_no_token_is_told_without_what_it_printed(
@@ -222,7 +222,7 @@ def test_what_access_rules_do_not_allow_is_told_in_one_line(
     """First nothing is allowed, then more and more."""
     guest = open_transport(login("guest"))
     tp = TopicPartition(topic, 0)
-    with pytest.raises(NotAuthorizedError, match=r"^making the topic \S+ at \S+: TopicAuthorizationFailed: [^\n]+ACLs"):
+    with pytest.raises(NotAuthorizedError, match=r"^creating the topic \S+ at \S+: TopicAuthorizationFailed: [^\n]+ACLs"):
         guest.admin().create([TopicSettings(f"contract-{uuid.uuid4().hex}", 1)])
     with pytest.raises(TopicMissingError, match="a topic that we may not describe looks the same"):
         guest.reader({tp: 0})

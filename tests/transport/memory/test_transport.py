@@ -43,7 +43,7 @@ def test_room_is_made_by_what_every_group_committed() -> None:
     for group in groups:
         assert len(group.poll(0).records) == 10
     groups[0].commit({TP: Commit(5)})
-    with pytest.raises(PublishTimeoutError, match="still to be read and committed"):
+    with pytest.raises(PublishTimeoutError, match="not yet read and committed"):
         publisher.send(message())
 
     groups[1].commit({TP: Commit(3)})

@@ -8,7 +8,7 @@ import pytest
 from kafka import errors
 
 from triptych.transport.errors import BrokerUnavailableError, TopicMissingError
-from triptych.transport.kafka import reader as kafka_reader
+from triptych.transport.kafka import consumer_client
 from triptych.transport.kafka.consumer_client import require_topics
 
 
@@ -34,8 +34,8 @@ class _Client:
 @pytest.fixture
 def hurry(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Let nothing wait, and set for how long a broker is looked for."""
-    monkeypatch.setattr(kafka_reader, "RETRY_S", 0.0)
-    return lambda limit_ms: monkeypatch.setattr(kafka_reader, "CONNECT_LIMIT_MS", limit_ms)
+    monkeypatch.setattr(consumer_client, "RETRY_DELAY_S", 0.0)
+    return lambda limit_ms: monkeypatch.setattr(consumer_client, "CONNECT_LIMIT_MS", limit_ms)
 
 
 def test_a_broker_that_is_not_counted_in_yet_is_asked_again(hurry: Callable[[int], None]) -> None:
