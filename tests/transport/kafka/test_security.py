@@ -222,9 +222,11 @@ def test_what_access_rules_do_not_allow_is_told_in_one_line(
     """First nothing is allowed, then more and more."""
     guest = open_transport(login("guest"))
     tp = TopicPartition(topic, 0)
-    with pytest.raises(NotAuthorizedError, match=r"^creating the topic \S+ at \S+: TopicAuthorizationFailed: [^\n]+ACLs"):
+    with pytest.raises(
+        NotAuthorizedError, match=r"^creating the topic \S+ at \S+: TopicAuthorizationFailed: [^\n]+ACLs"
+    ):
         guest.admin().create([TopicSettings(f"contract-{uuid.uuid4().hex}", 1)])
-    with pytest.raises(TopicMissingError, match="a topic that we may not describe looks the same"):
+    with pytest.raises(TopicMissingError, match="a topic that this user may not describe looks the same"):
         guest.reader({tp: 0})
     with pytest.raises(NotAuthorizedError, match=rf"TopicAuthorizationFailed \({topic}\): [^\n]+ACLs"):
         guest.publisher().send(Message(topic, b"k", b"v")).result(DEADLINE_S)
