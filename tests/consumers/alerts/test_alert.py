@@ -210,7 +210,7 @@ def test_a_cursor_file_is_locked(tmp_path: Path) -> None:
     with AlertState(tmp_path / "cursor"), pytest.raises(UsageError, match="another process"):
         AlertState(tmp_path / "cursor")
     (tmp_path / "cursor").write_text("{}", encoding="utf-8")
-    with pytest.raises(UsageError, match="expected what an earlier"):
+    with pytest.raises(UsageError, match="expected a file written by"):
         AlertState(tmp_path / "cursor")
 
 

@@ -65,7 +65,7 @@ def test_a_broker_that_never_knows_of_a_broker_is_unavailable(hurry: Callable[[i
     hurry(0)
     client = _Client(empty_answers=1_000_000)
 
-    with pytest.raises(BrokerUnavailableError, match="it says that there are no brokers"):
+    with pytest.raises(BrokerUnavailableError, match="it reports that there are no brokers"):
         require_topics(client, ["there"])
 
     assert client.is_closed
