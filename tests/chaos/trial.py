@@ -110,7 +110,7 @@ def run(folder: Path, wishes: Wishes, tell: Tell) -> Outcome:
         time.sleep(CALM_S)
         load.finish()
         tell("all records are sent; an undisturbed worker reads them again")
-        undisturbed = stage.undisturbed.beside(f"{here.pipeline}-undisturbed")
+        undisturbed = stage.undisturbed.other_pipeline(f"{here.pipeline}-undisturbed")
         undisturbed.run("work", "--until-end", limit_s=READING_LIMIT_S + load.length_s).succeeded()
         expected = documents_in_topic(undisturbed)
         tell(f"{len(expected)} windows are expected; waiting for the workers to publish all of them")
