@@ -151,7 +151,7 @@ class TopicBench:
 
 
 class RedisBench:
-    """The Redis streams of a pipeline of the test's own, written by the worker's own store."""
+    """The Redis streams of a pipeline for the test, written by the worker's store."""
 
     kind = "redis"
 

@@ -68,7 +68,7 @@ def zeros(count: int) -> bytes:
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     block = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
     blocks = -(-count // (1 << 20))
-    checksum = struct.pack(">HH", (blocks << 20) % 65_521, 1)  # Adler-32 of nothing but zeros
+    checksum = struct.pack(">HH", (blocks << 20) % 65_521, 1)  # Adler-32 of zeros
     return b"\x78\xda" + block * blocks + b"\x03\x00" + checksum
 
 

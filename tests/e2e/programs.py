@@ -173,7 +173,7 @@ class Installation:
         kept = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith("TRIPTYCH_") or name in INHERITED_VARIABLES  # nothing of the tester's own settings
+            if not name.startswith("TRIPTYCH_") or name in INHERITED_VARIABLES  # no other settings of ours
         }
         own = {
             "TRIPTYCH_KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,

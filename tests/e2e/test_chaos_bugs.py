@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from triptych.schemas.records import InputRecord
 
 KILLED: tuple[str | None, ...] = (None, "commit_before_publish", "skip_the_tail")
-"""Mistakes that show when a worker dies, and none for comparison."""
+"""Bugs that appear when a worker is killed, and none for comparison."""
 LATE = "take_without_asking"
-"""One that shows when a log is read whose partitions do not fit into one answer of the broker."""
+"""A bug that appears when a log is read whose partitions do not fit into one response of the broker."""
 IDLE_MS = {"killed": 60_000, "late": 1_000}
 SETTINGS = {
     "TRIPTYCH_WINDOW_SIZE_MS": "1000",
@@ -40,7 +40,7 @@ FAST, SLOW = (
     "fast",
     next(f"slow-{n}" for n in count() if partition_of(f"slow-{n}".encode(), 6) == partition_of(b"fast", 6)),
 )
-"""On one partition number, so that the one keeps back what is committed of the other."""
+"""On the same partition, so that one stream holds back the commits of the other."""
 HALF_WAY_S = 4.5
 
 

@@ -95,7 +95,7 @@ def _wait_for_a_retention_check(here: Installation, topic: str) -> None:
         admin.delete_topics([topic])
 
 
-# --- what is there ----------------------------------------------------------------------------------------------------
+# --- completeness -----------------------------------------------------------------------------------------------------
 
 
 def test_the_clip_gives_eight_windows_in_the_topic_and_in_redis(played: Played) -> None:
@@ -107,7 +107,7 @@ def test_the_clip_gives_eight_windows_in_the_topic_and_in_redis(played: Played) 
     assert by_id(played.redis) == by_id(played.topic)
     assert [result.closed_by for result in played.by_window] == ["progress"] * 6 + [
         "end"
-    ] * 2  # the last cue, at 11.69 s, was the last promise of its track
+    ] * 2  # the last cue, at 11.69 s, had the last watermark of its track
 
 
 def test_retention_does_not_delete_a_film_with_old_event_times(played: Played) -> None:
@@ -127,7 +127,7 @@ def test_each_window_contains_all_three_modalities(played: Played) -> None:
         assert result.modalities.subtitles.state == ("present" if has_words else "empty")
 
 
-# --- whether it is true -----------------------------------------------------------------------------------------------
+# --- correctness -----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +150,7 @@ def _overlap_s(spans: Spans, start_s: float, end_s: float) -> float:
 def _speech(sound: Sound) -> list[tuple[float, float]]:
     """Return the speech intervals that silero's own package finds, in seconds, with its defaults."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # torch would rather have the original exported in another way
+        warnings.simplefilter("ignore", FutureWarning)  # torch warns about how the original was exported
         original = load_silero_vad()
     found = get_speech_timestamps(torch.from_numpy(sound), original, sampling_rate=RATE_HZ)
     return [(span["start"] / RATE_HZ, span["end"] / RATE_HZ) for span in found]
@@ -233,11 +233,11 @@ def _loudness_lufs(sound: Sound, log: Path) -> float:
             sink.pull()
         except (av.error.BlockingIOError, av.error.EOFError):
             break
-    del graph, source, meter, printer, sink  # the log is written when the filter goes
+    del graph, source, meter, printer, sink  # the log is written when the filter is freed
     return float(re.findall(r"lavfi\.r128\.I=(\S+)", log.read_text())[-1])
 
 
-# --- the same again ---------------------------------------------------------------------------------------------------
+# --- reproducibility --------------------------------------------------------------------------------------------------
 
 
 def test_another_installation_has_the_same_results(played: Played, install: Install, clip: Clip) -> None:
@@ -260,7 +260,7 @@ def test_a_film_sent_twice_appears_once_and_its_second_pass_counts_as_late(insta
 
     here.run("produce", clip(FILM), "--start-at", START).succeeded()
     (port,) = free_ports(1)
-    late = {"video": 61.0, "audio": 31.0, "subtitles": 3.0}  # all the media there is
+    late = {"video": 61.0, "audio": 31.0, "subtitles": 3.0}  # all media records
     with here.running("work", TRIPTYCH_HTTP_PORT=str(port)) as worker:
         worker.wait_for("partitions_assigned")
         wait_until(lambda: _late_counts(port) == late, f"{late} to be counted as late")

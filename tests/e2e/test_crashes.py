@@ -34,10 +34,10 @@ SETTINGS = {
     "TRIPTYCH_MODEL_NAME": MODEL,
     "TRIPTYCH_KAFKA_SESSION_TIMEOUT_MS": "6000",
     "TRIPTYCH_WINDOW_SIZE_MS": "500" if MODEL == "null" else "2000",
-    "TRIPTYCH_WORKER_COMMIT_INTERVAL_MS": "200",  # a killed worker has committed something, more often than not
+    "TRIPTYCH_WORKER_COMMIT_INTERVAL_MS": "200",  # usually a killed worker has committed something
 }
 EARLY_SHARE = 0.2
-"""So many of the kills hit a worker that still starts, joins the group or restores."""
+"""The share of kills that hit a worker while it starts, joins the group or restores."""
 READY = 200
 STARTING_S = 4.0
 READING_LIMIT_S = 90.0 if MODEL == "null" else 600.0

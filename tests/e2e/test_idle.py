@@ -49,7 +49,7 @@ def _play(here: Installation) -> None:
     with closing(here.transport()) as transport:
         publisher = transport.publisher()
         for due_s, records in groupby(_records(), key=lambda pair: pair[0]):
-            time.sleep(max(0.0, started_s + due_s - time.monotonic()))  # the feed's own pace
+            time.sleep(max(0.0, started_s + due_s - time.monotonic()))  # in real time
             for _, record in records:
                 wire = encode(record)
                 publisher.send(Message(TOPIC_OF[record.modality], wire.key, wire.value, wire.headers))
@@ -96,7 +96,7 @@ def _decided_ns(here: Installation) -> dict[str, int]:
 
 
 def _watermarks(here: Installation) -> dict[Modality, list[tuple[int, int]]]:
-    """Return what each track promised and when that arrived, in order."""
+    """Return the watermarks of each track and their arrival times, in order."""
     return {
         modality: [
             (decode(record.key, record.value, record.headers, modality=modality).watermark_ns, record.arrival_ns)

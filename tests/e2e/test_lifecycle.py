@@ -73,7 +73,7 @@ def test_a_second_signal_ends_a_worker_at_once(install: Install, strict_kafka: D
             strict_kafka.thaw()
 
 
-# --- mistakes ---------------------------------------------------------------------------------------------------------
+# --- usage errors------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_created_topics_pass_the_check(install: Install) -> None:
     assert checked.out == "all 5 topics have the required settings\n"
 
 
-# --- being watched ----------------------------------------------------------------------------------------------------
+# --- observability ----------------------------------------------------------------------------------------------------
 
 
 def test_a_worker_reports_its_readiness_and_metrics(install: Install, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ CHUNK: tuple[str, Modality] = ("audio_chunk", "audio")
 CUE: tuple[str, Modality] = ("subtitles_cue", "subtitles")
 CONTROL: tuple[str, Modality] = ("progress", "subtitles")
 
-# (golden message, header, the value it gets: None takes it away) -> what the error says was expected, and what came
+# (golden message, header, its new value or None to remove it) -> what the error says was expected, and what came
 HEADER_CASES: list[tuple[tuple[str, Modality], str, bytes | None, str, str]] = [
     (FRAME, "ce_specversion", None, "1.0", "no such header"),
     (FRAME, "ce_specversion", b"0.3", "1.0", "0.3"),

@@ -40,7 +40,7 @@ def _exactly(alphabet: st.SearchStrategy[str], longest: int) -> st.SearchStrateg
 
 streams = _exactly(st.sampled_from("azAZ09._-"), 128)
 numbers = st.one_of(st.sampled_from([0, 1, MAX_NS - 1, MAX_NS]), st.integers(0, MAX_NS))
-# Attributes hold no control characters. Characters of four bytes are among them: the longest text fits a header too.
+# Attributes contain no control characters. Characters of four bytes test that the longest text fits a header.
 _attribute = st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"])
 texts = st.text(st.characters(codec="utf-8"), min_size=1)
 finite = st.floats(allow_nan=False, allow_infinity=False)

@@ -37,7 +37,7 @@ _SECOND = 1_000_000_000
 _ALL = ("video", "audio", "subtitles")
 _CITY = {"stream": "city", "source": "file:///clips/city.mkv", "session": "01JGFJJZ00", "tracks": _ALL}
 
-# A black picture of 2 by 2 pixels (PNG) and ten samples of silence (WAV, 16 kHz mono s16).
+# A black image of 2 by 2 pixels (PNG) and ten samples of silence (WAV, 16 kHz mono s16).
 _PNG = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAC0lEQVR4nGNgQAYAAA4AAamRc7EAAAAASUVORK5CYII=")
 _WAV = (
     b"RIFF\x38\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x80\x3e\x00\x00\x00\x7d\x00\x00\x02\x00\x10\x00"

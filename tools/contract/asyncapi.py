@@ -20,7 +20,7 @@ _PIPELINE: Final[Schema] = {
 
 
 def asyncapi() -> dict[str, Any]:
-    """Return the document."""
+    """Return the AsyncAPI document."""
     channels: dict[str, Any] = {modality: _input_channel(modality) for modality in names.MODALITIES}
     channels["results"] = _pipeline_channel(names.results_topic("{pipeline}"), "result")
     channels["dead"] = _pipeline_channel(names.dead_topic("{pipeline}"), "deadLetter", "redriveMark")

@@ -32,7 +32,7 @@ Nanoseconds = Annotated[int, Field(ge=0, le=MAX_NS)]
 
 
 def _to_thousandths(value: float) -> float:
-    return round(value, 3) + 0.0  # no minus zero
+    return round(value, 3) + 0.0  # turns -0.0 into 0.0
 
 
 Measure = Annotated[float, Field(ge=-1e9, le=1e9), AfterValidator(_to_thousandths)]

@@ -245,7 +245,7 @@ def test_redrive_headers_of_the_producer_are_replaced() -> None:
     assert [name for name, _ in redriven_message(letter).headers] == ["ce_redriven", "ce_letter"]
 
 
-# --- choosing and counting --------------------------------------------------------------------------------------------
+# --- selecting and counting -------------------------------------------------------------------------------------------
 
 
 def test_letters_are_selected_by_stream_reason_and_time_and_counted(box: DeadLetterTopics) -> None:

@@ -9,6 +9,6 @@ def test_an_id_is_new_once() -> None:
     """The least recently seen id is forgotten first; a duplicate counts as seen."""
     recent = RecentIds(2)
     assert [recent.add(name) for name in "aba"] == [True, True, False]
-    assert recent.add("c")  # b is forgotten: a was repeated after it
+    assert recent.add("c")  # b is forgotten: a was seen after it
     assert not recent.add("a")
     assert recent.add("b")

@@ -192,7 +192,7 @@ def read_to_the_end(leader: int) -> str:
     while time.monotonic() < deadline_s:
         try:
             chunk = os.read(leader, 65_536)
-        except OSError:  # Linux says so when the other side is closed
+        except OSError:  # Linux raises this when the other side is closed
             break
         if not chunk:
             break

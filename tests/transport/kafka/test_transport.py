@@ -257,7 +257,7 @@ def test_end_offsets_of_a_member_include_unreadable_records(transport: KafkaTran
     producer.close()
     values: list[bytes] = []
     wait_for(lambda: read_on(consumer, values) or consumer.position(tp) == consumer.end_offsets([tp])[tp])
-    assert consumer.position(tp) == 2  # the record and the mark of its end
+    assert consumer.position(tp) == 2  # the record and the commit marker
     assert values == []
 
 
