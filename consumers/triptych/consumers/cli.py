@@ -6,11 +6,14 @@ import sys
 from contextlib import ExitStack, closing
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from triptych.service.cli_options import BootstrapServersOption, ConfigOption, PipelineOption, RedisUrlOption
+
+if TYPE_CHECKING:
+    from triptych.settings.tree import Settings
 
 
 class SourceChoice(StrEnum):
@@ -61,11 +64,9 @@ def watch(
 ) -> None:
     """Show results as they are published: a table on a terminal, JSON lines otherwise."""
     from triptych.consumers.watching.watch import WatchOptions, watch_results
-    from triptych.settings.loading import load
 
-    flags = {"kafka.bootstrap_servers": bootstrap_servers, "redis.url": redis_url, "pipeline": pipeline}
     watch_results(
-        load(config, flags),
+        _load(config, bootstrap_servers, redis_url, pipeline),
         from_.value,
         WatchOptions(stream, since, until_end, where, revisions.value),
         as_json=json or not sys.stdout.isatty(),
@@ -103,13 +104,11 @@ def alert(
 ) -> None:
     """Post results that match a rule to a webhook: signed, in order, at least once with a stable id."""
     from triptych.consumers.alerts.alert import AlertOptions, send_alerts
-    from triptych.settings.loading import load
 
-    flags = {"kafka.bootstrap_servers": bootstrap_servers, "redis.url": redis_url, "pipeline": pipeline}
     options = AlertOptions(
         where, url, secret_file, cursor_file, stream, since, until_end, timeout_s=timeout, give_up_after_s=give_up_after
     )
-    send_alerts(load(config, flags), from_.value, options)
+    send_alerts(_load(config, bootstrap_servers, redis_url, pipeline), from_.value, options)
 
 
 def evidence(
@@ -128,11 +127,9 @@ def evidence(
     from triptych.consumers.subscription.subscriber import Subscriber
     from triptych.consumers.watching.watch import open_source
     from triptych.service.logs import configure_logs
-    from triptych.settings.loading import load
     from triptych.transport.kafka.transport import KafkaTransport
 
-    flags = {"kafka.bootstrap_servers": bootstrap_servers, "redis.url": redis_url, "pipeline": pipeline}
-    settings = load(config, flags)
+    settings = _load(config, bootstrap_servers, redis_url, pipeline)
     configure_logs(settings.log)
     check_folder(out)
     with Subscriber(open_source(settings, from_.value)) as subscriber:
@@ -165,10 +162,8 @@ def diff(
     from triptych.consumers.subscription.subscriber import Subscriber
     from triptych.consumers.watching.watch import open_source
     from triptych.service.logs import configure_logs
-    from triptych.settings.loading import load
 
-    flags = {"kafka.bootstrap_servers": bootstrap_servers, "redis.url": redis_url}
-    pipelines = [load(config, flags | {"pipeline": name}) for name in (left, right)]
+    pipelines = [_load(config, bootstrap_servers, redis_url, name) for name in (left, right)]
     configure_logs(pipelines[0].log)
     with ExitStack() as stack:
         results = [
@@ -182,3 +177,10 @@ def diff(
         typer.echo(line)
     if not outcome.equal:
         raise typer.Exit(1)
+
+
+def _load(config: Path | None, bootstrap_servers: str | None, redis_url: str | None, pipeline: str | None) -> Settings:
+    from triptych.settings.loading import load
+
+    flags = {"kafka.bootstrap_servers": bootstrap_servers, "redis.url": redis_url, "pipeline": pipeline}
+    return load(config, flags)
