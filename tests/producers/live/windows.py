@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 
 from tests.producers.live.conftest import Playing
-from tests.worker.test_pipeline import told
+from tests.worker.test_pipeline import contents
 from tests.worker.world import SECOND, World
 from triptych.schemas.records import InputRecord
 from triptych.schemas.results import Result, Sync
@@ -62,7 +62,7 @@ def check_windows(world: World, playing: Playing, *, disturbed: int = 0) -> None
 
     again = _world(playing, "again")
     again.work()
-    assert told(again.results()) == told(results)
+    assert contents(again.results()) == contents(results)
 
 
 def empty_windows(world: World) -> int:
