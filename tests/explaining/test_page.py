@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from triptych.cli import app
 from triptych.explaining.rollout import attention_rollout
-from triptych.explaining.windows import Explained, explain_windows, word_scores
+from triptych.explaining.windows import ExplainedWindow, explain_windows, word_scores
 from triptych.models.checkpoints.card import Architecture, Card, EncoderCard, FusionCard, HeadCard, InputCard
 from triptych.models.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from triptych.models.network.architecture import build_network
@@ -56,32 +56,32 @@ def window(modalities: str = "video audio text") -> PreparedWindow:
 
 
 @pytest.fixture(scope="module")
-def explained() -> Explained:
+def explained() -> ExplainedWindow:
     """Return one window with everything in it, seen closer."""
-    return explain_windows(checkpoint(), [window()], closer=1, track=lambda _: None)[0]
+    return explain_windows(checkpoint(), [window()], detailed_count=1, track=lambda _: None)[0]
 
 
-def test_gradients_of_pixels_frequencies_and_words_add_up(explained: Explained) -> None:
+def test_gradients_of_pixels_frequencies_and_words_add_up(explained: ExplainedWindow) -> None:
     """To the difference between the score and that of a blur, of silence and of tokens without content."""
-    assert explained.closer is not None
-    gradients = explained.closer.gradients
+    assert explained.detail is not None
+    gradients = explained.detail.gradients
     assert gradients.pixels is not None
     assert gradients.pixels.shape == (2, 32, 32)
     assert gradients.spectrum is not None
     assert gradients.spectrum.shape[0] == 257
     assert min(np.abs(gradients.pixels).max(), np.abs(gradients.spectrum).max()) > 0
     assert gradients.gap < 0.02
-    assert [word for word, _ in word_scores(explained.closer)] == ["so", "<", "fine", ">", "天"]
+    assert [word for word, _ in word_scores(explained.detail)] == ["so", "<", "fine", ">", "天"]
 
 
 def test_what_is_missing_has_no_gradients() -> None:
     """And the rest is explained without it."""
-    (own,) = explain_windows(checkpoint("concat"), [window("audio")], closer=1, track=lambda _: None)
-    assert own.closer is not None
-    assert own.closer.gradients.pixels is None
-    assert own.closer.gradients.words is None
-    assert own.closer.gradients.spectrum is not None
-    assert own.closer.rollout is None
+    (own,) = explain_windows(checkpoint("concat"), [window("audio")], detailed_count=1, track=lambda _: None)
+    assert own.detail is not None
+    assert own.detail.gradients.pixels is None
+    assert own.detail.gradients.words is None
+    assert own.detail.gradients.spectrum is not None
+    assert own.detail.rollout is None
 
 
 def test_rollout_leaves_nothing_out_and_looks_at_nothing_that_is_not_there() -> None:

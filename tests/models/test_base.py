@@ -52,8 +52,12 @@ def test_a_prediction_does_not_depend_on_what_else_is_in_the_batch(
         assert numbers(alone) == pytest.approx(numbers(prediction), rel=1e-4)
         assert len(numbers(alone)) == len(numbers(prediction))
         assert alone.embedding == pytest.approx(prediction.embedding, abs=2e-5)  # they are rounded
-        assert len(alone.moments) == len(prediction.moments) == max(not window.is_empty, len(window.frames_hwc_u8))
-        for one, other in zip(alone.moments, prediction.moments, strict=True):
+        assert (
+            len(alone.frame_embeddings)
+            == len(prediction.frame_embeddings)
+            == max(not window.is_empty, len(window.frames_hwc_u8))
+        )
+        for one, other in zip(alone.frame_embeddings, prediction.frame_embeddings, strict=True):
             assert one == pytest.approx(other, abs=2e-5)
 
 
@@ -81,7 +85,7 @@ def test_what_is_missing_is_not_spoken_of(
     )
     assert (len(seen.visual), seen.speech_share, seen.loudness_lufs) == (5, None, None)
     assert (heard.visual, heard.speech_share is not None, heard.loudness_lufs is not None) == ((), True, True)
-    assert replace(read, embedding=None, moments=()) == WindowPrediction(words=(CUE,))
+    assert replace(read, embedding=None, frame_embeddings=()) == WindowPrediction(words=(CUE,))
     assert nothing == WindowPrediction()
 
 
@@ -95,7 +99,7 @@ def test_silence_is_sound_without_speech_and_below_the_gate(base_model: Model, m
 def test_the_shortest_sound_is_described_too(base_model: Model, make_window: MakeWindow) -> None:
     """One sample is no speech and has no loudness."""
     (said,) = base_model.predict([make_window(sound=np.ones(1, np.float32))])
-    assert replace(said, embedding=None, moments=()) == WindowPrediction(speech_share=0.0)
+    assert replace(said, embedding=None, frame_embeddings=()) == WindowPrediction(speech_share=0.0)
 
 
 @pytest.mark.usefixtures("weights_folder")

@@ -30,5 +30,5 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
 
 def test_a_path_that_is_not_there_is_not_taken_for_a_name() -> None:
     """The message names the file that is missing."""
-    with pytest.raises(UsageError, match=r"weights/moods.json: the card of the model cannot be read"):
+    with pytest.raises(UsageError, match=r"weights/moods.json: cannot read the model card"):
         build_model(ModelChoice("weights/moods", frames=1, window_ns=1))

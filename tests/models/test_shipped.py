@@ -10,7 +10,7 @@ from triptych.models.build import ModelChoice, build_model, is_path
 from triptych.models.checkpoints.card import Card
 from triptych.models.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from triptych.models.checkpoints.paths import checkpoint_files
-from triptych.models.shipped import located, measured_accuracy, shipped_models
+from triptych.models.shipped import measured_accuracy, resolve_checkpoint, shipped_models
 from triptych.training.data.benchmarks.benchmark import BENCHMARKS
 
 WINDOW_NS = 2_000_000_000
@@ -48,10 +48,10 @@ def test_a_folder_of_ones_own_goes_before_a_name(tmp_path: Path, monkeypatch: py
     """Where a command takes a path; a worker takes names first, as it does for `base`."""
     monkeypatch.chdir(tmp_path)
     name = "sentiment"
-    assert located(Path(name)) == shipped_models()[name]
+    assert resolve_checkpoint(Path(name)) == shipped_models()[name]
     own = load_checkpoint(Path(name), weights_folder=tmp_path)
     save_checkpoint(tmp_path / name / "model", own.network.model, own.card.model_copy(update={"version": "mine"}))
-    assert located(Path(name)) == Path(name)
+    assert resolve_checkpoint(Path(name)) == Path(name)
     assert load_checkpoint(Path(name), weights_folder=tmp_path).card.version == "mine"
     assert not is_path(name)
     assert build_model(ModelChoice(name, frames=1, window_ns=WINDOW_NS, device="cpu")).info.version == own.card.version
@@ -59,5 +59,5 @@ def test_a_folder_of_ones_own_goes_before_a_name(tmp_path: Path, monkeypatch: py
 
 def test_a_path_stays_a_path(tmp_path: Path) -> None:
     """What is not there is still asked for where the user said."""
-    assert located(tmp_path / "moods") == tmp_path / "moods"
+    assert resolve_checkpoint(tmp_path / "moods") == tmp_path / "moods"
     assert checkpoint_files(tmp_path / "moods")[1] == tmp_path / "moods.json"

@@ -192,7 +192,7 @@ def test_windows_of_another_length_are_refused_with_the_flag_that_mends_it(
     """What was learnt of 2 s says nothing of 4 s."""
     save_checkpoint(tmp_path, small_network().model, small_card())
 
-    with pytest.raises(UsageError, match=r"give --window-ms 2000"):
+    with pytest.raises(UsageError, match=r"set --window-ms 2000"):
         build_model(ModelChoice(str(tmp_path), frames=1, window_ns=2 * WINDOW_NS, device="cpu"))
 
 

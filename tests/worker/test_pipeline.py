@@ -76,7 +76,9 @@ class _Placing(NullModel):
     def predict(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
         places = [(math.cos(window.start_ns / 1e9), math.sin(window.start_ns / 1e9)) for window in windows]
         said = super().predict(windows)
-        return [replace(what, embedding=place, moments=(place,)) for what, place in zip(said, places, strict=True)]
+        return [
+            replace(what, embedding=place, frame_embeddings=(place,)) for what, place in zip(said, places, strict=True)
+        ]
 
 
 @pytest.mark.parametrize("turns", range(1, 14))

@@ -106,27 +106,27 @@ def compile_command(
     """
     from rich.console import Console
 
-    from triptych.models.checkpoints.card import refuse_features
+    from triptych.models.checkpoints.card import require_media_input
     from triptych.models.checkpoints.checkpoint import load_checkpoint
     from triptych.models.execution.export import GRAPH_FORMS
-    from triptych.models.execution.export_cache import get_graph
-    from triptych.models.observed.observations import observer_of
-    from triptych.models.trained import ServedNetwork, graph_subject
+    from triptych.models.execution.export_cache import cached_graph
+    from triptych.models.observed.observations import build_observer
+    from triptych.models.trained import ServedNetwork, graph_source
 
     if form not in GRAPH_FORMS:
         raise UsageError(f"--as: expected {' or '.join(GRAPH_FORMS)}, got {form!r}")
     folder = cache_folder()
     checkpoint = load_checkpoint(model, weights_folder=folder)
-    refuse_features(checkpoint.card)
+    require_media_input(checkpoint.card)
     with Console(stderr=True).status("compiling" if form == "aot" else "exporting"):
-        observer = observer_of(checkpoint.card.architecture.frozen, weights_folder=folder)
+        observer = build_observer(checkpoint.card.architecture.frozen, weights_folder=folder)
         network = ServedNetwork(checkpoint.network.model, checkpoint.card, observer.heads)
-        graph = get_graph(network, graph_subject(checkpoint, observer), form, folder)
-    trial = graph.trial
+        graph = cached_graph(network, graph_source(checkpoint, observer), form, folder)
+    comparison = graph.comparison
     typer.echo(f"{graph.path}: {graph.path.stat().st_size / 1e6:.1f} MB, {'made now' if graph.is_new else 'was there'}")
     typer.echo(
-        f"a window in {trial.graph_ms:.2f} ms of CPU time, {trial.eager_ms:.2f} as it is; "
-        f"numbers differ by {trial.difference:.1g} at most"
+        f"a window in {comparison.graph_ms:.2f} ms of CPU time, {comparison.eager_ms:.2f} as it is; "
+        f"numbers differ by {comparison.difference:.1g} at most"
     )
 
 

@@ -89,14 +89,14 @@ def _name_checksum(weights: Path, card: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (cut_short, "one of the two is damaged or of another training"),
-        (pickled, "not a file of safetensors"),
-        (another_shape, r"of another shape \['heads.mood.fc.weight'\]"),
+        (cut_short, "one of the two files is damaged or belongs to another training run"),
+        (pickled, "not a safetensors file"),
+        (another_shape, r"wrong shape \['heads.mood.fc.weight'\]"),
         (one_missing, "missing"),
-        (lambda weights, _card: weights.unlink(), "the weights of the model cannot be read"),
-        (lambda _weights, card: card.unlink(), "the card of the model cannot be read"),
-        (lambda _weights, card: card.write_text('{"name": "m"'), "not a card of a model: the file"),
-        (lambda _weights, card: card.write_bytes(b"\xff"), "cannot be read"),
+        (lambda weights, _card: weights.unlink(), "cannot read the model weights"),
+        (lambda _weights, card: card.unlink(), "cannot read the model card"),
+        (lambda _weights, card: card.write_text('{"name": "m"'), "not a valid model card: the file"),
+        (lambda _weights, card: card.write_bytes(b"\xff"), "cannot read"),
         (spoil_card(lambda card: card.pop("input")), "input: Field required"),
         (spoil_card(lambda card: card.update(colour="red")), "colour: Extra inputs are not permitted"),
         (spoil_card(lambda card: card.update(card_version=2)), "card_version: Input should be 1"),
@@ -117,10 +117,10 @@ def test_a_damaged_checkpoint_is_refused_in_words(
 @pytest.mark.parametrize(
     ("head", "said"),
     [
-        ({"kind": "multiclass"}, "a multiclass head has some"),
-        ({"kind": "regression", "labels": ("a",)}, "a regression head has none"),
-        ({"kind": "multiclass", "labels": ("a", "a")}, "expected all to differ"),
-        ({"kind": "embedding"}, "an embedding has some"),
+        ({"kind": "multiclass"}, "expected one or more for a multiclass head"),
+        ({"kind": "regression", "labels": ("a",)}, "expected none for a regression head"),
+        ({"kind": "multiclass", "labels": ("a", "a")}, "expected unique names"),
+        ({"kind": "embedding"}, "expected more than 0 for a head of kind embedding"),
         ({"kind": "multiclass", "labels": ("a", "b"), "prior": (1.0,)}, "prior: expected 2 numbers, got 1"),
         ({"kind": "multiclass", "labels": ("a",), "temperature": 0}, "temperature"),
     ],
@@ -137,11 +137,11 @@ def test_an_architecture_that_cannot_be_is_refused() -> None:
     mood = HeadCard(name="mood", kind="multiclass", labels=("a", "b"))
     fusion = FusionCard(name="late")
     deaf = HeadCard(name="heard", kind="multiclass", labels=("a", "b"), source="audio")
-    with pytest.raises(ValueError, match="heard reads audio, which this model has not"):
+    with pytest.raises(ValueError, match="heard reads audio, for which the model has no encoder"):
         Architecture(width=8, encoders={"video": small}, fusion=fusion, heads=(mood, deaf))
-    with pytest.raises(ValueError, match="expected all names to differ"):
+    with pytest.raises(ValueError, match="expected unique names"):
         Architecture(width=8, encoders={"video": small}, fusion=fusion, heads=(mood, mood))
-    with pytest.raises(ValueError, match="one that was never trained would stay noise"):
+    with pytest.raises(ValueError, match="its random weights would stay random"):
         EncoderCard(kind="small", frozen=True)
     with pytest.raises(UsageError, match="the encoder of video cannot be built with"):
         build_network(

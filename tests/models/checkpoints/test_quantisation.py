@@ -10,7 +10,7 @@ import torch
 
 from triptych.models.checkpoints.card import Card
 from triptych.models.checkpoints.checkpoint import load_checkpoint, save_checkpoint
-from triptych.models.checkpoints.quantisation import STORAGES, Storage, integers, unpacked
+from triptych.models.checkpoints.quantisation import STORAGES, Storage, dequantise, quantise_rows
 from triptych.models.network.architecture import Network
 
 
@@ -39,7 +39,7 @@ def test_integers_are_those_of_the_rows_own_scale() -> None:
     """The greatest number of each row is 127 steps or so; convolutions keep their shape."""
     pytest.importorskip("torchao")
     matrix = torch.randn(6, 3, 5, 5, generator=torch.Generator().manual_seed(0)) * torch.arange(1, 7).view(6, 1, 1, 1)
-    rounded, scale = integers(matrix)
+    rounded, scale = quantise_rows(matrix)
 
     assert rounded.dtype == torch.int8
     assert rounded.shape == matrix.shape
@@ -49,5 +49,5 @@ def test_integers_are_those_of_the_rows_own_scale() -> None:
 
 def test_integers_without_their_scale_are_refused() -> None:
     """A file can be anything."""
-    with pytest.raises(ValueError, match="expected a scale for each row"):
-        unpacked({"a::int8": torch.zeros(2, 2, dtype=torch.int8)})
+    with pytest.raises(ValueError, match="expected one scale per row"):
+        dequantise({"a::int8": torch.zeros(2, 2, dtype=torch.int8)})

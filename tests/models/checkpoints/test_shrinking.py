@@ -76,9 +76,9 @@ def test_chains_end_where_somebody_else_reads() -> None:
 @pytest.mark.parametrize(
     ("kept", "expected"),
     [
-        ({"fusion.nowhere.1": 4}, "no layer fusion.nowhere.1"),
-        ({"encoders.video.trunk.0": 12}, "24 numbers in 8 groups; 12"),
-        ({"fusion.blocks.0.think.1": 65}, "64 numbers in 1 groups; 65"),
+        ({"fusion.nowhere.1": 4}, "fusion.nowhere.1 is not a layer that can be pruned"),
+        ({"encoders.video.trunk.0": 12}, "up to 24 channels, a multiple of 8, got 12"),
+        ({"fusion.blocks.0.think.1": 65}, "up to 64 channels, a multiple of 1, got 65"),
     ],
 )
 def test_a_card_that_cannot_be_is_refused(

@@ -22,31 +22,36 @@ def test_a_batch_takes_the_smallest_size_that_holds_it() -> None:
 def test_it_takes_the_next_smaller_size_each_time_memory_runs_out() -> None:
     """At one window there is nothing left to try."""
     limit = BatchLimit(8)
-    assert [(limit.ran_out(), limit.current) for _ in range(4)] == [(True, 4), (True, 2), (True, 1), (False, 1)]
+    assert [(limit.record_out_of_memory(), limit.current) for _ in range(4)] == [
+        (True, 4),
+        (True, 2),
+        (True, 1),
+        (False, 1),
+    ]
 
 
 def test_it_grows_after_many_full_batches_only() -> None:
     """A batch that is not full says nothing about memory."""
     limit = BatchLimit(8)
-    limit.ran_out()
+    limit.record_out_of_memory()
     for _ in range(1_000):
-        limit.succeeded(3)
+        limit.record_success(3)
     assert limit.current == 4
     for _ in range(99):
-        limit.succeeded(4)
+        limit.record_success(4)
     assert limit.current == 4
-    limit.succeeded(4)
+    limit.record_success(4)
     assert limit.current == 8
 
 
 def test_running_out_again_starts_the_count_anew() -> None:
     """The patience is for each attempt."""
     limit = BatchLimit(8)
-    limit.ran_out()
+    limit.record_out_of_memory()
     for _ in range(99):
-        limit.succeeded(4)
-    limit.ran_out()
-    limit.succeeded(2)
+        limit.record_success(4)
+    limit.record_out_of_memory()
+    limit.record_success(2)
     assert limit.current == 2
 
 

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from triptych.models.checkpoints.card import Card
 from triptych.models.checkpoints.checkpoint import Checkpoint
 from triptych.models.execution import export_cache as graph_cache
-from triptych.models.execution.export import GraphForm, make_graph
-from triptych.models.execution.export_cache import FOLDER, GraphSubject, with_graph
-from triptych.models.execution.exportable import WholeNetwork, whole_tensors
+from triptych.models.execution.export import GraphForm, export_graph
+from triptych.models.execution.export_cache import FOLDER, GraphSource, use_graph
+from triptych.models.execution.exportable import TensorNetwork, graph_inputs
 from triptych.models.execution.runtime import RunOptions
 from triptych.models.network.architecture import Network
 from triptych.models.network.collate import WindowBatch, collate, empty_batch
@@ -49,12 +49,12 @@ def test_a_network_run_whole_says_the_same(
     card = small_card(fusion)
     network = ServedNetwork(small_network(fusion).model, card).eval()
     batch = batch_of(card, *(noise_window(seed, modalities) for seed, modalities in enumerate(MIXED)), rows=8)
-    tensors = whole_tensors(batch, MODALITIES)
+    tensors = graph_inputs(batch, MODALITIES)
     assert tensors is not None
     assert {tensor.shape[0] for tensor in tensors} == {5}
     assert int(batch.text_mask.sum(1).max()) <= tensors[5].shape[1] < batch.text.shape[1]
     with torch.inference_mode():
-        expected, said = network(batch), WholeNetwork(network)(*tensors)
+        expected, said = network(batch), TensorNetwork(network)(*tensors)
     assert set(said) == set(expected)
     for name, numbers in said.items():
         torch.testing.assert_close(numbers, expected[name][:5], rtol=1e-4, atol=1e-5)
@@ -71,13 +71,13 @@ def test_batches_that_a_graph_would_judge_otherwise_or_dearly_are_left_to_the_ne
     wordy = make_window(
         whole.frames_hwc_u8, whole.audio_f32[:2_000], cues=tuple(PreparedCue("a", at, at + 1) for at in range(9))
     )
-    assert whole_tensors(batch_of(card, whole, deaf), MODALITIES) is not None
-    assert whole_tensors(batch_of(card, deaf, deaf), MODALITIES) is None
-    assert whole_tensors(batch_of(card, whole, deaf, deaf), MODALITIES) is None
-    assert whole_tensors(batch_of(card, deaf, deaf), ("text", "video")) is not None
-    assert whole_tensors(batch_of(card, whole, gaps), MODALITIES) is None
+    assert graph_inputs(batch_of(card, whole, deaf), MODALITIES) is not None
+    assert graph_inputs(batch_of(card, deaf, deaf), MODALITIES) is None
+    assert graph_inputs(batch_of(card, whole, deaf, deaf), MODALITIES) is None
+    assert graph_inputs(batch_of(card, deaf, deaf), ("text", "video")) is not None
+    assert graph_inputs(batch_of(card, whole, gaps), MODALITIES) is None
     long = card.model_copy(update={"input": card.input.model_copy(update={"text_tokens": 64})})
-    assert whole_tensors(batch_of(long, whole, wordy), MODALITIES) is None
+    assert graph_inputs(batch_of(long, whole, wordy), MODALITIES) is None
 
 
 def test_an_exported_model_is_kept_and_says_what_the_model_says(
@@ -115,15 +115,15 @@ class Tiny(nn.Module):
         return {"tiny": said * self.factor}
 
 
-def tiny_subject(card: Card) -> GraphSubject:
+def tiny_subject(card: Card) -> GraphSource:
     """What a graph of it is made of."""
-    return GraphSubject("0" * 64, MODALITIES, card.input.spec(), WINDOW_NS, hash_words)
+    return GraphSource("0" * 64, MODALITIES, card.input.spec(), WINDOW_NS, hash_words)
 
 
 def events(network: nn.Module, card: Card, form: GraphForm, folder: Path) -> tuple[nn.Module, list[object]]:
     """Get a network as a graph, and what the log says of it."""
     with capture_logs() as logs:
-        found = with_graph(network, tiny_subject(card), form, folder)
+        found = use_graph(network, tiny_subject(card), form, folder)
     return found, [(entry["event"], entry.get("made_now"), entry.get("instead")) for entry in logs]
 
 
@@ -140,8 +140,8 @@ def test_what_is_kept_is_used_again_and_what_is_damaged_or_out_of_date_is_made_a
     assert events(Tiny(), card, "export", tmp_path)[1] == [made]
     package.write_bytes(b"not a package")
     package.with_suffix(".sha256").write_text(hashlib.sha256(b"not a package").hexdigest())
-    assert events(Tiny(), card, "export", tmp_path)[1] == [("graph_made_anew", None, None), made]
-    assert events(Tiny(3.0), card, "export", tmp_path)[1] == [("graph_made_anew", None, None), made]
+    assert events(Tiny(), card, "export", tmp_path)[1] == [("graph_exported_again", None, None), made]
+    assert events(Tiny(3.0), card, "export", tmp_path)[1] == [("graph_exported_again", None, None), made]
 
 
 def test_a_network_is_compiled_for_this_processor(
@@ -161,9 +161,9 @@ def test_a_network_is_compiled_for_this_processor(
     monkeypatch.setenv("PATH", str(tmp_path))
     network = Tiny(4.0)
     with capture_logs() as logs:
-        assert with_graph(network, tiny_subject(card), "aot", tmp_path / "elsewhere") is network
+        assert use_graph(network, tiny_subject(card), "aot", tmp_path / "elsewhere") is network
     assert [(entry["event"], entry["instead"]) for entry in logs] == [("graph_not_used", "eager")]
-    assert "aot: cannot be made here" in logs[0]["reason"]
+    assert "aot: export failed" in logs[0]["reason"]
     assert not list((tmp_path / "elsewhere").rglob("*.pt2"))
 
 
@@ -173,9 +173,9 @@ def test_a_graph_that_says_something_else_is_not_used(
     """However it came about."""
 
     def other(_: nn.Module, batch: WindowBatch, modalities: tuple[str, ...], form: GraphForm, to: Path) -> None:
-        make_graph(Tiny(3.0), batch, modalities, form, to)
+        export_graph(Tiny(3.0), batch, modalities, form, to)
 
-    monkeypatch.setattr(graph_cache, "make_graph", other)
+    monkeypatch.setattr(graph_cache, "export_graph", other)
     network = Tiny()
     found, said = events(network, small_card(), "export", tmp_path)
     assert found is network

@@ -13,7 +13,7 @@ from torch import nn
 from triptych.models.build import ModelChoice, build_model
 from triptych.models.checkpoints.card import Card
 from triptych.models.checkpoints.checkpoint import save_checkpoint
-from triptych.models.execution.placement import PlacedEncoder, devices_of, place_encoders
+from triptych.models.execution.placement import PlacedEncoder, parse_encoder_devices, place_encoders
 from triptych.models.network.architecture import Network
 from triptych.models.network.collate import WindowBatch, collate, empty_batch
 from triptych.models.network.parts import Encoded, Encoder
@@ -77,9 +77,9 @@ def test_the_setting_reaches_the_encoders(
         ).warm()
 
     build("video=cpu, text=cpu")
-    with pytest.raises(UsageError, match="an encoder of smell cannot be placed; the model has: audio, text, video"):
+    with pytest.raises(UsageError, match="no encoder for 'smell'; the model has: audio, text, video"):
         build("smell=cpu")
-    with pytest.raises(UsageError, match="device 'cuda:99' is not here"):
+    with pytest.raises(UsageError, match="device 'cuda:99' does not exist"):
         build("video=cuda:99")
 
 
@@ -87,4 +87,4 @@ def test_the_setting_reaches_the_encoders(
 def test_a_slip_in_the_setting_is_answered_with_what_was_expected(text: str) -> None:
     """So that no encoder runs where nobody wanted it."""
     with pytest.raises(UsageError, match="expected MODALITY=DEVICE"):
-        devices_of(text)
+        parse_encoder_devices(text)

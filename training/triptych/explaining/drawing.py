@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from triptych.explaining.gradients import Floats
-from triptych.explaining.windows import Closer, Explained, word_scores
+from triptych.explaining.windows import ExplainedWindow, WindowDetail, word_scores
 from triptych.units import NS_PER_S
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ COLOURS: Final = {"video": "#3b6ea8", "audio": "#d98032", "subtitles": "#5a9a57"
 _TOKENS_OF: Final = {"video": "video", "audio": "audio", "text": "subtitles"}
 _INCHES_WIDE: Final = 12.0
 _OVERVIEW_INCHES: Final = 4.2
-_CLOSER_INCHES: Final = 8.5
+_DETAIL_INCHES: Final = 8.5
 _LABELLED: Final = 24
 """Of more windows than this the labels would lie upon one another."""
 _PICTURES: Final = 2
@@ -34,21 +34,21 @@ _FFT: Final = 512
 _HOP: Final = 256
 
 
-def draw(windows: Sequence[Explained], begin_ns: int, heading: str, file: Path) -> None:
+def draw(windows: Sequence[ExplainedWindow], begin_ns: int, heading: str, file: Path) -> None:
     """Write a PNG."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import
 
-    closer = [own for own in windows if own.closer is not None]
-    height = _OVERVIEW_INCHES + (_CLOSER_INCHES if closer else 0)
+    detail = [own for own in windows if own.detail is not None]
+    height = _OVERVIEW_INCHES + (_DETAIL_INCHES if detail else 0)
     figure = Figure(figsize=(_INCHES_WIDE, height), layout="constrained")
     figure.suptitle(heading, fontsize=13)
-    if closer:
-        rows = figure.add_gridspec(2, 1, height_ratios=(_OVERVIEW_INCHES, _CLOSER_INCHES))
+    if detail:
+        rows = figure.add_gridspec(2, 1, height_ratios=(_OVERVIEW_INCHES, _DETAIL_INCHES))
         top, bottom = figure.add_subfigure(rows[0]), figure.add_subfigure(rows[1])
-        columns = bottom.add_gridspec(1, len(closer))
+        columns = bottom.add_gridspec(1, len(detail))
         _draw_clip(top.subplots(2, 1, sharex=True, height_ratios=(3, 2)), windows, begin_ns)
-        for place, own in enumerate(closer):
-            _draw_closer(bottom.add_subfigure(columns[0, place]), own, begin_ns)
+        for place, own in enumerate(detail):
+            _draw_detail(bottom.add_subfigure(columns[0, place]), own, begin_ns)
     else:
         _draw_clip(figure.subplots(2, 1, sharex=True, height_ratios=(3, 2)), windows, begin_ns)
     with warnings.catch_warnings():
@@ -57,7 +57,7 @@ def draw(windows: Sequence[Explained], begin_ns: int, heading: str, file: Path) 
         figure.savefig(file, dpi=110)
 
 
-def _draw_clip(axes: Sequence[Axes], windows: Sequence[Explained], begin_ns: int) -> None:
+def _draw_clip(axes: Sequence[Axes], windows: Sequence[ExplainedWindow], begin_ns: int) -> None:
     share_axes, when_axes = axes
     starts = np.array([(own.window.start_ns - begin_ns) / NS_PER_S for own in windows])
     widths = np.array([(own.window.end_ns - own.window.start_ns) / NS_PER_S for own in windows])
@@ -84,26 +84,26 @@ def _draw_clip(axes: Sequence[Axes], windows: Sequence[Explained], begin_ns: int
     when_axes.spines[["top", "right"]].set_visible(False)
 
 
-def _label(own: Explained) -> str:
+def _label(own: ExplainedWindow) -> str:
     scores = next(iter((own.prediction.predictions or {}).values()), ())
     return f"{scores[0].label}\n{scores[0].score:.2f}" if scores else ""
 
 
-def _draw_closer(part: SubFigure, own: Explained, begin_ns: int) -> None:
-    closer = own.closer
-    if closer is None:
+def _draw_detail(part: SubFigure, own: ExplainedWindow, begin_ns: int) -> None:
+    detail = own.detail
+    if detail is None:
         return
     start_s = (own.window.start_ns - begin_ns) / NS_PER_S
     part.suptitle(f"{start_s:g} s: {_label(own).replace(chr(10), ' ')}", fontsize=11)
     grid = part.add_gridspec(5, _PICTURES, height_ratios=(1, 1, 1, 1.5, 0.8))
-    _draw_pictures(part, grid, own, closer.gradients.pixels)
+    _draw_pictures(part, grid, own, detail.gradients.pixels)
     spectrum = part.add_subplot(grid[2, :])
-    _draw_spectrum(spectrum, own, closer.gradients.spectrum)
-    _draw_words(part.add_subplot(grid[3, :]), closer)
-    _draw_rollout(part.add_subplot(grid[4, :]), own, closer)
+    _draw_spectrum(spectrum, own, detail.gradients.spectrum)
+    _draw_words(part.add_subplot(grid[3, :]), detail)
+    _draw_rollout(part.add_subplot(grid[4, :]), own, detail)
 
 
-def _draw_pictures(part: SubFigure, grid: GridSpec, own: Explained, pixels: Floats | None) -> None:
+def _draw_pictures(part: SubFigure, grid: GridSpec, own: ExplainedWindow, pixels: Floats | None) -> None:
     frames = own.window.frames_hwc_u8
     chosen = np.linspace(0, len(frames) - 1, min(_PICTURES, len(frames))).round().astype(int)
     most = float(np.abs(pixels).max()) or 1.0 if pixels is not None else 1.0
@@ -126,7 +126,7 @@ def _draw_pictures(part: SubFigure, grid: GridSpec, own: Explained, pixels: Floa
             axes.imshow(_smooth(pixels[chosen[column]]), cmap="RdBu_r", vmin=-most / 2, vmax=most / 2, alpha=0.75)
 
 
-def _draw_spectrum(axes: Axes, own: Explained, found: Floats | None) -> None:
+def _draw_spectrum(axes: Axes, own: ExplainedWindow, found: Floats | None) -> None:
     axes.set_title("sound", fontsize=9, loc="left")
     if found is None:
         axes.text(0.02, 0.5, "no sound", color="grey")
@@ -148,9 +148,9 @@ def _draw_spectrum(axes: Axes, own: Explained, found: Floats | None) -> None:
     axes.tick_params(labelsize=7)
 
 
-def _draw_words(axes: Axes, closer: Closer) -> None:
+def _draw_words(axes: Axes, detail: WindowDetail) -> None:
     axes.set_title("words", fontsize=9, loc="left")
-    scored = word_scores(closer)[:_WORDS]
+    scored = word_scores(detail)[:_WORDS]
     if not scored:
         axes.text(0.02, 0.5, "no words", color="grey")
         axes.set_axis_off()
@@ -167,14 +167,14 @@ def _draw_words(axes: Axes, closer: Closer) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_rollout(axes: Axes, own: Explained, closer: Closer) -> None:
+def _draw_rollout(axes: Axes, own: ExplainedWindow, detail: WindowDetail) -> None:
     axes.set_title("attention rollout", fontsize=9, loc="left")
-    if closer.rollout is None:
+    if detail.rollout is None:
         axes.text(0.02, 0.5, "none in this fusion", color="grey")
         axes.set_axis_off()
         return
     length_s = (own.window.end_ns - own.window.start_ns) / NS_PER_S
-    for modality, tokens in closer.rollout.items():
+    for modality, tokens in detail.rollout.items():
         name = _TOKENS_OF[modality]
         weights = [token.weight for token in tokens]
         axes.vlines([token.time * length_s for token in tokens], 0, weights, color=COLOURS[name], linewidth=2.5)

@@ -124,7 +124,7 @@ def _blurred(pictures: Tensor) -> Tensor:
 
 
 def _repeated(batch: WindowBatch, rows: int) -> WindowBatch:
-    longer = batch.changed(lambda tensor: tensor.expand(rows, *tensor.shape[1:]))
+    longer = batch.map_tensors(lambda tensor: tensor.expand(rows, *tensor.shape[1:]))
     return replace(
         longer,
         frame_counts=batch.frame_counts * rows,

@@ -10,7 +10,7 @@ from string import Template
 from typing import Final
 
 from triptych.explaining.drawing import COLOURS, draw
-from triptych.explaining.windows import Explained, word_scores
+from triptych.explaining.windows import ExplainedWindow, word_scores
 from triptych.units import NS_PER_S
 
 _FOR: Final = "214,39,40"
@@ -55,7 +55,7 @@ class Page:
     model: str
     sha256: str
     begin_ns: int
-    windows: tuple[Explained, ...]
+    windows: tuple[ExplainedWindow, ...]
 
 
 def write_page(page: Page, folder: Path) -> tuple[Path, Path]:
@@ -77,32 +77,38 @@ def write_page(page: Page, folder: Path) -> tuple[Path, Path]:
     return picture, document
 
 
-def _row(own: Explained, begin_ns: int) -> str:
+def _row(own: ExplainedWindow, begin_ns: int) -> str:
     start_s, end_s = ((time_ns - begin_ns) / NS_PER_S for time_ns in (own.window.start_ns, own.window.end_ns))
     bars = "".join(
         f'<span style="width:{share:.1%};background:{COLOURS[name]}" title="{name} {share:.0%}"></span>'
         for name, share in (own.prediction.shares or {}).items()
     )
     moments = " ".join(f"{moment.contribution:+.2f}" for moment in own.prediction.when)
-    cells = (f"{start_s:g} to {end_s:g}", escape(said(own)), f'<div class="bar">{bars}</div>', moments, _words(own))
+    cells = (
+        f"{start_s:g} to {end_s:g}",
+        escape(best_answer(own)),
+        f'<div class="bar">{bars}</div>',
+        moments,
+        _words(own),
+    )
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
-def said(own: Explained) -> str:
+def best_answer(own: ExplainedWindow) -> str:
     """Return the best answer of the first head."""
     head, scores = next(iter((own.prediction.predictions or {}).items()), ("", ()))
     return f"{head}: {scores[0].label} {scores[0].score:.2f}" if scores else "nothing"
 
 
-def _words(own: Explained) -> str:
-    if own.closer is None:
+def _words(own: ExplainedWindow) -> str:
+    if own.detail is None:
         return escape(" / ".join(cue.text for cue in own.window.cues))
-    scored = word_scores(own.closer)
+    scored = word_scores(own.detail)
     most = max((abs(score) for _, score in scored), default=0.0) or 1.0
     spans = " ".join(
         f'<span style="background:rgba({_FOR if score > 0 else _AGAINST},{abs(score) / most * 0.6:.2f})" '
         f'title="{score:+.3f}">{escape(word)}</span>'
         for word, score in scored
     )
-    gap = f"all parts miss their sum by {own.closer.gradients.gap:.3f}"
+    gap = f"all parts miss their sum by {own.detail.gradients.gap:.3f}"
     return f'<div class="words">{spans}</div><small>{gap}</small>'

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from triptych.models.network.attention import SelfBlock
-from triptych.models.network.fusions.attentive import AttentionFusion, with_window
-from triptych.models.network.masked_math import joined
+from triptych.models.network.fusions.attentive import AttentionFusion, prepend_window_token
+from triptych.models.network.masked_math import concat_tokens
 from triptych.models.network.parts import Encoded, Fusion
 
 
@@ -23,7 +23,7 @@ def attention_rollout(fusion: Fusion | None, encoded: Mapping[str, Encoded]) -> 
     """
     if not isinstance(fusion, AttentionFusion) or fusion.pools:
         return None
-    tokens, mask = with_window(fusion.window, joined(encoded, whole=True))
+    tokens, mask = prepend_window_token(fusion.window, concat_tokens(encoded, keep_empty=True))
     rolled = torch.eye(tokens.shape[1]).expand(tokens.shape[0], -1, -1)
     for block in fusion.blocks:
         looked = _weights(block, tokens, mask)

@@ -15,7 +15,7 @@ from triptych.models.checkpoints.card import HeadCard
 from triptych.models.checkpoints.checkpoint import Checkpoint
 from triptych.models.execution.runtime import RunOptions
 from triptych.models.network.collate import WindowBatch, collate, empty_batch
-from triptych.models.network.encoders.hashed_words import words_of
+from triptych.models.network.encoders.hashed_words import split_words
 from triptych.models.network.encoders.pretrained import PretrainedEncoder
 from triptych.models.network.parts import Encoded
 from triptych.models.prediction import WindowPrediction
@@ -33,7 +33,7 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Closer:
+class WindowDetail:
     """One window seen closer.
 
     Attributes:
@@ -48,23 +48,23 @@ class Closer:
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class ExplainedWindow:
     """One window, what the worker would say of it, and why."""
 
     window: PreparedWindow
     prediction: WindowPrediction
-    closer: Closer | None
+    detail: WindowDetail | None
 
 
 def explain_windows(
-    checkpoint: Checkpoint, windows: Sequence[PreparedWindow], *, closer: int, track: Callable[[int], None]
-) -> list[Explained]:
+    checkpoint: Checkpoint, windows: Sequence[PreparedWindow], *, detailed_count: int, track: Callable[[int], None]
+) -> list[ExplainedWindow]:
     """Explain windows, none of which is empty.
 
     Args:
         checkpoint: a trained model; its encoders let gradients through from now on.
         windows: of one clip, in order.
-        closer: so many, spread over the clip, are seen closer.
+        detailed_count: so many, spread over the clip, are seen closer.
         track: told how many windows are done.
 
     Raises:
@@ -75,16 +75,16 @@ def explain_windows(
         raise UsageError(f"{checkpoint.card.name}: a vector cannot be explained; expected labels or a number")
     options = RunOptions(torch.device("cpu"), checkpoint.card.input.window_ns, max_batch=8)
     predictions = build_trained_model(checkpoint, options).predict(windows)
-    chosen = set(np.linspace(0, len(windows) - 1, min(closer, len(windows))).round().astype(int).tolist())
+    chosen = set(np.linspace(0, len(windows) - 1, min(detailed_count, len(windows))).round().astype(int).tolist())
     found = []
     for place, (window, prediction) in enumerate(zip(windows, predictions, strict=True)):
-        own = _closer(checkpoint, head, window) if place in chosen else None
-        found.append(Explained(window, prediction, own))
+        own = _explain_in_detail(checkpoint, head, window) if place in chosen else None
+        found.append(ExplainedWindow(window, prediction, own))
         track(place + 1)
     return found
 
 
-def _closer(checkpoint: Checkpoint, head: HeadCard, window: PreparedWindow) -> Closer:
+def _explain_in_detail(checkpoint: Checkpoint, head: HeadCard, window: PreparedWindow) -> WindowDetail:
     model = checkpoint.network.model.eval().requires_grad_(requires_grad=False)
     for encoder in model.encoders.values():
         if isinstance(encoder, PretrainedEncoder):
@@ -99,9 +99,9 @@ def _closer(checkpoint: Checkpoint, head: HeadCard, window: PreparedWindow) -> C
         encoded = model.encode(batch)
         best = int(answer(encoded).argmax(-1))
         rolled = attention_rollout(model.fusion, encoded)
-    return Closer(
+    return WindowDetail(
         integrated_gradients(model, batch, lambda tokens: answer(tokens)[:, best]),
-        _said(checkpoint, window, batch),
+        _token_texts(checkpoint, window, batch),
         None if rolled is None else {name: _tokens(encoded[name], rolled[name]) for name in encoded},
     )
 
@@ -114,20 +114,20 @@ def _tokens(encoded: Encoded, weights: Tensor) -> tuple[Token, ...]:
     return tuple(Token(time, weight) for (time, weight), present in zip(pairs, there, strict=True) if present)
 
 
-def _said(checkpoint: Checkpoint, window: PreparedWindow, batch: WindowBatch) -> tuple[str, ...]:
+def _token_texts(checkpoint: Checkpoint, window: PreparedWindow, batch: WindowBatch) -> tuple[str, ...]:
     """Return a text for each token of the words: a word of small encoders, a whole cue of pretrained ones."""
     card = checkpoint.card.architecture.encoders.get("text")
     if card is None:
         return ()
     if card.kind == "pretrained":
         return tuple(cue.text for cue in window.cues[: batch.cue_counts[0]])
-    words = [word for cue in window.cues for word in ("", *words_of(cue.text), "")]
+    words = [word for cue in window.cues for word in ("", *split_words(cue.text), "")]
     return tuple(words[: int(batch.text_mask[0].sum())])
 
 
-def word_scores(closer: Closer) -> list[tuple[str, float]]:
+def word_scores(detail: WindowDetail) -> list[tuple[str, float]]:
     """Return the words of a window with what each contributed."""
-    numbers: Floats | None = closer.gradients.words
+    numbers: Floats | None = detail.gradients.words
     if numbers is None:
         return []
-    return [(word, float(number)) for word, number in zip(closer.words, numbers, strict=False) if word]
+    return [(word, float(number)) for word, number in zip(detail.words, numbers, strict=False) if word]

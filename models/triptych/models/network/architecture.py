@@ -24,16 +24,16 @@ from triptych.models.network.fusions.shape import FusionShape
 from triptych.models.network.heads import HeadReadout, LogitsHead, RegressionHead, UnitVectorHead
 from triptych.models.network.parts import Encoder, Head
 from triptych.models.network.token_space import TokenSpace
-from triptych.models.pretrained.efficientnet import PictureEncoder
+from triptych.models.pretrained.efficientnet import ImageEncoder
 from triptych.models.pretrained.sentence import SentenceEncoder
 from triptych.models.pretrained.silero import SpeechEncoder
-from triptych.models.pretrained.tokens import SentenceTokenizer, Tokenize
+from triptych.models.pretrained.tokenizer import SentenceTokenizer, Tokenize
 from triptych.models.pretrained.weights import (
     EFFICIENTNET_LITE0,
+    FILE_TENSOR,
     SENTENCE_ENCODER,
     SENTENCE_PIECES,
     SILERO_VAD,
-    WHOLE_FILE,
     WeightFile,
     load_weights,
 )
@@ -76,7 +76,7 @@ def build_network(architecture: Architecture, *, weights_folder: Path) -> Networ
     return Network(_assembled(architecture, encoders), _tokenizer(architecture, weights_folder))
 
 
-def rebuilt(network: Network, architecture: Architecture) -> Network:
+def rebuild_network(network: Network, architecture: Architecture) -> Network:
     """Return a network with the encoders of another one, all else being new."""
     encoders = {modality: cast("Encoder", encoder) for modality, encoder in network.model.encoders.items()}
     return Network(_assembled(architecture, encoders), network.tokenize)
@@ -120,7 +120,7 @@ def _encoder(modality: str, card: EncoderCard, folder: Path) -> Encoder:
 def _pretrained(modality: str, folder: Path) -> Encoder:
     weights = load_weights(PRETRAINED[modality][0], folder)
     if modality == "video":
-        return PictureEncoder(weights)
+        return ImageEncoder(weights)
     return SpeechEncoder(weights) if modality == "audio" else SentenceEncoder(weights)
 
 
@@ -130,7 +130,7 @@ def _tokenizer(architecture: Architecture, folder: Path) -> Tokenize | None:
         return None
     if card.kind == "small":
         return hash_words
-    return SentenceTokenizer(load_weights(SENTENCE_PIECES, folder)[WHOLE_FILE])
+    return SentenceTokenizer(load_weights(SENTENCE_PIECES, folder)[FILE_TENSOR])
 
 
 def _head(card: HeadCard, width: int) -> Head:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from triptych.models.model import InputSpec
-from triptych.models.pretrained.tokens import Tokenize
+from triptych.models.pretrained.tokenizer import Tokenize
 from triptych.models.window import PreparedWindow
 
 AUDIO_TOKEN_SAMPLES = 512
@@ -55,11 +55,11 @@ class WindowBatch:
     cue_counts: tuple[int, ...]
     feature_lengths: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     features: Mapping[str, Tensor] = field(default_factory=dict)
-    is_whole: bool = False
+    is_dense: bool = False
 
     def has(self, modality: str) -> bool:
         """Say whether any row may have a modality."""
-        return self.is_whole or bool(self.rows_with(modality))
+        return self.is_dense or bool(self.rows_with(modality))
 
     def rows_with(self, modality: str) -> tuple[int, ...]:
         """Return the rows in which a modality is there."""
@@ -84,7 +84,7 @@ class WindowBatch:
             self.text_t,
         )
 
-    def changed(self, change: Callable[[Tensor], Tensor]) -> WindowBatch:
+    def map_tensors(self, change: Callable[[Tensor], Tensor]) -> WindowBatch:
         """Return a batch with every tensor changed in the same way; what is known without them stays."""
         video, video_mask, video_t, audio, audio_mask, text, text_mask, text_t = map(change, self.tensors())
         return WindowBatch(
@@ -101,12 +101,12 @@ class WindowBatch:
             cue_counts=self.cue_counts,
             feature_lengths=self.feature_lengths,
             features={modality: change(tensor) for modality, tensor in self.features.items()},
-            is_whole=self.is_whole,
+            is_dense=self.is_dense,
         )
 
     def to(self, device: torch.device, *, non_blocking: bool = True) -> WindowBatch:
         """Copy to a device; from pinned memory the caller's stream need not wait, unless `non_blocking` is false."""
-        return self.changed(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+        return self.map_tensors(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
 
 def empty_batch(rows: int, samples: int, spec: InputSpec, *, pinned: bool = False) -> WindowBatch:

@@ -40,7 +40,7 @@ class FusedModel(nn.Module):
 
     def forward(self, batch: WindowBatch) -> dict[str, Tensor]:
         """Return what each head says, [B, …]; a head is missing when no row has what it reads."""
-        return self.answer(self.features(self.encode(batch)))
+        return self.apply_heads(self.features(self.encode(batch)))
 
     def encode(self, batch: WindowBatch) -> Mapping[str, Encoded]:
         """Return the tokens of each modality that any row has: the costly part, done once for any number of fusions."""
@@ -59,7 +59,7 @@ class FusedModel(nn.Module):
         """Fuse what was encoded."""
         return Features(encoded, self.fusion(encoded) if self.fusion is not None and encoded else None)
 
-    def answer(self, features: Features) -> dict[str, Tensor]:
+    def apply_heads(self, features: Features) -> dict[str, Tensor]:
         """Ask each head that has something to read."""
         there = set(features.encoded)
         if there:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from triptych.models.network.masked_math import joined, masked_weights
+from triptych.models.network.masked_math import concat_tokens, masked_softmax
 from triptych.models.network.parts import Encoded, Features, Head
 
 
@@ -35,13 +35,13 @@ class HeadReadout(nn.Module):
                 raise TypeError("fused: expected a vector for each window, got None")
             return features.fused.by_head.get(self._name, features.fused.vector)
         everything = self._source == Head.TOKENS
-        encoded = joined(features.encoded) if everything else features.encoded[self._source]
+        encoded = concat_tokens(features.encoded) if everything else features.encoded[self._source]
         tokens: Tensor = self.norm(encoded.tokens)
         return tokens[:, self._index] if self.weigh is None else _gathered(self.weigh(tokens), tokens, encoded)
 
 
 def _gathered(scores: Tensor, tokens: Tensor, encoded: Encoded) -> Tensor:
-    weights = masked_weights(scores.squeeze(-1), encoded.mask) * encoded.mask  # [B, N]
+    weights = masked_softmax(scores.squeeze(-1), encoded.mask) * encoded.mask  # [B, N]
     return (weights.unsqueeze(-1) * tokens).sum(1)
 
 

@@ -26,12 +26,12 @@ def masked_max(encoded: Encoded) -> Tensor:
     return torch.where(encoded.present.unsqueeze(-1), greatest, 0.0)
 
 
-def masked_weights(scores: Tensor, mask: Tensor) -> Tensor:
+def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
     """Return the softmax of scores [B, …, N] over those that are there."""
     return torch.where(mask, scores, _FAR_BELOW).softmax(-1)
 
 
-def joined(encoded: Mapping[str, Encoded], *, whole: bool = False) -> Encoded:
+def concat_tokens(encoded: Mapping[str, Encoded], *, keep_empty: bool = False) -> Encoded:
     """Put the tokens of all modalities side by side, in the order of their names.
 
     What no row has is left out, unless all is wanted `whole`. On a GPU nothing is left out: to ask it what is there
@@ -42,12 +42,12 @@ def joined(encoded: Mapping[str, Encoded], *, whole: bool = False) -> Encoded:
     times = torch.cat(
         [part.tokens.new_zeros(part.mask.shape) if part.times is None else part.times for part in parts], 1
     )
-    if whole or mask.device.type != "cpu" or torch.compiler.is_exporting():
+    if keep_empty or mask.device.type != "cpu" or torch.compiler.is_exporting():
         return Encoded(tokens, mask, times)
     used = mask.any(0)
     return Encoded(tokens[:, used], mask[:, used], times[:, used])
 
 
-def keep_modalities(encoded: Mapping[str, Encoded], keep: Mapping[str, Tensor]) -> dict[str, Encoded]:
+def mask_modalities(encoded: Mapping[str, Encoded], keep: Mapping[str, Tensor]) -> dict[str, Encoded]:
     """Take modalities away from rows: what `keep` (bool [B], by modality) does not keep becomes masked."""
     return {name: one._replace(mask=one.mask & keep[name].unsqueeze(-1)) for name, one in encoded.items()}

@@ -43,23 +43,23 @@ class ProjectionFusion(Fusion):
     def forward(self, encoded: Mapping[str, Encoded]) -> Fused:
         """Return a vector [B, 256]; zeros for a row without any of the modalities."""
         with torch.autocast(_device_type(encoded), enabled=False):
-            return Fused(functional.normalize(self._added_up(encoded), dim=-1))
+            return Fused(functional.normalize(self._sum(encoded), dim=-1))
 
-    def moments(self, encoded: Mapping[str, Encoded]) -> Tensor:
+    def frame_embeddings(self, encoded: Mapping[str, Encoded]) -> Tensor:
         """Return [B, T, 256]: the window as each of its pictures alone shows it; T is 1 where no row has a picture.
 
         Places of a row beyond its pictures, and the first of a row without any, show the window without pictures.
         """
         with torch.autocast(_device_type(encoded), enabled=False):
             rest = {modality: tokens for modality, tokens in encoded.items() if modality != "video"}
-            window = self._added_up(rest).unsqueeze(1) if rest else 0.0
+            window = self._sum(rest).unsqueeze(1) if rest else 0.0
             if "video" in encoded:
                 video = encoded["video"]
                 pictures = self._projected("video", video.tokens) * video.mask.unsqueeze(-1)  # [B, T, 256]
                 window = window + pictures
             return functional.normalize(torch.as_tensor(window), dim=-1)
 
-    def _added_up(self, encoded: Mapping[str, Encoded]) -> Tensor:
+    def _sum(self, encoded: Mapping[str, Encoded]) -> Tensor:
         """Return [B, 256], not yet of length 1."""
         means = [self._projected(modality, _mean(tokens)) for modality, tokens in sorted(encoded.items())]
         return torch.stack(means).sum(0)
@@ -81,18 +81,18 @@ class EmbeddingHead(Head):
         return features.fused.vector
 
 
-class MomentsHead(Head):
+class FrameEmbeddingsHead(Head):
     """Say the window as each of its pictures alone shows it, for the novelty of what is short."""
 
     source = Head.FUSED
 
     def __init__(self, fusion: ProjectionFusion) -> None:
         super().__init__()
-        self._moments = fusion.moments
+        self._frame_embeddings = fusion.frame_embeddings
 
     def forward(self, features: Features) -> Tensor:
         """Return [B, T, 256]."""
-        return self._moments(features.encoded)
+        return self._frame_embeddings(features.encoded)
 
 
 def _mean(encoded: Encoded) -> Tensor:

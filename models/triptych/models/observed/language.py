@@ -16,7 +16,7 @@ _LEAST_CONFIDENCE: Final = 0.4
 """Below it the guess is left out: a "yes" or "OK" is no language, and a line of a few words is well above."""
 
 
-def language_of_words(cues: Sequence[PreparedCue]) -> str | None:
+def cue_language(cues: Sequence[PreparedCue]) -> str | None:
     """Return the ISO 639 code of the language that most of the words are in; None without words, or when unsure."""
     stated: dict[str, int] = {}
     for cue in cues:

@@ -46,7 +46,7 @@ class Observer:
     def describe(self, window: PreparedWindow, outputs: Outputs, *, sample_rate_hz: int) -> WindowPrediction:
         """Return a prediction that holds observations only. Loudness needs no network, so it is always there."""
         seen = outputs.get(LABELS_HEAD) if window.frames_hwc_u8 else None
-        sound = sound_present(window) if window.audio_present else None
+        sound = present_audio(window) if window.audio_present else None
         steps = None if sound is None else outputs.get(SPEECH_HEAD)
         return WindowPrediction(
             visual=() if seen is None else self._top_labels(seen),
@@ -59,7 +59,7 @@ class Observer:
         return tuple(PredictedLabel(self.labels[index], float(scores[index])) for index in best)
 
 
-def observer_of(modalities: Sequence[str], *, weights_folder: Path) -> Observer:
+def build_observer(modalities: Sequence[str], *, weights_folder: Path) -> Observer:
     """Return what observes through the pretrained encoders, untuned, of these modalities.
 
     Raises:
@@ -73,7 +73,7 @@ def observer_of(modalities: Sequence[str], *, weights_folder: Path) -> Observer:
     return Observer(heads, load_labels(EFFICIENTNET_LITE0, weights_folder) if LABELS_HEAD in heads else ())
 
 
-def sound_present(window: PreparedWindow) -> NDArray[np.float32]:
+def present_audio(window: PreparedWindow) -> NDArray[np.float32]:
     """Return the samples that are there, put together without the gaps; there must be some."""
     return np.concatenate([window.audio_f32[start:end] for start, end in window.audio_present])
 

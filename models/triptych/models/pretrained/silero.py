@@ -69,7 +69,7 @@ class SpeechEncoder(Encoder):
 
     def forward(self, batch: WindowBatch) -> Encoded:
         """Return [B, F, 128]; the mask says which steps a row's own sound fills."""
-        if batch.is_whole:  # whose sound begins with the window and has no gaps
+        if batch.is_dense:  # whose sound begins with the window and has no gaps
             with torch.autocast(batch.audio.device.type, enabled=False):
                 return Encoded(self.trunk(batch.audio), batch.audio_mask)
         rows = batch.rows_with("audio")

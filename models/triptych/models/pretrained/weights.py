@@ -17,7 +17,7 @@ from triptych.schemas.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-WHOLE_FILE = "file"
+FILE_TENSOR = "file"
 """The name of the one tensor of a file that is kept as the bytes it is."""
 _SHOWN_DIGITS = 8
 

@@ -14,7 +14,7 @@ from torch import nn
 from triptych.models.build import ModelChoice, build_model
 from triptych.models.checkpoints.card import Architecture, Card, CardError, EncoderCard, FusionCard, HeadCard, InputCard
 from triptych.models.checkpoints.checkpoint import load_checkpoint, save_checkpoint
-from triptych.models.execution.exportable import WholeNetwork, whole_tensors
+from triptych.models.execution.exportable import TensorNetwork, graph_inputs
 from triptych.models.model import Model
 from triptych.models.network.architecture import Network, build_network, pretrained_checksums
 from triptych.models.network.collate import WindowBatch, collate, empty_batch
@@ -106,11 +106,11 @@ def test_run_whole_they_say_the_same(
         make_window((), speech[:20_000], cues=cues[1:]),
     )
     batch = collate(windows, empty_batch(4, 32_000, SHAPE.spec()), network.tokenize)
-    tensors = whole_tensors(batch, MODALITIES)
+    tensors = graph_inputs(batch, MODALITIES)
     assert tensors is not None
     with torch.inference_mode():
         expected = {name: encoder(batch) for name, encoder in network.model.encoders.items()}
-        said = WholeNetwork(_Tokens(network.model))(*tensors)
+        said = TensorNetwork(_Tokens(network.model))(*tensors)
     for name, own in expected.items():
         there = own.mask[:3]
         places = there.shape[1]

@@ -269,5 +269,5 @@ class Stages:
     def _finding(job: WindowJob, said: ModelOutput, published_ns: int) -> ResultEnvelope:
         number = job.work.number
         result = result_of(job.window, said, partition=number, published_ns=published_ns)
-        result = job.work.recent.judge(result, said.prediction.moments)
+        result = job.work.recent.judge(result, said.prediction.frame_embeddings)
         return ResultEnvelope(result, number, job.window.snapshot.to_json())

@@ -17,10 +17,10 @@ def make_ready(model: Model, spec: InputSpec, window_ns: int) -> None:
     Raises:
         ModelRefusedError: it wants other windows, or does not answer in numbers.
     """
-    unlike = model.spec.unlike(spec)
-    if unlike:
+    differences = model.spec.differences_from(spec)
+    if differences:
         raise ModelRefusedError(
-            f"{model.info.name} wants other windows than the worker prepares: {unlike}; "
+            f"{model.info.name} wants other windows than the worker prepares: {differences}; "
             "start a worker with it, under another pipeline name to compare the two"
         )
     model.warm()

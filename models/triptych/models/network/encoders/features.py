@@ -40,7 +40,7 @@ class FeatureEncoder(Encoder):
         self.norm = nn.LayerNorm(dim)
         self.context = nn.Conv1d(dim, dim, _NEIGHBOURS, padding=_NEIGHBOURS // 2)
 
-    def learn_spread(self, features: Tensor) -> None:
+    def fit_normalization(self, features: Tensor) -> None:
         """Take mean and deviation of each number from training features, [N, D]."""
         self.mean.copy_(features.mean(0))
         self.deviation.copy_(features.std(0, correction=0).clamp(min=_LEAST_DEVIATION))

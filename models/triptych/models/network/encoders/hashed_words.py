@@ -28,11 +28,11 @@ END = "\x03"
 
 def hash_words(text: str) -> list[int]:
     """Return the tokens of one cue, between a token that starts it and one that ends it."""
-    pieces = [START, *words_of(text), END]
+    pieces = [START, *split_words(text), END]
     return [_token(pieces, place) for place in range(len(pieces))]
 
 
-def words_of(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """Return the words of a cue as they are read."""
     words: list[str] = _PIECES.findall(unicodedata.normalize("NFKC", text).casefold())
     return words

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from triptych.models.network.collate import WindowBatch
 from triptych.models.network.parts import Encoded, Encoder
-from triptych.models.pretrained.sentence import SentenceEncoder, cue_numbers
+from triptych.models.pretrained.sentence import SentenceEncoder, cue_indices
 from triptych.models.pretrained.silero import STEP_SAMPLES
-from triptych.models.pretrained.tokens import START_ID
+from triptych.models.pretrained.tokenizer import START_ID
 
 
 class PretrainedEncoder(Encoder):
@@ -55,7 +55,7 @@ def is_frozen_part(name: str, frozen: Iterable[str]) -> bool:
 def _times(modality: str, batch: WindowBatch, encoded: Encoded) -> Tensor:
     if modality == "video":
         return batch.video_t
-    if batch.is_whole:
+    if batch.is_dense:
         return _whole_times(modality, batch, encoded)
     times = encoded.tokens.new_zeros(encoded.mask.shape)
     for row in batch.rows_with(modality):
@@ -71,7 +71,7 @@ def _whole_times(modality: str, batch: WindowBatch, encoded: Encoded) -> Tensor:
         times = torch.arange(steps, device=batch.audio.device) * (STEP_SAMPLES / batch.audio.shape[1])
         return times.expand(rows, steps)
     at = batch.text_t.new_zeros(rows, steps + 1)
-    return at.scatter(1, cue_numbers(batch.text, batch.text_mask), batch.text_t)[:, :steps]
+    return at.scatter(1, cue_indices(batch.text, batch.text_mask), batch.text_t)[:, :steps]
 
 
 def _sound_times(batch: WindowBatch, row: int) -> Tensor:

@@ -49,7 +49,7 @@ class SmallAudioEncoder(Encoder):
         mask = _token_mask(batch.audio_mask)
         rows, steps = mask.shape
         sound = functional.pad(batch.audio, (0, -batch.audio.shape[1] % TOKEN_SAMPLES))
-        if batch.is_whole:
+        if batch.is_dense:
             tokens = self._features(sound)
         else:
             there = list(batch.rows_with("audio"))

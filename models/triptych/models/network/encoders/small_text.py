@@ -32,7 +32,7 @@ class SmallTextEncoder(Encoder):
 
     def forward(self, batch: WindowBatch) -> Encoded:
         """Return [B, L, D]. Only rows with text are run."""
-        if batch.is_whole:
+        if batch.is_dense:
             return Encoded(self.encode(batch.text, batch.text_mask), batch.text_mask, batch.text_t)
         there = list(batch.rows_with("text"))
         features = self.encode(batch.text[there], batch.text_mask[there])

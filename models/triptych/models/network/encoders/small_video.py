@@ -38,7 +38,7 @@ class SmallVideoEncoder(Encoder):
     def forward(self, batch: WindowBatch) -> Encoded:
         """Return [B, T, D]. Only the pictures that are there are run."""
         rows, frames = batch.video_mask.shape
-        if batch.is_whole:
+        if batch.is_dense:
             return Encoded(
                 self._features(batch.video.flatten(0, 1)).view(rows, frames, -1), batch.video_mask, batch.video_t
             )

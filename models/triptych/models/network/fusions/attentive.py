@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from triptych.models.network.attention import CrossBlock, SelfBlock
 from triptych.models.network.fusions.pooled import Pool
 from triptych.models.network.fusions.shape import FusionShape
-from triptych.models.network.masked_math import joined
+from triptych.models.network.masked_math import concat_tokens
 from triptych.models.network.parts import Encoded, Fused, Fusion
 
 
@@ -39,7 +39,7 @@ class AttentionFusion(Fusion):
         """Return what the token of the window has gathered."""
         if self.pools:
             encoded = {name: _pooled(self.pools[name], one) for name, one in encoded.items()}
-        tokens, mask = with_window(self.window, joined(encoded))
+        tokens, mask = prepend_window_token(self.window, concat_tokens(encoded))
         for block in self.blocks:
             tokens = block(tokens, mask)
         return Fused(self.after(tokens[:, 0]))
@@ -105,7 +105,7 @@ class DecoderFusion(Fusion):
 
     def forward(self, encoded: Mapping[str, Encoded]) -> Fused:
         """Return a vector for each head."""
-        tokens, mask = with_window(self.window, joined(encoded))
+        tokens, mask = prepend_window_token(self.window, concat_tokens(encoded))
         for block in self.blocks:
             tokens = block(tokens, mask)
         tokens = self.between(tokens)
@@ -116,7 +116,7 @@ class DecoderFusion(Fusion):
         return Fused(queries.mean(1), by_head=dict(zip(self._heads, queries.unbind(1), strict=True)))
 
 
-def with_window(window: Tensor, encoded: Encoded) -> tuple[Tensor, Tensor]:
+def prepend_window_token(window: Tensor, encoded: Encoded) -> tuple[Tensor, Tensor]:
     """Put a token that is always there before the others: [B, 1 + N, D] and [B, 1 + N]."""
     rows = encoded.mask.shape[0]
     tokens = torch.cat([window.expand(rows, 1, -1), encoded.tokens], 1)

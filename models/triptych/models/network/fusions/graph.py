@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from triptych.models.network.fusions.pooled import Pool
 from triptych.models.network.fusions.shape import FusionShape
-from triptych.models.network.masked_math import joined, masked_weights
+from triptych.models.network.masked_math import concat_tokens, masked_softmax
 from triptych.models.network.parts import Encoded, Fused, Fusion
 
 _SLOPE = 0.2
@@ -55,7 +55,7 @@ class GraphFusion(Fusion):
             name: Encoded(self.pools[name](one).unsqueeze(1), one.present.unsqueeze(1)) if name in self.pools else one
             for name, one in encoded.items()
         }
-        return joined(pooled, whole=True)
+        return concat_tokens(pooled, keep_empty=True)
 
     def forward(self, encoded: Mapping[str, Encoded], edges: Tensor | None = None) -> Fused:
         """Return [B, D] of the nodes and edges, bool [B, N, N]: the second hears the first where it is true."""
@@ -69,7 +69,7 @@ class GraphFusion(Fusion):
         x = nodes.tokens
         for one in self.rounds:
             x = one(x, heard)
-        weights = masked_weights(self.weigh(x).squeeze(-1), nodes.mask) * nodes.mask
+        weights = masked_softmax(self.weigh(x).squeeze(-1), nodes.mask) * nodes.mask
         return Fused(self.after((weights.unsqueeze(-1) * x).sum(1)))
 
     def _usual_edges(self, nodes: Encoded) -> Tensor:
@@ -102,6 +102,6 @@ class _Round(nn.Module):
         speaker = self.speaker(normed)
         pairs = self.hearer(normed)[:, :, None] + speaker[:, None]  # [B, hearer, speaker, D]
         scores = self.weigh(functional.leaky_relu(pairs, _SLOPE)).squeeze(-1)
-        nodes = nodes + masked_weights(scores, heard) @ speaker
+        nodes = nodes + masked_softmax(scores, heard) @ speaker
         thought: Tensor = nodes + self.think(nodes)
         return thought

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from triptych.models.network.fusions.shape import FusionShape
-from triptych.models.network.masked_math import masked_max, masked_mean, masked_weights
+from triptych.models.network.masked_math import masked_max, masked_mean, masked_softmax
 from triptych.models.network.parts import Encoded, Fused, Fusion
 
 
@@ -100,6 +100,6 @@ class SharedSpaceFusion(Fusion):
         shared = {name: functional.normalize(self.pools[name](encoded[name]), dim=-1) for name in sorted(encoded)}
         places = torch.stack(list(shared.values()), 1) * self.gate.in_features**0.5  # [B, M, D]; numbers of about 1
         present = torch.stack([encoded[name].present for name in shared], 1)
-        weights = masked_weights(self.gate(places).squeeze(-1), present) * present
+        weights = masked_softmax(self.gate(places).squeeze(-1), present) * present
         together = (weights.unsqueeze(-1) * places).sum(1)
         return Fused(self.after(together + self.think(together)), shared=shared)
