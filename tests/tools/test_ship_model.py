@@ -67,7 +67,7 @@ def test_the_card_says_what_was_measured_and_what_the_model_cannot_do() -> None:
 
 def test_a_report_of_another_model_is_refused() -> None:
     """Numbers would stand on the wrong card."""
-    with pytest.raises(UsageError, match="the report is of sentiment 1, sha256 other"):
+    with pytest.raises(UsageError, match="got one of sentiment 1, sha256 other"):
         shipped_card(card(), [report("other", 0.9)])
 
 

@@ -143,7 +143,7 @@ def test_an_architecture_that_cannot_be_is_refused() -> None:
         Architecture(width=8, encoders={"video": small}, fusion=fusion, heads=(mood, mood))
     with pytest.raises(ValueError, match="its random weights would stay random"):
         EncoderCard(kind="small", frozen=True)
-    with pytest.raises(UsageError, match="the encoder of video cannot be built with"):
+    with pytest.raises(UsageError, match="the video encoder cannot be built with"):
         build_network(
             Architecture(
                 width=8,

@@ -18,7 +18,7 @@ from triptych.models.pretrained.efficientnet import ImageEncoder, LabelHead
 from triptych.models.pretrained.weights import EFFICIENTNET_LITE0, load_labels, load_weights
 from triptych.models.window import PreparedWindow
 
-LOGITS = Path(__file__).parents[3] / "data" / "pictures" / "efficientnet_lite0_logits.npz"
+LOGITS = Path(__file__).parents[2] / "data" / "pictures" / "efficientnet_lite0_logits.npz"
 # What each picture shows (tests/data/pictures/CREDITS.md), as ImageNet calls it.
 SHOWN = {"cat": "Egyptian cat", "coffee": "espresso", "rocket": "missile"}
 

@@ -1,4 +1,4 @@
-"""Draw the explanation of a clip: the whole clip above, some windows seen closer below."""
+"""Draw the explanation of a clip: an overview of the whole clip, and some windows in detail."""
 
 from __future__ import annotations
 
@@ -23,19 +23,26 @@ _TOKENS_OF: Final = {"video": "video", "audio": "audio", "text": "subtitles"}
 _INCHES_WIDE: Final = 12.0
 _OVERVIEW_INCHES: Final = 4.2
 _DETAIL_INCHES: Final = 8.5
-_LABELLED: Final = 24
-"""Of more windows than this the labels would lie upon one another."""
-_PICTURES: Final = 2
-_WORDS: Final = 14
-_LITTLE: Final = 0.05
-"""Words that contribute less than this are to look small."""
-_FEW: Final = 5
+_MAX_LABELS: Final = 24
+"""Maximum number of windows with labels; more labels would overlap. Also the maximum length of a word."""
+_FRAMES: Final = 2
+_MAX_WORDS: Final = 14
+_MIN_WORD_RANGE: Final = 0.05
+"""Minimum range of the word axis, so that small contributions look small."""
+_MIN_WORD_ROWS: Final = 5
 _FFT: Final = 512
 _HOP: Final = 256
 
 
 def draw(windows: Sequence[ExplainedWindow], begin_ns: int, heading: str, file: Path) -> None:
-    """Write a PNG."""
+    """Write the drawing to a PNG file.
+
+    Args:
+        windows: the windows in order, at least one.
+        begin_ns: event time of the start of the clip.
+        heading: title of the drawing.
+        file: the file to write.
+    """
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import
 
     detail = [own for own in windows if own.detail is not None]
@@ -52,7 +59,7 @@ def draw(windows: Sequence[ExplainedWindow], begin_ns: int, heading: str, file: 
     else:
         _draw_clip(figure.subplots(2, 1, sharex=True, height_ratios=(3, 2)), windows, begin_ns)
     with warnings.catch_warnings():
-        # The font of the picture may lack a script; the words stand in the HTML in any case.
+        # The font may lack glyphs of some scripts. The HTML page contains the words in any case.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing")
         figure.savefig(file, dpi=110)
 
@@ -66,18 +73,18 @@ def _draw_clip(axes: Sequence[Axes], windows: Sequence[ExplainedWindow], begin_n
         shares = np.array([(own.prediction.shares or {}).get(name, 0.0) for own in windows])
         share_axes.bar(starts, shares, widths * 0.96, bottom=below, align="edge", color=colour, label=name)
         below += shares
-    if len(windows) <= _LABELLED:
+    if len(windows) <= _MAX_LABELS:
         for own, start, width in zip(windows, starts, widths, strict=True):
             share_axes.text(start + width / 2, 1.03, _label(own), ha="center", fontsize=8)
     share_axes.set(xlim=(starts[0], starts[-1] + widths[-1]), ylim=(0, 1.14), ylabel="share of modality")
     share_axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     share_axes.spines[["top", "right"]].set_visible(False)
-    slices = [moment for own in windows for moment in own.prediction.when]
+    slices = [one for own in windows for one in own.prediction.when]
     when_axes.bar(
-        [(moment.start_ns - begin_ns) / NS_PER_S for moment in slices],
-        [moment.contribution for moment in slices],
-        [(moment.end_ns - moment.start_ns) / NS_PER_S * 0.9 for moment in slices],
-        align="edge", color=["#b03a3a" if moment.contribution > 0 else "#3a5fb0" for moment in slices],
+        [(one.start_ns - begin_ns) / NS_PER_S for one in slices],
+        [one.contribution for one in slices],
+        [(one.end_ns - one.start_ns) / NS_PER_S * 0.9 for one in slices],
+        align="edge", color=["#b03a3a" if one.contribution > 0 else "#3a5fb0" for one in slices],
     )  # fmt: skip
     when_axes.axhline(0, color="black", linewidth=0.6)
     when_axes.set(ylabel="contribution", xlabel="seconds")
@@ -95,25 +102,25 @@ def _draw_detail(part: SubFigure, own: ExplainedWindow, begin_ns: int) -> None:
         return
     start_s = (own.window.start_ns - begin_ns) / NS_PER_S
     part.suptitle(f"{start_s:g} s: {_label(own).replace(chr(10), ' ')}", fontsize=11)
-    grid = part.add_gridspec(5, _PICTURES, height_ratios=(1, 1, 1, 1.5, 0.8))
-    _draw_pictures(part, grid, own, detail.gradients.pixels)
+    grid = part.add_gridspec(5, _FRAMES, height_ratios=(1, 1, 1, 1.5, 0.8))
+    _draw_frames(part, grid, own, detail.gradients.pixels)
     spectrum = part.add_subplot(grid[2, :])
     _draw_spectrum(spectrum, own, detail.gradients.spectrum)
     _draw_words(part.add_subplot(grid[3, :]), detail)
     _draw_rollout(part.add_subplot(grid[4, :]), own, detail)
 
 
-def _draw_pictures(part: SubFigure, grid: GridSpec, own: ExplainedWindow, pixels: Floats | None) -> None:
+def _draw_frames(part: SubFigure, grid: GridSpec, own: ExplainedWindow, pixels: Floats | None) -> None:
     frames = own.window.frames_hwc_u8
-    chosen = np.linspace(0, len(frames) - 1, min(_PICTURES, len(frames))).round().astype(int)
+    chosen = np.linspace(0, len(frames) - 1, min(_FRAMES, len(frames))).round().astype(int)
     most = float(np.abs(pixels).max()) or 1.0 if pixels is not None else 1.0
-    for column in range(_PICTURES):
+    for column in range(_FRAMES):
         for row in range(2):
             axes = part.add_subplot(grid[row, column])
             axes.set_axis_off()
             if column >= len(chosen):
                 if row == column == 0:
-                    axes.text(0, 0.5, "no picture", color="grey")
+                    axes.text(0, 0.5, "no video", color="grey")
                 continue
             frame = frames[chosen[column]]
             if row == 0 or pixels is None:
@@ -127,9 +134,9 @@ def _draw_pictures(part: SubFigure, grid: GridSpec, own: ExplainedWindow, pixels
 
 
 def _draw_spectrum(axes: Axes, own: ExplainedWindow, found: Floats | None) -> None:
-    axes.set_title("sound", fontsize=9, loc="left")
+    axes.set_title("audio", fontsize=9, loc="left")
     if found is None:
-        axes.text(0.02, 0.5, "no sound", color="grey")
+        axes.text(0.02, 0.5, "no audio", color="grey")
         axes.set_axis_off()
         return
     samples = own.window.audio_f32
@@ -150,7 +157,7 @@ def _draw_spectrum(axes: Axes, own: ExplainedWindow, found: Floats | None) -> No
 
 def _draw_words(axes: Axes, detail: WindowDetail) -> None:
     axes.set_title("words", fontsize=9, loc="left")
-    scored = word_scores(detail)[:_WORDS]
+    scored = word_scores(detail)[:_MAX_WORDS]
     if not scored:
         axes.text(0.02, 0.5, "no words", color="grey")
         axes.set_axis_off()
@@ -158,11 +165,11 @@ def _draw_words(axes: Axes, detail: WindowDetail) -> None:
     places = range(len(scored))
     scores = [score for _, score in scored]
     axes.barh(places, scores, color=["#b03a3a" if score > 0 else "#3a5fb0" for score in scores])
-    axes.set_yticks(places, [word if len(word) <= _LABELLED else f"{word[:_LABELLED]}…" for word, _ in scored])
+    axes.set_yticks(places, [word if len(word) <= _MAX_LABELS else f"{word[:_MAX_LABELS]}…" for word, _ in scored])
     axes.tick_params(labelsize=7)
-    most = max(_LITTLE, *(abs(score) for score in scores)) * 1.05
+    most = max(_MIN_WORD_RANGE, *(abs(score) for score in scores)) * 1.05
     axes.set_xlim(-most if min(scores) < 0 else 0, most)
-    axes.set_ylim(max(len(scored), _FEW) - 0.5, -0.5)
+    axes.set_ylim(max(len(scored), _MIN_WORD_ROWS) - 0.5, -0.5)
     axes.axvline(0, color="black", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -170,7 +177,7 @@ def _draw_words(axes: Axes, detail: WindowDetail) -> None:
 def _draw_rollout(axes: Axes, own: ExplainedWindow, detail: WindowDetail) -> None:
     axes.set_title("attention rollout", fontsize=9, loc="left")
     if detail.rollout is None:
-        axes.text(0.02, 0.5, "none in this fusion", color="grey")
+        axes.text(0.02, 0.5, "not available for this fusion", color="grey")
         axes.set_axis_off()
         return
     length_s = (own.window.end_ns - own.window.start_ns) / NS_PER_S
@@ -185,7 +192,7 @@ def _draw_rollout(axes: Axes, own: ExplainedWindow, detail: WindowDetail) -> Non
 
 
 def _smooth(pixels: Floats) -> Floats:
-    """Return the mean over each pixel's neighbourhood: single pixels of a gradient are noise."""
+    """Blur a map float32 [H, W] with a box filter, because gradients of single pixels are noisy."""
     import cv2  # noqa: PLC0415 - needed here alone
 
     side = max(3, pixels.shape[0] // 12 | 1)

@@ -1,4 +1,4 @@
-"""The page that explains a clip: `explanation.png`, and `explanation.html`, with the same picture and all words."""
+"""The page that explains a clip: `explanation.png`, and `explanation.html` with the same image and all text."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ th, td { text-align: left; padding: .35rem .6rem; border-top: 1px solid #ddd; ve
 <h1>$clip</h1>
 <p>$model <small>sha256 $sha256</small></p>
 <p>$legend</p>
-<img alt="Shares of the modalities along the clip, moments in each window, and some windows seen closer"
+<img alt="Shares of the modalities along the clip, contributions of time slices, and some windows in detail"
  src="data:image/png;base64,$picture">
-<table><thead><tr><th>seconds</th><th>says</th><th>shares</th><th>when</th><th>words</th></tr></thead>
+<table><thead><tr><th>seconds</th><th>prediction</th><th>shares</th><th>when</th><th>words</th></tr></thead>
 <tbody>
 $rows
 </tbody></table>
-<p><small>Shares and moments are exact Shapley values of the label's score. Pixels, spectrum and words are coloured by
-integrated gradients: red spoke for the label, blue against it. Attention says where the network looked, not what
+<p><small>Shares and time slices are exact Shapley values of the label's score. Pixels, spectrum and words are coloured
+by integrated gradients: red counts for the label, blue against it. Attention shows where the network looked, not what
 decided.</small></p>
 </body></html>
 """)
@@ -41,14 +41,14 @@ decided.</small></p>
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a page is about.
+    """The content of a page.
 
     Attributes:
-        clip: its name.
-        model: name and version.
-        sha256: of the model.
-        begin_ns: event time of the clip's beginning.
-        windows: in order, one at least.
+        clip: name of the clip.
+        model: name and version of the model.
+        sha256: checksum of the model.
+        begin_ns: event time of the start of the clip.
+        windows: the windows in order, at least one.
     """
 
     clip: str
@@ -83,19 +83,19 @@ def _row(own: ExplainedWindow, begin_ns: int) -> str:
         f'<span style="width:{share:.1%};background:{COLOURS[name]}" title="{name} {share:.0%}"></span>'
         for name, share in (own.prediction.shares or {}).items()
     )
-    moments = " ".join(f"{moment.contribution:+.2f}" for moment in own.prediction.when)
+    slices = " ".join(f"{one.contribution:+.2f}" for one in own.prediction.when)
     cells = (
         f"{start_s:g} to {end_s:g}",
         escape(best_answer(own)),
         f'<div class="bar">{bars}</div>',
-        moments,
+        slices,
         _words(own),
     )
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
 def best_answer(own: ExplainedWindow) -> str:
-    """Return the best answer of the first head."""
+    """Return the best label of the first head with its score."""
     head, scores = next(iter((own.prediction.predictions or {}).items()), ("", ()))
     return f"{head}: {scores[0].label} {scores[0].score:.2f}" if scores else "nothing"
 
@@ -110,5 +110,5 @@ def _words(own: ExplainedWindow) -> str:
         f'title="{score:+.3f}">{escape(word)}</span>'
         for word, score in scored
     )
-    gap = f"all parts miss their sum by {own.detail.gradients.gap:.3f}"
+    gap = f"error of the sum of all attributions: {own.detail.gradients.gap:.3f}"
     return f'<div class="words">{spans}</div><small>{gap}</small>'

@@ -1,4 +1,4 @@
-"""Explain the windows of a clip by a trained model: each as the worker does, a few of them down to pixels and words."""
+"""Explain a trained model's predictions for the windows of a clip, some of them down to pixels and words."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from triptych.schemas.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token: when it is in its window, 0 to 1, and how much of it attention carries on."""
+    """A token's time relative to the window, 0 to 1, and its attention rollout weight."""
 
     time: float
     weight: float
@@ -34,12 +34,12 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class WindowDetail:
-    """One window seen closer.
+    """The detailed explanation of one window.
 
     Attributes:
-        gradients: of the score of the window's best label.
-        words: what each of the gradients' tokens of words says; empty for marks between cues.
-        rollout: the tokens of each modality; None where the fusion has no attention to follow.
+        gradients: attributions of the score of the window's best label.
+        words: the text of each text token; empty for start and end tokens.
+        rollout: the tokens by modality; None if the fusion does not support attention rollout.
     """
 
     gradients: Gradients
@@ -49,7 +49,7 @@ class WindowDetail:
 
 @dataclass(frozen=True, slots=True)
 class ExplainedWindow:
-    """One window, what the worker would say of it, and why."""
+    """A window, its prediction as the worker makes it, and its detailed explanation if there is one."""
 
     window: PreparedWindow
     prediction: WindowPrediction
@@ -62,25 +62,25 @@ def explain_windows(
     """Explain windows, none of which is empty.
 
     Args:
-        checkpoint: a trained model; its encoders let gradients through from now on.
-        windows: of one clip, in order.
-        detailed_count: so many, spread over the clip, are seen closer.
-        track: told how many windows are done.
+        checkpoint: a trained model. Its frozen encoders compute gradients afterwards.
+        windows: the windows of one clip, in order.
+        detailed_count: number of windows with a detailed explanation, spread evenly over the clip.
+        track: called with the number of finished windows.
 
     Raises:
-        UsageError: the model's first head says neither labels nor a number.
+        UsageError: the first head of the model predicts an embedding.
     """
     head = checkpoint.card.architecture.targets[0]
     if head.kind == "embedding":
-        raise UsageError(f"{checkpoint.card.name}: a vector cannot be explained; expected labels or a number")
+        raise UsageError(f"{checkpoint.card.name}: expected a model that predicts labels or a number, got an embedding")
     options = RunOptions(torch.device("cpu"), checkpoint.card.input.window_ns, max_batch=8)
     predictions = build_trained_model(checkpoint, options).predict(windows)
     chosen = set(np.linspace(0, len(windows) - 1, min(detailed_count, len(windows))).round().astype(int).tolist())
     found = []
-    for place, (window, prediction) in enumerate(zip(windows, predictions, strict=True)):
-        own = _explain_in_detail(checkpoint, head, window) if place in chosen else None
+    for index, (window, prediction) in enumerate(zip(windows, predictions, strict=True)):
+        own = _explain_in_detail(checkpoint, head, window) if index in chosen else None
         found.append(ExplainedWindow(window, prediction, own))
-        track(place + 1)
+        track(index + 1)
     return found
 
 
@@ -115,7 +115,7 @@ def _tokens(encoded: Encoded, weights: Tensor) -> tuple[Token, ...]:
 
 
 def _token_texts(checkpoint: Checkpoint, window: PreparedWindow, batch: WindowBatch) -> tuple[str, ...]:
-    """Return a text for each token of the words: a word of small encoders, a whole cue of pretrained ones."""
+    """Return the text of each text token: a word for small encoders, a whole cue for pretrained ones."""
     card = checkpoint.card.architecture.encoders.get("text")
     if card is None:
         return ()
@@ -126,7 +126,7 @@ def _token_texts(checkpoint: Checkpoint, window: PreparedWindow, batch: WindowBa
 
 
 def word_scores(detail: WindowDetail) -> list[tuple[str, float]]:
-    """Return the words of a window with what each contributed."""
+    """Return the words of a window with their attributions."""
     numbers: Floats | None = detail.gradients.words
     if numbers is None:
         return []

@@ -173,5 +173,5 @@ def test_tokens_know_their_moment(weights_folder: Path, batch: Callable[[Network
 def test_other_weights_than_those_of_the_training_are_refused(weights_folder: Path) -> None:
     """What was learnt on one encoder's features means nothing on another's."""
     other = EncoderCard(kind="pretrained", frozen=True, sha256=("0" * 64,))
-    with pytest.raises(CardError, match="the encoder of video was trained on weights 000"):
+    with pytest.raises(CardError, match="the video encoder: expected the weights 000"):
         network_of(card_of(frozen=True, video=other), weights_folder)

@@ -73,7 +73,7 @@ def test_reach_joins_what_is_near_in_time() -> None:
     """A token far away is not heard."""
     near = graph(nodes="tokens", reach=0.3, rounds=1)
     times = torch.tensor([[0.0, 0.1, 0.9]])
-    usual = near._usual_edges(Encoded(torch.zeros(1, 3, 8), torch.ones(1, 3).bool(), times))  # noqa: SLF001
+    usual = near._default_edges(Encoded(torch.zeros(1, 3, 8), torch.ones(1, 3).bool(), times))  # noqa: SLF001
 
     assert usual[0].tolist() == [[True, True, False], [True, True, False], [False, False, True]]
 
