@@ -32,12 +32,14 @@ def draw(reports: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def _draw_subsets(report: Mapping[str, Any], axes: Axes) -> None:
-    names = ["+".join(_INITIALS[name] for name in own["modalities"]) for own in report["by_subset"]]
-    places = range(len(names))
-    axes.bar(places, [own["scores"]["accuracy"] for own in report["by_subset"]], color="tab:blue", label="measured")
-    ceilings = [own["ceiling"] for own in report["by_subset"]]
-    axes.scatter(places, ceilings, marker="_", s=300, color="black", label="best possible")
-    axes.set_xticks(places, names)
+    names = ["+".join(_INITIALS[name] for name in subset["modalities"]) for subset in report["by_subset"]]
+    positions = range(len(names))
+    axes.bar(
+        positions, [subset["scores"]["accuracy"] for subset in report["by_subset"]], color="tab:blue", label="measured"
+    )
+    ceilings = [subset["ceiling"] for subset in report["by_subset"]]
+    axes.scatter(positions, ceilings, marker="_", s=300, color="black", label="best possible")
+    axes.set_xticks(positions, names)
     axes.set_ylim(0, 1.05)
     axes.set_ylabel("accuracy")
     axes.set_title(report["data"])
@@ -49,7 +51,7 @@ def _draw_confidence(report: Mapping[str, Any], axes: Axes) -> None:
     axes.plot([0, 1], [0, 1], color="grey", linestyle="--", label="perfectly calibrated")
     bins = after["bins"]
     axes.plot(
-        [own["confidence"] for own in bins], [own["accuracy"] for own in bins], marker="o", color="tab:blue",
+        [one["confidence"] for one in bins], [one["accuracy"] for one in bins], marker="o", color="tab:blue",
         label=f"measured: calibration error {after['ece']:.3f}",
     )  # fmt: skip
     axes.set_xlabel("confidence, scaled")
@@ -62,7 +64,7 @@ def main(arguments: Sequence[str]) -> None:
     if len(arguments) < 2:  # noqa: PLR2004 - an image and a report
         raise UsageError("expected: python -m tools.draw_models IMAGE REPORT [REPORT …]")
     draw(
-        [json.loads((Path(own) / "report.json").read_text(encoding="utf-8")) for own in arguments[1:]],
+        [json.loads((Path(folder) / "report.json").read_text(encoding="utf-8")) for folder in arguments[1:]],
         Path(arguments[0]),
     )
 

@@ -36,8 +36,8 @@ def shipped_card(card: Card, reports: Sequence[Mapping[str, Any]]) -> Card:
     if card.sha256() not in reports[0]["about"]["model"]:
         raise UsageError(f"expected a report of the model {card.sha256()}, got one of {reports[0]['about']['model']}")
     further = tuple(
-        f"With components of a kind never seen in training ({own['split']}) its accuracy is {own['accuracy']:.3f}."
-        for own in reports[0]["elsewhere"]
+        f"With components of a kind never seen in training ({split['split']}) its accuracy is {split['accuracy']:.3f}."
+        for split in reports[0]["elsewhere"]
     )
     metrics = {**card.metrics, "test": _measured(reports[0])}
     if len(reports) > 1:
@@ -65,20 +65,20 @@ def _name(word: str) -> str:
 
 
 def _measured(report: Mapping[str, Any]) -> dict[str, Any]:
-    by_subset = {"+".join(own["modalities"]): own for own in report["by_subset"]}
-    accuracies = {name: round(own["scores"]["accuracy"], _DIGITS) for name, own in by_subset.items()}
+    by_subset = {"+".join(subset["modalities"]): subset for subset in report["by_subset"]}
+    accuracies = {name: round(subset["scores"]["accuracy"], _DIGITS) for name, subset in by_subset.items()}
     after = report["confidence"]["after"]
     return {
         "examples": report["fused"]["count"],
         "accuracy": round(report["fused"]["accuracy"], _DIGITS),
         "standard_error": round(report["fused"]["standard_error"], _DIGITS),
         "alone": {
-            name: round(own["scores"]["accuracy"], _DIGITS) for name, own in by_subset.items() if "+" not in name
+            name: round(subset["scores"]["accuracy"], _DIGITS) for name, subset in by_subset.items() if "+" not in name
         },
         "by_subset": accuracies,
-        "ceilings": {name: round(own["ceiling"], _DIGITS) for name, own in by_subset.items()},
+        "ceilings": {name: round(subset["ceiling"], _DIGITS) for name, subset in by_subset.items()},
         "calibration_error": _rounded([after["ece"], after["low"], after["high"]]),
-        "elsewhere": {own["split"]: round(own["accuracy"], _DIGITS) for own in report["elsewhere"]},
+        "elsewhere": {split["split"]: round(split["accuracy"], _DIGITS) for split in report["elsewhere"]},
     }
 
 

@@ -114,4 +114,5 @@ class _Describer:
 
 
 def _rounded(vector: NDArray[np.float32]) -> tuple[float, ...]:
+    """Round an embedding float32 [D] for the result."""
     return tuple(vector.astype(np.float64).round(_EMBEDDING_DIGITS).tolist())

@@ -77,23 +77,24 @@ class ServedNetwork(nn.Module):
         features = self.model.features(encoded)
         answers = self.model.apply_heads(features)
         outputs = {f"{_PREFIX}{head.name}": answers[head.name] for head in self._targets if head.name in answers}
-        own = [head.name for head in self._targets if head.kind == "embedding" and head.name in answers]
-        if own:
-            outputs[_EMBEDDING] = answers[own[0]]
+        embedding_heads = [head.name for head in self._targets if head.kind == "embedding" and head.name in answers]
+        if embedding_heads:
+            outputs[_EMBEDDING] = answers[embedding_heads[0]]
         elif features.fused is not None:
             outputs[_EMBEDDING] = functional.normalize(features.fused.vector.float(), dim=-1)
         first = self._targets[0]
         if first.name in answers and first.kind != "embedding":
             outputs |= self._reasons(encoded, probabilities(first, answers[first.name]).argmax(-1))
         observers = cast("Mapping[str, Head]", dict(self.observers.items()))
-        own_tokens = Features(tokens, None)
-        return outputs | {name: head(own_tokens) for name, head in observers.items() if head.source in tokens}
+        encoder_tokens = Features(tokens, None)
+        return outputs | {name: head(encoder_tokens) for name, head in observers.items() if head.source in tokens}
 
     def _reasons(self, encoded: Mapping[str, Encoded], best: Tensor) -> dict[str, Tensor]:
+        """Return the outputs `shares` and `when` for the best label of each row, int64 [B]."""
         first = self._targets[0]
 
-        def values(left: Mapping[str, Encoded]) -> Tensor:
-            return probabilities(first, self.model.heads[first.name](self.model.features(left)))
+        def values(masked: Mapping[str, Encoded]) -> Tensor:
+            return probabilities(first, self.model.heads[first.name](self.model.features(masked)))
 
         return {
             _SHARES: shares(shapley_values(encoded, values, self.prior, best), MODALITIES),
@@ -111,7 +112,7 @@ class TrainedDescriber:
 
     def __call__(self, window: PreparedWindow, outputs: Outputs) -> WindowPrediction:
         """Attach label names to the scores of one window, and add what needs no network."""
-        said = {head.name: outputs.get(f"{_PREFIX}{head.name}") for head in self._targets}
+        by_head = {head.name: outputs.get(f"{_PREFIX}{head.name}") for head in self._targets}
         embedding = _rounded(outputs[_EMBEDDING]) if _EMBEDDING in outputs else None
         return replace(
             self._observer.describe(window, outputs, sample_rate_hz=self._sample_rate_hz),
@@ -120,7 +121,7 @@ class TrainedDescriber:
             predictions={
                 head.name: _scores(head, numbers)
                 for head in self._targets
-                if (numbers := said[head.name]) is not None and head.kind != "embedding"
+                if (numbers := by_head[head.name]) is not None and head.kind != "embedding"
             },
             shares=_shares_by_name(outputs.get(_SHARES)),
             when=_time_slices(window, outputs.get(_WHEN)),
@@ -186,6 +187,7 @@ def _prior(head: HeadCard) -> list[float]:
 
 
 def _scores(head: HeadCard, numbers: NDArray[np.float32]) -> tuple[HeadScore, ...]:
+    """Return the labels with the highest scores, given a head's output for one row, float32 [K] or [] (regression)."""
     if head.kind == "regression":
         return (HeadScore(head.name, float(numbers), None),)
     logits = torch.from_numpy(numbers)
@@ -196,6 +198,7 @@ def _scores(head: HeadCard, numbers: NDArray[np.float32]) -> tuple[HeadScore, ..
 
 
 def _shares_by_name(numbers: NDArray[np.float32] | None) -> dict[str, float] | None:
+    """Return the shares float32 [M] by their names in results; None if all are 0."""
     if numbers is None or not numbers.any():
         return None
     return {
@@ -204,6 +207,7 @@ def _shares_by_name(numbers: NDArray[np.float32] | None) -> dict[str, float] | N
 
 
 def _time_slices(window: PreparedWindow, numbers: NDArray[np.float32] | None) -> tuple[PredictedTimeSlice, ...]:
+    """Return the contributions float32 [slots] as time slices of the window; none if all are 0."""
     if numbers is None or not numbers.any():
         return ()
     edges = [
@@ -216,4 +220,5 @@ def _time_slices(window: PreparedWindow, numbers: NDArray[np.float32] | None) ->
 
 
 def _rounded(vector: NDArray[np.float32]) -> tuple[float, ...]:
+    """Round an embedding float32 [D] for the result."""
     return tuple(vector.astype(np.float64).round(_EMBEDDING_DIGITS).tolist())

@@ -1,4 +1,4 @@
-"""Encoders on devices of their own. `meta`, which has shapes but no numbers, stands for the second device."""
+"""Encoders on other devices. PyTorch's `meta` device, which has shapes but no data, stands in for a second device."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ CPU, META = torch.device("cpu"), torch.device("meta")
 def batch(
     small_card: Callable[..., Card], small_network: Callable[..., Network], noise_window: Callable[..., PreparedWindow]
 ) -> WindowBatch:
-    """Two windows."""
+    """Return a batch of two windows."""
     empty = empty_batch(2, 32_000, small_card().input.spec())
     return collate([noise_window(seed) for seed in range(2)], empty, small_network().tokenize)
 
 
 def test_an_encoder_runs_where_it_was_placed(small_network: Callable[..., Network], batch: WindowBatch) -> None:
-    """Pictures and sound are encoded here, all else on the second device: tokens go to it, and shapes come out."""
+    """Video and audio encoders stay on the CPU, the rest is on the second device. The outputs have the right shapes."""
     model = small_network().model
     tokens = model.encoders["video"](batch).tokens
     seen: dict[str, Encoded] = {}
@@ -53,8 +53,8 @@ def test_an_encoder_runs_where_it_was_placed(small_network: Callable[..., Networ
     torch.testing.assert_close(seen["video"].tokens, tokens)
 
 
-def test_placing_changes_no_answer(small_network: Callable[..., Network], batch: WindowBatch) -> None:
-    """Only what is to run elsewhere is wrapped."""
+def test_placement_changes_no_output(small_network: Callable[..., Network], batch: WindowBatch) -> None:
+    """Only encoders with another device than the rest are wrapped."""
     model, placed = small_network().model, small_network().model
     place_encoders(nn.Sequential(placed), {"video": CPU, "text": CPU}, home=torch.device("cpu", 0))
 
@@ -65,7 +65,7 @@ def test_placing_changes_no_answer(small_network: Callable[..., Network], batch:
 def test_the_setting_reaches_the_encoders(
     tmp_path: Path, small_card: Callable[..., Card], small_network: Callable[..., Network]
 ) -> None:
-    """By the path that the worker takes; a modality that is not there and a device that is not are refused."""
+    """The worker's setting is applied. Unknown modalities and devices are errors."""
     save_checkpoint(tmp_path, small_network().model, small_card())
 
     def build(devices: str) -> None:
@@ -84,7 +84,7 @@ def test_the_setting_reaches_the_encoders(
 
 
 @pytest.mark.parametrize("text", ["video", "video=", "=cpu", "video=cpu,text"])
-def test_a_slip_in_the_setting_is_answered_with_what_was_expected(text: str) -> None:
-    """So that no encoder runs where nobody wanted it."""
+def test_a_malformed_setting_is_an_error(text: str) -> None:
+    """The error message shows the expected form."""
     with pytest.raises(UsageError, match="expected MODALITY=DEVICE"):
         parse_encoder_devices(text)

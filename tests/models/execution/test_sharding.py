@@ -1,4 +1,4 @@
-"""Two processes that hold half of a text encoder each say what one says that holds it whole."""
+"""Two processes that share a text encoder give the same result as one process."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ PROGRAM = "tests.models.execution.sharded_program"
 
 
 class Mesh:
-    """As many devices as one says; nothing is done with them."""
+    """A stand-in for a device mesh of the given size."""
 
     def __init__(self, size: int) -> None:
         self._size = size
 
     def size(self) -> int:
-        """Return how many."""
+        """Return the number of devices."""
         return self._size
 
 
-def test_two_processes_say_and_learn_what_one_does(tmp_path: Path) -> None:
-    """Answers and gradients are equal, and each process holds half of every matrix that is cut."""
+def test_two_processes_give_the_outputs_and_gradients_of_one(tmp_path: Path) -> None:
+    """Outputs and gradients are equal, and each process holds half of each sharded matrix."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
         [*torchrun, "-m", PROGRAM, str(tmp_path)],
@@ -62,8 +62,8 @@ def test_two_processes_say_and_learn_what_one_does(tmp_path: Path) -> None:
         (nn.ModuleDict({"encoder": nn.ModuleDict({"layer": nn.Sequential(nn.Linear(2, 2))})}), 2, "as in BERT"),
     ],
 )
-def test_what_cannot_be_cut_is_refused(encoder: nn.Module, parts: int, expected: str) -> None:
-    """In words, and before anything is."""
+def test_an_encoder_that_cannot_be_sharded_is_rejected(encoder: nn.Module, parts: int, expected: str) -> None:
+    """The error is raised before the encoder is changed."""
     with pytest.raises(UsageError, match=expected):
         shard_text_encoder(encoder, cast("DeviceMesh", Mesh(parts)))
 

@@ -45,17 +45,17 @@ def draw(windows: Sequence[ExplainedWindow], begin_ns: int, heading: str, file: 
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import
 
-    detail = [own for own in windows if own.detail is not None]
-    height = _OVERVIEW_INCHES + (_DETAIL_INCHES if detail else 0)
+    detailed = [explained for explained in windows if explained.detail is not None]
+    height = _OVERVIEW_INCHES + (_DETAIL_INCHES if detailed else 0)
     figure = Figure(figsize=(_INCHES_WIDE, height), layout="constrained")
     figure.suptitle(heading, fontsize=13)
-    if detail:
+    if detailed:
         rows = figure.add_gridspec(2, 1, height_ratios=(_OVERVIEW_INCHES, _DETAIL_INCHES))
         top, bottom = figure.add_subfigure(rows[0]), figure.add_subfigure(rows[1])
-        columns = bottom.add_gridspec(1, len(detail))
+        columns = bottom.add_gridspec(1, len(detailed))
         _draw_clip(top.subplots(2, 1, sharex=True, height_ratios=(3, 2)), windows, begin_ns)
-        for place, own in enumerate(detail):
-            _draw_detail(bottom.add_subfigure(columns[0, place]), own, begin_ns)
+        for column, explained in enumerate(detailed):
+            _draw_detail(bottom.add_subfigure(columns[0, column]), explained, begin_ns)
     else:
         _draw_clip(figure.subplots(2, 1, sharex=True, height_ratios=(3, 2)), windows, begin_ns)
     with warnings.catch_warnings():
@@ -66,20 +66,20 @@ def draw(windows: Sequence[ExplainedWindow], begin_ns: int, heading: str, file: 
 
 def _draw_clip(axes: Sequence[Axes], windows: Sequence[ExplainedWindow], begin_ns: int) -> None:
     share_axes, when_axes = axes
-    starts = np.array([(own.window.start_ns - begin_ns) / NS_PER_S for own in windows])
-    widths = np.array([(own.window.end_ns - own.window.start_ns) / NS_PER_S for own in windows])
+    starts = np.array([(explained.window.start_ns - begin_ns) / NS_PER_S for explained in windows])
+    widths = np.array([(explained.window.end_ns - explained.window.start_ns) / NS_PER_S for explained in windows])
     below = np.zeros(len(windows))
     for name, colour in COLOURS.items():
-        shares = np.array([(own.prediction.shares or {}).get(name, 0.0) for own in windows])
+        shares = np.array([(explained.prediction.shares or {}).get(name, 0.0) for explained in windows])
         share_axes.bar(starts, shares, widths * 0.96, bottom=below, align="edge", color=colour, label=name)
         below += shares
     if len(windows) <= _MAX_LABELS:
-        for own, start, width in zip(windows, starts, widths, strict=True):
-            share_axes.text(start + width / 2, 1.03, _label(own), ha="center", fontsize=8)
+        for explained, start, width in zip(windows, starts, widths, strict=True):
+            share_axes.text(start + width / 2, 1.03, _label(explained), ha="center", fontsize=8)
     share_axes.set(xlim=(starts[0], starts[-1] + widths[-1]), ylim=(0, 1.14), ylabel="share of modality")
     share_axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     share_axes.spines[["top", "right"]].set_visible(False)
-    slices = [one for own in windows for one in own.prediction.when]
+    slices = [one for explained in windows for one in explained.prediction.when]
     when_axes.bar(
         [(one.start_ns - begin_ns) / NS_PER_S for one in slices],
         [one.contribution for one in slices],
@@ -91,27 +91,27 @@ def _draw_clip(axes: Sequence[Axes], windows: Sequence[ExplainedWindow], begin_n
     when_axes.spines[["top", "right"]].set_visible(False)
 
 
-def _label(own: ExplainedWindow) -> str:
-    scores = next(iter((own.prediction.predictions or {}).values()), ())
+def _label(explained: ExplainedWindow) -> str:
+    scores = next(iter((explained.prediction.predictions or {}).values()), ())
     return f"{scores[0].label}\n{scores[0].score:.2f}" if scores else ""
 
 
-def _draw_detail(part: SubFigure, own: ExplainedWindow, begin_ns: int) -> None:
-    detail = own.detail
+def _draw_detail(part: SubFigure, explained: ExplainedWindow, begin_ns: int) -> None:
+    detail = explained.detail
     if detail is None:
         return
-    start_s = (own.window.start_ns - begin_ns) / NS_PER_S
-    part.suptitle(f"{start_s:g} s: {_label(own).replace(chr(10), ' ')}", fontsize=11)
+    start_s = (explained.window.start_ns - begin_ns) / NS_PER_S
+    part.suptitle(f"{start_s:g} s: {_label(explained).replace(chr(10), ' ')}", fontsize=11)
     grid = part.add_gridspec(5, _FRAMES, height_ratios=(1, 1, 1, 1.5, 0.8))
-    _draw_frames(part, grid, own, detail.gradients.pixels)
+    _draw_frames(part, grid, explained, detail.gradients.pixels)
     spectrum = part.add_subplot(grid[2, :])
-    _draw_spectrum(spectrum, own, detail.gradients.spectrum)
+    _draw_spectrum(spectrum, explained, detail.gradients.spectrum)
     _draw_words(part.add_subplot(grid[3, :]), detail)
-    _draw_rollout(part.add_subplot(grid[4, :]), own, detail)
+    _draw_rollout(part.add_subplot(grid[4, :]), explained, detail)
 
 
-def _draw_frames(part: SubFigure, grid: GridSpec, own: ExplainedWindow, pixels: Floats | None) -> None:
-    frames = own.window.frames_hwc_u8
+def _draw_frames(part: SubFigure, grid: GridSpec, explained: ExplainedWindow, pixels: Floats | None) -> None:
+    frames = explained.window.frames_hwc_u8
     chosen = np.linspace(0, len(frames) - 1, min(_FRAMES, len(frames))).round().astype(int)
     most = float(np.abs(pixels).max()) or 1.0 if pixels is not None else 1.0
     for column in range(_FRAMES):
@@ -126,21 +126,22 @@ def _draw_frames(part: SubFigure, grid: GridSpec, own: ExplainedWindow, pixels: 
             if row == 0 or pixels is None:
                 axes.imshow(frame)
                 axes.set_title(
-                    f"{(own.window.frame_times_ns[chosen[column]] - own.window.start_ns) / NS_PER_S:.2f} s", fontsize=8
+                    f"{(explained.window.frame_times_ns[chosen[column]] - explained.window.start_ns) / NS_PER_S:.2f} s",
+                    fontsize=8,
                 )
                 continue
             axes.imshow(frame.mean(-1), cmap="gray", alpha=0.35, vmin=0, vmax=255)
             axes.imshow(_smooth(pixels[chosen[column]]), cmap="RdBu_r", vmin=-most / 2, vmax=most / 2, alpha=0.75)
 
 
-def _draw_spectrum(axes: Axes, own: ExplainedWindow, found: Floats | None) -> None:
+def _draw_spectrum(axes: Axes, explained: ExplainedWindow, found: Floats | None) -> None:
     axes.set_title("audio", fontsize=9, loc="left")
     if found is None:
         axes.text(0.02, 0.5, "no audio", color="grey")
         axes.set_axis_off()
         return
-    samples = own.window.audio_f32
-    length_s = (own.window.end_ns - own.window.start_ns) / NS_PER_S
+    samples = explained.window.audio_f32
+    length_s = (explained.window.end_ns - explained.window.start_ns) / NS_PER_S
     frames = np.lib.stride_tricks.sliding_window_view(np.pad(samples, _FFT // 2), _FFT)[::_HOP]
     level = np.log(np.abs(np.fft.rfft(frames * np.hanning(_FFT), axis=1)) + 1e-3).T
     top_khz = len(samples) / length_s / 2_000
@@ -162,10 +163,10 @@ def _draw_words(axes: Axes, detail: WindowDetail) -> None:
         axes.text(0.02, 0.5, "no words", color="grey")
         axes.set_axis_off()
         return
-    places = range(len(scored))
+    positions = range(len(scored))
     scores = [score for _, score in scored]
-    axes.barh(places, scores, color=["#b03a3a" if score > 0 else "#3a5fb0" for score in scores])
-    axes.set_yticks(places, [word if len(word) <= _MAX_LABELS else f"{word[:_MAX_LABELS]}…" for word, _ in scored])
+    axes.barh(positions, scores, color=["#b03a3a" if score > 0 else "#3a5fb0" for score in scores])
+    axes.set_yticks(positions, [word if len(word) <= _MAX_LABELS else f"{word[:_MAX_LABELS]}…" for word, _ in scored])
     axes.tick_params(labelsize=7)
     most = max(_MIN_WORD_RANGE, *(abs(score) for score in scores)) * 1.05
     axes.set_xlim(-most if min(scores) < 0 else 0, most)
@@ -174,13 +175,13 @@ def _draw_words(axes: Axes, detail: WindowDetail) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_rollout(axes: Axes, own: ExplainedWindow, detail: WindowDetail) -> None:
+def _draw_rollout(axes: Axes, explained: ExplainedWindow, detail: WindowDetail) -> None:
     axes.set_title("attention rollout", fontsize=9, loc="left")
     if detail.rollout is None:
         axes.text(0.02, 0.5, "not available for this fusion", color="grey")
         axes.set_axis_off()
         return
-    length_s = (own.window.end_ns - own.window.start_ns) / NS_PER_S
+    length_s = (explained.window.end_ns - explained.window.start_ns) / NS_PER_S
     for modality, tokens in detail.rollout.items():
         name = _TOKENS_OF[modality]
         weights = [token.weight for token in tokens]

@@ -91,6 +91,15 @@ def integrated_gradients(model: FusedModel, batch: WindowBatch, score: Score) ->
 def _encoded(
     model: FusedModel, batch: WindowBatch, given: dict[str, Tensor], phase: Tensor | None
 ) -> dict[str, Encoded]:
+    """Return the projected tokens [R, N, D] by modality for R interpolated inputs.
+
+    Args:
+        model: the model.
+        batch: the window (B = 1), which supplies masks and times.
+        given: the interpolated inputs: `video` float [R, T, H, W, 3], `audio` log magnitudes float [R, frequencies,
+            times], `text` projected tokens float [R, N, D].
+        phase: phase of the spectrogram, complex [1, frequencies, times]; None without audio.
+    """
     rows = next(iter(given.values())).shape[0]
     repeated = _repeated(batch, rows)
     if "video" in given:
@@ -121,6 +130,7 @@ def _projected(model: FusedModel, tokens: dict[str, Encoded]) -> dict[str, Encod
 
 
 def _blurred(frames: Tensor) -> Tensor:
+    """Return strongly blurred frames, float [1, T, H, W, 3]."""
     side = frames.shape[2] // 2 | 1
     blurred: Tensor = gaussian_blur(frames[0].permute(0, 3, 1, 2), [side, side]).permute(0, 2, 3, 1).unsqueeze(0)
     return blurred
@@ -137,6 +147,7 @@ def _repeated(batch: WindowBatch, rows: int) -> WindowBatch:
 
 
 def _summed(found: Tensor | None, over: Sequence[int]) -> Floats | None:
+    """Sum attributions [1, ...] over the given dimensions of their only row; None if there are none."""
     if found is None:
         return None
     numbers = found[0].detach()

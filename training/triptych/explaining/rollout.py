@@ -37,6 +37,7 @@ def attention_rollout(fusion: Fusion | None, encoded: Mapping[str, Encoded]) -> 
 
 
 def _weights(block: nn.Module, tokens: Tensor, mask: Tensor) -> Tensor:
+    """Return the attention weights of a block, float [B, N, N], for tokens [B, N, D]."""
     if not isinstance(block, SelfBlock):
         raise TypeError(f"block: expected a SelfBlock, got {type(block).__name__}")
     return block.attention.weights(block.before(tokens), mask)

@@ -107,6 +107,7 @@ def _explain_in_detail(checkpoint: Checkpoint, head: HeadCard, window: PreparedW
 
 
 def _tokens(encoded: Encoded, weights: Tensor) -> tuple[Token, ...]:
+    """Return the unmasked tokens of the only row with their weights float [1, N]; none if they have no times."""
     if encoded.times is None:
         return ()
     there = encoded.mask[0].tolist()

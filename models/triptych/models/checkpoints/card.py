@@ -64,7 +64,7 @@ class InputCard(CardValue):
             width=self.width,
             sample_rate_hz=self.sample_rate_hz,
             text_tokens=self.text_tokens,
-            features=tuple(FeatureShape(own.modality, own.steps, own.dims) for own in self.features),
+            features=tuple(FeatureShape(one.modality, one.steps, one.dims) for one in self.features),
         )
 
 
@@ -193,11 +193,11 @@ class Card(CardValue):
     def sha256(self) -> str:
         """Return a checksum of everything that affects a prediction. It changes whenever any weight changes."""
         # Models that were never pruned keep the checksum that they had before the field `kept` existed.
-        whole = None if self.architecture.kept else {"kept"}
+        excluded = None if self.architecture.kept else {"kept"}
         decisive = {
             # Models that read media keep the checksum that they had before the field `features` existed.
             "input": self.input.model_dump(mode="json", exclude=None if self.input.features else {"features"}),
-            "architecture": self.architecture.model_dump(mode="json", exclude=whole),
+            "architecture": self.architecture.model_dump(mode="json", exclude=excluded),
             "weights": self.weights_sha256,
         }
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
@@ -210,7 +210,7 @@ def require_media_input(card: Card) -> None:
         CardError: the model reads features.
     """
     if card.input.features:
-        names = ", ".join(own.modality for own in card.input.features)
+        names = ", ".join(feature.modality for feature in card.input.features)
         raise CardError(
             f"{card.name} reads precomputed features ({names}), which no stream or clip carries: "
             "it can be trained and measured (triptych train, triptych evaluate), not served"

@@ -86,6 +86,10 @@ def _tensors(content: bytes, path: Path) -> dict[str, Tensor]:
 
 
 def _fill(model: nn.Module, tensors: dict[str, Tensor], card: Card, path: Path) -> None:
+    """Load the tensors into the network.
+
+    Raise `CardError` if names or shapes differ from those that the card describes.
+    """
     expected = trained_state(model, card.architecture.frozen)
     missing, unexpected = sorted(set(expected) - set(tensors)), sorted(set(tensors) - set(expected))
     mismatched = [name for name in sorted(set(expected) & set(tensors)) if expected[name].shape != tensors[name].shape]

@@ -25,6 +25,7 @@ _MIN_ELEMENTS = 1_024
 def quantise(tensors: Mapping[str, Tensor], model: nn.Module, storage: Storage) -> dict[str, Tensor]:
     """Return the tensors as they are written to a file, with the weight matrices in the given format.
 
+    For int8, a matrix float [O, ...] becomes the two tensors NAME::int8, int8 [O, ...], and NAME::scale, float32 [O].
     Buffers (such as spectrum filters and target statistics) and vectors stay in full precision: they are small, and the
     output is sensitive to them.
     """

@@ -121,6 +121,7 @@ def _select(bias: Tensor | None, kept: Tensor) -> Tensor | None:
 
 
 def _rebuild(layer: Layer, *, weight: Tensor, bias: Tensor | None) -> Layer:
+    """Return a layer of the same kind with a smaller weight [O', I', ...] and its bias [O']."""
     outputs, inputs = weight.shape[:2]
     smaller: Layer
     if isinstance(layer, nn.Conv2d):

@@ -128,6 +128,7 @@ def compare_graph(
 
 
 def _exported(network: nn.Module, tensors: tuple[Tensor, ...], longest: int) -> torch.export.ExportedProgram:
+    """Trace the network with dynamic sizes B (all inputs) and L (the text inputs)."""
     rows: dict[int, Any] = {0: Dim("windows", min=1, max=_MOST_ROWS)}
     text = rows | {1: Dim("tokens", min=MIN_TOKENS, max=longest)} if longest > MIN_TOKENS else rows
     shapes = (*(rows for _ in tensors[:-_TEXT_TENSORS]), *(text for _ in range(_TEXT_TENSORS)))
@@ -152,7 +153,7 @@ def _write(exported: torch.export.ExportedProgram, form: GraphForm, to: Path) ->
 
 
 def _timed(answer: Callable[[], Mapping[str, Tensor]], rows: int) -> tuple[Mapping[str, Tensor], float]:
-    """Run twice; return the outputs and the CPU time per row in milliseconds of the second run."""
+    """Run twice. Return the outputs, [B, ...] by name, and the CPU time per row in milliseconds of the second run."""
     answer()
     began = time.process_time()
     outputs = answer()
@@ -160,6 +161,7 @@ def _timed(answer: Callable[[], Mapping[str, Tensor]], rows: int) -> tuple[Mappi
 
 
 def _difference(outputs: Tensor, expected: Tensor) -> float:
+    """Return the maximum of |y - x| / (1 + |x|) for two outputs of the same shape [B, ...]."""
     if outputs.shape != expected.shape:
         raise GraphError(f"expected an output of shape {list(expected.shape)}, got {list(outputs.shape)}")
     return float(((outputs - expected).abs() / (1 + expected.abs())).max())

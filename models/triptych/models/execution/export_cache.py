@@ -87,8 +87,8 @@ class GraphNetwork(nn.Module):
     def forward(self, batch: WindowBatch) -> dict[str, Tensor]:
         """Return the outputs of the network by name, each [B', ...]. Empty rows at the end may be missing (B' <= B)."""
         tensors = graph_inputs(batch, self._modalities)
-        said: dict[str, Tensor] = self.network(batch) if tensors is None else dict(self._run(*tensors))
-        return said
+        outputs: dict[str, Tensor] = self.network(batch) if tensors is None else dict(self._run(*tensors))
+        return outputs
 
 
 def use_graph(network: nn.Module, source: GraphSource, form: GraphForm, folder: Path) -> nn.Module:
@@ -177,6 +177,6 @@ def _noisy(window: PreparedWindow, random: np.random.Generator) -> PreparedWindo
     return replace(
         window,
         frames_hwc_u8=frames,
-        frame_times_ns=tuple(window.start_ns + place * length_ns // len(frames) for place in range(len(frames))),
+        frame_times_ns=tuple(window.start_ns + index * length_ns // len(frames) for index in range(len(frames))),
         audio_f32=random.normal(0, 0.1, window.audio_f32.shape).astype(np.float32),
     )

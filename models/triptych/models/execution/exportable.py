@@ -57,9 +57,9 @@ def graph_inputs(batch: WindowBatch, modalities: Collection[str]) -> tuple[Tenso
     Returns:
         The tensors of `WindowBatch.tensors`, with B' <= B rows and L' <= L text tokens.
     """
-    there = {modality: batch.rows_with(modality) for modality in modalities}
-    rows = 1 + max((row for found in there.values() for row in found), default=-1)
-    if any(2 * len(found) < rows or not found for found in there.values()):
+    present = {modality: batch.rows_with(modality) for modality in modalities}
+    rows = 1 + max((row for found in present.values() for row in found), default=-1)
+    if any(2 * len(found) < rows or not found for found in present.values()):
         return None
     has_gaps = any(spans and (len(spans) > 1 or spans[0][0] > 0) for spans in batch.audio_spans)
     if has_gaps or max(batch.cue_counts) > MAX_GRAPH_CUES:

@@ -41,6 +41,7 @@ class HeadReadout(nn.Module):
 
 
 def _attention_pool(scores: Tensor, tokens: Tensor, encoded: Encoded) -> Tensor:
+    """Pool tokens [B, N, D] with the softmax of scores [B, N, 1] to [B, D]; zeros for rows without any token."""
     weights = masked_softmax(scores.squeeze(-1), encoded.mask) * encoded.mask  # [B, N]
     return (weights.unsqueeze(-1) * tokens).sum(1)
 

@@ -67,6 +67,7 @@ class ProjectionFusion(Fusion):
         return torch.stack(means).sum(0)
 
     def _projected(self, modality: str, vectors: Tensor) -> Tensor:
+        """Normalise and project float [..., D] to float32 [..., 256]."""
         projected: Tensor = functional.normalize(vectors.float(), dim=-1) @ self.matrices[modality]
         return projected
 

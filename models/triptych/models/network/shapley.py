@@ -120,6 +120,7 @@ def _mask_parts(encoded: Encoded, parts: Tensor, members: Tensor) -> Encoded:
 
 
 def _slots(encoded: Encoded, slots: int) -> Tensor:
+    """Return the index of the time slice in which each token starts, int64 [B, N]."""
     if encoded.times is None:
         raise ValueError("times: expected tokens with times, got None")
     return (encoded.times * slots).long().clamp(0, slots - 1)

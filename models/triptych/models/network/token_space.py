@@ -41,6 +41,7 @@ class TokenSpace(Projector):
         return {name: self._embed(name, one) for name, one in encoded.items()}
 
     def _embed(self, name: str, encoded: Encoded) -> Encoded:
+        """Project tokens of one modality, [B, N, D_in] to [B, N, width], and add embeddings of modality and time."""
         tokens: Tensor = self.project[name](encoded.tokens.float()) + self.modality[name]
         if encoded.times is not None:
             angles = encoded.times.unsqueeze(-1) * self.periods  # [B, N, F]

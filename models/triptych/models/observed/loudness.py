@@ -40,10 +40,12 @@ def integrated_loudness(audio: Tensor, sample_rate_hz: int) -> float | None:
 
 
 def _lufs(powers: Tensor) -> float:
+    """Return the loudness in LUFS of block powers, float64 [blocks]."""
     return _OFFSET_LU + 10 * math.log10(powers.mean().item())
 
 
 def _k_weighted(audio: Tensor, sample_rate_hz: int) -> Tensor:
+    """Apply the K-weighting filters to audio, float64 [S]."""
     for numerator, denominator in _filters(sample_rate_hz):
         audio = lfilter(audio, denominator, numerator, clamp=False)
     return audio
@@ -51,7 +53,7 @@ def _k_weighted(audio: Tensor, sample_rate_hz: int) -> Tensor:
 
 @lru_cache(maxsize=4)
 def _filters(sample_rate_hz: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Return the coefficients of the high shelf and the high pass for a sample rate, each as (numerator, denominator).
+    """Return the high shelf and the high pass for a sample rate, each as (numerator, denominator), float64 [3].
 
     The recommendation only has coefficients for 48 kHz. The constants below are the parameters of the analogue filters
     from which those coefficients follow by the bilinear transform. FFmpeg's `ebur128` filter uses the same constants.

@@ -62,6 +62,7 @@ class Observer:
         )
 
     def _top_labels(self, scores: NDArray[np.float32]) -> tuple[PredictedLabel, ...]:
+        """Return the labels with the highest scores, float32 [1000], best first."""
         best = np.argsort(-scores, kind="stable")[:_TOP_LABELS]
         return tuple(PredictedLabel(self.labels[index], float(scores[index])) for index in best)
 
@@ -86,5 +87,9 @@ def present_audio(window: PreparedWindow) -> NDArray[np.float32]:
 
 
 def _speech_share(probabilities: NDArray[np.float32], samples: int) -> float:
+    """Return the share of speech, given one probability per step, float32 [F].
+
+    Steps after the end of the audio are ignored.
+    """
     steps = -(-samples // STEP_SAMPLES)
     return speech_share(probabilities[:steps].tolist(), samples)

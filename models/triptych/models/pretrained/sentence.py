@@ -151,6 +151,7 @@ def cue_indices(ids: Tensor, mask: Tensor) -> Tensor:
 
 
 def _normed(x: Tensor, scale: Tensor, shift: Tensor, epsilon: float) -> Tensor:
+    """Apply layer norm to float32 [N, D] with parameters [D]."""
     return functional.layer_norm(x, scale.shape, scale, shift, epsilon)
 
 
@@ -162,8 +163,8 @@ def _gathered(words: Tensor, windows: Tensor) -> Tensor:
 def _neighbours(sentence: Tensor) -> Tensor:
     """Return the indices int64 [N, 5] of the words around each word; N where the neighbour is in another sentence."""
     words = sentence.shape[0]
-    places = torch.arange(words, device=sentence.device)[:, None] + torch.arange(
+    indices = torch.arange(words, device=sentence.device)[:, None] + torch.arange(
         -_WIDEST, _WIDEST + 1, device=sentence.device
     )
-    same = sentence[places.clamp(0, words - 1)] == sentence[:, None]
-    return torch.where(same & (places >= 0) & (places < words), places, words)
+    same = sentence[indices.clamp(0, words - 1)] == sentence[:, None]
+    return torch.where(same & (indices >= 0) & (indices < words), indices, words)

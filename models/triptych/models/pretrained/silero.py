@@ -118,6 +118,7 @@ class SpeechHead(Head):
 
 
 def _without_gaps(audio: Tensor, spans: tuple[tuple[int, int], ...]) -> Tensor:
+    """Concatenate the ranges of audio float32 [S] that are in `spans`."""
     if len(spans) == 1:
         return audio[spans[0][0] : spans[0][1]]
     return torch.cat([audio[start:end] for start, end in spans])

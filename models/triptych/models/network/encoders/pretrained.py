@@ -53,6 +53,7 @@ def is_frozen_part(name: str, frozen: Iterable[str]) -> bool:
 
 
 def _times(modality: str, batch: WindowBatch, encoded: Encoded) -> Tensor:
+    """Return the times of the tokens of one modality relative to the window, float [B, N]."""
     if modality == "video":
         return batch.video_t
     if batch.is_dense:

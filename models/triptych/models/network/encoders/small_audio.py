@@ -66,6 +66,7 @@ class SmallAudioEncoder(Encoder):
             return ((power + _MIN_POWER).log() - _LOG_MEAN) / _LOG_SCALE
 
     def _features(self, audio: Tensor) -> Tensor:
+        """Return tokens float [N, F, dim] of audio float32 [N, S]."""
         x = self.trunk(self.spectrum(audio).unsqueeze(1))  # [N, 1, 64, 16·F] to [N, C, 4, F]
         features: Tensor = self.out(x.flatten(1, 2).transpose(1, 2))  # to [N, F, D]
         return features

@@ -50,6 +50,7 @@ class SmallVideoEncoder(Encoder):
         return Encoded(tokens.view(rows, frames, self.dim), batch.video_mask, batch.video_t)
 
     def _features(self, frames_hwc: Tensor) -> Tensor:
+        """Return tokens float [N, dim] of frames uint8 [N, H, W, 3]."""
         x = self.trunk((frames_hwc.permute(0, 3, 1, 2).float() - _PIXEL_MEAN) / _PIXEL_SCALE)
         features: Tensor = self.out(torch.cat([x.mean((2, 3)), x.amax((2, 3))], -1))  # [N, C, h, w] to [N, D]
         return features

@@ -125,6 +125,7 @@ def prepend_window_token(window: Tensor, encoded: Encoded) -> tuple[Tensor, Tens
 
 
 def _pooled(pool: nn.Module, encoded: Encoded) -> Encoded:
+    """Pool tokens [B, N, D] into one token per row, [B, 1, D]."""
     return Encoded(pool(encoded).unsqueeze(1), encoded.present.unsqueeze(1))
 
 

@@ -78,6 +78,7 @@ class GraphFusion(Fusion):
         return Fused(self.after((weights.unsqueeze(-1) * x).sum(1)))
 
     def _default_edges(self, nodes: Encoded) -> Tensor:
+        """Return edges between all nodes, or between those at most `reach` apart in time, bool [B, N, N]."""
         count = nodes.mask.shape[1]
         if self._reach is None or nodes.times is None:
             return nodes.mask.new_ones(nodes.mask.shape[0], count, count)

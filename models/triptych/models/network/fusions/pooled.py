@@ -81,6 +81,7 @@ class ConcatFusion(Fusion):
         return Fused(self.think(torch.cat([self._vector(name, encoded.get(name), rows) for name in self.pools], -1)))
 
     def _vector(self, name: str, encoded: Encoded | None, rows: int) -> Tensor:
+        """Return the modality's vector [B, D], or the learnt one for rows without the modality."""
         missing: Tensor = self.missing[name].expand(rows, -1)
         if encoded is None:
             return missing

