@@ -64,16 +64,16 @@ def test_a_prediction_does_not_depend_on_what_else_is_in_the_batch(
 def test_a_window_with_all_modalities_has_all_observations(
     base_model: Model, speech: NDArray[np.float32], picture: Picture, make_window: MakeWindow
 ) -> None:
-    """There are five labels, best first; shares and levels are within bounds; cues are copied whole."""
-    (said,) = base_model.predict([make_window([picture("cat")], speech[32_000:64_000], cues=(CUE,))])
-    scores = [score.score for score in said.visual]
-    assert said.visual[0].label == "Egyptian cat"
+    """There are five labels, best first; shares and levels are within bounds; cues are copied unchanged."""
+    (prediction,) = base_model.predict([make_window([picture("cat")], speech[32_000:64_000], cues=(CUE,))])
+    scores = [score.score for score in prediction.visual]
+    assert prediction.visual[0].label == "Egyptian cat"
     assert scores == sorted(scores, reverse=True)
     assert len(scores) == 5
-    assert said.speech_share is not None
-    assert 0.5 < said.speech_share <= 1
-    assert said.loudness_lufs == pytest.approx(-26.4, abs=0.2)
-    assert said.words == (CUE,)
+    assert prediction.speech_share is not None
+    assert 0.5 < prediction.speech_share <= 1
+    assert prediction.loudness_lufs == pytest.approx(-26.4, abs=0.2)
+    assert prediction.words == (CUE,)
 
 
 def test_a_missing_modality_has_no_observations(
@@ -91,15 +91,15 @@ def test_a_missing_modality_has_no_observations(
 
 def test_silence_has_no_speech_and_no_loudness(base_model: Model, make_window: MakeWindow) -> None:
     """The share of speech of silence is 0, not None."""
-    (said,) = base_model.predict([make_window(sound=np.zeros(32_000, np.float32))])
-    assert said.speech_share == 0
-    assert said.loudness_lufs is None
+    (prediction,) = base_model.predict([make_window(sound=np.zeros(32_000, np.float32))])
+    assert prediction.speech_share == 0
+    assert prediction.loudness_lufs is None
 
 
 def test_a_single_sample_can_be_evaluated(base_model: Model, make_window: MakeWindow) -> None:
     """A single sample has no speech and no loudness."""
-    (said,) = base_model.predict([make_window(sound=np.ones(1, np.float32))])
-    assert replace(said, embedding=None, frame_embeddings=()) == WindowPrediction(speech_share=0.0)
+    (prediction,) = base_model.predict([make_window(sound=np.ones(1, np.float32))])
+    assert replace(prediction, embedding=None, frame_embeddings=()) == WindowPrediction(speech_share=0.0)
 
 
 @pytest.mark.usefixtures("weights_folder")

@@ -66,8 +66,8 @@ def test_predictions_for_every_subset_of_modalities_do_not_depend_on_the_batch(
         assert {name for name, share in prediction.shares.items() if share} <= there
         assert [own.start_ns for own in prediction.when] == [0, 500_000_000, 1_000_000_000, 1_500_000_000]
         assert prediction.when[-1].end_ns == WINDOW_NS
-        brought = sum(own.contribution for own in prediction.when)
-        assert brought == pytest.approx(prediction.predictions["mood"][0].score - 1 / 3, abs=1e-3)
+        total = sum(own.contribution for own in prediction.when)
+        assert total == pytest.approx(prediction.predictions["mood"][0].score - 1 / 3, abs=1e-3)
         assert prediction.embedding is not None
         assert np.linalg.norm(prediction.embedding) == pytest.approx(1, abs=1e-3)
     assert together[7].predictions is None
@@ -206,8 +206,8 @@ def test_a_head_reads_nothing_but_its_source(
 
     def answers(*windows: PreparedWindow) -> dict[str, Tensor]:
         made: nn.Module = network.model
-        said: dict[str, Tensor] = made(collate(windows, empty_batch(len(windows), 32_000, spec), network.tokenize))
-        return said
+        outputs: dict[str, Tensor] = made(collate(windows, empty_batch(len(windows), 32_000, spec), network.tokenize))
+        return outputs
 
     torch.testing.assert_close(answers(noise_window(1))["seen"], answers(noise_window(1, "video"))["seen"])
     assert "seen" not in answers(noise_window(1, "audio"))

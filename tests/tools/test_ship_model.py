@@ -73,11 +73,11 @@ def test_a_report_of_another_model_is_rejected() -> None:
 
 def test_the_card_contains_no_absolute_paths() -> None:
     """Relative paths are kept."""
-    told = {
+    training = {
         "command": "triptych train --from /home/me/parts --out out/model --rate 1e-3",
         "config": {"start": "/home/me/parts"},
     }
-    shipped = without_folders(card().model_copy(update={"training": told}))
+    shipped = without_folders(card().model_copy(update={"training": training}))
 
     assert shipped.training["command"] == "triptych train --from parts --out out/model --rate 1e-3"
     assert shipped.training["config"] == {"start": "parts"}

@@ -82,7 +82,7 @@ def build_base_model(frames: int, options: RunOptions, *, weights_folder: Path) 
     )
     return TorchModel(
         network,
-        _Describer(observer),
+        _BasePostprocessor(observer),
         info=_info(),
         spec=base_spec(frames),
         options=replace(options, tokenize=tokenize),
@@ -95,7 +95,7 @@ def _info() -> ModelInfo:
     return ModelInfo(NAME, VERSION, digest)
 
 
-class _Describer:
+class _BasePostprocessor:
     """Convert the outputs of the heads for one window to a prediction, and add what needs no network."""
 
     def __init__(self, observer: Observer) -> None:
@@ -103,7 +103,7 @@ class _Describer:
 
     def __call__(self, window: PreparedWindow, outputs: Outputs) -> WindowPrediction:
         return replace(
-            self._observer.describe(window, outputs, sample_rate_hz=SAMPLE_RATE_HZ),
+            self._observer.observe(window, outputs, sample_rate_hz=SAMPLE_RATE_HZ),
             words=window.cues,
             language=cue_language(window.cues),
             embedding=_rounded(outputs[_EMBEDDING_HEAD]),

@@ -102,7 +102,7 @@ class ServedNetwork(nn.Module):
         }
 
 
-class TrainedDescriber:
+class TrainedPostprocessor:
     """Convert the outputs of a trained network for one window to a prediction."""
 
     def __init__(self, card: Card, observer: Observer) -> None:
@@ -115,7 +115,7 @@ class TrainedDescriber:
         by_head = {head.name: outputs.get(f"{_PREFIX}{head.name}") for head in self._targets}
         embedding = _rounded(outputs[_EMBEDDING]) if _EMBEDDING in outputs else None
         return replace(
-            self._observer.describe(window, outputs, sample_rate_hz=self._sample_rate_hz),
+            self._observer.observe(window, outputs, sample_rate_hz=self._sample_rate_hz),
             words=window.cues,
             language=cue_language(window.cues),
             predictions={
@@ -146,7 +146,7 @@ def build_trained_model(checkpoint: Checkpoint, options: RunOptions, observer: O
         _log.warning("graph_not_used", form=options.graph, reason="graphs run on one CPU only", instead="eager")
     return TorchModel(
         network,
-        TrainedDescriber(card, observer),
+        TrainedPostprocessor(card, observer),
         info=ModelInfo(card.name, card.version, card.sha256()),
         spec=card.input.spec(),
         options=replace(options, tokenize=checkpoint.network.tokenize),

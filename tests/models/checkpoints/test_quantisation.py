@@ -33,8 +33,8 @@ def test_a_checkpoint_can_be_loaded_from_every_storage_format(
         allowed = nearness * float(tensor.abs().max()) if name in matrices else 0.0
         assert back[name].dtype == tensor.dtype, name
         assert float((back[name] - tensor).abs().max()) <= allowed, name
-    whole = sum(tensor.numel() * 4 for tensor in model.state_dict().values())
-    share = (tmp_path / "model.safetensors").stat().st_size / whole
+    total_bytes = sum(tensor.numel() * 4 for tensor in model.state_dict().values())
+    share = (tmp_path / "model.safetensors").stat().st_size / total_bytes
     assert share < {"fp32": 1.05, "fp16": 0.6, "bf16": 0.6, "int8": 0.4}[storage]
 
 

@@ -78,10 +78,10 @@ def main(folder: Path) -> None:
     torch.manual_seed(0)
     encoder = Bert().eval()
     ids = torch.randint(0, WORDS, (3, 11))
-    whole = encoder(ids)
+    unsharded = encoder(ids)
     sharded = shard_text_encoder(encoder, init_device_mesh("cpu", (distributed.get_world_size(),)))
-    together = sharded(ids)
-    together.square().sum().backward()
+    sharded_output = sharded(ids)
+    sharded_output.square().sum().backward()
     layer = sharded.get_submodule("encoder.layer.0")
     held = {path: layer.get_submodule(path).weight.to_local().numel() for path in BERT_LAYERS}  # type: ignore[union-attr, operator]
     gradient = sharded.get_submodule("encoder.layer.0.intermediate.dense").weight.grad.full_tensor()  # type: ignore[union-attr, operator]
@@ -89,8 +89,13 @@ def main(folder: Path) -> None:
     again = Bert().eval()
     again(ids).square().sum().backward()
     alone = again.get_submodule("encoder.layer.0.intermediate.dense").weight.grad  # type: ignore[union-attr]
-    told = {"whole": whole.detach(), "together": together.detach(), "held": held, "gradients": (alone, gradient)}
-    torch.save(told, folder / f"{distributed.get_rank()}.pt")
+    results = {
+        "unsharded": unsharded.detach(),
+        "sharded_output": sharded_output.detach(),
+        "held": held,
+        "gradients": (alone, gradient),
+    }
+    torch.save(results, folder / f"{distributed.get_rank()}.pt")
     distributed.destroy_process_group()
 
 

@@ -65,19 +65,19 @@ def test_unsuitable_batches_are_left_to_the_eager_network(
 ) -> None:
     """A modality in less than half of the rows, audio with gaps, and many cues are run by the eager network."""
     card = small_card()
-    whole = noise_window(0)
+    complete = noise_window(0)
     silent = noise_window(1, "video text")
-    gaps = make_window(whole.frames_hwc_u8, whole.audio_f32[:2_000], ((0, 1_000), (5_000, 6_000)), whole.cues)
+    gaps = make_window(complete.frames_hwc_u8, complete.audio_f32[:2_000], ((0, 1_000), (5_000, 6_000)), complete.cues)
     many_cues = make_window(
-        whole.frames_hwc_u8, whole.audio_f32[:2_000], cues=tuple(PreparedCue("a", at, at + 1) for at in range(9))
+        complete.frames_hwc_u8, complete.audio_f32[:2_000], cues=tuple(PreparedCue("a", at, at + 1) for at in range(9))
     )
-    assert graph_inputs(batch_of(card, whole, silent), MODALITIES) is not None
+    assert graph_inputs(batch_of(card, complete, silent), MODALITIES) is not None
     assert graph_inputs(batch_of(card, silent, silent), MODALITIES) is None
-    assert graph_inputs(batch_of(card, whole, silent, silent), MODALITIES) is None
+    assert graph_inputs(batch_of(card, complete, silent, silent), MODALITIES) is None
     assert graph_inputs(batch_of(card, silent, silent), ("text", "video")) is not None
-    assert graph_inputs(batch_of(card, whole, gaps), MODALITIES) is None
+    assert graph_inputs(batch_of(card, complete, gaps), MODALITIES) is None
     long = card.model_copy(update={"input": card.input.model_copy(update={"text_tokens": 64})})
-    assert graph_inputs(batch_of(long, whole, many_cues), MODALITIES) is None
+    assert graph_inputs(batch_of(long, complete, many_cues), MODALITIES) is None
 
 
 def test_an_exported_model_is_cached_and_gives_the_same_predictions(

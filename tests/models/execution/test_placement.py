@@ -41,13 +41,13 @@ def test_an_encoder_runs_where_it_was_placed(small_network: Callable[..., Networ
     parts = {modality: cast("Encoder", encoder) for modality, encoder in model.encoders.items()}
     model.to(META)
     parts |= {name: cast("Encoder", small_network().model.encoders[name]) for name in ("audio", "video")}
-    parts["video"].register_forward_hook(lambda _module, _given, said: seen.update(video=said))
+    parts["video"].register_forward_hook(lambda _module, _given, output: seen.update(video=output))
     for modality, encoder in parts.items():
         model.encoders[modality] = PlacedEncoder(encoder, META if modality == "text" else CPU, META)
-    said = model(batch)["mood"]
+    output = model(batch)["mood"]
 
-    assert said.device == META
-    assert said.shape == (2, 3)
+    assert output.device == META
+    assert output.shape == (2, 3)
     assert {parameter.device for parameter in model.encoders["video"].parameters()} == {CPU}
     assert {parameter.device for parameter in model.encoders["text"].parameters()} == {META}
     torch.testing.assert_close(seen["video"].tokens, tokens)

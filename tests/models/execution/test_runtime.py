@@ -37,7 +37,7 @@ class Small(nn.Module):
         return {"bright": batch.video.float().mean((1, 2, 3, 4))}
 
 
-def describe(_window: PreparedWindow, outputs: Outputs) -> WindowPrediction:
+def postprocess(_window: PreparedWindow, outputs: Outputs) -> WindowPrediction:
     """Return the brightness as a label's score."""
     return WindowPrediction(visual=(PredictedLabel("bright", float(outputs["bright"])),))
 
@@ -46,7 +46,7 @@ def build(room: int, max_batch: int = 8) -> tuple[Small, TorchModel]:
     """Return the network and the model that runs it."""
     network = Small(room)
     options = RunOptions(torch.device("cpu"), window_ns=2_000_000_000, max_batch=max_batch)
-    return network, TorchModel(network, describe, info=ModelInfo("small", "1", "0" * 64), spec=SPEC, options=options)
+    return network, TorchModel(network, postprocess, info=ModelInfo("small", "1", "0" * 64), spec=SPEC, options=options)
 
 
 def windows(make_window: MakeWindow, count: int) -> list[PreparedWindow]:

@@ -46,12 +46,12 @@ def test_two_processes_give_the_outputs_and_gradients_of_one(tmp_path: Path) -> 
     )
     assert done.returncode == 0, done.stderr[-2_000:]
 
-    whole = {path: layer.weight.numel() for path in BERT_LAYERS if (layer := _layer(Bert(), path))}
+    unsharded = {path: layer.weight.numel() for path in BERT_LAYERS if (layer := _layer(Bert(), path))}
     for rank in range(2):
-        told = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
-        torch.testing.assert_close(told["together"], told["whole"], rtol=1e-5, atol=1e-5)
-        torch.testing.assert_close(*told["gradients"], rtol=1e-4, atol=1e-5)
-        assert told["held"] == {path: numbers // 2 for path, numbers in whole.items()}
+        results = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        torch.testing.assert_close(results["sharded_output"], results["unsharded"], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(*results["gradients"], rtol=1e-4, atol=1e-5)
+        assert results["held"] == {path: numbers // 2 for path, numbers in unsharded.items()}
 
 
 @pytest.mark.parametrize(

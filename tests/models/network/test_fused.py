@@ -85,17 +85,17 @@ def batch(*windows: PreparedWindow) -> WindowBatch:
 
 def test_every_head_reads_its_source(make_window: MakeWindow) -> None:
     """Heads read single modalities or the fused vector."""
-    said = model()(batch(make_window([PICTURE], SOUND), make_window(sound=SOUND)))
-    assert said["bright"][0].item() == 9
-    assert said["loud"].flatten().tolist() == [1, 1]
-    assert said["both"].flatten().tolist() == [10, 1]
+    outputs = model()(batch(make_window([PICTURE], SOUND), make_window(sound=SOUND)))
+    assert outputs["bright"][0].item() == 9
+    assert outputs["loud"].flatten().tolist() == [1, 1]
+    assert outputs["both"].flatten().tolist() == [10, 1]
 
 
 def test_a_modality_that_no_row_has_is_not_encoded(make_window: MakeWindow) -> None:
     """Its heads have no output, and the fusion works without it."""
-    said = model()(batch(make_window(sound=SOUND)))
-    assert sorted(said) == ["both", "loud"]
-    assert said["both"].flatten().tolist() == [1, 0]
+    outputs = model()(batch(make_window(sound=SOUND)))
+    assert sorted(outputs) == ["both", "loud"]
+    assert outputs["both"].flatten().tolist() == [1, 0]
 
 
 def test_an_empty_batch_has_no_outputs(make_window: MakeWindow) -> None:

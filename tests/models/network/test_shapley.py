@@ -65,9 +65,9 @@ def test_contributions_add_up_to_the_value_minus_the_prior(
 ) -> None:
     """Efficiency, for the chosen label of each row."""
     encoded = tokens(seed)
-    whole = tangled(encoded)[torch.arange(2), CHOSEN]
+    value = tangled(encoded)[torch.arange(2), CHOSEN]
 
-    torch.testing.assert_close(explain(tangled, encoded).sum(-1), whole - NOTHING[CHOSEN])
+    torch.testing.assert_close(explain(tangled, encoded).sum(-1), value - NOTHING[CHOSEN])
 
 
 def test_equal_parts_have_equal_contributions() -> None:

@@ -28,12 +28,12 @@ def ffmpeg_loudness(sound: NDArray[np.float32]) -> float:
     frame.sample_rate, frame.pts = RATE_HZ, 0
     graph.push(frame)
     graph.push(None)
-    said = ""
+    loudness = ""
     while True:
         try:
-            said = graph.pull().metadata.get("lavfi.r128.I", said)
+            loudness = graph.pull().metadata.get("lavfi.r128.I", loudness)
         except (av.error.EOFError, av.error.BlockingIOError):
-            return float(said)
+            return float(loudness)
 
 
 @pytest.mark.parametrize("frequency_hz", [50, 200, 1_000, 3_000, 7_500])
@@ -71,8 +71,8 @@ def test_a_pause_does_not_make_a_window_quieter() -> None:
     """The relative gate excludes the pause."""
     noise = np.random.default_rng(1).uniform(-0.5, 0.5, SECONDS.size).astype(np.float32)
     paused = np.where(SECONDS < 1, noise, noise * np.float32(1e-3))
-    whole = integrated_loudness(torch.from_numpy(noise), RATE_HZ)
-    assert integrated_loudness(torch.from_numpy(paused), RATE_HZ) == pytest.approx(whole, abs=0.8)
+    expected = integrated_loudness(torch.from_numpy(noise), RATE_HZ)
+    assert integrated_loudness(torch.from_numpy(paused), RATE_HZ) == pytest.approx(expected, abs=0.8)
     assert integrated_loudness(torch.from_numpy(paused), RATE_HZ) == pytest.approx(ffmpeg_loudness(paused), abs=0.1)
 
 

@@ -73,11 +73,11 @@ def test_running_only_present_frames_gives_the_same_tokens(
     cat, coffee, rocket = (picture(name) for name in SHOWN)
     batch = batch_of([make_window([cat, coffee]), make_window(), make_window([rocket])])
     encoder, head = ImageEncoder(weights).eval(), LabelHead(weights)
-    whole, some = (
+    all_frames, present_frames = (
         head(Features({"video": encoder(replace(batch, is_dense=is_dense))}, None)) for is_dense in (True, False)
     )
-    torch.testing.assert_close(some, whole, rtol=1e-4, atol=1e-6)
-    assert whole[1].sum() == 0
+    torch.testing.assert_close(present_frames, all_frames, rtol=1e-4, atol=1e-6)
+    assert all_frames[1].sum() == 0
 
 
 @torch.inference_mode()

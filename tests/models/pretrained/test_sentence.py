@@ -95,10 +95,10 @@ def test_each_cue_of_a_window_is_a_sentence_of_its_own(
 ) -> None:
     """Vectors do not depend on other cues or windows. A window without cues has no token."""
     texts = (("Who is there?", "黑猫傍晚跑过花园。"), (), ("Nobody.",))
-    windows = [make_window(cues=tuple(PreparedCue(text, 0, 1) for text in said)) for said in texts]
+    windows = [make_window(cues=tuple(PreparedCue(text, 0, 1) for text in cues)) for cues in texts]
     batch = collate(windows, empty_batch(4, WINDOW_SAMPLES, base_spec(1)), tokenize)
     tokens, mask, _ = encoder(batch)
     assert mask.tolist() == [[True, True], [False, False], [True, False], [False, False]]
-    for row, said in enumerate(texts):
-        for number, text in enumerate(said):
+    for row, cues in enumerate(texts):
+        for number, text in enumerate(cues):
             np.testing.assert_allclose(tokens[row, number].numpy(), original.encode(text), atol=1e-4)

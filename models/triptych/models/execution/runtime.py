@@ -29,7 +29,8 @@ from triptych.schemas.errors import TriptychError, UsageError
 Outputs = Mapping[str, NDArray[np.float32]]
 """The outputs of one row by head name, float32 [...]. A head without input in the whole batch is missing."""
 
-Describe = Callable[[PreparedWindow, Outputs], WindowPrediction]
+Postprocess = Callable[[PreparedWindow, Outputs], WindowPrediction]
+"""Converts the outputs for a window to its prediction."""
 
 _log = structlog.get_logger(__name__)
 
@@ -84,13 +85,13 @@ class TorchModel:
     """Predict windows with a torch network."""
 
     def __init__(
-        self, network: nn.Module, describe: Describe, *, info: ModelInfo, spec: InputSpec, options: RunOptions
+        self, network: nn.Module, postprocess: Postprocess, *, info: ModelInfo, spec: InputSpec, options: RunOptions
     ) -> None:
         self.info = info
         self.spec = spec
         self._network = network.eval().to(options.device)
         place_encoders(self._network, options.encoder_devices, home=options.device)
-        self._describe = describe
+        self._postprocess = postprocess
         self._tokenize = options.tokenize
         self._device = options.device
         self._window_ns = options.window_ns
@@ -124,7 +125,7 @@ class TorchModel:
             if outputs is None:
                 continue
             for row, (index, window) in enumerate(zip(indices, chosen, strict=True)):
-                predictions[index] = self._describe(window, {name: rows[row] for name, rows in outputs.items()})
+                predictions[index] = self._postprocess(window, {name: rows[row] for name, rows in outputs.items()})
             waiting = waiting[len(indices) :]
         return predictions
 

@@ -43,7 +43,7 @@ class Observer:
     heads: Mapping[str, Head] = field(default_factory=dict)
     labels: Sequence[str] = ()
 
-    def describe(self, window: PreparedWindow, outputs: Outputs, *, sample_rate_hz: int) -> WindowPrediction:
+    def observe(self, window: PreparedWindow, outputs: Outputs, *, sample_rate_hz: int) -> WindowPrediction:
         """Return a prediction that holds only observations.
 
         Args:

@@ -97,9 +97,9 @@ class SentenceEncoder(Encoder):
         if batch.is_dense:
             return self._encode_dense(batch.text, batch.text_mask)
         rows = torch.tensor(batch.cue_counts)
-        there = torch.arange(int(rows.max()))[None] < rows[:, None]  # [B, C]
-        tokens = batch.text_mask.new_zeros(*there.shape, FEATURES, dtype=torch.float32)
-        mask = there.to(tokens.device)
+        present = torch.arange(int(rows.max()))[None] < rows[:, None]  # [B, C]
+        tokens = batch.text_mask.new_zeros(*present.shape, FEATURES, dtype=torch.float32)
+        mask = present.to(tokens.device)
         # Half precision would save little time in such a small network, and would change the result.
         with torch.autocast(tokens.device.type, enabled=False):
             tokens[mask] = self.encode(batch.text[batch.text_mask])

@@ -110,13 +110,13 @@ def test_a_dense_batch_gives_the_same_tokens(
     assert tensors is not None
     with torch.inference_mode():
         expected = {name: encoder(batch) for name, encoder in network.model.encoders.items()}
-        said = TensorNetwork(_Tokens(network.model))(*tensors)
+        outputs = TensorNetwork(_Tokens(network.model))(*tensors)
     for name, own in expected.items():
         there = own.mask[:3]
         places = there.shape[1]
-        assert torch.equal(said[f"{name} mask"][:, :places], there)
-        assert not said[f"{name} mask"][:, places:].any()
-        theirs = (said[f"{name} {part}"][:, :places][there] for part in ("tokens", "times"))
+        assert torch.equal(outputs[f"{name} mask"][:, :places], there)
+        assert not outputs[f"{name} mask"][:, places:].any()
+        theirs = (outputs[f"{name} {part}"][:, :places][there] for part in ("tokens", "times"))
         for numbers, wanted in zip(theirs, (own.tokens, own.times), strict=True):
             torch.testing.assert_close(numbers, wanted[:3][there], rtol=1e-3, atol=1e-4)
 

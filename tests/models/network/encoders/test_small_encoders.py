@@ -47,11 +47,11 @@ def test_tokens_do_not_depend_on_the_batch(
     encoder = build().eval()
     others = [noise_window(2, "text"), noise_window(3, "video"), noise_window(4, "audio")]
     alone = encoder(batch_of(noise_window(1, modality)))
-    among = encoder(batch_of(*others, noise_window(1, modality)))
+    in_batch = encoder(batch_of(*others, noise_window(1, modality)))
 
     assert alone.mask.any()
-    assert torch.equal(alone.mask[0], among.mask[3])
-    torch.testing.assert_close(alone.tokens[0], among.tokens[3])
+    assert torch.equal(alone.mask[0], in_batch.mask[3])
+    torch.testing.assert_close(alone.tokens[0], in_batch.tokens[3])
 
 
 def test_rows_without_the_modality_are_not_run(noise_window: MakeWindow) -> None:

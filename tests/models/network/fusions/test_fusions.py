@@ -67,13 +67,14 @@ def test_masked_tokens_do_not_affect_the_output(name: str, options: dict[str, st
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
 def test_a_masked_modality_equals_a_missing_one(name: str, options: dict[str, str | float]) -> None:
     """For each subset, a masked modality gives the same output as one that is missing from the batch."""
-    fusion, whole = built(name, **options), encoded()
+    fusion, tokens_by_modality = built(name, **options), encoded()
     answers = []
     for subset in SUBSETS:
         masked = {
-            key: one if key in subset else one._replace(mask=torch.zeros_like(one.mask)) for key, one in whole.items()
+            key: one if key in subset else one._replace(mask=torch.zeros_like(one.mask))
+            for key, one in tokens_by_modality.items()
         }
-        without = {key: whole[key] for key in subset}
+        without = {key: tokens_by_modality[key] for key in subset}
         answers.append(numbers(fusion(without)))
 
         assert answers[-1].isfinite().all()
@@ -84,12 +85,14 @@ def test_a_masked_modality_equals_a_missing_one(name: str, options: dict[str, st
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
 def test_rows_are_independent(name: str, options: dict[str, str | float]) -> None:
     """The output for a row does not depend on other rows, even if one of them is empty."""
-    fusion, whole = built(name, **options), encoded()
-    for one in whole.values():
+    fusion, tokens_by_modality = built(name, **options), encoded()
+    for one in tokens_by_modality.values():
         one.mask[1] = False
-    together = numbers(fusion(whole))
+    together = numbers(fusion(tokens_by_modality))
     alone = {
-        key: Encoded(one.tokens[:1], one.mask[:1], one.times[:1]) for key, one in whole.items() if one.times is not None
+        key: Encoded(one.tokens[:1], one.mask[:1], one.times[:1])
+        for key, one in tokens_by_modality.items()
+        if one.times is not None
     }
 
     assert together.isfinite().all()
@@ -99,10 +102,10 @@ def test_rows_are_independent(name: str, options: dict[str, str | float]) -> Non
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
 def test_gradients_are_finite_if_a_row_is_empty(name: str, options: dict[str, str | float]) -> None:
     """A NaN in one row would reach all weights."""
-    fusion, whole = built(name, **options), encoded()
-    for one in whole.values():
+    fusion, tokens_by_modality = built(name, **options), encoded()
+    for one in tokens_by_modality.values():
         one.mask[1] = False
-    numbers(fusion(whole)).square().sum().backward()
+    numbers(fusion(tokens_by_modality)).square().sum().backward()
 
     gradients = [parameter.grad for parameter in fusion.parameters() if parameter.grad is not None]
     assert gradients
@@ -128,23 +131,25 @@ def test_the_projection_returns_unit_vectors() -> None:
 
 def test_the_residual_fusion_of_a_single_modality_is_the_mean_of_its_tokens() -> None:
     """Other modalities only add a correction, which is zero before training."""
-    fusion, whole = built("residual"), encoded()
-    means = {name: masked_mean(one) for name, one in whole.items()}
+    fusion, tokens_by_modality = built("residual"), encoded()
+    means = {name: masked_mean(one) for name, one in tokens_by_modality.items()}
 
-    for name, one in whole.items():
+    for name, one in tokens_by_modality.items():
         torch.testing.assert_close(fusion({name: one}).vector, means[name])
     together = torch.stack(list(means.values())).mean(0)
-    assert not torch.allclose(fusion(whole).vector, together, atol=1e-2)
+    assert not torch.allclose(fusion(tokens_by_modality).vector, together, atol=1e-2)
     fresh = build_fusion("residual", SHAPE).eval()
-    torch.testing.assert_close(fresh(whole).vector, together)
+    torch.testing.assert_close(fresh(tokens_by_modality).vector, together)
 
 
 def test_attention_does_not_depend_on_the_order_of_tokens() -> None:
     """Only the times of the tokens encode their order."""
-    fusion, whole = built("attention"), encoded()
-    turned = {key: Encoded(one.tokens.flip(1), one.mask.flip(1), None) for key, one in whole.items()}
+    fusion, tokens_by_modality = built("attention"), encoded()
+    reversed_tokens = {
+        key: Encoded(one.tokens.flip(1), one.mask.flip(1), None) for key, one in tokens_by_modality.items()
+    }
 
-    torch.testing.assert_close(fusion(turned).vector, fusion(whole).vector)
+    torch.testing.assert_close(fusion(reversed_tokens).vector, fusion(tokens_by_modality).vector)
 
 
 def test_an_unknown_name_or_option_is_an_error() -> None:
