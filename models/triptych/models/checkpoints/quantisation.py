@@ -7,13 +7,12 @@ faster. Writing int8 needs torchao; reading needs only torch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-Storage = Literal["fp32", "fp16", "bf16", "int8"]
-STORAGES: tuple[Storage, ...] = get_args(Storage)
+from triptych.models.checkpoints.storage import Storage
 
 _HALF_DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 _INT8_SUFFIX = "::int8"

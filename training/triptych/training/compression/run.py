@@ -22,7 +22,8 @@ from triptych.models.checkpoints.checkpoint import (
     trained_state,
 )
 from triptych.models.checkpoints.paths import CARD_SUFFIX
-from triptych.models.checkpoints.quantisation import STORAGES, Storage, dequantise, quantise
+from triptych.models.checkpoints.quantisation import dequantise, quantise
+from triptych.models.checkpoints.storage import STORAGES, Storage
 from triptych.models.execution.export import GRAPH_FORMS, GraphError, GraphForm, export_graph, load_graph
 from triptych.models.execution.export_cache import GraphNetwork
 from triptych.models.network.architecture import build_network
