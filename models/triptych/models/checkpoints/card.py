@@ -212,7 +212,7 @@ def require_media_input(card: Card) -> None:
     if card.input.features:
         names = ", ".join(feature.modality for feature in card.input.features)
         raise CardError(
-            f"{card.name} reads precomputed features ({names}), which no stream or clip carries: "
+            f"{card.name} reads features ({names}) computed in advance, which no stream or clip carries: "
             "it can be trained and measured (triptych train, triptych evaluate), not served"
         )
 
