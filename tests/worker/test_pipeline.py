@@ -76,7 +76,7 @@ class _EmbeddingModel(NullModel):
     def predict(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
         vectors = [(math.cos(window.start_ns / 1e9), math.sin(window.start_ns / 1e9)) for window in windows]
         predictions = super().predict(windows)
-        return [replace(p, embedding=v, moments=(v,)) for p, v in zip(predictions, vectors, strict=True)]
+        return [replace(p, embedding=v, frame_embeddings=(v,)) for p, v in zip(predictions, vectors, strict=True)]
 
 
 @pytest.mark.parametrize("steps", range(1, 14))

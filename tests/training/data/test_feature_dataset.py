@@ -103,7 +103,7 @@ def test_a_model_of_features_is_learnt_and_measured(mosi: Path, model: Path, tmp
 
 def test_no_stream_has_features_so_such_a_model_is_not_served(model: Path, mosi: Path, tmp_path: Path) -> None:
     """Nor explained on a clip, nor compiled; and clips are not features."""
-    with pytest.raises(UsageError, match=r"reads features \(video, audio, text\) .* not served"):
+    with pytest.raises(UsageError, match=r"reads precomputed features \(video, audio, text\) .* not served"):
         build_model(ModelChoice(str(model), frames=1, window_ns=1_000_000_000, device="cpu"))
     with pytest.raises(UsageError, match="not served"):
         run("models", "compile", str(model))

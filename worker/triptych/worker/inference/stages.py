@@ -279,5 +279,5 @@ class Stages:
     def _envelope(job: WindowJob, output: ModelOutput, published_ns: int) -> ResultEnvelope:
         partition = job.partition_set.partition
         result = result_of(job.window, output, partition=partition, published_ns=published_ns)
-        result = job.partition_set.recent.with_novelty(result, output.prediction.moments)
+        result = job.partition_set.recent.with_novelty(result, output.prediction.frame_embeddings)
         return ResultEnvelope(result, partition, job.window.snapshot.to_json())
