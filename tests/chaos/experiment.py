@@ -112,7 +112,7 @@ def run(folder: Path, options: ChaosOptions, write_line: WriteLine) -> Outcome:
         time.sleep(QUIET_S)
         load.finish()
         write_line("all records are sent; an undisturbed worker reads them")
-        undisturbed = servers.undisturbed.beside(f"{installation.pipeline}-undisturbed")
+        undisturbed = servers.undisturbed.other_pipeline(f"{installation.pipeline}-undisturbed")
         undisturbed.run("work", "--until-end", limit_s=READING_LIMIT_S + load.length_s).succeeded()
         expected = documents_in_topic(undisturbed)
         write_line(f"{len(expected)} windows are expected; waiting for the workers to publish all of them")

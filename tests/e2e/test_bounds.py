@@ -1,4 +1,4 @@
-"""A backlog on real servers, caught up with in bounded memory: the small version of `make backlog`."""
+"""A backlog on real servers, processed in bounded memory: the small version of `make backlog`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ Install = Callable[..., Installation]
 
 
 def test_a_skewed_backlog_is_replayed_in_bounded_memory(install: Install) -> None:
-    """Sound 20 s and words 60 s ahead of the pictures: memory stays near the bound, nothing is late or cut short."""
+    """Memory stays near the limit, and nothing is late or cut short.
+
+    Audio is 20 s ahead of the video, and subtitles are 60 s ahead.
+    """
     options = BacklogOptions(gigabytes=0.12, streams=4, partition_mib=6, model="null", limit_s=90)
 
     done = replay_backlog(options, BenchmarkServers(install(**settings_of(options))), lambda _: None)

@@ -24,7 +24,7 @@ from tests.e2e.poison import pcm, png, zeros
 from tests.fuzz.mutations import damaged
 from triptych.models.model import InputSpec
 from triptych.schemas.dead import DeadLetter
-from triptych.schemas.dead_codec import decode_dead, decode_mark, encode_dead, put_back, read_put_back
+from triptych.schemas.dead_codec import decode_dead, decode_mark, encode_dead, read_redrive_origin, redriven_message
 from triptych.schemas.errors import MalformedRecordError
 from triptych.schemas.names import INPUT_TOPICS
 from triptych.schemas.records import AudioChunk
@@ -110,7 +110,7 @@ def read_message(message: Input) -> bool:
     place = {"pipeline": "triptych", "topic": INPUT_TOPICS[0], "partition": 0, "offset": 7, "arrival_ns": 1}
     letter = DeadLetter.model_validate(place | {"reason": "x", "key": key, "value": value, "headers": headers})
     assert decode_dead(*encode_dead(letter)) == letter
-    returned = read_put_back(put_back(letter).headers)
+    returned = read_redrive_origin(redriven_message(letter).headers)
     assert returned == ("triptych", letter.id)
     return is_used
 

@@ -22,7 +22,7 @@ from typing import Final
 
 from rich.console import Console
 
-from tests.e2e.programs import Installation, Program, asked
+from tests.e2e.programs import Installation, Program, status_response
 from tests.live_soak.connections import Breaker
 from tests.live_soak.memory import MemoryWatch
 from tests.live_soak.report import Soak, report
@@ -75,7 +75,7 @@ def soak(stack: ExitStack, folder: Path, options: argparse.Namespace) -> Soak:
     watch = MemoryWatch({"triptych produce": producer.process.pid, "triptych work": worker.process.pid})
     with watch:
         breakers = _break_all(relays, producer, options)
-        metrics = {f"{program}: metrics": asked(port, "/metrics")[1] for program, port in ports.items()}
+        metrics = {f"{program}: metrics": status_response(port, "/metrics")[1] for program, port in ports.items()}
     done = [producer.stop(), worker.stop()]
     texts = {f"{one.args[0]}: {kind}": text for one in done for kind, text in (("out", one.out), ("err", one.err))}
     texts |= metrics

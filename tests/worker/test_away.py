@@ -15,7 +15,7 @@ from tests.worker.world import Feed, World
 from triptych.service.health import Health
 from triptych.settings.loading import load
 from triptych.transport.errors import BrokerUnavailableError
-from triptych.transport.memory.reader import MemoryGroupConsumer
+from triptych.transport.memory.group_consumer import MemoryGroupConsumer
 from triptych.transport.protocols import Publisher, Transport
 from triptych.transport.records import Delivered, Message
 from triptych.worker import wiring

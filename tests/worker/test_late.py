@@ -133,4 +133,4 @@ def redrive_all(world: World) -> int:
     """Redrive dead letters as `triptych dead redrive` does. Return how many."""
     dead = read_letters(world.transport, world.settings.pipeline)
     wanted = plan(dead, Selection(), again=False).wanted
-    return redrive(world.transport, dead, wanted, pipeline=world.settings.pipeline).put_back
+    return redrive(world.transport, dead, wanted, pipeline=world.settings.pipeline).redriven

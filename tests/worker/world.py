@@ -177,9 +177,9 @@ class World:
             for _ in range(steps):
                 pipeline.step()
 
-    def throw_out_members(self) -> None:
+    def evict_members(self) -> None:
         """Remove all members from the group, as after a session timeout."""
-        self._memory.throw_out_members(consumer_group(self.settings.pipeline))
+        self._memory.evict_members(consumer_group(self.settings.pipeline))
 
     def results(self) -> list[Result]:
         """Return the results on the results topic, partition by partition."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from triptych.transport.errors import EXIT_OFFSET_GONE, EXIT_UNAVAILABLE
+from triptych.transport.errors import EXIT_OFFSET_OUT_OF_RANGE, EXIT_UNAVAILABLE
 from triptych.worker.errors import EXIT_MODEL_BROKEN, EXIT_STATE_UNREADABLE
 from triptych.worker.observability.metrics import Metrics
 from triptych.worker.publishing.stores.errors import EXIT_STORE_REFUSED
@@ -22,7 +22,7 @@ def test_every_metric_is_on_the_page() -> None:
 
 
 @pytest.mark.parametrize(
-    "code", [EXIT_UNAVAILABLE, EXIT_OFFSET_GONE, EXIT_STORE_REFUSED, EXIT_MODEL_BROKEN, EXIT_STATE_UNREADABLE]
+    "code", [EXIT_UNAVAILABLE, EXIT_OFFSET_OUT_OF_RANGE, EXIT_STORE_REFUSED, EXIT_MODEL_BROKEN, EXIT_STATE_UNREADABLE]
 )
 def test_every_exit_code_is_on_the_page(code: int) -> None:
     """Supervisors decide by the exit code."""

@@ -14,7 +14,7 @@ from triptych.models.prediction import WindowPrediction
 from triptych.models.window import PreparedWindow
 from triptych.schemas.results import Result
 from triptych.settings.loading import load
-from triptych.transport.memory.reader import MemoryGroupConsumer
+from triptych.transport.memory.group_consumer import MemoryGroupConsumer
 from triptych.worker.observability.events import (
     CommitRefused,
     PartitionsAssigned,
@@ -164,7 +164,7 @@ def test_nothing_of_lost_partitions_is_published_or_committed(
     world.send(feed("city").play(4))
     with world.open() as first:
         step_until([first], blocked.called.is_set)
-        world.throw_out_members()
+        world.evict_members()
         first.step()
         (revoked,) = world.seen(PartitionsRevoked)
         assert revoked.lost
@@ -192,7 +192,7 @@ def test_a_suspended_worker_publishes_nothing_before_the_group_confirms_it(
     world.send(feed("city").play(4))
     with world.open() as first:
         step_until([first], blocked.called.is_set)
-        world.throw_out_members()
+        world.evict_members()
         blocked.released.set()
         assert all(checks.acquire(timeout=10) for _ in range(3))
         assert world.results() == []

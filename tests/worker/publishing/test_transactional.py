@@ -18,7 +18,7 @@ from triptych.transport.errors import (
     OutcomeUnknownError,
     TransportError,
 )
-from triptych.transport.memory.reader import MemoryGroupConsumer
+from triptych.transport.memory.group_consumer import MemoryGroupConsumer
 from triptych.transport.memory.transport import MemoryTransactions
 from triptych.transport.records import GroupOffsets, Message, TopicPartition
 from triptych.transport.topic_settings import TopicSettings
@@ -222,7 +222,7 @@ def test_a_replaced_worker_publishes_nothing(exact: World, feed: MakeFeed, monke
 
     def publish(publisher: MemoryTransactions, messages: Sequence[Message], offsets: GroupOffsets | None) -> None:
         if not refused:
-            exact.throw_out_members()
+            exact.evict_members()
         try:
             _publish(publisher, messages, offsets)
         except CommitRefusedError as error:

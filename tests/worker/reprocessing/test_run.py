@@ -19,7 +19,7 @@ from triptych.schemas.records import InputRecord
 from triptych.schemas.results import Result, Shed
 from triptych.service.health import Health
 from triptych.settings.loading import load
-from triptych.transport.errors import OffsetGoneError
+from triptych.transport.errors import OffsetOutOfRangeError
 from triptych.transport.memory.transport import MemoryTransport
 from triptych.transport.records import Message, TopicPartition
 from triptych.worker.publishing.stores.memory import MemoryStore
@@ -324,7 +324,7 @@ def test_a_range_with_a_deleted_beginning_needs_partial(past: Past, feed: MakeFe
     partition = past.results_partition("city")
     with closing(past.transport.admin()) as admin:
         admin.delete_records({TopicPartition(topic, partition): 4 for topic in INPUT_TOPICS})
-    with pytest.raises(OffsetGoneError, match=r"hold nothing from before 2026.*--partial"):
+    with pytest.raises(OffsetOutOfRangeError, match=r"hold nothing from before 2026.*--partial"):
         past.named("again").reprocess(T1)
     partial = past.named("partial")
     partial.reprocess(T1, partial=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from triptych.schemas.codec import decode
-from triptych.schemas.dead_codec import read_put_back
+from triptych.schemas.dead_codec import read_redrive_origin
 from triptych.schemas.errors import MalformedRecordError
 from triptych.schemas.names import DEFAULT_PIPELINE, MODALITY_OF, STREAM_PATTERN
 from triptych.schemas.partition import partition_of
@@ -45,7 +45,7 @@ def received_entry(record: Record, partitions: int, pipeline: str = DEFAULT_PIPE
     kind `OTHER_PIPELINE` and is not decoded.
     """
     modality = MODALITY_OF[record.topic]
-    redriven = read_put_back(record.headers)
+    redriven = read_redrive_origin(record.headers)
     if redriven is not None and redriven.pipeline not in {"", pipeline}:
         return _unusable(record, Kind.OTHER_PIPELINE, Received(record, None))
     wrong_partition = _wrong_partition_reason(record, partitions)
@@ -100,7 +100,7 @@ def _unusable(record: Record, kind: Kind, received: Received) -> Entry:
         arrival_ns=record.arrival_ns,
         stream=name if _STREAM.fullmatch(name) else None,
         kind=kind,
-        redriven=read_put_back(record.headers) is not None,
+        redriven=read_redrive_origin(record.headers) is not None,
         size_bytes=record.size_bytes + _OVERHEAD_BYTES,
         payload=received,
     )

@@ -17,7 +17,7 @@ from triptych.schemas.names import INPUT_TOPICS
 from triptych.service.logs import configure_logs
 from triptych.service.signals import stop_on_signal
 from triptych.settings.tree import Settings
-from triptych.transport.errors import OffsetGoneError
+from triptych.transport.errors import OffsetOutOfRangeError
 from triptych.transport.protocols import Transport
 from triptych.units import NS_PER_MS
 from triptych.worker.observability.hooks import Hook
@@ -74,7 +74,7 @@ def reprocess_with(
 
     Raises:
         UsageError: the range has no records, or the pipeline is used for something else.
-        OffsetGoneError: retention may have deleted the beginning of the range, and the request is not `partial`.
+        OffsetOutOfRangeError: retention may have deleted the beginning of the range, and the request is not `partial`.
     """
     settings = settings.without_load_shedding()
     transport, pipeline = dependencies.transport, settings.pipeline
@@ -141,7 +141,7 @@ def _check_offsets(transport: Transport, offsets: OffsetRange, time_range: TimeR
 
     Raises:
         UsageError: no records arrived in the range.
-        OffsetGoneError: retention may have deleted the beginning.
+        OffsetOutOfRangeError: retention may have deleted the beginning.
     """
     if not offsets.records:
         raise UsageError(
@@ -162,7 +162,7 @@ def _check_offsets(transport: Transport, offsets: OffsetRange, time_range: TimeR
         )
     )
     if truncated and not partial:
-        raise OffsetGoneError(
+        raise OffsetOutOfRangeError(
             f"retention may have deleted the beginning of the time range: {truncated[0].topic} "
             f"{truncated[0].partition} and {len(truncated) - 1} more partitions hold nothing from before "
             f"{format_time(time_range.from_ns)}; begin later, or add --partial to process what is left"
@@ -183,8 +183,8 @@ def _check_offsets(transport: Transport, offsets: OffsetRange, time_range: TimeR
 def _explain_deleted_records() -> Iterator[None]:
     try:
         yield
-    except OffsetGoneError as error:
-        raise OffsetGoneError(
+    except OffsetOutOfRangeError as error:
+        raise OffsetOutOfRangeError(
             f"retention deletes records of the time range while it is read ({error.__class__.__name__}): "
             "add --partial to process what is left"
         ) from error
