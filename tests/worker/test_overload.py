@@ -21,7 +21,7 @@ from triptych.models.window import PreparedWindow
 from triptych.schemas.errors import UsageError
 from triptych.schemas.results import Result, Shed
 from triptych.settings.loading import load
-from triptych.worker.observability.events import EffortChanged, ItemsShed
+from triptych.worker.observability.events import ItemsShed, OverloadLevelChanged
 from triptych.worker.overload import Effort, Overload, Policy, Published, ladder_of
 from triptych.worker.pipeline import Pipeline
 
@@ -223,7 +223,7 @@ def test_waiting_leaves_nothing_out(world: World, feed: MakeFeed, monkeypatch: p
         turn_until(pipeline, lambda: len(world.store.results("city")) == 20)
 
     assert all(result.shed == Shed() and result.modalities.video.used == 4 for result in world.results())
-    assert world.seen(EffortChanged) == []
+    assert world.seen(OverloadLevelChanged) == []
 
 
 def test_degrading_shows_fewer_pictures_and_all_the_rest(
@@ -234,7 +234,7 @@ def test_degrading_shows_fewer_pictures_and_all_the_rest(
 
     with slowed(world, monkeypatch, "degrade", for_window_s=0.002, for_picture_s=0.02) as (pipeline, model):
         turn_until(pipeline, lambda: len(world.store.results("city")) == 60)
-        turn_until(pipeline, lambda: world.seen(EffortChanged)[-1].rung == 0)
+        turn_until(pipeline, lambda: world.seen(OverloadLevelChanged)[-1].level == 0)
         model.for_picture_s = 0
         world.send(feed("port").play(10))
         turn_until(pipeline, lambda: len(world.store.results("port")) == 5)
@@ -261,21 +261,21 @@ def test_skipping_publishes_windows_without_an_answer_and_says_so(
 
     with slowed(world, monkeypatch, "skip", for_window_s=0.06, for_picture_s=0) as (pipeline, model):
         turn_until(pipeline, lambda: len(world.store.results("city")) == 80)
-        turn_until(pipeline, lambda: world.seen(EffortChanged)[-1].rung == 0)
+        turn_until(pipeline, lambda: world.seen(OverloadLevelChanged)[-1].level == 0)
         model.for_window_s = 0
         world.send(feed("port").play(10))
         turn_until(pipeline, lambda: len(world.store.results("port")) == 5)
 
-    assert [event.rung for event in world.seen(EffortChanged)][:4] == [1, 2, 3, 4]
-    unasked = [result for result in by_start(world, "city") if result.shed.model]
-    assert unasked
-    for result in unasked:
+    assert [event.level for event in world.seen(OverloadLevelChanged)][:4] == [1, 2, 3, 4]
+    model_skipped = [result for result in by_start(world, "city") if result.shed.model]
+    assert model_skipped
+    for result in model_skipped:
         assert result.shed == Shed(video=4, audio=4, subtitles=1, model=True)
         assert not result.observations.visual
         assert len(result.observations.words) == 1
         assert {report.used for _, report in result.modalities} == {0}
         assert {report.state for _, report in result.modalities} == {"present"}
-    assert sum(event.unasked for event in world.seen(ItemsShed)) == len(unasked)
+    assert sum(event.model_skipped for event in world.seen(ItemsShed)) == len(model_skipped)
     assert len({result.id for result in world.results()}) == 85
     assert all(result.shed == Shed() for result in by_start(world, "port"))
 

@@ -25,7 +25,7 @@ from triptych.worker.observability.events import (
     ModelSwapped,
     ResultsPublished,
     ShadowFailed,
-    ShadowJudged,
+    ShadowInferred,
 )
 from triptych.worker.pipeline import Pipeline
 
@@ -146,9 +146,9 @@ def test_a_shadow_changes_nothing_of_what_is_published(
     with world.open() as worker:
         turn_until(worker, lambda: bool(world.seen(ModelSwapped)))
         world.send(feed("city").play(6))
-        told = ShadowFailed if failing else ShadowJudged
+        told = ShadowFailed if failing else ShadowInferred
         turn_until(worker, lambda: len(world.seen(ResultsPublished)) == 3 and bool(world.seen(told)))
     assert {(r.model.name, r.predictions["mood"][0].label) for r in world.results()} == {("first", "glad")}
     assert world.seen(ModelSwapped)[0].role == "shadow"
     assert not world.seen(ModelFailed)
-    assert all(event.differed == event.windows for event in world.seen(ShadowJudged))
+    assert all(event.differed == event.windows for event in world.seen(ShadowInferred))

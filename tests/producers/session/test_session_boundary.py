@@ -10,7 +10,7 @@ from tests.worker.world import SECOND, T0, Feed, World
 from triptych.producers.session.session_boundary import PATIENCE_NS, SessionBoundary
 from triptych.schemas.names import Modality
 from triptych.schemas.records import End, InputRecord
-from triptych.worker.observability.events import ItemLate, RecordDropped
+from triptych.worker.observability.events import LateItemReceived, RecordDropped
 
 
 @pytest.fixture
@@ -75,5 +75,5 @@ def test_the_window_of_a_break_holds_what_comes_before_and_after_it(world: World
     assert [(result.start_ns - T0) // SECOND for result in results] == [0, 2]
     assert results[1].modalities.video.items == (2 + 4 if seamed else 2)
     assert results[1].modalities.audio.items == (1 + 2 if seamed else 1)
-    assert bool(world.seen(ItemLate)) is not seamed
+    assert bool(world.seen(LateItemReceived)) is not seamed
     assert not world.seen(RecordDropped)

@@ -17,10 +17,10 @@ from triptych.settings.loading import load
 from triptych.transport.memory.reader import MemoryGroupConsumer
 from triptych.worker.observability.events import (
     CommitRefused,
+    PartitionRestored,
     PartitionsAssigned,
     PartitionsHandedOver,
     PartitionsRevoked,
-    Restored,
 )
 from triptych.worker.pipeline import Pipeline
 
@@ -113,7 +113,7 @@ def test_a_rebalance_waits_for_what_is_in_flight(world: World, feed: MakeFeed, s
     """The partition does not move before its results are published and committed."""
     world.send(feed("city").play(4))
     with world.open() as first, ExitStack() as others:
-        turn_until([first], lambda: slow.asked.is_set() and len(world.seen(Restored)) == 6)
+        turn_until([first], lambda: slow.asked.is_set() and len(world.seen(PartitionRestored)) == 6)
         second = others.enter_context(world.open())
         for _ in range(10):
             first.step()

@@ -16,7 +16,7 @@ from triptych.models.window import PreparedWindow
 from triptych.worker.observability.events import (
     Event,
     ShadowFailed,
-    ShadowJudged,
+    ShadowInferred,
     ShadowSkipped,
     ShadowSummarised,
 )
@@ -76,8 +76,8 @@ def test_disagreements_are_counted_and_summed_up() -> None:
     shadow = TextModel("shadow", 0.25)
     with staged(shadow) as stage:
         stage.shadow.offer(MAIN, [answered(0, 1.0), answered(1, 0.25), answered(2, 0.75)])
-        stage.wait_for(ShadowJudged, 1)
-    (judged,) = stage.seen(ShadowJudged)
+        stage.wait_for(ShadowInferred, 1)
+    (judged,) = stage.seen(ShadowInferred)
     assert (judged.windows, judged.differed, judged.distances) == (3, 2, (0.75, 0.0, 0.5))
     (summary,) = stage.seen(ShadowSummarised)
     assert (summary.model_sha256, summary.shadow_sha256) == (MAIN.sha256, shadow.info.sha256)
@@ -90,10 +90,10 @@ def test_each_pair_of_models_is_summed_up_apart() -> None:
     """What another model said is not mixed into the numbers of this one."""
     with staged(TextModel("one", 0.0)) as stage:
         stage.shadow.offer(MAIN, [answered(0)])
-        stage.wait_for(ShadowJudged, 1)
+        stage.wait_for(ShadowInferred, 1)
         stage.shadow.replace(TextModel("two", 1.0))
         stage.shadow.offer(MAIN, [answered(1)])
-        stage.wait_for(ShadowJudged, 2)
+        stage.wait_for(ShadowInferred, 2)
     one, two = stage.seen(ShadowSummarised)
     assert (one.heads[0].differed, two.heads[0].differed) == (1, 0)
     assert one.shadow_sha256 != two.shadow_sha256
@@ -118,7 +118,7 @@ def test_a_shadow_that_hangs_holds_up_nobody_and_what_goes_by_is_counted() -> No
         assert time.monotonic() - started < 1
         assert [event.windows for event in stage.seen(ShadowSkipped)] == [2, 2, 2]
         leave.set()
-        stage.wait_for(ShadowJudged, 1 + BATCHES_WAITING)
+        stage.wait_for(ShadowInferred, 1 + BATCHES_WAITING)
     assert sum(summary.skipped for summary in stage.seen(ShadowSummarised)) == 6
 
 
@@ -161,7 +161,7 @@ def test_a_shadow_that_fails_again_and_again_is_given_up_until_another_comes() -
         assert [event.windows for event in stage.seen(ShadowSkipped)] == [1]
         stage.shadow.replace(TextModel("whole"))
         stage.shadow.offer(MAIN, [answered(10)])
-        stage.wait_for(ShadowJudged, 1)
+        stage.wait_for(ShadowInferred, 1)
     assert "no such layer" in stage.seen(ShadowFailed)[0].error
     assert stage.seen(ShadowSummarised)[0].failed == FAILURES_ALLOWED
 

@@ -288,7 +288,7 @@ class Pipeline:
         except RetriableError as error:
             self._hooks.emit(events.RetryScheduled(what="kafka", error=str(error), attempt=1, delay_s=0.0))
             return False
-        if self._publication.is_transactional:
+        if self._publication.offsets_needed:
             self._note_offsets(work)
         self._consumer.resume(work.tps.values())
         self._works[number] = work
@@ -308,7 +308,7 @@ class Pipeline:
     def _collect(self) -> None:
         """Finish what was published; what was not, and may be or not, is done again from what lies on the topics."""
         collected = self._flow.collect()
-        if collected and self._publication.is_transactional:
+        if collected and self._publication.offsets_needed:
             for work in self._works.values():
                 self._note_offsets(work)
         for number, work in tuple(self._works.items()):
@@ -326,7 +326,7 @@ class Pipeline:
         self._waiting[number] = None
         self._consumer.pause(work.tps.values())
         self._paused -= frozenset(work.tps.values())
-        self._hooks.emit(events.WorkBegunAgain(number=number))
+        self._hooks.emit(events.PartitionRestarted(number=number))
 
     # --- ask, decide --------------------------------------------------------------------------------------------------
 
@@ -349,7 +349,7 @@ class Pipeline:
             self._hooks.emit(events.RetryScheduled(what="kafka", error=str(error), attempt=1, delay_s=0.0))
             self._ask_again_ns = time.monotonic_ns() + _ASK_AFTER_FAILURE_NS
             return False
-        self._hooks.emit(events.StageTook(stage="ask", took_ms=(time.monotonic_ns() - at_ns) / NS_PER_MS))
+        self._hooks.emit(events.StageCompleted(stage="ask", took_ms=(time.monotonic_ns() - at_ns) / NS_PER_MS))
         for work in works:
             work.offset_tracker.moved(self._positions(work))
             work.answer(ends, at_ns=at_ns, wall_ns=wall_ns)
@@ -373,9 +373,9 @@ class Pipeline:
         match decision:
             case ClosedWindow():
                 self._flow.submit_window(work, decision)
-                self._hooks.emit(events.of_window(decision))
+                self._hooks.emit(events.window_event(decision))
             case LateItem():
-                self._hooks.emit(events.of_late(decision))
+                self._hooks.emit(events.late_item_event(decision))
                 if not decision.revises:
                     self._leave_out(work, decision.entry)
             case DroppedRecord(entry=entry):
@@ -463,7 +463,7 @@ class Pipeline:
             else:
                 work.note_committed(offsets)
                 took_ms = (time.monotonic_ns() - started_ns) / NS_PER_MS
-                self._hooks.emit(events.StageTook(stage="commit", took_ms=took_ms))
+                self._hooks.emit(events.StageCompleted(stage="commit", took_ms=took_ms))
 
     def _observe(self) -> None:
         self._health.beat()

@@ -29,7 +29,7 @@ from triptych.worker.inference.batcher import MicroBatcher
 from triptych.worker.inference.model_runner import Inference
 from triptych.worker.inference.stages import FlowLimits, Stages, WindowJob
 from triptych.worker.media.preparer import Preparer
-from triptych.worker.observability.events import Restored
+from triptych.worker.observability.events import PartitionRestored
 from triptych.worker.observability.hooks import Hook, Hooks
 from triptych.worker.overload import Overload, ladder_of
 from triptych.worker.partitions.partition import PartitionSet
@@ -300,7 +300,7 @@ def _restorer(
             stream_ttl_ns=config.stream_ttl_ns,
         )
         tail = read_tail(transport, plan, wall_ns=time.time_ns())
-        hooks.emit(Restored(number=number, streams=len(tail.snapshots), results=len(tail.results)))
+        hooks.emit(PartitionRestored(number=number, streams=len(tail.snapshots), results=len(tail.results)))
         work = PartitionSet(
             number, config, start, partitions=partitions, pipeline=settings.pipeline, restored=tail.snapshots
         )
