@@ -49,4 +49,4 @@ def install(
 @pytest.fixture(scope="session")
 def clip() -> Callable[[str], str]:
     """Return the path of a sample clip."""
-    return lambda name: str(files("triptych").joinpath("samples", name))
+    return lambda name: str(files("triptych") / "samples" / name)
