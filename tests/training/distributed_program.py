@@ -8,18 +8,18 @@ from pathlib import Path
 import torch
 
 from tests.training.toys import ToyDataset, quick
+from triptych.training.callbacks import ValidationRecord
 from triptych.training.config import LossConfig, NetworkConfig
-from triptych.training.progress import Look
 from triptych.training.run import TrainingPlan, train
 
 
 class Silent:
     """Sees nothing."""
 
-    def stepped(self, step: int, loss: float) -> None:
+    def on_step(self, step: int, loss: float) -> None:
         """See nothing."""
 
-    def looked(self, look: Look) -> None:
+    def on_validation(self, look: ValidationRecord) -> None:
         """See nothing."""
 
 
@@ -35,7 +35,7 @@ def main(folder: Path) -> None:
         loss=LossConfig(modality_dropout=0, parts=0),
     )
     plan = TrainingPlan("toy", folder, 1, resume=False, weights_folder=Path("nowhere"))
-    train(ToyDataset(), config, plan, device=torch.device("cpu"), watch=lambda _seed: Silent())
+    train(ToyDataset(), config, plan, device=torch.device("cpu"), callback_for_seed=lambda _seed: Silent())
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ import torch
 
 from tests.training.toys import ToyDataset
 from triptych.models.network.encoders.hashed_words import hash_words
-from triptych.training.batches import ExampleSource, Order
+from triptych.training.batches import ExampleOrder, ExampleSource
 
 
 def test_every_epoch_sees_every_example_once_in_another_order() -> None:
     """Also where a step's batch lies across two epochs."""
-    order = Order(10, 4, seed=1)
+    order = ExampleOrder(10, 4, seed=1)
     seen = [index for step in range(5) for index in order.indices(step)]
 
     assert sorted(seen[:10]) == sorted(seen[10:]) == list(range(10))
@@ -22,25 +22,25 @@ def test_every_epoch_sees_every_example_once_in_another_order() -> None:
 
 def test_fresh_epochs_go_on_where_the_last_one_ended() -> None:
     """No example is seen twice, and the first epoch is as it would have been."""
-    order = Order(10, 4, seed=1, fresh=True)
+    order = ExampleOrder(10, 4, seed=1, fresh=True)
     seen = [index for step in range(5) for index in order.indices(step)]
 
     assert sorted(seen) == list(range(20))
-    assert seen[:10] == [index for step in range(3) for index in Order(10, 4, seed=1).indices(step)][:10]
+    assert seen[:10] == [index for step in range(3) for index in ExampleOrder(10, 4, seed=1).indices(step)][:10]
 
 
 def test_a_step_is_the_same_whenever_it_is_asked_for() -> None:
     """So a training can be resumed."""
-    order, again = Order(10, 4, seed=1), Order(10, 4, seed=1)
+    order, again = ExampleOrder(10, 4, seed=1), ExampleOrder(10, 4, seed=1)
     forwards = [order.indices(step) for step in range(9)]
 
     assert [again.indices(step) for step in reversed(range(9))] == forwards[::-1]
-    assert Order(10, 4, seed=2).indices(0) != forwards[0]
+    assert ExampleOrder(10, 4, seed=2).indices(0) != forwards[0]
 
 
 def test_processes_share_a_step_without_overlap() -> None:
     """Together they see what one process would."""
-    order = Order(100, 8, seed=1)
+    order = ExampleOrder(100, 8, seed=1)
     shares = [order.indices(3, rank=rank, processes=2) for rank in range(2)]
 
     assert [len(share) for share in shares] == [4, 4]
@@ -51,7 +51,7 @@ def test_batches_come_in_the_order_of_steps() -> None:
     """Though they are made ahead."""
     dataset = ToyDataset()
     source = ExampleSource(dataset, dataset.task.spec, hash_words)
-    order = Order(dataset.size("train"), 4, seed=1)
+    order = ExampleOrder(dataset.size("train"), 4, seed=1)
     batches = list(islice(source.steps(order, 2), 3))
 
     for step, batch in enumerate(batches, start=2):

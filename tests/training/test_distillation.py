@@ -16,7 +16,7 @@ from triptych.schemas.errors import UsageError
 from triptych.training.batches import ExampleSource
 from triptych.training.config import LossConfig, NetworkConfig
 from triptych.training.data.example import Example
-from triptych.training.distillation import Teacher, distance, load_teacher
+from triptych.training.distillation import Teacher, distillation_loss, load_teacher
 from triptych.training.losses import Objective
 
 NOWHERE = Path("nowhere")
@@ -86,7 +86,7 @@ def test_the_whole_view_teaches_the_partial_one(teacher: Path) -> None:
     """Where nothing is taken away nothing is to be learnt; where something is, it is part of the loss."""
     checkpoint = load_checkpoint(teacher, weights_folder=NOWHERE)
     source = ExampleSource(ToyDataset(), checkpoint.card.input.spec(), checkpoint.network.tokenize)
-    batch, chance = source.batch("train", range(16)), torch.Generator().manual_seed(0)
+    batch, rng = source.batch("train", range(16)), torch.Generator().manual_seed(0)
     architecture = checkpoint.card.architecture
     terms = {}
     for dropout in (0.0, 0.9):
@@ -94,7 +94,7 @@ def test_the_whole_view_teaches_the_partial_one(teacher: Path) -> None:
         objective = Objective(checkpoint.network.model, architecture, config)
         checkpoint.network.model.eval()  # without the dropout of numbers, which makes two views of any
         objective.training = True
-        terms[dropout] = {name: term.detach() for name, term in objective(batch, chance).items()}
+        terms[dropout] = {name: term.detach() for name, term in objective(batch, rng).items()}
 
     assert float(terms[0.0]["views"]) == pytest.approx(0, abs=1e-6)
     assert float(terms[0.9]["views"]) > 0.1
@@ -108,7 +108,7 @@ def test_the_distance_is_least_where_both_say_the_same(head: HeadCard) -> None:
     gradients = []
     for offset in (0.0, 1.0):
         said = (wanted + offset * torch.arange(wanted.shape[-1])).requires_grad_()
-        distance(head, said, wanted, temperature=2.0).backward()
+        distillation_loss(head, said, wanted, temperature=2.0).backward()
         assert said.grad is not None
         gradients.append(float(said.grad.abs().max()))
 

@@ -9,8 +9,8 @@ import torch
 from torch.nn import functional
 
 from triptych.models.network.parts import Encoded
-from triptych.training.fit_temperature import fitted_temperature
-from triptych.training.losses import contrast, drop_modalities
+from triptych.training.fit_temperature import fit_temperature
+from triptych.training.losses import drop_modalities, info_nce
 from triptych.training.schedule import rate_at
 
 ROWS = 4_000
@@ -50,13 +50,13 @@ def test_contrast_is_small_where_modalities_find_one_another() -> None:
     """Small for equal places, large for places of other windows; windows with one modality do not count."""
     places = functional.normalize(torch.randn(6, 8, generator=torch.Generator().manual_seed(1)), dim=-1)
     all_there = {name: Encoded(torch.zeros(6, 1, 1), torch.ones(6, 1).bool()) for name in ("text", "video")}
-    good = contrast({"text": places, "video": places}, all_there)
-    bad = contrast({"text": places, "video": places.roll(1, 0)}, all_there)
+    good = info_nce({"text": places, "video": places}, all_there)
+    bad = info_nce({"text": places, "video": places.roll(1, 0)}, all_there)
 
     assert float(good) < 0.1
     assert float(bad) > 1
     one = {"text": all_there["text"], "video": Encoded(torch.zeros(6, 1, 1), torch.zeros(6, 1).bool())}
-    assert float(contrast({"text": places, "video": places.roll(1, 0)}, one)) == 0
+    assert float(info_nce({"text": places, "video": places.roll(1, 0)}, one)) == 0
 
 
 def test_rates_rise_and_fall() -> None:
@@ -80,16 +80,14 @@ def test_the_fitted_temperature_is_the_true_one(true_temperature: float) -> None
     generator = torch.Generator().manual_seed(2)
     logits = 2 * torch.randn(20_000, 4, generator=generator)
     labels = torch.multinomial(logits.softmax(-1), 1, generator=generator).squeeze(-1)
-    found = fitted_temperature(true_temperature * logits, labels, "multiclass")
+    found = fit_temperature(true_temperature * logits, labels, "multiclass")
 
     assert found == pytest.approx(true_temperature, rel=0.04)
     holds = torch.bernoulli(logits.sigmoid(), generator=generator)
-    assert fitted_temperature(true_temperature * logits, holds, "multilabel") == pytest.approx(
-        true_temperature, rel=0.04
-    )
+    assert fit_temperature(true_temperature * logits, holds, "multilabel") == pytest.approx(true_temperature, rel=0.04)
 
 
 def test_a_number_has_no_temperature() -> None:
     """Nor has nothing at all."""
-    assert fitted_temperature(torch.zeros(3), torch.zeros(3), "regression") == 1
-    assert math.isclose(fitted_temperature(torch.zeros(0, 2), torch.zeros(0).long(), "multiclass"), 1)
+    assert fit_temperature(torch.zeros(3), torch.zeros(3), "regression") == 1
+    assert math.isclose(fit_temperature(torch.zeros(0, 2), torch.zeros(0).long(), "multiclass"), 1)

@@ -18,10 +18,10 @@ from triptych.models.checkpoints.checkpoint import load_checkpoint
 from triptych.models.network.encoders.hashed_words import hash_words
 from triptych.schemas.errors import UsageError
 from triptych.training.batches import ExampleSource
+from triptych.training.callbacks import ValidationRecord
 from triptych.training.config import LossConfig, NetworkConfig, TrainConfig
-from triptych.training.data.augmentation.config import augmentation_of
+from triptych.training.data.augmentation.config import parse_augmentation
 from triptych.training.data.example import Kind
-from triptych.training.progress import Look
 from triptych.training.run import TrainingPlan, TrainingSummary, train
 from triptych.training.trainer import STATE_FILE
 from triptych.training.validation import validate
@@ -35,17 +35,17 @@ class Notes:
 
     def __init__(self, interrupt_after: int | None = None) -> None:
         self.steps: list[int] = []
-        self.looks: list[Look] = []
+        self.looks: list[ValidationRecord] = []
         self._interrupt_after = interrupt_after
 
-    def stepped(self, step: int, loss: float) -> None:
+    def on_step(self, step: int, loss: float) -> None:
         """Interrupt as Ctrl-C would."""
         assert loss == loss  # noqa: PLR0124 - not NaN
         self.steps.append(step)
         if step == self._interrupt_after:
             raise KeyboardInterrupt
 
-    def looked(self, look: Look) -> None:
+    def on_validation(self, look: ValidationRecord) -> None:
         """Note it."""
         self.looks.append(look)
 
@@ -62,7 +62,7 @@ def trained(
     """Train a toy."""
     plan = TrainingPlan("toy", folder, seeds, resume, NOWHERE, command="triptych train" + " --resume" * resume)
     notes = notes or Notes()
-    summary = train(dataset or ToyDataset(), config, plan, device=CPU, watch=lambda _seed: notes)
+    summary = train(dataset or ToyDataset(), config, plan, device=CPU, callback_for_seed=lambda _seed: notes)
     assert summary is not None
     return summary
 
@@ -109,7 +109,7 @@ def test_training_windows_may_be_changed_by_more(tmp_path: Path) -> None:
     assert any(differ)
 
     dataset = ToyDataset()
-    source = ExampleSource(dataset, dataset.task.spec, None, None, augmentation_of(["rotate_deg=20"]))
+    source = ExampleSource(dataset, dataset.task.spec, None, None, parse_augmentation(["rotate_deg=20"]))
     plain, first, second = (
         source.batch(*one).windows.video for one in (("validation", [0]), ("train", [0], 1), ("train", [0], 2))
     )
@@ -238,11 +238,11 @@ def test_several_seeds_give_mean_and_deviation_and_the_best_is_kept(tmp_path: Pa
     """A folder for each seed; finished ones are not trained again."""
     config = quick(steps=6, evaluate_every=3)
     summary = trained(tmp_path, config, seeds=2)
-    told = json.loads((tmp_path / "summary.json").read_text())
+    recorded = json.loads((tmp_path / "summary.json").read_text())
 
-    assert told["seeds"] == [0, 1]
-    assert told["mean"] == pytest.approx(sum(summary.scores) / 2)
-    assert told["deviation"] == pytest.approx(abs(summary.scores[0] - summary.scores[1]) / 2**0.5)
+    assert recorded["seeds"] == [0, 1]
+    assert recorded["mean"] == pytest.approx(sum(summary.scores) / 2)
+    assert recorded["deviation"] == pytest.approx(abs(summary.scores[0] - summary.scores[1]) / 2**0.5)
     losses = [card.metrics["validation"]["loss"] for card in summary.cards]
     assert_same(tmp_path, tmp_path / f"seed-{losses.index(min(losses))}")
     notes = Notes()

@@ -10,7 +10,8 @@ import torch
 
 from triptych.models.checkpoints.card import Card
 from triptych.models.checkpoints.checkpoint import load_checkpoint, save_checkpoint
-from triptych.models.checkpoints.quantisation import STORAGES, Storage, integers, unpacked
+from triptych.models.checkpoints.quantisation import integers, unpacked
+from triptych.models.checkpoints.storage import STORAGES, Storage
 from triptych.models.network.architecture import Network
 
 

@@ -13,7 +13,7 @@ from tests.training.toys import ToyDataset
 from triptych.cli import app
 from triptych.models.checkpoints.checkpoint import load_checkpoint
 from triptych.schemas.errors import UsageError
-from triptych.training.compression.measuring import Measured
+from triptych.training.compression.measurement import FormMeasurement
 from triptych.training.compression.run import _not_worth
 from triptych.training.data import catalogue
 
@@ -79,8 +79,8 @@ def test_a_graph_is_measured_beside_what_it_is_made_of(tmp_path: Path, original:
     ("flags", "expected"),
     [
         (["--prune", "1"], "prune: expected at least 0 and less than 1"),
-        (["--compile", "all"], "compile: expected one of off, export, aot"),
-        (["--storage", "int4"], "storage: expected one of fp32, fp16, bf16, int8"),
+        (["--compile", "all"], "--compile: expected off, export or aot"),
+        (["--storage", "int4"], "--storage: expected fp32, fp16, bf16 or int8"),
         (["--split", "night"], "split: expected one of train, validation"),
     ],
 )
@@ -102,10 +102,10 @@ def test_a_model_is_not_written_over_another(original: Path) -> None:
 def test_what_is_neither_faster_nor_as_good_is_named() -> None:
     """Each against what it was made of."""
     forms = {
-        "original": Measured(100, 100, 0.9, 1.0, 4.0),
-        "pruned 50%": Measured(50, 50, 0.7, 0.8, 2.0),
-        "pruned 50%, stored as int8": Measured(20, 50, 0.7, 0.8, None),
-        "computed in int8 (torchao)": Measured(None, 50, 0.7, 0.8, 30.0),
+        "original": FormMeasurement(100, 100, 0.9, 1.0, 4.0),
+        "pruned 50%": FormMeasurement(50, 50, 0.7, 0.8, 2.0),
+        "pruned 50%, stored as int8": FormMeasurement(20, 50, 0.7, 0.8, None),
+        "computed in int8 (torchao)": FormMeasurement(None, 50, 0.7, 0.8, 30.0),
     }
 
     assert _not_worth(forms, "pruned 50%") == [

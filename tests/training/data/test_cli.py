@@ -19,12 +19,12 @@ from triptych.training.data.benchmarks.benchmark import BENCHMARKS, GeneratedDat
 from triptych.training.data.catalogue import open_dataset
 from triptych.training.data.cli import data
 from triptych.training.data.clip_records import clip_records
-from triptych.training.data.folder import manifest_of_table
 from triptych.training.data.labelled_windows import labelled_windows, task_of
 from triptych.training.data.manifest import Item, Labels, Manifest, TimedText
-from triptych.training.data.prepared import PreparedDataset
+from triptych.training.data.manifest_sources import manifest_of_table
+from triptych.training.data.prepared_dataset import PreparedDataset
 from triptych.training.data.rendering import write_clip
-from triptych.training.data.windows import prepared_windows
+from triptych.training.data.window_preparation import prepared_windows
 from triptych.worker.alignment.config import AlignConfig
 
 START_NS = 1_767_225_600 * 1_000_000_000

@@ -23,7 +23,7 @@ from triptych.models.network.encoders.features import FeatureEncoder
 from triptych.schemas.errors import UsageError
 from triptych.training.data.catalogue import open_dataset
 from triptych.training.data.manifest import Item, Labels, Manifest, write_manifest
-from triptych.training.evaluation.windows import keep_only, with_noise
+from triptych.training.evaluation.perturbation import keep_only, with_noise
 
 
 def split(videos: str, seed: int) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from triptych.schemas.errors import UsageError
-from triptych.training.data.folder import manifest_of_folder, manifest_of_table
 from triptych.training.data.manifest import (
     Item,
     Labels,
@@ -17,6 +16,7 @@ from triptych.training.data.manifest import (
     split_of,
     write_manifest,
 )
+from triptych.training.data.manifest_sources import manifest_of_folder, manifest_of_table
 
 LABELS = Labels(name="moods", labels=("bad", "good"))
 

@@ -10,7 +10,7 @@ from triptych.training.evaluation.calibration import calibration, softmax
 from triptych.training.evaluation.classification import classification, paired_difference, tagging
 from triptych.training.evaluation.regression import regression
 from triptych.training.evaluation.robustness import robustness
-from triptych.training.fit_temperature import fitted_temperature
+from triptych.training.fit_temperature import fit_temperature
 
 TRUTH = np.array([0, 0, 0, 0, 1, 1, 2, 2])
 NAMED = np.array([0, 0, 0, 1, 1, 0, 2, 2])
@@ -70,10 +70,10 @@ def test_a_paired_difference_knows_how_sure_it_is() -> None:
 
 def _drawn(count: int, sharpened: float) -> tuple[np.ndarray, np.ndarray]:
     """Draw truths from known probabilities, and state them sharpened: honest at 1."""
-    chance = np.random.default_rng(3)
-    logits = chance.normal(0, 1.5, (count, 4))
+    rng = np.random.default_rng(3)
+    logits = rng.normal(0, 1.5, (count, 4))
     honest = softmax(logits)
-    truth = (honest.cumsum(axis=1) > chance.random((count, 1))).argmax(axis=1)
+    truth = (honest.cumsum(axis=1) > rng.random((count, 1))).argmax(axis=1)
     return logits * sharpened, truth
 
 
@@ -92,7 +92,7 @@ def test_overconfidence_is_seen_and_scaled_away() -> None:
     """Logits three times too large: the temperature is three."""
     logits, truth = _drawn(4_000, 3.0)
     before = calibration(softmax(logits), truth)
-    temperature = fitted_temperature(torch.from_numpy(logits), torch.from_numpy(truth), "multiclass")
+    temperature = fit_temperature(torch.from_numpy(logits), torch.from_numpy(truth), "multiclass")
     after = calibration(softmax(logits, temperature), truth)
     assert before.ece > 0.1
     assert before.low < before.ece < before.high

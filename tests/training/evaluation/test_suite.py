@@ -17,18 +17,18 @@ from triptych.models.window import PreparedWindow
 from triptych.training.data.benchmarks.tasks import RULES
 from triptych.training.data.example import Example, Task
 from triptych.training.evaluation.classification import Tagging
+from triptych.training.evaluation.perturbation import keep_only, shuffle_modalities, with_noise
 from triptych.training.evaluation.regression import Regression
 from triptych.training.evaluation.report import write_report
-from triptych.training.evaluation.suite import Evaluation, Extent, Subject, evaluate
-from triptych.training.evaluation.windows import keep_only, paired_at_random, with_noise
+from triptych.training.evaluation.suite import EvaluatedModel, Evaluation, EvaluationSize, evaluate
 
-EXTENT = Extent(examples=700, examples_aside=192)
+EXTENT = EvaluationSize(examples=700, examples_aside=192)
 
 
 @pytest.fixture(scope="module")
 def honest() -> Evaluation:
     """What is found of a perfect reader of honest examples."""
-    return evaluate(PlainDataset(), Subject(Reader()), extent=EXTENT, rules=RULES["quorum"])
+    return evaluate(PlainDataset(), EvaluatedModel(Reader()), size=EXTENT, rules=RULES["quorum"])
 
 
 def test_whoever_is_perfect_reaches_every_ceiling(honest: Evaluation) -> None:
@@ -76,7 +76,7 @@ def test_further_tests_stand_apart(honest: Evaluation) -> None:
 
 def test_a_leak_is_found() -> None:
     """Pictures that tell the truth on the side: better than any honest reader could be, alone and in company."""
-    found = evaluate(PlainDataset(leak=True), Subject(Reader(cheats=True)), extent=EXTENT, rules=RULES["quorum"])
+    found = evaluate(PlainDataset(leak=True), EvaluatedModel(Reader(cheats=True)), size=EXTENT, rules=RULES["quorum"])
     assert ("video",) in [own.modalities for own in found.leaks]
     assert not {own.anchor: own.passed for own in found.shuffled}["video"]
 
@@ -105,7 +105,7 @@ def test_a_fused_model_that_is_worse_is_called_so(tmp_path: Path) -> None:
             right = super()._logits(window)
             return -right if window.cues and window.audio_present and window.frames_hwc_u8 else right
 
-    found = evaluate(PlainDataset(), Subject(Spoilt()), extent=Extent(200, 64), rules=RULES["quorum"])
+    found = evaluate(PlainDataset(), EvaluatedModel(Spoilt()), size=EvaluationSize(200, 64), rules=RULES["quorum"])
     page = write_report(found, tmp_path, about={}).read_text()
     assert "**The fused model is worse than its best single modality.**" in page
 
@@ -141,7 +141,7 @@ def test_noise_grows_with_its_level(plain: PlainDataset) -> None:
 def test_shuffled_windows_keep_their_anchor_alone(plain: PlainDataset) -> None:
     """No other modality of a window is its own any more, and none is lost."""
     windows = [example.window for example in plain.examples("test", range(8))]
-    mixed = paired_at_random(windows, "audio", Random(0))
+    mixed = shuffle_modalities(windows, "audio", Random(0))
     assert [each.audio_f32 is own.audio_f32 for each, own in zip(mixed, windows, strict=True)] == [True] * 8
     assert not any(each.frames_hwc_u8 is own.frames_hwc_u8 for each, own in zip(mixed, windows, strict=True))
     assert sorted(each.cues[0].text for each in mixed) == sorted(each.cues[0].text for each in windows)
@@ -185,7 +185,7 @@ def test_numbers_are_measured_too(tmp_path: Path) -> None:
     def predict(windows: Sequence[PreparedWindow]) -> NDArray[np.float32]:
         return Reader()(windows).argmax(axis=1).astype(np.float32) - np.float32(4.5)
 
-    found = evaluate(Numbered(), Subject(predict), extent=Extent(200))
+    found = evaluate(Numbered(), EvaluatedModel(predict), size=EvaluationSize(200))
     assert isinstance(found.fused, Regression)
     assert found.fused.mae < found.best_single.scores.mae  # type: ignore[union-attr]
     assert found.fused.correlation is not None
@@ -200,7 +200,7 @@ def test_several_labels_at_once_are_measured_too(tmp_path: Path) -> None:
     def predict(windows: Sequence[PreparedWindow]) -> NDArray[np.float32]:
         return Reader()(windows) - np.float32(0.5)
 
-    found = evaluate(Tagged(), Subject(predict), extent=Extent(200))
+    found = evaluate(Tagged(), EvaluatedModel(predict), size=EvaluationSize(200))
     assert isinstance(found.fused, Tagging)
     assert found.fused.exact == 1
     assert found.best_single.scores.f1_macro < 0.9  # type: ignore[union-attr]

@@ -18,8 +18,8 @@ from torch import Tensor
 from triptych.models.model import InputSpec
 from triptych.models.network.collate import WindowBatch, collate, empty_batch
 from triptych.models.pretrained.tokens import Tokenize
-from triptych.training.data.augmentation.augment import augment, chance_of
 from triptych.training.data.augmentation.config import Augmentation
+from triptych.training.data.augmentation.window_augmentation import augment_example, random_for
 from triptych.training.data.example import ABSENT, Dataset, Example, Task
 from triptych.units import NS_PER_S
 
@@ -77,7 +77,7 @@ def target_tensor(examples: Sequence[Example], task: Task) -> Tensor:
     return torch.tensor([example.target for example in examples], dtype=kind)
 
 
-class Order:
+class ExampleOrder:
     """Say which examples each step sees: all of a split in random order, then all in another order, and so on.
 
     Args:
@@ -107,7 +107,7 @@ class Order:
         return int(self._shuffled[offset])
 
 
-class Reading(Protocol):
+class InputFormat(Protocol):
     """Says how a network wants its windows."""
 
     spec: InputSpec
@@ -130,7 +130,7 @@ class ExampleSource:
     dataset: Dataset
     spec: InputSpec
     tokenize: Tokenize | None
-    teacher: Reading | None = None
+    teacher: InputFormat | None = None
     changes: Augmentation | None = None
     seed: int = 0
 
@@ -139,7 +139,7 @@ class ExampleSource:
         examples = self.dataset.examples(split, indices)
         seen = examples
         if self.changes is not None and split == "train":
-            seen = [augment(one, self.changes, chance_of(self.seed, step, one.id)) for one in examples]
+            seen = [augment_example(one, self.changes, random_for(self.seed, step, one.id)) for one in examples]
         batch = labelled_batch(seen, self.dataset.task, self.spec, self.tokenize)
         if self.teacher is None or split != "train":
             return batch
@@ -152,7 +152,7 @@ class ExampleSource:
             yield self.batch(split, range(first, min(size, first + batch)))
 
     def steps(
-        self, order: Order, first: int, *, rank: int = 0, processes: int = 1
+        self, order: ExampleOrder, first: int, *, rank: int = 0, processes: int = 1
     ) -> Generator[LabelledBatch, None, None]:
         """Yield the batch of each step from the first one on, the next ones being made meanwhile."""
         with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
-from triptych.training.progress import Look
+from triptych.training.callbacks import ValidationRecord
 
 _INCHES = (9.0, 3.6)
 _DPI = 110
@@ -21,11 +21,11 @@ class EventFiles:
     def __init__(self, folder: Path) -> None:
         self._writer = SummaryWriter(str(folder))
 
-    def stepped(self, step: int, loss: float) -> None:
+    def on_step(self, step: int, loss: float) -> None:
         """Write the loss of each step."""
         self._writer.add_scalar("train/loss of a step", loss, step)
 
-    def looked(self, look: Look) -> None:
+    def on_validation(self, look: ValidationRecord) -> None:
         """Write everything else."""
         numbers = {
             "rate": look.rate,
@@ -43,12 +43,12 @@ class EventFiles:
         self._writer.close()
 
 
-def write_looks(looks: Sequence[Look], path: Path) -> None:
+def write_looks(looks: Sequence[ValidationRecord], path: Path) -> None:
     """Write one line of JSON for each look."""
     path.write_text("".join(f"{json.dumps(asdict(look))}\n" for look in looks), encoding="utf-8")
 
 
-def draw_curves(looks: Sequence[Look], path: Path, *, title: str) -> None:
+def draw_curves(looks: Sequence[ValidationRecord], path: Path, *, title: str) -> None:
     """Draw loss and score over the steps: training and validation, fused and from single modalities."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - takes a second, and only the end of a training needs it
 

@@ -20,7 +20,7 @@ from triptych.models.model import InputSpec
 from triptych.models.network.collate import WindowBatch
 from triptych.models.pretrained.tokens import Tokenize
 from triptych.training.data.example import Task
-from triptych.training.evaluation.subject import subject_of
+from triptych.training.evaluation.evaluated_model import evaluated_model
 
 
 class Teacher(nn.Module):
@@ -42,8 +42,8 @@ class Teacher(nn.Module):
     @torch.no_grad()
     def forward(self, batch: WindowBatch) -> Tensor:
         """Return the answers of windows, as its head gives them: [B, K], or [B] of a regression."""
-        answer: Tensor = self.model(batch)[self._head]
-        return answer.float()
+        output: Tensor = self.model(batch)[self._head]
+        return output.float()
 
     def train(self, mode: bool = True) -> Self:  # noqa: ARG002, FBT001, FBT002 - torch's own signature
         """Stay as it answers when it serves, also inside of what is trained."""
@@ -57,27 +57,29 @@ def load_teacher(path: Path, task: Task, *, weights_folder: Path) -> Teacher:
         UsageError: it is not there, damaged, or was trained for something else.
     """
     checkpoint = load_checkpoint(path, weights_folder=weights_folder)
-    subject_of(checkpoint, task, torch.device("cpu"))
+    evaluated_model(checkpoint, task, torch.device("cpu"))
     return Teacher(checkpoint)
 
 
-def distance(head: HeadCard, said: Tensor, wanted: Tensor, *, temperature: float, unit: float = 1.0) -> Tensor:
+def distillation_loss(
+    head: HeadCard, student: Tensor, teacher: Tensor, *, temperature: float, unit: float = 1.0
+) -> Tensor:
     """Return how far answers are from those that are wanted, as a loss whose size is that of the labels' own.
 
     Args:
         head: what the answers mean.
-        said: of the student, [B, K] or [B].
-        wanted: of the teacher, likewise.
+        student: float [B, K] or [B].
+        teacher: float of the same shape.
         temperature: divides the logits of both, so that small scores count; its square makes up for the smaller
             gradients.
         unit: what numbers are divided by, of a regression.
     """
-    said, wanted = said.float(), wanted.float()
+    student, teacher = student.float(), teacher.float()
     if head.kind == "multiclass":
-        soft = functional.log_softmax(said / temperature, -1)
-        target = functional.log_softmax(wanted / temperature, -1)
+        soft = functional.log_softmax(student / temperature, -1)
+        target = functional.log_softmax(teacher / temperature, -1)
         return functional.kl_div(soft, target, reduction="batchmean", log_target=True) * temperature**2
     if head.kind == "multilabel":
-        target = (wanted / temperature).sigmoid()
-        return functional.binary_cross_entropy_with_logits(said / temperature, target) * temperature**2
-    return functional.huber_loss(said / unit, wanted / unit)
+        target = (teacher / temperature).sigmoid()
+        return functional.binary_cross_entropy_with_logits(student / temperature, target) * temperature**2
+    return functional.huber_loss(student / unit, teacher / unit)

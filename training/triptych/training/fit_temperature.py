@@ -13,7 +13,7 @@ _GOLDEN = (5**0.5 - 1) / 2
 _ROUNDS = 40
 
 
-def fitted_temperature(logits: Tensor, target: Tensor, kind: Kind) -> float:
+def fit_temperature(logits: Tensor, target: Tensor, kind: Kind) -> float:
     """Return the temperature at which the logits make the targets most likely; 1 where there is nothing to fit.
 
     The loss has one minimum in the logarithm of the temperature's inverse; a golden-section search finds it, and needs

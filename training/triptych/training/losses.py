@@ -17,7 +17,7 @@ from triptych.models.network.parts import Encoded, Features
 from triptych.training.batches import LabelledBatch
 from triptych.training.config import LossConfig
 from triptych.training.data.example import ABSENT
-from triptych.training.distillation import Teacher, distance
+from triptych.training.distillation import Teacher, distillation_loss
 from triptych.training.network_design import part_name
 
 _CONTRAST_TEMPERATURE = 0.07
@@ -56,27 +56,25 @@ class Objective(nn.Module):
         self.register_buffer("class_weights", class_weights, persistent=False)
         self._heads = {head.name for head in architecture.heads}
 
-    def forward(
-        self, batch: LabelledBatch, chance: torch.Generator, *, hold_encoders: bool = False
-    ) -> dict[str, Tensor]:
+    def forward(self, batch: LabelledBatch, rng: torch.Generator, *, hold_encoders: bool = False) -> dict[str, Tensor]:
         """Return `loss` and the terms it is made of, each a number; encoders that are held get no gradients."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not hold_encoders):
             tokens = self.model.tokens(batch.windows)
         encoded = self.model.project(tokens)
         whole = Features(encoded, None)
-        kept = drop_modalities(encoded, self._config.modality_dropout, chance) if self.training else encoded
+        kept = drop_modalities(encoded, self._config.modality_dropout, rng) if self.training else encoded
         features = self.model.features(kept)
-        answers = self.model.answer(whole) | self._fused_answers(features)
-        terms = {"target": self._answer_loss(self._target, answers[self._target.name], batch.target)}
-        auxiliary = [self._alone(head, encoded, answers, batch.target) for head in self._auxiliary]
-        parts = self._parts(answers, batch)
+        outputs = self.model.answer(whole) | self._fused_outputs(features)
+        terms = {"target": self._output_loss(self._target, outputs[self._target.name], batch.target)}
+        auxiliary = [self._auxiliary_loss(head, encoded, outputs, batch.target) for head in self._auxiliary]
+        parts = self._part_losses(outputs, batch)
         for name, losses in (("auxiliary", auxiliary), ("parts", parts)):
             present = [loss for loss in losses if loss is not None]
             if present:
                 terms[name] = torch.stack(present).sum() / len(losses)
         if self._config.contrast and features.fused is not None and features.fused.shared:
-            terms["contrast"] = contrast(features.fused.shared, kept)
-        terms |= self._taught(answers[self._target.name], encoded, batch)
+            terms["contrast"] = info_nce(features.fused.shared, kept)
+        terms |= self._distillation_terms(outputs[self._target.name], encoded, batch)
         loss = sum((self._weight(name) * term for name, term in terms.items()), torch.zeros(()))
         return {"loss": loss, **{name: term.detach() for name, term in terms.items()}}
 
@@ -86,59 +84,61 @@ class Objective(nn.Module):
         weights = {"target": 1 - teaching, "teacher": teaching, "auxiliary": config.auxiliary, "parts": config.parts}
         return (weights | {"contrast": config.contrast, "views": config.views})[term]
 
-    def _taught(self, answer: Tensor, encoded: Mapping[str, Encoded], batch: LabelledBatch) -> dict[str, Tensor]:
+    def _distillation_terms(
+        self, output: Tensor, encoded: Mapping[str, Encoded], batch: LabelledBatch
+    ) -> dict[str, Tensor]:
         """Return how far the answer is from the teacher's, and from the network's own with every modality there."""
-        wanted: dict[str, Tensor] = {}
+        references: dict[str, Tensor] = {}
         if self.teacher is not None and batch.for_teacher is not None:
-            wanted["teacher"] = self.teacher(batch.for_teacher)
+            references["teacher"] = self.teacher(batch.for_teacher)
         if self._config.views and self.training:
             with torch.no_grad():
-                wanted["views"] = self._fused_answers(self.model.features(encoded))[self._target.name]
+                references["views"] = self._fused_outputs(self.model.features(encoded))[self._target.name]
         unit = float(self._deviation()) if self._target.kind == "regression" else 1.0
         temperatures = {"teacher": self._config.temperature, "views": 1.0}
         return {
-            name: distance(self._target, answer, other, temperature=temperatures[name], unit=unit)
-            for name, other in wanted.items()
+            name: distillation_loss(self._target, output, other, temperature=temperatures[name], unit=unit)
+            for name, other in references.items()
         }
 
-    def _fused_answers(self, features: Features) -> dict[str, Tensor]:
+    def _fused_outputs(self, features: Features) -> dict[str, Tensor]:
         return {
             name: head(features)
             for name, head in self.model.heads.items()
             if head.source == "fused" and features.fused is not None
         }
 
-    def _alone(
-        self, head: HeadCard, encoded: Mapping[str, Encoded], answers: Mapping[str, Tensor], target: Tensor
+    def _auxiliary_loss(
+        self, head: HeadCard, encoded: Mapping[str, Encoded], outputs: Mapping[str, Tensor], target: Tensor
     ) -> Tensor | None:
         """Return the loss of one modality's own answer, over the windows that have it."""
-        if head.name not in answers:
+        if head.name not in outputs:
             return None
         rows = encoded[head.source].present
-        return self._answer_loss(head, answers[head.name][rows], target[rows])
+        return self._output_loss(head, outputs[head.name][rows], target[rows])
 
-    def _parts(self, answers: Mapping[str, Tensor], batch: LabelledBatch) -> list[Tensor | None]:
+    def _part_losses(self, outputs: Mapping[str, Tensor], batch: LabelledBatch) -> list[Tensor | None]:
         losses: list[Tensor | None] = []
         for part, labels in batch.parts.items():
             name = part_name(part)
             if name not in self._heads:
                 continue
             known = labels != ABSENT
-            there = name in answers and bool(known.any())
-            losses.append(functional.cross_entropy(answers[name][known], labels[known]) if there else None)
+            there = name in outputs and bool(known.any())
+            losses.append(functional.cross_entropy(outputs[name][known], labels[known]) if there else None)
         return losses
 
-    def _answer_loss(self, head: HeadCard, answer: Tensor, target: Tensor) -> Tensor:
-        answer = answer.float()
+    def _output_loss(self, head: HeadCard, output: Tensor, target: Tensor) -> Tensor:
+        output = output.float()
         if head.kind == "multiclass":
             return functional.cross_entropy(
-                answer, target, weight=self.class_weights, label_smoothing=self._config.smoothing
+                output, target, weight=self.class_weights, label_smoothing=self._config.smoothing
             )
         if head.kind == "multilabel":
             softened = target * (1 - self._config.smoothing) + self._config.smoothing / 2
-            return functional.binary_cross_entropy_with_logits(answer, softened, pos_weight=self.class_weights)
+            return functional.binary_cross_entropy_with_logits(output, softened, pos_weight=self.class_weights)
         deviation = self._deviation()
-        return functional.huber_loss(answer / deviation, target / deviation)
+        return functional.huber_loss(output / deviation, target / deviation)
 
     def _deviation(self) -> Tensor:
         head = self.model.heads[self._target.name]
@@ -147,15 +147,13 @@ class Objective(nn.Module):
         return head.deviation
 
 
-def drop_modalities(
-    encoded: Mapping[str, Encoded], probability: float, chance: torch.Generator
-) -> Mapping[str, Encoded]:
+def drop_modalities(encoded: Mapping[str, Encoded], probability: float, rng: torch.Generator) -> Mapping[str, Encoded]:
     """Take each modality away from each row with this probability, but never the last that a row has."""
     names = sorted(encoded)
     if not probability or len(names) < 2:  # noqa: PLR2004 - of one modality, none can be taken away
         return encoded
     present = torch.stack([encoded[name].present for name in names], 1)  # [B, M]
-    drawn = torch.rand(present.shape, generator=chance).to(present.device)
+    drawn = torch.rand(present.shape, generator=rng).to(present.device)
     kept = present & (drawn >= probability)
     # Where nothing would be left, the modality stays whose number is the greatest.
     last = functional.one_hot(torch.where(present, drawn, -1.0).argmax(1), len(names)).bool() & present
@@ -163,7 +161,7 @@ def drop_modalities(
     return keep_modalities(encoded, dict(zip(names, kept.unbind(1), strict=True)))
 
 
-def contrast(shared: Mapping[str, Tensor], encoded: Mapping[str, Encoded]) -> Tensor:
+def info_nce(shared: Mapping[str, Tensor], encoded: Mapping[str, Encoded]) -> Tensor:
     """Return how badly the modalities of a window find one another among the windows of the batch (InfoNCE)."""
     losses = []
     for one, other in combinations(sorted(shared), 2):

@@ -23,14 +23,14 @@ class Processes:
         """Say whether this process validates, writes and reports."""
         return self.rank == 0
 
-    def wrapped(self, module: nn.Module) -> nn.Module:
+    def wrap(self, module: nn.Module) -> nn.Module:
         """Return a module whose gradients are the mean over all processes."""
         if self.count == 1:
             return module
         # A modality that no window of a batch has leaves its encoder without gradients.
         return DistributedDataParallel(module, find_unused_parameters=True)
 
-    def agreed(self, *, stop: bool) -> bool:
+    def broadcast_stop(self, *, stop: bool) -> bool:
         """Return what the first process decided, in all of them."""
         if self.count == 1:
             return stop
@@ -40,7 +40,7 @@ class Processes:
 
 
 @contextmanager
-def joined_processes(device: torch.device) -> Iterator[Processes]:
+def join_process_group(device: torch.device) -> Iterator[Processes]:
     """Join the other processes when torchrun started this one, and leave them at the end."""
     if not distributed.is_torchelastic_launched():
         yield Processes()

@@ -8,7 +8,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from triptych.training.progress import Look
+from triptych.training.callbacks import ValidationRecord
 
 
 class ProgressBar:
@@ -19,7 +19,7 @@ class ProgressBar:
         self._progress = Progress(*columns, TextColumn("loss {task.fields[loss]:.3f}"), console=console)
         self._steps = steps
 
-    def of_seed(self, seed: int) -> _Bar:
+    def for_seed(self, seed: int) -> _Bar:
         """Return the bar of one seed."""
         return _Bar(self._progress, seed, self._steps)
 
@@ -40,12 +40,12 @@ class _Bar:
         self._description = f"seed {seed}"
         self._task = None if progress.disable else progress.add_task(self._description, total=steps, loss=float("nan"))
 
-    def stepped(self, step: int, loss: float) -> None:
+    def on_step(self, step: int, loss: float) -> None:
         """Move the bar."""
         if self._task is not None:
             self._progress.update(self._task, completed=step, loss=loss)
 
-    def looked(self, look: Look) -> None:
+    def on_validation(self, look: ValidationRecord) -> None:
         """Write a line: the fused score, and the best that one modality reaches alone."""
         modality, alone = max(look.alone.items(), key=lambda item: item[1], default=("", float("nan")))
         single = f", best alone {alone:.3f} ({modality})" if modality else ""

@@ -15,13 +15,13 @@ from triptych.models.checkpoints.card import Card, read_card
 from triptych.models.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from triptych.models.checkpoints.paths import checkpoint_files
 from triptych.schemas.errors import UsageError
+from triptych.training.callbacks import TrainingCallback
 from triptych.training.config import TrainConfig
 from triptych.training.curves import EventFiles, draw_curves, write_looks
 from triptych.training.data.example import Dataset
 from triptych.training.network_design import new_card
-from triptych.training.processes import Processes, joined_processes
-from triptych.training.progress import Watcher
-from triptych.training.trainer import STATE_FILE, Trainer, repeatable
+from triptych.training.processes import Processes, join_process_group
+from triptych.training.trainer import STATE_FILE, Trainer, deterministic
 
 LOOKS_FILE = "looks.jsonl"
 CURVES_FILE = "curves.png"
@@ -71,7 +71,7 @@ def train(
     plan: TrainingPlan,
     *,
     device: torch.device,
-    watch: Callable[[int], Watcher],
+    callback_for_seed: Callable[[int], TrainingCallback],
 ) -> TrainingSummary | None:
     """Train, and return what was reached; None in all processes but the first.
 
@@ -80,14 +80,21 @@ def train(
         config: how.
         plan: what to make.
         device: where to run.
-        watch: returns who watches the training of a seed.
+        callback_for_seed: returns the callback for the run of a seed.
     """
     _check(plan)
-    with joined_processes(device) as processes, repeatable(device):
+    with join_process_group(device) as processes, deterministic(device):
         if str(device) == "cuda":
             device = torch.device("cuda", processes.rank % torch.cuda.device_count())
         cards = [
-            _train_one(dataset, replace(config, seed=seed), plan, device=device, processes=processes, watch=watch(seed))
+            _train_one(
+                dataset,
+                replace(config, seed=seed),
+                plan,
+                device=device,
+                processes=processes,
+                callback=callback_for_seed(seed),
+            )
             for seed in range(config.seed, config.seed + plan.seeds)
         ]
         first = processes.is_first
@@ -115,7 +122,7 @@ def _train_one(
     *,
     device: torch.device,
     processes: Processes,
-    watch: Watcher,
+    callback: TrainingCallback,
 ) -> Card:
     folder = plan.folder if plan.seeds == 1 else plan.folder / f"seed-{config.seed}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -129,12 +136,12 @@ def _train_one(
     if plan.resume and is_interrupted:
         trainer.resume(folder)
     with ExitStack() as stack:
-        watchers: list[Watcher] = []
+        callbacks: list[TrainingCallback] = []
         if processes.is_first:
             events = EventFiles(folder / EVENTS_FOLDER)
             stack.callback(events.close)
-            watchers = [watch, events]
-        card = trainer.run(folder, watchers)
+            callbacks = [callback, events]
+        card = trainer.run(folder, callbacks)
     if processes.is_first:
         write_looks(trainer.state.looks, folder / LOOKS_FILE)
         title = f"{plan.name}: {config.network.fusion}, seed {config.seed}"

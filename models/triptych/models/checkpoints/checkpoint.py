@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from triptych.models.checkpoints.card import Card, CardError, read_card
 from triptych.models.checkpoints.paths import checkpoint_files
-from triptych.models.checkpoints.quantisation import Storage, packed, unpacked
+from triptych.models.checkpoints.quantisation import packed, unpacked
+from triptych.models.checkpoints.storage import Storage
 from triptych.models.network.architecture import Network, build_network
 from triptych.models.network.encoders.pretrained import is_frozen_part
 from triptych.models.shipped import located

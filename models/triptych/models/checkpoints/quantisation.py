@@ -7,13 +7,12 @@ needs nothing but torch; to make integers torchao is needed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-Storage = Literal["fp32", "fp16", "bf16", "int8"]
-STORAGES: tuple[Storage, ...] = get_args(Storage)
+from triptych.models.checkpoints.storage import Storage
 
 _HALVES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 _INTEGERS = "::int8"

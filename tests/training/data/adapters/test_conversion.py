@@ -8,7 +8,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from triptych.training.data.cli import data
-from triptych.training.data.prepared import PreparedDataset
+from triptych.training.data.prepared_dataset import PreparedDataset
 
 
 def test_a_data_set_becomes_windows(root: Path, to: Path, lay: Callable[..., None], tmp_path: Path) -> None:

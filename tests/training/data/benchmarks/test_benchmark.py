@@ -10,10 +10,10 @@ import pytest
 from triptych.models.network.collate import collate, empty_batch
 from triptych.models.window import PreparedWindow
 from triptych.schemas.errors import UsageError
-from triptych.training.data.benchmarks.benchmark import BENCHMARKS, GeneratedDataset, Shelves, open_benchmark
-from triptych.training.data.pools.pictures import PicturePool
+from triptych.training.data.benchmarks.benchmark import BENCHMARKS, GeneratedDataset, PoolSplits, open_benchmark
+from triptych.training.data.pools.images import PicturePool
 from triptych.training.data.pools.speech import SpeechPool
-from triptych.training.data.pools.words import digit_line, filler_line, mood_line, operation_line
+from triptych.training.data.pools.subtitles import digit_line, filler_line, mood_line, operation_line
 
 
 def test_the_same_index_gives_the_same_example(dataset: GeneratedDataset) -> None:
@@ -68,9 +68,9 @@ def test_parts_are_labelled_as_the_task_names_them(dataset: GeneratedDataset) ->
 
 def test_further_tests_take_one_component_from_elsewhere() -> None:
     """And everything else from the shelves of the test."""
-    assert Shelves.of("test-glyphs") == Shelves("test", "glyphs", "test", "test")
-    assert Shelves.of("test-engine") == Shelves("test", "test", "engine", "test")
-    assert Shelves.of("test-recorded") == Shelves("test", "test", "recorded", "test")
+    assert PoolSplits.of("test-glyphs") == PoolSplits("test", "glyphs", "test", "test")
+    assert PoolSplits.of("test-engine") == PoolSplits("test", "test", "engine", "test")
+    assert PoolSplits.of("test-recorded") == PoolSplits("test", "test", "recorded", "test")
 
 
 def test_a_split_that_is_not_there_is_named(dataset: GeneratedDataset) -> None:

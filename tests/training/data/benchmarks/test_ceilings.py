@@ -12,7 +12,7 @@ from random import Random
 import pytest
 
 from triptych.training.data.benchmarks.ceilings import Subset, bayes_ceilings, subsets
-from triptych.training.data.benchmarks.rules import Factor, RenderedFactors, Rules, evenly, modality_of
+from triptych.training.data.benchmarks.rules import Factor, RenderedFactors, Rules, modality_of, uniform
 from triptych.training.data.benchmarks.tasks import RULES
 
 PUBLISHED = {
@@ -92,7 +92,7 @@ def test_what_no_modality_shows_helps_nobody() -> None:
     """A part without a slash is the truth, not an observation."""
     rules = Rules(
         "coin", ("head", "tail"), {"secret": ("head", "tail"), "video/side": ("head", "tail")},
-        (Factor("side", evenly(2)),),
+        (Factor("side", uniform(2)),),
         lambda values: RenderedFactors(values["side"], {"secret": values["side"], "video/side": 0}),
     )  # fmt: skip
     assert rules.modalities == ("video",)

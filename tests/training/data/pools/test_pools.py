@@ -12,9 +12,9 @@ import pytest
 
 from triptych.schemas.errors import UsageError
 from triptych.training.data.pools import pictures, voices
-from triptych.training.data.pools.cache import kept, shares
-from triptych.training.data.pools.speech import voices_on
-from triptych.training.data.pools.voices import Engine, Manner, SpokenPhrase, read_sound, spoken
+from triptych.training.data.pools.cache import cached_pool, split_slices
+from triptych.training.data.pools.speech import voices_in
+from triptych.training.data.pools.voices import Engine, Manner, SpokenPhrase, read_sound, synthesise
 
 REQUIRED = bool(os.environ.get("CI") or os.environ.get("TRIPTYCH_REQUIRE_SERVERS"))
 
@@ -33,9 +33,9 @@ def test_a_pool_is_made_once(tmp_path: Path) -> None:
         made.append(folder.name)
         (folder / "content").write_text("whole")
 
-    first = kept(tmp_path, "pool", {"version": 1}, make)
-    assert kept(tmp_path, "pool", {"version": 1}, make) == first
-    assert kept(tmp_path, "pool", {"version": 2}, make) != first
+    first = cached_pool(tmp_path, "pool", {"version": 1}, make)
+    assert cached_pool(tmp_path, "pool", {"version": 1}, make) == first
+    assert cached_pool(tmp_path, "pool", {"version": 2}, make) != first
     assert len(made) == 2
     assert (first / "content").read_text() == "whole"
 
@@ -48,22 +48,22 @@ def test_a_pool_that_fails_is_not_kept(tmp_path: Path) -> None:
         raise UsageError("no voice")
 
     with pytest.raises(UsageError, match="no voice"):
-        kept(tmp_path, "pool", 1, make)
+        cached_pool(tmp_path, "pool", 1, make)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_shares_leave_nothing_out_and_nothing_twice() -> None:
     """Sixty, fifteen and twenty-five of a hundred."""
-    found = [list(range(1_797))[own] for own in shares(1_797).values()]
+    found = [list(range(1_797))[own] for own in split_slices(1_797).values()]
     assert [number for own in found for number in own] == list(range(1_797))
     assert [len(own) for own in found] == [1_078, 270, 449]
 
 
 def test_no_voice_stands_on_two_shelves() -> None:
     """Unseen voices are unseen."""
-    shelves = [set(voices_on(shelf)) for shelf in ("train", "validation", "test", "engine")]
-    assert [len(shelf) for shelf in shelves] == [63, 8, 12, 1]
-    assert sum(map(len, shelves)) == len(set().union(*shelves))
+    splits = [set(voices_in(split)) for split in ("train", "validation", "test", "engine")]
+    assert [len(split) for split in splits] == [63, 8, 12, 1]
+    assert sum(map(len, splits)) == len(set().union(*splits))
 
 
 @pytest.mark.parametrize(("engine", "voice"), [("espeak-ng", "en-us+f2"), ("flite", "slt")])
@@ -71,7 +71,8 @@ def test_both_engines_speak_slower_and_faster(engine: Engine, voice: str, tmp_pa
     """At 16 kHz, without silence around, at one level; a gloomy tempo takes longer than a cheerful one."""
     needs(shutil.which(engine) is not None)
     slow, fast = (
-        spoken(SpokenPhrase(engine, voice, "at the station", Manner(tempo)), tmp_path, "take") for tempo in (0.7, 1.5)
+        synthesise(SpokenPhrase(engine, voice, "at the station", Manner(tempo)), tmp_path, "take")
+        for tempo in (0.7, 1.5)
     )
     assert len(slow) > 1.5 * len(fast)
     assert 3_000 < len(fast) < 32_000
@@ -83,7 +84,7 @@ def test_a_synthesiser_that_is_not_installed_is_named(tmp_path: Path, monkeypatc
     """With the command that installs it."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match=r"espeak-ng is missing.*apt-get install espeak-ng flite"):
-        spoken(SpokenPhrase("espeak-ng", "en", "one", Manner()), tmp_path, "take")
+        synthesise(SpokenPhrase("espeak-ng", "en", "one", Manner()), tmp_path, "take")
 
 
 def test_recordings_are_read_at_16_khz() -> None:

@@ -29,7 +29,7 @@ def pooled(features: StampFeatures, modality: str) -> tuple[NDArray[np.float32],
     return torch.nn.functional.normalize(vectors, dim=-1).numpy(), there.numpy()
 
 
-def regression_answers(
+def regression_predictions(
     vectors: NDArray[np.float32], label: NDArray[np.int64], train: Tensor, test: Tensor, strength: float
 ) -> NDArray[np.int64]:
     """Return what a regression that was fitted to some rows names for others."""

@@ -24,12 +24,12 @@ def stamps(
     from rich.progress import track
 
     from triptych.models.pretrained.download.cache import cache_folder
-    from triptych.training.content_model.make import make_content_model
+    from triptych.training.content_model.build import build_content_model
     from triptych.training.content_model.report import summary
     from triptych.training.data.clip_records import clip_records
 
     console = Console(stderr=True)
-    made = make_content_model(
+    made = build_content_model(
         source, out, weights_folder=cache_folder(), read=clip_records,
         command=" ".join(["triptych", *sys.argv[1:]]),
         track=lambda items, heading: track(items, heading, console=console, disable=not console.is_terminal),

@@ -20,7 +20,7 @@ from triptych.models.window import PreparedCue, PreparedWindow
 from triptych.training.content_model.collection import ENGLISH, LANGUAGES, Stamp
 from triptych.training.content_model.windows import SPEC
 from triptych.training.data.example import Example
-from triptych.training.data.pools.cache import Track
+from triptych.training.data.pools.cache import TrackProgress
 
 ALL_LANGUAGES: Final = (ENGLISH, *sorted(LANGUAGES.values()))
 Picture = NDArray[np.uint8]
@@ -63,8 +63,8 @@ class StampFeatures:
             return cls(**{name: torch.from_numpy(arrays[name]) for name in cls.__slots__})
 
 
-def encoded_stamps(
-    stamps: Sequence[Stamp], examples: Sequence[Example], network: Network, track: Track[Any]
+def encode_stamps(
+    stamps: Sequence[Stamp], examples: Sequence[Example], network: Network, track: TrackProgress[Any]
 ) -> StampFeatures:
     """Run the frozen encoders over the windows of stamps, both in the same order, and over variants of them."""
     windows = [example.window for example in examples]
@@ -84,21 +84,27 @@ def encoded_stamps(
 
 
 def _captions(
-    network: Network, stamps: Sequence[Stamp], windows: Sequence[PreparedWindow], language: str, track: Track[Any]
+    network: Network,
+    stamps: Sequence[Stamp],
+    windows: Sequence[PreparedWindow],
+    language: str,
+    track: TrackProgress[Any],
 ) -> tuple[Tensor, Tensor]:
-    told = [_told(window, stamp.captions.get(language)) for stamp, window in zip(stamps, windows, strict=True)]
-    tokens, mask = _tokens(network, "text", told, track)
+    captioned = [
+        _with_caption(window, stamp.captions.get(language)) for stamp, window in zip(stamps, windows, strict=True)
+    ]
+    tokens, mask = _tokens(network, "text", captioned, track)
     return tokens[:, 0], mask[:, 0]
 
 
-def _told(window: PreparedWindow, caption: str | None) -> PreparedWindow:
+def _with_caption(window: PreparedWindow, caption: str | None) -> PreparedWindow:
     cues = () if caption is None else (PreparedCue(caption, window.start_ns, window.end_ns),)
     return replace(window, cues=cues)
 
 
 @torch.inference_mode()
 def _tokens(
-    network: Network, modality: str, windows: Sequence[PreparedWindow], track: Track[Any]
+    network: Network, modality: str, windows: Sequence[PreparedWindow], track: TrackProgress[Any]
 ) -> tuple[Tensor, Tensor]:
     """Return the tokens [N, T, D] of one modality and which are there, T the most of any window."""
     encoder = cast("Encoder", network.model.encoders[modality].eval())
@@ -108,8 +114,8 @@ def _tokens(
         chunk = windows[first : first + _CHUNK]
         batch = collate([_only(modality, window) for window in chunk], buffer, network.tokenize)
         if batch.rows_with(modality):
-            said: Encoded = encoder(batch)
-            parts.append(Encoded(said.tokens[: len(chunk)].float().clone(), said.mask[: len(chunk)].clone()))
+            encoded: Encoded = encoder(batch)
+            parts.append(Encoded(encoded.tokens[: len(chunk)].float().clone(), encoded.mask[: len(chunk)].clone()))
         else:
             dim = encoder.dim
             parts.append(Encoded(torch.zeros(len(chunk), 1, dim), torch.zeros(len(chunk), 1, dtype=torch.bool)))

@@ -19,7 +19,7 @@ from triptych.models.network.heads import LogitsHead
 from triptych.models.network.masked_math import masked_mean
 from triptych.models.network.parts import Encoded
 from triptych.models.network.token_space import TokenSpace
-from triptych.training.batches import Order
+from triptych.training.batches import ExampleOrder
 from triptych.training.content_model.features import StampFeatures
 from triptych.training.data.example import MODALITIES
 from triptych.training.network_design import TARGET
@@ -67,7 +67,7 @@ class HeadConfig:
 
 def train_head(model: FusedModel, features: StampFeatures, rows: Tensor, config: HeadConfig, *, seed: int) -> None:
     """Train projector, fusion and heads of a model on these rows [R] of the features, in place."""
-    chance = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     held = _begin_with_sound(model, features, rows)
     learning = [
         parameter
@@ -82,14 +82,14 @@ def train_head(model: FusedModel, features: StampFeatures, rows: Tensor, config:
         lr=config.rate,
     )
     steps = config.epochs * max(1, len(rows) // config.batch)
-    order = Order(len(rows), config.batch, seed)
+    order = ExampleOrder(len(rows), config.batch, seed)
     model.train()
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = config.rate * rate_at("one-cycle", step, steps)
         torch.manual_seed(seed * 1_000_003 + step)
         own = rows[torch.tensor(order.indices(step))]
-        loss = _loss(model, drawn(features, own, config, chance), features.label[own], config, chance)
+        loss = _loss(model, sample_tokens(features, own, config, rng), features.label[own], config, rng)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(learning, _GRADIENT_NORM)
@@ -139,50 +139,52 @@ def _regression(norm: nn.Module, features: StampFeatures, heard: Tensor) -> tupl
 
 
 def _loss(
-    model: FusedModel, tokens: Mapping[str, Encoded], label: Tensor, config: HeadConfig, chance: torch.Generator
+    model: FusedModel, tokens: Mapping[str, Encoded], label: Tensor, config: HeadConfig, rng: torch.Generator
 ) -> Tensor:
     """Return the loss of the answer to all that is there, and of the answers to each modality where it comes alone."""
-    encoded = projected(model, tokens)
-    everything = _answer_loss(model, _with_few_sounds(encoded, config, chance), label, config)
-    alone = [_WEIGHTS[name] * _answer_loss(model, {name: one}, label, config) for name, one in encoded.items()]
+    encoded = project_tokens(model, tokens)
+    everything = _output_loss(model, _with_few_sounds(encoded, config, rng), label, config)
+    alone = [_WEIGHTS[name] * _output_loss(model, {name: one}, label, config) for name, one in encoded.items()]
     return everything + config.alone * torch.stack(alone).sum() / sum(_WEIGHTS[name] for name in encoded)
 
 
-def _answer_loss(model: FusedModel, encoded: Mapping[str, Encoded], label: Tensor, config: HeadConfig) -> Tensor:
+def _output_loss(model: FusedModel, encoded: Mapping[str, Encoded], label: Tensor, config: HeadConfig) -> Tensor:
     """Return the loss over the rows that have any of the modalities."""
     there = torch.stack([one.present for one in encoded.values()]).any(0)
-    answer = model.heads[TARGET](model.features(encoded))
-    return functional.cross_entropy(answer[there], label[there], label_smoothing=config.smoothing)
+    output = model.heads[TARGET](model.features(encoded))
+    return functional.cross_entropy(output[there], label[there], label_smoothing=config.smoothing)
 
 
-def _with_few_sounds(encoded: Mapping[str, Encoded], config: HeadConfig, chance: torch.Generator) -> dict[str, Encoded]:
+def _with_few_sounds(encoded: Mapping[str, Encoded], config: HeadConfig, rng: torch.Generator) -> dict[str, Encoded]:
     """Take sounds away from some rows: pictures and words are always there, and must not lean on them."""
     kept = dict(encoded)
     if (sound := kept.get("audio")) is not None:
-        keep = torch.rand(sound.mask.shape[0], 1, generator=chance) >= config.sound_dropout
+        keep = torch.rand(sound.mask.shape[0], 1, generator=rng) >= config.sound_dropout
         kept["audio"] = sound._replace(mask=sound.mask & keep)
     return kept
 
 
-def drawn(features: StampFeatures, rows: Tensor, config: HeadConfig, chance: torch.Generator) -> dict[str, Encoded]:
+def sample_tokens(
+    features: StampFeatures, rows: Tensor, config: HeadConfig, rng: torch.Generator
+) -> dict[str, Encoded]:
     """Return tokens of rows as training sees them: a variant of the picture and a language drawn by lot."""
     count = len(rows)
-    view = torch.randint(features.video.shape[1], (count,), generator=chance)
+    view = torch.randint(features.video.shape[1], (count,), generator=rng)
     weights = features.has_text[rows].float()
     others = weights[:, 1:].sum(1, keepdim=True).clamp(min=1)
     weights = torch.cat([weights[:, :1] * config.english, weights[:, 1:] / others * (1 - config.english)], 1)
-    language = torch.multinomial(weights, 1, generator=chance).squeeze(1)
+    language = torch.multinomial(weights, 1, generator=rng).squeeze(1)
     tokens = {
         "video": Encoded(features.video[rows, view].unsqueeze(1), torch.ones(count, 1, dtype=torch.bool)),
         "text": Encoded(features.text[rows, language].unsqueeze(1), torch.ones(count, 1, dtype=torch.bool)),
-        "audio": _some_steps(features, rows, chance),
+        "audio": _some_steps(features, rows, rng),
     }
     return {
-        name: Encoded(_blurred(one.tokens, config, chance), one.mask) for name, one in tokens.items() if one.mask.any()
+        name: Encoded(_blurred(one.tokens, config, rng), one.mask) for name, one in tokens.items() if one.mask.any()
     }
 
 
-def seen(features: StampFeatures, rows: Tensor, language: int = 0) -> dict[str, Encoded]:
+def tokens_of(features: StampFeatures, rows: Tensor, language: int = 0) -> dict[str, Encoded]:
     """Return tokens of rows as they are, each picture at the beginning of its window, as the windows say."""
     audio_mask = features.audio_mask[rows]
     steps = torch.arange(audio_mask.shape[1]) / audio_mask.shape[1]
@@ -195,14 +197,16 @@ def seen(features: StampFeatures, rows: Tensor, language: int = 0) -> dict[str, 
 
 
 @torch.inference_mode()
-def answers(model: FusedModel, tokens: Mapping[str, Encoded], modalities: tuple[str, ...] = MODALITIES) -> Tensor:
+def predict_logits(
+    model: FusedModel, tokens: Mapping[str, Encoded], modalities: tuple[str, ...] = MODALITIES
+) -> Tensor:
     """Return the logits [N, K] when only these modalities come; rows with none of them hold anything finite."""
     kept = {name: one for name, one in tokens.items() if name in modalities}
-    logits: Tensor = model.heads[TARGET](model.features(projected(model, kept)))
+    logits: Tensor = model.heads[TARGET](model.features(project_tokens(model, kept)))
     return logits
 
 
-def projected(model: FusedModel, tokens: Mapping[str, Encoded]) -> dict[str, Encoded]:
+def project_tokens(model: FusedModel, tokens: Mapping[str, Encoded]) -> dict[str, Encoded]:
     """Return tokens of encoders in the one space of the model."""
     if model.projector is None:
         raise TypeError("projector: expected one, got None")
@@ -210,15 +214,15 @@ def projected(model: FusedModel, tokens: Mapping[str, Encoded]) -> dict[str, Enc
     return brought
 
 
-def _some_steps(features: StampFeatures, rows: Tensor, chance: torch.Generator) -> Encoded:
+def _some_steps(features: StampFeatures, rows: Tensor, rng: torch.Generator) -> Encoded:
     """Return every eighth step of the sounds, the first being drawn: neighbours say nearly the same."""
-    first = int(torch.randint(_EACH_STEP, (1,), generator=chance))
+    first = int(torch.randint(_EACH_STEP, (1,), generator=rng))
     return Encoded(features.audio[rows, first::_EACH_STEP], features.audio_mask[rows, first::_EACH_STEP])
 
 
-def _blurred(tokens: Tensor, config: HeadConfig, chance: torch.Generator) -> Tensor:
-    kept = torch.rand(tokens.shape, generator=chance) >= config.token_dropout
+def _blurred(tokens: Tensor, config: HeadConfig, rng: torch.Generator) -> Tensor:
+    kept = torch.rand(tokens.shape, generator=rng) >= config.token_dropout
     blurred = tokens * kept / (1 - config.token_dropout)
     if config.noise:
-        blurred = blurred + config.noise * tokens.std() * torch.randn(tokens.shape, generator=chance)
+        blurred = blurred + config.noise * tokens.std() * torch.randn(tokens.shape, generator=rng)
     return blurred

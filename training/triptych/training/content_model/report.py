@@ -7,7 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from triptych.training.content_model.study import FOLDS, SEEDS, Alone, Rival, Study
+from triptych.training.content_model.cross_validation import (
+    FOLDS,
+    SEEDS,
+    CrossValidation,
+    RegressionBaseline,
+    SingleModalityBaseline,
+)
 from triptych.training.evaluation.calibration import Calibration
 
 if TYPE_CHECKING:
@@ -19,7 +25,7 @@ NUMBERS: Final = "report.json"
 _DIGITS: Final = 4
 
 
-def write_report(found: Study, folder: Path, *, about: Mapping[str, str]) -> Path:
+def write_report(found: CrossValidation, folder: Path, *, about: Mapping[str, str]) -> Path:
     """Write page, plot and numbers, and return the page."""
     folder.mkdir(parents=True, exist_ok=True)
     _draw(found, folder / PLOT)
@@ -29,7 +35,7 @@ def write_report(found: Study, folder: Path, *, about: Mapping[str, str]) -> Pat
     return page
 
 
-def summary(found: Study) -> Iterator[str]:
+def summary(found: CrossValidation) -> Iterator[str]:
     """Yield what matters most, a line each."""
     everything = found.shown[-1]
     yield f"accuracy {everything.accuracy:.3f} ± {everything.deviation:.3f}, of {found.count} stamps"
@@ -41,7 +47,7 @@ def summary(found: Study) -> Iterator[str]:
         yield "no better than a single modality: the interval holds 0"
 
 
-def as_numbers(found: Study) -> dict[str, Any]:
+def as_numbers(found: CrossValidation) -> dict[str, Any]:
     """Return what was found as plain values."""
     return {
         "protocol": f"{FOLDS} folds by motif, seeds {', '.join(map(str, SEEDS))}",
@@ -70,7 +76,7 @@ def as_numbers(found: Study) -> dict[str, Any]:
     }
 
 
-def _lines(found: Study, about: Mapping[str, str]) -> Iterator[str]:
+def _lines(found: CrossValidation, about: Mapping[str, str]) -> Iterator[str]:
     yield "# What a window is about: the model of content"
     yield ""
     yield f"{found.count} stamps of {found.motifs} motifs, {len(found.labels)} labels; {FOLDS} folds by motif, "
@@ -82,7 +88,7 @@ def _lines(found: Study, about: Mapping[str, str]) -> Iterator[str]:
     yield ""
     yield "| what it sees | stamps | the model | a regression on the same encoder |"
     yield "| --- | --- | --- | --- |"
-    alone: dict[tuple[str, ...], Alone] = {(own.modality,): own for own in found.alone}
+    alone: dict[tuple[str, ...], RegressionBaseline] = {(own.modality,): own for own in found.alone}
     for own in found.shown:
         rival = alone.get(own.modalities)
         beside = "" if rival is None else f"{rival.accuracy:.3f} ± {rival.deviation:.3f}"
@@ -105,7 +111,7 @@ def _lines(found: Study, about: Mapping[str, str]) -> Iterator[str]:
         yield f"| {seed} | {_interval(before)} | {_interval(after)} |"
 
 
-def _draw(found: Study, path: Path) -> None:
+def _draw(found: CrossValidation, path: Path) -> None:
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import
 
     figure = Figure(figsize=(10, 4), layout="constrained")
@@ -115,7 +121,7 @@ def _draw(found: Study, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _draw_subsets(found: Study, axes: Axes) -> None:
+def _draw_subsets(found: CrossValidation, axes: Axes) -> None:
     names = [" + ".join(own.modalities) for own in found.shown]
     places = range(len(names))
     rates, spread = [own.accuracy for own in found.shown], [own.deviation for own in found.shown]
@@ -133,7 +139,7 @@ def _draw_subsets(found: Study, axes: Axes) -> None:
     axes.legend(loc="lower left", fontsize="small")
 
 
-def _draw_confidence(found: Study, axes: Axes) -> None:
+def _draw_confidence(found: CrossValidation, axes: Axes) -> None:
     axes.plot([0, 1], [0, 1], color="grey", linestyle="--", label="as it should be")
     for seed, own in zip(SEEDS, found.confidence.after, strict=True):
         axes.plot(
@@ -144,7 +150,7 @@ def _draw_confidence(found: Study, axes: Axes) -> None:
     axes.legend(fontsize="small")
 
 
-def _difference(rival: Rival) -> str:
+def _difference(rival: SingleModalityBaseline) -> str:
     own = rival.advantage
     return f"{own.mean:+.3f} (95 %: {own.low:+.3f} to {own.high:+.3f})"
 

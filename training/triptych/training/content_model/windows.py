@@ -21,7 +21,7 @@ from triptych.training.content_model.collection import ENGLISH, Stamp, label_nam
 from triptych.training.data.example import Example, Task
 from triptych.training.data.labelled_windows import ReadClip, labelled_windows, task_of
 from triptych.training.data.manifest import Item, Labels, Manifest, TimedText, split_of
-from triptych.training.data.pools.cache import Track
+from triptych.training.data.pools.cache import TrackProgress
 from triptych.units import NS_PER_S
 
 NAME: Final = "content"
@@ -62,7 +62,7 @@ def task_of_stamps(manifest: Manifest) -> Task:
     return task_of(manifest, SPEC, WINDOW_NS)
 
 
-def windows_of_stamps(manifest: Manifest, read: ReadClip, track: Track[Any]) -> Iterator[Example]:
+def windows_of_stamps(manifest: Manifest, read: ReadClip, track: TrackProgress[Any]) -> Iterator[Example]:
     """Yield a window for each stamp.
 
     Raises:

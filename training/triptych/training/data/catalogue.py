@@ -10,11 +10,11 @@ from triptych.training.data.benchmarks.benchmark import BENCHMARKS, open_benchma
 from triptych.training.data.example import Dataset
 from triptych.training.data.feature_dataset import FeatureDataset
 from triptych.training.data.manifest import ITEMS_FILE, read_manifest
-from triptych.training.data.pools.cache import Track, untracked
-from triptych.training.data.prepared import INDEX_FILE, PreparedDataset
+from triptych.training.data.pools.cache import TrackProgress, no_progress
+from triptych.training.data.prepared_dataset import INDEX_FILE, PreparedDataset
 
 
-def open_dataset(name: str, *, seed: int = 0, track: Track[Any] = untracked) -> Dataset:
+def open_dataset(name: str, *, seed: int = 0, track: TrackProgress[Any] = no_progress) -> Dataset:
     """Return the data set; `seed` is of a benchmark, whose pools are rendered first where they are not cached.
 
     Raises:

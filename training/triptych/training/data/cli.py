@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from triptych.training.data.benchmarks.benchmark import GeneratedDataset
     from triptych.training.data.example import Dataset, Example, Task
     from triptych.training.data.manifest import Manifest
-    from triptych.training.data.pools.cache import Track
+    from triptych.training.data.pools.cache import TrackProgress
 
 _RATE_HZ = 16_000
 _SHOWN = 10
@@ -90,7 +90,7 @@ def show(
     seed: SeedOption = 0,
 ) -> None:
     """Write one example as a picture (frames and spectrogram), a WAV file, its words, and what is true of it."""
-    from triptych.training.data.prepared import PreparedDataset
+    from triptych.training.data.prepared_dataset import PreparedDataset
     from triptych.training.data.rendering import write_item
 
     console = _console()
@@ -106,16 +106,16 @@ def show(
 
 def _augmented(example: Example, task: Task, augment: list[str], seed: int) -> Example:
     """Return an example as training sees it; or changed as a user asked for it."""
-    from triptych.training.data.augmentation.augment import changed_copies
-    from triptych.training.data.augmentation.config import augmentation_of
+    from triptych.training.data.augmentation.config import parse_augmentation
+    from triptych.training.data.augmentation.window_augmentation import augmented_copies
 
     if augment != ["training"]:
-        return changed_copies(example, augmentation_of(augment), 1, seed)[0]
+        return augmented_copies(example, parse_augmentation(augment), 1, seed)[0]
     import torch
 
-    from triptych.training.data.augmentation.jitter import Jitter, jittered_window
+    from triptych.training.data.augmentation.batch_augmentation import Jitter, jitter_window
 
-    window = jittered_window(example.window, task.spec, Jitter(), torch.Generator().manual_seed(seed))
+    window = jitter_window(example.window, task.spec, Jitter(), torch.Generator().manual_seed(seed))
     return replace(example, window=window)
 
 
@@ -172,16 +172,16 @@ def prepare(
 ) -> None:
     """Make labelled windows of clips, by the code that prepares the worker's; names what cannot be used."""
     from triptych.models.model import InputSpec
-    from triptych.training.data.augmentation.augment import changed_copies
-    from triptych.training.data.augmentation.config import augmentation_of
+    from triptych.training.data.augmentation.config import parse_augmentation
+    from triptych.training.data.augmentation.window_augmentation import augmented_copies
     from triptych.training.data.clip_records import clip_records
     from triptych.training.data.labelled_windows import labelled_windows, task_of
-    from triptych.training.data.prepared import write_prepared
+    from triptych.training.data.prepared_dataset import write_prepared
 
     manifest = _manifest(source)
     spec = InputSpec(frames, size, size, _RATE_HZ, text_tokens)
     task = task_of(manifest, spec, window_ms * NS_PER_MS)
-    changes = augmentation_of(augment) if augment else None
+    changes = parse_augmentation(augment) if augment else None
     console = _console()
     problems: list[str] = []
 
@@ -196,7 +196,7 @@ def prepare(
             for example in outcome.examples:
                 yield item.split, example
                 if changes is not None and item.split == "train":
-                    yield from ((item.split, copy) for copy in changed_copies(example, changes, copies, seed))
+                    yield from ((item.split, copy) for copy in augmented_copies(example, changes, copies, seed))
 
     if any(item.features for item in manifest.items):
         console.print(
@@ -256,22 +256,22 @@ def clean(
     from triptych.training.data.cleaning.clean import clean as cleaned
     from triptych.training.data.cleaning.report import REPORT_FILE, write_report
     from triptych.training.data.clip_records import clip_records
-    from triptych.training.data.manifest import moved, write_manifest
+    from triptych.training.data.manifest import relocate, write_manifest
 
     manifest = _manifest(source)
     if to.resolve() == manifest.folder.resolve():
         raise UsageError(f"{to}: expected another folder than the one that is cleaned, as nothing is overwritten")
     console = _console()
     cleaning = cleaned(manifest, clip_records, track=_track(console))
-    write_manifest(moved(cleaning.after, to))
+    write_manifest(relocate(cleaning.after, to))
     write_report(cleaning, to)
     kept = f"{len(cleaning.after.items)} of {len(manifest.items)} items kept"
     console.print(f"{len(cleaning.findings)} findings, {kept}; see {to / REPORT_FILE}", highlight=False, soft_wrap=True)
 
 
 def _manifest(source: Path) -> Manifest:
-    from triptych.training.data.folder import manifest_of_folder, manifest_of_table
     from triptych.training.data.manifest import ITEMS_FILE, read_manifest
+    from triptych.training.data.manifest_sources import manifest_of_folder, manifest_of_table
 
     if source.is_file():
         return manifest_of_table(source)
@@ -301,7 +301,7 @@ def _console() -> Console:
     return Console(stderr=True)
 
 
-def _track(console: Console) -> Track[Any]:
+def _track(console: Console) -> TrackProgress[Any]:
     """Show progress on a terminal, nothing elsewhere."""
     from rich.progress import track
 

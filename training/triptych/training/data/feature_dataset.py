@@ -14,7 +14,7 @@ from triptych.models.window import PreparedCue, PreparedWindow
 from triptych.schemas.errors import UsageError
 from triptych.training.data.example import MODALITIES, Example
 from triptych.training.data.feature_files import open_features
-from triptych.training.data.labelled_windows import labelled, task_of
+from triptych.training.data.labelled_windows import labelled_example, task_of
 from triptych.training.data.manifest import SPLITS, FeatureArrays, Item, Manifest
 
 _WINDOW_NS: Final = 1_000_000_000
@@ -78,7 +78,7 @@ class FeatureDataset:
             cues=tuple(PreparedCue(line.text, 0, _WINDOW_NS) for line in item.text or ()) if reads_words else (),
             features=features,
         )
-        return labelled(item, window, self.task, 0)
+        return labelled_example(item, window, self.task, 0)
 
     def _shape(self, modality: str) -> FeatureShape | None:
         given = [own for item in self._manifest.items if (own := _features(item, modality)) is not None]

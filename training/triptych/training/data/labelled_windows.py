@@ -15,7 +15,7 @@ from triptych.schemas.names import MODALITIES, Modality
 from triptych.schemas.records import End, InputRecord, SubtitleCue
 from triptych.training.data.example import ABSENT, Example, Task
 from triptych.training.data.manifest import Item, Manifest, TimedText, modality_parts
-from triptych.training.data.windows import prepared_windows
+from triptych.training.data.window_preparation import prepared_windows
 from triptych.units import NS_PER_S
 from triptych.worker.alignment.config import AlignConfig
 
@@ -31,7 +31,7 @@ _SESSION: Final = "item"
 
 
 @dataclass(frozen=True, slots=True)
-class ItemOutcome:
+class ItemWindows:
     """One item's labelled windows, or why there are none; and what of it could not be decoded."""
 
     item: Item
@@ -45,7 +45,7 @@ def task_of(manifest: Manifest, spec: InputSpec, window_ns: int) -> Task:
     return Task(labels.name, labels.kind, labels.labels, modality_parts(labels), spec, window_ns)
 
 
-def labelled_windows(item: Item, folder: Path, task: Task, read: ReadClip) -> ItemOutcome:
+def labelled_windows(item: Item, folder: Path, task: Task, read: ReadClip) -> ItemWindows:
     """Return what becomes of an item; one that is longer than a window becomes several, all with its label.
 
     A window of which less than half is filled is none, but where it is the only one. Raises `UsageError` where a file
@@ -69,8 +69,8 @@ def labelled_windows(item: Item, folder: Path, task: Task, read: ReadClip) -> It
             continue
         problems += [bad.reason for bad in preparation.bad]
         if not examples or _filled_ns(window, end_ns) * 2 >= task.window_ns:
-            examples.append(labelled(item, window, task, len(examples)))
-    return ItemOutcome(item, tuple(examples), tuple(problems) if examples else (*problems, "no window in it"))
+            examples.append(labelled_example(item, window, task, len(examples)))
+    return ItemWindows(item, tuple(examples), tuple(problems) if examples else (*problems, "no window in it"))
 
 
 def _records(item: Item, folder: Path, start_at_ns: int, read: ReadClip) -> Iterator[InputRecord]:
@@ -139,10 +139,10 @@ def _filled_ns(window: PreparedWindow, end_ns: int | None) -> int:
     return max(moments)
 
 
-def labelled(item: Item, window: PreparedWindow, task: Task, number: int) -> Example:
+def labelled_example(item: Item, window: PreparedWindow, task: Task, number: int) -> Example:
     """Return a window of an item with what the item says is true of it."""
-    said = item.label_per_modality or {}
-    parts = {part: int(said.get(part.partition("/")[0], ABSENT)) for part in task.parts}  # type: ignore[call-overload]
+    label_by_modality = item.label_per_modality or {}
+    parts = {part: int(label_by_modality.get(part.partition("/")[0], ABSENT)) for part in task.parts}  # type: ignore[call-overload]
     target = float(item.label) if task.kind == "regression" else item.label  # type: ignore[arg-type]
     return Example(f"{item.id}#{number}", replace(window, stream=task.name), target, parts, item.group)
 

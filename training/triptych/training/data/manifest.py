@@ -141,7 +141,7 @@ def read_manifest(folder: Path) -> Manifest:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{folder}: expected {LABELS_FILE} and {ITEMS_FILE}, got: {error}") from error
     except ValidationError as error:
-        raise UsageError(f"{folder / LABELS_FILE}: {in_words(error)}") from error
+        raise UsageError(f"{folder / LABELS_FILE}: {first_error(error)}") from error
     items = [_item(line, folder / ITEMS_FILE, number) for number, line in enumerate(lines, 1) if line.strip()]
     return Manifest(folder, labels, tuple(items))
 
@@ -154,7 +154,7 @@ def write_manifest(manifest: Manifest) -> None:
     (manifest.folder / ITEMS_FILE).write_text(lines, encoding="utf-8")
 
 
-def moved(manifest: Manifest, folder: Path) -> Manifest:
+def relocate(manifest: Manifest, folder: Path) -> Manifest:
     """Return the manifest as it is to be written into another folder: the paths lead to the same files."""
     here, there = manifest.folder.absolute(), folder.absolute()
 
@@ -193,7 +193,7 @@ def _item(line: str, file: Path, number: int) -> Item:
     try:
         return Item.model_validate_json(line)
     except ValidationError as error:
-        raise UsageError(f"{file}, line {number}: {in_words(error)}") from error
+        raise UsageError(f"{file}, line {number}: {first_error(error)}") from error
 
 
 def _check(manifest: Manifest) -> None:
@@ -226,7 +226,7 @@ def _repeated(names: Iterable[str]) -> list[str]:
     return [name for name in names if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
 
 
-def in_words(error: ValidationError) -> str:
+def first_error(error: ValidationError) -> str:
     """Return the first mistake in one line."""
     first = error.errors()[0]
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")

@@ -81,7 +81,7 @@ class _PictureTrack(_Track):
         shown = (window.end_ns - window.start_ns) * FPS // NS_PER_S
         for place in range(shown):
             picture = window.frames_hwc_u8[place * len(window.frames_hwc_u8) // shown]
-            frame = av.VideoFrame.from_ndarray(enlarged(picture), format="rgb24").reformat(format="bgr0")
+            frame = av.VideoFrame.from_ndarray(enlarge(picture), format="rgb24").reformat(format="bgr0")
             frame.pts, frame.time_base = self._frame, Fraction(1, FPS)
             self._frame += 1
             self._container.mux(self._stream.encode(frame))
@@ -162,13 +162,13 @@ def contact_sheet(window: PreparedWindow) -> Pixels | None:
     """Return RGB: the pictures in a row, the spectrogram below; None where there is neither."""
     rows: list[Pixels] = []
     if window.frames_hwc_u8:
-        rows.append(np.concatenate([enlarged(frame) for frame in window.frames_hwc_u8], axis=1))
+        rows.append(np.concatenate([enlarge(frame) for frame in window.frames_hwc_u8], axis=1))
     if window.audio_present:
         rows.append(_spectrogram(window.audio_f32, width=rows[0].shape[1] if rows else 400))
     return np.concatenate(rows) if rows else None
 
 
-def enlarged(picture: Pixels) -> Pixels:
+def enlarge(picture: Pixels) -> Pixels:
     """Return the picture with each pixel `ENLARGED` times as wide and high."""
     return picture.repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)
 

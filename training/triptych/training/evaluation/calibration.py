@@ -55,10 +55,10 @@ def calibration(probabilities: Numbers, truth: Indices, *, seed: int = 0) -> Cal
     confidence = probabilities.max(axis=1)
     right = (probabilities.argmax(axis=1) == truth).astype(np.float64)
     bins = _bins(confidence, right)
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     resampled = []
     for _ in range(_RESAMPLES):
-        drawn = chance.integers(0, len(confidence), len(confidence))
+        drawn = rng.integers(0, len(confidence), len(confidence))
         resampled.append(_debiased(_bins(confidence[drawn], right[drawn])))
     ece = _debiased(bins)
     low, high = (max(0.0, 2 * ece - float(np.quantile(resampled, share))) for share in (0.975, 0.025))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class NoiseCurve:
     """Accuracies by level of noise in one modality.
 
     Attributes:
@@ -27,10 +27,10 @@ class Curve:
     effective: float
 
 
-def robustness(modality: str, levels: Sequence[float], fused: Sequence[float], late: Sequence[float]) -> Curve:
+def robustness(modality: str, levels: Sequence[float], fused: Sequence[float], late: Sequence[float]) -> NoiseCurve:
     """Return the curve and what is read off it."""
     gaps = [(own - fused[0]) - (other - late[0]) for own, other in zip(fused, late, strict=True)]
-    return Curve(modality, tuple(levels), tuple(fused), tuple(late), _mean(levels, fused), _mean(levels, gaps))
+    return NoiseCurve(modality, tuple(levels), tuple(fused), tuple(late), _mean(levels, fused), _mean(levels, gaps))
 
 
 def _mean(levels: Sequence[float], heights: Sequence[float]) -> float:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from triptych.training.data.adapters.formats.media_files import FILMS, MediaFiles
+from triptych.training.data.adapters.formats.tables import read_lines
 from triptych.training.data.adapters.gathering import Gathered, Row
-from triptych.training.data.adapters.reading.media_files import FILMS, MediaFiles
-from triptych.training.data.adapters.reading.tables import read_lines
 from triptych.training.data.manifest import Labels, Split
 
 BACKGROUND: Final = "background"

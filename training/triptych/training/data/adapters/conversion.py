@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from triptych.schemas.errors import UsageError
 from triptych.training.data.adapters.gathering import Gathered, Row
 from triptych.training.data.adapters.registry import ADAPTERS
-from triptych.training.data.adapters.splits import settle
-from triptych.training.data.manifest import Item, Manifest, in_words
+from triptych.training.data.adapters.splits import assign_splits
+from triptych.training.data.manifest import Item, Manifest, first_error
 from triptych.training.data.media_probe import Probe, ProbeFile, probe
-from triptych.training.data.pools.cache import Track, untracked
+from triptych.training.data.pools.cache import TrackProgress, no_progress
 
 _MOMENT_S: Final = 0.1
 """How long words are shown that have no length of their own, or a still picture's: they fall into one window."""
@@ -37,7 +37,7 @@ def convert(
     *,
     regroup: bool = False,
     probe_file: ProbeFile = probe,
-    track: Track[Any] = untracked,
+    track: TrackProgress[Any] = no_progress,
 ) -> Conversion:
     """Return the manifest of a public data set, which is to stand in `folder`.
 
@@ -57,7 +57,7 @@ def convert(
     if not root.exists():
         raise UsageError(f"{root}: expected the data set {name}, got nothing")
     gathered = ADAPTERS[name].gather(root, folder)
-    rows, settled = settle(_unique(gathered), regroup=regroup)
+    rows, settled = assign_splits(_unique(gathered), regroup=regroup)
     reader = _Reader(folder, probe_file, gathered.problems)
     items = [item for row in track(rows, "looking into files") if (item := reader.item(row)) is not None]
     if not items:
@@ -98,7 +98,7 @@ class _Reader:
         try:
             return Item.model_validate(self._fields(row, longest))
         except ValidationError as error:
-            self._problems.append(f"{row.id}: {in_words(error)}")
+            self._problems.append(f"{row.id}: {first_error(error)}")
             return None
 
     def _look(self, row: Row, file: Path) -> Probe | None:

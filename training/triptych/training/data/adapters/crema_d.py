@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from triptych.schemas.errors import UsageError
+from triptych.training.data.adapters.formats.media_files import FILMS, SOUNDS, MediaFiles
+from triptych.training.data.adapters.formats.tables import read_rows
 from triptych.training.data.adapters.gathering import Gathered, Row
-from triptych.training.data.adapters.reading.media_files import FILMS, SOUNDS, MediaFiles
-from triptych.training.data.adapters.reading.tables import read_rows
 from triptych.training.data.manifest import Labels
 
 _NAME: Final = re.compile(r"(\d{4})_([A-Z]{3})_([A-Z]{3})_(LO|MD|HI|XX|X)")

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
+from triptych.training.data.adapters.formats.media_files import FILMS, MediaFiles
+from triptych.training.data.adapters.formats.tables import read_rows
 from triptych.training.data.adapters.gathering import Gather, Gathered, Row
-from triptych.training.data.adapters.reading.media_files import FILMS, MediaFiles
-from triptych.training.data.adapters.reading.tables import read_rows
 from triptych.training.data.manifest import Labels, Split
 
 _SPLITS: Final[Mapping[str, tuple[Split, str]]] = {
@@ -37,9 +37,9 @@ def _gather(column: Literal["Emotion", "Sentiment"], root: Path, _: Path) -> Gat
         table = next(iter(sorted(root.rglob(f"{theirs}_sent_emo.csv"))), root / f"{theirs}_sent_emo.csv")
         for cells in read_rows(table, ("Utterance", "Dialogue_ID", "Utterance_ID", column)):
             stem = f"dia{cells['Dialogue_ID']}_utt{cells['Utterance_ID']}"
-            said = cells[column].strip().lower()
-            if said not in _LABELS[column]:
-                gathered.problems.append(f"{theirs}/{stem}: expected one of {_LABELS[column]}, got {said!r}")
+            label_name = cells[column].strip().lower()
+            if label_name not in _LABELS[column]:
+                gathered.problems.append(f"{theirs}/{stem}: expected one of {_LABELS[column]}, got {label_name!r}")
                 continue
             clip = files.find(stem, FILMS, within=folder)
             if clip is None:
@@ -47,7 +47,7 @@ def _gather(column: Literal["Emotion", "Sentiment"], root: Path, _: Path) -> Gat
             gathered.rows.append(
                 Row(
                     f"{theirs}/{stem}", group=f"{theirs}/dia{cells['Dialogue_ID']}", split=split, video=clip,
-                    audio=clip, text=cells["Utterance"], label=_LABELS[column].index(said),
+                    audio=clip, text=cells["Utterance"], label=_LABELS[column].index(label_name),
                 )
             )  # fmt: skip
     return gathered

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from triptych.schemas.errors import UsageError
+from triptych.training.data.adapters.formats.tables import read_text
 from triptych.training.data.adapters.gathering import Gathered, Row
-from triptych.training.data.adapters.reading.tables import read_text
 from triptych.training.data.manifest import Labels, Split
 
 _SPLITS: Final[Mapping[str, Split]] = {"train": "train", "dev": "validation", "test": "test"}

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych.schemas.errors import UsageError
+from triptych.training.data.adapters.formats.media_files import FILMS
+from triptych.training.data.adapters.formats.plain_pickle import read_plain_pickle
+from triptych.training.data.adapters.formats.tables import read_rows
 from triptych.training.data.adapters.gathering import Gather, Gathered, Row
-from triptych.training.data.adapters.reading.media_files import FILMS
-from triptych.training.data.adapters.reading.plain_pickle import read_plain_pickle
-from triptych.training.data.adapters.reading.tables import read_rows
 from triptych.training.data.manifest import FeatureArrays, Labels, Split
 
 _SPLITS: Final[Mapping[str, Split]] = {"train": "train", "valid": "validation", "test": "test"}
@@ -58,11 +58,11 @@ def _gather_clips(root: Path, gathered: Gathered) -> None:
         file = _clip(root / "Raw" / video, clip)
         if file is None:
             gathered.problems.append(f"{name}: its clip is missing")
-        said = {modality: value for modality, value in alone.items() if value is not None}
+        label_by_modality = {modality: value for modality, value in alone.items() if value is not None}
         gathered.rows.append(
             Row(
                 name, group=video, label=label, split=split, video=file, audio=file, text=cells["text"],
-                label_per_modality=said or None,
+                label_per_modality=label_by_modality or None,
             )
         )  # fmt: skip
 
@@ -124,12 +124,12 @@ class _Split:
                 self._gathered.problems.append(f"{name}: expected a number for a label")
                 continue
             of_modality = {modality: numbers[row] for modality, numbers in alone.items() if numbers is not None}
-            said = {modality: value for modality, value in of_modality.items() if value is not None}
+            label_by_modality = {modality: value for modality, value in of_modality.items() if value is not None}
             given = {modality: feature[row] for modality, feature in features.items() if feature is not None}
             self._gathered.rows.append(
                 Row(
                     name.replace(_SEPARATOR, "/"), group=name.partition(_SEPARATOR)[0], label=label, split=self._split,
-                    text=str(texts[row]) if texts is not None else None, label_per_modality=said or None,
+                    text=str(texts[row]) if texts is not None else None, label_per_modality=label_by_modality or None,
                     features=given or None,
                 )
             )  # fmt: skip

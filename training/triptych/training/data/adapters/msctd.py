@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 from triptych.schemas.errors import UsageError
+from triptych.training.data.adapters.formats.tables import read_lines
 from triptych.training.data.adapters.gathering import Gather, Gathered, Row
-from triptych.training.data.adapters.reading.tables import read_lines
 from triptych.training.data.manifest import Labels, Split
 
 _SPLITS: Final[Mapping[str, Split]] = {"train": "train", "dev": "validation", "test": "test"}

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Final
 
+from triptych.training.data.adapters.formats.media_files import MediaFiles
 from triptych.training.data.adapters.gathering import Gathered, Row
-from triptych.training.data.adapters.reading.media_files import MediaFiles
 from triptych.training.data.manifest import Labels
 
 _NAME: Final = re.compile(r"0([1-3])-(0[12]-0([1-8])-0[12]-0([12])-0[12]-(\d\d))")

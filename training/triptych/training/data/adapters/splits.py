@@ -14,7 +14,7 @@ _VALIDATION_SHARE: Final = 0.1
 _SHOWN: Final = 3
 
 
-def divide(groups: Iterable[str]) -> dict[str, Split]:
+def divide_groups(groups: Iterable[str]) -> dict[str, Split]:
     """Return a split for each group: always the same for the same groups, in shares as near as whole groups allow."""
     ordered = _by_hash(groups)
     last_of_train = round(len(ordered) * SHARES["train"])
@@ -25,7 +25,7 @@ def divide(groups: Iterable[str]) -> dict[str, Split]:
     }
 
 
-def settle(rows: Sequence[Row], *, regroup: bool) -> tuple[list[Row], list[str]]:
+def assign_splits(rows: Sequence[Row], *, regroup: bool) -> tuple[list[Row], list[str]]:
     """Return the rows, each with its split, and what had to be done for it.
 
     Where the authors tore a group, its rows stay in the split that is furthest from training, and the others are left
@@ -36,7 +36,7 @@ def settle(rows: Sequence[Row], *, regroup: bool) -> tuple[list[Row], list[str]]
         regroup: divide anew, as if the authors had not.
     """
     if regroup or any(row.split is None for row in rows):
-        split_of_group = divide(row.group for row in rows)
+        split_of_group = divide_groups(row.group for row in rows)
         return [replace(row, split=split_of_group[row.group]) for row in rows], []
     kept, problems = _mended(rows)
     if any(row.split == "validation" for row in kept):
@@ -56,9 +56,9 @@ def _mended(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
     torn = {row.group for row in rows if _place(row) < furthest[row.group]}
     if not torn:
         return kept, []
-    said = f"{len(rows) - len(kept)} of {len(rows)} items left out, as their groups stand in a later split too"
+    message = f"{len(rows) - len(kept)} of {len(rows)} items left out, as their groups stand in a later split too"
     shown = ", ".join(sorted(torn)[:_SHOWN]) + (" …" if len(torn) > _SHOWN else "")
-    return kept, [f"{said} (--regroup divides anew instead): {shown}"]
+    return kept, [f"{message} (--regroup divides anew instead): {shown}"]
 
 
 def _place(row: Row) -> int:

@@ -7,9 +7,9 @@ import io
 from pathlib import Path
 from typing import Final
 
+from triptych.training.data.adapters.formats.media_files import FILMS, SOUNDS, MediaFiles
+from triptych.training.data.adapters.formats.tables import read_text
 from triptych.training.data.adapters.gathering import Gathered, Row
-from triptych.training.data.adapters.reading.media_files import FILMS, SOUNDS, MediaFiles
-from triptych.training.data.adapters.reading.tables import read_text
 from triptych.training.data.manifest import Labels, Split
 
 _COLUMNS: Final = 4

@@ -72,7 +72,7 @@ USUAL: Final = Augmentation(
 """A gentle one for a beginning. It does not flip: that is not harmless for every question."""
 
 
-def augmentation_of(given: Iterable[str]) -> Augmentation:
+def parse_augmentation(given: Iterable[str]) -> Augmentation:
     """Return what a user asked for: `usual`, and `NAME=VALUE` for what is to be otherwise.
 
     Raises:

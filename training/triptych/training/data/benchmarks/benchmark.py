@@ -14,15 +14,21 @@ from numpy.typing import NDArray
 from triptych.models.model import InputSpec
 from triptych.models.window import PreparedCue, PreparedWindow
 from triptych.schemas.errors import UsageError
-from triptych.training.data.benchmarks.composition import Paint, lay_sound, on_backdrop, painted_digit, with_border
+from triptych.training.data.benchmarks.composition import (
+    DigitPaint,
+    add_border,
+    on_backdrop,
+    paint_digit,
+    place_utterance,
+)
 from triptych.training.data.benchmarks.rules import Rules
 from triptych.training.data.benchmarks.tasks import MOODS, NOTHING, RULES
 from triptych.training.data.example import Example, Task
-from triptych.training.data.pools.cache import Track, pools_folder, untracked
-from triptych.training.data.pools.pictures import HELD_OUT, SIZE, PicturePool, picture_pool
+from triptych.training.data.pools.cache import TrackProgress, no_progress, pools_folder
+from triptych.training.data.pools.images import HELD_OUT, SIZE, PicturePool, picture_pool
 from triptych.training.data.pools.speech import SpeechPool, speech_pool
+from triptych.training.data.pools.subtitles import digit_line, filler_line, mood_line, operation_line
 from triptych.training.data.pools.voices import OTHER_ENGINE, RATE_HZ, RECORDED
-from triptych.training.data.pools.words import digit_line, filler_line, mood_line, operation_line
 from triptych.units import NS_PER_MS
 
 Pixels = NDArray[np.uint8]
@@ -32,7 +38,7 @@ TEXT_TOKENS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Shelves:
+class PoolSplits:
     """From which shelf of each pool an example takes its components."""
 
     pictures: str
@@ -41,7 +47,7 @@ class Shelves:
     lines: str
 
     @classmethod
-    def of(cls, split: str) -> Shelves:
+    def of(cls, split: str) -> PoolSplits:
         """Return the shelves of a split; beyond the usual three, one component is of a kind never seen in training."""
         usual = split if split in {"train", "validation"} else "test"
         return cls(
@@ -53,13 +59,13 @@ class Shelves:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class SceneContext:
     """Everything that an example is made with: the pools, where to take from, and chance."""
 
     pictures: PicturePool
     speech: SpeechPool
-    shelves: Shelves
-    chance: Random
+    pool_splits: PoolSplits
+    rng: Random
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,7 @@ class Benchmark:
 
     rules: Rules
     frames: int
-    scene: Callable[[Stage, Mapping[str, int]], Scene]
+    scene: Callable[[SceneContext, Mapping[str, int]], Scene]
     extra_splits: tuple[str, ...]
     about: str
 
@@ -133,10 +139,10 @@ class GeneratedDataset:
 
     def _example(self, split: str, index: int) -> Example:
         name = f"{self.task.name}/{self._seed}/{split}/{index}"
-        chance = Random(name)
-        shown = self.benchmark.rules.draw(chance)
-        stage = Stage(self._pictures, self._speech, Shelves.of(split), chance)
-        window = _window(self.benchmark.scene(stage, shown.parts), self.task, chance)
+        rng = Random(name)
+        shown = self.benchmark.rules.draw(rng)
+        context = SceneContext(self._pictures, self._speech, PoolSplits.of(split), rng)
+        window = _window(self.benchmark.scene(context, shown.parts), self.task, rng)
         return Example(name, window, shown.target, shown.parts, group=name)
 
     def _check(self, split: str) -> None:
@@ -145,7 +151,7 @@ class GeneratedDataset:
 
 
 def open_benchmark(
-    name: str, *, seed: int = 0, folder: Path | None = None, track: Track[Any] = untracked
+    name: str, *, seed: int = 0, folder: Path | None = None, track: TrackProgress[Any] = no_progress
 ) -> GeneratedDataset:
     """Return a benchmark's data, its pools rendered where they are not in the cache (or `folder`) yet.
 
@@ -161,63 +167,63 @@ def open_benchmark(
 # --- scenes ---------------------------------------------------------------------------------------------------------
 
 
-def _sentiment(stage: Stage, parts: Mapping[str, int]) -> Scene:
+def _sentiment(context: SceneContext, parts: Mapping[str, int]) -> Scene:
     voice = None
     if "audio/voice" in parts:
-        voice = stage.speech.utterance(stage.shelves.voices, "mood", parts["audio/voice"], stage.chance)
+        voice = context.speech.utterance(context.pool_splits.voices, "mood", parts["audio/voice"], context.rng)
     return Scene(
-        _glyph(stage, stage.pictures.face(stage.shelves.faces, MOODS[parts["video/face"]], stage.chance)),
+        _glyph(context, context.pictures.face(context.pool_splits.faces, MOODS[parts["video/face"]], context.rng)),
         voice,
-        mood_line(stage.shelves.lines, MOODS[parts["text/words"]], stage.chance),
+        mood_line(context.pool_splits.lines, MOODS[parts["text/words"]], context.rng),
     )
 
 
-def _witnesses(stage: Stage, parts: Mapping[str, int]) -> Scene:
+def _witnesses(context: SceneContext, parts: Mapping[str, int]) -> Scene:
     """Show, say and write a digit; `NOTHING` is a thing, a filler and an idle line."""
     seen, heard, read = (parts[f"{modality}/digit"] for modality in ("video", "audio", "text"))
-    shelves, chance = stage.shelves, stage.chance
+    pool_splits, rng = context.pool_splits, context.rng
     return Scene(
-        _glyph(stage, stage.pictures.thing(shelves.pictures, chance)) if seen == NOTHING else _still_digit(stage, seen),
-        stage.speech.utterance(shelves.voices, *(("filler", 0) if heard == NOTHING else ("digit", heard)), chance),
-        filler_line(shelves.lines, chance) if read == NOTHING else digit_line(shelves.lines, read, chance),
+        _glyph(context, context.pictures.thing(pool_splits.pictures, rng))
+        if seen == NOTHING
+        else _still_digit(context, seen),
+        context.speech.utterance(pool_splits.voices, *(("filler", 0) if heard == NOTHING else ("digit", heard)), rng),
+        filler_line(pool_splits.lines, rng) if read == NOTHING else digit_line(pool_splits.lines, read, rng),
     )
 
 
-def _refer(stage: Stage, parts: Mapping[str, int]) -> Scene:
-    shelves, chance = stage.shelves, stage.chance
+def _refer(context: SceneContext, parts: Mapping[str, int]) -> Scene:
+    pool_splits, rng = context.pool_splits, context.rng
     pictures = []
     for place in range(4):
-        digit = stage.pictures.digit(shelves.pictures, parts[f"video/digit/{place}"], chance)
-        picture = painted_digit(stage.pictures.backdrop(shelves.pictures, chance), digit, Paint.any(chance), chance)
-        pictures.append(with_border(picture, parts[f"video/border/{place}"], chance))
+        digit = context.pictures.digit(pool_splits.pictures, parts[f"video/digit/{place}"], rng)
+        picture = paint_digit(context.pictures.backdrop(pool_splits.pictures, rng), digit, DigitPaint.any(rng), rng)
+        pictures.append(add_border(picture, parts[f"video/border/{place}"], rng))
     return Scene(
         tuple(pictures),
-        stage.speech.utterance(shelves.voices, "colour", parts["audio/colour"], chance),
-        operation_line(shelves.lines, parts["text/operation"], chance),
+        context.speech.utterance(pool_splits.voices, "colour", parts["audio/colour"], rng),
+        operation_line(pool_splits.lines, parts["text/operation"], rng),
     )
 
 
-def _glyph(stage: Stage, glyph: Pixels) -> tuple[Pixels, ...]:
+def _glyph(context: SceneContext, glyph: Pixels) -> tuple[Pixels, ...]:
     """Show one glyph twice before one backdrop, which moves a little."""
-    backdrop = stage.pictures.backdrop(stage.shelves.pictures, stage.chance)
-    return tuple(on_backdrop(backdrop, glyph, stage.chance) for _ in range(2))
+    backdrop = context.pictures.backdrop(context.pool_splits.pictures, context.rng)
+    return tuple(on_backdrop(backdrop, glyph, context.rng) for _ in range(2))
 
 
-def _still_digit(stage: Stage, value: int) -> tuple[Pixels, ...]:
+def _still_digit(context: SceneContext, value: int) -> tuple[Pixels, ...]:
     """Show one handwritten digit twice, in one colour."""
-    backdrop = stage.pictures.backdrop(stage.shelves.pictures, stage.chance)
-    digit = stage.pictures.digit(stage.shelves.pictures, value, stage.chance)
-    paint = Paint.any(stage.chance)
-    return tuple(painted_digit(backdrop, digit, paint, stage.chance) for _ in range(2))
+    backdrop = context.pictures.backdrop(context.pool_splits.pictures, context.rng)
+    digit = context.pictures.digit(context.pool_splits.pictures, value, context.rng)
+    paint = DigitPaint.any(context.rng)
+    return tuple(paint_digit(backdrop, digit, paint, context.rng) for _ in range(2))
 
 
-def _window(scene: Scene, task: Task, chance: Random) -> PreparedWindow:
+def _window(scene: Scene, task: Task, rng: Random) -> PreparedWindow:
     samples = task.window_ns * task.spec.sample_rate_hz // 1_000_000_000
     cues: tuple[PreparedCue, ...] = ()
     if scene.line is not None:
-        cues = (
-            PreparedCue(scene.line, chance.randrange(0, 500) * NS_PER_MS, chance.randrange(1_000, 2_000) * NS_PER_MS),
-        )
+        cues = (PreparedCue(scene.line, rng.randrange(0, 500) * NS_PER_MS, rng.randrange(1_000, 2_000) * NS_PER_MS),)
     count = len(scene.pictures)
     return PreparedWindow(
         stream=task.name,
@@ -225,7 +231,7 @@ def _window(scene: Scene, task: Task, chance: Random) -> PreparedWindow:
         end_ns=task.window_ns,
         frames_hwc_u8=scene.pictures,
         frame_times_ns=tuple((2 * place + 1) * task.window_ns // (2 * count) for place in range(count)),
-        audio_f32=lay_sound(scene.utterance, samples, chance),
+        audio_f32=place_utterance(scene.utterance, samples, rng),
         audio_present=() if scene.utterance is None else ((0, samples),),
         cues=cues,
     )

@@ -9,7 +9,7 @@ from typing import Final, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.training.data.pools.pictures import DIGIT_SIZE, MARGIN, SIZE
+from triptych.training.data.pools.images import DIGIT_SIZE, MARGIN, SIZE
 
 Pixels = NDArray[np.uint8]
 Samples = NDArray[np.float32]
@@ -30,40 +30,40 @@ _NOISE: Final[Samples] = np.random.default_rng(0).standard_normal(_NOISE_SAMPLES
 
 
 @dataclass(frozen=True, slots=True)
-class Paint:
+class DigitPaint:
     """The colour of a digit, and whether its backdrop is darkened or brightened so that it can be read."""
 
     rgb: tuple[int, int, int]
     bright: bool
 
     @classmethod
-    def any(cls, chance: Random) -> Self:
+    def any(cls, rng: Random) -> Self:
         """Return any bright or any dark colour."""
-        bright = chance.random() < 0.5  # noqa: PLR2004 - a coin
+        bright = rng.random() < 0.5  # noqa: PLR2004 - a coin
         low, high = (190, 256) if bright else (0, 66)
-        return cls((chance.randrange(low, high), chance.randrange(low, high), chance.randrange(low, high)), bright)
+        return cls((rng.randrange(low, high), rng.randrange(low, high), rng.randrange(low, high)), bright)
 
 
-def on_backdrop(backdrop: Pixels, glyph: Pixels, chance: Random) -> Pixels:
+def on_backdrop(backdrop: Pixels, glyph: Pixels, rng: Random) -> Pixels:
     """Return the RGBA glyph [SIZE, SIZE, 4] before a part of the backdrop."""
-    return _over(_part(backdrop, chance), glyph[..., :3], glyph[..., 3:])
+    return _over(_part(backdrop, rng), glyph[..., :3], glyph[..., 3:])
 
 
-def painted_digit(backdrop: Pixels, digit: Pixels, paint: Paint, chance: Random) -> Pixels:
+def paint_digit(backdrop: Pixels, digit: Pixels, paint: DigitPaint, rng: Random) -> Pixels:
     """Return a picture of a digit, clear of the border, before a part of a backdrop that it stands out from."""
-    picture = _part(backdrop, chance) // _DARKENED
+    picture = _part(backdrop, rng) // _DARKENED
     if not paint.bright:
         picture += np.uint8(_OPAQUE - _OPAQUE // _DARKENED)
-    top, left = (BORDER + int(chance.random() * (_BORDER_ROOM + 1)) for _ in range(2))
+    top, left = (BORDER + int(rng.random() * (_BORDER_ROOM + 1)) for _ in range(2))
     place = picture[top : top + DIGIT_SIZE, left : left + DIGIT_SIZE]
     place[...] = _over(place, np.array(paint.rgb, np.uint8), digit[..., np.newaxis])
     return picture
 
 
-def with_border(picture: Pixels, colour: int, chance: Random) -> Pixels:
+def add_border(picture: Pixels, colour: int, rng: Random) -> Pixels:
     """Return the picture in a border, red, green, blue or yellow, each a little different every time."""
     shade = [
-        min(255, max(0, value + chance.randint(-_COLOUR_JITTER, _COLOUR_JITTER))) for value in _BORDER_COLOURS[colour]
+        min(255, max(0, value + rng.randint(-_COLOUR_JITTER, _COLOUR_JITTER))) for value in _BORDER_COLOURS[colour]
     ]
     framed = np.empty_like(picture)
     framed[...] = np.array(shade, np.uint8)
@@ -71,24 +71,24 @@ def with_border(picture: Pixels, colour: int, chance: Random) -> Pixels:
     return framed
 
 
-def lay_sound(utterance: NDArray[np.int16] | None, samples: int, chance: Random) -> Samples:
+def place_utterance(utterance: NDArray[np.int16] | None, samples: int, rng: Random) -> Samples:
     """Return a window's sound: the utterance somewhere in a faint noise, cut where it is longer; zeros without one.
 
     Every sample is a whole number of 16-bit steps, as it comes through a file.
     """
     if utterance is None:
         return np.zeros(samples, np.float32)
-    start = int(chance.random() * (_NOISE_SAMPLES - samples))
-    sound = _NOISE[start : start + samples] * np.float32(chance.uniform(*_NOISE_LEVELS))
+    start = int(rng.random() * (_NOISE_SAMPLES - samples))
+    sound = _NOISE[start : start + samples] * np.float32(rng.uniform(*_NOISE_LEVELS))
     room = samples - len(utterance)
-    at = int(chance.random() * (room + 1)) if room > 0 else 0
-    sound[at : at + len(utterance)] += utterance[:samples] * np.float32(chance.uniform(*_GAINS))
+    at = int(rng.random() * (room + 1)) if room > 0 else 0
+    sound[at : at + len(utterance)] += utterance[:samples] * np.float32(rng.uniform(*_GAINS))
     np.rint(sound, out=sound)  # far from the limits: an utterance comes at half of full scale
     return cast("Samples", np.multiply(sound, _S16_SCALE, out=sound))
 
 
-def _part(backdrop: Pixels, chance: Random) -> Pixels:
-    top, left = (int(chance.random() * (2 * MARGIN + 1)) for _ in range(2))
+def _part(backdrop: Pixels, rng: Random) -> Pixels:
+    top, left = (int(rng.random() * (2 * MARGIN + 1)) for _ in range(2))
     return backdrop[top : top + SIZE, left : left + SIZE]
 
 

@@ -70,9 +70,9 @@ class Rules:
         """Return the modalities that show anything, in the order of the parts."""
         return tuple(dict.fromkeys(modality_of(part) for part in self.parts if "/" in part))
 
-    def draw(self, chance: Random) -> RenderedFactors:
+    def draw(self, rng: Random) -> RenderedFactors:
         """Let chance decide."""
-        return self.show({factor.name: _pick(factor.weights, chance) for factor in self.factors})
+        return self.show({factor.name: _pick(factor.weights, rng) for factor in self.factors})
 
     def outcomes(self) -> Iterator[tuple[int, RenderedFactors]]:
         """Yield every outcome and its whole-numbered weight; of a symmetric factor only its first value."""
@@ -87,7 +87,7 @@ def modality_of(part: str) -> str:
     return part.partition("/")[0]
 
 
-def evenly(count: int) -> tuple[Fraction, ...]:
+def uniform(count: int) -> tuple[Fraction, ...]:
     """Return the weights of so many equally likely values."""
     return (Fraction(1, count),) * count
 
@@ -100,8 +100,8 @@ def _weighted_values(factor: Factor) -> Sequence[tuple[int, int]]:
     return [(value, int(weight * whole)) for value, weight in enumerate(factor.weights)]
 
 
-def _pick(weights: Sequence[Fraction], chance: Random) -> int:
-    point = chance.random()
+def _pick(weights: Sequence[Fraction], rng: Random) -> int:
+    point = rng.random()
     for value, weight in enumerate(weights):
         point -= weight.numerator / weight.denominator
         if point < 0:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from itertools import permutations
 
-from triptych.training.data.benchmarks.rules import Factor, RenderedFactors, Rules, evenly
+from triptych.training.data.benchmarks.rules import Factor, RenderedFactors, Rules, uniform
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 MOODS = ("negative", "neutral", "positive")
@@ -44,7 +44,7 @@ def quorum_rules() -> Rules:
         labels=DIGITS,
         parts=dict.fromkeys(_WITNESSES, DIGITS),
         factors=(
-            Factor("digit", evenly(len(DIGITS))),
+            Factor("digit", uniform(len(DIGITS))),
             *(Factor(part, (1 - _ERROR, *wrong)) for part in _WITNESSES),  # by how much the witness errs
         ),
         show=show,
@@ -76,11 +76,11 @@ def refer_rules() -> Rules:
         | {f"video/border/{place}": COLOURS for place in places}
         | {"audio/colour": COLOURS, "text/operation": OPERATIONS},
         factors=(
-            *(Factor(f"digit {place}", evenly(len(DIGITS))) for place in places),
+            *(Factor(f"digit {place}", uniform(len(DIGITS))) for place in places),
             # Whichever way the colours are arranged, digits and the named colour are as likely as ever.
-            Factor("arrangement", evenly(len(_ARRANGEMENTS)), symmetric=True),
-            Factor("colour", evenly(len(COLOURS))),
-            Factor("operation", evenly(len(OPERATIONS))),
+            Factor("arrangement", uniform(len(_ARRANGEMENTS)), symmetric=True),
+            Factor("colour", uniform(len(COLOURS))),
+            Factor("operation", uniform(len(OPERATIONS))),
         ),
         show=show,
     )
@@ -99,7 +99,7 @@ def decider_rules() -> Rules:
         name="decider",
         labels=DIGITS,
         parts={"decider": ("video", "audio", "text")} | dict.fromkeys(_WITNESSES, (*DIGITS, "nothing")),
-        factors=(Factor("decider", evenly(len(_WITNESSES))), Factor("digit", evenly(len(DIGITS)))),
+        factors=(Factor("decider", uniform(len(_WITNESSES))), Factor("digit", uniform(len(DIGITS)))),
         show=show,
     )
 
@@ -113,7 +113,7 @@ def _sentiment(name: str, parts: tuple[str, ...]) -> Rules:
         name=name,
         labels=MOODS,
         parts=dict.fromkeys(parts, MOODS),
-        factors=tuple(Factor(part, evenly(len(MOODS))) for part in parts),
+        factors=tuple(Factor(part, uniform(len(MOODS))) for part in parts),
         show=show,
     )
 

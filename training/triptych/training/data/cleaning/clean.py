@@ -9,10 +9,10 @@ from typing import Any, Final
 from triptych.schemas.errors import UsageError
 from triptych.training.data.cleaning.finding import Action, Finding, Kind
 from triptych.training.data.cleaning.inspection import Inspection, Inspector
-from triptych.training.data.cleaning.wording import mended
+from triptych.training.data.cleaning.text_cleaning import clean_text
 from triptych.training.data.labelled_windows import ReadClip
 from triptych.training.data.manifest import SPLITS, Item, Manifest, TimedText
-from triptych.training.data.pools.cache import Track, untracked
+from triptych.training.data.pools.cache import TrackProgress, no_progress
 
 _SAME: Final = 1e-6
 """Numbers that differ by less are one label."""
@@ -28,7 +28,7 @@ class Cleaning:
 
 
 @dataclass(slots=True)
-class _Sieve:
+class _ItemCleaning:
     """What is left of one item, and what was found in it."""
 
     item: Item | None
@@ -40,7 +40,7 @@ class _Sieve:
             self.item = None if action == "left out" else self.item
 
 
-def clean(manifest: Manifest, read: ReadClip, *, track: Track[Any] = untracked) -> Cleaning:
+def clean(manifest: Manifest, read: ReadClip, *, track: TrackProgress[Any] = no_progress) -> Cleaning:
     """Look at all items, and return what is left.
 
     Left out are items that cannot be decoded at all, that are there twice (the one in the split that is furthest from
@@ -56,11 +56,11 @@ def clean(manifest: Manifest, read: ReadClip, *, track: Track[Any] = untracked) 
         UsageError: nothing would be left.
     """
     inspector = Inspector(manifest, read)
-    sieves: list[_Sieve] = []
+    sieves: list[_ItemCleaning] = []
     seen_by_fingerprint: dict[str, list[int]] = {}
     for number, item in enumerate(track(manifest.items, "looking at items")):
         inspection = inspector.inspect(item)
-        sieve = _Sieve(item)
+        sieve = _ItemCleaning(item)
         _look(sieve, inspection)
         sieves.append(sieve)
         if inspection.fingerprint is not None and sieve.item is not None:
@@ -77,7 +77,7 @@ def _first(findings: Sequence[Finding]) -> str:
     return f"the first: {findings[0].detail}" if findings else "there are none"
 
 
-def _look(sieve: _Sieve, inspection: Inspection) -> None:
+def _look(sieve: _ItemCleaning, inspection: Inspection) -> None:
     item = sieve.item
     if item is None:
         return
@@ -93,7 +93,7 @@ def _look(sieve: _Sieve, inspection: Inspection) -> None:
     _read_words(sieve)
 
 
-def _drop(sieve: _Sieve, kind: Kind, modality: str) -> None:
+def _drop(sieve: _ItemCleaning, kind: Kind, modality: str) -> None:
     """Leave a modality out where it is a field of its own; a clip's tracks stay together."""
     item = sieve.item
     if item is None:
@@ -111,11 +111,11 @@ def _others(item: Item, modality: str) -> bool:
     return any(getattr(item, name) for name in ("video", "audio", "text", "features") if name != modality)
 
 
-def _read_words(sieve: _Sieve) -> None:
+def _read_words(sieve: _ItemCleaning) -> None:
     item = sieve.item
     if item is None or item.text is None:
         return
-    wordings = [(line, mended(line.text)) for line in item.text]
+    wordings = [(line, clean_text(line.text)) for line in item.text]
     noise = dict.fromkeys(what for _, wording in wordings for what in wording.noise)
     lines = tuple(TimedText(t0=line.t0, t1=line.t1, text=wording.text) for line, wording in wordings if wording.text)
     changed = item.model_copy(update={"text": lines or None})
@@ -131,7 +131,7 @@ def _read_words(sieve: _Sieve) -> None:
         sieve.find("text", ", ".join(noise), "left out")
 
 
-def _compare(sieves: Sequence[_Sieve], seen_by_fingerprint: Mapping[str, Sequence[int]]) -> None:
+def _compare(sieves: Sequence[_ItemCleaning], seen_by_fingerprint: Mapping[str, Sequence[int]]) -> None:
     for numbers in seen_by_fingerprint.values():
         alike = [(sieves[number], item) for number in numbers if (item := sieves[number].item) is not None]
         if len(alike) < 2:  # noqa: PLR2004 - two make a double

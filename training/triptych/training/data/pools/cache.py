@@ -13,10 +13,10 @@ from typing import TypeVar
 from triptych.models.pretrained.download.cache import cache_folder
 
 T = TypeVar("T")
-Track = Callable[[Sequence[T], str], Iterable[T]]
+TrackProgress = Callable[[Sequence[T], str], Iterable[T]]
 """Hand on each item of a sequence, showing under this heading how many are done."""
 
-SHELVES = ("train", "validation", "test")
+POOL_SPLITS = ("train", "validation", "test")
 """No component stands on two of them."""
 _NAME_DIGITS = 8
 
@@ -26,12 +26,12 @@ def pools_folder() -> Path:
     return cache_folder().parent / "pools"
 
 
-def untracked(items: Sequence[T], _: str) -> Iterable[T]:
+def no_progress(items: Sequence[T], _: str) -> Iterable[T]:
     """Show nothing."""
     return items
 
 
-def kept(folder: Path, name: str, recipe: object, make: Callable[[Path], None]) -> Path:
+def cached_pool(folder: Path, name: str, recipe: object, make: Callable[[Path], None]) -> Path:
     """Return the folder of a pool, made by `make` where it is not there yet.
 
     Args:
@@ -63,7 +63,7 @@ def _publish(unfinished: Path, pool: Path) -> None:
             raise
 
 
-def shares(count: int, *, train: float = 0.6, validation: float = 0.15) -> dict[str, slice]:
+def split_slices(count: int, *, train: float = 0.6, validation: float = 0.15) -> dict[str, slice]:
     """Return which of so many components stand on which shelf."""
     first, second = round(count * train), round(count * (train + validation))
     return {"train": slice(0, first), "validation": slice(first, second), "test": slice(second, count)}

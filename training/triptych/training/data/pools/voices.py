@@ -73,7 +73,7 @@ class SpokenPhrase:
     manner: Manner
 
 
-def spoken(utterance: SpokenPhrase, folder: Path, name: str) -> Samples:
+def synthesise(utterance: SpokenPhrase, folder: Path, name: str) -> Samples:
     """Return the utterance at 16 kHz, without silence around it; `folder` takes a file of this name for a moment.
 
     Raises:
@@ -83,7 +83,7 @@ def spoken(utterance: SpokenPhrase, folder: Path, name: str) -> Samples:
     try:
         subprocess.run(_command(utterance, file), check=True, capture_output=True, timeout=_LIMIT_S)  # noqa: S603 - fixed words
     except FileNotFoundError:
-        raise missing(utterance.engine) from None
+        raise missing_package(utterance.engine) from None
     except subprocess.SubprocessError as error:
         raise UsageError(f"{utterance.engine} cannot say {utterance.text!r} as {utterance.voice}: {error}") from error
     samples = read_sound(file)
@@ -91,7 +91,7 @@ def spoken(utterance: SpokenPhrase, folder: Path, name: str) -> Samples:
     return samples
 
 
-def missing(what: str) -> UsageError:
+def missing_package(what: str) -> UsageError:
     """Return the error that says how to install what the pools are made with."""
     return UsageError(f"{what} is missing, which the benchmarks are made with; on Debian: apt-get install {PACKAGES}")
 
@@ -100,7 +100,7 @@ def check_synthesisers() -> None:
     """Raise `UsageError` where one is not installed: before minutes are spent on the other."""
     for engine in ("espeak-ng", "flite"):
         if shutil.which(engine) is None:
-            raise missing(engine)
+            raise missing_package(engine)
 
 
 def read_sound(file: Path) -> Samples:

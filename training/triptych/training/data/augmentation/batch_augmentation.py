@@ -39,24 +39,24 @@ class Jitter:
     words: float = 0.1
 
 
-def jittered(batch: WindowBatch, how: Jitter, chance: torch.Generator, *, hashed_words: bool) -> WindowBatch:
+def jitter_batch(batch: WindowBatch, how: Jitter, rng: torch.Generator, *, hashed_words: bool) -> WindowBatch:
     """Return a changed copy of a batch on the CPU."""
     return replace(
         batch,
-        video=_pictures(batch.video, how, chance) if any(batch.frame_counts) else batch.video,
-        audio=_sound(batch.audio, how, chance) if any(batch.audio_spans) else batch.audio,
-        text=_words(batch.text, batch.text_mask, how, chance) if hashed_words else batch.text,
+        video=_pictures(batch.video, how, rng) if any(batch.frame_counts) else batch.video,
+        audio=_sound(batch.audio, how, rng) if any(batch.audio_spans) else batch.audio,
+        text=_words(batch.text, batch.text_mask, how, rng) if hashed_words else batch.text,
     )
 
 
-def jittered_window(window: PreparedWindow, spec: InputSpec, how: Jitter, chance: torch.Generator) -> PreparedWindow:
+def jitter_window(window: PreparedWindow, spec: InputSpec, how: Jitter, rng: torch.Generator) -> PreparedWindow:
     """Return a window as a step of training may see it, for people.
 
     Words are hashed before they change, so what a word has become has no name: a word that is another one is `▢`, one
     of which only parts are other ones is followed by `~`.
     """
     before = collate([window], empty_batch(1, len(window.audio_f32), spec), hash_words)
-    after = jittered(before, how, chance, hashed_words=True)
+    after = jitter_batch(before, how, rng, hashed_words=True)
     old, new = (batch.text[0].tolist() for batch in (before, after))
     cues, first = [], 0
     for cue in window.cues:
@@ -85,36 +85,36 @@ def _slot(token: int, slot: int) -> int:
     return (token >> (slot * BITS)) & ((1 << BITS) - 1)
 
 
-def _pictures(video: Tensor, how: Jitter, chance: torch.Generator) -> Tensor:
+def _pictures(video: Tensor, how: Jitter, rng: torch.Generator) -> Tensor:
     """Move and colour the pictures of a window all in the same way: uint8 [B, T, H, W, 3]."""
     rows, _, height, width, _ = video.shape
     farthest = round(how.shift * min(height, width))
     moved = torch.empty_like(video)
     for row in range(rows):
-        down, right = torch.randint(-farthest, farthest + 1, (2,), generator=chance).tolist()
+        down, right = torch.randint(-farthest, farthest + 1, (2,), generator=rng).tolist()
         lines = (torch.arange(height) + down).clamp(0, height - 1)
         columns = (torch.arange(width) + right).clamp(0, width - 1)
         moved[row] = video[row][:, lines][:, :, columns]
-    gains = 1 + how.colour * _between_minus_and_plus_one((rows, 1, 1, 1, 3), chance)
-    levels = how.pixel_noise * torch.rand((rows, 1, 1, 1, 1), generator=chance)
-    noise = torch.randn(video.shape, generator=chance) * levels
+    gains = 1 + how.colour * _between_minus_and_plus_one((rows, 1, 1, 1, 3), rng)
+    levels = how.pixel_noise * torch.rand((rows, 1, 1, 1, 1), generator=rng)
+    noise = torch.randn(video.shape, generator=rng) * levels
     return (moved * gains + noise).round().clamp(0, 255).to(torch.uint8)
 
 
-def _sound(audio: Tensor, how: Jitter, chance: torch.Generator) -> Tensor:
+def _sound(audio: Tensor, how: Jitter, rng: torch.Generator) -> Tensor:
     """Make sound [B, S] louder or softer, and noisier; silence that stands for nothing stays."""
-    gains = 1 + how.gain * _between_minus_and_plus_one((audio.shape[0], 1), chance)
-    distance_db = how.snr_db + 30 * torch.rand((audio.shape[0], 1), generator=chance)
+    gains = 1 + how.gain * _between_minus_and_plus_one((audio.shape[0], 1), rng)
+    distance_db = how.snr_db + 30 * torch.rand((audio.shape[0], 1), generator=rng)
     level = audio.square().mean(1, keepdim=True).sqrt() * 10 ** (-distance_db / 20)
-    noise = torch.randn(audio.shape, generator=chance) * level * (audio != 0)
+    noise = torch.randn(audio.shape, generator=rng) * level * (audio != 0)
     return (gains * (audio + noise)).clamp(-1, 1)
 
 
-def _words(text: Tensor, mask: Tensor, how: Jitter, chance: torch.Generator) -> Tensor:
+def _words(text: Tensor, mask: Tensor, how: Jitter, rng: torch.Generator) -> Tensor:
     """Exchange whole words, and parts of words, for others: so unknown words come to mean nothing."""
-    other = torch.randint(1 << BITS, (*text.shape, SLOTS), generator=chance)
-    whole = torch.rand(text.shape, generator=chance) < how.words
-    parts = torch.rand((*text.shape, SLOTS), generator=chance) < how.words
+    other = torch.randint(1 << BITS, (*text.shape, SLOTS), generator=rng)
+    whole = torch.rand(text.shape, generator=rng) < how.words
+    parts = torch.rand((*text.shape, SLOTS), generator=rng) < how.words
     changed = torch.full_like(text, PRESENT)
     for slot in range(SLOTS):
         own = (text >> (slot * BITS)) & ((1 << BITS) - 1)
@@ -122,5 +122,5 @@ def _words(text: Tensor, mask: Tensor, how: Jitter, chance: torch.Generator) -> 
     return torch.where(mask, changed, text)
 
 
-def _between_minus_and_plus_one(shape: tuple[int, ...], chance: torch.Generator) -> Tensor:
-    return 2 * torch.rand(shape, generator=chance) - 1
+def _between_minus_and_plus_one(shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
+    return 2 * torch.rand(shape, generator=rng) - 1

@@ -6,41 +6,43 @@ from dataclasses import replace
 from random import Random
 
 from triptych.models.window import PreparedWindow
+from triptych.training.data.augmentation.audio import augment_audio
 from triptych.training.data.augmentation.config import Augmentation
-from triptych.training.data.augmentation.pictures import augmented_pictures
-from triptych.training.data.augmentation.sound import augmented_sound
-from triptych.training.data.augmentation.words import augmented_words
+from triptych.training.data.augmentation.images import augment_images
+from triptych.training.data.augmentation.text import augment_text
 from triptych.training.data.example import Example
 from triptych.units import NS_PER_S
 
 
-def chance_of(seed: int, step: int, example: str) -> Random:
+def random_for(seed: int, step: int, example: str) -> Random:
     """Return the chance of one example at one step of a training: a training that is resumed meets the same."""
     return Random(f"{seed}/{step}/{example}")
 
 
-def augment(example: Example, augmentation: Augmentation, chance: Random) -> Example:
+def augment_example(example: Example, augmentation: Augmentation, rng: Random) -> Example:
     """Return the example, its window changed; what is true of it stays true. The given one is left as it is.
 
     Each modality takes its chance apart, so that what happens to one does not depend on how others are changed.
     """
-    picture, sound, words = (Random(chance.getrandbits(64)) for _ in range(3))
+    picture, sound, words = (Random(rng.getrandbits(64)) for _ in range(3))
     window = example.window
-    samples, present = augmented_sound(window, augmentation, sound, rate_hz=_rate_hz(window))
+    samples, present = augment_audio(window, augmentation, sound, rate_hz=_rate_hz(window))
     changed = replace(
         window,
-        frames_hwc_u8=augmented_pictures(window.frames_hwc_u8, augmentation, picture),
+        frames_hwc_u8=augment_images(window.frames_hwc_u8, augmentation, picture),
         audio_f32=samples,
         audio_present=present,
-        cues=tuple(replace(cue, text=augmented_words(cue.text, augmentation, words)) for cue in window.cues),
+        cues=tuple(replace(cue, text=augment_text(cue.text, augmentation, words)) for cue in window.cues),
     )
     return replace(example, window=changed)
 
 
-def changed_copies(example: Example, augmentation: Augmentation, count: int, seed: int) -> list[Example]:
+def augmented_copies(example: Example, augmentation: Augmentation, count: int, seed: int) -> list[Example]:
     """Return so many changed copies of an example, each of a name and a chance of its own."""
     return [
-        replace(augment(example, augmentation, chance_of(seed, number, example.id)), id=f"{example.id}+{number}")
+        replace(
+            augment_example(example, augmentation, random_for(seed, number, example.id)), id=f"{example.id}+{number}"
+        )
         for number in range(1, count + 1)
     ]
 

@@ -17,14 +17,14 @@ _SPOILT: Final = ("Ã", "Â", "â€")
 
 
 @dataclass(frozen=True, slots=True)
-class Wording:
+class CleanedText:
     """The words that are left, perhaps none, and what was done to them."""
 
     text: str
     noise: tuple[str, ...]
 
 
-def mended(text: str) -> Wording:
+def clean_text(text: str) -> CleanedText:
     """Return the words of a text; white space and the composition of accents are evened out without a word."""
     noise: list[str] = []
     if any(mark in text for mark in _SPOILT):
@@ -37,7 +37,7 @@ def mended(text: str) -> Wording:
     if not any(each.isalnum() for each in text):
         noise.append("no words")
         text = ""
-    return Wording(text, tuple(noise))
+    return CleanedText(text, tuple(noise))
 
 
 def _step(before: str, after: str, what: str, noise: list[str]) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from triptych.schemas.errors import UsageError
 from triptych.training.data.adapters.conversion import convert
-from triptych.training.data.adapters.reading.plain_pickle import read_plain_pickle
+from triptych.training.data.adapters.formats.plain_pickle import read_plain_pickle
 from triptych.training.data.feature_files import read_features
 from triptych.training.data.manifest import FeatureArrays, read_manifest, write_manifest
 

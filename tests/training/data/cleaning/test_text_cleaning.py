@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from triptych.training.data.cleaning.wording import mended
+from triptych.training.data.cleaning.text_cleaning import clean_text
 
 
 @pytest.mark.parametrize(
@@ -27,5 +27,5 @@ from triptych.training.data.cleaning.wording import mended
 )
 def test_words_are_left(text: str, left: str, noise: tuple[str, ...]) -> None:
     """Of any script, and what looks like markup without being any."""
-    wording = mended(text)
+    wording = clean_text(text)
     assert (wording.text, wording.noise) == (left, noise)

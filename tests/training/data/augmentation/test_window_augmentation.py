@@ -11,8 +11,8 @@ import torch
 
 from triptych.models.window import PreparedCue, PreparedWindow
 from triptych.schemas.errors import UsageError
-from triptych.training.data.augmentation.augment import augment, chance_of
-from triptych.training.data.augmentation.config import USUAL, Augmentation, augmentation_of
+from triptych.training.data.augmentation.config import USUAL, Augmentation, parse_augmentation
+from triptych.training.data.augmentation.window_augmentation import augment_example, random_for
 from triptych.training.data.example import Example
 
 RATE_HZ = 16_000
@@ -37,7 +37,9 @@ def example(text: str = "one two three four five six seven eight") -> Example:
 
 def changed(**options: float) -> PreparedWindow:
     """The window after one change, by the same chance each time."""
-    return augment(example(), augmentation_of(f"{name}={value}" for name, value in options.items()), Random(5)).window
+    return augment_example(
+        example(), parse_augmentation(f"{name}={value}" for name, value in options.items()), Random(5)
+    ).window
 
 
 def same_sound(one: PreparedWindow, other: PreparedWindow) -> bool:
@@ -64,11 +66,11 @@ def test_the_same_chance_changes_alike_and_leaves_the_given_example() -> None:
     results = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        results.append(augment(given, replace(USUAL, flip=0.5), chance_of(7, 3, given.id)))
+        results.append(augment_example(given, replace(USUAL, flip=0.5), random_for(7, 3, given.id)))
     assert same_sound(results[0].window, results[1].window)
     assert same_pictures(results[0].window, results[1].window)
     assert results[0].window.cues == results[1].window.cues
-    other = augment(given, USUAL, chance_of(7, 4, given.id)).window
+    other = augment_example(given, USUAL, random_for(7, 4, given.id)).window
     assert not same_sound(results[0].window, other)
     assert not same_pictures(results[0].window, other)
     assert (results[0].target, results[0].parts, results[0].group) == (1, {"video/label": 2}, "g")
@@ -80,7 +82,7 @@ def test_torchs_own_chance_is_not_drawn_from() -> None:
     """A training's weights and dropout do not depend on whether windows are augmented."""
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    augment(example(), replace(USUAL, flip=0.5), Random(0))
+    augment_example(example(), replace(USUAL, flip=0.5), Random(0))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -132,13 +134,18 @@ def test_bands_and_spans_are_taken_out() -> None:
     """A hole in the spectrum takes a tone of two; a hole in time is silent; without any the sound is as it was."""
     before = example().window.audio_f32[8_000:24_000]
     powers = [
-        np.abs(np.fft.rfft(augment(example(), Augmentation(bands=6, band_share=0.5), Random(seed)).window.audio_f32))
+        np.abs(
+            np.fft.rfft(
+                augment_example(example(), Augmentation(bands=6, band_share=0.5), Random(seed)).window.audio_f32
+            )
+        )
         for seed in range(6)
     ]
     tones = [(power[880] > 100, power[6_000] > 100) for power in powers]  # two seconds: half a hertz each
     assert len(set(tones)) > 1
     spans = [
-        augment(example(), Augmentation(spans=1, span_share=1.0), Random(seed)).window.audio_f32 for seed in range(6)
+        augment_example(example(), Augmentation(spans=1, span_share=1.0), Random(seed)).window.audio_f32
+        for seed in range(6)
     ]
     assert not any(sound[:4_000].any() or sound[28_000:].any() for sound in spans)
     assert any((np.abs(sound[4_000:28_000]) < 1e-6).mean() > 0.2 for sound in spans)
@@ -153,7 +160,7 @@ def test_words_are_left_out_and_one_stays(text: str) -> None:
     """In their order, of any script."""
     lengths = set()
     for seed in range(30):
-        after = augment(example(text), Augmentation(word_dropout=0.7), Random(seed)).window.cues[0]
+        after = augment_example(example(text), Augmentation(word_dropout=0.7), Random(seed)).window.cues[0]
         rest = iter(text.split() if " " in text else text)
         assert after.text
         assert all(word in rest for word in (after.text.split() if " " in text else after.text))
@@ -168,7 +175,7 @@ def test_what_is_missing_stays_missing() -> None:
         example().window, frames_hwc_u8=(), frame_times_ns=(), audio_f32=np.zeros(SAMPLES, np.float32),
         audio_present=(), cues=(),
     )  # fmt: skip
-    after = augment(replace(example(), window=empty), replace(USUAL, noise=1.0), Random(0)).window
+    after = augment_example(replace(example(), window=empty), replace(USUAL, noise=1.0), Random(0)).window
     assert after.is_empty
     assert not after.audio_f32.any()
 
@@ -176,7 +183,7 @@ def test_what_is_missing_stays_missing() -> None:
 def test_silence_stays_silent() -> None:
     """Noise at a distance to nothing is nothing."""
     silent = replace(example().window, audio_f32=np.zeros(SAMPLES, np.float32))
-    after = augment(replace(example(), window=silent), Augmentation(noise=1, bands=1), Random(0)).window
+    after = augment_example(replace(example(), window=silent), Augmentation(noise=1, bands=1), Random(0)).window
     assert not after.audio_f32.any()
 
 
@@ -195,9 +202,9 @@ def test_silence_stays_silent() -> None:
 def test_what_cannot_be_is_refused(given: list[str], message: str) -> None:
     """With what could."""
     with pytest.raises(UsageError, match=message):
-        augmentation_of(given)
+        parse_augmentation(given)
 
 
 def test_the_usual_can_be_changed() -> None:
     """By what follows."""
-    assert augmentation_of(["usual", "flip=0.5", "bands=3"]) == replace(USUAL, flip=0.5, bands=3)
+    assert parse_augmentation(["usual", "flip=0.5", "bands=3"]) == replace(USUAL, flip=0.5, bands=3)

@@ -13,10 +13,10 @@ from triptych.models.network.collate import WindowBatch, collate, empty_batch
 from triptych.models.window import PreparedWindow
 from triptych.schemas.errors import UsageError
 from triptych.training.data.example import MODALITIES, Task
-from triptych.training.evaluation.suite import Subject
+from triptych.training.evaluation.suite import EvaluatedModel
 
 
-def subject_of(checkpoint: Checkpoint, task: Task, device: torch.device) -> Subject:
+def evaluated_model(checkpoint: Checkpoint, task: Task, device: torch.device) -> EvaluatedModel:
     """Return a checkpoint to be measured on a task.
 
     Raises:
@@ -34,10 +34,10 @@ def subject_of(checkpoint: Checkpoint, task: Task, device: torch.device) -> Subj
         ]
         raise UsageError(f"the model {card.name} was not trained for {task.name}: it has {'; '.join(wrong)}")
     reads = tuple(modality for modality in MODALITIES if modality in card.architecture.encoders)
-    return Subject(_NetworkAsker(checkpoint, device), reads, head.temperature)
+    return EvaluatedModel(_NetworkPredictor(checkpoint, device), reads, head.temperature)
 
 
-class _NetworkAsker:
+class _NetworkPredictor:
     """Runs the network over windows."""
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
@@ -55,8 +55,8 @@ class _NetworkAsker:
         if rows not in self._buffers:
             self._buffers[rows] = empty_batch(rows, len(windows[0].audio_f32), self._spec)
         batch = collate(windows, self._buffers[rows], self._tokenize).to(self._device)
-        said: NDArray[np.float32] = self._model(batch)[self._head].float().cpu().numpy()
-        return said
+        logits: NDArray[np.float32] = self._model(batch)[self._head].float().cpu().numpy()
+        return logits
 
 
 def _prepared(spec: object) -> tuple[object, ...]:

@@ -18,12 +18,12 @@ from triptych.models.network.fusions.shape import FusionShape
 from triptych.models.network.heads import HeadReadout, LogitsHead
 from triptych.models.network.parts import Encoded, Encoder, Head
 from triptych.models.network.token_space import TokenSpace
+from triptych.training.content_model import cross_validate as studies
 from triptych.training.content_model import report
-from triptych.training.content_model import study as studies
+from triptych.training.content_model.cross_validation import cross_validate, split_folds, train_served_model
 from triptych.training.content_model.features import ALL_LANGUAGES, StampFeatures
-from triptych.training.content_model.head import HeadConfig, answers, seen, train_head
+from triptych.training.content_model.head import HeadConfig, predict_logits, tokens_of, train_head
 from triptych.training.content_model.report import PLOT, write_report
-from triptych.training.content_model.study import folds_of, served_model, study
 from triptych.training.network_design import TARGET
 
 _LABELS = ("a", "b", "c", "d")
@@ -41,7 +41,7 @@ def _smaller(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_needs_both_picture_and_words_is_found_to(tmp_path: Path) -> None:
     """Either tells half of the label: the advantage is large and its interval well above 0."""
-    found = study(_features(), _LABELS, _model, _CONFIG)
+    found = cross_validate(_features(), _LABELS, _model, _CONFIG)
 
     shown = {own.modalities: own.accuracy for own in found.shown}
     assert shown["video", "audio", "text"] > 0.9
@@ -63,11 +63,11 @@ def test_what_needs_both_picture_and_words_is_found_to(tmp_path: Path) -> None:
 
 def test_labels_without_a_reason_are_not_learnt() -> None:
     """Cross-validation does not judge by what was trained on."""
-    chance = torch.Generator().manual_seed(1)
+    rng = torch.Generator().manual_seed(1)
     features = _features()
-    features = replace(features, label=features.label[torch.randperm(_COUNT, generator=chance)])
+    features = replace(features, label=features.label[torch.randperm(_COUNT, generator=rng)])
 
-    found = study(features, _LABELS, _model, _CONFIG)
+    found = cross_validate(features, _LABELS, _model, _CONFIG)
 
     assert found.shown[-1].accuracy < 0.5
     assert max(rival.advantage.low for rival in found.rivals) < 0.1
@@ -77,7 +77,7 @@ def test_no_motif_stands_on_both_sides_of_a_fold() -> None:
     """And every stamp is tested once."""
     features = _features()
     tested = []
-    for train, test in folds_of(features, 0):
+    for train, test in split_folds(features, 0):
         assert not set(features.groups[train].tolist()) & set(features.groups[test].tolist())
         tested += test.tolist()
     assert sorted(tested) == list(range(_COUNT))
@@ -85,7 +85,7 @@ def test_no_motif_stands_on_both_sides_of_a_fold() -> None:
 
 def test_the_served_model_comes_out_the_same_again() -> None:
     """Bit by bit."""
-    first, second = (served_model(_features(), _model, _CONFIG).state_dict() for _ in range(2))
+    first, second = (train_served_model(_features(), _model, _CONFIG).state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
@@ -94,15 +94,17 @@ def test_sound_alone_says_what_its_regression_says_whatever_the_others_learn() -
     features = _features()
     rows = torch.arange(_COUNT)
     heard = features.audio_mask.any(1)
-    tokens = {"audio": seen(features, rows)["audio"]}
+    tokens = {"audio": tokens_of(features, rows)["audio"]}
     model, longer = _model(0), _model(0)
 
     train_head(model, features, rows, _CONFIG, seed=0)
     train_head(longer, features, rows, replace(_CONFIG, epochs=2 * _CONFIG.epochs), seed=5)
 
-    said, again = (answers(one, tokens)[heard] for one in (model, longer))
+    said, again = (predict_logits(one, tokens)[heard] for one in (model, longer))
     assert torch.allclose(said, again, atol=1e-4)
-    assert not torch.allclose(answers(model, seen(features, rows)), answers(longer, seen(features, rows)), atol=0.1)
+    assert not torch.allclose(
+        predict_logits(model, tokens_of(features, rows)), predict_logits(longer, tokens_of(features, rows)), atol=0.1
+    )
     means = functional.layer_norm(features.audio, (8,)).mean(1)[heard]
     fitted = LogisticRegression(C=0.2, max_iter=2_000).fit(means, features.label[heard])
     assert fitted.classes_.tolist() == [0, 2]
@@ -133,11 +135,11 @@ def _model(seed: int) -> FusedModel:
 
 def _features() -> StampFeatures:
     """Return stamps in pairs of a motif: the picture tells the label's first bit, the words its second."""
-    chance = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     label = torch.arange(_COUNT) // 2 % len(_LABELS)
 
     def tokens(bit: torch.Tensor, *between: int) -> torch.Tensor:
-        noise = 0.1 * torch.randn(_COUNT, *between, 8, generator=chance)
+        noise = 0.1 * torch.randn(_COUNT, *between, 8, generator=rng)
         told = torch.nn.functional.one_hot(bit, 8).float().view(_COUNT, *(1 for _ in between), 8)
         return noise + told
 
@@ -145,7 +147,7 @@ def _features() -> StampFeatures:
         video=tokens(label // 2, 3),
         text=tokens(label % 2, len(ALL_LANGUAGES)),
         has_text=torch.ones(_COUNT, len(ALL_LANGUAGES), dtype=torch.bool),
-        audio=torch.randn(_COUNT, 9, 8, generator=chance),
+        audio=torch.randn(_COUNT, 9, 8, generator=rng),
         audio_mask=(torch.arange(_COUNT) % 4 == 0)[:, None].expand(-1, 9),
         label=label,
         groups=torch.arange(_COUNT) // 2,

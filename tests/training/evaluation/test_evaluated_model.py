@@ -21,11 +21,11 @@ from triptych.schemas.errors import UsageError
 from triptych.training.config import NetworkConfig, TrainConfig
 from triptych.training.data import catalogue
 from triptych.training.data.benchmarks.benchmark import BENCHMARKS, GeneratedDataset
-from triptych.training.data.pools.pictures import PicturePool
+from triptych.training.data.pools.images import PicturePool
 from triptych.training.data.pools.speech import SpeechPool
 from triptych.training.evaluation.calibration import softmax
 from triptych.training.evaluation.cli import evaluate
-from triptych.training.evaluation.subject import subject_of
+from triptych.training.evaluation.evaluated_model import evaluated_model
 from triptych.training.network_design import new_card
 
 CPU = torch.device("cpu")
@@ -50,7 +50,7 @@ def test_what_is_measured_is_what_is_served(sentiment: GeneratedDataset, checkpo
     """The probabilities are those in the worker's predictions."""
     loaded = load_checkpoint(checkpoint, weights_folder=checkpoint)
     windows = [example.window for example in sentiment.examples("test", range(3))]
-    subject = subject_of(loaded, sentiment.task, CPU)
+    subject = evaluated_model(loaded, sentiment.task, CPU)
     measured = softmax(subject.predict(windows).astype(np.float64))
     served = build_trained_model(loaded, RunOptions(CPU, sentiment.task.window_ns, 4)).predict(windows)
     for row, prediction in zip(measured, served, strict=True):
@@ -64,7 +64,7 @@ def test_a_model_of_another_task_is_refused(sentiment: GeneratedDataset, checkpo
     loaded = load_checkpoint(checkpoint, weights_folder=checkpoint)
     other = replace(sentiment.task, name="other", labels=("low", "high"), window_ns=1_000_000_000)
     with pytest.raises(UsageError, match=r"fresh was not trained for other: it has labels .* window_ns 2000000000"):
-        subject_of(loaded, other, CPU)
+        evaluated_model(loaded, other, CPU)
 
 
 def test_the_command_reports_and_says_where(

@@ -1,6 +1,6 @@
 """Windows that were prepared once, on disk: pictures, samples and words as the model will get them.
 
-A folder with `prepared.json` (`Index`) and a file of arrays for each window.
+A folder with `prepared.json` (`PreparedIndex`) and a file of arrays for each window.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class StoredExample(_Stored):
     file: str
 
 
-class Index(_Stored):
+class PreparedIndex(_Stored):
     """What lies in a folder of prepared windows."""
 
     name: str
@@ -83,7 +83,7 @@ class PreparedDataset:
             UsageError: there is none, or it is broken.
         """
         try:
-            index = Index.model_validate_json((folder / INDEX_FILE).read_bytes())
+            index = PreparedIndex.model_validate_json((folder / INDEX_FILE).read_bytes())
         except OSError as error:
             raise UsageError(f"{folder}: expected prepared windows; make them with: triptych data prepare") from error
         except ValidationError as error:
@@ -130,7 +130,7 @@ def write_prepared(task: Task, examples: Iterable[tuple[str, Example]], folder: 
         )
         stored.append(_stored(example, split, file))
     spec = task.spec
-    index = Index(
+    index = PreparedIndex(
         name=task.name, kind=task.kind, labels=task.labels, parts=dict(task.parts), frames=spec.frames,
         height=spec.height, width=spec.width, sample_rate_hz=spec.sample_rate_hz, text_tokens=spec.text_tokens,
         window_ns=task.window_ns, examples=tuple(stored),

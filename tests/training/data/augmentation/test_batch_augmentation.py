@@ -9,7 +9,7 @@ from triptych.models.model import InputSpec
 from triptych.models.network.collate import WindowBatch, collate, empty_batch
 from triptych.models.network.encoders.hashed_words import PRESENT, hash_words
 from triptych.models.window import PreparedCue, PreparedWindow
-from triptych.training.data.augmentation.jitter import Jitter, jittered, jittered_window
+from triptych.training.data.augmentation.batch_augmentation import Jitter, jitter_batch, jitter_window
 
 SPEC = InputSpec(2, 32, 32, 16_000, 24)
 NOTHING = Jitter(shift=0, colour=0, pixel_noise=0, gain=0, snr_db=200, words=0)
@@ -30,7 +30,7 @@ def batch() -> WindowBatch:
 
 def changed(how: Jitter, seed: int = 1, *, hashed_words: bool = True) -> WindowBatch:
     """Change it by chance."""
-    return jittered(batch(), how, torch.Generator().manual_seed(seed), hashed_words=hashed_words)
+    return jitter_batch(batch(), how, torch.Generator().manual_seed(seed), hashed_words=hashed_words)
 
 
 def test_nothing_is_changed_by_nothing() -> None:
@@ -82,7 +82,7 @@ def test_a_picture_moves_as_a_whole_and_its_edge_goes_on() -> None:
     """Both pictures of a window the same way."""
     marked = batch()
     marked.video[0, :, 16, 16] = 255
-    moved = jittered(
+    moved = jitter_batch(
         marked, Jitter(shift=0.2, colour=0, pixel_noise=0), torch.Generator().manual_seed(3), hashed_words=True
     )
     places = [torch.nonzero(moved.video[0, picture, :, :, 0] == 255).tolist() for picture in range(2)]
@@ -101,14 +101,14 @@ def test_a_window_can_be_looked_at_as_training_sees_it() -> None:
     cues = (PreparedCue("all is well", 0, 1), PreparedCue("today", 0, 1))
     window = PreparedWindow("s", 0, 2_000_000_000, (picture,), (0,), sound, ((0, 32_000),), cues)
     collated = collate([window], empty_batch(1, 32_000, SPEC), hash_words)
-    seen = jittered(collated, Jitter(), torch.Generator().manual_seed(3), hashed_words=True)
-    shown = jittered_window(window, SPEC, Jitter(), torch.Generator().manual_seed(3))
+    seen = jitter_batch(collated, Jitter(), torch.Generator().manual_seed(3), hashed_words=True)
+    shown = jitter_window(window, SPEC, Jitter(), torch.Generator().manual_seed(3))
     assert np.array_equal(shown.frames_hwc_u8[0], seen.video[0, 0].numpy())
     assert np.array_equal(shown.audio_f32, seen.audio[0].numpy())
 
     def words(share: float) -> list[str]:
         how = Jitter(words=share)
-        return [cue.text for cue in jittered_window(window, SPEC, how, torch.Generator().manual_seed(3)).cues]
+        return [cue.text for cue in jitter_window(window, SPEC, how, torch.Generator().manual_seed(3)).cues]
 
     assert words(0) == ["all is well", "today"]
     assert words(1) == ["▢ ▢ ▢", "▢"]

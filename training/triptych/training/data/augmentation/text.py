@@ -13,7 +13,7 @@ _CHARACTERS: Final = "\u3040-\u30ff\u3400-\u9fff"
 _UNITS: Final = re.compile(rf"[{_CHARACTERS}]|[^\s{_CHARACTERS}]+|\s+")
 
 
-def augmented_words(text: str, augmentation: Augmentation, chance: Random) -> str:
+def augment_text(text: str, augmentation: Augmentation, rng: Random) -> str:
     """Return the text without some of its words; one always stays."""
     if not augmentation.word_dropout:
         return text
@@ -21,8 +21,8 @@ def augmented_words(text: str, augmentation: Augmentation, chance: Random) -> st
     words = [place for place, unit in enumerate(units) if not unit.isspace()]
     if not words:
         return text
-    dropped = {place for place in words if chance.random() < augmentation.word_dropout}
+    dropped = {place for place in words if rng.random() < augmentation.word_dropout}
     if len(dropped) == len(words):
-        dropped.remove(chance.choice(words))
+        dropped.remove(rng.choice(words))
     kept = "".join(" " if unit.isspace() else unit for place, unit in enumerate(units) if place not in dropped)
     return " ".join(kept.split())

@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ValidationRecord:
     """Hold one look at the validation split, and the means of training since the one before.
 
     Attributes:
@@ -32,11 +32,11 @@ class Look:
     is_best: bool
 
 
-class Watcher(Protocol):
+class TrainingCallback(Protocol):
     """Sees a training run. Called by the first process only."""
 
-    def stepped(self, step: int, loss: float) -> None:
+    def on_step(self, step: int, loss: float) -> None:
         """See that so many steps are done."""
 
-    def looked(self, look: Look) -> None:
+    def on_validation(self, look: ValidationRecord) -> None:
         """See how good the network is now."""

@@ -17,12 +17,12 @@ from triptych.training.validation import score
 _ROUNDS = 5
 _HALF = 0.5
 
-Answer = Callable[[WindowBatch], Tensor]
+Forward = Callable[[WindowBatch], Tensor]
 """Says what the target head says of a batch."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class FormMeasurement:
     """Hold what was measured of one form of a network.
 
     Attributes:
@@ -41,36 +41,36 @@ class Measured:
 
 
 @torch.inference_mode()
-def answers(answer: Answer, batches: Sequence[LabelledBatch]) -> Tensor:
+def predict_all(forward: Forward, batches: Sequence[LabelledBatch]) -> Tensor:
     """Return what is said of all windows, [N, …]."""
-    return torch.cat([answer(batch.windows).float() for batch in batches])
+    return torch.cat([forward(batch.windows).float() for batch in batches])
 
 
-def score_of(said: Tensor, batches: Sequence[LabelledBatch], kind: Kind) -> float:
+def score_of(outputs: Tensor, batches: Sequence[LabelledBatch], kind: Kind) -> float:
     """Return how good answers are."""
-    return score(said, torch.cat([batch.target for batch in batches]), kind)
+    return score(outputs, torch.cat([batch.target for batch in batches]), kind)
 
 
-def agreement(said: Tensor, original: Tensor, kind: Kind) -> float:
-    """Return how much two networks say the same; see `Measured`."""
+def agreement(outputs: Tensor, original: Tensor, kind: Kind) -> float:
+    """Return how much two networks say the same; see `FormMeasurement`."""
     if kind == "multiclass":
-        return float((said.argmax(-1) == original.argmax(-1)).double().mean())
+        return float((outputs.argmax(-1) == original.argmax(-1)).double().mean())
     if kind == "multilabel":
-        return float(((said.sigmoid() >= _HALF) == (original.sigmoid() >= _HALF)).double().mean())
-    return float(torch.corrcoef(torch.stack([said, original]).double())[0, 1])
+        return float(((outputs.sigmoid() >= _HALF) == (original.sigmoid() >= _HALF)).double().mean())
+    return float(torch.corrcoef(torch.stack([outputs, original]).double())[0, 1])
 
 
 @torch.inference_mode()
-def window_ms(forms: Mapping[str, Answer], batch: WindowBatch, windows: int) -> dict[str, float]:
+def window_ms(forms: Mapping[str, Forward], batch: WindowBatch, windows: int) -> dict[str, float]:
     """Return the CPU time of a window by form, the least of some rounds; all take turns, so that none has a quiet hour.
 
     CPU time, not that of the clock: others may be using the machine.
     """
     best = dict.fromkeys(forms, float("inf"))
     for turn in range(_ROUNDS + 1):
-        for name, answer in forms.items():
+        for name, forward in forms.items():
             began = time.process_time()
-            answer(batch)
+            forward(batch)
             if turn:  # the first warms
                 best[name] = min(best[name], (time.process_time() - began) * 1e3 / windows)
     return best

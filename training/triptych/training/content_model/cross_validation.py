@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from triptych.models.network.fused import FusedModel
-from triptych.training.content_model.baseline import STRENGTHS, pooled, regression_answers
+from triptych.training.content_model.baseline import STRENGTHS, pooled, regression_predictions
 from triptych.training.content_model.features import ALL_LANGUAGES, StampFeatures
-from triptych.training.content_model.head import HeadConfig, answers, seen, train_head
+from triptych.training.content_model.head import HeadConfig, predict_logits, tokens_of, train_head
 from triptych.training.data.example import MODALITIES
-from triptych.training.data.pools.cache import Track, untracked
+from triptych.training.data.pools.cache import TrackProgress, no_progress
 from triptych.training.evaluation.calibration import Calibration, calibration, softmax
 from triptych.training.evaluation.classification import AccuracyDifference, Classification, classification
-from triptych.training.fit_temperature import fitted_temperature
+from triptych.training.fit_temperature import fit_temperature
 
 FOLDS: Final = 5
 SEEDS: Final = (11, 12, 13)
@@ -50,7 +50,7 @@ class ModalityAccuracy:
 
 
 @dataclass(frozen=True, slots=True)
-class Alone:
+class RegressionBaseline:
     """How often a logistic regression on one modality's frozen encoder is right."""
 
     modality: str
@@ -61,7 +61,7 @@ class Alone:
 
 
 @dataclass(frozen=True, slots=True)
-class Rival:
+class SingleModalityBaseline:
     """The best that a single modality does by some means, and by how much all modalities together are better.
 
     Attributes:
@@ -78,7 +78,7 @@ class Rival:
 
 
 @dataclass(frozen=True, slots=True)
-class StudyCalibration:
+class CrossValidatedCalibration:
     """How true confidences are for each seed, at a temperature of 1 and at one fitted on the other folds."""
 
     before: tuple[Calibration, ...]
@@ -91,7 +91,7 @@ class StudyCalibration:
 
 
 @dataclass(frozen=True, slots=True)
-class Study:
+class CrossValidation:
     """All that was found.
 
     Attributes:
@@ -112,9 +112,9 @@ class Study:
     count: int
     motifs: int
     shown: tuple[ModalityAccuracy, ...]
-    alone: tuple[Alone, ...]
-    rivals: tuple[Rival, Rival]
-    confidence: StudyCalibration
+    alone: tuple[RegressionBaseline, ...]
+    rivals: tuple[SingleModalityBaseline, SingleModalityBaseline]
+    confidence: CrossValidatedCalibration
     temperature: float
     by_language: Mapping[str, tuple[float, float]]
     scores: Classification
@@ -122,7 +122,7 @@ class Study:
 
 
 @dataclass(frozen=True, slots=True)
-class _OneSeed:
+class _SeedResult:
     """Answers of the folds of one seed: logits [N, S, K] by subset, [N, L, 2, K] by language, regressions' labels."""
 
     logits: Tensor
@@ -131,9 +131,13 @@ class _OneSeed:
     alone: Mapping[str, Indices]
 
 
-def study(
-    features: StampFeatures, labels: tuple[str, ...], make: MakeModel, config: HeadConfig, track: Track[Any] = untracked
-) -> Study:
+def cross_validate(
+    features: StampFeatures,
+    labels: tuple[str, ...],
+    make: MakeModel,
+    config: HeadConfig,
+    track: TrackProgress[Any] = no_progress,
+) -> CrossValidation:
     """Train and test on every fold for every seed, and say what came out."""
     seeds = [_one_seed(features, make, config, seed, track) for seed in SEEDS]
     truth = features.label.numpy()
@@ -141,7 +145,7 @@ def study(
     alone = tuple(_alone(modality, seeds, features) for modality in MODALITIES)
     fused = [one.logits[:, -1].argmax(-1).numpy() for one in seeds]
     rivals = _rivals(fused, shown, alone, seeds, features)
-    return Study(
+    return CrossValidation(
         labels=labels,
         count=len(truth),
         motifs=len(set(features.groups.tolist())),
@@ -156,14 +160,14 @@ def study(
     )
 
 
-def served_model(features: StampFeatures, make: MakeModel, config: HeadConfig) -> FusedModel:
+def train_served_model(features: StampFeatures, make: MakeModel, config: HeadConfig) -> FusedModel:
     """Return the model that is served: trained on all stamps, as those of the folds were on four fifths of them."""
     model = make(SEEDS[0])
     train_head(model, features, torch.arange(len(features.label)), config, seed=SEEDS[0])
     return model
 
 
-def folds_of(features: StampFeatures, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+def split_folds(features: StampFeatures, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield rows to train on and rows to test on: labels evenly spread, no motif in both."""
     from sklearn.model_selection import StratifiedGroupKFold  # noqa: PLC0415 - slow to import
 
@@ -173,27 +177,29 @@ def folds_of(features: StampFeatures, seed: int) -> Iterator[tuple[Tensor, Tenso
         yield torch.from_numpy(train), torch.from_numpy(test)
 
 
-def _one_seed(features: StampFeatures, make: MakeModel, config: HeadConfig, seed: int, track: Track[Any]) -> _OneSeed:
+def _one_seed(
+    features: StampFeatures, make: MakeModel, config: HeadConfig, seed: int, track: TrackProgress[Any]
+) -> _SeedResult:
     count, vectors = len(features.label), {modality: pooled(features, modality) for modality in MODALITIES}
     classes = int(features.label.max()) + 1
     logits, spoken = torch.zeros(count, len(SUBSETS), classes), torch.zeros(count, len(ALL_LANGUAGES), 2, classes)
     fold_of = np.zeros(count, np.int64)
     alone = {modality: np.full(count, -1) for modality in MODALITIES}
-    for fold, (train, test) in enumerate(track(list(folds_of(features, seed)), f"seed {seed}")):
+    for fold, (train, test) in enumerate(track(list(split_folds(features, seed)), f"seed {seed}")):
         model = make(seed * FOLDS + fold)
         train_head(model, features, train, config, seed=seed * FOLDS + fold)
         fold_of[test.numpy()] = fold
         for place, subset in enumerate(SUBSETS):
-            logits[test, place] = answers(model, seen(features, test), subset)
+            logits[test, place] = predict_logits(model, tokens_of(features, test), subset)
         for place in range(len(ALL_LANGUAGES)):
-            tokens = seen(features, test, place)
-            spoken[test, place, 0] = answers(model, tokens, _WORDS_ONLY)
-            spoken[test, place, 1] = answers(model, tokens)
+            tokens = tokens_of(features, test, place)
+            spoken[test, place, 0] = predict_logits(model, tokens, _WORDS_ONLY)
+            spoken[test, place, 1] = predict_logits(model, tokens)
         for modality, named in alone.items():
             rows, there = vectors[modality]
             known = train[torch.from_numpy(there)[train]]
-            named[test.numpy()] = regression_answers(rows, features.label.numpy(), known, test, STRENGTHS[modality])
-    return _OneSeed(logits, spoken, fold_of, alone)
+            named[test.numpy()] = regression_predictions(rows, features.label.numpy(), known, test, STRENGTHS[modality])
+    return _SeedResult(logits, spoken, fold_of, alone)
 
 
 def _there(modalities: tuple[str, ...], features: StampFeatures) -> Flags:
@@ -203,25 +209,27 @@ def _there(modalities: tuple[str, ...], features: StampFeatures) -> Flags:
     return np.ones(len(features.label), np.bool_)
 
 
-def _shown(subset: tuple[str, ...], place: int, seeds: list[_OneSeed], features: StampFeatures) -> ModalityAccuracy:
+def _shown(subset: tuple[str, ...], place: int, seeds: list[_SeedResult], features: StampFeatures) -> ModalityAccuracy:
     there, truth = _there(subset, features), features.label.numpy()
     rates = [float((one.logits[:, place].argmax(-1).numpy() == truth)[there].mean()) for one in seeds]
     return ModalityAccuracy(subset, int(there.sum()), float(np.mean(rates)), float(np.std(rates, ddof=1)))
 
 
-def _alone(modality: str, seeds: list[_OneSeed], features: StampFeatures) -> Alone:
+def _alone(modality: str, seeds: list[_SeedResult], features: StampFeatures) -> RegressionBaseline:
     there, truth = _there((modality,), features), features.label.numpy()
     rates = [float((one.alone[modality] == truth)[there].mean()) for one in seeds]
-    return Alone(modality, int(there.sum()), float(np.mean(rates)), float(np.std(rates, ddof=1)), STRENGTHS[modality])
+    return RegressionBaseline(
+        modality, int(there.sum()), float(np.mean(rates)), float(np.std(rates, ddof=1)), STRENGTHS[modality]
+    )
 
 
 def _rivals(
     fused: list[Indices],
     shown: tuple[ModalityAccuracy, ...],
-    alone: tuple[Alone, ...],
-    seeds: list[_OneSeed],
+    alone: tuple[RegressionBaseline, ...],
+    seeds: list[_SeedResult],
     features: StampFeatures,
-) -> tuple[Rival, Rival]:
+) -> tuple[SingleModalityBaseline, SingleModalityBaseline]:
     """Return the best regression and the model at its best with a single modality; only what every stamp has counts."""
     regression = max((own for own in alone if own.modality != "audio"), key=lambda own: own.accuracy)
     place, part = max(
@@ -235,7 +243,7 @@ def _rivals(
     by_regression = [one.alone[regression.modality] for one in seeds]
     by_itself = [one.logits[:, place].argmax(-1).numpy() for one in seeds]
     found = [
-        Rival(name, accuracy, _advantage(fused, named, features), named)
+        SingleModalityBaseline(name, accuracy, _advantage(fused, named, features), named)
         for name, accuracy, named in (
             (f"regression, {regression.modality}", regression.accuracy, by_regression),
             (f"the model shown {part.modalities[0]}", part.accuracy, by_itself),
@@ -250,13 +258,13 @@ def _advantage(better: list[Indices], worse: list[Indices], features: StampFeatu
     truth, groups = features.label.numpy(), features.groups.numpy()
     own = np.mean([(a == truth).astype(float) - (b == truth) for a, b in zip(better, worse, strict=True)], axis=0)
     sums, sizes = np.bincount(groups, own), np.bincount(groups)
-    chance = np.random.default_rng(0)
-    drawn = chance.integers(0, len(sizes), (_RESAMPLES, len(sizes)))
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(0, len(sizes), (_RESAMPLES, len(sizes)))
     means = sums[drawn].sum(1) / sizes[drawn].sum(1)
     return AccuracyDifference(float(own.mean()), float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975)))
 
 
-def _confidence(seeds: list[_OneSeed], label: Tensor) -> StudyCalibration:
+def _confidence(seeds: list[_SeedResult], label: Tensor) -> CrossValidatedCalibration:
     truth = label.numpy()
     before, after = [], []
     for one in seeds:
@@ -267,14 +275,14 @@ def _confidence(seeds: list[_OneSeed], label: Tensor) -> StudyCalibration:
             scaled[own] = logits[own] / _temperature(logits[~own], label[~own])
         before.append(calibration(softmax(logits.double().numpy()), truth))
         after.append(calibration(softmax(scaled.double().numpy()), truth))
-    return StudyCalibration(tuple(before), tuple(after))
+    return CrossValidatedCalibration(tuple(before), tuple(after))
 
 
 def _temperature(logits: Tensor, label: Tensor) -> float:
-    return fitted_temperature(logits, label, "multiclass")
+    return fit_temperature(logits, label, "multiclass")
 
 
-def _by_language(seeds: list[_OneSeed], features: StampFeatures) -> dict[str, tuple[float, float]]:
+def _by_language(seeds: list[_SeedResult], features: StampFeatures) -> dict[str, tuple[float, float]]:
     found = {}
     for place, language in enumerate(ALL_LANGUAGES):
         there = features.has_text[:, place]

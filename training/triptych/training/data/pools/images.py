@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych.schemas.errors import UsageError
-from triptych.training.data.pools.cache import SHELVES, Track, kept, shares, untracked
+from triptych.training.data.pools.cache import POOL_SPLITS, TrackProgress, cached_pool, no_progress, split_slices
 
 Pixels = NDArray[np.uint8]
 
@@ -52,51 +52,51 @@ _RECIPE: Final = {
 
 
 class PicturePool:
-    """Hand out components of pictures. `shelf` is one of `SHELVES`; a face may also be `HELD_OUT`."""
+    """Hand out components of pictures. `split` is one of `POOL_SPLITS`; a face may also be `HELD_OUT`."""
 
     def __init__(self, folder: Path) -> None:
         self._arrays: dict[str, Pixels] = {file.stem: np.load(file) for file in folder.glob("*.npy")}
 
-    def backdrop(self, shelf: str, chance: Random) -> Pixels:
+    def backdrop(self, split: str, rng: Random) -> Pixels:
         """Return [SIZE + 2 MARGIN, SIZE + 2 MARGIN, 3], of one of the photographs."""
-        return self._one(f"backdrop-{shelf}", chance)
+        return self._one(f"backdrop-{split}", rng)
 
-    def digit(self, shelf: str, value: int, chance: Random) -> Pixels:
+    def digit(self, split: str, value: int, rng: Random) -> Pixels:
         """Return how opaque [DIGIT_SIZE, DIGIT_SIZE] a handwritten digit is."""
-        return self._one(f"digit-{value}-{shelf}", chance)
+        return self._one(f"digit-{value}-{split}", rng)
 
-    def face(self, shelf: str, mood: str, chance: Random) -> Pixels:
+    def face(self, split: str, mood: str, rng: Random) -> Pixels:
         """Return RGBA [SIZE, SIZE, 4] of a face."""
-        return self._one(f"{mood}-{shelf}", chance)
+        return self._one(f"{mood}-{split}", rng)
 
-    def thing(self, shelf: str, chance: Random) -> Pixels:
+    def thing(self, split: str, rng: Random) -> Pixels:
         """Return RGBA [SIZE, SIZE, 4] of something that is neither face nor digit."""
-        return self._one(f"thing-{shelf}", chance)
+        return self._one(f"thing-{split}", rng)
 
-    def _one(self, name: str, chance: Random) -> Pixels:
+    def _one(self, name: str, rng: Random) -> Pixels:
         array = self._arrays[name]
-        return cast("Pixels", array[int(chance.random() * len(array))])
+        return cast("Pixels", array[int(rng.random() * len(array))])
 
 
-def picture_pool(folder: Path, track: Track[Any] = untracked) -> PicturePool:
+def picture_pool(folder: Path, track: TrackProgress[Any] = no_progress) -> PicturePool:
     """Return the pool, rendered where it is not in `folder` yet.
 
     Raises:
         UsageError: the font is not installed.
     """
-    return PicturePool(kept(folder, "pictures", _RECIPE, lambda pool: _render(pool, track)))
+    return PicturePool(cached_pool(folder, "pictures", _RECIPE, lambda pool: _render(pool, track)))
 
 
-def _render(pool: Path, track: Track[Any]) -> None:
+def _render(pool: Path, track: TrackProgress[Any]) -> None:
     if not FONT.is_file():
         raise UsageError(f"the font {FONT} is missing; on Debian: apt-get install fonts-noto-color-emoji")
     for name, pixels in (_backdrops() | _digits()).items():
         np.save(pool / name, pixels)
     groups = {**FACES, "thing": THINGS}
-    jobs = [(name, shelf, glyphs, _VARIANTS[shelf]) for name, glyphs in groups.items() for shelf in SHELVES]
+    jobs = [(name, split, glyphs, _VARIANTS[split]) for name, glyphs in groups.items() for split in POOL_SPLITS]
     jobs += [(name, HELD_OUT, glyphs, _VARIANTS["test"]) for name, glyphs in HELD_OUT_FACES.items()]
-    for name, shelf, glyphs, variants in track(jobs, "drawing glyphs"):
-        np.save(pool / f"{name}-{shelf}", _drawn(glyphs, variants, Random(f"{name}/{shelf}")))
+    for name, split, glyphs, variants in track(jobs, "drawing glyphs"):
+        np.save(pool / f"{name}-{split}", _drawn(glyphs, variants, Random(f"{name}/{split}")))
 
 
 def _backdrops() -> dict[str, Pixels]:
@@ -106,21 +106,21 @@ def _backdrops() -> dict[str, Pixels]:
     photographs = [cast("Pixels", photograph) for photograph in load_sample_images().images]
     side = SIZE + 2 * MARGIN
     found: dict[str, Pixels] = {}
-    for shelf in SHELVES:
-        chance = Random(f"backdrop/{shelf}")
-        columns = [photograph[:, shares(photograph.shape[1])[shelf]] for photograph in photographs]
-        count = round(_CROPS * {"train": 0.6, "validation": 0.15, "test": 0.25}[shelf])
-        crops = [_square(columns[number % len(columns)], chance) for number in range(count)]
-        found[f"backdrop-{shelf}"] = np.stack(
+    for split in POOL_SPLITS:
+        rng = Random(f"backdrop/{split}")
+        columns = [photograph[:, split_slices(photograph.shape[1])[split]] for photograph in photographs]
+        count = round(_CROPS * {"train": 0.6, "validation": 0.15, "test": 0.25}[split])
+        crops = [_square(columns[number % len(columns)], rng) for number in range(count)]
+        found[f"backdrop-{split}"] = np.stack(
             [cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA) for crop in crops]
         ).astype(np.uint8)
     return found
 
 
-def _square(photograph: Pixels, chance: Random) -> Pixels:
-    side = chance.randint(SIZE + 2 * MARGIN, min(*photograph.shape[:2], 4 * SIZE))
-    top = chance.randint(0, photograph.shape[0] - side)
-    left = chance.randint(0, photograph.shape[1] - side)
+def _square(photograph: Pixels, rng: Random) -> Pixels:
+    side = rng.randint(SIZE + 2 * MARGIN, min(*photograph.shape[:2], 4 * SIZE))
+    top = rng.randint(0, photograph.shape[0] - side)
+    left = rng.randint(0, photograph.shape[1] - side)
     return photograph[top : top + side, left : left + side]
 
 
@@ -131,10 +131,10 @@ def _digits() -> dict[str, Pixels]:
     order = list(range(len(digits.images)))
     Random("digits").shuffle(order)
     return {
-        f"digit-{value}-{shelf}": np.stack(
+        f"digit-{value}-{split}": np.stack(
             [_enlarged(digits.images[number]) for number in order[own] if digits.target[number] == value]
         )
-        for shelf, own in shares(len(order)).items()
+        for split, own in split_slices(len(order)).items()
         for value in range(10)
     }
 
@@ -145,7 +145,7 @@ def _enlarged(image: NDArray[np.float64]) -> Pixels:
     return np.clip(np.rint(large), 0, 255).astype(np.uint8)
 
 
-def _drawn(glyphs: Sequence[str], variants: int, chance: Random) -> Pixels:
+def _drawn(glyphs: Sequence[str], variants: int, rng: Random) -> Pixels:
     """Draw each glyph several times: larger, smaller, turned a little, somewhere in the picture."""
     from PIL import Image, ImageDraw, ImageFont  # noqa: PLC0415 - only where pools are made
 
@@ -156,10 +156,10 @@ def _drawn(glyphs: Sequence[str], variants: int, chance: Random) -> Pixels:
         ImageDraw.Draw(canvas).text((0, 0), glyph, font=font, embedded_color=True)
         glyph_only = canvas.crop(canvas.getbbox())
         for _ in range(variants):
-            side = chance.randint(30, 42)
-            turned = glyph_only.rotate(chance.uniform(-15, 15), Image.Resampling.BICUBIC, expand=False)
+            side = rng.randint(30, 42)
+            turned = glyph_only.rotate(rng.uniform(-15, 15), Image.Resampling.BICUBIC, expand=False)
             picture = Image.new("RGBA", (SIZE, SIZE), (0, 0, 0, 0))
-            place = (chance.randint(0, SIZE - side), chance.randint(0, SIZE - side))
+            place = (rng.randint(0, SIZE - side), rng.randint(0, SIZE - side))
             picture.paste(turned.resize((side, side), Image.Resampling.LANCZOS), place)
             drawn.append(np.asarray(picture))
     return np.stack(drawn)

@@ -21,12 +21,12 @@ _FFT: Final = 512
 _HOP: Final = 128
 
 
-def augmented_sound(
-    window: PreparedWindow, augmentation: Augmentation, chance: Random, *, rate_hz: int
+def augment_audio(
+    window: PreparedWindow, augmentation: Augmentation, rng: Random, *, rate_hz: int
 ) -> tuple[Samples, Ranges]:
     """Return the samples `[S]` and where there are any, as in a window; nothing is put where there was no sound."""
-    shift, snr, is_noisy = chance.random(), chance.random(), chance.random() < augmentation.noise
-    noise_seed, holes = chance.getrandbits(64), Random(chance.getrandbits(64))
+    shift, snr, is_noisy = rng.random(), rng.random(), rng.random() < augmentation.noise
+    noise_seed, holes = rng.getrandbits(64), Random(rng.getrandbits(64))
     samples, present = window.audio_f32, window.audio_present
     if not present:
         return samples, present
@@ -59,23 +59,23 @@ def _noisy(samples: Samples, present: Ranges, snr_db: float, seed: int) -> Sampl
     return _in_range(mixed[0].numpy())
 
 
-def _with_holes(samples: Samples, present: Ranges, augmentation: Augmentation, chance: Random) -> Samples:
+def _with_holes(samples: Samples, present: Ranges, augmentation: Augmentation, rng: Random) -> Samples:
     """Return the sound without some bands of frequencies and some spans of time."""
     shape = torch.hann_window(_FFT)
     spectrum = torch.stft(_row(samples), _FFT, _HOP, window=shape, return_complex=True)  # [1, 257, F]
     for _ in range(augmentation.bands):
-        first, last = _hole(spectrum.shape[1], augmentation.band_share, chance)
+        first, last = _hole(spectrum.shape[1], augmentation.band_share, rng)
         spectrum[:, first:last] = 0
     for _ in range(augmentation.spans):
-        first, last = _hole(spectrum.shape[2], augmentation.span_share, chance)
+        first, last = _hole(spectrum.shape[2], augmentation.span_share, rng)
         spectrum[:, :, first:last] = 0
     sound: Samples = torch.istft(spectrum, _FFT, _HOP, window=shape, length=len(samples))[0].numpy()
     return _in_range(sound * _mask(samples, present))
 
 
-def _hole(size: int, share: float, chance: Random) -> tuple[int, int]:
-    width = round(size * share * chance.random())
-    first = chance.randint(0, size - width)
+def _hole(size: int, share: float, rng: Random) -> tuple[int, int]:
+    width = round(size * share * rng.random())
+    first = rng.randint(0, size - width)
     return first, first + width
 
 

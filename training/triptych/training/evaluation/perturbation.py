@@ -29,7 +29,7 @@ def keep_only(window: PreparedWindow, modalities: Collection[str]) -> PreparedWi
     return window if "text" in modalities else replace(window, cues=())
 
 
-def with_noise(window: PreparedWindow, modality: str, level: float, chance: Random) -> PreparedWindow:
+def with_noise(window: PreparedWindow, modality: str, level: float, rng: Random) -> PreparedWindow:
     """Return the window with a share `level` of one modality drowned in noise.
 
     Pictures are mixed with uniform noise, sound with white noise of its own loudness, and each character of words is
@@ -38,7 +38,7 @@ def with_noise(window: PreparedWindow, modality: str, level: float, chance: Rand
     """
     if level == 0:
         return window
-    noise = np.random.default_rng(chance.getrandbits(64))
+    noise = np.random.default_rng(rng.getrandbits(64))
     if modality in window.features:
         own = window.features[modality]
         mixed = (1 - level) * own + level * own.std() * noise.standard_normal(own.shape, np.float32)
@@ -48,15 +48,15 @@ def with_noise(window: PreparedWindow, modality: str, level: float, chance: Rand
         return replace(window, frames_hwc_u8=frames)
     if modality == "audio":
         return replace(window, audio_f32=_noisy_sound(window, level, noise))
-    cues = tuple(replace(cue, text=_with_typos(cue.text, level, chance)) for cue in window.cues)
+    cues = tuple(replace(cue, text=_with_typos(cue.text, level, rng)) for cue in window.cues)
     return replace(window, cues=cues)
 
 
-def paired_at_random(windows: Sequence[PreparedWindow], anchor: str, chance: Random) -> list[PreparedWindow]:
+def shuffle_modalities(windows: Sequence[PreparedWindow], anchor: str, rng: Random) -> list[PreparedWindow]:
     """Return each window with its own `anchor`, and the other modalities of another, each of a different one."""
     return [
         _mixed(window, {modality: windows[others[row]] for modality, others in sources.items()})
-        for sources in [{m: _shifted(len(windows), chance) for m in ("video", "audio", "text") if m != anchor}]
+        for sources in [{m: _shifted(len(windows), rng) for m in ("video", "audio", "text") if m != anchor}]
         for row, window in enumerate(windows)
     ]
 
@@ -73,10 +73,10 @@ def _mixed(window: PreparedWindow, others: dict[str, PreparedWindow]) -> Prepare
     return replace(window, cues=others["text"].cues) if "text" in others else window
 
 
-def _shifted(count: int, chance: Random) -> list[int]:
+def _shifted(count: int, rng: Random) -> list[int]:
     """Return a random order in which nothing is at its own place: a random cycle."""
     order = list(range(count))
-    chance.shuffle(order)
+    rng.shuffle(order)
     following = dict(zip(order, order[1:] + order[:1], strict=True))
     return [following[place] for place in range(count)]
 
@@ -95,5 +95,5 @@ def _noisy_sound(window: PreparedWindow, level: float, noise: np.random.Generato
     return np.clip(sound, -1, 1)
 
 
-def _with_typos(text: str, level: float, chance: Random) -> str:
-    return "".join(chance.choice(_TYPOS) if chance.random() < level else character for character in text)
+def _with_typos(text: str, level: float, rng: Random) -> str:
+    return "".join(rng.choice(_TYPOS) if rng.random() < level else character for character in text)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from triptych.models.window import PreparedWindow
 from triptych.training.data.example import Dataset, Target
-from triptych.training.data.pools.cache import Track, untracked
+from triptych.training.data.pools.cache import TrackProgress, no_progress
 
 Numbers = NDArray[np.float64]
 Predict = Callable[[Sequence[PreparedWindow]], NDArray[np.float32]]
@@ -25,7 +25,7 @@ CHUNK: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ViewOutputs:
     """What was said of one view: outputs [R, …] of the rows [R] in which the view left anything to be seen."""
 
     rows: NDArray[np.int64]
@@ -33,21 +33,21 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class Predictions:
     """The targets of all rows, and what was said of each view."""
 
     targets: tuple[Target, ...]
-    seen: Mapping[Hashable, Seen]
+    by_view: Mapping[Hashable, ViewOutputs]
 
     def truth(self, view: Hashable) -> NDArray[np.int64]:
         """Return the targets [R] of the rows of a view, which are single labels."""
-        return np.array([self.targets[row] for row in self.seen[view].rows], np.int64)
+        return np.array([self.targets[row] for row in self.by_view[view].rows], np.int64)
 
 
-def ask(
+def predict_views(
     dataset: Dataset, split: str, predict: Predict, views: Mapping[Hashable, View], *,
-    limit: int, seed: int = 0, track: Track[Any] = untracked,
-) -> Answers:  # fmt: skip
+    limit: int, seed: int = 0, track: TrackProgress[Any] = no_progress,
+) -> Predictions:  # fmt: skip
     """Show the first `limit` examples of a split in every view, and return what is said."""
     count = min(limit, dataset.size(split))
     targets: list[Target] = []
@@ -63,9 +63,9 @@ def ask(
             if kept:
                 rows[view] += [first + place for place in kept]
                 outputs[view].append(predict([shown[place] for place in kept]))
-    seen = {
-        view: Seen(np.array(rows[view], np.int64), np.concatenate(outputs[view]).astype(np.float64))
+    by_view = {
+        view: ViewOutputs(np.array(rows[view], np.int64), np.concatenate(outputs[view]).astype(np.float64))
         for view in views
         if outputs[view]
     }
-    return Answers(tuple(targets), seen)
+    return Predictions(tuple(targets), by_view)

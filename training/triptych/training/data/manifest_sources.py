@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from triptych.schemas.errors import UsageError
-from triptych.training.data.manifest import SPLITS, Item, Labels, Manifest, Split, TimedText, in_words, split_of
+from triptych.training.data.manifest import SPLITS, Item, Labels, Manifest, Split, TimedText, first_error, split_of
 
 _BESIDE: Final = frozenset({".srt", ".vtt", ".ass", ".txt", ".json", ".jsonl", ".csv"})
 """What lies beside clips: words, which are found when a clip is played, and notes."""
@@ -87,6 +87,6 @@ def _row_item(row: Mapping[str, str], labels: tuple[str, ...], where: str) -> It
             }
         )  # fmt: skip
     except ValidationError as error:
-        raise UsageError(f"{where}: {in_words(error)}") from error
+        raise UsageError(f"{where}: {first_error(error)}") from error
     except ValueError as error:
         raise UsageError(f"{where}: {error}") from error

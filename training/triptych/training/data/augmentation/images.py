@@ -16,9 +16,9 @@ from triptych.training.data.augmentation.config import Augmentation
 Pixels = NDArray[np.uint8]
 
 
-def augmented_pictures(frames: Sequence[Pixels], augmentation: Augmentation, chance: Random) -> tuple[Pixels, ...]:
+def augment_images(frames: Sequence[Pixels], augmentation: Augmentation, rng: Random) -> tuple[Pixels, ...]:
     """Return pictures of the same size `[H, W, 3]`, all changed alike."""
-    draws = [chance.random() for _ in range(9)]  # always as many, so that switching one change off leaves the others
+    draws = [rng.random() for _ in range(9)]  # always as many, so that switching one change off leaves the others
     if not frames:
         return ()
     pictures = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)  # [T, H, W, 3] -> [T, 3, H, W]
