@@ -1,4 +1,4 @@
-"""What a training tells while it runs, to whoever watches."""
+"""What a run reports while it trains."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class ValidationRecord:
-    """Hold one look at the validation split, and the means of training since the one before.
+    """The result of one validation pass, and the training losses since the pass before.
+
+    The fields are those of a line of `looks.jsonl`.
 
     Attributes:
-        step: how many steps were done.
-        seconds: since training began, those before a resumption counted.
-        rate: the learning rate.
-        train: the loss and its terms, by name.
-        loss: of validation.
-        score: of validation; see `Validation`.
-        alone: the scores of single modalities.
-        is_best: whether no look before had a smaller loss.
+        step: number of finished steps.
+        seconds: duration of the run, including the time before a resumption.
+        rate: learning rate.
+        train: mean training loss and its terms, by name.
+        loss: validation loss.
+        score: validation score, see `Validation`.
+        alone: scores of the single-modality heads, by modality.
+        is_best: whether the loss is the lowest so far.
     """
 
     step: int
@@ -33,10 +35,10 @@ class ValidationRecord:
 
 
 class TrainingCallback(Protocol):
-    """Sees a training run. Called by the first process only."""
+    """Gets the progress of a run. Only the first process calls it."""
 
     def on_step(self, step: int, loss: float) -> None:
-        """See that so many steps are done."""
+        """Handle the end of a step: the number of finished steps and its loss."""
 
     def on_validation(self, look: ValidationRecord) -> None:
-        """See how good the network is now."""
+        """Handle the result of a validation pass."""

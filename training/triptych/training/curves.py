@@ -1,4 +1,4 @@
-"""The curves of a training: as a picture, as TensorBoard's event files, and as lines of JSON."""
+"""The curves of a run: as an image, as TensorBoard event files, and as JSON lines."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _DPI = 110
 
 
 class EventFiles:
-    """Write TensorBoard's files while training runs: `tensorboard --logdir FOLDER` shows them."""
+    """Write TensorBoard event files during a run. `tensorboard --logdir FOLDER` shows them."""
 
     def __init__(self, folder: Path) -> None:
         self._writer = SummaryWriter(str(folder))
 
     def on_step(self, step: int, loss: float) -> None:
-        """Write the loss of each step."""
+        """Write the loss of a step."""
         self._writer.add_scalar("train/loss of a step", loss, step)
 
     def on_validation(self, look: ValidationRecord) -> None:
-        """Write everything else."""
+        """Write the result of a validation pass."""
         numbers = {
             "rate": look.rate,
             "validation/loss": look.loss,
@@ -39,18 +39,18 @@ class EventFiles:
         self._writer.flush()
 
     def close(self) -> None:
-        """Finish the files."""
+        """Flush and close the files."""
         self._writer.close()
 
 
 def write_looks(looks: Sequence[ValidationRecord], path: Path) -> None:
-    """Write one line of JSON for each look."""
+    """Write one JSON line for each validation pass."""
     path.write_text("".join(f"{json.dumps(asdict(look))}\n" for look in looks), encoding="utf-8")
 
 
 def draw_curves(looks: Sequence[ValidationRecord], path: Path, *, title: str) -> None:
-    """Draw loss and score over the steps: training and validation, fused and from single modalities."""
-    from matplotlib.figure import Figure  # noqa: PLC0415 - takes a second, and only the end of a training needs it
+    """Draw loss and score over the steps: training and validation, fused and by single modality."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - takes a second to import, and is only needed at the end of a run
 
     figure = Figure(figsize=_INCHES, dpi=_DPI, layout="constrained")
     losses, scores = figure.subplots(1, 2)

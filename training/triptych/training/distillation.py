@@ -1,8 +1,7 @@
-"""Learn from what another network says, or from what the same one says when it sees everything.
+"""Knowledge distillation from a trained network (Hinton et al., 2015, arXiv 1503.02531).
 
-A teacher's scores tell more than a label: which of the wrong answers is nearly right (Hinton et al., 2015, arXiv
-1503.02531). The teacher always sees the whole window, whatever its student may see of it: so a network of three
-modalities teaches one that only hears or only reads.
+A teacher's scores carry more than a label: they say which wrong labels are almost right. The teacher always gets the
+whole window, whatever the student gets of it. So a network of three modalities can teach one that has only audio.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from triptych.training.evaluation.evaluated_model import evaluated_model
 
 
 class Teacher(nn.Module):
-    """Answer as a trained network does; nothing is learnt by it.
+    """A trained network with frozen weights.
 
     Args:
         checkpoint: the trained network.
@@ -41,20 +40,20 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def forward(self, batch: WindowBatch) -> Tensor:
-        """Return the answers of windows, as its head gives them: [B, K], or [B] of a regression."""
+        """Return the target head's output: float32 [B, K], or [B] for a regression."""
         output: Tensor = self.model(batch)[self._head]
         return output.float()
 
     def train(self, mode: bool = True) -> Self:  # noqa: ARG002, FBT001, FBT002 - torch's own signature
-        """Stay as it answers when it serves, also inside of what is trained."""
+        """Stay in evaluation mode, also inside a module that is being trained."""
         return super().train(mode=False)
 
 
 def load_teacher(path: Path, task: Task, *, weights_folder: Path) -> Teacher:
-    """Read a trained network as a teacher of a task.
+    """Load a checkpoint as the teacher of a task.
 
     Raises:
-        UsageError: it is not there, damaged, or was trained for something else.
+        UsageError: it is missing, damaged, or was trained for another task.
     """
     checkpoint = load_checkpoint(path, weights_folder=weights_folder)
     evaluated_model(checkpoint, task, torch.device("cpu"))
@@ -64,15 +63,15 @@ def load_teacher(path: Path, task: Task, *, weights_folder: Path) -> Teacher:
 def distillation_loss(
     head: HeadCard, student: Tensor, teacher: Tensor, *, temperature: float, unit: float = 1.0
 ) -> Tensor:
-    """Return how far answers are from those that are wanted, as a loss whose size is that of the labels' own.
+    """Return the distance of the student's output from the teacher's, on the scale of the label loss (a scalar).
 
     Args:
-        head: what the answers mean.
-        student: float [B, K] or [B].
-        teacher: float of the same shape.
-        temperature: divides the logits of both, so that small scores count; its square makes up for the smaller
-            gradients.
-        unit: what numbers are divided by, of a regression.
+        head: describes the outputs.
+        student: float [B, K], or [B] for a regression.
+        teacher: of the same shape.
+        temperature: divides the logits of both. The loss is multiplied by its square, which compensates for the smaller
+            gradients (Hinton et al., 2015, section 2).
+        unit: divides the numbers of a regression.
     """
     student, teacher = student.float(), teacher.float()
     if head.kind == "multiclass":

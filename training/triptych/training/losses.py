@@ -1,4 +1,4 @@
-"""What is to become small: of the answer, of each modality's own answer, of the parts, and between modalities."""
+"""The loss terms: fused output, single-modality heads, component heads, distillation, contrast between modalities."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _CONTRAST_TEMPERATURE = 0.07
 
 
 class Objective(nn.Module):
-    """Run a network on a labelled batch, modalities taken away at random, and return the loss and its terms.
+    """Run a network on a labelled batch with modality dropout, and return the loss and its terms.
 
-    A module, so that distributed training can wrap it whole.
+    It is a module so that distributed training can wrap it.
 
     Args:
         model: the network.
-        architecture: what its heads mean.
-        config: weighs the terms.
-        class_weights: [K] of the labels, or None where all weigh the same.
-        teacher: a network to learn from.
+        architecture: describes the heads.
+        config: weights of the terms.
+        class_weights: float [K], or None for equal weights.
+        teacher: network to distil from.
     """
 
     class_weights: Tensor | None
@@ -57,7 +57,7 @@ class Objective(nn.Module):
         self._heads = {head.name for head in architecture.heads}
 
     def forward(self, batch: LabelledBatch, rng: torch.Generator, *, hold_encoders: bool = False) -> dict[str, Tensor]:
-        """Return `loss` and the terms it is made of, each a number; encoders that are held get no gradients."""
+        """Return `loss` and its terms, each a scalar. With `hold_encoders`, the encoders get no gradients."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not hold_encoders):
             tokens = self.model.tokens(batch.windows)
         encoded = self.model.project(tokens)
@@ -87,7 +87,7 @@ class Objective(nn.Module):
     def _distillation_terms(
         self, output: Tensor, encoded: Mapping[str, Encoded], batch: LabelledBatch
     ) -> dict[str, Tensor]:
-        """Return how far the answer is from the teacher's, and from the network's own with every modality there."""
+        """Return the distance from the teacher's output, and from the network's own output with all modalities."""
         references: dict[str, Tensor] = {}
         if self.teacher is not None and batch.for_teacher is not None:
             references["teacher"] = self.teacher(batch.for_teacher)
@@ -111,7 +111,7 @@ class Objective(nn.Module):
     def _auxiliary_loss(
         self, head: HeadCard, encoded: Mapping[str, Encoded], outputs: Mapping[str, Tensor], target: Tensor
     ) -> Tensor | None:
-        """Return the loss of one modality's own answer, over the windows that have it."""
+        """Return the loss of a single-modality head over the windows that have the modality, or None without any."""
         if head.name not in outputs:
             return None
         rows = encoded[head.source].present
@@ -143,30 +143,40 @@ class Objective(nn.Module):
     def _deviation(self) -> Tensor:
         head = self.model.heads[self._target.name]
         if not isinstance(head, RegressionHead):
-            raise TypeError(f"{self._target.name}: expected a head that says a number, got {type(head).__name__}")
+            raise TypeError(f"{self._target.name}: expected a regression head, got {type(head).__name__}")
         return head.deviation
 
 
 def drop_modalities(encoded: Mapping[str, Encoded], probability: float, rng: torch.Generator) -> Mapping[str, Encoded]:
-    """Take each modality away from each row with this probability, but never the last that a row has."""
+    """Drop each modality of each row with this probability, but never the last one of a row.
+
+    After ModDrop (Neverova et al., 2016, arXiv 1501.00102).
+    """
     names = sorted(encoded)
-    if not probability or len(names) < 2:  # noqa: PLR2004 - of one modality, none can be taken away
+    if not probability or len(names) < 2:  # noqa: PLR2004 - a single modality is never dropped
         return encoded
     present = torch.stack([encoded[name].present for name in names], 1)  # [B, M]
     drawn = torch.rand(present.shape, generator=rng).to(present.device)
     kept = present & (drawn >= probability)
-    # Where nothing would be left, the modality stays whose number is the greatest.
+    # If all would be dropped, the modality with the greatest random number stays.
     last = functional.one_hot(torch.where(present, drawn, -1.0).argmax(1), len(names)).bool() & present
     kept = torch.where(kept.any(1, keepdim=True), kept, last)
     return keep_modalities(encoded, dict(zip(names, kept.unbind(1), strict=True)))
 
 
 def info_nce(shared: Mapping[str, Tensor], encoded: Mapping[str, Encoded]) -> Tensor:
-    """Return how badly the modalities of a window find one another among the windows of the batch (InfoNCE)."""
+    """Return the InfoNCE loss between each pair of modalities of a window, over the windows of the batch (a scalar).
+
+    Van den Oord et al., 2018, arXiv 1807.03748, symmetric as in CLIP (Radford et al., 2021, arXiv 2103.00020).
+
+    Args:
+        shared: vectors of length 1, float [B, D], by modality.
+        encoded: says which rows have each modality.
+    """
     losses = []
     for one, other in combinations(sorted(shared), 2):
         both = encoded[one].present & encoded[other].present
-        if int(both.sum()) < 2:  # noqa: PLR2004 - one alone finds itself
+        if int(both.sum()) < 2:  # noqa: PLR2004 - a single row has no negatives
             continue
         likeness = shared[one][both] @ shared[other][both].T / _CONTRAST_TEMPERATURE
         own = torch.arange(likeness.shape[0], device=likeness.device)

@@ -1,4 +1,4 @@
-"""A training on the terminal: a bar that moves, and a line for each look."""
+"""Progress of a run on the terminal: a bar, and a line for each validation pass."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from triptych.training.callbacks import ValidationRecord
 
 
 class ProgressBar:
-    """Show the trainings of all seeds, one after the other."""
+    """Show the runs of all seeds, one below the other.
+
+    Args:
+        console: where to draw.
+        steps: steps of each run.
+    """
 
     def __init__(self, console: Console, steps: int) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -20,7 +25,7 @@ class ProgressBar:
         self._steps = steps
 
     def for_seed(self, seed: int) -> _Bar:
-        """Return the bar of one seed."""
+        """Return the callback that draws the bar of a seed."""
         return _Bar(self._progress, seed, self._steps)
 
     def __enter__(self) -> Self:
@@ -41,12 +46,12 @@ class _Bar:
         self._task = None if progress.disable else progress.add_task(self._description, total=steps, loss=float("nan"))
 
     def on_step(self, step: int, loss: float) -> None:
-        """Move the bar."""
+        """Advance the bar."""
         if self._task is not None:
             self._progress.update(self._task, completed=step, loss=loss)
 
     def on_validation(self, look: ValidationRecord) -> None:
-        """Write a line: the fused score, and the best that one modality reaches alone."""
+        """Print a line with the fused score and that of the best single modality."""
         modality, alone = max(look.alone.items(), key=lambda item: item[1], default=("", float("nan")))
         single = f", best alone {alone:.3f} ({modality})" if modality else ""
         line = f"{self._description} step {look.step}: loss {look.loss:.4f}, score {look.score:.3f}{single}"

@@ -1,4 +1,4 @@
-"""A training from beginning to end: one seed or several, each with its checkpoint, curves and record."""
+"""A training run: one seed or several, each with a checkpoint, curves and a validation record."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ SUMMARY_FILE = "summary.json"
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """Say what a run makes, and where.
+    """What a run produces, and where.
 
     Attributes:
-        name: of the model.
-        folder: where everything is written.
-        seeds: so many trainings, with the configuration's seed and those after it.
-        resume: go on where an interrupted run stopped.
-        weights_folder: where pretrained weights lie.
-        command: how it was called, for the card.
+        name: name of the model.
+        folder: output folder.
+        seeds: number of seeds, counted up from the configuration's seed.
+        resume: continue an interrupted run.
+        weights_folder: folder of the pretrained weights.
+        command: command line of the run, for the card.
     """
 
     name: str
@@ -52,12 +52,12 @@ class TrainingPlan:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSummary:
-    """Hold what all seeds reached on the validation examples.
+    """The results of all seeds on the validation examples.
 
     Attributes:
-        cards: of each seed's checkpoint.
-        scores: fused.
-        alone: of the best single modality.
+        cards: card of each seed's checkpoint.
+        scores: fused score of each seed.
+        alone: score of the best single modality of each seed; NaN without single-modality heads.
     """
 
     cards: tuple[Card, ...]
@@ -73,14 +73,18 @@ def train(
     device: torch.device,
     callback_for_seed: Callable[[int], TrainingCallback],
 ) -> TrainingSummary | None:
-    """Train, and return what was reached; None in all processes but the first.
+    """Train all seeds and return their results, or None in all processes but the first.
 
     Args:
-        dataset: what to learn.
-        config: how.
-        plan: what to make.
-        device: where to run.
+        dataset: data set to train on.
+        config: how to train.
+        plan: what to produce.
+        device: device to run on.
         callback_for_seed: returns the callback for the run of a seed.
+
+    Raises:
+        UsageError: the folder holds a run and `plan.resume` is off, or data set, configuration and checkpoints do not
+            fit together.
     """
     _check(plan)
     with join_process_group(device) as processes, deterministic(device):
@@ -112,7 +116,9 @@ def _check(plan: TrainingPlan) -> None:
         raise UsageError(f"seeds: expected at least 1, got {plan.seeds}")
     used = [file for file in plan.folder.rglob("*") if file.name in {STATE_FILE, SUMMARY_FILE}]
     if used and not plan.resume:
-        raise UsageError(f"{plan.folder} holds a training already; take another folder, or go on with it: --resume")
+        raise UsageError(
+            f"{plan.folder} already holds a training run: choose another folder, or continue it with --resume"
+        )
 
 
 def _train_one(
@@ -156,7 +162,7 @@ def _summary(cards: Sequence[Card]) -> TrainingSummary:
 
 
 def _keep_best(cards: Sequence[Card], config: TrainConfig, plan: TrainingPlan) -> None:
-    """Put the checkpoint of the seed with the least loss where that of a single seed would lie."""
+    """Copy the checkpoint of the seed with the lowest validation loss to where a single seed's checkpoint would be."""
     best = min(range(len(cards)), key=lambda index: cards[index].metrics["validation"]["loss"])
     checkpoint = load_checkpoint(plan.folder / f"seed-{config.seed + best}", weights_folder=plan.weights_folder)
     save_checkpoint(plan.folder / "model", checkpoint.network.model, checkpoint.card, storage=config.storage)

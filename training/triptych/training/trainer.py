@@ -1,7 +1,7 @@
-"""Train one network: steps, looks at the validation split, the best weights kept, all of it resumable.
+"""Training of one network: steps, validation passes, the best weights, and resumption.
 
-All chance of a step (order, dropout, modalities taken away) comes from the seed and the step's number, so training
-gives the same weights again on the same machine, also when it was interrupted.
+All randomness of a step (order of examples, dropout, modality dropout) is derived from the seed and the step number.
+On a CPU, the same command therefore gives the same weights, bit by bit, also after an interruption.
 """
 
 from __future__ import annotations
@@ -45,15 +45,28 @@ _MOMENTUM = 0.9
 _GRADIENT_NORM = 1.0
 _LEAST_DEVIATION = 1e-3
 _CALIBRATION = 2_048
-"""So many validation examples at most tell, at the end, how good the best network is and how sure it may be: more than
-a look takes, for a temperature fitted on a few hundred is off by some hundredths."""
+"""Maximum number of examples in the final validation. It is larger than that of a validation pass during training,
+because a temperature fitted on a few hundred examples is off by several hundredths.
+"""
 _SAMPLE = 512
-"""So many training examples tell how frequent labels are, or how numbers spread, before training begins."""
+"""Number of training examples that class frequencies and feature statistics are estimated from."""
 
 
 @dataclass(slots=True)
 class TrainingState:
-    """Hold all that training goes on from, besides network and optimizer."""
+    """The state of a run besides the network and the optimizer.
+
+    Attributes:
+        step: number of finished steps.
+        seconds: duration of the run up to the last validation pass.
+        best_loss: lowest validation loss.
+        best_step: step of the lowest validation loss.
+        best: weights at that step, by name in the network's state dict.
+        looks: results of all validation passes; the name is that of the key in the stored state.
+        sums: sums of the training losses since the last validation pass, by term.
+        target_sum: float64 [K], sum of the one-hot targets so far, or [] for a regression.
+        targets: number of targets in `target_sum`.
+    """
 
     step: int = 0
     seconds: float = 0.0
@@ -67,7 +80,7 @@ class TrainingState:
 
     @property
     def passes_since_best(self) -> int:
-        """Return how many looks brought nothing better."""
+        """Return the number of validation passes since the lowest loss."""
         return sum(look.step > self.best_step for look in self.looks)
 
 
@@ -75,11 +88,15 @@ class Trainer:
     """Train a network on a data set.
 
     Args:
-        dataset: with the splits `train` and `validation`.
+        dataset: has the splits `train` and `validation`.
         card: describes the network.
-        config: says how.
-        weights_folder: where pretrained weights lie.
-        processes: which of how many this is.
+        config: how to train.
+        weights_folder: folder of the pretrained weights.
+        device: device to run on.
+        processes: rank of this process and number of processes.
+
+    Raises:
+        UsageError: a split is missing, or the configuration, the data set and the checkpoints do not fit together.
     """
 
     def __init__(
@@ -110,7 +127,9 @@ class Trainer:
         changes = parse_augmentation(config.changes) if config.changes else None
         self._source = ExampleSource(dataset, card.input.spec(), self._network.tokenize, teacher, changes, config.seed)
         if config.fresh and not isinstance(dataset, Endless):
-            raise UsageError(f"fresh: expected a generated benchmark, {dataset.task.name} has no other examples")
+            raise UsageError(
+                f"fresh: expected a generated benchmark, got {dataset.task.name}, whose examples are limited"
+            )
         self._order = ExampleOrder(dataset.size("train"), config.batch, config.seed, fresh=config.fresh)
         self._fit_feature_statistics(dataset)
         class_weights = self._fit_label_statistics(dataset)
@@ -122,7 +141,7 @@ class Trainer:
         self.state = TrainingState()
 
     def run(self, folder: Path, callbacks: Sequence[TrainingCallback]) -> Card:
-        """Train to the end, write the best network there is into the folder, and return its card."""
+        """Train to the end, write the best checkpoint to the folder, and return its card. Blocks until then."""
         self._module.train()
         started_s = time.monotonic() - self.state.seconds
         first = self.state.step
@@ -136,34 +155,34 @@ class Trainer:
         return self._finish(folder) if self._processes.is_first else self._card
 
     def _notify(self, loss: float, started_s: float, folder: Path, callbacks: Sequence[TrainingCallback]) -> bool:
-        """Tell those who watch of a step, look when it is time, and say whether training is to stop."""
+        """Report a step to the callbacks, validate if due, and return whether to stop."""
         for callback in callbacks:
             callback.on_step(self.state.step, loss)
         return self._validate_when_due(started_s, folder, callbacks)
 
     def resume(self, folder: Path) -> None:
-        """Go on from what an interrupted training left in the folder.
+        """Restore the state of an interrupted run from the folder.
 
         Raises:
-            UsageError: nothing is there, or it was of another configuration.
+            UsageError: there is no such state, or it belongs to another configuration.
         """
         try:
             stored = torch.load(folder / STATE_FILE, map_location=self._device, weights_only=True)
         except OSError as error:
-            raise UsageError(f"{folder}: no interrupted training to resume: {error}") from error
+            raise UsageError(f"{folder}: no interrupted run to resume: {error}") from error
         if stored["of"] != self._fingerprint():
-            raise UsageError(f"{folder}: the interrupted training was of another configuration; take another folder")
+            raise UsageError(f"{folder}: the interrupted run had another configuration: choose another folder")
         self._network.model.load_state_dict(stored["model"])
         self._optimizer.load_state_dict(stored["optimizer"])
         looks = [ValidationRecord(**look) for look in stored["state"].pop("looks")]
         self.state = TrainingState(**stored["state"], looks=looks)
 
     def start_from(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take the weights of a network that was trained before, in place of random ones."""
-        self._network.model.load_state_dict(tensors, strict=False)  # frozen encoders have theirs already
+        """Load the weights of a trained network instead of random ones."""
+        self._network.model.load_state_dict(tensors, strict=False)  # a checkpoint lacks the frozen encoders
 
     def _load_start(self, path: Path, weights_folder: Path) -> str:
-        """Take the weights of a trained model that have a place here, and return its checksum."""
+        """Load the weights whose name and shape match from a checkpoint, and return the checkpoint's checksum."""
         checkpoint = load_checkpoint(path, weights_folder=weights_folder)
         wanted = self._network.model.state_dict()
         fitting = {
@@ -173,7 +192,7 @@ class Trainer:
         }
         matrices = {name for name, parameter in self._network.model.named_parameters() if parameter.ndim > 1}
         if not fitting.keys() & matrices:
-            raise UsageError(f"{path}: none of its weights has a place in this network")
+            raise UsageError(f"{path}: expected weights that fit this network, but no name and shape match")
         self.start_from(fitting)
         return checkpoint.card.sha256()
 
@@ -216,7 +235,7 @@ class Trainer:
         return self.state.step % self._config.evaluate_every == 0 or self.state.step >= self._config.steps
 
     def _validate_when_due(self, started_s: float, folder: Path, callbacks: Sequence[TrainingCallback]) -> bool:
-        """Look when it is time, and say whether training is to stop."""
+        """Validate if due, and return whether to stop."""
         if not self._is_due():
             return False
         found = self._validate(self._config.validation_size)
@@ -306,7 +325,9 @@ class Trainer:
         partial.replace(folder / STATE_FILE)
 
     def _fingerprint(self) -> str:
-        # What a training does not use is left out, so that one that an earlier version began can be gone on with; and
+        # the command, which says --resume when it is.
+        # Options that are off stay out of the fingerprint, so that runs of earlier versions can be resumed. So does the
+        # command, because it differs by --resume.
         # the command, which says --resume when it is.
         unused: dict[str, Any] = {"training": {"command"}}
         if not self._card.input.features:
@@ -320,7 +341,7 @@ class Trainer:
         return hashlib.sha256(decisive.encode()).hexdigest()
 
     def _fit_feature_statistics(self, dataset: Dataset) -> None:
-        """Tell encoders of features how the numbers spread that they will read."""
+        """Estimate mean and spread of the features for the feature encoders, from a sample of training examples."""
         encoders = {
             name: encoder
             for name, encoder in self._network.model.encoders.items()
@@ -335,7 +356,10 @@ class Trainer:
                 encoder.learn_spread(torch.from_numpy(np.concatenate(steps)).to(self._device))
 
     def _fit_label_statistics(self, dataset: Dataset) -> Tensor | None:
-        """Learn from a few examples what must be known beforehand, and return the weights of the labels if wanted."""
+        """Estimate label statistics from a sample of training examples, and return the class weights, if any.
+
+        A regression head gets the mean and the deviation of the targets.
+        """
         needs_spread = self._task.kind == "regression"
         if not (needs_spread or self._config.loss.balanced):
             return None
@@ -352,12 +376,12 @@ class Trainer:
 
 @contextmanager
 def deterministic(device: torch.device) -> Iterator[None]:
-    """Make torch repeat itself on a CPU, and put its settings and its chance back afterwards."""
-    settings: Any = torch.utils.deterministic  # torch's types do not know what it holds
+    """Make torch deterministic on a CPU, and restore its settings and its random state on exit."""
+    settings: Any = torch.utils.deterministic  # torch's stubs lack its attribute
     before = torch.are_deterministic_algorithms_enabled(), settings.fill_uninitialized_memory
     with torch.random.fork_rng():
         torch.use_deterministic_algorithms(device.type == "cpu")
-        # All memory is written before it is read; filling it beforehand all the same takes a twentieth of a step.
+        # All memory is written before it is read. Filling it first would cost a twentieth of a step.
         settings.fill_uninitialized_memory = False
         try:
             yield
@@ -367,17 +391,22 @@ def deterministic(device: torch.device) -> Iterator[None]:
 
 
 def _with_teacher(teacher: Teacher, card: Card) -> Card:
-    """Name the teacher in the card; another one makes another training."""
+    """Return the card with the teacher's checksum. It is part of the run's fingerprint."""
     return card.model_copy(update={"training": {**card.training, "teacher_sha256": teacher.sha256}})
 
 
 def _with_start(card: Card, sha256: str) -> Card:
-    """Name in the card the model that training began from; another one makes another training."""
+    """Return the card with the checksum of the start checkpoint. It is part of the run's fingerprint."""
     return card.model_copy(update={"training": {**card.training, "start_sha256": sha256}})
 
 
 def _class_weights(target: Tensor, labels: int) -> Tensor:
-    """Return weights: of labels the inverse of how frequent they are; of labels that hold, how often they do not."""
+    """Return class weights, float [K]: inverse frequency, or the ratio of negatives to positives for flags.
+
+    Args:
+        target: int64 [N] labels, or float32 [N, K] flags.
+        labels: number of labels K.
+    """
     if target.ndim == 1:
         counts = torch.bincount(target, minlength=labels).clamp(min=1)
         return counts.sum() / (labels * counts)
@@ -386,7 +415,7 @@ def _class_weights(target: Tensor, labels: int) -> Tensor:
 
 
 def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """Decay matrices only: norms, biases and single vectors are free."""
+    """Return the optimizer. Only matrices get weight decay; biases, norms and vectors do not."""
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [one for one in learning if one.ndim > 1], "weight_decay": config.weight_decay},
@@ -397,6 +426,6 @@ def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=config.rate)
 
 
-def _derived_seed(*parts: Any) -> int:  # noqa: ANN401 - numbers and words alike
-    """Return a seed that differs wherever any part does."""
+def _derived_seed(*parts: Any) -> int:  # noqa: ANN401 - numbers and strings alike
+    """Return a seed that is a hash of the parts."""
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:7])

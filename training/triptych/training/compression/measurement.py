@@ -1,4 +1,4 @@
-"""What a network costs and how good it is, beside the one that it was made of."""
+"""Size, speed and score of the forms of a compressed network, compared with the original."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _ROUNDS = 5
 _HALF = 0.5
 
 Forward = Callable[[WindowBatch], Tensor]
-"""Says what the target head says of a batch."""
+"""Returns the target head's output for a batch: float [B, K], or [B] for a regression."""
 
 
 @dataclass(frozen=True, slots=True)
 class FormMeasurement:
-    """Hold what was measured of one form of a network.
+    """Measurements of one form of a network.
 
     Attributes:
-        size_bytes: of the file of its weights; None for a form that is made when it is loaded.
-        parameters: numbers that were learnt.
-        score: as in `Validation`.
-        agreement: share of the windows of which it says the same as the original; of a regression the correlation.
-        window_ms: CPU time of a window, in milliseconds; None where it computes as the form above it.
+        size_bytes: size of its weights file; None for a form that is derived when the model is loaded.
+        parameters: number of parameters.
+        score: score as in `Validation`.
+        agreement: share of windows with the same prediction as the original; the correlation for a regression.
+        window_ms: CPU time of a window in milliseconds; None if the form computes as the form that it is stored from.
     """
 
     size_bytes: int | None
@@ -42,17 +42,17 @@ class FormMeasurement:
 
 @torch.inference_mode()
 def predict_all(forward: Forward, batches: Sequence[LabelledBatch]) -> Tensor:
-    """Return what is said of all windows, [N, …]."""
+    """Return the outputs for all windows: float32 [N, K], or [N]."""
     return torch.cat([forward(batch.windows).float() for batch in batches])
 
 
 def score_of(outputs: Tensor, batches: Sequence[LabelledBatch], kind: Kind) -> float:
-    """Return how good answers are."""
+    """Return the score of outputs [N, K] or [N] on the batches' targets."""
     return score(outputs, torch.cat([batch.target for batch in batches]), kind)
 
 
 def agreement(outputs: Tensor, original: Tensor, kind: Kind) -> float:
-    """Return how much two networks say the same; see `FormMeasurement`."""
+    """Return the agreement of two networks' outputs, see `FormMeasurement`."""
     if kind == "multiclass":
         return float((outputs.argmax(-1) == original.argmax(-1)).double().mean())
     if kind == "multilabel":
@@ -62,15 +62,15 @@ def agreement(outputs: Tensor, original: Tensor, kind: Kind) -> float:
 
 @torch.inference_mode()
 def window_ms(forms: Mapping[str, Forward], batch: WindowBatch, windows: int) -> dict[str, float]:
-    """Return the CPU time of a window by form, the least of some rounds; all take turns, so that none has a quiet hour.
+    """Return the CPU time of a window by form in milliseconds: the minimum of several rounds in which the forms alternate.
 
-    CPU time, not that of the clock: others may be using the machine.
+    It is CPU time, because other processes may use the machine.
     """
     best = dict.fromkeys(forms, float("inf"))
     for turn in range(_ROUNDS + 1):
         for name, forward in forms.items():
             began = time.process_time()
             forward(batch)
-            if turn:  # the first warms
+            if turn:  # the first round warms up
                 best[name] = min(best[name], (time.process_time() - began) * 1e3 / windows)
     return best

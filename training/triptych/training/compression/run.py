@@ -1,4 +1,4 @@
-"""Compress a trained model: prune, train a little more, store smaller, and measure every form beside the original."""
+"""Compression of a trained model: prune, fine-tune, store with fewer bits, and measure each form against the original."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ _GRAPH_NAMES: Mapping[GraphForm, str] = {"export": "as a graph (torch.export)", 
 
 @dataclass(frozen=True, slots=True)
 class CompressionReport:
-    """Hold what came out.
+    """The result of a compression.
 
     Attributes:
-        forms: what was measured, by form, the original first.
-        written: the form that the checkpoint has.
-        not_worth: what did not pay on this machine, in words.
-        card: of the checkpoint.
+        forms: measurements by form, the original first.
+        written: form of the checkpoint.
+        not_worth: forms that bring no gain on this machine, with the reason.
+        card: card of the checkpoint.
     """
 
     forms: Mapping[str, FormMeasurement]
@@ -86,13 +86,14 @@ def compress(
     weights_folder: Path,
     callback: TrainingCallback,
 ) -> CompressionReport:
-    """Compress the checkpoint at `path` into a folder.
+    """Compress the checkpoint at `path` into a folder. Blocks until all forms are measured.
 
     Raises:
-        UsageError: the checkpoint cannot be read, was trained for something else, or the folder has a model already.
+        UsageError: the checkpoint cannot be read or was trained for another task, the folder already has a model, or
+            the split does not exist.
     """
     if any(folder.glob(f"*{CARD_SUFFIX}")):
-        raise UsageError(f"{folder} holds a model already; take another folder")
+        raise UsageError(f"{folder} already holds a model: choose another folder")
     original = load_checkpoint(path, weights_folder=weights_folder)
     evaluated_model(original, dataset.task, _CPU)
     measurements = _Measurements(dataset, original, options)
@@ -121,7 +122,7 @@ def compress(
 
 
 class _Measurements:
-    """Measures the forms of a model, one after the other; their speed at the end, taking turns."""
+    """Measures the forms of a model one after the other, and their speed in turns at the end."""
 
     def __init__(self, dataset: Dataset, original: Checkpoint, options: CompressionOptions) -> None:
         source = ExampleSource(dataset, original.card.input.spec(), original.network.tokenize)
@@ -145,7 +146,7 @@ class _Measurements:
         self._timed[name] = self._forward(model)
 
     def store(self, name: str, model: FusedModel, storage: Storage, *, wanted: bool) -> None:
-        """Measure what a file of this storage gives back."""
+        """Measure the network after a round trip through a file of this number format."""
         try:
             content = packed(trained_state(model, self._frozen), model, storage)
         except ModuleNotFoundError:
@@ -158,12 +159,12 @@ class _Measurements:
         self._measure(name, self._forward(back), back, size_bytes=len(save(content)))
 
     def compute(self, model: FusedModel) -> None:
-        """Measure other ways to compute the same, none of which changes the file."""
+        """Measure other ways to compute the same file: bfloat16 and int8 activations."""
         self._try("computed in bfloat16", lambda: _in_bfloat16(self._forward(model)), model)
         self._try("computed in int8 (torchao)", lambda: self._forward(_in_integers(model)), model)
 
     def graph(self, checkpoint: Checkpoint, form: GraphForm) -> None:
-        """Measure the network as a graph, which is made on the machine that serves it and is no part of the file."""
+        """Measure the network as a graph. The serving machine makes the graph; it is not part of the checkpoint."""
         subject, model = graph_subject(checkpoint), checkpoint.network.model
         if checkpoint.card.input.features:
             self._missing.append(f"{_GRAPH_NAMES[form]}: graphs are for windows of media, not for features")
@@ -181,7 +182,7 @@ class _Measurements:
             self._timed[name] = forward
 
     def report(self, base: str, written: str, card: Card) -> CompressionReport:
-        """Return everything, now with the speed."""
+        """Measure the speed of all forms and return the report."""
         first = self._batches[0]
         speeds = window_ms(self._timed, first.windows, len(first.target))
         forms = {name: replace(form, window_ms=speeds.get(name)) for name, form in self._forms.items()}
@@ -192,8 +193,8 @@ class _Measurements:
             forward = make()
             self._measure(name, forward, model, size_bytes=None)
         except ModuleNotFoundError:
-            return  # said already, where it is stored
-        except RuntimeError as error:  # so torch says that an operation has no kernel for this type or processor
+            return  # `store` has reported it
+        except RuntimeError as error:  # an operation has no kernel for this type or processor
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             self._missing.append(f"{name}: does not run here: {reason}")
             return
@@ -233,7 +234,7 @@ def _trained(
     weights_folder: Path,
     callback: TrainingCallback,
 ) -> Checkpoint:
-    """Train what is left as the original was trained, more gently, the original being the teacher."""
+    """Fine-tune the pruned network as the original was trained, with a lower rate and the original as teacher."""
     config = _config(pruned.card, options.steps, teacher)
     state = {name: tensor.clone() for name, tensor in pruned.network.model.state_dict().items()}
     with deterministic(_CPU):
@@ -247,7 +248,7 @@ def _trained(
 
 
 def _config(card: Card, steps: int, teacher: Path) -> TrainConfig:
-    """Return how the model was trained, as its card says, for fewer steps; the usual where the card does not say it."""
+    """Return the card's training configuration with fewer steps; defaults for what the card lacks."""
     recorded: dict[str, Any] = dict(card.training.get("config", {}))
     network = NetworkConfig(**_known(NetworkConfig, recorded.pop("network", {})))
     loss = LossConfig(**_known(LossConfig, recorded.pop("loss", {})))
@@ -282,7 +283,7 @@ def _in_bfloat16(forward: Forward) -> Forward:
 
 
 def _in_integers(model: FusedModel) -> FusedModel:
-    """Return a copy whose linear layers multiply integers of 8 bits, each row of the activations having its scale."""
+    """Return a copy with int8 linear layers: int8 weights, and activations quantised per row at run time."""
     from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_  # noqa: PLC0415 - an extra
 
     own = copy.deepcopy(model)
@@ -291,7 +292,7 @@ def _in_integers(model: FusedModel) -> FusedModel:
 
 
 def _not_worth(forms: Mapping[str, FormMeasurement], base: str) -> list[str]:
-    """Say of each form what it costs for nothing: no faster, or clearly worse than what it was made of."""
+    """Return the forms without a gain: no faster, or with a clearly lower score than the form that they derive from."""
     found = []
     for name, form in forms.items():
         if name == ORIGINAL:

@@ -1,4 +1,4 @@
-"""A checkpoint as something to be asked: the very network that the worker serves, its logits instead of its words."""
+"""A checkpoint as a model to evaluate: the network that the worker serves, returning logits."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from triptych.training.evaluation.suite import EvaluatedModel
 
 
 def evaluated_model(checkpoint: Checkpoint, task: Task, device: torch.device) -> EvaluatedModel:
-    """Return a checkpoint to be measured on a task.
+    """Return a checkpoint as a model to evaluate on a task.
 
     Raises:
-        UsageError: it was trained on something else: other labels, other windows.
+        UsageError: it was trained for other labels or other windows.
     """
     card, head = checkpoint.card, checkpoint.card.architecture.targets[0]
     ours = (head.kind, head.labels, card.input.window_ns, *_prepared(card.input.spec()))
@@ -38,7 +38,7 @@ def evaluated_model(checkpoint: Checkpoint, task: Task, device: torch.device) ->
 
 
 class _NetworkPredictor:
-    """Runs the network over windows."""
+    """Run the network on windows."""
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
         self._model = checkpoint.network.model.eval().to(device)
@@ -50,7 +50,7 @@ class _NetworkPredictor:
 
     @torch.inference_mode()
     def __call__(self, windows: Sequence[PreparedWindow]) -> NDArray[np.float32]:
-        """Return what the head says of windows, none of which is empty."""
+        """Return the target head's output: float32 [B, K], or [B] for a regression. No window may be empty."""
         rows = len(windows)
         if rows not in self._buffers:
             self._buffers[rows] = empty_batch(rows, len(windows[0].audio_f32), self._spec)
@@ -60,5 +60,5 @@ class _NetworkPredictor:
 
 
 def _prepared(spec: object) -> tuple[object, ...]:
-    """Return what of the input decides how windows are prepared; how many tokens are read is the model's own affair."""
+    """Return the input properties that decide how windows are prepared. The number of text tokens is none of them."""
     return tuple(getattr(spec, name) for name in ("frames", "height", "width", "sample_rate_hz", "features"))

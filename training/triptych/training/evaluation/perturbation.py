@@ -1,4 +1,4 @@
-"""Windows changed on purpose: modalities taken away, drowned in noise, put together of different examples. Pure."""
+"""Perturbed windows: without some modalities, with noise, or mixed from several examples. Pure functions."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from triptych.models.window import PreparedWindow
 
 LEVELS: Final = (0.0, 0.2, 0.4, 0.6, 0.8)
-"""Of noise: 0 leaves everything, at 1 nothing would be left."""
+"""Noise levels from 0 to 1: 0 changes nothing, 1 would leave nothing of the signal."""
 _TYPOS: Final = "abcdefghijklmnopqrstuvwxyz "
 
 
 def keep_only(window: PreparedWindow, modalities: Collection[str]) -> PreparedWindow:
-    """Return the window as if only these modalities (`video`, `audio`, `text`) had come."""
+    """Return the window without all modalities but these (`video`, `audio`, `text`)."""
     if window.features:
         kept = {modality: features for modality, features in window.features.items() if modality in modalities}
         window = replace(window, features=kept)
@@ -30,11 +30,16 @@ def keep_only(window: PreparedWindow, modalities: Collection[str]) -> PreparedWi
 
 
 def with_noise(window: PreparedWindow, modality: str, level: float, rng: Random) -> PreparedWindow:
-    """Return the window with a share `level` of one modality drowned in noise.
+    """Return the window with noise in one modality.
 
-    Pictures are mixed with uniform noise, sound with white noise of its own loudness, and each character of words is
-    replaced by another with this probability. Features are mixed with white noise of their own
-    spread.
+    Frames are blended with uniform noise and audio with white noise of its own RMS level. Each character of text is
+    replaced with probability `level`. Features are blended with white noise of their own standard deviation.
+
+    Args:
+        window: the window.
+        modality: the modality to change.
+        level: weight of the noise, 0 to 1.
+        rng: source of the noise.
     """
     if level == 0:
         return window
@@ -53,7 +58,7 @@ def with_noise(window: PreparedWindow, modality: str, level: float, rng: Random)
 
 
 def shuffle_modalities(windows: Sequence[PreparedWindow], anchor: str, rng: Random) -> list[PreparedWindow]:
-    """Return each window with its own `anchor`, and the other modalities of another, each of a different one."""
+    """Return the windows with one modality kept and each of the others taken from another window, by a random cycle."""
     return [
         _mixed(window, {modality: windows[others[row]] for modality, others in sources.items()})
         for sources in [{m: _shifted(len(windows), rng) for m in ("video", "audio", "text") if m != anchor}]
@@ -74,7 +79,7 @@ def _mixed(window: PreparedWindow, others: dict[str, PreparedWindow]) -> Prepare
 
 
 def _shifted(count: int, rng: Random) -> list[int]:
-    """Return a random order in which nothing is at its own place: a random cycle."""
+    """Return a random permutation without fixed points: a random cycle."""
     order = list(range(count))
     rng.shuffle(order)
     following = dict(zip(order, order[1:] + order[:1], strict=True))

@@ -1,4 +1,4 @@
-"""The plots of a report, as PNG."""
+"""The plots of a report, as PNG files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST_NUMBERED: Final = 20
 
 
 def write_plots(found: Evaluation, folder: Path) -> Mapping[str, str]:
-    """Write the plots that there is something for; return their file names by what they show."""
+    """Write the plots that apply, and return their file names by content."""
     drawers = {"subsets": _draw_subsets}
     if isinstance(found.fused, Classification):
         drawers["confusion"] = _draw_confusion
@@ -74,7 +74,7 @@ def _draw_confusion(found: Evaluation, axes: Axes) -> None:
                 axes.text(column, row, f"{counts[row, column]:.0f}", ha="center", va="center", color=shade, fontsize=7)
     axes.set_xticks(places, found.labels, rotation=90)
     axes.set_yticks(places, found.labels)
-    axes.set_xlabel("named")
+    axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     if axes.figure is not None:
         axes.figure.colorbar(image, ax=axes, label="share of the true label")
@@ -84,11 +84,11 @@ def _draw_confidence(found: Evaluation, axes: Axes) -> None:
     if found.confidence is None:
         return
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
-    for name, own in (("as it is", found.confidence.before), ("after scaling", found.confidence.after)):
+    for name, own in (("unscaled", found.confidence.before), ("after scaling", found.confidence.after)):
         label = f"{name}: ECE {own.ece:.3f}"
         axes.plot([each.confidence for each in own.bins], [each.accuracy for each in own.bins], "o-", label=label)
     axes.set_xlabel("confidence")
-    axes.set_ylabel("share that is right")
+    axes.set_ylabel("accuracy")
     axes.legend(loc="upper left")
 
 
@@ -98,6 +98,6 @@ def _draw_noise(found: Evaluation, axes: Axes) -> None:
         axes.plot(curve.levels, curve.fused, "o-", color=colour, label=f"{curve.modality}, fused")
         axes.plot(curve.levels, curve.late, "--", color=colour, label=f"{curve.modality}, late fusion")
     axes.set_ylim(0, 1)
-    axes.set_xlabel("noise")
+    axes.set_xlabel("noise level")
     axes.set_ylabel("accuracy")
     axes.legend(fontsize=7)

@@ -1,4 +1,4 @@
-"""The evaluation on paper: one page of Markdown with plots, and the same numbers as JSON."""
+"""The report of an evaluation: a Markdown page with plots, and the same numbers as JSON."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ NUMBERS: Final = "report.json"
 
 
 def write_report(found: Evaluation, folder: Path, *, about: Mapping[str, str]) -> Path:
-    """Write `report.md`, `report.json` and the plots into a folder; return the page.
+    """Write `report.md`, `report.json` and the plots into a folder, and return the page.
 
     Args:
-        found: what to report.
-        folder: made where it is not there.
-        about: what was measured with what, by heading: the model, its hash, how long it took.
+        found: the evaluation.
+        folder: created if missing.
+        about: facts for the head of the page, by heading: the model, its checksum, the duration.
     """
     folder.mkdir(parents=True, exist_ok=True)
     plots = write_plots(found, folder)
@@ -35,26 +35,26 @@ def write_report(found: Evaluation, folder: Path, *, about: Mapping[str, str]) -
 
 
 def to_json(found: Evaluation, about: Mapping[str, str]) -> dict[str, object]:
-    """Return everything as plain values; subsets of modalities as `video+audio`."""
+    """Return the evaluation as plain values. Subsets of modalities are written as `video+audio`."""
     return {"about": dict(about), **asdict(found), "leaks": [named(own.modalities) for own in found.leaks]}
 
 
 def summary(found: Evaluation) -> Iterator[str]:
-    """Yield the few lines that matter most, for a terminal."""
+    """Yield the most important lines, for a terminal."""
     yield f"{found.data}, {found.split}: {_headline(found.fused)} with all modalities"
     yield f"best single modality: {named(found.best_single.modalities)}, {_headline(found.best_single.scores)}"
     if found.confidence is not None:
         before, after = found.confidence.before, found.confidence.after
         yield f"ECE {before.ece:.4f}, after scaling {after.ece:.4f} ({after.low:.4f} to {after.high:.4f})"
     for own in found.leaks:
-        yield f"LEAK: {named(own.modalities)} is better than anybody could honestly be"
+        yield f"LEAK: {named(own.modalities)} exceeds its ceiling: the inputs contain too much information"
     for mixed in found.shuffled:
         if not mixed.passed:
-            yield f"SHUFFLE TEST FAILED: {mixed.anchor}, {mixed.accuracy:.3f} where {mixed.limit:.3f} would be honest"
+            yield f"SHUFFLE TEST FAILED: {mixed.anchor}, accuracy {mixed.accuracy:.3f}, at most {mixed.limit:.3f} expected"
 
 
 def named(modalities: Sequence[str]) -> str:
-    """Return a subset of modalities as one word."""
+    """Return the name of a subset of modalities."""
     return "+".join(modalities)
 
 
@@ -66,15 +66,15 @@ def _lines(found: Evaluation, about: Mapping[str, str], plots: Mapping[str, str]
     yield from _summary(found)
     yield from _section("Every subset of modalities", _subsets(found), plots.get("subsets"))
     if found.confidence is not None:
-        yield from _section("Confidence", _confidence(found), plots.get("confidence"))
+        yield from _section("Calibration", _confidence(found), plots.get("confidence"))
     if not isinstance(found.fused, Regression):
         yield from _section("By label", _by_class(found.fused.by_class), plots.get("confusion"))
     if found.noise:
         yield from _section("Noise in one modality", _noise(found), plots.get("noise"))
     if found.shuffled:
-        yield from _section("Honesty", _honesty(found), None)
+        yield from _section("Leak tests", _leak_tests(found), None)
     if found.elsewhere:
-        yield from _section("Components of a kind never seen in training", _elsewhere(found), None)
+        yield from _section("Components unseen in training", _elsewhere(found), None)
 
 
 def _section(title: str, lines: Iterator[str], plot: str | None) -> Iterator[str]:
@@ -91,11 +91,11 @@ def _summary(found: Evaluation) -> Iterator[str]:
     line = f"Best single modality: {named(best.modalities)}, {_headline(best.scores)}."
     if found.advantage is not None:
         low, high = found.advantage.low, found.advantage.high
-        line += f" All together: {found.advantage.mean:+.3f} (95 %: {low:+.3f} to {high:+.3f})."
+        line += f" Advantage of all modalities: {found.advantage.mean:+.3f} (95 %: {low:+.3f} to {high:+.3f})."
     yield line
     if quality(found.fused) < quality(best.scores):
         yield ""
-        yield "**The fused model is worse than its best single modality.**"
+        yield "**The fused output is worse than the best single modality.**"
     yield ""
     yield from _table(("", "value"), _all_scores(found.fused))
 
@@ -130,12 +130,12 @@ def _confidence(found: Evaluation) -> Iterator[str]:
     if found.confidence is None:
         return
     rows = [
-        ("as it is", "1", *_errors(found.confidence.before)),
+        ("unscaled", "1", *_errors(found.confidence.before)),
         ("after scaling", f"{found.confidence.temperature:.3f}", *_errors(found.confidence.after)),
     ]
-    yield from _table(("", "temperature", "ECE", "95 % interval", "ECE as counted"), rows)
+    yield from _table(("", "temperature", "ECE", "95 % interval", "ECE, biased"), rows)
     yield ""
-    yield "Ten bins of equal mass; ECE less the bias of counting. The temperature is the one the model is served with."
+    yield "Ten bins of equal mass; the ECE is debiased. The temperature is the one that the model is served with."
 
 
 def _errors(own: Calibration) -> tuple[str, str, str]:
@@ -163,19 +163,19 @@ def _noise(found: Evaluation) -> Iterator[str]:
     headings = ("noise in", *(f"{level:g}" for level in levels), "relative", "effective")
     yield from _table(headings, rows)
     yield ""
-    yield "Relative: the area under the curve. Effective: how much less is lost than by late fusion of the same model."
+    yield "Relative: area under the curve. Effective: advantage over late fusion of the same model's single modalities."
 
 
-def _honesty(found: Evaluation) -> Iterator[str]:
+def _leak_tests(found: Evaluation) -> Iterator[str]:
     leaks = ", ".join(named(own.modalities) for own in found.leaks)
     if any(own.ceiling is not None for own in found.by_subset):
         yield (
-            f"Leak test: **failed** for {leaks}: better than anybody could honestly be."
+            f"Leak test: **failed** for {leaks}: above the ceiling by more than {LEAK_ERRORS:g} standard errors."
             if leaks
             else f"Leak test: passed. No subset is above its ceiling by more than {LEAK_ERRORS:g} standard errors."
         )
         yield ""
-    yield "Shuffle test: one modality keeps its example, the others come from elsewhere."
+    yield "Shuffle test: one modality stays, the others are taken from other examples."
     yield ""
     rows = [
         (
@@ -186,7 +186,7 @@ def _honesty(found: Evaluation) -> Iterator[str]:
         )
         for own in found.shuffled
     ]
-    yield from _table(("kept", "its label is named", "at most", "passed"), rows)
+    yield from _table(("kept modality", "accuracy", "limit", "passed"), rows)
 
 
 def _elsewhere(found: Evaluation) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The evaluation: read this first. What is asked, and what is made of the answers."""
+"""The evaluation of a model: subsets of modalities, calibration, noise, leak tests and further test splits."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from triptych.training.evaluation.robustness import NoiseCurve, robustness
 Scores = Classification | Tagging | Regression
 
 LEAK_ERRORS: Final = 3.0
-"""By so many standard errors may an accuracy exceed its ceiling by chance."""
+"""Number of standard errors by which an accuracy may exceed its ceiling by chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSize:
-    """How much is asked: examples of the test, and of each question about noise, shuffling and further tests."""
+    """Maximum number of examples: of the main test, and of each test of noise, shuffling and further splits."""
 
     examples: int = 2_000
     examples_aside: int = 512
@@ -48,12 +48,12 @@ class EvaluationSize:
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedModel:
-    """What is measured.
+    """A model to evaluate.
 
     Attributes:
-        predict: asks it.
-        reads: the modalities that it reads.
-        temperature: what its logits are divided by to make confidences, as it is served.
+        predict: runs the model on windows.
+        reads: modalities that it reads.
+        temperature: divides its logits to get confidences, as when it is served.
     """
 
     predict: Predict
@@ -63,7 +63,7 @@ class EvaluatedModel:
 
 @dataclass(frozen=True, slots=True)
 class SubsetScores:
-    """How good the model is when only some modalities come; `ceiling` is the best that anybody could be."""
+    """Scores with only some modalities present. `ceiling` is the Bayes accuracy for these modalities, if known."""
 
     modalities: Subset
     scores: Scores
@@ -72,10 +72,10 @@ class SubsetScores:
 
 @dataclass(frozen=True, slots=True)
 class ShuffleTest:
-    """How often the model names the label of one modality's example when the others come from other examples.
+    """Accuracy for the label of one modality's example when the other modalities come from other examples.
 
-    Nobody can do so more often than the modality alone allows: `limit`, its ceiling where that is known, else what the
-    model itself reaches with it.
+    Without a leak it cannot exceed what the modality alone allows. `limit` is that modality's ceiling if it is known,
+    else the model's own accuracy with it.
     """
 
     anchor: str
@@ -85,13 +85,13 @@ class ShuffleTest:
 
     @property
     def passed(self) -> bool:
-        """Whether it is no better than it can honestly be."""
+        """Return whether the accuracy stays below the limit, within sampling error."""
         return self.accuracy <= self.limit + LEAK_ERRORS * self.standard_error
 
 
 @dataclass(frozen=True, slots=True)
 class ConfidenceCalibration:
-    """How well confidences are calibrated, at a temperature of 1 and at the model's own."""
+    """Calibration at a temperature of 1 and at the model's own temperature."""
 
     temperature: float
     before: Calibration
@@ -100,7 +100,7 @@ class ConfidenceCalibration:
 
 @dataclass(frozen=True, slots=True)
 class FurtherTest:
-    """A further test, of components of a kind never seen in training."""
+    """Accuracy on a further test split, with components of a kind that training does not have."""
 
     split: str
     count: int
@@ -110,9 +110,9 @@ class FurtherTest:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All that was found. What does not apply to the kind of task is None or empty.
+    """All results. What does not apply to the kind of task is None or empty.
 
-    `advantage` is by how much all modalities together are better than the best single one, on the same examples.
+    `advantage` is the accuracy of all modalities minus that of the best single modality, on the same examples.
     """
 
     data: str
@@ -129,7 +129,7 @@ class Evaluation:
 
     @property
     def leaks(self) -> tuple[SubsetScores, ...]:
-        """The subsets that are better than they can honestly be: where there are any, something is wrong."""
+        """Return the subsets that exceed their ceiling. If there are any, the inputs contain information they should not."""
         return tuple(
             own
             for own in self.by_subset
@@ -143,7 +143,16 @@ def evaluate(
     dataset: Dataset, model: EvaluatedModel, *, split: str = "test", size: EvaluationSize | None = None,
     rules: Rules | None = None, track: TrackProgress[Any] = no_progress,
 ) -> Evaluation:  # fmt: skip
-    """Measure a model on a data set; `rules` are a generated one's, and give the ceilings."""
+    """Evaluate a model on a data set.
+
+    Args:
+        dataset: the data set.
+        model: the model.
+        split: split to evaluate on.
+        size: maximum number of examples.
+        rules: rules of a generated benchmark, for the ceilings.
+        track: shows progress.
+    """
     size = size or EvaluationSize()
     evaluator = _Evaluator(dataset, model, size, track)
     present = tuple(modality for modality in _present(dataset, split) if modality in model.reads)
@@ -160,7 +169,7 @@ def evaluate(
 
 
 def quality(scores: Scores) -> float:
-    """Return the one number by which models are compared: greater is better."""
+    """Return the score that models are compared by. Greater is better."""
     match scores:
         case Classification():
             return scores.accuracy
@@ -171,7 +180,7 @@ def quality(scores: Scores) -> float:
 
 
 class _Evaluator:
-    """Asks one model about one data set."""
+    """Runs one model on one data set."""
 
     def __init__(
         self, dataset: Dataset, model: EvaluatedModel, size: EvaluationSize, track: TrackProgress[Any]
@@ -186,7 +195,7 @@ class _Evaluator:
 
 
 def _with_labels_alone(found: Evaluation, evaluator: _Evaluator, predictions: Predictions) -> Evaluation:
-    """Add what can be said only of tasks with one label for each example."""
+    """Add the results that only a multiclass task has."""
     full = found.by_subset[-1].modalities
     limits = {own.modalities[0]: own for own in found.by_subset if len(own.modalities) == 1}
     return Evaluation(
@@ -213,7 +222,7 @@ def _scores(dataset: Dataset, predictions: Predictions, view: Hashable) -> Score
 
 
 def _advantage(predictions: Predictions, full: Subset, single: Subset) -> AccuracyDifference | None:
-    """Compare on the rows that have both; nothing to compare where there is one modality only."""
+    """Compare on the examples that have both subsets. None with a single modality."""
     if full == single:
         return None
     right = {view: _right(predictions, view) for view in (full, single)}
@@ -248,7 +257,7 @@ def _noise(evaluator: _Evaluator, split: str, full: Subset) -> tuple[NoiseCurve,
 
 
 def _late_accuracy(predictions: Predictions, noisy: str, level: float, full: Subset) -> float:
-    """Return how good the sum of the log-probabilities by modality is, one of them heard through noise."""
+    """Return the accuracy of late fusion: the sum of log-probabilities by modality, with noise in one of them."""
     total: Numbers = np.zeros((len(predictions.targets), predictions.by_view["all", noisy, level].outputs.shape[1]))
     for modality in full:
         view_outputs = predictions.by_view[("alone", modality, level) if modality == noisy else ("alone", modality)]
@@ -283,7 +292,7 @@ def _right(predictions: Predictions, view: Hashable) -> NDArray[np.bool_]:
 
 
 def _present(dataset: Dataset, split: str) -> tuple[str, ...]:
-    """Return the modalities that any of the first examples has."""
+    """Return the modalities that occur in the first examples."""
     windows = [each.window for each in dataset.examples(split, range(min(256, dataset.size(split))))]
     there = {
         "video": any(window.frames_hwc_u8 for window in windows),
