@@ -85,7 +85,7 @@ def test_the_report_can_be_read_by_people_and_programs(honest: Evaluation, tmp_p
     """A page with every section and its plots, and the same numbers as JSON."""
     page = write_report(honest, tmp_path, about={"model": "a vote"}).read_text()
     for wanted in (
-        "# plain, test", "- model: a vote", "| video+audio+text |", "Leak test: passed", "## Confidence", "## Noise",
+        "# plain, test", "- model: a vote", "| video+audio+text |", "Leak test: passed", "## Calibration", "## Noise",
         "Best single modality:", "test-elsewhere", "![By label](confusion.png)",
     ):  # fmt: skip
         assert wanted in page

@@ -325,10 +325,8 @@ class Trainer:
         partial.replace(folder / STATE_FILE)
 
     def _fingerprint(self) -> str:
-        # the command, which says --resume when it is.
         # Options that are off stay out of the fingerprint, so that runs of earlier versions can be resumed. So does the
         # command, because it differs by --resume.
-        # the command, which says --resume when it is.
         unused: dict[str, Any] = {"training": {"command"}}
         if not self._card.input.features:
             unused["input"] = {"features"}

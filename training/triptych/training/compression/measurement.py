@@ -62,7 +62,7 @@ def agreement(outputs: Tensor, original: Tensor, kind: Kind) -> float:
 
 @torch.inference_mode()
 def window_ms(forms: Mapping[str, Forward], batch: WindowBatch, windows: int) -> dict[str, float]:
-    """Return the CPU time of a window by form in milliseconds: the minimum of several rounds in which the forms alternate.
+    """Return the CPU time of a window by form in milliseconds: the minimum of several rounds, in which forms alternate.
 
     It is CPU time, because other processes may use the machine.
     """

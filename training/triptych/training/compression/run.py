@@ -1,4 +1,4 @@
-"""Compression of a trained model: prune, fine-tune, store with fewer bits, and measure each form against the original."""
+"""Compression of a trained model: prune, fine-tune, store with fewer bits, and measure each form against the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make the model of content: stamps to windows, windows to tokens, tokens to a head, its study and its card."""
+"""Build the content model: stamps to windows, windows to tokens, a trained head, cross-validation, and a card."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ LIMITS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class BuiltModel:
-    """The card of the checkpoint, what was found, and where both are told."""
+    """The checkpoint's card, the results of cross-validation, and the path of the report."""
 
     card: Card
     found: CrossValidation
@@ -71,10 +71,10 @@ def build_content_model(
     command: str,
     track: TrackProgress[Any] = no_progress,
 ) -> BuiltModel:
-    """Train and measure the model on the stamps of Tux Paint and write checkpoint and report.
+    """Train and evaluate the model on the stamps of Tux Paint, and write checkpoint and report.
 
     Raises:
-        UsageError: the stamps or the pretrained weights are not there.
+        UsageError: the stamps or the pretrained weights are missing.
     """
     started_s = time.monotonic()
     stamps = read_stamps(stamps_folder)
@@ -94,7 +94,7 @@ def build_content_model(
 
 
 def cached_features(stamps: tuple[Stamp, ...], weights_folder: Path, read: ReadClip, track: TrackProgress[Any]) -> Path:
-    """Return the folder in the cache that holds manifest, pictures and tokens of the stamps, made once."""
+    """Return the cache folder with manifest, pictures and tokens of the stamps. It is filled once."""
 
     def fill(folder: Path) -> None:
         manifest = manifest_of_stamps(stamps, folder)
@@ -114,7 +114,7 @@ def cached_features(stamps: tuple[Stamp, ...], weights_folder: Path, read: ReadC
 
 
 class _ModelFactory:
-    """Makes models with heads not trained yet; the frozen encoders are the same for all."""
+    """Makes models with untrained heads. All share the frozen encoders."""
 
     def __init__(self, network: Network, card: Card) -> None:
         self._network, self._architecture = network, card.architecture
@@ -125,14 +125,14 @@ class _ModelFactory:
 
 
 def _card(task: Task, command: str) -> Card:
-    """Describe the network, not trained yet."""
+    """Return the card of the untrained network."""
     card = new_card(replace(task, parts={}), TrainConfig(network=_NETWORK), name=NAME)
     architecture = card.architecture.model_copy(update={"heads": card.architecture.targets})
     return card.model_copy(update={"architecture": architecture, "limits": LIMITS, "training": {"command": command}})
 
 
 def _finished(card: Card, found: CrossValidation, features: StampFeatures, config: HeadConfig, seconds: float) -> Card:
-    """Add to a card what was found; confidences are to use the temperature of the folds."""
+    """Add the results to a card. The head gets the cross-validated temperature."""
     counts = torch.bincount(features.label, minlength=len(found.labels))
     prior = tuple(round(float(share), 6) for share in counts / counts.sum())
     heads = tuple(

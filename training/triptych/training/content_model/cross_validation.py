@@ -1,7 +1,7 @@
-"""How good the model of content is, by cross-validation, and the model that is served. Read this first.
+"""Cross-validation of the content model, and the model that is served. Start reading here.
 
-Nothing is judged by what it was trained on: stamps of one motif stand in one fold. The seeds differ in folds, weights
-and the order of examples. What is to be beaten is the best that one modality alone can do, by whatever means.
+All stamps of a motif are in one fold, so no model is tested on what it was trained on. The seeds differ in folds,
+weights and order of examples. The baseline is the best accuracy that any method reaches with a single modality.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from triptych.models.network.fused import FusedModel
-from triptych.training.content_model.baseline import STRENGTHS, pooled, regression_predictions
+from triptych.training.content_model.baseline import STRENGTHS, pooled_vectors, regression_predictions
 from triptych.training.content_model.features import ALL_LANGUAGES, StampFeatures
 from triptych.training.content_model.head import HeadConfig, predict_logits, tokens_of, train_head
 from triptych.training.data.example import MODALITIES
@@ -28,7 +28,7 @@ from triptych.training.fit_temperature import fit_temperature
 
 FOLDS: Final = 5
 SEEDS: Final = (11, 12, 13)
-"""Folds that nothing was chosen on: settings were tried on those of 101 to 103."""
+"""Seeds whose folds no setting was chosen on: settings were chosen on those of the seeds 101 to 103."""
 SUBSETS: Final = tuple(subset for size in (1, 2, 3) for subset in combinations(MODALITIES, size))
 _RESAMPLES: Final = 2_000
 _WORDS_ONLY: Final = ("text",)
@@ -36,12 +36,12 @@ _WORDS_ONLY: Final = ("text",)
 Flags = NDArray[np.bool_]
 Indices = NDArray[np.int64]
 MakeModel = Callable[[int], FusedModel]
-"""Return a model whose head is not trained yet, its weights drawn by a seed."""
+"""Returns a model with an untrained head, its weights drawn with the seed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModalityAccuracy:
-    """How often the label named is right when only some modalities come: mean and deviation over the seeds."""
+    """Accuracy with only some modalities present: mean and standard deviation over the seeds."""
 
     modalities: tuple[str, ...]
     count: int
@@ -51,7 +51,7 @@ class ModalityAccuracy:
 
 @dataclass(frozen=True, slots=True)
 class RegressionBaseline:
-    """How often a logistic regression on one modality's frozen encoder is right."""
+    """Accuracy of a logistic regression on one modality's frozen encoder. `strength` is its `C`."""
 
     modality: str
     count: int
@@ -62,13 +62,13 @@ class RegressionBaseline:
 
 @dataclass(frozen=True, slots=True)
 class SingleModalityBaseline:
-    """The best that a single modality does by some means, and by how much all modalities together are better.
+    """The best single modality by one method, and the advantage of all modalities over it.
 
     Attributes:
-        name: `regression, text`, or `the model shown text`.
+        name: `regression, MODALITY` or `the model shown MODALITY`.
         accuracy: mean over the seeds.
-        advantage: of all modalities together, stamp by stamp; its interval is from resampling motifs.
-        named: what it named for each seed.
+        advantage: advantage of all modalities, paired by stamp; the interval is a bootstrap over motifs.
+        named: predicted labels int64 [N] for each seed.
     """
 
     name: str
@@ -79,33 +79,33 @@ class SingleModalityBaseline:
 
 @dataclass(frozen=True, slots=True)
 class CrossValidatedCalibration:
-    """How true confidences are for each seed, at a temperature of 1 and at one fitted on the other folds."""
+    """Calibration for each seed, at a temperature of 1 and at one fitted on the other folds."""
 
     before: tuple[Calibration, ...]
     after: tuple[Calibration, ...]
 
     @property
     def ece(self) -> float:
-        """Return the mean over the seeds of the calibrated error."""
+        """Return the calibration error after scaling, as mean over the seeds."""
         return float(np.mean([own.ece for own in self.after]))
 
 
 @dataclass(frozen=True, slots=True)
 class CrossValidation:
-    """All that was found.
+    """All results.
 
     Attributes:
-        labels: what can be named.
-        count: of stamps.
-        motifs: how many motifs they show.
-        shown: the model, by what it was shown.
-        alone: the regressions.
-        rivals: the best single modality by regression, and the model itself shown a single one; the better first.
-        confidence: of the model with all modalities.
-        temperature: fitted to all seeds and folds together, for the model that is served.
-        by_language: accuracy with captions in another language: words alone, and all modalities.
-        scores: all that is counted of the first seed's answers.
-        rival_scores: the same of the better rival.
+        labels: names of the labels.
+        count: number of stamps.
+        motifs: number of motifs.
+        shown: accuracy of the model by subset of modalities.
+        alone: logistic regressions by modality.
+        rivals: best single modality by regression, and of the model itself; the better one first.
+        confidence: calibration of the model with all modalities.
+        temperature: temperature for the served model, fitted on all seeds and folds.
+        by_language: accuracy with captions in each language: text alone, and all modalities.
+        scores: metrics of the first seed with all modalities.
+        rival_scores: the same of the better baseline.
     """
 
     labels: tuple[str, ...]
@@ -123,7 +123,14 @@ class CrossValidation:
 
 @dataclass(frozen=True, slots=True)
 class _SeedResult:
-    """Answers of the folds of one seed: logits [N, S, K] by subset, [N, L, 2, K] by language, regressions' labels."""
+    """Results of one seed.
+
+    Attributes:
+        logits: float32 [N, S, K], by subset of modalities.
+        by_language: float32 [N, L, 2, K], by language: text alone, and all modalities.
+        folds: int64 [N], the fold that tests each stamp.
+        alone: int64 [N] labels predicted by the regression of each modality.
+    """
 
     logits: Tensor
     by_language: Tensor
@@ -138,7 +145,7 @@ def cross_validate(
     config: HeadConfig,
     track: TrackProgress[Any] = no_progress,
 ) -> CrossValidation:
-    """Train and test on every fold for every seed, and say what came out."""
+    """Train and test on every fold for every seed, and return the results."""
     seeds = [_one_seed(features, make, config, seed, track) for seed in SEEDS]
     truth = features.label.numpy()
     shown = tuple(_shown(subset, place, seeds, features) for place, subset in enumerate(SUBSETS))
@@ -161,14 +168,14 @@ def cross_validate(
 
 
 def train_served_model(features: StampFeatures, make: MakeModel, config: HeadConfig) -> FusedModel:
-    """Return the model that is served: trained on all stamps, as those of the folds were on four fifths of them."""
+    """Return the served model: trained on all stamps, with the settings of the folds."""
     model = make(SEEDS[0])
     train_head(model, features, torch.arange(len(features.label)), config, seed=SEEDS[0])
     return model
 
 
 def split_folds(features: StampFeatures, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield rows to train on and rows to test on: labels evenly spread, no motif in both."""
+    """Yield training rows and test rows, int64 [R] each: labels evenly spread, no motif in both."""
     from sklearn.model_selection import StratifiedGroupKFold  # noqa: PLC0415 - slow to import
 
     splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
@@ -180,7 +187,7 @@ def split_folds(features: StampFeatures, seed: int) -> Iterator[tuple[Tensor, Te
 def _one_seed(
     features: StampFeatures, make: MakeModel, config: HeadConfig, seed: int, track: TrackProgress[Any]
 ) -> _SeedResult:
-    count, vectors = len(features.label), {modality: pooled(features, modality) for modality in MODALITIES}
+    count, vectors = len(features.label), {modality: pooled_vectors(features, modality) for modality in MODALITIES}
     classes = int(features.label.max()) + 1
     logits, spoken = torch.zeros(count, len(SUBSETS), classes), torch.zeros(count, len(ALL_LANGUAGES), 2, classes)
     fold_of = np.zeros(count, np.int64)
@@ -203,7 +210,7 @@ def _one_seed(
 
 
 def _there(modalities: tuple[str, ...], features: StampFeatures) -> Flags:
-    """Return the stamps that have any of the modalities; only sounds are missing."""
+    """Return which stamps have any of the modalities, bool [N]. Only sounds can be missing."""
     if modalities == ("audio",):
         return features.audio_mask.any(1).numpy()
     return np.ones(len(features.label), np.bool_)
@@ -230,7 +237,7 @@ def _rivals(
     seeds: list[_SeedResult],
     features: StampFeatures,
 ) -> tuple[SingleModalityBaseline, SingleModalityBaseline]:
-    """Return the best regression and the model at its best with a single modality; only what every stamp has counts."""
+    """Return the best regression, and the model with its best single modality. Without audio: few stamps have it."""
     regression = max((own for own in alone if own.modality != "audio"), key=lambda own: own.accuracy)
     place, part = max(
         (
@@ -254,7 +261,7 @@ def _rivals(
 
 
 def _advantage(better: list[Indices], worse: list[Indices], features: StampFeatures) -> AccuracyDifference:
-    """Return the paired difference of accuracies, the seeds' mean; its interval is the bootstrap's over motifs."""
+    """Return the paired difference of accuracies, mean over the seeds, with a bootstrap interval over motifs."""
     truth, groups = features.label.numpy(), features.groups.numpy()
     own = np.mean([(a == truth).astype(float) - (b == truth) for a, b in zip(better, worse, strict=True)], axis=0)
     sums, sizes = np.bincount(groups, own), np.bincount(groups)

@@ -1,4 +1,4 @@
-"""What the frozen encoders make of the stamps: computed once, kept, and all that the head is trained on."""
+"""Tokens of the stamps from the frozen encoders: computed once and cached. The head is trained on them."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ _TINTS: Final = ((214, 226, 236), (238, 228, 206), (120, 132, 124), (232, 214, 2
 
 @dataclass(frozen=True, slots=True)
 class StampFeatures:
-    """Tokens of all stamps, on the CPU.
+    """Tokens of all stamps, on the CPU. The fields are those of the cached file.
 
     Attributes:
-        video: [N, V, 1280], of the picture as it is (first) and in variants.
-        text: [N, L, 512], of the caption in each of `ALL_LANGUAGES`.
-        has_text: bool [N, L], which captions there are.
-        audio: [N, S, 128]; `audio_mask` says which steps there are; none of a stamp without a sound.
-        audio_mask: bool [N, S].
+        video: float32 [N, V, 1280], of the unchanged picture (first) and of its variants.
+        text: float32 [N, L, 512], of the caption in each of `ALL_LANGUAGES`.
+        has_text: bool [N, L], which captions exist.
+        audio: float32 [N, S, 128].
+        audio_mask: bool [N, S], which audio steps exist; none for a stamp without sound.
         label: int64 [N].
-        groups: int64 [N], the number of the motif.
+        groups: int64 [N], number of the motif.
     """
 
     video: Tensor
@@ -53,12 +53,12 @@ class StampFeatures:
     groups: Tensor
 
     def save(self, path: Path) -> None:
-        """Write them."""
+        """Write the arrays to an NPZ file."""
         np.savez(path, allow_pickle=False, **{name: getattr(self, name).numpy() for name in self.__slots__})
 
     @classmethod
     def load(cls, path: Path) -> StampFeatures:
-        """Read them."""
+        """Read the arrays from an NPZ file."""
         with np.load(path, allow_pickle=False) as arrays:
             return cls(**{name: torch.from_numpy(arrays[name]) for name in cls.__slots__})
 
@@ -66,7 +66,7 @@ class StampFeatures:
 def encode_stamps(
     stamps: Sequence[Stamp], examples: Sequence[Example], network: Network, track: TrackProgress[Any]
 ) -> StampFeatures:
-    """Run the frozen encoders over the windows of stamps, both in the same order, and over variants of them."""
+    """Run the frozen encoders on windows of stamps and on variants of them. Both sequences have the same order."""
     windows = [example.window for example in examples]
     views = [_tokens(network, "video", [_seen(one, view) for one in windows], track)[0][:, 0] for view in VIEWS]
     captions = [_captions(network, stamps, windows, language, track) for language in ALL_LANGUAGES]
@@ -106,7 +106,7 @@ def _with_caption(window: PreparedWindow, caption: str | None) -> PreparedWindow
 def _tokens(
     network: Network, modality: str, windows: Sequence[PreparedWindow], track: TrackProgress[Any]
 ) -> tuple[Tensor, Tensor]:
-    """Return the tokens [N, T, D] of one modality and which are there, T the most of any window."""
+    """Return tokens of one modality, float32 [N, T, D], and which exist, bool [N, T]. T is the maximum."""
     encoder = cast("Encoder", network.model.encoders[modality].eval())
     buffer = empty_batch(_CHUNK, len(windows[0].audio_f32), SPEC)
     parts: list[Encoded] = []
@@ -139,7 +139,7 @@ def _only(modality: str, window: PreparedWindow) -> PreparedWindow:
 
 
 def _seen(window: PreparedWindow, view: Callable[[Picture, int], Picture]) -> PreparedWindow:
-    place = sum(window.frames_hwc_u8[0][::56, ::56].ravel().tolist())  # varies by picture, and is always the same
+    place = sum(window.frames_hwc_u8[0][::56, ::56].ravel().tolist())  # differs between pictures and is repeatable
     return replace(window, frames_hwc_u8=(view(window.frames_hwc_u8[0], place), *window.frames_hwc_u8[1:]))
 
 
@@ -152,7 +152,7 @@ def _mirrored(picture: Picture, _: int) -> Picture:
 
 
 def _smaller(picture: Picture, place: int) -> Picture:
-    """Lay the picture, smaller, somewhere on tinted paper."""
+    """Shrink the picture and place it somewhere on a tinted background."""
     side = len(picture)
     small = cv2.resize(picture, None, fx=_SMALLER, fy=_SMALLER, interpolation=cv2.INTER_AREA)
     tint = np.array(_TINTS[place % len(_TINTS)], np.float64)
@@ -164,4 +164,4 @@ def _smaller(picture: Picture, place: int) -> Picture:
 
 
 VIEWS: Final[tuple[Callable[[Picture, int], Picture], ...]] = (_as_it_is, _mirrored, _smaller)
-"""How a picture is seen: as it is, and in ways that change nothing about what it shows."""
+"""Variants of a picture that do not change what it shows. The first changes nothing."""

@@ -1,4 +1,4 @@
-"""The study as a page with a plot, and as numbers for the card."""
+"""The report of the cross-validation: a Markdown page with a plot, and numbers for the card."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DIGITS: Final = 4
 
 
 def write_report(found: CrossValidation, folder: Path, *, about: Mapping[str, str]) -> Path:
-    """Write page, plot and numbers, and return the page."""
+    """Write page, plot and numbers into a folder, and return the page."""
     folder.mkdir(parents=True, exist_ok=True)
     _draw(found, folder / PLOT)
     (folder / NUMBERS).write_text(json.dumps(as_numbers(found), indent=1) + "\n", encoding="utf-8")
@@ -36,7 +36,7 @@ def write_report(found: CrossValidation, folder: Path, *, about: Mapping[str, st
 
 
 def summary(found: CrossValidation) -> Iterator[str]:
-    """Yield what matters most, a line each."""
+    """Yield the most important results, a line each."""
     everything = found.shown[-1]
     yield f"accuracy {everything.accuracy:.3f} ± {everything.deviation:.3f}, of {found.count} stamps"
     for rival in found.rivals:
@@ -44,11 +44,11 @@ def summary(found: CrossValidation) -> Iterator[str]:
     intervals = ", ".join(_interval(own) for own in found.confidence.after)
     yield f"calibration error {found.confidence.ece:.3f} (by seed: {intervals})"
     if min(rival.advantage.low for rival in found.rivals) <= 0:
-        yield "no better than a single modality: the interval holds 0"
+        yield "no better than a single modality: the interval contains 0"
 
 
 def as_numbers(found: CrossValidation) -> dict[str, Any]:
-    """Return what was found as plain values."""
+    """Return the results as plain values."""
     return {
         "protocol": f"{FOLDS} folds by motif, seeds {', '.join(map(str, SEEDS))}",
         "subsets": {"+".join(own.modalities): _rate(own.accuracy, own.deviation, own.count) for own in found.shown},
@@ -77,7 +77,7 @@ def as_numbers(found: CrossValidation) -> dict[str, Any]:
 
 
 def _lines(found: CrossValidation, about: Mapping[str, str]) -> Iterator[str]:
-    yield "# What a window is about: the model of content"
+    yield "# The content model: what a window is about"
     yield ""
     yield f"{found.count} stamps of {found.motifs} motifs, {len(found.labels)} labels; {FOLDS} folds by motif, "
     yield f"{len(SEEDS)} seeds. " + "; ".join(f"{name}: {value}" for name, value in about.items())
@@ -86,7 +86,7 @@ def _lines(found: CrossValidation, about: Mapping[str, str]) -> Iterator[str]:
     yield ""
     yield f"![accuracy by modality, and confidence]({PLOT})"
     yield ""
-    yield "| what it sees | stamps | the model | a regression on the same encoder |"
+    yield "| modalities | stamps | the model | a regression on the same encoder |"
     yield "| --- | --- | --- | --- |"
     alone: dict[tuple[str, ...], RegressionBaseline] = {(own.modality,): own for own in found.alone}
     for own in found.shown:
@@ -140,12 +140,12 @@ def _draw_subsets(found: CrossValidation, axes: Axes) -> None:
 
 
 def _draw_confidence(found: CrossValidation, axes: Axes) -> None:
-    axes.plot([0, 1], [0, 1], color="grey", linestyle="--", label="as it should be")
+    axes.plot([0, 1], [0, 1], color="grey", linestyle="--", label="perfect calibration")
     for seed, own in zip(SEEDS, found.confidence.after, strict=True):
         axes.plot(
             [one.confidence for one in own.bins], [one.accuracy for one in own.bins], marker="o", label=f"seed {seed}"
         )
-    axes.set_xlabel("confidence, scaled out of fold")
+    axes.set_xlabel("confidence, scaled with the other folds' temperature")
     axes.set_ylabel("accuracy")
     axes.legend(fontsize="small")
 

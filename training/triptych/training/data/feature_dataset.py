@@ -1,4 +1,4 @@
-"""A data set of features: the manifest's rows of arrays as labelled windows, read where they lie."""
+"""A data set of precomputed features: each item of the manifest is a labelled window. Arrays are memory-mapped."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ from triptych.training.data.labelled_windows import labelled_example, task_of
 from triptych.training.data.manifest import SPLITS, FeatureArrays, Item, Manifest
 
 _WINDOW_NS: Final = 1_000_000_000
-"""A window is an item, however long that was; steps lie evenly in it."""
+"""An item is one window, whatever its duration. Its steps are evenly spaced in the window."""
 _TEXT_TOKENS: Final = 64
 _NO_SOUND: Final[NDArray[np.float32]] = np.zeros(1, np.float32)
 
 
 class FeatureDataset:
-    """Read the items of a manifest that have features; a modality without any is missing, but for the words."""
+    """The items of a manifest that have features.
+
+    A modality without features is missing, except that text without features is read as text.
+    """
 
     def __init__(self, manifest: Manifest) -> None:
-        """Look at the arrays.
+        """Open the arrays.
 
         Raises:
-            UsageError: no item has features, a file is missing, or the arrays of a modality do not fit together.
+            UsageError: no item has features, a file is missing, or the arrays of a modality have different sizes.
         """
         self._manifest = manifest
         self._items = {split: [item for item in manifest.items if item.split == split] for split in SPLITS}
@@ -44,15 +47,15 @@ class FeatureDataset:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Return the splits there are."""
+        """Return the splits that have items."""
         return tuple(split for split, items in self._items.items() if items)
 
     def size(self, split: str) -> int:
-        """Return how many items a split has."""
+        """Return the number of items in a split."""
         return len(self._of(split))
 
     def examples(self, split: str, indices: Sequence[int]) -> list[Example]:
-        """Return the examples at these indices, in their order."""
+        """Return the examples at these indices, in this order."""
         items = self._of(split)
         return [self._example(items[index]) for index in indices]
 
@@ -97,7 +100,7 @@ class FeatureDataset:
         return np.array(self._array(features.file)[features.row, : features.length], np.float32)
 
     def _array(self, file: str) -> NDArray[np.float32]:
-        """Return an array [N, T, D]; of what is read only as much as is asked for."""
+        """Return a memory-mapped array, float [N, T, D]."""
         if file not in self._arrays:
             self._arrays[file] = open_features(Path(self._manifest.folder) / file)
         return self._arrays[file]

@@ -1,4 +1,4 @@
-"""From the records of a film to its windows: by the very code that the worker runs, alignment and preparation."""
+"""From the records of a clip to prepared windows, with the worker's own code for alignment and preparation."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _ONE_PARTITION: Final = 1
 
 
 def prepared_windows(records: Iterable[InputRecord], config: AlignConfig, spec: InputSpec) -> Iterator[Preparation]:
-    """Yield the windows of one stream that holds anything, prepared for a model, as its records end.
+    """Yield the non-empty windows of one stream, prepared for a model.
 
     Args:
-        records: of one stream, in the order in which a producer sends them, to the `end` of each track.
-        config: of alignment.
+        records: records of one stream in the order of a producer, up to the `end` of each track.
+        config: alignment configuration.
         spec: how the model wants its windows.
     """
     preparer = Preparer(spec)
@@ -35,9 +35,9 @@ def prepared_windows(records: Iterable[InputRecord], config: AlignConfig, spec: 
 
 
 def _closed(records: Iterable[InputRecord], config: AlignConfig) -> Iterator[ClosedWindow]:
-    """Hand the records to alignment one by one, as if each had arrived a nanosecond after the one before.
+    """Yield the closed windows. Each record arrives one nanosecond after the one before.
 
-    The first arrives at its own event time: what seems to come from the future is refused.
+    The first record arrives at its own event time, because alignment dead-letters records from the future.
     """
     arrival_ns = 0
     positions: dict[Modality, int] = dict.fromkeys(MODALITIES, 0)

@@ -32,7 +32,7 @@ class ClassScores:
 class Classification:
     """Metrics of a multiclass task.
 
-    `confusion` has a row for each true label and a column for each predicted one. `standard_error` belongs to `accuracy`.
+    `confusion` has a row for each true label and a column for each predicted one. `standard_error` is of `accuracy`.
     """
 
     count: int

@@ -47,10 +47,10 @@ def summary(found: Evaluation) -> Iterator[str]:
         before, after = found.confidence.before, found.confidence.after
         yield f"ECE {before.ece:.4f}, after scaling {after.ece:.4f} ({after.low:.4f} to {after.high:.4f})"
     for own in found.leaks:
-        yield f"LEAK: {named(own.modalities)} exceeds its ceiling: the inputs contain too much information"
+        yield f"LEAK: {named(own.modalities)} exceeds its ceiling: information leaks into the inputs"
     for mixed in found.shuffled:
         if not mixed.passed:
-            yield f"SHUFFLE TEST FAILED: {mixed.anchor}, accuracy {mixed.accuracy:.3f}, at most {mixed.limit:.3f} expected"
+            yield f"SHUFFLE TEST FAILED: {mixed.anchor}, accuracy {mixed.accuracy:.3f}, limit {mixed.limit:.3f}"
 
 
 def named(modalities: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Robustness to noise as in MultiBench (Liang et al., 2021, arXiv 2107.07502): relative and effective. Pure functions."""
+"""Robustness to noise, relative and effective, as in MultiBench (Liang et al., 2021, arXiv 2107.07502). Pure."""
 
 from __future__ import annotations
 

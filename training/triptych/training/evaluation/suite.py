@@ -129,7 +129,7 @@ class Evaluation:
 
     @property
     def leaks(self) -> tuple[SubsetScores, ...]:
-        """Return the subsets that exceed their ceiling. If there are any, the inputs contain information they should not."""
+        """Return the subsets that exceed their ceiling. If there are any, information leaks into the inputs."""
         return tuple(
             own
             for own in self.by_subset
