@@ -188,7 +188,7 @@ def test_a_training_may_begin_with_the_weights_of_another(tmp_path: Path) -> Non
     assert torch.allclose(one["encoders.text.table.weight"], other["encoders.text.table.weight"], atol=1e-6)
     assert begun.training["start_sha256"] == first.sha256()
     deaf = quick(steps=1, network=NetworkConfig(width=24, fusion="late", modalities=("audio",)), start=start)
-    with pytest.raises(UsageError, match="none of its weights has a place"):
+    with pytest.raises(UsageError, match="no name and shape match"):
         trained(tmp_path / "deaf", deaf)
 
 
@@ -215,9 +215,11 @@ def test_a_folder_with_a_training_is_not_written_over(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         trained(tmp_path, config, notes=Notes(interrupt_after=3))
 
-    with pytest.raises(UsageError, match="holds a training already; take another folder, or go on with it: --resume"):
+    with pytest.raises(
+        UsageError, match="already holds a training run: choose another folder, or continue it with --resume"
+    ):
         trained(tmp_path, config)
-    with pytest.raises(UsageError, match="the interrupted training was of another configuration"):
+    with pytest.raises(UsageError, match="the interrupted run had another configuration"):
         trained(tmp_path, replace(config, rate=1e-4), resume=True)
 
 

@@ -95,7 +95,7 @@ def test_a_slip_is_answered_with_what_was_expected(
 
 def test_a_model_is_not_written_over_another(original: Path) -> None:
     """Not even over the original."""
-    with pytest.raises(UsageError, match="holds a model already"):
+    with pytest.raises(UsageError, match="already holds a model"):
         run(original, original)
 
 

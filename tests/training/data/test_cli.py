@@ -158,7 +158,7 @@ def test_a_clip_that_cannot_be_played_is_named(tmp_path: Path, runner: CliRunner
 
 def test_a_data_set_that_is_not_there_is_named(tmp_path: Path) -> None:
     """With what there could be."""
-    with pytest.raises(UsageError, match=r"expected sentiment, .*or a folder made by: triptych data prepare"):
+    with pytest.raises(UsageError, match=r"expected sentiment, .*a folder made by triptych data prepare"):
         open_dataset("moods")
     with pytest.raises(UsageError, match="expected prepared windows"):
         PreparedDataset(tmp_path)

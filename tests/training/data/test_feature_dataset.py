@@ -109,7 +109,7 @@ def test_no_stream_has_features_so_such_a_model_is_not_served(model: Path, mosi:
         run("models", "compile", str(model))
     item = Item(id="a", split="train", group="a", clip="a.mkv", label=0)
     write_manifest(Manifest(tmp_path, Labels(name="moods", labels=("bad", "good")), (item,)))
-    with pytest.raises(UsageError, match="got clips; make windows: triptych data prepare"):
+    with pytest.raises(UsageError, match="got clips: make windows with triptych data prepare"):
         open_dataset(str(tmp_path))
     assert open_dataset(str(mosi)).splits == ("train", "validation", "test")
 

@@ -107,7 +107,7 @@ def test_a_fused_model_that_is_worse_is_called_so(tmp_path: Path) -> None:
 
     found = evaluate(PlainDataset(), EvaluatedModel(Spoilt()), size=EvaluationSize(200, 64), rules=RULES["quorum"])
     page = write_report(found, tmp_path, about={}).read_text()
-    assert "**The fused model is worse than its best single modality.**" in page
+    assert "**The fused output is worse than the best single modality.**" in page
 
 
 def test_modalities_are_taken_away_whole(plain: PlainDataset) -> None:

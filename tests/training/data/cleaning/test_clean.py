@@ -109,7 +109,7 @@ def test_every_mistake_is_found(films: Path, tmp_path: Path) -> None:
     assert report["labels"]["good"] == {"before": 1, "after": 0}
     page = (tmp_path / "clean" / "report.md").read_text()
     assert "17 items before, 10 after" in page
-    assert "| conflict | the same media and words stand elsewhere, with another label | 2 | left out: 2 |" in page
+    assert "| conflict | another item has the same media and text but another label | 2 | left out: 2 |" in page
     assert "| c-said-again | of c-said (train) | left out |" in page
 
 
@@ -119,7 +119,7 @@ def test_nothing_is_overwritten_or_left_over(tmp_path: Path) -> None:
     write_manifest(Manifest(tmp_path / "in", LABELS, (item("gone"),)))
     for arguments, message in (
         (["clean", str(tmp_path / "in"), "--to", str(tmp_path / "in")], "expected another folder"),
-        (["clean", str(tmp_path / "in"), "--to", str(tmp_path / "out")], "not one of 1 items can be used"),
+        (["clean", str(tmp_path / "in"), "--to", str(tmp_path / "out")], "expected a usable item, got none of 1"),
     ):
         result = CliRunner().invoke(data, arguments)
         assert isinstance(result.exception, UsageError)

@@ -1,4 +1,4 @@
-"""MELD: utterances of *Friends*, with their emotion or sentiment. A dialogue is a group; its cast is in every split."""
+"""MELD: utterances of *Friends* with emotion and sentiment. A dialogue is a group; the cast is in every split."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SPLITS: Final[Mapping[str, tuple[Split, str]]] = {
     "dev": ("validation", "dev_splits_complete"),
     "test": ("test", "output_repeated_splits_test"),
 }
-"""Our split, and the folder of its clips."""
+"""Our split, and the folder of its clips, by the authors' name of the split."""
 _LABELS: Final = {
     "Emotion": ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise"),
     "Sentiment": ("negative", "neutral", "positive"),
@@ -25,7 +25,7 @@ _LABELS: Final = {
 
 
 def meld(column: Literal["Emotion", "Sentiment"]) -> Gather:
-    """Return what gathers MELD, labelled by one of its two columns."""
+    """Return the adapter for MELD with the labels of one of its two columns."""
     return partial(_gather, column)
 
 
@@ -43,7 +43,7 @@ def _gather(column: Literal["Emotion", "Sentiment"], root: Path, _: Path) -> Gat
                 continue
             clip = files.find(stem, FILMS, within=folder)
             if clip is None:
-                gathered.problems.append(f"{theirs}/{stem}: its clip is missing from {folder}")
+                gathered.problems.append(f"{theirs}/{stem}: clip is missing from {folder}")
             gathered.rows.append(
                 Row(
                     f"{theirs}/{stem}", group=f"{theirs}/dia{cells['Dialogue_ID']}", split=split, video=clip,

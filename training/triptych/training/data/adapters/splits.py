@@ -1,4 +1,4 @@
-"""Splits by group: nobody who is tested on was trained on, whatever a data set's own division says. Pure."""
+"""Splits by group: no group of the test split is in training, whatever the data set's own splits. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHOWN: Final = 3
 
 
 def divide_groups(groups: Iterable[str]) -> dict[str, Split]:
-    """Return a split for each group: always the same for the same groups, in shares as near as whole groups allow."""
+    """Return a split for each group. It depends only on the set of groups; shares are as near as whole groups allow."""
     ordered = _by_hash(groups)
     last_of_train = round(len(ordered) * SHARES["train"])
     last_of_validation = round(len(ordered) * (SHARES["train"] + SHARES["validation"]))
@@ -26,14 +26,14 @@ def divide_groups(groups: Iterable[str]) -> dict[str, Split]:
 
 
 def assign_splits(rows: Sequence[Row], *, regroup: bool) -> tuple[list[Row], list[str]]:
-    """Return the rows, each with its split, and what had to be done for it.
+    """Return the rows with their splits, and messages about changes.
 
-    Where the authors tore a group, its rows stay in the split that is furthest from training, and the others are left
-    out. Where they set nothing aside for validation, a tenth of the training groups becomes that.
+    If the authors divided a group, its rows in the split furthest from training stay, and the others are left out. If
+    there is no validation split, a tenth of the training groups becomes one.
 
     Args:
         rows: as gathered.
-        regroup: divide anew, as if the authors had not.
+        regroup: ignore the authors' splits.
     """
     if regroup or any(row.split is None for row in rows):
         split_of_group = divide_groups(row.group for row in rows)
@@ -44,7 +44,7 @@ def assign_splits(rows: Sequence[Row], *, regroup: bool) -> tuple[list[Row], lis
     groups = _by_hash(row.group for row in kept if row.split == "train")
     chosen = set(groups[: max(1, round(len(groups) * _VALIDATION_SHARE))]) if len(groups) > 1 else set()
     if chosen:
-        problems.append(f"no split for validation: {len(chosen)} of {len(groups)} training groups became one")
+        problems.append(f"no validation split: made one of {len(chosen)} of {len(groups)} training groups")
     return [replace(row, split="validation") if row.group in chosen else row for row in kept], problems
 
 
@@ -56,9 +56,9 @@ def _mended(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
     torn = {row.group for row in rows if _place(row) < furthest[row.group]}
     if not torn:
         return kept, []
-    message = f"{len(rows) - len(kept)} of {len(rows)} items left out, as their groups stand in a later split too"
+    message = f"{len(rows) - len(kept)} of {len(rows)} items left out, because their groups are in a later split too"
     shown = ", ".join(sorted(torn)[:_SHOWN]) + (" …" if len(torn) > _SHOWN else "")
-    return kept, [f"{message} (--regroup divides anew instead): {shown}"]
+    return kept, [f"{message} (--regroup makes new splits instead): {shown}"]
 
 
 def _place(row: Row) -> int:

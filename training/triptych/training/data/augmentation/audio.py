@@ -1,4 +1,7 @@
-"""Sound heard a little otherwise: later or sooner, in noise, with holes in its spectrum and its time (SpecAugment)."""
+"""Augmentation of audio: shift, noise, and masks in frequency and time.
+
+The masks are those of SpecAugment (Park et al., 2019, arXiv 1904.08779), applied to a short-time Fourier transform.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ _HOP: Final = 128
 def augment_audio(
     window: PreparedWindow, augmentation: Augmentation, rng: Random, *, rate_hz: int
 ) -> tuple[Samples, Ranges]:
-    """Return the samples `[S]` and where there are any, as in a window; nothing is put where there was no sound."""
+    """Return the samples, float32 [S], and the ranges of samples that have audio. Missing audio stays missing."""
     shift, snr, is_noisy = rng.random(), rng.random(), rng.random() < augmentation.noise
     noise_seed, holes = rng.getrandbits(64), Random(rng.getrandbits(64))
     samples, present = window.audio_f32, window.audio_present
@@ -40,7 +43,7 @@ def augment_audio(
 
 
 def _shifted(samples: Samples, present: Ranges, by: int) -> tuple[Samples, Ranges]:
-    """Return the sound moved later by so many samples; as it was where nothing of it would be left."""
+    """Return the audio delayed by this many samples; unchanged if nothing of it would be left."""
     moved = [(max(0, first + by), min(len(samples), last + by)) for first, last in present]
     left = tuple((first, last) for first, last in moved if first < last)
     if not by or not left:
@@ -60,7 +63,7 @@ def _noisy(samples: Samples, present: Ranges, snr_db: float, seed: int) -> Sampl
 
 
 def _with_holes(samples: Samples, present: Ranges, augmentation: Augmentation, rng: Random) -> Samples:
-    """Return the sound without some bands of frequencies and some spans of time."""
+    """Return the audio without some frequency bands and time spans."""
     shape = torch.hann_window(_FFT)
     spectrum = torch.stft(_row(samples), _FFT, _HOP, window=shape, return_complex=True)  # [1, 257, F]
     for _ in range(augmentation.bands):

@@ -1,7 +1,7 @@
-"""What training does to every batch by default: pictures, sound and words change a little, each in its own way.
+"""The default augmentation of training: small random changes of video, audio and text.
 
-On the tensors of a whole batch, as it costs so little that it can be done in each step; `augment.py` does more, to one
-window after the other. What is true of a window stays true. Masks, and what is not there, are left alone.
+It works on the tensors of a whole batch, so that it is cheap enough for every step. `window_augmentation` does more, on
+single windows. Labels stay valid. Masks and missing modalities do not change.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from triptych.models.window import PreparedWindow
 
 @dataclass(frozen=True, slots=True)
 class Jitter:
-    """Say how much.
+    """The strength of the changes.
 
     Attributes:
-        shift: pictures of a window move by this share of their size at most.
-        colour: each colour of a window gets so much stronger or weaker at most.
-        pixel_noise: deviation of the noise of pixels at most, of 255.
-        gain: sound gets so much louder or softer at most.
-        snr_db: the least distance of the noise under the sound, in decibels; the greatest is 30 dB more.
-        words: share of words that become another word, and of parts of words likewise; only words that are hashed.
+        shift: maximum shift of a window's frames, as a share of their size.
+        colour: maximum relative change of each colour channel.
+        pixel_noise: maximum standard deviation of pixel noise, on the scale 0 to 255.
+        gain: maximum relative change of the audio's amplitude.
+        snr_db: lowest signal-to-noise ratio in decibels; the highest is 30 dB more.
+        words: probability of replacing a word, and of replacing each hash slot of a word. Only for hashed words.
     """
 
     shift: float = 0.06
@@ -40,7 +40,14 @@ class Jitter:
 
 
 def jitter_batch(batch: WindowBatch, how: Jitter, rng: torch.Generator, *, hashed_words: bool) -> WindowBatch:
-    """Return a changed copy of a batch on the CPU."""
+    """Return a changed copy of a batch on the CPU.
+
+    Args:
+        batch: the batch.
+        how: strength of the changes.
+        rng: source of randomness.
+        hashed_words: whether the text tokens are hashed words. Other tokens do not change.
+    """
     return replace(
         batch,
         video=_pictures(batch.video, how, rng) if any(batch.frame_counts) else batch.video,
@@ -50,10 +57,10 @@ def jitter_batch(batch: WindowBatch, how: Jitter, rng: torch.Generator, *, hashe
 
 
 def jitter_window(window: PreparedWindow, spec: InputSpec, how: Jitter, rng: torch.Generator) -> PreparedWindow:
-    """Return a window as a step of training may see it, for people.
+    """Return a window as a training step may get it, for display.
 
-    Words are hashed before they change, so what a word has become has no name: a word that is another one is `▢`, one
-    of which only parts are other ones is followed by `~`.
+    Words are hashed before they change, so a changed word has no spelling: a word with all slots replaced is shown as
+    `▢`, a word with some slots replaced is followed by `~`.
     """
     before = collate([window], empty_batch(1, len(window.audio_f32), spec), hash_words)
     after = jitter_batch(before, how, rng, hashed_words=True)
@@ -61,7 +68,7 @@ def jitter_window(window: PreparedWindow, spec: InputSpec, how: Jitter, rng: tor
     cues, first = [], 0
     for cue in window.cues:
         count = len(hash_words(cue.text))
-        own = slice(first + 1, first + count - 1)  # a token begins and a token ends a cue
+        own = slice(first + 1, first + count - 1)  # a cue has a start token and an end token
         cues.append(replace(cue, text=_marked(words_of(cue.text), old[own], new[own])))
         first += count
     return replace(
@@ -74,7 +81,7 @@ def jitter_window(window: PreparedWindow, spec: InputSpec, how: Jitter, rng: tor
 
 def _marked(words: Sequence[str], old: Sequence[int], new: Sequence[int]) -> str:
     marked = list(words)
-    for place, (before, after) in enumerate(zip(old, new, strict=True)):  # there may be more words than are read
+    for place, (before, after) in enumerate(zip(old, new, strict=True)):  # the token limit may cut off words
         others = sum(_slot(before, slot) != _slot(after, slot) for slot in range(SLOTS))
         marked[place] += "~" if others else ""
         marked[place] = "▢" if others == SLOTS else marked[place]
@@ -86,7 +93,7 @@ def _slot(token: int, slot: int) -> int:
 
 
 def _pictures(video: Tensor, how: Jitter, rng: torch.Generator) -> Tensor:
-    """Move and colour the pictures of a window all in the same way: uint8 [B, T, H, W, 3]."""
+    """Shift and recolour the frames of each window alike: uint8 [B, T, H, W, 3]."""
     rows, _, height, width, _ = video.shape
     farthest = round(how.shift * min(height, width))
     moved = torch.empty_like(video)
@@ -102,7 +109,7 @@ def _pictures(video: Tensor, how: Jitter, rng: torch.Generator) -> Tensor:
 
 
 def _sound(audio: Tensor, how: Jitter, rng: torch.Generator) -> Tensor:
-    """Make sound [B, S] louder or softer, and noisier; silence that stands for nothing stays."""
+    """Change gain and add noise: float32 [B, S]. Zeros, which stand for missing audio, stay zero."""
     gains = 1 + how.gain * _between_minus_and_plus_one((audio.shape[0], 1), rng)
     distance_db = how.snr_db + 30 * torch.rand((audio.shape[0], 1), generator=rng)
     level = audio.square().mean(1, keepdim=True).sqrt() * 10 ** (-distance_db / 20)
@@ -111,7 +118,7 @@ def _sound(audio: Tensor, how: Jitter, rng: torch.Generator) -> Tensor:
 
 
 def _words(text: Tensor, mask: Tensor, how: Jitter, rng: torch.Generator) -> Tensor:
-    """Exchange whole words, and parts of words, for others: so unknown words come to mean nothing."""
+    """Replace random words and hash slots: int64 [B, L] tokens, bool [B, L] mask. So unknown words carry no meaning."""
     other = torch.randint(1 << BITS, (*text.shape, SLOTS), generator=rng)
     whole = torch.rand(text.shape, generator=rng) < how.words
     parts = torch.rand((*text.shape, SLOTS), generator=rng) < how.words

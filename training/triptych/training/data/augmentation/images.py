@@ -1,4 +1,4 @@
-"""Pictures seen a little otherwise: nearer, mirrored, tilted, in another light. By torchvision's transforms."""
+"""Augmentation of frames by torchvision: crop, flip, rotation, scale and colour."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Pixels = NDArray[np.uint8]
 
 
 def augment_images(frames: Sequence[Pixels], augmentation: Augmentation, rng: Random) -> tuple[Pixels, ...]:
-    """Return pictures of the same size `[H, W, 3]`, all changed alike."""
-    draws = [rng.random() for _ in range(9)]  # always as many, so that switching one change off leaves the others
+    """Return frames uint8 [H, W, 3] of the same size, all changed alike."""
+    draws = [rng.random() for _ in range(9)]  # always as many, so that no setting changes the others' randomness
     if not frames:
         return ()
     pictures = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)  # [T, H, W, 3] -> [T, 3, H, W]

@@ -1,4 +1,4 @@
-"""Words with some left out, as in a transcript that missed them. Pure."""
+"""Augmentation of text: word dropout, as in an incomplete transcript. Pure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Final
 from triptych.training.data.augmentation.config import Augmentation
 
 _CHARACTERS: Final = "\u3040-\u30ff\u3400-\u9fff"
-"""Of scripts that put nothing between words."""
+"""Scripts without spaces between words."""
 _UNITS: Final = re.compile(rf"[{_CHARACTERS}]|[^\s{_CHARACTERS}]+|\s+")
 
 
 def augment_text(text: str, augmentation: Augmentation, rng: Random) -> str:
-    """Return the text without some of its words; one always stays."""
+    """Return the text without some of its words. At least one word stays."""
     if not augmentation.word_dropout:
         return text
     units = _UNITS.findall(text)

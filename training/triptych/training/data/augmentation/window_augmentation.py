@@ -1,4 +1,7 @@
-"""Change an example by chance. The same chance gives the same change, whatever runs beside it."""
+"""Random augmentation of single examples before collation. The result depends only on the random generator's seed.
+
+`Augmentation` says what may change. For the light augmentation of whole batches, see `batch_augmentation`.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,14 @@ from triptych.units import NS_PER_S
 
 
 def random_for(seed: int, step: int, example: str) -> Random:
-    """Return the chance of one example at one step of a training: a training that is resumed meets the same."""
+    """Return the random generator of an example at a training step, so that a resumed run gives the same results."""
     return Random(f"{seed}/{step}/{example}")
 
 
 def augment_example(example: Example, augmentation: Augmentation, rng: Random) -> Example:
-    """Return the example, its window changed; what is true of it stays true. The given one is left as it is.
+    """Return a copy of the example with an augmented window.
 
-    Each modality takes its chance apart, so that what happens to one does not depend on how others are changed.
+    Each modality has its own random generator, so that its result does not depend on the other modalities' settings.
     """
     picture, sound, words = (Random(rng.getrandbits(64)) for _ in range(3))
     window = example.window
@@ -38,7 +41,7 @@ def augment_example(example: Example, augmentation: Augmentation, rng: Random) -
 
 
 def augmented_copies(example: Example, augmentation: Augmentation, count: int, seed: int) -> list[Example]:
-    """Return so many changed copies of an example, each of a name and a chance of its own."""
+    """Return `count` augmented copies of an example, each with its own id and random generator."""
     return [
         replace(
             augment_example(example, augmentation, random_for(seed, number, example.id)), id=f"{example.id}+{number}"

@@ -1,4 +1,4 @@
-"""The generated benchmarks: from what the rules let each modality show to a window that shows it."""
+"""The data sets of the generated benchmarks: from an outcome of the rules to a window that shows it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TEXT_TOKENS: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class PoolSplits:
-    """From which shelf of each pool an example takes its components."""
+    """The split of each component pool that an example draws from."""
 
     pictures: str
     faces: str
@@ -48,7 +48,7 @@ class PoolSplits:
 
     @classmethod
     def of(cls, split: str) -> PoolSplits:
-        """Return the shelves of a split; beyond the usual three, one component is of a kind never seen in training."""
+        """Return the pool splits of a data set's split. Splits beyond the usual three have one unseen component."""
         usual = split if split in {"train", "validation"} else "test"
         return cls(
             pictures=usual,
@@ -60,7 +60,7 @@ class PoolSplits:
 
 @dataclass(frozen=True, slots=True)
 class SceneContext:
-    """Everything that an example is made with: the pools, where to take from, and chance."""
+    """What an example is made with: component pools, their splits, and a random generator."""
 
     pictures: PicturePool
     speech: SpeechPool
@@ -70,7 +70,7 @@ class SceneContext:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What happens in one window: pictures, an utterance and a line, each of which may be missing."""
+    """The content of one window: frames, an utterance and a line of text. Each may be missing."""
 
     pictures: tuple[Pixels, ...] = ()
     utterance: NDArray[np.int16] | None = None
@@ -82,11 +82,11 @@ class Benchmark:
     """One generated benchmark.
 
     Attributes:
-        rules: where its truth comes from.
-        frames: pictures in each window.
-        scene: shows an outcome of the rules.
-        extra_splits: tests with a component of a kind never seen in training.
-        about: one line for the reader.
+        rules: define the ground truth.
+        frames: frames in each window.
+        scene: renders an outcome of the rules.
+        extra_splits: test splits with a component unseen in training.
+        about: one-line description.
     """
 
     rules: Rules
@@ -97,18 +97,19 @@ class Benchmark:
 
     @property
     def task(self) -> Task:
-        """Say what is to be learnt."""
+        """Return the task."""
         spec = InputSpec(self.frames, SIZE, SIZE, RATE_HZ, TEXT_TOKENS)
         return Task(self.rules.name, "multiclass", self.rules.labels, self.rules.parts, spec, WINDOW_NS)
 
 
 SIZES: Final[Mapping[str, int]] = {"train": 65_536, "validation": 2_048, "test": 4_096}
-"""How many examples a split has; of the further tests as many as of the validation. Behind them come others of the same
-pools: only many examples tell chance, such as who errs in `quorum`, from what holds."""
+"""Examples in each split; further test splits have as many as validation. Indices beyond the size give further
+examples, because only many examples tell chance (such as who is wrong in `quorum`) from structure.
+"""
 
 
 class GeneratedDataset:
-    """Draw examples: the same split, index and seed give the same example, whenever and in whatever order."""
+    """A data set of generated examples. The same split, index and seed always give the same example."""
 
     def __init__(self, benchmark: Benchmark, pictures: PicturePool, speech: SpeechPool, *, seed: int = 0) -> None:
         self.benchmark = benchmark
@@ -119,21 +120,21 @@ class GeneratedDataset:
 
     @property
     def is_endless(self) -> bool:
-        """Say that behind the last index of a split others follow."""
+        """Return True: indices beyond the size of a split give further examples."""
         return True
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Return the splits there are."""
+        """Return the splits."""
         return (*SIZES, *self.benchmark.extra_splits)
 
     def size(self, split: str) -> int:
-        """Return how many examples a split has."""
+        """Return the number of examples in a split."""
         self._check(split)
         return SIZES.get(split, SIZES["validation"])
 
     def examples(self, split: str, indices: Sequence[int]) -> list[Example]:
-        """Return the examples at these indices, in their order."""
+        """Return the examples at these indices, in this order."""
         self._check(split)
         return [self._example(split, index) for index in indices]
 
@@ -153,10 +154,16 @@ class GeneratedDataset:
 def open_benchmark(
     name: str, *, seed: int = 0, folder: Path | None = None, track: TrackProgress[Any] = no_progress
 ) -> GeneratedDataset:
-    """Return a benchmark's data, its pools rendered where they are not in the cache (or `folder`) yet.
+    """Return the data set of a benchmark. Renders the component pools first if they are not in the folder.
+
+    Args:
+        name: name of the benchmark.
+        seed: seed of the examples.
+        folder: folder of the pools; None for the cache.
+        track: shows progress.
 
     Raises:
-        UsageError: there is no such benchmark, or what its pools are made with is not installed.
+        UsageError: there is no such benchmark, or a program that renders components is missing.
     """
     if name not in BENCHMARKS:
         raise UsageError(f"no benchmark is called {name!r}; there are: {', '.join(BENCHMARKS)}")
@@ -179,7 +186,7 @@ def _sentiment(context: SceneContext, parts: Mapping[str, int]) -> Scene:
 
 
 def _witnesses(context: SceneContext, parts: Mapping[str, int]) -> Scene:
-    """Show, say and write a digit; `NOTHING` is a thing, a filler and an idle line."""
+    """Show, speak and write a digit. For `NOTHING`, show an object, speak a filler and write a filler line."""
     seen, heard, read = (parts[f"{modality}/digit"] for modality in ("video", "audio", "text"))
     pool_splits, rng = context.pool_splits, context.rng
     return Scene(
@@ -206,13 +213,13 @@ def _refer(context: SceneContext, parts: Mapping[str, int]) -> Scene:
 
 
 def _glyph(context: SceneContext, glyph: Pixels) -> tuple[Pixels, ...]:
-    """Show one glyph twice before one backdrop, which moves a little."""
+    """Return two frames with one glyph on one backdrop that moves slightly."""
     backdrop = context.pictures.backdrop(context.pool_splits.pictures, context.rng)
     return tuple(on_backdrop(backdrop, glyph, context.rng) for _ in range(2))
 
 
 def _still_digit(context: SceneContext, value: int) -> tuple[Pixels, ...]:
-    """Show one handwritten digit twice, in one colour."""
+    """Return two frames with one handwritten digit in one colour."""
     backdrop = context.pictures.backdrop(context.pool_splits.pictures, context.rng)
     digit = context.pictures.digit(context.pool_splits.pictures, value, context.rng)
     paint = DigitPaint.any(context.rng)
@@ -242,23 +249,23 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     for benchmark in (
         Benchmark(
             RULES["sentiment"], 2, _sentiment, ("test-glyphs", "test-engine"),
-            "the sign of words + face + voice, each negative, neutral or positive",
+            "the sign of text + face + voice, each negative, neutral or positive",
         ),
         Benchmark(
             RULES["sentiment-pair"], 2, _sentiment, ("test-glyphs",),
-            "the same of words and face alone",
+            "the same with text and face only",
         ),
         Benchmark(
             RULES["quorum"], 2, _witnesses, ("test-engine", "test-recorded"),
-            "a digit that is shown, said and written, each wrong in two of five",
+            "a digit shown, spoken and written, each wrong in two of five cases",
         ),
         Benchmark(
             RULES["refer"], 4, _refer, ("test-engine",),
-            "of four digits the one in the colour that is said, plus or minus what is written",
+            "the one of four digits in the spoken colour, changed by the written operation",
         ),
         Benchmark(
             RULES["decider"], 2, _witnesses, ("test-engine", "test-recorded"),
-            "a digit that one modality tells; the two others tell nothing",
+            "a digit that one modality shows; the others show nothing about it",
         ),
     )
 }  # fmt: skip

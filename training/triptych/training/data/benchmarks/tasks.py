@@ -1,4 +1,4 @@
-"""The rules of the generated benchmarks: what is to be found out, and what each modality tells of it. Pure."""
+"""The rules of the five generated benchmarks: their labels, and what each modality shows. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOODS = ("negative", "neutral", "positive")
 COLOURS = ("red", "green", "blue", "yellow")
 OPERATIONS = ("report", "plus one", "minus one")
 NOTHING = len(DIGITS)
-"""The value of a digit's part where the modality shows no digit."""
+"""Value of a digit component in a modality that shows no digit."""
 
 _ERROR = Fraction(2, 5)
 _STEPS = (0, 1, -1)
@@ -22,17 +22,17 @@ _WITNESSES = ("video/digit", "audio/digit", "text/digit")
 
 
 def sentiment_rules() -> Rules:
-    """Words, face and voice are each negative, neutral or positive; the label is the sign of their sum."""
+    """Text, face and voice are each negative, neutral or positive. The label is the sign of their sum."""
     return _sentiment("sentiment", ("video/face", "audio/voice", "text/words"))
 
 
 def sentiment_pair_rules() -> Rules:
-    """The same of words and face alone: text beside an image."""
+    """The same with text and face only: text beside an image."""
     return _sentiment("sentiment-pair", ("video/face", "text/words"))
 
 
 def quorum_rules() -> Rules:
-    """Three witnesses of one digit, each of them wrong with probability 0.4, independently."""
+    """Three modalities show one digit. Each is wrong with probability 0.4, independently of the others."""
 
     def show(values: Mapping[str, int]) -> RenderedFactors:
         digit = values["digit"]
@@ -45,16 +45,16 @@ def quorum_rules() -> Rules:
         parts=dict.fromkeys(_WITNESSES, DIGITS),
         factors=(
             Factor("digit", uniform(len(DIGITS))),
-            *(Factor(part, (1 - _ERROR, *wrong)) for part in _WITNESSES),  # by how much the witness errs
+            *(Factor(part, (1 - _ERROR, *wrong)) for part in _WITNESSES),  # the error of each modality
         ),
         show=show,
     )
 
 
 def refer_rules() -> Rules:
-    """Four digits in borders of four colours; the voice names a colour, the words what to do with its digit.
+    """Four digits have borders in four colours. The voice names a colour, and the text an operation on its digit.
 
-    Nothing but the binding of picture to colour word gives the answer.
+    Only the binding of a frame to the colour word gives the label.
     """
     places = range(len(COLOURS))
 
@@ -77,7 +77,7 @@ def refer_rules() -> Rules:
         | {"audio/colour": COLOURS, "text/operation": OPERATIONS},
         factors=(
             *(Factor(f"digit {place}", uniform(len(DIGITS))) for place in places),
-            # Whichever way the colours are arranged, digits and the named colour are as likely as ever.
+            # Digits and the named colour are independent of the arrangement of the colours.
             Factor("arrangement", uniform(len(_ARRANGEMENTS)), symmetric=True),
             Factor("colour", uniform(len(COLOURS))),
             Factor("operation", uniform(len(OPERATIONS))),
@@ -87,7 +87,7 @@ def refer_rules() -> Rules:
 
 
 def decider_rules() -> Rules:
-    """One modality, at random, shows the digit; the two others show something of their kind that tells nothing."""
+    """One random modality shows the digit. The two others show objects or fillers without information."""
 
     def show(values: Mapping[str, int]) -> RenderedFactors:
         parts = {

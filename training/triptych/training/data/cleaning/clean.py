@@ -1,4 +1,4 @@
-"""Clean a manifest: find what is wrong with its items, and write another one without it. No file is touched."""
+"""Clean a manifest: find bad items and write a new manifest without them. Media files are not changed."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from triptych.training.data.manifest import SPLITS, Item, Manifest, TimedText
 from triptych.training.data.pools.cache import TrackProgress, no_progress
 
 _SAME: Final = 1e-6
-"""Numbers that differ by less are one label."""
+"""Numeric labels that differ by less are equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cleaning:
-    """A manifest before and after, and all that was found."""
+    """A manifest before and after cleaning, and all findings."""
 
     before: Manifest
     after: Manifest
@@ -29,7 +29,7 @@ class Cleaning:
 
 @dataclass(slots=True)
 class _ItemCleaning:
-    """What is left of one item, and what was found in it."""
+    """What is left of one item, and the findings about it."""
 
     item: Item | None
     findings: list[Finding] = field(default_factory=list)
@@ -41,24 +41,24 @@ class _ItemCleaning:
 
 
 def clean(manifest: Manifest, read: ReadClip, *, track: TrackProgress[Any] = no_progress) -> Cleaning:
-    """Look at all items, and return what is left.
+    """Inspect all items and return the manifest without the bad ones.
 
-    Left out are items that cannot be decoded at all, that are there twice (the one in the split that is furthest from
-    training stays), and all of those that are there twice with different labels. Of items whose modalities are files of
-    their own, silence and black pictures are left out. Words of the manifest are mended.
+    Removes items that cannot be decoded at all, duplicates (the one in the split furthest from training stays), and all
+    copies of an item with conflicting labels. Removes silent audio and black video where a modality has a file of its
+    own. Repairs text.
 
     Args:
-        manifest: what to clean.
+        manifest: manifest to clean.
         read: reads a media file.
         track: shows progress.
 
     Raises:
-        UsageError: nothing would be left.
+        UsageError: no item would be left.
     """
     inspector = Inspector(manifest, read)
     sieves: list[_ItemCleaning] = []
     seen_by_fingerprint: dict[str, list[int]] = {}
-    for number, item in enumerate(track(manifest.items, "looking at items")):
+    for number, item in enumerate(track(manifest.items, "inspecting items")):
         inspection = inspector.inspect(item)
         sieve = _ItemCleaning(item)
         _look(sieve, inspection)
@@ -69,12 +69,14 @@ def clean(manifest: Manifest, read: ReadClip, *, track: TrackProgress[Any] = no_
     kept = tuple(sieve.item for sieve in sieves if sieve.item is not None)
     findings = tuple(finding for sieve in sieves for finding in sieve.findings)
     if not kept:
-        raise UsageError(f"{manifest.folder}: not one of {len(manifest.items)} items can be used; {_first(findings)}")
+        raise UsageError(
+            f"{manifest.folder}: expected a usable item, got none of {len(manifest.items)}; {_first(findings)}"
+        )
     return Cleaning(manifest, Manifest(manifest.folder, manifest.labels, kept), findings)
 
 
 def _first(findings: Sequence[Finding]) -> str:
-    return f"the first: {findings[0].detail}" if findings else "there are none"
+    return f"first finding: {findings[0].detail}" if findings else "the manifest is empty"
 
 
 def _look(sieve: _ItemCleaning, inspection: Inspection) -> None:
@@ -85,7 +87,7 @@ def _look(sieve: _ItemCleaning, inspection: Inspection) -> None:
     for problem in inspection.problems:
         sieve.find("undecodable", problem, "kept" if is_usable else "left out")
     if not is_usable:
-        sieve.find("empty", "not one window", "left out")
+        sieve.find("empty", "no window", "left out")
     if inspection.is_silent:
         _drop(sieve, "silent", "audio")
     if inspection.is_black:
@@ -94,7 +96,7 @@ def _look(sieve: _ItemCleaning, inspection: Inspection) -> None:
 
 
 def _drop(sieve: _ItemCleaning, kind: Kind, modality: str) -> None:
-    """Leave a modality out where it is a field of its own; a clip's tracks stay together."""
+    """Remove a modality that has a field of its own. The tracks of a clip stay together."""
     item = sieve.item
     if item is None:
         return
@@ -134,7 +136,7 @@ def _read_words(sieve: _ItemCleaning) -> None:
 def _compare(sieves: Sequence[_ItemCleaning], seen_by_fingerprint: Mapping[str, Sequence[int]]) -> None:
     for numbers in seen_by_fingerprint.values():
         alike = [(sieves[number], item) for number in numbers if (item := sieves[number].item) is not None]
-        if len(alike) < 2:  # noqa: PLR2004 - two make a double
+        if len(alike) < 2:  # noqa: PLR2004 - one is no duplicate
             continue
         stays = max((item for _, item in alike), key=lambda item: SPLITS.index(item.split))
         agree = all(_agree(item, stays) for _, item in alike)

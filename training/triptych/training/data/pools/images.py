@@ -1,7 +1,7 @@
-"""What is seen: backdrops from two real photographs, handwritten digits, faces and things of a font of emoji.
+"""The pool of image components: backdrops from photographs, handwritten digits, and faces and objects from emoji.
 
-scikit-learn brings the photographs and the digits (both free to use; its own notes name their makers); the glyphs are
-those of Noto Color Emoji (OFL-1.1), from the system's fonts.
+scikit-learn ships the photographs and the digits; both are free to use, and its documentation names their authors. The
+glyphs are those of Noto Color Emoji (OFL-1.1) from the system's fonts.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from triptych.training.data.pools.cache import POOL_SPLITS, TrackProgress, cache
 Pixels = NDArray[np.uint8]
 
 SIZE: Final = 48
-"""Height and width of a picture."""
+"""Height and width of a frame in pixels."""
 MARGIN: Final = 4
-"""Backdrops are larger than a picture by so much on each side, so that a picture can be cut anywhere."""
+"""Backdrops are larger than a frame by this many pixels on each side, so that a frame can be cut at a random offset."""
 DIGIT_SIZE: Final = 30
 FONT: Final = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
 HELD_OUT: Final = "glyphs"
-"""The shelf of faces that no other shelf has."""
+"""The split of the faces that no other split has."""
 
 FACES: Final[Mapping[str, str]] = {
     "negative": "😞😟😠😡😢😭😣😖😫😩😨😱😰😥🙁🤬",
@@ -37,7 +37,7 @@ FACES: Final[Mapping[str, str]] = {
 HELD_OUT_FACES: Final[Mapping[str, str]] = {"negative": "😿😾😤😦", "neutral": "🤨🧐🥱", "positive": "😺😸😙🤣"}
 THINGS: Final = "🍎🚗🌳🏠🎈🔑📦⚽🎸📚☂✈"
 
-_FONT_POINTS: Final = 109  # the one size that the font holds
+_FONT_POINTS: Final = 109  # the only size of the font
 _CROPS: Final = 2_000
 _VARIANTS: Final[Mapping[str, int]] = {"train": 24, "validation": 8, "test": 8}
 _RECIPE: Final = {
@@ -52,25 +52,25 @@ _RECIPE: Final = {
 
 
 class PicturePool:
-    """Hand out components of pictures. `split` is one of `POOL_SPLITS`; a face may also be `HELD_OUT`."""
+    """Random image components. A split is one of `POOL_SPLITS`; for a face also `HELD_OUT`."""
 
     def __init__(self, folder: Path) -> None:
         self._arrays: dict[str, Pixels] = {file.stem: np.load(file) for file in folder.glob("*.npy")}
 
     def backdrop(self, split: str, rng: Random) -> Pixels:
-        """Return [SIZE + 2 MARGIN, SIZE + 2 MARGIN, 3], of one of the photographs."""
+        """Return part of a photograph, uint8 [SIZE + 2 MARGIN, SIZE + 2 MARGIN, 3]."""
         return self._one(f"backdrop-{split}", rng)
 
     def digit(self, split: str, value: int, rng: Random) -> Pixels:
-        """Return how opaque [DIGIT_SIZE, DIGIT_SIZE] a handwritten digit is."""
+        """Return the opacity of a handwritten digit, uint8 [DIGIT_SIZE, DIGIT_SIZE]."""
         return self._one(f"digit-{value}-{split}", rng)
 
     def face(self, split: str, mood: str, rng: Random) -> Pixels:
-        """Return RGBA [SIZE, SIZE, 4] of a face."""
+        """Return a face, uint8 [SIZE, SIZE, 4] (RGBA)."""
         return self._one(f"{mood}-{split}", rng)
 
     def thing(self, split: str, rng: Random) -> Pixels:
-        """Return RGBA [SIZE, SIZE, 4] of something that is neither face nor digit."""
+        """Return an object that is neither face nor digit, uint8 [SIZE, SIZE, 4] (RGBA)."""
         return self._one(f"thing-{split}", rng)
 
     def _one(self, name: str, rng: Random) -> Pixels:
@@ -79,7 +79,7 @@ class PicturePool:
 
 
 def picture_pool(folder: Path, track: TrackProgress[Any] = no_progress) -> PicturePool:
-    """Return the pool, rendered where it is not in `folder` yet.
+    """Return the pool. Renders it first if it is not in the folder.
 
     Raises:
         UsageError: the font is not installed.
@@ -100,7 +100,7 @@ def _render(pool: Path, track: TrackProgress[Any]) -> None:
 
 
 def _backdrops() -> dict[str, Pixels]:
-    """Cut the photographs into columns, one for each shelf, and take squares of many sizes from each."""
+    """Cut the photographs into columns, one for each split, and take squares of many sizes from each."""
     from sklearn.datasets import load_sample_images  # noqa: PLC0415 - scikit-learn is slow to import
 
     photographs = [cast("Pixels", photograph) for photograph in load_sample_images().images]
@@ -140,14 +140,14 @@ def _digits() -> dict[str, Pixels]:
 
 
 def _enlarged(image: NDArray[np.float64]) -> Pixels:
-    """Return an 8 x 8 digit of 0 to 16 smoothly enlarged, 0 to 255."""
+    """Return a digit float [8, 8] from 0 to 16 as uint8 [DIGIT_SIZE, DIGIT_SIZE] from 0 to 255, enlarged smoothly."""
     large = cv2.resize(image * (255 / 16), (DIGIT_SIZE, DIGIT_SIZE), interpolation=cv2.INTER_CUBIC)
     return np.clip(np.rint(large), 0, 255).astype(np.uint8)
 
 
 def _drawn(glyphs: Sequence[str], variants: int, rng: Random) -> Pixels:
-    """Draw each glyph several times: larger, smaller, turned a little, somewhere in the picture."""
-    from PIL import Image, ImageDraw, ImageFont  # noqa: PLC0415 - only where pools are made
+    """Draw each glyph several times with random size, rotation and position: uint8 [N, SIZE, SIZE, 4]."""
+    from PIL import Image, ImageDraw, ImageFont  # noqa: PLC0415 - only for rendering
 
     font = ImageFont.truetype(str(FONT), _FONT_POINTS)
     drawn = []

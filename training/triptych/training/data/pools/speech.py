@@ -1,4 +1,4 @@
-"""What is heard: digits, colours, calm or cheerful or gloomy phrases, and words that tell nothing; by many voices."""
+"""The pool of utterances: digits, colours, phrases in three moods, and fillers, by many voices."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PHRASES: Final = (
     "at the station", "on the table", "by the window", "near the river",
     "after dinner", "at the office", "this afternoon", "in the kitchen",
 )  # fmt: skip
-"""Said in any mood; the mood is in the voice alone."""
+"""Spoken in any mood. Only the voice expresses the mood."""
 FILLERS: Final = ("hello", "listen", "anyway", "goodbye", "thank you", "please")
 _RECORDED_FILLERS: Final = ("hello", "goodbye", "auth-thankyou")
 
@@ -61,7 +61,7 @@ _RECIPE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Take:
-    """Where one utterance belongs: its shelf, what it says of which kind, and how it is to be made."""
+    """One utterance to synthesise, and its place in the pool."""
 
     split: str
     kind: str
@@ -75,7 +75,7 @@ class _Take:
 
 
 class SpeechPool:
-    """Hand out utterances at 16 kHz. The samples stay on disk until they are asked for."""
+    """Random utterances, int16 [S] at 16 kHz. The samples are memory-mapped."""
 
     def __init__(self, folder: Path) -> None:
         self._samples = cast("Samples", np.load(folder / "samples.npy", mmap_mode="r"))
@@ -83,18 +83,25 @@ class SpeechPool:
             self._places = {key: places[key] for key in places.files}
 
     def utterance(self, split: str, kind: str, value: int, rng: Random) -> Samples:
-        """Return one utterance of a kind (`digit`, `colour`, `mood`, `filler`) that says a value."""
+        """Return a random utterance, int16 [S].
+
+        Args:
+            split: split of the pool.
+            kind: `digit`, `colour`, `mood` or `filler`.
+            value: index of the value that it says.
+            rng: source of randomness.
+        """
         places = self._places[f"{split}/{kind}/{value}"]
         start, end = places[int(rng.random() * len(places))]
         return self._samples[start:end]
 
     def counts(self) -> dict[str, int]:
-        """Return how many utterances there are, by `split/kind/value`."""
+        """Return the number of utterances by `split/kind/value`."""
         return {key: len(places) for key, places in self._places.items()}
 
 
 def speech_pool(folder: Path, track: TrackProgress[Any] = no_progress) -> SpeechPool:
-    """Return the pool, spoken where it is not in `folder` yet: some 8,000 utterances, a few minutes.
+    """Return the pool. Synthesises it first if it is not in the folder: about 8,000 utterances, a few minutes.
 
     Raises:
         UsageError: a synthesiser or the recordings are not installed.
@@ -170,14 +177,14 @@ def _recordings() -> Iterator[tuple[str, Samples]]:
 
 
 def _narrowed(samples: Samples) -> Samples:
-    """Return the sound as a telephone passes it on, at half the rate: recordings are often no better."""
+    """Return the audio with the bandwidth of a telephone, as many recordings have: int16 [S]."""
     half = samples[: len(samples) // 2 * 2].astype(np.float32).reshape(-1, 2).mean(axis=1)  # [S] -> [S / 2]
     at = np.arange(len(half) * 2) / 2
     return cast("Samples", np.rint(np.interp(at, np.arange(len(half)), half)).astype(np.int16))
 
 
 def voices_in(split: str) -> Sequence[str]:
-    """Return the voices of a shelf, without accents: for tests and reports."""
+    """Return the voices of a split without accents, for tests and reports."""
     return sorted(
         {take.utterance.voice.partition("+")[2] or take.utterance.voice for take in _takes() if take.split == split}
     )

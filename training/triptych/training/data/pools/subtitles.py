@@ -1,4 +1,4 @@
-"""What is read: lines of subtitles, in English and Chinese, put together from templates that are apart by split."""
+"""Lines of subtitles in English and Chinese, from templates that are disjoint between splits."""
 
 from __future__ import annotations
 
@@ -68,23 +68,23 @@ _FILLERS: Final = (
 
 
 def mood_line(split: str, mood: str, rng: Random) -> str:
-    """Return a line whose words are in a mood."""
+    """Return a line that expresses a mood."""
     return _filled(split, "mood", _MOOD_WORDS[mood], rng)
 
 
 def digit_line(split: str, value: int, rng: Random) -> str:
-    """Return a line that names a digit, as a word or as a figure."""
+    """Return a line that names a digit, as a word or a numeral."""
     english, chinese = _DIGITS[value]
     return _filled(split, "digit", ((english, str(value)), (chinese, str(value))), rng)
 
 
 def operation_line(split: str, value: int, rng: Random) -> str:
-    """Return a line that says what to do with a digit."""
+    """Return a line that names an operation on a digit."""
     return _filled(split, "operation", _OPERATION_WORDS[value], rng)
 
 
 def filler_line(split: str, rng: Random) -> str:
-    """Return a line that tells nothing."""
+    """Return a line without information."""
     return rng.choice(_own(split, _FILLERS[_language(rng)]))
 
 
@@ -99,6 +99,6 @@ def _language(rng: Random) -> int:
 
 
 def _own(split: str, lines: Sequence[str]) -> Sequence[str]:
-    """Return the lines of a shelf: of each five or six one is for validation and one for the test."""
+    """Return the lines of a split: of every five lines, one is for validation and one for the test."""
     place = POOL_SPLITS.index(split)
     return [line for number, line in enumerate(lines) if {0: 1, 1: 2}.get(number % 5, 0) == place]

@@ -1,1 +1,1 @@
-"""Read the file formats that public data sets use."""
+"""Readers of the file formats of public data sets."""
