@@ -18,8 +18,7 @@ from triptych.models.network.fusions.shape import FusionShape
 from triptych.models.network.heads import HeadReadout, LogitsHead
 from triptych.models.network.parts import Encoded, Encoder, Head
 from triptych.models.network.token_space import TokenSpace
-from triptych.training.content_model import cross_validate as studies
-from triptych.training.content_model import report
+from triptych.training.content_model import cross_validation, report
 from triptych.training.content_model.cross_validation import cross_validate, split_folds, train_served_model
 from triptych.training.content_model.features import ALL_LANGUAGES, StampFeatures
 from triptych.training.content_model.head import HeadConfig, predict_logits, tokens_of, train_head
@@ -34,9 +33,9 @@ _CONFIG = HeadConfig(epochs=25, batch=16, rate=1e-2, token_dropout=0.0)
 
 @pytest.fixture(autouse=True)
 def _smaller(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (studies, report):
+    for module in (cross_validation, report):
         monkeypatch.setattr(module, "SEEDS", (0, 1))
-    monkeypatch.setattr(studies, "FOLDS", 2)
+    monkeypatch.setattr(cross_validation, "FOLDS", 2)
 
 
 def test_what_needs_both_picture_and_words_is_found_to(tmp_path: Path) -> None:

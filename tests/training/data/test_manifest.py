@@ -41,7 +41,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     [
         ([item("a"), item("a", group="b")], "1 ids occur twice: a"),
         ([item("a", group="x"), item("b", group="x", split="test")], "1 groups are in two splits.*: x"),
-        ([item("a", label=2)], "1 items have labels that do not fit: a"),
+        ([item("a", label=2)], "1 items have labels that do not fit labels.json: a"),
         ([item("a", label=(0, 1))], "labels that do not fit"),
         ([item("a", label=0.5)], "labels that do not fit"),
         ([item("a", label_per_modality={"audio": 7})], "labels that do not fit"),

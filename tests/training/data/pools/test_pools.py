@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from triptych.schemas.errors import UsageError
-from triptych.training.data.pools import pictures, voices
+from triptych.training.data.pools import images, voices
 from triptych.training.data.pools.cache import cached_pool, split_slices
 from triptych.training.data.pools.speech import voices_in
 from triptych.training.data.pools.voices import Engine, Manner, SpokenPhrase, read_sound, synthesise
@@ -96,9 +96,9 @@ def test_recordings_are_read_at_16_khz() -> None:
 
 def test_glyphs_are_drawn_in_colour() -> None:
     """Each as often as asked for, each time otherwise, clear around."""
-    needs(pictures.FONT.is_file())
+    needs(images.FONT.is_file())
     pytest.importorskip("PIL") if not REQUIRED else None
-    drawn = pictures._drawn("😀😡", 3, Random(0))  # noqa: SLF001 - drawing all of them takes seconds
+    drawn = images._drawn("😀😡", 3, Random(0))  # noqa: SLF001 - drawing all of them takes seconds
     assert drawn.shape == (6, 48, 48, 4)
     assert len(np.unique(drawn, axis=0)) == 6
     assert drawn[..., 3].min() == 0
@@ -109,7 +109,7 @@ def test_glyphs_are_drawn_in_colour() -> None:
 
 def test_digits_are_handwritten_and_apart_by_image() -> None:
     """Of each digit several on each shelf; no image twice."""
-    arrays = pictures._digits()  # noqa: SLF001 - as above
+    arrays = images._digits()  # noqa: SLF001 - as above
     assert len(arrays) == 30
     assert sum(map(len, arrays.values())) == 1_797
     assert all(pixels.shape[1:] == (30, 30) and pixels.max() == 255 for pixels in arrays.values())
@@ -117,6 +117,6 @@ def test_digits_are_handwritten_and_apart_by_image() -> None:
 
 def test_a_missing_font_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the command that installs it."""
-    monkeypatch.setattr(pictures, "FONT", tmp_path / "none.ttf")
+    monkeypatch.setattr(images, "FONT", tmp_path / "none.ttf")
     with pytest.raises(UsageError, match="apt-get install fonts-noto-color-emoji"):
-        pictures.picture_pool(tmp_path)
+        images.picture_pool(tmp_path)
