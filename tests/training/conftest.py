@@ -1,4 +1,4 @@
-"""Pools small enough to be made for each run, of the same layout as those that take minutes."""
+"""Small component pools, with the layout of those that take minutes to render."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ITEMS = 3
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> PicturePool:
-    """A few components of noise."""
+    """A few image components of noise."""
     folder = tmp_path_factory.mktemp("pictures")
     noise = np.random.default_rng(0)
     side = SIZE + 2 * MARGIN
@@ -38,7 +38,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> PicturePool:
 
 @pytest.fixture(scope="session")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> SpeechPool:
-    """Utterances of noise, some of them longer than a window."""
+    """Utterances of noise, some longer than a window."""
     folder = tmp_path_factory.mktemp("speech")
     keys = [
         f"{shelf}/{kind}/{value}"

@@ -1,4 +1,4 @@
-"""Train a toy, alone or as one of several processes; the test of distributed training starts it by torchrun."""
+"""Train a toy in one or several processes. The test of distributed training starts it with torchrun."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from triptych.training.run import TrainingPlan, train
 
 
 class Silent:
-    """Sees nothing."""
+    """Ignores all progress."""
 
     def on_step(self, step: int, loss: float) -> None:
-        """See nothing."""
+        """Do nothing."""
 
     def on_validation(self, look: ValidationRecord) -> None:
-        """See nothing."""
+        """Do nothing."""
 
 
 def main(folder: Path) -> None:
-    """Train without chance but for the order, so that processes together must do what one does."""
+    """Train without randomness except the order, so that several processes must give the result of one."""
     torch.set_num_threads(1)
     config = quick(
         steps=6,

@@ -1,4 +1,4 @@
-"""Which examples a step sees, and what is made of them."""
+"""Which examples a step uses, and the batch that is made of them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from triptych.models.network.encoders.hashed_words import hash_words
 from triptych.training.batches import ExampleOrder, ExampleSource
 
 
-def test_every_epoch_sees_every_example_once_in_another_order() -> None:
-    """Also where a step's batch lies across two epochs."""
+def test_every_epoch_uses_every_example_once_in_another_order() -> None:
+    """Also if a step's batch spans two epochs."""
     order = ExampleOrder(10, 4, seed=1)
     seen = [index for step in range(5) for index in order.indices(step)]
 
@@ -20,8 +20,8 @@ def test_every_epoch_sees_every_example_once_in_another_order() -> None:
     assert seen[:10] != seen[10:]
 
 
-def test_fresh_epochs_go_on_where_the_last_one_ended() -> None:
-    """No example is seen twice, and the first epoch is as it would have been."""
+def test_fresh_epochs_continue_with_new_examples() -> None:
+    """No example repeats, and the first epoch is unchanged."""
     order = ExampleOrder(10, 4, seed=1, fresh=True)
     seen = [index for step in range(5) for index in order.indices(step)]
 
@@ -29,8 +29,8 @@ def test_fresh_epochs_go_on_where_the_last_one_ended() -> None:
     assert seen[:10] == [index for step in range(3) for index in ExampleOrder(10, 4, seed=1).indices(step)][:10]
 
 
-def test_a_step_is_the_same_whenever_it_is_asked_for() -> None:
-    """So a training can be resumed."""
+def test_a_step_always_has_the_same_examples() -> None:
+    """So a run can be resumed."""
     order, again = ExampleOrder(10, 4, seed=1), ExampleOrder(10, 4, seed=1)
     forwards = [order.indices(step) for step in range(9)]
 
@@ -39,7 +39,7 @@ def test_a_step_is_the_same_whenever_it_is_asked_for() -> None:
 
 
 def test_processes_share_a_step_without_overlap() -> None:
-    """Together they see what one process would."""
+    """Together they use the examples of one process."""
     order = ExampleOrder(100, 8, seed=1)
     shares = [order.indices(3, rank=rank, processes=2) for rank in range(2)]
 
@@ -48,7 +48,7 @@ def test_processes_share_a_step_without_overlap() -> None:
 
 
 def test_batches_come_in_the_order_of_steps() -> None:
-    """Though they are made ahead."""
+    """Although they are prepared ahead."""
     dataset = ToyDataset()
     source = ExampleSource(dataset, dataset.task.spec, hash_words)
     order = ExampleOrder(dataset.size("train"), 4, seed=1)
@@ -61,7 +61,7 @@ def test_batches_come_in_the_order_of_steps() -> None:
         assert batch.windows.text_mask.any(1).all()
 
 
-def test_targets_of_several_labels_are_marks() -> None:
+def test_multilabel_targets_are_flags() -> None:
     """One column for each label."""
     dataset = ToyDataset("multilabel")
     batch = ExampleSource(dataset, dataset.task.spec, None).batch("train", range(4))

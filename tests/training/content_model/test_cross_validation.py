@@ -1,4 +1,4 @@
-"""The study finds what is there to be found, on tokens whose truth is known, and nothing where there is nothing."""
+"""Cross-validation finds the structure of tokens with known truth, and none where there is none."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def _smaller(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cross_validation, "FOLDS", 2)
 
 
-def test_what_needs_both_picture_and_words_is_found_to(tmp_path: Path) -> None:
-    """Either tells half of the label: the advantage is large and its interval well above 0."""
+def test_an_advantage_of_two_modalities_is_found(tmp_path: Path) -> None:
+    """Picture and text each tell half of the label, so the advantage is large and its interval well above 0."""
     found = cross_validate(_features(), _LABELS, _model, _CONFIG)
 
     shown = {own.modalities: own.accuracy for own in found.shown}
@@ -60,8 +60,8 @@ def test_what_needs_both_picture_and_words_is_found_to(tmp_path: Path) -> None:
     assert list(told) == [rival.name for rival in found.rivals]
 
 
-def test_labels_without_a_reason_are_not_learnt() -> None:
-    """Cross-validation does not judge by what was trained on."""
+def test_random_labels_are_not_predicted() -> None:
+    """No fold is tested on its training data."""
     rng = torch.Generator().manual_seed(1)
     features = _features()
     features = replace(features, label=features.label[torch.randperm(_COUNT, generator=rng)])
@@ -72,8 +72,8 @@ def test_labels_without_a_reason_are_not_learnt() -> None:
     assert max(rival.advantage.low for rival in found.rivals) < 0.1
 
 
-def test_no_motif_stands_on_both_sides_of_a_fold() -> None:
-    """And every stamp is tested once."""
+def test_no_motif_is_in_training_and_test_rows() -> None:
+    """Every stamp is tested once."""
     features = _features()
     tested = []
     for train, test in split_folds(features, 0):
@@ -82,14 +82,14 @@ def test_no_motif_stands_on_both_sides_of_a_fold() -> None:
     assert sorted(tested) == list(range(_COUNT))
 
 
-def test_the_served_model_comes_out_the_same_again() -> None:
+def test_the_served_model_is_reproducible() -> None:
     """Bit by bit."""
     first, second = (train_served_model(_features(), _model, _CONFIG).state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_sound_alone_says_what_its_regression_says_whatever_the_others_learn() -> None:
-    """Of a label never heard it says that it is unlikely."""
+def test_audio_alone_predicts_as_its_regression_does() -> None:
+    """Whatever the other modalities learn. A label without a training sound gets a low logit."""
     features = _features()
     rows = torch.arange(_COUNT)
     heard = features.audio_mask.any(1)
@@ -133,7 +133,7 @@ def _model(seed: int) -> FusedModel:
 
 
 def _features() -> StampFeatures:
-    """Return stamps in pairs of a motif: the picture tells the label's first bit, the words its second."""
+    """Return pairs of stamps with one motif: the picture gives the label's first bit, the text its second."""
     rng = torch.Generator().manual_seed(0)
     label = torch.arange(_COUNT) // 2 % len(_LABELS)
 

@@ -1,4 +1,4 @@
-"""Checkpoints are measured as they are served; those that do not fit are refused."""
+"""Checkpoints are evaluated as they are served, and rejected if they do not fit the task."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def sentiment(pictures: PicturePool, speech: SpeechPool) -> GeneratedDataset:
-    """The benchmark, of small pools."""
+    """The benchmark with small pools."""
     return GeneratedDataset(BENCHMARKS["sentiment"], pictures, speech)
 
 
 @pytest.fixture
 def checkpoint(sentiment: GeneratedDataset, tmp_path: Path) -> Path:
-    """A network that was never trained, as if it had been."""
+    """A checkpoint of an untrained network."""
     torch.manual_seed(0)
     card: Card = new_card(sentiment.task, TrainConfig(network=NetworkConfig(width=16)), name="fresh")
     save_checkpoint(tmp_path / "model", build_network(card.architecture, weights_folder=tmp_path).model, card)
     return tmp_path / "model"
 
 
-def test_what_is_measured_is_what_is_served(sentiment: GeneratedDataset, checkpoint: Path) -> None:
-    """The probabilities are those in the worker's predictions."""
+def test_the_evaluated_model_is_the_served_one(sentiment: GeneratedDataset, checkpoint: Path) -> None:
+    """The probabilities are those of the worker's predictions."""
     loaded = load_checkpoint(checkpoint, weights_folder=checkpoint)
     windows = [example.window for example in sentiment.examples("test", range(3))]
     subject = evaluated_model(loaded, sentiment.task, CPU)
@@ -59,18 +59,18 @@ def test_what_is_measured_is_what_is_served(sentiment: GeneratedDataset, checkpo
         assert [scores[label] for label in sentiment.task.labels] == pytest.approx(list(row), abs=1e-5)
 
 
-def test_a_model_of_another_task_is_refused(sentiment: GeneratedDataset, checkpoint: Path) -> None:
-    """In words that say what differs."""
+def test_a_model_of_another_task_is_rejected(sentiment: GeneratedDataset, checkpoint: Path) -> None:
+    """The message lists the differences."""
     loaded = load_checkpoint(checkpoint, weights_folder=checkpoint)
     other = replace(sentiment.task, name="other", labels=("low", "high"), window_ns=1_000_000_000)
     with pytest.raises(UsageError, match=r"fresh was not trained for other: it has labels .* window_ns 2000000000"):
         evaluated_model(loaded, other, CPU)
 
 
-def test_the_command_reports_and_says_where(
+def test_the_command_writes_a_report(
     sentiment: GeneratedDataset, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Every section, from a benchmark, its ceilings included."""
+    """With every section, including the ceilings of a benchmark."""
     monkeypatch.setattr(catalogue, "open_dataset", lambda *_, **__: sentiment)
     app = Typer()
     app.command()(evaluate)

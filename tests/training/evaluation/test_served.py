@@ -1,4 +1,4 @@
-"""What evaluation says of an example, the worker says of its clip."""
+"""The worker predicts for a clip what the evaluation predicts for its examples."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from triptych.training.network_design import new_card
 START_NS = 1_767_225_600 * 1_000_000_000
 
 
-def test_a_rendered_film_is_answered_as_evaluation_answers(
+def test_a_rendered_film_gets_the_predictions_of_the_evaluation(
     pictures: PicturePool, speech: SpeechPool, tmp_path: Path
 ) -> None:
-    """Through a producer's records, topics and a worker, window by window, but for the producer's JPEG."""
+    """Through a producer's records, topics and a worker, window by window, except for the producer's JPEG."""
     dataset = GeneratedDataset(BENCHMARKS["sentiment"], pictures, speech)
     torch.manual_seed(0)
     card = new_card(dataset.task, TrainConfig(network=NetworkConfig(width=16)), name="fresh")

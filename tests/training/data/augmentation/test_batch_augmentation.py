@@ -1,4 +1,4 @@
-"""Windows change a little, the same way for the same chance, and what is not there stays away."""
+"""Batches change slightly and reproducibly, and missing modalities stay missing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPAN = (4_000, 20_000)
 
 
 def batch() -> WindowBatch:
-    """Make a window of everything, its sound with a gap, and an empty one."""
+    """Return a batch of a complete window, whose audio has a gap, and an empty window."""
     random = np.random.default_rng(1)
     sound = np.zeros(32_000, np.float32)
     sound[slice(*SPAN)] = random.normal(0, 0.1, SPAN[1] - SPAN[0])
@@ -29,12 +29,12 @@ def batch() -> WindowBatch:
 
 
 def changed(how: Jitter, seed: int = 1, *, hashed_words: bool = True) -> WindowBatch:
-    """Change it by chance."""
+    """Return a changed copy."""
     return jitter_batch(batch(), how, torch.Generator().manual_seed(seed), hashed_words=hashed_words)
 
 
-def test_nothing_is_changed_by_nothing() -> None:
-    """So each number does what it says."""
+def test_zero_strength_changes_nothing() -> None:
+    """So each parameter has its own effect."""
     same, before = changed(NOTHING), batch()
 
     assert torch.equal(same.video, before.video)
@@ -42,8 +42,8 @@ def test_nothing_is_changed_by_nothing() -> None:
     torch.testing.assert_close(same.audio, before.audio)
 
 
-def test_the_same_chance_changes_the_same() -> None:
-    """Training can be repeated."""
+def test_the_same_seed_gives_the_same_change() -> None:
+    """Training is reproducible."""
     one, again, other = changed(Jitter()), changed(Jitter()), changed(Jitter(), seed=2)
 
     assert torch.equal(one.video, again.video)
@@ -54,7 +54,7 @@ def test_the_same_chance_changes_the_same() -> None:
 
 
 def test_changes_are_small_and_gaps_stay() -> None:
-    """What is true of a window stays true."""
+    """The label stays valid."""
     after, before = changed(Jitter()), batch()
 
     assert (after.video[0].float() - 128).abs().mean() < 0.3 * 128
@@ -67,8 +67,8 @@ def test_changes_are_small_and_gaps_stay() -> None:
         assert torch.equal(getattr(after, mask), getattr(before, mask))
 
 
-def test_some_words_become_others() -> None:
-    """About as many as asked for; what is not there stays nothing; words that are not hashed are left alone."""
+def test_some_words_are_replaced() -> None:
+    """About as many as requested. Padding stays, and tokens that are not hashed words stay."""
     after, before = changed(Jitter(words=0.5)), batch()
     there = before.text_mask[0]
 
@@ -78,8 +78,8 @@ def test_some_words_become_others() -> None:
     assert torch.equal(changed(Jitter(words=0.5), hashed_words=False).text, before.text)
 
 
-def test_a_picture_moves_as_a_whole_and_its_edge_goes_on() -> None:
-    """Both pictures of a window the same way."""
+def test_a_frame_is_shifted_and_its_edge_repeated() -> None:
+    """Both frames of a window in the same way."""
     marked = batch()
     marked.video[0, :, 16, 16] = 255
     moved = jitter_batch(
@@ -93,8 +93,8 @@ def test_a_picture_moves_as_a_whole_and_its_edge_goes_on() -> None:
     assert int((moved.video[0] == 0).sum()) == 0
 
 
-def test_a_window_can_be_looked_at_as_training_sees_it() -> None:
-    """Pictures, sound and words of the very batch; what a word has become has no name."""
+def test_a_window_can_be_shown_as_training_gets_it() -> None:
+    """Frames, audio and text are those of the batch. Replaced words have no spelling."""
     random = np.random.default_rng(1)
     sound = random.normal(0, 0.1, 32_000).astype(np.float32)
     picture = random.integers(0, 256, (32, 32, 3), np.uint8)

@@ -56,18 +56,18 @@ def clean(manifest: Manifest, read: ReadClip, *, track: TrackProgress[Any] = no_
         UsageError: no item would be left.
     """
     inspector = Inspector(manifest, read)
-    sieves: list[_ItemCleaning] = []
+    entries: list[_ItemCleaning] = []
     seen_by_fingerprint: dict[str, list[int]] = {}
     for number, item in enumerate(track(manifest.items, "inspecting items")):
         inspection = inspector.inspect(item)
-        sieve = _ItemCleaning(item)
-        _look(sieve, inspection)
-        sieves.append(sieve)
-        if inspection.fingerprint is not None and sieve.item is not None:
+        entry = _ItemCleaning(item)
+        _look(entry, inspection)
+        entries.append(entry)
+        if inspection.fingerprint is not None and entry.item is not None:
             seen_by_fingerprint.setdefault(inspection.fingerprint, []).append(number)
-    _compare(sieves, seen_by_fingerprint)
-    kept = tuple(sieve.item for sieve in sieves if sieve.item is not None)
-    findings = tuple(finding for sieve in sieves for finding in sieve.findings)
+    _compare(entries, seen_by_fingerprint)
+    kept = tuple(entry.item for entry in entries if entry.item is not None)
+    findings = tuple(finding for entry in entries for finding in entry.findings)
     if not kept:
         raise UsageError(
             f"{manifest.folder}: expected a usable item, got none of {len(manifest.items)}; {_first(findings)}"
@@ -79,42 +79,42 @@ def _first(findings: Sequence[Finding]) -> str:
     return f"first finding: {findings[0].detail}" if findings else "the manifest is empty"
 
 
-def _look(sieve: _ItemCleaning, inspection: Inspection) -> None:
-    item = sieve.item
+def _look(entry: _ItemCleaning, inspection: Inspection) -> None:
+    item = entry.item
     if item is None:
         return
     is_usable = inspection.windows > 0 or bool(item.features)
     for problem in inspection.problems:
-        sieve.find("undecodable", problem, "kept" if is_usable else "left out")
+        entry.find("undecodable", problem, "kept" if is_usable else "left out")
     if not is_usable:
-        sieve.find("empty", "no window", "left out")
+        entry.find("empty", "no window", "left out")
     if inspection.is_silent:
-        _drop(sieve, "silent", "audio")
+        _drop(entry, "silent", "audio")
     if inspection.is_black:
-        _drop(sieve, "black", "video")
-    _read_words(sieve)
+        _drop(entry, "black", "video")
+    _read_words(entry)
 
 
-def _drop(sieve: _ItemCleaning, kind: Kind, modality: str) -> None:
+def _drop(entry: _ItemCleaning, kind: Kind, modality: str) -> None:
     """Remove a modality that has a field of its own. The tracks of a clip stay together."""
-    item = sieve.item
+    item = entry.item
     if item is None:
         return
     if item.clip is not None:
-        sieve.find(kind, "a track of its clip", "kept")
+        entry.find(kind, "a track of its clip", "kept")
     elif _others(item, modality):
-        sieve.find(kind, f"its {modality}", "modality left out")
-        sieve.item = item.model_copy(update={modality: None})
+        entry.find(kind, f"its {modality}", "modality left out")
+        entry.item = item.model_copy(update={modality: None})
     else:
-        sieve.find(kind, f"its {modality}, and there is nothing else", "left out")
+        entry.find(kind, f"its {modality}, and there is nothing else", "left out")
 
 
 def _others(item: Item, modality: str) -> bool:
     return any(getattr(item, name) for name in ("video", "audio", "text", "features") if name != modality)
 
 
-def _read_words(sieve: _ItemCleaning) -> None:
-    item = sieve.item
+def _read_words(entry: _ItemCleaning) -> None:
+    item = entry.item
     if item is None or item.text is None:
         return
     wordings = [(line, clean_text(line.text)) for line in item.text]
@@ -122,30 +122,30 @@ def _read_words(sieve: _ItemCleaning) -> None:
     lines = tuple(TimedText(t0=line.t0, t1=line.t1, text=wording.text) for line, wording in wordings if wording.text)
     changed = item.model_copy(update={"text": lines or None})
     if not noise:
-        sieve.item = changed
+        entry.item = changed
     elif lines:
-        sieve.find("text", ", ".join(noise), "mended")
-        sieve.item = changed
+        entry.find("text", ", ".join(noise), "mended")
+        entry.item = changed
     elif _others(item, "text"):
-        sieve.find("text", ", ".join(noise), "modality left out")
-        sieve.item = changed
+        entry.find("text", ", ".join(noise), "modality left out")
+        entry.item = changed
     else:
-        sieve.find("text", ", ".join(noise), "left out")
+        entry.find("text", ", ".join(noise), "left out")
 
 
-def _compare(sieves: Sequence[_ItemCleaning], seen_by_fingerprint: Mapping[str, Sequence[int]]) -> None:
+def _compare(entries: Sequence[_ItemCleaning], seen_by_fingerprint: Mapping[str, Sequence[int]]) -> None:
     for numbers in seen_by_fingerprint.values():
-        alike = [(sieves[number], item) for number in numbers if (item := sieves[number].item) is not None]
+        alike = [(entries[number], item) for number in numbers if (item := entries[number].item) is not None]
         if len(alike) < 2:  # noqa: PLR2004 - one is no duplicate
             continue
         stays = max((item for _, item in alike), key=lambda item: SPLITS.index(item.split))
         agree = all(_agree(item, stays) for _, item in alike)
-        for sieve, item in alike:
+        for entry, item in alike:
             if not agree:
                 others = ", ".join(other.id for _, other in alike if other is not item)
-                sieve.find("conflict", f"the same as {others}", "left out")
+                entry.find("conflict", f"the same as {others}", "left out")
             elif item is not stays:
-                sieve.find("duplicate", f"of {stays.id} ({stays.split})", "left out")
+                entry.find("duplicate", f"of {stays.id} ({stays.split})", "left out")
 
 
 def _agree(one: Item, other: Item) -> bool:
