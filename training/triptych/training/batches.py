@@ -74,7 +74,7 @@ def target_tensor(examples: Sequence[Example], task: Task) -> Tensor:
         holds = torch.zeros(len(examples), len(task.labels))
         for row, example in enumerate(examples):
             if not isinstance(example.target, tuple):
-                raise TypeError(f"{example.id}: expected the indices of all labels that hold, got {example.target!r}")
+                raise TypeError(f"{example.id}: expected the indices of all labels that apply, got {example.target!r}")
             holds[row, list(example.target)] = 1
         return holds
     kind = torch.int64 if task.kind == "multiclass" else torch.float32

@@ -178,7 +178,7 @@ def info_nce(shared: Mapping[str, Tensor], encoded: Mapping[str, Encoded]) -> Te
         both = encoded[one].present & encoded[other].present
         if int(both.sum()) < 2:  # noqa: PLR2004 - a single row has no negatives
             continue
-        likeness = shared[one][both] @ shared[other][both].T / _CONTRAST_TEMPERATURE
-        own = torch.arange(likeness.shape[0], device=likeness.device)
-        losses += [functional.cross_entropy(likeness, own), functional.cross_entropy(likeness.T, own)]
+        similarity = shared[one][both] @ shared[other][both].T / _CONTRAST_TEMPERATURE
+        positives = torch.arange(similarity.shape[0], device=similarity.device)
+        losses += [functional.cross_entropy(similarity, positives), functional.cross_entropy(similarity.T, positives)]
     return torch.stack(losses).mean() if losses else next(iter(shared.values())).sum() * 0

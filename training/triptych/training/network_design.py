@@ -64,19 +64,22 @@ def _for_features(network: NetworkConfig, spec: InputSpec) -> NetworkConfig:
     """Return the network without the modalities that a data set of features lacks."""
     if not spec.features:
         return network
-    there = {own.modality for own in spec.features} | ({"text"} if spec.text_tokens else set())
+    there = {feature.modality for feature in spec.features} | ({"text"} if spec.text_tokens else set())
     left = tuple(modality for modality in network.modalities if modality in there)
     if not left:
-        raise UsageError(f"modalities: expected some of {', '.join(sorted(there))}, of which there are features")
+        raise UsageError(
+            f"modalities: expected some of {', '.join(sorted(there))}, which have features, got "
+            f"{', '.join(network.modalities)}"
+        )
     return replace(network, modalities=left)
 
 
 def _encoder(modality: str, network: NetworkConfig, spec: InputSpec) -> EncoderCard:
     choice = network.encoders.get(modality, "small")
-    shape = next((own for own in spec.features if own.modality == modality), None)
+    shape = next((feature for feature in spec.features if feature.modality == modality), None)
     if shape is not None:
         if choice != "small":
-            raise UsageError(f"encoder: {modality} comes as features, which no pretrained encoder reads; got {choice}")
+            raise UsageError(f"encoder: {modality} comes as features, so expected small, got {choice}")
         return EncoderCard(kind="features", options={"steps": shape.steps, "dims": shape.dims})
     if choice == "small":
         return EncoderCard(kind="small")

@@ -286,9 +286,9 @@ def _in_integers(model: FusedModel) -> FusedModel:
     """Return a copy with int8 linear layers: int8 weights, and activations quantised per row at run time."""
     from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_  # noqa: PLC0415 - an extra
 
-    own = copy.deepcopy(model)
-    quantize_(own, Int8DynamicActivationInt8WeightConfig())
-    return own
+    quantised = copy.deepcopy(model)
+    quantize_(quantised, Int8DynamicActivationInt8WeightConfig())
+    return quantised
 
 
 def _not_worth(forms: Mapping[str, FormMeasurement], base: str) -> list[str]:

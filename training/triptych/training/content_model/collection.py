@@ -104,18 +104,18 @@ def _motifs(stamps: Sequence[Stamp]) -> list[str]:
     """
     parents = list(range(len(stamps)))
 
-    def root(place: int) -> int:
-        while parents[place] != place:
-            parents[place] = parents[parents[place]]
-            place = parents[place]
-        return place
+    def root(index: int) -> int:
+        while parents[index] != index:
+            parents[index] = parents[parents[index]]
+            index = parents[index]
+        return index
 
     first_with: dict[tuple[str, str], int] = {}
-    for place, stamp in enumerate(stamps):
+    for index, stamp in enumerate(stamps):
         for key in _keys(stamp):
-            first, other = sorted((root(place), root(first_with.setdefault(key, place))))
+            first, other = sorted((root(index), root(first_with.setdefault(key, index))))
             parents[other] = first
-    return [stamps[root(place)].id for place in range(len(stamps))]
+    return [stamps[root(index)].id for index in range(len(stamps))]
 
 
 def _keys(stamp: Stamp) -> Iterator[tuple[str, str]]:

@@ -87,7 +87,7 @@ class CrossValidatedCalibration:
     @property
     def ece(self) -> float:
         """Return the calibration error after scaling, as mean over the seeds."""
-        return float(np.mean([own.ece for own in self.after]))
+        return float(np.mean([result.ece for result in self.after]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def cross_validate(
     """Train and test on every fold for every seed, and return the results."""
     seeds = [_one_seed(features, make, config, seed, track) for seed in SEEDS]
     truth = features.label.numpy()
-    shown = tuple(_shown(subset, place, seeds, features) for place, subset in enumerate(SUBSETS))
+    shown = tuple(_shown(subset, index, seeds, features) for index, subset in enumerate(SUBSETS))
     alone = tuple(_alone(modality, seeds, features) for modality in MODALITIES)
     fused = [one.logits[:, -1].argmax(-1).numpy() for one in seeds]
     rivals = _rivals(fused, shown, alone, seeds, features)
@@ -196,12 +196,12 @@ def _one_seed(
         model = make(seed * FOLDS + fold)
         train_head(model, features, train, config, seed=seed * FOLDS + fold)
         fold_of[test.numpy()] = fold
-        for place, subset in enumerate(SUBSETS):
-            logits[test, place] = predict_logits(model, tokens_of(features, test), subset)
-        for place in range(len(ALL_LANGUAGES)):
-            tokens = tokens_of(features, test, place)
-            spoken[test, place, 0] = predict_logits(model, tokens, _WORDS_ONLY)
-            spoken[test, place, 1] = predict_logits(model, tokens)
+        for index, subset in enumerate(SUBSETS):
+            logits[test, index] = predict_logits(model, tokens_of(features, test), subset)
+        for index in range(len(ALL_LANGUAGES)):
+            tokens = tokens_of(features, test, index)
+            spoken[test, index, 0] = predict_logits(model, tokens, _WORDS_ONLY)
+            spoken[test, index, 1] = predict_logits(model, tokens)
         for modality, named in alone.items():
             rows, there = vectors[modality]
             known = train[torch.from_numpy(there)[train]]
@@ -216,9 +216,9 @@ def _there(modalities: tuple[str, ...], features: StampFeatures) -> Flags:
     return np.ones(len(features.label), np.bool_)
 
 
-def _shown(subset: tuple[str, ...], place: int, seeds: list[_SeedResult], features: StampFeatures) -> ModalityAccuracy:
+def _shown(subset: tuple[str, ...], index: int, seeds: list[_SeedResult], features: StampFeatures) -> ModalityAccuracy:
     there, truth = _there(subset, features), features.label.numpy()
-    rates = [float((one.logits[:, place].argmax(-1).numpy() == truth)[there].mean()) for one in seeds]
+    rates = [float((one.logits[:, index].argmax(-1).numpy() == truth)[there].mean()) for one in seeds]
     return ModalityAccuracy(subset, int(there.sum()), float(np.mean(rates)), float(np.std(rates, ddof=1)))
 
 
@@ -238,17 +238,17 @@ def _rivals(
     features: StampFeatures,
 ) -> tuple[SingleModalityBaseline, SingleModalityBaseline]:
     """Return the best regression, and the model with its best single modality. Without audio: few stamps have it."""
-    regression = max((own for own in alone if own.modality != "audio"), key=lambda own: own.accuracy)
-    place, part = max(
+    regression = max((one for one in alone if one.modality != "audio"), key=lambda one: one.accuracy)
+    index, part = max(
         (
-            (place, part)
-            for place, part in enumerate(shown)
+            (index, part)
+            for index, part in enumerate(shown)
             if len(part.modalities) == 1 and part.modalities != ("audio",)
         ),
         key=lambda one: one[1].accuracy,
     )
     by_regression = [one.alone[regression.modality] for one in seeds]
-    by_itself = [one.logits[:, place].argmax(-1).numpy() for one in seeds]
+    by_itself = [one.logits[:, index].argmax(-1).numpy() for one in seeds]
     found = [
         SingleModalityBaseline(name, accuracy, _advantage(fused, named, features), named)
         for name, accuracy, named in (
@@ -263,12 +263,16 @@ def _rivals(
 def _advantage(better: list[Indices], worse: list[Indices], features: StampFeatures) -> AccuracyDifference:
     """Return the paired difference of accuracies, mean over the seeds, with a bootstrap interval over motifs."""
     truth, groups = features.label.numpy(), features.groups.numpy()
-    own = np.mean([(a == truth).astype(float) - (b == truth) for a, b in zip(better, worse, strict=True)], axis=0)
-    sums, sizes = np.bincount(groups, own), np.bincount(groups)
+    differences = np.mean(
+        [(a == truth).astype(float) - (b == truth) for a, b in zip(better, worse, strict=True)], axis=0
+    )
+    sums, sizes = np.bincount(groups, differences), np.bincount(groups)
     rng = np.random.default_rng(0)
     drawn = rng.integers(0, len(sizes), (_RESAMPLES, len(sizes)))
     means = sums[drawn].sum(1) / sizes[drawn].sum(1)
-    return AccuracyDifference(float(own.mean()), float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975)))
+    return AccuracyDifference(
+        float(differences.mean()), float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))
+    )
 
 
 def _confidence(seeds: list[_SeedResult], label: Tensor) -> CrossValidatedCalibration:
@@ -278,8 +282,8 @@ def _confidence(seeds: list[_SeedResult], label: Tensor) -> CrossValidatedCalibr
         logits = one.logits[:, -1]
         scaled = logits.clone()
         for fold in range(FOLDS):
-            own = torch.from_numpy(one.folds == fold)
-            scaled[own] = logits[own] / _temperature(logits[~own], label[~own])
+            in_fold = torch.from_numpy(one.folds == fold)
+            scaled[in_fold] = logits[in_fold] / _temperature(logits[~in_fold], label[~in_fold])
         before.append(calibration(softmax(logits.double().numpy()), truth))
         after.append(calibration(softmax(scaled.double().numpy()), truth))
     return CrossValidatedCalibration(tuple(before), tuple(after))
@@ -291,9 +295,9 @@ def _temperature(logits: Tensor, label: Tensor) -> float:
 
 def _by_language(seeds: list[_SeedResult], features: StampFeatures) -> dict[str, tuple[float, float]]:
     found = {}
-    for place, language in enumerate(ALL_LANGUAGES):
-        there = features.has_text[:, place]
-        right = [one.by_language[there, place].argmax(-1) == features.label[there, None] for one in seeds]
+    for index, language in enumerate(ALL_LANGUAGES):
+        there = features.has_text[:, index]
+        right = [one.by_language[there, index].argmax(-1) == features.label[there, None] for one in seeds]
         words, everything = torch.stack(right).float().mean((0, 1)).tolist()
         found[language] = (words, everything)
     return found

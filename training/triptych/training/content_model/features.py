@@ -139,8 +139,8 @@ def _only(modality: str, window: PreparedWindow) -> PreparedWindow:
 
 
 def _seen(window: PreparedWindow, view: Callable[[Picture, int], Picture]) -> PreparedWindow:
-    place = sum(window.frames_hwc_u8[0][::56, ::56].ravel().tolist())  # differs between pictures and is repeatable
-    return replace(window, frames_hwc_u8=(view(window.frames_hwc_u8[0], place), *window.frames_hwc_u8[1:]))
+    index = sum(window.frames_hwc_u8[0][::56, ::56].ravel().tolist())  # differs between pictures and is repeatable
+    return replace(window, frames_hwc_u8=(view(window.frames_hwc_u8[0], index), *window.frames_hwc_u8[1:]))
 
 
 def _as_it_is(picture: Picture, _: int) -> Picture:
@@ -151,14 +151,14 @@ def _mirrored(picture: Picture, _: int) -> Picture:
     return np.ascontiguousarray(picture[:, ::-1])
 
 
-def _smaller(picture: Picture, place: int) -> Picture:
+def _smaller(picture: Picture, index: int) -> Picture:
     """Shrink the picture and place it somewhere on a tinted background."""
     side = len(picture)
     small = cv2.resize(picture, None, fx=_SMALLER, fy=_SMALLER, interpolation=cv2.INTER_AREA)
-    tint = np.array(_TINTS[place % len(_TINTS)], np.float64)
+    tint = np.array(_TINTS[index % len(_TINTS)], np.float64)
     page = np.empty_like(picture)
     page[:] = tint.astype(np.uint8)
-    top, left = (int(side * _PLACE * (place // step % 5) / 4) for step in (4, 20))
+    top, left = (int(side * _PLACE * (index // step % 5) / 4) for step in (4, 20))
     page[top : top + small.shape[0], left : left + small.shape[1]] = np.rint(small * (tint / 255)).astype(np.uint8)
     return page
 

@@ -97,8 +97,8 @@ def train_head(model: FusedModel, features: StampFeatures, rows: Tensor, config:
         for group in optimizer.param_groups:
             group["lr"] = config.rate * rate_at("one-cycle", step, steps)
         torch.manual_seed(seed * 1_000_003 + step)
-        own = rows[torch.tensor(order.indices(step))]
-        loss = _loss(model, sample_tokens(features, own, config, rng), features.label[own], config, rng)
+        step_rows = rows[torch.tensor(order.indices(step))]
+        loss = _loss(model, sample_tokens(features, step_rows, config, rng), features.label[step_rows], config, rng)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(learning, _GRADIENT_NORM)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from triptych.schemas.errors import UsageError
+from triptych.service.cli_from_config import command_from
 from triptych.units import NS_PER_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rich.console import Console
 
+    from triptych.training.data.augmentation.config import Augmentation
     from triptych.training.data.benchmarks.benchmark import GeneratedDataset
     from triptych.training.data.example import Dataset, Example, Task
     from triptych.training.data.manifest import Manifest
@@ -160,60 +161,89 @@ def render(
     console.print(f"{len(examples)} clips in {to}", highlight=False, soft_wrap=True)
 
 
+@dataclass(frozen=True, slots=True)
+class PrepareOptions:
+    """What `triptych data prepare` takes.
+
+    Attributes:
+        source: folder or table of clips.
+        to: output folder.
+        frames: frames in each window.
+        size: height and width of the frames in pixels.
+        window_ms: length of a window.
+        text_tokens: maximum number of text tokens in a window.
+        augment: augmentation of the copies; None makes no copies.
+        copies: augmented copies of each training window.
+        seed: seed of the augmentation.
+    """
+
+    source: SourceArgument
+    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Output folder of the windows.")]
+    frames: Annotated[int, typer.Option(min=1, help="Frames in each window.")] = 4
+    size: Annotated[int, typer.Option(min=8, help="Height and width of the frames in pixels.")] = 224
+    window_ms: Annotated[int, typer.Option("--window", min=100, help="Length of a window in milliseconds.")] = 2_000
+    text_tokens: Annotated[int, typer.Option(min=1, help="Maximum number of text tokens in a window.")] = 64
+    augment: AugmentOption = None
+    copies: Annotated[int, typer.Option(min=1, help="Augmented copies of each training window; needs --augment.")] = 1
+    seed: Annotated[int, typer.Option(help="Seed of the augmentation.")] = 0
+
+
 @data.command()
-def prepare(
-    source: SourceArgument,
-    *,
-    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Output folder of the windows.")],
-    frames: Annotated[int, typer.Option(min=1, help="Frames in each window.")] = 4,
-    size: Annotated[int, typer.Option(min=8, help="Height and width of the frames in pixels.")] = 224,
-    window_ms: Annotated[int, typer.Option("--window", min=100, help="Length of a window in milliseconds.")] = 2_000,
-    text_tokens: Annotated[int, typer.Option(min=1, help="Maximum number of text tokens in a window.")] = 64,
-    augment: AugmentOption = None,
-    copies: Annotated[int, typer.Option(min=1, help="Augmented copies of each training window; needs --augment.")] = 1,
-    seed: Annotated[int, typer.Option(help="Seed of the augmentation.")] = 0,
-) -> None:
+@command_from(PrepareOptions)
+def prepare(options: PrepareOptions) -> None:
     """Make labelled windows of clips with the worker's own code, and report what cannot be used."""
     from triptych.models.model import InputSpec
     from triptych.training.data.augmentation.config import parse_augmentation
-    from triptych.training.data.augmentation.window_augmentation import augmented_copies
-    from triptych.training.data.clip_records import clip_records
-    from triptych.training.data.labelled_windows import labelled_windows, task_of
+    from triptych.training.data.labelled_windows import task_of
     from triptych.training.data.prepared_dataset import write_prepared
 
-    manifest = _manifest(source)
-    spec = InputSpec(frames, size, size, _RATE_HZ, text_tokens)
-    task = task_of(manifest, spec, window_ms * NS_PER_MS)
-    changes = parse_augmentation(augment) if augment else None
+    manifest = _manifest(options.source)
+    spec = InputSpec(options.frames, options.size, options.size, _RATE_HZ, options.text_tokens)
+    task = task_of(manifest, spec, options.window_ms * NS_PER_MS)
+    changes = parse_augmentation(options.augment) if options.augment else None  # before anything is written
     console = _console()
-    problems: list[str] = []
-
-    def examples() -> Iterator[tuple[str, Example]]:
-        for item in _track(console)(manifest.items, "preparing"):
-            try:
-                outcome = labelled_windows(item, manifest.folder, task, clip_records)
-            except UsageError as error:
-                problems.append(f"{item.id}: {error}")
-                continue
-            problems.extend(f"{item.id}: {problem}" for problem in outcome.problems)
-            for example in outcome.examples:
-                yield item.split, example
-                if changes is not None and item.split == "train":
-                    yield from ((item.split, copy) for copy in augmented_copies(example, changes, copies, seed))
-
     if any(item.features for item in manifest.items):
         console.print(
             "features are left out, because prepared windows hold media and text only. To train on features, use the "
-            f"manifest: triptych train --data {source}",
+            f"manifest: triptych train --data {options.source}",
             style="yellow",
             soft_wrap=True,
         )
-    written = write_prepared(task, examples(), to)
+    problems: list[str] = []
+    examples = _prepared_examples(manifest, task, options, changes, _track(console), problems)
+    written = write_prepared(task, examples, options.to)
     for problem in problems:
         console.print(problem, style="yellow", markup=False, highlight=False, soft_wrap=True)
     if not written:
-        raise UsageError(f"{source}: expected at least one window, got none from {len(manifest.items)} clips")
-    console.print(f"{written} windows of {len(manifest.items)} clips in {to}", highlight=False, soft_wrap=True)
+        raise UsageError(f"{options.source}: expected at least one window, got none from {len(manifest.items)} clips")
+    console.print(f"{written} windows of {len(manifest.items)} clips in {options.to}", highlight=False, soft_wrap=True)
+
+
+def _prepared_examples(
+    manifest: Manifest,
+    task: Task,
+    options: PrepareOptions,
+    changes: Augmentation | None,
+    track: TrackProgress[Any],
+    problems: list[str],
+) -> Iterator[tuple[str, Example]]:
+    """Yield the windows of all items with their splits, augmented copies included. Adds to `problems`."""
+    from triptych.training.data.augmentation.window_augmentation import augmented_copies
+    from triptych.training.data.clip_records import clip_records
+    from triptych.training.data.labelled_windows import labelled_windows
+
+    for item in track(manifest.items, "preparing"):
+        try:
+            windows = labelled_windows(item, manifest.folder, task, clip_records)
+        except UsageError as error:
+            problems.append(f"{item.id}: {error}")
+            continue
+        problems.extend(f"{item.id}: {problem}" for problem in windows.problems)
+        for example in windows.examples:
+            yield item.split, example
+            if changes is not None and item.split == "train":
+                for copy in augmented_copies(example, changes, options.copies, options.seed):
+                    yield item.split, copy
 
 
 @data.command()

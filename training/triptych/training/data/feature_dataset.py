@@ -67,8 +67,8 @@ class FeatureDataset:
 
     def _example(self, item: Item) -> Example:
         features: dict[str, NDArray[np.float32]] = {}
-        for modality, own in (item.features or {}).items():
-            features[modality] = self._steps(own)
+        for modality, arrays in (item.features or {}).items():
+            features[modality] = self._steps(arrays)
         reads_words = bool(self.task.spec.text_tokens)
         window = PreparedWindow(
             stream=self.task.name,
@@ -84,14 +84,14 @@ class FeatureDataset:
         return labelled_example(item, window, self.task, 0)
 
     def _shape(self, modality: str) -> FeatureShape | None:
-        given = [own for item in self._manifest.items if (own := _features(item, modality)) is not None]
-        shapes = {file: self._array(file).shape for file in sorted({own.file for own in given})}
+        given = [arrays for item in self._manifest.items if (arrays := _features(item, modality)) is not None]
+        shapes = {file: self._array(file).shape for file in sorted({arrays.file for arrays in given})}
         dims = {shape[2] for shape in shapes.values()}
         if len(dims) > 1:
             raise UsageError(
                 f"{self._manifest.folder}: expected features of {modality} of one size, got {sorted(dims)}"
             )
-        beyond = [own for own in given if own.row >= shapes[own.file][0]]
+        beyond = [arrays for arrays in given if arrays.row >= shapes[arrays.file][0]]
         if beyond:
             raise UsageError(f"{self._manifest.folder / beyond[0].file}: expected a row {beyond[0].row}, got fewer")
         return FeatureShape(modality, max(shape[1] for shape in shapes.values()), dims.pop()) if shapes else None

@@ -86,7 +86,7 @@ class PreparedDataset:
         try:
             index = PreparedIndex.model_validate_json((folder / INDEX_FILE).read_bytes())
         except OSError as error:
-            raise UsageError(f"{folder}: expected prepared windows; make them with: triptych data prepare") from error
+            raise UsageError(f"{folder}: expected prepared windows: make them with triptych data prepare") from error
         except ValidationError as error:
             raise UsageError(f"{folder / INDEX_FILE}: expected an index of prepared windows, got: {error}") from error
         self.task = index.task

@@ -75,9 +75,9 @@ def calibration(probabilities: Numbers, truth: Indices, *, seed: int = 0) -> Cal
 def _bins(confidence: Numbers, right: Numbers) -> tuple[Bin, ...]:
     order = np.argsort(confidence, kind="stable")
     return tuple(
-        Bin(float(confidence[own].mean()), float(right[own].mean()), len(own))
-        for own in np.array_split(order, BINS)
-        if len(own)
+        Bin(float(confidence[members].mean()), float(right[members].mean()), len(members))
+        for members in np.array_split(order, BINS)
+        if len(members)
     )
 
 
@@ -92,13 +92,13 @@ def _debiased(bins: tuple[Bin, ...]) -> float:
     return max(0.0, _counted(bins) - bias)
 
 
-def _bias(own: Bin) -> float:
+def _bias(one_bin: Bin) -> float:
     """Return the expected excess of |confidence - accuracy| in a finite sample.
 
     The difference is taken as normal, so its absolute value has a folded normal distribution.
     """
-    distance = abs(own.confidence - own.accuracy)
-    deviation = sqrt(own.accuracy * (1 - own.accuracy) / own.count)
+    distance = abs(one_bin.confidence - one_bin.accuracy)
+    deviation = sqrt(one_bin.accuracy * (1 - one_bin.accuracy) / one_bin.count)
     if deviation == 0:
         return 0.0
     folded = deviation * sqrt(2 / pi) * exp(-(distance**2) / (2 * deviation**2))

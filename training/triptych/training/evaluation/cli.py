@@ -75,7 +75,7 @@ def evaluate(options: EvaluationOptions) -> None:
     model = evaluated_model(loaded, dataset.task, choose_device(options.device))
     started_s = time.monotonic()
     size = suite.EvaluationSize(options.examples, options.aside, options.seed)
-    found = suite.evaluate(
+    evaluation = suite.evaluate(
         dataset, model, split=options.split, size=size, rules=RULES.get(options.data),
         track=lambda items, heading: track(items, heading, console=console, disable=not console.is_terminal),
     )  # fmt: skip
@@ -85,8 +85,8 @@ def evaluate(options: EvaluationOptions) -> None:
         "data": f"{options.data}, seed {options.seed}",
         "took": f"{time.monotonic() - started_s:.0f} s",
     }
-    page = write_report(found, options.report_folder(dataset.task.name), about=about)
-    for line in (*summary(found), str(page)):
+    page = write_report(evaluation, options.report_folder(dataset.task.name), about=about)
+    for line in (*summary(evaluation), str(page)):
         console.print(line, highlight=False, soft_wrap=True)
-    if found.leaks or not all(test.passed for test in found.shuffled):
+    if evaluation.leaks or not all(test.passed for test in evaluation.shuffled):
         raise typer.Exit(1)

@@ -28,9 +28,9 @@ def evaluated_model(checkpoint: Checkpoint, task: Task, device: torch.device) ->
     if ours != wanted:
         names = ("kind", "labels", "window_ns", "frames", "height", "width", "sample_rate_hz", "features")
         wrong = [
-            f"{name} {own} instead of {other}"
-            for name, own, other in zip(names, ours, wanted, strict=True)
-            if own != other
+            f"{name} {actual} instead of {expected}"
+            for name, actual, expected in zip(names, ours, wanted, strict=True)
+            if actual != expected
         ]
         raise UsageError(f"the model {card.name} was not trained for {task.name}: it has {'; '.join(wrong)}")
     reads = tuple(modality for modality in MODALITIES if modality in card.architecture.encoders)

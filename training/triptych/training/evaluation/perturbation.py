@@ -45,8 +45,8 @@ def with_noise(window: PreparedWindow, modality: str, level: float, rng: Random)
         return window
     noise = np.random.default_rng(rng.getrandbits(64))
     if modality in window.features:
-        own = window.features[modality]
-        mixed = (1 - level) * own + level * own.std() * noise.standard_normal(own.shape, np.float32)
+        signal = window.features[modality]
+        mixed = (1 - level) * signal + level * signal.std() * noise.standard_normal(signal.shape, np.float32)
         return replace(window, features={**window.features, modality: mixed.astype(np.float32)})
     if modality == "video":
         frames = tuple(_noisy_picture(frame, level, noise) for frame in window.frames_hwc_u8)
@@ -68,8 +68,8 @@ def shuffle_modalities(windows: Sequence[PreparedWindow], anchor: str, rng: Rand
 
 def _mixed(window: PreparedWindow, others: dict[str, PreparedWindow]) -> PreparedWindow:
     foreign = {name: other.features[name] for name, other in others.items() if name in other.features}
-    own = {name: features for name, features in window.features.items() if name not in others}
-    window = replace(window, features=own | foreign)
+    kept = {name: features for name, features in window.features.items() if name not in others}
+    window = replace(window, features=kept | foreign)
     if "video" in others:
         other = others["video"]
         window = replace(window, frames_hwc_u8=other.frames_hwc_u8, frame_times_ns=other.frame_times_ns)
@@ -83,7 +83,7 @@ def _shifted(count: int, rng: Random) -> list[int]:
     order = list(range(count))
     rng.shuffle(order)
     following = dict(zip(order, order[1:] + order[:1], strict=True))
-    return [following[place] for place in range(count)]
+    return [following[index] for index in range(count)]
 
 
 def _noisy_picture(frame: NDArray[np.uint8], level: float, noise: np.random.Generator) -> NDArray[np.uint8]:

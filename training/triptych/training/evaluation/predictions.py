@@ -59,10 +59,10 @@ def predict_views(
         windows = [example.window for example in examples]
         for view, see in views.items():
             shown = see(windows, Random(f"{seed}/{view}/{first}"))
-            kept = [place for place, window in enumerate(shown) if not window.is_empty]
+            kept = [index for index, window in enumerate(shown) if not window.is_empty]
             if kept:
-                rows[view] += [first + place for place in kept]
-                outputs[view].append(predict([shown[place] for place in kept]))
+                rows[view] += [first + index for index in kept]
+                outputs[view].append(predict([shown[index] for index in kept]))
     by_view = {
         view: ViewOutputs(np.array(rows[view], np.int64), np.concatenate(outputs[view]).astype(np.float64))
         for view in views

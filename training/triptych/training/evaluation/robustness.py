@@ -29,15 +29,15 @@ class NoiseCurve:
 
 def robustness(modality: str, levels: Sequence[float], fused: Sequence[float], late: Sequence[float]) -> NoiseCurve:
     """Return the curve with its relative and effective robustness."""
-    gaps = [(own - fused[0]) - (other - late[0]) for own, other in zip(fused, late, strict=True)]
+    gaps = [(accuracy - fused[0]) - (other - late[0]) for accuracy, other in zip(fused, late, strict=True)]
     return NoiseCurve(modality, tuple(levels), tuple(fused), tuple(late), _mean(levels, fused), _mean(levels, gaps))
 
 
 def _mean(levels: Sequence[float], heights: Sequence[float]) -> float:
     """Return the mean height of the curve by the trapezoidal rule."""
     area = sum(
-        (levels[place + 1] - levels[place]) * (heights[place] + heights[place + 1]) / 2
-        for place in range(len(levels) - 1)
+        (levels[index + 1] - levels[index]) * (heights[index] + heights[index + 1]) / 2
+        for index in range(len(levels) - 1)
     )
     span = levels[-1] - levels[0]
     return area / span if span else heights[0]

@@ -131,11 +131,12 @@ class Evaluation:
     def leaks(self) -> tuple[SubsetScores, ...]:
         """Return the subsets that exceed their ceiling. If there are any, information leaks into the inputs."""
         return tuple(
-            own
-            for own in self.by_subset
-            if isinstance(own.scores, Classification)
-            and own.ceiling is not None
-            and own.scores.accuracy > own.ceiling + LEAK_ERRORS * standard_error(own.ceiling, own.scores.count)
+            result
+            for result in self.by_subset
+            if isinstance(result.scores, Classification)
+            and result.ceiling is not None
+            and result.scores.accuracy
+            > result.ceiling + LEAK_ERRORS * standard_error(result.ceiling, result.scores.count)
         )
 
 
@@ -158,12 +159,14 @@ def evaluate(
     present = tuple(modality for modality in _present(dataset, split) if modality in model.reads)
     views: dict[Hashable, View] = {subset: partial(_only, modalities=subset) for subset in subsets(present)}
     predictions = evaluator.predict(split, views, size.examples)
-    ceilings = {} if rules is None else {subset: float(own) for subset, own in bayes_ceilings(rules).items()}
+    ceilings = {} if rules is None else {subset: float(ceiling) for subset, ceiling in bayes_ceilings(rules).items()}
     by_subset = tuple(
         SubsetScores(subset, _scores(dataset, predictions, subset), ceilings.get(subset)) for subset in subsets(present)
     )
-    best_single = max((own for own in by_subset if len(own.modalities) == 1), key=lambda own: quality(own.scores))
-    fused = next(own.scores for own in by_subset if own.modalities == present)
+    best_single = max(
+        (result for result in by_subset if len(result.modalities) == 1), key=lambda result: quality(result.scores)
+    )
+    fused = next(result.scores for result in by_subset if result.modalities == present)
     found = Evaluation(dataset.task.name, split, dataset.task.labels, fused, by_subset, best_single)
     return _with_labels_alone(found, evaluator, predictions) if dataset.task.kind == "multiclass" else found
 
@@ -197,7 +200,7 @@ class _Evaluator:
 def _with_labels_alone(found: Evaluation, evaluator: _Evaluator, predictions: Predictions) -> Evaluation:
     """Add the results that only a multiclass task has."""
     full = found.by_subset[-1].modalities
-    limits = {own.modalities[0]: own for own in found.by_subset if len(own.modalities) == 1}
+    limits = {result.modalities[0]: result for result in found.by_subset if len(result.modalities) == 1}
     return Evaluation(
         found.data, found.split, found.labels, found.fused, found.by_subset, found.best_single,
         advantage=_advantage(predictions, full, found.best_single.modalities),
@@ -269,9 +272,9 @@ def _shuffled(evaluator: _Evaluator, split: str, alone: Mapping[str, SubsetScore
     views: dict[Hashable, View] = {anchor: partial(_mixed, anchor=anchor) for anchor in alone}
     predictions = evaluator.predict(split, views, evaluator.size.examples_aside)
     found = []
-    for anchor, own in alone.items():
+    for anchor, result in alone.items():
         right = _right(predictions, anchor)
-        limit = own.ceiling if own.ceiling is not None else quality(own.scores)
+        limit = result.ceiling if result.ceiling is not None else quality(result.scores)
         found.append(ShuffleTest(anchor, float(right.mean()), standard_error(limit, len(right)), limit))
     return tuple(found)
 
@@ -299,7 +302,7 @@ def _present(dataset: Dataset, split: str) -> tuple[str, ...]:
         "audio": any(window.audio_present for window in windows),
         "text": any(window.cues for window in windows),
     }
-    as_features = {modality for window in windows for modality, own in window.features.items() if len(own)}
+    as_features = {modality for window in windows for modality, result in window.features.items() if len(result)}
     return tuple(modality for modality in MODALITIES if there[modality] or modality in as_features)
 
 

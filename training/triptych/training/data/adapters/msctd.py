@@ -34,7 +34,9 @@ def _gather(language: Literal["english", "german", "chinese"], root: Path, _: Pa
         lines = read_lines(folder / f"{language}_{theirs}.txt")
         sentiments = read_lines(folder / f"sentiment_{theirs}.txt")
         if len(lines) != len(sentiments):
-            gathered.problems.append(f"{theirs}: {len(lines)} lines, but {len(sentiments)} sentiments; all left out")
+            gathered.problems.append(
+                f"{theirs}: {len(lines)} lines, but {len(sentiments)} sentiments; the split is left out"
+            )
             continue
         dialogue_of = _dialogues(folder, theirs)
         pictures = _pictures(root, folder, theirs)

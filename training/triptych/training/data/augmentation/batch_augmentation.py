@@ -68,8 +68,8 @@ def jitter_window(window: PreparedWindow, spec: InputSpec, how: Jitter, rng: tor
     cues, first = [], 0
     for cue in window.cues:
         count = len(hash_words(cue.text))
-        own = slice(first + 1, first + count - 1)  # a cue has a start token and an end token
-        cues.append(replace(cue, text=_marked(words_of(cue.text), old[own], new[own])))
+        current = slice(first + 1, first + count - 1)  # a cue has a start token and an end token
+        cues.append(replace(cue, text=_marked(words_of(cue.text), old[current], new[current])))
         first += count
     return replace(
         window,
@@ -124,8 +124,8 @@ def _words(text: Tensor, mask: Tensor, how: Jitter, rng: torch.Generator) -> Ten
     parts = torch.rand((*text.shape, SLOTS), generator=rng) < how.words
     changed = torch.full_like(text, PRESENT)
     for slot in range(SLOTS):
-        own = (text >> (slot * BITS)) & ((1 << BITS) - 1)
-        changed |= torch.where(whole | parts[..., slot], other[..., slot], own) << (slot * BITS)
+        current = (text >> (slot * BITS)) & ((1 << BITS) - 1)
+        changed |= torch.where(whole | parts[..., slot], other[..., slot], current) << (slot * BITS)
     return torch.where(mask, changed, text)
 
 

@@ -101,12 +101,12 @@ def _drop(entry: _ItemCleaning, kind: Kind, modality: str) -> None:
     if item is None:
         return
     if item.clip is not None:
-        entry.find(kind, "a track of its clip", "kept")
+        entry.find(kind, "a track of the clip", "kept")
     elif _others(item, modality):
-        entry.find(kind, f"its {modality}", "modality left out")
+        entry.find(kind, f"the {modality}", "modality left out")
         entry.item = item.model_copy(update={modality: None})
     else:
-        entry.find(kind, f"its {modality}, and there is nothing else", "left out")
+        entry.find(kind, f"the {modality}; the item has no other modality", "left out")
 
 
 def _others(item: Item, modality: str) -> bool:

@@ -132,9 +132,9 @@ def _digits() -> dict[str, Pixels]:
     Random("digits").shuffle(order)
     return {
         f"digit-{value}-{split}": np.stack(
-            [_enlarged(digits.images[number]) for number in order[own] if digits.target[number] == value]
+            [_enlarged(digits.images[number]) for number in order[members] if digits.target[number] == value]
         )
-        for split, own in split_slices(len(order)).items()
+        for split, members in split_slices(len(order)).items()
         for value in range(10)
     }
 

@@ -131,17 +131,17 @@ def _write(pool: Path, found: dict[str, list[Samples]]) -> None:
             places.setdefault(key, []).append((end, end + len(samples)))
             end += len(samples)
     np.save(pool / "samples.npy", np.concatenate([samples for utterances in found.values() for samples in utterances]))
-    np.savez(pool / "places.npz", allow_pickle=False, **{key: np.array(own) for key, own in places.items()})
+    np.savez(pool / "places.npz", allow_pickle=False, **{key: np.array(ranges) for key, ranges in places.items()})
 
 
 def _takes() -> Iterator[_Take]:
     variants = list(ESPEAK_VARIANTS)
     Random("voices").shuffle(variants)
     first, second = _TEST_VOICES, _TEST_VOICES + _VALIDATION_VOICES
-    for split, own in (
+    for split, variants_of_split in (
         ("test", variants[:first]), ("validation", variants[first:second]), ("train", variants[second:]),
     ):  # fmt: skip
-        for variant in own:
+        for variant in variants_of_split:
             counts = _TRAIN_TAKES if split == "train" else _ESPEAK_TAKES
             yield from _takes_of(split, "espeak-ng", variant, counts)
     for split, voices in FLITE_VOICES.items():

@@ -36,7 +36,7 @@ class _Dtype:
 
     def __setstate__(self, state: object) -> None:
         if not (isinstance(state, tuple) and len(state) > 1 and state[1] in {"<", ">", "|", "="}):
-            raise UnsafePickleError(f"expected the state of a plain array type, got {state!r:.100}")
+            raise UnsafePickleError(f"expected the state of a plain dtype, got {state!r:.100}")
         self.order = state[1]
 
     def dtype(self) -> np.dtype[Any]:
@@ -63,11 +63,11 @@ def _content(shape: object, dtype: object, data: object, *, order: str) -> Any: 
     if not (isinstance(shape, tuple) and all(isinstance(size, int) and size >= 0 for size in shape)):
         raise UnsafePickleError(f"expected the shape of an array, got {shape!r:.100}")
     if not isinstance(dtype, _Dtype):
-        raise UnsafePickleError(f"expected a plain type of an array, got {dtype!r:.100}")
+        raise UnsafePickleError(f"expected a plain dtype, got {dtype!r:.100}")
     count = math.prod(shape)
     if dtype.code.startswith("O"):
         if not (isinstance(data, list) and len(data) == count):
-            raise UnsafePickleError(f"expected a list of {count} things")
+            raise UnsafePickleError(f"expected a list of {count} objects")
         return shape, data
     if isinstance(data, str):
         data = data.encode("latin-1")  # how Python 2's bytes arrive
@@ -94,7 +94,7 @@ class _Name:
 
 def _new_dtype(code: object, *_: object) -> _Dtype:
     if not (isinstance(code, str) and _DTYPE.fullmatch(code)):
-        raise UnsafePickleError(f"expected a plain type of an array, got {code!r:.100}")
+        raise UnsafePickleError(f"expected a plain dtype, got {code!r:.100}")
     return _Dtype(code)
 
 
@@ -114,12 +114,12 @@ def _scalar(dtype: object, data: object) -> object:
 
 def _encoded(text: object, encoding: object = "latin-1") -> bytes:
     if not isinstance(text, str) or encoding not in {"latin-1", "latin1"}:
-        raise UnsafePickleError("expected bytes")
+        raise UnsafePickleError("expected bytes encoded as latin-1")
     return text.encode("latin-1")
 
 
 def _refused(*_: object) -> object:
-    raise UnsafePickleError("expected an array's type to be named only, not called")
+    raise UnsafePickleError("expected numpy.ndarray as an argument only, got a call")
 
 
 _CALLS: Final[Mapping[tuple[str, str], Callable[..., object]]] = {
@@ -161,7 +161,7 @@ def read_plain_pickle(file: Path) -> object:
 def _plain(value: object, seen: dict[int, object], depth: int) -> object:
     """Return the value with arrays instead of stand-ins. Shared references stay shared."""
     if depth > _MAX_DEPTH:
-        raise UnsafePickleError("expected plain data, got something nested without end")
+        raise UnsafePickleError(f"expected plain data, got more than {_MAX_DEPTH} levels of nesting")
     if id(value) in seen:
         return seen[id(value)]
     result = value
