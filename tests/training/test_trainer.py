@@ -45,9 +45,9 @@ class RecordingCallback:
         if step == self._interrupt_after:
             raise KeyboardInterrupt
 
-    def on_validation(self, look: ValidationRecord) -> None:
+    def on_validation(self, record: ValidationRecord) -> None:
         """Record the result."""
-        self.looks.append(look)
+        self.looks.append(record)
 
 
 def trained(
@@ -174,7 +174,7 @@ def test_the_final_validation_uses_the_stored_weights(tmp_path: Path) -> None:
         ExampleSource(ToyDataset(), card.input.spec(), hash_words).in_order("validation", 48, 16),
     )
     assert card.metrics["validation"]["loss"] == found.loss
-    assert found.loss != min(look.loss for look in notes.looks)
+    assert found.loss != min(record.loss for record in notes.looks)
 
 
 def test_training_can_start_from_another_model(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_an_interrupted_run_resumes(tmp_path: Path) -> None:
     assert notes.steps == [9, 10, 11, 12]
     assert_same(tmp_path / "whole", tmp_path / "broken")
     looks = [json.loads(line) for line in (tmp_path / "broken" / "looks.jsonl").read_text().splitlines()]
-    assert [look["step"] for look in looks] == [4, 8, 12]
+    assert [record["step"] for record in looks] == [4, 8, 12]
     assert not (tmp_path / "broken" / STATE_FILE).exists()
 
 
@@ -229,9 +229,9 @@ def test_early_stopping_keeps_the_best_weights(tmp_path: Path) -> None:
     config = quick(steps=400, evaluate_every=5, patience=3, rate=0.5, optimizer="sgd", schedule="cosine")
     card = trained(tmp_path, config, notes=notes).cards[0]
 
-    best = min(notes.looks, key=lambda look: look.loss)
+    best = min(notes.looks, key=lambda record: record.loss)
     assert notes.steps[-1] < 400
-    assert [look.step for look in notes.looks if look.step > best.step] == [best.step + 5 * n for n in (1, 2, 3)]
+    assert [record.step for record in notes.looks if record.step > best.step] == [best.step + 5 * n for n in (1, 2, 3)]
     assert card.training["best_step"] == best.step
     assert card.metrics["validation"]["loss"] == pytest.approx(best.loss)
 
@@ -294,7 +294,7 @@ def test_curves_are_drawn_and_written_for_tensorboard(tmp_path: Path) -> None:
     events.Reload()
     assert [event.step for event in events.Scalars("train/loss of a step")] == [1, 2, 3, 4]
     scores = [event.value for event in events.Scalars("validation/score")]
-    assert scores == pytest.approx([look.score for look in notes.looks])
+    assert scores == pytest.approx([record.score for record in notes.looks])
 
 
 def test_invalid_configurations_are_rejected(tmp_path: Path) -> None:

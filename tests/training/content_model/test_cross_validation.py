@@ -42,12 +42,12 @@ def test_an_advantage_of_two_modalities_is_found(tmp_path: Path) -> None:
     """Picture and text each tell half of the label, so the advantage is large and its interval well above 0."""
     found = cross_validate(_features(), _LABELS, _model, _CONFIG)
 
-    shown = {own.modalities: own.accuracy for own in found.shown}
-    assert shown["video", "audio", "text"] > 0.9
-    assert shown["video",] < 0.75
-    assert min(rival.advantage.low for rival in found.rivals) > 0.2
-    assert found.rivals[0].accuracy >= found.rivals[1].accuracy
-    assert {rival.name.partition(",")[0].partition(" shown")[0] for rival in found.rivals} == {
+    by_subset = {own.modalities: own.accuracy for own in found.by_subset}
+    assert by_subset["video", "audio", "text"] > 0.9
+    assert by_subset["video",] < 0.75
+    assert min(baseline.advantage.low for baseline in found.baselines) > 0.2
+    assert found.baselines[0].accuracy >= found.baselines[1].accuracy
+    assert {baseline.name.partition(",")[0].partition(" shown")[0] for baseline in found.baselines} == {
         "regression",
         "the model",
     }
@@ -57,7 +57,7 @@ def test_an_advantage_of_two_modalities_is_found(tmp_path: Path) -> None:
     assert (tmp_path / PLOT).stat().st_size > 0
     assert "| video + audio + text | 80 |" in page.read_text()
     told = json.loads((tmp_path / "report.json").read_text())["best_single"]
-    assert list(told) == [rival.name for rival in found.rivals]
+    assert list(told) == [baseline.name for baseline in found.baselines]
 
 
 def test_random_labels_are_not_predicted() -> None:
@@ -68,8 +68,8 @@ def test_random_labels_are_not_predicted() -> None:
 
     found = cross_validate(features, _LABELS, _model, _CONFIG)
 
-    assert found.shown[-1].accuracy < 0.5
-    assert max(rival.advantage.low for rival in found.rivals) < 0.1
+    assert found.by_subset[-1].accuracy < 0.5
+    assert max(baseline.advantage.low for baseline in found.baselines) < 0.1
 
 
 def test_no_motif_is_in_training_and_test_rows() -> None:

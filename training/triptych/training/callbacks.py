@@ -40,5 +40,5 @@ class TrainingCallback(Protocol):
     def on_step(self, step: int, loss: float) -> None:
         """Handle the end of a step: the number of finished steps and its loss."""
 
-    def on_validation(self, look: ValidationRecord) -> None:
+    def on_validation(self, record: ValidationRecord) -> None:
         """Handle the result of a validation pass."""

@@ -64,14 +64,14 @@ def _for_features(network: NetworkConfig, spec: InputSpec) -> NetworkConfig:
     """Return the network without the modalities that a data set of features lacks."""
     if not spec.features:
         return network
-    there = {feature.modality for feature in spec.features} | ({"text"} if spec.text_tokens else set())
-    left = tuple(modality for modality in network.modalities if modality in there)
-    if not left:
+    available = {feature.modality for feature in spec.features} | ({"text"} if spec.text_tokens else set())
+    remaining = tuple(modality for modality in network.modalities if modality in available)
+    if not remaining:
         raise UsageError(
-            f"modalities: expected some of {', '.join(sorted(there))}, which have features, got "
+            f"modalities: expected some of {', '.join(sorted(available))}, which have features, got "
             f"{', '.join(network.modalities)}"
         )
-    return replace(network, modalities=left)
+    return replace(network, modalities=remaining)
 
 
 def _encoder(modality: str, network: NetworkConfig, spec: InputSpec) -> EncoderCard:

@@ -50,9 +50,9 @@ class _Bar:
         if self._task is not None:
             self._progress.update(self._task, completed=step, loss=loss)
 
-    def on_validation(self, look: ValidationRecord) -> None:
+    def on_validation(self, record: ValidationRecord) -> None:
         """Print a line with the fused score and that of the best single modality."""
-        modality, alone = max(look.alone.items(), key=lambda item: item[1], default=("", float("nan")))
+        modality, alone = max(record.alone.items(), key=lambda item: item[1], default=("", float("nan")))
         single = f", best alone {alone:.3f} ({modality})" if modality else ""
-        line = f"{self._description} step {look.step}: loss {look.loss:.4f}, score {look.score:.3f}{single}"
-        self._progress.console.print(line + ("  *" if look.is_best else ""), highlight=False)
+        line = f"{self._description} step {record.step}: loss {record.loss:.4f}, score {record.score:.3f}{single}"
+        self._progress.console.print(line + ("  *" if record.is_best else ""), highlight=False)

@@ -17,7 +17,7 @@ from triptych.models.checkpoints.paths import checkpoint_files
 from triptych.schemas.errors import UsageError
 from triptych.training.callbacks import TrainingCallback
 from triptych.training.config import TrainConfig
-from triptych.training.curves import EventFiles, draw_curves, write_looks
+from triptych.training.curves import EventFiles, draw_curves, write_records
 from triptych.training.data.example import Dataset
 from triptych.training.network_design import new_card
 from triptych.training.processes import Processes, join_process_group
@@ -149,7 +149,7 @@ def _train_one(
             callbacks = [callback, events]
         card = trainer.run(folder, callbacks)
     if processes.is_first:
-        write_looks(trainer.state.looks, folder / LOOKS_FILE)
+        write_records(trainer.state.looks, folder / LOOKS_FILE)
         title = f"{plan.name}: {config.network.fusion}, seed {config.seed}"
         draw_curves(trainer.state.looks, folder / CURVES_FILE, title=title)
     return card

@@ -81,7 +81,7 @@ class TrainingState:
     @property
     def passes_since_best(self) -> int:
         """Return the number of validation passes since the lowest loss."""
-        return sum(look.step > self.best_step for look in self.looks)
+        return sum(record.step > self.best_step for record in self.looks)
 
 
 class Trainer:
@@ -174,7 +174,7 @@ class Trainer:
             raise UsageError(f"{folder}: the interrupted run had another configuration: choose another folder")
         self._network.model.load_state_dict(stored["model"])
         self._optimizer.load_state_dict(stored["optimizer"])
-        looks = [ValidationRecord(**look) for look in stored["state"].pop("looks")]
+        looks = [ValidationRecord(**record) for record in stored["state"].pop("looks")]
         self.state = TrainingState(**stored["state"], looks=looks)
 
     def start_from(self, tensors: Mapping[str, Tensor]) -> None:
@@ -240,17 +240,17 @@ class Trainer:
             return False
         found = self._validate(self._config.validation_size)
         self.state.seconds = time.monotonic() - started_s
-        look = self._record_of(found)
-        self.state.looks.append(look)
+        record = self._record_of(found)
+        self.state.looks.append(record)
         self.state.sums = {}
-        if look.is_best:
-            self.state.best_loss, self.state.best_step = look.loss, look.step
+        if record.is_best:
+            self.state.best_loss, self.state.best_step = record.loss, record.step
             self.state.best = {
                 name: tensor.clone()
                 for name, tensor in trained_state(self._network.model, self._card.architecture.frozen).items()
             }
         for callback in callbacks:
-            callback.on_validation(look)
+            callback.on_validation(record)
         stale = self._config.patience and self.state.passes_since_best >= self._config.patience
         stop = bool(stale) or self.state.step >= self._config.steps
         if not stop:
@@ -318,7 +318,7 @@ class Trainer:
             "of": self._fingerprint(),
             "model": self._network.model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
-            "state": state | {"looks": [asdict(look) for look in self.state.looks]},
+            "state": state | {"looks": [asdict(record) for record in self.state.looks]},
         }
         partial = folder / f".{STATE_FILE}-{os.getpid()}"
         torch.save(content, partial)

@@ -98,7 +98,7 @@ def test_glyphs_are_drawn_in_colour() -> None:
     """Each as often as requested, each time different, on a transparent background."""
     needs(images.FONT.is_file())
     pytest.importorskip("PIL") if not REQUIRED else None
-    drawn = images._drawn("😀😡", 3, Random(0))  # noqa: SLF001 - drawing all of them takes seconds
+    drawn = images._draw_glyphs("😀😡", 3, Random(0))  # noqa: SLF001 - drawing all of them takes seconds
     assert drawn.shape == (6, 48, 48, 4)
     assert len(np.unique(drawn, axis=0)) == 6
     assert drawn[..., 3].min() == 0

@@ -19,13 +19,13 @@ _ROUNDS: Final = 2_000
 def pooled_vectors(features: StampFeatures, modality: str) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return unit vectors, float32 [N, D], and which stamps have the modality, bool [N]."""
     if modality == "video":
-        vectors, there = features.video[:, 0], torch.ones(len(features.label), dtype=torch.bool)
+        vectors, present = features.video[:, 0], torch.ones(len(features.label), dtype=torch.bool)
     elif modality == "text":
-        vectors, there = features.text[:, 0], features.has_text[:, 0]
+        vectors, present = features.text[:, 0], features.has_text[:, 0]
     else:
         mask = features.audio_mask.unsqueeze(-1)
-        vectors, there = (features.audio * mask).sum(1) / mask.sum(1).clamp(min=1), features.audio_mask.any(1)
-    return torch.nn.functional.normalize(vectors, dim=-1).numpy(), there.numpy()
+        vectors, present = (features.audio * mask).sum(1) / mask.sum(1).clamp(min=1), features.audio_mask.any(1)
+    return torch.nn.functional.normalize(vectors, dim=-1).numpy(), present.numpy()
 
 
 def regression_predictions(
@@ -44,5 +44,5 @@ def regression_predictions(
 
     model = LogisticRegression(C=strength, max_iter=_ROUNDS)
     model.fit(vectors[train.numpy()], label[train.numpy()])
-    named: NDArray[np.int64] = model.predict(vectors[test.numpy()])
-    return named
+    predicted: NDArray[np.int64] = model.predict(vectors[test.numpy()])
+    return predicted

@@ -68,13 +68,13 @@ class SingleModalityBaseline:
         name: `regression, MODALITY` or `the model shown MODALITY`.
         accuracy: mean over the seeds.
         advantage: advantage of all modalities, paired by stamp; the interval is a bootstrap over motifs.
-        named: predicted labels int64 [N] for each seed.
+        predicted: labels int64 [N] for each seed.
     """
 
     name: str
     accuracy: float
     advantage: AccuracyDifference
-    named: list[Indices]
+    predicted: list[Indices]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,27 +98,27 @@ class CrossValidation:
         labels: names of the labels.
         count: number of stamps.
         motifs: number of motifs.
-        shown: accuracy of the model by subset of modalities.
-        alone: logistic regressions by modality.
-        rivals: best single modality by regression, and of the model itself; the better one first.
+        by_subset: accuracy of the model by subset of modalities.
+        regressions: logistic regressions by modality.
+        baselines: best single modality by regression, and of the model itself; the better one first.
         confidence: calibration of the model with all modalities.
         temperature: temperature for the served model, fitted on all seeds and folds.
         by_language: accuracy with captions in each language: text alone, and all modalities.
         scores: metrics of the first seed with all modalities.
-        rival_scores: the same of the better baseline.
+        baseline_scores: the same of the better baseline.
     """
 
     labels: tuple[str, ...]
     count: int
     motifs: int
-    shown: tuple[ModalityAccuracy, ...]
-    alone: tuple[RegressionBaseline, ...]
-    rivals: tuple[SingleModalityBaseline, SingleModalityBaseline]
+    by_subset: tuple[ModalityAccuracy, ...]
+    regressions: tuple[RegressionBaseline, ...]
+    baselines: tuple[SingleModalityBaseline, SingleModalityBaseline]
     confidence: CrossValidatedCalibration
     temperature: float
     by_language: Mapping[str, tuple[float, float]]
     scores: Classification
-    rival_scores: Classification
+    baseline_scores: Classification
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +129,13 @@ class _SeedResult:
         logits: float32 [N, S, K], by subset of modalities.
         by_language: float32 [N, L, 2, K], by language: text alone, and all modalities.
         folds: int64 [N], the fold that tests each stamp.
-        alone: int64 [N] labels predicted by the regression of each modality.
+        regressions: int64 [N] labels predicted by the regression of each modality.
     """
 
     logits: Tensor
     by_language: Tensor
     folds: Indices
-    alone: Mapping[str, Indices]
+    regressions: Mapping[str, Indices]
 
 
 def cross_validate(
@@ -148,22 +148,22 @@ def cross_validate(
     """Train and test on every fold for every seed, and return the results."""
     seeds = [_one_seed(features, make, config, seed, track) for seed in SEEDS]
     truth = features.label.numpy()
-    shown = tuple(_shown(subset, index, seeds, features) for index, subset in enumerate(SUBSETS))
-    alone = tuple(_alone(modality, seeds, features) for modality in MODALITIES)
+    by_subset = tuple(_subset_accuracy(subset, index, seeds, features) for index, subset in enumerate(SUBSETS))
+    regressions = tuple(_regression_accuracy(modality, seeds, features) for modality in MODALITIES)
     fused = [one.logits[:, -1].argmax(-1).numpy() for one in seeds]
-    rivals = _rivals(fused, shown, alone, seeds, features)
+    baselines = _baselines(fused, by_subset, regressions, seeds, features)
     return CrossValidation(
         labels=labels,
         count=len(truth),
         motifs=len(set(features.groups.tolist())),
-        shown=shown,
-        alone=alone,
-        rivals=rivals,
+        by_subset=by_subset,
+        regressions=regressions,
+        baselines=baselines,
         confidence=_confidence(seeds, features.label),
         temperature=_temperature(torch.cat([one.logits[:, -1] for one in seeds]), features.label.repeat(len(seeds))),
         by_language=_by_language(seeds, features),
         scores=classification(truth, fused[0], labels),
-        rival_scores=classification(truth, rivals[0].named[0], labels),
+        baseline_scores=classification(truth, baselines[0].predicted[0], labels),
     )
 
 
@@ -189,9 +189,12 @@ def _one_seed(
 ) -> _SeedResult:
     count, vectors = len(features.label), {modality: pooled_vectors(features, modality) for modality in MODALITIES}
     classes = int(features.label.max()) + 1
-    logits, spoken = torch.zeros(count, len(SUBSETS), classes), torch.zeros(count, len(ALL_LANGUAGES), 2, classes)
+    logits, logits_by_language = (
+        torch.zeros(count, len(SUBSETS), classes),
+        torch.zeros(count, len(ALL_LANGUAGES), 2, classes),
+    )
     fold_of = np.zeros(count, np.int64)
-    alone = {modality: np.full(count, -1) for modality in MODALITIES}
+    regressions = {modality: np.full(count, -1) for modality in MODALITIES}
     for fold, (train, test) in enumerate(track(list(split_folds(features, seed)), f"seed {seed}")):
         model = make(seed * FOLDS + fold)
         train_head(model, features, train, config, seed=seed * FOLDS + fold)
@@ -200,63 +203,67 @@ def _one_seed(
             logits[test, index] = predict_logits(model, tokens_of(features, test), subset)
         for index in range(len(ALL_LANGUAGES)):
             tokens = tokens_of(features, test, index)
-            spoken[test, index, 0] = predict_logits(model, tokens, _WORDS_ONLY)
-            spoken[test, index, 1] = predict_logits(model, tokens)
-        for modality, named in alone.items():
-            rows, there = vectors[modality]
-            known = train[torch.from_numpy(there)[train]]
-            named[test.numpy()] = regression_predictions(rows, features.label.numpy(), known, test, STRENGTHS[modality])
-    return _SeedResult(logits, spoken, fold_of, alone)
+            logits_by_language[test, index, 0] = predict_logits(model, tokens, _WORDS_ONLY)
+            logits_by_language[test, index, 1] = predict_logits(model, tokens)
+        for modality, predicted in regressions.items():
+            rows, present = vectors[modality]
+            known = train[torch.from_numpy(present)[train]]
+            predicted[test.numpy()] = regression_predictions(
+                rows, features.label.numpy(), known, test, STRENGTHS[modality]
+            )
+    return _SeedResult(logits, logits_by_language, fold_of, regressions)
 
 
-def _there(modalities: tuple[str, ...], features: StampFeatures) -> Flags:
+def _has_any(modalities: tuple[str, ...], features: StampFeatures) -> Flags:
     """Return which stamps have any of the modalities, bool [N]. Only sounds can be missing."""
     if modalities == ("audio",):
         return features.audio_mask.any(1).numpy()
     return np.ones(len(features.label), np.bool_)
 
 
-def _shown(subset: tuple[str, ...], index: int, seeds: list[_SeedResult], features: StampFeatures) -> ModalityAccuracy:
-    there, truth = _there(subset, features), features.label.numpy()
-    rates = [float((one.logits[:, index].argmax(-1).numpy() == truth)[there].mean()) for one in seeds]
-    return ModalityAccuracy(subset, int(there.sum()), float(np.mean(rates)), float(np.std(rates, ddof=1)))
+def _subset_accuracy(
+    subset: tuple[str, ...], index: int, seeds: list[_SeedResult], features: StampFeatures
+) -> ModalityAccuracy:
+    present, truth = _has_any(subset, features), features.label.numpy()
+    rates = [float((one.logits[:, index].argmax(-1).numpy() == truth)[present].mean()) for one in seeds]
+    return ModalityAccuracy(subset, int(present.sum()), float(np.mean(rates)), float(np.std(rates, ddof=1)))
 
 
-def _alone(modality: str, seeds: list[_SeedResult], features: StampFeatures) -> RegressionBaseline:
-    there, truth = _there((modality,), features), features.label.numpy()
-    rates = [float((one.alone[modality] == truth)[there].mean()) for one in seeds]
+def _regression_accuracy(modality: str, seeds: list[_SeedResult], features: StampFeatures) -> RegressionBaseline:
+    present, truth = _has_any((modality,), features), features.label.numpy()
+    rates = [float((one.regressions[modality] == truth)[present].mean()) for one in seeds]
     return RegressionBaseline(
-        modality, int(there.sum()), float(np.mean(rates)), float(np.std(rates, ddof=1)), STRENGTHS[modality]
+        modality, int(present.sum()), float(np.mean(rates)), float(np.std(rates, ddof=1)), STRENGTHS[modality]
     )
 
 
-def _rivals(
+def _baselines(
     fused: list[Indices],
-    shown: tuple[ModalityAccuracy, ...],
-    alone: tuple[RegressionBaseline, ...],
+    by_subset: tuple[ModalityAccuracy, ...],
+    regressions: tuple[RegressionBaseline, ...],
     seeds: list[_SeedResult],
     features: StampFeatures,
 ) -> tuple[SingleModalityBaseline, SingleModalityBaseline]:
     """Return the best regression, and the model with its best single modality. Without audio: few stamps have it."""
-    regression = max((one for one in alone if one.modality != "audio"), key=lambda one: one.accuracy)
+    regression = max((one for one in regressions if one.modality != "audio"), key=lambda one: one.accuracy)
     index, part = max(
         (
             (index, part)
-            for index, part in enumerate(shown)
+            for index, part in enumerate(by_subset)
             if len(part.modalities) == 1 and part.modalities != ("audio",)
         ),
         key=lambda one: one[1].accuracy,
     )
-    by_regression = [one.alone[regression.modality] for one in seeds]
+    by_regression = [one.regressions[regression.modality] for one in seeds]
     by_itself = [one.logits[:, index].argmax(-1).numpy() for one in seeds]
     found = [
-        SingleModalityBaseline(name, accuracy, _advantage(fused, named, features), named)
-        for name, accuracy, named in (
+        SingleModalityBaseline(name, accuracy, _advantage(fused, predicted, features), predicted)
+        for name, accuracy, predicted in (
             (f"regression, {regression.modality}", regression.accuracy, by_regression),
             (f"the model shown {part.modalities[0]}", part.accuracy, by_itself),
         )
     ]
-    better, other = sorted(found, key=lambda rival: -rival.accuracy)
+    better, other = sorted(found, key=lambda baseline: -baseline.accuracy)
     return better, other
 
 
@@ -296,8 +303,8 @@ def _temperature(logits: Tensor, label: Tensor) -> float:
 def _by_language(seeds: list[_SeedResult], features: StampFeatures) -> dict[str, tuple[float, float]]:
     found = {}
     for index, language in enumerate(ALL_LANGUAGES):
-        there = features.has_text[:, index]
-        right = [one.by_language[there, index].argmax(-1) == features.label[there, None] for one in seeds]
+        present = features.has_text[:, index]
+        right = [one.by_language[present, index].argmax(-1) == features.label[present, None] for one in seeds]
         words, everything = torch.stack(right).float().mean((0, 1)).tolist()
         found[language] = (words, everything)
     return found

@@ -68,7 +68,9 @@ def encode_stamps(
 ) -> StampFeatures:
     """Run the frozen encoders on windows of stamps and on variants of them. Both sequences have the same order."""
     windows = [example.window for example in examples]
-    views = [_tokens(network, "video", [_seen(one, view) for one in windows], track)[0][:, 0] for view in VIEWS]
+    views = [
+        _tokens(network, "video", [_with_first_frame(one, view) for one in windows], track)[0][:, 0] for view in VIEWS
+    ]
     captions = [_captions(network, stamps, windows, language, track) for language in ALL_LANGUAGES]
     audio, audio_mask = _tokens(network, "audio", windows, track)
     motifs = sorted({stamp.motif for stamp in stamps})
@@ -138,12 +140,12 @@ def _only(modality: str, window: PreparedWindow) -> PreparedWindow:
     )
 
 
-def _seen(window: PreparedWindow, view: Callable[[Picture, int], Picture]) -> PreparedWindow:
+def _with_first_frame(window: PreparedWindow, view: Callable[[Picture, int], Picture]) -> PreparedWindow:
     index = sum(window.frames_hwc_u8[0][::56, ::56].ravel().tolist())  # differs between pictures and is repeatable
     return replace(window, frames_hwc_u8=(view(window.frames_hwc_u8[0], index), *window.frames_hwc_u8[1:]))
 
 
-def _as_it_is(picture: Picture, _: int) -> Picture:
+def _unchanged(picture: Picture, _: int) -> Picture:
     return picture
 
 
@@ -163,5 +165,5 @@ def _smaller(picture: Picture, index: int) -> Picture:
     return page
 
 
-VIEWS: Final[tuple[Callable[[Picture, int], Picture], ...]] = (_as_it_is, _mirrored, _smaller)
+VIEWS: Final[tuple[Callable[[Picture, int], Picture], ...]] = (_unchanged, _mirrored, _smaller)
 """Variants of a picture that do not change what it shows. The first changes nothing."""

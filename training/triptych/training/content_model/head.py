@@ -27,13 +27,13 @@ from triptych.training.network_design import TARGET
 from triptych.training.schedule import rate_at
 
 _GRADIENT_NORM: Final = 1.0
-_EACH_STEP: Final = 8
+_AUDIO_STRIDE: Final = 8
 _ROUNDS: Final = 2_000
 _WEIGHTS: Final = {"video": 1.0, "text": 1.0, "audio": 0.3}
 """Weights of the single modalities in the loss: few stamps have a sound."""
 _SOUND_STRENGTH: Final = 0.2
 """`C` of the logistic regression on audio. Like all settings, it was chosen on the folds of other seeds."""
-_UNHEARD: Final = -3.0
+_UNSEEN_LABEL_LOGIT: Final = -3.0
 """Logit of a label without any training sound: unlikely, but not impossible."""
 
 
@@ -77,11 +77,11 @@ def train_head(model: FusedModel, features: StampFeatures, rows: Tensor, config:
         seed: seed of order, dropout and variants.
     """
     rng = torch.Generator().manual_seed(seed)
-    held = _begin_with_sound(model, features, rows)
+    frozen = _initialise_audio(model, features, rows)
     learning = [
         parameter
         for name, parameter in model.named_parameters()
-        if not name.startswith("encoders.") and parameter not in held
+        if not name.startswith("encoders.") and parameter not in frozen
     ]
     optimizer = torch.optim.AdamW(
         [
@@ -106,7 +106,7 @@ def train_head(model: FusedModel, features: StampFeatures, rows: Tensor, config:
     model.eval()
 
 
-def _begin_with_sound(model: FusedModel, features: StampFeatures, rows: Tensor) -> set[Tensor]:
+def _initialise_audio(model: FusedModel, features: StampFeatures, rows: Tensor) -> set[Tensor]:
     """Make the model predict from audio as a regression on the mean normalised token does; return the frozen weights.
 
     The head is random and frozen. Its pseudo-inverse maps the regression's weights into the space that the head reads.
@@ -114,11 +114,14 @@ def _begin_with_sound(model: FusedModel, features: StampFeatures, rows: Tensor) 
     if not isinstance(model.projector, TokenSpace) or not isinstance(head := model.heads[TARGET], LogitsHead):
         raise TypeError("model: expected a token space, and a head with logits")
     norm, linear = cast("tuple[nn.LayerNorm, nn.Linear]", tuple(model.projector.project["audio"].children()))
-    heard = rows[features.audio_mask[rows].any(1)]
-    weight, bias = torch.zeros(head.fc.out_features, linear.in_features), torch.full((head.fc.out_features,), _UNHEARD)
+    with_audio = rows[features.audio_mask[rows].any(1)]
+    weight, bias = (
+        torch.zeros(head.fc.out_features, linear.in_features),
+        torch.full((head.fc.out_features,), _UNSEEN_LABEL_LOGIT),
+    )
     with torch.no_grad():
-        if len(set(features.label[heard].tolist())) > 1:
-            known, coefficients, intercepts = _regression(norm, features, heard)
+        if len(set(features.label[with_audio].tolist())) > 1:
+            known, coefficients, intercepts = _regression(norm, features, with_audio)
             weight[known], bias[known] = coefficients, intercepts
         inverse = torch.linalg.pinv(head.fc.weight)  # [D, K], a right inverse: K < D
         linear.weight.copy_(inverse @ weight)
@@ -132,12 +135,14 @@ def _begin_with_sound(model: FusedModel, features: StampFeatures, rows: Tensor) 
     }  # fmt: skip
 
 
-def _regression(norm: nn.Module, features: StampFeatures, heard: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _regression(norm: nn.Module, features: StampFeatures, with_audio: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Fit labels to the mean of the normalised tokens; return known labels [L], weights [L, D] and biases [L]."""
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - slow to import
 
-    means = masked_mean(Encoded(norm(features.audio[heard]), features.audio_mask[heard]))
-    fitted = LogisticRegression(C=_SOUND_STRENGTH, max_iter=_ROUNDS).fit(means.numpy(), features.label[heard].numpy())
+    means = masked_mean(Encoded(norm(features.audio[with_audio]), features.audio_mask[with_audio]))
+    fitted = LogisticRegression(C=_SOUND_STRENGTH, max_iter=_ROUNDS).fit(
+        means.numpy(), features.label[with_audio].numpy()
+    )
     coefficients, intercepts = torch.from_numpy(fitted.coef_).float(), torch.from_numpy(fitted.intercept_).float()
     if len(fitted.classes_) == 2:  # noqa: PLR2004 - for two labels it only has the second one's
         coefficients, intercepts = (
@@ -152,7 +157,7 @@ def _loss(
 ) -> Tensor:
     """Return the loss of the fused output plus those of the outputs from each modality alone (a scalar)."""
     encoded = project_tokens(model, tokens)
-    everything = _output_loss(model, _with_few_sounds(encoded, config, rng), label, config)
+    everything = _output_loss(model, _with_audio_dropout(encoded, config, rng), label, config)
     alone = [_WEIGHTS[name] * _output_loss(model, {name: one}, label, config) for name, one in encoded.items()]
     return everything + config.alone * torch.stack(alone).sum() / sum(_WEIGHTS[name] for name in encoded)
 
@@ -164,7 +169,7 @@ def _output_loss(model: FusedModel, encoded: Mapping[str, Encoded], label: Tenso
     return functional.cross_entropy(output[there], label[there], label_smoothing=config.smoothing)
 
 
-def _with_few_sounds(encoded: Mapping[str, Encoded], config: HeadConfig, rng: torch.Generator) -> dict[str, Encoded]:
+def _with_audio_dropout(encoded: Mapping[str, Encoded], config: HeadConfig, rng: torch.Generator) -> dict[str, Encoded]:
     """Drop the audio of random rows: pictures and captions are always there and must not depend on it."""
     kept = dict(encoded)
     if (sound := kept.get("audio")) is not None:
@@ -186,10 +191,12 @@ def sample_tokens(
     tokens = {
         "video": Encoded(features.video[rows, view].unsqueeze(1), torch.ones(count, 1, dtype=torch.bool)),
         "text": Encoded(features.text[rows, language].unsqueeze(1), torch.ones(count, 1, dtype=torch.bool)),
-        "audio": _some_steps(features, rows, rng),
+        "audio": _subsampled_audio(features, rows, rng),
     }
     return {
-        name: Encoded(_blurred(one.tokens, config, rng), one.mask) for name, one in tokens.items() if one.mask.any()
+        name: Encoded(_with_token_dropout(one.tokens, config, rng), one.mask)
+        for name, one in tokens.items()
+        if one.mask.any()
     }
 
 
@@ -223,15 +230,15 @@ def project_tokens(model: FusedModel, tokens: Mapping[str, Encoded]) -> dict[str
     return brought
 
 
-def _some_steps(features: StampFeatures, rows: Tensor, rng: torch.Generator) -> Encoded:
+def _subsampled_audio(features: StampFeatures, rows: Tensor, rng: torch.Generator) -> Encoded:
     """Return every eighth audio step from a random start, because neighbouring steps are almost equal."""
-    first = int(torch.randint(_EACH_STEP, (1,), generator=rng))
-    return Encoded(features.audio[rows, first::_EACH_STEP], features.audio_mask[rows, first::_EACH_STEP])
+    first = int(torch.randint(_AUDIO_STRIDE, (1,), generator=rng))
+    return Encoded(features.audio[rows, first::_AUDIO_STRIDE], features.audio_mask[rows, first::_AUDIO_STRIDE])
 
 
-def _blurred(tokens: Tensor, config: HeadConfig, rng: torch.Generator) -> Tensor:
+def _with_token_dropout(tokens: Tensor, config: HeadConfig, rng: torch.Generator) -> Tensor:
     kept = torch.rand(tokens.shape, generator=rng) >= config.token_dropout
-    blurred = tokens * kept / (1 - config.token_dropout)
+    dropped = tokens * kept / (1 - config.token_dropout)
     if config.noise:
-        blurred = blurred + config.noise * tokens.std() * torch.randn(tokens.shape, generator=rng)
-    return blurred
+        dropped = dropped + config.noise * tokens.std() * torch.randn(tokens.shape, generator=rng)
+    return dropped

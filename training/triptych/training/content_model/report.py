@@ -37,13 +37,13 @@ def write_report(results: CrossValidation, folder: Path, *, about: Mapping[str, 
 
 def summary(results: CrossValidation) -> Iterator[str]:
     """Yield the most important results, a line each."""
-    everything = results.shown[-1]
+    everything = results.by_subset[-1]
     yield f"accuracy {everything.accuracy:.3f} ± {everything.deviation:.3f}, of {results.count} stamps"
-    for rival in results.rivals:
-        yield f"{_difference(rival)} over the best single modality of {rival.accuracy:.3f} ({rival.name})"
+    for baseline in results.baselines:
+        yield f"{_difference(baseline)} over the best single modality of {baseline.accuracy:.3f} ({baseline.name})"
     intervals = ", ".join(_interval(result) for result in results.confidence.after)
     yield f"calibration error {results.confidence.ece:.3f} (by seed: {intervals})"
-    if min(rival.advantage.low for rival in results.rivals) <= 0:
+    if min(baseline.advantage.low for baseline in results.baselines) <= 0:
         yield "no better than a single modality: the interval contains 0"
 
 
@@ -53,16 +53,16 @@ def as_numbers(results: CrossValidation) -> dict[str, Any]:
         "protocol": f"{FOLDS} folds by motif, seeds {', '.join(map(str, SEEDS))}",
         "subsets": {
             "+".join(result.modalities): _rate(result.accuracy, result.deviation, result.count)
-            for result in results.shown
+            for result in results.by_subset
         },
         "regressions": {
             result.modality: _rate(result.accuracy, result.deviation, result.count) | {"C": result.strength}
-            for result in results.alone
+            for result in results.regressions
         },
         "best_single": {
-            rival.name: {"accuracy": _round(rival.accuracy)}
-            | {f"advantage_{name}": _round(getattr(rival.advantage, name)) for name in ("mean", "low", "high")}
-            for rival in results.rivals
+            baseline.name: {"accuracy": _round(baseline.accuracy)}
+            | {f"advantage_{name}": _round(getattr(baseline.advantage, name)) for name in ("mean", "low", "high")}
+            for baseline in results.baselines
         },
         "ece": {
             "before": [_calibration(result) for result in results.confidence.before],
@@ -92,17 +92,19 @@ def _lines(results: CrossValidation, about: Mapping[str, str]) -> Iterator[str]:
     yield ""
     yield "| modalities | stamps | the model | a regression on the same encoder |"
     yield "| --- | --- | --- | --- |"
-    alone: dict[tuple[str, ...], RegressionBaseline] = {(result.modality,): result for result in results.alone}
-    for result in results.shown:
-        rival = alone.get(result.modalities)
-        beside = "" if rival is None else f"{rival.accuracy:.3f} ± {rival.deviation:.3f}"
+    regressions: dict[tuple[str, ...], RegressionBaseline] = {
+        (result.modality,): result for result in results.regressions
+    }
+    for result in results.by_subset:
+        baseline = regressions.get(result.modalities)
+        beside = "" if baseline is None else f"{baseline.accuracy:.3f} ± {baseline.deviation:.3f}"
         names, accuracy = " + ".join(result.modalities), f"{result.accuracy:.3f} ± {result.deviation:.3f}"
         yield f"| {names} | {result.count} | {accuracy} | {beside} |"
     yield ""
     yield "| label | stamps | precision | recall | F1 | recall of the best single modality |"
     yield "| --- | --- | --- | --- | --- | --- |"
-    for mine, rivals in zip(results.scores.by_class, results.rival_scores.by_class, strict=True):
-        numbers = " | ".join(f"{number:.2f}" for number in (mine.precision, mine.recall, mine.f1, rivals.recall))
+    for mine, baselines in zip(results.scores.by_class, results.baseline_scores.by_class, strict=True):
+        numbers = " | ".join(f"{number:.2f}" for number in (mine.precision, mine.recall, mine.f1, baselines.recall))
         yield f"| {mine.label} | {mine.support} | {numbers} |"
     yield ""
     yield "| language of the caption | words alone | all |"
@@ -127,13 +129,18 @@ def _draw(results: CrossValidation, path: Path) -> None:
 
 
 def _draw_subsets(results: CrossValidation, axes: Axes) -> None:
-    names = [" + ".join(result.modalities) for result in results.shown]
+    names = [" + ".join(result.modalities) for result in results.by_subset]
     places = range(len(names))
-    rates, spread = [result.accuracy for result in results.shown], [result.deviation for result in results.shown]
+    rates, spread = (
+        [result.accuracy for result in results.by_subset],
+        [result.deviation for result in results.by_subset],
+    )
     axes.barh(places, rates, xerr=spread, color="tab:blue", label="the model")
-    alone = {(result.modality,): result.accuracy for result in results.alone}
+    regressions = {(result.modality,): result.accuracy for result in results.regressions}
     known = [
-        (alone[result.modalities], index) for index, result in enumerate(results.shown) if result.modalities in alone
+        (regressions[result.modalities], index)
+        for index, result in enumerate(results.by_subset)
+        if result.modalities in regressions
     ]
     axes.scatter(
         [rate for rate, _ in known], [index for _, index in known], marker="|", s=300, color="black",
@@ -160,8 +167,8 @@ def _draw_confidence(results: CrossValidation, axes: Axes) -> None:
     axes.legend(fontsize="small")
 
 
-def _difference(rival: SingleModalityBaseline) -> str:
-    result = rival.advantage
+def _difference(baseline: SingleModalityBaseline) -> str:
+    result = baseline.advantage
     return f"{result.mean:+.3f} (95 %: {result.low:+.3f} to {result.high:+.3f})"
 
 

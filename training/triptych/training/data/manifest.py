@@ -197,11 +197,11 @@ def _item(line: str, file: Path, number: int) -> Item:
 
 
 def _check(manifest: Manifest) -> None:
-    _refuse(_repeated(item.id for item in manifest.items), "ids occur twice")
+    _reject(_repeated(item.id for item in manifest.items), "ids occur twice")
     split_by_group: dict[str, str] = {}
-    torn = [item.group for item in manifest.items if split_by_group.setdefault(item.group, item.split) != item.split]
-    _refuse(torn, "groups are in two splits, so the test split would not be independent")
-    _refuse(
+    divided = [item.group for item in manifest.items if split_by_group.setdefault(item.group, item.split) != item.split]
+    _reject(divided, "groups are in two splits, so the test split would not be independent")
+    _reject(
         [item.id for item in manifest.items if not _fits(item, manifest.labels)],
         "items have labels that do not fit labels.json",
     )
@@ -216,7 +216,7 @@ def _fits(item: Item, labels: Labels) -> bool:
     return all(isinstance(index, int) and 0 <= index < len(labels.labels) for index in indices)
 
 
-def _refuse(names: Sequence[str], what: str) -> None:
+def _reject(names: Sequence[str], what: str) -> None:
     if names:
         shown = ", ".join(names[:3]) + (" …" if len(names) > len(names[:3]) else "")
         raise UsageError(f"manifest: {len(names)} {what}: {shown}")

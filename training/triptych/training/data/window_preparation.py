@@ -28,13 +28,13 @@ def prepared_windows(records: Iterable[InputRecord], config: AlignConfig, spec: 
         spec: how the model wants its windows.
     """
     preparer = Preparer(spec)
-    for window in _closed(records, config):
+    for window in _close_windows(records, config):
         preparation = preparer.prepare(window)
         if not preparation.window.is_empty or preparation.bad:
             yield preparation
 
 
-def _closed(records: Iterable[InputRecord], config: AlignConfig) -> Iterator[ClosedWindow]:
+def _close_windows(records: Iterable[InputRecord], config: AlignConfig) -> Iterator[ClosedWindow]:
     """Yield the closed windows. Each record arrives one nanosecond after the one before.
 
     The first record arrives at its own event time, because alignment dead-letters records from the future.
@@ -49,14 +49,14 @@ def _closed(records: Iterable[InputRecord], config: AlignConfig) -> Iterator[Clo
         arrived = Record(TOPIC_OF[modality], 0, positions[modality], arrival_ns, wire.key, wire.value, wire.headers)
         positions[modality] += 1
         work.receive([arrived], positions, at_ns=arrival_ns)
-        yield from _decided(work)
+        yield from _closed_windows(work)
     ends = {work.tps[modality]: position for modality, position in positions.items()}
     later_ns = arrival_ns + config.idle_timeout_ns + 2 * config.clock_margin_ns
     work.answer(ends, at_ns=later_ns, wall_ns=later_ns)
-    yield from _decided(work)
+    yield from _closed_windows(work)
 
 
-def _decided(work: PartitionSet) -> Iterator[ClosedWindow]:
+def _closed_windows(work: PartitionSet) -> Iterator[ClosedWindow]:
     while (outcome := work.decide()) is not None:
         if isinstance(outcome, ClosedWindow):
             yield outcome

@@ -79,7 +79,7 @@ def _lines(evaluation: Evaluation, about: Mapping[str, str], plots: Mapping[str,
     if evaluation.shuffled:
         yield from _section("Leak tests", _leak_tests(evaluation), None)
     if evaluation.elsewhere:
-        yield from _section("Components unseen in training", _elsewhere(evaluation), None)
+        yield from _section("Components unseen in training", _further_tests(evaluation), None)
 
 
 def _section(title: str, lines: Iterator[str], plot: str | None) -> Iterator[str]:
@@ -195,7 +195,7 @@ def _leak_tests(evaluation: Evaluation) -> Iterator[str]:
     yield from _table(("kept modality", "accuracy", "limit", "passed"), rows)
 
 
-def _elsewhere(evaluation: Evaluation) -> Iterator[str]:
+def _further_tests(evaluation: Evaluation) -> Iterator[str]:
     rows = [
         (result.split, f"{result.accuracy:.3f} ± {result.standard_error:.3f}", str(result.count))
         for result in evaluation.elsewhere

@@ -155,10 +155,10 @@ def evaluate(
         track: shows progress.
     """
     size = size or EvaluationSize()
-    evaluator = _Evaluator(dataset, model, size, track)
-    present = tuple(modality for modality in _present(dataset, split) if modality in model.reads)
-    views: dict[Hashable, View] = {subset: partial(_only, modalities=subset) for subset in subsets(present)}
-    predictions = evaluator.predict(split, views, size.examples)
+    runner = _SuiteRunner(dataset, model, size, track)
+    present = tuple(modality for modality in _present_modalities(dataset, split) if modality in model.reads)
+    views: dict[Hashable, View] = {subset: partial(_keep_only, modalities=subset) for subset in subsets(present)}
+    predictions = runner.predict(split, views, size.examples)
     ceilings = {} if rules is None else {subset: float(ceiling) for subset, ceiling in bayes_ceilings(rules).items()}
     by_subset = tuple(
         SubsetScores(subset, _scores(dataset, predictions, subset), ceilings.get(subset)) for subset in subsets(present)
@@ -168,7 +168,7 @@ def evaluate(
     )
     fused = next(result.scores for result in by_subset if result.modalities == present)
     found = Evaluation(dataset.task.name, split, dataset.task.labels, fused, by_subset, best_single)
-    return _with_labels_alone(found, evaluator, predictions) if dataset.task.kind == "multiclass" else found
+    return _with_multiclass_results(found, runner, predictions) if dataset.task.kind == "multiclass" else found
 
 
 def quality(scores: Scores) -> float:
@@ -182,7 +182,7 @@ def quality(scores: Scores) -> float:
             return -scores.mae
 
 
-class _Evaluator:
+class _SuiteRunner:
     """Runs one model on one data set."""
 
     def __init__(
@@ -197,17 +197,17 @@ class _Evaluator:
         )
 
 
-def _with_labels_alone(found: Evaluation, evaluator: _Evaluator, predictions: Predictions) -> Evaluation:
+def _with_multiclass_results(found: Evaluation, runner: _SuiteRunner, predictions: Predictions) -> Evaluation:
     """Add the results that only a multiclass task has."""
     full = found.by_subset[-1].modalities
     limits = {result.modalities[0]: result for result in found.by_subset if len(result.modalities) == 1}
     return Evaluation(
         found.data, found.split, found.labels, found.fused, found.by_subset, found.best_single,
         advantage=_advantage(predictions, full, found.best_single.modalities),
-        confidence=_confidence(predictions, full, evaluator.model.temperature),
-        noise=_noise(evaluator, found.split, full),
-        shuffled=_shuffled(evaluator, found.split, limits) if len(full) > 1 else (),
-        elsewhere=_elsewhere(evaluator, found.split, full),
+        confidence=_confidence(predictions, full, runner.model.temperature),
+        noise=_noise(runner, found.split, full),
+        shuffled=_shuffled(runner, found.split, limits) if len(full) > 1 else (),
+        elsewhere=_further_tests(runner, found.split, full),
     )  # fmt: skip
 
 
@@ -228,7 +228,7 @@ def _advantage(predictions: Predictions, full: Subset, single: Subset) -> Accura
     """Compare on the examples that have both subsets. None with a single modality."""
     if full == single:
         return None
-    right = {view: _right(predictions, view) for view in (full, single)}
+    right = {view: _is_correct(predictions, view) for view in (full, single)}
     both, at_full, at_single = np.intersect1d(
         predictions.by_view[full].rows, predictions.by_view[single].rows, return_indices=True
     )
@@ -241,18 +241,20 @@ def _confidence(predictions: Predictions, full: Subset, temperature: float) -> C
     return ConfidenceCalibration(temperature, before, after)
 
 
-def _noise(evaluator: _Evaluator, split: str, full: Subset) -> tuple[NoiseCurve, ...]:
-    views: dict[Hashable, View] = {("alone", modality): partial(_only, modalities=(modality,)) for modality in full}
+def _noise(runner: _SuiteRunner, split: str, full: Subset) -> tuple[NoiseCurve, ...]:
+    views: dict[Hashable, View] = {
+        ("alone", modality): partial(_keep_only, modalities=(modality,)) for modality in full
+    }
     for modality in full:
         for level in LEVELS:
             views["all", modality, level] = partial(_noisy, modality=modality, level=level, modalities=full)
             views["alone", modality, level] = partial(_noisy, modality=modality, level=level, modalities=(modality,))
-    predictions = evaluator.predict(split, views, evaluator.size.examples_aside)
+    predictions = runner.predict(split, views, runner.size.examples_aside)
     return tuple(
         robustness(
             modality,
             LEVELS,
-            [float(_right(predictions, ("all", modality, level)).mean()) for level in LEVELS],
+            [float(_is_correct(predictions, ("all", modality, level)).mean()) for level in LEVELS],
             [_late_accuracy(predictions, modality, level, full) for level in LEVELS],
         )
         for modality in full
@@ -268,49 +270,49 @@ def _late_accuracy(predictions: Predictions, noisy: str, level: float, full: Sub
     return float((total.argmax(axis=1) == np.array(predictions.targets)).mean())
 
 
-def _shuffled(evaluator: _Evaluator, split: str, alone: Mapping[str, SubsetScores]) -> tuple[ShuffleTest, ...]:
-    views: dict[Hashable, View] = {anchor: partial(_mixed, anchor=anchor) for anchor in alone}
-    predictions = evaluator.predict(split, views, evaluator.size.examples_aside)
+def _shuffled(runner: _SuiteRunner, split: str, alone: Mapping[str, SubsetScores]) -> tuple[ShuffleTest, ...]:
+    views: dict[Hashable, View] = {anchor: partial(_shuffle, anchor=anchor) for anchor in alone}
+    predictions = runner.predict(split, views, runner.size.examples_aside)
     found = []
     for anchor, result in alone.items():
-        right = _right(predictions, anchor)
+        right = _is_correct(predictions, anchor)
         limit = result.ceiling if result.ceiling is not None else quality(result.scores)
         found.append(ShuffleTest(anchor, float(right.mean()), standard_error(limit, len(right)), limit))
     return tuple(found)
 
 
-def _elsewhere(evaluator: _Evaluator, split: str, full: Subset) -> tuple[FurtherTest, ...]:
+def _further_tests(runner: _SuiteRunner, split: str, full: Subset) -> tuple[FurtherTest, ...]:
     found = []
-    for further in evaluator.dataset.splits:
+    for further in runner.dataset.splits:
         if further != split and further.startswith(f"{split}-"):
-            right = _right(evaluator.predict(further, {full: _as_is}, evaluator.size.examples_aside), full)
+            right = _is_correct(runner.predict(further, {full: _as_is}, runner.size.examples_aside), full)
             accuracy = float(right.mean())
             found.append(FurtherTest(further, len(right), accuracy, standard_error(accuracy, len(right))))
     return tuple(found)
 
 
-def _right(predictions: Predictions, view: Hashable) -> NDArray[np.bool_]:
+def _is_correct(predictions: Predictions, view: Hashable) -> NDArray[np.bool_]:
     right: NDArray[np.bool_] = predictions.by_view[view].outputs.argmax(axis=1) == predictions.truth(view)
     return right
 
 
-def _present(dataset: Dataset, split: str) -> tuple[str, ...]:
+def _present_modalities(dataset: Dataset, split: str) -> tuple[str, ...]:
     """Return the modalities that occur in the first examples."""
     windows = [each.window for each in dataset.examples(split, range(min(256, dataset.size(split))))]
-    there = {
+    available = {
         "video": any(window.frames_hwc_u8 for window in windows),
         "audio": any(window.audio_present for window in windows),
         "text": any(window.cues for window in windows),
     }
     as_features = {modality for window in windows for modality, result in window.features.items() if len(result)}
-    return tuple(modality for modality in MODALITIES if there[modality] or modality in as_features)
+    return tuple(modality for modality in MODALITIES if available[modality] or modality in as_features)
 
 
 def _as_is(windows: list[PreparedWindow], _: Random) -> list[PreparedWindow]:
     return windows
 
 
-def _only(windows: list[PreparedWindow], _: Random, *, modalities: Sequence[str]) -> list[PreparedWindow]:
+def _keep_only(windows: list[PreparedWindow], _: Random, *, modalities: Sequence[str]) -> list[PreparedWindow]:
     return [keep_only(window, modalities) for window in windows]
 
 
@@ -320,5 +322,5 @@ def _noisy(
     return [with_noise(keep_only(window, modalities), modality, level, rng) for window in windows]
 
 
-def _mixed(windows: list[PreparedWindow], rng: Random, *, anchor: str) -> list[PreparedWindow]:
+def _shuffle(windows: list[PreparedWindow], rng: Random, *, anchor: str) -> list[PreparedWindow]:
     return shuffle_modalities(windows, anchor, rng)

@@ -58,7 +58,7 @@ def convert(
         raise UsageError(f"{root}: expected the data set {name}, got nothing")
     gathered = ADAPTERS[name].gather(root, folder)
     rows, settled = assign_splits(_unique(gathered), regroup=regroup)
-    reader = _Reader(folder, probe_file, gathered.problems)
+    reader = _ItemReader(folder, probe_file, gathered.problems)
     items = [item for row in track(rows, "probing files") if (item := reader.item(row)) is not None]
     if not items:
         shown = "; ".join(gathered.problems[:3])
@@ -77,7 +77,7 @@ def _unique(gathered: Gathered) -> list[Row]:
     return list(seen.values())
 
 
-class _Reader:
+class _ItemReader:
     def __init__(self, folder: Path, probe_file: ProbeFile, problems: list[str]) -> None:
         self._folder = folder.absolute()
         self._probe_file = probe_file
@@ -85,7 +85,7 @@ class _Reader:
 
     def item(self, row: Row) -> Item | None:
         """Return the item of a row without the modalities that its files lack; None if nothing is left."""
-        seen = {file: self._look(row, file) for file in (row.video, row.audio) if file is not None}
+        seen = {file: self._probe(row, file) for file in (row.video, row.audio) if file is not None}
         video, audio = seen.get(row.video), seen.get(row.audio)  # type: ignore[arg-type]
         row = replace(
             row,
@@ -101,7 +101,7 @@ class _Reader:
             self._problems.append(f"{row.id}: {first_error(error)}")
             return None
 
-    def _look(self, row: Row, file: Path) -> Probe | None:
+    def _probe(self, row: Row, file: Path) -> Probe | None:
         try:
             return self._probe_file(file)
         except UsageError as error:

@@ -16,7 +16,7 @@ _SHOWN: Final = 3
 
 def divide_groups(groups: Iterable[str]) -> dict[str, Split]:
     """Return a split for each group. It depends only on the set of groups; shares are as near as whole groups allow."""
-    ordered = _by_hash(groups)
+    ordered = _sorted_by_hash(groups)
     last_of_train = round(len(ordered) * SHARES["train"])
     last_of_validation = round(len(ordered) * (SHARES["train"] + SHARES["validation"]))
     return {
@@ -38,32 +38,32 @@ def assign_splits(rows: Sequence[Row], *, regroup: bool) -> tuple[list[Row], lis
     if regroup or any(row.split is None for row in rows):
         split_of_group = divide_groups(row.group for row in rows)
         return [replace(row, split=split_of_group[row.group]) for row in rows], []
-    kept, problems = _mended(rows)
+    kept, problems = _without_divided_groups(rows)
     if any(row.split == "validation" for row in kept):
         return kept, problems
-    groups = _by_hash(row.group for row in kept if row.split == "train")
+    groups = _sorted_by_hash(row.group for row in kept if row.split == "train")
     chosen = set(groups[: max(1, round(len(groups) * _VALIDATION_SHARE))]) if len(groups) > 1 else set()
     if chosen:
         problems.append(f"no validation split: made one of {len(chosen)} of {len(groups)} training groups")
     return [replace(row, split="validation") if row.group in chosen else row for row in kept], problems
 
 
-def _mended(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+def _without_divided_groups(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
     furthest: dict[str, int] = {}
     for row in rows:
-        furthest[row.group] = max(_place(row), furthest.get(row.group, 0))
-    kept = [row for row in rows if _place(row) == furthest[row.group]]
-    torn = {row.group for row in rows if _place(row) < furthest[row.group]}
-    if not torn:
+        furthest[row.group] = max(_split_index(row), furthest.get(row.group, 0))
+    kept = [row for row in rows if _split_index(row) == furthest[row.group]]
+    divided = {row.group for row in rows if _split_index(row) < furthest[row.group]}
+    if not divided:
         return kept, []
     message = f"{len(rows) - len(kept)} of {len(rows)} items left out, because their groups are in a later split too"
-    shown = ", ".join(sorted(torn)[:_SHOWN]) + (" …" if len(torn) > _SHOWN else "")
+    shown = ", ".join(sorted(divided)[:_SHOWN]) + (" …" if len(divided) > _SHOWN else "")
     return kept, [f"{message} (--regroup makes new splits instead): {shown}"]
 
 
-def _place(row: Row) -> int:
+def _split_index(row: Row) -> int:
     return SPLITS.index(row.split or "train")
 
 
-def _by_hash(groups: Iterable[str]) -> list[str]:
+def _sorted_by_hash(groups: Iterable[str]) -> list[str]:
     return sorted(set(groups), key=lambda group: hashlib.sha256(group.encode()).digest())

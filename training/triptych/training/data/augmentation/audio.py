@@ -36,9 +36,9 @@ def augment_audio(
     samples, present = _shifted(samples, present, round(augmentation.shift_ms * (2 * shift - 1) * rate_hz / 1_000))
     if is_noisy:
         snr_db = augmentation.snr_low_db + snr * (augmentation.snr_high_db - augmentation.snr_low_db)
-        samples = _noisy(samples, present, snr_db, noise_seed)
+        samples = _add_noise(samples, present, snr_db, noise_seed)
     if augmentation.bands or augmentation.spans:
-        samples = _with_holes(samples, present, augmentation, holes)
+        samples = _mask_spectrum(samples, present, augmentation, holes)
     return samples, present
 
 
@@ -54,7 +54,7 @@ def _shifted(samples: Samples, present: Ranges, by: int) -> tuple[Samples, Range
     return later, left
 
 
-def _noisy(samples: Samples, present: Ranges, snr_db: float, seed: int) -> Samples:
+def _add_noise(samples: Samples, present: Ranges, snr_db: float, seed: int) -> Samples:
     noise = np.random.default_rng(seed).standard_normal(len(samples), dtype=np.float32) * _mask(samples, present)
     if not samples.any() or not noise.any():
         return samples
@@ -62,21 +62,21 @@ def _noisy(samples: Samples, present: Ranges, snr_db: float, seed: int) -> Sampl
     return _in_range(mixed[0].numpy())
 
 
-def _with_holes(samples: Samples, present: Ranges, augmentation: Augmentation, rng: Random) -> Samples:
+def _mask_spectrum(samples: Samples, present: Ranges, augmentation: Augmentation, rng: Random) -> Samples:
     """Return the audio without some frequency bands and time spans."""
     shape = torch.hann_window(_FFT)
     spectrum = torch.stft(_row(samples), _FFT, _HOP, window=shape, return_complex=True)  # [1, 257, F]
     for _ in range(augmentation.bands):
-        first, last = _hole(spectrum.shape[1], augmentation.band_share, rng)
+        first, last = _mask_range(spectrum.shape[1], augmentation.band_share, rng)
         spectrum[:, first:last] = 0
     for _ in range(augmentation.spans):
-        first, last = _hole(spectrum.shape[2], augmentation.span_share, rng)
+        first, last = _mask_range(spectrum.shape[2], augmentation.span_share, rng)
         spectrum[:, :, first:last] = 0
     sound: Samples = torch.istft(spectrum, _FFT, _HOP, window=shape, length=len(samples))[0].numpy()
     return _in_range(sound * _mask(samples, present))
 
 
-def _hole(size: int, share: float, rng: Random) -> tuple[int, int]:
+def _mask_range(size: int, share: float, rng: Random) -> tuple[int, int]:
     width = round(size * share * rng.random())
     first = rng.randint(0, size - width)
     return first, first + width

@@ -50,9 +50,9 @@ def jitter_batch(batch: WindowBatch, how: Jitter, rng: torch.Generator, *, hashe
     """
     return replace(
         batch,
-        video=_pictures(batch.video, how, rng) if any(batch.frame_counts) else batch.video,
-        audio=_sound(batch.audio, how, rng) if any(batch.audio_spans) else batch.audio,
-        text=_words(batch.text, batch.text_mask, how, rng) if hashed_words else batch.text,
+        video=_jitter_video(batch.video, how, rng) if any(batch.frame_counts) else batch.video,
+        audio=_jitter_audio(batch.audio, how, rng) if any(batch.audio_spans) else batch.audio,
+        text=_jitter_text(batch.text, batch.text_mask, how, rng) if hashed_words else batch.text,
     )
 
 
@@ -92,7 +92,7 @@ def _slot(token: int, slot: int) -> int:
     return (token >> (slot * BITS)) & ((1 << BITS) - 1)
 
 
-def _pictures(video: Tensor, how: Jitter, rng: torch.Generator) -> Tensor:
+def _jitter_video(video: Tensor, how: Jitter, rng: torch.Generator) -> Tensor:
     """Shift and recolour the frames of each window alike: uint8 [B, T, H, W, 3]."""
     rows, _, height, width, _ = video.shape
     farthest = round(how.shift * min(height, width))
@@ -108,7 +108,7 @@ def _pictures(video: Tensor, how: Jitter, rng: torch.Generator) -> Tensor:
     return (moved * gains + noise).round().clamp(0, 255).to(torch.uint8)
 
 
-def _sound(audio: Tensor, how: Jitter, rng: torch.Generator) -> Tensor:
+def _jitter_audio(audio: Tensor, how: Jitter, rng: torch.Generator) -> Tensor:
     """Change gain and add noise: float32 [B, S]. Zeros, which stand for missing audio, stay zero."""
     gains = 1 + how.gain * _between_minus_and_plus_one((audio.shape[0], 1), rng)
     distance_db = how.snr_db + 30 * torch.rand((audio.shape[0], 1), generator=rng)
@@ -117,7 +117,7 @@ def _sound(audio: Tensor, how: Jitter, rng: torch.Generator) -> Tensor:
     return (gains * (audio + noise)).clamp(-1, 1)
 
 
-def _words(text: Tensor, mask: Tensor, how: Jitter, rng: torch.Generator) -> Tensor:
+def _jitter_text(text: Tensor, mask: Tensor, how: Jitter, rng: torch.Generator) -> Tensor:
     """Replace random words and hash slots: int64 [B, L] tokens, bool [B, L] mask. So unknown words carry no meaning."""
     other = torch.randint(1 << BITS, (*text.shape, SLOTS), generator=rng)
     whole = torch.rand(text.shape, generator=rng) < how.words

@@ -52,7 +52,7 @@ def on_backdrop(backdrop: Pixels, glyph: Pixels, rng: Random) -> Pixels:
         glyph: uint8 [SIZE, SIZE, 4], RGBA.
         rng: source of randomness.
     """
-    return _over(_part(backdrop, rng), glyph[..., :3], glyph[..., 3:])
+    return _blend(_random_crop(backdrop, rng), glyph[..., :3], glyph[..., 3:])
 
 
 def paint_digit(backdrop: Pixels, digit: Pixels, paint: DigitPaint, rng: Random) -> Pixels:
@@ -64,12 +64,12 @@ def paint_digit(backdrop: Pixels, digit: Pixels, paint: DigitPaint, rng: Random)
         paint: its colour.
         rng: source of randomness.
     """
-    picture = _part(backdrop, rng) // _DARKENED
+    picture = _random_crop(backdrop, rng) // _DARKENED
     if not paint.bright:
         picture += np.uint8(_OPAQUE - _OPAQUE // _DARKENED)
     top, left = (BORDER + int(rng.random() * (_BORDER_ROOM + 1)) for _ in range(2))
     place = picture[top : top + DIGIT_SIZE, left : left + DIGIT_SIZE]
-    place[...] = _over(place, np.array(paint.rgb, np.uint8), digit[..., np.newaxis])
+    place[...] = _blend(place, np.array(paint.rgb, np.uint8), digit[..., np.newaxis])
     return picture
 
 
@@ -100,12 +100,12 @@ def place_utterance(utterance: NDArray[np.int16] | None, samples: int, rng: Rand
     return cast("Samples", np.multiply(sound, _S16_SCALE, out=sound))
 
 
-def _part(backdrop: Pixels, rng: Random) -> Pixels:
+def _random_crop(backdrop: Pixels, rng: Random) -> Pixels:
     top, left = (int(rng.random() * (2 * MARGIN + 1)) for _ in range(2))
     return backdrop[top : top + SIZE, left : left + SIZE]
 
 
-def _over(below: Pixels, above: Pixels, opacity: Pixels) -> Pixels:
+def _blend(below: Pixels, above: Pixels, opacity: Pixels) -> Pixels:
     """Blend one image over another, uint8 [..., 3], with an opacity uint8 [..., 1]."""
     share = opacity.astype(np.uint16)
     mixed = above * share

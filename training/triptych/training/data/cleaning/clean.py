@@ -34,7 +34,7 @@ class _ItemCleaning:
     item: Item | None
     findings: list[Finding] = field(default_factory=list)
 
-    def find(self, kind: Kind, detail: str, action: Action) -> None:
+    def report(self, kind: Kind, detail: str, action: Action) -> None:
         if self.item is not None:
             self.findings.append(Finding(self.item.id, kind, detail, action))
             self.item = None if action == "left out" else self.item
@@ -61,38 +61,38 @@ def clean(manifest: Manifest, read: ReadClip, *, track: TrackProgress[Any] = no_
     for number, item in enumerate(track(manifest.items, "inspecting items")):
         inspection = inspector.inspect(item)
         entry = _ItemCleaning(item)
-        _look(entry, inspection)
+        _apply_inspection(entry, inspection)
         entries.append(entry)
         if inspection.fingerprint is not None and entry.item is not None:
             seen_by_fingerprint.setdefault(inspection.fingerprint, []).append(number)
-    _compare(entries, seen_by_fingerprint)
+    _compare_duplicates(entries, seen_by_fingerprint)
     kept = tuple(entry.item for entry in entries if entry.item is not None)
     findings = tuple(finding for entry in entries for finding in entry.findings)
     if not kept:
         raise UsageError(
-            f"{manifest.folder}: expected a usable item, got none of {len(manifest.items)}; {_first(findings)}"
+            f"{manifest.folder}: expected a usable item, got none of {len(manifest.items)}; {_first_finding(findings)}"
         )
     return Cleaning(manifest, Manifest(manifest.folder, manifest.labels, kept), findings)
 
 
-def _first(findings: Sequence[Finding]) -> str:
+def _first_finding(findings: Sequence[Finding]) -> str:
     return f"first finding: {findings[0].detail}" if findings else "the manifest is empty"
 
 
-def _look(entry: _ItemCleaning, inspection: Inspection) -> None:
+def _apply_inspection(entry: _ItemCleaning, inspection: Inspection) -> None:
     item = entry.item
     if item is None:
         return
     is_usable = inspection.windows > 0 or bool(item.features)
     for problem in inspection.problems:
-        entry.find("undecodable", problem, "kept" if is_usable else "left out")
+        entry.report("undecodable", problem, "kept" if is_usable else "left out")
     if not is_usable:
-        entry.find("empty", "no window", "left out")
+        entry.report("empty", "no window", "left out")
     if inspection.is_silent:
         _drop(entry, "silent", "audio")
     if inspection.is_black:
         _drop(entry, "black", "video")
-    _read_words(entry)
+    _clean_lines(entry)
 
 
 def _drop(entry: _ItemCleaning, kind: Kind, modality: str) -> None:
@@ -101,19 +101,19 @@ def _drop(entry: _ItemCleaning, kind: Kind, modality: str) -> None:
     if item is None:
         return
     if item.clip is not None:
-        entry.find(kind, "a track of the clip", "kept")
+        entry.report(kind, "a track of the clip", "kept")
     elif _others(item, modality):
-        entry.find(kind, f"the {modality}", "modality left out")
+        entry.report(kind, f"the {modality}", "modality left out")
         entry.item = item.model_copy(update={modality: None})
     else:
-        entry.find(kind, f"the {modality}; the item has no other modality", "left out")
+        entry.report(kind, f"the {modality}; the item has no other modality", "left out")
 
 
 def _others(item: Item, modality: str) -> bool:
     return any(getattr(item, name) for name in ("video", "audio", "text", "features") if name != modality)
 
 
-def _read_words(entry: _ItemCleaning) -> None:
+def _clean_lines(entry: _ItemCleaning) -> None:
     item = entry.item
     if item is None or item.text is None:
         return
@@ -124,16 +124,16 @@ def _read_words(entry: _ItemCleaning) -> None:
     if not noise:
         entry.item = changed
     elif lines:
-        entry.find("text", ", ".join(noise), "mended")
+        entry.report("text", ", ".join(noise), "mended")
         entry.item = changed
     elif _others(item, "text"):
-        entry.find("text", ", ".join(noise), "modality left out")
+        entry.report("text", ", ".join(noise), "modality left out")
         entry.item = changed
     else:
-        entry.find("text", ", ".join(noise), "left out")
+        entry.report("text", ", ".join(noise), "left out")
 
 
-def _compare(entries: Sequence[_ItemCleaning], seen_by_fingerprint: Mapping[str, Sequence[int]]) -> None:
+def _compare_duplicates(entries: Sequence[_ItemCleaning], seen_by_fingerprint: Mapping[str, Sequence[int]]) -> None:
     for numbers in seen_by_fingerprint.values():
         alike = [(entries[number], item) for number in numbers if (item := entries[number].item) is not None]
         if len(alike) < 2:  # noqa: PLR2004 - one is no duplicate
@@ -143,9 +143,9 @@ def _compare(entries: Sequence[_ItemCleaning], seen_by_fingerprint: Mapping[str,
         for entry, item in alike:
             if not agree:
                 others = ", ".join(other.id for _, other in alike if other is not item)
-                entry.find("conflict", f"the same as {others}", "left out")
+                entry.report("conflict", f"the same as {others}", "left out")
             elif item is not stays:
-                entry.find("duplicate", f"of {stays.id} ({stays.split})", "left out")
+                entry.report("duplicate", f"of {stays.id} ({stays.split})", "left out")
 
 
 def _agree(one: Item, other: Item) -> bool:

@@ -96,7 +96,7 @@ def _render(pool: Path, track: TrackProgress[Any]) -> None:
     jobs = [(name, split, glyphs, _VARIANTS[split]) for name, glyphs in groups.items() for split in POOL_SPLITS]
     jobs += [(name, HELD_OUT, glyphs, _VARIANTS["test"]) for name, glyphs in HELD_OUT_FACES.items()]
     for name, split, glyphs, variants in track(jobs, "drawing glyphs"):
-        np.save(pool / f"{name}-{split}", _drawn(glyphs, variants, Random(f"{name}/{split}")))
+        np.save(pool / f"{name}-{split}", _draw_glyphs(glyphs, variants, Random(f"{name}/{split}")))
 
 
 def _backdrops() -> dict[str, Pixels]:
@@ -145,7 +145,7 @@ def _enlarged(image: NDArray[np.float64]) -> Pixels:
     return np.clip(np.rint(large), 0, 255).astype(np.uint8)
 
 
-def _drawn(glyphs: Sequence[str], variants: int, rng: Random) -> Pixels:
+def _draw_glyphs(glyphs: Sequence[str], variants: int, rng: Random) -> Pixels:
     """Draw each glyph several times with random size, rotation and position: uint8 [N, SIZE, SIZE, 4]."""
     from PIL import Image, ImageDraw, ImageFont  # noqa: PLC0415 - only for rendering
 

@@ -69,28 +69,28 @@ _FILLERS: Final = (
 
 def mood_line(split: str, mood: str, rng: Random) -> str:
     """Return a line that expresses a mood."""
-    return _filled(split, "mood", _MOOD_WORDS[mood], rng)
+    return _fill_template(split, "mood", _MOOD_WORDS[mood], rng)
 
 
 def digit_line(split: str, value: int, rng: Random) -> str:
     """Return a line that names a digit, as a word or a numeral."""
     english, chinese = _DIGITS[value]
-    return _filled(split, "digit", ((english, str(value)), (chinese, str(value))), rng)
+    return _fill_template(split, "digit", ((english, str(value)), (chinese, str(value))), rng)
 
 
 def operation_line(split: str, value: int, rng: Random) -> str:
     """Return a line that names an operation on a digit."""
-    return _filled(split, "operation", _OPERATION_WORDS[value], rng)
+    return _fill_template(split, "operation", _OPERATION_WORDS[value], rng)
 
 
 def filler_line(split: str, rng: Random) -> str:
     """Return a line without information."""
-    return rng.choice(_own(split, _FILLERS[_language(rng)]))
+    return rng.choice(_lines_of_split(split, _FILLERS[_language(rng)]))
 
 
-def _filled(split: str, kind: str, words: Sequence[Sequence[str]], rng: Random) -> str:
+def _fill_template(split: str, kind: str, words: Sequence[Sequence[str]], rng: Random) -> str:
     language = _language(rng)
-    template = rng.choice(_own(split, _TEMPLATES[kind][language]))
+    template = rng.choice(_lines_of_split(split, _TEMPLATES[kind][language]))
     return template.format(rng.choice(words[language]))
 
 
@@ -98,7 +98,7 @@ def _language(rng: Random) -> int:
     return int(rng.random() < _CHINESE_SHARE)
 
 
-def _own(split: str, lines: Sequence[str]) -> Sequence[str]:
+def _lines_of_split(split: str, lines: Sequence[str]) -> Sequence[str]:
     """Return the lines of a split: of every five lines, one is for validation and one for the test."""
     place = POOL_SPLITS.index(split)
     return [line for number, line in enumerate(lines) if {0: 1, 1: 2}.get(number % 5, 0) == place]
