@@ -10,8 +10,11 @@ ENV PIP_EXTRA_INDEX_URL=$PIP_EXTRA_INDEX_URL PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_
 RUN python -m venv /opt/triptych
 WORKDIR /build
 COPY . .
-# The weights are part of the image: a worker starts without a network but Kafka's and Redis's.
+# The weights are part of the image, so a worker needs no network but that of Kafka and Redis. The training code is not:
+# the wheel holds it, and an image that serves has no use for it.
 RUN /opt/triptych/bin/pip install ".[producers,transcribe,worker,consumers]" \
+    && rm -r /opt/triptych/lib/python3.11/site-packages/triptych/training \
+        /opt/triptych/lib/python3.11/site-packages/triptych/explaining \
     && TRIPTYCH_CACHE=/opt/triptych/cache /opt/triptych/bin/triptych models pull \
     && /opt/triptych/bin/pip uninstall --yes setuptools pip
 

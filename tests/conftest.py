@@ -12,6 +12,7 @@ from hypothesis import settings
 
 from tests.servers import open_server
 from tools.devservers import (
+    AccessRule,
     DevKafka,
     DevRedis,
     DevRedisCluster,
@@ -19,7 +20,6 @@ from tools.devservers import (
     KafkaAccess,
     KafkaOptions,
     RedisAccess,
-    Rule,
 )
 from triptych.settings.redis import RedisSettings
 
@@ -56,8 +56,8 @@ def secured_kafka() -> Iterator[DevKafka]:
     with ExitStack() as stack:
         broker = open_server(stack, lambda: DevKafka(KafkaOptions(heap_mb=384, access=access)))
         broker.allow(
-            Rule("suite", ("ALL",), "TOPIC", "contract-", prefixed=True),
-            Rule("suite", ("ALL",), "GROUP", "group-", prefixed=True),
+            AccessRule("suite", ("ALL",), "TOPIC", "contract-", prefixed=True),
+            AccessRule("suite", ("ALL",), "GROUP", "group-", prefixed=True),
         )
         yield broker
 

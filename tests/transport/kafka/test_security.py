@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.devservers import DevKafka, Rule
+from tools.devservers import AccessRule, DevKafka
 from tools.devservers.certificates import Certificates
 from triptych.settings.kafka import KafkaSettings
 from triptych.transport.errors import BrokerUnavailableError, CredentialsError, NotAuthorizedError, TopicMissingError
@@ -227,12 +227,12 @@ def test_what_access_rules_do_not_allow_is_told_in_one_line(
     with pytest.raises(NotAuthorizedError, match=rf"TopicAuthorizationFailed \({topic}\): [^\n]+ACLs"):
         guest.publisher().send(Message(topic, b"k", b"v")).result(DEADLINE_S)
 
-    secured_kafka.allow(Rule("guest", ("DESCRIBE",), "TOPIC", topic))
+    secured_kafka.allow(AccessRule("guest", ("DESCRIBE",), "TOPIC", topic))
     with pytest.raises(NotAuthorizedError, match=rf"TopicAuthorizationFailed \({topic}\): [^\n]+ACLs"):
         guest.reader({tp: 0}).poll(DEADLINE_S)
     with pytest.raises(NotAuthorizedError, match=r"refused a record of 2 bytes for \S+: [^\n]+ACLs"):
         guest.publisher().send(Message(topic, b"k", b"v")).result(DEADLINE_S)
 
-    secured_kafka.allow(Rule("guest", ("READ",), "TOPIC", topic))
+    secured_kafka.allow(AccessRule("guest", ("READ",), "TOPIC", topic))
     with pytest.raises(NotAuthorizedError, match=r"GroupAuthorizationFailed \(crowd\): [^\n]+ACLs"):
         guest.group_consumer([topic], "crowd").poll(DEADLINE_S)
