@@ -26,7 +26,7 @@ $(VENV)/bin/uv:
 
 $(PACKAGES): pyproject.toml $(VENV)/bin/uv
 	@echo "Installing Triptych with all its extras (the first time this fetches several gigabytes)"
-	@$(VENV)/bin/uv pip install --quiet --python $(PYTHON) --editable '.[producers,transcribe,worker,train,compress,consumers,dev]'
+	@$(VENV)/bin/uv pip install --quiet --python $(PYTHON) --editable '.[producers,transcribe,worker,train,compress,consumers,docs,dev]'
 	@touch $@
 
 .PHONY: broker
@@ -58,12 +58,32 @@ demo-kafka: $(PACKAGES) weights broker ## The same through a real Kafka and a re
 test: $(PACKAGES) weights ## Run the tests; those that need a server this machine lacks are skipped, and say why
 	@$(PYTHON) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
+.PHONY: test-quick
+test-quick: $(PACKAGES) weights ## Run the tests that need no server and are quick: three minutes on two cores
+	@$(PYTHON) -m pytest --quick --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+
 .PHONY: check
-check: $(PACKAGES) ## Check format, lint, types and imports
+check: $(PACKAGES) ## Check format, lint, types, imports and structure
 	@echo "Format" && $(VENV)/bin/ruff format --check --quiet .
 	@echo "Lint" && $(VENV)/bin/ruff check --quiet .
-	@echo "Types" && $(VENV)/bin/mypy --no-error-summary core schemas transport models producers worker consumers training app tools
+	@echo "Types" && $(VENV)/bin/mypy --no-error-summary core schemas transport models producers worker consumers training app tools examples
 	@echo "Imports" && $(VENV)/bin/lint-imports --no-logo >$(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
+	@echo "Structure" && $(PYTHON) -m tools.structure
+	@echo "Reference" && $(PYTHON) -m tools.reference --check
+
+.PHONY: docs
+docs: site ## Build the documentation, broken links being errors, and serve it on 127.0.0.1:8000; SERVE=0 only builds
+	@[ "$(or $(SERVE),1)" = 0 ] || [ "$(CI)" = true ] || NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs serve
+
+.PHONY: site
+site: $(PACKAGES)
+	@echo "Documentation" && NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict 2>$(VENV)/site.log || { cat $(VENV)/site.log; exit 1; }
+
+.PHONY: reference
+reference: $(PACKAGES) ## Write what is generated from the code: docs/reference, the contract's documents, the structure
+	@$(PYTHON) -m tools.reference
+	@$(PYTHON) -m tools.contract
+	@$(PYTHON) -m tools.structure --update
 
 .PHONY: format
 format: $(PACKAGES) ## Format the code and mend what the linter can mend
@@ -71,7 +91,7 @@ format: $(PACKAGES) ## Format the code and mend what the linter can mend
 	@$(VENV)/bin/ruff format --quiet .
 
 .PHONY: ci
-ci: check ## All that CI does: the checks, then the tests in a clean clone, with no server allowed to be missing
+ci: check site ## All that CI does: the checks and the site, then the tests in a clean clone, with no server allowed to be missing
 	@tools/system_packages.sh need python venv java mvn redis-server kcat openssl rtsp-server
 	@tools/clean_clone.sh make test
 

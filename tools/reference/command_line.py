@@ -20,7 +20,7 @@ _HEAD = """# Command line
 
 Every command of `triptych`. `triptych COMMAND --help` prints the same. A flag takes precedence over an environment
 variable, and that over the file that `--config` names; see [settings](settings.md). Exit codes are listed in
-[operating](../operating.md#exit-codes) and on the pages of the commands.
+[operating](../operating.md) and on the pages of the commands.
 """
 
 
