@@ -41,6 +41,7 @@ COMMANDS: Final = frozenset({
     "triptych.consumers.cli:watch",
     "triptych.demo:demo",
     "triptych.producers.cli:produce",
+    "triptych.training.data.cli:prepare",
     "triptych.worker.cli:work",
 })  # fmt: skip
 """Typer commands that may have more parameters: one parameter is one flag."""

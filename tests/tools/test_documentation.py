@@ -78,7 +78,7 @@ def test_no_page_installs_from_an_index_on_which_the_project_is_not(page: Path) 
     """`pip install triptych` would fetch somebody else's package, or none."""
     text = page.read_text(encoding="utf-8")
 
-    assert re.findall(r"""pip install ["']?triptych(?:\[[\w,]+\])?["']?(?! ?@)[^\n]*""", text) == []
+    assert re.findall(r"""pip install ["']?triptych(?![^\n]*@ )[^\n]*""", text) == []
 
 
 def test_the_tutorial_shows_the_example_that_the_tests_run() -> None:

@@ -8,7 +8,6 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
 from tools.reference.markdown import code, one_line, table
-from triptych.producers.status.counters import Standing
 from triptych.producers.status.metrics import FeedMetrics
 from triptych.worker.observability.metrics import Metrics
 
@@ -22,10 +21,8 @@ with `_bucket`, `_sum` and `_count`. The metrics of the process itself (`process
 def page() -> str:
     """Return the page."""
     parts = [_HEAD.rstrip(), "## Worker", "Served by `triptych work` on `http.port`.", _table(Metrics().registry)]
-    feeds = FeedMetrics()
-    feeds.show([Standing("stream")])
     parts += ["## Producer", "Served by `triptych produce` on `produce_http.port`, where it is set."]
-    return "\n\n".join([*parts, _table(feeds.registry)])
+    return "\n\n".join([*parts, _table(FeedMetrics().registry)])
 
 
 def families(registry: CollectorRegistry) -> Iterator[Metric]:
@@ -42,4 +39,6 @@ def _table(registry: CollectorRegistry) -> str:
 
 
 def _labels(family: Metric) -> list[str]:
-    return list(dict.fromkeys(name for sample in family.samples for name in sample.labels if name != "le"))
+    """Return the labels: of a family without samples yet, those with which it was made."""
+    sampled = [name for sample in family.samples for name in sample.labels if name != "le"]
+    return list(dict.fromkeys(sampled)) or list(getattr(family, "_labelnames", ()))
