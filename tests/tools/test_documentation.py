@@ -91,7 +91,7 @@ def test_the_tutorial_shows_the_example_that_the_tests_run() -> None:
 def test_every_term_of_the_glossary_links_to_a_page() -> None:
     """Twenty to forty terms, in order, each with a definition of at most three sentences and a link."""
     text = (DOCS / "glossary.md").read_text(encoding="utf-8")
-    terms = re.findall(r"^\*\*(.+)\*\*\n: ((?:.+\n)+?)(?=\n|\Z)", text, flags=re.MULTILINE)
+    terms = re.findall(r"^- \*\*(.+)\*\*: ((?:.+\n)+?)(?=- \*\*|\n|\Z)", text, flags=re.MULTILINE)
     names = [name for name, _ in terms]
 
     assert 20 <= len(names) <= 40
