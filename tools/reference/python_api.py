@@ -76,16 +76,14 @@ def _is_own_class(one: object, module: str) -> bool:
 def _class(cls: type[Any]) -> str:
     parts = [f"### {cls.__name__}"]
     has_fields = issubclass(cls, BaseModel) or dataclasses.is_dataclass(cls)
-    if not has_fields and "__init__" in vars(cls) and cls.__name__ != "Results":
+    is_built = not has_fields and "__init__" in vars(cls) and not getattr(cls, "_is_protocol", False)
+    if is_built and cls.__name__ != "Results":
         parts.append(_signature(cls.__name__, cls.__init__, is_class=True))
     parts.append(prose(cls.__doc__))
-    if not has_fields and "__init__" in vars(cls):
+    if is_built:
         parts.append(prose(cls.__init__.__doc__))
-    if issubclass(cls, BaseModel):
+    if has_fields:
         parts.append(_fields(cls))
-    elif dataclasses.is_dataclass(cls):
-        rows = [(code(one.name), code(_annotation(one.type))) for one in dataclasses.fields(cls)]
-        parts.append(table(["field", "type"], rows))
     for name, member in _public_members(cls):
         if isinstance(member, property):
             parts += [f"#### {cls.__name__}.{name}", prose(member.__doc__)]
@@ -94,23 +92,18 @@ def _class(cls: type[Any]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _fields(model: type[BaseModel]) -> str:
-    meanings = docstrings(model)
-    rows = [
-        (
-            code(name),
-            code(_annotation(inspect.get_annotations(_owner(model, name))[name])),
-            one_line(meanings.get(name, "")),
-        )
-        for name in model.model_fields
-    ]
-    if not any(meaning for _, _, meaning in rows):
-        return table(["field", "type"], [row[:2] for row in rows])
+def _fields(cls: type[Any]) -> str:
+    names = cls.model_fields if issubclass(cls, BaseModel) else [one.name for one in dataclasses.fields(cls)]
+    meanings = docstrings(cls)
+    types = {name: code(_annotation(inspect.get_annotations(_owner(cls, name))[name])) for name in names}
+    if not meanings:
+        return table(["field", "type"], [(code(name), types[name]) for name in names])
+    rows = [(code(name), types[name], one_line(meanings.get(name, ""))) for name in names]
     return table(["field", "type", "meaning"], rows)
 
 
-def _owner(model: type[BaseModel], name: str) -> type[Any]:
-    return next(base for base in model.__mro__ if name in inspect.get_annotations(base))
+def _owner(cls: type[Any], name: str) -> type[Any]:
+    return next(base for base in cls.__mro__ if name in inspect.get_annotations(base))
 
 
 def _annotation(annotation: object) -> str:

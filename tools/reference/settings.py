@@ -48,11 +48,11 @@ def sections() -> Iterator[tuple[str, type[Section]]]:
             yield name, field.annotation
 
 
-def docstrings(model: type[BaseModel]) -> dict[str, str]:
-    """Return the docstrings that stand below the fields of a model and of its bases, by field."""
+def docstrings(model: type[Any]) -> dict[str, str]:
+    """Return the docstrings that stand below the fields of a class of ours and of its bases, by field."""
     found: dict[str, str] = {}
     for base in reversed(model.__mro__):
-        if not (issubclass(base, BaseModel) and base.__module__.startswith("triptych.")):
+        if not base.__module__.startswith("triptych."):
             continue
         (node,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
         body = node.body if isinstance(node, ast.ClassDef) else []
