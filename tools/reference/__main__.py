@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from tools.reference.pages import FOLDER, pages
+from tools.reference.pages import FOLDER, MAKERS, page
 
 if __name__ == "__main__":
     stale = []
     FOLDER.mkdir(exist_ok=True)
-    for name, text in pages().items():
-        path = FOLDER / name
+    for name in MAKERS:
+        path, text = FOLDER / name, page(name)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             stale.append(name)
             if "--check" not in sys.argv:
