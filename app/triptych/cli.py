@@ -1,7 +1,7 @@
-"""The command `triptych`: gathers the programs' sub-commands and turns our errors into one line and an exit code.
+"""The command `triptych`: collects the sub-commands of all programs, and turns errors into one line and an exit code.
 
-Each sub-command lives with its program and imports what is heavy when it runs, so that `triptych --help` is quick and
-needs no extra.
+Each sub-command is defined with its program and imports heavy modules when it runs, so that `triptych --help` is quick
+and needs no extra.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from triptych.transport.cli import app as topics
 from triptych.worker.cli import work
 
 EXIT_INTERRUPTED = 130
-"""What a shell expects of a program that Ctrl-C ended: 128 + SIGINT."""
+"""The exit code of a program that Ctrl-C ended, by convention of shells: 128 + SIGINT."""
 
 EXTRA_OF_MODULE = {
     "av": "producers",
@@ -47,11 +47,11 @@ EXTRA_OF_MODULE = {
     "matplotlib": "train",
     "sklearn": "train",
 }
-"""The smallest extra that brings a module in."""
+"""The smallest extra that installs a module."""
 
 app = typer.Typer(
     name="triptych",
-    help="Watches many live feeds and says, for every few seconds of each, what goes on.",
+    help="Streaming multimodal analytics of many live feeds over Kafka.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -60,7 +60,7 @@ app = typer.Typer(
 
 
 def _add_training(app: typer.Typer) -> None:
-    """Add the commands of the training program, where it is installed: images that serve leave it out."""
+    """Add the commands of the training program if it is installed. The container image leaves it out."""
     if find_spec("triptych.training") is None:
         return
     from triptych.explaining.cli import explain
@@ -101,7 +101,7 @@ def triptych(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Watches many live feeds and says, for every few seconds of each, what goes on."""
+    """Streaming multimodal analytics of many live feeds over Kafka."""
 
 
 @app.command()
@@ -117,7 +117,7 @@ def config(
 
 
 def main() -> NoReturn:
-    """Run the command line and exit: 0 done, 2 a user's mistake, else the error's own code."""
+    """Run the command line and exit: 0 for success, 2 for a user's mistake, else the error's own code."""
     try:
         app()
     except (TriptychError, SettingsError) as error:
