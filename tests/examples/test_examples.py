@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 
+from tools.devservers import DevKafka, KafkaOptions
 from triptych.schemas.codec import decode
 from triptych.schemas.names import SUBTITLES_TOPIC, result_id
 from triptych.schemas.partition import partition_of
@@ -25,7 +26,7 @@ from triptych.worker.publishing.stores.protocol import StoredResult
 from triptych.worker.publishing.stores.redis import RedisStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = REPOSITORY / "examples"
@@ -105,8 +106,12 @@ def test_the_alert_names_each_matching_window_once(redis_url: str, pipeline: str
     assert lines == [f"ALERT film {result(0, '').id}"]
 
 
-def test_the_producer_writes_records_of_the_contract(kafka_bootstrap: str) -> None:
-    """Cues in order, then the end, all on the partition of their key."""
+def test_the_producer_writes_records_of_the_contract(start_kafka: Callable[[KafkaOptions], DevKafka]) -> None:
+    """Cues in order, then the end, all on the partition of their key.
+
+    The input topics have fixed names, so the test has a broker of its own.
+    """
+    kafka_bootstrap = start_kafka(KafkaOptions()).bootstrap_servers
     stream = f"chat-{uuid4().hex[:8]}"
     transport = KafkaTransport(KafkaSettings(bootstrap_servers=kafka_bootstrap))
     admin = transport.admin()
