@@ -97,3 +97,9 @@ def test_every_term_of_the_glossary_links_to_a_page() -> None:
     assert 20 <= len(names) <= 40
     assert names == sorted(names, key=str.casefold)
     assert [name for name, definition in terms if "](" not in definition] == []
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+def test_no_page_that_people_write_is_too_long(page: Path) -> None:
+    """Of more than 2,500 words, a page is split, or the generated reference says it better."""
+    assert len(page.read_text(encoding="utf-8").split()) <= 2_500
