@@ -1,4 +1,4 @@
-"""Starting real servers for tests: skipped on a laptop that lacks them, a failure where they are required."""
+"""Start of real servers for tests. A missing server skips the test locally and fails it in CI."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 def open_server(stack: ExitStack, make: Callable[[], AbstractContextManager[T]]) -> T:
-    """Start a server that the stack stops; without its program skip the test, or fail where it is required."""
+    """Start a server that `stack` stops. If its program is missing, skip the test, or fail if servers are required."""
     if not START:
         pytest.skip("needs a server, and --quick starts none")
     try:
@@ -34,7 +34,7 @@ def open_server(stack: ExitStack, make: Callable[[], AbstractContextManager[T]])
 
 
 def require_program(found: str | None, name: str) -> str:
-    """Return a program's path; without it skip the test, or fail where it is required."""
+    """Return a program's path. If it is missing, skip the test, or fail if servers are required."""
     if found is None:
         message = f"{name} is not installed"
         if REQUIRED:

@@ -1,18 +1,16 @@
 """The command `triptych`: collects the sub-commands of all programs, and turns errors into one line and an exit code.
 
-Each sub-command is defined with its program and imports heavy modules when it runs, so that `triptych --help` is quick
-and needs no extra.
+Each sub-command is defined in its program's package and imports its dependencies when it runs. So `triptych --help`
+starts quickly and needs no extra.
 """
 
 from __future__ import annotations
 
 import sys
-from importlib.metadata import version as distribution_version
 from importlib.util import find_spec
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 
 from triptych.consumers.cli import alert, diff, evidence, watch
 from triptych.consumers.dead.cli import dead
@@ -21,13 +19,11 @@ from triptych.models.cli import models
 from triptych.producers.cli import produce
 from triptych.schemas.errors import TriptychError, UsageError
 from triptych.service.cli_options import BootstrapServersOption, ConfigOption, PipelineOption, RedisUrlOption
-from triptych.settings.loading import load, to_toml
-from triptych.settings.section import SettingsError
 from triptych.transport.cli import app as topics
 from triptych.worker.cli import work
 
 EXIT_INTERRUPTED = 130
-"""The exit code of a program that Ctrl-C ended, by convention of shells: 128 + SIGINT."""
+"""The exit code after Ctrl-C, by shell convention: 128 + SIGINT."""
 
 EXTRA_OF_MODULE = {
     "av": "producers",
@@ -47,11 +43,13 @@ EXTRA_OF_MODULE = {
     "matplotlib": "train",
     "sklearn": "train",
 }
-"""The smallest extra that installs a module."""
+"""The smallest extra that installs each optional module."""
+
+HELP = "Analyze live video, audio and subtitles together: one result for every few seconds of each stream."
 
 app = typer.Typer(
     name="triptych",
-    help="Streaming multimodal analytics of many live feeds over Kafka.",
+    help=HELP,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -90,18 +88,20 @@ app.add_typer(topics, name="topics")
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version as distribution_version
+
         typer.echo(f"triptych {distribution_version('triptych')}")
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(help=HELP)
 def triptych(
     *,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Streaming multimodal analytics of many live feeds over Kafka."""
+    """Handle the options before the sub-command."""
 
 
 @app.command()
@@ -111,17 +111,25 @@ def config(
     redis_url: RedisUrlOption = None,
     pipeline: PipelineOption = None,
 ) -> None:
-    """Print the settings in effect as TOML, secrets hidden."""
+    """Print the settings in effect as TOML, with secrets hidden."""
+    from triptych.settings.loading import load, to_toml
+
     flags = {"kafka.bootstrap_servers": bootstrap_servers, "redis.url": redis_url, "pipeline": pipeline}
     typer.echo(to_toml(load(config, flags)), nl=False)
 
 
 def main() -> NoReturn:
-    """Run the command line and exit: 0 for success, 2 for a user's mistake, else the error's own code."""
+    """Run the command line and exit: 0 on success, 2 on a usage error, otherwise the error's own code."""
     try:
         app()
-    except (TriptychError, SettingsError) as error:
-        _fail(str(error), exit_code=error.exit_code if isinstance(error, TriptychError) else UsageError.exit_code)
+    except TriptychError as error:
+        _fail(str(error), exit_code=error.exit_code)
+    except ValueError as error:
+        from triptych.settings.section import SettingsError  # imports pydantic, which `--help` does not need
+
+        if not isinstance(error, SettingsError):
+            raise
+        _fail(str(error), exit_code=UsageError.exit_code)
     except ModuleNotFoundError as error:
         extra = EXTRA_OF_MODULE.get((error.name or "").partition(".")[0])
         if extra is None:
@@ -133,6 +141,8 @@ def main() -> NoReturn:
 
 
 def _fail(message: str, *, exit_code: int) -> NoReturn:
+    from rich.console import Console
+
     console = Console(stderr=True, soft_wrap=True)
     console.print("triptych:", style="bold red", end=" ")
     console.print(message, markup=False, highlight=False)
