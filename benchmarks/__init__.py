@@ -1,1 +1,1 @@
-"""Benchmarks: each prints a ratio to a limit that it measures in the same run, since machines differ and are noisy."""
+"""Benchmarks. Each reports a ratio to a limit measured in the same run, because machines differ and are noisy."""

@@ -1,7 +1,7 @@
-"""How many records a second alignment takes, beside a plain dict of windows that keeps none of its promises.
+"""Measures the records per second of alignment, compared with a plain dict of windows without its guarantees.
 
-Run with `python benchmarks/alignment.py [STREAMS] [SECONDS]`: so many live streams of four frames and two chunks a
-second and a cue every third, on one partition number.
+Run it with `python -m benchmarks.alignment [STREAMS] [SECONDS]`. All streams are live and on one partition. Each has
+four frames and two audio chunks per second, and a cue every three seconds.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def track(stream: str, modality: Modality, seconds: int, begins_ns: int) -> Iter
 
 
 def log(streams: int, seconds: int) -> list[Entry]:
-    """Return a log as a broker would have it."""
+    """Return the records of all streams, in the order of arrival, with the offsets of three partitions."""
     begin_ns = 1_767_225_600 * NS_PER_S
     tracks = [
         track(f"stream-{number}", modality, seconds, begin_ns + number * NS_PER_MS)
@@ -64,7 +64,7 @@ def log(streams: int, seconds: int) -> list[Entry]:
 
 
 def aligned(entries: list[Entry]) -> int:
-    """Return how many windows alignment closes, its ledger kept and its offsets asked for once a poll."""
+    """Return the number of windows that the aligner closes. Offsets are tracked, and computed once per poll."""
     positions = dict.fromkeys(READING_ORDER, 0)
     config = AlignConfig(partition_max_bytes=1 << 40, stream_max_bytes=1 << 40)
     aligner, offset_tracker, windows = Aligner(config, positions), OffsetTracker(positions), 0
@@ -73,42 +73,42 @@ def aligned(entries: list[Entry]) -> int:
         for entry in chunk:
             positions[entry.modality] = entry.offset + 1
             offset_tracker.add(entry.modality, entry.offset, entry.stream)
-        aligner.fetched(chunk, positions, at_ns=poll * NS_PER_S)
-        aligner.asked(READING_ORDER, at_ns=poll * NS_PER_S + NS_PER_S, wall_ns=chunk[-1].arrival_ns)
-        for outcome in aligner.advance():
-            if isinstance(outcome, ClosedWindow):
+        aligner.add_records(chunk, positions, at_ns=poll * NS_PER_S)
+        aligner.confirm_at_end(READING_ORDER, at_ns=poll * NS_PER_S + NS_PER_S, wall_ns=chunk[-1].arrival_ns)
+        for decision in aligner.advance():
+            if isinstance(decision, ClosedWindow):
                 windows += 1
-                offset_tracker.complete(offset_tracker.await_result(outcome.stream, outcome.snapshot))
+                offset_tracker.complete(offset_tracker.await_result(decision.stream, decision.snapshot))
         offset_tracker.committable()
     return windows
 
 
 def plainly_aligned(entries: list[Entry]) -> int:
-    """Return how many windows a dict of lists closes that takes the least promise of three for complete."""
+    """Return the number of windows that a dict of lists closes by the minimum watermark of three tracks."""
     size_ns, windows = 2 * NS_PER_S, 0
-    shelves: dict[str, dict[int, list[Entry]]] = defaultdict(lambda: defaultdict(list))
-    promises: dict[str, dict[Modality, int]] = defaultdict(lambda: dict.fromkeys(READING_ORDER, 0))
+    windows_of: dict[str, dict[int, list[Entry]]] = defaultdict(lambda: defaultdict(list))
+    watermarks_ns: dict[str, dict[Modality, int]] = defaultdict(lambda: dict.fromkeys(READING_ORDER, 0))
     for entry in entries:
         stream = entry.stream or ""
         for index in range(entry.start_ns // size_ns, (entry.end_ns - 1) // size_ns + 1):
-            shelves[stream][index].append(entry)
-        promises[stream][entry.modality] = entry.watermark_ns
-        watermark_ns = min(promises[stream].values())
-        for index in [index for index in shelves[stream] if (index + 1) * size_ns <= watermark_ns]:
-            shelves[stream].pop(index).sort(key=lambda entry: (entry.modality, entry.start_ns))
+            windows_of[stream][index].append(entry)
+        watermarks_ns[stream][entry.modality] = entry.watermark_ns
+        watermark_ns = min(watermarks_ns[stream].values())
+        for index in [index for index in windows_of[stream] if (index + 1) * size_ns <= watermark_ns]:
+            windows_of[stream].pop(index).sort(key=lambda entry: (entry.modality, entry.start_ns))
             windows += 1
     return windows
 
 
 def main() -> None:
-    """Measure both and say how they compare."""
+    """Measure both and print the comparison."""
     streams, seconds = (int(argument) for argument in (*sys.argv[1:], "100", "100")[:2])
     entries = log(streams, seconds)
     took_s = {}
     for name, function in (("dict", plainly_aligned), ("aligner", aligned)):
-        began_s = time.perf_counter()
+        started_s = time.perf_counter()
         windows = function(entries)
-        took_s[name] = time.perf_counter() - began_s
+        took_s[name] = time.perf_counter() - started_s
         each_us = took_s[name] / len(entries) * 1e6
         sys.stdout.write(
             f"{name:8} {len(entries) / took_s[name]:10,.0f} records/s {each_us:6.1f} µs each, {windows} windows\n"

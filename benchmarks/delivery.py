@@ -1,8 +1,8 @@
-"""What transactions cost: `python -m benchmarks.delivery [batches] [rounds]`, on a broker of its own.
+"""The cost of transactions: `python -m benchmarks.delivery [batches] [rounds]`. It starts its own broker.
 
-Both modes publish the same batches, as the worker's publishing thread does, in turn and in the same run, so that what
-else the machine does weighs on both alike; the ratio is what to look at. There is no model and no store: this is the
-whole of what the mode changes.
+Both delivery modes publish the same batches as the worker's publishing thread does. They alternate in one run, so that
+other load on the machine affects both; the ratio is the result. There is no model and no store: the delivery mode
+affects neither.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from triptych.transport.records import Message
 from triptych.transport.topic_settings import TopicSettings
 
 WINDOWS: Final = (1, 8, 32)
-"""Results of a batch; 8 is `batch.max_windows`."""
+"""Results per batch. 8 is the default of `batch.max_windows`."""
 PARTITIONS: Final = 6
 RESULT_BYTES: Final = 2_500
-"""A result of the null model with its stream's state."""
+"""Size of a result of the null model with the state of its stream."""
 LIMIT_S: Final = 60.0
 
 
 def main(args: Sequence[str]) -> None:
-    """Print a line for each size of batch."""
+    """Print one line per batch size."""
     batches, rounds = int(args[0]) if args else 100, int(args[1]) if len(args) > 1 else 3
     with DevKafka() as broker, closing(_transport(broker)) as transport:
         inputs, results = (f"bench-{uuid.uuid4().hex[:8]}" for _ in range(2))
@@ -43,19 +43,19 @@ def main(args: Sequence[str]) -> None:
         plain, exact = transport.publisher(), transport.transactional_publisher("bench")
         for windows in WINDOWS:
             messages = [Message(results, b"city", b"x" * RESULT_BYTES, (), n % PARTITIONS) for n in range(windows)]
-            ways: dict[str, Callable[[], None]] = {
-                "at_least_once": lambda messages=messages: _acknowledged(plain, messages),  # type: ignore[misc]
-                "exactly_once": lambda messages=messages: _committed(exact, member, messages),  # type: ignore[misc]
+            publishers: dict[str, Callable[[], None]] = {
+                "at_least_once": lambda messages=messages: _publish_plain(plain, messages),  # type: ignore[misc]
+                "exactly_once": lambda messages=messages: _publish_transaction(exact, member, messages),  # type: ignore[misc]
             }
-            _compare(windows, ways, batches=batches, rounds=rounds)
+            _measure(windows, publishers, batches=batches, rounds=rounds)
 
 
-def _compare(windows: int, ways: dict[str, Callable[[], None]], *, batches: int, rounds: int) -> None:
-    took_s: dict[str, list[float]] = {name: [] for name in ways}
-    for publish in ways.values():
-        publish()  # the first one finds its partitions
+def _measure(windows: int, publishers: dict[str, Callable[[], None]], *, batches: int, rounds: int) -> None:
+    took_s: dict[str, list[float]] = {name: [] for name in publishers}
+    for publish in publishers.values():
+        publish()  # the first call looks up the partitions
     for _ in range(rounds):
-        for name, publish in ways.items():
+        for name, publish in publishers.items():
             for _ in range(batches):
                 started_s = time.perf_counter()
                 publish()
@@ -69,12 +69,12 @@ def _compare(windows: int, ways: dict[str, Callable[[], None]], *, batches: int,
     sys.stdout.write(f"a batch of {windows}: {shown}; ratio {ratio:.1f}\n")
 
 
-def _acknowledged(publisher: Publisher, messages: Sequence[Message]) -> None:
+def _publish_plain(publisher: Publisher, messages: Sequence[Message]) -> None:
     for sent in [publisher.send(message) for message in messages]:
         sent.result(LIMIT_S)
 
 
-def _committed(publisher: TransactionalPublisher, member: GroupConsumer, messages: Sequence[Message]) -> None:
+def _publish_transaction(publisher: TransactionalPublisher, member: GroupConsumer, messages: Sequence[Message]) -> None:
     offsets = {tp: 0 for tp in member.assignment() if tp.partition == 0}
     publisher.publish(messages, member.group_offsets(offsets))
 

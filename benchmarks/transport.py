@@ -1,7 +1,7 @@
-"""Compare our transport over Kafka with the bare client, in the same run: `python -m benchmarks.transport`.
+"""Triptych's Kafka transport compared with the bare client, in one run: `python -m benchmarks.transport`.
 
-It starts a broker of its own. The rounds are interleaved, and the best of each is compared, so that what else the
-machine does weighs on both alike.
+It starts its own broker. The rounds alternate, and the best of each is compared, so that other load on the machine
+affects both.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LIMIT_S = 120.0
 
 
 def main() -> None:
-    """Print one line for each size of record."""
+    """Print one line per record size."""
     with (
         DevKafka() as broker,
         closing(KafkaTransport(KafkaSettings(bootstrap_servers=broker.bootstrap_servers))) as transport,
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def compare(where: str, transport: KafkaTransport, size_bytes: int, count: int) -> None:
-    """Send and read so many records in both ways, in turn."""
+    """Send and read `count` records in both ways, alternately."""
     ways: dict[str, Callable[[str], None]] = {
         "sent, bare": lambda topic: send_bare(where, topic, size_bytes, count),
         "sent, ours": lambda topic: send_ours(transport, topic, size_bytes, count),
@@ -60,7 +60,7 @@ def compare(where: str, transport: KafkaTransport, size_bytes: int, count: int) 
 
 
 def send_bare(where: str, topic: str, size_bytes: int, count: int) -> None:
-    """Send with the client alone, set as ours is."""
+    """Send with the bare client, configured like Triptych's publisher."""
     producer = KafkaProducer(
         bootstrap_servers=where, acks="all", batch_size=1 << 20, linger_ms=5, max_request_size=16 << 20
     )
@@ -71,7 +71,7 @@ def send_bare(where: str, topic: str, size_bytes: int, count: int) -> None:
 
 
 def send_ours(transport: KafkaTransport, topic: str, size_bytes: int, count: int) -> None:
-    """Send with our publisher."""
+    """Send with Triptych's publisher."""
     publisher = transport.publisher()
     for _ in range(count):
         publisher.send(Message(topic, b"city", b"x" * size_bytes, (("ce_id", b"1"),)))
@@ -79,7 +79,7 @@ def send_ours(transport: KafkaTransport, topic: str, size_bytes: int, count: int
 
 
 def read_bare(where: str, topic: str, count: int) -> None:
-    """Read with the client alone, set as ours is."""
+    """Read with the bare client, configured like Triptych's reader."""
     consumer = KafkaConsumer(
         bootstrap_servers=where,
         max_poll_records=1_000_000,
@@ -97,7 +97,7 @@ def read_bare(where: str, topic: str, count: int) -> None:
 
 
 def read_ours(transport: KafkaTransport, topic: str, count: int) -> None:
-    """Read with our reader."""
+    """Read with Triptych's reader."""
     with closing(transport.reader({TopicPartition(topic, 0): 0})) as reader:
         left = count
         while left > 0:

@@ -1,8 +1,8 @@
-"""How close the worker comes to doing nothing but decode: `python -m benchmarks.worker [streams] [seconds]`.
+"""The throughput of the worker compared with that of decoding alone: `python -m benchmarks.worker [streams] [seconds]`.
 
-The limit is the time that decoding alone takes: the pictures that the model sees, and all sound, on the same number of
-threads. The worker runs over memory with the null model and an in-memory store, so what it takes beyond that is
-alignment, batching, encoding of results, and bookkeeping.
+The limit is the time to decode the frames that the model sees, and all audio, on the same number of threads. The worker
+runs with the memory transport, the null model and a store in memory. The additional time is that of alignment,
+batching and encoding of results.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from triptych.schemas.codec import encode
 from triptych.schemas.names import TOPIC_OF
 from triptych.schemas.records import AudioChunk, InputRecord, VideoFrame
 from triptych.transport.records import Message
+from triptych.worker.media.audio import decode_audio
 from triptych.worker.media.picture import decode_picture
-from triptych.worker.media.sound import decode_sound
 
 SPEC = InputSpec(4, 224, 224, 16_000)
 FRAMES_SENT_PER_FRAME_SEEN = 2
@@ -28,7 +28,7 @@ THREADS = 2
 
 
 def main(args: Sequence[str]) -> None:
-    """Measure and print."""
+    """Measure, and print the ratio."""
     streams, seconds = (int(arg) for arg in (*args, "12", "60")[:2])
     films = [Feed(f"feed-{number}").play(seconds) for number in range(streams)]
     windows = streams * seconds // 2
@@ -48,7 +48,7 @@ def _decode_only(films: Sequence[Sequence[InputRecord]]) -> float:
     started_ns = time.monotonic_ns()
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(lambda frame: decode_picture(frame.data, SPEC), frames))
-        list(pool.map(lambda chunk: decode_sound(chunk, SPEC.sample_rate_hz), chunks))
+        list(pool.map(lambda chunk: decode_audio(chunk, SPEC.sample_rate_hz), chunks))
     return (time.monotonic_ns() - started_ns) / 1e9
 
 

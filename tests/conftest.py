@@ -1,4 +1,4 @@
-"""Real servers for the tests: skipped on a laptop that lacks them, a failure where they are required."""
+"""Real servers for the tests. A missing server skips the test locally and fails it in CI."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from triptych.settings.redis import RedisSettings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# The same examples in every run: a red test is a change of ours. HYPOTHESIS_PROFILE=explore looks for new ones.
+# The same examples in every run, so that a failure is caused by a change. HYPOTHESIS_PROFILE=explore finds new ones.
 settings.register_profile("repeatable", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("explore", derandomize=False, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
-# A shell ignores SIGINT for what it runs in the background, and programs that the tests start would inherit that.
+# Shells ignore SIGINT for background jobs, and programs that the tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -77,20 +77,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[DevKafka]:
-    """One real Apache Kafka broker for the whole run; leave it running and thawed."""
+    """A real Apache Kafka broker for the whole test run. Tests must leave it running and not paused."""
     with ExitStack() as stack:
         yield open_server(stack, DevKafka)
 
 
 @pytest.fixture(scope="session")
 def kafka_bootstrap(kafka: DevKafka) -> str:
-    """Where the shared broker listens."""
+    """The bootstrap server of the shared broker."""
     return kafka.bootstrap_servers
 
 
 @pytest.fixture(scope="session")
 def secured_kafka() -> Iterator[DevKafka]:
-    """One broker for the whole run with TLS, logins and access rules: `suite` may use topics `contract-…` only."""
+    """A broker for the whole test run with TLS, authentication and ACLs. `suite` may use topics `contract-…` only."""
     access = KafkaAccess({"admin": "admin-secret", "suite": "suite-secret", "guest": "guest-secret"})
     with ExitStack() as stack:
         broker = open_server(stack, lambda: DevKafka(KafkaOptions(heap_mb=384, access=access)))
@@ -103,53 +103,53 @@ def secured_kafka() -> Iterator[DevKafka]:
 
 @pytest.fixture
 def start_kafka() -> Iterator[Callable[[KafkaOptions], DevKafka]]:
-    """Start a broker of the test's own, which it may freeze, kill or restart."""
+    """Start a broker for one test, which may pause, kill or restart it."""
     with ExitStack() as stack:
         yield lambda options: open_server(stack, lambda: DevKafka(options))
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[DevRedis]:
-    """One real Redis server for the whole run; leave it running and thawed."""
+    """A real Redis server for the whole test run. Tests must leave it running and not paused."""
     with ExitStack() as stack:
         yield open_server(stack, DevRedis)
 
 
 @pytest.fixture(scope="session")
 def redis_url(redis_server: DevRedis) -> str:
-    """Where the shared Redis listens."""
+    """The URL of the shared Redis server."""
     return redis_server.url
 
 
 @pytest.fixture(scope="session")
 def secured_redis() -> Iterator[DevRedis]:
-    """One Redis for the whole run that is reached over TLS by one user with a password."""
+    """A Redis server for the whole test run with TLS and a user with a password."""
     with ExitStack() as stack:
         yield open_server(stack, lambda: DevRedis(RedisAccess()))
 
 
 @pytest.fixture(scope="session")
 def secured_redis_url(secured_redis: DevRedis) -> str:
-    """Where it listens, with the user's password and the authority to trust."""
+    """Its URL, with the user's password and the certificate authority."""
     return RedisSettings(url=secured_redis.url, ssl_ca_file=secured_redis.ca_file).full_url()
 
 
 @pytest.fixture(scope="session")
 def redis_cluster() -> Iterator[DevRedisCluster]:
-    """Three Redis servers for the whole run that share the slots."""
+    """A cluster of three Redis servers for the whole test run."""
     with ExitStack() as stack:
         yield open_server(stack, DevRedisCluster)
 
 
 @pytest.fixture(scope="session")
 def redis_cluster_url(redis_cluster: DevRedisCluster) -> str:
-    """Where the cluster listens."""
+    """The URL of the cluster."""
     return redis_cluster.url
 
 
 @pytest.fixture(scope="session")
 def secured_cluster_url() -> Iterator[str]:
-    """Where a cluster listens that is reached over TLS by one user with a password."""
+    """The URL of a cluster with TLS and a user with a password."""
     with ExitStack() as stack:
         cluster = open_server(stack, lambda: DevRedisCluster(RedisAccess()))
         yield RedisSettings(url=cluster.url, ssl_ca_file=cluster.ca_file).full_url()
@@ -157,19 +157,19 @@ def secured_cluster_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def secured_sentinel() -> Iterator[DevRedisSentinel]:
-    """A Sentinel with a login of its own that names a Redis with another, all over TLS; leave the Redis running."""
+    """A Sentinel and its Redis server with separate credentials, all over TLS. Tests must leave the server running."""
     with ExitStack() as stack:
         yield open_server(stack, lambda: DevRedisSentinel(RedisAccess()))
 
 
 @pytest.fixture(scope="session")
 def secured_sentinel_url(secured_sentinel: DevRedisSentinel) -> str:
-    """Where it listens, with all that a client needs."""
+    """Its URL, with all credentials."""
     return RedisSettings(url=secured_sentinel.url, ssl_ca_file=secured_sentinel.ca_file).full_url()
 
 
 @pytest.fixture
 def start_redis() -> Iterator[Callable[[], DevRedis]]:
-    """Start a Redis of the test's own, which it may freeze, kill or restart."""
+    """Start a Redis server for one test, which may pause, kill or restart it."""
     with ExitStack() as stack:
         yield lambda: open_server(stack, DevRedis)

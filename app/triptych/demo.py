@@ -1,7 +1,7 @@
-"""The command `triptych demo`: the sample clips through producers, topics, a worker and a store to a subscriber.
+"""The command `triptych demo`: sample clips through producers, topics, a worker and a result store to a subscriber.
 
-Everything runs in this process, over memory, with no server; `--kafka` uses the Kafka and Redis of the settings. The
-parts are those that `produce`, `work` and `watch` run.
+Everything runs in this process and in memory, without a server. `--kafka` uses the Kafka and Redis of the settings. The
+parts are the same that `produce`, `work` and `watch` run.
 """
 
 from __future__ import annotations
@@ -37,27 +37,30 @@ SAMPLES: Final = ("librivox_city_15s.mkv", "bbb_5s_51ch.mp4", "sintel_608_10s.ts
 
 
 class DemoError(TriptychError):
-    """Say that the demo did not show what it is for."""
+    """Raised where the demo does not show the expected results."""
 
 
 def demo(
     *,
     kafka: Annotated[bool, typer.Option("--kafka", help="Use the Kafka and Redis of the settings.")] = False,
-    realtime: Annotated[bool, typer.Option("--realtime/--fast", help="Play the clips at their own pace.")] = False,
+    realtime: Annotated[
+        bool, typer.Option("--realtime/--fast", help="Play the clips at their own speed, or as fast as possible.")
+    ] = False,
     model: Annotated[
         str | None,
-        typer.Option(metavar="NAME|PATH", help="base, content, null to see the flow only, or a trained model."),
+        typer.Option(metavar="NAME|PATH", help="base, content, null (no model), or a trained model."),
     ] = None,
     config: ConfigOption = None,
     bootstrap_servers: BootstrapServersOption = None,
     redis_url: RedisUrlOption = None,
     pipeline: PipelineOption = None,
 ) -> None:
-    """Play the sample clips as three streams at once and show what is said of them; ends by itself."""
+    """Play three sample clips as streams, and show their results. Ends by itself."""
     from triptych.service.health import Health
     from triptych.service.logs import configure_logs
     from triptych.settings.loading import load
     from triptych.worker.observability.logs import log_hook
+    from triptych.worker.run import WholeLog
     from triptych.worker.wiring import Dependencies, open_pipeline
 
     flags = {"model.name": model, "kafka.bootstrap_servers": bootstrap_servers, "redis.url": redis_url}
@@ -65,22 +68,22 @@ def demo(
     configure_logs(settings.log.model_copy(update={"level": "warning"}))
     console = Console()
     with ExitStack() as stack:
-        clips = [stack.enter_context(as_file(files("triptych").joinpath("samples", name))) for name in SAMPLES]
+        clips = [stack.enter_context(as_file(files("triptych.samples").joinpath(name))) for name in SAMPLES]
         parts = (_on_servers if kafka else _in_memory)(stack, settings)
         console.print("Loading the model …")
         around = Dependencies(parts.transport, parts.store, [log_hook()], Health())
-        worker = stack.enter_context(open_pipeline(settings, around))
+        worker = stack.enter_context(open_pipeline(settings, around, WholeLog.of(settings)))
         console.print(f"Playing {', '.join(clip.name for clip in clips)}")
         results = _play(worker, parts, clips, console, realtime=realtime)
     _summarise(results, console)
 
 
-# --- where it runs ----------------------------------------------------------------------------------------------------
+# --- transports and stores --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """Where records and results go."""
+    """The transport of the records, the store of the results, and a subscriber to them."""
 
     transport: Transport
     store: ResultStore
@@ -127,7 +130,7 @@ def _make_topics(transport: Transport, settings: Settings) -> None:
 
 
 def _play(worker: Pipeline, parts: _Parts, clips: Sequence[Path], console: Console, *, realtime: bool) -> list[Result]:
-    """Run producers, worker and subscriber at once until all there is has been shown."""
+    """Run the producers, the worker and the subscriber at the same time, until all results are shown."""
     stop_playing, stop_working, produced = threading.Event(), threading.Event(), threading.Event()
     subscription = parts.subscriber.results()
     with ThreadPoolExecutor(2, thread_name_prefix="demo") as threads:
@@ -139,7 +142,7 @@ def _play(worker: Pipeline, parts: _Parts, clips: Sequence[Path], console: Conso
             results = list(_shown(subscription, console))
             _check(producing)
             working.result()
-            # What was published between the subscriber's last look and the worker's end.
+            # Results that were published after the subscriber's last poll and before the end of the worker.
             results += _shown(parts.subscriber.results(since=subscription.cursor, until_end=True), console)
         finally:
             stop_playing.set()
@@ -151,7 +154,7 @@ def _produce(
     transport: Transport, clips: Sequence[Path], stop: threading.Event, *, realtime: bool
 ) -> tuple[SourceOutcome, ...]:
     from triptych.producers.run import produce_all
-    from triptych.producers.sources.plan import PlaybackPlan
+    from triptych.producers.sources.playback_plan import PlaybackPlan
     from triptych.producers.sources.source import FileSource
     from triptych.producers.sources.stream_id import stream_ids
 
@@ -169,7 +172,7 @@ def _check(producing: Future[tuple[SourceOutcome, ...]]) -> None:
 
 
 def _shown(results: Iterator[Result], console: Console) -> Iterator[Result]:
-    """Pass results on and show them: a live table on a terminal, a line for each elsewhere."""
+    """Show the results while passing them on: as a live table on a terminal, one per line elsewhere."""
     from triptych.consumers.watching.table import ResultsTable, result_line
 
     table = ResultsTable()
@@ -185,7 +188,11 @@ def _shown(results: Iterator[Result], console: Console) -> Iterator[Result]:
 
 
 def _summarise(results: Sequence[Result], console: Console) -> None:
-    """Count the windows of each stream in which each modality was present; without all three the demo has failed."""
+    """Show in how many windows of each stream each modality was present.
+
+    Raises:
+        DemoError: a stream or a modality is missing.
+    """
     present = Counter[tuple[str, str]]()
     for result in results:
         for modality, report in result.modalities:
@@ -200,5 +207,6 @@ def _summarise(results: Sequence[Result], console: Console) -> None:
     missing = [m for m in ("video", "audio", "subtitles") if not any(present[s, m] for s in streams)]
     if missing or len(streams) != len(SAMPLES):
         raise DemoError(
-            f"expected results of {len(SAMPLES)} streams and all modalities, got {len(streams)} and no {missing}"
+            f"expected results of {len(SAMPLES)} streams with all modalities, "
+            f"got {len(streams)} streams and no {missing}"
         )

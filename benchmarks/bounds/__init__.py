@@ -1,1 +1,1 @@
-"""How much a worker holds, by measurement: see `__main__`."""
+"""Measurements of the memory and other resources of a worker; see `__main__`."""

@@ -1,7 +1,7 @@
-"""How much a worker holds, whatever comes: `python -m benchmarks.bounds backlog|churn|soak --help`.
+"""Measurements of the resources of a worker: `python -m benchmarks.bounds backlog|churn|soak --help`.
 
-Real servers, real programs; the tables and plots of `docs/bounds.md` are made by these. The exit code is 1 where
-something is not as it should be.
+They run real servers and programs, and produce the tables and plots of `docs/bounds.md`. The exit code is 1 if a
+measurement finds a problem.
 """
 
 from __future__ import annotations
@@ -13,58 +13,59 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.bounds import report
-from benchmarks.bounds.backlog import Wish, catch_up, settings_of
+from benchmarks.bounds.backlog import BacklogOptions, replay_backlog, settings_of
 from benchmarks.bounds.churn import churn
-from benchmarks.bounds.place import open_place
+from benchmarks.bounds.servers import open_servers
 from benchmarks.bounds.soak import soak
 from tools.devservers import MissingProgramError
 
 
 def main() -> int:
-    """Run what the command line says."""
+    """Run the measurement that the command line names. Return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bounds", description=__doc__.partition("\n")[0])
-    parser.add_argument("--model", default="null", help="the worker's model: null, or base with its weights (null)")
-    parser.add_argument("--to", type=Path, help="a folder for the plot and the samples as CSV")
+    parser.add_argument("--model", default="null", help="model of the worker: null, or base with its weights (null)")
+    parser.add_argument("--to", type=Path, help="folder for the plot and the samples as CSV")
     commands = parser.add_subparsers(dest="command", required=True)
-    soaking = commands.add_parser("soak", help="hours of media as fast as the worker follows")
-    soaking.add_argument("--hours", type=float, default=24.0, help="of media (24)")
+    soaking = commands.add_parser("soak", help="play hours of media as fast as the worker can process them")
+    soaking.add_argument("--hours", type=float, default=24.0, help="hours of media (24)")
     soaking.add_argument("--streams", type=int, default=8, help="at once (8)")
-    soaking.add_argument("--minutes", type=float, help="end after so long, wherever it has come to")
-    replaying = commands.add_parser("backlog", help="gigabytes whose tracks are far apart in event time")
-    replaying.add_argument("--gigabytes", type=float, default=10.0, help="to be replayed (10)")
+    soaking.add_argument("--minutes", type=float, help="maximum duration of the run")
+    replaying = commands.add_parser("backlog", help="replay gigabytes of tracks that are far apart in event time")
+    replaying.add_argument("--gigabytes", type=float, default=10.0, help="size of the backlog (10)")
     replaying.add_argument("--streams", type=int, default=8, help="at once (8)")
     replaying.add_argument("--partition-mib", type=int, default=16, help="align.partition_max_bytes, in MiB (16)")
     replaying.add_argument("--picture-kb", type=int, default=40, help="size of a frame in kB (40)")
-    replaying.add_argument("--limit", type=float, default=3_600.0, help="seconds that the replay may take (3600)")
-    churning = commands.add_parser("churn", help="feeds that come, speak for three windows, and go")
-    churning.add_argument("--feeds", type=int, default=1_000, help="in a round (1000)")
-    churning.add_argument("--rounds", type=int, default=10, help="one after another (10)")
-    wishes = parser.parse_args()
+    replaying.add_argument("--limit", type=float, default=3_600.0, help="time limit of the replay in seconds (3600)")
+    churning = commands.add_parser("churn", help="start and end many feeds of three windows each")
+    churning.add_argument("--feeds", type=int, default=1_000, help="feeds per round (1000)")
+    churning.add_argument("--rounds", type=int, default=10, help="number of rounds (10)")
+    arguments = parser.parse_args()
     console = Console(width=120)
-    if wishes.to is not None:
-        wishes.to.mkdir(parents=True, exist_ok=True)
+    if arguments.to is not None:
+        arguments.to.mkdir(parents=True, exist_ok=True)
 
-    def say(line: str) -> None:
+    def write_line(line: str) -> None:
         console.print(line, highlight=False, markup=False)
 
-    match wishes.command:
+    match arguments.command:
         case "soak":
-            soaked = soak(wishes.hours, wishes.streams, wishes.model, say, minutes=wishes.minutes)
-            return report.tell_soak(soaked, console, wishes.to)
+            result = soak(arguments.hours, arguments.streams, arguments.model, write_line, minutes=arguments.minutes)
+            return report.report_soak(result, console, arguments.to)
         case "backlog":
-            wish = Wish(
-                gigabytes=wishes.gigabytes,
-                streams=wishes.streams,
-                partition_mib=wishes.partition_mib,
-                model=wishes.model,
-                limit_s=wishes.limit,
-                picture_bytes=wishes.picture_kb * 1_000,
+            options = BacklogOptions(
+                gigabytes=arguments.gigabytes,
+                streams=arguments.streams,
+                partition_mib=arguments.partition_mib,
+                model=arguments.model,
+                limit_s=arguments.limit,
+                image_bytes=arguments.picture_kb * 1_000,
             )
-            with open_place(wish.model, settings_of(wish)) as place:
-                done = catch_up(wish, place, say)
-            return report.tell_backlog(done, console, wishes.to)
+            with open_servers(options.model, settings_of(options)) as servers:
+                done = replay_backlog(options, servers, write_line)
+            return report.report_backlog(done, console, arguments.to)
         case _:
-            return report.tell_churn(churn(wishes.feeds, wishes.rounds, wishes.model, say), console, wishes.to)
+            churned = churn(arguments.feeds, arguments.rounds, arguments.model, write_line)
+            return report.report_churn(churned, console, arguments.to)
 
 
 if __name__ == "__main__":

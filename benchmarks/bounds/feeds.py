@@ -1,4 +1,4 @@
-"""Records of feeds that were never filmed: small, quick to make, and as skewed in event time as one likes."""
+"""Synthetic feeds: small, fast to generate, and with any skew in event time."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ SECOND: Final = 1_000_000_000
 RATE_HZ: Final = 16_000
 
 
-def picture(size_bytes: int) -> bytes:
-    """Return a JPEG of about so many bytes, 64 pixels wide at least."""
-    width = max(64, round((size_bytes * 2.07) ** 0.5))  # noise at this quality takes 0.86 bytes a pixel
+def image(size_bytes: int) -> bytes:
+    """Return a JPEG image of about `size_bytes` bytes, at least 64 pixels wide."""
+    width = max(64, round((size_bytes * 2.07) ** 0.5))  # noise at this quality needs 0.86 bytes per pixel
     noise = np.random.default_rng(0).integers(0, 255, (width * 9 // 16, width, 3), dtype=np.uint8)
     flat = np.full((36, 64, 3), 96, np.uint8)
     encoded, data = cv2.imencode(".jpg", flat if size_bytes < len(noise) else noise, [cv2.IMWRITE_JPEG_QUALITY, 85])
     if not encoded:
-        raise RuntimeError("the picture could not be encoded")
+        raise RuntimeError("OpenCV could not encode the image")
     return data.tobytes()
 
 
-def sound(length_ns: int) -> bytes:
-    """Return so much of a steady hum as WAV: 16 kHz, mono, 16 bits."""
+def hum_wav(length_ns: int) -> bytes:
+    """Return a WAV file with a steady hum: 16 kHz, mono, 16 bits."""
     samples = round(length_ns * RATE_HZ / SECOND)
     hum = (np.sin(np.arange(samples) * 0.05) * 3_000).astype(np.int16)
     buffer = io.BytesIO()
@@ -46,21 +46,21 @@ def sound(length_ns: int) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Make:
-    """What a feed is like.
+class SyntheticFeedSpec:
+    """The properties of a feed.
 
     Attributes:
-        tracks: what it announces and sends.
-        picture: the frame that is sent again and again.
-        frame_every_ns: from one frame to the next.
-        chunk_ns: the length of a chunk of sound.
-        chunk_every_ns: from one chunk to the next; longer than the chunk leaves silence between them.
-        cue_every_ns: from one cue to the next; each is half as long.
-        ahead_ns: how far the event time of a track runs ahead of that of the pictures which are sent with it.
+        tracks: tracks that it announces and sends.
+        image: the content of every frame.
+        frame_every_ns: interval between frames.
+        chunk_ns: duration of an audio chunk.
+        chunk_every_ns: interval between chunks; if it exceeds `chunk_ns`, there is silence in between.
+        cue_every_ns: interval between cues; each lasts half as long.
+        ahead_ns: by how much the event time of a track is ahead of that of the frames sent with it.
     """
 
     tracks: Sequence[Modality] = MODALITIES
-    picture: bytes = b""
+    image: bytes = b""
     frame_every_ns: int = SECOND // 4
     chunk_ns: int = SECOND // 2
     chunk_every_ns: int = SECOND // 2
@@ -69,34 +69,34 @@ class Make:
 
 
 class SyntheticFeed:
-    """One feed; `play` makes its records in the order in which they are sent."""
+    """A feed that generates its records in the order in which they are sent."""
 
-    def __init__(self, stream: str, make: Make, *, start_ns: int) -> None:
-        """Begin at `start_ns` of event time."""
+    def __init__(self, stream: str, spec: SyntheticFeedSpec, *, start_ns: int) -> None:
+        """Start at `start_ns`, in event time."""
         self._stream = stream
-        self._make = make
+        self._spec = spec
         self._start_ns = start_ns
         self._sent: dict[Modality, int] = dict.fromkeys(MODALITIES, 0)
-        self._sound = sound(make.chunk_ns)
+        self._chunk = hum_wav(spec.chunk_ns)
 
     def play(self, until_ns: int) -> Iterator[InputRecord]:
-        """Yield what is sent until the pictures have come to `until_ns` after the start, track by track in turn."""
-        ahead_ns = self._make.ahead_ns or {}
+        """Yield the records that are sent until the video has reached `until_ns` after the start."""
+        ahead_ns = self._spec.ahead_ns or {}
         while True:
-            due = [(self._next_ns(modality) - ahead_ns.get(modality, 0), modality) for modality in self._make.tracks]
+            due = [(self._next_ns(modality) - ahead_ns.get(modality, 0), modality) for modality in self._spec.tracks]
             at_ns, modality = min(due)
             if at_ns >= until_ns:
                 return
             yield self._record(modality, self._next_ns(modality))
 
     def ends(self) -> Iterator[InputRecord]:
-        """Yield the ends of all tracks, each where it has come to."""
-        for modality in self._make.tracks:
+        """Yield the end of each track, at its current position."""
+        for modality in self._spec.tracks:
             yield End.model_validate(self._common(modality, self._next_ns(modality)) | {"modality": modality})
 
     def _every_ns(self, modality: Modality) -> int:
-        make = self._make
-        return {"video": make.frame_every_ns, "audio": make.chunk_every_ns, "subtitles": make.cue_every_ns}[modality]
+        spec = self._spec
+        return {"video": spec.frame_every_ns, "audio": spec.chunk_every_ns, "subtitles": spec.cue_every_ns}[modality]
 
     def _next_ns(self, modality: Modality) -> int:
         return self._sent[modality] * self._every_ns(modality)
@@ -107,7 +107,7 @@ class SyntheticFeed:
             "id": f"s/{modality}/{self._sent[modality]}",
             "source": "bounds:feed",
             "session": "s",
-            "tracks": tuple(self._make.tracks),
+            "tracks": tuple(self._spec.tracks),
             "start_ns": self._start_ns + at_ns,
             "next_ns": self._start_ns + at_ns,
         }
@@ -119,18 +119,18 @@ class SyntheticFeed:
         begin_ns = self._start_ns + at_ns
         match modality:
             case "video":
-                return VideoFrame.model_validate(common | {"data": self._make.picture})
+                return VideoFrame.model_validate(common | {"data": self._spec.image})
             case "audio":
-                own = {"end_ns": begin_ns + self._make.chunk_ns, "data": self._sound, "sample_rate_hz": RATE_HZ}
+                own = {"end_ns": begin_ns + self._spec.chunk_ns, "data": self._chunk, "sample_rate_hz": RATE_HZ}
                 return AudioChunk.model_validate(common | own)
             case "subtitles":
                 text = f"words at {at_ns // SECOND} s of {self._stream}"
-                end_ns = begin_ns + self._make.cue_every_ns // 2
+                end_ns = begin_ns + self._spec.cue_every_ns // 2
                 return SubtitleCue.model_validate(common | {"end_ns": end_ns, "text": text})
 
 
 def send(publisher: Publisher, records: Iterable[InputRecord]) -> tuple[int, int]:
-    """Send records as producers do; return how many, and how many bytes. They are acknowledged later."""
+    """Send records without waiting for acknowledgements. Return the number of records and of bytes."""
     count = size = 0
     for record in records:
         wire = encode(record)

@@ -1,4 +1,4 @@
-"""Samples as a picture."""
+"""Plots of samples."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.bounds.watch import Sample
 
 _PANELS: Final = (
     ("rss_mb", "resident memory, MB"),
-    ("held_mb", "held, MB"),
+    ("held_mb", "buffered media, MB"),
     ("threads", "threads"),
     ("files", "open files"),
     ("redis_keys", "Redis keys"),
@@ -22,9 +22,9 @@ _PANELS: Final = (
 
 
 def plot(samples: Sequence[Sample], to: Path, *, title: str, unit: str) -> None:
-    """Draw every measure over the run's progress."""
+    """Plot every quantity over the progress of the run."""
     mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415 - after the choice of what draws
+    from matplotlib import pyplot as plt  # noqa: PLC0415 - after the choice of the backend
 
     figure, axes = plt.subplots(len(_PANELS), 1, sharex=True, figsize=(8, 9), layout="constrained")
     for axis, (field, label) in zip(axes, _PANELS, strict=True):

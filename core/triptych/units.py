@@ -1,4 +1,4 @@
-"""Factors between units of time and of memory."""
+"""Conversion factors for units of time and memory."""
 
 from __future__ import annotations
 

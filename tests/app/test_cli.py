@@ -1,4 +1,4 @@
-"""The command line: one line and the right exit code for each kind of failure, and quick to start."""
+"""The command line: one line and the right exit code for each kind of failure; a quick start."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from triptych.schemas.errors import TriptychError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HEAVY = ("av", "cv2", "kafka", "redis", "torch")
+HEAVY = ("av", "cv2", "kafka", "numpy", "redis", "torch")
 
 
 class _DiskFullError(TriptychError):
@@ -46,14 +46,14 @@ def _raise(error: BaseException) -> Callable[[], None]:
         (KeyboardInterrupt(), 130, ""),
     ],
 )
-def test_an_error_of_ours_is_one_line_and_its_exit_code(
+def test_a_known_error_is_one_line_with_its_exit_code(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     error: BaseException,
     exit_code: int,
     line: str,
 ) -> None:
-    """No traceback, nothing on stdout, and brackets are not taken for markup."""
+    """No traceback, nothing on stdout, and brackets are not markup."""
     code = _exit_code_of(monkeypatch, _raise(error))
 
     out, err = capsys.readouterr()
@@ -63,7 +63,7 @@ def test_an_error_of_ours_is_one_line_and_its_exit_code(
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A module of ours that is missing is not an extra that the user forgot."""
+    """A missing module of our own is not a missing extra."""
     monkeypatch.setattr(cli, "app", _raise(ModuleNotFoundError("No module named 'triptych.x'", name="triptych.x")))
 
     with pytest.raises(ModuleNotFoundError):
@@ -76,8 +76,8 @@ def _triptych(*args: str, **environ: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_version_is_told() -> None:
-    """And that is all."""
+def test_the_version_is_printed() -> None:
+    """And nothing else."""
     done = _triptych("--version")
 
     assert (done.returncode, done.stdout, done.stderr) == (0, f"triptych {version('triptych')}\n", "")
@@ -85,12 +85,12 @@ def test_the_version_is_told() -> None:
 
 @pytest.mark.parametrize("args", [("fly",), ("config", "--nonsense")])
 def test_a_wrong_command_or_flag_exits_2(args: tuple[str, ...]) -> None:
-    """As every user's mistake does."""
+    """Like every usage error."""
     assert _triptych(*args).returncode == 2
 
 
-def test_a_wrong_setting_exits_2_with_the_line_that_helps() -> None:
-    """The line names the variable at fault."""
+def test_an_unknown_setting_exits_2_with_a_hint() -> None:
+    """The message names the variable."""
     done = _triptych("config", TRIPTYCH_PIPLINE="x")
 
     assert (done.returncode, done.stdout) == (2, "")
@@ -98,7 +98,7 @@ def test_a_wrong_setting_exits_2_with_the_line_that_helps() -> None:
 
 
 def test_config_prints_the_settings_in_effect() -> None:
-    """Flags included."""
+    """Including flags, without secrets."""
     done = _triptych("config", "--pipeline", "night", TRIPTYCH_REDIS_URL="redis://:secret@h/0")
 
     assert done.returncode == 0
@@ -106,8 +106,8 @@ def test_config_prints_the_settings_in_effect() -> None:
     assert "secret" not in done.stdout
 
 
-def test_the_sdk_holds_the_public_names() -> None:
-    """Each is imported when it is asked for; others are refused as by any module."""
+def test_the_sdk_has_the_public_names() -> None:
+    """Each is imported on first use; an unknown name raises the usual error."""
     assert consumers.Subscriber.__module__ == "triptych.consumers.subscription.subscriber"
     assert consumers.Result.__module__ == "triptych.schemas.results"
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
@@ -117,8 +117,8 @@ def test_the_sdk_holds_the_public_names() -> None:
 @pytest.mark.parametrize(
     "module", ["triptych.consumers", "triptych.schemas", "triptych.transport.memory.transport", "triptych.cli"]
 )
-def test_importing_what_is_light_imports_nothing_heavy(module: str) -> None:
-    """A subscriber need not install PyTorch, nor wait for it."""
+def test_light_modules_import_nothing_heavy(module: str) -> None:
+    """A subscriber needs no PyTorch, and `triptych --help` needs no extra."""
     program = f"import sys, {module}; print(*sorted(set(sys.modules) & set({HEAVY})))"
 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

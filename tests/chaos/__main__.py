@@ -1,10 +1,10 @@
-"""Chaos: two workers under load while servers, workers and connections fail; then every window is looked for.
+"""Chaos test: two workers under load while servers, workers and connections fail; then every window is checked.
 
     python -m tests.chaos --minutes 3 --seed 7
 
-Three Kafka brokers (three replicas, two of which must have a record), a Redis that keeps what it acknowledged, real
-programs, nothing faked. What was published is compared, window by window, with what a worker says that reads the same
-records again and is not disturbed. The exit code is 1 where anything is lost, differs, or is given twice.
+It uses three Kafka brokers (three replicas, `min.insync.replicas` 2), a Redis server that syncs each write to disk, and
+real programs. The published results are compared, window by window, with those of an undisturbed worker that reads the
+same records afterwards. The exit code is 1 if a result is lost, differs, or is delivered twice.
 """
 
 from __future__ import annotations
@@ -20,37 +20,48 @@ from pathlib import Path
 import structlog
 from rich.console import Console
 
+from tests.chaos.experiment import AT_LEAST_ONCE, DELIVERIES, ChaosOptions, run
 from tests.chaos.faulty_worker import BUGS
 from tests.chaos.report import report
-from tests.chaos.trial import AT_LEAST_ONCE, DELIVERIES, Wishes, run
 from tools.devservers import MissingProgramError
 
 
 def main() -> int:
-    """Run it as the command line says."""
+    """Run the chaos test with the arguments of the command line. Return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__.partition("\n")[0])
-    parser.add_argument("--minutes", type=float, default=3.0, help="how long faults are done (3)")
-    parser.add_argument("--seed", type=int, default=None, help="of chance; a new one each time if not given")
-    parser.add_argument("--delivery", choices=DELIVERIES, default=AT_LEAST_ONCE, help=f"({AT_LEAST_ONCE})")
-    parser.add_argument("--pause", type=float, default=1.0, help="makes the pauses between faults so much longer (1)")
-    parser.add_argument("--bug", choices=BUGS, default=None, help="a bug in the workers, to see it found")
-    given = parser.parse_args()
-    seed = random.randrange(1_000_000) if given.seed is None else given.seed  # noqa: S311 - to be repeated
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))  # servers are away: we know
+    parser.add_argument("--minutes", type=float, default=3.0, help="duration of the faults (3)")
+    parser.add_argument("--seed", type=int, default=None, help="random seed (by default a new one for each run)")
+    parser.add_argument(
+        "--delivery",
+        choices=DELIVERIES,
+        default=AT_LEAST_ONCE,
+        help=f"delivery guarantee of the workers ({AT_LEAST_ONCE})",
+    )
+    parser.add_argument("--pause", type=float, default=1.0, help="factor for the pauses between faults (1)")
+    parser.add_argument(
+        "--bug", choices=BUGS, default=None, help="inject a bug into the workers, to verify that it is found"
+    )
+    arguments = parser.parse_args()
+    seed = random.randrange(1_000_000) if arguments.seed is None else arguments.seed  # noqa: S311 - for reproducible tests
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR)
+    )  # warnings about unavailable servers are expected
     folder = Path(tempfile.mkdtemp(prefix="triptych-chaos-"))
     console = Console(width=120, soft_wrap=True)
     outcome = run(
-        folder, Wishes(given.minutes, seed, given.delivery, given.bug, given.pause), lambda line: _tell(console, line)
+        folder,
+        ChaosOptions(arguments.minutes, seed, arguments.delivery, arguments.bug, arguments.pause),
+        lambda line: _write_line(console, line),
     )
     exit_code = report(outcome, console)
     if exit_code == 0:
         shutil.rmtree(folder)
     else:
-        console.print(f"What the programs said lies in {folder}", markup=False)
+        console.print(f"The output of the programs is in {folder}", markup=False)
     return exit_code
 
 
-def _tell(console: Console, line: str) -> None:
+def _write_line(console: Console, line: str) -> None:
     console.print(line, markup=False, highlight=False)
 
 

@@ -1,4 +1,4 @@
-"""`triptych` with one of three mistakes in it, so that it can be seen that they are found.
+"""`triptych` with one of three injected bugs, to verify that the tests find them.
 
 CHAOS_BUG=skip_the_tail python -m tests.chaos.faulty_worker work
 """
@@ -14,29 +14,29 @@ VARIABLE: Final = "CHAOS_BUG"
 
 
 def commit_before_publish() -> None:
-    """Commit what was read, whether its windows are published or not."""
+    """Commit the offsets of records that were read, whether or not their results are published."""
     from triptych.worker.partitions.offset_tracker import OffsetTracker
 
     OffsetTracker.committable = OffsetTracker.positions  # type: ignore[method-assign]
 
 
 def skip_the_tail() -> None:
-    """Begin a partition number as if nothing had ever been published of it."""
+    """Start a partition without restoring its state from the results topic."""
     from triptych.transport.protocols import Transport
     from triptych.worker import wiring
     from triptych.worker.partitions.restore import RestorePlan, Tail
 
-    def read_nothing(_: Transport, __: RestorePlan, *, wall_ns: int) -> Tail:  # noqa: ARG001 - read_tail's own
+    def read_nothing(_: Transport, __: RestorePlan, *, wall_ns: int) -> Tail:  # noqa: ARG001 - the signature of read_tail
         return Tail()
 
     wiring.read_tail = read_nothing
 
 
 def take_without_asking() -> None:
-    """Take a record as soon as it is there, without asking whether something comes before it."""
+    """Align records as soon as they arrive, without asking whether earlier ones exist on another partition."""
     from triptych.worker.alignment.merge import Merge
 
-    Merge._question_for = lambda *_: None  # type: ignore[assignment, method-assign] # noqa: SLF001 - the bug
+    Merge._query_needed_at_ns = lambda *_: None  # type: ignore[assignment, method-assign] # noqa: SLF001 - the bug
 
 
 BUGS: Final[Mapping[str, Callable[[], None]]] = {

@@ -1,6 +1,6 @@
-"""A steady load in real time: streams of all three modalities, some of them moody, and poison where it is ordered.
+"""A steady load in real time: streams of all three modalities, some of them irregular, with poison records on request.
 
-Event time is counted from a fixed moment and comes with the records, so the log alone says what has to be published.
+Event time starts at a fixed time and depends on the records only: the log alone determines the expected results.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ from triptych.transport.protocols import Publisher
 from triptych.transport.records import Delivered, Message
 
 STEADY: Final = tuple(f"steady-{number}" for number in range(8))
-"""These always have something to say, so what they publish shows that the workers work."""
-MOODY: Final = ("mute-0", "mute-1", "restless-0", "restless-1")
-"""The first two lose their sound for some seconds now and then, the others end and come back as new sessions."""
+"""Streams that send without interruption. Their results show whether the workers are working."""
+UNSTEADY: Final = ("mute-0", "mute-1", "restless-0", "restless-1")
+"""Irregular streams. The first two lose their audio for some seconds now and then; the others start new sessions."""
 STEP_S: Final = 0.5
 _CHUNK_S: Final = 0.5
 _MUTE_STEPS: Final = (4, 16)
-_MOOD_SHARE: Final = 0.02
-"""How likely a moody stream changes in a step."""
+_CHANGE_PROBABILITY: Final = 0.02
+"""Probability that an unsteady stream changes in a step."""
 _FLUSH_LIMIT_S: Final = 120.0
 
 
 @cache
-def _picture() -> bytes:
+def _image() -> bytes:
     return jpeg()
 
 
 @cache
-def _sound() -> bytes:
+def _audio() -> bytes:
     return wav(_CHUNK_S)
 
 
-class Played(NamedTuple):
-    """A message, and with what it was spoilt, if it was."""
+class ScheduledMessage(NamedTuple):
+    """A message, with the kind of poison if it is a poison record."""
 
     message: Message
     poison: Poisoning | None = None
@@ -57,22 +57,22 @@ class Played(NamedTuple):
 
 @dataclass(slots=True)
 class Player:
-    """Makes the messages of one stream, step by step."""
+    """Creates the messages of one stream, step by step."""
 
     stream: str
-    dice: random.Random
+    rng: random.Random
     feed: Feed = field(init=False)
     sessions: int = 0
     mute_steps: int = 0
 
     def __post_init__(self) -> None:
-        """Begin the first session."""
+        """Start the first session."""
         self._begin_session()
 
-    def step(self, at_s: float, poison: Poisoning | None) -> Iterator[Played]:
-        """Return what the stream says at a moment, with one record spoilt where poison is given."""
+    def step(self, at_s: float, poison: Poisoning | None) -> Iterator[ScheduledMessage]:
+        """Yield the messages of one step, with one poison record if `poison` is given."""
         if at_s:
-            self._change_mood()
+            self._change_state()
         if self.feed.session != f"s{self.sessions}":
             yield from self.end(at_s)
             self._begin_session()
@@ -81,23 +81,23 @@ class Player:
         for record in self._records(at_s, poison):
             is_meant = poison is not None and poison.modality == record.modality
             if poison is not None and is_meant:
-                yield Played(poison.spoil(record), poison)
+                yield ScheduledMessage(poison.spoil(record), poison)
             elif not (is_mute and record.modality == "audio"):
-                yield Played(message_of(record))
+                yield ScheduledMessage(message_of(record))
 
-    def end(self, at_s: float) -> Iterator[Played]:
-        """Return the ends of all tracks."""
+    def end(self, at_s: float) -> Iterator[ScheduledMessage]:
+        """Yield the end messages of all tracks."""
         for modality in MODALITIES:
-            yield Played(message_of(self.feed.end(modality, at_s)))
+            yield ScheduledMessage(message_of(self.feed.end(modality, at_s)))
 
     def _begin_session(self) -> None:
         self.feed = Feed(self.stream, f"s{self.sessions}")
 
-    def _change_mood(self) -> None:
-        if self.stream in STEADY or self.dice.random() >= _MOOD_SHARE:
+    def _change_state(self) -> None:
+        if self.stream in STEADY or self.rng.random() >= _CHANGE_PROBABILITY:
             return
         if self.stream.startswith("mute"):
-            self.mute_steps = self.dice.randint(*_MUTE_STEPS)
+            self.mute_steps = self.rng.randint(*_MUTE_STEPS)
         else:
             self.sessions += 1
 
@@ -108,18 +108,18 @@ class Player:
         else:
             yield self.feed.progress("subtitles", at_s, next_s)
         next_ns = self.feed.start_ns + round(next_s * SECOND)
-        yield self.feed.frame(at_s, _picture()).model_copy(update={"next_ns": next_ns})
-        yield self.feed.chunk(at_s, _sound())
+        yield self.feed.frame(at_s, _image()).model_copy(update={"next_ns": next_ns})
+        yield self.feed.chunk(at_s, _audio())
 
 
 class Load:
-    """Plays all streams on a thread of its own, from `start` to `finish`."""
+    """Sends the messages of all streams on its own thread, from `start` to `finish`."""
 
     def __init__(self, installation: Installation, seed: int) -> None:
         self._installation = installation
-        self._dice = random.Random(f"{seed}/load")  # noqa: S311 - to be repeated, not to be secret
-        self._players = [Player(stream, self._dice) for stream in (*STEADY, *MOODY)]
-        self._ordered: queue.SimpleQueue[Poisoning] = queue.SimpleQueue()
+        self._rng = random.Random(f"{seed}/load")  # noqa: S311 - reproducible, not secret
+        self._players = [Player(stream, self._rng) for stream in (*STEADY, *UNSTEADY)]
+        self._poison_queue: queue.SimpleQueue[Poisoning] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
         self._error: BaseException | None = None
@@ -128,15 +128,18 @@ class Load:
         self.length_s = 0.0
 
     def start(self) -> None:
-        """Begin to play."""
+        """Start to send."""
         self._thread.start()
 
     def poison(self, poisoning: Poisoning) -> None:
-        """Let one of the next records be poison."""
-        self._ordered.put(poisoning)
+        """Replace one of the next records by a poison record."""
+        self._poison_queue.put(poisoning)
 
     def finish(self) -> None:
-        """End all streams, and return when every record lies on its topic."""
+        """End all streams. Block until every record is acknowledged.
+
+        Raises the error of the sending thread, if any.
+        """
         self._stop.set()
         self._thread.join()
         if self._error is not None:
@@ -144,25 +147,25 @@ class Load:
 
     @property
     def poisoned(self) -> Counter[str]:
-        """How much poison was sent, by name."""
+        """The number of poison records sent, by name."""
         return Counter(poisoning.name for poisoning, _ in self._poisoned)
 
-    def places_seen_at_once(self) -> set[tuple[str, int, int]]:
-        """Return where poison lies that no worker can take for a record."""
-        delivered = [future.result(0) for poisoning, future in self._poisoned if poisoning.is_seen_at_once]
+    def positions_found_on_reading(self) -> set[tuple[str, int, int]]:
+        """Return the positions of poison records that every worker rejects when it reads them."""
+        delivered = [future.result(0) for poisoning, future in self._poisoned if poisoning.is_found_on_reading]
         return {(one.topic, one.partition, one.offset) for one in delivered}
 
     def _run(self) -> None:
         try:
             with closing(self._installation.transport()) as transport:
                 self._play(transport.publisher())
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that calls finish
+        except BaseException as error:  # noqa: BLE001 - raised by finish
             self._error = error
 
     def _play(self, publisher: Publisher) -> None:
         started_s, steps = time.monotonic(), 0
         while not self._stop.wait(max(0.0, started_s + steps * STEP_S - time.monotonic())):
-            for player, poison in self._poured(steps):
+            for player, poison in self._with_poison(steps):
                 self._send(publisher, player.step(steps * STEP_S, poison))
             steps += 1
         self.length_s = steps * STEP_S
@@ -170,17 +173,17 @@ class Load:
             self._send(publisher, player.end(self.length_s))
         publisher.flush(_FLUSH_LIMIT_S)
 
-    def _send(self, publisher: Publisher, played: Iterator[Played]) -> None:
+    def _send(self, publisher: Publisher, played: Iterator[ScheduledMessage]) -> None:
         for message, poison in played:
             future = publisher.send(message)
             self.sent += 1
             if poison is not None:
                 self._poisoned.append((poison, future))
 
-    def _poured(self, steps: int) -> list[tuple[Player, Poisoning | None]]:
-        """Give what is ordered to some of the players, once all have begun."""
-        poured: list[tuple[Player, Poisoning | None]] = [(player, None) for player in self._players]
-        for at in self._dice.sample(range(len(poured)), len(poured)):
-            if steps and not self._ordered.empty():
-                poured[at] = (poured[at][0], self._ordered.get_nowait())
-        return poured
+    def _with_poison(self, steps: int) -> list[tuple[Player, Poisoning | None]]:
+        """Return all players, some with requested poison. The first step has none, so that all streams start."""
+        players: list[tuple[Player, Poisoning | None]] = [(player, None) for player in self._players]
+        for at in self._rng.sample(range(len(players)), len(players)):
+            if steps and not self._poison_queue.empty():
+                players[at] = (players[at][0], self._poison_queue.get_nowait())
+        return players

@@ -1,4 +1,4 @@
-"""The table at the end of a chaos run, and whether all is as it should be."""
+"""The report of a chaos test."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from tests.chaos.crew import EXIT_AWAY
-from tests.chaos.judgement import Recovery, Verdict
-from tests.chaos.trial import AT_LEAST_ONCE, Outcome, Wishes
+from tests.chaos.comparison import Recovery, ResultComparison
+from tests.chaos.experiment import AT_LEAST_ONCE, ChaosOptions, Outcome
+from tests.chaos.workers import EXIT_UNAVAILABLE
 
 _MB: Final = 1_000_000
 _SHOWN: Final = 5
@@ -19,75 +19,79 @@ _TOPIC: Final = "in the results topic"
 
 
 def report(outcome: Outcome, console: Console) -> int:
-    """Print what was found; return 1 where something is not as it should be."""
+    """Print the outcome. Return 1 if there are problems, otherwise 0."""
     console.print(_table(outcome))
-    troubles = list(find_troubles(outcome))
-    for trouble in troubles:
-        console.print(f"NOT AS IT SHOULD BE: {trouble}", style="red", markup=False)
-    if troubles:
-        console.print(f"The same again: {command(outcome.wishes)}", markup=False)
+    problems = list(find_problems(outcome))
+    for problem in problems:
+        console.print(f"PROBLEM: {problem}", style="red", markup=False)
+    if problems:
+        console.print(f"To repeat this run: {command(outcome.options)}", markup=False)
         return 1
-    console.print("Nothing is lost, nothing differs, no subscriber saw a window twice.", style="green")
+    console.print("No result is lost or differs, and no subscriber received a window twice.", style="green")
     return 0
 
 
-def command(wishes: Wishes) -> str:
-    """Return the command that makes the same run."""
-    wanted = f"make chaos MINUTES={wishes.minutes:g} SEED={wishes.seed} DELIVERY={wishes.delivery}"
-    more = [f"PAUSE={wishes.pause:g}"] if wishes.pause != 1 else []
-    more += [] if wishes.bug is None else [f"BUG={wishes.bug}"]
+def command(options: ChaosOptions) -> str:
+    """Return the command that repeats a run."""
+    wanted = f"make chaos MINUTES={options.minutes:g} SEED={options.seed} DELIVERY={options.delivery}"
+    more = [f"PAUSE={options.pause:g}"] if options.pause != 1 else []
+    more += [] if options.bug is None else [f"BUG={options.bug}"]
     return " ".join((wanted, *more))
 
 
-def find_troubles(outcome: Outcome) -> Iterator[str]:
-    """Name everything that is not as it should be."""
-    for verdict in outcome.verdicts:
-        yield from _verdict_troubles(verdict, outcome.wishes.delivery)
-    letters = outcome.letters
-    if letters.expected != letters.found:
-        missing, further = sorted(letters.expected - letters.found), sorted(letters.found - letters.expected)
+def find_problems(outcome: Outcome) -> Iterator[str]:
+    """Yield a description of each problem."""
+    for comparison in outcome.comparisons:
+        yield from _comparison_problems(comparison, outcome.options.delivery)
+    dead_letters = outcome.dead_letters
+    if dead_letters.expected != dead_letters.found:
+        missing, further = (
+            sorted(dead_letters.expected - dead_letters.found),
+            sorted(dead_letters.found - dead_letters.expected),
+        )
         yield f"dead letters: missing {missing[:_SHOWN]}, not expected {further[:_SHOWN]}"
-    for fall in outcome.falls:
-        if fall.exit_code != EXIT_AWAY:
-            yield f"a worker ended by itself with {fall.exit_code}; its last words:\n{fall.last_words}"
+    for unexpected in outcome.unexpected_exits:
+        if unexpected.exit_code != EXIT_UNAVAILABLE:
+            yield f"a worker exited unexpectedly with {unexpected.exit_code}; its stderr:\n{unexpected.stderr_tail}"
     for one in outcome.ended:
         if one.exit_code:
-            yield f"a worker that was told to stop exited with {one.exit_code}:\n{one.err[-2_000:]}"
+            yield f"a worker exited on request with {one.exit_code}:\n{one.err[-2_000:]}"
     for error in outcome.errors:
-        yield "a fault could not be done or undone:\n" + "".join(traceback.format_exception(error))
+        yield "a fault could not be caused or repaired:\n" + "".join(traceback.format_exception(error))
 
 
-def _verdict_troubles(verdict: Verdict, delivery: str) -> Iterator[str]:
-    for what, names in (("lost", verdict.lost), ("not expected", verdict.unexpected)):
+def _comparison_problems(comparison: ResultComparison, delivery: str) -> Iterator[str]:
+    for what, names in (("lost", comparison.lost), ("not expected", comparison.unexpected)):
         if names:
-            yield f"{verdict.place}: {len(names)} windows {what}, as {', '.join(names[:_SHOWN])}"
-    for name, found in list(verdict.differing.items())[:_SHOWN]:
+            yield f"{comparison.place}: {len(names)} windows {what}, such as {', '.join(names[:_SHOWN])}"
+    for name, found in list(comparison.differing.items())[:_SHOWN]:
         first = found[0]
-        yield f"{verdict.place}: {name} differs in {first.path}: {first.left!r}, and undisturbed {first.right!r}"
-    if verdict.duplicated and not (verdict.place == _TOPIC and delivery == AT_LEAST_ONCE):
-        yield f"{verdict.place}: {len(verdict.duplicated)} windows twice, as {', '.join(verdict.duplicated[:_SHOWN])}"
+        yield f"{comparison.place}: {name} differs in {first.path}: {first.left!r}, and undisturbed {first.right!r}"
+    if comparison.duplicated and not (comparison.place == _TOPIC and delivery == AT_LEAST_ONCE):
+        duplicated = comparison.duplicated
+        yield f"{comparison.place}: {len(duplicated)} duplicated windows, such as {', '.join(duplicated[:_SHOWN])}"
 
 
 def _table(outcome: Outcome) -> Table:
-    wishes = outcome.wishes
-    table = Table(title=f"Chaos: {command(wishes)}", title_justify="left", show_header=False)
+    options = outcome.options
+    table = Table(title=f"Chaos: {command(options)}", title_justify="left", show_header=False)
     table.add_column(no_wrap=True)
     table.add_column()
     table.add_row("load", f"{outcome.records} records in {outcome.length_s:.0f} s", end_section=True)
-    table.add_row("faults", f"{len(outcome.faults):3}; from their end until every stream is published again:")
+    table.add_row("faults", f"{len(outcome.faults):3}; time from their end until all streams publish again:")
     for recovery in outcome.recoveries:
         table.add_row(f"  {recovery.kind}", f"{recovery.faults:3}; {_took(recovery)}")
     table.add_section()
     table.add_row("windows expected", str(outcome.expected))
-    for verdict in outcome.verdicts:
-        table.add_row(f"  {verdict.place}", _counts(verdict))
+    for comparison in outcome.comparisons:
+        table.add_row(f"  {comparison.place}", _counts(comparison))
     table.add_section()
-    letters = outcome.letters
-    found = f"{len(letters.expected)} expected, {len(letters.found)} found, {letters.repeated} repeated"
-    table.add_row("dead letters", f"{letters.sent} poisoned records sent; {found}")
-    again = sum(fall.exit_code == EXIT_AWAY for fall in outcome.falls)
-    table.add_row("workers that found no server at their start", str(again))
-    table.add_row("most memory of a worker", f"{outcome.peak_bytes / _MB:.0f} MB")
+    dead_letters = outcome.dead_letters
+    found = f"{len(dead_letters.expected)} expected, {len(dead_letters.found)} found, {dead_letters.repeated} repeated"
+    table.add_row("dead letters", f"{dead_letters.sent} poisoned records sent; {found}")
+    again = sum(unexpected.exit_code == EXIT_UNAVAILABLE for unexpected in outcome.unexpected_exits)
+    table.add_row("workers that found a server unavailable at startup", str(again))
+    table.add_row("peak memory of a worker", f"{outcome.peak_bytes / _MB:.0f} MB")
     return table
 
 
@@ -98,8 +102,8 @@ def _took(recovery: Recovery) -> str:
     return f"{longest}; {recovery.alone} alone, {recovery.median_s:.1f} s (median)"
 
 
-def _counts(verdict: Verdict) -> str:
+def _counts(comparison: ResultComparison) -> str:
     return (
-        f"{verdict.windows} windows; lost {len(verdict.lost)}, differing {len(verdict.differing)}, "
-        f"duplicated {len(verdict.duplicated)}, revised {verdict.revised}"
+        f"{comparison.windows} windows; lost {len(comparison.lost)}, differing {len(comparison.differing)}, "
+        f"duplicated {len(comparison.duplicated)}, revised {comparison.revised}"
     )

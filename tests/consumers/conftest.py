@@ -1,4 +1,4 @@
-"""A pipeline's results in each source: how a test publishes there, and how it subscribes."""
+"""The results of a pipeline in each source: how a test publishes there, and how it subscribes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import pytest
 
 from triptych.consumers.subscription.async_subscriber import AsyncResults, AsyncSubscriber
 from triptych.consumers.subscription.cursor import Cursor, Since
+from triptych.consumers.subscription.result_buffer import Delivery
 from triptych.consumers.subscription.result_source import Gap
-from triptych.consumers.subscription.subscriber import Delivery, Subscriber
+from triptych.consumers.subscription.subscriber import Subscriber
 from triptych.schemas.codec import encode_result
 from triptych.schemas.names import redis_results_key, result_id, results_topic
 from triptych.schemas.results import (
@@ -45,7 +46,7 @@ MakeResult = Callable[..., Result]
 
 @pytest.fixture(scope="session")
 def make_result() -> MakeResult:
-    """Make the result of window `number` of a stream."""
+    """Create the result of window `number` of a stream."""
 
     def make(number: int, stream: str = "city", **changes: Any) -> Result:  # noqa: ANN401 - any field of a result
         start_ns = START_NS + number * WINDOW_NS
@@ -85,10 +86,10 @@ class Bench(Protocol):
         """Publish as the worker does."""
 
     def publish_twice(self, result: Result) -> None:
-        """Publish as a zombie owner may: the same id once more."""
+        """Publish the same id twice, as a zombie owner may."""
 
     def publish_junk(self, stream: str, document: bytes) -> None:
-        """Publish something that is no result under a stream's name."""
+        """Publish an invalid result under a stream's name."""
 
     def delete_before_last(self, stream: str) -> None:
         """Delete all but the last result of a stream, as retention and trimming do."""
@@ -98,7 +99,7 @@ class Bench(Protocol):
 
 
 class TopicBench:
-    """The results topic of a pipeline of the test's own."""
+    """The results topic of a pipeline for the test."""
 
     def __init__(self, transport: Transport, kind: str) -> None:
         self.kind = kind
@@ -120,7 +121,7 @@ class TopicBench:
         self.publish(result, result)
 
     def publish_junk(self, stream: str, document: bytes) -> None:
-        """Publish something that is no result."""
+        """Publish an invalid result."""
         headers = (("ce_specversion", b"1.0"), ("ce_type", b"triptych.result"))
         self._send([(stream, stream.encode(), document, headers)])
 
@@ -150,7 +151,7 @@ class TopicBench:
 
 
 class RedisBench:
-    """The Redis streams of a pipeline of the test's own, written by the worker's own store."""
+    """The Redis streams of a pipeline for the test, written by the worker's store."""
 
     kind = "redis"
 
@@ -165,12 +166,12 @@ class RedisBench:
         self._store.write([StoredResult(result, result.model_dump_json().encode()) for result in results])
 
     def publish_twice(self, result: Result) -> None:
-        """Append the same result once more, past the store."""
+        """Append the same result again, bypassing the store."""
         self.publish(result)
         self.client.xadd(redis_results_key(self.pipeline, result.stream), {"result": result.model_dump_json()})
 
     def publish_junk(self, stream: str, document: bytes) -> None:
-        """Append something that is no result."""
+        """Append an invalid result."""
         self.client.xadd(redis_results_key(self.pipeline, stream), {"result": document})
 
     def delete_before_last(self, stream: str) -> None:
@@ -213,7 +214,7 @@ def redis_cluster_bench(redis_cluster_url: str) -> Iterator[RedisBench]:
 
 @pytest.fixture
 def open_redis_bench() -> Iterator[Callable[[str], RedisBench]]:
-    """Open results in a Redis of the test's own, by its URL."""
+    """Open results in the Redis at a URL."""
     benches: list[RedisBench] = []
 
     def open_bench(url: str) -> RedisBench:
@@ -227,7 +228,7 @@ def open_redis_bench() -> Iterator[Callable[[str], RedisBench]]:
 
 @pytest.fixture
 def kafka_bench(kafka_bootstrap: str) -> Iterator[TopicBench]:
-    """Results on a real Kafka."""
+    """Results in a real Kafka."""
     transport = KafkaTransport(KafkaSettings(bootstrap_servers=kafka_bootstrap))
     bench = TopicBench(transport, "kafka")
     yield bench
@@ -244,7 +245,7 @@ def memory_bench() -> Iterator[TopicBench]:
 
 
 class DrivenResults:
-    """An asynchronous subscription, driven from threads that know nothing of event loops."""
+    """An asynchronous subscription with the interface of a synchronous one, for threads without an event loop."""
 
     def __init__(self, results: AsyncResults, wait: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
         self._results = results
@@ -253,7 +254,7 @@ class DrivenResults:
 
     @property
     def cursor(self) -> Cursor | None:
-        """Where it stands."""
+        """The subscription's cursor."""
         return self._results.cursor
 
     def __iter__(self) -> DrivenResults:
@@ -269,7 +270,7 @@ class DrivenResults:
         return result
 
     def deliveries(self) -> Iterator[Delivery]:
-        """Give what comes with its JSON."""
+        """Iterate over the results with their JSON."""
 
         async def step() -> Delivery | None:
             return await anext(found, None)
@@ -279,7 +280,7 @@ class DrivenResults:
             yield delivery
 
     def close(self) -> None:
-        """End it."""
+        """Close the subscription."""
         self._wait(self._results.close())
 
     def __enter__(self) -> Self:
@@ -290,7 +291,7 @@ class DrivenResults:
 
 
 class DrivenSubscriber:
-    """An asynchronous subscriber on an event loop of its own, so that one suite tries both kinds."""
+    """An asynchronous subscriber on its own event loop, so that the same tests cover both kinds."""
 
     def __init__(self, subscriber: Subscriber) -> None:
         self._loop = asyncio.new_event_loop()
@@ -300,15 +301,15 @@ class DrivenSubscriber:
         self.counts = self._subscriber.counts
 
     def results(self, stream: str | None = None, since: Since | None = None, **options: Any) -> Any:  # noqa: ANN401 - stands in for `Results`
-        """Subscribe, and begin at once."""
+        """Subscribe, and start at once."""
         return DrivenResults(self._subscriber.results(stream, since, **options), self._wait)
 
     def stop(self) -> None:
-        """End all subscriptions."""
+        """Stop all subscriptions."""
         self._subscriber.stop()
 
     def close(self) -> None:
-        """End everything, the loop too."""
+        """Close everything, including the loop."""
         if self._loop.is_running():
             self._wait(self._subscriber.close())
             self._loop.call_soon_threadsafe(self._loop.stop)
@@ -329,7 +330,7 @@ class DrivenSubscriber:
     params=["memory", "redis", "secured_redis", "redis_cluster", "kafka", "async memory", "async redis", "async kafka"]
 )
 def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """Each source in turn, read by each kind of subscriber."""
+    """Each source, read by each kind of subscriber."""
     kind, _, source = request.param.rpartition(" ")
     found: Bench = request.getfixturevalue(f"{source}_bench")
     if kind == "async":
@@ -340,7 +341,7 @@ def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Be
 
 @pytest.fixture
 def between() -> Callable[[], int]:
-    """Return a moment that is after all that was published and before all that will be; servers count milliseconds."""
+    """Return a time between all earlier and all later publications; servers use milliseconds."""
 
     def moment_ns() -> int:
         time.sleep(0.005)

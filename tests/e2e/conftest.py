@@ -1,4 +1,4 @@
-"""Real servers for whole runs, and fresh installations on them."""
+"""Real servers for complete runs, and new installations on them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _names = count(1)
 
 @pytest.fixture(scope="session")
 def strict_kafka() -> Iterator[DevKafka]:
-    """A broker that looks every second for what retention may delete."""
+    """A broker that runs retention every second."""
     with ExitStack() as stack:
         yield open_server(stack, lambda: DevKafka(KafkaOptions(retention_check_ms=1000)))
 
@@ -30,9 +30,9 @@ def strict_kafka() -> Iterator[DevKafka]:
 def install(
     strict_kafka: DevKafka, redis_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Installation]:
-    """Make fresh installations: new input topics each time, a new pipeline's name, and settings as variables.
+    """Create new installations: new input topics, a new pipeline name, and settings as variables.
 
-    There is one at a time: the input topics of the one before are deleted.
+    There is one at a time: the input topics of the previous one are deleted.
     """
 
     def make(**settings: str) -> Installation:
@@ -49,4 +49,4 @@ def install(
 @pytest.fixture(scope="session")
 def clip() -> Callable[[str], str]:
     """Find one of the sample clips."""
-    return lambda name: str(files("triptych").joinpath("samples", name))
+    return lambda name: str(files("triptych.samples").joinpath(name))

@@ -1,4 +1,4 @@
-"""`triptych work` that dies (SIGKILL) in its N-th transaction, after all of it was sent and before it is committed.
+"""`triptych work` that kills itself (SIGKILL) in its N-th transaction, after sending it and before committing it.
 
 python -m tests.e2e.dying_worker N [options of `triptych work`]
 """

@@ -1,4 +1,4 @@
-"""Small films made for whole runs: changing pictures, a beep in each second, a cue beside it every third one."""
+"""Small films for complete runs: changing images, a beep in each second, a cue in every third second."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CUE_EVERY_S = 3
 
 
 def write_film(path: Path, *, seconds: int, tone_hz: int) -> Path:
-    """Write the film and, beside it, its cues."""
+    """Write the film, and its cues to a file next to it."""
     with av.open(str(path), "w") as film:
         video = film.add_stream("mpeg4", rate=FPS)
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"

@@ -1,4 +1,4 @@
-"""Records that no worker can use, and some that only look so: each made by hand, with the reason it is refused for."""
+"""Invalid input records, and valid ones that look invalid: each created by hand, with the expected reason."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ DAY_NS = 86_400 * 10**9
 
 @dataclass(frozen=True, slots=True)
 class Poison:
-    """A record, named after its stream, and why it will be refused; None where it is converted and used.
+    """A record, named after its stream, and the reason to dead-letter it; None if it is converted and used.
 
-    What is wrong with `is_media` is seen only when its window is prepared.
+    If `is_media`, the defect is only found when its window is prepared.
     """
 
     name: str
@@ -41,13 +41,13 @@ class Poison:
 
 
 def truncated_jpeg() -> bytes:
-    """Return the first half of a picture."""
+    """Return the first half of an image."""
     noise = np.random.default_rng(7).integers(0, 255, (64, 64, 3), np.uint8)
     return cv2.imencode(".jpg", noise)[1].tobytes()[:2_000]
 
 
 def huge_jpeg() -> bytes:
-    """Return a small picture that says it has 20,000 times 20,000 pixels."""
+    """Return a small image that declares 20,000 times 20,000 pixels."""
     data = bytearray(jpeg())
     at = data.index(b"\xff\xc0")
     struct.pack_into(">HH", data, at + 5, 20_000, 20_000)
@@ -55,7 +55,7 @@ def huge_jpeg() -> bytes:
 
 
 def png(width: int, height: int, *, idat: bytes) -> bytes:
-    """Return an 8-bit RGB picture whose compressed rows are given."""
+    """Return an 8-bit RGB image with the given compressed rows."""
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", idat), (b"IEND", b"")]
     packed = (
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
@@ -64,21 +64,21 @@ def png(width: int, height: int, *, idat: bytes) -> bytes:
 
 
 def zeros(count: int) -> bytes:
-    """Return at least so many zero bytes as zlib packs them, a thousandth of their size: one packed block, repeated."""
+    """Return at least `count` zero bytes, compressed by zlib to a thousandth: one compressed block, repeated."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     block = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
     blocks = -(-count // (1 << 20))
-    checksum = struct.pack(">HH", (blocks << 20) % 65_521, 1)  # Adler-32 of nothing but zeros
+    checksum = struct.pack(">HH", (blocks << 20) % 65_521, 1)  # Adler-32 of zeros
     return b"\x78\xda" + block * blocks + b"\x03\x00" + checksum
 
 
 def png_bomb() -> bytes:
-    """Return a picture of 900 million pixels whose 2.7 GB are all there, packed into less than 3 MB."""
+    """Return an image of 900 million pixels whose 2.7 GB are compressed into less than 3 MB."""
     return png(30_000, 30_000, idat=zeros(2_700_030_000))
 
 
 def pcm(samples: np.ndarray[Any, Any], *, rate_hz: int, bits: int) -> bytes:
-    """Return samples `[S, C]` as a WAV of integers."""
+    """Return samples `[S, C]` as an integer WAV."""
     channels = samples.shape[1]
     frame = channels * bits // 8
     fmt = struct.pack("<HHIIHH", 1, channels, rate_hz, rate_hz * frame, frame, bits)
@@ -87,7 +87,7 @@ def pcm(samples: np.ndarray[Any, Any], *, rate_hz: int, bits: int) -> bytes:
 
 
 def eight_bits() -> bytes:
-    """Return half a second of an unsigned tone."""
+    """Return half a second of an unsigned 8-bit tone."""
     moments = np.arange(8_000) / 16_000
     return pcm((128 + 60 * np.sin(2 * np.pi * 440 * moments)).astype(np.uint8)[:, None], rate_hz=16_000, bits=8)
 
@@ -98,7 +98,7 @@ def surround() -> bytes:
 
 
 def lying_wav() -> bytes:
-    """Return half a second of sound whose header says that it is a sixth of one."""
+    """Return half a second of audio whose header declares a sixth of a second."""
     data = bytearray(wav(0.5))
     struct.pack_into("<I", data, 24, 48_000)
     return bytes(data)
@@ -111,7 +111,7 @@ GIF = b"GIF89a\x01\x00\x01\x00\x00\x00\x00;"
 
 
 def message_of(record: InputRecord, **headers: bytes | None) -> Message:
-    """Return the message of a record with some headers changed, or taken away."""
+    """Return the message of a record with some headers changed or removed."""
     wire = encode(record)
     names = {name.replace("_", "-") if name == "content_type" else name: value for name, value in headers.items()}
     kept = [(name, value) for name, value in wire.headers if name not in names]
@@ -124,7 +124,7 @@ def _on(message: Message, topic: str) -> Message:
 
 
 def poisons() -> Iterator[Poison]:
-    """Return every class of bad input, each on a stream of its own."""
+    """Return every class of invalid input, each on its own stream."""
     yield from _bad_media()
     yield from _bad_records()
     yield from _good_media()

@@ -1,7 +1,7 @@
-"""`triptych` as its users run it: processes with an environment of their own, whose words are kept.
+"""Run `triptych` as users do: as processes with their own environment, whose output is kept.
 
-An installation is a set of topics and a pipeline's name on real servers. Input topics have fixed names, so a fresh
-installation makes them anew; several pipelines may read the inputs of one.
+An installation is a set of topics and a pipeline's name on real servers. The names of input topics are fixed, so a new
+installation recreates them. Several pipelines can read the inputs of one installation.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ from triptych.transport.topic_settings import TopicSettings
 from triptych.transport.topics import create_topics
 
 POLL_S = 0.02
-SHUT_LIMIT_S = 10.0
+EXIT_LIMIT_S = 10.0
 MODEL = os.environ.get("E2E_MODEL", "null")
-"""What the workers judge with: `E2E_MODEL=base` tries the same with the real model."""
-PATIENCE_S = 90.0 if MODEL == "null" else 600.0
-"""How long a program may take. Generous: what is tested is what happens, on machines that do other things too."""
-PASSED_ON = ("TRIPTYCH_CACHE",)
-"""Variables with our prefix that the programs get from whoever runs the tests; others would change what is tested."""
-VARYING = frozenset({"published_ns", "arrival_ms", "stage_ms"})
-"""What two runs over the same film may say differently."""
+"""The workers' model. `E2E_MODEL=base` runs the tests with the real model."""
+PROGRAM_LIMIT_S = 90.0 if MODEL == "null" else 600.0
+"""The time limit of a program. Generous, because the tests check what happens, also on busy machines."""
+INHERITED_VARIABLES = ("TRIPTYCH_CACHE",)
+"""Triptych variables that the programs inherit from the test process; others would change the test."""
+IGNORED_FIELDS = frozenset({"published_ns", "arrival_ms", "stage_ms"})
+"""Fields that differ between two runs over the same film."""
 
 _numbers = count(1)
 
 
-def wait_until(true: Callable[[], bool], what: str, *, limit_s: float = PATIENCE_S) -> None:
-    """Return as soon as the condition holds; fail after the limit."""
+def wait_until(condition: Callable[[], bool], what: str, *, limit_s: float = PROGRAM_LIMIT_S) -> None:
+    """Wait until the condition is true; fail after the limit."""
     deadline = time.monotonic() + limit_s
-    while not true():
+    while not condition():
         assert time.monotonic() < deadline, f"waited {limit_s:g} s for {what}"
         time.sleep(POLL_S)
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What a program said, and how it ended."""
+    """The output and exit code of a program."""
 
     args: tuple[str, ...]
     exit_code: int
@@ -65,22 +65,22 @@ class Finished:
     err: str
 
     def succeeded(self) -> Self:
-        """Make sure that it exited with 0."""
+        """Check that the exit code is 0."""
         assert self.exit_code == 0, f"{self.args} exited with {self.exit_code}:\n{self.out}\n{self.err}"
         return self
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """Return the events of one name that it logged."""
+        """Return the logged events with a name."""
         return _events(self.err, name)
 
 
 class Program:
-    """A program that runs."""
+    """A running program."""
 
     def __init__(
         self, args: Sequence[str], environ: Mapping[str, str], folder: Path, *, module: str = "triptych"
     ) -> None:
-        """Start it; its output goes to files in the folder."""
+        """Start it, with its output in files in the folder."""
         self._args = tuple(args)
         name = f"{next(_numbers)}-{args[0]}"
         self._out, self._err = folder / f"{name}.out", folder / f"{name}.err"
@@ -90,7 +90,7 @@ class Program:
 
     @property
     def err(self) -> str:
-        """What it has written to stderr so far."""
+        """The stderr output so far."""
         return self._err.read_text(errors="replace")
 
     @property
@@ -99,16 +99,16 @@ class Program:
         return self.process.poll() is None
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """Return the events of one name that it has logged so far."""
+        """Return the events with a name that were logged so far."""
         return _events(self.err, name)
 
-    def wait_for(self, event: str, *, limit_s: float = PATIENCE_S) -> None:
-        """Return when it has logged this event; fail if it ends without."""
+    def wait_for(self, event: str, *, limit_s: float = PROGRAM_LIMIT_S) -> None:
+        """Wait until it has logged this event; fail if it ends without."""
         wait_until(lambda: bool(self.events(event)) or not self.is_running, f"{event} of {self._args}", limit_s=limit_s)
         assert self.events(event), f"{self._args} ended without {event}:\n{self.err}"
 
-    def wait(self, *, limit_s: float = PATIENCE_S) -> Finished:
-        """Return when it has ended."""
+    def wait(self, *, limit_s: float = PROGRAM_LIMIT_S) -> Finished:
+        """Wait until it has ended."""
         try:
             exit_code = self.process.wait(limit_s)
         except subprocess.TimeoutExpired:
@@ -117,24 +117,24 @@ class Program:
         return Finished(self._args, exit_code, self._out.read_text(errors="replace"), self.err)
 
     def terminate(self) -> None:
-        """Ask it to end (SIGTERM)."""
+        """Send SIGTERM."""
         self.process.terminate()
 
-    def stop(self, *, limit_s: float = PATIENCE_S) -> Finished:
-        """Ask it to end, and wait until it has."""
+    def stop(self, *, limit_s: float = PROGRAM_LIMIT_S) -> Finished:
+        """Send SIGTERM, and wait until it has ended."""
         self.terminate()
         return self.wait(limit_s=limit_s)
 
     def freeze(self) -> None:
-        """Let it stand still (SIGSTOP): its connections stay open and nothing answers."""
+        """Suspend it (SIGSTOP): its connections stay open and nothing answers."""
         self.process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on (SIGCONT)."""
+        """Resume it (SIGCONT)."""
         self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """End it as a crash would (SIGKILL)."""
+        """Kill it (SIGKILL), as in a crash."""
         self.process.kill()
         self.process.wait()
 
@@ -144,8 +144,8 @@ def _events(text: str, name: str) -> list[dict[str, Any]]:
     return [line for line in lines if line.get("event") == name]
 
 
-def asked(port: int, path: str) -> tuple[int, str]:
-    """Return status and text of what a worker's status server answers; 0 where nobody listens."""
+def status_response(port: int, path: str) -> tuple[int, str]:
+    """Return status and text of a response of a worker's status server; status 0 if nothing listens."""
     try:
         with urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
             return answer.status, answer.read().decode()
@@ -157,7 +157,7 @@ def asked(port: int, path: str) -> tuple[int, str]:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """Where programs run: a broker with topics, a Redis, a pipeline, settings for all of them."""
+    """An environment for programs: a broker with topics, a Redis, a pipeline, and their settings."""
 
     bootstrap_servers: str
     redis_url: str
@@ -169,11 +169,11 @@ class Installation:
     # --- programs -----------------------------------------------------------------------------------------------------
 
     def environ(self, **variables: str) -> dict[str, str]:
-        """Return the environment of its programs."""
+        """Return the environment variables of its programs."""
         kept = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith("TRIPTYCH_") or name in PASSED_ON  # nothing of the tester's own settings
+            if not name.startswith("TRIPTYCH_") or name in INHERITED_VARIABLES  # no other settings of ours
         }
         own = {
             "TRIPTYCH_KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
@@ -184,21 +184,21 @@ class Installation:
         }
         return {**kept, **own, **self.settings, **variables}
 
-    def run(self, *args: str, limit_s: float = PATIENCE_S, **variables: str) -> Finished:
+    def run(self, *args: str, limit_s: float = PROGRAM_LIMIT_S, **variables: str) -> Finished:
         """Run a program to its end."""
         return Program(args, self.environ(**variables), self.folder).wait(limit_s=limit_s)
 
     @contextmanager
     def running(self, *args: str, **variables: str) -> Iterator[Program]:
-        """Run a program beside the test; it is killed if it still runs in the end."""
+        """Run a program during the block; kill it if it still runs at the end."""
         program = Program(args, self.environ(**variables), self.folder)
         try:
             yield program
         finally:
             program.kill()
 
-    def beside(self, pipeline: str) -> Installation:
-        """Return another pipeline over the same inputs, with topics of its own."""
+    def other_pipeline(self, pipeline: str) -> Installation:
+        """Return another pipeline over the same inputs, with its own topics."""
         other = replace(self, pipeline=pipeline)
         other.make_topics()
         return other
@@ -206,11 +206,11 @@ class Installation:
     # --- topics -------------------------------------------------------------------------------------------------------
 
     def transport(self) -> KafkaTransport:
-        """Return a transport of the test's own."""
+        """Return a new transport."""
         return KafkaTransport(KafkaSettings(bootstrap_servers=self.bootstrap_servers))
 
     def delete_inputs(self) -> None:
-        """Delete the input topics, if there are any."""
+        """Delete the input topics, if they exist."""
         with closing(KafkaAdminClient(bootstrap_servers=self.bootstrap_servers)) as client:
             there = set(client.list_topics()) & set(INPUT_TOPICS)
             if there:
@@ -218,7 +218,7 @@ class Installation:
             wait_until(lambda: not there & set(client.list_topics()), "the topics to go")
 
     def make_topics(self) -> None:
-        """Make the topics that are missing."""
+        """Create the missing topics."""
         with closing(self.transport()) as transport:
             wanted = TopicSettings("", replication=self.replication, max_record_bytes=8 << 20)
             create_topics(transport.admin(), self.pipeline, wanted)
@@ -231,14 +231,14 @@ class Installation:
             reader = transport.reader(dict.fromkeys(tps, 0))
             found: list[Record] = []
             ends = reader.end_offsets(tps)
-            deadline = time.monotonic() + PATIENCE_S
+            deadline = time.monotonic() + PROGRAM_LIMIT_S
             while any(reader.position(tp) < end for tp, end in ends.items()):
                 assert time.monotonic() < deadline, f"{topic} could not be read to its end"
                 found += reader.poll(0.2).records
             return found
 
     def assignments(self, group: str) -> dict[str, set[TopicPartition]]:
-        """Return who has what in a consumer group, by the broker's own words."""
+        """Return the assignment of a consumer group, as reported by the broker."""
         with closing(KafkaAdminClient(bootstrap_servers=self.bootstrap_servers)) as client:
             members = client.describe_groups([group])[group]["members"]
         return {
@@ -251,7 +251,7 @@ class Installation:
         }
 
     def count_results(self) -> int:
-        """Count what was ever published on the results topic."""
+        """Count the results that were ever published."""
         topic = results_topic(self.pipeline)
         with closing(self.transport()) as transport:
             tps = [TopicPartition(topic, number) for number in range(transport.admin().partition_count(topic) or 0)]
@@ -260,23 +260,23 @@ class Installation:
     # --- results ------------------------------------------------------------------------------------------------------
 
     def in_topic(self) -> list[Result]:
-        """Return every result on the topic as it lies there, repeats included."""
+        """Return every result on the topic, including duplicates."""
         return [decode_result(r.key, r.value, r.headers) for r in self.records(results_topic(self.pipeline))]
 
     def in_redis(self) -> list[Result]:
-        """Return every result of the Redis streams as it lies there, repeats included."""
+        """Return every result in the Redis streams, including duplicates."""
         with redis.Redis.from_url(self.redis_url) as client:
             keys = sorted(client.scan_iter(match=redis_results_key(self.pipeline, "*"), count=1000))
             return [parse_result(fields[b"result"]) for key in keys for _, fields in client.xrange(key)]
 
-    def watched(self, source: str) -> list[Result]:
-        """Return what a subscriber is given, from `redis` or `kafka`."""
+    def delivered_results(self, source: str) -> list[Result]:
+        """Return the results that a subscriber gets, from `redis` or `kafka`."""
         done = self.run("watch", "--json", "--until-end", "--from", source).succeeded()
         return [parse_result(line) for line in done.out.splitlines()]
 
 
 def by_id(results: Sequence[Result]) -> dict[str, Result]:
-    """Return results by id, having made sure that none is there twice."""
+    """Return results by id, and check that there are no duplicates."""
     ids = [result.id for result in results]
     twice = sorted({name for name in ids if ids.count(name) > 1})
     assert not twice, f"published more than once: {twice}"
@@ -284,13 +284,13 @@ def by_id(results: Sequence[Result]) -> dict[str, Result]:
 
 
 def assert_equal_results(found: Sequence[Result], expected: Sequence[Result]) -> None:
-    """Make sure that two runs said the same: the same ids, each once, equal contents but for `VARYING`."""
+    """Check that two runs have the same results: ids without duplicates, and equal content."""
     ours, theirs = by_id(found), by_id(expected)
     missing, further = sorted(theirs.keys() - ours.keys()), sorted(ours.keys() - theirs.keys())
     assert not missing, f"missing: {missing}"
     assert not further, f"not expected: {further}"
     for name, result in ours.items():
-        differing = differences(_said(result), _said(theirs[name]))
+        differing = differences(_compared_fields(result), _compared_fields(theirs[name]))
         assert not differing, f"{name} differs: {differing}"
 
 
@@ -307,5 +307,5 @@ def differences(found: object, expected: object, path: str = "", *, tolerance: f
     return [line for where, one, other in pairs for line in differences(one, other, where, tolerance=tolerance)]
 
 
-def _said(result: Result) -> dict[str, Any]:
-    return result.model_dump(mode="json", exclude=set(VARYING))
+def _compared_fields(result: Result) -> dict[str, Any]:
+    return result.model_dump(mode="json", exclude=set(IGNORED_FIELDS))

@@ -1,4 +1,4 @@
-"""Workers with a mistake in them do not pass: one short schedule, judged as chaos judges."""
+"""Workers with a deliberate bug fail the chaos checks: one short schedule."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.chaos.crew import start_worker
-from tests.chaos.judgement import Verdict, judge
-from tests.chaos.trial import documents_in_topic
+from tests.chaos.comparison import ResultComparison, compare_results
+from tests.chaos.experiment import documents_in_topic
+from tests.chaos.workers import start_worker
 from tests.e2e.poison import message_of
 from tests.e2e.programs import Installation, Program, wait_until
 from tests.worker.world import Feed
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from triptych.schemas.records import InputRecord
 
 KILLED: tuple[str | None, ...] = (None, "commit_before_publish", "skip_the_tail")
-"""Mistakes that show when a worker dies, and none for comparison."""
+"""Bugs that appear when a worker is killed, and none for comparison."""
 LATE = "take_without_asking"
-"""One that shows when a log is read whose partitions do not fit into one answer of the broker."""
+"""A bug that appears when a log is read whose partitions do not fit into one response of the broker."""
 IDLE_MS = {"killed": 60_000, "late": 1_000}
 SETTINGS = {
     "TRIPTYCH_WINDOW_SIZE_MS": "1000",
@@ -40,24 +40,24 @@ FAST, SLOW = (
     "fast",
     next(f"slow-{n}" for n in count() if partition_of(f"slow-{n}".encode(), 6) == partition_of(b"fast", 6)),
 )
-"""On one partition number, so that the one keeps back what is committed of the other."""
+"""On the same partition, so that one stream holds back the commits of the other."""
 HALF_WAY_S = 4.5
 
 
 def large_picture() -> bytes:
-    """Return a picture of about 250 kB: nine of them are more than a partition's share of one answer."""
+    """Return an image of about 250 kB: nine of them exceed a partition's share of one response."""
     noise = np.random.default_rng(7).integers(0, 255, (480, 480, 3), np.uint8)
     return cv2.imencode(".jpg", noise)[1].tobytes()
 
 
 def first_half(fast: Feed, slow: Feed) -> Iterable[InputRecord]:
-    """The slow stream says where it is and nothing more; the fast one stops in the middle of a window."""
+    """The slow stream only sends progress; the fast one stops in the middle of a window."""
     yield slow.frame(0)
     yield from _played(fast, 0, HALF_WAY_S)
 
 
 def second_half(fast: Feed, slow: Feed) -> Iterable[InputRecord]:
-    """Both go on to their ends."""
+    """Both streams continue to their ends."""
     yield from _played(fast, HALF_WAY_S, 7)
     yield slow.chunk(0)
     yield from (feed.end(modality, 7) for feed in (fast, slow) for modality in feed.tracks)
@@ -72,7 +72,7 @@ def _played(feed: Feed, from_s: float, to_s: float) -> Iterable[InputRecord]:
 
 
 def send(here: Installation, records: Iterable[InputRecord]) -> None:
-    """Send records one after another, and return when they lie on their topics."""
+    """Send records one after another, and wait for their acknowledgements."""
     with closing(here.transport()) as transport:
         publisher = transport.publisher()
         for record in records:
@@ -80,7 +80,7 @@ def send(here: Installation, records: Iterable[InputRecord]) -> None:
 
 
 def is_half_done(here: Installation) -> bool:
-    """Tell whether all windows before the half are published, and offsets were committed after that."""
+    """Return whether all windows of the first half are published, and offsets were committed afterwards."""
     tps = [TopicPartition(topic, partition_of(FAST.encode(), 6)) for topic in INPUT_TOPICS]
     with closing(here.transport()) as transport:
         consumer = transport.group_consumer(INPUT_TOPICS, consumer_group(here.pipeline))
@@ -89,8 +89,8 @@ def is_half_done(here: Installation) -> bool:
 
 
 def undisturbed(here: Installation, kind: str) -> list[bytes]:
-    """Return what a worker says that nobody kills."""
-    other = replace(here, settings=SETTINGS | {"TRIPTYCH_ALIGN_IDLE_TIMEOUT_MS": str(IDLE_MS[kind])}).beside(
+    """Return the results of a worker that is not killed."""
+    other = replace(here, settings=SETTINGS | {"TRIPTYCH_ALIGN_IDLE_TIMEOUT_MS": str(IDLE_MS[kind])}).other_pipeline(
         f"{here.pipeline}-{kind}-undisturbed"
     )
     other.run("work", "--until-end").succeeded()
@@ -98,29 +98,29 @@ def undisturbed(here: Installation, kind: str) -> list[bytes]:
 
 
 class Suspects:
-    """Workers with and without mistakes, each on a pipeline of its own over the same records."""
+    """Workers with and without bugs, each on its own pipeline over the same records."""
 
     def __init__(self, here: Installation, stack: ExitStack) -> None:
         self._stack = stack
         self._idle = {bug: IDLE_MS["late" if bug == LATE else "killed"] for bug in (*KILLED, LATE)}
-        self.pipelines = {bug: here.beside(f"{here.pipeline}-{bug}") for bug in (*KILLED, LATE)}
+        self.pipelines = {bug: here.other_pipeline(f"{here.pipeline}-{bug}") for bug in (*KILLED, LATE)}
 
     def start(self, bug: str | None, *flags: str) -> Program:
-        """Start one; as a static member of its group it need not wait for its former self to be given up."""
+        """Start a worker. As a static member it need not wait for the eviction of its previous instance."""
         own = {"TRIPTYCH_ALIGN_IDLE_TIMEOUT_MS": str(self._idle[bug]), "TRIPTYCH_KAFKA_GROUP_INSTANCE_ID": "one"}
         here = replace(self.pipelines[bug], settings={**self.pipelines[bug].settings, **own})
         program = start_worker(here, "work", *flags, bug=bug)
         self._stack.callback(program.kill)
         return program
 
-    def verdict(self, bug: str | None, expected: Sequence[bytes]) -> Verdict:
+    def comparison(self, bug: str | None, expected: Sequence[bytes]) -> ResultComparison:
         """Judge what one of them published."""
-        return judge("in the results topic", documents_in_topic(self.pipelines[bug]), expected)
+        return compare_results("in the results topic", documents_in_topic(self.pipelines[bug]), expected)
 
 
 @pytest.mark.timeout(300)
-def test_each_mistake_is_found_and_a_worker_without_one_passes(install: Callable[..., Installation]) -> None:
-    """What is committed too early is lost, what is not restored is said anew, what is not asked for comes late."""
+def test_each_bug_is_found_and_a_worker_without_one_passes(install: Callable[..., Installation]) -> None:
+    """A premature commit loses windows, a missing restore changes results, a missing query makes records late."""
     here = install(**SETTINGS)
     fast, slow = Feed(FAST, tracks=("video", "audio")), Feed(SLOW, tracks=("video", "audio"))
     with ExitStack() as stack:
@@ -138,9 +138,9 @@ def test_each_mistake_is_found_and_a_worker_without_one_passes(install: Callable
             worker.wait().succeeded()
         expected = {kind: undisturbed(here, kind) for kind in IDLE_MS}
 
-        healthy, early, amnesiac = (suspects.verdict(bug, expected["killed"]) for bug in KILLED)
-        hasty = suspects.verdict(LATE, expected["late"])
-    assert healthy.is_whole
+        healthy, early, amnesiac = (suspects.comparison(bug, expected["killed"]) for bug in KILLED)
+        hasty = suspects.comparison(LATE, expected["late"])
+    assert healthy.is_correct
     assert healthy.windows >= 7
     assert healthy.duplicated == []
     assert early.lost or early.differing

@@ -1,4 +1,4 @@
-"""The sample clip through a real Kafka and a real Redis: what the worker says of it is true, and stays there."""
+"""The sample clip through a real Kafka and a real Redis: the results are correct and stay available."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kafka import TopicPartition as KafkaTopicPartition
 from numpy.typing import NDArray
 from silero_vad import get_speech_timestamps, load_silero_vad
 
-from tests.e2e.programs import Installation, asked, assert_equal_results, by_id, wait_until
+from tests.e2e.programs import Installation, assert_equal_results, by_id, status_response, wait_until
 from tools.devservers.ports import free_ports
 from triptych.schemas.names import INPUT_TOPICS
 from triptych.schemas.results import Result
@@ -49,7 +49,7 @@ RETENTION_CHECKS = 4
 
 @dataclass(frozen=True)
 class Played:
-    """What lay where after the clip was played, judged, and left to the broker's retention for a while."""
+    """The state after the clip was played, processed, and left to retention for a while."""
 
     inputs: Mapping[str, int]
     inputs_at_once: Mapping[str, int]
@@ -58,7 +58,7 @@ class Played:
 
     @property
     def by_window(self) -> list[Result]:
-        """The results in the order of their windows."""
+        """The results in window order."""
         return sorted(self.topic, key=lambda result: result.start_ns)
 
 
@@ -79,7 +79,7 @@ def _count_inputs(here: Installation) -> dict[str, int]:
 
 
 def _wait_for_a_retention_check(here: Installation, topic: str) -> None:
-    """Return when the broker has emptied a topic whose record is older than it is kept."""
+    """Wait until retention has deleted a topic's only, expired record."""
     tp = KafkaTopicPartition(topic, 0)
     with (
         closing(KafkaAdminClient(bootstrap_servers=here.bootstrap_servers)) as admin,
@@ -95,11 +95,11 @@ def _wait_for_a_retention_check(here: Installation, topic: str) -> None:
         admin.delete_topics([topic])
 
 
-# --- what is there ----------------------------------------------------------------------------------------------------
+# --- completeness -----------------------------------------------------------------------------------------------------
 
 
 def test_the_clip_gives_eight_windows_in_the_topic_and_in_redis(played: Played) -> None:
-    """The film is 15.2 s long: seven whole windows of 2 s, and one with what is left."""
+    """The film is 15.2 s long: seven complete windows of 2 s, and a partial one."""
     starts_s = [(result.start_ns - START_NS) / 1e9 for result in played.by_window]
 
     assert starts_s == [0, 2, 4, 6, 8, 10, 12, 14]
@@ -107,18 +107,18 @@ def test_the_clip_gives_eight_windows_in_the_topic_and_in_redis(played: Played) 
     assert by_id(played.redis) == by_id(played.topic)
     assert [result.closed_by for result in played.by_window] == ["progress"] * 6 + [
         "end"
-    ] * 2  # the last cue, at 11.69 s, was the last promise of its track
+    ] * 2  # the last cue, at 11.69 s, had the last watermark of its track
 
 
-def test_a_film_of_the_past_outlives_the_retention_checks_of_the_broker(played: Played) -> None:
-    """Its records are months old by event time, and count from their arrival; others of that age were deleted."""
+def test_retention_does_not_delete_a_film_with_old_event_times(played: Played) -> None:
+    """Retention uses arrival times. It did delete a record with an old arrival time."""
     assert played.inputs == played.inputs_at_once
     assert all(played.inputs.values())
     assert len(played.topic) == WINDOWS
 
 
-def test_each_window_holds_all_three_modalities_where_the_film_has_them(played: Played) -> None:
-    """8 frames and 4 chunks in each whole window; cues where they are shown."""
+def test_each_window_contains_all_three_modalities(played: Played) -> None:
+    """8 frames and 4 chunks in each complete window; cues while they are shown."""
     for number, result in enumerate(played.by_window[:7]):
         video, audio = result.modalities.video, result.modalities.audio
         assert (video.state, video.items, video.used, video.gaps) == ("present", 8, 4, 0)
@@ -127,12 +127,12 @@ def test_each_window_holds_all_three_modalities_where_the_film_has_them(played: 
         assert result.modalities.subtitles.state == ("present" if has_words else "empty")
 
 
-# --- whether it is true -----------------------------------------------------------------------------------------------
+# --- correctness -----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def sound(clip: Clip) -> Sound:
-    """The clip's sound: its FLAC is 16 kHz mono already."""
+    """The clip's audio: its FLAC is 16 kHz mono."""
     with av.open(clip(FILM)) as film:
         frames = [frame.to_ndarray() for frame in film.decode(audio=0)]
     samples: Sound = np.concatenate(frames, axis=1)[0].astype(np.float32) / np.float32(32_768)
@@ -148,16 +148,16 @@ def _overlap_s(spans: Spans, start_s: float, end_s: float) -> float:
 
 
 def _speech(sound: Sound) -> list[tuple[float, float]]:
-    """Return where silero's own package hears speech, in seconds, by its defaults."""
+    """Return the speech intervals that silero's own package finds, in seconds, with its defaults."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # torch would rather have the original exported in another way
+        warnings.simplefilter("ignore", FutureWarning)  # torch warns about how the original was exported
         original = load_silero_vad()
     found = get_speech_timestamps(torch.from_numpy(sound), original, sampling_rate=RATE_HZ)
     return [(span["start"] / RATE_HZ, span["end"] / RATE_HZ) for span in found]
 
 
 def _shares(spans: Spans, sound: Sound) -> list[float]:
-    """Return for each window which share of its sound lies in spans of the whole clip."""
+    """Return the share of each window's audio in intervals of the whole clip."""
     lengths_s = [len(_cut(sound, window)) / RATE_HZ for window in range(WINDOWS)]
     starts_s = [window * WINDOW_S for window in range(WINDOWS)]
     return [
@@ -172,8 +172,8 @@ def _speech_shares(played: Played) -> list[float]:
     return [share for share in shares if share is not None]
 
 
-def test_the_share_of_speech_is_what_silero_hears_in_the_window_alone(played: Played, sound: Sound) -> None:
-    """The original package with its defaults, on the window's own samples."""
+def test_the_speech_share_equals_that_of_silero_on_the_window(played: Played, sound: Sound) -> None:
+    """Silero's own package with its defaults, on the window's samples."""
     alone = [
         _overlap_s(_speech(cut), 0, WINDOW_S) / (len(cut) / RATE_HZ)
         for cut in (_cut(sound, window) for window in range(WINDOWS))
@@ -182,20 +182,20 @@ def test_the_share_of_speech_is_what_silero_hears_in_the_window_alone(played: Pl
     assert _speech_shares(played) == pytest.approx(alone, abs=0.02)
 
 
-def test_the_share_of_speech_is_near_what_silero_hears_in_the_whole_clip(played: Played, sound: Sound) -> None:
-    """Less near: a window does not know what was said just before it."""
+def test_the_speech_share_is_close_to_that_of_silero_on_the_whole_clip(played: Played, sound: Sound) -> None:
+    """Only close: a window has no context from before it."""
     assert _speech_shares(played) == pytest.approx(_shares(_speech(sound), sound), abs=0.2)
 
 
-def test_the_share_of_speech_is_near_the_time_in_which_cues_are_shown(played: Played, sound: Sound) -> None:
-    """Whoever wrote the cues heard the same."""
+def test_the_speech_share_is_close_to_the_time_with_cues(played: Played, sound: Sound) -> None:
+    """The cues were written for the same speech."""
     shown = [(start_s, end_s) for start_s, end_s, _ in CUES]
 
     assert _speech_shares(played) == pytest.approx(_shares(shown, sound), abs=0.25)
 
 
-def test_the_words_of_a_cue_are_in_every_window_that_it_overlaps_and_in_no_other(played: Played) -> None:
-    """Whole, and with their own times."""
+def test_a_cue_is_in_every_window_that_it_overlaps_and_in_no_other(played: Played) -> None:
+    """Complete, with its own times."""
     for number, result in enumerate(played.by_window):
         start_s, end_s = number * WINDOW_S, (number + 1) * WINDOW_S
         said = [
@@ -205,7 +205,7 @@ def test_the_words_of_a_cue_are_in_every_window_that_it_overlaps_and_in_no_other
         assert said == [cue for cue in CUES if cue[0] < end_s and cue[1] > start_s]
 
 
-def test_loudness_is_what_ffmpeg_measures(played: Played, sound: Sound, tmp_path: Path) -> None:
+def test_the_loudness_equals_that_of_ffmpeg(played: Played, sound: Sound, tmp_path: Path) -> None:
     """The filter `ebur128` over the samples of each window."""
     measured = [_loudness_lufs(_cut(sound, window), tmp_path / f"{window}.txt") for window in range(WINDOWS)]
     said = [result.observations.loudness_lufs for result in played.by_window]
@@ -233,15 +233,15 @@ def _loudness_lufs(sound: Sound, log: Path) -> float:
             sink.pull()
         except (av.error.BlockingIOError, av.error.EOFError):
             break
-    del graph, source, meter, printer, sink  # the log is written when the filter goes
+    del graph, source, meter, printer, sink  # the log is written when the filter is freed
     return float(re.findall(r"lavfi\.r128\.I=(\S+)", log.read_text())[-1])
 
 
-# --- the same again ---------------------------------------------------------------------------------------------------
+# --- reproducibility --------------------------------------------------------------------------------------------------
 
 
-def test_another_installation_says_the_same_of_the_same_film(played: Played, install: Install, clip: Clip) -> None:
-    """The same ids, and contents equal but for when it happened and how long it took."""
+def test_another_installation_has_the_same_results(played: Played, install: Install, clip: Clip) -> None:
+    """The same ids, and equal content except for times of processing."""
     there = install(**BASE)
     there.run("produce", clip(FILM), "--start-at", START).succeeded()
     there.run("work", "--until-end").succeeded()
@@ -251,7 +251,7 @@ def test_another_installation_says_the_same_of_the_same_film(played: Played, ins
 
 
 def test_a_film_sent_twice_appears_once_and_its_second_pass_counts_as_late(install: Install, clip: Clip) -> None:
-    """Nothing comes twice, to anybody; the worker counts what was late and says why in one line."""
+    """There are no duplicates; the worker counts the late records and logs why in one line."""
     here = install()
     here.run("produce", clip(FILM), "--start-at", START).succeeded()
     here.run("work", "--until-end").succeeded()
@@ -260,7 +260,7 @@ def test_a_film_sent_twice_appears_once_and_its_second_pass_counts_as_late(insta
 
     here.run("produce", clip(FILM), "--start-at", START).succeeded()
     (port,) = free_ports(1)
-    late = {"video": 61.0, "audio": 31.0, "subtitles": 3.0}  # all the media there is
+    late = {"video": 61.0, "audio": 31.0, "subtitles": 3.0}  # all media records
     with here.running("work", TRIPTYCH_HTTP_PORT=str(port)) as worker:
         worker.wait_for("partitions_assigned")
         wait_until(lambda: _late_counts(port) == late, f"{late} to be counted as late")
@@ -270,9 +270,11 @@ def test_a_film_sent_twice_appears_once_and_its_second_pass_counts_as_late(insta
     assert by_id(here.in_topic()) == by_id(once)
     assert by_id(here.in_redis()) == by_id(once)
     for source in ("redis", "kafka"):
-        assert by_id(here.watched(source)) == by_id(once)
+        assert by_id(here.delivered_results(source)) == by_id(once)
 
 
 def _late_counts(port: int) -> dict[str, float]:
-    counted = re.findall(r'^triptych_late_total\{modality="(\w+)"\} (\S+)$', asked(port, "/metrics")[1], re.MULTILINE)
+    counted = re.findall(
+        r'^triptych_late_total\{modality="(\w+)"\} (\S+)$', status_response(port, "/metrics")[1], re.MULTILINE
+    )
     return {modality: float(value) for modality, value in counted}

@@ -1,7 +1,7 @@
-"""A worker that is killed again and again publishes what an undisturbed one does, each window once.
+"""A worker that is killed repeatedly publishes the same results as an undisturbed one, each window once.
 
-The streams are live: they are played for as long as workers are being killed. What then lies on the topics is judged
-once more, by another pipeline whose worker nobody disturbs.
+The streams are live: they play as long as workers are killed. Afterwards another pipeline, with an undisturbed worker,
+processes the same records.
 
     E2E_SEED=7 E2E_KILLS=5 E2E_MODEL=base pytest tests/e2e/test_crashes.py
 """
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.films import write_film
-from tests.e2e.programs import Installation, Program, asked, assert_equal_results, wait_until
+from tests.e2e.programs import Installation, Program, assert_equal_results, status_response, wait_until
 from tools.devservers.ports import free_ports
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ SETTINGS = {
     "TRIPTYCH_MODEL_NAME": MODEL,
     "TRIPTYCH_KAFKA_SESSION_TIMEOUT_MS": "6000",
     "TRIPTYCH_WINDOW_SIZE_MS": "500" if MODEL == "null" else "2000",
-    "TRIPTYCH_WORKER_COMMIT_INTERVAL_MS": "200",  # a killed worker has committed something, more often than not
+    "TRIPTYCH_WORKER_COMMIT_INTERVAL_MS": "200",  # usually a killed worker has committed something
 }
 EARLY_SHARE = 0.2
-"""So many of the kills hit a worker that still starts, joins the group or restores."""
+"""The share of kills that hit a worker while it starts, joins the group or restores."""
 READY = 200
 STARTING_S = 4.0
 READING_LIMIT_S = 90.0 if MODEL == "null" else 600.0
@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 
 def _kill_at_random(worker: Program, port: int, dice: random.Random) -> str:
-    """Kill a worker, most often while it works; tell when that was."""
+    """Kill a worker, usually while it processes records; return when."""
     if dice.random() < EARLY_SHARE:
         time.sleep(dice.uniform(0, STARTING_S))
     else:
@@ -60,15 +60,15 @@ def _kill_at_random(worker: Program, port: int, dice: random.Random) -> str:
 
 
 def _is_ready(port: int) -> bool:
-    return asked(port, "/readyz")[0] == READY
+    return status_response(port, "/readyz")[0] == READY
 
 
 @pytest.mark.timeout(1_200)
 @pytest.mark.parametrize("seed", [SEED])
-def test_a_worker_killed_many_times_publishes_what_an_undisturbed_one_does(
+def test_a_worker_killed_many_times_has_the_results_of_an_undisturbed_one(
     install: Callable[..., Installation], tmp_path: Path, seed: int
 ) -> None:
-    """The same ids in the topic and in Redis, none twice, contents equal."""
+    """The same ids in the topic and in Redis, no duplicates, equal content."""
     here = install(**SETTINGS)
     films = [str(write_film(tmp_path / f"{name}.mkv", seconds=30, tone_hz=hz)) for name, hz in STREAMS.items()]
     dice = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
@@ -84,7 +84,7 @@ def test_a_worker_killed_many_times_publishes_what_an_undisturbed_one_does(
         producer.stop().succeeded()
     last = here.run("work", "--until-end", limit_s=READING_LIMIT_S).succeeded()
 
-    undisturbed = here.beside(f"{here.pipeline}-undisturbed")
+    undisturbed = here.other_pipeline(f"{here.pipeline}-undisturbed")
     undisturbed.run("work", "--until-end", limit_s=READING_LIMIT_S).succeeded()
     expected = undisturbed.in_topic()
     _log.info("%s; %d killed workers had published; %d windows; %s", kills, published, len(expected), last.err)

@@ -1,4 +1,4 @@
-"""Everything bad at once through a real broker, and the dead letters that come of it: listed, shown, put back."""
+"""All kinds of invalid input through a real broker, and their dead letters: listed, shown, redriven."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def send(here: Installation, messages: Iterable[Message]) -> list[Delivered]:
-    """Send messages; return where they lie."""
+    """Send messages; return their positions."""
     with closing(here.transport()) as transport:
         publisher = transport.publisher()
         sent = [publisher.send(message) for message in messages]
@@ -34,7 +34,7 @@ def send(here: Installation, messages: Iterable[Message]) -> list[Delivered]:
 
 
 def ends(given: Sequence[Poison]) -> list[Message]:
-    """Return the ends of the tracks whose media alignment takes."""
+    """Return the end records of the tracks whose media is valid for alignment."""
     messages = []
     for poison in given:
         feed = Feed(poison.name, tracks=(MODALITY_OF[poison.message.topic],))
@@ -45,20 +45,20 @@ def ends(given: Sequence[Poison]) -> list[Message]:
 
 
 def letters(here: Installation) -> list[DeadLetter]:
-    """Return the dead letters as they lie on their topic."""
+    """Return the dead letters."""
     records = [record for record in here.records(dead_topic(here.pipeline)) if not is_mark(record.headers)]
     return [decode_dead(record.key, record.value, record.headers) for record in records]
 
 
 def listed(here: Installation, *args: str) -> list[dict[str, Any]]:
-    """Return what `triptych dead list` says."""
+    """Return the output of `triptych dead list`."""
     return [json.loads(line) for line in here.run("dead", "list", "--json", *args).succeeded().out.splitlines()]
 
 
-def test_every_bad_input_is_a_dead_letter_and_can_be_put_back_once(
+def test_every_invalid_input_is_dead_lettered_and_redriven_once(
     install: Callable[..., Installation], tmp_path: Path
 ) -> None:
-    """One worker meets all of them and goes on; letters are whole, counted once, and put back at most once."""
+    """One worker reads all of them and continues. The letters are complete, counted once, and redriven at most once."""
     here = install()
     given = list(poisons())
     bad = [poison for poison in given if poison.code is not None]
@@ -83,13 +83,13 @@ def test_every_bad_input_is_a_dead_letter_and_can_be_put_back_once(
     assert used["truncated-jpeg"] == used["lying-wav"] == (0, 0, 1)
     assert [result.dead for result in results.values() if result.stream == "city"] == [0, 0]
 
-    check_that_it_is_shown(here, tmp_path, bad, places[given.index(bad[0])])
-    check_that_it_is_put_back_once(here, bad)
+    check_list_and_show(here, tmp_path, bad, places[given.index(bad[0])])
+    check_redrive(here, bad)
     assert by_id(here.in_topic()) == results
 
 
-def check_that_it_is_shown(here: Installation, folder: Path, bad: Sequence[Poison], first: Delivered) -> None:
-    """Counts by reason; one letter in full, its bytes in a file."""
+def check_list_and_show(here: Installation, folder: Path, bad: Sequence[Poison], first: Delivered) -> None:
+    """Check the counts by reason, and one letter in full with its bytes in a file."""
     counts = {(row["reason"], row["stream"]): (row["letters"], row["waiting"]) for row in listed(here)}
     assert counts == {(str(poison.code), poison.name): (1, 1) for poison in bad}
 
@@ -104,19 +104,19 @@ def check_that_it_is_shown(here: Installation, folder: Path, bad: Sequence[Poiso
     assert Path(shown["file"]).read_bytes() == bad[0].message.value
 
 
-def check_that_it_is_put_back_once(here: Installation, bad: Sequence[Poison]) -> None:
-    """All come back; what is refused again is the same letter; a second time there is nothing to put back."""
+def check_redrive(here: Installation, bad: Sequence[Poison]) -> None:
+    """Check that all are redriven, and that a second run does nothing."""
     first = here.run("dead", "redrive").succeeded()
-    assert first.out.splitlines() == [f"{len(bad)} put back"]
+    assert first.out.splitlines() == [f"{len(bad)} redriven"]
     worked = here.run("work", "--until-end").succeeded()
 
     with closing(here.transport()) as transport:
         dead = read_letters(transport, here.pipeline)
     states = Counter(dead.state(letter) for letter in dead.newest())
     media = [poison for poison in bad if poison.is_media]
-    used = len(media) + 1  # the one that was on a foreign partition has come home
+    used = len(media) + 1  # the one on a wrong partition is now on the right one
     assert states == {"redriven": used, "dead_again": len(bad) - used}
     assert {event["stream"] for event in worked.events("redriven_items_late")} == {*(p.name for p in media), "stray"}
 
-    assert here.run("dead", "redrive").succeeded().out == "0 put back\n"
+    assert here.run("dead", "redrive").succeeded().out == "0 redriven\n"
     assert len(plan(dead, Selection(code="missing_header"), again=True).wanted) == 1

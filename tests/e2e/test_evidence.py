@@ -1,4 +1,4 @@
-"""`triptych evidence` after a clip went through real servers: what a result rests on is what was sent."""
+"""`triptych evidence` on a clip on real servers: it returns what was sent."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Install = Callable[..., Installation]
 NAME = "librivox_city_15s"
 
 
-def test_the_very_records_are_fetched_until_retention_takes_them(
+def test_the_original_records_are_fetched_until_retention_deletes_them(
     install: Install, clip: Callable[[str], str], tmp_path: Path
 ) -> None:
-    """From either source: pictures that open, two seconds of sound, the words; then the loss is named, exit code 4."""
+    """From either source: images, two seconds of audio, cues. Then the missing records are reported, exit code 4."""
     here = install()
     here.run("produce", clip(f"{NAME}.mkv"), "--start-at", "2026-01-01T00:00:00Z").succeeded()
     here.run("work", "--until-end").succeeded()

@@ -1,4 +1,4 @@
-"""A stream whose sound stops without an end: it is waited for as long as the setting says, live and from the log."""
+"""A stream whose audio stops without an end: the worker waits for it until the idle timeout, live and on replay."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ SOUND_S = 3
 WINDOWS = FILM_S
 SETTINGS = {"TRIPTYCH_ALIGN_IDLE_TIMEOUT_MS": str(IDLE_S * 1000), "TRIPTYCH_WINDOW_SIZE_MS": "1000"}
 PUBLISHING_S = 5
-"""How long a decided window may take to be published on a machine that is busy."""
+"""The time allowed from closing a window to publishing it, on a busy machine."""
 
 
 def _records() -> Iterator[tuple[float, InputRecord]]:
-    """Yield each record with the second at which it is sent; sound has no end, and no word that it is over."""
+    """Yield each record with the second at which it is sent. The audio stops without an end record."""
     feed = Feed("studio", "s1")
     for half in range(2 * FILM_S):
         at_s = half / 2
@@ -44,22 +44,22 @@ def _records() -> Iterator[tuple[float, InputRecord]]:
 
 
 def _play(here: Installation) -> None:
-    """Send the records when they are due, as a live feed does."""
+    """Send the records at their times, as a live stream does."""
     started_s = time.monotonic()
     with closing(here.transport()) as transport:
         publisher = transport.publisher()
         for due_s, records in groupby(_records(), key=lambda pair: pair[0]):
-            time.sleep(max(0.0, started_s + due_s - time.monotonic()))  # the feed's own pace
+            time.sleep(max(0.0, started_s + due_s - time.monotonic()))  # in real time
             for _, record in records:
                 wire = encode(record)
                 publisher.send(Message(TOPIC_OF[record.modality], wire.key, wire.value, wire.headers))
             publisher.flush(30)
 
 
-def test_a_track_that_stops_without_an_end_is_waited_for_no_longer_than_the_timeout(
+def test_a_track_without_an_end_is_waited_for_until_the_idle_timeout(
     install: Callable[..., Installation],
 ) -> None:
-    """Live and from the log the same windows close, with sound idle; none is decided later than the time-out allows."""
+    """Live and on replay the same windows close with idle audio, and none later than the timeout allows."""
     here = install(**SETTINGS)
     with here.running("work") as worker:
         worker.wait_for("partitions_assigned")
@@ -73,20 +73,20 @@ def test_a_track_that_stops_without_an_end_is_waited_for_no_longer_than_the_time
         *["present"] * SOUND_S,
         *["idle"] * (WINDOWS - SOUND_S),
     ]
-    decided_ns, heard = _decided_ns(here), _promises(here)
+    decided_ns, heard = _decided_ns(here), _watermarks(here)
     held_ns = [decided_ns[result.id] - _reached_ns(heard, result.end_ns) for result in results]
     assert all(0 <= ns <= IDLE_S * SECOND for ns in held_ns), held_ns
     published_ns = [result.published_ns - decided_ns[result.id] for result in results]
     assert all(ns <= PUBLISHING_S * SECOND for ns in published_ns), published_ns
 
-    later = here.beside(f"{here.pipeline}-later")
+    later = here.other_pipeline(f"{here.pipeline}-later")
     later.run("work", "--until-end").succeeded()
     assert_equal_results(later.in_topic(), results)
     assert _decided_ns(later) == decided_ns
 
 
 def _decided_ns(here: Installation) -> dict[str, int]:
-    """Return for each result the arrival clock at which its window closed."""
+    """Return the arrival clock at which the window of each result closed."""
     return {
         decode_result(record.key, record.value, record.headers).id: Snapshot.from_json(
             dict(record.headers)[STATE_HEADER]
@@ -95,8 +95,8 @@ def _decided_ns(here: Installation) -> dict[str, int]:
     }
 
 
-def _promises(here: Installation) -> dict[Modality, list[tuple[int, int]]]:
-    """Return what each track promised and when that arrived, in order."""
+def _watermarks(here: Installation) -> dict[Modality, list[tuple[int, int]]]:
+    """Return the watermarks of each track and their arrival times, in order."""
     return {
         modality: [
             (decode(record.key, record.value, record.headers, modality=modality).watermark_ns, record.arrival_ns)
@@ -107,6 +107,6 @@ def _promises(here: Installation) -> dict[Modality, list[tuple[int, int]]]:
 
 
 def _reached_ns(heard: Mapping[Modality, Sequence[tuple[int, int]]], end_ns: int) -> int:
-    """Return when all tracks had promised to be beyond a moment; sound that never did is left out."""
+    """Return when the watermarks of all tracks had passed a time, ignoring audio if its never did."""
     reached = [[arrival_ns for watermark_ns, arrival_ns in track if watermark_ns >= end_ns] for track in heard.values()]
     return max(min(arrivals_ns) for arrivals_ns in reached if arrivals_ns)

@@ -1,4 +1,4 @@
-"""Late records on real servers: their windows are issued again, through a kill and from the dead letters too."""
+"""Late records on real servers: their windows are revised, also after a kill and after a redrive."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PARTITIONS: Final = 6
 
 
 def send(here: Installation, records: Iterable[InputRecord], partition: int | None = None) -> None:
-    """Send records as a producer does, or astray."""
+    """Send records as a producer does, or to a wrong partition."""
     with closing(here.transport()) as transport:
         publisher = transport.publisher()
         for record in records:
@@ -45,15 +45,15 @@ def send(here: Installation, records: Iterable[InputRecord], partition: int | No
 
 
 def revised(here: Installation, window: str) -> list[Result]:
-    """Return the results of a window on the topic, in the order of their publication."""
+    """Return the results of a window on the topic, in order of publication."""
     return [result for result in here.in_topic() if result.window == window]
 
 
 @pytest.mark.timeout(300)
-def test_a_window_is_issued_again_for_late_frames_after_a_kill_and_for_a_redriven_one(
+def test_a_window_is_revised_for_late_frames_after_a_kill_and_for_a_redriven_one(
     install: Callable[..., Installation],
 ) -> None:
-    """Each revision is on the topic and in Redis once, and holds all that came before it."""
+    """Each revision is on the topic and in Redis once, and contains everything from the earlier ones."""
     here = install(**SETTINGS)
     film = Feed("city").play(10, ended=False)
     frames = {record.seq: record for record in film if isinstance(record, VideoFrame)}
@@ -76,7 +76,7 @@ def test_a_window_is_issued_again_for_late_frames_after_a_kill_and_for_a_redrive
     assert [(r.revision, r.modalities.video.items) for r in revised(here, first.window)] == [(0, 4), (1, 5), (2, 7)]
     assert [r.revised and r.revised.added.video for r in revised(here, first.window)] == [None, 1, 2]
     assert len({(r.modalities.audio, r.closed_by, r.observations.words) for r in revised(here, first.window)}) == 1
-    judged_again = here.beside(f"{here.pipeline}-again")
+    judged_again = here.other_pipeline(f"{here.pipeline}-again")
     judged_again.run("work", "--until-end").succeeded()
     assert_equal_results(judged_again.in_topic(), here.in_topic())
 
@@ -89,7 +89,7 @@ def test_a_window_is_issued_again_for_late_frames_after_a_kill_and_for_a_redrive
 
 
 def check_that_readers_agree(here: Installation, window: str) -> None:
-    """Redis has what the topic has; a subscriber gets the newest revision or all, and `latest` is the newest window."""
+    """Check Redis against the topic, the revisions that subscribers get, and `latest`."""
     published = by_id(here.in_topic())
     assert by_id(here.in_redis()) == published
     with Subscriber.from_redis(here.redis_url, pipeline=here.pipeline) as subscriber:

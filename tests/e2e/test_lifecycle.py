@@ -1,4 +1,4 @@
-"""How the programs start, stop and fail, seen from outside."""
+"""How the programs start, stop and fail."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.films import write_film
-from tests.e2e.programs import Installation, asked, by_id, wait_until
+from tests.e2e.programs import Installation, by_id, status_response, wait_until
 from tools.devservers.ports import free_ports
 from triptych.schemas.names import TOPIC_OF, VIDEO_TOPIC
 
@@ -29,7 +29,7 @@ NOT_READY = 503
 
 
 def test_the_demo_shows_all_three_clips_and_ends_by_itself(install: Install) -> None:
-    """Without any server: it is told of none, and would fail with one that is not there."""
+    """Without any server: it has no addresses, and would fail if it tried to connect."""
     done = install().run("demo", "--model", "null", TRIPTYCH_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1").succeeded()
 
     for stream in ("librivox_city_15s", "bbb_5s_51ch", "sintel_608_10s"):
@@ -39,10 +39,8 @@ def test_the_demo_shows_all_three_clips_and_ends_by_itself(install: Install) -> 
 # --- signals ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_worker_that_is_told_to_stop_publishes_what_it_took_and_the_next_one_goes_on(
-    install: Install, tmp_path: Path
-) -> None:
-    """SIGTERM in the middle of its work: exit code 0, and every window once in the end."""
+def test_a_stopped_worker_publishes_its_work_and_the_next_one_continues(install: Install, tmp_path: Path) -> None:
+    """SIGTERM while it is busy: exit code 0, and every window once in the end."""
     here = install(TRIPTYCH_WINDOW_SIZE_MS="500")
     film = write_film(tmp_path / "hall.mkv", seconds=30, tone_hz=440)
     here.run("produce", str(film), "--start-at", START).succeeded()
@@ -59,7 +57,7 @@ def test_a_worker_that_is_told_to_stop_publishes_what_it_took_and_the_next_one_g
 
 
 def test_a_second_signal_ends_a_worker_at_once(install: Install, strict_kafka: DevKafka, tmp_path: Path) -> None:
-    """Where the first one has to wait for a broker that does not answer."""
+    """When the first one waits for a broker that does not answer."""
     here = install()
     film = write_film(tmp_path / "hall.mkv", seconds=4, tone_hz=440)
     here.run("produce", str(film), "--start-at", START).succeeded()
@@ -75,21 +73,21 @@ def test_a_second_signal_ends_a_worker_at_once(install: Install, strict_kafka: D
             strict_kafka.thaw()
 
 
-# --- mistakes ---------------------------------------------------------------------------------------------------------
+# --- usage errors------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("args", "variables", "said"),
     [
-        (["work"], {"TRIPTYCH_PIPELINE": "nobody"}, "`triptych topics create --pipeline nobody` makes it"),
-        (["topics", "check"], {"TRIPTYCH_PIPELINE": "nobody"}, "`triptych topics create --pipeline nobody` makes it"),
+        (["work"], {"TRIPTYCH_PIPELINE": "nobody"}, "`triptych topics create --pipeline nobody` creates it"),
+        (["topics", "check"], {"TRIPTYCH_PIPELINE": "nobody"}, "`triptych topics create --pipeline nobody` creates it"),
         (["work"], {"TRIPTYCH_KAFKA_BOOTSTRAP": "x:1"}, "did you mean TRIPTYCH_KAFKA_BOOTSTRAP_SERVERS?"),
         (["produce", "no-such-film.mkv"], {}, "no-such-film.mkv"),
         (["watch", "--since", "yesterday"], {}, "yesterday"),
         (["work", "--model", "huge"], {}, "no model is called 'huge'; there are: base"),
     ],
 )
-def test_a_users_mistake_is_explained_and_exits_with_2(
+def test_a_usage_error_is_explained_and_exits_with_2(
     install: Install, args: list[str], variables: dict[str, str], said: str
 ) -> None:
     """No traceback, and what to do about it."""
@@ -100,8 +98,8 @@ def test_a_users_mistake_is_explained_and_exits_with_2(
     assert "Traceback" not in done.err
 
 
-def test_topics_that_the_command_makes_are_as_the_check_wants_them(install: Install) -> None:
-    """`create` twice and `check` agree; retention and partitions are said."""
+def test_created_topics_pass_the_check(install: Install) -> None:
+    """`create` is idempotent; retention and partitions are applied."""
     here = install()
     here.delete_inputs()
 
@@ -109,16 +107,16 @@ def test_topics_that_the_command_makes_are_as_the_check_wants_them(install: Inst
     again = here.run("topics", "create").succeeded()
     checked = here.run("topics", "check").succeeded()
 
-    assert f"{VIDEO_TOPIC}: made with 6 partitions" in made.out
+    assert f"{VIDEO_TOPIC}: created with 6 partitions" in made.out
     assert again.out == "nothing to do\n"
-    assert checked.out == "all 5 topics are as they should be\n"
+    assert checked.out == "all 5 topics have the required settings\n"
 
 
-# --- being watched ----------------------------------------------------------------------------------------------------
+# --- observability ----------------------------------------------------------------------------------------------------
 
 
-def test_a_worker_says_when_it_is_ready_and_what_it_has_done(install: Install, tmp_path: Path) -> None:
-    """Alive from its start on; ready when its model is warm and partitions are assigned; then counts go up."""
+def test_a_worker_reports_its_readiness_and_metrics(install: Install, tmp_path: Path) -> None:
+    """It is healthy from the start, ready when it has model and partitions, and counts its work."""
     here = install()
     (port,) = free_ports(1)
     film = write_film(tmp_path / "hall.mkv", seconds=12, tone_hz=440)
@@ -126,7 +124,7 @@ def test_a_worker_says_when_it_is_ready_and_what_it_has_done(install: Install, t
         seen: Counter[int] = Counter()
         deadline = time.monotonic() + 90
         while not seen[READY] and time.monotonic() < deadline:
-            status, said = asked(port, "/readyz")
+            status, said = status_response(port, "/readyz")
             seen[status] += 1
             if status == NOT_READY:
                 assert "model_warm" in said or "partitions_assigned" in said
@@ -134,7 +132,7 @@ def test_a_worker_says_when_it_is_ready_and_what_it_has_done(install: Install, t
         assert seen[NOT_READY], f"it was never seen starting: {seen}"
         assert seen[READY], f"it never got ready: {seen}"
         assert len(worker.events("partitions_assigned")) == 1
-        assert asked(port, "/healthz")[0] == READY
+        assert status_response(port, "/healthz")[0] == READY
 
         here.run("produce", str(film), "--start-at", START).succeeded()
         wait_until(lambda: _counted(port, 'triptych_windows_total{closed_by="progress"}') >= 5, "windows to be counted")
@@ -145,13 +143,13 @@ def test_a_worker_says_when_it_is_ready_and_what_it_has_done(install: Install, t
 
 
 def _counted(port: int, series: str) -> float:
-    lines = asked(port, "/metrics")[1]
+    lines = status_response(port, "/metrics")[1]
     found = re.search(rf"^{re.escape(series)} (\S+)$", lines, re.MULTILINE)
     return float(found[1]) if found else -1.0
 
 
-def test_the_effective_settings_can_be_printed_without_their_secrets(install: Install) -> None:
-    """Whoever reads a bug report must not learn a password."""
+def test_settings_are_printed_without_secrets(install: Install) -> None:
+    """Bug reports must not contain passwords."""
     done = install().run("config", TRIPTYCH_REDIS_URL="redis://:secret@127.0.0.1:6379/0").succeeded()
 
     assert "secret" not in done.out

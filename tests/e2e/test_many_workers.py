@@ -1,6 +1,6 @@
-"""Workers come and go while streams play: every window once, equal to an undisturbed run, and nobody waits long.
+"""Workers join and leave while streams play: each window once, equal to an undisturbed run, with short pauses.
 
-What lies on the topics is judged once more, by another pipeline whose single worker nobody disturbs.
+Afterwards another pipeline, with one undisturbed worker, processes the same records.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def playing(here: Installation, folder: Path) -> Iterator[Program]:
-    """Play twelve streams in real time, over and over."""
+    """Play twelve streams in real time, in a loop."""
     films = [
         str(write_film(folder / f"feed{number:02}.mkv", seconds=8, tone_hz=300 + 40 * number))
         for number in range(STREAMS)
@@ -47,7 +47,7 @@ def playing(here: Installation, folder: Path) -> Iterator[Program]:
 
 
 def owned(worker: Program) -> frozenset[int]:
-    """Return the partition numbers that a worker has by its own words."""
+    """Return the partitions that a worker owns, according to its log."""
     has: frozenset[int] = frozenset()
     for line in changes(worker):
         numbers = frozenset(line.get("numbers", ()))
@@ -60,17 +60,17 @@ def owned(worker: Program) -> frozenset[int]:
 
 
 def changes(worker: Program) -> list[dict[str, object]]:
-    """Return what a worker said of its partitions, in order."""
+    """Return a worker's events about partitions, in order."""
     return sorted((line for name in CHANGES for line in worker.events(name)), key=lambda line: str(line["timestamp"]))
 
 
 def moves(worker: Program) -> list[dict[str, object]]:
-    """Return what a worker said of partitions that came and went; when it has restored them is not part of that."""
+    """Return a worker's events about assigned and revoked partitions, without those about restoring."""
     return [line for line in changes(worker) if line["event"] != "restored"]
 
 
 def are_shared(workers: list[Program]) -> bool:
-    """Tell whether these workers have all numbers between them, evenly, and each number once."""
+    """Return whether these workers share all partitions evenly, each partition once."""
     shares = [owned(worker) for worker in workers]
     return (
         frozenset().union(*shares) == PARTITIONS
@@ -80,7 +80,7 @@ def are_shared(workers: list[Program]) -> bool:
 
 
 def assert_numbers_stay_together(here: Installation) -> None:
-    """Make sure, by the broker's own words, that each number's three partitions lie on one worker."""
+    """Check that one worker owns the three partitions of each number, according to the broker."""
     holders: dict[int, set[str]] = {}
     for member, partitions in here.assignments(consumer_group(here.pipeline)).items():
         for tp in partitions:
@@ -98,26 +98,26 @@ def settle(here: Installation, workers: list[Program]) -> None:
 
 
 def pause_s(workers: list[Program], since: str) -> float:
-    """Return how long partitions had no owner at most in the rebalances after a moment, by what the workers said."""
+    """Return the longest time without an owner in the rebalances since a time, according to the logs."""
     lines = [line for worker in workers for line in changes(worker) if str(line["timestamp"]) > since]
-    gone = [moment(line) for line in lines if line["event"] == "partitions_revoked"]
-    back = [moment(line) for line in lines if line["event"] in {"partitions_assigned", "restored"}]
+    gone = [log_time_s(line) for line in lines if line["event"] == "partitions_revoked"]
+    back = [log_time_s(line) for line in lines if line["event"] in {"partitions_assigned", "restored"}]
     return max(back) - min(gone) if gone and back else 0.0
 
 
-def moment(line: dict[str, object]) -> float:
+def log_time_s(line: dict[str, object]) -> float:
     """Return when a line was logged."""
     return datetime.fromisoformat(str(line["timestamp"])).timestamp()
 
 
 def now(workers: list[Program]) -> str:
-    """Return the moment of the last change so far."""
+    """Return the time of the last change so far."""
     return max((str(line["timestamp"]) for worker in workers for line in changes(worker)), default="")
 
 
 def assert_equal_to_undisturbed(here: Installation) -> int:
-    """Compare topic and store with what a single worker says of the same records; return the number of windows."""
-    undisturbed = here.beside(f"{here.pipeline}-undisturbed")
+    """Compare topic and store with the results of a single worker; return the number of windows."""
+    undisturbed = here.other_pipeline(f"{here.pipeline}-undisturbed")
     undisturbed.run("work", "--until-end").succeeded()
     expected = undisturbed.in_topic()
     assert len({result.stream for result in expected}) == STREAMS
@@ -127,8 +127,8 @@ def assert_equal_to_undisturbed(here: Installation) -> int:
 
 
 @pytest.mark.timeout(400)
-def test_one_two_three_one_workers_publish_what_an_undisturbed_one_does(install: Install, tmp_path: Path) -> None:
-    """Two join, one is killed, one is told to stop, all while twelve streams play; none lost, none twice."""
+def test_changing_numbers_of_workers_have_the_results_of_an_undisturbed_one(install: Install, tmp_path: Path) -> None:
+    """Two join, one is killed, one is stopped, while twelve streams play. No loss, no duplicates."""
     here = install(**SETTINGS)
     pauses: dict[str, float] = {}
     with ExitStack() as stack:
@@ -167,7 +167,7 @@ def test_one_two_three_one_workers_publish_what_an_undisturbed_one_does(install:
 def test_a_static_worker_comes_back_without_a_rebalance_and_a_dynamic_one_is_refused(
     install: Install, tmp_path: Path
 ) -> None:
-    """The other one keeps what it has; a worker of the other kind ends with one line that says what to do."""
+    """The other worker keeps its partitions. A dynamic worker ends with one line that says what to do."""
     here = install(**{**SETTINGS, "TRIPTYCH_KAFKA_SESSION_TIMEOUT_MS": "30000"})
     with ExitStack() as stack:
         producer = stack.enter_context(playing(here, tmp_path))
@@ -196,14 +196,14 @@ def test_a_static_worker_comes_back_without_a_rebalance_and_a_dynamic_one_is_ref
 
 
 @pytest.mark.timeout(200)
-def test_a_frozen_worker_publishes_nothing_of_what_it_lost_and_joins_again(install: Install, tmp_path: Path) -> None:
-    """Others take over what it had; thawed, it learns of that before it publishes, and gets its share anew."""
+def test_a_frozen_worker_publishes_nothing_for_lost_partitions(install: Install, tmp_path: Path) -> None:
+    """Others take its partitions. When resumed, it notices the loss before it publishes, and gets a new share."""
     here = install(**SETTINGS)
     with ExitStack() as stack:
         producer = stack.enter_context(playing(here, tmp_path))
         frozen, other = (stack.enter_context(here.running("work")) for _ in range(2))
         settle(here, [frozen, other])
-        # Right after a burst of results: what the client has already taken leaves it as soon as it goes on.
+        # Right after a burst of results: what the client has buffered is sent as soon as it is resumed.
         before = here.count_results()
         wait_until(lambda: here.count_results() > before, "a result")
         frozen.freeze()
@@ -224,8 +224,8 @@ def test_a_frozen_worker_publishes_nothing_of_what_it_lost_and_joins_again(insta
 
 
 @pytest.mark.timeout(100)
-def test_of_two_workers_with_one_name_the_newer_goes_on_and_the_older_says_why_it_ends(install: Install) -> None:
-    """Within a heartbeat, and also while there is nothing to do."""
+def test_of_two_workers_with_one_instance_id_the_newer_continues(install: Install) -> None:
+    """The older one ends with the reason within a heartbeat, also while it is idle."""
     here = install(**SETTINGS, TRIPTYCH_KAFKA_GROUP_INSTANCE_ID="twin")
     with here.running("work") as older:
         wait_until(lambda: owned(older) == PARTITIONS, "all partitions")

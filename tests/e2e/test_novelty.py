@@ -1,4 +1,4 @@
-"""A cut in a real film is news, and a worker that dies forgets nothing; with the real model."""
+"""Novelty with the real model: cuts of a real film are novel, and a killed worker loses no history."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.programs import Installation, assert_equal_results, wait_until
 from triptych.producers.run import produce_all
-from triptych.producers.sources.plan import PlaybackPlan
+from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.sources.source import FileSource
 from triptych.schemas.results import Result
 from triptych.service.health import Health
@@ -20,11 +20,12 @@ from triptych.transport.memory.transport import MemoryTransport
 from triptych.transport.topic_settings import TopicSettings
 from triptych.transport.topics import create_topics
 from triptych.worker.publishing.stores.memory import MemoryStore
+from triptych.worker.run import WholeLog
 from triptych.worker.wiring import Dependencies, open_pipeline
 
 Install = Callable[..., Installation]
 Clip = Callable[[str], str]
-SAMPLES = Path(__file__).parents[2] / "triptych" / "samples"
+SAMPLES = Path(__file__).parents[2] / "app" / "triptych" / "samples"
 START = "2026-01-01T00:00:00Z"
 START_NS = 1_767_225_600_000_000_000
 WINDOWS_OF_TWO_PASSES = 16
@@ -41,24 +42,25 @@ def played(clip: Path) -> Sequence[Result]:
     (outcome,) = produce_all([plan], transport, stop=threading.Event())
     assert outcome.error is None
     store = MemoryStore()
-    with open_pipeline(settings, Dependencies(transport, store, [], Health())) as worker:
+    scope = WholeLog.of(settings)
+    with open_pipeline(settings, Dependencies(transport, store, [], Health()), scope) as worker:
         worker.run(threading.Event(), until_end=lambda: True)
     return [Result.model_validate_json(document) for document in store.results("film")]
 
 
 @pytest.fixture(scope="module")
 def film() -> Sequence[Result]:
-    """Play the clip whose cuts are known."""
+    """Play the clip with known cuts."""
     return played(SAMPLES / "librivox_city_15s.mkv")
 
 
 def holds_a_cut(result: Result) -> bool:
-    """Tell whether a listed cut lies in a window."""
+    """Return whether a known cut is in a window."""
     return any(result.start_ns <= START_NS + cut_s * 1e9 < result.end_ns for cut_s in CUTS_S)
 
 
-def test_a_window_with_a_cut_is_newer_than_one_without(film: Sequence[Result]) -> None:
-    """By the median; the first window of a stream has nothing to be compared with."""
+def test_a_window_with_a_cut_has_higher_novelty(film: Sequence[Result]) -> None:
+    """By the median. The first window of a stream has nothing to compare with."""
     assert film[0].novelty is None
     news = {result.start_ns: result.novelty for result in film[1:] if result.novelty is not None}
     assert len(news) == 7
@@ -68,30 +70,30 @@ def test_a_window_with_a_cut_is_newer_than_one_without(film: Sequence[Result]) -
     assert median(with_cut) > median(without)
 
 
-def test_every_window_has_its_place_in_the_space(film: Sequence[Result]) -> None:
-    """A vector of length 1 of as many numbers everywhere."""
+def test_every_window_has_an_embedding(film: Sequence[Result]) -> None:
+    """A vector of length 1, with the same dimension everywhere."""
     for result in film:
         assert result.embedding is not None
         assert len(result.embedding) == 256
         assert sum(number**2 for number in result.embedding) == pytest.approx(1, abs=1e-3)
 
 
-def test_the_language_of_the_words_is_said(film: Sequence[Result]) -> None:
-    """The film's own subtitle track states it; a window without words has none."""
+def test_the_language_of_the_words_is_reported(film: Sequence[Result]) -> None:
+    """It is that of the film's subtitle track; a window without words has none."""
     assert {result.observations.language for result in film if result.observations.words} == {"en"}
     assert {result.observations.language for result in film if not result.observations.words} <= {None}
 
 
 def kill_when_published(here: Installation, results: int) -> None:
-    """Let a worker run until so many results are on the topic, and kill it."""
+    """Run a worker until there are this many results, and kill it."""
     with here.running("work") as worker:
         wait_until(lambda: here.count_results() >= results or not worker.is_running, f"{results} results")
         assert worker.is_running, f"the worker ended by itself:\n{worker.err}"
 
 
 @pytest.mark.timeout(600)
-def test_a_killed_worker_takes_no_novelty_with_it(install: Install, clip: Clip) -> None:
-    """The next one reads from the results topic what this one remembered: the results are the undisturbed run's."""
+def test_novelty_survives_a_killed_worker(install: Install, clip: Clip) -> None:
+    """The next worker restores the history from the results topic: the results equal those of an undisturbed run."""
     here = install(
         TRIPTYCH_MODEL_NAME="base",
         TRIPTYCH_MODEL_FRAMES_PER_WINDOW="2",
@@ -99,7 +101,7 @@ def test_a_killed_worker_takes_no_novelty_with_it(install: Install, clip: Clip) 
         TRIPTYCH_KAFKA_SESSION_TIMEOUT_MS="6000",
     )
     here.run("produce", clip("librivox_city_15s.mkv"), "--loop", "2", "--start-at", START).succeeded()
-    undisturbed = here.beside(f"{here.pipeline}-undisturbed")
+    undisturbed = here.other_pipeline(f"{here.pipeline}-undisturbed")
     for published in (2, 7):
         kill_when_published(here, published)
         assert here.count_results() < WINDOWS_OF_TWO_PASSES

@@ -1,4 +1,4 @@
-"""Kafka or Redis away for a while: what was sent is judged and published, each window once."""
+"""Outages of Kafka and Redis: everything that was sent is processed and published, each window once."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ SETTINGS = {"TRIPTYCH_WINDOW_SIZE_MS": "500"}
 WINDOWS = 12 * 2
 
 
-def test_a_worker_waits_for_a_redis_that_is_not_there_yet(
+def test_a_worker_waits_for_redis(
     install: Callable[..., Installation], start_redis: Callable[[], DevRedis], tmp_path: Path
 ) -> None:
-    """Results lie on their topic; Redis gets them when it comes."""
+    """Results are on the topic; Redis gets them when it starts."""
     redis_server = start_redis()
     redis_server.stop()
     here = replace(install(**SETTINGS), redis_url=redis_server.url)
@@ -41,13 +41,13 @@ def test_a_worker_waits_for_a_redis_that_is_not_there_yet(
     assert_equal_results(here.in_redis(), here.in_topic())
 
 
-def test_nothing_is_lost_when_redis_and_kafka_go_away_while_a_film_is_played(
+def test_nothing_is_lost_during_outages_of_redis_and_kafka(
     install: Callable[..., Installation],
     start_redis: Callable[[], DevRedis],
     start_kafka: Callable[[KafkaOptions], DevKafka],
     tmp_path: Path,
 ) -> None:
-    """Redis freezes, then is restarted; Kafka freezes, then is killed; producer and worker go on by themselves."""
+    """Redis freezes and is restarted; Kafka freezes and is killed. Producer and worker continue by themselves."""
     redis_server, kafka = start_redis(), start_kafka(KafkaOptions())
     here = replace(install(**SETTINGS), redis_url=redis_server.url, bootstrap_servers=kafka.bootstrap_servers)
     here.make_topics()
@@ -73,7 +73,7 @@ def test_nothing_is_lost_when_redis_and_kafka_go_away_while_a_film_is_played(
         worker.stop().succeeded()
     here.run("work", "--until-end").succeeded()
 
-    undisturbed = here.beside(f"{here.pipeline}-undisturbed")
+    undisturbed = here.other_pipeline(f"{here.pipeline}-undisturbed")
     undisturbed.run("work", "--until-end").succeeded()
     assert_equal_results(here.in_topic(), undisturbed.in_topic())
     assert_equal_results(here.in_redis(), undisturbed.in_topic())

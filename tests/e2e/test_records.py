@@ -1,4 +1,4 @@
-"""What lies on the topics and in Redis can be read with the tools that everybody has."""
+"""The content of topics and Redis can be read with common tools."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CLIPS = ("librivox_city_15s.mkv", "bbb_5s_51ch.mp4", "sintel_608_10s.ts")
 
 @pytest.fixture(scope="module")
 def here(install: Callable[..., Installation], clip: Callable[[str], str]) -> Installation:
-    """An installation in which three clips were played at once and judged."""
+    """An installation in which three clips were played at once and processed."""
     installation = install()
     installation.run("produce", *map(clip, CLIPS)).succeeded()
     installation.run("work", "--until-end").succeeded()
@@ -35,7 +35,7 @@ def here(install: Callable[..., Installation], clip: Callable[[str], str]) -> In
 
 @pytest.mark.parametrize(("topic", "kind"), [(VIDEO_TOPIC, VideoFrame), (AUDIO_TOPIC, AudioChunk)])
 def test_the_first_record_of_each_session_is_media(here: Installation, topic: str, kind: type[InputRecord]) -> None:
-    """Whoever looks at a topic finds a picture or sound first, not a record that is empty."""
+    """So that a reader of a topic sees an image or audio first, not an empty record."""
     first: dict[str, InputRecord] = {}
     for record in here.records(topic):
         decoded = decode(record.key, record.value, record.headers, modality=MODALITY_OF[topic])
@@ -45,7 +45,7 @@ def test_the_first_record_of_each_session_is_media(here: Installation, topic: st
     assert all(isinstance(record, kind) for record in first.values())
 
 
-def test_kcat_writes_the_first_picture_as_a_file_that_opens(here: Installation) -> None:
+def test_kcat_writes_the_first_frame_as_an_image_file(here: Installation) -> None:
     """The value of a record is the JPEG itself."""
     kcat = require_program(shutil.which("kcat"), "kcat")
     command = [
@@ -71,8 +71,8 @@ def test_kcat_writes_the_first_picture_as_a_file_that_opens(here: Installation) 
     assert min(picture.shape[:2]) > 100
 
 
-def test_redis_cli_shows_json_that_one_can_read(here: Installation) -> None:
-    """A result is one field, named, of plain JSON."""
+def test_redis_cli_shows_readable_json(here: Installation) -> None:
+    """A result is one named field of plain JSON."""
     redis_cli = require_program(shutil.which("redis-cli"), "redis-cli")
     key = redis_results_key(here.pipeline, "librivox_city_15s")
     command = [redis_cli, "-u", here.redis_url, "XRANGE", key, "-", "+", "COUNT", "1"]

@@ -1,4 +1,4 @@
-"""A worker whose model's files are replaced while it runs, on real servers, beside a shadow."""
+"""A worker whose model files are replaced while it runs, on real servers, with a shadow model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FILM_S = 4
 
 
 def write_model(path: Path, seed: int) -> str:
-    """Write a tiny model that was never trained, as training writes one; return the hash that results name."""
+    """Write a tiny untrained model; return the hash that results name."""
     architecture = Architecture(
         width=16,
         encoders={"audio": EncoderCard(kind="small"), "text": EncoderCard(kind="small")},
@@ -48,15 +48,13 @@ def play(here: Installation, stream: str, at_s: int) -> None:
 
 
 def wait_for_swap(worker: Program, sha256: str) -> None:
-    """Return when the worker says that this model is in service."""
+    """Wait until the worker reports that this model is in service."""
     swapped: Callable[[], Sequence[dict[str, object]]] = lambda: worker.events("model_swapped")  # noqa: E731 - short
     wait_until(lambda: any(event["sha256"] == sha256 for event in swapped()), f"the swap to {sha256}")
 
 
-def test_a_worker_goes_on_with_what_lies_at_its_models_path(
-    install: Callable[..., Installation], tmp_path: Path
-) -> None:
-    """Results name the hash of their model; a bad file is refused in one line; nothing is lost or published twice."""
+def test_a_worker_reloads_its_model(install: Callable[..., Installation], tmp_path: Path) -> None:
+    """Results name the hash of their model. An invalid file is rejected in one line. No loss, no duplicates."""
     path, shadow_path = tmp_path / "model", tmp_path / "shadow"
     hashes = [write_model(path, 1)]
     shadow = write_model(shadow_path, 9)

@@ -1,4 +1,4 @@
-"""`triptych work --from` on real servers: the sample clip is judged again, whole, under other names."""
+"""`triptych work --from` on real servers: the sample clip is processed again under other pipeline names."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import pytest
 from tests.e2e.programs import Installation, assert_equal_results, wait_until
 
 STATIC = {"TRIPTYCH_KAFKA_GROUP_INSTANCE_ID": "the-only-one"}
-"""A worker that has a name need not wait until the group has noticed that it died."""
+"""A static member need not wait for the eviction of its previous instance."""
 
 
 @pytest.mark.timeout(300)
-def test_a_film_is_judged_again_under_another_name(
+def test_a_film_is_processed_again_under_another_name(
     install: Callable[..., Installation], clip: Callable[[str], str]
 ) -> None:
-    """Equal under the same settings, also by a worker that was killed; other windows with others; then nothing to do.
+    """The results are equal with the same settings, also after a kill, and different with other windows.
 
-    The film's own time lies long before: what counts is when it arrived.
+    When a time range is complete, there is nothing to do.
     """
     here = install(TRIPTYCH_WORKER_COMMIT_INTERVAL_MS="50")
     begun = datetime.now(UTC).isoformat()
     here.run("produce", clip("librivox_city_15s.mkv"), "--start-at", "2026-01-01T00:00:00Z").succeeded()
     here.run("work", "--until-end").succeeded()
-    again, halves = here.beside(f"{here.pipeline}-again"), here.beside(f"{here.pipeline}-halves")
+    again, halves = here.other_pipeline(f"{here.pipeline}-again"), here.other_pipeline(f"{here.pipeline}-halves")
 
     command = ("work", "--from", begun, "--pipeline", again.pipeline)
     with here.running(*command, TRIPTYCH_BATCH_MAX_WINDOWS="1", **STATIC) as worker:
@@ -38,7 +38,7 @@ def test_a_film_is_judged_again_under_another_name(
         assert f"{len(here.in_topic())} windows of 1 stream, from 2026-01-01T00:00:00Z to " in done.out
         assert f"triptych diff {here.pipeline} {again.pipeline}" in done.out
         alike = here.run("diff", here.pipeline, again.pipeline).succeeded()
-        assert alike.out.splitlines() == [f"{len(here.in_redis())} windows alike, 0 differ"]
+        assert alike.out.splitlines() == [f"{len(here.in_redis())} windows equal, 0 differ"]
         assert "done before" in here.run(*command, **STATIC).succeeded().out
         assert again.count_results() == here.count_results()
         other.wait().succeeded()

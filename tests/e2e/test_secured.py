@@ -1,4 +1,4 @@
-"""The sample clip through secured servers: the same results as through open ones, and no secret anywhere."""
+"""The sample clip on secured servers: the same results as on open ones, and no secret in any output."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ START = "2026-01-01T00:00:00Z"
 
 
 class Secured:
-    """Our programs on secured servers, each with the settings of its own user."""
+    """The programs on secured servers, each with its own user's settings."""
 
     def __init__(self, folder: Path, open_installation: Installation) -> None:
         self._folder = folder
@@ -41,7 +41,7 @@ class Secured:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where the settings of the users of two secured servers lie, while those run."""
+    """The folder with the settings of the users, while the secured servers run."""
     with ExitStack() as stack:
         folder = tmp_path_factory.mktemp("secured")
         open_server(stack, lambda: SecuredServers(folder))
@@ -55,7 +55,7 @@ def _results(watched: Finished) -> list[Result]:
 def test_secured_servers_give_the_same_results(
     install: Callable[..., Installation], clip: Callable[[str], str], folder: Path
 ) -> None:
-    """TLS, SCRAM and access rules on Kafka, TLS and an ACL user on Redis; every program with what it needs only."""
+    """Kafka uses TLS, SCRAM and ACLs; Redis uses TLS and an ACL user with few permissions."""
     opened = install()
     opened.run("produce", clip(FILM), "--start-at", START).succeeded()
     opened.run("work", "--until-end").succeeded()
@@ -93,7 +93,7 @@ def test_secured_servers_give_the_same_results(
         ),
     ],
 )
-def test_who_is_refused_is_told_in_one_line(
+def test_a_rejected_login_is_reported_in_one_line(
     install: Callable[..., Installation],
     folder: Path,
     user: str,
@@ -101,7 +101,7 @@ def test_who_is_refused_is_told_in_one_line(
     variables: dict[str, str],
     said: str,
 ) -> None:
-    """Not after a timeout, and without a traceback."""
+    """At once, and without a traceback."""
     given = {name: str(folder / value) if value.endswith(".pem") else value for name, value in variables.items()}
     secured = Secured(folder, install())
 

@@ -1,4 +1,4 @@
-"""A model that comes with the package, on real servers, beside the evaluation."""
+"""A model from the package on real servers, compared with the evaluation."""
 
 from __future__ import annotations
 
@@ -24,10 +24,8 @@ START = "2026-01-01T00:00:00Z"
 START_NS = 1_767_225_600_000_000_000
 
 
-def test_a_film_through_kafka_and_a_worker_is_answered_as_evaluation_answers(
-    install: Callable[..., Installation], tmp_path: Path
-) -> None:
-    """A rendered `sentiment` clip, window by window: the same scores and confidences, and the truth."""
+def test_a_worker_predicts_what_the_evaluation_predicts(install: Callable[..., Installation], tmp_path: Path) -> None:
+    """A rendered `sentiment` clip, window by window: the same scores and confidences, and the correct labels."""
     here = install(TRIPTYCH_MODEL_NAME="sentiment", TRIPTYCH_MODEL_THREADS="1", TRIPTYCH_MODEL_DEVICE="cpu")
     here.run("produce", str(FOLDER / "film.mkv"), "--start-at", START).succeeded()
     here.run("work", "--until-end").succeeded()

@@ -1,4 +1,4 @@
-"""Inputs that are nearly right: files of a corpus, damaged by a seeded chance."""
+"""Nearly valid inputs: the files of a corpus, damaged at random and reproducibly."""
 
 from __future__ import annotations
 
@@ -12,45 +12,45 @@ _NUMBERS: Final = (0, 1, 2, 7, 8, 127, 128, 255, 256, 0x7FFF, 0x8000, 0xFFFF, 0x
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 
 
-def damaged(corpus: Sequence[bytes], chance: Random, count: int) -> Iterator[bytes]:
-    """Return the corpus as it is, then so many inputs with one to four things wrong."""
+def damaged(corpus: Sequence[bytes], rng: Random, count: int) -> Iterator[bytes]:
+    """Yield the corpus unchanged, then `count` inputs, each with one to four defects."""
     yield from corpus
     for _ in range(count):
-        data = bytearray(chance.choice(corpus))
-        for _ in range(chance.choice((1, 1, 1, 2, 4))):
-            _damage(data, corpus, chance)
-        # Without the right checksums nothing behind a PNG's first chunk would ever be looked at.
-        yield checked_png(bytes(data)) if data.startswith(_PNG) and chance.random() < 0.8 else bytes(data)
+        data = bytearray(rng.choice(corpus))
+        for _ in range(rng.choice((1, 1, 1, 2, 4))):
+            _damage(data, corpus, rng)
+        # Without valid checksums decoders read nothing after a PNG's first chunk.
+        yield checked_png(bytes(data)) if data.startswith(_PNG) and rng.random() < 0.8 else bytes(data)
 
 
-def _damage(data: bytearray, corpus: Sequence[bytes], chance: Random) -> None:
+def _damage(data: bytearray, corpus: Sequence[bytes], rng: Random) -> None:
     if not data:
         return
-    # Headers are short and decide most.
-    at = chance.randrange(min(len(data), chance.choice((64, 400, len(data)))))
-    match chance.randrange(7):
+    # Favour the headers: they are short, and most code depends on them.
+    at = rng.randrange(min(len(data), rng.choice((64, 400, len(data)))))
+    match rng.randrange(7):
         case 0:
-            data[at] = chance.randrange(256)
+            data[at] = rng.randrange(256)
         case 1:
-            data[at] ^= 1 << chance.randrange(8)
+            data[at] ^= 1 << rng.randrange(8)
         case 2:
-            form = chance.choice((">I", "<I", ">H", "<H"))
-            packed = struct.pack(form, chance.choice(_NUMBERS) & (0xFFFF if form[1] == "H" else 0xFFFFFFFF))
+            form = rng.choice((">I", "<I", ">H", "<H"))
+            packed = struct.pack(form, rng.choice(_NUMBERS) & (0xFFFF if form[1] == "H" else 0xFFFFFFFF))
             data[at : at + len(packed)] = packed
         case 3:
             del data[at:]
         case 4:
-            del data[at : at + chance.choice((1, 4, 100))]
+            del data[at : at + rng.choice((1, 4, 100))]
         case 5:
-            data[at:at] = data[at : at + chance.choice((1, 4, 12, 300))] * chance.choice((1, 1, 50))
+            data[at:at] = data[at : at + rng.choice((1, 4, 12, 300))] * rng.choice((1, 1, 50))
         case _:
-            other = chance.choice(corpus)
-            begin = chance.randrange(len(other))
-            data[at : at + 40] = other[begin : begin + chance.choice((4, 40, 400))]
+            other = rng.choice(corpus)
+            begin = rng.randrange(len(other))
+            data[at : at + 40] = other[begin : begin + rng.choice((4, 40, 400))]
 
 
 def checked_png(data: bytes) -> bytes:
-    """Return a PNG with the checksums that its chunks should have."""
+    """Return a PNG with valid checksums of its chunks."""
     parts, at = [data[:8]], 8
     while at + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, at)

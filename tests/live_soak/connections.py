@@ -1,4 +1,4 @@
-"""What is done to the feeds of a soak: each connection is cut, reset, taken away and frozen, one after another."""
+"""Faults of the connections of a soak test: cut, reset, unavailable and frozen, one after another."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from tests.producers.live.breakable import Relay
+from tests.producers.live.relay import Relay
 
 KINDS: Final = ("cut", "reset", "away", "frozen")
 _AWAY_S: Final = 12.0
@@ -18,7 +18,7 @@ _FROZEN_LIMIT_S: Final = 40.0
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """One thing that was done to a connection; moments are of the wall clock."""
+    """A fault of a connection. Times are wall-clock."""
 
     stream: str
     kind: str
@@ -27,10 +27,17 @@ class Break:
 
 
 class Breaker:
-    """Break one connection again and again, in a thread of its own."""
+    """Breaks one connection repeatedly, on its own thread."""
 
     def __init__(self, stream: str, relay: Relay, losses: Callable[[str], int], done: threading.Event) -> None:
-        """Take the relay, a function that counts how often the stream was said to be lost, and what ends it all."""
+        """Break the connection of a stream.
+
+        Args:
+            stream: name of the stream.
+            relay: the relay of its connection.
+            losses: returns how often the producer has logged that it lost a stream.
+            done: ends the thread when it is set.
+        """
         self._stream = stream
         self._relay = relay
         self._losses = losses
@@ -38,7 +45,7 @@ class Breaker:
         self.breaks: list[Break] = []
 
     def run(self, moments_s: list[float]) -> threading.Thread:
-        """Begin to break the connection at these moments from now on."""
+        """Start a thread that breaks the connection at these times, in seconds from now."""
         began = time.monotonic()
         thread = threading.Thread(target=self._run, args=([began + moment for moment in moments_s],), daemon=True)
         thread.start()
@@ -54,7 +61,7 @@ class Breaker:
             self.breaks.append(Break(self._stream, kind, from_ns, time.time_ns()))
 
     def _break(self, kind: str) -> None:
-        """Break the connection, and leave it whole again."""
+        """Break the connection, then repair it."""
         if kind == "frozen":
             before, deadline = self._losses(self._stream), time.monotonic() + _FROZEN_LIMIT_S
             self._relay.freeze()

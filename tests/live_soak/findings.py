@@ -1,4 +1,4 @@
-"""What a soak left behind, judged from records, results and logs alone."""
+"""Evaluation of a soak test from its records, results and logs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from triptych.schemas.names import INPUT_TOPICS, MODALITIES, MODALITY_OF, dead_t
 from triptych.schemas.records import AudioChunk, InputRecord, VideoFrame
 from triptych.schemas.results import Result
 
-HOLE_NS = 1_500_000_000
-"""A stream of which nothing is known for so long has a hole; pictures come four times a second, sound twice."""
+MIN_GAP_NS = 1_500_000_000
+"""Minimum duration of a gap. The feeds have four frames and two audio chunks per second."""
 
 
 @dataclass(frozen=True, slots=True)
-class Hole:
-    """Event time of which a stream has neither picture nor sound."""
+class Gap:
+    """A span of event time without frames and audio."""
 
     stream: str
     from_ns: int
@@ -40,34 +40,34 @@ def read_inputs(installation: Installation) -> dict[str, list[InputRecord]]:
     return found
 
 
-def holes_in(stream: str, records: Iterable[InputRecord]) -> list[Hole]:
-    """Return the stretches without picture and sound between the stream's first and last."""
+def find_gaps(stream: str, records: Iterable[InputRecord]) -> list[Gap]:
+    """Return the gaps between the first and the last media record of a stream."""
     media = sorted(
         (record.start_ns, record.end_ns if isinstance(record, AudioChunk) else record.start_ns)
         for record in records
         if isinstance(record, VideoFrame | AudioChunk)
     )
-    holes: list[Hole] = []
+    found_gaps: list[Gap] = []
     known_ns = media[0][0] if media else 0
     for start_ns, end_ns in media:
-        if start_ns - known_ns > HOLE_NS:
-            holes.append(Hole(stream, known_ns, start_ns))
+        if start_ns - known_ns > MIN_GAP_NS:
+            found_gaps.append(Gap(stream, known_ns, start_ns))
         known_ns = max(known_ns, end_ns)
-    return holes
+    return found_gaps
 
 
-def is_named(hole: Hole, gaps: Iterable[Mapping[str, Any]]) -> bool:
-    """Return whether a `source.gap` or `session.split` of the log covers the hole."""
+def is_logged(found_gap: Gap, gaps: Iterable[Mapping[str, Any]]) -> bool:
+    """Return whether a `source_gap` or `session_split` in the log covers the gap."""
     return any(
-        gap["stream"] == hole.stream
-        and gap["from_ns"] - HOLE_NS <= hole.from_ns
-        and hole.to_ns <= gap["to_ns"] + HOLE_NS
+        gap["stream"] == found_gap.stream
+        and gap["from_ns"] - MIN_GAP_NS <= found_gap.from_ns
+        and found_gap.to_ns <= gap["to_ns"] + MIN_GAP_NS
         for gap in gaps
     )
 
 
 def states_of(results: Iterable[Result]) -> dict[str, Counter[str]]:
-    """Return how often each state of each modality was told, by stream; and how many results there are."""
+    """Return, by stream, the number of results and of each state of each modality."""
     counts: dict[str, Counter[str]] = {}
     for result in results:
         counter = counts.setdefault(result.stream, Counter())
@@ -78,15 +78,15 @@ def states_of(results: Iterable[Result]) -> dict[str, Counter[str]]:
 
 
 def places_of(secrets: Sequence[str], user: str, texts: Mapping[str, bytes]) -> list[str]:
-    """Return the names of the texts that hold a secret, plainly or as a URL or HTTP writes it."""
+    """Return the names of the texts that contain a secret, in plain text or encoded for a URL or HTTP."""
     needles = {form for secret in secrets for form in (secret, quote(secret, safe=""))}
     needles |= {base64.b64encode(f"{user}:{secret}".encode()).decode() for secret in secrets}
     return sorted(name for name, text in texts.items() if any(needle.encode() in text for needle in needles))
 
 
-def everything_told(installation: Installation, said: Mapping[str, str]) -> dict[str, bytes]:
-    """Return all that anyone could read: every record with its headers, every Redis key, what programs said."""
-    texts = {name: text.encode() for name, text in said.items()}
+def all_outputs(installation: Installation, texts_of_programs: Mapping[str, str]) -> dict[str, bytes]:
+    """Return every text that a reader could see: records with headers, Redis keys, output of the programs."""
+    texts = {name: text.encode() for name, text in texts_of_programs.items()}
     for topic in (*INPUT_TOPICS, results_topic(installation.pipeline), dead_topic(installation.pipeline)):
         for record in installation.records(topic):
             headers = b"".join(name.encode() + b"=" + value + b"\n" for name, value in record.headers)

@@ -1,4 +1,4 @@
-"""The memory of processes and of all that they have started, watched while they run. Linux only."""
+"""The memory of processes and their children over time. Linux only."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ _PAGE_BYTES: Final = 4_096
 
 @dataclass(slots=True)
 class Memory:
-    """What one process was seen to hold, as (seconds since it was first seen, bytes)."""
+    """Samples of the resident memory of one process, as (seconds since the first sample, bytes)."""
 
     name: str
     samples: list[tuple[float, int]] = field(default_factory=list)
 
     @property
     def lived_s(self) -> float:
-        """How long it was seen."""
+        """The time between the first and the last sample."""
         return self.samples[-1][0]
 
     @property
     def settled_bytes(self) -> int | None:
-        """What it held after its first minute; None where it did not live so long."""
+        """Memory after the first minute, or None if the process did not live that long."""
         return next((size for at_s, size in self.samples if at_s >= SETTLED_S), None)
 
     @property
-    def most_bytes(self) -> int:
-        """The most that it held after its first minute, or ever where it did not live so long."""
+    def peak_bytes(self) -> int:
+        """Peak memory after the first minute, or of all samples if the process did not live that long."""
         later = [size for at_s, size in self.samples if at_s >= SETTLED_S]
         return max(later or [size for _, size in self.samples])
 
     @property
     def growth_bytes(self) -> int | None:
-        """How much more than after its first minute it came to hold."""
-        return None if self.settled_bytes is None else self.most_bytes - self.settled_bytes
+        """Peak memory minus the memory after the first minute."""
+        return None if self.settled_bytes is None else self.peak_bytes - self.settled_bytes
 
 
 class MemoryWatch:
-    """Look at the memory of some processes and their children every two seconds; a context manager."""
+    """Samples the memory of processes and their children every two seconds. A context manager."""
 
     def __init__(self, roots: Mapping[str, int]) -> None:
-        """Watch these processes, by name and process id."""
+        """Watch processes, given as name and process id."""
         self._roots = roots
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)

@@ -64,7 +64,7 @@ def base_model(weights_folder: Path) -> Model:
 def speech() -> NDArray[np.float32]:
     """Return 15 s of a reading, with pauses (LibriVox, public domain)."""
     chunks = []
-    with av.open(str(ROOT / "triptych" / "samples" / "librivox_city_15s.mkv")) as container:
+    with av.open(str(ROOT / "app" / "triptych" / "samples" / "librivox_city_15s.mkv")) as container:
         resampler = av.AudioResampler("s16", "mono", SAMPLE_RATE_HZ)
         for frame in container.decode(audio=0):
             chunks += [part.to_ndarray()[0] for part in resampler.resample(frame)]

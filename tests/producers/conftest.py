@@ -1,4 +1,4 @@
-"""Films made for the tests: every picture and every sample is known."""
+"""Media files made for the tests, in which every frame and every sample is known."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from triptych.producers.session.playback import Playback
-from triptych.producers.sources.plan import PlaybackPlan
+from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.sources.source import FileSource
 from triptych.schemas.records import InputRecord
 
@@ -24,16 +24,17 @@ _ONE_KEY_FRAME = {"g": "300", "sc_threshold": "1000000000"}
 
 
 @dataclass(frozen=True)
-class Film:
-    """What a film is to hold.
+class MediaSpec:
+    """The content of a media file.
 
     Attributes:
-        frame_ms: when each picture is shown.
-        size: of the pictures.
-        video_codec: None for no picture.
-        samples: of the sound, 16-bit, `[channels, count]`; None for no sound.
-        rate: of the sound.
-        sound_at_ms: when each block of sound begins; blocks are of equal length.
+        frame_ms: the presentation time of each frame.
+        size: width and height of the frames.
+        video_codec: None for no video.
+        audio_codec: of the audio.
+        samples: int16 [channels, N]; None for no audio.
+        rate: the sample rate of the audio.
+        sound_at_ms: the start time of each block of audio; blocks are of equal length.
     """
 
     frame_ms: Sequence[int] = tuple(range(0, 2000, 40))
@@ -45,40 +46,40 @@ class Film:
     sound_at_ms: Sequence[int] = (0,)
 
 
-def write_film(path: Path, film: Film) -> Path:
-    """Write the film; the file's ending chooses the container."""
+def write_media(path: Path, media: MediaSpec) -> Path:
+    """Write a media file; its extension selects the container."""
     with av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as container:
         packets: list[av.Packet] = []
         video = audio = None
-        if film.video_codec is not None:
-            video = container.add_stream(film.video_codec, rate=25, options=_ONE_KEY_FRAME)
-            video.width, video.height = film.size
+        if media.video_codec is not None:
+            video = container.add_stream(media.video_codec, rate=25, options=_ONE_KEY_FRAME)
+            video.width, video.height = media.size
             video.pix_fmt = "yuv420p"
             video.codec_context.time_base = Fraction(1, 1000)
-        if film.samples is not None:
-            layout = "mono" if len(film.samples) == 1 else "stereo"
-            audio = container.add_stream(film.audio_codec, rate=film.rate, layout=layout)
+        if media.samples is not None:
+            layout = "mono" if len(media.samples) == 1 else "stereo"
+            audio = container.add_stream(media.audio_codec, rate=media.rate, layout=layout)
         if video is not None:
-            packets += _pictures(video, film)
+            packets += _video_packets(video, media)
         if audio is not None:
-            packets += _sound(audio, film)
+            packets += _audio_packets(audio, media)
         for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
             container.mux(packet)
     return path
 
 
-def _pictures(stream: av.VideoStream, film: Film) -> Iterable[av.Packet]:
-    for number, moment_ms in enumerate(film.frame_ms):
-        pixels = np.full((film.size[1], film.size[0], 3), 5 * number % 250, np.uint8)
+def _video_packets(stream: av.VideoStream, media: MediaSpec) -> Iterable[av.Packet]:
+    for number, moment_ms in enumerate(media.frame_ms):
+        pixels = np.full((media.size[1], media.size[0], 3), 5 * number % 250, np.uint8)
         frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
         frame.pts, frame.time_base = moment_ms, Fraction(1, 1000)
         yield from stream.encode(frame)
     yield from stream.encode(None)
 
 
-def _sound(stream: av.AudioStream, film: Film) -> Iterable[av.Packet]:
-    assert film.samples is not None
-    for start_ms, block in zip(film.sound_at_ms, np.split(film.samples, len(film.sound_at_ms), axis=1), strict=True):
+def _audio_packets(stream: av.AudioStream, media: MediaSpec) -> Iterable[av.Packet]:
+    assert media.samples is not None
+    for start_ms, block in zip(media.sound_at_ms, np.split(media.samples, len(media.sound_at_ms), axis=1), strict=True):
         step = stream.codec_context.frame_size or 320
         for offset in range(0, block.shape[1], step):
             piece = np.ascontiguousarray(block[:, offset : offset + step])
@@ -86,38 +87,38 @@ def _sound(stream: av.AudioStream, film: Film) -> Iterable[av.Packet]:
             frame = av.AudioFrame.from_ndarray(
                 np.ascontiguousarray(packed), format=stream.codec_context.format.name, layout=stream.layout.name
             )
-            frame.sample_rate = film.rate
-            frame.pts, frame.time_base = start_ms * film.rate // 1000 + offset, Fraction(1, film.rate)
+            frame.sample_rate = media.rate
+            frame.pts, frame.time_base = start_ms * media.rate // 1000 + offset, Fraction(1, media.rate)
             yield from stream.encode(frame)
     yield from stream.encode(None)
 
 
 @pytest.fixture
-def make_film(tmp_path: Path) -> Callable[..., Path]:
-    """Write a film under a name, from the fields of `Film`."""
+def make_media(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes a media file from a name and the fields of `MediaSpec`."""
 
-    def make(name: str = "film.mkv", **fields: Any) -> Path:  # noqa: ANN401 - whatever `Film` has
-        return write_film(tmp_path / name, Film(**fields))
+    def make(name: str = "film.mkv", **fields: Any) -> Path:  # noqa: ANN401 - whatever `MediaSpec` has
+        return write_media(tmp_path / name, MediaSpec(**fields))
 
     return make
 
 
 @pytest.fixture
 def plan_of() -> Callable[..., PlaybackPlan]:
-    """Make the plan of a film, from the fields of `PlaybackPlan`."""
+    """Return a function that makes the plan of a file, from the fields of `PlaybackPlan`."""
 
-    def make(path: Path, **wishes: Any) -> PlaybackPlan:  # noqa: ANN401 - whatever `PlaybackPlan` has
-        return PlaybackPlan(**{"source": FileSource(path), "stream": "film", **wishes})
+    def make(path: Path, **options: Any) -> PlaybackPlan:  # noqa: ANN401 - whatever `PlaybackPlan` has
+        return PlaybackPlan(**{"source": FileSource(path), "stream": "film", **options})
 
     return make
 
 
 @pytest.fixture
 def play(plan_of: Callable[..., PlaybackPlan]) -> Callable[..., list[InputRecord]]:
-    """Return all records of a film, the ends included, in session time."""
+    """Return a function that yields all records of a file, the ends included, in session time."""
 
-    def make(path: Path, **wishes: Any) -> list[InputRecord]:  # noqa: ANN401 - whatever `PlaybackPlan` has
-        with Playback(plan_of(path, **wishes)) as playback:
+    def make(path: Path, **options: Any) -> list[InputRecord]:  # noqa: ANN401 - whatever `PlaybackPlan` has
+        with Playback(plan_of(path, **options)) as playback:
             return [*playback.records(0), *playback.ends()]
 
     return make
@@ -125,5 +126,5 @@ def play(plan_of: Callable[..., PlaybackPlan]) -> Callable[..., list[InputRecord
 
 @pytest.fixture
 def sample() -> Callable[[str], Path]:
-    """Find one of the sample clips."""
-    return lambda name: Path(str(files("triptych").joinpath("samples", name)))
+    """Return a function that finds a sample clip."""
+    return lambda name: Path(str(files("triptych.samples").joinpath(name)))

@@ -1,4 +1,4 @@
-"""The command itself, against a real Kafka."""
+"""The command `triptych produce`, against a real Kafka."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ START_AT_NS = 1_767_225_600_000_000_000
 
 @pytest.fixture
 def topics(kafka: DevKafka) -> Iterator[KafkaTransport]:
-    """Make the topics; lend a transport to read them."""
+    """Create the topics, and return a transport to read them."""
     settings = KafkaSettings(bootstrap_servers=kafka.bootstrap_servers)
     with closing(KafkaTransport(settings)) as transport:
         like = TopicSettings("", max_record_bytes=settings.max_record_bytes)
@@ -52,7 +52,7 @@ def run(*args: str, kafka: DevKafka | None = None) -> subprocess.CompletedProces
 
 
 def read_stream(transport: KafkaTransport, stream: str, *, at_least: str | None = None) -> dict[str, list[InputRecord]]:
-    """Return what there is of a stream, by topic; wait until there is something on one of them."""
+    """Return the records of a stream by topic; wait until there is at least one on a topic."""
     found: dict[str, list[InputRecord]] = {topic: [] for topic in INPUT_TOPICS}
     with closing(transport.admin()) as admin:
         tps = [TopicPartition(topic, number) for topic in found for number in range(admin.partition_count(topic) or 0)]
@@ -66,8 +66,8 @@ def read_stream(transport: KafkaTransport, stream: str, *, at_least: str | None 
     return found
 
 
-def test_a_clip_arrives_in_kafka_whole(kafka: DevKafka, topics: KafkaTransport, sample: Sample) -> None:
-    """Media first on picture and sound, each track ended, pictures that open, exact times."""
+def test_all_records_of_a_clip_arrive_in_kafka(kafka: DevKafka, topics: KafkaTransport, sample: Sample) -> None:
+    """Video and audio begin with media, each track has an end, the frames decode, and the times are exact."""
     clip = str(sample("librivox_city_15s.mkv"))
 
     done = run(clip, "--stream", "whole", "--start-at", START_AT, kafka=kafka)
@@ -80,13 +80,13 @@ def test_a_clip_arrives_in_kafka_whole(kafka: DevKafka, topics: KafkaTransport, 
     assert [sum(isinstance(one, kind) for one in audio) for kind in (AudioChunk, End)] == [31, 1]
     assert [sum(isinstance(one, kind) for one in subtitles) for kind in (SubtitleCue, End)] == [3, 1]
     assert video[0].start_ns == audio[0].start_ns == START_AT_NS
-    picture = cv2.imdecode(np.frombuffer(video[0].data, np.uint8), cv2.IMREAD_COLOR)
-    assert picture is not None
-    assert picture.shape == (180, 320, 3)
+    image = cv2.imdecode(np.frombuffer(video[0].data, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    assert image.shape == (180, 320, 3)
 
 
-def test_kcat_writes_a_jpeg_that_opens(kafka: DevKafka, topics: KafkaTransport, sample: Sample) -> None:
-    """The first record on the topic of pictures is one, whatever its partition."""
+def test_kcat_can_consume_a_jpeg(kafka: DevKafka, topics: KafkaTransport, sample: Sample) -> None:
+    """The first record on the video topic is a frame, whatever its partition."""
     if shutil.which("kcat") is None:
         pytest.skip("kcat is not installed: apt-get install kcat")
     del topics
@@ -101,23 +101,23 @@ def test_kcat_writes_a_jpeg_that_opens(kafka: DevKafka, topics: KafkaTransport, 
 def test_a_first_signal_ends_the_streams_and_exits_with_zero(
     kafka: DevKafka, topics: KafkaTransport, sample: Sample
 ) -> None:
-    """Also in a loop without end, played in real time."""
+    """Even in an endless real-time loop."""
     args = (str(sample("bbb_5s_51ch.mp4")), "--stream", "stopped", "--realtime", "--loop", "0")
     environment = os.environ | {"TRIPTYCH_KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers}
     with subprocess.Popen(command(*args), stderr=subprocess.PIPE, text=True, env=environment) as process:
         read_stream(topics, "stopped", at_least="triptych.audio")
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=30)
+        _, stderr = process.communicate(timeout=30)
 
     found = read_stream(topics, "stopped")
-    assert process.returncode == 0, said
+    assert process.returncode == 0, stderr
     assert isinstance(found["triptych.video"][-1], End)
     assert isinstance(found["triptych.audio"][-1], End)
-    assert "source.stopped" in said
+    assert "source_stopped" in stderr
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "message"),
     [
         (["no such file.mkv"], "no such file.mkv: no such file"),
         (["."], "got a folder"),
@@ -135,13 +135,13 @@ def test_a_first_signal_ends_the_streams_and_exits_with_zero(
         (["CLIP", "--language", "?"], "--language"),
     ],
 )
-def test_a_users_mistake_is_one_line_and_exit_code_two(sample: Sample, args: list[str], said: str) -> None:
-    """Without any broker: nothing is connected before it is found."""
+def test_a_users_mistake_is_one_line_and_exit_code_two(sample: Sample, args: list[str], message: str) -> None:
+    """Without a broker, because mistakes are found before connecting."""
     clip = str(sample("bbb_5s_51ch.mp4"))
 
     done = run(*(clip if arg == "CLIP" else arg for arg in args))
 
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert "secret" not in done.stderr
     assert done.stderr.count("\n") == 1

@@ -1,4 +1,4 @@
-"""Several sources at once: pace, stopping, failures, counts."""
+"""Several sources at once: pacing, stopping, failures, counts."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from triptych.producers.run import check_playable, produce_all
-from triptych.producers.sources.plan import PlaybackPlan
-from triptych.producers.status.counters import Standing
+from triptych.producers.sources.playback_plan import PlaybackPlan
+from triptych.producers.status.counters import SourceStatus
 from triptych.producers.status.outcome import SourceOutcome
 from triptych.schemas.codec import decode
 from triptych.schemas.errors import UsageError
@@ -24,35 +24,35 @@ from triptych.transport.memory.transport import MemoryPublisher, MemoryTransport
 from triptych.transport.records import Message, TopicPartition
 
 PlanOf = Callable[..., PlaybackPlan]
-MakeFilm = Callable[..., Path]
+MakeMedia = Callable[..., Path]
 S = 1_000_000_000
 NOW_NS = 1_767_225_600 * S
 
 
 @dataclass
 class FakeClock:
-    """A clock that stands still but for waits, which it remembers and never does."""
+    """A clock that stands still except for waits, which it records and skips."""
 
     waits: list[int] = field(default_factory=list)
     monotonic: int = 0
 
     def now_ns(self) -> int:
-        """Return always the same."""
+        """Return a constant time."""
         return NOW_NS
 
     def monotonic_ns(self) -> int:
-        """Return what was waited."""
+        """Return the total time of the waits."""
         return self.monotonic
 
     def wait(self, stop: Event, duration_ns: int) -> None:
-        """Jump ahead."""
+        """Advance the clock."""
         if not stop.is_set():
             self.waits.append(duration_ns)
             self.monotonic += duration_ns
 
 
 def records_in(transport: MemoryTransport) -> list[InputRecord]:
-    """Return all that was sent, by topic and offset."""
+    """Return all records that were sent, by topic and offset."""
     partitions = [TopicPartition(topic, number) for topic in INPUT_TOPICS for number in range(6)]
     reader = transport.reader(dict.fromkeys(partitions, 0))
     records: list[InputRecord] = []
@@ -61,110 +61,110 @@ def records_in(transport: MemoryTransport) -> list[InputRecord]:
     return records
 
 
-def sound_film(make_film: MakeFilm, name: str, seconds: int = 2) -> Path:
-    """Make a film of sound only."""
-    return make_film(name, video_codec=None, samples=np.full((1, seconds * 16_000), 100, np.int16))
+def audio_file(make_media: MakeMedia, name: str, seconds: int = 2) -> Path:
+    """Write a file with audio only."""
+    return make_media(name, video_codec=None, samples=np.full((1, seconds * 16_000), 100, np.int16))
 
 
-def test_sources_are_played_side_by_side_into_one_transport(make_film: MakeFilm, plan_of: PlanOf) -> None:
-    """Each ends, and all that was sent is there."""
+def test_sources_are_played_in_parallel_into_one_transport(make_media: MakeMedia, plan_of: PlanOf) -> None:
+    """Each one ends, and all its records are there."""
     transport = MemoryTransport()
-    plans = [plan_of(sound_film(make_film, f"{name}.mkv"), stream=name) for name in ("one", "two", "three")]
+    plans = [plan_of(audio_file(make_media, f"{name}.mkv"), stream=name) for name in ("one", "two", "three")]
 
     outcomes = produce_all(plans, transport, clock=FakeClock())
 
     records = records_in(transport)
-    assert [outcome.standing.state for outcome in outcomes] == ["done"] * 3
-    assert sum(outcome.standing.sent for outcome in outcomes) == len(records) == 3 * (4 + 1)
+    assert [outcome.status.state for outcome in outcomes] == ["done"] * 3
+    assert sum(outcome.status.sent for outcome in outcomes) == len(records) == 3 * (4 + 1)
     assert {record.stream for record in records if isinstance(record, End)} == {"one", "two", "three"}
 
 
-def test_a_source_that_fails_does_not_stop_the_others(make_film: MakeFilm, plan_of: PlanOf, tmp_path: Path) -> None:
-    """It is a mistake of the user's, and the other is played to its end."""
+def test_a_source_that_fails_does_not_stop_the_others(make_media: MakeMedia, plan_of: PlanOf, tmp_path: Path) -> None:
+    """The failure is a usage error, and the other source is played to its end."""
     broken = tmp_path / "broken.mkv"
     broken.write_bytes(b"nothing")
-    plans = [plan_of(broken, stream="broken"), plan_of(sound_film(make_film, "good.mkv"), stream="good")]
+    plans = [plan_of(broken, stream="broken"), plan_of(audio_file(make_media, "good.mkv"), stream="good")]
 
     bad, good = produce_all(plans, MemoryTransport(), clock=FakeClock())
 
-    assert (bad.standing.state, bad.standing.sent, bad.exit_code) == ("failed", 0, 2)
-    assert (good.standing.state, good.exit_code) == ("done", 0)
+    assert (bad.status.state, bad.status.sent, bad.exit_code) == ("failed", 0, 2)
+    assert (good.status.state, good.exit_code) == ("done", 0)
 
 
-def test_only_where_nothing_can_be_played_it_is_refused_at_once(
-    make_film: MakeFilm, plan_of: PlanOf, tmp_path: Path
+def test_check_playable_raises_only_where_no_source_can_be_played(
+    make_media: MakeMedia, plan_of: PlanOf, tmp_path: Path
 ) -> None:
-    """One good source is enough to begin."""
+    """One good source is enough to start."""
     broken = tmp_path / "broken.mkv"
     broken.write_bytes(b"nothing")
 
-    check_playable([plan_of(broken), plan_of(sound_film(make_film, "good.mkv"))])
+    check_playable([plan_of(broken), plan_of(audio_file(make_media, "good.mkv"))])
     with pytest.raises(UsageError, match=r"broken\.mkv"):
         check_playable([plan_of(broken), plan_of(broken)])
 
 
-def test_in_real_time_every_record_waits_for_its_moment(make_film: MakeFilm, plan_of: PlanOf) -> None:
-    """A chunk goes out when its last sample has been heard; event time begins now."""
+def test_in_real_time_every_record_waits_until_it_is_due(make_media: MakeMedia, plan_of: PlanOf) -> None:
+    """A chunk is sent when its last sample is due. Event time begins now."""
     clock, transport = FakeClock(), MemoryTransport()
 
-    produce_all([plan_of(sound_film(make_film, "film.mkv"), realtime=True)], transport, clock=clock)
+    produce_all([plan_of(audio_file(make_media, "film.mkv"), realtime=True)], transport, clock=clock)
 
     assert [wait for wait in clock.waits if wait] == [S // 2] * 4
     assert min(record.start_ns for record in records_in(transport)) == NOW_NS
 
 
-def test_played_fast_the_film_ends_now_and_never_waits(make_film: MakeFilm, plan_of: PlanOf) -> None:
-    """Unless it is said when it began."""
+def test_a_file_played_fast_ends_now_and_never_waits(make_media: MakeMedia, plan_of: PlanOf) -> None:
+    """Unless the plan states its start."""
     clock, transport, other = FakeClock(), MemoryTransport(), MemoryTransport()
-    film = sound_film(make_film, "film.mkv")
+    media = audio_file(make_media, "film.mkv")
 
-    produce_all([plan_of(film, loops=2)], transport, clock=clock)
-    produce_all([plan_of(film, start_at_ns=7 * S)], other, clock=clock)
+    produce_all([plan_of(media, loops=2)], transport, clock=clock)
+    produce_all([plan_of(media, start_at_ns=7 * S)], other, clock=clock)
 
     assert not any(clock.waits)
     assert min(record.start_ns for record in records_in(transport)) == NOW_NS - 4 * S
     assert min(record.start_ns for record in records_in(other)) == 7 * S
 
 
-def test_told_to_stop_a_source_is_ended_properly(make_film: MakeFilm, plan_of: PlanOf) -> None:
-    """A film that runs for ever ends where it was, without an error."""
+def test_stopping_ends_the_tracks_of_a_source(make_media: MakeMedia, plan_of: PlanOf) -> None:
+    """An endless loop ends at its current position, without an error."""
     stop = Event()
 
     class Stopping:
         """Stop once something was sent."""
 
-        def show(self, standings: list[Standing]) -> None:
+        def show(self, statuses: list[SourceStatus]) -> None:
             """Look at the counts."""
-            if standings[0].sent > 20:
+            if statuses[0].sent > 20:
                 stop.set()
 
     transport = MemoryTransport(max_bytes=1 << 30)
-    plan = plan_of(sound_film(make_film, "film.mkv"), loops=0)
+    plan = plan_of(audio_file(make_media, "film.mkv"), loops=0)
 
-    (outcome,) = produce_all([plan], transport, clock=FakeClock(), stop=stop, board=nullcontext(Stopping()))
+    (outcome,) = produce_all([plan], transport, clock=FakeClock(), stop=stop, display=nullcontext(Stopping()))
 
     records = records_in(transport)
-    assert (outcome.standing.state, outcome.error) == ("stopped", None)
+    assert (outcome.status.state, outcome.error) == ("stopped", None)
     assert isinstance(records[-1], End)
     assert records[-1].start_ns == records[-2].watermark_ns
 
 
-def test_a_record_over_the_size_limit_is_dropped_alone(make_film: MakeFilm, plan_of: PlanOf) -> None:
-    """It is counted, and everything else arrives."""
+def test_only_the_record_over_the_size_limit_is_dropped(make_media: MakeMedia, plan_of: PlanOf) -> None:
+    """It is counted, and all others arrive."""
     transport = MemoryTransport(max_record_bytes=12_000)
     noise = np.random.default_rng(0).integers(0, 20_000, (1, 24_000)).astype(np.int16)
-    film = make_film(video_codec="mpeg4", frame_ms=range(0, 1_500, 40), samples=noise)
+    media = make_media(video_codec="mpeg4", frame_ms=range(0, 1_500, 40), samples=noise)
 
-    (outcome,) = produce_all([plan_of(film)], transport, clock=FakeClock())
+    (outcome,) = produce_all([plan_of(media)], transport, clock=FakeClock())
 
     records = records_in(transport)
-    assert (outcome.standing.dropped, outcome.exit_code) == (3, 0)
-    assert outcome.standing.sent == len(records)
+    assert (outcome.status.dropped, outcome.exit_code) == (3, 0)
+    assert outcome.status.sent == len(records)
     assert {record.modality for record in records if not isinstance(record, End)} == {"video"}
 
 
-def test_a_broker_that_fails_for_good_fails_the_source(make_film: MakeFilm, plan_of: PlanOf) -> None:
-    """With the error's own exit code."""
+def test_a_transport_error_fails_the_source(make_media: MakeMedia, plan_of: PlanOf) -> None:
+    """The exit code is that of the error."""
 
     class Away(MemoryPublisher):
         """A publisher that has lost its broker."""
@@ -180,15 +180,15 @@ def test_a_broker_that_fails_for_good_fails_the_source(make_film: MakeFilm, plan
             """Open one."""
             return Away(self._broker)
 
-    (outcome,) = produce_all([plan_of(sound_film(make_film, "film.mkv"))], Transport(), clock=FakeClock())
+    (outcome,) = produce_all([plan_of(audio_file(make_media, "film.mkv"))], Transport(), clock=FakeClock())
 
-    assert (outcome.standing.state, outcome.exit_code) == ("failed", 3)
+    assert (outcome.status.state, outcome.exit_code) == ("failed", 3)
 
 
-def test_an_outcome_says_how_a_program_should_exit(plan_of: PlanOf) -> None:
-    """What nobody expected is a failure without a name."""
+def test_the_outcome_of_a_source_has_an_exit_code(plan_of: PlanOf) -> None:
+    """An unexpected error has exit code 1."""
     plan = plan_of(Path("film"))
 
-    assert SourceOutcome(plan, Standing("film")).exit_code == 0
-    assert SourceOutcome(plan, Standing("film"), UsageError("no")).exit_code == 2
-    assert SourceOutcome(plan, Standing("film"), ValueError("?")).exit_code == 1
+    assert SourceOutcome(plan, SourceStatus("film")).exit_code == 0
+    assert SourceOutcome(plan, SourceStatus("film"), UsageError("no")).exit_code == 2
+    assert SourceOutcome(plan, SourceStatus("film"), ValueError("?")).exit_code == 1

@@ -1,4 +1,4 @@
-"""The golden messages of the contract, as they lie in a topic."""
+"""The golden messages of the contract."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def _event(message: Wire) -> BaseCloudEvent:
 
 @pytest.mark.parametrize("name", TYPES)
 def test_the_sdk_reads_every_kind(golden: dict[str, Wire], name: str) -> None:
-    """Type, id, source, content type, time and key arrive as attributes of a valid event."""
+    """Type, id, source, content type, time and key are attributes of a valid event."""
     message = golden[name]
     headers = dict(message.headers)
     event = _event(message)
@@ -49,14 +49,14 @@ def test_the_sdk_reads_every_kind(golden: dict[str, Wire], name: str) -> None:
 
 @pytest.mark.parametrize("name", TYPES)
 def test_the_sdk_reads_a_time_from_the_message(golden: dict[str, Wire], name: str) -> None:
-    """Every kind carries a time: the SDK puts in its own clock's where there is none."""
+    """Every kind has a time: otherwise the SDK uses the current time."""
     headers = dict(golden[name].headers)
     moment_ns = int(headers.get("ce_startns") or headers["ce_originarrivalns"])
     assert _event(golden[name]).get_time() == datetime.fromtimestamp(moment_ns / 1e9, tz=UTC)
 
 
 def test_the_sdk_reads_our_extensions(golden: dict[str, Wire]) -> None:
-    """Numbers are decimal strings, as the Kafka binding has it; a control record tells its track in the subject."""
+    """Numbers are decimal strings, as in the Kafka binding; the subject of a control record is its track."""
     event = _event(golden["subtitles_cue"])
     extensions = {"startns": "1767225601000000000", "endns": "1767225603000000000", "nextns": "1767225604000000000"}
     extensions |= {"session": "01JGFJJZ00", "seq": "1", "tracks": "video,audio,subtitles", "language": "fra"}
@@ -65,7 +65,7 @@ def test_the_sdk_reads_our_extensions(golden: dict[str, Wire]) -> None:
 
 
 def test_the_sdk_reads_the_media(golden: dict[str, Wire]) -> None:
-    """A picture and a sound arrive as bytes, words as text, a result as an object, a control record as nothing."""
+    """Images and audio are bytes, cues are text, a result is an object, a control record is empty."""
     assert _event(golden["video_frame"]).get_data() == golden["video_frame"].value
     assert isinstance(_event(golden["audio_chunk"]).get_data(), bytes)
     assert _event(golden["subtitles_cue"]).get_data() == golden["subtitles_cue"].value.decode()
@@ -75,8 +75,8 @@ def test_the_sdk_reads_the_media(golden: dict[str, Wire]) -> None:
     assert _event(golden["progress"]).get_data() is None
 
 
-def test_the_sdk_reads_a_result_that_carries_the_state(golden: dict[str, Wire]) -> None:
-    """A header of ours that is no attribute of the event is left alone, as long as it is UTF-8."""
+def test_the_sdk_ignores_the_state_header_of_a_result(golden: dict[str, Wire]) -> None:
+    """A header that is not an attribute is ignored, as long as it is UTF-8."""
     message = golden["result_with_all_filled"]
     event = _event(message._replace(headers=(*message.headers, ("triptych-state", b"{}"))))
     assert event.get_type() == "triptych.result"

@@ -1,4 +1,4 @@
-"""Whatever comes, decoding returns a value or raises `MalformedRecordError`: where, what was expected, what came."""
+"""Decoding any input returns a value or raises `MalformedRecordError`: where, what was expected, what came."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHUNK: tuple[str, Modality] = ("audio_chunk", "audio")
 CUE: tuple[str, Modality] = ("subtitles_cue", "subtitles")
 CONTROL: tuple[str, Modality] = ("progress", "subtitles")
 
-# (golden message, header, the value it gets: None takes it away) -> what the error says was expected, and what came
+# (golden message, header, its new value or None to remove it) -> what the error says was expected, and what came
 HEADER_CASES: list[tuple[tuple[str, Modality], str, bytes | None, str, str]] = [
     (FRAME, "ce_specversion", None, "1.0", "no such header"),
     (FRAME, "ce_specversion", b"0.3", "1.0", "0.3"),
@@ -93,7 +93,7 @@ HEADER_CASES: list[tuple[tuple[str, Modality], str, bytes | None, str, str]] = [
 def test_the_error_names_the_header_what_was_expected_and_what_came(
     golden: dict[str, Wire], message: tuple[str, Modality], name: str, value: bytes | None, expected: str, got: str
 ) -> None:
-    """Each header that is wrong or missing is named, in one printable line."""
+    """For each invalid or missing header, in one printable line."""
     key, content, headers = golden[message[0]]
     changed = [(other, old) for other, old in headers if other != name]
     if value is not None:
@@ -130,7 +130,7 @@ PART_CASES: list[tuple[str, bytes | None, bytes | None, str, str, str]] = [
 def test_the_error_names_the_key_or_the_value(
     golden: dict[str, Wire], *, name: str, key: bytes | None, value: bytes | None, field: str, expected: str, got: str
 ) -> None:
-    """A key that is no stream id and a value that is not what the kind of record carries are named."""
+    """A key that is not a stream id, and a value that does not fit the kind of record."""
     with pytest.raises(MalformedRecordError) as caught:
         decode(key, value, golden[name].headers)
     assert caught.value.field == field
@@ -138,28 +138,28 @@ def test_the_error_names_the_key_or_the_value(
     assert got in caught.value.got
 
 
-def test_a_header_that_stands_twice_is_refused(golden: dict[str, Wire]) -> None:
-    """Which of the two counts is not for us to guess."""
+def test_a_repeated_header_is_malformed(golden: dict[str, Wire]) -> None:
+    """The codec does not guess which one counts."""
     key, value, headers = golden["video_frame"]
     with pytest.raises(MalformedRecordError, match="ce_startns: expected the header once, got 2 times"):
         decode(key, value, (*headers, ("ce_startns", b"5")))
 
 
-def test_a_header_of_others_may_be_anything(golden: dict[str, Wire]) -> None:
-    """Tracing headers and the like are none of our business, twice, null or not UTF-8."""
+def test_unknown_headers_may_be_anything(golden: dict[str, Wire]) -> None:
+    """Tracing headers and others may be repeated, null or not UTF-8."""
     key, value, headers = golden["video_frame"]
     strangers: tuple[Header, ...] = (("b3", b"\xff"), ("b3", None), ("ce_mood", b""))
     assert decode(key, value, (*headers, *strangers)) == decode(key, value, headers)
 
 
-def test_a_record_on_the_topic_of_another_modality_is_refused(golden: dict[str, Wire]) -> None:
+def test_a_record_on_the_topic_of_another_modality_is_malformed(golden: dict[str, Wire]) -> None:
     """A frame on the audio topic would join the wrong track."""
     with pytest.raises(MalformedRecordError, match="ce_type: expected a record of the topic's modality audio, got tri"):
         decode(*golden["video_frame"], modality="audio")
 
 
-def test_a_control_record_belongs_to_its_topic(golden: dict[str, Wire]) -> None:
-    """A foreign producer may leave `ce_subject` out: the topic says it; without a topic nobody does."""
+def test_a_control_record_defaults_to_the_modality_of_its_topic(golden: dict[str, Wire]) -> None:
+    """A foreign producer may omit `ce_subject`; without a topic it is required."""
     key, value, headers = golden["progress"]
     bare = [(name, content) for name, content in headers if name != "ce_subject"]
     assert decode(key, value, bare, modality="audio").modality == "audio"
@@ -169,17 +169,17 @@ def test_a_control_record_belongs_to_its_topic(golden: dict[str, Wire]) -> None:
 
 @pytest.mark.parametrize("content_type", [b"IMAGE/PNG", b"image/png;q=1", b" image/png ; a=b"])
 def test_a_media_type_is_read_without_its_parameters(golden: dict[str, Wire], content_type: bytes) -> None:
-    """Case and parameters of a media type mean nothing here."""
+    """Case and parameters of a media type are ignored."""
     key, value, headers = golden["video_frame"]
     changed = [(name, content_type if name == "content-type" else content) for name, content in headers]
     assert decode(key, value, changed) == decode(key, value, headers)
 
 
 @pytest.mark.parametrize("content_type", [None, b"text/plain", b'Text/Plain; charset="UTF-8"'])
-def test_the_text_of_a_cue_is_utf_8_whether_it_says_so_or_not(
+def test_the_text_of_a_cue_is_utf_8_with_or_without_a_content_type(
     golden: dict[str, Wire], content_type: bytes | None
 ) -> None:
-    """A foreign producer may leave the content type of a cue out."""
+    """A foreign producer may omit the content type of a cue."""
     key, value, headers = golden["subtitles_cue"]
     changed = [(name, content) for name, content in headers if name != "content-type"]
     if content_type is not None:
@@ -223,7 +223,7 @@ RESULT_CASES: list[tuple[Callable[[dict[str, Any]], None], str, str, str]] = [
 def test_the_error_of_a_result_gives_the_path_what_was_expected_and_what_came(
     golden: dict[str, Wire], change: Callable[[dict[str, Any]], None], field: str, expected: str, got: str
 ) -> None:
-    """The place in the document is named, as a reader of JSON writes it; nothing is taken for what it is not."""
+    """The path is that of the JSON document; no value is coerced."""
     document = json.loads(golden["result_with_all_filled"].value)
     change(document)
     with pytest.raises(MalformedRecordError) as caught:
@@ -255,21 +255,21 @@ def test_the_error_of_a_result_gives_the_path_what_was_expected_and_what_came(
     ],
     ids=lambda document: str(document[:16])[:20].encode("ascii", "replace").decode(),
 )
-def test_what_is_no_result_is_refused(document: bytes | str) -> None:
-    """Nothing, no object, no UTF-8, nesting and numbers without end, half a surrogate."""
+def test_an_invalid_result_is_malformed(document: bytes | str) -> None:
+    """Empty, not an object, not UTF-8, endless nesting and numbers, a lone surrogate."""
     with pytest.raises(MalformedRecordError, match=r"^value"):
         parse_result(document)
 
 
-def test_a_result_under_the_key_of_another_stream_is_refused(golden: dict[str, Wire]) -> None:
-    """Then it would lie on a partition where nobody looks for it."""
+def test_a_result_under_the_key_of_another_stream_is_malformed(golden: dict[str, Wire]) -> None:
+    """It would be on a partition where nobody looks for it."""
     _, value, headers = golden["result_with_all_filled"]
     with pytest.raises(MalformedRecordError, match="key: expected the result's own stream 'city', got b'town'"):
         decode_result(b"town", value, headers)
 
 
-def test_each_decoder_takes_its_own_kind_only(golden: dict[str, Wire]) -> None:
-    """A frame is no result, a result no dead letter, a dead letter no frame."""
+def test_each_decoder_accepts_its_own_kind_only(golden: dict[str, Wire]) -> None:
+    """A frame is not a result, a result not a dead letter, a dead letter not a frame."""
     with pytest.raises(MalformedRecordError, match=r"ce_type: expected triptych\.result, got triptych\.video\.frame"):
         decode_result(*golden["video_frame"])
     with pytest.raises(MalformedRecordError, match=r"ce_type: expected triptych\.dead, got triptych\.result"):
@@ -291,10 +291,8 @@ def test_each_decoder_takes_its_own_kind_only(golden: dict[str, Wire]) -> None:
         ("ce_pipeline", b".hidden", "a pipeline's name"),
     ],
 )
-def test_a_dead_letter_that_is_wrong_itself_is_refused(
-    golden: dict[str, Wire], name: str, value: bytes, expected: str
-) -> None:
-    """The headers that tell a letter's origin are checked like all others."""
+def test_an_invalid_dead_letter_is_malformed(golden: dict[str, Wire], name: str, value: bytes, expected: str) -> None:
+    """The headers of a letter's origin are checked like all others."""
     key, content, headers = golden["dead_letter_that_is_not_text"]
     changed = [(other, old) for other, old in headers if other != name]
     with pytest.raises(MalformedRecordError) as caught:
@@ -360,14 +358,14 @@ def _mutations(draw: st.DrawFn, message: Wire) -> tuple[bytes | None, bytes | No
 
 @_many
 @given(data=st.data())
-def test_a_mutated_message_is_read_or_refused(golden: dict[str, Wire], data: st.DataObject) -> None:
-    """Dropped, doubled, cut, renamed, huge, null and not UTF-8: nothing but the one error is ever raised."""
+def test_a_mutated_message_is_decoded_or_malformed(golden: dict[str, Wire], data: st.DataObject) -> None:
+    """Headers are dropped, repeated, cut, renamed, huge, null or not UTF-8: no other error is ever raised."""
     name = data.draw(st.sampled_from(sorted(golden)))
     key, value, headers = data.draw(_mutations(golden[name]))
     modality = data.draw(st.none() | st.sampled_from(MODALITIES))
     for read in (lambda: decode(key, value, headers, modality=modality), lambda: decode_result(key, value, headers)):
-        _value_or_refusal(read)
-    _value_or_refusal(lambda: decode_dead(key, value, headers))
+        _decode_or_malformed(read)
+    _decode_or_malformed(lambda: decode_dead(key, value, headers))
 
 
 _json = st.recursive(
@@ -379,10 +377,10 @@ _json = st.recursive(
 
 @_many
 @given(data=st.data())
-def test_a_result_with_any_field_replaced_by_any_json_is_read_or_refused(
+def test_a_result_with_a_field_replaced_by_any_json_is_decoded_or_malformed(
     golden: dict[str, Wire], data: st.DataObject
 ) -> None:
-    """Huge numbers, NaN, Infinity, other types and half surrogates in any field, at any depth."""
+    """Huge numbers, NaN, Infinity, other types and lone surrogates, in any field at any depth."""
     document = json.loads(golden["result_with_all_filled"].value)
     place: Any = document
     name = data.draw(st.sampled_from(sorted(place)))
@@ -391,17 +389,17 @@ def test_a_result_with_any_field_replaced_by_any_json_is_read_or_refused(
         name = data.draw(st.sampled_from(sorted(place)))
     place[name] = data.draw(_json | st.just("\ud800"))
     text = json.dumps(document, ensure_ascii=data.draw(st.booleans()))
-    _value_or_refusal(lambda: parse_result(text))
+    _decode_or_malformed(lambda: parse_result(text))
 
 
 @_many
 @given(document=st.binary() | st.text() | _json.map(json.dumps))
-def test_any_document_at_all_is_read_or_refused(document: bytes | str) -> None:
-    """No document raises anything but the one error."""
-    _value_or_refusal(lambda: parse_result(document))
+def test_any_document_is_decoded_or_malformed(document: bytes | str) -> None:
+    """No document raises any other error."""
+    _decode_or_malformed(lambda: parse_result(document))
 
 
-def _value_or_refusal(read: Callable[[], object]) -> None:
+def _decode_or_malformed(read: Callable[[], object]) -> None:
     try:
         read()
     except MalformedRecordError as error:

@@ -1,4 +1,4 @@
-"""Whatever can be built can be sent and read again: the codec loses nothing."""
+"""Everything that can be encoded can be decoded without loss."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _unhurried = settings(deadline=None)
 
 
 def _exactly(alphabet: st.SearchStrategy[str], longest: int) -> st.SearchStrategy[str]:
-    """Draw a text of any length, the longest allowed among them."""
+    """Draw text of any length, including the maximum."""
     return st.one_of(st.text(alphabet, min_size=1, max_size=40), alphabet.map(lambda one: one * longest))
 
 
 streams = _exactly(st.sampled_from("azAZ09._-"), 128)
 numbers = st.one_of(st.sampled_from([0, 1, MAX_NS - 1, MAX_NS]), st.integers(0, MAX_NS))
-# Attributes hold no control characters. Characters of four bytes are among them: the longest text fits a header too.
+# Attributes contain no control characters. Characters of four bytes test that the longest text fits a header.
 _attribute = st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"])
 texts = st.text(st.characters(codec="utf-8"), min_size=1)
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -204,8 +204,8 @@ def results(draw: st.DrawFn) -> Result:
 
 @_unhurried
 @given(record=st.one_of(frames(), chunks(), cues(), controls()), tail=st.lists(st.tuples(st.text(), st.binary())))
-def test_an_input_record_survives_the_wire(record: InputRecord, tail: list[tuple[str, bytes]]) -> None:
-    """Every kind, with each optional field there or not, the longest and the largest, in any order of headers."""
+def test_an_input_record_round_trips(record: InputRecord, tail: list[tuple[str, bytes]]) -> None:
+    """Every kind, with and without each optional field, with the largest values, and headers in any order."""
     key, value, headers = encode(record)
     strangers = tuple((f"x-{name}", content) for name, content in tail)
     assert decode(key, value, (*reversed(headers), *strangers)) == record
@@ -215,8 +215,8 @@ def test_an_input_record_survives_the_wire(record: InputRecord, tail: list[tuple
 
 @_unhurried
 @given(result=results())
-def test_a_result_survives_the_wire(result: Result) -> None:
-    """Every field, filled or null, finite floats to the last bit."""
+def test_a_result_round_trips(result: Result) -> None:
+    """Every field, with a value or null; finite floats exactly."""
     message = encode_result(result, pipeline="night")
     assert decode_result(*message) == result
     assert dict(message.headers)["ce_source"] == b"/triptych/pipelines/night"
@@ -224,8 +224,8 @@ def test_a_result_survives_the_wire(result: Result) -> None:
 
 @_unhurried
 @given(letter=letters())
-def test_a_dead_letter_survives_the_wire(letter: DeadLetter) -> None:
-    """The refused record comes back whole: its key (null, empty or not text), its value, its headers in order."""
+def test_a_dead_letter_round_trips(letter: DeadLetter) -> None:
+    """The record is preserved: its key (null, empty or not text), its value, its headers in order."""
     message = encode_dead(letter)
     assert decode_dead(*message) == letter
     assert all(content.decode() is not None for _, content in message.headers)
@@ -233,7 +233,7 @@ def test_a_dead_letter_survives_the_wire(letter: DeadLetter) -> None:
 
 @pytest.mark.parametrize("tracks", [("audio", "video"), ("subtitles", "audio", "video")])
 def test_tracks_have_one_order(tracks: tuple[Modality, ...]) -> None:
-    """Two producers that list the same tracks in different order say the same."""
+    """Two producers that list the same tracks in different order send the same value."""
     record = Progress(
         stream="a",
         id="1",

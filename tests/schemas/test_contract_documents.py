@@ -1,4 +1,4 @@
-"""The contract for machines is what the models say, is what its own format wants, and fits the golden messages.
+"""The machine-readable contract matches the models, is valid in its own format, and fits the golden messages.
 
 `asyncapi-3.0.0.json` is the official JSON Schema of AsyncAPI documents, from the package `@asyncapi/specs` 6.11
 (Apache-2.0), without white space.
@@ -46,7 +46,7 @@ FOREIGN_HEADERS = {"traceparent", "ce_mood"}
 
 @pytest.fixture(scope="module")
 def asyncapi() -> dict[str, Any]:
-    """Return the document as it lies in the repository."""
+    """Return the AsyncAPI document of the repository."""
     document: dict[str, Any] = yaml.safe_load((SCHEMAS / "asyncapi.yaml").read_text(encoding="utf-8"))
     return document
 
@@ -58,12 +58,12 @@ def validator(asyncapi: dict[str, Any], schema: dict[str, Any]) -> Draft7Validat
 
 @pytest.mark.parametrize("path", written(), ids=lambda path: path.name)
 def test_the_documents_are_current(path: Path) -> None:
-    """A change of the models is followed by `python -m tools.contract`."""
+    """After a change of the models, run `python -m tools.contract`."""
     assert path.read_text(encoding="utf-8") == written()[path]
 
 
 def test_the_schema_of_a_result_is_a_json_schema() -> None:
-    """By the metaschema of the dialect that it names."""
+    """By the metaschema of its dialect."""
     Draft202012Validator.check_schema(result_schema())
 
 
@@ -75,12 +75,12 @@ def test_the_document_is_asyncapi(asyncapi: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", [name for name in MESSAGE_OF if name.startswith("result")])
 def test_golden_results_fit_the_schema(golden: dict[str, Wire], name: str) -> None:
-    """Those of a newer writer too: unknown fields are allowed."""
+    """Also those of a newer writer: unknown fields are allowed."""
     Draft202012Validator(result_schema()).validate(json.loads(golden[name].value))
 
 
-def test_a_result_that_lacks_a_field_or_has_a_wrong_one_does_not_fit(golden: dict[str, Wire]) -> None:
-    """A schema that took everything would be of no use."""
+def test_a_result_with_a_missing_or_wrong_field_does_not_fit_the_schema(golden: dict[str, Wire]) -> None:
+    """A schema that accepts everything is useless."""
     whole = json.loads(golden["result_with_all_filled"].value)
     lacking = {name: value for name, value in whole.items() if name != "novelty"}
     for wrong in (lacking, whole | {"closed_by": "magic"}, whole | {"predictions": {"scene": [{"label": 1}]}}):
@@ -89,7 +89,7 @@ def test_a_result_that_lacks_a_field_or_has_a_wrong_one_does_not_fit(golden: dic
 
 @pytest.mark.parametrize("name", MESSAGE_OF)
 def test_golden_messages_fit_the_document(asyncapi: dict[str, Any], golden: dict[str, Wire], name: str) -> None:
-    """Key, headers and payload of each; and no header of ours is missing from it."""
+    """Key, headers and payload of each; and the document lists all of our headers."""
     message, wire = asyncapi["components"]["messages"][MESSAGE_OF[name]], golden[name]
     validator(asyncapi, message["bindings"]["kafka"]["key"]).validate(wire.key.decode())
     headers = {header: value.decode() for header, value in wire.headers}
@@ -100,13 +100,13 @@ def test_golden_messages_fit_the_document(asyncapi: dict[str, Any], golden: dict
     validator(asyncapi, message["payload"]).validate(payload)
 
 
-def test_every_golden_message_is_tried(golden: dict[str, Wire]) -> None:
-    """A new kind is not forgotten here."""
+def test_every_golden_message_is_tested(golden: dict[str, Wire]) -> None:
+    """So a new kind is not forgotten here."""
     assert set(golden) == set(MESSAGE_OF)
 
 
 def test_a_header_of_another_kind_does_not_fit(asyncapi: dict[str, Any], golden: dict[str, Wire]) -> None:
-    """Kinds are told apart, and what must be there is asked for."""
+    """Kinds are distinguished, and mandatory headers are required."""
     schema = asyncapi["components"]["messages"]["frame"]["headers"]
     frame = {header: value.decode() for header, value in golden["video_frame"].headers}
     wrong = [frame | {"ce_type": "triptych.end"}, frame | {"ce_startns": "-1"}, frame | {"content-type": "image/gif"}]

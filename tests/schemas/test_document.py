@@ -1,4 +1,4 @@
-"""`docs/contract.md` says what the code does: its example is a result, and no header or field is missing from it."""
+"""`docs/contract.md` matches the code: its example is a valid result, and no header or field is missing."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def document() -> str:
 
 
 def test_the_example_is_a_result(document: str) -> None:
-    """It has every field, and is read as it stands."""
+    """It is valid and has every field."""
     example = re.search(r"```json\n(.*?)```", document, re.DOTALL)
     assert example is not None
     result = parse_result(example.group(1))
@@ -62,21 +62,21 @@ def test_the_example_is_a_result(document: str) -> None:
 
 
 @pytest.mark.parametrize("value", _VALUES, ids=lambda value: value.__name__)
-def test_every_field_of_a_result_is_explained(document: str, value: type[BaseModel]) -> None:
+def test_every_field_of_a_result_is_documented(document: str, value: type[BaseModel]) -> None:
     """In the table, by its name."""
     table = document[document.index("| field | type |") : document.index("### In Redis")]
     missing = {field for field in value.model_fields if not re.search(rf"\b{field}\b", table, re.IGNORECASE)}
     assert not missing
 
 
-def test_every_header_that_we_write_is_explained(document: str, golden: dict[str, Wire]) -> None:
-    """Those of the golden messages, which have every one of them."""
+def test_every_header_that_we_write_is_documented(document: str, golden: dict[str, Wire]) -> None:
+    """Those of the golden messages, which have all of them."""
     written = {name for message in golden.values() for name, _ in message.headers} - {"ce_mood", "traceparent"}
     written = {name for name in written if not name.startswith("original")}
     assert not {name for name in written if f"`{name}`" not in document and f"`{name}: " not in document}
 
 
-def test_every_name_is_explained(document: str) -> None:
+def test_every_name_is_documented(document: str) -> None:
     """Topics, types, prefixes and keys."""
     written = [*names.INPUT_TOPICS, names.FRAME_TYPE, names.CHUNK_TYPE, names.CUE_TYPE, names.PROGRESS_TYPE]
     written += [names.END_TYPE, names.RESULT_TYPE, names.DEAD_TYPE, names.STATE_HEADER]

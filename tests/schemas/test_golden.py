@@ -1,6 +1,6 @@
-"""Messages of version 1 as they were first written: they stay readable, and we still write them so.
+"""Messages of version 1 as they were first written: they remain readable, and are still written in this form.
 
-A golden message is never changed. A new version gets a folder of its own beside `golden/v1`, and this one stays.
+A golden message is never changed. A new version gets its own folder next to `golden/v1`, which stays.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SECOND = 1_000_000_000
 _ALL = ("video", "audio", "subtitles")
 _CITY = {"stream": "city", "source": "file:///clips/city.mkv", "session": "01JGFJJZ00", "tracks": _ALL}
 
-# A black picture of 2 by 2 pixels (PNG) and ten samples of silence (WAV, 16 kHz mono s16).
+# A black image of 2 by 2 pixels (PNG) and ten samples of silence (WAV, 16 kHz mono s16).
 _PNG = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAC0lEQVR4nGNgQAYAAA4AAamRc7EAAAAASUVORK5CYII=")
 _WAV = (
     b"RIFF\x38\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x80\x3e\x00\x00\x00\x7d\x00\x00\x02\x00\x10\x00"
@@ -262,8 +262,8 @@ MARK = RedriveMark(pipeline="triptych", topic="triptych.video", partition=2, off
 
 
 @pytest.mark.parametrize("name", INPUTS)
-def test_a_golden_input_record_reads_as_it_was_written(golden: dict[str, Wire], name: str) -> None:
-    """The message decodes to the expected record, and that record encodes to the same bytes."""
+def test_a_golden_input_record_round_trips(golden: dict[str, Wire], name: str) -> None:
+    """The message decodes to the expected record, and the record encodes to the same bytes."""
     message, record = golden[name], INPUTS[name]
     assert decode(*message) == record
     assert decode(*message, modality=record.modality) == record
@@ -271,43 +271,43 @@ def test_a_golden_input_record_reads_as_it_was_written(golden: dict[str, Wire], 
 
 
 @pytest.mark.parametrize("name", RESULTS)
-def test_a_golden_result_reads_as_it_was_written(golden: dict[str, Wire], name: str) -> None:
-    """The message decodes to the expected result, and that result encodes to the same bytes."""
+def test_a_golden_result_round_trips(golden: dict[str, Wire], name: str) -> None:
+    """The message decodes to the expected result, and the result encodes to the same bytes."""
     message, result = golden[name], RESULTS[name]
     assert decode_result(*message) == result
     assert encode_result(result, pipeline="triptych") == message
 
 
 @pytest.mark.parametrize("name", DEAD)
-def test_a_golden_dead_letter_reads_as_it_was_written(golden: dict[str, Wire], name: str) -> None:
-    """The message decodes to the expected letter, and that letter encodes to the same bytes."""
+def test_a_golden_dead_letter_round_trips(golden: dict[str, Wire], name: str) -> None:
+    """The message decodes to the expected letter, and the letter encodes to the same bytes."""
     message, letter = golden[name], DEAD[name]
     assert decode_dead(*message) == letter
     assert encode_dead(letter) == message
 
 
-def test_a_golden_redrive_mark_reads_as_it_was_written(golden: dict[str, Wire]) -> None:
-    """The message decodes to the expected mark, and that mark encodes to the same bytes."""
+def test_a_golden_redrive_mark_round_trips(golden: dict[str, Wire]) -> None:
+    """The message decodes to the expected mark, and the mark encodes to the same bytes."""
     message = golden["redrive_mark"]
     assert decode_mark(message.headers) == MARK
     assert encode_mark(MARK, moment_ns=_START) == message
 
 
-def test_a_reason_that_only_a_newer_writer_knows_is_read_as_text(golden: dict[str, Wire]) -> None:
-    """One that we know is one of ours."""
+def test_an_unknown_reason_is_decoded_as_text(golden: dict[str, Wire]) -> None:
+    """A known reason is a `DeadReason`."""
     key, value, headers = golden["dead_letter_that_is_not_whole"]
     newer = [(name, b"of_tomorrow" if name == "ce_reasoncode" else text) for name, text in headers]
     assert decode_dead(key, value, headers).code is DeadReason.TOO_LARGE
     assert decode_dead(key, value, newer).code == "of_tomorrow"
 
 
-def test_a_result_of_a_newer_writer_is_read_without_the_fields_that_we_do_not_know(golden: dict[str, Wire]) -> None:
-    """Unknown fields, at every level, and unknown headers are ignored; what we know is read."""
+def test_unknown_fields_of_a_newer_writer_are_ignored(golden: dict[str, Wire]) -> None:
+    """At every level, and unknown headers too. Known fields are decoded."""
     assert decode_result(*golden["result_of_a_newer_writer"]) == RESULTS["result_with_nothing_filled"].model_copy(
         update={"schema_version": 2, "modalities": RESULTS["result_with_all_filled"].modalities}
     )
 
 
 def test_every_golden_message_is_tested(golden: dict[str, Wire]) -> None:
-    """No golden file lies about unread."""
+    """No golden file is unused."""
     assert golden.keys() == {*INPUTS, *RESULTS, *DEAD, "redrive_mark", "result_of_a_newer_writer"}

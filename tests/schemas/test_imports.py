@@ -1,4 +1,4 @@
-"""The contract is light: whoever speaks it need not install, nor wait for, what the programs use."""
+"""The contract is light: its users need not install or import what only the programs use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ print(*sorted({name.partition(".")[0] for name in sys.modules}))
 
 
 def test_the_contract_imports_nothing_heavy() -> None:
-    """No model, codec, broker or store comes with any module of the contract."""
+    """No module of the contract imports a model, codec, broker or store."""
     loaded = subprocess.run([sys.executable, "-c", _PROGRAM], check=True, capture_output=True, text=True).stdout.split()
     assert "triptych" in loaded
     assert not {"torch", "av", "cv2", "redis", "kafka", "numpy"} & set(loaded)

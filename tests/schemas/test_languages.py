@@ -1,4 +1,4 @@
-"""One language, one code."""
+"""Normalizing language tags."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from triptych.schemas.languages import language_code
     ("tag", "code"),
     [("eng", "en"), ("en", "en"), ("en-GB", "en"), ("ger", "de"), ("deu", "de"), ("zh-Hant-TW", "zh"), ("grc", "grc")],
 )
-def test_a_language_has_one_code_however_it_is_spelt(tag: str, code: str) -> None:
-    """The shortest; a language without a short one keeps its own."""
+def test_all_tags_of_a_language_have_the_same_code(tag: str, code: str) -> None:
+    """The shortest code; a language without a two-letter code keeps its own."""
     assert language_code(tag) == code

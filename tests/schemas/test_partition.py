@@ -1,4 +1,4 @@
-"""Our partitioner is Kafka's: the same key lies on the same partition whoever sent it."""
+"""The partitioner is Kafka's: a key has the same partition whoever sends it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ JAVA_HASHES = {
 
 @pytest.mark.parametrize(("key", "signed"), JAVA_HASHES.items())
 def test_the_hash_is_the_one_of_the_java_client(key: bytes, signed: int) -> None:
-    """The known vectors of Apache Kafka."""
+    """The test vectors of Apache Kafka."""
     assert murmur2(key) == signed % 2**32
 
 
 @settings(deadline=None, max_examples=500)
 @given(key=st.binary(max_size=300), partitions=st.integers(1, 1000))
-def test_the_partition_is_the_one_of_the_client(key: bytes, partitions: int) -> None:
-    """Any key of any length, on any number of partitions."""
+def test_the_partition_is_that_of_kafka_python(key: bytes, partitions: int) -> None:
+    """For any key and any number of partitions."""
     assert murmur2(key) == kafka_murmur2(key) % 2**32
     assert partition_of(key, partitions) == (kafka_murmur2(key) & 0x7FFFFFFF) % partitions

@@ -1,4 +1,4 @@
-"""The values that records are made of: sources without credentials, reasons of one line, nothing mutable."""
+"""The values of records: sources without credentials, one-line reasons, immutability."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ SECRETS = [
 
 
 @pytest.mark.parametrize("source", SECRETS)
-def test_a_source_carries_no_credentials(source: str) -> None:
-    """A password would lie in the log for as long as the log is kept; the refusal does not repeat it either."""
+def test_a_source_with_credentials_is_invalid(source: str) -> None:
+    """A password would stay in the log for its whole retention. The error does not repeat it."""
     with pytest.raises(ValidationError, match="without user name or password") as caught:
         _end(source)
     assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("source", SECRETS)
-def test_credentials_are_hidden_where_a_source_is_shown(source: str) -> None:
-    """What is left is a source that may be sent."""
+def test_credentials_are_hidden(source: str) -> None:
+    """The rest is a valid source."""
     hidden = hide_credentials(source)
     assert "secret" not in hidden.replace("***", "")
     assert "gate.local" in hidden or "b/2" in hidden
@@ -51,14 +51,14 @@ def test_credentials_are_hidden_where_a_source_is_shown(source: str) -> None:
         "rtsp://gate/1?to=a@b",
     ],
 )
-def test_an_at_sign_elsewhere_is_no_credential(source: str) -> None:
-    """Only the authority of a URL holds a user."""
+def test_an_at_sign_elsewhere_is_not_a_credential(source: str) -> None:
+    """Only the authority of a URL contains a user."""
     assert _end(source).source == source
     assert hide_credentials(source) == source
 
 
 def test_a_reason_is_one_line_that_fits_a_header() -> None:
-    """A dead letter must never fail for the words that explain it."""
+    """A dead letter must never fail because of its reason."""
     letter = DeadLetter(
         pipeline="p",
         topic="t",
@@ -75,8 +75,8 @@ def test_a_reason_is_one_line_that_fits_a_header() -> None:
     assert len(letter.reason) <= 2048
 
 
-def test_records_and_results_cannot_be_changed() -> None:
-    """Neither a field nor what a field holds."""
+def test_records_and_results_are_immutable() -> None:
+    """Neither their fields nor the contents of fields."""
     frame = VideoFrame(stream="a", id="1", source="s", session="x", start_ns=0, data=b"x")
     with pytest.raises(ValidationError, match="frozen"):
         frame.start_ns = 1  # type: ignore[misc]
@@ -98,7 +98,7 @@ def test_records_and_results_cannot_be_changed() -> None:
         result.predictions["scene"] = ()  # type: ignore[index]
 
 
-def test_a_record_without_a_promise_promises_its_start() -> None:
-    """So a foreign producer need not know about promises."""
+def test_a_record_without_a_watermark_declares_its_start() -> None:
+    """So a foreign producer can omit `ce_nextns`."""
     assert _end("s").watermark_ns == 0
     assert _end("s").model_copy(update={"next_ns": 7}).watermark_ns == 7

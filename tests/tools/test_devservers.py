@@ -1,4 +1,4 @@
-"""The development servers start, survive what tests do to them, and say what is missing."""
+"""The development servers start, survive faults, and report missing programs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _topics(bootstrap_servers: str) -> list[str]:
 def test_a_broker_keeps_its_topics_through_a_kill_and_a_restart(
     start_kafka: Callable[[KafkaOptions], DevKafka],
 ) -> None:
-    """What was made before the crash is there after it, on the same address."""
+    """A topic created before the crash exists after it, at the same address."""
     kafka = start_kafka(KafkaOptions())
     client = KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
     client.create_topics({"kept": {"num_partitions": 1, "replication_factor": 1}})
@@ -45,7 +45,7 @@ def test_a_broker_keeps_its_topics_through_a_kill_and_a_restart(
 
 
 def test_a_redis_restarts_with_its_data(start_redis: Callable[[], DevRedis]) -> None:
-    """The append-only file brings back what was written."""
+    """The append-only file restores it."""
     redis = pytest.importorskip("redis")
     server = start_redis()
     with redis.Redis.from_url(server.url) as client:
@@ -57,7 +57,7 @@ def test_a_redis_restarts_with_its_data(start_redis: Callable[[], DevRedis]) -> 
 
 
 def test_closing_a_server_ends_its_process() -> None:
-    """Nothing is left behind."""
+    """No process is left."""
     try:
         server = DevRedis()
     except MissingProgramError as missing:
@@ -69,17 +69,17 @@ def test_closing_a_server_ends_its_process() -> None:
 
 
 def test_a_missing_program_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user needs to do one thing, and it says which."""
+    """So the user knows what to do."""
     monkeypatch.setenv("PATH", "")
 
     with pytest.raises(MissingProgramError, match=r"redis-server is not installed.*apt-get install redis-server"):
         DevRedis()
 
 
-def test_a_java_that_is_too_old_is_named_with_the_one_that_is_needed(
+def test_a_java_that_is_too_old_is_reported_with_the_required_version(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Java 11 starts the broker and fails deep inside; we say it before."""
+    """Java 11 starts the broker, which then fails with an obscure error."""
     java = tmp_path / "java"
     java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n")
     java.chmod(0o755)
@@ -89,8 +89,8 @@ def test_a_java_that_is_too_old_is_named_with_the_one_that_is_needed(
         requirements.require_java()
 
 
-def test_the_launcher_explains_itself() -> None:
-    """An unknown word is a user's mistake."""
+def test_the_launcher_prints_its_usage() -> None:
+    """An unknown argument is a usage error."""
     command = [sys.executable, "-m", "tools.devservers", "oracle"]
 
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""The worlds that the contract is tested in: memory, a real Apache Kafka broker, and one that is secured."""
+"""The transports of the contract tests: memory, a real Apache Kafka broker, and a secured one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DEADLINE_S = 30.0
 
 
 class MemoryWorld:
-    """Memory, where a topic that nobody reads is what a broker that is away is elsewhere."""
+    """The memory transport. A topic without readers stands for an unavailable broker."""
 
     name = "memory"
 
@@ -35,9 +35,9 @@ class MemoryWorld:
 
     @contextmanager
     def nothing_moves(self, topic: str) -> Iterator[None]:
-        """Wait with the reading."""
+        """Do not read the topic inside the block."""
         yield
-        # Somebody reads, and is done: now all of it may be forgotten.
+        # A reader has finished: now all records may be deleted.
         self.transport.reader({TopicPartition(topic, 0): 0}).close()
 
 
@@ -60,8 +60,8 @@ class KafkaWorld:
         )
 
     @contextmanager
-    def nothing_moves(self, topic: str) -> Iterator[None]:  # noqa: ARG002 - the other world needs it
-        """Freeze the broker."""
+    def nothing_moves(self, topic: str) -> Iterator[None]:  # noqa: ARG002 - used by the memory transport
+        """Freeze the broker inside the block."""
         self.broker.freeze()
         try:
             yield
@@ -70,7 +70,7 @@ class KafkaWorld:
 
 
 def scram_login(broker: DevKafka, user: str) -> dict[str, Any]:
-    """Return the settings with which a user of the tests logs in over TLS."""
+    """Return the settings of a SCRAM login over TLS."""
     return {
         "security_protocol": "SASL_SSL",
         "ssl_ca_file": broker.ca_file,
@@ -85,7 +85,7 @@ World = MemoryWorld | KafkaWorld
 
 @pytest.fixture(params=["memory", "kafka", "secured"])
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    """Each kind of transport in turn, and the faults that a test may cause."""
+    """Each kind of transport, with the faults that a test can cause."""
     made: World
     if request.param == "memory":
         made = MemoryWorld()
@@ -100,7 +100,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 
 @pytest.fixture
 def login(secured_kafka: DevKafka) -> Callable[..., KafkaSettings]:
-    """Make the settings of a user of the secured broker, with changes; None takes one away."""
+    """Return settings of a user of the secured broker, with changes; None removes a setting."""
 
     def make(user: str, **changes: object) -> KafkaSettings:
         given = {"bootstrap_servers": secured_kafka.bootstrap_servers, **scram_login(secured_kafka, user), **changes}
@@ -111,13 +111,13 @@ def login(secured_kafka: DevKafka) -> Callable[..., KafkaSettings]:
 
 @pytest.fixture
 def transport(world: World) -> Transport:
-    """Each kind of transport in turn, bounded tightly."""
+    """Each kind of transport, with tight limits."""
     return world.transport
 
 
 @pytest.fixture
 def new_topic(transport: Transport) -> Callable[..., str]:
-    """Make a topic of the test's own: `new_topic(partitions, max_record_bytes=…)`."""
+    """Create a topic for the test: `new_topic(partitions, max_record_bytes=…)`."""
 
     def make(partitions: int = 3, *, max_record_bytes: int = MAX_RECORD_BYTES) -> str:
         name = f"contract-{uuid.uuid4().hex[:12]}"
@@ -131,13 +131,13 @@ def new_topic(transport: Transport) -> Callable[..., str]:
 
 @pytest.fixture
 def nothing_moves(world: World) -> Callable[[str], AbstractContextManager[None]]:
-    """Let publishers get rid of nothing that they send to a topic meanwhile."""
+    """Prevent publishers from delivering to a topic inside the block."""
     return world.nothing_moves
 
 
 @pytest.fixture
 def publisher(transport: Transport) -> Iterator[Publisher]:
-    """A publisher of that transport."""
+    """A publisher of the transport."""
     made = transport.publisher()
     yield made
     made.close(DEADLINE_S)
@@ -145,5 +145,5 @@ def publisher(transport: Transport) -> Iterator[Publisher]:
 
 @pytest.fixture
 def group() -> str:
-    """The name of a group nobody else is in."""
+    """The name of a new group."""
     return f"group-{uuid.uuid4().hex[:12]}"

@@ -1,4 +1,4 @@
-"""What every transport promises: the same tests on memory and on a real Apache Kafka broker."""
+"""The contract of a transport: the same tests in memory and on a real Apache Kafka broker."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from triptych.schemas.partition import partition_of
 from triptych.transport.errors import (
     CommitRefusedError,
     MessageRejectedError,
-    OffsetGoneError,
+    OffsetOutOfRangeError,
     PublishTimeoutError,
     RecordTooLargeError,
     TransportClosedError,
@@ -32,7 +32,7 @@ NothingMoves = Callable[[str], AbstractContextManager[None]]
 
 
 def read_until(reader: Reader, enough: Callable[[list[Record]], bool]) -> list[Record]:
-    """Poll until enough has come, or fail with what has."""
+    """Poll until `enough` returns true, or fail."""
     taken: list[Record] = []
     deadline = time.monotonic() + DEADLINE_S
     while not enough(taken):
@@ -42,12 +42,12 @@ def read_until(reader: Reader, enough: Callable[[list[Record]], bool]) -> list[R
 
 
 def read_count(reader: Reader, count: int) -> list[Record]:
-    """Poll until so many records have come."""
+    """Poll until `count` records have come."""
     return read_until(reader, lambda taken: len(taken) >= count)
 
 
 def poll_until(consumer: GroupConsumer, enough: Callable[[Poll], bool]) -> Poll:
-    """Poll until a poll brings what is waited for."""
+    """Poll until one poll satisfies `enough`, and return it."""
     deadline = time.monotonic() + DEADLINE_S
     while not enough(found := consumer.poll(0.2)):
         assert time.monotonic() < deadline, "it never came"
@@ -55,19 +55,19 @@ def poll_until(consumer: GroupConsumer, enough: Callable[[Poll], bool]) -> Poll:
 
 
 def join(transport: Transport, topics: list[str], group: str, **policy: str) -> GroupConsumer:
-    """Join a group and wait for partitions; no record may have come."""
+    """Join a group and wait for the assignment; no record may come."""
     consumer = transport.group_consumer(topics, group, **policy)  # type: ignore[arg-type]
     poll_until(consumer, lambda found: bool(found.assigned))
     return consumer
 
 
 def of(topic: str, count: int, *, key: bytes = b"city") -> list[Message]:
-    """Return messages of one key that tell their order."""
+    """Return messages of one key, numbered in order."""
     return [Message(topic, key, b"%d" % number) for number in range(count)]
 
 
 def send_all(publisher: Publisher, messages: Iterable[Message]) -> list[Delivered]:
-    """Send and wait until all are acknowledged."""
+    """Send messages and wait for their acknowledgements."""
     on_their_way = [publisher.send(message) for message in messages]
     publisher.flush(DEADLINE_S)
     return [future.result(0) for future in on_their_way]
@@ -79,15 +79,15 @@ def partitions(topic: str, count: int = 3) -> list[TopicPartition]:
 
 
 def from_the_start(transport: Transport, topic: str, count: int = 3) -> Reader:
-    """Read all of a topic."""
+    """Open a reader at the beginning of a topic."""
     return transport.reader(dict.fromkeys(partitions(topic, count), 0))
 
 
 # --- records ------------------------------------------------------------------------------------------------------
 
 
-def test_a_record_comes_back_as_it_was_sent(transport: Transport, new_topic: NewTopic, publisher: Publisher) -> None:
-    """Key, value, headers (twice the same name, no bytes, any bytes) and place."""
+def test_a_record_is_read_as_it_was_sent(transport: Transport, new_topic: NewTopic, publisher: Publisher) -> None:
+    """Key, value, headers (a repeated name, empty, any bytes) and position."""
     topic = new_topic()
     headers = (("ce_id", b"1"), ("ce_id", b"2"), ("empty", b""), ("raw", bytes(range(256))))
     message = Message(topic, b"city", bytes(range(256)) * 40, headers)
@@ -100,10 +100,8 @@ def test_a_record_comes_back_as_it_was_sent(transport: Transport, new_topic: New
     assert record.size_bytes == message.size_bytes
 
 
-def test_an_empty_value_is_a_record_like_any_other(
-    transport: Transport, new_topic: NewTopic, publisher: Publisher
-) -> None:
-    """Control records have no bytes."""
+def test_an_empty_value_is_preserved(transport: Transport, new_topic: NewTopic, publisher: Publisher) -> None:
+    """Control records have empty values."""
     topic = new_topic()
 
     send_all(publisher, [Message(topic, b"city", b"", (("ce_type", b"triptych.end"),))])
@@ -113,7 +111,7 @@ def test_an_empty_value_is_a_record_like_any_other(
 
 
 def test_records_of_one_key_keep_their_order(transport: Transport, new_topic: NewTopic, publisher: Publisher) -> None:
-    """Also when several keys share a partition and several threads send."""
+    """Also if several keys share a partition and several threads send."""
     topic = new_topic(2)
     keys = [b"city", b"sintel", b"harbour", b"studio"]
 
@@ -132,7 +130,7 @@ def test_records_of_one_key_keep_their_order(transport: Transport, new_topic: Ne
 
 
 def test_the_append_time_is_the_brokers(transport: Transport, new_topic: NewTopic, publisher: Publisher) -> None:
-    """The arrival lies between the moments of sending and of the acknowledgement."""
+    """The arrival time is between the send and the acknowledgement."""
     topic = new_topic()
     before_ns = time.time_ns() - NS_PER_MS  # Kafka counts in milliseconds
 
@@ -145,7 +143,7 @@ def test_the_append_time_is_the_brokers(transport: Transport, new_topic: NewTopi
 
 
 def test_a_stream_has_one_partition_number_on_all_topics(new_topic: NewTopic, publisher: Publisher) -> None:
-    """The one that the contract computes without any client."""
+    """It is the number that the contract computes without a client."""
     topics = [new_topic(6) for _ in range(3)]
     keys = [f"stream-{number}".encode() for number in range(40)]
 
@@ -156,8 +154,8 @@ def test_a_stream_has_one_partition_number_on_all_topics(new_topic: NewTopic, pu
     assert len(set(expected)) == 6
 
 
-def test_a_partition_may_be_chosen(new_topic: NewTopic, publisher: Publisher) -> None:
-    """As the worker does for results, which go where their inputs came from."""
+def test_a_message_can_name_its_partition(new_topic: NewTopic, publisher: Publisher) -> None:
+    """The worker does so for results, which go to the partition of their inputs."""
     topic = new_topic()
 
     where = send_all(publisher, [Message(topic, b"city", b"x", partition=number) for number in (2, 0, 1)])
@@ -169,8 +167,8 @@ def test_a_partition_may_be_chosen(new_topic: NewTopic, publisher: Publisher) ->
 
 
 @pytest.mark.parametrize("limit_s", [0.0, 0.3])
-def test_a_poll_ends_in_time(transport: Transport, new_topic: NewTopic, limit_s: float) -> None:
-    """Whether or not anything is there to read."""
+def test_a_poll_ends_within_its_timeout(transport: Transport, new_topic: NewTopic, limit_s: float) -> None:
+    """Whether or not there are records."""
     reader = from_the_start(transport, new_topic())
     for _ in range(3):
         started = time.monotonic()
@@ -182,10 +180,10 @@ def test_a_poll_ends_in_time(transport: Transport, new_topic: NewTopic, limit_s:
         assert limit_s - 0.01 <= took_s < limit_s + 0.5
 
 
-def test_a_poll_returns_as_soon_as_there_is_something(
+def test_a_poll_returns_as_soon_as_there_is_a_record(
     transport: Transport, new_topic: NewTopic, publisher: Publisher
 ) -> None:
-    """It does not wait for its limit."""
+    """It does not wait for its timeout."""
     topic = new_topic()
     reader = from_the_start(transport, topic)
     reader.poll(0.2)
@@ -200,10 +198,10 @@ def test_a_poll_returns_as_soon_as_there_is_something(
     timer.join()
 
 
-def test_a_poll_ends_in_time_while_nobody_answers(
+def test_a_poll_ends_within_its_timeout_while_the_broker_is_unavailable(
     transport: Transport, new_topic: NewTopic, group: str, nothing_moves: NothingMoves
 ) -> None:
-    """A broker that is away looks like silence, for readers and for members that wait for their partitions."""
+    """It returns no records, for readers and for members that wait for their assignment."""
     topic = new_topic()
     reader = from_the_start(transport, topic)
     member = transport.group_consumer([topic], group)
@@ -219,10 +217,8 @@ def test_a_poll_ends_in_time_while_nobody_answers(
     poll_until(member, lambda _: bool(member.assignment()))
 
 
-def test_reading_to_the_end_is_known_from_a_fresh_question(
-    transport: Transport, new_topic: NewTopic, publisher: Publisher
-) -> None:
-    """An end offset asked after the last poll counts what came since."""
+def test_end_offsets_are_not_cached(transport: Transport, new_topic: NewTopic, publisher: Publisher) -> None:
+    """An end offset that is queried after the last poll includes later records."""
     topic = new_topic()
     tp = TopicPartition(topic, partition_of(b"city", 3))
     send_all(publisher, of(topic, 5))
@@ -239,8 +235,10 @@ def test_reading_to_the_end_is_known_from_a_fresh_question(
     assert reader.begin_offsets([tp]) == {tp: 0}
 
 
-def test_seeking_reads_again(transport: Transport, new_topic: NewTopic, publisher: Publisher) -> None:
-    """Back, and forward over what was never read."""
+def test_seeking_moves_the_position_back_and_forward(
+    transport: Transport, new_topic: NewTopic, publisher: Publisher
+) -> None:
+    """Forward also over records that were never read."""
     topic = new_topic(1)
     send_all(publisher, of(topic, 10))
     tp = TopicPartition(topic, 0)
@@ -256,7 +254,7 @@ def test_seeking_reads_again(transport: Transport, new_topic: NewTopic, publishe
 
 
 def test_offsets_are_found_by_append_time(transport: Transport, new_topic: NewTopic, publisher: Publisher) -> None:
-    """The first one at or after the time; the end where all came before."""
+    """The first offset at or after the time; the end offset if all records are older."""
     topic = new_topic(1)
     tp = TopicPartition(topic, 0)
     for message in of(topic, 4):
@@ -276,10 +274,10 @@ def test_offsets_are_found_by_append_time(transport: Transport, new_topic: NewTo
     assert at(arrivals[-1] + 3600 * NS_PER_S) == 4
 
 
-def test_paused_partitions_are_silent_and_resumed_ones_go_on(
+def test_paused_partitions_return_no_records_until_resumed(
     transport: Transport, new_topic: NewTopic, publisher: Publisher
 ) -> None:
-    """Nothing is skipped, and what is not ours is passed over."""
+    """Nothing is skipped, and unassigned partitions are ignored."""
     topic = new_topic(2)
     reader = from_the_start(transport, topic, 2)
     first, second = partitions(topic, 2)
@@ -295,13 +293,10 @@ def test_paused_partitions_are_silent_and_resumed_ones_go_on(
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_nothing_is_stranded_by_pausing_and_resuming(
+def test_pausing_and_resuming_loses_no_fetched_records(
     transport: Transport, publisher: Publisher, new_topic: NewTopic, seed: int
 ) -> None:
-    """All arrives once and in order, however often partitions are paused with records of theirs fetched already.
-
-    The stock client with bounded polls leaves partitions silent for ever in each of these runs.
-    """
+    """All records arrive once and in order, however often partitions are paused while fetched records wait."""
     topic, count = new_topic(6), 3_000
     send_all(publisher, (Message(topic, b"k", b"x" * 100, partition=number % 6) for number in range(count)))
     reader = from_the_start(transport, topic, 6)
@@ -330,10 +325,10 @@ def test_nothing_is_stranded_by_pausing_and_resuming(
 # --- groups -------------------------------------------------------------------------------------------------------
 
 
-def test_a_group_begins_at_the_beginning_and_goes_on_where_it_committed(
+def test_a_group_starts_at_the_beginning_and_continues_at_its_commit(
     transport: Transport, new_topic: NewTopic, publisher: Publisher, group: str
 ) -> None:
-    """Only what was committed counts, not what was read; the note of the commit is kept."""
+    """Only commits count, not reads. The commit metadata is preserved."""
     topic = new_topic(1)
     tp = TopicPartition(topic, 0)
     send_all(publisher, of(topic, 10))
@@ -351,10 +346,10 @@ def test_a_group_begins_at_the_beginning_and_goes_on_where_it_committed(
     assert second.committed([tp]) == {tp: Commit(4, "floor=17")}
 
 
-def test_nothing_is_committed_that_was_not_named(
+def test_only_named_offsets_are_committed(
     transport: Transport, new_topic: NewTopic, publisher: Publisher, group: str
 ) -> None:
-    """Reading and closing commit nothing; a commit of one partition leaves the others alone."""
+    """Reading and closing commit nothing; a commit of one partition does not affect the others."""
     topic = new_topic(2)
     first, second = partitions(topic, 2)
     send_all(publisher, [Message(topic, b"k", b"x", partition=n % 2) for n in range(10)])
@@ -369,8 +364,8 @@ def test_nothing_is_committed_that_was_not_named(
     assert again.committed([first, second]) == {first: Commit(3), second: None}
 
 
-def test_members_share_partitions_by_number(transport: Transport, new_topic: NewTopic, group: str) -> None:
-    """Each number lies with one member on all topics; who gives up or gets partitions is told so."""
+def test_members_get_the_same_partitions_of_all_topics(transport: Transport, new_topic: NewTopic, group: str) -> None:
+    """Polls report assigned and revoked partitions."""
     topics = [new_topic(4) for _ in range(3)]
     everything = {TopicPartition(topic, number) for topic in topics for number in range(4)}
     first = join(transport, topics, group)
@@ -396,10 +391,10 @@ def test_members_share_partitions_by_number(transport: Transport, new_topic: New
     poll_until(first, lambda _: first.assignment() == everything)
 
 
-def test_a_commit_for_partitions_that_moved_is_refused_and_harmless(
+def test_a_commit_of_reassigned_partitions_is_refused(
     transport: Transport, new_topic: NewTopic, publisher: Publisher, group: str
 ) -> None:
-    """The member goes on with what it has."""
+    """The member continues with its remaining partitions."""
     topic = new_topic(2)
     send_all(publisher, [Message(topic, b"k", b"x", partition=n % 2) for n in range(4)])
     first = join(transport, [topic], group)
@@ -421,10 +416,10 @@ def test_a_commit_for_partitions_that_moved_is_refused_and_harmless(
     assert second.committed([kept]) == {kept: Commit(1)}
 
 
-def test_what_was_not_committed_comes_again_after_a_rebalance(
+def test_uncommitted_records_are_read_again_after_a_rebalance(
     transport: Transport, new_topic: NewTopic, publisher: Publisher, group: str
 ) -> None:
-    """Also to the member that keeps the partition: all members begin at the commits."""
+    """Also by the member that keeps the partition: all members start at the commits."""
     topic = new_topic(2)
     send_all(publisher, [Message(topic, b"k", b"%d" % n, partition=n % 2) for n in range(8)])
     first = transport.group_consumer([topic], group)
@@ -442,10 +437,10 @@ def test_what_was_not_committed_comes_again_after_a_rebalance(
     assert again == {2, 4, 5, 6, 7}
 
 
-def test_a_rebalance_waits_until_work_is_handed_over(
+def test_a_rebalance_waits_for_the_revocation_to_complete(
     transport: Transport, new_topic: NewTopic, publisher: Publisher, group: str
 ) -> None:
-    """Told once what is asked back, the member may commit until it lets go; nobody has the partitions before that."""
+    """The member can commit until it completes the revocation, and nobody owns the partitions before that."""
     topic = new_topic(2)
     everything = frozenset(partitions(topic, 2))
     first = transport.group_consumer([topic], group, hand_over_s=DEADLINE_S)
@@ -475,8 +470,8 @@ def test_a_rebalance_waits_until_work_is_handed_over(
     assert second.committed(everything) == dict.fromkeys(everything, Commit(1))
 
 
-def test_a_hand_over_ends_at_its_limit(transport: Transport, new_topic: NewTopic, group: str) -> None:
-    """A member that does not let go gives up nonetheless, and commits no more."""
+def test_a_revocation_ends_at_its_limit(transport: Transport, new_topic: NewTopic, group: str) -> None:
+    """A member that does not complete it loses the partitions, and can no longer commit."""
     topic = new_topic(2)
     first = transport.group_consumer([topic], group, hand_over_s=0.3)
     had = poll_until(first, lambda found: bool(found.assigned)).assigned
@@ -497,8 +492,8 @@ def test_a_hand_over_ends_at_its_limit(transport: Transport, new_topic: NewTopic
         first.commit(dict.fromkeys(second.assignment(), Commit(0)))
 
 
-def test_a_member_that_leaves_hands_nothing_over(transport: Transport, new_topic: NewTopic, group: str) -> None:
-    """Closing waits for nobody, and the others go on at once."""
+def test_closing_does_not_wait_for_a_revocation(transport: Transport, new_topic: NewTopic, group: str) -> None:
+    """The other members continue at once."""
     topic = new_topic(2)
     first = transport.group_consumer([topic], group, hand_over_s=DEADLINE_S)
     poll_until(first, lambda found: bool(found.assigned))
@@ -513,10 +508,10 @@ def test_a_member_that_leaves_hands_nothing_over(transport: Transport, new_topic
 
 
 @pytest.mark.parametrize(("policy", "resumed"), [("earliest", 6), ("latest", 10)])
-def test_a_committed_offset_that_retention_deleted_is_jumped_over_aloud(
+def test_a_jump_over_a_deleted_committed_offset_is_reported(
     transport: Transport, new_topic: NewTopic, publisher: Publisher, group: str, policy: str, resumed: int
 ) -> None:
-    """The poll says from where to where."""
+    """The poll returns the wanted and the resumed offset."""
     topic = new_topic(1)
     tp = TopicPartition(topic, 0)
     commit_then_lose(transport, publisher, topic, group)
@@ -531,23 +526,23 @@ def test_a_committed_offset_that_retention_deleted_is_jumped_over_aloud(
     assert records[0].offset == resumed
 
 
-def test_a_committed_offset_that_retention_deleted_can_stop_the_reading(
+def test_the_policy_stop_raises_for_a_deleted_committed_offset(
     transport: Transport, new_topic: NewTopic, publisher: Publisher, group: str
 ) -> None:
-    """With the policy `stop` nothing is read; the error says what is missing."""
+    """Nothing is read; the error names the missing offsets."""
     topic = new_topic(1)
     commit_then_lose(transport, publisher, topic, group)
 
     consumer = transport.group_consumer([topic], group, when_out_of_range="stop")
 
-    with pytest.raises(OffsetGoneError, match=f"{topic} 0: offset 3 is outside 6 to 10"):
+    with pytest.raises(OffsetOutOfRangeError, match=f"{topic} 0: offset 3 is outside 6 to 10"):
         poll_until(consumer, lambda found: bool(found.records))
 
 
-def test_records_deleted_while_they_were_being_read_are_missed_aloud(
+def test_a_jump_over_records_deleted_while_reading_is_reported(
     transport: Transport, new_topic: NewTopic, publisher: Publisher
 ) -> None:
-    """Retention may overtake a reader."""
+    """Retention can overtake a reader."""
     topic = new_topic(1)
     tp = TopicPartition(topic, 0)
     send_all(publisher, of(topic, 10))
@@ -573,7 +568,7 @@ def test_records_deleted_while_they_were_being_read_are_missed_aloud(
 
 
 def commit_then_lose(transport: Transport, publisher: Publisher, topic: str, group: str) -> None:
-    """Commit offset 3 of 10, and delete what lies before 6."""
+    """Commit offset 3 of 10, and delete the records before 6."""
     tp = TopicPartition(topic, 0)
     send_all(publisher, of(topic, 10))
     consumer = join(transport, [topic], group)
@@ -587,10 +582,10 @@ def commit_then_lose(transport: Transport, publisher: Publisher, topic: str, gro
 # --- publishing ---------------------------------------------------------------------------------------------------
 
 
-def test_a_publisher_is_bounded_while_nothing_moves(
+def test_a_publisher_is_bounded_while_the_broker_is_unavailable(
     transport: Transport, new_topic: NewTopic, publisher: Publisher, nothing_moves: NothingMoves
 ) -> None:
-    """It says so in time, holds no more than it may, and what it took arrives in order when things move again."""
+    """It raises in time, holds no more than its limit, and later delivers what it accepted, in order."""
     topic = new_topic(1)
     send_all(publisher, of(topic, 1, key=b"first"))
     taken = 0
@@ -613,10 +608,10 @@ def test_a_publisher_is_bounded_while_nothing_moves(
     publisher.send(Message(topic, b"city", b"and on it goes")).result(DEADLINE_S)
 
 
-def test_a_record_over_our_limit_is_refused_before_it_is_sent(
+def test_a_record_over_our_limit_is_rejected_before_sending(
     transport: Transport, new_topic: NewTopic, publisher: Publisher
 ) -> None:
-    """Key and headers count; the error says the sizes and the three places where Kafka sets the limit."""
+    """Key and headers count. The error names the sizes and the three places where Kafka sets the limit."""
     topic = new_topic(1)
     headers = (("ce_id", b"x" * 50),)
     room = 200_000 - len(b"city") - len("ce_id") - 50
@@ -632,10 +627,10 @@ def test_a_record_over_our_limit_is_refused_before_it_is_sent(
     assert [len(record.value) for record in read_count(from_the_start(transport, topic, 1), 1)] == [room]
 
 
-def test_one_record_that_the_broker_refuses_costs_no_other(
+def test_a_rejected_record_does_not_affect_others(
     transport: Transport, new_topic: NewTopic, publisher: Publisher
 ) -> None:
-    """A topic with a lower limit refuses some; all the others arrive, on it and elsewhere, in order by key."""
+    """A topic with a lower limit rejects some records. All others arrive, in order by key."""
     small, other = new_topic(2, max_record_bytes=20_000), new_topic(2)
     keys = [b"city", b"sintel", b"harbour"]
     too_large = {60, 61, 150}
@@ -661,7 +656,7 @@ def test_one_record_that_the_broker_refuses_costs_no_other(
 
 
 def assert_arrived_in_order(reader: Reader, sent: list[Message]) -> None:
-    """All came, those of one key in order; repeats, which a replaced client may make, are dropped as readers do."""
+    """Check that all records arrived, in order by key, after dropping duplicates as readers do."""
     wanted = {message.value for message in sent}
     records = read_until(reader, lambda found: {record.value for record in found} >= wanted)
     for key in {message.key for message in sent}:
@@ -672,8 +667,8 @@ def assert_arrived_in_order(reader: Reader, sent: list[Message]) -> None:
         assert seen == [message.value for message in sent if message.key == key]
 
 
-def test_a_partition_that_is_not_there_fails_the_one_message(new_topic: NewTopic, publisher: Publisher) -> None:
-    """Nothing else is touched, and what is on its way cannot be called back."""
+def test_a_message_for_a_missing_partition_fails_alone(new_topic: NewTopic, publisher: Publisher) -> None:
+    """Other messages are not affected, and a message in flight cannot be cancelled."""
     topic = new_topic(2)
     wrong = publisher.send(Message(topic, b"k", b"x", partition=7))
     right = publisher.send(Message(topic, b"k", b"x", partition=1))
@@ -684,8 +679,8 @@ def test_a_partition_that_is_not_there_fails_the_one_message(new_topic: NewTopic
     assert right.result(0) == Delivered(topic, 1, 0)
 
 
-def test_a_closed_publisher_takes_nothing(transport: Transport, new_topic: NewTopic) -> None:
-    """Closing sends what was taken; closing twice does nothing."""
+def test_a_closed_publisher_accepts_nothing(transport: Transport, new_topic: NewTopic) -> None:
+    """Closing sends the accepted messages. Closing twice does nothing."""
     topic = new_topic(1)
     publisher = transport.publisher()
     on_its_way = publisher.send(Message(topic, b"city", b"x"))
@@ -700,8 +695,8 @@ def test_a_closed_publisher_takes_nothing(transport: Transport, new_topic: NewTo
 # --- topics -------------------------------------------------------------------------------------------------------
 
 
-def test_topics_are_described_as_they_were_made(transport: Transport, new_topic: NewTopic) -> None:
-    """Append time, the limit, and nothing about topics that do not exist."""
+def test_topics_are_described_as_created(transport: Transport, new_topic: NewTopic) -> None:
+    """Append time and size limit; nothing for missing topics."""
     topic = new_topic(5, max_record_bytes=123_000)
     admin = transport.admin()
 

@@ -1,4 +1,4 @@
-"""What a publisher holds until it is acknowledged."""
+"""The messages that a publisher holds until they are acknowledged."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ DONE = Delivered("t", 0, 0)
 
 
 def message(size: int) -> Message:
-    """Return a message of so many bytes."""
+    """Return a message of the given size."""
     return Message("t", b"", b"x" * size)
 
 
-def test_messages_are_handed_over_in_order_and_again_in_order() -> None:
-    """After a failure all that is not settled comes again, whether or not it had been handed over."""
+def test_messages_are_taken_in_order_and_resent_in_order() -> None:
+    """After a failure, everything unsettled is taken again, sent or not."""
     in_flight = InFlight(100)
     sent = [in_flight.add(message(1), 0) for _ in range(3)]
     assert in_flight.take() == sent[:3]
@@ -32,10 +32,10 @@ def test_messages_are_handed_over_in_order_and_again_in_order() -> None:
 
 
 def test_the_bound_is_in_bytes() -> None:
-    """Room is made by settling; a message over the bound is taken when nothing else is held."""
+    """Settling makes room. A message over the limit is accepted when nothing else is in flight."""
     in_flight = InFlight(10)
     large = in_flight.add(message(50), 0)
-    with pytest.raises(PublishTimeoutError, match="50 bytes are not acknowledged yet, 10 are allowed"):
+    with pytest.raises(PublishTimeoutError, match="50 bytes are unacknowledged, 10 are allowed"):
         in_flight.add(message(1), 0.01)
     in_flight.settle(large, DONE)
 
@@ -45,8 +45,8 @@ def test_the_bound_is_in_bytes() -> None:
         in_flight.add(message(1), 0.01)
 
 
-def test_a_sender_waits_for_room() -> None:
-    """It goes on as soon as there is some."""
+def test_a_sender_blocks_until_there_is_room() -> None:
+    """It continues as soon as there is."""
     in_flight = InFlight(10)
     first = in_flight.add(message(10), 0)
     timer = threading.Timer(0.05, in_flight.settle, (first, DONE))
@@ -58,8 +58,8 @@ def test_a_sender_waits_for_room() -> None:
     timer.join()
 
 
-def test_a_message_in_doubt_goes_alone() -> None:
-    """Nothing is under way beside it, neither before nor after."""
+def test_a_suspect_message_is_sent_alone() -> None:
+    """Nothing else is in flight with it, neither earlier nor later messages."""
     in_flight = InFlight(100)
     before, doubtful, after = (in_flight.add(message(1), 0) for _ in range(3))
     doubtful.alone = True
@@ -74,7 +74,7 @@ def test_a_message_in_doubt_goes_alone() -> None:
 
 
 def holds(in_flight: InFlight) -> bool:
-    """Whether nothing is handed over until somebody wakes it."""
+    """Return whether `take` blocks until it is woken."""
     timer = threading.Timer(0.05, in_flight.wake)
     timer.start()
     handed = in_flight.take()
@@ -82,8 +82,8 @@ def holds(in_flight: InFlight) -> bool:
     return not handed
 
 
-def test_waiting_ends_when_all_sent_so_far_is_settled() -> None:
-    """What is sent later does not count; what is not settled in time is said."""
+def test_waiting_ends_when_all_messages_sent_so_far_are_settled() -> None:
+    """Later messages do not count. A timeout raises an error."""
     in_flight = InFlight(100)
     first = in_flight.add(message(3), 0)
     with pytest.raises(PublishTimeoutError, match="1 messages with 3 bytes"):
@@ -92,8 +92,8 @@ def test_waiting_ends_when_all_sent_so_far_is_settled() -> None:
     in_flight.wait(0)
 
 
-def test_closing_fails_what_is_left_and_refuses_what_comes() -> None:
-    """With the reason given."""
+def test_closing_fails_messages_in_flight_and_rejects_new_ones() -> None:
+    """With the given reason."""
     in_flight = InFlight(100)
     left = in_flight.add(message(1), 0)
 
@@ -104,8 +104,8 @@ def test_closing_fails_what_is_left_and_refuses_what_comes() -> None:
         in_flight.add(message(1), 0)
 
 
-def test_waking_returns_nothing_once() -> None:
-    """The publisher's thread then looks for what else there is to do."""
+def test_wake_makes_take_return_once_without_messages() -> None:
+    """The publisher's thread then checks for failures."""
     in_flight = InFlight(100)
     outgoing = in_flight.add(message(1), 0)
     in_flight.wake()
@@ -116,8 +116,8 @@ def test_waking_returns_nothing_once() -> None:
     assert in_flight.take() == [outgoing]
 
 
-def test_taking_ends_at_its_time_out_and_says_how_long_nothing_was_answered() -> None:
-    """What only waits in the queue has not been asked yet."""
+def test_take_ends_at_its_timeout_and_the_unanswered_time_is_known() -> None:
+    """Queued messages do not count as unanswered."""
     in_flight = InFlight(100)
     assert in_flight.take(0.01) == []
     outgoing = in_flight.add(message(1), 0)

@@ -1,4 +1,4 @@
-"""Static and dynamic members do not mix."""
+"""Static and dynamic members of a group must not be mixed."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ DYNAMIC = (Member("1", "/10.0.0.1"), Member("2", "/10.0.0.1"))
     [((), None), ((), "a"), (STATIC, "c"), (STATIC, "a"), (DYNAMIC, None)],
 )
 def test_members_of_one_kind_may_join(members: tuple[Member, ...], instance_id: str | None) -> None:
-    """Also one that comes back under its own name."""
+    """Also a static member that rejoins with its own id."""
     assert find_mixture(members, "g", instance_id) is None
 
 
-def test_a_dynamic_worker_is_told_whom_it_would_join() -> None:
-    """By their names, with what to do."""
+def test_the_error_for_a_dynamic_worker_names_the_static_members() -> None:
+    """And says what to do."""
     said = find_mixture(STATIC, "g", None)
 
     assert said is not None
@@ -31,16 +31,16 @@ def test_a_dynamic_worker_is_told_whom_it_would_join() -> None:
     assert "TRIPTYCH_KAFKA_GROUP_INSTANCE_ID" in said
 
 
-def test_a_static_worker_is_told_whom_it_would_join() -> None:
-    """By their machines, with what to do."""
+def test_the_error_for_a_static_worker_names_the_hosts_of_dynamic_members() -> None:
+    """And says what to do."""
     said = find_mixture(DYNAMIC, "g", "a")
 
     assert said is not None
     assert "found 2 without on 10.0.0.1;" in said
 
 
-def test_a_mixture_ends_a_program_before_it_joins() -> None:
-    """With the exit code of a user's mistake."""
+def test_a_mixture_stops_a_program_before_it_joins() -> None:
+    """With the exit code of a usage error."""
     transport = MemoryTransport()
     check_members(transport, "g", "a")
     transport.group_consumer(["t"], "g")

@@ -1,4 +1,4 @@
-"""The topics of a pipeline, compared with how they ought to be."""
+"""Comparing the topics of a pipeline with their wanted settings."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ RIGHT = dict(LIKE.configs)
 
 
 def states(**wrong: dict[str, str]) -> dict[str, TopicState]:
-    """Return right topics, but for some settings of those named by their last part."""
+    """Return correct topics, except for the given configs, by the last part of the name."""
     return {
         name: TopicState(name, 6, RIGHT | wrong.get(name.rpartition(".")[2], {})) for name in pipeline_topics("city")
     }
 
 
-def test_right_topics_have_no_problems() -> None:
-    """A higher limit and another retention are right too."""
+def test_correct_topics_have_no_problems() -> None:
+    """A higher size limit and another retention are correct too."""
     found = states(video={"max.message.bytes": "99999999", "retention.ms": "-1"})
 
     assert find_problems("city", LIKE, found) == []
 
 
-def test_missing_topics_are_named_with_the_command_that_makes_them() -> None:
+def test_missing_topics_are_reported_with_the_command_that_creates_them() -> None:
     """The command names the pipeline unless it is the default one."""
     found = states()
     del found["city.results"]
@@ -35,7 +35,7 @@ def test_missing_topics_are_named_with_the_command_that_makes_them() -> None:
     (problem,) = find_problems("city", LIKE, found)
 
     assert str(problem) == (
-        "city.results: expected a topic, found no such topic; `triptych topics create --pipeline city` makes it"
+        "city.results: expected a topic, found no such topic; `triptych topics create --pipeline city` creates it"
     )
     assert "`triptych topics create`" in str(find_problems("triptych", LIKE, {})[0])
 
@@ -48,8 +48,10 @@ def test_missing_topics_are_named_with_the_command_that_makes_them() -> None:
         ("cleanup.policy", "compact", "delete", ""),
     ],
 )
-def test_wrong_settings_are_named_with_what_was_expected(setting: str, value: str, expected: str, flags: str) -> None:
-    """And with the command that mends them."""
+def test_wrong_settings_are_reported_with_the_expected_value(
+    setting: str, value: str, expected: str, flags: str
+) -> None:
+    """And with the command that fixes them."""
     value = "1000" if setting == "max.message.bytes" else value
     found = states(audio={setting: value})
 
@@ -57,11 +59,11 @@ def test_wrong_settings_are_named_with_what_was_expected(setting: str, value: st
 
     assert problem.topic == "triptych.audio"
     assert (setting in problem.expected, expected in problem.expected, problem.found) == (True, True, value)
-    assert problem.remedy == f"`triptych topics create --pipeline city{flags}` mends it"
+    assert problem.remedy == f"`triptych topics create --pipeline city{flags}` fixes it"
 
 
-def test_unequal_numbers_of_partitions_are_named() -> None:
-    """A stream must have one partition number everywhere."""
+def test_unequal_partition_counts_are_reported() -> None:
+    """A stream must have the same partition on every topic."""
     found = states()
     found["city.results"] = TopicState("city.results", 3, RIGHT)
 
@@ -71,8 +73,8 @@ def test_unequal_numbers_of_partitions_are_named() -> None:
     assert "`triptych topics create --pipeline city --partitions 6`" in problem.remedy
 
 
-def test_a_program_is_told_at_its_start() -> None:
-    """No topics at all is one error, wrong ones another; both are the user's to mend."""
+def test_the_check_at_the_start_raises() -> None:
+    """Different errors for missing and for wrong topics; the user has to fix both."""
     transport = MemoryTransport()
     with pytest.raises(TopicMissingError, match="triptych topics create") as missing:
         check_topics(transport, "triptych", 1_000)
@@ -87,8 +89,8 @@ def test_a_program_is_told_at_its_start() -> None:
         check_topics(transport, "triptych", 1_000_000)
 
 
-def test_creating_mends_settings_and_nothing_else() -> None:
-    """What is right stays, the retention of existing topics stays, and the second time there is nothing to do."""
+def test_creating_fixes_settings_and_nothing_else() -> None:
+    """Correct settings and the retention of existing topics stay; a second run has nothing to do."""
     admin = MemoryTransport().admin()
     create_topics(admin, "triptych", LIKE)
     admin.alter("triptych.video", {"message.timestamp.type": "CreateTime", "retention.ms": "5"})
@@ -98,14 +100,14 @@ def test_creating_mends_settings_and_nothing_else() -> None:
     assert create_topics(admin, "triptych", LIKE) == []
 
 
-def test_further_pipelines_get_as_many_partitions_as_there_are() -> None:
-    """Another number is refused before anything is made."""
+def test_topics_of_another_pipeline_get_the_existing_partition_count() -> None:
+    """Another number is rejected before anything is created."""
     admin = MemoryTransport().admin()
     assert usual_partitions(admin, "city") == 6
     create_topics(admin, "triptych", TopicSettings("", 4))
     assert usual_partitions(admin, "city") == 4
 
-    with pytest.raises(TopicMisconfiguredError, match=r"has 4 partitions.*nothing was made"):
+    with pytest.raises(TopicMisconfiguredError, match=r"has 4 partitions.*nothing was created"):
         create_topics(admin, "city", TopicSettings("", 6))
 
     assert admin.describe(["city.results"]) == {}

@@ -1,6 +1,6 @@
-"""What every transport promises of transactions: a batch and the group's offsets, all or nothing.
+"""The contract of transactions: a batch and the group's offsets are committed atomically.
 
-On the secured broker they do not work: it asks itself about transactions, over a listener that it may not log in to.
+The same tests run in memory and on a real Apache Kafka broker.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ pytestmark = pytest.mark.parametrize("world", ["memory", "kafka"], indirect=True
 
 @pytest.fixture
 def name() -> str:
-    """The name of a publisher that nobody else has."""
+    """A new transactional id."""
     return f"contract-{uuid.uuid4().hex[:12]}"
 
 
 @pytest.fixture
 def transactions(transport: Transport, name: str) -> Iterator[TransactionalPublisher]:
-    """A publisher of transactions."""
+    """A transactional publisher."""
     made = transport.transactional_publisher(name)
     yield made
     made.close(DEADLINE_S)
@@ -44,7 +44,7 @@ def of(topic: str, *values: bytes) -> list[Message]:
 
 
 def values(transport: Transport, topic: str) -> list[bytes]:
-    """Return what partition 0 holds, to its end."""
+    """Return the values on partition 0, up to its end."""
     tp = TopicPartition(topic, 0)
     reader = transport.reader({tp: 0})
     end = reader.end_offsets([tp])[tp]
@@ -58,14 +58,14 @@ def values(transport: Transport, topic: str) -> list[bytes]:
 
 
 def join(transport: Transport, topic: str, group: str) -> GroupConsumer:
-    """Join a group and wait for partitions."""
+    """Join a group and wait for the assignment."""
     consumer = transport.group_consumer([topic], group)
     turn_until([consumer], lambda: bool(consumer.assignment()))
     return consumer
 
 
 def turn_until(consumers: list[GroupConsumer], true: Callable[[], bool]) -> None:
-    """Poll all of them in turn until it is true."""
+    """Poll all consumers in turn until the condition is true."""
     deadline = time.monotonic() + DEADLINE_S
     while not true():
         assert time.monotonic() < deadline
@@ -73,10 +73,10 @@ def turn_until(consumers: list[GroupConsumer], true: Callable[[], bool]) -> None
             consumer.poll(0.1)
 
 
-def test_messages_and_offsets_come_together(
+def test_messages_and_offsets_are_committed_together(
     transport: Transport, transactions: TransactionalPublisher, new_topic: NewTopic, group: str
 ) -> None:
-    """Once both are there neither can be taken back, and it can be done again."""
+    """Afterwards both are durable, and another transaction can follow."""
     inputs, results = new_topic(1), new_topic(1)
     tp = TopicPartition(inputs, 0)
     consumer = join(transport, inputs, group)
@@ -84,17 +84,17 @@ def test_messages_and_offsets_come_together(
     for number in (1, 2):
         transactions.publish(of(results, b"a%d" % number, b"b%d" % number), consumer.group_offsets({tp: number}))
 
-        # The coordinator tells the group after it has told us, and for a moment the group knows of nothing.
+        # The coordinator informs the group after it has answered us, so the commit appears with a delay.
         turn_until([consumer], lambda n=number: consumer.committed([tp]) == {tp: Commit(n)})  # type: ignore[misc]
     assert values(transport, results) == [b"a1", b"b1", b"a2", b"b2"]
     transactions.publish(of(results, b"c"), None)
     assert values(transport, results)[-1] == b"c"
 
 
-def test_a_batch_with_a_message_that_is_refused_leaves_nothing(
+def test_a_batch_with_a_rejected_message_publishes_nothing(
     transport: Transport, transactions: TransactionalPublisher, new_topic: NewTopic, group: str
 ) -> None:
-    """By us or by the topic: no message, no offset; what comes next is published."""
+    """Rejected by this program or by the topic: no message, no offset. The next batch is published."""
     inputs, results = new_topic(1), new_topic(1, max_record_bytes=20_000)
     tp = TopicPartition(inputs, 0)
     consumer = join(transport, inputs, group)
@@ -111,10 +111,10 @@ def test_a_batch_with_a_message_that_is_refused_leaves_nothing(
     turn_until([consumer], lambda: consumer.committed([tp]) == {tp: Commit(7)})
 
 
-def test_whoever_was_given_partitions_before_a_rebalance_publishes_nothing(
+def test_an_old_membership_publishes_nothing(
     transport: Transport, transactions: TransactionalPublisher, new_topic: NewTopic, group: str
 ) -> None:
-    """The group has gone on: neither messages nor offsets in the old name, whoever has the partitions now."""
+    """After a rebalance neither messages nor offsets are accepted, whoever owns the partitions."""
     inputs, results = new_topic(2), new_topic(1)
     first = join(transport, inputs, group)
     before = first.group_offsets(dict.fromkeys(first.assignment(), 3))
@@ -131,10 +131,10 @@ def test_whoever_was_given_partitions_before_a_rebalance_publishes_nothing(
     assert values(transport, results) == [b"of its heir"]
 
 
-def test_a_name_belongs_to_whoever_took_it_last(
+def test_the_last_owner_of_a_name_fences_the_one_before(
     transport: Transport, transactions: TransactionalPublisher, new_topic: NewTopic, name: str
 ) -> None:
-    """The one before is refused once, with all that it had; to go on it would have to take the name back."""
+    """The previous owner is rejected with its whole batch; to continue, it has to take the name again."""
     results = new_topic(1)
     transactions.publish(of(results, b"first"), None)
     heir = transport.transactional_publisher(name)
@@ -149,10 +149,10 @@ def test_a_name_belongs_to_whoever_took_it_last(
         heir.publish(of(results, b"closed"), None)
 
 
-def test_a_reader_at_the_end_of_what_was_appended_has_read_all_that_is_committed(
+def test_a_reader_at_the_appended_end_has_read_all_committed_records(
     transport: Transport, transactions: TransactionalPublisher, new_topic: NewTopic
 ) -> None:
-    """Where nothing is open, whoever has read what can be read stands there."""
+    """Without open transactions, a reader that has read everything is at that offset."""
     topic = new_topic(1)
     tp = TopicPartition(topic, 0)
     transactions.publish(of(topic, b"a", b"b"), None)
@@ -167,10 +167,10 @@ def test_a_reader_at_the_end_of_what_was_appended_has_read_all_that_is_committed
     admin.close()
 
 
-def test_a_member_goes_back_to_where_its_group_committed(
+def test_rewind_seeks_to_the_committed_offset(
     transport: Transport, transactions: TransactionalPublisher, new_topic: NewTopic, group: str
 ) -> None:
-    """And to the beginning where it has not."""
+    """And to the beginning if there is none."""
     inputs = new_topic(2)
     first, second = (TopicPartition(inputs, number) for number in range(2))
     transactions.publish([Message(inputs, b"k", b"x", partition=number % 2) for number in range(10)], None)

@@ -1,4 +1,4 @@
-"""Calls that know no time limit have one."""
+"""Time limits for calls without one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from triptych.transport.errors import BrokerUnavailableError
 from triptych.transport.watchdog import within
 
 
-def test_a_call_that_ends_in_time_returns_or_raises_what_it_would() -> None:
-    """Its own time-out too, which is not ours."""
+def test_a_call_that_ends_in_time_returns_or_raises() -> None:
+    """Including its own timeout error, which differs from ours."""
 
     def times_out() -> None:
         raise TimeoutError("its own")
@@ -21,8 +21,8 @@ def test_a_call_that_ends_in_time_returns_or_raises_what_it_would() -> None:
         within(5, "asking", times_out)
 
 
-def test_a_call_that_does_not_end_is_left_behind() -> None:
-    """The caller goes on; the thread ends when the call does, and holds up no process."""
+def test_a_call_that_does_not_end_is_abandoned() -> None:
+    """The caller continues. The thread ends with the call, and does not keep the process alive."""
     may_end = threading.Event()
 
     with pytest.raises(BrokerUnavailableError, match=r"asking the moon: no answer within 0\.05 s"):

@@ -1,4 +1,4 @@
-"""Servers that are away, full or slow: what is in flight stays bounded, reading stops, and all goes on by itself."""
+"""Unavailable, full or slow servers: work in flight stays bounded, reading stops, and everything recovers by itself."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.worker.world import Feed, World
 from triptych.service.health import Health
 from triptych.settings.loading import load
 from triptych.transport.errors import BrokerUnavailableError
-from triptych.transport.memory.reader import MemoryGroupConsumer
+from triptych.transport.memory.group_consumer import MemoryGroupConsumer
 from triptych.transport.protocols import Publisher, Transport
 from triptych.transport.records import Delivered, Message
 from triptych.worker import wiring
@@ -23,10 +23,11 @@ from triptych.worker.observability.events import RecordsRead, RetryScheduled
 from triptych.worker.observability.readiness import ReadinessHook
 from triptych.worker.partitions.restore import RestorePlan, Tail
 from triptych.worker.pipeline import Pipeline
-from triptych.worker.publishing import publisher as publication
+from triptych.worker.publishing import retry
 from triptych.worker.publishing.stores.errors import StoreUnavailableError
 from triptych.worker.publishing.stores.memory import MemoryStore
 from triptych.worker.publishing.stores.protocol import StoredResult
+from triptych.worker.run import WholeLog
 from triptych.worker.wiring import Dependencies, open_pipeline
 
 MIB = 1 << 20
@@ -39,50 +40,50 @@ SETTINGS = {
     "align.partition_max_bytes": MIB,
     "align.stream_max_bytes": 64 * MIB,
 }
-MOST_IN_FLIGHT = 4
-PATIENCE_S = 30.0
-STILL_TURNS = 20
+MAX_IN_FLIGHT = 4
+DEADLINE_S = 30.0
+IDLE_STEPS = 20
 
 
 class Gate:
-    """Whether a server does what it is asked."""
+    """Whether a server is available."""
 
     def __init__(self) -> None:
         self.open = False
 
 
 class FullStore(MemoryStore):
-    """Has no room while its gate is shut."""
+    """Rejects writes while its gate is closed, as a full Redis does."""
 
     def __init__(self, gate: Gate) -> None:
         super().__init__()
         self._gate = gate
 
     def write(self, batch: Sequence[StoredResult]) -> tuple[bool, ...]:
-        """Write where there is room."""
+        """Write if there is room."""
         if not self._gate.open:
             raise StoreUnavailableError(f"Redis did not take the results: {FULL}")
         return super().write(batch)
 
 
 class SlowStore(MemoryStore):
-    """Takes its time."""
+    """Takes 20 ms for each write."""
 
     def write(self, batch: Sequence[StoredResult]) -> tuple[bool, ...]:
-        """Write after a while."""
+        """Write after a delay."""
         time.sleep(0.02)
         return super().write(batch)
 
 
-class AwayPublisher:
-    """Reaches no broker while its gate is shut."""
+class UnavailablePublisher:
+    """Reaches no broker while its gate is closed."""
 
     def __init__(self, inner: Publisher, gate: Gate) -> None:
         self._inner = inner
         self._gate = gate
 
     def send(self, message: Message) -> Future[Delivered]:
-        """Send where there is somebody."""
+        """Send if a broker is available."""
         if not self._gate.open:
             raise BrokerUnavailableError("no broker answered")
         return self._inner.send(message)
@@ -97,24 +98,24 @@ class AwayPublisher:
 
 
 @pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the pauses between attempts be short."""
-    monkeypatch.setattr(publication, "_FIRST_DELAY_S", 0.001)
-    monkeypatch.setattr(publication, "_LONGEST_DELAY_S", 0.01)
+def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the backoff of retries short."""
+    monkeypatch.setattr(retry, "_FIRST_DELAY_S", 0.001)
+    monkeypatch.setattr(retry, "_LONGEST_DELAY_S", 0.01)
 
 
 @pytest.fixture
 def backlog(world: World) -> World:
-    """A log of some twenty times what a worker may hold."""
-    picture = large_picture()
+    """Return a world whose log is about twenty times as large as what a worker may hold."""
+    image = large_image()
     feed = Feed("city", tracks=("video",))
-    world.send([*(feed.frame(at / 4, picture) for at in range(4 * SECONDS)), feed.end("video", SECONDS)])
+    world.send([*(feed.frame(at / 4, image) for at in range(4 * SECONDS)), feed.end("video", SECONDS)])
     world.settings = load(overrides=SETTINGS, environ={})
     return world
 
 
-def large_picture() -> bytes:
-    """Return a picture of some 90 kB."""
+def large_image() -> bytes:
+    """Return a JPEG of about 90 kB."""
     import cv2
 
     noise = np.random.default_rng(7).integers(0, 255, (320, 240, 3), np.uint8)
@@ -123,51 +124,51 @@ def large_picture() -> bytes:
 
 @contextmanager
 def working(world: World, store: MemoryStore, health: Health) -> Iterator[Pipeline]:
-    """Open a worker whose readiness follows its retries."""
+    """Open a worker whose readiness depends on its retries."""
     with ExitStack() as stack:
-        around = Dependencies(world.transport, store, [ReadinessHook(health), world.events.append], health)
-        yield stack.enter_context(open_pipeline(world.settings, around))
+        dependencies = Dependencies(world.transport, store, [ReadinessHook(health), world.events.append], health)
+        yield stack.enter_context(open_pipeline(world.settings, dependencies, WholeLog.of(world.settings)))
 
 
-def turn_until(pipeline: Pipeline, true: Callable[[], bool]) -> None:
-    """Turn the wheel until the condition holds."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not true():
+def step_until(pipeline: Pipeline, holds: Callable[[], bool]) -> None:
+    """Run iterations of the loop until the condition holds."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not holds():
         assert time.monotonic() < deadline
         pipeline.step()
 
 
 def read_bytes(world: World) -> int:
-    """Return how much was read so far."""
+    """Return the number of bytes read so far."""
     return sum(event.bytes for event in world.seen(RecordsRead))
 
 
-def assert_stands_still_within_its_bounds(world: World, pipeline: Pipeline) -> None:
-    """Nothing more is read, little is held, and not much is on its way."""
-    turn_until(pipeline, lambda: bool(pipeline._paused))  # noqa: SLF001 - what is paused shows nowhere else
+def assert_idle_within_bounds(world: World, pipeline: Pipeline) -> None:
+    """Check that nothing more is read, and that held and in-flight work are bounded."""
+    step_until(pipeline, lambda: bool(pipeline._backpressure.paused))  # noqa: SLF001 - not visible otherwise
     before = read_bytes(world)
-    for _ in range(STILL_TURNS):
+    for _ in range(IDLE_STEPS):
         pipeline.step()
     assert read_bytes(world) == before
-    assert before < SECONDS * 4 * len(large_picture()) / 2
-    assert pipeline._flow.in_flight <= MOST_IN_FLIGHT + 1  # noqa: SLF001 - one letter or replay may come on top
+    assert before < SECONDS * 4 * len(large_image()) / 2
+    assert pipeline._stages.in_flight <= MAX_IN_FLIGHT + 1  # noqa: SLF001 - plus one dead letter or replay
 
 
 @pytest.mark.parametrize("what", ["redis", "kafka"])
-def test_a_server_that_is_away_or_full_stops_the_reading_and_nothing_else(
+def test_an_unavailable_or_full_server_stops_only_the_reading(
     backlog: World, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The worker says why it is not ready, tries again, and goes on by itself where it was."""
+    """The worker reports why it is not ready, retries, and continues by itself."""
     gate, health = Gate(), Health()
     store = FullStore(gate) if what == "redis" else MemoryStore()
     if what == "kafka":
         publisher = backlog.transport.publisher
-        monkeypatch.setattr(backlog.transport, "publisher", lambda: AwayPublisher(publisher(), gate))
+        monkeypatch.setattr(backlog.transport, "publisher", lambda: UnavailablePublisher(publisher(), gate))
     with working(backlog, store, health) as pipeline:
-        turn_until(pipeline, lambda: what in health.readiness().missing)
-        assert_stands_still_within_its_bounds(backlog, pipeline)
+        step_until(pipeline, lambda: what in health.readiness().missing)
+        assert_idle_within_bounds(backlog, pipeline)
         assert (FULL if what == "redis" else "no broker answered") in health.readiness().missing[what]
-        turn_until(pipeline, lambda: len(backlog.seen(RetryScheduled)) >= 3)
+        step_until(pipeline, lambda: len(backlog.seen(RetryScheduled)) >= 3)
         assert [event.attempt for event in backlog.seen(RetryScheduled)][:3] == [1, 2, 3]
 
         gate.open = True
@@ -180,48 +181,50 @@ def test_a_server_that_is_away_or_full_stops_the_reading_and_nothing_else(
 
 
 def test_a_slow_store_slows_the_reading_and_loses_nothing(backlog: World) -> None:
-    """It answers, so the worker stays ready; what it is slow for waits where it lies, in Kafka."""
+    """The store answers, so the worker stays ready. Unread records wait in Kafka."""
     health, store = Health(), SlowStore()
-    most = 0
+    peak = 0
     with working(backlog, store, health) as pipeline:
 
         def is_done() -> bool:
-            nonlocal most
-            most = max(most, pipeline._flow.in_flight)  # noqa: SLF001 - as above
+            nonlocal peak
+            peak = max(peak, pipeline._stages.in_flight)  # noqa: SLF001 - as above
             return len(store.results("city")) == SECONDS // 2 - 1
 
-        turn_until(pipeline, is_done)
+        step_until(pipeline, is_done)
         assert health.readiness().ok
-    assert most <= MOST_IN_FLIGHT + 1
+    assert peak <= MAX_IN_FLIGHT + 1
 
 
-def test_a_broker_that_is_away_is_asked_to_commit_once_a_turn(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each attempt may take its whole time limit: one for each partition number would hold up the loop for a minute."""
+def test_an_unavailable_broker_gets_one_commit_request_per_step(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each attempt may block for a request timeout: one for each partition would block the loop for a minute."""
     calls = 0
 
-    def away(*_: object) -> None:
+    def unavailable(*_: object) -> None:
         nonlocal calls
         calls += 1
         raise BrokerUnavailableError("no broker answered")
 
     world.send(record for stream in "abcdef" for record in Feed(stream).play(4))
     world.settings = load(overrides={"model.name": "null", "worker.commit_interval_ms": 1}, environ={})
-    monkeypatch.setattr(MemoryGroupConsumer, "commit", away)
+    monkeypatch.setattr(MemoryGroupConsumer, "commit", unavailable)
     with world.open() as pipeline:
-        turn_until(pipeline, lambda: len(world.results()) == 12 and not pipeline._flow.in_flight)  # noqa: SLF001 - one turn
-        assert len([work for work in pipeline._works.values() if work.committable()]) > 1  # noqa: SLF001 - of many
+        step_until(pipeline, lambda: len(world.results()) == 12 and not pipeline._stages.in_flight)  # noqa: SLF001 - one turn
+        assert len([each for each in pipeline._assignment.active if each.committable()]) > 1  # noqa: SLF001 - several
 
         calls = 0
-        pipeline._commit(now=True)  # noqa: SLF001 - is looked at here
+        pipeline._committer.commit(pipeline._assignment.active)  # noqa: SLF001 - is looked at here
 
         assert calls == 1
 
 
-def test_a_broker_that_is_away_is_asked_for_ends_once_a_turn(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither deciding nor observing asks again at once what was just asked in vain."""
+def test_an_unavailable_broker_gets_one_end_offset_request_per_step(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the aligners nor the lag metric repeat a request that just failed."""
     calls = 0
 
-    def away(*_: object) -> None:
+    def unavailable(*_: object) -> None:
         nonlocal calls
         calls += 1
         raise BrokerUnavailableError("no broker answered")
@@ -229,39 +232,37 @@ def test_a_broker_that_is_away_is_asked_for_ends_once_a_turn(world: World, monke
     world.send(Feed("city").play(4, ended=False))
     world.settings = load(overrides={"model.name": "null"}, environ={})
     with world.open() as pipeline:
-        turn_until(pipeline, lambda: len(world.results()) == 2)
-        monkeypatch.setattr(MemoryGroupConsumer, "end_offsets", away)
-        pipeline._observe_at_ns = 0  # noqa: SLF001 - both are due in the next turn
-        pipeline._ask_again_ns = 0  # noqa: SLF001 - as above
+        step_until(pipeline, lambda: len(world.results()) == 2)
+        monkeypatch.setattr(MemoryGroupConsumer, "end_offsets", unavailable)
+        pipeline._observe_at_ns = 0  # noqa: SLF001 - both are due in the next step
+        pipeline._end_offsets._not_before_ns = 0  # noqa: SLF001 - as above
         world.send([Feed("city").progress("video", 4, 4.5)])
-        turn_until(pipeline, lambda: calls > 0)
+        step_until(pipeline, lambda: calls > 0)
 
         assert calls == 1
 
 
-def test_a_partition_number_that_cannot_be_restored_holds_up_no_other(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The broker of one may be away for long; the others go on, and it follows when that is back."""
+def test_a_partition_that_cannot_be_restored_delays_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its broker may be unavailable for long. The others continue, and it follows once the broker is back."""
     gate = Gate()
     streams = {stream: world.results_partition(stream) for stream in "abcdefghij"}
     first = min(streams.values())
     read_tail = wiring.read_tail
 
-    def read_where_possible(transport: Transport, plan: RestorePlan, *, wall_ns: int) -> Tail:
-        if plan.number == first and not gate.open:
+    def read_if_available(transport: Transport, plan: RestorePlan, *, wall_ns: int) -> Tail:
+        if plan.partition == first and not gate.open:
             raise BrokerUnavailableError("no broker answered")
         return read_tail(transport, plan, wall_ns=wall_ns)
 
-    monkeypatch.setattr(wiring, "read_tail", read_where_possible)
-    away = {stream for stream, number in streams.items() if number == first}
+    monkeypatch.setattr(wiring, "read_tail", read_if_available)
+    unavailable = {stream for stream, partition in streams.items() if partition == first}
     world.send(record for stream in streams for record in Feed(stream).play(2))
     world.settings = load(overrides={"model.name": "null"}, environ={})
     health = Health()
     with working(world, MemoryStore(), health) as pipeline:
-        turn_until(pipeline, lambda: len(world.results()) == len(streams) - len(away))
+        step_until(pipeline, lambda: len(world.results()) == len(streams) - len(unavailable))
         assert "partitions_assigned" in health.readiness().missing
-        assert not away & {result.stream for result in world.results()}
+        assert not unavailable & {result.stream for result in world.results()}
 
         gate.open = True
-        turn_until(pipeline, lambda: len(world.results()) == len(streams))
+        step_until(pipeline, lambda: len(world.results()) == len(streams))

@@ -1,4 +1,4 @@
-"""What a worker holds over memory: within its bounds while it catches up, and nothing of feeds that have gone."""
+"""The memory of a worker: bounded while it catches up, and released when streams end."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ MakeFeed = Callable[..., Feed]
 
 
 def held_bytes(pipeline: Pipeline) -> int:
-    """Return what the worker holds of undecoded media."""
-    return sum(work.aligner.held_bytes for work in pipeline._works.values())  # noqa: SLF001 - its event comes by the second
+    """Return the bytes of encoded media that the worker holds."""
+    return sum(each.aligner.held_bytes for each in pipeline._assignment.active)  # noqa: SLF001 - the event comes once a second
 
 
-def skewed(feed: Feed, seconds: int, picture: bytes) -> list[InputRecord]:
-    """Return a film whose sound was sent 20 s, and whose words were sent 60 s before the pictures of the same time."""
+def skewed(feed: Feed, seconds: int, image: bytes) -> list[InputRecord]:
+    """Return records whose audio is sent 20 s, and whose subtitles are sent 60 s before the frames of the same time."""
     timed: list[tuple[float, InputRecord]] = []
     for second in range(seconds):
-        timed += [(second + part / 4, feed.frame(second + part / 4, picture)) for part in range(4)]
+        timed += [(second + part / 4, feed.frame(second + part / 4, image)) for part in range(4)]
         timed += [(second - 20 + part / 2, feed.chunk(second + part / 2)) for part in range(2)]
         if second % 2 == 0:
             timed.append((second - 60, feed.cue(second, second + 1, f"words at {second}", second + 2)))
@@ -38,8 +38,8 @@ def skewed(feed: Feed, seconds: int, picture: bytes) -> list[InputRecord]:
     return [record for _, record in timed] + [feed.end(modality, seconds) for modality in MODALITIES]
 
 
-def test_a_skewed_backlog_is_replayed_within_the_bound_and_nothing_is_late(world: World, feed: MakeFeed) -> None:
-    """Thirty megabytes of two feeds, of which no more is held than a partition number may hold and a poll may bring."""
+def test_a_skewed_backlog_is_read_within_the_bound_and_nothing_is_late(world: World, feed: MakeFeed) -> None:
+    """Of thirty megabytes the worker holds no more than the limit of a partition and what one poll returns."""
     bound, poll = 4 * MIB, PARTITION_POLL_BYTES
     overrides = {
         "model.name": "null",
@@ -48,26 +48,26 @@ def test_a_skewed_backlog_is_replayed_within_the_bound_and_nothing_is_late(world
         "align.partition_max_bytes": bound,
     }
     world.settings = load(overrides=overrides, environ={})
-    picture = feed("x").frame(0).data.ljust(30_000, b"\0")
+    image = feed("x").frame(0).data.ljust(30_000, b"\0")
     for name in ("city", "port"):
-        world.send(skewed(feed(name), 120, picture))
+        world.send(skewed(feed(name), 120, image))
 
-    most = 0
+    peak = 0
     with world.open() as pipeline:
         deadline = time.monotonic() + 60
         while len(world.store.results("city")) + len(world.store.results("port")) < 120:
             assert time.monotonic() < deadline
             pipeline.step()
-            most = max(most, held_bytes(pipeline))
+            peak = max(peak, held_bytes(pipeline))
 
-    assert MIB < most <= 2 * (bound + 3 * poll)
+    assert MIB < peak <= 2 * (bound + 3 * poll)
     assert world.seen(ItemLate) == []
     assert {event.closed_by for event in world.seen(WindowClosed)} <= {"progress", "end"}
     assert all(report.state == "present" for result in world.results() for _, report in result.modalities)
 
 
 def live_objects() -> Counter[str]:
-    """Count the objects of the worker's own classes that are alive, but for the store, whose affair it is to keep."""
+    """Count the live objects of the worker's classes. The store is left out: it keeps results on purpose."""
     gc.collect()
     modules = ((type(each).__module__, type(each).__name__) for each in gc.get_objects())
     return Counter(
@@ -78,8 +78,8 @@ def live_objects() -> Counter[str]:
     )
 
 
-def speak(world: World, number: int) -> None:
-    """Let feeds of all kinds speak for three windows and end, under names that were never heard before."""
+def send_new_feeds(world: World, number: int) -> None:
+    """Send three windows and the end of feeds with all kinds of tracks, under new stream names."""
     tracks: tuple[tuple[Modality, ...], ...] = (MODALITIES, ("video", "subtitles"), ("audio",), ("subtitles",))
     for at in range(FEEDS):
         own = tracks[at % len(tracks)]
@@ -87,24 +87,24 @@ def speak(world: World, number: int) -> None:
         world.send(record for record in feed.play(6) if record.modality in own)
 
 
-def test_nothing_is_kept_of_feeds_that_have_gone(world: World) -> None:
-    """Round after round of new feeds, with and without sound: as many objects and threads as after the first."""
+def test_nothing_is_kept_of_feeds_that_have_ended(world: World) -> None:
+    """After every round of new feeds there are as many objects and threads as after the first."""
     world.settings = load(
         overrides={"model.name": "null", "batch.max_delay_ms": 0, "align.stream_ttl_ms": 300}, environ={}
     )
     alive: list[Counter[str]] = []
     threads: list[int] = []
-    speak(world, 0)  # the topics of memory are made by the first record
+    send_new_feeds(world, 0)  # the first record creates the topics in memory
     with world.open() as pipeline:
         for number in range(4):
             deadline = time.monotonic() + 30
-            while len(world.seen(StreamForgotten)) < FEEDS or pipeline._flow.in_flight:  # noqa: SLF001
+            while len(world.seen(StreamForgotten)) < FEEDS or pipeline._stages.in_flight:  # noqa: SLF001
                 assert time.monotonic() < deadline, "streams that ended are not forgotten"
                 pipeline.step()
             world.events.clear()
             alive.append(live_objects())
             threads.append(threading.active_count())
-            speak(world, number + 1)
+            send_new_feeds(world, number + 1)
 
     assert len(world.results()) == 4 * FEEDS * 3
     assert alive[1] == alive[2] == alive[3]

@@ -1,4 +1,4 @@
-"""What is bounded before anything is done with it, and what a record that was put back is to each pipeline."""
+"""Limits that are checked before decoding, and redriven records of this and of other pipelines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from triptych.worker.intake import MAX_TEXT_BYTES, Received, received_entry
 
 
 def test_a_cue_with_too_much_text_is_dead() -> None:
-    """Counted in bytes, and refused before it is decoded; the reason says both numbers."""
+    """The limit is in bytes and checked before decoding. The reason has both numbers."""
     text = "é" * (MAX_TEXT_BYTES // 2 + 1)
     record = Record(SUBTITLES_TOPIC, 0, 7, 1, b"city", text.encode(), ())
 
@@ -22,8 +22,8 @@ def test_a_cue_with_too_much_text_is_dead() -> None:
     assert entry.payload.code is DeadReason.TOO_LARGE
 
 
-def test_a_record_that_another_pipeline_put_back_is_not_decoded() -> None:
-    """Else a broken one would become a second dead letter here; without a name it is everybody's."""
+def test_a_record_that_another_pipeline_redrove_is_not_decoded() -> None:
+    """A broken one would become a second dead letter here. Without a pipeline name, every pipeline decodes it."""
 
     def kind_for(pipeline: str, *headers: tuple[str, bytes]) -> tuple[Kind, bool]:
         record = Record(VIDEO_TOPIC, 0, 7, 1, b"city", b"x", (("ce_redriven", b"true"), *headers))
@@ -31,6 +31,6 @@ def test_a_record_that_another_pipeline_put_back_is_not_decoded() -> None:
         return entry.kind, entry.redriven
 
     letter = ("ce_letter", b"day/triptych.video/0/3")
-    assert kind_for("night", letter) == (Kind.ELSEWHERE, True)
+    assert kind_for("night", letter) == (Kind.OTHER_PIPELINE, True)
     assert kind_for("day", letter) == (Kind.DEAD, True)
     assert kind_for("night") == (Kind.DEAD, True)

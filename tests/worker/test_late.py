@@ -1,4 +1,4 @@
-"""Late records through a whole worker over memory: revised, left in the dead letters, put back."""
+"""Late records in a whole worker: revised windows, dead letters and redrives."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ REVISE = {"model.name": "null", "batch.max_delay_ms": 0, "align.late": "revise",
 
 @pytest.fixture
 def revising(world: World) -> World:
-    """An installation whose worker revises."""
+    """Return a world whose worker revises windows."""
     world.settings = load(overrides=REVISE, environ={})
     return world
 
 
 def numbered(results: list[Result]) -> list[tuple[int, int]]:
-    """Return where each window begins, in seconds, and which revision it is, in the order of publication."""
+    """Return the start in seconds and the revision of each window, in the order of publication."""
     first_ns = min(result.start_ns for result in results)
     return [((result.start_ns - first_ns) // 10**9, result.revision) for result in results]
 
 
 def out_of_order(records: list[InputRecord], missing_s: float) -> tuple[list[InputRecord], list[InputRecord]]:
-    """Return the film without the frames of one second, and those frames as an unnumbered producer sends them late."""
+    """Return the records without the frames of one second, and those frames without sequence numbers."""
     frames = [record for record in records if isinstance(record, VideoFrame)]
     first_ns = frames[0].start_ns
     late = [frame for frame in frames if missing_s <= (frame.start_ns - first_ns) / 1e9 < missing_s + 1]
     return [r for r in records if r not in late], [frame.model_copy(update={"seq": None}) for frame in late]
 
 
-def test_late_frames_have_their_window_judged_again(revising: World, feed: MakeFeed) -> None:
-    """Two frames for two windows: one revision each, which says what was added and holds everything."""
+def test_late_frames_revise_their_window(revising: World, feed: MakeFeed) -> None:
+    """The revision counts the added items and holds all items."""
     rest, late = out_of_order(feed("city").play(10, ended=False), 3)
     revising.send([*rest, *late])
 
@@ -71,10 +71,8 @@ def test_late_frames_have_their_window_judged_again(revising: World, feed: MakeF
     assert revising.seen(RevisionStateEvicted) == []
 
 
-def test_a_worker_that_dies_between_revisions_loses_neither_their_count_nor_the_contents(
-    revising: World, feed: MakeFeed
-) -> None:
-    """The next one has read again what the window holds, and knows which revision comes."""
+def test_a_restart_between_revisions_keeps_their_number_and_contents(revising: World, feed: MakeFeed) -> None:
+    """The next worker reads the items of the window again and continues the revision numbers."""
     rest, late = out_of_order(feed("city").play(10, ended=False), 3)
     revising.send([*rest, *late[:2]])
     revising.work()
@@ -91,8 +89,8 @@ def test_a_worker_that_dies_between_revisions_loses_neither_their_count_nor_the_
     assert last.revised.added.video == 2
 
 
-def test_what_no_result_takes_up_is_a_dead_letter_if_asked_for(world: World, feed: MakeFeed) -> None:
-    """Put back it is late once more, and the same letter."""
+def test_late_items_become_dead_letters_if_the_settings_ask_for_it(world: World, feed: MakeFeed) -> None:
+    """Redriven, they are late again and become the same dead letters."""
     world.settings = load(overrides={**REVISE, "align.late": "drop", "align.late_letters": True}, environ={})
     rest, late = out_of_order(feed("city").play(10, ended=False), 3)
     world.send([*rest, *late])
@@ -101,38 +99,38 @@ def test_what_no_result_takes_up_is_a_dead_letter_if_asked_for(world: World, fee
     assert [letter.code for letter in world.letters()] == [DeadReason.LATE] * 4
     assert {event.code for event in world.seen(RecordDeadLettered)} == {DeadReason.LATE}
 
-    assert put_back(world) == 4
+    assert redrive_all(world) == 4
     world.work()
 
     assert len(world.results()) == 5
     dead = read_letters(world.transport, world.settings.pipeline)
     assert [dead.state(letter) for letter in dead.newest()] == ["dead_again"] * 4
-    assert put_back(world) == 0
+    assert redrive_all(world) == 0
 
 
-def test_a_record_that_is_put_back_repairs_its_window(revising: World, feed: MakeFeed) -> None:
-    """It lay on a foreign partition; the result that lacked it is followed by one that does not."""
+def test_a_redriven_record_revises_its_window(revising: World, feed: MakeFeed) -> None:
+    """It was on the wrong partition. A revision with the record follows the result without it."""
     records = feed("city").play(10, ended=False)
-    astray = next(record for record in records if isinstance(record, VideoFrame) and record.seq == 13)
-    revising.send([record for record in records if record is not astray])
-    wire = encode(astray)
-    elsewhere = (revising.results_partition("city") + 1) % 6
-    revising.send_raw(Message(TOPIC_OF["video"], wire.key, wire.value, wire.headers, elsewhere))
+    misplaced = next(record for record in records if isinstance(record, VideoFrame) and record.seq == 13)
+    revising.send([record for record in records if record is not misplaced])
+    wire = encode(misplaced)
+    wrong_partition = (revising.results_partition("city") + 1) % 6
+    revising.send_raw(Message(TOPIC_OF["video"], wire.key, wire.value, wire.headers, wrong_partition))
     revising.work()
-    before = next(result for result in revising.results() if result.start_ns <= astray.start_ns < result.end_ns)
+    before = next(result for result in revising.results() if result.start_ns <= misplaced.start_ns < result.end_ns)
     assert (before.modalities.video.items, before.modalities.video.gaps) == (7, 1)
 
-    assert put_back(revising) == 1
+    assert redrive_all(revising) == 1
     revising.work()
 
     after = revising.results()[-1]
     assert (after.window, after.revision) == (before.window, 1)
     assert (after.modalities.video.items, after.modalities.video.gaps) == (8, 0)
-    assert put_back(revising) == 0
+    assert redrive_all(revising) == 0
 
 
-def put_back(world: World) -> int:
-    """Put dead letters back as `triptych dead redrive` does; return how many."""
+def redrive_all(world: World) -> int:
+    """Redrive dead letters as `triptych dead redrive` does. Return how many."""
     dead = read_letters(world.transport, world.settings.pipeline)
     wanted = plan(dead, Selection(), again=False).wanted
-    return redrive(world.transport, dead, wanted, pipeline=world.settings.pipeline).put_back
+    return redrive(world.transport, dead, wanted, pipeline=world.settings.pipeline).redriven

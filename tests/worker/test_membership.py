@@ -1,4 +1,4 @@
-"""A worker whose model is slow stays a member of its group, on a real broker."""
+"""A worker with a slow model stays in its group, on a real broker."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LIMIT_S = 6.0
 
 
 class _Slow(NullModel):
-    """Takes longer, once, than the group waits for a worker that does not poll."""
+    """Takes longer for its first batch than the maximum poll interval."""
 
     def __init__(self, spec: InputSpec) -> None:
         super().__init__(spec)
@@ -39,10 +39,10 @@ class _Slow(NullModel):
 
 
 @pytest.mark.timeout(120)
-def test_a_model_call_longer_than_the_poll_interval_costs_no_membership(
+def test_a_model_call_longer_than_the_poll_interval_keeps_the_membership(
     start_kafka: Callable[[KafkaOptions], DevKafka], feed: Callable[..., Feed], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The poll goes on: nothing is revoked or lost, and each window is judged once."""
+    """Polling continues: no partition is revoked or lost, and each window is published once."""
     world = World()
     model = _Slow(world.spec)
     monkeypatch.setattr("triptych.worker.wiring.model_from", lambda _: model)

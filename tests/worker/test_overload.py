@@ -1,4 +1,4 @@
-"""What the worker leaves out when it cannot keep up, and that it goes back by itself."""
+"""What the worker sheds when it cannot keep up, and that it recovers by itself."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ LIMIT_NS = 1_000 * MS
 MakeFeed = Callable[..., Feed]
 
 
-# --- the ladder, in a time of its own ---------------------------------------------------------------------------------
+# --- the ladder, in simulated time ------------------------------------------------------------------------------------
 
 
-def test_pictures_go_first_then_the_model() -> None:
-    """Waiting has no rungs; degrading halves the pictures down to none; skipping goes one further."""
+def test_the_ladder_sheds_frames_first_then_the_model() -> None:
+    """`wait` has one rung, `degrade` halves the frames down to none, and `skip` adds a rung without the model."""
     assert ladder_of("wait", 4) == (Effort(4),)
     assert ladder_of("degrade", 4) == (Effort(4), Effort(2), Effort(1), Effort(0))
     assert ladder_of("skip", 5) == (Effort(5), Effort(2), Effort(1), Effort(0), Effort(0, asks_model=False))
@@ -42,7 +42,7 @@ def test_pictures_go_first_then_the_model() -> None:
 
 @dataclass
 class Simulated:
-    """A worker that is busy for so long with each window; windows close ten times a second."""
+    """A worker that takes `cost_ms` for each window. Windows close ten times a second."""
 
     overload: Overload
     cost_ms: Callable[[Effort], float]
@@ -51,7 +51,7 @@ class Simulated:
     efforts: Counter[Effort] = field(default_factory=Counter)
 
     def run(self, seconds: float, *, every_ms: int = 100) -> None:
-        """Publish what closes in this time."""
+        """Publish the windows that close in this time."""
         self.efforts = Counter()
         until_ns = self.now_ns + round(seconds * 1e9)
         while self.now_ns < until_ns:
@@ -67,12 +67,12 @@ class Simulated:
 
     @property
     def lag_ns(self) -> int:
-        """How old the next window is."""
+        """The lag of the next window."""
         return self.now_ns - self.next_ns
 
 
-def test_the_least_that_helps_is_left_out() -> None:
-    """A model that keeps up with half the pictures is shown half or all of them, and results stay within bounds."""
+def test_no_more_is_shed_than_necessary() -> None:
+    """A model that keeps up with half the frames gets half or all of them, and the lag stays bounded."""
     world = Simulated(Overload(ladder_of("skip", 4), limit_ns=LIMIT_NS), lambda effort: 20 + 25 * effort.frames)
 
     world.run(120)
@@ -81,8 +81,8 @@ def test_the_least_that_helps_is_left_out() -> None:
     assert world.lag_ns < 2 * LIMIT_NS
 
 
-def test_without_an_answer_there_is_always_time() -> None:
-    """A model that never keeps up is asked now and then, and lag stays bounded; with `degrade` it does not."""
+def test_skipping_the_model_always_bounds_the_lag() -> None:
+    """A model that never keeps up runs now and then, and the lag stays bounded. With `degrade` it does not."""
     stuck = Simulated(Overload(ladder_of("degrade", 4), limit_ns=LIMIT_NS), lambda _: 150)
     skipping = Simulated(Overload(ladder_of("skip", 4), limit_ns=LIMIT_NS), lambda effort: 150 * effort.asks_model)
 
@@ -95,8 +95,8 @@ def test_without_an_answer_there_is_always_time() -> None:
     assert sum(count for effort, count in skipping.efforts.items() if effort.asks_model) > 200
 
 
-def test_a_backlog_that_shrinks_is_no_overload() -> None:
-    """A worker that comes back after an hour and works faster than the feeds speak leaves nothing out."""
+def test_a_shrinking_backlog_is_no_overload() -> None:
+    """A worker that restarts after an hour and is faster than its feeds sheds nothing."""
     world = Simulated(Overload(ladder_of("skip", 4), limit_ns=LIMIT_NS), lambda _: 50, now_ns=3_600 * 10**9)
 
     world.run(1_000)
@@ -104,8 +104,8 @@ def test_a_backlog_that_shrinks_is_no_overload() -> None:
     assert set(world.efforts) == {Effort(4)}
 
 
-def test_what_is_slow_before_the_model_is_no_overload() -> None:
-    """Where windows come late though the flow is not full, showing the model less would not help."""
+def test_a_bottleneck_before_the_model_is_no_overload() -> None:
+    """If windows are late but the stages are not full, less work for the model would not help."""
     overload = Overload(ladder_of("skip", 4), limit_ns=LIMIT_NS)
 
     changes = [
@@ -115,8 +115,8 @@ def test_what_is_slow_before_the_model_is_no_overload() -> None:
     assert not any(changes)
 
 
-def test_an_outage_alone_leaves_nothing_out() -> None:
-    """Nothing is published for a minute, then all of it quickly: lag jumps up and falls."""
+def test_an_outage_sheds_nothing() -> None:
+    """Nothing is published for a minute, then everything quickly: the lag jumps up and falls."""
     overload = Overload(ladder_of("skip", 4), limit_ns=LIMIT_NS)
     for at in range(60):
         overload.published(Published(Effort(4), 100 * MS, was_full=False), at * 100 * MS)
@@ -128,8 +128,8 @@ def test_an_outage_alone_leaves_nothing_out() -> None:
     assert overload.rung == 0
 
 
-def test_only_windows_of_the_present_effort_count() -> None:
-    """What was on its way when the effort changed says nothing of the change."""
+def test_only_windows_of_the_current_effort_count() -> None:
+    """Windows in flight when the effort changed do not show the effect of the change."""
     overload = Overload(ladder_of("degrade", 4), limit_ns=LIMIT_NS)
     at_ns = 0
     while overload.rung == 0:
@@ -148,10 +148,8 @@ def test_only_windows_of_the_present_effort_count() -> None:
     policy=st.sampled_from(["wait", "degrade", "skip"]),
     lags=st.lists(st.tuples(st.integers(0, 5_000), st.integers(0, 2_000), st.booleans(), st.booleans()), max_size=200),
 )
-def test_a_recovered_worker_goes_back_whatever_was_before(
-    policy: Policy, lags: list[tuple[int, int, bool, bool]]
-) -> None:
-    """It never leaves its ladder, takes one rung at a time, and is at the top again after some quiet periods."""
+def test_a_recovered_worker_returns_to_the_full_effort(policy: Policy, lags: list[tuple[int, int, bool, bool]]) -> None:
+    """The effort never leaves the ladder, changes by one rung at a time, and is full again after some idle periods."""
     overload, now_ns = Overload(ladder_of(policy, 8), limit_ns=LIMIT_NS), 0
     for lag_ms, passed_ms, was_full, is_current in lags:
         before, effort = overload.rung, overload.effort if is_current else Effort(3)
@@ -166,27 +164,27 @@ def test_a_recovered_worker_goes_back_whatever_was_before(
     assert overload.effort == Effort(8)
 
 
-# --- the worker, with a model that is slow ----------------------------------------------------------------------------
+# --- a worker with a slow model ---------------------------------------------------------------------------------------
 
 
-class Slow(NullModel):
-    """Takes its time, for a window and for each of its pictures, and answers with a label."""
+class SlowModel(NullModel):
+    """Takes a given time for each window and for each frame, and predicts a label."""
 
-    for_window_s = 0.0
-    for_picture_s = 0.0
+    window_s = 0.0
+    frame_s = 0.0
 
     def predict(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
-        """Answer, in time."""
-        pictures = sum(len(window.frames_hwc_u8) for window in windows)
-        time.sleep(self.for_window_s * len(windows) + self.for_picture_s * pictures)
+        """Predict, after a delay."""
+        frames = sum(len(window.frames_hwc_u8) for window in windows)
+        time.sleep(self.window_s * len(windows) + self.frame_s * frames)
         return [WindowPrediction(visual=(PredictedLabel("slow", 1.0),), words=window.cues) for window in windows]
 
 
 @contextmanager
-def slowed(
-    world: World, monkeypatch: pytest.MonkeyPatch, policy: Policy, *, for_window_s: float, for_picture_s: float
-) -> Iterator[tuple[Pipeline, Slow]]:
-    """Open a worker whose model is slow, with a limit of 120 ms."""
+def open_with_slow_model(
+    world: World, monkeypatch: pytest.MonkeyPatch, policy: Policy, *, window_s: float, frame_s: float
+) -> Iterator[tuple[Pipeline, SlowModel]]:
+    """Open a worker with a slow model and a lag limit of 120 ms."""
     overrides = {
         "model.name": "null",
         "batch.max_windows": 1,
@@ -195,18 +193,18 @@ def slowed(
         "worker.overload_limit_ms": 120,
     }
     world.settings = load(overrides=overrides, environ={})
-    model = Slow(world.spec)
-    model.for_window_s, model.for_picture_s = for_window_s, for_picture_s
+    model = SlowModel(world.spec)
+    model.window_s, model.frame_s = window_s, frame_s
     monkeypatch.setattr("triptych.worker.wiring.model_from", lambda _: model)
     with world.open() as pipeline:
         yield pipeline, model
 
 
-def turn_until(pipeline: Pipeline, reached: Callable[[], bool], limit_s: float = 30.0) -> None:
-    """Turn the wheel until it has come to that."""
+def step_until(pipeline: Pipeline, holds: Callable[[], bool], limit_s: float = 30.0) -> None:
+    """Run iterations of the loop until the condition holds."""
     deadline = time.monotonic() + limit_s
-    while not reached():
-        assert time.monotonic() < deadline, "it did not come to that"
+    while not holds():
+        assert time.monotonic() < deadline, "the condition never held"
         pipeline.step()
 
 
@@ -215,29 +213,27 @@ def by_start(world: World, stream: str) -> list[Result]:
     return sorted((r for r in world.results() if r.stream == stream), key=lambda result: result.start_ns)
 
 
-def test_waiting_leaves_nothing_out(world: World, feed: MakeFeed, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However late it gets, every window is shown whole."""
+def test_waiting_sheds_nothing(world: World, feed: MakeFeed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However late the results are, the model gets every window whole."""
     world.send(feed("city").play(40))
 
-    with slowed(world, monkeypatch, "wait", for_window_s=0.03, for_picture_s=0) as (pipeline, _):
-        turn_until(pipeline, lambda: len(world.store.results("city")) == 20)
+    with open_with_slow_model(world, monkeypatch, "wait", window_s=0.03, frame_s=0) as (pipeline, _):
+        step_until(pipeline, lambda: len(world.store.results("city")) == 20)
 
     assert all(result.shed == Shed() and result.modalities.video.used == 4 for result in world.results())
     assert world.seen(EffortChanged) == []
 
 
-def test_degrading_shows_fewer_pictures_and_all_the_rest(
-    world: World, feed: MakeFeed, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Pictures that were left out are counted in results and events; sound and words stay; then all is as before."""
+def test_degrading_sheds_frames_only(world: World, feed: MakeFeed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shed frames are counted in results and events. Audio and subtitles are kept. Afterwards nothing is shed."""
     world.send(feed("city").play(120))
 
-    with slowed(world, monkeypatch, "degrade", for_window_s=0.002, for_picture_s=0.02) as (pipeline, model):
-        turn_until(pipeline, lambda: len(world.store.results("city")) == 60)
-        turn_until(pipeline, lambda: world.seen(EffortChanged)[-1].rung == 0)
-        model.for_picture_s = 0
+    with open_with_slow_model(world, monkeypatch, "degrade", window_s=0.002, frame_s=0.02) as (pipeline, model):
+        step_until(pipeline, lambda: len(world.store.results("city")) == 60)
+        step_until(pipeline, lambda: world.seen(EffortChanged)[-1].rung == 0)
+        model.frame_s = 0
         world.send(feed("port").play(10))
-        turn_until(pipeline, lambda: len(world.store.results("port")) == 5)
+        step_until(pipeline, lambda: len(world.store.results("port")) == 5)
 
     busy = by_start(world, "city")
     assert busy[0].shed == Shed()
@@ -253,44 +249,44 @@ def test_degrading_shows_fewer_pictures_and_all_the_rest(
     assert all(result.shed == Shed() for result in by_start(world, "port"))
 
 
-def test_skipping_publishes_windows_without_an_answer_and_says_so(
+def test_skipping_publishes_windows_without_predictions(
     world: World, feed: MakeFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pictures go first, then the model: such a window has its words, its evidence, and nothing that a model said."""
+    """First frames are shed, then the model. A skipped window has its words and its evidence, but no predictions."""
     world.send(feed("city").play(160))
 
-    with slowed(world, monkeypatch, "skip", for_window_s=0.06, for_picture_s=0) as (pipeline, model):
-        turn_until(pipeline, lambda: len(world.store.results("city")) == 80)
-        turn_until(pipeline, lambda: world.seen(EffortChanged)[-1].rung == 0)
-        model.for_window_s = 0
+    with open_with_slow_model(world, monkeypatch, "skip", window_s=0.06, frame_s=0) as (pipeline, model):
+        step_until(pipeline, lambda: len(world.store.results("city")) == 80)
+        step_until(pipeline, lambda: world.seen(EffortChanged)[-1].rung == 0)
+        model.window_s = 0
         world.send(feed("port").play(10))
-        turn_until(pipeline, lambda: len(world.store.results("port")) == 5)
+        step_until(pipeline, lambda: len(world.store.results("port")) == 5)
 
     assert [event.rung for event in world.seen(EffortChanged)][:4] == [1, 2, 3, 4]
-    unasked = [result for result in by_start(world, "city") if result.shed.model]
-    assert unasked
-    for result in unasked:
+    skipped = [result for result in by_start(world, "city") if result.shed.model]
+    assert skipped
+    for result in skipped:
         assert result.shed == Shed(video=4, audio=4, subtitles=1, model=True)
         assert not result.observations.visual
         assert len(result.observations.words) == 1
         assert {report.used for _, report in result.modalities} == {0}
         assert {report.state for _, report in result.modalities} == {"present"}
-    assert sum(event.unasked for event in world.seen(ItemsShed)) == len(unasked)
+    assert sum(event.unasked for event in world.seen(ItemsShed)) == len(skipped)
     assert len({result.id for result in world.results()}) == 85
     assert all(result.shed == Shed() for result in by_start(world, "port"))
 
 
-@pytest.mark.parametrize("job", [["--until-end"], ["--from", "-2h"]])
-def test_a_job_that_ends_cannot_be_told_to_leave_anything_out(job: list[str]) -> None:
-    """A user's mistake, told before anything is connected."""
-    told = CliRunner().invoke(app, ["work", "--overload", "skip", *job])
+@pytest.mark.parametrize("flags", [["--until-end"], ["--from", "-2h"]])
+def test_a_run_that_ends_by_itself_rejects_overload_policies(flags: list[str]) -> None:
+    """The error comes before any connection is made."""
+    result = CliRunner().invoke(app, ["work", "--overload", "skip", *flags])
 
-    assert isinstance(told.exception, UsageError)
-    assert "--overload" in str(told.exception)
+    assert isinstance(result.exception, UsageError)
+    assert "--overload" in str(result.exception)
 
 
-def test_settings_of_a_job_that_ends_wait() -> None:
-    """Nothing else of them is touched."""
+def test_a_run_that_ends_by_itself_waits() -> None:
+    """No other setting changes."""
     given = load(overrides={"worker.overload": "skip", "worker.prepare_threads": 3}, environ={})
 
-    assert given.that_waits() == load(overrides={"worker.prepare_threads": 3}, environ={})
+    assert given.without_load_shedding() == load(overrides={"worker.prepare_threads": 3}, environ={})

@@ -1,4 +1,4 @@
-"""The worker as a whole, over memory: what is read is published once, whatever happens on the way."""
+"""A whole worker in memory: every window is published once, whatever happens."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ MakeFeed = Callable[..., Feed]
 VARYING = {"published_ns", "arrival_ms", "stage_ms"}
 
 
-def told(results: Sequence[Result]) -> list[dict[str, object]]:
-    """Return what results say, without what differs from run to run."""
+def contents(results: Sequence[Result]) -> list[dict[str, object]]:
+    """Return the contents of results, without the fields that differ from run to run."""
     return sorted((result.model_dump(exclude=VARYING) for result in results), key=lambda document: str(document["id"]))
 
 
-def test_a_film_becomes_one_result_for_each_window(world: World, feed: MakeFeed) -> None:
-    """Ten seconds are five windows, each with its pictures, its sound and the one cue that is said in it."""
+def test_each_window_gives_one_result(world: World, feed: MakeFeed) -> None:
+    """Ten seconds give five windows, each with its frames, its audio and its cue."""
     world.send(feed("city").play(10))
 
     report = world.work()
@@ -58,8 +58,8 @@ def test_a_film_becomes_one_result_for_each_window(world: World, feed: MakeFeed)
     assert len(world.store.results("city")) == 5
 
 
-def test_a_second_worker_has_nothing_left_to_do(world: World, feed: MakeFeed) -> None:
-    """Everything of an ended film is committed: nothing is read, published or counted again."""
+def test_a_second_worker_has_nothing_to_do(world: World, feed: MakeFeed) -> None:
+    """All records of the ended stream are committed: nothing is read, published or counted again."""
     world.send(feed("city").play(6))
     world.work()
     first = world.results()
@@ -70,39 +70,39 @@ def test_a_second_worker_has_nothing_left_to_do(world: World, feed: MakeFeed) ->
     assert len(world.store.results("city")) == 3
 
 
-class _Placing(NullModel):
-    """Gives each window a place of its own in a space, as a real model does."""
+class _EmbeddingModel(NullModel):
+    """Returns a different embedding for each window, as a real model does."""
 
     def predict(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
-        places = [(math.cos(window.start_ns / 1e9), math.sin(window.start_ns / 1e9)) for window in windows]
-        said = super().predict(windows)
-        return [replace(what, embedding=place, moments=(place,)) for what, place in zip(said, places, strict=True)]
+        vectors = [(math.cos(window.start_ns / 1e9), math.sin(window.start_ns / 1e9)) for window in windows]
+        predictions = super().predict(windows)
+        return [replace(p, embedding=v, moments=(v,)) for p, v in zip(predictions, vectors, strict=True)]
 
 
-@pytest.mark.parametrize("turns", range(1, 14))
-def test_a_worker_that_dies_anywhere_leaves_the_undisturbed_results(
-    world: World, feed: MakeFeed, turns: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("steps", range(1, 14))
+def test_workers_that_die_at_any_step_publish_the_results_of_an_undisturbed_one(
+    world: World, feed: MakeFeed, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many turns each worker lives, the ids and contents, novelty and sync too, are those of one that lived."""
-    monkeypatch.setattr("triptych.worker.wiring.model_from", lambda _: _Placing(world.spec))
+    """Ids and contents are equal, novelty and sync included."""
+    monkeypatch.setattr("triptych.worker.wiring.model_from", lambda _: _EmbeddingModel(world.spec))
     world.send([*measured(feed("city").play(8)), *feed("port", start_s=3).play(5, ended=False)])
     for _ in range(4):
-        world.work_some(turns)
+        world.work_some(steps)
 
     world.work()
 
-    quiet = type(world)()
-    quiet.send([*measured(feed("city").play(8)), *feed("port", start_s=3).play(5, ended=False)])
-    quiet.work()
-    assert told(world.results()) == told(quiet.results())
-    assert sum(result.novelty is not None for result in quiet.results()) == 5
-    assert len({result.sync.offset_ms for result in quiet.results() if result.stream == "city"}) == 4
+    undisturbed = type(world)()
+    undisturbed.send([*measured(feed("city").play(8)), *feed("port", start_s=3).play(5, ended=False)])
+    undisturbed.work()
+    assert contents(world.results()) == contents(undisturbed.results())
+    assert sum(result.novelty is not None for result in undisturbed.results()) == 5
+    assert len({result.sync.offset_ms for result in undisturbed.results() if result.stream == "city"}) == 4
     assert len({result.id for result in world.results()}) == len(world.results())
-    assert len(world.store.results("city")) == len(quiet.store.results("city"))
+    assert len(world.store.results("city")) == len(undisturbed.store.results("city"))
 
 
 def test_a_restart_restores_streams_from_the_results_topic(world: World, feed: MakeFeed) -> None:
-    """What was open goes on with the state that its last result carries."""
+    """An open stream continues from the state in its last result."""
     city = feed("city")
     world.send(city.play(5, ended=False))
     first = world.work()
@@ -119,8 +119,8 @@ def test_a_restart_restores_streams_from_the_results_topic(world: World, feed: M
     assert len({result.id for result in results}) == 4
 
 
-def test_the_same_film_again_is_late_and_changes_nothing(world: World, feed: MakeFeed) -> None:
-    """A second pass under the same event time is counted as late; no id comes twice."""
+def test_the_same_media_sent_again_is_late_and_changes_nothing(world: World, feed: MakeFeed) -> None:
+    """A second pass with the same event times is counted as late. No id is published twice."""
     world.send(feed("city").play(6))
     world.work()
     first = world.results()
@@ -133,20 +133,20 @@ def test_the_same_film_again_is_late_and_changes_nothing(world: World, feed: Mak
     assert world.seen(RecordDropped) == []
 
 
-def test_what_cannot_be_decoded_goes_whole_to_the_dead_letters(world: World, feed: MakeFeed) -> None:
-    """A malformed header and a broken picture are dead letters; the windows say so and lack nothing else."""
+def test_undecodable_records_are_dead_lettered_unchanged(world: World, feed: MakeFeed) -> None:
+    """A malformed header and a broken image become dead letters. The windows count them and lack nothing else."""
     city = feed("city")
     records = city.play(4, ended=False)
     world.send(records[:4])
     world.send_raw(Message(VIDEO_TOPIC, b"city", b"whole value", (("ce_specversion", b"0.3"), ("x", b"y"))))
     assert isinstance(records[-1], VideoFrame)
-    broken = records[-1].model_copy(update={"data": b"no picture"})
+    broken = records[-1].model_copy(update={"data": b"not an image"})
     world.send([*records[4:-1], broken, *(city.end(m, 4) for m in city.tracks)])
 
     world.work()
 
     letters = {letter.value: letter for letter in world.letters()}
-    assert set(letters) == {b"whole value", b"no picture"}
+    assert set(letters) == {b"whole value", b"not an image"}
     assert letters[b"whole value"].headers == (("ce_specversion", b"0.3"), ("x", b"y"))
     assert "ce_specversion" in letters[b"whole value"].reason
     results = sorted(world.results(), key=lambda result: result.start_ns)
@@ -155,28 +155,28 @@ def test_what_cannot_be_decoded_goes_whole_to_the_dead_letters(world: World, fee
     assert [result.modalities.audio.items for result in results] == [4, 4]
 
 
-def test_a_record_on_a_foreign_partition_is_a_dead_letter_with_both_numbers(world: World, feed: MakeFeed) -> None:
-    """Another partitioner would tear a stream apart: such records are refused by name."""
+def test_a_record_on_the_wrong_partition_is_dead_lettered(world: World, feed: MakeFeed) -> None:
+    """Another partitioner would split a stream. The reason has both partitions."""
     city = feed("city")
     world.send(city.play(2))
-    home = world.results_partition("city")
-    world.send_raw(Message(VIDEO_TOPIC, b"city", b"x", (), partition=(home + 1) % 6))
+    expected = world.results_partition("city")
+    world.send_raw(Message(VIDEO_TOPIC, b"city", b"x", (), partition=(expected + 1) % 6))
 
     world.work()
 
     [letter] = world.letters()
-    assert f"expected {home} for its key" in letter.reason
-    assert f"got {(home + 1) % 6}" in letter.reason
+    assert f"expected {expected} for its key" in letter.reason
+    assert f"got {(expected + 1) % 6}" in letter.reason
 
 
-def test_words_that_a_machine_heard_say_so_in_the_result(world: World, feed: MakeFeed) -> None:
-    """With the model's name; words that somebody wrote say nothing."""
+def test_generated_subtitles_are_marked_in_the_result(world: World, feed: MakeFeed) -> None:
+    """With the name of the model. Other subtitles have no mark."""
 
-    def heard(record: InputRecord) -> InputRecord:
+    def as_generated(record: InputRecord) -> InputRecord:
         is_cue = isinstance(record, SubtitleCue)
         return record.model_copy(update={"generated": True, "generated_by": "whisper-tiny.en"}) if is_cue else record
 
-    world.send([*map(heard, feed("heard").play(2)), *feed("written").play(2)])
+    world.send([*map(as_generated, feed("heard").play(2)), *feed("written").play(2)])
 
     world.work()
 
@@ -185,20 +185,20 @@ def test_words_that_a_machine_heard_say_so_in_the_result(world: World, feed: Mak
     assert "generated" not in words["written"].model_dump()
 
 
-class _Stumbling(NullModel):
-    """Fails on one stream's windows, alone or in a batch."""
+class _FailingOnOneStream(NullModel):
+    """Fails on the windows of one stream, alone or in a batch."""
 
     def predict(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
         if any(window.stream == "bad" for window in windows):
-            raise ValueError("cannot look at this")
+            raise ValueError("unsupported input")
         return super().predict(windows)
 
 
-def test_one_window_that_the_model_cannot_take_stops_no_other(
+def test_a_window_on_which_the_model_fails_affects_no_other(
     world: World, feed: MakeFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its result comes with its words and nothing used; the other stream's are whole."""
-    monkeypatch.setattr("triptych.worker.wiring.model_from", lambda _: _Stumbling(world.spec))
+    """Its result has its words and no used items. The results of the other stream are complete."""
+    monkeypatch.setattr("triptych.worker.wiring.model_from", lambda _: _FailingOnOneStream(world.spec))
     world.send([*feed("bad").play(2), *feed("good").play(2)])
 
     world.work()
@@ -211,7 +211,7 @@ def test_one_window_that_the_model_cannot_take_stops_no_other(
 
 
 class _Broken(NullModel):
-    """Fails on everything once it has been warmed."""
+    """Fails on every input after the first warm-up."""
 
     warmed = False
 
@@ -227,7 +227,7 @@ class _Broken(NullModel):
 def test_a_broken_model_stops_the_worker_and_publishes_nothing(
     world: World, feed: MakeFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Going on would publish empty results as if they were seen."""
+    """It would otherwise publish empty results."""
     monkeypatch.setattr("triptych.worker.wiring.model_from", lambda _: _Broken(world.spec))
     world.send(feed("city").play(4))
 
@@ -238,8 +238,8 @@ def test_a_broken_model_stops_the_worker_and_publishes_nothing(
     assert world.results() == []
 
 
-def test_a_signal_ends_the_run_with_what_is_in_flight_published_and_committed(world: World, feed: MakeFeed) -> None:
-    """The stop flag ends the loop; a new worker goes on without a gap or a repeat."""
+def test_a_signal_ends_the_run_after_publishing_and_committing(world: World, feed: MakeFeed) -> None:
+    """The stop flag ends the loop. A new worker continues without a gap or a repeat."""
     city = feed("city")
     world.send(city.play(6, ended=False))
     stop = threading.Event()
@@ -256,7 +256,7 @@ def test_a_signal_ends_the_run_with_what_is_in_flight_published_and_committed(wo
 
 
 def test_a_worker_that_has_read_everything_has_no_lag(world: World, feed: MakeFeed) -> None:
-    """However long nothing arrives: the lag says what is still to be worked through, not how long it has been quiet."""
+    """However long no records arrive: the lag measures unprocessed records, not idle time."""
     world.send(feed("city").play(2, ended=False))
     with world.open() as pipeline:
         while len(world.seen(LagMeasured)) < 3:
@@ -266,40 +266,40 @@ def test_a_worker_that_has_read_everything_has_no_lag(world: World, feed: MakeFe
 
 
 class _Moving:
-    """A group consumer whose partitions are taken away for some polls, right after they came."""
+    """A group consumer whose partitions are revoked for some polls, right after their assignment."""
 
     def __init__(self, consumer: GroupConsumer) -> None:
         self._consumer = consumer
-        self._moved: frozenset[TopicPartition] = frozenset()
+        self._removed: frozenset[TopicPartition] = frozenset()
         self._polls_without = 0
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._consumer, name)
 
     def poll(self, timeout_s: float) -> Poll:
-        if self._moved and self._polls_without:
+        if self._removed and self._polls_without:
             self._polls_without -= 1
-            threading.Event().wait(timeout_s)  # as a poll does to which nothing comes
-            return Poll(revoked=self._moved) if self._polls_without == 4 else Poll()
-        if self._moved:
-            moved, self._moved = self._moved, frozenset()
-            return self._given(moved)
+            threading.Event().wait(timeout_s)  # as an empty poll does
+            return Poll(revoked=self._removed) if self._polls_without == 4 else Poll()
+        if self._removed:
+            removed, self._removed = self._removed, frozenset()
+            return self._assigned(removed)
         polled = self._consumer.poll(timeout_s)
         if not polled.assigned:
             return polled
-        self._moved, self._polls_without = polled.assigned, 5
-        return self._given(polled.assigned)
+        self._removed, self._polls_without = polled.assigned, 5
+        return self._assigned(polled.assigned)
 
-    def _given(self, tps: frozenset[TopicPartition]) -> Poll:
+    def _assigned(self, tps: frozenset[TopicPartition]) -> Poll:
         for tp in tps:
             self._consumer.seek(tp, 0)
         return Poll(assigned=tps)
 
 
-def test_a_worker_whose_partitions_are_being_moved_has_not_reached_the_end(
+def test_a_worker_without_partitions_has_not_reached_the_end(
     world: World, feed: MakeFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without partitions there is nothing to say of the end; when they come back, all is read."""
+    """When the partitions come back, it reads everything."""
     world.send(feed("city").play(4))
     join = world.transport.group_consumer
     monkeypatch.setattr(world.transport, "group_consumer", lambda *args, **named: _Moving(join(*args, **named)))
@@ -311,7 +311,7 @@ def test_a_worker_whose_partitions_are_being_moved_has_not_reached_the_end(
 
 
 def test_a_state_that_cannot_be_read_stops_the_worker(world: World, feed: MakeFeed) -> None:
-    """Going on without it would publish the stream's windows again."""
+    """Without the state it would publish the windows of the stream again."""
     world.send(feed("city").play(4))
     world.work()
     [*_, last] = world.read(results_topic(world.settings.pipeline))

@@ -1,4 +1,4 @@
-"""A worker whose model is replaced while it runs, and one with a shadow; over memory."""
+"""A worker whose model is replaced at runtime, and a worker with a shadow model, in memory."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ MakeFeed = Callable[..., Feed]
 
 
 @pytest.fixture
-def desk(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Let the world's models be read from lines of text, and hear a bell; return the model's file."""
+def model_file(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make the world read its models from a text file, and reload them on a signal. Return the file."""
     path = tmp_path / "model.json"
     path.write_text("first 1")
     world.reload_signal = ReloadSignal()
@@ -47,36 +47,36 @@ def desk(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def turn_until(worker: Pipeline, true: Callable[[], bool]) -> None:
-    """Let the worker go on until it holds."""
+def step_until(worker: Pipeline, holds: Callable[[], bool]) -> None:
+    """Run iterations of the loop until the condition holds."""
     deadline = time.monotonic() + 20
-    while not true():
+    while not holds():
         worker.step()
         assert time.monotonic() < deadline
 
 
-def test_results_name_the_new_model_from_the_swap_on_and_none_is_lost(
-    world: World, feed: MakeFeed, desk: Path, monkeypatch: pytest.MonkeyPatch
+def test_results_name_the_new_model_after_the_swap(
+    world: World, feed: MakeFeed, model_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before it the old one; the poll goes on meanwhile, and the old model is gone."""
-    made: list[weakref.ref[Model]] = []
+    """No result is lost, polling continues meanwhile, and the old model is released."""
+    built: list[weakref.ref[Model]] = []
 
     def build(settings: Settings) -> Model:
         model = read_model(Path(settings.model.name))
-        made.append(weakref.ref(model))
+        built.append(weakref.ref(model))
         return model
 
     monkeypatch.setattr("triptych.worker.wiring.model_from", build)
     assert world.reload_signal is not None
     with world.open() as worker:
         world.send(feed("city").play(6))
-        turn_until(worker, lambda: len(world.seen(ResultsPublished)) == 3)
-        desk.write_text("second 0.25")
-        world.reload_signal.ring()
-        turn_until(worker, lambda: bool(world.seen(ModelSwapped)))
-        assert [ref() is not None for ref in made] == [False, True]
+        step_until(worker, lambda: len(world.seen(ResultsPublished)) == 3)
+        model_file.write_text("second 0.25")
+        world.reload_signal.send()
+        step_until(worker, lambda: bool(world.seen(ModelSwapped)))
+        assert [ref() is not None for ref in built] == [False, True]
         world.send(feed("port", start_s=20).play(6))
-        turn_until(worker, lambda: len(world.seen(ResultsPublished)) == 6)
+        step_until(worker, lambda: len(world.seen(ResultsPublished)) == 6)
 
     results = {result.id: result for result in world.results()}
     assert len(results) == len(world.results()) == 6
@@ -88,66 +88,68 @@ def test_results_name_the_new_model_from_the_swap_on_and_none_is_lost(
     assert {result.predictions["mood"][0].label for result in after} == {"sad"}
 
 
-def test_a_swap_waits_for_the_batch_that_runs(world: World, feed: MakeFeed, desk: Path) -> None:
-    """Windows that the old model was given are its own, while the loop goes on turning."""
+def test_a_swap_waits_for_the_running_batch(world: World, feed: MakeFeed, model_file: Path) -> None:
+    """Windows that the old model was given get its output. The loop continues meanwhile."""
     assert world.reload_signal is not None
     with world.open() as worker:
         world.send(feed("city").play(2))
-        turn_until(worker, lambda: len(world.seen(ResultsPublished)) == 1)
-        desk.write_text("second 1")
-        world.reload_signal.ring()
+        step_until(worker, lambda: len(world.seen(ResultsPublished)) == 1)
+        model_file.write_text("second 1")
+        world.reload_signal.send()
         world.send(feed("port", start_s=20).play(20))
-        turn_until(worker, lambda: len(world.seen(ResultsPublished)) == 11)
-        turn_until(worker, lambda: bool(world.seen(ModelSwapped)))
+        step_until(worker, lambda: len(world.seen(ResultsPublished)) == 11)
+        step_until(worker, lambda: bool(world.seen(ModelSwapped)))
     port = sorted((result for result in world.results() if result.stream == "port"), key=lambda r: r.start_ns)
     names = [result.model.name for result in port]
-    assert names == sorted(names)  # "first" … "second": once, between two batches
+    assert names == sorted(names)  # "first", then "second": one swap, between two batches
     assert len(port) == 10
 
 
-def test_a_bad_file_is_refused_and_the_worker_goes_on(world: World, feed: MakeFeed, desk: Path) -> None:
-    """With the model that it has."""
+def test_a_bad_file_is_rejected_and_the_worker_continues(world: World, feed: MakeFeed, model_file: Path) -> None:
+    """With the model in service."""
     assert world.reload_signal is not None
     with world.open() as worker:
-        desk.write_text("half")
-        world.reload_signal.ring()
-        turn_until(worker, lambda: bool(world.seen(ModelRefused)))
+        model_file.write_text("half")
+        world.reload_signal.send()
+        step_until(worker, lambda: bool(world.seen(ModelRefused)))
         world.send(feed("city").play(4))
-        turn_until(worker, lambda: len(world.seen(ResultsPublished)) == 2)
+        step_until(worker, lambda: len(world.seen(ResultsPublished)) == 2)
     assert {result.model.name for result in world.results()} == {"first"}
     assert not world.seen(ModelSwapped)
 
 
-class _Failing(TextModel):
+class _FailingModel(TextModel):
     def predict(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
-        """Fail on all that is real."""
+        """Fail on every window but those of the warm-up."""
         if windows[0].stream != "warm":
             raise RuntimeError("no such layer")
         return super().predict(windows)
 
 
 @pytest.mark.parametrize("failing", [False, True], ids=["differs", "fails"])
-def test_a_shadow_changes_nothing_of_what_is_published(
+def test_a_shadow_does_not_change_the_results(
     world: World,
     feed: MakeFeed,
-    desk: Path,
+    model_file: Path,
     monkeypatch: pytest.MonkeyPatch,
     failing: bool,  # noqa: FBT001 - the case
 ) -> None:
-    """Whether it differs in every window or fails on all of them."""
-    model = world.settings.model.model_copy(update={"shadow": str(desk.parent / "other.json"), "shadow_share": 1.0})
+    """Whether it differs on every window or fails on all of them."""
+    model = world.settings.model.model_copy(
+        update={"shadow": str(model_file.parent / "other.json"), "shadow_share": 1.0}
+    )
     world.settings = world.settings.model_copy(update={"model": model})
-    shadow = _Failing("other", 0.0) if failing else TextModel("other", 0.0)
+    shadow = _FailingModel("other", 0.0) if failing else TextModel("other", 0.0)
 
     def build(settings: Settings) -> Model:
-        return read_model(desk) if settings.model.name == str(desk) else shadow
+        return read_model(model_file) if settings.model.name == str(model_file) else shadow
 
     monkeypatch.setattr("triptych.worker.wiring.model_from", build)
     with world.open() as worker:
-        turn_until(worker, lambda: bool(world.seen(ModelSwapped)))
+        step_until(worker, lambda: bool(world.seen(ModelSwapped)))
         world.send(feed("city").play(6))
-        told = ShadowFailed if failing else ShadowJudged
-        turn_until(worker, lambda: len(world.seen(ResultsPublished)) == 3 and bool(world.seen(told)))
+        expected = ShadowFailed if failing else ShadowJudged
+        step_until(worker, lambda: len(world.seen(ResultsPublished)) == 3 and bool(world.seen(expected)))
     assert {(r.model.name, r.predictions["mood"][0].label) for r in world.results()} == {("first", "glad")}
     assert world.seen(ModelSwapped)[0].role == "shadow"
     assert not world.seen(ModelFailed)

@@ -1,4 +1,4 @@
-"""A whole worker over memory: records in, results out, restarts and crashes."""
+"""An installation in memory, in which tests run whole workers: records in, results out, restarts and crashes."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ from triptych.transport.records import Message, Record, TopicPartition
 from triptych.worker.observability.events import Event
 from triptych.worker.pipeline import Pipeline, RunReport
 from triptych.worker.publishing.stores.memory import MemoryStore
+from triptych.worker.run import WholeLog
 from triptych.worker.wiring import Dependencies, open_pipeline
 
 _E = TypeVar("_E", bound=Event)
@@ -46,14 +47,14 @@ T0 = 1_767_225_600 * SECOND  # 2026-01-01T00:00:00Z
 
 
 def jpeg(shade: int = 128) -> bytes:
-    """Return a small grey picture."""
+    """Return a small grey image, encoded as JPEG."""
     encoded, data = cv2.imencode(".jpg", np.full((36, 64, 3), shade, np.uint8))
     assert encoded
     return data.tobytes()
 
 
 def wav(seconds: float, level: int = 1000) -> bytes:
-    """Return so much mono sound of a constant level at 16 kHz."""
+    """Return mono audio of a constant level at 16 kHz, encoded as WAV."""
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1)
@@ -65,7 +66,7 @@ def wav(seconds: float, level: int = 1000) -> bytes:
 
 @dataclass
 class Feed:
-    """Makes the records of one stream as a producer would."""
+    """Builds the records of one stream, as a producer does."""
 
     stream: str
     session: str = "s1"
@@ -89,12 +90,12 @@ class Feed:
         return self.sent[modality] - 1
 
     def frame(self, at_s: float, data: bytes | None = None) -> VideoFrame:
-        """Return a frame; the next one comes a quarter of a second later."""
+        """Return a frame. The next one is expected a quarter of a second later."""
         common = self._common("video", at_s, at_s + 0.25)
         return VideoFrame.model_validate(common | {"seq": self._seq("video"), "data": data or jpeg()})
 
     def chunk(self, at_s: float, data: bytes | None = None) -> AudioChunk:
-        """Return half a second of sound."""
+        """Return a chunk of half a second."""
         common = self._common("audio", at_s, at_s + 0.5)
         end_ns = self.start_ns + round((at_s + 0.5) * SECOND)
         own = {"seq": self._seq("audio"), "end_ns": end_ns, "data": data or wav(0.5), "sample_rate_hz": 16_000}
@@ -107,15 +108,15 @@ class Feed:
         return SubtitleCue.model_validate(common | own)
 
     def progress(self, modality: Modality, at_s: float, next_s: float) -> Progress:
-        """Return how far a silent track was read."""
+        """Return a progress record of a track without media."""
         return Progress.model_validate(self._common(modality, at_s, next_s) | {"modality": modality})
 
     def end(self, modality: Modality, at_s: float) -> End:
-        """Return the end of a track."""
+        """Return the end record of a track."""
         return End.model_validate(self._common(modality, at_s, at_s) | {"modality": modality})
 
     def play(self, seconds: int, *, ended: bool = True) -> list[InputRecord]:
-        """Return all records of a film of so many seconds, a cue in every second one, in order of time."""
+        """Return all records of some seconds of media, in order of event time, with a cue every two seconds."""
         records: list[InputRecord] = []
         for second in range(seconds):
             if second % 2 == 0:
@@ -128,15 +129,15 @@ class Feed:
 
 
 def measured(records: Iterable[InputRecord]) -> list[InputRecord]:
-    """Return the records with a measurement in each that carries media, as many milliseconds as it has predecessors."""
+    """Return the records with an audio-video offset in each media record: its index, in milliseconds."""
     return [
-        record.model_copy(update={"av_offset_ms": float(number)}) if isinstance(record, MediaRecord) else record
-        for number, record in enumerate(records)
+        record.model_copy(update={"av_offset_ms": float(index)}) if isinstance(record, MediaRecord) else record
+        for index, record in enumerate(records)
     ]
 
 
 class World:
-    """Topics and a store that outlive the workers which run in them."""
+    """Topics and a store that outlive the workers."""
 
     def __init__(self) -> None:
         self._memory = MemoryTransport()
@@ -147,7 +148,7 @@ class World:
         self.settings: Settings = load(overrides={"model.name": "null", "batch.max_delay_ms": 0}, environ={})
 
     def send(self, records: Iterable[InputRecord]) -> None:
-        """Publish records as producers do."""
+        """Publish records, as producers do."""
         publisher = self.transport.publisher()
         for record in records:
             wire = encode(record)
@@ -155,43 +156,43 @@ class World:
         publisher.close(5)
 
     def send_raw(self, message: Message) -> None:
-        """Publish anything."""
+        """Publish any message."""
         publisher = self.transport.publisher()
         publisher.send(message).result(timeout=5)
         publisher.close(5)
 
     def open(self) -> AbstractContextManager[Pipeline]:
         """Open a worker."""
-        around = Dependencies(self.transport, self.store, [self.events.append], Health(), self.reload_signal)
-        return open_pipeline(self.settings, around)
+        dependencies = Dependencies(self.transport, self.store, [self.events.append], Health(), self.reload_signal)
+        return open_pipeline(self.settings, dependencies, WholeLog.of(self.settings))
 
     def work(self) -> RunReport:
         """Run a worker until the end of the topics."""
         with self.open() as pipeline:
             return pipeline.run(threading.Event(), until_end=lambda: True)
 
-    def work_some(self, turns: int) -> None:
-        """Run a worker for some turns, then let it die: nothing is finished or committed in an orderly way."""
+    def work_some(self, steps: int) -> None:
+        """Run a worker for some steps, then kill it: it does not finish or commit anything."""
         with self.open() as pipeline:
-            for _ in range(turns):
+            for _ in range(steps):
                 pipeline.step()
 
-    def throw_out_members(self) -> None:
-        """Make the group forget its members, as if they had not been heard of for too long."""
-        self._memory.throw_out_members(consumer_group(self.settings.pipeline))
+    def evict_members(self) -> None:
+        """Remove all members from the group, as after a session timeout."""
+        self._memory.evict_members(consumer_group(self.settings.pipeline))
 
     def results(self) -> list[Result]:
-        """Return what lies on the results topic, partition by partition."""
+        """Return the results on the results topic, partition by partition."""
         records = self.read(results_topic(self.settings.pipeline))
         return [decode_result(record.key, record.value, record.headers) for record in records]
 
     def results_partition(self, stream: str) -> int:
-        """Return the partition number of a stream."""
+        """Return the partition of a stream."""
         return partition_of(stream.encode(), 6)
 
     @property
     def spec(self) -> InputSpec:
-        """What the null model asks for."""
+        """The input spec of the null model."""
         return InputSpec(4, 32, 32, 16_000)
 
     def letters(self) -> list[DeadLetter]:
@@ -201,7 +202,7 @@ class World:
 
     def read(self, topic: str) -> list[Record]:
         """Return all records of a topic, partition by partition."""
-        tps = [TopicPartition(topic, number) for number in range(6)]
+        tps = [TopicPartition(topic, partition) for partition in range(6)]
         reader = self.transport.reader(dict.fromkeys(tps, 0))
         ends = reader.end_offsets(tps)
         records: list[Record] = []
@@ -211,5 +212,5 @@ class World:
         return sorted(records, key=lambda record: (record.partition, record.offset))
 
     def seen(self, kind: type[_E]) -> list[_E]:
-        """Return the events of a kind."""
+        """Return the events of a type."""
         return [event for event in self.events if isinstance(event, kind)]

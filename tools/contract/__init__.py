@@ -1,1 +1,1 @@
-"""The contract for machines: JSON Schema of a result, AsyncAPI of the topics, both made from the models."""
+"""Generate the machine-readable contract from the models: JSON Schema of a result, AsyncAPI of the topics."""

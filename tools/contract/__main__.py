@@ -1,4 +1,4 @@
-"""Write the contract's two documents beside the models: `python -m tools.contract`."""
+"""Write the two documents next to the models: `python -m tools.contract`."""
 
 from __future__ import annotations
 

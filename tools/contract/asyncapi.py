@@ -1,4 +1,4 @@
-"""The AsyncAPI document: the topics, who writes what to them, and what each message carries. Written for the worker."""
+"""The AsyncAPI document: topics, writers, and the content of each message. From the worker's point of view."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from triptych.schemas.records import AudioChunk, End, Progress, SubtitleCue, Vid
 _BYTES: Final[Schema] = {"type": "string", "format": "binary", "minLength": 1}
 _NOTHING: Final[Schema] = {"type": "string", "maxLength": 0}
 _STREAM_KEY: Final[Schema] = {"type": "string", "pattern": names.STREAM_PATTERN}
-_LENIENT_TEXT: Final[Schema] = {"type": "string", "description": "May be left out; a charset given must be UTF-8."}
+_LENIENT_TEXT: Final[Schema] = {"type": "string", "description": "Optional. The charset, if given, must be UTF-8."}
 _PIPELINE: Final[Schema] = {
-    "description": "One way of judging the inputs: also the workers' consumer group and the prefix of the Redis keys.",
+    "description": "The name of the pipeline: also the workers' consumer group and the prefix of the Redis keys.",
     "default": names.DEFAULT_PIPELINE,
 }
 
 
 def asyncapi() -> dict[str, Any]:
-    """Return the document."""
+    """Return the AsyncAPI document."""
     channels: dict[str, Any] = {modality: _input_channel(modality) for modality in names.MODALITIES}
     channels["results"] = _pipeline_channel(names.results_topic("{pipeline}"), "result")
     channels["dead"] = _pipeline_channel(names.dead_topic("{pipeline}"), "deadLetter", "redriveMark")
@@ -38,9 +38,10 @@ def _info() -> dict[str, Any]:
     return {
         "title": "Triptych",
         "version": "1.0.0",
-        "description": "Picture, sound and words of live feeds in, one judgement for each window of event time out. "
-        "CloudEvents 1.0, Kafka binding, binary mode: the value is the media, the rest is headers. The key is the "
-        "stream's id, and murmur2 of it chooses the partition on every topic. Times are nanoseconds since the epoch.",
+        "description": "Video, audio and subtitles of live streams in, one result for each window of event time out. "
+        "CloudEvents 1.0, Kafka binding, binary mode: the value is the media, everything else is a header. The key is "
+        "the stream's id; murmur2 of the key chooses the partition on every topic. Times are nanoseconds since the "
+        "epoch.",
         "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
     }
 
@@ -52,7 +53,7 @@ def _input_channel(modality: names.Modality) -> dict[str, Any]:
     kinds = (_MEDIA_OF[modality], "progress", "end")
     return {
         "address": names.TOPIC_OF[modality],
-        "description": f"What the producers send of {modality}; shared by all pipelines.",
+        "description": f"The {modality} records of the producers; shared by all pipelines.",
         "messages": {kind: {"$ref": f"#/components/messages/{kind}"} for kind in kinds},
         "bindings": _bindings(),
     }
@@ -68,7 +69,7 @@ def _pipeline_channel(address: str, *kinds: str) -> dict[str, Any]:
 
 
 def _bindings() -> dict[str, Any]:
-    # The binding's own keyword for `message.timestamp.type` does not exist; `triptych topics check` looks at it.
+    # The binding has no keyword for `message.timestamp.type`; `triptych topics check` checks it.
     return {"kafka": {"bindingVersion": "0.5.0", "topicConfiguration": {"cleanup.policy": ["delete"]}}}
 
 
@@ -86,20 +87,22 @@ def _operations() -> dict[str, Any]:
 def _messages() -> dict[str, Any]:
     text = {"content-type": _LENIENT_TEXT}
     return {
-        "frame": _message("One encoded picture.", headers_schema(VideoFrame, names.FRAME_TYPE), _BYTES, "image/jpeg"),
-        "chunk": _message("A span of sound.", headers_schema(AudioChunk, names.CHUNK_TYPE), _BYTES, "audio/wav"),
+        "frame": _message(
+            "One encoded video frame.", headers_schema(VideoFrame, names.FRAME_TYPE), _BYTES, "image/jpeg"
+        ),
+        "chunk": _message("A chunk of audio.", headers_schema(AudioChunk, names.CHUNK_TYPE), _BYTES, "audio/wav"),
         "cue": _message(
-            "A line of words and when it is shown.",
+            "A subtitle cue.",
             headers_schema(SubtitleCue, names.CUE_TYPE, also=text),
             {"type": "string", "minLength": 1},
             "text/plain;charset=utf-8",
         ),
         "progress": _message(
-            "How far a silent track has been read.", headers_schema(Progress, names.PROGRESS_TYPE), _NOTHING
+            "How far a track without media has been read.", headers_schema(Progress, names.PROGRESS_TYPE), _NOTHING
         ),
-        "end": _message("The track is over.", headers_schema(End, names.END_TYPE), _NOTHING),
+        "end": _message("The end of a track.", headers_schema(End, names.END_TYPE), _NOTHING),
         "result": _message(
-            "What the model says of one window.",
+            "The result of one window.",
             _result_headers(),
             {"$ref": "#/components/schemas/Result"},
             "application/json",
@@ -110,26 +113,31 @@ def _messages() -> dict[str, Any]:
 
 
 def _result_headers() -> Schema:
-    """Return the few headers of a result, which repeat what its JSON says."""
+    """Return the headers of a result. Most repeat fields of its JSON."""
     own = envelope(names.RESULT_TYPE) | {"ce_startns": dict(DECIMAL), "ce_endns": dict(DECIMAL)}
     own["content-type"] = {"type": "string", "const": "application/json"}
     required = list(own)
-    own[names.STATE_HEADER] = {"type": "string", "description": "The worker's own, for its restart."}
+    own[names.STATE_HEADER] = {
+        "type": "string",
+        "description": "The worker's state, for its restart. Opaque to others.",
+    }
     return {"type": "object", "properties": own, "required": required}
 
 
 def _dead_letter() -> dict[str, Any]:
     also: dict[str, Schema] = {
         "content-type": {"type": "string", "const": "application/octet-stream"},
-        "ce_originkey": {"type": "string", "description": "The record's key in base64, where it is not UTF-8."},
-        "ce_originkeyed": {"type": "string", "const": "false", "description": "There where the record had no key."},
+        "ce_originkey": {"type": "string", "description": "The record's key in base64, if it is not UTF-8."},
+        "ce_originkeyed": {"type": "string", "const": "false", "description": "Present if the record had no key."},
     }
     headers = headers_schema(DeadLetter, names.DEAD_TYPE, also=also)
     headers["patternProperties"] = {
         f"^{names.ORIGINAL_HEADER_PREFIX}": {"type": "string"},
         f"^{names.ORIGINAL64_HEADER_PREFIX}": {"type": "string", "description": "base64"},
     }
-    message = _message("A record that could not be used, whole.", headers, {"type": "string", "format": "binary"})
+    message = _message(
+        "A dead letter: a record that could not be processed.", headers, {"type": "string", "format": "binary"}
+    )
     message["contentType"] = "application/octet-stream"
     message["bindings"]["kafka"]["key"] = {"type": "string"}
     return message
@@ -137,7 +145,7 @@ def _dead_letter() -> dict[str, Any]:
 
 def _redrive_mark() -> dict[str, Any]:
     message = _message(
-        "A letter's record is about to be put back, or was.",
+        "A mark: the record of a dead letter is about to be redriven, or was.",
         headers_schema(RedriveMark, names.REDRIVE_TYPE),
         dict(_NOTHING),
     )

@@ -1,7 +1,7 @@
 """JSON Schema of a result, and of the headers of a record.
 
-A schema says what a *writer* of version 1 must write: every field of a result, in these types. Unknown fields are
-allowed, as a newer writer adds them. The keywords used mean the same from draft 7 (AsyncAPI) to 2020-12.
+A schema describes what a *writer* of version 1 must write: every field of a result, with these types. It allows unknown
+fields, since a newer writer adds them. The keywords used have the same meaning from draft 7 (AsyncAPI) to 2020-12.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ Schema = dict[str, Any]
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _MEASURE: Final[Schema] = {"type": "string", "pattern": f"^{MEASURE_PATTERN}$"}
 DECIMAL: Final[Schema] = {"type": "string", "pattern": "^[0-9]{1,19}$"}
-_NOT_IN_HEADERS: Final = {"key", "value", "headers"}  # of a dead letter: the message's own
-_NOT_SAID: Final = {"title", "default", "prefixItems", "x-optional"}
+_NOT_IN_HEADERS: Final = {"key", "value", "headers"}  # a dead letter has those of the message
+_OMITTED_KEYWORDS: Final = {"title", "default", "prefixItems", "x-optional"}
 _MODALITY: Final = f"({'|'.join(MODALITIES)})"
 
 
 def result_schema() -> Schema:
-    """Return the schema of a result's JSON document, whole."""
+    """Return the complete schema of the JSON document of a result."""
     schema: Schema = _tidied(Result.model_json_schema())
     return {"$schema": DIALECT, "title": f"Triptych result, version {SCHEMA_VERSION}"} | schema
 
 
 def result_schemas() -> dict[str, Schema]:
-    """Return the same in parts that refer to one another as components of an AsyncAPI document."""
+    """Return the same schema in parts that refer to one another as components of an AsyncAPI document."""
     whole = _tidied(Result.model_json_schema(ref_template="#/components/schemas/{model}"))
     parts: dict[str, Schema] = whole.pop("$defs")
     return {"Result": whole, **parts}
 
 
 def headers_schema(kind: type[BaseModel], ce_type: str, *, also: Mapping[str, Schema] | None = None) -> Schema:
-    """Return the schema of a message's headers: those of a model's fields, the envelope's, and `also`."""
+    """Return the schema of a message's headers: those of a model's fields, of the envelope, and `also`."""
     fields = kind.model_json_schema()
     properties = envelope(ce_type)
     required = set(properties) - {"ce_time"}
@@ -56,7 +56,7 @@ def headers_schema(kind: type[BaseModel], ce_type: str, *, also: Mapping[str, Sc
 
 
 def envelope(ce_type: str) -> dict[str, Schema]:
-    """Return the headers that every message has; of these readers need all but `ce_time`."""
+    """Return the headers that every message has. Readers require all but `ce_time`."""
     return {
         "ce_specversion": {"type": "string", "const": "1.0"},
         "ce_type": {"type": "string", "const": ce_type},
@@ -67,7 +67,7 @@ def envelope(ce_type: str) -> dict[str, Schema]:
 
 
 def _as_header(schema: Schema) -> Schema:
-    """Return the schema of a field as it travels in a header: as text."""
+    """Return the schema of a field as text in a header."""
     own = next((part for part in schema.get("anyOf", ()) if part.get("type") != "null"), schema)
     match own["type"]:
         case "integer":
@@ -83,14 +83,14 @@ def _as_header(schema: Schema) -> Schema:
 
 
 def _tidied(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
-    """Drop made-up titles and readers' defaults, require what is always written, say pairs as all drafts do."""
+    """Remove generated titles and defaults, require what is always written, express pairs as all drafts do."""
     if isinstance(schema, list):
         return [_tidied(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    tidy = {name: part for name, part in schema.items() if name not in _NOT_SAID}
+    tidy = {name: part for name, part in schema.items() if name not in _OMITTED_KEYWORDS}
     for name, part in tidy.items():
-        # The names in these two are fields and models, not keywords: one of them may be called `default`.
+        # The names in these two are fields and models, not keywords: a field may be called `default`.
         named = name in {"properties", "$defs"}
         tidy[name] = {inner: _tidied(own) for inner, own in part.items()} if named else _tidied(part)
     if "description" in tidy:

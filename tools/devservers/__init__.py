@@ -1,6 +1,7 @@
 """Real Apache Kafka and Redis servers on free loopback ports, for tests, demos and development.
 
-Each is a context manager: temporary folder, checked ready, its log in a file, stopped by its process id.
+Each server is a context manager: it uses a temporary folder, is ready on entry, logs to a file, and is stopped by its
+process id.
 """
 
 from tools.devservers.kafka import DevKafka, KafkaOptions

@@ -17,7 +17,7 @@ REDIS_PORT = 6379
 
 
 def main(args: list[str]) -> int:
-    """Start what is named, say where it listens, and wait for a signal."""
+    """Start the named server, print its address, and wait for a signal. Return the exit code."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -26,18 +26,18 @@ def main(args: list[str]) -> int:
             sys.stdout.write(f"Apache Kafka: {kafka_jars()}\n")
         case ["kafka", *port]:
             with DevKafka(port=int(port[0]) if port else KAFKA_PORT) as kafka:
-                sys.stdout.write(f"Kafka: {kafka.bootstrap_servers}   log: {kafka.log_path}   (Ctrl-C ends it)\n")
+                sys.stdout.write(f"Kafka: {kafka.bootstrap_servers}   log: {kafka.log_path}   (Ctrl-C stops it)\n")
                 sys.stdout.flush()
                 stop.wait()
         case ["redis", *port]:
             with DevRedis(port=int(port[0]) if port else REDIS_PORT) as redis:
-                sys.stdout.write(f"Redis: {redis.url}   (Ctrl-C ends it)\n")
+                sys.stdout.write(f"Redis: {redis.url}   (Ctrl-C stops it)\n")
                 sys.stdout.flush()
                 stop.wait()
         case ["secured", folder]:
             with SecuredServers(Path(folder)) as servers:
                 sys.stdout.write(
-                    f"Settings: {' '.join(map(str, servers.settings_files))}   (Ctrl-C ends the servers)\n"
+                    f"Settings: {' '.join(map(str, servers.settings_files))}   (Ctrl-C stops the servers)\n"
                 )
                 sys.stdout.flush()
                 stop.wait()

@@ -1,4 +1,4 @@
-"""Certificates for secured development servers: an authority of their own, made by openssl, good for loopback."""
+"""Certificates for secured development servers: a private authority, created by openssl, valid for loopback."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAMES = "subjectAltName=DNS:localhost,IP:127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """Where the files (PEM) lie."""
+    """The paths of the files (PEM)."""
 
     ca: Path
     cert: Path
@@ -23,14 +23,14 @@ class Certificates:
 
     @classmethod
     def make(cls, folder: Path) -> Certificates:
-        """Make an authority, and a certificate for 127.0.0.1 and localhost."""
+        """Create an authority, and a certificate for 127.0.0.1 and localhost."""
         made = cls(folder / "ca.pem", folder / "server.pem", folder / "server.key")
         _openssl("req", "-x509", *KEY, "-subj", "/CN=Development authority", "-keyout", made._ca_key, "-out", made.ca)
         made._sign("localhost", made.cert, made.key)
         return made
 
     def for_client(self, name: str) -> tuple[Path, Path]:
-        """Make a certificate that says who a client is; return where it and its key lie."""
+        """Create a client certificate for a name; return the paths of it and its key."""
         cert, key = self.ca.with_name(f"client-{name}.pem"), self.ca.with_name(f"client-{name}.key")
         self._sign(name, cert, key)
         return cert, key

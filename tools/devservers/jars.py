@@ -1,4 +1,4 @@
-"""The jars of Apache Kafka, copied once by Maven into the user's cache."""
+"""Apache Kafka's jars, copied once by Maven into the user's cache."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ POM = Path(__file__).with_name("pom.xml")
 
 
 def jars_folder() -> Path:
-    """Return where the jars lie, or will."""
+    """Return the folder of the jars, whether or not it exists."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "triptych" / f"kafka-{VERSION}"
 
 
 def kafka_jars() -> Path:
-    """Return the folder of the jars, having fetched them if they are not there; who comes meanwhile waits for that."""
+    """Return the folder of the jars. Fetch them if needed; concurrent callers wait for that."""
     folder = jars_folder()
     if folder.is_dir():
         return folder
@@ -35,7 +35,7 @@ def kafka_jars() -> Path:
 
 
 def _fetch(folder: Path) -> None:
-    # Beside its final place, so that the rename is atomic and a broken download is never taken for a whole one.
+    # In the same folder as the target, so that the rename is atomic and a failed download is never used.
     fresh = Path(tempfile.mkdtemp(prefix="kafka-", dir=folder.parent))
     try:
         _copy_with_maven(fresh)

@@ -1,4 +1,4 @@
-"""A real Apache Kafka broker (KRaft) for tests, demos and development: alone, or one of a cluster."""
+"""A real Apache Kafka broker (KRaft) for tests, demos and development: alone, or in a cluster."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ LOG_CONFIG = Path(__file__).with_name("log4j2.xml")
 
 @dataclass(frozen=True, slots=True)
 class KafkaOptions:
-    """What a broker is started with.
+    """The options of a broker.
 
     Attributes:
-        message_max_bytes: The largest record batch the broker takes where a topic does not say otherwise.
-        retention_check_ms: How often retention acts; None leaves the broker's own five minutes.
-        heap_mb: The memory of the Java heap.
-        properties: Further lines of server.properties, which win over ours.
-        access: Who may log in, over TLS and by access rules; None lets everybody do everything in the clear.
+        message_max_bytes: the largest record batch, unless a topic overrides it.
+        retention_check_ms: how often retention runs; None for the broker's default of five minutes.
+        heap_mb: the size of the Java heap.
+        properties: further lines of server.properties, which override ours.
+        access: users and access rules, with TLS; None allows everyone everything, without TLS.
     """
 
     message_max_bytes: int = 16 * 1024 * 1024
@@ -51,11 +51,11 @@ class Seat:
     """A broker's place in a cluster.
 
     Attributes:
-        number: Which of the brokers it is, from 0 on.
-        cluster_id: The cluster, by the name that all its brokers' storages carry.
-        inner_ports: Where the brokers reach one another, by number.
-        controller_ports: Where their controllers do.
-        advertised_port: Where clients are told to find this one; None for where it listens.
+        number: the number of the broker, from 0.
+        cluster_id: the cluster id in the storage of all brokers.
+        inner_ports: the ports between the brokers, by number.
+        controller_ports: the ports of the controllers, by number.
+        advertised_port: the port that clients connect to; None for the port of the broker.
     """
 
     number: int
@@ -65,7 +65,7 @@ class Seat:
     advertised_port: int | None = None
 
     def properties(self, port: int) -> dict[str, str]:
-        """Return the lines of server.properties by which the brokers form a cluster that stands the loss of one."""
+        """Return the lines of server.properties for a cluster that tolerates the loss of one broker."""
         inner, control = self.inner_ports[self.number], self.controller_ports[self.number]
         voters = (f"{number + 1}@{HOST}:{other}" for number, other in enumerate(self.controller_ports))
         replicas, in_sync = str(len(self.inner_ports)), str(len(self.inner_ports) - 1)
@@ -88,12 +88,12 @@ class Seat:
 
 
 def new_cluster_id() -> str:
-    """Return a name for a cluster, as Kafka wants it."""
+    """Return a cluster id in Kafka's format."""
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
 
 
 class DevKafka:
-    """One broker that is its own controller; its data lies in a temporary folder."""
+    """One broker, which is its own controller. Its data is in a temporary folder."""
 
     def __init__(
         self, options: KafkaOptions | None = None, *, port: int | None = None, seat: Seat | None = None
@@ -122,32 +122,32 @@ class DevKafka:
 
     @property
     def bootstrap_servers(self) -> str:
-        """Where a client finds the broker."""
+        """The broker's address for clients."""
         return f"{HOST}:{self._port}"
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port of the broker."""
         return self._port
 
     @property
     def mutual_bootstrap_servers(self) -> str:
-        """Where a client that has a certificate finds a broker with `access`."""
+        """The address for clients with a certificate, of a broker with `access`."""
         return f"{HOST}:{self._mutual_port}"
 
     @property
     def ca_file(self) -> Path | None:
-        """The authority that a client has to trust, where the broker speaks TLS."""
+        """The authority that a client must trust, if the broker uses TLS."""
         return None if self._access is None else self._access.ca_file
 
     def certificate(self, user: str) -> tuple[Path, Path]:
-        """Make a certificate for a user of a broker with `access`; return where it and its key lie."""
+        """Create a certificate for a user of a broker with `access`; return the paths of it and its key."""
         if self._access is None:
             raise ValueError("access: expected a broker with access rules")
         return self._access.certificate(user)
 
     def admin_configs(self) -> dict[str, object]:
-        """Return how a kafka-python client connects as one who may do everything."""
+        """Return the settings with which a kafka-python client connects as admin."""
         configs: dict[str, object] = {} if self._access is None else self._access.admin_configs()
         return {"bootstrap_servers": self.bootstrap_servers, **configs}
 
@@ -162,38 +162,38 @@ class DevKafka:
 
     @property
     def process(self) -> ServerProcess:
-        """The process, to be frozen, thawed or killed."""
+        """The process, to freeze, thaw or kill it."""
         return self._process
 
     def start(self) -> None:
-        """Start the broker and return when it answers an admin client."""
+        """Start the broker, and wait until it answers an admin client."""
         if not self._formatted:
             self._format()
         self._process.start(self._answers, limit_s=READY_LIMIT_S)
 
     def stop(self) -> None:
-        """End the broker cleanly; its data stays."""
+        """Stop the broker cleanly; keep its data."""
         self._process.stop()
 
     def kill(self) -> None:
-        """End the broker as a crash would; its data stays."""
+        """Kill the broker, as in a crash; keep its data."""
         self._process.kill()
 
     def restart(self) -> None:
-        """End the broker if it runs and start it again on the same port with the same data."""
+        """Stop the broker if it runs, and start it on the same port with the same data."""
         self.stop()
         self.start()
 
     def freeze(self) -> None:
-        """Stop the broker without ending it: connections stay open and nothing answers."""
+        """Suspend the broker: connections stay open, and nothing answers."""
         self._process.freeze()
 
     def thaw(self) -> None:
-        """Let a frozen broker go on."""
+        """Resume a suspended broker."""
         self._process.thaw()
 
     def close(self) -> None:
-        """End the broker and remove its data."""
+        """Stop the broker and delete its data."""
         self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -212,7 +212,7 @@ class DevKafka:
         return [
             self._java,
             f"-Xmx{self._options.heap_mb}m",
-            "-XX:+UseSerialGC",  # the broker shares its cores with what is tested
+            "-XX:+UseSerialGC",  # the broker shares the cores with the tested programs
             f"-Dlog4j2.configurationFile={LOG_CONFIG}",
             f"-Dtriptych.log={self.log_path}",
             "-cp",
@@ -238,10 +238,10 @@ class DevKafka:
             "transaction.state.log.min.isr": "1",
             "share.coordinator.state.topic.replication.factor": "1",
             "share.coordinator.state.topic.min.isr": "1",
-            # A killed broker is let in again only when the controller has given up its former self: 9 s otherwise.
+            # A killed broker can register again only after its old session has expired: 9 s by default.
             "broker.session.timeout.ms": "2000",
             "broker.heartbeat.interval.ms": "500",
-            "group.initial.rebalance.delay.ms": "0",  # else each first join costs 3 s
+            "group.initial.rebalance.delay.ms": "0",  # by default, each first join takes 3 s
             "auto.create.topics.enable": "false",
             "message.max.bytes": largest,
             "replica.fetch.max.bytes": largest,
@@ -259,13 +259,13 @@ class DevKafka:
         try:
             socket.create_connection((HOST, self._port), timeout=1).close()
         except OSError:
-            return False  # so that the client below does not back off from a port that is about to open
-        from kafka import KafkaAdminClient  # noqa: PLC0415 - the launcher must start without the client installed
+            return False  # otherwise the client below would back off from a port that is about to open
+        from kafka import KafkaAdminClient  # noqa: PLC0415 - the launcher must work without the client
         from kafka.errors import KafkaError  # noqa: PLC0415
 
         log = logging.getLogger("kafka")
         level = log.level
-        log.setLevel(logging.CRITICAL)  # refused connections are what we wait through
+        log.setLevel(logging.CRITICAL)  # refused connections are expected here
         try:
             client = KafkaAdminClient(**self.admin_configs(), request_timeout_ms=3000)
             try:

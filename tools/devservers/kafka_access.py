@@ -1,6 +1,6 @@
-"""A broker that is reached over TLS only, by users who log in and may do what access rules allow.
+"""A broker with TLS, logins and access rules.
 
-It listens twice: where users log in, and where they show a certificate (mutual TLS).
+It has two listeners: one for logins with a password or token, and one for client certificates (mutual TLS).
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ _UNSECURED: Final = "org.apache.kafka.common.security.oauthbearer.internals.unse
 
 @dataclass(frozen=True, slots=True)
 class KafkaAccess:
-    """Who may log in: by PLAIN, by both SCRAMs with the same password, and by unsigned tokens for OAUTHBEARER.
+    """The users: they log in with PLAIN, SCRAM (same password), or an unsigned OAUTHBEARER token.
 
-    Where certificates are asked for, a user is whom the certificate names.
+    On the listener for client certificates, the certificate names the user.
 
     Attributes:
-        passwords: By user. Each needs access rules, but for `admin`, who may do everything.
+        passwords: by user. Every user needs access rules, except `admin`, who may do everything.
     """
 
     passwords: Mapping[str, str] = field(default_factory=lambda: {ADMIN: "admin-secret"})
 
 
 class AccessRule(NamedTuple):
-    """What a user may do with a topic or a group: Kafka's own words for the operations."""
+    """What a user may do with a topic or a group, with Kafka's names of the operations."""
 
     user: str
     operations: tuple[str, ...]
@@ -49,7 +49,7 @@ class AccessRule(NamedTuple):
 
 
 class AccessFiles:
-    """What a broker needs for that, with its certificates in a folder."""
+    """The files and settings that such a broker needs."""
 
     def __init__(self, access: KafkaAccess, folder: Path) -> None:
         self._access = access
@@ -59,7 +59,7 @@ class AccessFiles:
         self._keystore.write_text(self._certificates.key.read_text() + self._certificates.cert.read_text())
 
     def format_flags(self) -> list[str]:
-        """Return what makes the users of SCRAM, when the storage is formatted."""
+        """Return the flags that create the SCRAM users when the storage is formatted."""
         return [
             part
             for user, password in self._access.passwords.items()
@@ -68,7 +68,7 @@ class AccessFiles:
         ]
 
     def admin_configs(self) -> dict[str, object]:
-        """Return how a kafka-python client logs in as the one who may do everything."""
+        """Return the settings with which a kafka-python client logs in as admin."""
         return {
             "security_protocol": "SASL_SSL",
             "ssl_cafile": str(self.ca_file),
@@ -78,7 +78,7 @@ class AccessFiles:
         }
 
     def certificate(self, user: str) -> tuple[Path, Path]:
-        """Make a certificate for a user; return where it and its key lie."""
+        """Create a user's certificate; return the paths of it and its key."""
         return self._certificates.for_client(user)
 
     def properties(self, host: str, port: int, mutual_port: int, controller_port: int) -> dict[str, str]:
@@ -89,7 +89,7 @@ class AccessFiles:
         return {
             "listeners": f"SASL_SSL://{host}:{port},SSL://{host}:{mutual_port},CONTROLLER://{host}:{controller_port}",
             "advertised.listeners": f"SASL_SSL://{host}:{port},SSL://{host}:{mutual_port}",
-            # The broker talks to itself on the controller's listener, which only this machine reaches.
+            # The broker connects to itself on the controller listener, which only this machine can reach.
             "listener.security.protocol.map": "SASL_SSL:SASL_SSL,SSL:SSL,CONTROLLER:PLAINTEXT",
             "inter.broker.listener.name": "SASL_SSL",
             "sasl.mechanism.inter.broker.protocol": "SCRAM-SHA-512",
@@ -112,8 +112,8 @@ class AccessFiles:
 
 
 def allow(admin_configs: Mapping[str, object], rules: Iterable[AccessRule]) -> None:
-    """Add access rules, connecting as one who may."""
-    from kafka import KafkaAdminClient  # noqa: PLC0415 - the launcher must start without the client installed
+    """Add access rules, connected as admin."""
+    from kafka import KafkaAdminClient  # noqa: PLC0415 - the launcher must work without the client
     from kafka.admin import (  # noqa: PLC0415
         ACL,
         ACLOperation,
@@ -144,4 +144,4 @@ def allow(admin_configs: Mapping[str, object], rules: Iterable[AccessRule]) -> N
     finally:
         client.close()
     if failed:
-        raise RuntimeError(f"the broker did not take these access rules: {failed}")
+        raise RuntimeError(f"the broker rejected these access rules: {failed}")

@@ -1,4 +1,4 @@
-"""Three real Apache Kafka brokers that form a cluster: it goes on without any one of them."""
+"""A cluster of three real Apache Kafka brokers. It works without any one of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HEAP_MB = 384
 
 
 class DevKafkaCluster:
-    """Three brokers; what is acknowledged by all in sync lies on two of them at least."""
+    """Three brokers. Records acknowledged by all in-sync replicas are on at least two of them."""
 
     def __init__(
         self,
@@ -27,12 +27,12 @@ class DevKafkaCluster:
         ports: Sequence[int] | None = None,
         advertised_ports: Sequence[int] | None = None,
     ) -> None:
-        """Make the brokers.
+        """Create the brokers.
 
         Args:
-            options: What each is started with.
-            ports: Where they listen; any free ports, if not given.
-            advertised_ports: Where clients are told to find them, when something stands in between.
+            options: the options of each broker.
+            ports: the ports to listen on. Default: free ports.
+            advertised_ports: the ports that clients connect to, if there is a proxy in between.
         """
         options = options or KafkaOptions(heap_mb=HEAP_MB)
         free = free_ports(3 * BROKERS)
@@ -48,7 +48,7 @@ class DevKafkaCluster:
         with ExitStack() as stack:
             for broker in self.brokers:
                 stack.callback(broker.close)
-            # None is ready before two of them are.
+            # No broker is ready before two of them are.
             with ThreadPoolExecutor(BROKERS) as pool:
                 for started in [pool.submit(broker.start) for broker in self.brokers]:
                     started.result()
@@ -58,17 +58,17 @@ class DevKafkaCluster:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # The last two could not elect a controller any more, and would wait for one before they end.
+        # With one broker left there is no controller, and a clean stop would wait for one.
         for broker in self.brokers:
             broker.kill()
         self._stack.close()
 
     @property
     def bootstrap_servers(self) -> str:
-        """Where clients find the brokers, by way of whatever stands in between."""
+        """The addresses for clients, through any proxies."""
         return ",".join(f"{HOST}:{port}" for port in self._advertised_ports)
 
     @property
     def direct_servers(self) -> str:
-        """Where the brokers themselves listen."""
+        """The brokers' own addresses."""
         return ",".join(f"{HOST}:{port}" for port in self._ports)

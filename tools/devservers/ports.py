@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 import socket
 
-# Below the range from which Linux takes the ports of outgoing connections: one of those could take a port between
-# our look and the server's start.
+# Below the range of ports that Linux assigns to outgoing connections: one of those could take a port between the
+# check and the start of the server.
 FIRST, LAST = 20_000, 32_000
 HOST = "127.0.0.1"
 
 
 def free_ports(count: int) -> list[int]:
-    """Return that many different ports on which nothing listens now."""
+    """Return `count` different ports on which nothing listens now."""
     ports: list[int] = []
     for port in random.sample(range(FIRST, LAST), 1000):
         with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""One server process: started in a session of its own, watched until ready, stopped by its process id."""
+"""One server process: started in its own session, polled until ready, stopped by its process id."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOG_TAIL_CHARS = 3000
 
 
 class ServerProcess:
-    """A child process that answers to signals by its id, and whose output goes to a file."""
+    """A child process whose output goes to a file."""
 
     def __init__(self, name: str, args: Sequence[str], *, folder: Path) -> None:
         self._name = name
@@ -37,9 +37,13 @@ class ServerProcess:
         return self._process is not None and self._process.poll() is None
 
     def start(self, ready: Callable[[], bool], *, limit_s: float) -> None:
-        """Start the process and return when `ready` says so; on failure stop it and show the end of its log."""
+        """Start the process, and wait until `ready` returns true.
+
+        Raises:
+            RuntimeError: it was not ready within the limit; it is killed, and the message has the end of its log.
+        """
         with self.log_path.open("ab") as log:
-            # A session of its own: Ctrl-C in the terminal must reach our programs first, not the server.
+            # In its own session, so that Ctrl-C in the terminal does not stop the server before our programs.
             self._process = subprocess.Popen(
                 self._args,
                 cwd=self._folder,
@@ -59,11 +63,11 @@ class ServerProcess:
         raise RuntimeError(f"{self._name} {what} (limit {limit_s:g} s); the end of {self.log_path}:\n{tail}")
 
     def stop(self, *, limit_s: float = 15) -> None:
-        """End the process cleanly, by force after the limit; does nothing when it has ended."""
+        """Stop the process cleanly, or kill it after the limit. Do nothing if it has ended."""
         if self._process is None:
             return
         if self.alive:
-            self.thaw()  # a frozen process does not hear SIGTERM
+            self.thaw()  # a frozen process does not handle SIGTERM
             self._process.terminate()
             try:
                 self._process.wait(limit_s)
@@ -73,21 +77,21 @@ class ServerProcess:
         self._process = None
 
     def kill(self) -> None:
-        """End the process as a crash would."""
+        """Kill the process, as in a crash."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def freeze(self) -> None:
-        """Stop the process without ending it: its connections stay open, and once this returns nothing answers."""
+        """Suspend the process: its connections stay open, and when this returns nothing answers."""
         process = self._running()
         process.send_signal(signal.SIGSTOP)
-        # On a busy machine its threads may run on for a while; the parent is told when the last one has stopped.
+        # On a busy machine its threads may run for a while; wait until the last one has stopped.
         os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def thaw(self) -> None:
-        """Let a frozen process go on."""
+        """Resume a suspended process."""
         self._running().send_signal(signal.SIGCONT)
 
     def _running(self) -> subprocess.Popen[bytes]:

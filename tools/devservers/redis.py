@@ -1,4 +1,4 @@
-"""A real Redis server for tests, demos and development."""
+"""A real Redis server for tests, demos and development: alone, with Sentinel, or as a cluster."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ CLUSTER_NODES = 3
 SENTINEL_SERVICE = "results"
 SENTINEL_USER = "watchman"
 DOWN_AFTER_MS = 500
-"""For so long the Sentinel waits for a server before it lets the other one take over."""
+"""How long the Sentinel waits for a server before it starts a failover."""
 ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True)
 class RedisAccess:
-    """A server that is reached over TLS only, by one user with a password, who may do what programs of ours need.
+    """A server with TLS and one user, who has a password and the permissions that our programs need.
 
     Attributes:
-        user: The only one for programs: the default user of Redis is off.
-        password: What the user has to give.
-        rules: What the user may do, in Redis' own words.
-        admin_password: That of `admin`, by whom several servers work together.
-        sentinel_password: That of the Sentinel's own user.
+        user: the only user for programs: the default user of Redis is disabled.
+        password: the user's password.
+        rules: the user's permissions, as Redis ACL rules.
+        admin_password: the password of `admin`, which the servers use among themselves.
+        sentinel_password: the password of the Sentinel's own user.
     """
 
     user: str = "triptych"
-    password: str = "redis-secret"  # noqa: S105 - of a server that lives as long as a test
+    password: str = "redis-secret"  # noqa: S105 - of a test server
     rules: str = "~triptych:* ~test-*:* +@connection +@read +@write +evalsha +script|load +time +cluster|slots +command"
     admin_password: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     sentinel_password: str = "sentinel-secret"  # noqa: S105 - as above
 
 
 class DevRedis:
-    """One Redis server with an append-only file, so that a restart keeps what was written."""
+    """One Redis server with an append-only file, so that a restart keeps its data."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class DevRedis:
         flags: Mapping[str, str] | None = None,
         certificates: Certificates | None = None,
     ) -> None:
-        program = require("redis-server", "the Redis sink")
+        program = require("redis-server", "the Redis store")
         self._port = free_ports(1)[0] if port is None else port
         self._folder = Path(tempfile.mkdtemp(prefix="triptych-redis-"))
         self._access = access
@@ -80,33 +80,33 @@ class DevRedis:
 
     @property
     def url(self) -> str:
-        """Where a client finds the server; with `access` the password is in it, and the authority is `ca_file`."""
+        """The URL for clients. With `access` it contains the password, and the authority is `ca_file`."""
         if self._access is not None:
             return f"rediss://{self._access.user}:{self._access.password}@{HOST}:{self._port}/0"
         return f"redis://{HOST}:{self._port}/0"
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port of the server."""
         return self._port
 
     @property
     def ca_file(self) -> Path | None:
-        """The authority that a client has to trust, where the server speaks TLS."""
+        """The authority that a client must trust, if the server uses TLS."""
         return None if self._certificates is None else self._certificates.ca
 
     @property
     def certificates(self) -> Certificates | None:
-        """What the server shows, where it speaks TLS."""
+        """The certificates of the server, if it uses TLS."""
         return self._certificates
 
     def ask(self, *command: str) -> str:
-        """Let Redis' own program ask the server, as one who may do everything; raise `RuntimeError` where it fails."""
+        """Run a command with redis-cli as admin, and return its output. Raises `RuntimeError` if it fails."""
         program = require("redis-cli", "asking Redis")
         access = [] if self._certificates is None else ["--tls", "--cacert", str(self._certificates.ca)]
         if self._access is not None:
             access += ["--user", ADMIN, "--pass", self._access.admin_password, "--no-auth-warning"]
-        # A cluster is made without a server of its own to ask.
+        # The command that creates a cluster connects to no single server.
         where = [] if command[0] == "--cluster" else ["-h", HOST, "-p", str(self._port)]
         done = subprocess.run([program, *where, *access, *command], capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -115,24 +115,24 @@ class DevRedis:
 
     @property
     def process(self) -> ServerProcess:
-        """The process, to be frozen, thawed or killed."""
+        """The process, to freeze, thaw or kill it."""
         return self._process
 
     def start(self) -> None:
-        """Start the server and return when it answers."""
+        """Start the server, and wait until it answers."""
         self._process.start(self._answers, limit_s=READY_LIMIT_S)
 
     def stop(self) -> None:
-        """End the server cleanly; its data stays."""
+        """Stop the server cleanly; keep its data."""
         self._process.stop()
 
     def restart(self) -> None:
-        """End the server if it runs and start it again on the same port with the same data."""
+        """Stop the server if it runs, and start it on the same port with the same data."""
         self.stop()
         self.start()
 
     def close(self) -> None:
-        """End the server and remove its data."""
+        """Stop the server and delete its data."""
         self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -152,7 +152,7 @@ class DevRedis:
 
 
 def _tls(files: Certificates, port: int) -> dict[str, object]:
-    """Return what a server is told to speak TLS only, also with other servers."""
+    """Return the flags for TLS only, also between servers."""
     return {
         "port": 0,
         "tls-port": port,
@@ -185,12 +185,12 @@ def _wait_until(true: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + READY_LIMIT_S
     while not true():
         if time.monotonic() > deadline:
-            raise RuntimeError(f"{what}: not within {READY_LIMIT_S} s")
+            raise RuntimeError(f"{what}: not done within {READY_LIMIT_S} s")
         time.sleep(POLL_S)
 
 
 class DevRedisCluster:
-    """Three Redis servers that share the slots; their data lies in temporary folders."""
+    """Three Redis servers that share the slots. Their data is in temporary folders."""
 
     def __init__(self, access: RedisAccess | None = None) -> None:
         require("redis-cli", "a Redis cluster")
@@ -217,12 +217,12 @@ class DevRedisCluster:
 
     @property
     def nodes(self) -> Sequence[DevRedis]:
-        """The servers, to be stopped and started."""
+        """The servers, to stop and start them."""
         return self._nodes
 
     @property
     def url(self) -> str:
-        """Where a client finds the cluster; with `access` the password is in it, and the authority is `ca_file`."""
+        """The URL for clients. With `access` it contains the password, and the authority is `ca_file`."""
         hosts = ",".join(f"{HOST}:{node.port}" for node in self._nodes)
         if self._access is not None:
             return f"rediss+cluster://{self._access.user}:{self._access.password}@{hosts}"
@@ -230,25 +230,28 @@ class DevRedisCluster:
 
     @property
     def ca_file(self) -> Path | None:
-        """The authority that a client has to trust, where the servers speak TLS."""
+        """The authority that a client must trust, if the servers use TLS."""
         return self._nodes[0].ca_file
 
     def _join(self) -> None:
         addresses = [f"{HOST}:{node.port}" for node in self._nodes]
         self._nodes[0].ask("--cluster", "create", *addresses, "--cluster-yes")
-        # Each learns it from the others.
+        # The nodes learn the state from one another.
         _wait_until(
-            lambda: all("cluster_state:ok" in node.ask("CLUSTER", "INFO") for node in self._nodes), "making a cluster"
+            lambda: all("cluster_state:ok" in node.ask("CLUSTER", "INFO") for node in self._nodes), "creating a cluster"
         )
 
 
 class DevRedisSentinel:
-    """A Redis server, a replica of it, and one Sentinel that knows the server's name and lets the replica take over."""
+    """A Redis server, its replica, and one Sentinel that performs the failover."""
 
     def __init__(self, access: RedisAccess | None = None) -> None:
         program = require("redis-server", "Sentinel")
         self._access = access
-        lead = {**self._as_admin(), "repl-diskless-sync-delay": "0"}  # else the replica waits five seconds for others
+        lead = {
+            **self._as_admin(),
+            "repl-diskless-sync-delay": "0",
+        }  # default: 5 s
         self._server = DevRedis(access, flags=lead)
         follow = {**self._as_admin(), "replicaof": f"{HOST} {self._server.port}"}
         self._replica = DevRedis(access, flags=follow, certificates=self._server.certificates)
@@ -263,8 +266,8 @@ class DevRedisSentinel:
             stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
             for server in (self._server, self._replica):
                 stack.enter_context(server)
-            # A Sentinel that does not see the replica with its first look looks again only after ten seconds.
-            _wait_until(lambda: "state=online" in self._server.ask("INFO", "replication"), "a replica to follow")
+            # A Sentinel that does not find the replica at its first check checks again only after ten seconds.
+            _wait_until(lambda: "state=online" in self._server.ask("INFO", "replication"), "starting the replication")
             self._process.start(lambda: _answers(self._port, self._server.certificates), limit_s=READY_LIMIT_S)
             stack.callback(self._process.stop)
             self._stack = stack.pop_all()
@@ -277,17 +280,17 @@ class DevRedisSentinel:
 
     @property
     def server(self) -> DevRedis:
-        """The server that the Sentinel names at first."""
+        """The first master."""
         return self._server
 
     @property
     def replica(self) -> DevRedis:
-        """The one that takes over."""
+        """The server that becomes master after a failover."""
         return self._replica
 
     @property
     def url(self) -> str:
-        """Where a client asks for the server; with `access` all passwords are in it, and the authority is `ca_file`."""
+        """The URL for clients. With `access` it contains all passwords, and the authority is `ca_file`."""
         where = f"{HOST}:{self._port}/{SENTINEL_SERVICE}/0"
         if self._access is not None:
             asking = f"sentinel_username={SENTINEL_USER}&sentinel_password={self._access.sentinel_password}"
@@ -296,7 +299,7 @@ class DevRedisSentinel:
 
     @property
     def ca_file(self) -> Path | None:
-        """The authority that a client has to trust, where the servers speak TLS."""
+        """The authority that a client must trust, if the servers use TLS."""
         return self._server.ca_file
 
     def _as_admin(self) -> dict[str, str]:

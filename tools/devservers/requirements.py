@@ -1,4 +1,4 @@
-"""The programs of the machine that the servers need, and the command that installs each."""
+"""The system programs that the servers need, and the command that installs each."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ INSTALL_COMMANDS = {
 
 
 class MissingProgramError(RuntimeError):
-    """A program of the machine is missing; the message names the command that installs it."""
+    """A system program is missing. The message names the command that installs it."""
 
 
 def require(program: str, purpose: str) -> str:
-    """Return the path of a program, or say which command installs it."""
+    """Return the path of a program. Raises `MissingProgramError`."""
     path = shutil.which(program)
     if path is None:
         raise MissingProgramError(f"{program} is not installed; {purpose} needs it: {INSTALL_COMMANDS[program]}")
@@ -29,9 +29,9 @@ def require(program: str, purpose: str) -> str:
 
 
 def require_java() -> str:
-    """Return the path of a Java that can run the broker."""
+    """Return the path of a Java that can run the broker. Raises `MissingProgramError`."""
     path = require("java", "Apache Kafka")
-    # "java -version" writes to stderr, and its first line is all the vendors have in common.
+    # "java -version" writes to stderr, and the vendors only agree on its first line.
     banner = subprocess.run([path, "-version"], capture_output=True, text=True, check=False).stderr
     found = re.search(r'version "(\d+)', banner)
     if found is None or int(found[1]) < JAVA_MAJOR:

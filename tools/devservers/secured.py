@@ -1,4 +1,4 @@
-"""A Kafka and a Redis with TLS, logins and access rules, and a settings file for each of our programs."""
+"""Kafka and Redis with TLS, logins and access rules, and a settings file for each program."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SEE = ("DESCRIBE", "DESCRIBE_CONFIGS")
 
 
 def rules(pipeline: str) -> list[AccessRule]:
-    """Return what the programs need of Kafka, and nothing more; docs/security.md says the same."""
+    """Return exactly the permissions that the programs need in Kafka, as documented in docs/security.md."""
     results, dead = f"{pipeline}.results", f"{pipeline}.dead"
     topics = (*INPUTS, results, dead)
     return [
@@ -34,7 +34,7 @@ def rules(pipeline: str) -> list[AccessRule]:
 
 
 class SecuredServers:
-    """Both servers, and the settings files in a folder: admin.toml, producer.toml, worker.toml, watcher.toml."""
+    """Both servers, and settings files in a folder: admin.toml, producer.toml, worker.toml, watcher.toml."""
 
     def __init__(self, folder: Path, *, pipeline: str = "triptych") -> None:
         self._folder = folder
@@ -59,7 +59,7 @@ class SecuredServers:
 
     @property
     def settings_files(self) -> list[Path]:
-        """One for each user."""
+        """The settings files, one for each user."""
         return [self._folder / f"{user}.toml" for user in self._passwords]
 
     def _write_files(self) -> None:
@@ -88,7 +88,7 @@ class SecuredServers:
             (self._folder / f"{name}.toml").write_text("\n".join(lines) + "\n")
 
     def _file(self, name: str, source: Path | None) -> str:
-        assert source is not None  # noqa: S101 - both servers were told to speak TLS
+        assert source is not None  # noqa: S101 - both servers use TLS
         path = (self._folder / name).resolve()
         path.write_bytes(source.read_bytes())
         return str(path)

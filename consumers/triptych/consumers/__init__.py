@@ -1,6 +1,6 @@
 """Subscribe to results from Python: `Subscriber`, `AsyncSubscriber`, `Rule` and `Result`.
 
-Each name is imported from its module on first use, so that importing this package stays cheap.
+Each name is imported from its module on first use, so importing this package is cheap.
 """
 
 from __future__ import annotations

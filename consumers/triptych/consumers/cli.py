@@ -1,4 +1,4 @@
-"""The commands of those who read results: `triptych watch`, `alert`, `evidence` and `diff`."""
+"""The commands for consumers of results: `triptych watch`, `alert`, `evidence` and `diff`."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ import sys
 from contextlib import ExitStack, closing
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from triptych.service.cli_options import BootstrapServersOption, ConfigOption, PipelineOption, RedisUrlOption
 
+if TYPE_CHECKING:
+    from triptych.settings.tree import Settings
 
-class From(StrEnum):
-    """Where results can be read."""
+
+class SourceChoice(StrEnum):
+    """Where to read results."""
 
     REDIS = "redis"
     KAFKA = "kafka"
 
 
 class RevisionChoice(StrEnum):
-    """Which results of a window that was issued again."""
+    """Which results of a revised window to show."""
 
     NEWEST = "newest"
     ALL = "all"
@@ -29,118 +32,113 @@ class RevisionChoice(StrEnum):
 
 WhereOption = Annotated[
     str | None,
-    typer.Option(metavar="RULE", help="Only results that fulfil a rule: \"speech > .5 and 'dog' in visual\"."),
+    typer.Option(metavar="RULE", help="Only results that match a rule: \"speech > .5 and 'dog' in visual\"."),
 ]
 
 
 def watch(
-    stream: Annotated[str | None, typer.Argument(help="One stream; all of them if not given.")] = None,
+    stream: Annotated[str | None, typer.Argument(help="One stream. Default: all streams.")] = None,
     *,
     json: Annotated[
-        bool, typer.Option("--json", help="One result a line, as published; so it is anyway without a terminal.")
+        bool, typer.Option("--json", help="One result per line, as published. Default without a terminal.")
     ] = False,
     since: Annotated[
         str | None,
         typer.Option(
             metavar="CURSOR|TIME",
-            help="A cursor that an earlier watch gave, a moment of publication with its zone (2026-01-01T00:00:00Z), "
-            "or now. All there is, if not given.",
+            help="Where to start: a cursor of an earlier watch, a publication time with its zone "
+            "(2026-01-01T00:00:00Z), or now. Default: everything that is kept.",
         ),
     ] = None,
     where: WhereOption = None,
     revisions: Annotated[
         RevisionChoice,
-        typer.Option(help="Of a window that was issued again: the newest that is known when its turn comes, or all."),
+        typer.Option(help="Of a revised window: the newest revision known when its turn comes, or all."),
     ] = RevisionChoice.NEWEST,
-    until_end: Annotated[bool, typer.Option("--until-end", help="Show what there is, then exit.")] = False,
-    from_: Annotated[From, typer.Option("--from", help="Where to read the results.")] = From.REDIS,
+    until_end: Annotated[bool, typer.Option("--until-end", help="Exit after the last result that exists now.")] = False,
+    from_: Annotated[SourceChoice, typer.Option("--from", help="Where to read the results.")] = SourceChoice.REDIS,
     config: ConfigOption = None,
     bootstrap_servers: BootstrapServersOption = None,
     redis_url: RedisUrlOption = None,
     pipeline: PipelineOption = None,
 ) -> None:
     """Show results as they are published: a table on a terminal, JSON lines otherwise."""
-    from triptych.consumers.watching.watch import Wanted, watch_results
-    from triptych.settings.loading import load
+    from triptych.consumers.watching.watch import WatchOptions, watch_results
 
-    flags = {"kafka.bootstrap_servers": bootstrap_servers, "redis.url": redis_url, "pipeline": pipeline}
     watch_results(
-        load(config, flags),
+        _load(config, bootstrap_servers, redis_url, pipeline),
         from_.value,
-        Wanted(stream, since, until_end, where, revisions.value),
+        WatchOptions(stream, since, until_end, where, revisions.value),
         as_json=json or not sys.stdout.isatty(),
     )
 
 
 def alert(
-    stream: Annotated[str | None, typer.Argument(help="One stream; all of them if not given.")] = None,
+    stream: Annotated[str | None, typer.Argument(help="One stream. Default: all streams.")] = None,
     *,
     where: Annotated[
         str,
-        typer.Option(metavar="RULE", help="What to alert to: \"speech > .5 and 'dog' in visual\".", show_default=False),
+        typer.Option(metavar="RULE", help="What to alert on: \"speech > .5 and 'dog' in visual\".", show_default=False),
     ],
     url: Annotated[str, typer.Option(metavar="URL", help="Where to post each match.", show_default=False)],
     secret_file: Annotated[
-        Path, typer.Option(metavar="FILE", help="Holds the secret that signs: whsec_ and base64.", show_default=False)
+        Path, typer.Option(metavar="FILE", help="The signing secret: whsec_ and base64.", show_default=False)
     ],
     cursor_file: Annotated[
-        Path, typer.Option(metavar="FILE", help="Keeps how far was delivered; made if missing.", show_default=False)
+        Path, typer.Option(metavar="FILE", help="Stores the progress; created if missing.", show_default=False)
     ],
     since: Annotated[
-        str, typer.Option(metavar="CURSOR|TIME", help="Where to begin while there is no cursor file yet.")
+        str, typer.Option(metavar="CURSOR|TIME", help="Where to start if there is no cursor file yet.")
     ] = "now",
-    until_end: Annotated[bool, typer.Option("--until-end", help="Deliver what there is, then exit.")] = False,
-    timeout: Annotated[float, typer.Option(min=0.1, metavar="S", help="How long an attempt may take.")] = 15.0,
+    until_end: Annotated[bool, typer.Option("--until-end", help="Exit after the last result that exists now.")] = False,
+    timeout: Annotated[float, typer.Option(min=0.1, metavar="S", help="The timeout of one attempt.")] = 15.0,
     give_up_after: Annotated[
-        float, typer.Option(min=0, metavar="S", help="How long a match is tried, before it is logged and left.")
+        float,
+        typer.Option(min=0, metavar="S", help="Retry a match this long, then log and drop it."),
     ] = 86_400.0,
-    from_: Annotated[From, typer.Option("--from", help="Where to read the results.")] = From.REDIS,
+    from_: Annotated[SourceChoice, typer.Option("--from", help="Where to read the results.")] = SourceChoice.REDIS,
     config: ConfigOption = None,
     bootstrap_servers: BootstrapServersOption = None,
     redis_url: RedisUrlOption = None,
     pipeline: PipelineOption = None,
 ) -> None:
-    """Post results that fulfil a rule to a URL, signed, each once by its id."""
-    from triptych.consumers.alerts.alert import Alerting, send_alerts
-    from triptych.settings.loading import load
+    """Post results that match a rule to a webhook: signed, in order, at least once with a stable id."""
+    from triptych.consumers.alerts.alert import AlertOptions, send_alerts
 
-    flags = {"kafka.bootstrap_servers": bootstrap_servers, "redis.url": redis_url, "pipeline": pipeline}
-    options = Alerting(
+    options = AlertOptions(
         where, url, secret_file, cursor_file, stream, since, until_end, timeout_s=timeout, give_up_after_s=give_up_after
     )
-    send_alerts(load(config, flags), from_.value, options)
+    send_alerts(_load(config, bootstrap_servers, redis_url, pipeline), from_.value, options)
 
 
 def evidence(
     result_id: Annotated[str, typer.Argument(metavar="RESULT_ID", help="STREAM/START-END/REVISION, as in the result.")],
     *,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="A folder, empty or new.", show_default=False)],
-    from_: Annotated[From, typer.Option("--from", help="Where to read the result.")] = From.REDIS,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new or empty folder.", show_default=False)],
+    from_: Annotated[SourceChoice, typer.Option("--from", help="Where to read the result.")] = SourceChoice.REDIS,
     config: ConfigOption = None,
     bootstrap_servers: BootstrapServersOption = None,
     redis_url: RedisUrlOption = None,
     pipeline: PipelineOption = None,
 ) -> None:
-    """Fetch the very pictures, sound and words that a result rests on."""
-    from triptych.consumers.evidence.evidence import EvidenceGoneError, find_case, gather
+    """Fetch the frames, audio and cues behind a result."""
+    from triptych.consumers.evidence.evidence import EvidenceGoneError, find_evidence, gather_evidence
     from triptych.consumers.evidence.files import check_folder, write_evidence
     from triptych.consumers.subscription.subscriber import Subscriber
     from triptych.consumers.watching.watch import open_source
     from triptych.service.logs import configure_logs
-    from triptych.settings.loading import load
     from triptych.transport.kafka.transport import KafkaTransport
 
-    flags = {"kafka.bootstrap_servers": bootstrap_servers, "redis.url": redis_url, "pipeline": pipeline}
-    settings = load(config, flags)
+    settings = _load(config, bootstrap_servers, redis_url, pipeline)
     configure_logs(settings.log)
     check_folder(out)
     with Subscriber(open_source(settings, from_.value)) as subscriber:
-        case = find_case(subscriber, result_id)
+        request = find_evidence(subscriber, result_id)
     with closing(KafkaTransport(settings.kafka)) as transport:
-        gathered = gather(transport, case)
-    write_evidence(out, case.delivery, gathered)
+        gathered = gather_evidence(transport, request)
+    write_evidence(out, request.delivery, gathered)
     for found in gathered:
-        count = len(found.exhibits)
+        count = len(found.items)
         typer.echo(f"{found.modality}: {found.report.state}, {count} record{'' if count == 1 else 's'}")
     missing = "; ".join(f"{found.modality}: {found.missing}" for found in gathered if found.missing)
     if missing:
@@ -149,25 +147,23 @@ def evidence(
 
 def diff(
     left: Annotated[str, typer.Argument(metavar="PIPELINE", help="One pipeline.")],
-    right: Annotated[str, typer.Argument(metavar="PIPELINE", help="The other one.")],
-    stream: Annotated[str | None, typer.Argument(help="One stream; all of them if not given.")] = None,
+    right: Annotated[str, typer.Argument(metavar="PIPELINE", help="The other pipeline.")],
+    stream: Annotated[str | None, typer.Argument(help="One stream. Default: all streams.")] = None,
     *,
-    tolerance: Annotated[float, typer.Option(min=0, help="How far apart equal numbers may be.")] = 1e-4,
-    from_: Annotated[From, typer.Option("--from", help="Where to read the results.")] = From.KAFKA,
+    tolerance: Annotated[float, typer.Option(min=0, help="The largest difference of equal numbers.")] = 1e-4,
+    from_: Annotated[SourceChoice, typer.Option("--from", help="Where to read the results.")] = SourceChoice.KAFKA,
     config: ConfigOption = None,
     bootstrap_servers: BootstrapServersOption = None,
     redis_url: RedisUrlOption = None,
 ) -> None:
-    """Compare what two pipelines say of the same windows; exit 1 where they differ."""
+    """Compare the results of two pipelines for the same windows. Exit code 1 if they differ."""
     from triptych.consumers.comparison.compare import compare
     from triptych.consumers.comparison.text import comparison_lines
     from triptych.consumers.subscription.subscriber import Subscriber
     from triptych.consumers.watching.watch import open_source
     from triptych.service.logs import configure_logs
-    from triptych.settings.loading import load
 
-    flags = {"kafka.bootstrap_servers": bootstrap_servers, "redis.url": redis_url}
-    pipelines = [load(config, flags | {"pipeline": name}) for name in (left, right)]
+    pipelines = [_load(config, bootstrap_servers, redis_url, name) for name in (left, right)]
     configure_logs(pipelines[0].log)
     with ExitStack() as stack:
         results = [
@@ -181,3 +177,10 @@ def diff(
         typer.echo(line)
     if not outcome.equal:
         raise typer.Exit(1)
+
+
+def _load(config: Path | None, bootstrap_servers: str | None, redis_url: str | None, pipeline: str | None) -> Settings:
+    from triptych.settings.loading import load
+
+    flags = {"kafka.bootstrap_servers": bootstrap_servers, "redis.url": redis_url, "pipeline": pipeline}
+    return load(config, flags)

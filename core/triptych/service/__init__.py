@@ -1,1 +1,1 @@
-"""What every program needs to run as a service: logs, signals, health, status and the command line."""
+"""Support for programs that run as a service: logs, signals, health checks, status endpoints, command-line options."""

@@ -1,6 +1,6 @@
-"""The flags that several commands share, each with the setting that it overrides.
+"""Command-line options that several commands share. Each one overrides a setting.
 
-A command hands them to `triptych.settings.tree.load`, which ignores those that were not given:
+A command passes them to `triptych.settings.loading.load`, which ignores those that were not given:
 `load(config, {"kafka.bootstrap_servers": bootstrap_servers, "pipeline": pipeline})`.
 """
 
@@ -13,17 +13,21 @@ import typer
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="TOML file of settings; else the one that TRIPTYCH_CONFIG names."),
+    typer.Option("--config", metavar="FILE", help="TOML file with settings. [default: the one in TRIPTYCH_CONFIG]"),
 ]
 BootstrapServersOption = Annotated[
     str | None,
-    typer.Option("--bootstrap-servers", metavar="HOST:PORT,…", help="Kafka brokers (kafka.bootstrap_servers)."),
+    typer.Option("--bootstrap-servers", metavar="HOST:PORT,…", help="Kafka brokers (setting kafka.bootstrap_servers)."),
 ]
 RedisUrlOption = Annotated[
     str | None,
-    typer.Option("--redis-url", metavar="URL", help="Redis server (redis.url)."),
+    typer.Option("--redis-url", metavar="URL", help="Redis server (setting redis.url)."),
 ]
 PipelineOption = Annotated[
     str | None,
-    typer.Option("--pipeline", metavar="NAME", help="Pipeline: consumer group, result topics, Redis keys (pipeline)."),
+    typer.Option(
+        "--pipeline",
+        metavar="NAME",
+        help="Pipeline, which names the consumer group, the result topics and the Redis keys (setting pipeline).",
+    ),
 ]

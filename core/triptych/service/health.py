@@ -1,4 +1,4 @@
-"""Whether a program is alive and ready, as its own threads say it; `status.py` serves the answer."""
+"""Liveness and readiness of a program. `status.py` serves them over HTTP."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from triptych.units import NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """The answer to one question, and what speaks against a yes, by name."""
+class CheckResult:
+    """The result of a liveness or readiness check, with the unmet conditions by name."""
 
     ok: bool
     missing: dict[str, str]
 
 
 class Health:
-    """What is known of a program's state. Any thread may tell or ask."""
+    """Collects conditions and heartbeats. Any thread may call its methods."""
 
     def __init__(
         self,
@@ -30,13 +30,13 @@ class Health:
         start_limit_s: float = 300.0,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        """Begin not ready, and alive for as long as a start may take.
+        """Start as alive, and as ready only if `starting` is empty.
 
         Args:
-            program: what it is, in a word.
-            starting: conditions that it has to meet, and what is said of them at first.
-            stall_after_s: a loop that has not beaten for so long counts as stuck.
-            start_limit_s: how long the first beat may take: a worker reads weights and warms its model before it.
+            program: name of the program for messages.
+            starting: conditions that are not met at first, each with the reason.
+            stall_after_s: maximum time between two heartbeats.
+            start_limit_s: maximum time until the first heartbeat. A worker loads and warms up its model before it.
             clock_ns: a monotonic clock.
         """
         self._program = program
@@ -49,7 +49,7 @@ class Health:
         self._missing: dict[str, str] = dict(starting or {})
 
     def set_ready(self, name: str, ready: bool, reason: str = "") -> None:  # noqa: FBT001 - the value that is set
-        """Say whether a condition holds, and why not. A name that is new counts from now on."""
+        """Set whether a condition is met, and the reason if it is not. An unknown name adds a condition."""
         with self._lock:
             if ready:
                 self._missing.pop(name, None)
@@ -57,24 +57,23 @@ class Health:
                 self._missing[name] = reason or "not ready"
 
     def beat(self) -> None:
-        """Say that the program's loop goes round."""
+        """Record a heartbeat of the program's main loop."""
         with self._lock:
             self._beaten_ns = self._clock_ns()
 
-    def readiness(self) -> Verdict:
-        """Tell whether every condition holds."""
+    def readiness(self) -> CheckResult:
+        """Return whether all conditions are met."""
         with self._lock:
             missing = dict(sorted(self._missing.items()))
-        return Verdict(not missing, missing)
+        return CheckResult(not missing, missing)
 
-    def liveness(self) -> Verdict:
-        """Tell whether the loop goes round, or may still be on its way to do so."""
+    def liveness(self) -> CheckResult:
+        """Return whether the last heartbeat is recent enough, or the first one is not overdue yet."""
         with self._lock:
             since_ns = self._clock_ns() - (self._started_ns if self._beaten_ns is None else self._beaten_ns)
             limit_ns = self._start_limit_ns if self._beaten_ns is None else self._stall_after_ns
-            what = "has not begun" if self._beaten_ns is None else "has not gone round"
+            problem = "has not started" if self._beaten_ns is None else "has not completed an iteration"
         if since_ns <= limit_ns:
-            return Verdict(ok=True, missing={})
-        spans = f"for {since_ns / NS_PER_S:.0f} s; allowed are {limit_ns / NS_PER_S:g} s"
-        reason = f"the {self._program}'s loop {what} {spans}"
-        return Verdict(ok=False, missing={"loop": reason})
+            return CheckResult(ok=True, missing={})
+        durations = f"for {since_ns / NS_PER_S:.0f} s; the limit is {limit_ns / NS_PER_S:g} s"
+        return CheckResult(ok=False, missing={"loop": f"the {self._program}'s loop {problem} {durations}"})

@@ -1,7 +1,4 @@
-"""What the programs say of themselves: structlog events on stderr, for people on a terminal, else as JSON lines.
-
-Imports nothing of ours but the settings, so that every program may use it.
-"""
+"""Logging of all programs: structlog events on stderr, readable on a terminal and as JSON lines otherwise."""
 
 from __future__ import annotations
 
@@ -18,26 +15,26 @@ if TYPE_CHECKING:
 
 
 class _Stderr:
-    """Standard error as it is when a line is written: a live table puts itself in its place for a while."""
+    """Writes to the current `sys.stderr`, which a live table replaces temporarily."""
 
     def write(self, text: str) -> int:
-        """Write some text."""
+        """Write text."""
         return sys.stderr.write(text)
 
     def flush(self) -> None:
-        """Write out what is buffered."""
+        """Flush the buffer."""
         sys.stderr.flush()
 
 
 def configure_logs(settings: LogSettings) -> None:
-    """Set up logging for a program: our events from the level on, the libraries' from warnings on.
+    """Configure logging for a program: its own events from the given level, those of libraries from warnings.
 
-    The Kafka client speaks at the level `debug` only: it has twenty lines for one broker that does not answer, and what
-    matters of them comes as our own events and errors.
+    The Kafka client logs only at level `debug`. It writes some twenty lines for each unavailable broker, and Triptych
+    reports what matters in its own events and errors.
     """
     number = logging.getLevelNamesMapping()[settings.level.upper()]
     terminal = sys.stderr.isatty()
-    stderr = cast("TextIO", _Stderr())  # it is only written to and flushed
+    stderr = cast("TextIO", _Stderr())  # structlog only writes and flushes
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -52,7 +49,7 @@ def configure_logs(settings: LogSettings) -> None:
     structlog.configure(
         processors=[*shared, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=stderr),  # one write a line: threads do not mix
+        logger_factory=structlog.WriteLoggerFactory(file=stderr),  # one write per line: lines of threads do not mix
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(stderr)

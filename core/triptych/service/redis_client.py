@@ -1,11 +1,11 @@
-"""Opening a client of Redis by its URL: one server, the master that Sentinels name, or a cluster.
+"""Redis clients from a URL: for one server, for the master that Sentinels name, or for a cluster.
 
     redis://USER:PASSWORD@HOST:PORT/DB                                    one server; `rediss` with TLS
     redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/SERVICE/DB         `rediss+sentinel`: TLS to Sentinels and master
     redis+cluster://USER:PASSWORD@HOST:PORT,HOST:PORT                     `rediss+cluster`
 
-The query may hold the client's own options: `?ssl_ca_certs=/etc/ca.pem`. Sentinels are asked without a password, unless
-it holds `sentinel_password` (and `sentinel_username`): theirs are not the server's.
+The query may contain options of redis-py, such as `?ssl_ca_certs=/etc/ca.pem`. Sentinels have their own credentials:
+`sentinel_username` and `sentinel_password` in the query.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ from redis.sentinel import MasterNotFoundError, Sentinel
 
 from triptych.schemas.errors import UsageError
 
-EXPECTED: Final = (
+_INVALID_URL: Final = (
     "redis.url: expected redis://HOST:PORT/DB, redis+sentinel://HOST:PORT,HOST:PORT/SERVICE or "
-    "redis+cluster://HOST:PORT,HOST:PORT (rediss with TLS), got one that cannot be read"
+    "redis+cluster://HOST:PORT,HOST:PORT (rediss with TLS), got an invalid URL"
 )
-_parse_url: Final[Any] = parse_url  # these three carry no types
+_parse_url: Final[Any] = parse_url  # redis-py has no types for these three
 _Sentinel: Final[Any] = Sentinel
 _Node: Final[Any] = ClusterNode
 DEFAULT_PORT: Final = 6379
 SENTINEL_PORT: Final = 26_379
 
 
-def distrusts(error: Exception) -> bool:
-    """Whether the server's certificate was not one that we trust: no reason to wait, though the client says so."""
+def is_untrusted_certificate(error: Exception) -> bool:
+    """Return whether certificate verification failed. redis-py reports it as a connection error; retrying is futile."""
     return "CERTIFICATE_VERIFY_FAILED" in str(error)
 
 
-def refused_by_sentinel(error: Exception) -> bool:
-    """Whether no Sentinel took our password; the client says only that it found no master."""
+def is_sentinel_login_failure(error: Exception) -> bool:
+    """Return whether the Sentinels rejected the password. redis-py reports only that it found no master."""
     return isinstance(error, MasterNotFoundError) and "AuthenticationError" in str(error)
 
 
-class _RedisAddress(NamedTuple):
-    """What a URL with several hosts says."""
+class _MultiHostUrl(NamedTuple):
+    """The parts of a URL with several hosts."""
 
     kind: str
     hosts: tuple[tuple[str, int], ...]
@@ -55,54 +55,62 @@ class _RedisAddress(NamedTuple):
 
 
 class RedisAddress:
-    """Where a Redis is, read from a URL; `open` connects."""
+    """The address of a Redis installation, parsed from a URL."""
 
     def __init__(self, url: str) -> None:
-        """Read the URL; raise `UsageError` where that is not possible."""
+        """Parse a URL.
+
+        Raises:
+            UsageError: the URL is invalid.
+        """
         try:
-            self._place = _several(url) if "+" in url.partition("://")[0] else None
-            if self._place is None:
-                _refuse_sentinel_options(_parse_url(url))
+            self._multi_host = _parse_multi_host_url(url) if "+" in url.partition("://")[0] else None
+            if self._multi_host is None:
+                _reject_sentinel_options(_parse_url(url))
         except ValueError as error:
-            raise UsageError(f"{EXPECTED}: {error}") from None  # its traceback would show the password
+            raise UsageError(f"{_INVALID_URL}: {error}") from None  # the traceback would contain the password
         self._url = url
 
     @property
     def is_cluster(self) -> bool:
-        """Whether keys lie on several servers."""
-        return self._place is not None and self._place.kind == "cluster"
+        """Whether the URL names a cluster."""
+        return self._multi_host is not None and self._multi_host.kind == "cluster"
 
-    def open(self, **options: Any) -> Any:  # noqa: ANN401 - a client of either type, and each types its answers for two protocols
+    def open(self, **options: Any) -> Any:  # noqa: ANN401 - one of two client types, whose replies have no useful types
         """Return a client with these options of redis-py.
 
-        Only a cluster is asked anything yet; raises redis-py's `ConnectionError` where it does not answer.
+        A cluster client connects at once; the others connect on first use.
+
+        Raises:
+            redis.exceptions.ConnectionError: no server of the cluster answers.
+            UsageError: the URL names a cluster, but the server is not part of one.
         """
-        if self._place is None:
+        if self._multi_host is None:
             return Redis.from_url(self._url, **options)
-        if self._place.kind == "sentinel":
-            return _by_sentinel(self._place, options)
-        return _cluster(self._place, options)
+        if self._multi_host.kind == "sentinel":
+            return _open_sentinel(self._multi_host, options)
+        return _open_cluster(self._multi_host, options)
 
 
-def _several(url: str) -> _RedisAddress:
+def _parse_multi_host_url(url: str) -> _MultiHostUrl:
     scheme, kind = urlsplit(url).scheme.split("+", 1)
     parts = urlsplit(url)
     login, _, hosts = parts.netloc.rpartition("@")
-    # The login and the options are read as the client reads them for one server.
-    alone = parts._replace(scheme=scheme, netloc=f"{login}@host" if login else "host", path="")
-    options: dict[str, Any] = _parse_url(urlunsplit(alone))
+    # redis-py parses the credentials and options, from a URL with a single host.
+    single = parts._replace(scheme=scheme, netloc=f"{login}@host" if login else "host", path="")
+    options: dict[str, Any] = _parse_url(urlunsplit(single))
     options["ssl"] = options.pop("connection_class", None) is SSLConnection
     del options["host"]
     port = SENTINEL_PORT if kind == "sentinel" else DEFAULT_PORT
     path = tuple(unquote(part) for part in parts.path.split("/") if part)
     if kind != "sentinel":
-        _refuse_sentinel_options(options)
+        _reject_sentinel_options(options)
     if kind not in ("sentinel", "cluster") or (kind == "sentinel") != bool(path):
         raise ValueError(f"{scheme}+{kind}://…/{'/'.join(path)}")
-    return _RedisAddress(kind, tuple(_host(host, port) for host in hosts.split(",")), path, options)
+    return _MultiHostUrl(kind, tuple(_host(host, port) for host in hosts.split(",")), path, options)
 
 
-def _refuse_sentinel_options(options: Mapping[str, Any]) -> None:
+def _reject_sentinel_options(options: Mapping[str, Any]) -> None:
     if any(name.startswith("sentinel_") for name in options):
         raise ValueError("sentinel_username and sentinel_password without a Sentinel")
 
@@ -114,23 +122,25 @@ def _host(text: str, default_port: int) -> tuple[str, int]:
     return parts.hostname, parts.port or default_port
 
 
-def _by_sentinel(place: _RedisAddress, options: Mapping[str, Any]) -> Redis:
-    service, *db = place.path
-    ours = {**place.options, **options}
-    login = {name: ours.pop(f"sentinel_{name}", None) for name in ("username", "password")}
-    asking = {name: value for name, value in ours.items() if name.startswith(("socket_", "ssl"))} | login
-    asking["retry"] = Retry(NoBackoff(), 0)  # the next one is asked instead; the client's own would wait for seconds
-    sentinel = _Sentinel(list(place.hosts), sentinel_kwargs=asking, **ours)
+def _open_sentinel(url: _MultiHostUrl, options: Mapping[str, Any]) -> Redis:
+    service, *db = url.path
+    master_options = {**url.options, **options}
+    login = {name: master_options.pop(f"sentinel_{name}", None) for name in ("username", "password")}
+    sentinel_options = {
+        name: value for name, value in master_options.items() if name.startswith(("socket_", "ssl"))
+    } | login
+    # No retries: redis-py tries the next Sentinel instead. Its default retry would block for seconds.
+    sentinel_options["retry"] = Retry(NoBackoff(), 0)
+    sentinel = _Sentinel(list(url.hosts), sentinel_kwargs=sentinel_options, **master_options)
     master: Redis = sentinel.master_for(service, db=int(db[0]) if db else 0)
     return master
 
 
-def _cluster(place: _RedisAddress, options: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as above
-    ours = {**place.options, **options}
+def _open_cluster(url: _MultiHostUrl, options: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as above
     try:
-        return RedisCluster(startup_nodes=[_Node(host, port) for host, port in place.hosts], **ours)
+        return RedisCluster(startup_nodes=[_Node(host, port) for host, port in url.hosts], **{**url.options, **options})
     except RedisClusterException as error:
-        # Not one of the client's own errors; what it wraps is.
+        # It is not a RedisError, but its cause usually is.
         if isinstance(error.__cause__, RedisError):
             raise error.__cause__ from None
         if isinstance(error.__cause__, RedisClusterException):

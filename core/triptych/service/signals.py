@@ -1,6 +1,6 @@
-"""A first SIGINT or SIGTERM asks to stop, a second one exits at once; SIGHUP rings a bell.
+"""Signal handling: the first SIGINT or SIGTERM stops gracefully, the second one exits at once, SIGHUP reloads.
 
-The old handlers come back afterwards.
+The context managers restore the previous handlers on exit.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _EXIT_BY_SIGNAL: Final = 128
 
 @contextmanager
 def stop_on_signal() -> Iterator[Event]:
-    """Yield the event that a first signal sets."""
+    """Yield an event that the first SIGINT or SIGTERM sets. The second one exits the process at once."""
     stop = Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -39,32 +39,32 @@ def stop_on_signal() -> Iterator[Event]:
 
 
 class ReloadSignal:
-    """Rung from anywhere, a signal's handler too, and heard by one thread."""
+    """A request to reload the model. Any thread or signal handler may send it; one thread waits for it."""
 
     def __init__(self) -> None:
-        """Begin silent."""
-        # An event may not be set in a handler: a second signal, coming while its lock is held, would wait for ever.
-        self._rung: SimpleQueue[None] = SimpleQueue()
+        """Create a signal that has not been sent."""
+        # A SimpleQueue is reentrant. `Event.set` in a handler can deadlock if a second signal interrupts it.
+        self._sent: SimpleQueue[None] = SimpleQueue()
 
-    def ring(self) -> None:
-        """Wake the thread that waits, or the next one that does."""
-        self._rung.put(None)
+    def send(self) -> None:
+        """Wake the waiting thread, or the next one to wait."""
+        self._sent.put(None)
 
     def wait(self, limit_s: float | None) -> bool:
-        """Return True when it was rung, once or several times, or False after the limit."""
+        """Block until the signal is sent. Return True, or False after `limit_s`. Several sends count as one."""
         try:
-            self._rung.get(timeout=limit_s)
+            self._sent.get(timeout=limit_s)
         except Empty:
             return False
         with suppress(Empty):
             while True:
-                self._rung.get_nowait()
+                self._sent.get_nowait()
         return True
 
 
 @contextmanager
-def bell_on_hangup(stop: Event) -> Iterator[ReloadSignal]:
-    """Yield a bell that SIGHUP rings; where it comes because the program's terminal has gone, set `stop` instead."""
+def reload_on_hangup(stop: Event) -> Iterator[ReloadSignal]:
+    """Yield a signal that SIGHUP sends. If SIGHUP comes because the terminal was closed, set `stop` instead."""
     reload_signal = ReloadSignal()
     on_terminal = sys.stderr.isatty()
 
@@ -73,7 +73,7 @@ def bell_on_hangup(stop: Event) -> Iterator[ReloadSignal]:
         if on_terminal and not sys.stderr.isatty():
             stop.set()
         else:
-            reload_signal.ring()
+            reload_signal.send()
 
     before = signal.signal(signal.SIGHUP, on_signal)
     try:

@@ -1,7 +1,6 @@
-"""Serve `/metrics`, `/healthz` and `/readyz` on a thread of their own.
+"""The HTTP endpoints `/metrics`, `/healthz` and `/readyz`, served by threads of their own.
 
-For the machines that watch a program. There is no TLS; a token can be asked for, which keeps out who merely reaches
-the port.
+There is no TLS. A bearer token can be required; it keeps out clients that merely reach the port.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from triptych.schemas.errors import UsageError
-from triptych.service.health import Health, Verdict
+from triptych.service.health import CheckResult, Health
 from triptych.settings.http import HttpSettings
 
-_SLOWEST_CLIENT_S: Final = 10.0
+_CLIENT_TIMEOUT_S: Final = 10.0
 _STOP_POLL_S: Final = 0.05
 
 log: Final[structlog.typing.FilteringBoundLogger] = structlog.get_logger(__name__)
 
 
 class StatusServer:
-    """Listens from entering to leaving the context."""
+    """Listens while its context is entered."""
 
     def __init__(
         self,
@@ -45,9 +44,15 @@ class StatusServer:
         token: str | None = None,
         section: str = "http",
     ) -> None:
-        """Take where to listen (port 0: any free one), what to tell, and what a request must carry, if anything.
+        """Create a server that does not listen yet.
 
-        `section` is the one of the settings that says so, for errors.
+        Args:
+            host: address to listen on.
+            port: port to listen on; 0 for any free one.
+            registry: metrics to serve.
+            health: liveness and readiness to serve.
+            token: bearer token that requests must carry, if any.
+            section: section of the settings with these values, for error messages.
         """
         self._section = section
         self._host = host
@@ -58,8 +63,12 @@ class StatusServer:
         self._server: _Server | None = None
 
     @classmethod
-    def of(cls, settings: HttpSettings, registry: CollectorRegistry, health: Health) -> Self:
-        """Return the server that a section of the settings describes."""
+    def from_settings(cls, settings: HttpSettings, registry: CollectorRegistry, health: Health) -> Self:
+        """Return a server with the values of a section of the settings.
+
+        Raises:
+            SettingsError: the token file cannot be read.
+        """
         return cls(
             settings.host,
             settings.port,
@@ -71,14 +80,18 @@ class StatusServer:
 
     @property
     def url(self) -> str:
-        """Where the server listens."""
+        """URL of the server."""
         if self._server is None:
-            raise RuntimeError("the status server does not listen yet: enter its context first")
+            raise RuntimeError("the status server is not listening: enter its context first")
         host, port = self._server.server_address[:2]
         return f"http://[{host!s}]:{port}" if ":" in str(host) else f"http://{host!s}:{port}"
 
     def __enter__(self) -> Self:
-        """Begin to listen; raise `UsageError` where that is not possible."""
+        """Start to listen.
+
+        Raises:
+            UsageError: the address is invalid or in use.
+        """
         try:
             self._server = _Server((self._host, self._port), self._registry, self._health, self._token, self._section)
         except (OSError, OverflowError) as error:
@@ -87,7 +100,7 @@ class StatusServer:
                 f"({self._section}.host, {self._section}.port), or port 0 for no status server"
             ) from error
         threading.Thread(target=self._server.serve_forever, args=(_STOP_POLL_S,), name="status", daemon=True).start()
-        log.info("status_server_listens", url=self.url)
+        log.info("status_server_listening", url=self.url)
         return self
 
     def __exit__(
@@ -100,11 +113,11 @@ class StatusServer:
 
 
 class _Server(ThreadingMixIn, TCPServer):
-    """One thread a request. Not `HTTPServer`, which asks the name service for its own name before it listens."""
+    """Serves each request on a thread. Not an `HTTPServer`, which looks up its own host name before it listens."""
 
     allow_reuse_address = True
     daemon_threads = True
-    block_on_close = False  # a client that reads slowly must not hold up the end of the program
+    block_on_close = False  # a slow client must not delay the exit of the program
 
     def __init__(
         self, where: tuple[str, int], registry: CollectorRegistry, health: Health, token: str | None, section: str
@@ -117,7 +130,7 @@ class _Server(ThreadingMixIn, TCPServer):
         super().__init__(where, _Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Log what a request stumbled over; a client that went away is no news."""
+        """Log the current exception; at level debug if the client only closed its connection."""
         del request
         error = sys.exception()
         level = logging.DEBUG if isinstance(error, (ConnectionError, TimeoutError)) else logging.ERROR
@@ -125,16 +138,16 @@ class _Server(ThreadingMixIn, TCPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers one request."""
+    """Serves one request."""
 
     server: _Server
-    timeout = _SLOWEST_CLIENT_S
+    timeout = _CLIENT_TIMEOUT_S
     server_version = "triptych"
     sys_version = ""
     paths: ClassVar[tuple[str, ...]] = ("/metrics", "/healthz", "/readyz")
 
     def do_GET(self) -> None:
-        """Answer with a body."""
+        """Serve GET, and HEAD without a body."""
         if not self._is_allowed():
             expected = f"expected Authorization: Bearer with the token of {self.server.section}.token"
             self._json(HTTPStatus.UNAUTHORIZED, {"error": expected})
@@ -144,28 +157,28 @@ class _Handler(BaseHTTPRequestHandler):
                 encode, content_type = choose_encoder(self.headers.get("Accept", ""))
                 self._answer(HTTPStatus.OK, content_type, encode(self.server.registry))
             case "/healthz":
-                self._verdict(self.server.health.liveness())
+                self._check(self.server.health.liveness())
             case "/readyz":
-                self._verdict(self.server.health.readiness())
+                self._check(self.server.health.readiness())
             case _:
                 self._json(HTTPStatus.NOT_FOUND, {"error": f"expected one of {', '.join(self.paths)}"})
 
-    do_HEAD = do_GET  # noqa: N815 - the name that http.server calls
+    do_HEAD = do_GET  # noqa: N815 - a name that http.server prescribes
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the signature of http.server
-        """Log requests at the level where nobody sees them by default: they come every few seconds."""
+        """Log a request at level debug: they come every few seconds."""
         log.debug("status_request", client=self.address_string(), request=format % args)
 
     def _is_allowed(self) -> bool:
-        """Compare in constant time: how long a wrong token takes must not tell how much of it is right."""
+        """Return whether the request carries the token. The comparison takes constant time."""
         if self.server.token is None:
             return True
-        kind, _, came = self.headers.get("Authorization", "").partition(" ")
-        return kind.lower() == "bearer" and hmac.compare_digest(came.strip().encode(), self.server.token.encode())
+        scheme, _, token = self.headers.get("Authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), self.server.token.encode())
 
-    def _verdict(self, verdict: Verdict) -> None:
-        status = HTTPStatus.OK if verdict.ok else HTTPStatus.SERVICE_UNAVAILABLE
-        self._json(status, {"ok": verdict.ok, "missing": verdict.missing})
+    def _check(self, result: CheckResult) -> None:
+        status = HTTPStatus.OK if result.ok else HTTPStatus.SERVICE_UNAVAILABLE
+        self._json(status, {"ok": result.ok, "missing": result.missing})
 
     def _json(self, status: HTTPStatus, body: dict[str, object]) -> None:
         self._answer(status, "application/json", json.dumps(body).encode() + b"\n")

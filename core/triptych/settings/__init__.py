@@ -1,1 +1,1 @@
-"""The settings of all programs: one frozen tree, read once at start."""
+"""The settings of all programs: one immutable tree, read once at startup."""

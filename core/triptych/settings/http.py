@@ -1,4 +1,4 @@
-"""The settings of the HTTP endpoints for metrics, health and readiness."""
+"""Settings of the HTTP endpoints for metrics, liveness and readiness."""
 
 from __future__ import annotations
 
@@ -7,51 +7,52 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from triptych.settings.section import NotEmpty, Section, secret_of
+from triptych.settings.section import NotEmpty, Section, read_secret
 
 
 class HttpSettings(Section):
-    """The worker's `/metrics`, `/healthz` and `/readyz`."""
+    """The HTTP endpoints of the worker: `/metrics`, `/healthz` and `/readyz`."""
 
     section: ClassVar[str] = "http"
 
     host: NotEmpty = "127.0.0.1"
-    """The address to listen on; `0.0.0.0` inside a container."""
+    """Address to listen on. Set it to `0.0.0.0` in a container."""
 
     port: Annotated[int, Field(ge=0, le=65_535)] = 9_464
-    """The port to listen on; 0 does not listen at all."""
+    """Port to listen on. 0 disables the endpoints."""
 
     token: SecretStr | None = None
-    """What a request must carry as `Authorization: Bearer TOKEN`; without it all who reach the port are answered.
-    It travels as it is: put TLS in front where others listen."""
+    """Token that requests must carry as `Authorization: Bearer TOKEN`. Without it every client that reaches the port is
+    served. The token is sent in clear text: put a TLS proxy in front of the port on an untrusted network."""
 
     token_file: Path | None = None
-    """A file with that token instead, read when the program starts."""
+    """File that holds the token, read at startup. Set it instead of `token`."""
 
     def bearer_token(self) -> str | None:
-        """Return the token that requests must carry, if any.
+        """Return the token that requests must carry, or None.
 
         Raises:
-            SettingsError: Its file cannot be read.
+            SettingsError: `token_file` cannot be read.
         """
         if self.token_file is not None:
-            return secret_of(self.token_file, f"{self.section}.token_file")
+            return read_secret(self.token_file, f"{self.section}.token_file")
         return None if self.token is None else self.token.get_secret_value()
 
     @model_validator(mode="after")
-    def _one_token_that_fits_a_header(self) -> Self:
+    def _check_token(self) -> Self:
         if self.token is not None and self.token_file is not None:
-            raise ValueError("token and token_file exclude one another")
+            raise ValueError("set token or token_file, not both")
         token = self.token.get_secret_value() if self.token is not None else "none"
         if not (token and token.isascii() and token.isprintable() and " " not in token):
-            raise ValueError("token must be of visible ASCII characters")
+            raise ValueError("token must consist of visible ASCII characters")
         return self
 
 
 class ProduceHttpSettings(HttpSettings):
-    """The same of `triptych produce`, apart so that both programs of a machine may read one file."""
+    """The HTTP endpoints of `triptych produce`, separate from the worker's so that both can share a settings file."""
 
     section: ClassVar[str] = "produce_http"
 
     port: Annotated[int, Field(ge=0, le=65_535)] = 0
-    """The port to listen on; 0 does not listen at all: several films may be played at once. 9465 is a good one."""
+    """Port to listen on. 0 disables the endpoints, so that several producers can run on one machine. 9465 is a good
+    choice for a single producer."""

@@ -1,4 +1,4 @@
-"""The settings of the Kafka client: brokers, group, limits and login."""
+"""Settings of the Kafka clients: brokers, consumer group, limits and authentication."""
 
 from __future__ import annotations
 
@@ -12,102 +12,108 @@ from triptych.units import MIB
 
 
 class KafkaSettings(Section):
-    """The broker, and how much is asked of it."""
+    """The connection to Kafka."""
 
     bootstrap_servers: NotEmpty = "127.0.0.1:9092"
-    """Where to find the brokers: `host:port`, several parted by commas."""
+    """Bootstrap servers as `host:port`, separated by commas."""
 
     session_timeout_ms: Annotated[int, Field(ge=6_000, le=1_800_000)] = 45_000
-    """How long a worker that does not answer keeps its partitions. Long enough for a pause in which Python cannot
-    answer; a crash costs as much. The lower bound is the broker's own."""
+    """Time in milliseconds after which the group considers a silent worker dead and reassigns its partitions. It must
+    exceed pauses in which Python cannot send heartbeats. After a crash, results are delayed by as much. The lower bound
+    is the broker's default `group.min.session.timeout.ms`."""
 
     max_poll_interval_ms: Annotated[int, Field(ge=6_000)] = 120_000
-    """How long a worker's loop may stand still before the group goes on without it, and how long the group waits for a
-    worker that gives up partitions. The loop does not wait for the model, however slow that is."""
+    """Time in milliseconds that may pass between two polls before the worker leaves the group, and that a rebalance
+    waits for a worker to complete a revocation. A slow model does not delay polls."""
 
     hand_over_limit_ms: NotNegative = 20_000
-    """How long a worker that has to give up partitions may finish and publish what is in flight of them. What takes
-    longer is left to the next owner, who does it again."""
+    """Time in milliseconds that a worker may spend to finish the work in flight of revoked partitions. The next owner
+    repeats whatever takes longer. Increase it for a slow model; it must stay 5 s below `max_poll_interval_ms`."""
 
     group_instance_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")] | None = None
-    """A name of this worker alone, which it keeps from one start to the next: back within the session time-out, it goes
-    on with its partitions and nobody else is disturbed. All workers of a pipeline have one, or none has."""
+    """Name of this worker for static membership, unique in the group and the same after each restart. A worker that is
+    back within the session timeout keeps its partitions, without a rebalance. Set it for all workers of a pipeline or
+    for none."""
 
     max_record_bytes: Annotated[int, Field(ge=1_024, le=1_000_000_000)] = 8 * MIB
-    """The largest record, key and headers included: a 4K picture as JPEG fits. Topics are made with the same limit."""
+    """Maximum size of a record in bytes, including key and headers. The default fits a 4K frame as JPEG.
+    `triptych topics create` sets the same limit on the topics."""
 
     offset_gone: Literal["earliest", "latest", "stop"] = "earliest"
-    """What to do when retention has deleted the record at a committed offset: go on with the oldest that is left, go
-    on with what comes, or stop. It is counted and logged in any case."""
+    """What to do when retention has deleted the record at a committed offset: continue at the oldest record, continue
+    at the end of the topic, or stop. The loss is counted and logged in any case."""
 
     transaction_timeout_ms: Annotated[int, Field(ge=5_000, le=900_000)] = 15_000
-    """How long a transaction may take; with `delivery = "exactly_once"` only. The broker ends one that took longer, for
-    instance of a worker that died; until then nobody reads what lies behind it. The upper bound is the broker's own."""
+    """Time in milliseconds after which the broker aborts a transaction, for example of a crashed worker. Until then
+    consumers of committed records wait at its position. It applies to `delivery = "exactly_once"` only. The broker
+    limits it from above (`transaction.max.timeout.ms`)."""
 
     publisher_max_in_flight_bytes: Annotated[int, Field(ge=MIB)] = 64 * MIB
-    """What a program may hold that the broker has not acknowledged. The client itself knows no bound, so a broker that
-    is away would fill the memory."""
+    """Maximum number of bytes sent but not yet acknowledged. At the limit, sending blocks. It bounds the memory of a
+    program while the brokers are unavailable."""
 
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    """Whether connections are encrypted (`SSL`) and whether we log in (`SASL`), in Kafka's own words."""
+    """Kafka's security protocol: whether connections are encrypted (`SSL`) and authenticated (`SASL`)."""
 
     ssl_ca_file: Path | None = None
-    """The authorities whose certificates we trust (PEM); without it the system's own."""
+    """PEM file with the trusted certificate authorities. By default those of the operating system."""
 
     ssl_cert_file: Path | None = None
-    """Our own certificate (PEM), where the broker asks for one."""
+    """PEM file with the client certificate, for brokers that require one."""
 
     ssl_key_file: Path | None = None
-    """The key of that certificate (PEM, not encrypted)."""
+    """PEM file with the unencrypted private key of the client certificate."""
 
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
-    """How to log in. PLAIN shows the broker the password, the SCRAMs do not."""
+    """SASL mechanism. PLAIN reveals the password to the broker; SCRAM does not."""
 
     username: NotEmpty | None = None
-    """Who we are, for PLAIN and SCRAM."""
+    """User name for PLAIN and SCRAM."""
 
     password: SecretStr | None = None
-    """The password of `username`; never shown. Other programs of the machine may read a variable: prefer the file."""
+    """Password of `username`. It is never printed. Other processes may be able to read an environment variable: prefer
+    `password_file`."""
 
     password_file: Path | None = None
-    """A file with that password instead, read again for each connection."""
+    """File that holds the password, read for each connection. Set it instead of `password`."""
 
     oauth_token_file: Path | None = None
-    """A file with the token for OAUTHBEARER, read again for each connection: somebody else renews it there."""
+    """File that holds the token for OAUTHBEARER, read for each connection. Another program must renew the token."""
 
     oauth_token_command: NotEmpty | None = None
-    """A command that prints the token instead, run for each connection, without a shell. It should answer at once."""
+    """Command that prints the token for OAUTHBEARER, run for each connection without a shell. It should return at once.
+    Set it instead of `oauth_token_file`."""
 
     @model_validator(mode="after")
-    def _login_is_whole(self) -> Self:
+    def _check_authentication(self) -> Self:
         if self.security_protocol.startswith("SASL") != (self.sasl_mechanism is not None):
             raise ValueError(
-                f"sasl_mechanism and a security_protocol with SASL need one another, got {self.sasl_mechanism} "
+                f"sasl_mechanism and a security_protocol with SASL must be set together, got {self.sasl_mechanism} "
                 f"with {self.security_protocol}"
             )
         passwords = (self.password is not None) + (self.password_file is not None)
         tokens = (self.oauth_token_file is not None) + (self.oauth_token_command is not None)
         by_token = self.sasl_mechanism == "OAUTHBEARER"
         if by_token and tokens != 1:
-            raise ValueError("a login by OAUTHBEARER needs one of oauth_token_file and oauth_token_command")
+            raise ValueError("authentication by OAUTHBEARER needs either oauth_token_file or oauth_token_command")
         if self.sasl_mechanism and not by_token and (self.username is None or passwords != 1):
             raise ValueError(
-                f"a login by {self.sasl_mechanism} needs username, and password or password_file, one of them"
+                f"authentication by {self.sasl_mechanism} needs username, and either password or password_file"
             )
         return self
 
     @model_validator(mode="after")
-    def _certificate_is_whole(self) -> Self:
+    def _check_certificate(self) -> Self:
         if (self.ssl_cert_file is None) != (self.ssl_key_file is None):
-            raise ValueError("ssl_cert_file and ssl_key_file need one another")
+            raise ValueError("ssl_cert_file and ssl_key_file must be set together")
         return self
 
     @model_validator(mode="after")
-    def _group_waits_for_a_hand_over(self) -> Self:
+    def _check_hand_over_limit(self) -> Self:
         longest_ms = self.max_poll_interval_ms - 5_000
         if self.hand_over_limit_ms > longest_ms:
             raise ValueError(
-                f"hand_over_limit_ms must be at most {longest_ms}, 5 s below max_poll_interval_ms, "
-                f"else the group goes on without the worker that hands over; got {self.hand_over_limit_ms}"
+                f"hand_over_limit_ms must be at most {longest_ms}, 5 s below max_poll_interval_ms, or the group "
+                f"removes the worker before it has handed over its partitions; got {self.hand_over_limit_ms}"
             )
         return self

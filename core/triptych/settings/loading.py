@@ -1,8 +1,8 @@
-"""Read the settings from flags, environment variables and a TOML file, and write them back as TOML.
+"""Loading of settings from flags, environment variables and a TOML file, and their output as TOML.
 
-A flag takes precedence over a variable (`TRIPTYCH_<SECTION>_<FIELD>`), a variable over the TOML file (`--config`, or
-the variable `TRIPTYCH_CONFIG`), and the file over the default in the code. Unknown names are rejected everywhere, so
-that a typing error never silently means the default. No other module reads a setting from the environment.
+Flags take precedence over environment variables (`TRIPTYCH_<SECTION>_<FIELD>`), which take precedence over the TOML
+file (`--config`, or the variable `TRIPTYCH_CONFIG`), which takes precedence over the defaults in the code. Unknown
+names are errors, so that a misspelt setting is never ignored. No other module reads settings from the environment.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ PREFIX = "TRIPTYCH_"
 CONFIG_VARIABLE = "TRIPTYCH_CONFIG"
 
 OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "TRIPTYCH_CACHE", "TRIPTYCH_REQUIRE_SERVERS"})
-"""Variables with our prefix that are no settings: the file, the folder of the weights, and a switch of the tests."""
+"""Variables with our prefix that are not settings: the settings file, the cache of weights, and a switch for tests."""
 
 SECRET_PATHS = frozenset({"redis.url", "kafka.password", "http.token", "produce_http.token"})
-"""Settings that are or may hold a secret, never shown as they are."""
+"""Settings that are or may contain a secret. Their values are never printed."""
 
 
 def load(
@@ -37,20 +37,20 @@ def load(
     *,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Read the settings.
+    """Load the settings.
 
     Args:
-        config: The TOML file; without it the one that `TRIPTYCH_CONFIG` names, if any.
-        overrides: Flags by dotted path (`kafka.bootstrap_servers`); one that is None was not given.
-        environ: The environment; the process's own if not given.
+        config: TOML file. By default the one named by `TRIPTYCH_CONFIG`, if any.
+        overrides: values of flags by dotted path (`kafka.bootstrap_servers`). None means that a flag was not given.
+        environ: environment variables. By default those of the process.
 
     Raises:
-        SettingsError: A name is not known, a value is not allowed, or the file cannot be read.
+        SettingsError: a name is unknown, a value is invalid, or the file cannot be read.
     """
     environ = os.environ if environ is None else environ
     if config is None and environ.get(CONFIG_VARIABLE):
         config = Path(environ[CONFIG_VARIABLE])
-    values: dict[str, tuple[object, str]] = {}  # dotted path -> value and where it came from
+    values: dict[str, tuple[object, str]] = {}  # dotted path -> value, source
     problems: list[str] = []
     for path, value, origin in (*_from_file(config), *_from_environment(environ), *_from_flags(overrides or {})):
         if path in _PATHS:
@@ -67,7 +67,7 @@ def load(
 
 
 def to_toml(settings: Settings) -> str:
-    """Write the settings as a TOML file that `load` reads, but for secrets, which are hidden."""
+    """Return the settings as the text of a TOML file that `load` accepts, with secrets left out."""
     lines: list[str] = []
     for name, value in settings:
         if not isinstance(value, Section):
@@ -115,7 +115,7 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, object,
 def _from_flags(overrides: Mapping[str, object]) -> Iterator[tuple[str, object, str]]:
     for path, value in overrides.items():
         if path not in _PATHS:
-            raise KeyError(path)  # the programmer's mistake, not the user's
+            raise KeyError(path)  # a programming error, not a mistake of the user
         if value is not None:
             yield path, value, f"the flag for {path}"
 
@@ -123,7 +123,7 @@ def _from_flags(overrides: Mapping[str, object]) -> Iterator[tuple[str, object, 
 def _nearest(path: str, origin: str) -> str:
     known = _VARIABLES if path == origin else _PATHS | _SECTIONS
     close = difflib.get_close_matches(path, known, n=1)
-    return f"; did you mean {close[0]}?" if close else "; `triptych config` prints all there are"
+    return f"; did you mean {close[0]}?" if close else "; `triptych config` prints all settings"
 
 
 def _tree(values: Mapping[str, object]) -> dict[str, object]:
@@ -132,7 +132,7 @@ def _tree(values: Mapping[str, object]) -> dict[str, object]:
         section, _, field = path.rpartition(".")
         if section:
             inner = tree.setdefault(section, {})
-            assert isinstance(inner, dict)  # noqa: S101 - no section has the name of a field: both are our own
+            assert isinstance(inner, dict)  # noqa: S101 - no section has the name of a field
             inner[field] = value
         else:
             tree[field] = value
@@ -152,7 +152,7 @@ def _toml_line(name: str, path: str, value: object) -> str:
     if value is None:
         return f"# {name} is not set"
     if isinstance(value, SecretStr):
-        return f"# {name} is set, and not shown"
+        return f"# {name} is set, and not printed"
     if path in SECRET_PATHS:
         value = without_password(str(value))
     if isinstance(value, Path):

@@ -1,4 +1,4 @@
-"""What every section of the settings shares: frozen fields, refused unknown names, and files of secrets."""
+"""The base of all sections of the settings: immutable fields, no unknown names, and secrets from files."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ NotEmpty = Annotated[str, Field(min_length=1)]
 
 
 class SettingsError(ValueError):
-    """Settings that cannot be used; one line for each thing that is wrong, and where it came from."""
+    """Invalid settings. The message has one line for each problem, with the source of the value."""
 
 
 class Section(BaseModel):
-    """Common to all sections: frozen, unknown names refused."""
+    """The base class of all sections. Fields are immutable, and unknown names are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def secret_of(path: Path, setting: str) -> str:
-    """Return the secret that a file holds, without the line's end.
+def read_secret(path: Path, setting: str) -> str:
+    """Return the secret in a file, without surrounding whitespace. `setting` is the name for error messages.
 
     Raises:
-        SettingsError: There is none.
+        SettingsError: the file cannot be read or is empty.
     """
     try:
         secret = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{setting}: expected a file that can be read, got: {error}") from error
+        raise SettingsError(f"{setting}: expected a readable file, got: {error}") from error
     if not secret:
         raise SettingsError(f"{setting}: expected a secret in {path}, got an empty file")
     return secret

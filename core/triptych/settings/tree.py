@@ -1,4 +1,7 @@
-"""The tree of all settings. A program receives only the sections that it needs."""
+"""The tree of all settings.
+
+The text below each setting is its documentation: what it does, its unit and when to change it.
+"""
 
 from __future__ import annotations
 
@@ -10,180 +13,200 @@ from triptych.settings.http import HttpSettings, ProduceHttpSettings
 from triptych.settings.kafka import KafkaSettings
 from triptych.settings.redis import RedisSettings
 from triptych.settings.section import NotEmpty, NotNegative, Positive, Section
-from triptych.units import MIB
+from triptych.units import MIB, NS_PER_MS
 
 
 class WindowSettings(Section):
-    """The spans of event time that are judged."""
+    """The windows of event time that are analysed."""
 
     size_ms: Positive = 2_000
-    """The length of a window."""
+    """Length of a window in milliseconds."""
 
     hop_ms: Positive | None = None
-    """From one window's start to the next one's; without it windows follow one another without overlap."""
+    """Interval in milliseconds between the starts of two windows, at most `size_ms`. By default equal to `size_ms`:
+    tumbling windows. A smaller value makes overlapping (hopping) windows, and proportionally more work."""
 
     @property
     def size_ns(self) -> int:
-        """The length in nanoseconds."""
-        return self.size_ms * 1_000_000
+        """Length of a window in nanoseconds."""
+        return self.size_ms * NS_PER_MS
 
     @property
     def hop_ns(self) -> int:
-        """The distance of two starts in nanoseconds."""
-        return (self.hop_ms or self.size_ms) * 1_000_000
+        """Interval between the starts of two windows in nanoseconds."""
+        return (self.hop_ms or self.size_ms) * NS_PER_MS
 
     @model_validator(mode="after")
-    def _hop_leaves_no_gap(self) -> Self:
+    def _check_hop(self) -> Self:
         if self.hop_ms is not None and self.hop_ms > self.size_ms:
-            raise ValueError(f"hop_ms must be at most size_ms ({self.size_ms}), else records fall between windows")
+            raise ValueError(f"hop_ms must be at most size_ms ({self.size_ms}), or records fall between windows")
         return self
 
 
 class AlignSettings(Section):
-    """When a window is complete, and how much may wait for that."""
+    """Alignment: when a window is complete, and how much may be buffered until then."""
 
     idle_timeout_ms: Positive = 10_000
-    """Silence, by arrival, after which a track holds no window. It must exceed the steady delay of one track behind
-    another: audio that always comes 60 s late needs more than 60 s."""
+    """Time in milliseconds without records, by arrival, after which a track is idle and no longer holds windows open.
+    It must exceed the constant delay of one track behind another: if audio always arrives 60 s late, set more than
+    60 s. A larger value delays the results of streams whose track stops without an end."""
 
     out_of_orderness_video_ms: NotNegative = 0
-    """How far a frame may come behind its own track's promise. Our producers send each track in order."""
+    """Out-of-orderness allowed for frames: how many milliseconds a frame may lie behind the watermark of its track.
+    Triptych's producers send each track in order; increase it for other producers. Every result is delayed by it."""
 
     out_of_orderness_audio_ms: NotNegative = 0
-    """The same for sound."""
+    """Out-of-orderness allowed for audio chunks, in milliseconds."""
 
     out_of_orderness_subtitles_ms: NotNegative = 0
-    """The same for cues."""
+    """Out-of-orderness allowed for cues, in milliseconds."""
 
     max_hold_ms: NotNegative = 10_000
-    """How long a picture stands in for windows that have none: a still picture is sent once, but not for ever."""
+    """Time in milliseconds for which the last frame represents windows without one. Increase it for sources that send
+    a still image only once."""
 
     max_cue_ms: Positive = 60_000
-    """A cue counts as at most this long: one of a day would be in every window of that day."""
+    """Maximum duration of a cue in milliseconds. A longer cue is treated as if it ended then, so that a faulty one does
+    not appear in every window of a day."""
 
     max_empty: Positive = 5
-    """Empty windows that one decision publishes in a row; the next result counts those left out. A clock that jumps
-    would else publish thousands."""
+    """Maximum number of consecutive empty windows to publish. The next result counts the skipped ones. Without a limit
+    a clock that jumps would publish thousands of empty windows."""
 
     max_future_ms: Positive = 24 * 3_600 * 1_000
-    """Event time further than this beyond arrival is refused: a wrong clock, not a feed."""
+    """Maximum number of milliseconds by which event time may exceed arrival time. A record beyond it has a wrong clock
+    and is dead-lettered."""
 
     stream_ttl_ms: Positive = 600_000
-    """How long a stream is remembered after its last window."""
+    """Time in milliseconds, by arrival, after the last closed window of a stream until its state is dropped. Records
+    that arrive later start the stream anew."""
 
     clock_margin_ms: NotNegative = 100
-    """By how much the clocks of brokers and worker may differ."""
+    """Maximum difference in milliseconds between the clocks of brokers and worker. Results that depend on the passing
+    of time are delayed by it."""
 
     stream_max_bytes: Annotated[int, Field(ge=MIB)] = 64 * MIB
-    """Undecoded media held of one stream; at the bound its oldest window closes as it is."""
+    """Maximum number of bytes of encoded media to buffer for one stream. At the limit its oldest window closes, even
+    if it is incomplete. Increase it for high bit rates or long delays between tracks."""
 
     partition_max_bytes: Annotated[int, Field(ge=MIB)] = 256 * MIB
-    """The same for all streams of one partition number together."""
+    """Maximum number of bytes of encoded media to buffer for all streams of one partition. It determines the memory of
+    a worker."""
 
     max_lead_ms: Positive = 30_000
-    """By how much of arrival time one topic may be read ahead of the others before it is paused."""
+    """Maximum number of milliseconds, by arrival, that one topic may be read ahead of the others before it is
+    paused."""
 
     late: Literal["drop", "revise"] = "drop"
-    """What becomes of an item whose window has closed: it is left out, or the window's result is issued again with it,
-    as another revision."""
+    """What to do with an item whose windows have closed: `drop` leaves it out, `revise` publishes the window again with
+    the item, as a new revision."""
 
     allowed_lateness_ms: Annotated[int, Field(ge=0, le=3_600_000)] = 60_000
-    """With `revise`: how far the end of a closed window may lie behind the next window to close. Its records are held
-    for so long, within the same bounds of bytes, and after a restart read again."""
+    """Allowed lateness with `late = "revise"`: how many milliseconds of event time the end of a closed window may lie
+    behind the next window to close. The records of these windows stay in memory, within the same byte limits, and are
+    read again after a restart."""
 
     revise_after_ms: NotNegative = 1_000
-    """With `revise`: how long, by arrival, late items are gathered, so that one revision carries them all."""
+    """Time in milliseconds, by arrival, for which late items are collected with `late = "revise"`, so that one revision
+    contains them all."""
 
     late_letters: bool = False
-    """Whether late items that no result takes up go to the dead letters, from where they can be put back."""
+    """Whether late items that no result contains are published on the dead-letter topic, from where they can be put
+    back."""
 
 
 class BatchSettings(Section):
-    """How windows are gathered for the model."""
+    """Batching of windows for the model."""
 
     max_windows: Annotated[int, Field(gt=0, le=1_024)] = 8
-    """The largest batch."""
+    """Maximum number of windows in a batch. Larger batches increase throughput on a GPU, and memory."""
 
     max_delay_ms: NotNegative = 50
-    """How long a window may wait for others to share its batch."""
+    """Maximum time in milliseconds that a window waits for others to fill its batch."""
 
 
 class ModelSettings(Section):
-    """The model and where it runs."""
+    """The model, and the device that it runs on."""
 
     name: NotEmpty = "base"
-    """`base` says what is seen and heard; `null` answers at once with nothing, to test the flow; else a trained model:
-    one of the package by its name (`triptych models list`), such as `content`, or one by its path: its card, weights,
-    or the folder of both."""
+    """Model to run. `base` describes what is seen and heard. `null` returns nothing at once, to test a pipeline. Any
+    other value is a trained model: the name of one in the package (`triptych models list`), such as `content`, or the
+    path of its card, its weights or the folder with both."""
 
     device: NotEmpty = "auto"
-    """`auto` takes a GPU where there is one; else a name that PyTorch knows (`cpu`, `cuda:1`)."""
+    """Device to run on: a PyTorch device such as `cpu` or `cuda:1`, or `auto` for a GPU if there is one."""
 
     encoder_devices: str = ""
-    """Encoders that run on another device than the rest, as `video=cuda:1,text=cpu`."""
+    """Encoders that run on another device than the rest of the model, such as `video=cuda:1,text=cpu`."""
 
     compiled: Literal["off", "export", "aot"] = "off"
-    """As what a trained model runs on a CPU: as it is; as one graph (torch.export); or compiled for this processor
-    (AOTInductor), which takes a C++ compiler and, once for each model, minutes. Where that cannot be, as it is."""
+    """How to run a trained model on a CPU: `off` runs it eagerly, `export` as one graph (torch.export), `aot` compiled
+    for this processor (AOTInductor). `aot` needs a C++ compiler and takes minutes, once for each model. A model that
+    cannot be compiled runs eagerly."""
 
     frames_per_window: Annotated[int, Field(gt=0, le=64)] = 4
-    """Pictures of a window that the model sees, evenly over its span; the others are never decoded."""
+    """Number of frames per window that the model sees, evenly spaced. Other frames are never decoded."""
 
     threads: Positive | None = None
-    """Threads of one operation on the CPU; without it PyTorch decides."""
+    """Number of CPU threads for one operation of PyTorch. By default PyTorch decides."""
 
     watch_ms: NotNegative = 2_000
-    """How often the files of a trained model are looked at: what changed, and was the same twice, is loaded. 0: only
-    SIGHUP loads."""
+    """Interval in milliseconds between checks of the files of a trained model. A model is loaded when its files have
+    changed and two checks found the same files. 0 disables the checks; SIGHUP still loads the model."""
 
     shadow: NotEmpty | None = None
-    """A second model, named as `name` is, that judges the same windows; the two are compared, nothing is published."""
+    """A second model, named as in `name`, that runs on the same windows. Its predictions are compared with those of the
+    first and never published. Set it to try a model on live data."""
 
     shadow_share: Annotated[float, Field(gt=0, le=1)] = 0.25
-    """Of the time, how much the shadow may work at most; the windows that are too many for that go by."""
+    """Maximum share of the time that the shadow may run. It skips the windows that exceed it."""
 
 
 class WorkerSettings(Section):
-    """The worker's own pace."""
+    """Threads, overload, shutdown and commits of the worker."""
 
     prepare_threads: Annotated[int, Field(gt=0, le=64)] = 2
-    """Threads that decode pictures and sound for the model."""
+    """Number of threads that decode frames and audio for the model."""
 
     overload: Literal["wait", "degrade", "skip"] = "wait"
-    """What becomes of windows when the worker cannot keep up: they `wait`; `degrade` shows the model fewer pictures of
-    each, in the end none; `skip` then publishes without asking it. Results and metrics say what was left out. A job
-    that ends by itself (`--until-end`, `--from`) always waits."""
+    """What to do when the worker cannot keep up. `wait` delays results. `degrade` shows the model fewer frames of each
+    window, and none in the end. `skip` does the same, and after that publishes without running the model. Results and
+    metrics tell what was left out. A run that ends by itself (`--until-end`, `--from`) always waits."""
 
     overload_limit_ms: Annotated[int, Field(ge=100)] = 10_000
-    """How late windows may be published before they count as too many. Below half of it more is done again."""
+    """Delay of publication in milliseconds at which `degrade` and `skip` reduce the work per window. Below half of it
+    they restore the work."""
 
     shutdown_limit_ms: Positive = 20_000
-    """How long the worker may finish what is in flight after a first signal; within what Kubernetes allows (30 s)."""
+    """Time in milliseconds that the worker may spend to finish the work in flight after the first signal. Keep it below
+    the termination grace period of Kubernetes, 30 s by default."""
 
     commit_interval_ms: Positive = 1_000
-    """How often finished offsets are committed. A crash reads as much again; nothing is published again."""
+    """Interval in milliseconds between commits of finished offsets. After a crash the records of one interval are read
+    again; their results are not published again."""
 
 
 class LogSettings(Section):
-    """What the programs say of themselves, on stderr."""
+    """Logs of all programs, on stderr."""
 
     format: Literal["auto", "json", "console"] = "auto"
-    """`auto` is `console` on a terminal and `json` otherwise."""
+    """Format of log lines. `auto` is `console` on a terminal and `json` otherwise."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least severe event that is logged."""
+    """Minimum severity to log."""
 
 
 class Settings(Section):
-    """The whole tree. A program is handed the sections it needs."""
+    """All settings. A program receives only the sections that it needs."""
 
     pipeline: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")] = "triptych"
-    """Names the consumer group, the topics of results and dead letters, and the prefix of the Redis keys."""
+    """Name of the pipeline: of its consumer group, its topics of results and dead letters, and the prefix of its Redis
+    keys."""
 
     delivery: Literal["at_least_once", "exactly_once"] = "at_least_once"
-    """How results come to their topic. `exactly_once`: in transactions, so that whoever reads only what is committed
-    sees each once, whatever dies; what that costs is in docs/delivery.md. `at_least_once` needs no transactions: a
-    repeat, which is rare, has the same id, and our subscribers drop it."""
+    """Delivery guarantee of the results topic. `exactly_once` uses transactions: a consumer of committed records reads
+    each result once, even after crashes, at a cost in latency (docs/delivery.md). `at_least_once` may publish a result
+    twice after a crash; both have the same id, and Triptych's subscribers drop the second."""
 
     kafka: KafkaSettings = KafkaSettings()
     redis: RedisSettings = RedisSettings()
@@ -196,6 +219,6 @@ class Settings(Section):
     produce_http: ProduceHttpSettings = ProduceHttpSettings()
     log: LogSettings = LogSettings()
 
-    def that_waits(self) -> Settings:
-        """Return the same settings for a job that ends by itself: it leaves nothing out, however long it takes."""
+    def without_load_shedding(self) -> Settings:
+        """Return a copy for a run that ends by itself: it waits under overload instead of leaving anything out."""
         return self.model_copy(update={"worker": self.worker.model_copy(update={"overload": "wait"})})

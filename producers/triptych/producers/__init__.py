@@ -1,1 +1,1 @@
-"""From media sources to records: demux, decode, sample, publish."""
+"""Read media sources, and publish them as streams of records."""

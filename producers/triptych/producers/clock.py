@@ -1,4 +1,4 @@
-"""The two wall clocks of a producer, and waiting, behind one seam so that tests need not wait."""
+"""The clocks of a producer, and waiting, behind one protocol so that tests need not wait."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from triptych.units import NS_PER_S
 
 
 class Clock(Protocol):
-    """Tell the time and wait for it."""
+    """Tell the time, and wait."""
 
     def now_ns(self) -> int:
-        """Return the wall clock: nanoseconds since the epoch, for stamping only."""
+        """Return the wall clock in nanoseconds since the epoch. Use it for event times only."""
 
     def monotonic_ns(self) -> int:
-        """Return a clock that never jumps, for pacing only."""
+        """Return a clock that never jumps, in nanoseconds. Use it for pacing and timeouts only."""
 
     def wait(self, stop: Event, duration_ns: int) -> None:
-        """Wait so long, or until `stop` is set."""
+        """Block for this long, or until `stop` is set."""
 
 
 class SystemClock:
-    """The machine's own clocks."""
+    """The clocks of the operating system."""
 
     def now_ns(self) -> int:
-        """Return the wall clock."""
+        """Return the wall clock in nanoseconds since the epoch."""
         return time.time_ns()
 
     def monotonic_ns(self) -> int:
@@ -34,5 +34,5 @@ class SystemClock:
         return time.monotonic_ns()
 
     def wait(self, stop: Event, duration_ns: int) -> None:
-        """Wait so long, or until `stop` is set."""
+        """Block for this long, or until `stop` is set."""
         stop.wait(duration_ns / NS_PER_S)

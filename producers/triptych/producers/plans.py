@@ -1,4 +1,4 @@
-"""From what a user asks for to a plan for each source; every mistake is a `UsageError`."""
+"""Turn what a user asks for into one plan for each source. Every mistake is a `UsageError`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
-from triptych.producers.sources.plan import PlaybackPlan
+from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.sources.source import parse_source
 from triptych.producers.sources.stream_id import stream_ids
 from triptych.producers.speech.recogniser import check_transcription
 from triptych.producers.subtitles.language import language_of
-from triptych.producers.timestamps import parse_moment
+from triptych.producers.user_times import parse_time
 from triptych.schemas.errors import UsageError
 from triptych.schemas.names import checked_stream
 
@@ -23,7 +23,7 @@ _FASTEST: Final = Fraction(240)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOptions:
-    """What a user asks for, as written; the same for all sources. See `PlaybackPlan`."""
+    """The options of the command line or of a feeds file, as written. They apply to all sources. See `PlaybackPlan`."""
 
     stream: str | None = None
     fps: str = "4"
@@ -37,31 +37,35 @@ class SourceOptions:
     transcribe: str | None = None
 
 
-def plans_for(sources: Sequence[str], wishes: SourceOptions) -> tuple[PlaybackPlan, ...]:
-    """Return a plan for each source, in order."""
-    if len(sources) > 1 and wishes.stream is not None:
-        raise UsageError(f"--stream names one stream, but there are {len(sources)} sources: leave it out, or play one")
-    if len(sources) > 1 and wishes.subtitles is not None:
-        raise UsageError(f"--subtitles belongs to one film, but there are {len(sources)} sources: play one")
-    if wishes.transcribe is not None:
-        check_transcription(wishes.transcribe, _language(wishes.language))
+def plans_for(sources: Sequence[str], options: SourceOptions) -> tuple[PlaybackPlan, ...]:
+    """Return a plan for each source, in order.
+
+    Raises:
+        UsageError: a source or an option is invalid, or they do not go together.
+    """
+    if len(sources) > 1 and options.stream is not None:
+        raise UsageError(f"--stream: expected one source, got {len(sources)}; leave it out, or play one source")
+    if len(sources) > 1 and options.subtitles is not None:
+        raise UsageError(f"--subtitles: expected one source, got {len(sources)}; play one source")
+    if options.transcribe is not None:
+        check_transcription(options.transcribe, _language(options.language))
     parsed = [parse_source(source) for source in sources]
     streams = (
-        stream_ids(source.name for source in parsed) if wishes.stream is None else (checked_stream(wishes.stream),)
+        stream_ids(source.name for source in parsed) if options.stream is None else (checked_stream(options.stream),)
     )
     return tuple(
         PlaybackPlan(
             source=source,
             stream=stream,
-            fps=_rate(wishes.fps),
-            height=wishes.height,
-            quality=wishes.quality,
-            realtime=wishes.realtime,
-            loops=wishes.loops,
-            start_at_ns=None if wishes.start_at is None else parse_moment(wishes.start_at),
-            subtitles=wishes.subtitles,
-            language=_language(wishes.language),
-            transcribe=wishes.transcribe,
+            fps=_rate(options.fps),
+            height=options.height,
+            quality=options.quality,
+            realtime=options.realtime,
+            loops=options.loops,
+            start_at_ns=None if options.start_at is None else parse_time(options.start_at),
+            subtitles=options.subtitles,
+            language=_language(options.language),
+            transcribe=options.transcribe,
         )
         for source, stream in zip(parsed, streams, strict=True)
     )

@@ -1,4 +1,4 @@
-"""From records to the transport: waits where it is full, gives up a record that it will never take, counts both."""
+"""Send records to the transport: wait where it is full, drop a record that the broker rejects, count both."""
 
 from __future__ import annotations
 
@@ -21,35 +21,45 @@ _log = structlog.get_logger(__name__)
 class Sender:
     """Send the records of one source.
 
-    A film can wait, so a broker that is away or slow stops it, and the transport's bound on bytes is the only queue.
+    A file can wait. So a slow or unavailable broker blocks it, and the transport's limit on the bytes in flight is the
+    only queue.
     """
 
-    def __init__(self, publisher: Publisher, tally: Counters, stop: Event, *, start_at_ns: int) -> None:
+    def __init__(self, publisher: Publisher, counters: Counters, stop: Event, *, start_at_ns: int) -> None:
+        """Send the records of a source whose media time zero is the event time `start_at_ns`."""
         self._publisher = publisher
-        self._tally = tally
+        self._counters = counters
         self._stop = stop
         self._start_at_ns = start_at_ns
         self._failure: TransportError | None = None
 
     def send(self, record: InputRecord, *, behind_clock_ns: int = 0) -> None:
-        """Hand a record over, waiting for room.
+        """Hand a record to the transport. Block while the transport is full.
 
-        Raises `TransportError` where going on cannot help, `PublishTimeoutError` where the waiting was stopped.
+        A record that the broker rejects is logged and counted as dropped.
+
+        Args:
+            record: what to send.
+            behind_clock_ns: how much later than due it is sent.
+
+        Raises:
+            PublishTimeoutError: the transport is full, and `stop` is set.
+            TransportError: the transport has failed for good, with this record or an earlier one.
         """
         if self._failure is not None:
             raise self._failure
         wire = encode(record)
-        film_ns = record.start_ns - self._start_at_ns
+        media_ns = record.start_ns - self._start_at_ns
         try:
-            acknowledged = self._handed_over(Message(TOPIC_OF[record.modality], wire.key, wire.value, wire.headers))
-        except MessageRejectedError as refused:
-            self._give_up(record, refused)
+            delivery = self._publish(Message(TOPIC_OF[record.modality], wire.key, wire.value, wire.headers))
+        except MessageRejectedError as error:
+            self._drop(record, error)
             return
-        self._tally.note(record)
-        self._tally.sent(film_ns, behind_clock_ns=behind_clock_ns)
-        acknowledged.add_done_callback(lambda future: self._settle(future, record, film_ns))
+        self._counters.observe(record)
+        self._counters.sent(media_ns, behind_clock_ns=behind_clock_ns)
+        delivery.add_done_callback(lambda future: self._on_delivery(future, record, media_ns))
 
-    def _handed_over(self, message: Message) -> Future[Delivered]:
+    def _publish(self, message: Message) -> Future[Delivered]:
         waiting = False
         while True:
             try:
@@ -58,18 +68,18 @@ class Sender:
                 if self._stop.is_set():
                     raise
                 if not waiting:
-                    _log.warning("broker.waiting", stream=self._tally.standing.stream, reason=str(error))
+                    _log.warning("broker_waiting", stream=self._counters.status.stream, reason=str(error))
                 waiting = True
 
-    def _settle(self, future: Future[Delivered], record: InputRecord, film_ns: int) -> None:
+    def _on_delivery(self, future: Future[Delivered], record: InputRecord, media_ns: int) -> None:
         error = None if future.cancelled() else future.exception()
         if error is None:
-            self._tally.acknowledged(film_ns)
+            self._counters.acknowledged(media_ns)
         elif isinstance(error, MessageRejectedError):
-            self._give_up(record, error)
+            self._drop(record, error)
         elif isinstance(error, TransportError):
             self._failure = error
 
-    def _give_up(self, record: InputRecord, reason: TransportError) -> None:
-        self._tally.dropped()
-        _log.warning("record.dropped", id=record.id, topic=TOPIC_OF[record.modality], reason=str(reason))
+    def _drop(self, record: InputRecord, reason: TransportError) -> None:
+        self._counters.dropped()
+        _log.warning("record_rejected", id=record.id, topic=TOPIC_OF[record.modality], reason=str(reason))

@@ -1,8 +1,8 @@
-"""Records and results as Kafka messages: CloudEvents 1.0, Kafka binding, binary mode.
+"""Encode records and results as Kafka messages, and decode them: CloudEvents 1.0, Kafka binding, binary mode.
 
-The key is the stream's id, the value is the media itself (or a result's JSON), everything else is a header. Decoding
-anything malformed raises `MalformedRecordError` and nothing else. Where a message travels (topic, partition) is not
-known here; the modality of a control record stands in `ce_subject`, or is taken from the topic by the caller.
+The key is the stream's id, the value is the media (or a result's JSON), and everything else is a header. Decoding
+malformed input raises `MalformedRecordError` and nothing else. The codec does not know topic or partition. The modality
+of a control record is in `ce_subject`; without it, the caller passes the topic's modality.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _media_headers(media: MediaRecord) -> Attributes:
 
 
 def encode_result(result: Result, *, pipeline: str) -> Wire:
-    """Return the message of a result; the worker adds its state header to it."""
+    """Return the message of a result. The worker adds its state header."""
     attributes: Attributes = {
         "ce_id": result.id,
         "ce_source": pipeline_source(pipeline),
@@ -134,7 +134,7 @@ def decode(
         key: the stream's id.
         value: the media.
         headers: the raw headers, in any order; unknown ones are ignored.
-        modality: what the topic carries; a record of another modality is refused, a control record belongs to it.
+        modality: the topic's modality. A record of another modality is malformed; a control record defaults to it.
 
     Raises:
         MalformedRecordError: the message does not follow the contract.
@@ -156,7 +156,7 @@ def decode(
 
 
 def decode_result(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes | None]]) -> Result:
-    """Return the result of a message; raise `MalformedRecordError` where it does not follow the contract."""
+    """Return the result of a message. Raises `MalformedRecordError` if it does not follow the contract."""
     read = Headers(headers)
     check_version(read)
     check_type(read, RESULT_TYPE)
@@ -169,7 +169,7 @@ def decode_result(key: bytes | None, value: bytes | None, headers: Iterable[tupl
 
 
 def parse_result(document: bytes | str) -> Result:
-    """Return the result of a JSON document (a message's value, a Redis field); raise `MalformedRecordError`."""
+    """Return the result of a JSON document: a message's value, or a field in Redis. Raises `MalformedRecordError`."""
     return built_from_json(Result, document)
 
 
@@ -214,7 +214,7 @@ def _tracks(read: Headers) -> tuple[Modality, ...]:
 
 
 def _media_type(read: Headers, expected: str) -> str:
-    """Return the media type without its parameters, in lower case (RFC 9110 8.3.1)."""
+    """Return the media type in lower case, without its parameters (RFC 9110, 8.3.1)."""
     return read.required("content-type", expected).partition(";")[0].strip().lower()
 
 

@@ -1,4 +1,4 @@
-"""A dead letter: a record that could not be used, whole, with its origin and the reason; and what became of it."""
+"""A dead letter holds a record that could not be processed, its origin and the reason. A mark records its redrive."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ def _known(code: str) -> str:
 
 
 ReasonCode = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,64}$"), AfterValidator(_known)]
-"""A `DeadReason`; text where a newer writer knows one more."""
+"""A `DeadReason`, or text if a newer writer uses another one."""
 
 
-class _OfALetter(Value):
-    """Which dead letter is meant: its pipeline, and where its record lies."""
+class _LetterReference(Value):
+    """The identity of a dead letter: its pipeline and the position of its record.
+
+    On the wire: `ce_pipeline`, `ce_origintopic`, `ce_originpartition` and `ce_originoffset`.
+    """
 
     pipeline: PipelineName
     topic: TopicName
@@ -28,14 +31,16 @@ class _OfALetter(Value):
 
     @property
     def id(self) -> str:
-        """The letter's id: where the record lies, so that a repeat has the same one."""
+        """The letter's id: the position of the record. A duplicate letter has the same id."""
         return f"{self.topic}/{self.partition}/{self.offset}"
 
 
-class DeadLetter(_OfALetter):
-    """One refused record. `headers` are the record's own, in order; `key` and `value` are its own bytes.
+class DeadLetter(_LetterReference):
+    """One dead-lettered record. `key`, `value` and `headers` (in order) are those of the record, byte for byte.
 
-    `whole` is false where the record did not fit: then key and reason are all there is of it.
+    `arrival_ns` is its append time (`ce_originarrivalns`), `reason` one line of text (`ce_reason`), `code` the same as
+    one of a closed set (`ce_reasoncode`). `whole` (`ce_originwhole`) is false if the record was too large for the
+    letter: then only key and reason are kept.
     """
 
     arrival_ns: Count
@@ -47,7 +52,10 @@ class DeadLetter(_OfALetter):
     headers: tuple[tuple[str, bytes], ...]
 
 
-class RedriveMark(_OfALetter):
-    """A note on the dead-letter topic of putting a letter's record back: about to be (`begun`), or `done`."""
+class RedriveMark(_LetterReference):
+    """A mark on the dead-letter topic: the letter's record is about to be redriven (`begun`), or was (`done`).
+
+    `state` is `ce_state`.
+    """
 
     state: Literal["begun", "done"]

@@ -1,4 +1,4 @@
-"""Dead letters as Kafka messages, the marks of putting them back, and the record that is put back."""
+"""Encode and decode dead letters, redrive marks and redriven records."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from triptych.schemas.names import (
 )
 from triptych.schemas.validation import built
 
-_OURS: Final = frozenset({REDRIVEN_HEADER, LETTER_HEADER})
+_REDRIVE_HEADERS: Final = frozenset({REDRIVEN_HEADER, LETTER_HEADER})
 
 Pairs = Iterable[tuple[str, bytes | None]]
 
 
-class PutBack(NamedTuple):
-    """What a record that was put back says of it: whose letter it was, and which; empty where it does not say."""
+class RedriveOrigin(NamedTuple):
+    """The dead letter that a redriven record names: its pipeline and id; empty if the record does not name one."""
 
     pipeline: str
     letter_id: str
 
 
 def encode_dead(letter: DeadLetter) -> Wire:
-    """Return the message of a dead letter: the record's own key and value, its own headers under a prefix.
+    """Return the message of a dead letter: the record's key and value, and its headers under a prefix.
 
-    CloudEvents want UTF-8 in the key and in each header. What is not UTF-8 travels as base64: a key in `ce_originkey`
-    (the letter's key is empty then), a header under a prefix of its own.
+    CloudEvents requires UTF-8 in the key and in each header. Anything else is base64: a key in `ce_originkey` (the
+    letter's own key is then empty), a header under another prefix.
     """
     key_is_text = letter.key is not None and _is_utf8(letter.key)
     attributes: Attributes = {
@@ -62,7 +62,7 @@ def encode_dead(letter: DeadLetter) -> Wire:
 
 
 def decode_dead(key: bytes | None, value: bytes | None, headers: Pairs) -> DeadLetter:
-    """Return the dead letter of a message; raise `MalformedRecordError` where it is none."""
+    """Return the dead letter of a message. Raises `MalformedRecordError` if it is not one."""
     pairs = tuple(headers)
     read = Headers(pairs)
     check_version(read)
@@ -80,7 +80,7 @@ def decode_dead(key: bytes | None, value: bytes | None, headers: Pairs) -> DeadL
 
 
 def encode_mark(mark: RedriveMark, *, moment_ns: int) -> Wire:
-    """Return the message of a mark that is made at `moment_ns`. It has no key: the letter's partition is its place."""
+    """Return the message of a mark made at `moment_ns`. It has no key: it is sent to the letter's partition."""
     attributes: Attributes = {
         "ce_id": f"{mark.id}/{mark.state}",
         "ce_source": pipeline_source(mark.pipeline),
@@ -96,7 +96,7 @@ def encode_mark(mark: RedriveMark, *, moment_ns: int) -> Wire:
 
 
 def decode_mark(headers: Pairs) -> RedriveMark:
-    """Return the mark of a message; raise `MalformedRecordError` where it is none."""
+    """Return the mark of a message. Raises `MalformedRecordError` if it is not one."""
     read = Headers(headers)
     check_version(read)
     check_type(read, REDRIVE_TYPE)
@@ -104,24 +104,24 @@ def decode_mark(headers: Pairs) -> RedriveMark:
 
 
 def is_mark(headers: Pairs) -> bool:
-    """Tell whether a message of the dead-letter topic is a mark."""
+    """Return whether a message of the dead-letter topic is a mark."""
     return (("ce_type", REDRIVE_TYPE.encode())) in headers
 
 
-def put_back(letter: DeadLetter) -> Wire:
-    """Return the letter's record as it was, marked as put back."""
-    own = tuple((name, value) for name, value in letter.headers if name not in _OURS)
+def redriven_message(letter: DeadLetter) -> Wire:
+    """Return the letter's record as it was, marked as redriven."""
+    own = tuple((name, value) for name, value in letter.headers if name not in _REDRIVE_HEADERS)
     marks = ((REDRIVEN_HEADER, b"true"), (LETTER_HEADER, f"{letter.pipeline}/{letter.id}".encode()))
     return Wire(letter.key or b"", letter.value, own + marks)
 
 
-def read_put_back(headers: Pairs) -> PutBack | None:
-    """Return what a record's mark says, None for a record without one. Raises for no record, however malformed."""
+def read_redrive_origin(headers: Pairs) -> RedriveOrigin | None:
+    """Return the dead letter that a redriven record names; None for other records. Never raises, however malformed."""
     found = dict(headers)
     if found.get(REDRIVEN_HEADER) != b"true":
         return None
     pipeline, _, letter_id = (found.get(LETTER_HEADER) or b"").decode(errors="replace").partition("/")
-    return PutBack(pipeline, letter_id)
+    return RedriveOrigin(pipeline, letter_id)
 
 
 def _place(read: Headers) -> dict[str, str | int]:

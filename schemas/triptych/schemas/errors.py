@@ -1,7 +1,7 @@
-"""The root of every error that Triptych raises, and the errors of the contract.
+"""The base of all errors that Triptych raises, and the errors of the contract.
 
-The tree is shaped by what the caller does next: a `UsageError` is the user's to mend (exit code 2), a
-`MalformedRecordError` sends one record to the dead letters, anything else stops the program with its `exit_code`.
+The hierarchy follows what the caller does next: the user has to fix a `UsageError` (exit code 2), a
+`MalformedRecordError` dead-letters one record, and anything else stops the program with its `exit_code`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _SHOWN_CHARACTERS = 80
 
 
 class TriptychError(Exception):
-    """Root of the errors that Triptych raises on purpose; the command line prints them as one line."""
+    """The base of the errors that Triptych raises on purpose. The command line prints them in one line."""
 
     exit_code: ClassVar[int] = 1
 
@@ -27,17 +27,17 @@ class UsageError(TriptychError):
 
 
 class MalformedRecordError(TriptychError):
-    """A record or result that does not follow the contract.
+    """A record or result does not follow the contract.
 
     Attributes:
-        field: what is at fault: a header (`ce_startns`), `key`, `value`, or a JSON path (`value.modalities.video`).
-        expected: what the contract wants there.
+        field: the invalid part: a header (`ce_startns`), `key`, `value`, or a JSON path (`value.modalities.video`).
+        expected: what the contract requires there.
         got: what came, shortened.
-        code: what that is among the reasons for dead letters.
+        code: the reason for the dead letter.
     """
 
     def __init__(self, field: str, expected: str, got: object, code: DeadReason = DeadReason.BAD_HEADER) -> None:
-        """Compose the message from the first three parts."""
+        """Compose the message from the first three arguments."""
         self.field = _shortened(field)
         self.expected = expected
         self.got = _shortened(got)
@@ -46,7 +46,7 @@ class MalformedRecordError(TriptychError):
 
 
 def _shortened(got: object) -> str:
-    """Show what came on one printable line, without walking through all of a long value."""
+    """Return what came as one printable line, without formatting all of a long value."""
     if isinstance(got, bytes | str):
         shown = got[:_SHOWN_CHARACTERS]
         unit = "bytes" if isinstance(got, bytes) else "characters"

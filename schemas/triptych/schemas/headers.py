@@ -1,4 +1,4 @@
-"""Reading the headers of a record: every way in which one can be wrong ends in `MalformedRecordError`."""
+"""Read the headers of a record. Every invalid header raises `MalformedRecordError`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ RawHeaders = tuple[tuple[str, bytes], ...]
 _DECIMAL: Final = re.compile(r"[0-9]{1,19}")
 MEASURE_PATTERN: Final = r"-?[0-9]{1,10}(\.[0-9]{1,9})?"
 _MEASURE: Final = re.compile(MEASURE_PATTERN)
-# The longest text that a header of ours may hold: 2048 characters of up to four bytes.
+# The longest text of a header: 2048 characters of up to four bytes.
 _LONGEST_BYTES: Final = 8192
 
 
 class Headers:
-    """The headers of one record by name; a name that stands twice is refused when it is asked for.
+    """The headers of one record by name.
 
-    A record carries headers of others too (tracing, tools), so nothing is checked before it is asked for.
+    A header is only checked when it is requested, since a record also carries headers of others (tracing, tools). A
+    header that occurs twice is invalid.
     """
 
     def __init__(self, raw: Iterable[tuple[str, bytes | None]]) -> None:
@@ -31,7 +32,7 @@ class Headers:
             self._values.setdefault(name, []).append(value)
 
     def raw(self, name: str) -> bytes | None:
-        """Return the header's bytes however many, or None where it is missing."""
+        """Return the header's bytes, or None if it is missing. The length is not limited."""
         values = self._values.get(name)
         if values is None:
             return None
@@ -43,7 +44,7 @@ class Headers:
         return value
 
     def text(self, name: str) -> str | None:
-        """Return the header as text, or None where it is missing."""
+        """Return the header as text, or None if it is missing."""
         value = self.raw(name)
         if value is None:
             return None
@@ -55,30 +56,30 @@ class Headers:
             raise MalformedRecordError(name, "UTF-8", value) from None
 
     def required(self, name: str, expected: str) -> str:
-        """Return the header as text; raise where it is missing."""
+        """Return the header as text; raise if it is missing."""
         value = self.text(name)
         if value is None:
             raise MalformedRecordError(name, expected, "no such header", DeadReason.MISSING_HEADER)
         return value
 
     def number(self, name: str) -> int | None:
-        """Return the header's decimal number, or None where it is missing."""
+        """Return the header's decimal number, or None if it is missing."""
         value = self.text(name)
         return None if value is None else self._parsed(name, value)
 
     def required_number(self, name: str) -> int:
-        """Return the header's decimal number; raise where it is missing."""
+        """Return the header's decimal number; raise if it is missing."""
         return self._parsed(name, self.required(name, "a decimal number"))
 
     def measure(self, name: str) -> float | None:
-        """Return the header's measured number, or None where it is missing."""
+        """Return the header's signed decimal fraction, or None if it is missing."""
         value = self.text(name)
         if value is not None and not _MEASURE.fullmatch(value):
             raise MalformedRecordError(name, "a number such as -12.5", value)
         return None if value is None else float(value)
 
     def flag(self, name: str, *, default: bool) -> bool:
-        """Return whether the header says true, or `default` where it is missing."""
+        """Return the header as a boolean, or `default` if it is missing."""
         value = self.text(name)
         if value not in {None, "true", "false"}:
             raise MalformedRecordError(name, "true or false", value)

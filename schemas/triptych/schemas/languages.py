@@ -1,4 +1,4 @@
-"""Languages have several names: `en`, `eng` and `en-GB` are one. Pure."""
+"""Normalize language tags: `en`, `eng` and `en-GB` are the same language."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 UNKNOWN_LANGUAGES: Final = frozenset({"und", "mis", "mul", "zxx", "unk"})
 
-# ISO 639-1, ISO 639-2/T and, where it differs, ISO 639-2/B of the languages that films are subtitled in.
+# ISO 639-1, ISO 639-2/T and, where it differs, ISO 639-2/B of common subtitle languages.
 _CODES: Final = (
     "ar ara,bg bul,bn ben,ca cat,cs ces cze,da dan,de deu ger,el ell gre,en eng,es spa,et est,eu eus baq,fa fas per,"
     "fi fin,fr fra fre,gl glg,he heb,hi hin,hr hrv,hu hun,id ind,is isl ice,it ita,ja jpn,ka kat geo,"

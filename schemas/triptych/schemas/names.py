@@ -1,7 +1,7 @@
-"""Every name that more than one program must agree on: modalities, topics, Redis keys, header and event names.
+"""The names that several programs must agree on: modalities, topics, Redis keys, headers and event types.
 
-A pipeline's name is its consumer group, the prefix of its Redis keys and of its own two topics. The three input
-topics are shared by all pipelines, so that old records can be run through another pipeline.
+A pipeline's name is also its consumer group, and the prefix of its Redis keys and of its own two topics. All pipelines
+share the three input topics, so another pipeline can process old records again.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ DEAD_TYPE: Final = "triptych.dead"
 REDRIVE_TYPE: Final = "triptych.redrive"
 
 STATE_HEADER: Final = "triptych-state"
-"""Header of a result that carries the aligner's state of its stream after the decision that made it."""
+"""Header of a result: the aligner's state of its stream after the decision that produced it."""
 
 REDRIVEN_HEADER: Final = "ce_redriven"
-"""Header of a record that was put back from the dead letters."""
+"""Header of a record that was redriven from the dead-letter topic."""
 
 LETTER_HEADER: Final = "ce_letter"
-"""The same record's: whose dead letter it was, and which. `PIPELINE/TOPIC/PARTITION/OFFSET`."""
+"""Header of a redriven record: its dead letter, as `PIPELINE/TOPIC/PARTITION/OFFSET`."""
 
 ORIGINAL_HEADER_PREFIX: Final = "original-"
-"""Prefix under which a dead letter keeps each header of the record that it holds."""
+"""Prefix of the record's own headers in a dead letter."""
 
 ORIGINAL64_HEADER_PREFIX: Final = "original64-"
-"""The same for a header that is not UTF-8: kept as base64, because CloudEvents readers decode every header."""
+"""The same for headers that are not UTF-8. They are base64, because CloudEvents readers decode every header."""
 
-# Kafka allows 249 characters in a topic name; ".results" has to fit behind the pipeline's.
+# Kafka allows 249 characters in a topic name, including ".results" after the pipeline's name.
 STREAM_PATTERN: Final = r"^[A-Za-z0-9._-]{1,128}$"
 PIPELINE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
 
 def checked_pipeline(name: str) -> str:
-    """Return the pipeline's name, or raise `UsageError` where it could not name topics and keys."""
+    """Return the pipeline's name. Raises `UsageError` if it is not valid in names of topics and keys."""
     if not re.fullmatch(PIPELINE_PATTERN, name):
         msg = f"pipeline name: expected 1 to 128 of A-Z a-z 0-9 . _ - with a letter or digit first, got {name!r}"
         raise UsageError(msg)
@@ -61,7 +61,7 @@ def checked_pipeline(name: str) -> str:
 
 
 def checked_stream(name: str) -> str:
-    """Return the stream's id, or raise `UsageError` where it could not be a key."""
+    """Return the stream's id. Raises `UsageError` if it is invalid."""
     if not re.fullmatch(STREAM_PATTERN, name):
         msg = f"stream id: expected 1 to 128 of A-Z a-z 0-9 . _ -, got {name!r}"
         raise UsageError(msg)
@@ -74,12 +74,12 @@ def results_topic(pipeline: str) -> str:
 
 
 def dead_topic(pipeline: str) -> str:
-    """Return the topic of a pipeline's dead letters."""
+    """Return the dead-letter topic of a pipeline."""
     return f"{pipeline}.dead"
 
 
 def consumer_group(pipeline: str) -> str:
-    """Return the consumer group that a pipeline's workers join."""
+    """Return the consumer group of a pipeline's workers."""
     return pipeline
 
 
@@ -88,30 +88,30 @@ def result_id(stream: str, start_ns: int, end_ns: int, revision: int) -> str:
     return f"{stream}/{start_ns}-{end_ns}/{revision}"
 
 
-# The stream in braces is the hash tag of Redis Cluster: the four keys of a stream lie on one slot, and one script
-# may touch them together. The set of streams lies on another slot and is written apart.
+# The stream in braces is the hash tag of Redis Cluster: the four keys of a stream have the same slot, so one script can
+# access them together. The set of streams has another slot and is written separately.
 
 
 def redis_results_key(pipeline: str, stream: str) -> str:
-    """Return the key of the Redis stream that holds a feed's results."""
+    """Return the key of the Redis stream that holds a stream's results."""
     return f"{pipeline}:results:{{{stream}}}"
 
 
 def redis_index_key(pipeline: str, stream: str) -> str:
-    """Return the key of the sorted set of a feed's result ids, scored by publication (milliseconds)."""
+    """Return the key of the sorted set of a stream's result ids, scored by publication time in milliseconds."""
     return f"{pipeline}:index:{{{stream}}}"
 
 
 def redis_marks_key(pipeline: str, stream: str) -> str:
-    """Return the key of the hash that says how far a feed's index has forgotten, and what its newest window is."""
+    """Return the key of the hash with a stream's newest window, and how far its index was trimmed."""
     return f"{pipeline}:marks:{{{stream}}}"
 
 
 def redis_latest_key(pipeline: str, stream: str) -> str:
-    """Return the key of a feed's newest result."""
+    """Return the key of a stream's newest result."""
     return f"{pipeline}:latest:{{{stream}}}"
 
 
 def redis_streams_key(pipeline: str) -> str:
-    """Return the key of the sorted set of a pipeline's feeds, scored by their last write (milliseconds)."""
+    """Return the key of the sorted set of a pipeline's streams, scored by their last write in milliseconds."""
     return f"{pipeline}:streams"

@@ -1,7 +1,7 @@
-"""Which partition number a key belongs to: Kafka's default partitioner (murmur2), in plain Python.
+"""Kafka's default partitioner (murmur2) in plain Python.
 
-The worker checks every record against it and the memory transport partitions by it; neither may import a Kafka
-client for that. The hash is the one of `org.apache.kafka.common.utils.Utils.murmur2` (seed 0x9747b28c).
+The worker checks every record against it, and the memory transport partitions by it; neither may import a Kafka client.
+The hash is that of `org.apache.kafka.common.utils.Utils.murmur2` (seed 0x9747b28c).
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _LONGEST_CACHED_BYTES: Final = 128
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """Return the partition number of `key` on a topic of `partitions` partitions."""
-    # A stream id fits the cache; a foreign key may be a megabyte, which nothing here should keep.
-    hashed = _remembered_hash(key) if len(key) <= _LONGEST_CACHED_BYTES else murmur2(key)
+    """Return the partition of `key` on a topic with `partitions` partitions."""
+    # Cache stream ids only: a foreign key may be a megabyte.
+    hashed = _cached_hash(key) if len(key) <= _LONGEST_CACHED_BYTES else murmur2(key)
     return (hashed & 0x7FFFFFFF) % partitions
 
 
 def murmur2(data: bytes) -> int:
-    """Return the 32-bit murmur2 hash of `data`, unsigned."""
+    """Return the unsigned 32-bit murmur2 hash of `data`."""
     length = len(data)
     state = (_SEED ^ length) & _WORD
     whole = length & ~3
@@ -39,4 +39,4 @@ def murmur2(data: bytes) -> int:
     return state ^ (state >> 15)
 
 
-_remembered_hash: Final = lru_cache(maxsize=16_384)(murmur2)
+_cached_hash: Final = lru_cache(maxsize=16_384)(murmur2)

@@ -1,6 +1,6 @@
-"""Why a record was refused: a closed set, by what is wrong with it and so by who can mend it.
+"""Why a record was dead-lettered: a closed set, by what is wrong and so by who can fix it.
 
-It grows with the code. A reader may meet a reason that a newer writer knows: then it is text and nothing more.
+The set grows with the code. To a reader, the reason of a newer writer is plain text.
 """
 
 from __future__ import annotations
@@ -9,35 +9,35 @@ from enum import StrEnum
 
 
 class DeadReason(StrEnum):
-    """One of the reasons. The dead letter says in words beside it what was expected and what came."""
+    """A reason. The dead letter also has a text that says what was expected and what came."""
 
     VERSION = "version"
-    """Written by another version of the contract (`ce_specversion`)."""
+    """Not CloudEvents 1.0 (`ce_specversion`)."""
     UNKNOWN_TYPE = "unknown_type"
-    """A kind of record that is not among ours (`ce_type`)."""
+    """An unknown kind of record (`ce_type`)."""
     MISSING_HEADER = "missing_header"
     BAD_HEADER = "bad_header"
     WRONG_TOPIC = "wrong_topic"
-    """A record of another modality than its topic."""
+    """The record's modality is not that of its topic."""
     BAD_STREAM = "bad_stream"
-    """The key is no stream id."""
+    """The key is not a stream id."""
     WRONG_PARTITION = "wrong_partition"
     FUTURE = "future"
-    """Event time too far after arrival."""
+    """The event time is too far after the arrival time."""
     LATE = "late"
-    """All its windows had closed, and none could be revised any more."""
+    """All of its windows had closed, and none could be revised any more."""
     EMPTY_VALUE = "empty_value"
     BAD_VALUE = "bad_value"
-    """Bytes where none may be: in a control record."""
+    """A control record with a value."""
     NOT_UTF8 = "not_utf8"
     TOO_LARGE = "too_large"
-    """Text, pixels or samples beyond a bound."""
+    """Text, pixels or samples beyond a limit."""
     UNKNOWN_FORMAT = "unknown_format"
-    """Media in a format or coding that is not ours."""
+    """Media in an unsupported format or codec."""
     BROKEN_MEDIA = "broken_media"
     WRONG_LENGTH = "wrong_length"
-    """Sound whose samples and times contradict one another."""
+    """Audio whose samples contradict its times."""
 
 
 UNKNOWN_REASON = "unknown"
-"""What stands for the reason of a letter that was written before there was this set."""
+"""The reason of letters that were written before this set existed."""

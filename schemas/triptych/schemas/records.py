@@ -1,11 +1,13 @@
 """The input records of the wire contract, version 1, as frozen values.
 
-A record is one frame, chunk or cue of one track of one stream, or a control record (`Progress`, `End`) of that track.
-How a record lies in Kafka is `codec.py`'s affair; what its times mean is said here:
+A record is one frame, chunk or cue of one track of a stream, or a control record (`Progress`, `End`) of that track.
+`codec.py` defines how a record is encoded as a Kafka message. The fields that every record has:
 
-- `start_ns` is event time. A frame is an instant, a chunk and a cue are spans `[start_ns, end_ns)`.
-- `next_ns` is the promise that nothing of this track will start before it. Without one (foreign producers) a record
-  promises its own start.
+- `stream`: the stream's id. It is the message's key, and so determines the partition.
+- `start_ns`: event time in nanoseconds since the epoch. A frame is an instant; a chunk and a cue cover the interval
+  `[start_ns, end_ns)`.
+- `next_ns`: the track's watermark: no later record of this track starts before it. Without one, a record's own start
+  counts as its watermark.
 """
 
 from __future__ import annotations
@@ -37,7 +39,12 @@ Hertz = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class _Record(Value):
-    """What every input record says of itself."""
+    """The fields that every input record has.
+
+    On the wire: `stream` is the key, `id` is `ce_id`, `source` `ce_source`, `session` `ce_session`, `tracks`
+    `ce_tracks`, `start_ns` `ce_startns`, `next_ns` `ce_nextns`. `redriven` (`ce_redriven`) marks a record that was
+    redriven from the dead-letter topic, and `letter` (`ce_letter`) names its dead letter.
+    """
 
     stream: StreamId
     id: RecordId
@@ -51,15 +58,16 @@ class _Record(Value):
 
     @property
     def watermark_ns(self) -> int:
-        """The event time before which nothing more of this track will start."""
+        """The watermark of this track after this record: no later record of the track starts before it."""
         return self.start_ns if self.next_ns is None else self.next_ns
 
 
 class _Media(_Record):
-    """What every record that carries media adds: its place in its session and track, and what was measured by then.
+    """The fields that every media record has.
 
-    `av_offset_ms` is how far the session's sound lies behind its picture (below zero: ahead of it), `drift_ppm` how
-    much faster than the wall clock the session's own clock runs.
+    `seq` (`ce_seq`) counts the media records of a track within its session. `av_offset_ms` (`ce_avoffsetms`) is how far
+    the session's audio lags its video, negative if it leads. `drift_ppm` (`ce_driftppm`) is how much faster the
+    session's clock runs than the wall clock.
     """
 
     seq: Count | None = None
@@ -68,7 +76,7 @@ class _Media(_Record):
 
 
 class _Span(_Media):
-    """Media that covers a span of event time."""
+    """A media record that covers the interval `[start_ns, end_ns)` of event time. `end_ns` is `ce_endns`."""
 
     end_ns: Nanoseconds
 
@@ -81,7 +89,11 @@ class _Span(_Media):
 
 
 class VideoFrame(_Media):
-    """One encoded picture, at the instant `start_ns`."""
+    """One encoded image at the instant `start_ns`.
+
+    The message's value is `data`. `content_type` is `content-type`, `width` and `height` are `ce_width` and
+    `ce_height`.
+    """
 
     modality: Literal["video"] = "video"
     content_type: ImageType = "image/jpeg"
@@ -91,7 +103,10 @@ class VideoFrame(_Media):
 
 
 class AudioChunk(_Span):
-    """A span of sound in a container of its own (WAV, FLAC)."""
+    """One chunk of audio, in a self-contained container (WAV or FLAC).
+
+    The message's value is `data`. `content_type` is `content-type`, `sample_rate_hz` is `ce_samplerate`.
+    """
 
     modality: Literal["audio"] = "audio"
     content_type: SoundType = "audio/wav"
@@ -100,9 +115,10 @@ class AudioChunk(_Span):
 
 
 class SubtitleCue(_Span):
-    """A line of words and the span in which it is shown.
+    """One cue: its text, and the interval in which it is shown.
 
-    `generated` marks words that a machine has heard, `generated_by` names the machine's model.
+    The message's value is `text` in UTF-8. `language` is `ce_language`. `generated` (`ce_generated`) marks text from
+    speech recognition, and `generated_by` (`ce_generatedby`) names the model.
     """
 
     modality: Literal["subtitles"] = "subtitles"
@@ -113,13 +129,19 @@ class SubtitleCue(_Span):
 
 
 class Progress(_Record):
-    """How far a silent track has been read (`start_ns`), and its promise."""
+    """A control record of a track without media: how far it has been read (`start_ns`), and its watermark (`next_ns`).
+
+    The message's value is empty; `modality` is `ce_subject`.
+    """
 
     modality: Modality
 
 
 class End(_Record):
-    """The track is over: nothing more of this session comes on it."""
+    """A control record: the track has ended, and no later record of this session comes on it.
+
+    The message's value is empty; `modality` is `ce_subject`.
+    """
 
     modality: Modality
 

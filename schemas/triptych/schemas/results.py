@@ -1,7 +1,7 @@
 """The result of one window, version 1. Readers ignore fields that they do not know; see `docs/contract.md`.
 
-Times are integer nanoseconds of event time unless their name says otherwise. A field that nothing fills yet is null or
-empty. The id is the same whenever and wherever the window is computed again.
+Times are integer nanoseconds of event time unless the name says otherwise. A field without a value is null or empty.
+The id of a window's result is the same whenever and wherever it is computed.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ State = Literal["present", "held", "empty", "idle", "absent"]
 
 
 class ModalityReport(Value):
-    """What a window holds of one modality, and where it lies: the evidence of the result.
+    """What a window contains of one modality, and where the records are: the evidence for the result.
 
-    `items` records touch the window, `used` of them were shown to the model, `gaps` sequence numbers are missing
-    between them, `repairs` were mended to be usable. `offsets` are the first and the last offset on `partition`.
+    `items` records overlap the window, `used` of them were input to the model, `gaps` sequence numbers are missing
+    between them, and `repairs` of them had to be repaired. `offsets` are the first and the last offset on `partition`.
     """
 
     state: State
@@ -46,17 +46,17 @@ class Modalities(Value):
 
 
 class Arrival(Value):
-    """When the broker appended the first and the last record of the window: milliseconds since the epoch."""
+    """The broker's append times of the first and the last record of the window, in milliseconds since the epoch."""
 
     first: Count | None = None
     last: Count | None = None
 
 
 class Sync(Value):
-    """What the producer has measured of the session, as the window's newest record that says any of it has it.
+    """What the producer has measured of the session, from the newest record of the window that carries it.
 
-    `offset_ms` is how far the sound lies behind the picture (below zero: ahead of it), `drift_ppm` how much faster than
-    the wall clock the session's own clock runs.
+    `offset_ms` is how far the audio lags the video (negative: it leads). `drift_ppm` is how much faster the session's
+    clock runs than the wall clock.
     """
 
     offset_ms: float | None = None
@@ -64,9 +64,9 @@ class Sync(Value):
 
 
 class Shed(Value):
-    """What overload made the worker leave out: items that the model would have been shown.
+    """What load shedding left out: the number of items that would have been input to the model.
 
-    With `model` it was shown none, and not asked at all: what the result says of its window are its words.
+    `model` is true if the model was not run at all; then the result only contains the window's words.
     """
 
     video: Count = 0
@@ -76,7 +76,7 @@ class Shed(Value):
 
 
 class Added(Value):
-    """How many records came for a window since the result of the revision before, by modality."""
+    """How many records arrived for a window since its previous revision, by modality."""
 
     video: Count = 0
     audio: Count = 0
@@ -84,13 +84,13 @@ class Added(Value):
 
 
 class Revised(Value):
-    """What made a closed window be judged again."""
+    """Why a closed window was computed again."""
 
     added: Added = Added()
 
 
 class ModelReference(Value):
-    """Which model said it."""
+    """The model that computed the result."""
 
     name: str
     version: str
@@ -98,14 +98,14 @@ class ModelReference(Value):
 
 
 class LabelScore(Value):
-    """A label and its score, in 0..1."""
+    """A label and its score, from 0 to 1."""
 
     label: str
     score: float
 
 
 class Prediction(Value):
-    """A label of a trained head, its score, and the calibrated confidence."""
+    """A label predicted by a trained head, its score, and its calibrated confidence."""
 
     label: str
     score: float
@@ -115,8 +115,7 @@ class Prediction(Value):
 class Words(Value):
     """One cue: its whole text and its own times.
 
-    `generated` marks words that a machine has heard, `generated_by` names the machine's model; both are there for such
-    words only.
+    `generated` marks text from speech recognition, and `generated_by` names the model. Other cues have neither field.
     """
 
     text: str
@@ -127,10 +126,10 @@ class Words(Value):
 
 
 class Observations(Value):
-    """What the encoders saw, heard and read.
+    """What the encoders observed.
 
-    `speech_share` is a share of the audio present; `loudness_lufs` is the integrated loudness of ITU-R BS.1770, null
-    below its gate.
+    `speech_share` is the share of speech in the audio that is present. `loudness_lufs` is the integrated loudness by
+    ITU-R BS.1770, null below its gate.
     """
 
     visual: tuple[LabelScore, ...] = ()
@@ -142,7 +141,7 @@ class Observations(Value):
 
 
 class Shares(Value):
-    """The share of each modality in a prediction: |Shapley value| over their sum."""
+    """Each modality's share in a prediction: its absolute Shapley value, divided by their sum."""
 
     video: float | None = None
     audio: float | None = None
@@ -150,7 +149,7 @@ class Shares(Value):
 
 
 class TimeSlice(Value):
-    """What a stretch of the window contributed to the score of a prediction: its Shapley value among the stretches."""
+    """The contribution of one interval of the window to the score of a prediction: its Shapley value."""
 
     start_ns: Nanoseconds
     end_ns: Nanoseconds
@@ -158,7 +157,12 @@ class TimeSlice(Value):
 
 
 class Result(Value):
-    """What the fused model says of one window of one stream."""
+    """The result of one window of one stream. On the wire it is JSON, and the key is the stream's id.
+
+    The window is `[start_ns, end_ns)`. `published_ns` is the worker's wall clock. `closed_by` is why the window closed,
+    `skipped` the number of empty windows before it that were not published, `dead` the number of records dead-lettered
+    since the previous window. `stage_ms` are the processing times of the worker's stages.
+    """
 
     schema_version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
     id: str
@@ -188,7 +192,7 @@ class Result(Value):
 
     @property
     def window(self) -> str:
-        """Name the window: the same for all its revisions."""
+        """The id of the window, which all its revisions share."""
         return self.id.rpartition("/")[0]
 
     @model_validator(mode="after")

@@ -1,6 +1,6 @@
-"""Building a value of the contract from what came: a pydantic complaint becomes a `MalformedRecordError`.
+"""Build contract values from untrusted input: a pydantic error becomes a `MalformedRecordError`.
 
-The error names the header that the field travels in, so that whoever wrote the record knows where to look.
+The error names the header that carries the field, so the author of the record knows where to look.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ HEADER_OF: Final = {
     "redriven": REDRIVEN_HEADER,
     "letter": LETTER_HEADER,
 }
-"""In what a field travels: a header, `key` or `value`."""
+"""What carries each field: a header, `key` or `value`."""
 
 _EXPECTED: Final = {
     "key": "a stream id of 1 to 128 of A-Z a-z 0-9 . _ -",
@@ -69,7 +69,7 @@ _CODE_OF: Final = {"key": DeadReason.BAD_STREAM, "value": DeadReason.EMPTY_VALUE
 
 
 def built(kind: type[_V], fields: Mapping[str, Any]) -> _V:
-    """Return the value made of `fields`; raise `MalformedRecordError` that names the header at fault."""
+    """Return a value built from `fields`. Raises `MalformedRecordError`, which names the invalid header."""
     try:
         return kind.model_validate(fields)
     except ValidationError as error:
@@ -83,7 +83,7 @@ def built(kind: type[_V], fields: Mapping[str, Any]) -> _V:
 
 
 def built_from_json(kind: type[_V], document: bytes | str) -> _V:
-    """Return the value of a JSON document; raise `MalformedRecordError` that gives the path at fault."""
+    """Return the value of a JSON document. Raises `MalformedRecordError`, which names the invalid path."""
     try:
         return kind.model_validate_json(document, strict=True)
     except ValidationError as error:
@@ -92,7 +92,7 @@ def built_from_json(kind: type[_V], document: bytes | str) -> _V:
 
 
 def _complaint(error: ValidationError) -> tuple[str, str, object]:
-    """Return the first complaint as field, what was expected there, and what came."""
+    """Return the first validation error: the field, what was expected, and what came."""
     first = error.errors(include_url=False)[0]
     message = first["msg"].removeprefix("Value error, ")
     if not first["loc"] and ": " in message and first["type"] == "value_error":
@@ -108,7 +108,7 @@ def _expectation(first: ErrorDetails, message: str) -> str:
         case "json_invalid":
             return "JSON"
         case _:
-            # "Input should be a valid integer" is a sentence of its own; ours begins with "expected".
+            # pydantic says "Input should be a valid integer"; our message begins with "expected".
             return message[:1].lower() + message[1:].replace(" should ", " to ", 1)
 
 

@@ -1,4 +1,4 @@
-"""The value types that records and results are made of: bounded times, ids, sources, immutable mappings."""
+"""The value types of records and results: bounded times, ids, sources, immutable mappings."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from pydantic import (
 from triptych.schemas.names import MODALITIES, PIPELINE_PATTERN, STREAM_PATTERN, Modality
 
 MAX_NS: Final = 2**63 - 1
-LONGEST_REASON: Final = 2048
+MAX_REASON_LENGTH: Final = 2048
 
-# What CloudEvents forbids in an attribute.
+# CloudEvents forbids control characters in attributes.
 _NO_CONTROL_CHARACTERS: Final = r"^[^\x00-\x1f\x7f-\x9f]+$"
 _CREDENTIALS: Final = re.compile(r"(?:^|(?<=:))//[^/?#]*@")
 
 Nanoseconds = Annotated[int, Field(ge=0, le=MAX_NS)]
-"""A moment of event time: integer nanoseconds since the Unix epoch."""
+"""Event time: integer nanoseconds since the Unix epoch."""
 
 
 def _to_thousandths(value: float) -> float:
-    return round(value, 3) + 0.0  # no minus zero
+    return round(value, 3) + 0.0  # turns -0.0 into 0.0
 
 
 Measure = Annotated[float, Field(ge=-1e9, le=1e9), AfterValidator(_to_thousandths)]
-"""What was measured, to the thousandth: as text it has no exponent."""
+"""A measured number, rounded to thousandths, so that its text has no exponent."""
 
 Count = Annotated[int, Field(ge=0, le=MAX_NS)]
 Offset = Annotated[int, Field(ge=0, le=MAX_NS)]
@@ -49,7 +49,7 @@ SessionId = Annotated[str, StringConstraints(max_length=128, pattern=_NO_CONTROL
 
 
 def hide_credentials(url: str) -> str:
-    """Return the URL with the user name and password of each authority in it replaced by asterisks."""
+    """Return the URL with the user name and password of each authority replaced by asterisks."""
     return _CREDENTIALS.sub("//***@", url)
 
 
@@ -63,18 +63,18 @@ def _without_credentials(source: str) -> str:
 Source = Annotated[
     str, StringConstraints(max_length=2048, pattern=_NO_CONTROL_CHARACTERS), AfterValidator(_without_credentials)
 ]
-"""Where a record comes from (`ce_source`); a URL in it never carries credentials."""
+"""Where a record comes from (`ce_source`). A URL in it must not contain credentials."""
 
 
 def _one_line(reason: object) -> object:
     if not isinstance(reason, str):
         return reason
-    printable = "".join(character if character.isprintable() else " " for character in reason[:LONGEST_REASON])
+    printable = "".join(character if character.isprintable() else " " for character in reason[:MAX_REASON_LENGTH])
     return " ".join(printable.split())
 
 
-Reason = Annotated[str, BeforeValidator(_one_line), StringConstraints(min_length=1, max_length=LONGEST_REASON)]
-"""Why a record was refused: one line, cut where it would be too long for a header."""
+Reason = Annotated[str, BeforeValidator(_one_line), StringConstraints(min_length=1, max_length=MAX_REASON_LENGTH)]
+"""Why a record was dead-lettered: one line, cut to fit a header."""
 
 
 def _in_order(tracks: tuple[Modality, ...]) -> tuple[Modality, ...]:
@@ -85,7 +85,7 @@ def _in_order(tracks: tuple[Modality, ...]) -> tuple[Modality, ...]:
 
 
 Tracks = Annotated[tuple[Modality, ...], AfterValidator(_in_order)]
-"""The modalities that a stream has, in one order whatever order they were given in."""
+"""The modalities of a stream, in a fixed order."""
 
 
 def _frozen(items: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -97,15 +97,15 @@ def _plain(items: Mapping[str, Any]) -> dict[str, Any]:
 
 
 FROZEN_MAPPING: Final = (AfterValidator(_frozen), PlainSerializer(_plain))
-"""Annotations that make a mapping field immutable: `Annotated[Mapping[str, float], *FROZEN_MAPPING]`."""
+"""Annotations of an immutable mapping field: `Annotated[Mapping[str, float], *FROZEN_MAPPING]`."""
 
 
 WRITTEN_WHERE_TRUE: Final[dict[str, JsonValue]] = {"x-optional": True}
-"""Marks a field in the schema that a writer leaves out where it says nothing; it came after version 1 was golden."""
+"""Schema mark of a field that is omitted when it is empty; it was added after version 1."""
 
 
 class Value(BaseModel):
-    """A frozen value of the contract; unknown fields of a newer writer are ignored."""
+    """A frozen value of the contract. Unknown fields of a newer writer are ignored."""
 
-    # Inputs stay out of pydantic's own messages: they may be a whole picture, or a password.
+    # pydantic's messages must not contain inputs: they may be a whole image, or a password.
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, hide_input_in_errors=True)

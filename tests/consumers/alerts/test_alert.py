@@ -1,4 +1,4 @@
-"""`triptych alert` against a real HTTP server that fails at times; signatures are checked by the official verifier."""
+"""`triptych alert` against a real HTTP server that fails at times. The official library verifies the signatures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from triptych.consumers.alerts.alert import Alerting, Alerts, Courier, UnwantedError
+from triptych.consumers.alerts.alert import AlertLoop, AlertOptions, AlertSender, ReceiverGoneError
 from triptych.consumers.alerts.http_post import Endpoint
 from triptych.consumers.alerts.state import AlertState
 from triptych.consumers.alerts.webhook import parse_secrets, webhook_message
@@ -37,7 +37,7 @@ REPOSITORY = Path(__file__).parents[3]
 
 @dataclass
 class Receiver:
-    """What a receiver has seen, and what it is to answer: a status, "drop" or "hang", in turn; 204 at the end."""
+    """What a receiver has seen, and how it answers next: a status, "drop" or "hang"; 204 by default."""
 
     url: str = ""
     plan: list[int | str] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Receiver:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(self, headers: dict[str, str], body: bytes) -> int | str:
-        """Take a message, or do what is planned."""
+        """Accept a message, or answer as planned."""
         with self.lock:
             self.tried.append((headers, body))
             try:
@@ -60,7 +60,7 @@ class Receiver:
             return planned
 
     def results(self) -> list[str]:
-        """Return the ids of the results taken, in order."""
+        """Return the ids of the accepted results, in order."""
         return [body["data"]["result"]["id"] for _, body in self.taken]
 
 
@@ -104,18 +104,20 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def alert(receiver: Receiver, tmp_path: Path) -> Callable[..., int]:
-    """Alert to what a bench holds, to its end, in this process; return how many matches were delivered."""
+    """Send alerts for the results of a bench, up to its end; return the number of delivered matches."""
 
     def run(bench: TopicBench | RedisBench, *, rule: str = RULE, **changes: Any) -> int:  # noqa: ANN401 - any option
-        options = Alerting(rule, receiver.url, tmp_path / "secret", tmp_path / "cursor", first_pause_s=0.01, **changes)
+        options = AlertOptions(
+            rule, receiver.url, tmp_path / "secret", tmp_path / "cursor", min_backoff_s=0.01, **changes
+        )
         stop = Event()
-        courier = Courier(
+        sender = AlertSender(
             Endpoint(options.url, timeout_s=options.timeout_s), parse_secrets(SECRET, origin="-"), options, stop
         )
         with AlertState(options.cursor_file) as state, bench.subscriber() as subscriber:
-            alerts = Alerts(Rule(rule), courier, state, pipeline=bench.pipeline)
-            alerts.follow(subscriber.results(since=state.cursor, until_end=True), stop)
-            return courier.delivered
+            alerts = AlertLoop(Rule(rule), sender, state, pipeline=bench.pipeline)
+            alerts.run(subscriber.results(since=state.cursor, until_end=True), stop)
+            return sender.delivered
 
     return run
 
@@ -123,7 +125,7 @@ def alert(receiver: Receiver, tmp_path: Path) -> Callable[..., int]:
 def test_matches_are_posted_in_order_and_signed(
     memory_bench: TopicBench, make_result: MakeResult, receiver: Receiver, alert: Callable[..., int]
 ) -> None:
-    """Each with the whole result, as the official verifier of Standard Webhooks wants it."""
+    """Each with the whole result, verified by the official Standard Webhooks library."""
     silent = make_result(1, observations={})
     memory_bench.publish(make_result(0), silent, make_result(2))
     assert alert(memory_bench) == 2
@@ -139,14 +141,14 @@ def test_matches_are_posted_in_order_and_signed(
 
 
 @pytest.mark.parametrize("failure", [500, 503, 404, 401, 302, 429, "drop", "hang"])
-def test_what_is_not_taken_is_tried_again(
+def test_a_message_that_is_not_accepted_is_retried(
     memory_bench: TopicBench,
     make_result: MakeResult,
     receiver: Receiver,
     alert: Callable[..., int],
     failure: int | str,
 ) -> None:
-    """Under the same id with the same body, before anything that follows."""
+    """With the same id and body, before the following ones."""
     receiver.plan = [failure, failure, 204, failure]
     memory_bench.publish(make_result(0), make_result(1))
     assert alert(memory_bench, timeout_s=0.3) == 2
@@ -158,10 +160,10 @@ def test_what_is_not_taken_is_tried_again(
 
 
 @pytest.mark.parametrize("source", ["memory", "redis", "kafka"])
-def test_a_second_run_goes_on_behind_the_first(
+def test_a_second_run_continues_after_the_first(
     source: str, request: pytest.FixtureRequest, make_result: MakeResult, receiver: Receiver, alert: Callable[..., int]
 ) -> None:
-    """From every source; a result that is published once more in between is not delivered again."""
+    """From every source. A result that was published twice in between is not delivered again."""
     bench = request.getfixturevalue(f"{source}_bench")
     bench.publish(make_result(0), make_result(1))
     assert alert(bench) == 2
@@ -171,31 +173,31 @@ def test_a_second_run_goes_on_behind_the_first(
     assert receiver.results() == [make_result(number).id for number in range(3)]
 
 
-def test_a_receiver_that_wants_no_more_ends_it(
+def test_a_gone_receiver_ends_the_command(
     memory_bench: TopicBench, make_result: MakeResult, receiver: Receiver, alert: Callable[..., int]
 ) -> None:
-    """410 means that; the match is still there for a later run."""
+    """That is status 410; a later run delivers the match."""
     receiver.plan = [410]
     memory_bench.publish(make_result(0))
-    with pytest.raises(UnwantedError, match="wants no more"):
+    with pytest.raises(ReceiverGoneError, match="wants no more"):
         alert(memory_bench)
     assert alert(memory_bench) == 1
 
 
-def test_a_match_that_nobody_takes_is_left_in_the_end(
+def test_a_match_is_dropped_after_its_time_limit(
     memory_bench: TopicBench, make_result: MakeResult, receiver: Receiver, alert: Callable[..., int]
 ) -> None:
-    """After its time; the next one is delivered."""
+    """And the next one is delivered."""
     receiver.plan = [500]
     memory_bench.publish(make_result(0), make_result(1))
     assert alert(memory_bench, give_up_after_s=0.0) == 1
     assert receiver.results() == [make_result(1).id]
 
 
-def test_two_rules_make_two_messages(
+def test_two_rules_send_two_messages(
     memory_bench: TopicBench, make_result: MakeResult, receiver: Receiver, alert: Callable[..., int], tmp_path: Path
 ) -> None:
-    """A receiver that drops by id takes both."""
+    """A receiver that drops duplicates by id accepts both."""
     memory_bench.publish(make_result(0))
     alert(memory_bench)
     (tmp_path / "cursor").unlink()
@@ -203,35 +205,35 @@ def test_two_rules_make_two_messages(
     assert len({message_id for message_id, _ in receiver.taken}) == 2
 
 
-def test_a_cursor_file_has_one_user(tmp_path: Path) -> None:
-    """Two would deliver twice."""
-    with AlertState(tmp_path / "cursor"), pytest.raises(UsageError, match="another one"):
+def test_a_cursor_file_is_locked(tmp_path: Path) -> None:
+    """Two users would deliver twice."""
+    with AlertState(tmp_path / "cursor"), pytest.raises(UsageError, match="another process"):
         AlertState(tmp_path / "cursor")
     (tmp_path / "cursor").write_text("{}", encoding="utf-8")
-    with pytest.raises(UsageError, match="expected what an earlier"):
+    with pytest.raises(UsageError, match="expected a file written by"):
         AlertState(tmp_path / "cursor")
 
 
 @pytest.mark.parametrize(
     "url", ["ftp://host/", "host", "http://", "http://user:secret@host/", "http://host:x/", "http://a b/", ""]
 )
-def test_a_url_that_cannot_be_is_refused(url: str) -> None:
-    """Without showing it: there may be a password in it."""
+def test_an_invalid_url_is_rejected(url: str) -> None:
+    """The error does not contain it: there may be a password in it."""
     with pytest.raises(UsageError, match="url: expected") as refused:
         Endpoint(url, timeout_s=1)
     assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("text", ["", "\n", "secret", "whsec_", "whsec_AAAA", "whsec_%%%", SECRET + "\nwrong"])
-def test_a_secret_that_cannot_be_is_refused(text: str) -> None:
-    """With the command that makes a good one, and without what stands there."""
+def test_an_invalid_secret_is_rejected(text: str) -> None:
+    """With the command that creates a valid one, and without the secret."""
     with pytest.raises(UsageError, match="openssl rand") as refused:
         parse_secrets(text, origin="file")
     assert "%%%" not in str(refused.value)
 
 
-def test_a_receiver_may_change_from_one_secret_to_the_next(memory_bench: TopicBench, make_result: MakeResult) -> None:
-    """All secrets of the file sign: a verifier with either one is content."""
+def test_a_secret_can_be_rotated(memory_bench: TopicBench, make_result: MakeResult) -> None:
+    """All secrets in the file sign: a verifier with either one accepts."""
     old, new = parse_secrets(f"{SECRET}\nwhsec_{'A' * 32}\n", origin="file")
     assert old != new
     memory_bench.publish(make_result(0))
@@ -245,7 +247,7 @@ def test_a_receiver_may_change_from_one_secret_to_the_next(memory_bench: TopicBe
 
 @contextmanager
 def alerting(bench: RedisBench, receiver: Receiver, folder: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
-    """Start the command on a real Redis; it is ended with the test."""
+    """Start the command on a real Redis; stop it at the end."""
     (folder / "secret").write_text(f"{SECRET}\n", encoding="utf-8")
     command = [sys.executable, "-m", "triptych", "alert", "--where", RULE, "--url", receiver.url]
     command += ["--secret-file", str(folder / "secret"), "--cursor-file", str(folder / "cursor")]
@@ -259,17 +261,17 @@ def alerting(bench: RedisBench, receiver: Receiver, folder: Path, *more: str) ->
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until something holds."""
+    """Wait for a condition."""
     until_s = time.monotonic() + LIMIT_S
     while not condition():
         assert time.monotonic() < until_s, "it did not happen in time"
         time.sleep(0.01)
 
 
-def test_killed_at_any_moment_it_delivers_each_match_once_by_id(
+def test_kills_lose_no_match_and_duplicates_have_the_same_id(
     redis_bench: RedisBench, make_result: MakeResult, receiver: Receiver, tmp_path: Path
 ) -> None:
-    """Every match is there, in order; what came twice around a kill has the same id and the same body."""
+    """All matches arrive in order. Duplicates around a kill have the same id and body."""
     made = [make_result(number) for number in range(120)]
     redis_bench.publish(*made)
     for kills in range(1, 5):
@@ -285,10 +287,10 @@ def test_killed_at_any_moment_it_delivers_each_match_once_by_id(
     assert receiver.forged == 0
 
 
-def test_a_signal_ends_it_while_a_receiver_is_away(
+def test_a_signal_ends_it_while_the_receiver_is_unavailable(
     redis_bench: RedisBench, make_result: MakeResult, receiver: Receiver, tmp_path: Path
 ) -> None:
-    """With exit code 0, soon; the match is delivered by the next run, and no secret stands in the log."""
+    """Soon, with exit code 0. The next run delivers the match, and the log contains no secret."""
     redis_bench.publish(make_result(0))
     receiver.plan = [500]
     with alerting(redis_bench, receiver, tmp_path, "--since", "2026-01-01T00:00:00Z") as process:

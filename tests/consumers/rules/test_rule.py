@@ -1,4 +1,4 @@
-"""Which results a rule lets through, and what it says to one that cannot be."""
+"""Which results a rule matches, and how invalid rules are rejected."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ SAID = Observations(
 
 @pytest.fixture(scope="session")
 def full(make_result: MakeResult) -> Result:
-    """Return a result that has everything."""
+    """Return a result with all fields."""
     predictions: dict[str, Any] = {"scene": (Prediction(label="street", score=0.7),)}
     return make_result(0, observations=SAID, predictions=predictions, novelty=0.4)
 
 
 @pytest.fixture(scope="session")
 def bare(make_result: MakeResult) -> Result:
-    """Return a result that has nothing that may be missing."""
+    """Return a result without optional fields."""
     return make_result(0, observations=Observations(), arrival_ms={})
 
 
@@ -62,8 +62,8 @@ def bare(make_result: MakeResult) -> Result:
         "speech >\n .5",
     ],
 )
-def test_a_rule_that_a_result_fulfils(full: Result, rule: str) -> None:
-    """Names, comparisons, phrases, sums."""
+def test_rules_that_match(full: Result, rule: str) -> None:
+    """Names, comparisons, phrases, arithmetic."""
     assert Rule(rule).matches(full)
     assert not Rule(f"not ({rule})").matches(full)
 
@@ -85,12 +85,12 @@ def test_a_rule_that_a_result_fulfils(full: Result, rule: str) -> None:
         "1 / 0 > 0",
     ],
 )
-def test_what_a_result_does_not_have_fulfils_nothing(bare: Result, rule: str) -> None:
+def test_a_missing_value_matches_no_comparison(bare: Result, rule: str) -> None:
     """It is neither larger nor smaller than anything, nor equal to zero."""
     assert not Rule(rule).matches(bare)
 
 
-def test_what_a_result_does_not_have_can_be_asked_for(bare: Result, full: Result) -> None:
+def test_a_missing_value_can_be_tested_for(bare: Result, full: Result) -> None:
     """By None."""
     assert Rule("speech is None and loudness == None").matches(bare)
     assert not Rule("speech is None").matches(full)
@@ -106,7 +106,7 @@ def test_what_a_result_does_not_have_can_be_asked_for(bare: Result, full: Result
         ("", "expected a condition such as"),
         ("speech > .5 and (visual > .3)", "column 18: expected a number, got 'visual > .3'"),
         ("speech > 'loud'", "column 1: expected a number"),
-        ("visual == 'dog'", "column 1: expected labels or words to be asked with in"),
+        ("visual == 'dog'", "column 1: expected labels or words after in"),
         ("stream[0] == 'c'", "column 1: expected labels or words before the bracket"),
         ("words[1] > 0", "column 1: expected a text in quotes"),
         ("True or 'dog' in 5", "column 9: expected 'text' in labels or words"),
@@ -118,7 +118,7 @@ def test_what_a_result_does_not_have_can_be_asked_for(bare: Result, full: Result
         ("2 ** 99999999 > speech", "column 1: expected only names"),
     ],
 )
-def test_a_rule_that_cannot_be_says_where(rule: str, complaint: str) -> None:
+def test_an_invalid_rule_is_rejected_with_the_position(rule: str, complaint: str) -> None:
     """Before the first result, also in a part that no result would reach."""
     with pytest.raises(UsageError) as refused:
         Rule(rule)
@@ -147,8 +147,8 @@ def test_a_rule_that_cannot_be_says_where(rule: str, complaint: str) -> None:
         "*words,",
     ],
 )
-def test_what_is_no_condition_is_refused(rule: str) -> None:
-    """Calls, attributes, comprehensions and all else that could reach beyond the result."""
+def test_other_python_expressions_are_rejected(rule: str) -> None:
+    """Calls, attributes, comprehensions, and everything that could reach beyond the result."""
     with pytest.raises(UsageError, match="where"):
         Rule(rule)
 
@@ -168,8 +168,8 @@ RULES = st.recursive(st.sampled_from([*RULE_NAMES, "'dog'", "'---'", "1", "0", "
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(rule=RULES)
-def test_a_rule_that_was_taken_never_fails(full: Result, bare: Result, rule: str) -> None:
-    """What can go wrong goes wrong when the rule is made, and then it says where."""
+def test_a_valid_rule_never_fails(full: Result, bare: Result, rule: str) -> None:
+    """Every mistake is found when the rule is created, and reported with its position."""
     try:
         taken = Rule(rule)
     except UsageError as refused:
@@ -179,7 +179,7 @@ def test_a_rule_that_was_taken_never_fails(full: Result, bare: Result, rule: str
     assert taken.matches(bare) in {True, False}
 
 
-def test_every_name_is_explained() -> None:
-    """In the documentation, by its name."""
+def test_every_name_is_documented() -> None:
+    """In docs/rules.md."""
     document = (Path(__file__).parents[3] / "docs" / "rules.md").read_text(encoding="utf-8")
     assert not [name for name in RULE_NAMES if f"| `{name}` |" not in document]

@@ -1,4 +1,4 @@
-"""What an asynchronous subscription promises beyond what `test_subscriber.py` asks of both kinds."""
+"""Guarantees of asynchronous subscriptions, in addition to the tests in `test_subscriber.py` for both kinds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from triptych.schemas.results import Result
 
 
-def test_it_reads_as_the_documentation_says(redis_bench: RedisBench, make_result: MakeResult) -> None:
+def test_it_works_as_documented(redis_bench: RedisBench, make_result: MakeResult) -> None:
     """`async with` and `async for`, and nothing else."""
     made = [make_result(number) for number in range(5)]
     redis_bench.publish(*made)
@@ -29,8 +29,8 @@ def test_it_reads_as_the_documentation_says(redis_bench: RedisBench, make_result
     assert asyncio.run(read()) == made
 
 
-def test_a_wait_that_is_cancelled_loses_nothing(redis_bench: RedisBench, make_result: MakeResult) -> None:
-    """However often, at whatever moment: each result comes once, and the cursor stands behind the last one taken."""
+def test_a_cancelled_wait_loses_nothing(redis_bench: RedisBench, make_result: MakeResult) -> None:
+    """Each result is delivered once, and the cursor is after the last one taken."""
     made = [make_result(number) for number in range(40)]
 
     def at(results: AsyncResults) -> str:
@@ -55,8 +55,8 @@ def test_a_wait_that_is_cancelled_loses_nothing(redis_bench: RedisBench, make_re
     assert asyncio.run(asyncio.wait_for(read(), 30)) == made
 
 
-def test_a_beginning_that_is_cancelled_is_not_begun_twice(redis_bench: RedisBench, make_result: MakeResult) -> None:
-    """The next step waits for the same one."""
+def test_a_cancelled_start_is_not_repeated(redis_bench: RedisBench, make_result: MakeResult) -> None:
+    """The next step awaits the same start."""
     redis_bench.publish(make_result(0))
 
     async def read() -> list[Result]:
@@ -70,8 +70,8 @@ def test_a_beginning_that_is_cancelled_is_not_begun_twice(redis_bench: RedisBenc
     assert asyncio.run(read()) == [make_result(0)]
 
 
-def test_the_event_loop_goes_on_while_subscriptions_wait(memory_bench: TopicBench, make_result: MakeResult) -> None:
-    """More subscriptions than asyncio's own pool has threads, all waiting; then all get the same result."""
+def test_waiting_subscriptions_do_not_block_the_event_loop(memory_bench: TopicBench, make_result: MakeResult) -> None:
+    """More subscriptions than asyncio's default pool has threads wait; then all get the same result."""
 
     async def read() -> list[Result]:
         async with AsyncSubscriber(memory_bench.subscriber()) as subscriber:
@@ -84,8 +84,8 @@ def test_the_event_loop_goes_on_while_subscriptions_wait(memory_bench: TopicBenc
     assert asyncio.run(read()) == [make_result(0)] * 40
 
 
-def test_closing_ends_those_that_wait(redis_bench: RedisBench) -> None:
-    """They end as an iteration ends; closing twice is harmless."""
+def test_closing_ends_waiting_subscriptions(redis_bench: RedisBench) -> None:
+    """They end normally. Closing twice is harmless."""
 
     async def read() -> list[Result]:
         subscriber = AsyncSubscriber(redis_bench.subscriber())
@@ -102,7 +102,7 @@ def test_closing_ends_those_that_wait(redis_bench: RedisBench) -> None:
     assert asyncio.run(read()) == []
 
 
-def test_what_cannot_be_is_refused_at_once(memory_bench: TopicBench) -> None:
+def test_invalid_arguments_are_rejected_at_once(memory_bench: TopicBench) -> None:
     """Before anything is awaited."""
 
     async def read() -> None:

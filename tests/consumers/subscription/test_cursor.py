@@ -1,4 +1,4 @@
-"""Cursors and moments as text."""
+"""Parsing cursors and times."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ cursors = st.builds(Cursor, st.sampled_from(["redis", "kafka"]), names, st.dicti
 
 
 @given(cursors)
-def test_a_cursor_survives_its_text(cursor: Cursor) -> None:
-    """What was printed is what is read; and a shell needs no quotes for it."""
+def test_a_cursor_can_be_printed_and_parsed(cursor: Cursor) -> None:
+    """The text needs no quotes in a shell."""
     text = str(cursor)
     assert parse_since(text) == cursor
     assert parse_since(f" {text}\n") == cursor
@@ -26,8 +26,8 @@ def test_a_cursor_survives_its_text(cursor: Cursor) -> None:
 
 
 @given(st.text() | st.text().map("redis.".__add__) | cursors.map(lambda cursor: str(cursor)[:-3]))
-def test_any_other_text_is_refused_as_a_users_mistake(text: str) -> None:
-    """Nothing but a usage error comes out."""
+def test_invalid_text_is_a_usage_error(text: str) -> None:
+    """Nothing but a usage error is raised."""
     try:
         found = parse_since(text)
     except UsageError:
@@ -47,13 +47,13 @@ def test_any_other_text_is_refused_as_a_users_mistake(text: str) -> None:
         datetime(2026, 1, 1, 2, tzinfo=timezone(timedelta(hours=2))),
     ],
 )
-def test_a_moment_is_understood_in_every_form(since: int | str | datetime) -> None:
-    """All of these are the same."""
+def test_a_time_is_accepted_in_every_form(since: int | str | datetime) -> None:
+    """All of these are the same time."""
     assert parse_since(since) == NEW_YEAR_NS
 
 
-def test_all_and_now_are_themselves() -> None:
-    """Nothing given means all there is."""
+def test_none_and_now_are_preserved() -> None:
+    """None means everything."""
     assert parse_since(None) is None
     assert parse_since("now") == "now"
     assert parse_since(0) == 0
@@ -63,14 +63,14 @@ def test_all_and_now_are_themselves() -> None:
     "since",
     ["", "yesterday", "2026-01-01", "12:00", 1_767_225_600, "1767225600000", -1, datetime(2026, 1, 1)],  # noqa: DTZ001
 )
-def test_what_could_mean_two_things_is_refused(since: int | str | datetime) -> None:
-    """Seconds, milliseconds and times without a zone are slips, not moments."""
+def test_ambiguous_times_are_rejected(since: int | str | datetime) -> None:
+    """Seconds, milliseconds, and times without a zone."""
     with pytest.raises(UsageError, match="since: expected"):
         parse_since(since)
 
 
-def test_a_cursor_of_elsewhere_is_refused() -> None:
-    """The message names both sides."""
+def test_a_cursor_of_another_source_or_pipeline_is_rejected() -> None:
+    """The message names both."""
     cursor = Cursor("redis", "a", {})
     check_cursor(cursor, "redis", "a")
     with pytest.raises(UsageError, match=r"kafka.*'a'.*redis"):

@@ -1,4 +1,4 @@
-"""What only a real Redis shows a subscriber: a restart, refusals, live gaps, expired streams."""
+"""Tests of a subscription that need a real Redis: restarts, errors, gaps, expired streams."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ OpenRedisBench = Callable[[str], "RedisBench"]
 LIMIT_S = 20
 
 
-def test_a_subscription_outlives_a_restart_of_the_server(
+def test_a_subscription_survives_a_restart_of_the_server(
     start_redis: Callable[[], DevRedis], open_redis_bench: OpenRedisBench, make_result: MakeResult
 ) -> None:
-    """While the server is away it waits; then it goes on, nothing lost and nothing twice."""
+    """It waits while the server is unavailable, and continues without loss or duplicates."""
     server = start_redis()
     bench = open_redis_bench(server.url)
     bench.publish(*(make_result(number) for number in range(3)))
@@ -45,7 +45,7 @@ def test_a_subscription_outlives_a_restart_of_the_server(
         server.stop()
         follower = threading.Thread(target=lambda: seen.extend(islice(results, 4)))
         follower.start()
-        wait_until(lambda: any(entry["event"] == "redis_is_away" for entry in logs))
+        wait_until(lambda: any(entry["event"] == "redis_unavailable" for entry in logs))
         server.start()
         bench.publish(make_result(3), make_result(4), make_result(0, "new"))
         follower.join(LIMIT_S)
@@ -54,10 +54,10 @@ def test_a_subscription_outlives_a_restart_of_the_server(
     assert seen.count(make_result(0, "new")) == 1
 
 
-def test_a_waiting_subscription_can_be_ended_while_the_server_is_away(
+def test_a_subscription_can_be_stopped_while_the_server_is_unavailable(
     start_redis: Callable[[], DevRedis], open_redis_bench: OpenRedisBench, make_result: MakeResult
 ) -> None:
-    """The pauses between attempts do not hold up a stop."""
+    """The backoff does not delay a stop."""
     server = start_redis()
     bench = open_redis_bench(server.url)
     bench.publish(make_result(0))
@@ -72,14 +72,14 @@ def test_a_waiting_subscription_can_be_ended_while_the_server_is_away(
         assert not follower.is_alive()
 
 
-def test_no_server_at_the_start_is_said_at_once() -> None:
-    """A wrong address is more likely than a server that will come."""
+def test_an_unavailable_server_at_the_start_is_an_error() -> None:
+    """A wrong address is more likely than a server that starts later."""
     with Subscriber.from_redis("redis://127.0.0.1:1/0") as subscriber, pytest.raises(SourceUnavailableError):
         subscriber.results()
 
 
-def test_refused_credentials_are_said_at_once(start_redis: Callable[[], DevRedis]) -> None:
-    """And the password is not shown."""
+def test_rejected_credentials_are_an_error(start_redis: Callable[[], DevRedis]) -> None:
+    """The message does not contain the password."""
     server = start_redis()
     with Redis.from_url(server.url) as client:
         client.config_set("requirepass", "right")
@@ -89,14 +89,14 @@ def test_refused_credentials_are_said_at_once(start_redis: Callable[[], DevRedis
         assert "wrong-secret" not in str(caught.value)
 
 
-def test_a_url_that_cannot_be_read_is_a_usage_error() -> None:
-    """The error names the setting."""
+def test_an_invalid_url_is_a_usage_error() -> None:
+    """The message names the setting."""
     with pytest.raises(UsageError, match=r"redis\.url"):
         Subscriber.from_redis("http://example.test")
 
 
-def test_a_live_subscription_that_falls_behind_is_told(redis_bench: RedisBench, make_result: MakeResult) -> None:
-    """Entries trimmed between two reads show in the serial numbers."""
+def test_a_subscription_that_falls_behind_reports_a_gap(redis_bench: RedisBench, make_result: MakeResult) -> None:
+    """Entries trimmed between two reads are detected by the serial numbers."""
     gaps: list[Gap] = []
     redis_bench.publish(make_result(0))
     with redis_bench.subscriber(gaps.append) as subscriber:
@@ -108,10 +108,8 @@ def test_a_live_subscription_that_falls_behind_is_told(redis_bench: RedisBench, 
     assert [(gap.place, gap.missed) for gap in gaps] == [("city", 3)]
 
 
-def test_the_first_results_of_a_new_stream_are_missed_too_when_they_are_gone(
-    redis_bench: RedisBench, make_result: MakeResult
-) -> None:
-    """A stream that appeared after the cursor must be there from its first entry on."""
+def test_trimmed_first_results_of_a_new_stream_are_a_gap(redis_bench: RedisBench, make_result: MakeResult) -> None:
+    """A stream that appeared after the cursor must be read from its first entry."""
     redis_bench.publish(make_result(0))
     with redis_bench.subscriber() as subscriber:
         results = subscriber.results()
@@ -124,8 +122,8 @@ def test_the_first_results_of_a_new_stream_are_missed_too_when_they_are_gone(
         assert subscriber.counts.missed == 4
 
 
-def test_a_stream_that_expired_and_began_anew_goes_on(redis_bench: RedisBench, make_result: MakeResult) -> None:
-    """Its serial numbers begin anew, and its entries' ids go on with the server's clock."""
+def test_a_stream_that_expired_and_was_recreated_is_continued(redis_bench: RedisBench, make_result: MakeResult) -> None:
+    """Its serial numbers restart, and its entry ids continue with the server's clock."""
     redis_bench.publish(make_result(0), make_result(1))
     with redis_bench.subscriber() as subscriber:
         results = subscriber.results()
@@ -137,24 +135,22 @@ def test_a_stream_that_expired_and_began_anew_goes_on(redis_bench: RedisBench, m
 
 
 def test_many_streams_are_read_to_their_ends(redis_bench: RedisBench, make_result: MakeResult) -> None:
-    """More streams than entries are asked for in one read."""
+    """More streams than entries per read."""
     redis_bench.publish(*(make_result(number, f"s{stream}") for stream in range(1200) for number in range(2)))
     with redis_bench.subscriber() as subscriber:
         assert len(list(subscriber.results(until_end=True))) == 2400
 
 
-def test_somebody_elses_data_under_our_key_is_said(redis_bench: RedisBench) -> None:
-    """A key of another kind is for a person to look at."""
+def test_a_key_of_another_type_is_an_error(redis_bench: RedisBench) -> None:
+    """A person has to resolve that."""
     redis_bench.client.zadd(redis_streams_key(redis_bench.pipeline), {"city": 1})
     redis_bench.client.set(redis_results_key(redis_bench.pipeline, "city"), "mine", ex=60)
     with redis_bench.subscriber() as subscriber, pytest.raises(SourceError, match="WRONGTYPE"):
         next(subscriber.results())
 
 
-def test_a_server_that_fails_is_replaced_and_the_subscription_goes_on(
-    open_redis_bench: OpenRedisBench, make_result: MakeResult
-) -> None:
-    """The Sentinel lets the replica take over: writer and reader follow, nothing is lost, nothing comes twice."""
+def test_a_subscription_follows_a_failover(open_redis_bench: OpenRedisBench, make_result: MakeResult) -> None:
+    """The Sentinel promotes the replica; writer and reader follow, without loss or duplicates."""
     with ExitStack() as stack:
         sentinel = open_server(stack, DevRedisSentinel)
         bench = open_redis_bench(sentinel.url)
@@ -174,13 +170,13 @@ def test_a_server_that_fails_is_replaced_and_the_subscription_goes_on(
 
 
 def has_followed(server: DevRedis) -> bool:
-    """Tell whether the replica has all that the server was told."""
+    """Return whether the replica has everything."""
     said = server.ask("INFO", "replication")
     return re.findall(r",offset=(\d+),", said) == re.findall(r"master_repl_offset:(\d+)", said)
 
 
 def is_published(bench: RedisBench, result: Result) -> bool:
-    """Try to publish, and tell whether a server took it."""
+    """Try to publish; return whether that succeeded."""
     try:
         bench.publish(result)
     except StoreUnavailableError:
@@ -189,7 +185,7 @@ def is_published(bench: RedisBench, result: Result) -> bool:
 
 
 def wait_until(true: Callable[[], bool]) -> None:
-    """Wait for a condition, not for ever."""
+    """Wait for a condition, up to a limit."""
     deadline_s = time.monotonic() + LIMIT_S
     while not true():
         assert time.monotonic() < deadline_s

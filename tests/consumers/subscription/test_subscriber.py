@@ -1,4 +1,4 @@
-"""What a subscription promises, over memory, a real Redis and a real Kafka."""
+"""The guarantees of a subscription, tested in memory, on a real Redis and on a real Kafka."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def by_stream(results: list[Result]) -> dict[str, list[str]]:
-    """Return the ids by stream, in the order in which they came."""
+    """Return the ids by stream, in order."""
     ids: dict[str, list[str]] = {}
     for result in results:
         ids.setdefault(result.stream, []).append(result.id)
@@ -29,22 +29,20 @@ def by_stream(results: list[Result]) -> dict[str, list[str]]:
 
 
 def everything(bench: Bench, **options: Any) -> list[Result]:  # noqa: ANN401 - what `results` takes
-    """Return what there is."""
+    """Return all results."""
     with bench.subscriber() as subscriber:
         return list(subscriber.results(until_end=True, **options))
 
 
-def test_all_there_is_comes_in_order_and_then_it_ends(bench: Bench, make_result: MakeResult) -> None:
-    """`until_end` gives each stream whole and in order, and ends by itself."""
+def test_everything_is_delivered_in_order_and_then_it_ends(bench: Bench, make_result: MakeResult) -> None:
+    """With `until_end`, each stream is complete and in order."""
     made = [make_result(number, stream) for number in range(250) for stream in ("a", "b", "c")]
     bench.publish(*made)
     assert by_stream(everything(bench)) == by_stream(made)
 
 
-def test_of_a_window_that_was_issued_again_the_newest_revision_comes_or_all(
-    bench: Bench, make_result: MakeResult
-) -> None:
-    """What is followed by a newer one already is left out; what comes after it was passed on follows it."""
+def test_the_newest_revision_of_a_window_is_delivered_or_all(bench: Bench, make_result: MakeResult) -> None:
+    """A superseded result is left out; one that was delivered already is followed by its revision."""
     windows = [make_result(number) for number in range(3)]
     first, second = (
         make_result(1, id=f"{windows[1].window}/{revision}", revision=revision, revised={"added": {"audio": revision}})
@@ -64,14 +62,14 @@ def test_of_a_window_that_was_issued_again_the_newest_revision_comes_or_all(
     assert everything(bench, revisions="all") == [*windows, first, second]
 
 
-def test_nothing_there_ends_at_once(bench: Bench) -> None:
-    """A pipeline without results is no error."""
+def test_an_empty_source_ends_at_once(bench: Bench) -> None:
+    """A pipeline without results is not an error."""
     assert everything(bench) == []
     assert everything(bench, stream="nobody") == []
 
 
-def test_the_end_is_the_one_there_was_when_the_subscription_began(bench: Bench, make_result: MakeResult) -> None:
-    """What is published meanwhile is not awaited."""
+def test_until_end_ends_at_the_last_result_at_the_start(bench: Bench, make_result: MakeResult) -> None:
+    """Later results are not delivered."""
     bench.publish(make_result(0))
     with bench.subscriber() as subscriber:
         results = subscriber.results(until_end=True)
@@ -79,15 +77,15 @@ def test_the_end_is_the_one_there_was_when_the_subscription_began(bench: Bench, 
         assert list(results) == [make_result(0)]
 
 
-def test_one_stream_alone(bench: Bench, make_result: MakeResult) -> None:
-    """Only the stream that was asked for comes, also where others share its partition."""
+def test_one_stream(bench: Bench, make_result: MakeResult) -> None:
+    """Only the requested stream is delivered, also if others share its partition."""
     streams = [f"s{number}" for number in range(9)]
     bench.publish(*(make_result(number, stream) for number in range(5) for stream in streams))
     assert everything(bench, stream="s4") == [make_result(number, "s4") for number in range(5)]
 
 
 def test_the_document_is_the_published_one(bench: Bench, make_result: MakeResult) -> None:
-    """Nothing is written anew on the way."""
+    """It is not encoded again."""
     bench.publish(make_result(0))
     with bench.subscriber() as subscriber:
         [delivery] = subscriber.results(until_end=True).deliveries()
@@ -95,8 +93,8 @@ def test_the_document_is_the_published_one(bench: Bench, make_result: MakeResult
     assert delivery.result == make_result(0)
 
 
-def test_what_comes_later_comes_and_streams_that_appear_too(bench: Bench, make_result: MakeResult) -> None:
-    """A subscription goes on behind what there was."""
+def test_later_results_and_new_streams_are_delivered(bench: Bench, make_result: MakeResult) -> None:
+    """Without `until_end`."""
     bench.publish(make_result(0))
     with bench.subscriber() as subscriber:
         results = subscriber.results()
@@ -107,8 +105,8 @@ def test_what_comes_later_comes_and_streams_that_appear_too(bench: Bench, make_r
         assert next(results) == make_result(0, "new")
 
 
-def test_a_cursor_goes_on_behind_the_last_result_that_was_taken(bench: Bench, make_result: MakeResult) -> None:
-    """Though more had been fetched: nothing is lost and nothing comes twice; and the cursor is text."""
+def test_a_cursor_continues_after_the_last_result_taken(bench: Bench, make_result: MakeResult) -> None:
+    """Even if more had been fetched: no loss, no duplicates. The cursor is text."""
     made = [make_result(number, stream) for number in range(20) for stream in ("a", "b", "c")]
     bench.publish(*made)
     taken: list[Result] = []
@@ -123,8 +121,8 @@ def test_a_cursor_goes_on_behind_the_last_result_that_was_taken(bench: Bench, ma
     assert by_stream(taken) == by_stream([*made, make_result(20, "a"), make_result(0, "new")])
 
 
-def test_a_cursor_of_an_end_knows_what_came_after(bench: Bench, make_result: MakeResult) -> None:
-    """A pass to the end, then another one from there."""
+def test_a_cursor_at_the_end_continues_with_later_results(bench: Bench, make_result: MakeResult) -> None:
+    """A subscription to the end, and another one from there."""
     bench.publish(make_result(0))
     with bench.subscriber() as subscriber:
         results = subscriber.results(until_end=True)
@@ -133,8 +131,8 @@ def test_a_cursor_of_an_end_knows_what_came_after(bench: Bench, make_result: Mak
         assert list(subscriber.results(since=results.cursor, until_end=True)) == [make_result(1)]
 
 
-def test_since_a_moment_of_publication(bench: Bench, make_result: MakeResult, between: Callable[[], int]) -> None:
-    """As nanoseconds, as text and as a datetime; also a stream that had nothing before it."""
+def test_since_a_publication_time(bench: Bench, make_result: MakeResult, between: Callable[[], int]) -> None:
+    """As nanoseconds, text and datetime; also for a stream without earlier results."""
     bench.publish(make_result(0), make_result(1))
     moment_ns = between()
     moment = datetime.fromtimestamp(moment_ns / 1e9, UTC)
@@ -144,8 +142,8 @@ def test_since_a_moment_of_publication(bench: Bench, make_result: MakeResult, be
         assert by_stream(everything(bench, since=since)) == wanted
 
 
-def test_from_now_on(bench: Bench, make_result: MakeResult) -> None:
-    """`now` passes over what there is, and misses nothing after it."""
+def test_since_now(bench: Bench, make_result: MakeResult) -> None:
+    """Skips everything that exists, and misses nothing after it."""
     bench.publish(make_result(0))
     with bench.subscriber() as subscriber:
         results = subscriber.results(since="now")
@@ -153,8 +151,8 @@ def test_from_now_on(bench: Bench, make_result: MakeResult) -> None:
         assert by_stream(list(islice(results, 2))) == by_stream([make_result(1), make_result(0, "new")])
 
 
-def test_repeats_are_dropped(bench: Bench, make_result: MakeResult) -> None:
-    """An id comes once, however often it was published."""
+def test_duplicates_are_dropped(bench: Bench, make_result: MakeResult) -> None:
+    """An id is delivered once, however often it was published."""
     bench.publish_twice(make_result(0))
     bench.publish(make_result(1))
     with bench.subscriber() as subscriber:
@@ -164,8 +162,8 @@ def test_repeats_are_dropped(bench: Bench, make_result: MakeResult) -> None:
 
 
 @pytest.mark.parametrize("junk", [b"", b"{", b'{"schema_version": 1}', b"\xff\xfe"])
-def test_what_is_no_result_is_skipped_and_counted(bench: Bench, make_result: MakeResult, junk: bytes) -> None:
-    """One spoilt record ends nothing."""
+def test_invalid_results_are_skipped_and_counted(bench: Bench, make_result: MakeResult, junk: bytes) -> None:
+    """They do not end the subscription."""
     bench.publish(make_result(0))
     bench.publish_junk("city", junk)
     bench.publish(make_result(1))
@@ -175,14 +173,14 @@ def test_what_is_no_result_is_skipped_and_counted(bench: Bench, make_result: Mak
 
 
 def test_a_result_under_another_streams_name_is_skipped(bench: Bench, make_result: MakeResult) -> None:
-    """A stream's results are its own."""
+    """It counts as invalid."""
     bench.publish(make_result(0))
     bench.publish_junk("city", make_result(0, "other").model_dump_json().encode())
     assert everything(bench) == [make_result(0)]
 
 
-def test_who_reads_too_slowly_is_told(bench: Bench, make_result: MakeResult) -> None:
-    """What was deleted before it was read is counted, and told as a value; then it goes on."""
+def test_a_slow_reader_is_told_of_missed_results(bench: Bench, make_result: MakeResult) -> None:
+    """Results deleted before they were read are counted and reported; then the subscription continues."""
     bench.publish(*(make_result(number) for number in range(3)))
     gaps: list[Gap] = []
     with bench.subscriber() as subscriber:
@@ -197,8 +195,8 @@ def test_who_reads_too_slowly_is_told(bench: Bench, make_result: MakeResult) -> 
     assert [gap.missed for gap in gaps] == [8]
 
 
-def test_what_was_deleted_before_one_began_is_no_gap(bench: Bench, make_result: MakeResult) -> None:
-    """Who asks for all there is gets what there is."""
+def test_results_deleted_before_the_start_are_not_a_gap(bench: Bench, make_result: MakeResult) -> None:
+    """The subscription starts with what is left."""
     bench.publish(*(make_result(number) for number in range(5)))
     bench.delete_before_last("city")
     with bench.subscriber() as subscriber:
@@ -207,8 +205,8 @@ def test_what_was_deleted_before_one_began_is_no_gap(bench: Bench, make_result: 
 
 
 @pytest.mark.parametrize("how", ["stop", "close"])
-def test_another_thread_ends_a_subscription_that_waits(bench: Bench, make_result: MakeResult, how: str) -> None:
-    """The iteration ends by itself, soon, and closing twice is harmless."""
+def test_another_thread_can_end_a_waiting_subscription(bench: Bench, make_result: MakeResult, how: str) -> None:
+    """The iteration ends soon. Closing twice is harmless."""
     bench.publish(make_result(0))
     subscriber = bench.subscriber()
     seen: list[Result] = []
@@ -233,7 +231,7 @@ def test_another_thread_ends_a_subscription_that_waits(bench: Bench, make_result
 
 
 def test_a_closed_subscription_has_ended(bench: Bench, make_result: MakeResult) -> None:
-    """Even where more had been fetched."""
+    """Even if more had been fetched."""
     bench.publish(*(make_result(number) for number in range(5)))
     with bench.subscriber() as subscriber, subscriber.results() as results:
         next(results)
@@ -241,8 +239,8 @@ def test_a_closed_subscription_has_ended(bench: Bench, make_result: MakeResult) 
         assert list(results) == []
 
 
-def test_two_subscriptions_do_not_disturb_each_other(bench: Bench, make_result: MakeResult) -> None:
-    """Each has all results."""
+def test_two_subscriptions_are_independent(bench: Bench, make_result: MakeResult) -> None:
+    """Each gets all results."""
     bench.publish(*(make_result(number) for number in range(5)))
     with bench.subscriber() as subscriber:
         pairs = list(zip(subscriber.results(until_end=True), subscriber.results("city", until_end=True), strict=True))
@@ -250,14 +248,14 @@ def test_two_subscriptions_do_not_disturb_each_other(bench: Bench, make_result: 
 
 
 @pytest.mark.parametrize("since", ["yesterday", "2026-01-01", "2026-01-01T00:00:00", -1, 1_767_225_600, "redis.x"])
-def test_a_beginning_that_cannot_be_is_refused(memory_bench: Bench, since: str | int) -> None:
-    """With what was expected and what came; a time without its zone could be any."""
+def test_an_invalid_since_is_rejected(memory_bench: Bench, since: str | int) -> None:
+    """With what was expected and what came."""
     with memory_bench.subscriber() as subscriber, pytest.raises(UsageError, match="since: expected"):
         subscriber.results(since=since)
 
 
-def test_a_cursor_of_another_source_or_pipeline_is_refused(memory_bench: Bench, redis_bench: Bench) -> None:
-    """Positions mean nothing elsewhere."""
+def test_a_cursor_of_another_source_or_pipeline_is_rejected(memory_bench: Bench, redis_bench: Bench) -> None:
+    """Positions are only valid in one source."""
     cursors = []
     for bench in (memory_bench, redis_bench):
         with bench.subscriber() as subscriber:
@@ -267,7 +265,7 @@ def test_a_cursor_of_another_source_or_pipeline_is_refused(memory_bench: Bench, 
             subscriber.results(since=cursor)
 
 
-def test_a_stream_that_cannot_be_is_refused(memory_bench: Bench) -> None:
-    """A slip of the pen must not wait for ever."""
+def test_an_invalid_stream_is_rejected(memory_bench: Bench) -> None:
+    """It must not wait forever."""
     with memory_bench.subscriber() as subscriber, pytest.raises(UsageError, match="stream id"):
         subscriber.results("no such stream")

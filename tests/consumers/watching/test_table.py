@@ -1,4 +1,4 @@
-"""How results read: the table in every width, and the line."""
+"""The text of results: the table at every width, and the line."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def row(text: str, stream: str) -> str:
 
 @pytest.mark.parametrize("width", [60, 80, 100, 140, 200])
 def test_it_fits_the_width_and_every_stream_has_one_row(make_result: MakeResult, width: int) -> None:
-    """Nothing wraps; what does not fit is cut."""
+    """Nothing wraps; long text is cut."""
     long = make_result(0, "a-stream-whose-name-" + "x" * 100, observations=Observations(speech_share=1.0))
     text = render(make_result(0), make_result(1), long, width=width)
     lines = text.splitlines()
@@ -45,8 +45,8 @@ def test_it_fits_the_width_and_every_stream_has_one_row(make_result: MakeResult,
     assert "00:00:02" in row(text, "city")
 
 
-def test_the_widest_says_everything(make_result: MakeResult) -> None:
-    """Window, states, labels, speech, loudness, words, why it was closed, and the lag."""
+def test_the_widest_table_shows_everything(make_result: MakeResult) -> None:
+    """Window, states, labels, speech, loudness, words, why it closed, and the lag."""
     found = row(render(make_result(1, skipped=3), width=200), "city")
     for part in (
         "2026-01-01 00:00:02 +2 s",
@@ -61,8 +61,8 @@ def test_the_widest_says_everything(make_result: MakeResult) -> None:
         assert part in found
 
 
-def test_what_is_not_known_is_a_dash(make_result: MakeResult) -> None:
-    """An empty window reads as one."""
+def test_missing_values_are_dashes(make_result: MakeResult) -> None:
+    """For example in an empty window."""
     nothing = ModalityReport(state="empty")
     empty = make_result(
         0,
@@ -76,7 +76,7 @@ def test_what_is_not_known_is_a_dash(make_result: MakeResult) -> None:
 
 
 def test_a_revision_is_marked(make_result: MakeResult) -> None:
-    """Whatever the width of the terminal."""
+    """At every width."""
     revised = make_result(0, id=f"{make_result(0).window}/2", revision=2)
     assert " r2," in result_line(revised)
     for width in (80, 120, 200):
@@ -85,8 +85,8 @@ def test_a_revision_is_marked(make_result: MakeResult) -> None:
         assert "1 of them revisions" in text
 
 
-def test_a_late_revision_does_not_turn_the_row_back(make_result: MakeResult) -> None:
-    """It is counted; the row keeps the newer window."""
+def test_a_late_revision_does_not_replace_a_newer_window(make_result: MakeResult) -> None:
+    """It is counted only."""
     old = make_result(0)
     revised = make_result(0, id=result_id("city", old.start_ns, old.end_ns, 1), revision=1)
     text = render(old, make_result(1), revised)
@@ -95,8 +95,8 @@ def test_a_late_revision_does_not_turn_the_row_back(make_result: MakeResult) -> 
     assert "00:00:00" in row(render(old, revised), "city")
 
 
-def test_more_streams_than_lines_show_those_that_spoke_last(make_result: MakeResult) -> None:
-    """And say how many are hidden."""
+def test_if_not_all_streams_fit_the_most_recent_are_shown(make_result: MakeResult) -> None:
+    """With the number of hidden ones."""
     text = render(*(make_result(0, f"s{number:03}") for number in range(50)), height=17)
     assert "s049" in text
     assert "s000" not in text
@@ -105,13 +105,13 @@ def test_more_streams_than_lines_show_those_that_spoke_last(make_result: MakeRes
 
 
 def test_a_label_is_shown_by_its_first_synonym(make_result: MakeResult) -> None:
-    """Labels of ImageNet list several."""
+    """ImageNet labels list several."""
     seen = (LabelScore(label="wood rabbit, cottontail, cottontail rabbit", score=0.5),)
     assert "wood rabbit 50%" in result_line(make_result(0, observations=Observations(visual=seen)))
 
 
-def test_what_a_trained_model_says_is_shown_first(make_result: MakeResult) -> None:
-    """By its confidence; a number as it is."""
+def test_predictions_of_trained_heads_are_shown_first(make_result: MakeResult) -> None:
+    """With the confidence; for regression, the number."""
     mood = (Prediction(label="glad", score=0.9, confidence=0.8), Prediction(label="sad", score=0.1, confidence=0.2))
     valence = (Prediction(label="valence", score=-1.25),)
     line = result_line(make_result(0, predictions={"mood": mood, "valence": valence}))
@@ -119,22 +119,22 @@ def test_what_a_trained_model_says_is_shown_first(make_result: MakeResult) -> No
     assert "mood: glad 80%, valence -1.25" in line
 
 
-def test_what_overload_left_out_is_said(make_result: MakeResult) -> None:
-    """Pictures, or the whole answer."""
-    assert "progress, 3 pictures shed" in result_line(make_result(0, shed=Shed(video=3)))
-    assert "progress, model not asked" in result_line(make_result(0, shed=Shed(video=4, audio=4, model=True)))
+def test_load_shedding_is_shown(make_result: MakeResult) -> None:
+    """Frames, or the whole model."""
+    assert "progress, 3 frames shed" in result_line(make_result(0, shed=Shed(video=3)))
+    assert "progress, model not run" in result_line(make_result(0, shed=Shed(video=4, audio=4, model=True)))
 
 
-def test_words_that_a_machine_heard_are_marked(make_result: MakeResult) -> None:
-    """They may be wrong."""
+def test_text_from_speech_recognition_is_marked(make_result: MakeResult) -> None:
+    """It may be wrong."""
     heard = Words(text="crown jewels", start_ns=0, end_ns=1, generated=True, generated_by="whisper-tiny.en")
     result = make_result(0, observations=Observations(words=(heard, Words(text="then", start_ns=0, end_ns=1))))
     assert "“≈ crown jewels / then”" in result_line(result)
     assert "≈ crown jewels / then" in render(result, width=200)
 
 
-def test_words_cannot_steer_the_terminal(make_result: MakeResult) -> None:
-    """Control characters, line breaks, marks of direction and markup are words of a stranger."""
+def test_words_cannot_control_the_terminal(make_result: MakeResult) -> None:
+    """Control characters, line breaks, text direction and markup are untrusted input."""
     evil = "[bold]a\x1b[31mb\nc\u202ed\x9be"
     words = (Words(text=evil, start_ns=0, end_ns=1), Words(text="then", start_ns=0, end_ns=1))
     result = make_result(0, observations=Observations(words=words))

@@ -1,4 +1,4 @@
-"""`triptych watch` as a process of its own, on real servers."""
+"""`triptych watch` as its own process, on real servers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def command(*args: str) -> list[str]:
 
 
 def where(bench: RedisBench | TopicBench, kafka_bootstrap: str = "") -> list[str]:
-    """Return the flags that lead to the test's pipeline."""
+    """Return the flags for the test's pipeline."""
     server = ["--redis-url", bench.url] if hasattr(bench, "url") else ["--bootstrap-servers", kafka_bootstrap]
     return ["--from", bench.kind, "--pipeline", bench.pipeline, *server]
 
@@ -44,13 +44,13 @@ def run(*args: str) -> subprocess.CompletedProcess[str]:
 
 
 def environment() -> dict[str, str]:
-    """Return an environment without settings of the machine's own."""
+    """Return an environment without Triptych settings."""
     return {name: value for name, value in os.environ.items() if not name.startswith("TRIPTYCH_")}
 
 
 @contextmanager
 def running(*args: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the command; it is ended with the test."""
+    """Start the command; stop it at the end."""
     process = subprocess.Popen(
         command(*args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=REPOSITORY, env=environment()
     )
@@ -62,15 +62,15 @@ def running(*args: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def next_line(out: IO[bytes] | None) -> bytes:
-    """Return the next line, if it comes in time."""
+    """Return the next line; fail after a limit."""
     assert out is not None
     ready, _, _ = select.select([out], [], [], LIMIT_S)
     assert ready, "no line came"
     return out.readline()
 
 
-def test_what_there_is_comes_as_json_lines(redis_bench: RedisBench, make_result: MakeResult) -> None:
-    """Each line is a whole result exactly as published; then the command ends."""
+def test_existing_results_are_printed_as_json_lines(redis_bench: RedisBench, make_result: MakeResult) -> None:
+    """Each line is a result exactly as published; then the command ends."""
     made = [make_result(number, stream) for stream in ("a", "b") for number in range(3)]
     redis_bench.publish(*made)
     ended = run("--until-end", *where(redis_bench))
@@ -78,8 +78,8 @@ def test_what_there_is_comes_as_json_lines(redis_bench: RedisBench, make_result:
     assert sorted(ended.stdout.splitlines()) == sorted(result.model_dump_json() for result in made)
 
 
-def test_kafka_gives_the_same_lines(kafka_bench: TopicBench, kafka_bootstrap: str, make_result: MakeResult) -> None:
-    """All streams, or the one that was named."""
+def test_kafka_returns_the_same_lines(kafka_bench: TopicBench, kafka_bootstrap: str, make_result: MakeResult) -> None:
+    """For all streams or for one."""
     made = [make_result(number, stream) for stream in ("a", "b") for number in range(3)]
     kafka_bench.publish(*made)
     ended = run("--until-end", *where(kafka_bench, kafka_bootstrap))
@@ -89,8 +89,8 @@ def test_kafka_gives_the_same_lines(kafka_bench: TopicBench, kafka_bootstrap: st
     assert ended.stdout.splitlines() == [make_result(number, "b").model_dump_json() for number in range(3)]
 
 
-def test_the_cursor_it_leaves_goes_on_from_there(redis_bench: RedisBench, make_result: MakeResult) -> None:
-    """`--since` takes what the command said at its end."""
+def test_the_logged_cursor_continues_from_there(redis_bench: RedisBench, make_result: MakeResult) -> None:
+    """`--since` accepts it."""
     redis_bench.publish(make_result(0))
     first = run("--until-end", *where(redis_bench))
     cursor = json.loads(first.stderr.splitlines()[-1])["cursor"]
@@ -100,10 +100,10 @@ def test_the_cursor_it_leaves_goes_on_from_there(redis_bench: RedisBench, make_r
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_results_come_at_once_and_a_signal_ends_it(
+def test_results_are_printed_at_once_and_a_signal_ends_it(
     redis_bench: RedisBench, make_result: MakeResult, number: signal.Signals, code: int
 ) -> None:
-    """No line waits in a buffer; SIGTERM is a clean end, SIGINT says that it was interrupted."""
+    """Lines are not buffered. SIGTERM is a clean end; SIGINT has its own exit code."""
     redis_bench.publish(make_result(0))
     with running(*where(redis_bench)) as process:
         assert json.loads(next_line(process.stdout))["id"] == make_result(0).id
@@ -115,7 +115,7 @@ def test_results_come_at_once_and_a_signal_ends_it(
         assert b"Traceback" not in process.stderr.read()
 
 
-def test_a_reader_that_has_enough_ends_it(redis_bench: RedisBench, make_result: MakeResult) -> None:
+def test_a_closed_pipe_ends_it(redis_bench: RedisBench, make_result: MakeResult) -> None:
     """As in `| head -1`: no traceback, no error."""
     redis_bench.publish(make_result(0))
     with running(*where(redis_bench)) as process:
@@ -129,7 +129,7 @@ def test_a_reader_that_has_enough_ends_it(redis_bench: RedisBench, make_result: 
 
 
 def test_a_terminal_gets_a_table(redis_bench: RedisBench, make_result: MakeResult) -> None:
-    """One row a stream, with its newest window."""
+    """One row per stream, with its newest window."""
     redis_bench.publish(make_result(0), make_result(1), make_result(0, "harbour"))
     leader, follower = pty.openpty()
     process = subprocess.Popen(
@@ -150,8 +150,8 @@ def test_a_terminal_gets_a_table(redis_bench: RedisBench, make_result: MakeResul
     assert "{" not in last
 
 
-def test_logs_stay_out_of_the_results(redis_bench: RedisBench, make_result: MakeResult) -> None:
-    """What is no result is told on stderr, and the rest comes."""
+def test_logs_go_to_stderr(redis_bench: RedisBench, make_result: MakeResult) -> None:
+    """An invalid result is logged there, and the others are printed."""
     redis_bench.publish(make_result(0))
     redis_bench.publish_junk("city", b"{}")
     ended = run("--until-end", *where(redis_bench))
@@ -169,8 +169,8 @@ def test_logs_stay_out_of_the_results(redis_bench: RedisBench, make_result: Make
         (["--from", "kafka", "--bootstrap-servers", "127.0.0.1:1"], 3, "127.0.0.1:1"),
     ],
 )
-def test_what_cannot_work_ends_with_one_line(redis_url: str, args: list[str], code: int, said: str) -> None:
-    """Exit code 2 for the user's mistake, 3 for a server that is away."""
+def test_an_error_is_one_line(redis_url: str, args: list[str], code: int, said: str) -> None:
+    """Exit code 2 for usage errors, 3 for an unavailable server."""
     ended = run(*(args if "--redis-url" in args else [*args, "--redis-url", redis_url]))
     assert ended.returncode == code
     assert ended.stdout == ""
@@ -178,21 +178,21 @@ def test_what_cannot_work_ends_with_one_line(redis_url: str, args: list[str], co
     assert said in ended.stderr
 
 
-def test_a_topic_that_is_missing_is_named_with_what_makes_it(kafka_bootstrap: str) -> None:
-    """The command that mends it stands in the line."""
+def test_a_missing_topic_is_reported_with_the_command_that_creates_it(kafka_bootstrap: str) -> None:
+    """In one line."""
     ended = run("--from", "kafka", "--bootstrap-servers", kafka_bootstrap, "--pipeline", "nobodys")
     assert ended.returncode == 2
     assert "triptych topics create --pipeline nobodys" in ended.stderr
 
 
 def read_to_the_end(leader: int) -> str:
-    """Return all that a terminal was sent, until its other side is closed."""
+    """Return all output of a terminal until it is closed."""
     shown = b""
     deadline_s = time.monotonic() + LIMIT_S
     while time.monotonic() < deadline_s:
         try:
             chunk = os.read(leader, 65_536)
-        except OSError:  # Linux says so when the other side is closed
+        except OSError:  # Linux raises this when the other side is closed
             break
         if not chunk:
             break
@@ -201,8 +201,8 @@ def read_to_the_end(leader: int) -> str:
     return shown.decode()
 
 
-def test_a_rule_chooses_what_is_shown(redis_bench: RedisBench, make_result: MakeResult) -> None:
-    """Only results that fulfil it come, as published; a rule that cannot be ends with one line that says where."""
+def test_a_rule_selects_results(redis_bench: RedisBench, make_result: MakeResult) -> None:
+    """Matching results are printed as published. An invalid rule is one line with the position."""
     made = [make_result(number, stream) for stream in ("a", "b") for number in range(3)]
     redis_bench.publish(*made)
     ended = run("--until-end", "--where", "stream == 'b' and 'tabby' in visual", *where(redis_bench))

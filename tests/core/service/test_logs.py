@@ -1,4 +1,4 @@
-"""What the programs say of themselves."""
+"""Configuration of logging."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from triptych.settings.tree import LogSettings
 
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
-    """Leave no set-up behind for other tests."""
+    """Restore the defaults of structlog for other tests."""
     yield
     structlog.reset_defaults()
 
 
 def test_without_a_terminal_each_event_is_a_json_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-    """Stdout belongs to results."""
+    """Stdout is reserved for results."""
     configure_logs(LogSettings())
 
-    structlog.get_logger().info("source.done", stream="city", sent=3)
+    structlog.get_logger().info("source_done", stream="city", sent=3)
 
-    said = capsys.readouterr()
-    line = json.loads(said.err)
-    assert said.out == ""
-    assert (line["event"], line["level"], line["stream"], line["sent"]) == ("source.done", "info", "city", 3)
+    output = capsys.readouterr()
+    line = json.loads(output.err)
+    assert output.out == ""
+    assert (line["event"], line["level"], line["stream"], line["sent"]) == ("source_done", "info", "city", 3)
     assert line["timestamp"].endswith("Z")
 
 
-def test_people_get_readable_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without colours where there is no terminal to show them."""
+def test_the_console_format_is_readable_text(capsys: pytest.CaptureFixture[str]) -> None:
+    """It uses colours only on a terminal."""
     configure_logs(LogSettings(format="console"))
 
-    structlog.get_logger().info("source.done", stream="city")
+    structlog.get_logger().info("source_done", stream="city")
 
-    said = capsys.readouterr().err
-    assert "source.done" in said
-    assert "stream=city" in said
-    assert "\x1b" not in said
+    output = capsys.readouterr().err
+    assert "source_done" in output
+    assert "stream=city" in output
+    assert "\x1b" not in output
 
 
-def test_what_is_less_severe_than_the_level_is_not_said(capsys: pytest.CaptureFixture[str]) -> None:
-    """Here all but errors."""
+def test_events_below_the_level_are_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    """Here everything below `error`."""
     configure_logs(LogSettings(level="error"))
 
-    structlog.get_logger().warning("source.ended_early")
+    structlog.get_logger().warning("source_ended_early")
 
     assert capsys.readouterr().err == ""

@@ -1,4 +1,4 @@
-"""A first signal asks, a second one ends, and afterwards all is as it was."""
+"""Graceful stop, immediate exit and reload by signal."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from threading import Event
 
 import pytest
 
-from triptych.service.signals import ReloadSignal, bell_on_hangup, stop_on_signal
+from triptych.service.signals import ReloadSignal, reload_on_hangup, stop_on_signal
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_first_signal_sets_the_event_and_the_old_handler_comes_back(number: signal.Signals) -> None:
-    """The program notices in its own time."""
+def test_the_first_signal_sets_the_event_and_the_previous_handler_is_restored(number: signal.Signals) -> None:
+    """The handler only sets the event; the program stops when it checks it."""
     before = signal.getsignal(number)
     with stop_on_signal() as stop:
         assert not stop.is_set()
@@ -23,8 +23,8 @@ def test_a_first_signal_sets_the_event_and_the_old_handler_comes_back(number: si
     assert signal.getsignal(number) == before
 
 
-def test_a_second_signal_exits_at_once() -> None:
-    """Whatever the program is doing; the exit code is a shell's for that signal."""
+def test_the_second_signal_exits_at_once() -> None:
+    """With the exit code that a shell reports for the signal."""
     code = (
         "import signal\n"
         "from triptych.service.signals import stop_on_signal\n"
@@ -37,32 +37,32 @@ def test_a_second_signal_exits_at_once() -> None:
     assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, b"")
 
 
-def test_a_bell_is_heard_once_however_often_it_was_rung() -> None:
-    """And not again; without a ring the limit is kept."""
+def test_several_sends_count_as_one() -> None:
+    """A second wait blocks until its limit."""
     reload_signal = ReloadSignal()
     assert not reload_signal.wait(0)
-    reload_signal.ring()
-    reload_signal.ring()
+    reload_signal.send()
+    reload_signal.send()
     assert reload_signal.wait(None)
     assert not reload_signal.wait(0.001)
 
 
-def test_a_hangup_rings_the_bell_and_stops_nothing() -> None:
-    """The old handler comes back."""
+def test_a_hangup_reloads_and_does_not_stop_the_program() -> None:
+    """The previous handler is restored on exit."""
     before, stop = signal.getsignal(signal.SIGHUP), Event()
-    with bell_on_hangup(stop) as reload_signal:
+    with reload_on_hangup(stop) as reload_signal:
         signal.raise_signal(signal.SIGHUP)
         assert reload_signal.wait(0)
     assert not stop.is_set()
     assert signal.getsignal(signal.SIGHUP) == before
 
 
-def test_a_hangup_stops_a_program_whose_terminal_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody would see it any more: as without this handler, it ends, but in an orderly way."""
+def test_a_hangup_stops_a_program_whose_terminal_was_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default action of SIGHUP is to exit; here the program stops gracefully."""
     on_terminal = iter([True, True, False])
     stop = Event()
     monkeypatch.setattr(sys.stderr, "isatty", lambda: next(on_terminal))
-    with bell_on_hangup(stop) as reload_signal:
+    with reload_on_hangup(stop) as reload_signal:
         signal.raise_signal(signal.SIGHUP)
         assert reload_signal.wait(0)
         assert not stop.is_set()

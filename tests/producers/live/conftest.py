@@ -1,4 +1,4 @@
-"""Real servers of live feeds, each behind a relay that can be broken."""
+"""Real servers of live feeds, each behind a relay whose connections can be broken."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from tests.producers.live.breakable import Relay
+from tests.producers.live.relay import Relay
 from tests.servers import require_program
-from triptych.producers.live import player
+from triptych.producers.live import live_player
 from triptych.producers.run import produce_all
-from triptych.producers.sources.plan import PlaybackPlan
+from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.sources.source import parse_source
 from triptych.producers.status.outcome import SourceOutcome
 from triptych.schemas.codec import decode
@@ -33,7 +33,7 @@ USER, PASSWORD = "viewer", "Geheim-7391"
 
 
 def wait_until(true: Callable[[], bool], what: str, limit_s: float = 60.0) -> None:
-    """Wait until something is true; fail where it does not become so."""
+    """Wait until a condition holds; fail after the timeout."""
     deadline = time.monotonic() + limit_s
     while not true():
         assert time.monotonic() < deadline, f"waited {limit_s:.0f} s for {what}"
@@ -53,7 +53,7 @@ def serving(*command: str) -> Iterator[int]:
 
 @pytest.fixture
 def rtsp() -> Iterator[Relay]:
-    """A camera that wants a password: a real RTSP server, on a machine that has GStreamer's."""
+    """A camera with a password: a real RTSP server, where GStreamer's is installed."""
     check = [SYSTEM_PYTHON, "-c", "import gi; gi.require_version('GstRtspServer', '1.0')"]
     has = Path(SYSTEM_PYTHON).exists() and subprocess.run(check, capture_output=True, check=False).returncode == 0
     require_program(SYSTEM_PYTHON if has else None, "gir1.2-gst-rtsp-server-1.0")
@@ -63,7 +63,7 @@ def rtsp() -> Iterator[Relay]:
 
 @pytest.fixture
 def hls(tmp_path: Path) -> Iterator[Relay]:
-    """A channel that is written while it is watched."""
+    """A channel that is written while it is played."""
     with serving(sys.executable, str(HERE / "hls_server.py"), str(tmp_path)) as port, Relay(port) as relay:
         yield relay
 
@@ -77,7 +77,7 @@ class Playing:
     outcomes: list[SourceOutcome] = field(default_factory=list)
 
     def raw(self) -> list[Record]:
-        """Return all that has arrived, by topic."""
+        """Return all messages that have arrived, by topic."""
         partitions = [TopicPartition(topic, number) for topic in INPUT_TOPICS for number in range(6)]
         reader = self.transport.reader(dict.fromkeys(partitions, 0))
         records: list[Record] = []
@@ -86,11 +86,11 @@ class Playing:
         return records
 
     def records(self) -> list[InputRecord]:
-        """Return the same, decoded."""
+        """Return all records that have arrived, by topic."""
         return [decode(one.key, one.value, one.headers, modality=MODALITY_OF[one.topic]) for one in self.raw()]
 
     def sessions(self) -> dict[str, list[InputRecord]]:
-        """Return the records of each session, in the sessions' order."""
+        """Return the records of each session, in the order of the sessions."""
         found: dict[str, list[InputRecord]] = {}
         for record in sorted(self.records(), key=lambda record: record.start_ns):
             found.setdefault(record.session, []).append(record)
@@ -101,7 +101,7 @@ class Playing:
         wait_until(lambda: bool(self.outcomes), "the end of the feed")
 
     def wait_for_media(self, sessions: int, count: int = 12) -> None:
-        """Wait until the last of so many sessions has so many records."""
+        """Wait until there are this many sessions, and the last one has this many records."""
         wait_until(
             lambda: len(found := list(self.sessions().values())) == sessions and len(found[-1]) >= count,
             f"session {sessions}",
@@ -110,14 +110,14 @@ class Playing:
 
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Playing]]:
-    """Play a URL until the test ends, with the fields of `PlaybackPlan`; a feed silent for 3 s is given up."""
-    monkeypatch.setattr(player, "READ_LIMIT_S", 2.5)
-    monkeypatch.setattr(player, "_MARGIN_S", 0.5)
+    """Play a URL until the test ends, with fields of `PlaybackPlan`. A feed that is silent for 3 s counts as lost."""
+    monkeypatch.setattr(live_player, "READ_TIMEOUT_S", 2.5)
+    monkeypatch.setattr(live_player, "_MARGIN_S", 0.5)
     playing = Playing()
     threads: list[threading.Thread] = []
 
-    def play(url: str, **wishes: Any) -> Playing:  # noqa: ANN401 - whatever `PlaybackPlan` has
-        plan = PlaybackPlan(source=parse_source(url), stream="feed", **wishes)
+    def play(url: str, **options: Any) -> Playing:  # noqa: ANN401 - whatever `PlaybackPlan` has
+        plan = PlaybackPlan(source=parse_source(url), stream="feed", **options)
         thread = threading.Thread(
             target=lambda: playing.outcomes.extend(produce_all([plan], playing.transport, stop=playing.stop))
         )

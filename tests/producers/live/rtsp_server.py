@@ -1,7 +1,7 @@
-"""A real RTSP server: a picture that moves and a tone, live, for as many viewers as come.
+"""A real RTSP server: a live stream of a moving test pattern and a tone, for any number of viewers.
 
-Run by the system's own python3, which has GStreamer's bindings, in a process of its own: `rtsp_server.py USER PASS`.
-It prints its port and serves `rtsp://USER:PASS@127.0.0.1:PORT/camera` until it is killed.
+Run it with the system's own python3, which has the GStreamer bindings: `rtsp_server.py USER PASS`. It prints its port,
+and serves `rtsp://USER:PASS@127.0.0.1:PORT/camera` until it is killed.
 """
 
 import sys
@@ -10,7 +10,7 @@ import gi
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402 - only after the versions
+from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402 - after the versions are set
 
 LAUNCH = """(
     videotestsrc is-live=true pattern=ball ! video/x-raw,width=160,height=96,framerate=10/1

@@ -1,4 +1,4 @@
-"""Feeds that break: what was seen before and after is right, and what is missing is said."""
+"""Feeds whose connections break: records before and after are correct, and gaps are logged."""
 
 from __future__ import annotations
 
@@ -13,60 +13,60 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from tests.producers.live.breakable import Relay
 from tests.producers.live.conftest import PASSWORD, USER, Playing, wait_until
-from tests.producers.live.hls_server import Quiet
-from tests.producers.live.windows import check_windows, voids, working
+from tests.producers.live.hls_server import QuietHandler
+from tests.producers.live.relay import Relay
+from tests.producers.live.windows import check_windows, empty_windows, working
 from triptych.schemas.records import AudioChunk, End, InputRecord, Progress, VideoFrame
 
 Watch = Callable[..., Playing]
 S = 1_000_000_000
 WHOLE_WINDOW = 30
-"""So many records of a session hold a whole window, wherever it lies."""
+"""This many records of a session contain a complete window."""
 
 
 def check_sessions(sessions: dict[str, list[InputRecord]]) -> None:
-    """Assert the contract of each session, and that none begins before the one before it was over."""
+    """Assert the contract of each session, and that none begins before the previous one was over."""
     for records in sessions.values():
         assert {record.tracks for record in records} == {("video", "audio")}
         for modality in ("video", "audio"):
             track = [record for record in records if record.modality == modality]
             media = [record for record in track if isinstance(record, VideoFrame | AudioChunk)]
-            # Where another follows at once, the track that goes on first in it has no end here.
+            # Where another session follows at once, the track that continues first has no end.
             assert sum(isinstance(record, End) for record in track) <= 1
             assert [record.seq for record in media] == list(range(len(media)))
             assert all(record.start_ns >= (before.next_ns or 0) for before, record in pairwise(media))
-        assert_unbroken(records)
+        assert_continuous(records)
         assert sum(isinstance(record, End) for record in records) >= 1
     assert sum(isinstance(record, End) for record in records) == 2
     for before, after in pairwise(sessions.values()):
         assert max(record.next_ns or 0 for record in before) <= min(record.start_ns for record in after)
 
 
-def assert_unbroken(records: list[InputRecord]) -> None:
-    """Assert that a session has a picture in every half second, and sound without a gap."""
+def assert_continuous(records: list[InputRecord]) -> None:
+    """Assert that a session has a frame in every half second, and audio without gaps."""
     frames = [record.start_ns for record in records if isinstance(record, VideoFrame)]
     chunks = [record for record in records if isinstance(record, AudioChunk)]
     assert max(b - a for a, b in pairwise(frames)) <= S // 2
     assert all(abs(b.start_ns - a.end_ns) < S // 10 for a, b in pairwise(chunks))
 
 
-def gaps(logs: list[Any], sessions: dict[str, list[InputRecord]]) -> None:
-    """Assert that each gap between two sessions was named, with its bounds."""
-    named = [(log["from_ns"], log["to_ns"]) for log in logs if log["event"] == "source.gap"]
+def check_gaps(logs: list[Any], sessions: dict[str, list[InputRecord]]) -> None:
+    """Assert that each gap between two sessions was logged with its bounds."""
+    logged = [(log["from_ns"], log["to_ns"]) for log in logs if log["event"] == "source_gap"]
     first = [min(record.start_ns for record in records) for records in sessions.values()]
-    assert [to_ns for _, to_ns in named] == pytest.approx(first[1:], abs=S)
-    assert all(from_ns <= to_ns for from_ns, to_ns in named)
+    assert [to_ns for _, to_ns in logged] == pytest.approx(first[1:], abs=S)
+    assert all(from_ns <= to_ns for from_ns, to_ns in logged)
 
 
-def lost(logs: list[Any]) -> list[Any]:
-    """Return the lines that say that a connection was lost."""
-    return [log for log in logs if log["event"] == "source.lost"]
+def losses(logs: list[Any]) -> list[Any]:
+    """Return the log entries about lost connections."""
+    return [log for log in logs if log["event"] == "source_lost"]
 
 
 @pytest.mark.timeout(180)
 def test_a_camera_is_cut_reset_and_frozen(rtsp: Relay, watch: Watch) -> None:
-    """Each time a new session begins, and its password is nowhere."""
+    """Each time a new session begins. The password is in no record, log entry or outcome."""
     with capture_logs() as logs:
         playing = watch(f"rtsp://{USER}:{PASSWORD}@127.0.0.1:{rtsp.port}/camera?token={PASSWORD}")
         with working(playing) as world:
@@ -76,20 +76,20 @@ def test_a_camera_is_cut_reset_and_frozen(rtsp: Relay, watch: Watch) -> None:
             rtsp.cut(reset=True)
             playing.wait_for_media(3, WHOLE_WINDOW)
             rtsp.freeze()
-            wait_until(lambda: len(lost(logs)) == 3, "the loss of the frozen camera")
+            wait_until(lambda: len(losses(logs)) == 3, "the loss of the frozen camera")
             rtsp.thaw()
             playing.wait_for_media(4, WHOLE_WINDOW)
 
     sessions = playing.sessions()
     assert len(sessions) == 4
     check_sessions(sessions)
-    gaps(logs, sessions)
+    check_gaps(logs, sessions)
     check_windows(world, playing)
-    assert voids(world) >= 1
-    standing = playing.outcomes[0].standing
-    assert (standing.sessions, standing.reconnects, standing.gaps) == (4, 3, 3)
-    assert "said nothing" in lost(logs)[2]["reason"]
-    everything = f"{playing.raw()} {logs} {playing.outcomes} {[one.standing for one in playing.outcomes]}"
+    assert empty_windows(world) >= 1
+    status = playing.outcomes[0].status
+    assert (status.sessions, status.reconnects, status.gaps) == (4, 3, 3)
+    assert "sent nothing" in losses(logs)[2]["reason"]
+    everything = f"{playing.raw()} {logs} {playing.outcomes} {[one.status for one in playing.outcomes]}"
     assert PASSWORD not in everything
     assert USER not in everything
     assert f"rtsp://127.0.0.1:{rtsp.port}/camera" in everything
@@ -98,7 +98,7 @@ def test_a_camera_is_cut_reset_and_frozen(rtsp: Relay, watch: Watch) -> None:
 
 @pytest.mark.timeout(180)
 def test_a_channel_is_delayed_cut_and_frozen(hls: Relay, watch: Watch) -> None:
-    """What only comes later is one session; a channel that is away begins another."""
+    """A delay does not end the session; a lost channel begins another."""
     with capture_logs() as logs:
         playing = watch(f"http://127.0.0.1:{hls.port}/channel.m3u8")
         with working(playing) as world:
@@ -106,10 +106,10 @@ def test_a_channel_is_delayed_cut_and_frozen(hls: Relay, watch: Watch) -> None:
             hls.delay_s = 0.3
             playing.wait_for_media(1, 30)
             hls.delay_s = 0.0
-            hls.cut()  # FFmpeg asks for the segment again
+            hls.cut()  # FFmpeg requests the segment again
             playing.wait_for_media(1, 50)
             hls.freeze()
-            wait_until(lambda: len(lost(logs)) == 1, "the loss of the frozen channel")
+            wait_until(lambda: len(losses(logs)) == 1, "the loss of the frozen channel")
             hls.thaw()
             playing.wait_for_media(2, WHOLE_WINDOW)
 
@@ -117,15 +117,15 @@ def test_a_channel_is_delayed_cut_and_frozen(hls: Relay, watch: Watch) -> None:
     assert len(sessions) == 2
     for records in sessions.values():
         assert not [record for record in records if isinstance(record, Progress) and record.modality == "audio"]
-    gaps(logs, sessions)
-    check_windows(world, playing, disturbed=1)  # a channel deletes the segments that come too late
+    check_gaps(logs, sessions)
+    check_windows(world, playing, disturbed=1)  # the channel deletes segments that are requested too late
     before, after = sessions.values()
     assert max(record.next_ns or 0 for record in before) <= min(record.start_ns for record in after)
 
 
 @pytest.mark.parametrize(("scheme", "reason"), [("gibtesnicht", "Protocol not found"), ("dshow", "has no such device")])
-def test_what_this_ffmpeg_has_not_is_said_once(watch: Watch, scheme: str, reason: str) -> None:
-    """A protocol, or a device of another system: it is the user's mistake, no second attempt."""
+def test_an_unsupported_protocol_or_device_fails_at_once(watch: Watch, scheme: str, reason: str) -> None:
+    """It is a usage error, and there is no second attempt."""
     playing = watch(f"{scheme}://{USER}:{PASSWORD}@camera/1")
     playing.wait_until_over()
 
@@ -136,7 +136,7 @@ def test_what_this_ffmpeg_has_not_is_said_once(watch: Watch, scheme: str, reason
 
 
 def test_a_device_is_a_live_feed(watch: Watch) -> None:
-    """Opened by FFmpeg's name for it; one that every machine has is a picture that FFmpeg draws."""
+    """It is opened by FFmpeg's name. The device here is a test pattern, which every machine has."""
     playing = watch("lavfi://testsrc2=size=160x96:rate=10,realtime")
     playing.wait_for_media(1, 6)
     playing.stop.set()
@@ -144,20 +144,20 @@ def test_a_device_is_a_live_feed(watch: Watch) -> None:
 
     records = playing.records()
     assert {record.tracks for record in records} == {("video",)}
-    assert [outcome.standing.state for outcome in playing.outcomes] == ["stopped"]
+    assert [outcome.status.state for outcome in playing.outcomes] == ["stopped"]
 
 
-def test_a_film_at_a_url_is_played_to_its_end(watch: Watch, sample: Callable[[str], Path]) -> None:
-    """What has an end is no live feed: it is not opened again."""
-    film = sample("librivox_city_15s.mkv")
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(film.parent))) as server:
+def test_a_file_at_a_url_is_played_to_its_end(watch: Watch, sample: Callable[[str], Path]) -> None:
+    """A source with a duration is not live, and is not opened again."""
+    media = sample("librivox_city_15s.mkv")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(media.parent))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        playing = watch(f"http://{USER}:{PASSWORD}@127.0.0.1:{server.server_port}/{film.name}")
+        playing = watch(f"http://{USER}:{PASSWORD}@127.0.0.1:{server.server_port}/{media.name}")
         playing.wait_until_over()
         server.shutdown()
 
     records = playing.records()
-    assert [outcome.standing.state for outcome in playing.outcomes] == ["done"]
+    assert [outcome.status.state for outcome in playing.outcomes] == ["done"]
     assert len(playing.sessions()) == 1
     assert sum(isinstance(record, VideoFrame) for record in records) == 61
     assert sum(isinstance(record, End) for record in records) == 3

@@ -1,4 +1,4 @@
-"""Transport streams without an end: over UDP, and over HTTP without a length."""
+"""Transport streams without an end: over UDP, and over HTTP without a content length."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import av
 import pytest
 from structlog.testing import capture_logs
 
-from tests.producers.live.breakable import Relay
 from tests.producers.live.conftest import Playing, wait_until
-from tests.producers.live.hls_server import Quiet, play_live
-from tests.producers.live.test_broken_connections import check_sessions, gaps, lost
+from tests.producers.live.hls_server import QuietHandler, play_live
+from tests.producers.live.relay import Relay
+from tests.producers.live.test_broken_connections import check_gaps, check_sessions, losses
 
 Watch = Callable[..., Playing]
-RATE = 25  # FFmpeg looks at so many pictures before it plays: at 10 a second that takes twice as long
+RATE = 25  # FFmpeg probes a number of frames before it plays: at 10 per second that takes more than twice as long
 
 
 @contextmanager
 def sending(port: int) -> Iterator[None]:
-    """Send a programme to this UDP port, its time stamps beginning anew."""
+    """Send a programme to this UDP port. Its timestamps start again each time."""
     stop = threading.Event()
 
     def send() -> None:
@@ -41,8 +41,8 @@ def sending(port: int) -> Iterator[None]:
 
 
 @pytest.mark.timeout(120)
-def test_a_udp_stream_that_falls_silent_is_heard_again(watch: Watch) -> None:
-    """There is no connection to lose: it is lost when nothing comes."""
+def test_a_silent_udp_stream_is_lost_and_opened_again(watch: Watch) -> None:
+    """There is no connection to lose: the feed is lost when nothing arrives."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -50,7 +50,7 @@ def test_a_udp_stream_that_falls_silent_is_heard_again(watch: Watch) -> None:
         playing = watch(f"udp://127.0.0.1:{port}")
         with sending(port):
             playing.wait_for_media(1, 6)
-        wait_until(lambda: len(lost(logs)) == 1, "the loss of the silent stream")
+        wait_until(lambda: len(losses(logs)) == 1, "the loss of the silent stream")
         with sending(port):
             playing.wait_for_media(2, 6)
             playing.stop.set()
@@ -59,15 +59,15 @@ def test_a_udp_stream_that_falls_silent_is_heard_again(watch: Watch) -> None:
     sessions = playing.sessions()
     assert len(sessions) == 2
     check_sessions(sessions)
-    gaps(logs, sessions)
+    check_gaps(logs, sessions)
     assert [outcome.exit_code for outcome in playing.outcomes] == [0]
 
 
-class Endless(Quiet):
-    """Answer every request with a programme that goes on until nobody listens."""
+class EndlessHandler(QuietHandler):
+    """Answer every request with an endless programme."""
 
     def do_GET(self) -> None:  # noqa: N802 - the base class looks for this name
-        """Say no length, and never end."""
+        """Send no length, and never end."""
         self.send_response(200)
         self.send_header("Content-Type", "video/mp2t")
         self.end_headers()
@@ -77,8 +77,8 @@ class Endless(Quiet):
 
 @pytest.mark.timeout(120)
 def test_a_stream_over_http_is_cut_and_opened_again(watch: Watch) -> None:
-    """What says no length is live, and its end is a loss."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server, Relay(server.server_port) as relay:
+    """A stream without a length is live, and its end counts as a loss."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), EndlessHandler) as server, Relay(server.server_port) as relay:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with capture_logs() as logs:
             playing = watch(f"http://127.0.0.1:{relay.port}/live.ts")
@@ -93,4 +93,4 @@ def test_a_stream_over_http_is_cut_and_opened_again(watch: Watch) -> None:
     sessions = playing.sessions()
     assert len(sessions) == 2
     check_sessions(sessions)
-    gaps(logs, sessions)
+    check_gaps(logs, sessions)

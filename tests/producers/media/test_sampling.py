@@ -1,4 +1,4 @@
-"""Which frames are taken, for any rate and any spacing."""
+"""Which frames are taken, for any rate and spacing."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from triptych.producers.media.sampling import Sampler, SamplingGrid
 
 NS_PER_S = 1_000_000_000
 rates = st.fractions(min_value=Fraction(1, 10), max_value=120, max_denominator=1001)
-moments = st.lists(st.integers(0, 20 * NS_PER_S), min_size=1, max_size=80, unique=True).map(sorted)
+times = st.lists(st.integers(0, 20 * NS_PER_S), min_size=1, max_size=80, unique=True).map(sorted)
 
 
 @given(rates, st.integers(0, 10**19))
-def test_every_moment_lies_in_its_cell(rate: Fraction, moment_ns: int) -> None:
+def test_every_time_lies_in_its_cell(rate: Fraction, time_ns: int) -> None:
     """Instants and cells agree to the nanosecond, however far from the start."""
     grid = SamplingGrid(rate)
 
-    cell = grid.cell_at(moment_ns)
+    cell = grid.cell_at(time_ns)
 
-    assert grid.instant_ns(cell) <= moment_ns < grid.instant_ns(cell + 1)
+    assert grid.instant_ns(cell) <= time_ns < grid.instant_ns(cell + 1)
 
 
-@given(rates, moments)
+@given(rates, times)
 def test_the_first_frame_at_or_after_each_instant_is_taken_once(rate: Fraction, frames: list[int]) -> None:
-    """As the definition says, tried instant by instant."""
+    """Checked against the definition, instant by instant."""
     sampler, grid = Sampler(SamplingGrid(rate)), SamplingGrid(rate)
 
     taken = [frame for frame in frames if sampler.take(frame)]
@@ -37,24 +37,24 @@ def test_the_first_frame_at_or_after_each_instant_is_taken_once(rate: Fraction, 
     assert taken == sorted(expected)
 
 
-@given(rates, moments)
-def test_no_frame_is_taken_before_the_promise(rate: Fraction, frames: list[int]) -> None:
-    """What `next_ns` says after each frame holds for all that follow."""
+@given(rates, times)
+def test_no_frame_is_taken_before_the_watermark(rate: Fraction, frames: list[int]) -> None:
+    """`next_instant_ns` after each frame holds for all later frames."""
     sampler = Sampler(SamplingGrid(rate))
-    promise = 0
+    watermark_ns = 0
 
     for frame in frames:
         if sampler.take(frame):
-            assert frame >= promise
-        assert sampler.next_ns >= promise
-        promise = sampler.next_ns
+            assert frame >= watermark_ns
+        assert sampler.next_instant_ns >= watermark_ns
+        watermark_ns = sampler.next_instant_ns
 
 
-@given(rates, moments, st.randoms(use_true_random=False))
-def test_a_packet_called_useless_never_becomes_a_taken_frame(
+@given(rates, times, st.randoms(use_true_random=False))
+def test_a_packet_that_may_be_skipped_never_becomes_a_taken_frame(
     rate: Fraction, frames: list[int], shuffle: Random
 ) -> None:
-    """Whatever the decoding order, skipping changes nothing."""
+    """Skipping changes nothing, whatever the decoding order."""
     decoding = sorted(frames, key=lambda frame: (frame // NS_PER_S, shuffle.random()))
     sampler = Sampler(SamplingGrid(rate))
 

@@ -1,4 +1,4 @@
-"""Sessions that follow one another at once: no window loses what the second brings."""
+"""Sessions that follow each other at once: no window loses records of the second."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.worker.world import SECOND, T0, Feed, World
-from triptych.producers.session.session_boundary import PATIENCE_NS, SessionBoundary
+from triptych.producers.session.session_boundary import END_HOLD_NS, SessionBoundary
 from triptych.schemas.names import Modality
 from triptych.schemas.records import End, InputRecord
 from triptych.worker.observability.events import ItemLate, RecordDropped
@@ -15,7 +15,7 @@ from triptych.worker.observability.events import ItemLate, RecordDropped
 
 @pytest.fixture
 def world() -> World:
-    """Give an empty installation in memory."""
+    """Return an empty installation in memory."""
     return World()
 
 
@@ -23,7 +23,7 @@ BOTH: tuple[Modality, ...] = ("video", "audio")
 
 
 def two_sessions() -> tuple[list[InputRecord], list[InputRecord]]:
-    """Return the records of a feed that is lost after 2.5 s, and that is back at 3 s, its picture first."""
+    """Return the records of a feed that is lost after 2.5 s and back at 3 s, its video first."""
     before, after = (Feed("door", session, T0, BOTH) for session in ("a", "b"))
     first = [*(before.frame(at / 4) for at in range(10)), *(before.chunk(at / 2) for at in range(5))]
     second = [*(after.frame(3 + at / 4) for at in range(4)), *(after.chunk(3 + at / 2) for at in range(2))]
@@ -31,24 +31,24 @@ def two_sessions() -> tuple[list[InputRecord], list[InputRecord]]:
     return [*first, *ends[0]], [*second, *ends[1]]
 
 
-def joined(records: Sequence[InputRecord], *, every_ns: int = 0) -> list[InputRecord]:
-    """Return what is sent of records that come so far apart."""
-    seam, now_ns, sent = SessionBoundary(), 0, list[InputRecord]()
+def sent_of(records: Sequence[InputRecord], *, every_ns: int = 0) -> list[InputRecord]:
+    """Return what is sent for records that arrive at this interval."""
+    boundary, now_ns, sent = SessionBoundary(), 0, list[InputRecord]()
     for record in records:
         now_ns += every_ns
-        sent += [*seam.overdue(now_ns), *seam.join(record, now_ns)]
-    return [*sent, *seam.rest()]
+        sent += [*boundary.release_overdue(now_ns), *boundary.push(record, now_ns)]
+    return [*sent, *boundary.release_all()]
 
 
 def ends(records: Sequence[InputRecord]) -> list[tuple[str, Modality]]:
-    """Return whose ends were sent."""
+    """Return the session and track of each end that was sent."""
     return [(record.session, record.modality) for record in records if isinstance(record, End)]
 
 
-def test_the_track_that_goes_on_first_needs_no_end() -> None:
-    """Those of the others come just before it; nothing else is held back or lost."""
+def test_the_track_that_continues_first_has_no_end() -> None:
+    """The ends of the other tracks come just before it. Nothing else is held back or lost."""
     before, after = two_sessions()
-    sent = joined([*before, *after])
+    sent = sent_of([*before, *after])
 
     assert ends(sent) == [("a", "audio"), ("b", "video"), ("b", "audio")]
     assert [one for one in sent if not isinstance(one, End)] == [
@@ -57,23 +57,23 @@ def test_the_track_that_goes_on_first_needs_no_end() -> None:
     assert sent.index(after[0]) == len(before) - 1
 
 
-def test_a_feed_that_stays_away_is_ended_soon() -> None:
-    """No window should wait for it, nor when nothing follows at all."""
+def test_a_feed_that_stays_lost_is_ended() -> None:
+    """No window waits for it. The ends are also sent where nothing follows at all."""
     before, after = two_sessions()
-    assert ends(joined([*before, *after], every_ns=PATIENCE_NS)) == [(one, of) for one in "ab" for of in BOTH]
-    assert ends(joined(before)) == [("a", "video"), ("a", "audio")]
+    assert ends(sent_of([*before, *after], every_ns=END_HOLD_NS)) == [(one, of) for one in "ab" for of in BOTH]
+    assert ends(sent_of(before)) == [("a", "video"), ("a", "audio")]
 
 
-@pytest.mark.parametrize("seamed", [True, False])
-def test_the_window_of_a_break_holds_what_comes_before_and_after_it(world: World, *, seamed: bool) -> None:
-    """And nothing is late, or seems to come from a second producer; with all ends at once the rest would be late."""
+@pytest.mark.parametrize("held_back", [True, False])
+def test_the_window_of_a_short_loss_has_records_of_both_sessions(world: World, *, held_back: bool) -> None:
+    """Nothing is late or a duplicate. If all ends were sent at once, the second session's records would be late."""
     before, after = two_sessions()
-    world.send(joined([*before, *after]) if seamed else [*before, *after])
+    world.send(sent_of([*before, *after]) if held_back else [*before, *after])
     world.work()
 
     results = sorted(world.results(), key=lambda result: result.start_ns)
     assert [(result.start_ns - T0) // SECOND for result in results] == [0, 2]
-    assert results[1].modalities.video.items == (2 + 4 if seamed else 2)
-    assert results[1].modalities.audio.items == (1 + 2 if seamed else 1)
-    assert bool(world.seen(ItemLate)) is not seamed
+    assert results[1].modalities.video.items == (2 + 4 if held_back else 2)
+    assert results[1].modalities.audio.items == (1 + 2 if held_back else 1)
+    assert bool(world.seen(ItemLate)) is not held_back
     assert not world.seen(RecordDropped)

@@ -1,4 +1,4 @@
-"""Stream ids made of file names."""
+"""Stream ids made from file names."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ names = st.text(min_size=1, max_size=200)
 
 
 @given(st.lists(names, max_size=20))
-def test_every_name_gets_an_id_of_its_own_that_can_be_a_key(files: list[str]) -> None:
-    """Whatever the names, and however many are alike."""
+def test_every_name_gets_a_unique_valid_id(files: list[str]) -> None:
+    """Whatever the names, and however many are equal."""
     ids = stream_ids(files)
 
     assert len(set(ids)) == len(files)
@@ -23,16 +23,16 @@ def test_every_name_gets_an_id_of_its_own_that_can_be_a_key(files: list[str]) ->
 
 
 def test_a_readable_name_stays_readable() -> None:
-    """Letters stay, accents go, all else becomes a dash."""
+    """Letters stay, accents are removed, everything else becomes a hyphen."""
     assert slug_of("Été à Paris (1080p).mkv") == "ete-a-paris-1080p"
     assert slug_of("librivox_city_15s.mkv") == "librivox_city_15s"
 
 
-def test_equal_names_are_told_apart_by_number() -> None:
-    """Also where the number is another file's name."""
+def test_equal_names_are_numbered() -> None:
+    """Even where the numbered name is another file's name."""
     assert stream_ids(["a.mp4", "a.mkv", "a-2.mp4"]) == ("a", "a-2", "a-2-2")
 
 
 def test_a_name_without_latin_letters_has_the_same_id_each_time() -> None:
-    """Two such names differ."""
+    """Two such names have different ids."""
     assert slug_of("電影.mkv") == slug_of("電影.mkv") != slug_of("音樂.mkv")

@@ -1,4 +1,4 @@
-"""What a producer tells those who watch it."""
+"""The metrics and health checks of a producer."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from triptych.producers.cli import _watched
-from triptych.producers.status.counters import Counters, Standing
-from triptych.producers.status.metrics import FeedMetrics, WatchedBoard
-from triptych.producers.status.progress import LogBoard
-from triptych.schemas.records import VideoFrame
+from triptych.producers.cli import _monitored
+from triptych.producers.status.counters import SourceStatus
+from triptych.producers.status.metrics import FeedMetrics, MonitoredDisplay
+from triptych.producers.status.progress import ProgressLog
 from triptych.settings.loading import load
 from triptych.settings.tree import Settings
 
 PAGE = (Path(__file__).parents[3] / "docs" / "producing.md").read_text(encoding="utf-8")
-DOOR = Standing(
+DOOR = SourceStatus(
     "door", "waiting", sent=40, dropped=3, late=2, sessions=4, reconnects=3, gaps=3, gap_ns=1_500_000_000,
     queued_bytes=512, position_ns=9_000_000_000, acknowledged_ns=8_000_000_000, av_offset_ms=-45.0, drift_ppm=12.5,
 )  # fmt: skip
@@ -39,16 +38,16 @@ def value(metrics: FeedMetrics, name: str, **labels: str) -> float | None:
         ("av_offset_seconds", -0.045), ("drift_ppm", 12.5),
     ],
 )  # fmt: skip
-def test_each_feed_has_its_own_numbers(name: str, expected: float) -> None:
-    """By stream; what was not measured has no sample rather than a zero."""
+def test_each_feed_has_its_own_samples(name: str, expected: float) -> None:
+    """A value that was not measured has no sample, rather than zero."""
     metrics = FeedMetrics()
-    metrics.show([DOOR, Standing("hall")])
+    metrics.show([DOOR, SourceStatus("hall")])
     assert value(metrics, name, stream="door") == expected
     assert value(metrics, name, stream="hall") == (None if name in {"av_offset_seconds", "drift_ppm"} else 0)
 
 
-def test_a_feed_that_is_played_no_more_has_no_series() -> None:
-    """So a file of feeds that changes for years does not grow what is served."""
+def test_a_removed_feed_has_no_series() -> None:
+    """So the number of series does not grow with the changes of a feeds file."""
     metrics = FeedMetrics()
     metrics.show([DOOR])
     assert value(metrics, "state", stream="door", triptych_feed_state="waiting") == 1
@@ -58,21 +57,11 @@ def test_a_feed_that_is_played_no_more_has_no_series() -> None:
     assert value(metrics, "state", stream="door", triptych_feed_state="waiting") is None
 
 
-def test_every_metric_is_on_the_page() -> None:
-    """A metric that nobody knows of is not watched."""
+def test_every_metric_is_documented() -> None:
+    """Nobody monitors a metric that is unknown."""
     ours = {family.name for family in FeedMetrics().registry.collect() if family.name.startswith("triptych_")}
     assert len(ours) == 12
     assert {name for name in ours if f"`{name}" not in PAGE} == set()
-
-
-def test_a_session_that_begins_has_not_been_measured_yet() -> None:
-    """What was measured of the one before is no more true."""
-    tally = Counters("door")
-    common = {"stream": "door", "source": "rtsp://camera", "id": "1", "start_ns": 0, "data": b"x"}
-    tally.note(VideoFrame(**common, session="a", av_offset_ms=40, drift_ppm=3))
-    assert (tally.standing.sessions, tally.standing.av_offset_ms, tally.standing.drift_ppm) == (1, 40, 3)
-    tally.note(VideoFrame(**common, session="b"))
-    assert (tally.standing.sessions, tally.standing.av_offset_ms, tally.standing.drift_ppm) == (2, None, None)
 
 
 # --- over HTTP --------------------------------------------------------------------------------------------------------
@@ -80,7 +69,7 @@ def test_a_session_that_begins_has_not_been_measured_yet() -> None:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Return the settings of a producer that is watched, on a free port, by those who carry a token."""
+    """Return the settings of a producer that serves metrics on a free port, protected by a token."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     (tmp_path / "token").write_text("s3cret\n", encoding="utf-8")
@@ -89,15 +78,15 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def board(settings: Settings) -> Iterator[WatchedBoard]:
-    """Return the board of a producer that is watched."""
-    with _watched(LogBoard(time.monotonic_ns), settings) as shown:
-        assert isinstance(shown, WatchedBoard)
+def display(settings: Settings) -> Iterator[MonitoredDisplay]:
+    """Return the display of a producer that is monitored."""
+    with _monitored(ProgressLog(time.monotonic_ns), settings) as shown:
+        assert isinstance(shown, MonitoredDisplay)
         yield shown
 
 
-def ask(settings: Settings, path: str, token: str = "s3cret") -> tuple[int, str]:  # noqa: S107 - the example
-    """Send one request."""
+def get(settings: Settings, path: str, token: str = "s3cret") -> tuple[int, str]:  # noqa: S107 - the example
+    """Send one GET request; return the status and the body."""
     connection = HTTPConnection("127.0.0.1", settings.produce_http.port, timeout=10)
     try:
         connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
@@ -107,30 +96,30 @@ def ask(settings: Settings, path: str, token: str = "s3cret") -> tuple[int, str]
         connection.close()
 
 
-def test_a_producer_is_ready_once_a_feed_is_open(settings: Settings, board: WatchedBoard) -> None:
-    """And alive while its loop goes round; its numbers are served."""
-    board.show([Standing("door")])
-    status, body = ask(settings, "/readyz")
+def test_a_producer_is_ready_once_a_feed_is_open(settings: Settings, display: MonitoredDisplay) -> None:
+    """It is healthy while its loop runs, and serves its metrics."""
+    display.show([SourceStatus("door")])
+    status, body = get(settings, "/readyz")
     assert (status, json.loads(body)["missing"]) == (503, {"feeds": "no feed was opened yet"})
-    board.show([DOOR])
-    assert ask(settings, "/readyz")[0] == 200
-    assert ask(settings, "/healthz")[0] == 200
-    status, body = ask(settings, "/metrics")
+    display.show([DOOR])
+    assert get(settings, "/readyz")[0] == 200
+    assert get(settings, "/healthz")[0] == 200
+    status, body = get(settings, "/metrics")
     assert status == 200
     assert 'triptych_feed_sent_total{stream="door"} 40.0' in body
 
 
-def test_whoever_carries_no_token_is_told_which_one(settings: Settings, board: WatchedBoard) -> None:
-    """By the name of its setting."""
-    board.show([DOOR])
-    status, body = ask(settings, "/metrics", token="wrong")  # noqa: S106 - the example
+def test_a_wrong_token_is_unauthorized(settings: Settings, display: MonitoredDisplay) -> None:
+    """The response names the setting."""
+    display.show([DOOR])
+    status, body = get(settings, "/metrics", token="wrong")  # noqa: S106 - the example
     assert status == 401
     assert "produce_http.token" in body
     assert "door" not in body
 
 
-def test_nothing_listens_unless_it_is_asked_for() -> None:
-    """Several films may be played at once on one machine."""
-    plain = LogBoard(time.monotonic_ns)
-    with _watched(plain, load(environ={})) as shown:
+def test_no_port_is_opened_by_default() -> None:
+    """So several producers can run on one machine."""
+    plain = ProgressLog(time.monotonic_ns)
+    with _monitored(plain, load(environ={})) as shown:
         assert shown is plain

@@ -1,4 +1,4 @@
-"""What a user sees of several sources."""
+"""How the progress of several sources is shown."""
 
 from __future__ import annotations
 
@@ -8,57 +8,42 @@ import itertools
 from rich.console import Console
 from structlog.testing import capture_logs
 
-from triptych.producers.status.counters import Counters, Standing
-from triptych.producers.status.progress import LOG_EVERY_NS, LogBoard, TableBoard
+from triptych.producers.status.counters import SourceStatus
+from triptych.producers.status.progress import LOG_INTERVAL_NS, ProgressLog, ProgressTable
 
 S = 1_000_000_000
 
 
 def test_the_table_shows_each_source_with_its_counts() -> None:
-    """Position, rate, records sent and dropped, lag; the rate of one that is over stands still."""
+    """Position, rate, records sent and dropped, lag. The rate of a source that has ended does not change."""
     screen = io.StringIO()
     times = itertools.count(0, 2 * S)
-    done = Standing("one", "done", 8 * S, 7 * S, total_ns=8 * S, sent=70, dropped=3)
+    done = SourceStatus("one", "done", 8 * S, 7 * S, total_ns=8 * S, sent=70, dropped=3)
 
-    with TableBoard(Console(file=screen, width=100), lambda: next(times)) as board:
+    with ProgressTable(Console(file=screen, width=100), lambda: next(times)) as display:
         for _ in range(5):
-            board.show([done, Standing("two", "playing", 3_723 * S + S // 2, sent=1)])
+            display.show([done, SourceStatus("two", "playing", 3_723 * S + S // 2, sent=1)])
 
     *_, one, two = (line.split() for line in screen.getvalue().splitlines() if line.strip())
     assert one == ["one", "done", "0:00:08.0", "/", "0:00:08.0", "4.0x", "70", "3", "1.0", "s"]
     assert two == ["two", "playing", "1:02:03.5", "186.2x", "1", "0", "3723.5", "s"]
 
 
-def test_without_a_terminal_each_end_is_logged_once_and_the_rest_now_and_then() -> None:
-    """Not a line for every look."""
+def test_without_a_terminal_ends_are_logged_once_and_the_rest_at_an_interval() -> None:
+    """Not at every update."""
     clock = [0]
-    board = LogBoard(lambda: clock[0])
+    display = ProgressLog(lambda: clock[0])
 
-    with capture_logs() as logs, board:
+    with capture_logs() as logs, display:
         for second in range(25):
             clock[0] = second * S
             state = "playing" if second < 15 else "done"
-            board.show([Standing("one", state, second * S), Standing("two", "playing")])
+            display.show([SourceStatus("one", state, second * S), SourceStatus("two", "playing")])
 
-    assert LOG_EVERY_NS == 10 * S
+    assert LOG_INTERVAL_NS == 10 * S
     assert [(log["event"], log["stream"]) for log in logs] == [
-        ("source.playing", "one"),
-        ("source.playing", "two"),
-        ("source.done", "one"),
-        ("source.playing", "two"),
+        ("source_playing", "one"),
+        ("source_playing", "two"),
+        ("source_done", "one"),
+        ("source_playing", "two"),
     ]
-
-
-def test_a_tally_adds_up_what_two_threads_report() -> None:
-    """The lag is what the broker has not acknowledged, and how late the film is."""
-    tally = Counters("one")
-
-    tally.begin(10 * S)
-    tally.sent(2 * S)
-    tally.sent(S, behind_clock_ns=S // 2)
-    tally.acknowledged(S)
-    tally.dropped()
-    tally.finish("stopped")
-
-    assert tally.standing == Standing("one", "stopped", 2 * S, S, S // 2, 10 * S, sent=2, dropped=1)
-    assert tally.standing.lag_ns == 3 * S // 2

@@ -1,4 +1,4 @@
-"""Subtitles that hold no text: said once, and the rest of the film is played."""
+"""Subtitles without text are skipped with one warning, and the rest is played."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def segment(kind: int, body: bytes) -> bytes:
 
 
 def bitmap() -> bytes:
-    """Return a page that shows a few white points."""
+    """Return a page that shows a few white pixels."""
     points = bytes([0x10, 0x55, 0x55, 0x00, 0xF0])
     return b"".join(
         (
@@ -39,18 +39,18 @@ def bitmap() -> bytes:
 
 
 def with_bitmaps(path: Path) -> Path:
-    """Write a film of 2 s with a track of DVB subtitles."""
+    """Write a video of 2 s with a track of DVB subtitles."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=25, options={"bf": "0"})
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-        words = container.add_stream("dvbsub")
+        text_stream = container.add_stream("dvbsub")
         for number in range(50):
             frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), number, np.uint8), format="rgb24")
             frame.pts, frame.time_base = number, Fraction(1, 25)
             container.mux(video.encode(frame))
             if number % 20 == 5:
                 packet = av.Packet(bitmap())
-                packet.stream, packet.time_base = words, Fraction(1, 25)
+                packet.stream, packet.time_base = text_stream, Fraction(1, 25)
                 packet.pts = packet.dts = number
                 container.mux(packet)
         container.mux(video.encode(None))
@@ -58,12 +58,12 @@ def with_bitmaps(path: Path) -> Path:
 
 
 def with_teletext(path: Path) -> Path:
-    """Write the same film, its table of contents calling that track teletext: FFmpeg cannot write one."""
+    """Write the same video, with the track declared as teletext, which FFmpeg cannot write."""
     content = bytearray(with_bitmaps(path).read_bytes())
     for start in range(0, len(content), PACKET_BYTES):
         packet = bytes(content[start : start + PACKET_BYTES])
         at = packet.find(DVB_SUBTITLES)
-        if packet[5:6] != b"\x02" or at < 0:  # the table of the programme
+        if packet[5:6] != b"\x02" or at < 0:  # not the programme map table
             continue
         descriptors = TELETEXT + b"eng" + b"\x10\x88" + STREAM_IDENTIFIER
         packet = packet[:at] + descriptors + packet[at + len(descriptors) :]
@@ -74,7 +74,7 @@ def with_teletext(path: Path) -> Path:
 
 
 def crc(section: bytes) -> bytes:
-    """Return the checksum of a section of MPEG tables (ISO/IEC 13818-1, annex A)."""
+    """Return the checksum of an MPEG table section (ISO/IEC 13818-1, annex A)."""
     value = 0xFFFFFFFF
     for byte in section:
         value ^= byte << 24
@@ -87,12 +87,12 @@ def crc(section: bytes) -> bytes:
 def test_subtitles_without_text_are_skipped_with_a_warning(
     tmp_path: Path, play: Callable[..., Any], write: Callable[[Path], Path], codec: str
 ) -> None:
-    """DVB bitmaps and teletext: the stream announces no words, and its pictures are all there."""
+    """DVB bitmaps and teletext: the stream announces no subtitles, and all frames are sent."""
     path = write(tmp_path / "film.ts")
     with capture_logs() as logs:
         records: list[InputRecord] = play(path)
 
-    assert [(log["event"], log["codec"]) for log in logs] == [("subtitles.skipped", codec)]
+    assert [(log["event"], log["codec"]) for log in logs] == [("subtitles_skipped", codec)]
     assert {record.tracks for record in records} == {("video",)}
     assert sum(isinstance(record, VideoFrame) for record in records) == 8
     assert not [record for record in records if isinstance(record, SubtitleCue)]

@@ -1,4 +1,4 @@
-"""Cue files: found, read, and what is wrong with them."""
+"""Cue files: finding, reading, and errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from triptych.producers.subtitles.cue_file import find_beside, language_in_name, read_cues
+from triptych.producers.subtitles.cue_file import find_sidecar, language_in_name, read_cues
 from triptych.schemas.errors import UsageError
 
 SRT = "1\n00:00:01,000 --> 00:00:02,500\n<i>Hi</i> there,\nBob\n\n2\n00:00:03,000 --> 00:00:04,000\nWell &amp; good\n\n"
@@ -24,7 +24,7 @@ S = 1_000_000_000
 
 @pytest.mark.parametrize(("name", "content"), [("a.srt", SRT), ("a.vtt", VTT), ("a.ass", ASS)])
 def test_all_three_formats_give_the_same_cues(tmp_path: Path, name: str, content: str) -> None:
-    """Plain words, exact times, in order of start."""
+    """Plain text, exact times, ordered by start."""
     path = tmp_path / name
     path.write_text(content)
 
@@ -39,15 +39,15 @@ def test_all_three_formats_give_the_same_cues(tmp_path: Path, name: str, content
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 def test_common_encodings_are_read(tmp_path: Path, encoding: str) -> None:
-    """What is not Unicode is taken for the Windows code page that most old files have."""
+    """What is not Unicode is read as Windows-1252, the encoding of most old files."""
     path = tmp_path / "a.srt"
     path.write_bytes("1\n00:00:01,000 --> 00:00:02,000\nDéjà vu\n\n".encode(encoding))
 
     assert [cue.text for cue in read_cues(path, None)] == ["Déjà vu"]
 
 
-def test_a_cue_without_length_lasts_until_the_next(tmp_path: Path) -> None:
-    """Or as long as a line takes to read."""
+def test_a_cue_without_a_duration_lasts_until_the_next(tmp_path: Path) -> None:
+    """Or for the reading time of a line."""
     path = tmp_path / "a.srt"
     path.write_text("1\n00:00:01,000 --> 00:00:01,000\nA\n\n2\n00:00:02,000 --> 00:00:02,000\nB\n\n")
 
@@ -55,8 +55,8 @@ def test_a_cue_without_length_lasts_until_the_next(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"hello\n", bytes(range(256)) * 10, b"1\n00:00:01,000 --> 00:00:02,000\n\n"])
-def test_a_file_without_cues_is_the_users_mistake(tmp_path: Path, content: bytes) -> None:
-    """Said in one line with the file's name."""
+def test_a_file_without_cues_is_a_usage_error(tmp_path: Path, content: bytes) -> None:
+    """The message is one line with the file's name."""
     path = tmp_path / "a.srt"
     path.write_bytes(content)
 
@@ -64,27 +64,27 @@ def test_a_file_without_cues_is_the_users_mistake(tmp_path: Path, content: bytes
         read_cues(path, None)
 
 
-def test_a_missing_file_is_the_users_mistake(tmp_path: Path) -> None:
-    """Said in one line with the reason."""
+def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
+    """The message is one line with the reason."""
     with pytest.raises(UsageError, match=r"no\.srt: cannot be read"):
         read_cues(tmp_path / "no.srt", None)
 
 
-def test_the_file_beside_a_film_is_found_by_name_and_language(tmp_path: Path) -> None:
-    """The wanted language first, then the one that says nothing, then any."""
-    film = tmp_path / "film.mp4"
+def test_a_sidecar_file_is_found_by_name_and_language(tmp_path: Path) -> None:
+    """The wanted language first, then no language, then any."""
+    media = tmp_path / "film.mp4"
     for name in ("film.mp4", "film.de.srt", "film.vtt", "film2.srt", "film.txt"):
         (tmp_path / name).touch()
 
-    assert find_beside(film, "eng") == tmp_path / "film.vtt"
-    assert find_beside(film, "ger") == tmp_path / "film.de.srt"
+    assert find_sidecar(media, "eng") == tmp_path / "film.vtt"
+    assert find_sidecar(media, "ger") == tmp_path / "film.de.srt"
     (tmp_path / "film.vtt").unlink()
-    assert find_beside(film, "eng") == tmp_path / "film.de.srt"
+    assert find_sidecar(media, "eng") == tmp_path / "film.de.srt"
     (tmp_path / "film.de.srt").unlink()
-    assert find_beside(film, "eng") is None
+    assert find_sidecar(media, "eng") is None
 
 
-def test_a_language_stands_between_the_last_two_dots() -> None:
+def test_the_language_is_between_the_last_two_dots() -> None:
     """And nowhere else."""
     assert language_in_name(Path("film.en.srt")) == "en"
     assert language_in_name(Path("film.srt")) is None

@@ -1,4 +1,4 @@
-"""Words without their markup."""
+"""Subtitle text without its markup."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.producers.subtitles.markup import from_ass_event, from_tagged, normalised
+from triptych.producers.subtitles.markup import from_ass_event, from_tagged, normalise
 
 EVENT = "0,0,Default,,0,0,0,,"
 
@@ -23,8 +23,8 @@ EVENT = "0,0,Default,,0,0,0,,"
         (r"{\an8\fs20}", ""),
     ],
 )
-def test_an_ass_event_becomes_its_words(text: str, expected: str) -> None:
-    """Overrides and drawings go, line breaks stay."""
+def test_an_ass_event_becomes_plain_text(text: str, expected: str) -> None:
+    """Overrides and drawings are removed, line breaks stay."""
     assert from_ass_event(EVENT + text) == expected
 
 
@@ -36,22 +36,22 @@ def test_an_ass_event_becomes_its_words(text: str, expected: str) -> None:
         ("<00:00:01.500>karaoke", "karaoke"),
     ],
 )
-def test_tags_go_and_comparisons_stay(text: str, expected: str) -> None:
+def test_tags_are_removed_and_comparisons_stay(text: str, expected: str) -> None:
     """Only what looks like a tag is one."""
     assert from_tagged(text) == expected
 
 
-def test_text_is_composed_and_laid_out_plainly() -> None:
-    """NFC; no tabs, no blank lines, no control characters."""
-    assert normalised("\ufeffe\u0301t\u00e9\x07 \t x \r\n\r\n y") == "\u00e9t\u00e9 x\ny"
+def test_text_is_normalised() -> None:
+    """To NFC; without tabs, blank lines and control characters."""
+    assert normalise("\ufeffe\u0301t\u00e9\x07 \t x \r\n\r\n y") == "\u00e9t\u00e9 x\ny"
 
 
 @given(st.text())
-def test_normalising_twice_is_normalising_once(text: str) -> None:
-    """And the outcome is always NFC."""
-    once = normalised(text)
+def test_normalising_is_idempotent(text: str) -> None:
+    """The result is always NFC."""
+    once = normalise(text)
 
-    assert normalised(once) == once
+    assert normalise(once) == once
     assert unicodedata.is_normalized("NFC", once)
 
 

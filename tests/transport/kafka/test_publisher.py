@@ -1,4 +1,4 @@
-"""What the publisher does when its client dies: which records are in doubt. The client is a stand-in."""
+"""How the publisher handles client failures: which records are suspect. The client is a fake."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from triptych.transport.records import Delivered, Message
 DEADLINE_S = 20.0
 BATCH = 5
 Deaths = Sequence[Callable[[int], errors.KafkaError | None]]
-"""Of one client after another: what each record of a batch fails of, by its place; None where it never says so."""
+"""For one client after the other: the error of each record of a batch, by index; None if it never reports one."""
 
 
 @dataclass
 class Clients:
-    """Clients that die, each as it should, and then one that delivers."""
+    """Clients that fail as scripted, followed by one that delivers."""
 
     deaths: Deaths
     opened: list[Client] = field(default_factory=list)
 
     def __call__(self, _: KafkaSettings, on_sent: object, on_failed: object) -> Client:
-        """Open the next one."""
+        """Open the next client."""
         number = len(self.opened)
         death = self.deaths[number] if number < len(self.deaths) else None
         self.opened.append(Client(on_sent, on_failed, death))
@@ -37,7 +37,7 @@ class Clients:
 
 
 class Client:
-    """Takes a batch of records, then dies of it; or delivers each at once."""
+    """Accepts a batch of records, then fails; or delivers each record at once."""
 
     def __init__(
         self, on_sent: object, on_failed: object, death: Callable[[int], errors.KafkaError | None] | None
@@ -47,7 +47,7 @@ class Client:
         self.alone: list[bool] = []
 
     def send(self, outgoing: Outgoing) -> None:
-        """Take one."""
+        """Accept a record."""
         self.taken.append(outgoing)
         self.alone.append(outgoing.alone)
         if self._death is None:
@@ -58,16 +58,16 @@ class Client:
                     self._on_failed(own, error)  # type: ignore[operator]
 
     def abandon(self) -> None:
-        """Fail what is still under way, as the real one does."""
+        """Fail everything in flight, as the real client does."""
         for own in self.taken:
             self._on_failed(own, errors.IllegalStateError("closed"))  # type: ignore[operator]
 
     def close(self, _: float) -> None:
-        """Nothing is held."""
+        """Do nothing."""
 
 
 def published(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> list[BaseException | None]:
-    """Send a batch through clients that die; return what became of each record."""
+    """Send a batch through failing clients; return the outcome of each record."""
     monkeypatch.setattr(kafka_publisher, "ProducerClient", clients)
     monkeypatch.setattr(kafka_publisher, "BACKOFF_S", (0.0, 0.0))
     publisher = KafkaPublisher(KafkaSettings())
@@ -79,17 +79,17 @@ def published(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> list[BaseExc
 
 
 @pytest.mark.parametrize("error", [errors.OutOfOrderSequenceNumberError, errors.InvalidProducerEpochError])
-def test_a_client_that_is_out_of_step_puts_no_record_in_doubt(
+def test_a_lost_sequence_makes_no_record_suspect(
     error: type[errors.KafkaError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However often it happens: all go again together, for one by one they could be slower than they come in."""
+    """However often it happens, all records are resent together: one by one could be slower than they come in."""
     clients = Clients([lambda _: error("out of step")] * (MAX_FAILURES + 2))
 
     assert published(clients, monkeypatch) == [None] * BATCH
     assert not any(alone for client in clients.opened for alone in client.alone)
 
 
-def test_only_the_records_of_the_batch_that_failed_are_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_records_of_the_failed_batch_are_suspect(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others were aborted with the client."""
 
     def death(place: int) -> errors.KafkaError:
@@ -101,7 +101,7 @@ def test_only_the_records_of_the_batch_that_failed_are_in_doubt(monkeypatch: pyt
     assert clients.opened[1].alone == [True, True, False, False, False]
 
 
-def test_a_record_that_is_refused_when_it_goes_alone_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_that_is_rejected_alone_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """And the others arrive."""
 
     def death(_: int) -> errors.KafkaError:
@@ -116,7 +116,7 @@ def test_a_record_that_is_refused_when_it_goes_alone_fails(monkeypatch: pytest.M
 
 
 def test_a_client_that_never_answers_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All goes again, in order; nobody knows what became of it the first time."""
+    """All records are resent in order; the outcome of the first attempt is unknown."""
     monkeypatch.setattr(kafka_publisher, "STUCK_S", 0.05)
     clients = Clients([lambda _: None])
 
@@ -125,7 +125,7 @@ def test_a_client_that_never_answers_is_replaced(monkeypatch: pytest.MonkeyPatch
     assert not any(clients.opened[1].alone)
 
 
-def test_a_client_with_nothing_to_answer_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_client_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """However long nothing is sent."""
     monkeypatch.setattr(kafka_publisher, "STUCK_S", 0.0)
     clients = Clients([])

@@ -1,4 +1,4 @@
-"""Logging in to a real broker with TLS and access rules, and what is said where that fails."""
+"""Logins to a real broker with TLS and access rules, and the errors of failed ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Login = Callable[..., KafkaSettings]
 
 @pytest.fixture
 def open_transport() -> Iterator[Callable[[KafkaSettings], KafkaTransport]]:
-    """Open transports and close them at the end."""
+    """Open transports, and close them at the end."""
     opened: list[KafkaTransport] = []
 
     def make(settings: KafkaSettings) -> KafkaTransport:
@@ -41,14 +41,14 @@ def open_transport() -> Iterator[Callable[[KafkaSettings], KafkaTransport]]:
 
 @pytest.fixture
 def topic(login: Login, open_transport: Callable[[KafkaSettings], KafkaTransport]) -> str:
-    """A topic of the test's own, made by one who may."""
+    """A topic for the test, created by admin."""
     name = f"contract-{uuid.uuid4().hex[:12]}"
     open_transport(login("suite")).admin().create([TopicSettings(name, 1)])
     return name
 
 
 def _token(user: str) -> str:
-    """Return an unsigned token, as the test's broker takes it."""
+    """Return an unsigned token that the test broker accepts."""
 
     def part(fields: dict[str, object]) -> str:
         return base64.urlsafe_b64encode(json.dumps(fields).encode()).rstrip(b"=").decode()
@@ -60,10 +60,10 @@ def _token(user: str) -> str:
 @pytest.mark.parametrize(
     "how", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "a password file", "a token file", "a token command"]
 )
-def test_each_way_to_log_in_sends_and_reads(
+def test_each_login_mechanism_can_send_and_read(
     login: Login, open_transport: Callable[[KafkaSettings], KafkaTransport], topic: str, tmp_path: Path, how: str
 ) -> None:
-    """Over TLS, to a broker that checks it."""
+    """Over TLS, with access rules."""
     secret = tmp_path / "secret"
     secret.write_text(("suite-secret" if how == "a password file" else _token("suite")) + "\n")
     by_token = {"sasl_mechanism": "OAUTHBEARER", "username": None, "password": None}
@@ -85,10 +85,10 @@ def test_each_way_to_log_in_sends_and_reads(
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 @pytest.mark.parametrize("client", ["reader", "publisher", "admin"])
-def test_a_wrong_password_is_told_at_once_and_in_one_line(
+def test_a_wrong_password_is_reported_at_once_in_one_line(
     login: Login, open_transport: Callable[[KafkaSettings], KafkaTransport], mechanism: str, client: str
 ) -> None:
-    """The client itself would try for ten seconds and then say that nobody answered."""
+    """The client itself would try for ten seconds and report that no broker answered."""
     transport = open_transport(login("suite", password="hunter2", sasl_mechanism=mechanism))  # noqa: S106 - wrong on purpose
     began_s = time.monotonic()
 
@@ -102,7 +102,7 @@ def test_a_wrong_password_is_told_at_once_and_in_one_line(
 
 
 def mutual(broker: DevKafka, certificate: tuple[Path, Path] | None) -> KafkaSettings:
-    """Return the settings of who shows a certificate, or none, where one is asked for."""
+    """Return the settings of a client with or without a certificate, for the mutual TLS listener."""
     cert, key = certificate or (None, None)
     return KafkaSettings(
         bootstrap_servers=broker.mutual_bootstrap_servers,
@@ -113,10 +113,10 @@ def mutual(broker: DevKafka, certificate: tuple[Path, Path] | None) -> KafkaSett
     )
 
 
-def test_a_certificate_is_a_login_of_its_own(
+def test_a_client_certificate_is_a_login(
     open_transport: Callable[[KafkaSettings], KafkaTransport], secured_kafka: DevKafka, topic: str
 ) -> None:
-    """Mutual TLS: the broker takes the user from it, and access rules hold for that user."""
+    """Mutual TLS: the broker takes the user from it, and access rules apply to that user."""
     transport = open_transport(mutual(secured_kafka, secured_kafka.certificate("suite")))
 
     transport.publisher().send(Message(topic, b"k", b"v")).result(DEADLINE_S)
@@ -132,19 +132,21 @@ def test_a_certificate_is_a_login_of_its_own(
 
 @pytest.mark.parametrize("shown", ["none", "another authority's"])
 @pytest.mark.parametrize("client", ["reader", "publisher", "admin"])
-def test_a_certificate_that_is_refused_is_told_at_once_and_in_one_line(
+def test_a_rejected_certificate_is_reported_at_once_in_one_line(
     open_transport: Callable[[KafkaSettings], KafkaTransport],
     secured_kafka: DevKafka,
     tmp_path: Path,
     shown: str,
     client: str,
 ) -> None:
-    """The broker says so only after the handshake, with its last words."""
+    """The broker reports it only after the handshake, just before it closes the connection."""
     certificate = None if shown == "none" else Certificates.make(tmp_path).for_client("suite")
     transport = open_transport(mutual(secured_kafka, certificate))
     began_s = time.monotonic()
 
-    with pytest.raises(NotAuthorizedError, match=r"our certificate was refused, .*kafka\.ssl_cert_file") as caught:
+    with pytest.raises(
+        NotAuthorizedError, match=r"the broker rejected our certificate, .*kafka\.ssl_cert_file"
+    ) as caught:
         transport.reader({}) if client == "reader" else getattr(transport, client)()
 
     assert time.monotonic() - began_s < 8
@@ -155,7 +157,7 @@ def test_a_certificate_that_is_refused_is_told_at_once_and_in_one_line(
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
-        ({"ssl_ca_file": None}, CredentialsError, "not one that we trust; see kafka.ssl_ca_file"),
+        ({"ssl_ca_file": None}, CredentialsError, "is not trusted; see kafka.ssl_ca_file"),
         ({"ssl_ca_file": "/nowhere/ca.pem"}, CredentialsError, r"kafka\.ssl_ca_file: expected certificates"),
         (
             {"password": None, "password_file": "/nowhere/pw"},
@@ -169,14 +171,14 @@ def test_a_certificate_that_is_refused_is_told_at_once_and_in_one_line(
         ),
     ],
 )
-def test_other_mistakes_are_told_with_the_setting(
+def test_other_mistakes_are_reported_with_the_setting(
     login: Login,
     open_transport: Callable[[KafkaSettings], KafkaTransport],
     changes: dict[str, object],
     error: type[Exception],
     words: str,
 ) -> None:
-    """One line each."""
+    """In one line each."""
     transport = open_transport(login("suite", **changes))
 
     with pytest.raises(error, match=words):
@@ -188,14 +190,14 @@ def test_other_mistakes_are_told_with_the_setting(
     [
         (f"{sys.executable} -c 'import sys; print(\"hunter2\"); sys.exit(3)'", "got exit code 3"),
         (f"{sys.executable} -c 'print(\"hunter2 too\")'", "visible ASCII characters"),
-        ("/nowhere/token", "expected a command that runs"),
-        ("'", "expected a command that runs"),
+        ("/nowhere/token", "expected a command to run"),
+        ("'", "expected a command to run"),
     ],
 )
-def test_a_command_that_gives_no_token_is_told_without_what_it_printed(
+def test_the_error_of_a_token_command_does_not_contain_its_output(
     login: Login, open_transport: Callable[[KafkaSettings], KafkaTransport], command: str, words: str
 ) -> None:
-    """It may be a token."""
+    """The output may be a token."""
     changes = {"sasl_mechanism": "OAUTHBEARER", "username": None, "password": None, "oauth_token_command": command}
     transport = open_transport(login("suite", **changes))
 
@@ -205,24 +207,24 @@ def test_a_command_that_gives_no_token_is_told_without_what_it_printed(
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_token_that_is_refused_is_told(
-    login: Login, open_transport: Callable[[KafkaSettings], KafkaTransport]
-) -> None:
-    """With the broker's own word for it."""
+def test_a_rejected_token_is_reported(login: Login, open_transport: Callable[[KafkaSettings], KafkaTransport]) -> None:
+    """With the broker's own error."""
     changes = {"sasl_mechanism": "OAUTHBEARER", "username": None, "password": None, "oauth_token_command": "echo no.no"}
     with pytest.raises(NotAuthorizedError, match=r"invalid_token.*the credentials were refused"):
         open_transport(login("suite", **changes)).admin()
 
 
-def test_what_access_rules_do_not_allow_is_told_in_one_line(
+def test_operations_without_permission_are_reported_in_one_line(
     login: Login, open_transport: Callable[[KafkaSettings], KafkaTransport], secured_kafka: DevKafka, topic: str
 ) -> None:
-    """First nothing is allowed, then more and more."""
+    """With no permissions at first, and then with more."""
     guest = open_transport(login("guest"))
     tp = TopicPartition(topic, 0)
-    with pytest.raises(NotAuthorizedError, match=r"^making the topic \S+ at \S+: TopicAuthorizationFailed: [^\n]+ACLs"):
+    with pytest.raises(
+        NotAuthorizedError, match=r"^creating the topic \S+ at \S+: TopicAuthorizationFailed: [^\n]+ACLs"
+    ):
         guest.admin().create([TopicSettings(f"contract-{uuid.uuid4().hex}", 1)])
-    with pytest.raises(TopicMissingError, match="a topic that we may not describe looks the same"):
+    with pytest.raises(TopicMissingError, match="a topic that this user may not describe looks the same"):
         guest.reader({tp: 0})
     with pytest.raises(NotAuthorizedError, match=rf"TopicAuthorizationFailed \({topic}\): [^\n]+ACLs"):
         guest.publisher().send(Message(topic, b"k", b"v")).result(DEADLINE_S)
@@ -230,7 +232,7 @@ def test_what_access_rules_do_not_allow_is_told_in_one_line(
     secured_kafka.allow(AccessRule("guest", ("DESCRIBE",), "TOPIC", topic))
     with pytest.raises(NotAuthorizedError, match=rf"TopicAuthorizationFailed \({topic}\): [^\n]+ACLs"):
         guest.reader({tp: 0}).poll(DEADLINE_S)
-    with pytest.raises(NotAuthorizedError, match=r"refused a record of 2 bytes for \S+: [^\n]+ACLs"):
+    with pytest.raises(NotAuthorizedError, match=r"rejected a record of 2 bytes for \S+: [^\n]+ACLs"):
         guest.publisher().send(Message(topic, b"k", b"v")).result(DEADLINE_S)
 
     secured_kafka.allow(AccessRule("guest", ("READ",), "TOPIC", topic))

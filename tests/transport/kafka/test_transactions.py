@@ -1,4 +1,4 @@
-"""What is Kafka's own of transactions: publishers that die in the middle of one, and brokers that do not answer."""
+"""Transactions on Kafka: publishers that are killed in the middle of one, and brokers that do not answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from triptych.transport.topic_settings import TopicSettings
 
 DEADLINE_S = 60.0
 LIMIT_MS = 5_000
-"""The shortest transaction: what the broker ends by itself after that."""
+"""The shortest transaction timeout; the broker aborts the transaction afterwards."""
 
 
 def to(broker: DevKafka) -> KafkaTransport:
@@ -33,7 +33,7 @@ def to(broker: DevKafka) -> KafkaTransport:
 
 @pytest.fixture(scope="module")
 def own_kafka() -> Iterator[DevKafka]:
-    """A broker that the tests here may freeze, and that looks each second for transactions that took too long."""
+    """A broker that the tests can freeze, and that checks for expired transactions each second."""
     often = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000"}
     with ExitStack() as stack:
         yield open_server(stack, lambda: DevKafka(KafkaOptions(properties=often)))
@@ -41,13 +41,13 @@ def own_kafka() -> Iterator[DevKafka]:
 
 @pytest.fixture
 def topic(kafka: DevKafka) -> str:
-    """A topic of the test's own on the shared broker."""
+    """A topic for the test on the shared broker."""
     with closing(to(kafka)) as transport:
         return new_topic(transport)
 
 
 def new_topic(transport: KafkaTransport) -> str:
-    """Make a topic of one partition."""
+    """Create a topic of one partition."""
     name = f"kafka-{uuid.uuid4().hex[:12]}"
     with closing(transport.admin()) as admin:
         admin.create([TopicSettings(name, 1)])
@@ -60,14 +60,14 @@ def of(topic: str, *values: bytes) -> list[Message]:
 
 
 def ends(transport: KafkaTransport, topic: str) -> tuple[int, int]:
-    """Return where a topic ends for whoever reads what is committed, and where it really ends."""
+    """Return the end offset for readers of committed records, and the end of the log."""
     tp = TopicPartition(topic, 0)
     with closing(transport.admin()) as admin, closing(transport.reader({tp: 0})) as reader:
         return reader.end_offsets([tp])[tp], admin.appended_offsets([tp])[tp]
 
 
 def committed(transport: KafkaTransport, topic: str) -> list[bytes]:
-    """Read what is committed, as soon as nothing is open any more."""
+    """Read the committed records, once no transaction is open."""
     tp = TopicPartition(topic, 0)
     deadline = time.monotonic() + DEADLINE_S
     with closing(transport.admin()) as admin, closing(transport.reader({tp: 0})) as reader:
@@ -79,7 +79,7 @@ def committed(transport: KafkaTransport, topic: str) -> list[bytes]:
 
 
 def appended(broker: DevKafka, topic: str) -> list[bytes]:
-    """Read everything, as one does who knows of no transactions."""
+    """Read all records, ignoring transactions."""
     consumer = KafkaConsumer(topic, bootstrap_servers=broker.bootstrap_servers, auto_offset_reset="earliest")
     with closing(consumer):
         found: list[bytes] = []
@@ -91,7 +91,7 @@ def appended(broker: DevKafka, topic: str) -> list[bytes]:
 
 
 def leave_open(transport: KafkaTransport, name: str, messages: list[Message]) -> KafkaTransactions:
-    """Put messages into a transaction that nobody commits: what a process leaves that is killed just then."""
+    """Put messages into a transaction that is never committed, as a killed process does."""
     publisher = transport.transactional_publisher(name)
     client = publisher._client  # noqa: SLF001 - nothing public leaves a transaction open
     assert client is not None
@@ -100,10 +100,8 @@ def leave_open(transport: KafkaTransport, name: str, messages: list[Message]) ->
     return publisher
 
 
-def test_what_a_killed_publisher_left_open_is_never_read_and_its_heir_publishes_it_once(
-    kafka: DevKafka, topic: str
-) -> None:
-    """The records lie on the topic twice, and whoever reads only what is committed sees them once."""
+def test_an_open_transaction_of_a_killed_publisher_is_aborted_by_its_successor(kafka: DevKafka, topic: str) -> None:
+    """The records are on the topic twice, and a reader of committed records sees them once."""
     name = f"n-{uuid.uuid4().hex}"
     with closing(to(kafka)) as transport:
         leave_open(transport, name, of(topic, b"a", b"b"))
@@ -118,8 +116,8 @@ def test_what_a_killed_publisher_left_open_is_never_read_and_its_heir_publishes_
         assert appended(kafka, topic) == [b"a", b"b", b"a", b"b"]
 
 
-def test_what_is_left_open_without_an_heir_the_broker_ends(own_kafka: DevKafka) -> None:
-    """After the transaction's own time; whoever restores waits for that and reads on."""
+def test_the_broker_aborts_an_open_transaction_without_a_successor(own_kafka: DevKafka) -> None:
+    """After the transaction timeout. A reader waits for that and then continues."""
     with closing(to(own_kafka)) as transport:
         topic = new_topic(transport)
         before = transport.transactional_publisher("before")
@@ -152,17 +150,17 @@ def frozen_at(broker: DevKafka, monkeypatch: pytest.MonkeyPatch, step: str) -> I
         broker.thaw()
 
 
-def test_a_broker_that_does_not_answer_leaves_the_outcome_open_until_it_does(
+def test_a_commit_without_an_answer_has_an_unknown_outcome(
     own_kafka: DevKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The commit ends at its limit; recovering finds out; what is not there is published again, and is there once."""
+    """The commit ends at its limit. Recovering resolves it, and the batch is published exactly once."""
     with closing(to(own_kafka)) as transport:
         topic = new_topic(transport)
         publisher = transport.transactional_publisher(f"n-{uuid.uuid4().hex}")
         publisher.publish(of(topic, b"a"), None)
         with frozen_at(own_kafka, monkeypatch, "commit"):
             started = time.monotonic()
-            with pytest.raises(OutcomeUnknownError, match="not known"):
+            with pytest.raises(OutcomeUnknownError, match="unknown"):
                 publisher.publish(of(topic, b"b"), None)
             took_s = time.monotonic() - started
         assert took_s < LIMIT_MS / 1_000 + kafka_transactions.ABANDON_LIMIT_S
@@ -177,10 +175,8 @@ def test_a_broker_that_does_not_answer_leaves_the_outcome_open_until_it_does(
         assert committed(transport, topic) == [b"a", b"b", b"c"]
 
 
-def test_a_broker_that_does_not_answer_before_the_commit_leaves_nothing(
-    own_kafka: DevKafka, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """That is known, so the same batch may be published again."""
+def test_a_failure_before_the_commit_publishes_nothing(own_kafka: DevKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is certain, so the same batch can be published again."""
     with closing(to(own_kafka)) as transport:
         topic = new_topic(transport)
         publisher = transport.transactional_publisher(f"n-{uuid.uuid4().hex}")
@@ -193,13 +189,13 @@ def test_a_broker_that_does_not_answer_before_the_commit_leaves_nothing(
         assert committed(transport, topic) == [b"a", b"b"]
 
 
-def test_an_admin_asks_no_longer_than_its_limit(own_kafka: DevKafka, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client itself would look for a broker that answers as long as it takes."""
+def test_an_admin_call_ends_at_its_limit(own_kafka: DevKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client itself would look for a broker without limit."""
     monkeypatch.setattr(kafka_admin, "CALL_LIMIT_S", 0.5)
     with closing(to(own_kafka)) as transport, closing(transport.admin()) as admin:
         own_kafka.freeze()
         try:
-            with pytest.raises(BrokerUnavailableError, match=r"its topics: no answer within 0\.5 s"):
+            with pytest.raises(BrokerUnavailableError, match=r"the list of topics: no answer within 0\.5 s"):
                 admin.describe(["any"])
         finally:
             own_kafka.thaw()

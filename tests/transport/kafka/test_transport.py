@@ -1,4 +1,4 @@
-"""What is Kafka's own: brokers that die, retention, evicted members, refused records, the checksum in C."""
+"""Tests specific to Kafka: killed brokers, retention, evicted members, rejected records, checksums in C."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ StartKafka = Callable[[KafkaOptions], DevKafka]
 
 
 def to(broker: DevKafka) -> KafkaTransport:
-    """Return a transport to a broker, with the shortest session."""
+    """Return a transport to a broker, with the shortest session timeout."""
     return KafkaTransport(KafkaSettings(bootstrap_servers=broker.bootstrap_servers, session_timeout_ms=6_000))
 
 
@@ -48,7 +48,7 @@ def transport(kafka: DevKafka) -> Iterator[KafkaTransport]:
 
 
 def new_topic(transport: KafkaTransport, partitions: int = 1, **configs: str) -> str:
-    """Make a topic of the test's own."""
+    """Create a topic for the test."""
     name = f"kafka-{uuid.uuid4().hex[:12]}"
     with closing(transport.admin()) as admin:
         admin.create([TopicSettings(name, partitions)])
@@ -57,8 +57,8 @@ def new_topic(transport: KafkaTransport, partitions: int = 1, **configs: str) ->
     return name
 
 
-def test_no_broker_is_said_so() -> None:
-    """With the other reason that looks the same, what the last attempt met, and an exit code of its own."""
+def test_an_unavailable_broker_is_reported() -> None:
+    """With the other cause that looks the same, the error of the last attempt, and its own exit code."""
     transport = KafkaTransport(KafkaSettings(bootstrap_servers="127.0.0.1:1"))
     before = threading.enumerate()
 
@@ -70,7 +70,7 @@ def test_no_broker_is_said_so() -> None:
 
 
 def test_the_checksum_in_c_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client's own fallback is silent and thousands of times slower."""
+    """The client's fallback is silent and thousands of times slower."""
     KafkaTransport(KafkaSettings())
 
     monkeypatch.setattr(kafka_checksum, "crc32c_c", None)
@@ -79,16 +79,16 @@ def test_the_checksum_in_c_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
         KafkaTransport(KafkaSettings())
 
 
-def test_a_missing_topic_is_said_so(transport: KafkaTransport) -> None:
-    """Reading it would be silence for ever."""
+def test_a_missing_topic_is_reported(transport: KafkaTransport) -> None:
+    """Reading it would return nothing forever."""
     with pytest.raises(TopicMissingError, match="nowhere"):
         transport.reader({TopicPartition("nowhere", 0): 0})
     with pytest.raises(TopicMissingError, match="nowhere"):
         transport.group_consumer([new_topic(transport), "nowhere"], "g")
 
 
-def test_what_retention_deletes_is_missed_aloud(start_kafka: StartKafka) -> None:
-    """Retention itself, checked each second, takes what a group has committed but not read."""
+def test_a_jump_over_records_deleted_by_retention_is_reported(start_kafka: StartKafka) -> None:
+    """Retention, which runs each second, deletes records that a group has not read."""
     broker = start_kafka(KafkaOptions(retention_check_ms=1_000))
     with closing(to(broker)) as transport:
         topic = new_topic(transport, retention_ms="1500", segment_ms="1000")
@@ -111,7 +111,7 @@ def test_what_retention_deletes_is_missed_aloud(start_kafka: StartKafka) -> None
 
 
 def test_nothing_is_lost_when_the_broker_is_killed(start_kafka: StartKafka) -> None:
-    """What was taken arrives in order once it is back; readers and members go on by themselves."""
+    """Accepted messages arrive in order when it is available again. Readers and members continue by themselves."""
     broker = start_kafka(KafkaOptions())
     with closing(to(broker)) as transport:
         topic = new_topic(transport)
@@ -134,12 +134,12 @@ def test_nothing_is_lost_when_the_broker_is_killed(start_kafka: StartKafka) -> N
         assert all(future.exception(0) is None for future in futures)
         assert first_appearances(values) == [b"%05d" % number for number in range(600)]
         member.commit({tp: Commit(600)})
-        # Seen once on a busy machine: a broker that had just come back answered at first that nothing was committed.
+        # Observed once on a busy machine: a restarted broker answered at first that nothing was committed.
         wait_for(lambda: member.committed([tp]) == {tp: Commit(600)})
 
 
-def test_a_member_thrown_out_is_told_that_its_partitions_are_lost(kafka: DevKafka, transport: KafkaTransport) -> None:
-    """Lost is not revoked: it may commit nothing any more; then it joins again."""
+def test_an_evicted_member_loses_its_partitions(kafka: DevKafka, transport: KafkaTransport) -> None:
+    """Lost, not revoked: it can no longer commit. Then it joins again."""
     topic, group = new_topic(transport, 2), f"g-{uuid.uuid4().hex[:8]}"
     tps = frozenset({TopicPartition(topic, 0), TopicPartition(topic, 1)})
     consumer = transport.group_consumer([topic], group)
@@ -160,8 +160,8 @@ def test_a_member_thrown_out_is_told_that_its_partitions_are_lost(kafka: DevKafk
     assert consumer.assignment() == tps
 
 
-def test_a_static_member_that_comes_back_disturbs_nobody(kafka: DevKafka, transport: KafkaTransport) -> None:
-    """It has what it had, and the other one is told of nothing; the broker knows both by their names."""
+def test_a_returning_static_member_causes_no_rebalance(kafka: DevKafka, transport: KafkaTransport) -> None:
+    """It gets the same partitions, and the other member sees no change. The broker knows both by their instance ids."""
     topic, group = new_topic(transport, 2), f"g-{uuid.uuid4().hex[:8]}"
 
     def named(name: str) -> KafkaTransport:
@@ -193,8 +193,8 @@ def test_a_static_member_that_comes_back_disturbs_nobody(kafka: DevKafka, transp
             assert admin.members("nobody-ever") == ()
 
 
-def test_records_refused_in_one_batch_fail_and_the_others_arrive(transport: KafkaTransport) -> None:
-    """A topic that takes no record older than a moment refuses whole batches; another topic must not suffer."""
+def test_records_rejected_in_one_batch_fail_and_the_others_arrive(transport: KafkaTransport) -> None:
+    """A topic that rejects old timestamps rejects whole batches; another topic must not be affected."""
     refusing = new_topic(transport, message_timestamp_type="CreateTime", message_timestamp_before_max_ms="1")
     topic = new_topic(transport)
     with publishing(transport) as publisher:
@@ -212,14 +212,14 @@ def test_records_refused_in_one_batch_fail_and_the_others_arrive(transport: Kafk
 
 @contextmanager
 def publishing(transport: KafkaTransport) -> Iterator[KafkaPublisher]:
-    """Open a publisher, and close it within the deadline."""
+    """Open a publisher, and close it within the time limit."""
     publisher = transport.publisher()
     yield publisher
     publisher.close(DEADLINE_S)
 
 
 def wait_for(ask: Callable[[], T]) -> T:
-    """Ask until the answer is true, and return it."""
+    """Call until the return value is true, and return it."""
     deadline = time.monotonic() + DEADLINE_S
     while not (answer := ask()):
         assert time.monotonic() < deadline, "it never came"
@@ -227,21 +227,18 @@ def wait_for(ask: Callable[[], T]) -> T:
 
 
 def read_on(reader: Reader, values: list[bytes]) -> bool:
-    """Add the values of one more poll; say that this is not all there is."""
+    """Append the values of one more poll, and return false."""
     values += [record.value for record in reader.poll(0.2).records]
     return False
 
 
 def first_appearances(values: list[bytes]) -> list[bytes]:
-    """Drop what was there before: a producer that was replaced may repeat itself."""
+    """Drop duplicates: a replaced producer may resend messages."""
     return list(dict.fromkeys(values))
 
 
-def test_a_member_is_told_of_records_that_it_may_not_read_yet(transport: KafkaTransport, kafka: DevKafka) -> None:
-    """They have arrived already: whoever took the shown end for the log's would think that time had passed over them.
-
-    A transaction that is open hides records as replicas do that stand still; what it leaves behind is passed over.
-    """
+def test_end_offsets_of_a_member_include_unreadable_records(transport: KafkaTransport, kafka: DevKafka) -> None:
+    """The records have arrived already. A member that used the visible end offset would conclude that nothing had."""
     topic, group = new_topic(transport), f"group-{uuid.uuid4().hex[:12]}"
     tp = TopicPartition(topic, 0)
     consumer = transport.group_consumer([topic], group)
@@ -260,14 +257,14 @@ def test_a_member_is_told_of_records_that_it_may_not_read_yet(transport: KafkaTr
     producer.close()
     values: list[bytes] = []
     wait_for(lambda: read_on(consumer, values) or consumer.position(tp) == consumer.end_offsets([tp])[tp])
-    assert consumer.position(tp) == 2  # the record and the mark of its end
+    assert consumer.position(tp) == 2  # the record and the commit marker
     assert values == []
 
 
-def test_a_partition_without_a_leader_counts_as_a_broker_that_is_away(
+def test_a_partition_without_a_leader_counts_as_unavailable(
     transport: KafkaTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client leaves such a partition out of its question, then looks for the answer in vain."""
+    """The client omits such a partition from its request, and then misses it in the response."""
     topic = new_topic(transport, 2)
     tps = [TopicPartition(topic, 0), TopicPartition(topic, 1)]
     with closing(transport.reader(dict.fromkeys(tps, 0))) as reader:

@@ -1,4 +1,4 @@
-"""What is the memory transport's own: its clock, its bound, and members that fall silent."""
+"""Tests specific to the memory transport: its clock, its limit, and silent members."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ TP = TopicPartition("t", 0)
 
 
 def message(size: int = 10) -> Message:
-    """Return a message of so many bytes."""
+    """Return a message of the given size."""
     return Message("t", b"", b"x" * size, partition=0)
 
 
-def test_arrival_times_come_from_the_clock_given() -> None:
-    """To the nanosecond, so that tests and replays decide what they are."""
+def test_arrival_times_come_from_the_given_clock() -> None:
+    """To the nanosecond, so that tests and replays control them."""
     times = iter([17, 23, 23])
     transport = MemoryTransport(clock_ns=lambda: next(times))
     publisher = transport.publisher()
@@ -31,8 +31,8 @@ def test_arrival_times_come_from_the_clock_given() -> None:
     assert reader.offsets_for_times({TP: 18}) == {TP: 1}
 
 
-def test_room_is_made_by_what_every_group_committed() -> None:
-    """Not by what was only read, and not by one group alone."""
+def test_records_committed_by_every_group_make_room() -> None:
+    """Not records that were only read, nor those of one group alone."""
     transport = MemoryTransport(max_bytes=100, send_timeout_s=0.01)
     publisher = transport.publisher()
     groups = [transport.group_consumer(["t"], name) for name in ("a", "b")]
@@ -43,7 +43,7 @@ def test_room_is_made_by_what_every_group_committed() -> None:
     for group in groups:
         assert len(group.poll(0).records) == 10
     groups[0].commit({TP: Commit(5)})
-    with pytest.raises(PublishTimeoutError, match="still to be read and committed"):
+    with pytest.raises(PublishTimeoutError, match="not yet read and committed"):
         publisher.send(message())
 
     groups[1].commit({TP: Commit(3)})
@@ -55,8 +55,8 @@ def test_room_is_made_by_what_every_group_committed() -> None:
         publisher.send(message())
 
 
-def test_room_is_made_behind_open_readers() -> None:
-    """A closed one needs nothing; a topic nobody ever read is needed whole."""
+def test_records_behind_open_readers_make_room() -> None:
+    """A closed reader needs nothing. A topic that was never read keeps all records."""
     transport = MemoryTransport(max_bytes=100, send_timeout_s=0.01)
     publisher = transport.publisher()
     for _ in range(10):
@@ -75,8 +75,8 @@ def test_room_is_made_behind_open_readers() -> None:
         publisher.send(message())
 
 
-def test_a_member_that_fell_silent_loses_its_partitions() -> None:
-    """The others go on with them; it is told that they are lost, may not commit, and joins again."""
+def test_a_silent_member_is_evicted() -> None:
+    """The others take its partitions. It sees them as lost, cannot commit, and joins again."""
     now_s = 0.0
     transport = MemoryTransport(partitions=2, session_timeout_s=10, monotonic_s=lambda: now_s)
     silent, other = (transport.group_consumer(["t"], "g") for _ in range(2))
@@ -102,8 +102,8 @@ def test_a_member_that_fell_silent_loses_its_partitions() -> None:
     assert len(silent.assignment()) == len(other.assignment()) == 1
 
 
-def test_partitions_are_divided_as_kafka_divides_them() -> None:
-    """By ranges in the order of the members, the first ones getting the rest."""
+def test_partitions_are_assigned_by_range() -> None:
+    """In the order of the members, where the first ones get the remainder, as Kafka's range assignor does."""
     members = {name: frozenset({"t", "u"}) for name in "cab"}
 
     shares = range_assignment(members, {"t": 5, "u": 5})
@@ -114,7 +114,7 @@ def test_partitions_are_divided_as_kafka_divides_them() -> None:
 
 
 def test_a_full_poll_starves_no_partition() -> None:
-    """What did not fit comes first the next time."""
+    """Partitions that did not fit come first in the next poll."""
     transport = MemoryTransport(partitions=20, max_bytes=1 << 30)
     publisher = transport.publisher()
     for number in range(20):

@@ -1,4 +1,4 @@
-"""Random logs: feeds as real producers send them, and noise as nobody should."""
+"""Random logs: feeds like those of real producers, and noise that breaks every rule."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from triptych.schemas.names import Modality
 
 EPOCH_S: Final = 1_000
-"""Event time and arrival time of every log begin here, so that a record may lie before its stream's first."""
+"""Event time and arrival time of every log start here, so that a record can be before the first of its stream."""
 
 
 class Log(list[Entry]):
-    """A log that shows itself as a human reads it when a property fails."""
+    """A log with a readable representation for failing examples."""
 
     def __repr__(self) -> str:
         return f"\n{printed(self)}\n"
 
 
 def numbered(entries: Iterable[Entry]) -> Log:
-    """Return entries in their order, with the offsets of their partitions and a payload of their own."""
+    """Return the entries in order, with the offsets of their partitions and unique payloads."""
     offsets = {modality: count() for modality in READING_ORDER}
     return Log(
         replace(entry, offset=next(offsets[entry.modality]), payload=number) for number, entry in enumerate(entries)
@@ -39,13 +39,13 @@ def numbered(entries: Iterable[Entry]) -> Log:
 
 
 def without_others(entries: Iterable[Entry], stream: str) -> list[Entry]:
-    """Return the log as it is when only `stream` was ever sent; payloads stay what they were."""
+    """Return the log with the records of one stream only. Payloads do not change."""
     offsets = {modality: count() for modality in READING_ORDER}
     return [replace(entry, offset=next(offsets[entry.modality])) for entry in entries if entry.stream in {stream, None}]
 
 
 def without_redriven(entries: Iterable[Entry]) -> list[Entry]:
-    """Return the log as it is when nothing was ever put back; payloads stay what they were."""
+    """Return the log without the redriven records. Payloads do not change."""
     offsets = {modality: count() for modality in READING_ORDER}
     return [replace(entry, offset=next(offsets[entry.modality])) for entry in entries if not entry.redriven]
 
@@ -55,7 +55,7 @@ def without_redriven(entries: Iterable[Entry]) -> list[Entry]:
 
 @dataclass(slots=True)
 class _Cursor:
-    """Where a track of a noisy log is."""
+    """The position of a track of a noisy log."""
 
     start_s: float = EPOCH_S
     seq: int = 0
@@ -64,7 +64,7 @@ class _Cursor:
 _GAPS_S: Final = (0, 0, 0, 0.001, 0.4, 1, 3, 6, 10, 11, 35, 70, 130)
 _STEPS_S: Final = (0, 0.5, 1, 1, 2, 2, 4, 9, 40, 1000, -1, -3, -20)
 _LENGTHS_S: Final = (0.5, 1, 2, 3, 5, 200)
-_PROMISES_S: Final = (0, 0, 0, 1, 2, 4, 30, 100_000, -2)
+_WATERMARKS_AHEAD_S: Final = (0, 0, 0, 1, 2, 4, 30, 100_000, -2)
 _KINDS: Final = (Kind.MEDIA,) * 8 + (Kind.PROGRESS,) * 4 + (Kind.END, Kind.DEAD)
 _ANNOUNCED: Final[tuple[tuple[Modality, ...], ...]] = (
     (),
@@ -85,7 +85,7 @@ _noisy_record = st.tuples(
     st.sampled_from(_KINDS),
     st.sampled_from(_STEPS_S),
     st.sampled_from(_LENGTHS_S),
-    st.sampled_from(_PROMISES_S),
+    st.sampled_from(_WATERMARKS_AHEAD_S),
     st.sampled_from(_ANNOUNCED),
     st.sampled_from(_SESSION_STEPS),
     st.sampled_from(_SEQ_STEPS),
@@ -144,7 +144,7 @@ def _noisy_log(rows: list[tuple]) -> Log:  # type: ignore[type-arg]  # one row i
 
 @st.composite
 def noise(draw: st.DrawFn) -> Log:
-    """Return records at random: every rule is broken somewhere."""
+    """Return a log of random records."""
     return _noisy_log(draw(st.lists(_noisy_record, min_size=2, max_size=30)))
 
 
@@ -153,7 +153,7 @@ def noise(draw: st.DrawFn) -> Log:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackPlan:
-    """One track of a feed: what it sends of its media, and how its arrival lags behind it."""
+    """One track of a feed: the media that it sends, and the delay of its arrival."""
 
     modality: Modality
     step_s: float = 0.5
@@ -177,7 +177,7 @@ class FeedPlan:
     rate: float = 1
 
     def entries(self) -> list[Entry]:
-        """Return the records of this session, not yet in order of arrival."""
+        """Return the records of this session, not yet in the order of arrival."""
         announced = tuple(track.modality for track in self.tracks)
         return [entry for track in self.tracks for entry in self._track(track, announced)]
 
@@ -185,7 +185,7 @@ class FeedPlan:
         sent = int((self.lasts_s if track.stops_at_s is None else track.stops_at_s) / track.step_s)
         entries = []
         for seq in range(max(1, sent)):
-            # A track that is silent sends its first item all the same, then only how far it has read.
+            # A silent track sends its first item, then only progress records.
             kind = Kind.PROGRESS if track.silent and seq else Kind.MEDIA
             entries.append(self._entry(track, announced, kind, seq))
         if track.ends:
@@ -221,7 +221,7 @@ def arranged(plans: Iterable[FeedPlan]) -> list[Entry]:
 def track_plans(
     modality: Modality, *, skews_s: tuple[float, ...], delays_s: tuple[float, ...], faults: bool
 ) -> st.SearchStrategy[TrackPlan]:
-    """Return tracks of one modality; with `faults` they may stop without a word."""
+    """Return tracks of one modality. With `faults` they may stop without an end."""
     return st.builds(
         TrackPlan,
         modality=st.just(modality),
@@ -251,14 +251,14 @@ def feeds(
     faults: bool = True,
     sessions: int = 2,
 ) -> list[Entry]:
-    """Return a log of one to three streams, each of one or more sessions one after the other."""
+    """Return a log of one to three streams, each with one or more consecutive sessions."""
     plans = []
     for stream in ("a", "b", "c")[: draw(st.integers(1, 3))]:
         begins_s: float = draw(st.sampled_from((0, 0, 0.1, 20)))
         media_from_s: float = draw(st.sampled_from((0, 0.7)))
         tracks: tuple[TrackPlan, ...] = ()
         for number in range(draw(st.integers(1, sessions))):
-            if faults or not tracks:  # a sound feed has the same tracks in each session, each with its own delay
+            if faults or not tracks:  # without faults, all sessions of a feed have the same tracks with the same delays
                 tracks = draw(_tracks(skews_s, delays_s, faults=faults))
             lasts_s, rate = draw(st.sampled_from((3, 8, 15))), draw(st.sampled_from((1, 1, 20)))
             plans.append(
@@ -272,7 +272,7 @@ def feeds(
                     rate=rate,
                 )
             )
-            # Where all tracks end, the window of the end closes: a session that begins inside it is rightly late.
+            # When all tracks end, their last window closes: a session that starts inside it is late.
             pause_s = draw(st.sampled_from((0, 2, 30, 100) if faults else (4, 30)))
             begins_s += lasts_s / rate + pause_s
             media_from_s += lasts_s + pause_s
@@ -281,7 +281,7 @@ def feeds(
 
 # --- settings ---------------------------------------------------------------------------------------------------------
 
-_SLACKS: Final[tuple[Mapping[Modality, int], ...]] = (
+_OUT_OF_ORDERNESS_NS: Final[tuple[Mapping[Modality, int], ...]] = (
     MappingProxyType({}),
     MappingProxyType({"video": NS_PER_S}),
     MappingProxyType({"audio": 3 * NS_PER_S, "subtitles": NS_PER_S // 2}),
@@ -292,7 +292,7 @@ _GRIDS_S: Final = ((2, 2), (2, 1), (3, 2), (1, 0.5))
 
 @st.composite
 def configs(draw: st.DrawFn, *, bounded: bool = False) -> AlignConfig:
-    """Return settings; with `bounded` the byte bounds are so small that they bite."""
+    """Return settings. With `bounded`, the byte bounds are small enough to take effect."""
     size_s, hop_s = draw(st.sampled_from(_GRIDS_S))
     bounds = {}
     if bounded:
@@ -307,7 +307,7 @@ def configs(draw: st.DrawFn, *, bounded: bool = False) -> AlignConfig:
         hop_ns=round(hop_s * NS_PER_S),
         idle_timeout_ns=10 * NS_PER_S,
         stream_ttl_ns=draw(st.sampled_from((60, 25))) * NS_PER_S,
-        out_of_orderness_ns=draw(st.sampled_from(_SLACKS)),
+        out_of_orderness_ns=draw(st.sampled_from(_OUT_OF_ORDERNESS_NS)),
         max_hold_ns=draw(st.sampled_from((3, 10))) * NS_PER_S,
         max_cue_ns=10 * NS_PER_S,
         max_empty=draw(st.sampled_from((5, 2, 1))),

@@ -1,4 +1,4 @@
-"""Logs written by hand, in seconds, and what an aligner makes of them."""
+"""Hand-written logs, with times in seconds, and the decisions of an aligner for them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from triptych.worker.alignment.aligner import Aligner
 from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.alignment.decisions import ClosedWindow, Decision, Forgotten, LateItem
 from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
-from triptych.worker.alignment.merge import TICK_NS
+from triptych.worker.alignment.merge import QUERY_DELAY_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,14 +26,13 @@ def ns(seconds: float) -> int:
 
 
 class Script:
-    """A log in the making: each call appends one record, offsets and `seq` count by themselves.
+    """A builder of a log. Each call appends one record; offsets and `seq` are numbered automatically.
 
-    `watermark` is what the record declares; without it, an item declares its own end. Everything else of an `Entry` may
-    be given by name.
+    The default `watermark` of an item is its end. All other fields of `Entry` can be passed by name.
     """
 
     def __init__(self, *tracks: Modality, stream: str = "city") -> None:
-        """Begin a log whose records announce `tracks`."""
+        """Start a log whose records announce `tracks`."""
         self.entries: list[Entry] = []
         self._tracks = tracks
         self._stream = stream
@@ -68,7 +67,7 @@ class Script:
         return self._media("subtitles", ns(start), ns(end), at, watermark, others)
 
     def progress(self, modality: Modality, start: float, *, at: float, watermark: float, **others: Any) -> Entry:  # noqa: ANN401
-        """Append how far a silent track was read."""
+        """Append a progress record of a silent track."""
         return self._append(modality, Kind.PROGRESS, at, watermark, {"start_ns": ns(start), **others})
 
     def end(self, modality: Modality, start: float, *, at: float, **others: Any) -> Entry:  # noqa: ANN401
@@ -76,7 +75,7 @@ class Script:
         return self._append(modality, Kind.END, at, start, {"start_ns": ns(start), **others})
 
     def dead(self, modality: Modality, *, at: float, **others: Any) -> Entry:  # noqa: ANN401
-        """Append a record that could not be decoded."""
+        """Append a record that cannot be decoded."""
         return self._append(modality, Kind.DEAD, at, 0, others)
 
     def _media(
@@ -102,7 +101,7 @@ class Script:
 
 
 class Reading:
-    """An aligner read by hand: `read` brings records, `ask` finds partitions read to their end at a moment."""
+    """An aligner that is driven by hand: `read` adds records, `ask` answers an end-offset query."""
 
     def __init__(
         self,
@@ -111,35 +110,39 @@ class Reading:
         start: Mapping[Modality, int] | None = None,
         restored: Mapping[str, Snapshot] | None = None,
     ) -> None:
-        """Begin at the offsets of `start`, or of the log."""
+        """Start at the offsets of `start`, by default at the beginning of the log."""
         self.positions: dict[Modality, int] = dict(start or dict.fromkeys(READING_ORDER, 0))
         self.aligner = Aligner(config, self.positions, restored)
         self._at_ns = 0
 
     def read(self, *entries: Entry) -> list[Decision]:
-        """Bring records and return what they decide, no question asked."""
+        """Add records without an end-offset query. Return the decisions."""
         for entry in entries:
             self.positions[entry.modality] = entry.offset + 1
-        self._at_ns += TICK_NS
-        self.aligner.fetched(entries, self.positions, at_ns=self._at_ns)
+        self._at_ns += QUERY_DELAY_NS
+        self.aligner.add_records(entries, self.positions, at_ns=self._at_ns)
         return list(self.aligner.advance())
 
     def ask(self, clock_s: float, at_end: Iterable[Modality] = READING_ORDER) -> list[Decision]:
-        """Find `at_end` read to their end, at a moment that lets the arrival clock show `clock_s`."""
-        self._at_ns += TICK_NS
-        self.aligner.asked(at_end, at_ns=self._at_ns, wall_ns=ns(clock_s) + CONFIG.clock_margin_ns)
+        """Report `at_end` as read to their end, at the time that moves the arrival clock to `clock_s`."""
+        self._at_ns += QUERY_DELAY_NS
+        self.aligner.confirm_at_end(at_end, at_ns=self._at_ns, wall_ns=ns(clock_s) + CONFIG.clock_margin_ns)
         return list(self.aligner.advance())
 
 
 def decide(entries: Sequence[Entry], *, until: float, config: AlignConfig = CONFIG) -> list[Decision]:
-    """Return what is decided of a log when the arrival clock shows `until`."""
+    """Return the decisions for a log up to the arrival clock `until`."""
     reading = Reading(config)
     arrived = [entry for entry in entries if entry.arrival_ns <= ns(until)]
-    return [*reading.read(*arrived), *reading.ask(until), *reading.ask(until)]  # once to take them, once for the clock
+    return [
+        *reading.read(*arrived),
+        *reading.ask(until),
+        *reading.ask(until),
+    ]  # the first query takes the records, the second one advances the clock
 
 
 def closed(decisions: Iterable[Decision]) -> list[tuple[float, float, str]]:
-    """Return start, end and reason of each window that closed, in seconds."""
+    """Return start and end, in seconds, and `closed_by` of each closed window."""
     return [
         (decision.start_ns / NS_PER_S, decision.end_ns / NS_PER_S, decision.closed_by)
         for decision in decisions
@@ -148,17 +151,17 @@ def closed(decisions: Iterable[Decision]) -> list[tuple[float, float, str]]:
 
 
 def windows(decisions: Iterable[Decision]) -> dict[float, ClosedWindow]:
-    """Return the windows that closed, by their start in seconds."""
+    """Return the closed windows by their start in seconds."""
     return {decision.start_ns / NS_PER_S: decision for decision in decisions if isinstance(decision, ClosedWindow)}
 
 
 def late(decisions: Iterable[Decision]) -> list[Entry]:
-    """Return the items that came too late."""
+    """Return the late items."""
     return [decision.entry for decision in decisions if isinstance(decision, LateItem)]
 
 
 def forgotten(decisions: Iterable[Decision]) -> list[str]:
-    """Return the streams that were forgotten."""
+    """Return the forgotten streams."""
     return [decision.stream for decision in decisions if isinstance(decision, Forgotten)]
 
 

@@ -1,8 +1,8 @@
-"""A world for alignment without a broker: a log of three partitions, a results topic, commits, and members that die.
+"""A simulation of alignment without a broker: three partitions, a results topic, commits, and members that crash.
 
-Everything is pure and its chance seeded. A `World` is what outlives a worker: the log, the results topic, the dead
-letters and the committed offsets. A `Member` is one worker's share: an aligner and a ledger that read the
-world, publish into it and commit. `replay`, `live` and `disturbed` drive members through time.
+It is pure, and its random generator is seeded. A `World` has what outlives a worker: the log, the results topic, the
+dead letters and the committed offsets. A `Member` is one worker: an aligner and an offset tracker that read the world,
+publish to it and commit. `replay`, `live` and `disturbed` run members through simulated time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from triptych.worker.alignment.aligner import Aligner
 from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.alignment.decisions import ClosedWindow, DeadLettered, Decision, DroppedRecord, Forgotten, LateItem
 from triptych.worker.alignment.entry import READING_ORDER, Entry
-from triptych.worker.alignment.merge import TICK_NS
+from triptych.worker.alignment.merge import QUERY_DELAY_NS
 from triptych.worker.partitions.offset_tracker import OffsetTracker, Pending
 
 if TYPE_CHECKING:
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from triptych.worker.alignment.snapshot import Snapshot
 
 TAIL_MARGIN_NS: Final = 1 * NS_PER_S
-"""How far beyond `stream_ttl` a restart reads back in the results topic. The clocks of this world agree, so little."""
+"""How far beyond `stream_ttl` a restart reads back in the results topic. The clocks of this world agree."""
 
 MOST_STEPS: Final = 20_000
 
 
 @dataclass(slots=True)
 class World:
-    """What outlives a member. The log is fixed.
+    """The state that outlives a member. The log is fixed.
 
-    A record can be read from its arrival on, or up to a millisecond later: append times are whole milliseconds.
+    A record is readable from its arrival on, or up to a millisecond later, because append times are whole milliseconds.
     """
 
     config: AlignConfig
@@ -51,7 +51,7 @@ class World:
     readable_from_ns: dict[Modality, list[int]] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Work out from when on each record can be read."""
+        """Compute from when on each record is readable."""
         self.readable_from_ns = {
             modality: list(accumulate((entry.arrival_ns + self._lag_ns() for entry in self.log[modality]), max))
             for modality in READING_ORDER
@@ -62,7 +62,7 @@ class World:
 
     @classmethod
     def of(cls, config: AlignConfig, entries: Iterable[Entry], chance: Random | None = None) -> World:
-        """Return a world whose log is `entries`, offsets counted from 0 in each partition."""
+        """Return a world whose log is `entries`, with offsets from 0 in each partition."""
         log: dict[Modality, list[Entry]] = {modality: [] for modality in READING_ORDER}
         for entry in entries:
             log[entry.modality].append(entry)
@@ -73,7 +73,7 @@ class World:
         return {modality: bisect_right(times, now_ns) for modality, times in self.readable_from_ns.items()}
 
     def begin(self) -> dict[Modality, int]:
-        """Return where a new member starts to read."""
+        """Return the offsets at which a new member starts to read."""
         return dict(self.committed or dict.fromkeys(READING_ORDER, 0))
 
     @property
@@ -82,19 +82,19 @@ class World:
         return max((entry.size_bytes for entries in self.log.values() for entry in entries), default=0)
 
     def next_append_after(self, now_ns: int) -> int | None:
-        """Return when the log grows next."""
+        """Return when the next record becomes readable."""
         ends = self.ends(now_ns)
         nexts = [times[ends[modality] :] for modality, times in self.readable_from_ns.items()]
         return min((times[0] for times in nexts if times), default=None)
 
     @property
     def all_forgotten_ns(self) -> int:
-        """A moment by which every stream is forgotten."""
+        """A time at which every stream is forgotten."""
         last_ns = max((times[-1] for times in self.readable_from_ns.values() if times), default=0)
         return last_ns + 2 * (self.config.stream_ttl_ns + self.config.idle_timeout_ns) + NS_PER_S
 
     def restored(self, now_ns: int) -> dict[str, Snapshot]:
-        """Return the last state of each stream in the tail of the results topic, as rule 19 limits it."""
+        """Return the last snapshot of each stream in the tail of the results topic (alignment rule 19)."""
         since_ns = -1
         if self.committed is not None:
             ends = self.ends(now_ns)
@@ -106,15 +106,15 @@ class World:
         return {result.stream: result.snapshot for at_ns, result in self.results if at_ns >= since_ns}
 
     def published_ids(self) -> list[str]:
-        """Return the ids on the results topic, in its order."""
+        """Return the ids on the results topic, in order."""
         return [identity(result) for _, result in self.results]
 
 
 class Member:
-    """The owner of the partition number for a while."""
+    """A temporary owner of the partition."""
 
     def __init__(self, world: World, now_ns: int) -> None:
-        """Take over: start at the committed offsets, with the streams' last states."""
+        """Start at the committed offsets with the last snapshots of the streams."""
         self.world = world
         start, restored = world.begin(), world.restored(now_ns)
         self.aligner = Aligner(world.config, start, restored)
@@ -125,8 +125,8 @@ class Member:
         self._unpublished: deque[tuple[Pending | None, ClosedWindow | DeadLettered]] = deque()
 
     def poll(self, now_ns: int, chance: Random | None = None) -> int:
-        """Read what can be read (with `chance`: some of it), leaving paused partitions alone; return how much."""
-        ends, paused, brought = self.world.ends(now_ns), self.aligner.leading(), []
+        """Read all that is readable in partitions that are not paused (with `chance`: some of it). Return the count."""
+        ends, paused, brought = self.world.ends(now_ns), self.aligner.too_far_ahead(), []
         for modality in READING_ORDER:
             position = self.positions[modality]
             count = 0 if modality in paused else ends[modality] - position
@@ -136,13 +136,13 @@ class Member:
             self.positions[modality] = position + count
         for entry in brought:
             self.offset_tracker.add(entry.modality, entry.offset, entry.stream)
-        self.offset_tracker.moved(self.positions)
-        self.aligner.fetched(brought, self.positions, at_ns=now_ns)
+        self.offset_tracker.update_positions(self.positions)
+        self.aligner.add_records(brought, self.positions, at_ns=now_ns)
         self.check_bounds(sum(entry.size_bytes for entry in brought))
         return len(brought)
 
     def check_bounds(self, brought_bytes: int) -> None:
-        """See that memory is bounded: open windows, what may stand in, and what was read ahead and in one poll."""
+        """Check the memory bound: open windows, held frames, records read ahead, and one poll."""
         config, streams = self.world.config, len(self.aligner.streams())
         self._largest_poll_bytes = max(self._largest_poll_bytes, brought_bytes)
         ahead_bytes = len(READING_ORDER) * (config.ahead_max_bytes + self._largest_poll_bytes)
@@ -150,13 +150,13 @@ class Member:
         assert self.aligner.held_bytes <= most_bytes, f"holds {self.aligner.held_bytes} of {most_bytes} bytes"
 
     def ask(self, now_ns: int) -> None:
-        """Ask for the end offsets."""
+        """Query the end offsets."""
         ends = self.world.ends(now_ns)
         at_end = [modality for modality in READING_ORDER if ends[modality] == self.positions[modality]]
-        self.aligner.asked(at_end, at_ns=now_ns, wall_ns=now_ns)
+        self.aligner.confirm_at_end(at_end, at_ns=now_ns, wall_ns=now_ns)
 
     def decide(self) -> None:
-        """Advance as far as can be."""
+        """Make all possible decisions."""
         for decision in self.aligner.advance():
             self.decisions.append(decision)
             match decision:
@@ -166,17 +166,19 @@ class Member:
                     )
                 case DeadLettered(entry=entry, counted=known):
                     pending = (
-                        None if known else self.offset_tracker.await_letter(entry.modality, entry.offset, entry.stream)
+                        None
+                        if known
+                        else self.offset_tracker.await_dead_letter(entry.modality, entry.offset, entry.stream)
                     )
                     self._unpublished.append((pending, decision))
                 case Forgotten():
                     self.offset_tracker.forget(decision.stream, decision.positions)
                 case LateItem(entry=entry) | DroppedRecord(entry=entry):
                     if entry.redriven and not (isinstance(decision, LateItem) and decision.revises):
-                        self.offset_tracker.settle(entry.modality, entry.offset, entry.stream)
+                        self.offset_tracker.finish_now(entry.modality, entry.offset, entry.stream)
 
     def publish(self, now_ns: int, chance: Random | None = None) -> None:
-        """Publish all, or with `chance` some: streams in any order, each in its own; letters before what follows."""
+        """Publish all results (with `chance`: some), each stream in order, dead letters before later results."""
         count = len(self._unpublished)
         if chance is not None:
             count = min(count, chance.choice((0, 0, 1, 2, 5, 1000)))
@@ -189,7 +191,7 @@ class Member:
                 self.offset_tracker.complete(pending)
 
     def hand_on(self, count: int, chance: Random | None) -> list[tuple[Pending | None, ClosedWindow | DeadLettered]]:
-        """Return as much of what was decided, in an order in which it may be published."""
+        """Return up to `count` unpublished decisions, in an order in which they can be published."""
         return [self._next_to_publish(chance) for _ in range(min(count, len(self._unpublished)))]
 
     def _next_to_publish(self, chance: Random | None) -> tuple[Pending | None, ClosedWindow | DeadLettered]:
@@ -206,7 +208,7 @@ class Member:
         return chosen
 
     def commit(self) -> None:
-        """Commit what is finished, after a look at whether it really is."""
+        """Commit the finished offsets. Check that every window which needs a lower one is published."""
         offsets = self.offset_tracker.committable()
         published = set(self.world.published_ids())
         for (modality, offset), windows in self.world.needed_by.items():
@@ -217,7 +219,7 @@ class Member:
 
 
 def replay(config: AlignConfig, entries: Sequence[Entry], chance: Random | None = None) -> list[Decision]:
-    """Read a log that has been there for long: at once, or in chunks by `chance`."""
+    """Read a complete log: at once, or with `chance` in batches."""
     return _reader(config, entries, chance).decisions
 
 
@@ -230,7 +232,7 @@ def live(config: AlignConfig, entries: Sequence[Entry], chance: Random) -> list[
 
 
 def disturbed(config: AlignConfig, entries: Sequence[Entry], chance: Random, *, hand_over: float = 0.3) -> World:
-    """Read a log, live or old, with members that die or (so often) hand over at any moment; return what they left."""
+    """Read a log with members that crash or, with probability `hand_over`, hand over. Return the world afterwards."""
     world = World.of(config, entries, chance)
     world.needed_by = needed_by(replay(config, entries))
     now_ns = chance.choice((0, 0, world.all_forgotten_ns // 2, world.all_forgotten_ns))
@@ -257,7 +259,7 @@ def _reader(config: AlignConfig, entries: Sequence[Entry], chance: Random | None
 
 
 def _drive(member: Member, chance: Random | None, *, now_ns: int, steps: int = MOST_STEPS) -> int:
-    """Let a member work until everything is over or it has taken so many steps; return the time then."""
+    """Run a member until nothing is left to do, or for `steps` steps. Return the time."""
     world = member.world
     for step in range(steps):
         brought = member.poll(now_ns, chance)
@@ -273,9 +275,11 @@ def _drive(member: Member, chance: Random | None, *, now_ns: int, steps: int = M
         ends = world.ends(now_ns)
         if brought or any(member.positions[modality] < ends[modality] for modality in READING_ORDER):
             now_ns += (
-                TICK_NS
+                QUERY_DELAY_NS
                 if chance is None
-                else chance.choice((0, NS_PER_MS // 2, NS_PER_MS, TICK_NS, 3 * NS_PER_MS, 3 * NS_PER_MS, 2 * NS_PER_S))
+                else chance.choice(
+                    (0, NS_PER_MS // 2, NS_PER_MS, QUERY_DELAY_NS, 3 * NS_PER_MS, 3 * NS_PER_MS, 2 * NS_PER_S)
+                )
             )
             continue
         next_wakeup = member.aligner.next_wakeup()
@@ -284,7 +288,7 @@ def _drive(member: Member, chance: Random | None, *, now_ns: int, steps: int = M
         if not upcoming:
             return now_ns
         if step == MOST_STEPS - 1:
-            raise AssertionError("this goes on for ever")
+            raise AssertionError("the simulation does not end")
         now_ns = max(now_ns, min(upcoming))
         if chance is not None:
             now_ns += chance.choice((0, 0, 0, 0, NS_PER_MS // 2, NS_PER_MS, 20 * NS_PER_MS, NS_PER_S, 15 * NS_PER_S))
@@ -292,7 +296,7 @@ def _drive(member: Member, chance: Random | None, *, now_ns: int, steps: int = M
 
 
 def needed_by(decisions: Iterable[Decision]) -> dict[tuple[Modality, int], frozenset[str]]:
-    """Return which windows need each record, by their ids."""
+    """Return the ids of the windows that need each record."""
     needed: dict[tuple[Modality, int], set[str]] = {}
     for window in windows_of(decisions):
         items = [item for items in window.items.values() for item in items]
@@ -301,11 +305,11 @@ def needed_by(decisions: Iterable[Decision]) -> dict[tuple[Modality, int], froze
     return {record: frozenset(windows) for record, windows in needed.items()}
 
 
-# --- what is looked at ------------------------------------------------------------------------------------------------
+# --- inspection -------------------------------------------------------------------------------------------------------
 
 
 def windows_of(decisions: Iterable[Decision]) -> list[ClosedWindow]:
-    """Return the windows that were closed, in order."""
+    """Return the closed windows, in order."""
     return [decision for decision in decisions if isinstance(decision, ClosedWindow)]
 
 
@@ -318,12 +322,12 @@ def by_stream(windows: Iterable[ClosedWindow]) -> dict[str, list[ClosedWindow]]:
 
 
 def identity(window: ClosedWindow) -> str:
-    """Return what a result of the window has as its id."""
+    """Return the id of the window's result."""
     return f"{window.stream}/{window.start_ns}-{window.end_ns}/{window.revision}"
 
 
 def contents(window: ClosedWindow) -> tuple[object, ...]:
-    """Return all of a window but where its records lie in the log."""
+    """Return all facts of a window except the offsets of its records."""
     return (
         identity(window),
         window.closed_by,
@@ -335,7 +339,7 @@ def contents(window: ClosedWindow) -> tuple[object, ...]:
 
 
 def described(window: ClosedWindow) -> str:
-    """Return all of a window that a reader of results can see, on one line."""
+    """Return what a consumer sees of a window, as one line."""
     items = {modality: [item.offset for item in items] for modality, items in window.items.items() if items}
     held = "" if window.held is None else f" held {window.held.offset}"
     states = " ".join(f"{modality}:{state}" for modality, state in window.states.items())
@@ -346,10 +350,10 @@ def described(window: ClosedWindow) -> str:
 
 
 def printed(entries: Sequence[Entry]) -> str:
-    """Return a log as lines that a human reads, times in seconds."""
+    """Return a log as readable lines, with times in seconds."""
     return "\n".join(
         f"{entry.arrival_ns / NS_PER_S:10.3f} {entry.modality:>9} {entry.offset:<3} {entry.stream}:{entry.session:<3} "
         f"{entry.kind.value:<8} seq {entry.seq!s:<4} [{entry.start_ns / NS_PER_S:g}, {entry.end_ns / NS_PER_S:g}) "
-        f"promise {entry.watermark_ns / NS_PER_S:g} tracks {','.join(entry.tracks) or '-'} {entry.size_bytes} B"
+        f"watermark {entry.watermark_ns / NS_PER_S:g} tracks {','.join(entry.tracks) or '-'} {entry.size_bytes} B"
         for entry in sorted(entries, key=lambda entry: entry.arrival_ns)
     )

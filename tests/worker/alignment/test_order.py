@@ -1,4 +1,4 @@
-"""Rules 1 to 3: one sequence of three partitions, the arrival clock, and deadlines."""
+"""Alignment rules 1 to 3: one sequence of three partitions, the arrival clock, and deadlines."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import replace
 from tests.worker.alignment.script import CONFIG, Reading, Script, closed, decide, ns, windows
 from triptych.units import NS_PER_MS
 from triptych.worker.alignment.entry import READING_ORDER, Entry
-from triptych.worker.alignment.merge import TICK_NS, Merge
+from triptych.worker.alignment.merge import QUERY_DELAY_NS, Merge
 
 BEGIN = dict.fromkeys(READING_ORDER, 0)
 
 
 def merge() -> Merge:
-    """Return a merge that begins at the log's beginning."""
+    """Return a merge that starts at the beginning of the log."""
     return Merge(BEGIN, clock_margin_ns=CONFIG.clock_margin_ns)
 
 
 def taken(sequence: Merge) -> list[Entry]:
-    """Take all that may be taken."""
+    """Take all records that can be taken."""
     entries = []
     while (entry := sequence.peek()) is not None:
         entries.append(entry)
@@ -29,66 +29,66 @@ def taken(sequence: Merge) -> list[Entry]:
 # --- rule 1: one sequence ---------------------------------------------------------------------------------------------
 
 
-def test_records_are_taken_in_the_order_of_arrival_and_of_topic_where_that_is_equal() -> None:
-    """(arrival, topic) orders the three partitions."""
+def test_records_are_taken_in_the_order_of_arrival_then_of_topic() -> None:
+    """Three of the four records arrive at the same time."""
     script = Script()
     third, fourth = script.video(0, at=2), script.video(1, at=3)
     second, first = script.cue(0, 1, at=2), script.audio(0, 1, at=2)
     sequence = merge()
-    sequence.fetched([third, fourth, second, first], {"video": 2, "audio": 1, "subtitles": 1}, at_ns=0)
-    sequence.asked(READING_ORDER, at_ns=TICK_NS, wall_ns=ns(9))
+    sequence.add_records([third, fourth, second, first], {"video": 2, "audio": 1, "subtitles": 1}, at_ns=0)
+    sequence.confirm_at_end(READING_ORDER, at_ns=QUERY_DELAY_NS, wall_ns=ns(9))
 
     assert taken(sequence) == [first, second, third, fourth]
 
 
-def test_a_record_waits_while_another_partition_may_still_show_an_earlier_one() -> None:
-    """Without a question, what comes first live need not be first in the log."""
+def test_a_record_waits_while_another_partition_may_have_an_earlier_one() -> None:
+    """Without an end-offset query, the first record fetched need not be the first in the log."""
     script = Script()
     video, audio = script.video(0, at=2), script.audio(0, 1, at=1)
     sequence = merge()
-    sequence.fetched([video], {**BEGIN, "video": 1}, at_ns=0)
+    sequence.add_records([video], {**BEGIN, "video": 1}, at_ns=0)
 
     assert taken(sequence) == []
 
-    sequence.fetched([audio], {**BEGIN, "video": 1, "audio": 1}, at_ns=1)
-    sequence.asked(["subtitles", "audio", "video"], at_ns=1 + TICK_NS, wall_ns=ns(9))
+    sequence.add_records([audio], {**BEGIN, "video": 1, "audio": 1}, at_ns=1)
+    sequence.confirm_at_end(["subtitles", "audio", "video"], at_ns=1 + QUERY_DELAY_NS, wall_ns=ns(9))
 
     assert taken(sequence) == [audio, video]
 
 
-def test_a_question_counts_only_for_records_that_were_fetched_before_it() -> None:
-    """The answer must be younger than the record: otherwise an earlier arrival may have come in between."""
+def test_an_end_offset_query_counts_only_for_records_fetched_before_it() -> None:
+    """Otherwise a record with an earlier arrival time may have been appended in between."""
     video = Script().video(0, at=2)
     sequence = merge()
-    sequence.asked(READING_ORDER, at_ns=5 * NS_PER_MS, wall_ns=ns(2))
-    sequence.fetched([video], {**BEGIN, "video": 1}, at_ns=5 * NS_PER_MS)
+    sequence.confirm_at_end(READING_ORDER, at_ns=5 * NS_PER_MS, wall_ns=ns(2))
+    sequence.add_records([video], {**BEGIN, "video": 1}, at_ns=5 * NS_PER_MS)
 
     assert sequence.peek() is None
-    assert sequence.question_at_ns() == 5 * NS_PER_MS + TICK_NS
+    assert sequence.query_at_ns() == 5 * NS_PER_MS + QUERY_DELAY_NS
 
-    sequence.asked(["audio", "subtitles"], at_ns=5 * NS_PER_MS + TICK_NS, wall_ns=ns(2))
+    sequence.confirm_at_end(["audio", "subtitles"], at_ns=5 * NS_PER_MS + QUERY_DELAY_NS, wall_ns=ns(2))
 
     assert sequence.peek() is video
 
 
-def test_one_question_serves_all_records_of_a_poll() -> None:
-    """Not one question for each record."""
+def test_one_end_offset_query_serves_all_records_of_a_poll() -> None:
+    """No query for each record is needed."""
     script = Script()
     frames = [script.video(second, at=second) for second in range(50)]
     sequence = merge()
-    sequence.fetched(frames, {**BEGIN, "video": 50}, at_ns=0)
-    sequence.asked(READING_ORDER, at_ns=TICK_NS, wall_ns=ns(99))
+    sequence.add_records(frames, {**BEGIN, "video": 50}, at_ns=0)
+    sequence.confirm_at_end(READING_ORDER, at_ns=QUERY_DELAY_NS, wall_ns=ns(99))
 
     assert taken(sequence) == frames
 
 
-def test_arrival_is_the_running_maximum_of_append_times() -> None:
-    """A broker whose clock steps back does not reorder its own partition."""
+def test_the_arrival_time_is_the_running_maximum_of_append_times() -> None:
+    """A broker whose clock is set back does not reorder its partition."""
     script = Script()
     first, second, other = script.video(0, at=5), script.video(1, at=3), script.audio(0, 1, at=4)
     sequence = merge()
-    sequence.fetched([first, second, other], {**BEGIN, "video": 2, "audio": 1}, at_ns=0)
-    sequence.asked(READING_ORDER, at_ns=TICK_NS, wall_ns=ns(9))
+    sequence.add_records([first, second, other], {**BEGIN, "video": 2, "audio": 1}, at_ns=0)
+    sequence.confirm_at_end(READING_ORDER, at_ns=QUERY_DELAY_NS, wall_ns=ns(9))
     arrivals = []
     while (entry := sequence.peek()) is not None:
         arrivals.append((entry, sequence.arrival_ns()))
@@ -100,28 +100,28 @@ def test_arrival_is_the_running_maximum_of_append_times() -> None:
 # --- rule 2: the arrival clock ----------------------------------------------------------------------------------------
 
 
-def test_the_clock_is_the_least_of_the_three_heads() -> None:
-    """The next unread arrival, or the moment of asking less the margin."""
+def test_the_arrival_clock_is_the_minimum_over_the_partitions() -> None:
+    """Of the next unread arrival, or the time of the query less the margin."""
     script = Script()
     video, audio = script.video(0, at=7), script.audio(0, 1, at=5)
     sequence = merge()
-    sequence.fetched([video, audio], {**BEGIN, "video": 1, "audio": 1}, at_ns=0)
-    sequence.asked(["subtitles"], at_ns=0, wall_ns=ns(6) + CONFIG.clock_margin_ns)
+    sequence.add_records([video, audio], {**BEGIN, "video": 1, "audio": 1}, at_ns=0)
+    sequence.confirm_at_end(["subtitles"], at_ns=0, wall_ns=ns(6) + CONFIG.clock_margin_ns)
 
     assert sequence.clock_ns == ns(5)
 
-    sequence.asked(READING_ORDER, at_ns=TICK_NS, wall_ns=ns(6) + CONFIG.clock_margin_ns)
+    sequence.confirm_at_end(READING_ORDER, at_ns=QUERY_DELAY_NS, wall_ns=ns(6) + CONFIG.clock_margin_ns)
     sequence.take()
 
-    assert sequence.clock_ns == ns(5)  # audio was read, but nobody has asked since whether there is more
+    assert sequence.clock_ns == ns(5)  # audio is read, but no query since says that it is at its end
 
-    sequence.asked(READING_ORDER, at_ns=TICK_NS, wall_ns=ns(6) + CONFIG.clock_margin_ns)
+    sequence.confirm_at_end(READING_ORDER, at_ns=QUERY_DELAY_NS, wall_ns=ns(6) + CONFIG.clock_margin_ns)
 
     assert sequence.clock_ns == ns(6)
 
 
-def test_time_in_which_nothing_was_read_counts_for_nobodys_silence() -> None:
-    """A worker that stood still for an hour finds nobody idle: it had not asked."""
+def test_time_in_which_the_worker_does_not_read_does_not_count_as_silence() -> None:
+    """After a pause of an hour no track is idle."""
     script = Script("video", "audio")
     script.video(0, at=100)
     script.audio(0, 1, at=100)
@@ -134,8 +134,8 @@ def test_time_in_which_nothing_was_read_counts_for_nobodys_silence() -> None:
     assert closed(decisions)[0] == (0, 2, "progress")
 
 
-def test_the_next_question_is_wanted_when_the_next_deadline_is_due_not_before() -> None:
-    """Nothing arrives: ask once the idle timeout could have run out."""
+def test_the_next_end_offset_query_is_due_with_the_next_deadline() -> None:
+    """Nothing arrives: query when the idle timeout can have passed."""
     script = Script()
     script.video(0, at=100)
     reading = Reading()
@@ -146,7 +146,7 @@ def test_the_next_question_is_wanted_when_the_next_deadline_is_due_not_before() 
     assert next_wakeup.at_ns is None
     assert next_wakeup.wall_ns == ns(110) + CONFIG.clock_margin_ns + 1
 
-    reading.aligner.asked(READING_ORDER, at_ns=1, wall_ns=next_wakeup.wall_ns)
+    reading.aligner.confirm_at_end(READING_ORDER, at_ns=1, wall_ns=next_wakeup.wall_ns)
 
     assert closed(reading.aligner.advance()) == [(0, 2, "quiet")]
 
@@ -154,8 +154,8 @@ def test_the_next_question_is_wanted_when_the_next_deadline_is_due_not_before() 
 # --- rule 3: deadlines ------------------------------------------------------------------------------------------------
 
 
-def test_deadlines_run_one_by_one_each_at_its_own_time() -> None:
-    """Video falls idle at 110 s and audio at 112 s: two decisions, not one."""
+def test_deadlines_run_one_by_one_at_their_own_times() -> None:
+    """Video becomes idle at 110 s and audio at 112 s: these are two decisions."""
     script = Script("video", "audio")
     script.video(0, at=100, watermark=2)
     script.audio(0, 3, at=102, watermark=4)
@@ -172,7 +172,7 @@ def test_deadlines_run_one_by_one_each_at_its_own_time() -> None:
 
 
 def test_a_deadline_runs_before_any_record_that_arrived_later() -> None:
-    """Audio comes a millisecond after video fell idle: the window has closed."""
+    """A frame arrives a millisecond after video became idle: the window has closed."""
     script = Script("video", "audio")
     script.video(0, at=100, watermark=1)
     script.audio(0, 3, at=105, watermark=3)
@@ -182,8 +182,8 @@ def test_a_deadline_runs_before_any_record_that_arrived_later() -> None:
     assert closed(decisions) == [(0, 2, "idle")]
 
 
-def test_a_deadline_equal_to_a_records_arrival_runs_after_it() -> None:
-    """The record arrived in time."""
+def test_a_deadline_at_the_arrival_time_of_a_record_runs_after_it() -> None:
+    """The record arrives in time."""
     script = Script("video", "audio")
     script.video(0, at=100, watermark=1)
     script.audio(0, 3, at=105, watermark=3)
@@ -192,8 +192,8 @@ def test_a_deadline_equal_to_a_records_arrival_runs_after_it() -> None:
     assert closed(decide(script.entries, until=110.002)) == []
 
 
-def test_deadlines_of_one_moment_run_by_stream_and_track() -> None:
-    """The order does not depend on which stream came first."""
+def test_deadlines_at_the_same_time_run_in_the_order_of_stream_and_track() -> None:
+    """The order does not depend on which stream appeared first."""
     script = Script()
     script.video(0, at=100, stream="b")
     script.video(0, at=100, stream="a")
@@ -205,31 +205,31 @@ def test_deadlines_of_one_moment_run_by_stream_and_track() -> None:
 # --- reading ahead ----------------------------------------------------------------------------------------------------
 
 
-def test_a_partition_far_ahead_of_the_others_is_paused() -> None:
-    """Too many bytes, or too far in arrival time; the one whose head came first leads nobody in time."""
+def test_a_partition_too_far_ahead_of_the_others_is_paused() -> None:
+    """By bytes or by arrival time. The partition with the next record is never ahead in time."""
     script = Script()
     script.audio(0, 1, at=1, size_bytes=90)
     script.video(0, at=2, size_bytes=1000)
     script.cue(0, 1, at=3)
     script.audio(1, 2, at=500, size_bytes=5)
     sequence = merge()
-    sequence.fetched(script.entries, {"audio": 2, "subtitles": 1, "video": 1}, at_ns=0)
+    sequence.add_records(script.entries, {"audio": 2, "subtitles": 1, "video": 1}, at_ns=0)
 
-    assert sequence.leading(max_bytes=100, max_lead_ns=ns(60)) == {"video"}
-    assert sequence.leading(max_bytes=5000, max_lead_ns=ns(1.5)) == {"subtitles"}
-    assert sequence.leading(max_bytes=5000, max_lead_ns=ns(60)) == frozenset()
+    assert sequence.too_far_ahead(max_bytes=100, max_lead_ns=ns(60)) == {"video"}
+    assert sequence.too_far_ahead(max_bytes=5000, max_lead_ns=ns(1.5)) == {"subtitles"}
+    assert sequence.too_far_ahead(max_bytes=5000, max_lead_ns=ns(60)) == frozenset()
 
 
-def test_a_partition_that_waits_for_an_answer_is_paused_at_its_byte_bound() -> None:
-    """The leader of the other partitions is down and cannot be asked: memory stays bounded."""
+def test_a_partition_that_waits_for_end_offsets_is_paused_at_its_byte_bound() -> None:
+    """The broker of the other partitions is down and does not answer: memory stays bounded."""
     script = Script()
     script.audio(0, 1, at=1, size_bytes=1000)
     sequence = merge()
-    sequence.fetched(script.entries, {**BEGIN, "audio": 1}, at_ns=0)
+    sequence.add_records(script.entries, {**BEGIN, "audio": 1}, at_ns=0)
 
-    assert sequence.leading(max_bytes=100, max_lead_ns=ns(60)) == {"audio"}
+    assert sequence.too_far_ahead(max_bytes=100, max_lead_ns=ns(60)) == {"audio"}
 
-    sequence.asked(READING_ORDER, at_ns=TICK_NS, wall_ns=ns(2))
+    sequence.confirm_at_end(READING_ORDER, at_ns=QUERY_DELAY_NS, wall_ns=ns(2))
 
     assert taken(sequence) == script.entries
-    assert sequence.leading(max_bytes=100, max_lead_ns=ns(60)) == frozenset()
+    assert sequence.too_far_ahead(max_bytes=100, max_lead_ns=ns(60)) == frozenset()

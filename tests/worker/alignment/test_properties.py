@@ -1,4 +1,4 @@
-"""What must hold of any log: the last section but one of the rules, over thousands of random logs."""
+"""The properties in `docs/alignment.md`, checked on thousands of random logs."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from triptych.worker.alignment.entry import Entry
 
 late_feeds = feeds(skews_s=(0, 0.3), delays_s=(0, 0, 12, 15, 25), faults=False, sessions=1)
-"""Tracks that lag by more than the idle timeout: what windows are revised for."""
+"""Tracks that lag by more than the idle timeout, so that windows are revised."""
 
 logs = noise() | feeds() | late_feeds
 seeds = st.integers(0, 2**32 - 1)
 
 
 def thousands(cases: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Run a property over so many cases, the same ones on every machine."""
+    """Run a property with `cases` examples, the same on every machine."""
     limits = settings(
         max_examples=cases,
         derandomize=True,
@@ -50,21 +50,21 @@ def thousands(cases: int) -> Callable[[Callable[..., None]], Callable[..., None]
 
 
 def chance_of(seed: int) -> Random:
-    """Return the chance of one case."""
-    return Random(seed)  # noqa: S311 (a test's dice, no secret)
+    """Return the random generator of one example."""
+    return Random(seed)  # noqa: S311 (not for cryptography)
 
 
-def first_issues(decisions: Iterable[Decision]) -> list[ClosedWindow]:
-    """Return the windows as they were when they closed."""
+def first_results(decisions: Iterable[Decision]) -> list[ClosedWindow]:
+    """Return the first result of each window."""
     return [window for window in windows_of(decisions) if window.revision == 0]
 
 
 @thousands(800)
 @given(configs(bounded=True), logs, seeds)
-def test_a_log_read_again_in_any_chunks_decides_the_same(
+def test_reading_a_log_in_any_batches_gives_the_same_decisions(
     config: AlignConfig, entries: Sequence[Entry], seed: int
 ) -> None:
-    """The same decisions in the same order, to the last field of the state."""
+    """In the same order, with equal snapshots."""
     once, again = replay(config, entries), replay(config, entries, chance_of(seed))
 
     assert again == once
@@ -72,48 +72,48 @@ def test_a_log_read_again_in_any_chunks_decides_the_same(
 
 @thousands(1000)
 @given(configs(bounded=True), logs, seeds)
-def test_a_log_read_while_it_grows_decides_as_it_does_years_later(
+def test_a_live_run_gives_the_same_decisions_as_a_replay(
     config: AlignConfig, entries: Sequence[Entry], seed: int
 ) -> None:
-    """Live is replay, however slowly and in whatever pieces the log was read."""
+    """However slowly and in whatever batches the log is read."""
     assert live(config, entries, chance_of(seed)) == replay(config, entries)
 
 
-def check_that_nothing_differs(config: AlignConfig, entries: Sequence[Entry], left: World) -> None:
-    """See that a world holds what one undisturbed member leaves: all of it, none twice, all finished."""
+def check_same_as_undisturbed(config: AlignConfig, entries: Sequence[Entry], left: World) -> None:
+    """Check that a world has the results of one undisturbed member: all, none twice, all records finished."""
     decisions = replay(config, entries)
     results = [result for _, result in left.results]
-    refused = {decision.entry.payload for decision in decisions if isinstance(decision, DeadLettered)}
+    dead_lettered = {decision.entry.payload for decision in decisions if isinstance(decision, DeadLettered)}
 
     assert sorted(map(described, results)) == sorted(map(described, windows_of(decisions)))
-    assert {entry.payload for entry in left.letters} == refused
+    assert {entry.payload for entry in left.letters} == dead_lettered
     assert left.committed == left.ends(left.all_forgotten_ns)
 
 
 @thousands(1500)
 @given(configs(), logs, seeds)
-def test_members_that_die_at_any_moment_leave_what_one_undisturbed_member_leaves(
+def test_members_that_crash_at_any_time_leave_the_results_of_one_undisturbed_member(
     config: AlignConfig, entries: Sequence[Entry], seed: int
 ) -> None:
-    """Ids, contents, states, closed_by, skipped and dead are those of the undisturbed run, and nothing comes twice."""
-    check_that_nothing_differs(config, entries, disturbed(config, entries, chance_of(seed)))
+    """Ids, contents, states, `closed_by`, `skipped` and `dead` are equal, and no result is published twice."""
+    check_same_as_undisturbed(config, entries, disturbed(config, entries, chance_of(seed)))
 
 
 @thousands(300)
 @given(configs(), logs, seeds)
-def test_members_that_hand_over_cleanly_are_as_one_member(
+def test_clean_handovers_leave_the_results_of_one_member(
     config: AlignConfig, entries: Sequence[Entry], seed: int
 ) -> None:
-    """All that was decided is published and committed; the next member goes on from there."""
-    check_that_nothing_differs(config, entries, disturbed(config, entries, chance_of(seed), hand_over=1))
+    """Each member publishes and commits all its decisions. The next one continues from there."""
+    check_same_as_undisturbed(config, entries, disturbed(config, entries, chance_of(seed), hand_over=1))
 
 
 @thousands(300)
 @given(configs(), feeds(skews_s=(0, -0.3, 7, -60, 400), delays_s=(0,), faults=False, sessions=1))
-def test_tracks_skewed_in_event_time_by_any_amount_are_not_late_while_each_keeps_arriving(
+def test_tracks_with_any_skew_in_event_time_are_not_late_while_each_keeps_arriving(
     config: AlignConfig, entries: Sequence[Entry]
 ) -> None:
-    """Video an hour ahead of its sound costs memory, not records."""
+    """Video that is far ahead of its audio costs memory, not records."""
     assert late(replay(config, entries)) == []
 
 
@@ -122,14 +122,14 @@ def test_tracks_skewed_in_event_time_by_any_amount_are_not_late_while_each_keeps
 def test_tracks_delayed_by_less_than_the_idle_timeout_are_not_late(
     config: AlignConfig, entries: Sequence[Entry]
 ) -> None:
-    """A window waits for each announced track, through changes of session too."""
+    """A window waits for each announced track, also across sessions."""
     assert late(replay(config, entries)) == []
 
 
 @thousands(300)
 @given(configs(), logs)
-def test_no_stream_holds_up_or_changes_another(config: AlignConfig, entries: Sequence[Entry]) -> None:
-    """Each stream's windows close at the same moments, with the same contents, as if it had the log to itself."""
+def test_no_stream_delays_or_changes_another(config: AlignConfig, entries: Sequence[Entry]) -> None:
+    """The windows of a stream close at the same times with the same contents as if it were alone in the log."""
     together = by_stream(windows_of(replay(config, entries)))
     streams = {entry.stream for entry in entries if entry.stream is not None}
     alone = {stream: windows_of(replay(config, without_others(entries, stream))) for stream in streams}
@@ -140,26 +140,23 @@ def test_no_stream_holds_up_or_changes_another(config: AlignConfig, entries: Seq
 
 @thousands(300)
 @given(configs(), noise())
-def test_what_is_put_back_from_the_dead_letters_moves_nothing(config: AlignConfig, entries: Sequence[Entry]) -> None:
-    """Each window closes at the same moment, with the same contents, as if nothing had been put back.
-
-    What it revises is another result of the window.
-    """
+def test_redriven_records_change_windows_only_by_revisions(config: AlignConfig, entries: Sequence[Entry]) -> None:
+    """Each window closes at the same time with the same contents as if no record were redriven."""
     decisions = replay(config, entries)
     untouched = replay(config, without_redriven(entries))
     media = {entry.payload for entry in entries if entry.redriven and entry.kind is Kind.MEDIA}
-    refused = {decision.entry.payload for decision in decisions if isinstance(decision, DeadLettered)}
+    dead_lettered = {decision.entry.payload for decision in decisions if isinstance(decision, DeadLettered)}
 
-    assert list(map(contents, first_issues(decisions))) == list(map(contents, first_issues(untouched)))
-    assert {entry.payload for entry in late(decisions) if entry.redriven} == media - refused
+    assert list(map(contents, first_results(decisions))) == list(map(contents, first_results(untouched)))
+    assert {entry.payload for entry in late(decisions) if entry.redriven} == media - dead_lettered
 
 
 @thousands(200)
 @given(configs(), logs)
-def test_revisions_of_a_window_count_up_and_each_holds_all_that_came_before_it(
+def test_revisions_are_numbered_consecutively_and_keep_the_items_of_the_previous_one(
     config: AlignConfig, entries: Sequence[Entry]
 ) -> None:
-    """None is left out, each adds what it says, and what a late item revises holds it in the end."""
+    """Each adds the number of items that it has in `added`, and each late item that revises is in a result."""
     decisions = replay(config, entries)
     newest: dict[tuple[str, int], ClosedWindow] = {}
     held: set[object] = set()
@@ -173,15 +170,15 @@ def test_revisions_of_a_window_count_up_and_each_holds_all_that_came_before_it(
             check_revision(decision, before)
 
     late_items = [decision for decision in decisions if isinstance(decision, LateItem)]
-    taken_up = {decision.entry.payload for decision in late_items if decision.revises}
-    left = {decision.entry.payload for decision in late_items if not decision.revises}
-    back = {(entry.stream, entry.session, entry.seq) for entry in entries if entry.redriven}
-    replaced = {entry.payload for entry in entries if (entry.stream, entry.session, entry.seq) in back}
-    assert taken_up - left - replaced <= held
+    revising = {decision.entry.payload for decision in late_items if decision.revises}
+    not_revising = {decision.entry.payload for decision in late_items if not decision.revises}
+    redriven = {(entry.stream, entry.session, entry.seq) for entry in entries if entry.redriven}
+    replaced = {entry.payload for entry in entries if (entry.stream, entry.session, entry.seq) in redriven}
+    assert revising - not_revising - replaced <= held
 
 
 def check_revision(window: ClosedWindow, before: ClosedWindow | None) -> None:
-    """See that a result follows the one before it; of an empty window that was skipped there is none."""
+    """Check a result against the previous one of its window. A skipped empty window has none."""
     assert bool(window.revision) == bool(sum(window.added.values()))
     if before is None:
         assert window.revision <= 1
@@ -189,5 +186,5 @@ def check_revision(window: ClosedWindow, before: ClosedWindow | None) -> None:
     assert window.revision == before.revision + 1
     for modality, items in window.items.items():
         lost = set(before.items[modality]) - set(items)
-        assert len(lost) <= sum(item.redriven for item in items)  # replaced by what was put back
+        assert len(lost) <= sum(item.redriven for item in items)  # replaced by redriven records
         assert len(items) <= len(before.items[modality]) + window.added.get(modality, 0)

@@ -1,4 +1,4 @@
-"""Rule 22: what is put back from the dead letters is late by rule, exempt from `seq`, and moves nothing."""
+"""Alignment rule 22: redriven records are late, exempt from `seq`, and do not change the stream's progress."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ if TYPE_CHECKING:
 
 
 def dropped(decisions: Iterable[Decision]) -> list[str]:
-    """Return why records were dropped."""
+    """Return the reasons of the dropped records."""
     return [decision.reason for decision in decisions if isinstance(decision, DroppedRecord)]
 
 
-def test_a_redriven_record_is_late_though_its_window_is_open_and_is_no_repeat() -> None:
-    """It neither joins nor closes a window, whatever it promises and whatever its number is."""
+def test_a_redriven_record_is_late_for_an_open_window_and_is_no_repeat() -> None:
+    """It neither joins nor closes a window, whatever its watermark and `seq`."""
     script = Script("video")
     script.video(0, at=100, seq=0)
     script.video(1, at=101, seq=2, watermark=1.5)
-    back = script.video(0.5, at=102, seq=1, redriven=True, watermark=9)
+    redriven = script.video(0.5, at=102, seq=1, redriven=True, watermark=9)
     script.video(2.5, at=103, seq=3)
     decisions = decide(script.entries, until=110)
 
-    assert late(decisions) == [back]
+    assert late(decisions) == [redriven]
     assert dropped(decisions) == []
     assert closed(decisions) == [(0, 2, "progress")]
     assert [entry.offset for entry in windows(decisions)[0].items["video"]] == [0, 1]
 
 
-def test_a_redriven_record_of_a_session_long_left_is_late_and_of_a_forgotten_stream_begins_none() -> None:
-    """Its session, its tracks and its stream mean nothing any more."""
+def test_a_redriven_record_of_an_old_session_is_late_and_starts_no_stream() -> None:
+    """One is of a session that its track has left, one of a forgotten stream."""
     script = Script("video")
     script.video(0, at=100, session="old")
     script.video(10, at=110, session="new")
-    back = script.video(1, at=111, session="old", redriven=True)
+    redriven = script.video(1, at=111, session="old", redriven=True)
     again = script.video(1, at=2000, session="old", redriven=True, tracks=("video", "audio"))
     decisions = decide(script.entries, until=4000)
 
-    assert late(decisions) == [back, again]
+    assert late(decisions) == [redriven, again]
     assert dropped(decisions) == []
     forgotten = [decision for decision in decisions if isinstance(decision, Forgotten)]
     assert len(forgotten) == 1
@@ -50,8 +50,8 @@ def test_a_redriven_record_of_a_session_long_left_is_late_and_of_a_forgotten_str
     assert not [decision for decision in after if isinstance(decision, ClosedWindow)]
 
 
-def test_a_redriven_end_ends_nothing_and_a_redriven_promise_promises_nothing() -> None:
-    """Control records say how things stood when they were made."""
+def test_redriven_control_records_are_dropped() -> None:
+    """A redriven end ends no track, and a redriven progress record advances no watermark."""
     script = Script("video")
     script.video(0, at=100)
     script.progress("video", 50, at=101, watermark=50, redriven=True)
@@ -62,22 +62,22 @@ def test_a_redriven_end_ends_nothing_and_a_redriven_promise_promises_nothing() -
     assert closed(decisions) == []
 
 
-def test_a_redriven_record_that_is_dead_again_is_refused_and_counted_by_no_window() -> None:
-    """A window counted it when it died first."""
+def test_a_redriven_record_that_is_dead_again_is_dead_lettered_but_not_counted() -> None:
+    """A window counted it the first time."""
     script = Script("video")
     script.video(0, at=100)
-    back = script.dead("video", at=101, redriven=True)
+    redriven = script.dead("video", at=101, redriven=True)
     script.video(3, at=102)
     decisions = decide(script.entries, until=105)
 
-    assert [(o.entry, o.counted) for o in decisions if isinstance(o, DeadLettered)] == [(back, False)]
+    assert [(o.entry, o.counted) for o in decisions if isinstance(o, DeadLettered)] == [(redriven, False)]
     assert [window.dead for window in windows(decisions).values()] == [0]
 
 
-def test_what_another_pipeline_put_back_is_passed_over_even_where_it_cannot_be_decoded() -> None:
-    """The inputs are shared: it was this pipeline's once already, record or dead letter."""
+def test_a_record_redriven_by_another_pipeline_is_skipped() -> None:
+    """The input topics are shared, and this pipeline has already processed the record."""
     script = Script("video")
     script.video(0, at=100)
-    script.entries[-1] = replace(script.dead("video", at=101), kind=Kind.ELSEWHERE, redriven=True)
+    script.entries[-1] = replace(script.dead("video", at=101), kind=Kind.OTHER_PIPELINE, redriven=True)
 
     assert dropped(decide(script.entries, until=105)) == ["other_pipeline"]

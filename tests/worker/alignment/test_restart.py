@@ -1,4 +1,4 @@
-"""Rules 18 to 20 from the aligner's side: the state in each result, and going on from it."""
+"""Alignment rules 18 to 20 for the aligner: the snapshot in each result, and restoring from it."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ BEGIN = dict.fromkeys(READING_ORDER, 0)
 
 
 def restarted(script: Script, result: ClosedWindow, *, until: float) -> list[Decision]:
-    """Read the whole log again, with the state that a result carries."""
+    """Read the whole log again with the snapshot of a result. Return the decisions."""
     reading = Reading(restored={"city": Snapshot.from_json(result.snapshot.to_json())})
     entries = [entry for entry in script.entries if entry.arrival_ns <= ns(until)]
     return [*reading.read(*entries), *reading.ask(until), *reading.ask(until)]
 
 
-def essence(decisions: list[Decision]) -> list[tuple[object, ...]]:
-    """Return what readers of results see of the windows."""
+def observable(decisions: list[Decision]) -> list[tuple[object, ...]]:
+    """Return what a consumer of results sees."""
     return [
         (window.start_ns, window.closed_by, window.skipped, window.dead, window.states, window.items, window.held)
         for window in windows(decisions).values()
     ]
 
 
-def talk() -> Script:
-    """Return a log in which much happens: sessions, a track that stops, cues, repeats, a jump, an end."""
+def eventful() -> Script:
+    """Return a log with two sessions, a track that stops, a cue, a repeat, a jump in event time and ends."""
     script = Script("video", "audio", "subtitles")
     script.cue(0, 5, at=100, watermark=20)
     for second in range(8):
@@ -47,11 +47,11 @@ def talk() -> Script:
     return script
 
 
-# --- rule 18: the state -----------------------------------------------------------------------------------------------
+# --- rule 18: the snapshot --------------------------------------------------------------------------------------------
 
 
-def test_the_state_in_a_result_is_the_streams_after_that_very_window() -> None:
-    """A decision of several windows leaves several states, each with its own floor."""
+def test_the_snapshot_of_a_result_is_the_state_after_its_window() -> None:
+    """A decision that closes several windows makes several snapshots with different next windows."""
     script = Script("video")
     script.video(0, at=100)
     script.video(5, at=101, watermark=6)
@@ -62,8 +62,8 @@ def test_the_state_in_a_result_is_the_streams_after_that_very_window() -> None:
     assert {window.snapshot.positions["video"] for window in made.values()} == {2}
 
 
-def test_a_state_names_the_records_that_open_windows_still_need() -> None:
-    """A cue across the floor, and the picture that may have to stand in."""
+def test_a_snapshot_has_the_offsets_that_open_windows_still_need() -> None:
+    """A cue that extends into an open window, and the held frame."""
     script = Script("video", "subtitles")
     script.video(0, at=100)
     script.video(1, at=100, watermark=2)
@@ -74,8 +74,8 @@ def test_a_state_names_the_records_that_open_windows_still_need() -> None:
     assert window.snapshot.kept == {"audio": (), "subtitles": (1,), "video": (1,)}
 
 
-def test_a_stream_that_owes_windows_needs_its_last_record() -> None:
-    """All items are finished, but the silence after them is not: the tail has to reach back to this state."""
+def test_a_stream_with_windows_to_close_needs_its_last_record() -> None:
+    """All items are finished, but silence will close more windows: a restart must still find this snapshot."""
     script = Script("audio")
     script.audio(0, 2, at=100, watermark=1)
     script.progress("audio", 5, at=100, watermark=2)
@@ -89,9 +89,9 @@ def test_a_stream_that_owes_windows_needs_its_last_record() -> None:
     assert last.snapshot.is_finished("audio", 1)
 
 
-def test_every_state_of_a_log_survives_its_header() -> None:
-    """What is written is what is read."""
-    for window in windows(decide(talk().entries, until=800)).values():
+def test_a_snapshot_is_equal_after_a_round_trip_through_its_header() -> None:
+    """For every result of the log."""
+    for window in windows(decide(eventful().entries, until=800)).values():
         snapshot = Snapshot.from_json(window.snapshot.to_json())
 
         assert snapshot.to_json() == window.snapshot.to_json()
@@ -100,11 +100,11 @@ def test_every_state_of_a_log_survives_its_header() -> None:
         assert list(snapshot.sessions) == list(window.snapshot.sessions)
 
 
-def test_a_state_carries_what_the_next_window_has_to_say_and_an_older_one_carries_none() -> None:
-    """Windows that were skipped and records that were dead before a revision."""
-    first = next(iter(windows(decide(talk().entries, until=800)).values()))
-    owing = replace(first.snapshot, skipped=8, dead=2)
-    read = Snapshot.from_json(owing.to_json())
+def test_skipped_and_dead_are_in_the_header_only_if_they_are_not_zero() -> None:
+    """They are not zero if windows were skipped or records were dead before a revision."""
+    first = next(iter(windows(decide(eventful().entries, until=800)).values()))
+    with_counts = replace(first.snapshot, skipped=8, dead=2)
+    read = Snapshot.from_json(with_counts.to_json())
 
     assert (read.skipped, read.dead) == (8, 2)
     assert b"skipped" not in first.snapshot.to_json()
@@ -115,27 +115,27 @@ def test_a_state_carries_what_the_next_window_has_to_say_and_an_older_one_carrie
     "header",
     [b"", b"{}", b"[]", b"null", b'{"v": 2}', b'{"v": 1}', b"\xff", b'{"v": 1, "positions": 3}', b"[" * 99_999],
 )
-def test_a_header_that_is_no_state_is_malformed(header: bytes) -> None:
-    """One error type says which header, what was expected and what came."""
+def test_a_header_that_is_no_snapshot_is_malformed(header: bytes) -> None:
+    """The error names the header."""
     with pytest.raises(MalformedRecordError, match="triptych-state"):
         Snapshot.from_json(header)
 
 
-# --- rule 19: going on ------------------------------------------------------------------------------------------------
+# --- rule 19: restore -------------------------------------------------------------------------------------------------
 
 
 def test_a_restart_after_any_result_makes_exactly_the_results_that_follow() -> None:
-    """Whichever was the last result in the topic, also one in the middle of a decision."""
-    undisturbed = decide(talk().entries, until=800)
+    """The last result on the topic may be in the middle of a decision."""
+    undisturbed = decide(eventful().entries, until=800)
     made = list(windows(undisturbed).values())
     for count, window in enumerate(made, start=1):
-        again = restarted(talk(), window, until=800)
+        again = restarted(eventful(), window, until=800)
 
-        assert essence(again) == essence(undisturbed)[count:]
+        assert observable(again) == observable(undisturbed)[count:]
 
 
-def test_what_lies_before_the_state_only_refills_it() -> None:
-    """Late and repeated records are not late and repeated a second time."""
+def test_records_before_the_snapshot_only_refill_windows() -> None:
+    """A late record is not late a second time."""
     script = Script("video")
     script.video(4, at=100, watermark=6)
     behind = script.video(1, at=101, watermark=6)
@@ -146,8 +146,8 @@ def test_what_lies_before_the_state_only_refills_it() -> None:
     assert restarted(script, windows(undisturbed)[6], until=103) == []
 
 
-def test_who_was_idle_is_not_found_out_a_second_time() -> None:
-    """A reread that starts with an old cue and no video does not call video idle."""
+def test_idleness_is_restored_not_decided_again() -> None:
+    """Video does not become idle because the log is read again from an old cue on."""
     script = Script("video", "subtitles")
     script.cue(0, 60, at=100, watermark=60)
     for second in range(60):
@@ -158,12 +158,12 @@ def test_who_was_idle_is_not_found_out_a_second_time() -> None:
     reading = Reading(start={**BEGIN, "video": 51}, restored={"city": window.snapshot})
     again = [*reading.read(*cue_and_what_follows), *reading.ask(159.5), *reading.ask(159.5)]
 
-    assert essence(again) == essence(undisturbed)[26:]
+    assert observable(again) == observable(undisturbed)[26:]
     assert {window.closed_by for window in windows(again).values()} == {"progress"}
 
 
-def test_a_stream_that_had_ended_is_not_published_again() -> None:
-    """Its last result in the tail says how far it had come, though the log is read from its beginning."""
+def test_an_ended_stream_is_not_published_again() -> None:
+    """Its last result has its state, although the log is read from the beginning."""
     script = Script("video")
     script.video(0, at=100)
     script.end("video", 1, at=101)
@@ -172,8 +172,8 @@ def test_a_stream_that_had_ended_is_not_published_again() -> None:
     assert closed(restarted(script, window, until=300)) == []
 
 
-def test_nothing_newer_is_taken_before_a_streams_windows_are_refilled() -> None:
-    """Brokers' clocks differ: live, the chunk of 100.002 s was taken before the frame of 100.001 s."""
+def test_newer_records_are_deferred_until_the_windows_of_a_stream_are_refilled() -> None:
+    """The clocks of the brokers differ: live, the chunk of 100.002 s was taken before the frame of 100.001 s."""
     script = Script("video", "audio")
     script.video(0, at=100, watermark=2)
     script.audio(0, 1, at=100)
@@ -186,11 +186,11 @@ def test_nothing_newer_is_taken_before_a_streams_windows_are_refilled() -> None:
     assert closed(live) == [(0, 2, "progress")]
     assert closed(again) == [(2, 4, "progress")]
     assert windows(again)[2].items["audio"] == (chunk,)
-    assert windows(again)[2].snapshot.positions["video"] == 2  # the frame of 4 s had waited too, and was not taken yet
+    assert windows(again)[2].snapshot.positions["video"] == 2  # the frame of 4 s was deferred and not taken yet
 
 
-def test_a_picture_that_stood_in_stands_in_again() -> None:
-    """A held frame is refilled though its own window has closed."""
+def test_a_held_frame_is_held_again_after_a_restart() -> None:
+    """It is refilled although its own window has closed."""
     script = Script("video", "audio")
     script.video(1, at=100, watermark=8)
     for second in range(0, 8, 2):
@@ -201,8 +201,8 @@ def test_a_picture_that_stood_in_stands_in_again() -> None:
     assert [start for start, window in again.items() if window.held] == [4, 6]
 
 
-def test_hours_of_tail_do_not_slow_the_refilling_down() -> None:
-    """Streams are resumed in the order in which their states were taken, one after the other."""
+def test_many_streams_are_refilled_one_after_the_other() -> None:
+    """In the order in which their snapshots were taken."""
     script = Script("video")
     for number in range(300):
         script.video(0, at=100 + number / 100, stream=f"s{number}")
@@ -213,14 +213,14 @@ def test_hours_of_tail_do_not_slow_the_refilling_down() -> None:
 
     assert [*reading.read(*script.entries), *reading.ask(104), *reading.ask(104)] == []
     assert len(reading.aligner.streams()) == 300
-    assert reading.aligner.held_bytes == 10 * 300  # the pictures that may have to stand in
+    assert reading.aligner.held_bytes == 10 * 300  # the held frames
 
 
-# --- what a restart starts from ---------------------------------------------------------------------------------------
+# --- open streams and forgetting --------------------------------------------------------------------------------------
 
 
-def test_open_streams_are_those_with_something_in_an_open_window() -> None:
-    """What a backfill that stops by itself leaves uncommitted."""
+def test_open_streams_have_an_item_in_an_open_window() -> None:
+    """Their records stay uncommitted when a backfill stops at the end."""
     script = Script("video", "audio")
     script.video(0, at=100, stream="open")
     script.video(0, at=100, stream="over")
@@ -234,12 +234,12 @@ def test_open_streams_are_those_with_something_in_an_open_window() -> None:
     assert reading.aligner.open_streams() == ("open",)
 
 
-def test_forgetting_that_was_half_published_goes_on_as_forgetting() -> None:
-    """What was open is quiet at the moment of forgetting, and the stream is gone then, not its TTL later."""
+def test_a_restart_in_the_middle_of_forgetting_continues_to_forget() -> None:
+    """The open windows close as `quiet` and the stream is forgotten at once, not after another TTL."""
     config = replace(CONFIG, idle_timeout_ns=2 * CONFIG.stream_ttl_ns)
     script = Script("video", "audio")
     for second in (0, 2, 4):
-        script.video(second, at=100, watermark=second + 1)  # sound is never heard, so nothing closes before
+        script.video(second, at=100, watermark=second + 1)  # audio never arrives, so no window closes before
     whole = decide(script.entries, until=701, config=config)
     first, *rest = windows(whole).values()
     assert [window.closed_by for window in rest] == ["quiet", "quiet"]

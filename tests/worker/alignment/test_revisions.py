@@ -1,4 +1,4 @@
-"""Rules 23 to 26: closed windows are issued again for what comes late, within bounds of event time and bytes."""
+"""Alignment rules 23 to 26: late items revise closed windows, within bounds of event time and bytes."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ REVISE: Final = replace(CONFIG, allowed_lateness_ns=ns(10))
 
 
 def issued(decisions: Iterable[Decision]) -> list[tuple[float, int]]:
-    """Return the start in seconds and the revision of each result, in order."""
+    """Return the start, in seconds, and the revision of each result, in order."""
     return [(o.start_ns / 1e9, o.revision) for o in decisions if isinstance(o, ClosedWindow)]
 
 
 def revisions(decisions: Iterable[Decision]) -> list[ClosedWindow]:
-    """Return the results that are revisions."""
+    """Return the revisions among the results."""
     return [decision for decision in decisions if isinstance(decision, ClosedWindow) and decision.revision]
 
 
 def revising(decisions: Iterable[Decision]) -> list[Entry]:
-    """Return the late items that have windows issued again."""
+    """Return the late items that revise a window."""
     return [decision.entry for decision in decisions if isinstance(decision, LateItem) and decision.revises]
 
 
 def live_video(*, until_s: int) -> Script:
-    """Return a picture a second, while the sound is silent and so becomes idle."""
+    """Return a log with a frame every second and an audio track that becomes idle."""
     script = Script("video", "audio")
     for second in range(until_s):
         script.video(second, at=100 + second, watermark=second + 1)
@@ -45,8 +45,8 @@ def live_video(*, until_s: int) -> Script:
 # --- which windows, and when ------------------------------------------------------------------------------------------
 
 
-def test_a_late_item_has_its_window_issued_again_with_all_that_it_holds() -> None:
-    """The sound comes after the picture's window has closed without it."""
+def test_a_late_item_revises_its_window_which_keeps_its_other_items() -> None:
+    """The audio arrives after the window has closed without it."""
     script = live_video(until_s=16)
     chunk = script.audio(8, 9, at=115.2)
     decisions = decide(script.entries, until=118, config=REVISE)
@@ -58,16 +58,16 @@ def test_a_late_item_has_its_window_issued_again_with_all_that_it_holds() -> Non
     assert offsets(again.items["video"]) == offsets(first.items["video"]) == [8, 9]
     assert again.items["audio"] == (chunk,)
     assert again.added == {"audio": 1}
-    assert again.snapshot.clock_ns == ns(116.2)  # a second of gathering later
+    assert again.snapshot.clock_ns == ns(116.2)  # one second (`revise_after`) later
 
 
 def windows_at(decisions: Iterable[Decision], start_s: float) -> list[ClosedWindow]:
-    """Return the results of the window that begins there."""
+    """Return the results of the window that starts at `start_s`."""
     return [o for o in decisions if isinstance(o, ClosedWindow) and o.start_ns == ns(start_s)]
 
 
-def test_what_comes_together_makes_one_revision_of_each_window() -> None:
-    """What comes within `revise_after` of the first joins it; what comes later makes the next."""
+def test_late_items_that_arrive_together_cause_one_revision() -> None:
+    """Those within `revise_after` of the first one share a revision. Later ones cause the next."""
     script = live_video(until_s=17)
     for number, at in enumerate((116.1, 116.5, 117.0, 118.0)):
         script.audio(8 + number / 2, 8.5 + number / 2, at=at)
@@ -80,8 +80,8 @@ def test_what_comes_together_makes_one_revision_of_each_window() -> None:
     assert [len(w.items["audio"]) for w in revisions(decisions)] == [3, 4]
 
 
-def test_a_late_item_revises_each_closed_window_it_touches_and_joins_the_open_one() -> None:
-    """A cue across the floor is whole in all of them."""
+def test_a_late_item_revises_each_closed_window_that_it_overlaps_and_joins_the_open_one() -> None:
+    """A cue that extends into an open window is in all of them."""
     script = Script("video", "subtitles")
     for second in range(14):
         script.video(second, at=100 + second, watermark=second + 1)
@@ -97,10 +97,10 @@ def test_a_late_item_revises_each_closed_window_it_touches_and_joins_the_open_on
 
 
 @pytest.mark.parametrize(("lateness_s", "revised"), [(3, []), (5, [(8, 1)]), (4, []), (None, [])])
-def test_a_window_is_revised_while_its_end_is_within_the_lateness_before_the_floor(
+def test_a_window_is_revisable_while_its_end_is_within_the_allowed_lateness(
     lateness_s: float | None, revised: list[tuple[float, int]]
 ) -> None:
-    """The window of 8 s to 10 s, when 14 s is the next to close: exactly its lateness behind is too late."""
+    """The window is [8 s, 10 s) and the next one to close starts at 14 s. Exactly the lateness is too late."""
     script = live_video(until_s=14)
     script.audio(8, 9, at=114.2)
     config = replace(CONFIG, allowed_lateness_ns=None if lateness_s is None else ns(lateness_s))
@@ -111,8 +111,8 @@ def test_a_window_is_revised_while_its_end_is_within_the_lateness_before_the_flo
     assert len(revising(decisions)) == len(revised)
 
 
-def test_an_empty_window_that_was_skipped_is_issued_as_a_revision() -> None:
-    """Nothing was said of it, and what is said now replaces that."""
+def test_a_skipped_empty_window_is_issued_as_a_revision() -> None:
+    """It had no first result."""
     config = replace(REVISE, max_empty=1, allowed_lateness_ns=ns(60))
     script = Script("video", "audio")
     script.video(0, at=100, watermark=1)
@@ -127,8 +127,8 @@ def test_an_empty_window_that_was_skipped_is_issued_as_a_revision() -> None:
     assert (revised.revision, revised.closed_by, revised.states["video"]) == (1, "end", "empty")
 
 
-def test_a_late_picture_stands_in_for_no_window_after_it() -> None:
-    """Windows that showed an older picture keep it."""
+def test_a_late_frame_is_not_held_for_later_windows() -> None:
+    """Windows with an older held frame keep it."""
     script = Script("video", "audio")
     script.video(1, at=100, watermark=20)
     for second in range(0, 12, 2):
@@ -144,8 +144,8 @@ def test_a_late_picture_stands_in_for_no_window_after_it() -> None:
     assert offsets([after.held] if after.held else []) == [0]
 
 
-def test_a_revised_window_without_a_picture_shows_the_one_that_stood_in() -> None:
-    """Sound is added to what was seen then, though the picture's own window can be revised no more."""
+def test_a_revised_window_without_a_frame_keeps_its_held_frame() -> None:
+    """Even if the frame's own window is not revisable any more."""
     script = Script("video", "audio", "subtitles")
     frame = script.video(1, at=100, watermark=30)
     script.cue(0, 1, at=100, watermark=3)
@@ -158,56 +158,56 @@ def test_a_revised_window_without_a_picture_shows_the_one_that_stood_in() -> Non
     assert (revised.start_ns, revised.states["video"], revised.held) == (ns(8), "held", frame)
 
 
-# --- what is put back -------------------------------------------------------------------------------------------------
+# --- redriven records -------------------------------------------------------------------------------------------------
 
 
-def test_what_is_put_back_revises_its_window_and_replaces_what_it_was() -> None:
-    """The picture that could not be read is the same record once more."""
+def test_a_redriven_item_revises_its_window_and_replaces_the_original() -> None:
+    """It has the same session and `seq`."""
     script = Script("video")
     for second in range(4):
         script.video(second, at=100 + second, watermark=second + 1)
-    back = script.video(1, at=110, seq=1, redriven=True)
+    redriven = script.video(1, at=110, seq=1, redriven=True)
     decisions = decide(script.entries, until=112, config=REVISE)
 
     (revised,) = revisions(decisions)
-    assert offsets(revised.items["video"]) == [0, back.offset]
+    assert offsets(revised.items["video"]) == [0, redriven.offset]
     assert revised.added == {"video": 1}
 
 
-def test_what_is_put_back_for_an_open_window_revises_it_once_that_has_closed() -> None:
-    """It is late by rule: the window closes without it, whenever it came."""
+def test_a_redriven_item_for_an_open_window_revises_it_after_it_has_closed() -> None:
+    """The window closes without it, whenever it arrives."""
     script = Script("video")
     script.video(0, at=100)
-    back = script.video(0.5, at=101, seq=7, redriven=True)
+    redriven = script.video(0.5, at=101, seq=7, redriven=True)
     script.video(5, at=110, watermark=6)
     decisions = decide(script.entries, until=112, config=REVISE)
 
     assert issued(decisions)[0] == (0, 0)
     first, revised = windows_at(decisions, 0)
-    assert back not in first.items["video"]
-    assert back in revised.items["video"]
+    assert redriven not in first.items["video"]
+    assert redriven in revised.items["video"]
     assert revised.snapshot.clock_ns == ns(111)
 
 
-def test_what_is_put_back_for_a_window_that_never_closes_is_left_in_the_end() -> None:
-    """Its stream is forgotten before: then it is late, and nothing else."""
+def test_a_redriven_item_for_a_window_that_never_closes_is_late_in_the_end() -> None:
+    """Its stream is forgotten before the window closes."""
     script = Script("video")
     script.video(0, at=100)
     script.video(0.5, at=100.1, watermark=0.6)
     script.progress("video", 3, at=100.2, watermark=1)
-    back = script.video(2.5, at=101, seq=7, redriven=True)
+    redriven = script.video(2.5, at=101, seq=7, redriven=True)
     config = replace(REVISE, idle_timeout_ns=2 * CONFIG.stream_ttl_ns)
     decisions = decide(script.entries, until=800, config=config)
 
-    assert [(o.entry, o.revises) for o in decisions if isinstance(o, LateItem)] == [(back, True), (back, False)]
+    assert [(o.entry, o.revises) for o in decisions if isinstance(o, LateItem)] == [(redriven, True), (redriven, False)]
     assert revisions(decisions) == []
 
 
-# --- what bounds it ---------------------------------------------------------------------------------------------------
+# --- the byte bound ---------------------------------------------------------------------------------------------------
 
 
-def test_at_the_byte_bound_the_oldest_closed_windows_are_let_go_first() -> None:
-    """No open window closes for the sake of closed ones."""
+def test_at_the_byte_bound_the_oldest_revisable_windows_are_evicted_first() -> None:
+    """Revisable windows close no open window."""
     script = Script("video")
     for second in range(20):
         script.video(second, at=100 + second, watermark=second + 1)
@@ -219,8 +219,8 @@ def test_at_the_byte_bound_the_oldest_closed_windows_are_let_go_first() -> None:
     assert {w.closed_by for w in windows(decisions).values()} == {"progress"}
 
 
-def test_a_window_that_is_let_go_of_is_issued_with_what_came_for_it() -> None:
-    """Nothing that was taken up is lost."""
+def test_a_pending_revision_is_issued_before_its_window_is_evicted() -> None:
+    """No item that revises a window is lost."""
     script = live_video(until_s=16)
     chunk = script.audio(8, 9, at=115.2, size_bytes=40)
     for number in range(10):
@@ -232,8 +232,8 @@ def test_a_window_that_is_let_go_of_is_issued_with_what_came_for_it() -> None:
     assert (revised.stream, ns(8)) in {(o.stream, o.start_ns) for o in decisions if isinstance(o, EvictedRevisionState)}
 
 
-def test_a_stream_is_forgotten_no_later_for_its_revisions() -> None:
-    """Late items alone keep no stream alive, and what came for it is issued before."""
+def test_revisions_do_not_prolong_the_life_of_a_stream() -> None:
+    """Late items do not restart the TTL. Pending revisions are issued before the stream is forgotten."""
     script = Script("video", "audio")
     script.video(0, at=100)
     script.end("video", 1, at=100)
@@ -248,8 +248,8 @@ def test_a_stream_is_forgotten_no_later_for_its_revisions() -> None:
     assert [w.snapshot.clock_ns for w in revisions(decisions)] == [ns(505), ns(700)]
 
 
-def test_a_restart_behind_a_revision_forgets_the_stream_no_later() -> None:
-    """The state says since when the stream lives, apart from when the revision was made."""
+def test_a_restart_after_a_revision_does_not_prolong_the_life_of_a_stream() -> None:
+    """The snapshot has the start of the TTL apart from the time of the revision."""
     script = Script("video", "audio")
     script.video(0, at=100)
     script.end("video", 1, at=100)
@@ -268,7 +268,7 @@ def test_a_restart_behind_a_revision_forgets_the_stream_no_later() -> None:
 
 
 def busy() -> Script:
-    """Return a log with late sound, a late cue across the floor, and a picture put back."""
+    """Return a log with late audio, a late cue that extends into an open window, and a redriven frame."""
     script = live_video(until_s=16)
     script.audio(8, 9, at=115.2)
     script.audio(9, 9.5, at=116.9)
@@ -279,8 +279,8 @@ def busy() -> Script:
     return script
 
 
-def test_a_restart_after_any_result_makes_exactly_those_that_follow() -> None:
-    """The count of revisions, what came for them and what the windows hold are in the state."""
+def test_a_restart_after_any_result_makes_exactly_the_results_that_follow() -> None:
+    """The snapshot has the revision numbers, the late items since and the kept records."""
     config = replace(REVISE, allowed_lateness_ns=ns(30))
     undisturbed = decide(busy().entries, until=130, config=config)
     made = [decision for decision in undisturbed if isinstance(decision, ClosedWindow)]
@@ -290,11 +290,11 @@ def test_a_restart_after_any_result_makes_exactly_those_that_follow() -> None:
         reading = Reading(config, restored={"city": state})
         again = [*reading.read(*busy().entries), *reading.ask(130), *reading.ask(130)]
 
-        assert essence(again) == essence(made[count:])
+        assert observable(again) == observable(made[count:])
 
 
-def essence(decisions: Iterable[Decision]) -> list[tuple[object, ...]]:
-    """Return what readers of results see of the windows, in order."""
+def observable(decisions: Iterable[Decision]) -> list[tuple[object, ...]]:
+    """Return what a consumer of results sees, in order."""
     return [
         (o.start_ns, o.revision, o.closed_by, o.skipped, o.dead, o.states, o.items, o.held, o.added)
         for o in decisions
@@ -302,8 +302,8 @@ def essence(decisions: Iterable[Decision]) -> list[tuple[object, ...]]:
     ]
 
 
-def test_records_of_a_window_that_may_be_revised_are_not_finished() -> None:
-    """A restart has to read them again; with nothing to revise they are finished with their window."""
+def test_the_records_of_a_revisable_window_are_not_finished() -> None:
+    """A restart has to read them again. Without revisions they are finished with their window."""
     script = live_video(until_s=16)
     entries = script.entries
     kept = windows(decide(entries, until=116, config=REVISE))[12].snapshot
@@ -313,8 +313,8 @@ def test_records_of_a_window_that_may_be_revised_are_not_finished() -> None:
     assert [dropped.is_finished("video", offset) for offset in (4, 12)] == [True, True]
 
 
-def test_a_state_of_another_grid_or_policy_is_gone_on_with() -> None:
-    """Settings may change between two starts: then what has closed is revised no more."""
+def test_a_snapshot_of_another_window_size_or_late_policy_is_restored() -> None:
+    """The settings changed between two starts: windows that have closed are not revised any more."""
     script = live_video(until_s=14)
     state = windows(decide(script.entries, until=114, config=replace(REVISE, max_hold_ns=ns(3))))[10].snapshot
     script.audio(8, 9, at=115.2)

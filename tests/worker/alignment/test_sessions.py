@@ -1,4 +1,4 @@
-"""Rules 4 to 11: streams, tracks, promises, idleness, sessions, repeats, and event time that cannot be."""
+"""Alignment rules 4 to 11: streams, tracks, watermarks, idleness, sessions, repeats, and event time in the future."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from triptych.worker.alignment.decisions import DeadLettered, Decision, DroppedR
 
 
 def dropped(decisions: list[Decision]) -> list[tuple[int, str]]:
-    """Return the offset of each dropped record, and why."""
+    """Return the offset of each dropped record, and the reason."""
     return [(decision.entry.offset, decision.reason) for decision in decisions if isinstance(decision, DroppedRecord)]
 
 
-# --- rule 4: a stream begins with its first record --------------------------------------------------------------------
+# --- rule 4: a stream starts with its first record --------------------------------------------------------------------
 
 
-def test_an_announced_track_holds_windows_though_nothing_was_heard_of_it() -> None:
-    """Audio was announced at 100 s: windows wait for it until it has been silent for the idle timeout."""
+def test_windows_wait_for_an_announced_track_that_has_no_record_yet() -> None:
+    """Audio is announced at 100 s. Windows wait for it until the idle timeout."""
     script = Script("video", "audio")
     for second in range(12):
         script.video(second, at=100 + second, watermark=second + 1)
@@ -32,8 +32,8 @@ def test_an_announced_track_holds_windows_though_nothing_was_heard_of_it() -> No
     assert windows(decisions)[0].states == {"video": "present", "audio": "idle", "subtitles": "absent"}
 
 
-def test_a_stream_may_begin_with_a_control_record() -> None:
-    """Its tracks are announced by whatever comes first."""
+def test_a_stream_can_start_with_a_control_record() -> None:
+    """The first record of any kind announces the tracks."""
     script = Script("video", "audio")
     script.progress("audio", 0, at=100, watermark=2)
     script.video(0, at=101, watermark=2)
@@ -44,8 +44,8 @@ def test_a_stream_may_begin_with_a_control_record() -> None:
 # --- rule 5: the watermark --------------------------------------------------------------------------------------------
 
 
-def test_a_window_waits_for_the_least_promise_of_the_active_tracks() -> None:
-    """Video is read to 6 s, audio to 2 s: one window closes."""
+def test_a_window_waits_for_the_minimum_watermark_of_the_active_tracks() -> None:
+    """The watermark of video is 6 s and that of audio 2 s: one window closes."""
     script = Script("video", "audio")
     for second in range(6):
         script.video(second, at=100, watermark=second + 1)
@@ -54,8 +54,8 @@ def test_a_window_waits_for_the_least_promise_of_the_active_tracks() -> None:
     assert closed(decide(script.entries, until=102)) == [(0, 2, "progress")]
 
 
-def test_out_of_orderness_is_taken_off_a_tracks_promise() -> None:
-    """What comes up to half a second behind its track's promise is not late."""
+def test_out_of_orderness_is_subtracted_from_the_watermark_of_a_track() -> None:
+    """An item up to half a second behind the watermark of its track is not late."""
     config = replace(CONFIG, out_of_orderness_ns={"subtitles": ns(0.5)})
     script = Script("video", "subtitles")
     script.video(0, at=100, watermark=4)
@@ -70,8 +70,8 @@ def test_out_of_orderness_is_taken_off_a_tracks_promise() -> None:
     assert windows(decisions)[0].items["subtitles"][-1] == behind
 
 
-def test_an_ended_track_holds_nothing() -> None:
-    """Audio is over at 1 s; video goes on alone."""
+def test_windows_do_not_wait_for_an_ended_track() -> None:
+    """Audio ends at 1 s, and video continues."""
     script = Script("video", "audio")
     script.audio(0, 1, at=100)
     script.end("audio", 1, at=100)
@@ -83,8 +83,8 @@ def test_an_ended_track_holds_nothing() -> None:
 # --- rule 6: idle -----------------------------------------------------------------------------------------------------
 
 
-def test_a_producer_that_repeats_one_promise_for_ever_does_not_hold_windows_for_ever() -> None:
-    """Audio says "nothing before 1 s" every second and brings nothing: after ten seconds it is idle."""
+def test_a_track_that_repeats_one_watermark_becomes_idle() -> None:
+    """Audio sends the watermark 1 s every second: after ten seconds it is idle."""
     script = Script("video", "audio")
     for second in range(30):
         script.video(second, at=100 + second, watermark=second + 1)
@@ -95,8 +95,8 @@ def test_a_producer_that_repeats_one_promise_for_ever_does_not_hold_windows_for_
     assert windows(decisions)[0].snapshot.clock_ns == ns(110)
 
 
-def test_a_promise_beyond_the_streams_furthest_media_counts_as_heard_each_time() -> None:
-    """A cue file that has promised a minute of silence is not idle: it says so again and again."""
+def test_a_repeated_watermark_beyond_the_maximum_event_time_counts_as_activity() -> None:
+    """A cue file that announces a minute of silence does not become idle."""
     script = Script("video", "subtitles")
     for second in range(30):
         script.video(second, at=100 + second, watermark=second + 1)
@@ -107,11 +107,11 @@ def test_a_promise_beyond_the_streams_furthest_media_counts_as_heard_each_time()
     assert {window.states["subtitles"] for window in windows(decisions).values()} == {"empty"}
 
 
-# --- rule 7: the furthest media time ----------------------------------------------------------------------------------
+# --- rule 7: the maximum event time -----------------------------------------------------------------------------------
 
 
-def test_a_far_promise_and_a_stall_make_nothing_late_that_was_not_begun() -> None:
-    """Cues promise 300 s, video stalls for 15 s: only what lies in the window that was open then is late."""
+def test_a_far_watermark_and_a_stall_make_only_items_of_the_started_window_late() -> None:
+    """The watermark of the cues is 300 s, and video stalls for 15 s."""
     script = Script("video", "subtitles")
     script.cue(0, 1, at=100, watermark=300)
     for quarter in range(40):
@@ -122,8 +122,8 @@ def test_a_far_promise_and_a_stall_make_nothing_late_that_was_not_begun() -> Non
     assert [item.start_ns for item in late(decisions)] == [ns(5.25), ns(5.5), ns(5.75)]
 
 
-def test_progress_says_how_far_media_time_has_come() -> None:
-    """With no media, windows open and close up to where a track was read, not up to its promise."""
+def test_progress_advances_the_maximum_event_time() -> None:
+    """Windows close up to the position of the progress record, not up to its watermark."""
     script = Script("subtitles")
     script.cue(0, 1, at=100)
     script.progress("subtitles", 5, at=101, watermark=300)
@@ -135,7 +135,7 @@ def test_progress_says_how_far_media_time_has_come() -> None:
 
 
 def test_each_track_moves_to_a_new_session_at_its_own_pace() -> None:
-    """Video is in the new session while audio still speaks of the old one."""
+    """Video is in the new session while audio is still in the old one."""
     script = Script("video", "audio")
     script.video(0, at=100, watermark=2)
     script.video(2, at=101, session="t", watermark=4)
@@ -146,7 +146,7 @@ def test_each_track_moves_to_a_new_session_at_its_own_pace() -> None:
 
 
 def test_a_record_of_a_session_that_its_track_has_left_is_dropped() -> None:
-    """Two producers on one stream: the older one is not heard any more."""
+    """With two producers on one stream, the older session is ignored."""
     script = Script("video")
     script.video(0, at=100)
     script.video(1, at=101, session="t")
@@ -155,8 +155,8 @@ def test_a_record_of_a_session_that_its_track_has_left_is_dropped() -> None:
     assert dropped(decide(script.entries, until=103)) == [(2, "left_session")]
 
 
-def test_a_new_session_revives_an_ended_track_and_its_end_is_of_its_own_session_only() -> None:
-    """The end of the old session, come late, does not end the new one."""
+def test_a_new_session_activates_an_ended_track_and_an_end_applies_to_its_own_session() -> None:
+    """A late end of the old session does not end the new one."""
     script = Script("video")
     script.video(0, at=100, watermark=1)
     script.end("video", 1, at=100)
@@ -166,8 +166,8 @@ def test_a_new_session_revives_an_ended_track_and_its_end_is_of_its_own_session_
     assert closed(decide(script.entries, until=103)) == [(0, 2, "end"), (2, 4, "progress")]
 
 
-def test_a_new_session_holds_windows_for_a_track_that_has_yet_to_end_its_old_one() -> None:
-    """Audio begins anew; then video's old end comes, then video: its picture must not be late."""
+def test_windows_wait_for_a_track_whose_old_session_ends_after_the_new_one_starts() -> None:
+    """Audio starts the new session, then the old end of video arrives, then its first new frame, which is not late."""
     script = Script("video", "audio")
     script.video(0, at=100, watermark=2)
     script.audio(0, 2, at=100)
@@ -175,15 +175,15 @@ def test_a_new_session_holds_windows_for_a_track_that_has_yet_to_end_its_old_one
     script.audio(2, 4, at=101, session="t")
     script.audio(4, 6, at=101.5, session="t")
     script.end("video", 2, at=102)
-    picture = script.video(3, at=103, session="t", watermark=6)
+    frame = script.video(3, at=103, session="t", watermark=6)
     decisions = decide(script.entries, until=104)
 
     assert late(decisions) == []
-    assert windows(decisions)[2].items["video"] == (picture,)
+    assert windows(decisions)[2].items["video"] == (frame,)
 
 
-def test_what_an_ended_track_promised_says_nothing_of_its_next_session() -> None:
-    """The old cues promised 60 s ahead and ended; the new session announces cues, and one comes three seconds later."""
+def test_the_watermark_of_an_ended_track_does_not_apply_to_its_next_session() -> None:
+    """The old watermark is 60 s. The new session announces cues, and one arrives three seconds later."""
     script = Script("video", "subtitles")
     script.video(0, at=100, watermark=2)
     script.cue(0, 2, at=100, watermark=60)
@@ -196,8 +196,8 @@ def test_what_an_ended_track_promised_says_nothing_of_its_next_session() -> None
     assert windows(decisions)[2].items["subtitles"] == (cue,)
 
 
-def test_entering_a_session_forgets_the_tracks_promise_and_seq_but_never_the_floor() -> None:
-    """A new session that starts in the stream's past is late, and counts its records from the start."""
+def test_a_new_session_resets_watermark_and_seq_but_not_the_next_window_to_close() -> None:
+    """A session that starts in the past of its stream is late, and its `seq` starts again."""
     script = Script("video")
     script.video(0, at=100, watermark=10)
     script.video(9, at=100, watermark=10)
@@ -209,8 +209,8 @@ def test_entering_a_session_forgets_the_tracks_promise_and_seq_but_never_the_flo
     assert closed(decisions)[-1] == (8, 10, "progress")
 
 
-def test_a_new_session_announces_its_tracks_anew() -> None:
-    """Audio, idle since long, holds windows again when a new session says that it has audio."""
+def test_a_new_session_announces_its_tracks_again() -> None:
+    """Windows wait again for audio, which was idle, when a new session announces it."""
     script = Script("video", "audio")
     script.video(0, at=100, watermark=2)
     script.video(2, at=120, watermark=4)
@@ -221,11 +221,11 @@ def test_a_new_session_announces_its_tracks_anew() -> None:
     assert closed(decide(script.entries, until=131.5))[-1] == (4, 6, "idle")
 
 
-# --- rule 9: waking ---------------------------------------------------------------------------------------------------
+# --- rule 9: activity again -------------------------------------------------------------------------------------------
 
 
-def test_a_track_that_wakes_is_late_behind_the_floor_and_joins_the_windows_still_open() -> None:
-    """Audio wakes with a chunk behind the floor, one across it and one beyond it."""
+def test_a_track_that_becomes_active_again_is_late_for_closed_windows_and_joins_open_ones() -> None:
+    """Audio sends a chunk before the next window to close, one across its start and one after it."""
     script = Script("video", "audio")
     for second in range(13):
         script.video(second, at=100 + second, watermark=second + 1)
@@ -244,7 +244,7 @@ def test_a_track_that_wakes_is_late_behind_the_floor_and_joins_the_windows_still
 
 
 def test_a_media_record_at_or_below_the_largest_seq_of_its_session_is_a_repeat() -> None:
-    """A producer that sends again after a lost acknowledgement changes nothing."""
+    """A producer sends again after a lost acknowledgement."""
     script = Script("video")
     first, second = script.video(0, at=100, seq=4), script.video(1, at=101, seq=5)
     script.video(1, at=102, seq=5)
@@ -255,8 +255,8 @@ def test_a_media_record_at_or_below_the_largest_seq_of_its_session_is_a_repeat()
     assert windows(decisions)[0].items["video"] == (first, second)
 
 
-def test_seq_counts_media_alone_and_what_has_none_is_no_repeat() -> None:
-    """Control records and foreign producers carry no seq."""
+def test_control_records_and_records_without_seq_are_no_repeats() -> None:
+    """Only media records are numbered, and other producers may not send `seq`."""
     script = Script("video")
     script.video(0, at=100, seq=0)
     script.progress("video", 0.5, at=100, watermark=0.5, seq=0)
@@ -270,34 +270,34 @@ def test_seq_counts_media_alone_and_what_has_none_is_no_repeat() -> None:
 
 
 @pytest.mark.parametrize("kind", ["video", "audio", "progress"])
-def test_event_time_beyond_arrival_and_max_future_is_refused(kind: str) -> None:
-    """A producer with a broken clock does not carry its stream a day off; the window says what it missed."""
+def test_event_time_too_far_in_the_future_is_dead_lettered(kind: str) -> None:
+    """A producer with a wrong clock does not move its stream by a day. The window counts the dead record."""
     script = Script("video", "audio")
     script.video(0, at=100, watermark=2)
     tomorrow = 100 + 24 * 3600
     if kind == "video":
-        refused = script.video(tomorrow + 1, at=100)
+        rejected = script.video(tomorrow + 1, at=100)
     elif kind == "audio":
-        refused = script.audio(tomorrow - 1, tomorrow + 1.5, at=100.5)
+        rejected = script.audio(tomorrow - 1, tomorrow + 1.5, at=100.5)
     else:
-        refused = script.progress("audio", tomorrow + 1, at=100.5, watermark=tomorrow + 1)
+        rejected = script.progress("audio", tomorrow + 1, at=100.5, watermark=tomorrow + 1)
     script.audio(0, 2, at=101)
     decisions = decide(script.entries, until=102)
 
-    assert [decision.entry for decision in decisions if isinstance(decision, DeadLettered)] == [refused]
+    assert [decision.entry for decision in decisions if isinstance(decision, DeadLettered)] == [rejected]
     assert closed(decisions) == [(0, 2, "progress")]
     assert windows(decisions)[0].dead == 1
 
 
-def test_a_dead_record_of_a_stream_that_is_not_known_is_no_streams() -> None:
-    """Its letter alone speaks of it; nobody's window counts it."""
+def test_a_dead_record_of_an_unknown_stream_is_not_counted() -> None:
+    """Only its dead letter tells of it."""
     script = Script("video")
     nameless = script.dead("video", at=99, stream=None)
     early = script.dead("video", at=100)
     script.video(0, at=101)
     counted = script.dead("video", at=102)
     decisions = decide(script.entries, until=200)
-    refusals = [(decision.entry, decision.counted) for decision in decisions if isinstance(decision, DeadLettered)]
+    dead_lettered = [(decision.entry, decision.counted) for decision in decisions if isinstance(decision, DeadLettered)]
 
-    assert refusals == [(nameless, False), (early, False), (counted, True)]
+    assert dead_lettered == [(nameless, False), (early, False), (counted, True)]
     assert windows(decisions)[0].dead == 1

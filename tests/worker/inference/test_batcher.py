@@ -1,4 +1,4 @@
-"""The micro-batcher: when a batch is due, whose turn it is, and what order windows leave in."""
+"""The micro-batcher: when a batch is due, which stream is next, and in which order windows leave."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from triptych.worker.inference.batcher import MicroBatcher
 
 
 def batcher(*windows: str, max_windows: int = 3, max_delay_ns: int = 10) -> MicroBatcher[str]:
-    """Return a batcher in which windows wait, one come each nanosecond; a window's stream is its first letter."""
+    """Return a batcher with waiting windows, added one per nanosecond. The first letter is the stream."""
     waiting: MicroBatcher[str] = MicroBatcher(max_windows=max_windows, max_delay_ns=max_delay_ns)
     for now_ns, window in enumerate(windows):
         waiting.add(window[0], window, now_ns)
@@ -19,7 +19,7 @@ def batcher(*windows: str, max_windows: int = 3, max_delay_ns: int = 10) -> Micr
 
 
 def test_a_batch_is_due_when_it_is_full() -> None:
-    """Two of three do not go; the third makes it full."""
+    """Two of three windows wait. The third one fills the batch."""
     waiting = batcher("a0", "b0")
 
     assert waiting.take(2) == []
@@ -31,7 +31,7 @@ def test_a_batch_is_due_when_it_is_full() -> None:
 
 
 def test_a_batch_is_due_when_its_oldest_window_has_waited_long_enough() -> None:
-    """And says beforehand when that will be."""
+    """The batcher returns that time beforehand."""
     waiting = batcher("a0", "b0")
 
     assert waiting.due_ns() == 10
@@ -40,8 +40,8 @@ def test_a_batch_is_due_when_its_oldest_window_has_waited_long_enough() -> None:
     assert waiting.due_ns() is None
 
 
-def test_a_flush_takes_what_waits_a_batch_at_a_time() -> None:
-    """At the end nothing is left behind."""
+def test_a_flush_takes_waiting_windows_one_batch_at_a_time() -> None:
+    """In the end no window is left."""
     waiting = batcher("a0", "a1", "a2", "a3")
 
     assert waiting.take(0, flush=True) == ["a0", "a1", "a2"]
@@ -49,15 +49,15 @@ def test_a_flush_takes_what_waits_a_batch_at_a_time() -> None:
     assert waiting.take(0, flush=True) == []
 
 
-def test_what_a_full_batch_leaves_behind_is_due_by_its_own_age() -> None:
-    """Not by that of the windows which have gone."""
+def test_the_remaining_windows_are_due_by_their_own_age() -> None:
+    """Not by that of the windows that were taken."""
     waiting = batcher("a0", "a1", "a2", "a3")
     waiting.take(3)
 
     assert waiting.due_ns() == 3 + 10
 
 
-def test_a_long_queue_of_one_stream_holds_up_no_other() -> None:
+def test_a_long_queue_of_one_stream_delays_no_other() -> None:
     """Streams take turns."""
     waiting = batcher("a0", "a1", "a2", "a3", "b0")
 
@@ -66,17 +66,17 @@ def test_a_long_queue_of_one_stream_holds_up_no_other() -> None:
 
 
 @pytest.mark.parametrize(("max_windows", "max_delay_ns"), [(0, 1), (-1, 1), (1, -1)])
-def test_a_batcher_that_could_never_work_is_refused(max_windows: int, max_delay_ns: int) -> None:
-    """The message says what was expected and what came."""
+def test_invalid_limits_are_rejected(max_windows: int, max_delay_ns: int) -> None:
+    """The message says what was expected and what was given."""
     with pytest.raises(UsageError, match=rf"got {max_windows} and {max_delay_ns} ns"):
         MicroBatcher(max_windows=max_windows, max_delay_ns=max_delay_ns)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans())), st.integers(1, 5), st.integers(0, 8))
-def test_every_window_leaves_once_in_its_streams_order_and_in_time(
+def test_every_window_leaves_once_in_stream_order_and_in_time(
     steps: list[tuple[str, bool]], max_windows: int, max_delay_ns: int
 ) -> None:
-    """Whatever is added and taken when."""
+    """For any sequence of additions and batches."""
     waiting: MicroBatcher[tuple[str, int]] = MicroBatcher(max_windows=max_windows, max_delay_ns=max_delay_ns)
     left: list[tuple[str, int]] = []
     for now_ns, (stream, takes) in enumerate(steps):
@@ -98,8 +98,8 @@ def test_every_window_leaves_once_in_its_streams_order_and_in_time(
 
 
 @given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=40), st.integers(1, 4))
-def test_no_stream_waits_for_more_than_one_turn_of_each_other(streams: list[str], max_windows: int) -> None:
-    """Between two windows of a stream that waits, each other stream has one turn at most."""
+def test_a_waiting_stream_waits_for_at_most_one_turn_of_each_other(streams: list[str], max_windows: int) -> None:
+    """Before the first window of a stream leaves, each other stream has at most one turn."""
     waiting = batcher(*(f"{stream}{index}" for index, stream in enumerate(streams)), max_windows=max_windows)
     left: list[str] = []
     while batch := waiting.take(0, flush=True):
@@ -107,4 +107,4 @@ def test_no_stream_waits_for_more_than_one_turn_of_each_other(streams: list[str]
 
     for stream in set(streams):
         first = left.index(stream)
-        assert len(set(left[:first])) == first  # nobody had two turns before its first
+        assert len(set(left[:first])) == first  # no stream has two turns before it

@@ -1,4 +1,4 @@
-"""A studio for each test."""
+"""Fixtures for the tests of media."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from tests.worker.media.studio import Studio
 
 @pytest.fixture
 def studio() -> Studio:
-    """Make media and windows."""
+    """Return a factory for media and windows."""
     return Studio()

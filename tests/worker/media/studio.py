@@ -1,4 +1,4 @@
-"""Windows as alignment closes them, filled with pictures, sound and cues made on the spot."""
+"""Closed windows with generated pictures, audio and cues."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _SNAPSHOT = Snapshot(
 
 
 class Studio:
-    """Makes media, and windows that hold it. Times are seconds after `start_ns`."""
+    """Makes media, and windows that contain it. Times are seconds after `start_ns`."""
 
     start_ns = START_NS
     spec = InputSpec(frames=4, height=32, width=48, sample_rate_hz=RATE_HZ)
@@ -56,7 +56,7 @@ class Studio:
         return data.tobytes()
 
     def wav(self, samples: NDArray[np.int16], *, rate_hz: int = RATE_HZ) -> bytes:
-        """Return 16-bit WAV of samples `[S]` or `[S, C]`."""
+        """Return samples `[S]` or `[S, C]` as 16-bit WAV."""
         buffer = io.BytesIO()
         with wave.open(buffer, "wb") as file:
             file.setnchannels(1 if samples.ndim == 1 else samples.shape[1])
@@ -66,7 +66,7 @@ class Studio:
         return buffer.getvalue()
 
     def by_ffmpeg(self, samples: NDArray[np.float32], codec: str, form: str, *, rate_hz: int = RATE_HZ) -> bytes:
-        """Return samples `[S]` in `[-1, 1]` as FFmpeg writes them."""
+        """Return samples `[S]` in [-1, 1] encoded by FFmpeg."""
         buffer = io.BytesIO()
         with av.open(buffer, "w", format=form) as container:
             stream = container.add_stream(codec, rate=rate_hz, layout="mono")
@@ -79,7 +79,7 @@ class Studio:
         return buffer.getvalue()
 
     def frame(self, at_s: float, data: bytes) -> Entry:
-        """Return a frame's entry."""
+        """Return the entry of a frame."""
         start_ns = self.at(at_s)
         record = VideoFrame.model_validate(self._common() | {"start_ns": start_ns, "data": data})
         return self._entry(record, start_ns + 1)
@@ -87,7 +87,7 @@ class Studio:
     def chunk(
         self, start_s: float, end_s: float, data: bytes, *, content_type: SoundType = "audio/wav", skew_ns: int = 0
     ) -> Entry:
-        """Return a chunk's entry, its start moved by `skew_ns`."""
+        """Return the entry of a chunk whose start is moved by `skew_ns`."""
         record = AudioChunk.model_validate(
             self._common()
             | {
@@ -100,11 +100,11 @@ class Studio:
         return self._entry(record, record.end_ns)
 
     def speech(self, first: int, last: int) -> Entry:
-        """Return a chunk that holds samples `first` to `last` of a sound in which every sample is its own number."""
+        """Return a chunk of samples `first` to `last` of audio in which each sample is its own index plus 1."""
         return self.chunk(first / RATE_HZ, last / RATE_HZ, self.wav(numbered(first, last)))
 
     def cue(self, start_s: float, end_s: float, text: str, *, capped_s: float | None = None) -> Entry:
-        """Return a cue's entry, which alignment may have ended sooner than the cue itself."""
+        """Return the entry of a cue. `capped_s` is the end that alignment limits it to (`max_cue`)."""
         record = SubtitleCue.model_validate(
             self._common() | {"start_ns": self.at(start_s), "end_ns": self.at(end_s), "text": text}
         )
@@ -139,7 +139,7 @@ class Studio:
         )
 
     def at(self, seconds: float) -> int:
-        """Return a moment of event time."""
+        """Return an event time in nanoseconds."""
         return self.start_ns + round(seconds * SECOND)
 
     def _common(self) -> dict[str, object]:
@@ -161,5 +161,5 @@ class Studio:
 
 
 def numbered(first: int, last: int) -> NDArray[np.int16]:
-    """Return samples that tell their own place, and are never zero."""
+    """Return samples whose values are their indices plus 1, so none is zero."""
     return (np.arange(first, last) % 30_000 + 1).astype(np.int16)

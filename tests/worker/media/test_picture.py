@@ -1,4 +1,4 @@
-"""Decoding one picture for a model."""
+"""Decoding a picture to the input size of a model."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ ORANGE = (250, 120, 10)
 
 
 @pytest.mark.parametrize("form", [".jpg", ".png", ".webp"])
-def test_a_picture_of_every_format_becomes_rgb_of_the_models_size(studio: Studio, form: str) -> None:
-    """Red comes first."""
+def test_pictures_of_all_formats_are_decoded_to_rgb_at_the_models_size(studio: Studio, form: str) -> None:
+    """The channels are in the order red, green, blue."""
     rgb = decode_picture(studio.picture(ORANGE, form=form), SPEC)
     assert rgb.shape == (32, 48, 3)
     assert rgb.dtype == np.uint8
@@ -35,8 +35,8 @@ def test_a_picture_of_every_format_becomes_rgb_of_the_models_size(studio: Studio
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4, 8, 11])
-def test_a_large_picture_is_decoded_small_and_keeps_what_it_shows(scale: int) -> None:
-    """Left half dark, right half bright, whatever the reduction."""
+def test_a_large_picture_keeps_its_content_when_reduced(scale: int) -> None:
+    """The left half is dark and the right half bright at every scale."""
     bgr = np.zeros((32 * scale, 48 * scale, 3), np.uint8)
     bgr[:, 24 * scale :] = 255
     done, data = cv2.imencode(".jpg", bgr)
@@ -48,7 +48,7 @@ def test_a_large_picture_is_decoded_small_and_keeps_what_it_shows(scale: int) ->
 
 
 def test_a_large_jpeg_is_reduced_while_it_is_decoded(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    """OpenCV is never asked for more than twice the model's size."""
+    """OpenCV decodes it at less than twice the model's size."""
     seen: list[tuple[int, ...]] = []
     decode = cv2.imdecode
 
@@ -64,8 +64,8 @@ def test_a_large_jpeg_is_reduced_while_it_is_decoded(studio: Studio, monkeypatch
 
 @pytest.mark.parametrize("form", [".jpg", ".png", ".webp"])
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
-def test_a_picture_that_is_cut_short_is_refused(form: str, share: float) -> None:
-    """Half a picture would look like one with a grey half."""
+def test_a_truncated_picture_is_an_error(form: str, share: float) -> None:
+    """Otherwise its missing part would look grey."""
     noise = np.random.default_rng(3).integers(0, 255, (64, 64, 3), np.uint8)
     done, data = cv2.imencode(form, noise)
     assert done
@@ -73,8 +73,8 @@ def test_a_picture_that_is_cut_short_is_refused(form: str, share: float) -> None
         decode_picture(data.tobytes()[: int(len(data) * share)], SPEC)
 
 
-def test_a_picture_that_declares_too_many_pixels_is_refused_unseen() -> None:
-    """A PNG of a few bytes that would unfold to gigabytes."""
+def test_a_picture_that_declares_too_many_pixels_is_not_decoded() -> None:
+    """A PNG of a few bytes could need gigabytes."""
     header = struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0)
     chunk = b"IHDR" + header
     data = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
@@ -84,8 +84,8 @@ def test_a_picture_that_declares_too_many_pixels_is_refused_unseen() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.data(), st.sampled_from([".jpg", ".png", ".webp"]))
-def test_a_damaged_picture_is_decoded_or_refused(data: st.DataObject, form: str) -> None:
-    """Nothing else is ever raised, whatever bytes were flipped."""
+def test_a_corrupted_picture_is_decoded_or_an_error(data: st.DataObject, form: str) -> None:
+    """No other exception is raised, whatever bytes are changed."""
     gradient = np.tile(np.arange(40, dtype=np.uint8)[:, None, None] * 6, (1, 40, 3))
     done, encoded = cv2.imencode(form, gradient)
     assert done
@@ -93,7 +93,7 @@ def test_a_damaged_picture_is_decoded_or_refused(data: st.DataObject, form: str)
     for _ in range(data.draw(st.integers(1, 4))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     with (
-        patch.object(picture_module, "MAX_PIXELS", 1_000_000),  # damage may declare what takes long to decode
+        patch.object(picture_module, "MAX_PIXELS", 1_000_000),  # a changed size takes long to decode
         contextlib.suppress(UnreadableMediaError),
     ):
         assert decode_picture(bytes(damaged), SPEC).shape == (32, 48, 3)

@@ -1,4 +1,4 @@
-"""Reading a picture's size from its header."""
+"""Reading the size of a picture from its header."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ LOSSY_WEBP = [cv2.IMWRITE_WEBP_QUALITY, 60]
 
 
 def encoded(form: str, picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], options: list[int]) -> bytes:
-    """Return the picture as OpenCV writes it."""
+    """Return the picture as OpenCV encodes it."""
     done, data = cv2.imencode(form, picture, options)
     assert done
     return data.tobytes()
 
 
 def exif(jpeg: bytes) -> bytes:
-    """Put a segment with a length, and padding, before everything else in a JPEG."""
+    """Insert an EXIF segment and padding at the start of a JPEG."""
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", 2 + 600) + bytes(600) + b"\xff\xff" + jpeg[2:]
 
 
@@ -44,7 +44,7 @@ def exif(jpeg: bytes) -> bytes:
     ids=["jpeg", "jpeg-progressive", "jpeg-exif", "png", "webp-lossy", "webp-lossless", "webp-extended"],
 )
 def test_the_size_is_read_from_every_kind_of_header(data: bytes, form: str) -> None:
-    """As OpenCV itself writes them."""
+    """The pictures are encoded by OpenCV."""
     assert picture_size(data) == (form, 53, 37)
 
 
@@ -59,8 +59,8 @@ def test_the_size_is_read_from_every_kind_of_header(data: bytes, form: str) -> N
         b"RIFF....WEBPVP9 ",
     ],
 )
-def test_what_has_no_size_is_refused(data: bytes) -> None:
-    """Other formats too: only the three of the contract are decoded."""
+def test_data_without_a_size_is_an_error(data: bytes) -> None:
+    """Formats other than the three of the contract are an error too."""
     with pytest.raises(UnreadableMediaError, match="picture: expected"):
         picture_size(data)
 
@@ -69,7 +69,7 @@ def test_what_has_no_size_is_refused(data: bytes) -> None:
     st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR", b"RIFF\x00\x00\x00\x00WEBPVP8X"]),
     st.binary(max_size=64),
 )
-def test_any_bytes_give_a_size_or_are_refused(beginning: bytes, rest: bytes) -> None:
-    """Nothing else is ever raised."""
+def test_any_data_has_a_size_or_is_an_error(beginning: bytes, rest: bytes) -> None:
+    """No other exception is raised."""
     with contextlib.suppress(UnreadableMediaError):
         assert picture_size(beginning + rest).width > 0

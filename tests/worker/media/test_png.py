@@ -1,4 +1,4 @@
-"""A PNG holds what it declares, and nothing that only costs."""
+"""Limiting what a PNG can cost to decode."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ WHOLE = ("rgb.png", "alpha16.png", "bilevel.png", "palette_interlaced_notes.png"
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_picture_without_its_notes_shows_the_same(name: str) -> None:
-    """Of every depth and colour, interlaced or not."""
+def test_removing_metadata_does_not_change_the_picture(name: str) -> None:
+    """For all bit depths and colour types, interlaced or not."""
     data = (CORPUS / name).read_bytes()
     bare = bare_png(data)
 
@@ -33,17 +33,17 @@ def test_a_picture_without_its_notes_shows_the_same(name: str) -> None:
     np.testing.assert_array_equal(seen, cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
 
 
-def test_a_picture_that_unfolds_to_more_than_it_declares_is_refused() -> None:
-    """A gigabyte of zeros in a megabyte, behind a picture of 16 by 16; a careless writer's few bytes are none."""
-    with pytest.raises(UnreadableMediaError, match="expected a png of 784 bytes as its size has it") as caught:
+def test_image_data_that_inflates_to_more_than_the_size_declares_is_an_error() -> None:
+    """A megabyte inflates to a gigabyte in a picture of 16 by 16 pixels. A few surplus bytes are accepted."""
+    with pytest.raises(UnreadableMediaError, match="expected image data of 784 bytes in the png, got more") as caught:
         bare_png(png(16, 16, idat=zeros(1 << 30)))
     assert caught.value.code == DeadReason.TOO_LARGE
-    careless = png(16, 16, idat=zlib.compress(bytes(16 * 49 + 100)))
-    assert bare_png(careless) == careless
+    surplus = png(16, 16, idat=zlib.compress(bytes(16 * 49 + 100)))
+    assert bare_png(surplus) == surplus
 
 
-def test_a_chunk_that_is_longer_than_the_file_is_refused_before_anybody_makes_room_for_it(studio: Studio) -> None:
-    """OpenCV would take four gigabytes to read a hundred bytes."""
+def test_a_chunk_longer_than_the_file_is_an_error_before_memory_is_allocated(studio: Studio) -> None:
+    """OpenCV would allocate four gigabytes for a hundred bytes."""
     data = bytearray(studio.picture((9, 9, 9)))
     at = data.index(b"IDAT") - 4
     struct.pack_into(">I", data, at, 0xFF7F0046)
@@ -51,8 +51,8 @@ def test_a_chunk_that_is_longer_than_the_file_is_refused_before_anybody_makes_ro
         decode_picture(bytes(data), studio.spec)
 
 
-def test_a_jpeg_of_very_many_scans_is_refused(studio: Studio) -> None:
-    """Each of them goes over all of the picture."""
+def test_a_jpeg_with_too_many_scans_is_an_error(studio: Studio) -> None:
+    """Each scan is a pass over the whole picture."""
     data = (CORPUS / "many_scans.jpg").read_bytes()
     with pytest.raises(UnreadableMediaError, match=f"at most {MAX_SCANS} scans, got 1") as caught:
         decode_picture(data, studio.spec)

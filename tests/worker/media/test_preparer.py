@@ -1,4 +1,4 @@
-"""Preparing whole windows."""
+"""Preparing windows for a model."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from triptych.worker.media.preparer import Preparer
 SCALE = np.float32(1 / 32_768)
 
 
-def test_the_frames_the_model_sees_are_spread_over_the_window_and_in_order(studio: Studio) -> None:
-    """Twenty frames, four of them decoded: those nearest to 0.25, 0.75, 1.25 and 1.75 s."""
+def test_selected_frames_are_spread_over_the_window_in_order(studio: Studio) -> None:
+    """Of twenty frames, those nearest to 0.25, 0.75, 1.25 and 1.75 s are decoded."""
     items = [studio.frame(at / 10, studio.picture((10 * at, 0, 0))) for at in range(20)]
     prepared = Preparer(studio.spec).prepare(studio.window(items))
     assert prepared.window.frame_times_ns == tuple(studio.at(at) for at in (0.2, 0.7, 1.2, 1.7))
@@ -30,7 +30,7 @@ def test_the_frames_the_model_sees_are_spread_over_the_window_and_in_order(studi
 
 
 def test_no_other_frame_is_decoded(studio: Studio) -> None:
-    """Decoding is what costs."""
+    """Decoding is expensive."""
     items = [studio.frame(at / 10, studio.picture((0, 0, 0))) for at in range(20)]
     decode = preparer_module.decode_picture
     with patch.object(preparer_module, "decode_picture", side_effect=decode) as watched:
@@ -38,8 +38,8 @@ def test_no_other_frame_is_decoded(studio: Studio) -> None:
     assert watched.call_count == 4
 
 
-def test_a_frame_that_cannot_be_decoded_is_named_and_another_takes_its_place(studio: Studio) -> None:
-    """The window loses nothing by it."""
+def test_a_broken_frame_is_reported_and_replaced_by_another(studio: Studio) -> None:
+    """The model still sees four frames."""
     items = [studio.frame(at / 10, studio.picture((10 * at, 0, 0))) for at in range(20)]
     items[7] = studio.frame(0.7, b"\xff\xd8\xff broken")
     prepared = Preparer(studio.spec).prepare(studio.window(items))
@@ -48,8 +48,8 @@ def test_a_frame_that_cannot_be_decoded_is_named_and_another_takes_its_place(stu
     assert "picture: expected" in prepared.bad[0].reason
 
 
-def test_where_every_frame_is_broken_the_window_goes_on_without_pictures(studio: Studio) -> None:
-    """Each of them is named."""
+def test_a_window_with_only_broken_frames_has_no_frames(studio: Studio) -> None:
+    """Each broken frame is reported."""
     items = [studio.frame(at / 10, b"broken") for at in range(6)]
     prepared = Preparer(studio.spec).prepare(studio.window([*items, studio.speech(0, 8_000)]))
     assert prepared.window.frames_hwc_u8 == ()
@@ -57,8 +57,8 @@ def test_where_every_frame_is_broken_the_window_goes_on_without_pictures(studio:
     assert prepared.used == {"video": 0, "audio": 1, "subtitles": 0}
 
 
-def test_a_held_frame_stands_in_at_the_windows_start(studio: Studio) -> None:
-    """One picture, from before the window."""
+def test_a_held_frame_is_placed_at_the_start_of_the_window(studio: Studio) -> None:
+    """It is from before the window."""
     held = studio.frame(-3, studio.picture((200, 0, 0)))
     prepared = Preparer(studio.spec).prepare(studio.window(video="held", held=held))
     assert prepared.window.frame_times_ns == (studio.at(0),)
@@ -66,16 +66,16 @@ def test_a_held_frame_stands_in_at_the_windows_start(studio: Studio) -> None:
     assert prepared.used["video"] == 1
 
 
-def test_a_held_frame_that_is_broken_is_named(studio: Studio) -> None:
-    """There is no other to take its place."""
+def test_a_broken_held_frame_is_reported(studio: Studio) -> None:
+    """There is no other frame to replace it."""
     held = studio.frame(-3, b"broken")
     prepared = Preparer(studio.spec).prepare(studio.window(video="held", held=held))
     assert prepared.window.frames_hwc_u8 == ()
     assert [bad.entry for bad in prepared.bad] == [held]
 
 
-def test_a_frame_that_is_held_but_does_not_stand_in_is_not_shown(studio: Studio) -> None:
-    """The window has frames of its own."""
+def test_a_held_frame_is_not_used_if_the_window_has_frames(studio: Studio) -> None:
+    """Its state is `present`, not `held`."""
     held = studio.frame(-3, studio.picture((200, 0, 0)))
     prepared = Preparer(studio.spec).prepare(
         studio.window([studio.frame(1, studio.picture((10, 0, 0)))], held=held),
@@ -83,8 +83,8 @@ def test_a_frame_that_is_held_but_does_not_stand_in_is_not_shown(studio: Studio)
     assert prepared.window.frame_times_ns == (studio.at(1),)
 
 
-def test_sound_lies_at_its_exact_samples_across_chunks_and_window_borders(studio: Studio) -> None:
-    """Chunks of 0.7 s begin before the window and end after it; sample k of the sound is k."""
+def test_audio_is_sample_exact_across_chunks_and_window_boundaries(studio: Studio) -> None:
+    """Chunks of 0.7 s begin before the window and end after it. The value of each sample is its index."""
     items = [studio.speech(first, first + 11_200) for first in range(0, 56_000, 11_200)]
     touching = [item for item in items if item.start_ns < studio.at(3) and item.end_ns > studio.at(1)]
     prepared = Preparer(studio.spec).prepare(studio.window(touching, start_s=1, end_s=3))
@@ -94,8 +94,8 @@ def test_sound_lies_at_its_exact_samples_across_chunks_and_window_borders(studio
     assert prepared.repairs["audio"] == 0
 
 
-def test_hopping_windows_agree_on_what_they_share(studio: Studio) -> None:
-    """The second half of one is the first half of the next."""
+def test_overlapping_windows_have_equal_samples_where_they_overlap(studio: Studio) -> None:
+    """The second half of one equals the first half of the next."""
     items = [studio.speech(first, first + 8_000) for first in range(0, 48_000, 8_000)]
     first = Preparer(studio.spec).prepare(studio.window(items[:4])).window
     second = Preparer(studio.spec).prepare(studio.window(items[2:], start_s=1, end_s=3)).window
@@ -103,8 +103,8 @@ def test_hopping_windows_agree_on_what_they_share(studio: Studio) -> None:
 
 
 @pytest.mark.parametrize("skew_ns", [-31_249, -1, 1, 31_249])
-def test_times_that_are_rounded_move_no_sample(studio: Studio, skew_ns: int) -> None:
-    """Less than half a sample, in either direction."""
+def test_rounded_times_do_not_shift_samples(studio: Studio, skew_ns: int) -> None:
+    """The start times differ by less than half a sample."""
     items = [
         studio.chunk(at / 2, (at + 1) / 2, studio.wav(numbered(at * 8_000, at * 8_000 + 8_000)), skew_ns=skew_ns)
         for at in range(4)
@@ -114,8 +114,8 @@ def test_times_that_are_rounded_move_no_sample(studio: Studio, skew_ns: int) -> 
     assert prepared.repairs["audio"] == 0
 
 
-def test_overlaps_and_mended_chunks_are_counted_as_repairs(studio: Studio) -> None:
-    """One chunk overlaps its neighbour, one is 50 samples short."""
+def test_overlaps_and_repaired_chunks_are_counted_as_repairs(studio: Studio) -> None:
+    """One chunk overlaps another, and one is 50 samples short."""
     items = [
         studio.speech(0, 8_000),
         studio.speech(6_000, 14_000),
@@ -126,17 +126,17 @@ def test_overlaps_and_mended_chunks_are_counted_as_repairs(studio: Studio) -> No
     assert prepared.window.audio_present == ((0, 14_000), (16_000, 24_000))
 
 
-def test_a_chunk_that_cannot_be_used_is_named_and_leaves_a_hole(studio: Studio) -> None:
-    """The chunks around it stay where they are."""
+def test_a_broken_chunk_is_reported_and_leaves_a_gap(studio: Studio) -> None:
+    """The other chunks are not moved."""
     items = [studio.speech(0, 8_000), studio.chunk(0.5, 1, b"broken"), studio.speech(16_000, 24_000)]
     prepared = Preparer(studio.spec).prepare(studio.window(items))
     assert prepared.window.audio_present == ((0, 8_000), (16_000, 24_000))
     assert [bad.entry for bad in prepared.bad] == [items[1]]
-    assert "sound: expected" in prepared.bad[0].reason
+    assert "audio: expected" in prepared.bad[0].reason
 
 
-def test_flac_and_other_rates_take_their_place_beside_wav(studio: Studio) -> None:
-    """Each chunk is on its own."""
+def test_chunks_of_different_codecs_and_sample_rates_are_combined(studio: Studio) -> None:
+    """Each chunk is decoded on its own."""
     noise = np.random.default_rng(5).uniform(-0.5, 0.5, 24_000).astype(np.float32)
     items = [
         studio.speech(0, 8_000),
@@ -149,8 +149,8 @@ def test_flac_and_other_rates_take_their_place_beside_wav(studio: Studio) -> Non
     assert prepared.repairs["audio"] == 0
 
 
-def test_cues_keep_their_whole_text_and_their_own_times(studio: Studio) -> None:
-    """Even where the window, or alignment's bound, ends them sooner."""
+def test_cues_keep_their_full_text_and_their_own_times(studio: Studio) -> None:
+    """Even if the window or `max_cue` ends them earlier."""
     items = [studio.cue(-1, 0.5, "Good morning,\nsaid she."), studio.cue(1.5, 500, "Logo", capped_s=60)]
     prepared = Preparer(studio.spec).prepare(studio.window(items))
     assert [(cue.text, cue.start_ns, cue.end_ns) for cue in prepared.window.cues] == [
@@ -160,22 +160,22 @@ def test_cues_keep_their_whole_text_and_their_own_times(studio: Studio) -> None:
     assert prepared.used["subtitles"] == 2
 
 
-def test_an_empty_window_is_prepared_too(studio: Studio) -> None:
-    """It has its samples, all absent."""
+def test_an_empty_window_is_prepared(studio: Studio) -> None:
+    """Its samples are all absent."""
     prepared = Preparer(studio.spec).prepare(studio.window(video="empty"))
     assert prepared.window.is_empty
     assert prepared.window.audio_f32.shape == (2 * RATE_HZ,)
 
 
-def test_an_item_without_its_record_is_our_own_mistake(studio: Studio) -> None:
-    """It is raised, not sent to the dead letters."""
+def test_an_item_without_its_record_raises_a_type_error(studio: Studio) -> None:
+    """It is a programming error, not a dead letter."""
     broken = replace(studio.speech(0, 8_000), payload=None)
     with pytest.raises(TypeError, match="expected a received AudioChunk"):
         Preparer(studio.spec).prepare(studio.window([broken]))
 
 
-def test_several_threads_may_prepare_at_once(studio: Studio) -> None:
-    """The same window comes out the same from each of them."""
+def test_prepare_is_thread_safe(studio: Studio) -> None:
+    """All threads return the same window."""
     items = [studio.frame(at / 10, studio.picture((10 * at, 0, 0))) for at in range(20)]
     items += [studio.speech(first, first + 8_000) for first in range(0, 32_000, 8_000)]
     preparer, window = Preparer(studio.spec), studio.window(items)
@@ -186,7 +186,7 @@ def test_several_threads_may_prepare_at_once(studio: Studio) -> None:
         assert [int(frame[0, 0, 0]) for frame in one.window.frames_hwc_u8] == [20, 70, 120, 170]
 
 
-def test_preparing_needs_no_torch() -> None:
-    """Threads that prepare must not wait for it, nor tests of the flow load it."""
+def test_preparing_does_not_import_torch() -> None:
+    """Importing torch is slow, and these tests do not need it."""
     program = "import sys, triptych.worker.media.preparer; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -1,4 +1,4 @@
-"""Choosing frames by time."""
+"""Selecting frames by time."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ COUNTS = st.integers(1, 8)
 
 
 def choose(times: list[int], count: int, *, broken: frozenset[int] = frozenset()) -> tuple[int, ...]:
-    """Choose within a span that begins at 0."""
+    """Select from a window that starts at 0."""
     return choose_evenly(times, lambda index: index not in broken, start_ns=0, end_ns=SPAN, count=count)
 
 
 def test_frames_nearest_to_the_centres_of_equal_parts_are_chosen() -> None:
-    """Of 20 frames four are wanted: centres 250, 750, 1250 and 1750."""
+    """Four of 20 frames: the centres are 250, 750, 1250 and 1750."""
     assert choose(list(range(0, SPAN, 100)), 4) == (2, 7, 12, 17)
 
 
-def test_the_window_begins_where_it_says() -> None:
-    """The same frames far from zero are chosen alike, to the nanosecond."""
+def test_the_selection_does_not_depend_on_the_start_of_the_window() -> None:
+    """Times far from zero do not lose precision."""
     start_ns = 1_767_225_600_000_000_001
     times = [start_ns + at for at in range(0, SPAN, 100)]
     chosen = choose_evenly(times, lambda _: True, start_ns=start_ns, end_ns=start_ns + SPAN, count=4)
     assert chosen == (2, 7, 12, 17)
 
 
-def test_a_burst_in_one_part_still_fills_every_place() -> None:
-    """No frame is chosen twice; what is nearest of the rest stands in."""
+def test_frames_from_other_parts_fill_an_empty_part() -> None:
+    """No frame is selected twice; the nearest of the rest is used."""
     assert choose([0, 10, 20, 30, 40, 1_990], 4) == (2, 3, 4, 5)
 
 
-def test_another_takes_the_place_of_a_frame_that_cannot_be_used() -> None:
-    """The next nearest to the same centre."""
+def test_an_unusable_frame_is_replaced_by_the_next_nearest() -> None:
+    """Frame 7 is unusable."""
     assert choose(list(range(0, SPAN, 100)), 4, broken=frozenset({7})) == (2, 8, 12, 17)
 
 
-def test_of_two_equally_near_the_earlier_is_chosen() -> None:
-    """One frame is wanted, two lie at 10 from the centre."""
+def test_the_earlier_of_two_equally_near_frames_is_chosen() -> None:
+    """Both are 10 ns from the centre."""
     assert choose([990, 1_010], 1) == (0,)
 
 
 @given(TIMES, COUNTS)
-def test_as_many_as_there_are_or_as_are_wanted_are_chosen_once_each_in_order(times: list[int], count: int) -> None:
-    """No repeats, no disorder, no shortage."""
+def test_as_many_frames_as_possible_are_chosen_in_order_without_repeats(times: list[int], count: int) -> None:
+    """That is `count`, or all of them if there are fewer."""
     chosen = choose(times, count)
     assert len(chosen) == min(count, len(times))
     assert len(set(chosen)) == len(chosen)
@@ -55,10 +55,10 @@ def test_as_many_as_there_are_or_as_are_wanted_are_chosen_once_each_in_order(tim
 
 
 @given(TIMES, COUNTS, st.frozensets(st.integers(0, 39)))
-def test_a_frame_is_asked_about_only_until_all_places_are_filled(
+def test_usable_is_called_only_until_enough_frames_are_found(
     times: list[int], count: int, broken: frozenset[int]
 ) -> None:
-    """Every frame asked about is chosen or broken, and none that could be used is left out while a place is free."""
+    """Each frame that is tried is selected or broken, and no usable frame is left out if more are wanted."""
     asked: list[int] = []
 
     def usable(index: int) -> bool:
@@ -72,8 +72,8 @@ def test_a_frame_is_asked_about_only_until_all_places_are_filled(
 
 
 @given(st.integers(8, 40), COUNTS)
-def test_of_evenly_spaced_frames_one_lies_in_each_part(frames: int, count: int) -> None:
-    """What the model sees covers the whole span."""
+def test_one_of_evenly_spaced_frames_is_chosen_from_each_part(frames: int, count: int) -> None:
+    """The selected frames cover the whole window."""
     times = [(2 * index + 1) * SPAN // (2 * frames) for index in range(frames)]
     chosen = choose(times, count)
     assert [times[index] * count // SPAN for index in chosen] == list(range(count))

@@ -1,4 +1,4 @@
-"""Placing sound by time, to the exact sample."""
+"""Placing audio on the samples of a window."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ def empty_timeline(*, rate_hz: int = RATE_HZ, start_ns: int = START_NS) -> Sampl
 
 
 def at(sample: float, *, rate_hz: int = RATE_HZ) -> int:
-    """Return the moment of a sample, to the nanosecond."""
+    """Return the time of a sample, in nanoseconds."""
     return START_NS + round(sample * SECOND / rate_hz)
 
 
 def numbered(first: int, last: int) -> NDArray[np.float32]:
-    """Return samples that hold their own place; none of them is zero."""
+    """Return samples whose values are their indices plus 0.5, so none is zero."""
     return np.arange(first, last).astype(np.float32) + 0.5
 
 
 def place(timeline: SampleTimeline, first: int, last: int) -> bool:
-    """Lay down the chunk that holds samples `first` to `last`."""
+    """Place the chunk of samples `first` to `last`."""
     return timeline.place(numbered(first, last), start_ns=at(first), end_ns=at(last))
 
 
-def test_a_window_without_sound_is_silent_and_says_so() -> None:
-    """Zeros that no range claims."""
+def test_a_window_without_audio_is_silent_and_has_no_present_range() -> None:
+    """All samples are zero."""
     timeline = empty_timeline()
     assert timeline.samples.shape == (SIZE,)
     assert not timeline.samples.any()
@@ -45,7 +45,7 @@ def test_a_window_without_sound_is_silent_and_says_so() -> None:
 
 
 def test_chunks_join_at_the_exact_sample() -> None:
-    """Four chunks of half a second fill the window without a seam."""
+    """Four chunks of half a second fill the window without a gap."""
     timeline = empty_timeline()
     for first in range(0, SIZE, 8_000):
         assert place(timeline, first, first + 8_000)
@@ -54,8 +54,8 @@ def test_chunks_join_at_the_exact_sample() -> None:
     assert timeline.overlaps == 0
 
 
-def test_chunks_that_cross_the_windows_borders_are_cut_there() -> None:
-    """Only what lies inside is taken, from the middle of each chunk."""
+def test_chunks_that_cross_the_window_boundaries_are_cut() -> None:
+    """Only the samples inside the window are used."""
     timeline = empty_timeline()
     assert place(timeline, -3_001, 5_000)
     assert place(timeline, 31_000, 39_000)
@@ -65,21 +65,21 @@ def test_chunks_that_cross_the_windows_borders_are_cut_there() -> None:
 
 
 def test_a_chunk_longer_than_the_window_fills_it() -> None:
-    """Both its ends are cut off."""
+    """It is cut at both ends."""
     timeline = empty_timeline()
     assert place(timeline, -80_000, 80_000)
     np.testing.assert_array_equal(timeline.samples, numbered(0, SIZE))
 
 
-def test_a_chunk_that_only_touches_the_window_is_not_used() -> None:
-    """It shares less than half a sample with it."""
+def test_a_chunk_that_overlaps_the_window_by_less_than_half_a_sample_is_not_used() -> None:
+    """No range is present."""
     timeline = empty_timeline()
     assert not timeline.place(numbered(-8_000, 0), start_ns=at(-8_000), end_ns=at(0) + 20_000)
     assert timeline.present == ()
 
 
-def test_a_hole_stays_a_hole() -> None:
-    """Silence that nobody recorded is not sound."""
+def test_a_gap_is_not_filled() -> None:
+    """Silence that was not recorded does not count as audio."""
     timeline = empty_timeline()
     place(timeline, 0, 8_000)
     place(timeline, 8_002, 16_000)
@@ -88,8 +88,8 @@ def test_a_hole_stays_a_hole() -> None:
 
 
 @pytest.mark.parametrize("skew", [-1, 1])
-def test_neighbours_within_one_sample_are_joined_and_that_is_no_repair(skew: int) -> None:
-    """The times of two chunks were rounded to opposite sides."""
+def test_chunks_that_are_one_sample_apart_are_joined_without_a_repair(skew: int) -> None:
+    """The times of the two chunks were rounded in opposite directions."""
     timeline = empty_timeline()
     place(timeline, 0, 8_000)
     timeline.place(numbered(8_000, 16_000), start_ns=at(8_000 + skew), end_ns=at(16_000 + skew))
@@ -99,8 +99,8 @@ def test_neighbours_within_one_sample_are_joined_and_that_is_no_repair(skew: int
     np.testing.assert_array_equal(timeline.samples[:8_000], numbered(0, 8_000))
 
 
-def test_of_an_overlap_the_earlier_chunk_stays_and_the_later_adds_what_is_new() -> None:
-    """Nothing is summed; the overlap is counted."""
+def test_the_earlier_of_two_overlapping_chunks_is_kept() -> None:
+    """Samples are not added up. The overlap is counted."""
     timeline = empty_timeline()
     place(timeline, 0, 8_000)
     assert timeline.place(-numbered(4_000, 12_000), start_ns=at(4_000), end_ns=at(12_000))
@@ -110,8 +110,8 @@ def test_of_an_overlap_the_earlier_chunk_stays_and_the_later_adds_what_is_new() 
     assert timeline.overlaps == 1
 
 
-def test_a_chunk_inside_another_adds_nothing_and_hides_nothing() -> None:
-    """What follows the longer one still joins it."""
+def test_a_chunk_inside_another_one_has_no_effect() -> None:
+    """The next chunk still joins the longer one."""
     timeline = empty_timeline()
     place(timeline, 0, 16_000)
     assert not place(timeline, 4_000, 8_000)
@@ -121,8 +121,8 @@ def test_a_chunk_inside_another_adds_nothing_and_hides_nothing() -> None:
     assert timeline.overlaps == 1
 
 
-def test_a_chunk_of_a_clock_that_runs_slow_is_stretched_to_its_times() -> None:
-    """80 samples short of half a second: no hole, no click, the same beginning and end."""
+def test_a_chunk_with_clock_drift_is_stretched_to_its_duration() -> None:
+    """It is 80 samples short of half a second. There is no gap and no click."""
     timeline = empty_timeline()
     ramp = np.linspace(0.1, 0.9, 7_920, dtype=np.float32)
     timeline.place(ramp, start_ns=at(0), end_ns=at(8_000))
@@ -136,10 +136,10 @@ def test_a_chunk_of_a_clock_that_runs_slow_is_stretched_to_its_times() -> None:
     st.integers(0, SECOND // 48_000),  # less than a sample at every rate
     st.sampled_from([8_000, 11_025, 16_000, 22_050, 44_100, 48_000]),
 )
-def test_chunks_that_follow_one_another_leave_no_hole_and_no_overlap_wherever_they_are_cut(
+def test_consecutive_chunks_leave_no_gap_and_no_overlap(
     lengths: list[int], first: int, skew_ns: int, rate_hz: int
 ) -> None:
-    """Whatever the rate, the lengths, and where the window begins between two samples."""
+    """For any sample rate, any lengths, and any start of the window between two samples."""
     timeline = empty_timeline(rate_hz=rate_hz, start_ns=START_NS + skew_ns)
     place_of = first
     for length in lengths:
@@ -157,10 +157,10 @@ def test_chunks_that_follow_one_another_leave_no_hole_and_no_overlap_wherever_th
 
 
 @given(st.lists(st.tuples(st.integers(-9_000, 40_000), st.integers(1, 9_000)), max_size=10))
-def test_whatever_is_placed_the_ranges_are_in_order_apart_and_hold_what_was_recorded(
+def test_the_present_ranges_are_ordered_disjoint_and_contain_the_placed_samples(
     spans: list[tuple[int, int]],
 ) -> None:
-    """Each sample holds its own number, whichever chunk brought it."""
+    """Each sample keeps its own value, whichever chunk it came from."""
     timeline = empty_timeline()
     covered = np.zeros(SIZE, bool)
     for first, length in sorted(spans):

@@ -1,4 +1,4 @@
-"""Freed memory goes back to the system."""
+"""Return of freed memory to the operating system."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from triptych.worker.observability.heap import HeapHook
 SECOND = 1_000_000_000
 
 
-def test_it_trims_every_ten_seconds_of_those_that_are_told() -> None:
-    """Other events are no time."""
+def test_the_hook_trims_every_ten_seconds() -> None:
+    """Only `BytesHeld` events drive it."""
     now_s = [0]
     trimmed: list[int] = []
     hook = HeapHook(lambda: trimmed.append(now_s[0]), clock_ns=lambda: now_s[0] * SECOND)
@@ -25,8 +25,8 @@ def test_it_trims_every_ten_seconds_of_those_that_are_told() -> None:
     assert trimmed == [0, 10, 20]
 
 
-def test_a_burst_that_is_over_leaves_the_process_as_small_as_before() -> None:
-    """A hundred megabytes are freed but for every fiftieth record, which keeps the heap's end where it is."""
+def test_memory_of_a_burst_is_returned() -> None:
+    """All but every fiftieth of the records is freed. The remaining ones keep the end of the heap in place."""
     program = """
         from triptych.worker.observability.events import BytesHeld
         from triptych.worker.observability.heap import HeapHook

@@ -1,4 +1,4 @@
-"""Events reach every hook, and no hook reaches back."""
+"""Dispatch of events to hooks, and isolation of hooks that fail."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EVENT = StreamForgotten(stream="city")
 
 
 def test_every_hook_gets_every_event_in_order() -> None:
-    """The list is called from its beginning to its end."""
+    """Hooks are called in the order of the list."""
     seen: list[tuple[int, Event]] = []
     hooks = Hooks([lambda event: seen.append((1, event)), lambda event: seen.append((2, event))])
     hooks.emit(EVENT)
@@ -22,7 +22,7 @@ def test_every_hook_gets_every_event_in_order() -> None:
 
 
 def test_a_hook_that_fails_stops_neither_the_worker_nor_the_other_hooks() -> None:
-    """It is named once, with its traceback, and called on."""
+    """Its first failure is logged with a traceback, and it is still called."""
     calls = 0
     seen: list[Event] = []
 
@@ -45,7 +45,7 @@ def test_a_hook_that_fails_stops_neither_the_worker_nor_the_other_hooks() -> Non
     assert line["exc_info"].__traceback__ is not None
 
 
-def test_each_failing_hook_is_named() -> None:
+def test_each_failing_hook_is_logged() -> None:
     """Two broken hooks are two lines."""
 
     def one(_: Event) -> None:
@@ -59,7 +59,7 @@ def test_each_failing_hook_is_named() -> None:
     assert ["one" in line["hook"] for line in logs] == [True, False]
 
 
-def test_an_event_cannot_be_changed() -> None:
-    """Every hook sees what happened."""
+def test_an_event_is_immutable() -> None:
+    """A hook cannot change what the next one sees."""
     with pytest.raises(FrozenInstanceError):
         EVENT.stream = "harbour"  # type: ignore[misc]

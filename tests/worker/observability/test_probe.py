@@ -1,4 +1,4 @@
-"""What the health check of a container says of the worker in it."""
+"""The health check of a container."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def _probe(port: int, **variables: str) -> tuple[int, str]:
 def test_a_container_is_healthy_when_its_worker_is_ready_with_or_without_a_token(
     tmp_path: Path, token: str | None
 ) -> None:
-    """The token is found where the worker finds it; why it is not ready is said."""
+    """The probe reads the token from the same settings as the worker, and prints the unmet conditions."""
     path = tmp_path / "token"
     path.write_text("let-me-in\n")
     variables = {} if token is None else {"TRIPTYCH_HTTP_TOKEN_FILE": str(path)}
     health, (port,) = Health(starting=STARTING), free_ports(1)
     with StatusServer("127.0.0.1", port, Metrics().registry, health, token=token):
-        code, said = _probe(port, **variables)
+        code, stderr = _probe(port, **variables)
         assert code == 1
-        assert '"missing"' in said
+        assert '"missing"' in stderr
 
         for name in health.readiness().missing:
             health.set_ready(name, ready=True, reason="")
@@ -46,10 +46,10 @@ def test_a_container_is_healthy_when_its_worker_is_ready_with_or_without_a_token
             assert "401" in _probe(port, TRIPTYCH_HTTP_TOKEN="wrong")[1]  # noqa: S106 - wrong on purpose
 
 
-def test_a_worker_that_is_not_there_is_not_healthy() -> None:
-    """In one line."""
-    code, said = _probe(free_ports(1)[0])
+def test_an_unreachable_worker_is_not_healthy() -> None:
+    """The error is one line."""
+    code, stderr = _probe(free_ports(1)[0])
 
     assert code == 1
-    assert "does not answer" in said
-    assert said.count("\n") == 1
+    assert "does not answer" in stderr
+    assert stderr.count("\n") == 1

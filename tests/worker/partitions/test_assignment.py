@@ -1,200 +1,248 @@
-"""Partitions that move between workers: nothing is lost, nothing twice, and slow work holds nobody up."""
+"""The states of partitions and the transitions between them, with a fake consumer and a fake clock."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from dataclasses import dataclass, field
 
 import pytest
 
-from tests.worker.world import Feed, World
-from triptych.models.null import NullModel
-from triptych.models.prediction import WindowPrediction
-from triptych.models.window import PreparedWindow
-from triptych.schemas.results import Result
-from triptych.settings.loading import load
-from triptych.transport.memory.reader import MemoryGroupConsumer
+from tests.worker.partitions.fakes import FakeClock, FakeConsumer, partition_set, tps
+from triptych.schemas.names import VIDEO_TOPIC, Modality
+from triptych.service.health import Health
+from triptych.transport.errors import BrokerUnavailableError
+from triptych.transport.records import Poll, Record, TopicPartition
 from triptych.worker.observability.events import (
-    CommitRefused,
+    Event,
     PartitionsAssigned,
     PartitionsHandedOver,
     PartitionsRevoked,
-    Restored,
+    WorkBegunAgain,
 )
-from triptych.worker.pipeline import Pipeline
+from triptych.worker.observability.hooks import Hooks
+from triptych.worker.partitions.assignment import Assignment, PartitionState, Restorer
+from triptych.worker.partitions.backpressure import Backpressure
+from triptych.worker.partitions.committer import OffsetCommitter
+from triptych.worker.partitions.partition import PartitionSet
 
-MakeFeed = Callable[..., Feed]
-VARYING = {"published_ns", "arrival_ms", "stage_ms"}
-STREAMS = ("city", "port", "hall", "yard", "road", "lake", "dome", "pier")
-PATIENCE = 20_000
-SECONDS = 12
-
-
-def told(results: Sequence[Result]) -> list[dict[str, object]]:
-    """Return what results say, without what differs from run to run."""
-    return sorted((result.model_dump(exclude=VARYING) for result in results), key=lambda document: str(document["id"]))
+PENDING, ACTIVE = {PartitionState.PENDING}, {PartitionState.ACTIVE}
+REVOKING, RETIRED = {PartitionState.REVOKING}, {PartitionState.RETIRED}
+LIMIT_NS = 1_000
 
 
-def turn_until(pipelines: Sequence[Pipeline], true: Callable[[], bool]) -> None:
-    """Turn all wheels, one after the other, until the condition holds."""
-    for _ in range(PATIENCE):
-        if true():
-            return
-        for pipeline in pipelines:
-            pipeline.step()
-    pytest.fail("it never came")
+@dataclass
+class AssignmentFixture:
+    """An assignment with everything that it acts on."""
 
+    consumer: FakeConsumer = field(default_factory=FakeConsumer)
+    clock: FakeClock = field(default_factory=FakeClock)
+    health: Health = field(default_factory=Health)
+    events: list[Event] = field(default_factory=list)
+    restored: list[tuple[int, dict[Modality, int]]] = field(default_factory=list)
+    unavailable: set[int] = field(default_factory=set)
 
-@pytest.mark.parametrize("turns", [1, 2, 5, 13])
-def test_workers_that_come_and_go_leave_the_undisturbed_results(world: World, feed: MakeFeed, turns: int) -> None:
-    """One, two, three, one: every window once, equal to the undisturbed run, and no commit refused."""
-    feeds = [feed(name) for name in STREAMS]
-    parts = [list(feed.play(SECONDS)) for feed in feeds]
-    third = max(map(len, parts)) // 3
-
-    def send(first: int, last: int | None) -> None:
-        for records in parts:
-            world.send(records[first:last])
-
-    with ExitStack() as first, ExitStack() as others:
-        send(0, third)
-        pipelines = [first.enter_context(world.open())]
-        for _ in range(2):
-            pipelines.append(others.enter_context(world.open()))
-            for _ in range(turns):
-                for pipeline in pipelines:
-                    pipeline.step()
-        send(third, 2 * third)
-        turn_until(
-            pipelines, lambda: [len(event.numbers) for event in world.seen(PartitionsAssigned)[-3:]] == [2, 2, 2]
+    def __post_init__(self) -> None:
+        hooks = Hooks([self.events.append])
+        self.backpressure = Backpressure(self.consumer, partition_max_bytes=1)
+        self.committer = OffsetCommitter(
+            self.consumer, hooks, interval_ns=0, has_transactions=False, monotonic_ns=self.clock
         )
-        stopped = threading.Event()
-        stopped.set()
-        for pipeline in pipelines[1:]:
-            pipeline.run(stopped)
-        others.close()
-        send(2 * third, None)
-        pipelines[0].run(threading.Event(), until_end=lambda: True)
+        self.assignment = Assignment(
+            self.consumer,
+            Restorer(self.restore, lambda *_: None),
+            committer=self.committer,
+            backpressure=self.backpressure,
+            revocation_limit_ns=LIMIT_NS,
+            hooks=hooks,
+            health=self.health,
+            monotonic_ns=self.clock,
+        )
 
-    results = world.results()
-    assert sum(len(world.store.results(name)) for name in STREAMS) == len(results)
-    assert len(results) == len({result.id for result in results})
-    world.settings = world.settings.model_copy(update={"pipeline": "undisturbed"})
-    world.work()
-    assert told(results) == told(world.results())
-    assert world.seen(CommitRefused) == []
-    assert [event for event in world.seen(PartitionsHandedOver) if event.left] == []
+    def restore(self, partition: int, start: dict[Modality, int]) -> tuple[PartitionSet, list[object]]:
+        """Restore a partition, unless its brokers are not available."""
+        self.restored.append((partition, dict(start)))
+        if partition in self.unavailable:
+            raise BrokerUnavailableError("no broker answered")
+        return partition_set(partition, start), []
 
+    def assign(self, *partitions: int) -> None:
+        """Assign partitions, and poll until each had a chance to become active."""
+        self.assignment.apply(Poll(assigned=frozenset().union(*map(tps, partitions))))
+        for _ in partitions[1:]:
+            self.assignment.apply(Poll())
 
-class _Slow(NullModel):
-    """Answers when it is let, and tells that it was asked."""
-
-    asked = threading.Event()
-    let = threading.Event()
-
-    def predict(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
-        self.asked.set()
-        assert self.let.wait(30)
-        return super().predict(windows)
+    def only(self) -> PartitionSet:
+        """Return the only active set."""
+        (active,) = self.assignment.active
+        return active
 
 
 @pytest.fixture
-def slow(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Slow]]:
-    """A model that the test holds up."""
-    _Slow.asked.clear()
-    _Slow.let.clear()
-    monkeypatch.setattr("triptych.worker.wiring.model_from", lambda _: _Slow(world.spec))
-    yield _Slow
-    _Slow.let.set()
+def given() -> AssignmentFixture:
+    """Return an assignment without partitions."""
+    return AssignmentFixture()
 
 
-def test_a_rebalance_waits_for_what_is_in_flight(world: World, feed: MakeFeed, slow: type[_Slow]) -> None:
-    """The partition does not move before its results are published and committed."""
-    world.send(feed("city").play(4))
-    with world.open() as first, ExitStack() as others:
-        turn_until([first], lambda: slow.asked.is_set() and len(world.seen(Restored)) == 6)
-        second = others.enter_context(world.open())
-        for _ in range(10):
-            first.step()
-            second.step()
-        assert world.seen(PartitionsRevoked) == []
-        assert world.results() == []
-
-        slow.let.set()
-        turn_until([first, second], lambda: bool(world.seen(PartitionsRevoked)))
-
-        (handed,) = world.seen(PartitionsHandedOver)
-        assert (handed.left, len(handed.numbers)) == (0, 6)
-        assert len(world.results()) == 2
-        turn_until([first, second], lambda: len(world.seen(PartitionsRevoked)) > 0)
-    world.work()
-    assert len({result.id for result in world.results()}) == len(world.results()) == 2
+def record(partition: int, offset: int) -> Record:
+    """Return a video record."""
+    return Record(VIDEO_TOPIC, partition, offset, 1, b"city", b"x")
 
 
-def test_what_takes_longer_than_the_limit_is_left_to_the_next_owner(
-    world: World, feed: MakeFeed, slow: type[_Slow]
+def test_an_assigned_partition_becomes_active_once_it_is_restored(given: AssignmentFixture) -> None:
+    """It starts at the offset of its first record, and is not paused."""
+    poll = Poll(assigned=tps(2), records=(record(2, 7), record(2, 8)))
+
+    (received,) = given.assignment.apply(poll)
+
+    assert given.assignment.states(2) == ACTIVE
+    assert given.restored == [(2, {"video": 7, "audio": 0, "subtitles": 0})]
+    assert [each.offset for each in received.records] == [7, 8]
+    assert not given.consumer.paused
+    assert given.health.readiness().ok
+    assert given.events == [PartitionsAssigned((2,))]
+
+
+def test_one_partition_is_restored_per_poll(given: AssignmentFixture) -> None:
+    """The others stay pending and paused, and their records are sought back."""
+    poll = Poll(assigned=tps(1) | tps(2), records=(record(2, 7),))
+
+    (received,) = given.assignment.apply(poll)
+
+    assert (received.partition_set.partition, received.records) == (1, [])
+    assert given.assignment.states(1) == ACTIVE
+    assert given.assignment.states(2) == PENDING
+    assert given.assignment.is_restoring
+    assert given.consumer.paused == tps(2)
+    assert given.consumer.seeks == [(TopicPartition(VIDEO_TOPIC, 2), 7)]
+    assert not given.health.readiness().ok
+
+    given.assignment.apply(Poll())
+
+    assert given.assignment.states(2) == ACTIVE
+    assert not given.consumer.paused
+
+
+def test_a_partition_that_cannot_be_restored_lets_the_others_go_first(given: AssignmentFixture) -> None:
+    """Its brokers may be unavailable for long."""
+    given.unavailable = {1}
+    given.assign(1, 2)
+    assert (given.assignment.states(1), given.assignment.states(2)) == (PENDING, ACTIVE)
+
+    given.unavailable.clear()
+    given.assignment.apply(Poll())
+
+    assert given.assignment.states(1) == ACTIVE
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_revoked_or_lost_partition_is_retired_until_nothing_of_it_is_in_flight(
+    given: AssignmentFixture,
+    lost: bool,  # noqa: FBT001 - the case
 ) -> None:
-    """It is published by that one, and not by the one that let go."""
-    world.settings = load(
-        overrides={"model.name": "null", "batch.max_delay_ms": 0, "kafka.hand_over_limit_ms": 50}, environ={}
-    )
-    world.send(feed("city").play(4))
-    with world.open() as first, ExitStack() as others:
-        turn_until([first], slow.asked.is_set)
-        second = others.enter_context(world.open())
-        turn_until([first, second], lambda: bool(world.seen(PartitionsRevoked)))
-        (handed,) = world.seen(PartitionsHandedOver)
-        assert handed.left > 0
-        assert world.results() == []
+    """Nothing more of it is published."""
+    given.assign(2)
+    retired = given.only()
+    retired.in_flight = 1
+    given.assignment.apply(Poll(lost=tps(2)) if lost else Poll(revoked=tps(2)))
 
-        slow.let.set()
-        turn_until([first, second], lambda: len(world.results()) == 2)
+    assert given.assignment.states(2) == RETIRED
+    assert not retired.may_publish
+    assert given.events[-1] == PartitionsRevoked((2,), lost=lost)
 
-    world.work()
-    assert len({result.id for result in world.results()}) == len(world.results()) == 2
+    given.assignment.apply(Poll(assigned=tps(2)))
+    assert given.assignment.states(2) == PENDING | RETIRED
 
-
-def test_of_lost_partitions_nothing_is_published_or_committed(world: World, feed: MakeFeed, slow: type[_Slow]) -> None:
-    """Whoever was thrown out leaves everything to the next owner, even what its model has just answered."""
-    world.send(feed("city").play(4))
-    with world.open() as first:
-        turn_until([first], slow.asked.is_set)
-        world.throw_out_members()
-        first.step()
-        (revoked,) = world.seen(PartitionsRevoked)
-        assert revoked.lost
-
-        slow.let.set()
-        turn_until([first], lambda: len(world.results()) == 2)
-
-    assert len({result.id for result in world.results()}) == 2
-    assert world.seen(CommitRefused) == []
+    retired.in_flight = 0
+    given.assignment.apply(Poll())
+    assert given.assignment.states(2) == ACTIVE
+    assert given.only() is not retired
 
 
-def test_a_worker_that_stood_still_publishes_nothing_before_the_group_has_answered_it(
-    world: World, feed: MakeFeed, slow: type[_Slow], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It was thrown out and cannot know it yet: what its model answers waits, and is then the next owner's."""
-    asked = threading.Semaphore(0)
-    confirmed = MemoryGroupConsumer.is_confirmed
+def test_a_revoking_partition_is_committed_and_given_back_once_nothing_is_in_flight(given: AssignmentFixture) -> None:
+    """It makes no more decisions meanwhile."""
+    given.assign(2)
+    revoking = given.only()
+    revoking.in_flight = 1
+    revoking.offset_tracker.update_positions({"video": 5})
 
-    def counted(consumer: MemoryGroupConsumer) -> bool:
-        answer = confirmed(consumer)
-        asked.release()
-        return answer
+    given.assignment.start_revocation(Poll(revoking=tps(2)))
+    given.assignment.finish_revocation()
 
-    monkeypatch.setattr(MemoryGroupConsumer, "is_confirmed", counted)
-    world.send(feed("city").play(4))
-    with world.open() as first:
-        turn_until([first], slow.asked.is_set)
-        world.throw_out_members()
-        slow.let.set()
-        assert all(asked.acquire(timeout=10) for _ in range(3))
-        assert world.results() == []
-        assert not world.store.results("city")
+    assert given.assignment.states(2) == REVOKING
+    assert given.assignment.is_revoking
+    assert given.assignment.active == ()
+    assert given.consumer.completed_revocations == 0
 
-        turn_until([first], lambda: len(world.results()) == 2)
+    revoking.in_flight = 0
+    given.assignment.finish_revocation()
 
-    assert len({result.id for result in world.results()}) == 2
-    assert [event.lost for event in world.seen(PartitionsRevoked)] == [True]
+    assert given.consumer.completed_revocations == 1
+    assert len(given.consumer.commits) == 1
+    assert revoking.may_publish
+    assert given.events[-1] == PartitionsHandedOver((2,), left=0, took_ms=0.0)
+
+    given.assignment.apply(Poll(revoked=tps(2)))
+
+    assert given.assignment.states(2) == set()
+    assert not revoking.may_publish
+
+
+def test_a_revocation_that_takes_too_long_abandons_what_is_in_flight(given: AssignmentFixture) -> None:
+    """The next owner publishes it."""
+    given.assign(2)
+    revoking = given.only()
+    revoking.in_flight = 3
+    given.assignment.start_revocation(Poll(revoking=tps(2)))
+    given.clock.now_ns += LIMIT_NS
+
+    given.assignment.finish_revocation()
+
+    assert not revoking.may_publish
+    assert given.consumer.completed_revocations == 1
+    assert given.events[-1] == PartitionsHandedOver((2,), left=3, took_ms=0.001)
+
+
+def test_a_pending_partition_that_is_revoked_leaves_nothing(given: AssignmentFixture) -> None:
+    """It is not restored any more."""
+    given.unavailable = {2}
+    given.assign(2)
+    given.assignment.start_revocation(Poll(revoking=tps(2)))
+    assert given.assignment.states(2) == set()
+
+    given.assignment.apply(Poll(revoked=tps(2)))
+
+    assert given.assignment.states(2) == set()
+
+
+def test_an_abandoned_partition_is_restored_from_the_committed_offsets(given: AssignmentFixture) -> None:
+    """It waits for its results in flight, and for the group to confirm that it is still ours."""
+    given.assign(2)
+    abandoned = given.only()
+    abandoned.in_flight = 1
+    abandoned.offset_tracker.abandon()
+    given.consumer.confirmed = False
+
+    given.assignment.restart_abandoned()
+
+    assert given.assignment.states(2) == PENDING | RETIRED
+    assert given.consumer.paused == tps(2)
+    assert given.events[-1] == WorkBegunAgain(2)
+
+    abandoned.in_flight = 0
+    assert given.assignment.apply(Poll(records=(record(2, 9),))) == []
+    assert given.assignment.states(2) == PENDING
+
+    given.consumer.confirmed = True
+    given.assignment.apply(Poll())
+
+    assert given.assignment.states(2) == ACTIVE
+    assert given.consumer.rewound == tps(2)
+    assert not given.consumer.paused
+
+
+def test_sets_that_may_publish_are_not_restarted(given: AssignmentFixture) -> None:
+    """They stay active, in the order of their activation."""
+    given.assign(1, 2)
+
+    given.assignment.restart_abandoned()
+
+    assert [each.partition for each in given.assignment.active] == [1, 2]

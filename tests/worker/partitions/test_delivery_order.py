@@ -1,8 +1,9 @@
-"""The order take, decide, publish, finish, commit, against a model of everything that can happen in between.
+"""The order receive, decide, publish, finish, commit, checked against a model of everything that can go wrong.
 
-The aligner and the ledger are the worker's own. The broker, the publishing thread, the group and death are the model:
-batches wait in a queue, arrive, arrive in part, or do not arrive; an answer may come late or never; members lose their
-partitions with batches under way, hand over, die, and others restore from the results topic.
+The aligner and the offset tracker are those of the worker. The broker, the publishing thread, the group and crashes are
+modelled: batches are queued, published completely, in part or not at all; an acknowledgement may be late or missing;
+members lose their partitions with batches in flight, revoke them in order, or die, and others restore from the results
+topic.
 """
 
 from __future__ import annotations
@@ -43,27 +44,27 @@ if TYPE_CHECKING:
     from triptych.worker.alignment.entry import Entry
     from triptych.worker.partitions.offset_tracker import Pending
 
-Fate = Literal["acknowledged", "lost", "torn", "unknown"]
-"""Of a batch: all is there and we know; nothing is; some is; all is and nobody told us."""
+BatchOutcome = Literal["acknowledged", "lost", "partial", "unknown"]
+"""A batch was published and acknowledged; not published; published in part; published but not acknowledged."""
 
 Bug = Literal[
-    "commits before it publishes", "goes on after a failure", "finishes what failed", "skips the tail", "zombie"
+    "commits before publishing", "continues after a failure", "finishes failed batches", "skips the tail", "zombie"
 ]
-"""Mistakes that the properties have to find."""
+"""Bugs that the properties must find."""
 
 Decided = tuple["Pending | None", "ClosedWindow | DeadLettered"]
 
 BUGS: tuple[Bug | None, ...] = (
     None,
-    "commits before it publishes",
-    "goes on after a failure",
-    "finishes what failed",
+    "commits before publishing",
+    "continues after a failure",
+    "finishes failed batches",
     "skips the tail",
     "zombie",
 )
-FATES: tuple[Fate, ...] = ("acknowledged", "acknowledged", "acknowledged", "lost", "torn", "unknown")
-STEPS = ("take", "hand_on", "hand_on", "publish", "publish", "collect", "commit", "begin_again", "lose")
-RARELY = 0.3
+OUTCOMES: tuple[BatchOutcome, ...] = ("acknowledged", "acknowledged", "acknowledged", "lost", "partial", "unknown")
+STEPS = ("receive", "submit", "submit", "publish", "publish", "collect", "commit", "restart", "lose")
+LOSE_PROBABILITY = 0.3
 WALKS = 150
 
 chances = st.integers(0, 2**32 - 1).map(Random)
@@ -72,7 +73,7 @@ steps_ns = st.sampled_from(
 )
 
 
-def films() -> Sequence[Entry]:
+def plain_log() -> Sequence[Entry]:
     """Return a log of two streams in which a window closes every two seconds."""
     script = Script("video", "audio")
     for second in range(12):
@@ -84,24 +85,24 @@ def films() -> Sequence[Entry]:
 
 @dataclass(slots=True)
 class Batch:
-    """What the publishing thread has before it."""
+    """A batch in the queue of the publishing thread."""
 
     member: Member
     decided: list[Decided]
 
 
-class Order(RuleBasedStateMachine):
-    """One partition number, its owners, and what they leave."""
+class DeliveryOrder(RuleBasedStateMachine):
+    """One partition, its successive owners, and the topics."""
 
     bug: ClassVar[Bug | None] = None
 
-    @initialize(config=configs(), entries=noise() | feeds() | st.just(films()), chance=chances)
+    @initialize(config=configs(), entries=noise() | feeds() | st.just(plain_log()), chance=chances)
     def begin(self, config: AlignConfig, entries: Sequence[Entry], chance: Random) -> None:
-        """Make a log, and find out what one undisturbed member says of it."""
+        """Build a log, and compute the results of an undisturbed member."""
         self.config, self.entries = config, entries
         decisions = replay(config, entries)
         self.expected: dict[str, list[str]] = defaultdict(list)
-        for window in windows_of(decisions):  # an id comes again only after its stream was forgotten
+        for window in windows_of(decisions):  # an id is repeated only after its stream was forgotten
             self.expected[identity(window)].append(described(window))
         self.world = World.of(config, entries, chance)
         self.world.needed_by = needed_by(decisions)
@@ -112,7 +113,7 @@ class Order(RuleBasedStateMachine):
         self.member = self.restored()
 
     def restored(self) -> Member:
-        """Take over."""
+        """Return a new owner, restored from the results topic."""
         member = Member(self.world, self.now_ns)
         if self.bug == "skips the tail":
             kept, self.world.results = self.world.results, []
@@ -120,11 +121,11 @@ class Order(RuleBasedStateMachine):
             self.world.results = kept
         return member
 
-    # --- what the worker's own thread does ----------------------------------------------------------------------------
+    # --- the worker's main thread -------------------------------------------------------------------------------------
 
     @rule(chance=chances, step_ns=steps_ns)
-    def take(self, chance: Random, step_ns: int) -> None:
-        """Poll, ask, and decide what can be decided."""
+    def receive(self, chance: Random, step_ns: int) -> None:
+        """Poll, request end offsets, and decide."""
         for _ in range(chance.choice((1, 4, 16))):
             self.now_ns += step_ns
             self.member.poll(self.now_ns, chance)
@@ -133,52 +134,52 @@ class Order(RuleBasedStateMachine):
             self.member.decide()
 
     @rule(chance=chances)
-    def hand_on(self, chance: Random) -> None:
-        """Put some of what was decided into a batch: streams in any order, each in its own."""
+    def submit(self, chance: Random) -> None:
+        """Put some decisions into a batch: streams in any order, the decisions of each stream in theirs."""
         decided = self.member.hand_on(chance.choice((1, 2, 5, 1000)), chance)
         if decided:
             self.batches.append(Batch(self.member, decided))
-        if self.bug == "commits before it publishes":
+        if self.bug == "commits before publishing":
             finish(Batch(self.member, decided))
 
     @precondition(lambda self: self.acknowledged)
     @rule()
     def collect(self) -> None:
-        """Hear what became of a batch."""
+        """Process the acknowledgement of a batch."""
         finish(self.acknowledged.popleft())
 
     @rule()
     def commit(self) -> None:
-        """Commit, which looks whether all below is published."""
+        """Commit. The model checks that everything below the offsets is published."""
         self.member.commit()
 
     @precondition(lambda self: not self.member.offset_tracker.may_publish)
     @rule()
-    def begin_again(self) -> None:
-        """Drop what was withdrawn, and restore."""
+    def restart(self) -> None:
+        """Drop an abandoned member, and restore."""
         self.member = self.restored()
 
-    # --- what the publishing thread and the broker do -----------------------------------------------------------------
+    # --- the publishing thread and the broker -------------------------------------------------------------------------
 
     @precondition(lambda self: self.batches)
-    @rule(fate=st.sampled_from(FATES))
-    def publish(self, fate: Fate) -> None:
-        """Publish the next batch, if it is still ours to publish."""
+    @rule(outcome=st.sampled_from(OUTCOMES))
+    def publish(self, outcome: BatchOutcome) -> None:
+        """Publish the next batch, if its member may still publish."""
         batch = self.batches.popleft()
         offset_tracker = batch.member.offset_tracker
         if not offset_tracker.may_publish and self.bug != "zombie":
             return
-        count = {"lost": 0, "torn": len(batch.decided) // 2}.get(fate, len(batch.decided))
-        self.arrive(batch.decided[:count])
-        if fate == "acknowledged":
+        count = {"lost": 0, "partial": len(batch.decided) // 2}.get(outcome, len(batch.decided))
+        self.append(batch.decided[:count])
+        if outcome == "acknowledged":
             self.acknowledged.append(batch)
-        elif self.bug == "finishes what failed":
+        elif self.bug == "finishes failed batches":
             finish(batch)
-        elif self.bug != "goes on after a failure":
+        elif self.bug != "continues after a failure":
             offset_tracker.abandon()
 
-    def arrive(self, decided: Sequence[Decided]) -> None:
-        """Append to the topics; every window has one content, and one place."""
+    def append(self, decided: Sequence[Decided]) -> None:
+        """Append to the topics. Every window is published once, with the expected content."""
         published = self.world.published_ids()
         for _, decision in decided:
             if isinstance(decision, DeadLettered):
@@ -191,18 +192,18 @@ class Order(RuleBasedStateMachine):
             published.append(name)
             self.world.results.append((self.now_ns, decision))
 
-    # --- what the group and the machine do ----------------------------------------------------------------------------
+    # --- the group and crashes ----------------------------------------------------------------------------------------
 
     @rule(away_ns=steps_ns)
     def lose(self, away_ns: int) -> None:
-        """Lose the partitions, with batches under way that nobody calls back."""
+        """Lose the partitions, with batches in flight."""
         self.member.offset_tracker.abandon()
         self.now_ns += away_ns
         self.member = self.restored()
 
     @rule()
-    def hand_over(self) -> None:
-        """Give the partitions back in good order: finish what is under way, commit, let go."""
+    def revoke(self) -> None:
+        """Revoke the partitions in order: finish the batches in flight, commit, give back."""
         while self.batches:
             self.publish("acknowledged")
         while self.acknowledged:
@@ -210,20 +211,20 @@ class Order(RuleBasedStateMachine):
         self.commit()
         self.lose(0)
 
-    @rule(arrives=st.booleans(), away_ns=steps_ns)
-    def die(self, *, arrives: bool, away_ns: int) -> None:
-        """Die; what the client had taken may arrive or not."""
-        if arrives and self.batches and self.batches[0].member.offset_tracker.may_publish:
-            self.arrive(self.batches[0].decided)
+    @rule(appended=st.booleans(), away_ns=steps_ns)
+    def crash(self, *, appended: bool, away_ns: int) -> None:
+        """Crash. The batch that the client has accepted may be appended or not."""
+        if appended and self.batches and self.batches[0].member.offset_tracker.may_publish:
+            self.append(self.batches[0].decided)
         self.batches.clear()
         self.acknowledged.clear()
         self.now_ns += away_ns
         self.member = self.restored()
 
-    # --- what must hold in the end ------------------------------------------------------------------------------------
+    # --- invariants at the end ----------------------------------------------------------------------------------------
 
     def teardown(self) -> None:
-        """Let one last member work in peace: then all is there, and all is committed."""
+        """Let a last member run undisturbed. Then everything must be published and committed."""
         if not hasattr(self, "world"):
             return
         self.now_ns = max(self.now_ns, self.world.all_forgotten_ns)
@@ -233,14 +234,14 @@ class Order(RuleBasedStateMachine):
         for _ in range(len(self.entries) + len(self.expected) + 10):
             if self.world.committed == self.world.ends(self.now_ns):
                 break
-            self.take(Random(0), NS_PER_S)  # noqa: S311 - a test's dice
-            self.hand_on(Random(0))  # noqa: S311 - as above
-            self.hand_over_quietly()
+            self.receive(Random(0), NS_PER_S)  # noqa: S311 - a reproducible test
+            self.submit(Random(0))  # noqa: S311 - as above
+            self.publish_and_commit_all()
         expected = {name: len(each) for name, each in self.expected.items() if each}
         assert Counter(self.world.published_ids()) == expected, "lost"
 
-    def hand_over_quietly(self) -> None:
-        """Publish and commit all there is."""
+    def publish_and_commit_all(self) -> None:
+        """Publish and commit everything."""
         while self.batches:
             self.publish("acknowledged")
         while self.acknowledged:
@@ -249,7 +250,7 @@ class Order(RuleBasedStateMachine):
 
 
 def finish(batch: Batch) -> None:
-    """Complete the tickets of a batch."""
+    """Complete the pending decisions of a batch."""
     for pending, _ in batch.decided:
         if pending is not None:
             batch.member.offset_tracker.complete(pending)
@@ -262,31 +263,31 @@ LIMITS = settings(
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
-"""The same on every machine; `HYPOTHESIS_PROFILE` does not reach here."""
+"""The same on every machine, whatever `HYPOTHESIS_PROFILE` is."""
 
-TestOrder = Order.TestCase
-TestOrder.settings = LIMITS
+TestDeliveryOrder = DeliveryOrder.TestCase
+TestDeliveryOrder.settings = LIMITS
 
 
-def walk(machine: Order, chance: Random) -> None:
-    """Take forty steps through a plain log, and end in peace: quicker to a mistake than hypothesis is."""
-    machine.begin(CONFIG, films(), chance)
+def walk(machine: DeliveryOrder, chance: Random) -> None:
+    """Take forty random steps through a plain log, then finish. This finds bugs faster than hypothesis."""
+    machine.begin(CONFIG, plain_log(), chance)
     machine.now_ns = machine.world.all_forgotten_ns
     for _ in range(40):
         match chance.choice(STEPS):
-            case "take":
-                machine.take(chance, NS_PER_MS)
-            case "hand_on":
-                machine.hand_on(chance)
+            case "receive":
+                machine.receive(chance, NS_PER_MS)
+            case "submit":
+                machine.submit(chance)
             case "publish" if machine.batches:
-                machine.publish(chance.choice(FATES))
+                machine.publish(chance.choice(OUTCOMES))
             case "collect" if machine.acknowledged:
                 machine.collect()
             case "commit":
                 machine.commit()
-            case "begin_again" if not machine.member.offset_tracker.may_publish:
-                machine.begin_again()
-            case "lose" if chance.random() < RARELY:
+            case "restart" if not machine.member.offset_tracker.may_publish:
+                machine.restart()
+            case "lose" if chance.random() < LOSE_PROBABILITY:
                 machine.lose(0)
             case _:
                 pass
@@ -294,13 +295,13 @@ def walk(machine: Order, chance: Random) -> None:
 
 
 @pytest.mark.parametrize("bug", BUGS)
-def test_the_properties_find(bug: Bug | None) -> None:
-    """Each mistake that is made on purpose, so they can fail; and no other, on the same walks."""
-    machine = type("Mistaken", (Order,), {"bug": bug})
+def test_the_properties_find_bugs(bug: Bug | None) -> None:
+    """Each injected bug is found, and without a bug nothing fails on the same walks."""
+    machine = type("Buggy", (DeliveryOrder,), {"bug": bug})
     found: set[str] = set()
     for seed in range(WALKS):
         try:
-            walk(machine(), Random(seed))  # noqa: S311 - a test's dice
+            walk(machine(), Random(seed))  # noqa: S311 - a reproducible test
         except AssertionError as error:
             found.add(str(error).partition(":")[0].partition(" ")[0])
             if bug is not None:

@@ -1,4 +1,4 @@
-"""How new a window is, and that a restart makes no difference to it."""
+"""Novelty of windows, and its independence of restarts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def window(
     arrived_ms: int | None = None,
     model: ModelReference = MODEL,
 ) -> Result:
-    """Return the result of a window of 2 s, whose records came while it went on unless said otherwise."""
+    """Return the result of a window of 2 s. By default its records arrive while it is open."""
     start_ns = number * 2 * SECOND
     first = number * 2_000 if arrived_ms is None else arrived_ms
     return Result(
@@ -45,87 +45,89 @@ def window(
     )
 
 
-def judged(recent: RecentWindows, result: Result) -> float | None:
-    """Return the novelty of a window that is the same from beginning to end."""
-    return recent.judge(result, () if result.embedding is None else (result.embedding,)).novelty
+def novelty_of(recent: RecentWindows, result: Result) -> float | None:
+    """Return the novelty of a window without change from beginning to end, and remember the window."""
+    return recent.with_novelty(result, () if result.embedding is None else (result.embedding,)).novelty
 
 
-def test_what_was_there_before_is_not_new() -> None:
-    """However long ago among the remembered, and whatever came in between."""
+def test_repeated_content_is_not_novel() -> None:
+    """Among the remembered windows, whatever came in between."""
     recent = RecentWindows(TTL_NS)
-    said = [judged(recent, window(number, vector)) for number, vector in enumerate((EAST, EAST, NORTH, EAST, UP))]
-    assert said == [None, 0, 1, 0, 1]
+    novelties = [
+        novelty_of(recent, window(number, vector)) for number, vector in enumerate((EAST, EAST, NORTH, EAST, UP))
+    ]
+    assert novelties == [None, 0, 1, 0, 1]
 
 
-def test_a_revision_is_compared_with_what_came_before_its_window_and_is_not_remembered() -> None:
-    """Else it would be like itself, and the same moment count twice."""
+def test_a_revision_is_compared_with_earlier_windows_and_not_remembered() -> None:
+    """Otherwise it would be compared with itself, and the same content would count twice."""
     recent = RecentWindows(TTL_NS)
     for number, vector in enumerate((EAST, NORTH, UP)):
-        judged(recent, window(number, vector))
+        novelty_of(recent, window(number, vector))
     late = window(1, UP)
     revised = late.model_copy(update={"revision": 1, "id": f"{late.window}/1"})
 
-    assert judged(recent, revised) == 1
-    assert judged(recent, revised.model_copy(update={"embedding": EAST})) == 0
-    for number in range(3, 16):  # with it remembered, the first window would be forgotten by now
-        judged(recent, window(number, NORTH))
-    assert judged(recent, window(16, EAST)) == 0
-    assert judged(RecentWindows(TTL_NS), revised) is None
+    assert novelty_of(recent, revised) == 1
+    assert novelty_of(recent, revised.model_copy(update={"embedding": EAST})) == 0
+    for number in range(3, 16):  # if the revision counted, the first window would be forgotten by now
+        novelty_of(recent, window(number, NORTH))
+    assert novelty_of(recent, window(16, EAST)) == 0
+    assert novelty_of(RecentWindows(TTL_NS), revised) is None
 
 
-def test_a_short_moment_makes_a_window_new() -> None:
-    """The embedding of the whole lies near what was; one picture of it does not."""
+def test_a_short_part_makes_a_window_novel() -> None:
+    """The embedding of the whole window lies near earlier ones, but that of one frame does not."""
     recent = RecentWindows(TTL_NS)
-    judged(recent, window(0, EAST))
+    novelty_of(recent, window(0, EAST))
     mostly_the_same = (0.96, 0.28, 0.0)
-    assert recent.judge(window(1, mostly_the_same), (EAST, EAST, NORTH)).novelty == 1
-    assert judged(recent, window(2, mostly_the_same)) == pytest.approx(0, abs=1e-4)
+    assert recent.with_novelty(window(1, mostly_the_same), (EAST, EAST, NORTH)).novelty == 1
+    assert novelty_of(recent, window(2, mostly_the_same)) == pytest.approx(0, abs=1e-4)
 
 
-def test_streams_know_nothing_of_each_other() -> None:
-    """What is old to one is not to the other."""
+def test_streams_are_independent() -> None:
+    """Content that one stream has shown is novel for another."""
     recent = RecentWindows(TTL_NS)
-    judged(recent, window(0, EAST, stream="one"))
-    assert judged(recent, window(0, EAST, stream="two")) is None
-    assert judged(recent, window(1, NORTH, stream="one")) == 1
+    novelty_of(recent, window(0, EAST, stream="one"))
+    assert novelty_of(recent, window(0, EAST, stream="two")) is None
+    assert novelty_of(recent, window(1, NORTH, stream="one")) == 1
 
 
 def test_only_the_last_sixteen_windows_are_remembered() -> None:
-    """What comes back after that is news again."""
+    """Content from earlier windows is novel again."""
     recent = RecentWindows(TTL_NS)
-    judged(recent, window(0, EAST))
+    novelty_of(recent, window(0, EAST))
     for number in range(1, 16):
-        judged(recent, window(number, NORTH))
-    assert judged(recent, window(16, EAST)) == 0
+        novelty_of(recent, window(number, NORTH))
+    assert novelty_of(recent, window(16, EAST)) == 0
     for number in range(17, 33):
-        judged(recent, window(number, NORTH))
-    assert judged(recent, window(33, EAST)) == 1
+        novelty_of(recent, window(number, NORTH))
+    assert novelty_of(recent, window(33, EAST)) == 1
 
 
-def test_windows_that_came_too_long_ago_do_not_count() -> None:
-    """The tail that a restart reads need not hold them."""
+def test_windows_older_than_the_ttl_do_not_count() -> None:
+    """The tail that a restart reads may not contain them."""
     recent = RecentWindows(TTL_NS)
-    judged(recent, window(0, EAST, arrived_ms=0))
-    assert judged(recent, window(1, EAST, arrived_ms=TTL_MS + 1_899)) == 0
-    assert judged(recent, window(2, EAST, arrived_ms=3 * TTL_MS)) is None
+    novelty_of(recent, window(0, EAST, arrived_ms=0))
+    assert novelty_of(recent, window(1, EAST, arrived_ms=TTL_MS + 1_899)) == 0
+    assert novelty_of(recent, window(2, EAST, arrived_ms=3 * TTL_MS)) is None
 
 
-def test_vectors_of_another_model_are_not_compared() -> None:
-    """They lie in another space."""
+def test_embeddings_of_different_models_are_not_compared() -> None:
+    """They lie in different spaces."""
     recent = RecentWindows(TTL_NS)
-    judged(recent, window(0, EAST))
+    novelty_of(recent, window(0, EAST))
     other = ModelReference(name="toy", version="2", sha256="b" * 64)
-    assert judged(recent, window(1, EAST, model=other)) is None
+    assert novelty_of(recent, window(1, EAST, model=other)) is None
 
 
-def test_a_window_without_content_or_records_of_its_own_has_no_novelty() -> None:
-    """Nor is it remembered."""
+def test_a_window_without_an_embedding_or_records_has_no_novelty() -> None:
+    """It is not remembered either."""
     recent = RecentWindows(TTL_NS)
-    judged(recent, window(0, EAST))
-    assert judged(recent, window(1, None)) is None
+    novelty_of(recent, window(0, EAST))
+    assert novelty_of(recent, window(1, None)) is None
     held = window(2, NORTH).model_copy(update={"arrival_ms": Arrival()})
-    assert judged(recent, held) is None
-    assert judged(recent, window(3, NORTH)) == 1
+    assert novelty_of(recent, held) is None
+    assert novelty_of(recent, window(3, NORTH)) == 1
 
 
 @given(
@@ -135,17 +137,17 @@ def test_a_window_without_content_or_records_of_its_own_has_no_novelty() -> None
     crash=st.integers(0, 60),
 )
 def test_a_restart_anywhere_changes_no_novelty(seed: int, streams: list[str], pace_ms: int, crash: int) -> None:
-    """Of any pace: the tail reaches back by the time to live from the oldest record that is not finished."""
+    """At any rate of windows: the tail goes back by one TTL from the oldest unfinished record."""
     random = np.random.default_rng(seed)
     results = [
         window(number, tuple(random.standard_normal(3).tolist()), stream=stream, arrived_ms=number * pace_ms)
         for number, stream in enumerate(streams)
     ]
     undisturbed = RecentWindows(TTL_NS)
-    expected = [judged(undisturbed, result) for result in results]
+    expected = [novelty_of(undisturbed, result) for result in results]
     oldest_unread_ms = min((result.arrival_ms.first or 0 for result in results[crash:]), default=0)
     again = RecentWindows(TTL_NS)
     for result in results[:crash]:
         if (result.arrival_ms.last or 0) >= oldest_unread_ms - TTL_MS:
             again.remember(result)
-    assert [judged(again, result) for result in results[crash:]] == expected[crash:]
+    assert [novelty_of(again, result) for result in results[crash:]] == expected[crash:]

@@ -1,4 +1,4 @@
-"""What a result says of its session: what the newest of its own records has measured."""
+"""The synchronisation measurement in a result (alignment rule 21, docs/alignment.md)."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def carrying(record: InputRecord, offset_ms: float | None, drift_ppm: float | No
 
 
 def syncs(results: list[Result]) -> list[tuple[float | None, float | None]]:
-    """Return what each window says, in order."""
+    """Return the measurements of all results, in window order."""
     ordered = sorted(results, key=lambda result: (result.stream, result.start_ns))
     return [(result.sync.offset_ms, result.sync.drift_ppm) for result in ordered]
 
 
-def test_a_result_says_what_its_newest_record_has_measured(world: World, feed: MakeFeed) -> None:
-    """Newest by event time: a record that says nothing takes nothing away. Null where none says."""
+def test_a_result_has_the_measurement_of_its_newest_record(world: World, feed: MakeFeed) -> None:
+    """Newest by event time, among the records with a measurement. Null if there are none."""
     city = feed("city", session="s1")
     city.tracks = ("video", "audio")
     world.send([carrying(city.frame(0.5), 40, 3), carrying(city.chunk(0), 20), city.frame(1.5)])
@@ -36,12 +36,12 @@ def test_a_result_says_what_its_newest_record_has_measured(world: World, feed: M
     world.work()
 
     assert syncs(world.results()) == [(40, 3), (41, None), (None, None)]
-    told = [(event.offset_ms, event.drift_ppm) for event in world.seen(SyncMeasured)]
-    assert told == [(40, 3), (41, None)]
+    emitted = [(event.offset_ms, event.drift_ppm) for event in world.seen(SyncMeasured)]
+    assert emitted == [(40, 3), (41, None)]
 
 
-def test_the_session_that_begins_in_a_window_speaks_for_it(world: World, feed: MakeFeed) -> None:
-    """Both values are its own: what the one before had measured is no more true."""
+def test_the_newest_session_of_a_window_provides_its_measurement(world: World, feed: MakeFeed) -> None:
+    """A value that only the previous session measured is not carried over."""
     before, after = feed("city", session="s1"), feed("city", session="s2")
     before.tracks = after.tracks = ("video",)
     world.send([carrying(before.frame(0.5), 40, 3)])
@@ -52,8 +52,8 @@ def test_the_session_that_begins_in_a_window_speaks_for_it(world: World, feed: M
 
 
 @pytest.mark.parametrize("first", ["video", "audio"])
-def test_at_one_instant_the_picture_speaks(world: World, feed: MakeFeed, first: str) -> None:
-    """Whichever of the two arrived first."""
+def test_at_the_same_time_video_takes_precedence(world: World, feed: MakeFeed, first: str) -> None:
+    """In whichever order the records arrive."""
     city = feed("city")
     city.tracks = ("video", "audio")
     records = [carrying(city.frame(0), 1), carrying(city.chunk(0), 2)]

@@ -1,4 +1,4 @@
-"""A worker that publishes in transactions: the same results, and nothing half done however a transaction ends."""
+"""Exactly-once delivery: however a transaction ends, each result is published once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from triptych.transport.errors import (
     OutcomeUnknownError,
     TransportError,
 )
-from triptych.transport.memory.reader import MemoryGroupConsumer
+from triptych.transport.memory.group_consumer import MemoryGroupConsumer
 from triptych.transport.memory.transport import MemoryTransactions
 from triptych.transport.records import GroupOffsets, Message, TopicPartition
 from triptych.transport.topic_settings import TopicSettings
@@ -30,7 +30,7 @@ VARYING = {"published_ns", "arrival_ms", "stage_ms"}
 
 @pytest.fixture
 def exact(world: World) -> World:
-    """An installation whose workers use transactions, in batches of two windows."""
+    """A world whose workers use transactions, in batches of two windows."""
     world.settings = load(
         overrides={
             "model.name": "null",
@@ -43,33 +43,33 @@ def exact(world: World) -> World:
     return world
 
 
-class Ends:
-    """How transactions end, one after the other; then they all succeed. Keeps what was tried."""
+class TransactionOutcomes:
+    """Scripted outcomes of transactions. After the last one, all succeed. Records the committed ones."""
 
     def __init__(self, ends: Sequence[tuple[type[TransportError], bool]]) -> None:
-        """Take errors, each with whether the broker has committed nonetheless."""
+        """Take the errors to raise, each with whether the broker commits nevertheless."""
         self._ends: Iterator[tuple[type[TransportError], bool]] = iter(ends)
         self.published: list[tuple[Sequence[Message], GroupOffsets | None]] = []
 
     def publish(self, publisher: MemoryTransactions, messages: Sequence[Message], offsets: GroupOffsets | None) -> None:
-        """Publish, or fail as is told."""
+        """Commit or not, and raise or not, according to the next outcome."""
         error, is_committed = next(self._ends, (None, True))
         if is_committed:
             _publish(publisher, messages, offsets)
             self.published.append((messages, offsets))
         if error is not None:
-            raise error("as the test wants it")
+            raise error("scripted by the test")
 
 
 _publish = MemoryTransactions.publish
 
 
 @pytest.fixture
-def end(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ends]:
-    """Let transactions end otherwise: `end((OutcomeUnknownError, True), …)`."""
+def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TransactionOutcomes]:
+    """Script the outcomes of transactions: `script((OutcomeUnknownError, True), …)`."""
 
-    def make(*ends: tuple[type[TransportError], bool]) -> Ends:
-        made = Ends(ends)
+    def make(*ends: tuple[type[TransportError], bool]) -> TransactionOutcomes:
+        made = TransactionOutcomes(ends)
 
         def publish(publisher: MemoryTransactions, messages: Sequence[Message], offsets: GroupOffsets | None) -> None:
             made.publish(publisher, messages, offsets)
@@ -80,17 +80,17 @@ def end(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ends]:
     return make
 
 
-def told(results: Sequence[Result]) -> list[dict[str, object]]:
-    """Return what results say, without what differs from run to run."""
+def contents(results: Sequence[Result]) -> list[dict[str, object]]:
+    """Return the contents of results without the fields that vary from run to run."""
     return sorted((result.model_dump(exclude=VARYING) for result in results), key=lambda document: str(document["id"]))
 
 
 def undisturbed(feed: MakeFeed) -> list[dict[str, object]]:
-    """Return what a worker says to whom nothing happens, without transactions."""
+    """Return the contents that an undisturbed worker publishes without transactions."""
     quiet = World()
     quiet.send([*feed("city").play(8), *feed("port", start_s=3).play(5)])
     quiet.work()
-    return told(quiet.results())
+    return contents(quiet.results())
 
 
 @pytest.mark.parametrize(
@@ -105,17 +105,20 @@ def undisturbed(feed: MakeFeed) -> list[dict[str, object]]:
     ],
     ids=str,
 )
-def test_however_transactions_end_each_window_is_on_the_topic_once(
-    exact: World, feed: MakeFeed, end: Callable[..., Ends], ends: Sequence[tuple[type[TransportError], bool]]
+def test_each_window_is_published_once_whatever_the_outcome_of_transactions(
+    exact: World,
+    feed: MakeFeed,
+    script: Callable[..., TransactionOutcomes],
+    ends: Sequence[tuple[type[TransportError], bool]],
 ) -> None:
-    """Committed, not committed, nobody knows, refused by the group: contents as undisturbed, the store complete."""
-    end(*ends)
+    """Committed, aborted, unknown, refused by the group: same contents as undisturbed, and a complete store."""
+    script(*ends)
     exact.send([*feed("city").play(8), *feed("port", start_s=3).play(5)])
 
     exact.work()
 
     results = exact.results()
-    assert told(results) == undisturbed(feed)
+    assert contents(results) == undisturbed(feed)
     assert len({result.id for result in results}) == len(results)
     assert sum(len(exact.store.results(name)) for name in ("city", "port")) == len(results)
     again = sum(error is not BrokerUnavailableError for error, _ in ends)
@@ -124,7 +127,7 @@ def test_however_transactions_end_each_window_is_on_the_topic_once(
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3, 4, 5, 7, 9, 13])
-def test_a_worker_that_dies_anywhere_leaves_the_undisturbed_results(exact: World, feed: MakeFeed, turns: int) -> None:
+def test_a_crash_after_any_step_changes_no_result(exact: World, feed: MakeFeed, turns: int) -> None:
     """As without transactions."""
     exact.send([*feed("city").play(8), *feed("port", start_s=3).play(5)])
     for _ in range(4):
@@ -132,15 +135,15 @@ def test_a_worker_that_dies_anywhere_leaves_the_undisturbed_results(exact: World
 
     exact.work()
 
-    assert told(exact.results()) == undisturbed(feed)
+    assert contents(exact.results()) == undisturbed(feed)
     assert sum(len(exact.store.results(name)) for name in ("city", "port")) == len(exact.results())
 
 
-def test_each_transaction_names_the_membership_and_offsets_that_are_published(
-    exact: World, feed: MakeFeed, end: Callable[..., Ends]
+def test_each_transaction_carries_the_group_member_and_offsets_of_published_work(
+    exact: World, feed: MakeFeed, script: Callable[..., TransactionOutcomes]
 ) -> None:
-    """So a zombie is refused whatever it sends; the offsets never pass what earlier transactions have published."""
-    ends = end()
+    """So the broker fences a zombie. The offsets never exceed what earlier transactions published."""
+    ends = script()
     exact.send(feed("city").play(12))
 
     exact.work()
@@ -158,8 +161,8 @@ def test_each_transaction_names_the_membership_and_offsets_that_are_published(
     assert videos[-1] > 0
 
 
-def test_of_a_batch_with_a_result_too_large_the_others_are_published(exact: World, feed: MakeFeed) -> None:
-    """The long words of that one are shortened; all of the batch comes out, in order."""
+def test_a_result_that_is_too_large_does_not_affect_its_batch(exact: World, feed: MakeFeed) -> None:
+    """Its words are truncated. All results of the batch are published in order."""
     exact.transport.admin().create([TopicSettings(results_topic(exact.settings.pipeline), 6, max_record_bytes=8_000)])
     city = feed("city")
     records = city.play(6)
@@ -173,11 +176,11 @@ def test_of_a_batch_with_a_result_too_large_the_others_are_published(exact: Worl
     assert [result.start_ns for result in results] == [T0, T0 + 2 * SECOND, T0 + 4 * SECOND]
 
 
-def test_a_letter_and_the_results_of_its_batch_are_one_transaction(
-    exact: World, feed: MakeFeed, end: Callable[..., Ends]
+def test_a_dead_letter_and_the_results_of_its_batch_are_one_transaction(
+    exact: World, feed: MakeFeed, script: Callable[..., TransactionOutcomes]
 ) -> None:
-    """Where its outcome is not known neither is there or both are, once."""
-    end((OutcomeUnknownError, False), (OutcomeUnknownError, True))
+    """If the outcome is unknown, neither or both are published, once."""
+    script((OutcomeUnknownError, False), (OutcomeUnknownError, True))
     city = feed("city")
     records = city.play(4, ended=False)
     broken = records[-1].model_copy(update={"data": b"no picture"})
@@ -189,14 +192,14 @@ def test_a_letter_and_the_results_of_its_batch_are_one_transaction(
     assert len(exact.letters()) == 1
 
 
-def test_a_signal_while_nobody_answers_ends_the_worker_with_nothing_half_done(
-    exact: World, feed: MakeFeed, end: Callable[..., Ends]
+def test_a_stop_while_brokers_are_unavailable_publishes_nothing_partially(
+    exact: World, feed: MakeFeed, script: Callable[..., TransactionOutcomes]
 ) -> None:
-    """It gives up at its limit; the next worker publishes everything once."""
+    """The worker gives up at its time limit. The next worker publishes everything once."""
     exact.settings = exact.settings.model_copy(
         update={"worker": exact.settings.worker.model_copy(update={"shutdown_limit_ms": 50})}
     )
-    end(*[(BrokerUnavailableError, False)] * 3)
+    script(*[(BrokerUnavailableError, False)] * 3)
     exact.send(feed("city").play(6))
     stop = threading.Event()
     with exact.open() as pipeline:
@@ -206,22 +209,20 @@ def test_a_signal_while_nobody_answers_ends_the_worker_with_nothing_half_done(
         pipeline.run(stop)
     assert exact.read(results_topic(exact.settings.pipeline)) == []
 
-    end()
+    script()
     exact.work()
 
     assert len(exact.results()) == len({result.id for result in exact.results()}) == 3
 
 
-def test_a_worker_that_was_replaced_without_knowing_publishes_nothing(
-    exact: World, feed: MakeFeed, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The group refuses its transaction, though it never asked whether it is still a member; then it joins again."""
+def test_a_replaced_worker_publishes_nothing(exact: World, feed: MakeFeed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not check its membership, but the group refuses its transaction; then it joins again."""
     monkeypatch.setattr(MemoryGroupConsumer, "is_confirmed", lambda _: True)
     refused: list[CommitRefusedError] = []
 
     def publish(publisher: MemoryTransactions, messages: Sequence[Message], offsets: GroupOffsets | None) -> None:
         if not refused:
-            exact.throw_out_members()
+            exact.evict_members()
         try:
             _publish(publisher, messages, offsets)
         except CommitRefusedError as error:
@@ -234,4 +235,4 @@ def test_a_worker_that_was_replaced_without_knowing_publishes_nothing(
     exact.work()
 
     assert refused
-    assert told(exact.results()) == undisturbed(feed)
+    assert contents(exact.results()) == undisturbed(feed)

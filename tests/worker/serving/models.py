@@ -1,4 +1,4 @@
-"""Models that are told what to say, and are read from a line of text."""
+"""Models with a fixed prediction that are loaded from a line of text."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SPEC = InputSpec(4, 32, 32, 16_000)
 WINDOW_NS = 2_000_000_000
 
 
-def saying(glad: float) -> WindowPrediction:
-    """Return what a head of two labels says, best first."""
+def prediction_of(glad: float) -> WindowPrediction:
+    """Return the prediction of a head with two labels, best first."""
     scores = sorted({"glad": glad, "sad": 1 - glad}.items(), key=lambda item: -item[1])
     return WindowPrediction(predictions={"mood": tuple(HeadScore(label, score, score) for label, score in scores)})
 
 
 class TextModel(NullModel):
-    """Says how glad every window is."""
+    """Predicts the same score `glad` for every window. `before` is called first."""
 
     def __init__(self, name: str, glad: float = 1.0, *, spec: InputSpec = SPEC) -> None:
         super().__init__(spec)
@@ -33,17 +33,17 @@ class TextModel(NullModel):
         self.before: Callable[[], object] = lambda: None
 
     def warm(self) -> None:
-        """Count it."""
+        """Count the call."""
         self.warmed += 1
 
     def predict(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
-        """Say it of each window."""
+        """Return the fixed prediction for each window."""
         self.before()
-        return [replace(saying(self.glad), words=window.cues) for window in windows]
+        return [replace(prediction_of(self.glad), words=window.cues) for window in windows]
 
 
 def read_model(path: Path) -> TextModel:
-    """Read `NAME GLAD`, as far as it is there."""
+    """Read `NAME GLAD` from a file. Raise `UsageError` if it is incomplete."""
     name, _, glad = path.read_text(encoding="utf-8").partition(" ")
     if not glad:
         raise UsageError(f"{path}: no model")

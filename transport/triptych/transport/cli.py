@@ -1,4 +1,4 @@
-"""The commands `triptych topics create` and `triptych topics check`. Imports the client when it runs."""
+"""The commands `triptych topics create` and `triptych topics check`. They import the client when they run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 from triptych.service.cli_options import BootstrapServersOption, ConfigOption, PipelineOption
 
-app = typer.Typer(help="Make and check the topics that a pipeline reads and writes.", no_args_is_help=True)
+app = typer.Typer(help="Create and check the topics that a pipeline reads and writes.", no_args_is_help=True)
 
 MaxRecordBytesOption = Annotated[
     int | None,
@@ -20,10 +20,11 @@ MaxRecordBytesOption = Annotated[
 def create(
     *,
     partitions: Annotated[
-        int | None, typer.Option(min=1, max=10_000, help="The same for all topics; else as many as there are, or 6.")
+        int | None,
+        typer.Option(min=1, max=10_000, help="Partitions per topic. Default: as existing topics have, or 6."),
     ] = None,
     replication: Annotated[
-        int | None, typer.Option(min=1, max=100, help="Copies of each partition; else the broker's own default.")
+        int | None, typer.Option(min=1, max=100, help="Replicas of each partition. Default: the broker's.")
     ] = None,
     retention: Annotated[
         str, typer.Option(metavar="DURATION", help="How long new topics keep records: 90s, 30m, 12h, 7d, forever.")
@@ -33,9 +34,9 @@ def create(
     bootstrap_servers: BootstrapServersOption = None,
     pipeline: PipelineOption = None,
 ) -> None:
-    """Make the topics that are missing, and mend the settings of the others.
+    """Create the missing topics, and fix the settings of the others.
 
-    Records and numbers of partitions of existing topics are left alone.
+    Records and partition counts of existing topics are not changed.
     """
     from contextlib import closing
 
@@ -74,7 +75,7 @@ def check(
     bootstrap_servers: BootstrapServersOption = None,
     pipeline: PipelineOption = None,
 ) -> None:
-    """Say what is wrong with the topics and which command mends it; exit code 2 if anything is."""
+    """Report wrong settings of the topics and the commands that fix them; exit code 2 if there are any."""
     from contextlib import closing
 
     from triptych.settings.loading import load
@@ -89,4 +90,4 @@ def check(
     settings = load(config, flags)
     with closing(KafkaTransport(settings.kafka)) as transport:
         check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes)
-    typer.echo(f"all {len(pipeline_topics(settings.pipeline))} topics are as they should be")
+    typer.echo(f"all {len(pipeline_topics(settings.pipeline))} topics have the required settings")

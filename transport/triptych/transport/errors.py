@@ -1,12 +1,12 @@
-"""What can go wrong between a program and its broker, sorted by what the caller does next.
+"""The errors between a program and its broker, sorted by what the caller does next.
 
-- `RetriableError`: nothing is wrong with the call; make it again later.
-- `CommitRefusedError`: the partitions moved; drop their state and keep polling.
-- `OutcomeUnknownError`: a transaction may be published or not; find out, and begin anew from what there is.
-- `MessageRejectedError`: this one record will never be taken; dead-letter it and go on.
-- `StopError`: going on cannot help until a person has done what the message says.
+- `RetriableError`: nothing is wrong with the call; retry it later.
+- `CommitRefusedError`: the partitions were reassigned; drop their state and keep polling.
+- `OutcomeUnknownError`: a transaction may be committed or not; recover, and continue from what is published.
+- `MessageRejectedError`: this message will never be accepted; dead-letter it and continue.
+- `StopError`: nothing helps until a person has done what the message says.
 
-The clients' own errors never leave this package; each adapter translates them in one place.
+Each adapter translates its client's errors in one place; they never leave this package.
 """
 
 from __future__ import annotations
@@ -14,47 +14,47 @@ from __future__ import annotations
 from triptych.schemas.errors import TriptychError
 
 EXIT_UNAVAILABLE = 3
-EXIT_OFFSET_GONE = 4
+EXIT_OFFSET_OUT_OF_RANGE = 4
 EXIT_REFUSED = 5
 
 
 class TransportError(TriptychError):
-    """Stand above every error of this package."""
+    """The base of all errors of this package."""
 
 
 class RetriableError(TransportError):
-    """Say that the same call may succeed later."""
+    """The same call may succeed later."""
 
     exit_code = EXIT_UNAVAILABLE
 
 
 class BrokerUnavailableError(RetriableError):
-    """Say that no broker answered in time, or that it refused the credentials."""
+    """No broker answered in time."""
 
 
 class PublishTimeoutError(RetriableError):
-    """Say that records could not be handed over, or were not acknowledged, in time."""
+    """Messages could not be queued, or were not acknowledged, in time."""
 
 
 class CommitRefusedError(TransportError):
-    """Say that a commit came too late: the group gave, or is giving, the partitions away."""
+    """A commit came too late: the group has reassigned, or is reassigning, the partitions."""
 
 
 class OutcomeUnknownError(TransportError):
-    """Say that nobody answered whether a transaction is committed: its messages may be there or not, all or none."""
+    """It is unknown whether a transaction is committed: all of its messages are published, or none."""
 
     exit_code = EXIT_UNAVAILABLE
 
 
 class MessageRejectedError(TransportError):
-    """Say that one record will never be taken, by us or by the broker."""
+    """One message will never be accepted, by this program or by the broker."""
 
 
 class RecordTooLargeError(MessageRejectedError):
-    """Say that one record is over the size limit, and where the limit is set."""
+    """One record exceeds the size limit."""
 
     def __init__(self, topic: str, *, size_bytes: int, limit_bytes: int | None, refused_by: str) -> None:
-        """Name the size, the limit where it is known, and the three places that set it."""
+        """Describe the size, the limit if known, and the three places that set it."""
         limit = "its limit" if limit_bytes is None else f"the limit of {limit_bytes} bytes"
         super().__init__(
             f"a record for {topic} has {size_bytes} bytes with its key and headers, over {limit} of {refused_by}. "
@@ -68,50 +68,50 @@ class RecordTooLargeError(MessageRejectedError):
 
 
 class StopError(TransportError):
-    """Say that going on cannot help until a person acts."""
+    """Nothing helps until a person acts."""
 
 
-class OffsetGoneError(StopError):
-    """Say that records which were never read are gone, and that the policy is to stop."""
+class OffsetOutOfRangeError(StopError):
+    """Unread records were deleted, and the policy is to stop."""
 
-    exit_code = EXIT_OFFSET_GONE
+    exit_code = EXIT_OFFSET_OUT_OF_RANGE
 
 
 class NotAuthorizedError(StopError):
-    """Say that the broker does not let us in, or not do this."""
+    """The broker rejected the login, or does not allow the operation."""
 
     exit_code = EXIT_REFUSED
 
 
 class CredentialsError(StopError):
-    """Say that what we should log in with cannot be used: a file, a certificate, a token."""
+    """The credentials cannot be used: a file, a certificate, a token."""
 
     exit_code = 2
 
 
 class TransportClosedError(StopError):
-    """Say that a client was used after it was closed."""
+    """A client was used after it was closed."""
 
 
 class TopicMissingError(StopError):
-    """Say that a topic does not exist, with the command that makes it."""
+    """A topic does not exist. The message names the command that creates it."""
 
     exit_code = 2
 
 
 class TopicMisconfiguredError(StopError):
-    """Say what is wrong with the topics of a pipeline, with the command that mends it."""
+    """The topics of a pipeline have wrong settings. The message names the command that fixes them."""
 
     exit_code = 2
 
 
 class InstanceTakenError(StopError):
-    """Say that another member of the group has our instance id now."""
+    """Another member of the group has taken our instance id."""
 
     exit_code = 2
 
 
 class MixedMembersError(StopError):
-    """Say that a group has static and dynamic members, or would have, with what mends it."""
+    """A group has static and dynamic members, or would have. The message says how to fix it."""
 
     exit_code = 2

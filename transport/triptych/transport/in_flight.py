@@ -1,7 +1,7 @@
-"""What a publisher has taken and the broker has not acknowledged: in order, and bounded in bytes.
+"""The messages that a publisher has accepted and the broker has not acknowledged: in order, and bounded in bytes.
 
-Kafka's client for Python knows no such bound. Here it stands between the callers' threads, the client's, and the one
-that hands messages over; it does no I/O and knows no client.
+kafka-python has no such bound. This class is shared by the callers' threads, the client's thread and the sending
+thread. It does no I/O and does not depend on a client.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from dataclasses import dataclass, field
 from triptych.transport.errors import PublishTimeoutError, TransportError
 from triptych.transport.records import Delivered, Message
 
-TAKEN_AT_ONCE = 256
-"""Each hand-over costs a change of threads; a crowd shares one."""
+MAX_MESSAGES_PER_TAKE = 256
+"""Each take costs a thread switch, so it returns many messages."""
 
 
 @dataclass(slots=True, eq=False)
 class Outgoing:
-    """One message on its way.
+    """One message in flight.
 
     Attributes:
         number: its place in the order of sending.
-        alone: it may be what the broker refused: nothing else may be under way beside it.
-        failures: how many clients failed because of it, as far as one can tell.
-        handed_s: when it was handed over last, by the monotonic clock.
+        alone: the broker may have rejected this message, so nothing else may be in flight with it.
+        failures: how many client failures it has probably caused.
+        handed_s: when it was last passed to the client, by the monotonic clock.
     """
 
     number: int
@@ -41,7 +41,7 @@ class Outgoing:
 
 
 class InFlight:
-    """Keep what is on its way; shared by all threads of one publisher."""
+    """The messages in flight of one publisher, shared by its threads."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -59,20 +59,20 @@ class InFlight:
         self._closed_by: TransportError | None = None
 
     def add(self, message: Message, timeout_s: float) -> Outgoing:
-        """Take a message when there is room for it; one that is larger than the bound goes when nothing else does."""
+        """Queue a message when there is room. A message larger than the bound waits until nothing else is in flight."""
         size_bytes = message.size_bytes
         deadline = time.monotonic() + timeout_s
         with self._settled:
             while self._closed_by is None and self._unsettled and self._held_bytes + size_bytes > self._max_bytes:
                 if not self._settled.wait(deadline - time.monotonic()):
                     raise PublishTimeoutError(
-                        f"{self._held_bytes} bytes are not acknowledged yet, {self._max_bytes} are allowed; "
-                        f"no room for {size_bytes} more was made within {timeout_s:g} s, the message was not taken"
+                        f"{self._held_bytes} bytes are unacknowledged, {self._max_bytes} are allowed; "
+                        f"there was no room for {size_bytes} more within {timeout_s:g} s, the message was not queued"
                     )
             if self._closed_by is not None:
                 raise self._closed_by
             outgoing = Outgoing(next(self._numbers), message, size_bytes)
-            outgoing.delivered.set_running_or_notify_cancel()  # from here on nobody can call it back
+            outgoing.delivered.set_running_or_notify_cancel()  # from here on it cannot be cancelled
             self._sent = outgoing.number + 1
             self._held_bytes += size_bytes
             self._unsettled[outgoing.number] = outgoing
@@ -81,7 +81,7 @@ class InFlight:
             return outgoing
 
     def take(self, timeout_s: float | None = None) -> list[Outgoing]:
-        """Wait for messages to be handed over, and return some of them in order; none after `wake` or the time-out."""
+        """Wait for messages to send, and return some of them in order; none after `wake` or the timeout."""
         with self._work:
             if not self._work.wait_for(self._has_work, timeout_s):
                 return []
@@ -90,7 +90,9 @@ class InFlight:
                 return []
             taken = [self._queue.popleft()]
             self._handed_alone = taken[0].alone
-            while self._queue and len(taken) < TAKEN_AT_ONCE and not (self._handed_alone or self._queue[0].alone):
+            while (
+                self._queue and len(taken) < MAX_MESSAGES_PER_TAKE and not (self._handed_alone or self._queue[0].alone)
+            ):
                 taken.append(self._queue.popleft())
             self._handed.update(outgoing.number for outgoing in taken)
             now_s = time.monotonic()
@@ -99,19 +101,19 @@ class InFlight:
             return taken
 
     def longest_unanswered_s(self) -> float:
-        """Return how long the first message that was handed over has been waiting for its fate; 0 without any."""
+        """Return how long the oldest message passed to the client has been waiting; 0 if there is none."""
         with self._work:
             first = next((own for number, own in self._unsettled.items() if number in self._handed), None)
             return 0.0 if first is None else time.monotonic() - first.handed_s
 
     def put_back(self, taken: list[Outgoing]) -> None:
-        """Let messages that could not be handed over be the next ones again."""
+        """Return messages that could not be sent to the front of the queue."""
         with self._work:
             self._handed.difference_update(outgoing.number for outgoing in taken)
             self._queue.extendleft(reversed(taken))
 
     def send_again(self) -> None:
-        """Forget what was handed over: all that is not settled is to be handed over again, in order."""
+        """Queue everything that is unacknowledged again, in order."""
         with self._work:
             self._handed.clear()
             self._handed_alone = False
@@ -124,7 +126,7 @@ class InFlight:
             self._work.notify_all()
 
     def settle(self, outgoing: Outgoing, outcome: Delivered | TransportError) -> None:
-        """Tell the sender what became of a message, once."""
+        """Report the outcome of a message to its sender, once."""
         with self._settled:
             if self._unsettled.pop(outgoing.number, None) is None:
                 return
@@ -140,12 +142,12 @@ class InFlight:
             outgoing.delivered.set_exception(outcome)
 
     def unsettled(self) -> list[Outgoing]:
-        """Return what is on its way, in order."""
+        """Return the messages in flight, in order."""
         with self._settled:
             return list(self._unsettled.values())
 
     def wait(self, timeout_s: float) -> None:
-        """Return when the fate of all that was sent so far is known."""
+        """Block until the outcome of all messages sent so far is known, or raise `PublishTimeoutError`."""
         deadline = time.monotonic() + timeout_s
         with self._settled:
             until = self._sent
@@ -157,7 +159,7 @@ class InFlight:
                     )
 
     def close(self, reason: TransportError) -> None:
-        """Take no more messages, and fail what is still on its way."""
+        """Accept no more messages, and fail those in flight."""
         with self._settled:
             self._closed_by = self._closed_by or reason
             self._settled.notify_all()
@@ -168,5 +170,5 @@ class InFlight:
         return self._woken or (bool(self._queue) and not self._must_hold())
 
     def _must_hold(self) -> bool:
-        """Whether the next message has to wait until nothing is under way."""
+        """Return whether the next message must wait until nothing is in flight."""
         return bool(self._handed) and (self._handed_alone or self._queue[0].alone)

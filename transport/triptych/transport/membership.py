@@ -1,7 +1,7 @@
-"""Who may join a group.
+"""Check that the members of a consumer group are all static or all dynamic.
 
-All members are static or none is: where they are mixed, the client's range assignor forgets some of them, and these sit
-idle for ever (kafka-python up to 3.0.12 at least).
+If they are mixed, kafka-python's range assignor forgets some members, which then stay idle forever (up to 3.0.12 at
+least).
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from triptych.transport.records import Member
 
 
 def check_members(transport: Transport, group: str, instance_id: str | None) -> None:
-    """Make sure, at a program's start, that the group has no members of the other kind.
+    """Check at a program's start that the group has no members of the other kind.
 
-    Raises `MixedMembersError` with one line that says who they are, and what mends it.
+    Raises:
+        MixedMembersError: it has; the message names them and says how to fix it.
     """
     admin = transport.admin()
     try:
@@ -28,14 +29,14 @@ def check_members(transport: Transport, group: str, instance_id: str | None) -> 
 
 
 def find_mixture(members: Sequence[Member], group: str, instance_id: str | None) -> str | None:
-    """Say what is wrong if a member with this instance id, or without one, joins these members. Pure."""
+    """Return what would be wrong if a member with this instance id, or without one, joined. No I/O."""
     static = sorted(member.instance_id for member in members if member.instance_id is not None)
     dynamic = [member for member in members if member.instance_id is None]
     if instance_id is None and static:
         return (
             f"group {group}: expected members without kafka.group_instance_id, as this worker is, found "
             f"{', '.join(static)}; give this worker one too (TRIPTYCH_KAFKA_GROUP_INSTANCE_ID), or stop them all and "
-            "wait for their session time-out"
+            "wait for their session timeout"
         )
     if instance_id is not None and dynamic:
         hosts = ", ".join(sorted({member.client_host.lstrip("/") for member in dynamic}))

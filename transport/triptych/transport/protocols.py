@@ -1,6 +1,6 @@
-"""What programs may ask of a transport. Plain values pass; no client object and no client error does.
+"""The protocols of a transport. Only plain values cross them; no client object and no client error does.
 
-A consumer or reader belongs to one thread; publishers, admins and transports may be shared.
+A reader or consumer belongs to one thread. Publishers, admin clients and transports may be shared between threads.
 """
 
 from __future__ import annotations
@@ -23,161 +23,169 @@ from triptych.transport.topic_settings import TopicSettings, TopicState
 
 
 class Reader(Protocol):
-    """Read partitions chosen by hand: no group, nothing committed.
+    """Reads explicitly assigned partitions, without a consumer group and without commits.
 
-    All that asks the broker may raise `BrokerUnavailableError`; `poll` does not: an absent broker looks like silence.
+    Every call that queries the broker may raise `BrokerUnavailableError`, except `poll`: while the broker is
+    unavailable, `poll` returns no records.
     """
 
     def poll(self, timeout_s: float) -> Poll:
-        """Return what there is, waiting no longer than `timeout_s` for something; call it even when all is paused.
+        """Return what is available; wait up to `timeout_s` for something. Call it even while everything is paused.
 
-        Raises `OffsetGoneError` where records vanished unread and the policy is to stop.
+        Raises:
+            OffsetOutOfRangeError: unread records were deleted, and the policy is to stop.
         """
 
     def position(self, tp: TopicPartition) -> int:
-        """Return the offset that the next record of `tp` will have at least."""
+        """Return the offset to read next; the next record of `tp` has this offset or a larger one."""
 
     def seek(self, tp: TopicPartition, offset: int) -> None:
-        """Go on reading `tp` at `offset`."""
+        """Continue reading `tp` at `offset`."""
 
     def pause(self, tps: Iterable[TopicPartition]) -> None:
-        """Return no more records of these until `resume`; a partition that is not ours is passed over."""
+        """Return no records of these partitions until `resume`. Partitions that are not assigned are ignored."""
 
     def resume(self, tps: Iterable[TopicPartition]) -> None:
-        """Undo `pause`; a partition that is not ours is passed over."""
+        """Undo `pause`. Partitions that are not assigned are ignored."""
 
     def begin_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """Ask anew for the first offset still in the log."""
+        """Query the first offsets still in the log. Never cached."""
 
     def end_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """Ask anew for the offset after the last record: whoever stands there has read everything there was.
+        """Query the offsets after the last records: a reader at this position has read everything. Never cached.
 
-        A member of a group is told of records too that it cannot read yet, since not all replicas have them.
+        For a member of a group this includes records that it cannot read yet, because not all replicas have them.
         """
 
     def offsets_for_times(self, times_ns: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-        """Return the first offset appended at or after a time, or the end offset where there is none."""
+        """Query the first offsets appended at or after the given times; the end offset if there is none."""
 
     def close(self) -> None:
-        """Let go of everything; closing twice does nothing."""
+        """Release all resources. Closing twice does nothing."""
 
 
 class GroupConsumer(Reader, Protocol):
-    """Read the partitions that a group assigns, from where the group committed, else from the beginning."""
+    """Reads the partitions that a group assigns, from the committed offset, or from the beginning if there is none."""
 
     def assignment(self) -> frozenset[TopicPartition]:
-        """Return what the last poll left assigned."""
+        """Return the assignment as of the last poll."""
 
     def commit(self, offsets: Mapping[TopicPartition, Commit]) -> None:
-        """Store where the group goes on reading; only ever what is named.
+        """Commit the given offsets, and nothing else.
 
-        Raises `CommitRefusedError` when a rebalance made it pointless: keep polling, the partitions may come back.
+        Raises:
+            CommitRefusedError: a rebalance took the partitions. Keep polling; they may be assigned again.
         """
 
     def committed(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, Commit | None]:
-        """Ask anew what the group has committed."""
+        """Query the group's committed offsets. Never cached."""
 
     def rewind(self, tps: Iterable[TopicPartition]) -> None:
-        """Go back to where the group committed, or to the beginning where it has not; all of these are assigned."""
+        """Seek to the committed offsets, or to the beginning where there is none. All partitions must be assigned."""
 
     def group_offsets(self, offsets: Mapping[TopicPartition, int]) -> GroupOffsets:
-        """Return what a transaction stores so that the group goes on at these offsets.
+        """Return what a transaction has to commit for the group to continue at these offsets.
 
-        It is in the name of the membership that the last poll left: once the group has gone on without us, a
-        transaction with it is refused.
+        It carries the membership as of the last poll: once the group has continued without this member, the broker
+        rejects a transaction with it.
         """
 
     def is_confirmed(self) -> bool:
-        """Whether the group has answered us so lately that nobody else can have our partitions. Any thread may ask.
+        """Return whether the group answered so recently that nobody else can own our partitions.
 
-        A process that stood still does not know that it was thrown out: it asks this before it publishes.
+        Any thread may call it. A process that was suspended does not know that it was evicted, so it must check this
+        before it publishes.
         """
 
     def complete_revocation(self) -> None:
-        """Give up the partitions that a poll has told as `revoking`; the group waits for this, up to its limit."""
+        """Give up the partitions that a poll reported as `revoking`. The group waits for this, up to its limit."""
 
 
 @runtime_checkable
 class Publisher(Protocol):
-    """Send messages in order; those of one key arrive in order."""
+    """Sends messages in order. Messages with the same key arrive in order."""
 
     def send(self, message: Message) -> Future[Delivered]:
-        """Hand a message over; wait while too many bytes are unacknowledged.
+        """Queue a message; block while too many bytes are unacknowledged.
 
-        Raises `RecordTooLargeError` before anything is sent, and `PublishTimeoutError` when the wait was too long (the
-        message was not taken). The future's own error is a `MessageRejectedError` where the broker refused this one
-        message. Its callbacks run on the client's thread: keep them short, and send nothing from them.
+        The future fails with `MessageRejectedError` if the broker rejects this message. Its callbacks run on the
+        client's thread: keep them short, and do not send from them.
+
+        Raises:
+            RecordTooLargeError: the message exceeds the limit; nothing was sent.
+            PublishTimeoutError: the wait was too long; the message was not queued.
         """
 
     def flush(self, timeout_s: float) -> None:
-        """Return when the fate of all messages sent so far is known, or raise `PublishTimeoutError`."""
+        """Block until the outcome of all messages sent so far is known, or raise `PublishTimeoutError`."""
 
     def close(self, timeout_s: float) -> None:
-        """Flush, then let go. What could not be sent fails with `PublishTimeoutError`, which is raised too."""
+        """Flush, then close. Unsent messages fail with `PublishTimeoutError`, which is raised too."""
 
 
 class TransactionalPublisher(Protocol):
-    """Publish batches, each whole or not at all. Belongs to one thread; it is closed when no call is under way."""
+    """Publishes batches atomically. Belongs to one thread; close it only while no call is running."""
 
     def publish(self, messages: Sequence[Message], offsets: GroupOffsets | None) -> None:
-        """Publish all messages, and store the offsets, in one transaction; return when it is committed.
+        """Publish all messages and commit the offsets in one transaction; return when it is committed.
 
-        After any error but `OutcomeUnknownError` nothing of it is published, and nothing stored:
+        After any error except `OutcomeUnknownError`, nothing is published and nothing committed:
 
-        - `MessageRejectedError`, as `RecordTooLargeError`: one of the messages will never be taken.
-        - `CommitRefusedError`: the group has given the partitions away, or another publisher has taken our name.
+        - `MessageRejectedError`, including `RecordTooLargeError`: one of the messages will never be accepted.
+        - `CommitRefusedError`: the group reassigned the partitions, or another publisher took our name.
         - `RetriableError`: the same call may succeed later.
-        - `OutcomeUnknownError`: nobody said whether it is committed; see `recover`.
+        - `OutcomeUnknownError`: it is unknown whether the transaction is committed; see `recover`.
         """
 
     def recover(self) -> None:
-        """Make sure that no transaction of our name is open: what was begun before is now committed or aborted.
+        """Make sure that no transaction of our name is open: earlier ones are committed or aborted afterwards.
 
-        Raises `BrokerUnavailableError` while nobody can say so.
+        Raises:
+            BrokerUnavailableError: no broker could confirm that.
         """
 
     def close(self, timeout_s: float) -> None:
-        """Let go of everything; closing twice does nothing."""
+        """Release all resources. Closing twice does nothing."""
 
 
 class TopicAdmin(Protocol):
-    """Make and describe topics."""
+    """Creates and describes topics."""
 
     def create(self, topics: Sequence[TopicSettings]) -> tuple[str, ...]:
-        """Make those topics that do not exist; return their names. Existing ones are left as they are."""
+        """Create the topics that do not exist and return their names. Existing topics are not changed."""
 
     def describe(self, names: Sequence[str]) -> dict[str, TopicState]:
-        """Return what each existing topic is; a missing one is left out."""
+        """Return the state of each topic that exists."""
 
     def alter(self, name: str, configs: Mapping[str, str]) -> None:
-        """Set some of a topic's settings, by Kafka's own names."""
+        """Set some of a topic's configs, by Kafka's names."""
 
     def partition_count(self, topic: str) -> int | None:
-        """Return the number of partitions, or None where there is no such topic."""
+        """Return the number of partitions, or None if the topic does not exist."""
 
     def appended_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """Ask for the offset after the last record that was appended, committed or not.
+        """Query the offset after the last appended record, committed or not.
 
-        A reader that stands there knows the fate of every transaction that had appended anything before.
+        A reader at this position knows the outcome of every transaction that had appended something before the query.
         """
 
     def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
-        """Delete what lies before an offset, as retention does."""
+        """Delete the records before an offset, as retention does."""
 
     def members(self, group: str) -> tuple[Member, ...]:
-        """Return who is in a group now; nobody where there is no such group."""
+        """Return the current members of a group; none if the group does not exist."""
 
     def close(self) -> None:
-        """Let go of everything; closing twice does nothing."""
+        """Release all resources. Closing twice does nothing."""
 
 
 class Transport(Protocol):
-    """Make the clients of one installation."""
+    """Creates the clients of one installation."""
 
     def reader(
         self, start: Mapping[TopicPartition, int], *, when_out_of_range: OutOfRangePolicy = "earliest"
     ) -> Reader:
-        """Read these partitions from these offsets."""
+        """Open a reader for these partitions, at these offsets."""
 
     def group_consumer(
         self,
@@ -187,24 +195,25 @@ class Transport(Protocol):
         when_out_of_range: OutOfRangePolicy = "earliest",
         hand_over_s: float = 0.0,
     ) -> GroupConsumer:
-        """Join a group; the first polls bring the assignment.
+        """Open a consumer that joins a group; the first polls bring the assignment.
 
-        Partitions are assigned by range, so that topics with equal numbers of partitions are assigned alike. When the
-        group asks partitions back, the consumer may keep them for up to `hand_over_s` to finish its work: the next poll
-        tells them as `revoking`, and `complete_revocation` ends the wait. With 0 they are revoked at once.
+        Partitions are assigned by range, so topics with equal partition counts are assigned alike. When the group
+        revokes partitions, the consumer may keep them for up to `hand_over_s` to finish its work: the next poll reports
+        them as `revoking`, and `complete_revocation` ends the wait. With 0 they are revoked at once.
         """
 
     def publisher(self) -> Publisher:
         """Open a publisher."""
 
     def transactional_publisher(self, name: str) -> TransactionalPublisher:
-        """Open a publisher of transactions that no other one has the name of.
+        """Open a transactional publisher; `name` is its transactional id, which only one publisher can hold.
 
-        The name outlives it: whoever takes it next ends what the one before left open, and fences that one out.
+        The name outlives the publisher: the next one to take it aborts the open transaction of the one before, and
+        fences it.
         """
 
     def admin(self) -> TopicAdmin:
-        """Open an admin."""
+        """Open an admin client."""
 
     def close(self) -> None:
-        """Close whatever was opened here and is still open."""
+        """Close every client that was opened here and is still open."""

@@ -1,4 +1,4 @@
-"""The plain values that cross the transport. They hold bytes and numbers, and know no client and no codec."""
+"""The plain values that cross the transport: bytes and numbers, independent of client and codec."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 Headers = tuple[tuple[str, bytes], ...]
-"""Headers in their order; a name may come more than once."""
+"""Headers in their order. A name may occur more than once."""
 
 OutOfRangePolicy = Literal["earliest", "latest", "stop"]
-"""Where to go on when the offset to read at is no longer (or not yet) in the log."""
+"""Where to continue if the offset to read is not in the log: at its beginning, at its end, or not at all."""
 
 
 class TopicPartition(NamedTuple):
@@ -22,9 +22,9 @@ class TopicPartition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record as it lies in the log; `arrival_ns` is the broker's append time.
+    """One record of the log. A null value reads as no bytes, and so does a null header.
 
-    A null value reads as no bytes, and so does a null header.
+    `arrival_ns` is the broker's append time, in nanoseconds since the epoch.
     """
 
     topic: str
@@ -37,18 +37,18 @@ class Record:
 
     @property
     def tp(self) -> TopicPartition:
-        """Where it lies."""
+        """The partition that holds the record."""
         return TopicPartition(self.topic, self.partition)
 
     @property
     def size_bytes(self) -> int:
-        """Key, value and headers together."""
+        """The size of key, value and headers."""
         return size_bytes(self.key, self.value, self.headers)
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One record to be sent; without a partition the key chooses it, by murmur2 as all Kafka clients in Java do."""
+    """One record to send. Without a partition, murmur2 of the key chooses it, as in Kafka's Java clients."""
 
     topic: str
     key: bytes
@@ -58,13 +58,13 @@ class Message:
 
     @property
     def size_bytes(self) -> int:
-        """Key, value and headers together: what the size limit is compared with."""
+        """The size of key, value and headers, which the size limit applies to."""
         return size_bytes(self.key, self.value, self.headers)
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """The next offset a group wants to read of a partition, and a note of its own."""
+    """The next offset that a group will read of a partition, with metadata."""
 
     offset: int
     metadata: str = ""
@@ -72,7 +72,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """As whom a consumer was given its partitions: a broker refuses what comes in the name of an older generation."""
+    """The membership under which a consumer got its partitions. A broker rejects requests of an older generation."""
 
     group: str
     generation: int
@@ -82,7 +82,7 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class GroupOffsets:
-    """Where a group goes on reading partitions, and the membership that gave them to us."""
+    """The offsets at which a group continues, and the membership that owns the partitions."""
 
     member: Membership
     commits: Mapping[TopicPartition, Commit]
@@ -90,7 +90,7 @@ class GroupOffsets:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """Where an acknowledged message lies now."""
+    """The position of an acknowledged message."""
 
     topic: str
     partition: int
@@ -99,7 +99,7 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One member of a group; a static one has an `instance_id`, which it keeps from one start to the next."""
+    """One member of a group. A static member has an `instance_id`, which it keeps across restarts."""
 
     member_id: str
     client_host: str
@@ -108,9 +108,9 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class OffsetOutOfRange:
-    """A jump over records nobody will read: retention took them, or the topic was made anew.
+    """A jump over records that can no longer be read: retention deleted them, or the topic was recreated.
 
-    `wanted` was the offset to read at, `resumed` is where reading goes on.
+    `wanted` is the offset that was to be read next, `resumed` is where reading continues.
     """
 
     tp: TopicPartition
@@ -120,15 +120,15 @@ class OffsetOutOfRange:
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """The records of one poll, and what became of the assignment since the last one.
+    """The records of one poll, and how the assignment changed since the last one.
 
-    The changes come first: apply `lost` and `revoked`, then `assigned`, then take the records, which all belong to
-    the assignment as it is afterwards. A partition that the group took and gave back stands in both `revoked` and
-    `assigned`. A newly assigned partition stands where the group committed, and is not paused. Records of one partition
-    are in offset order; between partitions there is no order.
+    Apply the changes first: `lost` and `revoked`, then `assigned`. Then take the records, which all belong to the
+    resulting assignment. A partition that was revoked and assigned again is in both sets. A newly assigned partition is
+    positioned at the committed offset and is not paused. Records of one partition are in offset order; there is no
+    order between partitions.
 
-    `revoking` comes last: partitions that the group asks back and that are still ours, to be finished, committed and
-    let go. They stand in `revoked` or `lost` of a later poll; meanwhile no records of them come.
+    Apply `revoking` last: partitions that the group is revoking and that are still ours, to finish and commit before
+    they are given up. A later poll reports them in `revoked` or `lost`; until then it returns no records of them.
     """
 
     records: tuple[Record, ...] = ()
@@ -140,6 +140,6 @@ class Poll:
 
 
 def size_bytes(key: bytes | None, value: bytes, headers: Headers) -> int:
-    """Count what a record carries, as the size limit counts it."""
+    """Return the size of a record as the size limit counts it."""
     carried = len(value) + (len(key) if key else 0)
     return carried + sum(len(name.encode()) + len(content) for name, content in headers)

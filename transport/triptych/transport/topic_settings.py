@@ -1,4 +1,4 @@
-"""What a topic ought to be, what it is, and the difference. Pure values."""
+"""The wanted settings of a topic, its actual state, and the differences. Plain values."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from types import MappingProxyType
 APPEND_TIME = "LogAppendTime"
 DEFAULT_PARTITIONS = 6
 BROKER_REPLICATION = -1
-"""Kafka's own mark for "as many replicas as the broker's default.replication.factor says"."""
+"""Kafka's value for the broker's `default.replication.factor`."""
 DEFAULT_RETENTION = timedelta(days=7)
 BATCH_OVERHEAD_BYTES = 4096
-"""What Kafka's limit counts beyond a record's key, value and headers: the batch's frame and the lengths."""
+"""What Kafka's size limit counts in addition to a record's key, value and headers: batch header and lengths."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopicSettings:
-    """A topic as it is wanted."""
+    """The wanted settings of a topic."""
 
     name: str
     partitions: int = DEFAULT_PARTITIONS
@@ -28,14 +28,14 @@ class TopicSettings:
 
     @property
     def max_batch_bytes(self) -> int:
-        """The topic's `max.message.bytes`: Kafka compares a whole batch with it."""
+        """The topic's `max.message.bytes`, which Kafka compares with the size of a whole batch."""
         return self.max_record_bytes + BATCH_OVERHEAD_BYTES
 
     @property
     def configs(self) -> Mapping[str, str]:
-        """The topic's settings by Kafka's own names.
+        """The topic's configs by Kafka's names.
 
-        Append time, since with the sender's time a film stamped last year is deleted by retention at once.
+        Timestamps are append times: with the sender's time, retention would delete last year's film at once.
         """
         return MappingProxyType(
             {
@@ -49,7 +49,7 @@ class TopicSettings:
 
 @dataclass(frozen=True, slots=True)
 class TopicState:
-    """A topic as it is."""
+    """The actual state of a topic."""
 
     name: str
     partitions: int
@@ -58,7 +58,7 @@ class TopicState:
 
 @dataclass(frozen=True, slots=True)
 class TopicProblem:
-    """One thing that is wrong with one topic, and what mends it."""
+    """One wrong setting of one topic, and how to fix it."""
 
     topic: str
     expected: str
@@ -66,5 +66,5 @@ class TopicProblem:
     remedy: str
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """Return the problem in one line."""
         return f"{self.topic}: expected {self.expected}, found {self.found}; {self.remedy}"

@@ -1,4 +1,4 @@
-"""The topics of a pipeline: how they ought to be, whether they are, and making them so."""
+"""Check and create the topics of a pipeline."""
 
 from __future__ import annotations
 
@@ -17,36 +17,40 @@ def pipeline_topics(pipeline: str) -> tuple[str, ...]:
 
 
 def wanted_topics(pipeline: str, like: TopicSettings) -> list[TopicSettings]:
-    """Return the topics of a pipeline, all alike but for the name."""
+    """Return the settings of all topics of a pipeline, which differ in the name only."""
     return [replace(like, name=name) for name in pipeline_topics(pipeline)]
 
 
 def find_problems(pipeline: str, like: TopicSettings, found: Mapping[str, TopicState]) -> list[TopicProblem]:
-    """Compare topics as they are with how they ought to be. Pure.
+    """Compare the topics with their wanted settings. No I/O.
 
-    All must have the same number of partitions; how many that is, and how long records are kept, is the
-    installation's own affair.
+    All topics must have the same number of partitions. What that number is, and the retention, is up to the
+    installation.
     """
     create = _create_command(pipeline)
     wanted = wanted_topics(pipeline, like)
-    there = [found[topic.name] for topic in wanted if topic.name in found]
+    existing = [found[topic.name] for topic in wanted if topic.name in found]
     missing = [
-        TopicProblem(topic.name, "a topic", "no such topic", f"`{create}` makes it")
+        TopicProblem(topic.name, "a topic", "no such topic", f"`{create}` creates it")
         for topic in wanted
         if topic.name not in found
     ]
     wrong = [
-        TopicProblem(state.name, expected, came, f"`{create}{flags}` mends it")
-        for state in there
-        for expected, came, flags in _wrong_settings(like, state).values()
+        TopicProblem(state.name, expected, actual, f"`{create}{flags}` fixes it")
+        for state in existing
+        for expected, actual, flags in _wrong_settings(like, state).values()
     ]
-    return [*missing, *_unequal(there, create), *wrong]
+    return [*missing, *_unequal(existing, create), *wrong]
 
 
 def check_topics(transport: Transport, pipeline: str, max_record_bytes: int) -> None:
-    """Make sure, at a program's start, that the topics are as the design needs them.
+    """Check at a program's start that the topics have the required settings.
 
-    Raises `TopicMissingError` or `TopicMisconfiguredError` with one line for each problem, and what mends it.
+    The message has one line for each problem, with the command that fixes it.
+
+    Raises:
+        TopicMissingError: none of the topics exists.
+        TopicMisconfiguredError: a topic is missing or has wrong settings.
     """
     admin = transport.admin()
     try:
@@ -60,20 +64,24 @@ def check_topics(transport: Transport, pipeline: str, max_record_bytes: int) -> 
 
 
 def create_topics(admin: TopicAdmin, pipeline: str, like: TopicSettings) -> list[str]:
-    """Make the topics of a pipeline that are missing and mend the settings of the others; say what was done, by lines.
+    """Create the missing topics of a pipeline and fix the settings of the others; return what was done, one line each.
 
-    The number of partitions is never changed: that would move streams to other numbers. Neither is the time for which
-    the records of an existing topic are kept. Raises `TopicMisconfiguredError`, with nothing made, where the number
-    asked for is not that of the topics there are.
+    It never changes the number of partitions, since that would move streams to other partitions, nor the retention of
+    an existing topic.
+
+    Raises:
+        TopicMisconfiguredError: existing topics have another number of partitions than requested; nothing was created.
     """
     before = admin.describe(pipeline_topics(pipeline))
     for state in before.values():
         if state.partitions != like.partitions:
             raise TopicMisconfiguredError(
                 f"{state.name} has {state.partitions} partitions, and all topics of a pipeline must have the same "
-                f"number: nothing was made. Ask for {state.partitions}, or delete it (its records go too)"
+                f"number: nothing was created. Request {state.partitions}, or delete the topic with its records"
             )
-    done = [f"{name}: made with {like.partitions} partitions" for name in admin.create(wanted_topics(pipeline, like))]
+    done = [
+        f"{name}: created with {like.partitions} partitions" for name in admin.create(wanted_topics(pipeline, like))
+    ]
     for name, state in before.items():
         wrong = _wrong_settings(like, state)
         if wrong:
@@ -83,22 +91,22 @@ def create_topics(admin: TopicAdmin, pipeline: str, like: TopicSettings) -> list
 
 
 def usual_partitions(admin: TopicAdmin, pipeline: str) -> int:
-    """Return how many partitions further topics of a pipeline should have: as many as there are, else the default."""
+    """Return the number of partitions for new topics of a pipeline: as existing ones have, or the default."""
     found = admin.describe(pipeline_topics(pipeline)).values()
     return max((state.partitions for state in found), default=DEFAULT_PARTITIONS)
 
 
 def _unequal(found: Sequence[TopicState], create: str) -> list[TopicProblem]:
     most = max((state.partitions for state in found), default=0)
-    expected = f"{most} partitions like the others, since a stream has one partition number everywhere"
-    remedy = f"delete it (its records go too), then `{create} --partitions {most}` makes it anew"
+    expected = f"{most} partitions like the others, since a stream has the same partition on every topic"
+    remedy = f"delete it with its records, then `{create} --partitions {most}` creates it again"
     return [
         TopicProblem(state.name, expected, str(state.partitions), remedy) for state in found if state.partitions != most
     ]
 
 
 def _wrong_settings(wanted: TopicSettings, found: TopicState) -> dict[str, tuple[str, str, str]]:
-    """Return for each setting that is wrong what was expected, what came, and the flags that mending it needs."""
+    """Return the expected value, the actual value and the flags of the fixing command, by wrong setting."""
     wrong: dict[str, tuple[str, str, str]] = {}
     kind = found.configs.get("message.timestamp.type", "nothing")
     if kind != APPEND_TIME:
@@ -109,7 +117,7 @@ def _wrong_settings(wanted: TopicSettings, found: TopicState) -> dict[str, tuple
         wrong["max.message.bytes"] = (expected, str(limit), f" --max-record-bytes {wanted.max_record_bytes}")
     policy = found.configs.get("cleanup.policy", "nothing")
     if policy != "delete":
-        wrong["cleanup.policy"] = ("cleanup.policy delete, since the key of a record is its whole stream's", policy, "")
+        wrong["cleanup.policy"] = ("cleanup.policy delete, since all records of a stream have the same key", policy, "")
     return wrong
 
 

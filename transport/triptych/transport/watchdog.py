@@ -1,4 +1,4 @@
-"""A time limit for calls that have none of their own."""
+"""Time limits for calls that have none of their own."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ Answer = TypeVar("Answer")
 
 
 def within(limit_s: float, doing: str, call: Callable[[], Answer]) -> Answer:
-    """Return what the call returns, or raise what it raises; after the limit leave it behind.
+    """Return what the call returns, or raise what it raises. After the limit, abandon it.
 
-    The call runs on a thread of its own (some 0.1 ms), which cannot be ended from outside: one that was left behind
-    stays until the call returns, and does not keep the process alive. So whatever the call works with must be thrown
-    away after that.
+    The call runs on its own thread (about 0.1 ms). An abandoned thread runs until the call returns, and does not keep
+    the process alive. So discard everything that the call uses.
 
     Raises:
-        BrokerUnavailableError: It did not answer in time; what became of it is not known.
+        BrokerUnavailableError: it did not answer in time; its outcome is unknown.
     """
     answer: Future[Answer] = Future()
 
@@ -35,5 +34,5 @@ def within(limit_s: float, doing: str, call: Callable[[], Answer]) -> Answer:
         return answer.result(limit_s)
     except TimeoutError as error:
         if answer.done():
-            raise  # the call's own
+            raise  # the timeout was raised by the call
         raise BrokerUnavailableError(f"{doing}: no answer within {limit_s:g} s") from error

@@ -1,4 +1,4 @@
-"""The command `triptych work`. Imports what is heavy when it runs."""
+"""The command `triptych work`. Heavy modules are imported only when it runs."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-_STATES: Final = {
+_STATE_TEXTS: Final = {
     "done": "done",
-    "done before": "done before, nothing left to do",
-    "shared": "this worker's share is done, others go on",
-    "stopped": "stopped; the same command goes on",
+    "done before": "was done before, nothing left to do",
+    "shared": "this worker's share is done, other workers continue",
+    "stopped": "stopped; run the same command to continue",
 }
 
 
 class LateChoice(StrEnum):
-    """What becomes of a late item."""
+    """What happens to late items."""
 
     DROP = "drop"
     REVISE = "revise"
 
 
 class OverloadChoice(StrEnum):
-    """What becomes of windows that are too many."""
+    """What happens when the worker cannot keep up."""
 
     WAIT = "wait"
     DEGRADE = "degrade"
@@ -42,7 +42,7 @@ def work(
     until_end: Annotated[
         bool,
         typer.Option(
-            "--until-end", help="Stop when everything there is has been read and what can close is published."
+            "--until-end", help="Stop when every record is read and every window that can close is published."
         ),
     ] = False,
     from_: Annotated[
@@ -50,31 +50,33 @@ def work(
         typer.Option(
             "--from",
             metavar="TIME",
-            help="Reprocess what arrived in Kafka from then on, as --pipeline, and end: "
+            help="Reprocess the records that arrived in Kafka since this time, as --pipeline, then exit: "
             "2026-01-01T12:00:00Z, or -2h for two hours ago.",
         ),
     ] = None,
     until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="With --from: up to then; all there is, if not given.")
+        str | None, typer.Option(metavar="TIME", help="With --from: the end of the time range. Default: now.")
     ] = None,
     lead: Annotated[
         str | None,
         typer.Option(
-            metavar="LENGTH",
-            help="With --from: read so much before it, so that its first windows are whole "
-            "(90s, 10m; align.stream_ttl_ms if not given).",
+            metavar="DURATION",
+            help="With --from: how much earlier to begin reading, so that the first windows are complete: 90s, 10m. "
+            "Default: align.stream_ttl_ms.",
         ),
     ] = None,
     partial: Annotated[
-        bool, typer.Option("--partial", help="With --from: go on though retention has taken the beginning.")
+        bool, typer.Option("--partial", help="With --from: continue even if retention has deleted the beginning.")
     ] = False,
     model: Annotated[
         str | None,
-        typer.Option(metavar="NAME|PATH", help="base, content, null to test the flow, or a trained one (model.name)."),
+        typer.Option(
+            metavar="NAME|PATH", help="base, content, null (no model, for tests), or a trained model (model.name)."
+        ),
     ] = None,
     shadow: Annotated[
         str | None,
-        typer.Option(metavar="NAME|PATH", help="A second model, compared and never published (model.shadow)."),
+        typer.Option(metavar="NAME|PATH", help="A second model that is compared and never published (model.shadow)."),
     ] = None,
     device: Annotated[
         str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, … (model.device).")
@@ -83,38 +85,38 @@ def work(
         OverloadChoice | None,
         typer.Option(
             "--overload",
-            help="What to do where the worker cannot keep up: wait, show the model fewer pictures, or in the end not "
-            "ask it (worker.overload).",
+            help="What to do when the worker cannot keep up: wait; degrade: show the model fewer frames; skip: "
+            "degrade, then do not run the model (worker.overload).",
         ),
     ] = None,
     delivery: Annotated[
         str | None,
         typer.Option(metavar="MODE", help="at_least_once, or exactly_once with Kafka transactions (delivery)."),
     ] = None,
-    window_ms: Annotated[int | None, typer.Option(metavar="MS", help="Length of a window (window.size_ms).")] = None,
+    window_ms: Annotated[int | None, typer.Option(metavar="MS", help="Window size (window.size_ms).")] = None,
     late: Annotated[
         LateChoice | None,
-        typer.Option(help="What becomes of items whose window has closed (align.late)."),
+        typer.Option(help="What to do with items whose windows have closed (align.late)."),
     ] = None,
     allowed_lateness_ms: Annotated[
         int | None,
-        typer.Option(metavar="MS", help="With --late revise: how far back windows are (align.allowed_lateness_ms)."),
+        typer.Option(metavar="MS", help="With --late revise: the allowed lateness (align.allowed_lateness_ms)."),
     ] = None,
     http_port: Annotated[
-        int | None, typer.Option(metavar="PORT", help="For /metrics, /healthz, /readyz; 0 for none (http.port).")
+        int | None, typer.Option(metavar="PORT", help="Port of /metrics, /healthz and /readyz; 0: none (http.port).")
     ] = None,
     config: ConfigOption = None,
     bootstrap_servers: BootstrapServersOption = None,
     redis_url: RedisUrlOption = None,
     pipeline: PipelineOption = None,
 ) -> None:
-    """Join pictures, sound and words of all feeds in time, run the model, publish results.
+    """Align video, audio and subtitles of all streams, run the model on each window, publish the results.
 
-    Runs until a first SIGTERM or Ctrl-C, then finishes what is in flight, publishes, commits and exits with 0.
-    SIGHUP, or a change of its file, loads a trained model anew, while the one in service goes on.
+    Runs until SIGTERM or Ctrl-C, then publishes what is in flight, commits and exits with 0. SIGHUP, or a change of its
+    file, reloads a trained model while the one in service continues.
 
-    With --from, judges a span of what came before once more, under the name of another pipeline; the same command goes
-    on where it was interrupted, and several workers may share the work. `triptych diff` compares the two.
+    With --from, reprocesses a time range under the name of another pipeline. The same command continues after an
+    interruption, and several workers may share the work. `triptych diff` compares the results.
     """
     from triptych.settings.loading import load
     from triptych.worker.run import work as run
@@ -134,15 +136,15 @@ def work(
         "pipeline": pipeline,
     }
     if overload not in {None, OverloadChoice.WAIT} and (until_end or from_ is not None):
-        raise UsageError("--overload is for a worker that goes on: with --until-end and --from it waits")
+        raise UsageError("--overload: expected no value or `wait` with --until-end and --from, which always wait")
     if from_ is not None:
         _reprocess(from_, until, lead, partial=partial, until_end=until_end, config=config, flags=flags)
         return
     if until is not None or lead is not None or partial:
-        raise UsageError("--until, --lead and --partial belong to --from TIME")
+        raise UsageError("--until, --lead and --partial need --from TIME")
     report = run(load(config, flags), until_end=until_end)
     if until_end and report.open_streams:
-        typer.echo(f"Still open, and left uncommitted: {', '.join(report.open_streams)}", err=True)
+        typer.echo(f"Still open, not published and not committed: {', '.join(report.open_streams)}", err=True)
 
 
 def _reprocess(
@@ -158,25 +160,29 @@ def _reprocess(
     from triptych.settings.loading import load
     from triptych.worker.reprocessing.run import reprocess
     from triptych.worker.reprocessing.summary import summary_lines
-    from triptych.worker.reprocessing.time_range import SpanRequest
-    from triptych.worker.reprocessing.times import parse_length, parse_time
+    from triptych.worker.reprocessing.time_range import TimeRangeRequest
+    from triptych.worker.reprocessing.times import parse_duration, parse_time
 
     if flags["pipeline"] is None:
-        raise UsageError("--from needs --pipeline NAME: what is judged again is published under a name of its own")
+        raise UsageError("--from needs --pipeline NAME: the results are published under another pipeline name")
     if until_end:
-        raise UsageError("--from ends by itself: leave --until-end away")
-    request = SpanRequest(
+        raise UsageError("--from exits by itself: leave out --until-end")
+    request = TimeRangeRequest(
         since=parse_time(since),
         until=None if until is None else parse_time(until),
-        lead_ns=None if lead is None else parse_length(lead),
+        lead_ns=None if lead is None else parse_duration(lead),
         partial=partial,
     )
     settings = load(config, flags)
     outcome = reprocess(settings, request)
-    typer.echo(f"{settings.pipeline} reprocesses what arrived from {outcome.span}: {_STATES[outcome.state]}")
+    typer.echo(
+        f"{settings.pipeline} reprocesses records that arrived from {outcome.time_range}: {_STATE_TEXTS[outcome.state]}"
+    )
     if outcome.open_streams:
-        typer.echo(f"Still open at the end of the span, not published: {', '.join(outcome.open_streams)}", err=True)
-    usual = load(config, flags | {"pipeline": None}).pipeline
-    lines = summary_lines(outcome.summary, settings.pipeline, usual)
+        typer.echo(
+            f"Still open at the end of the time range, not published: {', '.join(outcome.open_streams)}", err=True
+        )
+    live_pipeline = load(config, flags | {"pipeline": None}).pipeline
+    lines = summary_lines(outcome.summary, settings.pipeline, live_pipeline)
     for line in lines if outcome.state.startswith("done") else lines[:1]:
         typer.echo(line)

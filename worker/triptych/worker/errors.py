@@ -1,4 +1,4 @@
-"""What stops a worker, each with the exit code by which a supervisor tells them apart."""
+"""Errors that stop a worker, or keep a model out of service. Supervisors tell them apart by exit code."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ EXIT_STATE_UNREADABLE = 7
 
 
 class ModelBrokenError(TriptychError):
-    """Say that the model fails on any input, so that going on would publish empty results."""
+    """The model fails on every input. The worker stops, because it would publish empty results."""
 
     exit_code = EXIT_MODEL_BROKEN
 
 
 class ModelRefusedError(TriptychError):
-    """Say why a model is not taken into service; the one that is in service goes on."""
+    """A model cannot be put into service. The model in service stays."""
 
 
 class StateUnreadableError(TriptychError):
-    """Say that a stream's last state cannot be read, so that going on would publish its windows again."""
+    """The last state of a stream cannot be read. The worker stops, because it would publish windows again."""
 
     exit_code = EXIT_STATE_UNREADABLE

@@ -1,4 +1,4 @@
-"""From a record of the transport to an entry for alignment, or to a dead one that says why."""
+"""Turns a record of an input topic into an entry for alignment, or into a dead entry with the reason."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from triptych.schemas.codec import decode
-from triptych.schemas.dead_codec import read_put_back
+from triptych.schemas.dead_codec import read_redrive_origin
 from triptych.schemas.errors import MalformedRecordError
 from triptych.schemas.names import DEFAULT_PIPELINE, MODALITY_OF, STREAM_PATTERN
 from triptych.schemas.partition import partition_of
@@ -19,18 +19,18 @@ from triptych.worker.alignment.entry import Entry, Kind
 _STREAM: Final = re.compile(STREAM_PATTERN)
 
 MAX_TEXT_BYTES: Final = 64 * 1024
-"""Pictures and sound are bounded where they are decoded; text is bounded here, since each window that a cue touches
-repeats it whole in its result. It is hours of subtitles in one cue."""
+"""The largest cue. Each window that a cue overlaps repeats its text in the result; 64 KiB are hours of subtitles.
 
+Frames and audio are bounded where they are decoded."""
 
-_BESIDE_BYTES: Final = 4 * 1024
-"""What a record takes beside its bytes while it is held: its headers, what it decodes to, its entry. Measured: 3.5 to
-4 kB, whatever its kind. Without it a bound of bytes would let feeds of small records take many times as much."""
+_OVERHEAD_BYTES: Final = 4 * 1024
+"""The memory of a held record beside its payload: headers, decoded record and entry. Measured: 3.5 to 4 kB for every
+kind of record. Without this allowance, streams of small records would use many times the configured limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A record with what it decodes to; without that, `reason` and `code` say why it does not."""
+    """A record and its decoded form. If it cannot be decoded, `reason` and `code` say why."""
 
     record: Record
     decoded: InputRecord | None
@@ -39,14 +39,18 @@ class Received:
 
 
 def received_entry(record: Record, partitions: int, pipeline: str = DEFAULT_PIPELINE) -> Entry:
-    """Return the entry of a record of an input topic that has `partitions` partitions, as `pipeline` sees it."""
+    """Return the entry of a record for `pipeline`. The input topics have `partitions` partitions.
+
+    Never raises for a malformed record: its entry has the kind `DEAD`. A record that another pipeline redrove has the
+    kind `OTHER_PIPELINE` and is not decoded.
+    """
     modality = MODALITY_OF[record.topic]
-    returned = read_put_back(record.headers)
-    if returned is not None and returned.pipeline not in {"", pipeline}:
-        return _unusable(record, Kind.ELSEWHERE, Received(record, None))
-    misplaced = _misplaced(record, partitions)
-    if misplaced is not None:
-        return _dead(record, misplaced, DeadReason.WRONG_PARTITION)
+    redriven = read_redrive_origin(record.headers)
+    if redriven is not None and redriven.pipeline not in {"", pipeline}:
+        return _unusable(record, Kind.OTHER_PIPELINE, Received(record, None))
+    wrong_partition = _wrong_partition_reason(record, partitions)
+    if wrong_partition is not None:
+        return _dead(record, wrong_partition, DeadReason.WRONG_PARTITION)
     if modality == "subtitles" and len(record.value) > MAX_TEXT_BYTES:
         reason = f"text: expected at most {MAX_TEXT_BYTES} bytes in a cue, got {len(record.value)}"
         return _dead(record, reason, DeadReason.TOO_LARGE)
@@ -67,20 +71,20 @@ def received_entry(record: Record, partitions: int, pipeline: str = DEFAULT_PIPE
         watermark_ns=decoded.watermark_ns,
         tracks=decoded.tracks,
         redriven=decoded.redriven,
-        size_bytes=record.size_bytes + _BESIDE_BYTES,
+        size_bytes=record.size_bytes + _OVERHEAD_BYTES,
         payload=Received(record, decoded),
     )
 
 
-def _misplaced(record: Record, partitions: int) -> str | None:
+def _wrong_partition_reason(record: Record, partitions: int) -> str | None:
     if not record.key:
         return None
-    own = partition_of(record.key, partitions)
-    if own == record.partition:
+    expected = partition_of(record.key, partitions)
+    if expected == record.partition:
         return None
     return (
-        f"partition: expected {own} for its key (murmur2 over {partitions} partitions), got {record.partition}; "
-        "its producer uses another partitioner, or the topic has grown"
+        f"partition: expected {expected} for its key (murmur2 over {partitions} partitions), got {record.partition}; "
+        "the producer uses another partitioner, or partitions were added to the topic"
     )
 
 
@@ -96,8 +100,8 @@ def _unusable(record: Record, kind: Kind, received: Received) -> Entry:
         arrival_ns=record.arrival_ns,
         stream=name if _STREAM.fullmatch(name) else None,
         kind=kind,
-        redriven=read_put_back(record.headers) is not None,
-        size_bytes=record.size_bytes + _BESIDE_BYTES,
+        redriven=read_redrive_origin(record.headers) is not None,
+        size_bytes=record.size_bytes + _OVERHEAD_BYTES,
         payload=received,
     )
 
@@ -115,7 +119,7 @@ def _kind(decoded: InputRecord) -> Kind:
 def _end_ns(decoded: InputRecord) -> int:
     match decoded:
         case VideoFrame():
-            return decoded.start_ns + 1  # an instant
+            return decoded.start_ns + 1  # a frame is a point in time
         case AudioChunk() | SubtitleCue():
             return decoded.end_ns
         case _:

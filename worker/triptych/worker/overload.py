@@ -1,8 +1,8 @@
-"""Overload: what is left out when results come too late and later, and when it is taken up again. Pure.
+"""Overload control: how much work is done for a window, by how late windows are published. Pure.
 
-Where the worker cannot keep up it waits (`wait`), or it goes down a ladder: half the pictures, a quarter, …, none
-(`degrade`), and below that no answer of the model at all (`skip`). Sound and words stay until then. What decides is how
-long after its arrival a window was published; times are given.
+A worker that cannot keep up either waits (`wait`) or descends a ladder of efforts: half the frames, a quarter, …, none
+(`degrade`), and then does not run the model at all (`skip`). Audio and subtitles are kept until then. The measure is
+the time from when a window could be closed, by the arrival clock, until it was published. The caller passes the time.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Policy = Literal["wait", "degrade", "skip"]
-"""What overload makes of the work that is too much."""
+"""What to do with work that the worker cannot keep up with."""
 
 _PERIODS_IN_LIMIT: Final = 4
-_RECOVERED_SHARE: Final = 2
+_RECOVERED_DIVISOR: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much is done for a window: so many pictures at most, and whether the model is asked."""
+    """How much work is done for a window: at most `frames` frames, and whether the model runs."""
 
     frames: int
     asks_model: bool = True
@@ -27,13 +27,13 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What there is to know of a window that was published.
+    """A published window.
 
     Attributes:
-        effort: what was done for it.
-        lag_ns: from the moment, by the arrival clock, at which it closed until it was published.
-        was_full: whether as many windows were on their way as may be: else what is slow lies before the model, and
-            doing less for a window would not help.
+        effort: the effort with which it was prepared.
+        lag_ns: the time from when it closed, by the arrival clock, until it was published.
+        was_full: whether the stages were full. If they were not, the bottleneck is before the model, and less work per
+            window would not help.
     """
 
     effort: Effort
@@ -42,83 +42,82 @@ class Published:
 
 
 def ladder_of(policy: Policy, frames: int) -> tuple[Effort, ...]:
-    """Return the efforts of a policy for a model that takes so many pictures, the whole effort first."""
-    whole = Effort(frames)
+    """Return the efforts of a policy for a model that takes `frames` frames, the full effort first."""
+    efforts = [Effort(frames)]
     if policy == "wait":
-        return (whole,)
-    fewer = [whole]
-    while fewer[-1].frames:
-        fewer.append(Effort(fewer[-1].frames // 2))
-    return (*fewer, Effort(0, asks_model=False)) if policy == "skip" else tuple(fewer)
+        return tuple(efforts)
+    while efforts[-1].frames:
+        efforts.append(Effort(efforts[-1].frames // 2))
+    return (*efforts, Effort(0, asks_model=False)) if policy == "skip" else tuple(efforts)
 
 
 class Overload:
     """Chooses the effort, one rung of the ladder at a time.
 
-    It judges by periods, a quarter of the limit each. One rung down: the largest lag of a period was at or above the
-    limit, and that of the next one no smaller, while the flow was full. One rung up: no lag of a period was above half
-    the limit. Only windows that were prepared with the present effort count, so that a change shows what it did before
-    the next one comes; and a backlog that shrinks is not an overload, however old it is.
+    It evaluates periods of a quarter of the limit. One rung down: the maximum lag of two successive periods was at or
+    above the limit and did not fall, and the stages were full. One rung up: no lag of a period was above half the
+    limit. Only windows prepared with the current effort count, so the effect of a change is seen before the next
+    change. A backlog that shrinks is no overload, however old it is.
     """
 
     def __init__(self, ladder: tuple[Effort, ...], *, limit_ns: int) -> None:
-        """Begin with the whole effort.
+        """Start with the full effort.
 
         Args:
-            ladder: the efforts, the whole one first.
-            limit_ns: how late a window may be published.
+            ladder: the efforts, the full one first.
+            limit_ns: the lag at which a window is too late.
         """
         self._ladder = ladder
         self._limit_ns = limit_ns
         self._period_ns = limit_ns // _PERIODS_IN_LIMIT
         self._rung = 0
-        self._largest_before_ns: int | None = None
-        self._since_ns: int | None = None
-        self._largest_ns = 0
+        self._previous_max_lag_ns: int | None = None
+        self._period_start_ns: int | None = None
+        self._max_lag_ns = 0
         self._was_full = False
 
     @property
     def rung(self) -> int:
-        """How far down the ladder: 0 is the whole effort."""
+        """The position on the ladder: 0 is the full effort."""
         return self._rung
 
     @property
     def effort(self) -> Effort:
-        """What is to be done for the windows that come now."""
+        """The effort for new windows."""
         return self._ladder[self._rung]
 
     def published(self, window: Published, now_ns: int) -> bool:
-        """Take in a published window, `now_ns` monotonic; tell whether the effort is another one from now on."""
+        """Account for a published window at `now_ns` (monotonic). Return whether the effort changed."""
         if window.effort != self.effort:
             return False
-        return self._note(window.lag_ns, now_ns, was_full=window.was_full)
+        return self._add(window.lag_ns, now_ns, was_full=window.was_full)
 
     def idle(self, now_ns: int) -> bool:
-        """Take in that nothing is on its way, `now_ns` monotonic; tell whether the effort is another one now."""
-        return self._rung > 0 and self._note(0, now_ns, was_full=False)
+        """Account for no window being in flight at `now_ns` (monotonic). Return whether the effort changed."""
+        return self._rung > 0 and self._add(0, now_ns, was_full=False)
 
-    def _note(self, lag_ns: int, now_ns: int, *, was_full: bool) -> bool:
-        if self._since_ns is None:
-            self._since_ns = now_ns
-        self._largest_ns = max(self._largest_ns, lag_ns)
+    def _add(self, lag_ns: int, now_ns: int, *, was_full: bool) -> bool:
+        if self._period_start_ns is None:
+            self._period_start_ns = now_ns
+        self._max_lag_ns = max(self._max_lag_ns, lag_ns)
         self._was_full |= was_full
-        if now_ns - self._since_ns < self._period_ns:
+        if now_ns - self._period_start_ns < self._period_ns:
             return False
         step = self._step()
-        self._largest_before_ns = None if step else self._largest_ns
+        self._previous_max_lag_ns = None if step else self._max_lag_ns
         self._rung += step
-        self._begin_period(None if step else now_ns)
+        self._start_period(None if step else now_ns)
         return step != 0
 
     def _step(self) -> int:
-        """Judge the period that is over: return by how many rungs to go down."""
-        if self._largest_ns * _RECOVERED_SHARE <= self._limit_ns:
+        """Evaluate the period that is over. Return by how many rungs to descend."""
+        if self._max_lag_ns * _RECOVERED_DIVISOR <= self._limit_ns:
             return -1 if self._rung > 0 else 0
-        before_ns = self._largest_before_ns
-        falls_behind = before_ns is not None and self._limit_ns <= before_ns <= self._largest_ns
+        previous_ns = self._previous_max_lag_ns
+        falls_behind = previous_ns is not None and self._limit_ns <= previous_ns <= self._max_lag_ns
         return 1 if falls_behind and self._was_full and self._rung + 1 < len(self._ladder) else 0
 
-    def _begin_period(self, since_ns: int | None) -> None:
-        self._since_ns = since_ns
-        self._largest_ns = 0
+    def _start_period(self, start_ns: int | None) -> None:
+        self._period_start_ns = start_ns
+        self._max_lag_ns = 0
         self._was_full = False

@@ -1,4 +1,4 @@
-"""Which decisions a worker publishes, and how far its arrival clock may go. Pure."""
+"""Which decisions a worker publishes, and how far its wall clock may advance. Pure."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from triptych.worker.alignment.decisions import ClosedWindow, Decision, EvictedR
 
 @dataclass(frozen=True, slots=True)
 class PublishCutoff:
-    """What was decided before `from_ns` is taken as published elsewhere; the wall clock stops at `last_wall_ns`.
+    """The bounds of a time range that is reprocessed. The defaults are those of a live worker: no bounds.
 
-    Both are arrival times. Without them everything is published, and the clock is that of the wall.
+    Attributes:
+        from_ns: decisions made before this arrival time are not published.
+        last_wall_ns: the wall clock stops at this arrival time.
     """
 
     from_ns: int = 0
     last_wall_ns: int | None = None
 
     def wall_ns(self, now_ns: int) -> int:
-        """Return the moment that counts as now."""
+        """Return `now_ns`, or the bound of the wall clock if that is earlier."""
         return now_ns if self.last_wall_ns is None else min(now_ns, self.last_wall_ns)
 
     def is_before(self, decision: Decision) -> bool:
-        """Tell whether something was decided before the horizon; what follows for offsets is carried out anyway."""
+        """Return whether a decision was made before the cutoff. Its effect on the offsets still applies."""
         match decision:
             case ClosedWindow(snapshot=snapshot):
                 return snapshot.clock_ns < self.from_ns
@@ -33,3 +35,4 @@ class PublishCutoff:
 
 
 EVERYTHING = PublishCutoff()
+"""No bounds: the cutoff of a live worker."""

@@ -1,12 +1,12 @@
-"""Which parts a worker is made of: the one module that chooses implementations and turns settings into parts.
+"""Composes a worker from its parts: the one module that chooses implementations and maps settings to parts.
 
-Everything is opened on an `ExitStack`, so closing is the reverse of opening.
+Everything is opened on an `ExitStack`, so parts are closed in the reverse order of opening.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -26,19 +26,24 @@ from triptych.transport.records import OutOfRangePolicy, TopicPartition
 from triptych.units import NS_PER_MS
 from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.inference.batcher import MicroBatcher
-from triptych.worker.inference.model_runner import Inference
-from triptych.worker.inference.stages import FlowLimits, Stages, WindowJob
+from triptych.worker.inference.model_runner import ModelRunner
+from triptych.worker.inference.stages import StageLimits, Stages, WindowJob
 from triptych.worker.media.preparer import Preparer
 from triptych.worker.observability.events import Restored
 from triptych.worker.observability.hooks import Hook, Hooks
 from triptych.worker.overload import Overload, ladder_of
+from triptych.worker.partitions.assignment import RestorePartition
 from triptych.worker.partitions.partition import PartitionSet
 from triptych.worker.partitions.restore import RestorePlan, read_tail
-from triptych.worker.pipeline import Pipeline, PipelineLimits, RestoreWork
-from triptych.worker.publish_cutoff import EVERYTHING, PublishCutoff
-from triptych.worker.publishing.publisher import Publication
+from triptych.worker.pipeline import Pipeline, PipelineLimits
+from triptych.worker.publish_cutoff import PublishCutoff
+from triptych.worker.publishing.at_least_once import AtLeastOnceSender
+from triptych.worker.publishing.messages import MessageBuilder
+from triptych.worker.publishing.publisher import ResultPublisher
+from triptych.worker.publishing.retry import RetryPolicy
+from triptych.worker.publishing.sender import BatchSender
 from triptych.worker.publishing.stores.protocol import ResultStore, StoredResult
-from triptych.worker.reprocessing.agreement import refuse_reprocessing
+from triptych.worker.publishing.transactional import TransactionalSender
 from triptych.worker.serving.candidate import make_ready
 from triptych.worker.serving.files import WatchedFiles, watched_files
 from triptych.worker.serving.reloader import ModelSlot, Reloader
@@ -46,15 +51,20 @@ from triptych.worker.serving.shadow import Shadow
 
 _BATCHES_IN_FLIGHT: Final = 4
 _CLOSE_LIMIT_S: Final = 10.0
-_HAND_OVER_MARGIN_S: Final = 2.0
-"""So much longer than the worker's own limit the transport waits: the worker should be the one that leaves the rest."""
+_REVOCATION_MARGIN_S: Final = 2.0
+"""How much longer than the worker the transport waits for a revocation: the worker's own limit should come first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What a worker runs in: where records come from, where results go, who looks on.
+    """The installation that a worker runs in.
 
-    Without a bell the model stays the one that it began with.
+    Attributes:
+        transport: where records are read from and results are published to.
+        store: where results are written after that.
+        hooks: receive all events.
+        health: the readiness and liveness that the status server reports.
+        reload_signal: asks to reload the model. Without it, the model is never replaced.
     """
 
     transport: Transport
@@ -65,33 +75,24 @@ class Dependencies:
 
 
 class Scope(Protocol):
-    """What of the log a worker reads, and what of its decisions it publishes."""
+    """Which part of the log a worker reads, and which decisions it publishes."""
 
     @property
     def when_out_of_range(self) -> OutOfRangePolicy:
-        """Where to go on when retention has taken what is read next."""
+        """Where to read on if retention has deleted the next record."""
 
     def narrow(self, consumer: GroupConsumer) -> tuple[GroupConsumer, PublishCutoff]:
-        """Return the consumer to read from, and the horizon of what is published."""
+        """Return the consumer to read from, and the cutoff of what is published.
 
-
-@dataclass(frozen=True, slots=True)
-class WholeLog:
-    """Everything, from where the group committed on: what a live worker reads."""
-
-    pipeline: str
-    when_out_of_range: OutOfRangePolicy
-
-    def narrow(self, consumer: GroupConsumer) -> tuple[GroupConsumer, PublishCutoff]:
-        """Return the consumer as it is, having made sure that its group does not reprocess a span."""
-        refuse_reprocessing(consumer, self.pipeline)
-        return consumer, EVERYTHING
+        Raises:
+            UsageError: the consumer's group is used for another purpose.
+        """
 
 
 def align_config(settings: Settings) -> AlignConfig:
-    """Return the settings of alignment in nanoseconds."""
+    """Return the settings of alignment, with times in nanoseconds."""
     align = settings.align
-    slack: dict[Modality, int] = {
+    out_of_orderness_ns: dict[Modality, int] = {
         "video": align.out_of_orderness_video_ms * NS_PER_MS,
         "audio": align.out_of_orderness_audio_ms * NS_PER_MS,
         "subtitles": align.out_of_orderness_subtitles_ms * NS_PER_MS,
@@ -100,7 +101,7 @@ def align_config(settings: Settings) -> AlignConfig:
         size_ns=settings.window.size_ns,
         hop_ns=settings.window.hop_ns,
         idle_timeout_ns=align.idle_timeout_ms * NS_PER_MS,
-        out_of_orderness_ns=MappingProxyType(slack),
+        out_of_orderness_ns=MappingProxyType(out_of_orderness_ns),
         max_hold_ns=align.max_hold_ms * NS_PER_MS,
         max_cue_ns=align.max_cue_ms * NS_PER_MS,
         max_empty=align.max_empty,
@@ -117,7 +118,7 @@ def align_config(settings: Settings) -> AlignConfig:
 
 
 def model_from(settings: Settings) -> Model:
-    """Build the model that the settings name, not yet warm."""
+    """Build the model that the settings name. It is not warm yet."""
     choice = ModelChoice(
         name=settings.model.name,
         frames=settings.model.frames_per_window,
@@ -132,67 +133,89 @@ def model_from(settings: Settings) -> Model:
 
 
 @contextmanager
-def open_pipeline(settings: Settings, around: Dependencies, scope: Scope | None = None) -> Iterator[Pipeline]:
-    """Build a worker's pipeline with a warm model, and close its parts at the end; without a scope it is a live one."""
-    hooks = Hooks(around.hooks)
-    scope = scope or WholeLog(settings.pipeline, settings.kafka.offset_gone)
-    partitions = partitions_of(around.transport)
-    files = watched_files(settings.model.name) if around.reload_signal is not None else None
+def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) -> Iterator[Pipeline]:
+    """Build a pipeline with a warm model, and join the group. Close all parts at the end."""
+    hooks = Hooks(dependencies.hooks)
+    partitions = partitions_of(dependencies.transport)
+    files = watched_files(settings.model.name) if dependencies.reload_signal is not None else None
     if files is not None:
-        files.take()  # before it is read: what changes meanwhile is seen afterwards
-    inference = _warm_inference(settings, hooks)
-    around.health.set_ready("model_warm", ready=True, reason="")
+        files.mark_loaded()  # before the model is read, so that a change in the meantime is noticed
+    runner = _warm_runner(settings, hooks)
+    dependencies.health.set_ready("model_warm", ready=True, reason="")
     with ExitStack() as stack:
-        publisher = open_publisher(settings, around.transport)
+        publisher = open_publisher(settings, dependencies.transport)
         stack.callback(lambda: publisher.close(_CLOSE_LIMIT_S))
-        joined = around.transport.group_consumer(
+        joined = dependencies.transport.group_consumer(
             INPUT_TOPICS,
             consumer_group(settings.pipeline),
             when_out_of_range=scope.when_out_of_range,
-            hand_over_s=settings.kafka.hand_over_limit_ms / 1_000 + _HAND_OVER_MARGIN_S,
+            hand_over_s=settings.kafka.hand_over_limit_ms / 1_000 + _REVOCATION_MARGIN_S,
         )
         stack.callback(joined.close)
         consumer, cutoff = scope.narrow(joined)
-        publication = Publication(
-            publisher, around.store, pipeline=settings.pipeline, hooks=hooks, is_confirmed=consumer.is_confirmed
+        publication = _result_publisher(
+            publisher, dependencies.store, pipeline=settings.pipeline, hooks=hooks, is_confirmed=consumer.is_confirmed
         )
         shadow = None if settings.model.shadow is None else Shadow(hooks, share=settings.model.shadow_share)
-        flow = _flow(settings, inference, publication, hooks=hooks, shadow=shadow)
-        stack.callback(flow.close)
+        stages = _stages(settings, runner, publication, hooks=hooks, shadow=shadow)
+        stack.callback(stages.close)
         if shadow is not None:
             stack.callback(shadow.close)
-        places = list(_places(settings, flow, inference, files=files, shadow=shadow))
-        if places:
+        slots = list(_model_slots(settings, stages, runner, files=files, shadow=shadow))
+        if slots:
+            reload_signal = dependencies.reload_signal or ReloadSignal()
             watch_s = settings.model.watch_ms / 1_000 or None
-            stack.callback(Reloader(places, around.reload_signal or ReloadSignal(), watch_s=watch_s, hooks=hooks).close)
-        stack.callback(publication.give_up)  # where something broke: nobody collects any more what still waits
-        stack.callback(joined.close)  # again, and first: the group need not wait for stages that still run
-        restore = _restorer(settings, around.transport, consumer, partitions=partitions, hooks=hooks)
-        limits = PipelineLimits(
-            commit_interval_ns=settings.worker.commit_interval_ms * NS_PER_MS,
-            shutdown_limit_ns=settings.worker.shutdown_limit_ms * NS_PER_MS,
-            hand_over_limit_ns=settings.kafka.hand_over_limit_ms * NS_PER_MS,
-            held_bytes=settings.align.partition_max_bytes,
-            late_letters=settings.align.late_letters,
-        )
+            stack.callback(Reloader(slots, reload_signal, watch_s=watch_s, hooks=hooks).close)
+        stack.callback(publication.give_up)  # after an error nobody collects what the publish stage still retries
+        stack.callback(joined.close)  # closed first, and again above: the group need not wait for stages that still run
         yield Pipeline(
-            consumer, restore, flow, publication, limits=limits, hooks=hooks, health=around.health, cutoff=cutoff
+            consumer,
+            _restorer(settings, dependencies.transport, consumer, partitions=partitions, hooks=hooks),
+            stages,
+            publication,
+            limits=_limits(settings),
+            hooks=hooks,
+            health=dependencies.health,
+            cutoff=cutoff,
         )
 
 
 def open_publisher(settings: Settings, transport: Transport) -> Publisher | TransactionalPublisher:
-    """Open what publishes results: with transactions where each must be on its topic once.
+    """Open the publisher of results, transactional if the delivery is exactly-once.
 
-    A static worker has one transactional name for good: its next start ends at once what the last one left open. Any
-    other has a name for as long as it lives. Neither is what fences a zombie: the group's generation is.
+    A static member always has the same transactional id, so its next start ends an open transaction at once. Any other
+    worker takes a new id at each start. The id does not fence zombies: the generation of the group does.
     """
     if settings.delivery == "at_least_once":
         return transport.publisher()
     return transport.transactional_publisher(f"{settings.pipeline}.{settings.kafka.group_instance_id or uuid4().hex}")
 
 
+def _result_publisher(
+    publisher: Publisher | TransactionalPublisher,
+    store: ResultStore,
+    *,
+    pipeline: str,
+    hooks: Hooks,
+    is_confirmed: Callable[[], bool],
+) -> ResultPublisher:
+    """Return a result publisher with the sender that fits `publisher`."""
+    retry = RetryPolicy(hooks)
+    messages = MessageBuilder(pipeline)
+    sender: BatchSender
+    if isinstance(publisher, Publisher):
+        sender = AtLeastOnceSender(publisher, messages, retry, hooks)
+    else:
+        sender = TransactionalSender(publisher, messages, retry, hooks, is_confirmed=is_confirmed)
+    return ResultPublisher(sender, store, messages, retry=retry, hooks=hooks, is_confirmed=is_confirmed)
+
+
 def partitions_of(transport: Transport) -> int:
-    """Return the number of partitions of the input topics, which is the same for all topics of a pipeline."""
+    """Return the number of partitions of the input topics, which is the same for all topics of a pipeline.
+
+    Raises:
+        TopicMissingError: there is no video topic.
+    """
     admin = transport.admin()
     try:
         count = admin.partition_count(VIDEO_TOPIC)
@@ -203,17 +226,27 @@ def partitions_of(transport: Transport) -> int:
     return count
 
 
-def _warm_inference(settings: Settings, hooks: Hooks) -> Inference:
+def _warm_runner(settings: Settings, hooks: Hooks) -> ModelRunner:
     model = model_from(settings)
     model.warm()
-    return Inference(model, hooks)
+    return ModelRunner(model, hooks)
 
 
-def _places(
-    settings: Settings, flow: Stages, inference: Inference, *, files: WatchedFiles | None, shadow: Shadow | None
+def _limits(settings: Settings) -> PipelineLimits:
+    return PipelineLimits(
+        commit_interval_ns=settings.worker.commit_interval_ms * NS_PER_MS,
+        shutdown_limit_ns=settings.worker.shutdown_limit_ms * NS_PER_MS,
+        revocation_limit_ns=settings.kafka.hand_over_limit_ms * NS_PER_MS,
+        partition_max_bytes=settings.align.partition_max_bytes,
+        dead_letter_late=settings.align.late_letters,
+    )
+
+
+def _model_slots(
+    settings: Settings, stages: Stages, runner: ModelRunner, *, files: WatchedFiles | None, shadow: Shadow | None
 ) -> Iterator[ModelSlot]:
-    """Yield where models are in service and may be followed by others; without files the first one stays."""
-    ready = partial(make_ready, spec=inference.spec, window_ns=settings.window.size_ns)
+    """Yield the slots whose model may be replaced at runtime. Without files, the main model is not replaced."""
+    ready = partial(make_ready, spec=runner.spec, window_ns=settings.window.size_ns)
     if files is not None:
         yield ModelSlot(
             role="model",
@@ -221,8 +254,8 @@ def _places(
             files=files,
             build=partial(model_from, settings),
             make_ready=ready,
-            info=lambda: inference.info,
-            put=lambda model: flow.between_batches(partial(inference.replace, model)).result(),
+            info=lambda: runner.info,
+            put=lambda model: stages.between_batches(partial(runner.replace, model)).result(),
         )
     if shadow is not None and settings.model.shadow is not None:
         named = settings.model.model_copy(update={"name": settings.model.shadow})
@@ -237,22 +270,20 @@ def _places(
         )
 
 
-def _flow(
-    settings: Settings, inference: Inference, publication: Publication, *, hooks: Hooks, shadow: Shadow | None
+def _stages(
+    settings: Settings, runner: ModelRunner, publication: ResultPublisher, *, hooks: Hooks, shadow: Shadow | None
 ) -> Stages:
     batcher = MicroBatcher[WindowJob](
         max_windows=settings.batch.max_windows, max_delay_ns=settings.batch.max_delay_ms * NS_PER_MS
     )
-    limits = FlowLimits(
+    limits = StageLimits(
         max_windows_in_flight=settings.batch.max_windows * _BATCHES_IN_FLIGHT,
         prepare_threads=settings.worker.prepare_threads,
     )
-    preparer = Preparer(inference.spec)
-    ladder = ladder_of(settings.worker.overload, inference.spec.frames)
+    preparer = Preparer(runner.spec)
+    ladder = ladder_of(settings.worker.overload, runner.spec.frames)
     overload = Overload(ladder, limit_ns=settings.worker.overload_limit_ms * NS_PER_MS)
-    return Stages(
-        preparer, batcher, inference, publication, limits=limits, overload=overload, hooks=hooks, shadow=shadow
-    )
+    return Stages(preparer, batcher, runner, publication, limits=limits, overload=overload, hooks=hooks, shadow=shadow)
 
 
 def _restorer(
@@ -262,26 +293,26 @@ def _restorer(
     *,
     partitions: int,
     hooks: Hooks,
-) -> RestoreWork:
-    """Return what begins the work of a partition number: the results topic tells how it goes on."""
+) -> RestorePartition:
+    """Return the function that restores a partition from the tail of the results topic."""
     config = align_config(settings)
 
-    def restore(number: int, start: dict[Modality, int]) -> tuple[PartitionSet, list[StoredResult]]:
-        committed = consumer.committed([TopicPartition(topic, number) for topic in TOPIC_OF.values()])
+    def restore(partition: int, start: dict[Modality, int]) -> tuple[PartitionSet, list[StoredResult]]:
+        committed = consumer.committed([TopicPartition(topic, partition) for topic in TOPIC_OF.values()])
         plan = RestorePlan(
             pipeline=settings.pipeline,
-            number=number,
+            partition=partition,
             start=start,
             has_commit=any(commit is not None for commit in committed.values()),
             stream_ttl_ns=config.stream_ttl_ns,
         )
         tail = read_tail(transport, plan, wall_ns=time.time_ns())
-        hooks.emit(Restored(number=number, streams=len(tail.snapshots), results=len(tail.results)))
-        work = PartitionSet(
-            number, config, start, partitions=partitions, pipeline=settings.pipeline, restored=tail.snapshots
+        hooks.emit(Restored(number=partition, streams=len(tail.snapshots), results=len(tail.results)))
+        partition_set = PartitionSet(
+            partition, config, start, partitions=partitions, pipeline=settings.pipeline, restored=tail.snapshots
         )
         for stored in tail.results:
-            work.recent.remember(stored.result)
-        return work, tail.results
+            partition_set.recent.remember(stored.result)
+        return partition_set, tail.results
 
     return restore

@@ -1,1 +1,1 @@
-"""Alerts: rules that match, sent to a webhook."""
+"""Alerts: results that match a rule, sent to a webhook."""

@@ -1,4 +1,4 @@
-"""How far alerts have been delivered: a small file, replaced as a whole, used by one process at a time."""
+"""The progress of alerts: a small file, replaced atomically, and locked by one process at a time."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _REMEMBERED: Final = 1_000
 
 
 class AlertState:
-    """The cursor behind the last result that was dealt with, and the ids of the messages delivered last.
+    """The cursor after the last handled result, and the ids of the messages delivered last.
 
-    The ids are for results that were published twice, on either side of a restart.
+    The ids detect results that were published twice, before and after a restart.
     """
 
     def __init__(self, path: Path) -> None:
-        """Take the file for this process and read it; raise `UsageError` where it cannot be used."""
+        """Lock the file and read it. Raises `UsageError` if it cannot be used."""
         self._path = path
         self._written: str | None = None
         self.cursor: Cursor | None = None
@@ -31,34 +31,34 @@ class AlertState:
         try:
             self._lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise UsageError(f"{path}: expected a file in a folder that can be written, got: {error}") from error
+            raise UsageError(f"{path}: expected a file in a writable folder, got: {error}") from error
         try:
-            self._take()
+            self._lock_file()
             self._read()
         except BaseException:
             os.close(self._lock)
             raise
 
     def has_delivered(self, message_id: str) -> bool:
-        """Say whether the message was delivered lately."""
+        """Return whether the message was delivered recently."""
         return message_id in self._delivered
 
     def note(self, message_id: str) -> None:
-        """Remember a message that was delivered; `save` keeps it."""
+        """Remember a delivered message. `save` writes it."""
         self._delivered.append(message_id)
 
     def save(self, cursor: Cursor) -> None:
-        """Keep what has been dealt with, so that it outlives a crash; write nothing where nothing changed."""
+        """Write the state durably, if it has changed."""
         self.cursor = cursor
         text = json.dumps({"cursor": str(cursor), "delivered": list(self._delivered)})
         if text == self._written:
             return
-        beside = self._path.with_name(f"{self._path.name}.new")
-        with beside.open("w", encoding="utf-8") as file:
+        temporary = self._path.with_name(f"{self._path.name}.new")
+        with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(self._path)
+        temporary.replace(self._path)
         self._written = text
 
     def __enter__(self) -> Self:
@@ -69,11 +69,13 @@ class AlertState:
     ) -> None:
         os.close(self._lock)
 
-    def _take(self) -> None:
+    def _lock_file(self) -> None:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UsageError(f"{self._path}: expected a file of this process alone, another one is using it") from None
+            raise UsageError(
+                f"{self._path}: expected a file that only this process uses, another process has locked it"
+            ) from None
 
     def _read(self) -> None:
         try:
@@ -92,5 +94,5 @@ class AlertState:
         except (ValueError, UsageError):
             found = None
         if not isinstance(found, Cursor):
-            raise UsageError(f"{self._path}: expected what an earlier `triptych alert` wrote, got something else")
+            raise UsageError(f"{self._path}: expected a file written by `triptych alert`, got something else")
         self.cursor, self._written = found, text

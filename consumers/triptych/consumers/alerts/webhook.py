@@ -1,7 +1,7 @@
-"""A match as a signed message, after Standard Webhooks (https://www.standardwebhooks.com). Pure.
+"""A match as a signed message in the format of Standard Webhooks (https://www.standardwebhooks.com). No I/O.
 
-The id of a message is made of what it says: a message that is sent again has the same id and the same body, so that its
-receiver can drop it.
+The message id is derived from the content. A message that is sent again has the same id and body, so the receiver can
+drop duplicates.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from triptych.consumers.subscription.subscriber import Delivery
+from triptych.consumers.subscription.result_buffer import Delivery
 from triptych.schemas.errors import UsageError
 from triptych.units import NS_PER_S
 
 EVENT_TYPE: Final = "triptych.match"
 _PREFIX: Final = "whsec_"
-_SHORTEST: Final = 24
-_LONGEST: Final = 64
-_HOW: Final = 'make one by: echo "whsec_$(openssl rand -base64 32)"'
+_MIN_SECRET_BYTES: Final = 24
+_MAX_SECRET_BYTES: Final = 64
+_HINT: Final = 'create one with: echo "whsec_$(openssl rand -base64 32)"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class WebhookMessage:
     body: bytes
 
     def headers(self, secrets: Sequence[bytes], *, now_s: int) -> dict[str, str]:
-        """Return the headers of one attempt: the moment is that of the attempt, the id never changes."""
+        """Return the headers of one attempt. The timestamp is that of the attempt; the id never changes."""
         signed = b".".join((self.id.encode(), str(now_s).encode(), self.body))
         digests = (hmac.digest(secret, signed, hashlib.sha256) for secret in secrets)
         return {
@@ -47,9 +47,9 @@ class WebhookMessage:
 
 
 def webhook_message(delivery: Delivery, *, rule: str, pipeline: str) -> WebhookMessage:
-    """Return the message that says that a result fulfils a rule."""
+    """Return the message for a result that matches a rule."""
     result = delivery.result
-    named = json.dumps([pipeline, rule, result.id], ensure_ascii=False)
+    identity = json.dumps([pipeline, rule, result.id], ensure_ascii=False)
     published = datetime.fromtimestamp(result.published_ns // NS_PER_S, UTC)
     body = {
         "type": EVENT_TYPE,
@@ -57,19 +57,20 @@ def webhook_message(delivery: Delivery, *, rule: str, pipeline: str) -> WebhookM
         "data": {"pipeline": pipeline, "rule": rule, "result": json.loads(delivery.document)},
     }
     return WebhookMessage(
-        id=f"msg_{hashlib.sha256(named.encode()).hexdigest()[:32]}",
+        id=f"msg_{hashlib.sha256(identity.encode()).hexdigest()[:32]}",
         body=json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
     )
 
 
 def parse_secrets(text: str, *, origin: str) -> tuple[bytes, ...]:
-    """Return the secrets of a file, one a line; several while receivers change from one to the next.
+    """Return the secrets in a file, one per line. Several are used while receivers change from one to the next.
 
-    Raises `UsageError`, which never shows what stands there.
+    Raises:
+        UsageError: a secret is invalid. The message never contains it.
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
-        raise UsageError(f"{origin}: expected a secret, found none; {_HOW}")
+        raise UsageError(f"{origin}: expected a secret, found none; {_HINT}")
     return tuple(_parse_secret(line, f"{origin}, line {number}") for number, line in enumerate(lines, 1))
 
 
@@ -78,6 +79,8 @@ def _parse_secret(line: str, origin: str) -> bytes:
         secret = base64.b64decode(line.removeprefix(_PREFIX), validate=True)
     except binascii.Error:
         secret = b""
-    if not line.startswith(_PREFIX) or not _SHORTEST <= len(secret) <= _LONGEST:
-        raise UsageError(f"{origin}: expected whsec_ and {_SHORTEST} to {_LONGEST} bytes in base64; {_HOW}")
+    if not line.startswith(_PREFIX) or not _MIN_SECRET_BYTES <= len(secret) <= _MAX_SECRET_BYTES:
+        raise UsageError(
+            f"{origin}: expected whsec_ and {_MIN_SECRET_BYTES} to {_MAX_SECRET_BYTES} bytes in base64; {_HINT}"
+        )
     return secret

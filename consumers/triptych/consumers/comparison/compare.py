@@ -1,4 +1,4 @@
-"""Two pipelines' results, window by window: which only one of them has, and where the others differ. Pure."""
+"""Compare two pipelines' results by window: which are missing on one side, and which fields differ. No I/O."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Final
 
-from triptych.consumers.subscription.subscriber import Delivery
+from triptych.consumers.subscription.result_buffer import Delivery
 
-VARYING: Final = frozenset({"published_ns", "arrival_ms", "stage_ms"})
-"""What two runs over the same records say differently."""
+IGNORED_FIELDS: Final = frozenset({"published_ns", "arrival_ms", "stage_ms"})
+"""Fields that differ between two runs over the same records."""
 
-_ABSENT: Final = "nothing"
+_MISSING: Final = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
 class ResultDifference:
-    """One place in a result where two pipelines differ."""
+    """One difference between two results. `path` is where in the JSON document."""
 
     path: str
     left: object
@@ -26,7 +26,7 @@ class ResultDifference:
 
     @property
     def size(self) -> float | None:
-        """How far apart two numbers are; None where these are not both numbers."""
+        """The distance between two numbers; None if these are not both numbers."""
         if isinstance(self.left, bool) or isinstance(self.right, bool):
             return None
         if isinstance(self.left, int | float) and isinstance(self.right, int | float):
@@ -35,15 +35,15 @@ class ResultDifference:
 
 
 @dataclass(slots=True)
-class Field:
-    """How often a field differs, and by how much at most where it is a number."""
+class FieldDifferences:
+    """How often a field differs, and by how much at most if it is a number."""
 
     results: int = 0
     largest: float | None = None
     example: tuple[str, ResultDifference] | None = None
 
     def note(self, result_id: str, found: ResultDifference) -> None:
-        """Take in one difference."""
+        """Count one difference."""
         self.results += 1
         if self.example is None:
             self.example = result_id, found
@@ -53,22 +53,25 @@ class Field:
 
 @dataclass(slots=True)
 class Comparison:
-    """What comparing came to. The ids that one side alone has are in the order of publication."""
+    """The outcome of a comparison. The ids that only one side has are in the order of publication."""
 
     same: int = 0
     differing: int = 0
     only_left: list[str] = field(default_factory=list)
     only_right: list[str] = field(default_factory=list)
-    fields: dict[str, Field] = field(default_factory=dict)
+    fields: dict[str, FieldDifferences] = field(default_factory=dict)
 
     @property
     def equal(self) -> bool:
-        """Say whether both have the same results."""
+        """Whether both sides have the same results."""
         return not (self.differing or self.only_left or self.only_right)
 
 
 def compare(left: Iterable[Delivery], right: Iterable[Delivery], *, tolerance: float) -> Comparison:
-    """Pair results by id and compare them; what has found its pair is let go of, so little is held of equal runs."""
+    """Pair results by id and compare them. Numbers within `tolerance` are equal.
+
+    A result is only held in memory until its counterpart arrives.
+    """
     outcome = Comparison()
     waiting: tuple[dict[str, bytes], dict[str, bytes]] = ({}, {})
     for pair in zip_longest(left, right):
@@ -80,19 +83,19 @@ def compare(left: Iterable[Delivery], right: Iterable[Delivery], *, tolerance: f
                 waiting[side][delivery.result.id] = delivery.document
                 continue
             documents = (other, delivery.document) if side else (delivery.document, other)
-            one, another = map(_said, documents)
+            one, another = map(_compared_fields, documents)
             _note(outcome, delivery.result.id, list(differences(one, another, tolerance=tolerance)))
     outcome.only_left, outcome.only_right = list(waiting[0]), list(waiting[1])
     return outcome
 
 
 def differences(left: object, right: object, path: str = "", *, tolerance: float) -> Iterator[ResultDifference]:
-    """Walk through two JSON values; numbers within the tolerance are equal."""
+    """Return the differences between two JSON values. Numbers within the tolerance are equal."""
     match left, right:
         case dict(), dict():
             for name in left | right:
                 inner = f"{path}.{name}" if path else str(name)
-                yield from differences(left.get(name, _ABSENT), right.get(name, _ABSENT), inner, tolerance=tolerance)
+                yield from differences(left.get(name, _MISSING), right.get(name, _MISSING), inner, tolerance=tolerance)
         case list(), list() if len(left) == len(right):
             for at, (one, other) in enumerate(zip(left, right, strict=True)):
                 yield from differences(one, other, f"{path}[{at}]", tolerance=tolerance)
@@ -102,9 +105,9 @@ def differences(left: object, right: object, path: str = "", *, tolerance: float
                 yield found
 
 
-def _said(document: bytes) -> dict[str, object]:
+def _compared_fields(document: bytes) -> dict[str, object]:
     whole: dict[str, object] = json.loads(document)
-    return {name: value for name, value in whole.items() if name not in VARYING}
+    return {name: value for name, value in whole.items() if name not in IGNORED_FIELDS}
 
 
 def _note(outcome: Comparison, result_id: str, found: list[ResultDifference]) -> None:
@@ -114,8 +117,8 @@ def _note(outcome: Comparison, result_id: str, found: list[ResultDifference]) ->
     outcome.differing += 1
     largest: dict[str, ResultDifference] = {}
     for difference in found:
-        name = difference.path.partition("[")[0]  # the places of a list count as one field
+        name = difference.path.partition("[")[0]  # the elements of a list count as one field
         if name not in largest or (difference.size or 0) > (largest[name].size or 0):
             largest[name] = difference
     for name, difference in largest.items():
-        outcome.fields.setdefault(name, Field()).note(result_id, difference)
+        outcome.fields.setdefault(name, FieldDifferences()).note(result_id, difference)

@@ -1,4 +1,4 @@
-"""A comparison as lines for people."""
+"""Format a comparison for people."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _SHOWN_CHARACTERS: Final = 100
 
 
 def comparison_lines(outcome: Comparison, left: str, right: str) -> Iterator[str]:
-    """Say what comparing two pipelines came to: numbers first, then each field with its worst example."""
-    yield f"{outcome.same} windows alike, {outcome.differing} differ"
+    """Return the outcome as lines: totals first, then each field with its largest difference."""
+    yield f"{outcome.same} windows equal, {outcome.differing} differ"
     for name, only in ((left, outcome.only_left), (right, outcome.only_right)):
         if only:
             yield f"only {name}: {len(only)} windows, the first is {only[0]}"

@@ -1,1 +1,1 @@
-"""Dead letters: which there are, what each holds, and putting them back."""
+"""Dead letters: list them, show them, redrive them."""

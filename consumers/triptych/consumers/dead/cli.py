@@ -1,4 +1,4 @@
-"""The commands `triptych dead list`, `show` and `redrive`. Imports the client when it runs."""
+"""The commands `triptych dead list`, `show` and `redrive`. They import the client when they run."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from triptych.consumers.subscription.log_reading import Progress
     from triptych.settings.tree import Settings
 
-dead = typer.Typer(help="Look at records that could not be used, and put them back.", no_args_is_help=True)
+dead = typer.Typer(help="Show the records that could not be processed, and redrive them.", no_args_is_help=True)
 
 _WIDTH: Final = 240
 
 StreamOption = Annotated[str | None, typer.Option("--stream", metavar="STREAM", help="Only letters of this stream.")]
 ReasonOption = Annotated[
-    str | None, typer.Option("--reason", metavar="REASON", help="Only letters of this reason, as `list` calls it.")
+    str | None, typer.Option("--reason", metavar="REASON", help="Only letters with this reason, as shown by `list`.")
 ]
 SinceOption = Annotated[
     str | None,
     typer.Option(
         "--since",
         metavar="TIME|AGE",
-        help="Only letters written since: a moment with its zone (2026-01-01T00:00:00Z) or an age (30m, 12h, 7d).",
+        help="Only letters since a time with its zone (2026-01-01T00:00:00Z), or an age (30m, 12h, 7d).",
     ),
 ]
 
@@ -40,8 +40,8 @@ SinceOption = Annotated[
 @dead.command("list")
 def list_letters(
     *,
-    each: Annotated[bool, typer.Option("--each", help="A line for each letter, instead of counts.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    each: Annotated[bool, typer.Option("--each", help="One line per letter, instead of counts.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
     stream: StreamOption = None,
     reason: ReasonOption = None,
     since: SinceOption = None,
@@ -49,7 +49,7 @@ def list_letters(
     bootstrap_servers: BootstrapServersOption = None,
     pipeline: PipelineOption = None,
 ) -> None:
-    """Count the dead letters by reason and stream, and say what became of them."""
+    """Count the dead letters by reason and stream, with their state."""
     from triptych.consumers.dead.letters import grouped, read_letters
     from triptych.consumers.dead.text import group_lines, letter_lines, table
     from triptych.transport.kafka.transport import KafkaTransport
@@ -68,7 +68,7 @@ def list_letters(
     else:
         typer.echo("no dead letters")
     if letters.unreadable:
-        typer.echo(f"{letters.unreadable} records on the topic are neither letters nor marks", err=True)
+        typer.echo(f"{letters.unreadable} records on the topic are neither dead letters nor marks", err=True)
 
 
 @dead.command()
@@ -77,40 +77,41 @@ def show(
         str,
         typer.Argument(
             metavar="ID|PARTITION:OFFSET",
-            help="TOPIC/PARTITION/OFFSET of the record, as `list` has it; or where the letter lies on its topic.",
+            help="TOPIC/PARTITION/OFFSET of the record, as shown by `list`, or PARTITION:OFFSET of the letter.",
         ),
     ],
     *,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE|DIR", help="Write the value to a new file.", show_default=False)
+        Path | None,
+        typer.Option(metavar="FILE|DIR", help="Write the record's value to a new file.", show_default=False),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     config: ConfigOption = None,
     bootstrap_servers: BootstrapServersOption = None,
     pipeline: PipelineOption = None,
 ) -> None:
-    """Show one dead letter in full: reason, origin, headers; its media go to a file with --out."""
+    """Show one dead letter in full: reason, origin, headers. With --out, write its media to a file."""
     from json import dumps
 
     from triptych.consumers.dead.letters import find_letter
-    from triptych.consumers.dead.text import full_lines, in_full, write_value
+    from triptych.consumers.dead.text import full_description, full_lines, write_value
     from triptych.transport.kafka.transport import KafkaTransport
 
     settings = _settings(config, bootstrap_servers, pipeline)
     with closing(KafkaTransport(settings.kafka)) as transport, _progress("searching") as progress:
         letters, found, record = find_letter(transport, settings.pipeline, letter, progress=progress)
-    said = in_full(letters, found, record)
+    fields = full_description(letters, found, record)
     if out is not None:
-        said["file"] = str(write_value(out, found, record))
-    _echo([dumps(said)] if json else full_lines(said))
+        fields["file"] = str(write_value(out, found, record))
+    _echo([dumps(fields)] if json else full_lines(fields))
 
 
 @dead.command()
 def redrive(
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be put back.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be redriven.")] = False,
     again: Annotated[
-        bool, typer.Option("--again", help="Also letters whose record was put back and refused once more.")
+        bool, typer.Option("--again", help="Also letters whose record was redriven and dead-lettered again.")
     ] = False,
     stream: StreamOption = None,
     reason: ReasonOption = None,
@@ -119,9 +120,9 @@ def redrive(
     bootstrap_servers: BootstrapServersOption = None,
     pipeline: PipelineOption = None,
 ) -> None:
-    """Put dead letters back into the topics they came from, each at most once; run one at a time.
+    """Send the records of dead letters back to their topics, each at most once. Run one redrive at a time.
 
-    The workers count what comes back as late. Windows that were published stay as they are.
+    Redriven records count as late. Published windows stay as they are, unless the worker revises them.
     """
     from triptych.consumers.dead import redrive as redriving
     from triptych.consumers.dead.letters import grouped, read_letters
@@ -139,10 +140,12 @@ def redrive(
                 _console().print(table(grouped(letters, planned.wanted)))
             _echo(redriven_lines(planned, None))
             return
-        with _progress("putting back") as progress:
-            came = redriving.redrive(transport, letters, planned.wanted, pipeline=settings.pipeline, progress=progress)
-    _echo(redriven_lines(planned, came))
-    if came.refused:
+        with _progress("redriving") as progress:
+            outcome = redriving.redrive(
+                transport, letters, planned.wanted, pipeline=settings.pipeline, progress=progress
+            )
+    _echo(redriven_lines(planned, outcome))
+    if outcome.failed:
         raise typer.Exit(1)
 
 
@@ -163,18 +166,18 @@ def _selection(stream: str | None, reason: str | None, since: str | None) -> Sel
 
 
 @contextmanager
-def _progress(doing: str) -> Iterator[Progress]:
-    """Show how far it is, on a terminal; the bar is gone afterwards."""
+def _progress(task_name: str) -> Iterator[Progress]:
+    """Show a progress bar on a terminal; remove it at the end."""
     from rich.console import Console
     from rich.progress import Progress as Bars
 
     with Bars(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
-        task = bars.add_task(doing, total=None)
+        task = bars.add_task(task_name, total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
 def _console() -> Console:
-    """Return a console that cuts nothing where nobody looks at it."""
+    """Return a console that does not cut lines if the output is not a terminal."""
     from rich.console import Console
 
     return Console() if sys.stdout.isatty() else Console(width=_WIDTH)

@@ -1,8 +1,8 @@
-"""The dead letters of a pipeline: which there are, and what became of each.
+"""The dead letters of a pipeline, and the state of each.
 
-The topic is the record. It holds letters, and the marks that putting them back leaves. A record that was put back and
-could not be used again is a letter of its own, which names the one before it; the two count as one letter, whose newest
-form is what is looked at.
+The dead-letter topic is the only storage. It holds letters, and the marks of their redrive. A record that was redriven
+and dead-lettered again is a new letter, which names the previous one. The two count as one letter, represented by the
+newest.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from typing import Final, Literal, get_args
 
 from triptych.consumers.subscription.log_reading import Progress, no_progress, partitions_of, read_since
 from triptych.schemas.dead import DeadLetter
-from triptych.schemas.dead_codec import decode_dead, decode_mark, is_mark, read_put_back
+from triptych.schemas.dead_codec import decode_dead, decode_mark, is_mark, read_redrive_origin
 from triptych.schemas.errors import MalformedRecordError, UsageError
 from triptych.schemas.names import dead_topic
 from triptych.schemas.reasons import UNKNOWN_REASON
 from triptych.transport.protocols import Transport
 from triptych.transport.records import Record, TopicPartition
 
-_PLACE: Final = re.compile(r"(\d{1,9}):\d{1,19}")
+_POSITION: Final = re.compile(r"(\d{1,9}):\d{1,19}")
 _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,249}/(\d{1,9})/\d{1,19}")
 
 State = Literal["waiting", "unsure", "redriven", "dead_again"]
-"""Never put back; a redrive was broken off; put back; put back and refused once more."""
+"""Never redriven; a redrive was interrupted; redriven; redriven and dead-lettered again."""
 STATES: tuple[State, ...] = get_args(State)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredDeadLetter:
-    """What is kept in mind of a letter: all but its record.
+    """The summary of a letter, without its record.
 
-    `tp` and `at` say where it lies on the dead-letter topic, `appended_ns` since when. `came_from` is the id of the
-    letter whose record was put back and came to this one; empty for a record that was never put back.
+    `tp` and `at` are its position on the dead-letter topic, `appended_ns` its append time. `previous_id` is the id of
+    the letter whose redriven record became this letter; empty if the record was never redriven.
     """
 
     id: str
@@ -49,19 +49,19 @@ class StoredDeadLetter:
     appended_ns: int
     size_bytes: int
     whole: bool
-    came_from: str
+    previous_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which letters are meant; None means all."""
+    """Which letters to select. None selects all."""
 
     stream: str | None = None
     code: str | None = None
     since_ns: int = 0
 
     def includes(self, letter: StoredDeadLetter) -> bool:
-        """Tell whether a letter is meant."""
+        """Return whether a letter is selected."""
         return (
             self.stream in {None, letter.stream}
             and self.code in {None, letter.code}
@@ -73,7 +73,7 @@ class Selection:
 class DeadLetters:
     """The letters and marks of a dead-letter topic.
 
-    `begun_ns` says since when a letter was about to be put back; `last` is the letter that was taken in last.
+    `begun_ns` is when the redrive of each letter began, `last` the letter that was added last.
     """
 
     letters: dict[str, StoredDeadLetter] = field(default_factory=dict)
@@ -83,7 +83,7 @@ class DeadLetters:
     last: StoredDeadLetter | None = None
 
     def add(self, record: Record) -> None:
-        """Take in a record of the topic. One that is neither letter nor mark is counted as unreadable."""
+        """Add a record of the topic. A record that is neither letter nor mark counts as unreadable."""
         self.last = None
         try:
             if is_mark(record.headers):
@@ -102,7 +102,7 @@ class DeadLetters:
             self.begun_ns.setdefault(mark.id, record.arrival_ns)
 
     def newest(self) -> Iterator[StoredDeadLetter]:
-        """Return each letter once, in its newest form, in the order in which they came to the topic."""
+        """Return each letter once, by its newest form, in the order in which they were appended."""
         newest: dict[str, StoredDeadLetter] = {}
         for letter in sorted(self.letters.values(), key=lambda letter: (letter.appended_ns, letter.tp, letter.at)):
             root = self._root(letter)
@@ -111,28 +111,28 @@ class DeadLetters:
         return iter(newest.values())
 
     def state(self, letter: StoredDeadLetter) -> State:
-        """Return what became of a letter in its newest form."""
+        """Return the state of a letter, given its newest form."""
         if letter.id in self.done:
             return "redriven"
         if letter.id in self.begun_ns:
             return "unsure"
-        return "dead_again" if letter.came_from else "waiting"
+        return "dead_again" if letter.previous_id else "waiting"
 
     def _root(self, letter: StoredDeadLetter) -> str:
-        """Return the id of the first of the letters that this one comes from."""
+        """Return the id of the first letter in the chain of previous letters."""
         seen = {letter.id}
-        while letter.came_from and letter.came_from not in seen:
-            seen.add(letter.came_from)
-            before = self.letters.get(letter.came_from)
+        while letter.previous_id and letter.previous_id not in seen:
+            seen.add(letter.previous_id)
+            before = self.letters.get(letter.previous_id)
             if before is None:
-                return letter.came_from
+                return letter.previous_id
             letter = before
         return letter.id
 
 
 def summary(record: Record, letter: DeadLetter) -> StoredDeadLetter:
-    """Return what is kept in mind of a letter that lies at `record`."""
-    returned = read_put_back(letter.headers)
+    """Return the summary of a letter that is stored in `record`."""
+    origin = read_redrive_origin(letter.headers)
     return StoredDeadLetter(
         id=letter.id,
         code=str(letter.code or UNKNOWN_REASON),
@@ -146,14 +146,17 @@ def summary(record: Record, letter: DeadLetter) -> StoredDeadLetter:
         appended_ns=record.arrival_ns,
         size_bytes=record.size_bytes,
         whole=letter.whole,
-        came_from="" if returned is None else returned.letter_id,
+        previous_id="" if origin is None else origin.letter_id,
     )
 
 
 def read_letters(
     transport: Transport, pipeline: str, *, since_ns: int = 0, progress: Progress = no_progress
 ) -> DeadLetters:
-    """Read the dead-letter topic to the end that it has now; marks come after their letters: `since_ns` cuts none."""
+    """Read the dead-letter topic up to its current end.
+
+    `since_ns` is a time of appending. It never separates a mark from its letter, since marks are appended later.
+    """
     tps = partitions_of(transport, dead_topic(pipeline))
     found = DeadLetters()
     for record in read_since(transport, dict.fromkeys(tps, since_ns), progress=progress):
@@ -164,9 +167,13 @@ def read_letters(
 def find_letter(
     transport: Transport, pipeline: str, wanted: str, *, progress: Progress = no_progress
 ) -> tuple[DeadLetters, StoredDeadLetter, DeadLetter]:
-    """Return a letter by its id or its place `PARTITION:OFFSET`, whole, and all that its partition says of it."""
-    place, letter_id = _PLACE.fullmatch(wanted), _ID.fullmatch(wanted)
-    number = place[1] if place else letter_id[1] if letter_id else None
+    """Return a letter by its id or its position `PARTITION:OFFSET`: its partition's letters, its summary, its record.
+
+    Raises:
+        UsageError: the text is neither, or there is no such letter.
+    """
+    position, letter_id = _POSITION.fullmatch(wanted), _ID.fullmatch(wanted)
+    number = position[1] if position else letter_id[1] if letter_id else None
     if number is None:
         raise UsageError(f"letter: expected TOPIC/PARTITION/OFFSET of its record, or PARTITION:OFFSET, got {wanted!r}")
     tp = TopicPartition(dead_topic(pipeline), int(number))
@@ -179,7 +186,7 @@ def find_letter(
             if letter is not None and wanted in {letter.id, f"{letter.tp.partition}:{letter.at}"}:
                 whole[letter.id] = decode_dead(record.key, record.value, record.headers)
     if not whole:
-        raise UsageError(f"letter {wanted}: not on {tp.topic}; `triptych dead list --each` names those that are")
+        raise UsageError(f"letter {wanted}: not on {tp.topic}; `triptych dead list --each` lists the letters")
     [(name, record_of)] = whole.items()
     return found, found.letters[name], record_of
 
@@ -196,12 +203,12 @@ class DeadLetterGroup:
 
     @property
     def letters(self) -> int:
-        """How many there are."""
+        """The number of letters."""
         return sum(self.counts.values())
 
 
 def grouped(dead: DeadLetters, letters: Iterable[StoredDeadLetter]) -> list[DeadLetterGroup]:
-    """Return letters counted by reason and stream, the most frequent first."""
+    """Return letters counted by reason and stream, most frequent first."""
     groups: dict[tuple[str, str], DeadLetterGroup] = {}
     for letter in letters:
         group = groups.setdefault((letter.code, letter.stream), DeadLetterGroup(letter.code, letter.stream, letter))

@@ -1,8 +1,9 @@
-"""Putting dead letters back where their records came from, each at most once.
+"""Redrive dead letters: send their records back to the input topics, each at most once.
 
-Right under crashes by a mark before and a mark after: `begun` is acknowledged on the dead-letter topic before a record
-is sent, `done` after it is acknowledged. Where a run finds `begun` without `done`, an earlier one was broken off: then
-the input partition is searched, from that mark on, for the record that names the letter.
+A mark before and a mark after each record make this safe under crashes. `begun` is acknowledged on the dead-letter
+topic before the record is sent, and `done` after the record is acknowledged. If a run finds `begun` without `done`, an
+earlier run was interrupted: then it searches the input partition, from that mark on, for the record that names the
+letter.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Final, Literal
 from triptych.consumers.dead.letters import DeadLetters, Selection, StoredDeadLetter
 from triptych.consumers.subscription.log_reading import Progress, no_progress, partitions_of, read_range, read_since
 from triptych.schemas.dead import DeadLetter, RedriveMark
-from triptych.schemas.dead_codec import decode_dead, encode_mark, put_back, read_put_back
+from triptych.schemas.dead_codec import decode_dead, encode_mark, read_redrive_origin, redriven_message
 from triptych.schemas.names import INPUT_TOPICS
 from triptych.schemas.partition import partition_of
 from triptych.transport.errors import MessageRejectedError
@@ -29,56 +30,62 @@ _FLUSH_S: Final = 30.0
 _CHUNK_LETTERS: Final = 200
 _CHUNK_BYTES: Final = 16 * 1024 * 1024
 _CLOCK_MARGIN_NS: Final = 60_000_000_000
-"""By how much the clocks of two brokers may differ: the note before and the record may lie with different ones."""
+"""The largest clock difference between two brokers: the mark and the record may have different ones."""
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """A letter that was not put back, and why."""
+class SkippedLetter:
+    """A letter that was not redriven, and why."""
 
     letter: StoredDeadLetter
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class RedrivePlan:
-    """Which letters are to be put back, and which cannot be."""
+    """The letters to redrive, and those that cannot be."""
 
     wanted: tuple[StoredDeadLetter, ...]
-    left: tuple[Left, ...]
+    skipped: tuple[SkippedLetter, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Redriven:
-    """What came of it: letters put back, those that an earlier run had put back already, those that were refused."""
+class RedriveOutcome:
+    """The outcome of a redrive.
 
-    put_back: int
-    there: int
-    refused: tuple[Left, ...]
+    Attributes:
+        redriven: how many records were sent.
+        already_redriven: how many an interrupted run had sent before.
+        failed: the letters whose record the broker rejected, or which were deleted meanwhile.
+    """
+
+    redriven: int
+    already_redriven: int
+    failed: tuple[SkippedLetter, ...]
 
 
 def plan(dead: DeadLetters, selection: Selection, *, again: bool) -> RedrivePlan:
-    """Choose the letters that were not put back yet; with `again` also those whose record was refused once more."""
+    """Select the letters that were not redriven yet; with `again` also those that were dead-lettered once more."""
     states = {"waiting", "unsure", "dead_again"} if again else {"waiting", "unsure"}
     wanted: list[StoredDeadLetter] = []
-    left: list[Left] = []
+    skipped: list[SkippedLetter] = []
     for letter in dead.newest():
         if selection.includes(letter) and dead.state(letter) in states:
-            why = _why_not(letter)
-            if why:
-                left.append(Left(letter, why))
+            reason = _skip_reason(letter)
+            if reason:
+                skipped.append(SkippedLetter(letter, reason))
             else:
                 wanted.append(letter)
-    return RedrivePlan(tuple(wanted), tuple(left))
+    return RedrivePlan(tuple(wanted), tuple(skipped))
 
 
-def _why_not(letter: StoredDeadLetter) -> str:
+def _skip_reason(letter: StoredDeadLetter) -> str:
     if letter.topic not in INPUT_TOPICS:
-        return f"it comes from {letter.topic}, which is no input topic"
+        return f"it comes from {letter.topic}, which is not an input topic"
     if not letter.key:
-        return "it has no key, so it can belong to no stream"
+        return "it has no key, so it belongs to no stream"
     if not letter.whole:
-        return "its record was too large to be kept in the letter"
+        return "its record was too large to be stored in the letter"
     return ""
 
 
@@ -89,33 +96,39 @@ def redrive(
     *,
     pipeline: str,
     progress: Progress = no_progress,
-) -> Redriven:
-    """Put letters back. Whatever ends it early, another run goes on where it stopped."""
-    there = _put_back_before(transport, dead, wanted, pipeline)
-    rest = [letter for letter in wanted if letter.id not in there]
+) -> RedriveOutcome:
+    """Redrive letters. If it is interrupted, another run continues where it stopped.
+
+    Raises:
+        TransportError: the broker is unavailable, or rejected a mark.
+    """
+    already_redriven = _redriven_earlier(transport, dead, wanted, pipeline)
+    rest = [letter for letter in wanted if letter.id not in already_redriven]
     count = 0
-    refused: list[Left] = []
+    failed: list[SkippedLetter] = []
     seen: set[str] = set()
-    with closing(_Sender(transport.publisher(), pipeline)) as sender:
-        sender.mark([letter for letter in wanted if letter.id in there], "done")
-        for chunk in _chunks(_whole(transport, rest)):
-            again = [letter for letter, _ in chunk if letter.id not in dead.begun_ns]
-            sender.mark(again, "begun")
-            failed = sender.put_back(chunk)
-            refused += failed
-            ids = {left.letter.id for left in failed}
+    with closing(_RedriveSender(transport.publisher(), pipeline)) as sender:
+        sender.mark([letter for letter in wanted if letter.id in already_redriven], "done")
+        for chunk in _chunks(_with_records(transport, rest)):
+            unmarked = [letter for letter, _ in chunk if letter.id not in dead.begun_ns]
+            sender.mark(unmarked, "begun")
+            rejected = sender.send_records(chunk)
+            failed += rejected
+            ids = {skipped.letter.id for skipped in rejected}
             sender.mark([letter for letter, _ in chunk if letter.id not in ids], "done")
-            count += len(chunk) - len(failed)
+            count += len(chunk) - len(rejected)
             seen |= {letter.id for letter, _ in chunk}
-            progress(count + len(refused), len(rest))
-    refused += [Left(letter, "retention has taken the letter meanwhile") for letter in rest if letter.id not in seen]
-    return Redriven(count, len(there), tuple(refused))
+            progress(count + len(failed), len(rest))
+    failed += [
+        SkippedLetter(letter, "retention has deleted the letter meanwhile") for letter in rest if letter.id not in seen
+    ]
+    return RedriveOutcome(count, len(already_redriven), tuple(failed))
 
 
-def _put_back_before(
+def _redriven_earlier(
     transport: Transport, dead: DeadLetters, wanted: Sequence[StoredDeadLetter], pipeline: str
 ) -> set[str]:
-    """Return which letters a run that was broken off has put back, as the input topics have it."""
+    """Return the ids of the letters that an interrupted run has redriven, according to the input topics."""
     unsure = {letter.id: letter for letter in wanted if dead.state(letter) == "unsure"}
     counts = {topic: len(partitions_of(transport, topic)) for topic in {letter.topic for letter in unsure.values()}}
     since_ns: dict[TopicPartition, int] = {}
@@ -125,18 +138,20 @@ def _put_back_before(
         since_ns[tp] = min(begun_ns, since_ns.get(tp, begun_ns))
     if not since_ns:
         return set()
-    returned = (read_put_back(record.headers) for record in read_since(transport, since_ns))
+    returned = (read_redrive_origin(record.headers) for record in read_since(transport, since_ns))
     return {mark.letter_id for mark in returned if mark is not None and mark.pipeline == pipeline} & unsure.keys()
 
 
-def _whole(transport: Transport, letters: Sequence[StoredDeadLetter]) -> Iterator[tuple[StoredDeadLetter, DeadLetter]]:
-    """Read letters again, with their records."""
-    by_place = {(letter.tp, letter.at): letter for letter in letters}
+def _with_records(
+    transport: Transport, letters: Sequence[StoredDeadLetter]
+) -> Iterator[tuple[StoredDeadLetter, DeadLetter]]:
+    """Read the letters again, with their records."""
+    by_position = {(letter.tp, letter.at): letter for letter in letters}
     offsets: dict[TopicPartition, list[int]] = defaultdict(list)
-    for tp, at in by_place:
+    for tp, at in by_position:
         offsets[tp].append(at)
-    for record in read_range(transport, {tp: (min(places), max(places)) for tp, places in offsets.items()}):
-        letter = by_place.get((record.tp, record.offset))
+    for record in read_range(transport, {tp: (min(wanted), max(wanted)) for tp, wanted in offsets.items()}):
+        letter = by_position.get((record.tp, record.offset))
         if letter is not None:
             yield letter, _decoded(record)
 
@@ -158,8 +173,8 @@ def _chunks(
         yield chunk
 
 
-class _Sender:
-    """Sends records and marks, each call acknowledged when it returns."""
+class _RedriveSender:
+    """Sends records and marks. When a call returns, everything is acknowledged."""
 
     def __init__(self, publisher: Publisher, pipeline: str) -> None:
         self._publisher = publisher
@@ -168,17 +183,21 @@ class _Sender:
     def close(self) -> None:
         self._publisher.close(_FLUSH_S)
 
-    def put_back(self, chunk: Sequence[tuple[StoredDeadLetter, DeadLetter]]) -> list[Left]:
-        """Send records to the partitions of their keys; return those that were refused."""
+    def send_records(self, chunk: Sequence[tuple[StoredDeadLetter, DeadLetter]]) -> list[SkippedLetter]:
+        """Send records to the partitions of their keys; return those that were rejected."""
         messages = []
         for _, whole in chunk:
-            wire = put_back(whole)
+            wire = redriven_message(whole)
             messages.append(Message(whole.topic, wire.key, wire.value, wire.headers))
         errors = self._send(messages)
-        return [Left(letter, str(error)) for (letter, _), error in zip(chunk, errors, strict=True) if error is not None]
+        return [
+            SkippedLetter(letter, str(error))
+            for (letter, _), error in zip(chunk, errors, strict=True)
+            if error is not None
+        ]
 
     def mark(self, letters: Sequence[StoredDeadLetter], state: Literal["begun", "done"]) -> None:
-        """Leave a mark for each letter beside it."""
+        """Write a mark for each letter, on its partition."""
         messages = []
         for letter in letters:
             topic, partition, offset = letter.id.rsplit("/", 2)

@@ -1,4 +1,4 @@
-"""Dead letters as people and programs read them."""
+"""Format dead letters for people and programs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from triptych.consumers.dead.letters import DeadLetterGroup, DeadLetters, StoredDeadLetter
-from triptych.consumers.dead.redrive import Redriven, RedrivePlan
+from triptych.consumers.dead.redrive import RedriveOutcome, RedrivePlan
 from triptych.schemas.dead import DeadLetter
 from triptych.schemas.errors import UsageError
 from triptych.units import NS_PER_S
@@ -27,12 +27,12 @@ _SUFFIX_OF: Final = {
     b"audio/flac": ".flac",
     b"text/plain": ".txt",
 }
-_SHOWN_LEFT: Final = 20
+_MAX_SHOWN_SKIPPED: Final = 20
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 
 
 def table(groups: Sequence[DeadLetterGroup]) -> Table:
-    """Return counts by reason and stream."""
+    """Return a table of counts by reason and stream."""
     shown = Table(box=SIMPLE_HEAD, pad_edge=False)
     shown.add_column("reason", no_wrap=True)
     shown.add_column("stream", overflow="fold")
@@ -40,7 +40,7 @@ def table(groups: Sequence[DeadLetterGroup]) -> Table:
         shown.add_column(heading, justify="right")
     shown.add_column("size", justify="right", no_wrap=True)
     shown.add_column("newest", no_wrap=True)
-    shown.add_column("its id", overflow="fold")
+    shown.add_column("newest id", overflow="fold")
     for group in groups:
         counts = group.counts
         numbers = (group.letters, counts["waiting"] + counts["unsure"], counts["redriven"], counts["dead_again"])
@@ -49,49 +49,49 @@ def table(groups: Sequence[DeadLetterGroup]) -> Table:
             Text(printable(group.stream)),
             *(str(number) for number in numbers),
             size(group.size_bytes),
-            moment(group.newest.appended_ns),
+            utc_text(group.newest.appended_ns),
             Text(group.newest.id),
         )
     return shown
 
 
 def group_lines(groups: Iterable[DeadLetterGroup]) -> Iterator[str]:
-    """Return the same as JSON, one object a line."""
+    """Return the same counts as JSON, one object per line."""
     for group in groups:
-        said: dict[str, object] = {"reason": group.code, "stream": group.stream, "letters": group.letters}
-        newest = {"newest": moment(group.newest.appended_ns), "newest_id": group.newest.id}
-        yield json.dumps(said | {**group.counts} | {"bytes": group.size_bytes} | newest)
+        fields: dict[str, object] = {"reason": group.code, "stream": group.stream, "letters": group.letters}
+        newest = {"newest": utc_text(group.newest.appended_ns), "newest_id": group.newest.id}
+        yield json.dumps(fields | {**group.counts} | {"bytes": group.size_bytes} | newest)
 
 
 def letter_lines(dead: DeadLetters, letters: Iterable[StoredDeadLetter], *, as_json: bool) -> Iterator[str]:
-    """Return a line for each letter."""
+    """Return one line for each letter."""
     for letter in letters:
-        said = described(dead, letter)
+        fields = described(dead, letter)
         if as_json:
-            yield json.dumps(said)
+            yield json.dumps(fields)
         else:
-            yield "  ".join(str(said[name]) for name in ("appended", "id", "state", "code", "reason"))
+            yield "  ".join(str(fields[name]) for name in ("appended", "id", "state", "code", "reason"))
 
 
 def described(dead: DeadLetters, letter: StoredDeadLetter) -> dict[str, Any]:
-    """Return what is known of a letter but for its record."""
+    """Return the summary of a letter as JSON values."""
     return {
         "id": letter.id,
         "place": f"{letter.tp.partition}:{letter.at}",
-        "appended": moment(letter.appended_ns),
+        "appended": utc_text(letter.appended_ns),
         "state": dead.state(letter),
         "code": letter.code,
         "reason": letter.reason,
         "stream": letter.stream,
         "topic": letter.topic,
-        "arrived": moment(letter.arrival_ns),
+        "arrived": utc_text(letter.arrival_ns),
         "whole": letter.whole,
-        "came_from": letter.came_from or None,
+        "came_from": letter.previous_id or None,
     }
 
 
-def in_full(dead: DeadLetters, letter: StoredDeadLetter, record: DeadLetter) -> dict[str, Any]:
-    """Return all of a letter but the bytes of its record's value; header values that are no text as Python writes."""
+def full_description(dead: DeadLetters, letter: StoredDeadLetter, record: DeadLetter) -> dict[str, Any]:
+    """Return everything about a letter except its record's value. Headers that are not text are Python literals."""
     return described(dead, letter) | {
         "partition": record.partition,
         "offset": record.offset,
@@ -101,36 +101,36 @@ def in_full(dead: DeadLetters, letter: StoredDeadLetter, record: DeadLetter) -> 
     }
 
 
-def full_lines(said: dict[str, Any]) -> Iterator[str]:
-    """Return that as lines for people."""
-    names = [name for name in said if name != "headers"]
+def full_lines(fields: dict[str, Any]) -> Iterator[str]:
+    """Return a full description as lines for people."""
+    names = [name for name in fields if name != "headers"]
     width = max(len(name) for name in names)
     for name in names:
-        if said[name] is not None:
-            yield f"{name:{width}}  {printable(str(said[name]))}"
+        if fields[name] is not None:
+            yield f"{name:{width}}  {printable(str(fields[name]))}"
     yield "headers"
-    for name, value in said["headers"]:
+    for name, value in fields["headers"]:
         yield f"  {printable(name)}: {printable(value)}"
 
 
-def redriven_lines(planned: RedrivePlan, came: Redriven | None) -> Iterator[str]:
-    """Say what was put back, or without that what would be; then what was left, the first of them by name."""
-    if came is None:
-        yield f"{len(planned.wanted)} would be put back"
+def redriven_lines(planned: RedrivePlan, outcome: RedriveOutcome | None) -> Iterator[str]:
+    """Return the outcome of a redrive as lines; without an outcome, what it would do."""
+    if outcome is None:
+        yield f"{len(planned.wanted)} would be redriven"
     else:
-        there = f", {came.there} of an earlier run are there already" if came.there else ""
-        yield f"{came.put_back} put back{there}"
-    left = planned.left + (() if came is None else came.refused)
-    if left:
-        yield f"{len(left)} left as they are:"
-    for one in left[:_SHOWN_LEFT]:
-        yield f"  {one.letter.id}: {one.why}"
-    if len(left) > _SHOWN_LEFT:
-        yield f"  and {len(left) - _SHOWN_LEFT} more"
+        earlier = outcome.already_redriven
+        yield f"{outcome.redriven} redriven" + (f", {earlier} already redriven by an earlier run" if earlier else "")
+    skipped = planned.skipped + (() if outcome is None else outcome.failed)
+    if skipped:
+        yield f"{len(skipped)} skipped:"
+    for one in skipped[:_MAX_SHOWN_SKIPPED]:
+        yield f"  {one.letter.id}: {one.reason}"
+    if len(skipped) > _MAX_SHOWN_SKIPPED:
+        yield f"  and {len(skipped) - _MAX_SHOWN_SKIPPED} more"
 
 
 def write_value(out: Path, letter: StoredDeadLetter, record: DeadLetter) -> Path:
-    """Write a record's value to a new file, or into a folder under a name of its own; return the file."""
+    """Write a record's value to a new file, or to a new file in a folder; return its path. Raises `UsageError`."""
     path = out / file_name(letter, record) if out.is_dir() else out
     try:
         with path.open("xb") as file:
@@ -141,13 +141,13 @@ def write_value(out: Path, letter: StoredDeadLetter, record: DeadLetter) -> Path
 
 
 def file_name(letter: StoredDeadLetter, record: DeadLetter) -> str:
-    """Return a name for the file of a letter's value, with what its content type calls for."""
+    """Return a file name for the value of a letter, with the suffix of its content type."""
     content_type = dict(record.headers).get("content-type", b"").partition(b";")[0].strip().lower()
     return letter.id.replace("/", "-") + _SUFFIX_OF.get(content_type, ".bin")
 
 
 def text(value: bytes) -> str:
-    """Return bytes as text, or as Python writes them where they are none."""
+    """Return bytes as text, or as a Python literal if they are not UTF-8."""
     try:
         return value.decode()
     except UnicodeDecodeError:
@@ -155,16 +155,16 @@ def text(value: bytes) -> str:
 
 
 def printable(shown: str) -> str:
-    """Return text that moves no cursor and rings no bell, whoever wrote it."""
+    """Return text without control characters, so that it cannot control the terminal."""
     return shown if shown.isprintable() else repr(shown)
 
 
 def size(count: int) -> str:
-    """Return a number of bytes as people read it."""
+    """Return a number of bytes for people."""
     power = 0 if count == 0 else min(int(math.log(count, 1000)), len(_UNITS) - 1)
     return f"{count / 1000**power:.3g} {_UNITS[power]}"
 
 
-def moment(arrival_ns: int) -> str:
-    """Return a moment in UTC, to the second."""
+def utc_text(arrival_ns: int) -> str:
+    """Return a time in UTC, to the second."""
     return f"{datetime.fromtimestamp(arrival_ns // NS_PER_S, UTC):%Y-%m-%dT%H:%M:%SZ}"

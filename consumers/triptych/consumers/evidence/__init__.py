@@ -1,1 +1,1 @@
-"""Fetch the records that a result rests on."""
+"""Fetch the records behind a result."""

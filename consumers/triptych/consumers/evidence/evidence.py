@@ -1,4 +1,4 @@
-"""The records that a result rests on, fetched by the offsets that it carries."""
+"""Fetch the records behind a result, by the offsets that the result carries."""
 
 from __future__ import annotations
 
@@ -8,30 +8,31 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from triptych.consumers.subscription.subscriber import Delivery, Subscriber
+from triptych.consumers.subscription.result_buffer import Delivery
+from triptych.consumers.subscription.subscriber import Subscriber
 from triptych.schemas.codec import decode
 from triptych.schemas.errors import MalformedRecordError, TriptychError, UsageError
 from triptych.schemas.names import MODALITIES, STREAM_PATTERN, TOPIC_OF, Modality
 from triptych.schemas.records import End, MediaRecord, Progress, VideoFrame
 from triptych.schemas.results import ModalityReport, Result
-from triptych.transport.errors import EXIT_OFFSET_GONE, BrokerUnavailableError
+from triptych.transport.errors import EXIT_OFFSET_OUT_OF_RANGE, BrokerUnavailableError
 from triptych.transport.protocols import Reader, Transport
 from triptych.transport.records import Record, TopicPartition
 
 _ID: Final = re.compile(rf"{STREAM_PATTERN[:-1]}/[0-9]{{1,19}}-[0-9]{{1,19}}/[0-9]{{1,19}}$")
-_POLL_S: Final = 0.5
-_PATIENCE_S: Final = 30.0
+_POLL_TIMEOUT_S: Final = 0.5
+_MAX_SILENCE_S: Final = 30.0
 
 
 class EvidenceGoneError(TriptychError):
-    """Say that not all that a result rests on is there any more."""
+    """Some records behind a result no longer exist."""
 
-    exit_code: ClassVar[int] = EXIT_OFFSET_GONE
+    exit_code: ClassVar[int] = EXIT_OFFSET_OUT_OF_RANGE
 
 
 @dataclass(frozen=True, slots=True)
-class Exhibit:
-    """One record that touches the window: as it lies in the log, and understood."""
+class EvidenceRecord:
+    """One record that overlaps the window: the log record, and the decoded media."""
 
     record: Record
     media: MediaRecord
@@ -42,115 +43,118 @@ class GatheredEvidence:
     """What was found of one modality.
 
     Attributes:
-        modality: which one.
-        report: what the result says of it.
-        exhibits: the records, in the order of offsets.
-        missing: why some are missing, one line; empty where none is.
+        modality: the modality.
+        report: the result's report of it.
+        items: the records, in offset order.
+        missing: why some are missing, in one line; empty if none is.
     """
 
     modality: Modality
     report: ModalityReport
-    exhibits: tuple[Exhibit, ...] = ()
+    items: tuple[EvidenceRecord, ...] = ()
     missing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """A result, and where the picture lies that stands in for a window without one: with an earlier window's."""
+class EvidenceRequest:
+    """A result, and where to find its evidence.
+
+    `held` is the report of an earlier window, whose last frame was used for this window; None if no frame was held.
+    """
 
     delivery: Delivery
     held: ModalityReport | None
 
 
-def find_case(subscriber: Subscriber, result_id: str) -> Case:
-    """Return the result of an id; raise `UsageError` where there is none."""
+def find_evidence(subscriber: Subscriber, result_id: str) -> EvidenceRequest:
+    """Find the result with an id. Raises `UsageError` if there is none."""
     if not _ID.match(result_id):
         raise UsageError(f"result id: expected STREAM/START-END/REVISION, got {result_id!r}")
     stream, _, window = result_id.partition("/")
     start_ns = int(window.partition("-")[0])
-    sought: Delivery | None = None
+    found: Delivery | None = None
     before: Result | None = None
     for delivery in subscriber.results(stream, until_end=True, revisions="all").deliveries():
         result = delivery.result
         if result.id == result_id:
-            sought = delivery
+            found = delivery
         elif result.start_ns < start_ns and result.modalities.video.offsets and not result.revision:
-            # What came late stood in for nothing, so revisions are passed over.
+            # Late frames were never held, so skip revisions.
             before = result if before is None else max(before, result, key=lambda result: result.start_ns)
-    if sought is None:
-        raise UsageError(f"result {result_id}: not among those kept; Kafka keeps them longer than Redis (--from kafka)")
-    held = sought.result.modalities.video.state == "held"
-    return Case(sought, before.modalities.video if held and before else None)
+    if found is None:
+        raise UsageError(f"result {result_id}: not found; Kafka keeps results longer than Redis (--from kafka)")
+    held = found.result.modalities.video.state == "held"
+    return EvidenceRequest(found, before.modalities.video if held and before else None)
 
 
-def gather(transport: Transport, case: Case) -> tuple[GatheredEvidence, ...]:
-    """Fetch what the result rests on, as far as it is still there."""
-    return tuple(_gathered(transport, case, modality) for modality in MODALITIES)
+def gather_evidence(transport: Transport, request: EvidenceRequest) -> tuple[GatheredEvidence, ...]:
+    """Fetch the records behind the result that still exist. Raises `BrokerUnavailableError`."""
+    return tuple(_gather_modality(transport, request, modality) for modality in MODALITIES)
 
 
-def _gathered(transport: Transport, case: Case, modality: Modality) -> GatheredEvidence:
-    result = case.delivery.result
+def _gather_modality(transport: Transport, request: EvidenceRequest, modality: Modality) -> GatheredEvidence:
+    result = request.delivery.result
     report: ModalityReport = getattr(result.modalities, modality)
     if report.state == "held":
-        return _held(transport, case, report)
+        return _gather_held_frame(transport, request, report)
     if report.offsets is None or report.partition is None:
         return GatheredEvidence(modality, report)
     tp = TopicPartition(TOPIC_OF[modality], report.partition)
-    log = _look(transport, tp, *report.offsets)
-    exhibits = tuple(exhibit for exhibit in _media(log.records, result, modality) if _touches(exhibit.media, result))
-    return GatheredEvidence(modality, report, exhibits, _why_missing(tp, report, log, len(exhibits)))
+    log = _read_log_range(transport, tp, *report.offsets)
+    items = tuple(item for item in _media(log.records, result, modality) if _overlaps(item.media, result))
+    return GatheredEvidence(modality, report, items, _why_missing(tp, report, log, len(items)))
 
 
-def _held(transport: Transport, case: Case, report: ModalityReport) -> GatheredEvidence:
-    """Fetch the last picture of the last window before that has one: the one that stands in."""
-    if case.held is None or case.held.offsets is None or case.held.partition is None:
+def _gather_held_frame(transport: Transport, request: EvidenceRequest, report: ModalityReport) -> GatheredEvidence:
+    """Fetch the held frame: the last one of the last earlier window that has frames."""
+    if request.held is None or request.held.offsets is None or request.held.partition is None:
         return GatheredEvidence(
-            "video", report, missing="the window whose picture stands in is no longer among the results"
+            "video", report, missing="the window with the held frame is no longer among the results"
         )
-    tp = TopicPartition(TOPIC_OF["video"], case.held.partition)
-    log = _look(transport, tp, *case.held.offsets)
-    pictures = sorted(_media(log.records, case.delivery.result, "video"), key=lambda exhibit: exhibit.media.start_ns)
-    missing = "" if pictures else f"the picture that stands in is gone from {tp.topic} {tp.partition}"
-    return GatheredEvidence("video", report, tuple(pictures[-1:]), missing)
+    tp = TopicPartition(TOPIC_OF["video"], request.held.partition)
+    log = _read_log_range(transport, tp, *request.held.offsets)
+    frames = sorted(_media(log.records, request.delivery.result, "video"), key=lambda item: item.media.start_ns)
+    missing = "" if frames else f"the held frame was deleted from {tp.topic} {tp.partition}"
+    return GatheredEvidence("video", report, tuple(frames[-1:]), missing)
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """What a partition holds of a range of offsets, and where it begins and ends."""
+class _LogRange:
+    """The records of a partition within a range of offsets, and where the partition begins and ends."""
 
     records: Sequence[Record]
     begin: int
     end: int
 
 
-def _look(transport: Transport, tp: TopicPartition, first: int, last: int) -> _Look:
+def _read_log_range(transport: Transport, tp: TopicPartition, first: int, last: int) -> _LogRange:
     reader = transport.reader({tp: first})
     try:
         begin, end = reader.begin_offsets([tp])[tp], reader.end_offsets([tp])[tp]
-        return _Look(_read(reader, tp, max(begin, first), min(end - 1, last)), begin, end)
+        return _LogRange(_read(reader, tp, max(begin, first), min(end - 1, last)), begin, end)
     finally:
         reader.close()
 
 
 def _read(reader: Reader, tp: TopicPartition, first: int, last: int) -> Sequence[Record]:
-    """Read offsets `first` to `last` of a partition."""
+    """Read the offsets `first` to `last` of a partition."""
     found: list[Record] = []
     if first > last:
         return found
     reader.seek(tp, first)
-    until_s = time.monotonic() + _PATIENCE_S
+    deadline_s = time.monotonic() + _MAX_SILENCE_S
     while reader.position(tp) <= last:
-        records = reader.poll(_POLL_S).records
+        records = reader.poll(_POLL_TIMEOUT_S).records
         found += (record for record in records if record.offset <= last)
         if records:
-            until_s = time.monotonic() + _PATIENCE_S
-        elif time.monotonic() >= until_s:
-            raise BrokerUnavailableError(f"{tp.topic} {tp.partition}: no record came for {_PATIENCE_S:g} s")
+            deadline_s = time.monotonic() + _MAX_SILENCE_S
+        elif time.monotonic() >= deadline_s:
+            raise BrokerUnavailableError(f"{tp.topic} {tp.partition}: no record came for {_MAX_SILENCE_S:g} s")
     return found
 
 
-def _media(records: Sequence[Record], result: Result, modality: Modality) -> Iterator[Exhibit]:
-    """Choose the media of the result's stream, each once."""
+def _media(records: Sequence[Record], result: Result, modality: Modality) -> Iterator[EvidenceRecord]:
+    """Return the media of the result's stream, without duplicates."""
     seen: set[tuple[str, str]] = set()
     for record in records:
         if record.key != result.stream.encode():
@@ -158,26 +162,26 @@ def _media(records: Sequence[Record], result: Result, modality: Modality) -> Ite
         try:
             media = decode(record.key, record.value, record.headers, modality=modality)
         except MalformedRecordError:
-            continue  # it lies among the dead letters, and the result rests on the others
+            continue  # it was dead-lettered, so the result does not include it
         if not isinstance(media, Progress | End) and (media.source, media.id) not in seen:
             seen.add((media.source, media.id))
-            yield Exhibit(record, media)
+            yield EvidenceRecord(record, media)
 
 
-def _touches(media: MediaRecord, result: Result) -> bool:
+def _overlaps(media: MediaRecord, result: Result) -> bool:
     if isinstance(media, VideoFrame):
         return result.start_ns <= media.start_ns < result.end_ns
     return media.start_ns < result.end_ns and result.start_ns < media.end_ns
 
 
-def _why_missing(tp: TopicPartition, report: ModalityReport, log: _Look, found: int) -> str:
+def _why_missing(tp: TopicPartition, report: ModalityReport, log: _LogRange, found: int) -> str:
     if report.offsets is None or found >= report.items:
         return ""
     first, last = report.offsets
-    lacking = f"{report.items - found} of {report.items} records are missing"
+    missing = f"{report.items - found} of {report.items} records are missing"
     if log.begin > first:
-        gone = f"offsets {first} to {min(log.begin - 1, last)}"
-        return f"{lacking}: retention has taken {gone} of {tp.topic} {tp.partition}"
+        deleted = f"offsets {first} to {min(log.begin - 1, last)}"
+        return f"{missing}: retention deleted {deleted} of {tp.topic} {tp.partition}"
     if log.end <= last:
-        return f"{lacking}: {tp.topic} {tp.partition} ends before offset {last}; it was made anew since"
-    return f"{lacking} between offsets {first} and {last} of {tp.topic} {tp.partition}"
+        return f"{missing}: {tp.topic} {tp.partition} ends before offset {last}; it was recreated since"
+    return f"{missing} between offsets {first} and {last} of {tp.topic} {tp.partition}"

@@ -1,4 +1,4 @@
-"""The names that a rule may use, each with its meaning and how it is read from a result. Pure."""
+"""The names that a rule may use: the meaning of each, and how to read it from a result. No I/O."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _MS_PER_S: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class RuleName:
-    """A name of the rules.
+    """A name in the rule language.
 
     Attributes:
         meaning: one line for people.
-        example: a value of its type, with which a rule is tried before the first result.
-        read: takes the value from a result; None where the result has none.
+        example: a value of its type, to check a rule before the first result.
+        read: reads the value from a result; returns None if the result has none.
     """
 
     meaning: str
@@ -31,12 +31,12 @@ class RuleName:
 
 
 def values_of(result: Result) -> dict[str, RuleValue]:
-    """Return what the names stand for in a result."""
+    """Return the values of all names in a result."""
     return {name: known.read(result) for name, known in RULE_NAMES.items()}
 
 
 def examples() -> dict[str, RuleValue]:
-    """Return a value for each name, none of them None."""
+    """Return an example for each name, none of them None."""
     return {name: known.example for name, known in RULE_NAMES.items()}
 
 
@@ -60,11 +60,11 @@ def _lag_s(result: Result) -> float | None:
 RULE_NAMES: Final[dict[str, RuleName]] = {
     "speech": RuleName("share of speech in the audio, 0 to 1", 0.5, lambda result: result.observations.speech_share),
     "loudness": RuleName("integrated loudness, LUFS", -20.0, lambda result: result.observations.loudness_lufs),
-    "visual": RuleName("labels seen", Phrases(), lambda result: _labels(result.observations.visual)),
-    "sound": RuleName("labels heard", Phrases(), lambda result: _labels(result.observations.sound)),
-    "words": RuleName("cues said", Phrases(), _words),
-    "language": RuleName("language of the words", "eng", lambda result: result.observations.language),
-    "predictions": RuleName("labels of the trained heads, by head", Heads({}), _heads),
+    "visual": RuleName("labels of the frames", Phrases(), lambda result: _labels(result.observations.visual)),
+    "sound": RuleName("labels of the audio", Phrases(), lambda result: _labels(result.observations.sound)),
+    "words": RuleName("text of the cues", Phrases(), _words),
+    "language": RuleName("language of the cues", "eng", lambda result: result.observations.language),
+    "predictions": RuleName("labels predicted by the trained heads, by head", Heads({}), _heads),
     "novelty": RuleName("how unusual the window is", 0.5, lambda result: result.novelty),
     "stream": RuleName("the stream's id", "city", lambda result: result.stream),
     "video": RuleName("state of the video", "present", lambda result: result.modalities.video.state),
@@ -75,6 +75,6 @@ RULE_NAMES: Final[dict[str, RuleName]] = {
     "start": RuleName("start of the window, seconds since the epoch", 0.5, lambda result: result.start_ns / NS_PER_S),
     "end": RuleName("end of the window, seconds since the epoch", 0.5, lambda result: result.end_ns / NS_PER_S),
     "revision": RuleName("0 for the first result of a window", 1, lambda result: result.revision),
-    "skipped": RuleName("empty windows left out before it", 1, lambda result: result.skipped),
-    "dead": RuleName("records that could not be used", 1, lambda result: result.dead),
+    "skipped": RuleName("empty windows skipped before it", 1, lambda result: result.skipped),
+    "dead": RuleName("records that were dead-lettered", 1, lambda result: result.dead),
 }

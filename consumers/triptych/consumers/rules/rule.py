@@ -1,11 +1,11 @@
-"""Rules over results: `speech > .5 and 'dog' in visual`. Pure.
+"""Rules over results: `speech > .5 and 'dog' in visual`. No I/O.
 
     rule = Rule("speech > .5 and 'dog' in visual")
     alarms = (result for result in subscriber.results() if rule.matches(result))
 
-The language is the small part of Python's expressions named in `_ALLOWED`: names of `rule_names`, numbers, texts,
-comparisons, `in`, `and or not`, the four operations, brackets. Everything else is refused when the rule is made, before
-anything is evaluated: calls and attributes among it. What is left is evaluated by simpleeval, never by Python.
+The language is the subset of Python's expressions listed in `_ALLOWED_NODES`: names from `RULE_NAMES`, numbers, text,
+comparisons, `in`, `and or not`, the four operations, parentheses. Everything else, such as calls and attributes, is
+rejected when the rule is created, before anything is evaluated. simpleeval evaluates the rule, never Python itself.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from triptych.consumers.rules.phrases import Heads, Phrases
 from triptych.schemas.errors import UsageError
 from triptych.schemas.results import Result
 
-_LONGEST: Final = 1_000
-_DEEPEST: Final = 40
-_ALLOWED: Final = (
+_MAX_CHARACTERS: Final = 1_000
+_MAX_DEPTH: Final = 40
+_ALLOWED_NODES: Final = (
     *(ast.Expression, ast.Name, ast.Load, ast.Constant, ast.Tuple, ast.List, ast.Subscript),
     *(ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.UAdd),
     *(ast.Compare, ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn, ast.Is, ast.IsNot),
     *(ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div),
 )
-_LANGUAGE: Final = "names, numbers, 'texts', comparisons, in, and, or, not, + - * / and brackets"
+_LANGUAGE: Final = "names, numbers, 'texts', comparisons, in, and, or, not, + - * / and parentheses"
 
 _Binary = Callable[[object, object], object]
 
 
-def _order(compare: Callable[[float, float], bool]) -> _Binary:
-    """Order numbers; with what a result does not have, nothing is larger or smaller."""
+def _comparison(compare: Callable[[float, float], bool]) -> _Binary:
+    """Compare numbers. A missing value is neither larger nor smaller than anything."""
 
     def ordered(left: object, right: object) -> bool:
         if left is None or right is None:
@@ -48,7 +48,7 @@ def _order(compare: Callable[[float, float], bool]) -> _Binary:
 
 
 def _arithmetic(calculate: Callable[[float, float], float]) -> _Binary:
-    """Calculate with numbers; with what a result does not have, and by zero, there is no outcome."""
+    """Calculate with numbers. The outcome is None for a missing value, and for a division by zero."""
 
     def calculated(left: object, right: object) -> float | None:
         if left is None or right is None:
@@ -73,7 +73,7 @@ def _number(value: object) -> float:
 
 def _equals(left: object, right: object) -> bool:
     if isinstance(left, Phrases | Heads) or isinstance(right, Phrases | Heads):
-        raise TypeError("labels or words to be asked with in: 'dog' in visual, visual['dog'] > .5")
+        raise TypeError("labels or words after in: 'dog' in visual, visual['dog'] > .5")
     return left == right
 
 
@@ -91,10 +91,10 @@ def _contains(item: object, container: object) -> bool:
 
 
 _OPERATORS: Final = {
-    ast.Lt: _order(operator.lt),
-    ast.LtE: _order(operator.le),
-    ast.Gt: _order(operator.gt),
-    ast.GtE: _order(operator.ge),
+    ast.Lt: _comparison(operator.lt),
+    ast.LtE: _comparison(operator.le),
+    ast.Gt: _comparison(operator.gt),
+    ast.GtE: _comparison(operator.ge),
     ast.Eq: _equals,
     ast.Is: _equals,
     ast.NotEq: lambda left, right: not _equals(left, right),
@@ -111,8 +111,8 @@ _OPERATORS: Final = {
 }
 
 
-class _Evaluator(EvalWithCompoundTypes):  # type: ignore[misc] # it ships no types
-    """The library's evaluator, but that every part has one type: what it can be is known before the first result."""
+class _Evaluator(EvalWithCompoundTypes):  # type: ignore[misc] # simpleeval has no types
+    """simpleeval's evaluator, except that `and` and `or` return a boolean, so each node has one type."""
 
     def _eval_boolop(self, node: ast.BoolOp) -> bool:
         return bool(super()._eval_boolop(node))
@@ -128,59 +128,61 @@ class Rule:
     """A condition on a result."""
 
     def __init__(self, expression: str) -> None:
-        """Read the rule and try each part of it; raise `UsageError` that says where it cannot be."""
+        """Parse the rule and check its types. Raises `UsageError` with the position of a mistake."""
         self.expression: Final = expression.strip().replace("\n", " ")
-        self._root: Final = self._parsed()
-        for node in self._checked(self._root, 0):
-            self._try(node)
+        self._root: Final = self._parse()
+        for node in self._allowed_nodes(self._root, 0):
+            self._check_types(node)
 
     def __str__(self) -> str:
         return self.expression
 
     def matches(self, result: Result) -> bool:
-        """Say whether the result fulfils the rule."""
-        return bool(self._value(self._root, values_of(result)))
+        """Return whether the result satisfies the rule."""
+        return bool(self._evaluate(self._root, values_of(result)))
 
-    def _parsed(self) -> ast.expr:
+    def _parse(self) -> ast.expr:
         if not self.expression:
-            raise UsageError(f"where: expected a condition such as speech > .5, got none; it is made of {_LANGUAGE}")
-        if len(self.expression) > _LONGEST:
-            raise UsageError(f"where: expected at most {_LONGEST} characters, got {len(self.expression)}")
+            raise UsageError(
+                f"where: expected a condition such as speech > .5, got none; a condition consists of {_LANGUAGE}"
+            )
+        if len(self.expression) > _MAX_CHARACTERS:
+            raise UsageError(f"where: expected at most {_MAX_CHARACTERS} characters, got {len(self.expression)}")
         try:
             return ast.parse(self.expression, mode="eval").body
         except SyntaxError as error:
             raise UsageError(f"where, column {error.offset or len(self.expression) + 1}: {error.msg}") from None
         except (ValueError, MemoryError, RecursionError):
-            raise UsageError(f"where: expected a condition made of {_LANGUAGE}, got {self.expression!r}") from None
+            raise UsageError(f"where: expected a condition of {_LANGUAGE}, got {self.expression!r}") from None
 
-    def _checked(self, node: ast.AST, depth: int) -> Iterator[ast.expr]:
-        """Refuse what is no part of the language; yield its expressions, the inner ones first."""
-        if depth > _DEEPEST:
-            raise UsageError(f"where: expected at most {_DEEPEST} levels of brackets and operators, got more")
-        if not isinstance(node, _ALLOWED):
-            self._refuse(node, f"only {_LANGUAGE}")
+    def _allowed_nodes(self, node: ast.AST, depth: int) -> Iterator[ast.expr]:
+        """Reject nodes outside the language; yield its expressions, inner ones first."""
+        if depth > _MAX_DEPTH:
+            raise UsageError(f"where: expected at most {_MAX_DEPTH} levels of parentheses and operators, got more")
+        if not isinstance(node, _ALLOWED_NODES):
+            self._reject(node, f"only {_LANGUAGE}")
         if isinstance(node, ast.Name) and node.id not in RULE_NAMES:
-            self._refuse(node, "a name of a result", _nearest(node.id))
+            self._reject(node, "a name of a result", _nearest(node.id))
         if isinstance(node, ast.Constant) and not isinstance(node.value, str | int | float | None):
-            self._refuse(node, "a number, 'text', True, False or None")
+            self._reject(node, "a number, 'text', True, False or None")
         for part in ast.iter_child_nodes(node):
-            yield from self._checked(part, depth + 1)
+            yield from self._allowed_nodes(part, depth + 1)
         if isinstance(node, ast.expr):
             yield node
 
-    def _try(self, node: ast.expr) -> None:
-        """Evaluate a part on its own, with an example of each name: a wrong type must not wait for the first match."""
+    def _check_types(self, node: ast.expr) -> None:
+        """Evaluate a node with an example of each name, to find wrong types before the first match."""
         try:
-            self._value(node, examples())
+            self._evaluate(node, examples())
         except TypeError as error:
-            self._refuse(node, str(error))
+            self._reject(node, str(error))
 
-    def _value(self, node: ast.expr, values: Mapping[str, RuleValue]) -> object:
+    def _evaluate(self, node: ast.expr, values: Mapping[str, RuleValue]) -> object:
         return _Evaluator(operators=_OPERATORS, functions={}, names=values).eval(
             self.expression, previously_parsed=node
         )
 
-    def _refuse(self, node: ast.AST, expected: str, hint: str = "") -> NoReturn:
+    def _reject(self, node: ast.AST, expected: str, hint: str = "") -> NoReturn:
         segment = ast.get_source_segment(self.expression, node) or self.expression
         before = self.expression.encode()[: getattr(node, "col_offset", 0)].decode(errors="ignore")
         raise UsageError(f"where, column {len(before) + 1}: expected {expected}, got {segment!r}{hint}")
@@ -188,4 +190,4 @@ class Rule:
 
 def _nearest(name: str) -> str:
     close = difflib.get_close_matches(name, RULE_NAMES, n=1)
-    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(RULE_NAMES)}"
+    return f"; did you mean {close[0]}?" if close else f"; the names are {', '.join(RULE_NAMES)}"

@@ -1,1 +1,1 @@
-"""Subscriptions: results in order, from Redis or Kafka, resumable by cursor."""
+"""Subscriptions to results, from Redis or Kafka; a cursor resumes them."""

@@ -1,4 +1,4 @@
-"""Where to begin: a cursor that a subscription gave, or a moment. Pure values; no clock is read."""
+"""Where a subscription starts: at a cursor of an earlier subscription, or at a time. No clock, no I/O."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Now = Literal["now"]
 NOW: Final[Now] = "now"
 _KINDS: Final[tuple[SourceKind, ...]] = ("redis", "kafka")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-# Times before 1973: somebody counted in seconds or milliseconds.
-_LEAST_PLAUSIBLE_NS: Final = 10**17
+# Numbers below this are before 1973: the caller gave seconds or milliseconds.
+_MIN_PLAUSIBLE_NS: Final = 10**17
 _EXPECTED: Final = "a cursor, a time with its zone (2026-01-01T00:00:00Z), nanoseconds since the epoch, or now"
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How far a subscription has read; opaque to users, printed as `redis.…` or `kafka.…`.
+    """The position of a subscription. Opaque to users; printed as `redis.…` or `kafka.…`.
 
     Attributes:
-        kind: which source it belongs to.
-        pipeline: whose results it counts.
-        positions: the place (a stream, a partition) and how far it was read there, as the source writes it.
+        kind: the kind of source that it belongs to.
+        pipeline: the pipeline whose results it counts.
+        positions: position by place (a Redis stream or a Kafka partition), in the format of the source.
     """
 
     kind: SourceKind
@@ -38,20 +38,24 @@ class Cursor:
     positions: Mapping[str, str]
 
     def __str__(self) -> str:
-        """Write the cursor so that `parse_since` reads it."""
+        """Return the cursor as text that `parse_since` accepts."""
         content = json.dumps([self.pipeline, dict(self.positions)], separators=(",", ":"))
         return f"{self.kind}.{base64.urlsafe_b64encode(content.encode()).decode().rstrip('=')}"
 
 
 Since = Cursor | datetime | int | str
-"""What a user may give: a cursor, a moment (nanoseconds if a number), or either as text."""
+"""Where to start, as a user gives it: a cursor, a time (an integer is nanoseconds), or either as text."""
 
 Start = Cursor | int | Now | None
-"""The same, understood: a cursor, nanoseconds since the epoch, from now on, or all there is."""
+"""Where to start, parsed: at a cursor, at a time in nanoseconds since the epoch, from now on, or at the beginning."""
 
 
 def parse_since(since: Since | None) -> Start:
-    """Understand where the user wants to begin; raise `UsageError` where that is no cursor and no time."""
+    """Parse where the user wants to start.
+
+    Raises:
+        UsageError: it is neither a cursor nor a time.
+    """
     match since:
         case None | Cursor():
             return since
@@ -64,7 +68,7 @@ def parse_since(since: Since | None) -> Start:
 
 
 def check_cursor(cursor: Cursor, kind: SourceKind, pipeline: str) -> None:
-    """Raise `UsageError` where the cursor belongs to another source or pipeline."""
+    """Raise `UsageError` if the cursor belongs to another source or pipeline."""
     if (cursor.kind, cursor.pipeline) != (kind, pipeline):
         msg = (
             f"since: expected a cursor of {kind} and pipeline {pipeline!r}, "
@@ -82,10 +86,10 @@ def _parse_text(text: str) -> Start:
         if text.startswith(f"{kind}."):
             return _parse_cursor(kind, text)
     try:
-        moment = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
-        raise _refusal(text) from None
-    return _nanoseconds(moment, text)
+        raise _invalid(text) from None
+    return _nanoseconds(time, text)
 
 
 def _parse_cursor(kind: SourceKind, text: str) -> Cursor:
@@ -93,24 +97,24 @@ def _parse_cursor(kind: SourceKind, text: str) -> Cursor:
     try:
         content = json.loads(base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, RecursionError):
-        raise _refusal(text) from None
+        raise _invalid(text) from None
     match content:
         case [str(pipeline), dict(positions)] if all(isinstance(position, str) for position in positions.values()):
             return Cursor(kind, pipeline, positions)
-    raise _refusal(text)
+    raise _invalid(text)
 
 
-def _nanoseconds(moment: datetime, text: str) -> int:
-    if moment.tzinfo is None:
+def _nanoseconds(time: datetime, text: str) -> int:
+    if time.tzinfo is None:
         raise UsageError(f"since: expected a time with its zone (…Z, …+02:00), got {text}")
-    return (moment - _EPOCH) // timedelta(microseconds=1) * NS_PER_US
+    return (time - _EPOCH) // timedelta(microseconds=1) * NS_PER_US
 
 
 def _checked_ns(number: int) -> int:
-    if 0 < number < _LEAST_PLAUSIBLE_NS or number < 0:
+    if 0 < number < _MIN_PLAUSIBLE_NS or number < 0:
         raise UsageError(f"since: expected nanoseconds since the epoch (19 digits today), got {number}")
     return number
 
 
-def _refusal(text: str) -> UsageError:
+def _invalid(text: str) -> UsageError:
     return UsageError(f"since: expected {_EXPECTED}, got {text!r}")

@@ -1,4 +1,4 @@
-"""Reading partitions from a place on to the end that they have at the start."""
+"""Read partitions from a starting point up to the end offset that they have when reading starts."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ from triptych.transport.errors import BrokerUnavailableError, TopicMissingError
 from triptych.transport.protocols import Reader, Transport
 from triptych.transport.records import Record, TopicPartition
 
-_POLL_S: Final = 0.2
-_PATIENCE_S: Final = 30.0
+_POLL_TIMEOUT_S: Final = 0.2
+_MAX_SILENCE_S: Final = 30.0
 
 Progress = Callable[[int, int], None]
-"""Told how many of how many are done."""
+"""Called with the number of records done and the total."""
 
 
-def no_progress(_done: int, _all: int) -> None:
-    """Tell nobody."""
+def no_progress(_done: int, _total: int) -> None:
+    """Report no progress."""
 
 
 def partitions_of(transport: Transport, topic: str) -> tuple[TopicPartition, ...]:
-    """Return all partitions of a topic; raise `TopicMissingError` where there is none."""
+    """Return all partitions of a topic.
+
+    Raises:
+        TopicMissingError: the topic does not exist.
+    """
     admin = transport.admin()
     try:
         count = admin.partition_count(topic)
@@ -36,11 +40,15 @@ def partitions_of(transport: Transport, topic: str) -> tuple[TopicPartition, ...
 def read_since(
     transport: Transport, since_ns: Mapping[TopicPartition, int], *, progress: Progress = no_progress
 ) -> Iterator[Record]:
-    """Read partitions from the records appended at these times (0: the first) to the ends that they have now."""
+    """Read partitions from the given append times (0: from the beginning) to their current end offsets.
+
+    Raises:
+        BrokerUnavailableError: no record came for 30 s.
+    """
     reader = transport.reader(dict.fromkeys(since_ns, 0))
     try:
         begins = reader.begin_offsets(since_ns)
-        later = {tp: moment_ns for tp, moment_ns in since_ns.items() if moment_ns}
+        later = {tp: time_ns for tp, time_ns in since_ns.items() if time_ns}
         begins |= reader.offsets_for_times(later) if later else {}
         ends = reader.end_offsets(since_ns)
         yield from _read(reader, begins, ends, progress)
@@ -51,7 +59,11 @@ def read_since(
 def read_range(
     transport: Transport, ranges: Mapping[TopicPartition, tuple[int, int]], *, progress: Progress = no_progress
 ) -> Iterator[Record]:
-    """Read partitions from the first offset to the last, both included; what retention has taken is passed over."""
+    """Read partitions from a first to a last offset, both included. Offsets that retention deleted are skipped.
+
+    Raises:
+        BrokerUnavailableError: no record came for 30 s.
+    """
     reader = transport.reader({tp: first for tp, (first, _) in ranges.items()})
     try:
         oldest, ends = reader.begin_offsets(ranges), reader.end_offsets(ranges)
@@ -67,23 +79,24 @@ def _read(
     for tp, offset in begins.items():
         reader.seek(tp, offset)
     total = sum(max(0, ends[tp] - offset) for tp, offset in begins.items())
-    left = _unfinished(reader, tuple(begins), ends)
-    until_s = time.monotonic() + _PATIENCE_S
-    while left:
-        records = reader.poll(_POLL_S).records
+    unfinished = _unfinished(reader, tuple(begins), ends)
+    deadline_s = time.monotonic() + _MAX_SILENCE_S
+    while unfinished:
+        records = reader.poll(_POLL_TIMEOUT_S).records
         yield from (record for record in records if record.offset < ends[record.tp])
-        left = _unfinished(reader, left, ends)
-        progress(total - sum(ends[tp] - reader.position(tp) for tp in left), total)
+        unfinished = _unfinished(reader, unfinished, ends)
+        progress(total - sum(ends[tp] - reader.position(tp) for tp in unfinished), total)
         if records:
-            until_s = time.monotonic() + _PATIENCE_S
-        elif left and time.monotonic() >= until_s:
-            raise BrokerUnavailableError(f"{left[0].topic} {left[0].partition}: no record came for {_PATIENCE_S:g} s")
+            deadline_s = time.monotonic() + _MAX_SILENCE_S
+        elif unfinished and time.monotonic() >= deadline_s:
+            tp = unfinished[0]
+            raise BrokerUnavailableError(f"{tp.topic} {tp.partition}: no record came for {_MAX_SILENCE_S:g} s")
 
 
 def _unfinished(
     reader: Reader, tps: Sequence[TopicPartition], ends: Mapping[TopicPartition, int]
 ) -> tuple[TopicPartition, ...]:
-    """Return the partitions that are not read to their end; the others are paused."""
+    """Return the partitions that are not yet read to their end. Pause the others."""
     left = tuple(tp for tp in tps if reader.position(tp) < ends[tp])
     reader.pause(set(tps) - set(left))
     return left

@@ -1,21 +1,23 @@
-"""The ids and the revised windows seen lately, in bounded memory. Pure."""
+"""Bounded memory of the result ids and the revisions seen last. No I/O."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
-from triptych.schemas.results import Result
+if TYPE_CHECKING:  # importing a subscriber must not import pydantic
+    from triptych.schemas.results import Result
 
 
 class RecentIds:
-    """Remember the last `limit` ids."""
+    """The last `limit` ids, least recently seen first."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._ids: OrderedDict[str, None] = OrderedDict()
 
     def add(self, result_id: str) -> bool:
-        """Remember the id; say whether it is new. A repeat counts as seen lately."""
+        """Remember an id and return whether it is new. A duplicate counts as seen now."""
         if result_id in self._ids:
             self._ids.move_to_end(result_id)
             return False
@@ -26,7 +28,7 @@ class RecentIds:
 
 
 class RecentRevisions:
-    """Remember the newest revision of each of the last `limit` windows that were issued again."""
+    """The newest revision of each of the last `limit` windows that were revised."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -42,5 +44,5 @@ class RecentRevisions:
             self._newest.popitem(last=False)
 
     def is_superseded(self, result: Result) -> bool:
-        """Say whether a newer revision of its window is known."""
+        """Return whether a newer revision of the result's window is known."""
         return result.revision < self._newest.get(result.window, 0)

@@ -1,32 +1,42 @@
-"""The seam between a subscription and where results lie: plain events come out, in the order of their publication.
+"""The protocols that a source of results implements, and the events that it returns.
 
-A feed survives that its server goes away: it keeps its positions, tries again with growing pauses and goes on.
+There are two sources: Redis streams and the results topic. A feed keeps its positions while its server is unavailable:
+it retries with backoff and continues where it was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from triptych.consumers.subscription.cursor import Cursor, Start
 from triptych.schemas.errors import MalformedRecordError, TriptychError
-from triptych.schemas.results import Result
+
+if TYPE_CHECKING:  # importing a subscriber must not import pydantic
+    from triptych.consumers.subscription.cursor import Cursor, Start
+    from triptych.schemas.results import Result
 
 
 class SourceError(TriptychError):
-    """Say that the results cannot be read: wrong server, refused password."""
+    """The results cannot be read: it is not the right server, or it rejected the credentials."""
 
     exit_code: ClassVar[int] = 3
 
 
 class SourceUnavailableError(SourceError):
-    """Say that the server did not answer when the subscription began."""
+    """The server did not answer when the subscription started."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A result and its JSON as published; `position` is how far `place` is read with it."""
+class ResultEvent:
+    """A result.
+
+    Attributes:
+        place: the Redis stream or the Kafka partition.
+        position: how far `place` is read once this event is handled.
+        result: the decoded result.
+        document: its JSON exactly as published.
+    """
 
     place: str
     position: str
@@ -35,8 +45,8 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Malformed:
-    """Something that is no result."""
+class MalformedEvent:
+    """An entry or record that is not a valid result."""
 
     place: str
     position: str
@@ -44,8 +54,8 @@ class Malformed:
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
-    """A result of a stream that was not asked for."""
+class OtherStreamEvent:
+    """A result of a stream that was not requested: a partition holds many streams."""
 
     place: str
     position: str
@@ -53,9 +63,12 @@ class Passed:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Results that were deleted before this subscription had read them.
+    """Results that were deleted before this subscription read them.
 
-    `missed` is how many, where that is known: results for Redis, records for Kafka.
+    Attributes:
+        place: the Redis stream or the Kafka partition.
+        position: where reading continues.
+        missed: how many are missing, if known: results for Redis, records for Kafka.
     """
 
     place: str
@@ -63,34 +76,36 @@ class Gap:
     missed: int | None
 
 
-FeedEvent = Found | Malformed | Passed | Gap
+FeedEvent = ResultEvent | MalformedEvent | OtherStreamEvent | Gap
 
 
 class ResultFeed(Protocol):
-    """One pass through the results. Used by one thread at a time."""
+    """One pass over the results. Only one thread may use it at a time."""
 
     def poll(self, timeout_s: float) -> Sequence[FeedEvent]:
-        """Return what there is, waiting no longer than the time-out, even when the server is away."""
+        """Return the next events. Wait at most `timeout_s`, also while the server is unavailable."""
 
     def done(self) -> bool:
-        """Say whether everything up to the end that was asked for has been returned by `poll`."""
+        """Return whether `poll` has returned everything up to the end, if the feed has one."""
 
     def cursor(self, read: Mapping[str, str]) -> Cursor:
-        """Return the cursor of one who has taken the events up to these positions, and begun where the feed began."""
+        """Return the cursor of a reader that has handled the events up to these positions (place to position)."""
 
     def close(self) -> None:
-        """Let go of everything; closing twice does nothing."""
+        """Release all resources. Closing twice does nothing."""
 
 
 class ResultSource(Protocol):
-    """Where the results of a pipeline lie."""
+    """The store that holds the results of one pipeline."""
 
     def open(self, start: Start, *, stream: str | None, until_end: bool) -> ResultFeed:
-        """Begin a pass; with `until_end` it ends with what is there now.
+        """Start a feed. With `until_end` it ends at the last result that exists now.
 
-        Raises `UsageError` for a cursor of another source, `SourceError` or `TransportError` where the server cannot
-        be asked.
+        Raises:
+            UsageError: the cursor belongs to another source or pipeline.
+            SourceError: Redis is unavailable or rejected the request.
+            TransportError: Kafka is unavailable or rejected the request.
         """
 
     def close(self) -> None:
-        """Let go of what the feeds share; closing twice does nothing."""
+        """Release what the feeds share. Closing twice does nothing."""

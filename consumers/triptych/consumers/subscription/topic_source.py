@@ -1,11 +1,11 @@
-"""Results from the results topic, over any transport: Kafka, or memory in one process."""
+"""Results from the results topic, over any transport."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from triptych.consumers.subscription.cursor import Cursor, Start, check_cursor
-from triptych.consumers.subscription.result_source import FeedEvent, Found, Gap, Malformed, Passed
+from triptych.consumers.subscription.result_source import FeedEvent, Gap, MalformedEvent, OtherStreamEvent, ResultEvent
 from triptych.schemas.codec import decode_result
 from triptych.schemas.errors import MalformedRecordError, UsageError
 from triptych.schemas.names import results_topic
@@ -16,7 +16,7 @@ from triptych.transport.records import OffsetOutOfRange, Record, TopicPartition
 
 
 class TopicSource:
-    """The results topic of a pipeline."""
+    """The results topic of a pipeline (see `ResultSource`)."""
 
     def __init__(self, transport: Transport, *, pipeline: str, owns_transport: bool = False) -> None:
         self._transport = transport
@@ -24,11 +24,11 @@ class TopicSource:
         self._owns_transport = owns_transport
 
     def open(self, start: Start, *, stream: str | None, until_end: bool) -> TopicFeed:
-        """Begin a pass over all partitions, or over the one of `stream`."""
+        """Start a feed over all partitions, or over the partition of `stream`."""
         if isinstance(start, Cursor):
             check_cursor(start, "kafka", self._pipeline)
         tps = self._partitions(stream)
-        # The offsets to begin at can only be asked with a reader; it moves there before its first poll.
+        # Only a reader can look up offsets, so it starts at 0 and seeks before its first poll.
         reader = self._transport.reader(dict.fromkeys(tps, 0))
         try:
             offsets = _start_offsets(reader, tps, start)
@@ -41,7 +41,7 @@ class TopicSource:
         return TopicFeed(reader, offsets, ends, pipeline=self._pipeline, stream=stream)
 
     def close(self) -> None:
-        """Close the transport where it is ours."""
+        """Close the transport if this source owns it."""
         if self._owns_transport:
             self._transport.close()
 
@@ -55,14 +55,14 @@ class TopicSource:
         if not count:
             raise TopicMissingError(
                 f"topic {topic}: expected results of pipeline {self._pipeline!r}, found no such topic; "
-                f"`triptych topics create --pipeline {self._pipeline}` makes it"
+                f"`triptych topics create --pipeline {self._pipeline}` creates it"
             )
         numbers = range(count) if stream is None else (partition_of(stream.encode(), count),)
         return [TopicPartition(topic, number) for number in numbers]
 
 
 class TopicFeed:
-    """One pass over partitions of the results topic."""
+    """One pass over partitions of the results topic (see `ResultFeed`)."""
 
     def __init__(
         self,
@@ -81,21 +81,21 @@ class TopicFeed:
         self._key = None if stream is None else stream.encode()
 
     def poll(self, timeout_s: float) -> Sequence[FeedEvent]:
-        """Return what there is; an absent broker looks like silence."""
+        """Return the next events. While the broker is unavailable, return none."""
         if self.done():
             return ()
-        found = self._reader.poll(timeout_s)
-        events = [_gap(gone) for gone in found.out_of_range]
-        events += [self._event(record) for record in found.records if self._is_asked_for(record)]
+        polled = self._reader.poll(timeout_s)
+        events = [_gap(jump) for jump in polled.out_of_range]
+        events += [self._event(record) for record in polled.records if self._is_before_end(record)]
         self._finish_partitions()
         return events
 
     def done(self) -> bool:
-        """Say whether every partition stands at the end that was asked for at the start."""
+        """Return whether every partition is read up to its end, if the feed has one."""
         return self._open is not None and not self._open
 
     def cursor(self, read: Mapping[str, str]) -> Cursor:
-        """Return the positions of all partitions of this pass."""
+        """Return the cursor over all partitions of this feed."""
         begin = {str(tp.partition): str(offset) for tp, offset in self._begin.items()}
         return Cursor("kafka", self._pipeline, begin | dict(read))
 
@@ -103,7 +103,7 @@ class TopicFeed:
         """Close the reader."""
         self._reader.close()
 
-    def _is_asked_for(self, record: Record) -> bool:
+    def _is_before_end(self, record: Record) -> bool:
         return self._ends is None or record.offset < self._ends[record.tp]
 
     def _finish_partitions(self) -> None:
@@ -111,22 +111,22 @@ class TopicFeed:
             return
         ended = {tp for tp in self._open if self._reader.position(tp) >= self._ends[tp]}
         self._open -= ended
-        self._reader.pause(ended)  # what comes after the end is not for this pass
+        self._reader.pause(ended)  # records after the end do not belong to this feed
 
     def _event(self, record: Record) -> FeedEvent:
         place, position = str(record.partition), str(record.offset + 1)
         if self._key is not None and record.key != self._key:
-            return Passed(place, position)
+            return OtherStreamEvent(place, position)
         try:
             result = decode_result(record.key, record.value, record.headers)
         except MalformedRecordError as error:
-            return Malformed(place, position, error)
-        return Found(place, position, result, record.value)
+            return MalformedEvent(place, position, error)
+        return ResultEvent(place, position, result, record.value)
 
 
-def _gap(gone: OffsetOutOfRange) -> FeedEvent:
-    missed = gone.resumed - gone.wanted
-    return Gap(str(gone.tp.partition), str(gone.resumed), missed if missed > 0 else None)
+def _gap(jump: OffsetOutOfRange) -> FeedEvent:
+    missed = jump.resumed - jump.wanted
+    return Gap(str(jump.tp.partition), str(jump.resumed), missed if missed > 0 else None)
 
 
 def _start_offsets(reader: Reader, tps: Sequence[TopicPartition], start: Start) -> dict[TopicPartition, int]:
@@ -134,7 +134,7 @@ def _start_offsets(reader: Reader, tps: Sequence[TopicPartition], start: Start) 
         case None:
             return reader.begin_offsets(tps)
         case Cursor():
-            # A partition that the cursor does not name has not been read.
+            # A partition that the cursor does not name has not been read yet.
             return {tp: _offset(start.positions.get(str(tp.partition), "0")) for tp in tps}
         case int():
             return reader.offsets_for_times(dict.fromkeys(tps, start))

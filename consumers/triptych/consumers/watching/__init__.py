@@ -1,1 +1,1 @@
-"""Show results in a terminal."""
+"""Show results on a terminal."""

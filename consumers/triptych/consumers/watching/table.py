@@ -1,4 +1,4 @@
-"""Results as a person reads them: a table with one row a stream, or one line a result. Pure: no clock, no I/O."""
+"""Format results for people: a table with one row per stream, or one line per result. No clock, no I/O."""
 
 from __future__ import annotations
 
@@ -18,44 +18,44 @@ from triptych.schemas.results import Modalities, Prediction, Result, State
 from triptych.units import NS_PER_MS, NS_PER_S
 
 _MS_PER_S: Final = 1_000
-_WIDE: Final = 150
-_MIDDLE: Final = 100
+_WIDE_COLUMNS: Final = 150
+_MIDDLE_COLUMNS: Final = 100
 _REMEMBERED_STREAMS: Final = 1_000
 _FRAME_LINES: Final = 7
-_ABSENT: Final = "-"
-_SIGN_OF: Final[dict[State, tuple[str, str]]] = {
+_NONE: Final = "-"
+_SYMBOL_OF: Final[dict[State, tuple[str, str]]] = {
     "present": ("●", "green"),
     "held": ("◐", "cyan"),
     "empty": ("○", "yellow"),
     "idle": ("◌", "red"),
-    "absent": (_ABSENT, "dim"),
+    "absent": (_NONE, "dim"),
 }
-_HEARD: Final = "≈ "
-"""Stands before words that a machine has heard."""
+_GENERATED_MARK: Final = "≈ "
+"""Marks text from speech recognition."""
 
-# Words come from anybody's subtitles: what would steer the terminal or turn the text about must not reach it.
+# Subtitles are untrusted: remove characters that control the terminal or the text direction.
 _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 
 
 def result_line(result: Result) -> str:
-    """Return the result in one line of plain text."""
+    """Return the result as one line of plain text."""
     seen, words = _labels(result, 3), _words(result)
     parts = [
-        f"{result.stream}  {_window(result)}  V A S {_signs(result.modalities)}",
-        seen if seen != _ABSENT else "",
+        f"{result.stream}  {_window(result)}  V A S {_symbols(result.modalities)}",
+        seen if seen != _NONE else "",
         f"speech {_speech(result)}" if result.observations.speech_share is not None else "",
         f"{_loudness(result)} LUFS" if result.observations.loudness_lufs is not None else "",
         f"“{words}”" if words else "",
-        f"{_closing(result)}, lag {_lag(result)}",
+        f"{_close_reason(result)}, lag {_lag(result)}",
     ]
     return "  ".join(part for part in parts if part)
 
 
 class ResultsTable:
-    """A table of the newest result of each stream; give it to `rich.live.Live` and add to it."""
+    """A table with the newest result of each stream. Pass it to `rich.live.Live` and add results."""
 
     def __init__(self) -> None:
-        self._newest: OrderedDict[str, Result] = OrderedDict()  # the longest silent first
+        self._newest: OrderedDict[str, Result] = OrderedDict()  # least recently updated first
         self._count = 0
         self._revisions = 0
 
@@ -72,11 +72,11 @@ class ResultsTable:
             self._newest.popitem(last=False)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Render for the width there is; where not all streams fit, those that spoke last."""
+        """Render for the available size. If not all streams fit, show those with the newest results."""
         room = max(1, (options.height or options.size.height) - _FRAME_LINES)
-        newest = tuple(self._newest.copy().values())  # `Live` renders on a thread of its own
+        newest = tuple(self._newest.copy().values())  # `Live` renders on its own thread
         shown = sorted(newest[-room:], key=lambda result: result.stream)
-        fields = _fields(options.max_width)
+        fields = _columns_for(options.max_width)
         columns = [field.column() for field in fields]
         table = Table(*columns, expand=True, box=SIMPLE_HEAD, pad_edge=False, caption_justify="left")
         table.caption = _caption(
@@ -88,8 +88,8 @@ class ResultsTable:
 
 
 @dataclass(frozen=True, slots=True)
-class _Field:
-    """One column: what it shows of a result, in a width of its own or in a share of what is left."""
+class _TableColumn:
+    """One column: what it shows of a result, and either its maximum width or its share of the remaining width."""
 
     heading: str
     show: Callable[[Result], str | Text]
@@ -98,7 +98,7 @@ class _Field:
     most: int | None = None
 
     def column(self) -> Column:
-        """Return the column; what does not fit is cut, never wrapped, so that rows do not jump."""
+        """Return the column. Text that does not fit is cut, never wrapped, so that rows keep their height."""
         return Column(
             self.heading,
             ratio=self.ratio,
@@ -109,15 +109,15 @@ class _Field:
         )
 
     def cell(self, result: Result) -> Text:
-        """Return what stands in the result's row."""
+        """Return the cell of a result."""
         shown = self.show(result)
         return shown if isinstance(shown, Text) else Text(shown)
 
 
-def _fields(width: int) -> tuple[_Field, ...]:
-    if width < _MIDDLE:
-        return _NARROW_FIELDS
-    return _MIDDLE_FIELDS if width < _WIDE else _WIDE_FIELDS
+def _columns_for(width: int) -> tuple[_TableColumn, ...]:
+    if width < _MIDDLE_COLUMNS:
+        return _NARROW_TABLE
+    return _MIDDLE_TABLE if width < _WIDE_COLUMNS else _WIDE_TABLE
 
 
 def _caption(count: int, *, revisions: int, streams: int, hidden: int) -> Text:
@@ -126,14 +126,14 @@ def _caption(count: int, *, revisions: int, streams: int, hidden: int) -> Text:
         caption.append(f", {revisions} of them revisions")
     if hidden:
         caption.append(f", {hidden} of them not shown")
-    for state, (sign, style) in _SIGN_OF.items():
+    for state, (sign, style) in _SYMBOL_OF.items():
         caption.append("   ")
         caption.append(sign, style=f"not dim {style}")
         caption.append(f" {state}")
     return caption
 
 
-def _moment(moment_ns: int, *, with_date: bool) -> str:
+def _utc_text(moment_ns: int, *, with_date: bool) -> str:
     moment = datetime.fromtimestamp(moment_ns // NS_PER_S, UTC)
     text = moment.strftime("%Y-%m-%d %H:%M:%S" if with_date else "%H:%M:%S")
     fraction_ms = moment_ns % NS_PER_S // NS_PER_MS
@@ -146,104 +146,106 @@ def _seconds(result: Result) -> str:
 
 def _start(result: Result) -> str:
     revision = f" r{result.revision}" if result.revision else ""
-    return _moment(result.start_ns, with_date=False) + revision
+    return _utc_text(result.start_ns, with_date=False) + revision
 
 
 def _window(result: Result) -> str:
-    return f"{_moment(result.start_ns, with_date=True)} +{_seconds(result)}"
+    return f"{_utc_text(result.start_ns, with_date=True)} +{_seconds(result)}"
 
 
-def _signs(modalities: Modalities) -> Text:
-    return Text(" ").join(Text.assemble(_SIGN_OF[report.state]) for _, report in modalities)
+def _symbols(modalities: Modalities) -> Text:
+    return Text(" ").join(Text.assemble(_SYMBOL_OF[report.state]) for _, report in modalities)
 
 
 def _labels(result: Result, most: int) -> str:
-    """Return what trained heads say, the best of each; without any the best labels seen, each by its first synonym."""
+    """Return the best prediction of each trained head; without heads, the best labels, each by its first synonym."""
     if result.predictions:
         heads = list(result.predictions.items())[:most]
-        return ", ".join(_predicted(head, said[0]) for head, said in heads if said) or _ABSENT
+        return ", ".join(_predicted(head, said[0]) for head, said in heads if said) or _NONE
     scored = result.observations.visual[:most]
-    return ", ".join(f"{_safe(seen.label.split(',')[0])} {seen.score:.0%}" for seen in scored) or _ABSENT
+    return ", ".join(f"{_printable(seen.label.split(',')[0])} {seen.score:.0%}" for seen in scored) or _NONE
 
 
 def _predicted(head: str, best: Prediction) -> str:
-    """Return a label and how sure it is; of a head that says a number, the number."""
+    """Return a label with its confidence; for a regression head, the number."""
     if best.confidence is None:
-        return f"{_safe(head)} {best.score:.3g}"
-    return f"{_safe(head)}: {_safe(best.label)} {best.confidence:.0%}"
+        return f"{_printable(head)} {best.score:.3g}"
+    return f"{_printable(head)}: {_printable(best.label)} {best.confidence:.0%}"
 
 
 def _speech(result: Result) -> str:
     share = result.observations.speech_share
-    return _ABSENT if share is None else f"{share:.0%}"
+    return _NONE if share is None else f"{share:.0%}"
 
 
 def _loudness(result: Result) -> str:
     loudness = result.observations.loudness_lufs
-    return _ABSENT if loudness is None else f"{loudness:.1f}"
+    return _NONE if loudness is None else f"{loudness:.1f}"
 
 
 def _words(result: Result) -> str:
-    return " / ".join((_HEARD if words.generated else "") + _safe(words.text) for words in result.observations.words)
+    return " / ".join(
+        (_GENERATED_MARK if words.generated else "") + _printable(words.text) for words in result.observations.words
+    )
 
 
-def _closing(result: Result) -> str:
+def _close_reason(result: Result) -> str:
     revision = f" r{result.revision}" if result.revision else ""
     skipped = f", {result.skipped} skipped" if result.skipped else ""
     return result.closed_by + revision + skipped + _shed(result)
 
 
 def _shed(result: Result) -> str:
-    """Say what overload left out of the window."""
+    """Return what load shedding left out of the window."""
     if result.shed.model:
-        return ", model not asked"
-    return f", {result.shed.video} pictures shed" if result.shed.video else ""
+        return ", model not run"
+    return f", {result.shed.video} frames shed" if result.shed.video else ""
 
 
 def _lag(result: Result) -> str:
     """Return the time from the arrival of the window's last record to its publication."""
     last_ms = result.arrival_ms.last
     if last_ms is None:
-        return _ABSENT
+        return _NONE
     return f"{result.published_ns / NS_PER_S - last_ms / _MS_PER_S:.1f} s"
 
 
-def _safe(text: str) -> str:
+def _printable(text: str) -> str:
     return _UNSAFE.sub(" ", text)
 
 
-_SIGNS: Final = _Field("V A S", lambda result: _signs(result.modalities))
-_SPEECH: Final = _Field("speech", _speech, justify="right")
-_LOUDNESS: Final = _Field("LUFS", _loudness, justify="right")
-_WORDS: Final = _Field("words", _words, ratio=4)
-_LAG: Final = _Field("lag", _lag, justify="right")
-_NARROW_FIELDS: Final = (
-    _Field("stream", lambda result: result.stream, most=14),
-    _Field("start", _start),
-    _SIGNS,
-    _Field("seen", lambda result: _labels(result, 1), ratio=3),
+_SYMBOLS: Final = _TableColumn("V A S", lambda result: _symbols(result.modalities))
+_SPEECH: Final = _TableColumn("speech", _speech, justify="right")
+_LOUDNESS: Final = _TableColumn("LUFS", _loudness, justify="right")
+_WORDS: Final = _TableColumn("words", _words, ratio=4)
+_LAG: Final = _TableColumn("lag", _lag, justify="right")
+_NARROW_TABLE: Final = (
+    _TableColumn("stream", lambda result: result.stream, most=14),
+    _TableColumn("start", _start),
+    _SYMBOLS,
+    _TableColumn("seen", lambda result: _labels(result, 1), ratio=3),
     _SPEECH,
     _WORDS,
 )
-_MIDDLE_FIELDS: Final = (
-    _Field("stream", lambda result: result.stream, most=20),
-    _Field("start", _start),
-    _SIGNS,
-    _Field("seen", lambda result: _labels(result, 2), ratio=4),
+_MIDDLE_TABLE: Final = (
+    _TableColumn("stream", lambda result: result.stream, most=20),
+    _TableColumn("start", _start),
+    _SYMBOLS,
+    _TableColumn("seen", lambda result: _labels(result, 2), ratio=4),
     _SPEECH,
     _LOUDNESS,
     _WORDS,
-    _Field("closed by", _closing),
+    _TableColumn("closed by", _close_reason),
     _LAG,
 )
-_WIDE_FIELDS: Final = (
-    _Field("stream", lambda result: result.stream, most=32),
-    _Field("window (UTC)", _window),
-    _SIGNS,
-    _Field("seen", lambda result: _labels(result, 3), ratio=4),
+_WIDE_TABLE: Final = (
+    _TableColumn("stream", lambda result: result.stream, most=32),
+    _TableColumn("window (UTC)", _window),
+    _SYMBOLS,
+    _TableColumn("seen", lambda result: _labels(result, 3), ratio=4),
     _SPEECH,
     _LOUDNESS,
     _WORDS,
-    _Field("closed by", _closing),
+    _TableColumn("closed by", _close_reason),
     _LAG,
 )

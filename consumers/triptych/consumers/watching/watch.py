@@ -1,4 +1,4 @@
-"""What `triptych watch` does: results from a subscription to a terminal or to a pipe, until it ends."""
+"""The command `triptych watch`: write results to a terminal or a pipe until the subscription ends."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ import structlog
 from rich.console import Console
 from rich.live import Live
 
+from triptych.consumers.subscription.result_buffer import Revisions
 from triptych.consumers.subscription.result_source import ResultSource
-from triptych.consumers.subscription.subscriber import Results, Revisions, Subscriber
+from triptych.consumers.subscription.sources import kafka_source, redis_source
+from triptych.consumers.subscription.subscriber import Results, Subscriber
 from triptych.consumers.watching.table import ResultsTable
-from triptych.schemas.names import checked_pipeline
 from triptych.schemas.results import Result
 from triptych.service.logs import configure_logs
 from triptych.settings.tree import Settings
 
 log = structlog.get_logger(__name__)
 
-_TABLES_A_SECOND: Final = 4
+_REFRESHES_PER_SECOND: Final = 4
 
-Origin = Literal["redis", "kafka"]
+SourceName = Literal["redis", "kafka"]
 Condition = Callable[[Result], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WatchOptions:
     """Which results to show."""
 
     stream: str | None
@@ -42,74 +43,69 @@ class Wanted:
     revisions: Revisions = "newest"
 
 
-def watch_results(settings: Settings, origin: Origin, wanted: Wanted, *, as_json: bool) -> None:
-    """Show results until a signal, the end that was asked for, or a reader that has enough.
+def watch_results(settings: Settings, origin: SourceName, options: WatchOptions, *, as_json: bool) -> None:
+    """Show results until a signal, the end of the subscription, or the end of the reading process.
 
-    Raises `TriptychError` where the results cannot be read.
+    Raises:
+        TriptychError: the results cannot be read.
     """
     configure_logs(settings.log)
-    shows = _condition(wanted.where)
+    condition = _condition(options.where)
     with Subscriber(open_source(settings, origin)) as subscriber:
         results = subscriber.results(
-            wanted.stream, wanted.since, until_end=wanted.until_end, revisions=wanted.revisions
+            options.stream, options.since, until_end=options.until_end, revisions=options.revisions
         )
         with _stopped_by_sigterm(results):
             if as_json:
-                if _write_lines(results, sys.stdout.buffer, shows):
+                if _write_lines(results, sys.stdout.buffer, condition):
                     log.info("watched", results=subscriber.counts.delivered, cursor=str(results.cursor))
             else:
-                _show_table(results, shows)
+                _show_table(results, condition)
 
 
-def open_source(settings: Settings, origin: Origin) -> ResultSource:
-    """Return the source that the settings name; nothing is sent yet."""
-    pipeline = checked_pipeline(settings.pipeline)
+def open_source(settings: Settings, origin: SourceName) -> ResultSource:
+    """Return the source that the settings configure. Nothing is sent yet."""
     if origin == "redis":
-        from triptych.consumers.subscription.redis_source import RedisSource  # noqa: PLC0415 - only what is used is imported
-
-        return RedisSource(settings.redis.full_url(), pipeline=pipeline)
-    from triptych.consumers.subscription.topic_source import TopicSource  # noqa: PLC0415 - as above
-    from triptych.transport.kafka.transport import KafkaTransport  # noqa: PLC0415 - as above
-
-    return TopicSource(KafkaTransport(settings.kafka), pipeline=pipeline, owns_transport=True)
+        return redis_source(settings.redis.full_url(), pipeline=settings.pipeline)
+    return kafka_source(settings.kafka, pipeline=settings.pipeline)
 
 
 def _condition(rule: str | None) -> Condition:
     if rule is None:
         return lambda _: True
-    from triptych.consumers.rules.rule import Rule  # noqa: PLC0415 - as above
+    from triptych.consumers.rules.rule import Rule  # noqa: PLC0415 - its library is only imported if there is a rule
 
     return Rule(rule).matches
 
 
-def _write_lines(results: Results, out: BinaryIO, shows: Condition) -> bool:
-    """Write each result as it was published, one a line, at once; say whether the reader took them all."""
+def _write_lines(results: Results, out: BinaryIO, condition: Condition) -> bool:
+    """Write each result as published, one per line, unbuffered; return whether the reader took all of them."""
     try:
         for delivery in results.deliveries():
-            if not shows(delivery.result):
+            if not condition(delivery.result):
                 continue
-            # Line breaks in JSON stand between its parts only, and mean nothing there.
+            # In JSON, line breaks only occur between tokens, where they mean nothing.
             out.write(delivery.document.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n")
             out.flush()
     except BrokenPipeError:
-        # The reader has enough (`| head`). What is still buffered has nowhere to go, and Python would try again.
+        # The reader has closed the pipe (`| head`). Discard the buffer, which Python would try to write at exit.
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return False
     return True
 
 
-def _show_table(results: Results, shows: Condition) -> None:
+def _show_table(results: Results, condition: Condition) -> None:
     table = ResultsTable()
-    with Live(table, console=Console(), refresh_per_second=_TABLES_A_SECOND):
+    with Live(table, console=Console(), refresh_per_second=_REFRESHES_PER_SECOND):
         for result in results:
-            if shows(result):
+            if condition(result):
                 table.add(result)
 
 
 @contextmanager
 def _stopped_by_sigterm(results: Results) -> Iterator[None]:
-    """Let the first SIGTERM end the subscription, and a second one the process."""
+    """End the subscription on the first SIGTERM, and the process on the second."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         results.stop()

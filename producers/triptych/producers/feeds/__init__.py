@@ -1,1 +1,1 @@
-"""Lists of feeds in a file, and the processes that follow them."""
+"""A file that lists feeds, and the supervisor that plays them."""

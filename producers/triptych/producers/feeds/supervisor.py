@@ -1,4 +1,4 @@
-"""Play what a file of feeds lists, and follow it: a feed added, changed or removed there leaves the others alone."""
+"""Play the feeds of a feeds file, and follow its changes. A feed that changes does not disturb the others."""
 
 from __future__ import annotations
 
@@ -11,78 +11,82 @@ from typing import Final
 import structlog
 
 from triptych.producers.clock import Clock, SystemClock
-from triptych.producers.feeds.file import read_feeds
-from triptych.producers.run import CLOSE_S, GLANCE_S, Board, NullProgress, SourcePlayer, player_of
-from triptych.producers.sources.plan import PlaybackPlan
+from triptych.producers.feeds.feeds_file import read_feeds
+from triptych.producers.run import FLUSH_TIMEOUT_S, POLL_INTERVAL_S, NullProgress, ProgressDisplay, player_class_of
+from triptych.producers.source_player import SourcePlayer
+from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.schemas.errors import UsageError
 from triptych.transport.protocols import Transport
 
 _log = structlog.get_logger(__name__)
-_LOOK_EVERY_NS: Final = 1_000_000_000
+_CHECK_INTERVAL_NS: Final = 1_000_000_000
 
 
-class _Feed:
-    """One feed that is played, with an end of its own."""
+class _RunningFeed:
+    """A feed that is played, with a stop event of its own."""
 
     def __init__(self, plan: PlaybackPlan, play: Callable[[PlaybackPlan, Event], SourcePlayer]) -> None:
         self.plan = plan
         self._stop = Event()
         self.player = play(plan, self._stop)
         self.player.thread.start()
-        self._said = False
+        self._failure_logged = False
 
     @property
     def is_over(self) -> bool:
-        """Whether it has ended."""
+        """Whether the feed has ended."""
         return not self.player.thread.is_alive()
 
-    def end(self) -> None:
-        """Ask it to end."""
+    def stop(self) -> None:
+        """Tell the feed to end. Does not block."""
         self._stop.set()
 
-    def say_failure(self) -> None:
-        """Log once why it ended before its time."""
-        error = self.player.outcome().error if self.is_over and not self._said else None
+    def log_failure(self) -> None:
+        """Log once why the feed has failed, if it has."""
+        error = self.player.outcome().error if self.is_over and not self._failure_logged else None
         if error is not None:
-            self._said = True
-            _log.warning("feed.failed", stream=self.plan.stream, reason=str(error))
+            self._failure_logged = True
+            _log.warning("feed_failed", stream=self.plan.stream, reason=str(error))
 
 
-class Roster:
-    """The feeds that are played, brought in line with what is listed."""
+class FeedSupervisor:
+    """Keep the running feeds in line with the listed ones."""
 
     def __init__(self, play: Callable[[PlaybackPlan, Event], SourcePlayer]) -> None:
         self._play = play
-        self._feeds: dict[str, _Feed] = {}
+        self._feeds: dict[str, _RunningFeed] = {}
         self._listed: Mapping[str, PlaybackPlan] = {}
 
     @property
     def players(self) -> tuple[SourcePlayer, ...]:
-        """All that are played or have ended."""
+        """The players of all feeds that run or have ended by themselves."""
         return tuple(feed.player for feed in self._feeds.values())
 
-    def list(self, plans: Mapping[str, PlaybackPlan]) -> None:
-        """Take what is to be played from now on."""
+    def set_plans(self, plans: Mapping[str, PlaybackPlan]) -> None:
+        """Set the feeds to run from now on."""
         self._listed = plans
 
-    def tend(self) -> None:
-        """End what is not listed so any more, start what is; a feed that ended by itself is left so."""
+    def reconcile(self) -> None:
+        """Stop the feeds that are no longer listed as they run, and start those that are missing.
+
+        A feed that has ended by itself is not started again until its plan changes.
+        """
         for stream, feed in list(self._feeds.items()):
-            feed.say_failure()
+            feed.log_failure()
             if self._listed.get(stream) != feed.plan:
-                feed.end()
+                feed.stop()
                 if feed.is_over:
-                    _log.info("feed.ended", stream=stream)
+                    _log.info("feed_ended", stream=stream)
                     del self._feeds[stream]
         for stream, plan in self._listed.items():
             if stream not in self._feeds:
-                _log.info("feed.started", stream=stream, source=plan.source.uri)
-                self._feeds[stream] = _Feed(plan, self._play)
+                _log.info("feed_started", stream=stream, source=plan.source.uri)
+                self._feeds[stream] = _RunningFeed(plan, self._play)
 
-    def end(self) -> None:
-        """End all, and wait for it."""
+    def stop(self) -> None:
+        """Stop all feeds. Block until they have ended."""
         for feed in self._feeds.values():
-            feed.end()
+            feed.stop()
         for feed in self._feeds.values():
             feed.player.thread.join()
 
@@ -93,40 +97,40 @@ def produce_feeds(
     *,
     stop: Event,
     clock: Clock | None = None,
-    board: AbstractContextManager[Board] | None = None,
+    display: AbstractContextManager[ProgressDisplay] | None = None,
 ) -> None:
-    """Play the feeds of a file until `stop` is set, following its changes.
+    """Play the feeds of a file until `stop` is set, following the changes of the file.
 
-    A change that cannot be used is logged, and what was played goes on.
+    A change that cannot be used is logged, and the current feeds go on.
 
     Raises:
         UsageError: the file cannot be used at the start.
-        PublishTimeoutError: at the end the broker did not take what was still in flight.
+        PublishTimeoutError: the broker did not acknowledge the messages in flight at the end.
     """
     clock = clock or SystemClock()
-    file = _Watched(path)
+    file = _FeedsFileWatcher(path)
     plans = file.plans()
     publisher = transport.publisher()
-    roster = Roster(lambda plan, end: player_of(plan)(plan, publisher, clock, end))
-    roster.list(plans)
-    looked_ns = clock.monotonic_ns()
-    with board or nullcontext(NullProgress()) as shown:
+    supervisor = FeedSupervisor(lambda plan, stop_feed: player_class_of(plan)(plan, publisher, clock, stop_feed))
+    supervisor.set_plans(plans)
+    checked_ns = clock.monotonic_ns()
+    with display or nullcontext(NullProgress()) as shown:
         try:
             while not stop.is_set():
-                if clock.monotonic_ns() - looked_ns >= _LOOK_EVERY_NS:
-                    looked_ns = clock.monotonic_ns()
-                    roster.list(file.plans())
-                roster.tend()
-                shown.show([player.standing for player in roster.players])
-                stop.wait(GLANCE_S)
+                if clock.monotonic_ns() - checked_ns >= _CHECK_INTERVAL_NS:
+                    checked_ns = clock.monotonic_ns()
+                    supervisor.set_plans(file.plans())
+                supervisor.reconcile()
+                shown.show([player.status for player in supervisor.players])
+                stop.wait(POLL_INTERVAL_S)
         finally:
-            roster.end()
-            publisher.close(CLOSE_S)
-        shown.show([player.standing for player in roster.players])
+            supervisor.stop()
+            publisher.close(FLUSH_TIMEOUT_S)
+        shown.show([player.status for player in supervisor.players])
 
 
-class _Watched:
-    """The file, read again where its bytes have changed."""
+class _FeedsFileWatcher:
+    """Read the feeds file again when its content has changed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -134,7 +138,7 @@ class _Watched:
         self._plans = read_feeds(path)
 
     def plans(self) -> Mapping[str, PlaybackPlan]:
-        """Return what is listed; what was before, where the file cannot be used now."""
+        """Return the plans of the file; the previous ones where it cannot be used now."""
         try:
             content = self._path.read_bytes()
         except OSError:
@@ -144,5 +148,5 @@ class _Watched:
             try:
                 self._plans = read_feeds(self._path)
             except UsageError as error:
-                _log.warning("feeds.refused", reason=str(error))
+                _log.warning("feeds_file_rejected", reason=str(error))
         return self._plans

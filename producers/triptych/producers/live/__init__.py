@@ -1,1 +1,1 @@
-"""Live feeds: one process each, reconnected when the connection is lost."""
+"""Live feeds: one process each, restarted when the connection is lost."""

@@ -1,8 +1,8 @@
-"""Sound from audio packets: 16 kHz mono, in chunks whose times are exact to the sample.
+"""Read audio packets: 16 kHz mono chunks whose times are exact to the sample.
 
-Time is counted in samples from the first time stamp of an unbroken run. A time stamp that contradicts the count by
-more than jitter ends the run: a gap is left open, an overlap is cut off, and the next run counts from its own stamp.
-Priming samples that the container declares are already taken off by the decoder.
+Time is counted in samples from the first timestamp of a continuous run. A timestamp that contradicts the count by more
+than jitter ends the run: a gap stays open, an overlap is trimmed, and the next run counts from its own timestamp. The
+decoder has already removed the priming samples that the container declares.
 """
 
 from __future__ import annotations
@@ -18,22 +18,25 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from numpy.typing import NDArray
 
-from triptych.producers.timeline import SessionTimeline, ticks_to_ns
+from triptych.producers.media.decoding import decode_or_skip
+from triptych.producers.session_timeline import SessionTimeline, ticks_to_ns
 from triptych.units import NS_PER_S
 
 SAMPLE_RATE_HZ: Final = 16_000
 CHUNK_SAMPLES: Final = SAMPLE_RATE_HZ // 2
+"""The length of a chunk: half a second."""
 NS_PER_SAMPLE: Final = NS_PER_S // SAMPLE_RATE_HZ
 JITTER_NS: Final = 5_000_000
-"""What time stamps may be off without being a gap: Matroska rounds them to 1 ms, a lost packet is 20 ms and more."""
+"""The largest error of a timestamp that is not a gap: Matroska rounds to 1 ms, a lost packet is 20 ms or more."""
 _JITTER_TICKS: Final = 2
 
 Samples = NDArray[np.int16]
+"""Audio samples, int16 [N], at 16 kHz."""
 
 
 @dataclass(frozen=True, slots=True)
-class PcmRun:
-    """Samples, and the session time of the first."""
+class PcmChunk:
+    """Consecutive samples, int16 [N] at 16 kHz, and the session time of the first."""
 
     start_ns: int
     samples: Samples
@@ -44,139 +47,140 @@ class PcmRun:
         return self.start_ns + len(self.samples) * NS_PER_SAMPLE
 
 
-class _Run:
-    """Samples without a gap, resampled, cut into chunks."""
+class _ContinuousRun:
+    """Resample audio without a gap, and cut it into chunks."""
 
-    def __init__(self, start_ns: int, frame: av.AudioFrame, floor_ns: int) -> None:
-        self.kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+    def __init__(self, start_ns: int, frame: av.AudioFrame, min_start_ns: int) -> None:
+        self.format = _format_of(frame)
         self._rate = frame.sample_rate
-        self._taken = 0
+        self._input_samples = 0
         self._resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE_HZ)
-        self._begun_ns = start_ns
-        self._surplus = max(0, -((start_ns - floor_ns) // NS_PER_SAMPLE))
-        self._next_ns = start_ns + self._surplus * NS_PER_SAMPLE
+        self._start_ns = start_ns
+        self._samples_to_trim = max(0, -((start_ns - min_start_ns) // NS_PER_SAMPLE))
+        self._next_ns = start_ns + self._samples_to_trim * NS_PER_SAMPLE
         self._pending: list[Samples] = []
-        self._held = 0
+        self._pending_samples = 0
 
     @property
     def read_ns(self) -> int:
-        """The time after the last sample taken in."""
-        return self._begun_ns + self._taken * NS_PER_S // self._rate
+        """The session time after the last sample fed."""
+        return self._start_ns + self._input_samples * NS_PER_S // self._rate
 
-    def feed(self, frame: av.AudioFrame) -> Iterator[PcmRun]:
-        """Take a frame; yield the chunks that it fills."""
-        self._taken += frame.samples
-        frame.pts = None  # our own count is the time; the resampler must not correct it
+    def feed(self, frame: av.AudioFrame) -> Iterator[PcmChunk]:
+        """Yield the chunks that a frame completes."""
+        self._input_samples += frame.samples
+        frame.pts = None  # the sample count is the time; the resampler must not correct it
         for resampled in self._resampler.resample(frame):
             self._append(resampled)
-        while self._held >= CHUNK_SAMPLES:
+        while self._pending_samples >= CHUNK_SAMPLES:
             yield self._cut(CHUNK_SAMPLES)
 
-    def finish(self) -> Iterator[PcmRun]:
-        """Yield what is left."""
+    def finish(self) -> Iterator[PcmChunk]:
+        """Yield the remaining samples."""
         for resampled in self._resampler.resample(None):
             self._append(resampled)
-        while self._held:
-            yield self._cut(min(self._held, CHUNK_SAMPLES))
+        while self._pending_samples:
+            yield self._cut(min(self._pending_samples, CHUNK_SAMPLES))
 
     def _append(self, frame: av.AudioFrame) -> None:
         samples = frame.to_ndarray().reshape(-1).astype(np.int16, copy=False)
-        cut = min(self._surplus, len(samples))
-        self._surplus -= cut
+        cut = min(self._samples_to_trim, len(samples))
+        self._samples_to_trim -= cut
         if cut < len(samples):
             self._pending.append(samples[cut:])
-            self._held += len(samples) - cut
+            self._pending_samples += len(samples) - cut
 
-    def _cut(self, count: int) -> PcmRun:
+    def _cut(self, count: int) -> PcmChunk:
         joined = np.concatenate(self._pending)
         self._pending = [joined[count:]] if len(joined) > count else []
-        self._held -= count
-        sound = PcmRun(self._next_ns, joined[:count])
-        self._next_ns = sound.end_ns
-        return sound
+        self._pending_samples -= count
+        chunk = PcmChunk(self._next_ns, joined[:count])
+        self._next_ns = chunk.end_ns
+        return chunk
 
 
 class AudioReader:
-    """Read one pass over one audio track."""
+    """Read one pass over one audio track.
 
-    def __init__(self, stream: AudioStream, timeline: SessionTimeline, *, floor_ns: int) -> None:
-        """Begin a pass; sound before `floor_ns` is cut off."""
+    Attributes:
+        min_start_ns: the session time before which samples are trimmed: the end of what was yielded, or later.
+    """
+
+    def __init__(self, stream: AudioStream, timeline: SessionTimeline, *, min_start_ns: int) -> None:
+        """Begin a pass. Audio before `min_start_ns` is trimmed."""
         self._stream = stream
         self._timeline = timeline
-        self._run: _Run | None = None
+        self._run: _ContinuousRun | None = None
         self._jitter_ns = max(JITTER_NS, ticks_to_ns(_JITTER_TICKS, stream.time_base) if stream.time_base else 0)
-        self.floor_ns = max(timeline.base_ns, floor_ns)
-        self.broken = 0
+        self.min_start_ns = max(timeline.base_ns, min_start_ns)
 
     @property
     def end_ns(self) -> int:
-        """Where the sound that was yielded ends."""
-        return self.floor_ns
+        """The session time at which the yielded audio ends."""
+        return self.min_start_ns
 
-    def feed(self, packet: Packet[AudioStream]) -> Iterator[PcmRun]:
+    def feed(self, packet: Packet[AudioStream]) -> Iterator[PcmChunk]:
         """Yield the chunks that this packet completes."""
-        yield from self._decoded(packet)
+        yield from self._decode(packet)
 
     def read_ns(self) -> int:
-        """Return up to where the sound is known, sent or not."""
-        return max(self.floor_ns, self._run.read_ns) if self._run else self.floor_ns
+        """Return up to where the audio is known, sent or not."""
+        return max(self.min_start_ns, self._run.read_ns) if self._run else self.min_start_ns
 
-    def pause(self, watermark_ns: int) -> Iterator[PcmRun]:
-        """Yield what is left of the run: a gap has begun, and no sound before `watermark_ns` will be taken any more."""
+    def flush_for_gap(self, watermark_ns: int) -> Iterator[PcmChunk]:
+        """Yield the rest of the run, because a gap has begun. Audio before `watermark_ns` is trimmed from now on."""
         yield from self._finish_run()
-        self.floor_ns = max(self.floor_ns, watermark_ns)
+        self.min_start_ns = max(self.min_start_ns, watermark_ns)
 
-    def drain(self) -> Iterator[PcmRun]:
+    def drain(self) -> Iterator[PcmChunk]:
         """Yield all that is left."""
-        yield from self._decoded(None)
+        yield from self._decode(None)
         yield from self._finish_run()
 
-    def _decoded(self, packet: Packet[AudioStream] | None) -> Iterator[PcmRun]:
-        try:
-            frames = self._stream.codec_context.decode(packet)
-        except av.error.FFmpegError:
-            self.broken += 1
-            return
-        for frame in frames:
+    def _decode(self, packet: Packet[AudioStream] | None) -> Iterator[PcmChunk]:
+        for frame in decode_or_skip(self._stream.codec_context.decode, packet):
             if frame.samples:
                 yield from self._take(self._without_padding(frame, packet))
 
     def _without_padding(self, frame: av.AudioFrame, packet: Packet[AudioStream] | None) -> av.AudioFrame:
-        """Cut off what the codec appended to fill its last frame, where the container says how long the packet is."""
+        """Trim what the codec appended to fill its last frame, where the container states the packet's duration."""
         if packet is None or not packet.duration or frame.pts != packet.pts:
             return frame
-        stated = ticks_to_ns(packet.duration, packet.time_base) * frame.sample_rate // NS_PER_S
-        surplus_ns = (frame.samples - stated) * NS_PER_S // frame.sample_rate
-        return _shortened(frame, stated) if stated and surplus_ns > self._jitter_ns else frame
+        stated_samples = ticks_to_ns(packet.duration, packet.time_base) * frame.sample_rate // NS_PER_S
+        surplus_ns = (frame.samples - stated_samples) * NS_PER_S // frame.sample_rate
+        return _truncated(frame, stated_samples) if stated_samples and surplus_ns > self._jitter_ns else frame
 
-    def _take(self, frame: av.AudioFrame) -> Iterator[PcmRun]:
+    def _take(self, frame: av.AudioFrame) -> Iterator[PcmChunk]:
         start_ns = self._time_of(frame)
         if self._run is not None and not self._continues(self._run, frame, start_ns):
             yield from self._finish_run()
         if self._run is None:
-            self._run = _Run(start_ns, frame, self.floor_ns)
-        for sound in self._run.feed(frame):
-            self.floor_ns = sound.end_ns
-            yield sound
+            self._run = _ContinuousRun(start_ns, frame, self.min_start_ns)
+        for chunk in self._run.feed(frame):
+            self.min_start_ns = chunk.end_ns
+            yield chunk
 
     def _time_of(self, frame: av.AudioFrame) -> int:
         if frame.pts is None or frame.time_base is None:
             return self.read_ns()
         return self._timeline.at(frame.pts, frame.time_base)
 
-    def _continues(self, run: _Run, frame: av.AudioFrame, start_ns: int) -> bool:
-        same_kind = run.kind == (frame.format.name, frame.layout.name, frame.sample_rate)
-        return same_kind and abs(start_ns - run.read_ns) <= self._jitter_ns
+    def _continues(self, run: _ContinuousRun, frame: av.AudioFrame, start_ns: int) -> bool:
+        return run.format == _format_of(frame) and abs(start_ns - run.read_ns) <= self._jitter_ns
 
-    def _finish_run(self) -> Iterator[PcmRun]:
+    def _finish_run(self) -> Iterator[PcmChunk]:
         run, self._run = self._run, None
         if run is not None:
-            for sound in run.finish():
-                self.floor_ns = sound.end_ns
-                yield sound
+            for chunk in run.finish():
+                self.min_start_ns = chunk.end_ns
+                yield chunk
 
 
-def _shortened(frame: av.AudioFrame, samples: int) -> av.AudioFrame:
+def _format_of(frame: av.AudioFrame) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
+
+
+def _truncated(frame: av.AudioFrame, samples: int) -> av.AudioFrame:
     columns = samples if frame.format.is_planar else samples * frame.layout.nb_channels
     kept: NDArray[Any] = np.ascontiguousarray(frame.to_ndarray()[:, :columns])
     shorter = av.AudioFrame.from_ndarray(kept, format=frame.format.name, layout=frame.layout.name)

@@ -1,8 +1,8 @@
-"""Which frames are sent: by time stamp on a grid of instants, never "every nth".
+"""Select the frames to send: by timestamp on a grid of instants, never every n-th frame.
 
-For each instant of the grid the first frame at or after it is taken, once, with its own time. So a frame is taken
-exactly where it is the earliest in its cell `[instant, next instant)`, however the rate varies; and after a frame was
-taken nothing comes before the instant that follows its cell, which is what the producer promises.
+For each instant of the grid, the first frame at or after it is taken once, with its own time. So a frame is taken
+exactly where it is the earliest in its cell `[instant, next instant)`, however the frame rate varies. After a frame is
+taken, none comes before the instant that follows its cell. That instant is the watermark of the video track.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from triptych.units import NS_PER_S
 
 @dataclass(frozen=True, slots=True)
 class SamplingGrid:
-    """Instants `rate` times a second, from the session's start on."""
+    """Instants at `rate` per second, from the session's start."""
 
     rate: Fraction
 
-    def cell_at(self, moment_ns: int) -> int:
-        """Return the number of the cell that holds a moment."""
-        return moment_ns * self.rate.numerator // (self.rate.denominator * NS_PER_S)
+    def cell_at(self, time_ns: int) -> int:
+        """Return the number of the cell that contains a session time."""
+        return time_ns * self.rate.numerator // (self.rate.denominator * NS_PER_S)
 
     def instant_ns(self, cell: int) -> int:
         """Return the first nanosecond of a cell."""
@@ -29,7 +29,7 @@ class SamplingGrid:
 
 
 class Sampler:
-    """Choose frames, and say beforehand which packets cannot become chosen ones."""
+    """Select frames, and tell beforehand which packets need not be decoded."""
 
     def __init__(self, grid: SamplingGrid) -> None:
         self._grid = grid
@@ -37,23 +37,26 @@ class Sampler:
         self._earliest: dict[int, int] = {}
 
     @property
-    def next_ns(self) -> int:
-        """The instant before which no frame will be taken any more."""
+    def next_instant_ns(self) -> int:
+        """The instant before which no more frames are taken."""
         return self._grid.instant_ns(self._taken + 1)
 
-    def may_take(self, moment_ns: int) -> bool:
-        """Return whether a frame may be taken, seen in decoding order: False once an earlier one shares its cell."""
-        cell = self._grid.cell_at(moment_ns)
-        if cell <= self._taken or self._earliest.get(cell, moment_ns) < moment_ns:
+    def may_take(self, time_ns: int) -> bool:
+        """Return whether the frame of a packet may be taken; packets come in decoding order.
+
+        False once an earlier frame shares its cell.
+        """
+        cell = self._grid.cell_at(time_ns)
+        if cell <= self._taken or self._earliest.get(cell, time_ns) < time_ns:
             return False
-        self._earliest[cell] = moment_ns
+        self._earliest[cell] = time_ns
         return True
 
-    def take(self, moment_ns: int) -> bool:
-        """Return whether a frame is taken; frames come in the order in which they are shown."""
-        cell = self._grid.cell_at(moment_ns)
+    def take(self, time_ns: int) -> bool:
+        """Return whether a frame is taken; frames come in presentation order."""
+        cell = self._grid.cell_at(time_ns)
         if cell <= self._taken:
             return False
         self._taken = cell
-        self._earliest = {later: moment for later, moment in self._earliest.items() if later > cell}
+        self._earliest = {later: at_ns for later, at_ns in self._earliest.items() if later > cell}
         return True

@@ -1,4 +1,4 @@
-"""Samples as a WAV file in memory: 16-bit, mono, with the plain 44-byte header that everything reads."""
+"""Encode samples as a WAV file in memory: 16-bit mono, with the plain 44-byte header that every reader accepts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ _BYTES_PER_SAMPLE = 2
 
 
 def to_wav(samples: NDArray[np.int16], sample_rate_hz: int) -> bytes:
-    """Return the file's bytes."""
+    """Return the bytes of a WAV file.
+
+    Args:
+        samples: int16 [N].
+        sample_rate_hz: the sample rate.
+    """
     data = samples.astype("<i2", copy=False).tobytes()
     header = _HEADER.pack(
         b"RIFF", _HEADER.size - 8 + len(data), b"WAVE", b"fmt ", 16, _PCM, 1, sample_rate_hz,

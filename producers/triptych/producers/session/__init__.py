@@ -1,1 +1,1 @@
-"""One session of a source: its tracks, records and clocks."""
+"""One source as sessions: tracks, records, watermarks and clocks."""

@@ -1,8 +1,8 @@
-"""How much later than its picture a live feed's sound comes. Pure.
+"""Measure how much later than the video a live feed's audio arrives. Pure.
 
-The time stamps say what belongs together; this says how far apart it arrives: the delay of the sound less the delay of
-the picture, each against its own time stamps, as players and WebRTC measure it. Of each track the least delay of the
-last 20 to 40 s counts, so that bursts and a slow network are none.
+Audio and video with the same timestamp belong together; this measures how far apart they arrive. The offset is the
+delay of the audio minus the delay of the video, each against its own timestamps, as players and WebRTC measure it. For
+each track the minimum delay of the last 20 to 40 s counts, so that bursts and network delay have no effect.
 """
 
 from __future__ import annotations
@@ -10,40 +10,40 @@ from __future__ import annotations
 from typing import Final, Literal
 
 _SPAN_NS: Final = 20_000_000_000
-_SETTLED_NS: Final = 1_000_000_000
-"""What was read while the feed was opened comes at once, however old; after so long there is newer."""
+_SETTLING_NS: Final = 1_000_000_000
+"""How long the offset stays unknown: at first, packets that were buffered while the feed was opened arrive at once."""
 
 Track = Literal["video", "audio"]
 
 
 class SkewMeter:
-    """Compare the least delays of the two tracks."""
+    """Compare the minimum delays of video and audio."""
 
     def __init__(self) -> None:
         self._began_ns: int | None = None
         self._span_ends_ns = 0
-        self._before: dict[str, int] = {}
-        self._least: dict[str, int] = {}
+        self._previous_min: dict[str, int] = {}
+        self._current_min: dict[str, int] = {}
         self._settled = False
 
     @property
     def offset_ns(self) -> int | None:
-        """How far the sound lies behind the picture, below zero: ahead of it; None while one of them is unknown."""
+        """How far the audio is behind the video, negative where it is ahead; None while either is unknown."""
         if not self._settled:
             return None
         audio_ns, video_ns = self._delay_ns("audio"), self._delay_ns("video")
         return None if audio_ns is None or video_ns is None else audio_ns - video_ns
 
-    def note(self, track: str, event_ns: int, wall_ns: int) -> None:
-        """Note that what stands at `event_ns` in a track came at `wall_ns`."""
+    def observe(self, track: str, event_ns: int, wall_ns: int) -> None:
+        """Take a packet of a track: its timestamp, and the wall clock at its arrival."""
         if self._began_ns is None:
             self._began_ns, self._span_ends_ns = wall_ns, wall_ns + _SPAN_NS
         if wall_ns >= self._span_ends_ns:
-            self._before, self._least, self._span_ends_ns = self._least, {}, wall_ns + _SPAN_NS
-        self._settled = self._settled or wall_ns - self._began_ns >= _SETTLED_NS
+            self._previous_min, self._current_min, self._span_ends_ns = self._current_min, {}, wall_ns + _SPAN_NS
+        self._settled = self._settled or wall_ns - self._began_ns >= _SETTLING_NS
         delay_ns = wall_ns - event_ns
-        self._least[track] = min(self._least.get(track, delay_ns), delay_ns)
+        self._current_min[track] = min(self._current_min.get(track, delay_ns), delay_ns)
 
     def _delay_ns(self, track: Track) -> int | None:
-        known = [least[track] for least in (self._before, self._least) if track in least]
+        known = [delays[track] for delays in (self._previous_min, self._current_min) if track in delays]
         return min(known, default=None)

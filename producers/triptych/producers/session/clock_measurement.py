@@ -1,7 +1,7 @@
-"""What is measured of a session, written onto its records: sound against picture, its clock against the wall clock.
+"""Write the measured offset of audio to video, and the clock drift, into the records of a session.
 
-Two meters, since a film and a live feed can be asked different things: a film does not come as it happens, a feed's
-tracks have no beginning. Below zero means that the sound is ahead, as everywhere.
+There are two meters, because an on-demand source and a live feed can be measured differently: the former does not
+arrive as it happens, the tracks of the latter have no beginning. A negative offset means that the audio is ahead.
 """
 
 from __future__ import annotations
@@ -19,62 +19,62 @@ from triptych.units import NS_PER_MS
 class Meter(Protocol):
     """Measure a source, session after session."""
 
-    def stamped(self, record: InputRecord) -> InputRecord:
-        """Return the record with what is known of its session by now."""
+    def annotate(self, record: InputRecord) -> InputRecord:
+        """Return the record with the measurements of its session so far."""
 
 
-class FilmMeter:
-    """Measure what has an end: how much later than its first picture its first sound begins."""
+class OnDemandMeter:
+    """Measure a source with an end: how much later than its first frame its first audio begins."""
 
     def __init__(self) -> None:
         self._session = ""
         self._first_ns: dict[Modality, int] = {}
 
-    def stamped(self, record: InputRecord) -> InputRecord:
-        """Return the record with the offset, once both tracks have begun; a film has no clock that could drift."""
+    def annotate(self, record: InputRecord) -> InputRecord:
+        """Return the record with the offset, once both tracks have begun. There is no drift: a file has no clock."""
         if record.session != self._session:
             self._session, self._first_ns = record.session, {}
         if isinstance(record, VideoFrame | AudioChunk):
             self._first_ns.setdefault(record.modality, record.start_ns)
-        if len(self._first_ns) != len(("video", "audio")):
+        if not {"video", "audio"} <= self._first_ns.keys():
             return record
-        return _stamped(record, self._first_ns["audio"] - self._first_ns["video"], None)
+        return _annotated(record, self._first_ns["audio"] - self._first_ns["video"], None)
 
 
 class LiveMeter:
-    """Measure what comes as it happens, by when its packets come."""
+    """Measure a live feed, by the arrival of its packets."""
 
     def __init__(self, now_ns: Callable[[], int]) -> None:
-        """Begin; `now_ns` is the wall clock."""
+        """Take `now_ns`, the wall clock."""
         self._now_ns = now_ns
         self._session = ""
         self._drift = DriftMeter()
         self._skew = SkewMeter()
 
-    def came(self, session: str, modality: Modality, at_ns: int) -> None:
-        """Note a packet of picture or sound that was read just now, with its decoding time stamp."""
+    def packet_arrived(self, session: str, modality: Modality, at_ns: int) -> None:
+        """Take a packet of video or audio that was just read, with its decoding timestamp in session time."""
         if session != self._session:
             self._session, self._drift, self._skew = session, DriftMeter(), SkewMeter()
         now_ns = self._now_ns()
-        self._drift.note(at_ns, now_ns)
-        self._skew.note(modality, at_ns, now_ns)
+        self._drift.observe(at_ns, now_ns)
+        self._skew.observe(modality, at_ns, now_ns)
 
-    def has_run_away(self) -> bool:
-        """Tell, once, whether the feed needs a new session."""
-        run_away = self._drift.is_too_much
-        if run_away:
+    def needs_new_session(self) -> bool:
+        """Return, once per drift, whether the feed has drifted too far for its session."""
+        exceeds_limit = self._drift.exceeds_limit
+        if exceeds_limit:
             self._drift = DriftMeter()
-        return run_away
+        return exceeds_limit
 
-    def stamped(self, record: InputRecord) -> InputRecord:
-        """Return the record with what is known of its session by now."""
+    def annotate(self, record: InputRecord) -> InputRecord:
+        """Return the record with the measurements of its session so far."""
         if record.session != self._session:
             return record
-        return _stamped(record, self._skew.offset_ns, self._drift.ppm)
+        return _annotated(record, self._skew.offset_ns, self._drift.ppm)
 
 
-def _stamped(record: InputRecord, offset_ns: int | None, drift_ppm: float | None) -> InputRecord:
-    """Return the record with these, to the tenth: finer would be noise."""
+def _annotated(record: InputRecord, offset_ns: int | None, drift_ppm: float | None) -> InputRecord:
+    """Return the record with these values, rounded to a tenth: finer digits would be noise."""
     if not isinstance(record, MediaRecord) or (offset_ns is None and drift_ppm is None):
         return record
     return record.model_copy(

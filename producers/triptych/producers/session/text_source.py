@@ -1,7 +1,7 @@
-"""Where a film's words come from: exactly one place.
+"""Choose where the text of a source comes from.
 
-The file that the user names, else a text track inside the film, else captions inside its pictures, else a cue file
-beside it, else what a machine hears, if the user wants that.
+A source has exactly one text source: the cue file that the user names, else a text track of the file, else captions
+embedded in the video, else a sidecar cue file, else a transcript of the audio where the user asks for one.
 """
 
 from __future__ import annotations
@@ -12,43 +12,52 @@ import structlog
 from av.subtitles.stream import SubtitleStream
 
 from triptych.producers.sources.media_file import MediaFile
-from triptych.producers.sources.plan import PlaybackPlan
+from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.sources.source import FileSource
 from triptych.producers.subtitles.cue import Cue
-from triptych.producers.subtitles.cue_file import find_beside, language_in_name, read_cues
+from triptych.producers.subtitles.cue_file import find_sidecar, language_in_name, read_cues
 from triptych.producers.subtitles.language import DEFAULT_LANGUAGE
 from triptych.schemas.errors import UsageError
 
 _log = structlog.get_logger(__name__)
 
-Words = tuple[Cue, ...] | SubtitleStream | Literal["captions", "heard"] | None
-"""The cues of a file, a track of the film, captions inside its pictures, what a machine hears, or none at all."""
+AuthoredText = tuple[Cue, ...] | SubtitleStream | Literal["captions"]
+"""The cues of a cue file, a text track of the media file, or captions embedded in its video."""
+
+TextSource = AuthoredText | Literal["transcribed"] | None
+"""Authored text, a transcript of the audio, or no text at all."""
 
 
-def choose_words(plan: PlaybackPlan, media: MediaFile) -> Words:
-    """Return the one place; raise `UsageError` where the file that the user named has no cues."""
-    words = _written_words(plan, media)
-    can_hear = plan.transcribe is not None and media.audio is not None
-    return "heard" if words is None and can_hear else words
+def choose_text_source(plan: PlaybackPlan, media: MediaFile) -> TextSource:
+    """Return the text source of a file.
+
+    Raises:
+        UsageError: the cue file that the user named holds no cues.
+    """
+    authored = _authored_text(plan, media)
+    can_transcribe = plan.transcribe is not None and media.audio is not None
+    return "transcribed" if authored is None and can_transcribe else authored
 
 
-def _written_words(
-    plan: PlaybackPlan, media: MediaFile
-) -> tuple[Cue, ...] | SubtitleStream | Literal["captions"] | None:
+def _authored_text(plan: PlaybackPlan, media: MediaFile) -> AuthoredText | None:
     if plan.subtitles is not None:
         return read_cues(plan.subtitles, language_in_name(plan.subtitles) or plan.language)
     if media.text_track is not None:
         return media.text_track
     for codec in media.bitmap_subtitles():
-        _log.warning("subtitles.skipped", stream=plan.stream, codec=codec, reason="pictures of text hold no text")
+        _log.warning("subtitles_skipped", stream=plan.stream, codec=codec, reason="bitmap subtitles hold no text")
     if media.has_captions():
         return "captions"
+    return _sidecar_cues(plan)
+
+
+def _sidecar_cues(plan: PlaybackPlan) -> tuple[Cue, ...] | None:
     path = plan.source.path if isinstance(plan.source, FileSource) else None
-    beside = find_beside(path, plan.language or DEFAULT_LANGUAGE) if path is not None else None
-    if beside is None:
+    sidecar = find_sidecar(path, plan.language or DEFAULT_LANGUAGE) if path is not None else None
+    if sidecar is None:
         return None
     try:
-        return read_cues(beside, language_in_name(beside))
+        return read_cues(sidecar, language_in_name(sidecar))
     except UsageError as error:
-        _log.warning("subtitles.skipped", stream=plan.stream, file=beside.name, reason=str(error))
+        _log.warning("subtitles_skipped", stream=plan.stream, file=sidecar.name, reason=str(error))
         return None

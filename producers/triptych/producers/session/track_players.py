@@ -1,15 +1,15 @@
-"""One player for each track of one pass: from packets to records, and what to say where the track is silent.
+"""The players of the tracks of one pass: from packets to records, and progress reports while a track is silent.
 
-A player is fed its own packets, told how far the whole file has been read, and finished at the file's end. What it
-promises stays true whatever follows:
+A player is fed the packets of its track, told how far the whole file was read, and finished at the end of the pass. The
+watermark of each track is:
 
-- sampled pictures: the next instant of the grid;
-- sound: its own end;
-- a cue file: the next cue's start;
-- words that a machine hears: the first sound that is not text yet (`transcript.py`);
-- captions inside the picture: the start of what is on the screen, which is sent when it leaves it;
-- words inside the file, and sound or picture that stay away: the reading position less an allowance, since in real
-  files a track does come behind the others, but never before what the decoder still holds.
+- sampled video: the next instant of the grid;
+- audio: its own end;
+- a cue file: the start of the next cue;
+- a transcript: the first audio that is not text yet (`transcript_player.py`);
+- captions embedded in the video: the start of the caption on the screen, which is sent when it leaves the screen;
+- a text track, and video or audio that stay away: the reading position minus an allowance, because a track may lie
+  behind the others in a real file. Never past what the decoder still holds.
 """
 
 from __future__ import annotations
@@ -21,43 +21,43 @@ from typing import Any, Final, Protocol
 from av.packet import Packet
 from av.subtitles.stream import SubtitleStream
 
-from triptych.producers.media.audio import AudioReader, PcmRun
+from triptych.producers.media.audio import AudioReader, PcmChunk
 from triptych.producers.media.sampling import Sampler
 from triptych.producers.media.video import VideoReader
 from triptych.producers.session.track_records import TrackRecords
+from triptych.producers.session_timeline import SessionTimeline, ticks_to_ns
 from triptych.producers.subtitles.cea608 import CaptionReader
-from triptych.producers.subtitles.codecs import words_of
-from triptych.producers.subtitles.cue import UNKNOWN_LENGTH_NS, Cue
+from triptych.producers.subtitles.codecs import text_of
+from triptych.producers.subtitles.cue import DEFAULT_DURATION_NS, Cue
 from triptych.producers.subtitles.language import language_of
-from triptych.producers.timeline import SessionTimeline, ticks_to_ns
 from triptych.schemas.records import AudioChunk, InputRecord
 
-WORDS_INTERLEAVE_NS: Final = 1_000_000_000
-"""How far behind picture and sound the words may stand in a file."""
+TEXT_INTERLEAVE_NS: Final = 1_000_000_000
+"""How far behind video and audio the text may lie in a file."""
 
 MEDIA_INTERLEAVE_NS: Final = 3_000_000_000
-"""How far behind one another picture and sound may stand: in transport streams more than a second was seen."""
+"""How far behind each other video and audio may lie. More than a second was seen in transport streams."""
 
 
 class TrackPlayer(Protocol):
-    """Play one track of one pass."""
+    """Play one track of one pass. All times are session time, in nanoseconds."""
 
     def feed(self, packet: Packet[Any]) -> Iterator[InputRecord]:
-        """Take a packet of this track."""
+        """Yield the records that a packet of this track completes."""
 
-    def reach(self, position_ns: int) -> Iterator[InputRecord]:
-        """Learn up to where the file has been read, and say so where the track is silent."""
+    def advance(self, position_ns: int) -> Iterator[InputRecord]:
+        """Take the position up to which the file was read; yield what is complete then, or a progress report."""
 
     def finish(self, end_ns: int) -> Iterator[InputRecord]:
-        """Yield what is left; picture and sound of the pass end at `end_ns` as far as known."""
+        """Yield the remaining records. Video and audio of the pass end at `end_ns`, as far as known."""
 
     @property
     def end_ns(self) -> int:
-        """Where this track's media ends, as far as read."""
+        """Where the media of this track ends, as far as read."""
 
 
 class VideoPlayer:
-    """Play pictures."""
+    """Play a video track."""
 
     def __init__(self, reader: VideoReader, records: TrackRecords, sampler: Sampler) -> None:
         self._reader = reader
@@ -66,79 +66,79 @@ class VideoPlayer:
 
     @property
     def end_ns(self) -> int:
-        """Where the last frame's time is over."""
+        """Where the last frame ends."""
         return self._reader.end_ns
 
     def feed(self, packet: Packet[Any]) -> Iterator[InputRecord]:
-        """Yield the frames that the packet completes."""
-        for picture in self._reader.feed(packet):
-            record = self._records.frame(picture, self._sampler.next_ns)
+        """Yield the selected frames that the packet completes."""
+        for frame in self._reader.feed(packet):
+            record = self._records.frame(frame, self._sampler.next_instant_ns)
             if record is not None:
                 yield record
 
-    def reach(self, position_ns: int) -> Iterator[InputRecord]:
-        """Say how far the pictures are known, where none was sent for a while."""
+    def advance(self, position_ns: int) -> Iterator[InputRecord]:
+        """Report how far the frames are known, where none was sent for a while."""
         read_ns = self._reader.read_ns(position_ns)
-        if self._records.is_silent(read_ns):
+        if self._records.progress_due(read_ns):
             held_ns = self._reader.read_ns(position_ns - MEDIA_INTERLEAVE_NS)
-            yield self._records.progress(read_ns, max(self._sampler.next_ns, held_ns))
+            yield self._records.progress(read_ns, max(self._sampler.next_instant_ns, held_ns))
 
     def finish(self, end_ns: int) -> Iterator[InputRecord]:
-        """Yield what the decoder still held."""
+        """Yield what the decoder still holds."""
         del end_ns
-        for picture in self._reader.drain():
-            record = self._records.frame(picture, self._sampler.next_ns)
+        for frame in self._reader.drain():
+            record = self._records.frame(frame, self._sampler.next_instant_ns)
             if record is not None:
                 yield record
-        self._records.over_ns = max(self._records.over_ns, self.end_ns)
+        self._records.end_ns = max(self._records.end_ns, self.end_ns)
 
 
 class AudioPlayer:
-    """Play sound."""
+    """Play an audio track."""
 
     def __init__(
-        self, reader: AudioReader, records: TrackRecords, listener: Callable[[PcmRun], None] | None = None
+        self, reader: AudioReader, records: TrackRecords, listener: Callable[[PcmChunk], None] | None = None
     ) -> None:
-        """Play what the reader gives; the listener hears it too, before it is sent."""
+        """Play what the reader yields. The listener gets each chunk before it is sent."""
         self._reader = reader
         self._records = records
         self._listener = listener
 
     @property
     def end_ns(self) -> int:
-        """Where the sound that was sent ends."""
+        """Where the audio that was sent ends."""
         return self._reader.end_ns
 
     def feed(self, packet: Packet[Any]) -> Iterator[InputRecord]:
-        """Yield the chunks that the packet fills."""
-        for sound in self._reader.feed(packet):
-            yield self._chunk(sound)
+        """Yield the chunks that the packet completes."""
+        for chunk in self._reader.feed(packet):
+            yield self._chunk(chunk)
 
-    def reach(self, position_ns: int) -> Iterator[InputRecord]:
-        """Say how far the file has been read where no sound came; past the allowance what is half full goes out."""
-        if position_ns - self._reader.read_ns() >= MEDIA_INTERLEAVE_NS and self._records.may_report:
-            for sound in self._reader.pause(position_ns - MEDIA_INTERLEAVE_NS):
-                yield self._chunk(sound)
-        silent_ns = position_ns - max(0, self._reader.read_ns() - self._records.spoken_ns)
-        if self._records.is_silent(silent_ns):
+    def advance(self, position_ns: int) -> Iterator[InputRecord]:
+        """Report how far the file was read where no audio came. Beyond the allowance, an incomplete chunk is sent."""
+        if position_ns - self._reader.read_ns() >= MEDIA_INTERLEAVE_NS and self._records.may_send_progress:
+            for chunk in self._reader.flush_for_gap(position_ns - MEDIA_INTERLEAVE_NS):
+                yield self._chunk(chunk)
+        silent_ns = position_ns - max(0, self._reader.read_ns() - self._records.covered_ns)
+        if self._records.progress_due(silent_ns):
             yield self._records.progress(
                 position_ns, max(self._records.watermark_ns, position_ns - MEDIA_INTERLEAVE_NS)
             )
 
     def finish(self, end_ns: int) -> Iterator[InputRecord]:
-        """Yield what is left."""
+        """Yield the remaining chunks."""
         del end_ns
-        for sound in self._reader.drain():
-            yield self._chunk(sound)
+        for chunk in self._reader.drain():
+            yield self._chunk(chunk)
 
-    def _chunk(self, sound: PcmRun) -> AudioChunk:
+    def _chunk(self, chunk: PcmChunk) -> AudioChunk:
         if self._listener is not None:
-            self._listener(sound)
-        return self._records.chunk(sound)
+            self._listener(chunk)
+        return self._records.chunk(chunk)
 
 
 class EmbeddedCuePlayer:
-    """Play the words that a track of the file holds."""
+    """Play a text track of the file."""
 
     def __init__(
         self, stream: SubtitleStream, records: TrackRecords, timeline: SessionTimeline, *, duration_ns: int | None
@@ -152,24 +152,24 @@ class EmbeddedCuePlayer:
         self.end_ns = timeline.base_ns
 
     def feed(self, packet: Packet[Any]) -> Iterator[InputRecord]:
-        """Yield the cue of the packet, if it has words; what is shown after the film is cut off."""
-        words = words_of(packet, self._stream)
-        if packet.pts is None or not words:
+        """Yield the cue of the packet, if it has text. A cue that outlasts the file is cut off."""
+        text = text_of(packet, self._stream)
+        if packet.pts is None or not text:
             return
         start_ns = self._timeline.at(packet.pts, packet.time_base)
-        length_ns = ticks_to_ns(packet.duration, packet.time_base) if packet.duration else UNKNOWN_LENGTH_NS
-        end_ns = start_ns + length_ns
+        duration_ns = ticks_to_ns(packet.duration, packet.time_base) if packet.duration else DEFAULT_DURATION_NS
+        end_ns = start_ns + duration_ns
         if self._stated_end_ns is not None:
             end_ns = min(end_ns, max(self._stated_end_ns, self._position_ns))
-        cue = Cue(max(start_ns, self._timeline.base_ns), end_ns, words, self._language)
+        cue = Cue(max(start_ns, self._timeline.base_ns), end_ns, text, self._language)
         record = self._records.cue(cue, self._watermark_ns()) if cue.end_ns > cue.start_ns else None
         if record is not None:
             yield record
 
-    def reach(self, position_ns: int) -> Iterator[InputRecord]:
-        """Say how far the words have been read, where none came for a while."""
+    def advance(self, position_ns: int) -> Iterator[InputRecord]:
+        """Report how far the text was read, where none came for a while."""
         self._position_ns = position_ns
-        if self._records.is_silent(position_ns):
+        if self._records.progress_due(position_ns):
             yield self._records.progress(position_ns, self._watermark_ns())
 
     def finish(self, end_ns: int) -> Iterator[InputRecord]:
@@ -178,11 +178,11 @@ class EmbeddedCuePlayer:
         yield from ()
 
     def _watermark_ns(self) -> int:
-        return max(self._timeline.base_ns, self._position_ns - WORDS_INTERLEAVE_NS)
+        return max(self._timeline.base_ns, self._position_ns - TEXT_INTERLEAVE_NS)
 
 
 class CaptionPlayer:
-    """Play the captions inside the pictures, each when it has left the screen."""
+    """Play captions embedded in the video, each when it has left the screen."""
 
     def __init__(self, reader: CaptionReader, records: TrackRecords) -> None:
         self._reader = reader
@@ -190,19 +190,19 @@ class CaptionPlayer:
         self.end_ns = reader.read_ns
 
     def feed(self, packet: Packet[Any]) -> Iterator[InputRecord]:
-        """Take nothing: the captions come out of the pictures."""
+        """Yield nothing: the captions come with the frames."""
         del packet
         yield from ()
 
-    def reach(self, position_ns: int) -> Iterator[InputRecord]:
-        """Yield the captions that are over, or say how far the pictures have been looked through."""
+    def advance(self, position_ns: int) -> Iterator[InputRecord]:
+        """Yield the captions that have left the screen, or report how far the frames were searched."""
         del position_ns
         yield from self._due()
-        if self._records.is_silent(self._reader.read_ns):
+        if self._records.progress_due(self._reader.read_ns):
             yield self._records.progress(self._reader.read_ns, self._reader.watermark_ns)
 
     def finish(self, end_ns: int) -> Iterator[InputRecord]:
-        """Yield what is still on the screen."""
+        """Yield the caption that is still on the screen."""
         self._reader.finish(end_ns)
         yield from self._due()
 
@@ -214,7 +214,7 @@ class CaptionPlayer:
 
 
 class CueFilePlayer:
-    """Play the cues of a file of their own, each when the film reaches it."""
+    """Play the cues of a cue file, each when playback reaches it."""
 
     def __init__(
         self, cues: Sequence[Cue], records: TrackRecords, base_ns: int, *, duration_ns: int | None, last_pass: bool
@@ -227,19 +227,19 @@ class CueFilePlayer:
         self.end_ns = base_ns
 
     def feed(self, packet: Packet[Any]) -> Iterator[InputRecord]:
-        """Take nothing: the cues do not come from the film's packets."""
+        """Yield nothing: the cues do not come from packets."""
         del packet
         yield from ()
 
-    def reach(self, position_ns: int) -> Iterator[InputRecord]:
-        """Yield the cues that are due, or say what comes next."""
+    def advance(self, position_ns: int) -> Iterator[InputRecord]:
+        """Yield the cues that are due, or report the start of the next one."""
         while self._next < len(self._cues) and self._cues[self._next].start_ns <= position_ns:
             yield from self._play(position_ns)
-        if self._records.is_silent(position_ns):
+        if self._records.progress_due(position_ns):
             yield self._records.progress(position_ns, self._watermark_ns(position_ns))
 
     def finish(self, end_ns: int) -> Iterator[InputRecord]:
-        """Yield the cues that begin before the film ends."""
+        """Yield the cues that begin before the end of the media."""
         while self._next < len(self._cues) and self._cues[self._next].start_ns < end_ns:
             yield from self._play(end_ns)
         if not self._last_pass:
@@ -255,7 +255,7 @@ class CueFilePlayer:
             yield record
 
     def _watermark_ns(self, position_ns: int) -> int:
-        """Return the next cue's start; before another pass no more than what that pass will keep."""
+        """Return the start of the next cue; before another pass, no more than that pass can keep."""
         end_ns = position_ns if self._stated_end_ns is None else max(self._stated_end_ns, position_ns)
         if self._next == len(self._cues):
             return end_ns if self._last_pass else position_ns

@@ -1,1 +1,1 @@
-"""Sources that a user names, and the tracks in them."""
+"""The sources that a user names, and the tracks in them."""

@@ -1,4 +1,4 @@
-"""A media file or a URL, opened: the tracks to play, where its time begins, how long it says it is, and its packets."""
+"""An open media file or URL: the tracks to play, its start time, its stated duration, and its packets."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from av.stream import Disposition, Stream
 from av.subtitles.stream import SubtitleStream
 from av.video.stream import VideoStream
 
+from triptych.producers.session_timeline import ticks_to_ns
 from triptych.producers.sources.source import Source
-from triptych.producers.sources.track_selection import TrackFacts, best_audio, best_subtitles, best_video
-from triptych.producers.subtitles.cea608 import holds_captions
+from triptych.producers.sources.track_selection import TrackInfo, best_audio, best_subtitles, best_video
+from triptych.producers.subtitles.cea608 import carries_captions
 from triptych.producers.subtitles.codecs import TEXT_CODECS, codec_name
 from triptych.producers.subtitles.language import language_of
-from triptych.producers.timeline import ticks_to_ns
 from triptych.schemas.errors import UsageError
 from triptych.units import NS_PER_S
 
@@ -30,26 +30,37 @@ _S = TypeVar("_S", bound=Stream)
 _DURATION_TAG: Final = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _AV_TIME_BASE: Final = Fraction(1, av.time_base)
 _PROBED_PACKETS: Final = 200
-_TOO_LONG: Final = "nothing came within the time limit"
+_TIMED_OUT: Final = "nothing came within the time limit"
 
 
 class MediaFile:
-    """One opened file; a context manager. The tracks that are not played are not even demuxed."""
+    """An open source; a context manager. Tracks that are not played are not even demuxed.
+
+    Attributes:
+        video: the video track to play.
+        audio: the audio track to play.
+        text_track: the text track in the wanted language, or the next best.
+        read_error: the error that ended reading before the end of the source.
+    """
 
     def __init__(self, container: InputContainer, source: Source, wanted_language: str) -> None:
         self._container = container
         self._source = source
         streams = container.streams
-        self.video: VideoStream | None = _chosen(streams.video, best_video(_facts_of(streams.video)))
-        self.audio: AudioStream | None = _chosen(streams.audio, best_audio(_facts_of(streams.audio)))
-        self.text_track: SubtitleStream | None = self._chosen_text(wanted_language)
-        self.problem: str | None = None
+        self.video: VideoStream | None = _track_with(streams.video, best_video(_track_infos(streams.video)))
+        self.audio: AudioStream | None = _track_with(streams.audio, best_audio(_track_infos(streams.audio)))
+        self.text_track: SubtitleStream | None = self._select_text_track(wanted_language)
+        self.read_error: str | None = None
         self._read_ahead: deque[Packet[Stream]] = deque()
         self._demuxed = self._demux()
 
     @classmethod
     def open(cls, source: Source, wanted_language: str) -> Self:
-        """Open a file; raise `UsageError` where it has neither picture nor sound."""
+        """Open a source and select its tracks.
+
+        Raises:
+            UsageError: the source cannot be opened, or has neither video nor audio.
+        """
         try:
             container = av.open(
                 source.location,
@@ -57,15 +68,15 @@ class MediaFile:
                 format=source.format,
                 options=dict(source.options),
                 metadata_errors="replace",
-                timeout=source.limits_s,
+                timeout=source.timeouts_s,
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            why = _why(error)
-            raise UsageError(f"{source.label}: expected a {source.kind} that can be played, got: {why}") from None
+            reason = _reason(error)
+            raise UsageError(f"{source.label}: expected a {source.kind} that can be played, got: {reason}") from None
         media = cls(container, source, wanted_language)
         if media.video is None and media.audio is None:
             media.close()
-            raise UsageError(f"{source.label}: expected a {source.kind} with picture or sound, found neither")
+            raise UsageError(f"{source.label}: expected a {source.kind} with video or audio, found neither")
         return media
 
     def __enter__(self) -> Self:
@@ -75,18 +86,18 @@ class MediaFile:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file and its decoders."""
+        """Close the file and its decoders."""
         self._container.close()
 
     def bitmap_subtitles(self) -> tuple[str, ...]:
-        """Return the codecs of the subtitle tracks that are pictures: they hold no text."""
+        """Return the codecs of the subtitle tracks that are bitmaps and so hold no text."""
         streams = (stream for stream in self._container.streams.subtitles if not self._is_text(stream))
         return tuple(codec_name(stream) or "teletext" for stream in streams)
 
     @property
     def origin_ns(self) -> int:
-        """The file's first moment: the least start of the picture and the sound that are played."""
-        starts = [_ns(stream.start_time, stream) for stream in self._played() if stream.start_time is not None]
+        """The earliest start time of the video and audio that are played, in container time."""
+        starts = [_ticks_to_ns(stream.start_time, stream) for stream in self._played() if stream.start_time is not None]
         if starts:
             return min(starts)
         start: int | None = self._container.start_time
@@ -94,7 +105,7 @@ class MediaFile:
 
     @property
     def duration_ns(self) -> int | None:
-        """How long picture and sound are by the file's own word, from its first moment; None where it says nothing."""
+        """The stated duration of video and audio, from `origin_ns`; None where the file states none."""
         ends = [end for stream in self._played() if (end := _stated_end_ns(stream)) is not None]
         if ends:
             return max(ends) - self.origin_ns
@@ -102,7 +113,7 @@ class MediaFile:
         return None if duration is None else ticks_to_ns(duration, _AV_TIME_BASE)
 
     def packets(self, *, with_text: bool) -> Iterator[Packet[Stream]]:
-        """Yield what can be read, in the file's order; what stops the reading early is kept in `problem`."""
+        """Yield the packets in the file's order. An error that ends reading is stored in `read_error`."""
         text = None if with_text or self.text_track is None else self.text_track.index
         while self._read_ahead:
             packet = self._read_ahead.popleft()
@@ -111,10 +122,10 @@ class MediaFile:
         yield from (packet for packet in self._demuxed if packet.stream_index != text)
 
     def has_captions(self) -> bool:
-        """Return whether the first pictures carry captions; what is read for it is kept for the playing."""
-        return self.video is not None and holds_captions(self.video, self._first_pictures(self.video.index))
+        """Return whether the first frames carry captions. The packets read for this are kept for playback."""
+        return self.video is not None and carries_captions(self.video, self._probe(self.video.index))
 
-    def _first_pictures(self, index: int) -> Iterator[Packet[Any]]:
+    def _probe(self, index: int) -> Iterator[Packet[Any]]:
         for packet in self._demuxed:
             self._read_ahead.append(packet)
             if packet.stream_index == index:
@@ -135,19 +146,19 @@ class MediaFile:
                     return
                 stale_s = self._source.stale_after_s
                 if stale_s is not None and time.monotonic() - asked_s > stale_s:
-                    self.problem = _TOO_LONG
+                    self.read_error = _TIMED_OUT
                     return
                 if packet.size:
                     yield packet
         except (av.error.FFmpegError, OSError) as error:
-            self.problem = _why(error)
+            self.read_error = _reason(error)
 
-    def _chosen_text(self, wanted: str) -> SubtitleStream | None:
+    def _select_text_track(self, wanted: str) -> SubtitleStream | None:
         texts = [stream for stream in self._container.streams.subtitles if self._is_text(stream)]
-        return _chosen(texts, best_subtitles(_facts_of(texts), wanted))
+        return _track_with(texts, best_subtitles(_track_infos(texts), wanted))
 
     def _is_text(self, stream: SubtitleStream) -> bool:
-        """Return whether a track holds text; of those without a decoder only Matroska's do: its WebVTT."""
+        """Return whether a track holds text. Of the tracks without a decoder only Matroska's do: its WebVTT."""
         name = codec_name(stream)
         return name in TEXT_CODECS or (name is None and "matroska" in self._container.format.name)
 
@@ -155,30 +166,30 @@ class MediaFile:
         return [stream for stream in (self.video, self.audio) if stream is not None]
 
 
-def _why(error: Exception) -> str:
-    """Return what happened; FFmpeg says of a time limit only that it was told to stop."""
+def _reason(error: Exception) -> str:
+    """Return the reason of an error. For a timeout FFmpeg says only "exit requested"."""
     if isinstance(error, av.error.ExitError):
-        return _TOO_LONG
+        return _TIMED_OUT
     if isinstance(error, av.error.ProtocolNotFoundError):
-        return "Protocol not found: this build of FFmpeg does not speak it"
+        return "Protocol not found: this build of FFmpeg does not support it"
     if isinstance(error, ValueError) and str(error).startswith("no container format"):
         return f"{error}: this build of FFmpeg has no such device"
     return getattr(error, "strerror", None) or str(error)
 
 
-def _chosen(streams: Iterable[_S], facts: TrackFacts | None) -> _S | None:
-    if facts is None:
+def _track_with(streams: Iterable[_S], info: TrackInfo | None) -> _S | None:
+    if info is None:
         return None
-    return next(stream for stream in streams if stream.index == facts.index)
+    return next(stream for stream in streams if stream.index == info.index)
 
 
-def _facts_of(streams: Iterable[Stream]) -> list[TrackFacts]:
-    return [_facts(stream) for stream in streams]
+def _track_infos(streams: Iterable[Stream]) -> list[TrackInfo]:
+    return [_track_info(stream) for stream in streams]
 
 
-def _facts(stream: Stream) -> TrackFacts:
+def _track_info(stream: Stream) -> TrackInfo:
     context = getattr(stream, "codec_context", None)
-    return TrackFacts(
+    return TrackInfo(
         index=stream.index,
         decodable=context is not None,
         default=bool(stream.disposition & Disposition.default),
@@ -191,14 +202,14 @@ def _facts(stream: Stream) -> TrackFacts:
     )
 
 
-def _ns(ticks: int, stream: Stream) -> int:
+def _ticks_to_ns(ticks: int, stream: Stream) -> int:
     return ticks_to_ns(ticks, stream.time_base or _AV_TIME_BASE)
 
 
 def _stated_end_ns(stream: VideoStream | AudioStream) -> int | None:
-    start_ns = _ns(stream.start_time or 0, stream)
+    start_ns = _ticks_to_ns(stream.start_time or 0, stream)
     if stream.duration is not None:
-        return start_ns + _ns(stream.duration, stream)
+        return start_ns + _ticks_to_ns(stream.duration, stream)
     tag = _DURATION_TAG.match(stream.metadata.get("DURATION", ""))
     if tag is None:
         return None

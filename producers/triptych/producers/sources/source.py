@@ -1,4 +1,4 @@
-"""What a user names as a source, checked before anything is opened: a file, or any URL that FFmpeg opens."""
+"""A source that a user names: a file, or any URL that FFmpeg opens. Checked before it is opened."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from urllib.parse import unquote, urlsplit
 
 from triptych.schemas.errors import UsageError
 
-OPEN_LIMIT_S: Final = 15.0
-"""How long a URL may take until it is known what it holds."""
+OPEN_TIMEOUT_S: Final = 15.0
+"""How long it may take to open a URL and find its tracks."""
 
-READ_LIMIT_S: Final = 10.0
-"""How long a URL may say nothing."""
+READ_TIMEOUT_S: Final = 10.0
+"""How long a URL may send nothing."""
 
-_RTSP_LIMIT_S: Final = 8.0
-"""The same for a camera, kept by FFmpeg itself: what its decoder still holds then comes before the worker's
-`align.idle_timeout_ms` has passed, and is not late."""
+_RTSP_TIMEOUT_S: Final = 8.0
+"""The read timeout of a camera, which FFmpeg keeps itself. Shorter than the worker's `align.idle_timeout_ms`, so that
+what the decoder still holds then is not late."""
 _RTSP_STALE_S: Final = 7.5
-"""At its limit FFmpeg hands out the last packet that it had, and waits as long again before it gives up."""
+"""At its timeout FFmpeg returns the last packet that it has, and waits as long again before it reports the error."""
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _MAX_URI_CHARACTERS: Final = 2_048
 _DEVICES: Final = frozenset({"alsa", "avfoundation", "dshow", "fbdev", "lavfi", "pulse", "v4l2", "x11grab"})
-"""FFmpeg's inputs that are no protocol: `v4l2:///dev/video0`."""
+"""FFmpeg's input devices, which are named like a protocol: `v4l2:///dev/video0`."""
 
 _NESTED_CREDENTIALS: Final = re.compile(r"//[^/?#]*@")
 _RTSP: Final = frozenset({"rtsp", "rtsps"})
@@ -40,12 +40,12 @@ class FileSource:
 
     @property
     def name(self) -> str:
-        """What the file is called."""
+        """The file's name."""
         return self.path.name
 
     @property
     def label(self) -> str:
-        """What errors and logs call it."""
+        """The name of the source in errors and logs."""
         return str(self.path)
 
     @property
@@ -56,99 +56,99 @@ class FileSource:
 
     @property
     def kind(self) -> str:
-        """What it is, in a word."""
+        """The kind of source, for error messages."""
         return "media file"
 
     @property
     def location(self) -> str:
-        """What FFmpeg is to open."""
+        """What FFmpeg opens."""
         return str(self.path)
 
     @property
     def format(self) -> str | None:
-        """FFmpeg's input format; None to let it look."""
+        """FFmpeg's input format; None to detect it."""
         return None
 
     @property
     def options(self) -> Mapping[str, str]:
-        """What FFmpeg is told besides."""
+        """The options for FFmpeg."""
         return {}
 
     @property
-    def limits_s(self) -> tuple[float, float] | None:
-        """How long opening and each read may take; None for as long as they need."""
+    def timeouts_s(self) -> tuple[float, float] | None:
+        """The timeouts for opening and for each read, in seconds; None for no limit."""
         return None
 
     @property
     def stale_after_s(self) -> float | None:
-        """After what wait for a packet the source counts as lost though one came; None for never."""
+        """The wait after which a packet counts as stale and the source as lost, in seconds; None for never."""
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class UrlSource:
-    """A URL. What may be secret in it, user name, password and query, is told to nobody but FFmpeg."""
+    """A URL. Its user name, password and query may be secret and reach only FFmpeg, never records, logs or errors."""
 
     url: str = field(repr=False)
 
     @property
     def name(self) -> str:
-        """The host and the path, as a file's name would be."""
+        """A name made of the host and the path, in the form of a file name."""
         parts = urlsplit(self.uri)
         path = PurePosixPath(parts.path).with_suffix("") if parts.path.strip("/") else PurePosixPath()
-        words = [parts.netloc, *(part for part in path.parts if part != "/")]
-        return f"{'-'.join(word for word in words if word)}.{parts.scheme}"
+        segments = [parts.netloc, *(part for part in path.parts if part != "/")]
+        return f"{'-'.join(segment for segment in segments if segment)}.{parts.scheme}"
 
     @property
     def label(self) -> str:
-        """What errors and logs call it."""
+        """The name of the source in errors and logs."""
         return self.uri
 
     @property
     def uri(self) -> str:
         """The `ce_source` of its records."""
         parts = urlsplit(self.url)
-        place = parts.netloc.rpartition("@")[2] + parts.path
+        location = parts.netloc.rpartition("@")[2] + parts.path
         if "@" in self.url and "@" not in parts.netloc and ":" in parts.netloc:
-            place = parts.netloc.partition(":")[0]  # perhaps a password that was not written as a URL wants it
-        return _NESTED_CREDENTIALS.sub("//", f"{parts.scheme}://{place}")[:_MAX_URI_CHARACTERS]
+            location = parts.netloc.partition(":")[0]  # the rest may be a password with unescaped characters
+        return _NESTED_CREDENTIALS.sub("//", f"{parts.scheme}://{location}")[:_MAX_URI_CHARACTERS]
 
     @property
     def kind(self) -> str:
-        """What it is, in a word."""
+        """The kind of source, for error messages."""
         return "feed"
 
     @property
     def location(self) -> str:
-        """What FFmpeg is to open."""
+        """What FFmpeg opens."""
         return self.url if self.format is None else self.url.split("://", 1)[1]
 
     @property
     def format(self) -> str | None:
-        """FFmpeg's input format, of a device; None to let it look."""
+        """FFmpeg's input format for a device; None to detect it."""
         scheme = urlsplit(self.url).scheme
         return scheme if scheme in _DEVICES else None
 
     @property
     def options(self) -> Mapping[str, str]:
-        """What FFmpeg is told besides: RTSP goes over TCP, HLS begins at its live edge."""
+        """The options for FFmpeg: RTSP over TCP, HLS from its live edge, and timeouts."""
         if self.format is not None:
             return {}
         scheme = urlsplit(self.url).scheme
         if scheme in _RTSP:
-            return {"rtsp_transport": "tcp", "timeout": str(round(_RTSP_LIMIT_S * 1e6))}
+            return {"rtsp_transport": "tcp", "timeout": str(round(_RTSP_TIMEOUT_S * 1e6))}
         if scheme in {"http", "https"}:
-            return {"live_start_index": "-1", "rw_timeout": str(round(READ_LIMIT_S * 1e6))}
+            return {"live_start_index": "-1", "rw_timeout": str(round(READ_TIMEOUT_S * 1e6))}
         return {}
 
     @property
-    def limits_s(self) -> tuple[float, float] | None:
-        """How long opening and each read may take."""
-        return OPEN_LIMIT_S, READ_LIMIT_S
+    def timeouts_s(self) -> tuple[float, float] | None:
+        """The timeouts for opening and for each read, in seconds."""
+        return OPEN_TIMEOUT_S, READ_TIMEOUT_S
 
     @property
     def stale_after_s(self) -> float | None:
-        """After what wait for a packet the source counts as lost though one came; None for never."""
+        """The wait after which a packet counts as stale and the source as lost, in seconds; None for never."""
         return _RTSP_STALE_S if urlsplit(self.url).scheme in _RTSP else None
 
 
@@ -156,7 +156,11 @@ Source = FileSource | UrlSource
 
 
 def parse_source(text: str) -> Source:
-    """Return the source that a user's word names; raise `UsageError` where there is none."""
+    """Return the source that a path or a URL names.
+
+    Raises:
+        UsageError: there is no readable file, or the URL is invalid.
+    """
     scheme = _SCHEME.match(text)
     if scheme is None:
         return FileSource(_readable(Path(text), text))
@@ -171,11 +175,11 @@ def _url(scheme: str, rest: str) -> UrlSource:
         if source.format is None:
             _ = urlsplit(source.url).port
         readable = bool(rest.strip("/")) and source.uri.isprintable()
-    except ValueError:  # brackets that do not match, a port that is no number
+    except ValueError:  # unmatched brackets, or a port that is not a number
         readable = False
     if not readable:
         raise UsageError(
-            f"expected a URL such as rtsp://camera/stream, got one of the kind {scheme}:// that cannot be read; "
+            f"expected a URL such as rtsp://camera/stream, got a {scheme}:// URL that cannot be read; "
             "in a user name or password, write / as %2F, ? as %3F, # as %23, @ as %40"
         )
     return source

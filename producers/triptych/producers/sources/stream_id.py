@@ -1,4 +1,4 @@
-"""Stream ids from file names: a slug that can be a Kafka key, collisions told apart."""
+"""Make stream ids from file names: slugs that can be Kafka keys, made unique by a number."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NOT_ALLOWED: Final = re.compile(r"[^a-z0-9._-]+")
 
 
 def stream_ids(names: Iterable[str]) -> tuple[str, ...]:
-    """Return an id for each file name, in order; the second of two equal ones gets `-2`, and so on."""
+    """Return an id for each file name, in order. The second of two equal ones gets the suffix `-2`, and so on."""
     taken: set[str] = set()
     ids: list[str] = []
     for name in names:
@@ -30,9 +30,9 @@ def stream_ids(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def slug_of(name: str) -> str:
-    """Return the file name without its ending, in the characters that a stream id may have.
+    """Return a file name without its extension, reduced to the characters that a stream id may have.
 
-    Accents go; a name of which nothing readable is left (Chinese, say) becomes a number of its own, the same each time.
+    Accents are removed. A name of which nothing is left, such as a Chinese one, becomes a hash of the name.
     """
     stem = PurePath(name).stem
     plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode().lower()

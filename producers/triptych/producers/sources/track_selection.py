@@ -1,4 +1,4 @@
-"""Which of a file's tracks are played: the best picture, the best sound, words in the wanted language."""
+"""Select the tracks to play: the best video, the best audio, and text in the preferred language."""
 
 from __future__ import annotations
 
@@ -9,8 +9,20 @@ from triptych.producers.subtitles.language import same_language
 
 
 @dataclass(frozen=True, slots=True)
-class TrackFacts:
-    """What a file says of one track; `area` is of pictures, `channels` and `sample_rate_hz` are of sound."""
+class TrackInfo:
+    """What a file states about one track.
+
+    Attributes:
+        index: the track's index in the file.
+        decodable: whether there is a decoder for it.
+        default: whether the file marks it as the default.
+        forced: whether it holds forced subtitles only.
+        cover: whether it is cover art.
+        area: width times height, of video.
+        channels: of audio.
+        sample_rate_hz: of audio.
+        language: the language tag.
+    """
 
     index: int
     decodable: bool = True
@@ -23,26 +35,29 @@ class TrackFacts:
     language: str | None = None
 
 
-def best_video(tracks: Sequence[TrackFacts]) -> TrackFacts | None:
-    """Return the largest of the default pictures, or of all; a cover is no film."""
-    films = [track for track in tracks if track.decodable and not track.cover]
-    return max(films, key=lambda track: (track.default, track.area, -track.index), default=None)
+def best_video(tracks: Sequence[TrackInfo]) -> TrackInfo | None:
+    """Return the default video track, or the largest of several. Cover art does not count."""
+    videos = [track for track in tracks if track.decodable and not track.cover]
+    return max(videos, key=lambda track: (track.default, track.area, -track.index), default=None)
 
 
-def best_audio(tracks: Sequence[TrackFacts]) -> TrackFacts | None:
-    """Return the default sound, or of several the one with most channels and samples."""
-    sounds = [track for track in tracks if track.decodable]
+def best_audio(tracks: Sequence[TrackInfo]) -> TrackInfo | None:
+    """Return the default audio track, or of several the one with the most channels and the highest sample rate."""
+    audios = [track for track in tracks if track.decodable]
     return max(
-        sounds, key=lambda track: (track.default, track.channels, track.sample_rate_hz, -track.index), default=None
+        audios, key=lambda track: (track.default, track.channels, track.sample_rate_hz, -track.index), default=None
     )
 
 
-def best_subtitles(tracks: Sequence[TrackFacts], wanted: str) -> TrackFacts | None:
-    """Return words in the wanted language, else those that name none, else any; forced ones are only excerpts."""
+def best_subtitles(tracks: Sequence[TrackInfo], wanted: str) -> TrackInfo | None:
+    """Return the text track in the wanted language, else one without a language, else any.
+
+    Full subtitles come before forced ones, which cover only some of the dialogue.
+    """
     return max(tracks, key=lambda track: _subtitles_rank(track, wanted), default=None)
 
 
-def _subtitles_rank(track: TrackFacts, wanted: str) -> tuple[bool, bool, bool, bool, bool, int]:
+def _subtitles_rank(track: TrackInfo, wanted: str) -> tuple[bool, bool, bool, bool, bool, int]:
     return (
         same_language(track.language, wanted),
         track.language is None,

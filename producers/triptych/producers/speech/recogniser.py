@@ -1,6 +1,6 @@
-"""Speech to text by faster-whisper, from weights that lie on this machine; nothing is asked of the network.
+"""Speech to text with faster-whisper. The weights are in the local cache; nothing is downloaded.
 
-The same sound gives the same words: the likeliest are taken, nothing is drawn by lot, and no utterance knows of others.
+The same audio gives the same text: decoding is deterministic, and no utterance depends on others.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
     from faster_whisper import WhisperModel
 
 _PAUSE_S: Final = 0.6
-_BEAMS: Final = 5
-_LOOPING: Final = 2.4
-"""Text that packs better than this repeats itself: Whisper's own limit."""
+_BEAM_SIZE: Final = 5
+_MAX_COMPRESSION_RATIO: Final = 2.4
+"""Text that compresses better than this repeats itself: Whisper's own threshold."""
 
-_TOKENS_PER_S: Final = 12
-_LEAST_TOKENS: Final = 32
-_SHORT: Final = 4
+_MAX_TOKENS_PER_S: Final = 12
+_MIN_TOKENS: Final = 32
+_MAX_ABBREVIATION_CHARACTERS: Final = 4
 _SENTENCE_ENDS: Final = (".", "!", "?", "\u3002", "\uff01", "\uff1f")
-_LOADING: Final = threading.Lock()
+_LOAD_LOCK: Final = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
-class HeardWord:
-    """A word with its leading space, in seconds of the utterance."""
+class TimedWord:
+    """A word with its leading space, and its times in seconds from the start of the utterance."""
 
     start_s: float
     end_s: float
@@ -51,24 +51,32 @@ class HeardWord:
 
 
 def check_transcription(name: str, language: str | None) -> None:
-    """Raise `UsageError` where a source cannot be transcribed like this on this machine."""
+    """Check that this machine can transcribe a source.
+
+    Raises:
+        UsageError: faster-whisper or the weights are missing, or the model does not support the language.
+    """
     model = speech_model(name)
     if importlib.util.find_spec("faster_whisper") is None:
-        raise UsageError("--transcribe needs faster-whisper; get it with: pip install 'triptych[transcribe]'")
+        raise UsageError("--transcribe needs faster-whisper; install it with: pip install 'triptych[transcribe]'")
     if language is not None and not model.is_multilingual and not same_language(language, "en"):
-        raise UsageError(f"{name} knows English only, not {language}; take whisper-base")
+        raise UsageError(f"{name} supports English only, not {language}; use whisper-base")
     require_speech_model(model, cache_folder())
 
 
 def detect_voice(samples: NDArray[np.float32]) -> Scores:
-    """Return the probability of speech in each step: Silero's detector, which comes with faster-whisper."""
+    """Return the probability of speech in each step, by the Silero VAD that comes with faster-whisper.
+
+    Args:
+        samples: float32 [N] in [-1, 1], at 16 kHz.
+    """
     from faster_whisper.vad import get_vad_model  # noqa: PLC0415 - an extra, and heavy
 
-    return [float(score) for score in np.ravel(get_vad_model()(samples.copy()))]  # it writes into what it is given
+    return [float(score) for score in np.ravel(get_vad_model()(samples.copy()))]  # the model writes into its input
 
 
 class Recogniser:
-    """Turn utterances into cues; safe for several threads."""
+    """Transcribe utterances. Thread-safe."""
 
     def __init__(self, name: str, language: str | None) -> None:
         self._name = name
@@ -76,41 +84,41 @@ class Recogniser:
         self._multilingual = speech_model(name).is_multilingual
 
     def prepare(self) -> None:
-        """Load the network, which takes a second or two; else the first utterance does."""
+        """Load the model, which takes a second or two. Otherwise the first utterance does it."""
         self._model()
 
     def __call__(self, utterance: Utterance) -> tuple[Cue, ...]:
-        """Return what is said, in order, within the span of the utterance; nothing where that is not clear."""
+        """Return the cues of an utterance, in order and within its span; none where the text is unclear."""
         samples = utterance.samples.astype(np.float32) / np.float32(32_768)
-        segments, language = self._transcribed(samples)
-        if any(segment.compression_ratio > _LOOPING for segment in segments):  # once more, without saying things twice
-            segments, language = self._transcribed(samples, no_repeat_ngram_size=3)
-        words = [word for segment in segments if _is_clear(segment) for word in _words_of(segment)]
+        segments, language = self._transcribe(samples)
+        if any(_is_repetitive(segment) for segment in segments):
+            segments, language = self._transcribe(samples, no_repeat_ngram_size=3)
+        words = [word for segment in segments if not _is_repetitive(segment) for word in _words_of(segment)]
         return tuple(self._cues(utterance, words, language))
 
     def _model(self) -> WhisperModel:
-        with _LOADING:
-            return _loaded(self._name)
+        with _LOAD_LOCK:
+            return _load(self._name)
 
-    def _transcribed(self, samples: NDArray[np.float32], **options: Any) -> tuple[Sequence[Any], str]:  # noqa: ANN401
+    def _transcribe(self, samples: NDArray[np.float32], **options: Any) -> tuple[Sequence[Any], str]:  # noqa: ANN401
         model = self._model()
         if self._language is not None and self._language not in model.supported_languages:
-            raise UsageError(f"{self._name} does not know the language {self._language!r}")
+            raise UsageError(f"{self._name} does not support the language {self._language!r}")
         segments, info = model.transcribe(
             samples,
             language=self._language if self._multilingual else "en",
-            beam_size=_BEAMS,
+            beam_size=_BEAM_SIZE,
             temperature=0.0,
             condition_on_previous_text=False,
             word_timestamps=True,
-            max_new_tokens=max(_LEAST_TOKENS, _TOKENS_PER_S * len(samples) // SAMPLE_RATE_HZ),
+            max_new_tokens=max(_MIN_TOKENS, _MAX_TOKENS_PER_S * len(samples) // SAMPLE_RATE_HZ),
             **options,
         )
         return list(segments), str(info.language)
 
-    def _cues(self, utterance: Utterance, words: Iterable[HeardWord], language: str) -> Iterator[Cue]:
+    def _cues(self, utterance: Utterance, words: Iterable[TimedWord], language: str) -> Iterator[Cue]:
         earliest_ns = utterance.start_ns
-        for line in lines_of(words):
+        for line in split_lines(words):
             start_ns = max(earliest_ns, utterance.start_ns + round(line[0].start_s * NS_PER_S))
             end_ns = min(utterance.end_ns, utterance.start_ns + round(line[-1].end_s * NS_PER_S))
             text = "".join(word.text for word in line).strip()
@@ -119,11 +127,11 @@ class Recogniser:
                 earliest_ns = start_ns
 
 
-def lines_of(words: Iterable[HeardWord]) -> Iterator[Sequence[HeardWord]]:
-    """Yield the words as lines to be shown: cut after a sentence, and at a pause."""
-    line: list[HeardWord] = []
+def split_lines(words: Iterable[TimedWord]) -> Iterator[Sequence[TimedWord]]:
+    """Yield the words as lines to show: cut after a sentence, and at a pause."""
+    line: list[TimedWord] = []
     for word in words:
-        if line and (word.start_s - line[-1].end_s > _PAUSE_S or _ends_a_sentence(line[-1].text)):
+        if line and (word.start_s - line[-1].end_s > _PAUSE_S or _ends_sentence(line[-1].text)):
             yield line
             line = []
         line.append(word)
@@ -131,27 +139,27 @@ def lines_of(words: Iterable[HeardWord]) -> Iterator[Sequence[HeardWord]]:
         yield line
 
 
-def _ends_a_sentence(word: str) -> bool:
-    """Return whether a sentence is over; after a short word the dot may be that of an abbreviation, such as Mr."""
+def _ends_sentence(word: str) -> bool:
+    """Return whether a word ends a sentence. A full stop after a short word may mark an abbreviation, such as Mr."""
     bare = word.strip()
-    return bare.endswith(_SENTENCE_ENDS) and not (bare.endswith(".") and len(bare) <= _SHORT)
+    return bare.endswith(_SENTENCE_ENDS) and not (bare.endswith(".") and len(bare) <= _MAX_ABBREVIATION_CHARACTERS)
 
 
-def _is_clear(segment: Any) -> bool:  # noqa: ANN401 - faster-whisper has no types
-    """Return whether this is no text that goes round in circles; what is likely silence the library leaves out."""
-    return bool(segment.compression_ratio <= _LOOPING)
+def _is_repetitive(segment: Any) -> bool:  # noqa: ANN401 - faster-whisper has no types
+    """Return whether a segment repeats itself. The library itself drops what is likely silence."""
+    return bool(segment.compression_ratio > _MAX_COMPRESSION_RATIO)
 
 
-def _words_of(segment: Any) -> Iterator[HeardWord]:  # noqa: ANN401 - as above
-    return (HeardWord(word.start, word.end, word.word) for word in segment.words or ())
+def _words_of(segment: Any) -> Iterator[TimedWord]:  # noqa: ANN401 - as above
+    return (TimedWord(word.start, word.end, word.word) for word in segment.words or ())
 
 
 @functools.cache
-def _loaded(name: str) -> WhisperModel:
-    """Return the network, one for all sources of the process; on the CPU, in 8-bit integers."""
+def _load(name: str) -> WhisperModel:
+    """Return the model, one for all sources of the process, on the CPU in 8-bit integers."""
     from faster_whisper import WhisperModel  # noqa: PLC0415 - an extra, and heavy
     from tqdm import tqdm  # noqa: PLC0415 - as above
 
-    tqdm.set_lock(threading.RLock())  # its own default is one of the system's, which a process that is killed leaves
+    tqdm.set_lock(threading.RLock())  # the default is a system semaphore, which a killed process leaks
     path: Path = require_speech_model(speech_model(name), cache_folder())
     return WhisperModel(str(path), device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True)

@@ -1,4 +1,7 @@
-"""A thread that turns utterances into cues, behind a bounded queue: what is too much waits, or is left out."""
+"""A thread that transcribes utterances, behind a bounded queue.
+
+Where the queue is full, the caller waits, or speech is dropped.
+"""
 
 from __future__ import annotations
 
@@ -14,45 +17,46 @@ from triptych.producers.subtitles.cue import Cue
 from triptych.units import NS_PER_S
 
 BACKLOG_NS: Final = 15 * NS_PER_S
-"""How much speech may wait."""
+"""How much speech may be queued."""
 
-_CLOSE_S: Final = 10.0
+_CLOSE_TIMEOUT_S: Final = 10.0
 
 Recognise = Callable[[Utterance], tuple[Cue, ...]]
+"""A speech recogniser: from an utterance to its cues."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What was made of an utterance."""
+class TranscribedUtterance:
+    """An utterance and its cues."""
 
     utterance: Utterance
     cues: tuple[Cue, ...]
 
 
 class TranscriptionThread:
-    """Turn utterances into cues in their order; used by one thread, works in another.
+    """Transcribe utterances in order, in a thread of its own. All methods are for one other thread.
 
     Attributes:
-        left_out_ns: how much speech was left out, since it came faster than it could be understood.
+        dropped_ns: how much speech was dropped because it came faster than it could be transcribed.
     """
 
     def __init__(self, recognise: Recognise, prepare: Callable[[], None] | None = None) -> None:
-        """Start the thread, which calls `prepare` before anything else."""
+        """Start the thread, which calls `prepare` first."""
         self._recognise = recognise
         self._prepare = prepare
         self._waiting: deque[Utterance] = deque()
         self._current: Utterance | None = None
-        self._done: deque[Heard] = deque()
+        self._done: deque[TranscribedUtterance] = deque()
         self._error: Exception | None = None
         self._closed = False
         self._changed = Condition()
-        self.left_out_ns = 0
+        self.dropped_ns = 0
         self._thread = threading.Thread(target=self._run, name="transcribe", daemon=True)
         self._thread.start()
 
     @property
-    def earliest_ns(self) -> int | None:
-        """Where the first utterance begins whose cues have not been taken; None where there is none."""
+    def earliest_pending_ns(self) -> int | None:
+        """Where the first utterance begins whose cues were not taken yet; None where there is none."""
         with self._changed:
             first = self._done[0].utterance if self._done else self._current
             if first is None and self._waiting:
@@ -60,17 +64,21 @@ class TranscriptionThread:
             return None if first is None else first.start_ns
 
     def put(self, utterance: Utterance, *, wait: bool) -> None:
-        """Take an utterance; where too much is waiting, `wait` for room, or leave the oldest out and count it."""
+        """Queue an utterance. Where the queue is full, block (`wait`), or drop the oldest utterance and count it."""
         with self._changed:
             if wait:
                 self._changed.wait_for(lambda: self._error or self._closed or self._has_room(utterance))
             while not wait and not self._has_room(utterance):
-                self._leave_out(self._waiting.popleft())
+                self._drop(self._waiting.popleft())
             self._waiting.append(utterance)
             self._changed.notify_all()
 
-    def take(self) -> Heard | None:
-        """Return what is done, the oldest first, without waiting; raise what went wrong in the thread."""
+    def take(self) -> TranscribedUtterance | None:
+        """Return the oldest finished utterance, or None. Does not block.
+
+        Raises:
+            Exception: whatever ended the thread.
+        """
         with self._changed:
             if self._done:
                 return self._done.popleft()
@@ -78,42 +86,42 @@ class TranscriptionThread:
                 raise self._error
             return None
 
-    def settle(self, limit_s: float | None) -> None:
-        """Wait until all is done; what is not within the limit is left out and counted."""
+    def drain(self, timeout_s: float | None) -> None:
+        """Block until all utterances are transcribed. Drop and count those that exceed the timeout."""
         with self._changed:
-            self._changed.wait_for(lambda: self._error or not (self._waiting or self._current), limit_s)
-            left = [*([self._current] if self._current is not None else []), *self._waiting]
-            self._current = None  # the thread sees that nobody waits for it
+            self._changed.wait_for(lambda: self._error or not (self._waiting or self._current), timeout_s)
+            unfinished = [*([self._current] if self._current is not None else []), *self._waiting]
+            self._current = None  # tells the thread to discard its result
             self._waiting.clear()
-            for utterance in left:
-                self._leave_out(utterance)
+            for utterance in unfinished:
+                self._drop(utterance)
 
     def close(self) -> None:
-        """End the thread, after what it is doing."""
+        """End the thread after its current utterance."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._thread.join(_CLOSE_S)
+        self._thread.join(_CLOSE_TIMEOUT_S)
 
     def _has_room(self, utterance: Utterance) -> bool:
-        """Return whether it may wait; one may always, however long."""
-        waiting_ns = sum(one.end_ns - one.start_ns for one in self._waiting)
+        """Return whether an utterance fits. An empty queue takes one of any length."""
+        waiting_ns = sum(queued.end_ns - queued.start_ns for queued in self._waiting)
         return not self._waiting or waiting_ns + utterance.end_ns - utterance.start_ns <= BACKLOG_NS
 
-    def _leave_out(self, utterance: Utterance) -> None:
-        self.left_out_ns += utterance.end_ns - utterance.start_ns
+    def _drop(self, utterance: Utterance) -> None:
+        self.dropped_ns += utterance.end_ns - utterance.start_ns
 
     def _run(self) -> None:
         try:
             if self._prepare is not None:
                 self._prepare()
-            self._work()
-        except Exception as error:  # noqa: BLE001 - handed over to the thread that takes
+            self._transcribe_all()
+        except Exception as error:  # noqa: BLE001 - raised again in the thread that calls take()
             with self._changed:
                 self._error, self._current = error, None
                 self._changed.notify_all()
 
-    def _work(self) -> None:
+    def _transcribe_all(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closed or self._waiting)
@@ -124,6 +132,6 @@ class TranscriptionThread:
             cues = self._recognise(utterance)
             with self._changed:
                 if self._current is utterance:
-                    self._done.append(Heard(utterance, cues))
+                    self._done.append(TranscribedUtterance(utterance, cues))
                     self._current = None
                 self._changed.notify_all()

@@ -1,7 +1,7 @@
-"""Sound cut into utterances at the pauses between words, for a machine that turns speech into text. Pure.
+"""Cut audio into utterances at the pauses in speech, for a speech recogniser. Pure.
 
-An utterance is what is understood at one go: long enough to have a context, short enough that its text does not come
-too late. Silence belongs to none, and costs nothing.
+An utterance is what the recogniser gets at once: long enough to give context, short enough that its text does not come
+too late. Silence belongs to no utterance and costs nothing.
 """
 
 from __future__ import annotations
@@ -13,43 +13,44 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.producers.media.audio import JITTER_NS, NS_PER_SAMPLE, SAMPLE_RATE_HZ, PcmRun, Samples
+from triptych.producers.media.audio import JITTER_NS, NS_PER_SAMPLE, SAMPLE_RATE_HZ, PcmChunk, Samples
 
 STEP_SAMPLES: Final = 512
-"""The step of the voice detector: 32 ms."""
+"""The step of the voice activity detector: 32 ms."""
 
 STEP_NS: Final = STEP_SAMPLES * NS_PER_SAMPLE
-LONGEST_STEPS: Final = 7 * SAMPLE_RATE_HZ // STEP_SAMPLES
-"""How long an utterance may be: 7 s, so that with what its text takes no track is silent for 10 s and called idle."""
+MAX_STEPS: Final = 7 * SAMPLE_RATE_HZ // STEP_SAMPLES
+"""The maximum length of an utterance: 7 s. Including its transcription, no text track is then silent for 10 s."""
 
-_ENOUGH_STEPS: Final = 4 * SAMPLE_RATE_HZ // STEP_SAMPLES
+_MIN_STEPS: Final = 4 * SAMPLE_RATE_HZ // STEP_SAMPLES
+"""The length from which a short pause ends an utterance: 4 s."""
 _SHORT_PAUSE_STEPS: Final = 10
-"""What ends an utterance that is long enough: a third of a second."""
+"""The pause that ends an utterance of sufficient length: a third of a second."""
 
 _LONG_PAUSE_STEPS: Final = 46
-"""What ends every utterance: a second and a half."""
+"""The pause that ends every utterance: one and a half seconds."""
 
 MARGIN_STEPS: Final = 8
-"""What is kept before the first and after the last of the speech: a quarter of a second."""
+"""The margin kept before and after the speech: a quarter of a second."""
 
-_SPEECH: Final = 0.5
-_SILENCE: Final = 0.35
-"""Scores of the voice detector, as in its own rule: between the two things stay as they are."""
+_SPEECH_SCORE: Final = 0.5
+_SILENCE_SCORE: Final = 0.35
+"""The detector's own thresholds, with hysteresis: between the two, the state does not change."""
 
-_LEAST_SPEECH_STEPS: Final = 3
-"""Less speech than a tenth of a second is a click."""
+_MIN_SPEECH_STEPS: Final = 3
+"""Less speech than this, a tenth of a second, is a click."""
 
-_WARM_STEPS: Final = 16
-"""How much of the sound before is shown to the detector again, since it begins each time anew."""
+_WARM_UP_STEPS: Final = 16
+"""How much of the preceding audio the detector gets again, because it keeps no state between calls."""
 
 Scores = Sequence[float]
 Detector = Callable[[NDArray[np.float32]], Scores]
-"""From samples in [-1, 1] to the probability of speech in each step of them."""
+"""A voice activity detector: from samples in [-1, 1], float32 [N], to the probability of speech in each step."""
 
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """Speech with its margins; `start_ns` is the session time of the first sample."""
+    """Speech with its margins, int16 [N] at 16 kHz; `start_ns` is the session time of the first sample."""
 
     start_ns: int
     samples: Samples
@@ -61,92 +62,91 @@ class Utterance:
 
 
 class UtteranceCutter:
-    """Cut the sound of one pass.
+    """Cut the audio of one pass into utterances.
 
     Attributes:
-        heard_ns: up to where sound has been taken in.
-        known_ns: whatever speech begins before has been yielded.
+        read_ns: the session time up to which audio was taken in.
     """
 
     def __init__(self, detector: Detector, base_ns: int) -> None:
         self._detector = detector
-        self.heard_ns = base_ns
+        self.read_ns = base_ns
         self._start_ns = base_ns
         self._samples: Samples = np.zeros(0, np.int16)
-        self._before: Samples = np.zeros(0, np.int16)
+        self._previous: Samples = np.zeros(0, np.int16)
         self._scores: list[float] = []
-        self._speaking = False
-        self._quiet = 0
+        self._in_speech = False
+        self._silent_steps = 0
 
     @property
-    def known_ns(self) -> int:
-        """Before which moment no utterance will begin that was not yielded."""
+    def watermark_ns(self) -> int:
+        """The session time before which no further utterance begins."""
         return self._start_ns
 
-    def feed(self, sound: PcmRun) -> Iterator[Utterance]:
-        """Take sound; yield the utterances that it ends. A gap ends one too."""
-        if abs(sound.start_ns - self.heard_ns) > JITTER_NS:
-            yield from self.skip_to(sound.start_ns)
-        self.heard_ns = sound.end_ns
-        self._samples = np.concatenate([self._samples, sound.samples])
-        fresh = len(self._samples) // STEP_SAMPLES - len(self._scores)
-        for score in self._scored(fresh):
+    def feed(self, chunk: PcmChunk) -> Iterator[Utterance]:
+        """Take audio; yield the utterances that it ends. A gap ends one too."""
+        if abs(chunk.start_ns - self.read_ns) > JITTER_NS:
+            yield from self.skip_to(chunk.start_ns)
+        self.read_ns = chunk.end_ns
+        self._samples = np.concatenate([self._samples, chunk.samples])
+        new_steps = len(self._samples) // STEP_SAMPLES - len(self._scores)
+        for score in self._score(new_steps):
             self._scores.append(score)
             yield from self._step(score)
 
-    def skip_to(self, moment_ns: int) -> Iterator[Utterance]:
-        """Yield what is open: there is no sound up to this moment, or the pass is over."""
-        if self._speaking:
-            surplus = self._quiet - MARGIN_STEPS
-            yield from self._cut(len(self._scores) - surplus if surplus > 0 else len(self._scores) + 1)  # to the end
-        self.heard_ns = max(self.heard_ns, moment_ns)
-        self._start_ns = self.heard_ns
-        self._samples = self._before = np.zeros(0, np.int16)
-        self._scores, self._speaking, self._quiet = [], False, 0
+    def skip_to(self, time_ns: int) -> Iterator[Utterance]:
+        """Yield the open utterance, because there is no audio up to this time, or the pass is over."""
+        if self._in_speech:
+            excess = self._silent_steps - MARGIN_STEPS
+            yield from self._cut(len(self._scores) - excess if excess > 0 else len(self._scores) + 1)  # to the end
+        self.read_ns = max(self.read_ns, time_ns)
+        self._start_ns = self.read_ns
+        self._samples = self._previous = np.zeros(0, np.int16)
+        self._scores, self._in_speech, self._silent_steps = [], False, 0
 
-    def _scored(self, count: int) -> Scores:
-        """Return the scores of so many steps at the end, the detector being warmed with what came before them."""
+    def _score(self, count: int) -> Scores:
+        """Return the scores of the next `count` steps."""
         if not count:
             return ()
         done = len(self._scores) * STEP_SAMPLES
-        lead = np.concatenate([self._before, self._samples[:done]])[-_WARM_STEPS * STEP_SAMPLES :]
-        shown = np.concatenate([lead, self._samples[done : done + count * STEP_SAMPLES]])
-        return self._detector(shown.astype(np.float32) / np.float32(32_768))[-count:]
+        warm_up = np.concatenate([self._previous, self._samples[:done]])[-_WARM_UP_STEPS * STEP_SAMPLES :]
+        samples = np.concatenate([warm_up, self._samples[done : done + count * STEP_SAMPLES]])
+        return self._detector(samples.astype(np.float32) / np.float32(32_768))[-count:]
 
     def _step(self, score: float) -> Iterator[Utterance]:
-        """Go one step on, with the score of the step that is the last in `_scores`."""
-        if score >= _SPEECH:
-            self._speaking, self._quiet = True, 0
-        elif score < _SILENCE or self._quiet:
-            self._quiet += 1
+        """Advance by one step, whose score is the last in `_scores`."""
+        if score >= _SPEECH_SCORE:
+            self._in_speech, self._silent_steps = True, 0
+        elif score < _SILENCE_SCORE or self._silent_steps:
+            self._silent_steps += 1
         steps = len(self._scores)
-        if not self._speaking:
+        if not self._in_speech:
             self._drop(steps - MARGIN_STEPS)
-        elif self._quiet >= (_SHORT_PAUSE_STEPS if steps >= _ENOUGH_STEPS else _LONG_PAUSE_STEPS):
-            yield from self._cut(steps - self._quiet + MARGIN_STEPS)
-            self._speaking = False
+        elif self._silent_steps >= (_SHORT_PAUSE_STEPS if steps >= _MIN_STEPS else _LONG_PAUSE_STEPS):
+            yield from self._cut(steps - self._silent_steps + MARGIN_STEPS)
+            self._in_speech = False
             self._drop(len(self._scores) - MARGIN_STEPS)
-        elif steps >= LONGEST_STEPS:
-            last_third = 2 * LONGEST_STEPS // 3
-            calmest = last_third + int(np.argmin(self._scores[last_third:]))
-            yield from self._cut(calmest)
-            self._quiet = min(self._quiet, len(self._scores))
-            self._speaking = any(score >= _SPEECH for score in self._scores)
+        elif steps >= MAX_STEPS:
+            last_third = 2 * MAX_STEPS // 3
+            quietest = last_third + int(np.argmin(self._scores[last_third:]))
+            yield from self._cut(quietest)
+            self._silent_steps = min(self._silent_steps, len(self._scores))
+            self._in_speech = any(score >= _SPEECH_SCORE for score in self._scores)
 
     def _cut(self, steps: int) -> Iterator[Utterance]:
-        """Take so many steps off the beginning as an utterance, if there is speech in them."""
-        speech_steps = sum(score >= _SPEECH for score in self._scores[:steps])
+        """Remove this many steps from the front; yield them as an utterance if they contain speech."""
+        speech_steps = sum(score >= _SPEECH_SCORE for score in self._scores[:steps])
         utterance = Utterance(self._start_ns, self._samples[: steps * STEP_SAMPLES])
         self._drop(steps)
-        if speech_steps >= _LEAST_SPEECH_STEPS:
+        if speech_steps >= _MIN_SPEECH_STEPS:
             yield utterance
 
     def _drop(self, steps: int) -> None:
-        """Forget so many steps at the beginning, but for what the detector is warmed with."""
+        """Remove this many steps from the front, but keep what the detector needs to warm up."""
         if steps <= 0:
             return
         count = min(steps * STEP_SAMPLES, len(self._samples))
-        self._before = np.concatenate([self._before, self._samples[:count]])[-_WARM_STEPS * STEP_SAMPLES :]
+        self._previous = np.concatenate([self._previous, self._samples[:count]])[-_WARM_UP_STEPS * STEP_SAMPLES :]
         self._samples = self._samples[count:]
         self._scores = self._scores[steps:]
         self._start_ns += count * NS_PER_SAMPLE

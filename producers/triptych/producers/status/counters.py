@@ -1,4 +1,4 @@
-"""What one source has done so far: counted by its own thread and the client's, read by whoever shows it."""
+"""Count what one source has done. Written by its own thread and the client's, read by whoever shows the progress."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ State = Literal["starting", "playing", "waiting", "done", "stopped", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """The counts at one moment.
+class SourceStatus:
+    """The counts of one source at one time.
 
     Attributes:
         stream: the stream's id.
-        state: how it stands.
-        position_ns: how much of the film has been handed over, all passes together.
-        acknowledged_ns: the same, of what the broker has acknowledged.
-        behind_clock_ns: how much later than it should the last record went out, played in real time.
-        total_ns: how long the film is with all its passes, where that is known and it ends.
-        sent: records handed over, control records included.
-        dropped: records that were given up.
-        late: items that came too late to keep a promise, and were left out or cut.
-        sessions: how many were begun.
-        reconnects: how often a feed that was lost was opened again.
-        gaps: how often time of which nothing is known was left between two sessions.
-        gap_ns: how much of it in all.
-        queued_bytes: what waits ahead of the client, about.
-        av_offset_ms: how far the sound lies behind the picture, where that was measured.
-        drift_ppm: how much faster than the wall clock the feed's clock runs, where that was measured.
+        state: the state of the source.
+        position_ns: how much media was handed to the transport, all passes together.
+        acknowledged_ns: how much media the broker has acknowledged.
+        behind_clock_ns: how much later than due the last record was sent, in real-time playback.
+        total_ns: the duration of all passes; None where that is unknown or endless.
+        sent: records handed to the transport, control records included.
+        dropped: records that were rejected by the broker, or found no room in the queue.
+        late: items behind their track's watermark, which were dropped or trimmed.
+        sessions: sessions begun.
+        reconnects: how often a lost feed was opened again.
+        gaps: gaps between two sessions of a lost feed.
+        gap_ns: the total length of the gaps.
+        queued_bytes: the approximate size of what waits to be sent.
+        av_offset_ms: how far the audio is behind the video, where measured.
+        drift_ppm: how much faster than the wall clock the feed's clock runs, where measured.
     """
 
     stream: str
@@ -53,85 +53,85 @@ class Standing:
 
     @property
     def lag_ns(self) -> int:
-        """How far the broker is behind where the film should be."""
+        """How far the broker is behind the position at which the source should be."""
         return self.position_ns - self.acknowledged_ns + max(0, self.behind_clock_ns)
 
 
 class Counters:
-    """Count, safely from several threads."""
+    """Count what one source does. Thread-safe."""
 
     def __init__(self, stream: str) -> None:
         self._lock = threading.Lock()
-        self._standing = Standing(stream)
+        self._status = SourceStatus(stream)
         self._session = ""
 
     @property
-    def standing(self) -> Standing:
-        """The counts now."""
+    def status(self) -> SourceStatus:
+        """The current counts."""
         with self._lock:
-            return self._standing
+            return self._status
 
     def begin(self, total_ns: int | None) -> None:
-        """Note that playing begins."""
+        """Record that playback begins."""
         with self._lock:
-            self._standing = replace(self._standing, state="playing", total_ns=total_ns)
+            self._status = replace(self._status, state="playing", total_ns=total_ns)
 
     def waits(self) -> None:
-        """Note that the source is away, and will be tried again."""
+        """Record that the source is lost and will be opened again."""
         with self._lock:
-            self._standing = replace(self._standing, state="waiting")
+            self._status = replace(self._status, state="waiting")
 
     def reconnects(self) -> None:
-        """Note that a source that was lost is open again."""
+        """Record that a lost source is open again."""
         with self._lock:
-            old = self._standing
-            self._standing = replace(old, state="playing", reconnects=old.reconnects + 1)
+            old = self._status
+            self._status = replace(old, state="playing", reconnects=old.reconnects + 1)
 
     def gap(self, length_ns: int) -> None:
-        """Note time of which nothing is known."""
+        """Record a gap between two sessions."""
         with self._lock:
-            old = self._standing
-            self._standing = replace(old, gaps=old.gaps + 1, gap_ns=old.gap_ns + length_ns)
+            old = self._status
+            self._status = replace(old, gaps=old.gaps + 1, gap_ns=old.gap_ns + length_ns)
 
     def late(self, items: int) -> None:
-        """Note so many more items that came too late."""
+        """Record more late items."""
         with self._lock:
-            self._standing = replace(self._standing, late=self._standing.late + items)
+            self._status = replace(self._status, late=self._status.late + items)
 
-    def note(self, record: InputRecord) -> None:
-        """Note what a record says of its session."""
+    def observe(self, record: InputRecord) -> None:
+        """Record the session of a record, and the measurements that it carries."""
         with self._lock:
             if record.session != self._session:
                 self._session = record.session
-                sessions = self._standing.sessions + 1
-                self._standing = replace(self._standing, sessions=sessions, av_offset_ms=None, drift_ppm=None)
+                sessions = self._status.sessions + 1
+                self._status = replace(self._status, sessions=sessions, av_offset_ms=None, drift_ppm=None)
             if isinstance(record, MediaRecord):
-                old = self._standing
-                self._standing = replace(old, av_offset_ms=record.av_offset_ms, drift_ppm=record.drift_ppm)
+                old = self._status
+                self._status = replace(old, av_offset_ms=record.av_offset_ms, drift_ppm=record.drift_ppm)
 
-    def sent(self, film_ns: int, *, behind_clock_ns: int = 0) -> None:
-        """Note a record handed over."""
+    def sent(self, media_ns: int, *, behind_clock_ns: int = 0) -> None:
+        """Record that a record was handed to the transport."""
         with self._lock:
-            old = self._standing
-            self._standing = replace(
+            old = self._status
+            self._status = replace(
                 old,
-                position_ns=max(old.position_ns, film_ns),
+                position_ns=max(old.position_ns, media_ns),
                 behind_clock_ns=behind_clock_ns,
                 sent=old.sent + 1,
             )
 
-    def acknowledged(self, film_ns: int) -> None:
-        """Note that the broker has a record."""
+    def acknowledged(self, media_ns: int) -> None:
+        """Record that the broker has acknowledged a record."""
         with self._lock:
-            old = self._standing
-            self._standing = replace(old, acknowledged_ns=max(old.acknowledged_ns, film_ns))
+            old = self._status
+            self._status = replace(old, acknowledged_ns=max(old.acknowledged_ns, media_ns))
 
     def dropped(self) -> None:
-        """Note a record given up."""
+        """Record that a record was dropped."""
         with self._lock:
-            self._standing = replace(self._standing, dropped=self._standing.dropped + 1)
+            self._status = replace(self._status, dropped=self._status.dropped + 1)
 
     def finish(self, state: State) -> None:
-        """Note how it ended."""
+        """Record the final state."""
         with self._lock:
-            self._standing = replace(self._standing, state=state)
+            self._status = replace(self._status, state=state)

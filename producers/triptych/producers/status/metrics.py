@@ -1,7 +1,6 @@
-"""The producer for Prometheus: what stands in each feed's tally, read when somebody asks.
+"""The counts of each feed as Prometheus metrics, read when they are scraped.
 
-Labels are the ids of the streams that are played, which the user has listed: not of all that ever were. Nothing of a
-source's URL is among them.
+The label is the stream id, for the feeds that are played now. No part of a source's URL is exported.
 """
 
 from __future__ import annotations
@@ -15,104 +14,108 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, StateSetMetricFamily
 from prometheus_client.registry import Collector
 
-from triptych.producers.status.counters import Standing, State
-from triptych.producers.status.progress import LogBoard, TableBoard
+from triptych.producers.status.counters import SourceStatus, State
+from triptych.producers.status.progress import ProgressLog, ProgressTable
 from triptych.service.health import Health
 from triptych.units import NS_PER_S
 
 STARTING: Final[dict[str, str]] = {"feeds": "no feed was opened yet"}
-"""The condition that a producer has to meet, and what is said of it at first."""
+"""The readiness condition of a producer, and its text before it is met."""
 
 _MS_PER_S: Final = 1e3
 _OPENED: Final = frozenset({"playing", "waiting", "done", "stopped"})
 
 
 @dataclass(frozen=True, slots=True)
-class _Series:
-    """One metric, and where its value stands; a feed without one has no sample."""
+class _FeedSeries:
+    """One metric, and how to read its value. A feed whose value is None has no sample."""
 
     family: type[CounterMetricFamily | GaugeMetricFamily]
     name: str
-    meaning: str
-    value: Callable[[Standing], float | None]
+    help: str
+    value: Callable[[SourceStatus], float | None]
 
 
 _SERIES: Final = (
-    _Series(CounterMetricFamily, "sent", "Records sent, control records included.", lambda one: one.sent),
-    _Series(CounterMetricFamily, "dropped", "Records that were given up.", lambda one: one.dropped),
-    _Series(CounterMetricFamily, "late", "Items too late for a promise, left out or cut.", lambda one: one.late),
-    _Series(CounterMetricFamily, "sessions", "Sessions begun.", lambda one: one.sessions),
-    _Series(CounterMetricFamily, "reconnects", "Times that a lost feed was opened again.", lambda one: one.reconnects),
-    _Series(CounterMetricFamily, "gaps", "Gaps that a lost feed has left.", lambda one: one.gaps),
-    _Series(CounterMetricFamily, "gap_seconds", "What they are long together.", lambda one: one.gap_ns / NS_PER_S),
-    _Series(GaugeMetricFamily, "queued_bytes", "What waits ahead of the client.", lambda one: one.queued_bytes),
-    _Series(GaugeMetricFamily, "lag_seconds", "How far the broker is behind.", lambda one: one.lag_ns / NS_PER_S),
-    _Series(
+    _FeedSeries(CounterMetricFamily, "sent", "Records sent, control records included.", lambda status: status.sent),
+    _FeedSeries(CounterMetricFamily, "dropped", "Records dropped.", lambda status: status.dropped),
+    _FeedSeries(CounterMetricFamily, "late", "Late items, dropped or trimmed.", lambda status: status.late),
+    _FeedSeries(CounterMetricFamily, "sessions", "Sessions begun.", lambda status: status.sessions),
+    _FeedSeries(CounterMetricFamily, "reconnects", "Lost feeds opened again.", lambda status: status.reconnects),
+    _FeedSeries(CounterMetricFamily, "gaps", "Gaps that a lost feed has left.", lambda status: status.gaps),
+    _FeedSeries(
+        CounterMetricFamily, "gap_seconds", "Total length of the gaps.", lambda status: status.gap_ns / NS_PER_S
+    ),
+    _FeedSeries(GaugeMetricFamily, "queued_bytes", "Bytes waiting to be sent.", lambda status: status.queued_bytes),
+    _FeedSeries(
+        GaugeMetricFamily, "lag_seconds", "How far the broker is behind.", lambda status: status.lag_ns / NS_PER_S
+    ),
+    _FeedSeries(
         GaugeMetricFamily,
         "av_offset_seconds",
-        "Sound behind picture, where that was measured.",
-        lambda one: None if one.av_offset_ms is None else one.av_offset_ms / _MS_PER_S,
+        "How far the audio is behind the video, where measured.",
+        lambda status: None if status.av_offset_ms is None else status.av_offset_ms / _MS_PER_S,
     ),
-    _Series(
+    _FeedSeries(
         GaugeMetricFamily,
         "drift_ppm",
-        "A feed's clock against the wall clock, where that was measured.",
-        lambda one: one.drift_ppm,
+        "Drift of the feed's clock from the wall clock, where measured.",
+        lambda status: status.drift_ppm,
     ),
 )
 
 
 class FeedMetrics(Collector):
-    """The standings that were shown last, as metrics."""
+    """A Prometheus collector of the statuses that were shown last."""
 
     def __init__(self) -> None:
-        """Begin with no feed, in a registry of its own."""
+        """Register with a registry of its own, without feeds."""
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self._standings: tuple[Standing, ...] = ()
+        self._statuses: tuple[SourceStatus, ...] = ()
         self.registry.register(self)
 
-    def show(self, standings: Sequence[Standing]) -> None:
-        """Take how the feeds stand."""
-        self._standings = tuple(standings)
+    def show(self, statuses: Sequence[SourceStatus]) -> None:
+        """Set the current statuses."""
+        self._statuses = tuple(statuses)
 
     def collect(self) -> Iterable[Metric]:
-        """Yield all metrics, with a sample for each feed."""
-        standings = self._standings
+        """Yield all metrics, with one sample for each feed."""
+        statuses = self._statuses
         for series in _SERIES:
-            family = series.family(f"triptych_feed_{series.name}", series.meaning, labels=["stream"])
-            for standing in standings:
-                value = series.value(standing)
+            family = series.family(f"triptych_feed_{series.name}", series.help, labels=["stream"])
+            for status in statuses:
+                value = series.value(status)
                 if value is not None:
-                    family.add_metric([standing.stream], value)
+                    family.add_metric([status.stream], value)
             yield family
-        states = StateSetMetricFamily("triptych_feed_state", "How the feed stands.", labels=["stream"])
-        for standing in standings:
-            states.add_metric([standing.stream], {state: state == standing.state for state in get_args(State)})
+        states = StateSetMetricFamily("triptych_feed_state", "The state of the feed.", labels=["stream"])
+        for status in statuses:
+            states.add_metric([status.stream], {state: state == status.state for state in get_args(State)})
         yield states
 
 
-class WatchedBoard:
-    """Show the standings on another board, and tell those who watch from outside; a context manager."""
+class MonitoredDisplay:
+    """Pass the statuses on to another display, the metrics and the health checks. A context manager."""
 
-    def __init__(self, board: TableBoard | LogBoard, metrics: FeedMetrics, health: Health) -> None:
-        self._board = board
+    def __init__(self, display: ProgressTable | ProgressLog, metrics: FeedMetrics, health: Health) -> None:
+        self._display = display
         self._metrics = metrics
         self._health = health
 
     def __enter__(self) -> Self:
-        self._board.__enter__()
+        self._display.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._board.__exit__(kind, error, trace)
+        self._display.__exit__(kind, error, trace)
 
-    def show(self, standings: Sequence[Standing]) -> None:
-        """Show them, and say that the program's loop goes round."""
-        self._board.show(standings)
-        self._metrics.show(standings)
+    def show(self, statuses: Sequence[SourceStatus]) -> None:
+        """Show the statuses, and report that the program's loop is alive."""
+        self._display.show(statuses)
+        self._metrics.show(statuses)
         self._health.beat()
-        if any(standing.state in _OPENED for standing in standings):
+        if any(status.state in _OPENED for status in statuses):
             self._health.set_ready("feeds", ready=True)

@@ -1,4 +1,4 @@
-"""How the sources stand: one line each on a terminal, a log line each now and then otherwise."""
+"""Show the progress of the sources: a table on a terminal, log entries otherwise."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from triptych.producers.status.counters import Standing
+from triptych.producers.status.counters import SourceStatus
 from triptych.units import NS_PER_S
 
 _log = structlog.get_logger(__name__)
-LOG_EVERY_NS: Final = 10 * NS_PER_S
+LOG_INTERVAL_NS: Final = 10 * NS_PER_S
 
-Standings = Sequence[Standing]
+SourceStatuses = Sequence[SourceStatus]
 _OVER: Final = frozenset({"done", "stopped", "failed"})
 
 
 class _Stopwatch:
-    """How long each source has played; it stands still for one that is over."""
+    """Measure how long each source has played. Stops for a source that has ended."""
 
     def __init__(self, monotonic_ns: Callable[[], int]) -> None:
         self._monotonic_ns = monotonic_ns
         self._began_ns = monotonic_ns()
-        self._took_ns: dict[str, int] = {}
+        self._total_ns: dict[str, int] = {}
 
-    def elapsed_ns(self, standing: Standing) -> int:
-        """Return how long this source has played, or had played when it was first seen to be over."""
+    def elapsed_ns(self, status: SourceStatus) -> int:
+        """Return how long a source has played, or had played when it was first seen to have ended."""
         elapsed_ns = self._monotonic_ns() - self._began_ns
-        return self._took_ns.setdefault(standing.stream, elapsed_ns) if standing.state in _OVER else elapsed_ns
+        return self._total_ns.setdefault(status.stream, elapsed_ns) if status.state in _OVER else elapsed_ns
 
 
-class TableBoard:
-    """Show a table that stays in place; a context manager."""
+class ProgressTable:
+    """Show a table that is redrawn in place. A context manager."""
 
     def __init__(self, console: Console, monotonic_ns: Callable[[], int]) -> None:
         self._live = Live(console=console, auto_refresh=False, transient=False)
@@ -49,19 +49,19 @@ class TableBoard:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._live.stop()
 
-    def show(self, standings: Standings) -> None:
-        """Draw the table anew."""
+    def show(self, statuses: SourceStatuses) -> None:
+        """Redraw the table."""
         table = Table(box=None, pad_edge=False)
         table.add_column("stream")
         for title in ("state", "position", "rate", "sent", "dropped", "lag"):
             table.add_column(title, justify="right")
-        for standing in standings:
-            table.add_row(*_cells(standing, self._stopwatch.elapsed_ns(standing)))
+        for status in statuses:
+            table.add_row(*_cells(status, self._stopwatch.elapsed_ns(status)))
         self._live.update(table, refresh=True)
 
 
-class LogBoard:
-    """Log how the sources stand; a context manager."""
+class ProgressLog:
+    """Log the progress of the sources. A context manager."""
 
     def __init__(self, monotonic_ns: Callable[[], int]) -> None:
         self._monotonic_ns = monotonic_ns
@@ -73,48 +73,48 @@ class LogBoard:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        """Leave nothing open: there is nothing."""
+        """Do nothing: there is nothing to close."""
 
-    def show(self, standings: Standings) -> None:
-        """Log each source that has come to its end, and all others now and then."""
+    def show(self, statuses: SourceStatuses) -> None:
+        """Log each source that has just ended, and all others at an interval."""
         now_ns = self._monotonic_ns()
-        due = now_ns - self._logged_ns >= LOG_EVERY_NS
+        due = now_ns - self._logged_ns >= LOG_INTERVAL_NS
         if due:
             self._logged_ns = now_ns
-        for standing in standings:
-            over = standing.state in _OVER
-            if standing.stream not in self._finished and (due or over):
-                _log.info(f"source.{standing.state}", **_numbers(standing, self._stopwatch.elapsed_ns(standing)))
+        for status in statuses:
+            over = status.state in _OVER
+            if status.stream not in self._finished and (due or over):
+                _log.info(f"source_{status.state}", **_numbers(status, self._stopwatch.elapsed_ns(status)))
             if over:
-                self._finished.add(standing.stream)
+                self._finished.add(status.stream)
 
 
-def _numbers(standing: Standing, elapsed_ns: int) -> dict[str, str | int | float]:
+def _numbers(status: SourceStatus, elapsed_ns: int) -> dict[str, str | int | float]:
     return {
-        "stream": standing.stream,
-        "position_s": round(standing.position_ns / NS_PER_S, 1),
-        "rate": round(standing.position_ns / max(1, elapsed_ns), 1),
-        "sent": standing.sent,
-        "dropped": standing.dropped,
-        "lag_s": round(standing.lag_ns / NS_PER_S, 1),
+        "stream": status.stream,
+        "position_s": round(status.position_ns / NS_PER_S, 1),
+        "rate": round(status.position_ns / max(1, elapsed_ns), 1),
+        "sent": status.sent,
+        "dropped": status.dropped,
+        "lag_s": round(status.lag_ns / NS_PER_S, 1),
     }
 
 
-def _cells(standing: Standing, elapsed_ns: int) -> tuple[str, ...]:
-    total = "" if standing.total_ns is None else f" / {_clock(standing.total_ns)}"
-    numbers = _numbers(standing, elapsed_ns)
+def _cells(status: SourceStatus, elapsed_ns: int) -> tuple[str, ...]:
+    total = "" if status.total_ns is None else f" / {_clock(status.total_ns)}"
+    numbers = _numbers(status, elapsed_ns)
     return (
-        standing.stream,
-        standing.state,
-        _clock(standing.position_ns) + total,
+        status.stream,
+        status.state,
+        _clock(status.position_ns) + total,
         f"{numbers['rate']}x",
-        str(standing.sent),
-        str(standing.dropped),
+        str(status.sent),
+        str(status.dropped),
         f"{numbers['lag_s']} s",
     )
 
 
-def _clock(film_ns: int) -> str:
-    minutes, seconds = divmod(film_ns // (NS_PER_S // 10), 600)
+def _clock(media_ns: int) -> str:
+    minutes, seconds = divmod(media_ns // (NS_PER_S // 10), 600)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds / 10:04.1f}"

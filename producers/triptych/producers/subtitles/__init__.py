@@ -1,1 +1,1 @@
-"""Read subtitles: files, tracks and captions embedded in video."""
+"""Subtitles: cue files, text tracks, and captions embedded in the video."""

@@ -1,8 +1,8 @@
-"""Captions inside the picture (CEA-608 and 708): found in the frames, not declared by any container.
+"""Captions embedded in the video (CEA-608 and CEA-708), found in the frames, because no container declares them.
 
-Where there are both, which say the same, 608 is read: by FFmpeg's decoder, which is tried and tested. It gives a
-caption's words when it leaves the screen, which is when its end is known. A second one, told to work in real time, says
-whether anything is on the screen at this moment: that is how far may be promised.
+Where a video has both formats, they carry the same text. Then CEA-608 is read, by FFmpeg's mature decoder. It returns a
+caption when the caption leaves the screen, because its end is known only then. A second decoder in real-time mode tells
+whether anything is on the screen now, which determines the watermark.
 """
 
 from __future__ import annotations
@@ -28,17 +28,20 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 CAPTION_CODECS: Final = frozenset({"h264", "hevc", "mpeg1video", "mpeg2video"})
-LONGEST_HELD_NS: Final = 10 * NS_PER_S
-"""How long a caption that stays on the screen holds the words back; after that it loses its beginning."""
+MAX_HOLD_NS: Final = 10 * NS_PER_S
+"""How long a caption on the screen holds the watermark back. After that, its beginning is cut off."""
 
 _PROBED_FRAMES: Final = 12
 _TICK: Final = Fraction(1, 1_000)
-# A caption file with nothing in it: only a decoder that belongs to an opened stream is told its time base by PyAV.
-_NO_CAPTIONS: Final = b"Scenarist_SCC V1.0\n\n00:00:00:00\t942c 942c\n\n"
+# An empty caption file: PyAV sets the time base only for a decoder that belongs to an open stream.
+_EMPTY_CAPTION_FILE: Final = b"Scenarist_SCC V1.0\n\n00:00:00:00\t942c 942c\n\n"
 
 
-def holds_captions(stream: VideoStream, packets: Iterable[Packet[VideoStream]]) -> bool:
-    """Return whether the first frames of these packets carry captions, even empty ones; the track is left untouched."""
+def carries_captions(stream: VideoStream, packets: Iterable[Packet[VideoStream]]) -> bool:
+    """Return whether the first frames of these packets carry captions, even empty ones.
+
+    Decodes with a decoder of its own; that of the stream is left untouched.
+    """
     codec = stream.codec_context
     if codec.name not in CAPTION_CODECS:
         return False
@@ -59,69 +62,72 @@ def holds_captions(stream: VideoStream, packets: Iterable[Packet[VideoStream]]) 
 
 
 class CaptionReader:
-    """Read the captions of one pass over one video track, frames in the order in which they are shown."""
+    """Read the captions of one pass over one video track. Frames come in presentation order."""
 
     def __init__(self, base_ns: int) -> None:
-        self._line21 = _Line21Captions()
-        self._dtvcc = DtvccCaptions()
+        self._cea608 = _Cea608Captions()
+        self._cea708 = DtvccCaptions()
         self._read_ns = base_ns
         self._base_ns = base_ns
         self._cues: deque[Cue] = deque()
 
     @property
     def read_ns(self) -> int:
-        """Up to where the captions are known."""
+        """The session time up to which the captions are known."""
         return self._read_ns
 
     @property
     def watermark_ns(self) -> int:
-        """Return before which moment no caption will start any more."""
+        """The session time before which no further caption starts."""
         shown_ns = self._source.shown_since_ns
         since_ns = self._read_ns if shown_ns is None else shown_ns
-        return max(self._base_ns, since_ns - NS_PER_MS, self._read_ns - LONGEST_HELD_NS)
+        return max(self._base_ns, since_ns - NS_PER_MS, self._read_ns - MAX_HOLD_NS)
 
-    def see(self, frame: av.VideoFrame, at_ns: int) -> None:
-        """Take a frame that is shown at this moment."""
-        promised_ns = self.watermark_ns
+    def feed(self, frame: av.VideoFrame, at_ns: int) -> None:
+        """Take a frame that is shown at this session time."""
+        previous_watermark_ns = self.watermark_ns
         self._read_ns = max(self._read_ns, at_ns)
         content = _caption_bytes(frame)
-        cue = self._line21.see(content, at_ns) if content else None
-        if not self._line21.has_spoken:
-            cue = self._dtvcc.see(content, at_ns)
+        cue = self._cea608.feed(content, at_ns) if content else None
+        if not self._cea608.has_captions:
+            cue = self._cea708.feed(content, at_ns)
         if cue is not None:
-            self._keep(cue, promised_ns)
+            self._add(cue, previous_watermark_ns)
 
     def take(self) -> Iterable[Cue]:
-        """Yield the captions that have left the screen since."""
+        """Yield the captions that have left the screen since the last call."""
         while self._cues:
             yield self._cues.popleft()
 
     def finish(self, end_ns: int) -> None:
-        """End the pass: what is still on the screen stays there to the end."""
+        """End the pass. A caption that is still on the screen stays there to the end."""
         source = self._source
         if source.shown_since_ns is not None:
-            self._keep(Cue(source.shown_since_ns, end_ns, source.shown), self.watermark_ns)
+            self._add(Cue(source.shown_since_ns, end_ns, source.shown), self.watermark_ns)
         source.shown_since_ns = None
 
     @property
-    def _source(self) -> _Line21Captions | DtvccCaptions:
-        """Where the words come from: from 708 as long as there has been nothing else."""
-        return self._line21 if self._line21.has_spoken else self._dtvcc
+    def _source(self) -> _Cea608Captions | DtvccCaptions:
+        """The decoder to read: that of CEA-708 until there are CEA-608 captions."""
+        return self._cea608 if self._cea608.has_captions else self._cea708
 
-    def _keep(self, cue: Cue, promised_ns: int) -> None:
-        """Keep what has words; FFmpeg lets a line that rolls up begin with the empty line that it fills."""
-        start_ns = max(cue.start_ns, promised_ns)
+    def _add(self, cue: Cue, watermark_ns: int) -> None:
+        """Queue a caption, unless it is empty or ended before the watermark.
+
+        FFmpeg lets a roll-up line begin while its row was still empty, so a caption may start too early.
+        """
+        start_ns = max(cue.start_ns, watermark_ns)
         if cue.text and cue.end_ns > start_ns:
             self._cues.append(Cue(start_ns, cue.end_ns, cue.text))
 
 
-class _Line21Captions:
+class _Cea608Captions:
     """The captions by CEA-608.
 
     Attributes:
-        shown_since_ns: since when there has been something on the screen; None where it is empty.
-        shown: what.
-        has_spoken: whether there has ever been anything.
+        shown_since_ns: since when there is text on the screen; None where it is empty.
+        shown: the text on the screen.
+        has_captions: whether there was ever any text.
     """
 
     def __init__(self) -> None:
@@ -129,10 +135,10 @@ class _Line21Captions:
         self._on_screen = _Decoder(real_time="1", real_time_latency_msec="0")
         self.shown_since_ns: int | None = None
         self.shown = ""
-        self.has_spoken = False
+        self.has_captions = False
 
-    def see(self, content: bytes, at_ns: int) -> Cue | None:
-        """Take one frame's caption bytes; return what has left the screen with it."""
+    def feed(self, content: bytes, at_ns: int) -> Cue | None:
+        """Take the caption bytes of one frame; return the caption that leaves the screen with it."""
         screen = self._on_screen.decode(content, at_ns)
         if screen is not None:
             self.shown = screen.text
@@ -140,21 +146,21 @@ class _Line21Captions:
         cue = self._finished.decode(content, at_ns)
         if cue is not None:
             self.shown_since_ns = None if self.shown_since_ns is None else cue.end_ns
-        self.has_spoken = self.has_spoken or bool(self.shown or (cue is not None and cue.text))
+        self.has_captions = self.has_captions or bool(self.shown or (cue is not None and cue.text))
         return cue
 
 
 class _Decoder:
-    """FFmpeg's caption decoder; times go through it in milliseconds."""
+    """FFmpeg's caption decoder. Its times are in milliseconds."""
 
     def __init__(self, **options: str) -> None:
-        self._holder = av.open(io.BytesIO(_NO_CAPTIONS), "r", format="scc")
+        self._holder = av.open(io.BytesIO(_EMPTY_CAPTION_FILE), "r", format="scc")
         self._context = self._holder.streams.subtitles[0].codec_context
         self._context.options = options
         self._origin_ns: int | None = None
 
     def decode(self, content: bytes, at_ns: int) -> Cue | None:
-        """Return the caption that a frame's bytes complete, or what they bring onto the screen."""
+        """Return the caption that the bytes of a frame complete, or, in real-time mode, put on the screen."""
         if self._origin_ns is None:
             self._origin_ns = at_ns
         packet: Packet[Any] = Packet(content)
@@ -168,10 +174,10 @@ class _Decoder:
             return None
         start_ns = self._origin_ns + (found.pts or 0) * NS_PER_US
         events = [item.ass.decode("utf-8", "replace") for item in found.rects if isinstance(item, AssSubtitle)]
-        text = "\n".join(words for event in events if (words := from_ass_event(event)))
+        text = "\n".join(line for event in events if (line := from_ass_event(event)))
         return Cue(start_ns, start_ns + found.end_display_time * NS_PER_MS, text)
 
 
 def _caption_bytes(frame: av.VideoFrame) -> bytes:
-    items: Iterable[Any] = frame.side_data  # PyAV's stubs call it a mapping, and it yields its values
+    items: Iterable[Any] = frame.side_data  # PyAV's stubs declare a mapping, but it iterates over its values
     return b"".join(bytes(item) for item in items if item.type == SideDataType.A53_CC)

@@ -1,4 +1,4 @@
-"""From a subtitle packet to its words. What is a bitmap has none."""
+"""Extract the text of subtitle packets. Bitmap subtitles have none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from triptych.producers.subtitles.markup import from_ass_event, from_tagged
 
 TEXT_CODECS: Final = frozenset({"ass", "mov_text", "srt", "ssa", "subrip", "text", "webvtt"})
 _HTML_CODECS: Final = frozenset({"srt", "subrip", "text"})
-"""Formats whose entities and unknown tags FFmpeg leaves in the text."""
+"""Formats in whose text FFmpeg leaves entities and unknown tags."""
 
 
 def codec_name(stream: SubtitleStream) -> str | None:
@@ -22,11 +22,11 @@ def codec_name(stream: SubtitleStream) -> str | None:
     return None if context is None else str(context.name)
 
 
-def words_of(packet: Packet[SubtitleStream], stream: SubtitleStream) -> str:
-    """Return the plain text of a packet, empty where it has none or is broken."""
+def text_of(packet: Packet[SubtitleStream], stream: SubtitleStream) -> str:
+    """Return the plain text of a packet; empty where it has none or is damaged."""
     name = codec_name(stream)
     if name is None:
-        return _raw_words(packet)
+        return _raw_text(packet)
     try:
         decoded = packet.decode()
     except (av.error.FFmpegError, UnicodeDecodeError):
@@ -38,7 +38,7 @@ def words_of(packet: Packet[SubtitleStream], stream: SubtitleStream) -> str:
     return "\n".join(text for text in texts if text)
 
 
-def _raw_words(packet: Packet[SubtitleStream]) -> str:
+def _raw_text(packet: Packet[SubtitleStream]) -> str:
     try:
         return from_tagged(bytes(packet).decode())
     except UnicodeDecodeError:

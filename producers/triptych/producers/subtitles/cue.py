@@ -1,17 +1,22 @@
-"""A cue as a file has it: words and the span of the file's own time in which they are shown."""
+"""A cue: text, and the span of time in which it is shown."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
-UNKNOWN_LENGTH_NS: Final = 3_000_000_000
-"""How long a cue is taken to be shown that does not say; about a line's reading time."""
+DEFAULT_DURATION_NS: Final = 3_000_000_000
+"""The duration of a cue that states none: about the reading time of a line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """Words and their span, in nanoseconds from the file's first moment; `generated_by` names what heard them."""
+    """Text and its span, in nanoseconds from the start of the file.
+
+    Attributes:
+        language: the language tag; None where it is unknown.
+        generated_by: the model that transcribed the text; None for authored text.
+    """
 
     start_ns: int
     end_ns: int

@@ -1,4 +1,4 @@
-"""Cue files (`.srt`, `.vtt`, `.ass`): found beside a film or named by the user, read whole."""
+"""Cue files (`.srt`, `.vtt`, `.ass`): named by the user or found as sidecars of a media file, and read whole."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Final
 
 import av
 
-from triptych.producers.subtitles.codecs import TEXT_CODECS, codec_name, words_of
-from triptych.producers.subtitles.cue import UNKNOWN_LENGTH_NS, Cue
+from triptych.producers.session_timeline import ticks_to_ns
+from triptych.producers.subtitles.codecs import TEXT_CODECS, codec_name, text_of
+from triptych.producers.subtitles.cue import DEFAULT_DURATION_NS, Cue
 from triptych.producers.subtitles.language import language_of, same_language
-from triptych.producers.timeline import ticks_to_ns
 from triptych.schemas.errors import UsageError
 
 _FORMAT_OF: Final = {".srt": "srt", ".vtt": "webvtt", ".ass": "ass", ".ssa": "ass"}
@@ -21,20 +21,24 @@ _BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
 _MAX_BYTES: Final = 64 << 20
 
 
-def find_beside(film: Path, wanted: str) -> Path | None:
-    """Return the cue file beside a film: of the wanted language if one says so, else the one without a language."""
-    found = [path for path in sorted(film.parent.glob("*")) if _belongs(path, film)]
-    ranked = sorted(found, key=lambda path: _rank(path, film, wanted))
+def find_sidecar(media: Path, wanted: str) -> Path | None:
+    """Return the sidecar cue file of a media file: in the wanted language, else without a language, else any."""
+    found = [path for path in sorted(media.parent.glob("*")) if _is_sidecar(path, media)]
+    ranked = sorted(found, key=lambda path: _rank(path, media, wanted))
     return ranked[0] if ranked else None
 
 
 def language_in_name(path: Path) -> str | None:
-    """Return the language that a name such as `film.en.srt` states."""
+    """Return the language tag in a name such as `film.en.srt`."""
     return language_of(path.with_suffix("").suffix.removeprefix("."))
 
 
 def read_cues(path: Path, language: str | None) -> tuple[Cue, ...]:
-    """Return the cues of a file, by start; raise `UsageError` where it is not one."""
+    """Return the cues of a file, ordered by start.
+
+    Raises:
+        UsageError: the file cannot be read, or holds no cues.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -42,7 +46,7 @@ def read_cues(path: Path, language: str | None) -> tuple[Cue, ...]:
     if len(content) > _MAX_BYTES:
         raise UsageError(f"{path}: expected subtitles, got a file of {len(content)} bytes")
     try:
-        cues = _decoded(content, _FORMAT_OF.get(path.suffix.lower()))
+        cues = _decode(content, _FORMAT_OF.get(path.suffix.lower()))
     except av.error.FFmpegError:
         cues = []
     if not cues:
@@ -50,38 +54,38 @@ def read_cues(path: Path, language: str | None) -> tuple[Cue, ...]:
     return tuple(_with_known_ends(replace(cue, language=language) for cue in cues))
 
 
-def _belongs(path: Path, film: Path) -> bool:
-    if path.suffix.lower() not in _FORMAT_OF or not path.is_file() or path == film:
+def _is_sidecar(path: Path, media: Path) -> bool:
+    if path.suffix.lower() not in _FORMAT_OF or not path.is_file() or path == media:
         return False
     stem = path.stem
-    return stem == film.stem or (stem.startswith(f"{film.stem}.") and language_in_name(path) is not None)
+    return stem == media.stem or (stem.startswith(f"{media.stem}.") and language_in_name(path) is not None)
 
 
-def _rank(path: Path, film: Path, wanted: str) -> tuple[int, int]:
+def _rank(path: Path, media: Path, wanted: str) -> tuple[int, int]:
     order = tuple(_FORMAT_OF).index(path.suffix.lower())
-    if path.stem == film.stem:
+    if path.stem == media.stem:
         return 1, order
     return (0 if same_language(language_in_name(path), wanted) else 2), order
 
 
-def _decoded(content: bytes, format_name: str | None) -> list[Cue]:
-    text = content if _is_unicode(content) else content.decode("cp1252", "replace").encode()
-    with av.open(io.BytesIO(text), "r", format=format_name) as container:
+def _decode(content: bytes, format_name: str | None) -> list[Cue]:
+    readable = content if _is_unicode(content) else content.decode("cp1252", "replace").encode()
+    with av.open(io.BytesIO(readable), "r", format=format_name) as container:
         streams = [stream for stream in container.streams.subtitles if codec_name(stream) in TEXT_CODECS]
         if not streams:
             return []
         stream = streams[0]
         cues: list[Cue] = []
         for packet in container.demux(stream):
-            words = words_of(packet, stream) if packet.size and packet.pts is not None else ""
-            if words and packet.pts is not None:
+            text = text_of(packet, stream) if packet.size and packet.pts is not None else ""
+            if text and packet.pts is not None:
                 start_ns = ticks_to_ns(packet.pts, packet.time_base)
-                cues.append(Cue(start_ns, start_ns + ticks_to_ns(packet.duration or 0, packet.time_base), words))
+                cues.append(Cue(start_ns, start_ns + ticks_to_ns(packet.duration or 0, packet.time_base), text))
         return sorted(cues, key=lambda cue: cue.start_ns)
 
 
 def _is_unicode(content: bytes) -> bool:
-    """Return whether FFmpeg can read the bytes as they are: UTF-8, or UTF-16 with its mark."""
+    """Return whether FFmpeg can read the bytes as they are: UTF-8, or UTF-16 with a byte order mark."""
     if content.startswith(_BOMS):
         return True
     try:
@@ -97,7 +101,7 @@ def _with_known_ends(cues: Iterable[Cue]) -> Iterable[Cue]:
         if cue.end_ns > cue.start_ns:
             yield cue
             continue
-        end_ns = cue.start_ns + UNKNOWN_LENGTH_NS
+        end_ns = cue.start_ns + DEFAULT_DURATION_NS
         if following is not None and following.start_ns > cue.start_ns:
             end_ns = min(end_ns, following.start_ns)
         yield replace(cue, end_ns=end_ns)

@@ -1,4 +1,4 @@
-"""Subtitle text without its markup, normalised: what was said, and nothing of how it was shown."""
+"""Strip the markup from subtitle text, and normalise it."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ import re
 import unicodedata
 from typing import Final
 
-# One event as FFmpeg's decoders give it: ReadOrder, Layer, Style, Name, three margins, Effect, Text.
+# An event as FFmpeg's decoders return it: ReadOrder, Layer, Style, Name, three margins, Effect, Text.
 _FIELDS_BEFORE_TEXT: Final = 8
 _TOKEN: Final = re.compile(
     r"\\(?P<escaped>[{}])(?:\{\})?|\{(?P<override>[^}]*)\}|\\(?P<space>[Nnh])|(?P<other>.)", re.DOTALL
 )
 _DRAWING: Final = re.compile(r"\\p(\d+)")
 _TAG: Final = re.compile(r"</?[A-Za-z][^<>]*>|<\d[\d:.]*>")
-_BLANKS: Final = re.compile(r"[^\S\n]+")
+_SPACES: Final = re.compile(r"[^\S\n]+")
 
 
 def from_ass_event(event: str) -> str:
-    """Return the plain text of one ASS event, the form to which FFmpeg brings subtitles of every text format."""
+    """Return the plain text of one ASS event. FFmpeg converts the subtitles of every text format to these."""
     fields = event.split(",", _FIELDS_BEFORE_TEXT)
-    return normalised(_without_overrides(fields[-1]))
+    return normalise(_without_overrides(fields[-1]))
 
 
 def from_tagged(text: str) -> str:
     """Return the plain text of HTML-like markup (SubRip, WebVTT)."""
-    return normalised(html.unescape(_TAG.sub("", text)))
+    return normalise(html.unescape(_TAG.sub("", text)))
 
 
-def normalised(text: str) -> str:
-    """Return text in NFC, without control characters, without blanks that only lay it out; lines stay lines."""
+def normalise(text: str) -> str:
+    """Return text in NFC, without control characters and superfluous spaces. Line breaks are kept."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ")
     kept = "".join(char for char in text if char == "\n" or unicodedata.category(char) not in {"Cc", "Cs"})
     kept = kept.replace("\ufeff", "").replace("\u200b", "")
-    lines = (_BLANKS.sub(" ", line).strip() for line in unicodedata.normalize("NFC", kept).split("\n"))
+    lines = (_SPACES.sub(" ", line).strip() for line in unicodedata.normalize("NFC", kept).split("\n"))
     return "\n".join(line for line in lines if line)
 
 

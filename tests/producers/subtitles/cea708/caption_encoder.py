@@ -1,4 +1,4 @@
-"""Encode CEA-708 captions: commands to service blocks, packets, caption bytes of frames, and into an H.264 stream."""
+"""Encode CEA-708 captions: commands into service blocks, packets, caption bytes of frames, and an H.264 stream."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-FILLING = b"\xfa\x00\x00"
+PADDING = b"\xfa\x00\x00"
 NO_LINE_21 = b"\xfc\x80\x80"
 PAIRS_A_FRAME = 10
 
@@ -72,13 +72,13 @@ def _on(code: int, windows: tuple[int, ...]) -> bytes:
 
 
 class Encoder:
-    """Make packets with running numbers."""
+    """Make packets with running sequence numbers."""
 
     def __init__(self) -> None:
         self._numbers = count()
 
     def packet(self, content: bytes, *, service: int = 1) -> bytes:
-        """Return a packet with one service block, filled up to an even size."""
+        """Return a packet with one service block, padded to an even size."""
         assert len(content) < 32
         extended = service > 6
         header = bytes([(7 if extended else service) << 5 | len(content)]) + (bytes([service]) if extended else b"")
@@ -89,17 +89,17 @@ class Encoder:
         return bytes([next(self._numbers) % 4 << 6 | size // 2]) + body
 
     def frames(self, *commands: bytes, service: int = 1) -> Iterator[bytes]:
-        """Yield the caption bytes of the frames that it takes to send some commands, each in a packet of its own."""
+        """Yield the caption bytes of as many frames as the commands need. Each command has a packet of its own."""
         pairs: list[bytes] = []
         for command in commands:
             packet = self.packet(command, service=service)
             pairs += [bytes([0xFF if at == 0 else 0xFE]) + packet[at : at + 2] for at in range(0, len(packet), 2)]
         for at in range(0, len(pairs), PAIRS_A_FRAME):
-            yield NO_LINE_21 + b"".join(pairs[at : at + PAIRS_A_FRAME]) + FILLING
+            yield NO_LINE_21 + b"".join(pairs[at : at + PAIRS_A_FRAME]) + PADDING
 
 
-def write_film(path: Path, captions: dict[int, bytes], *, frames: int, rate: int = 25) -> Path:
-    """Write a film whose pictures carry caption bytes, by the number of the frame."""
+def write_media(path: Path, captions: dict[int, bytes], *, frames: int, rate: int = 25) -> Path:
+    """Write a video whose frames carry caption bytes, by frame number."""
     options = {"bf": "0", "g": str(rate), "preset": "ultrafast", "a53cc": "0"}
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=rate, options=options)
@@ -111,7 +111,7 @@ def write_film(path: Path, captions: dict[int, bytes], *, frames: int, rate: int
             packets += video.encode(frame)
         packets += video.encode(None)
         for number, packet in enumerate(packets):
-            message = _message(captions.get(number, NO_LINE_21 + FILLING))
+            message = _message(captions.get(number, NO_LINE_21 + PADDING))
             carrying = av.Packet(message + bytes(packet))
             carrying.pts, carrying.dts, carrying.time_base = packet.pts, packet.dts, packet.time_base
             carrying.stream, carrying.is_keyframe = packet.stream, packet.is_keyframe
@@ -120,7 +120,7 @@ def write_film(path: Path, captions: dict[int, bytes], *, frames: int, rate: int
 
 
 def _message(content: bytes) -> bytes:
-    """Return an H.264 message (SEI, registered user data, ATSC A/53) with caption bytes."""
+    """Return an H.264 SEI message (registered user data, ATSC A/53) with caption bytes."""
     assert len(content) % 3 == 0
     data = b"\xb5\x00\x31GA94\x03" + bytes([0x40 | len(content) // 3, 0xFF]) + content + b"\xff"
     raw = bytes([0x04, len(data)]) + data + b"\x80"

@@ -1,4 +1,4 @@
-"""The stores under test, each with a small bound, and results to put into them."""
+"""The stores under test, with small bounds, and results to write to them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MakeStored = Callable[..., StoredResult]
 
 @pytest.fixture(scope="session")
 def make_stored() -> MakeStored:
-    """Make the result of window `number`, published when its window ends unless told otherwise."""
+    """Make the result of window `number`, by default published when its window ends."""
 
     def make(number: int, *, stream: str = "city", revision: int = 0, published_ns: int | None = None) -> StoredResult:
         start_ns = START_NS + number * WINDOW_NS
@@ -50,27 +50,27 @@ def make_stored() -> MakeStored:
 
 
 class Bench(Protocol):
-    """A store and what one sees of it from outside."""
+    """A store, with the means to inspect it."""
 
     @property
     def store(self) -> ResultStore:
-        """The store itself."""
+        """The store under test."""
 
     def results(self, stream: str) -> list[bytes]:
         """Return the stored documents of a stream, in order."""
 
     def latest(self, stream: str) -> bytes | None:
-        """Return the newest document of a stream."""
+        """Return the document of a stream's latest result."""
 
     def streams(self) -> list[str]:
-        """Return the known streams."""
+        """Return the names of the streams."""
 
     def wait_s(self, seconds: float) -> None:
-        """Let the store's own time go by."""
+        """Let time pass for the store."""
 
 
 class MemoryBench:
-    """A store in memory with a clock that the test winds."""
+    """A store in memory, with a clock that the test moves."""
 
     def __init__(self) -> None:
         self.now_ns = 1
@@ -81,24 +81,24 @@ class MemoryBench:
         return list(self.store.results(stream))
 
     def latest(self, stream: str) -> bytes | None:
-        """Return the newest document of a stream."""
+        """Return the document of a stream's latest result."""
         return self.store.latest(stream)
 
     def streams(self) -> list[str]:
-        """Return the known streams."""
+        """Return the names of the streams."""
         return list(self.store.streams())
 
     def wait_s(self, seconds: float) -> None:
-        """Wind the clock."""
+        """Move the clock."""
         self.now_ns += int(seconds * 1e9)
 
 
 @dataclass
 class RedisBench:
-    """A store in a real Redis, under a pipeline name of the test's own."""
+    """A store in a real Redis, under a unique pipeline name."""
 
     store: RedisStore
-    client: Any  # the client types each answer for both of its protocols
+    client: Any  # redis-py's types cover both of its protocols, and are of little use
     pipeline: str
 
     def results(self, stream: str) -> list[bytes]:
@@ -106,18 +106,18 @@ class RedisBench:
         return [fields[b"result"] for _, fields in self.client.xrange(redis_results_key(self.pipeline, stream))]
 
     def latest(self, stream: str) -> bytes | None:
-        """Return the newest document of a stream."""
+        """Return the document of a stream's latest result."""
         document = self.client.get(redis_latest_key(self.pipeline, stream))
         assert document is None or isinstance(document, bytes)
         return document
 
     def streams(self) -> list[str]:
-        """Return the known streams whose results are still there."""
+        """Return the names of the streams whose results have not expired."""
         names = sorted(name.decode() for name in self.client.zrange(redis_streams_key(self.pipeline), 0, -1))
         return [name for name in names if self.client.exists(redis_results_key(self.pipeline, name))]
 
     def wait_s(self, seconds: float) -> None:
-        """Wait: the server's clock cannot be wound."""
+        """Sleep: the server's clock cannot be moved."""
         time.sleep(seconds)
 
 

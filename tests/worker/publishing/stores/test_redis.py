@@ -1,4 +1,4 @@
-"""What only a real Redis shows: the layout, the errors, a restart, a cluster's slots."""
+"""The Redis store on real servers: keys, errors, restarts and cluster slots."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ KEYS_OF_A_STREAM = (redis_index_key, redis_results_key, redis_latest_key, redis_
 READY_LIMIT_S = 15
 
 
-def test_an_entry_holds_json_one_can_read_and_a_serial_number(redis_bench: RedisBench, make_stored: MakeStored) -> None:
-    """`XRANGE` shows the field `result`, and a number that counts up by one."""
+def test_an_entry_holds_readable_json_and_a_serial_number(redis_bench: RedisBench, make_stored: MakeStored) -> None:
+    """`XRANGE` shows the field `result`, and a counter."""
     redis_bench.store.write([make_stored(0), make_stored(0), make_stored(1)])
     entries = redis_bench.client.xrange(redis_results_key(redis_bench.pipeline, "city"))
     assert [fields[b"serial"] for _, fields in entries] == [b"1", b"2"]
@@ -48,7 +48,7 @@ def test_an_entry_holds_json_one_can_read_and_a_serial_number(redis_bench: Redis
 
 
 def test_every_key_expires(redis_bench: RedisBench, make_stored: MakeStored) -> None:
-    """Nothing of ours stays for ever, not even the set of streams."""
+    """Including the set of streams."""
     redis_bench.store.write([make_stored(0)])
     keys = redis_bench.client.keys(f"{redis_bench.pipeline}:*")
     assert len(keys) == len(KEYS_OF_A_STREAM) + 1
@@ -56,7 +56,7 @@ def test_every_key_expires(redis_bench: RedisBench, make_stored: MakeStored) -> 
 
 
 def test_the_index_is_bounded_and_holds_whole_milliseconds(redis_bench: RedisBench, make_stored: MakeStored) -> None:
-    """Nanoseconds do not fit a score; what the index forgot is marked exactly."""
+    """Nanoseconds do not fit a score. The marks of evicted ids are exact."""
     redis_bench.store.write([make_stored(number) for number in range(301)])
     index = redis_index_key(redis_bench.pipeline, "city")
     assert redis_bench.client.zcard(index) == 300
@@ -67,8 +67,8 @@ def test_the_index_is_bounded_and_holds_whole_milliseconds(redis_bench: RedisBen
     assert int(marks[b"forgotten_published_ms"]) == make_stored(0).published_ms
 
 
-def test_a_script_forgotten_by_the_server_is_no_matter(redis_bench: RedisBench, make_stored: MakeStored) -> None:
-    """The scripts travel with each batch."""
+def test_scripts_are_loaded_again_after_the_server_lost_them(redis_bench: RedisBench, make_stored: MakeStored) -> None:
+    """Each batch loads them."""
     redis_bench.store.write([make_stored(0)])
     redis_bench.client.script_flush()
     assert redis_bench.store.write([make_stored(0), make_stored(1)]) == (False, True)
@@ -76,13 +76,13 @@ def test_a_script_forgotten_by_the_server_is_no_matter(redis_bench: RedisBench, 
 
 @pytest.mark.parametrize("stream", ["city", "a.b_c-D", "x" * 128])
 def test_all_keys_of_a_script_lie_on_one_slot(stream: str) -> None:
-    """The stream is the hash tag: in a cluster a script may touch one slot only."""
+    """The stream is the hash tag. In a cluster a script may use one slot only."""
     assert len({key_slot(key("triptych", stream).encode()) for key in KEYS_OF_A_STREAM}) == 1
     assert key_slot(stream.encode()) == key_slot(redis_index_key("triptych", stream).encode())
 
 
 def test_results_survive_a_restart_of_the_server(start_redis: Callable[[], DevRedis], make_stored: MakeStored) -> None:
-    """While the server is away a write says so; afterwards the same batch is taken, each result once."""
+    """Writes fail while the server is down. Afterwards the same batch is stored, each result once."""
     server = start_redis()
     store = RedisStore.connect(server.url, pipeline="p")
     store.write([make_stored(0)])
@@ -94,10 +94,10 @@ def test_results_survive_a_restart_of_the_server(start_redis: Callable[[], DevRe
     store.close()
 
 
-def test_a_full_server_keeps_nothing_of_a_result_and_takes_it_later(
+def test_a_full_server_stores_nothing_of_a_result_and_accepts_it_later(
     start_redis: Callable[[], DevRedis], make_stored: MakeStored
 ) -> None:
-    """A full server is a reason to wait: the refused result leaves no trace that would make it a repeat."""
+    """It is worth a retry. A rejected result leaves no trace that would make it a duplicate."""
     server = start_redis()
     store = RedisStore.connect(server.url, pipeline="p")
     with Redis.from_url(server.url) as client:
@@ -110,8 +110,8 @@ def test_a_full_server_keeps_nothing_of_a_result_and_takes_it_later(
     store.close()
 
 
-def test_a_wrong_password_is_no_reason_to_wait(start_redis: Callable[[], DevRedis], make_stored: MakeStored) -> None:
-    """Refused credentials end in an error that stops the worker, and which does not show them."""
+def test_a_wrong_password_is_not_retried(start_redis: Callable[[], DevRedis], make_stored: MakeStored) -> None:
+    """The error stops the worker, and does not contain the password."""
     server = start_redis()
     with Redis.from_url(server.url) as client:
         client.config_set("requirepass", "right")
@@ -123,23 +123,23 @@ def test_a_wrong_password_is_no_reason_to_wait(start_redis: Callable[[], DevRedi
         store.close()
 
 
-def test_a_password_that_the_sentinels_refuse_is_no_reason_to_wait(
-    secured_sentinel_url: str, make_stored: MakeStored
-) -> None:
-    """They have one of their own; the client itself says only that it found no master."""
+def test_a_wrong_sentinel_password_is_not_retried(secured_sentinel_url: str, make_stored: MakeStored) -> None:
+    """Sentinels have their own password. redis-py itself reports only that it found no master."""
     for url in (
         secured_sentinel_url.replace("sentinel-secret", "wrong-secret"),
         re.sub("&?sentinel_[a-z]+=[^&]+", "", secured_sentinel_url),
     ):
         store = RedisStore.connect(url, pipeline="p")
-        with pytest.raises(StoreRefusedError, match=r"the Sentinels refused us; see redis\.sentinel_user") as caught:
+        with pytest.raises(
+            StoreRefusedError, match=r"the Sentinels refused the user or password; see redis\.sentinel_user"
+        ) as caught:
             store.write([make_stored(0)])
         assert "secret" not in str(caught.value)
         store.close()
 
 
-def test_a_key_of_another_kind_is_no_reason_to_wait(redis_bench: RedisBench, make_stored: MakeStored) -> None:
-    """Somebody else's data under our key is for a person to look at."""
+def test_a_key_of_another_type_is_not_retried(redis_bench: RedisBench, make_stored: MakeStored) -> None:
+    """Somebody has to look at foreign data under our key."""
     redis_bench.client.set(redis_results_key(redis_bench.pipeline, "city"), "mine", ex=5)
     with pytest.raises(StoreRefusedError, match="WRONGTYPE"):
         redis_bench.store.write([make_stored(0)])
@@ -149,8 +149,8 @@ def test_a_key_of_another_kind_is_no_reason_to_wait(redis_bench: RedisBench, mak
     "url",
     ["http://example.test", "redis://h/0?sentinel_password=hunter2", "redis+cluster://h?sentinel_password=hunter2"],
 )
-def test_a_url_that_cannot_be_read_is_refused(url: str) -> None:
-    """The error names the setting, and shows no password."""
+def test_an_invalid_url_is_an_error(url: str) -> None:
+    """The error names the setting, and contains no password."""
     with pytest.raises(StoreRefusedError, match=r"redis\.url") as caught:
         RedisStore.connect(url, pipeline="p")
     assert "hunter2" not in str(caught.value)
@@ -158,7 +158,7 @@ def test_a_url_that_cannot_be_read_is_refused(url: str) -> None:
 
 @pytest.fixture
 def cluster_node(tmp_path: Path, redis_url: str) -> Iterator[Redis]:
-    """A cluster of one node that owns every slot: it refuses a script whose keys lie on two."""
+    """A cluster of one node that owns every slot. It rejects a script whose keys lie on two slots."""
     assert redis_url  # the machine has redis-server
     port = free_ports(1)[0]
     program = shutil.which("redis-server")
@@ -177,8 +177,8 @@ def cluster_node(tmp_path: Path, redis_url: str) -> Iterator[Redis]:
         process.wait(10)
 
 
-def test_a_cluster_takes_the_results(cluster_node: Redis, make_stored: MakeStored) -> None:
-    """The scripts pass the slot check of a real cluster, and the set of streams lies apart."""
+def test_a_cluster_stores_results(cluster_node: Redis, make_stored: MakeStored) -> None:
+    """The scripts pass the slot check of a real cluster."""
     limits = StoreLimits(max_results=10, latest_ttl_s=10, key_ttl_s=10)
     store = RedisStore(lambda: cluster_node, pipeline="p", limits=limits)
     assert store.write([make_stored(0, stream=name) for name in "abc"]) == (True,) * 3
@@ -201,11 +201,11 @@ def _wait_until(true: Callable[[], bool]) -> None:
 
 
 ACCESS = "on >pw ~p:* +@connection +@read +@write +evalsha +script|load +time +cluster|slots +command"
-"""What docs/security.md says that a worker needs in a cluster."""
+"""The permissions that docs/security.md lists for a worker in a cluster."""
 
 
-def test_a_cluster_knows_its_users_and_comes_back(make_stored: MakeStored) -> None:
-    """Who is refused is told at once; a server that is away is waited for, and has forgotten the scripts then."""
+def test_a_cluster_with_users_recovers_from_an_outage(make_stored: MakeStored) -> None:
+    """A wrong password fails at once. A server that is down is retried, and has lost the scripts afterwards."""
     with ExitStack() as stack:
         cluster = open_server(stack, DevRedisCluster)
         for node in cluster.nodes:

@@ -1,4 +1,4 @@
-"""What every result store promises, on memory and on a real Redis."""
+"""The contract of a result store, checked in memory and on real Redis servers."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ MAX = 300
 HOUR_NS = 3_600_000_000_000
 
 
-def test_results_come_out_as_they_went_in_and_in_order(bench: Bench, make_stored: MakeStored) -> None:
-    """The documents are kept byte for byte, and each is new."""
+def test_results_are_stored_unchanged_and_in_order(bench: Bench, make_stored: MakeStored) -> None:
+    """The documents are equal byte for byte, and each is new."""
     batch = [make_stored(number) for number in range(5)]
     assert bench.store.write(batch) == (True,) * 5
     assert bench.results("city") == [stored.document for stored in batch]
 
 
-def test_an_empty_batch_is_nothing(bench: Bench) -> None:
-    """No results, no answers, no keys."""
+def test_an_empty_batch_has_no_effect(bench: Bench) -> None:
+    """No results and no keys."""
     assert bench.store.write([]) == ()
     assert bench.streams() == []
 
 
-def test_a_repeat_is_refused_within_a_batch_and_between_batches(bench: Bench, make_stored: MakeStored) -> None:
-    """An id is kept once, with the content that came first."""
+def test_a_duplicate_is_dropped_within_a_batch_and_between_batches(bench: Bench, make_stored: MakeStored) -> None:
+    """An id is stored once, with the content that came first."""
     first, other = make_stored(0), make_stored(0, published_ns=1)
     assert bench.store.write([first, first]) == (True, False)
     assert bench.store.write([other, make_stored(1)]) == (False, True)
     assert bench.results("city") == [first.document, make_stored(1).document]
 
 
-def test_a_revision_of_an_older_window_is_kept_and_is_not_the_latest(bench: Bench, make_stored: MakeStored) -> None:
-    """A revision has an id of its own; the latest result is the newest window's."""
+def test_a_revision_of_an_older_window_is_stored_but_not_the_latest(bench: Bench, make_stored: MakeStored) -> None:
+    """A revision has its own id. The latest result belongs to the newest window."""
     bench.store.write([make_stored(0), make_stored(1)])
     revised = make_stored(0, revision=1)
     assert bench.store.write([revised]) == (True,)
@@ -43,20 +43,20 @@ def test_a_revision_of_an_older_window_is_kept_and_is_not_the_latest(bench: Benc
 
 
 def test_a_revision_of_the_newest_window_is_the_latest(bench: Bench, make_stored: MakeStored) -> None:
-    """The revision of the newest window replaces it."""
+    """It replaces the first result of its window."""
     bench.store.write([make_stored(0), make_stored(0, revision=1)])
     assert bench.latest("city") == make_stored(0, revision=1).document
 
 
-def test_the_latest_is_the_newest_revision_in_whatever_order_they_come(bench: Bench, make_stored: MakeStored) -> None:
-    """A store that lost what it held is offered the topic's tail once more, while new results come."""
+def test_the_latest_is_the_newest_revision_in_any_order_of_arrival(bench: Bench, make_stored: MakeStored) -> None:
+    """A worker may write the topic's tail again to an emptied store while new results arrive."""
     bench.store.write([make_stored(0, revision=2), make_stored(0), make_stored(0, revision=1)])
     assert bench.latest("city") == make_stored(0, revision=2).document
     bench.store.write([make_stored(1)])
     assert bench.latest("city") == make_stored(1).document
 
 
-def test_streams_do_not_touch_one_another(bench: Bench, make_stored: MakeStored) -> None:
+def test_streams_are_independent(bench: Bench, make_stored: MakeStored) -> None:
     """The same window of two streams is two results."""
     batch = [make_stored(0, stream="a"), make_stored(0, stream="b"), make_stored(0, stream="a")]
     assert bench.store.write(batch) == (True, True, False)
@@ -64,8 +64,8 @@ def test_streams_do_not_touch_one_another(bench: Bench, make_stored: MakeStored)
     assert len(bench.results("a")) == len(bench.results("b")) == 1
 
 
-def test_what_is_kept_is_bounded(bench: Bench, make_stored: MakeStored) -> None:
-    """The newest results stay; Redis may keep a node of a hundred more."""
+def test_the_number_of_results_is_bounded(bench: Bench, make_stored: MakeStored) -> None:
+    """The newest results stay. Redis may keep up to a hundred more."""
     batch = [make_stored(number) for number in range(3 * MAX)]
     assert all(bench.store.write(batch))
     kept = bench.results("city")
@@ -73,8 +73,8 @@ def test_what_is_kept_is_bounded(bench: Bench, make_stored: MakeStored) -> None:
     assert kept == [stored.document for stored in batch[-len(kept) :]]
 
 
-def test_a_repeat_is_refused_even_when_its_id_is_forgotten(bench: Bench, make_stored: MakeStored) -> None:
-    """A restart offers the topic's tail again, which may be longer than what the store remembers."""
+def test_a_duplicate_is_dropped_even_if_its_id_was_evicted(bench: Bench, make_stored: MakeStored) -> None:
+    """A restarted worker writes the topic's tail again, which may be longer than the index."""
     batch = [make_stored(number) for number in range(2 * MAX)]
     bench.store.write(batch)
     before = bench.results("city")
@@ -82,15 +82,15 @@ def test_a_repeat_is_refused_even_when_its_id_is_forgotten(bench: Bench, make_st
     assert bench.results("city") == before
 
 
-def test_a_revision_made_after_its_window_is_forgotten_is_kept(bench: Bench, make_stored: MakeStored) -> None:
-    """What is published later is new, however old its window."""
+def test_a_revision_after_its_window_was_evicted_is_stored(bench: Bench, make_stored: MakeStored) -> None:
+    """A result published later is new, however old its window."""
     bench.store.write([make_stored(number) for number in range(2 * MAX)])
     now_ns = make_stored(2 * MAX).result.end_ns
     assert bench.store.write([make_stored(3, revision=1, published_ns=now_ns)]) == (True,)
 
 
-def test_a_film_played_again_under_an_older_date_is_kept_once(bench: Bench, make_stored: MakeStored) -> None:
-    """Its windows end before all that is remembered, but they are published after it; all in one batch, as at once."""
+def test_a_film_played_again_under_an_older_date_is_stored_once(bench: Bench, make_stored: MakeStored) -> None:
+    """Its windows end before all stored ones, but are published after them, here in one batch."""
     bench.store.write([make_stored(number) for number in range(2 * MAX)])
     later_ns = make_stored(2 * MAX).result.end_ns + HOUR_NS
     again = [make_stored(-number, published_ns=later_ns) for number in range(MAX, 0, -1)]
@@ -98,8 +98,8 @@ def test_a_film_played_again_under_an_older_date_is_kept_once(bench: Bench, make
     assert not any(bench.store.write(again))
 
 
-def test_an_owner_whose_clock_is_behind_is_heard(bench: Bench, make_stored: MakeStored) -> None:
-    """Newer windows are kept though their worker says that they were published an hour ago."""
+def test_results_of_an_owner_whose_clock_is_behind_are_stored(bench: Bench, make_stored: MakeStored) -> None:
+    """Newer windows are stored although their time of publication is an hour earlier."""
     bench.store.write([make_stored(number) for number in range(2 * MAX)])
     behind = [
         make_stored(number, published_ns=make_stored(number).result.end_ns - HOUR_NS)
@@ -109,8 +109,8 @@ def test_an_owner_whose_clock_is_behind_is_heard(bench: Bench, make_stored: Make
     assert not any(bench.store.write(behind))
 
 
-def test_writers_at_once_keep_each_result_once(bench: Bench, make_stored: MakeStored) -> None:
-    """Two owners in a rebalance may write the same results at the same time."""
+def test_concurrent_writers_store_each_result_once(bench: Bench, make_stored: MakeStored) -> None:
+    """Two owners may write the same results during a rebalance."""
     batch = [make_stored(number) for number in range(100)]
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: bench.store.write(batch), range(8)))
@@ -118,10 +118,8 @@ def test_writers_at_once_keep_each_result_once(bench: Bench, make_stored: MakeSt
     assert sorted(bench.results("city")) == sorted(stored.document for stored in batch)
 
 
-def test_the_latest_ends_with_its_time_and_comes_back_with_the_next_result(
-    bench: Bench, make_stored: MakeStored
-) -> None:
-    """A silent stream has no latest; after that any new result counts, even of an older window."""
+def test_the_latest_result_expires_and_returns_with_the_next_result(bench: Bench, make_stored: MakeStored) -> None:
+    """After it expired any new result becomes the latest, even that of an older window."""
     bench.store.write([make_stored(5)])
     bench.wait_s(1.2)
     assert bench.latest("city") is None
@@ -130,8 +128,8 @@ def test_the_latest_ends_with_its_time_and_comes_back_with_the_next_result(
     assert bench.latest("city") == make_stored(3).document
 
 
-def test_everything_of_a_stream_ends_some_time_after_its_last_result(bench: Bench, make_stored: MakeStored) -> None:
-    """Nothing of a stream that is gone stays for ever; another stream is not touched by that."""
+def test_all_keys_of_a_silent_stream_expire(bench: Bench, make_stored: MakeStored) -> None:
+    """Other streams are not affected."""
     bench.store.write([make_stored(0, stream="old")])
     bench.wait_s(2)
     bench.store.write([make_stored(0, stream="young")])
@@ -141,8 +139,8 @@ def test_everything_of_a_stream_ends_some_time_after_its_last_result(bench: Benc
     assert bench.store.write([make_stored(0, stream="old")]) == (True,)
 
 
-def test_a_store_answers_and_closes_twice(bench: Bench) -> None:
-    """`ping` returns; a second `close` does nothing."""
+def test_a_store_can_be_pinged_and_closed_twice(bench: Bench) -> None:
+    """`ping` returns. A second `close` does nothing."""
     bench.store.ping()
     bench.store.close()
     bench.store.close()

@@ -20,7 +20,7 @@ def clip_records(file: Path, start_at_ns: int, *, quality: int = 85) -> Iterator
         UsageError: it cannot be played.
     """
     from triptych.producers.session.playback import Playback  # noqa: PLC0415
-    from triptych.producers.sources.plan import PlaybackPlan  # noqa: PLC0415 - media libraries are heavy
+    from triptych.producers.sources.playback_plan import PlaybackPlan  # noqa: PLC0415 - media libraries are heavy
     from triptych.producers.sources.source import FileSource  # noqa: PLC0415
 
     with Playback(PlaybackPlan(source=FileSource(file), stream="clip", quality=quality)) as playback:

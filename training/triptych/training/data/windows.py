@@ -52,7 +52,7 @@ def _closed(records: Iterable[InputRecord], config: AlignConfig) -> Iterator[Clo
         yield from _decided(work)
     ends = {work.tps[modality]: position for modality, position in positions.items()}
     later_ns = arrival_ns + config.idle_timeout_ns + 2 * config.clock_margin_ns
-    work.answer(ends, at_ns=later_ns, wall_ns=later_ns)
+    work.apply_end_offsets(ends, at_ns=later_ns, wall_ns=later_ns)
     yield from _decided(work)
 
 

@@ -1,1 +1,1 @@
-"""The transport over Apache Kafka, by kafka-python."""
+"""Transport over Apache Kafka, built on kafka-python."""

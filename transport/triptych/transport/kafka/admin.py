@@ -1,4 +1,4 @@
-"""Making and describing Kafka's topics."""
+"""Create and describe Kafka topics."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Answer = TypeVar("Answer")
 
 REQUEST_LIMIT_MS = 10_000
 CALL_LIMIT_S = 30.0
-"""For what the client bounds request by request: it looks for leaders and controllers as often as it takes."""
+"""The limit for calls whose single requests the client bounds, but which it repeats to find leaders or controllers."""
 CLOSE_LIMIT_S = 5.0
-ASK_AGAIN_S = 0.1
+RETRY_DELAY_S = 0.1
 
 
 class KafkaAdmin:
-    """Ask and tell a broker about topics (see `TopicAdmin`)."""
+    """Administers the topics of one Kafka cluster (see `TopicAdmin`)."""
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._where = settings.bootstrap_servers
@@ -37,17 +37,17 @@ class KafkaAdmin:
         self._client = connect(KafkaAdminClient, settings, request_timeout_ms=REQUEST_LIMIT_MS)
 
     def create(self, topics: Sequence[TopicSettings]) -> tuple[str, ...]:
-        """Make those that do not exist, and wait until they can be used."""
+        """Create the topics that do not exist, and wait until they are usable."""
         created = tuple(topic.name for topic in topics if self._create(topic))
         with translating(f"waiting for new topics at {self._where}"):
             self._client.wait_for_topics(list(created), timeout_ms=REQUEST_LIMIT_MS)
         return created
 
     def describe(self, names: Sequence[str]) -> dict[str, TopicState]:
-        """Return what each existing topic is, the broker's defaults included."""
+        """Return the state of each existing topic, with the broker's defaults."""
         with translating(f"describing topics at {self._where}"):
-            # All are listed, since asking for a topic by name makes it where the broker makes topics by itself.
-            listed = self._limited("its topics", self._client.describe_topics)
+            # List all topics: requesting one by name would create it if the broker auto-creates topics.
+            listed = self._limited("the list of topics", self._client.describe_topics)
             found = {topic["name"]: len(topic["partitions"]) for topic in listed if topic["name"] in names}
             if not found:
                 return {}
@@ -64,48 +64,48 @@ class KafkaAdmin:
         }
 
     def alter(self, name: str, configs: Mapping[str, str]) -> None:
-        """Set some of a topic's settings."""
+        """Set some of a topic's configs."""
         with translating(f"altering the topic {name} at {self._where}"):
             resource = ConfigResource(ConfigResourceType.TOPIC, name, dict(configs))
             self._limited("a topic's settings", lambda: self._client.alter_configs([resource]))
 
     def partition_count(self, topic: str) -> int | None:
-        """Return the number of partitions, or None."""
+        """Return the number of partitions, or None if the topic does not exist."""
         state = self.describe([topic]).get(topic)
         return None if state is None else state.partitions
 
     def appended_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """Ask for the ends, open transactions included."""
+        """Return the end offsets, counting open transactions."""
         wanted = {theirs(tp): OffsetSpec.LATEST for tp in tps}
         with translating(f"asking the broker at {self._where} for the ends of partitions"):
             found = self._limited("the ends of partitions", lambda: self._client.list_partition_offsets(wanted))
         return {ours(tp): int(end.offset) for tp, end in found.items()}
 
     def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
-        """Delete what lies before an offset."""
+        """Delete the records before the given offsets."""
         with translating(f"deleting records at {self._where}"):
             offsets = {theirs(tp): offset for tp, offset in before.items()}
             self._limited("the deletion of records", lambda: self._client.delete_records(offsets))
 
     def members(self, group: str) -> tuple[Member, ...]:
-        """Return who is in a group now."""
+        """Return the current members of a group."""
         with translating(f"asking for the members of group {group} at {self._where}"):
             found = self._limited("a group", lambda: self._describe_group(group)).get("members", ())
         return tuple(Member(m["member_id"], m["client_host"], m.get("group_instance_id") or None) for m in found)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connections."""
         if not self.closed:
             self.closed = True
-            with suppress(BrokerUnavailableError):  # its thread ends with the process
+            with suppress(BrokerUnavailableError):  # the abandoned thread ends with the process
                 within(CLOSE_LIMIT_S, f"closing the admin client of {self._where}", self._client.close)
 
     def _limited(self, what: str, call: Callable[[], Answer]) -> Answer:
-        """Ask; the client bounds the waiting for answers, not that for connections."""
+        """Run a call with a time limit: the client bounds waiting for responses, but not for connections."""
         return within(CALL_LIMIT_S, f"asking the broker at {self._where} for {what}", call)
 
     def _describe_group(self, group: str) -> dict[str, Any]:
-        """Ask until there is a coordinator: a new cluster makes the topic of its groups when first asked for one."""
+        """Retry until there is a coordinator: a new cluster creates its offsets topic on the first request."""
         deadline = time.monotonic() + REQUEST_LIMIT_MS / 1_000
         while True:
             try:
@@ -115,7 +115,7 @@ class KafkaAdmin:
             except (errors.CoordinatorNotAvailableError, errors.CoordinatorLoadInProgressError):
                 if time.monotonic() >= deadline:
                     raise
-                time.sleep(ASK_AGAIN_S)
+                time.sleep(RETRY_DELAY_S)
             else:
                 return described
 
@@ -125,7 +125,7 @@ class KafkaAdmin:
             "replication_factor": topic.replication,
             "configs": dict(topic.configs),
         }
-        with translating(f"making the topic {topic.name} at {self._where}"):
+        with translating(f"creating the topic {topic.name} at {self._where}"):
             try:
                 self._limited(
                     "a new topic",

@@ -1,4 +1,4 @@
-"""Opening a client of Kafka, and leaving nothing behind where that fails."""
+"""Open a kafka-python client, and clean up completely if that fails."""
 
 from __future__ import annotations
 
@@ -10,21 +10,25 @@ from kafka.net.compat import KafkaNetClient
 
 from triptych.settings.kafka import KafkaSettings
 from triptych.transport.errors import TransportError
-from triptych.transport.kafka.errors import is_refusal, translated
+from triptych.transport.kafka.errors import is_rejection, translated
 from triptych.transport.kafka.security import security_configs
 
 CONNECT_LIMIT_MS = 10_000
-"""How long to look for a broker before it counts as away."""
+"""How long to try to reach a broker before it counts as unavailable."""
 
 
 def connect(client_type: Any, settings: KafkaSettings, **configs: object) -> Any:  # noqa: ANN401 - the client is untyped
     """Open a consumer, producer or admin client.
 
-    Raises `BrokerUnavailableError` where nobody answers, `NotAuthorizedError` where we are refused. A consumer or admin
-    client that could not connect goes on trying for ever on a thread of its own, which nobody could end: so its network
-    half is caught as it is made.
+    A consumer or admin client that could not connect keeps trying forever on its own thread, which nothing can stop. So
+    this function keeps a reference to the client's network part and closes that.
+
+    Raises:
+        BrokerUnavailableError: no broker answered.
+        NotAuthorizedError: the broker rejected the credentials.
+        CredentialsError: the credentials, or the broker's certificate, cannot be used.
     """
-    attempts = _Attempts()
+    attempts = _ConnectionAttempts()
     try:
         client = client_type(
             bootstrap_servers=settings.bootstrap_servers.split(","),
@@ -45,11 +49,11 @@ def connect(client_type: Any, settings: KafkaSettings, **configs: object) -> Any
     return client
 
 
-class _Attempts:
-    """Watch a client connect for the first time.
+class _ConnectionAttempts:
+    """Observes how a client connects for the first time.
 
-    The client itself tells only that it ran out of time, and keeps the broker's "wrong password" to its log: so each
-    connection is asked what it failed of, and after a refusal there is no further one.
+    The client only reports a timeout, and writes the broker's "wrong password" to its log. So this class records why
+    each connection failed, and prevents further attempts after a rejection.
     """
 
     def __init__(self) -> None:
@@ -58,44 +62,44 @@ class _Attempts:
         self._networks: list[KafkaNetClient] = []
 
     def open_network(self, **network_configs: object) -> KafkaNetClient:
-        """Make the network half of a client."""
+        """Create the network part of a client."""
         network = KafkaNetClient(**network_configs)
         manager = network._manager  # noqa: SLF001 - nothing public says why a connection failed
         get_connection = manager.get_connection
 
         def watched(*args: object, **options: object) -> Any:  # noqa: ANN401 - the client is untyped
-            if self.last_error is not None and not self.succeeded and is_refusal(self.last_error):
+            if self.last_error is not None and not self.succeeded and is_rejection(self.last_error):
                 raise self.last_error
             connection = get_connection(*args, **options)
             if not self.succeeded:
-                connection.close = self._noting(connection.close)
+                connection.close = self._recording_error(connection.close)
             return connection
 
         manager.get_connection = watched
-        manager._build_transport = _hearing_last_words(manager._build_transport)  # noqa: SLF001 - as above
+        manager._build_transport = _reading_final_data(manager._build_transport)  # noqa: SLF001 - as above
         self._networks.append(network)
         return network
 
     def abandon(self) -> None:
-        """Close what was opened."""
+        """Close every network part that was created."""
         for network in self._networks:
             network.close()
 
-    def _noting(self, close: Callable[..., None]) -> Callable[..., None]:
-        """Note why a connection is closed: what it failed of is told there, also when the broker hung up meanwhile."""
+    def _recording_error(self, close: Callable[..., None]) -> Callable[..., None]:
+        """Record the error with which a connection is closed, even if the broker hung up meanwhile."""
 
         def noting(error: BaseException | None = None) -> None:
-            if error is not None and not (self.last_error is not None and is_refusal(self.last_error)):
+            if error is not None and not (self.last_error is not None and is_rejection(self.last_error)):
                 self.last_error = error
             close(error)
 
         return noting
 
 
-def _hearing_last_words(build_transport: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """Let a connection take in what came just before its end.
+def _reading_final_data(build_transport: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Make a connection deliver the data that arrived just before it was closed.
 
-    The client (3.0.12 at least) throws it away, and a broker that refuses a password says so and hangs up at once.
+    The client (up to 3.0.12 at least) discards it, and a broker that rejects a password says so and hangs up at once.
     """
 
     async def build(*args: object, **options: object) -> Any:  # noqa: ANN401 - the client is untyped
@@ -104,7 +108,7 @@ def _hearing_last_words(build_transport: Callable[..., Awaitable[Any]]) -> Calla
 
         def data_first() -> tuple[bytes, BaseException | None]:
             data, error = receive()
-            return data, None if data else error  # the end is still there at the next look
+            return data, None if data else error  # the next read reports the end of the stream again
 
         transport._sock_recv = data_first  # noqa: SLF001 - as above
         return transport

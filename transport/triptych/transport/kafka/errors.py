@@ -1,4 +1,4 @@
-"""The one place where the Kafka client's errors become ours."""
+"""Translate the Kafka client's errors. Nothing else in this package does."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from triptych.transport.errors import (
     TransportError,
 )
 
-MOVED = (
+REBALANCED = (
     errors.CommitFailedError,
     errors.IllegalGenerationError,
     errors.RebalanceInProgressError,
     errors.UnknownMemberIdError,
 )
-"""The group gave the partitions away, or is about to."""
+"""The group has revoked the partitions, or is about to."""
 
 TOO_LARGE = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
 
-REFUSED = (
+REJECTED = (
     *TOO_LARGE,
     errors.CorruptRecordError,
     errors.InvalidRecordError,
@@ -39,28 +39,28 @@ REFUSED = (
     errors.PolicyViolationError,
     errors.UnsupportedForMessageFormatError,
 )
-"""The broker will never take this record."""
+"""The broker will never accept this record."""
 
-OUT_OF_STEP = (
+SEQUENCE_LOST = (
     errors.InvalidProducerEpochError,
     errors.InvalidProducerIdMappingError,
     errors.OutOfOrderSequenceNumberError,
     errors.UnknownProducerIdError,
 )
-"""What the broker remembers of a producer does not fit what it sends, as after a change of leaders. No record is to
-blame, and a new client, which gets a number of its own, is in step again."""
+"""The broker's state of an idempotent producer does not match what it sends, for example after a change of leaders. No
+record causes this, and a new client, which gets a new producer id, is in sequence again."""
 
-LOGIN_REFUSED = (errors.SaslAuthenticationFailedError, errors.UnsupportedSaslMechanismError)
+LOGIN_REJECTED = (errors.SaslAuthenticationFailedError, errors.UnsupportedSaslMechanismError)
 
-CERTIFICATE_REFUSED = re.compile(r"ALERT_(BAD_CERTIFICATE|CERTIFICATE_|UNKNOWN_CA|ACCESS_DENIED)")
-"""A broker's last words to a client whose certificate it wants, or does not take; the client makes a text of them."""
+CERTIFICATE_REJECTED = re.compile(r"ALERT_(BAD_CERTIFICATE|CERTIFICATE_|UNKNOWN_CA|ACCESS_DENIED)")
+"""The TLS alerts of a broker that requires a client certificate or rejects ours; the client turns them into text."""
 
-NOT_AUTHORIZED = (errors.AuthorizationError, *LOGIN_REFUSED)
+NOT_AUTHORIZED = (errors.AuthorizationError, *LOGIN_REJECTED)
 
 _TABLE: tuple[tuple[tuple[type[Exception], ...], type[TransportError]], ...] = (
-    (MOVED, CommitRefusedError),
+    (REBALANCED, CommitRefusedError),
     (NOT_AUTHORIZED, NotAuthorizedError),
-    (REFUSED, MessageRejectedError),
+    (REJECTED, MessageRejectedError),
     ((errors.UnknownTopicOrPartitionError,), TopicMissingError),
     ((errors.RetriableError,), BrokerUnavailableError),
     ((errors.FencedInstanceIdError,), InstanceTakenError),
@@ -69,68 +69,70 @@ _TABLE: tuple[tuple[tuple[type[Exception], ...], type[TransportError]], ...] = (
 
 
 def translated(error: errors.KafkaError, doing: str, *, because: BaseException | None = None) -> TransportError:
-    """Return our error for the client's.
+    """Return our error for an error of the client.
 
     Args:
         error: what the client raised.
-        doing: what was tried, as in "reading from the broker at X".
-        because: what the last attempt failed of, where more is known than the client says.
+        doing: what was attempted, as in "reading from the broker at X".
+        because: why the last connection attempt failed, if that is more specific than the client's error.
     """
-    if _distrusts(error):
-        return CredentialsError(f"{doing}: its certificate is not one that we trust; see kafka.ssl_ca_file: {error}")
-    if because is not None and _refuses_certificate(because):
+    if _distrusts_broker(error):
+        return CredentialsError(f"{doing}: its certificate is not trusted; see kafka.ssl_ca_file: {error}")
+    if because is not None and _rejects_our_certificate(because):
         return NotAuthorizedError(
-            f"{doing}: our certificate was refused, or none was shown and the broker wants one: see "
-            f"kafka.ssl_cert_file and kafka.ssl_key_file: {_named(because)}"
+            f"{doing}: the broker rejected our certificate, or requires one and got none: see "
+            f"kafka.ssl_cert_file and kafka.ssl_key_file: {_named_error(because)}"
         )
     ours = next((ours for theirs, ours in _TABLE if isinstance(error, theirs)), TransportError)
     hint = ""
     if isinstance(error, errors.KafkaTimeoutError):
-        # A broker that wants TLS or a login looks the same as nobody there: it closes the connection without a word.
+        # A broker that expects TLS or a login closes the connection silently, which looks like no broker at all.
         hint = "; no broker answered, or it expects another kafka.security_protocol"
         if because is not None and because is not error:
-            hint += f"; the last attempt: {_named(because)}"
-    elif isinstance(error, LOGIN_REFUSED):
+            hint += f"; the last attempt: {_named_error(because)}"
+    elif isinstance(error, LOGIN_REJECTED):
         hint = "; the credentials were refused: see kafka.sasl_mechanism, kafka.username and its password or token"
     elif isinstance(error, errors.AuthorizationError) or "AuthorizationFailedError" in str(error):
-        # One who may write to no topic is refused a producer's number, which the client tells as a text.
-        return NotAuthorizedError(f"{doing}: {_refused_what(error)}: the broker's access rules (ACLs) do not allow it")
+        # A user who may write to no topic gets no producer id; the client reports that as text only.
+        return NotAuthorizedError(
+            f"{doing}: {_denied_resources(error)}: the broker's access rules (ACLs) do not allow it"
+        )
     elif isinstance(error, errors.FencedInstanceIdError):
-        hint = "; another worker has taken this kafka.group_instance_id: each worker needs one of its own"
-    return ours(f"{doing}: {_named(error)}{hint}")
+        hint = "; another worker uses this kafka.group_instance_id: each worker needs its own"
+    return ours(f"{doing}: {_named_error(error)}{hint}")
 
 
-def is_refusal(error: BaseException) -> bool:
-    """Whether trying again with the same credentials would change nothing."""
-    return isinstance(error, LOGIN_REFUSED) or _distrusts(error) or _refuses_certificate(error)
+def is_rejection(error: BaseException) -> bool:
+    """Return whether retrying with the same credentials is pointless."""
+    return isinstance(error, LOGIN_REJECTED) or _distrusts_broker(error) or _rejects_our_certificate(error)
 
 
 @contextmanager
 def translating(doing: str) -> Iterator[None]:
-    """Let none of the client's errors out."""
+    """Translate the client's errors inside the block."""
     try:
         yield
     except errors.KafkaError as error:
         raise translated(error, doing) from error
 
 
-def _named(error: BaseException) -> str:
-    words = str(error)
+def _named_error(error: BaseException) -> str:
+    message = str(error)
     name = type(error).__name__
-    return words if words.startswith((name, "[Error")) else f"{name}: {words}"
+    return message if message.startswith((name, "[Error")) else f"{name}: {message}"
 
 
-def _distrusts(error: BaseException) -> bool:
-    # The client makes a text of it.
+def _distrusts_broker(error: BaseException) -> bool:
+    # The client keeps only the text of the TLS error.
     return isinstance(error, errors.KafkaConnectionError) and "CERTIFICATE_VERIFY_FAILED" in str(error)
 
 
-def _refuses_certificate(error: BaseException) -> bool:
-    return isinstance(error, errors.KafkaConnectionError) and CERTIFICATE_REFUSED.search(str(error)) is not None
+def _rejects_our_certificate(error: BaseException) -> bool:
+    return isinstance(error, errors.KafkaConnectionError) and CERTIFICATE_REJECTED.search(str(error)) is not None
 
 
-def _refused_what(error: errors.KafkaError) -> str:
-    """Return what is not allowed; the client sometimes gives the names, and sometimes its whole request."""
+def _denied_resources(error: errors.KafkaError) -> str:
+    """Return what is not allowed. The client sometimes gives the names, and sometimes its whole request."""
     what = error.args[0] if error.args else ""
     names = [what] if isinstance(what, str) else sorted(map(str, what))
     kind = type(error).__name__.removesuffix("Error")

@@ -1,9 +1,10 @@
-"""Where partitions end, counting what was appended and may not be read yet.
+"""Query end offsets that include records which consumers cannot read yet.
 
-A broker shows a consumer nothing that not all replicas in sync have (nor, by default, of a transaction that is open),
-and says that the log ends there. But such a record has its append time already: while a replica stands still, it shows
-up seconds later. Who concludes from "read to the end" that nothing more arrived before now must ask for the end of the
-log itself. Brokers tell it to who asks as a tool for debugging; the client knows no such question.
+A broker shows consumers only records that all in-sync replicas have (and, by default, that belong to no open
+transaction), and reports the end offset accordingly. But such a record already has its append time: while a replica
+stalls, it becomes visible seconds later. A reader that concludes "read to the end, so nothing more arrived before now"
+must therefore use the end of the log itself. Brokers return it to clients with the replica id of a debugging tool;
+kafka-python has no call for it.
 """
 
 from __future__ import annotations
@@ -17,33 +18,35 @@ from kafka import TopicPartition as KafkaTopicPartition
 from kafka.protocol.consumer import ListOffsetsRequest
 
 DEBUGGER_ID: Final = -2
-"""Kafka's number for one who is neither a consumer (-1) nor a replica."""
+"""Kafka's replica id for a client that is neither a consumer (-1) nor a replica."""
 
 
-class _LogEnd(int):
-    """Kafka's number for the latest offset, known from the client's own of the same value by its type."""
+class _AppendedEnd(int):
+    """Kafka's timestamp value for the latest offset. The type distinguishes our requests from the client's own."""
 
 
-_LOG_END: Final = _LogEnd(-1)
+_APPENDED_END: Final = _AppendedEnd(-1)
 
 
-class LogEnds:
-    """Asks through a client's connections, with its retries and its knowledge of leaders."""
+class AppendedEnds:
+    """Sends the query over a client's connections, with the client's retries and its metadata of leaders."""
 
     def __init__(self, client: KafkaConsumer) -> None:
-        """Teach the client the question."""
+        """Patch the client to send the query."""
         self._fetcher = client._fetcher  # noqa: SLF001 - there is no public way
-        self._ask_as_consumer = self._fetcher._send_list_offsets_request  # noqa: SLF001 - as above
-        self._fetcher._send_list_offsets_request = self._ask  # noqa: SLF001 - as above
+        self._send_as_consumer = self._fetcher._send_list_offsets_request  # noqa: SLF001 - as above
+        self._fetcher._send_list_offsets_request = self._send  # noqa: SLF001 - as above
 
     def of(self, tps: Iterable[KafkaTopicPartition], timeout_ms: float) -> Mapping[KafkaTopicPartition, int]:
-        """Ask for the ends; raises what the client's own question raises."""
-        ends: Mapping[KafkaTopicPartition, int] = self._fetcher.beginning_or_end_offset(list(tps), _LOG_END, timeout_ms)
+        """Return the end offsets. Raises what the client's own end offset query raises."""
+        ends: Mapping[KafkaTopicPartition, int] = self._fetcher.beginning_or_end_offset(
+            list(tps), _APPENDED_END, timeout_ms
+        )
         return ends
 
-    async def _ask(self, node_id: int, wanted: Mapping[KafkaTopicPartition, tuple[int, int]]) -> Any:  # noqa: ANN401 - the client is untyped
-        if not all(isinstance(timestamp, _LogEnd) for timestamp, _ in wanted.values()):
-            return await self._ask_as_consumer(node_id, wanted)
+    async def _send(self, node_id: int, wanted: Mapping[KafkaTopicPartition, tuple[int, int]]) -> Any:  # noqa: ANN401 - the client is untyped
+        if not all(isinstance(timestamp, _AppendedEnd) for timestamp, _ in wanted.values()):
+            return await self._send_as_consumer(node_id, wanted)
         topics = defaultdict(list)
         for tp, (timestamp, leader_epoch) in wanted.items():
             topics[tp.topic].append(

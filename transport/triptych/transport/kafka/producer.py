@@ -1,9 +1,9 @@
-"""One producer client of Kafka, used until its first failure.
+"""One Kafka producer client, used until its first failure.
 
-An idempotent producer is dead after one record that the broker refuses: every later send, to every topic, fails with
-that same error (kafka-python up to 3.0.12 at least; the Java client goes on). After other failures it goes on, but may
-send later records of a partition before the failed one is sent again. So the first failure ends it here, at once and on
-the client's own thread; the publisher opens another one.
+After one record that the broker rejects, an idempotent producer is unusable: every later send, to every topic, fails
+with the same error (kafka-python up to 3.0.12 at least; the Java client continues). After other failures it continues,
+but may send later records of a partition before it retries the failed one. So this class ends the client at the first
+failure, on the client's own thread, and the publisher opens another one.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from triptych.transport.records import Delivered
 from triptych.transport.topic_settings import BATCH_OVERHEAD_BYTES
 
 BATCH_BYTES = 1 << 20
-"""With the client's 16 KiB each picture would be a batch, and only one batch of a partition may be under way."""
+"""With the client's default of 16 KiB each image would be one batch, and a partition has one batch in flight only."""
 LINGER_MS = 5
 REQUEST_BYTES = 16 << 20
 METADATA_LIMIT_MS = 2_000
 FOREVER_MS = 2**31 - 1
-"""What was taken is sent when the broker is back, whenever that is: the bound is in bytes, not in time."""
+"""Accepted messages are sent whenever the broker is available again: the bound is in bytes, not in time."""
 ABANDON_LIMIT_S = 10.0
 
 OnSent = Callable[[Outgoing, Delivered], None]
@@ -33,7 +33,7 @@ OnFailed = Callable[[Outgoing, errors.KafkaError], None]
 
 
 class ProducerClient:
-    """Send until something fails."""
+    """Sends messages until one fails."""
 
     def __init__(self, settings: KafkaSettings, on_sent: OnSent, on_failed: OnFailed) -> None:
         self._on_sent = on_sent
@@ -54,35 +54,35 @@ class ProducerClient:
         )
 
     def send(self, outgoing: Outgoing) -> None:
-        """Hand a message to the client; one of the two callbacks says later what became of it.
+        """Pass a message to the client; later one of the two callbacks reports the outcome.
 
-        Raises the client's own errors: `KafkaTimeoutError` where the topic's partitions are not known yet.
+        Raises the client's own errors: `KafkaTimeoutError` if the topic's partitions are not known yet.
         """
         message = outgoing.message
-        under_way = self._producer.send(
+        sent = self._producer.send(
             message.topic,
             key=message.key,
             value=message.value,
             headers=list(message.headers),
             partition=message.partition,
         )
-        under_way.add_callback(self._sent, outgoing)
-        under_way.add_errback(self._failed, outgoing)
+        sent.add_callback(self._sent, outgoing)
+        sent.add_errback(self._failed, outgoing)
 
     def abandon(self) -> None:
-        """End the client as it is; when this returns, nothing more of it will be sent."""
-        sender = self._producer._sender  # noqa: SLF001 - close() waits for what will never be acknowledged
+        """Stop the client at once. After the return it sends nothing more."""
+        sender = self._producer._sender  # noqa: SLF001 - close() would wait for acknowledgements that never come
         sender.force_close()
         sender.join(ABANDON_LIMIT_S)
         self._abandoned = True
         self.close(0)
 
     def close(self, timeout_s: float) -> None:
-        """End the client after what it holds is sent; used where nothing is under way."""
+        """Close the client. Call it only while nothing is in flight."""
         try:
             self._producer.close(timeout=timeout_s)
         except errors.KafkaError:
-            # It flushes first, and what was aborted does not count as flushed.
+            # close() flushes first, and aborted messages do not count as flushed.
             self._producer._sender.force_close()  # noqa: SLF001 - as above
 
     def _sent(self, outgoing: Outgoing, where: Any) -> None:  # noqa: ANN401 - the client is untyped
@@ -91,4 +91,4 @@ class ProducerClient:
     def _failed(self, outgoing: Outgoing, error: errors.KafkaError) -> None:
         if not self._abandoned:
             self._on_failed(outgoing, error)
-        self._producer._sender.force_close()  # noqa: SLF001 - on its own thread: it sends nothing more
+        self._producer._sender.force_close()  # noqa: SLF001 - runs on the sender's thread, so it sends nothing more

@@ -1,4 +1,4 @@
-"""How a Kafka client proves who it is, and whom it trusts, from the settings. Secrets go into the client only."""
+"""Authentication and TLS of a Kafka client, from the settings. Secrets are passed to the client only."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from kafka import errors
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
 from triptych.settings.kafka import KafkaSettings
-from triptych.settings.section import SettingsError, secret_of
+from triptych.settings.section import SettingsError, read_secret
 from triptych.transport.errors import CredentialsError
 
 COMMAND_LIMIT_S: Final = 10.0
-"""How long the command may take; the client answers no heartbeat meanwhile."""
+"""The time limit of the token command. The client sends no heartbeat while it runs."""
 
 
 def security_configs(settings: KafkaSettings) -> dict[str, object]:
-    """Return the client's settings; raise `CredentialsError` where a file of ours cannot be used."""
+    """Return the configs for the client. Raises `CredentialsError` if a file cannot be used."""
     configs: dict[str, object] = {"security_protocol": settings.security_protocol}
     if settings.security_protocol.endswith("SSL"):
         configs["ssl_context"] = _ssl_context(settings)
     if settings.sasl_mechanism == "OAUTHBEARER":
         provider = TokenProvider(settings)
-        provider.token()  # so that what is wrong is told now and in one line, not by a client that keeps trying
+        provider.token()  # fail now with one message, instead of in a client that keeps retrying
         configs |= {"sasl_mechanism": settings.sasl_mechanism, "sasl_oauth_token_provider": provider}
     elif settings.sasl_mechanism is not None:
         configs |= {
@@ -37,37 +37,37 @@ def security_configs(settings: KafkaSettings) -> dict[str, object]:
 
 
 class TokenRefusedError(CredentialsError, errors.SaslAuthenticationFailedError):  # type: ignore[misc] # the client is untyped
-    """Say that there is no token to log in with: ours to the caller, the client's own to the client."""
+    """There is no token for the login. It is both our error, for the caller, and the client's error, for the client."""
 
     def __str__(self) -> str:
-        """Say it as we do."""
+        """Return our message."""
         return str(self.args[0])
 
 
 class TokenProvider(AbstractTokenProvider):  # type: ignore[misc] # the client is untyped
-    """The token for OAUTHBEARER, asked for anew by each connection."""
+    """Provides the OAUTHBEARER token. Each connection requests it again."""
 
     def __init__(self, settings: KafkaSettings) -> None:
         super().__init__()
         self._settings = settings
 
     def token(self) -> str:
-        """Return a token; raise `TokenRefusedError` where there is none."""
+        """Return a token. Raises `TokenRefusedError` if there is none."""
         if self._settings.oauth_token_file is not None:
             try:
-                return _one_word(secret_of(self._settings.oauth_token_file, "kafka.oauth_token_file"))
+                return _checked_token(read_secret(self._settings.oauth_token_file, "kafka.oauth_token_file"))
             except SettingsError as error:
                 raise TokenRefusedError(str(error)) from error
-        return _one_word(_printed_by(self._settings.oauth_token_command or ""))
+        return _checked_token(_output_of(self._settings.oauth_token_command or ""))
 
 
-def _printed_by(command: str) -> str:
-    """Return what the command prints. What it prints is never shown, as it may be the token."""
+def _output_of(command: str) -> str:
+    """Return the command's output. It is never logged, since it may be the token."""
     try:
         args = shlex.split(command)
         done = subprocess.run(args, capture_output=True, text=True, check=True, timeout=COMMAND_LIMIT_S)  # noqa: S603 - the user's own command
     except (OSError, ValueError, IndexError) as error:
-        raise TokenRefusedError(f"kafka.oauth_token_command: expected a command that runs, got: {error}") from error
+        raise TokenRefusedError(f"kafka.oauth_token_command: expected a command to run, got: {error}") from error
     except subprocess.CalledProcessError as error:
         raise TokenRefusedError(
             f"kafka.oauth_token_command: expected a token, got exit code {error.returncode}; run it by hand to see why"
@@ -79,7 +79,7 @@ def _printed_by(command: str) -> str:
     return done.stdout.strip()
 
 
-def _one_word(token: str) -> str:
+def _checked_token(token: str) -> str:
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         raise TokenRefusedError("OAUTHBEARER: expected a token of visible ASCII characters, got something else")
     return token
@@ -88,14 +88,14 @@ def _one_word(token: str) -> str:
 def _password(settings: KafkaSettings) -> str:
     if settings.password_file is not None:
         try:
-            return secret_of(settings.password_file, "kafka.password_file")
+            return read_secret(settings.password_file, "kafka.password_file")
         except SettingsError as error:
             raise CredentialsError(str(error)) from error
     return "" if settings.password is None else settings.password.get_secret_value()
 
 
 def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
-    """Return what checks the broker's certificate and its host name."""
+    """Return an SSL context that verifies the broker's certificate and host name."""
     try:
         context = ssl.create_default_context(cafile=settings.ssl_ca_file)
     except OSError as error:  # ssl.SSLError is one
@@ -114,5 +114,5 @@ def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
 
 
 def _no_password() -> str:
-    """Refuse to be asked on the terminal, as OpenSSL otherwise does."""
+    """Raise an error: OpenSSL would otherwise prompt for the password on the terminal."""
     raise ValueError("an encrypted key")

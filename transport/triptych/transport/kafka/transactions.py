@@ -1,11 +1,11 @@
-"""Publishing to Kafka in transactions: a batch of messages and the group's offsets, all or nothing.
+"""Publish to Kafka in transactions: a batch of messages and the group's offsets, atomically.
 
-The client's own transactional calls know no time limit, and after one error of many kinds it is of no use any more
-(kafka-python up to 3.0.12 at least). So each call has a limit here, and after any failure the client is thrown away:
-the next one takes the same name, which makes the broker end what the last one left open.
+The client's transactional calls have no time limit, and after many kinds of errors the client is unusable (kafka-python
+up to 3.0.12 at least). So each call gets a time limit here, and after any failure the client is discarded: the next one
+takes the same transactional id, which makes the broker abort what the last one left open.
 
-What has failed before the commit was asked for is not committed, and never will be: the next client aborts it, or the
-broker does after `kafka.transaction_timeout_ms`. Only a failure of the commit itself leaves the question open.
+A transaction that failed before the commit request is not committed, and never will be: the next client aborts it, or
+the broker does after `kafka.transaction_timeout_ms`. Only a failed commit request leaves the outcome unknown.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ from triptych.transport.watchdog import within
 log = structlog.get_logger(__name__)
 
 RETRY_BACKOFF_MS: Final = 2
-"""Between two attempts while the last transaction is still being ended: that takes some milliseconds, and the client's
-own 100 ms would be most of what a transaction costs."""
+"""The delay between attempts while the previous transaction still ends. That takes a few milliseconds; the client's
+default of 100 ms would dominate the cost of a transaction."""
 INIT_LIMIT_MS: Final = 10_000
 ABANDON_LIMIT_S: Final = 10.0
 FENCED = (errors.ProducerFencedError, errors.InvalidProducerEpochError)
-"""Somebody else has taken our name; or the broker has ended a transaction of ours that took too long."""
+"""Another producer has taken our transactional id, or the broker aborted a transaction of ours that took too long."""
 
 
 class KafkaTransactions:
-    """Publish batches as transactions of one name (see `TransactionalPublisher`)."""
+    """Publishes batches as transactions under one transactional id (see `TransactionalPublisher`)."""
 
     def __init__(self, settings: KafkaSettings, name: str) -> None:
-        """Connect, and end what the last owner of the name left open."""
+        """Connect, and end the transaction that the last owner of the name left open."""
         self._settings = settings
         self._name = name
         self._where = settings.bootstrap_servers
@@ -61,7 +61,7 @@ class KafkaTransactions:
         self._client = self._open()
 
     def publish(self, messages: Sequence[Message], offsets: GroupOffsets | None) -> None:
-        """Publish all messages and store the offsets, or nothing."""
+        """Publish all messages and commit the offsets, or nothing."""
         for message in messages:
             limit = self._settings.max_record_bytes
             if message.size_bytes > limit:
@@ -82,17 +82,17 @@ class KafkaTransactions:
         except (errors.KafkaError, TransportError) as error:
             self._replace(client, error)
             raise OutcomeUnknownError(
-                f"committing a transaction of {self._name} at {self._where}: {error!r}; whether it is committed is not "
-                "known"
+                f"committing a transaction of {self._name} at {self._where}: {error!r}; whether it is committed is "
+                "unknown"
             ) from error
 
     def recover(self) -> None:
-        """Open a client where there is none: that ends what the last one left open."""
+        """Open a client if there is none. That ends the transaction that the last one left open."""
         if self._client is None:
             self._open()
 
     def close(self, timeout_s: float) -> None:
-        """Let go of the connection; nothing is open between two calls."""
+        """Close the connections. No transaction is open between two calls."""
         self.closed = True
         client, self._client = self._client, None
         if client is not None:
@@ -106,13 +106,13 @@ class KafkaTransactions:
         return self._client
 
     def _replace(self, client: TransactionClient, error: Exception) -> None:
-        """Throw a client away; the next call opens another one."""
-        log.warning("kafka.transaction_failed", name=self._name, error=repr(error))
+        """Discard the client; the next call opens another one."""
+        log.warning("kafka_transaction_failed", name=self._name, error=repr(error))
         self._client = None
         client.abandon(ABANDON_LIMIT_S)
 
     def _not_published(self, error: Exception, messages: Sequence[Message]) -> TransportError:
-        """Say what the caller of a transaction that is not committed does next."""
+        """Return the error for a transaction that is not committed: its type tells the caller what to do next."""
         doing = f"publishing a transaction of {self._name} at {self._where}"
         if isinstance(error, TransportError):
             return error
@@ -122,9 +122,9 @@ class KafkaTransactions:
                 largest.topic, size_bytes=largest.size_bytes, limit_bytes=None, refused_by="the broker or the topic"
             )
         if isinstance(error, FENCED):
-            return CommitRefusedError(f"{doing}: {error!r}: another worker has our name, or we took too long")
+            return CommitRefusedError(f"{doing}: {error!r}: another worker uses this name, or we took too long")
         ours = translated(error, doing) if isinstance(error, errors.KafkaError) else TransportError(f"{doing}: {error}")
-        # The client makes plain errors of many that pass: a coordinator that moves, a group that is just rebalancing.
+        # The client raises plain errors for many transient causes: a coordinator that moves, a rebalance in progress.
         return BrokerUnavailableError(str(ours)) if type(ours) is TransportError else ours
 
 
@@ -152,7 +152,9 @@ class TransactionClient:
             metrics_enabled=False,
         )
         try:
-            self._within(f"taking the name {name}", self._producer.init_transactions, limit_s=2 * INIT_LIMIT_MS / 1_000)
+            self._within_limit(
+                f"taking the name {name}", self._producer.init_transactions, limit_s=2 * INIT_LIMIT_MS / 1_000
+            )
         except errors.KafkaError as error:
             self.abandon(ABANDON_LIMIT_S)
             raise translated(error, f"taking the name {name} at {self._where}") from error
@@ -161,40 +163,40 @@ class TransactionClient:
             raise
 
     def fill(self, messages: Sequence[Message], offsets: GroupOffsets | None) -> None:
-        """Begin a transaction and put all into it; when this returns, the broker has all of it.
+        """Begin a transaction and add everything to it. On return, the broker has all of it.
 
-        The order counts: the broker takes the offsets only from the group's present owner, and whoever takes over
-        from that moment on finds the messages appended.
+        The order matters: the broker accepts the offsets only from the group's current owner, and an owner that takes
+        over after that moment finds the messages appended.
         """
         deadline = time.monotonic() + self._limit_s
         self._producer.begin_transaction()
-        under_way = [self._send(message) for message in messages]
-        # The client's own flush fails where a batch is too large and is split; without lingering there is no need.
-        for sent in under_way:
+        sent_messages = [self._send(message) for message in messages]
+        # The client's flush fails if a batch is too large and is split. Without lingering, no flush is needed.
+        for sent in sent_messages:
             sent.get(timeout=max(0.0, deadline - time.monotonic()))
         if offsets is not None:
             stored = {theirs(tp): OffsetAndMetadata(c.offset, c.metadata, -1) for tp, c in offsets.commits.items()}
             member = offsets.member
-            theirs_too = ConsumerGroupMetadata(member.group, member.generation, member.member_id, member.instance_id)
-            self._within(
+            their_member = ConsumerGroupMetadata(member.group, member.generation, member.member_id, member.instance_id)
+            self._within_limit(
                 "storing the group's offsets",
-                lambda: self._producer.send_offsets_to_transaction(stored, theirs_too),
+                lambda: self._producer.send_offsets_to_transaction(stored, their_member),
                 limit_s=max(0.0, deadline - time.monotonic()),
             )
 
     def commit(self) -> None:
-        """Commit what was put in."""
-        self._within("committing a transaction", self._producer.commit_transaction, limit_s=self._limit_s)
+        """Commit the transaction."""
+        self._within_limit("committing a transaction", self._producer.commit_transaction, limit_s=self._limit_s)
 
     def abandon(self, limit_s: float) -> None:
-        """End the client as it is; when this returns, nothing more of it will be sent."""
-        sender = self._producer._sender  # noqa: SLF001 - close() waits for what will never be acknowledged
+        """Stop the client at once. After the return it sends nothing more."""
+        sender = self._producer._sender  # noqa: SLF001 - close() would wait for acknowledgements that never come
         sender.force_close()
         sender.join(limit_s)
         try:
             self._producer.close(timeout=0)
         except errors.KafkaError:
-            sender.force_close()  # it flushes first, and what was aborted does not count as flushed
+            sender.force_close()  # close() flushes first, and aborted messages do not count as flushed
 
     def _send(self, message: Message) -> Any:  # noqa: ANN401 - the client is untyped
         return self._producer.send(
@@ -205,5 +207,5 @@ class TransactionClient:
             partition=message.partition,
         )
 
-    def _within(self, what: str, call: Any, *, limit_s: float) -> None:  # noqa: ANN401 - as above
+    def _within_limit(self, what: str, call: Any, *, limit_s: float) -> None:  # noqa: ANN401 - as above
         within(limit_s, f"{what} at {self._where}", call)

@@ -1,4 +1,4 @@
-"""The transport over Kafka."""
+"""Transport over Kafka."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from kafka.record import util as kafka_checksum
 from triptych.settings.kafka import KafkaSettings
 from triptych.transport.errors import StopError
 from triptych.transport.kafka.admin import KafkaAdmin
+from triptych.transport.kafka.group_consumer import KafkaGroupConsumer
 from triptych.transport.kafka.publisher import SEND_TIMEOUT_S, KafkaPublisher
-from triptych.transport.kafka.reader import KafkaGroupConsumer, KafkaReader
+from triptych.transport.kafka.reader import KafkaReader
 from triptych.transport.kafka.transactions import KafkaTransactions
 from triptych.transport.records import OutOfRangePolicy, TopicPartition
 
@@ -22,14 +23,14 @@ Client = TypeVar("Client", KafkaReader, KafkaGroupConsumer, KafkaPublisher, Kafk
 
 
 class KafkaTransport:
-    """Make clients of one Kafka cluster (see `Transport`)."""
+    """Creates clients of one Kafka cluster (see `Transport`)."""
 
     def __init__(self, settings: KafkaSettings, *, send_timeout_s: float = SEND_TIMEOUT_S) -> None:
-        """Connect to nothing yet.
+        """Store the settings; connect when a client is opened.
 
         Args:
-            settings: where the brokers are, and the bounds.
-            send_timeout_s: how long a publisher's `send` waits for room.
+            settings: the brokers, security and limits.
+            send_timeout_s: how long a publisher's `send` blocks while too many bytes are in flight.
         """
         require_fast_checksum()
         self._settings = settings
@@ -39,7 +40,7 @@ class KafkaTransport:
     def reader(
         self, start: Mapping[TopicPartition, int], *, when_out_of_range: OutOfRangePolicy = "earliest"
     ) -> KafkaReader:
-        """Read these partitions from these offsets."""
+        """Open a reader for these partitions, at these offsets."""
         return self._kept(KafkaReader.open(self._settings, start, when_out_of_range=when_out_of_range))
 
     def group_consumer(
@@ -50,7 +51,7 @@ class KafkaTransport:
         when_out_of_range: OutOfRangePolicy = "earliest",
         hand_over_s: float = 0.0,
     ) -> KafkaGroupConsumer:
-        """Join a group with the first poll."""
+        """Open a consumer. It joins the group with its first poll."""
         consumer = KafkaGroupConsumer(
             self._settings, topics, group, when_out_of_range=when_out_of_range, hand_over_s=hand_over_s
         )
@@ -61,15 +62,15 @@ class KafkaTransport:
         return self._kept(KafkaPublisher(self._settings, send_timeout_s=self._send_timeout_s))
 
     def transactional_publisher(self, name: str) -> KafkaTransactions:
-        """Open a publisher of transactions."""
+        """Open a transactional publisher."""
         return self._kept(KafkaTransactions(self._settings, name))
 
     def admin(self) -> KafkaAdmin:
-        """Open an admin."""
+        """Open an admin client."""
         return self._kept(KafkaAdmin(self._settings))
 
     def close(self) -> None:
-        """Close what is still open, the last one first."""
+        """Close the clients that are still open, most recent first."""
         with ExitStack() as closing:
             while self._open:
                 client = self._open.pop(0)
@@ -85,8 +86,8 @@ class KafkaTransport:
 
 
 def require_fast_checksum() -> None:
-    """Make sure that checksums are computed in C: the client falls back in silence, and is 2,877 times slower then."""
+    """Require checksums in C: the client falls back to Python silently, which is 2,877 times slower."""
     if kafka_checksum.crc32c_c is None:
         raise StopError(
-            "the package crc32c is missing, without which Kafka's checksums take for ever: pip install crc32c"
+            "the package crc32c is missing; without it Kafka's checksums are far too slow: pip install crc32c"
         )

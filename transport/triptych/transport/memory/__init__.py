@@ -1,1 +1,1 @@
-"""The transport within one process."""
+"""Transport within one process, in memory."""

@@ -1,8 +1,8 @@
-"""The part of the memory transport that all its clients share: topics, groups, one lock, one condition.
+"""The state that all clients of a memory transport share: topics and groups, guarded by one lock and condition.
 
-A topic holds a limited number of bytes. At the limit the oldest records that nobody needs any more are forgotten: those
-below every group's commit and behind every open reader. If there are none, the publisher waits; a topic that nobody has
-ever read is needed whole.
+A topic holds a limited number of bytes. At the limit, the oldest records that nobody needs are deleted: those below the
+committed offset of every group and behind every open reader. If there are none, the publisher blocks. A topic that was
+never read needs all of its records.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from triptych.transport.topic_settings import TopicSettings
 
 @dataclass(frozen=True, slots=True)
 class MemoryLimits:
-    """The bounds of a memory transport; see `MemoryTransport`."""
+    """The limits of a memory transport; see `MemoryTransport`."""
 
     max_bytes: int
     max_record_bytes: int
@@ -49,12 +49,12 @@ class MemoryTopic:
 
     @property
     def held_bytes(self) -> int:
-        """What all partitions hold."""
+        """The size of all its records."""
         return sum(log.held_bytes for log in self.logs)
 
 
 class MemoryBroker:
-    """Hold the topics and groups. All of it is guarded by `changed`, which is notified of every change."""
+    """Holds the topics and groups. `changed` guards everything, and is notified of every change."""
 
     def __init__(self, clock_ns: Callable[[], int], *, partitions: int, limits: MemoryLimits) -> None:
         self._clock_ns = clock_ns
@@ -68,14 +68,14 @@ class MemoryBroker:
         self._reader_ids = itertools.count()
 
     def topic(self, name: str) -> MemoryTopic:
-        """Return a topic, made on first use."""
+        """Return a topic; create it on first use."""
         with self.changed:
             if name not in self.topics:
                 self.create(TopicSettings(name, self._partitions, max_record_bytes=self.limits.max_record_bytes))
             return self.topics[name]
 
     def create(self, settings: TopicSettings) -> bool:
-        """Make a topic unless it exists; say whether it was made."""
+        """Create a topic unless it exists; return whether it was created."""
         with self.changed:
             if settings.name in self.topics:
                 return False
@@ -90,14 +90,14 @@ class MemoryBroker:
         return topic.logs[tp.partition]
 
     def group(self, name: str, topics: Iterable[str]) -> MemoryConsumerGroup:
-        """Return a group, made on first use, whose topics are read from now on."""
+        """Return a group, created on first use, and mark its topics as read."""
         with self.changed:
             for topic in topics:
                 self.topic(topic).was_read = True
             return self.groups.setdefault(name, MemoryConsumerGroup(self.limits.session_timeout_s))
 
-    def throw_out_members(self, name: str) -> None:
-        """Make a group forget its members; each joins again at its next poll, or at once where it is in one."""
+    def evict_members(self, name: str) -> None:
+        """Remove all members of a group. Each joins again at its next poll, or at once if it is polling."""
         with self.changed:
             group = self.groups[name]
             for member_id in group.member_ids():
@@ -105,7 +105,7 @@ class MemoryBroker:
             self.changed.notify_all()
 
     def open_reader(self, positions: dict[TopicPartition, int]) -> int:
-        """Note that somebody reads outside any group; the positions are read whenever room is needed."""
+        """Register a reader outside any group. `positions` is read whenever space is needed."""
         with self.changed:
             for tp in positions:
                 self.topic(tp.topic).was_read = True
@@ -114,24 +114,25 @@ class MemoryBroker:
             return reader_id
 
     def close_reader(self, reader_id: int) -> None:
-        """Note that a reader needs nothing any more."""
+        """Unregister a reader."""
         with self.changed:
             self._reading.pop(reader_id, None)
             self.changed.notify_all()
 
     def append(self, message: Message) -> Delivered:
-        """Append a message, waiting for room; it is given its arrival time here.
+        """Append a message with the current time as its arrival time. Block while there is no room.
 
-        Raises `PublishTimeoutError` when there was no room in time, `RecordTooLargeError` when the topic's own limit
-        is below the sender's.
+        Raises:
+            PublishTimeoutError: there was no room in time.
+            RecordTooLargeError: the message exceeds the topic's limit.
         """
         with self.changed:
-            topic, number = self._place(message)
+            topic, number = self._route(message)
             self._make_room(topic, message.size_bytes)
             return self._append_at(topic, number, message)
 
     def take_name(self, name: str) -> int:
-        """Take the name of a publisher of transactions from whoever had it, and return the epoch that began."""
+        """Take the name of a transactional publisher from its owner, and return the new epoch."""
         with self.changed:
             self._epochs[name] = self._epochs.get(name, 0) + 1
             return self._epochs[name]
@@ -139,12 +140,12 @@ class MemoryBroker:
     def append_together(
         self, messages: Sequence[Message], offsets: GroupOffsets | None, *, name: str, epoch: int
     ) -> None:
-        """Append all messages and store the offsets, or nothing, waiting for room.
+        """Append all messages and commit the offsets, or nothing. Block while there is no room.
 
-        Raises what `append` does, and `CommitRefusedError` where the name or the partitions are another's by now.
+        Raises what `append` raises, and `CommitRefusedError` if the name or the partitions have another owner.
         """
         with self.changed:
-            placed = [(*self._place(message), message) for message in messages]
+            placed = [(*self._route(message), message) for message in messages]
             wanted = Counter[str]()
             for topic, _, message in placed:
                 wanted[topic.settings.name] += message.size_bytes
@@ -158,8 +159,8 @@ class MemoryBroker:
                 self._append_at(topic, number, message)
             self.changed.notify_all()
 
-    def _place(self, message: Message) -> tuple[MemoryTopic, int]:
-        """Return where a message goes, having made sure that it may go there."""
+    def _route(self, message: Message) -> tuple[MemoryTopic, int]:
+        """Return the topic and partition of a message, after checking that it may be appended."""
         topic = self.topic(message.topic)
         limit = topic.settings.max_record_bytes
         if message.size_bytes > limit:
@@ -179,7 +180,7 @@ class MemoryBroker:
         return Delivered(message.topic, number, record.offset)
 
     def drop_before(self, tp: TopicPartition, offset: int) -> None:
-        """Forget the records of a partition below an offset."""
+        """Delete the records of a partition below an offset."""
         with self.changed:
             log = self.log(tp)
             while log.begin < min(offset, log.end):
@@ -189,28 +190,34 @@ class MemoryBroker:
     def _make_room(self, topic: MemoryTopic, size_bytes: int) -> None:
         deadline = time.monotonic() + self.limits.send_timeout_s
         while (over := topic.held_bytes + size_bytes - self.limits.max_bytes) > 0 and topic.held_bytes:
-            if self._forget(topic, over):
+            if self._delete_consumed(topic, over):
                 continue
             if not self.changed.wait(deadline - time.monotonic()):
                 raise PublishTimeoutError(
-                    f"{topic.settings.name} holds {topic.held_bytes} bytes that are still to be read and committed, of "
-                    f"{self.limits.max_bytes} allowed; nothing made room within {self.limits.send_timeout_s:g} s"
+                    f"{topic.settings.name} holds {topic.held_bytes} bytes that are not yet read and committed, of "
+                    f"{self.limits.max_bytes} allowed; there was no room within {self.limits.send_timeout_s:g} s"
                 )
 
-    def _forget(self, topic: MemoryTopic, wanted_bytes: int) -> bool:
-        """Forget the oldest records nobody needs until enough room is made; say whether that was possible."""
-        floors = [self._floor(topic, TopicPartition(topic.settings.name, number)) for number in range(len(topic.logs))]
+    def _delete_consumed(self, topic: MemoryTopic, wanted_bytes: int) -> bool:
+        """Delete the oldest records that nobody needs until there is enough room; return whether there is."""
+        needed_from = [
+            self._retained_from(topic, TopicPartition(topic.settings.name, number)) for number in range(len(topic.logs))
+        ]
         while wanted_bytes > 0:
-            free = [log for log, floor in zip(topic.logs, floors, strict=True) if log.begin < min(floor, log.end)]
+            free = [
+                log
+                for log, resume_offset in zip(topic.logs, needed_from, strict=True)
+                if log.begin < min(resume_offset, log.end)
+            ]
             if not free:
                 return False
             wanted_bytes -= min(free, key=lambda log: log.oldest_arrival_ns).drop_oldest()
         return True
 
-    def _floor(self, topic: MemoryTopic, tp: TopicPartition) -> int:
+    def _retained_from(self, topic: MemoryTopic, tp: TopicPartition) -> int:
         log = topic.logs[tp.partition]
         if not topic.was_read:
             return log.begin
-        by_group = (group.floor(tp, log.begin) for group in self.groups.values() if tp.topic in group.topics)
+        by_group = (group.resume_offset(tp, log.begin) for group in self.groups.values() if tp.topic in group.topics)
         by_reader = (positions[tp] for positions in self._reading.values() if tp in positions)
         return min(itertools.chain(by_group, by_reader), default=log.end)

@@ -1,4 +1,4 @@
-"""One partition in memory: records in order, the oldest of which may be gone."""
+"""One in-memory partition: records in order; the oldest may have been deleted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from triptych.transport.records import Record
 
 
 class PartitionLog:
-    """Keep the records of one partition. Not thread-safe: the broker's lock guards it."""
+    """The records of one partition. Not thread-safe: the broker's lock guards it."""
 
     def __init__(self) -> None:
         self._records: deque[Record] = deque()
@@ -18,28 +18,28 @@ class PartitionLog:
 
     @property
     def end(self) -> int:
-        """The offset that the next record will get."""
+        """The offset of the next record to append."""
         return self.begin + len(self._records)
 
     @property
     def oldest_arrival_ns(self) -> int:
-        """When the oldest record came; only asked where there is one."""
+        """The arrival time of the oldest record. The log must not be empty."""
         return self._records[0].arrival_ns
 
     def append(self, record: Record) -> None:
-        """Take the record that has `end` as its offset."""
+        """Append a record, whose offset must be `end`."""
         self._records.append(record)
         self.held_bytes += record.size_bytes
 
     def drop_oldest(self) -> int:
-        """Forget the oldest record and return its size."""
+        """Delete the oldest record and return its size."""
         size = self._records.popleft().size_bytes
         self.begin += 1
         self.held_bytes -= size
         return size
 
     def read(self, offset: int, limit_bytes: int) -> list[Record]:
-        """Return the records from `offset` on: at least one if there is one, and no more than the limit holds."""
+        """Return records from `offset` on, up to the limit, but at least one if there is one."""
         taken: list[Record] = []
         for record in islice(self._records, max(0, offset - self.begin), None):
             limit_bytes -= record.size_bytes
@@ -49,5 +49,5 @@ class PartitionLog:
         return taken
 
     def first_at(self, time_ns: int) -> int:
-        """Return the first offset appended at or after a time, else the end."""
+        """Return the first offset appended at or after a time, or the end offset if there is none."""
         return next((record.offset for record in self._records if record.arrival_ns >= time_ns), self.end)

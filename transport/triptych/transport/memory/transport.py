@@ -1,6 +1,6 @@
-"""A transport for one process: the same promises as Kafka's, kept in memory and bounded in bytes.
+"""Transport within one process: the same guarantees as with Kafka, held in memory and bounded in bytes.
 
-For the demo, for tests and for trying things out. It keeps nothing when the process ends.
+For the demo, for tests and for experiments. Nothing survives the process.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from concurrent.futures import Future
 
 from triptych.transport.errors import MessageRejectedError, RecordTooLargeError, TransportClosedError
 from triptych.transport.memory.broker import MemoryBroker, MemoryLimits
-from triptych.transport.memory.reader import MemoryGroupConsumer, MemoryReader
+from triptych.transport.memory.group_consumer import MemoryGroupConsumer
+from triptych.transport.memory.reader import MemoryReader
 from triptych.transport.records import Delivered, GroupOffsets, Member, Message, OutOfRangePolicy, TopicPartition
 from triptych.transport.topic_settings import DEFAULT_PARTITIONS, TopicSettings, TopicState
 
@@ -20,9 +21,9 @@ MAX_RECORD_BYTES = 4 << 20
 
 
 class MemoryTransport:
-    """Make clients that share one memory (see `Transport`).
+    """Creates clients that share one in-memory broker (see `Transport`).
 
-    Topics are made on first use, with the number of partitions given here.
+    Topics are created on first use, with the number of partitions given here.
     """
 
     def __init__(
@@ -36,16 +37,16 @@ class MemoryTransport:
         session_timeout_s: float = 10.0,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Start empty.
+        """Create an empty broker.
 
         Args:
-            clock_ns: gives each record its arrival time.
-            partitions: of topics made on first use.
-            max_bytes: held by one topic at most; a publisher waits for room.
-            max_record_bytes: key, value and headers of one record.
-            send_timeout_s: how long a publisher waits for room.
-            session_timeout_s: a group throws out a member that has not polled for so long, when another one polls.
-            monotonic_s: the clock of that time-out.
+            clock_ns: the clock of arrival times.
+            partitions: the partitions of a topic created on first use.
+            max_bytes: the limit of one topic; publishers block at the limit.
+            max_record_bytes: the limit of key, value and headers of one record.
+            send_timeout_s: how long a publisher blocks at the limit.
+            session_timeout_s: a member that has not polled for this long is evicted when another one polls.
+            monotonic_s: the clock of that timeout.
         """
         self._monotonic_s = monotonic_s
         self._broker = MemoryBroker(
@@ -57,7 +58,7 @@ class MemoryTransport:
     def reader(
         self, start: Mapping[TopicPartition, int], *, when_out_of_range: OutOfRangePolicy = "earliest"
     ) -> MemoryReader:
-        """Read these partitions from these offsets."""
+        """Open a reader for these partitions, at these offsets."""
         return MemoryReader(self._broker, start, when_out_of_range=when_out_of_range)
 
     def group_consumer(
@@ -83,30 +84,30 @@ class MemoryTransport:
         return MemoryPublisher(self._broker)
 
     def transactional_publisher(self, name: str) -> MemoryTransactions:
-        """Open a publisher of transactions."""
+        """Open a transactional publisher."""
         return MemoryTransactions(self._broker, name)
 
     def admin(self) -> MemoryAdmin:
-        """Open an admin."""
+        """Open an admin client."""
         return MemoryAdmin(self._broker)
 
-    def throw_out_members(self, group: str) -> None:
-        """Make a group forget its members, whatever they do just now: as the session time-out would, or a person."""
-        self._broker.throw_out_members(group)
+    def evict_members(self, group: str) -> None:
+        """Evict all members of a group at once, as the session timeout would."""
+        self._broker.evict_members(group)
 
     def close(self) -> None:
-        """Do nothing: what is in memory goes with the last client."""
+        """Do nothing: the memory is freed with the last client."""
 
 
 class MemoryPublisher:
-    """Append messages at once (see `Publisher`)."""
+    """Appends messages immediately (see `Publisher`)."""
 
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
         self._closed = False
 
     def send(self, message: Message) -> Future[Delivered]:
-        """Append a message, waiting for room; the future is done when this returns."""
+        """Append a message. Block while there is no room; the future is done on return."""
         if self._closed:
             raise TransportClosedError("this publisher is closed")
         limit = self._broker.limits.max_record_bytes
@@ -117,21 +118,21 @@ class MemoryPublisher:
         delivered: Future[Delivered] = Future()
         try:
             delivered.set_result(self._broker.append(message))
-        except MessageRejectedError as refused:
-            delivered.set_exception(refused)
+        except MessageRejectedError as error:
+            delivered.set_exception(error)
         return delivered
 
     def flush(self, timeout_s: float) -> None:
         """Return at once: nothing is ever in flight."""
 
     def close(self, timeout_s: float) -> None:
-        """Take no more messages."""
+        """Accept no more messages."""
         self.flush(timeout_s)
         self._closed = True
 
 
 class MemoryTransactions:
-    """Append batches whole (see `TransactionalPublisher`); none is ever open."""
+    """Appends batches atomically (see `TransactionalPublisher`). No transaction is ever open."""
 
     def __init__(self, broker: MemoryBroker, name: str) -> None:
         self._broker = broker
@@ -140,63 +141,63 @@ class MemoryTransactions:
         self._closed = False
 
     def publish(self, messages: Sequence[Message], offsets: GroupOffsets | None) -> None:
-        """Append all messages and store the offsets, or nothing."""
+        """Append all messages and commit the offsets, or nothing."""
         if self._closed:
             raise TransportClosedError("this publisher is closed")
         self.recover()
-        epoch, self._epoch = self._epoch, None  # after a failure the name has to be taken anew
+        epoch, self._epoch = self._epoch, None  # after a failure the name must be taken again
         self._broker.append_together(messages, offsets, name=self._name, epoch=epoch or 0)
         self._epoch = epoch
 
     def recover(self) -> None:
-        """Take the name anew where that is needed."""
+        """Take the name again if needed."""
         if self._epoch is None:
             self._epoch = self._broker.take_name(self._name)
 
-    def close(self, timeout_s: float) -> None:  # noqa: ARG002 - the protocol's
-        """Take no more messages."""
+    def close(self, timeout_s: float) -> None:  # noqa: ARG002 - required by the protocol
+        """Accept no more messages."""
         self._closed = True
 
 
 class MemoryAdmin:
-    """Make and describe topics (see `TopicAdmin`)."""
+    """Creates and describes in-memory topics (see `TopicAdmin`)."""
 
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
 
     def create(self, topics: Sequence[TopicSettings]) -> tuple[str, ...]:
-        """Make those that do not exist."""
+        """Create the topics that do not exist."""
         return tuple(topic.name for topic in topics if self._broker.create(topic))
 
     def describe(self, names: Sequence[str]) -> dict[str, TopicState]:
-        """Return what each existing topic is."""
+        """Return the state of each existing topic."""
         found = {name: self._broker.topics[name] for name in names if name in self._broker.topics}
         return {name: TopicState(name, topic.settings.partitions, dict(topic.configs)) for name, topic in found.items()}
 
     def alter(self, name: str, configs: Mapping[str, str]) -> None:
-        """Set some of a topic's settings; they are kept, and change nothing here."""
+        """Store some of a topic's configs; they have no effect here."""
         self._broker.topic(name).configs.update(configs)
 
     def partition_count(self, topic: str) -> int | None:
-        """Return the number of partitions, or None."""
+        """Return the number of partitions, or None if the topic does not exist."""
         state = self.describe([topic]).get(topic)
         return None if state is None else state.partitions
 
     def appended_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """Return the ends: nothing is appended before it is committed."""
+        """Return the end offsets: nothing is appended before it is committed."""
         with self._broker.changed:
             return {tp: self._broker.log(tp).end for tp in tps}
 
     def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
-        """Delete what lies before an offset."""
+        """Delete the records before the given offsets."""
         for tp, offset in before.items():
             self._broker.drop_before(tp, offset)
 
     def members(self, group: str) -> tuple[Member, ...]:
-        """Return who is in a group now."""
+        """Return the current members of a group."""
         with self._broker.changed:
             known = self._broker.groups.get(group)
             return () if known is None else tuple(Member(name, "memory") for name in known.member_ids())
 
     def close(self) -> None:
-        """Hold nothing."""
+        """Do nothing: there are no resources."""

@@ -1,1 +1,1 @@
-"""Alignment of three partitions into event-time windows: pure, decided by records and the arrival clock alone."""
+"""Alignment of three input partitions into event-time windows. Pure: decided by records and the arrival clock alone."""

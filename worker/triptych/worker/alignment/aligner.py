@@ -1,18 +1,19 @@
-"""One partition number: its merged sequence, its deadlines, and the streams in it.
+"""The alignment of one partition of each input topic: merged sequence, deadlines, streams and restart.
 
-The whole of alignment behind five calls: `fetched`, `asked`, `advance`, `next_wakeup`, `leading`. No clock is read
-here and
-nothing waits; times are given, and `next_wakeup` says when to call again. The rules are those of `docs/alignment.md`.
+`Aligner` is the interface of this package. It is a state machine: records, times and end offsets go in, decisions come
+out. It reads no clock and never blocks; `next_wakeup` says when it needs end offsets again. The rules are in
+`docs/alignment.md`.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, ParamSpec
 
+from triptych.units import NS_PER_S
+from triptych.worker.alignment.deadlines import FORGET_RANK, REVISE_RANK, DeadlineQueue
 from triptych.worker.alignment.decisions import DeadLettered, Decision, DroppedRecord, Forgotten, LateItem
 from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
 from triptych.worker.alignment.merge import Merge
@@ -25,19 +26,17 @@ if TYPE_CHECKING:
     from triptych.worker.alignment.config import AlignConfig
     from triptych.worker.alignment.snapshot import Snapshot
 
-_REVISE_RANK: Final = len(READING_ORDER)
-_FORGET_RANK: Final = _REVISE_RANK + 1
-_RANKS: Final = range(_FORGET_RANK + 1)
+_NO_STREAM: Final = "its key names no stream"
 
 _P = ParamSpec("_P")
 
 
 @dataclass(frozen=True, slots=True)
 class NextWakeup:
-    """When to ask for the end offsets of the three partitions next; None where nothing waits for an answer.
+    """When to query the end offsets of the three partitions next; None where no query is needed.
 
-    `at_ns` is a monotonic time: a record was fetched and may be taken after the answer. `wall_ns` is a moment of the
-    wall clock: a deadline is due then if nothing arrived.
+    `at_ns` is a monotonic time: the next record can be taken after the answer. `wall_ns` is a wall-clock time: a
+    deadline is due then if no record arrives before.
     """
 
     at_ns: int | None
@@ -45,7 +44,7 @@ class NextWakeup:
 
 
 class Aligner:
-    """The state machine of one partition number."""
+    """The state machine of one partition of each input topic."""
 
     def __init__(
         self,
@@ -53,14 +52,13 @@ class Aligner:
         start: Mapping[Modality, int],
         restored: Mapping[str, Snapshot] | None = None,
     ) -> None:
-        """Begin at the offsets of `start`, with the streams whose last results are in `restored`."""
+        """Start at the offsets of `start`, with the streams whose last snapshots are in `restored`."""
         self._config = config
         self._merge = Merge(start, clock_margin_ns=config.clock_margin_ns)
         self._streams: dict[str, Stream] = {}
-        self._deadlines: list[tuple[int, str, int]] = []
-        self._scheduled: dict[str, set[int]] = {}
+        self._deadlines = DeadlineQueue(self._streams)
         self._window_bytes = 0
-        # Each state was taken at a point of the one sequence, so what has been taken more of comes later.
+        # Each snapshot was taken at a point of the merged sequence: the larger the sum of its offsets, the later.
         self._refilling = dict(
             sorted((restored or {}).items(), key=lambda item: (sum(item[1].positions.values()), item[0])),
         )
@@ -70,52 +68,57 @@ class Aligner:
         }
         self._deferred: dict[str, deque[tuple[Entry, int]]] = {name: deque() for name in self._refilling}
         for name, snapshot in self._refilling.items():
-            self._streams[name] = Stream.restored(name, config, partial(self._taken_of, name), snapshot)
+            self._streams[name] = Stream.restored(name, config, partial(self._positions_of, name), snapshot)
 
-    # --- what comes in ------------------------------------------------------------------------------------------------
+    # --- input and decisions ------------------------------------------------------------------------------------------
 
-    def fetched(self, entries: Iterable[Entry], positions: Mapping[Modality, int], *, at_ns: int) -> None:
-        """Take in what a poll brought, in the order of offsets, and the positions after it; `at_ns` is monotonic."""
-        self._merge.fetched(entries, positions, at_ns=at_ns)
+    def add_records(self, entries: Iterable[Entry], positions: Mapping[Modality, int], *, at_ns: int) -> None:
+        """Add the records of one poll.
 
-    def asked(self, at_end: Iterable[Modality], *, at_ns: int, wall_ns: int) -> None:
-        """Take in which partitions a question asked at `at_ns` (monotonic) and `wall_ns` found read to their end."""
-        self._merge.asked(at_end, at_ns=at_ns, wall_ns=wall_ns)
+        Args:
+            entries: The records, in the order of their offsets in each partition.
+            positions: The next offset to read of each partition.
+            at_ns: The monotonic time at which the poll returned.
+        """
+        self._merge.add_records(entries, positions, at_ns=at_ns)
+
+    def confirm_at_end(self, at_end: Iterable[Modality], *, at_ns: int, wall_ns: int) -> None:
+        """Record which partitions an end-offset query, sent at `at_ns` (monotonic) and `wall_ns`, found fully read."""
+        self._merge.confirm_at_end(at_end, at_ns=at_ns, wall_ns=wall_ns)
 
     def advance(self) -> Iterator[Decision]:
-        """Decide all that can be decided by now, in the order of arrival time."""
+        """Yield every decision that is possible now, in the order of arrival time."""
         while True:
             yield from self._resume()
             entry = self._merge.peek()
             limit_ns = self._merge.clock_ns if entry is None else self._merge.arrival_ns()
-            due = self._due_before(limit_ns)
-            if due is not None:
-                yield from self._run(*due)
+            deadline = self._deadlines.pop_before(limit_ns)
+            if deadline is not None:
+                yield from self._run(*deadline)
             elif entry is not None:
                 self._merge.take()
                 yield from self._take(entry, limit_ns)
             else:
                 return
 
-    # --- what is asked ------------------------------------------------------------------------------------------------
+    # --- state --------------------------------------------------------------------------------------------------------
 
     def next_wakeup(self) -> NextWakeup:
-        """Return when an answer about end offsets would let this aligner go on."""
-        deadline_ns = self._next_deadline_ns()
-        margin_ns = self._config.clock_margin_ns + 1
+        """Return when end offsets are needed to make further decisions."""
+        deadline_ns = self._deadlines.next_ns()
         return NextWakeup(
-            at_ns=self._merge.question_at_ns(),
-            wall_ns=None if deadline_ns is None else deadline_ns + margin_ns,
+            at_ns=self._merge.query_at_ns(),
+            wall_ns=None if deadline_ns is None else self._wall_ns_after(deadline_ns),
         )
 
-    def revision_wall_ns(self) -> int | None:
-        """Return when, by the wall clock, the next revision can be decided; None if none is to come."""
-        moments = [moment for stream in self._streams.values() if (moment := stream.revise_at_ns()) is not None]
-        return min(moments) + self._config.clock_margin_ns + 1 if moments else None
+    def next_revision_wall_ns(self) -> int | None:
+        """Return the wall-clock time at which the next revision can be decided; None if none is pending."""
+        due_ns = [due for stream in self._streams.values() if (due := stream.revise_at_ns()) is not None]
+        return self._wall_ns_after(min(due_ns)) if due_ns else None
 
-    def leading(self) -> frozenset[Modality]:
-        """Return the partitions to be paused, because they are read too far ahead of the others."""
-        return self._merge.leading(max_bytes=self._config.ahead_max_bytes, max_lead_ns=self._config.max_lead_ns)
+    def too_far_ahead(self) -> frozenset[Modality]:
+        """Return the partitions to pause: too far ahead of the others, or with too many bytes unread."""
+        return self._merge.too_far_ahead(max_bytes=self._config.ahead_max_bytes, max_lead_ns=self._config.max_lead_ns)
 
     @property
     def clock_ns(self) -> int:
@@ -124,54 +127,56 @@ class Aligner:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of undecoded media held: fetched and not taken, in open windows, or in such as may be revised."""
+        """Bytes of undecoded media in memory: unread records, open windows and revisable windows."""
         return self._merge.unread_bytes + self._window_bytes
 
     @property
     def unread(self) -> int:
-        """Records fetched and not yet taken."""
+        """Number of records that were fetched and not yet taken."""
         return self._merge.unread
 
     def streams(self) -> tuple[str, ...]:
-        """Return the streams that are known."""
+        """Return the known streams."""
         return tuple(self._streams)
 
     def open_streams(self) -> tuple[str, ...]:
-        """Return the streams that have an open window with something in it, or a revision to come."""
+        """Return the streams that have an item in an open window, or a pending revision."""
         return tuple(sorted(name for name, stream in self._streams.items() if stream.is_unfinished))
+
+    def _wall_ns_after(self, deadline_ns: int) -> int:
+        """Return the wall-clock time at which an end-offset query moves the arrival clock beyond a deadline."""
+        return deadline_ns + self._config.clock_margin_ns + 1
 
     # --- restart ------------------------------------------------------------------------------------------------------
 
     def _resume(self) -> Iterator[Decision]:
-        """Go on with each refilled stream's last decision: perhaps not all of it was published."""
+        """Resume each refilled stream at its last decision: some of its windows may be unpublished."""
         while self._refilling:
             name, snapshot = next(iter(self._refilling.items()))
-            taken = self._merge.positions()
-            if any(taken[modality] < position for modality, position in snapshot.positions.items()):
+            positions = self._merge.positions()
+            if any(positions[modality] < position for modality, position in snapshot.positions.items()):
                 return
             del self._refilling[name], self._kept[name]
             stream = self._streams[name]
             if stream.forgetting:
                 yield from self._forget(stream, snapshot.clock_ns)
             else:
-                decided = self._metered(stream, stream.settle, snapshot.clock_ns)
-                self._schedule(stream)
-                yield from decided
+                yield from self._decide(stream, stream.close_complete, snapshot.clock_ns)
             yield from self._take_deferred(name)
 
     def _refill(self, name: str, entry: Entry, now_ns: int) -> None:
-        """Lay a record down again that an open window held; one beyond the state waits until all are laid down.
+        """Add a kept record to its window again. Defer a record beyond the snapshot until the stream is refilled.
 
-        Where brokers' clocks differ, what was read live may have come in another order than the log's. Without the
-        wait, a window could then close before it is refilled.
+        If the clocks of the brokers differ, the live order may differ from the order of the log. Without deferring, a
+        window could then close before it is refilled.
         """
         if entry.offset >= self._refilling[name].positions[entry.modality]:
             self._deferred[name].append((entry, now_ns))
         elif entry.offset in self._kept[name].get(entry.modality, ()):
             stream = self._streams[name]
-            held = stream.size_bytes
-            stream.refill(self._with_sound_end(entry))
-            self._window_bytes += stream.size_bytes - held
+            size_before = stream.size_bytes
+            stream.refill(_with_valid_end(entry, self._config))
+            self._window_bytes += stream.size_bytes - size_before
 
     def _take_deferred(self, name: str) -> Iterator[Decision]:
         deferred = self._deferred[name]
@@ -179,8 +184,8 @@ class Aligner:
             yield from self._take(*deferred.popleft())
         del self._deferred[name]
 
-    def _taken_of(self, name: str) -> Mapping[Modality, int]:
-        """Return how far a stream's records were taken: the sequence's positions, but none that wait."""
+    def _positions_of(self, name: str) -> Mapping[Modality, int]:
+        """Return the positions of the merged sequence, or of the stream's deferred records where these come before."""
         positions = self._merge.positions()
         for entry, _ in self._deferred.get(name, ()):
             positions[entry.modality] = min(positions[entry.modality], entry.offset)
@@ -194,143 +199,94 @@ class Aligner:
             self._refill(name, entry, now_ns)
             return
         if entry.redriven:
-            yield from self._returned(entry, now_ns)
+            yield from self._take_redriven(entry, now_ns)
             return
-        sound = self._with_sound_end(entry)
-        reason = self._reason_to_refuse(sound, now_ns)
+        valid = _with_valid_end(entry, self._config)
+        reason = _dead_letter_reason(valid, now_ns, self._config)
         if name is None or reason is not None:
             known = self._streams.get(name or "")
             if known is not None:
                 known.count_dead()
-            yield DeadLettered(entry, reason or "its key names no stream", counted=known is not None)
+            yield DeadLettered(entry, reason or _NO_STREAM, counted=known is not None)
             return
         stream = self._streams.get(name)
         if stream is None:
-            stream = self._streams[name] = Stream(name, self._config, partial(self._taken_of, name))
-        decided = self._metered(stream, stream.take, sound, now_ns)
-        self._schedule(stream)
-        yield from decided
-        yield from self._keep_to_the_bound(now_ns)
+            stream = self._streams[name] = Stream(name, self._config, partial(self._positions_of, name))
+        yield from self._decide(stream, stream.take, valid, now_ns)
+        yield from self._enforce_byte_bound(now_ns)
 
-    def _returned(self, entry: Entry, now_ns: int) -> Iterator[Decision]:
-        """Say what becomes of a record that was put back: it is late by rule, and moves nothing (rule 22)."""
-        if entry.kind is Kind.ELSEWHERE:
+    def _take_redriven(self, entry: Entry, now_ns: int) -> Iterator[Decision]:
+        """Process a redriven record: always late, without effect on the stream's progress (alignment rule 22)."""
+        if entry.kind is Kind.OTHER_PIPELINE:
             yield DroppedRecord(entry, "other_pipeline")
             return
-        sound = self._with_sound_end(entry)
-        reason = self._reason_to_refuse(sound, now_ns)
+        valid = _with_valid_end(entry, self._config)
+        reason = _dead_letter_reason(valid, now_ns, self._config)
         stream = self._streams.get(entry.stream or "")
         if entry.stream is None or reason is not None:
-            yield DeadLettered(entry, reason or "its key names no stream", counted=False)
+            yield DeadLettered(entry, reason or _NO_STREAM, counted=False)
         elif entry.kind is not Kind.MEDIA:
             yield DroppedRecord(entry, "redriven")
         elif stream is None:
-            yield LateItem(sound, 0)
+            yield LateItem(valid, 0)
         else:
-            decided = self._metered(stream, stream.take_back, sound, now_ns)
-            self._schedule(stream)
-            yield from decided
-            yield from self._keep_to_the_bound(now_ns)
+            yield from self._decide(stream, stream.take_redriven, valid, now_ns)
+            yield from self._enforce_byte_bound(now_ns)
 
-    def _metered(
+    def _decide(
         self, stream: Stream, decide: Callable[_P, list[Decision]], *args: _P.args, **kwargs: _P.kwargs
     ) -> list[Decision]:
-        """Return what a stream decides, and count what it holds then."""
-        held = stream.size_bytes
+        """Call a method of a stream, update the byte count and the deadlines, and return its decisions."""
+        size_before = stream.size_bytes
         decided = decide(*args, **kwargs)
-        self._window_bytes += stream.size_bytes - held
+        self._window_bytes += stream.size_bytes - size_before
+        self._deadlines.schedule(stream)
         return decided
 
-    def _reason_to_refuse(self, entry: Entry, now_ns: int) -> str | None:
-        if entry.kind is Kind.DEAD:
-            return "it could not be decoded"
-        max_event_time_ns = max(entry.start_ns, entry.end_ns)
-        if max_event_time_ns > now_ns + self._config.max_future_ns:
-            ahead_s = (max_event_time_ns - now_ns) / 1e9
-            most_s = self._config.max_future_ns / 1e9
-            what = f"event time {max_event_time_ns} ns lies {ahead_s:.0f} s after its arrival"
-            return f"{what}, more than max_future ({most_s:.0f} s)"
-        return None
-
-    def _with_sound_end(self, entry: Entry) -> Entry:
-        """Return the record with a span that is not empty and, for a cue, no longer than `max_cue`."""
-        end_ns = max(entry.end_ns, entry.start_ns + 1)
-        if entry.modality == "subtitles":
-            end_ns = min(end_ns, entry.start_ns + self._config.max_cue_ns)
-        return entry if end_ns == entry.end_ns else replace(entry, end_ns=end_ns)
-
-    def _keep_to_the_bound(self, now_ns: int) -> Iterator[Decision]:
-        """Let whichever stream holds most give way until the streams together keep to their bound."""
+    def _enforce_byte_bound(self, now_ns: int) -> Iterator[Decision]:
+        """Evict from the largest stream until all streams together are within the byte bound (alignment rule 16)."""
         while self._window_bytes > self._config.partition_max_bytes:
-            holders = [stream for stream in self._streams.values() if stream.can_give_way]
-            if not holders:
+            evictable = [stream for stream in self._streams.values() if stream.can_evict]
+            if not evictable:
                 return
-            largest = max(holders, key=lambda stream: (stream.size_bytes, stream.name))
-            decided = self._metered(largest, largest.give_way, now_ns)
-            self._schedule(largest)
-            yield from decided
+            largest = max(evictable, key=lambda stream: (stream.size_bytes, stream.name))
+            yield from self._decide(largest, largest.evict, now_ns)
 
     # --- deadlines ----------------------------------------------------------------------------------------------------
 
-    def _schedule(self, stream: Stream) -> None:
-        """See to it that each of the stream's deadlines has one entry in the heap, at its time or before."""
-        scheduled = self._scheduled.setdefault(stream.name, set())
-        if len(scheduled) == len(_RANKS):
-            return
-        for rank in _RANKS:
-            if rank not in scheduled:
-                due_ns = self._actual_due_ns(stream, rank)
-                if due_ns is not None:
-                    scheduled.add(rank)
-                    heapq.heappush(self._deadlines, (due_ns, stream.name, rank))
-
-    @staticmethod
-    def _actual_due_ns(stream: Stream, rank: int) -> int | None:
-        if rank == _FORGET_RANK:
-            return stream.forget_at_ns()
-        return stream.revise_at_ns() if rank == _REVISE_RANK else stream.idle_at_ns(READING_ORDER[rank])
-
-    def _next_deadline_ns(self) -> int | None:
-        """Return the earliest deadline; entries that a later record has moved are put where they belong."""
-        while self._deadlines:
-            due_ns, name, rank = self._deadlines[0]
-            actual_ns = self._actual_due_ns(self._streams[name], rank)
-            if actual_ns == due_ns:
-                return due_ns
-            if actual_ns is None:
-                heapq.heappop(self._deadlines)
-                self._scheduled[name].discard(rank)
-            else:
-                heapq.heapreplace(self._deadlines, (actual_ns, name, rank))
-        return None
-
-    def _due_before(self, limit_ns: int) -> tuple[int, str, int] | None:
-        """Remove and return the earliest deadline before `limit_ns`; one at a record's very arrival runs after it."""
-        due_ns = self._next_deadline_ns()
-        if due_ns is None or due_ns >= limit_ns:
-            return None
-        due = heapq.heappop(self._deadlines)
-        self._scheduled[due[1]].discard(due[2])
-        return due
-
     def _run(self, due_ns: int, name: str, rank: int) -> Iterator[Decision]:
         stream = self._streams[name]
-        if rank == _FORGET_RANK:
+        if rank == FORGET_RANK:
             yield from self._forget(stream, due_ns)
-            return
-        if rank == _REVISE_RANK:
-            decided = self._metered(stream, stream.revise, due_ns)
+        elif rank == REVISE_RANK:
+            yield from self._decide(stream, stream.revise, due_ns)
         else:
-            decided = self._metered(stream, stream.idle, READING_ORDER[rank], due_ns)
-        self._schedule(stream)
-        yield from decided
+            yield from self._decide(stream, stream.mark_idle, READING_ORDER[rank], due_ns)
 
     def _forget(self, stream: Stream, now_ns: int) -> Iterator[Decision]:
-        decided = self._metered(stream, stream.forget, now_ns)
+        decided = self._decide(stream, stream.forget, now_ns)
         self._window_bytes -= stream.size_bytes
         del self._streams[stream.name]
-        self._scheduled.pop(stream.name, None)
-        self._deadlines = [deadline for deadline in self._deadlines if deadline[1] != stream.name]
-        heapq.heapify(self._deadlines)
+        self._deadlines.remove(stream.name)
         yield from decided
-        yield Forgotten(stream.name, self._taken_of(stream.name))
+        yield Forgotten(stream.name, self._positions_of(stream.name))
+
+
+def _with_valid_end(entry: Entry, config: AlignConfig) -> Entry:
+    """Return the record with a span of at least 1 ns and, for a cue, of at most `max_cue`."""
+    end_ns = max(entry.end_ns, entry.start_ns + 1)
+    if entry.modality == "subtitles":
+        end_ns = min(end_ns, entry.start_ns + config.max_cue_ns)
+    return entry if end_ns == entry.end_ns else replace(entry, end_ns=end_ns)
+
+
+def _dead_letter_reason(entry: Entry, now_ns: int, config: AlignConfig) -> str | None:
+    """Return why a record goes to the dead letters; None if it does not."""
+    if entry.kind is Kind.DEAD:
+        return "it could not be decoded"
+    event_time_ns = max(entry.start_ns, entry.end_ns)
+    if event_time_ns <= now_ns + config.max_future_ns:
+        return None
+    ahead_s = (event_time_ns - now_ns) / NS_PER_S
+    max_s = config.max_future_ns / NS_PER_S
+    return f"event time {event_time_ns} ns is {ahead_s:.0f} s after its arrival, more than max_future ({max_s:.0f} s)"

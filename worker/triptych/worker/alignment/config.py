@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlignConfig:
-    """What the rules of `docs/alignment.md` leave to the user.
+    """The parameters of the rules in `docs/alignment.md`.
 
-    `out_of_orderness_ns` is subtracted from a track's promise, by modality. `stream_max_bytes` and
-    `partition_max_bytes` bound what open windows hold, encoded; `ahead_max_bytes` and `max_lead_ns` bound how far one
-    partition is read ahead of the others. With `allowed_lateness_ns`, a closed window is issued again when something
-    comes for it as long as its end is not that far behind the floor, `revise_after_ns` after the first such item.
+    `out_of_orderness_ns` is subtracted from a track's watermark, by modality. `stream_max_bytes` and
+    `partition_max_bytes` limit the encoded media in windows; `ahead_max_bytes` and `max_lead_ns` limit how far one
+    partition is read ahead of the others. A late item revises a closed window whose end is less than
+    `allowed_lateness_ns` before the start of the next window to close, `revise_after_ns` after the first such item
+    arrives. None disables revisions.
     """
 
     size_ns: int = 2 * NS_PER_S
@@ -43,7 +44,7 @@ class AlignConfig:
     revise_after_ns: int = 1 * NS_PER_S
 
     def __post_init__(self) -> None:
-        """Refuse what no window could be made with."""
+        """Raise `UsageError` for values that no window can be made with."""
         if not 0 < self.hop_ns <= self.size_ns:
             msg = f"window: expected 0 < hop <= size, got hop {self.hop_ns} ns and size {self.size_ns} ns"
             raise UsageError(msg)
@@ -51,6 +52,6 @@ class AlignConfig:
             msg = "align: expected max_empty of at least 1 and an idle timeout and a stream TTL above 0"
             raise UsageError(msg)
 
-    def slack_ns(self, modality: Modality) -> int:
-        """Return the out-of-orderness that a track of `modality` is given."""
+    def out_of_orderness_of(self, modality: Modality) -> int:
+        """Return the out-of-orderness of a track in nanoseconds."""
         return self.out_of_orderness_ns.get(modality, 0)

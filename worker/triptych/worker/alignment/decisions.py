@@ -1,4 +1,4 @@
-"""What alignment decides, as values: windows closed, records late, dropped or refused, streams forgotten."""
+"""The decisions of alignment, as immutable values."""
 
 from __future__ import annotations
 
@@ -13,18 +13,15 @@ if TYPE_CHECKING:
     from triptych.worker.alignment.entry import Entry
     from triptych.worker.alignment.snapshot import Snapshot
 
-Positions = dict["Modality", int]
-"""The next offset to be taken, by modality."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosedWindow:
-    """A window that closed: what it holds, in order of event time, and the stream's state after it.
+    """A result to compute and publish: a closed window or its revision, and the stream's state afterwards.
 
-    `held` is the frame that stands in where `states["video"]` is `held`. `skipped` empty windows before it were not
-    published. `dead` counts records of the stream that could not be decoded since the window before.
-
-    A `revision` above 0 is the window once more, after late items: `added` says how many came since the one before.
+    `items` are in order of event time. `held` is the frame to use if `states["video"]` is `held`. `skipped` is the
+    number of empty windows before this one that are not published. `dead` is the number of dead records of the stream
+    since the previous window. A `revision` above 0 repeats the window with late items; `added` is the number of items
+    since the previous result, by modality.
     """
 
     stream: str
@@ -45,8 +42,8 @@ class ClosedWindow:
 class LateItem:
     """A late media item: all of its windows are closed, or it was redriven.
 
-    `next_window_start_ns` is where the next open window of the stream begins. With `revises`, a closed window will be
-    issued again with the item.
+    `next_window_start_ns` is the start of the stream's next window to close. If it `revises`, the next revision of at
+    least one window has the item.
     """
 
     entry: Entry
@@ -56,9 +53,10 @@ class LateItem:
 
 @dataclass(frozen=True, slots=True)
 class DroppedRecord:
-    """A record that changes nothing: a producer's repeat, of a session that its track has left, or put back.
+    """A record without effect.
 
-    Of what was put back these are control records, and what was another pipeline's dead letter.
+    It repeats an earlier one, is of a session that its track has left, is a redriven control record (`redriven`), or
+    was redriven by another pipeline.
     """
 
     entry: Entry
@@ -67,7 +65,7 @@ class DroppedRecord:
 
 @dataclass(frozen=True, slots=True)
 class DeadLettered:
-    """A record for the dead letters. Where it is `counted`, its stream's next window says so."""
+    """A record for the dead-letter topic. If `counted`, the next result of its stream counts it in `dead`."""
 
     entry: Entry
     reason: str
@@ -76,7 +74,7 @@ class DeadLettered:
 
 @dataclass(frozen=True, slots=True)
 class EvictedRevisionState:
-    """A closed window that might still have been revised, let go of because of its bytes."""
+    """A revisable window that was evicted at the byte bound: late items no longer revise it."""
 
     stream: str
     start_ns: int
@@ -85,7 +83,7 @@ class EvictedRevisionState:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """A stream that fell quiet: nothing of it before these positions is needed any more."""
+    """A stream that was forgotten. Its records before these positions are no longer needed."""
 
     stream: str
     positions: Mapping[Modality, int]

@@ -1,4 +1,4 @@
-"""One record as alignment sees it: its place in the log, what it says of time, and an opaque payload."""
+"""An input record as alignment sees it: offset, arrival time, event time and an opaque payload."""
 
 from __future__ import annotations
 
@@ -10,28 +10,27 @@ if TYPE_CHECKING:
     from triptych.schemas.names import Modality
 
 READING_ORDER: Final[tuple[Modality, ...]] = ("audio", "subtitles", "video")
-"""The modalities in the order of their topics' names, which decides between records of one arrival time."""
+"""The modalities in the order of their topic names, which decides between records with equal arrival times."""
 
 
 class Kind(Enum):
-    """What a record is to alignment."""
+    """The kind of a record. `OTHER_PIPELINE` is a record that another pipeline redrove from its dead letters."""
 
     MEDIA = "media"
     PROGRESS = "progress"
     END = "end"
     DEAD = "dead"
-    ELSEWHERE = "elsewhere"
+    OTHER_PIPELINE = "other_pipeline"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One record of one partition.
 
-    `stream` is None where a dead record's key names none. Media covers `[start_ns, end_ns)` of event time (a frame one
-    nanosecond); `watermark_ns` is the event time before which nothing more of its track will start. A `DEAD` entry
-    could
-    not be decoded: only its place, its stream and its payload count. `redriven` was put back from the dead letters, an
-    `ELSEWHERE` one from those of another pipeline: neither moves anything.
+    `arrival_ns` is the time at which the broker appended the record. `stream` is None if the key of a dead record names
+    no stream. Media covers the event time `[start_ns, end_ns)`; a frame covers one nanosecond. `watermark_ns` is the
+    watermark of the track: no later record of it starts before. A `DEAD` record could not be decoded; only its offset,
+    stream and payload are valid. `redriven` records came back from the dead letters (alignment rule 22).
     """
 
     modality: Modality

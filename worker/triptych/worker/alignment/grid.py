@@ -1,4 +1,4 @@
-"""Which windows a span of event time belongs to: epoch-aligned, tumbling or hopping, in integer nanoseconds."""
+"""The grid of event-time windows: epoch-aligned, tumbling or hopping, in integer nanoseconds (alignment rule 12)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class WindowGrid:
-    """Windows `[k * hop_ns, k * hop_ns + size_ns)` for every whole k from 0 on."""
+    """Windows `[index * hop_ns, index * hop_ns + size_ns)` for every index from 0 on."""
 
     size_ns: int
     hop_ns: int
@@ -17,21 +17,21 @@ class WindowGrid:
         return index * self.hop_ns
 
     def end_ns(self, index: int) -> int:
-        """Return the end of window `index`, which is not part of it."""
+        """Return the exclusive end of window `index`."""
         return index * self.hop_ns + self.size_ns
 
-    def first(self, start_ns: int) -> int:
-        """Return the first window that a span beginning at `start_ns` touches."""
+    def first_overlapping(self, start_ns: int) -> int:
+        """Return the first window that overlaps a span starting at `start_ns`."""
         return max(0, (start_ns - self.size_ns) // self.hop_ns + 1)
 
-    def last(self, end_ns: int) -> int:
-        """Return the last window that a span ending before `end_ns` touches."""
+    def last_overlapping(self, end_ns: int) -> int:
+        """Return the last window that overlaps a span with the exclusive end `end_ns`."""
         return (end_ns - 1) // self.hop_ns
 
-    def first_starting_at_or_after(self, moment_ns: int) -> int:
-        """Return the first window that does not begin before `moment_ns`."""
-        return -(-moment_ns // self.hop_ns)
+    def first_starting_at_or_after(self, event_time_ns: int) -> int:
+        """Return the first window that starts at or after an event time."""
+        return -(-event_time_ns // self.hop_ns)
 
-    def first_ending_after(self, moment_ns: int) -> int:
-        """Return the first window whose end lies beyond `moment_ns`."""
-        return max(0, (moment_ns - self.size_ns) // self.hop_ns + 1)
+    def first_ending_after(self, event_time_ns: int) -> int:
+        """Return the first window that ends after an event time."""
+        return max(0, (event_time_ns - self.size_ns) // self.hop_ns + 1)

@@ -1,8 +1,8 @@
-"""The three partitions of one number as one sequence, and the arrival clock that reading it moves.
+"""Merges the three co-partitioned inputs into one sequence, and derives the arrival clock (alignment rules 1 and 2).
 
-Rules 1 and 2 of `docs/alignment.md`. A record is taken once nothing that comes before it can still be read: every other
-partition shows a later record, or was found read to its end by a question asked after the record was fetched. So the
-sequence is the same when the log is read again, live or years later, in other chunks.
+See `docs/alignment.md`. A record is taken once no earlier record can still arrive: each other partition has a later
+unread record, or was found read to its end by an end-offset query sent after the record was fetched. So the sequence
+does not depend on when the log is read, or in what batches.
 """
 
 from __future__ import annotations
@@ -19,136 +19,143 @@ if TYPE_CHECKING:
 
     from triptych.schemas.names import Modality
 
-TICK_NS: Final = 2 * NS_PER_MS
-"""A question counts for a record fetched at least this long before: a later append then has a later arrival time
-(append times are whole milliseconds)."""
+QUERY_DELAY_NS: Final = 2 * NS_PER_MS
+"""How long after a record was fetched an end-offset query must be sent to count for it.
+
+Append times are whole milliseconds. After this delay, records appended later have a later arrival time.
+"""
 
 
 @dataclass(slots=True)
-class _Side:
-    """One partition: what was fetched and not yet taken, and how far it is known to be read."""
+class _Partition:
+    """One partition: its unread records, and how far it is known to be read."""
 
     position: int
-    unread: deque[tuple[int, int, Entry]] = field(default_factory=deque)  # (arrival, fetched at, entry)
+    unread: deque[tuple[int, int, Entry]] = field(default_factory=deque)  # (arrival, fetched at (monotonic), entry)
     unread_bytes: int = 0
     newest_arrival_ns: int = 0
-    end_asked_at_ns: int = -1  # monotonic: the last question that found this side read to its end
-    clock_ns: int = 0  # nothing unread of this side arrived before
+    at_end_ns: int = -1  # monotonic time of the last query that found this partition read to its end
+    clock_ns: int = 0  # every unread or future record arrived at this time or later
 
 
 class Merge:
-    """Orders the records of three partitions by (arrival, topic); all times are given to it."""
+    """Orders the records of three partitions by arrival time, then by topic. Reads no clock."""
 
     def __init__(self, start: Mapping[Modality, int], *, clock_margin_ns: int) -> None:
-        """Begin at the offsets of `start`."""
+        """Start at the offsets of `start`."""
         self._margin_ns = clock_margin_ns
-        self._sides = {modality: _Side(start[modality]) for modality in READING_ORDER}
-        self._first: _Side | None = None  # the side whose head comes first
+        self._partitions = {modality: _Partition(start[modality]) for modality in READING_ORDER}
+        self._next: _Partition | None = None  # the partition with the next record of the sequence
 
-    def fetched(self, entries: Iterable[Entry], positions: Mapping[Modality, int], *, at_ns: int) -> None:
-        """Take in what a poll brought.
+    def add_records(self, entries: Iterable[Entry], positions: Mapping[Modality, int], *, at_ns: int) -> None:
+        """Add the records of one poll.
 
         Args:
-            entries: records in the order of their offsets.
-            positions: the next offset that each partition will be read from.
-            at_ns: when the poll returned, monotonic.
+            entries: The records, in the order of their offsets in each partition.
+            positions: The next offset to read of each partition.
+            at_ns: The monotonic time at which the poll returned.
         """
         for entry in entries:
-            side = self._sides[entry.modality]
-            side.newest_arrival_ns = max(side.newest_arrival_ns, entry.arrival_ns)
-            side.clock_ns = max(side.clock_ns, side.newest_arrival_ns) if not side.unread else side.clock_ns
-            side.unread.append((side.newest_arrival_ns, at_ns, entry))
-            side.unread_bytes += entry.size_bytes
+            partition = self._partitions[entry.modality]
+            partition.newest_arrival_ns = max(partition.newest_arrival_ns, entry.arrival_ns)
+            if not partition.unread:
+                partition.clock_ns = max(partition.clock_ns, partition.newest_arrival_ns)
+            partition.unread.append((partition.newest_arrival_ns, at_ns, entry))
+            partition.unread_bytes += entry.size_bytes
         for modality, position in positions.items():
-            self._sides[modality].position = position
-        self._first = self._find_first()
+            self._partitions[modality].position = position
+        self._next = self._find_next()
 
-    def asked(self, at_end: Iterable[Modality], *, at_ns: int, wall_ns: int) -> None:
-        """Take in the answer of a question for end offsets.
+    def confirm_at_end(self, at_end: Iterable[Modality], *, at_ns: int, wall_ns: int) -> None:
+        """Record which partitions an end-offset query found read to their end.
 
         Args:
-            at_end: the partitions whose end was our position.
-            at_ns: when it was asked, monotonic.
-            wall_ns: when it was asked, wall clock.
+            at_end: The partitions whose end offset equals our position.
+            at_ns: The monotonic time at which the query was sent.
+            wall_ns: The wall-clock time at which the query was sent.
         """
         for modality in at_end:
-            side = self._sides[modality]
-            side.end_asked_at_ns = at_ns
-            if not side.unread:
-                side.clock_ns = max(side.clock_ns, wall_ns - self._margin_ns)
+            partition = self._partitions[modality]
+            partition.at_end_ns = at_ns
+            if not partition.unread:
+                partition.clock_ns = max(partition.clock_ns, wall_ns - self._margin_ns)
 
     def peek(self) -> Entry | None:
-        """Return the next record of the sequence if it may be taken, its arrival the running maximum's."""
-        side = self._first
-        if side is None or self._question_for(side) is not None:
+        """Return the next record of the sequence, or None if an earlier one may still arrive."""
+        partition = self._next
+        if partition is None or self._query_needed_at_ns(partition) is not None:
             return None
-        return side.unread[0][2]
+        return partition.unread[0][2]
 
     def arrival_ns(self) -> int:
-        """Return the arrival time of the record that `peek` shows."""
-        return self._first.unread[0][0] if self._first else self.clock_ns
+        """Return the arrival time of the record that `peek` returned: the running maximum of its partition."""
+        return self._next.unread[0][0] if self._next else self.clock_ns
 
     def take(self) -> None:
-        """Remove the record that `peek` shows."""
-        side = self._first
-        if side is None:
+        """Remove the record that `peek` returned."""
+        partition = self._next
+        if partition is None:
             return
-        arrival_ns, _, entry = side.unread.popleft()
-        side.unread_bytes -= entry.size_bytes
-        side.clock_ns = max(side.clock_ns, side.unread[0][0] if side.unread else arrival_ns)
-        self._first = self._find_first()
+        arrival_ns, _, entry = partition.unread.popleft()
+        partition.unread_bytes -= entry.size_bytes
+        partition.clock_ns = max(partition.clock_ns, partition.unread[0][0] if partition.unread else arrival_ns)
+        self._next = self._find_next()
 
     @property
     def clock_ns(self) -> int:
-        """The arrival clock: no record that is still to be taken arrived before it."""
-        return min(side.clock_ns for side in self._sides.values())
+        """The arrival clock: every record not yet taken arrived at this time or later."""
+        return min(partition.clock_ns for partition in self._partitions.values())
 
     @property
     def unread_bytes(self) -> int:
-        """Bytes fetched and not yet taken."""
-        return sum(side.unread_bytes for side in self._sides.values())
+        """Bytes of the records that were fetched and not yet taken."""
+        return sum(partition.unread_bytes for partition in self._partitions.values())
 
     @property
     def unread(self) -> int:
-        """Records fetched and not yet taken."""
-        return sum(len(side.unread) for side in self._sides.values())
+        """Number of records that were fetched and not yet taken."""
+        return sum(len(partition.unread) for partition in self._partitions.values())
 
     def positions(self) -> dict[Modality, int]:
-        """Return the offset of the next record to be taken, by modality."""
+        """Return the offset of the next record to take, by modality."""
         return {
-            modality: side.unread[0][2].offset if side.unread else side.position
-            for modality, side in self._sides.items()
+            modality: partition.unread[0][2].offset if partition.unread else partition.position
+            for modality, partition in self._partitions.items()
         }
 
-    def question_at_ns(self) -> int | None:
-        """Return the monotonic time from which a question would help to take the next record, or None."""
-        return None if self._first is None else self._question_for(self._first)
+    def query_at_ns(self) -> int | None:
+        """Return the monotonic time from which an end-offset query lets the next record be taken, or None."""
+        return None if self._next is None else self._query_needed_at_ns(self._next)
 
-    def leading(self, *, max_bytes: int, max_lead_ns: int) -> frozenset[Modality]:
-        """Return the partitions to be paused: too many bytes ahead, or too far in arrival time.
+    def too_far_ahead(self, *, max_bytes: int, max_lead_ns: int) -> frozenset[Modality]:
+        """Return the partitions with more than `max_bytes` unread, or more than `max_lead_ns` of arrival time ahead.
 
-        The one whose head came first leads nobody, so its arrival time is no reason. Its bytes are: nothing else bounds
-        them while the end of another partition cannot be asked for. A pause holds up nobody, because only what has an
-        unread record is paused, and whether that may be taken depends on the other partitions alone.
+        The partition with the next record is not ahead of the others, so only its bytes count. They do count: nothing
+        else bounds them while the end offset of another partition is unavailable. Pausing these partitions blocks
+        nothing, since each has an unread record, and whether that can be taken depends on the other partitions alone.
         """
         clock_ns = self.clock_ns
         return frozenset(
             modality
-            for modality, side in self._sides.items()
-            if side.unread_bytes > max_bytes
-            or (side.unread and side is not self._first and side.newest_arrival_ns - clock_ns > max_lead_ns)
+            for modality, partition in self._partitions.items()
+            if partition.unread_bytes > max_bytes
+            or (
+                partition.unread
+                and partition is not self._next
+                and partition.newest_arrival_ns - clock_ns > max_lead_ns
+            )
         )
 
-    def _find_first(self) -> _Side | None:
-        first: _Side | None = None
-        for side in self._sides.values():  # in the topics' order, which decides between equals
-            if side.unread and (first is None or side.unread[0][0] < first.unread[0][0]):
-                first = side
+    def _find_next(self) -> _Partition | None:
+        first: _Partition | None = None
+        for partition in self._partitions.values():  # ordered by topic, which decides between equal arrival times
+            if partition.unread and (first is None or partition.unread[0][0] < first.unread[0][0]):
+                first = partition
         return first
 
-    def _question_for(self, first: _Side) -> int | None:
-        wanted_ns = first.unread[0][1] + TICK_NS
-        for side in self._sides.values():
-            if not side.unread and side.end_asked_at_ns < wanted_ns:
-                return wanted_ns
+    def _query_needed_at_ns(self, next_partition: _Partition) -> int | None:
+        needed_at_ns = next_partition.unread[0][1] + QUERY_DELAY_NS
+        for partition in self._partitions.values():
+            if not partition.unread and partition.at_end_ns < needed_at_ns:
+                return needed_at_ns
         return None

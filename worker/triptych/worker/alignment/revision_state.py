@@ -1,6 +1,7 @@
-"""What is remembered of closed windows while they may be revised, as a value and as JSON (rules 23 to 26).
+"""The state of the revisable windows of one stream, as a value and as JSON (alignment rules 23 to 26).
 
-It is a part of the state in every result, there only where late items revise windows.
+It is the part `closed` of the header `triptych-state`, which is present only if late items revise windows. See
+`docs/alignment.md`.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ if TYPE_CHECKING:
 _STATES: Final[tuple[State, ...]] = ("present", "held", "empty", "idle", "absent")
 _STATE_OF: Final[Mapping[str, State]] = {state[0]: state for state in _STATES}
 
-Added = dict["Modality", int]
-"""How many items came for a window since its last result, by modality."""
+LateCounts = dict["Modality", int]
+"""The number of late items of a window since its last result, by modality."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Issue:
-    """What was said of a window when its result was last issued.
+class WindowSummary:
+    """The facts of a window's last result that do not follow from its items.
 
-    `states` are in the order of reading; `held` is the offset of the frame that stood in.
+    `states` has one state for each modality of `READING_ORDER`. `held` is the offset of the held frame.
     """
 
     closed_by: ClosedBy
@@ -40,73 +41,80 @@ class Issue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClosedSnapshot:
-    """The closed windows of one stream that may be revised, by their indices on a grid.
+class RevisionState:
+    """The closed windows of one stream that may be revised. Windows are indices on a grid of `size_ns` and `hop_ns`.
 
-    `bottom` is the oldest of them; `since_ns` is the arrival of the first late item whose revision is still to come;
-    `held` is the offset of the frame that stands in for the next windows; `lives_since_ns` the clock of the last first
-    result.
+    `first_revisable` is the oldest window that a late item may revise. `first_late_ns` is the arrival time of the first
+    late item that is in no result yet. `held` is the offset of the frame that is held for the next windows.
+    `ttl_start_ns` is the arrival clock of the last first result (revisions do not prolong the life of a stream).
     """
 
     size_ns: int
     hop_ns: int
-    bottom: int
-    issues: Mapping[int, Issue]
-    added: Mapping[int, Added]
-    since_ns: int | None
+    first_revisable: int
+    summaries: Mapping[int, WindowSummary]
+    late_counts: Mapping[int, LateCounts]
+    first_late_ns: int | None
     held: int | None
-    lives_since_ns: int
+    ttl_start_ns: int
 
     def to_document(self) -> dict[str, object]:
-        """Return it as values that JSON has; windows in a row of which the same was said are one entry."""
+        """Return a JSON document. Consecutive windows with equal summaries share one entry."""
         return {
             "grid": [self.size_ns, self.hop_ns],
-            "bottom": self.bottom,
-            "issues": [[first, count, *_issue_fields(issue)] for first, count, issue in self._rows()],
-            "added": [[index, *(added.get(m, 0) for m in READING_ORDER)] for index, added in self.added.items()],
-            "since": self.since_ns,
+            "bottom": self.first_revisable,
+            "issues": [[first, count, *_summary_fields(summary)] for first, count, summary in self._runs()],
+            "added": [
+                [index, *(counts.get(m, 0) for m in READING_ORDER)] for index, counts in self.late_counts.items()
+            ],
+            "since": self.first_late_ns,
             "held": self.held,
-            "lives": self.lives_since_ns,
+            "lives": self.ttl_start_ns,
         }
 
-    def _rows(self) -> Iterator[tuple[int, int, Issue]]:
-        numbered = enumerate(self.issues.items())
-        for _, row in groupby(numbered, key=lambda each: (each[1][0] - each[0], each[1][1])):
-            indices = [(index, issue) for _, (index, issue) in row]
-            yield indices[0][0], len(indices), indices[0][1]
+    def _runs(self) -> Iterator[tuple[int, int, WindowSummary]]:
+        """Yield the first window, the number of windows and the summary of each run of equal summaries."""
+        numbered = enumerate(self.summaries.items())
+        for _, group in groupby(numbered, key=lambda each: (each[1][0] - each[0], each[1][1])):
+            run = [(index, summary) for _, (index, summary) in group]
+            yield run[0][0], len(run), run[0][1]
 
     @classmethod
-    def from_document(cls, document: Any) -> ClosedSnapshot:  # noqa: ANN401 (freshly parsed JSON)
-        """Return what `to_document` was made of; raise `ValueError`, `KeyError` or `TypeError` for anything else."""
+    def from_document(cls, document: Any) -> RevisionState:  # noqa: ANN401 (freshly parsed JSON)
+        """Return the state that a JSON document describes.
+
+        Raises:
+            ValueError, KeyError, TypeError: if `to_document` did not make it.
+        """
         size_ns, hop_ns = map(int, document["grid"])
-        issues: dict[int, Issue] = {}
+        summaries: dict[int, WindowSummary] = {}
         for first, count, *fields in document["issues"]:
-            issue = _read_issue(fields)
-            issues.update((index, issue) for index in range(int(first), int(first) + int(count)))
-        added = {
+            summary = _read_summary(fields)
+            summaries.update((index, summary) for index in range(int(first), int(first) + int(count)))
+        late_counts = {
             int(index): {modality: int(count) for modality, count in zip(READING_ORDER, counts, strict=True) if count}
             for index, *counts in document["added"]
         }
         return cls(
             size_ns=size_ns,
             hop_ns=hop_ns,
-            bottom=int(document["bottom"]),
-            issues=issues,
-            added=added,
-            since_ns=None if document["since"] is None else int(document["since"]),
+            first_revisable=int(document["bottom"]),
+            summaries=summaries,
+            late_counts=late_counts,
+            first_late_ns=None if document["since"] is None else int(document["since"]),
             held=None if document["held"] is None else int(document["held"]),
-            lives_since_ns=int(document["lives"]),
+            ttl_start_ns=int(document["lives"]),
         )
 
 
-def _issue_fields(issue: Issue) -> list[object]:
-    states = "".join(state[0] for state in issue.states)
-    return [issue.revision, issue.closed_by, issue.skipped, issue.dead, states, issue.held]
+def _summary_fields(summary: WindowSummary) -> list[object]:
+    states = "".join(state[0] for state in summary.states)
+    return [summary.revision, summary.closed_by, summary.skipped, summary.dead, states, summary.held]
 
 
-def _read_issue(fields: Any) -> Issue:  # noqa: ANN401 (freshly parsed JSON)
+def _read_summary(fields: Any) -> WindowSummary:  # noqa: ANN401 (freshly parsed JSON)
     revision, closed_by, skipped, dead, states, held = fields
-    return Issue(
+    return WindowSummary(
         revision=int(revision),
         closed_by=closed_by,
         skipped=int(skipped),

@@ -1,8 +1,8 @@
 """The state of one stream after a decision, and its JSON: the header `triptych-state` of every result.
 
-The results topic is the changelog of alignment. A snapshot holds what the rest of the log cannot say again: what was
-decided, and the offsets of the records that open windows, and closed ones that may be revised, still need (`kept`). A
-record before `positions` that is not kept is finished.
+The results topic is the changelog of alignment (alignment rules 18 to 20; see `docs/alignment.md`). A snapshot has the
+state that the input topics cannot restore: the decisions so far, and the offsets of the records that open or revisable
+windows still need (`kept`). A record before `positions` that is not kept is finished.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from triptych.schemas.errors import MalformedRecordError
-from triptych.worker.alignment.revision_state import ClosedSnapshot
+from triptych.worker.alignment.revision_state import RevisionState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -26,23 +26,23 @@ TrackState = Literal["active", "idle", "ended"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackSnapshot:
-    """One track: the session it is in, the largest `seq` and promise of it, and when it last brought something."""
+    """One track: its session, the session's largest `seq` and watermark, and the arrival time of its last activity."""
 
     session: str
     seq: int | None
     watermark_ns: int | None
     state: TrackState
-    counted_ns: int
+    last_activity_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """One stream after a window was closed.
+    """One stream after one of its windows was published.
 
-    `next_window_start_ns` is where its next window begins; `sessions` are in order of appearance, each with the
-    tracks that it has
-    announced; `last` is the stream's last record; `closed` are the windows that may still be revised. `skipped` and
-    `dead` are what the next window has to say of what came before it: none after a window, some after a revision.
+    `positions` are the next offsets to take and `clock_ns` the arrival clock of the decision. `next_window_start_ns` is
+    the start of the next window to close. `sessions` are in order of first appearance, each with the tracks that it
+    announced. `last` is the stream's last record. `closed` is the state of the revisable windows. `skipped` and `dead`
+    count for the next result: always 0 after a first result, but not after a revision.
     """
 
     positions: Mapping[Modality, int]
@@ -55,26 +55,26 @@ class Snapshot:
     tracks: Mapping[Modality, TrackSnapshot]
     kept: Mapping[Modality, tuple[int, ...]] = field(default_factory=dict)
     last: tuple[Modality, int] = ("audio", -1)
-    closed: ClosedSnapshot | None = None
+    closed: RevisionState | None = None
     skipped: int = 0
     dead: int = 0
 
     def is_finished(self, modality: Modality, offset: int) -> bool:
-        """Tell whether a record of this stream is needed no more once this snapshot is published."""
+        """Tell whether no restart needs a record of this stream once this snapshot is published."""
         return offset < self.positions[modality] and offset not in self.needed(modality)
 
     def needed(self, modality: Modality) -> Collection[int]:
-        """Return the offsets before `positions` that a restart has to find.
+        """Return the offsets before `positions` that a restart has to read again.
 
-        They are what the open windows keep and, while windows are still owed (more silence will close them), the last
-        record: with nothing left to read, the tail of the results would be too short to hold this very state.
+        These are the kept records and, while silence will close further windows, the last record of the stream. If that
+        one were committed, the tail of the results topic could begin after the result that has this snapshot.
         """
         kept = self.kept.get(modality, ())
-        owes_windows = self.next_window_start_ns < self.max_event_time_ns
-        return (*kept, self.last[1]) if owes_windows and modality == self.last[0] else kept
+        has_windows_to_close = self.next_window_start_ns < self.max_event_time_ns
+        return (*kept, self.last[1]) if has_windows_to_close and modality == self.last[0] else kept
 
     def to_json(self) -> bytes:
-        """Return the header's value."""
+        """Return the value of the header. The keys are part of the wire format."""
         document: dict[str, object] = {
             "v": VERSION,
             "positions": dict(self.positions),
@@ -85,20 +85,24 @@ class Snapshot:
             "forgetting": self.forgetting,
             "sessions": {session: sorted(tracks) for session, tracks in self.sessions.items()},
             "tracks": {
-                modality: [track.session, track.seq, track.watermark_ns, track.state, track.counted_ns]
+                modality: [track.session, track.seq, track.watermark_ns, track.state, track.last_activity_ns]
                 for modality, track in self.tracks.items()
             },
             "last": self.last,
-            "kept": {modality: _differences(offsets) for modality, offsets in self.kept.items() if offsets},
+            "kept": {modality: _deltas(offsets) for modality, offsets in self.kept.items() if offsets},
         }
-        document |= {name: owed for name, owed in (("skipped", self.skipped), ("dead", self.dead)) if owed}
+        document |= {name: count for name, count in (("skipped", self.skipped), ("dead", self.dead)) if count}
         if self.closed is not None:
             document["closed"] = self.closed.to_document()
         return json.dumps(document, separators=(",", ":")).encode()
 
     @classmethod
     def from_json(cls, header: bytes) -> Snapshot:
-        """Return the snapshot of a header; raise `MalformedRecordError` where it is none of this version."""
+        """Return the snapshot of a header.
+
+        Raises:
+            MalformedRecordError: if it is not a snapshot of this version.
+        """
         try:
             document = json.loads(header)
             if document["v"] != VERSION:
@@ -112,13 +116,13 @@ class Snapshot:
     def _read(cls, document: Any) -> Snapshot:  # noqa: ANN401 (freshly parsed JSON)
         last_modality, last_offset = document["last"]
         tracks = {}
-        for modality, (session, seq, watermark_ns, state, counted_ns) in document["tracks"].items():
+        for modality, (session, seq, watermark_ns, state, last_activity_ns) in document["tracks"].items():
             tracks[cast("Modality", modality)] = TrackSnapshot(
                 session=str(session),
                 seq=None if seq is None else int(seq),
                 watermark_ns=None if watermark_ns is None else int(watermark_ns),
                 state=state,
-                counted_ns=int(counted_ns),
+                last_activity_ns=int(last_activity_ns),
             )
         return cls(
             positions={modality: int(offset) for modality, offset in document["positions"].items()},
@@ -130,12 +134,12 @@ class Snapshot:
             sessions={str(session): frozenset(tracks) for session, tracks in document["sessions"].items()},
             tracks=tracks,
             last=(last_modality, int(last_offset)),
-            kept={modality: tuple(accumulate(steps)) for modality, steps in document["kept"].items()},
-            closed=ClosedSnapshot.from_document(document["closed"]) if "closed" in document else None,
+            kept={modality: tuple(accumulate(deltas)) for modality, deltas in document["kept"].items()},
+            closed=RevisionState.from_document(document["closed"]) if "closed" in document else None,
             skipped=int(document.get("skipped", 0)),
             dead=int(document.get("dead", 0)),
         )
 
 
-def _differences(offsets: tuple[int, ...]) -> list[int]:
+def _deltas(offsets: tuple[int, ...]) -> list[int]:
     return [offsets[0], *(after - before for before, after in pairwise(offsets))]

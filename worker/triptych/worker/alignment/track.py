@@ -1,4 +1,7 @@
-"""One track of a stream: its session, its promise, and whether it still holds windows (rules 5, 6, 8 and 10)."""
+"""One track of a stream: its session, its watermark, and whether windows wait for it.
+
+Implements alignment rules 5, 6, 8 and 10 for a single track; see `docs/alignment.md`.
+"""
 
 from __future__ import annotations
 
@@ -13,61 +16,66 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Track:
-    """The state of one track. `counted_ns` is the arrival of the last record that brought something."""
+    """The state of one track.
+
+    `last_activity_ns` is the arrival time of the last record that counted as activity (alignment rule 6). `seq` is the
+    largest sequence number of the session. `watermark_ns` is None until the first record of the session.
+    """
 
     session: str
-    counted_ns: int
+    last_activity_ns: int
     seq: int | None = None
     watermark_ns: int | None = None
     state: TrackState = "active"
 
     @classmethod
     def restored(cls, snapshot: TrackSnapshot) -> Track:
-        """Return the track as a snapshot has it."""
-        return cls(snapshot.session, snapshot.counted_ns, snapshot.seq, snapshot.watermark_ns, snapshot.state)
+        """Return the track that a snapshot describes."""
+        return cls(snapshot.session, snapshot.last_activity_ns, snapshot.seq, snapshot.watermark_ns, snapshot.state)
 
     def snapshot(self) -> TrackSnapshot:
-        """Return the track as a value."""
+        """Return the state as an immutable value."""
         return TrackSnapshot(
             session=self.session,
             seq=self.seq,
             watermark_ns=self.watermark_ns,
             state=self.state,
-            counted_ns=self.counted_ns,
+            last_activity_ns=self.last_activity_ns,
         )
 
-    def enter(self, session: str, arrival_ns: int) -> None:
-        """Begin a session: what the last one promised and counted is void, an ended track lives again."""
+    def start_session(self, session: str, arrival_ns: int) -> None:
+        """Move to another session. Reset `seq` and the watermark, and activate the track even if it had ended."""
         self.session = session
         self.seq = None
         self.watermark_ns = None
-        self.revive(arrival_ns)
+        self.activate(arrival_ns)
 
-    def revive(self, arrival_ns: int) -> None:
-        """Hold windows again from this arrival on."""
+    def activate(self, arrival_ns: int) -> None:
+        """Make windows wait for this track from now on."""
         self.state = "active"
-        self.counted_ns = arrival_ns
+        self.last_activity_ns = arrival_ns
 
-    def repeats(self, entry: Entry) -> bool:
-        """Tell whether media of this session was seen before: its `seq` is at or below the largest."""
+    def is_repeat(self, entry: Entry) -> bool:
+        """Tell whether the `seq` of a media record is not above the largest one of the session."""
         return entry.seq is not None and self.seq is not None and entry.seq <= self.seq
 
-    def count(self, entry: Entry) -> None:
+    def record_seq(self, entry: Entry) -> None:
         """Remember the largest `seq` of the session."""
         if entry.seq is not None:
             self.seq = entry.seq if self.seq is None else max(self.seq, entry.seq)
 
-    def hear(self, watermark_ns: int, *, first: bool, max_event_time_ns: int, arrival_ns: int) -> None:
-        """Take a record's promise. It counts as heard only if it brought something.
+    def observe_watermark(self, watermark_ns: int, *, max_event_time_ns: int, arrival_ns: int) -> None:
+        """Advance the watermark. The record counts as activity only if it says something new.
 
-        A producer that repeats one promise for ever would otherwise hold every window until its input ends.
+        It does if it advances the watermark, or if the watermark lies beyond all media of the stream. Otherwise a
+        producer that repeats one watermark forever would block every window until its input ends.
         """
-        larger = self.watermark_ns is None or watermark_ns > self.watermark_ns
-        if larger:
+        advances = self.watermark_ns is None or watermark_ns > self.watermark_ns
+        if advances:
             self.watermark_ns = watermark_ns
-        if self.state != "ended" and (first or larger or watermark_ns > max_event_time_ns):
-            self.revive(arrival_ns)
+        if self.state != "ended" and (advances or watermark_ns > max_event_time_ns):
+            self.activate(arrival_ns)
 
-    def reaches(self, moment_ns: int, slack_ns: int) -> bool:
-        """Tell whether the promise covers event time up to `moment_ns`."""
-        return self.watermark_ns is not None and self.watermark_ns - slack_ns >= moment_ns
+    def has_passed(self, event_time_ns: int, out_of_orderness_ns: int) -> bool:
+        """Tell whether the watermark, less the out-of-orderness, has reached an event time."""
+        return self.watermark_ns is not None and self.watermark_ns - out_of_orderness_ns >= event_time_ns

@@ -1,4 +1,4 @@
-"""What the open windows of one stream hold: items by event time, and the frame that may stand in (rules 12, 14)."""
+"""The undecoded items of one stream's open windows, and the frame that may be held (alignment rules 12 and 14)."""
 
 from __future__ import annotations
 
@@ -14,50 +14,50 @@ if TYPE_CHECKING:
     from triptych.worker.alignment.grid import WindowGrid
 
 
-def _in_time(entry: Entry) -> tuple[int, int]:
+def _by_event_time(entry: Entry) -> tuple[int, int]:
     return entry.start_ns, entry.offset
 
 
 class WindowBuffer:
-    """The encoded items of one stream's open windows, bounded by whoever asks for `size_bytes`."""
+    """Items ordered by event time. The caller limits `size_bytes`."""
 
     def __init__(self, grid: WindowGrid, *, max_hold_ns: int) -> None:
-        """Begin empty."""
+        """Start empty."""
         self._grid = grid
         self._max_hold_ns = max_hold_ns
         self._items: dict[Modality, list[Entry]] = {modality: [] for modality in READING_ORDER}
         self._held: Entry | None = None
         self.size_bytes = 0
 
-    def put(self, entry: Entry) -> None:
-        """Lay an item down."""
-        insort(self._items[entry.modality], entry, key=_in_time)
+    def add(self, entry: Entry) -> None:
+        """Insert an item."""
+        insort(self._items[entry.modality], entry, key=_by_event_time)
         self.size_bytes += entry.size_bytes
 
     def hold(self, frame: Entry) -> None:
-        """Make `frame` the one that stands in: none behind the floor is newer."""
+        """Replace the held frame. `frame` must be the newest one before the next window."""
         if self._held is not None:
             self.size_bytes -= self._held.size_bytes
         self._held = frame
         self.size_bytes += frame.size_bytes
 
     @property
-    def holds_items(self) -> bool:
-        """Tell whether any open window holds an item."""
+    def has_items(self) -> bool:
+        """Whether any open window has an item. The held frame does not count."""
         return any(self._items.values())
 
     def first_index(self) -> int | None:
-        """Return the earliest window that holds an item."""
+        """Return the earliest window that has an item."""
         starts = [items[0].start_ns for items in self._items.values() if items]
-        return self._grid.first(min(starts)) if starts else None
+        return self._grid.first_overlapping(min(starts)) if starts else None
 
-    def first_index_from(self, floor: int) -> int | None:
-        """Return the earliest window at or after `floor` that holds an item."""
+    def first_index_from(self, index: int) -> int | None:
+        """Return the earliest window at or after `index` that has an item."""
         first = self.first_index()
-        return None if first is None else max(first, floor)
+        return None if first is None else max(first, index)
 
-    def window(self, index: int) -> dict[Modality, tuple[Entry, ...]]:
-        """Return the items of window `index`, by modality, in order of event time."""
+    def items(self, index: int) -> dict[Modality, tuple[Entry, ...]]:
+        """Return the items of window `index` by modality, in order of event time."""
         start_ns, end_ns = self._grid.start_ns(index), self._grid.end_ns(index)
         return {
             modality: tuple(
@@ -69,41 +69,41 @@ class WindowBuffer:
         }
 
     def held_for(self, index: int) -> Entry | None:
-        """Return the frame that stands in for window `index` if it has none of its own."""
+        """Return the held frame if it may be used for window `index`."""
         if self._held is None or self._grid.start_ns(index) >= self._held.start_ns + self._max_hold_ns:
             return None
         return self._held
 
     @property
     def held(self) -> Entry | None:
-        """The frame that may stand in."""
+        """The held frame."""
         return self._held
 
-    def drop_before(self, floor: int) -> list[Entry]:
-        """Let go of and return what belongs to no window from `floor` on; its newest frame may stand in from now on."""
-        next_window_start_ns = self._grid.start_ns(floor)
-        dropped: list[Entry] = []
+    def remove_before(self, index: int) -> list[Entry]:
+        """Remove and return the items that end before window `index`. Hold the newest frame among them."""
+        next_window_start_ns = self._grid.start_ns(index)
+        removed: list[Entry] = []
         for modality, items in self._items.items():
-            gone = [item for item in items if item.end_ns <= next_window_start_ns]
-            if not gone:
+            expired = [item for item in items if item.end_ns <= next_window_start_ns]
+            if not expired:
                 continue
             self._items[modality] = [item for item in items if item.end_ns > next_window_start_ns]
-            self.size_bytes -= sum(item.size_bytes for item in gone)
-            dropped += gone
+            self.size_bytes -= sum(item.size_bytes for item in expired)
+            removed += expired
             if modality == "video":
-                self.hold(gone[-1])
-        if self._held is not None and self.held_for(floor) is None:
+                self.hold(expired[-1])
+        if self._held is not None and self.held_for(index) is None:
             self.size_bytes -= self._held.size_bytes
             self._held = None
-        return dropped
+        return removed
 
-    def kept(self) -> dict[Modality, list[int]]:
-        """Return the offsets of everything here, by modality."""
-        entries = self._everything()
+    def kept_offsets(self) -> dict[Modality, list[int]]:
+        """Return the offsets of all items and of the held frame, by modality."""
+        entries = self._entries()
         return {
             modality: [entry.offset for entry in entries if entry.modality == modality] for modality in READING_ORDER
         }
 
-    def _everything(self) -> Iterable[Entry]:
+    def _entries(self) -> Iterable[Entry]:
         items = [item for items in self._items.values() for item in items]
         return items if self._held is None else [*items, self._held]

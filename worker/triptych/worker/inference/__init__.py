@@ -1,1 +1,1 @@
-"""Micro-batches of ready windows: pure."""
+"""From a closed window to its published result: prepare, batch, infer, publish."""

@@ -1,4 +1,4 @@
-"""Running the model on prepared windows, so that one bad window never takes the others with it."""
+"""Runs the model on prepared windows, and isolates windows on which it fails."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from triptych.models.model import InputSpec, Model, ModelInfo
 from triptych.models.prediction import WindowPrediction
+from triptych.units import NS_PER_MS
 from triptych.worker.errors import ModelBrokenError
 from triptych.worker.media.preparer import Preparation
 from triptych.worker.observability.events import BatchInferred, ModelFailed, StageTook
@@ -14,75 +15,79 @@ from triptych.worker.observability.hooks import Hooks
 from triptych.worker.publishing.result import ModelOutput
 
 
-class Inference:
-    """Owns the model; one thread calls it."""
+class ModelRunner:
+    """Owns the model in service. Only the inference thread calls `predict` and `replace`."""
 
     def __init__(self, model: Model, hooks: Hooks) -> None:
-        """Infer with `model`, which is warm."""
+        """Run `model`, which is warm."""
         self._model = model
         self._hooks = hooks
 
     @property
     def info(self) -> ModelInfo:
-        """Name the model."""
+        """The name, version and checksum of the model in service."""
         return self._model.info
 
     @property
     def spec(self) -> InputSpec:
-        """Say how windows must be prepared; the same for every model that comes."""
+        """How windows must be prepared. The same for every model that replaces this one."""
         return self._model.spec
 
     def replace(self, model: Model) -> None:
-        """Infer with another model from now on, which is warm and reads the same windows. By the thread that infers."""
+        """Put another model into service. It is warm and has the same input spec."""
         self._model = model
 
-    def say(self, prepared: Sequence[tuple[Preparation, float]]) -> list[ModelOutput]:
-        """Return what the model says of each window, in order.
+    def predict(self, prepared: Sequence[tuple[Preparation, float]]) -> list[ModelOutput]:
+        """Return the model's output for each window, in order.
 
-        A window on which the model fails even alone is answered with its words only, and counted. So is one for which
-        the model is not to be asked, without being counted as a failure.
+        If the model raises on a batch, each window is run alone. A window on which the model raises even then gets an
+        output without predictions, marked as failed. A window that overload excludes from the model (`asks_model` is
+        false) gets one too, but is not marked.
+
+        Args:
+            prepared: windows, and how many milliseconds the preparation of each took.
 
         Raises:
-            ModelBrokenError: the model fails on its own warm-up input too.
+            ModelBrokenError: the model raises on its own warm-up input too.
         """
-        answers = iter(self._ask([each for each in prepared if each[0].asks_model]))
+        outputs = iter(self._predict_batch([each for each in prepared if each[0].asks_model]))
         return [
-            next(answers) if preparation.asks_model else self._unasked(preparation, prepare_ms)
+            next(outputs) if preparation.asks_model else self._without_prediction(preparation, prepare_ms)
             for preparation, prepare_ms in prepared
         ]
 
-    def _unasked(self, preparation: Preparation, prepare_ms: float) -> ModelOutput:
+    def _without_prediction(self, preparation: Preparation, prepare_ms: float) -> ModelOutput:
         words_only = WindowPrediction(words=preparation.window.cues)
         return ModelOutput(preparation, words_only, self._model.info, {"prepare": prepare_ms})
 
-    def _ask(self, prepared: Sequence[tuple[Preparation, float]]) -> list[ModelOutput]:
+    def _predict_batch(self, prepared: Sequence[tuple[Preparation, float]]) -> list[ModelOutput]:
         if not prepared:
             return []
         started_ns = time.monotonic_ns()
         try:
             predictions = self._model.predict([preparation.window for preparation, _ in prepared])
             failed = [False] * len(prepared)
-        except Exception:  # noqa: BLE001 - whatever a model raises, each window is tried alone; failures are reported there
+        except Exception:  # noqa: BLE001 - a model may raise anything; each window is tried alone, which reports failures
             alone = [self._predict_alone(preparation) for preparation, _ in prepared]
             predictions = [
                 prediction or WindowPrediction(words=p.window.cues)
                 for prediction, (p, _) in zip(alone, prepared, strict=True)
             ]
             failed = [prediction is None for prediction in alone]
-        took_ms = (time.monotonic_ns() - started_ns) / 1e6
+        took_ms = (time.monotonic_ns() - started_ns) / NS_PER_MS
         self._hooks.emit(BatchInferred(windows=len(prepared), took_ms=took_ms))
         self._hooks.emit(StageTook(stage="infer", took_ms=took_ms))
         return [
             ModelOutput(
-                preparation, prediction, self._model.info, {"prepare": prepare_ms, "infer": took_ms}, failed=bad
+                preparation, prediction, self._model.info, {"prepare": prepare_ms, "infer": took_ms}, failed=has_failed
             )
-            for (preparation, prepare_ms), prediction, bad in zip(prepared, predictions, failed, strict=True)
+            for (preparation, prepare_ms), prediction, has_failed in zip(prepared, predictions, failed, strict=True)
         ]
 
     def _predict_alone(self, preparation: Preparation) -> WindowPrediction | None:
         try:
             return self._model.predict([preparation.window])[0]
-        except Exception as error:  # noqa: BLE001 - reported, and told apart from a broken model by the warm-up
+        except Exception as error:  # noqa: BLE001 - a model may raise anything; the warm-up tells whether it is broken
             self._check_alive(error)
             window = preparation.window
             self._hooks.emit(ModelFailed(stream=window.stream, start_ns=window.start_ns, error=repr(error)))
@@ -91,7 +96,7 @@ class Inference:
     def _check_alive(self, cause: Exception) -> None:
         try:
             self._model.warm()
-        except Exception as error:  # noqa: BLE001 - whatever a model raises; this one stops the worker
+        except Exception as error:  # noqa: BLE001 - a model may raise anything; this stops the worker
             raise ModelBrokenError(
                 f"the model {self._model.info.name} fails on any input: {error!r}; nothing of this batch was published"
             ) from cause

@@ -1,8 +1,8 @@
-"""The stages between a decision and its publication, overlapping: prepare, infer, publish.
+"""The stages between a decision and its publication, which overlap: prepare, infer, publish.
 
-Windows are prepared in a pool while they wait for a batch; one thread infers batch n while another publishes batch n-1.
-The worker's own thread submits windows, and collects what is published. Every queue is bounded by `has_room`, and an
-error on any thread comes out of `collect`.
+A thread pool prepares windows while they wait for a batch. One thread infers batch n while another publishes batch n-1.
+The worker's main thread submits windows and collects published ones. `has_room` bounds every queue. An error on any
+thread is raised by `collect`.
 """
 
 from __future__ import annotations
@@ -16,33 +16,36 @@ from dataclasses import dataclass
 from typing import Final
 
 from triptych.transport.errors import CommitRefusedError, OutcomeUnknownError
+from triptych.units import NS_PER_MS
 from triptych.worker.alignment.decisions import ClosedWindow
 from triptych.worker.inference.batcher import MicroBatcher
-from triptych.worker.inference.model_runner import Inference
+from triptych.worker.inference.model_runner import ModelRunner
 from triptych.worker.intake import Received
 from triptych.worker.media.preparer import Preparation, Preparer
 from triptych.worker.observability.events import EffortChanged, StageTook
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.overload import Effort, Overload, Published
 from triptych.worker.partitions.offset_tracker import Pending
-from triptych.worker.partitions.partition import PartitionSet, offsets_of
-from triptych.worker.publishing.publisher import GaveUpError, OutgoingDeadLetter, Publication, ResultEnvelope
+from triptych.worker.partitions.partition import PartitionSet, merge_transaction_offsets
+from triptych.worker.publishing.messages import OutgoingDeadLetter, ResultEnvelope
+from triptych.worker.publishing.publisher import ResultPublisher
 from triptych.worker.publishing.result import ModelOutput, result_of
+from triptych.worker.publishing.retry import GaveUpError
 from triptych.worker.publishing.stores.protocol import StoredResult
 from triptych.worker.serving.shadow import Shadow
 
-_LEFT_UNDONE: Final = (GaveUpError, CommitRefusedError, OutcomeUnknownError)
-"""Errors after which the work is done again, here or elsewhere: from what lies on the topics by then."""
+_RECOVERABLE: Final = (GaveUpError, CommitRefusedError, OutcomeUnknownError)
+"""Errors of the publish stage after which the partition is restored and its windows are decided again."""
 
-_BATCHES_AHEAD: Final = 2
-"""Batches that may wait for the model: one to overlap with the one that runs."""
+_MAX_BATCHES_AHEAD: Final = 2
+"""How many batches may wait for the model: one to overlap with the one that runs."""
 
 
 @dataclass(slots=True)
 class WindowJob:
-    """A closed window on its way to publication."""
+    """A closed window on its way through the stages."""
 
-    work: PartitionSet
+    partition_set: PartitionSet
     window: ClosedWindow
     pending: Pending
     effort: Effort
@@ -50,52 +53,52 @@ class WindowJob:
 
 
 @dataclass(slots=True)
-class LetterJob:
-    """A dead letter on its way; with a ticket where no result will speak of its record."""
+class DeadLetterJob:
+    """A dead letter to be published. `pending` is set if no result counts its record."""
 
-    work: PartitionSet
+    partition_set: PartitionSet
     letter: OutgoingDeadLetter
     pending: Pending | None
 
 
 @dataclass(slots=True)
 class ReplayJob:
-    """The tail of the results topic on its way to the store once more."""
+    """Restored results to be written to the store again."""
 
-    work: PartitionSet
+    partition_set: PartitionSet
     pending: None = None
 
 
-AnyJob = WindowJob | LetterJob | ReplayJob
+AnyJob = WindowJob | DeadLetterJob | ReplayJob
 
 
 @dataclass(frozen=True, slots=True)
-class FlowLimits:
-    """How many windows may be on their way, and threads that prepare them."""
+class StageLimits:
+    """How many windows may be in flight, and how many threads prepare them."""
 
     max_windows_in_flight: int
     prepare_threads: int
 
 
 class Stages:
-    """Takes decisions in order and publishes them in that order, stream by stream."""
+    """Takes decisions in order and publishes them, keeping the order of each stream."""
 
     def __init__(
         self,
         preparer: Preparer,
         batcher: MicroBatcher[WindowJob],
-        inference: Inference,
-        publication: Publication,
+        runner: ModelRunner,
+        publication: ResultPublisher,
         *,
-        limits: FlowLimits,
+        limits: StageLimits,
         overload: Overload,
         hooks: Hooks,
         shadow: Shadow | None = None,
     ) -> None:
-        """Start the threads; `close` ends them."""
+        """Start the threads. `close` ends them."""
         self._preparer = preparer
         self._batcher = batcher
-        self._inference = inference
+        self._runner = runner
         self._publication = publication
         self._limits = limits
         self._overload = overload
@@ -109,52 +112,63 @@ class Stages:
         self._infer_thread = ThreadPoolExecutor(1, thread_name_prefix="infer")
         self._publish_thread = ThreadPoolExecutor(1, thread_name_prefix="publish")
 
-    # --- the worker's own thread --------------------------------------------------------------------------------------
+    # --- called by the worker's main thread ---------------------------------------------------------------------------
 
     @property
     def has_room(self) -> bool:
-        """Tell whether more may be submitted."""
+        """Whether more windows may be submitted."""
         return self._in_flight < self._limits.max_windows_in_flight
 
     @property
     def in_flight(self) -> int:
-        """Windows, letters and replays on their way."""
+        """The number of windows, dead letters and replays that `collect` has not returned yet."""
         return self._in_flight
 
-    def submit_window(self, work: PartitionSet, window: ClosedWindow) -> None:
-        """Take a window that closed."""
-        pending = work.offset_tracker.await_result(window.stream, window.snapshot)
-        self._count(work, 1)
+    def submit_window(self, partition_set: PartitionSet, window: ClosedWindow) -> None:
+        """Submit a closed window for preparation. Does not block."""
+        pending = partition_set.offset_tracker.await_result(window.stream, window.snapshot)
+        self._count(partition_set, 1)
         effort = self._overload.effort
         preparation = self._prepare_pool.submit(self._prepare, window, effort)
-        self._preparing.append(WindowJob(work, window, pending, effort, preparation))
+        self._preparing.append(WindowJob(partition_set, window, pending, effort, preparation))
 
-    def submit_letter(self, work: PartitionSet, letter: OutgoingDeadLetter, pending: Pending | None) -> None:
-        """Take a dead letter. It leaves before any window that is submitted later."""
-        self._count(work, 1)
-        self._publish_thread.submit(self._publish, [LetterJob(work, letter, pending)], [letter], [])
+    def submit_dead_letter(
+        self, partition_set: PartitionSet, letter: OutgoingDeadLetter, pending: Pending | None
+    ) -> None:
+        """Submit a dead letter. It is published before every window that is submitted later. Does not block."""
+        self._count(partition_set, 1)
+        self._publish_thread.submit(self._publish, [DeadLetterJob(partition_set, letter, pending)], [letter], [])
 
-    def submit_replay(self, work: PartitionSet, results: Sequence[StoredResult]) -> None:
-        """Take what a restart offers to the store again. It leaves before any window that is submitted later."""
-        self._count(work, 1)
-        self._publish_thread.submit(self._replay, ReplayJob(work), results)
+    def submit_replay(self, partition_set: PartitionSet, results: Sequence[StoredResult]) -> None:
+        """Submit restored results to the store, before every window that is submitted later. Does not block."""
+        self._count(partition_set, 1)
+        self._publish_thread.submit(self._replay, ReplayJob(partition_set), results)
 
     def pump(self, now_ns: int, *, flush: bool = False) -> None:
-        """Batch what is prepared, and hand batches that are due to the model; `now_ns` is monotonic."""
+        """Batch the prepared windows, and pass due batches to the model. `now_ns` is monotonic. Does not block."""
         if not self._in_flight:
-            self._tell_effort(changed=self._overload.idle(now_ns))
+            self._report_effort(changed=self._overload.idle(now_ns))
         while self._preparing and self._preparing[0].preparation.done():
             job = self._preparing.popleft()
             self._batcher.add(job.window.stream, job, now_ns)
-        while self._batches < _BATCHES_AHEAD:
+        while self._batches < _MAX_BATCHES_AHEAD:
             batch = self._batcher.take(now_ns, flush=flush and not self._preparing)
             if not batch:
                 break
             self._batches += 1
             self._infer_thread.submit(self._infer, batch)
 
+    def next_pump_ns(self, now_ns: int) -> int | None:
+        """Return when `pump` has something to do next, or None if nothing waits for it."""
+        if self._preparing and self._preparing[0].preparation.done():
+            return now_ns
+        return self._batcher.due_ns()
+
     def collect(self) -> int:
-        """Complete what was published; return how much. Raises what a stage raised."""
+        """Complete the published jobs, and return how many came back, published or not. Raise the error of a stage.
+
+        Errors after which the partition is restored are not raised: its offset tracker is abandoned already.
+        """
         collected = 0
         while True:
             try:
@@ -162,68 +176,62 @@ class Stages:
             except queue.Empty:
                 return collected
             if error is None:
-                self._weigh(jobs)
+                self._adjust_effort(jobs)  # before the jobs are subtracted from those in flight
             for job in jobs:
-                self._count(job.work, -1)
+                self._count(job.partition_set, -1)
             self._batches -= any(isinstance(job, WindowJob) for job in jobs)
-            if error is not None and not isinstance(error, _LEFT_UNDONE):
+            if error is not None and not isinstance(error, _RECOVERABLE):
                 raise error
             for job in jobs:
                 if error is None and job.pending is not None:
-                    job.work.offset_tracker.complete(job.pending)
+                    job.partition_set.offset_tracker.complete(job.pending)
             collected += len(jobs)
 
-    def _weigh(self, jobs: Sequence[AnyJob]) -> None:
-        """Learn from what was published whether the effort is the right one; called before it is counted off."""
+    def between_batches(self, call: Callable[[], None]) -> Future[None]:
+        """Call something on the inference thread, after the batches that it was given. Any thread may use this."""
+        return self._infer_thread.submit(call)
+
+    def close(self) -> None:
+        """End the threads. Jobs that have not started are cancelled. Blocks until running jobs end."""
+        for pool in (self._prepare_pool, self._infer_thread, self._publish_thread):
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _count(self, partition_set: PartitionSet, change: int) -> None:
+        self._in_flight += change
+        partition_set.in_flight += change
+
+    def _adjust_effort(self, jobs: Sequence[AnyJob]) -> None:
+        """Report the lag of published windows to the overload policy."""
         wall_ns, now_ns = time.time_ns(), time.monotonic_ns()
         changed = False
         for job in jobs:
             if isinstance(job, WindowJob):
                 lag_ns = wall_ns - job.window.snapshot.clock_ns
                 changed |= self._overload.published(Published(job.effort, lag_ns, not self.has_room), now_ns)
-        self._tell_effort(changed=changed)
+        self._report_effort(changed=changed)
 
-    def _tell_effort(self, *, changed: bool) -> None:
+    def _report_effort(self, *, changed: bool) -> None:
         if changed:
             effort = self._overload.effort
             self._hooks.emit(
                 EffortChanged(rung=self._overload.rung, frames=effort.frames, asks_model=effort.asks_model)
             )
 
-    def _count(self, work: PartitionSet, more: int) -> None:
-        self._in_flight += more
-        work.in_flight += more
-
-    def between_batches(self, do: Callable[[], None]) -> Future[None]:
-        """Do something on the thread that infers, after the batches that were handed to it. Any thread may ask."""
-        return self._infer_thread.submit(do)
-
-    def busy_until_ns(self, now_ns: int) -> int | None:
-        """Return when `pump` should be called again; None where nothing waits for it."""
-        if self._preparing and self._preparing[0].preparation.done():
-            return now_ns
-        return self._batcher.due_ns()
-
-    def close(self) -> None:
-        """End the threads; what was not published is left."""
-        for pool in (self._prepare_pool, self._infer_thread, self._publish_thread):
-            pool.shutdown(wait=True, cancel_futures=True)
-
-    # --- the stages' threads ------------------------------------------------------------------------------------------
+    # --- run by the threads of the stages -----------------------------------------------------------------------------
 
     def _prepare(self, window: ClosedWindow, effort: Effort) -> tuple[Preparation, float]:
         started_ns = time.monotonic_ns()
         preparation = self._preparer.prepare(window, effort)
-        took_ms = (time.monotonic_ns() - started_ns) / 1e6
+        took_ms = (time.monotonic_ns() - started_ns) / NS_PER_MS
         self._hooks.emit(StageTook(stage="prepare", took_ms=took_ms))
         return preparation, took_ms
 
     def _infer(self, batch: Sequence[WindowJob]) -> None:
         try:
-            wanted = [job for job in batch if job.work.owned]
+            wanted = [job for job in batch if job.partition_set.may_publish]
             prepared = [job.preparation.result() for job in wanted]
-            said = self._inference.say(prepared)
-        except BaseException as error:  # noqa: BLE001 - handed to the worker's own thread, which raises it
+            outputs = self._runner.predict(prepared)
+        except BaseException as error:  # noqa: BLE001 - `collect` raises it on the main thread
             self._finished.put((batch, error))
             return
         letters = [
@@ -232,42 +240,44 @@ class Stages:
             for item in preparation.bad
             if isinstance(item.entry.payload, Received)
         ]
-        self._publish_thread.submit(self._publish, batch, letters, list(zip(wanted, said, strict=True)))
-        answered = [(what.preparation.window, what.prediction) for what in said if what.is_answer]
+        self._publish_thread.submit(self._publish, batch, letters, list(zip(wanted, outputs, strict=True)))
+        answered = [(output.preparation.window, output.prediction) for output in outputs if output.is_predicted]
         if self._shadow is not None and answered:
-            self._shadow.offer(said[0].model, answered)
+            self._shadow.offer(outputs[0].model, answered)
 
     def _publish(
         self,
         jobs: Sequence[AnyJob],
         letters: Sequence[OutgoingDeadLetter],
-        said: Sequence[tuple[WindowJob, ModelOutput]],
+        outputs: Sequence[tuple[WindowJob, ModelOutput]],
     ) -> None:
         error: BaseException | None = None
         try:
-            self._publication.wait_until_confirmed(lambda: any(job.work.owned for job in jobs))
-            works = {job.work for job in jobs if job.work.owned}
-            if works:
+            self._publication.wait_until_confirmed(lambda: any(job.partition_set.may_publish for job in jobs))
+            owned = {job.partition_set for job in jobs if job.partition_set.may_publish}
+            if owned:
                 published_ns = time.time_ns()
-                findings = [self._finding(job, what, published_ns) for job, what in said if job.work in works]
-                self._publication.publish(letters, findings, offsets_of(works))
-        except BaseException as raised:  # noqa: BLE001 - handed to the worker's own thread, which raises it
+                results = [
+                    self._envelope(job, output, published_ns) for job, output in outputs if job.partition_set in owned
+                ]
+                self._publication.publish(letters, results, merge_transaction_offsets(owned))
+        except BaseException as raised:  # noqa: BLE001 - `collect` raises it on the main thread
             error = raised
-            for job in jobs:
-                job.work.offset_tracker.abandon()  # here, before this thread turns to what was decided later
+            for job in jobs:  # on this thread, before it publishes anything that was decided later
+                job.partition_set.offset_tracker.abandon()
         self._finished.put((jobs, error))
 
     def _replay(self, job: ReplayJob, results: Sequence[StoredResult]) -> None:
         error: BaseException | None = None
         try:
             self._publication.replay(results)
-        except BaseException as raised:  # noqa: BLE001 - handed to the worker's own thread, which raises it
+        except BaseException as raised:  # noqa: BLE001 - `collect` raises it on the main thread
             error = raised
         self._finished.put(([job], error))
 
     @staticmethod
-    def _finding(job: WindowJob, said: ModelOutput, published_ns: int) -> ResultEnvelope:
-        number = job.work.number
-        result = result_of(job.window, said, partition=number, published_ns=published_ns)
-        result = job.work.recent.judge(result, said.prediction.moments)
-        return ResultEnvelope(result, number, job.window.snapshot.to_json())
+    def _envelope(job: WindowJob, output: ModelOutput, published_ns: int) -> ResultEnvelope:
+        partition = job.partition_set.partition
+        result = result_of(job.window, output, partition=partition, published_ns=published_ns)
+        result = job.partition_set.recent.with_novelty(result, output.prediction.moments)
+        return ResultEnvelope(result, partition, job.window.snapshot.to_json())

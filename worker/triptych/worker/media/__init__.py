@@ -1,1 +1,1 @@
-"""From the encoded items of a window to what a model takes: choose, decode, place in time."""
+"""Turns the encoded items of a window into model inputs: selects frames, decodes, and places audio in time."""

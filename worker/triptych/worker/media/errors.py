@@ -1,4 +1,4 @@
-"""What is wrong with one piece of media: it goes to the dead letters, and its window goes on without it."""
+"""The error for media that cannot be decoded. The caller dead-letters the record and continues without it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from triptych.schemas.reasons import DeadReason
 
 
 class UnreadableMediaError(TriptychError):
-    """A picture or chunk cannot be used. The message says what was expected and what came.
+    """A picture or audio chunk cannot be decoded.
 
     Attributes:
-        code: what it is among the reasons for dead letters.
+        code: The reason code for the dead letter.
     """
 
     def __init__(self, message: str, code: DeadReason = DeadReason.BROKEN_MEDIA) -> None:
-        """Take the message, and what it comes to."""
+        """Store the message, which says what was expected and what came, and the reason code."""
         super().__init__(message)
         self.code = code

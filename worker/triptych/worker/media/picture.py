@@ -1,4 +1,4 @@
-"""Decode one picture to RGB of the size that a model takes; a large one is never decoded in full."""
+"""Decodes a picture to RGB at the input size of a model. Large JPEGs are reduced while they are decoded."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from triptych.worker.media.picture_size import PictureSize, picture_size
 from triptych.worker.media.png import bare_png
 
 MAX_PIXELS: Final = 64 * 1024 * 1024
-"""Larger pictures are refused unseen: 8K has half as many pixels, and each costs six bytes in each thread (measured,
-JPEG, PNG and WebP alike, but for a JPEG that is reduced while it is decoded)."""
+"""Larger pictures are dead-lettered without decoding. 8K has half as many pixels.
+
+Each pixel costs six bytes in each thread (measured for JPEG, PNG and WebP; less for a JPEG reduced while decoded).
+"""
 
 MAX_SCANS: Final = 100
-"""Of a progressive JPEG, which usually has ten: each goes over the whole picture, and can be a few bytes long."""
+"""The limit for progressive JPEGs, which usually have ten. A scan of a few bytes can cost a pass over all pixels."""
 
-_SCAN: Final = b"\xff\xda"  # in what is coded, 0xff is followed by other bytes
-_BGR: Final = cv2.IMREAD_COLOR  # set in the constants of reduced decoding, where it contradicts RGB
+_SCAN: Final = b"\xff\xda"  # entropy-coded data never has 0xff followed by this byte
+_BGR: Final = cv2.IMREAD_COLOR  # part of the constants for reduced decoding, where it conflicts with RGB
 _REDUCED: Final = (
     (8, cv2.IMREAD_REDUCED_COLOR_8 & ~_BGR),
     (4, cv2.IMREAD_REDUCED_COLOR_4 & ~_BGR),
@@ -32,7 +34,11 @@ _REDUCED: Final = (
 
 
 def decode_picture(data: bytes, spec: InputSpec) -> NDArray[np.uint8]:
-    """Return the picture as RGB `[spec.height, spec.width, 3]`; raise `UnreadableMediaError` where it is broken."""
+    """Return the picture as RGB: uint8 `[spec.height, spec.width, 3]`. Thread-safe.
+
+    Raises:
+        UnreadableMediaError: if it cannot be decoded or is too large.
+    """
     size = picture_size(data)
     if size.width * size.height > MAX_PIXELS:
         raise UnreadableMediaError(
@@ -48,7 +54,7 @@ def decode_picture(data: bytes, spec: InputSpec) -> NDArray[np.uint8]:
         rgb = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | _reduction(size, spec))
     except cv2.error as error:
         raise UnreadableMediaError(f"picture: expected a {size.format} that decodes, got {error.err}") from error
-    # The stubs know nothing of it, but bytes that do not decode give None.
+    # OpenCV returns None for data that it cannot decode, although its stubs do not say so.
     if cast("NDArray[np.uint8] | None", rgb) is None:
         raise UnreadableMediaError(
             f"picture: expected a {size.format} that decodes, got {len(data)} bytes that are broken or cut short"
@@ -57,14 +63,14 @@ def decode_picture(data: bytes, spec: InputSpec) -> NDArray[np.uint8]:
 
 
 def quiet_opencv() -> None:
-    """Stop OpenCV from writing to stderr, between the lines of the log, what `decode_picture` raises anyway."""
+    """Stop OpenCV from writing decoding errors to stderr: `decode_picture` raises them."""
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 def _reduction(size: PictureSize, spec: InputSpec) -> int:
-    """Return the flag that leaves out as much detail as the model's size leaves out in any case.
+    """Return OpenCV's flag for decoding at 1/2, 1/4 or 1/8 of the size, if that is at least the model's input size.
 
-    Only JPEG saves work by it; of the others OpenCV decodes everything and then drops pixels without smoothing.
+    Only JPEG decodes faster this way. OpenCV decodes the other formats in full and drops pixels without smoothing.
     """
     if size.format != "jpeg":
         return 0

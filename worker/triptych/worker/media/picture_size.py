@@ -1,7 +1,7 @@
-"""Read how large a picture says it is, before anything is decoded. Pure.
+"""Reads the size of a picture from its header, before it is decoded. Pure.
 
-A few kilobytes can declare a picture of gigabytes, and OpenCV tells no size without decoding. Formats other than the
-three of the contract are refused here too, so that OpenCV's many other decoders never see foreign bytes.
+A few kilobytes can declare a picture of gigabytes, and OpenCV does not report the size without decoding. Formats other
+than the three of the contract raise an error here, so that OpenCV's other decoders never see untrusted data.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WEBP_LOSSLESS_SIGNATURE: Final = 0x2F
 
 
 class PictureSize(NamedTuple):
-    """What a picture's header says."""
+    """Format and size from the header of a picture."""
 
     format: Literal["jpeg", "png", "webp"]
     width: int
@@ -30,7 +30,11 @@ class PictureSize(NamedTuple):
 
 
 def picture_size(data: bytes) -> PictureSize:
-    """Return the declared size; raise `UnreadableMediaError` where the bytes are none of the three formats."""
+    """Return the size that the header declares.
+
+    Raises:
+        UnreadableMediaError: if the data is not JPEG, PNG or WebP, or has no valid header.
+    """
     try:
         if data.startswith(_JPEG):
             size = _jpeg(data)
@@ -77,12 +81,12 @@ def _png(data: bytes) -> PictureSize | None:
 
 def _webp(data: bytes) -> PictureSize | None:
     match data[12:16]:
-        case b"VP8X":  # extended: the canvas, less one, in 24 bits each
+        case b"VP8X":  # extended: canvas size minus one, 24 bits each
             return PictureSize("webp", 1 + _uint24(data, 24), 1 + _uint24(data, 27))
-        case b"VP8L" if data[20] == _WEBP_LOSSLESS_SIGNATURE:  # less one, in 14 bits each
+        case b"VP8L" if data[20] == _WEBP_LOSSLESS_SIGNATURE:  # size minus one, 14 bits each
             bits = struct.unpack_from("<I", data, 21)[0]
             return PictureSize("webp", 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF))
-        case b"VP8 ":  # the upper two bits of each are a scale for display
+        case b"VP8 ":  # the upper two bits of each are a display scale
             width, height = struct.unpack_from("<HH", data, 26)
             return PictureSize("webp", width & 0x3FFF, height & 0x3FFF)
         case _:

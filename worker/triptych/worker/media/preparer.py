@@ -1,6 +1,6 @@
-"""Prepare a closed window for a model: choose its frames, decode its media, place everything in time.
+"""Prepares a closed window for a model: selects its frames, decodes its media and places the audio in time.
 
-What cannot be decoded is named and left out; the window goes on without it. Called from several threads at once.
+Media that cannot be decoded is reported and left out.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from triptych.schemas.records import AudioChunk, SubtitleCue, VideoFrame
 from triptych.worker.alignment.decisions import ClosedWindow
 from triptych.worker.alignment.entry import Entry
 from triptych.worker.intake import Received
+from triptych.worker.media.audio import decode_audio
 from triptych.worker.media.errors import UnreadableMediaError
 from triptych.worker.media.picture import decode_picture, quiet_opencv
 from triptych.worker.media.selection import choose_evenly
-from triptych.worker.media.sound import decode_sound
 from triptych.worker.media.timeline import SampleTimeline
 from triptych.worker.overload import Effort
 
@@ -32,7 +32,7 @@ Media = TypeVar("Media", VideoFrame, AudioChunk, SubtitleCue)
 
 @dataclass(frozen=True, slots=True)
 class BadItem:
-    """An item of the window that cannot be decoded, and why."""
+    """An item of the window that cannot be decoded, with the reason for its dead letter."""
 
     entry: Entry
     reason: str
@@ -41,10 +41,11 @@ class BadItem:
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """A window ready for the model; how many items of each modality it shows, and how many had to be mended.
+    """A window ready for the model.
 
-    `shed` counts the items that the model would have been shown, were there no overload; without `asks_model` it is
-    shown none.
+    `used` and `repairs` count the items in it and those that were repaired, by modality. `bad` are the items left out
+    because they cannot be decoded. `shed` counts the items left out because of overload. If not `asks_model`, the
+    window is published without a prediction.
     """
 
     window: PreparedWindow
@@ -56,14 +57,14 @@ class Preparation:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pictures:
+class _DecodedFrames:
     frames_hwc_u8: tuple[NDArray[np.uint8], ...]
     times_ns: tuple[int, ...]
     bad: tuple[BadItem, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Sounds:
+class _DecodedTrack:
     timeline: SampleTimeline
     used: int
     repairs: int
@@ -71,44 +72,44 @@ class _Sounds:
 
 
 class Preparer:
-    """Prepares windows for one model. Holds nothing between calls."""
+    """Prepares windows for one model. Stateless and thread-safe."""
 
     def __init__(self, spec: InputSpec) -> None:
-        """Take what the model wants."""
+        """Prepare for the input shapes of `spec`."""
         self._spec = spec
         quiet_opencv()
 
     def prepare(self, window: ClosedWindow, effort: Effort | None = None) -> Preparation:
-        """Return what the model sees of the window, with less effort less of it.
+        """Return the prepared window. `effort` limits the number of frames (by default the model's).
 
-        Raises for no media, however broken it is.
+        Never raises because of broken media: it is in `Preparation.bad`.
         """
         effort = effort or Effort(self._spec.frames)
         if not effort.asks_model:
-            return self._unlooked(window)
-        pictures = self._pictures(window, effort.frames)
-        sounds = self._sounds(window)
+            return self._unprepared(window)
+        frames = self._decode_frames(window, effort.frames)
+        audio = self._decode_audio(window)
         cues = _cues(window.items.get("subtitles", ()))
         prepared = PreparedWindow(
             stream=window.stream,
             start_ns=window.start_ns,
             end_ns=window.end_ns,
-            frames_hwc_u8=pictures.frames_hwc_u8,
-            frame_times_ns=pictures.times_ns,
-            audio_f32=sounds.timeline.samples,
-            audio_present=sounds.timeline.present,
+            frames_hwc_u8=frames.frames_hwc_u8,
+            frame_times_ns=frames.times_ns,
+            audio_f32=audio.timeline.samples,
+            audio_present=audio.timeline.present,
             cues=cues,
         )
         return Preparation(
             window=prepared,
-            used={"video": len(pictures.times_ns), "audio": sounds.used, "subtitles": len(cues)},
-            repairs={"video": 0, "audio": sounds.repairs, "subtitles": 0},
-            bad=pictures.bad + sounds.bad,
+            used={"video": len(frames.times_ns), "audio": audio.used, "subtitles": len(cues)},
+            repairs={"video": 0, "audio": audio.repairs, "subtitles": 0},
+            bad=frames.bad + audio.bad,
             shed={"video": max(0, self._frames_wanted(window) - effort.frames)},
         )
 
-    def _unlooked(self, window: ClosedWindow) -> Preparation:
-        """Return a window for which no model is asked: nothing of it is decoded, its words are repeated."""
+    def _unprepared(self, window: ClosedWindow) -> Preparation:
+        """Return a window that is not shown to the model: nothing is decoded, only the cues are kept."""
         cues = _cues(window.items.get("subtitles", ()))
         timeline = SampleTimeline(start_ns=window.start_ns, end_ns=window.end_ns, rate_hz=self._spec.sample_rate_hz)
         prepared = PreparedWindow(
@@ -129,11 +130,11 @@ class Preparer:
         return Preparation(prepared, used={}, repairs={}, bad=(), shed=shed, asks_model=False)
 
     def _frames_wanted(self, window: ClosedWindow) -> int:
-        """Return how many frames the model would be shown with the whole effort."""
+        """Return how many frames the model would see without overload."""
         return min(len(_frames(window)[0]), self._spec.frames)
 
-    def _pictures(self, window: ClosedWindow, count: int) -> _Pictures:
-        """Decode the frames that the model will see, at most so many, and no other."""
+    def _decode_frames(self, window: ClosedWindow, count: int) -> _DecodedFrames:
+        """Select and decode at most `count` frames. No other frame is decoded."""
         entries, times_ns = _frames(window)
         decoded: dict[int, NDArray[np.uint8]] = {}
         bad: list[BadItem] = []
@@ -148,32 +149,32 @@ class Preparer:
         chosen = choose_evenly(
             times_ns, decodes, start_ns=window.start_ns, end_ns=window.end_ns, count=min(count, self._spec.frames)
         )
-        return _Pictures(
+        return _DecodedFrames(
             frames_hwc_u8=tuple(decoded[index] for index in chosen),
             times_ns=tuple(times_ns[index] for index in chosen),
             bad=tuple(bad),
         )
 
-    def _sounds(self, window: ClosedWindow) -> _Sounds:
-        """Lay the chunks on the window's samples."""
+    def _decode_audio(self, window: ClosedWindow) -> _DecodedTrack:
+        """Decode the chunks and place them on the samples of the window."""
         rate_hz = self._spec.sample_rate_hz
         timeline = SampleTimeline(start_ns=window.start_ns, end_ns=window.end_ns, rate_hz=rate_hz)
-        used = mended = 0
+        used = repaired = 0
         bad: list[BadItem] = []
         for entry in window.items.get("audio", ()):
             chunk = _media(entry, AudioChunk)
             try:
-                sound = decode_sound(chunk, rate_hz)
+                decoded = decode_audio(chunk, rate_hz)
             except UnreadableMediaError as error:
                 bad.append(BadItem(entry, str(error), error.code))
                 continue
-            used += timeline.place(sound.samples, start_ns=chunk.start_ns, end_ns=chunk.end_ns)
-            mended += sound.mended
-        return _Sounds(timeline, used, mended + timeline.overlaps, tuple(bad))
+            used += timeline.place(decoded.samples, start_ns=chunk.start_ns, end_ns=chunk.end_ns)
+            repaired += decoded.repaired
+        return _DecodedTrack(timeline, used, repaired + timeline.overlaps, tuple(bad))
 
 
 def _frames(window: ClosedWindow) -> tuple[Sequence[Entry], Sequence[int]]:
-    """Return the frames of a window and where in it they stand: of a held one that is its beginning."""
+    """Return the frames of a window and their times. A held frame is placed at the start of the window."""
     if window.states["video"] == "held" and window.held is not None:
         return [window.held], [window.start_ns]
     entries = window.items.get("video", ())
@@ -181,7 +182,7 @@ def _frames(window: ClosedWindow) -> tuple[Sequence[Entry], Sequence[int]]:
 
 
 def _cues(entries: Sequence[Entry]) -> tuple[PreparedCue, ...]:
-    """Return the cues whole and with their own times: a window may cut them, a reader should not see it."""
+    """Return the cues with their full text and their own times, even if they extend beyond the window."""
     cues = [_media(entry, SubtitleCue) for entry in entries]
     return tuple(
         PreparedCue(
@@ -197,7 +198,7 @@ def _cues(entries: Sequence[Entry]) -> tuple[PreparedCue, ...]:
 
 
 def _media(entry: Entry, kind: type[Media]) -> Media:
-    """Return the record that an item of a window carries."""
+    """Return the decoded record of an item."""
     if isinstance(entry.payload, Received) and isinstance(entry.payload.decoded, kind):
         return entry.payload.decoded
     raise TypeError(f"item of a window: expected a received {kind.__name__}, got {entry.payload!r:.200}")

@@ -1,4 +1,4 @@
-"""Which frames of a window the model sees: chosen by time alone, evenly over the window's span. Pure."""
+"""Selects the frames of a window that the model sees, evenly over the window's time. Pure."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def choose_evenly(
     end_ns: int,
     count: int,
 ) -> tuple[int, ...]:
-    """Return the indices of at most `count` times, in order: the nearest to the centres of `count` equal parts.
+    """Return the indices of at most `count` times: those nearest to the centres of `count` equal parts, by time.
 
-    No index is chosen twice. `usable` is asked about an index only once it is the nearest; where it says no, the next
-    nearest takes its place. Of two that are equally near the earlier one is chosen.
+    No index is chosen twice. `usable` is called only for an index that is the nearest. If it returns False, the next
+    nearest is tried. Of two equally near times, the earlier index is chosen.
     """
     left = list(range(len(times_ns)))
     chosen: list[int] = []

@@ -1,7 +1,7 @@
-"""What a WAV needs to be heard: its format and its samples, and no note.
+"""Strips a WAV to its format and sample chunks.
 
-FFmpeg believes the length of a note before it looks whether there is so much: two hundred bytes of record can ask for a
-gigabyte of memory.
+FFmpeg allocates the declared length of a metadata chunk before it checks the data: a record of two hundred bytes can
+request a gigabyte of memory.
 """
 
 from __future__ import annotations
@@ -17,17 +17,19 @@ _CHUNK_BYTES: Final = 8
 
 
 def bare_wav(data: bytes) -> bytes:
-    """Return the sound alone, with lengths that are true; raise `UnreadableMediaError` where it is no WAV.
+    """Return the WAV without metadata, with the lengths of the data that is there.
 
-    Samples that the header counts and that are not there are not counted any more: whoever writes while the sound goes
-    on cannot know how many there will be.
+    The header may declare more samples than there are: a program that writes a stream does not know the number.
+
+    Raises:
+        UnreadableMediaError: if it is not a WAV, or has no format or sample chunk.
     """
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
-        raise UnreadableMediaError(f"sound: expected wav that decodes, got bytes that begin with {data[:12]!r}")
+        raise UnreadableMediaError(f"audio: expected wav that decodes, got bytes that begin with {data[:12]!r}")
     chunks = dict(_chunks(data))
     form, samples = chunks.get(b"fmt "), chunks.get(b"data")
     if form is None or samples is None:
-        raise UnreadableMediaError(f"sound: expected wav that decodes, got {len(data)} bytes without format or samples")
+        raise UnreadableMediaError(f"audio: expected wav that decodes, got {len(data)} bytes without format or samples")
     body = b"".join((b"WAVE", _chunk(b"fmt ", form), _chunk(b"data", samples)))
     return _chunk(b"RIFF", body)
 
@@ -37,7 +39,7 @@ def _chunk(name: bytes, content: bytes | memoryview) -> bytes:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    """Return the chunks up to the samples, these as far as they are there."""
+    """Yield the chunks up to the samples. The sample chunk may be shorter than it declares."""
     view, at, name = memoryview(data), _HEADER_BYTES, b""
     while at + _CHUNK_BYTES <= len(data) and name != b"data":
         name, (length,) = data[at : at + 4], struct.unpack_from("<I", data, at + 4)

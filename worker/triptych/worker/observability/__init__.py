@@ -1,1 +1,1 @@
-"""Seeing the worker run: events, and the hooks that log, count and serve them."""
+"""The worker's events, and the hooks that log and count them."""

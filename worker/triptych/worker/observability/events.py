@@ -1,7 +1,6 @@
-"""What happens in the worker, as frozen values: one type for each thing that happens, nothing of how it is shown.
+"""The events of the worker: frozen values that the worker emits and hooks consume (`hooks.py`).
 
-The worker emits them to hooks (`hooks.py`); logs and metrics are two of those. Times of the data are event time in
-nanoseconds, as everywhere.
+An event states what happened, not how it is logged or counted. `start_ns` and `end_ns` are event time in nanoseconds.
 """
 
 from __future__ import annotations
@@ -16,21 +15,25 @@ from triptych.schemas.results import ClosedBy
 from triptych.worker.alignment.decisions import ClosedWindow, LateItem
 
 Stage = Literal["ask", "prepare", "infer", "publish", "store", "commit"]
-"""A step of the worker whose time is measured."""
+"""A step of the worker whose duration is measured; `ask` is a request for end offsets."""
 
 DropReason = Literal["repeat", "left_session", "redriven", "other_pipeline"]
-"""Why a record changes nothing. The last two were put back: control records, and letters of another pipeline."""
+"""Why a record is dropped.
+
+`repeat`: a producer sent it twice. `left_session`: its track has moved on to a newer session. `redriven`: a control
+record that was put back from the dead-letter topic. `other_pipeline`: put back for another pipeline.
+"""
 
 Service = Literal["kafka", "redis"]
-"""A server that the worker waits for when it is away."""
+"""A server that the worker retries while it is unavailable."""
 
 ModelRole = Literal["model", "shadow"]
-"""Whether a model answers, or is only compared with the one that does."""
+"""Whether a model's predictions are published (`model`) or only compared with those that are (`shadow`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordsRead:
-    """Records of one modality came from the log."""
+    """A poll returned records of one modality."""
 
     modality: Modality
     records: int
@@ -39,7 +42,7 @@ class RecordsRead:
 
 @dataclass(frozen=True, slots=True)
 class WindowClosed:
-    """A window closed; `skipped` empty ones before it will not be published."""
+    """A window closed. `skipped` empty windows before it are not published; `dead` of its records are dead-lettered."""
 
     stream: str
     start_ns: int
@@ -51,7 +54,7 @@ class WindowClosed:
 
 @dataclass(frozen=True, slots=True)
 class WindowRevised:
-    """A closed window is issued again, with so many late items."""
+    """A closed window is published again, with `added` late items."""
 
     stream: str
     start_ns: int
@@ -62,7 +65,7 @@ class WindowRevised:
 
 @dataclass(frozen=True, slots=True)
 class RevisionStateEvicted:
-    """A closed window can be revised no more, earlier than was asked for: its bytes were needed."""
+    """A closed window can no longer be revised, earlier than configured: its memory was needed."""
 
     stream: str
     start_ns: int
@@ -70,7 +73,7 @@ class RevisionStateEvicted:
 
 
 def of_window(window: ClosedWindow) -> WindowClosed | WindowRevised:
-    """Return what happened to a window."""
+    """Return the event of a closed or revised window."""
     if window.revision:
         added = sum(window.added.values())
         return WindowRevised(window.stream, window.start_ns, window.end_ns, window.revision, added)
@@ -86,10 +89,10 @@ def of_window(window: ClosedWindow) -> WindowClosed | WindowRevised:
 
 @dataclass(frozen=True, slots=True)
 class ItemLate:
-    """A late media item arrived: all of its windows are closed, or it was redriven.
+    """A late item arrived: all of its windows are closed, or it was put back from the dead-letter topic (`redriven`).
 
-    `next_window_start_ns` is where the next open window of the stream begins. With `revises`, a closed window is issued
-    again with the item.
+    `next_window_start_ns` is the start of the stream's next open window. With `revises`, a closed window is published
+    again with the item; otherwise no result contains it.
     """
 
     stream: str
@@ -102,7 +105,7 @@ class ItemLate:
 
 
 def of_late(late: LateItem) -> ItemLate:
-    """Return what happened to a late item."""
+    """Return the event of a late item."""
     entry = late.entry
     return ItemLate(
         stream=str(entry.stream),
@@ -117,7 +120,7 @@ def of_late(late: LateItem) -> ItemLate:
 
 @dataclass(frozen=True, slots=True)
 class RecordDropped:
-    """A record changed nothing: a producer's repeat, of a session that its track has left, or put back."""
+    """A record was dropped without effect."""
 
     stream: str
     modality: Modality
@@ -127,7 +130,7 @@ class RecordDropped:
 
 @dataclass(frozen=True, slots=True)
 class RecordDeadLettered:
-    """A record went to the dead letters."""
+    """A record was published on the dead-letter topic."""
 
     topic: str
     partition: int
@@ -139,7 +142,7 @@ class RecordDeadLettered:
 
 @dataclass(frozen=True, slots=True)
 class BatchInferred:
-    """The model judged a batch."""
+    """The model processed a batch."""
 
     windows: int
     took_ms: float
@@ -147,7 +150,7 @@ class BatchInferred:
 
 @dataclass(frozen=True, slots=True)
 class StageTook:
-    """One step of the worker is done."""
+    """A step of the worker completed."""
 
     stage: Stage
     took_ms: float
@@ -155,7 +158,7 @@ class StageTook:
 
 @dataclass(frozen=True, slots=True)
 class ResultsPublished:
-    """Results are acknowledged on the results topic and kept in the store; `new` of them the store did not know."""
+    """Results are on the results topic and in the store. `new` of them were new to the store."""
 
     results: int
     new: int
@@ -163,7 +166,10 @@ class ResultsPublished:
 
 @dataclass(frozen=True, slots=True)
 class SyncMeasured:
-    """A result was published that says what the producer has measured: milliseconds, and millionths."""
+    """A result with a producer's measurement was published.
+
+    `offset_ms` is the delay of audio behind video, `drift_ppm` the drift of the source's clock in parts per million.
+    """
 
     stream: str
     offset_ms: float | None
@@ -172,7 +178,7 @@ class SyncMeasured:
 
 @dataclass(frozen=True, slots=True)
 class ResultsReplayed:
-    """The tail of the results topic was offered to the store again; `new` of them it did not know."""
+    """The tail of the results topic was written to the store again. `new` of the results were missing there."""
 
     results: int
     new: int
@@ -180,30 +186,30 @@ class ResultsReplayed:
 
 @dataclass(frozen=True, slots=True)
 class StreamForgotten:
-    """A stream was quiet for so long that nothing of it is kept any more."""
+    """A stream's TTL expired, and its state was dropped."""
 
     stream: str
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionsAssigned:
-    """Partition numbers came to this worker, each of them on all three input topics."""
+    """The group assigned partitions to this worker, each of them on all three input topics."""
 
     numbers: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class WorkBegunAgain:
-    """What was decided of a partition number is not published, or nobody knows: it is restored and done again."""
+    """A partition is restored from Kafka, because decisions about it were not published or their outcome is unknown."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionsHandedOver:
-    """What was in flight of partition numbers that the group asks back is finished and committed.
+    """The work in flight of partitions that are being revoked is finished and committed.
 
-    `left` results were not done within the limit: the next owner makes them again.
+    `left` results were not finished within the time limit. The next owner makes them again.
     """
 
     numbers: tuple[int, ...]
@@ -213,7 +219,7 @@ class PartitionsHandedOver:
 
 @dataclass(frozen=True, slots=True)
 class PartitionsRevoked:
-    """Partition numbers left this worker; `lost` means that another may have owned them already."""
+    """Partitions left this worker. `lost`: another member may have owned them for some time."""
 
     numbers: tuple[int, ...]
     lost: bool
@@ -221,7 +227,7 @@ class PartitionsRevoked:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """The streams of a partition number were restored from the tail of the results topic."""
+    """The streams of a partition were restored from the tail of the results topic."""
 
     number: int
     streams: int
@@ -230,7 +236,7 @@ class Restored:
 
 @dataclass(frozen=True, slots=True)
 class OffsetsOutOfRange:
-    """Retention had deleted the record to be read next; reading went on elsewhere."""
+    """Retention had deleted the next record to read. Reading continued at `resumed`."""
 
     topic: str
     partition: int
@@ -240,14 +246,14 @@ class OffsetsOutOfRange:
 
 @dataclass(frozen=True, slots=True)
 class LagMeasured:
-    """The worker is so far behind the log: now less the arrival clock."""
+    """The worker's lag: the current time minus the arrival clock."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class BytesHeld:
-    """So many bytes of encoded media are held, and so many streams are known."""
+    """The number of bytes of encoded media, and of streams, in memory. Emitted every second."""
 
     bytes: int
     streams: int
@@ -255,9 +261,10 @@ class BytesHeld:
 
 @dataclass(frozen=True, slots=True)
 class EffortChanged:
-    """Another effort is made for the windows that come now, because of overload or because it is over.
+    """The overload level changed, for windows that close from now on.
 
-    `rung` 0 is the whole effort; `frames` are shown of a window at most; without `asks_model` the model is not asked.
+    At level 0 (`rung`) the model sees everything. `frames` limits the frames per window. Without `asks_model` the model
+    does not run.
     """
 
     rung: int
@@ -267,9 +274,9 @@ class EffortChanged:
 
 @dataclass(frozen=True, slots=True)
 class ItemsShed:
-    """A result was published of a window of which the model was not shown everything, because of overload.
+    """A result was published for which the model did not see all items, because of overload.
 
-    `unasked` says that it was shown nothing.
+    `items` counts the withheld ones. `unasked`: the model did not run at all.
     """
 
     stream: str
@@ -279,7 +286,7 @@ class ItemsShed:
 
 @dataclass(frozen=True, slots=True)
 class ModelFailed:
-    """The model raised; the window of this start was in the batch."""
+    """The model raised an exception on a batch that contains this window."""
 
     stream: str
     start_ns: int
@@ -288,7 +295,7 @@ class ModelFailed:
 
 @dataclass(frozen=True, slots=True)
 class ModelSwapped:
-    """Another model is in service from now on; `before` is the checksum of the one that was, if any."""
+    """A model was put in service. `before` is the checksum of the previous one, if any."""
 
     role: ModelRole
     name: str
@@ -300,7 +307,7 @@ class ModelSwapped:
 
 @dataclass(frozen=True, slots=True)
 class ModelUnchanged:
-    """It was looked for another model, and the one that is in service was found."""
+    """A reload found the model that is in service already."""
 
     role: ModelRole
     name: str
@@ -310,7 +317,7 @@ class ModelUnchanged:
 
 @dataclass(frozen=True, slots=True)
 class ModelRefused:
-    """Another model was found and cannot be taken; what is in service goes on."""
+    """A reload found a model that cannot be used. The model in service stays."""
 
     role: ModelRole
     source: str
@@ -319,10 +326,10 @@ class ModelRefused:
 
 @dataclass(frozen=True, slots=True)
 class ShadowJudged:
-    """The shadow judged windows that the model had answered.
+    """The shadow processed windows for which the model has a prediction.
 
-    `differed` of them have another best label in some head; `distances` holds, for each window that both say something
-    of by labels, the largest distance of its heads.
+    In `differed` of them the best label of some head differs. `distances` holds, for each window with labels from both,
+    the largest total variation distance of its heads.
     """
 
     windows: int
@@ -332,14 +339,14 @@ class ShadowJudged:
 
 @dataclass(frozen=True, slots=True)
 class ShadowSkipped:
-    """Windows went by the shadow: it was behind, or there is none that can be used."""
+    """The shadow did not process windows: it was too far behind, or no usable shadow is loaded."""
 
     windows: int
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowFailed:
-    """The shadow raised; with `given_up` it judges nothing more until another one is loaded."""
+    """The shadow raised an exception. With `given_up` it stays idle until another one is loaded."""
 
     windows: int
     error: str
@@ -348,7 +355,10 @@ class ShadowFailed:
 
 @dataclass(frozen=True, slots=True)
 class HeadAgreement:
-    """How model and shadow agree in one head: windows that both answered, and of these with another best label."""
+    """Agreement of model and shadow in one head.
+
+    `windows` have predictions of both; in `differed` of them the best label differs.
+    """
 
     head: str
     windows: int
@@ -358,7 +368,7 @@ class HeadAgreement:
 
 @dataclass(frozen=True, slots=True)
 class ShadowSummarised:
-    """What the comparison has shown since the last summary; `differing` are some of the windows that differ."""
+    """The comparison since the last summary. `differing` holds stream and start of some windows that differ."""
 
     model_sha256: str
     shadow_sha256: str
@@ -370,7 +380,7 @@ class ShadowSummarised:
 
 @dataclass(frozen=True, slots=True)
 class RetryScheduled:
-    """A server is away or refuses; the same is tried again after a pause."""
+    """A server is unavailable or rejects a call. The call is repeated after a delay."""
 
     what: Service
     error: str
@@ -380,21 +390,21 @@ class RetryScheduled:
 
 @dataclass(frozen=True, slots=True)
 class CommitRefused:
-    """The broker refused a commit because the partitions have another owner; they are read again there."""
+    """The broker refused an offset commit because the partitions have another owner, which reads the records again."""
 
     error: str
 
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """The worker takes no more records."""
+    """The worker reads no more records."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The worker is done; windows of these streams are still open and stay uncommitted."""
+    """The worker has stopped. Windows of `open_streams` are still open; their records stay uncommitted."""
 
     open_streams: tuple[str, ...]
 

@@ -1,8 +1,7 @@
-"""A hook that gives freed memory back to the system now and then.
+"""A hook that returns freed memory to the operating system.
 
-What a burst of records took is freed when they are published, but glibc keeps it: each thread allocates from a heap of
-its own, and such a heap gives back only what lies free at its very end. Without this a worker stays as large as its
-largest burst, and grows a little with every other one that comes at another moment.
+glibc allocates from one arena per thread, and an arena shrinks only if the memory at its very end is free. Without
+`malloc_trim` a worker stays as large as its largest burst of records, and grows further with later bursts.
 """
 
 from __future__ import annotations
@@ -18,25 +17,25 @@ _EVERY_NS: Final = 10_000_000_000
 
 
 class HeapHook:
-    """Trims the heaps every ten seconds; it takes its time from the event that comes every second."""
+    """Trims the heap every ten seconds, driven by the event that comes every second."""
 
     def __init__(
         self, trim: Callable[[], object] | None = None, clock_ns: Callable[[], int] = time.monotonic_ns
     ) -> None:
-        """Trim by `trim`; without it by that of the C library, where there is one: glibc has it."""
-        self._trim = trim or _trim_of_libc()
+        """Call `trim`, by default glibc's `malloc_trim`; do nothing on other C libraries."""
+        self._trim = trim or _malloc_trim()
         self._clock_ns = clock_ns
         self._next_ns = 0
 
     def __call__(self, event: Event) -> None:
-        """Trim, if it is time."""
+        """Trim the heap if ten seconds have passed."""
         if not isinstance(event, BytesHeld) or self._clock_ns() < self._next_ns:
             return
         self._next_ns = self._clock_ns() + _EVERY_NS
         self._trim()
 
 
-def _trim_of_libc() -> Callable[[], object]:
-    """Return a function that gives back what is free in all heaps of this process; it lets other threads run."""
+def _malloc_trim() -> Callable[[], object]:
+    """Return a function that trims all arenas of this process. It releases the GIL."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     return (lambda: None) if trim is None else (lambda: trim(0))

@@ -1,4 +1,4 @@
-"""Hand each event to every hook; a hook that fails never stops the worker."""
+"""Dispatch of events to hooks."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ import structlog
 from triptych.worker.observability.events import Event
 
 Hook = Callable[[Event], None]
-"""Called in the thread in which the thing happened: quick, thread-safe, and free to raise."""
+"""Receives events in the thread that emits them. It must be fast and thread-safe. Exceptions are logged."""
 
 log: Final[structlog.typing.FilteringBoundLogger] = structlog.get_logger(__name__)
 
 
 class Hooks:
-    """The list of hooks. Any thread may emit."""
+    """Calls a list of hooks. Any thread may emit events."""
 
     def __init__(self, hooks: Iterable[Hook]) -> None:
-        """Take the hooks in the order in which they are called."""
+        """Call `hooks` in this order."""
         self._hooks = tuple(hooks)
         self._lock = threading.Lock()
         self._failed: set[int] = set()
 
     def emit(self, event: Event) -> None:
-        """Call every hook with the event."""
+        """Call every hook with the event. A hook that fails never stops the worker or the other hooks."""
         for index, hook in enumerate(self._hooks):
             try:
                 hook(event)
-            except Exception as error:  # noqa: BLE001 - an onlooker's mistake must not stop the work
-                self._complain_once(index, event, error)
+            except Exception as error:  # noqa: BLE001 - a broken observer must not stop the worker
+                self._log_first_failure(index, event, error)
 
-    def _complain_once(self, index: int, event: Event, error: Exception) -> None:
-        """Log the first failure of each hook: one that fails always would drown everything else."""
+    def _log_first_failure(self, index: int, event: Event, error: Exception) -> None:
+        """Log only the first failure of each hook: one that always fails would flood the log."""
         with self._lock:
             if index in self._failed:
                 return
@@ -43,6 +43,6 @@ class Hooks:
             "hook_failed",
             hook=repr(self._hooks[index]),
             failed_on=type(event).__name__,
-            hint="said once for each hook, which is called on all the same",
+            hint="logged once per hook; the hook is still called",
             exc_info=error,
         )

@@ -1,4 +1,7 @@
-"""A hook that counts what happens, for Prometheus. Labels come from closed sets: never a stream, never an error."""
+"""The hook that counts events for Prometheus.
+
+Label values come from closed sets, never from a stream id or an error message: the number of series is bounded.
+"""
 
 from __future__ import annotations
 
@@ -12,222 +15,332 @@ from triptych.schemas.names import MODALITIES
 from triptych.schemas.reasons import DeadReason
 from triptych.schemas.results import ClosedBy
 from triptych.worker.observability import events
+from triptych.worker.observability.event_handlers import EventHandlers
 from triptych.worker.observability.events import Event, ModelRole, Service, Stage
 
 _BATCH_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64)
 _SECONDS_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-# From what nobody notices to what everybody does, by ITU-R BT.1359: sound may be 45 ms early or 125 ms late.
+# The limits of ITU-R BT.1359: viewers notice audio that is 45 ms early or 125 ms late.
 _OFFSET_BUCKETS: Final = (-1, -0.5, -0.2, -0.09, -0.045, 0, 0.045, 0.125, 0.185, 0.5, 1)
 _DISTANCE_BUCKETS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1)
 _DRIFT_BUCKETS: Final = (-10_000, -1_000, -300, -100, -30, 0, 30, 100, 300, 1_000, 10_000)
 _MS_PER_S: Final = 1_000
 
+HANDLERS: Final = EventHandlers["_Series"](
+    ignored={
+        events.Restored: "ResultsReplayed counts the results",
+        events.ModelUnchanged: "nothing changed",
+        events.ShadowSummarised: "a summary of events that are counted",
+        events.Stopping: "the process ends, and its series with it",
+        events.Stopped: "the process ends, and its series with it",
+    }
+)
+
 
 class Metrics:
-    """Counts events in a registry of its own."""
+    """Counts events in its own registry."""
 
     def __init__(self) -> None:
-        """Begin with every series at zero, so that a rate is known from the first event on."""
+        """Create all series, with the value zero."""
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self._make_data_metrics()
-        self._make_work_metrics()
-        self._make_model_metrics()
-
-    def _make_data_metrics(self) -> None:
-        self._records = self._by("triptych_records", "Records read from the input topics.", modality=MODALITIES)
-        self._record_bytes = self._by(
-            "triptych_record_bytes", "Bytes read: keys, values, headers.", modality=MODALITIES
-        )
-        self._windows = self._by("triptych_windows", "Windows closed.", closed_by=get_args(ClosedBy))
-        self._skipped = self._counter("triptych_windows_skipped", "Empty windows that were not published.")
-        self._revisions = self._counter("triptych_revisions", "Windows issued again with late items.")
-        self._let_go = self._counter(
-            "triptych_windows_let_go", "Closed windows that bytes, not lateness, made impossible to revise."
-        )
-        self._late_revising = self._by(
-            "triptych_late_revising", "Of the late media, what had a window issued again.", modality=MODALITIES
-        )
-        self._late = self._by("triptych_late", "Media that came after its windows had closed.", modality=MODALITIES)
-        self._repeats = self._by("triptych_repeats", "Records that a producer sent twice.", modality=MODALITIES)
-        self._left = self._counter("triptych_left_session", "Records of sessions that their track has left.")
-        self._redriven = self._by("triptych_redriven", "Records put back from the dead letters.", modality=MODALITIES)
-        self._dead = self._by(
-            "triptych_dead", "Records that went to the dead letters.", modality=MODALITIES, reason=tuple(DeadReason)
-        )
-        self._results = self._counter("triptych_results", "Results published.")
-        self._replayed = self._counter("triptych_replayed", "Results offered to the store again after an assignment.")
-        self._offsets = self._histogram(
-            "triptych_av_offset_seconds", "Sound behind picture, of each result that knows.", _OFFSET_BUCKETS
-        )
-        self._drifts = self._histogram(
-            "triptych_drift_ppm", "A feed's clock against the wall clock, of each result that knows.", _DRIFT_BUCKETS
-        )
-        self._shed = self._by("triptych_shed", "Items that the model was not shown: overload.", modality=MODALITIES)
-        self._unasked = self._counter("triptych_windows_unasked", "Windows for which it was not asked: overload.")
-        self._gone = self._counter("triptych_offsets_gone", "Reads of offsets that retention had deleted.")
-
-    def _make_work_metrics(self) -> None:
-        self._batch_windows = self._histogram("triptych_batch_windows", "Windows in a batch.", _BATCH_BUCKETS)
-        self._stages = Histogram(
-            "triptych_stage_seconds", "Time in a stage.", ["stage"], buckets=_SECONDS_BUCKETS, registry=self.registry
-        )
-        for stage in get_args(Stage):
-            self._stages.labels(stage=stage)
-        self._lag = self._gauge("triptych_lag_seconds", "Now, less the arrival time that has been worked through.")
-        self._rung = self._gauge("triptych_overload_rung", "How much less is done for a window: 0 is all.")
-        self._held_bytes = self._gauge("triptych_held_bytes", "Bytes of encoded media that are held.")
-        self._streams = self._gauge("triptych_streams", "Streams that are known.")
-        self._partitions = self._gauge("triptych_partitions", "Partition numbers that this worker owns.")
-        self._owned: set[int] = set()
-        self._hand_overs = self._histogram(
-            "triptych_hand_over_seconds",
-            "Time to finish what was in flight of partition numbers that the group asked back.",
-            _SECONDS_BUCKETS,
-        )
-        self._left_over = self._counter("triptych_hand_over_left", "Results left to the next owner at the limit.")
-        self._begun_again = self._counter("triptych_work_begun_again", "Partition numbers restored to work on again.")
-        self._model_failures = self._counter("triptych_model_failures", "Windows on which the model failed.")
-        self._retries = self._by("triptych_retries", "Calls to be made again.", what=get_args(Service))
-        self._commits_refused = self._counter("triptych_commits_refused", "Commits that came after a rebalance.")
-        self._forgotten = self._counter("triptych_streams_forgotten", "Streams that fell quiet and were forgotten.")
-
-    def _make_model_metrics(self) -> None:
-        self._swaps = self._by("triptych_model_swaps", "Models taken into service.", role=get_args(ModelRole))
-        self._refusals = self._by("triptych_model_refusals", "Models that were not taken.", role=get_args(ModelRole))
-        self._shadowed = self._by(
-            "triptych_shadow_windows", "Windows by what came of the shadow.", outcome=("judged", "skipped", "failed")
-        )
-        self._differed = self._counter("triptych_shadow_differed", "Windows with another best label by the shadow.")
-        self._distances = self._histogram(
-            "triptych_shadow_distance", "Total variation between model and shadow, by window.", _DISTANCE_BUCKETS
-        )
+        self._series = _Series(self.registry)
 
     def __call__(self, event: Event) -> None:
         """Count one event."""
-        self._count_data(event)
-        self._count_results(event)
-        self._count_work(event)
-        self._count_trouble(event)
-        self._count_models(event)
+        HANDLERS.handle(self._series, event)
 
-    def _count_data(self, event: Event) -> None:
-        match event:
-            case events.RecordsRead(modality=modality, records=records, bytes=size):
-                self._records.labels(modality).inc(records)
-                self._record_bytes.labels(modality).inc(size)
-            case events.WindowClosed(closed_by=closed_by, skipped=skipped):
-                self._windows.labels(closed_by).inc()
-                self._skipped.inc(skipped)
-            case events.ItemLate(modality=modality, redriven=redriven, revises=revises):
-                self._late.labels(modality).inc()
-                self._redriven.labels(modality).inc(redriven)
-                self._late_revising.labels(modality).inc(revises)
-            case events.RecordDropped(modality=modality, reason="repeat"):
-                self._repeats.labels(modality).inc()
-            case events.RecordDropped(modality=modality, reason="redriven"):
-                self._redriven.labels(modality).inc()
-            case events.RecordDropped(reason="left_session"):
-                self._left.inc()
-            case events.RecordDeadLettered(modality=modality, code=code):
-                self._dead.labels(modality, code).inc()
-            case _:
-                pass
 
-    def _count_results(self, event: Event) -> None:
-        match event:
-            case events.ResultsPublished(results=results):
-                self._results.inc(results)
-            case events.ResultsReplayed(results=results):
-                self._replayed.inc(results)
-            case events.WindowRevised():
-                self._revisions.inc()
-            case events.RevisionStateEvicted():
-                self._let_go.inc()
-            case events.ItemsShed(items=items, unasked=unasked):
-                for modality, count in items.items():
-                    self._shed.labels(modality).inc(count)
-                self._unasked.inc(unasked)
-            case events.SyncMeasured(offset_ms=offset_ms, drift_ppm=drift_ppm):
-                if offset_ms is not None:
-                    self._offsets.observe(offset_ms / _MS_PER_S)
-                if drift_ppm is not None:
-                    self._drifts.observe(drift_ppm)
-            case _:
-                pass
+class _Series:
+    """The worker's metrics.
 
-    def _count_work(self, event: Event) -> None:
-        match event:
-            case events.BatchInferred(windows=windows):
-                self._batch_windows.observe(windows)
-            case events.StageTook(stage=stage, took_ms=took_ms):
-                self._stages.labels(stage).observe(took_ms / _MS_PER_S)
-            case events.LagMeasured(seconds=seconds):
-                self._lag.set(seconds)
-            case events.EffortChanged(rung=rung):
-                self._rung.set(rung)
-            case events.BytesHeld(bytes=size, streams=streams):
-                self._held_bytes.set(size)
-                self._streams.set(streams)
-            case events.PartitionsAssigned(numbers=numbers):
-                self._owned.update(numbers)
-                self._partitions.set(len(self._owned))
-            case events.PartitionsHandedOver(left=left, took_ms=took_ms):
-                self._hand_overs.observe(took_ms / _MS_PER_S)
-                self._left_over.inc(left)
-            case events.PartitionsRevoked(numbers=numbers):
-                self._owned.difference_update(numbers)
-                self._partitions.set(len(self._owned))
-            case _:
-                pass
+    Each series starts at zero. Otherwise Prometheus could not compute a rate from the first event.
+    """
 
-    def _count_trouble(self, event: Event) -> None:
-        match event:
-            case events.OffsetsOutOfRange():
-                self._gone.inc()
-            case events.ModelFailed():
-                self._model_failures.inc()
-            case events.RetryScheduled(what=what):
-                self._retries.labels(what).inc()
-            case events.CommitRefused():
-                self._commits_refused.inc()
-            case events.WorkBegunAgain():
-                self._begun_again.inc()
-            case events.StreamForgotten():
-                self._forgotten.inc()
-            case _:
-                pass
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._make_record_metrics()
+        self._make_result_metrics()
+        self._make_work_metrics()
+        self._make_model_metrics()
 
-    def _count_models(self, event: Event) -> None:
-        match event:
-            case events.ModelSwapped(role=role):
-                self._swaps.labels(role).inc()
-            case events.ModelRefused(role=role):
-                self._refusals.labels(role).inc()
-            case events.ShadowJudged(windows=windows, differed=differed, distances=distances):
-                self._shadowed.labels("judged").inc(windows)
-                self._differed.inc(differed)
-                for distance in distances:
-                    self._distances.observe(distance)
-            case events.ShadowSkipped(windows=windows):
-                self._shadowed.labels("skipped").inc(windows)
-            case events.ShadowFailed(windows=windows):
-                self._shadowed.labels("failed").inc(windows)
-            case _:
-                pass
+    def _make_record_metrics(self) -> None:
+        by_modality = {"modality": MODALITIES}
+        self.records = self._labelled("triptych_records", "Records read from the input topics.", **by_modality)
+        self.record_bytes = self._labelled(
+            "triptych_record_bytes", "Bytes read: keys, values and headers.", **by_modality
+        )
+        self.late = self._labelled("triptych_late", "Items that arrived after their windows had closed.", **by_modality)
+        self.late_revising = self._labelled(
+            "triptych_late_revising", "Late items for which a window was published again.", **by_modality
+        )
+        self.repeats = self._labelled("triptych_repeats", "Records that a producer sent twice.", **by_modality)
+        self.left_session = self._counter("triptych_left_session", "Records of superseded sessions.")
+        self.redriven = self._labelled(
+            "triptych_redriven", "Records put back from the dead-letter topic.", **by_modality
+        )
+        self.dead = self._labelled("triptych_dead", "Dead-lettered records.", **by_modality, reason=tuple(DeadReason))
+        self.offsets_gone = self._counter("triptych_offsets_gone", "Reads of offsets that retention had deleted.")
+
+    def _make_result_metrics(self) -> None:
+        self.windows = self._labelled("triptych_windows", "Windows closed.", closed_by=get_args(ClosedBy))
+        self.windows_skipped = self._counter("triptych_windows_skipped", "Empty windows that were not published.")
+        self.revisions = self._counter("triptych_revisions", "Windows published again with late items.")
+        self.revision_state_evicted = self._counter(
+            "triptych_windows_let_go", "Closed windows whose revision state was evicted early, to limit memory."
+        )
+        self.results = self._counter("triptych_results", "Results published.")
+        self.replayed = self._counter("triptych_replayed", "Results written to the store again after an assignment.")
+        self.av_offset = self._histogram(
+            "triptych_av_offset_seconds", "Delay of audio behind video, of each result with one.", _OFFSET_BUCKETS
+        )
+        self.drift = self._histogram(
+            "triptych_drift_ppm", "Drift of the source's clock, of each result with one.", _DRIFT_BUCKETS
+        )
+        self.shed = self._labelled(
+            "triptych_shed", "Items withheld from the model because of overload.", modality=MODALITIES
+        )
+        self.windows_unasked = self._counter(
+            "triptych_windows_unasked", "Windows published without the model because of overload."
+        )
+
+    def _make_work_metrics(self) -> None:
+        self.batch_windows = self._histogram("triptych_batch_windows", "Windows in a batch.", _BATCH_BUCKETS)
+        self.stages = Histogram(
+            "triptych_stage_seconds", "Time in a stage.", ["stage"], buckets=_SECONDS_BUCKETS, registry=self._registry
+        )
+        for stage in get_args(Stage):
+            self.stages.labels(stage=stage)
+        self.lag = self._gauge("triptych_lag_seconds", "Current time minus the arrival time processed so far.")
+        self.overload_level = self._gauge("triptych_overload_rung", "Overload level. 0: the model sees everything.")
+        self.held_bytes = self._gauge("triptych_held_bytes", "Bytes of encoded media in memory.")
+        self.streams = self._gauge("triptych_streams", "Streams in memory.")
+        self.partitions = self._gauge("triptych_partitions", "Partitions that this worker owns.")
+        self.owned: set[int] = set()
+        self.hand_over = self._histogram(
+            "triptych_hand_over_seconds", "Time to finish the work in flight of revoked partitions.", _SECONDS_BUCKETS
+        )
+        self.hand_over_left = self._counter(
+            "triptych_hand_over_left", "Results in flight at the time limit, left to the next owner."
+        )
+        self.partitions_restarted = self._counter(
+            "triptych_work_begun_again", "Partitions restored because the outcome of a publication was unknown."
+        )
+        self.model_failures = self._counter("triptych_model_failures", "Windows on which the model failed.")
+        self.retries = self._labelled("triptych_retries", "Retries scheduled.", what=get_args(Service))
+        self.commits_refused = self._counter("triptych_commits_refused", "Offset commits refused after a rebalance.")
+        self.streams_forgotten = self._counter("triptych_streams_forgotten", "Streams forgotten after their TTL.")
+
+    def _make_model_metrics(self) -> None:
+        self.model_swaps = self._labelled("triptych_model_swaps", "Models put in service.", role=get_args(ModelRole))
+        self.model_refusals = self._labelled(
+            "triptych_model_refusals", "Models that could not be loaded.", role=get_args(ModelRole)
+        )
+        self.shadow_windows = self._labelled(
+            "triptych_shadow_windows", "Windows by outcome of the shadow.", outcome=("judged", "skipped", "failed")
+        )
+        self.shadow_differed = self._counter(
+            "triptych_shadow_differed", "Windows for which model and shadow predict different labels."
+        )
+        self.shadow_distance = self._histogram(
+            "triptych_shadow_distance", "Total variation distance between model and shadow.", _DISTANCE_BUCKETS
+        )
 
     def _counter(self, name: str, meaning: str) -> Counter:
-        return Counter(name, meaning, registry=self.registry)
+        return Counter(name, meaning, registry=self._registry)
 
     def _gauge(self, name: str, meaning: str) -> Gauge:
-        return Gauge(name, meaning, registry=self.registry)
+        return Gauge(name, meaning, registry=self._registry)
 
     def _histogram(self, name: str, meaning: str, buckets: Sequence[float]) -> Histogram:
-        return Histogram(name, meaning, buckets=buckets, registry=self.registry)
+        return Histogram(name, meaning, buckets=buckets, registry=self._registry)
 
-    def _by(self, name: str, meaning: str, **labels: tuple[str, ...]) -> Counter:
-        """Return a counter with labels, each combination of their values at zero."""
-        counter = Counter(name, meaning, list(labels), registry=self.registry)
+    def _labelled(self, name: str, meaning: str, **labels: tuple[str, ...]) -> Counter:
+        """Return a counter with every combination of the label values at zero."""
+        counter = Counter(name, meaning, list(labels), registry=self._registry)
         for values in product(*labels.values()):
             counter.labels(*values)
         return counter
+
+
+# --- records ----------------------------------------------------------------------------------------------------------
+
+
+@HANDLERS.on(events.RecordsRead)
+def _records_read(series: _Series, event: events.RecordsRead) -> None:
+    series.records.labels(event.modality).inc(event.records)
+    series.record_bytes.labels(event.modality).inc(event.bytes)
+
+
+@HANDLERS.on(events.ItemLate)
+def _late_item(series: _Series, event: events.ItemLate) -> None:
+    series.late.labels(event.modality).inc()
+    series.redriven.labels(event.modality).inc(event.redriven)
+    series.late_revising.labels(event.modality).inc(event.revises)
+
+
+@HANDLERS.on(events.RecordDropped)
+def _record_dropped(series: _Series, event: events.RecordDropped) -> None:
+    if event.reason == "repeat":
+        series.repeats.labels(event.modality).inc()
+    elif event.reason == "redriven":
+        series.redriven.labels(event.modality).inc()
+    elif event.reason == "left_session":
+        series.left_session.inc()
+
+
+@HANDLERS.on(events.RecordDeadLettered)
+def _record_dead_lettered(series: _Series, event: events.RecordDeadLettered) -> None:
+    series.dead.labels(event.modality, event.code).inc()
+
+
+@HANDLERS.on(events.OffsetsOutOfRange)
+def _offsets_out_of_range(series: _Series, _: events.OffsetsOutOfRange) -> None:
+    series.offsets_gone.inc()
+
+
+# --- windows and results ----------------------------------------------------------------------------------------------
+
+
+@HANDLERS.on(events.WindowClosed)
+def _window_closed(series: _Series, event: events.WindowClosed) -> None:
+    series.windows.labels(event.closed_by).inc()
+    series.windows_skipped.inc(event.skipped)
+
+
+@HANDLERS.on(events.WindowRevised)
+def _window_revised(series: _Series, _: events.WindowRevised) -> None:
+    series.revisions.inc()
+
+
+@HANDLERS.on(events.RevisionStateEvicted)
+def _revision_state_evicted(series: _Series, _: events.RevisionStateEvicted) -> None:
+    series.revision_state_evicted.inc()
+
+
+@HANDLERS.on(events.ResultsPublished)
+def _results_published(series: _Series, event: events.ResultsPublished) -> None:
+    series.results.inc(event.results)
+
+
+@HANDLERS.on(events.ResultsReplayed)
+def _results_replayed(series: _Series, event: events.ResultsReplayed) -> None:
+    series.replayed.inc(event.results)
+
+
+@HANDLERS.on(events.ItemsShed)
+def _items_shed(series: _Series, event: events.ItemsShed) -> None:
+    for modality, count in event.items.items():
+        series.shed.labels(modality).inc(count)
+    series.windows_unasked.inc(event.unasked)
+
+
+@HANDLERS.on(events.SyncMeasured)
+def _sync_measured(series: _Series, event: events.SyncMeasured) -> None:
+    if event.offset_ms is not None:
+        series.av_offset.observe(event.offset_ms / _MS_PER_S)
+    if event.drift_ppm is not None:
+        series.drift.observe(event.drift_ppm)
+
+
+# --- work in progress -------------------------------------------------------------------------------------------------
+
+
+@HANDLERS.on(events.BatchInferred)
+def _batch_inferred(series: _Series, event: events.BatchInferred) -> None:
+    series.batch_windows.observe(event.windows)
+
+
+@HANDLERS.on(events.StageTook)
+def _stage_completed(series: _Series, event: events.StageTook) -> None:
+    series.stages.labels(event.stage).observe(event.took_ms / _MS_PER_S)
+
+
+@HANDLERS.on(events.LagMeasured)
+def _lag_measured(series: _Series, event: events.LagMeasured) -> None:
+    series.lag.set(event.seconds)
+
+
+@HANDLERS.on(events.EffortChanged)
+def _overload_level_changed(series: _Series, event: events.EffortChanged) -> None:
+    series.overload_level.set(event.rung)
+
+
+@HANDLERS.on(events.BytesHeld)
+def _bytes_held(series: _Series, event: events.BytesHeld) -> None:
+    series.held_bytes.set(event.bytes)
+    series.streams.set(event.streams)
+
+
+@HANDLERS.on(events.PartitionsAssigned)
+def _partitions_assigned(series: _Series, event: events.PartitionsAssigned) -> None:
+    series.owned.update(event.numbers)
+    series.partitions.set(len(series.owned))
+
+
+@HANDLERS.on(events.PartitionsHandedOver)
+def _partitions_handed_over(series: _Series, event: events.PartitionsHandedOver) -> None:
+    series.hand_over.observe(event.took_ms / _MS_PER_S)
+    series.hand_over_left.inc(event.left)
+
+
+@HANDLERS.on(events.PartitionsRevoked)
+def _partitions_revoked(series: _Series, event: events.PartitionsRevoked) -> None:
+    series.owned.difference_update(event.numbers)
+    series.partitions.set(len(series.owned))
+
+
+@HANDLERS.on(events.WorkBegunAgain)
+def _partition_restarted(series: _Series, _: events.WorkBegunAgain) -> None:
+    series.partitions_restarted.inc()
+
+
+@HANDLERS.on(events.ModelFailed)
+def _model_failed(series: _Series, _: events.ModelFailed) -> None:
+    series.model_failures.inc()
+
+
+@HANDLERS.on(events.RetryScheduled)
+def _retry_scheduled(series: _Series, event: events.RetryScheduled) -> None:
+    series.retries.labels(event.what).inc()
+
+
+@HANDLERS.on(events.CommitRefused)
+def _commit_refused(series: _Series, _: events.CommitRefused) -> None:
+    series.commits_refused.inc()
+
+
+@HANDLERS.on(events.StreamForgotten)
+def _stream_forgotten(series: _Series, _: events.StreamForgotten) -> None:
+    series.streams_forgotten.inc()
+
+
+# --- models -----------------------------------------------------------------------------------------------------------
+
+
+@HANDLERS.on(events.ModelSwapped)
+def _model_swapped(series: _Series, event: events.ModelSwapped) -> None:
+    series.model_swaps.labels(event.role).inc()
+
+
+@HANDLERS.on(events.ModelRefused)
+def _model_refused(series: _Series, event: events.ModelRefused) -> None:
+    series.model_refusals.labels(event.role).inc()
+
+
+@HANDLERS.on(events.ShadowJudged)
+def _shadow_judged(series: _Series, event: events.ShadowJudged) -> None:
+    series.shadow_windows.labels("judged").inc(event.windows)
+    series.shadow_differed.inc(event.differed)
+    for distance in event.distances:
+        series.shadow_distance.observe(distance)
+
+
+@HANDLERS.on(events.ShadowSkipped)
+def _shadow_skipped(series: _Series, event: events.ShadowSkipped) -> None:
+    series.shadow_windows.labels("skipped").inc(event.windows)
+
+
+@HANDLERS.on(events.ShadowFailed)
+def _shadow_failed(series: _Series, event: events.ShadowFailed) -> None:
+    series.shadow_windows.labels("failed").inc(event.windows)

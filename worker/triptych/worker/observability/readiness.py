@@ -1,4 +1,4 @@
-"""A hook that makes the worker unready while Kafka or Redis does not answer, and says why."""
+"""A hook that marks the worker as not ready while Kafka or Redis is unavailable."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from typing import Final
 from triptych.service.health import Health
 from triptych.worker.observability.events import Event, RetryScheduled, Service, Stage, StageTook
 
-_PROVEN_BY: Final[dict[Stage, Service]] = {"publish": "kafka", "commit": "kafka", "ask": "kafka", "store": "redis"}
-"""The stage whose end shows that a server answers again."""
+_SERVICE_OF: Final[dict[Stage, Service]] = {"publish": "kafka", "commit": "kafka", "ask": "kafka", "store": "redis"}
+"""The server that must have answered for a stage to complete."""
 
 
 STARTING: Final[dict[str, str]] = {
-    "model_warm": "the model is not warm yet",
-    "partitions_assigned": "no partitions were assigned yet",
+    "model_warm": "the model has not been loaded and warmed up yet",
+    "partitions_assigned": "no partitions have been assigned yet",
 }
-"""Conditions that every worker has to meet, and what is said of them at first."""
+"""The conditions for readiness, each with the reason reported until it is met."""
 
 
 class ReadinessHook:
-    """Follows the retries of the worker; does not ask the servers anything itself."""
+    """Derives readiness from the worker's retries. It sends no requests of its own."""
 
     def __init__(self, health: Health) -> None:
-        """Tell `health`."""
+        """Update `health`."""
         self._health = health
 
     def __call__(self, event: Event) -> None:
-        """Take one event."""
+        """Update the condition of the server that an event concerns."""
         match event:
             case RetryScheduled(what=what, error=error, attempt=attempt):
-                self._health.set_ready(what, ready=False, reason=f"does not answer ({attempt} times so far): {error}")
-            case StageTook(stage=stage) if stage in _PROVEN_BY:
-                self._health.set_ready(_PROVEN_BY[stage], ready=True)
+                self._health.set_ready(what, ready=False, reason=f"{attempt} attempts failed: {error}")
+            case StageTook(stage=stage) if stage in _SERVICE_OF:
+                self._health.set_ready(_SERVICE_OF[stage], ready=True)
             case _:
                 pass

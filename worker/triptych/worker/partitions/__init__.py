@@ -1,1 +1,1 @@
-"""Which offsets are finished and may be committed: pure."""
+"""The partitions of a worker: assignment, offsets, and restoring state after a rebalance."""

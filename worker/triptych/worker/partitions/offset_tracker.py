@@ -1,15 +1,18 @@
-"""The order that loses nothing: take, decide, publish, finish, commit (rules 18 and 20).
+"""Tracks which records are finished, and so which offsets may be committed (alignment rules 18 and 20).
 
-- A record that is taken is unfinished.
-- What is decided awaits its publication, by a ticket. Nothing of it is finished before that.
-- A record is finished when a result of its stream is published whose state lies behind it and keeps it no more, or its
-  stream is forgotten. The ledger completes in the order in which things were decided, however they are published.
-- The lowest unfinished offset of each partition may be committed, never more.
-- Where something decided is not published, or nobody knows, the ledger is withdrawn: nothing that was decided later may
-  be published any more, for the state that travels with it would say that the former is out.
+The rules are explained in `docs/alignment.md`. To lose nothing, the order is receive, decide, publish, finish, commit:
 
-The broker, the store and the threads are others' business; `test_delivery_order.py` holds this against a
-model of them.
+- A received record is unfinished.
+- A decision is pending until it is published. Until then it finishes no record.
+- A record is finished when a result of its stream is published whose snapshot is past the record and does not need it
+  any more, or when its stream is forgotten. Decisions take effect in the order in which they were made, whatever the
+  order of their publication.
+- Only the lowest unfinished offset of each partition may be committed.
+- If a decision is not published, or the outcome is unknown, the tracker is abandoned. Nothing that was decided later
+  may be published then: its snapshot would claim that the earlier decision was published.
+
+This module is pure: broker, store and threads belong to others. `tests/worker/partitions/test_delivery_order.py` checks
+it against a model of them.
 """
 
 from __future__ import annotations
@@ -27,33 +30,33 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Pending:
-    """Something decided whose effect on offsets waits until it is published."""
+    """A decision whose effect on the offsets waits for its publication."""
 
     apply: Callable[[], None]
     done: bool = False
 
 
 class OffsetTracker:
-    """The unfinished records of one partition number. Offsets are those of its three input partitions."""
+    """The unfinished records of one partition of the three input topics."""
 
     def __init__(self, start: Mapping[Modality, int], restored: Mapping[str, Snapshot] | None = None) -> None:
-        """Begin at the offsets of `start`; records that `restored` states lie behind are finished as they come."""
+        """Start at the offsets of `start`. Records that a `restored` snapshot has finished are finished when added."""
         self._next = dict(start)
         self._published = dict(restored or {})
         self._unfinished: dict[Modality, dict[str | None, dict[int, None]]] = {modality: {} for modality in start}
-        self._tickets: deque[Pending] = deque()
-        self._withdrawn = False
+        self._pending: deque[Pending] = deque()
+        self._is_abandoned = False
 
     def add(self, modality: Modality, offset: int, stream: str | None) -> None:
-        """Count a record that was fetched as unfinished."""
+        """Add a fetched record as unfinished."""
         self._next[modality] = offset + 1
         snapshot = None if stream is None else self._published.get(stream)
         if snapshot is not None and snapshot.is_finished(modality, offset):
             return
         self._unfinished[modality].setdefault(stream, {})[offset] = None
 
-    def moved(self, positions: Mapping[Modality, int]) -> None:
-        """Take the positions that the partitions are read from next: offsets without a record lie between."""
+    def update_positions(self, positions: Mapping[Modality, int]) -> None:
+        """Set the next offset to be read of each partition. Offsets without a record may have been skipped."""
         self._next.update(positions)
 
     def positions(self) -> dict[Modality, int]:
@@ -61,49 +64,49 @@ class OffsetTracker:
         return dict(self._next)
 
     def await_result(self, stream: str, snapshot: Snapshot) -> Pending:
-        """Expect the publication of a result; afterwards its stream's older records are finished but those it keeps."""
-        return self._expect(lambda: self._finish(stream, snapshot))
+        """Register a result that will be published. It finishes the records of its stream that `snapshot` is past."""
+        return self._register(lambda: self._finish_stream(stream, snapshot))
 
-    def await_letter(self, modality: Modality, offset: int, stream: str | None) -> Pending:
-        """Expect the publication of a dead letter that no result will speak of; afterwards its record is finished."""
-        return self._expect(lambda: self._finish_one(modality, offset, stream))
+    def await_dead_letter(self, modality: Modality, offset: int, stream: str | None) -> Pending:
+        """Register a dead letter that no result counts. Its publication finishes its record."""
+        return self._register(lambda: self._finish_record(modality, offset, stream))
 
-    def settle(self, modality: Modality, offset: int, stream: str | None) -> None:
-        """Finish a record at once that moved nothing."""
-        self._finish_one(modality, offset, stream)
+    def finish_now(self, modality: Modality, offset: int, stream: str | None) -> None:
+        """Finish a record that has no effect on any result."""
+        self._finish_record(modality, offset, stream)
 
     def forget(self, stream: str, positions: Mapping[Modality, int]) -> None:
-        """Finish all records of a stream before `positions`, once all that was decided before is published."""
-        pending = self._expect(lambda: self._finish_before(stream, positions))
+        """Finish all records of a stream before `positions`, after all earlier decisions are published."""
+        pending = self._register(lambda: self._finish_before(stream, positions))
         self.complete(pending)
 
     def abandon(self) -> None:
-        """Publish and finish nothing more, for good: what is open is decided again, here or elsewhere.
+        """Stop publishing and finishing, for good. Open decisions are made again, by this worker or by another.
 
-        Any thread may; whichever publishes next must be the one, or wait for it.
+        Any thread may call this, but the thread that publishes must see it before it publishes the next decision.
         """
-        self._withdrawn = True
+        self._is_abandoned = True
 
     @property
     def may_publish(self) -> bool:
-        """Whether what was decided may be published."""
-        return not self._withdrawn
+        """Whether pending decisions may be published."""
+        return not self._is_abandoned
 
     def complete(self, pending: Pending) -> None:
-        """Note a publication, and apply all that waits for nothing else."""
-        if self._withdrawn:
+        """Mark a decision as published. Apply it, and those after it, once no earlier decision is pending."""
+        if self._is_abandoned:
             return
         pending.done = True
-        while self._tickets and self._tickets[0].done:
-            self._tickets.popleft().apply()
+        while self._pending and self._pending[0].done:
+            self._pending.popleft().apply()
 
     @property
-    def waiting(self) -> int:
-        """Decisions that are not published yet."""
-        return len(self._tickets)
+    def pending(self) -> int:
+        """The number of decisions that have not taken effect yet."""
+        return len(self._pending)
 
     def committable(self) -> dict[Modality, int]:
-        """Return the lowest unfinished offset of each partition, or the next one to be read."""
+        """Return the lowest unfinished offset of each partition, or else the next one to be read."""
         return {
             modality: min(
                 (next(iter(offsets)) for offsets in streams.values() if offsets), default=self._next[modality]
@@ -124,12 +127,12 @@ class OffsetTracker:
             )
         )
 
-    def _expect(self, apply: Callable[[], None]) -> Pending:
+    def _register(self, apply: Callable[[], None]) -> Pending:
         pending = Pending(apply)
-        self._tickets.append(pending)
+        self._pending.append(pending)
         return pending
 
-    def _finish(self, stream: str, snapshot: Snapshot) -> None:
+    def _finish_stream(self, stream: str, snapshot: Snapshot) -> None:
         self._published[stream] = snapshot
         for modality, streams in self._unfinished.items():
             offsets = streams.get(stream)
@@ -146,7 +149,7 @@ class OffsetTracker:
             if left:
                 streams[stream] = left
 
-    def _finish_one(self, modality: Modality, offset: int, stream: str | None) -> None:
+    def _finish_record(self, modality: Modality, offset: int, stream: str | None) -> None:
         offsets = self._unfinished[modality].get(stream, {})
         offsets.pop(offset, None)
         if not offsets:

@@ -1,4 +1,4 @@
-"""The work of one partition number: its aligner, its ledger, and what was decided but not handed on yet."""
+"""A partition of the three co-partitioned input topics, with its aligner and its offset tracker."""
 
 from __future__ import annotations
 
@@ -16,11 +16,15 @@ from triptych.worker.publishing.novelty import RecentWindows
 
 
 class PartitionSet:
-    """One partition number of the three input topics, from its assignment until it is taken away."""
+    """Partition `partition` of the video, audio and subtitles topics, from its restoration until it is retired.
+
+    Belongs to the worker's main thread, except that the publishing thread reads `may_publish`, `transaction_offsets`
+    and `recent`, and may abandon the offset tracker.
+    """
 
     def __init__(
         self,
-        number: int,
+        partition: int,
         config: AlignConfig,
         start: Mapping[Modality, int],
         *,
@@ -28,52 +32,54 @@ class PartitionSet:
         pipeline: str = DEFAULT_PIPELINE,
         restored: Mapping[str, Snapshot],
     ) -> None:
-        """Begin at the offsets of `start` with the streams of `restored`; the topics have `partitions` partitions."""
-        self.number = number
+        """Start at the offsets of `start` with the streams of `restored`. The topics have `partitions` partitions."""
+        self.partition = partition
         self.tps: Mapping[Modality, TopicPartition] = {
-            modality: TopicPartition(topic, number) for modality, topic in TOPIC_OF.items()
+            modality: TopicPartition(topic, partition) for modality, topic in TOPIC_OF.items()
         }
         self.in_flight = 0
-        """What was handed to the flow and did not come back yet; the flow counts it."""
+        """How many jobs the stages have not returned yet. Counted by `Stages`."""
         self.offset_tracker = OffsetTracker(start, restored)
         self.aligner = Aligner(config, start, restored)
         self.committed: dict[Modality, int] = dict(start)
-        self.offsets: GroupOffsets | None = None
-        """What a transaction stores beside results of this work: where that ends which earlier ones have published.
-        Replaced whole, since another thread reads it; None where there are no transactions."""
+        self.transaction_offsets: GroupOffsets | None = None
+        """The offsets that the next transaction stores: those that earlier transactions have finished.
+
+        Always replaced as a whole, because the publishing thread reads it. None without transactions.
+        """
         self.recent = RecentWindows(config.stream_ttl_ns)
         self._partitions = partitions
         self._pipeline = pipeline
         self._deciding: Iterator[Decision] | None = None
 
     @property
-    def owned(self) -> bool:
-        """Whether anything of it may still be published."""
+    def may_publish(self) -> bool:
+        """Whether results of this set may still be published. Safe to read from any thread."""
         return self.offset_tracker.may_publish
 
     def receive(self, records: Sequence[Record], positions: Mapping[Modality, int], *, at_ns: int) -> None:
-        """Take in the records of a poll that returned at `at_ns` (monotonic), in the order of offsets."""
+        """Receive the records, in offset order, of a poll that returned at `at_ns` (monotonic)."""
         entries = [received_entry(record, self._partitions, self._pipeline) for record in records]
         for entry in entries:
             self.offset_tracker.add(entry.modality, entry.offset, entry.stream)
-        self.offset_tracker.moved(positions)
-        self.aligner.fetched(entries, positions, at_ns=at_ns)
+        self.offset_tracker.update_positions(positions)
+        self.aligner.add_records(entries, positions, at_ns=at_ns)
 
-    def answer(self, ends: Mapping[TopicPartition, int], *, at_ns: int, wall_ns: int) -> None:
-        """Take in the end offsets that were asked for at `at_ns` (monotonic) and `wall_ns`."""
+    def apply_end_offsets(self, ends: Mapping[TopicPartition, int], *, at_ns: int, wall_ns: int) -> None:
+        """Tell the aligner which partitions were read to their ends at `at_ns` (monotonic) and `wall_ns`."""
         positions = self.offset_tracker.positions()
         at_end = [modality for modality, tp in self.tps.items() if positions[modality] >= ends[tp]]
-        self.aligner.asked(at_end, at_ns=at_ns, wall_ns=wall_ns)
+        self.aligner.confirm_at_end(at_end, at_ns=at_ns, wall_ns=wall_ns)
 
     def is_read_to(self, ends: Mapping[TopicPartition, int]) -> bool:
-        """Tell whether everything before these end offsets was read and taken."""
+        """Return whether every record before these end offsets was received and merged."""
         positions = self.offset_tracker.positions()
         return self.aligner.unread == 0 and all(positions[modality] >= ends[tp] for modality, tp in self.tps.items())
 
     def decide(self) -> Decision | None:
-        """Return the next decision, or None where nothing can be decided by now.
+        """Return the next decision, or None if nothing can be decided yet.
 
-        A decision may close several windows; what is not asked for yet stays decided.
+        The aligner may make several decisions at once. Each call returns one of them.
         """
         if self._deciding is None:
             self._deciding = self.aligner.advance()
@@ -83,29 +89,34 @@ class PartitionSet:
         return decision
 
     def next_wakeup(self) -> NextWakeup:
-        """Return when end offsets should be asked for."""
+        """Return when the end offsets are needed next."""
         return self.aligner.next_wakeup()
 
     def committable(self) -> dict[TopicPartition, int]:
-        """Return the offsets to commit that are not committed yet."""
-        return {tp: offset for tp, offset in self.finished().items() if offset != self.committed[MODALITY_OF[tp.topic]]}
+        """Return the offsets that may be committed and differ from the committed ones."""
+        return {
+            tp: offset
+            for tp, offset in self.finished_offsets().items()
+            if offset != self.committed[MODALITY_OF[tp.topic]]
+        }
 
-    def finished(self) -> dict[TopicPartition, int]:
-        """Return the offset of each partition below which everything is finished."""
+    def finished_offsets(self) -> dict[TopicPartition, int]:
+        """Return the offset of each partition below which every record is finished."""
         return {self.tps[modality]: offset for modality, offset in self.offset_tracker.committable().items()}
 
-    def note_committed(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Remember what was committed."""
+    def mark_committed(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Remember the committed offsets."""
         for tp, offset in offsets.items():
             self.committed[MODALITY_OF[tp.topic]] = offset
 
 
-def offsets_of(works: Iterable[PartitionSet]) -> GroupOffsets | None:
-    """Return what a transaction stores beside results of these works; None where there are no transactions.
+def merge_transaction_offsets(partition_sets: Iterable[PartitionSet]) -> GroupOffsets | None:
+    """Return the offsets that a transaction with results of these sets stores, or None without transactions.
 
-    In the name of the oldest membership: where a work is from before a rebalance, the group refuses the whole.
+    They are stored under the oldest generation among the sets. If one of the sets is from before a rebalance, the group
+    coordinator rejects the whole transaction.
     """
-    offsets = [work.offsets for work in works if work.offsets is not None]
+    offsets = [each.transaction_offsets for each in partition_sets if each.transaction_offsets is not None]
     if not offsets:
         return None
     member = min((each.member for each in offsets), key=lambda member: member.generation)

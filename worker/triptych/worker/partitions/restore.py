@@ -1,7 +1,7 @@
-"""Restart: the results topic is the changelog (rules 18 and 19).
+"""Restores a partition: the results topic is its changelog (alignment rules 18 and 19, see `docs/alignment.md`).
 
-On assignment the tail of results partition *p* is read: its last result of each stream gives the state in which the
-stream goes on, and every result of it is offered to the store once more. Nothing else is stored anywhere.
+On assignment the tail of the results partition is read. The last result of each stream carries the state from which the
+stream continues, and every result is written to the store again. A worker keeps no other persistent state.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _log = structlog.get_logger(__name__)
 
 _POLL_S: Final = 0.5
 _OPEN_LIMIT_S: Final = 10.0
-"""How long to stand before a transaction that is open before looking after the worker's other partitions."""
+"""How long to wait for an open transaction before the worker turns to its other partitions."""
 MARGIN_NS: Final = 60_000_000_000
-"""Clock differences between brokers, and the time a result takes from its decision to the topic."""
+"""Allowance for clock differences between brokers, and for the time from a decision to its append."""
 
 
 @dataclass(slots=True)
 class Tail:
-    """What the results topic says of a partition number."""
+    """The tail of a results partition: the last snapshot of each stream, and all results."""
 
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
     results: list[StoredResult] = field(default_factory=list)
@@ -42,18 +42,23 @@ class Tail:
 
 @dataclass(frozen=True, slots=True)
 class RestorePlan:
-    """What to read for partition number `number`: `start` is where its inputs are read on from."""
+    """What to restore: partition `partition`, whose inputs are read from the offsets of `start` on."""
 
     pipeline: str
-    number: int
+    partition: int
     start: Mapping[Modality, int]
     has_commit: bool
     stream_ttl_ns: int
 
 
 def read_tail(transport: Transport, plan: RestorePlan, *, wall_ns: int) -> Tail:
-    """Read the tail of the results partition to its end; `wall_ns` is the moment of asking."""
-    inputs = {TopicPartition(TOPIC_OF[modality], plan.number): offset for modality, offset in plan.start.items()}
+    """Read the tail of the results partition to its end. Blocks. `wall_ns` is the current wall clock.
+
+    Raises:
+        RetriableError: the broker is not available, or a transaction is open for too long.
+        StateUnreadableError: the last state of a stream cannot be read.
+    """
+    inputs = {TopicPartition(TOPIC_OF[modality], plan.partition): offset for modality, offset in plan.start.items()}
     reader = transport.reader(inputs)
     try:
         ends = reader.end_offsets(inputs)
@@ -66,7 +71,7 @@ def read_tail(transport: Transport, plan: RestorePlan, *, wall_ns: int) -> Tail:
         _read_result(record, tail, states)
     for stream, state in states.items():
         tail.snapshots[stream] = _snapshot(stream, state)
-    _drop_foreign(tail, plan, ends)
+    _drop_states_beyond(ends, tail, plan)
     return tail
 
 
@@ -76,7 +81,7 @@ def _oldest_unread_ns(
     ends: Mapping[TopicPartition, int],
     wall_ns: int,
 ) -> int:
-    """Return the least arrival time of the first unread records; a partition without one counts as now."""
+    """Return the earliest arrival time of the first unread records. A partition without one counts as now."""
     missing = {tp for tp, offset in inputs.items() if offset < ends[tp]}
     oldest_ns = wall_ns
     while missing:
@@ -90,13 +95,13 @@ def _oldest_unread_ns(
 
 
 def _results_since(transport: Transport, plan: RestorePlan, since_ns: int | None) -> Iterator[Record]:
-    """Yield the results of the tail, to the end that the partition has now.
+    """Yield the results of the tail, up to the last record appended so far.
 
-    What a former owner has appended in a transaction counts: whoever reads only what is committed must wait for its
-    fate, else a result that is committed later would be published again.
+    Includes records of open transactions of a former owner: their outcome must be awaited, or a result that is
+    committed later would be published again.
     """
-    tp = TopicPartition(results_topic(plan.pipeline), plan.number)
-    end = _appended(transport, tp)
+    tp = TopicPartition(results_topic(plan.pipeline), plan.partition)
+    end = _appended_offset(transport, tp)
     reader = transport.reader({tp: 0})
     try:
         begin = reader.begin_offsets([tp])[tp]
@@ -104,21 +109,21 @@ def _results_since(transport: Transport, plan: RestorePlan, since_ns: int | None
             from_ns = max(0, since_ns - plan.stream_ttl_ns - MARGIN_NS)
             begin = max(begin, reader.offsets_for_times({tp: from_ns})[tp])
         reader.seek(tp, begin)
-        heard_s = time.monotonic()
+        progress_s = time.monotonic()
         while (position := reader.position(tp)) < end:
             yield from reader.poll(_POLL_S).records
             if reader.position(tp) > position:
-                heard_s = time.monotonic()
-            elif time.monotonic() - heard_s > _OPEN_LIMIT_S:
+                progress_s = time.monotonic()
+            elif time.monotonic() - progress_s > _OPEN_LIMIT_S:
                 raise BrokerUnavailableError(
-                    f"{tp.topic} {tp.partition}: nothing can be read from {position} to {end}; a transaction of a "
-                    "former worker is open there, which the broker ends after kafka.transaction_timeout_ms"
+                    f"{tp.topic} {tp.partition}: no records can be read from offset {position} to {end}: a transaction "
+                    "of a former worker is open there; the broker aborts it after kafka.transaction_timeout_ms"
                 )
     finally:
         reader.close()
 
 
-def _appended(transport: Transport, tp: TopicPartition) -> int:
+def _appended_offset(transport: Transport, tp: TopicPartition) -> int:
     admin = transport.admin()
     try:
         return admin.appended_offsets([tp])[tp]
@@ -127,7 +132,7 @@ def _appended(transport: Transport, tp: TopicPartition) -> int:
 
 
 def _read_result(record: Record, tail: Tail, states: dict[str, bytes]) -> None:
-    """Add one result to the tail. One that cannot be read is passed over: it is not ours."""
+    """Add one result to the tail. Skip one that cannot be decoded: this worker did not publish it."""
     try:
         result = decode_result(record.key, record.value, record.headers)
     except MalformedRecordError as error:
@@ -146,25 +151,27 @@ def _read_result(record: Record, tail: Tail, states: dict[str, bytes]) -> None:
 
 
 def _snapshot(stream: str, state: bytes) -> Snapshot:
-    """Read a stream's last state. Going on without it would publish its windows again."""
+    """Decode the last state of a stream. Without it the worker would publish windows again."""
     try:
         return Snapshot.from_json(state)
     except MalformedRecordError as error:
         raise StateUnreadableError(
             f"the last result of stream {stream} carries a state that this version cannot read ({error}): "
-            "run the version that wrote it, or another pipeline name"
+            "run the version that wrote it, or use another pipeline name"
         ) from error
 
 
-def _drop_foreign(tail: Tail, plan: RestorePlan, ends: Mapping[TopicPartition, int]) -> None:
-    """Drop states that lie beyond the inputs: the input topics were made anew since."""
+def _drop_states_beyond(ends: Mapping[TopicPartition, int], tail: Tail, plan: RestorePlan) -> None:
+    """Drop states whose positions are beyond the end offsets: the input topics were recreated since."""
     for stream, snapshot in list(tail.snapshots.items()):
-        positions = {TopicPartition(TOPIC_OF[modality], plan.number): at for modality, at in snapshot.positions.items()}
+        positions = {
+            TopicPartition(TOPIC_OF[modality], plan.partition): at for modality, at in snapshot.positions.items()
+        }
         if any(at > ends[tp] for tp, at in positions.items()):
             del tail.snapshots[stream]
             _log.warning(
                 "state_dropped",
                 stream=stream,
-                partition=plan.number,
-                reason="its positions lie beyond the ends of the input topics: they were made anew since",
+                partition=plan.partition,
+                reason="its positions are beyond the ends of the input topics: the topics were recreated",
             )

@@ -1,7 +1,7 @@
-"""How new a window is to its stream: how far its newest moment lies from the nearest of the windows before it.
+"""Novelty of a window: the distance of its most unusual part from the nearest recent window of its stream. Pure.
 
-Pure. What it remembers is made of published results alone, so that a restart, which reads them from the tail of the
-results topic, goes on as if nothing had happened (rule 21).
+The state consists of published results only. A restart restores it from the tail of the results topic and computes the
+same values as an undisturbed worker (alignment rule 21, docs/alignment.md).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DIGITS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """What is remembered of a result."""
+    """The parts of a result that novelty needs."""
 
     last_arrival_ms: int
     start_ns: int
@@ -32,29 +32,33 @@ class _Window:
 
 
 class RecentWindows:
-    """The last windows of each stream of a partition number.
+    """The most recent windows of each stream of one partition.
 
-    Only windows with records of their own count: they say when they came. One that came more than `stream_ttl_ns`
-    before is not recent: the tail that a restart reads need not hold it, and a stream that was forgotten begins anew.
+    Windows without records of their own have no arrival time and do not count. Neither does a window that arrived more
+    than the stream's TTL earlier: the tail that a restart reads may not contain it.
     """
 
     def __init__(self, stream_ttl_ns: int) -> None:
-        """Remember nothing yet."""
+        """Create an empty history. `stream_ttl_ns` is measured in arrival time."""
         self._ttl_ms = stream_ttl_ns // NS_PER_MS
         self._streams: OrderedDict[str, deque[_Window]] = OrderedDict()
 
-    def judge(self, result: Result, moments: Sequence[Sequence[float]]) -> Result:
-        """Return a new result with its novelty filled in, and remember it.
+    def with_novelty(self, result: Result, moments: Sequence[Sequence[float]]) -> Result:
+        """Return a copy of a result with its novelty, and remember the result.
 
-        The novelty is 1 less a cosine: 0 for what was there before, null where nothing was before, or nothing is now.
-        A revision is compared with those windows before its own that are remembered still.
+        Novelty is a cosine distance from 0 (seen before) to 2. It is None if the stream has no recent windows or
+        `moments` is empty. A revision is compared only with windows before its own.
+
+        Args:
+            result: a new result.
+            moments: unit embeddings of the parts of the window, `[moments, dimensions]`.
         """
-        judged = result.model_copy(update={"novelty": self._novelty(result, moments)})
+        novel = result.model_copy(update={"novelty": self._novelty(result, moments)})
         self.remember(result)
-        return judged
+        return novel
 
     def remember(self, result: Result) -> None:
-        """Count a result among the recent ones of its stream. Of a window only its first counts, no revision."""
+        """Add a published result to the history of its stream. Revisions are ignored: their window is there already."""
         last_ms = result.arrival_ms.last
         if result.embedding is None or last_ms is None or result.revision:
             return
@@ -76,12 +80,12 @@ class RecentWindows:
         ]
         if not recent:
             return None
-        likeness = np.asarray(moments, np.float32) @ np.stack(recent).T  # [moments, windows]
-        farthest = 1.0 - float(likeness.max(1).min())
+        similarity = np.asarray(moments, np.float32) @ np.stack(recent).T  # [moments, windows]
+        farthest = 1.0 - float(similarity.max(1).min())
         return round(min(max(farthest, 0.0), 2.0), _DIGITS)
 
     def _forget(self, now_ms: int) -> None:
-        """Drop streams of which nothing came for so long that nothing will be compared with them."""
+        """Drop streams whose last window is too old to be compared with any later one."""
         while True:
             stream, windows = next(iter(self._streams.items()))
             if windows[-1].last_arrival_ms > now_ms - 2 * self._ttl_ms:

@@ -1,4 +1,4 @@
-"""From a closed window and what a model says of it to the result that is published. Pure."""
+"""Construction of a result from a closed window and the model's output. Pure."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from triptych.worker.media.preparer import Preparation
 
 @dataclass(frozen=True, slots=True)
 class ModelOutput:
-    """What a model says of a prepared window, and how long each stage took."""
+    """The output of a model for one prepared window, with the duration of each stage in milliseconds."""
 
     preparation: Preparation
     prediction: WindowPrediction
@@ -46,13 +46,20 @@ class ModelOutput:
     failed: bool = False
 
     @property
-    def is_answer(self) -> bool:
-        """Tell whether the model said it."""
+    def is_predicted(self) -> bool:
+        """Whether the model made the prediction: it neither failed nor was skipped because of overload."""
         return self.preparation.asks_model and not self.failed
 
 
-def result_of(window: ClosedWindow, said: ModelOutput, *, partition: int, published_ns: int) -> Result:
-    """Return the result of a window that lies on partition number `partition`."""
+def result_of(window: ClosedWindow, output: ModelOutput, *, partition: int, published_ns: int) -> Result:
+    """Return the result of a closed window.
+
+    Args:
+        window: the window and its items.
+        output: what the model made of it.
+        partition: partition of the stream's input records.
+        published_ns: wall-clock time.
+    """
     items = [entry for entries in window.items.values() for entry in entries]
     return Result(
         id=result_id(window.stream, window.start_ns, window.end_ns, window.revision),
@@ -66,26 +73,26 @@ def result_of(window: ClosedWindow, said: ModelOutput, *, partition: int, publis
         published_ns=published_ns,
         arrival_ms=_arrival(items),
         modalities=Modalities(
-            video=_report(window, "video", said, partition),
-            audio=_report(window, "audio", said, partition),
-            subtitles=_report(window, "subtitles", said, partition),
+            video=_report(window, "video", output, partition),
+            audio=_report(window, "audio", output, partition),
+            subtitles=_report(window, "subtitles", output, partition),
         ),
         sync=_sync(items),
-        shed=_shed(said.preparation),
-        dead=window.dead + len(said.preparation.bad),
-        model=ModelReference(name=said.model.name, version=said.model.version, sha256=said.model.sha256),
-        observations=_observations(said.prediction),
+        shed=_shed(output.preparation),
+        dead=window.dead + len(output.preparation.bad),
+        model=ModelReference(name=output.model.name, version=output.model.version, sha256=output.model.sha256),
+        observations=_observations(output.prediction),
         predictions={
             head: tuple(Prediction(label=s.label, score=s.score, confidence=s.confidence) for s in scores)
-            for head, scores in (said.prediction.predictions or {}).items()
+            for head, scores in (output.prediction.predictions or {}).items()
         },
-        shares=None if said.prediction.shares is None else Shares.model_validate(said.prediction.shares),
+        shares=None if output.prediction.shares is None else Shares.model_validate(output.prediction.shares),
         when=tuple(
             TimeSlice(start_ns=own.start_ns, end_ns=own.end_ns, contribution=own.contribution)
-            for own in said.prediction.when
+            for own in output.prediction.when
         ),
-        embedding=said.prediction.embedding,
-        stage_ms=said.stage_ms,
+        embedding=output.prediction.embedding,
+        stage_ms=output.stage_ms,
     )
 
 
@@ -99,22 +106,22 @@ def _shed(preparation: Preparation) -> Shed:
     )
 
 
-def _report(window: ClosedWindow, modality: Modality, said: ModelOutput, partition: int) -> ModalityReport:
+def _report(window: ClosedWindow, modality: Modality, output: ModelOutput, partition: int) -> ModalityReport:
     items = window.items[modality]
     offsets = sorted(entry.offset for entry in items)
     return ModalityReport(
         state=window.states[modality],
         items=len(items),
-        used=0 if said.failed else said.preparation.used.get(modality, 0),
+        used=0 if output.failed else output.preparation.used.get(modality, 0),
         gaps=count_gaps(items),
-        repairs=said.preparation.repairs.get(modality, 0),
+        repairs=output.preparation.repairs.get(modality, 0),
         partition=partition if items else None,
         offsets=(offsets[0], offsets[-1]) if items else None,
     )
 
 
 def count_gaps(items: Sequence[Entry]) -> int:
-    """Return how many sequence numbers are missing between the window's own records, session by session."""
+    """Return the number of sequence numbers missing between the window's own records of each session."""
     numbers: dict[str, set[int]] = defaultdict(set)
     for entry in items:
         if entry.seq is not None:
@@ -130,7 +137,10 @@ def _arrival(items: Sequence[Entry]) -> Arrival:
 
 
 def _sync(items: Sequence[Entry]) -> Sync:
-    """Return what the newest record that carries a measurement says; nothing of the past is needed (rule 21)."""
+    """Return the measurement of the newest record that carries one, by event time.
+
+    It depends on the window's own records only, as alignment rule 21 (docs/alignment.md) demands.
+    """
     measured = [(entry, record) for entry in items if (record := _measured(entry)) is not None]
     if not measured:
         return Sync()

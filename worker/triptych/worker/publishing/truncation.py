@@ -1,4 +1,7 @@
-"""What is left of a message that is over the size limit, so that its place on the topic is taken all the same. Pure."""
+"""Smaller versions of messages that exceed Kafka's size limit. Pure.
+
+A message that is too large is truncated instead of dropped, so that its place on the topic is taken.
+"""
 
 from __future__ import annotations
 
@@ -14,41 +17,46 @@ from triptych.transport.errors import RecordTooLargeError
 from triptych.transport.records import Message
 from triptych.units import NS_PER_MS
 
-SHORTENED_TEXT: Final = 500
+TRUNCATED_TEXT_CHARS: Final = 500
 
 
-def without_value(letter: Message) -> Message:
-    """Keep a dead letter where the whole of it does not fit: a record at the size limit has no room for a reason."""
+def truncate_dead_letter(letter: Message) -> Message:
+    """Return a dead letter without the value and headers of its record.
+
+    A record at the size limit leaves no room for the reason.
+    """
     originals = (ORIGINAL_HEADER_PREFIX, ORIGINAL64_HEADER_PREFIX)
     headers = tuple((name, value) for name, value in letter.headers if not name.startswith(originals))
     return replace(letter, value=b"", headers=(*headers, ("ce_originwhole", b"false")))
 
 
-def smaller_result(message: Message, error: RecordTooLargeError, pipeline: str) -> tuple[Message, ...]:
-    """Return what to send instead of a result that is too large; the last message takes its place.
+def truncate_result(message: Message, error: RecordTooLargeError, pipeline: str) -> tuple[Message, ...]:
+    """Return the messages to send instead of a result that is too large. The last one takes its place.
 
-    At first its words are shortened; they lie on their topic whole. If that does not help, everything that grows with
-    the window is left out, and a dead letter goes before it that names the window's first cue.
+    The first call truncates the text of the window's cues; the subtitles topic still holds it whole. If the result is
+    still too large, the next call removes everything that grows with the window, and puts a dead letter before the
+    result that names the window's first cue.
 
     Raises:
-        RecordTooLargeError: nothing is left that could be left out.
+        RecordTooLargeError: nothing is left to remove.
     """
     result = Result.model_validate_json(message.value)
     words = result.observations.words
-    if any(len(word.text) > SHORTENED_TEXT for word in words):
-        short = tuple(word.model_copy(update={"text": word.text[:SHORTENED_TEXT]}) for word in words)
-        return (_saying(message, result, observations=result.observations.model_copy(update={"words": short})),)
+    if any(len(word.text) > TRUNCATED_TEXT_CHARS for word in words):
+        short = tuple(word.model_copy(update={"text": word.text[:TRUNCATED_TEXT_CHARS]}) for word in words)
+        return (_updated(message, result, observations=result.observations.model_copy(update={"words": short})),)
     if result.observations == Observations() and result.embedding is None and not result.when:
         raise error
-    bare = _saying(message, result, observations=Observations(), embedding=None, when=())
-    return (*_letter(message, result, error, pipeline), bare)
+    bare = _updated(message, result, observations=Observations(), embedding=None, when=())
+    return (*_dead_letter(message, result, error, pipeline), bare)
 
 
-def _saying(message: Message, result: Result, **changes: object) -> Message:
+def _updated(message: Message, result: Result, **changes: object) -> Message:
     return replace(message, value=result.model_copy(update=changes).model_dump_json().encode())
 
 
-def _letter(message: Message, result: Result, error: RecordTooLargeError, pipeline: str) -> tuple[Message, ...]:
+def _dead_letter(message: Message, result: Result, error: RecordTooLargeError, pipeline: str) -> tuple[Message, ...]:
+    """Return a dead letter for the window's first cue, or nothing if the window has no cues."""
     cues = result.modalities.subtitles
     if cues.partition is None or cues.offsets is None:
         return ()

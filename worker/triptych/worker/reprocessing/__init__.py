@@ -1,1 +1,1 @@
-"""Reprocessing: what arrived in a span of time, judged once more under another pipeline's name."""
+"""Reprocessing: the records that arrived in a time range, processed again under the name of another pipeline."""

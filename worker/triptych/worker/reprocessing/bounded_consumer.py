@@ -1,4 +1,4 @@
-"""A group's consumer that sees a span of the log and nothing else."""
+"""A group consumer that reads a time range of the log and nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import structlog
 from triptych.transport.errors import CommitRefusedError, RetriableError
 from triptych.transport.protocols import GroupConsumer
 from triptych.transport.records import Commit, GroupOffsets, Poll, TopicPartition
-from triptych.worker.reprocessing.offset_range import Edges
+from triptych.worker.reprocessing.offset_range import OffsetRange
 from triptych.worker.reprocessing.time_range import TimeRange
 
 _NOTHING: Final[frozenset[TopicPartition]] = frozenset()
@@ -19,154 +19,155 @@ _NOTHING: Final[frozenset[TopicPartition]] = frozenset()
 log = structlog.get_logger(__name__)
 
 
-class SpanConsumer:
-    """Stand before a `GroupConsumer`: begin at the lead where nothing is committed, end at the span's end.
+class BoundedConsumer:
+    """Wraps a `GroupConsumer`. Without a commit a partition starts at the lead; it ends where the range ends.
 
-    The end of the span is what `end_offsets` answers, so whoever reads here takes it for the end of the log. Each
-    commit carries the span as its note.
+    `end_offsets` returns the end of the range, so that the pipeline treats it as the end of the log. Each commit stores
+    the range in its metadata.
     """
 
-    def __init__(self, inner: GroupConsumer, span: TimeRange, edges: Edges) -> None:
-        """Take over a consumer, also one that was assigned partitions already; its owner closes it."""
+    def __init__(self, inner: GroupConsumer, time_range: TimeRange, offsets: OffsetRange) -> None:
+        """Wrap a consumer, which may have partitions already. Its owner closes it."""
         self._inner = inner
-        self._span = span
-        self._edges = edges
-        self._note = span.to_note()
-        self._unplaced = inner.assignment()  # ours, but not yet told to the caller
+        self._time_range = time_range
+        self._offsets = offsets
+        self._metadata = time_range.to_metadata()
+        self._unpositioned = inner.assignment()  # assigned, but not positioned and not reported to the caller yet
         self._paused: frozenset[TopicPartition] = _NOTHING
         self._ended: frozenset[TopicPartition] = _NOTHING
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def poll(self, timeout_s: float) -> Poll:
-        """Return what there is of the span."""
-        poll = self._inner.poll(0.0 if self._unplaced else timeout_s)
-        gone = poll.revoked | poll.lost
-        self._paused -= gone | poll.assigned
-        self._ended -= gone | poll.assigned
-        self._unplaced = (self._unplaced - gone) | poll.assigned
-        placed = _NOTHING if poll.revoking else self._place()
-        unwanted = placed | self._unplaced  # these are read again, from their own places
-        records = tuple(r for r in poll.records if r.tp not in unwanted and r.offset < self._edges.end[r.tp])
-        self._stop_at_ends(placed | {record.tp for record in poll.records if record.tp not in unwanted})
-        return replace(poll, records=records, assigned=placed)
+        """Return the next records of the range."""
+        poll = self._inner.poll(0.0 if self._unpositioned else timeout_s)
+        removed = poll.revoked | poll.lost
+        self._paused -= removed | poll.assigned
+        self._ended -= removed | poll.assigned
+        self._unpositioned = (self._unpositioned - removed) | poll.assigned
+        assigned = _NOTHING if poll.revoking else self._position_new()
+        unwanted = assigned | self._unpositioned  # read from another offset: they come again
+        records = tuple(r for r in poll.records if r.tp not in unwanted and r.offset < self._offsets.end[r.tp])
+        self._pause_ended(assigned | {record.tp for record in poll.records if record.tp not in unwanted})
+        return replace(poll, records=records, assigned=assigned)
 
     def position(self, tp: TopicPartition) -> int:
-        """Return the offset to be read next, the span's end at most."""
-        return min(self._inner.position(tp), self._edges.end[tp])
+        """Return the next offset to be read, at most the end of the range."""
+        return min(self._inner.position(tp), self._offsets.end[tp])
 
     def seek(self, tp: TopicPartition, offset: int) -> None:
-        """Go on reading at `offset`."""
+        """Read `tp` from `offset` on."""
         self._inner.seek(tp, offset)
-        if offset < self._edges.end[tp] and tp in self._ended:
+        if offset < self._offsets.end[tp] and tp in self._ended:
             self._ended -= {tp}
             self._inner.resume({tp} - self._paused)
-        self._stop_at_ends({tp})
+        self._pause_ended({tp})
 
     def pause(self, tps: Iterable[TopicPartition]) -> None:
-        """Return no more records of these until `resume`."""
+        """Return no more records of these partitions until `resume`."""
         self._paused |= set(tps)
         self._inner.pause(self._paused)
 
     def resume(self, tps: Iterable[TopicPartition]) -> None:
-        """Undo `pause`; what was read to the span's end stays as it is."""
+        """Undo `pause`. Partitions that are read to the end of the range stay paused."""
         wanted = frozenset(tps)
         self._paused -= wanted
         self._inner.resume(wanted - self._ended)
 
     def begin_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """Ask anew for the first offset still in the log."""
+        """Request the first offset that is still in the log."""
         return self._inner.begin_offsets(tps)
 
     def end_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """Return the offset after the span's last record."""
-        return {tp: self._edges.end[tp] for tp in tps}
+        """Return the offset after the last record of the range."""
+        return {tp: self._offsets.end[tp] for tp in tps}
 
     def offsets_for_times(self, times_ns: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-        """Return the first offset appended at or after a time."""
+        """Request the first offset that was appended at or after a time."""
         return self._inner.offsets_for_times(times_ns)
 
     # --- the group ----------------------------------------------------------------------------------------------------
 
     def assignment(self) -> frozenset[TopicPartition]:
-        """Return what the last poll left assigned."""
-        return self._inner.assignment() - self._unplaced
+        """Return the assigned partitions that were reported to the caller."""
+        return self._inner.assignment() - self._unpositioned
 
     def commit(self, offsets: Mapping[TopicPartition, Commit]) -> None:
-        """Store where the group goes on, and of which span it is."""
-        self._inner.commit({tp: Commit(commit.offset, self._note) for tp, commit in offsets.items()})
+        """Commit offsets, with the range as metadata."""
+        self._inner.commit({tp: Commit(commit.offset, self._metadata) for tp, commit in offsets.items()})
 
     def committed(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, Commit | None]:
-        """Ask anew what the group has committed."""
+        """Request the committed offsets."""
         return self._inner.committed(tps)
 
     def rewind(self, tps: Iterable[TopicPartition]) -> None:
-        """Go back to where the group committed, to the lead where it has not."""
-        for tp, offset in self._places(tps).items():
+        """Seek to the committed offsets, or to the lead without a commit."""
+        for tp, offset in self._start_offsets(tps).items():
             self.seek(tp, offset)
 
     def group_offsets(self, offsets: Mapping[TopicPartition, int]) -> GroupOffsets:
-        """Return what a transaction stores, and of which span it is."""
+        """Return the offsets that a transaction stores, with the range as metadata."""
         whole = self._inner.group_offsets(offsets)
-        return replace(whole, commits={tp: Commit(offset, self._note) for tp, offset in offsets.items()})
+        return replace(whole, commits={tp: Commit(offset, self._metadata) for tp, offset in offsets.items()})
 
     def is_confirmed(self) -> bool:
-        """Whether nobody else can have our partitions by now."""
+        """Return whether the group has confirmed our membership recently. Any thread may ask."""
         return self._inner.is_confirmed()
 
     def complete_revocation(self) -> None:
-        """Give up what a poll has told as `revoking`."""
+        """Give back the partitions that a poll has reported as `revoking`."""
         self._inner.complete_revocation()
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Leave the group and close the client."""
         self._inner.close()
 
-    # --- the span -----------------------------------------------------------------------------------------------------
+    # --- the range ----------------------------------------------------------------------------------------------------
 
     @property
     def share_read(self) -> float:
-        """How much of what is assigned here was read, from 0 to 1."""
+        """The share of the assigned part of the range that is read, from 0 to 1."""
         tps = self.assignment()
-        whole = sum(max(0, self._edges.end[tp] - self._edges.lead[tp]) for tp in tps)
-        read = sum(max(0, self.position(tp) - self._edges.lead[tp]) for tp in tps)
-        return min(1.0, read / whole) if whole else float(bool(tps))
+        total = sum(max(0, self._offsets.end[tp] - self._offsets.lead[tp]) for tp in tps)
+        read = sum(max(0, self.position(tp) - self._offsets.lead[tp]) for tp in tps)
+        return min(1.0, read / total) if total else float(bool(tps))
 
     def mark_done(self) -> None:
-        """Note that what is assigned here was read, published and committed to its end.
+        """Commit that the assigned partitions are read, published and committed to the end of the range.
 
-        Where the group moves it just now, the next owner finds nothing left, and notes the same.
+        If the partitions are moving at this moment, the commit fails. The next owner finds nothing to do and commits
+        the same.
         """
-        note = self._span.finished().to_note()
+        metadata = self._time_range.as_done().to_metadata()
         try:
-            offsets = self._places(self.assignment())
-            self._inner.commit({tp: Commit(offset, note) for tp, offset in offsets.items()})
+            offsets = self._start_offsets(self.assignment())
+            self._inner.commit({tp: Commit(offset, metadata) for tp, offset in offsets.items()})
         except (CommitRefusedError, RetriableError) as error:
-            log.warning("span_not_marked_done", error=str(error))
+            log.warning("reprocessing_not_marked_done", error=str(error))
 
-    def _place(self) -> frozenset[TopicPartition]:
-        """Stand where the group committed, else at the lead; tell what stands there now and may be read."""
-        new = self._unplaced
+    def _position_new(self) -> frozenset[TopicPartition]:
+        """Seek new partitions to the committed offset or to the lead. Return those that can be read now."""
+        new = self._unpositioned
         if not new:
             return new
         self._inner.pause(new)
         try:
-            places = self._places(new)
-        except RetriableError as error:  # the next poll asks again
-            log.warning("span_no_position", error=str(error))
+            offsets = self._start_offsets(new)
+        except RetriableError as error:  # the next poll tries again
+            log.warning("reprocessing_start_unknown", error=str(error))
             return _NOTHING
-        for tp, offset in places.items():
+        for tp, offset in offsets.items():
             self._inner.seek(tp, offset)
-        self._unplaced = _NOTHING
+        self._unpositioned = _NOTHING
         self._inner.resume(new)
         return new
 
-    def _places(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        stored = self._inner.committed(tps)
-        return {tp: self._edges.lead[tp] if commit is None else commit.offset for tp, commit in stored.items()}
+    def _start_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        committed = self._inner.committed(tps)
+        return {tp: self._offsets.lead[tp] if commit is None else commit.offset for tp, commit in committed.items()}
 
-    def _stop_at_ends(self, tps: Iterable[TopicPartition]) -> None:
-        ended = {tp for tp in tps if self._inner.position(tp) >= self._edges.end[tp]} - self._ended
+    def _pause_ended(self, tps: Iterable[TopicPartition]) -> None:
+        ended = {tp for tp in tps if self._inner.position(tp) >= self._offsets.end[tp]} - self._ended
         if ended:
             self._ended |= ended
             self._inner.pause(ended)

@@ -1,4 +1,4 @@
-"""Where a span lies in the log, and whether retention has taken its beginning."""
+"""The offsets of a time range in the log, and whether retention has deleted its beginning."""
 
 from __future__ import annotations
 
@@ -15,54 +15,66 @@ from triptych.worker.reprocessing.time_range import TimeRange
 
 
 @dataclass(frozen=True, slots=True)
-class Edges:
-    """Offsets of each input partition: where the lead, the span and what comes after it begin.
+class OffsetRange:
+    """The offsets of each input partition at which the parts of a time range begin.
 
-    `maybe_gone`: partitions whose oldest record came after the span's beginning, others having been deleted. `cut`: the
-    same for the lead.
+    Attributes:
+        lead: the first record of the lead.
+        begin: the first record of the range.
+        end: the first record after the range.
+        maybe_truncated: partitions that lost records and have none left from before the range.
+        lead_maybe_truncated: the same for the lead.
     """
 
     lead: Mapping[TopicPartition, int]
     begin: Mapping[TopicPartition, int]
     end: Mapping[TopicPartition, int]
-    maybe_gone: frozenset[TopicPartition]
-    cut: frozenset[TopicPartition]
+    maybe_truncated: frozenset[TopicPartition]
+    lead_maybe_truncated: frozenset[TopicPartition]
 
     @property
-    def oldest(self) -> frozenset[TopicPartition]:
-        """Those of `maybe_gone` on which something is left that arrived in the span."""
-        return frozenset(tp for tp in self.maybe_gone if self.begin[tp] < self.end[tp])
+    def from_oldest(self) -> frozenset[TopicPartition]:
+        """The partitions of `maybe_truncated` that still have records of the range."""
+        return frozenset(tp for tp in self.maybe_truncated if self.begin[tp] < self.end[tp])
 
     @property
     def records(self) -> int:
-        """How many records arrived in the span, at most."""
+        """The number of records that arrived in the range, at most."""
         return sum(max(0, end - self.begin[tp]) for tp, end in self.end.items())
 
 
-def find_edges(transport: Transport, span: TimeRange, partitions: int) -> Edges:
-    """Ask the broker; the same span gives the same offsets whenever it is asked, but for what retention takes."""
-    tps = [TopicPartition(topic, number) for topic in INPUT_TOPICS for number in range(partitions)]
+def find_offset_range(transport: Transport, time_range: TimeRange, partitions: int) -> OffsetRange:
+    """Request the offsets of a time range from the broker. Blocks.
+
+    The answer for the same range is always the same, except for records that retention deletes.
+    """
+    tps = [TopicPartition(topic, partition) for topic in INPUT_TOPICS for partition in range(partitions)]
     with closing(transport.reader(dict.fromkeys(tps, 0))) as reader:
         oldest = reader.begin_offsets(tps)
         lead, begin, end = (
             reader.offsets_for_times(dict.fromkeys(tps, at_ns))
-            for at_ns in (span.read_from_ns, span.from_ns, span.until_ns)
+            for at_ns in (time_range.read_from_ns, time_range.from_ns, time_range.until_ns)
         )
-    return Edges(lead, begin, end, maybe_gone=_beginning_at(oldest, begin), cut=_beginning_at(oldest, lead))
+    return OffsetRange(
+        lead,
+        begin,
+        end,
+        maybe_truncated=_without_older_records(oldest, begin),
+        lead_maybe_truncated=_without_older_records(oldest, lead),
+    )
 
 
-def _beginning_at(
+def _without_older_records(
     oldest: Mapping[TopicPartition, int], first: Mapping[TopicPartition, int]
 ) -> frozenset[TopicPartition]:
-    """Return the partitions that lost records and have none left from before these offsets."""
+    """Return the partitions that lost records and have none left from before the `first` offsets."""
     return frozenset(tp for tp, offset in oldest.items() if offset > 0 and first[tp] <= offset)
 
 
 def may_be_deleted(topic: TopicState, since_ns: int, now_ns: int) -> bool:
-    """Tell whether retention may have taken records that arrived after `since_ns` from a topic. Pure.
+    """Return whether retention may have deleted records that arrived after `since_ns`. Pure.
 
-    A partition on which nothing came for long is empty, and has lost nothing of the span: only its topic's settings
-    can tell.
+    An empty partition may only have been idle for long: the settings of its topic decide.
     """
     retention_ms = int(topic.configs.get("retention.ms", "-1"))
     by_bytes = int(topic.configs.get("retention.bytes", "-1")) >= 0

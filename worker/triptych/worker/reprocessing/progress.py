@@ -1,4 +1,4 @@
-"""How far a reprocessing is: a bar on a terminal, a line in the log every few seconds otherwise."""
+"""The progress of a reprocessing: a bar on a terminal, else a log line every ten seconds."""
 
 from __future__ import annotations
 
@@ -15,24 +15,29 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from triptych.worker.observability.events import BytesHeld, Event, ResultsPublished, Stopped
 
-_LINE_EVERY_S: Final = 10.0
-_WHOLE: Final = 100.0
+_LOG_INTERVAL_S: Final = 10.0
+_PERCENT: Final = 100.0
 
 log = structlog.get_logger(__name__)
 
 
-class SpanProgress:
-    """A hook that counts what is published, and shows it with the share that was read."""
+class ReprocessingProgress:
+    """A hook that counts published windows, and shows them with the share of records read."""
 
     def __init__(self, share_read: Callable[[], float], show: Callable[[float, int, bool], None]) -> None:
-        """Ask `share_read` on the worker's own thread; hand it, the windows, and whether that is all to `show`."""
+        """Start at zero windows.
+
+        Args:
+            share_read: returns the share read, 0 to 1. Called on the worker's main thread.
+            show: takes the share, the number of windows, and whether this is the last call.
+        """
         self._share_read = share_read
         self._show = show
         self._lock = threading.Lock()
         self.windows = 0
 
     def __call__(self, event: Event) -> None:
-        """Take one event."""
+        """Handle one event."""
         match event:
             case ResultsPublished(results=results):
                 with self._lock:
@@ -44,30 +49,30 @@ class SpanProgress:
 
 
 @contextmanager
-def shown(pipeline: str, share_read: Callable[[], float]) -> Iterator[SpanProgress]:
-    """Give a hook that shows the progress of a pipeline on stderr."""
+def show_progress(pipeline: str, share_read: Callable[[], float]) -> Iterator[ReprocessingProgress]:
+    """Yield a hook that shows the progress of a pipeline on stderr."""
     if not sys.stderr.isatty():
-        yield SpanProgress(share_read, _Lines())
+        yield ReprocessingProgress(share_read, _ProgressLog())
         return
     columns = [TextColumn("{task.description}"), BarColumn(), TaskProgressColumn()]
     console = Console(stderr=True)
     with Progress(
         *columns, TextColumn("{task.fields[windows]} windows"), TimeRemainingColumn(), console=console
     ) as bar:
-        task = bar.add_task(pipeline, total=_WHOLE, windows=0)
-        yield SpanProgress(
-            share_read, lambda share, windows, _: bar.update(task, completed=share * _WHOLE, windows=windows)
+        task = bar.add_task(pipeline, total=_PERCENT, windows=0)
+        yield ReprocessingProgress(
+            share_read, lambda share, windows, _: bar.update(task, completed=share * _PERCENT, windows=windows)
         )
 
 
-class _Lines:
-    """Says it in the log."""
+class _ProgressLog:
+    """Logs the progress, at most once per interval."""
 
     def __init__(self) -> None:
         self._next_s = time.monotonic()
 
-    def __call__(self, share: float, windows: int, is_all: bool) -> None:  # noqa: FBT001 - one signature for both
-        """Say it, unless more is to come and it was said a moment ago."""
-        if is_all or time.monotonic() >= self._next_s:
-            self._next_s = time.monotonic() + _LINE_EVERY_S
-            log.info("span_progress", read=f"{share:.1%}", windows=windows)
+    def __call__(self, share: float, windows: int, is_last: bool) -> None:  # noqa: FBT001 - the signature of `show`
+        """Log the progress if the interval has passed, or if this is the last call."""
+        if is_last or time.monotonic() >= self._next_s:
+            self._next_s = time.monotonic() + _LOG_INTERVAL_S
+            log.info("reprocessing_progress", read=f"{share:.1%}", windows=windows)

@@ -1,1 +1,1 @@
-"""Models in service: another one taken while the worker runs, and a shadow that is compared with it."""
+"""Reloads models while the worker runs, and compares a shadow model with the one in service."""

@@ -1,4 +1,4 @@
-"""Whether a model that was loaded may take over: it reads the same windows, runs, and answers in numbers."""
+"""Checks whether a loaded model may replace the one in service: same inputs, runs, and predicts finite numbers."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from triptych.worker.errors import ModelRefusedError
 
 
 def make_ready(model: Model, spec: InputSpec, window_ns: int) -> None:
-    """Warm a model that is to read windows prepared for `spec`, and try it.
+    """Warm up a model for windows prepared for `spec`, and run it on one. Blocks.
 
     Raises:
-        ModelRefusedError: it wants other windows, or does not answer in numbers.
+        ModelRefusedError: if it needs other inputs, or predicts NaN or infinity.
     """
     unlike = model.spec.unlike(spec)
     if unlike:
         raise ModelRefusedError(
-            f"{model.info.name} wants other windows than the worker prepares: {unlike}; "
-            "start a worker with it, under another pipeline name to compare the two"
+            f"{model.info.name} needs other inputs than this worker prepares: {unlike}; "
+            "run it in a worker of its own, with another pipeline name to compare the two"
         )
     model.warm()
     (prediction,) = model.predict([full_window(window_ns, model.spec)])
     if not all(math.isfinite(number) for number in _numbers(prediction)):
-        raise ModelRefusedError(f"{model.info.name} answers a window to try it with something that is no number")
+        raise ModelRefusedError(f"{model.info.name}: expected finite numbers for a test window, got NaN or infinity")
 
 
 def _numbers(prediction: WindowPrediction) -> Iterator[float]:
     for scores in (prediction.predictions or {}).values():
-        for said in scores:
-            yield said.score
-            yield 0.0 if said.confidence is None else said.confidence
+        for label in scores:
+            yield label.score
+            yield 0.0 if label.confidence is None else label.confidence
     yield from (label.score for label in (*prediction.visual, *prediction.sound))
     yield from (prediction.shares or {}).values()
     yield from prediction.embedding or ()

@@ -1,4 +1,4 @@
-"""How two models differ on one window. Pure."""
+"""Compares the predictions of two models for one window. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Scores = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class HeadDifference:
-    """Of one head: whether the best labels differ, and the distance of the scores, in [0, 1]."""
+    """The difference of one head: whether the top labels differ, and the distance of the scores in [0, 1]."""
 
     head: str
     differs: bool
@@ -20,7 +20,7 @@ class HeadDifference:
 
 
 def differences(one: WindowPrediction, other: WindowPrediction) -> tuple[HeadDifference, ...]:
-    """Compare the heads that both have, by name. A head that says a number has no labels to compare."""
+    """Compare the heads that both models have, by name. Regression heads have no labels and are left out."""
     ours, theirs = _heads(one), _heads(other)
     return tuple(
         HeadDifference(head, _best(ours[head]) != _best(theirs[head]), total_variation(ours[head], theirs[head]))
@@ -29,27 +29,27 @@ def differences(one: WindowPrediction, other: WindowPrediction) -> tuple[HeadDif
 
 
 def total_variation(one: Scores, other: Scores) -> float:
-    """Return half the sum of what the scores differ by: 0 for the same, 1 for nothing in common.
+    """Return the total variation distance: 0 for equal scores, 1 for disjoint ones.
 
-    A label that is not named has a score of 0. Scores of labels that do not exclude one another may sum to more than 1;
-    they are divided by the larger of the two sums.
+    A missing label has the score 0. Multi-label scores may sum to more than 1; they are divided by the larger of the
+    two sums.
     """
-    apart = sum(abs(one.get(label, 0.0) - other.get(label, 0.0)) for label in one.keys() | other.keys())
-    return min(1.0, apart / 2 / max(1.0, sum(one.values()), sum(other.values())))
+    difference = sum(abs(one.get(label, 0.0) - other.get(label, 0.0)) for label in one.keys() | other.keys())
+    return min(1.0, difference / 2 / max(1.0, sum(one.values()), sum(other.values())))
 
 
 def _heads(prediction: WindowPrediction) -> dict[str, Scores]:
     heads: dict[str, Scores] = {
-        head: {said.label: said.score for said in scores}
+        head: {label.label: label.score for label in scores}
         for head, scores in (prediction.predictions or {}).items()
-        if scores and all(said.confidence is not None for said in scores)
+        if scores and all(label.confidence is not None for label in scores)
     }
     for name, labels in (("observations.visual", prediction.visual), ("observations.sound", prediction.sound)):
         if labels:
-            heads[name] = {seen.label: seen.score for seen in labels}
+            heads[name] = {label.label: label.score for label in labels}
     return heads
 
 
 def _best(scores: Scores) -> str:
-    """Return the label that is named first among those of the highest score."""
+    """Return the label with the highest score, the first one of several."""
     return max(scores, key=lambda label: scores[label])

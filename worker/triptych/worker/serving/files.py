@@ -1,4 +1,4 @@
-"""Seeing that a model's files have changed, and when they have come to rest."""
+"""Detects that the files of a model have changed and are no longer being written."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from pathlib import Path
 from triptych.models.build import is_path
 from triptych.models.checkpoints.paths import checkpoint_files
 
-Look = tuple[tuple[int, int, int] | None, ...]
-"""Of each file its inode, size and time of change; None of one that is not there."""
+FileStates = tuple[tuple[int, int, int] | None, ...]
+"""The inode, size and modification time of each file; None for a missing file."""
 
 
 @dataclass(slots=True)
 class WatchedFiles:
-    """The files of a model, and which state of them was taken last."""
+    """The files of a model, and their state when the model was last loaded."""
 
     paths: tuple[Path, ...]
-    taken: Look = ()
-    _seen: Look = ()
+    loaded: FileStates = ()
+    _seen: FileStates = ()
 
-    def look(self) -> Look:
-        """Return what is there now."""
+    def current(self) -> FileStates:
+        """Return the current state of the files."""
         return tuple(_state(path) for path in self.paths)
 
-    def has_settled_anew(self) -> bool:
-        """Tell whether what is there is not what was taken, and was the same at the last look.
+    def has_changed(self) -> bool:
+        """Tell whether the files differ from the loaded ones and have not changed since the last call.
 
-        So files that are being written, or of which one is in place and the other is not yet, are left alone.
+        The second condition avoids loading files that are still being written, or of which only some are replaced.
         """
-        before, self._seen = self._seen, self.look()
-        return self._seen == before and self._seen != self.taken
+        before, self._seen = self._seen, self.current()
+        return self._seen == before and self._seen != self.loaded
 
-    def take(self) -> None:
-        """Remember what is there now as taken. Called before reading: what changes meanwhile is seen afterwards."""
-        self.taken = self._seen = self.look()
+    def mark_loaded(self) -> None:
+        """Remember the current state as loaded. Call it before loading, so that a change meanwhile is detected."""
+        self.loaded = self._seen = self.current()
 
 
 def watched_files(name: str) -> WatchedFiles:
-    """Return the files of a model by the name or path that the settings give; a model of ours has none."""
+    """Return the files of a model by the name or path in the settings. A built-in model has none."""
     return WatchedFiles(checkpoint_files(Path(name)) if is_path(name) else ())
 
 

@@ -1,7 +1,7 @@
-"""Taking another model while the worker runs: at a signal, or when the files of the one in service have changed.
+"""Replaces models while the worker runs: on a signal, or when the files of the model in service have changed.
 
-A thread of its own reads, checks and warms; one model at a time, so that beside those in service there is never more
-than one. What takes over is the place's own affair (`ModelSlot.put`).
+A background thread loads, checks and warms up the models, one at a time, so that at most one is in memory besides those
+in service. How a model takes over is up to `ModelSlot.put`.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from triptych.worker.serving.files import WatchedFiles
 
 @dataclass(frozen=True, slots=True)
 class ModelSlot:
-    """Where a model is in service, and how another one comes there.
+    """A place where a model is in service, and how to replace it.
 
     Attributes:
-        role: what it does there.
-        source: the name or path of the settings.
-        files: what it is read from.
-        build: reads it anew.
-        make_ready: warms and tries it, and raises where it does not fit.
-        info: names the one in service, if any.
-        put: lets a ready one take over, and returns when it has.
+        role: What the model is used for.
+        source: The name or path of the model in the settings.
+        files: The files that it is loaded from.
+        build: Loads the model again.
+        make_ready: Warms up and tests a model. Raises if it cannot be used.
+        info: Returns the identity of the model in service, or None.
+        put: Puts a model into service. Blocks until it is.
     """
 
     role: ModelRole
@@ -43,11 +43,11 @@ class ModelSlot:
 
 
 class Reloader:
-    """Watches the places; those without a model get their first one at once."""
+    """Reloads the models of several slots in a background thread. An empty slot gets its first model at once."""
 
     def __init__(
         self,
-        places: Sequence[ModelSlot],
+        slots: Sequence[ModelSlot],
         reload_signal: ReloadSignal,
         *,
         watch_s: float | None,
@@ -57,14 +57,14 @@ class Reloader:
         """Start the thread; `close` ends it.
 
         Args:
-            places: where models are in service.
-            reload_signal: rung where all places are to be loaded anew, changed or not.
-            watch_s: how often to look whether files have changed; None: never.
-            hooks: told what came of it.
-            close_limit_s: how long `close` waits for a model that is being read.
+            slots: The slots to reload.
+            reload_signal: Requests a reload of all slots, whether or not their files have changed.
+            watch_s: The interval for checking the files; None disables it.
+            hooks: Receive the outcome of each reload as an event.
+            close_limit_s: How long `close` waits for a model that is being loaded.
         """
-        self._places = places
-        self._bell = reload_signal
+        self._slots = slots
+        self._reload_signal = reload_signal
         self._watch_s = watch_s
         self._hooks = hooks
         self._close_limit_s = close_limit_s
@@ -73,43 +73,43 @@ class Reloader:
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread; a model that is still being read is left behind."""
+        """Stop the thread. Wait at most `close_limit_s` for a model that is being loaded."""
         self._closing.set()
-        self._bell.ring()
+        self._reload_signal.send()
         self._thread.join(self._close_limit_s)
 
-    # --- its own thread -----------------------------------------------------------------------------------------------
+    # --- background thread --------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        for place in self._places:
-            if place.info() is None:
-                self._load(place)
+        for slot in self._slots:
+            if slot.info() is None:
+                self._load(slot)
         while not self._closing.is_set():
-            rung = self._bell.wait(self._watch_s)
-            for place in self._places:
-                if not self._closing.is_set() and (rung or place.files.has_settled_anew()):
-                    self._load(place)
+            is_requested = self._reload_signal.wait(self._watch_s)
+            for slot in self._slots:
+                if not self._closing.is_set() and (is_requested or slot.files.has_changed()):
+                    self._load(slot)
 
-    def _load(self, place: ModelSlot) -> None:
+    def _load(self, slot: ModelSlot) -> None:
         started_ns = time.monotonic_ns()
-        place.files.take()
+        slot.files.mark_loaded()
         try:
-            before = place.info()
-            if before is not None and not place.files.paths:
-                self._hooks.emit(ModelUnchanged(place.role, before.name, before.version, before.sha256))
+            before = slot.info()
+            if before is not None and not slot.files.paths:
+                self._hooks.emit(ModelUnchanged(slot.role, before.name, before.version, before.sha256))
                 return
-            model = place.build()
+            model = slot.build()
             info = model.info
             if info == before:
-                self._hooks.emit(ModelUnchanged(place.role, info.name, info.version, info.sha256))
+                self._hooks.emit(ModelUnchanged(slot.role, info.name, info.version, info.sha256))
                 return
-            place.make_ready(model)
-            place.put(model)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with a file, what is in service goes on
+            slot.make_ready(model)
+            slot.put(model)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the files, the model in service stays
             if not self._closing.is_set():
                 reason = str(error) if isinstance(error, TriptychError) else repr(error)
-                self._hooks.emit(ModelRefused(place.role, place.source, reason))
+                self._hooks.emit(ModelRefused(slot.role, slot.source, reason))
             return
         took_ms = (time.monotonic_ns() - started_ns) / 1e6
         sha256 = None if before is None else before.sha256
-        self._hooks.emit(ModelSwapped(place.role, info.name, info.version, info.sha256, sha256, took_ms))
+        self._hooks.emit(ModelSwapped(slot.role, info.name, info.version, info.sha256, sha256, took_ms))

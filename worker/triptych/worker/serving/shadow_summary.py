@@ -1,4 +1,4 @@
-"""What a shadow's comparison adds up to between two summaries. Pure."""
+"""Aggregates the comparisons with a shadow model between two summary events. Pure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from triptych.worker.observability.events import HeadAgreement, ShadowJudged, Sh
 from triptych.worker.serving.comparison import differences
 
 _SHOWN: Final = 8
-"""Windows that a summary names."""
+"""The number of differing windows that a summary names."""
 
 Answered = tuple[PreparedWindow, WindowPrediction]
-"""A window, and what a model says of it."""
+"""A window and the prediction of a model for it."""
 
 
 @dataclass(slots=True)
@@ -27,7 +27,7 @@ class _Head:
 
 @dataclass(slots=True)
 class ShadowSummary:
-    """Adds up what was compared, skipped and failed."""
+    """Counts the windows that were compared, skipped and failed."""
 
     skipped: int = 0
     failed: int = 0
@@ -35,7 +35,7 @@ class ShadowSummary:
     _differing: list[tuple[str, int]] = field(default_factory=list)
 
     def compare(self, answered: Sequence[Answered], shadowed: Sequence[WindowPrediction]) -> ShadowJudged:
-        """Add windows that both have judged."""
+        """Add windows that both models have predicted."""
         distances = []
         differed = 0
         for (window, model), shadow in zip(answered, shadowed, strict=True):
@@ -54,7 +54,7 @@ class ShadowSummary:
         return ShadowJudged(windows=len(answered), differed=differed, distances=tuple(distances))
 
     def summary(self, *, model_sha256: str, shadow_sha256: str) -> ShadowSummarised | None:
-        """Return what was added since the last summary, and begin anew; None where that is nothing."""
+        """Return the summary since the last call and reset it; None if nothing was added."""
         if not (self._heads or self.skipped or self.failed):
             return None
         summary = ShadowSummarised(

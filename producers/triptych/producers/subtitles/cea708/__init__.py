@@ -1,1 +1,1 @@
-"""Decode CEA-708 captions."""
+"""A decoder of CEA-708 captions."""

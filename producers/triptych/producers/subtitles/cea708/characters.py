@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 UNKNOWN: Final = "_"
-"""What stands for a character that nobody has defined (CTA-708-E 7.1.1)."""
+"""The replacement for undefined characters (CTA-708-E 7.1.1)."""
 
 _MUSIC_NOTE: Final = 0x7F
 _G2: Final = {
-    0x20: " ",  # transparent, as is the next, which does not break
+    0x20: " ",  # transparent space; the next one is its non-breaking form
     0x21: "\N{NO-BREAK SPACE}",
     0x25: "…",
     0x2A: "Š",
@@ -36,14 +36,14 @@ _G2: Final = {
     0x7E: "┘",
     0x7F: "┌",
 }
-_G3: Final = {0xA0: "[CC]"}  # the symbol of closed captions
+_G3: Final = {0xA0: "[CC]"}  # the closed caption symbol
 
 
 def plain_character(code: int) -> str:
-    """Return a character of G0 (ASCII, with a note of music at its end) or G1 (Latin 1)."""
+    """Return a character of G0 (ASCII, with a music note at its end) or G1 (Latin-1)."""
     return "♪" if code == _MUSIC_NOTE else chr(code)
 
 
 def extended_character(code: int) -> str:
-    """Return a character of G2 or G3, which stands behind the code EXT1."""
+    """Return a character of G2 or G3, whose codes follow EXT1."""
     return _G2.get(code) or _G3.get(code) or UNKNOWN

@@ -1,15 +1,15 @@
-"""The codes of CEA-708 captions (CTA-708-E, chapter 7.1): from the bytes of a service to commands. Pure."""
+"""The codes of CEA-708 captions (CTA-708-E, chapter 7.1): split the bytes of a service into commands. Pure."""
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
 EXTENDED: Final = 0x1000
-"""Added to the codes behind EXT1."""
+"""Added to the codes that follow EXT1."""
 
 G0, G1 = range(0x20, 0x80), range(0xA0, 0x100)
 G2, G3 = range(EXTENDED + 0x20, EXTENDED + 0x80), range(EXTENDED + 0xA0, EXTENDED + 0x100)
-"""The characters; all other codes are commands."""
+"""Codes of characters. All others are commands."""
 
 _EXT1: Final = 0x10
 _C0: Final = range(0x20)
@@ -19,18 +19,18 @@ _C3_VARIABLE: Final = range(EXTENDED + 0x90, EXTENDED + 0xA0)
 _C1: Final = {
     **dict.fromkeys(range(0x88, 0x8E), 1), 0x90: 2, 0x91: 3, 0x92: 2, 0x97: 4, **dict.fromkeys(range(0x98, 0xA0), 6),
 }  # fmt: skip
-"""How many bytes follow the codes of C1, where any do."""
+"""The number of parameter bytes of C1 codes that have any."""
 
 
 class Command(NamedTuple):
-    """A code with the bytes that belong to it."""
+    """A code and its parameters."""
 
     code: int
     parameters: bytes
 
 
 def split(content: bytes) -> tuple[list[Command], bytes]:
-    """Split bytes into commands; return what is left of one that is not there as a whole."""
+    """Split bytes into commands; return them and the bytes of an incomplete one at the end."""
     commands: list[Command] = []
     at = 0
     while at < len(content):
@@ -48,7 +48,7 @@ def split(content: bytes) -> tuple[list[Command], bytes]:
 
 
 def _length(code: int, following: bytes) -> int:
-    """Return how many bytes belong to a code: also to those that mean nothing yet, which are passed over."""
+    """Return the number of parameter bytes of a code. Reserved codes have some too, which are skipped."""
     if code in _C0:
         return (0, 0, 1, 2)[code >> 3]
     if code in _C2:

@@ -1,8 +1,8 @@
-"""Captions that exist as CEA-708 only: from the caption bytes of frames to what is on the screen, and for how long.
+"""Decode captions that exist as CEA-708 only: from the caption bytes of frames to the text on the screen and its span.
 
-FFmpeg reads none of this, and no library that we found for Python does. Written after CTA-708-E: the packets of chapter
-5, the service blocks of chapter 6; codes and windows lie in modules of their own. Of the services the first is read,
-which is the primary language of the programme. Pure.
+FFmpeg has no CEA-708 decoder. This one follows CTA-708-E: the packets of chapter 5 and the service blocks of chapter 6.
+Codes and windows have modules of their own. Only the first service is read, the primary language of the programme.
+Pure.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ _TYPE: Final = 0x03
 _CONTINUES, _BEGINS = 2, 3
 _PRIMARY: Final = 1
 _EXTENDED: Final = 7
-_SAME_NS: Final = 1_000_000_000
-"""A row that is added within this time is a part of the caption; one that comes later makes another of it."""
+_SAME_CAPTION_NS: Final = 1_000_000_000
+"""A row that is added within this time belongs to the same caption; a later one begins another."""
 
 
 class DtvccCaptions:
-    """Follow the primary caption service, frames in the order in which they are shown.
+    """Follow the primary caption service. Frames come in presentation order.
 
     Attributes:
-        shown_since_ns: since when there has been something on the screen; None where it is empty.
-        shown: what.
+        shown_since_ns: since when there is text on the screen; None where it is empty.
+        shown: the text on the screen.
     """
 
     def __init__(self) -> None:
@@ -37,18 +37,18 @@ class DtvccCaptions:
         self.shown_since_ns: int | None = None
         self.shown = ""
 
-    def see(self, content: bytes, at_ns: int) -> Cue | None:
-        """Take one frame's caption bytes, perhaps none; return what has left the screen with it."""
-        self._service.reach(at_ns)
+    def feed(self, content: bytes, at_ns: int) -> Cue | None:
+        """Take the caption bytes of one frame, which may be none; return the caption that leaves the screen with it."""
+        self._service.run_until(at_ns)
         for at in range(0, len(content) - 2, 3):
             kind = content[at] & _TYPE
             if content[at] & _VALID and kind in {_BEGINS, _CONTINUES}:
                 for block in self._blocks(content[at + 1 : at + 3], begins=kind == _BEGINS):
                     self._service.feed(block, at_ns)
-        return self._look(at_ns)
+        return self._update_screen(at_ns)
 
-    def _look(self, at_ns: int) -> Cue | None:
-        """Compare the screen with what was on it; a text that is only being written is still the same."""
+    def _update_screen(self, at_ns: int) -> Cue | None:
+        """Compare the screen with what was on it before. Text that is still being written belongs to one caption."""
         text, before, since_ns = self._service.text, self.shown, self.shown_since_ns
         if text == before:
             return None
@@ -56,18 +56,18 @@ class DtvccCaptions:
         if (
             since_ns is not None
             and text.startswith(before)
-            and ("\n" not in text[len(before) :] or at_ns - since_ns < _SAME_NS)
+            and ("\n" not in text[len(before) :] or at_ns - since_ns < _SAME_CAPTION_NS)
         ):
             return None
         self.shown_since_ns = at_ns if text else None
         return None if since_ns is None else Cue(since_ns, at_ns, before)
 
     def _blocks(self, pair: bytes, *, begins: bool) -> Iterator[bytes]:
-        """Add two bytes to the packet; where it is whole now, yield the blocks of the primary service."""
+        """Append two bytes to the packet; once it is complete, yield the blocks of the primary service."""
         if begins:
             self._packet.clear()
         elif not self._packet:
-            return  # the packet's beginning was never seen
+            return  # the start of the packet is missing
         self._packet += pair
         size = (self._packet[0] & 0x3F or 64) * 2
         if len(self._packet) < size:
@@ -87,7 +87,7 @@ def _service_blocks(content: bytes) -> Iterator[bytes]:
     while at < len(content):
         number, size = content[at] >> 5, content[at] & 0x1F
         if number == 0:
-            return  # what follows only fills the packet
+            return  # the rest is padding
         at += 2 if number == _EXTENDED and size else 1
         if number == _PRIMARY and size:
             yield content[at : at + size]

@@ -18,17 +18,17 @@ _SELECT: Final = range(0x80, 0x88)
 _DEFINE: Final = range(0x98, 0xA0)
 
 _TENTH_NS: Final = 100_000_000
-_MOST_WAITING: Final = 128
-"""So many codes may wait for the end of a delay (the size of a service's input buffer, CTA-708-E 8.10.5.10)."""
+_MAX_WAITING: Final = 128
+"""How many codes may wait for the end of a delay: the size of a service's input buffer (CTA-708-E 8.10.5.10)."""
 
 _WINDOWS: Final = 8
 
 
 class Service:
-    """Follow one service's codes, and know what is on the screen."""
+    """Execute the codes of one service, and keep the text on the screen."""
 
     def __init__(self) -> None:
-        self._left = b""
+        self._incomplete = b""
         self._waiting: deque[Command] = deque()
         self._until_ns: int | None = None
         self._windows: list[Window | None] = [None] * _WINDOWS
@@ -36,35 +36,35 @@ class Service:
 
     @property
     def text(self) -> str:
-        """What is on the screen, windows from the top down."""
+        """The text on the screen, windows from the top down."""
         shown = [window for window in self._windows if window is not None and window.visible and window.text]
-        return "\n".join(window.text for window in sorted(shown, key=lambda window: window.place))
+        return "\n".join(window.text for window in sorted(shown, key=lambda window: window.position))
 
     def feed(self, content: bytes, at_ns: int) -> None:
         """Take the bytes of a service block."""
-        commands, self._left = split(self._left + content)
-        if self._until_ns is not None and any(one.code in {_NO_DELAY, _RESET} for one in commands):
+        commands, self._incomplete = split(self._incomplete + content)
+        if self._until_ns is not None and any(command.code in {_NO_DELAY, _RESET} for command in commands):
             self._until_ns = None
         self._waiting.extend(commands)
-        self.reach(at_ns)
+        self.run_until(at_ns)
 
-    def reach(self, at_ns: int) -> None:
-        """Do what has waited for this moment."""
+    def run_until(self, at_ns: int) -> None:
+        """Execute the codes whose delay ends by this time."""
         while self._waiting:
-            is_full = len(self._waiting) > _MOST_WAITING
+            is_full = len(self._waiting) > _MAX_WAITING
             if self._until_ns is not None and at_ns < self._until_ns and not is_full:
                 return
             self._until_ns = None
-            self._do(self._waiting.popleft(), at_ns)
+            self._execute(self._waiting.popleft(), at_ns)
 
     def reset(self) -> None:
-        """Forget everything, as after packets that were lost."""
-        self._left = b""
+        """Discard all state, as after packets that were lost."""
+        self._incomplete = b""
         self._waiting.clear()
         self._until_ns = self._current = None
         self._windows = [None] * _WINDOWS
 
-    def _do(self, command: Command, at_ns: int) -> None:
+    def _execute(self, command: Command, at_ns: int) -> None:
         code, parameters = command
         if code == _RESET:
             self._windows, self._current = [None] * _WINDOWS, None
@@ -73,13 +73,13 @@ class Service:
         elif code in _SELECT:
             self._current = self._windows[code & 0x07] or self._current
         elif _CLEAR <= code <= _DELETE:
-            self._do_to_windows(code, parameters[0])
+            self._change_windows(code, parameters[0])
         elif code in _DEFINE:
             self._define(code & 0x07, parameters)
         elif self._current is not None:
             _write(self._current, command)
 
-    def _do_to_windows(self, code: int, bitmap: int) -> None:
+    def _change_windows(self, code: int, bitmap: int) -> None:
         for number, window in enumerate(self._windows):
             if window is None or not bitmap >> number & 1:
                 continue
@@ -92,7 +92,7 @@ class Service:
                 window.visible = code == _DISPLAY or (code == _TOGGLE and not window.visible)
 
     def _define(self, number: int, definition: bytes) -> None:
-        """Make a window the current one, and make it where it is not there as defined."""
+        """Select a window, and create or redefine it where necessary."""
         window = self._windows[number]
         if window is None:
             window = self._windows[number] = Window.defined(definition)
@@ -102,7 +102,7 @@ class Service:
 
 
 def _write(window: Window, command: Command) -> None:
-    """Do to the current window what a code says."""
+    """Execute a code on the current window."""
     code, parameters = command
     if code == _PEN_LOCATION:
         window.move(parameters[0] & 0x0F, parameters[1] & 0x3F)
@@ -120,8 +120,8 @@ def _write(window: Window, command: Command) -> None:
 
 
 _CONTROLS: Final = {
-    _BACKSPACE: Window.step_back,
-    _FORM_FEED: Window.start_over,
+    _BACKSPACE: Window.backspace,
+    _FORM_FEED: Window.form_feed,
     _RETURN: Window.next_row,
     _ROW_RETURN: Window.erase_row,
 }

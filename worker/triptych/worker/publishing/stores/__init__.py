@@ -1,1 +1,1 @@
-"""Where results go besides the results topic."""
+"""Result stores: recent results of each stream, for subscribers."""

@@ -1,4 +1,4 @@
-"""What can go wrong between the worker and its result store, sorted by what the worker does next."""
+"""Errors of a result store, one class for each reaction of the worker."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ EXIT_STORE_REFUSED = 5
 
 
 class StoreError(TriptychError):
-    """Stand above every error of a result store."""
+    """Base class of the errors of a result store."""
 
 
 class StoreUnavailableError(StoreError):
-    """Say that the store did not answer, or has no room now: offer the same batch again later."""
+    """The store does not answer or is out of memory. Write the same batch again later."""
 
 
 class StoreRefusedError(StoreError):
-    """Say that the store will not take our writes until a person acts (password, permission, wrong server)."""
+    """The store rejects every write until somebody intervenes: a password, a permission, a wrong server."""
 
     exit_code = EXIT_STORE_REFUSED

@@ -1,4 +1,4 @@
-"""Results in the memory of one process: the demo's store, and the plain telling of what the Redis scripts do."""
+"""A result store in memory, for the demo and tests. It is also a readable model of the Redis scripts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NOTHING_MS: Final = -1
 
 
 class _Stream:
-    """What is kept of one stream."""
+    """The results of one stream."""
 
     def __init__(self, max_results: int) -> None:
         self.documents: deque[bytes] = deque(maxlen=max_results)
@@ -24,18 +24,18 @@ class _Stream:
         self.by_publication: list[tuple[int, str]] = []  # a heap
         self.latest: bytes | None = None
         self.latest_until_ns = 0
-        self.newest = (_NOTHING_MS, 0)  # the end of the newest window, and the newest revision of it
+        self.newest = (_NOTHING_MS, 0)  # end and revision of the newest window
         self.forgotten_published_ms = _NOTHING_MS
         self.forgotten_end_ms = _NOTHING_MS
         self.expires_ns = 0
 
-    def knows(self, stored: StoredResult) -> bool:
-        """Say whether this is a repeat, of an id that is remembered or of one that is forgotten."""
-        before = stored.published_ms <= self.forgotten_published_ms and stored.end_ms <= self.forgotten_end_ms
-        return stored.result.id in self.index or before
+    def is_duplicate(self, stored: StoredResult) -> bool:
+        """Return whether the result's id is in the index, or was and has been evicted."""
+        is_evicted = stored.published_ms <= self.forgotten_published_ms and stored.end_ms <= self.forgotten_end_ms
+        return stored.result.id in self.index or is_evicted
 
-    def keep(self, stored: StoredResult, max_results: int) -> None:
-        """Append the result and forget what was published first."""
+    def add(self, stored: StoredResult, max_results: int) -> None:
+        """Append a result. Evict the ids that were published first."""
         self.documents.append(stored.document)
         self.index[stored.result.id] = stored
         heapq.heappush(self.by_publication, (stored.published_ms, stored.result.id))
@@ -46,7 +46,7 @@ class _Stream:
 
 
 class MemoryStore:
-    """Keep results as `RedisStore` does, bounded alike; all methods may be called from any thread."""
+    """Keeps results within the same bounds as `RedisStore`. Any thread may call its methods."""
 
     def __init__(
         self, *, limits: StoreLimits | None = None, monotonic_ns: Callable[[], int] = time.monotonic_ns
@@ -57,33 +57,33 @@ class MemoryStore:
         self._streams: OrderedDict[str, _Stream] = OrderedDict()  # the longest silent first
 
     def write(self, batch: Sequence[StoredResult]) -> tuple[bool, ...]:
-        """Keep what is new; say for each whether it was."""
+        """Store new results. Return, for each, whether it was new."""
         with self._lock:
             now_ns = self._monotonic_ns()
             self._expire(now_ns)
             return tuple(self._keep(stored, now_ns) for stored in batch)
 
     def ping(self) -> None:
-        """Do nothing: memory always answers."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """Do nothing: what was written stays readable."""
+        """Do nothing. Results stay readable."""
 
     def streams(self) -> tuple[str, ...]:
-        """Return the streams that have results."""
+        """Return the names of the streams that have results."""
         with self._lock:
             self._expire(self._monotonic_ns())
             return tuple(sorted(self._streams))
 
     def results(self, stream: str) -> tuple[bytes, ...]:
-        """Return the JSON of a stream's results, in the order of their arrival."""
+        """Return the JSON documents of a stream's results, in the order in which they were written."""
         with self._lock:
             self._expire(self._monotonic_ns())
             kept = self._streams.get(stream)
             return tuple(kept.documents) if kept else ()
 
     def latest(self, stream: str) -> bytes | None:
-        """Return the JSON of a stream's newest window."""
+        """Return the JSON document of a stream's newest window, or None if it has expired."""
         with self._lock:
             now_ns = self._monotonic_ns()
             self._expire(now_ns)
@@ -93,12 +93,12 @@ class MemoryStore:
     def _keep(self, stored: StoredResult, now_ns: int) -> bool:
         name, limits = stored.result.stream, self._limits
         kept = self._streams.setdefault(name, _Stream(limits.max_results))
-        if kept.knows(stored):
+        if kept.is_duplicate(stored):
             return False
-        kept.keep(stored, limits.max_results)
-        place = stored.end_ms, stored.result.revision
-        if place >= kept.newest or now_ns >= kept.latest_until_ns:
-            kept.latest, kept.newest = stored.document, place
+        kept.add(stored, limits.max_results)
+        version = stored.end_ms, stored.result.revision
+        if version >= kept.newest or now_ns >= kept.latest_until_ns:
+            kept.latest, kept.newest = stored.document, version
             kept.latest_until_ns = now_ns + limits.latest_ttl_s * NS_PER_S
         kept.expires_ns = now_ns + limits.key_ttl_s * NS_PER_S
         self._streams.move_to_end(name)

@@ -1,4 +1,4 @@
-"""The seam between the worker and the place where subscribers look: results go in, each at most once."""
+"""The interface between the worker and a result store."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from triptych.units import NS_PER_MS
 
 @dataclass(frozen=True, slots=True)
 class StoredResult:
-    """A result and its JSON exactly as it stands on the results topic."""
+    """A result with its JSON document, byte for byte as published on the results topic."""
 
     result: Result
     document: bytes
 
     @property
     def end_ms(self) -> int:
-        """The window's end as a store compares it: whole milliseconds, which a double holds exactly."""
+        """End of the window in whole milliseconds of event time. A double, as Redis uses, holds it exactly."""
         return self.result.end_ns // NS_PER_MS
 
     @property
     def published_ms(self) -> int:
-        """The moment of publication as a store compares it. A repeat carries the same one."""
+        """Time of publication in whole milliseconds. A duplicate has the same one."""
         return self.result.published_ns // NS_PER_MS
 
 
 @dataclass(frozen=True, slots=True)
 class StoreLimits:
-    """How much of each stream a store keeps, and for how long after the last result."""
+    """Bounds of a store, for each stream: the number of results, and how long they outlive the last one."""
 
     max_results: int = 10_000
     latest_ttl_s: int = 3_600
@@ -38,21 +38,23 @@ class StoreLimits:
 
 
 class ResultStore(Protocol):
-    """Keep the recent results of each stream for subscribers.
+    """Keeps the recent results of each stream, each result once.
 
-    The worker offers a result after it is acknowledged on the results topic, and offers the topic's tail once more
-    after each restart. So every method may be called again with the same values, and a repeat changes nothing.
+    The worker writes a result after Kafka has acknowledged it, and writes the tail of the results topic again after
+    each restart. All methods are idempotent and block.
     """
 
     def write(self, batch: Sequence[StoredResult]) -> tuple[bool, ...]:
-        """Keep what is new, in the order given; say for each whether it was new.
+        """Store new results in the given order. Return, for each, whether it was new.
 
-        Raises `StoreUnavailableError` where it may help to call again with the same batch (what was already kept then
-        counts as a repeat), and `StoreRefusedError` where it cannot.
+        Raises:
+            StoreUnavailableError: write the same batch again later. Results stored before the error then count as
+                duplicates.
+            StoreRefusedError: writing again does not help.
         """
 
     def ping(self) -> None:
-        """Return when the store answers; raise as `write` does."""
+        """Return when the store answers. Raise the same errors as `write`."""
 
     def close(self) -> None:
-        """Let go of everything; closing twice does nothing."""
+        """Release all resources. Closing twice does nothing."""

@@ -1,18 +1,18 @@
-"""Results in Redis: one Lua script for each result, one round trip for a batch.
+"""A result store in Redis. One Lua script writes each result; a batch takes one round trip.
 
-What lies where (`triptych.schemas.names` has the keys; `{stream}` is a hash tag, so a script's keys share a slot):
+Keys (`triptych.schemas.names`; `{stream}` is a hash tag, so all keys of a script share a cluster slot):
 
-- `PIPELINE:results:{stream}`: a Redis stream of about `max_results` entries, fields `result` (the JSON) and `serial`
-  (counts up by one, so that a subscriber sees by how much it fell behind the trimming).
-- `PIPELINE:latest:{stream}`: the JSON of the newest window's newest revision, for `latest_ttl_s`.
-- `PIPELINE:index:{stream}`: the ids that are known. It is scored by *publication* and not by window end: what has to
-  be forgotten first is what was published first, else a film played again under an older date would be forgotten
-  while it is written, and its repeats taken for new.
-- `PIPELINE:marks:{stream}`: how far the index has forgotten, so that an older repeat is refused all the same.
-- `PIPELINE:streams`: the streams; on a slot of its own, so written apart.
+- `PIPELINE:results:{stream}`: a Redis stream of about `max_results` entries with the fields `result` (the JSON
+  document) and `serial` (a counter, from which a subscriber computes how many trimmed entries it missed).
+- `PIPELINE:latest:{stream}`: the JSON document of the newest revision of the newest window, for `latest_ttl_s`.
+- `PIPELINE:index:{stream}`: the known result ids, a sorted set scored by the time of *publication*. A score by window
+  end would evict the results of a film that is played again under an older date while they are written, and would then
+  accept their duplicates.
+- `PIPELINE:marks:{stream}`: up to where ids were evicted from the index, so that duplicates of those are recognised.
+- `PIPELINE:streams`: the names of the streams. It has its own slot, so a separate script writes it.
 
-It may be one server, what Sentinels call the master, or a cluster (`triptych.service.redis_client`).
-The server must not evict keys (`maxmemory-policy noeviction`): an evicted index would let repeats in.
+The store works with one server, a Sentinel master or a cluster (`triptych.service.redis_client`). The server must use
+`maxmemory-policy noeviction`: without its index a stream would accept duplicates.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ from triptych.schemas.names import (
     redis_results_key,
     redis_streams_key,
 )
-from triptych.service.redis_client import RedisAddress, distrusts, refused_by_sentinel
+from triptych.service.redis_client import RedisAddress, is_sentinel_login_failure, is_untrusted_certificate
 from triptych.worker.publishing.stores.errors import StoreRefusedError, StoreUnavailableError
 from triptych.worker.publishing.stores.protocol import StoredResult, StoreLimits
 
 _TIMEOUT_S: Final = 5.0
-# One quiet repeat mends a connection that died while idle; a server that is away is the caller's affair.
+# One silent retry replaces a connection that died while idle. The caller handles a server that is unavailable.
 _RETRIES: Final = 1
 _HEALTH_CHECK_S: Final = 15
-_REFUSED: Final = (AuthenticationError, AuthorizationError)  # both are connection errors to the client: they come first
+_REFUSED: Final = (AuthenticationError, AuthorizationError)  # subclasses of ConnectionError: match them first
 _UNAVAILABLE: Final = (
     RedisConnectionError,
     RedisTimeoutError,
@@ -71,7 +71,7 @@ _UNAVAILABLE: Final = (
 
 
 class _Script:
-    """A Lua script of this package and the name by which the server knows it."""
+    """A Lua script of this package, and its SHA-1 digest, by which the server knows it."""
 
     def __init__(self, name: str) -> None:
         self.text: Final = files(__package__).joinpath(name).read_text(encoding="utf-8")
@@ -79,7 +79,7 @@ class _Script:
 
 
 class RedisStore:
-    """Keep results in Redis; safe to call again with the same batch, from any number of workers."""
+    """Keeps results in Redis. Several workers may write the same batch, at the same time or again later."""
 
     def __init__(
         self,
@@ -89,16 +89,16 @@ class RedisStore:
         limits: StoreLimits | None = None,
         clustered: bool = False,
     ) -> None:
-        """Open the client when it is needed.
+        """Create a store that opens its client on first use.
 
         Args:
-            open_client: makes the client; that of a cluster asks its servers at once.
-            pipeline: the prefix of the keys.
-            limits: how much is kept, and for how long.
-            clustered: whether keys lie on several servers.
+            open_client: returns the client. A cluster client connects at once.
+            pipeline: prefix of the keys.
+            limits: how much to keep, and for how long.
+            clustered: whether the keys are spread over several servers.
         """
         self._open_client = open_client
-        self._opened: Any = None  # the client types each answer for both of its protocols
+        self._opened: Any = None  # redis-py's types cover both of its protocols, and are of little use
         self._clustered = clustered
         self._pipeline = pipeline
         self._limits = limits or StoreLimits()
@@ -107,9 +107,10 @@ class RedisStore:
 
     @classmethod
     def connect(cls, url: str, *, pipeline: str, limits: StoreLimits | None = None) -> Self:
-        """Build a store on the server at `url`; nothing is sent yet.
+        """Return a store on the server at `url`. Nothing is sent yet.
 
-        Raises `StoreRefusedError` where the URL cannot be read.
+        Raises:
+            StoreRefusedError: the URL is invalid.
         """
         try:
             address = RedisAddress(url)
@@ -126,7 +127,7 @@ class RedisStore:
         return cls(open_client, pipeline=pipeline, limits=limits, clustered=address.is_cluster)
 
     def write(self, batch: Sequence[StoredResult]) -> tuple[bool, ...]:
-        """Keep what is new; say for each whether it was."""
+        """Store new results. Return, for each, whether it was new. See `ResultStore.write`."""
         if not batch:
             return ()
         with _translated():
@@ -155,10 +156,10 @@ class RedisStore:
         return self._opened
 
     def _load_scripts(self, pipe: Any) -> int:  # noqa: ANN401 - as above
-        """Let the scripts travel with the batch; return how many answers of it are theirs.
+        """Add the scripts to the batch. Return the number of replies in the batch that belong to them.
 
-        By text once and by name for each result: a server that was started again has forgotten them, and asking whether
-        it has would cost a round trip. In a cluster each server needs them, which a batch cannot do.
+        Each batch loads the scripts, because a restarted server has lost them and asking would take a round trip. In a
+        cluster every server needs them, so they are loaded outside of the batch.
         """
         texts = [self._store.text, self._register.text]
         for text in texts:
@@ -172,34 +173,35 @@ class RedisStore:
         stream, limits = stored.result.stream, self._limits
         key_of = (redis_index_key, redis_results_key, redis_latest_key, redis_marks_key)
         keys = [key(self._pipeline, stream) for key in key_of]
-        moments = [stored.published_ms, stored.end_ms]
+        times_ms = [stored.published_ms, stored.end_ms]
         bounds = [limits.max_results, limits.latest_ttl_s, limits.key_ttl_s]
-        self._call(pipe, self._store, keys, [stored.result.id, *moments, stored.document, *bounds])
+        self._call(pipe, self._store, keys, [stored.result.id, *times_ms, stored.document, *bounds])
 
     @staticmethod
     def _call(pipe: Any, script: _Script, keys: Sequence[str], values: Sequence[str | int | bytes]) -> None:  # noqa: ANN401 - as above
-        # By its name, since a cluster's client blocks the method though it sends the command well.
+        # Not `pipe.evalsha`: redis-py's cluster pipeline blocks that method, although the command works.
         pipe.execute_command("EVALSHA", script.sha, len(keys), *keys, *values)
 
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turn the client's errors into ours, by what the caller does next."""
+    """Translate redis-py's errors into those of `ResultStore`."""
     try:
         yield
     except _REFUSED as error:
         raise StoreRefusedError(f"Redis refused the user or password of redis.url: {error}") from error
     except _UNAVAILABLE as error:
-        if refused_by_sentinel(error):
+        if is_sentinel_login_failure(error):
             raise StoreRefusedError(
-                f"the Sentinels refused us; see redis.sentinel_username and redis.sentinel_password_file: {error}"
+                "the Sentinels refused the user or password; see redis.sentinel_username and "
+                f"redis.sentinel_password_file: {error}"
             ) from error
-        if distrusts(error):
+        if is_untrusted_certificate(error):
             raise StoreRefusedError(
-                f"Redis' certificate is not one that we trust; see redis.ssl_ca_file: {error}"
+                f"Redis' certificate is not signed by a trusted authority; see redis.ssl_ca_file: {error}"
             ) from error
-        raise StoreUnavailableError(f"Redis did not take the results: {error}") from error
-    except RedisClusterException as error:  # none of its own errors: a slot without a server, for one
-        raise StoreUnavailableError(f"the Redis cluster did not take the results: {error}") from error
+        raise StoreUnavailableError(f"Redis did not store the results: {error}") from error
+    except RedisClusterException as error:  # not a RedisError; raised for a slot without a server, for example
+        raise StoreUnavailableError(f"the Redis cluster did not store the results: {error}") from error
     except RedisError as error:
-        raise StoreRefusedError(f"Redis will not take the results: {error}") from error
+        raise StoreRefusedError(f"Redis rejects the results: {error}") from error

@@ -1,6 +1,6 @@
--- Note which streams a pipeline has, scored by the moment of their last write, and forget those whose keys expired.
+-- Add streams to the set of a pipeline's streams, scored by the time of their last write. Remove expired ones.
 -- KEYS: 1 streams (sorted set).  ARGV: 1 key_ttl_s, 2… stream ids
--- The server's clock, since the keys of a stream expire by it.
+-- The server's clock, because the keys of a stream expire by it.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 for at = 2, #ARGV do

@@ -1,0 +1,60 @@
+"""Play one file: read a record, wait until it is due, send it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import structlog
+
+from triptych.producers.pacing import RecordPacer
+from triptych.producers.sender import Sender
+from triptych.producers.session.clock_measurement import OnDemandMeter
+from triptych.producers.session.playback import Playback
+from triptych.producers.session.session_boundary import SessionBoundary
+from triptych.producers.source_player import SourcePlayer
+
+_log = structlog.get_logger(__name__)
+
+
+class FilePlayer(SourcePlayer):
+    """Play one file in a thread of its own."""
+
+    def _play(self) -> None:
+        self._guard(self._open_and_send)
+
+    def _open_and_send(self) -> None:
+        with Playback(self._plan) as playback:
+            self._send_all(playback)
+
+    def _send_all(self, playback: Playback) -> None:
+        """Send the records of the file, each when it is due, then the end of each track."""
+        start_at_ns = self._start_at_ns(playback.duration_ns)
+        self._counters.begin(self._plan.total_ns(playback.duration_ns))
+        sender = Sender(self._publisher, self._counters, self._stop, start_at_ns=start_at_ns)
+        pacer = RecordPacer(self._clock, self._stop, realtime=self._plan.realtime, start_at_ns=start_at_ns)
+        meter, boundary, late_items = OnDemandMeter(), SessionBoundary(), 0
+        with closing(playback.records(start_at_ns)) as records:  # type: ignore[type-var]  # it is a generator
+            for record in records:
+                behind_ns = pacer.wait_until_due(record)
+                for ready in boundary.push(meter.annotate(record), self._clock.monotonic_ns()):
+                    sender.send(ready, behind_clock_ns=behind_ns)
+                if playback.late_items > late_items:
+                    self._counters.late(playback.late_items - late_items)
+                    late_items = playback.late_items
+                if self._stop.is_set():  # after sending: what was read counts towards where the tracks end
+                    break
+        for end in (*boundary.release_all(), *playback.ends()):
+            sender.send(end)
+        if playback.late_items:
+            _log.warning(
+                "source_badly_interleaved",
+                stream=self._plan.stream,
+                items_dropped_or_trimmed=playback.late_items,
+            )
+
+    def _start_at_ns(self, duration_ns: int | None) -> int:
+        """Return the event time of media time zero: as planned, else now, or such that the file ends now."""
+        if self._plan.start_at_ns is not None:
+            return self._plan.start_at_ns
+        length_ns = 0 if self._plan.realtime else self._plan.total_ns(duration_ns) or 0
+        return self._clock.now_ns() - length_ns

@@ -1,0 +1,164 @@
+"""A source as packets: opened, reopened for each pass, its timestamp jumps detected.
+
+A `SourceReader` lives as long as the source. What lives as long as one session is in `session.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import structlog
+from av.packet import Packet
+
+from triptych.producers.media.jump_detector import Jump, JumpDetector
+from triptych.producers.session.text_source import choose_text_source
+from triptych.producers.session_timeline import ticks_to_ns
+from triptych.producers.sources.media_file import MediaFile
+from triptych.producers.sources.playback_plan import PlaybackPlan
+from triptych.producers.sources.source import UrlSource
+from triptych.producers.speech.recogniser import Recogniser
+from triptych.producers.speech.transcription_thread import Recognise, TranscriptionThread
+from triptych.producers.subtitles.language import DEFAULT_LANGUAGE
+from triptych.schemas.errors import UsageError
+from triptych.schemas.names import MODALITIES, Modality
+from triptych.units import NS_PER_S
+
+_log = structlog.get_logger(__name__)
+_MAX_MISSING_NS: Final = NS_PER_S
+"""A file that ends earlier than this before its stated duration is reported as truncated."""
+
+
+class SourceReader:
+    """Read the packets of one source, pass after pass.
+
+    Attributes:
+        plan: what is played, and how.
+        media: the open file. Each pass opens it again.
+        text_source: where the subtitles come from.
+        transcription: the thread that turns speech into text; None unless the text is transcribed.
+        duration_ns: the duration of one pass as the source states it; None for a live feed.
+        reopen_failed: whether the source could not be opened for another pass.
+    """
+
+    def __init__(self, plan: PlaybackPlan, recognise: Recognise | None) -> None:
+        """Open the source.
+
+        Args:
+            plan: what to play, and how.
+            recognise: the speech recogniser; None to load the model that the plan names.
+
+        Raises:
+            UsageError: the source cannot be opened, or has nothing to play.
+        """
+        self.plan = plan
+        self.media = self._open()
+        try:
+            self.text_source = choose_text_source(plan, self.media)
+        except UsageError:
+            self.media.close()
+            raise
+        self.transcription = _start_transcription(plan, recognise) if self.text_source == "transcribed" else None
+        self.duration_ns = self.media.duration_ns
+        self.reopen_failed = False
+        self._resync = False
+
+    def close(self) -> None:
+        """Close the file, and end the transcription thread."""
+        if self.transcription is not None:
+            self.transcription.close()
+        self.media.close()
+
+    @property
+    def tracks(self) -> tuple[Modality, ...]:
+        """The modalities that this source has."""
+        has = {"video": self.media.video, "audio": self.media.audio, "subtitles": self.text_source}
+        return tuple(modality for modality in MODALITIES if has[modality] is not None)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the source has no end, and so no second pass."""
+        return self.duration_ns is None and isinstance(self.plan.source, UrlSource)
+
+    def resync(self) -> None:
+        """Report a jump at the next packet, whatever its timestamp."""
+        self._resync = True
+
+    def packets(self) -> Iterator[Packet[Any] | Jump]:
+        """Yield the packets of one pass in the file's order, with a `Jump` wherever their timestamps jump."""
+        detector: JumpDetector[Packet[Any]] = JumpDetector()
+        for packet in self.media.packets(with_text=self.text_source is self.media.text_track):
+            if packet.dts is None or self.modality_of(packet) == "subtitles":
+                yield packet
+                continue
+            at_ns = ticks_to_ns(packet.dts, packet.time_base)
+            if self._resync:
+                self._resync = False
+                yield Jump(at_ns)
+            yield from detector.feed(packet.stream_index, at_ns, packet)
+        yield from detector.finish()
+        if detector.dropped:
+            _log.warning("source_wrong_timestamps", stream=self.plan.stream, packets_dropped=detector.dropped)
+
+    def modality_of(self, packet: Packet[Any]) -> Modality:
+        """Return the modality of the track that a packet belongs to."""
+        media = self.media
+        if media.video is not None and packet.stream_index == media.video.index:
+            return "video"
+        if media.audio is not None and packet.stream_index == media.audio.index:
+            return "audio"
+        return "subtitles"
+
+    def flush_decoders(self) -> None:
+        """Discard what the decoders still hold, because the timestamps have jumped."""
+        for stream in (self.media.video, self.media.audio):
+            if stream is not None:
+                stream.codec_context.flush_buffers()
+
+    def reopen(self) -> bool:
+        """Open the source again for the next pass, with fresh decoders; return False where that fails."""
+        was_embedded = self.text_source is not None and self.text_source is self.media.text_track
+        self.media.close()
+        try:
+            self.media = self._open()
+        except UsageError as error:
+            _log.warning("source_reopen_failed", stream=self.plan.stream, reason=str(error))
+            self.reopen_failed = True
+            return False
+        if was_embedded:
+            self.text_source = self.media.text_track
+        return True
+
+    def warn_if_truncated(self, read_ns: int) -> None:
+        """Log a warning where the pass was broken off, or ended well before the stated duration.
+
+        A live feed has no end to miss; the process that opened it reports why it was lost.
+        """
+        if self.is_live:
+            return
+        stated_ns = self.duration_ns
+        is_truncated = stated_ns is not None and read_ns < stated_ns - _MAX_MISSING_NS
+        if self.media.read_error is not None or is_truncated:
+            _log.warning(
+                "source_ended_early",
+                stream=self.plan.stream,
+                reason=self.media.read_error or "the file is truncated",
+                read_s=read_ns / 1e9,
+                stated_s=None if stated_ns is None else stated_ns / 1e9,
+            )
+
+    def log_unused_transcription(self) -> None:
+        """Log why a source for which transcription was requested is not transcribed."""
+        if self.plan.transcribe is not None and self.text_source != "transcribed":
+            reason = "it has no audio" if self.text_source is None else "it has subtitles of its own"
+            _log.info("transcription_off", stream=self.plan.stream, reason=reason)
+
+    def _open(self) -> MediaFile:
+        return MediaFile.open(self.plan.source, self.plan.language or DEFAULT_LANGUAGE)
+
+
+def _start_transcription(plan: PlaybackPlan, recognise: Recognise | None) -> TranscriptionThread:
+    if recognise is not None or plan.transcribe is None:
+        return TranscriptionThread(recognise or (lambda _: ()))
+    recogniser = Recogniser(plan.transcribe, plan.language)
+    return TranscriptionThread(recogniser, recogniser.prepare)

@@ -1,0 +1,65 @@
+"""What the players of files and of URLs share: a thread, the counters, and the error that ended them."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from threading import Event
+
+import structlog
+
+from triptych.producers.clock import Clock
+from triptych.producers.sources.playback_plan import PlaybackPlan
+from triptych.producers.status.counters import Counters, SourceStatus
+from triptych.producers.status.outcome import SourceOutcome
+from triptych.schemas.errors import TriptychError
+from triptych.transport.protocols import Publisher
+
+_log = structlog.get_logger(__name__)
+
+
+class SourcePlayer(ABC):
+    """Play one source in a thread of its own, once `thread` is started.
+
+    The thread ends when the source has ended, has failed, or `stop` is set.
+    """
+
+    def __init__(self, plan: PlaybackPlan, publisher: Publisher, clock: Clock, stop: Event) -> None:
+        self.thread = threading.Thread(target=self._run, name=f"produce {plan.stream}", daemon=True)
+        self._plan = plan
+        self._publisher = publisher
+        self._clock = clock
+        self._stop = stop
+        self._counters = Counters(plan.stream)
+        self._error: Exception | None = None
+
+    @property
+    def status(self) -> SourceStatus:
+        """The current counts and state."""
+        return self._counters.status
+
+    def outcome(self) -> SourceOutcome:
+        """Return how the source ended."""
+        return SourceOutcome(self._plan, self.status, self._error)
+
+    @abstractmethod
+    def _play(self) -> None:
+        """Play the source to its end. Pass everything that can fail through `_guard`."""
+
+    def _run(self) -> None:
+        self._play()
+        if self._error is not None:
+            self._counters.finish("failed")
+        else:
+            self._counters.finish("stopped" if self._stop.is_set() else "done")
+
+    def _guard(self, act: Callable[[], None]) -> None:
+        """Call a function, and keep its error for the thread that waits. The first error wins."""
+        try:
+            act()
+        except TriptychError as error:
+            self._error = self._error or error
+        except Exception as error:  # noqa: BLE001 - the edge of the thread: one source must not stop the others
+            _log.exception("source_failed", stream=self._plan.stream)
+            self._error = self._error or error

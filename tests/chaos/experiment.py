@@ -1,0 +1,232 @@
+"""One run of the chaos test: load and faults, recovery, and a comparison with an undisturbed worker."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import redis
+
+from tests.chaos.comparison import Fault, Recovery, ResultComparison, compare_results, recoveries
+from tests.chaos.faults import Environment, Faults
+from tests.chaos.load import STEADY, Load
+from tests.chaos.servers import SESSION_S, open_servers
+from tests.chaos.subscribers import RecordingSubscriber
+from tests.chaos.workers import UnexpectedExit, WorkerPool
+from tests.e2e.programs import Finished, Installation
+from triptych.consumers.subscription.subscriber import Subscriber
+from triptych.schemas.dead_codec import decode_dead, is_mark
+from triptych.schemas.names import dead_topic, redis_results_key, results_topic
+
+AT_LEAST_ONCE: Final = "at_least_once"
+EXACTLY_ONCE: Final = "exactly_once"
+DELIVERIES: Final = (AT_LEAST_ONCE, EXACTLY_ONCE)
+SETTINGS: Final = {
+    "TRIPTYCH_KAFKA_SESSION_TIMEOUT_MS": str(round(SESSION_S * 1_000)),
+    "TRIPTYCH_WINDOW_SIZE_MS": "1000",
+    "TRIPTYCH_ALIGN_IDLE_TIMEOUT_MS": "3000",  # shorter than many faults: idleness must not depend on faults
+    "TRIPTYCH_ALIGN_STREAM_TTL_MS": "120000",
+    "TRIPTYCH_WORKER_COMMIT_INTERVAL_MS": "200",
+    "TRIPTYCH_REDIS_RESULTS_MAXLEN": "1000000",
+    "OMP_NUM_THREADS": "1",
+}
+QUIET_S: Final = 5.0
+"""Duration of the load before the first fault and after the last one."""
+PROGRESS_INTERVAL_S: Final = 10.0
+CATCH_UP_LIMIT_S: Final = 120.0
+READING_LIMIT_S: Final = 300.0
+"""Limit for the undisturbed worker, in addition to the duration of the load: other workers are catching up too."""
+
+WriteLine = Callable[[str], None]
+Position = tuple[str, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ChaosOptions:
+    """The options of a run."""
+
+    minutes: float
+    seed: int
+    delivery: str = AT_LEAST_ONCE
+    bug: str | None = None
+    pause: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterComparison:
+    """Dead letters by the positions of their records: expected, found, and the number of duplicates."""
+
+    sent: int
+    expected: frozenset[Position]
+    found: frozenset[Position]
+    repeated: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The outcome of a run."""
+
+    options: ChaosOptions
+    length_s: float
+    records: int
+    faults: Sequence[Fault]
+    expected: int
+    comparisons: Sequence[ResultComparison]
+    dead_letters: DeadLetterComparison
+    recoveries: Sequence[Recovery]
+    peak_bytes: int
+    unexpected_exits: Sequence[UnexpectedExit]
+    ended: Sequence[Finished]
+    errors: Sequence[BaseException]
+
+
+def run(folder: Path, options: ChaosOptions, write_line: WriteLine) -> Outcome:
+    """Run the chaos test. `write_line` receives lines that show the progress."""
+    with ExitStack() as stack:
+        write_line(f"seed {options.seed}, {options.delivery}: starting three brokers, Redis and two workers")
+        servers = stack.enter_context(open_servers(folder, SETTINGS))
+        installation = servers.installation
+        flags = () if options.delivery == AT_LEAST_ONCE else ("--delivery", options.delivery)
+        workers = stack.enter_context(WorkerPool(installation, "work", *flags, bug=options.bug))
+        subscribers = _subscribers(installation)
+        load = Load(installation, options.seed)
+        for one in (*subscribers, load):
+            one.start()
+        started_s = time.monotonic()
+        environment = Environment(servers, workers, load)
+        faults = Faults(
+            environment, options.seed, lambda fault: write_line(_fault_line(fault, started_s)), pause=options.pause
+        )
+        time.sleep(QUIET_S)
+        faults.start()
+        _wait(options.minutes * 60, faults, lambda: write_line(_progress_line(started_s, faults, load, subscribers)))
+        write_line("no more faults; waiting until everything is repaired")
+        faults.finish()
+        servers.wait_until_in_sync()
+        time.sleep(QUIET_S)
+        load.finish()
+        write_line("all records are sent; an undisturbed worker reads them")
+        undisturbed = servers.undisturbed.other_pipeline(f"{installation.pipeline}-undisturbed")
+        undisturbed.run("work", "--until-end", limit_s=READING_LIMIT_S + load.length_s).succeeded()
+        expected = documents_in_topic(undisturbed)
+        write_line(f"{len(expected)} windows are expected; waiting for the workers to publish all of them")
+        _wait_for_all(subscribers, expected)
+        ended = workers.stop()
+        for subscriber in subscribers:
+            subscriber.finish()
+        plain = servers.undisturbed
+        comparisons = [
+            compare_results("in the results topic", documents_in_topic(plain), expected),
+            compare_results("in Redis", documents_in_redis(plain), expected),
+            *(
+                compare_results(f"received by a subscriber of {one.name}", one.documents, expected)
+                for one in subscribers
+            ),
+        ]
+        return Outcome(
+            options,
+            load.length_s,
+            load.sent,
+            faults.done,
+            len(set(map(_id, expected))),
+            comparisons,
+            _compare_dead_letters(load, plain, undisturbed),
+            _recoveries(faults.done, plain),
+            workers.peak_bytes,
+            workers.unexpected_exits,
+            ended,
+            faults.errors,
+        )
+
+
+def documents_in_topic(installation: Installation) -> list[bytes]:
+    """Return all results in the topic as JSON documents, including duplicates."""
+    return [record.value for record in installation.records(results_topic(installation.pipeline))]
+
+
+def documents_in_redis(installation: Installation) -> list[bytes]:
+    """Return all results in Redis as JSON documents, including duplicates."""
+    with redis.Redis.from_url(installation.redis_url) as client:
+        keys = sorted(client.scan_iter(match=redis_results_key(installation.pipeline, "*"), count=1000))
+        return [fields[b"result"] for key in keys for _, fields in client.xrange(key)]
+
+
+def dead_letter_positions(installation: Installation) -> list[Position]:
+    """Return the positions of dead-lettered records, including duplicates."""
+    records = [
+        record for record in installation.records(dead_topic(installation.pipeline)) if not is_mark(record.headers)
+    ]
+    dead_letters = [decode_dead(record.key, record.value, record.headers) for record in records]
+    return [(letter.topic, letter.partition, letter.offset) for letter in dead_letters]
+
+
+def _subscribers(installation: Installation) -> list[RecordingSubscriber]:
+    return [
+        RecordingSubscriber(
+            "Kafka", lambda: Subscriber.from_kafka(installation.bootstrap_servers, pipeline=installation.pipeline)
+        ),
+        RecordingSubscriber(
+            "Redis", lambda: Subscriber.from_redis(installation.redis_url, pipeline=installation.pipeline)
+        ),
+    ]
+
+
+def _wait(length_s: float, faults: Faults, show: Callable[[], None]) -> None:
+    """Block for `length_s`, or until a fault could not be caused or repaired."""
+    deadline_s, show_at_s = time.monotonic() + length_s, time.monotonic() + PROGRESS_INTERVAL_S
+    while time.monotonic() < deadline_s and not faults.errors:
+        time.sleep(0.1)
+        if time.monotonic() >= show_at_s:
+            show_at_s += PROGRESS_INTERVAL_S
+            show()
+
+
+def _wait_for_all(subscribers: Sequence[RecordingSubscriber], expected: Sequence[bytes]) -> None:
+    """Block until the subscribers have received all results, or the time limit is over."""
+    wanted = set(map(_id, expected))
+    deadline_s = time.monotonic() + CATCH_UP_LIMIT_S
+    while time.monotonic() < deadline_s:
+        if all(wanted <= set(map(_id, tuple(subscriber.documents))) for subscriber in subscribers):
+            return
+        time.sleep(1)
+
+
+def _id(document: bytes) -> str:
+    return str(json.loads(document)["id"])
+
+
+def _compare_dead_letters(load: Load, installation: Installation, undisturbed: Installation) -> DeadLetterComparison:
+    found = Counter(dead_letter_positions(installation))
+    expected = load.positions_found_on_reading() | set(dead_letter_positions(undisturbed))
+    return DeadLetterComparison(
+        load.poisoned.total(), frozenset(expected), frozenset(found), sum(count - 1 for count in found.values())
+    )
+
+
+def _recoveries(faults: Sequence[Fault], installation: Installation) -> list[Recovery]:
+    published_ns: dict[str, list[int]] = {stream: [] for stream in STEADY}
+    for record in installation.records(results_topic(installation.pipeline)):
+        stream = (record.key or b"").decode()
+        if stream in published_ns:
+            published_ns[stream].append(record.arrival_ns)
+    for times in published_ns.values():
+        times.sort()
+    return recoveries(faults, published_ns)
+
+
+def _fault_line(fault: Fault, started_s: float) -> str:
+    length_s = (fault.to_ns - fault.from_ns) / 1e9
+    lasted = f", {length_s:.1f} s" if length_s >= 0.1 else ""
+    return f"{time.monotonic() - started_s:6.1f} s  {fault.kind}: {fault.target}{lasted}"
+
+
+def _progress_line(started_s: float, faults: Faults, load: Load, subscribers: Sequence[RecordingSubscriber]) -> str:
+    given = ", ".join(f"{len(subscriber.documents)} by {subscriber.name}" for subscriber in subscribers)
+    passed_s = time.monotonic() - started_s
+    return f"{passed_s:6.1f} s  {len(faults.done)} faults, {load.sent} records sent, results received: {given}"

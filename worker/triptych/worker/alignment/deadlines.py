@@ -1,0 +1,80 @@
+"""The deadlines of the streams of one partition, in the order of alignment rule 3."""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING, Final
+
+from triptych.worker.alignment.entry import READING_ORDER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from triptych.worker.alignment.stream import Stream
+
+REVISE_RANK: Final = len(READING_ORDER)
+"""The rank of a stream's revision deadline. Lower ranks are the idleness of the track `READING_ORDER[rank]`."""
+FORGET_RANK: Final = REVISE_RANK + 1
+"""The rank of the deadline at which a stream is forgotten."""
+_RANKS: Final = frozenset(range(FORGET_RANK + 1))
+
+Deadline = tuple[int, str, int]
+"""Arrival time, stream and rank: deadlines at the same time run in the order of this tuple."""
+
+
+class DeadlineQueue:
+    """A heap with one entry for each deadline, at its time or earlier.
+
+    Most records postpone a deadline. The heap is not updated then. An entry that is too early is moved when it reaches
+    the top.
+    """
+
+    def __init__(self, streams: Mapping[str, Stream]) -> None:
+        """Start empty. `streams` is a live view of the streams by name."""
+        self._streams = streams
+        self._heap: list[Deadline] = []
+        self._scheduled: dict[str, set[int]] = {}  # the ranks that have an entry, by stream
+
+    def schedule(self, stream: Stream) -> None:
+        """Add the deadlines of a stream that have no entry yet. Call it after each change of the stream."""
+        scheduled = self._scheduled.setdefault(stream.name, set())
+        for rank in _RANKS - scheduled:
+            due_ns = _due_ns(stream, rank)
+            if due_ns is not None:
+                scheduled.add(rank)
+                heapq.heappush(self._heap, (due_ns, stream.name, rank))
+
+    def next_ns(self) -> int | None:
+        """Return the time of the earliest deadline."""
+        while self._heap:
+            due_ns, name, rank = self._heap[0]
+            actual_ns = _due_ns(self._streams[name], rank)
+            if actual_ns == due_ns:
+                return due_ns
+            if actual_ns is None:
+                heapq.heappop(self._heap)
+                self._scheduled[name].discard(rank)
+            else:
+                heapq.heapreplace(self._heap, (actual_ns, name, rank))
+        return None
+
+    def pop_before(self, limit_ns: int) -> Deadline | None:
+        """Remove and return the earliest deadline before `limit_ns`. A deadline at a record's arrival runs after it."""
+        due_ns = self.next_ns()
+        if due_ns is None or due_ns >= limit_ns:
+            return None
+        deadline = heapq.heappop(self._heap)
+        self._scheduled[deadline[1]].discard(deadline[2])
+        return deadline
+
+    def remove(self, name: str) -> None:
+        """Remove all deadlines of a stream."""
+        self._scheduled.pop(name, None)
+        self._heap = [deadline for deadline in self._heap if deadline[1] != name]
+        heapq.heapify(self._heap)
+
+
+def _due_ns(stream: Stream, rank: int) -> int | None:
+    if rank == FORGET_RANK:
+        return stream.forget_at_ns()
+    return stream.revise_at_ns() if rank == REVISE_RANK else stream.idle_at_ns(READING_ORDER[rank])

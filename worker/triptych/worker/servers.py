@@ -1,0 +1,43 @@
+"""Connects a worker to Kafka and Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from triptych.schemas.names import consumer_group
+from triptych.service.health import Health
+from triptych.service.status import StatusServer
+from triptych.settings.tree import Settings
+from triptych.transport.kafka.transport import KafkaTransport
+from triptych.transport.membership import check_members
+from triptych.transport.topics import check_topics
+from triptych.worker.observability.heap import HeapHook
+from triptych.worker.observability.logs import log_hook
+from triptych.worker.observability.metrics import Metrics
+from triptych.worker.observability.readiness import STARTING, ReadinessHook
+from triptych.worker.publishing.stores.protocol import StoreLimits
+from triptych.worker.publishing.stores.redis import RedisStore
+from triptych.worker.wiring import Dependencies
+
+
+@contextmanager
+def open_dependencies(settings: Settings) -> Iterator[Dependencies]:
+    """Connect to Kafka and Redis, check the topics and the group, and start the status server.
+
+    Raises:
+        TriptychError: a server does not answer, a topic is missing or has other settings, or the group has members of
+            the other kind (static or dynamic).
+    """
+    with ExitStack() as stack:
+        metrics, health = Metrics(), Health(starting=STARTING)
+        if settings.http.port:
+            stack.enter_context(StatusServer.from_settings(settings.http, metrics.registry, health))
+        transport = KafkaTransport(settings.kafka)
+        stack.callback(transport.close)
+        check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes)
+        check_members(transport, consumer_group(settings.pipeline), settings.kafka.group_instance_id)
+        limits = StoreLimits(settings.redis.results_maxlen, settings.redis.latest_ttl_s, settings.redis.key_ttl_s)
+        store = RedisStore.connect(settings.redis.full_url(), pipeline=settings.pipeline, limits=limits)
+        stack.callback(store.close)
+        yield Dependencies(transport, store, [log_hook(), metrics, ReadinessHook(health), HeapHook()], health)
