@@ -1,7 +1,7 @@
-"""Draw what was measured of several models side by side: `python -m tools.draw_models PICTURE REPORT [REPORT …]`.
+"""Plot the evaluations of several models side by side: `python -m tools.draw_models IMAGE REPORT [REPORT …]`.
 
-Each REPORT is a folder that `triptych evaluate` wrote. Above, every subset of modalities beside the best that anybody
-can do; below, how often the model is right where it is so sure.
+Each REPORT is a folder that `triptych evaluate` wrote. The upper plots show the accuracy for each subset of modalities
+and its ceiling, the lower ones the reliability diagram.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _INITIALS = {"video": "V", "audio": "A", "text": "T"}
 
 
 def draw(reports: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Write the picture."""
+    """Write the plots to an image file."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import
 
     figure = Figure(figsize=(4 * len(reports), 6.5), layout="constrained")
@@ -32,12 +32,14 @@ def draw(reports: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def _draw_subsets(report: Mapping[str, Any], axes: Axes) -> None:
-    names = ["+".join(_INITIALS[name] for name in own["modalities"]) for own in report["by_subset"]]
-    places = range(len(names))
-    axes.bar(places, [own["scores"]["accuracy"] for own in report["by_subset"]], color="tab:blue", label="measured")
-    ceilings = [own["ceiling"] for own in report["by_subset"]]
-    axes.scatter(places, ceilings, marker="_", s=300, color="black", label="best possible")
-    axes.set_xticks(places, names)
+    names = ["+".join(_INITIALS[name] for name in subset["modalities"]) for subset in report["by_subset"]]
+    positions = range(len(names))
+    axes.bar(
+        positions, [subset["scores"]["accuracy"] for subset in report["by_subset"]], color="tab:blue", label="measured"
+    )
+    ceilings = [subset["ceiling"] for subset in report["by_subset"]]
+    axes.scatter(positions, ceilings, marker="_", s=300, color="black", label="best possible")
+    axes.set_xticks(positions, names)
     axes.set_ylim(0, 1.05)
     axes.set_ylabel("accuracy")
     axes.set_title(report["data"])
@@ -46,11 +48,11 @@ def _draw_subsets(report: Mapping[str, Any], axes: Axes) -> None:
 
 def _draw_confidence(report: Mapping[str, Any], axes: Axes) -> None:
     after = report["confidence"]["after"]
-    axes.plot([0, 1], [0, 1], color="grey", linestyle="--", label="as it should be")
+    axes.plot([0, 1], [0, 1], color="grey", linestyle="--", label="perfectly calibrated")
     bins = after["bins"]
     axes.plot(
-        [own["confidence"] for own in bins], [own["accuracy"] for own in bins], marker="o", color="tab:blue",
-        label=f"measured: off by {after['ece']:.3f}",
+        [one["confidence"] for one in bins], [one["accuracy"] for one in bins], marker="o", color="tab:blue",
+        label=f"measured: calibration error {after['ece']:.3f}",
     )  # fmt: skip
     axes.set_xlabel("confidence, scaled")
     axes.set_ylabel("accuracy")
@@ -59,10 +61,10 @@ def _draw_confidence(report: Mapping[str, Any], axes: Axes) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Read the reports and draw them."""
-    if len(arguments) < 2:  # noqa: PLR2004 - a picture and a report
-        raise UsageError("expected: python -m tools.draw_models PICTURE REPORT [REPORT …]")
+    if len(arguments) < 2:  # noqa: PLR2004 - an image and a report
+        raise UsageError("expected: python -m tools.draw_models IMAGE REPORT [REPORT …]")
     draw(
-        [json.loads((Path(own) / "report.json").read_text(encoding="utf-8")) for own in arguments[1:]],
+        [json.loads((Path(folder) / "report.json").read_text(encoding="utf-8")) for folder in arguments[1:]],
         Path(arguments[0]),
     )
 

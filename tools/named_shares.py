@@ -1,7 +1,7 @@
-"""Say how often the share names the modality that decided: `python -m tools.named_shares CHECKPOINT [COUNT]`.
+"""Count how often the deciding modality has the largest share: `python -m tools.named_shares CHECKPOINT [COUNT]`.
 
-On the test examples of the benchmark `decider`, in each of which one modality alone tells the answer. Counted over all,
-and over those that the model gets right: where it does not know, no modality has decided.
+The examples are from the test split of the benchmark `decider`, in which a single modality determines the label. The
+count is over all examples, and over those that are predicted correctly.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _NAMES = ("video", "audio", "subtitles")
 _COUNT = 1_000
 
 
-def named(model: Model, examples: Sequence[Example], labels: Sequence[str]) -> list[tuple[str, bool, bool]]:
-    """Return of each example who decided it, whether its share is the largest, and whether the answer is right."""
+def check_shares(model: Model, examples: Sequence[Example], labels: Sequence[str]) -> list[tuple[str, bool, bool]]:
+    """Return per example the deciding modality, whether its share is the largest, and whether the label is right."""
     found = []
-    for example, said in zip(examples, model.predict([example.window for example in examples]), strict=True):
-        shares, decider = said.shares or {}, _NAMES[example.parts["decider"]]
-        best = next(iter((said.predictions or {}).values()))[0].label
+    for example, prediction in zip(examples, model.predict([example.window for example in examples]), strict=True):
+        shares, decider = prediction.shares or {}, _NAMES[example.parts["decider"]]
+        best = next(iter((prediction.predictions or {}).values()))[0].label
         right = best == labels[int(example.target)]  # type: ignore[arg-type]
         found.append((decider, max(shares, key=lambda name: shares[name]) == decider, right))
     return found
@@ -40,15 +40,15 @@ def _report(heading: str, hits: Sequence[bool]) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Measure a checkpoint and write what was found."""
+    """Evaluate a checkpoint and print the counts."""
     checkpoint = load_checkpoint(Path(arguments[0]), weights_folder=cache_folder())
     data = open_benchmark("decider")
     count = int(arguments[1]) if len(arguments) > 1 else _COUNT
     model = build_trained_model(checkpoint, RunOptions(torch.device("cpu"), WINDOW_NS, max_batch=8))
-    found = named(model, data.examples("test", range(count)), data.task.labels)
-    sys.stdout.write(_report("right answers", [right for _, _, right in found]))
+    found = check_shares(model, data.examples("test", range(count)), data.task.labels)
+    sys.stdout.write(_report("correct", [right for _, _, right in found]))
     sys.stdout.write(_report("named", [hit for _, hit, _ in found]))
-    sys.stdout.write(_report("named, of the right answers", [hit for _, hit, right in found if right]))
+    sys.stdout.write(_report("named, of the correct ones", [hit for _, hit, right in found if right]))
     for name in _NAMES:
         sys.stdout.write(_report(f"named, {name} deciding", [hit for decider, hit, _ in found if decider == name]))
 

@@ -1,9 +1,9 @@
-"""Put a trained model into the package: `python -m tools.ship_model TRAINED [REPORT …]`.
+"""Copy a trained model into the package: `python -m tools.ship_model TRAINED [REPORT …]`.
 
-TRAINED is what `triptych train --data BENCHMARK --storage fp16` made, the first REPORT what `triptych evaluate` said of
-it; further ones are of other seeds, and give the mean and the deviation. The weights are copied as they are; the card
-gets what was measured on the test, and what the model cannot do, and loses the paths of this machine. What `triptych
-stamps` made says so itself already, and needs no report.
+TRAINED is the output of `triptych train --data BENCHMARK --storage fp16`. The first REPORT is the output of `triptych
+evaluate` for it; further reports are of other seeds and give mean and deviation. The weights are copied unchanged. The
+test results and the limits of the model are added to the card, and absolute paths are removed. The output of `triptych
+stamps` already contains its results, and needs no report.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _DIGITS = 4
 
 
 def shipped_card(card: Card, reports: Sequence[Mapping[str, Any]]) -> Card:
-    """Return the card with what the reports of `triptych evaluate` say.
+    """Return the card with the results of the reports of `triptych evaluate`.
 
     Raises:
         UsageError: the first report is of another model.
     """
     if card.sha256() not in reports[0]["about"]["model"]:
-        raise UsageError(f"the report is of {reports[0]['about']['model']}, the model is {card.sha256()}")
+        raise UsageError(f"expected a report of the model {card.sha256()}, got one of {reports[0]['about']['model']}")
     further = tuple(
-        f"With components of a kind never seen in training ({own['split']}) its accuracy is {own['accuracy']:.3f}."
-        for own in reports[0]["elsewhere"]
+        f"With components of a kind never seen in training ({split['split']}) its accuracy is {split['accuracy']:.3f}."
+        for split in reports[0]["elsewhere"]
     )
     metrics = {**card.metrics, "test": _measured(reports[0])}
     if len(reports) > 1:
@@ -51,7 +51,7 @@ def shipped_card(card: Card, reports: Sequence[Mapping[str, Any]]) -> Card:
 
 
 def without_folders(card: Card) -> Card:
-    """Return the card without where things lay when it was trained: of an absolute path only the name is left."""
+    """Return the card without absolute paths of the training machine: only the last part of each is kept."""
     training = dict(card.training)
     if "command" in training:
         training["command"] = " ".join(_name(word) for word in training["command"].split(" "))
@@ -65,20 +65,20 @@ def _name(word: str) -> str:
 
 
 def _measured(report: Mapping[str, Any]) -> dict[str, Any]:
-    by_subset = {"+".join(own["modalities"]): own for own in report["by_subset"]}
-    accuracies = {name: round(own["scores"]["accuracy"], _DIGITS) for name, own in by_subset.items()}
+    by_subset = {"+".join(subset["modalities"]): subset for subset in report["by_subset"]}
+    accuracies = {name: round(subset["scores"]["accuracy"], _DIGITS) for name, subset in by_subset.items()}
     after = report["confidence"]["after"]
     return {
         "examples": report["fused"]["count"],
         "accuracy": round(report["fused"]["accuracy"], _DIGITS),
         "standard_error": round(report["fused"]["standard_error"], _DIGITS),
         "alone": {
-            name: round(own["scores"]["accuracy"], _DIGITS) for name, own in by_subset.items() if "+" not in name
+            name: round(subset["scores"]["accuracy"], _DIGITS) for name, subset in by_subset.items() if "+" not in name
         },
         "by_subset": accuracies,
-        "ceilings": {name: round(own["ceiling"], _DIGITS) for name, own in by_subset.items()},
+        "ceilings": {name: round(subset["ceiling"], _DIGITS) for name, subset in by_subset.items()},
         "calibration_error": _rounded([after["ece"], after["low"], after["high"]]),
-        "elsewhere": {own["split"]: round(own["accuracy"], _DIGITS) for own in report["elsewhere"]},
+        "elsewhere": {split["split"]: round(split["accuracy"], _DIGITS) for split in report["elsewhere"]},
     }
 
 
@@ -87,7 +87,7 @@ def _rounded(numbers: Sequence[float]) -> list[float]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Copy weights and card, under the name of the model."""
+    """Copy weights and card into the folder of shipped models, under the name of the model."""
     if not arguments:
         raise UsageError("expected: python -m tools.ship_model TRAINED [REPORT …]")
     weights_path, card_path = checkpoint_files(Path(arguments[0]))

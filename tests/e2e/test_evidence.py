@@ -50,9 +50,7 @@ def test_the_original_records_are_fetched_until_retention_deletes_them(
         transport.admin().delete_records({TopicPartition(AUDIO_TOPIC, video.partition): len(here.records(AUDIO_TOPIC))})
     done = here.run("evidence", result.id, "--out", str(tmp_path / "gone"))
     assert done.exit_code == 4
-    gone = (
-        f"retention has taken offsets {video.offsets[0]} to {video.offsets[1] - 1} of triptych.video {video.partition}"
-    )
+    gone = f"retention deleted offsets {video.offsets[0]} to {video.offsets[1] - 1} of triptych.video {video.partition}"
     assert gone in done.err
     assert f"audio: {result.modalities.audio.items} of {result.modalities.audio.items} records are missing" in done.err
     assert len(list((tmp_path / "gone").glob("video/*"))) == 1

@@ -1,4 +1,7 @@
-"""The explanation of a clip: gradients that add up, attention that adds up, one page in two files."""
+"""Explanations of a clip: attributions and attention weights add up, and one page is written.
+
+The tests cover `gradients.py`, `rollout.py`, `windows.py` and `page.py`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from typer.testing import CliRunner
 
 from triptych.cli import app
 from triptych.explaining.rollout import attention_rollout
-from triptych.explaining.windows import Explained, explain_windows, word_scores
+from triptych.explaining.windows import ExplainedWindow, explain_windows, word_scores
 from triptych.models.checkpoints.card import Architecture, Card, EncoderCard, FusionCard, HeadCard, InputCard
 from triptych.models.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from triptych.models.network.architecture import build_network
@@ -26,7 +29,7 @@ WINDOW_NS = 2_000_000_000
 
 
 def checkpoint(fusion: str = "attention") -> Checkpoint:
-    """Return a small network that was never trained."""
+    """Return a small untrained network."""
     architecture = Architecture(
         width=16,
         encoders={modality: EncoderCard(kind="small") for modality in ("video", "audio", "text")},
@@ -56,36 +59,36 @@ def window(modalities: str = "video audio text") -> PreparedWindow:
 
 
 @pytest.fixture(scope="module")
-def explained() -> Explained:
-    """Return one window with everything in it, seen closer."""
-    return explain_windows(checkpoint(), [window()], closer=1, track=lambda _: None)[0]
+def explained() -> ExplainedWindow:
+    """Return a complete window with its detailed explanation."""
+    return explain_windows(checkpoint(), [window()], detailed_count=1, track=lambda _: None)[0]
 
 
-def test_gradients_of_pixels_frequencies_and_words_add_up(explained: Explained) -> None:
-    """To the difference between the score and that of a blur, of silence and of tokens without content."""
-    assert explained.closer is not None
-    gradients = explained.closer.gradients
+def test_gradients_of_pixels_frequencies_and_words_add_up(explained: ExplainedWindow) -> None:
+    """The sum is the difference between the score of the input and that of the baseline."""
+    assert explained.detail is not None
+    gradients = explained.detail.gradients
     assert gradients.pixels is not None
     assert gradients.pixels.shape == (2, 32, 32)
     assert gradients.spectrum is not None
     assert gradients.spectrum.shape[0] == 257
     assert min(np.abs(gradients.pixels).max(), np.abs(gradients.spectrum).max()) > 0
     assert gradients.gap < 0.02
-    assert [word for word, _ in word_scores(explained.closer)] == ["so", "<", "fine", ">", "天"]
+    assert [word for word, _ in word_scores(explained.detail)] == ["so", "<", "fine", ">", "天"]
 
 
-def test_what_is_missing_has_no_gradients() -> None:
-    """And the rest is explained without it."""
-    (own,) = explain_windows(checkpoint("concat"), [window("audio")], closer=1, track=lambda _: None)
-    assert own.closer is not None
-    assert own.closer.gradients.pixels is None
-    assert own.closer.gradients.words is None
-    assert own.closer.gradients.spectrum is not None
-    assert own.closer.rollout is None
+def test_a_missing_modality_has_no_gradients() -> None:
+    """The other modalities are explained without it."""
+    (own,) = explain_windows(checkpoint("concat"), [window("audio")], detailed_count=1, track=lambda _: None)
+    assert own.detail is not None
+    assert own.detail.gradients.pixels is None
+    assert own.detail.gradients.words is None
+    assert own.detail.gradients.spectrum is not None
+    assert own.detail.rollout is None
 
 
-def test_rollout_leaves_nothing_out_and_looks_at_nothing_that_is_not_there() -> None:
-    """All tokens and the window's own add up to 1."""
+def test_rollout_weights_add_up_to_one_without_masked_tokens() -> None:
+    """The weights of all tokens and of the window token add up to 1, and masked tokens have none."""
     torch.manual_seed(1)
     fusion = AttentionFusion(FusionShape(("audio", "video"), 16)).eval()
     mask = torch.tensor([[True, True, False]])
@@ -95,11 +98,11 @@ def test_rollout_leaves_nothing_out_and_looks_at_nothing_that_is_not_there() -> 
     assert rolled is not None
     assert all(rolled[name][0, 2] == 0 for name in rolled)
     total = sum(float(part.sum()) for part in rolled.values())
-    assert 0.25 < total < 0.95  # two blocks leave the window's own token a quarter at the very least
+    assert 0.25 < total < 0.95  # with two blocks, at least a quarter remains at the window token
 
 
 def test_the_command_draws_one_page(tmp_path: Path) -> None:
-    """A picture, and a document that needs nothing else and shows what is said as text."""
+    """The HTML file is self-contained and contains the text."""
     network = checkpoint()
     save_checkpoint(tmp_path / "model", network.network.model, network.card)
     write_clip([window(), window()], tmp_path / "clip.mkv")

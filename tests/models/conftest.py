@@ -1,4 +1,4 @@
-"""Windows, weights, real sound and pictures for the tests of the models."""
+"""Fixtures for the tests of the models: windows, weights, real audio and images, small networks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WINDOW_SAMPLES = 32_000
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Take one core: tests run beside servers on small machines."""
+    """Use one core, because the tests run beside servers on small machines."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -41,7 +41,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def weights_folder() -> Path:
-    """Return the cache with all weights in it, downloading them the first time."""
+    """Return the cache folder with all weights. Download missing ones."""
     folder = cache_folder()
     try:
         for weight in WEIGHT_FILES:
@@ -55,14 +55,14 @@ def weights_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def base_model(weights_folder: Path) -> Model:
-    """Return the real model on the CPU, for batches of up to 16."""
+    """Return the base model on the CPU, for batches of up to 16."""
     assert weights_folder.is_dir()
     return build_model(ModelChoice("base", frames=2, window_ns=WINDOW_NS, device="cpu", max_batch=16))
 
 
 @pytest.fixture(scope="session")
 def speech() -> NDArray[np.float32]:
-    """Return 15 s of a reading, with pauses (LibriVox, public domain)."""
+    """Return 15 s of a reading with pauses (LibriVox, public domain), float32 [S] at 16 kHz."""
     chunks = []
     with av.open(str(ROOT / "app" / "triptych" / "samples" / "librivox_city_15s.mkv")) as container:
         resampler = av.AudioResampler("s16", "mono", SAMPLE_RATE_HZ)
@@ -73,7 +73,7 @@ def speech() -> NDArray[np.float32]:
 
 @pytest.fixture(scope="session")
 def picture() -> Callable[[str], NDArray[np.uint8]]:
-    """Return a reader of `tests/data/pictures`, as RGB of the base model's size."""
+    """Return a function that reads an image of `tests/data/pictures` as RGB, uint8 [224, 224, 3]."""
 
     def read(name: str) -> NDArray[np.uint8]:
         bgr = cv2.imread(str(ROOT / "tests" / "data" / "pictures" / f"{name}.jpg"))
@@ -86,7 +86,7 @@ def picture() -> Callable[[str], NDArray[np.uint8]]:
 
 @pytest.fixture(scope="session")
 def make_window() -> Callable[..., PreparedWindow]:
-    """Return a maker of windows of 2 s, empty but for what is given."""
+    """Return a factory of windows of 2 s that contain only the given data."""
 
     def make(
         frames: Sequence[NDArray[np.uint8]] = (),
@@ -94,19 +94,19 @@ def make_window() -> Callable[..., PreparedWindow]:
         spans: tuple[tuple[int, int], ...] | None = None,
         cues: tuple[PreparedCue, ...] = (),
     ) -> PreparedWindow:
-        """Put `sound` at the spans (default: at the start), which must add up to its length."""
-        whole = np.zeros(WINDOW_SAMPLES, np.float32)
+        """Place `sound` at the spans, which must add up to its length. The default is the start of the window."""
+        audio = np.zeros(WINDOW_SAMPLES, np.float32)
         if sound is not None:
             spans = ((0, sound.size),) if spans is None else spans
-            places = np.concatenate([np.arange(start, end) for start, end in spans])
-            whole[places] = sound
+            indices = np.concatenate([np.arange(start, end) for start, end in spans])
+            audio[indices] = sound
         return PreparedWindow(
             stream="s",
             start_ns=0,
             end_ns=WINDOW_NS,
             frames_hwc_u8=tuple(frames),
             frame_times_ns=tuple(index * WINDOW_NS // max(1, len(frames)) for index in range(len(frames))),
-            audio_f32=whole,
+            audio_f32=audio,
             audio_present=spans or (),
             cues=cues,
         )
@@ -119,7 +119,7 @@ MOODS = HeadCard(name="mood", kind="multiclass", labels=("sad", "plain", "glad")
 
 @pytest.fixture(scope="session")
 def small_card() -> Callable[..., Card]:
-    """Return a maker of cards of small networks for all three modalities."""
+    """Return a factory of cards of small networks for all three modalities."""
 
     def make(fusion: str = "attention", heads: tuple[HeadCard, ...] = (MOODS,), **options: str | int) -> Card:
         architecture = Architecture(
@@ -138,7 +138,7 @@ def small_card() -> Callable[..., Card]:
 
 @pytest.fixture(scope="session")
 def small_network(small_card: Callable[..., Card]) -> Callable[..., Network]:
-    """Return a maker of such networks, always with the same numbers."""
+    """Return a factory of small networks with reproducible random weights."""
 
     def make(*args: str, **kwargs: str | int) -> Network:
         torch.manual_seed(7)
@@ -151,7 +151,7 @@ def small_network(small_card: Callable[..., Card]) -> Callable[..., Network]:
 
 @pytest.fixture(scope="session")
 def noise_window(make_window: Callable[..., PreparedWindow]) -> Callable[..., PreparedWindow]:
-    """Return a maker of windows of noise with the modalities that are named."""
+    """Return a factory of windows with random data in the named modalities."""
 
     def make(seed: int, modalities: str = "video audio text", words: str = "a fine, fine day") -> PreparedWindow:
         random = np.random.default_rng(seed)

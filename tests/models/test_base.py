@@ -1,4 +1,4 @@
-"""The base model as the worker sees it: windows in, true statements out."""
+"""The base model as the worker uses it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CUE = PreparedCue("The family of Dashwood", 0, 3_000_000_000)
 
 @pytest.fixture(scope="module")
 def varied(speech: NDArray[np.float32], picture: Picture, make_window: MakeWindow) -> list[PreparedWindow]:
-    """Return 16 windows, each with other things in it, some with one modality only."""
+    """Return 16 different windows, some with a single modality."""
     pictures = [picture(name) for name in ("cat", "coffee", "rocket")]
     return [
         make_window(
@@ -36,7 +36,7 @@ def varied(speech: NDArray[np.float32], picture: Picture, make_window: MakeWindo
 
 
 def numbers(prediction: WindowPrediction) -> list[float]:
-    """Return every number of a prediction."""
+    """Return all numbers of a prediction."""
     scores = [score.score for score in prediction.visual]
     return scores + [value for value in (prediction.speech_share, prediction.loudness_lufs) if value is not None]
 
@@ -44,65 +44,69 @@ def numbers(prediction: WindowPrediction) -> list[float]:
 def test_a_prediction_does_not_depend_on_what_else_is_in_the_batch(
     base_model: Model, varied: list[PreparedWindow]
 ) -> None:
-    """Alone and in a batch of 16."""
+    """Predictions of single windows equal those in a batch of 16."""
     together = base_model.predict(varied)
     for window, prediction in zip(varied, together, strict=True):
         (alone,) = base_model.predict([window])
         assert [score.label for score in alone.visual] == [score.label for score in prediction.visual]
         assert numbers(alone) == pytest.approx(numbers(prediction), rel=1e-4)
         assert len(numbers(alone)) == len(numbers(prediction))
-        assert alone.embedding == pytest.approx(prediction.embedding, abs=2e-5)  # they are rounded
-        assert len(alone.moments) == len(prediction.moments) == max(not window.is_empty, len(window.frames_hwc_u8))
-        for one, other in zip(alone.moments, prediction.moments, strict=True):
+        assert alone.embedding == pytest.approx(prediction.embedding, abs=2e-5)  # embeddings are rounded
+        assert (
+            len(alone.frame_embeddings)
+            == len(prediction.frame_embeddings)
+            == max(not window.is_empty, len(window.frames_hwc_u8))
+        )
+        for one, other in zip(alone.frame_embeddings, prediction.frame_embeddings, strict=True):
             assert one == pytest.approx(other, abs=2e-5)
 
 
-def test_a_window_of_everything_is_described_in_all_modalities(
+def test_a_window_with_all_modalities_has_all_observations(
     base_model: Model, speech: NDArray[np.float32], picture: Picture, make_window: MakeWindow
 ) -> None:
-    """Five labels, best first; shares and levels within their bounds; the cue whole."""
-    (said,) = base_model.predict([make_window([picture("cat")], speech[32_000:64_000], cues=(CUE,))])
-    scores = [score.score for score in said.visual]
-    assert said.visual[0].label == "Egyptian cat"
+    """There are five labels, best first; shares and levels are within bounds; cues are copied unchanged."""
+    (prediction,) = base_model.predict([make_window([picture("cat")], speech[32_000:64_000], cues=(CUE,))])
+    scores = [score.score for score in prediction.visual]
+    assert prediction.visual[0].label == "Egyptian cat"
     assert scores == sorted(scores, reverse=True)
     assert len(scores) == 5
-    assert said.speech_share is not None
-    assert 0.5 < said.speech_share <= 1
-    assert said.loudness_lufs == pytest.approx(-26.4, abs=0.2)
-    assert said.words == (CUE,)
+    assert prediction.speech_share is not None
+    assert 0.5 < prediction.speech_share <= 1
+    assert prediction.loudness_lufs == pytest.approx(-26.4, abs=0.2)
+    assert prediction.words == (CUE,)
 
 
-def test_what_is_missing_is_not_spoken_of(
+def test_a_missing_modality_has_no_observations(
     base_model: Model, speech: NDArray[np.float32], picture: Picture, make_window: MakeWindow
 ) -> None:
-    """Each modality alone, and none."""
+    """Windows with a single modality, and without any, have no observations of the others."""
     seen, heard, read, nothing = base_model.predict(
         [make_window([picture("cat")]), make_window(sound=speech[:32_000]), make_window(cues=(CUE,)), make_window()]
     )
     assert (len(seen.visual), seen.speech_share, seen.loudness_lufs) == (5, None, None)
     assert (heard.visual, heard.speech_share is not None, heard.loudness_lufs is not None) == ((), True, True)
-    assert replace(read, embedding=None, moments=()) == WindowPrediction(words=(CUE,))
+    assert replace(read, embedding=None, frame_embeddings=()) == WindowPrediction(words=(CUE,))
     assert nothing == WindowPrediction()
 
 
-def test_silence_is_sound_without_speech_and_below_the_gate(base_model: Model, make_window: MakeWindow) -> None:
-    """A share of 0, not none: there was sound to judge."""
-    (said,) = base_model.predict([make_window(sound=np.zeros(32_000, np.float32))])
-    assert said.speech_share == 0
-    assert said.loudness_lufs is None
+def test_silence_has_no_speech_and_no_loudness(base_model: Model, make_window: MakeWindow) -> None:
+    """The share of speech of silence is 0, not None."""
+    (prediction,) = base_model.predict([make_window(sound=np.zeros(32_000, np.float32))])
+    assert prediction.speech_share == 0
+    assert prediction.loudness_lufs is None
 
 
-def test_the_shortest_sound_is_described_too(base_model: Model, make_window: MakeWindow) -> None:
-    """One sample is no speech and has no loudness."""
-    (said,) = base_model.predict([make_window(sound=np.ones(1, np.float32))])
-    assert replace(said, embedding=None, moments=()) == WindowPrediction(speech_share=0.0)
+def test_a_single_sample_can_be_evaluated(base_model: Model, make_window: MakeWindow) -> None:
+    """A single sample has no speech and no loudness."""
+    (prediction,) = base_model.predict([make_window(sound=np.ones(1, np.float32))])
+    assert replace(prediction, embedding=None, frame_embeddings=()) == WindowPrediction(speech_share=0.0)
 
 
 @pytest.mark.usefixtures("weights_folder")
-def test_two_installations_say_the_same(
+def test_two_installations_make_the_same_predictions(
     base_model: Model, speech: NDArray[np.float32], picture: Picture, make_window: MakeWindow
 ) -> None:
-    """Built anew and warmed, the model answers as before, under the same name."""
+    """A model that is built again and warmed up makes the same predictions and has the same name."""
     again = build_model(ModelChoice("base", frames=2, window_ns=WINDOW_NS, device="cpu", max_batch=1))
     again.warm()
     window = make_window([picture("rocket"), picture("coffee")], speech[64_000:96_000])
@@ -112,8 +116,10 @@ def test_two_installations_say_the_same(
     assert numbers(first) == pytest.approx(numbers(second), rel=1e-4)
 
 
-def test_without_weights_the_user_is_told_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Not a stack of frames."""
+def test_missing_weights_are_reported_with_the_download_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The error message names the command that downloads the weights."""
     from triptych.schemas.errors import UsageError
 
     monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path))

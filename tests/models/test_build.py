@@ -12,7 +12,7 @@ from triptych.schemas.errors import UsageError
 
 
 def test_the_null_model_needs_no_torch() -> None:
-    """Nor OpenCV: the flow can be tested without either."""
+    """The null model imports neither torch nor OpenCV."""
     code = (
         "import sys\n"
         "from triptych.models.build import ModelChoice, build_model\n"
@@ -22,13 +22,13 @@ def test_the_null_model_needs_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    """A user's mistake."""
+def test_an_unknown_name_is_an_error_that_lists_the_known_names() -> None:
+    """The error message lists the known names."""
     with pytest.raises(UsageError, match=r"no model is called 'bass'; there are: base, null, .*or the path"):
         build_model(ModelChoice("bass", frames=1, window_ns=1))
 
 
-def test_a_path_that_is_not_there_is_not_taken_for_a_name() -> None:
-    """The message names the file that is missing."""
-    with pytest.raises(UsageError, match=r"weights/moods.json: the card of the model cannot be read"):
+def test_a_missing_path_is_not_mistaken_for_a_name() -> None:
+    """The error message names the missing file."""
+    with pytest.raises(UsageError, match=r"weights/moods.json: cannot read the model card"):
         build_model(ModelChoice("weights/moods", frames=1, window_ns=1))

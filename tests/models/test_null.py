@@ -1,4 +1,4 @@
-"""The null model answers without looking."""
+"""The null model."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from triptych.models.prediction import WindowPrediction
 from triptych.models.window import PreparedCue, PreparedWindow
 
 
-def test_it_repeats_the_words_and_says_nothing_else(make_window: Callable[..., PreparedWindow]) -> None:
-    """One prediction for each window, in order."""
+def test_it_returns_the_cues_and_nothing_else(make_window: Callable[..., PreparedWindow]) -> None:
+    """There is one prediction per window, in order, with the cues only."""
     model = NullModel(InputSpec(frames=1, height=8, width=8, sample_rate_hz=16_000))
     model.warm()
     cue = PreparedCue("hello", 0, 1)

@@ -1,4 +1,4 @@
-"""The trained models that come with the package can be had by name."""
+"""The trained models that are part of the package."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from triptych.models.build import ModelChoice, build_model, is_path
 from triptych.models.checkpoints.card import Card
 from triptych.models.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from triptych.models.checkpoints.paths import checkpoint_files
-from triptych.models.shipped import located, measured_accuracy, shipped_models
+from triptych.models.shipped import measured_accuracy, resolve_checkpoint, shipped_models
 from triptych.training.data.benchmarks.benchmark import BENCHMARKS
 
 WINDOW_NS = 2_000_000_000
 MOST_BYTES = 4_000_000
 
 
-def test_those_that_the_documentation_names_are_there() -> None:
-    """And no others."""
+def test_the_package_contains_the_documented_models() -> None:
+    """The package contains exactly the documented models."""
     assert set(shipped_models()) == {"content", "sentiment", "quorum", "refer"}
 
 
 @pytest.mark.parametrize("name", sorted(shipped_models()))
-def test_a_shipped_model_is_whole_small_and_measured(name: str, weights_folder: Path) -> None:
-    """It is served by its name; its card says what made it, what it reached, and what it cannot do."""
+def test_a_shipped_model_is_complete_small_and_measured(name: str, weights_folder: Path) -> None:
+    """It is served by its name, and its card states training, results and limits."""
     model = build_model(ModelChoice(name, frames=1, window_ns=WINDOW_NS, device="cpu"))
     assert model.info.name == name
     card = load_checkpoint(Path(name), weights_folder=weights_folder).card
@@ -38,26 +38,26 @@ def test_a_shipped_model_is_whole_small_and_measured(name: str, weights_folder: 
 
 
 def _alone(card: Card) -> dict[str, float]:
-    """Return how often a single modality is right, by whatever means were tried."""
+    """Return the accuracy of a single modality by any method that was tried."""
     if "test" in card.metrics:
         return dict(card.metrics["test"]["alone"])
     return {name: own["accuracy"] for name, own in card.metrics["cross_validation"]["best_single"].items()}
 
 
-def test_a_folder_of_ones_own_goes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a command takes a path; a worker takes names first, as it does for `base`."""
+def test_an_existing_folder_takes_precedence_over_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that take a path prefer a folder over a shipped model. The worker prefers names, as for `base`."""
     monkeypatch.chdir(tmp_path)
     name = "sentiment"
-    assert located(Path(name)) == shipped_models()[name]
+    assert resolve_checkpoint(Path(name)) == shipped_models()[name]
     own = load_checkpoint(Path(name), weights_folder=tmp_path)
     save_checkpoint(tmp_path / name / "model", own.network.model, own.card.model_copy(update={"version": "mine"}))
-    assert located(Path(name)) == Path(name)
+    assert resolve_checkpoint(Path(name)) == Path(name)
     assert load_checkpoint(Path(name), weights_folder=tmp_path).card.version == "mine"
     assert not is_path(name)
     assert build_model(ModelChoice(name, frames=1, window_ns=WINDOW_NS, device="cpu")).info.version == own.card.version
 
 
 def test_a_path_stays_a_path(tmp_path: Path) -> None:
-    """What is not there is still asked for where the user said."""
-    assert located(tmp_path / "moods") == tmp_path / "moods"
+    """A path that does not exist is not replaced."""
+    assert resolve_checkpoint(tmp_path / "moods") == tmp_path / "moods"
     assert checkpoint_files(tmp_path / "moods")[1] == tmp_path / "moods.json"

@@ -1,4 +1,4 @@
-"""A trained model behind the worker's seam: what it says of windows, and what each modality did."""
+"""A trained model as the worker uses it: predictions, confidence and contributions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SUBSETS = ("video", "audio", "text", "video audio", "video text", "audio text", 
 
 @pytest.fixture
 def served(tmp_path: Path, small_card: MakeCard, small_network: MakeNetwork) -> Callable[..., Model]:
-    """Return a maker of models as the worker builds them: written, then read by their path."""
+    """Return a factory of models as the worker builds them: written to disk, then loaded by path."""
 
     def make(*args: object, **kwargs: object) -> Model:
         save_checkpoint(tmp_path, small_network(*args, **kwargs).model, small_card(*args, **kwargs))
@@ -42,10 +42,10 @@ def served(tmp_path: Path, small_card: MakeCard, small_network: MakeNetwork) -> 
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
-def test_every_fusion_serves_every_subset_the_same_in_any_batch(
+def test_predictions_for_every_subset_of_modalities_do_not_depend_on_the_batch(
     fusion: str, served: Callable[..., Model], noise_window: MakeWindow
 ) -> None:
-    """Scores, confidences, shares and embedding; a window with nothing in it is answered without the network."""
+    """Scores, confidences, shares and embeddings do not depend on the batch. An empty window has no predictions."""
     model = served(fusion)
     windows = [noise_window(seed, modalities) for seed, modalities in enumerate((*SUBSETS, "nothing"))]
     together = model.predict(windows)
@@ -66,8 +66,8 @@ def test_every_fusion_serves_every_subset_the_same_in_any_batch(
         assert {name for name, share in prediction.shares.items() if share} <= there
         assert [own.start_ns for own in prediction.when] == [0, 500_000_000, 1_000_000_000, 1_500_000_000]
         assert prediction.when[-1].end_ns == WINDOW_NS
-        brought = sum(own.contribution for own in prediction.when)
-        assert brought == pytest.approx(prediction.predictions["mood"][0].score - 1 / 3, abs=1e-3)
+        total = sum(own.contribution for own in prediction.when)
+        assert total == pytest.approx(prediction.predictions["mood"][0].score - 1 / 3, abs=1e-3)
         assert prediction.embedding is not None
         assert np.linalg.norm(prediction.embedding) == pytest.approx(1, abs=1e-3)
     assert together[7].predictions is None
@@ -76,7 +76,7 @@ def test_every_fusion_serves_every_subset_the_same_in_any_batch(
 def test_loudness_needs_no_encoder_and_the_rest_needs_the_pretrained_ones(
     served: Callable[..., Model], noise_window: MakeWindow
 ) -> None:
-    """A network that learnt its own encoders has nothing that labels of pictures could be read off."""
+    """A network without pretrained encoders has no image labels and no share of speech."""
     heard, seen = served().predict([noise_window(1), noise_window(1, "video")])
 
     assert heard.loudness_lufs == pytest.approx(-20, abs=3)
@@ -88,7 +88,7 @@ def test_loudness_needs_no_encoder_and_the_rest_needs_the_pretrained_ones(
 def test_confidence_is_the_score_at_the_cards_temperature(
     served: Callable[..., Model], noise_window: MakeWindow
 ) -> None:
-    """A temperature above 1 makes it less sure, and the order stays."""
+    """A temperature above 1 lowers the confidence and does not change the order."""
     head = HeadCard(name="mood", kind="multiclass", labels=("sad", "plain", "glad"), temperature=4.0)
     scores = served(heads=(head,)).predict([noise_window(1)])[0].predictions
     assert scores is not None
@@ -100,10 +100,8 @@ def test_confidence_is_the_score_at_the_cards_temperature(
     assert [score.score for score in mood] == sorted((score.score for score in mood), reverse=True)
 
 
-def test_each_kind_of_head_answers_and_helpers_stay_silent(
-    served: Callable[..., Model], noise_window: MakeWindow
-) -> None:
-    """Heads that only helped while training are not results."""
+def test_only_target_heads_are_in_the_results(served: Callable[..., Model], noise_window: MakeWindow) -> None:
+    """Auxiliary and part heads are not in the results."""
     heads = (
         HeadCard(name="themes", kind="multilabel", labels=("sea", "sky"), prior=(0.1, 0.2)),
         HeadCard(name="valence", kind="regression", prior=(1.5,)),
@@ -124,8 +122,10 @@ def test_each_kind_of_head_answers_and_helpers_stay_silent(
     assert len(prediction.embedding) == 6
 
 
-def test_the_model_is_named_by_all_that_decides_its_answers(served: Callable[..., Model], small_card: MakeCard) -> None:
-    """Another temperature is another model; another note on the card is not."""
+def test_the_checksum_covers_everything_that_affects_a_prediction(
+    served: Callable[..., Model], small_card: MakeCard
+) -> None:
+    """The checksum changes with the temperature, but not with the metrics on the card."""
     card = small_card()
     info = served().info
 
@@ -139,7 +139,7 @@ def test_the_model_is_named_by_all_that_decides_its_answers(served: Callable[...
 def test_encoders_run_once_for_all_subsets(
     small_card: MakeCard, small_network: MakeNetwork, noise_window: MakeWindow
 ) -> None:
-    """Only the fusion runs again."""
+    """Only the fusion runs again for the subsets."""
     network = small_network()
     runs: list[str] = []
     for name, encoder in network.model.encoders.items():
@@ -153,21 +153,21 @@ def test_encoders_run_once_for_all_subsets(
     assert runs == ["audio", "text", "video"]
 
 
-def game(worth: Mapping[frozenset[str], float], names: str = "audio text video") -> dict[str, float]:
-    """Return the contributions in a game with known worth of each subset; nothing is worth 0."""
+def game(subset_values: Mapping[frozenset[str], float], names: str = "audio text video") -> dict[str, float]:
+    """Return the contributions in a game with the given value of each subset. The empty subset has the value 0."""
     encoded = {name: Encoded(torch.zeros(1, 1, 1), torch.ones(1, 1).bool()) for name in names.split()}
 
     def values(left: Mapping[str, Encoded]) -> Tensor:
         rows = next(iter(left.values())).mask.shape[0]
         there = [frozenset(name for name in left if left[name].mask[row].any()) for row in range(rows)]
-        return torch.tensor([[worth[subset]] for subset in there])
+        return torch.tensor([[subset_values[subset]] for subset in there])
 
     found = shapley_values(encoded, values, torch.zeros(1), torch.zeros(1, dtype=torch.int64))
     return {name: float(value) for name, value in found.items()}
 
 
 def test_contributions_are_the_shapley_values() -> None:
-    """Of the glove game: one left hand and two right ones are worth 4/6, 1/6 and 1/6 (Shapley, 1953)."""
+    """In the glove game, one left and two right gloves are subset_values 4/6, 1/6 and 1/6 (Shapley, 1953)."""
     subsets = [frozenset(s.split()) for s in SUBSETS]
     glove = {subset: float("video" in subset and len(subset) > 1) for subset in subsets}
 
@@ -177,8 +177,8 @@ def test_contributions_are_the_shapley_values() -> None:
     assert game({frozenset({"audio"}): 0.7}, "audio") == pytest.approx({"audio": 0.7})
 
 
-def test_shares_are_sizes_and_nothing_gives_none() -> None:
-    """A modality that spoke against the answer took part too."""
+def test_shares_are_absolute_contributions() -> None:
+    """A modality with a negative contribution has a share too."""
     contributions = {"video": torch.tensor([0.6, 0.0]), "text": torch.tensor([-0.2, 0.0])}
 
     found = shares(contributions, ("video", "audio", "text"))
@@ -186,28 +186,28 @@ def test_shares_are_sizes_and_nothing_gives_none() -> None:
     assert found[1].tolist() == [0, 0, 0]
 
 
-def test_windows_of_another_length_are_refused_with_the_flag_that_mends_it(
+def test_a_wrong_window_length_is_an_error_that_names_the_flag(
     tmp_path: Path, small_card: MakeCard, small_network: MakeNetwork
 ) -> None:
-    """What was learnt of 2 s says nothing of 4 s."""
+    """A model that was trained with windows of 2 s does not run with windows of 4 s."""
     save_checkpoint(tmp_path, small_network().model, small_card())
 
-    with pytest.raises(UsageError, match=r"give --window-ms 2000"):
+    with pytest.raises(UsageError, match=r"set --window-ms 2000"):
         build_model(ModelChoice(str(tmp_path), frames=1, window_ns=2 * WINDOW_NS, device="cpu"))
 
 
 def test_a_head_reads_nothing_but_its_source(
     small_card: MakeCard, small_network: MakeNetwork, noise_window: MakeWindow
 ) -> None:
-    """An auxiliary head of the pictures does not hear the sound."""
+    """An auxiliary head of the video does not depend on the audio."""
     head = HeadCard(name="seen", kind="multiclass", labels=("a", "b"), source="video", role="auxiliary")
     network = small_network(heads=(HeadCard(name="mood", kind="multiclass", labels=("a", "b")), head))
     spec = small_card().input.spec()
 
     def answers(*windows: PreparedWindow) -> dict[str, Tensor]:
         made: nn.Module = network.model
-        said: dict[str, Tensor] = made(collate(windows, empty_batch(len(windows), 32_000, spec), network.tokenize))
-        return said
+        outputs: dict[str, Tensor] = made(collate(windows, empty_batch(len(windows), 32_000, spec), network.tokenize))
+        return outputs
 
     torch.testing.assert_close(answers(noise_window(1))["seen"], answers(noise_window(1, "video"))["seen"])
     assert "seen" not in answers(noise_window(1, "audio"))

@@ -1,4 +1,4 @@
-"""A model goes into the package with what was measured of it, and only of it."""
+"""The tool that copies a model with its measured results into the package."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from triptych.schemas.errors import UsageError
 
 
 def card() -> Card:
-    """Return the card of a model that tells three moods."""
+    """Return the card of a model with three labels."""
     return Card(
         name="sentiment",
         input=InputCard(frames=1, height=16, width=16, sample_rate_hz=16_000, text_tokens=8, window_ns=10**9),
@@ -28,7 +28,7 @@ def card() -> Card:
 
 
 def report(sha256: str, accuracy: float) -> dict[str, Any]:
-    """Return the parts of an evaluation's report that are read."""
+    """Return the parts of an evaluation report that the tool reads."""
 
     def subset(*modalities: str, accuracy: float, ceiling: float) -> dict[str, Any]:
         return {"modalities": modalities, "scores": {"accuracy": accuracy}, "ceiling": ceiling}
@@ -45,8 +45,8 @@ def report(sha256: str, accuracy: float) -> dict[str, Any]:
     }
 
 
-def test_the_card_says_what_was_measured_and_what_the_model_cannot_do() -> None:
-    """Of the model itself, and mean and deviation over further seeds."""
+def test_the_card_contains_results_and_limits() -> None:
+    """The card contains the model's own results, and mean and deviation over further seeds."""
     own = card()
     shipped = shipped_card(own, [report(own.sha256(), 0.9), report("of another seed", 0.8)])
     assert shipped.metrics["validation"] == {"score": 0.9}
@@ -65,19 +65,19 @@ def test_the_card_says_what_was_measured_and_what_the_model_cannot_do() -> None:
     assert shipped.sha256() == own.sha256()
 
 
-def test_a_report_of_another_model_is_refused() -> None:
-    """Numbers would stand on the wrong card."""
-    with pytest.raises(UsageError, match="the report is of sentiment 1, sha256 other"):
+def test_a_report_of_another_model_is_rejected() -> None:
+    """The results would be on the wrong card."""
+    with pytest.raises(UsageError, match="got one of sentiment 1, sha256 other"):
         shipped_card(card(), [report("other", 0.9)])
 
 
-def test_the_card_names_no_place_of_the_machine_that_trained() -> None:
-    """What was relative stays."""
-    told = {
+def test_the_card_contains_no_absolute_paths() -> None:
+    """Relative paths are kept."""
+    training = {
         "command": "triptych train --from /home/me/parts --out out/model --rate 1e-3",
         "config": {"start": "/home/me/parts"},
     }
-    shipped = without_folders(card().model_copy(update={"training": told}))
+    shipped = without_folders(card().model_copy(update={"training": training}))
 
     assert shipped.training["command"] == "triptych train --from parts --out out/model --rate 1e-3"
     assert shipped.training["config"] == {"start": "parts"}

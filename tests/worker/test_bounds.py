@@ -13,7 +13,7 @@ from triptych.schemas.names import MODALITIES, Modality
 from triptych.schemas.records import InputRecord
 from triptych.settings.loading import load
 from triptych.transport.memory.reader import PARTITION_POLL_BYTES
-from triptych.worker.observability.events import ItemLate, StreamForgotten, WindowClosed
+from triptych.worker.observability.events import LateItemReceived, StreamForgotten, WindowClosed
 from triptych.worker.pipeline import Pipeline
 
 MIB = 1 << 20
@@ -61,7 +61,7 @@ def test_a_skewed_backlog_is_read_within_the_bound_and_nothing_is_late(world: Wo
             peak = max(peak, held_bytes(pipeline))
 
     assert MIB < peak <= 2 * (bound + 3 * poll)
-    assert world.seen(ItemLate) == []
+    assert world.seen(LateItemReceived) == []
     assert {event.closed_by for event in world.seen(WindowClosed)} <= {"progress", "end"}
     assert all(report.state == "present" for result in world.results() for _, report in result.modalities)
 

@@ -21,7 +21,13 @@ from triptych.worker.alignment.decisions import (
 from triptych.worker.alignment.entry import Entry, Kind
 from triptych.worker.decision_handler import DecisionHandler
 from triptych.worker.intake import Received
-from triptych.worker.observability.events import Event, ItemLate, RecordDropped, RevisionStateEvicted, StreamForgotten
+from triptych.worker.observability.events import (
+    Event,
+    LateItemReceived,
+    RecordDropped,
+    RevisionStateEvicted,
+    StreamForgotten,
+)
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.partitions.offset_tracker import Pending
 from triptych.worker.partitions.partition import PartitionSet
@@ -105,7 +111,7 @@ def test_a_late_item_is_dropped(redriven: bool) -> None:  # noqa: FBT001
     handled = Handled(LateItem(entry(redriven=redriven), 0))
 
     assert handled.is_finished == redriven
-    assert [type(event) for event in handled.events] == [ItemLate]
+    assert [type(event) for event in handled.events] == [LateItemReceived]
     assert handled.stages.letters == []
 
 

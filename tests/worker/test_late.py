@@ -17,7 +17,7 @@ from triptych.schemas.results import Result
 from triptych.settings.loading import load
 from triptych.transport.records import Message
 from triptych.worker.observability.events import (
-    ItemLate,
+    LateItemReceived,
     RecordDeadLettered,
     RevisionStateEvicted,
     WindowClosed,
@@ -65,7 +65,7 @@ def test_late_frames_revise_their_window(revising: World, feed: MakeFeed) -> Non
     assert after.revised.model_dump()["added"] == {"video": 4, "audio": 0, "subtitles": 0}
     assert after.modalities.audio == before.modalities.audio
     assert [document.count(b'"revised"') for document in revising.store.results("city")] == [0, 0, 0, 0, 0, 1]
-    assert {event.revises for event in revising.seen(ItemLate)} == {True}
+    assert {event.revises for event in revising.seen(LateItemReceived)} == {True}
     assert [(event.revision, event.added) for event in revising.seen(WindowRevised)] == [(1, 4)]
     assert len(revising.seen(WindowClosed)) == 5
     assert revising.seen(RevisionStateEvicted) == []

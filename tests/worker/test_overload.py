@@ -21,7 +21,7 @@ from triptych.models.window import PreparedWindow
 from triptych.schemas.errors import UsageError
 from triptych.schemas.results import Result, Shed
 from triptych.settings.loading import load
-from triptych.worker.observability.events import EffortChanged, ItemsShed
+from triptych.worker.observability.events import ItemsShed, OverloadLevelChanged
 from triptych.worker.overload import Effort, Overload, Policy, Published, ladder_of
 from triptych.worker.pipeline import Pipeline
 
@@ -221,7 +221,7 @@ def test_waiting_sheds_nothing(world: World, feed: MakeFeed, monkeypatch: pytest
         step_until(pipeline, lambda: len(world.store.results("city")) == 20)
 
     assert all(result.shed == Shed() and result.modalities.video.used == 4 for result in world.results())
-    assert world.seen(EffortChanged) == []
+    assert world.seen(OverloadLevelChanged) == []
 
 
 def test_degrading_sheds_frames_only(world: World, feed: MakeFeed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +230,7 @@ def test_degrading_sheds_frames_only(world: World, feed: MakeFeed, monkeypatch: 
 
     with open_with_slow_model(world, monkeypatch, "degrade", window_s=0.002, frame_s=0.02) as (pipeline, model):
         step_until(pipeline, lambda: len(world.store.results("city")) == 60)
-        step_until(pipeline, lambda: world.seen(EffortChanged)[-1].rung == 0)
+        step_until(pipeline, lambda: world.seen(OverloadLevelChanged)[-1].level == 0)
         model.frame_s = 0
         world.send(feed("port").play(10))
         step_until(pipeline, lambda: len(world.store.results("port")) == 5)
@@ -257,12 +257,12 @@ def test_skipping_publishes_windows_without_predictions(
 
     with open_with_slow_model(world, monkeypatch, "skip", window_s=0.06, frame_s=0) as (pipeline, model):
         step_until(pipeline, lambda: len(world.store.results("city")) == 80)
-        step_until(pipeline, lambda: world.seen(EffortChanged)[-1].rung == 0)
+        step_until(pipeline, lambda: world.seen(OverloadLevelChanged)[-1].level == 0)
         model.window_s = 0
         world.send(feed("port").play(10))
         step_until(pipeline, lambda: len(world.store.results("port")) == 5)
 
-    assert [event.rung for event in world.seen(EffortChanged)][:4] == [1, 2, 3, 4]
+    assert [event.level for event in world.seen(OverloadLevelChanged)][:4] == [1, 2, 3, 4]
     skipped = [result for result in by_start(world, "city") if result.shed.model]
     assert skipped
     for result in skipped:
@@ -271,7 +271,7 @@ def test_skipping_publishes_windows_without_predictions(
         assert len(result.observations.words) == 1
         assert {report.used for _, report in result.modalities} == {0}
         assert {report.state for _, report in result.modalities} == {"present"}
-    assert sum(event.unasked for event in world.seen(ItemsShed)) == len(skipped)
+    assert sum(event.model_skipped for event in world.seen(ItemsShed)) == len(skipped)
     assert len({result.id for result in world.results()}) == 85
     assert all(result.shed == Shed() for result in by_start(world, "port"))
 

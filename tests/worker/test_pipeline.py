@@ -20,12 +20,12 @@ from triptych.transport.protocols import GroupConsumer
 from triptych.transport.records import Message, Poll, TopicPartition
 from triptych.worker.errors import StateUnreadableError
 from triptych.worker.observability.events import (
-    ItemLate,
     LagMeasured,
+    LateItemReceived,
     ModelFailed,
+    PartitionRestored,
     PartitionsRevoked,
     RecordDropped,
-    Restored,
 )
 
 MakeFeed = Callable[..., Feed]
@@ -76,7 +76,7 @@ class _EmbeddingModel(NullModel):
     def predict(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
         vectors = [(math.cos(window.start_ns / 1e9), math.sin(window.start_ns / 1e9)) for window in windows]
         predictions = super().predict(windows)
-        return [replace(p, embedding=v, moments=(v,)) for p, v in zip(predictions, vectors, strict=True)]
+        return [replace(p, embedding=v, frame_embeddings=(v,)) for p, v in zip(predictions, vectors, strict=True)]
 
 
 @pytest.mark.parametrize("steps", range(1, 14))
@@ -113,7 +113,7 @@ def test_a_restart_restores_streams_from_the_results_topic(world: World, feed: M
     world.send([city.end("video", 8), city.end("audio", 8), city.end("subtitles", 8)])
     world.work()
 
-    assert any(event.streams == 1 for event in world.seen(Restored))
+    assert any(event.streams == 1 for event in world.seen(PartitionRestored))
     results = sorted(world.results(), key=lambda result: result.start_ns)
     assert [result.modalities.video.items for result in results] == [8, 8, 5, 2]
     assert len({result.id for result in results}) == 4
@@ -129,7 +129,7 @@ def test_the_same_media_sent_again_is_late_and_changes_nothing(world: World, fee
     world.work()
 
     assert world.results() == first
-    assert len(world.seen(ItemLate)) == 6 * 4 + 6 * 2 + 3  # frames, chunks and cues
+    assert len(world.seen(LateItemReceived)) == 6 * 4 + 6 * 2 + 3  # frames, chunks and cues
     assert world.seen(RecordDropped) == []
 
 

@@ -25,7 +25,7 @@ from triptych.worker.observability.events import (
     ModelSwapped,
     ResultsPublished,
     ShadowFailed,
-    ShadowJudged,
+    ShadowInferred,
 )
 from triptych.worker.pipeline import Pipeline
 
@@ -148,9 +148,9 @@ def test_a_shadow_does_not_change_the_results(
     with world.open() as worker:
         step_until(worker, lambda: bool(world.seen(ModelSwapped)))
         world.send(feed("city").play(6))
-        expected = ShadowFailed if failing else ShadowJudged
+        expected = ShadowFailed if failing else ShadowInferred
         step_until(worker, lambda: len(world.seen(ResultsPublished)) == 3 and bool(world.seen(expected)))
     assert {(r.model.name, r.predictions["mood"][0].label) for r in world.results()} == {("first", "glad")}
     assert world.seen(ModelSwapped)[0].role == "shadow"
     assert not world.seen(ModelFailed)
-    assert all(event.differed == event.windows for event in world.seen(ShadowJudged))
+    assert all(event.differed == event.windows for event in world.seen(ShadowInferred))

@@ -1,1 +1,1 @@
-"""What the worker asks about a window: the seam, the models behind it, their weights."""
+"""Models that predict windows: protocol, networks, checkpoints, pretrained weights and execution."""

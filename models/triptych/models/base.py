@@ -1,7 +1,7 @@
-"""The base model: pretrained networks that each look at one modality, and what is measured or repeated as it is.
+"""The base model: pretrained networks for single modalities, plus measurements that need no network.
 
-It says what a picture shows, how much of the sound is speech, how loud it is, which words were said and in which
-language, and where the window lies in a space of all modalities. No part of it is trained on several at once.
+It labels the frames, measures the share of speech and the loudness of the audio, repeats the cues with their language,
+and computes an embedding of the window. No part of it is trained on several modalities together.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from numpy.typing import NDArray
 from triptych.models.execution.runtime import Outputs, RunOptions, TorchModel
 from triptych.models.model import InputSpec, ModelInfo
 from triptych.models.network.fused import FusedModel
-from triptych.models.network.projection import EmbeddingHead, MomentsHead, ProjectionFusion
-from triptych.models.observed.language import language_of_words
-from triptych.models.observed.observations import Observer, observer_of
+from triptych.models.network.projection import EmbeddingHead, FrameEmbeddingsHead, ProjectionFusion
+from triptych.models.observed.language import cue_language
+from triptych.models.observed.observations import Observer, build_observer
 from triptych.models.prediction import WindowPrediction
 from triptych.models.pretrained.efficientnet import FEATURES as PICTURE_FEATURES
-from triptych.models.pretrained.efficientnet import INPUT_PIXELS, PictureEncoder
+from triptych.models.pretrained.efficientnet import INPUT_PIXELS, ImageEncoder
 from triptych.models.pretrained.sentence import FEATURES as TEXT_FEATURES
 from triptych.models.pretrained.sentence import SentenceEncoder
 from triptych.models.pretrained.silero import FEATURES as SPEECH_FEATURES
 from triptych.models.pretrained.silero import SAMPLE_RATE_HZ, SpeechEncoder
-from triptych.models.pretrained.tokens import SentenceTokenizer
+from triptych.models.pretrained.tokenizer import SentenceTokenizer
 from triptych.models.pretrained.weights import (
     EFFICIENTNET_LITE0,
+    FILE_TENSOR,
     SENTENCE_ENCODER,
     SENTENCE_PIECES,
     SILERO_VAD,
-    WHOLE_FILE,
     load_weights,
 )
 from triptych.models.window import PreparedWindow
@@ -40,15 +40,15 @@ from triptych.models.window import PreparedWindow
 NAME = "base"
 VERSION = "2"
 _EMBEDDING_HEAD = "embedding"
-_MOMENTS_HEAD = "moments"
+_FRAME_EMBEDDINGS_HEAD = "moments"
 _TEXT_TOKENS = 256
-"""Of all cues of a window together; a long cue has about twenty."""
+"""For all cues of a window together; a long cue has about twenty tokens."""
 _EMBEDDING_DIGITS = 5
-"""Of each number of an embedding: what lies beyond is noise of the arithmetic, and makes results twice as long."""
+"""Decimal places per number. Further digits are rounding noise and would double the size of a result."""
 
 
 def base_spec(frames: int) -> InputSpec:
-    """Return how windows are prepared for the base model; the number of pictures is free."""
+    """Return how windows are prepared for the base model, for any number of frames."""
     return InputSpec(
         frames=frames,
         height=INPUT_PIXELS,
@@ -62,27 +62,27 @@ def build_base_model(frames: int, options: RunOptions, *, weights_folder: Path) 
     """Build the base model from the weights in the cache.
 
     Raises:
-        UsageError: the weights are not there.
+        UsageError: the weights were not downloaded.
     """
-    observer = observer_of(("video", "audio"), weights_folder=weights_folder)
-    tokenize = SentenceTokenizer(load_weights(SENTENCE_PIECES, weights_folder)[WHOLE_FILE])
+    observer = build_observer(("video", "audio"), weights_folder=weights_folder)
+    tokenize = SentenceTokenizer(load_weights(SENTENCE_PIECES, weights_folder)[FILE_TENSOR])
     fusion = ProjectionFusion({"video": PICTURE_FEATURES, "audio": SPEECH_FEATURES, "text": TEXT_FEATURES})
     network = FusedModel(
         encoders={
-            "video": PictureEncoder(load_weights(EFFICIENTNET_LITE0, weights_folder)),
+            "video": ImageEncoder(load_weights(EFFICIENTNET_LITE0, weights_folder)),
             "audio": SpeechEncoder(load_weights(SILERO_VAD, weights_folder)),
             "text": SentenceEncoder(load_weights(SENTENCE_ENCODER, weights_folder)),
         },
         heads={
             **observer.heads,
             _EMBEDDING_HEAD: EmbeddingHead(),
-            _MOMENTS_HEAD: MomentsHead(fusion),
+            _FRAME_EMBEDDINGS_HEAD: FrameEmbeddingsHead(fusion),
         },
         fusion=fusion,
     )
     return TorchModel(
         network,
-        _Describer(observer),
+        _BasePostprocessor(observer),
         info=_info(),
         spec=base_spec(frames),
         options=replace(options, tokenize=tokenize),
@@ -95,21 +95,24 @@ def _info() -> ModelInfo:
     return ModelInfo(NAME, VERSION, digest)
 
 
-class _Describer:
-    """Turn what the heads say of a window into a prediction, and add what no network is needed for."""
+class _BasePostprocessor:
+    """Convert the outputs of the heads for one window to a prediction, and add what needs no network."""
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
 
     def __call__(self, window: PreparedWindow, outputs: Outputs) -> WindowPrediction:
         return replace(
-            self._observer.describe(window, outputs, sample_rate_hz=SAMPLE_RATE_HZ),
+            self._observer.observe(window, outputs, sample_rate_hz=SAMPLE_RATE_HZ),
             words=window.cues,
-            language=language_of_words(window.cues),
+            language=cue_language(window.cues),
             embedding=_rounded(outputs[_EMBEDDING_HEAD]),
-            moments=tuple(_rounded(moment) for moment in outputs[_MOMENTS_HEAD][: max(1, len(window.frames_hwc_u8))]),
+            frame_embeddings=tuple(
+                _rounded(moment) for moment in outputs[_FRAME_EMBEDDINGS_HEAD][: max(1, len(window.frames_hwc_u8))]
+            ),
         )
 
 
 def _rounded(vector: NDArray[np.float32]) -> tuple[float, ...]:
+    """Round an embedding float32 [D] for the result."""
     return tuple(vector.astype(np.float64).round(_EMBEDDING_DIGITS).tolist())

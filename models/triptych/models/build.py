@@ -1,4 +1,4 @@
-"""Build a model by its name: the one place that chooses."""
+"""Build a model by name. This is the only module that selects the implementation."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _NULL_SAMPLE_RATE_HZ = 16_000
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """Say which model to build, and how it is to run.
+    """Which model to build and how to run it.
 
     Attributes:
         name: one of `model_names()`, or the path of a trained model.
-        frames: so many pictures of each window at most; a trained model has its own number.
+        frames: the maximum number of frames per window; a trained model has its own number.
         window_ns: length of the windows.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        max_batch: so many windows at once at most.
-        threads: CPU threads for one operation; None leaves it to torch.
-        encoder_devices: encoders that run elsewhere, as `video=cuda:1,text=cpu`.
-        compiled: as what a trained model runs on a CPU: `off`, `export` or `aot`.
+        max_batch: the maximum number of windows per batch.
+        threads: CPU threads per operation; None keeps the default of torch.
+        encoder_devices: encoders that run on other devices, such as `video=cuda:1,text=cpu`.
+        compiled: how a trained model runs on a CPU: `off` (eager), `export` or `aot`.
     """
 
     name: str
@@ -47,10 +47,10 @@ class ModelChoice:
 
 
 def build_model(choice: ModelChoice) -> Model:
-    """Build the model, not yet warm.
+    """Build the model without warming it up.
 
     Raises:
-        UsageError: there is no such model or device, or the weights were never pulled.
+        UsageError: the model or device does not exist, or the pretrained weights were not downloaded.
     """
     if choice.name == "null":
         return NullModel(InputSpec(choice.frames, _NULL_PIXELS, _NULL_PIXELS, _NULL_SAMPLE_RATE_HZ))
@@ -66,43 +66,45 @@ def build_model(choice: ModelChoice) -> Model:
 
 
 def model_names() -> tuple[str, ...]:
-    """Return the names that models have, those that come with the package included."""
+    """Return the names of all models, including the trained models that are part of the package."""
     return (*_MODEL_NAMES, *shipped_models())
 
 
 def _build_base(choice: ModelChoice) -> Model:
-    from triptych.models.base import build_base_model  # noqa: PLC0415 - torch is heavy, see `_options`
+    from triptych.models.base import build_base_model  # noqa: PLC0415 - imports torch, see `_options`
 
     return build_base_model(choice.frames, _options(choice), weights_folder=cache_folder())
 
 
 def _build_trained(choice: ModelChoice) -> Model:
-    from triptych.models.checkpoints.card import refuse_features  # noqa: PLC0415 - as above
+    from triptych.models.checkpoints.card import require_media_input  # noqa: PLC0415 - as above
     from triptych.models.checkpoints.checkpoint import load_checkpoint  # noqa: PLC0415
-    from triptych.models.observed.observations import observer_of  # noqa: PLC0415
+    from triptych.models.observed.observations import build_observer  # noqa: PLC0415
     from triptych.models.trained import build_trained_model  # noqa: PLC0415
 
     checkpoint = load_checkpoint(Path(choice.name), weights_folder=cache_folder())
-    refuse_features(checkpoint.card)
+    require_media_input(checkpoint.card)
     trained_ms, ours_ms = checkpoint.card.input.window_ns // NS_PER_MS, choice.window_ns // NS_PER_MS
     if trained_ms != ours_ms:
         raise UsageError(
-            f"{choice.name}: windows were {trained_ms} ms when the model was trained, the worker makes {ours_ms} ms; "
-            f"give --window-ms {trained_ms} (window.size_ms)"
+            f"{choice.name}: the model was trained on windows of {trained_ms} ms, the worker's have {ours_ms} ms; "
+            f"set --window-ms {trained_ms} (window.size_ms)"
         )
-    observer = observer_of(checkpoint.card.architecture.frozen, weights_folder=cache_folder())
+    observer = build_observer(checkpoint.card.architecture.frozen, weights_folder=cache_folder())
     return build_trained_model(checkpoint, _options(choice), observer)
 
 
 def _options(choice: ModelChoice) -> RunOptions:
-    import torch  # noqa: PLC0415 - the null model and the command line do without it
+    import torch  # noqa: PLC0415 - the null model and the command line do not need torch
 
-    from triptych.models.execution.placement import devices_of  # noqa: PLC0415
+    from triptych.models.execution.placement import parse_encoder_devices  # noqa: PLC0415
     from triptych.models.execution.runtime import RunOptions, choose_device  # noqa: PLC0415
 
     if choice.threads is not None:
         torch.set_num_threads(choice.threads)
-    elsewhere = {modality: choose_device(name) for modality, name in devices_of(choice.encoder_devices).items()}
+    elsewhere = {
+        modality: choose_device(name) for modality, name in parse_encoder_devices(choice.encoder_devices).items()
+    }
     device = choose_device(choice.device)
     return RunOptions(
         device,
@@ -115,7 +117,7 @@ def _options(choice: ModelChoice) -> RunOptions:
 
 
 def is_path(name: str) -> bool:
-    """Say whether a name can only mean files: a slip of the pen must not be taken for a path that is not there."""
+    """Return whether a name can only be a path, so that a misspelt model name is not reported as a missing file."""
     if name in model_names():
         return False
     return "/" in name or name.endswith((".json", ".safetensors")) or Path(name).exists()

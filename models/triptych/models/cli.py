@@ -1,4 +1,4 @@
-"""`triptych models`: get the pretrained weights and list them."""
+"""The command `triptych models`: download pretrained weights, list models, compile a model."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ from triptych.schemas.errors import UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
-models = typer.Typer(no_args_is_help=True, help="Models and pretrained weights: list them, get them.")
+models = typer.Typer(
+    no_args_is_help=True, help="List models and pretrained weights, download weights, compile a model."
+)
 _BYTES_IN_MB = 1e6
 _WIDTH = 200
-"""Where the output goes to a file or another program: nothing is cut off then."""
+"""Columns if the output is not a terminal, so that nothing is truncated."""
 
 
 class _Item(NamedTuple):
@@ -40,10 +42,11 @@ class _Item(NamedTuple):
 @models.command("pull")
 def pull_command(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Which weights; when none is named all but those of speech to text.")
+        list[str] | None,
+        typer.Argument(help="Weights to download (default: all except those of speech-to-text models)."),
     ] = None,
 ) -> None:
-    """Download the weights, check them against their pinned checksums and keep them in the cache."""
+    """Download pretrained weights, verify their pinned checksums and keep them in the cache."""
     from rich.console import Console
 
     console = Console(stderr=True)
@@ -56,7 +59,7 @@ def pull_command(
 
 @models.command("list")
 def list_command() -> None:
-    """Show which weights there are, where they come from, whether they are in the cache; and which trained models."""
+    """List the pretrained weights with source, licence and cache state, and the trained models in the package."""
     from rich.console import Console
     from rich.table import Table
 
@@ -66,7 +69,7 @@ def list_command() -> None:
     for column in ("name", "licence", "comes from", "cached"):
         table.add_column(column, no_wrap=True)
     for item in _items():
-        missing = "no, pulled by name only" if item.is_optional else "no"
+        missing = "no, downloaded on request only" if item.is_optional else "no"
         table.add_row(item.name, item.licence, "\n".join(item.sources), "yes" if item.is_cached(folder) else missing)
     console.print(table)
     console.print()
@@ -74,59 +77,60 @@ def list_command() -> None:
 
 
 def _shipped() -> Table:
-    """Return the models that `triptych work --model NAME` serves as they come with the package."""
+    """Return a table of the models that are part of the package, which `triptych work --model NAME` serves."""
     from rich.table import Table
 
     from triptych.models.checkpoints.card import read_card
     from triptych.models.shipped import measured_accuracy, shipped_models
 
-    table = Table(box=None, pad_edge=False, caption="trained, part of the package", caption_justify="left")
-    for column in ("name", "fusion", "says one of", "accuracy", "MB"):
+    table = Table(box=None, pad_edge=False, caption="trained models, part of the package", caption_justify="left")
+    for column in ("name", "fusion", "labels", "accuracy", "MB"):
         table.add_column(column, no_wrap=True)
     for name, folder in shipped_models().items():
         card = read_card(folder / "model.json")
         size = sum(file.stat().st_size for file in folder.iterdir()) / _BYTES_IN_MB
-        said = ", ".join(card.architecture.targets[0].labels)
-        table.add_row(name, card.architecture.fusion.name, said, f"{measured_accuracy(card):.3f}", f"{size:.1f}")
+        labels = ", ".join(card.architecture.targets[0].labels)
+        table.add_row(name, card.architecture.fusion.name, labels, f"{measured_accuracy(card):.3f}", f"{size:.1f}")
     return table
 
 
 @models.command("compile")
 def compile_command(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A trained model: its name, or its path.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Name or path of a trained model.")],
     *,
     form: Annotated[
-        str, typer.Option("--as", metavar="aot|export", help="Compiled code, or a graph of torch.")
+        str, typer.Option("--as", metavar="aot|export", help="aot: native code. export: a graph of torch operations.")
     ] = "aot",
 ) -> None:
-    """Make a trained model into a graph for this machine, kept in the cache, and compare it with the model itself.
+    """Export a trained model for this machine, cache the result, and compare it with the eager model.
 
-    Compiling takes a C++ compiler and minutes. `triptych work` with model.compiled = "aot" does the same at its start
-    where it was not done before.
+    Native code needs a C++ compiler and takes minutes. With model.compiled = "aot", `triptych work` compiles a model
+    that is not in the cache when it starts.
     """
     from rich.console import Console
 
-    from triptych.models.checkpoints.card import refuse_features
+    from triptych.models.checkpoints.card import require_media_input
     from triptych.models.checkpoints.checkpoint import load_checkpoint
     from triptych.models.execution.export import GRAPH_FORMS
-    from triptych.models.execution.export_cache import get_graph
-    from triptych.models.observed.observations import observer_of
-    from triptych.models.trained import ServedNetwork, graph_subject
+    from triptych.models.execution.export_cache import cached_graph
+    from triptych.models.observed.observations import build_observer
+    from triptych.models.trained import ServedNetwork, graph_source
 
     if form not in GRAPH_FORMS:
         raise UsageError(f"--as: expected {' or '.join(GRAPH_FORMS)}, got {form!r}")
     folder = cache_folder()
     checkpoint = load_checkpoint(model, weights_folder=folder)
-    refuse_features(checkpoint.card)
+    require_media_input(checkpoint.card)
     with Console(stderr=True).status("compiling" if form == "aot" else "exporting"):
-        observer = observer_of(checkpoint.card.architecture.frozen, weights_folder=folder)
+        observer = build_observer(checkpoint.card.architecture.frozen, weights_folder=folder)
         network = ServedNetwork(checkpoint.network.model, checkpoint.card, observer.heads)
-        graph = get_graph(network, graph_subject(checkpoint, observer), form, folder)
-    trial = graph.trial
-    typer.echo(f"{graph.path}: {graph.path.stat().st_size / 1e6:.1f} MB, {'made now' if graph.is_new else 'was there'}")
+        graph = cached_graph(network, graph_source(checkpoint, observer), form, folder)
+    comparison = graph.comparison
+    origin = "exported now" if graph.is_new else "from the cache"
+    typer.echo(f"{graph.path}: {graph.path.stat().st_size / 1e6:.1f} MB, {origin}")
     typer.echo(
-        f"a window in {trial.graph_ms:.2f} ms of CPU time, {trial.eager_ms:.2f} as it is; "
-        f"numbers differ by {trial.difference:.1g} at most"
+        f"CPU time per window: {comparison.graph_ms:.2f} ms, eager {comparison.eager_ms:.2f} ms; "
+        f"maximum relative difference: {comparison.difference:.1g}"
     )
 
 

@@ -1,6 +1,6 @@
-"""The seam between the worker and its models: prepared windows in, predictions out.
+"""The protocol between the worker and its models: prepared windows in, predictions out.
 
-The worker's inference thread owns the model and is the only one that calls it.
+The worker's inference thread owns the model. No other thread calls it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """Name a model so that a result says what made it; `sha256` changes whenever any weight does."""
+    """Identity of a model, written into every result.
+
+    Attributes:
+        name: the model's name.
+        version: the model's version.
+        sha256: a checksum that changes whenever any weight changes.
+    """
 
     name: str
     version: str
@@ -26,7 +32,7 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class FeatureShape:
-    """Say what features of a modality are like: at most `steps` rows of `dims` numbers."""
+    """Shape of the precomputed features of one modality: float32 [T, D], T <= `steps` and D = `dims`."""
 
     modality: str
     steps: int
@@ -35,10 +41,16 @@ class FeatureShape:
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """Say what windows a model wants: at most `frames` RGB pictures of one size, mono audio at one rate.
+    """How windows must be prepared for a model.
 
-    Of the cues it reads `text_tokens` tokens at most; 0: it does not read. A model of `features` reads these instead of
-    the media of their modalities: it can be trained and measured, but no stream carries what it reads.
+    Attributes:
+        frames: the maximum number of RGB frames per window.
+        height: height of each frame in pixels.
+        width: width of each frame in pixels.
+        sample_rate_hz: sample rate of the mono audio.
+        text_tokens: the maximum number of text tokens that the model reads; 0 if it does not read text.
+        features: precomputed features that the model reads instead of the media of these modalities. Such a model can
+            be trained and evaluated, but not served, because no stream carries features.
     """
 
     frames: int
@@ -48,10 +60,10 @@ class InputSpec:
     text_tokens: int = 0
     features: tuple[FeatureShape, ...] = ()
 
-    def unlike(self, other: InputSpec) -> str:
-        """Say in what windows that were prepared for `other` do not fit; nothing where they do.
+    def differences_from(self, other: InputSpec) -> str:
+        """Describe how this spec differs from the one that windows were prepared for. Return "" if those windows fit.
 
-        How much of the words is read is the model's own affair: windows hold all of them.
+        `text_tokens` is not compared: a prepared window holds the whole text, and each model truncates it itself.
         """
         names = ("frames", "height", "width", "sample_rate_hz")
         pairs = [(name, getattr(self, name), getattr(other, name)) for name in names]
@@ -59,21 +71,21 @@ class InputSpec:
 
 
 class Model(Protocol):
-    """Predict windows. Not thread-safe: one thread calls all of it."""
+    """A model that predicts windows. It is not thread-safe: one thread makes all calls."""
 
     @property
     def info(self) -> ModelInfo:
-        """Name the model; written into every result."""
+        """Return the identity of the model."""
 
     @property
     def spec(self) -> InputSpec:
-        """Say how windows must be prepared; read once, before the first window."""
+        """Return how windows must be prepared. The worker reads it once, before the first window."""
 
     def warm(self) -> None:
-        """Run every batch size once. The worker calls it before it says that it is ready."""
+        """Run each batch size once. The worker calls this before it reports that it is ready."""
 
     def predict(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
-        """Return one prediction for each window, in order, whatever else is in the batch.
+        """Return one prediction per window, in order. The other windows of a batch do not affect a prediction.
 
-        Any number of windows may come, none too; windows of one call have equal lengths.
+        The number of windows is not limited and may be zero. All windows of one call have the same length.
         """

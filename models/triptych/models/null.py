@@ -1,4 +1,4 @@
-"""A model that sees nothing and costs nothing, for tests of the flow and for measuring it without inference."""
+"""A model without a network, to test the pipeline and to measure it without inference."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ NULL_SHA256 = "0" * 64
 
 
 class NullModel:
-    """Repeat the words of each window and say nothing of picture and sound."""
+    """Return the cues of each window and predict nothing for video and audio."""
 
     def __init__(self, spec: InputSpec) -> None:
-        """Take the window shape to ask for; nothing else can be chosen."""
+        """Store the input spec that the model reports."""
         self.info = ModelInfo(name="null", version="1", sha256=NULL_SHA256)
         self.spec = spec
 
     def warm(self) -> None:
-        """Do nothing: there is nothing to warm."""
+        """Do nothing: there is no network to warm up."""
 
     def predict(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
-        """Return the cues of each window as its words."""
+        """Return the cues of each window as `words`."""
         return [WindowPrediction(words=window.cues) for window in windows]

@@ -1,4 +1,4 @@
-"""What a model says of one window. Fields that no part of a model fills yet are None or empty."""
+"""What a model predicts for one window. Fields that a model does not fill are None or empty."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PredictedLabel:
-    """Pair a label with its score in [0, 1]."""
+    """A label and its score in [0, 1]."""
 
     label: str
     score: float
@@ -21,9 +21,9 @@ class PredictedLabel:
 
 @dataclass(frozen=True, slots=True)
 class HeadScore:
-    """Pair a label of a trained head with its score and its calibrated confidence.
+    """A label of a trained head, its score and its calibrated confidence.
 
-    For a head that says a number, the label is the head's name, the score the number, and there is no confidence.
+    For a regression head, the label is the head's name, the score is the predicted number, and the confidence is None.
     """
 
     label: str
@@ -33,7 +33,7 @@ class HeadScore:
 
 @dataclass(frozen=True, slots=True)
 class PredictedTimeSlice:
-    """A stretch of a window, and what it contributed to an answer: below zero where it spoke against it."""
+    """A part of a window and its contribution to the prediction; negative if it counts against the predicted label."""
 
     start_ns: int
     end_ns: int
@@ -42,20 +42,21 @@ class PredictedTimeSlice:
 
 @dataclass(frozen=True, slots=True)
 class WindowPrediction:
-    """Hold a model's statements about one window.
+    """The output of a model for one window.
 
     Attributes:
-        visual: the best labels of the pictures, best first.
-        speech_share: the share of the audio present that is speech; None without audio.
-        loudness_lufs: integrated loudness of the audio present; None without audio, and below the gate.
-        words: the cues said, in order.
-        sound: the best labels of the sound, best first.
-        language: language of the words, an ISO 639 code.
+        visual: the labels with the highest scores for the frames, best first.
+        speech_share: the fraction of the present audio that is speech; None without audio.
+        loudness_lufs: integrated loudness of the present audio; None without audio or below the gate.
+        words: the cues of the window, in order.
+        sound: the labels with the highest scores for the audio, best first.
+        language: language of the cues, an ISO 639 code.
         predictions: the scores of each trained head, by the head's name.
-        shares: what each modality contributed to the predictions; sums to 1.
-        when: what each stretch of the window contributed to them, in order of time.
-        embedding: a vector for the whole window, of length 1.
-        moments: the same for the window as each of its pictures alone shows it; one where it has none.
+        shares: the contribution of each modality to the prediction; they sum to 1.
+        when: the contribution of each part of the window to the prediction, in time order.
+        embedding: the embedding of the window, [D] of length 1.
+        frame_embeddings: the embedding of the window with each of its frames alone, each [D] of length 1; one entry if
+            the window has no frames.
     """
 
     visual: tuple[PredictedLabel, ...] = ()
@@ -68,4 +69,4 @@ class WindowPrediction:
     shares: Mapping[str, float] | None = None
     when: tuple[PredictedTimeSlice, ...] = ()
     embedding: tuple[float, ...] | None = None
-    moments: tuple[tuple[float, ...], ...] = ()
+    frame_embeddings: tuple[tuple[float, ...], ...] = ()

@@ -1,4 +1,4 @@
-"""Serve a trained model: what its heads say, how sure that is, which modality it came from, and when."""
+"""Serve a trained model: predictions, calibrated confidence, and the contribution of each modality and time slice."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from torch.nn import functional
 
 from triptych.models.checkpoints.card import Card, HeadCard
 from triptych.models.checkpoints.checkpoint import Checkpoint
-from triptych.models.execution.export_cache import GraphSubject, with_graph
+from triptych.models.execution.export_cache import GraphSource, use_graph
 from triptych.models.execution.runtime import Outputs, RunOptions, TorchModel
 from triptych.models.model import ModelInfo
 from triptych.models.network.collate import WindowBatch
 from triptych.models.network.fused import FusedModel
 from triptych.models.network.parts import Encoded, Features, Head
 from triptych.models.network.shapley import shapley_in_time, shapley_values, shares
-from triptych.models.observed.language import language_of_words
+from triptych.models.observed.language import cue_language
 from triptych.models.observed.observations import Observer
 from triptych.models.prediction import HeadScore, PredictedTimeSlice, WindowPrediction
 from triptych.models.window import PreparedWindow
 
 SHOWN_LABELS = 32
-"""Of one head, best first; a rule reads a label that is not shown as 0."""
+"""The maximum number of labels per head, best first. Rules treat a label that is not included as 0."""
 TIME_SLOTS = 4
-"""So many equal stretches of a window are told apart. Each more doubles what it costs to say when."""
+"""Number of equal time slices of a window. Each additional slice doubles the cost of their contributions."""
 MODALITIES = ("video", "audio", "text")
 _WIRE_NAMES = {"video": "video", "audio": "audio", "text": "subtitles"}
 _EMBEDDING_DIGITS = 5
@@ -45,12 +45,12 @@ _log = structlog.get_logger(__name__)
 
 
 class ServedNetwork(nn.Module):
-    """Run a trained network, and its fusion once more for each subset of modalities and of stretches of time.
+    """Run a trained network, and its fusion once more for each subset of modalities and of time slices.
 
     Args:
         model: the network.
-        card: what it says.
-        observers: heads that read what the encoders say before training had a part in it.
+        card: the card of its checkpoint.
+        observers: heads that read the output of the encoders directly, by name.
     """
 
     prior: Tensor
@@ -63,29 +63,38 @@ class ServedNetwork(nn.Module):
         self.register_buffer("prior", torch.tensor(_prior(self._targets[0])), persistent=False)
 
     def forward(self, batch: WindowBatch) -> dict[str, Tensor]:
-        """Return the logits of the target heads, what led to the first one's best label, embedding, observations."""
+        """Return the outputs of the model by name. An output is missing if no row of the batch has its input.
+
+        Outputs:
+            target:NAME: float [B, K], the logits of the target head NAME (regression: [B], embedding: [B, D]).
+            shares: float32 [B, M], the share of each of `MODALITIES` in the best label of the first target head.
+            when: float32 [B, `TIME_SLOTS`], the contribution of each time slice to that label.
+            embedding: float32 [B, D], of length 1.
+            other names: the outputs of the observers.
+        """
         tokens = self.model.tokens(batch)
         encoded = self.model.project(tokens)
         features = self.model.features(encoded)
-        answers = self.model.answer(features)
+        answers = self.model.apply_heads(features)
         outputs = {f"{_PREFIX}{head.name}": answers[head.name] for head in self._targets if head.name in answers}
-        own = [head.name for head in self._targets if head.kind == "embedding" and head.name in answers]
-        if own:
-            outputs[_EMBEDDING] = answers[own[0]]
+        embedding_heads = [head.name for head in self._targets if head.kind == "embedding" and head.name in answers]
+        if embedding_heads:
+            outputs[_EMBEDDING] = answers[embedding_heads[0]]
         elif features.fused is not None:
             outputs[_EMBEDDING] = functional.normalize(features.fused.vector.float(), dim=-1)
         first = self._targets[0]
         if first.name in answers and first.kind != "embedding":
             outputs |= self._reasons(encoded, probabilities(first, answers[first.name]).argmax(-1))
         observers = cast("Mapping[str, Head]", dict(self.observers.items()))
-        own_tokens = Features(tokens, None)
-        return outputs | {name: head(own_tokens) for name, head in observers.items() if head.source in tokens}
+        encoder_tokens = Features(tokens, None)
+        return outputs | {name: head(encoder_tokens) for name, head in observers.items() if head.source in tokens}
 
     def _reasons(self, encoded: Mapping[str, Encoded], best: Tensor) -> dict[str, Tensor]:
+        """Return the outputs `shares` and `when` for the best label of each row, int64 [B]."""
         first = self._targets[0]
 
-        def values(left: Mapping[str, Encoded]) -> Tensor:
-            return probabilities(first, self.model.heads[first.name](self.model.features(left)))
+        def values(masked: Mapping[str, Encoded]) -> Tensor:
+            return probabilities(first, self.model.heads[first.name](self.model.features(masked)))
 
         return {
             _SHARES: shares(shapley_values(encoded, values, self.prior, best), MODALITIES),
@@ -93,8 +102,8 @@ class ServedNetwork(nn.Module):
         }
 
 
-class TrainedDescriber:
-    """Turn what a trained network says of a window into a prediction."""
+class TrainedPostprocessor:
+    """Convert the outputs of a trained network for one window to a prediction."""
 
     def __init__(self, card: Card, observer: Observer) -> None:
         self._targets = card.architecture.targets
@@ -102,57 +111,66 @@ class TrainedDescriber:
         self._sample_rate_hz = card.input.sample_rate_hz
 
     def __call__(self, window: PreparedWindow, outputs: Outputs) -> WindowPrediction:
-        """Name the labels, and add what no network is needed for."""
-        said = {head.name: outputs.get(f"{_PREFIX}{head.name}") for head in self._targets}
+        """Attach label names to the scores of one window, and add what needs no network."""
+        by_head = {head.name: outputs.get(f"{_PREFIX}{head.name}") for head in self._targets}
         embedding = _rounded(outputs[_EMBEDDING]) if _EMBEDDING in outputs else None
         return replace(
-            self._observer.describe(window, outputs, sample_rate_hz=self._sample_rate_hz),
+            self._observer.observe(window, outputs, sample_rate_hz=self._sample_rate_hz),
             words=window.cues,
-            language=language_of_words(window.cues),
+            language=cue_language(window.cues),
             predictions={
                 head.name: _scores(head, numbers)
                 for head in self._targets
-                if (numbers := said[head.name]) is not None and head.kind != "embedding"
+                if (numbers := by_head[head.name]) is not None and head.kind != "embedding"
             },
             shares=_shares_by_name(outputs.get(_SHARES)),
             when=_time_slices(window, outputs.get(_WHEN)),
             embedding=embedding,
-            moments=() if embedding is None else (embedding,),
+            frame_embeddings=() if embedding is None else (embedding,),
         )
 
 
 def build_trained_model(checkpoint: Checkpoint, options: RunOptions, observer: Observer | None = None) -> TorchModel:
-    """Return a checkpoint as the worker runs it, not yet warm; with an observer it also says what that one sees."""
+    """Return a checkpoint as the worker runs it, not warmed up.
+
+    Args:
+        checkpoint: the trained model.
+        options: how to run it.
+        observer: adds observations that its heads read from the frozen pretrained encoders.
+    """
     card, observer = checkpoint.card, observer or Observer()
     network: nn.Module = ServedNetwork(checkpoint.network.model, card, observer.heads)
     if options.graph is not None and options.device.type == "cpu" and not options.encoder_devices:
-        network = with_graph(network, graph_subject(checkpoint, observer), options.graph, options.graphs_folder)
+        network = use_graph(network, graph_source(checkpoint, observer), options.graph, options.graphs_folder)
     elif options.graph is not None:
         _log.warning("graph_not_used", form=options.graph, reason="graphs run on one CPU only", instead="eager")
     return TorchModel(
         network,
-        TrainedDescriber(card, observer),
+        TrainedPostprocessor(card, observer),
         info=ModelInfo(card.name, card.version, card.sha256()),
         spec=card.input.spec(),
         options=replace(options, tokenize=checkpoint.network.tokenize),
     )
 
 
-def graph_subject(checkpoint: Checkpoint, observer: Observer | None = None) -> GraphSubject:
-    """Say what a graph of a checkpoint, as it is served, is made of."""
+def graph_source(checkpoint: Checkpoint, observer: Observer | None = None) -> GraphSource:
+    """Return the description of a served checkpoint that its exported graph depends on."""
     card = checkpoint.card
-    return GraphSubject(
+    return GraphSource(
         sha256=card.sha256(),
         modalities=tuple(sorted(card.architecture.encoders)),
         spec=card.input.spec(),
         window_ns=card.input.window_ns,
         tokenize=checkpoint.network.tokenize,
-        observes=tuple(sorted(observer.heads)) if observer else (),
+        observers=tuple(sorted(observer.heads)) if observer else (),
     )
 
 
 def probabilities(head: HeadCard, logits: Tensor) -> Tensor:
-    """Return what a head's numbers mean, [B, K]: probabilities; of a regression the number itself, [B, 1]."""
+    """Convert the logits [B, K] of a head to probabilities, float32 [B, K].
+
+    A regression head has no logits: its output [B] becomes [B, 1]. An embedding is returned as it is.
+    """
     if head.kind == "multiclass":
         return logits.float().softmax(-1)
     if head.kind == "multilabel":
@@ -169,6 +187,7 @@ def _prior(head: HeadCard) -> list[float]:
 
 
 def _scores(head: HeadCard, numbers: NDArray[np.float32]) -> tuple[HeadScore, ...]:
+    """Return the labels with the highest scores, given a head's output for one row, float32 [K] or [] (regression)."""
     if head.kind == "regression":
         return (HeadScore(head.name, float(numbers), None),)
     logits = torch.from_numpy(numbers)
@@ -179,6 +198,7 @@ def _scores(head: HeadCard, numbers: NDArray[np.float32]) -> tuple[HeadScore, ..
 
 
 def _shares_by_name(numbers: NDArray[np.float32] | None) -> dict[str, float] | None:
+    """Return the shares float32 [M] by their names in results; None if all are 0."""
     if numbers is None or not numbers.any():
         return None
     return {
@@ -187,6 +207,7 @@ def _shares_by_name(numbers: NDArray[np.float32] | None) -> dict[str, float] | N
 
 
 def _time_slices(window: PreparedWindow, numbers: NDArray[np.float32] | None) -> tuple[PredictedTimeSlice, ...]:
+    """Return the contributions float32 [slots] as time slices of the window; none if all are 0."""
     if numbers is None or not numbers.any():
         return ()
     edges = [
@@ -199,4 +220,5 @@ def _time_slices(window: PreparedWindow, numbers: NDArray[np.float32] | None) ->
 
 
 def _rounded(vector: NDArray[np.float32]) -> tuple[float, ...]:
+    """Round an embedding float32 [D] for the result."""
     return tuple(vector.astype(np.float64).round(_EMBEDDING_DIGITS).tolist())

@@ -1,6 +1,6 @@
-"""A window as a model receives it: decoded, resized and resampled, in plain numpy arrays.
+"""A window as a model receives it: decoded, resized and resampled, in plain NumPy arrays.
 
-No torch here, so that the threads that prepare windows and the tests of the flow need none.
+This module does not import torch, so the threads that prepare windows do not need it either.
 """
 
 from __future__ import annotations
@@ -17,9 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PreparedCue:
-    """Hold one subtitle cue that overlaps the window: its whole text, its own times, and its language if known.
+    """One subtitle cue that overlaps the window.
 
-    `generated` says whether a machine has heard it, `generated_by` which.
+    Attributes:
+        text: the whole text of the cue.
+        start_ns: start of the cue, event time. It may lie before the window.
+        end_ns: end of the cue, event time. It may lie after the window.
+        language: language code as the source states it; None if unknown.
+        generated: whether speech recognition produced the cue.
+        generated_by: name of the speech recognition model, if one produced the cue.
     """
 
     text: str
@@ -32,19 +38,20 @@ class PreparedCue:
 
 @dataclass(frozen=True, slots=True)
 class PreparedWindow:
-    """Hold what a model sees of one window. A modality that is missing is empty, never filled with zeros.
+    """What a model sees of one window. A missing modality is empty; it is never filled with zeros.
 
     Attributes:
-        stream: the feed that the window belongs to.
+        stream: the stream that the window belongs to.
         start_ns: first instant of the window, event time.
         end_ns: first instant after the window, event time.
-        frames_hwc_u8: RGB pictures of the model's input size, in time order, at most as many as the model takes.
-        frame_times_ns: the event time of each picture.
-        audio_f32: mono samples of the whole window, in [-1, 1]; zeros where there is no audio.
-        audio_present: half-open ranges of samples that hold real audio, in order, apart from each other.
-        cues: the cues that overlap the window, in order of time.
-        features: by modality, float32 [T, D]: what somebody else has computed of it, in time order. Only data sets of
-            features have any, and then nothing else of that modality.
+        frames_hwc_u8: RGB frames, each uint8 [H, W, 3] in the model's input size, in time order, at most
+            `InputSpec.frames` of them.
+        frame_times_ns: event time of each frame.
+        audio_f32: mono samples of the whole window, float32 [S] in [-1, 1]; zeros where there is no audio.
+        audio_present: half-open ranges of sample indices that hold real audio, in order and disjoint.
+        cues: the cues that overlap the window, in time order.
+        features: precomputed features by modality, each float32 [T, D] in time order. Only feature data sets have them.
+            A modality with features has no media.
     """
 
     stream: str
@@ -59,5 +66,5 @@ class PreparedWindow:
 
     @property
     def is_empty(self) -> bool:
-        """Say whether no modality has anything in this window."""
+        """Return whether no modality has any data in this window."""
         return not (self.frames_hwc_u8 or self.audio_present or self.cues or any(map(len, self.features.values())))

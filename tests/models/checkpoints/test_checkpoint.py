@@ -1,4 +1,4 @@
-"""A trained model on disk: read back as it was written, refused when anything about it is wrong."""
+"""Checkpoints on disk are read back unchanged, and any damage is detected."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ MakeNetwork = Callable[..., Network]
 NOWHERE = Path("nowhere")
 
 
-def test_what_is_read_answers_as_what_was_written(
+def test_a_loaded_model_gives_the_same_outputs(
     tmp_path: Path, small_card: MakeCard, small_network: MakeNetwork, noise_window: Callable[..., PreparedWindow]
 ) -> None:
-    """Bit by bit; by the path of the folder, the weights or the card."""
+    """The outputs are bit-identical, and the path may be the folder, the weights or the card."""
     network = small_network()
     card = save_checkpoint(tmp_path, network.model, small_card())
     batch = collate([noise_window(1)], empty_batch(1, 32_000, card.input.spec()), network.tokenize)
@@ -40,38 +40,38 @@ def test_what_is_read_answers_as_what_was_written(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.safetensors"]
 
 
-def spoil_card(change: Callable[[dict[str, object]], object]) -> Callable[[Path, Path], None]:
-    """Return what changes a card, its JSON still whole."""
+def damage_card(change: Callable[[dict[str, object]], object]) -> Callable[[Path, Path], None]:
+    """Return a function that changes a card, which remains valid JSON."""
 
-    def spoil(_weights: Path, card: Path) -> None:
+    def damage(_weights: Path, card: Path) -> None:
         content = json.loads(card.read_text())
         change(content)
         card.write_text(json.dumps(content))
 
-    return spoil
+    return damage
 
 
-def cut_short(weights: Path, _card: Path) -> None:
-    """Leave half of the weights."""
+def truncate(weights: Path, _card: Path) -> None:
+    """Truncate the weights to half."""
     weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
 
 
-def pickled(weights: Path, card: Path) -> None:
-    """Put a pickle in the place of the weights, checksum and all."""
+def replace_with_pickle(weights: Path, card: Path) -> None:
+    """Replace the weights by a pickle with the right checksum."""
     weights.write_bytes(pickle.dumps({"a": 1}))
     _name_checksum(weights, card)
 
 
-def another_shape(weights: Path, card: Path) -> None:
-    """Change one tensor's shape, checksum and all."""
+def change_shape(weights: Path, card: Path) -> None:
+    """Change the shape of one tensor; the checksum is right."""
     tensors = load_file(weights)
     name = next(name for name in tensors if name.endswith("fc.weight"))
     save_file(tensors | {name: torch.zeros(1, 2)}, weights)
     _name_checksum(weights, card)
 
 
-def one_missing(weights: Path, card: Path) -> None:
-    """Take one tensor away, checksum and all."""
+def remove_tensor(weights: Path, card: Path) -> None:
+    """Remove one tensor; the checksum is right."""
     tensors = load_file(weights)
     tensors.popitem()
     save_file(tensors, weights)
@@ -87,63 +87,63 @@ def _name_checksum(weights: Path, card: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("damage", "message"),
     [
-        (cut_short, "one of the two is damaged or of another training"),
-        (pickled, "not a file of safetensors"),
-        (another_shape, r"of another shape \['heads.mood.fc.weight'\]"),
-        (one_missing, "missing"),
-        (lambda weights, _card: weights.unlink(), "the weights of the model cannot be read"),
-        (lambda _weights, card: card.unlink(), "the card of the model cannot be read"),
-        (lambda _weights, card: card.write_text('{"name": "m"'), "not a card of a model: the file"),
-        (lambda _weights, card: card.write_bytes(b"\xff"), "cannot be read"),
-        (spoil_card(lambda card: card.pop("input")), "input: Field required"),
-        (spoil_card(lambda card: card.update(colour="red")), "colour: Extra inputs are not permitted"),
-        (spoil_card(lambda card: card.update(card_version=2)), "card_version: Input should be 1"),
-        (spoil_card(lambda card: card.update(name="../up")), "name: String should match"),
+        (truncate, "one of the two files is damaged or belongs to another training run"),
+        (replace_with_pickle, "not a safetensors file"),
+        (change_shape, r"wrong shape \['heads.mood.fc.weight'\]"),
+        (remove_tensor, "missing"),
+        (lambda weights, _card: weights.unlink(), "cannot read the model weights"),
+        (lambda _weights, card: card.unlink(), "cannot read the model card"),
+        (lambda _weights, card: card.write_text('{"name": "m"'), "not a valid model card: the file"),
+        (lambda _weights, card: card.write_bytes(b"\xff"), "cannot read"),
+        (damage_card(lambda card: card.pop("input")), "input: Field required"),
+        (damage_card(lambda card: card.update(colour="red")), "colour: Extra inputs are not permitted"),
+        (damage_card(lambda card: card.update(card_version=2)), "card_version: Input should be 1"),
+        (damage_card(lambda card: card.update(name="../up")), "name: String should match"),
     ],
 )
-def test_a_damaged_checkpoint_is_refused_in_words(
-    tmp_path: Path, small_card: MakeCard, small_network: MakeNetwork, spoil: Callable[[Path, Path], None], said: str
+def test_a_damaged_checkpoint_is_rejected_with_the_reason(
+    tmp_path: Path, small_card: MakeCard, small_network: MakeNetwork, damage: Callable[[Path, Path], None], message: str
 ) -> None:
-    """And nothing of it is run."""
+    """The error message gives the reason, and nothing of the checkpoint is run."""
     save_checkpoint(tmp_path, small_network().model, small_card())
-    spoil(*checkpoint_files(tmp_path))
+    damage(*checkpoint_files(tmp_path))
 
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         load_checkpoint(tmp_path, weights_folder=NOWHERE)
 
 
 @pytest.mark.parametrize(
-    ("head", "said"),
+    ("head", "message"),
     [
-        ({"kind": "multiclass"}, "a multiclass head has some"),
-        ({"kind": "regression", "labels": ("a",)}, "a regression head has none"),
-        ({"kind": "multiclass", "labels": ("a", "a")}, "expected all to differ"),
-        ({"kind": "embedding"}, "an embedding has some"),
+        ({"kind": "multiclass"}, "expected one or more for a multiclass head"),
+        ({"kind": "regression", "labels": ("a",)}, "expected none for a regression head"),
+        ({"kind": "multiclass", "labels": ("a", "a")}, "expected unique names"),
+        ({"kind": "embedding"}, "expected more than 0 for a head of kind embedding"),
         ({"kind": "multiclass", "labels": ("a", "b"), "prior": (1.0,)}, "prior: expected 2 numbers, got 1"),
         ({"kind": "multiclass", "labels": ("a",), "temperature": 0}, "temperature"),
     ],
 )
-def test_a_head_that_cannot_be_is_refused(head: dict[str, object], said: str) -> None:
-    """Before anything is built."""
-    with pytest.raises(ValueError, match=said):
+def test_an_invalid_head_is_rejected(head: dict[str, object], message: str) -> None:
+    """Invalid heads are detected before anything is built."""
+    with pytest.raises(ValueError, match=message):
         HeadCard.model_validate({"name": "mood", **head})
 
 
-def test_an_architecture_that_cannot_be_is_refused() -> None:
-    """Names the part that does not fit."""
+def test_an_invalid_architecture_is_rejected() -> None:
+    """The error message names the invalid part."""
     small = EncoderCard(kind="small")
     mood = HeadCard(name="mood", kind="multiclass", labels=("a", "b"))
     fusion = FusionCard(name="late")
-    deaf = HeadCard(name="heard", kind="multiclass", labels=("a", "b"), source="audio")
-    with pytest.raises(ValueError, match="heard reads audio, which this model has not"):
-        Architecture(width=8, encoders={"video": small}, fusion=fusion, heads=(mood, deaf))
-    with pytest.raises(ValueError, match="expected all names to differ"):
+    head_without_encoder = HeadCard(name="heard", kind="multiclass", labels=("a", "b"), source="audio")
+    with pytest.raises(ValueError, match="heard reads audio, for which the model has no encoder"):
+        Architecture(width=8, encoders={"video": small}, fusion=fusion, heads=(mood, head_without_encoder))
+    with pytest.raises(ValueError, match="expected unique names"):
         Architecture(width=8, encoders={"video": small}, fusion=fusion, heads=(mood, mood))
-    with pytest.raises(ValueError, match="one that was never trained would stay noise"):
+    with pytest.raises(ValueError, match="its random weights would stay random"):
         EncoderCard(kind="small", frozen=True)
-    with pytest.raises(UsageError, match="the encoder of video cannot be built with"):
+    with pytest.raises(UsageError, match="the video encoder cannot be built with"):
         build_network(
             Architecture(
                 width=8,

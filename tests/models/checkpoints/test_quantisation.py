@@ -1,4 +1,4 @@
-"""Weights stored smaller come back nearly as they were."""
+"""Quantised weights are close to the originals."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ import torch
 
 from triptych.models.checkpoints.card import Card
 from triptych.models.checkpoints.checkpoint import load_checkpoint, save_checkpoint
-from triptych.models.checkpoints.quantisation import STORAGES, Storage, integers, unpacked
+from triptych.models.checkpoints.quantisation import dequantise, quantise_rows
+from triptych.models.checkpoints.storage import STORAGES, Storage
 from triptych.models.network.architecture import Network
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-def test_a_checkpoint_comes_back_from_every_storage(
+def test_a_checkpoint_can_be_loaded_from_every_storage_format(
     storage: Storage, tmp_path: Path, small_card: Callable[..., Card], small_network: Callable[..., Network]
 ) -> None:
-    """In float32, near to what was written, vectors and buffers exactly; the file is as small as it should be."""
+    """Loaded weights are float32 and close to the originals.
+
+    Vectors and buffers are exact. The file has the expected size.
+    """
     pytest.importorskip("torchao")
     model = small_network().model
     save_checkpoint(tmp_path / "model", model, small_card(), storage=storage)
@@ -30,16 +34,16 @@ def test_a_checkpoint_comes_back_from_every_storage(
         allowed = nearness * float(tensor.abs().max()) if name in matrices else 0.0
         assert back[name].dtype == tensor.dtype, name
         assert float((back[name] - tensor).abs().max()) <= allowed, name
-    whole = sum(tensor.numel() * 4 for tensor in model.state_dict().values())
-    share = (tmp_path / "model.safetensors").stat().st_size / whole
+    total_bytes = sum(tensor.numel() * 4 for tensor in model.state_dict().values())
+    share = (tmp_path / "model.safetensors").stat().st_size / total_bytes
     assert share < {"fp32": 1.05, "fp16": 0.6, "bf16": 0.6, "int8": 0.4}[storage]
 
 
-def test_integers_are_those_of_the_rows_own_scale() -> None:
-    """The greatest number of each row is 127 steps or so; convolutions keep their shape."""
+def test_each_row_has_its_own_scale() -> None:
+    """The largest value of each row is about 127 steps; convolutions keep their shape."""
     pytest.importorskip("torchao")
     matrix = torch.randn(6, 3, 5, 5, generator=torch.Generator().manual_seed(0)) * torch.arange(1, 7).view(6, 1, 1, 1)
-    rounded, scale = integers(matrix)
+    rounded, scale = quantise_rows(matrix)
 
     assert rounded.dtype == torch.int8
     assert rounded.shape == matrix.shape
@@ -47,7 +51,7 @@ def test_integers_are_those_of_the_rows_own_scale() -> None:
     assert float((rounded * scale.view(6, 1, 1, 1) - matrix).abs().max()) <= 0.51 * float(scale.max())
 
 
-def test_integers_without_their_scale_are_refused() -> None:
-    """A file can be anything."""
-    with pytest.raises(ValueError, match="expected a scale for each row"):
-        unpacked({"a::int8": torch.zeros(2, 2, dtype=torch.int8)})
+def test_int8_without_scales_is_rejected() -> None:
+    """A file with int8 tensors must contain their scales."""
+    with pytest.raises(ValueError, match="expected one scale per row"):
+        dequantise({"a::int8": torch.zeros(2, 2, dtype=torch.int8)})

@@ -1,4 +1,4 @@
-"""Smaller layers are real layers, and say what the larger ones said where only zeros were taken away."""
+"""Pruned layers are really smaller, and give the same outputs if only unused channels were removed."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from triptych.training.compression.pruning import most_important, prune
 
 @pytest.fixture
 def batch(noise_window: Callable[..., PreparedWindow], small_card: Callable[..., object]) -> WindowBatch:
-    """Windows of noise."""
+    """Return windows of noise."""
     spec = small_card().input.spec()  # type: ignore[attr-defined]
     words = [noise_window(seed) for seed in range(3)]
     return collate(words, empty_batch(3, 32_000, spec), hash_words)
 
 
 @pytest.mark.parametrize("fusion", ["attention", "bottleneck", "concat", "decoder", "graph", "late", "projection"])
-def test_numbers_that_nobody_reads_can_go(
+def test_pruning_unused_channels_changes_no_output(
     fusion: str, small_network: Callable[..., Network], batch: WindowBatch
 ) -> None:
-    """What follows half of them is set to zero; pruning finds just these, and the answers stay the same."""
+    """Pruning removes exactly those channels whose weights in the next layer were set to 0, and no output changes."""
     network: FusedModel = small_network(fusion).model
     found = {path: chain for path, chain in chains(network).items() if chain.norm is None}
     generator = torch.Generator().manual_seed(1)
@@ -47,10 +47,13 @@ def test_numbers_that_nobody_reads_can_go(
     torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-5)
 
 
-def test_a_card_builds_what_pruning_left(
+def test_a_card_builds_the_pruned_network(
     small_network: Callable[..., Network], small_card: Callable[..., object], batch: WindowBatch
 ) -> None:
-    """Pictures and sound lose channels, of each group as many; the network is smaller, and has the shapes it says."""
+    """Video and audio encoders lose equally many channels of each group.
+
+    The card builds a network of the same shapes.
+    """
     network: FusedModel = small_network().model
     before = sum(parameter.numel() for parameter in network.parameters())
     architecture = prune(network, small_card().architecture, 0.5)  # type: ignore[attr-defined]
@@ -64,8 +67,8 @@ def test_a_card_builds_what_pruning_left(
     torch.testing.assert_close(rebuilt(batch)["mood"], network(batch)["mood"])
 
 
-def test_chains_end_where_somebody_else_reads() -> None:
-    """A norm over all numbers, a convolution in groups, and another kind of layer are not stepped over."""
+def test_chains_end_at_layers_that_depend_on_all_channels() -> None:
+    """A norm over all channels, a grouped convolution, and a layer of another kind end a chain."""
     sequence = nn.Sequential(
         nn.Linear(4, 4), nn.LayerNorm(4), nn.Linear(4, 4), nn.GELU(), nn.Linear(4, 2), nn.Sigmoid(), nn.Linear(2, 2)
     )
@@ -76,14 +79,14 @@ def test_chains_end_where_somebody_else_reads() -> None:
 @pytest.mark.parametrize(
     ("kept", "expected"),
     [
-        ({"fusion.nowhere.1": 4}, "no layer fusion.nowhere.1"),
-        ({"encoders.video.trunk.0": 12}, "24 numbers in 8 groups; 12"),
-        ({"fusion.blocks.0.think.1": 65}, "64 numbers in 1 groups; 65"),
+        ({"fusion.nowhere.1": 4}, "fusion.nowhere.1 is not a layer that can be pruned"),
+        ({"encoders.video.trunk.0": 12}, "up to 24 channels, a multiple of 8, got 12"),
+        ({"fusion.blocks.0.think.1": 65}, "up to 64 channels, a multiple of 1, got 65"),
     ],
 )
-def test_a_card_that_cannot_be_is_refused(
+def test_invalid_channel_counts_are_rejected(
     kept: dict[str, int], expected: str, small_network: Callable[..., Network]
 ) -> None:
-    """In words."""
+    """The error message gives the reason."""
     with pytest.raises(UsageError, match=expected):
         shrink(small_network().model, kept)

@@ -1,4 +1,4 @@
-"""One of two processes that hold an encoder together; the test of sharding starts it by torchrun."""
+"""One of two processes that share an encoder. `test_sharding.py` starts it with torchrun."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _Self(nn.Module):
         self.query, self.key, self.value = (nn.Linear(WIDTH, WIDTH) for _ in range(3))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Attend in as many heads as there are here."""
+        """Return the attention output [B, N, D / ranks] of the local heads for tokens [B, N, D]."""
         heads = [
             one(x).view(*x.shape[:2], -1, HEAD).transpose(1, 2)  # [B, N, D] to [B, H, N, D / H]
             for one in (self.query, self.key, self.value)
@@ -36,12 +36,12 @@ class _Output(nn.Module):
         self.LayerNorm = nn.LayerNorm(WIDTH)
 
     def forward(self, x: Tensor, before: Tensor) -> Tensor:
-        """Add to what was before."""
+        """Project [B, N, ...] to [B, N, D] and add the residual."""
         return self.LayerNorm(self.dense(x) + before)  # type: ignore[no-any-return]
 
 
 class _Layer(nn.Module):
-    """A layer with the names and the order of BERT's."""
+    """A layer with the module names and the structure of BERT's."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class _Layer(nn.Module):
 
 
 class Bert(nn.Module):
-    """A text encoder of BERT's shape."""
+    """A text encoder with the structure of BERT."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Bert(nn.Module):
         self.encoder = nn.ModuleDict({"layer": nn.ModuleList(_Layer() for _ in range(2))})
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Return [B, N, D] of [B, N]."""
+        """Return float [B, N, D] of tokens [B, N]."""
         x = self.embeddings(ids)
         for layer in self.encoder["layer"]:  # type: ignore[union-attr]
             x = layer(x)
@@ -72,16 +72,16 @@ class Bert(nn.Module):
 
 
 def main(folder: Path) -> None:
-    """Write what both processes say together, what one says alone, and how much of the layers this one holds."""
+    """Print the outputs of both processes and of an unsharded encoder, and the fraction of weights held here."""
     torch.set_num_threads(1)
     distributed.init_process_group("gloo")
     torch.manual_seed(0)
     encoder = Bert().eval()
     ids = torch.randint(0, WORDS, (3, 11))
-    whole = encoder(ids)
+    unsharded = encoder(ids)
     sharded = shard_text_encoder(encoder, init_device_mesh("cpu", (distributed.get_world_size(),)))
-    together = sharded(ids)
-    together.square().sum().backward()
+    sharded_output = sharded(ids)
+    sharded_output.square().sum().backward()
     layer = sharded.get_submodule("encoder.layer.0")
     held = {path: layer.get_submodule(path).weight.to_local().numel() for path in BERT_LAYERS}  # type: ignore[union-attr, operator]
     gradient = sharded.get_submodule("encoder.layer.0.intermediate.dense").weight.grad.full_tensor()  # type: ignore[union-attr, operator]
@@ -89,8 +89,13 @@ def main(folder: Path) -> None:
     again = Bert().eval()
     again(ids).square().sum().backward()
     alone = again.get_submodule("encoder.layer.0.intermediate.dense").weight.grad  # type: ignore[union-attr]
-    told = {"whole": whole.detach(), "together": together.detach(), "held": held, "gradients": (alone, gradient)}
-    torch.save(told, folder / f"{distributed.get_rank()}.pt")
+    results = {
+        "unsharded": unsharded.detach(),
+        "sharded_output": sharded_output.detach(),
+        "held": held,
+        "gradients": (alone, gradient),
+    }
+    torch.save(results, folder / f"{distributed.get_rank()}.pt")
     distributed.destroy_process_group()
 
 

@@ -1,4 +1,4 @@
-"""Trained models as graphs: they say what the network says, and where they cannot, the network itself answers."""
+"""Exported graphs (`export.py`, `exportable.py`, `export_cache.py`) give the network's outputs or are not used."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from triptych.models.checkpoints.card import Card
 from triptych.models.checkpoints.checkpoint import Checkpoint
 from triptych.models.execution import export_cache as graph_cache
-from triptych.models.execution.export import GraphForm, make_graph
-from triptych.models.execution.export_cache import FOLDER, GraphSubject, with_graph
-from triptych.models.execution.exportable import WholeNetwork, whole_tensors
+from triptych.models.execution.export import GraphForm, export_graph
+from triptych.models.execution.export_cache import FOLDER, GraphSource, use_graph
+from triptych.models.execution.exportable import TensorNetwork, graph_inputs
 from triptych.models.execution.runtime import RunOptions
 from triptych.models.network.architecture import Network
 from triptych.models.network.collate import WindowBatch, collate, empty_batch
@@ -37,53 +37,53 @@ MIXED = ("video audio text", "video audio", "audio text", "video text", "text")
 
 
 def batch_of(card: Card, *windows: PreparedWindow, rows: int | None = None) -> WindowBatch:
-    """Collate windows as the runtime does, with spare rows."""
+    """Collate windows as the runtime does, with empty rows."""
     return collate(windows, empty_batch(rows or len(windows), WINDOW_SAMPLES, card.input.spec()), hash_words)
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
-def test_a_network_run_whole_says_the_same(
+def test_a_dense_batch_gives_the_same_outputs(
     fusion: str, small_card: MakeCard, small_network: MakeNetwork, noise_window: MakeWindow
 ) -> None:
-    """Of windows with and without each modality, shares and moments included; spare rows and tokens are left out."""
+    """The windows lack different modalities. Empty rows and tokens are removed."""
     card = small_card(fusion)
     network = ServedNetwork(small_network(fusion).model, card).eval()
     batch = batch_of(card, *(noise_window(seed, modalities) for seed, modalities in enumerate(MIXED)), rows=8)
-    tensors = whole_tensors(batch, MODALITIES)
+    tensors = graph_inputs(batch, MODALITIES)
     assert tensors is not None
     assert {tensor.shape[0] for tensor in tensors} == {5}
     assert int(batch.text_mask.sum(1).max()) <= tensors[5].shape[1] < batch.text.shape[1]
     with torch.inference_mode():
-        expected, said = network(batch), WholeNetwork(network)(*tensors)
-    assert set(said) == set(expected)
-    for name, numbers in said.items():
+        expected, outputs = network(batch), TensorNetwork(network)(*tensors)
+    assert set(outputs) == set(expected)
+    for name, numbers in outputs.items():
         torch.testing.assert_close(numbers, expected[name][:5], rtol=1e-4, atol=1e-5)
 
 
-def test_batches_that_a_graph_would_judge_otherwise_or_dearly_are_left_to_the_network(
+def test_unsuitable_batches_are_left_to_the_eager_network(
     small_card: MakeCard, noise_window: MakeWindow, make_window: MakeWindow
 ) -> None:
-    """A modality in less than half of the rows, sound with gaps, very many cues."""
+    """A modality in less than half of the rows, audio with gaps, and many cues are run by the eager network."""
     card = small_card()
-    whole = noise_window(0)
-    deaf = noise_window(1, "video text")
-    gaps = make_window(whole.frames_hwc_u8, whole.audio_f32[:2_000], ((0, 1_000), (5_000, 6_000)), whole.cues)
-    wordy = make_window(
-        whole.frames_hwc_u8, whole.audio_f32[:2_000], cues=tuple(PreparedCue("a", at, at + 1) for at in range(9))
+    complete = noise_window(0)
+    silent = noise_window(1, "video text")
+    gaps = make_window(complete.frames_hwc_u8, complete.audio_f32[:2_000], ((0, 1_000), (5_000, 6_000)), complete.cues)
+    many_cues = make_window(
+        complete.frames_hwc_u8, complete.audio_f32[:2_000], cues=tuple(PreparedCue("a", at, at + 1) for at in range(9))
     )
-    assert whole_tensors(batch_of(card, whole, deaf), MODALITIES) is not None
-    assert whole_tensors(batch_of(card, deaf, deaf), MODALITIES) is None
-    assert whole_tensors(batch_of(card, whole, deaf, deaf), MODALITIES) is None
-    assert whole_tensors(batch_of(card, deaf, deaf), ("text", "video")) is not None
-    assert whole_tensors(batch_of(card, whole, gaps), MODALITIES) is None
+    assert graph_inputs(batch_of(card, complete, silent), MODALITIES) is not None
+    assert graph_inputs(batch_of(card, silent, silent), MODALITIES) is None
+    assert graph_inputs(batch_of(card, complete, silent, silent), MODALITIES) is None
+    assert graph_inputs(batch_of(card, silent, silent), ("text", "video")) is not None
+    assert graph_inputs(batch_of(card, complete, gaps), MODALITIES) is None
     long = card.model_copy(update={"input": card.input.model_copy(update={"text_tokens": 64})})
-    assert whole_tensors(batch_of(long, whole, wordy), MODALITIES) is None
+    assert graph_inputs(batch_of(long, complete, many_cues), MODALITIES) is None
 
 
-def test_an_exported_model_is_kept_and_says_what_the_model_says(
+def test_an_exported_model_is_cached_and_gives_the_same_predictions(
     tmp_path: Path, small_card: MakeCard, small_network: MakeNetwork, noise_window: MakeWindow
 ) -> None:
-    """In batches of any size, of windows with and without each modality."""
+    """It works for batches of any size, and for windows with and without each modality."""
     card = small_card("late")
     windows = [noise_window(seed, modalities) for seed, modalities in enumerate(MIXED)]
     checkpoint = Checkpoint(card, small_network("late"))
@@ -93,17 +93,17 @@ def test_an_exported_model_is_kept_and_says_what_the_model_says(
     assert [(entry["event"], entry["made_now"]) for entry in logs] == [("graph_in_use", True)]
     theirs = build_trained_model(checkpoint, plain)
     for some in (windows[:1], windows[:3], windows, windows[4:]):
-        for said, expected in zip(ours.predict(some), theirs.predict(some), strict=True):
-            assert said.predictions is not None
+        for prediction, expected in zip(ours.predict(some), theirs.predict(some), strict=True):
+            assert prediction.predictions is not None
             assert expected.predictions is not None
-            ours_best, theirs_best = said.predictions["mood"][0], expected.predictions["mood"][0]
+            ours_best, theirs_best = prediction.predictions["mood"][0], expected.predictions["mood"][0]
             assert ours_best.label == theirs_best.label
             assert ours_best.score == pytest.approx(theirs_best.score, abs=1e-5)
-            assert said.shares == pytest.approx(expected.shares, abs=2e-3)
+            assert prediction.shares == pytest.approx(expected.shares, abs=2e-3)
 
 
 class Tiny(nn.Module):
-    """A network that is compiled in seconds; it says how loud a window is, and how much is written in it."""
+    """A network that compiles in seconds. Its outputs are the audio power and a number of the text times."""
 
     def __init__(self, factor: float = 2.0) -> None:
         super().__init__()
@@ -111,26 +111,26 @@ class Tiny(nn.Module):
 
     def forward(self, batch: WindowBatch) -> dict[str, Tensor]:
         """Return [B, 2]."""
-        said = torch.stack([batch.audio.square().mean(1), batch.text_t.mul(batch.text_mask).sum(1)], 1)
-        return {"tiny": said * self.factor}
+        values = torch.stack([batch.audio.square().mean(1), batch.text_t.mul(batch.text_mask).sum(1)], 1)
+        return {"tiny": values * self.factor}
 
 
-def tiny_subject(card: Card) -> GraphSubject:
-    """What a graph of it is made of."""
-    return GraphSubject("0" * 64, MODALITIES, card.input.spec(), WINDOW_NS, hash_words)
+def tiny_source(card: Card) -> GraphSource:
+    """Return what a graph of the tiny network depends on."""
+    return GraphSource("0" * 64, MODALITIES, card.input.spec(), WINDOW_NS, hash_words)
 
 
 def events(network: nn.Module, card: Card, form: GraphForm, folder: Path) -> tuple[nn.Module, list[object]]:
-    """Get a network as a graph, and what the log says of it."""
+    """Run a network as a graph; return the result and the log events."""
     with capture_logs() as logs:
-        found = with_graph(network, tiny_subject(card), form, folder)
-    return found, [(entry["event"], entry.get("made_now"), entry.get("instead")) for entry in logs]
+        result = use_graph(network, tiny_source(card), form, folder)
+    return result, [(entry["event"], entry.get("made_now"), entry.get("instead")) for entry in logs]
 
 
-def test_what_is_kept_is_used_again_and_what_is_damaged_or_out_of_date_is_made_anew(
+def test_cached_graphs_are_reused_and_damaged_or_outdated_ones_are_replaced(
     tmp_path: Path, small_card: MakeCard
 ) -> None:
-    """Never what is cut short; nor what says something else than the network does today."""
+    """Truncated files, and graphs with other outputs than the network, are exported again."""
     card = small_card()
     made, used = ("graph_in_use", True, None), ("graph_in_use", False, None)
     assert events(Tiny(), card, "export", tmp_path)[1] == [made]
@@ -140,20 +140,20 @@ def test_what_is_kept_is_used_again_and_what_is_damaged_or_out_of_date_is_made_a
     assert events(Tiny(), card, "export", tmp_path)[1] == [made]
     package.write_bytes(b"not a package")
     package.with_suffix(".sha256").write_text(hashlib.sha256(b"not a package").hexdigest())
-    assert events(Tiny(), card, "export", tmp_path)[1] == [("graph_made_anew", None, None), made]
-    assert events(Tiny(3.0), card, "export", tmp_path)[1] == [("graph_made_anew", None, None), made]
+    assert events(Tiny(), card, "export", tmp_path)[1] == [("graph_exported_again", None, None), made]
+    assert events(Tiny(3.0), card, "export", tmp_path)[1] == [("graph_exported_again", None, None), made]
 
 
 def test_a_network_is_compiled_for_this_processor(
     tmp_path: Path, small_card: MakeCard, noise_window: MakeWindow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And without a C++ compiler it runs as it is, which the log says in words."""
+    """Without a C++ compiler, the network runs eagerly and the log contains the reason."""
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "inductor"))
     card = small_card()
     if shutil.which("g++") is None:
-        pytest.skip("no g++ here")
-    compiled, said = events(Tiny(), card, "aot", tmp_path)
-    assert said == [("graph_in_use", True, None)]
+        pytest.skip("g++ is not installed")
+    compiled, logged = events(Tiny(), card, "aot", tmp_path)
+    assert logged == [("graph_in_use", True, None)]
     for rows in (1, 3):
         batch = batch_of(card, *(noise_window(seed) for seed in range(rows)))
         torch.testing.assert_close(compiled(batch)["tiny"], Tiny()(batch)["tiny"])
@@ -161,22 +161,22 @@ def test_a_network_is_compiled_for_this_processor(
     monkeypatch.setenv("PATH", str(tmp_path))
     network = Tiny(4.0)
     with capture_logs() as logs:
-        assert with_graph(network, tiny_subject(card), "aot", tmp_path / "elsewhere") is network
+        assert use_graph(network, tiny_source(card), "aot", tmp_path / "elsewhere") is network
     assert [(entry["event"], entry["instead"]) for entry in logs] == [("graph_not_used", "eager")]
-    assert "aot: cannot be made here" in logs[0]["reason"]
+    assert "aot: export failed" in logs[0]["reason"]
     assert not list((tmp_path / "elsewhere").rglob("*.pt2"))
 
 
-def test_a_graph_that_says_something_else_is_not_used(
+def test_a_graph_with_other_outputs_is_not_used(
     tmp_path: Path, small_card: MakeCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However it came about."""
+    """A graph whose outputs differ from those of the network is not used."""
 
     def other(_: nn.Module, batch: WindowBatch, modalities: tuple[str, ...], form: GraphForm, to: Path) -> None:
-        make_graph(Tiny(3.0), batch, modalities, form, to)
+        export_graph(Tiny(3.0), batch, modalities, form, to)
 
-    monkeypatch.setattr(graph_cache, "make_graph", other)
+    monkeypatch.setattr(graph_cache, "export_graph", other)
     network = Tiny()
-    found, said = events(network, small_card(), "export", tmp_path)
-    assert found is network
-    assert said == [("graph_not_used", None, "eager")]
+    result, logged = events(network, small_card(), "export", tmp_path)
+    assert result is network
+    assert logged == [("graph_not_used", None, "eager")]

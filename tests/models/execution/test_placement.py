@@ -1,4 +1,4 @@
-"""Encoders on devices of their own. `meta`, which has shapes but no numbers, stands for the second device."""
+"""Encoders on other devices. PyTorch's `meta` device, which has shapes but no data, stands in for a second device."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import nn
 from triptych.models.build import ModelChoice, build_model
 from triptych.models.checkpoints.card import Card
 from triptych.models.checkpoints.checkpoint import save_checkpoint
-from triptych.models.execution.placement import PlacedEncoder, devices_of, place_encoders
+from triptych.models.execution.placement import PlacedEncoder, parse_encoder_devices, place_encoders
 from triptych.models.network.architecture import Network
 from triptych.models.network.collate import WindowBatch, collate, empty_batch
 from triptych.models.network.parts import Encoded, Encoder
@@ -28,33 +28,33 @@ CPU, META = torch.device("cpu"), torch.device("meta")
 def batch(
     small_card: Callable[..., Card], small_network: Callable[..., Network], noise_window: Callable[..., PreparedWindow]
 ) -> WindowBatch:
-    """Two windows."""
+    """Return a batch of two windows."""
     empty = empty_batch(2, 32_000, small_card().input.spec())
     return collate([noise_window(seed) for seed in range(2)], empty, small_network().tokenize)
 
 
 def test_an_encoder_runs_where_it_was_placed(small_network: Callable[..., Network], batch: WindowBatch) -> None:
-    """Pictures and sound are encoded here, all else on the second device: tokens go to it, and shapes come out."""
+    """Video and audio encoders stay on the CPU, the rest is on the second device. The outputs have the right shapes."""
     model = small_network().model
     tokens = model.encoders["video"](batch).tokens
     seen: dict[str, Encoded] = {}
     parts = {modality: cast("Encoder", encoder) for modality, encoder in model.encoders.items()}
     model.to(META)
     parts |= {name: cast("Encoder", small_network().model.encoders[name]) for name in ("audio", "video")}
-    parts["video"].register_forward_hook(lambda _module, _given, said: seen.update(video=said))
+    parts["video"].register_forward_hook(lambda _module, _given, output: seen.update(video=output))
     for modality, encoder in parts.items():
         model.encoders[modality] = PlacedEncoder(encoder, META if modality == "text" else CPU, META)
-    said = model(batch)["mood"]
+    output = model(batch)["mood"]
 
-    assert said.device == META
-    assert said.shape == (2, 3)
+    assert output.device == META
+    assert output.shape == (2, 3)
     assert {parameter.device for parameter in model.encoders["video"].parameters()} == {CPU}
     assert {parameter.device for parameter in model.encoders["text"].parameters()} == {META}
     torch.testing.assert_close(seen["video"].tokens, tokens)
 
 
-def test_placing_changes_no_answer(small_network: Callable[..., Network], batch: WindowBatch) -> None:
-    """Only what is to run elsewhere is wrapped."""
+def test_placement_changes_no_output(small_network: Callable[..., Network], batch: WindowBatch) -> None:
+    """Only encoders with another device than the rest are wrapped."""
     model, placed = small_network().model, small_network().model
     place_encoders(nn.Sequential(placed), {"video": CPU, "text": CPU}, home=torch.device("cpu", 0))
 
@@ -65,7 +65,7 @@ def test_placing_changes_no_answer(small_network: Callable[..., Network], batch:
 def test_the_setting_reaches_the_encoders(
     tmp_path: Path, small_card: Callable[..., Card], small_network: Callable[..., Network]
 ) -> None:
-    """By the path that the worker takes; a modality that is not there and a device that is not are refused."""
+    """The worker's setting is applied. Unknown modalities and devices are errors."""
     save_checkpoint(tmp_path, small_network().model, small_card())
 
     def build(devices: str) -> None:
@@ -77,14 +77,14 @@ def test_the_setting_reaches_the_encoders(
         ).warm()
 
     build("video=cpu, text=cpu")
-    with pytest.raises(UsageError, match="an encoder of smell cannot be placed; the model has: audio, text, video"):
+    with pytest.raises(UsageError, match="no encoder for 'smell'; the model has: audio, text, video"):
         build("smell=cpu")
-    with pytest.raises(UsageError, match="device 'cuda:99' is not here"):
+    with pytest.raises(UsageError, match="device 'cuda:99' does not exist"):
         build("video=cuda:99")
 
 
 @pytest.mark.parametrize("text", ["video", "video=", "=cpu", "video=cpu,text"])
-def test_a_slip_in_the_setting_is_answered_with_what_was_expected(text: str) -> None:
-    """So that no encoder runs where nobody wanted it."""
+def test_a_malformed_setting_is_an_error(text: str) -> None:
+    """The error message shows the expected form."""
     with pytest.raises(UsageError, match="expected MODALITY=DEVICE"):
-        devices_of(text)
+        parse_encoder_devices(text)

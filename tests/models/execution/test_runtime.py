@@ -1,4 +1,4 @@
-"""The runtime: batches of fixed sizes, memory that runs out, devices."""
+"""The runtime: fixed batch sizes, out-of-memory handling, devices."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MakeWindow = Callable[..., PreparedWindow]
 
 
 class Small(nn.Module):
-    """Say each window's brightness, on a device that holds so many windows at once."""
+    """A network that returns the brightness of each window, on a device that can hold `room` rows."""
 
     def __init__(self, room: int) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Small(nn.Module):
         self.sizes: list[int] = []
 
     def forward(self, batch: WindowBatch) -> dict[str, Tensor]:
-        """Run out of memory when there is no room."""
+        """Return float [B]; raise an out-of-memory error for more than `room` rows."""
         rows = batch.video.shape[0]
         self.sizes.append(rows)
         if rows > self.room:
@@ -37,45 +37,45 @@ class Small(nn.Module):
         return {"bright": batch.video.float().mean((1, 2, 3, 4))}
 
 
-def describe(_window: PreparedWindow, outputs: Outputs) -> WindowPrediction:
-    """Put the number where a test can see it."""
+def postprocess(_window: PreparedWindow, outputs: Outputs) -> WindowPrediction:
+    """Return the brightness as a label's score."""
     return WindowPrediction(visual=(PredictedLabel("bright", float(outputs["bright"])),))
 
 
 def build(room: int, max_batch: int = 8) -> tuple[Small, TorchModel]:
-    """Return the network and the model around it."""
+    """Return the network and the model that runs it."""
     network = Small(room)
     options = RunOptions(torch.device("cpu"), window_ns=2_000_000_000, max_batch=max_batch)
-    return network, TorchModel(network, describe, info=ModelInfo("small", "1", "0" * 64), spec=SPEC, options=options)
+    return network, TorchModel(network, postprocess, info=ModelInfo("small", "1", "0" * 64), spec=SPEC, options=options)
 
 
 def windows(make_window: MakeWindow, count: int) -> list[PreparedWindow]:
-    """Return windows that can be told apart."""
+    """Return windows of different brightness."""
     return [make_window([np.full((2, 2, 3), index, np.uint8)]) for index in range(count)]
 
 
 def brightness(predictions: list[WindowPrediction]) -> list[float]:
-    """Read the numbers back."""
+    """Return the brightness of each prediction."""
     return [prediction.visual[0].score for prediction in predictions]
 
 
 @pytest.mark.parametrize("count", [1, 3, 8, 21])
 def test_every_window_gets_its_own_prediction(make_window: MakeWindow, count: int) -> None:
-    """In order, in batches of a few sizes."""
+    """Predictions are in order, and batches have a few fixed sizes."""
     network, model = build(room=8)
     assert brightness(model.predict(windows(make_window, count))) == list(range(count))
     assert set(network.sizes) <= {1, 2, 4, 8}
 
 
-def test_no_windows_are_answered_at_once() -> None:
-    """The network is not asked."""
+def test_an_empty_batch_does_not_run_the_network() -> None:
+    """The network is not run."""
     network, model = build(room=8)
     assert model.predict([]) == []
     assert network.sizes == []
 
 
-def test_a_window_with_nothing_in_it_is_answered_without_the_network(make_window: MakeWindow) -> None:
-    """The windows around it keep their places."""
+def test_an_empty_window_does_not_run_the_network(make_window: MakeWindow) -> None:
+    """The order of the other predictions does not change."""
     network, model = build(room=8)
     first, last = windows(make_window, 2)
     predictions = model.predict([first, make_window(), last])
@@ -84,8 +84,8 @@ def test_a_window_with_nothing_in_it_is_answered_without_the_network(make_window
     assert network.sizes == [2]
 
 
-def test_when_memory_runs_out_the_same_windows_are_run_again_fewer_at_once(make_window: MakeWindow) -> None:
-    """No window is lost, none is predicted twice, and the next batch knows."""
+def test_windows_are_run_again_in_smaller_batches_when_memory_runs_out(make_window: MakeWindow) -> None:
+    """No window is lost or predicted twice, and the next batch uses the smaller size."""
     network, model = build(room=2)
     assert brightness(model.predict(windows(make_window, 7))) == list(range(7))
     assert network.sizes == [8, 4, 2, 2, 2, 1]
@@ -94,8 +94,8 @@ def test_when_memory_runs_out_the_same_windows_are_run_again_fewer_at_once(make_
     assert network.sizes == [2, 2]
 
 
-def test_larger_batches_are_tried_again_in_time(make_window: MakeWindow) -> None:
-    """When another program gave the memory back, say."""
+def test_larger_batches_are_tried_again(make_window: MakeWindow) -> None:
+    """The size grows again after many successful batches."""
     network, model = build(room=2, max_batch=4)
     model.predict(windows(make_window, 4))
     network.room = 8
@@ -105,26 +105,26 @@ def test_larger_batches_are_tried_again_in_time(make_window: MakeWindow) -> None
 
 
 def test_a_window_that_does_not_fit_alone_is_an_error(make_window: MakeWindow) -> None:
-    """There is nothing left to try."""
+    """A batch of one cannot be reduced."""
     _, model = build(room=0)
     with pytest.raises(DeviceMemoryError, match="one window does not fit into the memory of cpu"):
         model.predict(windows(make_window, 2))
 
 
 def test_warming_runs_every_batch_size() -> None:
-    """So that none is run for the first time when it matters."""
+    """Each size is run once."""
     network, model = build(room=8, max_batch=6)
     model.warm()
     assert network.sizes == [1, 2, 4, 6]
 
 
-def test_auto_takes_what_is_there() -> None:
-    """A GPU before the CPU."""
+def test_auto_selects_an_available_device() -> None:
+    """A GPU is preferred over the CPU."""
     assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @pytest.mark.parametrize("name", ["cuda:97", "gpu", "meta"])
-def test_a_device_that_is_not_there_is_a_users_mistake(name: str) -> None:
-    """The message says what there is."""
+def test_a_missing_device_is_a_usage_error(name: str) -> None:
+    """The error message lists the possible values."""
     with pytest.raises(UsageError, match=r"auto|cpu"):
         choose_device(name)

@@ -1,4 +1,4 @@
-"""Two processes that hold half of a text encoder each say what one says that holds it whole."""
+"""Two processes that share a text encoder give the same result as one process."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ PROGRAM = "tests.models.execution.sharded_program"
 
 
 class Mesh:
-    """As many devices as one says; nothing is done with them."""
+    """A stand-in for a device mesh of the given size."""
 
     def __init__(self, size: int) -> None:
         self._size = size
 
     def size(self) -> int:
-        """Return how many."""
+        """Return the number of devices."""
         return self._size
 
 
-def test_two_processes_say_and_learn_what_one_does(tmp_path: Path) -> None:
-    """Answers and gradients are equal, and each process holds half of every matrix that is cut."""
+def test_two_processes_give_the_outputs_and_gradients_of_one(tmp_path: Path) -> None:
+    """Outputs and gradients are equal, and each process holds half of each sharded matrix."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
         [*torchrun, "-m", PROGRAM, str(tmp_path)],
@@ -46,24 +46,24 @@ def test_two_processes_say_and_learn_what_one_does(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-2_000:]
 
-    whole = {path: layer.weight.numel() for path in BERT_LAYERS if (layer := _layer(Bert(), path))}
+    unsharded = {path: layer.weight.numel() for path in BERT_LAYERS if (layer := _layer(Bert(), path))}
     for rank in range(2):
-        told = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
-        torch.testing.assert_close(told["together"], told["whole"], rtol=1e-5, atol=1e-5)
-        torch.testing.assert_close(*told["gradients"], rtol=1e-4, atol=1e-5)
-        assert told["held"] == {path: numbers // 2 for path, numbers in whole.items()}
+        results = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        torch.testing.assert_close(results["sharded_output"], results["unsharded"], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(*results["gradients"], rtol=1e-4, atol=1e-5)
+        assert results["held"] == {path: numbers // 2 for path, numbers in unsharded.items()}
 
 
 @pytest.mark.parametrize(
     ("encoder", "parts", "expected"),
     [
-        (nn.Linear(2, 2), 2, "this encoder has no encoder.layer"),
-        (Bert(), 3, "32 numbers cannot be cut into 3"),
-        (nn.ModuleDict({"encoder": nn.ModuleDict({"layer": nn.Sequential(nn.Linear(2, 2))})}), 2, "as BERT has"),
+        (nn.Linear(2, 2), 2, "the encoder has no module encoder.layer"),
+        (Bert(), 3, "32 features cannot be split into 3"),
+        (nn.ModuleDict({"encoder": nn.ModuleDict({"layer": nn.Sequential(nn.Linear(2, 2))})}), 2, "as in BERT"),
     ],
 )
-def test_what_cannot_be_cut_is_refused(encoder: nn.Module, parts: int, expected: str) -> None:
-    """In words, and before anything is."""
+def test_an_encoder_that_cannot_be_sharded_is_rejected(encoder: nn.Module, parts: int, expected: str) -> None:
+    """The error is raised before the encoder is changed."""
     with pytest.raises(UsageError, match=expected):
         shard_text_encoder(encoder, cast("DeviceMesh", Mesh(parts)))
 

@@ -1,4 +1,4 @@
-"""Windows become tensors of fixed shapes; what is missing is masked."""
+"""Windows are collated into tensors of fixed shapes, with masks for missing data."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ MakeWindow = Callable[..., PreparedWindow]
 
 
 def frame(value: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Return a picture of one grey."""
+    """Return a frame of one grey value."""
     return np.full((SPEC.height, SPEC.width, 3), value, np.uint8)
 
 
 def test_every_tensor_has_its_fixed_shape(make_window: MakeWindow) -> None:
-    """However many windows there are, and whatever is in them."""
+    """The shapes do not depend on number and content of the windows."""
     batch = collate([make_window()], empty_batch(4, SAMPLES, SPEC))
     assert [tuple(tensor.shape) for tensor in batch.tensors()] == [
         (4, 3, 4, 6, 3), (4, 3), (4, 3), (4, 32_000), (4, 63), (4, 0), (4, 0), (4, 0),
@@ -30,7 +30,7 @@ def test_every_tensor_has_its_fixed_shape(make_window: MakeWindow) -> None:
     assert batch.video.dtype == torch.uint8
 
 
-def test_pictures_stand_first_with_their_times(make_window: MakeWindow) -> None:
+def test_frames_come_first_with_their_times(make_window: MakeWindow) -> None:
     """The rest of the row is masked."""
     batch = collate([make_window([frame(1), frame(2)])], empty_batch(1, SAMPLES, SPEC))
     assert batch.video_mask[0].tolist() == [True, True, False]
@@ -39,7 +39,7 @@ def test_pictures_stand_first_with_their_times(make_window: MakeWindow) -> None:
 
 
 def test_audio_is_masked_by_token(make_window: MakeWindow) -> None:
-    """A token counts as there when any of its samples is."""
+    """A token is unmasked if any of its samples is present."""
     sound = np.full(AUDIO_TOKEN_SAMPLES + 1, 0.5, np.float32)
     start = 3 * AUDIO_TOKEN_SAMPLES - 1
     window = make_window(sound=sound, spans=((start, start + sound.size),))
@@ -48,15 +48,15 @@ def test_audio_is_masked_by_token(make_window: MakeWindow) -> None:
     assert batch.audio[0, start : start + sound.size].tolist() == sound.tolist()
 
 
-def test_arrays_that_must_not_be_written_are_taken_too(make_window: MakeWindow) -> None:
-    """What was decoded in place is a view of bytes."""
+def test_read_only_arrays_are_accepted(make_window: MakeWindow) -> None:
+    """Decoded frames may be views of immutable bytes."""
     picture = np.frombuffer(bytes(SPEC.height * SPEC.width * 3), np.uint8).reshape(SPEC.height, SPEC.width, 3)
     batch = collate([make_window([picture])], empty_batch(1, SAMPLES, SPEC))
     assert batch.video_mask.any()
 
 
-def test_a_buffer_used_again_forgets_what_was_in_it(make_window: MakeWindow) -> None:
-    """Rows left over from a larger batch are masked, and so is what a window lacks."""
+def test_a_reused_buffer_contains_nothing_of_the_previous_batch(make_window: MakeWindow) -> None:
+    """Rows of a larger previous batch, and modalities that a window lacks, are masked."""
     buffer = empty_batch(2, SAMPLES, SPEC)
     full = make_window([frame(1)] * 3, sound=np.ones(SAMPLES, np.float32))
     collate([full, full], buffer)
@@ -77,8 +77,8 @@ def letters(text: str) -> list[int]:
     return [ord(letter) for letter in text]
 
 
-def test_cues_lie_one_after_the_other_with_their_times(make_window: MakeWindow) -> None:
-    """One that began before the window counts as of its start."""
+def test_cues_are_concatenated_with_their_times(make_window: MakeWindow) -> None:
+    """A cue that starts before the window has the time 0."""
     cues = (PreparedCue("ab", -5, 10), PreparedCue("c", WINDOW_NS // 2, WINDOW_NS))
     batch = collate([make_window(cues=cues)], empty_batch(2, SAMPLES, READING), letters)
     assert batch.text[0, :3].tolist() == letters("abc")
@@ -88,8 +88,8 @@ def test_cues_lie_one_after_the_other_with_their_times(make_window: MakeWindow) 
     assert batch.rows_with("text") == (0,)
 
 
-def test_words_for_which_there_is_no_room_are_left_out(make_window: MakeWindow) -> None:
-    """The rest of a cue, and the cues after it."""
+def test_long_text_is_truncated(make_window: MakeWindow) -> None:
+    """The rest of the cue and all following cues are dropped."""
     cues = (PreparedCue("abcd", 0, 1), PreparedCue("efgh", 0, 1), PreparedCue("ij", 0, 1))
     batch = collate([make_window(cues=cues)], empty_batch(1, SAMPLES, READING), letters)
     assert batch.text[0].tolist() == letters("abcdef")
@@ -97,7 +97,7 @@ def test_words_for_which_there_is_no_room_are_left_out(make_window: MakeWindow) 
 
 
 def test_a_model_that_does_not_read_gets_no_text(make_window: MakeWindow) -> None:
-    """Nor does a buffer used again keep what was said before."""
+    """A reused buffer does not contain text of a previous batch."""
     window = make_window(cues=(PreparedCue("ab", 0, 1),))
     buffer = empty_batch(1, SAMPLES, READING)
     collate([window], buffer, letters)

@@ -1,4 +1,4 @@
-"""The fused model runs what is there, and nothing else."""
+"""The fused model runs only parts whose input is present."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ MakeWindow = Callable[..., PreparedWindow]
 
 
 class Brightness(Encoder):
-    """One number for each picture."""
+    """An encoder with one number per frame."""
 
     dim = 1
 
     def forward(self, batch: WindowBatch) -> Encoded:
-        """Take the mean pixel."""
+        """Return the mean pixel of each frame."""
         return Encoded(batch.video.float().mean((2, 3, 4)).unsqueeze(-1), batch.video_mask)
 
 
 class Level(Encoder):
-    """One number for each sound."""
+    """An encoder with one number per audio token."""
 
     dim = 1
 
     def forward(self, batch: WindowBatch) -> Encoded:
-        """Take the mean sample."""
+        """Return the mean sample."""
         return Encoded(batch.audio.mean(1)[:, None, None], batch.audio_mask.any(1, keepdim=True))
 
 
 class Sum(Fusion):
-    """Add up all tokens that are there."""
+    """A fusion that sums all unmasked tokens."""
 
     def forward(self, encoded: Mapping[str, Encoded]) -> Fused:
         """Return [B, 1]."""
@@ -50,7 +50,7 @@ class Sum(Fusion):
 
 
 class First(Head):
-    """Say the first token of a modality."""
+    """A head that returns the first token of a modality."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class First(Head):
 
 
 class Both(Head):
-    """Say the fused vector."""
+    """A head that returns the fused vector."""
 
     source = Head.FUSED
 
@@ -73,37 +73,37 @@ class Both(Head):
 
 
 def model() -> FusedModel:
-    """Build one of toy parts."""
+    """Build a model of these parts."""
     heads = {"bright": First("video"), "loud": First("audio"), "both": Both()}
     return FusedModel({"video": Brightness(), "audio": Level()}, heads, Sum())
 
 
 def batch(*windows: PreparedWindow) -> WindowBatch:
-    """Put two rows together."""
+    """Collate two windows."""
     return collate(windows, empty_batch(2, 32_000, SPEC))
 
 
 def test_every_head_reads_its_source(make_window: MakeWindow) -> None:
-    """Single modalities, or all fused."""
-    said = model()(batch(make_window([PICTURE], SOUND), make_window(sound=SOUND)))
-    assert said["bright"][0].item() == 9
-    assert said["loud"].flatten().tolist() == [1, 1]
-    assert said["both"].flatten().tolist() == [10, 1]
+    """Heads read single modalities or the fused vector."""
+    outputs = model()(batch(make_window([PICTURE], SOUND), make_window(sound=SOUND)))
+    assert outputs["bright"][0].item() == 9
+    assert outputs["loud"].flatten().tolist() == [1, 1]
+    assert outputs["both"].flatten().tolist() == [10, 1]
 
 
 def test_a_modality_that_no_row_has_is_not_encoded(make_window: MakeWindow) -> None:
-    """Its heads say nothing; the fusion goes on without it."""
-    said = model()(batch(make_window(sound=SOUND)))
-    assert sorted(said) == ["both", "loud"]
-    assert said["both"].flatten().tolist() == [1, 0]
+    """Its heads have no output, and the fusion works without it."""
+    outputs = model()(batch(make_window(sound=SOUND)))
+    assert sorted(outputs) == ["both", "loud"]
+    assert outputs["both"].flatten().tolist() == [1, 0]
 
 
-def test_a_batch_with_nothing_in_it_says_nothing(make_window: MakeWindow) -> None:
-    """Nor is the fusion asked."""
+def test_an_empty_batch_has_no_outputs(make_window: MakeWindow) -> None:
+    """The fusion is not run."""
     assert model()(batch(make_window())) == {}
 
 
-def test_a_head_must_have_something_to_read() -> None:
-    """Known when the model is built, not at the first window."""
+def test_the_source_of_a_head_must_exist() -> None:
+    """An invalid source is detected when the model is built."""
     with pytest.raises(ValueError, match="head both reads fused, expected one of"):
         FusedModel({"video": Brightness()}, {"both": Both()})

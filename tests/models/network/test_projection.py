@@ -1,4 +1,4 @@
-"""One space for all modalities: what is alike lies close, what is missing does not matter."""
+"""The random projection: similar windows are close, and missing modalities do not matter."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def fusion() -> ProjectionFusion:
 
 
 def tokens(seed: int, modality: str, count: int = 1) -> Encoded:
-    """Return a row of tokens at random, all there."""
+    """Return a row of random unmasked tokens."""
     random = np.random.default_rng(seed)
     return Encoded(
         torch.from_numpy(random.standard_normal((1, count, DIMS[modality]))).float(), torch.ones(1, count).bool()
@@ -30,33 +30,33 @@ def tokens(seed: int, modality: str, count: int = 1) -> Encoded:
 
 
 def fused(fusion: ProjectionFusion, encoded: Mapping[str, Encoded]) -> Tensor:
-    """Return the vector of the one row."""
+    """Return the embedding of the only row."""
     row: Tensor = fusion(encoded).vector[0]
     return row
 
 
 def test_the_projection_is_the_same_on_every_machine(fusion: ProjectionFusion) -> None:
-    """Embeddings of two installations, and of two versions of the libraries, can be compared."""
+    """Embeddings of different installations and library versions are comparable."""
     assert fusion.matrices["audio"][0, :3].tolist() == pytest.approx([-0.06446, 0.091305, -0.106359], abs=1e-6)
 
 
 def test_every_vector_has_length_one(fusion: ProjectionFusion) -> None:
-    """Whatever is there."""
+    """For any subset of modalities."""
     for present in (("video",), ("audio", "text"), ("video", "audio", "text")):
         vector = fused(fusion, {modality: tokens(1, modality) for modality in present})
         assert vector.shape == (EMBEDDING,)
         assert vector.norm().item() == pytest.approx(1)
 
 
-def test_the_likeness_of_windows_is_the_mean_likeness_of_what_they_hold(fusion: ProjectionFusion) -> None:
-    """Two of three modalities the same: two thirds."""
+def test_the_cosine_of_windows_is_the_mean_cosine_of_their_modalities(fusion: ProjectionFusion) -> None:
+    """With two of three modalities equal, the cosine is about 2/3."""
     one = fused(fusion, {modality: tokens(1, modality) for modality in DIMS})
     other = fused(fusion, {"video": tokens(1, "video"), "audio": tokens(1, "audio"), "text": tokens(2, "text")})
     assert (one @ other).item() == pytest.approx(2 / 3, abs=0.15)
 
 
-def test_tokens_that_are_not_there_change_nothing(fusion: ProjectionFusion) -> None:
-    """Nor does a modality that only another row has."""
+def test_masked_tokens_do_not_affect_the_embedding(fusion: ProjectionFusion) -> None:
+    """Masked tokens, and modalities that only other rows have, do not affect a row."""
     video = tokens(1, "video", 2)
     first = Encoded(video.tokens[:, :1], video.mask[:, :1])
     masked = Encoded(video.tokens, torch.tensor([[True, False]]))
@@ -66,20 +66,20 @@ def test_tokens_that_are_not_there_change_nothing(fusion: ProjectionFusion) -> N
     torch.testing.assert_close(fused(fusion, {"video": masked, "text": nothing}), expected)
 
 
-def test_a_moment_is_the_window_with_one_picture(fusion: ProjectionFusion) -> None:
-    """Its sound and its words are the window's."""
+def test_a_frame_embedding_is_the_window_with_one_frame(fusion: ProjectionFusion) -> None:
+    """Each frame embedding includes audio and text of the window."""
     video, text = tokens(1, "video", 3), tokens(2, "text")
-    moments = fusion.moments({"video": video, "text": text})[0]
-    assert moments.shape == (3, EMBEDDING)
-    for index, moment in enumerate(moments):
+    frame_embeddings = fusion.frame_embeddings({"video": video, "text": text})[0]
+    assert frame_embeddings.shape == (3, EMBEDDING)
+    for index, moment in enumerate(frame_embeddings):
         picture = Encoded(video.tokens[:, index : index + 1], video.mask[:, :1])
         torch.testing.assert_close(moment, fused(fusion, {"video": picture, "text": text}))
 
 
-def test_without_pictures_the_window_is_its_own_only_moment(fusion: ProjectionFusion) -> None:
-    """Alone, or beside a row that has some."""
+def test_without_frames_the_only_frame_embedding_is_that_of_the_window(fusion: ProjectionFusion) -> None:
+    """With and without other rows that have frames."""
     text = tokens(2, "text")
     expected = fused(fusion, {"text": text})
-    torch.testing.assert_close(fusion.moments({"text": text})[0, 0], expected)
+    torch.testing.assert_close(fusion.frame_embeddings({"text": text})[0, 0], expected)
     unseen = Encoded(tokens(1, "video", 2).tokens, torch.zeros(1, 2).bool())
-    torch.testing.assert_close(fusion.moments({"text": text, "video": unseen})[0, 0], expected)
+    torch.testing.assert_close(fusion.frame_embeddings({"text": text, "video": unseen})[0, 0], expected)

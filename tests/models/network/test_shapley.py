@@ -1,4 +1,4 @@
-"""The axioms that single out Shapley values, for modalities and for stretches of time, on games and on networks."""
+"""The axioms of Shapley values, for modalities and for time slices, with simple games and with networks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CHOSEN = torch.tensor([1, 0])
 
 
 def tokens(seed: int = 0) -> dict[str, Encoded]:
-    """Return two rows of five tokens of each modality, one in each tenth of the window but for the sound."""
+    """Return two rows of five tokens per modality, at different times except for the audio."""
     chance = torch.Generator().manual_seed(seed)
     times = {"audio": torch.full((2, 5), 0.6), "text": torch.arange(5) / 5 + 0.1, "video": torch.arange(5) / 5 + 0.05}
     return {
@@ -36,19 +36,19 @@ def tokens(seed: int = 0) -> dict[str, Encoded]:
 
 
 def summed(encoded: Mapping[str, Encoded]) -> dict[str, Tensor]:
-    """Return the sum of the tokens that are left, [R, D] by modality."""
+    """Return the sum of the unmasked tokens, [R, D] by modality."""
     return {name: (one.tokens * one.mask.unsqueeze(-1)).sum(1) for name, one in encoded.items()}
 
 
 def tangled(encoded: Mapping[str, Encoded]) -> Tensor:
-    """Return two values in which everything depends on everything."""
+    """Return two values, [R, 2], that depend on all tokens non-linearly."""
     sums = summed(encoded)
     x = torch.stack([sums[name] for name in NAMES]).sum(0)
     return torch.stack([x.sin().prod(-1), x.square().sum(-1).sqrt()], -1)
 
 
 def in_time(values: Values, encoded: Mapping[str, Encoded], slots: int = 4) -> Tensor:
-    """Return the contribution of each stretch, [2, slots]."""
+    """Return the contribution of each time slice, [2, slots]."""
     return shapley_in_time(encoded, values, NOTHING, CHOSEN, slots=slots)
 
 
@@ -60,18 +60,18 @@ def by_modality(values: Values, encoded: Mapping[str, Encoded]) -> Tensor:
 
 @pytest.mark.parametrize("explain", [by_modality, in_time])
 @pytest.mark.parametrize("seed", range(3))
-def test_contributions_add_up_to_the_answer_less_what_nothing_says(
+def test_contributions_add_up_to_the_value_minus_the_prior(
     seed: int, explain: Callable[[Values, Mapping[str, Encoded]], Tensor]
 ) -> None:
-    """Efficiency: nothing is lost and nothing made up, in each row for its own label."""
+    """Efficiency, for the chosen label of each row."""
     encoded = tokens(seed)
-    whole = tangled(encoded)[torch.arange(2), CHOSEN]
+    value = tangled(encoded)[torch.arange(2), CHOSEN]
 
-    torch.testing.assert_close(explain(tangled, encoded).sum(-1), whole - NOTHING[CHOSEN])
+    torch.testing.assert_close(explain(tangled, encoded).sum(-1), value - NOTHING[CHOSEN])
 
 
-def test_parts_that_do_the_same_get_the_same() -> None:
-    """Symmetry: two modalities, and two stretches, with equal tokens in a game that treats all alike."""
+def test_equal_parts_have_equal_contributions() -> None:
+    """Symmetry: two modalities, and two slices, with equal tokens in a symmetric game."""
     encoded = tokens()
     encoded["text"] = encoded["text"]._replace(tokens=encoded["video"].tokens)
     found = by_modality(tangled, encoded)
@@ -84,27 +84,27 @@ def test_parts_that_do_the_same_get_the_same() -> None:
     torch.testing.assert_close(halves[:, 0], halves[:, 1])
 
 
-def test_what_changes_nothing_contributes_nothing() -> None:
-    """Dummy: a modality that is not listened to, and a stretch in which no token begins."""
+def test_parts_without_effect_contribute_nothing() -> None:
+    """Null player: a modality that is ignored, and a slice without tokens."""
 
-    def deaf(encoded: Mapping[str, Encoded]) -> Tensor:
+    def ignores_audio(encoded: Mapping[str, Encoded]) -> Tensor:
         return NOTHING + tangled({**encoded, "audio": encoded["audio"]._replace(tokens=encoded["audio"].tokens * 0)})
 
-    found = by_modality(deaf, tokens())
+    found = by_modality(ignores_audio, tokens())
     torch.testing.assert_close(found[:, 0], torch.zeros(2), atol=1e-6, rtol=0)
     assert found[:, 1:].abs().min() > 0.01
     sounds = {"audio": tokens()["audio"]}
 
-    def heard(encoded: Mapping[str, Encoded]) -> Tensor:
+    def audio_only(encoded: Mapping[str, Encoded]) -> Tensor:
         return summed(encoded)["audio"][:, :2]
 
-    found = in_time(heard, sounds)
+    found = in_time(audio_only, sounds)
     assert found[:, [0, 1, 3]].tolist() == [[0, 0, 0]] * 2
     assert found[:, 2].abs().min() > 0
 
 
-def test_a_sum_is_shared_out_as_it_was_added_up() -> None:
-    """Additivity: where parts do not act on one another, each gets what it brings."""
+def test_contributions_to_a_sum_are_the_summands() -> None:
+    """Additivity: in a sum over the parts, the contribution of each part is its summand."""
 
     def added(encoded: Mapping[str, Encoded]) -> Tensor:
         sums = summed(encoded)
@@ -116,10 +116,10 @@ def test_a_sum_is_shared_out_as_it_was_added_up() -> None:
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
-def test_every_fusion_is_explained_in_time_and_by_modality_to_the_same_sum(
+def test_every_fusion_can_be_explained_by_modality_and_in_time(
     fusion: str, small_network: MakeNetwork, small_card: MakeCard, noise_window: MakeWindow
 ) -> None:
-    """Both say from different sides how the score came from the prior; a window of words alone that begin early too."""
+    """Contributions of modalities and of slices both add up to the score minus the prior."""
     model = small_network(fusion).model
     windows = [noise_window(1), noise_window(2, "text"), noise_window(3, "video audio")]
     batch = collate(windows, empty_batch(3, 32_000, small_card().input.spec()), small_network(fusion).tokenize)
@@ -131,9 +131,9 @@ def test_every_fusion_is_explained_in_time_and_by_modality_to_the_same_sum(
 
         prior, best = torch.full((3,), 1 / 3), values(encoded).argmax(-1)
         by_part = shapley_values(encoded, values, prior, best)
-        moments = shapley_in_time(encoded, values, prior, best, slots=TIME_SLOTS)
+        by_slice = shapley_in_time(encoded, values, prior, best, slots=TIME_SLOTS)
         total = values(encoded).gather(1, best[:, None]).squeeze(1) - 1 / 3
     torch.testing.assert_close(torch.stack(list(by_part.values())).sum(0), total, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(moments.sum(-1), total, atol=1e-5, rtol=1e-4)
-    assert moments[1, 1:].abs().max() < 1e-6
+    torch.testing.assert_close(by_slice.sum(-1), total, atol=1e-5, rtol=1e-4)
+    assert by_slice[1, 1:].abs().max() < 1e-6
     assert by_part["video"][1].abs() < 1e-6

@@ -1,10 +1,10 @@
-"""The language of what is said: stated, else seen in the words, else unknown."""
+"""The language of the cues: stated, detected, or unknown."""
 
 from __future__ import annotations
 
 import pytest
 
-from triptych.models.observed.language import language_of_words
+from triptych.models.observed.language import cue_language
 from triptych.models.window import PreparedCue
 
 
@@ -13,15 +13,15 @@ def cue(text: str, language: str | None = None) -> PreparedCue:
     return PreparedCue(text, 0, 1, language)
 
 
-def test_what_the_cues_state_is_believed() -> None:
-    """In one spelling, whatever theirs."""
-    assert language_of_words([cue("Guten Morgen, wie geht es Ihnen?", "eng")]) == "en"
-    assert language_of_words([cue("Good morning", "en-GB")]) == "en"
+def test_the_stated_language_is_used() -> None:
+    """Stated languages are normalised to ISO 639 codes."""
+    assert cue_language([cue("Guten Morgen, wie geht es Ihnen?", "eng")]) == "en"
+    assert cue_language([cue("Good morning", "en-GB")]) == "en"
 
 
-def test_of_several_stated_languages_the_one_with_most_words_counts() -> None:
-    """A short cue in another language is a quotation."""
-    assert language_of_words([cue("Ja!", "de"), cue("That is what she said to me.", "en")]) == "en"
+def test_the_stated_language_with_the_most_text_is_used() -> None:
+    """A short cue in another language may be a quotation."""
+    assert cue_language([cue("Ja!", "de"), cue("That is what she said to me.", "en")]) == "en"
 
 
 @pytest.mark.parametrize(
@@ -37,18 +37,18 @@ def test_of_several_stated_languages_the_one_with_most_words_counts() -> None:
         ("ركض القط الأسود عبر الحديقة في المساء.", "ar"),
     ],
 )
-def test_words_without_a_stated_language_are_recognised(text: str, code: str) -> None:
-    """From one line; a tag that means "unknown" states nothing."""
-    assert language_of_words([cue(text)]) == code
-    assert language_of_words([cue(text, "und")]) == code
+def test_the_language_is_detected_if_none_is_stated(text: str, code: str) -> None:
+    """A single line is enough. A tag that means "unknown" states no language."""
+    assert cue_language([cue(text)]) == code
+    assert cue_language([cue(text, "und")]) == code
 
 
 @pytest.mark.parametrize("text", ["Yes.", "OK", "1 2 3", "♪ ♪"])
-def test_too_little_to_tell_is_not_guessed(text: str) -> None:
-    """A wrong language is worse than none."""
-    assert language_of_words([cue(text)]) is None
+def test_too_little_text_gives_no_language(text: str) -> None:
+    """An uncertain language is None."""
+    assert cue_language([cue(text)]) is None
 
 
-def test_without_words_there_is_no_language() -> None:
-    """Silence is none."""
-    assert language_of_words([]) is None
+def test_without_cues_there_is_no_language() -> None:
+    """There is nothing to detect."""
+    assert cue_language([]) is None

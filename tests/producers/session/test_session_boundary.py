@@ -10,7 +10,7 @@ from tests.worker.world import SECOND, T0, Feed, World
 from triptych.producers.session.session_boundary import END_HOLD_NS, SessionBoundary
 from triptych.schemas.names import Modality
 from triptych.schemas.records import End, InputRecord
-from triptych.worker.observability.events import ItemLate, RecordDropped
+from triptych.worker.observability.events import LateItemReceived, RecordDropped
 
 
 @pytest.fixture
@@ -75,5 +75,5 @@ def test_the_window_of_a_short_loss_has_records_of_both_sessions(world: World, *
     assert [(result.start_ns - T0) // SECOND for result in results] == [0, 2]
     assert results[1].modalities.video.items == (2 + 4 if held_back else 2)
     assert results[1].modalities.audio.items == (1 + 2 if held_back else 1)
-    assert bool(world.seen(ItemLate)) is not held_back
+    assert bool(world.seen(LateItemReceived)) is not held_back
     assert not world.seen(RecordDropped)

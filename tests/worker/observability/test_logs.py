@@ -13,35 +13,35 @@ from triptych.worker.observability import logs as logs_module
 from triptych.worker.observability.events import (
     BytesHeld,
     CommitRefused,
-    EffortChanged,
     Event,
     HeadAgreement,
-    ItemLate,
+    LateItemReceived,
     ModelFailed,
     ModelRefused,
     ModelSwapped,
     ModelUnchanged,
     OffsetsOutOfRange,
+    OverloadLevelChanged,
+    PartitionRestarted,
+    PartitionRestored,
     PartitionsAssigned,
     PartitionsHandedOver,
     PartitionsRevoked,
     RecordDeadLettered,
     RecordDropped,
     RecordsRead,
-    Restored,
     ResultsPublished,
     ResultsReplayed,
     RetryScheduled,
     ShadowFailed,
-    ShadowJudged,
+    ShadowInferred,
     ShadowSkipped,
     ShadowSummarised,
-    StageTook,
+    StageCompleted,
     Stopped,
     Stopping,
     StreamForgotten,
     WindowClosed,
-    WorkBegunAgain,
 )
 from triptych.worker.observability.logs import iso_time, log_hook
 
@@ -57,9 +57,9 @@ def logged(*events: Event) -> list[dict[str, Any]]:
     return [dict(line) for line in logs]
 
 
-def late(stream: str = "city", session: str = "s2", start_ns: int = T0) -> ItemLate:
+def late(stream: str = "city", session: str = "s2", start_ns: int = T0) -> LateItemReceived:
     """Return a late frame of a stream whose next window begins 4 s later."""
-    return ItemLate(
+    return LateItemReceived(
         stream=stream, modality="video", session=session, start_ns=start_ns, next_window_start_ns=T0 + 4_000_000_000
     )
 
@@ -140,14 +140,14 @@ def test_two_live_sessions_on_one_stream_are_logged_once() -> None:
         ),
         (RetryScheduled("redis", "refused", 2, 0.5), "retry_scheduled", "warning"),
         (CommitRefused("rebalance"), "commit_refused", "warning"),
-        (EffortChanged(rung=1, frames=2, asks_model=True), "overload", "warning"),
-        (EffortChanged(rung=0, frames=4, asks_model=True), "overload_over", "info"),
-        (WorkBegunAgain(3), "partition_restarted", "warning"),
+        (OverloadLevelChanged(level=1, frames=2, asks_model=True), "overload", "warning"),
+        (OverloadLevelChanged(level=0, frames=4, asks_model=True), "overload_over", "info"),
+        (PartitionRestarted(3), "partition_restarted", "warning"),
         (PartitionsAssigned((0, 1)), "partitions_assigned", "info"),
         (PartitionsHandedOver((0, 1), left=0, took_ms=1.23), "partitions_handed_over", "info"),
         (PartitionsRevoked((0, 1), lost=False), "partitions_revoked", "info"),
         (PartitionsRevoked((0, 1), lost=True), "partitions_lost", "warning"),
-        (Restored(0, streams=1, results=5), "restored", "info"),
+        (PartitionRestored(0, streams=1, results=5), "restored", "info"),
         (ResultsReplayed(results=5, new=1), "missing_results_stored", "info"),
         (StreamForgotten("city"), "stream_forgotten", "info"),
         (Stopping("signal"), "stopping", "info"),
@@ -164,9 +164,10 @@ def test_an_event_is_logged_at_its_level(event: Event, name: str, level: str) ->
 def test_frequent_events_are_not_logged() -> None:
     """The metrics count them."""
     assert (
-        logged(RecordsRead("video", 10, 1_000), StageTook("infer", 3.0), BytesHeld(5, 1), ResultsReplayed(5, 0)) == []
+        logged(RecordsRead("video", 10, 1_000), StageCompleted("infer", 3.0), BytesHeld(5, 1), ResultsReplayed(5, 0))
+        == []
     )
-    assert logged(ShadowJudged(8, 1, (0.1,) * 8), ShadowSkipped(8), ShadowFailed(8, "x", given_up=False)) == []
+    assert logged(ShadowInferred(8, 1, (0.1,) * 8), ShadowSkipped(8), ShadowFailed(8, "x", given_up=False)) == []
 
 
 def test_a_shadow_summary_is_one_line_with_numbers_for_each_head() -> None:

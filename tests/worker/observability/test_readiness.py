@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from triptych.service.health import Health
-from triptych.worker.observability.events import RetryScheduled, StageTook, StreamForgotten
+from triptych.worker.observability.events import RetryScheduled, StageCompleted, StreamForgotten
 from triptych.worker.observability.readiness import STARTING, ReadinessHook
 
 
@@ -32,11 +32,11 @@ def test_a_worker_is_not_ready_while_a_server_is_unavailable() -> None:
     hook(RetryScheduled("redis", "connection refused", 4, 0.5))
     assert "connection refused" in health.readiness().missing["redis"]
     assert "4 attempts" in health.readiness().missing["redis"]
-    hook(StageTook("publish", 1.0))
-    hook(StageTook("infer", 1.0))
+    hook(StageCompleted("publish", 1.0))
+    hook(StageCompleted("infer", 1.0))
     hook(StreamForgotten("city"))
     assert not health.readiness().ok
-    hook(StageTook("store", 1.0))
+    hook(StageCompleted("store", 1.0))
     assert health.readiness().ok
 
 
@@ -47,5 +47,5 @@ def test_a_publication_or_a_commit_shows_that_kafka_is_available() -> None:
         hook = ReadinessHook(health)
         hook(RetryScheduled("kafka", "no broker", 1, 0.1))
         assert not health.readiness().ok
-        hook(StageTook(stage, 1.0))
+        hook(StageCompleted(stage, 1.0))
         assert health.readiness().ok

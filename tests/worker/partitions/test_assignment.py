@@ -13,10 +13,10 @@ from triptych.transport.errors import BrokerUnavailableError
 from triptych.transport.records import Poll, Record, TopicPartition
 from triptych.worker.observability.events import (
     Event,
+    PartitionRestarted,
     PartitionsAssigned,
     PartitionsHandedOver,
     PartitionsRevoked,
-    WorkBegunAgain,
 )
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.partitions.assignment import Assignment, PartitionState, Restorer
@@ -225,7 +225,7 @@ def test_an_abandoned_partition_is_restored_from_the_committed_offsets(given: As
 
     assert given.assignment.states(2) == PENDING | RETIRED
     assert given.consumer.paused == tps(2)
-    assert given.events[-1] == WorkBegunAgain(2)
+    assert given.events[-1] == PartitionRestarted(2)
 
     abandoned.in_flight = 0
     assert given.assignment.apply(Poll(records=(record(2, 9),))) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.worker.partitions.fakes import FakeClock, FakeConsumer, partition_set
 from triptych.transport.errors import BrokerUnavailableError, CommitRefusedError
 from triptych.transport.records import Commit, TopicPartition
-from triptych.worker.observability.events import CommitRefused, Event, RetryScheduled, StageTook
+from triptych.worker.observability.events import CommitRefused, Event, RetryScheduled, StageCompleted
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.partitions.committer import OffsetCommitter
 from triptych.worker.partitions.partition import PartitionSet
@@ -43,7 +43,7 @@ def test_finished_offsets_are_committed_once() -> None:
     made.commit(sets)
 
     assert consumer.commits == [{VIDEO_0: Commit(5)}]
-    assert events == [StageTook(stage="commit", took_ms=0.0)]
+    assert events == [StageCompleted(stage="commit", took_ms=0.0)]
 
 
 def test_commits_follow_the_interval_unless_they_are_wanted_now() -> None:

@@ -9,7 +9,7 @@ from triptych.transport.errors import BrokerUnavailableError
 from triptych.transport.records import TopicPartition
 from triptych.units import NS_PER_MS
 from triptych.worker.alignment.aligner import NextWakeup
-from triptych.worker.observability.events import Event, RetryScheduled, StageTook
+from triptych.worker.observability.events import Event, RetryScheduled, StageCompleted
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.partitions.end_offsets import EndOffsetRefresher
 from triptych.worker.partitions.partition import PartitionSet
@@ -67,7 +67,7 @@ def test_one_request_serves_every_set_that_is_due() -> None:
 
     assert consumer.end_offset_requests == 1
     assert sets[1].offset_tracker.positions()["video"] == 4
-    assert [type(event) for event in events] == [StageTook]
+    assert [type(event) for event in events] == [StageCompleted]
 
 
 def test_requests_are_at_least_five_milliseconds_apart() -> None:

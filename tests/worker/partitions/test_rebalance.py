@@ -17,10 +17,10 @@ from triptych.settings.loading import load
 from triptych.transport.memory.group_consumer import MemoryGroupConsumer
 from triptych.worker.observability.events import (
     CommitRefused,
+    PartitionRestored,
     PartitionsAssigned,
     PartitionsHandedOver,
     PartitionsRevoked,
-    Restored,
 )
 from triptych.worker.pipeline import Pipeline
 
@@ -115,7 +115,7 @@ def test_a_rebalance_waits_for_results_in_flight(world: World, feed: MakeFeed, b
     """The partitions move only after their results are published and committed."""
     world.send(feed("city").play(4))
     with world.open() as first, ExitStack() as others:
-        step_until([first], lambda: blocked.called.is_set() and len(world.seen(Restored)) == 6)
+        step_until([first], lambda: blocked.called.is_set() and len(world.seen(PartitionRestored)) == 6)
         second = others.enter_context(world.open())
         for _ in range(10):
             first.step()

@@ -15,7 +15,7 @@ from triptych.schemas.names import STATE_HEADER, TOPIC_OF, consumer_group, resul
 from triptych.settings.loading import load
 from triptych.transport.memory.transport import MemoryTransport
 from triptych.transport.records import Commit, Message, Record, TopicPartition
-from triptych.worker.observability.events import Restored
+from triptych.worker.observability.events import PartitionRestored
 
 RECORDED: Final = Path(__file__).parents[2] / "data" / "recorded" / "adcaff1"
 VARYING: Final = ("published_ns", "arrival_ms", "stage_ms")
@@ -100,4 +100,4 @@ def test_a_worker_continues_exactly_where_one_of_an_older_release_stopped(case: 
         results = [observable(record) for record in world.read(results_topic(world.settings.pipeline))]
         for stream in {stream for stream, *_ in expected}:
             assert [result for result in results if result[0] == stream] == [e for e in expected if e[0] == stream]
-        assert sum(event.streams for event in world.seen(Restored)) == 3
+        assert sum(event.streams for event in world.seen(PartitionRestored)) == 3

@@ -22,7 +22,7 @@ from triptych.transport.memory.group_consumer import MemoryGroupConsumer
 from triptych.transport.memory.transport import MemoryTransactions
 from triptych.transport.records import GroupOffsets, Message, TopicPartition
 from triptych.transport.topic_settings import TopicSettings
-from triptych.worker.observability.events import RetryScheduled, WorkBegunAgain
+from triptych.worker.observability.events import PartitionRestarted, RetryScheduled
 
 MakeFeed = Callable[..., Feed]
 VARYING = {"published_ns", "arrival_ms", "stage_ms"}
@@ -122,7 +122,7 @@ def test_each_window_is_published_once_whatever_the_outcome_of_transactions(
     assert len({result.id for result in results}) == len(results)
     assert sum(len(exact.store.results(name)) for name in ("city", "port")) == len(results)
     again = sum(error is not BrokerUnavailableError for error, _ in ends)
-    assert (len(exact.seen(WorkBegunAgain)) > 0) == (again > 0)
+    assert (len(exact.seen(PartitionRestarted)) > 0) == (again > 0)
     assert len(exact.seen(RetryScheduled)) == len(ends) - again
 
 

@@ -16,7 +16,7 @@ from triptych.models.window import PreparedWindow
 from triptych.worker.observability.events import (
     Event,
     ShadowFailed,
-    ShadowJudged,
+    ShadowInferred,
     ShadowSkipped,
     ShadowSummarised,
 )
@@ -78,8 +78,8 @@ def test_disagreements_are_counted_and_summarised() -> None:
     shadow = TextModel("shadow", 0.25)
     with running(shadow) as fixture:
         fixture.shadow.offer(MAIN, [answered(0, 1.0), answered(1, 0.25), answered(2, 0.75)])
-        fixture.wait_for(ShadowJudged, 1)
-    (comparison,) = fixture.seen(ShadowJudged)
+        fixture.wait_for(ShadowInferred, 1)
+    (comparison,) = fixture.seen(ShadowInferred)
     assert (comparison.windows, comparison.differed, comparison.distances) == (3, 2, (0.75, 0.0, 0.5))
     (summary,) = fixture.seen(ShadowSummarised)
     assert (summary.model_sha256, summary.shadow_sha256) == (MAIN.sha256, shadow.info.sha256)
@@ -92,10 +92,10 @@ def test_each_pair_of_models_has_a_summary_of_its_own() -> None:
     """The predictions of two shadow models are not mixed."""
     with running(TextModel("one", 0.0)) as fixture:
         fixture.shadow.offer(MAIN, [answered(0)])
-        fixture.wait_for(ShadowJudged, 1)
+        fixture.wait_for(ShadowInferred, 1)
         fixture.shadow.replace(TextModel("two", 1.0))
         fixture.shadow.offer(MAIN, [answered(1)])
-        fixture.wait_for(ShadowJudged, 2)
+        fixture.wait_for(ShadowInferred, 2)
     one, two = fixture.seen(ShadowSummarised)
     assert (one.heads[0].differed, two.heads[0].differed) == (1, 0)
     assert one.shadow_sha256 != two.shadow_sha256
@@ -120,7 +120,7 @@ def test_a_shadow_that_hangs_blocks_nothing_and_skipped_windows_are_counted() ->
         assert time.monotonic() - started < 1
         assert [event.windows for event in fixture.seen(ShadowSkipped)] == [2, 2, 2]
         leave.set()
-        fixture.wait_for(ShadowJudged, 1 + BATCHES_WAITING)
+        fixture.wait_for(ShadowInferred, 1 + BATCHES_WAITING)
     assert sum(summary.skipped for summary in fixture.seen(ShadowSummarised)) == 6
 
 
@@ -163,7 +163,7 @@ def test_a_shadow_that_keeps_failing_is_removed_until_it_is_replaced() -> None:
         assert [event.windows for event in fixture.seen(ShadowSkipped)] == [1]
         fixture.shadow.replace(TextModel("whole"))
         fixture.shadow.offer(MAIN, [answered(10)])
-        fixture.wait_for(ShadowJudged, 1)
+        fixture.wait_for(ShadowInferred, 1)
     assert "no such layer" in fixture.seen(ShadowFailed)[0].error
     assert fixture.seen(ShadowSummarised)[0].failed == FAILURES_ALLOWED
 

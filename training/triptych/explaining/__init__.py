@@ -1,1 +1,1 @@
-"""Why a trained model said what it said of a clip, drawn for people."""
+"""Explanations of the predictions of a trained model for a clip."""

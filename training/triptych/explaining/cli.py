@@ -1,6 +1,7 @@
-"""`triptych explain`: one page that shows why a trained model says what it says of a clip.
+"""The command `triptych explain`: a page that shows why a trained model makes its predictions for a clip.
 
-Here, above the programs, because the clip is read as a producer reads it and cut into windows as a worker does.
+The command is above the programs in the dependency order, because it reads the clip like a producer and cuts it into
+windows like a worker.
 """
 
 from __future__ import annotations
@@ -11,20 +12,22 @@ from typing import Annotated, Final
 import typer
 
 _BEGIN_WINDOWS: Final = 1_000_000
-"""The clip begins so many windows after the epoch: its windows fall on the worker's, and no time is below zero."""
+"""The clip starts this many windows after the epoch, so that no event time is negative."""
 
 
 def explain(
-    clip: Annotated[Path, typer.Argument(metavar="CLIP", help="A media file, as triptych produce plays it.")],
+    clip: Annotated[Path, typer.Argument(metavar="CLIP", help="Media file, read like triptych produce does.")],
     *,
-    model: Annotated[Path, typer.Option(metavar="CHECKPOINT", help="Folder or file of a trained model.")],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where explanation.png and explanation.html go.")],
+    model: Annotated[Path, typer.Option(metavar="CHECKPOINT", help="Name, folder or file of a trained model.")],
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Output folder for explanation.png and explanation.html.")
+    ],
     closer: Annotated[
-        int, typer.Option(min=0, max=8, help="So many windows down to pixels, frequencies and words.")
+        int, typer.Option(min=0, max=8, help="Number of windows to explain down to pixels, frequencies and words.")
     ] = 3,
-    windows: Annotated[int, typer.Option(min=1, help="So many windows of the clip at most.")] = 60,
+    windows: Annotated[int, typer.Option(min=1, help="Maximum number of windows of the clip.")] = 60,
 ) -> None:
-    """Draw why a model says what it says of a clip: shares of modalities, moments, pixels, sound and words."""
+    """Draw why a model makes its predictions for a clip: shares of modalities, time slices, pixels, audio and words."""
     from itertools import islice
 
     from rich.console import Console
@@ -32,7 +35,7 @@ def explain(
 
     from triptych.explaining.page import Page, write_page
     from triptych.explaining.windows import explain_windows
-    from triptych.models.checkpoints.card import refuse_features
+    from triptych.models.checkpoints.card import require_media_input
     from triptych.models.checkpoints.checkpoint import load_checkpoint
     from triptych.models.pretrained.download.cache import cache_folder
     from triptych.schemas.errors import UsageError
@@ -42,18 +45,18 @@ def explain(
 
     console = Console(stderr=True)
     checkpoint = load_checkpoint(model, weights_folder=cache_folder())
-    refuse_features(checkpoint.card)
+    require_media_input(checkpoint.card)
     card = checkpoint.card
     config = AlignConfig(size_ns=card.input.window_ns, hop_ns=card.input.window_ns)
     begin_ns = _BEGIN_WINDOWS * card.input.window_ns
     prepared = prepared_windows(clip_records(clip, begin_ns), config, card.input.spec())
     found = list(islice((own.window for own in prepared if not own.window.is_empty), windows))
     if not found:
-        raise UsageError(f"{clip}: expected pictures, sound or words, found none")
+        raise UsageError(f"{clip}: expected video, audio or subtitles, found none")
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("explaining", total=len(found))
         explained = explain_windows(
-            checkpoint, found, closer=closer, track=lambda done: progress.update(bar, completed=done)
+            checkpoint, found, detailed_count=closer, track=lambda done: progress.update(bar, completed=done)
         )
     page = Page(clip.name, f"{card.name} {card.version}", card.sha256(), begin_ns, tuple(explained))
     for file in write_page(page, out):

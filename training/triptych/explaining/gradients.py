@@ -1,7 +1,7 @@
-"""Integrated gradients (Sundararajan et al., 2017, arXiv 1703.01365) of a label's score, by Captum.
+"""Integrated gradients (Sundararajan et al., 2017, arXiv 1703.01365) of a label's score, computed with Captum.
 
-From a blurred picture, silence and tokens of no content to what is there, along a straight line: of pixels, of the
-logarithm of the loudness at each time and frequency, of what the tokens of the words hold.
+The path is a straight line from a baseline (blurred frames, silence, empty text tokens) to the input. Attributions are
+for pixels, for the log magnitudes of the spectrogram, and for text tokens.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ _ROWS_AT_ONCE = 8
 _FFT = 512
 _HOP = 256
 _SILENCE = 1e-4
-"""Magnitude of a spectrum that nothing is heard in; also keeps logarithms and roots finite."""
+"""Magnitude of a silent spectrogram. It also keeps logarithms and roots finite."""
 
 Floats = NDArray[np.float32]
 Score = Callable[[dict[str, Encoded]], Tensor]
-"""The score that is to be explained, [R], of projected tokens."""
+"""Computes the score to explain, float [R], from projected tokens [R, N, D] by modality."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gradients:
-    """What of one window spoke for a label, and against it where it is below zero.
+    """The attributions of one window; negative values count against the label.
 
     Attributes:
-        pixels: [T, H, W]; None without pictures.
-        spectrum: [F, S'], by frequency and time; None without sound.
-        words: [N], of each token; None without words.
-        gap: by how much all together miss the difference in the score that they should add up to.
+        pixels: float32 [T, H, W]; None without video.
+        spectrum: float32 [frequencies, times]; None without audio.
+        words: float32 [N], one per text token; None without text.
+        gap: the difference between the sum of all attributions and the difference in the score.
     """
 
     pixels: Floats | None
@@ -50,19 +50,22 @@ class Gradients:
 
 
 def integrated_gradients(model: FusedModel, batch: WindowBatch, score: Score) -> Gradients:
-    """Explain a batch of one window. Frozen encoders must let gradients through."""
+    """Explain the score of a batch with one window (B = 1).
+
+    Frozen encoders must have been set up to compute gradients.
+    """
     inputs: dict[str, tuple[Tensor, Tensor]] = {}
     phase = None
     if batch.rows_with("video"):
-        pictures = batch.video.float()
-        inputs["video"] = pictures, _blurred(pictures)
+        frames = batch.video.float()  # [1, T, H, W, 3]
+        inputs["video"] = frames, _blurred(frames)
     if batch.rows_with("audio"):
         spectrum = torch.stft(batch.audio, _FFT, _HOP, window=torch.hann_window(_FFT), return_complex=True)
-        size = spectrum.abs() + _SILENCE
-        phase = torch.polar(torch.ones_like(size), spectrum.angle())
-        inputs["audio"] = size.log(), torch.full_like(size, _SILENCE).log()
+        magnitude = spectrum.abs() + _SILENCE  # [1, frequencies, times]
+        phase = torch.polar(torch.ones_like(magnitude), spectrum.angle())
+        inputs["audio"] = magnitude.log(), torch.full_like(magnitude, _SILENCE).log()
     if batch.rows_with("text"):
-        inputs["text"] = _words(model, batch)
+        inputs["text"] = _text_tokens(model, batch)
     names = tuple(inputs)
 
     def forward(*given: Tensor) -> Tensor:
@@ -88,15 +91,24 @@ def integrated_gradients(model: FusedModel, batch: WindowBatch, score: Score) ->
 def _encoded(
     model: FusedModel, batch: WindowBatch, given: dict[str, Tensor], phase: Tensor | None
 ) -> dict[str, Encoded]:
+    """Return the projected tokens [R, N, D] by modality for R interpolated inputs.
+
+    Args:
+        model: the model.
+        batch: the window (B = 1), which supplies masks and times.
+        given: the interpolated inputs: `video` float [R, T, H, W, 3], `audio` log magnitudes float [R, frequencies,
+            times], `text` projected tokens float [R, N, D].
+        phase: phase of the spectrogram, complex [1, frequencies, times]; None without audio.
+    """
     rows = next(iter(given.values())).shape[0]
     repeated = _repeated(batch, rows)
     if "video" in given:
         repeated = replace(repeated, video=given["video"])
     if phase is not None:
-        sound = torch.istft(
+        audio = torch.istft(
             given["audio"].exp() * phase, _FFT, _HOP, window=torch.hann_window(_FFT), length=batch.audio.shape[1]
         )
-        repeated = replace(repeated, audio=sound)
+        repeated = replace(repeated, audio=audio)
     tokens: dict[str, Encoded] = {name: model.encoders[name](repeated) for name in ("video", "audio") if name in given}
     encoded = _projected(model, tokens)
     if "text" in given:
@@ -105,8 +117,8 @@ def _encoded(
     return encoded
 
 
-def _words(model: FusedModel, batch: WindowBatch) -> tuple[Tensor, Tensor]:
-    """Return the projected tokens of the words, and the same of tokens that hold nothing but their time."""
+def _text_tokens(model: FusedModel, batch: WindowBatch) -> tuple[Tensor, Tensor]:
+    """Return the projected text tokens, and those of tokens that contain only their time: float [1, N, D] each."""
     with torch.no_grad():
         own = model.encoders["text"](batch)
         empty = own._replace(tokens=torch.zeros_like(own.tokens))
@@ -117,14 +129,15 @@ def _projected(model: FusedModel, tokens: dict[str, Encoded]) -> dict[str, Encod
     return tokens if model.projector is None else dict(model.projector(tokens))
 
 
-def _blurred(pictures: Tensor) -> Tensor:
-    side = pictures.shape[2] // 2 | 1
-    blurred: Tensor = gaussian_blur(pictures[0].permute(0, 3, 1, 2), [side, side]).permute(0, 2, 3, 1).unsqueeze(0)
+def _blurred(frames: Tensor) -> Tensor:
+    """Return strongly blurred frames, float [1, T, H, W, 3]."""
+    side = frames.shape[2] // 2 | 1
+    blurred: Tensor = gaussian_blur(frames[0].permute(0, 3, 1, 2), [side, side]).permute(0, 2, 3, 1).unsqueeze(0)
     return blurred
 
 
 def _repeated(batch: WindowBatch, rows: int) -> WindowBatch:
-    longer = batch.changed(lambda tensor: tensor.expand(rows, *tensor.shape[1:]))
+    longer = batch.map_tensors(lambda tensor: tensor.expand(rows, *tensor.shape[1:]))
     return replace(
         longer,
         frame_counts=batch.frame_counts * rows,
@@ -134,6 +147,7 @@ def _repeated(batch: WindowBatch, rows: int) -> WindowBatch:
 
 
 def _summed(found: Tensor | None, over: Sequence[int]) -> Floats | None:
+    """Sum attributions [1, ...] over the given dimensions of their only row; None if there are none."""
     if found is None:
         return None
     numbers = found[0].detach()

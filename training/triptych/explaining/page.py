@@ -1,4 +1,4 @@
-"""The page that explains a clip: `explanation.png`, and `explanation.html`, with the same picture and all words."""
+"""The page that explains a clip: `explanation.png`, and `explanation.html` with the same image and all text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from string import Template
 from typing import Final
 
 from triptych.explaining.drawing import COLOURS, draw
-from triptych.explaining.windows import Explained, word_scores
+from triptych.explaining.windows import ExplainedWindow, word_scores
 from triptych.units import NS_PER_S
 
 _FOR: Final = "214,39,40"
@@ -26,14 +26,14 @@ th, td { text-align: left; padding: .35rem .6rem; border-top: 1px solid #ddd; ve
 <h1>$clip</h1>
 <p>$model <small>sha256 $sha256</small></p>
 <p>$legend</p>
-<img alt="Shares of the modalities along the clip, moments in each window, and some windows seen closer"
- src="data:image/png;base64,$picture">
-<table><thead><tr><th>seconds</th><th>says</th><th>shares</th><th>when</th><th>words</th></tr></thead>
+<img alt="Shares of the modalities along the clip, contributions of time slices, and some windows in detail"
+ src="data:image/png;base64,$image">
+<table><thead><tr><th>seconds</th><th>prediction</th><th>shares</th><th>when</th><th>words</th></tr></thead>
 <tbody>
 $rows
 </tbody></table>
-<p><small>Shares and moments are exact Shapley values of the label's score. Pixels, spectrum and words are coloured by
-integrated gradients: red spoke for the label, blue against it. Attention says where the network looked, not what
+<p><small>Shares and time slices are exact Shapley values of the label's score. Pixels, spectrum and words are coloured
+by integrated gradients: red counts for the label, blue against it. Attention shows where the network looked, not what
 decided.</small></p>
 </body></html>
 """)
@@ -41,68 +41,76 @@ decided.</small></p>
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a page is about.
+    """The content of a page.
 
     Attributes:
-        clip: its name.
-        model: name and version.
-        sha256: of the model.
-        begin_ns: event time of the clip's beginning.
-        windows: in order, one at least.
+        clip: name of the clip.
+        model: name and version of the model.
+        sha256: checksum of the model.
+        begin_ns: event time of the start of the clip.
+        windows: the windows in order, at least one.
     """
 
     clip: str
     model: str
     sha256: str
     begin_ns: int
-    windows: tuple[Explained, ...]
+    windows: tuple[ExplainedWindow, ...]
 
 
 def write_page(page: Page, folder: Path) -> tuple[Path, Path]:
     """Write both files and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    picture, document = folder / "explanation.png", folder / "explanation.html"
-    draw(page.windows, page.begin_ns, f"{page.clip} · {page.model}", picture)
+    image, document = folder / "explanation.png", folder / "explanation.html"
+    draw(page.windows, page.begin_ns, f"{page.clip} · {page.model}", image)
     document.write_text(
         _TEMPLATE.substitute(
             clip=escape(page.clip),
             model=escape(page.model),
             sha256=page.sha256,
             legend=" ".join(f'<b style="color:{colour}">■ {name}</b>' for name, colour in COLOURS.items()),
-            picture=base64.b64encode(picture.read_bytes()).decode(),
-            rows="\n".join(_row(own, page.begin_ns) for own in page.windows),
+            image=base64.b64encode(image.read_bytes()).decode(),
+            rows="\n".join(_row(explained, page.begin_ns) for explained in page.windows),
         ),
         encoding="utf-8",
     )
-    return picture, document
+    return image, document
 
 
-def _row(own: Explained, begin_ns: int) -> str:
-    start_s, end_s = ((time_ns - begin_ns) / NS_PER_S for time_ns in (own.window.start_ns, own.window.end_ns))
+def _row(explained: ExplainedWindow, begin_ns: int) -> str:
+    start_s, end_s = (
+        (time_ns - begin_ns) / NS_PER_S for time_ns in (explained.window.start_ns, explained.window.end_ns)
+    )
     bars = "".join(
         f'<span style="width:{share:.1%};background:{COLOURS[name]}" title="{name} {share:.0%}"></span>'
-        for name, share in (own.prediction.shares or {}).items()
+        for name, share in (explained.prediction.shares or {}).items()
     )
-    moments = " ".join(f"{moment.contribution:+.2f}" for moment in own.prediction.when)
-    cells = (f"{start_s:g} to {end_s:g}", escape(said(own)), f'<div class="bar">{bars}</div>', moments, _words(own))
+    slices = " ".join(f"{one.contribution:+.2f}" for one in explained.prediction.when)
+    cells = (
+        f"{start_s:g} to {end_s:g}",
+        escape(best_answer(explained)),
+        f'<div class="bar">{bars}</div>',
+        slices,
+        _words(explained),
+    )
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
-def said(own: Explained) -> str:
-    """Return the best answer of the first head."""
-    head, scores = next(iter((own.prediction.predictions or {}).items()), ("", ()))
+def best_answer(explained: ExplainedWindow) -> str:
+    """Return the best label of the first head with its score."""
+    head, scores = next(iter((explained.prediction.predictions or {}).items()), ("", ()))
     return f"{head}: {scores[0].label} {scores[0].score:.2f}" if scores else "nothing"
 
 
-def _words(own: Explained) -> str:
-    if own.closer is None:
-        return escape(" / ".join(cue.text for cue in own.window.cues))
-    scored = word_scores(own.closer)
+def _words(explained: ExplainedWindow) -> str:
+    if explained.detail is None:
+        return escape(" / ".join(cue.text for cue in explained.window.cues))
+    scored = word_scores(explained.detail)
     most = max((abs(score) for _, score in scored), default=0.0) or 1.0
     spans = " ".join(
         f'<span style="background:rgba({_FOR if score > 0 else _AGAINST},{abs(score) / most * 0.6:.2f})" '
         f'title="{score:+.3f}">{escape(word)}</span>'
         for word, score in scored
     )
-    gap = f"all parts miss their sum by {own.closer.gradients.gap:.3f}"
+    gap = f"error of the sum of all attributions: {explained.detail.gradients.gap:.3f}"
     return f'<div class="words">{spans}</div><small>{gap}</small>'

@@ -1,4 +1,4 @@
-"""Explain the windows of a clip by a trained model: each as the worker does, a few of them down to pixels and words."""
+"""Explain a trained model's predictions for the windows of a clip, some of them down to pixels and words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from triptych.models.checkpoints.card import HeadCard
 from triptych.models.checkpoints.checkpoint import Checkpoint
 from triptych.models.execution.runtime import RunOptions
 from triptych.models.network.collate import WindowBatch, collate, empty_batch
-from triptych.models.network.encoders.hashed_words import words_of
+from triptych.models.network.encoders.hashed_words import split_words
 from triptych.models.network.encoders.pretrained import PretrainedEncoder
 from triptych.models.network.parts import Encoded
 from triptych.models.prediction import WindowPrediction
@@ -26,20 +26,20 @@ from triptych.schemas.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token: when it is in its window, 0 to 1, and how much of it attention carries on."""
+    """A token's time relative to the window, 0 to 1, and its attention rollout weight."""
 
     time: float
     weight: float
 
 
 @dataclass(frozen=True, slots=True)
-class Closer:
-    """One window seen closer.
+class WindowDetail:
+    """The detailed explanation of one window.
 
     Attributes:
-        gradients: of the score of the window's best label.
-        words: what each of the gradients' tokens of words says; empty for marks between cues.
-        rollout: the tokens of each modality; None where the fusion has no attention to follow.
+        gradients: attributions of the score of the window's best label.
+        words: the text of each text token; empty for start and end tokens.
+        rollout: the tokens by modality; None if the fusion does not support attention rollout.
     """
 
     gradients: Gradients
@@ -48,43 +48,43 @@ class Closer:
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
-    """One window, what the worker would say of it, and why."""
+class ExplainedWindow:
+    """A window, its prediction as the worker makes it, and its detailed explanation if there is one."""
 
     window: PreparedWindow
     prediction: WindowPrediction
-    closer: Closer | None
+    detail: WindowDetail | None
 
 
 def explain_windows(
-    checkpoint: Checkpoint, windows: Sequence[PreparedWindow], *, closer: int, track: Callable[[int], None]
-) -> list[Explained]:
+    checkpoint: Checkpoint, windows: Sequence[PreparedWindow], *, detailed_count: int, track: Callable[[int], None]
+) -> list[ExplainedWindow]:
     """Explain windows, none of which is empty.
 
     Args:
-        checkpoint: a trained model; its encoders let gradients through from now on.
-        windows: of one clip, in order.
-        closer: so many, spread over the clip, are seen closer.
-        track: told how many windows are done.
+        checkpoint: a trained model. Its frozen encoders compute gradients afterwards.
+        windows: the windows of one clip, in order.
+        detailed_count: number of windows with a detailed explanation, spread evenly over the clip.
+        track: called with the number of finished windows.
 
     Raises:
-        UsageError: the model's first head says neither labels nor a number.
+        UsageError: the first head of the model predicts an embedding.
     """
     head = checkpoint.card.architecture.targets[0]
     if head.kind == "embedding":
-        raise UsageError(f"{checkpoint.card.name}: a vector cannot be explained; expected labels or a number")
+        raise UsageError(f"{checkpoint.card.name}: expected a model that predicts labels or a number, got an embedding")
     options = RunOptions(torch.device("cpu"), checkpoint.card.input.window_ns, max_batch=8)
     predictions = build_trained_model(checkpoint, options).predict(windows)
-    chosen = set(np.linspace(0, len(windows) - 1, min(closer, len(windows))).round().astype(int).tolist())
+    chosen = set(np.linspace(0, len(windows) - 1, min(detailed_count, len(windows))).round().astype(int).tolist())
     found = []
-    for place, (window, prediction) in enumerate(zip(windows, predictions, strict=True)):
-        own = _closer(checkpoint, head, window) if place in chosen else None
-        found.append(Explained(window, prediction, own))
-        track(place + 1)
+    for index, (window, prediction) in enumerate(zip(windows, predictions, strict=True)):
+        own = _explain_in_detail(checkpoint, head, window) if index in chosen else None
+        found.append(ExplainedWindow(window, prediction, own))
+        track(index + 1)
     return found
 
 
-def _closer(checkpoint: Checkpoint, head: HeadCard, window: PreparedWindow) -> Closer:
+def _explain_in_detail(checkpoint: Checkpoint, head: HeadCard, window: PreparedWindow) -> WindowDetail:
     model = checkpoint.network.model.eval().requires_grad_(requires_grad=False)
     for encoder in model.encoders.values():
         if isinstance(encoder, PretrainedEncoder):
@@ -99,14 +99,15 @@ def _closer(checkpoint: Checkpoint, head: HeadCard, window: PreparedWindow) -> C
         encoded = model.encode(batch)
         best = int(answer(encoded).argmax(-1))
         rolled = attention_rollout(model.fusion, encoded)
-    return Closer(
+    return WindowDetail(
         integrated_gradients(model, batch, lambda tokens: answer(tokens)[:, best]),
-        _said(checkpoint, window, batch),
+        _token_texts(checkpoint, window, batch),
         None if rolled is None else {name: _tokens(encoded[name], rolled[name]) for name in encoded},
     )
 
 
 def _tokens(encoded: Encoded, weights: Tensor) -> tuple[Token, ...]:
+    """Return the unmasked tokens of the only row with their weights float [1, N]; none if they have no times."""
     if encoded.times is None:
         return ()
     there = encoded.mask[0].tolist()
@@ -114,20 +115,20 @@ def _tokens(encoded: Encoded, weights: Tensor) -> tuple[Token, ...]:
     return tuple(Token(time, weight) for (time, weight), present in zip(pairs, there, strict=True) if present)
 
 
-def _said(checkpoint: Checkpoint, window: PreparedWindow, batch: WindowBatch) -> tuple[str, ...]:
-    """Return a text for each token of the words: a word of small encoders, a whole cue of pretrained ones."""
+def _token_texts(checkpoint: Checkpoint, window: PreparedWindow, batch: WindowBatch) -> tuple[str, ...]:
+    """Return the text of each text token: a word for small encoders, a whole cue for pretrained ones."""
     card = checkpoint.card.architecture.encoders.get("text")
     if card is None:
         return ()
     if card.kind == "pretrained":
         return tuple(cue.text for cue in window.cues[: batch.cue_counts[0]])
-    words = [word for cue in window.cues for word in ("", *words_of(cue.text), "")]
+    words = [word for cue in window.cues for word in ("", *split_words(cue.text), "")]
     return tuple(words[: int(batch.text_mask[0].sum())])
 
 
-def word_scores(closer: Closer) -> list[tuple[str, float]]:
-    """Return the words of a window with what each contributed."""
-    numbers: Floats | None = closer.gradients.words
+def word_scores(detail: WindowDetail) -> list[tuple[str, float]]:
+    """Return the words of a window with their attributions."""
+    numbers: Floats | None = detail.gradients.words
     if numbers is None:
         return []
-    return [(word, float(number)) for word, number in zip(closer.words, numbers, strict=False) if word]
+    return [(word, float(number)) for word, number in zip(detail.words, numbers, strict=False) if word]

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from triptych.models.model import InputSpec
 from triptych.models.network.collate import WindowBatch, collate, empty_batch
-from triptych.models.pretrained.tokens import Tokenize
+from triptych.models.pretrained.tokenizer import Tokenize
 from triptych.training.data.augmentation.augment import augment, chance_of
 from triptych.training.data.augmentation.config import Augmentation
 from triptych.training.data.example import ABSENT, Dataset, Example, Task

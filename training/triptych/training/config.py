@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from triptych.models.checkpoints.quantisation import STORAGES, Storage
+from triptych.models.checkpoints.storage import STORAGES, Storage
 from triptych.schemas.errors import UsageError
 
 EncoderChoice = Literal["small", "frozen", "tuned"]

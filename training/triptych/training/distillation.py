@@ -18,7 +18,7 @@ from triptych.models.checkpoints.card import HeadCard
 from triptych.models.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from triptych.models.model import InputSpec
 from triptych.models.network.collate import WindowBatch
-from triptych.models.pretrained.tokens import Tokenize
+from triptych.models.pretrained.tokenizer import Tokenize
 from triptych.training.data.example import Task
 from triptych.training.evaluation.subject import subject_of
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from triptych.models.checkpoints.card import Architecture, HeadCard
 from triptych.models.network.fused import FusedModel
 from triptych.models.network.heads import RegressionHead
-from triptych.models.network.masked_math import keep_modalities
+from triptych.models.network.masked_math import mask_modalities
 from triptych.models.network.parts import Encoded, Features
 from triptych.training.batches import LabelledBatch
 from triptych.training.config import LossConfig
@@ -66,7 +66,7 @@ class Objective(nn.Module):
         whole = Features(encoded, None)
         kept = drop_modalities(encoded, self._config.modality_dropout, chance) if self.training else encoded
         features = self.model.features(kept)
-        answers = self.model.answer(whole) | self._fused_answers(features)
+        answers = self.model.apply_heads(whole) | self._fused_answers(features)
         terms = {"target": self._answer_loss(self._target, answers[self._target.name], batch.target)}
         auxiliary = [self._alone(head, encoded, answers, batch.target) for head in self._auxiliary]
         parts = self._parts(answers, batch)
@@ -160,7 +160,7 @@ def drop_modalities(
     # Where nothing would be left, the modality stays whose number is the greatest.
     last = functional.one_hot(torch.where(present, drawn, -1.0).argmax(1), len(names)).bool() & present
     kept = torch.where(kept.any(1, keepdim=True), kept, last)
-    return keep_modalities(encoded, dict(zip(names, kept.unbind(1), strict=True)))
+    return mask_modalities(encoded, dict(zip(names, kept.unbind(1), strict=True)))
 
 
 def contrast(shared: Mapping[str, Tensor], encoded: Mapping[str, Encoded]) -> Tensor:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from triptych.models.checkpoints.card import Card
 from triptych.models.checkpoints.checkpoint import load_checkpoint, save_checkpoint, trained_state
-from triptych.models.checkpoints.quantisation import packed, unpacked
+from triptych.models.checkpoints.quantisation import dequantise, quantise
 from triptych.models.network.architecture import Network, build_network
 from triptych.models.network.encoders.features import FeatureEncoder
 from triptych.models.network.encoders.hashed_words import hash_words
@@ -260,7 +260,7 @@ class Trainer:
 
     def _finish(self, folder: Path) -> Card:
         model, storage = self._network.model, self._config.storage
-        model.load_state_dict(unpacked(packed(self.state.best, model, storage)), strict=False)
+        model.load_state_dict(dequantise(quantise(self.state.best, model, storage)), strict=False)
         found = self._validated(max(_CALIBRATION, self._config.validation_size))
         card = save_checkpoint(folder / "model", model.cpu(), self._finished_card(found), storage=storage)
         (folder / STATE_FILE).unlink(missing_ok=True)
@@ -332,7 +332,7 @@ class Trainer:
         for modality, encoder in encoders.items():
             steps = [example.window.features[modality] for example in sample if modality in example.window.features]
             if any(map(len, steps)):
-                encoder.learn_spread(torch.from_numpy(np.concatenate(steps)).to(self._device))
+                encoder.fit_normalization(torch.from_numpy(np.concatenate(steps)).to(self._device))
 
     def _prepared_by_sample(self, dataset: Dataset) -> Tensor | None:
         """Learn from a few examples what must be known beforehand, and return the weights of the labels if wanted."""

@@ -47,7 +47,7 @@ def validate(model: FusedModel, architecture: Architecture, batches: Iterable[La
     known: dict[str, list[Tensor]] = {name: [] for name in said}
     for batch in batches:
         encoded = model.encode(batch.windows)
-        answers = model.answer(model.features(encoded))
+        answers = model.apply_heads(model.features(encoded))
         for name, collected in said.items():
             if name not in answers:
                 continue

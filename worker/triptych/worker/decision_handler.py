@@ -51,9 +51,9 @@ class DecisionHandler:
         match decision:
             case ClosedWindow():
                 self._stages.submit_window(partition_set, decision)
-                self._hooks.emit(events.of_window(decision))
+                self._hooks.emit(events.window_event(decision))
             case LateItem():
-                self._hooks.emit(events.of_late(decision))
+                self._hooks.emit(events.late_item_event(decision))
                 if not decision.revises:
                     self.drop_late(partition_set, decision.entry)
             case DroppedRecord(entry=entry):

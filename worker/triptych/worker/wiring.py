@@ -29,7 +29,7 @@ from triptych.worker.inference.batcher import MicroBatcher
 from triptych.worker.inference.model_runner import ModelRunner
 from triptych.worker.inference.stages import StageLimits, Stages, WindowJob
 from triptych.worker.media.preparer import Preparer
-from triptych.worker.observability.events import Restored
+from triptych.worker.observability.events import PartitionRestored
 from triptych.worker.observability.hooks import Hook, Hooks
 from triptych.worker.overload import Overload, ladder_of
 from triptych.worker.partitions.assignment import RestorePartition
@@ -307,7 +307,7 @@ def _restorer(
             stream_ttl_ns=config.stream_ttl_ns,
         )
         tail = read_tail(transport, plan, wall_ns=time.time_ns())
-        hooks.emit(Restored(number=partition, streams=len(tail.snapshots), results=len(tail.results)))
+        hooks.emit(PartitionRestored(number=partition, streams=len(tail.snapshots), results=len(tail.results)))
         partition_set = PartitionSet(
             partition, config, start, partitions=partitions, pipeline=settings.pipeline, restored=tail.snapshots
         )

@@ -1,1 +1,1 @@
-"""Trained models on disk: the card that describes one, and the tensors beside it."""
+"""Trained models on disk: cards, weights, and storage formats."""

@@ -1,6 +1,6 @@
-"""The card of a checkpoint: all that is needed to build, feed and judge a trained model, but for its weights.
+"""The card of a checkpoint: everything that is needed to build, feed and judge a trained model, except its weights.
 
-It is JSON, checked as it is read: a card that is not whole is refused in words that say what is wrong with it.
+A card is JSON and is validated when it is read.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 
 
 class CardError(UsageError):
-    """A card, or the checkpoint that it belongs to, cannot be used; the message says why."""
+    """A card, or the checkpoint that it belongs to, cannot be used. The message gives the reason."""
 
 
 class CardValue(BaseModel):
-    """Common to all parts of a card: frozen, names that are not known refused."""
+    """Base class of all parts of a card: frozen, and unknown fields are an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class FeatureCard(CardValue):
-    """What features of a modality are like, for a model that reads them instead of media."""
+    """Shape of the precomputed features of one modality, for a model that reads features instead of media."""
 
     modality: Modality
     steps: Positive
@@ -46,7 +46,7 @@ class FeatureCard(CardValue):
 
 
 class InputCard(CardValue):
-    """How windows are prepared: the processor is part of the model."""
+    """How windows are prepared. Preprocessing is part of the model."""
 
     frames: Positive
     height: Positive
@@ -57,51 +57,54 @@ class InputCard(CardValue):
     features: tuple[FeatureCard, ...] = ()
 
     def spec(self) -> InputSpec:
-        """Return it as the worker reads it."""
+        """Return the same values as the worker's `InputSpec`."""
         return InputSpec(
             frames=self.frames,
             height=self.height,
             width=self.width,
             sample_rate_hz=self.sample_rate_hz,
             text_tokens=self.text_tokens,
-            features=tuple(FeatureShape(own.modality, own.steps, own.dims) for own in self.features),
+            features=tuple(FeatureShape(one.modality, one.steps, one.dims) for one in self.features),
         )
 
 
 class EncoderCard(CardValue):
-    """Which encoder a modality has.
+    """The encoder of one modality.
 
-    `small` ones are trained from scratch, `pretrained` ones come from `triptych models pull`: `frozen` as they are, or
-    tuned; `features` ones read what somebody else has computed. The options are the keywords of the encoder's class.
+    A `small` encoder is trained from scratch. A `pretrained` encoder uses weights from `triptych models pull` and is
+    either `frozen` or fine-tuned. A `features` encoder reads precomputed features. The `options` are keyword arguments
+    of the encoder's class.
     """
 
     kind: EncoderKind
     frozen: bool = False
     options: Mapping[str, Option] = {}
     sha256: tuple[str, ...] = ()
-    """Checksums of the pretrained weights that it was trained on."""
+    """Checksums of the pretrained weights that the model was trained with."""
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Self:
         if self.frozen and self.kind != "pretrained":
-            raise ValueError("frozen: expected a pretrained encoder; one that was never trained would stay noise")
+            raise ValueError(
+                f"frozen: expected a pretrained encoder, got {self.kind}; its random weights would stay random"
+            )
         if self.options and self.kind == "pretrained":
-            raise ValueError("options: a pretrained encoder has none")
+            raise ValueError(f"options: expected none for a pretrained encoder, got {', '.join(self.options)}")
         return self
 
 
 class FusionCard(CardValue):
-    """Which fusion, and its options: the keywords of its class."""
+    """The name of the fusion and its options, which are the keyword arguments of its class."""
 
     name: str
     options: Mapping[str, Option] = {}
 
 
 class HeadCard(CardValue):
-    """What a head says, and what it reads.
+    """What a head predicts and what it reads.
 
-    `target` heads are the model's answers. `auxiliary` ones say the same from one modality alone, `part` ones say what
-    a window is made of; both help while training.
+    `target` heads are the outputs of the model. `auxiliary` heads predict the same from a single modality, `part` heads
+    predict what a window is made of. Both only support training.
     """
 
     name: Name
@@ -111,23 +114,25 @@ class HeadCard(CardValue):
     index: int | None = None
     role: HeadRole = "target"
     thresholds: tuple[float, ...] = ()
-    """Of each label of a multilabel head: from this score on it holds."""
+    """One per label of a multilabel head: the label applies from this score on."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
-    """What the logits are divided by to make confidences that hold; set after training."""
+    """Softmax temperature: the logits are divided by it to get calibrated confidences. It is fitted after training."""
     prior: tuple[float, ...] = ()
-    """What the head would say of a window of which nothing is known: shares of the labels, or the mean, in training."""
+    """The prediction for a window without any data: label frequencies, or the mean target, of the training data."""
     dims: Annotated[int, Field(ge=0)] = 0
-    """Numbers of an embedding."""
+    """Dimensions of an embedding head; 0 for other heads."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
         labelled = self.kind in {"multiclass", "multilabel"}
         if labelled != bool(self.labels):
-            raise ValueError(f"labels: a {self.kind} head has {'some' if labelled else 'none'}, got {len(self.labels)}")
+            expected = "one or more" if labelled else "none"
+            raise ValueError(f"labels: expected {expected} for a {self.kind} head, got {len(self.labels)}")
         if len(set(self.labels)) != len(self.labels):
-            raise ValueError("labels: expected all to differ")
+            raise ValueError("labels: expected unique names")
         if (self.kind == "embedding") != (self.dims > 0):
-            raise ValueError(f"dims: an embedding has some, other heads none; got {self.dims} for {self.kind}")
+            expected = "more than 0" if self.kind == "embedding" else "0"
+            raise ValueError(f"dims: expected {expected} for a head of kind {self.kind}, got {self.dims}")
         for name, numbers in (("prior", self.prior), ("thresholds", self.thresholds)):
             if numbers and len(numbers) != max(1, len(self.labels)):
                 raise ValueError(f"{name}: expected {max(1, len(self.labels))} numbers, got {len(numbers)}")
@@ -135,7 +140,7 @@ class HeadCard(CardValue):
 
 
 class Architecture(CardValue):
-    """What a model is made of."""
+    """The parts of a network."""
 
     width: Positive
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
@@ -143,33 +148,33 @@ class Architecture(CardValue):
     fusion: FusionCard
     heads: Annotated[tuple[HeadCard, ...], Field(min_length=1)]
     kept: Mapping[str, Positive] = {}
-    """How many numbers pruning left behind layers, by their path; see `shrinking.py`."""
+    """The number of channels that pruning kept after a layer, by the layer's path; see `shrinking.py`."""
 
     @model_validator(mode="after")
     def _heads_fit(self) -> Self:
         names = [head.name for head in self.heads]
         if len(set(names)) != len(names):
-            raise ValueError("heads: expected all names to differ")
+            raise ValueError("heads: expected unique names")
         if not self.targets:
-            raise ValueError("heads: expected one target at least")
+            raise ValueError("heads: expected at least one with the role target")
         for head in self.heads:
             if head.source not in {"fused", "tokens", *self.encoders}:
-                raise ValueError(f"heads: {head.name} reads {head.source}, which this model has not")
+                raise ValueError(f"heads: {head.name} reads {head.source}, for which the model has no encoder")
         return self
 
     @property
     def targets(self) -> tuple[HeadCard, ...]:
-        """Return the heads that answer, the most important first."""
+        """Return the target heads, the most important first."""
         return tuple(head for head in self.heads if head.role == "target")
 
     @property
     def frozen(self) -> tuple[str, ...]:
-        """Return the modalities whose encoder is frozen."""
+        """Return the modalities with a frozen encoder."""
         return tuple(name for name, encoder in self.encoders.items() if encoder.frozen)
 
 
 class Card(CardValue):
-    """Describe a checkpoint."""
+    """The description of a checkpoint."""
 
     card_version: Literal[1] = CARD_VERSION
     name: Name
@@ -177,55 +182,55 @@ class Card(CardValue):
     input: InputCard
     architecture: Architecture
     training: Mapping[str, Any] = {}
-    """The data, the command and the settings that made it, for people and for making it again."""
+    """The training data, command and settings, for readers and to reproduce the training."""
     metrics: Mapping[str, Any] = {}
-    """What was measured, and on what."""
+    """The measured results, and on which data."""
     limits: tuple[str, ...] = ()
-    """What the model cannot do, in words."""
+    """What the model cannot do, as text."""
     weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    """Checksum of the file of weights."""
+    """Checksum of the weights file."""
 
     def sha256(self) -> str:
-        """Return a checksum of all that an answer depends on; it changes whenever any weight does."""
-        # What was never pruned has the checksum that it had before models could be pruned.
-        whole = None if self.architecture.kept else {"kept"}
+        """Return a checksum of everything that affects a prediction. It changes whenever any weight changes."""
+        # Models that were never pruned keep the checksum that they had before the field `kept` existed.
+        excluded = None if self.architecture.kept else {"kept"}
         decisive = {
-            # Likewise what reads media.
+            # Models that read media keep the checksum that they had before the field `features` existed.
             "input": self.input.model_dump(mode="json", exclude=None if self.input.features else {"features"}),
-            "architecture": self.architecture.model_dump(mode="json", exclude=whole),
+            "architecture": self.architecture.model_dump(mode="json", exclude=excluded),
             "weights": self.weights_sha256,
         }
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
-def refuse_features(card: Card) -> None:
-    """Refuse a model of features where windows of media are to be judged.
+def require_media_input(card: Card) -> None:
+    """Raise an error if the model reads precomputed features and so cannot be served.
 
     Raises:
-        CardError: it is one.
+        CardError: the model reads features.
     """
     if card.input.features:
-        names = ", ".join(own.modality for own in card.input.features)
+        names = ", ".join(feature.modality for feature in card.input.features)
         raise CardError(
-            f"{card.name} reads features ({names}) that somebody else has computed, and no stream or clip carries any: "
+            f"{card.name} reads features ({names}) computed in advance, which no stream or clip carries: "
             "it can be trained and measured (triptych train, triptych evaluate), not served"
         )
 
 
 def read_card(path: Path) -> Card:
-    """Read and check a card.
+    """Read and validate a card.
 
     Raises:
-        CardError: it is not there, not JSON, or not a card that this version understands.
+        CardError: the file is missing, is not JSON, or is not a card that this version supports.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CardError(f"{path}: the card of the model cannot be read: {error}") from error
+        raise CardError(f"{path}: cannot read the model card: {error}") from error
     try:
         return Card.model_validate_json(text)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, problem['loc'])) or 'the file'}: {problem['msg']}" for problem in error.errors()
         )
-        raise CardError(f"{path}: not a card of a model: {problems}") from error
+        raise CardError(f"{path}: not a valid model card: {problems}") from error

@@ -1,4 +1,4 @@
-"""Where the two files of a trained model lie."""
+"""The paths of the two files of a trained model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ DEFAULT_NAME = "model"
 
 
 def checkpoint_files(path: Path) -> tuple[Path, Path]:
-    """Return weights and card of a path: either of the two files, or a folder with `model.safetensors`."""
+    """Return the paths of weights and card.
+
+    Args:
+        path: one of the two files, their common path without suffix, or a folder that contains `model.safetensors`.
+    """
     if path.is_dir():
         path = path / DEFAULT_NAME
     elif path.suffix in {WEIGHTS_SUFFIX, CARD_SUFFIX}:

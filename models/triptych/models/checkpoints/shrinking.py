@@ -1,7 +1,7 @@
-"""Rebuild layers smaller: what lies between two layers of a chain loses some of its numbers, and so do both.
+"""Rebuild pairs of consecutive layers with fewer channels between them (structured pruning).
 
-Masks of zeros would leave a network as large and as slow as it was. A card says how many numbers each chain has left
-(`Architecture.kept`), so that the smaller network can be built again.
+Masking channels with zeros would keep the network as large and slow as before. The card records how many channels each
+pair keeps (`Architecture.kept`), so that the smaller network can be built again.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from torch import Tensor, nn
 from triptych.schemas.errors import UsageError
 
 Layer = nn.Linear | nn.Conv2d
-_BETWEEN = (nn.GELU, nn.ReLU, nn.SiLU, nn.Dropout)
-"""What treats each number by itself, and so does not mind how many there are."""
+_ELEMENTWISE = (nn.GELU, nn.ReLU, nn.SiLU, nn.Dropout)
+"""Elementwise layers, which work with any number of channels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Two layers of which the second reads nothing but what the first says.
+    """Two consecutive layers, the second of which is the only reader of the first one's output channels.
 
     Attributes:
-        owner: the sequence that both stand in.
-        first: place of the first layer in it.
-        second: place of the second.
-        norm: place of a norm over groups of channels between them.
+        owner: the sequence that contains both layers.
+        first: index of the first layer in `owner`.
+        second: index of the second layer.
+        norm: index of a group norm between them, if there is one.
     """
 
     owner: nn.Sequential
@@ -46,20 +46,20 @@ class Chain:
 
     @property
     def groups(self) -> int:
-        """Return into how many equal groups the numbers in between must fall."""
+        """Return the number of norm groups. The number of channels must be a multiple of it."""
         norm = None if self.norm is None else self.owner[self.norm]
         return norm.num_groups if isinstance(norm, nn.GroupNorm) else 1
 
     @property
     def width(self) -> int:
-        """Return how many numbers lie in between."""
+        """Return the number of channels between the layers."""
         return int(self.layers[0].weight.shape[0])
 
     def keep(self, kept: Tensor) -> None:
-        """Rebuild both layers, and the norm, with the numbers [K] that are kept."""
+        """Rebuild both layers, and the norm, with only the channels of the indices `kept`, int64 [K]."""
         first, second = self.layers
-        self.owner[self.first] = _with(first, weight=first.weight[kept], bias=_some(first.bias, kept))
-        self.owner[self.second] = _with(second, weight=second.weight[:, kept], bias=second.bias)
+        self.owner[self.first] = _rebuild(first, weight=first.weight[kept], bias=_select(first.bias, kept))
+        self.owner[self.second] = _rebuild(second, weight=second.weight[:, kept], bias=second.bias)
         norm = None if self.norm is None else self.owner[self.norm]
         if self.norm is not None and isinstance(norm, nn.GroupNorm):
             smaller = nn.GroupNorm(norm.num_groups, len(kept), norm.eps)
@@ -68,7 +68,12 @@ class Chain:
 
 
 def chains(model: nn.Module, *, without: Iterable[str] = ()) -> dict[str, Chain]:
-    """Return the chains of a network by the path of the first layer; those of encoders `without` are left out."""
+    """Return the chains of a network by the path of their first layer.
+
+    Args:
+        model: the network.
+        without: modalities whose encoders are left out.
+    """
     hidden = tuple(f"encoders.{modality}." for modality in without)
     return {
         f"{name}.{chain.first}": chain
@@ -79,19 +84,19 @@ def chains(model: nn.Module, *, without: Iterable[str] = ()) -> dict[str, Chain]
 
 
 def shrink(model: nn.Module, kept: Mapping[str, int]) -> None:
-    """Give the chains of a network that was just built as many numbers as a card says.
+    """Reduce the chains of a newly built network to the numbers of channels that a card records.
 
     Raises:
-        UsageError: there is no such chain, or it cannot have so many.
+        UsageError: a path is not a chain, or the chain cannot have that number of channels.
     """
     known = chains(model)
     for path, count in kept.items():
         chain = known.get(path)
         if chain is None:
-            raise UsageError(f"kept: this network has no layer {path} that could be smaller")
+            raise UsageError(f"kept: {path} is not a layer that can be pruned")
         if not 0 < count <= chain.width or count % chain.groups:
             raise UsageError(
-                f"kept: {path} has {chain.width} numbers in {chain.groups} groups; {count} of them cannot be kept"
+                f"kept: expected for {path} up to {chain.width} channels, a multiple of {chain.groups}, got {count}"
             )
         chain.keep(torch.arange(count))
 
@@ -99,23 +104,24 @@ def shrink(model: nn.Module, kept: Mapping[str, int]) -> None:
 def _chains_of(sequence: nn.Sequential) -> Iterator[Chain]:
     first: int | None = None
     norm: int | None = None
-    for place, module in enumerate(sequence):
+    for index, module in enumerate(sequence):
         if isinstance(module, Layer):
             if first is not None and type(sequence[first]) is type(module):
-                yield Chain(sequence, first, place, norm)
+                yield Chain(sequence, first, index, norm)
             is_plain = isinstance(module, nn.Linear) or module.groups == 1
-            first, norm = (place if is_plain else None), None
+            first, norm = (index if is_plain else None), None
         elif isinstance(module, nn.GroupNorm) and norm is None:
-            norm = place
-        elif not isinstance(module, _BETWEEN):
+            norm = index
+        elif not isinstance(module, _ELEMENTWISE):
             first = None
 
 
-def _some(bias: Tensor | None, kept: Tensor) -> Tensor | None:
+def _select(bias: Tensor | None, kept: Tensor) -> Tensor | None:
     return None if bias is None else bias[kept]
 
 
-def _with(layer: Layer, *, weight: Tensor, bias: Tensor | None) -> Layer:
+def _rebuild(layer: Layer, *, weight: Tensor, bias: Tensor | None) -> Layer:
+    """Return a layer of the same kind with a smaller weight [O', I', ...] and its bias [O']."""
     outputs, inputs = weight.shape[:2]
     smaller: Layer
     if isinstance(layer, nn.Conv2d):

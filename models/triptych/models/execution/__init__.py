@@ -1,1 +1,1 @@
-"""Running networks: batch sizes, devices, exported graphs and warm-up."""
+"""Execution of networks: batch sizes, devices, exported graphs and warm-up."""

@@ -1,4 +1,4 @@
-"""Keep graphs of networks on this machine, and run them where they say the same; else the network runs as it is."""
+"""Cache exported graphs on this machine, and run them if their outputs equal those of the eager network."""
 
 from __future__ import annotations
 
@@ -14,12 +14,20 @@ import structlog
 import torch
 from torch import Tensor, nn
 
-from triptych.models.execution.export import GraphError, GraphForm, RunGraph, Trial, load_graph, make_graph, try_graph
-from triptych.models.execution.exportable import whole_tensors
+from triptych.models.execution.export import (
+    GraphComparison,
+    GraphError,
+    GraphForm,
+    RunGraph,
+    compare_graph,
+    export_graph,
+    load_graph,
+)
+from triptych.models.execution.exportable import graph_inputs
 from triptych.models.execution.warmup_window import full_window
 from triptych.models.model import InputSpec
 from triptych.models.network.collate import WindowBatch, collate, empty_batch
-from triptych.models.pretrained.tokens import Tokenize
+from triptych.models.pretrained.tokenizer import Tokenize
 from triptych.models.window import PreparedWindow
 from triptych.units import NS_PER_S
 
@@ -30,16 +38,16 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class GraphSubject:
-    """Say what a graph is made of.
+class GraphSource:
+    """Everything that an exported graph depends on.
 
     Attributes:
-        sha256: of the model: of all that an answer depends on.
-        modalities: that it reads.
-        spec: how it wants its windows.
-        window_ns: how long they are.
-        tokenize: cuts text for it.
-        observes: names of the heads that read its encoders beside its own answers.
+        sha256: checksum of the model, which covers everything that affects a prediction.
+        modalities: the modalities that the model reads.
+        spec: how windows are prepared.
+        window_ns: length of the windows.
+        tokenize: tokenizer of the model, if it reads text.
+        observers: names of the heads that read the encoders directly.
     """
 
     sha256: str
@@ -47,10 +55,10 @@ class GraphSubject:
     spec: InputSpec
     window_ns: int
     tokenize: Tokenize | None
-    observes: tuple[str, ...] = ()
+    observers: tuple[str, ...] = ()
 
-    def trial_batch(self) -> WindowBatch:
-        """Return windows of noise with everything in them, always the same."""
+    def example_batch(self) -> WindowBatch:
+        """Return a batch of random windows that contain all modalities, the same in each call."""
         random = np.random.default_rng(0)
         windows = [_noisy(full_window(self.window_ns, self.spec), random) for _ in range(_TRIAL_ROWS)]
         samples = self.window_ns * self.spec.sample_rate_hz // NS_PER_S
@@ -59,16 +67,16 @@ class GraphSubject:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Hold a graph that says what its network says."""
+    """An exported graph whose outputs equal those of its network."""
 
     run: RunGraph
     path: Path
-    trial: Trial
+    comparison: GraphComparison
     is_new: bool
 
 
 class GraphNetwork(nn.Module):
-    """Run a graph on the batches that it is made for, and the network that it is made of on all others."""
+    """Run a graph on the batches that it supports, and the eager network on all others."""
 
     def __init__(self, network: nn.Module, run: RunGraph, modalities: tuple[str, ...]) -> None:
         super().__init__()
@@ -77,16 +85,16 @@ class GraphNetwork(nn.Module):
         self._modalities = modalities
 
     def forward(self, batch: WindowBatch) -> dict[str, Tensor]:
-        """Return what the network says; rows at the end that hold nothing may be missing."""
-        tensors = whole_tensors(batch, self._modalities)
-        said: dict[str, Tensor] = self.network(batch) if tensors is None else dict(self._run(*tensors))
-        return said
+        """Return the outputs of the network by name, each [B', ...]. Empty rows at the end may be missing (B' <= B)."""
+        tensors = graph_inputs(batch, self._modalities)
+        outputs: dict[str, Tensor] = self.network(batch) if tensors is None else dict(self._run(*tensors))
+        return outputs
 
 
-def with_graph(network: nn.Module, subject: GraphSubject, form: GraphForm, folder: Path) -> nn.Module:
-    """Return a network that runs as a graph, made where there is none yet; or, said in the log, the network itself."""
+def use_graph(network: nn.Module, source: GraphSource, form: GraphForm, folder: Path) -> nn.Module:
+    """Return a network that runs as a graph. If that is not possible, log the reason and return the eager network."""
     try:
-        graph = get_graph(network, subject, form, folder)
+        graph = cached_graph(network, source, form, folder)
     except GraphError as error:
         _log.warning("graph_not_used", form=form, reason=str(error), instead="eager")
         return network
@@ -95,51 +103,51 @@ def with_graph(network: nn.Module, subject: GraphSubject, form: GraphForm, folde
         form=form,
         path=str(graph.path),
         made_now=graph.is_new,
-        difference=graph.trial.difference,
-        eager_ms=round(graph.trial.eager_ms, 2),
-        graph_ms=round(graph.trial.graph_ms, 2),
+        difference=graph.comparison.difference,
+        eager_ms=round(graph.comparison.eager_ms, 2),
+        graph_ms=round(graph.comparison.graph_ms, 2),
     )
-    return GraphNetwork(network, graph.run, subject.modalities)
+    return GraphNetwork(network, graph.run, source.modalities)
 
 
-def get_graph(network: nn.Module, subject: GraphSubject, form: GraphForm, folder: Path) -> Graph:
-    """Return a graph from the cache, made anew where it is missing or damaged, and tried beside the network.
+def cached_graph(network: nn.Module, source: GraphSource, form: GraphForm, folder: Path) -> Graph:
+    """Return a graph from the cache. Export it if it is missing or damaged. Compare it with the network in both cases.
 
     Raises:
-        GraphError: it cannot be made or read here, or says something else.
+        GraphError: the graph cannot be exported or loaded on this machine, or its outputs differ.
     """
     network.eval()
-    batch = subject.trial_batch()
-    path = folder / FOLDER / f"{_key(subject, form)}.pt2"
-    if _is_whole(path):
+    batch = source.example_batch()
+    path = folder / FOLDER / f"{_key(source, form)}.pt2"
+    if _is_intact(path):
         try:
             run = load_graph(path, form)
-            return Graph(run, path, try_graph(run, network, batch, subject.modalities), is_new=False)
-        except GraphError as error:  # made by another version of our own code, say
-            _log.info("graph_made_anew", path=str(path), reason=str(error))
-    _make(network, batch, subject.modalities, form, path)
+            return Graph(run, path, compare_graph(run, network, batch, source.modalities), is_new=False)
+        except GraphError as error:  # for example exported by another version of Triptych
+            _log.info("graph_exported_again", path=str(path), reason=str(error))
+    _make(network, batch, source.modalities, form, path)
     run = load_graph(path, form)
-    return Graph(run, path, try_graph(run, network, batch, subject.modalities), is_new=True)
+    return Graph(run, path, compare_graph(run, network, batch, source.modalities), is_new=True)
 
 
 def _make(network: nn.Module, batch: WindowBatch, modalities: tuple[str, ...], form: GraphForm, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as partial:
-        made = Path(partial) / path.name
-        make_graph(network, batch, modalities, form, made)
-        digest = hashlib.sha256(made.read_bytes()).hexdigest()
+        exported = Path(partial) / path.name
+        export_graph(network, batch, modalities, form, exported)
+        digest = hashlib.sha256(exported.read_bytes()).hexdigest()
         _checksum_file(path).unlink(missing_ok=True)
-        made.replace(path)
-        noted = Path(partial) / "checksum"
-        noted.write_text(digest, encoding="ascii")
-        noted.replace(_checksum_file(path))
+        exported.replace(path)
+        recorded = Path(partial) / "checksum"
+        recorded.write_text(digest, encoding="ascii")
+        recorded.replace(_checksum_file(path))
 
 
-def _is_whole(path: Path) -> bool:
-    """Say whether a graph is there as it was made: a damaged one is not even looked into, it may be native code."""
+def _is_intact(path: Path) -> bool:
+    """Return whether the file matches its checksum. A damaged file is not loaded, since it may contain native code."""
     try:
-        noted = _checksum_file(path).read_text(encoding="ascii")
-        return hashlib.sha256(path.read_bytes()).hexdigest() == noted
+        recorded = _checksum_file(path).read_text(encoding="ascii")
+        return hashlib.sha256(path.read_bytes()).hexdigest() == recorded
     except OSError:
         return False
 
@@ -148,19 +156,19 @@ def _checksum_file(path: Path) -> Path:
     return path.with_suffix(".sha256")
 
 
-def _key(subject: GraphSubject, form: GraphForm) -> str:
-    """Return a name for all that a graph depends on: processor, torch, model, windows."""
-    decisive = {
+def _key(source: GraphSource, form: GraphForm) -> str:
+    """Return a file name that depends on everything a graph depends on: CPU, torch version, model and windows."""
+    key = {
         "form": form,
         "machine": platform.machine(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "torch": torch.__version__,
-        "model": subject.sha256,
-        "spec": [getattr(subject.spec, name) for name in subject.spec.__slots__],
-        "window_ns": subject.window_ns,
-        "observes": subject.observes,
+        "model": source.sha256,
+        "spec": [getattr(source.spec, name) for name in source.spec.__slots__],
+        "window_ns": source.window_ns,
+        "observes": source.observers,
     }
-    return f"{form}-{hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:32]}"
+    return f"{form}-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]}"
 
 
 def _noisy(window: PreparedWindow, random: np.random.Generator) -> PreparedWindow:
@@ -169,6 +177,6 @@ def _noisy(window: PreparedWindow, random: np.random.Generator) -> PreparedWindo
     return replace(
         window,
         frames_hwc_u8=frames,
-        frame_times_ns=tuple(window.start_ns + place * length_ns // len(frames) for place in range(len(frames))),
+        frame_times_ns=tuple(window.start_ns + index * length_ns // len(frames) for index in range(len(frames))),
         audio_f32=random.normal(0, 0.1, window.audio_f32.shape).astype(np.float32),
     )

@@ -1,7 +1,7 @@
-"""A network as a function of tensors: what an exported graph is made of, and which batches such a graph may run.
+"""A network as a function of tensors, as torch.export needs it, and the batches that such a graph can run.
 
-Eager networks leave out rows and modalities that are not there, and so run other operations for other batches. Run
-whole, every row costs the same, and masks say what counts.
+Eager networks skip missing rows and modalities, so their operations depend on the batch. A dense batch runs every row
+in full, and only masks tell which data is present.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from collections.abc import Collection
 from torch import Tensor, nn
 
 from triptych.models.network.collate import WindowBatch
-from triptych.models.pretrained.sentence import WHOLE_CUES
+from triptych.models.pretrained.sentence import MAX_GRAPH_CUES
 
-LEAST_TOKENS = 2
-"""A graph's text is at least so long: torch takes a length of 1 for a constant."""
+MIN_TOKENS = 2
+"""Minimum text length of a graph: torch specialises on a length of 1."""
 _TOKEN_STEP = 8
-"""Text is a multiple of so many tokens long: oneDNN keeps what it made for each new shape."""
+"""The text length is rounded up to a multiple of this: oneDNN caches code for each new shape."""
 
 
-class WholeNetwork(nn.Module):
-    """Take the tensors of a batch, in the order of `WindowBatch.tensors`, with any number of rows."""
+class TensorNetwork(nn.Module):
+    """A network that takes the tensors of a batch, in the order of `WindowBatch.tensors`, with any number of rows."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, *tensors: Tensor) -> dict[str, Tensor]:
-        """Return what the network says of all rows."""
+        """Return the outputs of all rows by name, each [B, ...]. See `WindowBatch` for the shapes of the inputs."""
         video, video_mask, video_t, audio, audio_mask, text, text_mask, text_t = tensors
         batch = WindowBatch(
             video=video,
@@ -41,27 +41,30 @@ class WholeNetwork(nn.Module):
             frame_counts=(),
             audio_spans=(),
             cue_counts=(),
-            is_whole=True,
+            is_dense=True,
         )
-        said: dict[str, Tensor] = self.network(batch)
-        return said
+        outputs: dict[str, Tensor] = self.network(batch)
+        return outputs
 
 
-def whole_tensors(batch: WindowBatch, modalities: Collection[str]) -> tuple[Tensor, ...] | None:
-    """Return the tensors of a batch without its spare rows and tokens; None where it had better be run eagerly.
+def graph_inputs(batch: WindowBatch, modalities: Collection[str]) -> tuple[Tensor, ...] | None:
+    """Return the tensors of a batch without unused rows and tokens, or None if the batch must run eagerly.
 
-    That is where a graph would say something else (the speech encoder puts sound with gaps together, more cues than
-    `WHOLE_CUES` are not told apart), and where it would run more than it need: where one of the modalities that a
-    network reads is missing in most rows.
+    A batch must run eagerly if a graph would give other outputs: if audio has gaps, because the speech encoder
+    concatenates the present samples, or if a row has more cues than `MAX_GRAPH_CUES`. It also runs eagerly if a graph
+    would be slower, because a modality that the network reads is missing in most rows.
+
+    Returns:
+        The tensors of `WindowBatch.tensors`, with B' <= B rows and L' <= L text tokens.
     """
-    there = {modality: batch.rows_with(modality) for modality in modalities}
-    rows = 1 + max((row for found in there.values() for row in found), default=-1)
-    if any(2 * len(found) < rows or not found for found in there.values()):
+    present = {modality: batch.rows_with(modality) for modality in modalities}
+    rows = 1 + max((row for found in present.values() for row in found), default=-1)
+    if any(2 * len(found) < rows or not found for found in present.values()):
         return None
     has_gaps = any(spans and (len(spans) > 1 or spans[0][0] > 0) for spans in batch.audio_spans)
-    if has_gaps or max(batch.cue_counts) > WHOLE_CUES:
+    if has_gaps or max(batch.cue_counts) > MAX_GRAPH_CUES:
         return None
     used = int(batch.text_mask.sum(1).max()) if batch.text_mask.numel() else 0
-    tokens = min(batch.text.shape[1], max(LEAST_TOKENS, -(-used // _TOKEN_STEP) * _TOKEN_STEP))
+    tokens = min(batch.text.shape[1], max(MIN_TOKENS, -(-used // _TOKEN_STEP) * _TOKEN_STEP))
     *others, text, text_mask, text_t = (tensor[:rows] for tensor in batch.tensors())
     return (*others, *(tensor[:, :tokens].contiguous() for tensor in (text, text_mask, text_t)))

@@ -1,6 +1,6 @@
-"""Put encoders on devices of their own, so that a model may be larger than one device, or use several.
+"""Run encoders on other devices than the rest of a model, so that a model can use several devices.
 
-What is fused is small: only tokens travel to the device of the fusion.
+Only tokens are copied to the device of the fusion. The fusion itself is small.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class PlacedEncoder(Encoder):
     """Run an encoder on another device than the rest of its model.
 
     Args:
-        encoder: is moved there.
-        device: where it runs.
-        home: where its tokens are wanted.
+        encoder: the encoder; it is moved to `device`.
+        device: the device that the encoder runs on.
+        home: the device that receives its tokens.
     """
 
     def __init__(self, encoder: Encoder, device: torch.device, home: torch.device) -> None:
@@ -32,39 +32,41 @@ class PlacedEncoder(Encoder):
         self._device, self._home = device, home
 
     def forward(self, batch: WindowBatch) -> Encoded:
-        """Take the batch there, encode, and bring the tokens back."""
-        encoded = self.encoder(batch.to(self._device, non_blocking=False))  # to a CPU one has to wait
+        """Copy the batch to the device, encode it, and copy the tokens float [B, N, D], mask and times [B, N] back."""
+        encoded = self.encoder(
+            batch.to(self._device, non_blocking=False)
+        )  # a non-blocking copy to the CPU would not be complete
         times = None if encoded.times is None else encoded.times.to(self._home)
         return Encoded(encoded.tokens.to(self._home), encoded.mask.to(self._home), times)
 
 
 def place_encoders(network: nn.Module, devices: Mapping[str, torch.device], *, home: torch.device) -> None:
-    """Move the encoders of modalities to devices; the others, and all else, stay at home.
+    """Move the encoders of some modalities to their devices. Everything else stays on `home`.
 
     Raises:
-        UsageError: the network has no encoder of such a modality.
+        UsageError: the network has no encoder for one of the modalities.
     """
     models = [module for module in network.modules() if isinstance(module, FusedModel)]
     for modality, device in devices.items():
         known = {name for model in models for name in model.encoders}
         if modality not in known:
-            raise UsageError(f"an encoder of {modality} cannot be placed; the model has: {', '.join(sorted(known))}")
+            raise UsageError(f"encoder devices: no encoder for {modality!r}; the model has: {', '.join(sorted(known))}")
         for model in models:
             encoder = model.encoders[modality]
             if device != home and isinstance(encoder, Encoder):
                 model.encoders[modality] = PlacedEncoder(encoder, device, home)
 
 
-def devices_of(text: str) -> dict[str, str]:
-    """Return the devices by modality that a setting such as `video=cuda:0,text=cuda:1` names.
+def parse_encoder_devices(text: str) -> dict[str, str]:
+    """Parse a setting such as `video=cuda:0,text=cuda:1` into device names by modality.
 
     Raises:
-        UsageError: it is not written so.
+        UsageError: the text does not have this form.
     """
     devices: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         modality, sign, device = part.partition("=")
         if not (modality and sign and device):
-            raise UsageError(f"encoder devices: expected MODALITY=DEVICE, as video=cuda:0, got {part!r}")
+            raise UsageError(f"encoder devices: expected MODALITY=DEVICE, such as video=cuda:0, got {part!r}")
         devices[modality] = device
     return devices

@@ -1,6 +1,6 @@
-"""Run a fused model on a device: batches of fixed sizes, copied once, never more than the memory holds.
+"""Run a network on a device in batches of fixed sizes that fit into its memory.
 
-One thread owns the device. Nothing here knows what the network says: a function turns its numbers into predictions.
+One thread owns the device. This module does not know what the outputs mean: a function converts them to predictions.
 """
 
 from __future__ import annotations
@@ -22,34 +22,35 @@ from triptych.models.execution.warmup_window import full_window
 from triptych.models.model import InputSpec, ModelInfo
 from triptych.models.network.collate import WindowBatch, collate, empty_batch
 from triptych.models.prediction import WindowPrediction
-from triptych.models.pretrained.tokens import Tokenize
+from triptych.models.pretrained.tokenizer import Tokenize
 from triptych.models.window import PreparedWindow
 from triptych.schemas.errors import TriptychError, UsageError
 
 Outputs = Mapping[str, NDArray[np.float32]]
-"""What the heads say of one window, by the head's name; a head with nothing to read in the whole batch is missing."""
+"""The outputs of one row by head name, float32 [...]. A head without input in the whole batch is missing."""
 
-Describe = Callable[[PreparedWindow, Outputs], WindowPrediction]
+Postprocess = Callable[[PreparedWindow, Outputs], WindowPrediction]
+"""Converts the outputs for a window to its prediction."""
 
 _log = structlog.get_logger(__name__)
 
 
 class DeviceMemoryError(TriptychError):
-    """Not even one window fits into the device's memory. Running it again will not help."""
+    """A single window does not fit into the device's memory. Retrying does not help."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """Say how to run a model.
+    """How to run a model.
 
     Attributes:
-        device: where it runs.
-        window_ns: length of the windows, for the sizes to warm.
-        max_batch: at most so many windows at once.
-        tokenize: cuts the text of cues for the network; None for one that does not read.
-        encoder_devices: where encoders run that do not run there, by modality.
-        graph: as what a trained network is run on a CPU; None runs it as it is.
-        graphs_folder: where graphs are kept.
+        device: the device that the model runs on.
+        window_ns: length of the windows, used to warm up.
+        max_batch: the maximum number of windows per batch.
+        tokenize: tokenizer of the model; None if it does not read text.
+        encoder_devices: devices of encoders that run elsewhere, by modality.
+        graph: form of the exported graph that a trained network runs as on a CPU; None runs it eagerly.
+        graphs_folder: the cache folder of exported graphs.
     """
 
     device: torch.device
@@ -62,10 +63,10 @@ class RunOptions:
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device of a setting: `auto` takes a GPU when there is one.
+    """Return the device that a setting names; `auto` selects a GPU if there is one.
 
     Raises:
-        UsageError: there is no such device here.
+        UsageError: the device does not exist on this machine.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -76,21 +77,21 @@ def choose_device(name: str) -> torch.device:
     if device.type not in {"cpu", "cuda"}:
         raise UsageError(f"device {name!r} is not supported; expected auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(f"device {name!r} is not here ({torch.cuda.device_count()} GPUs are); use auto or cpu")
+        raise UsageError(f"device {name!r} does not exist ({torch.cuda.device_count()} GPUs found); use auto or cpu")
     return device
 
 
 class TorchModel:
-    """Predict windows with a network of torch."""
+    """Predict windows with a torch network."""
 
     def __init__(
-        self, network: nn.Module, describe: Describe, *, info: ModelInfo, spec: InputSpec, options: RunOptions
+        self, network: nn.Module, postprocess: Postprocess, *, info: ModelInfo, spec: InputSpec, options: RunOptions
     ) -> None:
         self.info = info
         self.spec = spec
         self._network = network.eval().to(options.device)
         place_encoders(self._network, options.encoder_devices, home=options.device)
-        self._describe = describe
+        self._postprocess = postprocess
         self._tokenize = options.tokenize
         self._device = options.device
         self._window_ns = options.window_ns
@@ -99,10 +100,10 @@ class TorchModel:
         self._copies = torch.Stream(options.device) if options.device.type == "cuda" else None
 
     def warm(self) -> None:
-        """Run every batch size once with every modality there, so that the first real batch waits for nothing.
+        """Run each batch size once with all modalities, so that no real batch triggers one-time initialisation.
 
-        Only the first window of each has pictures: a GPU runs the whole shape all the same, and a CPU, which runs the
-        pictures that are there a few at a time, meets no new shape in more of them.
+        Only the first window has frames: a GPU always runs the full shape, and a CPU runs the present frames a few at a
+        time, so more frames would not lead to new shapes.
         """
         first = full_window(self._window_ns, self.spec)
         other = replace(first, frames_hwc_u8=(), frame_times_ns=())
@@ -110,10 +111,10 @@ class TorchModel:
             self.predict([first] + [other] * (size - 1))
 
     def predict(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
-        """Return one prediction for each window, in order; a window with nothing in it is answered without the network.
+        """Return one prediction per window, in order. Empty windows are answered without the network.
 
         Raises:
-            DeviceMemoryError: one window alone does not fit.
+            DeviceMemoryError: a single window does not fit into the device's memory.
         """
         predictions = [WindowPrediction()] * len(windows)
         waiting = [index for index, window in enumerate(windows) if not window.is_empty]
@@ -124,22 +125,25 @@ class TorchModel:
             if outputs is None:
                 continue
             for row, (index, window) in enumerate(zip(indices, chosen, strict=True)):
-                predictions[index] = self._describe(window, {name: rows[row] for name, rows in outputs.items()})
+                predictions[index] = self._postprocess(window, {name: rows[row] for name, rows in outputs.items()})
             waiting = waiting[len(indices) :]
         return predictions
 
     def _run(self, windows: Sequence[PreparedWindow]) -> Outputs | None:
-        """Return what the heads say, or None when memory ran out and the windows must be run again, fewer at once."""
+        """Return the outputs by name, each float32 [B, ...].
+
+        Return None if memory ran out and a smaller batch must be tried.
+        """
         try:
             outputs = self._forward(windows)
         except torch.OutOfMemoryError as error:
-            if not self._limit.ran_out():
+            if not self._limit.record_out_of_memory():
                 raise DeviceMemoryError(f"one window does not fit into the memory of {self._device}") from error
             _log.warning("device_memory_ran_out", device=str(self._device), max_batch=self._limit.current)
         else:
-            self._limit.succeeded(len(windows))
+            self._limit.record_success(len(windows))
             return outputs
-        # Outside the handler: the traceback holds the tensors that are to be freed.
+        # Outside the handler, because the traceback keeps references to the tensors that must be freed.
         self._staging.clear()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()

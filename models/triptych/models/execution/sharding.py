@@ -1,8 +1,8 @@
-"""Cut large text encoders across devices (tensor parallelism): each holds some heads and some of what lies in between.
+"""Shard large text encoders across devices (tensor parallelism, Shoeybi et al., 2019, arXiv 1909.08053).
 
-Two layers that follow one another are cut along the numbers between them, so the devices talk once for each pair: the
-first by its outputs (columns), the second by its inputs (rows), whose sums are then added up. A part of an API that
-PyTorch calls experimental; nothing of what Triptych ships is large enough to need it.
+Each device holds some attention heads and a part of the feed-forward layer. Each pair of linear layers is split along
+the dimension between them, the first column-wise and the second row-wise, so a pair needs one all-reduce. The module
+uses an API that PyTorch marks as experimental. No encoder that Triptych ships is large enough to need it.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ BERT_LAYERS: Final[Mapping[str, bool]] = {
     "intermediate.dense": True,
     "output.dense": False,
 }
-"""The linear layers inside a layer of BERT, XLM-R, E5 and their like, by path: whether they are cut by columns."""
+"""Paths of the linear layers in one layer of BERT, XLM-R or E5; true if a layer is split column-wise."""
 
 
 def shard_text_encoder(encoder: nn.Module, mesh: DeviceMesh, *, layers: str = "encoder.layer") -> nn.Module:
-    """Cut an encoder of BERT's kind across a mesh of devices, in place; every process calls it with equal weights.
+    """Shard a BERT-like encoder across a device mesh, in place. Each process calls this with the same weights.
 
-    Its attention must take the number of heads from the numbers it gets (a view of `[B, N, -1, D / H]`), for each
-    process has some of them only. Norms, embeddings and what is added around the layers are whole everywhere.
+    The attention must derive the number of heads from its input (a view as `[B, N, -1, D / H]`), because each process
+    holds only some of them. Norms, embeddings and residual connections are replicated.
 
     Args:
-        encoder: with its layers in a list.
-        mesh: of one dimension.
-        layers: path of that list.
+        encoder: the encoder, with its layers in a module list.
+        mesh: a one-dimensional device mesh.
+        layers: path of the module list.
 
     Raises:
-        UsageError: there is no such list, or some layer cannot be cut into so many equal parts.
+        UsageError: the list does not exist, or a layer cannot be split into equal parts.
     """
     try:
         blocks = encoder.get_submodule(layers)
     except AttributeError as error:
-        raise UsageError(f"layers: this encoder has no {layers}") from error
+        raise UsageError(f"layers: the encoder has no module {layers}") from error
     for name, block in blocks.named_children():
         _check(block, f"{layers}.{name}", mesh.size())
         plan: dict[str, ParallelStyle] = {
@@ -60,9 +60,9 @@ def _check(block: nn.Module, where: str, parts: int) -> None:
         try:
             layer = block.get_submodule(path)
         except AttributeError as error:
-            raise UsageError(f"{where}: expected a layer {path}, as BERT has") from error
+            raise UsageError(f"{where}: expected a layer {path}, as in BERT") from error
         if not isinstance(layer, nn.Linear):
             raise UsageError(f"{where}.{path}: expected a linear layer, got {type(layer).__name__}")
-        numbers = layer.out_features if by_columns else layer.in_features
-        if numbers % parts:
-            raise UsageError(f"{where}.{path}: {numbers} numbers cannot be cut into {parts} equal parts")
+        features = layer.out_features if by_columns else layer.in_features
+        if features % parts:
+            raise UsageError(f"{where}.{path}: {features} features cannot be split into {parts} equal parts")

@@ -1,4 +1,4 @@
-"""A window with everything in it, to try a model with: no real window asks more of it."""
+"""A window that contains all modalities at maximum size, to warm up a model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def full_window(window_ns: int, spec: InputSpec) -> PreparedWindow:
-    """Return black pictures, silence and a line of words, as many and as long as the model takes."""
+    """Return a window with `spec.frames` black frames, silent audio and one cue."""
     samples = window_ns * spec.sample_rate_hz // NS_PER_S
     return PreparedWindow(
         stream="warm",

@@ -1,4 +1,4 @@
-"""Build the network that a card describes: the one place that chooses its parts."""
+"""Build the network that a card describes. This is the only module that selects its parts."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from triptych.models.network.fusions.shape import FusionShape
 from triptych.models.network.heads import HeadReadout, LogitsHead, RegressionHead, UnitVectorHead
 from triptych.models.network.parts import Encoder, Head
 from triptych.models.network.token_space import TokenSpace
-from triptych.models.pretrained.efficientnet import PictureEncoder
+from triptych.models.pretrained.efficientnet import ImageEncoder
 from triptych.models.pretrained.sentence import SentenceEncoder
 from triptych.models.pretrained.silero import SpeechEncoder
-from triptych.models.pretrained.tokens import SentenceTokenizer, Tokenize
+from triptych.models.pretrained.tokenizer import SentenceTokenizer, Tokenize
 from triptych.models.pretrained.weights import (
     EFFICIENTNET_LITE0,
+    FILE_TENSOR,
     SENTENCE_ENCODER,
     SENTENCE_PIECES,
     SILERO_VAD,
-    WHOLE_FILE,
     WeightFile,
     load_weights,
 )
@@ -49,40 +49,40 @@ PRETRAINED: dict[str, tuple[WeightFile, ...]] = {
     "audio": (SILERO_VAD,),
     "text": (SENTENCE_ENCODER, SENTENCE_PIECES),
 }
-"""The pretrained weights that a modality's encoder is made of."""
+"""The weight files of the pretrained encoder of each modality."""
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Hold a network and what cuts text for it."""
+    """A network and the tokenizer of its text encoder; None if it does not read text."""
 
     model: FusedModel
     tokenize: Tokenize | None
 
 
 def build_network(architecture: Architecture, *, weights_folder: Path) -> Network:
-    """Build a network, its small encoders, fusion and heads not yet trained.
+    """Build a network. Small encoders, fusion and heads have random weights.
 
     Args:
-        architecture: what it is made of.
-        weights_folder: where pretrained weights lie; not touched by a network without any.
+        architecture: the parts of the network.
+        weights_folder: folder of the pretrained weights; not read if the network has no pretrained encoder.
 
     Raises:
-        UsageError: some part cannot be built so, or pretrained weights were never pulled.
+        UsageError: a part cannot be built with these options, or pretrained weights were not downloaded.
     """
     encoders: dict[str, Encoder] = {
         modality: _encoder(modality, card, weights_folder) for modality, card in sorted(architecture.encoders.items())
     }
-    return Network(_assembled(architecture, encoders), _tokenizer(architecture, weights_folder))
+    return Network(_assemble(architecture, encoders), _tokenizer(architecture, weights_folder))
 
 
-def rebuilt(network: Network, architecture: Architecture) -> Network:
-    """Return a network with the encoders of another one, all else being new."""
+def rebuild_network(network: Network, architecture: Architecture) -> Network:
+    """Return a new network that uses the encoders of an existing one. Fusion and heads have random weights."""
     encoders = {modality: cast("Encoder", encoder) for modality, encoder in network.model.encoders.items()}
-    return Network(_assembled(architecture, encoders), network.tokenize)
+    return Network(_assemble(architecture, encoders), network.tokenize)
 
 
-def _assembled(architecture: Architecture, encoders: Mapping[str, Encoder]) -> FusedModel:
+def _assemble(architecture: Architecture, encoders: Mapping[str, Encoder]) -> FusedModel:
     width = architecture.width
     fused = tuple(head.name for head in architecture.heads if head.source == Head.FUSED)
     shape = FusionShape(tuple(encoders), width, fused, architecture.dropout)
@@ -97,7 +97,7 @@ def _assembled(architecture: Architecture, encoders: Mapping[str, Encoder]) -> F
 
 
 def pretrained_checksums(modality: str) -> tuple[str, ...]:
-    """Return the checksums of the weights that a pretrained encoder starts from."""
+    """Return the checksums of the weights of a modality's pretrained encoder."""
     return tuple(weight.sha256 for weight in PRETRAINED[modality])
 
 
@@ -107,12 +107,12 @@ def _encoder(modality: str, card: EncoderCard, folder: Path) -> Encoder:
         try:
             return build(**card.options)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise UsageError(f"the encoder of {modality} cannot be built with {dict(card.options)}: {error}") from error
+            raise UsageError(f"the {modality} encoder cannot be built with {dict(card.options)}: {error}") from error
     here = pretrained_checksums(modality)
     if card.sha256 and card.sha256 != here:
         raise CardError(
-            f"the encoder of {modality} was trained on weights {', '.join(card.sha256)}; this version of Triptych has "
-            f"{', '.join(here)}"
+            f"the {modality} encoder: expected the weights {', '.join(card.sha256)} that the model was trained with; "
+            f"this version of Triptych has {', '.join(here)}"
         )
     return PretrainedEncoder(modality, _pretrained(modality, folder), frozen=card.frozen)
 
@@ -120,7 +120,7 @@ def _encoder(modality: str, card: EncoderCard, folder: Path) -> Encoder:
 def _pretrained(modality: str, folder: Path) -> Encoder:
     weights = load_weights(PRETRAINED[modality][0], folder)
     if modality == "video":
-        return PictureEncoder(weights)
+        return ImageEncoder(weights)
     return SpeechEncoder(weights) if modality == "audio" else SentenceEncoder(weights)
 
 
@@ -130,7 +130,7 @@ def _tokenizer(architecture: Architecture, folder: Path) -> Tokenize | None:
         return None
     if card.kind == "small":
         return hash_words
-    return SentenceTokenizer(load_weights(SENTENCE_PIECES, folder)[WHOLE_FILE])
+    return SentenceTokenizer(load_weights(SENTENCE_PIECES, folder)[FILE_TENSOR])
 
 
 def _head(card: HeadCard, width: int) -> Head:

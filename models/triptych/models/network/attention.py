@@ -1,7 +1,7 @@
-"""Transformer blocks over tokens of which some are not there, with the norm first (pre-LN).
+"""Transformer blocks over masked tokens, with layer norm before each sublayer (pre-LN).
 
-Every row must have one token at least that is there: softmax over nothing has no answer. The fusions see to it with a
-token of their own.
+Pre-LN: Xiong et al., 2020, arXiv 2002.04745. Each row must have at least one unmasked token, because softmax over an
+empty set is undefined. The fusions add a token that is never masked.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-_WIDENING = 2
+_FEED_FORWARD_FACTOR = 2
 
 
 class Attention(nn.Module):
-    """Let queries look at tokens, in several heads."""
+    """Multi-head attention (Vaswani et al., 2017, arXiv 1706.03762) of queries over tokens."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -25,15 +25,24 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, queries: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Return [B, Q, D] of queries [B, Q, D], tokens [B, N, D] and the mask [B, N] of those that are there."""
+        """Attend from queries to the unmasked tokens.
+
+        Args:
+            queries: float [B, Q, D].
+            tokens: float [B, N, D], keys and values.
+            mask: bool [B, N], true for tokens that exist.
+
+        Returns:
+            float [B, Q, D].
+        """
         query = self._split(self.query(queries))
         key, value = (self._split(one) for one in self.key_value(tokens).chunk(2, -1))
-        seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
-        out: Tensor = self.out(seen.transpose(1, 2).flatten(2))  # [B, H, Q, D/H] to [B, Q, D]
+        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
+        out: Tensor = self.out(attended.transpose(1, 2).flatten(2))  # [B, H, Q, D/H] to [B, Q, D]
         return out
 
     def weights(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Return how much each token looks at each, [B, N, N], the mean over the heads: what `forward` weighs by."""
+        """Return the attention weights of `forward` among tokens, averaged over the heads: float [B, N, N]."""
         query = self._split(self.query(tokens))
         key = self._split(self.key_value(tokens).chunk(2, -1)[0])
         scores = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
@@ -45,7 +54,7 @@ class Attention(nn.Module):
 
 
 class SelfBlock(nn.Module):
-    """Let tokens look at one another, then think each for itself."""
+    """A transformer encoder block: self-attention, then a feed-forward network."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -55,15 +64,15 @@ class SelfBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Return [B, N, D]."""
+        """Return the updated tokens, float [B, N, D], given tokens [B, N, D] and their mask, bool [B, N]."""
         normed = self.before(tokens)
         tokens = tokens + self.dropout(self.attention(normed, normed, mask))
-        thought: Tensor = tokens + self.think(tokens)
-        return thought
+        updated: Tensor = tokens + self.think(tokens)
+        return updated
 
 
 class CrossBlock(nn.Module):
-    """Let queries look at one another and at tokens, then think each for itself."""
+    """A transformer decoder block: self-attention of queries, cross-attention to tokens, feed-forward network."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -74,19 +83,25 @@ class CrossBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, queries: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Return [B, Q, D]; the tokens come normed."""
+        """Return the updated queries, float [B, Q, D].
+
+        Args:
+            queries: float [B, Q, D].
+            tokens: float [B, N, D], already normalised.
+            mask: bool [B, N], true for tokens that exist.
+        """
         queries = self.among(queries, mask.new_ones(queries.shape[:2]))
         queries = queries + self.dropout(self.attention(self.before(queries), tokens, mask))
-        thought: Tensor = queries + self.think(queries)
-        return thought
+        updated: Tensor = queries + self.think(queries)
+        return updated
 
 
 def _feed_forward(width: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(
         nn.LayerNorm(width),
-        nn.Linear(width, _WIDENING * width),
+        nn.Linear(width, _FEED_FORWARD_FACTOR * width),
         nn.GELU(),
         nn.Dropout(dropout),
-        nn.Linear(_WIDENING * width, width),
+        nn.Linear(_FEED_FORWARD_FACTOR * width, width),
         nn.Dropout(dropout),
     )

@@ -1,6 +1,6 @@
-"""Put prepared windows together into tensors of fixed shapes, with a mask for everything that may be missing.
+"""Collate prepared windows into tensors of fixed shapes, with a mask for each modality.
 
-A missing modality is a mask, never a zero tensor that looks like data.
+A missing modality is masked. It is never represented by zeros alone.
 """
 
 from __future__ import annotations
@@ -12,34 +12,35 @@ import torch
 from torch import Tensor
 
 from triptych.models.model import InputSpec
-from triptych.models.pretrained.tokens import Tokenize
+from triptych.models.pretrained.tokenizer import Tokenize
 from triptych.models.window import PreparedWindow
 
 AUDIO_TOKEN_SAMPLES = 512
-"""Audio is masked by tokens of this many samples (32 ms at 16 kHz, the step of the voice detector)."""
+"""Samples per element of the audio mask (32 ms at 16 kHz, the step of the voice activity detector)."""
 
 
 @dataclass(frozen=True, slots=True)
 class WindowBatch:
-    """Hold B windows; T pictures, S samples, Ta audio tokens and L text tokens at most in each.
+    """B windows with at most T frames, S samples, Ta audio tokens and L text tokens each.
 
     Attributes:
-        video: uint8 [B, T, H, W, 3]; the pictures of a row stand first, in time order.
-        video_mask: bool [B, T].
-        video_t: float32 [B, T], time inside the window, 0 to 1.
-        audio: float32 [B, S], each sample at its place in the window.
-        audio_mask: bool [B, Ta], true where a token holds any real sample.
-        text: int64 [B, L] token ids, cue after cue, each begun and ended by a token of its own; L is 0 for a model
-            that does not read.
-        text_mask: bool [B, L].
-        text_t: float32 [B, L], when the cue of that token starts, 0 to 1.
-        frame_counts: how many pictures each row has: known here without asking the device.
-        audio_spans: where each row's real samples lie, likewise.
-        cue_counts: how many cues of each row are read, likewise.
-        feature_lengths: how many steps of features each row has, by modality.
-        features: float32 [B, T, D] by modality, of models that read features.
-        is_whole: every row is run in full, whatever it holds, and masks alone say what counts. So a network is a
-            function of tensors, as an exported graph is; then the three before are empty.
+        video: uint8 [B, T, H, W, 3]; the frames of a row come first, in time order.
+        video_mask: bool [B, T], true for frames that exist.
+        video_t: float32 [B, T], time of each frame relative to the window, 0 to 1.
+        audio: float32 [B, S], each sample at its position in the window.
+        audio_mask: bool [B, Ta], true where a token contains any real sample.
+        text: int64 [B, L] token ids, cue after cue, each between a start and an end token; L is 0 for a model that does
+            not read text.
+        text_mask: bool [B, L], true for tokens that exist.
+        text_t: float32 [B, L], start time of the token's cue relative to the window, 0 to 1.
+        frame_counts: number of frames of each row, on the host, so that reading it does not synchronise with the
+            device.
+        audio_spans: half-open ranges of real samples of each row, on the host.
+        cue_counts: number of cues of each row that are in `text`, on the host.
+        feature_lengths: number of feature steps of each row by modality, on the host.
+        features: float32 [B, T, D] by modality, for models that read precomputed features.
+        is_dense: whether every row runs in full, and only masks tell which data exists. The network is then a function
+            of tensors, as torch.export needs it, and the host-side counts are empty.
     """
 
     video: Tensor
@@ -55,14 +56,14 @@ class WindowBatch:
     cue_counts: tuple[int, ...]
     feature_lengths: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     features: Mapping[str, Tensor] = field(default_factory=dict)
-    is_whole: bool = False
+    is_dense: bool = False
 
     def has(self, modality: str) -> bool:
-        """Say whether any row may have a modality."""
-        return self.is_whole or bool(self.rows_with(modality))
+        """Return whether any row may have the modality."""
+        return self.is_dense or bool(self.rows_with(modality))
 
     def rows_with(self, modality: str) -> tuple[int, ...]:
-        """Return the rows in which a modality is there."""
+        """Return the indices of the rows that have the modality."""
         there: dict[str, Sequence[object]] = {
             "video": self.frame_counts,
             "audio": self.audio_spans,
@@ -72,7 +73,7 @@ class WindowBatch:
         return tuple(row for row, own in enumerate(content) if own)
 
     def tensors(self) -> tuple[Tensor, ...]:
-        """Return every tensor, in the order of the fields."""
+        """Return the tensors of media and text in the order of the fields, without features."""
         return (
             self.video,
             self.video_mask,
@@ -84,8 +85,8 @@ class WindowBatch:
             self.text_t,
         )
 
-    def changed(self, change: Callable[[Tensor], Tensor]) -> WindowBatch:
-        """Return a batch with every tensor changed in the same way; what is known without them stays."""
+    def map_tensors(self, change: Callable[[Tensor], Tensor]) -> WindowBatch:
+        """Apply a function to each tensor. The host-side counts do not change."""
         video, video_mask, video_t, audio, audio_mask, text, text_mask, text_t = map(change, self.tensors())
         return WindowBatch(
             video=video,
@@ -101,18 +102,22 @@ class WindowBatch:
             cue_counts=self.cue_counts,
             feature_lengths=self.feature_lengths,
             features={modality: change(tensor) for modality, tensor in self.features.items()},
-            is_whole=self.is_whole,
+            is_dense=self.is_dense,
         )
 
     def to(self, device: torch.device, *, non_blocking: bool = True) -> WindowBatch:
-        """Copy to a device; from pinned memory the caller's stream need not wait, unless `non_blocking` is false."""
-        return self.changed(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+        """Copy to a device. With `non_blocking`, copies from pinned memory do not block the host."""
+        return self.map_tensors(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
 
 def empty_batch(rows: int, samples: int, spec: InputSpec, *, pinned: bool = False) -> WindowBatch:
-    """Allocate a batch in which nothing is there.
+    """Allocate a batch in which everything is masked.
 
-    `pinned` memory is copied to a GPU without a detour; allocating it is slow, so it is done once for each size.
+    Args:
+        rows: number of rows, B.
+        samples: audio samples per row, S.
+        spec: determines the other sizes.
+        pinned: allocate pinned memory, from which copies to a GPU are faster. Allocating it is slow, so it is reused.
     """
     tokens = -(-samples // AUDIO_TOKEN_SAMPLES)
     return WindowBatch(
@@ -133,9 +138,12 @@ def empty_batch(rows: int, samples: int, spec: InputSpec, *, pinned: bool = Fals
 
 
 def collate(windows: Sequence[PreparedWindow], into: WindowBatch, tokenize: Tokenize | None = None) -> WindowBatch:
-    """Fill an allocated batch with windows, which may be fewer than its rows; the rows left over hold nothing.
+    """Fill an allocated batch with windows. There may be fewer windows than rows; the remaining rows are masked.
 
-    The result shares the memory of `into`: it is good until the next call. Without `tokenize` no text is in it.
+    Args:
+        windows: the windows, all of the same length.
+        into: the batch to fill. The result shares its memory, so it is valid until the next call.
+        tokenize: converts the text of a cue to token ids; None leaves the text empty.
     """
     rows = len(into.frame_counts)
     for mask in (into.video_mask, into.audio_mask, into.text_mask):
@@ -157,9 +165,9 @@ def collate(windows: Sequence[PreparedWindow], into: WindowBatch, tokenize: Toke
 
 def _fill_video(batch: WindowBatch, row: int, window: PreparedWindow) -> None:
     length_ns = window.end_ns - window.start_ns
-    pictures = batch.video.numpy()[row]
+    frames = batch.video.numpy()[row]  # uint8 [T, H, W, 3]
     for index, (frame, time_ns) in enumerate(zip(window.frames_hwc_u8, window.frame_times_ns, strict=True)):
-        pictures[index] = frame
+        frames[index] = frame
         batch.video_t[row, index] = (time_ns - window.start_ns) / length_ns
         batch.video_mask[row, index] = True
 
@@ -173,26 +181,29 @@ def _fill_audio(batch: WindowBatch, row: int, window: PreparedWindow) -> None:
 
 
 def _fill_features(batch: WindowBatch, modality: str, windows: Sequence[PreparedWindow]) -> tuple[int, ...]:
-    """Lay the features of a modality into their rows, as many steps as there is room for, and return how many."""
-    room = batch.features[modality]
-    lengths = [0] * room.shape[0]
+    """Copy the features of a modality into their rows, truncated to T steps. Return the number of steps of each row."""
+    target = batch.features[modality]
+    lengths = [0] * target.shape[0]
     for row, window in enumerate(windows):
         own = window.features.get(modality)
         if own is not None:
-            lengths[row] = min(len(own), room.shape[1])
-            room.numpy()[row, : lengths[row]] = own[: lengths[row]]
+            lengths[row] = min(len(own), target.shape[1])
+            target.numpy()[row, : lengths[row]] = own[: lengths[row]]
     return tuple(lengths)
 
 
 def _fill_text(batch: WindowBatch, row: int, window: PreparedWindow, tokenize: Tokenize) -> int:
-    """Lay the cues one after the other, as far as there is room, and return how many have any."""
-    room = batch.text.shape[1]
+    """Write the tokens of the cues one after the other, truncated to L tokens.
+
+    Return the number of cues with any token.
+    """
+    max_tokens = batch.text.shape[1]
     length_ns = window.end_ns - window.start_ns
     filled = 0
-    for number, cue in enumerate(window.cues):
-        if filled == room:
-            return number
-        ids = tokenize(cue.text)[: room - filled]
+    for index, cue in enumerate(window.cues):
+        if filled == max_tokens:
+            return index
+        ids = tokenize(cue.text)[: max_tokens - filled]
         own = slice(filled, filled + len(ids))
         batch.text[row, own] = torch.tensor(ids)
         batch.text_mask[row, own] = True

@@ -1,4 +1,8 @@
-"""The fused model: an encoder for each modality, a projector, a fusion, heads. Which ones is the builder's choice."""
+"""The fused model: one encoder per modality, an optional projector, a fusion and heads.
+
+The layout follows `LateFusion` of TorchMultimodal (facebookresearch/multimodal, 2022), with masks for missing
+modalities.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,13 @@ from triptych.models.network.parts import Encoded, Encoder, Features, Fusion, He
 
 
 class FusedModel(nn.Module):
-    """Run a batch through encoders, fusion and heads.
+    """Run a batch through encoders, projector, fusion and heads.
 
     Args:
         encoders: by modality (`video`, `audio`, `text`).
-        heads: by the name of what they say.
-        fusion: makes one vector for each window; without it heads read single modalities only.
-        projector: brings the tokens to one width first; without it fusion and heads read them as encoded.
+        heads: by the name of their output.
+        fusion: computes one vector per window; without it, heads can only read single modalities.
+        projector: projects the tokens to one dimension first; without it, fusion and heads read the encoders' tokens.
     """
 
     def __init__(
@@ -39,28 +43,31 @@ class FusedModel(nn.Module):
         self.heads = nn.ModuleDict(heads)
 
     def forward(self, batch: WindowBatch) -> dict[str, Tensor]:
-        """Return what each head says, [B, …]; a head is missing when no row has what it reads."""
-        return self.answer(self.features(self.encode(batch)))
+        """Return the output of each head by name, float [B, ...]. A head is missing if no row has its source."""
+        return self.apply_heads(self.features(self.encode(batch)))
 
     def encode(self, batch: WindowBatch) -> Mapping[str, Encoded]:
-        """Return the tokens of each modality that any row has: the costly part, done once for any number of fusions."""
+        """Return the projected tokens [B, N, D] of each modality that any row has.
+
+        This is the expensive part of the network. It runs once, however often the fusion runs on its result.
+        """
         return self.project(self.tokens(batch))
 
     def tokens(self, batch: WindowBatch) -> dict[str, Encoded]:
-        """Return what the encoders themselves say of each modality that any row has."""
+        """Return the output of the encoders, [B, N, D_in], for each modality that any row has."""
         return {modality: encoder(batch) for modality, encoder in sorted(self.encoders.items()) if batch.has(modality)}
 
     def project(self, tokens: Mapping[str, Encoded]) -> Mapping[str, Encoded]:
-        """Bring the encoders' tokens to one width, if there is a projector."""
-        brought: Mapping[str, Encoded] = tokens if self.projector is None else self.projector(tokens)
-        return brought
+        """Project the encoders' tokens to one dimension, if there is a projector."""
+        projected: Mapping[str, Encoded] = tokens if self.projector is None else self.projector(tokens)
+        return projected
 
     def features(self, encoded: Mapping[str, Encoded]) -> Features:
-        """Fuse what was encoded."""
+        """Fuse encoded modalities, and return the input of the heads."""
         return Features(encoded, self.fusion(encoded) if self.fusion is not None and encoded else None)
 
-    def answer(self, features: Features) -> dict[str, Tensor]:
-        """Ask each head that has something to read."""
+    def apply_heads(self, features: Features) -> dict[str, Tensor]:
+        """Return the output of each head whose source is present, float [B, ...] by name."""
         there = set(features.encoded)
         if there:
             there.add(Head.TOKENS)

@@ -1,4 +1,7 @@
-"""The parts of a fused model: an encoder for each modality, a fusion, heads; all are injected into `FusedModel`."""
+"""The interfaces of the parts of a fused model: encoders, projector, fusion and heads.
+
+Shapes use these letters: B windows in a batch, N tokens of a modality, D dimensions of a token, K labels of a head.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,12 @@ from triptych.models.network.collate import WindowBatch
 
 
 class Encoded(NamedTuple):
-    """One modality as tokens: [B, N, D], bool [B, N] that says which are there, and when each is, [B, N] in 0 to 1.
+    """One modality as tokens.
 
-    Who does not care when leaves the times out.
+    Attributes:
+        tokens: float [B, N, D]. Masked tokens may hold any finite values.
+        mask: bool [B, N], true for tokens that exist.
+        times: float32 [B, N], the time of each token relative to the window, 0 to 1; None if the encoder has no times.
     """
 
     tokens: Tensor
@@ -25,18 +31,18 @@ class Encoded(NamedTuple):
 
     @property
     def present(self) -> Tensor:
-        """Return the rows that have the modality, bool [B]."""
+        """Return which rows have the modality, bool [B]."""
         return self.mask.any(1)
 
 
 class Fused(NamedTuple):
-    """What a fusion makes of a batch.
+    """The output of a fusion.
 
     Attributes:
-        vector: [B, D], one for each window.
-        by_head: [B, D] for the heads that get a vector of their own, by the head's name.
-        shared: [B, D] of length 1, by modality, of a fusion that brings the modalities into one space; rows without
-            the modality hold anything.
+        vector: float [B, D], one vector per window.
+        by_head: float [B, D] for heads with a vector of their own, by head name.
+        shared: float [B, D] of length 1 by modality, from a fusion that maps the modalities to one space. Rows without
+            the modality hold arbitrary values.
     """
 
     vector: Tensor
@@ -46,42 +52,45 @@ class Fused(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What heads may read: the tokens of each modality that any row has, and what the fusion made of them."""
+    """The input of the heads: the tokens of each modality that any row has, and the output of the fusion."""
 
     encoded: Mapping[str, Encoded]
     fused: Fused | None
 
 
 class Encoder(nn.Module, ABC):
-    """Turn one modality of a batch into tokens of `dim` numbers. Called only when some row has the modality."""
+    """Encode one modality of a batch as tokens of `dim` dimensions. It is only called if some row has the modality."""
 
     dim: int
 
     @abstractmethod
     def forward(self, batch: WindowBatch) -> Encoded:
-        """Encode; the tokens of rows without the modality may hold anything finite, their mask is false."""
+        """Return tokens float [B, N, dim] and their mask. Tokens of rows without the modality are finite and masked."""
 
 
 class Projector(nn.Module, ABC):
-    """Bring the tokens of all modalities to one width, so that a fusion may put them side by side."""
+    """Project the tokens of all modalities to the same dimension, so that a fusion can process them together."""
 
     @abstractmethod
     def forward(self, encoded: Mapping[str, Encoded]) -> dict[str, Encoded]:
-        """Project each modality; masks and times stay."""
+        """Return each modality projected from [B, N, D_in] to [B, N, D]. Masks and times do not change."""
 
 
 class Fusion(nn.Module, ABC):
-    """Make one vector [B, D] of the tokens of all modalities. A modality that no row has is not among them."""
+    """Combine the tokens of all modalities into one vector per window."""
 
     @abstractmethod
     def forward(self, encoded: Mapping[str, Encoded]) -> Fused:
-        """Fuse; a row must not depend on what else is in the batch, and a row without anything must stay finite."""
+        """Fuse tokens [B, N, D] by modality into a vector [B, D]. Modalities that no row has are not in the mapping.
+
+        The output of a row must not depend on other rows, and must be finite for a row without any tokens.
+        """
 
 
 class Head(nn.Module, ABC):
-    """Read one thing off the features: the tokens of the modality `source`, of all modalities, or what is fused.
+    """Predict one output from the tokens of the modality `source`, of all modalities, or from the fused vector.
 
-    A head is not called while its source is missing from the whole batch.
+    A head is not called if no row of the batch has its source.
     """
 
     FUSED = "fused"
@@ -90,4 +99,4 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, features: Features) -> Tensor:
-        """Return [B, …]; rows without the source may hold anything finite."""
+        """Return the output, float [B, ...]. Rows without the source may hold any finite values."""

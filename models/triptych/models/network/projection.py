@@ -1,7 +1,8 @@
-"""One vector for each window, of whatever is present: a fixed projection of each modality into one space, added up.
+"""A fixed, untrained embedding of windows: a random projection of each modality into one space, summed.
 
-Nothing here is trained. A random projection keeps angles nearly as they are, and the projections of different
-modalities are nearly at right angles: so the cosine of two windows is about the mean of the cosines of what they share.
+A random projection approximately preserves angles (Johnson and Lindenstrauss, 1984), and the projections of different
+modalities are nearly orthogonal. The cosine of two windows is therefore close to the mean of the cosines of the
+modalities that both have.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ _SEED = 20_260_101
 
 
 class ProjectionFusion(Fusion):
-    """Add up the projected means of the modalities, each of length 1 before, and make the sum of length 1.
+    """Normalise the mean token of each modality, project it, sum the projections, and normalise the sum.
 
     Args:
-        dims: the numbers of a token, by the modality that takes part.
+        dims: dimensions of the tokens, by modality.
     """
 
     def __init__(self, dims: Mapping[str, int]) -> None:
         super().__init__()
-        # numpy promises that this generator's numbers stay the same in every version; torch promises no such thing.
+        # NumPy guarantees that the stream of RandomState does not change between versions; torch does not.
         random = np.random.RandomState(_SEED)
         self.matrices = nn.ParameterDict(
             {
@@ -41,64 +42,66 @@ class ProjectionFusion(Fusion):
         )
 
     def forward(self, encoded: Mapping[str, Encoded]) -> Fused:
-        """Return a vector [B, 256]; zeros for a row without any of the modalities."""
+        """Return the embedding float32 [B, 256] of length 1; zeros for rows without any modality."""
         with torch.autocast(_device_type(encoded), enabled=False):
-            return Fused(functional.normalize(self._added_up(encoded), dim=-1))
+            return Fused(functional.normalize(self._sum(encoded), dim=-1))
 
-    def moments(self, encoded: Mapping[str, Encoded]) -> Tensor:
-        """Return [B, T, 256]: the window as each of its pictures alone shows it; T is 1 where no row has a picture.
+    def frame_embeddings(self, encoded: Mapping[str, Encoded]) -> Tensor:
+        """Return the embeddings of each window with each of its frames alone, float32 [B, T, 256].
 
-        Places of a row beyond its pictures, and the first of a row without any, show the window without pictures.
+        T is 1 if no row has a frame. Entries beyond a row's frames, and the first entry of a row without frames, are
+        the embedding without video.
         """
         with torch.autocast(_device_type(encoded), enabled=False):
             rest = {modality: tokens for modality, tokens in encoded.items() if modality != "video"}
-            window = self._added_up(rest).unsqueeze(1) if rest else 0.0
+            window = self._sum(rest).unsqueeze(1) if rest else 0.0  # [B, 1, 256]
             if "video" in encoded:
                 video = encoded["video"]
-                pictures = self._projected("video", video.tokens) * video.mask.unsqueeze(-1)  # [B, T, 256]
-                window = window + pictures
+                frames = self._projected("video", video.tokens) * video.mask.unsqueeze(-1)  # [B, T, 256]
+                window = window + frames
             return functional.normalize(torch.as_tensor(window), dim=-1)
 
-    def _added_up(self, encoded: Mapping[str, Encoded]) -> Tensor:
-        """Return [B, 256], not yet of length 1."""
+    def _sum(self, encoded: Mapping[str, Encoded]) -> Tensor:
+        """Return the sum of the projections, float32 [B, 256], not normalised."""
         means = [self._projected(modality, _mean(tokens)) for modality, tokens in sorted(encoded.items())]
         return torch.stack(means).sum(0)
 
     def _projected(self, modality: str, vectors: Tensor) -> Tensor:
+        """Normalise and project float [..., D] to float32 [..., 256]."""
         projected: Tensor = functional.normalize(vectors.float(), dim=-1) @ self.matrices[modality]
         return projected
 
 
 class EmbeddingHead(Head):
-    """Say the fused vector itself."""
+    """Return the fused vector as the embedding."""
 
     source = Head.FUSED
 
     def forward(self, features: Features) -> Tensor:
-        """Return [B, 256]."""
+        """Return the embedding, float32 [B, 256]."""
         if features.fused is None:
-            raise TypeError("fused: expected a vector for each window, got None")
+            raise TypeError("fused: expected one vector per window, got None")
         return features.fused.vector
 
 
-class MomentsHead(Head):
-    """Say the window as each of its pictures alone shows it, for the novelty of what is short."""
+class FrameEmbeddingsHead(Head):
+    """Return one embedding per frame, to measure the novelty of short events."""
 
     source = Head.FUSED
 
     def __init__(self, fusion: ProjectionFusion) -> None:
         super().__init__()
-        self._moments = fusion.moments
+        self._frame_embeddings = fusion.frame_embeddings
 
     def forward(self, features: Features) -> Tensor:
-        """Return [B, T, 256]."""
-        return self._moments(features.encoded)
+        """Return the embeddings, float32 [B, T, 256]."""
+        return self._frame_embeddings(features.encoded)
 
 
 def _mean(encoded: Encoded) -> Tensor:
-    """Return the mean of the tokens that are there, [B, D]; zeros where none is."""
-    there = encoded.mask.unsqueeze(-1)  # [B, N, 1]
-    return torch.where(there, encoded.tokens.float(), 0.0).sum(1) / there.sum(1).clamp(min=1)
+    """Return the mean of the unmasked tokens, float32 [B, D]; zeros for rows without any."""
+    mask = encoded.mask.unsqueeze(-1)  # [B, N, 1]
+    return torch.where(mask, encoded.tokens.float(), 0.0).sum(1) / mask.sum(1).clamp(min=1)
 
 
 def _device_type(encoded: Mapping[str, Encoded]) -> str:

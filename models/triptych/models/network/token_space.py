@@ -1,4 +1,4 @@
-"""One space for the tokens of all modalities: of one width, each marked with what it is and when it was."""
+"""A common space for the tokens of all modalities, with embeddings of modality and time."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ _FREQUENCIES = 6
 
 
 class TokenSpace(Projector):
-    """Project each modality linearly, and add a vector for the modality and one for the time in the window.
+    """Project each modality linearly, and add an embedding of the modality and one of the time within the window.
 
-    The time's vector is the same for all modalities, so that "at the same moment" can be learnt.
+    The time embedding consists of sines and cosines of several frequencies (Vaswani et al., 2017, arXiv 1706.03762).
+    All modalities share it, so that a fusion can learn that tokens are simultaneous.
 
     Args:
-        dims: the numbers of a token, by modality.
-        width: of the tokens that come out.
+        dims: dimensions of the input tokens, by modality.
+        width: dimensions of the output tokens.
     """
 
     periods: Tensor
@@ -32,14 +33,15 @@ class TokenSpace(Projector):
         )
         self.modality = nn.ParameterDict({name: nn.Parameter(0.02 * torch.randn(width)) for name in sorted(dims)})
         self.time = nn.Linear(2 * _FREQUENCIES, width, bias=False)
-        # Half a wave over the window, then twice as many each: near and far moments both differ.
+        # From half a period per window, doubling each time, so that both near and far times are distinguished.
         self.register_buffer("periods", math.pi * 2.0 ** torch.arange(_FREQUENCIES), persistent=False)
 
     def forward(self, encoded: Mapping[str, Encoded]) -> dict[str, Encoded]:
-        """Return [B, N, width] for each modality."""
-        return {name: self._placed(name, one) for name, one in encoded.items()}
+        """Return the projected tokens, float [B, N, width] for each modality, given [B, N, D_in]."""
+        return {name: self._embed(name, one) for name, one in encoded.items()}
 
-    def _placed(self, name: str, encoded: Encoded) -> Encoded:
+    def _embed(self, name: str, encoded: Encoded) -> Encoded:
+        """Project tokens of one modality, [B, N, D_in] to [B, N, width], and add embeddings of modality and time."""
         tokens: Tensor = self.project[name](encoded.tokens.float()) + self.modality[name]
         if encoded.times is not None:
             angles = encoded.times.unsqueeze(-1) * self.periods  # [B, N, F]

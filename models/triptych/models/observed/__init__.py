@@ -1,1 +1,1 @@
-"""Measurements that need no training: loudness, speech, language, labels."""
+"""Observations that need no training: image labels, share of speech, loudness, language."""

@@ -1,4 +1,4 @@
-"""In which language something was said: what the cues themselves state, else what their words look like."""
+"""The language of the cues: as the source states it, otherwise detected from the text."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from triptych.schemas.languages import UNKNOWN_LANGUAGES, language_code
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
-_LEAST_CONFIDENCE: Final = 0.4
-"""Below it the guess is left out: a "yes" or "OK" is no language, and a line of a few words is well above."""
+_MIN_CONFIDENCE: Final = 0.4
+"""Less confident detections are discarded. "Yes" or "OK" stay below it; a line of a few words is well above."""
 
 
-def language_of_words(cues: Sequence[PreparedCue]) -> str | None:
-    """Return the ISO 639 code of the language that most of the words are in; None without words, or when unsure."""
+def cue_language(cues: Sequence[PreparedCue]) -> str | None:
+    """Return the ISO 639 code of the language with the most text; None without cues or if the language is uncertain."""
     stated: dict[str, int] = {}
     for cue in cues:
         if cue.language is not None and cue.language.lower() not in UNKNOWN_LANGUAGES:
@@ -28,14 +28,14 @@ def language_of_words(cues: Sequence[PreparedCue]) -> str | None:
     return _detected(" ".join(cue.text for cue in cues)) if cues else None
 
 
-@lru_cache(maxsize=256)  # a cue is seen by every window that it overlaps
+@lru_cache(maxsize=256)  # a cue occurs in each window that it overlaps
 def _detected(text: str) -> str | None:
     code, confidence = _identifier().classify(text)
-    return language_code(code) if confidence >= _LEAST_CONFIDENCE else None
+    return language_code(code) if confidence >= _MIN_CONFIDENCE else None
 
 
 @lru_cache(maxsize=1)
 def _identifier() -> LanguageIdentifier:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415 - a second, where no cue states it
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415 - takes a second, and is not needed if the cues state their language
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

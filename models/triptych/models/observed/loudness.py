@@ -1,7 +1,7 @@
-"""Integrated loudness of sound, ITU-R BS.1770-4: K-weighting, blocks of 400 ms, two gates.
+"""Integrated loudness of audio according to ITU-R BS.1770-4: K-weighting, blocks of 400 ms, two gates.
 
-torchaudio's own `loudness` is not used: it clips what the weighting lifts above full scale, which takes up to 2.4 LU
-from loud sound, and designs its filters from rounded constants.
+This module does not use `torchaudio.functional.loudness`, which clips samples that the K-weighting lifts above full
+scale (an error of up to 2.4 LU for loud audio) and derives its filters from rounded constants.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ _ABSOLUTE_GATE_LUFS = -70.0
 _RELATIVE_GATE_LU = -10.0
 
 
-def integrated_loudness(sound: Tensor, sample_rate_hz: int) -> float | None:
-    """Return the loudness of mono sound [S] in LUFS; None when it lasts less than a block or lies below the gate."""
+def integrated_loudness(audio: Tensor, sample_rate_hz: int) -> float | None:
+    """Return the loudness of mono audio float [S] in LUFS.
+
+    Return None if the audio is shorter than a block or below the absolute gate.
+    """
     block = sample_rate_hz * _BLOCK_MS // _MS_PER_S
-    if sound.shape[0] < block:
+    if audio.shape[0] < block:
         return None
-    weighted = _k_weighted(sound.double(), sample_rate_hz)
-    powers = weighted.square().unfold(0, block, sample_rate_hz * _STEP_MS // _MS_PER_S).mean(1)  # one for each block
+    weighted = _k_weighted(audio.double(), sample_rate_hz)
+    powers = weighted.square().unfold(0, block, sample_rate_hz * _STEP_MS // _MS_PER_S).mean(1)  # [blocks]
     levels = _OFFSET_LU + 10 * powers.log10()
     audible = levels > _ABSOLUTE_GATE_LUFS
     if not audible.any():
@@ -37,21 +40,23 @@ def integrated_loudness(sound: Tensor, sample_rate_hz: int) -> float | None:
 
 
 def _lufs(powers: Tensor) -> float:
+    """Return the loudness in LUFS of block powers, float64 [blocks]."""
     return _OFFSET_LU + 10 * math.log10(powers.mean().item())
 
 
-def _k_weighted(sound: Tensor, sample_rate_hz: int) -> Tensor:
+def _k_weighted(audio: Tensor, sample_rate_hz: int) -> Tensor:
+    """Apply the K-weighting filters to audio, float64 [S]."""
     for numerator, denominator in _filters(sample_rate_hz):
-        sound = lfilter(sound, denominator, numerator, clamp=False)
-    return sound
+        audio = lfilter(audio, denominator, numerator, clamp=False)
+    return audio
 
 
 @lru_cache(maxsize=4)
 def _filters(sample_rate_hz: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Design the shelf and the high pass for a rate.
+    """Return the high shelf and the high pass for a sample rate, each as (numerator, denominator), float64 [3].
 
-    The recommendation gives coefficients for 48 kHz only. The constants are those of the analogue filters from which
-    these coefficients follow by the bilinear transform, as FFmpeg's `ebur128` has them too.
+    The recommendation only has coefficients for 48 kHz. The constants below are the parameters of the analogue filters
+    from which those coefficients follow by the bilinear transform. FFmpeg's `ebur128` filter uses the same constants.
     """
     k = math.tan(math.pi * 1681.974450955533 / sample_rate_hz)
     q = 0.7071752369554196

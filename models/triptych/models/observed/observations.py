@@ -1,6 +1,6 @@
-"""What can be said of any window without training: what its pictures show, how much of its sound is speech, how loud.
+"""Observations that need no training: labels of the frames, share of speech, and loudness.
 
-The base model is made of it, and trained models that run the same frozen encoders say it beside their own answers.
+The base model consists of them. A trained model that runs the same frozen encoders adds them to its own predictions.
 """
 
 from __future__ import annotations
@@ -33,37 +33,45 @@ _TOP_LABELS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Observer:
-    """Read observations off the pretrained encoders of a network.
+    """Heads that read the pretrained encoders of a network, and the conversion of their outputs to observations.
 
     Attributes:
-        heads: by the name that their numbers have among a network's outputs; each reads an encoder's own tokens.
-        labels: what the numbers of `LABELS_HEAD` are about.
+        heads: the heads, by the name of their output.
+        labels: the label names of the output `LABELS_HEAD`.
     """
 
     heads: Mapping[str, Head] = field(default_factory=dict)
     labels: Sequence[str] = ()
 
-    def describe(self, window: PreparedWindow, outputs: Outputs, *, sample_rate_hz: int) -> WindowPrediction:
-        """Return a prediction that holds observations only. Loudness needs no network, so it is always there."""
-        seen = outputs.get(LABELS_HEAD) if window.frames_hwc_u8 else None
-        sound = sound_present(window) if window.audio_present else None
-        steps = None if sound is None else outputs.get(SPEECH_HEAD)
+    def observe(self, window: PreparedWindow, outputs: Outputs, *, sample_rate_hz: int) -> WindowPrediction:
+        """Return a prediction that holds only observations.
+
+        Args:
+            window: the window.
+            outputs: the outputs of its row: `LABELS_HEAD` float32 [1000], `SPEECH_HEAD` float32 [F]. Either may be
+                missing.
+            sample_rate_hz: sample rate of the window's audio. The loudness is computed from the samples directly.
+        """
+        label_scores = outputs.get(LABELS_HEAD) if window.frames_hwc_u8 else None
+        audio = present_audio(window) if window.audio_present else None
+        steps = None if audio is None else outputs.get(SPEECH_HEAD)
         return WindowPrediction(
-            visual=() if seen is None else self._top_labels(seen),
-            speech_share=None if sound is None or steps is None else _speech_share(steps, sound.size),
-            loudness_lufs=None if sound is None else integrated_loudness(torch.from_numpy(sound), sample_rate_hz),
+            visual=() if label_scores is None else self._top_labels(label_scores),
+            speech_share=None if audio is None or steps is None else _speech_share(steps, audio.size),
+            loudness_lufs=None if audio is None else integrated_loudness(torch.from_numpy(audio), sample_rate_hz),
         )
 
     def _top_labels(self, scores: NDArray[np.float32]) -> tuple[PredictedLabel, ...]:
+        """Return the labels with the highest scores, float32 [1000], best first."""
         best = np.argsort(-scores, kind="stable")[:_TOP_LABELS]
         return tuple(PredictedLabel(self.labels[index], float(scores[index])) for index in best)
 
 
-def observer_of(modalities: Sequence[str], *, weights_folder: Path) -> Observer:
-    """Return what observes through the pretrained encoders, untuned, of these modalities.
+def build_observer(modalities: Sequence[str], *, weights_folder: Path) -> Observer:
+    """Return an observer for the frozen pretrained encoders of these modalities.
 
     Raises:
-        UsageError: the weights were never pulled.
+        UsageError: the weights were not downloaded.
     """
     heads: dict[str, Head] = {}
     if "video" in modalities:
@@ -73,11 +81,15 @@ def observer_of(modalities: Sequence[str], *, weights_folder: Path) -> Observer:
     return Observer(heads, load_labels(EFFICIENTNET_LITE0, weights_folder) if LABELS_HEAD in heads else ())
 
 
-def sound_present(window: PreparedWindow) -> NDArray[np.float32]:
-    """Return the samples that are there, put together without the gaps; there must be some."""
+def present_audio(window: PreparedWindow) -> NDArray[np.float32]:
+    """Return the present samples of a window, float32 [S'], concatenated without gaps. There must be at least one."""
     return np.concatenate([window.audio_f32[start:end] for start, end in window.audio_present])
 
 
 def _speech_share(probabilities: NDArray[np.float32], samples: int) -> float:
+    """Return the share of speech, given one probability per step, float32 [F].
+
+    Steps after the end of the audio are ignored.
+    """
     steps = -(-samples // STEP_SAMPLES)
     return speech_share(probabilities[:steps].tolist(), samples)

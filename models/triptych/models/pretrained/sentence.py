@@ -1,7 +1,7 @@
-"""Google's multilingual Universal Sentence Encoder (version 3) in torch: a vector for each cue, in any language.
+"""Google's multilingual Universal Sentence Encoder, version 3, in torch (Yang et al., 2019, arXiv 1907.04307).
 
-Words are vectors, which three small convolutions over 2, 3 and 5 neighbours put into context; their sum goes through
-four dense layers. Sentences of a batch lie one after the other in one long row, so that nothing is padded.
+Word embeddings pass through three convolution branches of widths 2, 3 and 5. Their sum over a sentence passes through
+four dense layers. The sentences of a batch are concatenated into one sequence, so nothing is padded.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from torch.nn import functional
 
 from triptych.models.network.collate import WindowBatch
 from triptych.models.network.parts import Encoded, Encoder
-from triptych.models.pretrained.tokens import START_ID
+from triptych.models.pretrained.tokenizer import START_ID
 
 FEATURES = 512
-WHOLE_CUES = 8
-"""So many cues of a row are told apart in a batch that is run whole."""
+MAX_GRAPH_CUES = 8
+"""Maximum number of cues per row that a dense batch distinguishes."""
 _BRANCH = 256
 _CHUNKS = 17
-"""The original's table of words is quantised in so many interleaved chunks, each with its own scale."""
+"""The word table of the original is quantised in this many interleaved chunks, each with its own scale."""
 _WIDEST = 2
 _BRANCHES = ((2, 0), (3, 1), (5, 2))
-"""Neighbours that a branch sees, and how many of them stand before the word."""
+"""Kernel width of each branch, and how many of these words precede the current word."""
 
 
 class _Branch(nn.Module):
-    """Put words into the context of their neighbours, twice; each time what comes in is added to what comes out."""
+    """A branch of two residual convolutions over neighbouring words."""
 
     w1: Tensor
     b1: Tensor
@@ -43,7 +43,10 @@ class _Branch(nn.Module):
             self.register_buffer(name, weights[f"{name}_{neighbours}"])
 
     def forward(self, words: Tensor, windows: Tensor) -> Tensor:
-        """Take [N, 256] and the neighbours [N, 5] of each word; N stands for "none"."""
+        """Return float32 [N, 256] of words float32 [N, 256] and their neighbours' indices, int64 [N, 5].
+
+        Index N stands for a missing neighbour.
+        """
         own = windows[:, self._columns]
         once = functional.relu(_gathered(words, own) @ self.w1 + self.b1) + words
         return functional.relu(_gathered(once, own) @ self.w2 + self.b2) + once
@@ -53,7 +56,7 @@ class SentenceEncoder(Encoder):
     """Encode each cue of a window as one token of length 1.
 
     Args:
-        weights: the arrays of the original, by its names.
+        weights: the arrays of the original, by their names.
     """
 
     dim = FEATURES
@@ -90,34 +93,38 @@ class SentenceEncoder(Encoder):
         self._epsilon = float(weights["eps"])
 
     def forward(self, batch: WindowBatch) -> Encoded:
-        """Return [B, C, 512], C the most cues of any row."""
-        if batch.is_whole:
-            return self._whole(batch.text, batch.text_mask)
+        """Return tokens float32 [B, C, 512] of ids int64 [B, L]. C is the maximum number of cues of any row."""
+        if batch.is_dense:
+            return self._encode_dense(batch.text, batch.text_mask)
         rows = torch.tensor(batch.cue_counts)
-        there = torch.arange(int(rows.max()))[None] < rows[:, None]  # [B, C]
-        tokens = batch.text_mask.new_zeros(*there.shape, FEATURES, dtype=torch.float32)
-        mask = there.to(tokens.device)
-        # Half precision would cost more truth than time in so small a network.
+        present = torch.arange(int(rows.max()))[None] < rows[:, None]  # [B, C]
+        tokens = batch.text_mask.new_zeros(*present.shape, FEATURES, dtype=torch.float32)
+        mask = present.to(tokens.device)
+        # Half precision would save little time in such a small network, and would change the result.
         with torch.autocast(tokens.device.type, enabled=False):
             tokens[mask] = self.encode(batch.text[batch.text_mask])
         return Encoded(tokens, mask)
 
-    def _whole(self, ids: Tensor, mask: Tensor) -> Encoded:
-        """Encode [B, L] ids as [B, C, 512] with the same C for all batches; what is not there is a sentence more."""
-        cue = cue_numbers(ids, mask)
-        rows = torch.arange(ids.shape[0], device=ids.device)[:, None] * (WHOLE_CUES + 1)
+    def _encode_dense(self, ids: Tensor, mask: Tensor) -> Encoded:
+        """Encode ids int64 [B, L] as tokens float32 [B, C, 512] with C = `MAX_GRAPH_CUES` for all batches.
+
+        Masked ids form one additional sentence per row, which is dropped.
+        """
+        cue = cue_indices(ids, mask)
+        rows = torch.arange(ids.shape[0], device=ids.device)[:, None] * (MAX_GRAPH_CUES + 1)
         with torch.autocast(ids.device.type, enabled=False):
-            vectors = self._encode(ids.flatten(), (rows + cue).flatten(), ids.shape[0] * (WHOLE_CUES + 1))
-        tokens = vectors.view(ids.shape[0], WHOLE_CUES + 1, FEATURES)[:, :WHOLE_CUES]
+            vectors = self._encode(ids.flatten(), (rows + cue).flatten(), ids.shape[0] * (MAX_GRAPH_CUES + 1))
+        tokens = vectors.view(ids.shape[0], MAX_GRAPH_CUES + 1, FEATURES)[:, :MAX_GRAPH_CUES]
         count = ((ids == START_ID) & mask).sum(1, keepdim=True)
-        return Encoded(tokens, torch.arange(WHOLE_CUES, device=ids.device)[None] < count)
+        return Encoded(tokens, torch.arange(MAX_GRAPH_CUES, device=ids.device)[None] < count)
 
     def encode(self, ids: Tensor) -> Tensor:
-        """Encode sentences that lie one after the other, [N] ids, each begun by its starting token, as [C, 512]."""
+        """Encode concatenated sentences, ids int64 [N], each with a start token, as float32 [C, 512]."""
         sentence = (ids == START_ID).cumsum(0) - 1  # [N]
         return self._encode(ids, sentence, int(sentence[-1]) + 1)
 
     def _encode(self, ids: Tensor, sentence: Tensor, sentences: int) -> Tensor:
+        """Encode ids int64 [N] with the index of each id's sentence, int64 [N], as float32 [sentences, 512]."""
         chunk = ids % _CHUNKS
         words = self.table[ids] * self.scale[chunk, None] + self.lo[chunk, None]  # [N, 512]
         windows = _neighbours(sentence)
@@ -130,32 +137,34 @@ class SentenceEncoder(Encoder):
         return self._dense((summed @ self.out_w + count * self.out_b) * count.clamp(min=1).rsqrt())
 
     def _dense(self, x: Tensor) -> Tensor:
+        """Apply the dense layers, float32 [C, 512] to [C, 512] of length 1."""
         y0 = functional.relu(x @ self.d0)
         y1 = functional.relu(x @ self.p1 + y0 @ self.d1)
         y2 = functional.relu(y1 @ self.d2)
         return functional.normalize((y1 @ self.p3 + y2 @ self.d3).tanh(), dim=-1)
 
 
-def cue_numbers(ids: Tensor, mask: Tensor) -> Tensor:
-    """Return which cue of its row each token [B, L] belongs to; `WHOLE_CUES` stands for none."""
+def cue_indices(ids: Tensor, mask: Tensor) -> Tensor:
+    """Return the index of each token's cue within its row, int64 [B, L]; `MAX_GRAPH_CUES` for masked tokens."""
     cue = ((ids == START_ID) & mask).cumsum(1) - 1
-    return torch.where(mask, cue.clamp(0, WHOLE_CUES - 1), WHOLE_CUES)
+    return torch.where(mask, cue.clamp(0, MAX_GRAPH_CUES - 1), MAX_GRAPH_CUES)
 
 
 def _normed(x: Tensor, scale: Tensor, shift: Tensor, epsilon: float) -> Tensor:
+    """Apply layer norm to float32 [N, D] with parameters [D]."""
     return functional.layer_norm(x, scale.shape, scale, shift, epsilon)
 
 
 def _gathered(words: Tensor, windows: Tensor) -> Tensor:
-    """Return the neighbours of each word side by side, [N, k] of [N, 256] as [N, k·256]; zeros where there are none."""
+    """Return the neighbours of each word side by side, [N, 256] to [N, k·256]; zeros where there is no neighbour."""
     return functional.pad(words, (0, 0, 0, 1))[windows].flatten(1)
 
 
 def _neighbours(sentence: Tensor) -> Tensor:
-    """Return the places [N, 5] of the words around each word; the number of words where another sentence lies."""
+    """Return the indices int64 [N, 5] of the words around each word; N where the neighbour is in another sentence."""
     words = sentence.shape[0]
-    places = torch.arange(words, device=sentence.device)[:, None] + torch.arange(
+    indices = torch.arange(words, device=sentence.device)[:, None] + torch.arange(
         -_WIDEST, _WIDEST + 1, device=sentence.device
     )
-    same = sentence[places.clamp(0, words - 1)] == sentence[:, None]
-    return torch.where(same & (places >= 0) & (places < words), places, words)
+    same = sentence[indices.clamp(0, words - 1)] == sentence[:, None]
+    return torch.where(same & (indices >= 0) & (indices < words), indices, words)

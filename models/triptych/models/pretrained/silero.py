@@ -1,6 +1,7 @@
-"""Silero's voice detector in torch, for many windows at once: how likely each 32 ms of sound is speech.
+"""Silero VAD (snakers4/silero-vad, version 6) in torch: the probability of speech for each 32 ms of audio.
 
-The network is the original's for 16 kHz; the original takes one step of one stream at a time.
+The network is the original one for 16 kHz. The original processes one step of one stream per call, this one whole
+windows in batches.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ FEATURES = 128
 
 
 class _SileroTrunk(nn.Module):
-    """Turn sound [B, S] into [B, ceil(S / 512), 128], carrying a memory from step to step."""
+    """Encode audio float32 [B, S] as float32 [B, F, 128], F = ceil(S / 512), with an LSTM over the steps."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,11 +36,12 @@ class _SileroTrunk(nn.Module):
         self.conv4 = nn.Conv1d(FEATURES // 2, FEATURES, 3, padding=1)
         self.lstm = nn.LSTM(FEATURES, FEATURES, batch_first=True)
 
-    def forward(self, sound: Tensor) -> Tensor:
-        rows = sound.shape[0]
-        # Each step sees the end of the one before it, the first sees silence: [B, F, 576].
-        tail = -sound.shape[1] % STEP_SAMPLES
-        steps = functional.pad(sound, (_CONTEXT_SAMPLES, tail)).unfold(1, _CONTEXT_SAMPLES + STEP_SAMPLES, STEP_SAMPLES)
+    def forward(self, audio: Tensor) -> Tensor:
+        """Return the LSTM states float32 [B, F, 128] of audio float32 [B, S]."""
+        rows = audio.shape[0]
+        # Each step includes the last 64 samples of the previous step, or silence for the first: [B, F, 576].
+        tail = -audio.shape[1] % STEP_SAMPLES
+        steps = functional.pad(audio, (_CONTEXT_SAMPLES, tail)).unfold(1, _CONTEXT_SAMPLES + STEP_SAMPLES, STEP_SAMPLES)
         x = functional.pad(steps.flatten(0, 1), (0, _CONTEXT_SAMPLES), mode="reflect").unsqueeze(1)  # [B·F, 1, 640]
         x = self.stft_conv(x)
         x = (x[:, :_FFT_BINS].square() + x[:, _FFT_BINS:].square()).sqrt()  # [B·F, 129, 4]
@@ -51,10 +53,10 @@ class _SileroTrunk(nn.Module):
 
 
 class SpeechEncoder(Encoder):
-    """Encode the sound that is there, put together without its gaps, as one token for each 32 ms.
+    """Encode the present audio, concatenated without gaps, as one token per 32 ms.
 
-    Put together, because the detector is to say what it would say of these samples alone: after a gap filled with
-    zeros it would say something else.
+    Gaps are removed, not filled with zeros, so that the result only depends on the present samples. The detector would
+    react to zeros.
     """
 
     dim = FEATURES
@@ -68,24 +70,27 @@ class SpeechEncoder(Encoder):
         )
 
     def forward(self, batch: WindowBatch) -> Encoded:
-        """Return [B, F, 128]; the mask says which steps a row's own sound fills."""
-        if batch.is_whole:  # whose sound begins with the window and has no gaps
+        """Return tokens float32 [B, F, 128] of audio float32 [B, S].
+
+        The mask covers the steps of a row's present samples.
+        """
+        if batch.is_dense:  # dense batches have no gaps
             with torch.autocast(batch.audio.device.type, enabled=False):
                 return Encoded(self.trunk(batch.audio), batch.audio_mask)
         rows = batch.rows_with("audio")
-        sounds = [_put_together(batch.audio[row], batch.audio_spans[row]) for row in rows]
+        segments = [_without_gaps(batch.audio[row], batch.audio_spans[row]) for row in rows]
         steps = batch.audio_mask.shape[1]
-        # Always a whole window long: oneDNN keeps what it made for each new shape, a thousand of them, which is memory
-        # that grows for hours where sounds have gaps of any length.
-        sound = batch.audio.new_zeros(len(sounds), steps * STEP_SAMPLES)
-        for row, samples in enumerate(sounds):
-            sound[row, : samples.shape[0]] = samples
-        # Speech is decided by thresholds, near which half precision would decide otherwise.
-        with torch.autocast(sound.device.type, enabled=False):
-            features = self.trunk(sound)  # [rows, steps, 128]
+        # Always the length of a window: oneDNN caches code for up to a thousand shapes, so audio of varying lengths
+        # would make memory grow for hours.
+        audio = batch.audio.new_zeros(len(segments), steps * STEP_SAMPLES)
+        for row, samples in enumerate(segments):
+            audio[row, : samples.shape[0]] = samples
+        # Speech is decided by thresholds, and half precision would change decisions near them.
+        with torch.autocast(audio.device.type, enabled=False):
+            features = self.trunk(audio)  # [rows, steps, 128]
         tokens = features.new_zeros(len(batch.audio_spans), steps, FEATURES)
         mask = batch.audio_mask.new_zeros(len(batch.audio_spans), steps)
-        for row, own, samples in zip(rows, features, sounds, strict=True):
+        for row, own, samples in zip(rows, features, segments, strict=True):
             count = -(-samples.shape[0] // STEP_SAMPLES)
             tokens[row, :count] = own[:count]
             mask[row, :count] = True
@@ -93,7 +98,7 @@ class SpeechEncoder(Encoder):
 
 
 class SpeechHead(Head):
-    """Say of each 32 ms how likely it is speech."""
+    """Predict the probability of speech for each 32 ms."""
 
     source = "audio"
 
@@ -105,14 +110,15 @@ class SpeechHead(Head):
         )
 
     def forward(self, features: Features) -> Tensor:
-        """Return [B, F]; what lies beyond a window's own sound means nothing."""
+        """Return the probabilities, float32 [B, F]. Values after the end of a row's present audio are meaningless."""
         tokens = features.encoded[self.source].tokens
         with torch.autocast(tokens.device.type, enabled=False):
             probabilities: Tensor = self.fc(tokens.relu()).squeeze(-1).sigmoid()
         return probabilities
 
 
-def _put_together(sound: Tensor, spans: tuple[tuple[int, int], ...]) -> Tensor:
+def _without_gaps(audio: Tensor, spans: tuple[tuple[int, int], ...]) -> Tensor:
+    """Concatenate the ranges of audio float32 [S] that are in `spans`."""
     if len(spans) == 1:
-        return sound[spans[0][0] : spans[0][1]]
-    return torch.cat([sound[start:end] for start, end in spans])
+        return audio[spans[0][0] : spans[0][1]]
+    return torch.cat([audio[start:end] for start, end in spans])

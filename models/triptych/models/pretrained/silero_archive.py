@@ -1,8 +1,8 @@
-"""Take the weights of Silero's voice detector out of the TorchScript archive in which they are published.
+"""Read the weights of Silero VAD from the TorchScript archive in which they are published.
 
-The archive is a zip of raw tensors beside code and a pickle. Neither is read: the file is pinned by its checksum, so
-the order of its tensors is known. (The safetensors file beside it in the wheel holds another training, which
-decides otherwise of the same sound.)
+The archive is a zip file of raw tensors, code and a pickle. Neither code nor pickle is read: the archive is pinned by
+its checksum, so the order of its tensors is known. (The safetensors file in the same wheel contains weights of another
+training run, which give other results for the same audio.)
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import zipfile
 import torch
 from torch import Tensor
 
-_FIRST = 2
+_FIRST_INDEX = 2
 _SHAPES = {
     "stft_conv.weight": (258, 1, 256),
     "conv1.weight": (128, 129, 3),
@@ -31,14 +31,14 @@ _SHAPES = {
     "final_conv.weight": (1, 128, 1),
     "final_conv.bias": (1,),
 }
-"""The tensors of the network for 16 kHz, in their order in the archive, from `data/2` on."""
+"""Names and shapes of the tensors of the 16 kHz network, in their order in the archive, starting at `data/2`."""
 
 
 def read_archive(content: bytes) -> dict[str, Tensor]:
-    """Return the weights of the network for 16 kHz by name."""
+    """Return the weights of the 16 kHz network by name, float32 in the shapes of `_SHAPES`."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         root = archive.namelist()[0].split("/")[0]
         return {
             name: torch.frombuffer(bytearray(archive.read(f"{root}/data/{index}")), dtype=torch.float32).reshape(shape)
-            for index, (name, shape) in enumerate(_SHAPES.items(), _FIRST)
+            for index, (name, shape) in enumerate(_SHAPES.items(), _FIRST_INDEX)
         }

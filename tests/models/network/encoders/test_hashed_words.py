@@ -1,4 +1,4 @@
-"""Text in any language becomes numbers without a vocabulary."""
+"""The hashing tokenizer, for text in any language."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from triptych.models.network.encoders.hashed_words import BITS, PRESENT, SLOTS, 
 
 
 def slots(token: int) -> list[int]:
-    """Take a token apart."""
+    """Return the hashes that a token packs."""
     return [(token >> (slot * BITS)) & ((1 << BITS) - 1) for slot in range(SLOTS)]
 
 
@@ -26,8 +26,8 @@ def slots(token: int) -> list[int]:
         ("😀😀", 2),
     ],
 )
-def test_words_and_characters_are_the_pieces(text: str, pieces: int) -> None:
-    """Words where spaces divide them, characters where nothing does; one start and one end."""
+def test_text_is_split_into_words_or_characters(text: str, pieces: int) -> None:
+    """Text is split at spaces, or into characters in scripts without spaces. There is one start and one end token."""
     tokens = hash_words(text)
 
     assert len(tokens) == pieces + 2
@@ -37,12 +37,12 @@ def test_words_and_characters_are_the_pieces(text: str, pieces: int) -> None:
 
 
 def test_case_and_width_do_not_matter() -> None:
-    """Full-width letters are the same letters."""
+    """Full-width letters equal normal ones."""
     assert hash_words("GLAD") == hash_words("glad") == hash_words("\uff47\uff4c\uff41\uff44")
 
 
-def test_forms_of_a_word_share_what_they_share() -> None:
-    """An unknown form of a known word is half known."""
+def test_forms_of_a_word_share_hashes() -> None:
+    """Forms of a word share the hashes of their common prefix or suffix."""
     glad, gladly = slots(hash_words("glad")[1]), slots(hash_words("gladly")[1])
 
     assert glad[0] != gladly[0]
@@ -50,8 +50,8 @@ def test_forms_of_a_word_share_what_they_share() -> None:
     assert glad[2] != gladly[2]
 
 
-def test_a_chinese_character_knows_its_neighbours() -> None:
-    """So "not good" and "very good" differ at "good"."""
+def test_a_chinese_character_is_hashed_with_its_neighbours() -> None:
+    """So "not good" and "very good" have different tokens for "good"."""
     bad, good = slots(hash_words("不好")[2]), slots(hash_words("很好")[2])
 
     assert bad[0] == good[0]

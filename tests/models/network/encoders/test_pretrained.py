@@ -1,4 +1,4 @@
-"""The pretrained encoders as parts of a trained model: frozen or tuned, their tokens in time."""
+"""The pretrained encoders as parts of a trained model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import nn
 from triptych.models.build import ModelChoice, build_model
 from triptych.models.checkpoints.card import Architecture, Card, CardError, EncoderCard, FusionCard, HeadCard, InputCard
 from triptych.models.checkpoints.checkpoint import load_checkpoint, save_checkpoint
-from triptych.models.execution.exportable import WholeNetwork, whole_tensors
+from triptych.models.execution.exportable import TensorNetwork, graph_inputs
 from triptych.models.model import Model
 from triptych.models.network.architecture import Network, build_network, pretrained_checksums
 from triptych.models.network.collate import WindowBatch, collate, empty_batch
@@ -27,7 +27,7 @@ MODALITIES = ("video", "audio", "text")
 
 
 def card_of(*, frozen: bool, **changes: EncoderCard) -> Card:
-    """Describe a network of all three pretrained encoders."""
+    """Return the card of a network with all three pretrained encoders."""
     encoders = {
         name: EncoderCard(kind="pretrained", frozen=frozen, sha256=pretrained_checksums(name)) for name in MODALITIES
     }
@@ -41,7 +41,7 @@ def card_of(*, frozen: bool, **changes: EncoderCard) -> Card:
 
 
 def network_of(card: Card, folder: Path) -> Network:
-    """Build it, ready to train."""
+    """Build the network, ready to be trained."""
     torch.manual_seed(1)
     network = build_network(card.architecture, weights_folder=folder)
     network.model.train()
@@ -50,7 +50,7 @@ def network_of(card: Card, folder: Path) -> Network:
 
 @pytest.fixture
 def batch(make_window: Callable[..., PreparedWindow], speech: NDArray[np.float32]) -> Callable[[Network], WindowBatch]:
-    """Return a maker of a batch of one window of everything and one without pictures."""
+    """Return a factory of a batch with one complete window and one without video."""
 
     def make(network: Network) -> WindowBatch:
         picture = np.random.default_rng(1).integers(0, 256, (224, 224, 3), np.uint8)
@@ -62,10 +62,10 @@ def batch(make_window: Callable[..., PreparedWindow], speech: NDArray[np.float32
     return make
 
 
-def test_frozen_encoders_stay_and_are_not_written(
+def test_frozen_encoders_are_not_trained_and_not_written(
     weights_folder: Path, batch: Callable[[Network], WindowBatch], tmp_path: Path
 ) -> None:
-    """The checkpoint is small; what is read back answers the same."""
+    """The checkpoint is small, and the loaded model gives the same outputs."""
     card = card_of(frozen=True)
     network = network_of(card, weights_folder)
     network.model(batch(network))["mood"].sum().backward()
@@ -81,22 +81,22 @@ def test_frozen_encoders_stay_and_are_not_written(
 
 
 class _Tokens(nn.Module):
-    """The encoders of a model alone."""
+    """The encoders of a model without fusion and heads."""
 
     def __init__(self, model: FusedModel) -> None:
         super().__init__()
         self.encoders = model.encoders
 
     def forward(self, batch: WindowBatch) -> dict[str, torch.Tensor]:
-        """Return tokens, mask and times of each."""
+        """Return tokens, mask and times of each modality."""
         encoded = {name: encoder(batch) for name, encoder in self.encoders.items()}
         return {f"{name} {part}": getattr(own, part) for name, own in encoded.items() for part in own._fields}
 
 
-def test_run_whole_they_say_the_same(
+def test_a_dense_batch_gives_the_same_tokens(
     weights_folder: Path, make_window: Callable[..., PreparedWindow], speech: NDArray[np.float32]
 ) -> None:
-    """As a graph runs them: windows with several cues, with short sound, without pictures, and a spare row."""
+    """The batch has windows with several cues, with short audio, without video, and an empty row."""
     network = network_of(card_of(frozen=True), weights_folder)
     picture = np.random.default_rng(1).integers(0, 256, (224, 224, 3), np.uint8)
     cues = (PreparedCue("It is cold.", 0, WINDOW_NS), PreparedCue("今天很冷。", WINDOW_NS // 2, WINDOW_NS))
@@ -106,22 +106,22 @@ def test_run_whole_they_say_the_same(
         make_window((), speech[:20_000], cues=cues[1:]),
     )
     batch = collate(windows, empty_batch(4, 32_000, SHAPE.spec()), network.tokenize)
-    tensors = whole_tensors(batch, MODALITIES)
+    tensors = graph_inputs(batch, MODALITIES)
     assert tensors is not None
     with torch.inference_mode():
         expected = {name: encoder(batch) for name, encoder in network.model.encoders.items()}
-        said = WholeNetwork(_Tokens(network.model))(*tensors)
+        outputs = TensorNetwork(_Tokens(network.model))(*tensors)
     for name, own in expected.items():
         there = own.mask[:3]
         places = there.shape[1]
-        assert torch.equal(said[f"{name} mask"][:, :places], there)
-        assert not said[f"{name} mask"][:, places:].any()
-        theirs = (said[f"{name} {part}"][:, :places][there] for part in ("tokens", "times"))
+        assert torch.equal(outputs[f"{name} mask"][:, :places], there)
+        assert not outputs[f"{name} mask"][:, places:].any()
+        theirs = (outputs[f"{name} {part}"][:, :places][there] for part in ("tokens", "times"))
         for numbers, wanted in zip(theirs, (own.tokens, own.times), strict=True):
             torch.testing.assert_close(numbers, wanted[:3][there], rtol=1e-3, atol=1e-4)
 
 
-def test_a_model_on_frozen_encoders_also_says_what_the_base_model_observes(
+def test_a_model_with_frozen_encoders_has_the_observations_of_the_base_model(
     weights_folder: Path,
     tmp_path: Path,
     make_window: Callable[..., PreparedWindow],
@@ -129,7 +129,7 @@ def test_a_model_on_frozen_encoders_also_says_what_the_base_model_observes(
     picture: Callable[[str], NDArray[np.uint8]],
     base_model: Model,
 ) -> None:
-    """Labels of the pictures, share of speech, loudness: the same numbers, for no more runs of an encoder."""
+    """Image labels, share of speech and loudness equal those of the base model, without further runs of an encoder."""
     card = card_of(frozen=True)
     save_checkpoint(tmp_path, network_of(card, weights_folder).model, card)
     trained = build_model(ModelChoice(str(tmp_path), frames=2, window_ns=WINDOW_NS, device="cpu", max_batch=4))
@@ -147,8 +147,8 @@ def test_a_model_on_frozen_encoders_also_says_what_the_base_model_observes(
         assert own.predictions
 
 
-def test_tuned_encoders_learn(weights_folder: Path, batch: Callable[[Network], WindowBatch]) -> None:
-    """Each of the three gets gradients."""
+def test_fine_tuned_encoders_get_gradients(weights_folder: Path, batch: Callable[[Network], WindowBatch]) -> None:
+    """Each of the three encoders gets gradients."""
     network = network_of(card_of(frozen=False), weights_folder)
     network.model(batch(network))["mood"][0, 0].backward()
 
@@ -157,8 +157,8 @@ def test_tuned_encoders_learn(weights_folder: Path, batch: Callable[[Network], W
         assert any(gradient.abs().sum() > 0 for gradient in gradients), name
 
 
-def test_tokens_know_their_moment(weights_folder: Path, batch: Callable[[Network], WindowBatch]) -> None:
-    """Pictures theirs, lines their start, steps of sound where they lie in the window, beyond the gap."""
+def test_tokens_have_their_times(weights_folder: Path, batch: Callable[[Network], WindowBatch]) -> None:
+    """Frames have their own times, cues their start, and audio steps their position in the window, even after a gap."""
     network = network_of(card_of(frozen=True), weights_folder)
     own = batch(network)
     times = {name: encoder(own).times for name, encoder in network.model.encoders.items()}
@@ -170,8 +170,8 @@ def test_tokens_know_their_moment(weights_folder: Path, batch: Callable[[Network
     assert float(sound[8]) == pytest.approx((24_000 + 8 * 512 - 4_000) / 32_000)
 
 
-def test_other_weights_than_those_of_the_training_are_refused(weights_folder: Path) -> None:
-    """What was learnt on one encoder's features means nothing on another's."""
+def test_other_pretrained_weights_are_rejected(weights_folder: Path) -> None:
+    """A network that was trained on other weights of the encoder is rejected."""
     other = EncoderCard(kind="pretrained", frozen=True, sha256=("0" * 64,))
-    with pytest.raises(CardError, match="the encoder of video was trained on weights 000"):
+    with pytest.raises(CardError, match="the video encoder: expected the weights 000"):
         network_of(card_of(frozen=True, video=other), weights_folder)

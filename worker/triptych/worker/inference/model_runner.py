@@ -10,7 +10,7 @@ from triptych.models.prediction import WindowPrediction
 from triptych.units import NS_PER_MS
 from triptych.worker.errors import ModelBrokenError
 from triptych.worker.media.preparer import Preparation
-from triptych.worker.observability.events import BatchInferred, ModelFailed, StageTook
+from triptych.worker.observability.events import BatchInferred, ModelFailed, StageCompleted
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.publishing.result import ModelOutput
 
@@ -76,7 +76,7 @@ class ModelRunner:
             failed = [prediction is None for prediction in alone]
         took_ms = (time.monotonic_ns() - started_ns) / NS_PER_MS
         self._hooks.emit(BatchInferred(windows=len(prepared), took_ms=took_ms))
-        self._hooks.emit(StageTook(stage="infer", took_ms=took_ms))
+        self._hooks.emit(StageCompleted(stage="infer", took_ms=took_ms))
         return [
             ModelOutput(
                 preparation, prediction, self._model.info, {"prepare": prepare_ms, "infer": took_ms}, failed=has_failed

@@ -22,7 +22,7 @@ from triptych.worker.inference.batcher import MicroBatcher
 from triptych.worker.inference.model_runner import ModelRunner
 from triptych.worker.intake import Received
 from triptych.worker.media.preparer import Preparation, Preparer
-from triptych.worker.observability.events import EffortChanged, StageTook
+from triptych.worker.observability.events import OverloadLevelChanged, StageCompleted
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.overload import Effort, Overload, Published
 from triptych.worker.partitions.offset_tracker import Pending
@@ -214,7 +214,7 @@ class Stages:
         if changed:
             effort = self._overload.effort
             self._hooks.emit(
-                EffortChanged(rung=self._overload.rung, frames=effort.frames, asks_model=effort.asks_model)
+                OverloadLevelChanged(level=self._overload.rung, frames=effort.frames, asks_model=effort.asks_model)
             )
 
     # --- run by the threads of the stages -----------------------------------------------------------------------------
@@ -223,7 +223,7 @@ class Stages:
         started_ns = time.monotonic_ns()
         preparation = self._preparer.prepare(window, effort)
         took_ms = (time.monotonic_ns() - started_ns) / NS_PER_MS
-        self._hooks.emit(StageTook(stage="prepare", took_ms=took_ms))
+        self._hooks.emit(StageCompleted(stage="prepare", took_ms=took_ms))
         return preparation, took_ms
 
     def _infer(self, batch: Sequence[WindowJob]) -> None:
@@ -279,5 +279,5 @@ class Stages:
     def _envelope(job: WindowJob, output: ModelOutput, published_ns: int) -> ResultEnvelope:
         partition = job.partition_set.partition
         result = result_of(job.window, output, partition=partition, published_ns=published_ns)
-        result = job.partition_set.recent.with_novelty(result, output.prediction.moments)
+        result = job.partition_set.recent.with_novelty(result, output.prediction.frame_embeddings)
         return ResultEnvelope(result, partition, job.window.snapshot.to_json())

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych.models.model import InputSpec
-from triptych.models.observed.resize import fit_picture
+from triptych.models.resize import resize_image
 from triptych.schemas.reasons import DeadReason
 from triptych.worker.media.errors import UnreadableMediaError
 from triptych.worker.media.picture_size import PictureSize, picture_size
@@ -59,7 +59,7 @@ def decode_picture(data: bytes, spec: InputSpec) -> NDArray[np.uint8]:
         raise UnreadableMediaError(
             f"picture: expected a {size.format} that decodes, got {len(data)} bytes that are broken or cut short"
         )
-    return fit_picture(cast("NDArray[np.uint8]", rgb), spec)
+    return resize_image(cast("NDArray[np.uint8]", rgb), spec)
 
 
 def quiet_opencv() -> None:

@@ -72,7 +72,7 @@ class RevisionStateEvicted:
     end_ns: int
 
 
-def of_window(window: ClosedWindow) -> WindowClosed | WindowRevised:
+def window_event(window: ClosedWindow) -> WindowClosed | WindowRevised:
     """Return the event of a closed or revised window."""
     if window.revision:
         added = sum(window.added.values())
@@ -88,7 +88,7 @@ def of_window(window: ClosedWindow) -> WindowClosed | WindowRevised:
 
 
 @dataclass(frozen=True, slots=True)
-class ItemLate:
+class LateItemReceived:
     """A late item arrived: all of its windows are closed, or it was put back from the dead-letter topic (`redriven`).
 
     `next_window_start_ns` is the start of the stream's next open window. With `revises`, a closed window is published
@@ -104,10 +104,10 @@ class ItemLate:
     revises: bool = False
 
 
-def of_late(late: LateItem) -> ItemLate:
+def late_item_event(late: LateItem) -> LateItemReceived:
     """Return the event of a late item."""
     entry = late.entry
-    return ItemLate(
+    return LateItemReceived(
         stream=str(entry.stream),
         modality=entry.modality,
         session=entry.session,
@@ -149,7 +149,7 @@ class BatchInferred:
 
 
 @dataclass(frozen=True, slots=True)
-class StageTook:
+class StageCompleted:
     """A step of the worker completed."""
 
     stage: Stage
@@ -199,7 +199,7 @@ class PartitionsAssigned:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkBegunAgain:
+class PartitionRestarted:
     """A partition is restored from Kafka, because decisions about it were not published or their outcome is unknown."""
 
     number: int
@@ -226,7 +226,7 @@ class PartitionsRevoked:
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
+class PartitionRestored:
     """The streams of a partition were restored from the tail of the results topic."""
 
     number: int
@@ -260,14 +260,14 @@ class BytesHeld:
 
 
 @dataclass(frozen=True, slots=True)
-class EffortChanged:
+class OverloadLevelChanged:
     """The overload level changed, for windows that close from now on.
 
-    At level 0 (`rung`) the model sees everything. `frames` limits the frames per window. Without `asks_model` the model
+    At level 0 the model sees everything. `frames` limits the frames per window. Without `asks_model` the model
     does not run.
     """
 
-    rung: int
+    level: int
     frames: int
     asks_model: bool
 
@@ -276,12 +276,12 @@ class EffortChanged:
 class ItemsShed:
     """A result was published for which the model did not see all items, because of overload.
 
-    `items` counts the withheld ones. `unasked`: the model did not run at all.
+    `items` counts the withheld ones. `model_skipped`: the model did not run at all.
     """
 
     stream: str
     items: Mapping[Modality, int]
-    unasked: bool
+    model_skipped: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,7 +325,7 @@ class ModelRefused:
 
 
 @dataclass(frozen=True, slots=True)
-class ShadowJudged:
+class ShadowInferred:
     """The shadow processed windows for which the model has a prediction.
 
     In `differed` of them the best label of some head differs. `distances` holds, for each window with labels from both,
@@ -414,30 +414,30 @@ Event = (
     | WindowClosed
     | WindowRevised
     | RevisionStateEvicted
-    | ItemLate
+    | LateItemReceived
     | RecordDropped
     | RecordDeadLettered
     | BatchInferred
-    | StageTook
+    | StageCompleted
     | ResultsPublished
     | SyncMeasured
     | ResultsReplayed
     | StreamForgotten
     | PartitionsAssigned
     | PartitionsHandedOver
-    | WorkBegunAgain
+    | PartitionRestarted
     | PartitionsRevoked
-    | Restored
+    | PartitionRestored
     | OffsetsOutOfRange
     | LagMeasured
     | BytesHeld
-    | EffortChanged
+    | OverloadLevelChanged
     | ItemsShed
     | ModelFailed
     | ModelSwapped
     | ModelUnchanged
     | ModelRefused
-    | ShadowJudged
+    | ShadowInferred
     | ShadowSkipped
     | ShadowFailed
     | ShadowSummarised

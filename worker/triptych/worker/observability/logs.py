@@ -54,12 +54,12 @@ HANDLERS: Final = EventHandlers["_LogState"](
         events.RecordsRead: "counted; several times a second",
         events.RevisionStateEvicted: "counted; can happen many times a second",
         events.BatchInferred: "counted; several times a second",
-        events.StageTook: "counted; several times a second",
+        events.StageCompleted: "counted; several times a second",
         events.SyncMeasured: "counted; once per result",
         events.LagMeasured: "a gauge; every second",
         events.BytesHeld: "a gauge; every second",
         events.ItemsShed: "counted; the change of the overload level is logged",
-        events.ShadowJudged: "counted; ShadowSummarised is logged",
+        events.ShadowInferred: "counted; ShadowSummarised is logged",
         events.ShadowSkipped: "counted; ShadowSummarised is logged",
     }
 )
@@ -146,8 +146,8 @@ def _results_published(state: _LogState, event: events.ResultsPublished) -> None
 # --- records ----------------------------------------------------------------------------------------------------------
 
 
-@HANDLERS.on(events.ItemLate)
-def _late_item(state: _LogState, event: events.ItemLate) -> None:
+@HANDLERS.on(events.LateItemReceived)
+def _late_item(state: _LogState, event: events.LateItemReceived) -> None:
     """Log late items once per session: as a warning only if they are lost and nobody put them back on purpose."""
     item = {
         "stream": event.stream,
@@ -233,16 +233,16 @@ def _commit_refused(state: _LogState, event: events.CommitRefused) -> None:
     state.log.warning("commit_refused", error=event.error)
 
 
-@HANDLERS.on(events.EffortChanged)
-def _overload_level_changed(state: _LogState, event: events.EffortChanged) -> None:
-    if event.rung == 0:
+@HANDLERS.on(events.OverloadLevelChanged)
+def _overload_level_changed(state: _LogState, event: events.OverloadLevelChanged) -> None:
+    if event.level == 0:
         state.log.info("overload_over", frames=event.frames)
     else:
-        state.log.warning("overload", overload_level=event.rung, frames=event.frames, asks_model=event.asks_model)
+        state.log.warning("overload", overload_level=event.level, frames=event.frames, asks_model=event.asks_model)
 
 
-@HANDLERS.on(events.WorkBegunAgain)
-def _partition_restarted(state: _LogState, event: events.WorkBegunAgain) -> None:
+@HANDLERS.on(events.PartitionRestarted)
+def _partition_restarted(state: _LogState, event: events.PartitionRestarted) -> None:
     state.log.warning("partition_restarted", number=event.number)
 
 
@@ -267,8 +267,8 @@ def _partitions_revoked(state: _LogState, event: events.PartitionsRevoked) -> No
         state.log.info("partitions_revoked", numbers=event.numbers)
 
 
-@HANDLERS.on(events.Restored)
-def _partition_restored(state: _LogState, event: events.Restored) -> None:
+@HANDLERS.on(events.PartitionRestored)
+def _partition_restored(state: _LogState, event: events.PartitionRestored) -> None:
     if event.results:
         state.log.info("restored", number=event.number, streams=event.streams, results=event.results)
 

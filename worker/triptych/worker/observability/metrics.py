@@ -26,9 +26,9 @@ _DISTANCE_BUCKETS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1)
 _DRIFT_BUCKETS: Final = (-10_000, -1_000, -300, -100, -30, 0, 30, 100, 300, 1_000, 10_000)
 _MS_PER_S: Final = 1_000
 
-HANDLERS: Final = EventHandlers["_Series"](
+HANDLERS: Final = EventHandlers["_WorkerSeries"](
     ignored={
-        events.Restored: "ResultsReplayed counts the results",
+        events.PartitionRestored: "ResultsReplayed counts the results",
         events.ModelUnchanged: "nothing changed",
         events.ShadowSummarised: "a summary of events that are counted",
         events.Stopping: "the process ends, and its series with it",
@@ -44,14 +44,14 @@ class Metrics:
         """Create all series, with the value zero."""
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self._series = _Series(self.registry)
+        self._series = _WorkerSeries(self.registry)
 
     def __call__(self, event: Event) -> None:
         """Count one event."""
         HANDLERS.handle(self._series, event)
 
 
-class _Series:
+class _WorkerSeries:
     """The worker's metrics.
 
     Each series starts at zero. Otherwise Prometheus could not compute a rate from the first event.
@@ -167,20 +167,20 @@ class _Series:
 
 
 @HANDLERS.on(events.RecordsRead)
-def _records_read(series: _Series, event: events.RecordsRead) -> None:
+def _records_read(series: _WorkerSeries, event: events.RecordsRead) -> None:
     series.records.labels(event.modality).inc(event.records)
     series.record_bytes.labels(event.modality).inc(event.bytes)
 
 
-@HANDLERS.on(events.ItemLate)
-def _late_item(series: _Series, event: events.ItemLate) -> None:
+@HANDLERS.on(events.LateItemReceived)
+def _late_item(series: _WorkerSeries, event: events.LateItemReceived) -> None:
     series.late.labels(event.modality).inc()
     series.redriven.labels(event.modality).inc(event.redriven)
     series.late_revising.labels(event.modality).inc(event.revises)
 
 
 @HANDLERS.on(events.RecordDropped)
-def _record_dropped(series: _Series, event: events.RecordDropped) -> None:
+def _record_dropped(series: _WorkerSeries, event: events.RecordDropped) -> None:
     if event.reason == "repeat":
         series.repeats.labels(event.modality).inc()
     elif event.reason == "redriven":
@@ -190,12 +190,12 @@ def _record_dropped(series: _Series, event: events.RecordDropped) -> None:
 
 
 @HANDLERS.on(events.RecordDeadLettered)
-def _record_dead_lettered(series: _Series, event: events.RecordDeadLettered) -> None:
+def _record_dead_lettered(series: _WorkerSeries, event: events.RecordDeadLettered) -> None:
     series.dead.labels(event.modality, event.code).inc()
 
 
 @HANDLERS.on(events.OffsetsOutOfRange)
-def _offsets_out_of_range(series: _Series, _: events.OffsetsOutOfRange) -> None:
+def _offsets_out_of_range(series: _WorkerSeries, _: events.OffsetsOutOfRange) -> None:
     series.offsets_gone.inc()
 
 
@@ -203,40 +203,40 @@ def _offsets_out_of_range(series: _Series, _: events.OffsetsOutOfRange) -> None:
 
 
 @HANDLERS.on(events.WindowClosed)
-def _window_closed(series: _Series, event: events.WindowClosed) -> None:
+def _window_closed(series: _WorkerSeries, event: events.WindowClosed) -> None:
     series.windows.labels(event.closed_by).inc()
     series.windows_skipped.inc(event.skipped)
 
 
 @HANDLERS.on(events.WindowRevised)
-def _window_revised(series: _Series, _: events.WindowRevised) -> None:
+def _window_revised(series: _WorkerSeries, _: events.WindowRevised) -> None:
     series.revisions.inc()
 
 
 @HANDLERS.on(events.RevisionStateEvicted)
-def _revision_state_evicted(series: _Series, _: events.RevisionStateEvicted) -> None:
+def _revision_state_evicted(series: _WorkerSeries, _: events.RevisionStateEvicted) -> None:
     series.revision_state_evicted.inc()
 
 
 @HANDLERS.on(events.ResultsPublished)
-def _results_published(series: _Series, event: events.ResultsPublished) -> None:
+def _results_published(series: _WorkerSeries, event: events.ResultsPublished) -> None:
     series.results.inc(event.results)
 
 
 @HANDLERS.on(events.ResultsReplayed)
-def _results_replayed(series: _Series, event: events.ResultsReplayed) -> None:
+def _results_replayed(series: _WorkerSeries, event: events.ResultsReplayed) -> None:
     series.replayed.inc(event.results)
 
 
 @HANDLERS.on(events.ItemsShed)
-def _items_shed(series: _Series, event: events.ItemsShed) -> None:
+def _items_shed(series: _WorkerSeries, event: events.ItemsShed) -> None:
     for modality, count in event.items.items():
         series.shed.labels(modality).inc(count)
-    series.windows_unasked.inc(event.unasked)
+    series.windows_unasked.inc(event.model_skipped)
 
 
 @HANDLERS.on(events.SyncMeasured)
-def _sync_measured(series: _Series, event: events.SyncMeasured) -> None:
+def _sync_measured(series: _WorkerSeries, event: events.SyncMeasured) -> None:
     if event.offset_ms is not None:
         series.av_offset.observe(event.offset_ms / _MS_PER_S)
     if event.drift_ppm is not None:
@@ -247,71 +247,71 @@ def _sync_measured(series: _Series, event: events.SyncMeasured) -> None:
 
 
 @HANDLERS.on(events.BatchInferred)
-def _batch_inferred(series: _Series, event: events.BatchInferred) -> None:
+def _batch_inferred(series: _WorkerSeries, event: events.BatchInferred) -> None:
     series.batch_windows.observe(event.windows)
 
 
-@HANDLERS.on(events.StageTook)
-def _stage_completed(series: _Series, event: events.StageTook) -> None:
+@HANDLERS.on(events.StageCompleted)
+def _stage_completed(series: _WorkerSeries, event: events.StageCompleted) -> None:
     series.stages.labels(event.stage).observe(event.took_ms / _MS_PER_S)
 
 
 @HANDLERS.on(events.LagMeasured)
-def _lag_measured(series: _Series, event: events.LagMeasured) -> None:
+def _lag_measured(series: _WorkerSeries, event: events.LagMeasured) -> None:
     series.lag.set(event.seconds)
 
 
-@HANDLERS.on(events.EffortChanged)
-def _overload_level_changed(series: _Series, event: events.EffortChanged) -> None:
-    series.overload_level.set(event.rung)
+@HANDLERS.on(events.OverloadLevelChanged)
+def _overload_level_changed(series: _WorkerSeries, event: events.OverloadLevelChanged) -> None:
+    series.overload_level.set(event.level)
 
 
 @HANDLERS.on(events.BytesHeld)
-def _bytes_held(series: _Series, event: events.BytesHeld) -> None:
+def _bytes_held(series: _WorkerSeries, event: events.BytesHeld) -> None:
     series.held_bytes.set(event.bytes)
     series.streams.set(event.streams)
 
 
 @HANDLERS.on(events.PartitionsAssigned)
-def _partitions_assigned(series: _Series, event: events.PartitionsAssigned) -> None:
+def _partitions_assigned(series: _WorkerSeries, event: events.PartitionsAssigned) -> None:
     series.owned.update(event.numbers)
     series.partitions.set(len(series.owned))
 
 
 @HANDLERS.on(events.PartitionsHandedOver)
-def _partitions_handed_over(series: _Series, event: events.PartitionsHandedOver) -> None:
+def _partitions_handed_over(series: _WorkerSeries, event: events.PartitionsHandedOver) -> None:
     series.hand_over.observe(event.took_ms / _MS_PER_S)
     series.hand_over_left.inc(event.left)
 
 
 @HANDLERS.on(events.PartitionsRevoked)
-def _partitions_revoked(series: _Series, event: events.PartitionsRevoked) -> None:
+def _partitions_revoked(series: _WorkerSeries, event: events.PartitionsRevoked) -> None:
     series.owned.difference_update(event.numbers)
     series.partitions.set(len(series.owned))
 
 
-@HANDLERS.on(events.WorkBegunAgain)
-def _partition_restarted(series: _Series, _: events.WorkBegunAgain) -> None:
+@HANDLERS.on(events.PartitionRestarted)
+def _partition_restarted(series: _WorkerSeries, _: events.PartitionRestarted) -> None:
     series.partitions_restarted.inc()
 
 
 @HANDLERS.on(events.ModelFailed)
-def _model_failed(series: _Series, _: events.ModelFailed) -> None:
+def _model_failed(series: _WorkerSeries, _: events.ModelFailed) -> None:
     series.model_failures.inc()
 
 
 @HANDLERS.on(events.RetryScheduled)
-def _retry_scheduled(series: _Series, event: events.RetryScheduled) -> None:
+def _retry_scheduled(series: _WorkerSeries, event: events.RetryScheduled) -> None:
     series.retries.labels(event.what).inc()
 
 
 @HANDLERS.on(events.CommitRefused)
-def _commit_refused(series: _Series, _: events.CommitRefused) -> None:
+def _commit_refused(series: _WorkerSeries, _: events.CommitRefused) -> None:
     series.commits_refused.inc()
 
 
 @HANDLERS.on(events.StreamForgotten)
-def _stream_forgotten(series: _Series, _: events.StreamForgotten) -> None:
+def _stream_forgotten(series: _WorkerSeries, _: events.StreamForgotten) -> None:
     series.streams_forgotten.inc()
 
 
@@ -319,17 +319,17 @@ def _stream_forgotten(series: _Series, _: events.StreamForgotten) -> None:
 
 
 @HANDLERS.on(events.ModelSwapped)
-def _model_swapped(series: _Series, event: events.ModelSwapped) -> None:
+def _model_swapped(series: _WorkerSeries, event: events.ModelSwapped) -> None:
     series.model_swaps.labels(event.role).inc()
 
 
 @HANDLERS.on(events.ModelRefused)
-def _model_refused(series: _Series, event: events.ModelRefused) -> None:
+def _model_refused(series: _WorkerSeries, event: events.ModelRefused) -> None:
     series.model_refusals.labels(event.role).inc()
 
 
-@HANDLERS.on(events.ShadowJudged)
-def _shadow_judged(series: _Series, event: events.ShadowJudged) -> None:
+@HANDLERS.on(events.ShadowInferred)
+def _shadow_judged(series: _WorkerSeries, event: events.ShadowInferred) -> None:
     series.shadow_windows.labels("judged").inc(event.windows)
     series.shadow_differed.inc(event.differed)
     for distance in event.distances:
@@ -337,10 +337,10 @@ def _shadow_judged(series: _Series, event: events.ShadowJudged) -> None:
 
 
 @HANDLERS.on(events.ShadowSkipped)
-def _shadow_skipped(series: _Series, event: events.ShadowSkipped) -> None:
+def _shadow_skipped(series: _WorkerSeries, event: events.ShadowSkipped) -> None:
     series.shadow_windows.labels("skipped").inc(event.windows)
 
 
 @HANDLERS.on(events.ShadowFailed)
-def _shadow_failed(series: _Series, event: events.ShadowFailed) -> None:
+def _shadow_failed(series: _WorkerSeries, event: events.ShadowFailed) -> None:
     series.shadow_windows.labels("failed").inc(event.windows)

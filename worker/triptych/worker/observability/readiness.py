@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from triptych.service.health import Health
-from triptych.worker.observability.events import Event, RetryScheduled, Service, Stage, StageTook
+from triptych.worker.observability.events import Event, RetryScheduled, Service, Stage, StageCompleted
 
 _SERVICE_OF: Final[dict[Stage, Service]] = {"publish": "kafka", "commit": "kafka", "ask": "kafka", "store": "redis"}
 """The server that must have answered for a stage to complete."""
@@ -30,7 +30,7 @@ class ReadinessHook:
         match event:
             case RetryScheduled(what=what, error=error, attempt=attempt):
                 self._health.set_ready(what, ready=False, reason=f"{attempt} attempts failed: {error}")
-            case StageTook(stage=stage) if stage in _SERVICE_OF:
+            case StageCompleted(stage=stage) if stage in _SERVICE_OF:
                 self._health.set_ready(_SERVICE_OF[stage], ready=True)
             case _:
                 pass

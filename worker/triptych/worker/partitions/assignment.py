@@ -214,7 +214,7 @@ class Assignment:
             self._pending[partition] = None
             self._consumer.pause(partition_set.tps.values())
             self._backpressure.forget(partition_set.tps.values())
-            self._hooks.emit(events.WorkBegunAgain(number=partition))
+            self._hooks.emit(events.PartitionRestarted(number=partition))
 
     # --- revoked or lost ----------------------------------------------------------------------------------------------
 

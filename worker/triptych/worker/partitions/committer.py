@@ -9,7 +9,7 @@ from triptych.transport.errors import CommitRefusedError, RetriableError
 from triptych.transport.protocols import GroupConsumer
 from triptych.transport.records import Commit
 from triptych.units import NS_PER_MS
-from triptych.worker.observability.events import CommitRefused, RetryScheduled, StageTook
+from triptych.worker.observability.events import CommitRefused, RetryScheduled, StageCompleted
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.partitions.partition import PartitionSet
 
@@ -70,7 +70,7 @@ class OffsetCommitter:
             else:
                 partition_set.mark_committed(offsets)
                 took_ms = (self._monotonic_ns() - started_ns) / NS_PER_MS
-                self._hooks.emit(StageTook(stage="commit", took_ms=took_ms))
+                self._hooks.emit(StageCompleted(stage="commit", took_ms=took_ms))
 
     def update_transaction_offsets(self, partition_sets: Iterable[PartitionSet]) -> None:
         """Set the offsets that the next transaction of each set stores. Does nothing without transactions."""

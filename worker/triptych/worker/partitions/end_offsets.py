@@ -10,7 +10,7 @@ from triptych.schemas.names import Modality
 from triptych.transport.errors import RetriableError
 from triptych.transport.protocols import GroupConsumer
 from triptych.units import NS_PER_MS
-from triptych.worker.observability.events import RetryScheduled, StageTook
+from triptych.worker.observability.events import RetryScheduled, StageCompleted
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.partitions.partition import PartitionSet
 
@@ -88,7 +88,7 @@ class EndOffsetRefresher:
             self._hooks.emit(RetryScheduled(what="kafka", error=str(error), attempt=1, delay_s=0.0))
             self._not_before_ns = self._monotonic_ns() + _BACKOFF_NS
             return False
-        self._hooks.emit(StageTook(stage="ask", took_ms=(self._monotonic_ns() - now_ns) / NS_PER_MS))
+        self._hooks.emit(StageCompleted(stage="ask", took_ms=(self._monotonic_ns() - now_ns) / NS_PER_MS))
         for each in partition_sets:
             each.offset_tracker.update_positions(positions(self._consumer, each))
             each.apply_end_offsets(ends, at_ns=now_ns, wall_ns=wall_ns)

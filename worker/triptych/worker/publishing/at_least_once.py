@@ -10,7 +10,7 @@ from typing import Final
 from triptych.transport.errors import MessageRejectedError, RecordTooLargeError, RetriableError
 from triptych.transport.protocols import Publisher
 from triptych.transport.records import Delivered, GroupOffsets, Message
-from triptych.worker.observability.events import StageTook
+from triptych.worker.observability.events import StageCompleted
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.publishing.messages import MessageBuilder, Truncate
 from triptych.worker.publishing.retry import RetryPolicy
@@ -64,7 +64,7 @@ class AtLeastOnceSender:
                 self._send_until_accepted(messages, index, truncate)
             else:
                 future.result(timeout=0)
-        self._hooks.emit(StageTook(stage="publish", took_ms=(time.monotonic_ns() - started_ns) / 1e6))
+        self._hooks.emit(StageCompleted(stage="publish", took_ms=(time.monotonic_ns() - started_ns) / 1e6))
 
     def _send(self, messages: list[Message], index: int, truncate: Truncate) -> Future[Delivered]:
         while True:

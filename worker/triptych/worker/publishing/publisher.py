@@ -21,7 +21,7 @@ from triptych.worker.observability.events import (
     RecordDeadLettered,
     ResultsPublished,
     ResultsReplayed,
-    StageTook,
+    StageCompleted,
     SyncMeasured,
 )
 from triptych.worker.observability.hooks import Hooks
@@ -137,7 +137,7 @@ class ResultPublisher:
         started_ns = time.monotonic_ns()
         new = self._retry.run("redis", lambda: sum(self._store.write(results)))
         took_ms = (time.monotonic_ns() - started_ns) / 1e6
-        self._hooks.emit(StageTook(stage="store", took_ms=took_ms))
+        self._hooks.emit(StageCompleted(stage="store", took_ms=took_ms))
         return new
 
     def _note_dead_letters(self, sent: Mapping[tuple[str, int, int], OutgoingDeadLetter]) -> None:
@@ -164,4 +164,4 @@ class ResultPublisher:
                 self._hooks.emit(SyncMeasured(result.stream, result.sync.offset_ms, result.sync.drift_ppm))
             if result.shed != Shed():
                 items: dict[Modality, int] = {modality: getattr(result.shed, modality) for modality in MODALITIES}
-                self._hooks.emit(ItemsShed(result.stream, items, unasked=result.shed.model))
+                self._hooks.emit(ItemsShed(result.stream, items, model_skipped=result.shed.model))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from triptych.transport.errors import MessageRejectedError, OutcomeUnknownError, RecordTooLargeError
 from triptych.transport.protocols import TransactionalPublisher
 from triptych.transport.records import GroupOffsets, Message
-from triptych.worker.observability.events import StageTook
+from triptych.worker.observability.events import StageCompleted
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.publishing.messages import MessageBuilder, Truncate
 from triptych.worker.publishing.retry import RetryPolicy
@@ -69,7 +69,7 @@ class TransactionalSender:
                 for letter in dead_letters:
                     self._commit_one(letter, self._messages.truncate_dead_letter, offsets)
                 sent = [self._commit_one(result, self._messages.truncate_result, offsets) for result in results]
-            self._hooks.emit(StageTook(stage="publish", took_ms=(time.monotonic_ns() - started_ns) / 1e6))
+            self._hooks.emit(StageCompleted(stage="publish", took_ms=(time.monotonic_ns() - started_ns) / 1e6))
         on_dead_letters_sent()
         return sent
 

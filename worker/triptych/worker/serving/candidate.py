@@ -17,10 +17,10 @@ def make_ready(model: Model, spec: InputSpec, window_ns: int) -> None:
     Raises:
         ModelRefusedError: if it needs other inputs, or predicts NaN or infinity.
     """
-    unlike = model.spec.unlike(spec)
-    if unlike:
+    differences = model.spec.differences_from(spec)
+    if differences:
         raise ModelRefusedError(
-            f"{model.info.name} needs other inputs than this worker prepares: {unlike}; "
+            f"{model.info.name} needs other inputs than this worker prepares: {differences}; "
             "run it in a worker of its own, with another pipeline name to compare the two"
         )
     model.warm()

@@ -8,7 +8,7 @@ from typing import Final
 
 from triptych.models.prediction import WindowPrediction
 from triptych.models.window import PreparedWindow
-from triptych.worker.observability.events import HeadAgreement, ShadowJudged, ShadowSummarised
+from triptych.worker.observability.events import HeadAgreement, ShadowInferred, ShadowSummarised
 from triptych.worker.serving.comparison import differences
 
 _SHOWN: Final = 8
@@ -34,7 +34,7 @@ class ShadowSummary:
     _heads: dict[str, _Head] = field(default_factory=dict)
     _differing: list[tuple[str, int]] = field(default_factory=list)
 
-    def compare(self, answered: Sequence[Answered], shadowed: Sequence[WindowPrediction]) -> ShadowJudged:
+    def compare(self, answered: Sequence[Answered], shadowed: Sequence[WindowPrediction]) -> ShadowInferred:
         """Add windows that both models have predicted."""
         distances = []
         differed = 0
@@ -51,7 +51,7 @@ class ShadowSummary:
                 differed += 1
                 if len(self._differing) < _SHOWN:
                     self._differing.append((window.stream, window.start_ns))
-        return ShadowJudged(windows=len(answered), differed=differed, distances=tuple(distances))
+        return ShadowInferred(windows=len(answered), differed=differed, distances=tuple(distances))
 
     def summary(self, *, model_sha256: str, shadow_sha256: str) -> ShadowSummarised | None:
         """Return the summary since the last call and reset it; None if nothing was added."""

@@ -1,1 +1,1 @@
-"""Encoders: from one modality of a window to tokens."""
+"""Encoders, which convert one modality of a window to tokens."""

@@ -1,7 +1,8 @@
-"""Cut text in any language into words without a vocabulary: what a word is made of is hashed.
+"""A tokenizer for any language without a vocabulary: each word is represented by hashes (Weinberger et al., 2009).
 
-Scripts that leave no space between words (Chinese, Japanese, Thai) are cut into characters, each seen with its
-neighbours. A word keeps its whole, its beginning and its end, so that unknown forms of a known word are half known.
+Scripts without spaces between words (Chinese, Japanese, Thai and others) are split into characters, each hashed with
+its neighbours. Other words are hashed as a whole, by their first and by their last characters, so that unknown forms of
+a known word share hashes with it (compare fastText; Bojanowski et al., 2017, arXiv 1607.04606).
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from collections.abc import Sequence
 
 SLOTS = 3
 BITS = 20
-"""A token is one number: three hashes of so many bits, side by side, below a bit that is always set."""
+"""Bits per hash. A token is an integer that packs `SLOTS` hashes, below a bit that is always set."""
 PRESENT = 1 << (SLOTS * BITS)
 _EDGE_CHARACTERS = 3
-# Runs of letters and digits; single characters of scripts without spaces; any other sign alone.
+# Matches a run of letters and digits, a single character of a script without spaces, or any other single symbol.
 _UNSPACED = (
     "\u0e00-\u0eff\u1780-\u17ff\u1000-\u109f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
@@ -27,21 +28,21 @@ END = "\x03"
 
 
 def hash_words(text: str) -> list[int]:
-    """Return the tokens of one cue, between a token that starts it and one that ends it."""
-    pieces = [START, *words_of(text), END]
-    return [_token(pieces, place) for place in range(len(pieces))]
+    """Return the tokens of one cue, between a start and an end token."""
+    pieces = [START, *split_words(text), END]
+    return [_token(pieces, index) for index in range(len(pieces))]
 
 
-def words_of(text: str) -> list[str]:
-    """Return the words of a cue as they are read."""
+def split_words(text: str) -> list[str]:
+    """Split the text of a cue into words, normalised with NFKC and case folding."""
     words: list[str] = _PIECES.findall(unicodedata.normalize("NFKC", text).casefold())
     return words
 
 
-def _token(pieces: Sequence[str], place: int) -> int:
-    piece = pieces[place]
+def _token(pieces: Sequence[str], index: int) -> int:
+    piece = pieces[index]
     if _IS_UNSPACED.match(piece):
-        features = (piece, f"{pieces[place - 1]}{piece}", f"{piece}{pieces[place + 1]}")
+        features = (piece, f"{pieces[index - 1]}{piece}", f"{piece}{pieces[index + 1]}")
     else:
         features = (piece, f"^{piece[:_EDGE_CHARACTERS]}", f"{piece[-_EDGE_CHARACTERS:]}$")
     token = PRESENT

@@ -1,4 +1,4 @@
-"""A small sound encoder, to be trained from scratch: log-mel spectrum and convolutions."""
+"""A small audio encoder that is trained from scratch: a log-mel spectrogram and convolutions."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from triptych.models.network.parts import Encoded, Encoder
 
 SAMPLE_RATE_HZ = 16_000
 TOKEN_SAMPLES = 5 * AUDIO_TOKEN_SAMPLES
-"""160 ms: about a syllable."""
+"""Samples per token: 160 ms, about one syllable."""
 _HOP_SAMPLES = 160
 _FFT_SAMPLES = 512
 _BANDS = 64
-_LEAST_POWER = 1e-5
+_MIN_POWER = 1e-5
 _LOG_MEAN = -5.0
 _LOG_SCALE = 4.0
-"""Of the logarithm of mel power of speech and music at usual levels: so that numbers are about 1."""
+"""Typical range of the log-mel power of speech and music, used to scale the input to about 1."""
 _CHANNELS = (24, 48, 96, 128)
 _GROUPS = 8
 
 
 class SmallAudioEncoder(Encoder):
-    """Encode sound as one token for each 160 ms, each at its place in the window; gaps are masked.
+    """Encode audio as one token per 160 ms, each at its position in the window. Tokens in gaps are masked.
 
     Args:
-        dim: numbers of a token.
+        dim: dimensions of a token.
     """
 
     def __init__(self, dim: int = 128) -> None:
@@ -45,33 +45,34 @@ class SmallAudioEncoder(Encoder):
         self.out = nn.Linear(inputs * (_BANDS >> len(_CHANNELS)), dim)
 
     def forward(self, batch: WindowBatch) -> Encoded:
-        """Return [B, ceil(S / 2560), D]. Only rows with sound are run."""
+        """Return tokens float [B, ceil(S / 2560), dim] of the audio float32 [B, S]. Only rows with audio are run."""
         mask = _token_mask(batch.audio_mask)
         rows, steps = mask.shape
-        sound = functional.pad(batch.audio, (0, -batch.audio.shape[1] % TOKEN_SAMPLES))
-        if batch.is_whole:
-            tokens = self._features(sound)
+        audio = functional.pad(batch.audio, (0, -batch.audio.shape[1] % TOKEN_SAMPLES))
+        if batch.is_dense:
+            tokens = self._features(audio)
         else:
-            there = list(batch.rows_with("audio"))
-            features = self._features(sound[there])
+            present = list(batch.rows_with("audio"))
+            features = self._features(audio[present])
             tokens = features.new_zeros(rows, steps, self.dim)
-            tokens[there] = features
+            tokens[present] = features
         times = (torch.arange(steps, device=mask.device) * (TOKEN_SAMPLES / batch.audio.shape[1])).expand(rows, steps)
         return Encoded(tokens, mask, times)
 
-    def spectrum(self, sound: Tensor) -> Tensor:
-        """Return the log-mel spectrum [N, 64, S / 160] of sound [N, S]."""
-        with torch.autocast(sound.device.type, enabled=False):
-            power: Tensor = self.mel(sound)[..., :-1]  # the last of S / 160 + 1 steps lies beyond the end
-            return ((power + _LEAST_POWER).log() - _LOG_MEAN) / _LOG_SCALE
+    def spectrum(self, audio: Tensor) -> Tensor:
+        """Return the scaled log-mel spectrogram, float32 [N, 64, S / 160], of audio float32 [N, S]."""
+        with torch.autocast(audio.device.type, enabled=False):
+            power: Tensor = self.mel(audio)[..., :-1]  # the last of S / 160 + 1 frames lies beyond the end
+            return ((power + _MIN_POWER).log() - _LOG_MEAN) / _LOG_SCALE
 
-    def _features(self, sound: Tensor) -> Tensor:
-        x = self.trunk(self.spectrum(sound).unsqueeze(1))  # [N, 1, 64, 16·F] to [N, C, 4, F]
+    def _features(self, audio: Tensor) -> Tensor:
+        """Return tokens float [N, F, dim] of audio float32 [N, S]."""
+        x = self.trunk(self.spectrum(audio).unsqueeze(1))  # [N, 1, 64, 16·F] to [N, C, 4, F]
         features: Tensor = self.out(x.flatten(1, 2).transpose(1, 2))  # to [N, F, D]
         return features
 
 
 def _token_mask(mask: Tensor) -> Tensor:
-    """Return [B, F] of the batch's finer mask: a token is there when any of its parts is."""
+    """Return the mask of the tokens, bool [B, F], from the finer mask of the batch, bool [B, Ta]."""
     parts = TOKEN_SAMPLES // AUDIO_TOKEN_SAMPLES
     return functional.pad(mask, (0, -mask.shape[1] % parts)).view(mask.shape[0], -1, parts).any(-1)

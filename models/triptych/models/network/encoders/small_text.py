@@ -1,4 +1,4 @@
-"""A small text encoder, to be trained from scratch, for words in any language."""
+"""A small text encoder that is trained from scratch, for text in any language."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _LAYERS = 2
 
 
 class SmallTextEncoder(Encoder):
-    """Encode each word as one token: the sum of the vectors of its hashes, put into context by two convolutions.
+    """Encode each word as one token: the sum of the embeddings of its hashes, followed by two residual convolutions.
 
     Args:
-        dim: numbers of a token.
-        buckets: vectors there are; hashes share them.
+        dim: dimensions of a token.
+        buckets: number of embeddings; hashes share them.
     """
 
     def __init__(self, dim: int = 64, buckets: int = 2_048) -> None:
@@ -31,23 +31,23 @@ class SmallTextEncoder(Encoder):
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(_LAYERS))
 
     def forward(self, batch: WindowBatch) -> Encoded:
-        """Return [B, L, D]. Only rows with text are run."""
-        if batch.is_whole:
+        """Return tokens float [B, L, dim] of the ids int64 [B, L]. Only rows with text are run."""
+        if batch.is_dense:
             return Encoded(self.encode(batch.text, batch.text_mask), batch.text_mask, batch.text_t)
-        there = list(batch.rows_with("text"))
-        features = self.encode(batch.text[there], batch.text_mask[there])
+        present = list(batch.rows_with("text"))
+        features = self.encode(batch.text[present], batch.text_mask[present])
         tokens = features.new_zeros(*batch.text.shape, self.dim)
-        tokens[there] = features
+        tokens[present] = features
         return Encoded(tokens, batch.text_mask, batch.text_t)
 
     def encode(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Return [N, L, D] of tokens [N, L]; what is not there is zeros, also to its neighbours."""
+        """Return tokens float [N, L, dim] of ids int64 [N, L] and their mask, bool [N, L]. Masked tokens are zero."""
         hashes = torch.stack([(ids >> (slot * BITS)) & ((1 << BITS) - 1) for slot in range(SLOTS)], -1)
-        # Slots start at different vectors, so that "the word is so" and "the word begins so" differ.
+        # Each slot has its own offset, so that equal hashes of a whole word and of a prefix get different embeddings.
         shifts = torch.arange(SLOTS, device=ids.device) * (self.buckets // SLOTS)
-        there = mask.unsqueeze(-1)
-        x: Tensor = self.table((hashes + shifts) % self.buckets).sum(-2) * there  # [N, L, 3, D] to [N, L, D]
+        present = mask.unsqueeze(-1)
+        x: Tensor = self.table((hashes + shifts) % self.buckets).sum(-2) * present  # [N, L, 3, D] to [N, L, D]
         for conv, norm in zip(self.context, self.norms, strict=True):
-            seen = conv(norm(x).mul(there).transpose(1, 2)).transpose(1, 2)
-            x = (x + functional.gelu(seen)) * there
+            context = conv(norm(x).mul(present).transpose(1, 2)).transpose(1, 2)
+            x = (x + functional.gelu(context)) * present
         return x

@@ -1,1 +1,1 @@
-"""Fusions: from the tokens of all modalities to one vector for each window."""
+"""Fusions, which combine the tokens of all modalities into one vector per window."""

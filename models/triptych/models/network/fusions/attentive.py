@@ -1,4 +1,4 @@
-"""Fusions by attention between the tokens of all modalities: in full, through a bottleneck, and by queries."""
+"""Fusions by attention between the tokens of all modalities: full, through a bottleneck, and with queries per head."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch import Tensor, nn
 from triptych.models.network.attention import CrossBlock, SelfBlock
 from triptych.models.network.fusions.pooled import Pool
 from triptych.models.network.fusions.shape import FusionShape
-from triptych.models.network.masked_math import joined
+from triptych.models.network.masked_math import concat_tokens
 from triptych.models.network.parts import Encoded, Fused, Fusion
 
 
 class AttentionFusion(Fusion):
-    """Let all tokens of all modalities, and one token for the whole window, look at one another.
+    """Self-attention over the tokens of all modalities and one token for the window (like [CLS] in BERT).
 
     Args:
-        shape: what it works on.
-        blocks: how often they look.
-        attention_heads: in how many ways at once.
-        tokens: `all`; or `pooled`, one token for each modality: F = Attention(f_t, f_i, f_s).
+        shape: the sizes of the fusion.
+        blocks: number of transformer blocks.
+        attention_heads: number of attention heads.
+        tokens: `all`, or `pooled` for one token per modality: F = Attention(f_text, f_image, f_sound).
     """
 
     def __init__(self, shape: FusionShape, *, blocks: int = 2, attention_heads: int = 4, tokens: str = "all") -> None:
@@ -36,19 +36,19 @@ class AttentionFusion(Fusion):
         self.after = nn.LayerNorm(shape.width)
 
     def forward(self, encoded: Mapping[str, Encoded]) -> Fused:
-        """Return what the token of the window has gathered."""
+        """Return the vector float [B, D] of the window token, given tokens [B, N_m, D] by modality."""
         if self.pools:
             encoded = {name: _pooled(self.pools[name], one) for name, one in encoded.items()}
-        tokens, mask = with_window(self.window, joined(encoded))
+        tokens, mask = prepend_window_token(self.window, concat_tokens(encoded))
         for block in self.blocks:
             tokens = block(tokens, mask)
         return Fused(self.after(tokens[:, 0]))
 
 
 class BottleneckFusion(Fusion):
-    """Let each modality look at itself and at a few tokens that all share (Nagrani et al., 2021, arXiv 2107.00135).
+    """Self-attention within each modality and a few shared bottleneck tokens (Nagrani et al., 2021, arXiv 2107.00135).
 
-    The shared tokens are the mean of what the modalities that are there made of them.
+    After each block, the bottleneck tokens are averaged over the present modalities.
     """
 
     def __init__(
@@ -63,28 +63,29 @@ class BottleneckFusion(Fusion):
         self.after = nn.LayerNorm(shape.width)
 
     def forward(self, encoded: Mapping[str, Encoded]) -> Fused:
-        """Return the mean of the shared tokens."""
+        """Return the mean of the bottleneck tokens, float [B, D], given tokens [B, N_m, D] by modality."""
         names = sorted(encoded)
         present = torch.stack([encoded[name].present for name in names], 1)  # [B, M]
         tokens = {name: encoded[name].tokens for name in names}
         shared = self.shared.expand(present.shape[0], -1, -1)  # [B, K, D]
         always = present.new_ones(shared.shape[:2])
         for blocks in self.blocks:
-            said = []
+            updates = []
             for name in names:
                 mask = torch.cat([always, encoded[name].mask], 1)
                 block = cast("nn.ModuleDict", blocks)[name]
-                seen = block(torch.cat([shared, tokens[name]], 1), mask)
-                said.append(seen[:, : shared.shape[1]])
-                tokens[name] = seen[:, shared.shape[1] :]
-            shared = _mean_of_present(torch.stack(said, 1), present, instead=shared)
+                updated = block(torch.cat([shared, tokens[name]], 1), mask)
+                updates.append(updated[:, : shared.shape[1]])
+                tokens[name] = updated[:, shared.shape[1] :]
+            shared = _mean_of_present(torch.stack(updates, 1), present, instead=shared)
         return Fused(self.after(shared.mean(1)))
 
 
 class DecoderFusion(Fusion):
-    """Let all tokens look at one another, then let a learnt query for each head look at them.
+    """Self-attention over all tokens, then a decoder with one learnt query per head.
 
-    Each head gets a vector of its own; the window's vector is the mean of all.
+    The queries follow DETR (Carion et al., 2020, arXiv 2005.12872). Each head gets its own vector. The vector of the
+    window is their mean.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class DecoderFusion(Fusion):
     ) -> None:
         super().__init__()
         if not shape.heads:
-            raise ValueError("heads: expected one at least, for a query each, got none")
+            raise ValueError("heads: expected at least one head, got none")
         self._heads = shape.heads
         self.window = nn.Parameter(0.02 * torch.randn(shape.width))
         self.queries = nn.Parameter(0.02 * torch.randn(len(shape.heads), shape.width))
@@ -104,8 +105,8 @@ class DecoderFusion(Fusion):
         self.after = nn.LayerNorm(shape.width)
 
     def forward(self, encoded: Mapping[str, Encoded]) -> Fused:
-        """Return a vector for each head."""
-        tokens, mask = with_window(self.window, joined(encoded))
+        """Return one vector float [B, D] per head and their mean, given tokens [B, N_m, D] by modality."""
+        tokens, mask = prepend_window_token(self.window, concat_tokens(encoded))
         for block in self.blocks:
             tokens = block(tokens, mask)
         tokens = self.between(tokens)
@@ -116,19 +117,20 @@ class DecoderFusion(Fusion):
         return Fused(queries.mean(1), by_head=dict(zip(self._heads, queries.unbind(1), strict=True)))
 
 
-def with_window(window: Tensor, encoded: Encoded) -> tuple[Tensor, Tensor]:
-    """Put a token that is always there before the others: [B, 1 + N, D] and [B, 1 + N]."""
+def prepend_window_token(window: Tensor, encoded: Encoded) -> tuple[Tensor, Tensor]:
+    """Prepend an unmasked token [D] to tokens [B, N, D]; return tokens float [B, 1 + N, D] and mask bool [B, 1 + N]."""
     rows = encoded.mask.shape[0]
     tokens = torch.cat([window.expand(rows, 1, -1), encoded.tokens], 1)
     return tokens, torch.cat([encoded.mask.new_ones(rows, 1), encoded.mask], 1)
 
 
 def _pooled(pool: nn.Module, encoded: Encoded) -> Encoded:
+    """Pool tokens [B, N, D] into one token per row, [B, 1, D]."""
     return Encoded(pool(encoded).unsqueeze(1), encoded.present.unsqueeze(1))
 
 
-def _mean_of_present(said: Tensor, present: Tensor, *, instead: Tensor) -> Tensor:
-    """Return the mean over the modalities that are there of [B, M, K, D]; rows without any keep `instead`."""
-    there = present[:, :, None, None]
-    mean = torch.where(there, said, 0.0).sum(1) / there.sum(1).clamp(min=1)
+def _mean_of_present(updates: Tensor, present: Tensor, *, instead: Tensor) -> Tensor:
+    """Return the mean over the present modalities of [B, M, K, D], float [B, K, D]. Rows without any keep `instead`."""
+    mask = present[:, :, None, None]
+    mean = torch.where(mask, updates, 0.0).sum(1) / mask.sum(1).clamp(min=1)
     return torch.where(present.any(1)[:, None, None], mean, instead)

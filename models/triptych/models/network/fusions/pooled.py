@@ -1,4 +1,7 @@
-"""Fusions that first make one vector of each modality: late, concatenation, a shared space."""
+"""Fusions that pool each modality into one vector first: late fusion, concatenation and a shared space.
+
+Baltrusaitis et al. (2019, arXiv 1705.09406) survey the approaches.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from triptych.models.network.fusions.shape import FusionShape
-from triptych.models.network.masked_math import masked_max, masked_mean, masked_weights
+from triptych.models.network.masked_math import masked_max, masked_mean, masked_softmax
 from triptych.models.network.parts import Encoded, Fused, Fusion
 
 
 class Pool(nn.Module):
-    """Make one vector of the tokens of a modality: of their mean and their greatest numbers."""
+    """Pool the tokens of a modality into one vector, from their mean and elementwise maximum."""
 
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
@@ -27,15 +30,18 @@ class Pool(nn.Module):
         )
 
     def forward(self, encoded: Encoded) -> Tensor:
-        """Return [B, D]; a row without the modality gives what nothing gives, whoever calls must mask it."""
+        """Return float [B, D] of tokens [B, N, D].
+
+        Rows without the modality get a constant vector, which the caller must mask.
+        """
         vector: Tensor = self.think(torch.cat([masked_mean(encoded), masked_max(encoded)], -1))
         return vector
 
 
 class LateFusion(Fusion):
-    """Let each modality decide alone, and take the mean of those that are there.
+    """Average the vectors of the present modalities.
 
-    The heads on top are linear: the mean of vectors is the mean of the modalities' own logits.
+    With linear heads, the mean of the vectors equals the mean of the logits of each modality alone.
     """
 
     def __init__(self, shape: FusionShape) -> None:
@@ -43,14 +49,17 @@ class LateFusion(Fusion):
         self.pools = nn.ModuleDict({name: Pool(shape.width, shape.dropout) for name in shape.modalities})
 
     def forward(self, encoded: Mapping[str, Encoded]) -> Fused:
-        """Return the mean over the modalities of each row; zeros for a row without any."""
+        """Return the vector float [B, D], given tokens [B, N_m, D] by modality; zeros for rows without any."""
         vectors = torch.stack([self.pools[name](encoded[name]) for name in sorted(encoded)], 1)  # [B, M, D]
         present = torch.stack([encoded[name].present for name in sorted(encoded)], 1)
         return Fused(masked_mean(Encoded(vectors, present)))
 
 
 class ConcatFusion(Fusion):
-    """Put the vectors of all modalities side by side; a learnt vector stands where one is missing."""
+    """Concatenate the vectors of all modalities, followed by a feed-forward network.
+
+    A learnt vector replaces a missing modality.
+    """
 
     def __init__(self, shape: FusionShape) -> None:
         super().__init__()
@@ -67,11 +76,12 @@ class ConcatFusion(Fusion):
         )
 
     def forward(self, encoded: Mapping[str, Encoded]) -> Fused:
-        """Return [B, D]."""
+        """Return the vector float [B, D], given tokens [B, N_m, D] by modality."""
         rows = next(iter(encoded.values())).mask.shape[0]
-        return Fused(self.think(torch.cat([self._side(name, encoded.get(name), rows) for name in self.pools], -1)))
+        return Fused(self.think(torch.cat([self._vector(name, encoded.get(name), rows) for name in self.pools], -1)))
 
-    def _side(self, name: str, encoded: Encoded | None, rows: int) -> Tensor:
+    def _vector(self, name: str, encoded: Encoded | None, rows: int) -> Tensor:
+        """Return the modality's vector [B, D], or the learnt one for rows without the modality."""
         missing: Tensor = self.missing[name].expand(rows, -1)
         if encoded is None:
             return missing
@@ -80,10 +90,10 @@ class ConcatFusion(Fusion):
 
 
 class SharedSpaceFusion(Fusion):
-    """Bring each modality to the unit sphere of one space, and add up what is there by learnt weights.
+    """Map each modality to the unit sphere of one space, and sum the present ones with learnt weights.
 
-    The vectors on the sphere (`Fused.shared`) can be drawn together where they show the same window, by a contrastive
-    loss. Not to be confused with the base model's projection, which is random and fixed.
+    A contrastive loss (Radford et al., 2021, arXiv 2103.00020) can align the vectors `Fused.shared` of the same window.
+    Unlike the projection of the base model, this one is trained.
     """
 
     def __init__(self, shape: FusionShape) -> None:
@@ -96,10 +106,10 @@ class SharedSpaceFusion(Fusion):
         self.after = nn.LayerNorm(shape.width)
 
     def forward(self, encoded: Mapping[str, Encoded]) -> Fused:
-        """Return the weighted sum, thought over; and each modality's own place."""
+        """Return the vector [B, D] and unit vectors [B, D] by modality, given tokens float [B, N_m, D] by modality."""
         shared = {name: functional.normalize(self.pools[name](encoded[name]), dim=-1) for name in sorted(encoded)}
-        places = torch.stack(list(shared.values()), 1) * self.gate.in_features**0.5  # [B, M, D]; numbers of about 1
+        vectors = torch.stack(list(shared.values()), 1) * self.gate.in_features**0.5  # [B, M, D], scaled to about 1
         present = torch.stack([encoded[name].present for name in shared], 1)
-        weights = masked_weights(self.gate(places).squeeze(-1), present) * present
-        together = (weights.unsqueeze(-1) * places).sum(1)
-        return Fused(self.after(together + self.think(together)), shared=shared)
+        weights = masked_softmax(self.gate(vectors).squeeze(-1), present) * present
+        total = (weights.unsqueeze(-1) * vectors).sum(1)  # [B, D]
+        return Fused(self.after(total + self.think(total)), shared=shared)

@@ -25,10 +25,10 @@ FUSIONS: Mapping[str, Callable[..., Fusion]] = {
 
 
 def build_fusion(name: str, shape: FusionShape, **options: float | str) -> Fusion:
-    """Build a fusion; the options are the keywords of its class.
+    """Build a fusion. The options are the keyword arguments of its class.
 
     Raises:
-        UsageError: there is no such fusion, or it has no such option, or not with this value.
+        UsageError: there is no fusion of this name, or an option or its value is invalid.
     """
     if name not in FUSIONS:
         raise UsageError(f"no fusion is called {name!r}; there are: {', '.join(FUSIONS)}")

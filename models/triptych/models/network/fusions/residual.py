@@ -1,4 +1,4 @@
-"""Fusion in which each modality speaks for itself, and attention adds what it means beside the others."""
+"""A fusion that adds an attention term to the mean of the modalities' own vectors."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from triptych.models.network.parts import Encoded, Fused, Fusion
 
 
 class ResidualFusion(Fusion):
-    """Add to what each modality says alone, f_m, what attention to the others makes of it.
+    """Add to the mean vector f_m of each modality a correction by attention over the other modalities.
 
-    F = the mean of f_m + Attention(f_m, {f_n: n ≠ m}) over the modalities that are there. One that comes alone has
-    nobody to look at: F is f_m itself, so that a head over it does exactly what it would do for that modality only, and
-    a modality that comes in addition corrects instead of replacing. f_m is the mean of the modality's tokens, and what
-    attention sees is added as it is: little can be learnt by heart from few examples of pretrained encoders. With two
-    modalities, F is any linear function of both, and of each where it comes alone another one.
+    F is the mean of f_m + Attention(f_m, {f_n: n != m}) over the present modalities. With one present modality, F is
+    f_m: a head reads the same vector as it would without a fusion, and further modalities correct it instead of
+    replacing it. With two modalities, F can be any linear function of both, and a different one of each alone.
+
+    f_m is the mean of the modality's tokens, and the attention term is added without a feed-forward network. The fusion
+    has few parameters, so it does not overfit on few examples from pretrained encoders.
 
     Args:
-        shape: what it works on.
-        attention_heads: in how many ways a modality looks at the others at once.
+        shape: the sizes of the fusion.
+        attention_heads: number of attention heads.
     """
 
     def __init__(self, shape: FusionShape, *, attention_heads: int = 4) -> None:
@@ -34,25 +35,25 @@ class ResidualFusion(Fusion):
         self.role = nn.ParameterDict({name: nn.Parameter(0.02 * torch.randn(width)) for name in shape.modalities})
         self.attention = Attention(width, attention_heads)
         for parameter in self.attention.out.parameters():
-            nn.init.zeros_(parameter)  # before training, everybody only speaks for himself
+            nn.init.zeros_(parameter)  # before training, the attention term is zero
 
     def forward(self, encoded: Mapping[str, Encoded]) -> Fused:
-        """Return the mean over the modalities of each row; zeros for a row without any."""
+        """Return the vector float [B, D], given tokens [B, N_m, D] by modality; zeros for rows without any."""
         names = sorted(encoded)
         alone = torch.stack([masked_mean(encoded[name]) for name in names], 1)  # [B, M, D]
         present = torch.stack([encoded[name].present for name in names], 1)
         if len(names) == 1:
             return Fused(masked_mean(Encoded(alone, present)))
         roles = torch.stack([self.role[name] for name in names])
-        looking: Tensor = self.before(alone) + roles
-        added = torch.stack([self._beside(looking, present, place) for place in range(len(names))], 1)
+        queries: Tensor = self.before(alone) + roles  # [B, M, D]
+        added = torch.stack([self._attend(queries, present, index) for index in range(len(names))], 1)
         return Fused(masked_mean(Encoded(alone + added, present)))
 
-    def _beside(self, looking: Tensor, present: Tensor, place: int) -> Tensor:
-        """Return what the modality at a place means beside the others, [B, D]; zeros where there are none."""
-        others = [other for other in range(looking.shape[1]) if other != place]
-        there = present[:, others]
-        accompanied = there.any(1, keepdim=True)
-        # Softmax over nobody has no answer: a row without others looks at anything, and what it sees is dropped.
-        seen = self.attention(looking[:, place, None], looking[:, others], there | ~accompanied)
-        return torch.where(accompanied, seen.squeeze(1), 0.0)
+    def _attend(self, queries: Tensor, present: Tensor, index: int) -> Tensor:
+        """Return the attention of modality `index` over the other present ones, [B, D]; zeros if there are none."""
+        others = [other for other in range(queries.shape[1]) if other != index]
+        mask = present[:, others]
+        has_others = mask.any(1, keepdim=True)
+        # Softmax over an empty set is undefined: rows without others attend to anything, and the result is discarded.
+        attended = self.attention(queries[:, index, None], queries[:, others], mask | ~has_others)  # [B, 1, D]
+        return torch.where(has_others, attended.squeeze(1), 0.0)

@@ -1,4 +1,4 @@
-"""What every trained fusion is told."""
+"""The parameters that all trained fusions share."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class FusionShape:
-    """Say what a fusion works on.
+    """The input and output sizes of a fusion.
 
     Attributes:
-        modalities: that may come, in the order of their names.
-        width: of the tokens that come in, and of the vector that goes out.
-        heads: names of the heads that read what is fused.
-        dropout: share of numbers left out while training.
+        modalities: the modalities of the model, sorted by name.
+        width: dimensions of the input tokens and of the output vector.
+        heads: names of the heads that read the fused vector.
+        dropout: dropout probability.
     """
 
     modalities: tuple[str, ...]

@@ -1,1 +1,1 @@
-"""Files of pretrained weights: where they come from, their checksums, where they are kept."""
+"""Download, verification and caching of pretrained weights."""

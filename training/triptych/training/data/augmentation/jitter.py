@@ -14,7 +14,7 @@ from torch import Tensor
 
 from triptych.models.model import InputSpec
 from triptych.models.network.collate import WindowBatch, collate, empty_batch
-from triptych.models.network.encoders.hashed_words import BITS, PRESENT, SLOTS, hash_words, words_of
+from triptych.models.network.encoders.hashed_words import BITS, PRESENT, SLOTS, hash_words, split_words
 from triptych.models.window import PreparedWindow
 
 
@@ -62,7 +62,7 @@ def jittered_window(window: PreparedWindow, spec: InputSpec, how: Jitter, chance
     for cue in window.cues:
         count = len(hash_words(cue.text))
         own = slice(first + 1, first + count - 1)  # a token begins and a token ends a cue
-        cues.append(replace(cue, text=_marked(words_of(cue.text), old[own], new[own])))
+        cues.append(replace(cue, text=_marked(split_words(cue.text), old[own], new[own])))
         first += count
     return replace(
         window,

@@ -1,4 +1,4 @@
-"""Make a picture the size that a model wants."""
+"""Resize frames to the input size of a model."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from triptych.models.model import InputSpec
 
 
-def fit_picture(rgb: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:
-    """Squeeze an RGB picture of any size into the model's, the whole of it: what happens at its edges counts too."""
+def resize_image(rgb: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:
+    """Resize an RGB image uint8 [H0, W0, 3] to the model's input size, uint8 [H, W, 3].
+
+    The aspect ratio is not kept: the whole image is used, because what happens at its edges matters too.
+    """
     if rgb.shape[:2] == (spec.height, spec.width):
         return rgb
     return cast("NDArray[np.uint8]", cv2.resize(rgb, (spec.width, spec.height), interpolation=cv2.INTER_LINEAR))

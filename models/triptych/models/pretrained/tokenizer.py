@@ -1,4 +1,4 @@
-"""From the text of a cue to the token ids that the sentence encoder reads."""
+"""The tokenizer of the sentence encoder."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Tokenize = Callable[[str], Sequence[int]]
 
 
 class SentenceTokenizer:
-    """Cut text into the pieces of a SentencePiece model, between a token that starts it and one that ends it."""
+    """Split text into the pieces of a SentencePiece model, between a start and an end token."""
 
     def __init__(self, model: Tensor) -> None:
-        """Take the model's own file, as bytes in a tensor: so it lies in the cache with the weights."""
+        """Load the serialised SentencePiece model from a tensor, uint8 [bytes], as the weight cache stores it."""
         self._processor = sentencepiece.SentencePieceProcessor()
         self._processor.LoadFromSerializedProto(model.numpy().tobytes())
 
     def __call__(self, text: str) -> list[int]:
-        """Return the ids; text in which nothing is left after normalisation is one unknown piece."""
+        """Return the token ids. Text that is empty after normalisation becomes a single unknown token."""
         pieces: list[int] = self._processor.EncodeAsIds(text)
         return [START_ID, *(pieces or [UNKNOWN_ID]), END_ID]
