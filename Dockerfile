@@ -1,7 +1,7 @@
 # Triptych with everything: producers, worker, consumers and the model's weights.
 #
-# PyTorch comes from the index that pip is configured with; its x86-64 build there brings CUDA along and makes an image
-# of several gigabytes. For an image without GPU support name PyTorch's own CPU index:
+# PyTorch comes from pip's configured index. Its x86-64 build on PyPI includes CUDA and makes an image of several
+# gigabytes. For an image without GPU support, add PyTorch's CPU index:
 #   docker build --build-arg PIP_EXTRA_INDEX_URL=... .
 
 FROM python:3.11-slim-bookworm AS build
@@ -10,8 +10,11 @@ ENV PIP_EXTRA_INDEX_URL=$PIP_EXTRA_INDEX_URL PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_
 RUN python -m venv /opt/triptych
 WORKDIR /build
 COPY . .
-# The weights are part of the image: a worker starts without a network but Kafka's and Redis's.
+# The weights are part of the image, so a worker needs no network but that of Kafka and Redis. The training code is not:
+# the wheel holds it, but nothing that serves imports it.
 RUN /opt/triptych/bin/pip install ".[producers,transcribe,worker,consumers]" \
+    && rm -r /opt/triptych/lib/python3.11/site-packages/triptych/training \
+        /opt/triptych/lib/python3.11/site-packages/triptych/explaining \
     && TRIPTYCH_CACHE=/opt/triptych/cache /opt/triptych/bin/triptych models pull \
     && /opt/triptych/bin/pip uninstall --yes setuptools pip
 

@@ -1,4 +1,4 @@
-# Everything a developer runs. Each target makes what it needs first and says so; a second run has nothing to make.
+# Everything that a developer runs. Each target first makes what it needs and prints that; a second run makes nothing.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 PACKAGES := $(VENV)/packages.stamp
-# Each starts servers of its own, when its tests ask for them.
+# Each process starts servers of its own when its tests need them.
 TEST_PROCESSES ?= 2
 BOUNDS = $(PYTHON) -m benchmarks.bounds --to $(or $(TO),build/bounds) $(if $(MODEL),--model $(MODEL))
 
@@ -26,7 +26,7 @@ $(VENV)/bin/uv:
 
 $(PACKAGES): pyproject.toml $(VENV)/bin/uv
 	@echo "Installing Triptych with all its extras (the first time this fetches several gigabytes)"
-	@$(VENV)/bin/uv pip install --quiet --python $(PYTHON) --editable '.[producers,transcribe,worker,train,compress,consumers,dev]'
+	@$(VENV)/bin/uv pip install --quiet --python $(PYTHON) --editable '.[producers,transcribe,worker,train,compress,consumers,docs,dev]'
 	@touch $@
 
 .PHONY: broker
@@ -46,32 +46,52 @@ setup: $(PACKAGES) weights broker ## Make the virtual environment, fetch the wei
 	@echo "Ready: $(VENV)/bin/triptych --help"
 
 .PHONY: demo
-demo: $(PACKAGES) weights ## Play the sample clips through the whole pipeline, without any server
+demo: $(PACKAGES) weights ## Play the sample clips through the whole pipeline, without a server
 	@$(VENV)/bin/triptych demo
 
 .PHONY: demo-kafka
-demo-kafka: $(PACKAGES) weights broker ## The same through a real Kafka and a real Redis, started and stopped for it
+demo-kafka: $(PACKAGES) weights broker ## Run the demo through a real Kafka and a real Redis, which it starts and stops
 	@tools/system_packages.sh need java redis-server
 	@$(PYTHON) -m tools.demo_kafka
 
 .PHONY: test
-test: $(PACKAGES) weights ## Run the tests; those that need a server this machine lacks are skipped, and say why
+test: $(PACKAGES) weights ## Run all tests; those that need a missing server are skipped with the reason
 	@$(PYTHON) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
+.PHONY: test-quick
+test-quick: $(PACKAGES) weights ## Run the quick tests that need no server, in about three minutes on two cores
+	@$(PYTHON) -m pytest --quick --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+
 .PHONY: check
-check: $(PACKAGES) ## Check format, lint, types and imports
+check: $(PACKAGES) ## Check format, lint, types, imports and structure
 	@echo "Format" && $(VENV)/bin/ruff format --check --quiet .
 	@echo "Lint" && $(VENV)/bin/ruff check --quiet .
-	@echo "Types" && $(VENV)/bin/mypy --no-error-summary core schemas transport models producers worker consumers training app tools
+	@echo "Types" && $(VENV)/bin/mypy --no-error-summary core schemas transport models producers worker consumers training app tools examples
 	@echo "Imports" && $(VENV)/bin/lint-imports --no-logo >$(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
+	@echo "Structure" && $(PYTHON) -m tools.structure
+	@echo "Reference" && $(PYTHON) -m tools.reference --check
+
+.PHONY: docs
+docs: site ## Build the documentation strictly and serve it on 127.0.0.1:8000; SERVE=0 only builds it
+	@[ "$(or $(SERVE),1)" = 0 ] || [ "$(CI)" = true ] || NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs serve
+
+.PHONY: site
+site: $(PACKAGES)
+	@echo "Documentation" && NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict 2>$(VENV)/site.log || { cat $(VENV)/site.log; exit 1; }
+
+.PHONY: reference
+reference: $(PACKAGES) ## Generate docs/reference, the contract's documents and the structure table from the code
+	@$(PYTHON) -m tools.reference
+	@$(PYTHON) -m tools.contract
+	@$(PYTHON) -m tools.structure --update
 
 .PHONY: format
-format: $(PACKAGES) ## Format the code and mend what the linter can mend
+format: $(PACKAGES) ## Format the code and apply the linter's fixes
 	@$(VENV)/bin/ruff check --quiet --fix-only .
 	@$(VENV)/bin/ruff format --quiet .
 
 .PHONY: ci
-ci: check ## All that CI does: the checks, then the tests in a clean clone, with no server allowed to be missing
+ci: check site ## Run all of CI: checks, site, and the tests in a clean clone, where a missing server is an error
 	@tools/system_packages.sh need python venv java mvn redis-server kcat openssl rtsp-server
 	@tools/clean_clone.sh make test
 
@@ -85,33 +105,33 @@ redis: $(PACKAGES) ## Run a development Redis on 127.0.0.1:6379 until Ctrl-C
 	@$(PYTHON) -m tools.devservers redis
 
 .PHONY: live-soak
-live-soak: $(PACKAGES) broker ## Play two cameras, a channel and a film for MINUTES=10, their connections broken again and again
+live-soak: $(PACKAGES) broker ## Play two cameras, a channel and a film for MINUTES=10 while their connections are broken
 	@tools/system_packages.sh need redis-server rtsp-server
 	@$(PYTHON) -m tests.live_soak --minutes $(or $(MINUTES),10) $(if $(MODEL),--model $(MODEL))
 
 .PHONY: chaos
-chaos: $(PACKAGES) broker ## Kill, stop, freeze and cut servers and workers for MINUTES=3; SEED=7 DELIVERY=exactly_once
+chaos: $(PACKAGES) broker ## Kill, stop, freeze and disconnect servers and workers for MINUTES=3; SEED=7 DELIVERY=exactly_once
 	@tools/system_packages.sh need java redis-server
 	@$(PYTHON) -m tests.chaos --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED)) \
 		$(if $(DELIVERY),--delivery $(DELIVERY)) $(if $(PAUSE),--pause $(PAUSE)) $(if $(BUG),--bug $(BUG))
 
 .PHONY: soak
-soak: $(PACKAGES) broker ## Play HOURS=24 of STREAMS=8 feeds as fast as the worker follows; table and plot in TO=build/bounds
+soak: $(PACKAGES) broker ## Play HOURS=24 of STREAMS=8 feeds as fast as the worker can; table and plot in TO=build/bounds
 	@tools/system_packages.sh need java redis-server
 	@$(BOUNDS) soak --hours $(or $(HOURS),24) --streams $(or $(STREAMS),8)
 
 .PHONY: backlog
-backlog: $(PACKAGES) broker ## Replay GIGABYTES=10 whose tracks are far apart in event time; what is held stays bounded
+backlog: $(PACKAGES) broker ## Replay GIGABYTES=10 whose tracks are far apart in event time; measures the memory held
 	@tools/system_packages.sh need java redis-server
 	@$(BOUNDS) backlog --gigabytes $(or $(GIGABYTES),10)
 
 .PHONY: churn
-churn: $(PACKAGES) broker ## Let FEEDS=1000 come, speak and go, ROUNDS=10 times; nothing is kept of them
+churn: $(PACKAGES) broker ## Start and end FEEDS=1000 short feeds, ROUNDS=10 times; measures that nothing is kept
 	@tools/system_packages.sh need java redis-server
 	@$(BOUNDS) churn --feeds $(or $(FEEDS),1000) --rounds $(or $(ROUNDS),10)
 
 .PHONY: stamps
-stamps: $(PACKAGES) weights ## Make the model of content from the stamps of Tux Paint, and measure it; to TO=build/content
+stamps: $(PACKAGES) weights ## Train the content model on the stamps of Tux Paint and evaluate it; to TO=build/content
 	@tools/system_packages.sh need stamps
 	@$(VENV)/bin/triptych stamps --out $(or $(TO),build/content)
 
@@ -121,5 +141,5 @@ secured: $(PACKAGES) broker ## Run a Kafka and a Redis with TLS, logins and acce
 	@$(PYTHON) -m tools.devservers secured secured
 
 .PHONY: clean
-clean: ## Remove what the targets made here (the user's cache of weights and broker stays)
+clean: ## Remove what the targets made here; the user's cache of weights and broker stays
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
+from tests import servers
 from tests.servers import open_server
 from tools.devservers import (
     AccessRule,
@@ -34,6 +36,43 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 # Shells ignore SIGINT for background jobs, and programs that the tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+SERVER_FIXTURES = frozenset({
+    "kafka", "kafka_bootstrap", "secured_kafka", "start_kafka", "redis_server", "redis_url", "secured_redis",
+    "secured_redis_url", "redis_cluster", "redis_cluster_url", "secured_cluster_url", "secured_sentinel",
+    "secured_sentinel_url", "start_redis",
+})  # fmt: skip
+"""A test that uses one of these, directly or through another fixture, gets the marker `server`."""
+
+SLOW_TESTS = Path(__file__).with_name("slow.txt")
+"""The tests that `make test-quick` leaves out besides: a path below `tests/` (folder, file or test) on each line."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of `make test-quick`."""
+    parser.addoption("--quick", action="store_true", help="leave out the tests marked `server` or `slow`")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With --quick, skip also what asks for a server only while it runs."""
+    servers.START = not config.getoption("--quick")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests that need a server with `server`, and those that take long with `slow`; deselect with --quick."""
+    lines = SLOW_TESTS.read_text(encoding="utf-8").splitlines()
+    slow = tuple(line for line in lines if line and not line.startswith("#"))
+    for item in items:
+        if SERVER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("server")
+        if item.nodeid.removeprefix("tests/").startswith(slow):
+            item.add_marker("slow")
+    if config.getoption("--quick"):
+        left_out = [item for item in items if item.get_closest_marker("server") or item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=left_out)
+        left = set(left_out)
+        items[:] = [item for item in items if item not in left]
 
 
 @pytest.fixture(scope="session")

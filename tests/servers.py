@@ -15,11 +15,16 @@ if TYPE_CHECKING:
 
 REQUIRED = os.environ.get("TRIPTYCH_REQUIRE_SERVERS") == "1" or os.environ.get("CI") == "true"
 
+START = True
+"""Whether servers may be started; `--quick` says no."""
+
 T = TypeVar("T")
 
 
 def open_server(stack: ExitStack, make: Callable[[], AbstractContextManager[T]]) -> T:
     """Start a server that `stack` stops. If its program is missing, skip the test, or fail if servers are required."""
+    if not START:
+        pytest.skip("needs a server, and --quick starts none")
     try:
         return stack.enter_context(make())
     except MissingProgramError as missing:

@@ -1,4 +1,4 @@
-"""The demo through a real Apache Kafka and a real Redis, both started for it and stopped after it."""
+"""Run the demo through a real Apache Kafka and a real Redis, which are started before it and stopped after it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tools.devservers import DevKafka, DevRedis, MissingProgramError
 
 
 def main() -> int:
-    """Run `triptych demo --kafka` with the given further flags and return its exit code."""
-    # Ctrl-C reaches the demo as well; we wait for its orderly end, and stop the servers then.
+    """Run `triptych demo --kafka` with the flags of the command line. Return its exit code."""
+    # Ctrl-C reaches the demo too. Wait until it has ended, then stop the servers.
     signal.signal(signal.SIGINT, lambda *_: None)
     with DevKafka() as kafka, DevRedis() as redis:
         sys.stdout.write(f"Started Kafka on {kafka.bootstrap_servers} and Redis on {redis.url}\n")

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Names, or installs, the system packages that Triptych's make targets need.
+# Name or install the system packages that the make targets need.
 #
-#   tools/system_packages.sh need WHAT...      exit 1, naming the command that installs what is missing
+#   tools/system_packages.sh need WHAT...      exit 1 if something is missing, and print the command that installs it
 #   tools/system_packages.sh install WHAT...   install what is missing with apt-get (as root)
 #
 # WHAT is one of: python venv java mvn redis-server kcat openssl rtsp-server benchmark-parts stamps
@@ -13,14 +13,14 @@ present() {
     case "$1" in
         python) python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ;;
         venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
-        # "java -version" writes to stderr, and its first line is all the vendors have in common.
+        # "java -version" writes to stderr, and vendors agree on its first line only.
         java) [ "$(java -version 2>&1 | sed -n '1s/.*version "\([0-9]*\).*/\1/p')" -ge "$JAVA_MAJOR" ] 2>/dev/null ;;
-        # For tests of live feeds: GStreamer's server, driven by the system's own python3.
+        # For tests of live feeds: GStreamer's RTSP server, run by the system's python3.
         rtsp-server)
             /usr/bin/python3 -c 'import gi; gi.require_version("GstRtspServer", "1.0")' 2>/dev/null &&
                 gst-inspect-1.0 x264enc >/dev/null 2>&1 && gst-inspect-1.0 avenc_aac >/dev/null 2>&1
             ;;
-        # What the generated benchmarks are put together from.
+        # The components of the generated benchmarks.
         benchmark-parts)
             command -v espeak-ng >/dev/null 2>&1 && command -v flite >/dev/null 2>&1 &&
                 [ -f /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf ] &&

@@ -7,6 +7,7 @@ starts quickly and needs no extra.
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from typing import Annotated, NoReturn
 
 import typer
@@ -14,16 +15,10 @@ import typer
 from triptych.consumers.cli import alert, diff, evidence, watch
 from triptych.consumers.dead.cli import dead
 from triptych.demo import demo
-from triptych.explaining.cli import explain
 from triptych.models.cli import models
 from triptych.producers.cli import produce
 from triptych.schemas.errors import TriptychError, UsageError
 from triptych.service.cli_options import BootstrapServersOption, ConfigOption, PipelineOption, RedisUrlOption
-from triptych.training.cli import train
-from triptych.training.compression.cli import compress
-from triptych.training.content_model.cli import stamps
-from triptych.training.data.cli import data
-from triptych.training.evaluation.cli import evaluate
 from triptych.transport.cli import app as topics
 from triptych.worker.cli import work
 
@@ -61,20 +56,32 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def _add_training(app: typer.Typer) -> None:
+    """Add the commands of the training program if it is installed. The container image leaves it out."""
+    if find_spec("triptych.training") is None:
+        return
+    from triptych.explaining.cli import explain
+    from triptych.training.cli import train
+    from triptych.training.compression.cli import compress
+    from triptych.training.content_model.cli import stamps
+    from triptych.training.data.cli import data
+    from triptych.training.evaluation.cli import evaluate
+
+    for command in (train, evaluate, compress, explain, stamps):
+        app.command()(command)
+    app.add_typer(data, name="data")
+
+
 app.command()(demo)
 app.command()(produce)
 app.command()(work)
-app.command()(train)
-app.command()(evaluate)
-app.command()(compress)
-app.command()(explain)
-app.command()(stamps)
+_add_training(app)
 app.command()(watch)
 app.command()(alert)
 app.command()(evidence)
 app.command()(diff)
 app.add_typer(dead, name="dead")
-app.add_typer(data, name="data")
 app.add_typer(models, name="models")
 app.add_typer(topics, name="topics")
 

