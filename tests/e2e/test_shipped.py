@@ -14,9 +14,9 @@ from tests.e2e.programs import Installation, by_id
 from triptych.models.checkpoints.checkpoint import load_checkpoint
 from triptych.training.data.benchmarks.benchmark import BENCHMARKS
 from triptych.training.data.clip_records import clip_records
-from triptych.training.data.windows import prepared_windows
+from triptych.training.data.window_preparation import prepared_windows
 from triptych.training.evaluation.calibration import softmax
-from triptych.training.evaluation.subject import subject_of
+from triptych.training.evaluation.evaluated_model import evaluated_model
 from triptych.worker.alignment.config import AlignConfig
 
 FOLDER = Path(__file__).parents[1] / "data" / "sentiment"
@@ -33,7 +33,7 @@ def test_a_worker_predicts_what_the_evaluation_predicts(install: Callable[..., I
 
     task = BENCHMARKS["sentiment"].task
     checkpoint = load_checkpoint(Path("sentiment"), weights_folder=tmp_path)
-    subject = subject_of(checkpoint, task, torch.device("cpu"))
+    subject = evaluated_model(checkpoint, task, torch.device("cpu"))
     config = AlignConfig(size_ns=task.window_ns, hop_ns=task.window_ns)
     prepared = prepared_windows(clip_records(FOLDER / "film.mkv", START_NS), config, task.spec)
     logits = subject.predict([own.window for own in prepared]).astype(np.float64)

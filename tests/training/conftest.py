@@ -1,4 +1,4 @@
-"""Pools small enough to be made for each run, of the same layout as those that take minutes."""
+"""Small component pools, with the layout of those that take minutes to render."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from triptych.training.data.benchmarks.benchmark import BENCHMARKS, GeneratedDataset
 from triptych.training.data.benchmarks.tasks import COLOURS, DIGITS, MOODS
-from triptych.training.data.pools.cache import SHELVES
-from triptych.training.data.pools.pictures import DIGIT_SIZE, HELD_OUT, MARGIN, SIZE, PicturePool
+from triptych.training.data.pools.cache import POOL_SPLITS
+from triptych.training.data.pools.images import DIGIT_SIZE, HELD_OUT, MARGIN, SIZE, PicturePool
 from triptych.training.data.pools.speech import SpeechPool
 from triptych.training.data.pools.voices import OTHER_ENGINE, RECORDED
 
@@ -19,18 +19,18 @@ _ITEMS = 3
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> PicturePool:
-    """A few components of noise."""
+    """A few image components of noise."""
     folder = tmp_path_factory.mktemp("pictures")
     noise = np.random.default_rng(0)
     side = SIZE + 2 * MARGIN
-    for shelf in SHELVES:
+    for shelf in POOL_SPLITS:
         np.save(folder / f"backdrop-{shelf}", noise.integers(0, 256, (_ITEMS, side, side, 3), np.uint8))
         for value in range(len(DIGITS)):
             np.save(
                 folder / f"digit-{value}-{shelf}", noise.integers(0, 256, (_ITEMS, DIGIT_SIZE, DIGIT_SIZE), np.uint8)
             )
         np.save(folder / f"thing-{shelf}", noise.integers(0, 256, (_ITEMS, SIZE, SIZE, 4), np.uint8))
-    for shelf in (*SHELVES, HELD_OUT):
+    for shelf in (*POOL_SPLITS, HELD_OUT):
         for mood in MOODS:
             np.save(folder / f"{mood}-{shelf}", noise.integers(0, 256, (_ITEMS, SIZE, SIZE, 4), np.uint8))
     return PicturePool(folder)
@@ -38,11 +38,11 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> PicturePool:
 
 @pytest.fixture(scope="session")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> SpeechPool:
-    """Utterances of noise, some of them longer than a window."""
+    """Utterances of noise, some longer than a window."""
     folder = tmp_path_factory.mktemp("speech")
     keys = [
         f"{shelf}/{kind}/{value}"
-        for shelf in (*SHELVES, OTHER_ENGINE, RECORDED)
+        for shelf in (*POOL_SPLITS, OTHER_ENGINE, RECORDED)
         for kind, values in (("digit", DIGITS), ("colour", COLOURS), ("mood", MOODS), ("filler", ("",)))
         for value in range(len(values))
     ]

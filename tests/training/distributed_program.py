@@ -1,4 +1,4 @@
-"""Train a toy, alone or as one of several processes; the test of distributed training starts it by torchrun."""
+"""Train a toy in one or several processes. The test of distributed training starts it with torchrun."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from pathlib import Path
 import torch
 
 from tests.training.toys import ToyDataset, quick
+from triptych.training.callbacks import ValidationRecord
 from triptych.training.config import LossConfig, NetworkConfig
-from triptych.training.progress import Look
 from triptych.training.run import TrainingPlan, train
 
 
 class Silent:
-    """Sees nothing."""
+    """Ignores all progress."""
 
-    def stepped(self, step: int, loss: float) -> None:
-        """See nothing."""
+    def on_step(self, step: int, loss: float) -> None:
+        """Do nothing."""
 
-    def looked(self, look: Look) -> None:
-        """See nothing."""
+    def on_validation(self, look: ValidationRecord) -> None:
+        """Do nothing."""
 
 
 def main(folder: Path) -> None:
-    """Train without chance but for the order, so that processes together must do what one does."""
+    """Train without randomness except the order, so that several processes must give the result of one."""
     torch.set_num_threads(1)
     config = quick(
         steps=6,
@@ -35,7 +35,7 @@ def main(folder: Path) -> None:
         loss=LossConfig(modality_dropout=0, parts=0),
     )
     plan = TrainingPlan("toy", folder, 1, resume=False, weights_folder=Path("nowhere"))
-    train(ToyDataset(), config, plan, device=torch.device("cpu"), watch=lambda _seed: Silent())
+    train(ToyDataset(), config, plan, device=torch.device("cpu"), callback_for_seed=lambda _seed: Silent())
 
 
 if __name__ == "__main__":

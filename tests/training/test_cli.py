@@ -1,4 +1,4 @@
-"""The command `triptych train`: what it is told, and what it tells."""
+"""The command `triptych train`: its options and its output."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from triptych.training.data import catalogue
 
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let any name be the toy."""
+    """Make any name open the toy data set."""
     monkeypatch.setattr(catalogue, "open_dataset", lambda _name: ToyDataset())
 
 
 def train(folder: Path, *flags: str) -> str:
-    """Run the command and return what it says."""
+    """Run the command and return its output."""
     quick = ["--steps", "2", "--evaluate-every", "1", "--batch", "8", "--validation-size", "16", "--width", "16"]
     done = CliRunner().invoke(app, ["train", "--data", "toy", "--out", str(folder), "--device", "cpu", *quick, *flags])
     if done.exception is not None and not isinstance(done.exception, SystemExit):
@@ -31,7 +31,7 @@ def train(folder: Path, *flags: str) -> str:
 
 @pytest.mark.usefixtures("toy")
 def test_the_flags_reach_the_card(tmp_path: Path) -> None:
-    """So that a model can be made again."""
+    """So that the model can be reproduced."""
     flags = ["--fusion", "bottleneck", "--fusion-option", "bottleneck_tokens=2", "--fusion-option", "blocks=1"]
     flags += ["--modality", "video", "--modality", "text", "--seed", "5", "--name", "moods", "--optimizer", "sgd"]
     said = train(tmp_path, *flags)
@@ -53,7 +53,7 @@ def test_the_flags_reach_the_card(tmp_path: Path) -> None:
     [
         (["--optimizer", "adam"], "--optimizer: expected adamw or sgd, got 'adam'"),
         (["--schedule", "flat"], "--schedule: expected one-cycle or cosine, got 'flat'"),
-        (["--encoder", "video=big"], "--encoder: expected small or frozen or tuned, got 'big'"),
+        (["--encoder", "video=big"], "--encoder: expected small, frozen or tuned, got 'big'"),
         (["--encoder", "video"], "--encoder: expected NAME=VALUE, got 'video'"),
         (["--encoder", "smell=small"], "modalities: expected some of video, audio, text, got smell"),
         (["--fusion", "sum"], "no fusion is called 'sum'"),
@@ -61,8 +61,8 @@ def test_the_flags_reach_the_card(tmp_path: Path) -> None:
         (["--device", "tpu"], "device 'tpu' is unknown"),
     ],
 )
-def test_a_slip_is_answered_with_what_was_expected(tmp_path: Path, flags: list[str], expected: str) -> None:
-    """Nothing is written."""
+def test_an_invalid_option_is_rejected(tmp_path: Path, flags: list[str], expected: str) -> None:
+    """The message says what was expected, and nothing is written."""
     with pytest.raises(UsageError, match=expected):
         train(tmp_path, *flags)
     assert not list(tmp_path.rglob("*.safetensors"))

@@ -1,4 +1,4 @@
-"""Two processes under torchrun learn what one learns."""
+"""Two processes started by torchrun learn the same as one."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = "tests.training.distributed_program"
 
 
-def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
-    """Each sees half of every batch; the mean of their gradients is the gradient of the whole."""
+def test_two_processes_learn_the_same_as_one(tmp_path: Path) -> None:
+    """Each gets half of every batch; the mean of their gradients is that of the whole batch."""
     main(tmp_path / "one")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(

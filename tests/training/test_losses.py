@@ -1,4 +1,4 @@
-"""What is to become small, and what is taken away by chance."""
+"""Loss terms, modality dropout, learning rate schedules and calibration (`losses`, `schedule`, `fit_temperature`)."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import torch
 from torch.nn import functional
 
 from triptych.models.network.parts import Encoded
-from triptych.training.fit_temperature import fitted_temperature
-from triptych.training.losses import contrast, drop_modalities
+from triptych.training.fit_temperature import fit_temperature
+from triptych.training.losses import drop_modalities, info_nce
 from triptych.training.schedule import rate_at
 
 ROWS = 4_000
 
 
 def encoded(*present: bool) -> dict[str, Encoded]:
-    """Make tokens of which rows have the modalities that are marked."""
+    """Return tokens with the marked rows present."""
     return {
         name: Encoded(torch.zeros(ROWS, 1, 2), torch.full((ROWS, 1), fill_value=there))
         for name, there in zip(("audio", "text", "video"), present, strict=True)
     }
 
 
-def test_modalities_are_taken_away_but_never_the_last() -> None:
-    """As often as asked for, each by itself."""
+def test_modality_dropout_keeps_at_least_one_modality() -> None:
+    """Each is dropped with the requested probability, independently."""
     kept = drop_modalities(encoded(True, True, True), 0.3, torch.Generator().manual_seed(1))  # noqa: FBT003
     there = torch.stack([one.present for one in kept.values()], 1)
 
@@ -37,8 +37,8 @@ def test_modalities_are_taken_away_but_never_the_last() -> None:
     }
 
 
-def test_what_is_not_there_does_not_count_as_the_last() -> None:
-    """With one modality of two missing, the other always stays; nothing appears that was not there."""
+def test_modality_dropout_ignores_missing_modalities() -> None:
+    """With one of two missing, the other always stays. Missing modalities do not appear."""
     kept = drop_modalities(encoded(False, True, False), 0.9, torch.Generator().manual_seed(1))  # noqa: FBT003
 
     assert kept["text"].present.all()
@@ -46,21 +46,21 @@ def test_what_is_not_there_does_not_count_as_the_last() -> None:
     assert not kept["video"].present.any()
 
 
-def test_contrast_is_small_where_modalities_find_one_another() -> None:
-    """Small for equal places, large for places of other windows; windows with one modality do not count."""
+def test_info_nce_is_small_for_matching_modalities() -> None:
+    """Small for equal vectors, large for those of other windows. Windows with one modality do not count."""
     places = functional.normalize(torch.randn(6, 8, generator=torch.Generator().manual_seed(1)), dim=-1)
     all_there = {name: Encoded(torch.zeros(6, 1, 1), torch.ones(6, 1).bool()) for name in ("text", "video")}
-    good = contrast({"text": places, "video": places}, all_there)
-    bad = contrast({"text": places, "video": places.roll(1, 0)}, all_there)
+    good = info_nce({"text": places, "video": places}, all_there)
+    bad = info_nce({"text": places, "video": places.roll(1, 0)}, all_there)
 
     assert float(good) < 0.1
     assert float(bad) > 1
     one = {"text": all_there["text"], "video": Encoded(torch.zeros(6, 1, 1), torch.zeros(6, 1).bool())}
-    assert float(contrast({"text": places, "video": places.roll(1, 0)}, one)) == 0
+    assert float(info_nce({"text": places, "video": places.roll(1, 0)}, one)) == 0
 
 
-def test_rates_rise_and_fall() -> None:
-    """One cycle: from little to all to nothing; cosine: from all to nothing."""
+def test_learning_rates_rise_and_fall() -> None:
+    """One-cycle rises from a small rate and falls to almost zero; cosine only falls."""
     cycle = [rate_at("one-cycle", step, 100) for step in range(100)]
     cosine = [rate_at("cosine", step, 100) for step in range(100)]
 
@@ -76,20 +76,18 @@ def test_rates_rise_and_fall() -> None:
 
 @pytest.mark.parametrize("true_temperature", [0.5, 1.0, 3.0])
 def test_the_fitted_temperature_is_the_true_one(true_temperature: float) -> None:
-    """Of labels drawn from the very probabilities that the logits, cooled, stand for."""
+    """For labels drawn from the probabilities of the scaled logits."""
     generator = torch.Generator().manual_seed(2)
     logits = 2 * torch.randn(20_000, 4, generator=generator)
     labels = torch.multinomial(logits.softmax(-1), 1, generator=generator).squeeze(-1)
-    found = fitted_temperature(true_temperature * logits, labels, "multiclass")
+    found = fit_temperature(true_temperature * logits, labels, "multiclass")
 
     assert found == pytest.approx(true_temperature, rel=0.04)
     holds = torch.bernoulli(logits.sigmoid(), generator=generator)
-    assert fitted_temperature(true_temperature * logits, holds, "multilabel") == pytest.approx(
-        true_temperature, rel=0.04
-    )
+    assert fit_temperature(true_temperature * logits, holds, "multilabel") == pytest.approx(true_temperature, rel=0.04)
 
 
-def test_a_number_has_no_temperature() -> None:
-    """Nor has nothing at all."""
-    assert fitted_temperature(torch.zeros(3), torch.zeros(3), "regression") == 1
-    assert math.isclose(fitted_temperature(torch.zeros(0, 2), torch.zeros(0).long(), "multiclass"), 1)
+def test_a_regression_has_no_temperature() -> None:
+    """Nor has an empty set."""
+    assert fit_temperature(torch.zeros(3), torch.zeros(3), "regression") == 1
+    assert math.isclose(fit_temperature(torch.zeros(0, 2), torch.zeros(0).long(), "multiclass"), 1)

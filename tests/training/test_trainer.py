@@ -1,4 +1,4 @@
-"""Training learns, repeats itself, goes on where it was interrupted, and stops when nothing gets better."""
+"""Training converges, is reproducible, resumes after an interruption, and stops early (`run`, `trainer`)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from triptych.models.checkpoints.checkpoint import load_checkpoint
 from triptych.models.network.encoders.hashed_words import hash_words
 from triptych.schemas.errors import UsageError
 from triptych.training.batches import ExampleSource
+from triptych.training.callbacks import ValidationRecord
 from triptych.training.config import LossConfig, NetworkConfig, TrainConfig
-from triptych.training.data.augmentation.config import augmentation_of
+from triptych.training.data.augmentation.config import parse_augmentation
 from triptych.training.data.example import Kind
-from triptych.training.progress import Look
 from triptych.training.run import TrainingPlan, TrainingSummary, train
 from triptych.training.trainer import STATE_FILE
 from triptych.training.validation import validate
@@ -30,24 +30,24 @@ NOWHERE = Path("nowhere")
 CPU = torch.device("cpu")
 
 
-class Notes:
-    """Writes down what it sees; may interrupt."""
+class RecordingCallback:
+    """Records the progress, and may interrupt the run."""
 
     def __init__(self, interrupt_after: int | None = None) -> None:
         self.steps: list[int] = []
-        self.looks: list[Look] = []
+        self.looks: list[ValidationRecord] = []
         self._interrupt_after = interrupt_after
 
-    def stepped(self, step: int, loss: float) -> None:
-        """Interrupt as Ctrl-C would."""
+    def on_step(self, step: int, loss: float) -> None:
+        """Record the step, and interrupt as Ctrl-C would."""
         assert loss == loss  # noqa: PLR0124 - not NaN
         self.steps.append(step)
         if step == self._interrupt_after:
             raise KeyboardInterrupt
 
-    def looked(self, look: Look) -> None:
-        """Note it."""
-        self.looks.append(look)
+    def on_validation(self, record: ValidationRecord) -> None:
+        """Record the result."""
+        self.looks.append(record)
 
 
 def trained(
@@ -55,29 +55,29 @@ def trained(
     config: TrainConfig = QUICK,
     *,
     dataset: ToyDataset | None = None,
-    notes: Notes | None = None,
+    notes: RecordingCallback | None = None,
     seeds: int = 1,
     resume: bool = False,
 ) -> TrainingSummary:
-    """Train a toy."""
+    """Train a toy model."""
     plan = TrainingPlan("toy", folder, seeds, resume, NOWHERE, command="triptych train" + " --resume" * resume)
-    notes = notes or Notes()
-    summary = train(dataset or ToyDataset(), config, plan, device=CPU, watch=lambda _seed: notes)
+    notes = notes or RecordingCallback()
+    summary = train(dataset or ToyDataset(), config, plan, device=CPU, callback_for_seed=lambda _seed: notes)
     assert summary is not None
     return summary
 
 
 def weights(folder: Path) -> Mapping[str, torch.Tensor]:
-    """Return what was learnt."""
+    """Return the trained weights."""
     return load_checkpoint(folder, weights_folder=NOWHERE).network.model.state_dict()
 
 
-def test_encoders_learn_nothing_more_once_they_are_held(tmp_path: Path) -> None:
-    """What lies behind them goes on learning, and an interruption in between changes nothing."""
+def test_frozen_encoders_do_not_change(tmp_path: Path) -> None:
+    """The rest is trained further, and an interruption changes nothing."""
     held = quick(steps=4, evaluate_every=2, hold_encoders_after=2)
     whole = trained(tmp_path / "whole", held)
     with pytest.raises(KeyboardInterrupt):
-        trained(tmp_path / "held", held, notes=Notes(interrupt_after=3))
+        trained(tmp_path / "held", held, notes=RecordingCallback(interrupt_after=3))
     before = torch.load(tmp_path / "held" / STATE_FILE, weights_only=True)["model"]  # as it was after two steps
     trained(tmp_path / "held", held, resume=True)
     assert_same(tmp_path / "whole", tmp_path / "held")
@@ -90,14 +90,14 @@ def test_encoders_learn_nothing_more_once_they_are_held(tmp_path: Path) -> None:
     assert any(not torch.equal(own, before[name]) for name, own in free.items() if name.startswith("encoders."))
 
 
-def test_only_a_generated_benchmark_has_examples_beyond_its_last(tmp_path: Path) -> None:
-    """Anything else is refused at once, in words."""
+def test_fresh_examples_need_a_generated_benchmark(tmp_path: Path) -> None:
+    """Other data sets are rejected before training."""
     with pytest.raises(UsageError, match="fresh: expected a generated benchmark"):
         trained(tmp_path / "toy", quick(steps=2, evaluate_every=2, fresh=True))
 
 
-def test_training_windows_may_be_changed_by_more(tmp_path: Path) -> None:
-    """As `triptych data show` shows them, in each step otherwise, the same again for the same seed; others never."""
+def test_single_windows_can_be_augmented(tmp_path: Path) -> None:
+    """Differently in each step, equally for equal seeds, and never in validation."""
     changed = quick(steps=2, evaluate_every=2, augment=False, changes=("usual", "flip=0.5"))
     trained(tmp_path / "one", changed)
     trained(tmp_path / "other", changed)
@@ -109,7 +109,7 @@ def test_training_windows_may_be_changed_by_more(tmp_path: Path) -> None:
     assert any(differ)
 
     dataset = ToyDataset()
-    source = ExampleSource(dataset, dataset.task.spec, None, None, augmentation_of(["rotate_deg=20"]))
+    source = ExampleSource(dataset, dataset.task.spec, None, None, parse_augmentation(["rotate_deg=20"]))
     plain, first, second = (
         source.batch(*one).windows.video for one in (("validation", [0]), ("train", [0], 1), ("train", [0], 2))
     )
@@ -127,8 +127,8 @@ def assert_same(one: Path, other: Path) -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_what_was_learnt_is_served(tmp_path: Path) -> None:
-    """The fused answer is right where no modality alone can be; the worker's model gives the same one."""
+def test_the_trained_model_is_served(tmp_path: Path) -> None:
+    """The fused output is right where no single modality can be. The worker's model predicts the same."""
     summary = trained(tmp_path, quick(steps=40))
     card = summary.cards[0]
 
@@ -161,9 +161,9 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path: Pat
     )
 
 
-def test_what_is_measured_at_the_end_are_the_weights_as_they_are_stored(tmp_path: Path) -> None:
-    """The card's loss is that of the file, not that of the best look, whose weights were whole."""
-    notes = Notes()
+def test_the_final_validation_uses_the_stored_weights(tmp_path: Path) -> None:
+    """The card's loss is that of the file, not that of the float32 weights."""
+    notes = RecordingCallback()
     card = trained(tmp_path, quick(steps=20, storage="fp16"), notes=notes).cards[0]
     content = load_file(tmp_path / "model.safetensors")
     assert content["fusion.blocks.0.attention.query.weight"].dtype == torch.float32  # too small to be worth it
@@ -174,11 +174,11 @@ def test_what_is_measured_at_the_end_are_the_weights_as_they_are_stored(tmp_path
         ExampleSource(ToyDataset(), card.input.spec(), hash_words).in_order("validation", 48, 16),
     )
     assert card.metrics["validation"]["loss"] == found.loss
-    assert found.loss != min(look.loss for look in notes.looks)
+    assert found.loss != min(record.loss for record in notes.looks)
 
 
-def test_a_training_may_begin_with_the_weights_of_another(tmp_path: Path) -> None:
-    """Of a model that reads less, as far as they fit: what its encoders know is there from the first step."""
+def test_training_can_start_from_another_model(tmp_path: Path) -> None:
+    """Even from one with fewer modalities, as far as its weights fit: its encoders are there from the first step."""
     words = quick(steps=30, network=NetworkConfig(width=16, modalities=("text",)))
     first = trained(tmp_path / "first", words).cards[0]
     start = str(tmp_path / "first")
@@ -188,71 +188,73 @@ def test_a_training_may_begin_with_the_weights_of_another(tmp_path: Path) -> Non
     assert torch.allclose(one["encoders.text.table.weight"], other["encoders.text.table.weight"], atol=1e-6)
     assert begun.training["start_sha256"] == first.sha256()
     deaf = quick(steps=1, network=NetworkConfig(width=24, fusion="late", modalities=("audio",)), start=start)
-    with pytest.raises(UsageError, match="none of its weights has a place"):
+    with pytest.raises(UsageError, match="no name and shape match"):
         trained(tmp_path / "deaf", deaf)
 
 
-def test_an_interrupted_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
-    """From the last look on; the looks before are kept."""
+def test_an_interrupted_run_resumes(tmp_path: Path) -> None:
+    """From the last validation pass; the earlier results are kept."""
     config = quick(steps=12, evaluate_every=4)
     trained(tmp_path / "whole", config)
     with pytest.raises(KeyboardInterrupt):
-        trained(tmp_path / "broken", config, notes=Notes(interrupt_after=9))
+        trained(tmp_path / "broken", config, notes=RecordingCallback(interrupt_after=9))
     assert (tmp_path / "broken" / STATE_FILE).is_file()
-    notes = Notes()
+    notes = RecordingCallback()
     trained(tmp_path / "broken", config, notes=notes, resume=True)
 
     assert notes.steps == [9, 10, 11, 12]
     assert_same(tmp_path / "whole", tmp_path / "broken")
     looks = [json.loads(line) for line in (tmp_path / "broken" / "looks.jsonl").read_text().splitlines()]
-    assert [look["step"] for look in looks] == [4, 8, 12]
+    assert [record["step"] for record in looks] == [4, 8, 12]
     assert not (tmp_path / "broken" / STATE_FILE).exists()
 
 
-def test_a_folder_with_a_training_is_not_written_over(tmp_path: Path) -> None:
+def test_a_folder_with_a_run_is_not_overwritten(tmp_path: Path) -> None:
     """Nor resumed with another configuration."""
     config = quick(steps=4, evaluate_every=2)
     with pytest.raises(KeyboardInterrupt):
-        trained(tmp_path, config, notes=Notes(interrupt_after=3))
+        trained(tmp_path, config, notes=RecordingCallback(interrupt_after=3))
 
-    with pytest.raises(UsageError, match="holds a training already; take another folder, or go on with it: --resume"):
+    with pytest.raises(
+        UsageError, match="already holds a training run: choose another folder, or continue it with --resume"
+    ):
         trained(tmp_path, config)
-    with pytest.raises(UsageError, match="the interrupted training was of another configuration"):
+    with pytest.raises(UsageError, match="the interrupted run had another configuration"):
         trained(tmp_path, replace(config, rate=1e-4), resume=True)
 
 
-def test_it_stops_when_nothing_gets_better_and_keeps_the_best(tmp_path: Path) -> None:
-    """With a rate that breaks everything after a while, the weights of the best look are written."""
-    notes = Notes()
+def test_early_stopping_keeps_the_best_weights(tmp_path: Path) -> None:
+    """The learning rate makes training diverge, and the weights with the lowest loss are written."""
+    notes = RecordingCallback()
     config = quick(steps=400, evaluate_every=5, patience=3, rate=0.5, optimizer="sgd", schedule="cosine")
     card = trained(tmp_path, config, notes=notes).cards[0]
 
-    best = min(notes.looks, key=lambda look: look.loss)
+    best = min(notes.looks, key=lambda record: record.loss)
     assert notes.steps[-1] < 400
-    assert [look.step for look in notes.looks if look.step > best.step] == [best.step + 5 * n for n in (1, 2, 3)]
+    assert [record.step for record in notes.looks if record.step > best.step] == [best.step + 5 * n for n in (1, 2, 3)]
     assert card.training["best_step"] == best.step
     assert card.metrics["validation"]["loss"] == pytest.approx(best.loss)
 
 
 def test_several_seeds_give_mean_and_deviation_and_the_best_is_kept(tmp_path: Path) -> None:
-    """A folder for each seed; finished ones are not trained again."""
+    """Each seed has a folder. Finished seeds are not trained again."""
     config = quick(steps=6, evaluate_every=3)
     summary = trained(tmp_path, config, seeds=2)
-    told = json.loads((tmp_path / "summary.json").read_text())
+    recorded = json.loads((tmp_path / "summary.json").read_text())
 
-    assert told["seeds"] == [0, 1]
-    assert told["mean"] == pytest.approx(sum(summary.scores) / 2)
-    assert told["deviation"] == pytest.approx(abs(summary.scores[0] - summary.scores[1]) / 2**0.5)
+    assert recorded["seeds"] == [0, 1]
+    assert recorded["mean"] == pytest.approx(sum(summary.scores) / 2)
+    assert recorded["deviation"] == pytest.approx(abs(summary.scores[0] - summary.scores[1]) / 2**0.5)
     losses = [card.metrics["validation"]["loss"] for card in summary.cards]
     assert_same(tmp_path, tmp_path / f"seed-{losses.index(min(losses))}")
-    notes = Notes()
+    notes = RecordingCallback()
     assert trained(tmp_path, config, seeds=2, resume=True, notes=notes).scores == summary.scores
     assert not notes.steps
 
 
 @pytest.mark.parametrize("kind", ["multilabel", "regression"])
-def test_other_kinds_of_targets_are_learnt_too(tmp_path: Path, kind: Kind) -> None:
-    """Labels of which several hold, and numbers in their own units."""
+def test_multilabel_and_regression_tasks_are_learned(tmp_path: Path, kind: Kind) -> None:
+    """Numbers keep their unit."""
     loss = LossConfig(balanced=kind == "multilabel")
     summary = trained(tmp_path, quick(steps=40, loss=loss), dataset=ToyDataset(kind))
 
@@ -267,7 +269,7 @@ def test_other_kinds_of_targets_are_learnt_too(tmp_path: Path, kind: Kind) -> No
 
 @pytest.mark.parametrize("fusion", ["late", "concat", "projection", "bottleneck", "graph", "decoder"])
 def test_every_fusion_trains(tmp_path: Path, fusion: str) -> None:
-    """A few steps, with all losses there are."""
+    """A few steps with all loss terms."""
     config = quick(
         steps=2,
         evaluate_every=2,
@@ -275,7 +277,7 @@ def test_every_fusion_trains(tmp_path: Path, fusion: str) -> None:
         network=replace(QUICK.network, fusion=fusion),
         loss=LossConfig(contrast=0.1, balanced=True),
     )
-    notes = Notes()
+    notes = RecordingCallback()
     trained(tmp_path, config, notes=notes)
 
     terms = {"loss", "target", "auxiliary", "parts"} | ({"contrast"} if fusion == "projection" else set())
@@ -283,8 +285,8 @@ def test_every_fusion_trains(tmp_path: Path, fusion: str) -> None:
 
 
 def test_curves_are_drawn_and_written_for_tensorboard(tmp_path: Path) -> None:
-    """A PNG, and event files that TensorBoard's own reader reads."""
-    notes = Notes()
+    """A PNG file, and event files that TensorBoard can read."""
+    notes = RecordingCallback()
     trained(tmp_path, quick(steps=4, evaluate_every=2), notes=notes)
 
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
@@ -292,10 +294,10 @@ def test_curves_are_drawn_and_written_for_tensorboard(tmp_path: Path) -> None:
     events.Reload()
     assert [event.step for event in events.Scalars("train/loss of a step")] == [1, 2, 3, 4]
     scores = [event.value for event in events.Scalars("validation/score")]
-    assert scores == pytest.approx([look.score for look in notes.looks])
+    assert scores == pytest.approx([record.score for record in notes.looks])
 
 
-def test_what_cannot_be_trained_is_refused(tmp_path: Path) -> None:
+def test_invalid_configurations_are_rejected(tmp_path: Path) -> None:
     """Before anything is written."""
     with pytest.raises(UsageError, match="toy: expected a split validation with examples, found train"):
         trained(tmp_path, dataset=ToyDataset(splits=("train",)))

@@ -1,4 +1,4 @@
-"""A data set that is learnt in seconds: colours and words that must be added up, made as they are asked for."""
+"""A data set that is learned in seconds: brightness and a word must be added. Examples are generated on request."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ QUICK = TrainConfig(
 
 @dataclass(frozen=True)
 class ToyDataset:
-    """Dark or bright pictures and a word: together they say 0, 1 or 2.
+    """Dark or bright frames and a word. Together they give 0, 1 or 2.
 
     Attributes:
-        kind: of the task; `multilabel` asks which of both are up, `regression` for ten times their number.
-        train: examples to learn from.
+        kind: kind of task. `multilabel` asks which of the two are positive, `regression` for ten times their number.
+        train: number of training examples.
+        splits: splits of the data set.
     """
 
     kind: Kind = "multiclass"
@@ -40,17 +41,17 @@ class ToyDataset:
 
     @property
     def task(self) -> Task:
-        """Say what is to be learnt."""
+        """Return the task."""
         labels = {"multiclass": ("none", "one", "both"), "multilabel": ("bright", "good"), "regression": ()}[self.kind]
         parts = {"video/light/0": ("dark", "bright"), "text/word": WORDS, "mood": ("same", "mixed")}
         return Task("toy", self.kind, labels, parts, InputSpec(1, 16, 16, 16_000, 8), WINDOW_NS)
 
     def size(self, split: str) -> int:
-        """Return how many there are."""
+        """Return the number of examples."""
         return self.train if split == "train" else 48
 
     def examples(self, split: str, indices: Sequence[int]) -> list[Example]:
-        """Make them."""
+        """Return generated examples."""
         return [self._example(split, index) for index in indices]
 
     def _example(self, split: str, index: int) -> Example:
@@ -77,5 +78,5 @@ class ToyDataset:
 
 
 def quick(**changes: object) -> TrainConfig:
-    """Return a configuration for seconds, changed."""
+    """Return a configuration that trains in seconds, with these changes."""
     return replace(QUICK, **changes)  # type: ignore[arg-type]

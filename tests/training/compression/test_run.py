@@ -1,4 +1,4 @@
-"""The command makes a smaller model that is served as any other, and says what that cost."""
+"""`triptych compress` writes a smaller model and measures every form."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.training.toys import ToyDataset
 from triptych.cli import app
 from triptych.models.checkpoints.checkpoint import load_checkpoint
 from triptych.schemas.errors import UsageError
-from triptych.training.compression.measuring import Measured
+from triptych.training.compression.measurement import FormMeasurement
 from triptych.training.compression.run import _not_worth
 from triptych.training.data import catalogue
 
@@ -22,7 +22,7 @@ NOWHERE = Path("nowhere")
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained toy."""
+    """A trained toy model."""
     folder = tmp_path_factory.mktemp("original")
     trained(folder)
     return folder
@@ -40,8 +40,8 @@ def run(original: Path, out: Path, *flags: str) -> str:
     return done.stdout
 
 
-def test_a_model_becomes_smaller_and_says_the_same(tmp_path: Path, original: Path) -> None:
-    """Half of what lies between layers goes, the rest is stored as integers; the checkpoint is what was measured."""
+def test_a_compressed_model_is_smaller_and_predicts_the_same(tmp_path: Path, original: Path) -> None:
+    """Half of the hidden channels are pruned, the rest is int8. The checkpoint is the one that was measured."""
     pytest.importorskip("torchao")
     table = run(original, tmp_path / "small", "--prune", "0.5", "--fine-tune", "8", "--storage", "int8")
     report = json.loads((tmp_path / "small" / "compression.json").read_text())
@@ -64,8 +64,8 @@ def test_a_model_becomes_smaller_and_says_the_same(tmp_path: Path, original: Pat
     )
 
 
-def test_a_graph_is_measured_beside_what_it_is_made_of(tmp_path: Path, original: Path) -> None:
-    """It says the same; it is made where it is served, so the checkpoint has none."""
+def test_a_graph_is_measured_beside_its_network(tmp_path: Path, original: Path) -> None:
+    """It predicts the same. The serving machine makes the graph, so the checkpoint has none."""
     table = run(original, tmp_path / "same", "--prune", "0", "--storage", "fp32", "--compile", "export")
     graph = json.loads((tmp_path / "same" / "compression.json").read_text())["forms"]["as a graph (torch.export)"]
     assert graph["agreement"] == 1
@@ -79,33 +79,31 @@ def test_a_graph_is_measured_beside_what_it_is_made_of(tmp_path: Path, original:
     ("flags", "expected"),
     [
         (["--prune", "1"], "prune: expected at least 0 and less than 1"),
-        (["--compile", "all"], "compile: expected one of off, export, aot"),
-        (["--storage", "int4"], "storage: expected one of fp32, fp16, bf16, int8"),
+        (["--compile", "all"], "--compile: expected off, export or aot"),
+        (["--storage", "int4"], "--storage: expected fp32, fp16, bf16 or int8"),
         (["--split", "night"], "split: expected one of train, validation"),
     ],
 )
-def test_a_slip_is_answered_with_what_was_expected(
-    tmp_path: Path, original: Path, flags: list[str], expected: str
-) -> None:
-    """Nothing is written."""
+def test_an_invalid_option_is_rejected(tmp_path: Path, original: Path, flags: list[str], expected: str) -> None:
+    """The message says what was expected, and nothing is written."""
     with pytest.raises(UsageError, match=expected):
         run(original, tmp_path / "small", *flags)
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_a_model_is_not_written_over_another(original: Path) -> None:
-    """Not even over the original."""
-    with pytest.raises(UsageError, match="holds a model already"):
+def test_a_model_does_not_overwrite_another(original: Path) -> None:
+    """Not even the original."""
+    with pytest.raises(UsageError, match="already holds a model"):
         run(original, original)
 
 
-def test_what_is_neither_faster_nor_as_good_is_named() -> None:
-    """Each against what it was made of."""
+def test_forms_without_a_gain_are_reported() -> None:
+    """Each form is compared with the one that it derives from."""
     forms = {
-        "original": Measured(100, 100, 0.9, 1.0, 4.0),
-        "pruned 50%": Measured(50, 50, 0.7, 0.8, 2.0),
-        "pruned 50%, stored as int8": Measured(20, 50, 0.7, 0.8, None),
-        "computed in int8 (torchao)": Measured(None, 50, 0.7, 0.8, 30.0),
+        "original": FormMeasurement(100, 100, 0.9, 1.0, 4.0),
+        "pruned 50%": FormMeasurement(50, 50, 0.7, 0.8, 2.0),
+        "pruned 50%, stored as int8": FormMeasurement(20, 50, 0.7, 0.8, None),
+        "computed in int8 (torchao)": FormMeasurement(None, 50, 0.7, 0.8, 30.0),
     }
 
     assert _not_worth(forms, "pruned 50%") == [

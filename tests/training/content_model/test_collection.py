@@ -1,4 +1,4 @@
-"""Stamps are read with their captions and sounds, and variants of a motif are found to be such."""
+"""Stamps are read with their captions and sounds, and variants of a motif are recognised."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ANIMALS = ("apple", "bear", "crow", "dingo", "emu", "fox", "gnu", "hen", "ibis"
 
 
 def test_a_folder_is_a_label_and_captions_are_read_by_language(tmp_path: Path) -> None:
-    """Only the languages that the encoder knows, and only labels with enough pictures."""
+    """Only in the encoder's languages, and only labels with enough pictures."""
     stamps = _collection(tmp_path)
 
     assert {stamp.label for stamp in stamps} == {"animals"}
@@ -26,8 +26,8 @@ def test_a_folder_is_a_label_and_captions_are_read_by_language(tmp_path: Path) -
     assert _by_name(stamps)["fox"].sound is None
 
 
-def test_variants_are_one_motif(tmp_path: Path) -> None:
-    """By the words of a file's name without numbers and colours, or by the same caption; others stay apart."""
+def test_variants_share_a_motif(tmp_path: Path) -> None:
+    """They share words of the file name, apart from numbers and colours, or a caption. Others are separate motifs."""
     named = _by_name(_collection(tmp_path))
 
     assert named["apple"].motif == named["apple_red"].motif == named["apple-2"].motif
@@ -35,8 +35,8 @@ def test_variants_are_one_motif(tmp_path: Path) -> None:
     assert named["fox"].motif != named["lion"].motif
 
 
-def test_a_motif_is_called_by_its_first_stamp(tmp_path: Path) -> None:
-    """Folds follow from the names: whatever the order in which words of a name are looked at, they are the same."""
+def test_a_motif_is_named_after_its_first_stamp(tmp_path: Path) -> None:
+    """Folds depend on the names, so the order in which words are compared must not change them."""
     first: dict[str, str] = {}
     for stamp in _collection(tmp_path, "lion_bear", "emu_bear"):
         assert first.setdefault(stamp.motif, stamp.id) == stamp.motif
@@ -44,7 +44,7 @@ def test_a_motif_is_called_by_its_first_stamp(tmp_path: Path) -> None:
 
 
 def test_a_manifest_keeps_motifs_in_one_split(tmp_path: Path) -> None:
-    """With pictures laid on paper in its own folder, English words, and sounds where there are any."""
+    """Pictures are on white background in the manifest's folder, with English captions and available sounds."""
     manifest = manifest_of_stamps(_collection(tmp_path / "stamps"), tmp_path / "out")
 
     assert manifest.labels.labels == ("animals",)
@@ -59,15 +59,15 @@ def test_a_manifest_keeps_motifs_in_one_split(tmp_path: Path) -> None:
     assert picture[0, 0].tolist() == [255, 255, 255]
 
 
-def test_nothing_shines_through_paper() -> None:
-    """What is transparent is white whatever colour hides there; half of it is mixed."""
+def test_transparent_pixels_become_white() -> None:
+    """Whatever their hidden colour. Half-transparent pixels are blended."""
     picture = np.array([[[0, 0, 0, 0], [10, 20, 30, 255], [0, 0, 0, 128]]], np.uint8)
 
     assert on_paper(picture).tolist() == [[[255, 255, 255], [10, 20, 30], [127, 127, 127]]]
     assert on_paper(np.full((1, 1), 65_535, np.uint16)).tolist() == [[[255, 255, 255]]]
 
 
-def test_a_folder_without_stamps_is_refused_in_words(tmp_path: Path) -> None:
+def test_a_folder_without_stamps_is_rejected(tmp_path: Path) -> None:
     """The message says where to get them."""
     with pytest.raises(UsageError, match="apt-get install tuxpaint-stamps-default"):
         read_stamps(tmp_path)

@@ -1,4 +1,4 @@
-"""Examples rendered to real clips, and clips made windows again: the live path and the training path give the same."""
+"""Rendered clips give the same windows as their examples: the live path and the training path agree."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from triptych.training.data.benchmarks.benchmark import BENCHMARKS, GeneratedDat
 from triptych.training.data.catalogue import open_dataset
 from triptych.training.data.cli import data
 from triptych.training.data.clip_records import clip_records
-from triptych.training.data.folder import manifest_of_table
 from triptych.training.data.labelled_windows import labelled_windows, task_of
 from triptych.training.data.manifest import Item, Labels, Manifest, TimedText
-from triptych.training.data.prepared import PreparedDataset
+from triptych.training.data.manifest_sources import manifest_of_table
+from triptych.training.data.prepared_dataset import PreparedDataset
 from triptych.training.data.rendering import write_clip
-from triptych.training.data.windows import prepared_windows
+from triptych.training.data.window_preparation import prepared_windows
 from triptych.worker.alignment.config import AlignConfig
 
 START_NS = 1_767_225_600 * 1_000_000_000
@@ -35,14 +35,14 @@ Make = Callable[[str], GeneratedDataset]
 
 
 def live(clip: Path, dataset: GeneratedDataset) -> list[PreparedWindow]:
-    """Return the windows that a worker prepares of what a producer sends of a clip."""
+    """Return the windows that a worker prepares from a producer's records of a clip."""
     records = clip_records(clip, START_NS, quality=100)
     return [each.window for each in prepared_windows(records, AlignConfig(), dataset.task.spec)]
 
 
 @pytest.mark.parametrize("name", ["sentiment", "sentiment-pair", "refer"])
-def test_a_rendered_clip_gives_the_live_path_the_tensors_of_training(name: str, make: Make, tmp_path: Path) -> None:
-    """Sound, times and words to the bit; pictures but for the producer's JPEG."""
+def test_a_rendered_clip_gives_the_tensors_of_training(name: str, make: Make, tmp_path: Path) -> None:
+    """Audio, times and text are equal bit by bit; frames differ only by the producer's JPEG."""
     dataset = make(name)
     trained = [example.window for example in dataset.examples("test", range(3))]
     write_clip(trained, tmp_path / "clip.mkv")
@@ -60,7 +60,7 @@ def test_a_rendered_clip_gives_the_live_path_the_tensors_of_training(name: str, 
 
 
 def test_clips_by_label_become_windows_for_training(make: Make, tmp_path: Path, runner: CliRunner) -> None:
-    """Rendered by one command and prepared by another, they are what they were."""
+    """One command renders and another prepares, and the windows are the original ones."""
     dataset = make("sentiment")
     assert runner.invoke(data, ["render", "sentiment", "--count", "4", "--to", str(tmp_path / "clips")]).exit_code == 0
     arguments = ["prepare", str(tmp_path / "clips"), "--to", str(tmp_path / "windows"), "--frames", "2", "--size", "48"]
@@ -78,8 +78,8 @@ def test_clips_by_label_become_windows_for_training(make: Make, tmp_path: Path, 
         assert [cue.text for cue in ours.window.cues] == [cue.text for cue in example.window.cues]
 
 
-def test_parts_of_files_become_windows_of_their_own(make: Make, tmp_path: Path) -> None:
-    """Pictures of one file, sound of another, words of the manifest; cut at both ends, the label inherited."""
+def test_parts_of_files_become_windows(make: Make, tmp_path: Path) -> None:
+    """Video of one file, audio of another, text of the manifest; cut at both ends, with the item's label."""
     dataset = make("sentiment")
     windows = [example.window for example in dataset.examples("test", range(4))]
     write_clip(windows, tmp_path / "a.mkv")
@@ -101,8 +101,8 @@ def test_parts_of_files_become_windows_of_their_own(make: Make, tmp_path: Path) 
     assert len(last.frames_hwc_u8) == 1
 
 
-def test_words_without_an_end_are_shown_as_long_as_their_clip_lasts(make: Make, tmp_path: Path) -> None:
-    """No window is made of words alone behind the end of the pictures and the sound; a given end holds."""
+def test_text_without_an_end_lasts_as_long_as_its_clip(make: Make, tmp_path: Path) -> None:
+    """No window has text only, behind the end of the media. A given end is kept."""
     dataset = make("sentiment")
     write_clip([example.window for example in dataset.examples("test", range(2))], tmp_path / "a.mkv")
     table = tmp_path / "moods.csv"
@@ -118,8 +118,8 @@ def test_words_without_an_end_are_shown_as_long_as_their_clip_lasts(make: Make, 
     assert [[cue.text for cue in example.window.cues] for example in part] == [["how sad"]]
 
 
-def test_a_film_and_its_truth(make: Make, tmp_path: Path, runner: CliRunner) -> None:
-    """One clip of all windows, and what is true of each beside it."""
+def test_a_film_comes_with_its_labels(make: Make, tmp_path: Path, runner: CliRunner) -> None:
+    """One clip of all windows, with the labels of each beside it."""
     dataset = make("quorum")
     assert runner.invoke(data, ["render", "quorum", "--film", "--count", "3", "--to", str(tmp_path)]).exit_code == 0
     truths = [json.loads(line) for line in (tmp_path / "quorum-test-0.jsonl").read_text().splitlines()]
@@ -129,8 +129,8 @@ def test_a_film_and_its_truth(make: Make, tmp_path: Path, runner: CliRunner) -> 
 
 
 @pytest.mark.usefixtures("make")
-def test_an_item_can_be_looked_at_and_listened_to(tmp_path: Path, runner: CliRunner) -> None:
-    """As a picture, a sound file, its words, and what is true of it."""
+def test_an_example_can_be_shown(tmp_path: Path, runner: CliRunner) -> None:
+    """As an image, a WAV file, its text and its labels."""
     assert runner.invoke(data, ["show", "refer", "--index", "5", "--to", str(tmp_path)]).exit_code == 0
     folder = tmp_path / "refer-0-test-5"
     assert sorted(file.name for file in folder.iterdir()) == ["sheet.png", "sound.wav", "truth.json", "words.txt"]
@@ -140,15 +140,15 @@ def test_an_item_can_be_looked_at_and_listened_to(tmp_path: Path, runner: CliRun
 
 
 @pytest.mark.usefixtures("make")
-def test_an_example_that_is_not_there_is_named(tmp_path: Path, runner: CliRunner) -> None:
-    """With how many there are."""
+def test_an_index_beyond_the_split_is_rejected(tmp_path: Path, runner: CliRunner) -> None:
+    """The message has the size of the split."""
     result = runner.invoke(data, ["show", "refer", "--index", "4096", "--to", str(tmp_path)])
     assert isinstance(result.exception, UsageError)
     assert "expected examples below 4096" in str(result.exception)
 
 
-def test_a_clip_that_cannot_be_played_is_named(tmp_path: Path, runner: CliRunner) -> None:
-    """And where nothing is left, that is an error."""
+def test_an_unplayable_clip_is_reported(tmp_path: Path, runner: CliRunner) -> None:
+    """It is an error if no item is left."""
     (tmp_path / "clips" / "good").mkdir(parents=True)
     (tmp_path / "clips" / "good" / "broken.mkv").write_text("no film")
     result = runner.invoke(data, ["prepare", str(tmp_path / "clips"), "--to", str(tmp_path / "windows")])
@@ -156,9 +156,9 @@ def test_a_clip_that_cannot_be_played_is_named(tmp_path: Path, runner: CliRunner
     assert isinstance(result.exception, UsageError)
 
 
-def test_a_data_set_that_is_not_there_is_named(tmp_path: Path) -> None:
-    """With what there could be."""
-    with pytest.raises(UsageError, match=r"expected sentiment, .*or a folder made by: triptych data prepare"):
+def test_an_unknown_data_set_is_rejected(tmp_path: Path) -> None:
+    """The message says what was expected."""
+    with pytest.raises(UsageError, match=r"expected sentiment, .*a folder made by triptych data prepare"):
         open_dataset("moods")
     with pytest.raises(UsageError, match="expected prepared windows"):
         PreparedDataset(tmp_path)
@@ -166,13 +166,13 @@ def test_a_data_set_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 @pytest.fixture
 def runner() -> CliRunner:
-    """Runs commands in this process."""
+    """Return a runner of commands in this process."""
     return CliRunner()
 
 
 @pytest.fixture
 def make(pictures: object, speech: object, monkeypatch: pytest.MonkeyPatch) -> Make:
-    """Return a benchmark by its name, of small pools, which the commands then use too."""
+    """Return a benchmark of small pools by name, which the commands use too."""
 
     def made(name: str) -> GeneratedDataset:
         return GeneratedDataset(BENCHMARKS[name], pictures, speech)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A data set of features from its pickle to a report: learnt, measured, and refused where media are to be judged."""
+"""A data set of features, from its pickle to a report. Commands that need media reject it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from triptych.models.network.encoders.features import FeatureEncoder
 from triptych.schemas.errors import UsageError
 from triptych.training.data.catalogue import open_dataset
 from triptych.training.data.manifest import Item, Labels, Manifest, write_manifest
-from triptych.training.evaluation.windows import keep_only, with_noise
+from triptych.training.evaluation.perturbation import keep_only, with_noise
 
 
 def split(videos: str, seed: int) -> dict[str, Any]:
-    """A split as MMSA pickles it; the truth is what sound and picture show together, in two of many numbers."""
+    """One split in MMSA's format. Two of many numbers, one of audio and one of video, add up to the truth."""
     names = [f"{video}$_${clip}" for video in videos for clip in range(24)]
     noise = np.random.default_rng(seed)
     audio, vision = noise.normal(size=(len(names), 60, 5)), noise.normal(size=(len(names), 6, 20))
@@ -46,7 +46,7 @@ def split(videos: str, seed: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def mosi(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set as `triptych data convert` leaves it."""
+    """A data set as `triptych data convert` writes it."""
     folder = tmp_path_factory.mktemp("mosi")
     splits = {"train": split("abcdefgh", 1), "valid": split("ij", 2), "test": split("klm", 3)}
     (folder / "unaligned_50.pkl").write_bytes(pickle.dumps(splits))
@@ -56,7 +56,7 @@ def mosi(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(mosi: Path) -> Path:
-    """A model that was trained on it by the command."""
+    """A model that the command trained on it."""
     out = mosi.parent / "model"
     flags = [
         "--width",
@@ -77,15 +77,15 @@ def model(mosi: Path) -> Path:
 
 
 def run(*arguments: str) -> str:
-    """Run a command that must go well."""
+    """Run a command that must succeed."""
     done = CliRunner().invoke(app, list(arguments))
     if done.exception is not None and not (isinstance(done.exception, SystemExit) and done.exit_code == 0):
         raise done.exception
     return done.output
 
 
-def test_a_model_of_features_is_learnt_and_measured(mosi: Path, model: Path, tmp_path: Path) -> None:
-    """Error, correlation and accuracies; together the modalities say more than the best of them."""
+def test_a_model_of_features_is_trained_and_evaluated(mosi: Path, model: Path, tmp_path: Path) -> None:
+    """Error, correlation and accuracies. All modalities together are better than the best single one."""
     run("evaluate", str(model), "--data", str(mosi), "--out", str(tmp_path), "--device", "cpu")
     report = json.loads((tmp_path / "report.json").read_text())
     scores = {"+".join(own["modalities"]): own["scores"] for own in report["by_subset"]}
@@ -101,21 +101,21 @@ def test_a_model_of_features_is_learnt_and_measured(mosi: Path, model: Path, tmp
     }  # fmt: skip
 
 
-def test_no_stream_has_features_so_such_a_model_is_not_served(model: Path, mosi: Path, tmp_path: Path) -> None:
-    """Nor explained on a clip, nor compiled; and clips are not features."""
+def test_a_model_of_features_is_not_served(model: Path, mosi: Path, tmp_path: Path) -> None:
+    """Nor explained on a clip, nor exported. Clips are not accepted as features."""
     with pytest.raises(UsageError, match=r"reads features \(video, audio, text\) .* not served"):
         build_model(ModelChoice(str(model), frames=1, window_ns=1_000_000_000, device="cpu"))
     with pytest.raises(UsageError, match="not served"):
         run("models", "compile", str(model))
     item = Item(id="a", split="train", group="a", clip="a.mkv", label=0)
     write_manifest(Manifest(tmp_path, Labels(name="moods", labels=("bad", "good")), (item,)))
-    with pytest.raises(UsageError, match="got clips; make windows: triptych data prepare"):
+    with pytest.raises(UsageError, match="got clips: make windows with triptych data prepare"):
         open_dataset(str(tmp_path))
     assert open_dataset(str(mosi)).splits == ("train", "validation", "test")
 
 
-def test_what_is_not_there_changes_nothing(mosi: Path, model: Path) -> None:
-    """Steps beyond an item's length, other items of the batch, modalities that are taken away."""
+def test_padding_changes_nothing(mosi: Path, model: Path) -> None:
+    """Neither steps beyond an item's length, nor other items of the batch, nor dropped modalities."""
     dataset, checkpoint = open_dataset(str(mosi)), load_checkpoint(model, weights_folder=NOWHERE)
     windows = [example.window for example in dataset.examples("test", range(3))]
     windows.append(keep_only(windows[0], {"audio"}))
@@ -130,7 +130,7 @@ def test_what_is_not_there_changes_nothing(mosi: Path, model: Path) -> None:
 
 
 def test_many_steps_are_averaged_to_few_tokens(mosi: Path) -> None:
-    """Sixty to thirty: which of two neighbours was first no longer matters; the time is that of the first."""
+    """Sixty become thirty. The order of two neighbours does not matter, and the time is that of the first."""
     dataset = open_dataset(str(mosi))
     window = dataset.examples("test", [0])[0].window
     own = window.features["audio"][:8]
@@ -145,8 +145,8 @@ def test_many_steps_are_averaged_to_few_tokens(mosi: Path) -> None:
     assert not torch.allclose(encoded.tokens[0], encoded.tokens[2], atol=1e-3)
 
 
-def test_noise_drowns_features(mosi: Path) -> None:
-    """Of the one modality, more and more."""
+def test_noise_changes_features(mosi: Path) -> None:
+    """Only those of one modality, and more with a higher level."""
     (example,) = open_dataset(str(mosi)).examples("test", [0])
     before = example.window.features
     after = with_noise(example.window, "video", 0.8, Random(0)).features

@@ -1,4 +1,4 @@
-"""The manifest: written and read, splits by group enforced, mistakes named."""
+"""Manifests are written and read, splits are by group, and mistakes are reported."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from triptych.schemas.errors import UsageError
-from triptych.training.data.folder import manifest_of_folder, manifest_of_table
 from triptych.training.data.manifest import (
     Item,
     Labels,
@@ -17,19 +16,20 @@ from triptych.training.data.manifest import (
     split_of,
     write_manifest,
 )
+from triptych.training.data.manifest_sources import manifest_of_folder, manifest_of_table
 
 LABELS = Labels(name="moods", labels=("bad", "good"))
 
 
 def item(name: str, **changes: object) -> Item:
-    """An item of its own group in the training split."""
+    """Return an item with a group of its own in the training split."""
     return Item.model_validate(
         {"id": name, "split": "train", "group": name, "clip": f"{name}.mkv", "label": 0} | changes
     )
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
-    """Every field, words and missing modalities included."""
+def test_a_manifest_survives_a_round_trip(tmp_path: Path) -> None:
+    """Every field, including text and missing modalities."""
     apart = item("b", clip=None, video="b.mp4", text=(TimedText(t0=0.5, t1=1, text="你好"),), t0=1.5, t1=3)
     manifest = Manifest(tmp_path, LABELS, (item("a"), apart, item("c", label=1, label_per_modality={"video": 0})))
     write_manifest(manifest)
@@ -39,15 +39,15 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("items", "message"),
     [
-        ([item("a"), item("a", group="b")], "1 ids stand there twice: a"),
-        ([item("a", group="x"), item("b", group="x", split="test")], "1 groups stand in two splits.*: x"),
-        ([item("a", label=2)], "1 items have labels that do not fit: a"),
+        ([item("a"), item("a", group="b")], "1 ids occur twice: a"),
+        ([item("a", group="x"), item("b", group="x", split="test")], "1 groups are in two splits.*: x"),
+        ([item("a", label=2)], "1 items have labels that do not fit labels.json: a"),
         ([item("a", label=(0, 1))], "labels that do not fit"),
         ([item("a", label=0.5)], "labels that do not fit"),
         ([item("a", label_per_modality={"audio": 7})], "labels that do not fit"),
     ],
 )
-def test_a_manifest_that_would_deceive_is_refused(tmp_path: Path, items: list[Item], message: str) -> None:
+def test_an_inconsistent_manifest_is_rejected(tmp_path: Path, items: list[Item], message: str) -> None:
     """However it was made."""
     with pytest.raises(UsageError, match=message):
         Manifest(tmp_path, LABELS, tuple(items))
@@ -64,8 +64,8 @@ def test_a_manifest_that_would_deceive_is_refused(tmp_path: Path, items: list[It
         ('{"id": "a", "split": "test", "group": "a", "clip": "a", "label": 0, "t0": 2, "t1": 1}', "line 2: .*after t0"),
     ],
 )
-def test_a_wrong_line_is_named(tmp_path: Path, line: str, message: str) -> None:
-    """With what was expected."""
+def test_an_invalid_line_is_reported(tmp_path: Path, line: str, message: str) -> None:
+    """With its number and what was expected."""
     write_manifest(Manifest(tmp_path, LABELS, (item("first"),)))
     with (tmp_path / "manifest.jsonl").open("a") as file:
         file.write(line + "\n")
@@ -73,14 +73,14 @@ def test_a_wrong_line_is_named(tmp_path: Path, line: str, message: str) -> None:
         read_manifest(tmp_path)
 
 
-def test_a_folder_without_a_manifest_is_named(tmp_path: Path) -> None:
-    """With the files that make one."""
+def test_a_folder_without_a_manifest_is_rejected(tmp_path: Path) -> None:
+    """The message names the files of a manifest."""
     with pytest.raises(UsageError, match=r"expected labels\.json and manifest\.jsonl"):
         read_manifest(tmp_path)
 
 
-def test_groups_fall_into_splits_by_their_name_alone() -> None:
-    """Always the same, in about the shares that are wanted."""
+def test_the_split_of_a_group_depends_on_its_name_only() -> None:
+    """In roughly the intended shares."""
     splits = [split_of(f"speaker {number}") for number in range(2_000)]
     assert splits == [split_of(f"speaker {number}") for number in range(2_000)]
     assert splits.count("train") / 2_000 == pytest.approx(0.6, abs=0.04)
@@ -88,7 +88,7 @@ def test_groups_fall_into_splits_by_their_name_alone() -> None:
 
 
 def test_folders_name_labels_and_splits(tmp_path: Path) -> None:
-    """And what a clip's name begins with names its group; words and hidden files beside clips are none."""
+    """The prefix of a file name is its group. Subtitles and hidden files are not clips."""
     for name in (
         "train/good/ann__1.mkv", "train/good/ann__2.mkv", "train/good/ann__2.srt", "test/bad/bob__1.mp4",
         "test/bad/.DS_Store",
@@ -105,22 +105,22 @@ def test_folders_name_labels_and_splits(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_splits_is_split_by_group(tmp_path: Path) -> None:
-    """Whatever their labels, clips of one group come together."""
+    """Clips of one group stay together, whatever their labels."""
     for name in ("good/ann__1.mkv", "bad/ann__2.mkv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert {item.split for item in manifest_of_folder(tmp_path).items} == {split_of("ann")}
 
 
-def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+def test_a_folder_with_another_layout_is_rejected(tmp_path: Path) -> None:
     """Nothing is guessed."""
     (tmp_path / "clip.mkv").touch()
     with pytest.raises(UsageError, match="expected LABEL/CLIP"):
         manifest_of_folder(tmp_path)
 
 
-def test_a_table_names_parts_of_clips_and_their_words(tmp_path: Path) -> None:
-    """Columns that are not there have their defaults; a text makes the clip's own words not count."""
+def test_a_table_lists_parts_of_clips_with_text(tmp_path: Path) -> None:
+    """Missing columns have defaults. A text replaces the clip's own subtitles."""
     table = tmp_path / "moods.csv"
     table.write_text(
         "path,label,split,group,start,end,text\na.mp4,good,train,ann,0,2.5,how nice\na.mp4,bad,train,ann,2.5,,\n"
@@ -139,8 +139,8 @@ def test_a_table_names_parts_of_clips_and_their_words(tmp_path: Path) -> None:
         ("path,label,start\na.mp4,good,soon\n", "line 2: could not convert"),
     ],
 )
-def test_a_wrong_table_is_named(tmp_path: Path, content: str, message: str) -> None:
-    """With the line."""
+def test_an_invalid_table_is_rejected(tmp_path: Path, content: str, message: str) -> None:
+    """The message names the line."""
     (tmp_path / "t.csv").write_text(content)
     with pytest.raises(UsageError, match=message):
         manifest_of_table(tmp_path / "t.csv")

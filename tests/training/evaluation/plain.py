@@ -1,4 +1,4 @@
-"""A data set whose windows can be read without a model, and readers that are as good as they are told to be."""
+"""A data set whose windows can be decoded without a model, and readers of a known accuracy."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ SAMPLES = 320
 
 @dataclass
 class PlainDataset:
-    """Examples of `quorum` that say each witness's digit in the first pixel, the samples, and the words.
+    """Examples of `quorum` with each witness's digit in the first pixel, the samples and the text.
 
-    With `leak` every picture also tells the truth, in its last pixel.
+    With `leak`, the last pixel of every frame holds the truth.
     """
 
     rules: Rules = field(default_factory=lambda: RULES["quorum"])
@@ -31,16 +31,16 @@ class PlainDataset:
 
     @property
     def task(self) -> Task:
-        """What is to be learnt."""
+        """Return the task."""
         spec = InputSpec(1, 4, 4, 16_000, 8)
         return Task("plain", "multiclass", self.rules.labels, self.rules.parts, spec, 20_000_000)
 
     def size(self, split: str) -> int:
-        """So many."""
+        """Return the number of examples."""
         return {"validation": 400}.get(split, 1_000)
 
     def examples(self, split: str, indices: Sequence[int]) -> list[Example]:
-        """The examples at these indices."""
+        """Return the examples at these indices."""
         return [self._example(split, index) for index in indices]
 
     def _example(self, split: str, index: int) -> Example:
@@ -56,7 +56,7 @@ class PlainDataset:
 
 
 class Reader:
-    """Says what Bayes would say of the witnesses that came: a vote. With `cheats` it reads what must not be there."""
+    """Makes the Bayes decision from the present witnesses: a vote. With `cheats`, it reads the leaked truth."""
 
     def __init__(self, *, cheats: bool = False) -> None:
         self.cheats = cheats

@@ -1,4 +1,4 @@
-"""The metrics, on examples worked out by hand and on distributions whose truth is known."""
+"""Metrics on examples that were computed by hand, and on distributions with a known truth."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from triptych.training.evaluation.calibration import calibration, softmax
 from triptych.training.evaluation.classification import classification, paired_difference, tagging
 from triptych.training.evaluation.regression import regression
 from triptych.training.evaluation.robustness import robustness
-from triptych.training.fit_temperature import fitted_temperature
+from triptych.training.fit_temperature import fit_temperature
 
 TRUTH = np.array([0, 0, 0, 0, 1, 1, 2, 2])
 NAMED = np.array([0, 0, 0, 1, 1, 0, 2, 2])
 
 
-def test_counts_of_named_labels_are_those_made_by_hand() -> None:
+def test_classification_metrics_match_a_hand_count() -> None:
     """Of four cats three are found, of two dogs one, of two birds both."""
     found = classification(TRUTH, NAMED, ("cat", "dog", "bird"))
     assert found.confusion == ((3, 1, 0), (1, 1, 0), (0, 0, 2))
@@ -30,15 +30,15 @@ def test_counts_of_named_labels_are_those_made_by_hand() -> None:
     assert [scores.support for scores in found.by_class] == [4, 2, 2]
 
 
-def test_a_label_that_nobody_has_spoils_nothing() -> None:
-    """It has no recall to speak of, and is left out of the balanced accuracy."""
+def test_a_label_without_examples_is_ignored() -> None:
+    """It has no recall and is left out of the balanced accuracy."""
     found = classification(TRUTH, NAMED, ("cat", "dog", "bird", "fish"))
     assert found.balanced_accuracy == pytest.approx(0.75)
     assert found.by_class[3].support == 0
 
 
 def test_sets_of_labels_are_compared_label_by_label() -> None:
-    """Exact is the whole set."""
+    """`exact` needs the whole set."""
     truth = np.array([[1, 1, 0], [0, 0, 1], [1, 0, 0]], bool)
     named = np.array([[1, 0, 0], [0, 0, 1], [1, 0, 1]], bool)
     found = tagging(truth, named, ("a", "b", "c"))
@@ -47,8 +47,8 @@ def test_sets_of_labels_are_compared_label_by_label() -> None:
     assert found.f1_macro == pytest.approx((1 + 0 + 2 / 3) / 3)
 
 
-def test_numbers_are_scored_as_sentiment_is() -> None:
-    """Errors, correlation, the sign, and the nearest of seven."""
+def test_regression_metrics_match_a_hand_count() -> None:
+    """Error, correlation, sign, and the nearest of seven classes."""
     truth = np.array([-2.0, -0.4, 0.0, 1.6, 3.0])
     predicted = np.array([-1.0, 0.2, 0.4, 2.0, 5.0])
     found = regression(truth, predicted)
@@ -60,8 +60,8 @@ def test_numbers_are_scored_as_sentiment_is() -> None:
     assert regression(truth, np.zeros(5)).correlation is None
 
 
-def test_a_paired_difference_knows_how_sure_it_is() -> None:
-    """Of a hundred examples one is right ten more times."""
+def test_a_paired_difference_has_an_interval() -> None:
+    """On a hundred examples, one model is right ten times more often."""
     better, worse = np.arange(100) < 80, np.arange(100) < 70
     found = paired_difference(better, worse)
     assert found.mean == pytest.approx(0.1)
@@ -69,16 +69,16 @@ def test_a_paired_difference_knows_how_sure_it_is() -> None:
 
 
 def _drawn(count: int, sharpened: float) -> tuple[np.ndarray, np.ndarray]:
-    """Draw truths from known probabilities, and state them sharpened: honest at 1."""
-    chance = np.random.default_rng(3)
-    logits = chance.normal(0, 1.5, (count, 4))
-    honest = softmax(logits)
-    truth = (honest.cumsum(axis=1) > chance.random((count, 1))).argmax(axis=1)
+    """Draw labels from known probabilities, and return overconfident logits. They are calibrated for a factor of 1."""
+    rng = np.random.default_rng(3)
+    logits = rng.normal(0, 1.5, (count, 4))
+    probabilities = softmax(logits)
+    truth = (probabilities.cumsum(axis=1) > rng.random((count, 1))).argmax(axis=1)
     return logits * sharpened, truth
 
 
-def test_honest_confidences_have_no_calibration_error() -> None:
-    """Some of what counting alone makes of it is taken off, and the interval holds 0."""
+def test_true_probabilities_have_no_calibration_error() -> None:
+    """Part of the sampling bias is removed, and the interval contains 0."""
     logits, truth = _drawn(2_000, 1.0)
     found = calibration(softmax(logits), truth)
     assert found.ece < 0.02 < found.ece_counted
@@ -88,11 +88,11 @@ def test_honest_confidences_have_no_calibration_error() -> None:
     assert {each.count for each in found.bins} == {200}
 
 
-def test_overconfidence_is_seen_and_scaled_away() -> None:
-    """Logits three times too large: the temperature is three."""
+def test_overconfidence_is_measured_and_corrected() -> None:
+    """The logits are three times too large, so the temperature is three."""
     logits, truth = _drawn(4_000, 3.0)
     before = calibration(softmax(logits), truth)
-    temperature = fitted_temperature(torch.from_numpy(logits), torch.from_numpy(truth), "multiclass")
+    temperature = fit_temperature(torch.from_numpy(logits), torch.from_numpy(truth), "multiclass")
     after = calibration(softmax(logits, temperature), truth)
     assert before.ece > 0.1
     assert before.low < before.ece < before.high
@@ -101,7 +101,7 @@ def test_overconfidence_is_seen_and_scaled_away() -> None:
 
 
 def test_robustness_is_an_area_and_a_gap() -> None:
-    """A straight line from 1 to 0.5 beside late fusion that begins lower and loses more."""
+    """A straight line from 1 to 0.5, and late fusion that starts lower and loses more."""
     curve = robustness("audio", (0.0, 0.5, 1.0), (1.0, 0.75, 0.5), (0.9, 0.5, 0.1))
     assert curve.relative == pytest.approx(0.75)
     assert curve.effective == pytest.approx((0 + 0.15) / 4 + (0.15 + 0.3) / 4)

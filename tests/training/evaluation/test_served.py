@@ -1,4 +1,4 @@
-"""What evaluation says of an example, the worker says of its clip."""
+"""The worker predicts for a clip what the evaluation predicts for its examples."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from triptych.settings.loading import load
 from triptych.training.config import NetworkConfig, TrainConfig
 from triptych.training.data.benchmarks.benchmark import BENCHMARKS, GeneratedDataset
 from triptych.training.data.clip_records import clip_records
-from triptych.training.data.pools.pictures import PicturePool
+from triptych.training.data.pools.images import PicturePool
 from triptych.training.data.pools.speech import SpeechPool
 from triptych.training.data.rendering import write_clip
 from triptych.training.evaluation.calibration import softmax
-from triptych.training.evaluation.subject import subject_of
+from triptych.training.evaluation.evaluated_model import evaluated_model
 from triptych.training.network_design import new_card
 
 START_NS = 1_767_225_600 * 1_000_000_000
 
 
-def test_a_rendered_film_is_answered_as_evaluation_answers(
+def test_a_rendered_film_gets_the_predictions_of_the_evaluation(
     pictures: PicturePool, speech: SpeechPool, tmp_path: Path
 ) -> None:
-    """Through a producer's records, topics and a worker, window by window, but for the producer's JPEG."""
+    """Through a producer's records, topics and a worker, window by window, except for the producer's JPEG."""
     dataset = GeneratedDataset(BENCHMARKS["sentiment"], pictures, speech)
     torch.manual_seed(0)
     card = new_card(dataset.task, TrainConfig(network=NetworkConfig(width=16)), name="fresh")
@@ -41,7 +41,7 @@ def test_a_rendered_film_is_answered_as_evaluation_answers(
     world.send(clip_records(tmp_path / "film.mkv", START_NS, quality=100))
     world.work()
 
-    subject = subject_of(load_checkpoint(tmp_path, weights_folder=tmp_path), dataset.task, torch.device("cpu"))
+    subject = evaluated_model(load_checkpoint(tmp_path, weights_folder=tmp_path), dataset.task, torch.device("cpu"))
     expected = softmax(subject.predict(windows).astype(np.float64))
     results = sorted(world.results(), key=lambda result: result.start_ns)
     assert [result.start_ns - START_NS for result in results] == [number * 2_000_000_000 for number in range(5)]

@@ -1,4 +1,4 @@
-"""The evaluation as a whole: ceilings are reached by whoever is perfect, passed by whoever cheats."""
+"""The evaluation as a whole: a Bayes-optimal reader reaches every ceiling, and a cheating one exceeds them."""
 
 from __future__ import annotations
 
@@ -17,43 +17,43 @@ from triptych.models.window import PreparedWindow
 from triptych.training.data.benchmarks.tasks import RULES
 from triptych.training.data.example import Example, Task
 from triptych.training.evaluation.classification import Tagging
+from triptych.training.evaluation.perturbation import keep_only, shuffle_modalities, with_noise
 from triptych.training.evaluation.regression import Regression
 from triptych.training.evaluation.report import write_report
-from triptych.training.evaluation.suite import Evaluation, Extent, Subject, evaluate
-from triptych.training.evaluation.windows import keep_only, paired_at_random, with_noise
+from triptych.training.evaluation.suite import EvaluatedModel, Evaluation, EvaluationSize, evaluate
 
-EXTENT = Extent(examples=700, examples_aside=192)
+EXTENT = EvaluationSize(examples=700, examples_aside=192)
 
 
 @pytest.fixture(scope="module")
-def honest() -> Evaluation:
-    """What is found of a perfect reader of honest examples."""
-    return evaluate(PlainDataset(), Subject(Reader()), extent=EXTENT, rules=RULES["quorum"])
+def optimal() -> Evaluation:
+    """The evaluation of an optimal reader on examples without a leak."""
+    return evaluate(PlainDataset(), EvaluatedModel(Reader()), size=EXTENT, rules=RULES["quorum"])
 
 
-def test_whoever_is_perfect_reaches_every_ceiling(honest: Evaluation) -> None:
-    """And passes none: all seven subsets."""
-    assert len(honest.by_subset) == 7
-    for own in honest.by_subset:
+def test_an_optimal_reader_reaches_every_ceiling(optimal: Evaluation) -> None:
+    """It exceeds none of the seven."""
+    assert len(optimal.by_subset) == 7
+    for own in optimal.by_subset:
         assert own.ceiling is not None
         assert own.scores.accuracy == pytest.approx(own.ceiling, abs=3 * own.scores.standard_error)
-    assert honest.leaks == ()
-    assert all(own.passed for own in honest.shuffled)
+    assert optimal.leaks == ()
+    assert all(own.passed for own in optimal.shuffled)
 
 
-def test_the_best_single_modality_stands_beside_the_fused(honest: Evaluation) -> None:
-    """With by how much more often all together are right, on the same examples."""
-    assert len(honest.best_single.modalities) == 1
-    assert honest.advantage is not None
-    assert honest.advantage.mean == pytest.approx(
-        honest.fused.accuracy - honest.best_single.scores.accuracy  # type: ignore[union-attr]
+def test_the_fused_output_is_compared_with_the_best_single_modality(optimal: Evaluation) -> None:
+    """The difference is computed on the same examples."""
+    assert len(optimal.best_single.modalities) == 1
+    assert optimal.advantage is not None
+    assert optimal.advantage.mean == pytest.approx(
+        optimal.fused.accuracy - optimal.best_single.scores.accuracy  # type: ignore[union-attr]
     )
-    assert 0.05 < honest.advantage.low < honest.advantage.mean < honest.advantage.high
+    assert 0.05 < optimal.advantage.low < optimal.advantage.mean < optimal.advantage.high
 
 
-def test_noise_costs_what_the_noisy_modality_was_worth(honest: Evaluation) -> None:
-    """Without noise all is as before; drowned words leave what pictures and sound allow."""
-    curves = {curve.modality: curve for curve in honest.noise}
+def test_noise_costs_the_contribution_of_its_modality(optimal: Evaluation) -> None:
+    """At level 0 nothing changes. Noisy text leaves the accuracy of video and audio."""
+    curves = {curve.modality: curve for curve in optimal.noise}
     assert set(curves) == {"video", "audio", "text"}
     words = curves["text"]
     assert words.fused[0] == pytest.approx(0.733, abs=0.09)
@@ -61,31 +61,31 @@ def test_noise_costs_what_the_noisy_modality_was_worth(honest: Evaluation) -> No
     assert words.relative < words.fused[0]
 
 
-def test_confidences_of_bayes_are_honest_and_stay_so(honest: Evaluation) -> None:
-    """The vote's logits are the true log-odds, and its temperature is 1."""
-    assert honest.confidence is not None
-    assert honest.confidence.before.ece < 0.04
-    assert honest.confidence.before == honest.confidence.after
+def test_bayes_confidences_are_calibrated(optimal: Evaluation) -> None:
+    """The logits of the vote are the true log-odds, and the temperature is 1."""
+    assert optimal.confidence is not None
+    assert optimal.confidence.before.ece < 0.04
+    assert optimal.confidence.before == optimal.confidence.after
 
 
-def test_further_tests_stand_apart(honest: Evaluation) -> None:
+def test_further_test_splits_are_reported_separately(optimal: Evaluation) -> None:
     """Under their own names."""
-    assert [own.split for own in honest.elsewhere] == ["test-elsewhere"]
-    assert honest.elsewhere[0].count == 192
+    assert [own.split for own in optimal.elsewhere] == ["test-elsewhere"]
+    assert optimal.elsewhere[0].count == 192
 
 
 def test_a_leak_is_found() -> None:
-    """Pictures that tell the truth on the side: better than any honest reader could be, alone and in company."""
-    found = evaluate(PlainDataset(leak=True), Subject(Reader(cheats=True)), extent=EXTENT, rules=RULES["quorum"])
+    """Frames hold the truth, so the accuracy exceeds the ceiling, with one modality and with all."""
+    found = evaluate(PlainDataset(leak=True), EvaluatedModel(Reader(cheats=True)), size=EXTENT, rules=RULES["quorum"])
     assert ("video",) in [own.modalities for own in found.leaks]
     assert not {own.anchor: own.passed for own in found.shuffled}["video"]
 
 
-def test_the_report_can_be_read_by_people_and_programs(honest: Evaluation, tmp_path: Path) -> None:
+def test_the_report_has_all_sections_and_numbers(optimal: Evaluation, tmp_path: Path) -> None:
     """A page with every section and its plots, and the same numbers as JSON."""
-    page = write_report(honest, tmp_path, about={"model": "a vote"}).read_text()
+    page = write_report(optimal, tmp_path, about={"model": "a vote"}).read_text()
     for wanted in (
-        "# plain, test", "- model: a vote", "| video+audio+text |", "Leak test: passed", "## Confidence", "## Noise",
+        "# plain, test", "- model: a vote", "| video+audio+text |", "Leak test: passed", "## Calibration", "## Noise",
         "Best single modality:", "test-elsewhere", "![By label](confusion.png)",
     ):  # fmt: skip
         assert wanted in page
@@ -94,10 +94,10 @@ def test_the_report_can_be_read_by_people_and_programs(honest: Evaluation, tmp_p
     assert len(shown) == 4
     numbers = json.loads((tmp_path / "report.json").read_text())
     assert numbers["leaks"] == []
-    assert numbers["fused"]["accuracy"] == honest.fused.accuracy  # type: ignore[union-attr]
+    assert numbers["fused"]["accuracy"] == optimal.fused.accuracy  # type: ignore[union-attr]
 
 
-def test_a_fused_model_that_is_worse_is_called_so(tmp_path: Path) -> None:
+def test_a_fused_output_that_is_worse_is_reported(tmp_path: Path) -> None:
     """In bold."""
 
     class Spoilt(Reader):
@@ -105,13 +105,13 @@ def test_a_fused_model_that_is_worse_is_called_so(tmp_path: Path) -> None:
             right = super()._logits(window)
             return -right if window.cues and window.audio_present and window.frames_hwc_u8 else right
 
-    found = evaluate(PlainDataset(), Subject(Spoilt()), extent=Extent(200, 64), rules=RULES["quorum"])
+    found = evaluate(PlainDataset(), EvaluatedModel(Spoilt()), size=EvaluationSize(200, 64), rules=RULES["quorum"])
     page = write_report(found, tmp_path, about={}).read_text()
-    assert "**The fused model is worse than its best single modality.**" in page
+    assert "**The fused output is worse than the best single modality.**" in page
 
 
-def test_modalities_are_taken_away_whole(plain: PlainDataset) -> None:
-    """Nothing of them is left, and the others are as they were."""
+def test_keep_only_removes_modalities_completely(plain: PlainDataset) -> None:
+    """The others do not change."""
     window = plain.examples("test", [0])[0].window
     alone = keep_only(window, ("audio",))
     assert (alone.frames_hwc_u8, alone.frame_times_ns, alone.cues) == ((), (), ())
@@ -122,7 +122,7 @@ def test_modalities_are_taken_away_whole(plain: PlainDataset) -> None:
 
 
 def test_noise_grows_with_its_level(plain: PlainDataset) -> None:
-    """None at 0; more of it farther from what was."""
+    """There is none at 0."""
     window = plain.examples("test", [0])[0].window
     assert with_noise(window, "audio", 0, Random(0)) is window
     for modality in ("video", "audio"):
@@ -138,10 +138,10 @@ def test_noise_grows_with_its_level(plain: PlainDataset) -> None:
     assert with_noise(window, "text", 0.999, Random(1)).cues[0].text != window.cues[0].text
 
 
-def test_shuffled_windows_keep_their_anchor_alone(plain: PlainDataset) -> None:
-    """No other modality of a window is its own any more, and none is lost."""
+def test_shuffled_windows_keep_only_one_modality(plain: PlainDataset) -> None:
+    """Every other modality comes from another window, and none is lost."""
     windows = [example.window for example in plain.examples("test", range(8))]
-    mixed = paired_at_random(windows, "audio", Random(0))
+    mixed = shuffle_modalities(windows, "audio", Random(0))
     assert [each.audio_f32 is own.audio_f32 for each, own in zip(mixed, windows, strict=True)] == [True] * 8
     assert not any(each.frames_hwc_u8 is own.frames_hwc_u8 for each, own in zip(mixed, windows, strict=True))
     assert sorted(each.cues[0].text for each in mixed) == sorted(each.cues[0].text for each in windows)
@@ -149,7 +149,7 @@ def test_shuffled_windows_keep_their_anchor_alone(plain: PlainDataset) -> None:
 
 @pytest.fixture
 def plain() -> PlainDataset:
-    """Honest examples."""
+    """Examples without a leak."""
     return PlainDataset()
 
 
@@ -158,7 +158,7 @@ class Numbered(PlainDataset):
 
     @property
     def task(self) -> Task:
-        """A regression."""
+        """Return a regression task."""
         return replace(super().task, kind="regression", labels=())
 
     def _example(self, split: str, index: int) -> Example:
@@ -167,11 +167,11 @@ class Numbered(PlainDataset):
 
 
 class Tagged(PlainDataset):
-    """The digits that witnesses name, all of them."""
+    """The digits of all witnesses."""
 
     @property
     def task(self) -> Task:
-        """Several labels at once."""
+        """Return a multilabel task."""
         return replace(super().task, kind="multilabel")
 
     def _example(self, split: str, index: int) -> Example:
@@ -179,13 +179,13 @@ class Tagged(PlainDataset):
         return replace(example, target=tuple(sorted(set(example.parts.values()))))
 
 
-def test_numbers_are_measured_too(tmp_path: Path) -> None:
-    """By their own scores, for every subset; the best single modality is the one with the least error."""
+def test_a_regression_is_evaluated(tmp_path: Path) -> None:
+    """With its own metrics for every subset. The best single modality has the smallest error."""
 
     def predict(windows: Sequence[PreparedWindow]) -> NDArray[np.float32]:
         return Reader()(windows).argmax(axis=1).astype(np.float32) - np.float32(4.5)
 
-    found = evaluate(Numbered(), Subject(predict), extent=Extent(200))
+    found = evaluate(Numbered(), EvaluatedModel(predict), size=EvaluationSize(200))
     assert isinstance(found.fused, Regression)
     assert found.fused.mae < found.best_single.scores.mae  # type: ignore[union-attr]
     assert found.fused.correlation is not None
@@ -194,13 +194,13 @@ def test_numbers_are_measured_too(tmp_path: Path) -> None:
     assert "## Confidence" not in page
 
 
-def test_several_labels_at_once_are_measured_too(tmp_path: Path) -> None:
-    """Whoever hears every witness names all digits, whoever hears one misses those of the others."""
+def test_a_multilabel_task_is_evaluated(tmp_path: Path) -> None:
+    """All witnesses together give all digits; a single one misses those of the others."""
 
     def predict(windows: Sequence[PreparedWindow]) -> NDArray[np.float32]:
         return Reader()(windows) - np.float32(0.5)
 
-    found = evaluate(Tagged(), Subject(predict), extent=Extent(200))
+    found = evaluate(Tagged(), EvaluatedModel(predict), size=EvaluationSize(200))
     assert isinstance(found.fused, Tagging)
     assert found.fused.exact == 1
     assert found.best_single.scores.f1_macro < 0.9  # type: ignore[union-attr]

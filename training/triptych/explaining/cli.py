@@ -40,7 +40,7 @@ def explain(
     from triptych.models.pretrained.download.cache import cache_folder
     from triptych.schemas.errors import UsageError
     from triptych.training.data.clip_records import clip_records
-    from triptych.training.data.windows import prepared_windows
+    from triptych.training.data.window_preparation import prepared_windows
     from triptych.worker.alignment.config import AlignConfig
 
     console = Console(stderr=True)

@@ -1,6 +1,6 @@
-"""From a data set to batches: which examples each step sees, and their windows and targets as tensors.
+"""From a data set to batches: the order of examples, and their windows and targets as tensors.
 
-Which examples a step sees depends on the seed and the step alone, so a resumed training goes on as it would have.
+The examples of a step depend only on the seed and the step number, so a resumed run sees the same batches.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from torch import Tensor
 from triptych.models.model import InputSpec
 from triptych.models.network.collate import WindowBatch, collate, empty_batch
 from triptych.models.pretrained.tokenizer import Tokenize
-from triptych.training.data.augmentation.augment import augment, chance_of
 from triptych.training.data.augmentation.config import Augmentation
+from triptych.training.data.augmentation.window_augmentation import augment_example, random_for
 from triptych.training.data.example import ABSENT, Dataset, Example, Task
 from triptych.units import NS_PER_S
 
@@ -28,13 +28,13 @@ _AHEAD = 2
 
 @dataclass(frozen=True, slots=True)
 class LabelledBatch:
-    """Hold windows and what is true of them.
+    """Windows and their targets.
 
     Attributes:
-        windows: the batch as the worker would make it.
-        target: int64 [B] of labels, float32 [B, K] of labels that hold, or float32 [B] of numbers.
-        parts: int64 [B] by part; `ABSENT` where a window has none.
-        for_teacher: the same windows as a teacher reads them, where there is one.
+        windows: the batch, collated by the worker's own code.
+        target: int64 [B] labels, float32 [B, K] flags, or float32 [B] numbers.
+        parts: int64 [B] labels of each component; `ABSENT` where a window lacks it.
+        for_teacher: the same windows in the teacher's input format, if there is a teacher.
     """
 
     windows: WindowBatch
@@ -43,7 +43,7 @@ class LabelledBatch:
     for_teacher: WindowBatch | None = None
 
     def to(self, device: torch.device) -> LabelledBatch:
-        """Copy to a device."""
+        """Return a copy on a device."""
         parts = {name: labels.to(device) for name, labels in self.parts.items()}
         taught = self.for_teacher.to(device) if self.for_teacher else None
         moved = self.windows.to(device)
@@ -53,7 +53,7 @@ class LabelledBatch:
 def labelled_batch(
     examples: Sequence[Example], task: Task, spec: InputSpec, tokenize: Tokenize | None
 ) -> LabelledBatch:
-    """Collate examples."""
+    """Collate examples into a batch."""
     parts = {part: torch.tensor([example.parts.get(part, ABSENT) for example in examples]) for part in task.parts}
     return LabelledBatch(_collated(examples, task, spec, tokenize), target_tensor(examples, task), parts)
 
@@ -65,26 +65,30 @@ def _collated(examples: Sequence[Example], task: Task, spec: InputSpec, tokenize
 
 
 def target_tensor(examples: Sequence[Example], task: Task) -> Tensor:
-    """Return what is true of the examples, by the task's kind; see `LabelledBatch`."""
+    """Return the targets: int64 [B] labels, float32 [B, K] flags, or float32 [B] numbers.
+
+    Raises:
+        TypeError: an example of a multilabel task has a single label.
+    """
     if task.kind == "multilabel":
         holds = torch.zeros(len(examples), len(task.labels))
         for row, example in enumerate(examples):
             if not isinstance(example.target, tuple):
-                raise TypeError(f"{example.id}: expected the indices of all labels that hold, got {example.target!r}")
+                raise TypeError(f"{example.id}: expected the indices of all labels that apply, got {example.target!r}")
             holds[row, list(example.target)] = 1
         return holds
     kind = torch.int64 if task.kind == "multiclass" else torch.float32
     return torch.tensor([example.target for example in examples], dtype=kind)
 
 
-class Order:
-    """Say which examples each step sees: all of a split in random order, then all in another order, and so on.
+class ExampleOrder:
+    """The examples of each step: one permutation of the split after another.
 
     Args:
-        size: of the split.
-        batch: examples of a step, of all processes together.
-        seed: of the order.
-        fresh: after all of the split go on with the next so many, which an endless data set makes.
+        size: number of examples in the split.
+        batch: examples in a step, over all processes.
+        seed: seed of the permutations.
+        fresh: continue with new indices after the split, for a data set that generates examples on demand.
     """
 
     def __init__(self, size: int, batch: int, seed: int, *, fresh: bool = False) -> None:
@@ -93,7 +97,7 @@ class Order:
         self._shuffled = np.zeros(0, np.int64)
 
     def indices(self, step: int, *, rank: int = 0, processes: int = 1) -> list[int]:
-        """Return the share of one process in a step, counted from 0."""
+        """Return the indices of one process in a step. Steps count from 0."""
         first = step * self._batch
         return [self._at(place) for place in range(first + rank, first + self._batch, processes)]
 
@@ -107,8 +111,8 @@ class Order:
         return int(self._shuffled[offset])
 
 
-class Reading(Protocol):
-    """Says how a network wants its windows."""
+class InputFormat(Protocol):
+    """How a network wants its windows."""
 
     spec: InputSpec
     tokenize: Tokenize | None
@@ -116,30 +120,30 @@ class Reading(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ExampleSource:
-    """Make batches of a data set.
+    """Batches of a data set.
 
     Attributes:
-        dataset: where examples come from.
+        dataset: source of the examples.
         spec: how the network wants its windows.
-        tokenize: cuts text for it.
-        teacher: who reads the same windows in another way, and not changed.
-        changes: what happens to training windows before they are put together.
-        seed: of the chance of that; a step has its own.
+        tokenize: tokenizer of the network, if it has one.
+        teacher: input format of a teacher. It gets the same windows without augmentation.
+        changes: augmentation of single training windows.
+        seed: seed of the augmentation, combined with the step number.
     """
 
     dataset: Dataset
     spec: InputSpec
     tokenize: Tokenize | None
-    teacher: Reading | None = None
+    teacher: InputFormat | None = None
     changes: Augmentation | None = None
     seed: int = 0
 
     def batch(self, split: str, indices: Sequence[int], step: int = 0) -> LabelledBatch:
-        """Return the examples at these indices, those of training as a step sees them."""
+        """Return the batch at these indices. Training windows are augmented as in this step."""
         examples = self.dataset.examples(split, indices)
         seen = examples
         if self.changes is not None and split == "train":
-            seen = [augment(one, self.changes, chance_of(self.seed, step, one.id)) for one in examples]
+            seen = [augment_example(one, self.changes, random_for(self.seed, step, one.id)) for one in examples]
         batch = labelled_batch(seen, self.dataset.task, self.spec, self.tokenize)
         if self.teacher is None or split != "train":
             return batch
@@ -147,14 +151,14 @@ class ExampleSource:
         return replace(batch, for_teacher=taught)
 
     def in_order(self, split: str, size: int, batch: int) -> Iterator[LabelledBatch]:
-        """Yield the first examples of a split, as many at once as a step has."""
+        """Yield the first `size` examples of a split in batches."""
         for first in range(0, size, batch):
             yield self.batch(split, range(first, min(size, first + batch)))
 
     def steps(
-        self, order: Order, first: int, *, rank: int = 0, processes: int = 1
+        self, order: ExampleOrder, first: int, *, rank: int = 0, processes: int = 1
     ) -> Generator[LabelledBatch, None, None]:
-        """Yield the batch of each step from the first one on, the next ones being made meanwhile."""
+        """Yield the batch of each step from `first` on. A thread prepares the next batches meanwhile."""
         with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
             waiting: list[Future[LabelledBatch]] = []
             try:

@@ -1,8 +1,7 @@
-"""Learn from what another network says, or from what the same one says when it sees everything.
+"""Knowledge distillation from a trained network (Hinton et al., 2015, arXiv 1503.02531).
 
-A teacher's scores tell more than a label: which of the wrong answers is nearly right (Hinton et al., 2015, arXiv
-1503.02531). The teacher always sees the whole window, whatever its student may see of it: so a network of three
-modalities teaches one that only hears or only reads.
+A teacher's scores carry more than a label: they say which wrong labels are almost right. The teacher always gets the
+whole window, whatever the student gets of it. So a network of three modalities can teach one that has only audio.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from triptych.models.model import InputSpec
 from triptych.models.network.collate import WindowBatch
 from triptych.models.pretrained.tokenizer import Tokenize
 from triptych.training.data.example import Task
-from triptych.training.evaluation.subject import subject_of
+from triptych.training.evaluation.evaluated_model import evaluated_model
 
 
 class Teacher(nn.Module):
-    """Answer as a trained network does; nothing is learnt by it.
+    """A trained network with frozen weights.
 
     Args:
         checkpoint: the trained network.
@@ -41,43 +40,45 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def forward(self, batch: WindowBatch) -> Tensor:
-        """Return the answers of windows, as its head gives them: [B, K], or [B] of a regression."""
-        answer: Tensor = self.model(batch)[self._head]
-        return answer.float()
+        """Return the target head's output: float32 [B, K], or [B] for a regression."""
+        output: Tensor = self.model(batch)[self._head]
+        return output.float()
 
     def train(self, mode: bool = True) -> Self:  # noqa: ARG002, FBT001, FBT002 - torch's own signature
-        """Stay as it answers when it serves, also inside of what is trained."""
+        """Stay in evaluation mode, also inside a module that is being trained."""
         return super().train(mode=False)
 
 
 def load_teacher(path: Path, task: Task, *, weights_folder: Path) -> Teacher:
-    """Read a trained network as a teacher of a task.
+    """Load a checkpoint as the teacher of a task.
 
     Raises:
-        UsageError: it is not there, damaged, or was trained for something else.
+        UsageError: it is missing, damaged, or was trained for another task.
     """
     checkpoint = load_checkpoint(path, weights_folder=weights_folder)
-    subject_of(checkpoint, task, torch.device("cpu"))
+    evaluated_model(checkpoint, task, torch.device("cpu"))
     return Teacher(checkpoint)
 
 
-def distance(head: HeadCard, said: Tensor, wanted: Tensor, *, temperature: float, unit: float = 1.0) -> Tensor:
-    """Return how far answers are from those that are wanted, as a loss whose size is that of the labels' own.
+def distillation_loss(
+    head: HeadCard, student: Tensor, teacher: Tensor, *, temperature: float, unit: float = 1.0
+) -> Tensor:
+    """Return the distance of the student's output from the teacher's, on the scale of the label loss (a scalar).
 
     Args:
-        head: what the answers mean.
-        said: of the student, [B, K] or [B].
-        wanted: of the teacher, likewise.
-        temperature: divides the logits of both, so that small scores count; its square makes up for the smaller
-            gradients.
-        unit: what numbers are divided by, of a regression.
+        head: describes the outputs.
+        student: float [B, K], or [B] for a regression.
+        teacher: of the same shape.
+        temperature: divides the logits of both. The loss is multiplied by its square, which compensates for the smaller
+            gradients (Hinton et al., 2015, section 2).
+        unit: divides the numbers of a regression.
     """
-    said, wanted = said.float(), wanted.float()
+    student, teacher = student.float(), teacher.float()
     if head.kind == "multiclass":
-        soft = functional.log_softmax(said / temperature, -1)
-        target = functional.log_softmax(wanted / temperature, -1)
+        soft = functional.log_softmax(student / temperature, -1)
+        target = functional.log_softmax(teacher / temperature, -1)
         return functional.kl_div(soft, target, reduction="batchmean", log_target=True) * temperature**2
     if head.kind == "multilabel":
-        target = (wanted / temperature).sigmoid()
-        return functional.binary_cross_entropy_with_logits(said / temperature, target) * temperature**2
-    return functional.huber_loss(said / unit, wanted / unit)
+        target = (teacher / temperature).sigmoid()
+        return functional.binary_cross_entropy_with_logits(student / temperature, target) * temperature**2
+    return functional.huber_loss(student / unit, teacher / unit)

@@ -1,4 +1,4 @@
-"""Make confidences true: one temperature for all logits of a head, fitted on examples that it was not trained on."""
+"""Calibration by temperature scaling (Guo et al., 2017, arXiv 1706.04599): one temperature for all logits of a head."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ _GOLDEN = (5**0.5 - 1) / 2
 _ROUNDS = 40
 
 
-def fitted_temperature(logits: Tensor, target: Tensor, kind: Kind) -> float:
-    """Return the temperature at which the logits make the targets most likely; 1 where there is nothing to fit.
+def fit_temperature(logits: Tensor, target: Tensor, kind: Kind) -> float:
+    """Return the temperature that minimises the negative log-likelihood; 1 for a regression or without examples.
 
-    The loss has one minimum in the logarithm of the temperature's inverse; a golden-section search finds it, and needs
-    no learning rate.
+    The loss is unimodal in the logarithm of the temperature, so a golden-section search finds the minimum.
 
     Args:
-        logits: [N, K].
-        target: [N] labels, or [N, K] that hold.
-        kind: of the head.
+        logits: float [N, K], on examples that the network was not trained on.
+        target: int64 [N] labels, or float [N, K] flags.
+        kind: kind of task.
     """
     if kind == "regression" or not len(target):
         return 1.0

@@ -1,4 +1,4 @@
-"""What is to become small: of the answer, of each modality's own answer, of the parts, and between modalities."""
+"""The loss terms: fused output, single-modality heads, component heads, distillation, contrast between modalities."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from triptych.models.network.parts import Encoded, Features
 from triptych.training.batches import LabelledBatch
 from triptych.training.config import LossConfig
 from triptych.training.data.example import ABSENT
-from triptych.training.distillation import Teacher, distance
+from triptych.training.distillation import Teacher, distillation_loss
 from triptych.training.network_design import part_name
 
 _CONTRAST_TEMPERATURE = 0.07
 
 
 class Objective(nn.Module):
-    """Run a network on a labelled batch, modalities taken away at random, and return the loss and its terms.
+    """Run a network on a labelled batch with modality dropout, and return the loss and its terms.
 
-    A module, so that distributed training can wrap it whole.
+    It is a module so that distributed training can wrap it.
 
     Args:
         model: the network.
-        architecture: what its heads mean.
-        config: weighs the terms.
-        class_weights: [K] of the labels, or None where all weigh the same.
-        teacher: a network to learn from.
+        architecture: describes the heads.
+        config: weights of the terms.
+        class_weights: float [K], or None for equal weights.
+        teacher: network to distil from.
     """
 
     class_weights: Tensor | None
@@ -56,27 +56,25 @@ class Objective(nn.Module):
         self.register_buffer("class_weights", class_weights, persistent=False)
         self._heads = {head.name for head in architecture.heads}
 
-    def forward(
-        self, batch: LabelledBatch, chance: torch.Generator, *, hold_encoders: bool = False
-    ) -> dict[str, Tensor]:
-        """Return `loss` and the terms it is made of, each a number; encoders that are held get no gradients."""
+    def forward(self, batch: LabelledBatch, rng: torch.Generator, *, hold_encoders: bool = False) -> dict[str, Tensor]:
+        """Return `loss` and its terms, each a scalar. With `hold_encoders`, the encoders get no gradients."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not hold_encoders):
             tokens = self.model.tokens(batch.windows)
         encoded = self.model.project(tokens)
         whole = Features(encoded, None)
-        kept = drop_modalities(encoded, self._config.modality_dropout, chance) if self.training else encoded
+        kept = drop_modalities(encoded, self._config.modality_dropout, rng) if self.training else encoded
         features = self.model.features(kept)
-        answers = self.model.apply_heads(whole) | self._fused_answers(features)
-        terms = {"target": self._answer_loss(self._target, answers[self._target.name], batch.target)}
-        auxiliary = [self._alone(head, encoded, answers, batch.target) for head in self._auxiliary]
-        parts = self._parts(answers, batch)
+        outputs = self.model.apply_heads(whole) | self._fused_outputs(features)
+        terms = {"target": self._output_loss(self._target, outputs[self._target.name], batch.target)}
+        auxiliary = [self._auxiliary_loss(head, encoded, outputs, batch.target) for head in self._auxiliary]
+        parts = self._part_losses(outputs, batch)
         for name, losses in (("auxiliary", auxiliary), ("parts", parts)):
             present = [loss for loss in losses if loss is not None]
             if present:
                 terms[name] = torch.stack(present).sum() / len(losses)
         if self._config.contrast and features.fused is not None and features.fused.shared:
-            terms["contrast"] = contrast(features.fused.shared, kept)
-        terms |= self._taught(answers[self._target.name], encoded, batch)
+            terms["contrast"] = info_nce(features.fused.shared, kept)
+        terms |= self._distillation_terms(outputs[self._target.name], encoded, batch)
         loss = sum((self._weight(name) * term for name, term in terms.items()), torch.zeros(()))
         return {"loss": loss, **{name: term.detach() for name, term in terms.items()}}
 
@@ -86,91 +84,101 @@ class Objective(nn.Module):
         weights = {"target": 1 - teaching, "teacher": teaching, "auxiliary": config.auxiliary, "parts": config.parts}
         return (weights | {"contrast": config.contrast, "views": config.views})[term]
 
-    def _taught(self, answer: Tensor, encoded: Mapping[str, Encoded], batch: LabelledBatch) -> dict[str, Tensor]:
-        """Return how far the answer is from the teacher's, and from the network's own with every modality there."""
-        wanted: dict[str, Tensor] = {}
+    def _distillation_terms(
+        self, output: Tensor, encoded: Mapping[str, Encoded], batch: LabelledBatch
+    ) -> dict[str, Tensor]:
+        """Return the distance from the teacher's output, and from the network's own output with all modalities."""
+        references: dict[str, Tensor] = {}
         if self.teacher is not None and batch.for_teacher is not None:
-            wanted["teacher"] = self.teacher(batch.for_teacher)
+            references["teacher"] = self.teacher(batch.for_teacher)
         if self._config.views and self.training:
             with torch.no_grad():
-                wanted["views"] = self._fused_answers(self.model.features(encoded))[self._target.name]
+                references["views"] = self._fused_outputs(self.model.features(encoded))[self._target.name]
         unit = float(self._deviation()) if self._target.kind == "regression" else 1.0
         temperatures = {"teacher": self._config.temperature, "views": 1.0}
         return {
-            name: distance(self._target, answer, other, temperature=temperatures[name], unit=unit)
-            for name, other in wanted.items()
+            name: distillation_loss(self._target, output, other, temperature=temperatures[name], unit=unit)
+            for name, other in references.items()
         }
 
-    def _fused_answers(self, features: Features) -> dict[str, Tensor]:
+    def _fused_outputs(self, features: Features) -> dict[str, Tensor]:
         return {
             name: head(features)
             for name, head in self.model.heads.items()
             if head.source == "fused" and features.fused is not None
         }
 
-    def _alone(
-        self, head: HeadCard, encoded: Mapping[str, Encoded], answers: Mapping[str, Tensor], target: Tensor
+    def _auxiliary_loss(
+        self, head: HeadCard, encoded: Mapping[str, Encoded], outputs: Mapping[str, Tensor], target: Tensor
     ) -> Tensor | None:
-        """Return the loss of one modality's own answer, over the windows that have it."""
-        if head.name not in answers:
+        """Return the loss of a single-modality head over the windows that have the modality, or None without any."""
+        if head.name not in outputs:
             return None
         rows = encoded[head.source].present
-        return self._answer_loss(head, answers[head.name][rows], target[rows])
+        return self._output_loss(head, outputs[head.name][rows], target[rows])
 
-    def _parts(self, answers: Mapping[str, Tensor], batch: LabelledBatch) -> list[Tensor | None]:
+    def _part_losses(self, outputs: Mapping[str, Tensor], batch: LabelledBatch) -> list[Tensor | None]:
         losses: list[Tensor | None] = []
         for part, labels in batch.parts.items():
             name = part_name(part)
             if name not in self._heads:
                 continue
             known = labels != ABSENT
-            there = name in answers and bool(known.any())
-            losses.append(functional.cross_entropy(answers[name][known], labels[known]) if there else None)
+            there = name in outputs and bool(known.any())
+            losses.append(functional.cross_entropy(outputs[name][known], labels[known]) if there else None)
         return losses
 
-    def _answer_loss(self, head: HeadCard, answer: Tensor, target: Tensor) -> Tensor:
-        answer = answer.float()
+    def _output_loss(self, head: HeadCard, output: Tensor, target: Tensor) -> Tensor:
+        output = output.float()
         if head.kind == "multiclass":
             return functional.cross_entropy(
-                answer, target, weight=self.class_weights, label_smoothing=self._config.smoothing
+                output, target, weight=self.class_weights, label_smoothing=self._config.smoothing
             )
         if head.kind == "multilabel":
             softened = target * (1 - self._config.smoothing) + self._config.smoothing / 2
-            return functional.binary_cross_entropy_with_logits(answer, softened, pos_weight=self.class_weights)
+            return functional.binary_cross_entropy_with_logits(output, softened, pos_weight=self.class_weights)
         deviation = self._deviation()
-        return functional.huber_loss(answer / deviation, target / deviation)
+        return functional.huber_loss(output / deviation, target / deviation)
 
     def _deviation(self) -> Tensor:
         head = self.model.heads[self._target.name]
         if not isinstance(head, RegressionHead):
-            raise TypeError(f"{self._target.name}: expected a head that says a number, got {type(head).__name__}")
+            raise TypeError(f"{self._target.name}: expected a regression head, got {type(head).__name__}")
         return head.deviation
 
 
-def drop_modalities(
-    encoded: Mapping[str, Encoded], probability: float, chance: torch.Generator
-) -> Mapping[str, Encoded]:
-    """Take each modality away from each row with this probability, but never the last that a row has."""
+def drop_modalities(encoded: Mapping[str, Encoded], probability: float, rng: torch.Generator) -> Mapping[str, Encoded]:
+    """Drop each modality of each row with this probability, but never the last one of a row.
+
+    After ModDrop (Neverova et al., 2016, arXiv 1501.00102).
+    """
     names = sorted(encoded)
-    if not probability or len(names) < 2:  # noqa: PLR2004 - of one modality, none can be taken away
+    if not probability or len(names) < 2:  # noqa: PLR2004 - a single modality is never dropped
         return encoded
     present = torch.stack([encoded[name].present for name in names], 1)  # [B, M]
-    drawn = torch.rand(present.shape, generator=chance).to(present.device)
+    drawn = torch.rand(present.shape, generator=rng).to(present.device)
     kept = present & (drawn >= probability)
-    # Where nothing would be left, the modality stays whose number is the greatest.
+    # If all would be dropped, the modality with the greatest random number stays.
     last = functional.one_hot(torch.where(present, drawn, -1.0).argmax(1), len(names)).bool() & present
     kept = torch.where(kept.any(1, keepdim=True), kept, last)
     return mask_modalities(encoded, dict(zip(names, kept.unbind(1), strict=True)))
 
 
-def contrast(shared: Mapping[str, Tensor], encoded: Mapping[str, Encoded]) -> Tensor:
-    """Return how badly the modalities of a window find one another among the windows of the batch (InfoNCE)."""
+def info_nce(shared: Mapping[str, Tensor], encoded: Mapping[str, Encoded]) -> Tensor:
+    """Return the InfoNCE loss between each pair of modalities of a window, over the windows of the batch (a scalar).
+
+    Van den Oord et al., 2018, arXiv 1807.03748, symmetric as in CLIP (Radford et al., 2021, arXiv 2103.00020).
+
+    Args:
+        shared: vectors of length 1, float [B, D], by modality.
+        encoded: says which rows have each modality.
+    """
     losses = []
     for one, other in combinations(sorted(shared), 2):
         both = encoded[one].present & encoded[other].present
-        if int(both.sum()) < 2:  # noqa: PLR2004 - one alone finds itself
+        if int(both.sum()) < 2:  # noqa: PLR2004 - a single row has no negatives
             continue
-        likeness = shared[one][both] @ shared[other][both].T / _CONTRAST_TEMPERATURE
-        own = torch.arange(likeness.shape[0], device=likeness.device)
-        losses += [functional.cross_entropy(likeness, own), functional.cross_entropy(likeness.T, own)]
+        similarity = shared[one][both] @ shared[other][both].T / _CONTRAST_TEMPERATURE
+        positives = torch.arange(similarity.shape[0], device=similarity.device)
+        losses += [functional.cross_entropy(similarity, positives), functional.cross_entropy(similarity.T, positives)]
     return torch.stack(losses).mean() if losses else next(iter(shared.values())).sum() * 0

@@ -1,4 +1,4 @@
-"""From a task and what the user wants of the network to a card: which heads there are, and what they read."""
+"""From a task and a network configuration to a card: the network's encoders, fusion and heads."""
 
 from __future__ import annotations
 
@@ -17,20 +17,23 @@ _NO_WEIGHTS = "0" * 64
 
 
 def auxiliary_name(modality: str) -> str:
-    """Name the head that gives the answer from one modality alone."""
+    """Return the name of the head that predicts from one modality alone."""
     return f"alone-{modality}"
 
 
 def part_name(part: str) -> str:
-    """Name the head of a part; a part is called `MODALITY/WHAT`, or `MODALITY/WHAT/PLACE` where it is one token."""
+    """Return the name of a component head.
+
+    A component is named `MODALITY/WHAT`, or `MODALITY/WHAT/PLACE` if it is a single token of the modality.
+    """
     return f"part-{part.replace('/', '-')}"
 
 
 def new_card(task: Task, config: TrainConfig, *, name: str) -> Card:
-    """Describe a network for the task, not trained yet.
+    """Return the card of an untrained network for the task.
 
     Raises:
-        UsageError: the network cannot be such.
+        UsageError: the modalities, encoders and features do not fit together.
     """
     network = config.network
     unknown = sorted({*network.modalities, *network.encoders} - set(MODALITIES))
@@ -58,22 +61,25 @@ def new_card(task: Task, config: TrainConfig, *, name: str) -> Card:
 
 
 def _for_features(network: NetworkConfig, spec: InputSpec) -> NetworkConfig:
-    """Return the network without modalities that a data set of features has not."""
+    """Return the network without the modalities that a data set of features lacks."""
     if not spec.features:
         return network
-    there = {own.modality for own in spec.features} | ({"text"} if spec.text_tokens else set())
-    left = tuple(modality for modality in network.modalities if modality in there)
-    if not left:
-        raise UsageError(f"modalities: expected some of {', '.join(sorted(there))}, of which there are features")
-    return replace(network, modalities=left)
+    available = {feature.modality for feature in spec.features} | ({"text"} if spec.text_tokens else set())
+    remaining = tuple(modality for modality in network.modalities if modality in available)
+    if not remaining:
+        raise UsageError(
+            f"modalities: expected some of {', '.join(sorted(available))}, which have features, got "
+            f"{', '.join(network.modalities)}"
+        )
+    return replace(network, modalities=remaining)
 
 
 def _encoder(modality: str, network: NetworkConfig, spec: InputSpec) -> EncoderCard:
     choice = network.encoders.get(modality, "small")
-    shape = next((own for own in spec.features if own.modality == modality), None)
+    shape = next((feature for feature in spec.features if feature.modality == modality), None)
     if shape is not None:
         if choice != "small":
-            raise UsageError(f"encoder: {modality} comes as features, which no pretrained encoder reads; got {choice}")
+            raise UsageError(f"encoder: {modality} comes as features, so expected small, got {choice}")
         return EncoderCard(kind="features", options={"steps": shape.steps, "dims": shape.dims})
     if choice == "small":
         return EncoderCard(kind="small")

@@ -1,4 +1,4 @@
-"""Training in several processes (distributed data parallel), as torchrun starts them; or in this one alone."""
+"""Training in several processes (distributed data parallel), started by torchrun; or in one process."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from torch.nn.parallel import DistributedDataParallel
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """Say which of how many processes this is."""
+    """The rank of this process and the number of processes."""
 
     rank: int = 0
     count: int = 1
 
     @property
     def is_first(self) -> bool:
-        """Say whether this process validates, writes and reports."""
+        """Return whether this process validates, writes and reports."""
         return self.rank == 0
 
-    def wrapped(self, module: nn.Module) -> nn.Module:
-        """Return a module whose gradients are the mean over all processes."""
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """Return the module with gradients averaged over all processes."""
         if self.count == 1:
             return module
-        # A modality that no window of a batch has leaves its encoder without gradients.
+        # An encoder has no gradients if no window of the batch has its modality.
         return DistributedDataParallel(module, find_unused_parameters=True)
 
-    def agreed(self, *, stop: bool) -> bool:
-        """Return what the first process decided, in all of them."""
+    def broadcast_stop(self, *, stop: bool) -> bool:
+        """Return the first process's decision, in all processes. Blocks until all have called it."""
         if self.count == 1:
             return stop
         decision = torch.tensor([int(stop)])
@@ -40,8 +40,8 @@ class Processes:
 
 
 @contextmanager
-def joined_processes(device: torch.device) -> Iterator[Processes]:
-    """Join the other processes when torchrun started this one, and leave them at the end."""
+def join_process_group(device: torch.device) -> Iterator[Processes]:
+    """Join the process group if torchrun started this process, and leave it on exit."""
     if not distributed.is_torchelastic_launched():
         yield Processes()
         return

@@ -1,4 +1,4 @@
-"""A training on the terminal: a bar that moves, and a line for each look."""
+"""Progress of a run on the terminal: a bar, and a line for each validation pass."""
 
 from __future__ import annotations
 
@@ -8,19 +8,24 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from triptych.training.progress import Look
+from triptych.training.callbacks import ValidationRecord
 
 
 class ProgressBar:
-    """Show the trainings of all seeds, one after the other."""
+    """Show the runs of all seeds, one below the other.
+
+    Args:
+        console: where to draw.
+        steps: steps of each run.
+    """
 
     def __init__(self, console: Console, steps: int) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._progress = Progress(*columns, TextColumn("loss {task.fields[loss]:.3f}"), console=console)
         self._steps = steps
 
-    def of_seed(self, seed: int) -> _Bar:
-        """Return the bar of one seed."""
+    def for_seed(self, seed: int) -> _Bar:
+        """Return the callback that draws the bar of a seed."""
         return _Bar(self._progress, seed, self._steps)
 
     def __enter__(self) -> Self:
@@ -40,14 +45,14 @@ class _Bar:
         self._description = f"seed {seed}"
         self._task = None if progress.disable else progress.add_task(self._description, total=steps, loss=float("nan"))
 
-    def stepped(self, step: int, loss: float) -> None:
-        """Move the bar."""
+    def on_step(self, step: int, loss: float) -> None:
+        """Advance the bar."""
         if self._task is not None:
             self._progress.update(self._task, completed=step, loss=loss)
 
-    def looked(self, look: Look) -> None:
-        """Write a line: the fused score, and the best that one modality reaches alone."""
-        modality, alone = max(look.alone.items(), key=lambda item: item[1], default=("", float("nan")))
+    def on_validation(self, record: ValidationRecord) -> None:
+        """Print a line with the fused score and that of the best single modality."""
+        modality, alone = max(record.alone.items(), key=lambda item: item[1], default=("", float("nan")))
         single = f", best alone {alone:.3f} ({modality})" if modality else ""
-        line = f"{self._description} step {look.step}: loss {look.loss:.4f}, score {look.score:.3f}{single}"
-        self._progress.console.print(line + ("  *" if look.is_best else ""), highlight=False)
+        line = f"{self._description} step {record.step}: loss {record.loss:.4f}, score {record.score:.3f}{single}"
+        self._progress.console.print(line + ("  *" if record.is_best else ""), highlight=False)

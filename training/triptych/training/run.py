@@ -1,4 +1,4 @@
-"""A training from beginning to end: one seed or several, each with its checkpoint, curves and record."""
+"""A training run: one seed or several, each with a checkpoint, curves and a validation record."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from triptych.models.checkpoints.card import Card, read_card
 from triptych.models.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from triptych.models.checkpoints.paths import checkpoint_files
 from triptych.schemas.errors import UsageError
+from triptych.training.callbacks import TrainingCallback
 from triptych.training.config import TrainConfig
-from triptych.training.curves import EventFiles, draw_curves, write_looks
+from triptych.training.curves import EventFiles, draw_curves, write_records
 from triptych.training.data.example import Dataset
 from triptych.training.network_design import new_card
-from triptych.training.processes import Processes, joined_processes
-from triptych.training.progress import Watcher
-from triptych.training.trainer import STATE_FILE, Trainer, repeatable
+from triptych.training.processes import Processes, join_process_group
+from triptych.training.trainer import STATE_FILE, Trainer, deterministic
 
 LOOKS_FILE = "looks.jsonl"
 CURVES_FILE = "curves.png"
@@ -31,15 +31,15 @@ SUMMARY_FILE = "summary.json"
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """Say what a run makes, and where.
+    """What a run produces, and where.
 
     Attributes:
-        name: of the model.
-        folder: where everything is written.
-        seeds: so many trainings, with the configuration's seed and those after it.
-        resume: go on where an interrupted run stopped.
-        weights_folder: where pretrained weights lie.
-        command: how it was called, for the card.
+        name: name of the model.
+        folder: output folder.
+        seeds: number of seeds, counted up from the configuration's seed.
+        resume: continue an interrupted run.
+        weights_folder: folder of the pretrained weights.
+        command: command line of the run, for the card.
     """
 
     name: str
@@ -52,12 +52,12 @@ class TrainingPlan:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSummary:
-    """Hold what all seeds reached on the validation examples.
+    """The results of all seeds on the validation examples.
 
     Attributes:
-        cards: of each seed's checkpoint.
-        scores: fused.
-        alone: of the best single modality.
+        cards: card of each seed's checkpoint.
+        scores: fused score of each seed.
+        alone: score of the best single modality of each seed; NaN without single-modality heads.
     """
 
     cards: tuple[Card, ...]
@@ -71,23 +71,34 @@ def train(
     plan: TrainingPlan,
     *,
     device: torch.device,
-    watch: Callable[[int], Watcher],
+    callback_for_seed: Callable[[int], TrainingCallback],
 ) -> TrainingSummary | None:
-    """Train, and return what was reached; None in all processes but the first.
+    """Train all seeds and return their results, or None in all processes but the first.
 
     Args:
-        dataset: what to learn.
-        config: how.
-        plan: what to make.
-        device: where to run.
-        watch: returns who watches the training of a seed.
+        dataset: data set to train on.
+        config: how to train.
+        plan: what to produce.
+        device: device to run on.
+        callback_for_seed: returns the callback for the run of a seed.
+
+    Raises:
+        UsageError: the folder holds a run and `plan.resume` is off, or data set, configuration and checkpoints do not
+            fit together.
     """
     _check(plan)
-    with joined_processes(device) as processes, repeatable(device):
+    with join_process_group(device) as processes, deterministic(device):
         if str(device) == "cuda":
             device = torch.device("cuda", processes.rank % torch.cuda.device_count())
         cards = [
-            _train_one(dataset, replace(config, seed=seed), plan, device=device, processes=processes, watch=watch(seed))
+            _train_one(
+                dataset,
+                replace(config, seed=seed),
+                plan,
+                device=device,
+                processes=processes,
+                callback=callback_for_seed(seed),
+            )
             for seed in range(config.seed, config.seed + plan.seeds)
         ]
         first = processes.is_first
@@ -105,7 +116,9 @@ def _check(plan: TrainingPlan) -> None:
         raise UsageError(f"seeds: expected at least 1, got {plan.seeds}")
     used = [file for file in plan.folder.rglob("*") if file.name in {STATE_FILE, SUMMARY_FILE}]
     if used and not plan.resume:
-        raise UsageError(f"{plan.folder} holds a training already; take another folder, or go on with it: --resume")
+        raise UsageError(
+            f"{plan.folder} already holds a training run: choose another folder, or continue it with --resume"
+        )
 
 
 def _train_one(
@@ -115,7 +128,7 @@ def _train_one(
     *,
     device: torch.device,
     processes: Processes,
-    watch: Watcher,
+    callback: TrainingCallback,
 ) -> Card:
     folder = plan.folder if plan.seeds == 1 else plan.folder / f"seed-{config.seed}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -129,14 +142,14 @@ def _train_one(
     if plan.resume and is_interrupted:
         trainer.resume(folder)
     with ExitStack() as stack:
-        watchers: list[Watcher] = []
+        callbacks: list[TrainingCallback] = []
         if processes.is_first:
             events = EventFiles(folder / EVENTS_FOLDER)
             stack.callback(events.close)
-            watchers = [watch, events]
-        card = trainer.run(folder, watchers)
+            callbacks = [callback, events]
+        card = trainer.run(folder, callbacks)
     if processes.is_first:
-        write_looks(trainer.state.looks, folder / LOOKS_FILE)
+        write_records(trainer.state.looks, folder / LOOKS_FILE)
         title = f"{plan.name}: {config.network.fusion}, seed {config.seed}"
         draw_curves(trainer.state.looks, folder / CURVES_FILE, title=title)
     return card
@@ -149,7 +162,7 @@ def _summary(cards: Sequence[Card]) -> TrainingSummary:
 
 
 def _keep_best(cards: Sequence[Card], config: TrainConfig, plan: TrainingPlan) -> None:
-    """Put the checkpoint of the seed with the least loss where that of a single seed would lie."""
+    """Copy the checkpoint of the seed with the lowest validation loss to where a single seed's checkpoint would be."""
     best = min(range(len(cards)), key=lambda index: cards[index].metrics["validation"]["loss"])
     checkpoint = load_checkpoint(plan.folder / f"seed-{config.seed + best}", weights_folder=plan.weights_folder)
     save_checkpoint(plan.folder / "model", checkpoint.network.model, checkpoint.card, storage=config.storage)

@@ -1,4 +1,4 @@
-"""The learning rate of each step, as a share of the highest. Pure."""
+"""Learning rate schedules. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ _END = 1e-3
 
 
 def rate_at(schedule: Literal["one-cycle", "cosine"], step: int, steps: int) -> float:
-    """Return the share of the highest rate in a step, counted from 0.
+    """Return the learning rate of a step as a share of the peak rate. Steps count from 0.
 
-    `one-cycle` rises for a fifth of the steps and falls to next to nothing; `cosine` only falls.
+    `one-cycle` rises for a fifth of the steps and then falls to almost zero (Smith and Topin, 2018, arXiv 1708.07120);
+    `cosine` only falls (Loshchilov and Hutter, 2017, arXiv 1608.03983).
     """
     if schedule == "cosine":
         return _between(1.0, _END, step / max(1, steps - 1))
@@ -24,5 +25,5 @@ def rate_at(schedule: Literal["one-cycle", "cosine"], step: int, steps: int) -> 
 
 
 def _between(first: float, last: float, share: float) -> float:
-    """Go from the first to the last along half a cosine wave."""
+    """Interpolate from `first` to `last` along half a cosine wave."""
     return last + (first - last) * (1 + math.cos(math.pi * min(1.0, share))) / 2

@@ -1,4 +1,4 @@
-"""How good a network is on examples that it does not learn from: fused, and from each modality alone."""
+"""Validation: loss and score of a network on examples that it is not trained on, fused and by single modality."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _HALF = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Hold what was measured.
+    """The result of a validation pass.
 
     Attributes:
-        loss: of the fused answer, without smoothing or weights.
-        score: accuracy, micro-F1 or negative mean absolute error, by the kind: more is better.
-        alone: the same of each modality's own answer, by modality.
-        logits: the fused answers, for calibration.
-        target: what was true.
+        loss: loss of the fused output, without label smoothing or class weights.
+        score: accuracy, micro-F1 or negative mean absolute error, by the kind of task. Greater is better.
+        alone: the same score of each single-modality head, by modality.
+        logits: fused outputs for calibration, float32 [N, K], or [N] for a regression.
+        target: int64 [N] labels, float32 [N, K] flags, or float32 [N] numbers.
     """
 
     loss: float
@@ -38,50 +38,56 @@ class Validation:
 
 @torch.no_grad()
 def validate(model: FusedModel, architecture: Architecture, batches: Iterable[LabelledBatch]) -> Validation:
-    """Run a network over a split; the network is left as it was."""
+    """Run a network over a split in evaluation mode. The network returns to its previous mode."""
     was_training = model.training
     model.eval()
     target_head = architecture.targets[0]
     auxiliary = {head.name: head.source for head in architecture.heads if head.role == "auxiliary"}
-    said: dict[str, list[Tensor]] = {name: [] for name in (target_head.name, *auxiliary)}
-    known: dict[str, list[Tensor]] = {name: [] for name in said}
+    outputs: dict[str, list[Tensor]] = {name: [] for name in (target_head.name, *auxiliary)}
+    targets: dict[str, list[Tensor]] = {name: [] for name in outputs}
     for batch in batches:
         encoded = model.encode(batch.windows)
-        answers = model.apply_heads(model.features(encoded))
-        for name, collected in said.items():
-            if name not in answers:
+        by_head = model.apply_heads(model.features(encoded))
+        for name, collected in outputs.items():
+            if name not in by_head:
                 continue
             rows = encoded[auxiliary[name]].present if name in auxiliary else slice(None)
-            collected.append(answers[name][rows].float().cpu())
-            known[name].append(batch.target[rows].cpu())
+            collected.append(by_head[name][rows].float().cpu())
+            targets[name].append(batch.target[rows].cpu())
     model.train(was_training)
     kind = _kind(target_head.kind)
-    logits, target = torch.cat(said[target_head.name]), torch.cat(known[target_head.name])
+    logits, target = torch.cat(outputs[target_head.name]), torch.cat(targets[target_head.name])
     alone = {
-        source: score(torch.cat(said[name]), torch.cat(known[name]), kind)
+        source: score(torch.cat(outputs[name]), torch.cat(targets[name]), kind)
         for name, source in auxiliary.items()
-        if said[name]
+        if outputs[name]
     }
     return Validation(_loss(logits, target, kind), score(logits, target, kind), alone, logits, target)
 
 
-def score(answers: Tensor, target: Tensor, kind: Kind) -> float:
-    """Return accuracy, micro-F1 at one half, or the negative mean absolute error."""
+def score(outputs: Tensor, target: Tensor, kind: Kind) -> float:
+    """Return accuracy, micro-F1 at a threshold of 0.5, or the negative mean absolute error.
+
+    Args:
+        outputs: float [N, K] logits, or [N] numbers for a regression.
+        target: int64 [N] labels, float32 [N, K] flags, or float32 [N] numbers.
+        kind: kind of task.
+    """
     if kind == "multiclass":
-        return float((answers.argmax(-1) == target).double().mean())
+        return float((outputs.argmax(-1) == target).double().mean())
     if kind == "regression":
-        return -float((answers - target).abs().double().mean())
-    held = answers.sigmoid() >= _HALF
-    right = float((held & target.bool()).sum())
-    return 2 * right / max(1.0, float(held.sum() + target.sum()))
+        return -float((outputs - target).abs().double().mean())
+    predicted = outputs.sigmoid() >= _HALF
+    true_positives = float((predicted & target.bool()).sum())
+    return 2 * true_positives / max(1.0, float(predicted.sum() + target.sum()))
 
 
-def _loss(answers: Tensor, target: Tensor, kind: Kind) -> float:
+def _loss(outputs: Tensor, target: Tensor, kind: Kind) -> float:
     if kind == "multiclass":
-        return float(functional.cross_entropy(answers, target))
+        return float(functional.cross_entropy(outputs, target))
     if kind == "regression":
-        return float(functional.mse_loss(answers, target))
-    return float(functional.binary_cross_entropy_with_logits(answers, target))
+        return float(functional.mse_loss(outputs, target))
+    return float(functional.binary_cross_entropy_with_logits(outputs, target))
 
 
 def _kind(kind: str) -> Kind:

@@ -1,4 +1,4 @@
-"""Data sets of a few files, laid out as their authors do it."""
+"""Data sets of a few files in their authors' layout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Lay = Callable[..., None]
 
 @pytest.fixture(scope="session")
 def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one small file of each kind, all of them real, and one that is not."""
+    """A folder with one small valid media file of each kind, and one broken file."""
     folder = tmp_path_factory.mktemp("media")
     noise = np.random.default_rng(0)
     for name, codec in (("clip.mp4", "mpeg4"), ("clip.flv", "flv1"), ("clip.mkv", "mpeg4")):
@@ -53,7 +53,7 @@ def _write_picture(file: Path, noise: np.random.Generator) -> None:
 
 @pytest.fixture
 def lay(media: Path, tmp_path: Path) -> Lay:
-    """Lay files into the data set's root: media by their endings, `broken` ones on request."""
+    """Copy media files into the data set's folder by suffix; `broken` ones get the broken file."""
 
     def lay_files(names: Iterable[str], *, broken: Iterable[str] = ()) -> None:
         for name in (*names, *broken):
@@ -66,7 +66,7 @@ def lay(media: Path, tmp_path: Path) -> Lay:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Where the data set lies."""
+    """The folder of the data set."""
     folder = tmp_path / "root"
     folder.mkdir(exist_ok=True)
     return folder
@@ -74,5 +74,5 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def to(tmp_path: Path) -> Path:
-    """Where the manifest is to stand: beside the data set, not in it."""
+    """The folder of the manifest, beside the data set."""
     return tmp_path / "manifest"

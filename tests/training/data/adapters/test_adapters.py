@@ -1,4 +1,4 @@
-"""Each public data set, in its own layout, becomes a manifest that can be written, read, and used."""
+"""Each public data set, in its own layout, becomes a valid manifest with usable items."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SPEC = InputSpec(frames=2, height=16, width=16, sample_rate_hz=16_000, text_toke
 
 
 def by_id(conversion: Conversion) -> dict[str, Item]:
-    """The items, after the manifest was written and read."""
+    """Return the items after a round trip of the manifest."""
     write_manifest(conversion.manifest)
     read = read_manifest(conversion.manifest.folder)
     assert read == conversion.manifest
@@ -29,20 +29,20 @@ def by_id(conversion: Conversion) -> dict[str, Item]:
 
 
 def label_of(conversion: Conversion, item: Item) -> str:
-    """What the label says."""
+    """Return the name of an item's label."""
     assert isinstance(item.label, int)
     return conversion.manifest.labels.labels[item.label]
 
 
 def sees(conversion: Conversion, item: Item) -> tuple[int, bool, list[str]]:
-    """How many pictures, whether sound, and which words the first window of an item has."""
+    """Return the number of frames, whether there is audio, and the text of an item's first window."""
     task = task_of(conversion.manifest, SPEC, 2_000_000_000)
     window = labelled_windows(item, conversion.manifest.folder, task, clip_records).examples[0].window
     return len(window.frames_hwc_u8), bool(window.audio_present), [cue.text for cue in window.cues]
 
 
 def test_meld(root: Path, to: Path, lay: Lay) -> None:
-    """Dialogues that restart in each split, Windows quotes, a clip that is missing and one that is broken."""
+    """Dialogue numbers that restart in each split, Windows quotes, a missing clip and a broken one."""
     header = b"Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime\n"
     times = b'1,1,"00:16:16,059","00:16:21,731"\n'
     lay(
@@ -74,14 +74,14 @@ def test_meld(root: Path, to: Path, lay: Lay) -> None:
     assert items["train/dia0_utt0"].video == "../root/train_splits/dia0_utt0.mp4"
     assert items["test/dia0_utt0"].video is None
     said = "\n".join(conversion.problems)
-    for problem in ("train/dia0_utt1: its clip is missing", "dev/dia0_utt1: expected one of", "test/dia0_utt0: "):
+    for problem in ("train/dia0_utt1: clip is missing", "dev/dia0_utt1: expected one of", "test/dia0_utt0: "):
         assert problem in said
     of_sentiment = convert("meld-sentiment", root, to)
     assert label_of(of_sentiment, of_sentiment.manifest.items[0]) == "positive"
 
 
 def test_crema_d(root: Path, to: Path, lay: Lay) -> None:
-    """Flash films, sound apart, what raters heard and saw; actors are never torn; films that cannot be read are not."""
+    """Flash films with separate audio, and raters' votes. Actors are in one split. Unreadable films are left out."""
     stems = [f"{actor}_DFA_{emotion}_XX" for actor in range(1001, 1011) for emotion in ("ANG", "HAP")]
     lay(
         [f"VideoFlash/{stem}.flv" for stem in stems[1:]] + [f"AudioWAV/{stem}.wav" for stem in [*stems, "notes"]],
@@ -108,7 +108,7 @@ def test_crema_d(root: Path, to: Path, lay: Lay) -> None:
 
 
 def test_ravdess(root: Path, to: Path, lay: Lay) -> None:
-    """One performance in three files is one item; where there is no film with sound, the two others make it."""
+    """Three files of one performance are one item. Without the film, the silent film and the audio file make it."""
     performance = "01-06-01-02-01-{actor:02}"
     names = [f"Actor_{actor:02}/01-{performance.format(actor=actor)}.mp4" for actor in range(1, 8)]
     others = [
@@ -129,7 +129,7 @@ def test_ravdess(root: Path, to: Path, lay: Lay) -> None:
 
 
 def test_ave(root: Path, to: Path, lay: Lay) -> None:
-    """An event within its film, the background around it, all in the film's split."""
+    """An event in its film and the background around it, all in the film's split."""
     lay(["AVE/-pyreSm_sQs.mp4", "AVE/abc.mp4", "AVE/def.mp4"])
     (root / "trainSet.txt").write_text("Church bell&-pyreSm_sQs&good&3&9\nBark&gone&good&0&10\nBark&odd\n")
     (root / "valSet.txt").write_text("Bark&abc&good&0&10\n")
@@ -148,7 +148,7 @@ def test_ave(root: Path, to: Path, lay: Lay) -> None:
 
 
 def test_vggsound(root: Path, to: Path, lay: Lay) -> None:
-    """Labels with commas, films and sounds, no validation split, and one video whose clips its authors tore."""
+    """Labels with commas, films and audio files, no validation split, and a video whose clips are in two splits."""
     videos = [f"v{number}" for number in range(12)]
     lay([f"video/{video}_000030.mp4" for video in videos] + ["audio/torn_000010.wav", "audio/torn_000020.wav"])
     lines = [f'{video},30,"dog barking, far",{"test" if video == "v0" else "train"}' for video in videos]
@@ -164,8 +164,8 @@ def test_vggsound(root: Path, to: Path, lay: Lay) -> None:
     assert sees(conversion, items["v0_000030"]) == (2, True, [])
     said = "\n".join(conversion.problems)
     for problem in (
-        "1 of 14 items left out, as their groups",
-        "lost_000001: its clip is missing",
+        "1 of 14 items left out, because their groups",
+        "lost_000001: clip is missing",
         "1 lines are not id",
     ):
         assert problem in said
@@ -175,7 +175,7 @@ def test_vggsound(root: Path, to: Path, lay: Lay) -> None:
 
 @pytest.mark.parametrize(("name", "language"), [("msctd", "english"), ("msctd-chinese", "chinese")])
 def test_msctd(root: Path, to: Path, lay: Lay, name: str, language: str) -> None:
-    """A picture and a line each; the index, with numbers of its lines or without, says which make a dialogue."""
+    """An image and a line each. The index, with or without line numbers, defines the dialogues."""
     folder = root / ("ende" if language == "english" else "enzh")
     folder.mkdir()
     for split in ("train", "dev", "test"):
@@ -190,14 +190,14 @@ def test_msctd(root: Path, to: Path, lay: Lay, name: str, language: str) -> None
     assert sees(conversion, items["train/0"]) == (1, False, ["你好"])
     assert items["train/2"].video is None
     assert "dev/2" not in items
-    assert "train/2: its picture is missing" in conversion.problems
+    assert "train/2: picture is missing" in conversion.problems
 
 
 _SENTIMENTS = ["neutral", "negative", "positive"]
 
 
 def test_hateful_memes(root: Path, to: Path, lay: Lay) -> None:
-    """A picture and its text; test files without labels are named, memes that stand in two files count once."""
+    """An image and its text. Test files without labels are reported, and memes in two files are used once."""
     lay(["img/00001.png", "img/00002.png"], broken=["img/00003.png"])
     files = {
         "train": [{"id": 1, "img": "img/00001.png", "label": 1, "text": "look"}],
@@ -221,7 +221,7 @@ def test_hateful_memes(root: Path, to: Path, lay: Lay) -> None:
 
 
 def test_mm_imdb(root: Path, to: Path, lay: Lay) -> None:
-    """Several genres, the longest plot, a film whose file is broken and one of a genre that does not count."""
+    """Several genres, the longest plot, a film with a broken file, and one with an unused genre only."""
     lay([f"dataset/000000{number}.jpeg" for number in (1, 2)])
     films = {1: (["Drama", "War", "Adult"], ["short", "much longer"]), 2: (["Western"], []), 3: (["Adult"], ["x"])}
     for number, (genres, plots) in films.items():
@@ -238,8 +238,8 @@ def test_mm_imdb(root: Path, to: Path, lay: Lay) -> None:
     assert [problem.partition(":")[0] for problem in conversion.problems] == ["0000003", "0000004", "0000005"]
 
 
-def test_labelled_clips_of_sentiment(root: Path, to: Path, lay: Lay) -> None:
-    """Numbers for labels, also of each modality; zeros that a spreadsheet took from the name of a clip."""
+def test_sentiment_clips(root: Path, to: Path, lay: Lay) -> None:
+    """Numeric labels, also for each modality, and clip names whose leading zeros were removed by a spreadsheet."""
     lay(["Raw/video_0001/0001.mp4", "Raw/-t217m3on-s/7.mp4"])
     (root / "label.csv").write_text(
         "video_id,clip_id,text,label,label_T,label_A,label_V,annotation,mode\n"
@@ -253,20 +253,20 @@ def test_labelled_clips_of_sentiment(root: Path, to: Path, lay: Lay) -> None:
     ]  # fmt: skip
     assert items["video_0001/1"].label_per_modality == {"text": 0.6, "video": 1.0}
     assert sees(conversion, items["video_0001/1"]) == (2, True, ["真好"])
-    assert conversion.problems[0] == "video_0009/1: its clip is missing"
+    assert conversion.problems[0] == "video_0009/1: clip is missing"
     assert conversion.problems[1].startswith("video_0009/2: expected a number")
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
-def test_a_folder_of_something_else_is_refused(name: str, root: Path, to: Path) -> None:
-    """With what was expected there."""
+def test_a_folder_with_another_layout_is_rejected(name: str, root: Path, to: Path) -> None:
+    """The message says what was expected."""
     (root / "notes.txt").write_text("nothing")
     with pytest.raises(UsageError, match="expected"):
         convert(name, root, to)
 
 
-def test_an_unknown_data_set_is_named(root: Path, to: Path) -> None:
-    """With those there are."""
+def test_an_unknown_data_set_is_rejected(root: Path, to: Path) -> None:
+    """The message lists the known ones."""
     with pytest.raises(UsageError, match="there are: mosi, mosei"):
         convert("imagenet", root, to)
     with pytest.raises(UsageError, match="expected the data set meld, got nothing"):

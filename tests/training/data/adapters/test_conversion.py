@@ -1,4 +1,4 @@
-"""From a data set as it was downloaded to windows for training, by the commands alone."""
+"""From a downloaded data set to training windows, with the commands only."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from triptych.training.data.cli import data
-from triptych.training.data.prepared import PreparedDataset
+from triptych.training.data.prepared_dataset import PreparedDataset
 
 
 def test_a_data_set_becomes_windows(root: Path, to: Path, lay: Callable[..., None], tmp_path: Path) -> None:
-    """Converted, prepared, changed copies of the training windows beside them, and looked at."""
+    """It is converted, prepared with augmented copies, and shown."""
     lay([f"Actor_{actor:02}/01-01-06-01-02-01-{actor:02}.mp4" for actor in range(1, 8)], broken=["Actor_01/x.mp4"])
     runner = CliRunner()
     result = runner.invoke(data, ["convert", "ravdess", str(root), "--to", str(to)], catch_exceptions=False)

@@ -1,4 +1,4 @@
-"""The generated benchmarks: examples by index, apart by split, shaped as the worker shapes windows."""
+"""The generated benchmarks: examples by index, disjoint between splits, in the worker's format of windows."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import pytest
 from triptych.models.network.collate import collate, empty_batch
 from triptych.models.window import PreparedWindow
 from triptych.schemas.errors import UsageError
-from triptych.training.data.benchmarks.benchmark import BENCHMARKS, GeneratedDataset, Shelves, open_benchmark
-from triptych.training.data.pools.pictures import PicturePool
+from triptych.training.data.benchmarks.benchmark import BENCHMARKS, GeneratedDataset, PoolSplits, open_benchmark
+from triptych.training.data.pools.images import PicturePool
 from triptych.training.data.pools.speech import SpeechPool
-from triptych.training.data.pools.words import digit_line, filler_line, mood_line, operation_line
+from triptych.training.data.pools.subtitles import digit_line, filler_line, mood_line, operation_line
 
 
 def test_the_same_index_gives_the_same_example(dataset: GeneratedDataset) -> None:
-    """Whatever else was asked for, and in whatever order."""
+    """Whatever else was requested, in any order."""
     alone = dataset.examples("test", [7])[0]
     among = dataset.examples("test", [3, 7, 1])[1]
     assert _same(alone.window, among.window)
     assert (alone.id, alone.target, alone.parts) == (among.id, among.target, among.parts)
 
 
-def test_another_seed_split_or_index_gives_another(pictures: PicturePool, speech: SpeechPool) -> None:
-    """No two of them show the same."""
+def test_another_seed_split_or_index_gives_another_example(pictures: PicturePool, speech: SpeechPool) -> None:
+    """No two examples are the same."""
     first = GeneratedDataset(BENCHMARKS["sentiment"], pictures, speech)
     second = GeneratedDataset(BENCHMARKS["sentiment"], pictures, speech, seed=1)
     windows = [
@@ -38,7 +38,7 @@ def test_another_seed_split_or_index_gives_another(pictures: PicturePool, speech
 
 
 def test_windows_fit_the_task(dataset: GeneratedDataset) -> None:
-    """They collate into a batch of the task's own shapes, and every modality of the rules is there."""
+    """They collate into a batch of the task's shapes, with every modality of the rules."""
     spec = dataset.task.spec
     samples = dataset.task.window_ns * spec.sample_rate_hz // 1_000_000_000
     for split in dataset.splits:
@@ -51,43 +51,43 @@ def test_windows_fit_the_task(dataset: GeneratedDataset) -> None:
         assert all(0 <= example.target < len(dataset.task.labels) for example in examples)  # type: ignore[operator]
 
 
-def test_every_sample_is_a_whole_16_bit_step(dataset: GeneratedDataset) -> None:
-    """So sound goes through a PCM file unchanged."""
+def test_every_sample_is_a_multiple_of_the_16_bit_step(dataset: GeneratedDataset) -> None:
+    """So a PCM file stores the audio without loss."""
     for example in dataset.examples("train", range(4)):
         steps = example.window.audio_f32 * 32_768
         assert np.array_equal(steps, np.rint(steps))
         assert np.abs(example.window.audio_f32).max() <= 1
 
 
-def test_parts_are_labelled_as_the_task_names_them(dataset: GeneratedDataset) -> None:
-    """Each part has a name for each of its values."""
+def test_components_have_names_for_all_their_values(dataset: GeneratedDataset) -> None:
+    """Each component of an example is one of the task's."""
     for example in dataset.examples("validation", range(20)):
         assert set(example.parts) == set(dataset.task.parts)
         assert all(0 <= value < len(dataset.task.parts[part]) for part, value in example.parts.items())
 
 
-def test_further_tests_take_one_component_from_elsewhere() -> None:
-    """And everything else from the shelves of the test."""
-    assert Shelves.of("test-glyphs") == Shelves("test", "glyphs", "test", "test")
-    assert Shelves.of("test-engine") == Shelves("test", "test", "engine", "test")
-    assert Shelves.of("test-recorded") == Shelves("test", "test", "recorded", "test")
+def test_further_test_splits_have_one_unseen_component() -> None:
+    """Everything else is from the test pools."""
+    assert PoolSplits.of("test-glyphs") == PoolSplits("test", "glyphs", "test", "test")
+    assert PoolSplits.of("test-engine") == PoolSplits("test", "test", "engine", "test")
+    assert PoolSplits.of("test-recorded") == PoolSplits("test", "test", "recorded", "test")
 
 
-def test_a_split_that_is_not_there_is_named(dataset: GeneratedDataset) -> None:
-    """With those that are."""
+def test_an_unknown_split_is_rejected(dataset: GeneratedDataset) -> None:
+    """The message lists the splits."""
     with pytest.raises(UsageError, match="no split 'dev'; there are: train, validation, test"):
         dataset.examples("dev", [0])
 
 
-def test_a_benchmark_that_is_not_there_is_named() -> None:
-    """With those that are."""
+def test_an_unknown_benchmark_is_rejected() -> None:
+    """The message lists the benchmarks."""
     with pytest.raises(UsageError, match="no benchmark is called 'mood'; there are: sentiment"):
         open_benchmark("mood")
 
 
 @pytest.mark.parametrize("make", [mood_line, digit_line, operation_line, filler_line])
-def test_lines_are_apart_by_split(make: object) -> None:
-    """No line of the test is ever read in training."""
+def test_lines_are_disjoint_between_splits(make: object) -> None:
+    """No line of the test split is in training."""
 
     def lines(shelf: str) -> set[str]:
         values = {mood_line: ("negative", "positive"), digit_line: (0, 9), operation_line: (0, 1, 2)}.get(make, (None,))  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""The exact ceilings, against what is published of them, and against the examples that are drawn."""
+"""The exact ceilings agree with the published values and with generated examples."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from random import Random
 import pytest
 
 from triptych.training.data.benchmarks.ceilings import Subset, bayes_ceilings, subsets
-from triptych.training.data.benchmarks.rules import Factor, RenderedFactors, Rules, evenly, modality_of
+from triptych.training.data.benchmarks.rules import Factor, RenderedFactors, Rules, modality_of, uniform
 from triptych.training.data.benchmarks.tasks import RULES
 
 PUBLISHED = {
@@ -37,13 +37,13 @@ def ceilings(name: str) -> dict[Subset, Fraction]:
     return _ceilings(name)
 
 
-def test_ceilings_are_those_that_are_published(name: str, ceilings: dict[Subset, Fraction]) -> None:
+def test_ceilings_match_the_published_values(name: str, ceilings: dict[Subset, Fraction]) -> None:
     """The best single modality, the best pair and all three."""
     best = [max(float(ceilings[subset]) for subset in ceilings if len(subset) == size) for size in (1, 2)]
     assert [*best, float(ceilings[RULES[name].modalities])] == pytest.approx(PUBLISHED[name], abs=0.002)
 
 
-def test_to_see_more_never_makes_it_worse(ceilings: dict[Subset, Fraction]) -> None:
+def test_ceilings_never_fall_with_more_modalities(ceilings: dict[Subset, Fraction]) -> None:
     """A ceiling is at least that of each smaller subset."""
     for subset, ceiling in ceilings.items():
         for fewer in combinations(subset, max(0, len(subset) - 1)):
@@ -51,7 +51,7 @@ def test_to_see_more_never_makes_it_worse(ceilings: dict[Subset, Fraction]) -> N
 
 
 def test_ceilings_of_refer_are_exact() -> None:
-    """As fractions, worked out by counting."""
+    """As fractions that were counted by hand."""
     found = _ceilings("refer")
     assert found["video",] == Fraction(257, 1_200)
     assert found["video", "text"] == Fraction(767, 2_000)
@@ -59,8 +59,8 @@ def test_ceilings_of_refer_are_exact() -> None:
     assert found["audio", "text"] == Fraction(1, 10)
 
 
-def test_whoever_knows_the_rules_reaches_the_ceiling_on_drawn_examples() -> None:
-    """What is drawn and what is enumerated are of one distribution."""
+def test_the_bayes_decision_reaches_the_ceiling_on_examples() -> None:
+    """Examples and enumeration have the same distribution."""
     rules = RULES["quorum"]
     draws = [rules.draw(Random(f"draw {number}")) for number in range(6_000)]
     for subset, ceiling in _ceilings("quorum").items():
@@ -69,8 +69,8 @@ def test_whoever_knows_the_rules_reaches_the_ceiling_on_drawn_examples() -> None
             assert right == pytest.approx(float(ceiling), abs=3 * sqrt(0.25 / len(draws)))
 
 
-def test_drawn_targets_are_as_likely_as_enumerated_ones(name: str) -> None:
-    """The marginal of the target."""
+def test_examples_have_the_enumerated_distribution_of_targets(name: str) -> None:
+    """The marginal distribution of the target."""
     rules = RULES[name]
     counts = Counter(rules.draw(Random(f"{name} {number}")).target for number in range(3_000))
     likely: dict[int, int] = defaultdict(int)
@@ -88,19 +88,19 @@ def test_subsets_come_smallest_first() -> None:
     assert list(subsets(("video", "text"))) == [("video",), ("text",), ("video", "text")]
 
 
-def test_what_no_modality_shows_helps_nobody() -> None:
-    """A part without a slash is the truth, not an observation."""
+def test_invisible_components_do_not_raise_ceilings() -> None:
+    """A component without a slash is ground truth and cannot be observed."""
     rules = Rules(
         "coin", ("head", "tail"), {"secret": ("head", "tail"), "video/side": ("head", "tail")},
-        (Factor("side", evenly(2)),),
+        (Factor("side", uniform(2)),),
         lambda values: RenderedFactors(values["side"], {"secret": values["side"], "video/side": 0}),
     )  # fmt: skip
     assert rules.modalities == ("video",)
     assert bayes_ceilings(rules) == {(): Fraction(1, 2), ("video",): Fraction(1, 2)}
 
 
-def test_weights_that_do_not_sum_to_one_are_refused() -> None:
-    """A slip in the rules must not become a wrong ceiling."""
+def test_weights_that_do_not_sum_to_one_are_rejected() -> None:
+    """A mistake in the rules must not become a wrong ceiling."""
     with pytest.raises(ValueError, match="sum to 1"):
         Factor("side", (Fraction(1, 2), Fraction(1, 3)))
 
@@ -112,7 +112,7 @@ def _ceilings(name: str) -> dict[Subset, Fraction]:
 
 
 def _best_guess(rules: Rules, subset: Subset, shown: RenderedFactors) -> int:
-    """Vote as Bayes does for witnesses that are equally often wrong: the most named digit, of several any."""
+    """Vote, which is the Bayes decision for equally reliable witnesses: the most frequent digit; any on a tie."""
     named = Counter(value for part, value in shown.parts.items() if modality_of(part) in subset)
     assert set(shown.parts) == set(rules.parts)
     return named.most_common(1)[0][0]

@@ -1,4 +1,4 @@
-"""A manifest with every mistake there is: each is found, told, and not in the cleaned one; files stay as they are."""
+"""Every kind of mistake in a manifest is found, reported and removed. Media files stay as they are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LABELS = Labels(name="moods", labels=("bad", "good"))
 
 
 def film(file: Path, *, level: int = 200, amplitude: float = 0.3, seed: int = 0) -> None:
-    """Write two seconds of noise up to a brightness and a loudness."""
+    """Write two seconds of noise with a maximum brightness and amplitude."""
     noise = np.random.default_rng(seed)
     with av.open(str(file), "w") as container:
         pictures = container.add_stream("ffv1", rate=4)
@@ -41,7 +41,7 @@ def film(file: Path, *, level: int = 200, amplitude: float = 0.3, seed: int = 0)
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of films: good ones, a silent and a black one, a copy, a broken one."""
+    """A folder of films: good ones, a silent one, a black one, a copy, and a broken one."""
     folder = tmp_path_factory.mktemp("films")
     for seed, name in enumerate(("a", "b", "c", "d")):
         film(folder / f"{name}.mkv", seed=seed)
@@ -55,19 +55,19 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def item(name: str, split: str = "train", label: int = 0, **changes: object) -> Item:
-    """An item whose clip has its name."""
+    """Return an item whose clip has its name."""
     fields = {"id": name, "split": split, "group": name, "clip": f"{name}.mkv", "label": label}
     return Item.model_validate(fields | changes)
 
 
 def apart(name: str, file: str, text: str | None = None) -> Item:
-    """An item whose modalities are apart."""
+    """Return an item with a file for each modality."""
     words = None if text is None else (TimedText(t0=0, t1=1, text=text),)
     return item(name, clip=None, video=file, audio=file, text=words)
 
 
 def test_every_mistake_is_found(films: Path, tmp_path: Path) -> None:
-    """And the report says what became of each item."""
+    """The report says what happened to each item."""
     items = (
         item("a"), item("copy-of-a", "test"),
         item("b", label=0), item("copy-of-b", label=1),
@@ -109,17 +109,17 @@ def test_every_mistake_is_found(films: Path, tmp_path: Path) -> None:
     assert report["labels"]["good"] == {"before": 1, "after": 0}
     page = (tmp_path / "clean" / "report.md").read_text()
     assert "17 items before, 10 after" in page
-    assert "| conflict | the same media and words stand elsewhere, with another label | 2 | left out: 2 |" in page
+    assert "| conflict | another item has the same media and text but another label | 2 | left out: 2 |" in page
     assert "| c-said-again | of c-said (train) | left out |" in page
 
 
-def test_nothing_is_overwritten_or_left_over(tmp_path: Path) -> None:
-    """Into its own folder nothing is cleaned, and a manifest of nothing is not written."""
+def test_nothing_is_overwritten_and_no_empty_manifest_written(tmp_path: Path) -> None:
+    """The output folder must differ from the source."""
     (tmp_path / "in").mkdir()
     write_manifest(Manifest(tmp_path / "in", LABELS, (item("gone"),)))
     for arguments, message in (
         (["clean", str(tmp_path / "in"), "--to", str(tmp_path / "in")], "expected another folder"),
-        (["clean", str(tmp_path / "in"), "--to", str(tmp_path / "out")], "not one of 1 items can be used"),
+        (["clean", str(tmp_path / "in"), "--to", str(tmp_path / "out")], "expected a usable item, got none of 1"),
     ):
         result = CliRunner().invoke(data, arguments)
         assert isinstance(result.exception, UsageError)

@@ -1,4 +1,4 @@
-"""The pools: made once and whole, from the real synthesisers and the real font, apart by split."""
+"""Component pools are rendered once, atomically, with real synthesisers and fonts, and disjoint between splits."""
 
 from __future__ import annotations
 
@@ -11,67 +11,68 @@ import numpy as np
 import pytest
 
 from triptych.schemas.errors import UsageError
-from triptych.training.data.pools import pictures, voices
-from triptych.training.data.pools.cache import kept, shares
-from triptych.training.data.pools.speech import voices_on
-from triptych.training.data.pools.voices import Engine, Manner, SpokenPhrase, read_sound, spoken
+from triptych.training.data.pools import images, voices
+from triptych.training.data.pools.cache import cached_pool, split_slices
+from triptych.training.data.pools.speech import voices_in
+from triptych.training.data.pools.voices import Engine, Manner, SpokenPhrase, read_sound, synthesise
 
 REQUIRED = bool(os.environ.get("CI") or os.environ.get("TRIPTYCH_REQUIRE_SERVERS"))
 
 
 def needs(there: bool) -> None:  # noqa: FBT001 - reads as a sentence
-    """Skip on a machine without what benchmarks are made with; CI has it."""
+    """Skip on a machine without the programs that render components. CI has them."""
     if not there and not REQUIRED:
         pytest.skip("tools/system_packages.sh install benchmark-parts")
 
 
-def test_a_pool_is_made_once(tmp_path: Path) -> None:
-    """And made anew where its recipe is another."""
+def test_a_pool_is_rendered_once(tmp_path: Path) -> None:
+    """And again if the recipe changes."""
     made: list[str] = []
 
     def make(folder: Path) -> None:
         made.append(folder.name)
         (folder / "content").write_text("whole")
 
-    first = kept(tmp_path, "pool", {"version": 1}, make)
-    assert kept(tmp_path, "pool", {"version": 1}, make) == first
-    assert kept(tmp_path, "pool", {"version": 2}, make) != first
+    first = cached_pool(tmp_path, "pool", {"version": 1}, make)
+    assert cached_pool(tmp_path, "pool", {"version": 1}, make) == first
+    assert cached_pool(tmp_path, "pool", {"version": 2}, make) != first
     assert len(made) == 2
     assert (first / "content").read_text() == "whole"
 
 
 def test_a_pool_that_fails_is_not_kept(tmp_path: Path) -> None:
-    """Nothing half made is left to be taken for a pool."""
+    """An incomplete folder cannot be mistaken for a pool."""
 
     def make(folder: Path) -> None:
         (folder / "content").write_text("half")
         raise UsageError("no voice")
 
     with pytest.raises(UsageError, match="no voice"):
-        kept(tmp_path, "pool", 1, make)
+        cached_pool(tmp_path, "pool", 1, make)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_shares_leave_nothing_out_and_nothing_twice() -> None:
-    """Sixty, fifteen and twenty-five of a hundred."""
-    found = [list(range(1_797))[own] for own in shares(1_797).values()]
+def test_split_slices_cover_everything_once() -> None:
+    """60 %, 15 % and 25 %."""
+    found = [list(range(1_797))[own] for own in split_slices(1_797).values()]
     assert [number for own in found for number in own] == list(range(1_797))
     assert [len(own) for own in found] == [1_078, 270, 449]
 
 
-def test_no_voice_stands_on_two_shelves() -> None:
-    """Unseen voices are unseen."""
-    shelves = [set(voices_on(shelf)) for shelf in ("train", "validation", "test", "engine")]
-    assert [len(shelf) for shelf in shelves] == [63, 8, 12, 1]
-    assert sum(map(len, shelves)) == len(set().union(*shelves))
+def test_no_voice_is_in_two_splits() -> None:
+    """Test voices are unseen in training."""
+    splits = [set(voices_in(split)) for split in ("train", "validation", "test", "engine")]
+    assert [len(split) for split in splits] == [63, 8, 12, 1]
+    assert sum(map(len, splits)) == len(set().union(*splits))
 
 
 @pytest.mark.parametrize(("engine", "voice"), [("espeak-ng", "en-us+f2"), ("flite", "slt")])
 def test_both_engines_speak_slower_and_faster(engine: Engine, voice: str, tmp_path: Path) -> None:
-    """At 16 kHz, without silence around, at one level; a gloomy tempo takes longer than a cheerful one."""
+    """At 16 kHz, without silence around, at a fixed level. A slow tempo takes longer than a fast one."""
     needs(shutil.which(engine) is not None)
     slow, fast = (
-        spoken(SpokenPhrase(engine, voice, "at the station", Manner(tempo)), tmp_path, "take") for tempo in (0.7, 1.5)
+        synthesise(SpokenPhrase(engine, voice, "at the station", Manner(tempo)), tmp_path, "take")
+        for tempo in (0.7, 1.5)
     )
     assert len(slow) > 1.5 * len(fast)
     assert 3_000 < len(fast) < 32_000
@@ -79,25 +80,25 @@ def test_both_engines_speak_slower_and_faster(engine: Engine, voice: str, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_synthesiser_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the command that installs it."""
+def test_a_missing_synthesiser_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message has the command that installs it."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match=r"espeak-ng is missing.*apt-get install espeak-ng flite"):
-        spoken(SpokenPhrase("espeak-ng", "en", "one", Manner()), tmp_path, "take")
+        synthesise(SpokenPhrase("espeak-ng", "en", "one", Manner()), tmp_path, "take")
 
 
 def test_recordings_are_read_at_16_khz() -> None:
-    """They lie at 8 kHz."""
+    """The files have 8 kHz."""
     needs(voices.RECORDINGS.is_dir())
     seven = read_sound(voices.RECORDINGS / "digits" / "7.wav")
     assert 4_000 < len(seven) < 24_000
 
 
 def test_glyphs_are_drawn_in_colour() -> None:
-    """Each as often as asked for, each time otherwise, clear around."""
-    needs(pictures.FONT.is_file())
+    """Each as often as requested, each time different, on a transparent background."""
+    needs(images.FONT.is_file())
     pytest.importorskip("PIL") if not REQUIRED else None
-    drawn = pictures._drawn("😀😡", 3, Random(0))  # noqa: SLF001 - drawing all of them takes seconds
+    drawn = images._draw_glyphs("😀😡", 3, Random(0))  # noqa: SLF001 - drawing all of them takes seconds
     assert drawn.shape == (6, 48, 48, 4)
     assert len(np.unique(drawn, axis=0)) == 6
     assert drawn[..., 3].min() == 0
@@ -106,16 +107,16 @@ def test_glyphs_are_drawn_in_colour() -> None:
     assert yellow[0] > yellow[2] + 80
 
 
-def test_digits_are_handwritten_and_apart_by_image() -> None:
-    """Of each digit several on each shelf; no image twice."""
-    arrays = pictures._digits()  # noqa: SLF001 - as above
+def test_digit_images_are_disjoint_between_splits() -> None:
+    """Each split has several images of each digit."""
+    arrays = images._digits()  # noqa: SLF001 - as above
     assert len(arrays) == 30
     assert sum(map(len, arrays.values())) == 1_797
     assert all(pixels.shape[1:] == (30, 30) and pixels.max() == 255 for pixels in arrays.values())
 
 
-def test_a_missing_font_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the command that installs it."""
-    monkeypatch.setattr(pictures, "FONT", tmp_path / "none.ttf")
+def test_a_missing_font_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message has the command that installs it."""
+    monkeypatch.setattr(images, "FONT", tmp_path / "none.ttf")
     with pytest.raises(UsageError, match="apt-get install fonts-noto-color-emoji"):
-        pictures.picture_pool(tmp_path)
+        images.picture_pool(tmp_path)

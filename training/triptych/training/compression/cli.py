@@ -1,14 +1,17 @@
-"""The command `triptych compress`. Imports what is heavy when it runs."""
+"""The command `triptych compress`. Imports torch and the data sets only when it runs."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from triptych.schemas.errors import UsageError
+from triptych.service.cli_from_config import command_from
+from triptych.training.compression.options import CompressionOptions
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,52 +22,64 @@ _BYTES_IN_MB = 1e6
 _WIDTH = 120
 
 
-def compress(
-    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Folder or file of a trained model.")],
-    *,
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the smaller model goes.")],
-    data: Annotated[
-        str | None, typer.Option(metavar="NAME|FOLDER", help="What to train and measure on; else what it learnt from.")
-    ] = None,
-    prune: Annotated[
-        float, typer.Option(metavar="SHARE", help="Of the numbers between layers to take away; 0 takes none.")
-    ] = 0.3,
-    fine_tune: Annotated[
-        int, typer.Option(min=0, metavar="STEPS", help="Of training after pruning, the original being the teacher.")
-    ] = 100,
-    storage: Annotated[str, typer.Option(help="fp32, fp16, bf16 or int8: what the file holds.")] = "fp16",
-    split: Annotated[str, typer.Option(help="Which examples are measured on.")] = "test",
-    examples: Annotated[int, typer.Option(min=1, help="So many at most.")] = 512,
-    compile_: Annotated[
-        str, typer.Option("--compile", help="off, export or aot: measure it as a graph too, and compiled (minutes).")
-    ] = "off",
-) -> None:
-    """Make a trained model smaller, and print size, accuracy, agreement and speed before and after.
+@dataclass(frozen=True, slots=True)
+class CompressOptions:
+    """What `triptych compress` takes.
 
-    Runs on the CPU. `triptych work --model FOLDER` serves what comes out.
+    Attributes:
+        checkpoint: folder or file of a trained model.
+        out: output folder.
+        data: name of a benchmark, or folder of a data set; None for what the model was trained on.
+        compression: how to compress.
+    """
+
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Folder or file of a trained model.")]
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Output folder of the smaller model.")]
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FOLDER",
+            help="Data set to fine-tune and measure on. Default: the one that the model was trained on.",
+        ),
+    ] = None
+    compression: CompressionOptions = field(default_factory=CompressionOptions)
+
+
+@command_from(CompressOptions)
+def compress(options: CompressOptions) -> None:
+    """Make a trained model smaller, and print size, score, agreement and speed of each form.
+
+    Runs on the CPU. `triptych work --model FOLDER` serves the result.
     """
     from rich.console import Console
 
-    from triptych.models.checkpoints.card import read_card
-    from triptych.models.checkpoints.paths import checkpoint_files
     from triptych.models.pretrained.download.cache import cache_folder
-    from triptych.models.shipped import resolve_checkpoint
-    from triptych.training.compression.run import CompressionOptions
     from triptych.training.compression.run import compress as run
     from triptych.training.data.catalogue import open_dataset
     from triptych.training.progress_bar import ProgressBar
 
-    wishes = CompressionOptions(prune, fine_tune, storage, split, examples, compile_)  # type: ignore[arg-type]  # it checks
-    name = data or read_card(checkpoint_files(resolve_checkpoint(checkpoint))[1]).training.get("data")
-    if not isinstance(name, str):
-        raise UsageError("the card does not say what the model was trained on; give --data")
+    dataset = open_dataset(options.data or _trained_on(options.checkpoint))
     console = Console(stderr=True)
-    with ProgressBar(console, fine_tune) as bar:
-        report = run(checkpoint, open_dataset(name), wishes, out, weights_folder=cache_folder(), watch=bar.of_seed(0))
+    with ProgressBar(console, options.compression.steps) as bar:
+        report = run(
+            options.checkpoint, dataset, options.compression, options.out, weights_folder=cache_folder(),
+            callback=bar.for_seed(0),
+        )  # fmt: skip
     Console(width=None if sys.stdout.isatty() else _WIDTH).print(_table(report))
     for line in report.not_worth:
-        console.print(f"did not pay here: {line}", highlight=False, soft_wrap=True)
-    console.print(f"model: {out}, {report.written}", highlight=False, soft_wrap=True)
+        console.print(f"no gain here: {line}", highlight=False, soft_wrap=True)
+    console.print(f"model: {options.out}, {report.written}", highlight=False, soft_wrap=True)
+
+
+def _trained_on(checkpoint: Path) -> str:
+    from triptych.models.checkpoints.card import read_card
+    from triptych.models.checkpoints.paths import checkpoint_files
+    from triptych.models.shipped import resolve_checkpoint
+
+    name = read_card(checkpoint_files(resolve_checkpoint(checkpoint))[1]).training.get("data")
+    if not isinstance(name, str):
+        raise UsageError("the card does not name the data set that the model was trained on; give --data")
+    return name
 
 
 def _table(report: CompressionReport) -> Table:

@@ -1,4 +1,8 @@
-"""Choose which numbers between layers a network can do without, and rebuild it without them."""
+"""Structured magnitude pruning: remove hidden channels and rebuild the layers without them.
+
+Channels are ranked by the norms of their weights (Li et al., 2017, "Pruning filters for efficient convnets", arXiv
+1608.08710).
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,9 @@ from triptych.models.network.fused import FusedModel
 
 
 def prune(model: FusedModel, architecture: Architecture, share: float) -> Architecture:
-    """Take a share of the numbers away behind every layer where that can be done; return what is left, as a card says.
+    """Remove a share of the channels between prunable layers, in place, and return the architecture with what is left.
 
-    Pretrained encoders stay whole: a checkpoint names the frozen ones by their checksums, and a tuned one is built
-    from them.
+    Pretrained encoders stay as they are: the card names frozen ones by checksum, and a tuned one is built from them.
     """
     whole = [modality for modality, encoder in architecture.encoders.items() if encoder.kind == "pretrained"]
     kept = dict(architecture.kept)
@@ -27,10 +30,10 @@ def prune(model: FusedModel, architecture: Architecture, share: float) -> Archit
 
 
 def most_important(chain: Chain, share: float) -> Tensor:
-    """Return the numbers that stay, [K], in order: of each group as many; no more than the share goes.
+    """Return the sorted indices of the channels to keep, int64 [K], equally many of each group.
 
-    A number counts as much as what reaches it, times what it is given afterwards: the lengths of its weights on both
-    sides. Behind a norm the first length says nothing, and the norm's own weight counts instead.
+    The importance of a channel is the norm of its incoming weights times the norm of its outgoing weights. Behind a
+    normalisation layer the incoming norm means nothing, so the absolute weight of the normalisation replaces it.
     """
     first, second = chain.layers
     norm = None if chain.norm is None else chain.owner[chain.norm]

@@ -1,4 +1,4 @@
-"""`triptych stamps`: make the model of content. Here, above the programs, for the reason that `data.py` gives."""
+"""The command `triptych stamps`, which builds the content model. Imports torch only when it runs."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ import typer
 
 def stamps(
     *,
-    source: Annotated[Path, typer.Option("--from", metavar="FOLDER", help="Where the stamps of Tux Paint lie.")] = Path(
+    source: Annotated[Path, typer.Option("--from", metavar="FOLDER", help="Folder of the Tux Paint stamps.")] = Path(
         "/usr/share/tuxpaint/stamps"
     ),
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the model and its report go.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Output folder of the model and its report.")],
 ) -> None:
-    """Make the model that comes with the package as `content`, of the stamps of Tux Paint, and measure it.
+    """Build the model `content` that comes with the package from the stamps of Tux Paint, and evaluate it.
 
-    On Debian: apt-get install tuxpaint-stamps-default. What the model is and is not good for: docs/content-model.md.
+    On Debian: apt-get install tuxpaint-stamps-default. docs/models.md says what the model is good for.
     """
     from rich.console import Console
     from rich.progress import track
 
     from triptych.models.pretrained.download.cache import cache_folder
-    from triptych.training.content_model.make import make_content_model
+    from triptych.training.content_model.build import build_content_model
     from triptych.training.content_model.report import summary
     from triptych.training.data.clip_records import clip_records
 
     console = Console(stderr=True)
-    made = make_content_model(
+    made = build_content_model(
         source, out, weights_folder=cache_folder(), read=clip_records,
         command=" ".join(["triptych", *sys.argv[1:]]),
         track=lambda items, heading: track(items, heading, console=console, disable=not console.is_terminal),

@@ -1,7 +1,7 @@
-"""The stamps of Tux Paint as they lie on this machine: pictures with captions in many languages, some with a sound.
+"""The stamps of Tux Paint on this machine: pictures with captions in many languages, some with a sound.
 
-The folder that a stamp lies in says what it is about. They are under the GPL, version 2, and stay where they are:
-Debian has them as `tuxpaint-stamps-default`.
+The top folder of a stamp is its label. The stamps are under GPL version 2 and are not copied; Debian has them in the
+package `tuxpaint-stamps-default`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from triptych.schemas.errors import UsageError
 
 STAMPS_FOLDER: Final = Path("/usr/share/tuxpaint/stamps")
 LEAST_OF_A_LABEL: Final = 12
-"""A folder with fewer pictures is left out: five folds would hold two of it each."""
+"""Folders with fewer pictures are left out: each of the five folds would have only two."""
 ENGLISH: Final = "en"
 LANGUAGES: Final[Mapping[str, str]] = {
     "ar": "ar", "de": "de", "es": "es", "fr": "fr", "it": "it", "ja": "ja", "ko": "ko", "nl": "nl", "pl": "pl",
     "pt": "pt", "ru": "ru", "th": "th", "tr": "tr", "zh_CN": "zh", "zh_TW": "zh-TW",
 }  # fmt: skip
-"""The languages of the sentence encoder but English, by the names that the stamps give them."""
+"""Languages of the sentence encoder other than English, by their names in the caption files."""
 _SOUNDS: Final = (".ogg", ".wav")
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
 _IDLE_WORDS: Final = frozenset({
@@ -31,7 +31,7 @@ _IDLE_WORDS: Final = frozenset({
     "red", "green", "blue", "yellow", "black", "white", "brown", "pink", "golden", "small", "little", "big", "asl",
     "zzz", "sign", "filled",
 })  # fmt: skip
-"""Words of a file's name that tell variants of a motif apart, or tell nothing."""
+"""Words in file names that tell variants of a motif apart, or carry no meaning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,12 @@ class Stamp:
     """One stamp.
 
     Attributes:
-        id: its path within the collection, without a suffix.
-        label: what it is about.
-        motif: stamps of one motif show the same thing in variants.
-        captions: by language, English among them.
-        picture: a PNG file, which may be transparent.
-        sound: a file of what it sounds like, where there is one.
+        id: path in the collection, without suffix.
+        label: its subject: the name of its top folder.
+        motif: stamps of one motif show variants of the same thing.
+        captions: caption by language; English is always there.
+        picture: PNG file, possibly transparent.
+        sound: audio file, if there is one.
     """
 
     id: str
@@ -56,7 +56,7 @@ class Stamp:
 
 
 def read_stamps(folder: Path) -> tuple[Stamp, ...]:
-    """Return the stamps of the labels that have enough of them, in the order of their paths.
+    """Return the stamps whose label has enough of them, sorted by path.
 
     Raises:
         UsageError: there are none.
@@ -73,7 +73,7 @@ def read_stamps(folder: Path) -> tuple[Stamp, ...]:
 
 
 def _stamp(text: Path, folder: Path) -> Stamp | None:
-    """Return the stamp that a file of captions belongs to; None without a picture, of which there are drawings only."""
+    """Return the stamp of a caption file; None without a PNG picture or an English caption."""
     path = text.relative_to(folder)
     captions = _captions(text)
     picture = text.with_suffix(".png")
@@ -85,7 +85,7 @@ def _stamp(text: Path, folder: Path) -> Stamp | None:
 
 
 def _captions(text: Path) -> dict[str, str]:
-    """Return the captions of a file: the first line is English, the others say their language."""
+    """Return the captions of a file by language. The first line is English; the others start with `LANGUAGE=`."""
     first, *others = text.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
     captions = {ENGLISH: first.strip()} if first.strip() else {}
     for line in others:
@@ -97,25 +97,25 @@ def _captions(text: Path) -> dict[str, str]:
 
 
 def _motifs(stamps: Sequence[Stamp]) -> list[str]:
-    """Return the motif of each stamp: those are of one that share a caption, or the first or last word of their name.
+    """Return the motif of each stamp. Stamps that share a caption, or a first or last word, share it.
 
-    So an apple of any sort is one motif, and a test never asks for a variant of what was learnt. A motif is called by
-    the first stamp of it: folds and the cache depend on the name.
+    So all apples are one motif, and no test shows a variant of a training stamp. A motif is named after its first
+    stamp, because folds and the cache depend on the name.
     """
     parents = list(range(len(stamps)))
 
-    def root(place: int) -> int:
-        while parents[place] != place:
-            parents[place] = parents[parents[place]]
-            place = parents[place]
-        return place
+    def root(index: int) -> int:
+        while parents[index] != index:
+            parents[index] = parents[parents[index]]
+            index = parents[index]
+        return index
 
     first_with: dict[tuple[str, str], int] = {}
-    for place, stamp in enumerate(stamps):
+    for index, stamp in enumerate(stamps):
         for key in _keys(stamp):
-            first, other = sorted((root(place), root(first_with.setdefault(key, place))))
+            first, other = sorted((root(index), root(first_with.setdefault(key, index))))
             parents[other] = first
-    return [stamps[root(place)].id for place in range(len(stamps))]
+    return [stamps[root(index)].id for index in range(len(stamps))]
 
 
 def _keys(stamp: Stamp) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What the frozen encoders make of the stamps: computed once, kept, and all that the head is trained on."""
+"""Tokens of the stamps from the frozen encoders: computed once and cached. The head is trained on them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from triptych.models.window import PreparedCue, PreparedWindow
 from triptych.training.content_model.collection import ENGLISH, LANGUAGES, Stamp
 from triptych.training.content_model.windows import SPEC
 from triptych.training.data.example import Example
-from triptych.training.data.pools.cache import Track
+from triptych.training.data.pools.cache import TrackProgress
 
 ALL_LANGUAGES: Final = (ENGLISH, *sorted(LANGUAGES.values()))
 Picture = NDArray[np.uint8]
@@ -32,16 +32,16 @@ _TINTS: Final = ((214, 226, 236), (238, 228, 206), (120, 132, 124), (232, 214, 2
 
 @dataclass(frozen=True, slots=True)
 class StampFeatures:
-    """Tokens of all stamps, on the CPU.
+    """Tokens of all stamps, on the CPU. The fields are those of the cached file.
 
     Attributes:
-        video: [N, V, 1280], of the picture as it is (first) and in variants.
-        text: [N, L, 512], of the caption in each of `ALL_LANGUAGES`.
-        has_text: bool [N, L], which captions there are.
-        audio: [N, S, 128]; `audio_mask` says which steps there are; none of a stamp without a sound.
-        audio_mask: bool [N, S].
+        video: float32 [N, V, 1280], of the unchanged picture (first) and of its variants.
+        text: float32 [N, L, 512], of the caption in each of `ALL_LANGUAGES`.
+        has_text: bool [N, L], which captions exist.
+        audio: float32 [N, S, 128].
+        audio_mask: bool [N, S], which audio steps exist; none for a stamp without sound.
         label: int64 [N].
-        groups: int64 [N], the number of the motif.
+        groups: int64 [N], number of the motif.
     """
 
     video: Tensor
@@ -53,22 +53,24 @@ class StampFeatures:
     groups: Tensor
 
     def save(self, path: Path) -> None:
-        """Write them."""
+        """Write the arrays to an NPZ file."""
         np.savez(path, allow_pickle=False, **{name: getattr(self, name).numpy() for name in self.__slots__})
 
     @classmethod
     def load(cls, path: Path) -> StampFeatures:
-        """Read them."""
+        """Read the arrays from an NPZ file."""
         with np.load(path, allow_pickle=False) as arrays:
             return cls(**{name: torch.from_numpy(arrays[name]) for name in cls.__slots__})
 
 
-def encoded_stamps(
-    stamps: Sequence[Stamp], examples: Sequence[Example], network: Network, track: Track[Any]
+def encode_stamps(
+    stamps: Sequence[Stamp], examples: Sequence[Example], network: Network, track: TrackProgress[Any]
 ) -> StampFeatures:
-    """Run the frozen encoders over the windows of stamps, both in the same order, and over variants of them."""
+    """Run the frozen encoders on windows of stamps and on variants of them. Both sequences have the same order."""
     windows = [example.window for example in examples]
-    views = [_tokens(network, "video", [_seen(one, view) for one in windows], track)[0][:, 0] for view in VIEWS]
+    views = [
+        _tokens(network, "video", [_with_first_frame(one, view) for one in windows], track)[0][:, 0] for view in VIEWS
+    ]
     captions = [_captions(network, stamps, windows, language, track) for language in ALL_LANGUAGES]
     audio, audio_mask = _tokens(network, "audio", windows, track)
     motifs = sorted({stamp.motif for stamp in stamps})
@@ -84,23 +86,29 @@ def encoded_stamps(
 
 
 def _captions(
-    network: Network, stamps: Sequence[Stamp], windows: Sequence[PreparedWindow], language: str, track: Track[Any]
+    network: Network,
+    stamps: Sequence[Stamp],
+    windows: Sequence[PreparedWindow],
+    language: str,
+    track: TrackProgress[Any],
 ) -> tuple[Tensor, Tensor]:
-    told = [_told(window, stamp.captions.get(language)) for stamp, window in zip(stamps, windows, strict=True)]
-    tokens, mask = _tokens(network, "text", told, track)
+    captioned = [
+        _with_caption(window, stamp.captions.get(language)) for stamp, window in zip(stamps, windows, strict=True)
+    ]
+    tokens, mask = _tokens(network, "text", captioned, track)
     return tokens[:, 0], mask[:, 0]
 
 
-def _told(window: PreparedWindow, caption: str | None) -> PreparedWindow:
+def _with_caption(window: PreparedWindow, caption: str | None) -> PreparedWindow:
     cues = () if caption is None else (PreparedCue(caption, window.start_ns, window.end_ns),)
     return replace(window, cues=cues)
 
 
 @torch.inference_mode()
 def _tokens(
-    network: Network, modality: str, windows: Sequence[PreparedWindow], track: Track[Any]
+    network: Network, modality: str, windows: Sequence[PreparedWindow], track: TrackProgress[Any]
 ) -> tuple[Tensor, Tensor]:
-    """Return the tokens [N, T, D] of one modality and which are there, T the most of any window."""
+    """Return tokens of one modality, float32 [N, T, D], and which exist, bool [N, T]. T is the maximum."""
     encoder = cast("Encoder", network.model.encoders[modality].eval())
     buffer = empty_batch(_CHUNK, len(windows[0].audio_f32), SPEC)
     parts: list[Encoded] = []
@@ -108,8 +116,8 @@ def _tokens(
         chunk = windows[first : first + _CHUNK]
         batch = collate([_only(modality, window) for window in chunk], buffer, network.tokenize)
         if batch.rows_with(modality):
-            said: Encoded = encoder(batch)
-            parts.append(Encoded(said.tokens[: len(chunk)].float().clone(), said.mask[: len(chunk)].clone()))
+            encoded: Encoded = encoder(batch)
+            parts.append(Encoded(encoded.tokens[: len(chunk)].float().clone(), encoded.mask[: len(chunk)].clone()))
         else:
             dim = encoder.dim
             parts.append(Encoded(torch.zeros(len(chunk), 1, dim), torch.zeros(len(chunk), 1, dtype=torch.bool)))
@@ -132,12 +140,12 @@ def _only(modality: str, window: PreparedWindow) -> PreparedWindow:
     )
 
 
-def _seen(window: PreparedWindow, view: Callable[[Picture, int], Picture]) -> PreparedWindow:
-    place = sum(window.frames_hwc_u8[0][::56, ::56].ravel().tolist())  # varies by picture, and is always the same
-    return replace(window, frames_hwc_u8=(view(window.frames_hwc_u8[0], place), *window.frames_hwc_u8[1:]))
+def _with_first_frame(window: PreparedWindow, view: Callable[[Picture, int], Picture]) -> PreparedWindow:
+    index = sum(window.frames_hwc_u8[0][::56, ::56].ravel().tolist())  # differs between pictures and is repeatable
+    return replace(window, frames_hwc_u8=(view(window.frames_hwc_u8[0], index), *window.frames_hwc_u8[1:]))
 
 
-def _as_it_is(picture: Picture, _: int) -> Picture:
+def _unchanged(picture: Picture, _: int) -> Picture:
     return picture
 
 
@@ -145,17 +153,17 @@ def _mirrored(picture: Picture, _: int) -> Picture:
     return np.ascontiguousarray(picture[:, ::-1])
 
 
-def _smaller(picture: Picture, place: int) -> Picture:
-    """Lay the picture, smaller, somewhere on tinted paper."""
+def _smaller(picture: Picture, index: int) -> Picture:
+    """Shrink the picture and place it somewhere on a tinted background."""
     side = len(picture)
     small = cv2.resize(picture, None, fx=_SMALLER, fy=_SMALLER, interpolation=cv2.INTER_AREA)
-    tint = np.array(_TINTS[place % len(_TINTS)], np.float64)
+    tint = np.array(_TINTS[index % len(_TINTS)], np.float64)
     page = np.empty_like(picture)
     page[:] = tint.astype(np.uint8)
-    top, left = (int(side * _PLACE * (place // step % 5) / 4) for step in (4, 20))
+    top, left = (int(side * _PLACE * (index // step % 5) / 4) for step in (4, 20))
     page[top : top + small.shape[0], left : left + small.shape[1]] = np.rint(small * (tint / 255)).astype(np.uint8)
     return page
 
 
-VIEWS: Final[tuple[Callable[[Picture, int], Picture], ...]] = (_as_it_is, _mirrored, _smaller)
-"""How a picture is seen: as it is, and in ways that change nothing about what it shows."""
+VIEWS: Final[tuple[Callable[[Picture, int], Picture], ...]] = (_unchanged, _mirrored, _smaller)
+"""Variants of a picture that do not change what it shows. The first changes nothing."""

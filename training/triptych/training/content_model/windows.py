@@ -1,6 +1,6 @@
-"""From stamps to a manifest, and from there to windows by the code that makes them of any clip.
+"""From stamps to a manifest, and from the manifest to windows, by the same code as for any clip.
 
-A picture lies on white paper, as it would on a page. The first two seconds of a sound count.
+A picture is laid on a white background. Only the first two seconds of a sound are used.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from triptych.training.content_model.collection import ENGLISH, Stamp, label_nam
 from triptych.training.data.example import Example, Task
 from triptych.training.data.labelled_windows import ReadClip, labelled_windows, task_of
 from triptych.training.data.manifest import Item, Labels, Manifest, TimedText, split_of
-from triptych.training.data.pools.cache import Track
+from triptych.training.data.pools.cache import TrackProgress
 from triptych.units import NS_PER_S
 
 NAME: Final = "content"
@@ -35,7 +35,7 @@ _OPAQUE_CHANNELS: Final = 3
 
 
 def manifest_of_stamps(stamps: Sequence[Stamp], folder: Path) -> Manifest:
-    """Return the manifest of stamps, with English captions; the pictures are laid on paper into the folder.
+    """Return a manifest of stamps with English captions, and write the pictures on white background into the folder.
 
     Raises:
         UsageError: a picture cannot be read.
@@ -58,15 +58,15 @@ def manifest_of_stamps(stamps: Sequence[Stamp], folder: Path) -> Manifest:
 
 
 def task_of_stamps(manifest: Manifest) -> Task:
-    """Say what is learnt, and how windows are prepared."""
+    """Return the task: the labels, and how windows are prepared."""
     return task_of(manifest, SPEC, WINDOW_NS)
 
 
-def windows_of_stamps(manifest: Manifest, read: ReadClip, track: Track[Any]) -> Iterator[Example]:
-    """Yield a window for each stamp.
+def windows_of_stamps(manifest: Manifest, read: ReadClip, track: TrackProgress[Any]) -> Iterator[Example]:
+    """Yield one window for each stamp.
 
     Raises:
-        UsageError: one cannot be made.
+        UsageError: a stamp does not give exactly one window.
     """
     task = task_of_stamps(manifest)
     for item in track(manifest.items, "windows"):
@@ -77,7 +77,11 @@ def windows_of_stamps(manifest: Manifest, read: ReadClip, track: Track[Any]) -> 
 
 
 def on_paper(picture: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return a picture [H, W, C] without transparency: white where nothing is."""
+    """Return a picture as uint8 [H, W, 3], with transparent pixels white.
+
+    Args:
+        picture: uint8 or uint16 [H, W] (grey), [H, W, 3] or [H, W, 4] (with alpha).
+    """
     scaled = picture.astype(np.float64) / np.iinfo(picture.dtype).max
     if scaled.ndim == 2:  # noqa: PLR2004 - grey
         scaled = np.stack([scaled] * _OPAQUE_CHANNELS, -1)

@@ -1,4 +1,4 @@
-"""Find a data set by what a user calls it: a benchmark's name, or a folder of prepared windows or of features."""
+"""Find a data set by name: a benchmark, or a folder of prepared windows or features."""
 
 from __future__ import annotations
 
@@ -10,15 +10,20 @@ from triptych.training.data.benchmarks.benchmark import BENCHMARKS, open_benchma
 from triptych.training.data.example import Dataset
 from triptych.training.data.feature_dataset import FeatureDataset
 from triptych.training.data.manifest import ITEMS_FILE, read_manifest
-from triptych.training.data.pools.cache import Track, untracked
-from triptych.training.data.prepared import INDEX_FILE, PreparedDataset
+from triptych.training.data.pools.cache import TrackProgress, no_progress
+from triptych.training.data.prepared_dataset import INDEX_FILE, PreparedDataset
 
 
-def open_dataset(name: str, *, seed: int = 0, track: Track[Any] = untracked) -> Dataset:
-    """Return the data set; `seed` is of a benchmark, whose pools are rendered first where they are not cached.
+def open_dataset(name: str, *, seed: int = 0, track: TrackProgress[Any] = no_progress) -> Dataset:
+    """Return the data set. Renders the components of a benchmark first if they are not in the cache.
+
+    Args:
+        name: name of a benchmark, or path of a folder.
+        seed: seed of a benchmark's examples.
+        track: shows progress.
 
     Raises:
-        UsageError: there is no such benchmark and no such folder, or what the pools are made with is not installed.
+        UsageError: there is no such benchmark or folder, or a program that renders components is missing.
     """
     if name in BENCHMARKS:
         return open_benchmark(name, seed=seed, track=track)
@@ -28,13 +33,13 @@ def open_dataset(name: str, *, seed: int = 0, track: Track[Any] = untracked) -> 
     if folder.is_dir():
         return PreparedDataset(folder)
     raise UsageError(
-        f"no data set is called {name!r}: expected {', '.join(BENCHMARKS)}, or a folder made by: triptych data prepare "
-        "(of features: their manifest's)"
+        f"no data set is called {name!r}: expected {', '.join(BENCHMARKS)}, a folder made by triptych data prepare, "
+        "or the folder of a manifest with features"
     )
 
 
 def _of_features(folder: Path) -> Dataset:
     manifest = read_manifest(folder)
     if not any(item.features for item in manifest.items):
-        raise UsageError(f"{folder}: expected windows or features, got clips; make windows: triptych data prepare")
+        raise UsageError(f"{folder}: expected windows or features, got clips: make windows with triptych data prepare")
     return FeatureDataset(manifest)

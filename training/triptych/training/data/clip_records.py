@@ -1,7 +1,4 @@
-"""The records that `triptych produce` sends of a file, for whoever makes labelled windows of clips.
-
-Here, above both programs, because neither may know the other.
-"""
+"""The records that `triptych produce` sends for a file. Labelled windows are made from them."""
 
 from __future__ import annotations
 
@@ -14,7 +11,12 @@ if TYPE_CHECKING:
 
 
 def clip_records(file: Path, start_at_ns: int, *, quality: int = 85) -> Iterator[InputRecord]:
-    """Yield the records that a producer sends of a file that begins at this event time, its JPEGs of this quality.
+    """Yield the records that a producer sends for a file.
+
+    Args:
+        file: media file.
+        start_at_ns: event time of its start.
+        quality: quality of the JPEG frames, 1 to 100.
 
     Raises:
         UsageError: it cannot be played.

@@ -1,6 +1,6 @@
-"""What the trainer and the evaluation read: labelled windows, exactly as the worker would hand them to a model.
+"""Labelled windows, exactly as the worker hands them to a model.
 
-So everything behind the window (collation, tokens, encoders) is the same code in training and in serving.
+So training, evaluation and serving share the code behind the window: collation, tokenizers and encoders.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from triptych.models.model import InputSpec
 from triptych.models.window import PreparedWindow
 
 ABSENT = -1
-"""The label of a part that an example does not have; a loss leaves it out."""
+"""Label of a component that an example lacks. Losses ignore it."""
 
 MODALITIES = ("video", "audio", "text")
-"""The names that subsets of modalities go by, in the order in which they are shown."""
+"""Names of the modalities, in display order."""
 
 Kind = Literal["multiclass", "multilabel", "regression"]
 Target = int | tuple[int, ...] | float
-"""One label's index, the indices of all labels that hold, or a number; by the task's kind."""
+"""The index of a label, the indices of all labels that apply, or a number, by the kind of task."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Hold one labelled window.
+    """One labelled window.
 
     Attributes:
-        id: names the example within its data set.
-        window: what a model sees.
-        target: what it should say of it.
-        parts: labels of the components that the window is made of, by the part's name; `ABSENT` where it has none.
-        group: examples of one group (a speaker, a film) never stand in two splits.
+        id: unique in the data set.
+        window: input of the model.
+        target: the label.
+        parts: labels of the window's components by name; `ABSENT` for a missing one.
+        group: examples of one group (a speaker, a film) are in the same split.
     """
 
     id: str
@@ -44,16 +44,16 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Say what is to be learnt.
+    """What a data set asks a model to predict.
 
     Attributes:
-        name: of the data set.
-        kind: what a target is.
-        labels: what the indices of targets mean; empty for a regression.
-        parts: what the labels of each part mean, by the part's name: `MODALITY/WHAT` or `MODALITY/WHAT/N` (of the
-            Nth picture) where one modality shows it, a name without a slash where none does.
+        name: name of the data set.
+        kind: kind of target.
+        labels: names of the labels; empty for a regression.
+        parts: names of each component's labels. A component is named `MODALITY/WHAT`, or `MODALITY/WHAT/N` for the Nth
+            frame, if one modality shows it; without a slash if none does.
         spec: how windows are prepared.
-        window_ns: how long each window is.
+        window_ns: length of each window.
     """
 
     name: str
@@ -65,27 +65,27 @@ class Task:
 
 
 class Dataset(Protocol):
-    """Examples by split and index. The same index gives the same example, always."""
+    """Examples by split and index. The same index always gives the same example."""
 
     @property
     def task(self) -> Task:
-        """Say what is to be learnt."""
+        """Return the task."""
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Return the splits there are; `train`, `validation` and `test` come first, in this order, where they are."""
+        """Return the splits. Those of `train`, `validation` and `test` that exist come first, in this order."""
 
     def size(self, split: str) -> int:
-        """Return how many examples a split has."""
+        """Return the number of examples in a split."""
 
     def examples(self, split: str, indices: Sequence[int]) -> list[Example]:
-        """Return the examples at these indices, in their order."""
+        """Return the examples at these indices, in this order."""
 
 
 @runtime_checkable
 class Endless(Protocol):
-    """A data set that makes its examples: behind the last index of a split come others, as many as one asks for."""
+    """A data set that generates examples: indices beyond the size of a split give further examples."""
 
     @property
     def is_endless(self) -> bool:
-        """Say so."""
+        """Return whether it does."""

@@ -1,4 +1,4 @@
-"""A data set of features: the manifest's rows of arrays as labelled windows, read where they lie."""
+"""A data set of precomputed features: each item of the manifest is a labelled window. Arrays are memory-mapped."""
 
 from __future__ import annotations
 
@@ -14,23 +14,26 @@ from triptych.models.window import PreparedCue, PreparedWindow
 from triptych.schemas.errors import UsageError
 from triptych.training.data.example import MODALITIES, Example
 from triptych.training.data.feature_files import open_features
-from triptych.training.data.labelled_windows import labelled, task_of
+from triptych.training.data.labelled_windows import labelled_example, task_of
 from triptych.training.data.manifest import SPLITS, FeatureArrays, Item, Manifest
 
 _WINDOW_NS: Final = 1_000_000_000
-"""A window is an item, however long that was; steps lie evenly in it."""
+"""An item is one window, whatever its duration. Its steps are evenly spaced in the window."""
 _TEXT_TOKENS: Final = 64
 _NO_SOUND: Final[NDArray[np.float32]] = np.zeros(1, np.float32)
 
 
 class FeatureDataset:
-    """Read the items of a manifest that have features; a modality without any is missing, but for the words."""
+    """The items of a manifest that have features.
+
+    A modality without features is missing, except that text without features is read as text.
+    """
 
     def __init__(self, manifest: Manifest) -> None:
-        """Look at the arrays.
+        """Open the arrays.
 
         Raises:
-            UsageError: no item has features, a file is missing, or the arrays of a modality do not fit together.
+            UsageError: no item has features, a file is missing, or the arrays of a modality have different sizes.
         """
         self._manifest = manifest
         self._items = {split: [item for item in manifest.items if item.split == split] for split in SPLITS}
@@ -44,15 +47,15 @@ class FeatureDataset:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Return the splits there are."""
+        """Return the splits that have items."""
         return tuple(split for split, items in self._items.items() if items)
 
     def size(self, split: str) -> int:
-        """Return how many items a split has."""
+        """Return the number of items in a split."""
         return len(self._of(split))
 
     def examples(self, split: str, indices: Sequence[int]) -> list[Example]:
-        """Return the examples at these indices, in their order."""
+        """Return the examples at these indices, in this order."""
         items = self._of(split)
         return [self._example(items[index]) for index in indices]
 
@@ -64,8 +67,8 @@ class FeatureDataset:
 
     def _example(self, item: Item) -> Example:
         features: dict[str, NDArray[np.float32]] = {}
-        for modality, own in (item.features or {}).items():
-            features[modality] = self._steps(own)
+        for modality, arrays in (item.features or {}).items():
+            features[modality] = self._steps(arrays)
         reads_words = bool(self.task.spec.text_tokens)
         window = PreparedWindow(
             stream=self.task.name,
@@ -78,17 +81,17 @@ class FeatureDataset:
             cues=tuple(PreparedCue(line.text, 0, _WINDOW_NS) for line in item.text or ()) if reads_words else (),
             features=features,
         )
-        return labelled(item, window, self.task, 0)
+        return labelled_example(item, window, self.task, 0)
 
     def _shape(self, modality: str) -> FeatureShape | None:
-        given = [own for item in self._manifest.items if (own := _features(item, modality)) is not None]
-        shapes = {file: self._array(file).shape for file in sorted({own.file for own in given})}
+        given = [arrays for item in self._manifest.items if (arrays := _features(item, modality)) is not None]
+        shapes = {file: self._array(file).shape for file in sorted({arrays.file for arrays in given})}
         dims = {shape[2] for shape in shapes.values()}
         if len(dims) > 1:
             raise UsageError(
                 f"{self._manifest.folder}: expected features of {modality} of one size, got {sorted(dims)}"
             )
-        beyond = [own for own in given if own.row >= shapes[own.file][0]]
+        beyond = [arrays for arrays in given if arrays.row >= shapes[arrays.file][0]]
         if beyond:
             raise UsageError(f"{self._manifest.folder / beyond[0].file}: expected a row {beyond[0].row}, got fewer")
         return FeatureShape(modality, max(shape[1] for shape in shapes.values()), dims.pop()) if shapes else None
@@ -97,7 +100,7 @@ class FeatureDataset:
         return np.array(self._array(features.file)[features.row, : features.length], np.float32)
 
     def _array(self, file: str) -> NDArray[np.float32]:
-        """Return an array [N, T, D]; of what is read only as much as is asked for."""
+        """Return a memory-mapped array, float [N, T, D]."""
         if file not in self._arrays:
             self._arrays[file] = open_features(Path(self._manifest.folder) / file)
         return self._arrays[file]

@@ -1,4 +1,4 @@
-"""Features that somebody else has computed, read from where a manifest says that they lie."""
+"""Read precomputed features from the array files that a manifest names."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from triptych.training.data.manifest import FeatureArrays
 
 
 def read_features(features: FeatureArrays, folder: Path) -> NDArray[np.float32]:
-    """Return float32 `[T, D]`, the steps that hold something; only these are read from the file.
+    """Return the features of an item, float32 [T, D]. Reads only these rows from the file.
 
     Args:
-        features: of an item.
-        folder: its manifest's.
+        features: the item's reference to an array file.
+        folder: the manifest's folder.
 
     Raises:
-        UsageError: the file is missing, or is no array that has this row.
+        UsageError: the file is missing, or is no array with this row.
     """
     array = open_features(folder / features.file)
     if features.row >= len(array):
@@ -28,7 +28,7 @@ def read_features(features: FeatureArrays, folder: Path) -> NDArray[np.float32]:
 
 
 def open_features(file: Path) -> NDArray[np.float32]:
-    """Return an array `[N, T, D]` as it lies in its file: only what is asked for is read.
+    """Return a memory-mapped array [N, T, D].
 
     Raises:
         UsageError: the file is missing, or is no such array.

@@ -1,4 +1,4 @@
-"""From the items of a manifest to labelled windows. Who reads the media is injected: it is a producer's work."""
+"""From the items of a manifest to labelled windows. The reader of media files is injected: it is a producer's."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from triptych.schemas.names import MODALITIES, Modality
 from triptych.schemas.records import End, InputRecord, SubtitleCue
 from triptych.training.data.example import ABSENT, Example, Task
 from triptych.training.data.manifest import Item, Manifest, TimedText, modality_parts
-from triptych.training.data.windows import prepared_windows
+from triptych.training.data.window_preparation import prepared_windows
 from triptych.units import NS_PER_S
 from triptych.worker.alignment.config import AlignConfig
 
 ReadClip = Callable[[Path, int], Iterable[InputRecord]]
-"""Return the records of a media file that begins at this event time, as a producer sends them."""
+"""Returns the records of a media file as a producer sends them. The second argument is the event time of its start."""
 
 _MOMENT_NS: Final = 100_000_000
 _BEGIN_WINDOWS: Final = 1_000_000
-"""Clips are prepared as if they began so many windows after the epoch: what lies before them is no negative time."""
+"""Clips start this many windows after the epoch, so that no time before a clip's start is negative."""
 
 
 _SESSION: Final = "item"
 
 
 @dataclass(frozen=True, slots=True)
-class ItemOutcome:
-    """One item's labelled windows, or why there are none; and what of it could not be decoded."""
+class ItemWindows:
+    """The labelled windows of one item, and what could not be decoded."""
 
     item: Item
     examples: tuple[Example, ...]
@@ -40,22 +40,24 @@ class ItemOutcome:
 
 
 def task_of(manifest: Manifest, spec: InputSpec, window_ns: int) -> Task:
-    """Say what is to be learnt from a manifest."""
+    """Return the task of a manifest."""
     labels = manifest.labels
     return Task(labels.name, labels.kind, labels.labels, modality_parts(labels), spec, window_ns)
 
 
-def labelled_windows(item: Item, folder: Path, task: Task, read: ReadClip) -> ItemOutcome:
-    """Return what becomes of an item; one that is longer than a window becomes several, all with its label.
+def labelled_windows(item: Item, folder: Path, task: Task, read: ReadClip) -> ItemWindows:
+    """Return the windows of an item. An item that is longer than a window becomes several windows with the same label.
 
-    A window of which less than half is filled is none, but where it is the only one. Raises `UsageError` where a file
-    cannot be played at all.
+    A window that is less than half full is left out, unless it is the only one.
 
     Args:
-        item: of a manifest.
-        folder: the manifest's.
+        item: item of a manifest.
+        folder: the manifest's folder.
         task: made by `task_of`.
         read: reads a media file.
+
+    Raises:
+        UsageError: a file cannot be played.
     """
     begin_ns = _BEGIN_WINDOWS * task.window_ns
     start_at_ns = begin_ns - _ns(item.t0)
@@ -69,8 +71,8 @@ def labelled_windows(item: Item, folder: Path, task: Task, read: ReadClip) -> It
             continue
         problems += [bad.reason for bad in preparation.bad]
         if not examples or _filled_ns(window, end_ns) * 2 >= task.window_ns:
-            examples.append(labelled(item, window, task, len(examples)))
-    return ItemOutcome(item, tuple(examples), tuple(problems) if examples else (*problems, "no window in it"))
+            examples.append(labelled_example(item, window, task, len(examples)))
+    return ItemWindows(item, tuple(examples), tuple(problems) if examples else (*problems, "no window in it"))
 
 
 def _records(item: Item, folder: Path, start_at_ns: int, read: ReadClip) -> Iterator[InputRecord]:
@@ -94,7 +96,7 @@ def _records(item: Item, folder: Path, start_at_ns: int, read: ReadClip) -> Iter
 def _cues(
     lines: Iterable[TimedText], start_at_ns: int, item_end_ns: int, tracks: tuple[Modality, ...]
 ) -> Iterator[InputRecord]:
-    """Yield the lines; those without an end are shown to the end of the item, or for a moment where that is past."""
+    """Yield the lines as cues. A line without an end lasts to the end of the item, but at least a moment."""
     latest_ns = start_at_ns
     for number, line in enumerate(sorted(lines, key=lambda line: line.t0)):
         start_ns = start_at_ns + _ns(line.t0)
@@ -111,7 +113,7 @@ def _cues(
 
 
 def _cut(window: PreparedWindow, end_ns: int | None) -> PreparedWindow:
-    """Return the window without what comes after the item's end."""
+    """Return the window without what comes after the end of the item."""
     if end_ns is None or end_ns >= window.end_ns:
         return window
     kept = [place for place, time_ns in enumerate(window.frame_times_ns) if time_ns < end_ns]
@@ -129,7 +131,7 @@ def _cut(window: PreparedWindow, end_ns: int | None) -> PreparedWindow:
 
 
 def _filled_ns(window: PreparedWindow, end_ns: int | None) -> int:
-    """Return how much of a window lies before the last thing in it, or before the item's end."""
+    """Return the length of the filled part of a window: up to the item's end, or to the end of the last content."""
     if end_ns is not None:
         return end_ns - window.start_ns
     length_ns, samples = window.end_ns - window.start_ns, max(1, len(window.audio_f32))
@@ -139,10 +141,10 @@ def _filled_ns(window: PreparedWindow, end_ns: int | None) -> int:
     return max(moments)
 
 
-def labelled(item: Item, window: PreparedWindow, task: Task, number: int) -> Example:
-    """Return a window of an item with what the item says is true of it."""
-    said = item.label_per_modality or {}
-    parts = {part: int(said.get(part.partition("/")[0], ABSENT)) for part in task.parts}  # type: ignore[call-overload]
+def labelled_example(item: Item, window: PreparedWindow, task: Task, number: int) -> Example:
+    """Return a window of an item as an example with the item's labels."""
+    label_by_modality = item.label_per_modality or {}
+    parts = {part: int(label_by_modality.get(part.partition("/")[0], ABSENT)) for part in task.parts}  # type: ignore[call-overload]
     target = float(item.label) if task.kind == "regression" else item.label  # type: ignore[arg-type]
     return Example(f"{item.id}#{number}", replace(window, stream=task.name), target, parts, item.group)
 

@@ -1,7 +1,7 @@
-"""The manifest: which clips there are, what is true of each, and in which split it stands.
+"""The manifest of a data set: its clips with their labels and splits.
 
-A folder with `labels.json` (one object, `Labels`) and `manifest.jsonl` (a line for each clip, `Item`). Paths are
-relative to the folder. Splits are by group: no speaker, film or dialogue may stand in two.
+A folder with `labels.json` (one object, `Labels`) and `manifest.jsonl` (one line for each clip, `Item`). Paths are
+relative to the folder. Splits are by group: all clips of a speaker, film or dialogue are in the same split.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _Line(BaseModel):
 
 
 class TimedText(_Line):
-    """A line of words and when it is shown, in seconds of the clip; without an end as long as the item lasts."""
+    """A line of text with its times in seconds of the clip. Without an end it lasts as long as the item."""
 
     t0: float = Field(ge=0)
     t1: float | None = None
@@ -44,12 +44,12 @@ class TimedText(_Line):
 
 
 class FeatureArrays(_Line):
-    """What somebody else has already computed of one modality: one row of an array of floats `[N, T, D]` in a file.
+    """Precomputed features of one modality: a row of an array of floats [N, T, D] in a file.
 
     Attributes:
         file: path of a `.npy` file.
-        row: which of the N is this item's.
-        length: so many of its T steps hold something; null for all.
+        row: index of the item's row.
+        length: number of valid steps; null for all T.
     """
 
     file: str
@@ -60,22 +60,22 @@ class FeatureArrays(_Line):
 class Item(_Line):
     """One labelled clip.
 
-    Either `clip`, a file all of whose tracks count, subtitles within or beside it too; or any of `video`, `audio` and
-    `text`, of which null means that the modality is missing. An item may have `features` beside these, or nothing else.
+    It has either `clip`, a file whose tracks all count, including subtitles in or beside it; or any of `video`, `audio`
+    and `text`, where null means that the modality is missing. It may have `features` in addition, or only features.
 
     Attributes:
-        id: names it within the manifest.
-        split: where it stands.
-        group: all of a group stand in one split.
-        t0: where in the file it begins, in seconds.
-        t1: where it ends; null for the file's end.
+        id: unique in the manifest.
+        split: its split.
+        group: all items of a group are in one split.
+        t0: start in the file, in seconds.
+        t1: end in the file, in seconds; null for the file's end.
         clip: path of a file.
-        video: path of a file of which only the pictures count.
-        audio: path of a file of which only the sound counts.
-        text: the words.
-        features: by modality.
-        label: index of the label, indices of all labels that hold, or a number; by the kind.
-        label_per_modality: what each modality alone would be labelled, where somebody has said so.
+        video: path of a file of which only the video is used.
+        audio: path of a file of which only the audio is used.
+        text: lines of text.
+        features: precomputed features by modality.
+        label: index of the label, indices of all labels that apply, or a number, by the kind of task.
+        label_per_modality: label of each modality alone, if it was annotated.
     """
 
     id: str = Field(min_length=1)
@@ -104,7 +104,7 @@ class Item(_Line):
 
 
 class Labels(_Line):
-    """What the labels of a manifest mean."""
+    """The labels of a manifest."""
 
     name: str = Field(min_length=1)
     kind: Kind = "multiclass"
@@ -119,7 +119,7 @@ class Labels(_Line):
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The labels and the clips of a folder, checked."""
+    """The validated labels and items of a folder."""
 
     folder: Path
     labels: Labels
@@ -133,7 +133,7 @@ def read_manifest(folder: Path) -> Manifest:
     """Return the manifest of a folder.
 
     Raises:
-        UsageError: it is missing or wrong; the message names the line.
+        UsageError: it is missing or invalid. The message names the line.
     """
     try:
         labels = Labels.model_validate_json((folder / LABELS_FILE).read_bytes())
@@ -141,7 +141,7 @@ def read_manifest(folder: Path) -> Manifest:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{folder}: expected {LABELS_FILE} and {ITEMS_FILE}, got: {error}") from error
     except ValidationError as error:
-        raise UsageError(f"{folder / LABELS_FILE}: {in_words(error)}") from error
+        raise UsageError(f"{folder / LABELS_FILE}: {first_error(error)}") from error
     items = [_item(line, folder / ITEMS_FILE, number) for number, line in enumerate(lines, 1) if line.strip()]
     return Manifest(folder, labels, tuple(items))
 
@@ -154,8 +154,8 @@ def write_manifest(manifest: Manifest) -> None:
     (manifest.folder / ITEMS_FILE).write_text(lines, encoding="utf-8")
 
 
-def moved(manifest: Manifest, folder: Path) -> Manifest:
-    """Return the manifest as it is to be written into another folder: the paths lead to the same files."""
+def relocate(manifest: Manifest, folder: Path) -> Manifest:
+    """Return the manifest for another folder, with paths that lead to the same files."""
     here, there = manifest.folder.absolute(), folder.absolute()
 
     def path(name: str) -> str:
@@ -173,7 +173,7 @@ def moved(manifest: Manifest, folder: Path) -> Manifest:
 
 
 def split_of(group: str) -> Split:
-    """Return where a group stands that nobody has put anywhere: always the same, whatever else there is."""
+    """Return the split of a group without one. It depends only on the group's name."""
     point = int.from_bytes(hashlib.sha256(group.encode()).digest()[:8]) / 2**64
     for split in SPLITS[:-1]:
         point -= SHARES[split]
@@ -183,7 +183,7 @@ def split_of(group: str) -> Split:
 
 
 def indices_of(label: tuple[int, ...] | float) -> Sequence[int]:
-    """Return the labels of an item as indices; none of a number."""
+    """Return the labels of an item as indices; nothing for a number."""
     if isinstance(label, tuple):
         return label
     return (label,) if isinstance(label, int) else ()
@@ -193,16 +193,17 @@ def _item(line: str, file: Path, number: int) -> Item:
     try:
         return Item.model_validate_json(line)
     except ValidationError as error:
-        raise UsageError(f"{file}, line {number}: {in_words(error)}") from error
+        raise UsageError(f"{file}, line {number}: {first_error(error)}") from error
 
 
 def _check(manifest: Manifest) -> None:
-    _refuse(_repeated(item.id for item in manifest.items), "ids stand there twice")
+    _reject(_repeated(item.id for item in manifest.items), "ids occur twice")
     split_by_group: dict[str, str] = {}
-    torn = [item.group for item in manifest.items if split_by_group.setdefault(item.group, item.split) != item.split]
-    _refuse(torn, "groups stand in two splits, so that a test would not be of something new")
-    _refuse(
-        [item.id for item in manifest.items if not _fits(item, manifest.labels)], "items have labels that do not fit"
+    divided = [item.group for item in manifest.items if split_by_group.setdefault(item.group, item.split) != item.split]
+    _reject(divided, "groups are in two splits, so the test split would not be independent")
+    _reject(
+        [item.id for item in manifest.items if not _fits(item, manifest.labels)],
+        "items have labels that do not fit labels.json",
     )
 
 
@@ -215,7 +216,7 @@ def _fits(item: Item, labels: Labels) -> bool:
     return all(isinstance(index, int) and 0 <= index < len(labels.labels) for index in indices)
 
 
-def _refuse(names: Sequence[str], what: str) -> None:
+def _reject(names: Sequence[str], what: str) -> None:
     if names:
         shown = ", ".join(names[:3]) + (" …" if len(names) > len(names[:3]) else "")
         raise UsageError(f"manifest: {len(names)} {what}: {shown}")
@@ -226,12 +227,12 @@ def _repeated(names: Iterable[str]) -> list[str]:
     return [name for name in names if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
 
 
-def in_words(error: ValidationError) -> str:
-    """Return the first mistake in one line."""
+def first_error(error: ValidationError) -> str:
+    """Return the first validation error as one line."""
     first = error.errors()[0]
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
 
 
 def modality_parts(labels: Labels) -> dict[str, tuple[str, ...]]:
-    """Return the parts that labels by modality are: one for each modality, with the labels of the whole."""
+    """Return the components that per-modality labels define: one for each modality, with the labels of the task."""
     return {f"{modality}/label": labels.labels for modality in MODALITIES} if labels.kind == "multiclass" else {}

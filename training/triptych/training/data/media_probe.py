@@ -1,4 +1,4 @@
-"""What a media file holds, by its headers: enough to say whether a modality is there and how long it lasts."""
+"""The duration and the tracks of a media file, read from its headers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STILL_FORMATS: Final = ("image2", "png_pipe", "jpeg_pipe", "webp_pipe")
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """How long a file lasts (a still picture: not at all), and what is in it."""
+    """Duration in seconds (0 for an image), and which tracks a file has."""
 
     seconds: float
     has_video: bool
@@ -27,10 +27,10 @@ ProbeFile = Callable[[Path], Probe]
 
 
 def probe(file: Path) -> Probe:
-    """Look into a media file.
+    """Return the duration and tracks of a media file.
 
     Raises:
-        UsageError: it is not there, is broken, or holds neither pictures nor sound.
+        UsageError: it is missing or broken, or has neither video nor audio.
     """
     try:
         with av.open(str(file)) as container:
@@ -41,7 +41,7 @@ def probe(file: Path) -> Probe:
     except (av.FFmpegError, OSError, StopIteration) as error:
         raise UsageError(f"{file}: expected a media file, got: {str(error) or type(error).__name__}") from error
     if not (found.has_video or found.has_audio):
-        raise UsageError(f"{file}: expected pictures or sound, got neither")
+        raise UsageError(f"{file}: expected video or audio, got neither")
     return found
 
 

@@ -1,7 +1,7 @@
-"""Examples as things that people look at and programs play: real clips, contact sheets, sound files.
+"""Examples as files for people and programs: clips, contact sheets and WAV files.
 
-A clip loses nothing: FFV1, 16-bit PCM, and text as it is. Its pictures are enlarged by a whole number, so that a model
-which wants them small gets back the very pixels; what a producer loses on the way is its JPEG's.
+A clip is lossless: FFV1, 16-bit PCM and plain subtitles. Frames are enlarged by an integer factor, so that a model with
+small frames gets back the exact pixels, except for the loss of the producer's JPEG.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from triptych.units import NS_PER_MS, NS_PER_S
 Pixels = NDArray[np.uint8]
 
 ENLARGED: Final = 4
-"""A power of two up to 8: a JPEG of it is decoded at the original size without any blurring."""
+"""Factor of enlargement, a power of two up to 8. A JPEG of it can be decoded at the original size without blurring."""
 FPS: Final = 4
 _CHUNKS_PER_S: Final = 10
 _MILLISECOND: Final = Fraction(1, 1_000)
@@ -36,9 +36,9 @@ _FFT: Final = 512
 
 
 def write_clip(windows: Sequence[PreparedWindow], file: Path) -> None:
-    """Write windows of one length one after the other as a Matroska film with pictures, sound and subtitles.
+    """Write windows of equal length one after the other as a Matroska clip with video, audio and subtitle tracks.
 
-    A modality that the first window has not is no track of the film.
+    A modality that the first window lacks gets no track.
     """
     first = windows[0]
     with av.open(str(file), "w", format="matroska") as container:
@@ -60,11 +60,11 @@ def write_clip(windows: Sequence[PreparedWindow], file: Path) -> None:
 class _Track(ABC):
     @abstractmethod
     def write(self, window: PreparedWindow, at_ns: int) -> None:
-        """Write what the window has of this track, at its place in the film."""
+        """Write the window's content of this track at its time in the clip."""
 
     @abstractmethod
     def finish(self) -> None:
-        """Write what an encoder still holds."""
+        """Flush the encoder."""
 
 
 class _PictureTrack(_Track):
@@ -76,12 +76,12 @@ class _PictureTrack(_Track):
         self._frame = 0
 
     def write(self, window: PreparedWindow, at_ns: int) -> None:
-        """Show each picture for its equal part of the window, in whose middle it is due."""
+        """Show each frame for an equal part of the window, centred on its timestamp."""
         del at_ns  # frames follow one another
         shown = (window.end_ns - window.start_ns) * FPS // NS_PER_S
         for place in range(shown):
             picture = window.frames_hwc_u8[place * len(window.frames_hwc_u8) // shown]
-            frame = av.VideoFrame.from_ndarray(enlarged(picture), format="rgb24").reformat(format="bgr0")
+            frame = av.VideoFrame.from_ndarray(enlarge(picture), format="rgb24").reformat(format="bgr0")
             frame.pts, frame.time_base = self._frame, Fraction(1, FPS)
             self._frame += 1
             self._container.mux(self._stream.encode(frame))
@@ -124,11 +124,11 @@ class _CueTrack(_Track):
             self._container.mux(packet)
 
     def finish(self) -> None:
-        """Nothing waits: each packet went out as it came."""
+        """Do nothing: packets are written immediately."""
 
 
 def write_item(example: Example, task: Task, folder: Path) -> None:
-    """Write one example as a contact sheet (pictures above the spectrogram), a sound file, and what is true of it."""
+    """Write one example as a contact sheet (frames above the spectrogram), a WAV file, its text and its labels."""
     folder.mkdir(parents=True, exist_ok=True)
     window = example.window
     sheet = contact_sheet(window)
@@ -147,7 +147,7 @@ def write_item(example: Example, task: Task, folder: Path) -> None:
 
 
 def truth_of(example: Example, task: Task) -> dict[str, object]:
-    """Return what is true of an example, in words."""
+    """Return the labels of an example with their names."""
     target = example.target
     indices = target if isinstance(target, tuple) else (target,)
     return {
@@ -159,27 +159,27 @@ def truth_of(example: Example, task: Task) -> dict[str, object]:
 
 
 def contact_sheet(window: PreparedWindow) -> Pixels | None:
-    """Return RGB: the pictures in a row, the spectrogram below; None where there is neither."""
+    """Return an RGB image, uint8 [H, W, 3]: frames in a row above the spectrogram; None without either."""
     rows: list[Pixels] = []
     if window.frames_hwc_u8:
-        rows.append(np.concatenate([enlarged(frame) for frame in window.frames_hwc_u8], axis=1))
+        rows.append(np.concatenate([enlarge(frame) for frame in window.frames_hwc_u8], axis=1))
     if window.audio_present:
         rows.append(_spectrogram(window.audio_f32, width=rows[0].shape[1] if rows else 400))
     return np.concatenate(rows) if rows else None
 
 
-def enlarged(picture: Pixels) -> Pixels:
-    """Return the picture with each pixel `ENLARGED` times as wide and high."""
+def enlarge(picture: Pixels) -> Pixels:
+    """Return the image [H, W, 3] with both sides `ENLARGED` times as long."""
     return picture.repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)
 
 
 def to_s16(window: PreparedWindow) -> NDArray[np.int16]:
-    """Return a window's sound in 16 bits."""
+    """Return the window's audio as int16 [S]."""
     return np.clip(np.rint(window.audio_f32 * 32_768), -32_768, 32_767).astype(np.int16)
 
 
 def _spectrogram(samples: NDArray[np.float32], *, width: int) -> Pixels:
-    """Return the loudness by time and frequency, low ones below, in colours."""
+    """Return the power by time and frequency as an RGB image, uint8 [H, W, 3], low frequencies at the bottom."""
     usable = samples[: len(samples) // _FFT * _FFT].reshape(-1, _FFT)  # [S] -> [F, 512]
     power = np.abs(np.fft.rfft(usable * np.hanning(_FFT), axis=1)) ** 2  # [F, 257]
     level = np.clip((10 * np.log10(power + 1e-6) + 40) / 80, 0, 1)
@@ -189,7 +189,7 @@ def _spectrogram(samples: NDArray[np.float32], *, width: int) -> Pixels:
 
 
 def write_truths(examples: Iterable[Example], task: Task, file: Path) -> None:
-    """Write what is true of each window of a film, a line of JSON for each, in their order."""
+    """Write the labels of each window of a clip as JSON lines, in order."""
     lines = [
         json.dumps({"window": number, **truth_of(example, task)}, ensure_ascii=False)
         for number, example in enumerate(examples)

@@ -1,10 +1,11 @@
-"""Whether a confidence means what it says: of what is said with 0.8, is 0.8 true? Pure.
+"""Calibration of confidences: of the predictions with confidence 0.8, is 80 % correct? Pure functions.
 
-The expected calibration error is taken over bins of equal mass (those of equal width are mostly empty), and less the
-bias that counting brings: even a perfect confidence differs from a share that was counted. The bias is that of Kumar,
-Liang and Ma (2019, "Verified uncertainty calibration"), whose resampling is a folded normal in closed form; it takes a
-part of it off, so that what is left errs on the strict side. Resampling the examples adds the bias once more, so the
-interval is the basic bootstrap's, which mirrors what resampling does.
+The expected calibration error (ECE) uses bins of equal mass, because bins of equal width are mostly empty. It is
+debiased after Kumar, Liang and Ma (2019, "Verified uncertainty calibration", arXiv 1909.10155): even a perfectly
+calibrated model has a positive ECE in a finite sample. Their resampling is replaced with the closed form of a folded
+normal distribution. The correction removes only part of the bias, so the result errs on the strict side. Resampling the
+examples adds the bias once more; hence the interval is that of the basic bootstrap, which mirrors the resampled
+distribution.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _RESAMPLES: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """One bin: how sure on average, how often right, of how many examples."""
+    """One bin: mean confidence, accuracy and number of examples."""
 
     confidence: float
     accuracy: float
@@ -34,7 +35,7 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How far confidences are off: less the bias (`ece`), with its 95 % interval, and as counted (`ece_counted`)."""
+    """Debiased calibration error `ece` with its 95 % interval, and the biased one, `ece_counted`."""
 
     ece: float
     low: float
@@ -44,21 +45,27 @@ class Calibration:
 
 
 def softmax(logits: Numbers, temperature: float = 1.0) -> Numbers:
-    """Return probabilities [N, K]."""
+    """Return softmax probabilities, float64 [N, K], of logits [N, K]."""
     scaled = logits / temperature
     powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     return cast("Numbers", powers / powers.sum(axis=1, keepdims=True))
 
 
 def calibration(probabilities: Numbers, truth: Indices, *, seed: int = 0) -> Calibration:
-    """Return how well the greatest of the probabilities [N, K] is calibrated, the truth being [N]."""
+    """Return the calibration of the top prediction.
+
+    Args:
+        probabilities: float64 [N, K].
+        truth: int64 [N] labels.
+        seed: seed of the bootstrap.
+    """
     confidence = probabilities.max(axis=1)
     right = (probabilities.argmax(axis=1) == truth).astype(np.float64)
     bins = _bins(confidence, right)
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     resampled = []
     for _ in range(_RESAMPLES):
-        drawn = chance.integers(0, len(confidence), len(confidence))
+        drawn = rng.integers(0, len(confidence), len(confidence))
         resampled.append(_debiased(_bins(confidence[drawn], right[drawn])))
     ece = _debiased(bins)
     low, high = (max(0.0, 2 * ece - float(np.quantile(resampled, share))) for share in (0.975, 0.025))
@@ -68,9 +75,9 @@ def calibration(probabilities: Numbers, truth: Indices, *, seed: int = 0) -> Cal
 def _bins(confidence: Numbers, right: Numbers) -> tuple[Bin, ...]:
     order = np.argsort(confidence, kind="stable")
     return tuple(
-        Bin(float(confidence[own].mean()), float(right[own].mean()), len(own))
-        for own in np.array_split(order, BINS)
-        if len(own)
+        Bin(float(confidence[members].mean()), float(right[members].mean()), len(members))
+        for members in np.array_split(order, BINS)
+        if len(members)
     )
 
 
@@ -85,10 +92,13 @@ def _debiased(bins: tuple[Bin, ...]) -> float:
     return max(0.0, _counted(bins) - bias)
 
 
-def _bias(own: Bin) -> float:
-    """Return by how much counting enlarges the distance between confidence and accuracy on average."""
-    distance = abs(own.confidence - own.accuracy)
-    deviation = sqrt(own.accuracy * (1 - own.accuracy) / own.count)
+def _bias(one_bin: Bin) -> float:
+    """Return the expected excess of |confidence - accuracy| in a finite sample.
+
+    The difference is taken as normal, so its absolute value has a folded normal distribution.
+    """
+    distance = abs(one_bin.confidence - one_bin.accuracy)
+    deviation = sqrt(one_bin.accuracy * (1 - one_bin.accuracy) / one_bin.count)
     if deviation == 0:
         return 0.0
     folded = deviation * sqrt(2 / pi) * exp(-(distance**2) / (2 * deviation**2))

@@ -1,4 +1,4 @@
-"""How good named labels are. Pure; what scikit-learn has is scikit-learn's."""
+"""Classification metrics. Pure functions; precision, recall, F1 and the confusion matrix are those of scikit-learn."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STANDARD_ERRORS_95: Final = 1.96
 
 @dataclass(frozen=True, slots=True)
 class ClassScores:
-    """Precision, recall and F1 of one label, which `support` examples truly have."""
+    """Precision, recall and F1 of one label. `support` is the number of examples that have it."""
 
     label: str
     precision: float
@@ -30,9 +30,9 @@ class ClassScores:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """Everything that is counted of one label for each example.
+    """Metrics of a multiclass task.
 
-    `confusion` has a row for each true label and a column for each one named. The standard error is of the accuracy.
+    `confusion` has a row for each true label and a column for each predicted one. `standard_error` is of `accuracy`.
     """
 
     count: int
@@ -51,7 +51,7 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class Tagging:
-    """Everything that is counted where several labels may hold. `exact` is the share with all labels right."""
+    """Metrics of a multilabel task. `exact` is the share of examples with all labels right."""
 
     count: int
     exact: float
@@ -63,7 +63,7 @@ class Tagging:
 
 @dataclass(frozen=True, slots=True)
 class AccuracyDifference:
-    """By how much one accuracy exceeds another on the same examples, with its 95 % interval."""
+    """The difference of two accuracies on the same examples, with its 95 % interval."""
 
     mean: float
     low: float
@@ -71,7 +71,13 @@ class AccuracyDifference:
 
 
 def classification(truth: Indices, named: Indices, labels: Sequence[str]) -> Classification:
-    """Return the scores of named labels, both [N], as indices into `labels`."""
+    """Return the metrics of predicted labels.
+
+    Args:
+        truth: int64 [N] indices into `labels`.
+        named: int64 [N] predicted indices.
+        labels: names of the labels.
+    """
     from sklearn import metrics  # noqa: PLC0415 - slow to import
 
     indices = range(len(labels))
@@ -101,7 +107,13 @@ def classification(truth: Indices, named: Indices, labels: Sequence[str]) -> Cla
 
 
 def tagging(truth: Flags, named: Flags, labels: Sequence[str]) -> Tagging:
-    """Return the scores of named label sets, both [N, K]."""
+    """Return the metrics of predicted label sets.
+
+    Args:
+        truth: bool [N, K].
+        named: bool [N, K], the predictions.
+        labels: names of the K labels.
+    """
     from sklearn import metrics  # noqa: PLC0415 - as above
 
     def f1(average: str) -> float:
@@ -118,12 +130,17 @@ def tagging(truth: Flags, named: Flags, labels: Sequence[str]) -> Tagging:
 
 
 def standard_error(share: float, count: int) -> float:
-    """Return the standard error of a share of so many examples."""
+    """Return the standard error of a proportion in a sample of this size: sqrt(p (1 - p) / n)."""
     return sqrt(share * (1 - share) / count) if count else 0.0
 
 
 def paired_difference(better: Flags, worse: Flags) -> AccuracyDifference:
-    """Return by how much more often the one is right than the other, both [N] on the same examples."""
+    """Return the difference of two accuracies with its normal 95 % interval, from paired examples.
+
+    Args:
+        better: bool [N], whether the one model is right.
+        worse: bool [N], whether the other is, on the same examples.
+    """
     differences = better.astype(np.float64) - worse.astype(np.float64)
     mean = float(differences.mean())
     half = STANDARD_ERRORS_95 * float(differences.std(ddof=1)) / sqrt(len(differences)) if len(differences) > 1 else 0.0

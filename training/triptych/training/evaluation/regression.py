@@ -1,4 +1,4 @@
-"""How good numbers are, as those who predict sentiment from -3 to 3 count it. Pure."""
+"""Regression metrics, as the literature reports them for sentiment from -3 to 3. Pure functions."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _GREATEST: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Regression:
-    """The usual scores of predicted numbers.
+    """Metrics of predicted numbers.
 
     Attributes:
-        count: of examples.
+        count: number of examples.
         mae: mean absolute error.
-        correlation: Pearson's; None where either side never varies.
-        acc2: how often both are negative or both are not.
-        acc2_nonzero: how often both are negative or both positive, where the truth is not 0.
-        acc7: how often both round to the same of -3 … 3.
+        correlation: Pearson correlation; None if either side is constant.
+        acc2: accuracy of negative against non-negative.
+        acc2_nonzero: accuracy of negative against positive, where the truth is not 0.
+        acc7: accuracy after rounding to the integers from -3 to 3.
     """
 
     count: int
@@ -35,7 +35,7 @@ class Regression:
 
 
 def regression(truth: Numbers, predicted: Numbers) -> Regression:
-    """Return the scores of predicted numbers, both [N]."""
+    """Return the metrics of predicted numbers, both float64 [N]."""
     varies = truth.std() > 0 and predicted.std() > 0
     nonzero = truth != 0
     return Regression(

@@ -1,4 +1,4 @@
-"""The evaluation on paper: one page of Markdown with plots, and the same numbers as JSON."""
+"""The report of an evaluation: a Markdown page with plots, and the same numbers as JSON."""
 
 from __future__ import annotations
 
@@ -18,63 +18,68 @@ PAGE: Final = "report.md"
 NUMBERS: Final = "report.json"
 
 
-def write_report(found: Evaluation, folder: Path, *, about: Mapping[str, str]) -> Path:
-    """Write `report.md`, `report.json` and the plots into a folder; return the page.
+def write_report(evaluation: Evaluation, folder: Path, *, about: Mapping[str, str]) -> Path:
+    """Write `report.md`, `report.json` and the plots into a folder, and return the page.
 
     Args:
-        found: what to report.
-        folder: made where it is not there.
-        about: what was measured with what, by heading: the model, its hash, how long it took.
+        evaluation: the evaluation.
+        folder: created if missing.
+        about: facts for the head of the page, by heading: the model, its checksum, the duration.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    plots = write_plots(found, folder)
-    (folder / NUMBERS).write_text(json.dumps(to_json(found, about), indent=1) + "\n", encoding="utf-8")
+    plots = write_plots(evaluation, folder)
+    (folder / NUMBERS).write_text(json.dumps(to_json(evaluation, about), indent=1) + "\n", encoding="utf-8")
     page = folder / PAGE
-    page.write_text("\n".join(_lines(found, about, plots)) + "\n", encoding="utf-8")
+    page.write_text("\n".join(_lines(evaluation, about, plots)) + "\n", encoding="utf-8")
     return page
 
 
-def to_json(found: Evaluation, about: Mapping[str, str]) -> dict[str, object]:
-    """Return everything as plain values; subsets of modalities as `video+audio`."""
-    return {"about": dict(about), **asdict(found), "leaks": [named(own.modalities) for own in found.leaks]}
+def to_json(evaluation: Evaluation, about: Mapping[str, str]) -> dict[str, object]:
+    """Return the evaluation as plain values. Subsets of modalities are written as `video+audio`."""
+    return {
+        "about": dict(about),
+        **asdict(evaluation),
+        "leaks": [named(result.modalities) for result in evaluation.leaks],
+    }
 
 
-def summary(found: Evaluation) -> Iterator[str]:
-    """Yield the few lines that matter most, for a terminal."""
-    yield f"{found.data}, {found.split}: {_headline(found.fused)} with all modalities"
-    yield f"best single modality: {named(found.best_single.modalities)}, {_headline(found.best_single.scores)}"
-    if found.confidence is not None:
-        before, after = found.confidence.before, found.confidence.after
+def summary(evaluation: Evaluation) -> Iterator[str]:
+    """Yield the most important lines, for a terminal."""
+    yield f"{evaluation.data}, {evaluation.split}: {_headline(evaluation.fused)} with all modalities"
+    best = evaluation.best_single
+    yield f"best single modality: {named(best.modalities)}, {_headline(best.scores)}"
+    if evaluation.confidence is not None:
+        before, after = evaluation.confidence.before, evaluation.confidence.after
         yield f"ECE {before.ece:.4f}, after scaling {after.ece:.4f} ({after.low:.4f} to {after.high:.4f})"
-    for own in found.leaks:
-        yield f"LEAK: {named(own.modalities)} is better than anybody could honestly be"
-    for mixed in found.shuffled:
+    for result in evaluation.leaks:
+        yield f"LEAK: {named(result.modalities)} exceeds its ceiling: information leaks into the inputs"
+    for mixed in evaluation.shuffled:
         if not mixed.passed:
-            yield f"SHUFFLE TEST FAILED: {mixed.anchor}, {mixed.accuracy:.3f} where {mixed.limit:.3f} would be honest"
+            yield f"SHUFFLE TEST FAILED: {mixed.anchor}, accuracy {mixed.accuracy:.3f}, limit {mixed.limit:.3f}"
 
 
 def named(modalities: Sequence[str]) -> str:
-    """Return a subset of modalities as one word."""
+    """Return the name of a subset of modalities."""
     return "+".join(modalities)
 
 
-def _lines(found: Evaluation, about: Mapping[str, str], plots: Mapping[str, str]) -> Iterator[str]:
-    yield f"# {found.data}, {found.split}"
+def _lines(evaluation: Evaluation, about: Mapping[str, str], plots: Mapping[str, str]) -> Iterator[str]:
+    yield f"# {evaluation.data}, {evaluation.split}"
     yield ""
     yield from (f"- {heading}: {value}" for heading, value in about.items())
     yield ""
-    yield from _summary(found)
-    yield from _section("Every subset of modalities", _subsets(found), plots.get("subsets"))
-    if found.confidence is not None:
-        yield from _section("Confidence", _confidence(found), plots.get("confidence"))
-    if not isinstance(found.fused, Regression):
-        yield from _section("By label", _by_class(found.fused.by_class), plots.get("confusion"))
-    if found.noise:
-        yield from _section("Noise in one modality", _noise(found), plots.get("noise"))
-    if found.shuffled:
-        yield from _section("Honesty", _honesty(found), None)
-    if found.elsewhere:
-        yield from _section("Components of a kind never seen in training", _elsewhere(found), None)
+    yield from _summary(evaluation)
+    yield from _section("Every subset of modalities", _subsets(evaluation), plots.get("subsets"))
+    if evaluation.confidence is not None:
+        yield from _section("Calibration", _confidence(evaluation), plots.get("confidence"))
+    if not isinstance(evaluation.fused, Regression):
+        yield from _section("By label", _by_class(evaluation.fused.by_class), plots.get("confusion"))
+    if evaluation.noise:
+        yield from _section("Noise in one modality", _noise(evaluation), plots.get("noise"))
+    if evaluation.shuffled:
+        yield from _section("Leak tests", _leak_tests(evaluation), None)
+    if evaluation.elsewhere:
+        yield from _section("Components unseen in training", _further_tests(evaluation), None)
 
 
 def _section(title: str, lines: Iterator[str], plot: str | None) -> Iterator[str]:
@@ -84,20 +89,20 @@ def _section(title: str, lines: Iterator[str], plot: str | None) -> Iterator[str
         yield from ("", f"![{title}]({plot})")
 
 
-def _summary(found: Evaluation) -> Iterator[str]:
-    yield f"**{_headline(found.fused)}** with all modalities, {found.fused.count} examples."
+def _summary(evaluation: Evaluation) -> Iterator[str]:
+    yield f"**{_headline(evaluation.fused)}** with all modalities, {evaluation.fused.count} examples."
     yield ""
-    best = found.best_single
+    best = evaluation.best_single
     line = f"Best single modality: {named(best.modalities)}, {_headline(best.scores)}."
-    if found.advantage is not None:
-        low, high = found.advantage.low, found.advantage.high
-        line += f" All together: {found.advantage.mean:+.3f} (95 %: {low:+.3f} to {high:+.3f})."
+    if evaluation.advantage is not None:
+        low, high = evaluation.advantage.low, evaluation.advantage.high
+        line += f" Advantage of all modalities: {evaluation.advantage.mean:+.3f} (95 %: {low:+.3f} to {high:+.3f})."
     yield line
-    if quality(found.fused) < quality(best.scores):
+    if quality(evaluation.fused) < quality(best.scores):
         yield ""
-        yield "**The fused model is worse than its best single modality.**"
+        yield "**The fused output is worse than the best single modality.**"
     yield ""
-    yield from _table(("", "value"), _all_scores(found.fused))
+    yield from _table(("", "value"), _all_scores(evaluation.fused))
 
 
 def _headline(scores: Scores) -> str:
@@ -118,39 +123,40 @@ def _all_scores(scores: Scores) -> list[tuple[str, str]]:
     ]
 
 
-def _subsets(found: Evaluation) -> Iterator[str]:
+def _subsets(evaluation: Evaluation) -> Iterator[str]:
     rows = []
-    for own in found.by_subset:
-        ceiling = "" if own.ceiling is None else f"{own.ceiling:.3f}"
-        rows.append((named(own.modalities), _headline(own.scores), ceiling, str(own.scores.count)))
+    for result in evaluation.by_subset:
+        ceiling = "" if result.ceiling is None else f"{result.ceiling:.3f}"
+        rows.append((named(result.modalities), _headline(result.scores), ceiling, str(result.scores.count)))
     yield from _table(("modalities", "score", "best possible", "examples"), rows)
 
 
-def _confidence(found: Evaluation) -> Iterator[str]:
-    if found.confidence is None:
+def _confidence(evaluation: Evaluation) -> Iterator[str]:
+    if evaluation.confidence is None:
         return
     rows = [
-        ("as it is", "1", *_errors(found.confidence.before)),
-        ("after scaling", f"{found.confidence.temperature:.3f}", *_errors(found.confidence.after)),
+        ("unscaled", "1", *_errors(evaluation.confidence.before)),
+        ("after scaling", f"{evaluation.confidence.temperature:.3f}", *_errors(evaluation.confidence.after)),
     ]
-    yield from _table(("", "temperature", "ECE", "95 % interval", "ECE as counted"), rows)
+    yield from _table(("", "temperature", "ECE", "95 % interval", "ECE, biased"), rows)
     yield ""
-    yield "Ten bins of equal mass; ECE less the bias of counting. The temperature is the one the model is served with."
+    yield "Ten bins of equal mass; the ECE is debiased. The temperature is the one that the model is served with."
 
 
-def _errors(own: Calibration) -> tuple[str, str, str]:
-    return f"{own.ece:.4f}", f"{own.low:.4f} to {own.high:.4f}", f"{own.ece_counted:.4f}"
+def _errors(result: Calibration) -> tuple[str, str, str]:
+    return f"{result.ece:.4f}", f"{result.low:.4f} to {result.high:.4f}", f"{result.ece_counted:.4f}"
 
 
 def _by_class(scores: Sequence[ClassScores]) -> Iterator[str]:
     rows = [
-        (own.label, f"{own.precision:.3f}", f"{own.recall:.3f}", f"{own.f1:.3f}", str(own.support)) for own in scores
+        (result.label, f"{result.precision:.3f}", f"{result.recall:.3f}", f"{result.f1:.3f}", str(result.support))
+        for result in scores
     ]
     yield from _table(("label", "precision", "recall", "F1", "examples"), rows)
 
 
-def _noise(found: Evaluation) -> Iterator[str]:
-    levels = found.noise[0].levels
+def _noise(evaluation: Evaluation) -> Iterator[str]:
+    levels = evaluation.noise[0].levels
     rows = [
         (
             curve.modality,
@@ -158,39 +164,42 @@ def _noise(found: Evaluation) -> Iterator[str]:
             f"{curve.relative:.3f}",
             f"{curve.effective:+.3f}",
         )
-        for curve in found.noise
+        for curve in evaluation.noise
     ]
     headings = ("noise in", *(f"{level:g}" for level in levels), "relative", "effective")
     yield from _table(headings, rows)
     yield ""
-    yield "Relative: the area under the curve. Effective: how much less is lost than by late fusion of the same model."
+    yield "Relative: area under the curve. Effective: advantage over late fusion of the same model's single modalities."
 
 
-def _honesty(found: Evaluation) -> Iterator[str]:
-    leaks = ", ".join(named(own.modalities) for own in found.leaks)
-    if any(own.ceiling is not None for own in found.by_subset):
+def _leak_tests(evaluation: Evaluation) -> Iterator[str]:
+    leaks = ", ".join(named(result.modalities) for result in evaluation.leaks)
+    if any(result.ceiling is not None for result in evaluation.by_subset):
         yield (
-            f"Leak test: **failed** for {leaks}: better than anybody could honestly be."
+            f"Leak test: **failed** for {leaks}: above the ceiling by more than {LEAK_ERRORS:g} standard errors."
             if leaks
             else f"Leak test: passed. No subset is above its ceiling by more than {LEAK_ERRORS:g} standard errors."
         )
         yield ""
-    yield "Shuffle test: one modality keeps its example, the others come from elsewhere."
+    yield "Shuffle test: one modality stays, the others are taken from other examples."
     yield ""
     rows = [
         (
-            own.anchor,
-            f"{own.accuracy:.3f} ± {own.standard_error:.3f}",
-            f"{own.limit:.3f}",
-            "yes" if own.passed else "**no**",
+            result.anchor,
+            f"{result.accuracy:.3f} ± {result.standard_error:.3f}",
+            f"{result.limit:.3f}",
+            "yes" if result.passed else "**no**",
         )
-        for own in found.shuffled
+        for result in evaluation.shuffled
     ]
-    yield from _table(("kept", "its label is named", "at most", "passed"), rows)
+    yield from _table(("kept modality", "accuracy", "limit", "passed"), rows)
 
 
-def _elsewhere(found: Evaluation) -> Iterator[str]:
-    rows = [(own.split, f"{own.accuracy:.3f} ± {own.standard_error:.3f}", str(own.count)) for own in found.elsewhere]
+def _further_tests(evaluation: Evaluation) -> Iterator[str]:
+    rows = [
+        (result.split, f"{result.accuracy:.3f} ± {result.standard_error:.3f}", str(result.count))
+        for result in evaluation.elsewhere
+    ]
     yield from _table(("split", "accuracy", "examples"), rows)
 
 

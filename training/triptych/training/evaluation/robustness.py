@@ -1,4 +1,4 @@
-"""What noise costs, as MultiBench counts it: the area under the curve, and the gap to late fusion. Pure."""
+"""Robustness to noise, relative and effective, as in MultiBench (Liang et al., 2021, arXiv 2107.07502). Pure."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
-    """Accuracies by level of noise in one modality.
+class NoiseCurve:
+    """Accuracies by noise level in one modality.
 
     Attributes:
-        modality: the one that the noise is in.
-        levels: of noise, rising.
+        modality: the noisy modality.
+        levels: rising noise levels.
         fused: accuracies of the model.
-        late: of the same model's answers to each modality alone, put together.
-        relative: area under the curve of the model, over the levels' span.
-        effective: mean height of the model's curve above that of late fusion, moved so that both begin together.
+        late: accuracies of late fusion of the model's single-modality outputs.
+        relative: area under `fused`, divided by the range of levels.
+        effective: mean of `fused` minus `late`, both shifted to start at 0.
     """
 
     modality: str
@@ -27,17 +27,17 @@ class Curve:
     effective: float
 
 
-def robustness(modality: str, levels: Sequence[float], fused: Sequence[float], late: Sequence[float]) -> Curve:
-    """Return the curve and what is read off it."""
-    gaps = [(own - fused[0]) - (other - late[0]) for own, other in zip(fused, late, strict=True)]
-    return Curve(modality, tuple(levels), tuple(fused), tuple(late), _mean(levels, fused), _mean(levels, gaps))
+def robustness(modality: str, levels: Sequence[float], fused: Sequence[float], late: Sequence[float]) -> NoiseCurve:
+    """Return the curve with its relative and effective robustness."""
+    gaps = [(accuracy - fused[0]) - (other - late[0]) for accuracy, other in zip(fused, late, strict=True)]
+    return NoiseCurve(modality, tuple(levels), tuple(fused), tuple(late), _mean(levels, fused), _mean(levels, gaps))
 
 
 def _mean(levels: Sequence[float], heights: Sequence[float]) -> float:
-    """Return the mean height by the trapezoids between levels."""
+    """Return the mean height of the curve by the trapezoidal rule."""
     area = sum(
-        (levels[place + 1] - levels[place]) * (heights[place] + heights[place + 1]) / 2
-        for place in range(len(levels) - 1)
+        (levels[index + 1] - levels[index]) * (heights[index] + heights[index + 1]) / 2
+        for index in range(len(levels) - 1)
     )
     span = levels[-1] - levels[0]
     return area / span if span else heights[0]

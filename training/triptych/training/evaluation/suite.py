@@ -1,4 +1,4 @@
-"""The evaluation: read this first. What is asked, and what is made of the answers."""
+"""The evaluation of a model: subsets of modalities, calibration, noise, leak tests and further test splits."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from triptych.models.window import PreparedWindow
 from triptych.training.data.benchmarks.ceilings import Subset, bayes_ceilings, subsets
 from triptych.training.data.benchmarks.rules import Rules
 from triptych.training.data.example import MODALITIES, Dataset
-from triptych.training.data.pools.cache import Track, untracked
-from triptych.training.evaluation.answers import Answers, Numbers, Predict, View, ask
+from triptych.training.data.pools.cache import TrackProgress, no_progress
 from triptych.training.evaluation.calibration import Calibration, calibration, softmax
 from triptych.training.evaluation.classification import (
     AccuracyDifference,
@@ -27,19 +26,20 @@ from triptych.training.evaluation.classification import (
     standard_error,
     tagging,
 )
+from triptych.training.evaluation.perturbation import LEVELS, keep_only, shuffle_modalities, with_noise
+from triptych.training.evaluation.predictions import Numbers, Predict, Predictions, View, predict_views
 from triptych.training.evaluation.regression import Regression, regression
-from triptych.training.evaluation.robustness import Curve, robustness
-from triptych.training.evaluation.windows import LEVELS, keep_only, paired_at_random, with_noise
+from triptych.training.evaluation.robustness import NoiseCurve, robustness
 
 Scores = Classification | Tagging | Regression
 
 LEAK_ERRORS: Final = 3.0
-"""By so many standard errors may an accuracy exceed its ceiling by chance."""
+"""Number of standard errors by which an accuracy may exceed its ceiling by chance."""
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
-    """How much is asked: examples of the test, and of each question about noise, shuffling and further tests."""
+class EvaluationSize:
+    """Maximum number of examples: of the main test, and of each test of noise, shuffling and further splits."""
 
     examples: int = 2_000
     examples_aside: int = 512
@@ -47,13 +47,13 @@ class Extent:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """What is measured.
+class EvaluatedModel:
+    """A model to evaluate.
 
     Attributes:
-        predict: asks it.
-        reads: the modalities that it reads.
-        temperature: what its logits are divided by to make confidences, as it is served.
+        predict: runs the model on windows.
+        reads: modalities that it reads.
+        temperature: divides its logits to get confidences, as when it is served.
     """
 
     predict: Predict
@@ -63,7 +63,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class SubsetScores:
-    """How good the model is when only some modalities come; `ceiling` is the best that anybody could be."""
+    """Scores with only some modalities present. `ceiling` is the Bayes accuracy for these modalities, if known."""
 
     modalities: Subset
     scores: Scores
@@ -71,11 +71,11 @@ class SubsetScores:
 
 
 @dataclass(frozen=True, slots=True)
-class Shuffled:
-    """How often the model names the label of one modality's example when the others come from other examples.
+class ShuffleTest:
+    """Accuracy for the label of one modality's example when the other modalities come from other examples.
 
-    Nobody can do so more often than the modality alone allows: `limit`, its ceiling where that is known, else what the
-    model itself reaches with it.
+    Without a leak it cannot exceed what the modality alone allows. `limit` is that modality's ceiling if it is known,
+    else the model's own accuracy with it.
     """
 
     anchor: str
@@ -85,13 +85,13 @@ class Shuffled:
 
     @property
     def passed(self) -> bool:
-        """Whether it is no better than it can honestly be."""
+        """Return whether the accuracy stays below the limit, within sampling error."""
         return self.accuracy <= self.limit + LEAK_ERRORS * self.standard_error
 
 
 @dataclass(frozen=True, slots=True)
-class Confidence:
-    """How well confidences are calibrated, at a temperature of 1 and at the model's own."""
+class ConfidenceCalibration:
+    """Calibration at a temperature of 1 and at the model's own temperature."""
 
     temperature: float
     before: Calibration
@@ -99,8 +99,8 @@ class Confidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """A further test, of components of a kind never seen in training."""
+class FurtherTest:
+    """Accuracy on a further test split, with components of a kind that training does not have."""
 
     split: str
     count: int
@@ -110,9 +110,9 @@ class Elsewhere:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All that was found. What does not apply to the kind of task is None or empty.
+    """All results. What does not apply to the kind of task is None or empty.
 
-    `advantage` is by how much all modalities together are better than the best single one, on the same examples.
+    `advantage` is the accuracy of all modalities minus that of the best single modality, on the same examples.
     """
 
     data: str
@@ -122,45 +122,57 @@ class Evaluation:
     by_subset: tuple[SubsetScores, ...]
     best_single: SubsetScores
     advantage: AccuracyDifference | None = None
-    confidence: Confidence | None = None
-    noise: tuple[Curve, ...] = ()
-    shuffled: tuple[Shuffled, ...] = ()
-    elsewhere: tuple[Elsewhere, ...] = ()
+    confidence: ConfidenceCalibration | None = None
+    noise: tuple[NoiseCurve, ...] = ()
+    shuffled: tuple[ShuffleTest, ...] = ()
+    elsewhere: tuple[FurtherTest, ...] = ()
 
     @property
     def leaks(self) -> tuple[SubsetScores, ...]:
-        """The subsets that are better than they can honestly be: where there are any, something is wrong."""
+        """Return the subsets that exceed their ceiling. If there are any, information leaks into the inputs."""
         return tuple(
-            own
-            for own in self.by_subset
-            if isinstance(own.scores, Classification)
-            and own.ceiling is not None
-            and own.scores.accuracy > own.ceiling + LEAK_ERRORS * standard_error(own.ceiling, own.scores.count)
+            result
+            for result in self.by_subset
+            if isinstance(result.scores, Classification)
+            and result.ceiling is not None
+            and result.scores.accuracy
+            > result.ceiling + LEAK_ERRORS * standard_error(result.ceiling, result.scores.count)
         )
 
 
 def evaluate(
-    dataset: Dataset, subject: Subject, *, split: str = "test", extent: Extent | None = None,
-    rules: Rules | None = None, track: Track[Any] = untracked,
+    dataset: Dataset, model: EvaluatedModel, *, split: str = "test", size: EvaluationSize | None = None,
+    rules: Rules | None = None, track: TrackProgress[Any] = no_progress,
 ) -> Evaluation:  # fmt: skip
-    """Measure a model on a data set; `rules` are a generated one's, and give the ceilings."""
-    extent = extent or Extent()
-    asker = _Asker(dataset, subject, extent, track)
-    present = tuple(modality for modality in _present(dataset, split) if modality in subject.reads)
-    views: dict[Hashable, View] = {subset: partial(_only, modalities=subset) for subset in subsets(present)}
-    answers = asker.ask(split, views, extent.examples)
-    ceilings = {} if rules is None else {subset: float(own) for subset, own in bayes_ceilings(rules).items()}
+    """Evaluate a model on a data set.
+
+    Args:
+        dataset: the data set.
+        model: the model.
+        split: split to evaluate on.
+        size: maximum number of examples.
+        rules: rules of a generated benchmark, for the ceilings.
+        track: shows progress.
+    """
+    size = size or EvaluationSize()
+    runner = _SuiteRunner(dataset, model, size, track)
+    present = tuple(modality for modality in _present_modalities(dataset, split) if modality in model.reads)
+    views: dict[Hashable, View] = {subset: partial(_keep_only, modalities=subset) for subset in subsets(present)}
+    predictions = runner.predict(split, views, size.examples)
+    ceilings = {} if rules is None else {subset: float(ceiling) for subset, ceiling in bayes_ceilings(rules).items()}
     by_subset = tuple(
-        SubsetScores(subset, _scores(dataset, answers, subset), ceilings.get(subset)) for subset in subsets(present)
+        SubsetScores(subset, _scores(dataset, predictions, subset), ceilings.get(subset)) for subset in subsets(present)
     )
-    best_single = max((own for own in by_subset if len(own.modalities) == 1), key=lambda own: quality(own.scores))
-    fused = next(own.scores for own in by_subset if own.modalities == present)
+    best_single = max(
+        (result for result in by_subset if len(result.modalities) == 1), key=lambda result: quality(result.scores)
+    )
+    fused = next(result.scores for result in by_subset if result.modalities == present)
     found = Evaluation(dataset.task.name, split, dataset.task.labels, fused, by_subset, best_single)
-    return _with_labels_alone(found, asker, answers) if dataset.task.kind == "multiclass" else found
+    return _with_multiclass_results(found, runner, predictions) if dataset.task.kind == "multiclass" else found
 
 
 def quality(scores: Scores) -> float:
-    """Return the one number by which models are compared: greater is better."""
+    """Return the score that models are compared by. Greater is better."""
     match scores:
         case Classification():
             return scores.accuracy
@@ -170,139 +182,145 @@ def quality(scores: Scores) -> float:
             return -scores.mae
 
 
-class _Asker:
-    """Asks one model about one data set."""
+class _SuiteRunner:
+    """Runs one model on one data set."""
 
-    def __init__(self, dataset: Dataset, subject: Subject, extent: Extent, track: Track[Any]) -> None:
-        self.dataset, self.subject, self.extent = dataset, subject, extent
+    def __init__(
+        self, dataset: Dataset, model: EvaluatedModel, size: EvaluationSize, track: TrackProgress[Any]
+    ) -> None:
+        self.dataset, self.model, self.size = dataset, model, size
         self._track = track
 
-    def ask(self, split: str, views: Mapping[Hashable, View], limit: int) -> Answers:
-        return ask(
-            self.dataset, split, self.subject.predict, views, limit=limit, seed=self.extent.seed, track=self._track
+    def predict(self, split: str, views: Mapping[Hashable, View], limit: int) -> Predictions:
+        return predict_views(
+            self.dataset, split, self.model.predict, views, limit=limit, seed=self.size.seed, track=self._track
         )
 
 
-def _with_labels_alone(found: Evaluation, asker: _Asker, answers: Answers) -> Evaluation:
-    """Add what can be said only of tasks with one label for each example."""
+def _with_multiclass_results(found: Evaluation, runner: _SuiteRunner, predictions: Predictions) -> Evaluation:
+    """Add the results that only a multiclass task has."""
     full = found.by_subset[-1].modalities
-    limits = {own.modalities[0]: own for own in found.by_subset if len(own.modalities) == 1}
+    limits = {result.modalities[0]: result for result in found.by_subset if len(result.modalities) == 1}
     return Evaluation(
         found.data, found.split, found.labels, found.fused, found.by_subset, found.best_single,
-        advantage=_advantage(answers, full, found.best_single.modalities),
-        confidence=_confidence(answers, full, asker.subject.temperature),
-        noise=_noise(asker, found.split, full),
-        shuffled=_shuffled(asker, found.split, limits) if len(full) > 1 else (),
-        elsewhere=_elsewhere(asker, found.split, full),
+        advantage=_advantage(predictions, full, found.best_single.modalities),
+        confidence=_confidence(predictions, full, runner.model.temperature),
+        noise=_noise(runner, found.split, full),
+        shuffled=_shuffled(runner, found.split, limits) if len(full) > 1 else (),
+        elsewhere=_further_tests(runner, found.split, full),
     )  # fmt: skip
 
 
-def _scores(dataset: Dataset, answers: Answers, view: Hashable) -> Scores:
-    task, seen = dataset.task, answers.seen[view]
+def _scores(dataset: Dataset, predictions: Predictions, view: Hashable) -> Scores:
+    task, view_outputs = dataset.task, predictions.by_view[view]
     if task.kind == "multiclass":
-        return classification(answers.truth(view), seen.outputs.argmax(axis=1), task.labels)
-    targets = [answers.targets[row] for row in seen.rows]
+        return classification(predictions.truth(view), view_outputs.outputs.argmax(axis=1), task.labels)
+    targets = [predictions.targets[row] for row in view_outputs.rows]
     if task.kind == "regression":
-        return regression(np.array(targets, np.float64), seen.outputs.reshape(-1))
-    truth = np.zeros(seen.outputs.shape, bool)
+        return regression(np.array(targets, np.float64), view_outputs.outputs.reshape(-1))
+    truth = np.zeros(view_outputs.outputs.shape, bool)
     for row, target in enumerate(targets):
         truth[row, list(target)] = True
-    return tagging(truth, seen.outputs > 0, task.labels)
+    return tagging(truth, view_outputs.outputs > 0, task.labels)
 
 
-def _advantage(answers: Answers, full: Subset, single: Subset) -> AccuracyDifference | None:
-    """Compare on the rows that have both; nothing to compare where there is one modality only."""
+def _advantage(predictions: Predictions, full: Subset, single: Subset) -> AccuracyDifference | None:
+    """Compare on the examples that have both subsets. None with a single modality."""
     if full == single:
         return None
-    right = {view: _right(answers, view) for view in (full, single)}
-    both, at_full, at_single = np.intersect1d(answers.seen[full].rows, answers.seen[single].rows, return_indices=True)
+    right = {view: _is_correct(predictions, view) for view in (full, single)}
+    both, at_full, at_single = np.intersect1d(
+        predictions.by_view[full].rows, predictions.by_view[single].rows, return_indices=True
+    )
     return paired_difference(right[full][at_full], right[single][at_single]) if len(both) else None
 
 
-def _confidence(answers: Answers, full: Subset, temperature: float) -> Confidence:
-    outputs, truth = answers.seen[full].outputs, answers.truth(full)
+def _confidence(predictions: Predictions, full: Subset, temperature: float) -> ConfidenceCalibration:
+    outputs, truth = predictions.by_view[full].outputs, predictions.truth(full)
     before, after = (calibration(softmax(outputs, each), truth) for each in (1.0, temperature))
-    return Confidence(temperature, before, after)
+    return ConfidenceCalibration(temperature, before, after)
 
 
-def _noise(asker: _Asker, split: str, full: Subset) -> tuple[Curve, ...]:
-    views: dict[Hashable, View] = {("alone", modality): partial(_only, modalities=(modality,)) for modality in full}
+def _noise(runner: _SuiteRunner, split: str, full: Subset) -> tuple[NoiseCurve, ...]:
+    views: dict[Hashable, View] = {
+        ("alone", modality): partial(_keep_only, modalities=(modality,)) for modality in full
+    }
     for modality in full:
         for level in LEVELS:
             views["all", modality, level] = partial(_noisy, modality=modality, level=level, modalities=full)
             views["alone", modality, level] = partial(_noisy, modality=modality, level=level, modalities=(modality,))
-    answers = asker.ask(split, views, asker.extent.examples_aside)
+    predictions = runner.predict(split, views, runner.size.examples_aside)
     return tuple(
         robustness(
             modality,
             LEVELS,
-            [float(_right(answers, ("all", modality, level)).mean()) for level in LEVELS],
-            [_late_accuracy(answers, modality, level, full) for level in LEVELS],
+            [float(_is_correct(predictions, ("all", modality, level)).mean()) for level in LEVELS],
+            [_late_accuracy(predictions, modality, level, full) for level in LEVELS],
         )
         for modality in full
     )
 
 
-def _late_accuracy(answers: Answers, noisy: str, level: float, full: Subset) -> float:
-    """Return how good the sum of the log-probabilities by modality is, one of them heard through noise."""
-    total: Numbers = np.zeros((len(answers.targets), answers.seen["all", noisy, level].outputs.shape[1]))
+def _late_accuracy(predictions: Predictions, noisy: str, level: float, full: Subset) -> float:
+    """Return the accuracy of late fusion: the sum of log-probabilities by modality, with noise in one of them."""
+    total: Numbers = np.zeros((len(predictions.targets), predictions.by_view["all", noisy, level].outputs.shape[1]))
     for modality in full:
-        seen = answers.seen[("alone", modality, level) if modality == noisy else ("alone", modality)]
-        total[seen.rows] += np.log(np.maximum(softmax(seen.outputs), 1e-12))
-    return float((total.argmax(axis=1) == np.array(answers.targets)).mean())
+        view_outputs = predictions.by_view[("alone", modality, level) if modality == noisy else ("alone", modality)]
+        total[view_outputs.rows] += np.log(np.maximum(softmax(view_outputs.outputs), 1e-12))
+    return float((total.argmax(axis=1) == np.array(predictions.targets)).mean())
 
 
-def _shuffled(asker: _Asker, split: str, alone: Mapping[str, SubsetScores]) -> tuple[Shuffled, ...]:
-    views: dict[Hashable, View] = {anchor: partial(_mixed, anchor=anchor) for anchor in alone}
-    answers = asker.ask(split, views, asker.extent.examples_aside)
+def _shuffled(runner: _SuiteRunner, split: str, alone: Mapping[str, SubsetScores]) -> tuple[ShuffleTest, ...]:
+    views: dict[Hashable, View] = {anchor: partial(_shuffle, anchor=anchor) for anchor in alone}
+    predictions = runner.predict(split, views, runner.size.examples_aside)
     found = []
-    for anchor, own in alone.items():
-        right = _right(answers, anchor)
-        limit = own.ceiling if own.ceiling is not None else quality(own.scores)
-        found.append(Shuffled(anchor, float(right.mean()), standard_error(limit, len(right)), limit))
+    for anchor, result in alone.items():
+        right = _is_correct(predictions, anchor)
+        limit = result.ceiling if result.ceiling is not None else quality(result.scores)
+        found.append(ShuffleTest(anchor, float(right.mean()), standard_error(limit, len(right)), limit))
     return tuple(found)
 
 
-def _elsewhere(asker: _Asker, split: str, full: Subset) -> tuple[Elsewhere, ...]:
+def _further_tests(runner: _SuiteRunner, split: str, full: Subset) -> tuple[FurtherTest, ...]:
     found = []
-    for further in asker.dataset.splits:
+    for further in runner.dataset.splits:
         if further != split and further.startswith(f"{split}-"):
-            right = _right(asker.ask(further, {full: _as_is}, asker.extent.examples_aside), full)
+            right = _is_correct(runner.predict(further, {full: _as_is}, runner.size.examples_aside), full)
             accuracy = float(right.mean())
-            found.append(Elsewhere(further, len(right), accuracy, standard_error(accuracy, len(right))))
+            found.append(FurtherTest(further, len(right), accuracy, standard_error(accuracy, len(right))))
     return tuple(found)
 
 
-def _right(answers: Answers, view: Hashable) -> NDArray[np.bool_]:
-    right: NDArray[np.bool_] = answers.seen[view].outputs.argmax(axis=1) == answers.truth(view)
+def _is_correct(predictions: Predictions, view: Hashable) -> NDArray[np.bool_]:
+    right: NDArray[np.bool_] = predictions.by_view[view].outputs.argmax(axis=1) == predictions.truth(view)
     return right
 
 
-def _present(dataset: Dataset, split: str) -> tuple[str, ...]:
-    """Return the modalities that any of the first examples has."""
+def _present_modalities(dataset: Dataset, split: str) -> tuple[str, ...]:
+    """Return the modalities that occur in the first examples."""
     windows = [each.window for each in dataset.examples(split, range(min(256, dataset.size(split))))]
-    there = {
+    available = {
         "video": any(window.frames_hwc_u8 for window in windows),
         "audio": any(window.audio_present for window in windows),
         "text": any(window.cues for window in windows),
     }
-    as_features = {modality for window in windows for modality, own in window.features.items() if len(own)}
-    return tuple(modality for modality in MODALITIES if there[modality] or modality in as_features)
+    as_features = {modality for window in windows for modality, result in window.features.items() if len(result)}
+    return tuple(modality for modality in MODALITIES if available[modality] or modality in as_features)
 
 
 def _as_is(windows: list[PreparedWindow], _: Random) -> list[PreparedWindow]:
     return windows
 
 
-def _only(windows: list[PreparedWindow], _: Random, *, modalities: Sequence[str]) -> list[PreparedWindow]:
+def _keep_only(windows: list[PreparedWindow], _: Random, *, modalities: Sequence[str]) -> list[PreparedWindow]:
     return [keep_only(window, modalities) for window in windows]
 
 
 def _noisy(
-    windows: list[PreparedWindow], chance: Random, *, modality: str, level: float, modalities: Sequence[str]
+    windows: list[PreparedWindow], rng: Random, *, modality: str, level: float, modalities: Sequence[str]
 ) -> list[PreparedWindow]:
-    return [with_noise(keep_only(window, modalities), modality, level, chance) for window in windows]
+    return [with_noise(keep_only(window, modalities), modality, level, rng) for window in windows]
 
 
-def _mixed(windows: list[PreparedWindow], chance: Random, *, anchor: str) -> list[PreparedWindow]:
-    return paired_at_random(windows, anchor, chance)
+def _shuffle(windows: list[PreparedWindow], rng: Random, *, anchor: str) -> list[PreparedWindow]:
+    return shuffle_modalities(windows, anchor, rng)

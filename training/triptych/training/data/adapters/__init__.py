@@ -1,1 +1,1 @@
-"""Public data sets as their authors hand them out, each turned into the one manifest."""
+"""Adapters that convert public data sets, as their authors distribute them, to manifests."""

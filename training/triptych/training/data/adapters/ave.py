@@ -1,4 +1,4 @@
-"""AVE: films of 10 s, and from which second to which the event is seen and heard; the rest is background."""
+"""AVE: videos of 10 s with the time span of an event that is both seen and heard. The rest is background."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from triptych.training.data.adapters.formats.media_files import FILMS, MediaFiles
+from triptych.training.data.adapters.formats.tables import read_lines
 from triptych.training.data.adapters.gathering import Gathered, Row
-from triptych.training.data.adapters.reading.media_files import FILMS, MediaFiles
-from triptych.training.data.adapters.reading.tables import read_lines
 from triptych.training.data.manifest import Labels, Split
 
 BACKGROUND: Final = "background"
@@ -24,7 +24,7 @@ class _Event(NamedTuple):
 
 
 def ave(root: Path, _: Path) -> Gathered:
-    """Gather AVE: each film becomes up to three items, before the event, the event, and after it."""
+    """Gather AVE: each video gives up to three items, before, during and after the event."""
     problems: list[str] = []
     events = [(split, event) for name, split in _SPLITS.items() for event in _events(root / name, problems)]
     labels = (*sorted({event.label for _, event in events}), BACKGROUND)
@@ -33,7 +33,7 @@ def ave(root: Path, _: Path) -> Gathered:
     for split, event in events:
         film = files.find(event.video, FILMS)
         if film is None:
-            problems.append(f"{event.video}: its film is missing")
+            problems.append(f"{event.video}: film is missing")
             continue
         for start, end, label in _spans(event):
             gathered.rows.append(

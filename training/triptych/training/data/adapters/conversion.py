@@ -1,4 +1,4 @@
-"""From what an adapter gathered to a manifest: media looked into, splits settled, paths made relative."""
+"""From an adapter's rows to a manifest: probe the media, assign the splits, and make paths relative."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from pydantic import ValidationError
 from triptych.schemas.errors import UsageError
 from triptych.training.data.adapters.gathering import Gathered, Row
 from triptych.training.data.adapters.registry import ADAPTERS
-from triptych.training.data.adapters.splits import settle
-from triptych.training.data.manifest import Item, Manifest, in_words
+from triptych.training.data.adapters.splits import assign_splits
+from triptych.training.data.manifest import Item, Manifest, first_error
 from triptych.training.data.media_probe import Probe, ProbeFile, probe
-from triptych.training.data.pools.cache import Track, untracked
+from triptych.training.data.pools.cache import TrackProgress, no_progress
 
 _MOMENT_S: Final = 0.1
-"""How long words are shown that have no length of their own, or a still picture's: they fall into one window."""
+"""Duration of text without media, or with an image only: it falls into one window."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """A data set's manifest, and what of the data set is not in it, or otherwise than one would think."""
+    """A data set's manifest, and what is missing from it or was changed."""
 
     manifest: Manifest
     problems: tuple[str, ...]
@@ -37,55 +37,55 @@ def convert(
     *,
     regroup: bool = False,
     probe_file: ProbeFile = probe,
-    track: Track[Any] = untracked,
+    track: TrackProgress[Any] = no_progress,
 ) -> Conversion:
-    """Return the manifest of a public data set, which is to stand in `folder`.
+    """Return the manifest of a public data set for `folder`.
 
     Args:
-        name: of an adapter.
-        root: where the data set lies.
-        folder: where the manifest will be written; converted arrays are written there at once.
-        regroup: divide it anew by group, whatever its authors' splits.
-        probe_file: looks into a media file.
+        name: name of an adapter.
+        root: folder or file of the data set.
+        folder: folder of the manifest. Converted arrays are written there at once.
+        regroup: make new splits by group instead of the authors' splits.
+        probe_file: probes a media file.
         track: shows progress.
 
     Raises:
-        UsageError: there is no such adapter, the data set's own index is missing, or nothing is left of it.
+        UsageError: there is no such adapter, the data set's index is missing, or no item is left.
     """
     if name not in ADAPTERS:
         raise UsageError(f"no data set is called {name!r}; there are: {', '.join(ADAPTERS)}")
     if not root.exists():
         raise UsageError(f"{root}: expected the data set {name}, got nothing")
     gathered = ADAPTERS[name].gather(root, folder)
-    rows, settled = settle(_unique(gathered), regroup=regroup)
-    reader = _Reader(folder, probe_file, gathered.problems)
-    items = [item for row in track(rows, "looking into files") if (item := reader.item(row)) is not None]
+    rows, settled = assign_splits(_unique(gathered), regroup=regroup)
+    reader = _ItemReader(folder, probe_file, gathered.problems)
+    items = [item for row in track(rows, "probing files") if (item := reader.item(row)) is not None]
     if not items:
         shown = "; ".join(gathered.problems[:3])
-        raise UsageError(f"{root}: expected {ADAPTERS[name].layout}, got nothing that can be used: {shown or 'empty'}")
+        raise UsageError(f"{root}: expected {ADAPTERS[name].layout}, got nothing usable: {shown or 'empty'}")
     return Conversion(Manifest(folder, gathered.labels, tuple(items)), (*settled, *gathered.problems))
 
 
 def _unique(gathered: Gathered) -> list[Row]:
-    """Return the rows whose id is new, and name the others."""
+    """Return the rows with a new id, and report the others."""
     seen: dict[str, Row] = {}
     for row in gathered.rows:
         if row.id in seen:
-            gathered.problems.append(f"{row.id}: stands there twice; the first one counts")
+            gathered.problems.append(f"{row.id}: occurs twice; the first one is used")
         else:
             seen[row.id] = row
     return list(seen.values())
 
 
-class _Reader:
+class _ItemReader:
     def __init__(self, folder: Path, probe_file: ProbeFile, problems: list[str]) -> None:
         self._folder = folder.absolute()
         self._probe_file = probe_file
         self._problems = problems
 
     def item(self, row: Row) -> Item | None:
-        """Return the item of a row, without the modalities that its files turn out not to have; None with nothing."""
-        seen = {file: self._look(row, file) for file in (row.video, row.audio) if file is not None}
+        """Return the item of a row without the modalities that its files lack; None if nothing is left."""
+        seen = {file: self._probe(row, file) for file in (row.video, row.audio) if file is not None}
         video, audio = seen.get(row.video), seen.get(row.audio)  # type: ignore[arg-type]
         row = replace(
             row,
@@ -98,10 +98,10 @@ class _Reader:
         try:
             return Item.model_validate(self._fields(row, longest))
         except ValidationError as error:
-            self._problems.append(f"{row.id}: {in_words(error)}")
+            self._problems.append(f"{row.id}: {first_error(error)}")
             return None
 
-    def _look(self, row: Row, file: Path) -> Probe | None:
+    def _probe(self, row: Row, file: Path) -> Probe | None:
         try:
             return self._probe_file(file)
         except UsageError as error:

@@ -1,4 +1,4 @@
-"""CREMA-D: 91 actors say 12 sentences in 6 emotions; what raters heard, and what they saw, was asked apart."""
+"""CREMA-D: 91 actors say 12 sentences in 6 emotions. Raters judged audio and video separately."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from triptych.schemas.errors import UsageError
+from triptych.training.data.adapters.formats.media_files import FILMS, SOUNDS, MediaFiles
+from triptych.training.data.adapters.formats.tables import read_rows
 from triptych.training.data.adapters.gathering import Gathered, Row
-from triptych.training.data.adapters.reading.media_files import FILMS, SOUNDS, MediaFiles
-from triptych.training.data.adapters.reading.tables import read_rows
 from triptych.training.data.manifest import Labels
 
 _NAME: Final = re.compile(r"(\d{4})_([A-Z]{3})_([A-Z]{3})_(LO|MD|HI|XX|X)")
@@ -41,7 +41,7 @@ _SENTENCES: Final = {
 
 
 def crema_d(root: Path, _: Path) -> Gathered:
-    """Gather CREMA-D: the label is the emotion that was acted, that of each modality what most raters took it for."""
+    """Gather CREMA-D: the label is the acted emotion; the label of each modality is the raters' majority vote."""
     gathered = Gathered(Labels(name="crema-d", labels=tuple(_EMOTIONS.values())))
     files = MediaFiles(root)
     votes = _votes(root, gathered)
@@ -53,7 +53,7 @@ def crema_d(root: Path, _: Path) -> Gathered:
         film = files.find(stem, FILMS)
         sound = files.find(stem, SOUNDS) or film
         if film is None:
-            gathered.problems.append(f"{stem}: its film is missing")
+            gathered.problems.append(f"{stem}: film is missing")
         gathered.rows.append(
             Row(
                 stem, group=parts[1], label=_CODES.index(parts[3]), video=film, audio=sound,
@@ -64,7 +64,7 @@ def crema_d(root: Path, _: Path) -> Gathered:
 
 
 def _votes(root: Path, gathered: Gathered) -> Mapping[str, Mapping[str, int]]:
-    """Return what most raters heard and saw, where most agreed."""
+    """Return the raters' majority votes by clip and modality, where there is a majority."""
     try:
         rows = read_rows(root / "processedResults" / "summaryTable.csv", ("FileName", "VoiceVote", "FaceVote"))
     except UsageError as error:

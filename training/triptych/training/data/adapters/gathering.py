@@ -1,6 +1,6 @@
-"""What an adapter finds in a data set: rows of what is labelled, and what is wrong with the others.
+"""What an adapter returns: the labelled rows of a data set, and its problems.
 
-An adapter reads names, tables and annotations; it opens no media. That, the splits and the manifest are `conversion`'s.
+An adapter reads names, tables and annotations. It opens no media; `conversion` probes them.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from triptych.training.data.manifest import FeatureArrays, Labels, Split
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Hold one labelled clip, picture or line as its data set has it.
+    """One labelled clip, image or line of a data set.
 
     Attributes:
-        id: names it within the data set.
-        group: a speaker, a dialogue, a film: whatever must not stand in two splits.
-        label: index, indices, or a number, by the kind of the labels.
-        split: where the authors put it; None where they put it nowhere.
-        video: file whose pictures count.
-        audio: file whose sound counts; the same as `video` for a film.
-        text: the words, shown as long as the rest lasts.
-        t0: where in the files it begins, in seconds.
-        t1: where it ends; None for the files' end.
+        id: unique in the data set.
+        group: speaker, dialogue or film: what must be in one split only.
+        label: index, indices or number, by the kind of task.
+        split: the authors' split; None without one.
+        video: file whose video is used.
+        audio: file whose audio is used; for a film the same as `video`.
+        text: text, shown as long as the rest lasts.
+        t0: start in the files, in seconds.
+        t1: end in the files, in seconds; None for the files' end.
         label_per_modality: as in the manifest.
         features: as in the manifest.
     """
@@ -46,7 +46,7 @@ class Row:
 
 @dataclass(slots=True)
 class Gathered:
-    """Collect the rows of a data set, and a sentence for each thing that is not as it should be."""
+    """The rows of a data set, and a message for each problem."""
 
     labels: Labels
     rows: list[Row] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Gathered:
 
 
 Gather = Callable[[Path, Path], Gathered]
-"""Return what is in the data set at the first path; arrays that it converts go into the folder at the second.
+"""Returns the rows of the data set at the first path. Converted arrays are written to the folder at the second path.
 
-Raises `UsageError` where the data set's own index is missing or unreadable.
+Raises `UsageError` if the data set's index is missing or unreadable.
 """

@@ -1,4 +1,4 @@
-"""Hateful Memes: pictures with a text on them, hateful or not; often neither the picture nor the text alone tells."""
+"""Hateful Memes: images with text, hateful or not. Often neither the image nor the text alone decides."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from triptych.schemas.errors import UsageError
+from triptych.training.data.adapters.formats.tables import read_lines
 from triptych.training.data.adapters.gathering import Gathered, Row
-from triptych.training.data.adapters.reading.tables import read_lines
 from triptych.training.data.manifest import Labels, Split
 
 _SPLITS: Final[Mapping[str, Split]] = {
@@ -25,7 +25,7 @@ _LABELS: Final = ("not hateful", "hateful")
 
 
 def hateful_memes(root: Path, _: Path) -> Gathered:
-    """Gather Hateful Memes; what stands in several of its files counts once."""
+    """Gather Hateful Memes. A meme that is in several files is used once."""
     gathered = Gathered(Labels(name="hateful-memes", labels=_LABELS))
     found = [(root / name, split) for name, split in _SPLITS.items() if (root / name).is_file()]
     if not found:
@@ -62,7 +62,7 @@ def _memes(file: Path, problems: list[str]) -> Iterator[dict[str, Any]]:
 def _row(name: str, meme: Mapping[str, Any], split: Split, root: Path, problems: list[str]) -> Row:
     picture = root / str(meme.get("img"))
     if not picture.is_file():
-        problems.append(f"{name}: its picture {meme.get('img')} is missing")
+        problems.append(f"{name}: picture {meme.get('img')} is missing")
     return Row(
         name, group=name, label=int(meme["label"]), split=split, text=str(meme.get("text") or ""),
         video=picture if picture.is_file() else None,

@@ -1,4 +1,4 @@
-"""MELD: utterances of *Friends*, with their emotion or sentiment. A dialogue is a group; its cast is in every split."""
+"""MELD: utterances of *Friends* with emotion and sentiment. A dialogue is a group; the cast is in every split."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
+from triptych.training.data.adapters.formats.media_files import FILMS, MediaFiles
+from triptych.training.data.adapters.formats.tables import read_rows
 from triptych.training.data.adapters.gathering import Gather, Gathered, Row
-from triptych.training.data.adapters.reading.media_files import FILMS, MediaFiles
-from triptych.training.data.adapters.reading.tables import read_rows
 from triptych.training.data.manifest import Labels, Split
 
 _SPLITS: Final[Mapping[str, tuple[Split, str]]] = {
@@ -17,7 +17,7 @@ _SPLITS: Final[Mapping[str, tuple[Split, str]]] = {
     "dev": ("validation", "dev_splits_complete"),
     "test": ("test", "output_repeated_splits_test"),
 }
-"""Our split, and the folder of its clips."""
+"""Our split, and the folder of its clips, by the authors' name of the split."""
 _LABELS: Final = {
     "Emotion": ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise"),
     "Sentiment": ("negative", "neutral", "positive"),
@@ -25,7 +25,7 @@ _LABELS: Final = {
 
 
 def meld(column: Literal["Emotion", "Sentiment"]) -> Gather:
-    """Return what gathers MELD, labelled by one of its two columns."""
+    """Return the adapter for MELD with the labels of one of its two columns."""
     return partial(_gather, column)
 
 
@@ -37,17 +37,17 @@ def _gather(column: Literal["Emotion", "Sentiment"], root: Path, _: Path) -> Gat
         table = next(iter(sorted(root.rglob(f"{theirs}_sent_emo.csv"))), root / f"{theirs}_sent_emo.csv")
         for cells in read_rows(table, ("Utterance", "Dialogue_ID", "Utterance_ID", column)):
             stem = f"dia{cells['Dialogue_ID']}_utt{cells['Utterance_ID']}"
-            said = cells[column].strip().lower()
-            if said not in _LABELS[column]:
-                gathered.problems.append(f"{theirs}/{stem}: expected one of {_LABELS[column]}, got {said!r}")
+            label_name = cells[column].strip().lower()
+            if label_name not in _LABELS[column]:
+                gathered.problems.append(f"{theirs}/{stem}: expected one of {_LABELS[column]}, got {label_name!r}")
                 continue
             clip = files.find(stem, FILMS, within=folder)
             if clip is None:
-                gathered.problems.append(f"{theirs}/{stem}: its clip is missing from {folder}")
+                gathered.problems.append(f"{theirs}/{stem}: clip is missing from {folder}")
             gathered.rows.append(
                 Row(
                     f"{theirs}/{stem}", group=f"{theirs}/dia{cells['Dialogue_ID']}", split=split, video=clip,
-                    audio=clip, text=cells["Utterance"], label=_LABELS[column].index(said),
+                    audio=clip, text=cells["Utterance"], label=_LABELS[column].index(label_name),
                 )
             )  # fmt: skip
     return gathered

@@ -1,4 +1,4 @@
-"""MM-IMDb: posters and plots of films, each with any of 23 genres."""
+"""MM-IMDb: posters and plots of films, each with several of 23 genres."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from triptych.schemas.errors import UsageError
+from triptych.training.data.adapters.formats.tables import read_text
 from triptych.training.data.adapters.gathering import Gathered, Row
-from triptych.training.data.adapters.reading.tables import read_text
 from triptych.training.data.manifest import Labels, Split
 
 _SPLITS: Final[Mapping[str, Split]] = {"train": "train", "dev": "validation", "test": "test"}
@@ -18,11 +18,11 @@ _GENRES: Final = (
     "Film-Noir", "History", "Horror", "Music", "Musical", "Mystery", "Romance", "Sci-Fi", "Short", "Sport", "Thriller",
     "War", "Western",
 )  # fmt: skip
-"""Those that its authors kept: the others are too rare."""
+"""The genres that the authors kept; the others are too rare."""
 
 
 def mm_imdb(root: Path, _: Path) -> Gathered:
-    """Gather MM-IMDb; the words are the longest of a film's plots, as in the authors' own experiments."""
+    """Gather MM-IMDb. The text is the longest of a film's plots, as in the authors' experiments."""
     gathered = Gathered(Labels(name="mm-imdb", kind="multilabel", labels=_GENRES))
     splits = _object(root / "split.json")
     for theirs, ours in _SPLITS.items():
@@ -38,7 +38,7 @@ def mm_imdb(root: Path, _: Path) -> Gathered:
                 continue
             poster = root / "dataset" / f"{number}.jpeg"
             if not poster.is_file():
-                gathered.problems.append(f"{number}: its poster is missing")
+                gathered.problems.append(f"{number}: poster is missing")
             plots = [str(plot) for plot in film.get("plot", ())]
             gathered.rows.append(
                 Row(

@@ -1,6 +1,6 @@
-"""CMU-MOSI, CMU-MOSEI and CH-SIMS, as the MMSA project hands them out: `label.csv` with clips, or a pickle of features.
+"""CMU-MOSI, CMU-MOSEI and CH-SIMS in the MMSA project's format: `label.csv` with clips, or a pickle of features.
 
-The number to be found is the sentiment, -3 to 3 (CH-SIMS: -1 to 1). What is pickled is converted once, to `.npy`.
+The target is the sentiment from -3 to 3 (CH-SIMS: -1 to 1). A pickle is converted once to `.npy` files.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych.schemas.errors import UsageError
+from triptych.training.data.adapters.formats.media_files import FILMS
+from triptych.training.data.adapters.formats.plain_pickle import read_plain_pickle
+from triptych.training.data.adapters.formats.tables import read_rows
 from triptych.training.data.adapters.gathering import Gather, Gathered, Row
-from triptych.training.data.adapters.reading.media_files import FILMS
-from triptych.training.data.adapters.reading.plain_pickle import read_plain_pickle
-from triptych.training.data.adapters.reading.tables import read_rows
 from triptych.training.data.manifest import FeatureArrays, Labels, Split
 
 _SPLITS: Final[Mapping[str, Split]] = {"train": "train", "valid": "validation", "test": "test"}
@@ -28,7 +28,7 @@ FEATURES_FOLDER: Final = "features"
 
 
 def mmsa(name: str) -> Gather:
-    """Return what gathers one of the three: from a folder with `label.csv`, or from a pickle."""
+    """Return the adapter for one of the three data sets, as a folder with `label.csv` or as a pickle."""
     return partial(_gather, name)
 
 
@@ -57,18 +57,18 @@ def _gather_clips(root: Path, gathered: Gathered) -> None:
             continue
         file = _clip(root / "Raw" / video, clip)
         if file is None:
-            gathered.problems.append(f"{name}: its clip is missing")
-        said = {modality: value for modality, value in alone.items() if value is not None}
+            gathered.problems.append(f"{name}: clip is missing")
+        label_by_modality = {modality: value for modality, value in alone.items() if value is not None}
         gathered.rows.append(
             Row(
                 name, group=video, label=label, split=split, video=file, audio=file, text=cells["text"],
-                label_per_modality=said or None,
+                label_per_modality=label_by_modality or None,
             )
         )  # fmt: skip
 
 
 def _clip(folder: Path, clip: str) -> Path | None:
-    """Return a clip's file; CH-SIMS fills its numbers up with zeros, spreadsheets take these away."""
+    """Return a clip's file. CH-SIMS pads its numbers with zeros, which spreadsheets remove."""
     names = [clip, clip.zfill(4)]
     files = [folder / f"{name}{ending}" for name in names for ending in sorted(FILMS)]
     return next((file for file in files if file.is_file()), None)
@@ -95,7 +95,7 @@ def _gather_features(file: Path, to: Path, gathered: Gathered) -> None:
 
 
 def _ids(file: Path, ids: object) -> list[str]:
-    """Return the ids; refuse those that do not name a video, for without it a split by group would be none."""
+    """Return the ids. Ids that do not name a video are rejected, because splits by group would be impossible."""
     listed = ids.tolist() if isinstance(ids, np.ndarray) else ids
     if not (isinstance(listed, list) and all(isinstance(each, str) and _SEPARATOR in each for each in listed)):
         raise UsageError(f"{file}: expected ids like VIDEO{_SEPARATOR}CLIP, got {ids!r:.100}")
@@ -103,7 +103,7 @@ def _ids(file: Path, ids: object) -> list[str]:
 
 
 class _Split:
-    """One split of a pickle. Whatever has another length than the ids is left out and named."""
+    """One split of a pickle. A field whose length differs from that of the ids is left out and reported."""
 
     def __init__(self, name: str, split: Split, fields: Mapping[str, Any], gathered: Gathered) -> None:
         self._name, self._split, self._fields, self._gathered = name, split, fields, gathered
@@ -124,18 +124,18 @@ class _Split:
                 self._gathered.problems.append(f"{name}: expected a number for a label")
                 continue
             of_modality = {modality: numbers[row] for modality, numbers in alone.items() if numbers is not None}
-            said = {modality: value for modality, value in of_modality.items() if value is not None}
+            label_by_modality = {modality: value for modality, value in of_modality.items() if value is not None}
             given = {modality: feature[row] for modality, feature in features.items() if feature is not None}
             self._gathered.rows.append(
                 Row(
                     name.replace(_SEPARATOR, "/"), group=name.partition(_SEPARATOR)[0], label=label, split=self._split,
-                    text=str(texts[row]) if texts is not None else None, label_per_modality=said or None,
+                    text=str(texts[row]) if texts is not None else None, label_per_modality=label_by_modality or None,
                     features=given or None,
                 )
             )  # fmt: skip
 
     def _write(self, modality: str, field: str, to: Path) -> list[FeatureArrays] | None:
-        """Write one modality's array as float32 `[N, T, D]`; return where each row of it is."""
+        """Write one modality's array as float32 [N, T, D], and return the reference to each row."""
         array = self._fields.get(field)
         if not isinstance(array, np.ndarray) or array.ndim != 3 or len(array) != len(self._ids):  # noqa: PLR2004
             self._gathered.problems.append(f"{self._name}: no array of {field} [{len(self._ids)}, T, D]")
@@ -151,7 +151,7 @@ class _Split:
         ]
 
     def _finite(self, array: NDArray[Any], field: str) -> NDArray[np.float32]:
-        """Return the array with zeros for what is no number: the sound of CMU-MOSEI has infinities."""
+        """Return the array as float32 with zeros for non-finite values: the audio of CMU-MOSEI has infinities."""
         floats = array.astype(np.float32)
         wrong = ~np.isfinite(floats)
         if wrong.any():

@@ -1,4 +1,4 @@
-"""MSCTD: lines of film dialogues with the picture before which each is said, and its sentiment. There is no sound."""
+"""MSCTD: lines of film dialogues, each with a frame and its sentiment. There is no audio."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import Final, Literal
 
 from triptych.schemas.errors import UsageError
+from triptych.training.data.adapters.formats.tables import read_lines
 from triptych.training.data.adapters.gathering import Gather, Gathered, Row
-from triptych.training.data.adapters.reading.tables import read_lines
 from triptych.training.data.manifest import Labels, Split
 
 _SPLITS: Final[Mapping[str, Split]] = {"train": "train", "dev": "validation", "test": "test"}
 _LABELS: Final = ("neutral", "negative", "positive")
 _PAIRS: Final = {"english": ("ende", "enzh"), "german": ("ende",), "chinese": ("enzh",)}
-"""In which folders a language's lines may lie; those of `ende` and `enzh` overlap, so only one is taken."""
+"""Folders that may have a language's lines. Those of `ende` and `enzh` overlap, so only one is used."""
 _PICTURES: Final = ("{split}_images", "{pair}_{split}_images", "{split}_{pair}", "{split}")
 _LISTED: Final = re.compile(r"\[([\d,\s]*)\]")
 
 
 def msctd(language: Literal["english", "german", "chinese"]) -> Gather:
-    """Return what gathers MSCTD with the lines of a language."""
+    """Return the adapter for MSCTD with the lines of a language."""
     return partial(_gather, language)
 
 
@@ -34,7 +34,9 @@ def _gather(language: Literal["english", "german", "chinese"], root: Path, _: Pa
         lines = read_lines(folder / f"{language}_{theirs}.txt")
         sentiments = read_lines(folder / f"sentiment_{theirs}.txt")
         if len(lines) != len(sentiments):
-            gathered.problems.append(f"{theirs}: {len(lines)} lines, but {len(sentiments)} sentiments; all left out")
+            gathered.problems.append(
+                f"{theirs}: {len(lines)} lines, but {len(sentiments)} sentiments; the split is left out"
+            )
             continue
         dialogue_of = _dialogues(folder, theirs)
         pictures = _pictures(root, folder, theirs)
@@ -45,7 +47,7 @@ def _gather(language: Literal["english", "german", "chinese"], root: Path, _: Pa
                 continue
             picture = pictures / f"{number}.jpg"
             if not picture.is_file():
-                gathered.problems.append(f"{place}: its picture is missing")
+                gathered.problems.append(f"{place}: picture is missing")
             gathered.rows.append(
                 Row(
                     place, group=f"{theirs}/{dialogue_of[number]}", label=int(sentiment), split=ours, text=line,
@@ -67,7 +69,7 @@ def _folder(root: Path, language: str) -> Path:
 
 
 def _dialogues(folder: Path, split: str) -> dict[int, int]:
-    """Return the dialogue of each line: a line of the index lists those of one, after its number or without."""
+    """Return the dialogue of each line. Each line of the index lists those of a dialogue, perhaps after its number."""
     names = (folder / f"image_index_{split}.txt", folder / f"img_index_{split}.txt")
     file = next((name for name in names if name.is_file()), names[0])
     return {line: dialogue for dialogue, listed in enumerate(read_lines(file)) for line in _listed(listed)}

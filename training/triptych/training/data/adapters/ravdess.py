@@ -1,4 +1,4 @@
-"""RAVDESS: 24 actors speak and sing two sentences in 8 emotions. Everything about a file is in its name."""
+"""RAVDESS: 24 actors speak and sing two sentences in 8 emotions. File names hold all annotations."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import re
 from pathlib import Path
 from typing import Final
 
+from triptych.training.data.adapters.formats.media_files import MediaFiles
 from triptych.training.data.adapters.gathering import Gathered, Row
-from triptych.training.data.adapters.reading.media_files import MediaFiles
 from triptych.training.data.manifest import Labels
 
 _NAME: Final = re.compile(r"0([1-3])-(0[12]-0([1-8])-0[12]-0([12])-0[12]-(\d\d))")
-"""Modality (both, picture, sound); then the performance: channel, emotion, intensity, sentence, take, actor."""
+"""Modality (both, video, audio); then the performance: channel, emotion, intensity, sentence, take, actor."""
 _EMOTIONS: Final = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 _SENTENCES: Final = ("Kids are talking by the door.", "Dogs are sitting by the door.")
 _BOTH, _PICTURE, _SOUND = "1", "2", "3"
 
 
 def ravdess(root: Path, _: Path) -> Gathered:
-    """Gather RAVDESS: a row for each performance, which may be there as a film, a silent film and a sound."""
+    """Gather RAVDESS: a row for each performance, which may exist as a film, a silent film and an audio file."""
     gathered = Gathered(Labels(name="ravdess", labels=_EMOTIONS))
     files = MediaFiles(root)
     performances: dict[str, dict[str, Path]] = {}

@@ -1,4 +1,4 @@
-"""The public data sets that can be converted, by name."""
+"""The adapters of public data sets, by name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from triptych.training.data.adapters.vggsound import vggsound
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """What gathers a data set, and the layout it reads, in words."""
+    """The function that gathers a data set, and a description of the layout that it reads."""
 
     gather: Gather
     layout: str

@@ -1,4 +1,4 @@
-"""VGGSound: clips of 10 s with one of 309 sounds that can be seen; files are named for a video and its second."""
+"""VGGSound: clips of 10 s with one of 309 sounds whose source is visible. File names hold the video and its second."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import io
 from pathlib import Path
 from typing import Final
 
+from triptych.training.data.adapters.formats.media_files import FILMS, SOUNDS, MediaFiles
+from triptych.training.data.adapters.formats.tables import read_text
 from triptych.training.data.adapters.gathering import Gathered, Row
-from triptych.training.data.adapters.reading.media_files import FILMS, SOUNDS, MediaFiles
-from triptych.training.data.adapters.reading.tables import read_text
 from triptych.training.data.manifest import Labels, Split
 
 _COLUMNS: Final = 4
@@ -17,7 +17,7 @@ _SPLITS: Final[dict[str, Split]] = {"train": "train", "test": "test"}
 
 
 def vggsound(root: Path, _: Path) -> Gathered:
-    """Gather VGGSound; all clips of one video are a group."""
+    """Gather VGGSound. All clips of one video are a group."""
     table = [row for row in csv.reader(io.StringIO(read_text(root / "vggsound.csv"), newline="")) if row]
     whole = [row for row in table if len(row) == _COLUMNS and row[1].isdigit() and row[3] in _SPLITS]
     labels = tuple(sorted({row[2] for row in whole}))
@@ -29,7 +29,7 @@ def vggsound(root: Path, _: Path) -> Gathered:
         stem = f"{video}_{int(second):06}"
         film, sound = files.find(stem, FILMS), files.find(stem, SOUNDS)
         if film is None and sound is None:
-            gathered.problems.append(f"{stem}: its clip is missing")
+            gathered.problems.append(f"{stem}: clip is missing")
             continue
         gathered.rows.append(
             Row(

@@ -1,4 +1,4 @@
-"""How windows are changed: a small object that a trainer is given. All is off until it is switched on. Pure."""
+"""The configuration of window augmentation. Everything is off by default. Pure."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ def _within(name: str, value: float, low: float, high: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """Say what may happen to a window. All its pictures are changed alike, so that movement stays movement.
+    """What may happen to a window. All its frames change alike, so that motion stays consistent.
 
     Attributes:
-        crop: at most this share of the height and of the width is cut away, and the rest enlarged.
-        flip: how often left and right are exchanged; not where pictures hold writing or sides matter.
-        colour: brightness, contrast and saturation change by this share at most.
-        scale: the size changes by this share at most; what is uncovered takes the mean colour.
-        rotate_deg: degrees at most, either way.
-        shift_ms: sound is moved against the rest by so much at most, either way.
-        noise: how often white noise is mixed in.
-        snr_low_db: the least distance of the sound's power to the noise's.
-        snr_high_db: the greatest.
-        bands: so many bands of frequencies are taken out (SpecAugment).
-        band_share: each at most this share of all frequencies wide.
-        spans: so many spans of time are taken out (SpecAugment).
-        span_share: each at most this share of the window long.
-        word_dropout: how often each word is left out; in Chinese or Japanese each character. One always stays.
+        crop: maximum share of height and of width to cut away before enlarging the rest.
+        flip: probability of a horizontal flip. Not for frames with writing, or where sides matter.
+        colour: maximum relative change of brightness, contrast and saturation.
+        scale: maximum relative change of size. Uncovered areas get the mean colour.
+        rotate_deg: maximum rotation in degrees, in both directions.
+        shift_ms: maximum shift of the audio in milliseconds, in both directions.
+        noise: probability of white noise in the audio.
+        snr_low_db: lowest signal-to-noise ratio in decibels.
+        snr_high_db: highest signal-to-noise ratio in decibels.
+        bands: number of frequency bands to mask (SpecAugment, Park et al., 2019, arXiv 1904.08779).
+        band_share: maximum width of a band as a share of all frequencies.
+        spans: number of time spans to mask (SpecAugment).
+        span_share: maximum length of a span as a share of the window.
+        word_dropout: probability of dropping each word, or each character of Chinese and Japanese. One always stays.
     """
 
     crop: float = 0.0
@@ -51,10 +51,10 @@ class Augmentation:
     word_dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be.
+        """Check the ranges.
 
         Raises:
-            UsageError: a number is out of its range.
+            UsageError: a value is out of its range.
         """
         for name in ("flip", "noise", "colour", "band_share", "span_share"):
             _within(name, getattr(self, name), 0, 1)
@@ -69,14 +69,14 @@ class Augmentation:
 USUAL: Final = Augmentation(
     crop=0.15, colour=0.3, scale=0.1, rotate_deg=8.0, shift_ms=100.0, noise=0.5, bands=2, spans=2, word_dropout=0.1
 )
-"""A gentle one for a beginning. It does not flip: that is not harmless for every question."""
+"""A moderate augmentation to start with. It does not flip, because that can change the label."""
 
 
-def augmentation_of(given: Iterable[str]) -> Augmentation:
-    """Return what a user asked for: `usual`, and `NAME=VALUE` for what is to be otherwise.
+def parse_augmentation(given: Iterable[str]) -> Augmentation:
+    """Return the augmentation of a user's arguments: `usual`, and `NAME=VALUE` for single values.
 
     Raises:
-        UsageError: a name is unknown, or a value is no number or out of its range.
+        UsageError: a name is unknown, or a value is not a number or out of its range.
     """
     chosen = Augmentation()
     names = {field.name: field for field in fields(Augmentation)}

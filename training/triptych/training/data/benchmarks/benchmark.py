@@ -1,4 +1,4 @@
-"""The generated benchmarks: from what the rules let each modality show to a window that shows it."""
+"""The data sets of the generated benchmarks: from an outcome of the rules to a window that shows it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,21 @@ from numpy.typing import NDArray
 from triptych.models.model import InputSpec
 from triptych.models.window import PreparedCue, PreparedWindow
 from triptych.schemas.errors import UsageError
-from triptych.training.data.benchmarks.composition import Paint, lay_sound, on_backdrop, painted_digit, with_border
+from triptych.training.data.benchmarks.composition import (
+    DigitPaint,
+    add_border,
+    on_backdrop,
+    paint_digit,
+    place_utterance,
+)
 from triptych.training.data.benchmarks.rules import Rules
 from triptych.training.data.benchmarks.tasks import MOODS, NOTHING, RULES
 from triptych.training.data.example import Example, Task
-from triptych.training.data.pools.cache import Track, pools_folder, untracked
-from triptych.training.data.pools.pictures import HELD_OUT, SIZE, PicturePool, picture_pool
+from triptych.training.data.pools.cache import TrackProgress, no_progress, pools_folder
+from triptych.training.data.pools.images import HELD_OUT, SIZE, PicturePool, picture_pool
 from triptych.training.data.pools.speech import SpeechPool, speech_pool
+from triptych.training.data.pools.subtitles import digit_line, filler_line, mood_line, operation_line
 from triptych.training.data.pools.voices import OTHER_ENGINE, RATE_HZ, RECORDED
-from triptych.training.data.pools.words import digit_line, filler_line, mood_line, operation_line
 from triptych.units import NS_PER_MS
 
 Pixels = NDArray[np.uint8]
@@ -32,8 +38,8 @@ TEXT_TOKENS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Shelves:
-    """From which shelf of each pool an example takes its components."""
+class PoolSplits:
+    """The split of each component pool that an example draws from."""
 
     pictures: str
     faces: str
@@ -41,8 +47,8 @@ class Shelves:
     lines: str
 
     @classmethod
-    def of(cls, split: str) -> Shelves:
-        """Return the shelves of a split; beyond the usual three, one component is of a kind never seen in training."""
+    def of(cls, split: str) -> PoolSplits:
+        """Return the pool splits of a data set's split. Splits beyond the usual three have one unseen component."""
         usual = split if split in {"train", "validation"} else "test"
         return cls(
             pictures=usual,
@@ -53,18 +59,18 @@ class Shelves:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """Everything that an example is made with: the pools, where to take from, and chance."""
+class SceneContext:
+    """What an example is made with: component pools, their splits, and a random generator."""
 
     pictures: PicturePool
     speech: SpeechPool
-    shelves: Shelves
-    chance: Random
+    pool_splits: PoolSplits
+    rng: Random
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What happens in one window: pictures, an utterance and a line, each of which may be missing."""
+    """The content of one window: frames, an utterance and a line of text. Each may be missing."""
 
     pictures: tuple[Pixels, ...] = ()
     utterance: NDArray[np.int16] | None = None
@@ -76,33 +82,34 @@ class Benchmark:
     """One generated benchmark.
 
     Attributes:
-        rules: where its truth comes from.
-        frames: pictures in each window.
-        scene: shows an outcome of the rules.
-        extra_splits: tests with a component of a kind never seen in training.
-        about: one line for the reader.
+        rules: define the ground truth.
+        frames: frames in each window.
+        scene: renders an outcome of the rules.
+        extra_splits: test splits with a component unseen in training.
+        about: one-line description.
     """
 
     rules: Rules
     frames: int
-    scene: Callable[[Stage, Mapping[str, int]], Scene]
+    scene: Callable[[SceneContext, Mapping[str, int]], Scene]
     extra_splits: tuple[str, ...]
     about: str
 
     @property
     def task(self) -> Task:
-        """Say what is to be learnt."""
+        """Return the task."""
         spec = InputSpec(self.frames, SIZE, SIZE, RATE_HZ, TEXT_TOKENS)
         return Task(self.rules.name, "multiclass", self.rules.labels, self.rules.parts, spec, WINDOW_NS)
 
 
 SIZES: Final[Mapping[str, int]] = {"train": 65_536, "validation": 2_048, "test": 4_096}
-"""How many examples a split has; of the further tests as many as of the validation. Behind them come others of the same
-pools: only many examples tell chance, such as who errs in `quorum`, from what holds."""
+"""Examples in each split; further test splits have as many as validation. Indices beyond the size give further
+examples, because only many examples tell chance (such as who is wrong in `quorum`) from structure.
+"""
 
 
 class GeneratedDataset:
-    """Draw examples: the same split, index and seed give the same example, whenever and in whatever order."""
+    """A data set of generated examples. The same split, index and seed always give the same example."""
 
     def __init__(self, benchmark: Benchmark, pictures: PicturePool, speech: SpeechPool, *, seed: int = 0) -> None:
         self.benchmark = benchmark
@@ -113,30 +120,30 @@ class GeneratedDataset:
 
     @property
     def is_endless(self) -> bool:
-        """Say that behind the last index of a split others follow."""
+        """Return True: indices beyond the size of a split give further examples."""
         return True
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Return the splits there are."""
+        """Return the splits."""
         return (*SIZES, *self.benchmark.extra_splits)
 
     def size(self, split: str) -> int:
-        """Return how many examples a split has."""
+        """Return the number of examples in a split."""
         self._check(split)
         return SIZES.get(split, SIZES["validation"])
 
     def examples(self, split: str, indices: Sequence[int]) -> list[Example]:
-        """Return the examples at these indices, in their order."""
+        """Return the examples at these indices, in this order."""
         self._check(split)
         return [self._example(split, index) for index in indices]
 
     def _example(self, split: str, index: int) -> Example:
         name = f"{self.task.name}/{self._seed}/{split}/{index}"
-        chance = Random(name)
-        shown = self.benchmark.rules.draw(chance)
-        stage = Stage(self._pictures, self._speech, Shelves.of(split), chance)
-        window = _window(self.benchmark.scene(stage, shown.parts), self.task, chance)
+        rng = Random(name)
+        shown = self.benchmark.rules.draw(rng)
+        context = SceneContext(self._pictures, self._speech, PoolSplits.of(split), rng)
+        window = _window(self.benchmark.scene(context, shown.parts), self.task, rng)
         return Example(name, window, shown.target, shown.parts, group=name)
 
     def _check(self, split: str) -> None:
@@ -145,12 +152,18 @@ class GeneratedDataset:
 
 
 def open_benchmark(
-    name: str, *, seed: int = 0, folder: Path | None = None, track: Track[Any] = untracked
+    name: str, *, seed: int = 0, folder: Path | None = None, track: TrackProgress[Any] = no_progress
 ) -> GeneratedDataset:
-    """Return a benchmark's data, its pools rendered where they are not in the cache (or `folder`) yet.
+    """Return the data set of a benchmark. Renders the component pools first if they are not in the folder.
+
+    Args:
+        name: name of the benchmark.
+        seed: seed of the examples.
+        folder: folder of the pools; None for the cache.
+        track: shows progress.
 
     Raises:
-        UsageError: there is no such benchmark, or what its pools are made with is not installed.
+        UsageError: there is no such benchmark, or a program that renders components is missing.
     """
     if name not in BENCHMARKS:
         raise UsageError(f"no benchmark is called {name!r}; there are: {', '.join(BENCHMARKS)}")
@@ -161,63 +174,63 @@ def open_benchmark(
 # --- scenes ---------------------------------------------------------------------------------------------------------
 
 
-def _sentiment(stage: Stage, parts: Mapping[str, int]) -> Scene:
+def _sentiment(context: SceneContext, parts: Mapping[str, int]) -> Scene:
     voice = None
     if "audio/voice" in parts:
-        voice = stage.speech.utterance(stage.shelves.voices, "mood", parts["audio/voice"], stage.chance)
+        voice = context.speech.utterance(context.pool_splits.voices, "mood", parts["audio/voice"], context.rng)
     return Scene(
-        _glyph(stage, stage.pictures.face(stage.shelves.faces, MOODS[parts["video/face"]], stage.chance)),
+        _glyph(context, context.pictures.face(context.pool_splits.faces, MOODS[parts["video/face"]], context.rng)),
         voice,
-        mood_line(stage.shelves.lines, MOODS[parts["text/words"]], stage.chance),
+        mood_line(context.pool_splits.lines, MOODS[parts["text/words"]], context.rng),
     )
 
 
-def _witnesses(stage: Stage, parts: Mapping[str, int]) -> Scene:
-    """Show, say and write a digit; `NOTHING` is a thing, a filler and an idle line."""
+def _witnesses(context: SceneContext, parts: Mapping[str, int]) -> Scene:
+    """Show, speak and write a digit. For `NOTHING`, show an object, speak a filler and write a filler line."""
     seen, heard, read = (parts[f"{modality}/digit"] for modality in ("video", "audio", "text"))
-    shelves, chance = stage.shelves, stage.chance
+    pool_splits, rng = context.pool_splits, context.rng
     return Scene(
-        _glyph(stage, stage.pictures.thing(shelves.pictures, chance)) if seen == NOTHING else _still_digit(stage, seen),
-        stage.speech.utterance(shelves.voices, *(("filler", 0) if heard == NOTHING else ("digit", heard)), chance),
-        filler_line(shelves.lines, chance) if read == NOTHING else digit_line(shelves.lines, read, chance),
+        _glyph(context, context.pictures.thing(pool_splits.pictures, rng))
+        if seen == NOTHING
+        else _still_digit(context, seen),
+        context.speech.utterance(pool_splits.voices, *(("filler", 0) if heard == NOTHING else ("digit", heard)), rng),
+        filler_line(pool_splits.lines, rng) if read == NOTHING else digit_line(pool_splits.lines, read, rng),
     )
 
 
-def _refer(stage: Stage, parts: Mapping[str, int]) -> Scene:
-    shelves, chance = stage.shelves, stage.chance
+def _refer(context: SceneContext, parts: Mapping[str, int]) -> Scene:
+    pool_splits, rng = context.pool_splits, context.rng
     pictures = []
     for place in range(4):
-        digit = stage.pictures.digit(shelves.pictures, parts[f"video/digit/{place}"], chance)
-        picture = painted_digit(stage.pictures.backdrop(shelves.pictures, chance), digit, Paint.any(chance), chance)
-        pictures.append(with_border(picture, parts[f"video/border/{place}"], chance))
+        digit = context.pictures.digit(pool_splits.pictures, parts[f"video/digit/{place}"], rng)
+        picture = paint_digit(context.pictures.backdrop(pool_splits.pictures, rng), digit, DigitPaint.any(rng), rng)
+        pictures.append(add_border(picture, parts[f"video/border/{place}"], rng))
     return Scene(
         tuple(pictures),
-        stage.speech.utterance(shelves.voices, "colour", parts["audio/colour"], chance),
-        operation_line(shelves.lines, parts["text/operation"], chance),
+        context.speech.utterance(pool_splits.voices, "colour", parts["audio/colour"], rng),
+        operation_line(pool_splits.lines, parts["text/operation"], rng),
     )
 
 
-def _glyph(stage: Stage, glyph: Pixels) -> tuple[Pixels, ...]:
-    """Show one glyph twice before one backdrop, which moves a little."""
-    backdrop = stage.pictures.backdrop(stage.shelves.pictures, stage.chance)
-    return tuple(on_backdrop(backdrop, glyph, stage.chance) for _ in range(2))
+def _glyph(context: SceneContext, glyph: Pixels) -> tuple[Pixels, ...]:
+    """Return two frames with one glyph on one backdrop that moves slightly."""
+    backdrop = context.pictures.backdrop(context.pool_splits.pictures, context.rng)
+    return tuple(on_backdrop(backdrop, glyph, context.rng) for _ in range(2))
 
 
-def _still_digit(stage: Stage, value: int) -> tuple[Pixels, ...]:
-    """Show one handwritten digit twice, in one colour."""
-    backdrop = stage.pictures.backdrop(stage.shelves.pictures, stage.chance)
-    digit = stage.pictures.digit(stage.shelves.pictures, value, stage.chance)
-    paint = Paint.any(stage.chance)
-    return tuple(painted_digit(backdrop, digit, paint, stage.chance) for _ in range(2))
+def _still_digit(context: SceneContext, value: int) -> tuple[Pixels, ...]:
+    """Return two frames with one handwritten digit in one colour."""
+    backdrop = context.pictures.backdrop(context.pool_splits.pictures, context.rng)
+    digit = context.pictures.digit(context.pool_splits.pictures, value, context.rng)
+    paint = DigitPaint.any(context.rng)
+    return tuple(paint_digit(backdrop, digit, paint, context.rng) for _ in range(2))
 
 
-def _window(scene: Scene, task: Task, chance: Random) -> PreparedWindow:
+def _window(scene: Scene, task: Task, rng: Random) -> PreparedWindow:
     samples = task.window_ns * task.spec.sample_rate_hz // 1_000_000_000
     cues: tuple[PreparedCue, ...] = ()
     if scene.line is not None:
-        cues = (
-            PreparedCue(scene.line, chance.randrange(0, 500) * NS_PER_MS, chance.randrange(1_000, 2_000) * NS_PER_MS),
-        )
+        cues = (PreparedCue(scene.line, rng.randrange(0, 500) * NS_PER_MS, rng.randrange(1_000, 2_000) * NS_PER_MS),)
     count = len(scene.pictures)
     return PreparedWindow(
         stream=task.name,
@@ -225,7 +238,7 @@ def _window(scene: Scene, task: Task, chance: Random) -> PreparedWindow:
         end_ns=task.window_ns,
         frames_hwc_u8=scene.pictures,
         frame_times_ns=tuple((2 * place + 1) * task.window_ns // (2 * count) for place in range(count)),
-        audio_f32=lay_sound(scene.utterance, samples, chance),
+        audio_f32=place_utterance(scene.utterance, samples, rng),
         audio_present=() if scene.utterance is None else ((0, samples),),
         cues=cues,
     )
@@ -236,23 +249,23 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     for benchmark in (
         Benchmark(
             RULES["sentiment"], 2, _sentiment, ("test-glyphs", "test-engine"),
-            "the sign of words + face + voice, each negative, neutral or positive",
+            "the sign of text + face + voice, each negative, neutral or positive",
         ),
         Benchmark(
             RULES["sentiment-pair"], 2, _sentiment, ("test-glyphs",),
-            "the same of words and face alone",
+            "the same with text and face only",
         ),
         Benchmark(
             RULES["quorum"], 2, _witnesses, ("test-engine", "test-recorded"),
-            "a digit that is shown, said and written, each wrong in two of five",
+            "a digit shown, spoken and written, each wrong in two of five cases",
         ),
         Benchmark(
             RULES["refer"], 4, _refer, ("test-engine",),
-            "of four digits the one in the colour that is said, plus or minus what is written",
+            "the one of four digits in the spoken colour, changed by the written operation",
         ),
         Benchmark(
             RULES["decider"], 2, _witnesses, ("test-engine", "test-recorded"),
-            "a digit that one modality tells; the two others tell nothing",
+            "a digit that one modality shows; the others show nothing about it",
         ),
     )
 }  # fmt: skip

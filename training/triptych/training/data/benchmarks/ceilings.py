@@ -1,4 +1,4 @@
-"""The best that anybody can do who sees some of the modalities: exact Bayes accuracies, by enumeration. Pure."""
+"""Ceilings: exact Bayes accuracies for each subset of modalities, by enumeration. Pure."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Subset = tuple[str, ...]
 
 
 def subsets(modalities: Sequence[str]) -> Iterator[Subset]:
-    """Yield every subset but the empty one, smallest first."""
+    """Yield all non-empty subsets, smallest first."""
     for size in range(1, len(modalities) + 1):
         yield from combinations(modalities, size)
 
 
 def bayes_ceilings(rules: Rules) -> dict[Subset, Fraction]:
-    """Return the greatest expected accuracy for each subset of the modalities; of the empty one, by naming a majority.
+    """Return the maximum expected accuracy for each subset of modalities. The empty subset gives the majority class.
 
-    Whoever sees a subset does best to name, of the labels that agree with what they see, the most likely.
+    The best decision for given observations is the most probable label among the outcomes that agree with them.
     """
     parts = [part for part in rules.parts if "/" in part]
     table = np.array([
@@ -42,7 +42,7 @@ def bayes_ceilings(rules: Rules) -> dict[Subset, Fraction]:
 
 
 def _numbered(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return a number for each row, the same for equal ones."""
+    """Return a number for each row [R, C], equal for equal rows: int64 [R]."""
     key = np.zeros(len(rows), np.int64)
     for column in rows.T:
         key = np.unique(key * (column.max() + 1) + column, return_inverse=True)[1]

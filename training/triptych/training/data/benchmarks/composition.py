@@ -1,4 +1,4 @@
-"""Put components together: a glyph or a digit before a backdrop, a border around it, an utterance into its window."""
+"""Compose components: a glyph or digit on a backdrop, a border around it, an utterance in a window."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.training.data.pools.pictures import DIGIT_SIZE, MARGIN, SIZE
+from triptych.training.data.pools.images import DIGIT_SIZE, MARGIN, SIZE
 
 Pixels = NDArray[np.uint8]
 Samples = NDArray[np.float32]
@@ -30,40 +30,53 @@ _NOISE: Final[Samples] = np.random.default_rng(0).standard_normal(_NOISE_SAMPLES
 
 
 @dataclass(frozen=True, slots=True)
-class Paint:
-    """The colour of a digit, and whether its backdrop is darkened or brightened so that it can be read."""
+class DigitPaint:
+    """The colour of a digit. `bright` says whether it is bright on a darkened backdrop, or dark on a brightened one."""
 
     rgb: tuple[int, int, int]
     bright: bool
 
     @classmethod
-    def any(cls, chance: Random) -> Self:
-        """Return any bright or any dark colour."""
-        bright = chance.random() < 0.5  # noqa: PLR2004 - a coin
+    def any(cls, rng: Random) -> Self:
+        """Return a random bright or dark colour."""
+        bright = rng.random() < 0.5  # noqa: PLR2004 - a coin flip
         low, high = (190, 256) if bright else (0, 66)
-        return cls((chance.randrange(low, high), chance.randrange(low, high), chance.randrange(low, high)), bright)
+        return cls((rng.randrange(low, high), rng.randrange(low, high), rng.randrange(low, high)), bright)
 
 
-def on_backdrop(backdrop: Pixels, glyph: Pixels, chance: Random) -> Pixels:
-    """Return the RGBA glyph [SIZE, SIZE, 4] before a part of the backdrop."""
-    return _over(_part(backdrop, chance), glyph[..., :3], glyph[..., 3:])
+def on_backdrop(backdrop: Pixels, glyph: Pixels, rng: Random) -> Pixels:
+    """Return a glyph over a random part of the backdrop, uint8 [SIZE, SIZE, 3].
+
+    Args:
+        backdrop: uint8 [H, W, 3].
+        glyph: uint8 [SIZE, SIZE, 4], RGBA.
+        rng: source of randomness.
+    """
+    return _blend(_random_crop(backdrop, rng), glyph[..., :3], glyph[..., 3:])
 
 
-def painted_digit(backdrop: Pixels, digit: Pixels, paint: Paint, chance: Random) -> Pixels:
-    """Return a picture of a digit, clear of the border, before a part of a backdrop that it stands out from."""
-    picture = _part(backdrop, chance) // _DARKENED
+def paint_digit(backdrop: Pixels, digit: Pixels, paint: DigitPaint, rng: Random) -> Pixels:
+    """Return a digit over a contrasting part of the backdrop, clear of the border, uint8 [SIZE, SIZE, 3].
+
+    Args:
+        backdrop: uint8 [H, W, 3].
+        digit: uint8 [DIGIT_SIZE, DIGIT_SIZE], its opacity.
+        paint: its colour.
+        rng: source of randomness.
+    """
+    picture = _random_crop(backdrop, rng) // _DARKENED
     if not paint.bright:
         picture += np.uint8(_OPAQUE - _OPAQUE // _DARKENED)
-    top, left = (BORDER + int(chance.random() * (_BORDER_ROOM + 1)) for _ in range(2))
+    top, left = (BORDER + int(rng.random() * (_BORDER_ROOM + 1)) for _ in range(2))
     place = picture[top : top + DIGIT_SIZE, left : left + DIGIT_SIZE]
-    place[...] = _over(place, np.array(paint.rgb, np.uint8), digit[..., np.newaxis])
+    place[...] = _blend(place, np.array(paint.rgb, np.uint8), digit[..., np.newaxis])
     return picture
 
 
-def with_border(picture: Pixels, colour: int, chance: Random) -> Pixels:
-    """Return the picture in a border, red, green, blue or yellow, each a little different every time."""
+def add_border(picture: Pixels, colour: int, rng: Random) -> Pixels:
+    """Return the image [H, W, 3] with a red, green, blue or yellow border in a slightly random shade."""
     shade = [
-        min(255, max(0, value + chance.randint(-_COLOUR_JITTER, _COLOUR_JITTER))) for value in _BORDER_COLOURS[colour]
+        min(255, max(0, value + rng.randint(-_COLOUR_JITTER, _COLOUR_JITTER))) for value in _BORDER_COLOURS[colour]
     ]
     framed = np.empty_like(picture)
     framed[...] = np.array(shade, np.uint8)
@@ -71,32 +84,32 @@ def with_border(picture: Pixels, colour: int, chance: Random) -> Pixels:
     return framed
 
 
-def lay_sound(utterance: NDArray[np.int16] | None, samples: int, chance: Random) -> Samples:
-    """Return a window's sound: the utterance somewhere in a faint noise, cut where it is longer; zeros without one.
+def place_utterance(utterance: NDArray[np.int16] | None, samples: int, rng: Random) -> Samples:
+    """Return a window's audio, float32 [S]: the utterance at a random time in faint noise; zeros without an utterance.
 
-    Every sample is a whole number of 16-bit steps, as it comes through a file.
+    Every sample is a multiple of the 16-bit step, as if it were read from a file. A long utterance is cut off.
     """
     if utterance is None:
         return np.zeros(samples, np.float32)
-    start = int(chance.random() * (_NOISE_SAMPLES - samples))
-    sound = _NOISE[start : start + samples] * np.float32(chance.uniform(*_NOISE_LEVELS))
+    start = int(rng.random() * (_NOISE_SAMPLES - samples))
+    sound = _NOISE[start : start + samples] * np.float32(rng.uniform(*_NOISE_LEVELS))
     room = samples - len(utterance)
-    at = int(chance.random() * (room + 1)) if room > 0 else 0
-    sound[at : at + len(utterance)] += utterance[:samples] * np.float32(chance.uniform(*_GAINS))
-    np.rint(sound, out=sound)  # far from the limits: an utterance comes at half of full scale
+    at = int(rng.random() * (room + 1)) if room > 0 else 0
+    sound[at : at + len(utterance)] += utterance[:samples] * np.float32(rng.uniform(*_GAINS))
+    np.rint(sound, out=sound)  # does not clip: an utterance has half of full scale
     return cast("Samples", np.multiply(sound, _S16_SCALE, out=sound))
 
 
-def _part(backdrop: Pixels, chance: Random) -> Pixels:
-    top, left = (int(chance.random() * (2 * MARGIN + 1)) for _ in range(2))
+def _random_crop(backdrop: Pixels, rng: Random) -> Pixels:
+    top, left = (int(rng.random() * (2 * MARGIN + 1)) for _ in range(2))
     return backdrop[top : top + SIZE, left : left + SIZE]
 
 
-def _over(below: Pixels, above: Pixels, opacity: Pixels) -> Pixels:
-    """Return one picture over another; all [..., 3], the opacity [..., 1]."""
+def _blend(below: Pixels, above: Pixels, opacity: Pixels) -> Pixels:
+    """Blend one image over another, uint8 [..., 3], with an opacity uint8 [..., 1]."""
     share = opacity.astype(np.uint16)
     mixed = above * share
     mixed += below * (_OPAQUE - share)
     mixed += _OPAQUE // 2 + 1
-    mixed += mixed >> 8  # with the next line the nearest to a division by 255, which would take three times as long
+    mixed += mixed >> 8  # with the next line, a rounded division by 255 in a third of the time
     return cast("Pixels", (mixed >> 8).astype(np.uint8))

@@ -1,7 +1,6 @@
-"""How a generated benchmark comes by its truth: independent factors, and what each modality shows of them. Pure.
+"""The rules of a generated benchmark: independent random factors, and what each modality shows of them. Pure.
 
-One definition serves twice: examples are drawn from it, and `ceilings.py` enumerates it. So the exact ceilings hold for
-the very examples that are drawn.
+Examples are drawn from the same definition that `ceilings.py` enumerates, so the ceilings are exact for them.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from random import Random
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """One independent thing that chance decides.
+    """One independent random factor.
 
     Attributes:
-        name: how `show` finds it.
-        weights: how likely each of its values 0, 1, … is; they sum to 1.
-        symmetric: whether the ceilings are the same for each of its values, so that enumeration takes one only.
+        name: key of its value in `Rules.show`.
+        weights: probabilities of its values 0, 1, …; they sum to 1.
+        symmetric: whether the ceilings are equal for all values, so that enumeration needs only one.
     """
 
     name: str
@@ -35,11 +34,11 @@ class Factor:
 
 @dataclass(frozen=True, slots=True)
 class RenderedFactors:
-    """What one outcome of the factors looks like.
+    """What one outcome of the factors shows.
 
     Attributes:
         target: the true label.
-        parts: what can be seen, heard or read, by the part's name; see `Rules.parts`.
+        parts: values of the components by name, see `Rules.parts`.
     """
 
     target: int
@@ -51,12 +50,12 @@ class Rules:
     """Define a benchmark.
 
     Attributes:
-        name: of the benchmark.
-        labels: what the target's values mean.
-        parts: what the values of each part mean, by the part's name. `MODALITY/WHAT` or `MODALITY/WHAT/N` (the Nth
-            picture) is shown by that modality; a name without a slash is known to nobody who only sees the window.
-        factors: what chance decides.
-        show: what follows, from the value of each factor by its name.
+        name: name of the benchmark.
+        labels: names of the target's values.
+        parts: names of each component's values. A component named `MODALITY/WHAT` or `MODALITY/WHAT/N` (the Nth frame)
+            is visible in that modality; one without a slash is not visible in the window.
+        factors: the random factors.
+        show: returns the outcome for a value of each factor.
     """
 
     name: str
@@ -67,15 +66,15 @@ class Rules:
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Return the modalities that show anything, in the order of the parts."""
+        """Return the modalities with visible components, in the order of `parts`."""
         return tuple(dict.fromkeys(modality_of(part) for part in self.parts if "/" in part))
 
-    def draw(self, chance: Random) -> RenderedFactors:
-        """Let chance decide."""
-        return self.show({factor.name: _pick(factor.weights, chance) for factor in self.factors})
+    def draw(self, rng: Random) -> RenderedFactors:
+        """Return a random outcome."""
+        return self.show({factor.name: _pick(factor.weights, rng) for factor in self.factors})
 
     def outcomes(self) -> Iterator[tuple[int, RenderedFactors]]:
-        """Yield every outcome and its whole-numbered weight; of a symmetric factor only its first value."""
+        """Yield every outcome with its integer weight. A symmetric factor contributes only its first value."""
         names = [factor.name for factor in self.factors]
         for choice in product(*(_weighted_values(factor) for factor in self.factors)):
             values = dict(zip(names, (value for value, _ in choice), strict=True))
@@ -83,25 +82,25 @@ class Rules:
 
 
 def modality_of(part: str) -> str:
-    """Return the modality that shows a part."""
+    """Return the modality of a component."""
     return part.partition("/")[0]
 
 
-def evenly(count: int) -> tuple[Fraction, ...]:
-    """Return the weights of so many equally likely values."""
+def uniform(count: int) -> tuple[Fraction, ...]:
+    """Return the weights of equally likely values."""
     return (Fraction(1, count),) * count
 
 
 def _weighted_values(factor: Factor) -> Sequence[tuple[int, int]]:
-    """Return the values with weights made whole: enumerating with fractions takes ten times as long."""
+    """Return the values with integer weights, because enumeration with fractions takes ten times as long."""
     if factor.symmetric:
         return [(0, 1)]
     whole = lcm(*(weight.denominator for weight in factor.weights))
     return [(value, int(weight * whole)) for value, weight in enumerate(factor.weights)]
 
 
-def _pick(weights: Sequence[Fraction], chance: Random) -> int:
-    point = chance.random()
+def _pick(weights: Sequence[Fraction], rng: Random) -> int:
+    point = rng.random()
     for value, weight in enumerate(weights):
         point -= weight.numerator / weight.denominator
         if point < 0:

@@ -1,4 +1,4 @@
-"""The rules of the generated benchmarks: what is to be found out, and what each modality tells of it. Pure."""
+"""The rules of the five generated benchmarks: their labels, and what each modality shows. Pure."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from fractions import Fraction
 from itertools import permutations
 
-from triptych.training.data.benchmarks.rules import Factor, RenderedFactors, Rules, evenly
+from triptych.training.data.benchmarks.rules import Factor, RenderedFactors, Rules, uniform
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 MOODS = ("negative", "neutral", "positive")
 COLOURS = ("red", "green", "blue", "yellow")
 OPERATIONS = ("report", "plus one", "minus one")
 NOTHING = len(DIGITS)
-"""The value of a digit's part where the modality shows no digit."""
+"""Value of a digit component in a modality that shows no digit."""
 
 _ERROR = Fraction(2, 5)
 _STEPS = (0, 1, -1)
@@ -22,17 +22,17 @@ _WITNESSES = ("video/digit", "audio/digit", "text/digit")
 
 
 def sentiment_rules() -> Rules:
-    """Words, face and voice are each negative, neutral or positive; the label is the sign of their sum."""
+    """Text, face and voice are each negative, neutral or positive. The label is the sign of their sum."""
     return _sentiment("sentiment", ("video/face", "audio/voice", "text/words"))
 
 
 def sentiment_pair_rules() -> Rules:
-    """The same of words and face alone: text beside an image."""
+    """The same with text and face only: text beside an image."""
     return _sentiment("sentiment-pair", ("video/face", "text/words"))
 
 
 def quorum_rules() -> Rules:
-    """Three witnesses of one digit, each of them wrong with probability 0.4, independently."""
+    """Three modalities show one digit. Each is wrong with probability 0.4, independently of the others."""
 
     def show(values: Mapping[str, int]) -> RenderedFactors:
         digit = values["digit"]
@@ -44,17 +44,17 @@ def quorum_rules() -> Rules:
         labels=DIGITS,
         parts=dict.fromkeys(_WITNESSES, DIGITS),
         factors=(
-            Factor("digit", evenly(len(DIGITS))),
-            *(Factor(part, (1 - _ERROR, *wrong)) for part in _WITNESSES),  # by how much the witness errs
+            Factor("digit", uniform(len(DIGITS))),
+            *(Factor(part, (1 - _ERROR, *wrong)) for part in _WITNESSES),  # the error of each modality
         ),
         show=show,
     )
 
 
 def refer_rules() -> Rules:
-    """Four digits in borders of four colours; the voice names a colour, the words what to do with its digit.
+    """Four digits have borders in four colours. The voice names a colour, and the text an operation on its digit.
 
-    Nothing but the binding of picture to colour word gives the answer.
+    Only the binding of a frame to the colour word gives the label.
     """
     places = range(len(COLOURS))
 
@@ -76,18 +76,18 @@ def refer_rules() -> Rules:
         | {f"video/border/{place}": COLOURS for place in places}
         | {"audio/colour": COLOURS, "text/operation": OPERATIONS},
         factors=(
-            *(Factor(f"digit {place}", evenly(len(DIGITS))) for place in places),
-            # Whichever way the colours are arranged, digits and the named colour are as likely as ever.
-            Factor("arrangement", evenly(len(_ARRANGEMENTS)), symmetric=True),
-            Factor("colour", evenly(len(COLOURS))),
-            Factor("operation", evenly(len(OPERATIONS))),
+            *(Factor(f"digit {place}", uniform(len(DIGITS))) for place in places),
+            # Digits and the named colour are independent of the arrangement of the colours.
+            Factor("arrangement", uniform(len(_ARRANGEMENTS)), symmetric=True),
+            Factor("colour", uniform(len(COLOURS))),
+            Factor("operation", uniform(len(OPERATIONS))),
         ),
         show=show,
     )
 
 
 def decider_rules() -> Rules:
-    """One modality, at random, shows the digit; the two others show something of their kind that tells nothing."""
+    """One random modality shows the digit. The two others show objects or fillers without information."""
 
     def show(values: Mapping[str, int]) -> RenderedFactors:
         parts = {
@@ -99,7 +99,7 @@ def decider_rules() -> Rules:
         name="decider",
         labels=DIGITS,
         parts={"decider": ("video", "audio", "text")} | dict.fromkeys(_WITNESSES, (*DIGITS, "nothing")),
-        factors=(Factor("decider", evenly(len(_WITNESSES))), Factor("digit", evenly(len(DIGITS)))),
+        factors=(Factor("decider", uniform(len(_WITNESSES))), Factor("digit", uniform(len(DIGITS)))),
         show=show,
     )
 
@@ -113,7 +113,7 @@ def _sentiment(name: str, parts: tuple[str, ...]) -> Rules:
         name=name,
         labels=MOODS,
         parts=dict.fromkeys(parts, MOODS),
-        factors=tuple(Factor(part, evenly(len(MOODS))) for part in parts),
+        factors=tuple(Factor(part, uniform(len(MOODS))) for part in parts),
         show=show,
     )
 

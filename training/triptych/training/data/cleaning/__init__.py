@@ -1,1 +1,1 @@
-"""What is wrong with labelled clips, found before a model learns it."""
+"""Find and remove bad items of a data set before training."""

@@ -1,4 +1,4 @@
-"""Clean a manifest: find what is wrong with its items, and write another one without it. No file is touched."""
+"""Clean a manifest: find bad items and write a new manifest without them. Media files are not changed."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any, Final
 from triptych.schemas.errors import UsageError
 from triptych.training.data.cleaning.finding import Action, Finding, Kind
 from triptych.training.data.cleaning.inspection import Inspection, Inspector
-from triptych.training.data.cleaning.wording import mended
+from triptych.training.data.cleaning.text_cleaning import clean_text
 from triptych.training.data.labelled_windows import ReadClip
 from triptych.training.data.manifest import SPLITS, Item, Manifest, TimedText
-from triptych.training.data.pools.cache import Track, untracked
+from triptych.training.data.pools.cache import TrackProgress, no_progress
 
 _SAME: Final = 1e-6
-"""Numbers that differ by less are one label."""
+"""Numeric labels that differ by less are equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cleaning:
-    """A manifest before and after, and all that was found."""
+    """A manifest before and after cleaning, and all findings."""
 
     before: Manifest
     after: Manifest
@@ -28,122 +28,124 @@ class Cleaning:
 
 
 @dataclass(slots=True)
-class _Sieve:
-    """What is left of one item, and what was found in it."""
+class _ItemCleaning:
+    """What is left of one item, and the findings about it."""
 
     item: Item | None
     findings: list[Finding] = field(default_factory=list)
 
-    def find(self, kind: Kind, detail: str, action: Action) -> None:
+    def report(self, kind: Kind, detail: str, action: Action) -> None:
         if self.item is not None:
             self.findings.append(Finding(self.item.id, kind, detail, action))
             self.item = None if action == "left out" else self.item
 
 
-def clean(manifest: Manifest, read: ReadClip, *, track: Track[Any] = untracked) -> Cleaning:
-    """Look at all items, and return what is left.
+def clean(manifest: Manifest, read: ReadClip, *, track: TrackProgress[Any] = no_progress) -> Cleaning:
+    """Inspect all items and return the manifest without the bad ones.
 
-    Left out are items that cannot be decoded at all, that are there twice (the one in the split that is furthest from
-    training stays), and all of those that are there twice with different labels. Of items whose modalities are files of
-    their own, silence and black pictures are left out. Words of the manifest are mended.
+    Removes items that cannot be decoded at all, duplicates (the one in the split furthest from training stays), and all
+    copies of an item with conflicting labels. Removes silent audio and black video where a modality has a file of its
+    own. Repairs text.
 
     Args:
-        manifest: what to clean.
+        manifest: manifest to clean.
         read: reads a media file.
         track: shows progress.
 
     Raises:
-        UsageError: nothing would be left.
+        UsageError: no item would be left.
     """
     inspector = Inspector(manifest, read)
-    sieves: list[_Sieve] = []
+    entries: list[_ItemCleaning] = []
     seen_by_fingerprint: dict[str, list[int]] = {}
-    for number, item in enumerate(track(manifest.items, "looking at items")):
+    for number, item in enumerate(track(manifest.items, "inspecting items")):
         inspection = inspector.inspect(item)
-        sieve = _Sieve(item)
-        _look(sieve, inspection)
-        sieves.append(sieve)
-        if inspection.fingerprint is not None and sieve.item is not None:
+        entry = _ItemCleaning(item)
+        _apply_inspection(entry, inspection)
+        entries.append(entry)
+        if inspection.fingerprint is not None and entry.item is not None:
             seen_by_fingerprint.setdefault(inspection.fingerprint, []).append(number)
-    _compare(sieves, seen_by_fingerprint)
-    kept = tuple(sieve.item for sieve in sieves if sieve.item is not None)
-    findings = tuple(finding for sieve in sieves for finding in sieve.findings)
+    _compare_duplicates(entries, seen_by_fingerprint)
+    kept = tuple(entry.item for entry in entries if entry.item is not None)
+    findings = tuple(finding for entry in entries for finding in entry.findings)
     if not kept:
-        raise UsageError(f"{manifest.folder}: not one of {len(manifest.items)} items can be used; {_first(findings)}")
+        raise UsageError(
+            f"{manifest.folder}: expected a usable item, got none of {len(manifest.items)}; {_first_finding(findings)}"
+        )
     return Cleaning(manifest, Manifest(manifest.folder, manifest.labels, kept), findings)
 
 
-def _first(findings: Sequence[Finding]) -> str:
-    return f"the first: {findings[0].detail}" if findings else "there are none"
+def _first_finding(findings: Sequence[Finding]) -> str:
+    return f"first finding: {findings[0].detail}" if findings else "the manifest is empty"
 
 
-def _look(sieve: _Sieve, inspection: Inspection) -> None:
-    item = sieve.item
+def _apply_inspection(entry: _ItemCleaning, inspection: Inspection) -> None:
+    item = entry.item
     if item is None:
         return
     is_usable = inspection.windows > 0 or bool(item.features)
     for problem in inspection.problems:
-        sieve.find("undecodable", problem, "kept" if is_usable else "left out")
+        entry.report("undecodable", problem, "kept" if is_usable else "left out")
     if not is_usable:
-        sieve.find("empty", "not one window", "left out")
+        entry.report("empty", "no window", "left out")
     if inspection.is_silent:
-        _drop(sieve, "silent", "audio")
+        _drop(entry, "silent", "audio")
     if inspection.is_black:
-        _drop(sieve, "black", "video")
-    _read_words(sieve)
+        _drop(entry, "black", "video")
+    _clean_lines(entry)
 
 
-def _drop(sieve: _Sieve, kind: Kind, modality: str) -> None:
-    """Leave a modality out where it is a field of its own; a clip's tracks stay together."""
-    item = sieve.item
+def _drop(entry: _ItemCleaning, kind: Kind, modality: str) -> None:
+    """Remove a modality that has a field of its own. The tracks of a clip stay together."""
+    item = entry.item
     if item is None:
         return
     if item.clip is not None:
-        sieve.find(kind, "a track of its clip", "kept")
+        entry.report(kind, "a track of the clip", "kept")
     elif _others(item, modality):
-        sieve.find(kind, f"its {modality}", "modality left out")
-        sieve.item = item.model_copy(update={modality: None})
+        entry.report(kind, f"the {modality}", "modality left out")
+        entry.item = item.model_copy(update={modality: None})
     else:
-        sieve.find(kind, f"its {modality}, and there is nothing else", "left out")
+        entry.report(kind, f"the {modality}; the item has no other modality", "left out")
 
 
 def _others(item: Item, modality: str) -> bool:
     return any(getattr(item, name) for name in ("video", "audio", "text", "features") if name != modality)
 
 
-def _read_words(sieve: _Sieve) -> None:
-    item = sieve.item
+def _clean_lines(entry: _ItemCleaning) -> None:
+    item = entry.item
     if item is None or item.text is None:
         return
-    wordings = [(line, mended(line.text)) for line in item.text]
+    wordings = [(line, clean_text(line.text)) for line in item.text]
     noise = dict.fromkeys(what for _, wording in wordings for what in wording.noise)
     lines = tuple(TimedText(t0=line.t0, t1=line.t1, text=wording.text) for line, wording in wordings if wording.text)
     changed = item.model_copy(update={"text": lines or None})
     if not noise:
-        sieve.item = changed
+        entry.item = changed
     elif lines:
-        sieve.find("text", ", ".join(noise), "mended")
-        sieve.item = changed
+        entry.report("text", ", ".join(noise), "mended")
+        entry.item = changed
     elif _others(item, "text"):
-        sieve.find("text", ", ".join(noise), "modality left out")
-        sieve.item = changed
+        entry.report("text", ", ".join(noise), "modality left out")
+        entry.item = changed
     else:
-        sieve.find("text", ", ".join(noise), "left out")
+        entry.report("text", ", ".join(noise), "left out")
 
 
-def _compare(sieves: Sequence[_Sieve], seen_by_fingerprint: Mapping[str, Sequence[int]]) -> None:
+def _compare_duplicates(entries: Sequence[_ItemCleaning], seen_by_fingerprint: Mapping[str, Sequence[int]]) -> None:
     for numbers in seen_by_fingerprint.values():
-        alike = [(sieves[number], item) for number in numbers if (item := sieves[number].item) is not None]
-        if len(alike) < 2:  # noqa: PLR2004 - two make a double
+        alike = [(entries[number], item) for number in numbers if (item := entries[number].item) is not None]
+        if len(alike) < 2:  # noqa: PLR2004 - one is no duplicate
             continue
         stays = max((item for _, item in alike), key=lambda item: SPLITS.index(item.split))
         agree = all(_agree(item, stays) for _, item in alike)
-        for sieve, item in alike:
+        for entry, item in alike:
             if not agree:
                 others = ", ".join(other.id for _, other in alike if other is not item)
-                sieve.find("conflict", f"the same as {others}", "left out")
+                entry.report("conflict", f"the same as {others}", "left out")
             elif item is not stays:
-                sieve.find("duplicate", f"of {stays.id} ({stays.split})", "left out")
+                entry.report("duplicate", f"of {stays.id} ({stays.split})", "left out")
 
 
 def _agree(one: Item, other: Item) -> bool:

@@ -1,4 +1,4 @@
-"""What cleaning finds, and what it does about it."""
+"""The kinds of findings, and the actions that cleaning takes."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ Kind = Literal["undecodable", "empty", "silent", "black", "text", "duplicate", "
 Action = Literal["left out", "mended", "modality left out", "kept"]
 
 MEANINGS: dict[Kind, str] = {
-    "undecodable": "a file is missing, or (in part) cannot be decoded",
-    "empty": "nothing of it falls into a window",
-    "silent": "its sound is silence",
-    "black": "all its pictures are black",
-    "text": "its words hold what nobody said",
-    "duplicate": "the same media and words stand elsewhere, with the same label",
-    "conflict": "the same media and words stand elsewhere, with another label",
+    "undecodable": "a file is missing, or some of it cannot be decoded",
+    "empty": "the item gives no window",
+    "silent": "the audio is silent",
+    "black": "all frames are black",
+    "text": "the text contains markup or broken characters",
+    "duplicate": "another item has the same media, text and label",
+    "conflict": "another item has the same media and text but another label",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong with an item.
+    """One problem of an item.
 
     Attributes:
-        item: its id.
-        kind: what is wrong.
-        detail: more of it, in words.
-        action: what became of the item.
+        item: id of the item.
+        kind: kind of problem.
+        detail: description.
+        action: what cleaning did.
     """
 
     item: str

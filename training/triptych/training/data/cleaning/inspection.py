@@ -1,4 +1,4 @@
-"""Look at one item as a model would: decode it by the worker's own code, and say what is in it."""
+"""Inspection of one item: decode it with the worker's own code and describe its content."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from triptych.training.data.labelled_windows import ReadClip, labelled_windows, 
 from triptych.training.data.manifest import Item, Manifest
 
 SILENCE_DBFS: Final = -60.0
-"""A sound is silent whose mean power lies below: 16-bit noise lies near -98, a quiet room near -50."""
+"""Audio is silent if its mean power is lower. 16-bit quantisation noise is near -98 dBFS, a quiet room near -50."""
 BLACK_LEVEL: Final = 20.0
-"""A picture is black whose brightest pixels (but one in a hundred) lie below, of 255; black in films is 16."""
+"""A frame is black if its 99th percentile is lower, on the scale 0 to 255. Black in video is 16."""
 _SPEC: Final = InputSpec(frames=4, height=64, width=64, sample_rate_hz=16_000)
 _WINDOW_NS: Final = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What an item holds.
+    """The content of an item.
 
     Attributes:
-        problems: what could not be decoded.
-        windows: how many there are of it.
-        is_silent: it has sound, and all of it is silence.
-        is_black: it has pictures, and all are black.
-        fingerprint: the same for items with the same files, part of these, and words; None where one is missing.
+        problems: decoding errors.
+        windows: number of windows.
+        is_silent: whether it has audio, all of it silent.
+        is_black: whether it has frames, all of them black.
+        fingerprint: equal for items with the same files, times and text; None if a file is missing.
     """
 
     problems: tuple[str, ...]
@@ -46,17 +46,17 @@ class Inspection:
 
 
 class Inspector:
-    """Looks at the items of one manifest. Reads each file's bytes once, decodes what an item needs of it."""
+    """Inspects the items of one manifest. Hashes each file once and decodes only what an item needs."""
 
     def __init__(self, manifest: Manifest, read: ReadClip) -> None:
-        """Take who reads media."""
+        """Keep the reader of media files."""
         self._folder = manifest.folder
         self._task: Task = task_of(manifest, _SPEC, _WINDOW_NS)
         self._read = read
         self._hash = cache(_hash_of)
 
     def inspect(self, item: Item) -> Inspection:
-        """Decode an item and look at its windows. Raises for nothing that is wrong with it."""
+        """Decode an item and inspect its windows. Reports all errors of the item as problems."""
         windows: list[PreparedWindow] = []
         problems: list[str] = []
         try:
@@ -91,7 +91,7 @@ class Inspector:
 
 
 NOTHING: Final = "no window in it"
-"""What `labelled_windows` says of an item without windows; here the number says it."""
+"""What `labelled_windows` reports for an item without windows. Here `Inspection.windows` tells it."""
 
 
 def _hash_of(file: Path) -> str:

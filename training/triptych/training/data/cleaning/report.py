@@ -1,4 +1,4 @@
-"""The report of a cleaning: Markdown for people, JSON for programs."""
+"""The report of a cleaning, as Markdown and as JSON."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _by_split(manifest: Manifest) -> dict[str, int]:
 
 
 def _by_label(manifest: Manifest) -> dict[str, int]:
-    """Return how many items have each label; of numbers nothing is counted."""
+    """Return the number of items with each label; nothing for a regression."""
     names = manifest.labels.labels
     counts = Counter(index for item in manifest.items if names for index in indices_of(item.label))
     return {name: counts[index] for index, name in enumerate(names)}
@@ -63,7 +63,7 @@ def _markdown(cleaning: Cleaning) -> Iterator[str]:
     yield ""
     yield f"{before} items before, {after} after. No file was changed or deleted."
     yield ""
-    yield "| found | meaning | how often | what was done |"
+    yield "| finding | meaning | count | action |"
     yield "|---|---|--:|---|"
     for kind, meaning in MEANINGS.items():
         actions = _actions(cleaning, kind)
@@ -85,7 +85,7 @@ def _counts(what: str, counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]
 def _list(kind: str, findings: list[Finding]) -> Iterator[str]:
     if not findings:
         return
-    yield from ("", f"## {kind}", "", "| item | what | done |", "|---|---|---|")
+    yield from ("", f"## {kind}", "", "| item | detail | action |", "|---|---|---|")
     for finding in findings[:_SHOWN]:
         yield f"| {_cell(finding.item)} | {_cell(finding.detail)} | {finding.action} |"
     if len(findings) > _SHOWN:
@@ -93,5 +93,5 @@ def _list(kind: str, findings: list[Finding]) -> Iterator[str]:
 
 
 def _cell(text: str) -> str:
-    """Return a text that stays within its cell, whatever a file is called."""
+    """Return text that is safe in a table cell."""
     return " ".join(text.replace("|", "\\|").replace("<", "&lt;").replace("`", "'").split())

@@ -1,1 +1,1 @@
-"""What generated benchmarks are put together from: rendered once, kept in the cache, apart by split."""
+"""Component pools of the generated benchmarks: rendered once and cached, with disjoint components in each split."""

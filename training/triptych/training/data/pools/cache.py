@@ -1,4 +1,4 @@
-"""Pools in the cache: made once, whole or not at all, under a name that changes with how they are made."""
+"""The cache of component pools. A pool is written atomically, in a folder named with a hash of its recipe."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from typing import TypeVar
 from triptych.models.pretrained.download.cache import cache_folder
 
 T = TypeVar("T")
-Track = Callable[[Sequence[T], str], Iterable[T]]
-"""Hand on each item of a sequence, showing under this heading how many are done."""
+TrackProgress = Callable[[Sequence[T], str], Iterable[T]]
+"""Returns the items of a sequence and shows under a heading how many are done."""
 
-SHELVES = ("train", "validation", "test")
-"""No component stands on two of them."""
+POOL_SPLITS = ("train", "validation", "test")
+"""No component is in two of them."""
 _NAME_DIGITS = 8
 
 
 def pools_folder() -> Path:
-    """Return where pools are kept, beside the weights."""
+    """Return the cache folder of pools, beside that of the weights."""
     return cache_folder().parent / "pools"
 
 
-def untracked(items: Sequence[T], _: str) -> Iterable[T]:
-    """Show nothing."""
+def no_progress(items: Sequence[T], _: str) -> Iterable[T]:
+    """Return the items without a progress display."""
     return items
 
 
-def kept(folder: Path, name: str, recipe: object, make: Callable[[Path], None]) -> Path:
-    """Return the folder of a pool, made by `make` where it is not there yet.
+def cached_pool(folder: Path, name: str, recipe: object, make: Callable[[Path], None]) -> Path:
+    """Return the folder of a pool. Calls `make` first if it does not exist.
 
     Args:
-        folder: of all pools.
-        name: of this one.
-        recipe: all that decides its content; another recipe is another pool.
-        make: fills an empty folder. Where it fails, nothing is kept.
+        folder: folder of all pools.
+        name: name of the pool.
+        recipe: everything that decides the content. A pool with another recipe has another folder.
+        make: fills an empty folder. If it raises, nothing is kept.
     """
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:_NAME_DIGITS]
     pool = folder / f"{name}-{digest}"
@@ -59,11 +59,11 @@ def _publish(unfinished: Path, pool: Path) -> None:
     try:
         unfinished.rename(pool)
     except OSError:
-        if not pool.is_dir():  # else another process made the same at the same time
+        if not pool.is_dir():  # otherwise another process made the same pool
             raise
 
 
-def shares(count: int, *, train: float = 0.6, validation: float = 0.15) -> dict[str, slice]:
-    """Return which of so many components stand on which shelf."""
+def split_slices(count: int, *, train: float = 0.6, validation: float = 0.15) -> dict[str, slice]:
+    """Return the slice of the components that belongs to each split."""
     first, second = round(count * train), round(count * (train + validation))
     return {"train": slice(0, first), "validation": slice(first, second), "test": slice(second, count)}

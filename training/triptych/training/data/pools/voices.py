@@ -1,7 +1,8 @@
-"""Voices: two speech synthesisers, and one recorded speaker; who of them stands on which shelf.
+"""Voices: two speech synthesisers and one recorded speaker, and the split of each voice.
 
-espeak-ng (GPL-3, formants) has many voices; flite (a free licence of its own, recorded units and statistics) has four
-of use; the prompts of Asterisk (CC-BY-SA-3.0) are real recordings. They are run and read, nothing of them is shipped.
+espeak-ng (GPL-3, formant synthesis) has many voices. flite (a permissive licence of its own, unit selection and
+statistical synthesis) has four usable ones. The prompts of Asterisk (CC-BY-SA-3.0) are recordings of a person. Nothing
+of them is shipped.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ Engine = Literal["espeak-ng", "flite"]
 
 RATE_HZ: Final = 16_000
 OTHER_ENGINE: Final = "engine"
-"""The shelf of a voice of flite that no other shelf has."""
+"""The split of a flite voice that no other split has."""
 RECORDED: Final = "recorded"
-"""The shelf of the recorded speaker."""
+"""The split of the recorded speaker."""
 RECORDINGS: Final = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
 PACKAGES: Final = "espeak-ng flite fonts-noto-color-emoji asterisk-core-sounds-en-wav"
 
@@ -50,7 +51,7 @@ _EDGE_SAMPLES: Final = 400
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How something is said: the tempo relative to a calm one, and the pitch from 0 to 1, 0.5 being the voice's own."""
+    """How to speak: the tempo relative to normal, and the pitch from 0 to 1, where 0.5 is the voice's own."""
 
     tempo: float = 1.0
     pitch: float = 0.5
@@ -58,13 +59,13 @@ class Manner:
 
 @dataclass(frozen=True, slots=True)
 class SpokenPhrase:
-    """One thing to be said by a synthesiser.
+    """A phrase to synthesise.
 
     Attributes:
-        engine: which one.
-        voice: `accent+variant` of espeak-ng, a name of flite.
-        text: what is said.
-        manner: how.
+        engine: synthesiser.
+        voice: `accent+variant` of espeak-ng, or a voice name of flite.
+        text: text to speak.
+        manner: how to speak it.
     """
 
     engine: Engine
@@ -73,38 +74,45 @@ class SpokenPhrase:
     manner: Manner
 
 
-def spoken(utterance: SpokenPhrase, folder: Path, name: str) -> Samples:
-    """Return the utterance at 16 kHz, without silence around it; `folder` takes a file of this name for a moment.
+def synthesise(utterance: SpokenPhrase, folder: Path, name: str) -> Samples:
+    """Return the utterance at 16 kHz without silence around it, int16 [S]. Blocks while the synthesiser runs.
+
+    Args:
+        utterance: what to speak.
+        folder: folder of a temporary file.
+        name: name of the temporary file.
 
     Raises:
         UsageError: the synthesiser is not installed, or fails.
     """
     file = folder / f"{name}.wav"
     try:
-        subprocess.run(_command(utterance, file), check=True, capture_output=True, timeout=_LIMIT_S)  # noqa: S603 - fixed words
+        subprocess.run(_command(utterance, file), check=True, capture_output=True, timeout=_LIMIT_S)  # noqa: S603 - fixed arguments
     except FileNotFoundError:
-        raise missing(utterance.engine) from None
+        raise missing_package(utterance.engine) from None
     except subprocess.SubprocessError as error:
-        raise UsageError(f"{utterance.engine} cannot say {utterance.text!r} as {utterance.voice}: {error}") from error
+        raise UsageError(
+            f"{utterance.engine} cannot speak {utterance.text!r} with the voice {utterance.voice}: {error}"
+        ) from error
     samples = read_sound(file)
     file.unlink()
     return samples
 
 
-def missing(what: str) -> UsageError:
-    """Return the error that says how to install what the pools are made with."""
-    return UsageError(f"{what} is missing, which the benchmarks are made with; on Debian: apt-get install {PACKAGES}")
+def missing_package(what: str) -> UsageError:
+    """Return an error that says how to install what the pools are rendered with."""
+    return UsageError(f"{what} is missing, which renders the benchmarks; on Debian: apt-get install {PACKAGES}")
 
 
 def check_synthesisers() -> None:
-    """Raise `UsageError` where one is not installed: before minutes are spent on the other."""
+    """Raise `UsageError` if a synthesiser is not installed, before minutes are spent on the other one."""
     for engine in ("espeak-ng", "flite"):
         if shutil.which(engine) is None:
-            raise missing(engine)
+            raise missing_package(engine)
 
 
 def read_sound(file: Path) -> Samples:
-    """Return a WAV file at 16 kHz, cut to what is heard, at one level."""
+    """Return a WAV file as int16 [S] at 16 kHz, without silence around it and at a fixed peak level."""
     with wave.open(str(file)) as recording:
         rate_hz = recording.getframerate()
         raw = np.frombuffer(recording.readframes(recording.getnframes()), "<i2")
@@ -138,7 +146,7 @@ def _trimmed(samples: Samples) -> Samples:
         np.abs(samples.astype(np.int32)) > _SILENCE * max(1, int(np.abs(samples.astype(np.int32)).max()))
     )
     if not len(loud):
-        raise UsageError("a synthesiser was silent")
+        raise UsageError("expected an utterance, got silence")
     return samples[max(0, loud[0] - _EDGE_SAMPLES) : loud[-1] + _EDGE_SAMPLES]
 
 

@@ -1,4 +1,4 @@
-"""What is changed is changed as said, by the given chance alone; what is off stays to the bit."""
+"""Windows change as configured, depending on the given random generator only. What is off changes nothing."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 
 from triptych.models.window import PreparedCue, PreparedWindow
 from triptych.schemas.errors import UsageError
-from triptych.training.data.augmentation.augment import augment, chance_of
-from triptych.training.data.augmentation.config import USUAL, Augmentation, augmentation_of
+from triptych.training.data.augmentation.config import USUAL, Augmentation, parse_augmentation
+from triptych.training.data.augmentation.window_augmentation import augment_example, random_for
 from triptych.training.data.example import Example
 
 RATE_HZ = 16_000
@@ -20,7 +20,7 @@ SAMPLES = 2 * RATE_HZ
 
 
 def example(text: str = "one two three four five six seven eight") -> Example:
-    """Two equal pictures, bright on the left; a tone for one second and a half after a quarter of silence; words."""
+    """Two equal frames, bright on the left; a tone for 1.5 s after a quarter of silence; text."""
     picture = np.zeros((40, 48, 3), np.uint8)
     picture[:, :24] = (250, 120, 60)
     time = np.arange(SAMPLES) / RATE_HZ
@@ -36,39 +36,41 @@ def example(text: str = "one two three four five six seven eight") -> Example:
 
 
 def changed(**options: float) -> PreparedWindow:
-    """The window after one change, by the same chance each time."""
-    return augment(example(), augmentation_of(f"{name}={value}" for name, value in options.items()), Random(5)).window
+    """Return the window after one change with a fixed seed."""
+    return augment_example(
+        example(), parse_augmentation(f"{name}={value}" for name, value in options.items()), Random(5)
+    ).window
 
 
 def same_sound(one: PreparedWindow, other: PreparedWindow) -> bool:
-    """Whether the sound is the same to the bit."""
+    """Return whether the audio is equal bit by bit."""
     return np.array_equal(one.audio_f32, other.audio_f32) and one.audio_present == other.audio_present
 
 
 def same_pictures(one: PreparedWindow, other: PreparedWindow) -> bool:
-    """Whether the pictures are."""
+    """Return whether the frames are equal bit by bit."""
     return np.array_equal(np.stack(one.frames_hwc_u8), np.stack(other.frames_hwc_u8))
 
 
-def test_nothing_happens_until_it_is_switched_on() -> None:
-    """To the bit."""
+def test_the_default_changes_nothing() -> None:
+    """Bit by bit."""
     before, after = example().window, changed()
     assert same_sound(before, after)
     assert same_pictures(before, after)
     assert before.cues == after.cues
 
 
-def test_the_same_chance_changes_alike_and_leaves_the_given_example() -> None:
-    """Whatever torch's own chance is; another step, another change; the truth stays."""
+def test_the_same_seed_gives_the_same_change() -> None:
+    """Whatever torch's own random state. Another step gives another change. The given example stays as it is."""
     given = example()
     results = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        results.append(augment(given, replace(USUAL, flip=0.5), chance_of(7, 3, given.id)))
+        results.append(augment_example(given, replace(USUAL, flip=0.5), random_for(7, 3, given.id)))
     assert same_sound(results[0].window, results[1].window)
     assert same_pictures(results[0].window, results[1].window)
     assert results[0].window.cues == results[1].window.cues
-    other = augment(given, USUAL, chance_of(7, 4, given.id)).window
+    other = augment_example(given, USUAL, random_for(7, 4, given.id)).window
     assert not same_sound(results[0].window, other)
     assert not same_pictures(results[0].window, other)
     assert (results[0].target, results[0].parts, results[0].group) == (1, {"video/label": 2}, "g")
@@ -76,17 +78,17 @@ def test_the_same_chance_changes_alike_and_leaves_the_given_example() -> None:
     assert same_sound(given.window, example().window)
 
 
-def test_torchs_own_chance_is_not_drawn_from() -> None:
-    """A training's weights and dropout do not depend on whether windows are augmented."""
+def test_torchs_random_state_is_not_used() -> None:
+    """Weights and dropout do not depend on whether windows are augmented."""
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    augment(example(), replace(USUAL, flip=0.5), Random(0))
+    augment_example(example(), replace(USUAL, flip=0.5), Random(0))
     assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("name", ["crop", "flip", "colour", "scale", "rotate_deg"])
-def test_each_change_of_pictures_is_its_own(name: str) -> None:
-    """All pictures alike, of the same size; sound and words are left."""
+def test_each_change_of_frames_is_independent(name: str) -> None:
+    """All frames change alike and keep their size. Audio and text stay."""
     before, after = example().window, changed(**{name: 1 if name == "flip" else 0.9})
     assert not same_pictures(before, after)
     assert np.array_equal(*after.frames_hwc_u8)
@@ -96,19 +98,19 @@ def test_each_change_of_pictures_is_its_own(name: str) -> None:
     assert before.cues == after.cues
 
 
-def test_left_and_right_are_exchanged() -> None:
-    """And nothing else."""
+def test_flip_mirrors_the_frames() -> None:
+    """And changes nothing else."""
     assert np.array_equal(changed(flip=1).frames_hwc_u8[0], example().window.frames_hwc_u8[0][:, ::-1])
 
 
 def test_one_change_does_not_depend_on_another() -> None:
-    """The same noise, whether words are left out and pictures are turned or not."""
+    """The noise is the same with and without word dropout and rotation."""
     assert same_sound(changed(noise=1), changed(noise=1, word_dropout=0.5, rotate_deg=20))
     assert same_pictures(changed(rotate_deg=20), changed(rotate_deg=20, noise=1, spans=2))
 
 
-def test_noise_keeps_its_distance_to_the_sound() -> None:
-    """In decibels, where there is sound; where there is none stays none."""
+def test_noise_has_the_requested_signal_to_noise_ratio() -> None:
+    """In decibels, where there is audio. Missing audio stays missing."""
     before, after = example().window.audio_f32, changed(noise=1, snr_low_db=12, snr_high_db=12).audio_f32
     noise = (after - before)[4_000:28_000]
     ratio = 10 * np.log10(np.square(before[4_000:28_000]).sum() / np.square(noise).sum())
@@ -117,8 +119,8 @@ def test_noise_keeps_its_distance_to_the_sound() -> None:
     assert not after[28_000:].any()
 
 
-def test_sound_is_moved_with_what_is_known_of_it() -> None:
-    """And cut at the window's end."""
+def test_audio_is_shifted_with_its_ranges() -> None:
+    """And cut at the end of the window."""
     before, after = example().window, changed(shift_ms=400)
     (first, last), by = after.audio_present[0], after.audio_present[0][0] - 4_000
     assert by
@@ -128,17 +130,22 @@ def test_sound_is_moved_with_what_is_known_of_it() -> None:
     assert not after.audio_f32[last:].any()
 
 
-def test_bands_and_spans_are_taken_out() -> None:
-    """A hole in the spectrum takes a tone of two; a hole in time is silent; without any the sound is as it was."""
+def test_bands_and_spans_are_masked() -> None:
+    """A frequency mask removes one of two tones, and a time mask is silent. Without masks the audio stays as it is."""
     before = example().window.audio_f32[8_000:24_000]
     powers = [
-        np.abs(np.fft.rfft(augment(example(), Augmentation(bands=6, band_share=0.5), Random(seed)).window.audio_f32))
+        np.abs(
+            np.fft.rfft(
+                augment_example(example(), Augmentation(bands=6, band_share=0.5), Random(seed)).window.audio_f32
+            )
+        )
         for seed in range(6)
     ]
     tones = [(power[880] > 100, power[6_000] > 100) for power in powers]  # two seconds: half a hertz each
     assert len(set(tones)) > 1
     spans = [
-        augment(example(), Augmentation(spans=1, span_share=1.0), Random(seed)).window.audio_f32 for seed in range(6)
+        augment_example(example(), Augmentation(spans=1, span_share=1.0), Random(seed)).window.audio_f32
+        for seed in range(6)
     ]
     assert not any(sound[:4_000].any() or sound[28_000:].any() for sound in spans)
     assert any((np.abs(sound[4_000:28_000]) < 1e-6).mean() > 0.2 for sound in spans)
@@ -149,11 +156,11 @@ def test_bands_and_spans_are_taken_out() -> None:
 @pytest.mark.parametrize(
     "text", ["one two three four five six seven eight", "\u4eca\u5929\u5929\u6c14\u771f\u597d", "one"]
 )
-def test_words_are_left_out_and_one_stays(text: str) -> None:
-    """In their order, of any script."""
+def test_words_are_dropped_and_one_stays(text: str) -> None:
+    """In order, in any script."""
     lengths = set()
     for seed in range(30):
-        after = augment(example(text), Augmentation(word_dropout=0.7), Random(seed)).window.cues[0]
+        after = augment_example(example(text), Augmentation(word_dropout=0.7), Random(seed)).window.cues[0]
         rest = iter(text.split() if " " in text else text)
         assert after.text
         assert all(word in rest for word in (after.text.split() if " " in text else after.text))
@@ -162,21 +169,21 @@ def test_words_are_left_out_and_one_stays(text: str) -> None:
     assert len(lengths) == 1 if text == "one" else len(lengths) > 3
 
 
-def test_what_is_missing_stays_missing() -> None:
-    """No modality comes out of nothing."""
+def test_missing_modalities_stay_missing() -> None:
+    """Augmentation adds no modality."""
     empty = replace(
         example().window, frames_hwc_u8=(), frame_times_ns=(), audio_f32=np.zeros(SAMPLES, np.float32),
         audio_present=(), cues=(),
     )  # fmt: skip
-    after = augment(replace(example(), window=empty), replace(USUAL, noise=1.0), Random(0)).window
+    after = augment_example(replace(example(), window=empty), replace(USUAL, noise=1.0), Random(0)).window
     assert after.is_empty
     assert not after.audio_f32.any()
 
 
 def test_silence_stays_silent() -> None:
-    """Noise at a distance to nothing is nothing."""
+    """Noise relative to zero power is zero."""
     silent = replace(example().window, audio_f32=np.zeros(SAMPLES, np.float32))
-    after = augment(replace(example(), window=silent), Augmentation(noise=1, bands=1), Random(0)).window
+    after = augment_example(replace(example(), window=silent), Augmentation(noise=1, bands=1), Random(0)).window
     assert not after.audio_f32.any()
 
 
@@ -192,12 +199,12 @@ def test_silence_stays_silent() -> None:
         (["snr_low_db=40"], "snr_high_db: expected 40 to 200, got 30"),
     ],
 )
-def test_what_cannot_be_is_refused(given: list[str], message: str) -> None:
-    """With what could."""
+def test_invalid_settings_are_rejected(given: list[str], message: str) -> None:
+    """The message says what was expected."""
     with pytest.raises(UsageError, match=message):
-        augmentation_of(given)
+        parse_augmentation(given)
 
 
-def test_the_usual_can_be_changed() -> None:
-    """By what follows."""
-    assert augmentation_of(["usual", "flip=0.5", "bands=3"]) == replace(USUAL, flip=0.5, bands=3)
+def test_the_usual_settings_can_be_overridden() -> None:
+    """By the arguments that follow."""
+    assert parse_augmentation(["usual", "flip=0.5", "bands=3"]) == replace(USUAL, flip=0.5, bands=3)

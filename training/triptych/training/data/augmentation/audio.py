@@ -1,4 +1,7 @@
-"""Sound heard a little otherwise: later or sooner, in noise, with holes in its spectrum and its time (SpecAugment)."""
+"""Augmentation of audio: shift, noise, and masks in frequency and time.
+
+The masks are those of SpecAugment (Park et al., 2019, arXiv 1904.08779), applied to a short-time Fourier transform.
+"""
 
 from __future__ import annotations
 
@@ -21,26 +24,26 @@ _FFT: Final = 512
 _HOP: Final = 128
 
 
-def augmented_sound(
-    window: PreparedWindow, augmentation: Augmentation, chance: Random, *, rate_hz: int
+def augment_audio(
+    window: PreparedWindow, augmentation: Augmentation, rng: Random, *, rate_hz: int
 ) -> tuple[Samples, Ranges]:
-    """Return the samples `[S]` and where there are any, as in a window; nothing is put where there was no sound."""
-    shift, snr, is_noisy = chance.random(), chance.random(), chance.random() < augmentation.noise
-    noise_seed, holes = chance.getrandbits(64), Random(chance.getrandbits(64))
+    """Return the samples, float32 [S], and the ranges of samples that have audio. Missing audio stays missing."""
+    shift, snr, is_noisy = rng.random(), rng.random(), rng.random() < augmentation.noise
+    noise_seed, holes = rng.getrandbits(64), Random(rng.getrandbits(64))
     samples, present = window.audio_f32, window.audio_present
     if not present:
         return samples, present
     samples, present = _shifted(samples, present, round(augmentation.shift_ms * (2 * shift - 1) * rate_hz / 1_000))
     if is_noisy:
         snr_db = augmentation.snr_low_db + snr * (augmentation.snr_high_db - augmentation.snr_low_db)
-        samples = _noisy(samples, present, snr_db, noise_seed)
+        samples = _add_noise(samples, present, snr_db, noise_seed)
     if augmentation.bands or augmentation.spans:
-        samples = _with_holes(samples, present, augmentation, holes)
+        samples = _mask_spectrum(samples, present, augmentation, holes)
     return samples, present
 
 
 def _shifted(samples: Samples, present: Ranges, by: int) -> tuple[Samples, Ranges]:
-    """Return the sound moved later by so many samples; as it was where nothing of it would be left."""
+    """Return the audio delayed by this many samples; unchanged if nothing of it would be left."""
     moved = [(max(0, first + by), min(len(samples), last + by)) for first, last in present]
     left = tuple((first, last) for first, last in moved if first < last)
     if not by or not left:
@@ -51,7 +54,7 @@ def _shifted(samples: Samples, present: Ranges, by: int) -> tuple[Samples, Range
     return later, left
 
 
-def _noisy(samples: Samples, present: Ranges, snr_db: float, seed: int) -> Samples:
+def _add_noise(samples: Samples, present: Ranges, snr_db: float, seed: int) -> Samples:
     noise = np.random.default_rng(seed).standard_normal(len(samples), dtype=np.float32) * _mask(samples, present)
     if not samples.any() or not noise.any():
         return samples
@@ -59,23 +62,23 @@ def _noisy(samples: Samples, present: Ranges, snr_db: float, seed: int) -> Sampl
     return _in_range(mixed[0].numpy())
 
 
-def _with_holes(samples: Samples, present: Ranges, augmentation: Augmentation, chance: Random) -> Samples:
-    """Return the sound without some bands of frequencies and some spans of time."""
+def _mask_spectrum(samples: Samples, present: Ranges, augmentation: Augmentation, rng: Random) -> Samples:
+    """Return the audio without some frequency bands and time spans."""
     shape = torch.hann_window(_FFT)
     spectrum = torch.stft(_row(samples), _FFT, _HOP, window=shape, return_complex=True)  # [1, 257, F]
     for _ in range(augmentation.bands):
-        first, last = _hole(spectrum.shape[1], augmentation.band_share, chance)
+        first, last = _mask_range(spectrum.shape[1], augmentation.band_share, rng)
         spectrum[:, first:last] = 0
     for _ in range(augmentation.spans):
-        first, last = _hole(spectrum.shape[2], augmentation.span_share, chance)
+        first, last = _mask_range(spectrum.shape[2], augmentation.span_share, rng)
         spectrum[:, :, first:last] = 0
     sound: Samples = torch.istft(spectrum, _FFT, _HOP, window=shape, length=len(samples))[0].numpy()
     return _in_range(sound * _mask(samples, present))
 
 
-def _hole(size: int, share: float, chance: Random) -> tuple[int, int]:
-    width = round(size * share * chance.random())
-    first = chance.randint(0, size - width)
+def _mask_range(size: int, share: float, rng: Random) -> tuple[int, int]:
+    width = round(size * share * rng.random())
+    first = rng.randint(0, size - width)
     return first, first + width
 
 

@@ -1,4 +1,4 @@
-"""Pickled features: converted without running anything that a pickle may say."""
+"""Pickles of features are converted without running their code."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pytest
 
 from triptych.schemas.errors import UsageError
 from triptych.training.data.adapters.conversion import convert
-from triptych.training.data.adapters.reading.plain_pickle import read_plain_pickle
+from triptych.training.data.adapters.formats.plain_pickle import read_plain_pickle
 from triptych.training.data.feature_files import read_features
 from triptych.training.data.manifest import FeatureArrays, read_manifest, write_manifest
 
 
 def split(names: list[str]) -> dict[str, Any]:
-    """One split as MMSA pickles it."""
+    """One split in MMSA's format."""
     count = len(names)
     noise = np.random.default_rng(count)
     return {
@@ -36,8 +36,8 @@ def split(names: list[str]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])
-def test_features_get_their_place_in_the_manifest(tmp_path: Path, protocol: int) -> None:
-    """Arrays as they were but for what is no number, lengths, words, labels; of every protocol that is in use."""
+def test_features_are_written_and_referenced(tmp_path: Path, protocol: int) -> None:
+    """Arrays are unchanged except non-finite numbers; lengths, text and labels are read; all common protocols work."""
     splits = {
         "train": split(["a$_$1", "a$_$2"]),
         "valid": split(["b$_$1"]) | {"id": np.array(["b$_$1"])},
@@ -66,8 +66,8 @@ def test_features_get_their_place_in_the_manifest(tmp_path: Path, protocol: int)
     assert conversion.problems == ("train: 1 numbers of audio are not finite: now 0",)
 
 
-def test_a_split_with_arrays_of_another_length_is_named(tmp_path: Path) -> None:
-    """Nothing is matched to what it may not belong to."""
+def test_an_array_of_another_length_is_reported(tmp_path: Path) -> None:
+    """It is not matched to ids that may not belong to it."""
     wrong = split(["a$_$1", "a$_$2"]) | {"audio": np.zeros((1, 7, 5)), "raw_text": ["one"]}
     file = tmp_path / "mosi.pkl"
     file.write_bytes(pickle.dumps({"train": wrong, "test": split(["b$_$1"])}))
@@ -79,15 +79,15 @@ def test_a_split_with_arrays_of_another_length_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ids", [["a", "b"], [["a", 0.0, 1.0], ["b", 0.0, 1.0]], None])
-def test_ids_that_name_no_video_are_refused(tmp_path: Path, ids: object) -> None:
-    """As splits could not be by video."""
+def test_ids_without_a_video_are_rejected(tmp_path: Path, ids: object) -> None:
+    """Splits by video would be impossible."""
     (tmp_path / "mosi.pkl").write_bytes(pickle.dumps({"train": split(["a$_$1", "b$_$1"]) | {"id": ids}}))
     with pytest.raises(UsageError, match=r"expected ids like VIDEO\$_\$CLIP"):
         convert("mosi", tmp_path / "mosi.pkl", tmp_path / "to")
 
 
 def test_plain_data_is_read(tmp_path: Path) -> None:
-    """Texts, numbers, nested arrays of objects, both orders, both ends, scalars, bytes; the same thing twice."""
+    """Strings, numbers, nested object arrays, both memory and byte orders, scalars, bytes, shared references."""
     shared = np.arange(4)
     data = {
         "big": np.arange(6, dtype=">i4").reshape(2, 3),
@@ -118,7 +118,7 @@ class _Runs:
 
 
 class _State:
-    """Pickles as an array's stand-in with a state of our choice."""
+    """Pickles as an array's stand-in with a chosen state."""
 
     def __init__(self, state: object) -> None:
         self._state = state
@@ -152,8 +152,8 @@ CYCLE.append(CYCLE)
         np.array([np.zeros(2), Path()], object),
     ],
 )
-def test_a_pickle_of_anything_else_is_refused(evil: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before it has done anything."""
+def test_a_pickle_of_anything_else_is_rejected(evil: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before any of its code runs."""
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "evil.pkl"
     file.write_bytes(pickle.dumps(evil))
@@ -173,15 +173,15 @@ def test_a_pickle_of_anything_else_is_refused(evil: object, tmp_path: Path, monk
         b"\x80\x04\x8c\x02os\x8c\x06system\x93.",
     ],
 )
-def test_a_broken_or_forged_pickle_is_refused(raw: bytes, tmp_path: Path) -> None:
-    """The names that arrays need cannot be changed from within it either."""
+def test_a_broken_or_forged_pickle_is_rejected(raw: bytes, tmp_path: Path) -> None:
+    """It cannot change the stand-ins either."""
     (tmp_path / "forged.pkl").write_bytes(raw)
     with pytest.raises(UsageError, match="expected a pickle"):
         read_plain_pickle(tmp_path / "forged.pkl")
 
 
-def test_features_that_are_not_there_are_named(tmp_path: Path) -> None:
-    """The file, or the row."""
+def test_missing_features_are_reported(tmp_path: Path) -> None:
+    """The message names the file or the row."""
     np.save(tmp_path / "a.npy", np.zeros((2, 3, 4)))
     with pytest.raises(UsageError, match="expected an array of features"):
         read_features(FeatureArrays(file="b.npy", row=0), tmp_path)

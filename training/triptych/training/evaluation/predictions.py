@@ -1,4 +1,4 @@
-"""Ask a model about many windows, each seen in several ways, a handful at a time."""
+"""Predictions of a model for many windows, each in several views, in small chunks."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from numpy.typing import NDArray
 
 from triptych.models.window import PreparedWindow
 from triptych.training.data.example import Dataset, Target
-from triptych.training.data.pools.cache import Track, untracked
+from triptych.training.data.pools.cache import TrackProgress, no_progress
 
 Numbers = NDArray[np.float64]
 Predict = Callable[[Sequence[PreparedWindow]], NDArray[np.float32]]
-"""Return what the head of the task says of windows none of which is empty: logits [B, K], of a regression [B]."""
+"""Returns the target head's output for windows: float32 [B, K] logits, or [B] for a regression. None may be empty."""
 View = Callable[[list[PreparedWindow], Random], list[PreparedWindow]]
-"""Return windows as they are to be seen; chance is the same in each run."""
+"""Returns perturbed windows. The random generator has the same state in each run."""
 
 CHUNK: Final = 64
-"""So many windows are held at once."""
+"""Number of windows in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What was said of one view: outputs [R, …] of the rows [R] in which the view left anything to be seen."""
+class ViewOutputs:
+    """Outputs of one view: float64 [R, K] (or [R]) for the rows int64 [R] in which the view leaves any content."""
 
     rows: NDArray[np.int64]
     outputs: Numbers
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """The targets of all rows, and what was said of each view."""
+class Predictions:
+    """The targets of all rows, and the outputs of each view."""
 
     targets: tuple[Target, ...]
-    seen: Mapping[Hashable, Seen]
+    by_view: Mapping[Hashable, ViewOutputs]
 
     def truth(self, view: Hashable) -> NDArray[np.int64]:
-        """Return the targets [R] of the rows of a view, which are single labels."""
-        return np.array([self.targets[row] for row in self.seen[view].rows], np.int64)
+        """Return the labels int64 [R] of a view's rows. Only for a multiclass task."""
+        return np.array([self.targets[row] for row in self.by_view[view].rows], np.int64)
 
 
-def ask(
+def predict_views(
     dataset: Dataset, split: str, predict: Predict, views: Mapping[Hashable, View], *,
-    limit: int, seed: int = 0, track: Track[Any] = untracked,
-) -> Answers:  # fmt: skip
-    """Show the first `limit` examples of a split in every view, and return what is said."""
+    limit: int, seed: int = 0, track: TrackProgress[Any] = no_progress,
+) -> Predictions:  # fmt: skip
+    """Run the model on the first `limit` examples of a split in every view."""
     count = min(limit, dataset.size(split))
     targets: list[Target] = []
     rows: dict[Hashable, list[int]] = {view: [] for view in views}
@@ -59,13 +59,13 @@ def ask(
         windows = [example.window for example in examples]
         for view, see in views.items():
             shown = see(windows, Random(f"{seed}/{view}/{first}"))
-            kept = [place for place, window in enumerate(shown) if not window.is_empty]
+            kept = [index for index, window in enumerate(shown) if not window.is_empty]
             if kept:
-                rows[view] += [first + place for place in kept]
-                outputs[view].append(predict([shown[place] for place in kept]))
-    seen = {
-        view: Seen(np.array(rows[view], np.int64), np.concatenate(outputs[view]).astype(np.float64))
+                rows[view] += [first + index for index in kept]
+                outputs[view].append(predict([shown[index] for index in kept]))
+    by_view = {
+        view: ViewOutputs(np.array(rows[view], np.int64), np.concatenate(outputs[view]).astype(np.float64))
         for view in views
         if outputs[view]
     }
-    return Answers(tuple(targets), seen)
+    return Predictions(tuple(targets), by_view)

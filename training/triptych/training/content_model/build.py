@@ -1,4 +1,4 @@
-"""Make the model of content: stamps to windows, windows to tokens, tokens to a head, its study and its card."""
+"""Build the content model: stamps to windows, windows to tokens, a trained head, cross-validation, and a card."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from triptych.models.network.architecture import Network, build_network, pretrai
 from triptych.models.network.fused import FusedModel
 from triptych.training.config import NetworkConfig, TrainConfig
 from triptych.training.content_model.collection import Stamp, read_stamps
-from triptych.training.content_model.features import StampFeatures, encoded_stamps
+from triptych.training.content_model.cross_validation import CrossValidation, cross_validate, train_served_model
+from triptych.training.content_model.features import StampFeatures, encode_stamps
 from triptych.training.content_model.head import HeadConfig
 from triptych.training.content_model.report import as_numbers, write_report
-from triptych.training.content_model.study import Study, served_model, study
 from triptych.training.content_model.windows import NAME, manifest_of_stamps, task_of_stamps, windows_of_stamps
 from triptych.training.data.example import MODALITIES, Task
 from triptych.training.data.labelled_windows import ReadClip
 from triptych.training.data.manifest import read_manifest, write_manifest
-from triptych.training.data.pools.cache import Track, kept, pools_folder, untracked
+from triptych.training.data.pools.cache import TrackProgress, cached_pool, no_progress, pools_folder
 from triptych.training.network_design import new_card
-from triptych.training.trainer import repeatable
+from triptych.training.trainer import deterministic
 
 FEATURES_FILE: Final = "features.npz"
 _RECIPE_VERSION: Final = 1
@@ -54,48 +54,54 @@ LIMITS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """The card of the checkpoint, what was found, and where both are told."""
+class BuiltModel:
+    """The checkpoint's card, the results of cross-validation, and the path of the report."""
 
     card: Card
-    found: Study
+    found: CrossValidation
     report: Path
 
 
-def make_content_model(
-    stamps_folder: Path, out: Path, *, weights_folder: Path, read: ReadClip, command: str, track: Track[Any] = untracked
-) -> Made:
-    """Train and measure the model on the stamps of Tux Paint and write checkpoint and report.
+def build_content_model(
+    stamps_folder: Path,
+    out: Path,
+    *,
+    weights_folder: Path,
+    read: ReadClip,
+    command: str,
+    track: TrackProgress[Any] = no_progress,
+) -> BuiltModel:
+    """Train and evaluate the model on the stamps of Tux Paint, and write checkpoint and report.
 
     Raises:
-        UsageError: the stamps or the pretrained weights are not there.
+        UsageError: the stamps or the pretrained weights are missing.
     """
     started_s = time.monotonic()
     stamps = read_stamps(stamps_folder)
-    pool = kept_windows(stamps, weights_folder, read, track)
+    pool = cached_features(stamps, weights_folder, read, track)
     task = task_of_stamps(read_manifest(pool))
     card = _card(task, command)
     config = HeadConfig()
-    with repeatable(torch.device("cpu")):
+    with deterministic(torch.device("cpu")):
         features = StampFeatures.load(pool / FEATURES_FILE)
-        maker = _Maker(build_network(card.architecture, weights_folder=weights_folder), card)
-        found = study(features, task.labels, maker, config, track)
-        model = served_model(features, maker, config)
+        maker = _ModelFactory(build_network(card.architecture, weights_folder=weights_folder), card)
+        found = cross_validate(features, task.labels, maker, config, track)
+        model = train_served_model(features, maker, config)
     seconds = time.monotonic() - started_s
     card = _finished(card, found, features, config, seconds)
     card = save_checkpoint(out / "model", model, card)
-    return Made(card, found, write_report(found, out / "report", about={"took": f"{seconds:.0f} s"}))
+    return BuiltModel(card, found, write_report(found, out / "report", about={"took": f"{seconds:.0f} s"}))
 
 
-def kept_windows(stamps: tuple[Stamp, ...], weights_folder: Path, read: ReadClip, track: Track[Any]) -> Path:
-    """Return the folder in the cache that holds manifest, pictures and tokens of the stamps, made once."""
+def cached_features(stamps: tuple[Stamp, ...], weights_folder: Path, read: ReadClip, track: TrackProgress[Any]) -> Path:
+    """Return the cache folder with manifest, pictures and tokens of the stamps. It is filled once."""
 
     def fill(folder: Path) -> None:
         manifest = manifest_of_stamps(stamps, folder)
         write_manifest(manifest)
         examples = list(windows_of_stamps(manifest, read, track))
         network = build_network(_card(task_of_stamps(manifest), "").architecture, weights_folder=weights_folder)
-        encoded_stamps(stamps, examples, network, track).save(folder / FEATURES_FILE)
+        encode_stamps(stamps, examples, network, track).save(folder / FEATURES_FILE)
 
     content = hashlib.sha256()
     for stamp in stamps:
@@ -104,11 +110,11 @@ def kept_windows(stamps: tuple[Stamp, ...], weights_folder: Path, read: ReadClip
             content.update(b"" if file is None else file.read_bytes())
     encoders = [checksum for modality in MODALITIES for checksum in pretrained_checksums(modality)]
     recipe = {"version": _RECIPE_VERSION, "stamps": content.hexdigest(), "encoders": encoders}
-    return kept(pools_folder(), "stamps", recipe, fill)
+    return cached_pool(pools_folder(), "stamps", recipe, fill)
 
 
-class _Maker:
-    """Makes models with heads not trained yet; the frozen encoders are the same for all."""
+class _ModelFactory:
+    """Makes models with untrained heads. All share the frozen encoders."""
 
     def __init__(self, network: Network, card: Card) -> None:
         self._network, self._architecture = network, card.architecture
@@ -119,21 +125,21 @@ class _Maker:
 
 
 def _card(task: Task, command: str) -> Card:
-    """Describe the network, not trained yet."""
+    """Return the card of the untrained network."""
     card = new_card(replace(task, parts={}), TrainConfig(network=_NETWORK), name=NAME)
     architecture = card.architecture.model_copy(update={"heads": card.architecture.targets})
     return card.model_copy(update={"architecture": architecture, "limits": LIMITS, "training": {"command": command}})
 
 
-def _finished(card: Card, found: Study, features: StampFeatures, config: HeadConfig, seconds: float) -> Card:
-    """Add to a card what was found; confidences are to use the temperature of the folds."""
+def _finished(card: Card, found: CrossValidation, features: StampFeatures, config: HeadConfig, seconds: float) -> Card:
+    """Add the results to a card. The head gets the cross-validated temperature."""
     counts = torch.bincount(features.label, minlength=len(found.labels))
     prior = tuple(round(float(share), 6) for share in counts / counts.sum())
     heads = tuple(
         head.model_copy(update={"temperature": found.temperature, "prior": prior}) if head.role == "target" else head
         for head in card.architecture.heads
     )
-    told = {
+    training_record = {
         "data": "stamps of Tux Paint (tuxpaint-stamps-default), pictures and captions under the GPL-2",
         "stamps": found.count,
         "motifs": found.motifs,
@@ -144,7 +150,7 @@ def _finished(card: Card, found: Study, features: StampFeatures, config: HeadCon
     return card.model_copy(
         update={
             "architecture": card.architecture.model_copy(update={"heads": heads}),
-            "training": {**card.training, **told},
+            "training": {**card.training, **training_record},
             "metrics": {"cross_validation": as_numbers(found)},
         }
     )

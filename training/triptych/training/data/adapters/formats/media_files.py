@@ -1,4 +1,4 @@
-"""Find the media of a data set by the names that its tables use, wherever they were unpacked to."""
+"""Find a data set's media files by name, whatever folder they are in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PICTURES: Final = frozenset({".jpg", ".jpeg", ".png"})
 
 
 class MediaFiles:
-    """The media files below a folder, by name without ending."""
+    """The media files below a folder, by name without suffix."""
 
     def __init__(self, root: Path) -> None:
         """List the folder once."""
@@ -23,11 +23,11 @@ class MediaFiles:
 
     @property
     def stems(self) -> tuple[str, ...]:
-        """Return all names, in order."""
+        """Return all names, sorted."""
         return tuple(sorted(self._by_stem))
 
     def find(self, stem: str, endings: Collection[str], *, within: str = "") -> Path | None:
-        """Return the file of this name with one of these endings, below a folder called `within` if that is given."""
+        """Return the file with this name and one of these suffixes, optionally below a folder called `within`."""
         for file in self._by_stem.get(stem, ()):
             if file.suffix.lower() in endings and (not within or within in file.parts):
                 return file

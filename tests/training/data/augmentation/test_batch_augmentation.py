@@ -1,4 +1,4 @@
-"""Windows change a little, the same way for the same chance, and what is not there stays away."""
+"""Batches change slightly and reproducibly, and missing modalities stay missing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from triptych.models.model import InputSpec
 from triptych.models.network.collate import WindowBatch, collate, empty_batch
 from triptych.models.network.encoders.hashed_words import PRESENT, hash_words
 from triptych.models.window import PreparedCue, PreparedWindow
-from triptych.training.data.augmentation.jitter import Jitter, jittered, jittered_window
+from triptych.training.data.augmentation.batch_augmentation import Jitter, jitter_batch, jitter_window
 
 SPEC = InputSpec(2, 32, 32, 16_000, 24)
 NOTHING = Jitter(shift=0, colour=0, pixel_noise=0, gain=0, snr_db=200, words=0)
@@ -17,7 +17,7 @@ SPAN = (4_000, 20_000)
 
 
 def batch() -> WindowBatch:
-    """Make a window of everything, its sound with a gap, and an empty one."""
+    """Return a batch of a complete window, whose audio has a gap, and an empty window."""
     random = np.random.default_rng(1)
     sound = np.zeros(32_000, np.float32)
     sound[slice(*SPAN)] = random.normal(0, 0.1, SPAN[1] - SPAN[0])
@@ -29,12 +29,12 @@ def batch() -> WindowBatch:
 
 
 def changed(how: Jitter, seed: int = 1, *, hashed_words: bool = True) -> WindowBatch:
-    """Change it by chance."""
-    return jittered(batch(), how, torch.Generator().manual_seed(seed), hashed_words=hashed_words)
+    """Return a changed copy."""
+    return jitter_batch(batch(), how, torch.Generator().manual_seed(seed), hashed_words=hashed_words)
 
 
-def test_nothing_is_changed_by_nothing() -> None:
-    """So each number does what it says."""
+def test_zero_strength_changes_nothing() -> None:
+    """So each parameter has its own effect."""
     same, before = changed(NOTHING), batch()
 
     assert torch.equal(same.video, before.video)
@@ -42,8 +42,8 @@ def test_nothing_is_changed_by_nothing() -> None:
     torch.testing.assert_close(same.audio, before.audio)
 
 
-def test_the_same_chance_changes_the_same() -> None:
-    """Training can be repeated."""
+def test_the_same_seed_gives_the_same_change() -> None:
+    """Training is reproducible."""
     one, again, other = changed(Jitter()), changed(Jitter()), changed(Jitter(), seed=2)
 
     assert torch.equal(one.video, again.video)
@@ -54,7 +54,7 @@ def test_the_same_chance_changes_the_same() -> None:
 
 
 def test_changes_are_small_and_gaps_stay() -> None:
-    """What is true of a window stays true."""
+    """The label stays valid."""
     after, before = changed(Jitter()), batch()
 
     assert (after.video[0].float() - 128).abs().mean() < 0.3 * 128
@@ -67,8 +67,8 @@ def test_changes_are_small_and_gaps_stay() -> None:
         assert torch.equal(getattr(after, mask), getattr(before, mask))
 
 
-def test_some_words_become_others() -> None:
-    """About as many as asked for; what is not there stays nothing; words that are not hashed are left alone."""
+def test_some_words_are_replaced() -> None:
+    """About as many as requested. Padding stays, and tokens that are not hashed words stay."""
     after, before = changed(Jitter(words=0.5)), batch()
     there = before.text_mask[0]
 
@@ -78,11 +78,11 @@ def test_some_words_become_others() -> None:
     assert torch.equal(changed(Jitter(words=0.5), hashed_words=False).text, before.text)
 
 
-def test_a_picture_moves_as_a_whole_and_its_edge_goes_on() -> None:
-    """Both pictures of a window the same way."""
+def test_a_frame_is_shifted_and_its_edge_repeated() -> None:
+    """Both frames of a window in the same way."""
     marked = batch()
     marked.video[0, :, 16, 16] = 255
-    moved = jittered(
+    moved = jitter_batch(
         marked, Jitter(shift=0.2, colour=0, pixel_noise=0), torch.Generator().manual_seed(3), hashed_words=True
     )
     places = [torch.nonzero(moved.video[0, picture, :, :, 0] == 255).tolist() for picture in range(2)]
@@ -93,22 +93,22 @@ def test_a_picture_moves_as_a_whole_and_its_edge_goes_on() -> None:
     assert int((moved.video[0] == 0).sum()) == 0
 
 
-def test_a_window_can_be_looked_at_as_training_sees_it() -> None:
-    """Pictures, sound and words of the very batch; what a word has become has no name."""
+def test_a_window_can_be_shown_as_training_gets_it() -> None:
+    """Frames, audio and text are those of the batch. Replaced words have no spelling."""
     random = np.random.default_rng(1)
     sound = random.normal(0, 0.1, 32_000).astype(np.float32)
     picture = random.integers(0, 256, (32, 32, 3), np.uint8)
     cues = (PreparedCue("all is well", 0, 1), PreparedCue("today", 0, 1))
     window = PreparedWindow("s", 0, 2_000_000_000, (picture,), (0,), sound, ((0, 32_000),), cues)
     collated = collate([window], empty_batch(1, 32_000, SPEC), hash_words)
-    seen = jittered(collated, Jitter(), torch.Generator().manual_seed(3), hashed_words=True)
-    shown = jittered_window(window, SPEC, Jitter(), torch.Generator().manual_seed(3))
+    seen = jitter_batch(collated, Jitter(), torch.Generator().manual_seed(3), hashed_words=True)
+    shown = jitter_window(window, SPEC, Jitter(), torch.Generator().manual_seed(3))
     assert np.array_equal(shown.frames_hwc_u8[0], seen.video[0, 0].numpy())
     assert np.array_equal(shown.audio_f32, seen.audio[0].numpy())
 
     def words(share: float) -> list[str]:
         how = Jitter(words=share)
-        return [cue.text for cue in jittered_window(window, SPEC, how, torch.Generator().manual_seed(3)).cues]
+        return [cue.text for cue in jitter_window(window, SPEC, how, torch.Generator().manual_seed(3)).cues]
 
     assert words(0) == ["all is well", "today"]
     assert words(1) == ["▢ ▢ ▢", "▢"]

@@ -1,4 +1,4 @@
-"""Words as they were said: without markup, links and what encodings went wrong. Pure."""
+"""Remove markup, links and encoding errors from text. Pure."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from dataclasses import dataclass
 from typing import Final
 
 _TAG: Final = re.compile(r"</?[A-Za-z][^<>]*>|\{\\[^{}]*\}")
-"""HTML, and what ASS writes between braces."""
+"""HTML tags, and override codes of ASS in braces."""
 _LINK: Final = re.compile(r"(?:https?://|www\.)\S+")
 _SPACES: Final = re.compile(r"\s+")
 _SPOILT: Final = ("Ã", "Â", "â€")
-"""How UTF-8 begins that was read as Windows-1252."""
+"""How UTF-8 that was decoded as Windows-1252 starts."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wording:
-    """The words that are left, perhaps none, and what was done to them."""
+class CleanedText:
+    """The remaining text, possibly empty, and what was removed from it."""
 
     text: str
     noise: tuple[str, ...]
 
 
-def mended(text: str) -> Wording:
-    """Return the words of a text; white space and the composition of accents are evened out without a word."""
+def clean_text(text: str) -> CleanedText:
+    """Return the text without noise. Whitespace and Unicode composition are normalised without being reported."""
     noise: list[str] = []
     if any(mark in text for mark in _SPOILT):
         text = _step(text, _decoded_again(text), "another encoding", noise)
@@ -37,7 +37,7 @@ def mended(text: str) -> Wording:
     if not any(each.isalnum() for each in text):
         noise.append("no words")
         text = ""
-    return Wording(text, tuple(noise))
+    return CleanedText(text, tuple(noise))
 
 
 def _step(before: str, after: str, what: str, noise: list[str]) -> str:
@@ -62,4 +62,4 @@ def _is_control(character: str) -> bool:
 
 
 _JOINERS: Final = "\u200c\u200d"
-"""Some scripts, and emoji, are spelt with these."""
+"""Characters that some scripts and emoji need."""

@@ -1,10 +1,10 @@
-"""Noise in words is taken out and named; words are not."""
+"""Noise in text is removed and reported; words stay."""
 
 from __future__ import annotations
 
 import pytest
 
-from triptych.training.data.cleaning.wording import mended
+from triptych.training.data.cleaning.text_cleaning import clean_text
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from triptych.training.data.cleaning.wording import mended
         ("", "", ("no words",)),
     ],
 )
-def test_words_are_left(text: str, left: str, noise: tuple[str, ...]) -> None:
-    """Of any script, and what looks like markup without being any."""
-    wording = mended(text)
+def test_words_stay(text: str, left: str, noise: tuple[str, ...]) -> None:
+    """In any script, and if they only look like markup."""
+    wording = clean_text(text)
     assert (wording.text, wording.noise) == (left, noise)

@@ -1,4 +1,4 @@
-"""Pictures seen a little otherwise: nearer, mirrored, tilted, in another light. By torchvision's transforms."""
+"""Augmentation of frames by torchvision: crop, flip, rotation, scale and colour."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from triptych.training.data.augmentation.config import Augmentation
 Pixels = NDArray[np.uint8]
 
 
-def augmented_pictures(frames: Sequence[Pixels], augmentation: Augmentation, chance: Random) -> tuple[Pixels, ...]:
-    """Return pictures of the same size `[H, W, 3]`, all changed alike."""
-    draws = [chance.random() for _ in range(9)]  # always as many, so that switching one change off leaves the others
+def augment_images(frames: Sequence[Pixels], augmentation: Augmentation, rng: Random) -> tuple[Pixels, ...]:
+    """Return frames uint8 [H, W, 3] of the same size, all changed alike."""
+    draws = [rng.random() for _ in range(9)]  # always as many, so that no setting changes the others' randomness
     if not frames:
         return ()
     pictures = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)  # [T, H, W, 3] -> [T, 3, H, W]
-    changed = _cropped(pictures, augmentation.crop, draws[0], draws[1], draws[2])
+    changed = _crop(pictures, augmentation.crop, draws[0], draws[1], draws[2])
     if draws[3] < augmentation.flip:
         changed = functional.horizontal_flip(changed)
-    changed = _turned(
-        changed, _either_way(augmentation.rotate_deg, draws[4]), 1 + _either_way(augmentation.scale, draws[5])
+    changed = _rotate(
+        changed, _symmetric(augmentation.rotate_deg, draws[4]), 1 + _symmetric(augmentation.scale, draws[5])
     )
-    changed = _recoloured(changed, [1 + _either_way(augmentation.colour, draw) for draw in draws[6:9]])
+    changed = _recolour(changed, [1 + _symmetric(augmentation.colour, draw) for draw in draws[6:9]])
     return tuple(changed.permute(0, 2, 3, 1).contiguous().numpy())
 
 
-def _cropped(pictures: Tensor, most: float, share: float, down: float, right: float) -> Tensor:
+def _crop(pictures: Tensor, most: float, share: float, down: float, right: float) -> Tensor:
     if not most:
         return pictures
     height, width = pictures.shape[-2:]
@@ -42,7 +42,7 @@ def _cropped(pictures: Tensor, most: float, share: float, down: float, right: fl
     return cropped
 
 
-def _turned(pictures: Tensor, angle_deg: float, scale: float) -> Tensor:
+def _rotate(pictures: Tensor, angle_deg: float, scale: float) -> Tensor:
     if not angle_deg and scale == 1:
         return pictures
     uncovered = pictures.float().mean(dim=(0, 2, 3)).tolist()
@@ -52,12 +52,12 @@ def _turned(pictures: Tensor, angle_deg: float, scale: float) -> Tensor:
     return turned
 
 
-def _recoloured(pictures: Tensor, factors: Sequence[float]) -> Tensor:
+def _recolour(pictures: Tensor, factors: Sequence[float]) -> Tensor:
     changes = (functional.adjust_brightness, functional.adjust_contrast, functional.adjust_saturation)
     for change, factor in zip(changes, factors, strict=True):
         pictures = pictures if factor == 1 else change(pictures, factor)
     return pictures
 
 
-def _either_way(most: float, draw: float) -> float:
+def _symmetric(most: float, draw: float) -> float:
     return most * (2 * draw - 1)

@@ -1,4 +1,4 @@
-"""Checkpoints are measured as they are served; those that do not fit are refused."""
+"""Checkpoints are evaluated as they are served, and rejected if they do not fit the task."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from triptych.schemas.errors import UsageError
 from triptych.training.config import NetworkConfig, TrainConfig
 from triptych.training.data import catalogue
 from triptych.training.data.benchmarks.benchmark import BENCHMARKS, GeneratedDataset
-from triptych.training.data.pools.pictures import PicturePool
+from triptych.training.data.pools.images import PicturePool
 from triptych.training.data.pools.speech import SpeechPool
 from triptych.training.evaluation.calibration import softmax
 from triptych.training.evaluation.cli import evaluate
-from triptych.training.evaluation.subject import subject_of
+from triptych.training.evaluation.evaluated_model import evaluated_model
 from triptych.training.network_design import new_card
 
 CPU = torch.device("cpu")
@@ -33,24 +33,24 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def sentiment(pictures: PicturePool, speech: SpeechPool) -> GeneratedDataset:
-    """The benchmark, of small pools."""
+    """The benchmark with small pools."""
     return GeneratedDataset(BENCHMARKS["sentiment"], pictures, speech)
 
 
 @pytest.fixture
 def checkpoint(sentiment: GeneratedDataset, tmp_path: Path) -> Path:
-    """A network that was never trained, as if it had been."""
+    """A checkpoint of an untrained network."""
     torch.manual_seed(0)
     card: Card = new_card(sentiment.task, TrainConfig(network=NetworkConfig(width=16)), name="fresh")
     save_checkpoint(tmp_path / "model", build_network(card.architecture, weights_folder=tmp_path).model, card)
     return tmp_path / "model"
 
 
-def test_what_is_measured_is_what_is_served(sentiment: GeneratedDataset, checkpoint: Path) -> None:
-    """The probabilities are those in the worker's predictions."""
+def test_the_evaluated_model_is_the_served_one(sentiment: GeneratedDataset, checkpoint: Path) -> None:
+    """The probabilities are those of the worker's predictions."""
     loaded = load_checkpoint(checkpoint, weights_folder=checkpoint)
     windows = [example.window for example in sentiment.examples("test", range(3))]
-    subject = subject_of(loaded, sentiment.task, CPU)
+    subject = evaluated_model(loaded, sentiment.task, CPU)
     measured = softmax(subject.predict(windows).astype(np.float64))
     served = build_trained_model(loaded, RunOptions(CPU, sentiment.task.window_ns, 4)).predict(windows)
     for row, prediction in zip(measured, served, strict=True):
@@ -59,18 +59,18 @@ def test_what_is_measured_is_what_is_served(sentiment: GeneratedDataset, checkpo
         assert [scores[label] for label in sentiment.task.labels] == pytest.approx(list(row), abs=1e-5)
 
 
-def test_a_model_of_another_task_is_refused(sentiment: GeneratedDataset, checkpoint: Path) -> None:
-    """In words that say what differs."""
+def test_a_model_of_another_task_is_rejected(sentiment: GeneratedDataset, checkpoint: Path) -> None:
+    """The message lists the differences."""
     loaded = load_checkpoint(checkpoint, weights_folder=checkpoint)
     other = replace(sentiment.task, name="other", labels=("low", "high"), window_ns=1_000_000_000)
     with pytest.raises(UsageError, match=r"fresh was not trained for other: it has labels .* window_ns 2000000000"):
-        subject_of(loaded, other, CPU)
+        evaluated_model(loaded, other, CPU)
 
 
-def test_the_command_reports_and_says_where(
+def test_the_command_writes_a_report(
     sentiment: GeneratedDataset, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Every section, from a benchmark, its ceilings included."""
+    """With every section, including the ceilings of a benchmark."""
     monkeypatch.setattr(catalogue, "open_dataset", lambda *_, **__: sentiment)
     app = Typer()
     app.command()(evaluate)

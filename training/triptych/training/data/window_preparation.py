@@ -1,4 +1,4 @@
-"""From the records of a film to its windows: by the very code that the worker runs, alignment and preparation."""
+"""From the records of a clip to prepared windows, with the worker's own code for alignment and preparation."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ _ONE_PARTITION: Final = 1
 
 
 def prepared_windows(records: Iterable[InputRecord], config: AlignConfig, spec: InputSpec) -> Iterator[Preparation]:
-    """Yield the windows of one stream that holds anything, prepared for a model, as its records end.
+    """Yield the non-empty windows of one stream, prepared for a model.
 
     Args:
-        records: of one stream, in the order in which a producer sends them, to the `end` of each track.
-        config: of alignment.
+        records: records of one stream in the order of a producer, up to the `end` of each track.
+        config: alignment configuration.
         spec: how the model wants its windows.
     """
     preparer = Preparer(spec)
-    for window in _closed(records, config):
+    for window in _close_windows(records, config):
         preparation = preparer.prepare(window)
         if not preparation.window.is_empty or preparation.bad:
             yield preparation
 
 
-def _closed(records: Iterable[InputRecord], config: AlignConfig) -> Iterator[ClosedWindow]:
-    """Hand the records to alignment one by one, as if each had arrived a nanosecond after the one before.
+def _close_windows(records: Iterable[InputRecord], config: AlignConfig) -> Iterator[ClosedWindow]:
+    """Yield the closed windows. Each record arrives one nanosecond after the one before.
 
-    The first arrives at its own event time: what seems to come from the future is refused.
+    The first record arrives at its own event time, because alignment dead-letters records from the future.
     """
     arrival_ns = 0
     positions: dict[Modality, int] = dict.fromkeys(MODALITIES, 0)
@@ -49,14 +49,14 @@ def _closed(records: Iterable[InputRecord], config: AlignConfig) -> Iterator[Clo
         arrived = Record(TOPIC_OF[modality], 0, positions[modality], arrival_ns, wire.key, wire.value, wire.headers)
         positions[modality] += 1
         work.receive([arrived], positions, at_ns=arrival_ns)
-        yield from _decided(work)
+        yield from _closed_windows(work)
     ends = {work.tps[modality]: position for modality, position in positions.items()}
     later_ns = arrival_ns + config.idle_timeout_ns + 2 * config.clock_margin_ns
     work.apply_end_offsets(ends, at_ns=later_ns, wall_ns=later_ns)
-    yield from _decided(work)
+    yield from _closed_windows(work)
 
 
-def _decided(work: PartitionSet) -> Iterator[ClosedWindow]:
+def _closed_windows(work: PartitionSet) -> Iterator[ClosedWindow]:
     while (outcome := work.decide()) is not None:
         if isinstance(outcome, ClosedWindow):
             yield outcome

@@ -1,14 +1,13 @@
-"""Read arrays, texts and numbers out of a pickle that nobody vouches for. Nothing in it is run.
+"""Read arrays, strings and numbers from an untrusted pickle without running any of its code.
 
-A pickle names functions and calls them; that is how it can do anything. Here a name becomes a stand-in of our own, for
-the few that an array is pickled with, and any other name is refused. NumPy itself never sees the pickle's state, only
-bytes whose type and length have been checked.
+A pickle can do harm because it names functions and calls them. Here the few names that arrays need are replaced with
+stand-ins, and any other name is rejected. NumPy gets only bytes whose dtype and length have been checked.
 """
 
 from __future__ import annotations
 
 import math
-import pickle  # only its parser is used, with every name in it replaced
+import pickle  # only its parser is used, with every name replaced
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,7 +23,7 @@ _MAX_DEPTH: Final = 64
 
 
 class UnsafePickleError(pickle.UnpicklingError):
-    """The pickle holds something else than plain data."""
+    """The pickle contains something other than plain data."""
 
 
 class _Dtype:
@@ -37,7 +36,7 @@ class _Dtype:
 
     def __setstate__(self, state: object) -> None:
         if not (isinstance(state, tuple) and len(state) > 1 and state[1] in {"<", ">", "|", "="}):
-            raise UnsafePickleError(f"expected the state of a plain array type, got {state!r:.100}")
+            raise UnsafePickleError(f"expected the state of a plain dtype, got {state!r:.100}")
         self.order = state[1]
 
     def dtype(self) -> np.dtype[Any]:
@@ -46,7 +45,7 @@ class _Dtype:
 
 
 class _Array:
-    """Stands in for `numpy.ndarray` until all of the pickle has been read."""
+    """Stands in for `numpy.ndarray` while the pickle is being read."""
 
     __slots__ = ("content",)
 
@@ -64,11 +63,11 @@ def _content(shape: object, dtype: object, data: object, *, order: str) -> Any: 
     if not (isinstance(shape, tuple) and all(isinstance(size, int) and size >= 0 for size in shape)):
         raise UnsafePickleError(f"expected the shape of an array, got {shape!r:.100}")
     if not isinstance(dtype, _Dtype):
-        raise UnsafePickleError(f"expected a plain type of an array, got {dtype!r:.100}")
+        raise UnsafePickleError(f"expected a plain dtype, got {dtype!r:.100}")
     count = math.prod(shape)
     if dtype.code.startswith("O"):
         if not (isinstance(data, list) and len(data) == count):
-            raise UnsafePickleError(f"expected a list of {count} things")
+            raise UnsafePickleError(f"expected a list of {count} objects")
         return shape, data
     if isinstance(data, str):
         data = data.encode("latin-1")  # how Python 2's bytes arrive
@@ -79,7 +78,7 @@ def _content(shape: object, dtype: object, data: object, *, order: str) -> Any: 
 
 
 class _Name:
-    """Stands in for what a pickle names: it can be called, and nothing else."""
+    """Stands in for a name in a pickle. It can be called, and nothing else."""
 
     __slots__ = ("_call",)
 
@@ -95,7 +94,7 @@ class _Name:
 
 def _new_dtype(code: object, *_: object) -> _Dtype:
     if not (isinstance(code, str) and _DTYPE.fullmatch(code)):
-        raise UnsafePickleError(f"expected a plain type of an array, got {code!r:.100}")
+        raise UnsafePickleError(f"expected a plain dtype, got {code!r:.100}")
     return _Dtype(code)
 
 
@@ -115,12 +114,12 @@ def _scalar(dtype: object, data: object) -> object:
 
 def _encoded(text: object, encoding: object = "latin-1") -> bytes:
     if not isinstance(text, str) or encoding not in {"latin-1", "latin1"}:
-        raise UnsafePickleError("expected bytes")
+        raise UnsafePickleError("expected bytes encoded as latin-1")
     return text.encode("latin-1")
 
 
 def _refused(*_: object) -> object:
-    raise UnsafePickleError("expected an array's type to be named only, not called")
+    raise UnsafePickleError("expected numpy.ndarray as an argument only, got a call")
 
 
 _CALLS: Final[Mapping[tuple[str, str], Callable[..., object]]] = {
@@ -143,26 +142,26 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def read_plain_pickle(file: Path) -> object:
-    """Return what is pickled in a file: dicts, lists, tuples, numbers, texts, bytes and arrays of these.
+    """Return the content of a pickle: dicts, lists, tuples, numbers, strings, bytes, and arrays of these.
 
-    An array of objects is returned as a list. Arrays cannot be written to.
+    An array of objects becomes a list. Arrays are read-only.
 
     Raises:
-        UsageError: it holds anything else, or is no pickle.
+        UsageError: it contains anything else, or is no pickle.
     """
     try:
         with file.open("rb") as stream:
             return _plain(_PlainUnpickler(stream, encoding="latin-1").load(), {}, 0)
     except OSError as error:
         raise UsageError(f"{file}: expected a pickle of arrays, got: {error.strerror}") from error
-    except Exception as error:  # what a broken or hostile pickle can raise is not to be listed
+    except Exception as error:  # a broken or hostile pickle can raise anything
         raise UsageError(f"{file}: expected a pickle of plain data and arrays, got: {error}") from error
 
 
 def _plain(value: object, seen: dict[int, object], depth: int) -> object:
-    """Return the value with arrays for their stand-ins; what stands there twice is the same thing twice."""
+    """Return the value with arrays instead of stand-ins. Shared references stay shared."""
     if depth > _MAX_DEPTH:
-        raise UnsafePickleError("expected plain data, got something nested without end")
+        raise UnsafePickleError(f"expected plain data, got more than {_MAX_DEPTH} levels of nesting")
     if id(value) in seen:
         return seen[id(value)]
     result = value

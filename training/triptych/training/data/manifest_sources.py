@@ -1,4 +1,4 @@
-"""Manifests of what has none: a folder of clips by label, a table of clips."""
+"""Manifests for clips without one: a folder of clips by label, or a table of clips."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Final
 from pydantic import ValidationError
 
 from triptych.schemas.errors import UsageError
-from triptych.training.data.manifest import SPLITS, Item, Labels, Manifest, Split, TimedText, in_words, split_of
+from triptych.training.data.manifest import SPLITS, Item, Labels, Manifest, Split, TimedText, first_error, split_of
 
 _BESIDE: Final = frozenset({".srt", ".vtt", ".ass", ".txt", ".json", ".jsonl", ".csv"})
-"""What lies beside clips: words, which are found when a clip is played, and notes."""
+"""Suffixes of files that lie beside clips: subtitles, which playback finds by itself, and notes."""
 _COLUMNS: Final = ("path", "label", "split", "group", "start", "end", "text")
 
 
 def manifest_of_folder(folder: Path, *, name: str | None = None) -> Manifest:
-    """Return the manifest of `LABEL/CLIP` or `SPLIT/LABEL/CLIP`; the folders' names are the truth.
+    """Return the manifest of `LABEL/CLIP` or `SPLIT/LABEL/CLIP`. The folder names are the labels.
 
-    Each clip is a group of its own, except that what its name begins with, up to `__`, makes one group where it is
-    there: `speaker7__take2.mp4`.
+    Each clip is a group of its own, unless its name has a prefix that ends with `__`, as `speaker7__take2.mp4` has: the
+    prefix names the group.
 
     Raises:
         UsageError: there are no clips.
@@ -43,11 +43,11 @@ def manifest_of_folder(folder: Path, *, name: str | None = None) -> Manifest:
 def manifest_of_table(table: Path, *, name: str | None = None) -> Manifest:
     """Return the manifest of a CSV file with the columns path and label.
 
-    It may also have split, group, start, end, and text. Paths are relative to the table, start and end are seconds (no
-    end: the clip's), and a text is shown all the while.
+    The optional columns are split, group, start, end and text. Paths are relative to the table. Start and end are in
+    seconds; the default end is that of the clip. A text lasts from start to end.
 
     Raises:
-        UsageError: a column is missing or unknown, or a row is wrong; the message names the line.
+        UsageError: a column is missing or unknown, or a row is invalid. The message names the line.
     """
     with table.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -60,7 +60,7 @@ def manifest_of_table(table: Path, *, name: str | None = None) -> Manifest:
 
 
 def _place(path: Path) -> tuple[Split | None, str]:
-    """Return the split, if any, and the label that a clip's folders name."""
+    """Return the split, if any, and the label from a clip's folders."""
     folders = path.parts[:-1]
     if len(folders) == 1:
         return None, folders[0]
@@ -87,6 +87,6 @@ def _row_item(row: Mapping[str, str], labels: tuple[str, ...], where: str) -> It
             }
         )  # fmt: skip
     except ValidationError as error:
-        raise UsageError(f"{where}: {in_words(error)}") from error
+        raise UsageError(f"{where}: {first_error(error)}") from error
     except ValueError as error:
         raise UsageError(f"{where}: {error}") from error

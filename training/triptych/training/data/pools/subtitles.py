@@ -1,4 +1,4 @@
-"""What is read: lines of subtitles, in English and Chinese, put together from templates that are apart by split."""
+"""Lines of subtitles in English and Chinese, from templates that are disjoint between splits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Final
 
-from triptych.training.data.pools.cache import SHELVES
+from triptych.training.data.pools.cache import POOL_SPLITS
 
 _CHINESE_SHARE: Final = 0.25
 
@@ -67,38 +67,38 @@ _FILLERS: Final = (
 )  # fmt: skip
 
 
-def mood_line(shelf: str, mood: str, chance: Random) -> str:
-    """Return a line whose words are in a mood."""
-    return _filled(shelf, "mood", _MOOD_WORDS[mood], chance)
+def mood_line(split: str, mood: str, rng: Random) -> str:
+    """Return a line that expresses a mood."""
+    return _fill_template(split, "mood", _MOOD_WORDS[mood], rng)
 
 
-def digit_line(shelf: str, value: int, chance: Random) -> str:
-    """Return a line that names a digit, as a word or as a figure."""
+def digit_line(split: str, value: int, rng: Random) -> str:
+    """Return a line that names a digit, as a word or a numeral."""
     english, chinese = _DIGITS[value]
-    return _filled(shelf, "digit", ((english, str(value)), (chinese, str(value))), chance)
+    return _fill_template(split, "digit", ((english, str(value)), (chinese, str(value))), rng)
 
 
-def operation_line(shelf: str, value: int, chance: Random) -> str:
-    """Return a line that says what to do with a digit."""
-    return _filled(shelf, "operation", _OPERATION_WORDS[value], chance)
+def operation_line(split: str, value: int, rng: Random) -> str:
+    """Return a line that names an operation on a digit."""
+    return _fill_template(split, "operation", _OPERATION_WORDS[value], rng)
 
 
-def filler_line(shelf: str, chance: Random) -> str:
-    """Return a line that tells nothing."""
-    return chance.choice(_own(shelf, _FILLERS[_language(chance)]))
+def filler_line(split: str, rng: Random) -> str:
+    """Return a line without information."""
+    return rng.choice(_lines_of_split(split, _FILLERS[_language(rng)]))
 
 
-def _filled(shelf: str, kind: str, words: Sequence[Sequence[str]], chance: Random) -> str:
-    language = _language(chance)
-    template = chance.choice(_own(shelf, _TEMPLATES[kind][language]))
-    return template.format(chance.choice(words[language]))
+def _fill_template(split: str, kind: str, words: Sequence[Sequence[str]], rng: Random) -> str:
+    language = _language(rng)
+    template = rng.choice(_lines_of_split(split, _TEMPLATES[kind][language]))
+    return template.format(rng.choice(words[language]))
 
 
-def _language(chance: Random) -> int:
-    return int(chance.random() < _CHINESE_SHARE)
+def _language(rng: Random) -> int:
+    return int(rng.random() < _CHINESE_SHARE)
 
 
-def _own(shelf: str, lines: Sequence[str]) -> Sequence[str]:
-    """Return the lines of a shelf: of each five or six one is for validation and one for the test."""
-    place = SHELVES.index(shelf)
+def _lines_of_split(split: str, lines: Sequence[str]) -> Sequence[str]:
+    """Return the lines of a split: of every five lines, one is for validation and one for the test."""
+    place = POOL_SPLITS.index(split)
     return [line for number, line in enumerate(lines) if {0: 1, 1: 2}.get(number % 5, 0) == place]

@@ -1,6 +1,7 @@
-"""Windows that were prepared once, on disk: pictures, samples and words as the model will get them.
+"""Prepared windows on disk: frames, samples and text as a model gets them.
 
-A folder with `prepared.json` (`Index`) and a file of arrays for each window.
+A folder has `prepared.json` (`PreparedIndex`) and an NPZ file for each window with `frames`, uint8 [T, H, W, 3], and
+`audio`, int16 or float32 [S].
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class StoredCue(_Stored):
 
 
 class StoredExample(_Stored):
-    """One labelled window but for its arrays, which lie in `file`."""
+    """One labelled window without its arrays, which are in `file`."""
 
     id: str
     split: str
@@ -51,8 +52,8 @@ class StoredExample(_Stored):
     file: str
 
 
-class Index(_Stored):
-    """What lies in a folder of prepared windows."""
+class PreparedIndex(_Stored):
+    """The index of a folder of prepared windows."""
 
     name: str
     kind: Kind
@@ -68,24 +69,24 @@ class Index(_Stored):
 
     @property
     def task(self) -> Task:
-        """Say what is to be learnt."""
+        """Return the task."""
         spec = InputSpec(self.frames, self.height, self.width, self.sample_rate_hz, self.text_tokens)
         return Task(self.name, self.kind, self.labels, self.parts, spec, self.window_ns)
 
 
 class PreparedDataset:
-    """Read labelled windows from a folder, those that are asked for."""
+    """A data set of prepared windows in a folder. Reads a window's arrays when it is requested."""
 
     def __init__(self, folder: Path) -> None:
         """Read the index.
 
         Raises:
-            UsageError: there is none, or it is broken.
+            UsageError: it is missing or broken.
         """
         try:
-            index = Index.model_validate_json((folder / INDEX_FILE).read_bytes())
+            index = PreparedIndex.model_validate_json((folder / INDEX_FILE).read_bytes())
         except OSError as error:
-            raise UsageError(f"{folder}: expected prepared windows; make them with: triptych data prepare") from error
+            raise UsageError(f"{folder}: expected prepared windows: make them with triptych data prepare") from error
         except ValidationError as error:
             raise UsageError(f"{folder / INDEX_FILE}: expected an index of prepared windows, got: {error}") from error
         self.task = index.task
@@ -96,16 +97,16 @@ class PreparedDataset:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Return the splits there are, the usual ones first."""
+        """Return the splits, the usual ones first."""
         usual = ("train", "validation", "test")
         return tuple(sorted(self._stored, key=lambda split: (split not in usual, *map(split.__ne__, usual), split)))
 
     def size(self, split: str) -> int:
-        """Return how many windows a split has."""
+        """Return the number of windows in a split."""
         return len(self._of(split))
 
     def examples(self, split: str, indices: Sequence[int]) -> list[Example]:
-        """Return the examples at these indices, in their order."""
+        """Return the examples at these indices, in this order."""
         stored = self._of(split)
         return [_restored(stored[index], self._folder) for index in indices]
 
@@ -116,7 +117,7 @@ class PreparedDataset:
 
 
 def write_prepared(task: Task, examples: Iterable[tuple[str, Example]], folder: Path) -> int:
-    """Write examples with their splits as they come, the index last; return how many."""
+    """Write examples with their splits, the index last, and return their number."""
     folder.mkdir(parents=True, exist_ok=True)
     stored = []
     for number, (split, example) in enumerate(examples):
@@ -130,7 +131,7 @@ def write_prepared(task: Task, examples: Iterable[tuple[str, Example]], folder: 
         )
         stored.append(_stored(example, split, file))
     spec = task.spec
-    index = Index(
+    index = PreparedIndex(
         name=task.name, kind=task.kind, labels=task.labels, parts=dict(task.parts), frames=spec.frames,
         height=spec.height, width=spec.width, sample_rate_hz=spec.sample_rate_hz, text_tokens=spec.text_tokens,
         window_ns=task.window_ns, examples=tuple(stored),
@@ -169,7 +170,7 @@ def _restored(stored: StoredExample, folder: Path) -> Example:
 
 
 def _compact(window: PreparedWindow) -> np.ndarray[tuple[int, ...], np.dtype[np.int16 | np.float32]]:
-    """Return the sound in half the room where that loses nothing: in 16 bits, as producers send it."""
+    """Return the samples as int16 if that is lossless, as it is for producers' audio; else float32. Both are [S]."""
     steps = np.rint(window.audio_f32 * np.float32(32_768))
     fits = np.array_equal(steps * _S16_SCALE, window.audio_f32) and (not len(steps) or np.abs(steps).max() < 32_768)  # noqa: PLR2004
     return steps.astype(np.int16) if fits else window.audio_f32

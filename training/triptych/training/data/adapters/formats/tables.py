@@ -1,4 +1,4 @@
-"""Read the tables and lists that data sets come with, whose authors were not of one mind about encodings."""
+"""Read the tables and lists of data sets in several encodings."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from triptych.schemas.errors import UsageError
 _C1: Final = {
     code: bytes([code]).decode("cp1252") for code in range(0x80, 0xA0) if code not in {0x81, 0x8D, 0x8F, 0x90, 0x9D}
 }
-"""Control characters that are Windows quotes and dashes, read as Latin-1 by somebody."""
+"""Control characters that are Windows-1252 quotes and dashes decoded as Latin-1."""
 
 
 def read_text(file: Path) -> str:
-    """Return what a file says: UTF-8, else Windows-1252; quotes that an earlier reader spoilt are mended.
+    """Return the text of a file: UTF-8, else Windows-1252. Repairs quotes that were decoded as Latin-1.
 
     Raises:
         UsageError: it cannot be read.
@@ -34,7 +34,7 @@ def read_text(file: Path) -> str:
 
 
 def read_lines(file: Path) -> list[str]:
-    """Return the lines of a file, without those at its end that are empty."""
+    """Return the lines of a file without empty lines at its end."""
     lines = [line.removesuffix("\r") for line in read_text(file).split("\n")]
     while lines and not lines[-1].strip():
         lines.pop()

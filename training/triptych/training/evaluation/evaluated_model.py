@@ -1,4 +1,4 @@
-"""A checkpoint as something to be asked: the very network that the worker serves, its logits instead of its words."""
+"""A checkpoint as a model to evaluate: the network that the worker serves, returning logits."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from triptych.models.network.collate import WindowBatch, collate, empty_batch
 from triptych.models.window import PreparedWindow
 from triptych.schemas.errors import UsageError
 from triptych.training.data.example import MODALITIES, Task
-from triptych.training.evaluation.suite import Subject
+from triptych.training.evaluation.suite import EvaluatedModel
 
 
-def subject_of(checkpoint: Checkpoint, task: Task, device: torch.device) -> Subject:
-    """Return a checkpoint to be measured on a task.
+def evaluated_model(checkpoint: Checkpoint, task: Task, device: torch.device) -> EvaluatedModel:
+    """Return a checkpoint as a model to evaluate on a task.
 
     Raises:
-        UsageError: it was trained on something else: other labels, other windows.
+        UsageError: it was trained for other labels or other windows.
     """
     card, head = checkpoint.card, checkpoint.card.architecture.targets[0]
     ours = (head.kind, head.labels, card.input.window_ns, *_prepared(card.input.spec()))
@@ -28,17 +28,17 @@ def subject_of(checkpoint: Checkpoint, task: Task, device: torch.device) -> Subj
     if ours != wanted:
         names = ("kind", "labels", "window_ns", "frames", "height", "width", "sample_rate_hz", "features")
         wrong = [
-            f"{name} {own} instead of {other}"
-            for name, own, other in zip(names, ours, wanted, strict=True)
-            if own != other
+            f"{name} {actual} instead of {expected}"
+            for name, actual, expected in zip(names, ours, wanted, strict=True)
+            if actual != expected
         ]
         raise UsageError(f"the model {card.name} was not trained for {task.name}: it has {'; '.join(wrong)}")
     reads = tuple(modality for modality in MODALITIES if modality in card.architecture.encoders)
-    return Subject(_NetworkAsker(checkpoint, device), reads, head.temperature)
+    return EvaluatedModel(_NetworkPredictor(checkpoint, device), reads, head.temperature)
 
 
-class _NetworkAsker:
-    """Runs the network over windows."""
+class _NetworkPredictor:
+    """Run the network on windows."""
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
         self._model = checkpoint.network.model.eval().to(device)
@@ -50,15 +50,15 @@ class _NetworkAsker:
 
     @torch.inference_mode()
     def __call__(self, windows: Sequence[PreparedWindow]) -> NDArray[np.float32]:
-        """Return what the head says of windows, none of which is empty."""
+        """Return the target head's output: float32 [B, K], or [B] for a regression. No window may be empty."""
         rows = len(windows)
         if rows not in self._buffers:
             self._buffers[rows] = empty_batch(rows, len(windows[0].audio_f32), self._spec)
         batch = collate(windows, self._buffers[rows], self._tokenize).to(self._device)
-        said: NDArray[np.float32] = self._model(batch)[self._head].float().cpu().numpy()
-        return said
+        logits: NDArray[np.float32] = self._model(batch)[self._head].float().cpu().numpy()
+        return logits
 
 
 def _prepared(spec: object) -> tuple[object, ...]:
-    """Return what of the input decides how windows are prepared; how many tokens are read is the model's own affair."""
+    """Return the input properties that decide how windows are prepared. The number of text tokens is none of them."""
     return tuple(getattr(spec, name) for name in ("frames", "height", "width", "sample_rate_hz", "features"))

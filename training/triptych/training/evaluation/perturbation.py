@@ -1,4 +1,4 @@
-"""Windows changed on purpose: modalities taken away, drowned in noise, put together of different examples. Pure."""
+"""Perturbed windows: without some modalities, with noise, or mixed from several examples. Pure functions."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from triptych.models.window import PreparedWindow
 
 LEVELS: Final = (0.0, 0.2, 0.4, 0.6, 0.8)
-"""Of noise: 0 leaves everything, at 1 nothing would be left."""
+"""Noise levels from 0 to 1: 0 changes nothing, 1 would leave nothing of the signal."""
 _TYPOS: Final = "abcdefghijklmnopqrstuvwxyz "
 
 
 def keep_only(window: PreparedWindow, modalities: Collection[str]) -> PreparedWindow:
-    """Return the window as if only these modalities (`video`, `audio`, `text`) had come."""
+    """Return the window without all modalities but these (`video`, `audio`, `text`)."""
     if window.features:
         kept = {modality: features for modality, features in window.features.items() if modality in modalities}
         window = replace(window, features=kept)
@@ -29,42 +29,47 @@ def keep_only(window: PreparedWindow, modalities: Collection[str]) -> PreparedWi
     return window if "text" in modalities else replace(window, cues=())
 
 
-def with_noise(window: PreparedWindow, modality: str, level: float, chance: Random) -> PreparedWindow:
-    """Return the window with a share `level` of one modality drowned in noise.
+def with_noise(window: PreparedWindow, modality: str, level: float, rng: Random) -> PreparedWindow:
+    """Return the window with noise in one modality.
 
-    Pictures are mixed with uniform noise, sound with white noise of its own loudness, and each character of words is
-    replaced by another with this probability. Features are mixed with white noise of their own
-    spread.
+    Frames are blended with uniform noise and audio with white noise of its own RMS level. Each character of text is
+    replaced with probability `level`. Features are blended with white noise of their own standard deviation.
+
+    Args:
+        window: the window.
+        modality: the modality to change.
+        level: weight of the noise, 0 to 1.
+        rng: source of the noise.
     """
     if level == 0:
         return window
-    noise = np.random.default_rng(chance.getrandbits(64))
+    noise = np.random.default_rng(rng.getrandbits(64))
     if modality in window.features:
-        own = window.features[modality]
-        mixed = (1 - level) * own + level * own.std() * noise.standard_normal(own.shape, np.float32)
+        signal = window.features[modality]
+        mixed = (1 - level) * signal + level * signal.std() * noise.standard_normal(signal.shape, np.float32)
         return replace(window, features={**window.features, modality: mixed.astype(np.float32)})
     if modality == "video":
         frames = tuple(_noisy_picture(frame, level, noise) for frame in window.frames_hwc_u8)
         return replace(window, frames_hwc_u8=frames)
     if modality == "audio":
         return replace(window, audio_f32=_noisy_sound(window, level, noise))
-    cues = tuple(replace(cue, text=_with_typos(cue.text, level, chance)) for cue in window.cues)
+    cues = tuple(replace(cue, text=_with_typos(cue.text, level, rng)) for cue in window.cues)
     return replace(window, cues=cues)
 
 
-def paired_at_random(windows: Sequence[PreparedWindow], anchor: str, chance: Random) -> list[PreparedWindow]:
-    """Return each window with its own `anchor`, and the other modalities of another, each of a different one."""
+def shuffle_modalities(windows: Sequence[PreparedWindow], anchor: str, rng: Random) -> list[PreparedWindow]:
+    """Return the windows with one modality kept and each of the others taken from another window, by a random cycle."""
     return [
         _mixed(window, {modality: windows[others[row]] for modality, others in sources.items()})
-        for sources in [{m: _shifted(len(windows), chance) for m in ("video", "audio", "text") if m != anchor}]
+        for sources in [{m: _shifted(len(windows), rng) for m in ("video", "audio", "text") if m != anchor}]
         for row, window in enumerate(windows)
     ]
 
 
 def _mixed(window: PreparedWindow, others: dict[str, PreparedWindow]) -> PreparedWindow:
     foreign = {name: other.features[name] for name, other in others.items() if name in other.features}
-    own = {name: features for name, features in window.features.items() if name not in others}
-    window = replace(window, features=own | foreign)
+    kept = {name: features for name, features in window.features.items() if name not in others}
+    window = replace(window, features=kept | foreign)
     if "video" in others:
         other = others["video"]
         window = replace(window, frames_hwc_u8=other.frames_hwc_u8, frame_times_ns=other.frame_times_ns)
@@ -73,12 +78,12 @@ def _mixed(window: PreparedWindow, others: dict[str, PreparedWindow]) -> Prepare
     return replace(window, cues=others["text"].cues) if "text" in others else window
 
 
-def _shifted(count: int, chance: Random) -> list[int]:
-    """Return a random order in which nothing is at its own place: a random cycle."""
+def _shifted(count: int, rng: Random) -> list[int]:
+    """Return a random permutation without fixed points: a random cycle."""
     order = list(range(count))
-    chance.shuffle(order)
+    rng.shuffle(order)
     following = dict(zip(order, order[1:] + order[:1], strict=True))
-    return [following[place] for place in range(count)]
+    return [following[index] for index in range(count)]
 
 
 def _noisy_picture(frame: NDArray[np.uint8], level: float, noise: np.random.Generator) -> NDArray[np.uint8]:
@@ -95,5 +100,5 @@ def _noisy_sound(window: PreparedWindow, level: float, noise: np.random.Generato
     return np.clip(sound, -1, 1)
 
 
-def _with_typos(text: str, level: float, chance: Random) -> str:
-    return "".join(chance.choice(_TYPOS) if chance.random() < level else character for character in text)
+def _with_typos(text: str, level: float, rng: Random) -> str:
+    return "".join(rng.choice(_TYPOS) if rng.random() < level else character for character in text)

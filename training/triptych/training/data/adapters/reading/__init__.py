@@ -1,1 +1,0 @@
-"""Read the file formats that public data sets use."""
