@@ -49,7 +49,8 @@ _VALUES: list[type[BaseModel]] = [
 @pytest.fixture(scope="module")
 def document() -> str:
     """Return the document."""
-    return (Path(__file__).parents[2] / "docs" / "contract.md").read_text(encoding="utf-8")
+    docs = Path(__file__).parents[2] / "docs"
+    return "".join((docs / name).read_text(encoding="utf-8") for name in ("contract.md", "results.md"))
 
 
 def test_the_example_is_a_result(document: str) -> None:
@@ -64,7 +65,7 @@ def test_the_example_is_a_result(document: str) -> None:
 @pytest.mark.parametrize("value", _VALUES, ids=lambda value: value.__name__)
 def test_every_field_of_a_result_is_documented(document: str, value: type[BaseModel]) -> None:
     """In the table, by its name."""
-    table = document[document.index("| field | type |") : document.index("### In Redis")]
+    table = document[document.index("| field | type |") : document.index("## In Redis")]
     missing = {field for field in value.model_fields if not re.search(rf"\b{field}\b", table, re.IGNORECASE)}
     assert not missing
 
