@@ -80,11 +80,11 @@ def test_a_window_is_revised_for_late_frames_after_a_kill_and_for_a_redriven_one
     judged_again.run("work", "--until-end").succeeded()
     assert_equal_results(judged_again.in_topic(), here.in_topic())
 
-    assert here.run("dead", "redrive").succeeded().out == "1 put back\n"
+    assert here.run("dead", "redrive").succeeded().out == "1 redriven\n"
     here.run("work", "--until-end").succeeded()
     repaired = revised(here, first.window)[-1]
     assert (repaired.revision, repaired.modalities.video.items, repaired.modalities.video.gaps) == (3, 8, 0)
-    assert here.run("dead", "redrive").succeeded().out == "0 put back\n"
+    assert here.run("dead", "redrive").succeeded().out == "0 redriven\n"
     check_that_readers_agree(here, first.window)
 
 

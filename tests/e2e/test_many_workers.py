@@ -237,5 +237,5 @@ def test_of_two_workers_with_one_instance_id_the_newer_continues(install: Instal
             assert "Traceback" not in ended.err
             last = ended.err.strip().splitlines()[-1]
             assert last.startswith("triptych: ")
-            assert "another worker has taken this kafka.group_instance_id" in last
+            assert "another worker uses this kafka.group_instance_id" in last
             newer.stop().succeeded()

@@ -103,7 +103,7 @@ def test_a_worker_reloads_its_model(install: Callable[..., Installation], tmp_pa
         "gate": {("3", hashes[2])},
     }
     (refused,) = stopped.events("model_refused")
-    assert "damaged or of another training" in refused["reason"]
+    assert "damaged or belongs to another training run" in refused["reason"]
     compared = stopped.events("shadow_compared")
     assert {event["shadow"] for event in compared} == {shadow}
     assert sum(event["heads"]["mood"]["windows"] for event in compared if event["heads"]) > 0
