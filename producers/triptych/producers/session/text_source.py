@@ -1,59 +1,183 @@
-"""Choose where the text of a source comes from.
+"""Choose where the text of a source comes from, and which source follows where that one stays silent.
 
-A source has exactly one text source: the cue file that the user names, else a text track of the file, else captions
-embedded in the video, else a sidecar cue file, else a transcript of the audio where the user asks for one.
+The text comes from one source at a time, the first of these that exists: the cue file that the user names; a rendition
+of an HLS channel; a text track of the file; captions embedded in the video; a sidecar cue file; a transcript of the
+audio where the user asks for one. Existence is no promise of words, so a source that yields none gives way to the next.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
 
 import structlog
 from av.subtitles.stream import SubtitleStream
 
+from triptych.producers.session.rendition_player import RenditionProgress
 from triptych.producers.sources.media_file import MediaFile
 from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.sources.source import FileSource
 from triptych.producers.subtitles.cue import Cue
 from triptych.producers.subtitles.cue_file import find_sidecar, language_in_name, read_cues
+from triptych.producers.subtitles.hls.rendition_reader import RenditionSearch
 from triptych.producers.subtitles.language import DEFAULT_LANGUAGE
 from triptych.schemas.errors import UsageError
+from triptych.units import NS_PER_S
 
 _log = structlog.get_logger(__name__)
 
-AuthoredText = tuple[Cue, ...] | SubtitleStream | Literal["captions"]
-"""The cues of a cue file, a text track of the media file, or captions embedded in its video."""
+SILENT_NS: Final = 60 * NS_PER_S
+"""After this much media without a word, a text source that has never had any gives way."""
 
-TextSource = AuthoredText | Literal["transcribed"] | None
-"""Authored text, a transcript of the audio, or no text at all."""
+LIVE_SILENT_NS: Final = 300 * NS_PER_S
+"""After this much media without a word, a text source of a live feed gives way although it had words before."""
+
+TextSource = tuple[Cue, ...] | RenditionProgress | SubtitleStream | Literal["captions", "transcribed"]
+"""The cues of a cue file, a rendition of an HLS channel, a text track of the media file, captions in its video,
+or a transcript of its audio."""
+
+TextKind = Literal["cue file", "rendition", "text track", "captions", "sidecar file", "transcript"]
+"""The kinds of text sources."""
 
 
-def choose_text_source(plan: PlaybackPlan, media: MediaFile) -> TextSource:
-    """Return the text source of a file.
+@dataclass(frozen=True, slots=True)
+class TextCandidate:
+    """A text source that may be used: its kind, and how to open it. Opening returns None where it holds no text."""
+
+    kind: TextKind
+    open: Callable[[], TextSource | None]
+
+
+class TextSources:
+    """The text sources of one source, of which one is used at a time.
+
+    Attributes:
+        current: the source that is used; None where there is none.
+        kind: its kind.
+        silent_ns: for how much media it has yielded nothing.
+        has_spoken: whether it has ever yielded anything.
+    """
+
+    def __init__(self, candidates: tuple[TextCandidate, ...], *, stream: str) -> None:
+        """Open the first candidate that holds text."""
+        self._stream = stream
+        self._candidates = deque(candidates)
+        self.current: TextSource | None = None
+        self.kind: TextKind | None = None
+        self.silent_ns = 0
+        self.has_spoken = False
+        self._open_next()
+
+    @property
+    def has_next(self) -> bool:
+        """Whether another source may follow."""
+        return bool(self._candidates)
+
+    def expects(self, kind: TextKind) -> bool:
+        """Return whether a kind of source is used, or may be used later."""
+        return self.kind == kind or any(candidate.kind == kind for candidate in self._candidates)
+
+    def replace_current(self, current: TextSource | None) -> None:
+        """Use the same source as before, which was opened anew."""
+        self.current = current
+
+    def heard(self) -> None:
+        """Note that the current source has yielded text."""
+        self.silent_ns, self.has_spoken = 0, True
+
+    def is_silent(self, *, is_live: bool) -> bool:
+        """Return whether the current source has been silent for too long. The cues of a file are known beforehand."""
+        if isinstance(self.current, tuple) or not self.has_next:
+            return False
+        if not self.has_spoken:
+            return self.silent_ns >= SILENT_NS
+        return is_live and self.silent_ns >= LIVE_SILENT_NS
+
+    def give_way(self, reason: str) -> bool:
+        """Use the next source that holds text; return False where there is none. Log it."""
+        silent, silent_ns, previous = self.kind, self.silent_ns, self.current
+        if not self._open_next():
+            return False
+        if isinstance(previous, RenditionProgress):
+            previous.reader.close()
+        _log.warning(
+            "subtitles_silent",
+            stream=self._stream,
+            silent=silent,
+            silent_s=silent_ns // NS_PER_S,
+            reason=reason,
+            used_now=self.kind,
+        )
+        return True
+
+    def close(self) -> None:
+        """End the threads of the current source."""
+        if isinstance(self.current, RenditionProgress):
+            self.current.reader.close()
+
+    def _open_next(self) -> bool:
+        while self._candidates:
+            candidate = self._candidates.popleft()
+            opened = candidate.open()
+            if opened is not None:
+                self.current, self.kind = opened, candidate.kind
+                self.silent_ns, self.has_spoken = 0, False
+                return True
+        return False
+
+
+def find_text_sources(plan: PlaybackPlan, media: MediaFile) -> TextSources:
+    """Return the text sources of a file or feed.
 
     Raises:
         UsageError: the cue file that the user named holds no cues.
     """
-    authored = _authored_text(plan, media)
-    can_transcribe = plan.transcribe is not None and media.audio is not None
-    return "transcribed" if authored is None and can_transcribe else authored
+    return TextSources(tuple(_candidates(plan, media)), stream=plan.stream)
 
 
-def _authored_text(plan: PlaybackPlan, media: MediaFile) -> AuthoredText | None:
-    if plan.subtitles is not None:
-        return read_cues(plan.subtitles, language_in_name(plan.subtitles) or plan.language)
-    if media.text_track is not None:
-        return media.text_track
-    for codec in media.bitmap_subtitles():
-        _log.warning("subtitles_skipped", stream=plan.stream, codec=codec, reason="bitmap subtitles hold no text")
+def _candidates(plan: PlaybackPlan, media: MediaFile) -> list[TextCandidate]:
+    path = plan.subtitles
+    if path is not None:
+        return [TextCandidate("cue file", lambda: read_cues(path, language_in_name(path) or plan.language))]
+    found: list[TextCandidate] = []
+    if media.is_hls:
+        rendition = _rendition(plan)
+        if rendition is not None:
+            found.append(TextCandidate("rendition", lambda: rendition))
+    track = media.text_track
+    if track is not None:
+        found.append(TextCandidate("text track", lambda: track))
+    else:
+        for codec in media.bitmap_subtitles():
+            _log.warning("subtitles_skipped", stream=plan.stream, codec=codec, reason="bitmap subtitles hold no text")
     if media.has_captions():
-        return "captions"
-    return _sidecar_cues(plan)
+        found.append(TextCandidate("captions", lambda: "captions"))
+    if _sidecar(plan) is not None:
+        found.append(TextCandidate("sidecar file", lambda: _sidecar_cues(plan)))
+    if plan.transcribe is not None and media.audio is not None:
+        found.append(TextCandidate("transcript", lambda: "transcribed"))
+    return found
+
+
+def _rendition(plan: PlaybackPlan) -> RenditionProgress | None:
+    search = RenditionSearch(plan.source.location, plan.language or DEFAULT_LANGUAGE)
+    reader = search.find()
+    if search.failure is not None:
+        reason = f"the list of the channel's subtitles: {search.failure}"
+        _log.warning("subtitles_skipped", stream=plan.stream, reason=reason)
+    return None if reader is None else RenditionProgress(reader, plan.stream)
+
+
+def _sidecar(plan: PlaybackPlan) -> Path | None:
+    path = plan.source.path if isinstance(plan.source, FileSource) else None
+    return None if path is None else find_sidecar(path, plan.language or DEFAULT_LANGUAGE)
 
 
 def _sidecar_cues(plan: PlaybackPlan) -> tuple[Cue, ...] | None:
-    path = plan.source.path if isinstance(plan.source, FileSource) else None
-    sidecar = find_sidecar(path, plan.language or DEFAULT_LANGUAGE) if path is not None else None
+    sidecar = _sidecar(plan)
     if sidecar is None:
         return None
     try:

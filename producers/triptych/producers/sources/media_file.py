@@ -95,6 +95,11 @@ class MediaFile:
         return tuple(codec_name(stream) or "teletext" for stream in streams)
 
     @property
+    def is_hls(self) -> bool:
+        """Whether this is an HLS channel, whose subtitles FFmpeg announces and never yields."""
+        return str(self._container.format.name) == "hls"
+
+    @property
     def origin_ns(self) -> int:
         """The earliest start time of the video and audio that are played, in container time."""
         starts = [_ticks_to_ns(stream.start_time, stream) for stream in self._played() if stream.start_time is not None]
@@ -154,7 +159,7 @@ class MediaFile:
             self.read_error = _reason(error)
 
     def _select_text_track(self, wanted: str) -> SubtitleStream | None:
-        texts = [stream for stream in self._container.streams.subtitles if self._is_text(stream)]
+        texts = [] if self.is_hls else [each for each in self._container.streams.subtitles if self._is_text(each)]
         return _track_with(texts, best_subtitles(_track_infos(texts), wanted))
 
     def _is_text(self, stream: SubtitleStream) -> bool:

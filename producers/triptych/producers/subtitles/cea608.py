@@ -62,7 +62,11 @@ def carries_captions(stream: VideoStream, packets: Iterable[Packet[VideoStream]]
 
 
 class CaptionReader:
-    """Read the captions of one pass over one video track. Frames come in presentation order."""
+    """Read the captions of one pass over one video track. Frames come in presentation order.
+
+    Attributes:
+        is_wanted: whether to feed it at all.
+    """
 
     def __init__(self, base_ns: int) -> None:
         self._cea608 = _Cea608Captions()
@@ -70,6 +74,7 @@ class CaptionReader:
         self._read_ns = base_ns
         self._base_ns = base_ns
         self._cues: deque[Cue] = deque()
+        self.is_wanted = True
 
     @property
     def read_ns(self) -> int:
@@ -98,6 +103,10 @@ class CaptionReader:
         """Yield the captions that have left the screen since the last call."""
         while self._cues:
             yield self._cues.popleft()
+
+    def skip(self) -> None:
+        """Discard the captions that have left the screen."""
+        self._cues.clear()
 
     def finish(self, end_ns: int) -> None:
         """End the pass. A caption that is still on the screen stays there to the end."""
