@@ -45,7 +45,9 @@ class RenditionProgress:
         reader: reads the rendition.
         played_ns: how much of the source was played in earlier sessions of the pass.
         waiting: cues that are not due yet.
+        lag_ns: how much later than expected the cues of a live channel have come.
         reported_skips: how many of the skipped segments were logged.
+        has_reported_failure: whether it was logged that the rendition cannot be read.
     """
 
     def __init__(self, reader: RenditionReader, stream: str) -> None:
@@ -53,7 +55,9 @@ class RenditionProgress:
         self.stream = stream
         self.played_ns = 0
         self.waiting: list[RenditionCue] = []
+        self.lag_ns = 0
         self.reported_skips = 0
+        self.has_reported_failure = False
 
     def restart(self) -> None:
         """Begin another pass."""
@@ -82,7 +86,7 @@ class RenditionPlayer:
     def advance(self, position_ns: int) -> Iterator[InputRecord]:
         """Yield the cues that are due, or report how far they are known."""
         self._progress.reader.position_ns = position_ns - self._timeline.base_ns + self._timeline.origin_ns
-        self._report_skips()
+        self._report_trouble()
         yield from self._due(position_ns)
         if self._records.progress_due(position_ns):
             yield self._records.progress(position_ns, self._watermark_ns(position_ns))
@@ -93,7 +97,7 @@ class RenditionPlayer:
         self._progress.reader.wait_until_known(end_in_playlist_ns, _DRAIN_TIMEOUT_S)
         yield from self._due(end_ns - 1)
         self._progress.played_ns = end_in_playlist_ns
-        self._report_skips()
+        self._report_trouble()
 
     @property
     def failure(self) -> str | None:
@@ -106,7 +110,8 @@ class RenditionPlayer:
         if reader.is_live:
             known_ns = reader.live_known_ns
             base_ns = self._timeline.base_ns
-            session_ns = base_ns if known_ns is None else known_ns - self._timeline.origin_ns + base_ns
+            lag_ns = self._timeline.origin_ns + self._progress.lag_ns
+            session_ns = base_ns if known_ns is None else known_ns - lag_ns + base_ns
             return max(base_ns, position_ns - _MAX_LIVE_HOLD_NS, min(position_ns, session_ns))
         known = reader.known_ns
         if known is None:
@@ -137,9 +142,16 @@ class RenditionPlayer:
         due.sort(key=lambda cue: cue.start_ns)
         for number, cue in enumerate(due, 1):
             next_ns = due[number].start_ns if number < len(due) else self._watermark_ns(position_ns)
+            self._learn_lag(cue)
             record = self._records.cue(cue, max(cue.start_ns, min(next_ns, position_ns)))
             if record is not None:
                 yield record
+
+    def _learn_lag(self, cue: Cue) -> None:
+        """Wait longer from now on where a cue came after the watermark, which was then too early."""
+        late_ns = self._records.watermark_ns - cue.start_ns
+        if late_ns > 0 and self._progress.reader.is_live:
+            self._progress.lag_ns = min(_MAX_LIVE_HOLD_NS, self._progress.lag_ns + late_ns)
 
     def _has_passed(self, each: RenditionCue) -> bool:
         """Return whether a cue belongs to an earlier timeline of an on-demand playlist."""
@@ -170,7 +182,11 @@ class RenditionPlayer:
     def _in_session(self, playlist_ns: int) -> int:
         return playlist_ns - self._before_ns + self._timeline.base_ns
 
-    def _report_skips(self) -> None:
+    def _report_trouble(self) -> None:
+        reason = self.failure
+        if reason is not None and not self._progress.has_reported_failure:
+            self._progress.has_reported_failure = True
+            _log.warning("subtitles_unreadable", stream=self._progress.stream, reason=reason)
         skipped = self._progress.reader.skipped
         if skipped > self._progress.reported_skips:
             self._records.late_items += skipped - self._progress.reported_skips

@@ -27,6 +27,9 @@ T = TypeVar("T")
 
 _MAX_REMEMBERED: Final = 2_000
 _FIRST_LIVE_SEGMENTS: Final = 3
+_LIVE_ALLOWANCE_NS: Final = NS_PER_S
+"""How much later than the video, besides the duration of a segment, the text of a live channel may be published."""
+
 _ATTEMPTS: Final = 3
 _MAX_DELAY_S: Final = 30.0
 _FAILURES_UNTIL_UNREADABLE: Final = 4
@@ -39,6 +42,7 @@ class RenditionReader:
     Attributes:
         position_ns: how far the video was read, in container time; set by whoever plays it.
         skipped: how many segments were given up.
+        live_known_ns: up to where the cues of a live channel are known, in container time.
         failure: why nothing can be read at present; None while it can.
     """
 
@@ -94,7 +98,11 @@ class RenditionReader:
         with self._changed:
             self._changed.wait_for(
                 lambda: (
-                    self._is_over or self.failure or self.is_live or self._known_ns >= playlist_ns or bool(self._cues)
+                    self._is_over
+                    or self.failure
+                    or self.is_live
+                    or self._known_ns >= playlist_ns
+                    or len(self._cues) >= MAX_WAITING_CUES
                 ),
                 timeout_s,
             )
@@ -128,7 +136,7 @@ class RenditionReader:
                     self._changed.notify_all()
                 return
             if position_ns is not None:
-                self.live_known_ns = position_ns - listed.target_ns
+                self.live_known_ns = position_ns - listed.target_ns - _LIVE_ALLOWANCE_NS
             self._wait(max(1.0, listed.target_ns / NS_PER_S / 2))
 
     def _fetch_new(self, listed: SegmentList) -> None:
