@@ -1,7 +1,8 @@
 """A real HLS channel: a thread writes segments in real time, Python's own HTTP server serves them.
 
 `hls_server.py FOLDER` prints its port, and serves `http://127.0.0.1:PORT/channel.m3u8` until it is killed, and
-`/master.m3u8` with subtitles: a cue at every second, whose text is that second.
+`/master.m3u8` with subtitles: a cue at every second, whose text is that second. While there is a file `mute`, the
+playlists of the subtitles are missing.
 """
 
 from __future__ import annotations
@@ -80,6 +81,10 @@ def write_words(folder: Path, stop: threading.Event) -> None:
             time.sleep(0.05)
         if stop.wait(0.3):
             return
+        while (folder / "mute").exists():
+            for language in ("en", "de"):
+                (folder / "words" / f"{language}.m3u8").unlink(missing_ok=True)
+            time.sleep(0.05)
         for language in ("en", "de"):
             name = f"{language}{number}.vtt"
             (folder / "words" / name).write_text(

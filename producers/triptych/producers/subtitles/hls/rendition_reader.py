@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 _MAX_REMEMBERED: Final = 2_000
 _FIRST_LIVE_SEGMENTS: Final = 3
-_LIVE_ALLOWANCE_NS: Final = NS_PER_S
+_LIVE_ALLOWANCE_NS: Final = 2 * NS_PER_S
 """How much later than the video, besides the duration of a segment, the text of a live channel may be published."""
 
 _ATTEMPTS: Final = 3
