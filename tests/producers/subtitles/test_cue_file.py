@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from triptych.producers.subtitles.cue_file import find_sidecar, language_in_name, read_cues
+from triptych.producers.subtitles.cue_file import read_cue_file
 from triptych.schemas.errors import UsageError
 
 SRT = "1\n00:00:01,000 --> 00:00:02,500\n<i>Hi</i> there,\nBob\n\n2\n00:00:03,000 --> 00:00:04,000\nWell &amp; good\n\n"
@@ -28,7 +28,7 @@ def test_all_three_formats_give_the_same_cues(tmp_path: Path, name: str, content
     path = tmp_path / name
     path.write_text(content)
 
-    cues = read_cues(path, "eng")
+    cues = read_cue_file(path, "eng").cues
 
     assert [(cue.start_ns, cue.end_ns, cue.text) for cue in cues] == [
         (S, 2_500_000_000, "Hi there,\nBob"),
@@ -43,7 +43,7 @@ def test_common_encodings_are_read(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "a.srt"
     path.write_bytes("1\n00:00:01,000 --> 00:00:02,000\nDéjà vu\n\n".encode(encoding))
 
-    assert [cue.text for cue in read_cues(path, None)] == ["Déjà vu"]
+    assert [cue.text for cue in read_cue_file(path, None).cues] == ["Déjà vu"]
 
 
 def test_a_cue_without_a_duration_lasts_until_the_next(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_cue_without_a_duration_lasts_until_the_next(tmp_path: Path) -> None:
     path = tmp_path / "a.srt"
     path.write_text("1\n00:00:01,000 --> 00:00:01,000\nA\n\n2\n00:00:02,000 --> 00:00:02,000\nB\n\n")
 
-    assert [(cue.start_ns, cue.end_ns) for cue in read_cues(path, None)] == [(S, 2 * S), (2 * S, 5 * S)]
+    assert [(cue.start_ns, cue.end_ns) for cue in read_cue_file(path, None).cues] == [(S, 2 * S), (2 * S, 5 * S)]
 
 
 @pytest.mark.parametrize("content", [b"", b"hello\n", bytes(range(256)) * 10, b"1\n00:00:01,000 --> 00:00:02,000\n\n"])
@@ -61,31 +61,10 @@ def test_a_file_without_cues_is_a_usage_error(tmp_path: Path, content: bytes) ->
     path.write_bytes(content)
 
     with pytest.raises(UsageError, match=r"a\.srt: expected cues"):
-        read_cues(path, None)
+        read_cue_file(path, None).cues
 
 
 def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
     """The message is one line with the reason."""
     with pytest.raises(UsageError, match=r"no\.srt: cannot be read"):
-        read_cues(tmp_path / "no.srt", None)
-
-
-def test_a_sidecar_file_is_found_by_name_and_language(tmp_path: Path) -> None:
-    """The wanted language first, then no language, then any."""
-    media = tmp_path / "film.mp4"
-    for name in ("film.mp4", "film.de.srt", "film.vtt", "film2.srt", "film.txt"):
-        (tmp_path / name).touch()
-
-    assert find_sidecar(media, "eng") == tmp_path / "film.vtt"
-    assert find_sidecar(media, "ger") == tmp_path / "film.de.srt"
-    (tmp_path / "film.vtt").unlink()
-    assert find_sidecar(media, "eng") == tmp_path / "film.de.srt"
-    (tmp_path / "film.de.srt").unlink()
-    assert find_sidecar(media, "eng") is None
-
-
-def test_the_language_is_between_the_last_two_dots() -> None:
-    """And nowhere else."""
-    assert language_in_name(Path("film.en.srt")) == "en"
-    assert language_in_name(Path("film.srt")) is None
-    assert language_in_name(Path("film.2024.srt")) is None
+        read_cue_file(tmp_path / "no.srt", None)

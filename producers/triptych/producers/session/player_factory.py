@@ -27,6 +27,7 @@ from triptych.producers.speech.recogniser import detect_voice
 from triptych.producers.speech.utterances import UtteranceCutter
 from triptych.producers.subtitles.cea608 import CaptionReader
 from triptych.producers.subtitles.cue import Cue
+from triptych.producers.subtitles.track_text import TrackText
 
 
 def build_players(session: Session, source: SourceReader, timeline: SessionTimeline, *, last_pass: bool) -> Players:
@@ -83,7 +84,10 @@ def _cue_player(
     """Return the player of a cue file or of a text track; None where the source has neither."""
     text_source = source.text_source
     if isinstance(text_source, SubtitleStream):
-        return EmbeddedCuePlayer(text_source, session.records["subtitles"], timeline, duration_ns=session.duration_ns)
+        plan = source.plan
+        text = TrackText(text_source, feed=plan.stream, encoding=plan.subtitle_encoding, language=plan.language)
+        records = session.records["subtitles"]
+        return EmbeddedCuePlayer(text_source, text, records, timeline, duration_ns=session.duration_ns)
     if not isinstance(text_source, tuple):
         return None
     return CueFilePlayer(

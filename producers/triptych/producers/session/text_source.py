@@ -6,7 +6,9 @@ embedded in the video, else a sidecar cue file, else a transcript of the audio w
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, Literal
 
 import structlog
 from av.subtitles.stream import SubtitleStream
@@ -15,11 +17,13 @@ from triptych.producers.sources.media_file import MediaFile
 from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.sources.source import FileSource
 from triptych.producers.subtitles.cue import Cue
-from triptych.producers.subtitles.cue_file import find_sidecar, language_in_name, read_cues
+from triptych.producers.subtitles.cue_file import read_cue_file
 from triptych.producers.subtitles.language import DEFAULT_LANGUAGE
+from triptych.producers.subtitles.sidecar import find_sidecars, language_in_name
 from triptych.schemas.errors import UsageError
 
 _log = structlog.get_logger(__name__)
+_MAX_SHOWN: Final = 80
 
 AuthoredText = tuple[Cue, ...] | SubtitleStream | Literal["captions"]
 """The cues of a cue file, a text track of the media file, or captions embedded in its video."""
@@ -41,23 +45,66 @@ def choose_text_source(plan: PlaybackPlan, media: MediaFile) -> TextSource:
 
 def _authored_text(plan: PlaybackPlan, media: MediaFile) -> AuthoredText | None:
     if plan.subtitles is not None:
-        return read_cues(plan.subtitles, language_in_name(plan.subtitles) or plan.language)
+        return _cues_of(plan.subtitles, language_in_name(plan.subtitles) or plan.language, plan, media)
     if media.text_track is not None:
         return media.text_track
     for codec in media.bitmap_subtitles():
         _log.warning("subtitles_skipped", stream=plan.stream, codec=codec, reason="bitmap subtitles hold no text")
     if media.has_captions():
         return "captions"
-    return _sidecar_cues(plan)
+    return _sidecar_cues(plan, media)
 
 
-def _sidecar_cues(plan: PlaybackPlan) -> tuple[Cue, ...] | None:
-    path = plan.source.path if isinstance(plan.source, FileSource) else None
-    sidecar = find_sidecar(path, plan.language or DEFAULT_LANGUAGE) if path is not None else None
-    if sidecar is None:
+def _sidecar_cues(plan: PlaybackPlan, media: MediaFile) -> tuple[Cue, ...] | None:
+    """Return the cues of the best sidecar that has any."""
+    if not isinstance(plan.source, FileSource):
         return None
-    try:
-        return read_cues(sidecar, language_in_name(sidecar))
-    except UsageError as error:
-        _log.warning("subtitles_skipped", stream=plan.stream, file=sidecar.name, reason=str(error))
-        return None
+    sidecars = find_sidecars(plan.source.path, plan.language or DEFAULT_LANGUAGE)
+    for sidecar in sidecars.found:
+        try:
+            return _cues_of(sidecar.path, sidecar.language, plan, media, flags=sidecar.flags)
+        except UsageError as error:
+            _log.warning("subtitles_skipped", stream=plan.stream, file=sidecar.path.name, reason=str(error))
+    for path, reason in sidecars.near_misses:
+        _log.warning("subtitles_near_miss", stream=plan.stream, file=path.name, reason=reason)
+    return None
+
+
+def _cues_of(
+    path: Path, language: str | None, plan: PlaybackPlan, media: MediaFile, *, flags: Iterable[str] = ()
+) -> tuple[Cue, ...]:
+    """Return the cues of a file, and log how it was read and what was not."""
+    rate = None if media.video is None else media.video.average_rate
+    hint = language or plan.language
+    file = read_cue_file(path, language, encoding=plan.subtitle_encoding, language_hint=hint, frame_rate=rate)
+    name, stream, decoded = path.name, plan.stream, file.decoded
+    _log.info(
+        "subtitles_read",
+        stream=stream,
+        file=name,
+        cues=len(file.cues),
+        repeats=file.repeats,
+        language=language,
+        flags=sorted(flags),
+    )
+    if decoded.assumed_from is not None or decoded.undecodable:
+        _log.warning(
+            "subtitles_encoding_assumed",
+            stream=stream,
+            file=name,
+            encoding=decoded.encoding,
+            assumed_from=decoded.assumed_from or "the user",
+            undecodable=decoded.undecodable,
+        )
+    if file.skipped:
+        first = file.skipped[0]
+        _log.warning(
+            "subtitle_blocks_skipped",
+            stream=stream,
+            file=name,
+            blocks=len(file.skipped),
+            first_line=first.line,
+            text=first.text[:_MAX_SHOWN],
+            reason=first.reason,
+        )
+    return file.cues
