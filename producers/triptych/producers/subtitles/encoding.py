@@ -28,6 +28,7 @@ _MIN_ZEROS: Final = 0.1
 """The share of zero bytes from which a text is UTF-16: its times and line ends alone are more."""
 
 _ISO_2022_JP: Final = (b"\x1b$B", b"\x1b$@", b"\x1b(J")
+_XML_ENCODING: Final = re.compile(rb"\s*<\?xml[^>]*\sencoding=[\"'](?P<name>[\w.-]+)[\"']", re.ASCII)
 _WESTERN: Final = ("cp1252", "cp850", "mac_roman")
 _CENTRAL: Final = ("cp1250", "iso8859_2", "cp852")
 _BALTIC: Final = ("cp1257", "iso8859_13")
@@ -122,6 +123,9 @@ def find_encoding(content: bytes, *, stated: str | None = None, language: str | 
     if _is_valid(content, "utf-8"):
         is_japanese = any(escape in content for escape in _ISO_2022_JP)
         return ("iso2022_jp", "escape sequences") if is_japanese else ("utf-8", None)
+    declared = _XML_ENCODING.match(content)
+    if declared is not None and _is_valid(content, declared["name"].decode("ascii")):
+        return declared["name"].decode("ascii"), None
     if _is_mostly_utf8(content):
         return "utf-8", "mostly valid UTF-8"
     return _detected(_sample(content), language)
@@ -135,7 +139,7 @@ def checked_encoding(name: str) -> str:
     """
     try:
         "".encode(name)
-    except (LookupError, UnicodeError):
+    except (LookupError, ValueError):
         raise UsageError(
             f"--subtitle-encoding: expected the name of an encoding such as cp1251, gb18030 or shift_jis, got {name!r}"
         ) from None
@@ -145,7 +149,7 @@ def checked_encoding(name: str) -> str:
 def _is_valid(content: bytes, encoding: str) -> bool:
     try:
         content.decode(encoding)
-    except UnicodeError:
+    except (LookupError, UnicodeError):
         return False
     return True
 
