@@ -159,7 +159,7 @@ def test_in_real_time_the_next_source_begins_where_the_silent_one_gave_way(
         records = play(media, realtime=True)
 
     assert cues_of(records) == [(7_500, "Two")]
-    assert [log["event"] for log in logs] == ["subtitles_silent"]
+    assert sum(log["event"] == "subtitles_silent" for log in logs) == 1
     early = [one for one in text_records(records) if isinstance(one, Progress) and one.start_ns < 4 * S]
     assert len(early) >= 6
 

@@ -29,6 +29,7 @@ from triptych.producers.speech.recogniser import detect_voice
 from triptych.producers.speech.utterances import UtteranceCutter
 from triptych.producers.subtitles.cea608 import CaptionReader
 from triptych.producers.subtitles.cue import Cue
+from triptych.producers.subtitles.track_text import TrackText
 
 
 def build_players(session: Session, source: SourceReader, timeline: SessionTimeline, *, last_pass: bool) -> Players:
@@ -75,7 +76,9 @@ def _text_player(
         if text_source == "captions" and captions is not None:
             return CaptionPlayer(captions, records)
         if isinstance(text_source, SubtitleStream):
-            return EmbeddedCuePlayer(text_source, records, timeline, duration_ns=session.duration_ns)
+            plan = source.plan
+            text = TrackText(text_source, feed=plan.stream, encoding=plan.subtitle_encoding, language=plan.language)
+            return EmbeddedCuePlayer(text_source, text, records, timeline, duration_ns=session.duration_ns)
         if isinstance(text_source, RenditionProgress):
             return RenditionPlayer(text_source, records, timeline)
         if isinstance(text_source, tuple):

@@ -19,6 +19,7 @@ from triptych.producers.session_timeline import SessionTimeline
 from triptych.producers.subtitles.cue import Cue
 from triptych.producers.subtitles.hls.rendition_reader import RenditionReader
 from triptych.producers.subtitles.hls.segment import MPEG_WRAP_NS, RenditionCue
+from triptych.producers.subtitles.repeats import RepeatFilter
 from triptych.schemas.records import InputRecord
 from triptych.units import NS_PER_S
 
@@ -73,6 +74,7 @@ class RenditionPlayer:
         self._progress = progress
         self._records = records
         self._timeline = timeline
+        self._repeats = RepeatFilter()
         self._before_ns = progress.played_ns
         starts = progress.reader.timeline_starts_ns
         self._first_timeline = min(range(len(starts)), key=lambda number: abs(starts[number] - self._before_ns))
@@ -143,7 +145,8 @@ class RenditionPlayer:
         for number, cue in enumerate(due, 1):
             next_ns = due[number].start_ns if number < len(due) else self._watermark_ns(position_ns)
             self._learn_lag(cue)
-            record = self._records.cue(cue, max(cue.start_ns, min(next_ns, position_ns)))
+            new = self._repeats.new_part(cue)
+            record = None if new is None else self._records.cue(new, max(cue.start_ns, min(next_ns, position_ns)))
             if record is not None:
                 yield record
 

@@ -8,7 +8,7 @@ audio where the user asks for one. Existence is no promise of words, so a source
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -21,13 +21,15 @@ from triptych.producers.sources.media_file import MediaFile
 from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.sources.source import FileSource
 from triptych.producers.subtitles.cue import Cue
-from triptych.producers.subtitles.cue_file import find_sidecar, language_in_name, read_cues
+from triptych.producers.subtitles.cue_file import read_cue_file
 from triptych.producers.subtitles.hls.rendition_reader import RenditionSearch
 from triptych.producers.subtitles.language import DEFAULT_LANGUAGE
+from triptych.producers.subtitles.sidecar import find_sidecars, language_in_name
 from triptych.schemas.errors import UsageError
 from triptych.units import NS_PER_S
 
 _log = structlog.get_logger(__name__)
+_MAX_SHOWN: Final = 80
 
 SILENT_NS: Final = 60 * NS_PER_S
 """After this much media without a word, a text source that has never had any gives way."""
@@ -141,7 +143,8 @@ def find_text_sources(plan: PlaybackPlan, media: MediaFile) -> TextSources:
 def _candidates(plan: PlaybackPlan, media: MediaFile) -> list[TextCandidate]:
     path = plan.subtitles
     if path is not None:
-        return [TextCandidate("cue file", lambda: read_cues(path, language_in_name(path) or plan.language))]
+        language = language_in_name(path) or plan.language
+        return [TextCandidate("cue file", lambda: _cues_of(path, language, plan, media))]
     found: list[TextCandidate] = []
     if media.is_hls:
         rendition = _rendition(plan)
@@ -155,8 +158,8 @@ def _candidates(plan: PlaybackPlan, media: MediaFile) -> list[TextCandidate]:
             _log.warning("subtitles_skipped", stream=plan.stream, codec=codec, reason="bitmap subtitles hold no text")
     if media.has_captions():
         found.append(TextCandidate("captions", lambda: "captions"))
-    if _sidecar(plan) is not None:
-        found.append(TextCandidate("sidecar file", lambda: _sidecar_cues(plan)))
+    if not found or _has_sidecar(plan):  # where there is no other text, near misses are worth a word
+        found.append(TextCandidate("sidecar file", lambda: _sidecar_cues(plan, media)))
     if plan.transcribe is not None and media.audio is not None:
         found.append(TextCandidate("transcript", lambda: "transcribed"))
     return found
@@ -171,17 +174,61 @@ def _rendition(plan: PlaybackPlan) -> RenditionProgress | None:
     return None if reader is None else RenditionProgress(reader, plan.stream)
 
 
-def _sidecar(plan: PlaybackPlan) -> Path | None:
+def _has_sidecar(plan: PlaybackPlan) -> bool:
     path = plan.source.path if isinstance(plan.source, FileSource) else None
-    return None if path is None else find_sidecar(path, plan.language or DEFAULT_LANGUAGE)
+    return path is not None and bool(find_sidecars(path, plan.language or DEFAULT_LANGUAGE).found)
 
 
-def _sidecar_cues(plan: PlaybackPlan) -> tuple[Cue, ...] | None:
-    sidecar = _sidecar(plan)
-    if sidecar is None:
+def _sidecar_cues(plan: PlaybackPlan, media: MediaFile) -> tuple[Cue, ...] | None:
+    """Return the cues of the best sidecar that has any."""
+    if not isinstance(plan.source, FileSource):
         return None
-    try:
-        return read_cues(sidecar, language_in_name(sidecar))
-    except UsageError as error:
-        _log.warning("subtitles_skipped", stream=plan.stream, file=sidecar.name, reason=str(error))
-        return None
+    sidecars = find_sidecars(plan.source.path, plan.language or DEFAULT_LANGUAGE)
+    for sidecar in sidecars.found:
+        try:
+            return _cues_of(sidecar.path, sidecar.language, plan, media, flags=sidecar.flags)
+        except UsageError as error:
+            _log.warning("subtitles_skipped", stream=plan.stream, file=sidecar.path.name, reason=str(error))
+    for path, reason in sidecars.near_misses:
+        _log.warning("subtitles_near_miss", stream=plan.stream, file=path.name, reason=reason)
+    return None
+
+
+def _cues_of(
+    path: Path, language: str | None, plan: PlaybackPlan, media: MediaFile, *, flags: Iterable[str] = ()
+) -> tuple[Cue, ...]:
+    """Return the cues of a file, and log how it was read and what was not."""
+    rate = None if media.video is None else media.video.average_rate
+    hint = language or plan.language
+    file = read_cue_file(path, language, encoding=plan.subtitle_encoding, language_hint=hint, frame_rate=rate)
+    name, stream, decoded = path.name, plan.stream, file.decoded
+    _log.info(
+        "subtitles_read",
+        stream=stream,
+        file=name,
+        cues=len(file.cues),
+        repeats=file.repeats,
+        language=language,
+        flags=sorted(flags),
+    )
+    if decoded.assumed_from is not None or decoded.undecodable:
+        _log.warning(
+            "subtitles_encoding_assumed",
+            stream=stream,
+            file=name,
+            encoding=decoded.encoding,
+            assumed_from=decoded.assumed_from or "the user",
+            undecodable=decoded.undecodable,
+        )
+    if file.skipped:
+        first = file.skipped[0]
+        _log.warning(
+            "subtitle_blocks_skipped",
+            stream=stream,
+            file=name,
+            blocks=len(file.skipped),
+            first_line=first.line,
+            text=first.text[:_MAX_SHOWN],
+            reason=first.reason,
+        )
+    return file.cues

@@ -12,7 +12,7 @@ from av.subtitles.subtitle import AssSubtitle
 from triptych.producers.subtitles.markup import from_ass_event, from_tagged
 
 TEXT_CODECS: Final = frozenset({"ass", "mov_text", "srt", "ssa", "subrip", "text", "webvtt"})
-_HTML_CODECS: Final = frozenset({"srt", "subrip", "text"})
+_HTML_CODECS: Final = frozenset({"sami", "srt", "subrip", "text"})
 """Formats in whose text FFmpeg leaves entities and unknown tags."""
 
 
