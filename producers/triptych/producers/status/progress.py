@@ -106,8 +106,10 @@ def _trouble(status: SourceStatus) -> int:
         return 0
     if status.state == "waiting":
         return 1
-    if status.dropped or status.late or status.lag_ns > _NORMAL_LAG_NS:
-        return 2 if status.state not in _OVER else 3
+    if status.dropped or status.late:
+        return 2
+    if status.lag_ns > _NORMAL_LAG_NS:
+        return 3
     return 5 if status.state in _OVER else 4
 
 
