@@ -16,6 +16,7 @@ from triptych.producers.session.source_reader import SourceReader
 from triptych.producers.session.track_players import (
     AudioPlayer,
     CaptionPlayer,
+    CaptionTrackPlayer,
     CueFilePlayer,
     EmbeddedCuePlayer,
     TrackPlayer,
@@ -26,6 +27,7 @@ from triptych.producers.session_timeline import SessionTimeline
 from triptych.producers.speech.recogniser import detect_voice
 from triptych.producers.speech.utterances import UtteranceCutter
 from triptych.producers.subtitles.cea608 import CaptionReader
+from triptych.producers.subtitles.codecs import CAPTION_TRACK_CODEC, codec_name
 from triptych.producers.subtitles.cue import Cue
 from triptych.producers.subtitles.track_text import TrackText
 
@@ -85,6 +87,8 @@ def _cue_player(
     text_source = source.text_source
     if isinstance(text_source, SubtitleStream):
         plan = source.plan
+        if codec_name(text_source) == CAPTION_TRACK_CODEC:
+            return CaptionTrackPlayer(CaptionReader(timeline.base_ns), session.records["subtitles"], timeline)
         text = TrackText(text_source, feed=plan.stream, encoding=plan.subtitle_encoding, language=plan.language)
         records = session.records["subtitles"]
         return EmbeddedCuePlayer(text_source, text, records, timeline, duration_ns=session.duration_ns)

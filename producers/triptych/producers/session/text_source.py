@@ -46,10 +46,10 @@ def choose_text_source(plan: PlaybackPlan, media: MediaFile) -> TextSource:
 def _authored_text(plan: PlaybackPlan, media: MediaFile) -> AuthoredText | None:
     if plan.subtitles is not None:
         return _cues_of(plan.subtitles, language_in_name(plan.subtitles) or plan.language, plan, media)
-    if media.text_track is not None:
+    if media.has_readable_text():
         return media.text_track
-    for codec in media.bitmap_subtitles():
-        _log.warning("subtitles_skipped", stream=plan.stream, codec=codec, reason="bitmap subtitles hold no text")
+    for codec, reason in media.unread_subtitles():
+        _log.warning("subtitles_skipped", stream=plan.stream, codec=codec, reason=reason)
     if media.has_captions():
         return "captions"
     return _sidecar_cues(plan, media)
