@@ -18,6 +18,7 @@ from triptych.producers.session.text_player import TextPlayer
 from triptych.producers.session.track_players import (
     AudioPlayer,
     CaptionPlayer,
+    CaptionTrackPlayer,
     CueFilePlayer,
     EmbeddedCuePlayer,
     TrackPlayer,
@@ -28,6 +29,7 @@ from triptych.producers.session_timeline import SessionTimeline
 from triptych.producers.speech.recogniser import detect_voice
 from triptych.producers.speech.utterances import UtteranceCutter
 from triptych.producers.subtitles.cea608 import CaptionReader
+from triptych.producers.subtitles.codecs import CAPTION_TRACK_CODEC, codec_name
 from triptych.producers.subtitles.cue import Cue
 from triptych.producers.subtitles.track_text import TrackText
 
@@ -76,6 +78,8 @@ def _text_player(
         if text_source == "captions" and captions is not None:
             return CaptionPlayer(captions, records)
         if isinstance(text_source, SubtitleStream):
+            if codec_name(text_source) == CAPTION_TRACK_CODEC:
+                return CaptionTrackPlayer(CaptionReader(timeline.base_ns), records, timeline)
             plan = source.plan
             text = TrackText(text_source, feed=plan.stream, encoding=plan.subtitle_encoding, language=plan.language)
             return EmbeddedCuePlayer(text_source, text, records, timeline, duration_ns=session.duration_ns)

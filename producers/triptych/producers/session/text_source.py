@@ -151,11 +151,11 @@ def _candidates(plan: PlaybackPlan, media: MediaFile) -> list[TextCandidate]:
         if rendition is not None:
             found.append(TextCandidate("rendition", lambda: rendition))
     track = media.text_track
-    if track is not None:
+    if track is not None and media.has_readable_text():
         found.append(TextCandidate("text track", lambda: track))
     else:
-        for codec in media.bitmap_subtitles():
-            _log.warning("subtitles_skipped", stream=plan.stream, codec=codec, reason="bitmap subtitles hold no text")
+        for codec, reason in media.unread_subtitles():
+            _log.warning("subtitles_skipped", stream=plan.stream, codec=codec, reason=reason)
     if media.has_captions():
         found.append(TextCandidate("captions", lambda: "captions"))
     if not found or _has_sidecar(plan):  # where there is no other text, near misses are worth a word

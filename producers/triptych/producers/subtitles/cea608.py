@@ -90,14 +90,21 @@ class CaptionReader:
 
     def feed(self, frame: av.VideoFrame, at_ns: int) -> None:
         """Take a frame that is shown at this session time."""
+        self.feed_bytes(_caption_bytes(frame), at_ns)
+
+    def feed_bytes(self, content: bytes, at_ns: int) -> None:
+        """Take the caption bytes of one session time: those of a frame, or a packet of a caption track."""
         previous_watermark_ns = self.watermark_ns
         self._read_ns = max(self._read_ns, at_ns)
-        content = _caption_bytes(frame)
         cue = self._cea608.feed(content, at_ns) if content else None
         if not self._cea608.has_captions:
             cue = self._cea708.feed(content, at_ns)
         if cue is not None:
             self._add(cue, previous_watermark_ns)
+
+    def read_to(self, position_ns: int) -> None:
+        """Take the session time up to which there are no more captions."""
+        self._read_ns = max(self._read_ns, position_ns)
 
     def take(self) -> Iterable[Cue]:
         """Yield the captions that have left the screen since the last call."""

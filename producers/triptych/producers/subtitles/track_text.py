@@ -6,15 +6,19 @@ such packets are converted first. One packet is too short to tell an encoding by
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import structlog
 from av.packet import Packet
 from av.subtitles.stream import SubtitleStream
 
+from triptych.producers.session_timeline import ticks_to_ns
 from triptych.producers.subtitles.codecs import codec_name, text_of
+from triptych.producers.subtitles.cue import Cue
 from triptych.producers.subtitles.encoding import decode_text, find_encoding
 from triptych.producers.subtitles.language import language_of
+from triptych.producers.subtitles.timed_text_xml import is_ttml, parse_ttml
 
 _log = structlog.get_logger(__name__)
 
@@ -49,6 +53,36 @@ class TrackText:
         self._encoding = ""
         self.undecodable = 0
         self.unreadable = 0
+
+    def cues(self, packet: Packet[Any]) -> Iterator[Cue]:
+        """Yield the cues of a packet, with times from its time stamp on. Without a duration, it ends where it starts.
+
+        A packet of TTML is a document of its own, whose times are those of the track (ISO/IEC 14496-30).
+        """
+        duration_ns = ticks_to_ns(packet.duration, packet.time_base) if packet.duration else 0
+        text = self._document(packet)
+        if text is None:
+            words = self.text_of(packet)
+            if words:
+                yield Cue(0, duration_ns, words)
+            return
+        parsed = parse_ttml(text)
+        self.unreadable += len(parsed.skipped)
+        at_ns = ticks_to_ns(packet.pts or 0, packet.time_base)
+        for cue in parsed.cues:
+            start_ns = max(0, cue.start_ns - at_ns)
+            end_ns = cue.end_ns - at_ns if cue.end_ns > cue.start_ns else duration_ns
+            if duration_ns:
+                end_ns = min(end_ns, duration_ns)
+            if end_ns > start_ns:
+                yield Cue(start_ns, end_ns, cue.text)
+
+    def _document(self, packet: Packet[Any]) -> str | None:
+        """Return the TTML document in a packet; None where it is something else."""
+        if codec_name(self._stream) is not None:
+            return None
+        text = decode_text(bytes(packet), stated=self._stated, language=self._language).text
+        return text if is_ttml(text) else None
 
     def text_of(self, packet: Packet[Any]) -> str:
         """Return the plain text of a packet; empty where it has none or is damaged."""
