@@ -15,7 +15,7 @@ from triptych.schemas.errors import UsageError
 from triptych.schemas.records import InputRecord, SubtitleCue
 
 SRT = "1\n00:00:00,100 --> 00:00:00,900\nHi\n\n"
-RUSSIAN = "1\n00:00:00,100 --> 00:00:00,900\nПривет\n\n"
+RUSSIAN = "1\n00:00:00,100 --> 00:00:00,900\nПривет\n\n"  # noqa: RUF001
 
 MakeMedia = Callable[..., Path]
 Logs = list[dict[str, Any]]
