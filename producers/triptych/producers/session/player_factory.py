@@ -90,6 +90,7 @@ def _cue_player(
         if codec_name(text_source) == CAPTION_TRACK_CODEC:
             return CaptionTrackPlayer(CaptionReader(timeline.base_ns), session.records["subtitles"], timeline)
         text = TrackText(text_source, feed=plan.stream, encoding=plan.subtitle_encoding, language=plan.language)
+        text.faults = source.text_faults
         records = session.records["subtitles"]
         return EmbeddedCuePlayer(text_source, text, records, timeline, duration_ns=session.duration_ns)
     if not isinstance(text_source, tuple):

@@ -17,9 +17,10 @@ from triptych.producers.sources.media_file import MediaFile
 from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.sources.source import FileSource
 from triptych.producers.subtitles.cue import Cue
-from triptych.producers.subtitles.cue_file import read_cue_file
+from triptych.producers.subtitles.cue_file import CueFile, read_cue_file
 from triptych.producers.subtitles.language import DEFAULT_LANGUAGE
 from triptych.producers.subtitles.sidecar import find_sidecars, language_in_name
+from triptych.producers.subtitles.text_faults import TextFaults
 from triptych.schemas.errors import UsageError
 
 _log = structlog.get_logger(__name__)
@@ -32,31 +33,39 @@ TextSource = AuthoredText | Literal["transcribed"] | None
 """Authored text, a transcript of the audio, or no text at all."""
 
 
-def choose_text_source(plan: PlaybackPlan, media: MediaFile) -> TextSource:
-    """Return the text source of a file.
+def choose_text_source(plan: PlaybackPlan, media: MediaFile, faults: TextFaults) -> TextSource:
+    """Return the text source of a file. What of it could not be read is added to `faults`.
 
     Raises:
         UsageError: the cue file that the user named holds no cues.
     """
-    authored = _authored_text(plan, media)
+    authored = _authored_text(plan, media, faults)
     can_transcribe = plan.transcribe is not None and media.audio is not None
     return "transcribed" if authored is None and can_transcribe else authored
 
 
-def _authored_text(plan: PlaybackPlan, media: MediaFile) -> AuthoredText | None:
+def _authored_text(plan: PlaybackPlan, media: MediaFile, faults: TextFaults) -> AuthoredText | None:
     if plan.subtitles is not None:
-        return _cues_of(plan.subtitles, language_in_name(plan.subtitles) or plan.language, plan, media)
+        language = language_in_name(plan.subtitles) or plan.language
+        return _counted(_cues_of(plan.subtitles, language, plan, media), faults)
     if media.has_readable_text():
         return media.text_track
     for codec, reason in media.unread_subtitles():
         _log.warning("subtitles_skipped", stream=plan.stream, codec=codec, reason=reason)
     if media.has_captions():
         return "captions"
-    return _sidecar_cues(plan, media)
+    file = _sidecar_file(plan, media)
+    return None if file is None else _counted(file, faults)
 
 
-def _sidecar_cues(plan: PlaybackPlan, media: MediaFile) -> tuple[Cue, ...] | None:
-    """Return the cues of the best sidecar that has any."""
+def _counted(file: CueFile, faults: TextFaults) -> tuple[Cue, ...]:
+    faults.skipped += len(file.skipped)
+    faults.undecodable += file.decoded.undecodable
+    return file.cues
+
+
+def _sidecar_file(plan: PlaybackPlan, media: MediaFile) -> CueFile | None:
+    """Return the best sidecar that has cues."""
     if not isinstance(plan.source, FileSource):
         return None
     sidecars = find_sidecars(plan.source.path, plan.language or DEFAULT_LANGUAGE)
@@ -72,8 +81,8 @@ def _sidecar_cues(plan: PlaybackPlan, media: MediaFile) -> tuple[Cue, ...] | Non
 
 def _cues_of(
     path: Path, language: str | None, plan: PlaybackPlan, media: MediaFile, *, flags: Iterable[str] = ()
-) -> tuple[Cue, ...]:
-    """Return the cues of a file, and log how it was read and what was not."""
+) -> CueFile:
+    """Read a file, and log how it was read and what was not."""
     rate = None if media.video is None else media.video.average_rate
     hint = language or plan.language
     file = read_cue_file(path, language, encoding=plan.subtitle_encoding, language_hint=hint, frame_rate=rate)
@@ -107,4 +116,4 @@ def _cues_of(
             text=first.text[:_MAX_SHOWN],
             reason=first.reason,
         )
-    return file.cues
+    return file
