@@ -15,7 +15,7 @@ from triptych.schemas.errors import UsageError
 from triptych.schemas.records import InputRecord, SubtitleCue
 
 SRT = "1\n00:00:00,100 --> 00:00:00,900\nHi\n\n"
-RUSSIAN = "1\n00:00:00,100 --> 00:00:00,900\nПривет\n\n"
+RUSSIAN = "1\n00:00:00,100 --> 00:00:00,900\nПривет\n\n"  # noqa: RUF001
 
 MakeMedia = Callable[..., Path]
 Logs = list[dict[str, Any]]
@@ -117,3 +117,14 @@ def test_rolling_captions_are_said_once(make_media: MakeMedia) -> None:
 
     assert [cue.text for cue in cues] == ["hello", "friends"]
     assert logs[0]["repeats"] == 2
+
+
+def test_what_cannot_be_read_is_counted_for_the_metrics(make_media: MakeMedia) -> None:
+    """Skipped blocks and undecodable characters together."""
+    media = make_media("film.mkv")
+    content = "WEBVTT\n\n00:00.100 --> 00:00.900\nGrüße, naïve café\n\nsoon --> later\nlost\n"
+    media.with_name("film.vtt").write_bytes(content.encode().replace(b", n", b"\xff, n"))
+    (plan,) = plans_for([str(media)], SourceOptions())
+
+    with Playback(plan) as playback:
+        assert playback.text_faults == 2

@@ -82,6 +82,7 @@ def _text_player(
                 return CaptionTrackPlayer(CaptionReader(timeline.base_ns), records, timeline)
             plan = source.plan
             text = TrackText(text_source, feed=plan.stream, encoding=plan.subtitle_encoding, language=plan.language)
+            text.faults = source.text_faults
             return EmbeddedCuePlayer(text_source, text, records, timeline, duration_ns=session.duration_ns)
         if isinstance(text_source, RenditionProgress):
             return RenditionPlayer(text_source, records, timeline)

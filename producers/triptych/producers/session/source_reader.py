@@ -21,6 +21,7 @@ from triptych.producers.sources.source import UrlSource
 from triptych.producers.speech.recogniser import Recogniser
 from triptych.producers.speech.transcription_thread import Recognise, TranscriptionThread
 from triptych.producers.subtitles.language import DEFAULT_LANGUAGE
+from triptych.producers.subtitles.text_faults import TextFaults
 from triptych.schemas.errors import UsageError
 from triptych.schemas.names import MODALITIES, Modality
 from triptych.units import NS_PER_S
@@ -37,6 +38,7 @@ class SourceReader:
         plan: what is played, and how.
         media: the open file. Each pass opens it again.
         text: where the subtitles come from, and may come from later.
+        text_faults: what of the subtitles could not be read.
         duration_ns: the duration of one pass as the source states it; None for a live feed.
         reopen_failed: whether the source could not be opened for another pass.
     """
@@ -52,9 +54,10 @@ class SourceReader:
             UsageError: the source cannot be opened, or has nothing to play.
         """
         self.plan = plan
+        self.text_faults = TextFaults()
         self.media = self._open()
         try:
-            self.text = find_text_sources(plan, self.media)
+            self.text = find_text_sources(plan, self.media, self.text_faults)
         except UsageError:
             self.media.close()
             raise

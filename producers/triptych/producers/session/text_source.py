@@ -21,10 +21,11 @@ from triptych.producers.sources.media_file import MediaFile
 from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.sources.source import FileSource
 from triptych.producers.subtitles.cue import Cue
-from triptych.producers.subtitles.cue_file import read_cue_file
+from triptych.producers.subtitles.cue_file import CueFile, read_cue_file
 from triptych.producers.subtitles.hls.rendition_reader import RenditionSearch
 from triptych.producers.subtitles.language import DEFAULT_LANGUAGE
 from triptych.producers.subtitles.sidecar import find_sidecars, language_in_name
+from triptych.producers.subtitles.text_faults import TextFaults
 from triptych.schemas.errors import UsageError
 from triptych.units import NS_PER_S
 
@@ -131,20 +132,20 @@ class TextSources:
         return False
 
 
-def find_text_sources(plan: PlaybackPlan, media: MediaFile) -> TextSources:
-    """Return the text sources of a file or feed.
+def find_text_sources(plan: PlaybackPlan, media: MediaFile, faults: TextFaults) -> TextSources:
+    """Return the text sources of a file or feed. What of them cannot be read is added to `faults`.
 
     Raises:
         UsageError: the cue file that the user named holds no cues.
     """
-    return TextSources(tuple(_candidates(plan, media)), stream=plan.stream)
+    return TextSources(tuple(_candidates(plan, media, faults)), stream=plan.stream)
 
 
-def _candidates(plan: PlaybackPlan, media: MediaFile) -> list[TextCandidate]:
+def _candidates(plan: PlaybackPlan, media: MediaFile, faults: TextFaults) -> list[TextCandidate]:
     path = plan.subtitles
     if path is not None:
         language = language_in_name(path) or plan.language
-        return [TextCandidate("cue file", lambda: _cues_of(path, language, plan, media))]
+        return [TextCandidate("cue file", lambda: _counted(_cues_of(path, language, plan, media), faults))]
     found: list[TextCandidate] = []
     if media.is_hls:
         rendition = _rendition(plan)
@@ -159,7 +160,7 @@ def _candidates(plan: PlaybackPlan, media: MediaFile) -> list[TextCandidate]:
     if media.has_captions():
         found.append(TextCandidate("captions", lambda: "captions"))
     if not found or _has_sidecar(plan):  # where there is no other text, near misses are worth a word
-        found.append(TextCandidate("sidecar file", lambda: _sidecar_cues(plan, media)))
+        found.append(TextCandidate("sidecar file", lambda: _sidecar_cues(plan, media, faults)))
     if plan.transcribe is not None and media.audio is not None:
         found.append(TextCandidate("transcript", lambda: "transcribed"))
     return found
@@ -179,8 +180,19 @@ def _has_sidecar(plan: PlaybackPlan) -> bool:
     return path is not None and bool(find_sidecars(path, plan.language or DEFAULT_LANGUAGE).found)
 
 
-def _sidecar_cues(plan: PlaybackPlan, media: MediaFile) -> tuple[Cue, ...] | None:
-    """Return the cues of the best sidecar that has any."""
+def _sidecar_cues(plan: PlaybackPlan, media: MediaFile, faults: TextFaults) -> tuple[Cue, ...] | None:
+    file = _sidecar_file(plan, media)
+    return None if file is None else _counted(file, faults)
+
+
+def _counted(file: CueFile, faults: TextFaults) -> tuple[Cue, ...]:
+    faults.skipped += len(file.skipped)
+    faults.undecodable += file.decoded.undecodable
+    return file.cues
+
+
+def _sidecar_file(plan: PlaybackPlan, media: MediaFile) -> CueFile | None:
+    """Return the best sidecar that has cues."""
     if not isinstance(plan.source, FileSource):
         return None
     sidecars = find_sidecars(plan.source.path, plan.language or DEFAULT_LANGUAGE)
@@ -196,8 +208,8 @@ def _sidecar_cues(plan: PlaybackPlan, media: MediaFile) -> tuple[Cue, ...] | Non
 
 def _cues_of(
     path: Path, language: str | None, plan: PlaybackPlan, media: MediaFile, *, flags: Iterable[str] = ()
-) -> tuple[Cue, ...]:
-    """Return the cues of a file, and log how it was read and what was not."""
+) -> CueFile:
+    """Read a file, and log how it was read and what was not."""
     rate = None if media.video is None else media.video.average_rate
     hint = language or plan.language
     file = read_cue_file(path, language, encoding=plan.subtitle_encoding, language_hint=hint, frame_rate=rate)
@@ -231,4 +243,4 @@ def _cues_of(
             text=first.text[:_MAX_SHOWN],
             reason=first.reason,
         )
-    return file.cues
+    return file

@@ -18,6 +18,7 @@ from triptych.producers.subtitles.codecs import codec_name, text_of
 from triptych.producers.subtitles.cue import Cue
 from triptych.producers.subtitles.encoding import decode_text, find_encoding
 from triptych.producers.subtitles.language import language_of
+from triptych.producers.subtitles.text_faults import TextFaults
 from triptych.producers.subtitles.timed_text_xml import is_ttml, parse_ttml
 
 _log = structlog.get_logger(__name__)
@@ -34,6 +35,7 @@ class TrackText:
     Attributes:
         undecodable: how many characters could not be decoded. Each became a replacement character.
         unreadable: how many packets had text that could not be read.
+        faults: the counts of the source, which these are added to.
     """
 
     def __init__(self, stream: SubtitleStream, *, feed: str, encoding: str | None, language: str | None) -> None:
@@ -53,6 +55,7 @@ class TrackText:
         self._encoding = ""
         self.undecodable = 0
         self.unreadable = 0
+        self.faults = TextFaults()
 
     def cues(self, packet: Packet[Any]) -> Iterator[Cue]:
         """Yield the cues of a packet, with times from its time stamp on. Without a duration, it ends where it starts.
@@ -67,7 +70,7 @@ class TrackText:
                 yield Cue(0, duration_ns, words)
             return
         parsed = parse_ttml(text)
-        self.unreadable += len(parsed.skipped)
+        self._count_unreadable(len(parsed.skipped))
         at_ns = ticks_to_ns(packet.pts or 0, packet.time_base)
         for cue in parsed.cues:
             start_ns = max(0, cue.start_ns - at_ns)
@@ -95,7 +98,7 @@ class TrackText:
             packet = self._in_utf8(packet, content)
         text = text_of(packet, self._stream)
         if not text and content.strip() and self._is_unreadable(packet):
-            self.unreadable += 1
+            self._count_unreadable(1)
         return text
 
     def report(self) -> None:
@@ -130,6 +133,7 @@ class TrackText:
             )
         decoded = decode_text(content, stated=encoding)
         self.undecodable += decoded.undecodable
+        self.faults.undecodable += decoded.undecodable
         text = decoded.text.encode()
         if codec_name(self._stream) == "mov_text":
             styles = bytes(packet)[_LENGTH_BYTES + len(content) :]  # they count characters, and still fit
@@ -139,6 +143,10 @@ class TrackText:
         converted.pts, converted.dts, converted.time_base = packet.pts, packet.dts, packet.time_base
         converted.duration = packet.duration
         return converted
+
+    def _count_unreadable(self, packets: int) -> None:
+        self.unreadable += packets
+        self.faults.skipped += packets
 
     def _is_unreadable(self, packet: Packet[Any]) -> bool:
         """Return whether the decoder has rejected a packet, rather than found no words in it."""
