@@ -19,6 +19,7 @@ from triptych.producers.produce_options import (
     SourcesArgument,
     StartAtOption,
     StreamOption,
+    SubtitleEncodingOption,
     SubtitlesOption,
     TranscribeOption,
 )
@@ -49,6 +50,7 @@ def produce(
     loop: LoopOption = 1,
     start_at: StartAtOption = None,
     subtitles: SubtitlesOption = None,
+    subtitle_encoding: SubtitleEncodingOption = None,
     language: LanguageOption = None,
     transcribe: TranscribeOption = None,
     config: ConfigOption = None,
@@ -72,6 +74,7 @@ def produce(
         loops=loop,
         start_at=start_at,
         subtitles=subtitles,
+        subtitle_encoding=subtitle_encoding,
         language=language,
         transcribe=transcribe,
     )

@@ -32,7 +32,7 @@ class FilePlayer(SourcePlayer):
         self._counters.begin(self._plan.total_ns(playback.duration_ns))
         sender = Sender(self._publisher, self._counters, self._stop, start_at_ns=start_at_ns)
         pacer = RecordPacer(self._clock, self._stop, realtime=self._plan.realtime, start_at_ns=start_at_ns)
-        meter, boundary, late_items = OnDemandMeter(), SessionBoundary(), 0
+        meter, boundary, late_items, text_faults = OnDemandMeter(), SessionBoundary(), 0, 0
         with closing(playback.records(start_at_ns)) as records:  # type: ignore[type-var]  # it is a generator
             for record in records:
                 behind_ns = pacer.wait_until_due(record)
@@ -41,6 +41,9 @@ class FilePlayer(SourcePlayer):
                 if playback.late_items > late_items:
                     self._counters.late(playback.late_items - late_items)
                     late_items = playback.late_items
+                if playback.text_faults > text_faults:
+                    self._counters.text_faults(playback.text_faults - text_faults)
+                    text_faults = playback.text_faults
                 if self._stop.is_set():  # after sending: what was read counts towards where the tracks end
                     break
         for end in (*boundary.release_all(), *playback.ends()):

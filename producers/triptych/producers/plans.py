@@ -12,6 +12,7 @@ from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.sources.source import parse_source
 from triptych.producers.sources.stream_id import stream_ids
 from triptych.producers.speech.recogniser import check_transcription
+from triptych.producers.subtitles.encoding import checked_encoding
 from triptych.producers.subtitles.language import language_of
 from triptych.producers.user_times import parse_time
 from triptych.schemas.errors import UsageError
@@ -33,6 +34,7 @@ class SourceOptions:
     loops: int = 1
     start_at: str | None = None
     subtitles: Path | None = None
+    subtitle_encoding: str | None = None
     language: str | None = None
     transcribe: str | None = None
 
@@ -64,6 +66,9 @@ def plans_for(sources: Sequence[str], options: SourceOptions) -> tuple[PlaybackP
             loops=options.loops,
             start_at_ns=None if options.start_at is None else parse_time(options.start_at),
             subtitles=options.subtitles,
+            subtitle_encoding=None
+            if options.subtitle_encoding is None
+            else checked_encoding(options.subtitle_encoding),
             language=_language(options.language),
             transcribe=options.transcribe,
         )

@@ -35,7 +35,18 @@ StartAtOption = Annotated[
 ]
 SubtitlesOption = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Cue file (.srt .vtt .ass) to use instead of subtitles in or beside the file."),
+    typer.Option(
+        metavar="FILE",
+        help="Subtitle file to use instead of subtitles in or beside the source: SubRip, WebVTT, ASS, TTML, …",
+    ),
+]
+SubtitleEncodingOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Character encoding of the subtitles, such as cp1251 or shift_jis. Default: UTF-8 or UTF-16 where the "
+        "text is valid, else assumed from its characters and its language.",
+    ),
 ]
 LanguageOption = Annotated[
     str | None, typer.Option(metavar="TAG", help="Preferred language of the subtitles. Default: eng.")

@@ -1,6 +1,8 @@
 """A real HLS channel: a thread writes segments in real time, Python's own HTTP server serves them.
 
-`hls_server.py FOLDER` prints its port, and serves `http://127.0.0.1:PORT/channel.m3u8` until it is killed.
+`hls_server.py FOLDER` prints its port, and serves `http://127.0.0.1:PORT/channel.m3u8` until it is killed, and
+`/master.m3u8` with subtitles: a cue at every second, whose text is that second. While there is a file `mute`, the
+playlists of the subtitles are missing.
 """
 
 from __future__ import annotations
@@ -62,9 +64,50 @@ def write_channel(folder: Path) -> None:
         play_live(container, threading.Event())
 
 
+MASTER = """#EXTM3U
+#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="subs",NAME="Deutsch",LANGUAGE="de",URI="words/de.m3u8?t=Geheim-7391"
+#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="subs",NAME="English",DEFAULT=YES,LANGUAGE="en",URI="words/en.m3u8?t=Geheim-7391"
+#EXT-X-STREAM-INF:BANDWIDTH=420757,RESOLUTION=160x96,SUBTITLES="subs"
+channel.m3u8
+"""
+
+
+def write_words(folder: Path, stop: threading.Event) -> None:
+    """Write a segment of subtitles for each second of the channel, a little after the video, in a sliding window."""
+    (folder / "words").mkdir(exist_ok=True)
+    (folder / "master.m3u8").write_text(MASTER)
+    for number in count():
+        while not stop.is_set() and not (folder / f"channel{number + 1}.ts").exists():
+            time.sleep(0.05)
+        if stop.wait(0.3):
+            return
+        while (folder / "mute").exists():
+            for language in ("en", "de"):
+                (folder / "words" / f"{language}.m3u8").unlink(missing_ok=True)
+            time.sleep(0.05)
+        for language in ("en", "de"):
+            name = f"{language}{number}.vtt"
+            (folder / "words" / name).write_text(
+                "WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:01:40.000,MPEGTS:900000\n\n"
+                f"{_vtt(number - 10)} --> {_vtt(number - 9.4)}\n{language} {number}\n"
+            )
+            first = max(0, number - 4)
+            lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:1", f"#EXT-X-MEDIA-SEQUENCE:{first}"]
+            lines += [f"#EXTINF:1.0,\n{language}{each}.vtt" for each in range(first, number + 1)]
+            playlist = folder / "words" / f"{language}.tmp"
+            playlist.write_text("\n".join(lines) + "\n")
+            playlist.replace(folder / "words" / f"{language}.m3u8")
+
+
+def _vtt(second: float) -> str:
+    """Return a time in a segment. The clock of the transport stream is ten seconds ahead, so zero is 100 s here."""
+    return f"00:{(second + 100) // 60:02.0f}:{(second + 100) % 60:06.3f}"
+
+
 def main(folder: str) -> None:
     """Serve until killed."""
     threading.Thread(target=write_channel, args=(Path(folder),), daemon=True).start()
+    threading.Thread(target=write_words, args=(Path(folder), threading.Event()), daemon=True).start()
     while not (Path(folder) / "channel.m3u8").exists():
         time.sleep(0.05)
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=folder))

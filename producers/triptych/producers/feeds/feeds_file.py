@@ -29,6 +29,7 @@ class FeedSpec(BaseModel):
     loop: Annotated[int, Field(ge=0)] = 1
     start_at: str | None = None
     subtitles: Path | None = None
+    subtitle_encoding: str | None = None
     language: str | None = None
     transcribe: str | None = None
 
@@ -73,6 +74,7 @@ def _plan(path: Path, stream: str, table: Any) -> PlaybackPlan:  # noqa: ANN401 
         loops=feed.loop,
         start_at=feed.start_at,
         subtitles=feed.subtitles,
+        subtitle_encoding=feed.subtitle_encoding,
         language=feed.language,
         transcribe=feed.transcribe,
     )

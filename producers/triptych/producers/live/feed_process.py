@@ -57,6 +57,13 @@ class LateItems:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadText:
+    """More blocks or characters of subtitles could not be read."""
+
+    items: int
+
+
+@dataclass(frozen=True, slots=True)
 class LogMessage:
     """A log entry of the process, for the parent to log."""
 
@@ -65,7 +72,7 @@ class LogMessage:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-FeedMessage = FeedOpened | InputRecord | FeedClosed | LateItems | LogMessage
+FeedMessage = FeedOpened | InputRecord | FeedClosed | LateItems | UnreadText | LogMessage
 """What the process sends to its parent."""
 
 _PERMANENT_ERRORS: Final = ("Protocol not found", "no container format", "found neither", "Invalid argument")
@@ -117,13 +124,16 @@ def _start_at_ns(plan: PlaybackPlan, duration_ns: int | None, not_before_ns: int
 
 def _relay(playback: Playback, start_at_ns: int, live: LiveMeter, pipe: Connection) -> None:
     """Send every record. Begin a new session where a live feed has drifted too far from the wall clock."""
-    is_live, late_items = playback.duration_ns is None, 0
+    is_live, late_items, text_faults = playback.duration_ns is None, 0, 0
     meter: Meter = live if is_live else OnDemandMeter()
     for record in playback.records(start_at_ns):
         pipe.send(meter.annotate(record))
         if playback.late_items > late_items:
             pipe.send(LateItems(playback.late_items - late_items))
             late_items = playback.late_items
+        if playback.text_faults > text_faults:
+            pipe.send(UnreadText(playback.text_faults - text_faults))
+            text_faults = playback.text_faults
         if is_live and live.needs_new_session():
             playback.resync()
 

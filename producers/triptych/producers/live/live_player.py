@@ -26,6 +26,7 @@ from triptych.producers.live.feed_process import (
     FeedOpened,
     LateItems,
     LogMessage,
+    UnreadText,
     run_feed_process,
 )
 from triptych.producers.live.live_queue import LiveQueue
@@ -164,7 +165,7 @@ class LivePlayer(SourcePlayer):
             self._handle(message)
         return FeedClosed("stopped")
 
-    def _handle(self, message: FeedOpened | LateItems | LogMessage | InputRecord) -> None:
+    def _handle(self, message: FeedOpened | LateItems | UnreadText | LogMessage | InputRecord) -> None:
         if isinstance(message, FeedOpened):
             if self._opened is None:
                 self._opened = message
@@ -174,6 +175,8 @@ class LivePlayer(SourcePlayer):
             self._has_opened.set()
         elif isinstance(message, LateItems):
             self._counters.late(message.items)
+        elif isinstance(message, UnreadText):
+            self._counters.text_faults(message.items)
         elif isinstance(message, LogMessage):
             _log.log(_LEVELS[message.level], message.event, **message.details)
         else:

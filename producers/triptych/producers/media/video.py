@@ -65,7 +65,9 @@ class VideoReader:
             self.end_ns = max(self.end_ns, at_ns + self._duration_ns(packet))
             heapq.heappush(self._in_decoder, at_ns)
             is_needed = self._sampler.may_take(at_ns)
-        is_needed = is_needed or self._captions is not None  # any frame may carry captions
+        is_needed = is_needed or (
+            self._captions is not None and self._captions.is_wanted
+        )  # any frame may carry captions
         # Reference frames are always decoded, because other frames need them. The decoder knows which ones they are.
         self._stream.codec_context.skip_frame = "DEFAULT" if is_needed else "NONREF"
         yield from self._decode(packet)
@@ -84,7 +86,7 @@ class VideoReader:
             at_ns = self._time_of(frame)
             while self._in_decoder and self._in_decoder[0] <= at_ns:
                 heapq.heappop(self._in_decoder)
-            if self._captions is not None and at_ns >= self._timeline.base_ns:
+            if self._captions is not None and self._captions.is_wanted and at_ns >= self._timeline.base_ns:
                 self._captions.feed(frame, at_ns)
             # Frames that an edit list discards may lie before the session's start.
             if at_ns >= self._timeline.base_ns and self._sampler.take(at_ns):

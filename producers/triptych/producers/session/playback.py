@@ -76,6 +76,11 @@ class Playback:
         return self._earlier_late_items + (0 if self._session is None else self._session.late_items)
 
     @property
+    def text_faults(self) -> int:
+        """How many blocks and characters of the subtitles could not be read."""
+        return self._source.text_faults.total
+
+    @property
     def read_error(self) -> str | None:
         """The error that ended reading before the end of the source."""
         return self._source.media.read_error

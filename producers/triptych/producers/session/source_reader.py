@@ -12,7 +12,8 @@ import structlog
 from av.packet import Packet
 
 from triptych.producers.media.jump_detector import Jump, JumpDetector
-from triptych.producers.session.text_source import choose_text_source
+from triptych.producers.session.rendition_player import RenditionProgress
+from triptych.producers.session.text_source import TextSource, find_text_sources
 from triptych.producers.session_timeline import ticks_to_ns
 from triptych.producers.sources.media_file import MediaFile
 from triptych.producers.sources.playback_plan import PlaybackPlan
@@ -20,6 +21,7 @@ from triptych.producers.sources.source import UrlSource
 from triptych.producers.speech.recogniser import Recogniser
 from triptych.producers.speech.transcription_thread import Recognise, TranscriptionThread
 from triptych.producers.subtitles.language import DEFAULT_LANGUAGE
+from triptych.producers.subtitles.text_faults import TextFaults
 from triptych.schemas.errors import UsageError
 from triptych.schemas.names import MODALITIES, Modality
 from triptych.units import NS_PER_S
@@ -35,8 +37,8 @@ class SourceReader:
     Attributes:
         plan: what is played, and how.
         media: the open file. Each pass opens it again.
-        text_source: where the subtitles come from.
-        transcription: the thread that turns speech into text; None unless the text is transcribed.
+        text: where the subtitles come from, and may come from later.
+        text_faults: what of the subtitles could not be read.
         duration_ns: the duration of one pass as the source states it; None for a live feed.
         reopen_failed: whether the source could not be opened for another pass.
     """
@@ -52,22 +54,37 @@ class SourceReader:
             UsageError: the source cannot be opened, or has nothing to play.
         """
         self.plan = plan
+        self.text_faults = TextFaults()
         self.media = self._open()
         try:
-            self.text_source = choose_text_source(plan, self.media)
+            self.text = find_text_sources(plan, self.media, self.text_faults)
         except UsageError:
             self.media.close()
             raise
-        self.transcription = _start_transcription(plan, recognise) if self.text_source == "transcribed" else None
+        self._recognise = recognise
+        self._transcription: TranscriptionThread | None = None
         self.duration_ns = self.media.duration_ns
         self.reopen_failed = False
         self._resync = False
 
     def close(self) -> None:
         """Close the file, and end the transcription thread."""
-        if self.transcription is not None:
-            self.transcription.close()
+        if self._transcription is not None:
+            self._transcription.close()
+        self.text.close()
         self.media.close()
+
+    @property
+    def text_source(self) -> TextSource | None:
+        """Where the subtitles come from now."""
+        return self.text.current
+
+    @property
+    def transcription(self) -> TranscriptionThread:
+        """The thread that turns speech into text, which starts when it is first asked for."""
+        if self._transcription is None:
+            self._transcription = _start_transcription(self.plan, self._recognise)
+        return self._transcription
 
     @property
     def tracks(self) -> tuple[Modality, ...]:
@@ -126,7 +143,9 @@ class SourceReader:
             self.reopen_failed = True
             return False
         if was_embedded:
-            self.text_source = self.media.text_track
+            self.text.replace_current(self.media.text_track)
+        elif isinstance(self.text_source, RenditionProgress):
+            self.text_source.restart()
         return True
 
     def warn_if_truncated(self, read_ns: int) -> None:
@@ -150,7 +169,7 @@ class SourceReader:
     def log_unused_transcription(self) -> None:
         """Log why a source for which transcription was requested is not transcribed."""
         if self.plan.transcribe is not None and self.text_source != "transcribed":
-            reason = "it has no audio" if self.text_source is None else "it has subtitles of its own"
+            reason = "it has no audio" if self.media.audio is None else "it has subtitles of its own"
             _log.info("transcription_off", stream=self.plan.stream, reason=reason)
 
     def _open(self) -> MediaFile:

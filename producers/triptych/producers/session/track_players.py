@@ -25,11 +25,12 @@ from triptych.producers.media.audio import AudioReader, PcmChunk
 from triptych.producers.media.sampling import Sampler
 from triptych.producers.media.video import VideoReader
 from triptych.producers.session.track_records import TrackRecords
-from triptych.producers.session_timeline import SessionTimeline, ticks_to_ns
+from triptych.producers.session_timeline import SessionTimeline
 from triptych.producers.subtitles.cea608 import CaptionReader
-from triptych.producers.subtitles.codecs import text_of
 from triptych.producers.subtitles.cue import DEFAULT_DURATION_NS, Cue
 from triptych.producers.subtitles.language import language_of
+from triptych.producers.subtitles.repeats import RepeatFilter
+from triptych.producers.subtitles.track_text import TrackText
 from triptych.schemas.records import AudioChunk, InputRecord
 
 TEXT_INTERLEAVE_NS: Final = 1_000_000_000
@@ -141,9 +142,16 @@ class EmbeddedCuePlayer:
     """Play a text track of the file."""
 
     def __init__(
-        self, stream: SubtitleStream, records: TrackRecords, timeline: SessionTimeline, *, duration_ns: int | None
+        self,
+        stream: SubtitleStream,
+        text: TrackText,
+        records: TrackRecords,
+        timeline: SessionTimeline,
+        *,
+        duration_ns: int | None,
     ) -> None:
-        self._stream = stream
+        self._text = text
+        self._repeats = RepeatFilter()
         self._records = records
         self._timeline = timeline
         self._language = language_of(stream.metadata.get("language"))
@@ -152,19 +160,21 @@ class EmbeddedCuePlayer:
         self.end_ns = timeline.base_ns
 
     def feed(self, packet: Packet[Any]) -> Iterator[InputRecord]:
-        """Yield the cue of the packet, if it has text. A cue that outlasts the file is cut off."""
-        text = text_of(packet, self._stream)
-        if packet.pts is None or not text:
+        """Yield the cues of the packet, if it has text. A cue that outlasts the file is cut off."""
+        if packet.pts is None:
             return
-        start_ns = self._timeline.at(packet.pts, packet.time_base)
-        duration_ns = ticks_to_ns(packet.duration, packet.time_base) if packet.duration else DEFAULT_DURATION_NS
-        end_ns = start_ns + duration_ns
-        if self._stated_end_ns is not None:
-            end_ns = min(end_ns, max(self._stated_end_ns, self._position_ns))
-        cue = Cue(max(start_ns, self._timeline.base_ns), end_ns, text, self._language)
-        record = self._records.cue(cue, self._watermark_ns()) if cue.end_ns > cue.start_ns else None
-        if record is not None:
-            yield record
+        at_ns = self._timeline.at(packet.pts, packet.time_base)
+        for cue in self._text.cues(packet):
+            start_ns = at_ns + cue.start_ns
+            end_ns = at_ns + (cue.end_ns if cue.end_ns > cue.start_ns else cue.start_ns + DEFAULT_DURATION_NS)
+            if self._stated_end_ns is not None:
+                end_ns = min(end_ns, max(self._stated_end_ns, self._position_ns))
+            new = self._repeats.new_part(Cue(max(start_ns, self._timeline.base_ns), end_ns, cue.text, self._language))
+            if new is None or new.end_ns <= new.start_ns:
+                continue
+            record = self._records.cue(new, self._watermark_ns())
+            if record is not None:
+                yield record
 
     def advance(self, position_ns: int) -> Iterator[InputRecord]:
         """Report how far the text was read, where none came for a while."""
@@ -175,6 +185,7 @@ class EmbeddedCuePlayer:
     def finish(self, end_ns: int) -> Iterator[InputRecord]:
         """Yield nothing: every packet was played when it came."""
         del end_ns
+        self._text.report()
         yield from ()
 
     def _watermark_ns(self) -> int:
@@ -187,6 +198,7 @@ class CaptionPlayer:
     def __init__(self, reader: CaptionReader, records: TrackRecords) -> None:
         self._reader = reader
         self._records = records
+        self._repeats = RepeatFilter()
         self.end_ns = reader.read_ns
 
     def feed(self, packet: Packet[Any]) -> Iterator[InputRecord]:
@@ -208,9 +220,29 @@ class CaptionPlayer:
 
     def _due(self) -> Iterator[InputRecord]:
         for cue in self._reader.take():
-            record = self._records.cue(cue, min(cue.end_ns, self._reader.watermark_ns))
+            new = self._repeats.new_part(cue)
+            record = None if new is None else self._records.cue(new, min(new.end_ns, self._reader.watermark_ns))
             if record is not None:
                 yield record
+
+
+class CaptionTrackPlayer(CaptionPlayer):
+    """Play a track of CEA-608 captions, as QuickTime files have it."""
+
+    def __init__(self, reader: CaptionReader, records: TrackRecords, timeline: SessionTimeline) -> None:
+        super().__init__(reader, records)
+        self._timeline = timeline
+
+    def feed(self, packet: Packet[Any]) -> Iterator[InputRecord]:
+        """Yield the captions that leave the screen with the packet."""
+        if packet.pts is not None:
+            self._reader.feed_bytes(bytes(packet), self._timeline.at(packet.pts, packet.time_base))
+        yield from self._due()
+
+    def advance(self, position_ns: int) -> Iterator[InputRecord]:
+        """Yield the captions that have left the screen, or report how far the file was read."""
+        self._reader.read_to(position_ns - TEXT_INTERLEAVE_NS)
+        yield from super().advance(position_ns)
 
 
 class CueFilePlayer:

@@ -58,6 +58,7 @@ class TrackRecords:
         covered_ns: the media time up to which records were sent.
         end_ns: where the track's media ends so far.
         late_items: items behind the watermark, which were dropped or trimmed.
+        is_held: whether to send no `progress`, because it is open where the track's records will come from.
     """
 
     def __init__(self, info: SessionInfo, modality: Modality) -> None:
@@ -69,6 +70,12 @@ class TrackRecords:
         self.covered_ns = 0
         self.end_ns = 0
         self.late_items = 0
+        self.is_held = False
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether no record was made yet."""
+        return self._media_count == self._control_count == 0
 
     @property
     def may_send_progress(self) -> bool:
@@ -115,7 +122,7 @@ class TrackRecords:
 
     def progress_due(self, position_ns: int) -> bool:
         """Return whether `progress` is due for a track that was read up to `position_ns`."""
-        return self.may_send_progress and position_ns - self.covered_ns >= PROGRESS_INTERVAL_NS
+        return self.may_send_progress and not self.is_held and position_ns - self.covered_ns >= PROGRESS_INTERVAL_NS
 
     def progress(self, position_ns: int, watermark_ns: int) -> Progress:
         """Return the record that reports how far a track without media was read."""

@@ -21,8 +21,10 @@ from triptych.producers.session_timeline import ticks_to_ns
 from triptych.producers.sources.source import Source
 from triptych.producers.sources.track_selection import TrackInfo, best_audio, best_subtitles, best_video
 from triptych.producers.subtitles.cea608 import carries_captions
-from triptych.producers.subtitles.codecs import TEXT_CODECS, codec_name
+from triptych.producers.subtitles.codecs import CAPTION_TRACK_CODEC, TEXT_CODECS, codec_name
+from triptych.producers.subtitles.encoding import decode_text
 from triptych.producers.subtitles.language import language_of
+from triptych.producers.subtitles.timed_text_xml import is_ttml
 from triptych.schemas.errors import UsageError
 from triptych.units import NS_PER_S
 
@@ -89,10 +91,29 @@ class MediaFile:
         """Close the file and its decoders."""
         self._container.close()
 
-    def bitmap_subtitles(self) -> tuple[str, ...]:
-        """Return the codecs of the subtitle tracks that are bitmaps and so hold no text."""
-        streams = (stream for stream in self._container.streams.subtitles if not self._is_text(stream))
-        return tuple(codec_name(stream) or "teletext" for stream in streams)
+    def unread_subtitles(self) -> Iterator[tuple[str, str]]:
+        """Yield the codec of each subtitle track that cannot be read as text, and the reason."""
+        for stream in self._container.streams.subtitles:
+            name = codec_name(stream)
+            if name is None and self._may_be_ttml(stream):
+                yield "unknown", "neither TTML nor a format that FFmpeg decodes"
+            elif name is None and not self._is_text(stream):
+                yield "teletext", "this build of FFmpeg does not decode teletext"
+            elif not self._is_text(stream):
+                yield str(name), "bitmap subtitles hold no text"
+
+    def has_readable_text(self) -> bool:
+        """Return whether the text track is text. One without a decoder is, in MP4, where its first packet is TTML."""
+        track = self.text_track
+        if track is None or not self._may_be_ttml(track):
+            return track is not None
+        first = next(self._probe(track.index), None)
+        return first is not None and is_ttml(decode_text(bytes(first)).text)
+
+    @property
+    def is_hls(self) -> bool:
+        """Whether this is an HLS channel, whose subtitles FFmpeg announces and never yields."""
+        return str(self._container.format.name) == "hls"
 
     @property
     def origin_ns(self) -> int:
@@ -154,13 +175,20 @@ class MediaFile:
             self.read_error = _reason(error)
 
     def _select_text_track(self, wanted: str) -> SubtitleStream | None:
-        texts = [stream for stream in self._container.streams.subtitles if self._is_text(stream)]
-        return _track_with(texts, best_subtitles(_track_infos(texts), wanted))
+        texts = [] if self.is_hls else [each for each in self._container.streams.subtitles if self._is_text(each)]
+        captions = [stream for stream in texts if codec_name(stream) == CAPTION_TRACK_CODEC]
+        preferred = [stream for stream in texts if stream not in captions] or captions
+        return _track_with(preferred, best_subtitles(_track_infos(preferred), wanted))
 
     def _is_text(self, stream: SubtitleStream) -> bool:
         """Return whether a track holds text. Of the tracks without a decoder only Matroska's do: its WebVTT."""
         name = codec_name(stream)
-        return name in TEXT_CODECS or (name is None and "matroska" in self._container.format.name)
+        is_webvtt = name is None and "matroska" in self._container.format.name
+        return name in TEXT_CODECS or name == CAPTION_TRACK_CODEC or is_webvtt or self._may_be_ttml(stream)
+
+    def _may_be_ttml(self, stream: SubtitleStream) -> bool:
+        """Return whether a track is of MP4 and has no decoder."""
+        return codec_name(stream) is None and "mp4" in self._container.format.name
 
     def _played(self) -> list[VideoStream | AudioStream]:
         return [stream for stream in (self.video, self.audio) if stream is not None]

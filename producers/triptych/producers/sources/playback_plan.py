@@ -23,6 +23,7 @@ class PlaybackPlan:
         loops: how often to play the source; 0 for ever.
         start_at_ns: the event time of media time zero; None for now, or such that a file played fast ends now.
         subtitles: a cue file; None for the subtitles in the file or beside it.
+        subtitle_encoding: the character encoding of the subtitles; None to find it.
         language: the preferred language of the subtitles; None for English, or any.
         transcribe: the speech model that transcribes a source without subtitles; None for no transcription.
     """
@@ -36,6 +37,7 @@ class PlaybackPlan:
     loops: int = 1
     start_at_ns: int | None = None
     subtitles: Path | None = None
+    subtitle_encoding: str | None = None
     language: str | None = None
     transcribe: str | None = None
 

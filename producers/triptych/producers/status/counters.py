@@ -25,6 +25,7 @@ class SourceStatus:
         sent: records handed to the transport, control records included.
         dropped: records that were rejected by the broker, or found no room in the queue.
         late: items behind their track's watermark, which were dropped or trimmed.
+        text_faults: blocks and characters of subtitles that could not be read.
         sessions: sessions begun.
         reconnects: how often a lost feed was opened again.
         gaps: gaps between two sessions of a lost feed.
@@ -43,6 +44,7 @@ class SourceStatus:
     sent: int = 0
     dropped: int = 0
     late: int = 0
+    text_faults: int = 0
     sessions: int = 0
     reconnects: int = 0
     gaps: int = 0
@@ -97,6 +99,11 @@ class Counters:
         """Record more late items."""
         with self._lock:
             self._status = replace(self._status, late=self._status.late + items)
+
+    def text_faults(self, items: int) -> None:
+        """Record more blocks and characters of subtitles that could not be read."""
+        with self._lock:
+            self._status = replace(self._status, text_faults=self._status.text_faults + items)
 
     def observe(self, record: InputRecord) -> None:
         """Record the session of a record, and the measurements that it carries."""

@@ -40,6 +40,12 @@ _SERIES: Final = (
     _FeedSeries(CounterMetricFamily, "sent", "Records sent, control records included.", lambda status: status.sent),
     _FeedSeries(CounterMetricFamily, "dropped", "Records dropped.", lambda status: status.dropped),
     _FeedSeries(CounterMetricFamily, "late", "Late items, dropped or trimmed.", lambda status: status.late),
+    _FeedSeries(
+        CounterMetricFamily,
+        "text_faults",
+        "Blocks and characters of subtitles that could not be read.",
+        lambda status: status.text_faults,
+    ),
     _FeedSeries(CounterMetricFamily, "sessions", "Sessions begun.", lambda status: status.sessions),
     _FeedSeries(CounterMetricFamily, "reconnects", "Lost feeds opened again.", lambda status: status.reconnects),
     _FeedSeries(CounterMetricFamily, "gaps", "Gaps that a lost feed has left.", lambda status: status.gaps),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Final, Self
 
 import structlog
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
@@ -19,6 +20,11 @@ LOG_INTERVAL_NS: Final = 10 * NS_PER_S
 
 SourceStatuses = Sequence[SourceStatus]
 _OVER: Final = frozenset({"done", "stopped", "failed"})
+_RESERVED_LINES: Final = 3
+"""Lines of the terminal that the table leaves free: its title, the summary, and the cursor."""
+
+_NORMAL_LAG_NS: Final = 10 * NS_PER_S
+"""A feed further behind than this is in trouble."""
 
 
 class _Stopwatch:
@@ -39,6 +45,7 @@ class ProgressTable:
     """Show a table that is redrawn in place. A context manager."""
 
     def __init__(self, console: Console, monotonic_ns: Callable[[], int]) -> None:
+        self._console = console
         self._live = Live(console=console, auto_refresh=False, transient=False)
         self._stopwatch = _Stopwatch(monotonic_ns)
 
@@ -50,14 +57,18 @@ class ProgressTable:
         self._live.stop()
 
     def show(self, statuses: SourceStatuses) -> None:
-        """Redraw the table."""
+        """Redraw the table: feeds in trouble first, as many as fit on the terminal, and how many more there are."""
+        ordered = sorted(statuses, key=_trouble)
+        room = max(1, self._console.height - _RESERVED_LINES)
+        shown, hidden = (ordered, []) if len(ordered) <= room else (ordered[:room], ordered[room:])
         table = Table(box=None, pad_edge=False)
         table.add_column("stream")
         for title in ("state", "position", "rate", "sent", "dropped", "lag"):
             table.add_column(title, justify="right")
-        for status in statuses:
-            table.add_row(*_cells(status, self._stopwatch.elapsed_ns(status)))
-        self._live.update(table, refresh=True)
+        elapsed_ns = {status.stream: self._stopwatch.elapsed_ns(status) for status in statuses}
+        for status in shown:
+            table.add_row(*_cells(status, elapsed_ns[status.stream]))
+        self._live.update(Group(table, *_summary(hidden)), refresh=True)
 
 
 class ProgressLog:
@@ -87,6 +98,27 @@ class ProgressLog:
                 _log.info(f"source_{status.state}", **_numbers(status, self._stopwatch.elapsed_ns(status)))
             if over:
                 self._finished.add(status.stream)
+
+
+def _trouble(status: SourceStatus) -> int:
+    """Return the rank of a source: those that need a look come first, those that have ended well come last."""
+    if status.state == "failed":
+        return 0
+    if status.state == "waiting":
+        return 1
+    if status.dropped or status.late:
+        return 2
+    if status.lag_ns > _NORMAL_LAG_NS:
+        return 3
+    return 5 if status.state in _OVER else 4
+
+
+def _summary(hidden: SourceStatuses) -> Sequence[str]:
+    """Return a line that says how many sources are not shown, by state; nothing where all are."""
+    if not hidden:
+        return ()
+    states = Counter(status.state for status in hidden)
+    return (f"and {len(hidden)} more: " + ", ".join(f"{count} {state}" for state, count in states.most_common()),)
 
 
 def _numbers(status: SourceStatus, elapsed_ns: int) -> dict[str, str | int | float]:

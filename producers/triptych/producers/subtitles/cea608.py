@@ -62,7 +62,11 @@ def carries_captions(stream: VideoStream, packets: Iterable[Packet[VideoStream]]
 
 
 class CaptionReader:
-    """Read the captions of one pass over one video track. Frames come in presentation order."""
+    """Read the captions of one pass over one video track. Frames come in presentation order.
+
+    Attributes:
+        is_wanted: whether to feed it at all.
+    """
 
     def __init__(self, base_ns: int) -> None:
         self._cea608 = _Cea608Captions()
@@ -70,6 +74,7 @@ class CaptionReader:
         self._read_ns = base_ns
         self._base_ns = base_ns
         self._cues: deque[Cue] = deque()
+        self.is_wanted = True
 
     @property
     def read_ns(self) -> int:
@@ -85,19 +90,30 @@ class CaptionReader:
 
     def feed(self, frame: av.VideoFrame, at_ns: int) -> None:
         """Take a frame that is shown at this session time."""
+        self.feed_bytes(_caption_bytes(frame), at_ns)
+
+    def feed_bytes(self, content: bytes, at_ns: int) -> None:
+        """Take the caption bytes of one session time: those of a frame, or a packet of a caption track."""
         previous_watermark_ns = self.watermark_ns
         self._read_ns = max(self._read_ns, at_ns)
-        content = _caption_bytes(frame)
         cue = self._cea608.feed(content, at_ns) if content else None
         if not self._cea608.has_captions:
             cue = self._cea708.feed(content, at_ns)
         if cue is not None:
             self._add(cue, previous_watermark_ns)
 
+    def read_to(self, position_ns: int) -> None:
+        """Take the session time up to which there are no more captions."""
+        self._read_ns = max(self._read_ns, position_ns)
+
     def take(self) -> Iterable[Cue]:
         """Yield the captions that have left the screen since the last call."""
         while self._cues:
             yield self._cues.popleft()
+
+    def skip(self) -> None:
+        """Discard the captions that have left the screen."""
+        self._cues.clear()
 
     def finish(self, end_ns: int) -> None:
         """End the pass. A caption that is still on the screen stays there to the end."""

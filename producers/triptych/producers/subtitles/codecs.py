@@ -12,7 +12,10 @@ from av.subtitles.subtitle import AssSubtitle
 from triptych.producers.subtitles.markup import from_ass_event, from_tagged
 
 TEXT_CODECS: Final = frozenset({"ass", "mov_text", "srt", "ssa", "subrip", "text", "webvtt"})
-_HTML_CODECS: Final = frozenset({"srt", "subrip", "text"})
+CAPTION_TRACK_CODEC: Final = "cc_dec"
+"""FFmpeg's decoder of CEA-608 captions, which QuickTime files have as a track of their own."""
+
+_HTML_CODECS: Final = frozenset({"sami", "srt", "subrip", "text"})
 """Formats in whose text FFmpeg leaves entities and unknown tags."""
 
 

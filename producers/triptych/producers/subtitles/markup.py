@@ -20,7 +20,12 @@ _SPACES: Final = re.compile(r"[^\S\n]+")
 def from_ass_event(event: str) -> str:
     """Return the plain text of one ASS event. FFmpeg converts the subtitles of every text format to these."""
     fields = event.split(",", _FIELDS_BEFORE_TEXT)
-    return normalise(_without_overrides(fields[-1]))
+    return from_ass_text(fields[-1])
+
+
+def from_ass_text(text: str) -> str:
+    """Return the plain text of the text field of an ASS event."""
+    return normalise(_without_overrides(text))
 
 
 def from_tagged(text: str) -> str:
