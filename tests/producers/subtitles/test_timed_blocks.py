@@ -144,3 +144,18 @@ def test_an_empty_text_has_no_blocks(text: str) -> None:
     parsed = parse_timed_text(text)
 
     assert (parsed.cues, parsed.skipped, parsed.blank) == ((), (), ())
+
+
+@pytest.mark.parametrize("number", ["\x1d2", "\u0662", "9" * 5_000])
+def test_strange_numbers_of_cues_are_no_fault(number: str) -> None:
+    """Characters that count as spaces or digits, and too many of them."""
+    parsed = parse_timed_text(f"{FIRST}{number}\n{LAST}")
+
+    assert spoken(parsed)[-1] == (8, 9, "last")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("line", ["1 : 2 " * 20_000, "00:00:01,000 --> 00:00:02,000 " + "a:b" * 5_000 + " !"])
+def test_long_lines_are_read_in_linear_time(line: str) -> None:
+    """Whatever they hold."""
+    assert spoken(parse_timed_text(f"{FIRST}{line}\nHi\n\n{LAST}"))[-1] == (8, 9, "last")

@@ -31,7 +31,7 @@ _SCC: Final = re.compile(r"\s*Scenarist_SCC")
 _SAMI: Final = re.compile(r"\s*(?:<!--.*?-->\s*)*<SAMI", re.IGNORECASE | re.DOTALL)
 _MICRODVD: Final = re.compile(r"\{ *(\d+) *\}\{ *(\d*) *\}.*")
 _MPL2: Final = re.compile(r"\[ *\d+ *\]\[ *\d* *\].*")
-_ASS_TIME: Final = re.compile(r"\s*(\d+):(\d{1,2}):(\d{1,2})[.,:](\d{1,3})\s*")
+_ASS_TIME: Final = re.compile(r"\s*(\d{1,4}):(\d{1,2}):(\d{1,2})[.,:](\d{1,3})\s*")
 _ASS_FIELDS: Final = ("layer", "start", "end", "style", "name", "marginl", "marginr", "marginv", "effect", "text")
 
 

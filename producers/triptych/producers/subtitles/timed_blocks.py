@@ -21,11 +21,12 @@ _HEADER: Final = "WEBVTT"
 _TIME: Final = r"(?:(\d{1,4})\s?:\s?)?(\d{1,3})\s?:\s?(\d{1,2})(?:\s?[.,:]\s?(\d{1,9}))?(?!\d)"
 _ARROW: Final = r"(?:[-–—−=](?:[-–—−=\s]*)(?:>|&gt;)+|[→⟶⇒]|[-–—]{1,2})"  # noqa: RUF001 - dashes that are typed
 _TIMES: Final = re.compile(rf"\s*(?:\d+[.)]?\s+)?{_TIME}\s*(?:{_ARROW}|[,;])\s*{_TIME}(?P<rest>\s.*)?")
-_STRICT_TIME: Final = r"(?:(\d{2,}):)?([0-5]?\d):([0-5]?\d)(?:[.,](\d{1,9}))?(?!\d)"
+_STRICT_TIME: Final = r"(?:(\d{2,4}):)?([0-5]?\d):([0-5]?\d)(?:[.,](\d{1,9}))?(?!\d)"
 _STRICT_TIMES: Final = re.compile(rf"\s*{_STRICT_TIME}\s*-->\s*{_STRICT_TIME}(?P<rest>\s.*)?")
 _MEANT_AS_TIMES: Final = re.compile(rf".*-->.*|[\s\d:.,;]*\d\s*:[\s\d:.,;]*{_ARROW}[\s\d:.,;]*")
-_SETTINGS: Final = re.compile(r"(?:\s*[A-Za-z]\w*\s?:\s?\S+)+\s*")
-_NUMBER: Final = re.compile(r"\s*\d+\s*")
+_SETTINGS: Final = re.compile(r"(?:\s+[A-Za-z]\w*:\S+)+\s*")
+_NUMBER: Final = re.compile(r"\s*\d{1,9}\s*")
+_MAX_TIMES: Final = 500
 _COMMENT: Final = re.compile(r"NOTE(?:\s.*)?|(?:STYLE|REGION)\s*")
 _BREAK: Final = re.compile(r"\[br\]|\\N", re.IGNORECASE)
 _OVERRIDE: Final = re.compile(r"\{\\[^{}]*\}")
@@ -205,6 +206,8 @@ class _Blocks:
 
 
 def _is_meant_as_times(line: str) -> bool:
+    if len(line) > _MAX_TIMES:  # the patterns take long to give up
+        return "-->" in line
     return _TIMES.fullmatch(line) is not None or _MEANT_AS_TIMES.fullmatch(line) is not None
 
 
@@ -222,7 +225,7 @@ def _without_number(lines: Sequence[str], at: int) -> int:
 
 
 def _number(line: str) -> int | None:
-    return int(line) if _NUMBER.fullmatch(line) else None
+    return int(line.strip()) if _NUMBER.fullmatch(line) else None
 
 
 def _time_ns(groups: Sequence[str | None]) -> int:
