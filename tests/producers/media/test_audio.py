@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import wave
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,27 @@ def test_resampling_keeps_duration_and_position(make_media: MakeMedia, play: Pla
     assert abs(loud[0] - 4_000) <= 1
     assert abs(loud[-1] - 4_015) <= 1
     assert chunks[-1].end_ns == 1_000 * MS
+
+
+@pytest.mark.parametrize("rates", [(44_100, 48_000), (48_000, 44_100), (24_000, 48_000)])
+def test_a_sample_rate_may_change_in_mid_stream(
+    make_media: MakeMedia, play: Play, tmp_path: Path, rates: tuple[int, int]
+) -> None:
+    """Joined transport streams give one run each. No sample is lost but where the two really overlap."""
+    parts = [
+        make_media(
+            f"{rate}.ts", video_codec=None, samples=ramp(2 * rate), audio_codec="aac", rate=rate, sound_at_ms=[at_ms]
+        )
+        for rate, at_ms in zip(rates, (0, 2_100), strict=True)
+    ]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+
+    chunks = chunks_of(play(joined))
+
+    runs = 1 + sum(before.end_ns != after.start_ns for before, after in pairwise(chunks))
+    assert runs == 2
+    assert abs(sum(len(samples_of(chunk)) for chunk in chunks) - 4 * 16_000) < 2_500
 
 
 def test_declared_priming_and_padding_are_removed(make_media: MakeMedia, play: Play) -> None:

@@ -452,3 +452,20 @@ def test_a_new_session_may_begin_at_any_packet(make_media: MakeMedia, plan_of: C
     for session in (before, after):
         check_contract(session, ("video",))
     assert len(starts([*before, *after], VideoFrame)) == pytest.approx(16, abs=1)
+
+
+@pytest.mark.parametrize("parts", [2, 5])
+def test_joined_parts_are_sessions_however_short(make_media: MakeMedia, play: Play, tmp_path: Path, parts: int) -> None:
+    """Each part steps back by its two seconds. All frames and all samples of all parts arrive."""
+    part = make_media("part.ts", samples=audio(2), audio_codec="mp2", rate=48_000)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(part.read_bytes() * parts)
+
+    with capture_logs() as logs:
+        records = play(joined)
+
+    alone = play(part)
+    for kind in (VideoFrame, AudioChunk):
+        assert sum(isinstance(one, kind) for one in records) == parts * sum(isinstance(one, kind) for one in alone)
+    assert len({record.session for record in records}) == parts
+    assert [log["event"] for log in logs] == ["session_split"] * (parts - 1)

@@ -11,7 +11,7 @@ import av
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from triptych.producers.media.decoding import decode_or_skip
+from triptych.producers.media.decoding import DECODER_ERRORS, TrackDecoder
 from triptych.producers.media.jpeg import JpegEncoder
 from triptych.producers.media.sampling import Sampler
 from triptych.producers.session_timeline import SessionTimeline, ticks_to_ns
@@ -36,6 +36,7 @@ class VideoReader:
 
     Attributes:
         end_ns: the session time at which the last frame ends.
+        late_frames: frames behind one that came before them, which are not sent.
     """
 
     def __init__(
@@ -43,18 +44,22 @@ class VideoReader:
         stream: VideoStream,
         timeline: SessionTimeline,
         *,
+        decoder: TrackDecoder,
         sampler: Sampler,
         encoder: JpegEncoder,
         captions: CaptionReader | None = None,
     ) -> None:
         self._stream = stream
         self._timeline = timeline
+        self._decoder = decoder
         self._sampler = sampler
         self._encoder = encoder
         self._captions = captions
         self._in_decoder: list[int] = []
         self._next_frame_ns = timeline.base_ns
+        self._latest_ns = timeline.base_ns
         self.end_ns = timeline.base_ns
+        self.late_frames = 0
 
     def feed(self, packet: Packet[VideoStream]) -> Iterator[SampledFrame]:
         """Yield the selected frames that this packet completes."""
@@ -80,15 +85,25 @@ class VideoReader:
         return min(position_ns, self._in_decoder[0]) if self._in_decoder else position_ns
 
     def _decode(self, packet: Packet[VideoStream] | None) -> Iterator[SampledFrame]:
-        for frame in decode_or_skip(self._stream.codec_context.decode, packet):
+        for frame in self._decoder.decode(self._stream, packet):
             at_ns = self._time_of(frame)
             while self._in_decoder and self._in_decoder[0] <= at_ns:
                 heapq.heappop(self._in_decoder)
             if self._captions is not None and at_ns >= self._timeline.base_ns:
                 self._captions.feed(frame, at_ns)
+            self.late_frames += self._timeline.base_ns <= at_ns < self._latest_ns
+            self._latest_ns = max(self._latest_ns, at_ns)
             # Frames that an edit list discards may lie before the session's start.
             if at_ns >= self._timeline.base_ns and self._sampler.take(at_ns):
-                yield SampledFrame(at_ns, *self._encoder.encode(frame))
+                yield from self._encoded(frame, at_ns)
+
+    def _encoded(self, frame: av.VideoFrame, at_ns: int) -> Iterator[SampledFrame]:
+        try:
+            encoded = self._encoder.encode(frame)
+        except DECODER_ERRORS as error:  # a frame of impossible size or format, of a damaged packet
+            self._decoder.fail(str(error))
+        else:
+            yield SampledFrame(at_ns, *encoded)
 
     def _time_of(self, frame: av.VideoFrame) -> int:
         """Return the session time of a frame. One without a timestamp (raw streams) follows its predecessor."""

@@ -39,7 +39,7 @@ def build_players(session: Session, source: SourceReader, timeline: SessionTimel
         players["video"] = _video_player(media.video, session, source, timeline, captions)
     if media.audio is not None:
         records = session.records["audio"]
-        audio = AudioReader(media.audio, timeline, min_start_ns=records.watermark_ns)
+        audio = AudioReader(media.audio, timeline, decoder=source.decoders["audio"], min_start_ns=records.watermark_ns)
         players["audio"] = AudioPlayer(audio, records, None if transcript is None else transcript.add_audio)
     if captions is not None:
         players["subtitles"] = CaptionPlayer(captions, session.records["subtitles"])
@@ -61,7 +61,14 @@ def _video_player(
 ) -> VideoPlayer:
     plan = source.plan
     encoder = JpegEncoder(max_height=plan.height, quality=plan.quality, pixel_aspect=stream.sample_aspect_ratio)
-    reader = VideoReader(stream, timeline, sampler=session.sampler, encoder=encoder, captions=captions)
+    reader = VideoReader(
+        stream,
+        timeline,
+        decoder=source.decoders["video"],
+        sampler=session.sampler,
+        encoder=encoder,
+        captions=captions,
+    )
     return VideoPlayer(reader, session.records["video"], session.sampler)
 
 

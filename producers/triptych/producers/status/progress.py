@@ -53,7 +53,7 @@ class ProgressTable:
         """Redraw the table."""
         table = Table(box=None, pad_edge=False)
         table.add_column("stream")
-        for title in ("state", "position", "rate", "sent", "dropped", "lag"):
+        for title in ("state", "position", "rate", "sent", "dropped", "broken", "lag"):
             table.add_column(title, justify="right")
         for status in statuses:
             table.add_row(*_cells(status, self._stopwatch.elapsed_ns(status)))
@@ -96,6 +96,7 @@ def _numbers(status: SourceStatus, elapsed_ns: int) -> dict[str, str | int | flo
         "rate": round(status.position_ns / max(1, elapsed_ns), 1),
         "sent": status.sent,
         "dropped": status.dropped,
+        "broken": status.losses.broken,
         "lag_s": round(status.lag_ns / NS_PER_S, 1),
     }
 
@@ -110,6 +111,7 @@ def _cells(status: SourceStatus, elapsed_ns: int) -> tuple[str, ...]:
         f"{numbers['rate']}x",
         str(status.sent),
         str(status.dropped),
+        str(status.losses.broken),
         f"{numbers['lag_s']} s",
     )
 
