@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from structlog.testing import capture_logs
 
 from triptych.producers.media.wav import to_wav
 from triptych.schemas.records import AudioChunk, InputRecord
@@ -113,6 +114,21 @@ def test_a_sample_rate_may_change_in_mid_stream(
     runs = 1 + sum(before.end_ns != after.start_ns for before, after in pairwise(chunks))
     assert runs == 2
     assert abs(sum(len(samples_of(chunk)) for chunk in chunks) - 4 * 16_000) < 2_500
+
+
+@pytest.mark.parametrize("name", ["film.mkv", "film.wav"])
+def test_channels_that_cancel_each_other_out_are_not_mixed(make_media: MakeMedia, play: Play, name: str) -> None:
+    """Where one side is inverted, one channel is taken, from the first sample on, and that is logged once."""
+    tone = (8_000 * np.sin(np.arange(16_000) / 10)).astype(np.int16)
+
+    with capture_logs() as logs:
+        inverted = play(make_media(name, video_codec=None, samples=np.stack([tone, -tone])), loops=2)
+    alike = play(make_media(name, video_codec=None, samples=np.stack([tone, tone])))
+
+    for records in (inverted, alike):
+        decoded = np.concatenate([samples_of(chunk) for chunk in chunks_of(records)])[:16_000]
+        assert np.abs(decoded - tone.astype(int)).max() <= 1
+    assert [log["channel"] for log in logs if log["event"] == "audio_channel_taken"] == [1]
 
 
 def test_declared_priming_and_padding_are_removed(make_media: MakeMedia, play: Play) -> None:

@@ -77,7 +77,13 @@ class LogMessage:
 FeedMessage = FeedOpened | InputRecord | FeedClosed | MoreLosses | LogMessage
 """What the process sends to its parent."""
 
-_PERMANENT_ERRORS: Final = ("Protocol not found", "no container format", "found neither", "Invalid argument")
+_PERMANENT_ERRORS: Final = (
+    "Protocol not found",
+    "no container format",
+    "found neither",
+    "Invalid argument",
+    "got an encrypted",
+)
 
 
 def run_feed_process(plan: PlaybackPlan, not_before_ns: int, pipe: Connection) -> None:

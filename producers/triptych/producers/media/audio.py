@@ -19,6 +19,7 @@ from av.packet import Packet
 from numpy.typing import NDArray
 
 from triptych.producers.media.decoding import DECODER_ERRORS, TrackDecoder
+from triptych.producers.media.downmix import Downmix
 from triptych.producers.session_timeline import SessionTimeline, ticks_to_ns
 from triptych.units import NS_PER_S
 
@@ -115,11 +116,18 @@ class AudioReader:
     """
 
     def __init__(
-        self, stream: AudioStream, timeline: SessionTimeline, *, decoder: TrackDecoder, min_start_ns: int
+        self,
+        stream: AudioStream,
+        timeline: SessionTimeline,
+        *,
+        decoder: TrackDecoder,
+        downmix: Downmix,
+        min_start_ns: int,
     ) -> None:
         """Begin a pass. Audio before `min_start_ns` is trimmed."""
         self._stream = stream
         self._decoder = decoder
+        self._downmix = downmix
         self.trimmed_ns = 0
         self._timeline = timeline
         self._run: _ContinuousRun | None = None
@@ -169,7 +177,7 @@ class AudioReader:
         if self._run is None:
             self._run = _ContinuousRun(start_ns, frame, self.min_start_ns)
         try:
-            yield from self._sent(self._run.feed(frame))
+            yield from self._sent(self._run.feed(self._downmix.prepare(frame)))
         except DECODER_ERRORS as error:  # a format that does not exist, of a damaged packet
             self._decoder.fail(str(error))
             yield from self._end_run(self._run.rest())

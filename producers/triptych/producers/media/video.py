@@ -13,6 +13,7 @@ from av.video.stream import VideoStream
 
 from triptych.producers.media.decoding import DECODER_ERRORS, TrackDecoder
 from triptych.producers.media.jpeg import JpegEncoder
+from triptych.producers.media.pixel_aspect import PixelAspect
 from triptych.producers.media.sampling import Sampler
 from triptych.producers.session_timeline import SessionTimeline, ticks_to_ns
 from triptych.producers.subtitles.cea608 import CaptionReader
@@ -47,6 +48,7 @@ class VideoReader:
         decoder: TrackDecoder,
         sampler: Sampler,
         encoder: JpegEncoder,
+        pixel_aspect: PixelAspect,
         captions: CaptionReader | None = None,
     ) -> None:
         self._stream = stream
@@ -54,6 +56,7 @@ class VideoReader:
         self._decoder = decoder
         self._sampler = sampler
         self._encoder = encoder
+        self._pixel_aspect = pixel_aspect
         self._captions = captions
         self._in_decoder: list[int] = []
         self._next_frame_ns = timeline.base_ns
@@ -85,7 +88,9 @@ class VideoReader:
         return min(position_ns, self._in_decoder[0]) if self._in_decoder else position_ns
 
     def _decode(self, packet: Packet[VideoStream] | None) -> Iterator[SampledFrame]:
-        for frame in self._decoder.decode(self._stream, packet):
+        frames = self._decoder.decode(self._stream, packet)
+        self._pixel_aspect.note(None if packet is None else packet.pts)
+        for frame in frames:
             at_ns = self._time_of(frame)
             while self._in_decoder and self._in_decoder[0] <= at_ns:
                 heapq.heappop(self._in_decoder)
@@ -99,7 +104,7 @@ class VideoReader:
 
     def _encoded(self, frame: av.VideoFrame, at_ns: int) -> Iterator[SampledFrame]:
         try:
-            encoded = self._encoder.encode(frame)
+            encoded = self._encoder.encode(frame, self._pixel_aspect.at(frame.pts))
         except DECODER_ERRORS as error:  # a frame of impossible size or format, of a damaged packet
             self._decoder.fail(str(error))
         else:

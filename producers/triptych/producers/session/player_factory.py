@@ -10,6 +10,7 @@ from av.video.stream import VideoStream
 
 from triptych.producers.media.audio import AudioReader
 from triptych.producers.media.jpeg import JpegEncoder
+from triptych.producers.media.pixel_aspect import PixelAspect
 from triptych.producers.media.video import VideoReader
 from triptych.producers.session.session import Players, Session
 from triptych.producers.session.source_reader import SourceReader
@@ -39,7 +40,13 @@ def build_players(session: Session, source: SourceReader, timeline: SessionTimel
         players["video"] = _video_player(media.video, session, source, timeline, captions)
     if media.audio is not None:
         records = session.records["audio"]
-        audio = AudioReader(media.audio, timeline, decoder=source.decoders["audio"], min_start_ns=records.watermark_ns)
+        audio = AudioReader(
+            media.audio,
+            timeline,
+            decoder=source.decoders["audio"],
+            downmix=source.downmix,
+            min_start_ns=records.watermark_ns,
+        )
         players["audio"] = AudioPlayer(audio, records, None if transcript is None else transcript.add_audio)
     if captions is not None:
         players["subtitles"] = CaptionPlayer(captions, session.records["subtitles"])
@@ -60,13 +67,14 @@ def _video_player(
     captions: CaptionReader | None,
 ) -> VideoPlayer:
     plan = source.plan
-    encoder = JpegEncoder(max_height=plan.height, quality=plan.quality, pixel_aspect=stream.sample_aspect_ratio)
+    encoder = JpegEncoder(max_height=plan.height, quality=plan.quality)
     reader = VideoReader(
         stream,
         timeline,
         decoder=source.decoders["video"],
         sampler=session.sampler,
         encoder=encoder,
+        pixel_aspect=source.media.pixel_aspect or PixelAspect(stream),
         captions=captions,
     )
     return VideoPlayer(reader, session.records["video"], session.sampler)

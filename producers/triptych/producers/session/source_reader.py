@@ -13,6 +13,7 @@ from av.packet import Packet
 
 from triptych.producers.media.audio_timestamps import AudioTimestamps
 from triptych.producers.media.decoding import TrackDecoder
+from triptych.producers.media.downmix import Downmix
 from triptych.producers.media.jump_detector import Jump, JumpDetector
 from triptych.producers.session.text_source import choose_text_source
 from triptych.producers.session_timeline import ticks_to_ns
@@ -41,6 +42,7 @@ class SourceReader:
         text_source: where the subtitles come from.
         transcription: the thread that turns speech into text; None unless the text is transcribed.
         decoders: of video and audio.
+        downmix: mixes the channels of the audio.
         duration_ns: the duration of one pass as the source states it; None for a live feed.
         reopen_failed: whether the source could not be opened for another pass.
     """
@@ -64,6 +66,7 @@ class SourceReader:
             raise
         self.transcription = _start_transcription(plan, recognise) if self.text_source == "transcribed" else None
         self.duration_ns = self.media.duration_ns
+        self.downmix = Downmix(plan.stream)
         self.reopen_failed = False
         self.decoders: dict[Modality, TrackDecoder] = {
             "video": TrackDecoder(is_live=self.is_live),
