@@ -108,10 +108,10 @@ class SourceReader:
     @property
     def failure(self) -> str:
         """Why there is nothing to play."""
-        found_nothing = "it holds no packet of video or audio"
-        if isinstance(self.plan.source, UrlSource):
-            found_nothing = "no packet came: the index of a film may lie at its end, which needs a server with ranges"
-        return self.decoder_error or self.media.read_error or found_nothing
+        source, reason = self.plan.source, self.decoder_error or self.media.read_error or "it yields no video or audio"
+        if isinstance(source, UrlSource):
+            return f"{reason}; a film whose index lies at its end needs a server that answers ranges"
+        return f"{reason}; in a pipe, the index of a film must lie at its beginning" if source.is_read_once else reason
 
     def check_decodable(self, *, has_ended: bool) -> None:
         """Check that what comes from the decoders is worth sending.
