@@ -67,3 +67,20 @@ def test_a_pipe_is_played_from_its_beginning(make_media: MakeMedia, plan_of: Pla
 
     assert piped.exit_code == 0
     assert (piped.status.sent, piped.status.position_ns) == (played.status.sent, played.status.position_ns)
+
+
+def test_an_encrypted_film_is_named_as_such(make_media: MakeMedia, plan_of: PlanOf, tmp_path: Path) -> None:
+    """And no picture of it is sent."""
+    film, encrypted = make_media("film.mp4"), tmp_path / "encrypted.mp4"
+    key = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "01" * 16, "encryption_kid": "02" * 16}
+    with av.open(str(film)) as source, av.open(str(encrypted), "w", options=key) as target:
+        copied = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = copied
+                target.mux(packet)
+
+    (outcome,) = produce_all([plan_of(encrypted)], MemoryTransport())
+
+    assert (outcome.status.state, outcome.status.sent, outcome.exit_code) == ("failed", 0, 2)
+    assert "got an encrypted one" in str(outcome.error)
