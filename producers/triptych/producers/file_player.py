@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from contextlib import closing
 
-import structlog
-
 from triptych.producers.pacing import RecordPacer
 from triptych.producers.sender import Sender
 from triptych.producers.session.clock_measurement import OnDemandMeter
 from triptych.producers.session.playback import Playback
 from triptych.producers.session.session_boundary import SessionBoundary
 from triptych.producers.source_player import SourcePlayer
-
-_log = structlog.get_logger(__name__)
+from triptych.producers.status.losses import LossLog
+from triptych.schemas.errors import UsageError
 
 
 class FilePlayer(SourcePlayer):
@@ -32,28 +30,25 @@ class FilePlayer(SourcePlayer):
         self._counters.begin(self._plan.total_ns(playback.duration_ns))
         sender = Sender(self._publisher, self._counters, self._stop, start_at_ns=start_at_ns)
         pacer = RecordPacer(self._clock, self._stop, realtime=self._plan.realtime, start_at_ns=start_at_ns)
-        meter, boundary, late_items, text_faults = OnDemandMeter(), SessionBoundary(), 0, 0
+        meter, boundary = OnDemandMeter(), SessionBoundary()
+        failure: UsageError | None = None
         with closing(playback.records(start_at_ns)) as records:  # type: ignore[type-var]  # it is a generator
-            for record in records:
-                behind_ns = pacer.wait_until_due(record)
-                for ready in boundary.push(meter.annotate(record), self._clock.monotonic_ns()):
-                    sender.send(ready, behind_clock_ns=behind_ns)
-                if playback.late_items > late_items:
-                    self._counters.late(playback.late_items - late_items)
-                    late_items = playback.late_items
-                if playback.text_faults > text_faults:
-                    self._counters.text_faults(playback.text_faults - text_faults)
-                    text_faults = playback.text_faults
-                if self._stop.is_set():  # after sending: what was read counts towards where the tracks end
-                    break
+            try:
+                for record in records:
+                    behind_ns = pacer.wait_until_due(record)
+                    for ready in boundary.push(meter.annotate(record), self._clock.monotonic_ns()):
+                        sender.send(ready, behind_clock_ns=behind_ns)
+                    self._counters.losses(playback.losses)
+                    if self._stop.is_set():  # after sending: what was read counts towards where the tracks end
+                        break
+            except UsageError as error:  # of the source: what was sent of it is ended all the same
+                failure = error
         for end in (*boundary.release_all(), *playback.ends()):
             sender.send(end)
-        if playback.late_items:
-            _log.warning(
-                "source_badly_interleaved",
-                stream=self._plan.stream,
-                items_dropped_or_trimmed=playback.late_items,
-            )
+        self._counters.losses(playback.losses)
+        LossLog(self._plan.stream).show(playback.losses, reason=playback.decoder_error)
+        if failure is not None:
+            raise failure
 
     def _start_at_ns(self, duration_ns: int | None) -> int:
         """Return the event time of media time zero: as planned, else now, or such that the file ends now."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from triptych.producers.sources.playback_plan import PlaybackPlan
-from triptych.producers.sources.source import parse_source
+from triptych.producers.sources.source import FileSource, parse_source
 from triptych.producers.sources.stream_id import stream_ids
 from triptych.producers.speech.recogniser import check_transcription
 from triptych.producers.subtitles.encoding import checked_encoding
@@ -52,6 +52,11 @@ def plans_for(sources: Sequence[str], options: SourceOptions) -> tuple[PlaybackP
     if options.transcribe is not None:
         check_transcription(options.transcribe, _language(options.language))
     parsed = [parse_source(source) for source in sources]
+    for source in parsed:
+        if isinstance(source, FileSource) and source.is_read_once and options.loops != 1:
+            raise UsageError(
+                f"{source.label}: --loop: a pipe can be read once, got {options.loops}; save it as a file first"
+            )
     streams = (
         stream_ids(source.name for source in parsed) if options.stream is None else (checked_stream(options.stream),)
     )

@@ -53,8 +53,8 @@ def check_playable(plans: Sequence[PlaybackPlan]) -> None:
     """
     errors: list[UsageError] = []
     for plan in plans:
-        if isinstance(plan.source, UrlSource):
-            return  # a URL that cannot be opened now may be available later
+        if isinstance(plan.source, UrlSource) or plan.source.is_read_once:
+            return  # a URL that cannot be opened now may be available later; what is read of a pipe is gone
         try:
             with Playback(plan):
                 return

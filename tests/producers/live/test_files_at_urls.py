@@ -83,3 +83,15 @@ def test_an_endless_loop_waits_for_its_server(watch: Watch, make_media: Callable
     assert sum(isinstance(record, End) for record in after) == 1
     assert [log["to_ns"] for log in logs if log["event"] == "source_gap"] == [after[0].start_ns]
     assert [outcome.exit_code for outcome in playing.outcomes] == [0]
+
+
+def test_a_film_of_which_nothing_can_be_played_has_failed(watch: Watch, make_media: Callable[..., Path]) -> None:
+    """Its index lies at its end, and Python's own server answers no ranges."""
+    path = make_media("film.mp4", frame_ms=range(0, 60_000, 40), size=(640, 480))
+    with serving_folder(path.parent) as relay:
+        playing = watch(f"http://127.0.0.1:{relay.port}/{path.name}")
+        playing.wait_until_over()
+
+    (outcome,) = playing.outcomes
+    assert (outcome.status.state, outcome.status.sent, outcome.exit_code) == ("failed", 0, 2)
+    assert "film.mp4: nothing in it could be decoded" in str(outcome.error)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import wave
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from structlog.testing import capture_logs
 
 from triptych.producers.media.wav import to_wav
 from triptych.schemas.records import AudioChunk, InputRecord
@@ -91,6 +93,42 @@ def test_resampling_keeps_duration_and_position(make_media: MakeMedia, play: Pla
     assert abs(loud[0] - 4_000) <= 1
     assert abs(loud[-1] - 4_015) <= 1
     assert chunks[-1].end_ns == 1_000 * MS
+
+
+@pytest.mark.parametrize("rates", [(44_100, 48_000), (48_000, 44_100), (24_000, 48_000)])
+def test_a_sample_rate_may_change_in_mid_stream(
+    make_media: MakeMedia, play: Play, tmp_path: Path, rates: tuple[int, int]
+) -> None:
+    """Joined transport streams give one run each. No sample is lost but where the two really overlap."""
+    parts = [
+        make_media(
+            f"{rate}.ts", video_codec=None, samples=ramp(2 * rate), audio_codec="aac", rate=rate, sound_at_ms=[at_ms]
+        )
+        for rate, at_ms in zip(rates, (0, 2_100), strict=True)
+    ]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+
+    chunks = chunks_of(play(joined))
+
+    runs = 1 + sum(before.end_ns != after.start_ns for before, after in pairwise(chunks))
+    assert runs == 2
+    assert abs(sum(len(samples_of(chunk)) for chunk in chunks) - 4 * 16_000) < 2_500
+
+
+@pytest.mark.parametrize("name", ["film.mkv", "film.wav"])
+def test_channels_that_cancel_each_other_out_are_not_mixed(make_media: MakeMedia, play: Play, name: str) -> None:
+    """Where one side is inverted, one channel is taken, from the first sample on, and that is logged once."""
+    tone = (8_000 * np.sin(np.arange(16_000) / 10)).astype(np.int16)
+
+    with capture_logs() as logs:
+        inverted = play(make_media(name, video_codec=None, samples=np.stack([tone, -tone])), loops=2)
+    alike = play(make_media(name, video_codec=None, samples=np.stack([tone, tone])))
+
+    for records in (inverted, alike):
+        decoded = np.concatenate([samples_of(chunk) for chunk in chunks_of(records)])[:16_000]
+        assert np.abs(decoded - tone.astype(int)).max() <= 1
+    assert [log["channel"] for log in logs if log["event"] == "audio_channel_taken"] == [1]
 
 
 def test_declared_priming_and_padding_are_removed(make_media: MakeMedia, play: Play) -> None:

@@ -35,9 +35,10 @@ def test_a_jpeg_opens_and_shows_the_frame(size: tuple[int, int], expected: tuple
     """Also for a frame of odd size."""
     pixels = np.zeros((size[1], size[0], 3), np.uint8)
     pixels[:, : size[0] // 2] = (255, 0, 0)
-    encoder = JpegEncoder(max_height=360, quality=85, pixel_aspect=None)
+    encoder = JpegEncoder(max_height=360, quality=85)
 
-    jpeg, width, height = encoder.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p"))
+    frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")
+    jpeg, width, height = encoder.encode(frame, Fraction(1))
 
     shown = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
     assert (width, height) == expected == (shown.shape[1], shown.shape[0])

@@ -452,3 +452,43 @@ def test_a_new_session_may_begin_at_any_packet(make_media: MakeMedia, plan_of: C
     for session in (before, after):
         check_contract(session, ("video",))
     assert len(starts([*before, *after], VideoFrame)) == pytest.approx(16, abs=1)
+
+
+@pytest.mark.parametrize("parts", [2, 5])
+def test_joined_parts_are_sessions_however_short(make_media: MakeMedia, play: Play, tmp_path: Path, parts: int) -> None:
+    """Each part steps back by its two seconds. All frames and all samples of all parts arrive."""
+    part = make_media("part.ts", samples=audio(2), audio_codec="mp2", rate=48_000)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(part.read_bytes() * parts)
+
+    with capture_logs() as logs:
+        records = play(joined)
+
+    alone = play(part)
+    for kind in (VideoFrame, AudioChunk):
+        assert sum(isinstance(one, kind) for one in records) == parts * sum(isinstance(one, kind) for one in alone)
+    assert len({record.session for record in records}) == parts
+    assert [log["event"] for log in logs] == ["session_split"] * (parts - 1)
+
+
+def test_pixels_that_change_their_shape_in_mid_stream(play: Play, tmp_path: Path) -> None:
+    """As at the border between a programme and its advertising: each frame states its own."""
+    parts = []
+    for name, aspect in (("wide.ts", Fraction(4, 3)), ("square.ts", Fraction(1))):
+        path = tmp_path / name
+        with av.open(str(path), "w") as container:
+            video = container.add_stream("mpeg2video", rate=25)
+            video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+            video.codec_context.sample_aspect_ratio = aspect
+            for number in range(50):
+                frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), number, np.uint8), format="rgb24")
+                frame.pts = number + 50 * len(parts)
+                container.mux(video.encode(frame))
+            container.mux(video.encode(None))
+        parts.append(path.read_bytes())
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(parts))
+
+    sizes = [(record.width, record.height) for record in play(joined) if isinstance(record, VideoFrame)]
+
+    assert sizes == [(84, 48)] * 8 + [(64, 48)] * 8

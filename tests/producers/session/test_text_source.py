@@ -127,4 +127,4 @@ def test_what_cannot_be_read_is_counted_for_the_metrics(make_media: MakeMedia) -
     (plan,) = plans_for([str(media)], SourceOptions())
 
     with Playback(plan) as playback:
-        assert playback.text_faults == 2
+        assert playback.losses.text_faults == 2

@@ -17,6 +17,7 @@ import structlog
 from triptych.producers.session.clock_measurement import LiveMeter, Meter, OnDemandMeter
 from triptych.producers.session.playback import Playback
 from triptych.producers.sources.playback_plan import PlaybackPlan
+from triptych.producers.status.losses import Losses
 from triptych.schemas.errors import UsageError
 from triptych.schemas.records import InputRecord
 
@@ -42,25 +43,26 @@ class FeedClosed:
         reason: why.
         is_permanent: whether another attempt would fail as well.
         is_complete: whether the source ended by itself, after all its passes or as far as it could be read.
+        has_failed: whether what came could not be played.
     """
 
     reason: str
     is_permanent: bool = False
     is_complete: bool = False
+    has_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class LateItems:
-    """More items were behind their track's watermark, and were dropped or trimmed."""
+class MoreLosses:
+    """More of the source was discarded.
 
-    items: int
+    Attributes:
+        losses: what was discarded since the last such message.
+        reason: the first error of a decoder.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class UnreadText:
-    """More blocks or characters of subtitles could not be read."""
-
-    items: int
+    losses: Losses
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +74,16 @@ class LogMessage:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-FeedMessage = FeedOpened | InputRecord | FeedClosed | LateItems | UnreadText | LogMessage
+FeedMessage = FeedOpened | InputRecord | FeedClosed | MoreLosses | LogMessage
 """What the process sends to its parent."""
 
-_PERMANENT_ERRORS: Final = ("Protocol not found", "no container format", "found neither", "Invalid argument")
+_PERMANENT_ERRORS: Final = (
+    "Protocol not found",
+    "no container format",
+    "found neither",
+    "Invalid argument",
+    "got an encrypted",
+)
 
 
 def run_feed_process(plan: PlaybackPlan, not_before_ns: int, pipe: Connection) -> None:
@@ -112,7 +120,8 @@ def _read(plan: PlaybackPlan, not_before_ns: int, pipe: Connection) -> FeedClose
             is_complete = not (playback.reopen_failed and plan.loops == 0)
             return FeedClosed(playback.read_error or "the source has ended", is_complete=is_complete)
     except UsageError as error:
-        return FeedClosed(str(error), is_permanent=any(text in str(error) for text in _PERMANENT_ERRORS))
+        is_permanent = any(text in str(error) for text in _PERMANENT_ERRORS)
+        return FeedClosed(str(error), is_permanent=is_permanent, has_failed=True)
 
 
 def _start_at_ns(plan: PlaybackPlan, duration_ns: int | None, not_before_ns: int) -> int:
@@ -124,18 +133,23 @@ def _start_at_ns(plan: PlaybackPlan, duration_ns: int | None, not_before_ns: int
 
 def _relay(playback: Playback, start_at_ns: int, live: LiveMeter, pipe: Connection) -> None:
     """Send every record. Begin a new session where a live feed has drifted too far from the wall clock."""
-    is_live, late_items, text_faults = playback.duration_ns is None, 0, 0
+    is_live, sent = playback.duration_ns is None, Losses()
     meter: Meter = live if is_live else OnDemandMeter()
-    for record in playback.records(start_at_ns):
-        pipe.send(meter.annotate(record))
-        if playback.late_items > late_items:
-            pipe.send(LateItems(playback.late_items - late_items))
-            late_items = playback.late_items
-        if playback.text_faults > text_faults:
-            pipe.send(UnreadText(playback.text_faults - text_faults))
-            text_faults = playback.text_faults
-        if is_live and live.needs_new_session():
-            playback.resync()
+    try:
+        for record in playback.records(start_at_ns):
+            pipe.send(meter.annotate(record))
+            sent = _send_losses(playback, sent, pipe)
+            if is_live and live.needs_new_session():
+                playback.resync()
+    finally:
+        _send_losses(playback, sent, pipe)
+
+
+def _send_losses(playback: Playback, sent: Losses, pipe: Connection) -> Losses:
+    losses = playback.losses
+    if losses != sent:
+        pipe.send(MoreLosses(losses - sent, playback.decoder_error))
+    return losses
 
 
 def _log_to(pipe: Connection) -> None:

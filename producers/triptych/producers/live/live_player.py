@@ -24,9 +24,8 @@ from triptych.producers.live.feed_process import (
     FeedClosed,
     FeedMessage,
     FeedOpened,
-    LateItems,
     LogMessage,
-    UnreadText,
+    MoreLosses,
     run_feed_process,
 )
 from triptych.producers.live.live_queue import LiveQueue
@@ -38,6 +37,7 @@ from triptych.producers.source_player import SourcePlayer
 from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.sources.source import OPEN_TIMEOUT_S, READ_TIMEOUT_S
 from triptych.producers.status.counters import SourceStatus
+from triptych.producers.status.losses import Losses, LossLog
 from triptych.schemas.errors import UsageError
 from triptych.schemas.records import InputRecord
 from triptych.transport.protocols import Publisher
@@ -61,7 +61,10 @@ class LivePlayer(SourcePlayer):
 
     def __init__(self, plan: PlaybackPlan, publisher: Publisher, clock: Clock, stop: Event) -> None:
         super().__init__(plan, publisher, clock, stop)
-        self._queue = LiveQueue(lambda _: self._counters.dropped())
+        self._queue = LiveQueue(self._drop)
+        self._losses = Losses()
+        self._loss_log = LossLog(plan.stream)
+        self._has_dropped = False
         self._session_state = SessionState()
         self._opened: FeedOpened | None = None
         self._has_opened = Event()
@@ -117,9 +120,25 @@ class LivePlayer(SourcePlayer):
             raise UsageError(closed.reason)
         if not self._is_on_demand:
             return False
+        if self._plan.loops and (closed.has_failed or not self._session_state.end_ns):
+            raise UsageError(self._in_terms_of_source(closed.reason))
         if not closed.is_complete and self._plan.loops:
             _log.warning("source_ended_early", stream=self._plan.stream, reason=closed.reason)
         return closed.is_complete or self._plan.loops != 0
+
+    def _in_terms_of_source(self, reason: str) -> str:
+        label = self._plan.source.label
+        return reason if label in reason else f"{label}: nothing of it could be played: {reason}"
+
+    def _drop(self, record: InputRecord) -> None:
+        """Count a record for which the queue has no room. Log the first one."""
+        self._counters.dropped()
+        if not self._has_dropped:
+            self._has_dropped = True
+            reason = (
+                "the broker is slower than the feed, or unavailable; the oldest frames go first, then the oldest audio"
+            )
+            _log.warning("records_dropped", stream=self._plan.stream, id=record.id, reason=reason)
 
     @property
     def _is_on_demand(self) -> bool:
@@ -165,7 +184,7 @@ class LivePlayer(SourcePlayer):
             self._handle(message)
         return FeedClosed("stopped")
 
-    def _handle(self, message: FeedOpened | LateItems | UnreadText | LogMessage | InputRecord) -> None:
+    def _handle(self, message: FeedOpened | MoreLosses | LogMessage | InputRecord) -> None:
         if isinstance(message, FeedOpened):
             if self._opened is None:
                 self._opened = message
@@ -173,10 +192,10 @@ class LivePlayer(SourcePlayer):
             else:
                 self._counters.reconnects()
             self._has_opened.set()
-        elif isinstance(message, LateItems):
-            self._counters.late(message.items)
-        elif isinstance(message, UnreadText):
-            self._counters.text_faults(message.items)
+        elif isinstance(message, MoreLosses):
+            self._losses += message.losses
+            self._counters.losses(self._losses)
+            self._loss_log.show(self._losses, reason=message.reason)
         elif isinstance(message, LogMessage):
             _log.log(_LEVELS[message.level], message.event, **message.details)
         else:

@@ -18,7 +18,8 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from numpy.typing import NDArray
 
-from triptych.producers.media.decoding import decode_or_skip
+from triptych.producers.media.decoding import DECODER_ERRORS, TrackDecoder
+from triptych.producers.media.downmix import Downmix
 from triptych.producers.session_timeline import SessionTimeline, ticks_to_ns
 from triptych.units import NS_PER_S
 
@@ -56,6 +57,7 @@ class _ContinuousRun:
         self._input_samples = 0
         self._resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE_HZ)
         self._start_ns = start_ns
+        self.trimmed_samples = 0
         self._samples_to_trim = max(0, -((start_ns - min_start_ns) // NS_PER_SAMPLE))
         self._next_ns = start_ns + self._samples_to_trim * NS_PER_SAMPLE
         self._pending: list[Samples] = []
@@ -68,10 +70,11 @@ class _ContinuousRun:
 
     def feed(self, frame: av.AudioFrame) -> Iterator[PcmChunk]:
         """Yield the chunks that a frame completes."""
-        self._input_samples += frame.samples
         frame.pts = None  # the sample count is the time; the resampler must not correct it
-        for resampled in self._resampler.resample(frame):
-            self._append(resampled)
+        resampled = self._resampler.resample(frame)
+        self._input_samples += frame.samples
+        for each in resampled:
+            self._append(each)
         while self._pending_samples >= CHUNK_SAMPLES:
             yield self._cut(CHUNK_SAMPLES)
 
@@ -79,6 +82,10 @@ class _ContinuousRun:
         """Yield the remaining samples."""
         for resampled in self._resampler.resample(None):
             self._append(resampled)
+        yield from self.rest()
+
+    def rest(self) -> Iterator[PcmChunk]:
+        """Yield the samples that have left the resampler."""
         while self._pending_samples:
             yield self._cut(min(self._pending_samples, CHUNK_SAMPLES))
 
@@ -86,6 +93,7 @@ class _ContinuousRun:
         samples = frame.to_ndarray().reshape(-1).astype(np.int16, copy=False)
         cut = min(self._samples_to_trim, len(samples))
         self._samples_to_trim -= cut
+        self.trimmed_samples += cut
         if cut < len(samples):
             self._pending.append(samples[cut:])
             self._pending_samples += len(samples) - cut
@@ -104,11 +112,23 @@ class AudioReader:
 
     Attributes:
         min_start_ns: the session time before which samples are trimmed: the end of what was yielded, or later.
+        trimmed_ns: the length of the audio that was trimmed.
     """
 
-    def __init__(self, stream: AudioStream, timeline: SessionTimeline, *, min_start_ns: int) -> None:
+    def __init__(
+        self,
+        stream: AudioStream,
+        timeline: SessionTimeline,
+        *,
+        decoder: TrackDecoder,
+        downmix: Downmix,
+        min_start_ns: int,
+    ) -> None:
         """Begin a pass. Audio before `min_start_ns` is trimmed."""
         self._stream = stream
+        self._decoder = decoder
+        self._downmix = downmix
+        self.trimmed_ns = 0
         self._timeline = timeline
         self._run: _ContinuousRun | None = None
         self._jitter_ns = max(JITTER_NS, ticks_to_ns(_JITTER_TICKS, stream.time_base) if stream.time_base else 0)
@@ -138,7 +158,7 @@ class AudioReader:
         yield from self._finish_run()
 
     def _decode(self, packet: Packet[AudioStream] | None) -> Iterator[PcmChunk]:
-        for frame in decode_or_skip(self._stream.codec_context.decode, packet):
+        for frame in self._decoder.decode(self._stream, packet):
             if frame.samples:
                 yield from self._take(self._without_padding(frame, packet))
 
@@ -156,9 +176,11 @@ class AudioReader:
             yield from self._finish_run()
         if self._run is None:
             self._run = _ContinuousRun(start_ns, frame, self.min_start_ns)
-        for chunk in self._run.feed(frame):
-            self.min_start_ns = chunk.end_ns
-            yield chunk
+        try:
+            yield from self._sent(self._run.feed(self._downmix.prepare(frame)))
+        except DECODER_ERRORS as error:  # a format that does not exist, of a damaged packet
+            self._decoder.fail(str(error))
+            yield from self._end_run(self._run.rest())
 
     def _time_of(self, frame: av.AudioFrame) -> int:
         if frame.pts is None or frame.time_base is None:
@@ -169,11 +191,18 @@ class AudioReader:
         return run.format == _format_of(frame) and abs(start_ns - run.read_ns) <= self._jitter_ns
 
     def _finish_run(self) -> Iterator[PcmChunk]:
+        if self._run is not None:
+            yield from self._end_run(self._run.finish())
+
+    def _end_run(self, rest: Iterator[PcmChunk]) -> Iterator[PcmChunk]:
         run, self._run = self._run, None
-        if run is not None:
-            for chunk in run.finish():
-                self.min_start_ns = chunk.end_ns
-                yield chunk
+        yield from self._sent(rest)
+        self.trimmed_ns += 0 if run is None else run.trimmed_samples * NS_PER_SAMPLE
+
+    def _sent(self, chunks: Iterator[PcmChunk]) -> Iterator[PcmChunk]:
+        for chunk in chunks:
+            self.min_start_ns = chunk.end_ns
+            yield chunk
 
 
 def _format_of(frame: av.AudioFrame) -> tuple[str, str, int]:

@@ -34,16 +34,15 @@ def _even(length: Fraction) -> int:
 class JpegEncoder:
     """Encode frames as JPEG. Keeps the scaler between frames."""
 
-    def __init__(self, *, max_height: int, quality: int, pixel_aspect: Fraction | None) -> None:
+    def __init__(self, *, max_height: int, quality: int) -> None:
         self._max_height = max_height
         self._quality = quality
-        self._pixel_aspect = pixel_aspect or Fraction(1)
         self._reformatter = VideoReformatter()
 
-    def encode(self, frame: av.VideoFrame) -> tuple[bytes, int, int]:
-        """Return the JPEG file, its width and its height."""
+    def encode(self, frame: av.VideoFrame, pixel_aspect: Fraction) -> tuple[bytes, int, int]:
+        """Return the JPEG file, its width and its height. A pixel is `pixel_aspect` times as wide as high."""
         turns = round(frame.rotation / _QUARTER_TURN_DEGREES) % 4
-        width, height = self._size_before_rotation(frame, turns)
+        width, height = _size_before_rotation(frame, turns, pixel_aspect, self._max_height)
         reformatted = self._reformatter.reformat(
             frame, width=width, height=height, format="bgr24", interpolation=Interpolation.AREA
         )
@@ -52,10 +51,9 @@ class JpegEncoder:
         _, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
         return jpeg.tobytes(), pixels.shape[1], pixels.shape[0]
 
-    def _size_before_rotation(self, frame: av.VideoFrame, turns: int) -> tuple[int, int]:
-        if turns % 2 == 0:
-            return display_size(frame.width, frame.height, pixel_aspect=self._pixel_aspect, max_height=self._max_height)
-        height, width = display_size(
-            frame.height, frame.width, pixel_aspect=1 / self._pixel_aspect, max_height=self._max_height
-        )
-        return width, height
+
+def _size_before_rotation(frame: av.VideoFrame, turns: int, pixel_aspect: Fraction, max_height: int) -> tuple[int, int]:
+    if turns % 2 == 0:
+        return display_size(frame.width, frame.height, pixel_aspect=pixel_aspect, max_height=max_height)
+    height, width = display_size(frame.height, frame.width, pixel_aspect=1 / pixel_aspect, max_height=max_height)
+    return width, height

@@ -11,8 +11,9 @@ import av
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from triptych.producers.media.decoding import decode_or_skip
+from triptych.producers.media.decoding import DECODER_ERRORS, TrackDecoder
 from triptych.producers.media.jpeg import JpegEncoder
+from triptych.producers.media.pixel_aspect import PixelAspect
 from triptych.producers.media.sampling import Sampler
 from triptych.producers.session_timeline import SessionTimeline, ticks_to_ns
 from triptych.producers.subtitles.cea608 import CaptionReader
@@ -36,6 +37,7 @@ class VideoReader:
 
     Attributes:
         end_ns: the session time at which the last frame ends.
+        late_frames: frames behind one that came before them, which are not sent.
     """
 
     def __init__(
@@ -43,18 +45,24 @@ class VideoReader:
         stream: VideoStream,
         timeline: SessionTimeline,
         *,
+        decoder: TrackDecoder,
         sampler: Sampler,
         encoder: JpegEncoder,
+        pixel_aspect: PixelAspect,
         captions: CaptionReader | None = None,
     ) -> None:
         self._stream = stream
         self._timeline = timeline
+        self._decoder = decoder
         self._sampler = sampler
         self._encoder = encoder
+        self._pixel_aspect = pixel_aspect
         self._captions = captions
         self._in_decoder: list[int] = []
         self._next_frame_ns = timeline.base_ns
+        self._latest_ns = timeline.base_ns
         self.end_ns = timeline.base_ns
+        self.late_frames = 0
 
     def feed(self, packet: Packet[VideoStream]) -> Iterator[SampledFrame]:
         """Yield the selected frames that this packet completes."""
@@ -82,15 +90,27 @@ class VideoReader:
         return min(position_ns, self._in_decoder[0]) if self._in_decoder else position_ns
 
     def _decode(self, packet: Packet[VideoStream] | None) -> Iterator[SampledFrame]:
-        for frame in decode_or_skip(self._stream.codec_context.decode, packet):
+        frames = self._decoder.decode(self._stream, packet)
+        self._pixel_aspect.note(None if packet is None else packet.pts)
+        for frame in frames:
             at_ns = self._time_of(frame)
             while self._in_decoder and self._in_decoder[0] <= at_ns:
                 heapq.heappop(self._in_decoder)
             if self._captions is not None and self._captions.is_wanted and at_ns >= self._timeline.base_ns:
                 self._captions.feed(frame, at_ns)
+            self.late_frames += self._timeline.base_ns <= at_ns < self._latest_ns
+            self._latest_ns = max(self._latest_ns, at_ns)
             # Frames that an edit list discards may lie before the session's start.
             if at_ns >= self._timeline.base_ns and self._sampler.take(at_ns):
-                yield SampledFrame(at_ns, *self._encoder.encode(frame))
+                yield from self._encoded(frame, at_ns)
+
+    def _encoded(self, frame: av.VideoFrame, at_ns: int) -> Iterator[SampledFrame]:
+        try:
+            encoded = self._encoder.encode(frame, self._pixel_aspect.at(frame.pts))
+        except DECODER_ERRORS as error:  # a frame of impossible size or format, of a damaged packet
+            self._decoder.fail(str(error))
+        else:
+            yield SampledFrame(at_ns, *encoded)
 
     def _time_of(self, frame: av.VideoFrame) -> int:
         """Return the session time of a frame. One without a timestamp (raw streams) follows its predecessor."""

@@ -17,6 +17,7 @@ from triptych.producers.session.source_reader import SourceReader
 from triptych.producers.session_timeline import SessionTimeline
 from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.speech.transcription_thread import Recognise
+from triptych.producers.status.losses import Losses
 from triptych.schemas.errors import UsageError
 from triptych.schemas.names import Modality
 from triptych.schemas.records import End, InputRecord
@@ -51,7 +52,8 @@ class Playback:
         self._on_packet = on_packet or (lambda _session, _modality, _at_ns: None)
         self._source = SourceReader(plan, recognise)
         self._session: Session | None = None
-        self._earlier_late_items = 0
+        self._earlier_losses = Losses()
+        self._has_media = False
         self._has_split = False
 
     def __enter__(self) -> Self:
@@ -71,14 +73,14 @@ class Playback:
         return self._source.tracks
 
     @property
-    def late_items(self) -> int:
-        """How many items were behind their track's watermark, and were dropped or trimmed."""
-        return self._earlier_late_items + (0 if self._session is None else self._session.late_items)
+    def losses(self) -> Losses:
+        """What was discarded so far."""
+        return self._source.losses + self._session_losses() + Losses(text_faults=self._source.text_faults.total)
 
     @property
-    def text_faults(self) -> int:
-        """How many blocks and characters of the subtitles could not be read."""
-        return self._source.text_faults.total
+    def decoder_error(self) -> str | None:
+        """The first error of a decoder."""
+        return self._source.decoder_error
 
     @property
     def read_error(self) -> str | None:
@@ -101,7 +103,7 @@ class Playback:
             start_at_ns: the event time at which the first session begins.
 
         Raises:
-            UsageError: nothing in the source could be decoded.
+            UsageError: nothing in the source could be decoded, or most of it could not.
         """
         source, loops = self._source, 1 if self._source.is_live else self._plan.loops
         source.log_unused_transcription()
@@ -112,8 +114,9 @@ class Playback:
             session = yield from self._play_pass(session, last=passes == loops)
             if passes == 1 and not self._has_split:
                 source.warn_if_truncated(session.media_end_ns - session.pass_start_ns)
-        if not session.has_media:
-            raise UsageError(f"{self._plan.source.label}: nothing in it could be decoded")
+        if not self._has_media and not session.has_media:
+            raise UsageError(f"{self._plan.source.label}: nothing in it could be decoded ({source.failure})")
+        source.check_decodable(has_ended=True)
 
     def ends(self) -> Iterator[End]:
         """Yield the `end` of each track at the current position; nothing where there is no media yet."""
@@ -121,7 +124,7 @@ class Playback:
             yield from self._session.ends()
 
     def _begin_session(self, start_at_ns: int) -> Session:
-        self._earlier_late_items = self.late_items
+        self._earlier_losses = self._session_losses()
         self._session = Session(
             self._plan,
             self._source.tracks,
@@ -142,8 +145,12 @@ class Playback:
                 self._begin_pass(session, SessionTimeline(item.origin_ns, 0), last=last)
             else:
                 yield from session.feed(item, self._source.modality_of(item))
+                self._source.check_decodable(has_ended=False)
         yield from session.finish_pass()
         return session
+
+    def _session_losses(self) -> Losses:
+        return self._earlier_losses + (Losses() if self._session is None else self._session.losses)
 
     def _begin_pass(self, session: Session, timeline: SessionTimeline, *, last: bool) -> None:
         session.begin_pass(build_players(session, self._source, timeline, last_pass=last), timeline)
@@ -153,6 +160,7 @@ class Playback:
         self._source.flush_decoders()
         end_ns = ended.earliest_successor_ns
         self._has_split = True
+        self._has_media = self._has_media or ended.has_media
         session = self._begin_session(self._next_start_ns(end_ns))
         _log.warning(
             "session_split",

@@ -10,6 +10,7 @@ from av.video.stream import VideoStream
 
 from triptych.producers.media.audio import AudioReader
 from triptych.producers.media.jpeg import JpegEncoder
+from triptych.producers.media.pixel_aspect import PixelAspect
 from triptych.producers.media.video import VideoReader
 from triptych.producers.session.rendition_player import RenditionPlayer, RenditionProgress
 from triptych.producers.session.session import Players, Session
@@ -45,7 +46,13 @@ def build_players(session: Session, source: SourceReader, timeline: SessionTimel
         )
     if media.audio is not None:
         records = session.records["audio"]
-        audio = AudioReader(media.audio, timeline, min_start_ns=records.watermark_ns)
+        audio = AudioReader(
+            media.audio,
+            timeline,
+            decoder=source.decoders["audio"],
+            downmix=source.downmix,
+            min_start_ns=records.watermark_ns,
+        )
         players["audio"] = AudioPlayer(audio, records, None if text is None else text.add_audio)
     if text is not None:
         players["subtitles"] = text
@@ -60,8 +67,16 @@ def _video_player(
     captions: CaptionReader | None,
 ) -> VideoPlayer:
     plan = source.plan
-    encoder = JpegEncoder(max_height=plan.height, quality=plan.quality, pixel_aspect=stream.sample_aspect_ratio)
-    reader = VideoReader(stream, timeline, sampler=session.sampler, encoder=encoder, captions=captions)
+    encoder = JpegEncoder(max_height=plan.height, quality=plan.quality)
+    reader = VideoReader(
+        stream,
+        timeline,
+        decoder=source.decoders["video"],
+        sampler=session.sampler,
+        encoder=encoder,
+        pixel_aspect=source.media.pixel_aspect or PixelAspect(stream),
+        captions=captions,
+    )
     return VideoPlayer(reader, session.records["video"], session.sampler)
 
 

@@ -12,10 +12,11 @@ from typing import Any
 from av.packet import Packet
 
 from triptych.producers.media.sampling import Sampler, SamplingGrid
-from triptych.producers.session.track_players import TrackPlayer
+from triptych.producers.session.track_players import AudioPlayer, TrackPlayer, VideoPlayer
 from triptych.producers.session.track_records import SessionInfo, TrackRecords
 from triptych.producers.session_timeline import SessionTimeline
 from triptych.producers.sources.playback_plan import PlaybackPlan
+from triptych.producers.status.losses import Losses
 from triptych.schemas.names import Modality
 from triptych.schemas.records import End, InputRecord
 
@@ -58,6 +59,7 @@ class Session:
         self._info = info
         self._on_packet = on_packet
         self._players: Players = {}
+        self._earlier_losses = Losses()
         self._players_end_ns = 0
         self._timeline = SessionTimeline(0, 0)
         self._position_ns = 0
@@ -79,12 +81,14 @@ class Session:
         return self.start_at_ns + max(self.next_pass_ns, *watermarks)
 
     @property
-    def late_items(self) -> int:
-        """How many items were behind their track's watermark, and were dropped or trimmed."""
-        return sum(records.late_items for records in self.records.values())
+    def losses(self) -> Losses:
+        """What was discarded so far: items behind their track's watermark, frames and audio behind others."""
+        late = sum(records.late_items for records in self.records.values())
+        return self._earlier_losses + Losses(late=late) + self._player_losses()
 
     def begin_pass(self, players: Players, timeline: SessionTimeline) -> None:
         """Play the following packets with these players."""
+        self._earlier_losses += self._player_losses()
         self._players = players
         self._timeline = timeline
         self.pass_start_ns = self._position_ns = timeline.base_ns
@@ -113,6 +117,10 @@ class Session:
         if self.has_media:
             end_ns = max(self.media_end_ns, *(records.end_ns for records in self.records.values()))
             yield from (records.end(end_ns) for records in self.records.values())
+
+    def _player_losses(self) -> Losses:
+        media = (player for player in self._players.values() if isinstance(player, VideoPlayer | AudioPlayer))
+        return sum((player.losses for player in media), Losses())
 
     def _extend_media_end(self) -> None:
         ends = (player.end_ns for modality, player in self._players.items() if modality != "subtitles")

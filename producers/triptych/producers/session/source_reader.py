@@ -11,6 +11,9 @@ from typing import Any, Final
 import structlog
 from av.packet import Packet
 
+from triptych.producers.media.audio_timestamps import AudioTimestamps
+from triptych.producers.media.decoding import TrackDecoder
+from triptych.producers.media.downmix import Downmix
 from triptych.producers.media.jump_detector import Jump, JumpDetector
 from triptych.producers.session.rendition_player import RenditionProgress
 from triptych.producers.session.text_source import TextSource, find_text_sources
@@ -20,6 +23,7 @@ from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.sources.source import UrlSource
 from triptych.producers.speech.recogniser import Recogniser
 from triptych.producers.speech.transcription_thread import Recognise, TranscriptionThread
+from triptych.producers.status.losses import Losses
 from triptych.producers.subtitles.language import DEFAULT_LANGUAGE
 from triptych.producers.subtitles.text_faults import TextFaults
 from triptych.schemas.errors import UsageError
@@ -39,6 +43,8 @@ class SourceReader:
         media: the open file. Each pass opens it again.
         text: where the subtitles come from, and may come from later.
         text_faults: what of the subtitles could not be read.
+        decoders: of video and audio.
+        downmix: mixes the channels of the audio.
         duration_ns: the duration of one pass as the source states it; None for a live feed.
         reopen_failed: whether the source could not be opened for another pass.
     """
@@ -64,8 +70,16 @@ class SourceReader:
         self._recognise = recognise
         self._transcription: TranscriptionThread | None = None
         self.duration_ns = self.media.duration_ns
+        self.downmix = Downmix(plan.stream)
         self.reopen_failed = False
+        self.decoders: dict[Modality, TrackDecoder] = {
+            "video": TrackDecoder(is_live=self.is_live),
+            "audio": TrackDecoder(is_live=self.is_live, on_frame=self._observe_audio),
+        }
+        self._read_stamps = self._played_stamps = AudioTimestamps()
         self._resync = False
+        self._misplaced = 0
+        self._detector: JumpDetector[Packet[Any]] = JumpDetector()
 
     def close(self) -> None:
         """Close the file, and end the transcription thread."""
@@ -97,25 +111,74 @@ class SourceReader:
         """Whether the source has no end, and so no second pass."""
         return self.duration_ns is None and isinstance(self.plan.source, UrlSource)
 
+    @property
+    def losses(self) -> Losses:
+        """The packets that had wrong timestamps, or could not be decoded."""
+        broken = sum(decoder.broken for decoder in self.decoders.values())
+        return Losses(misplaced=self._misplaced + self._detector.dropped, broken=broken)
+
+    @property
+    def decoder_error(self) -> str | None:
+        """The first error of a decoder."""
+        return next((decoder.reason for decoder in self.decoders.values() if decoder.reason), None)
+
+    @property
+    def failure(self) -> str:
+        """Why there is nothing to play."""
+        source, reason = self.plan.source, self.decoder_error or self.media.read_error or "it yields no video or audio"
+        if isinstance(source, UrlSource):
+            return f"{reason}; a film whose index lies at its end needs a server that answers ranges"
+        return f"{reason}; in a pipe, the index of a film must lie at its beginning" if source.is_read_once else reason
+
+    def check_decodable(self, *, has_ended: bool) -> None:
+        """Check that what comes from the decoders is worth sending.
+
+        Raises:
+            UsageError: most packets of a track could not be decoded.
+        """
+        for modality, decoder in self.decoders.items():
+            if decoder.fails_by_now or (has_ended and decoder.has_failed):
+                source = self.plan.source
+                raise UsageError(
+                    f"{source.label}: {decoder.broken} of {decoder.packets} packets of {modality} could not be decoded "
+                    f"({decoder.reason}); the {source.kind} is damaged or encrypted"
+                )
+
     def resync(self) -> None:
         """Report a jump at the next packet, whatever its timestamp."""
         self._resync = True
 
     def packets(self) -> Iterator[Packet[Any] | Jump]:
         """Yield the packets of one pass in the file's order, with a `Jump` wherever their timestamps jump."""
-        detector: JumpDetector[Packet[Any]] = JumpDetector()
+        self._misplaced += self._detector.dropped
+        detector = self._detector = JumpDetector()
+        # Each pass begins with the stated sample rate. The detector may hold packets until after the rate has changed.
+        self._read_stamps, self._played_stamps = AudioTimestamps(), AudioTimestamps()
         for packet in self.media.packets(with_text=self.text_source is self.media.text_track):
             if packet.dts is None or self.modality_of(packet) == "subtitles":
                 yield packet
                 continue
-            at_ns = ticks_to_ns(packet.dts, packet.time_base)
+            modality = self.modality_of(packet)
+            at = self._read_stamps.correct(packet) if modality == "audio" else None
+            at_ns = ticks_to_ns(packet.dts if at is None else at, packet.time_base)
             if self._resync:
                 self._resync = False
                 yield Jump(at_ns)
-            yield from detector.feed(packet.stream_index, at_ns, packet)
-        yield from detector.finish()
-        if detector.dropped:
-            _log.warning("source_wrong_timestamps", stream=self.plan.stream, packets_dropped=detector.dropped)
+            is_inner_frame = modality == "video" and not packet.is_keyframe
+            ready = detector.feed(packet.stream_index, at_ns, packet, may_be_reordered=is_inner_frame)
+            yield from (self._corrected(item) for item in ready)
+        yield from (self._corrected(item) for item in detector.finish())
+
+    def _corrected(self, item: Packet[Any] | Jump) -> Packet[Any] | Jump:
+        if not isinstance(item, Jump) and self.modality_of(item) == "audio":
+            at = self._played_stamps.correct(item)
+            if at is not None:
+                item.pts = item.dts = at
+        return item
+
+    def _observe_audio(self, frame: Any) -> None:  # noqa: ANN401 - an audio frame; PyAV's decoders do not say which
+        self._read_stamps.observe(frame)
+        self._played_stamps.observe(frame)
 
     def modality_of(self, packet: Packet[Any]) -> Modality:
         """Return the modality of the track that a packet belongs to."""

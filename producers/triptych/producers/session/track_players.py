@@ -26,6 +26,7 @@ from triptych.producers.media.sampling import Sampler
 from triptych.producers.media.video import VideoReader
 from triptych.producers.session.track_records import TrackRecords
 from triptych.producers.session_timeline import SessionTimeline
+from triptych.producers.status.losses import Losses
 from triptych.producers.subtitles.cea608 import CaptionReader
 from triptych.producers.subtitles.cue import DEFAULT_DURATION_NS, Cue
 from triptych.producers.subtitles.language import language_of
@@ -70,6 +71,11 @@ class VideoPlayer:
         """Where the last frame ends."""
         return self._reader.end_ns
 
+    @property
+    def losses(self) -> Losses:
+        """The frames that came too late."""
+        return Losses(late=self._reader.late_frames)
+
     def feed(self, packet: Packet[Any]) -> Iterator[InputRecord]:
         """Yield the selected frames that the packet completes."""
         for frame in self._reader.feed(packet):
@@ -109,6 +115,11 @@ class AudioPlayer:
     def end_ns(self) -> int:
         """Where the audio that was sent ends."""
         return self._reader.end_ns
+
+    @property
+    def losses(self) -> Losses:
+        """The audio that was trimmed."""
+        return Losses(overlap_ns=self._reader.trimmed_ns)
 
     def feed(self, packet: Packet[Any]) -> Iterator[InputRecord]:
         """Yield the chunks that the packet completes."""

@@ -17,8 +17,10 @@ from av.stream import Disposition, Stream
 from av.subtitles.stream import SubtitleStream
 from av.video.stream import VideoStream
 
+from triptych.producers.media.pixel_aspect import PixelAspect
 from triptych.producers.session_timeline import ticks_to_ns
-from triptych.producers.sources.source import Source
+from triptych.producers.sources.inspection import encrypted, is_scrambled, unfinished
+from triptych.producers.sources.source import FileSource, Source
 from triptych.producers.sources.track_selection import TrackInfo, best_audio, best_subtitles, best_video
 from triptych.producers.subtitles.cea608 import carries_captions
 from triptych.producers.subtitles.codecs import CAPTION_TRACK_CODEC, TEXT_CODECS, codec_name
@@ -41,6 +43,7 @@ class MediaFile:
     Attributes:
         video: the video track to play.
         audio: the audio track to play.
+        pixel_aspect: the shape of the pixels of the video.
         text_track: the text track in the wanted language, or the next best.
         read_error: the error that ended reading before the end of the source.
     """
@@ -51,6 +54,7 @@ class MediaFile:
         streams = container.streams
         self.video: VideoStream | None = _track_with(streams.video, best_video(_track_infos(streams.video)))
         self.audio: AudioStream | None = _track_with(streams.audio, best_audio(_track_infos(streams.audio)))
+        self.pixel_aspect = None if self.video is None else PixelAspect(self.video)
         self.text_track: SubtitleStream | None = self._select_text_track(wanted_language)
         self.read_error: str | None = None
         self._read_ahead: deque[Packet[Stream]] = deque()
@@ -61,7 +65,7 @@ class MediaFile:
         """Open a source and select its tracks.
 
         Raises:
-            UsageError: the source cannot be opened, or has neither video nor audio.
+            UsageError: the source cannot be opened, is encrypted, or has neither video nor audio.
         """
         try:
             container = av.open(
@@ -73,12 +77,17 @@ class MediaFile:
                 timeout=source.timeouts_s,
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            reason = _reason(error)
+            reason = unfinished(source.location) if isinstance(source, FileSource) else None
+            reason = reason or _reason(error)
             raise UsageError(f"{source.label}: expected a {source.kind} that can be played, got: {reason}") from None
+        if isinstance(source, FileSource) and is_scrambled(source.location):
+            container.close()
+            raise UsageError(encrypted(source.label, source.kind))
         media = cls(container, source, wanted_language)
         if media.video is None and media.audio is None:
             media.close()
-            raise UsageError(f"{source.label}: expected a {source.kind} with video or audio, found neither")
+            reason = (unfinished(source.location) if isinstance(source, FileSource) else None) or "found neither"
+            raise UsageError(f"{source.label}: expected a {source.kind} with video or audio, {reason}")
         return media
 
     def __enter__(self) -> Self:
@@ -169,6 +178,8 @@ class MediaFile:
                 if stale_s is not None and time.monotonic() - asked_s > stale_s:
                     self.read_error = _TIMED_OUT
                     return
+                if packet.has_sidedata("encryption_info"):
+                    raise UsageError(encrypted(self._source.label, self._source.kind))
                 if packet.size:
                     yield packet
         except (av.error.FFmpegError, OSError) as error:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from triptych.producers.sources.inspection import is_regular
 from triptych.schemas.errors import UsageError
 
 OPEN_TIMEOUT_S: Final = 15.0
@@ -53,6 +54,11 @@ class FileSource:
         """The `ce_source` of its records."""
         uri = self.path.absolute().as_uri()
         return uri if len(uri) <= _MAX_URI_CHARACTERS else uri[-_MAX_URI_CHARACTERS:]
+
+    @property
+    def is_read_once(self) -> bool:
+        """Whether what was read is gone, as of a pipe. Then nothing may look at the beginning before it is played."""
+        return not is_regular(self.path)
 
     @property
     def kind(self) -> str:
@@ -189,6 +195,8 @@ def _readable(path: Path, text: str) -> Path:
     if path.is_dir():
         raise UsageError(f"{text}: expected a media file, got a folder")
     try:
+        if not is_regular(path):
+            return path
         with path.open("rb") as file:
             if not file.read(1):
                 raise UsageError(f"{text}: expected a media file, got an empty one")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from triptych.producers.status.losses import Losses
 from triptych.schemas.records import InputRecord, MediaRecord
 
 State = Literal["starting", "playing", "waiting", "done", "stopped", "failed"]
@@ -24,8 +25,7 @@ class SourceStatus:
         total_ns: the duration of all passes; None where that is unknown or endless.
         sent: records handed to the transport, control records included.
         dropped: records that were rejected by the broker, or found no room in the queue.
-        late: items behind their track's watermark, which were dropped or trimmed.
-        text_faults: blocks and characters of subtitles that could not be read.
+        losses: what was discarded before it became a record.
         sessions: sessions begun.
         reconnects: how often a lost feed was opened again.
         gaps: gaps between two sessions of a lost feed.
@@ -43,8 +43,7 @@ class SourceStatus:
     total_ns: int | None = None
     sent: int = 0
     dropped: int = 0
-    late: int = 0
-    text_faults: int = 0
+    losses: Losses = field(default_factory=Losses)
     sessions: int = 0
     reconnects: int = 0
     gaps: int = 0
@@ -95,15 +94,10 @@ class Counters:
             old = self._status
             self._status = replace(old, gaps=old.gaps + 1, gap_ns=old.gap_ns + length_ns)
 
-    def late(self, items: int) -> None:
-        """Record more late items."""
+    def losses(self, total: Losses) -> None:
+        """Record all losses so far."""
         with self._lock:
-            self._status = replace(self._status, late=self._status.late + items)
-
-    def text_faults(self, items: int) -> None:
-        """Record more blocks and characters of subtitles that could not be read."""
-        with self._lock:
-            self._status = replace(self._status, text_faults=self._status.text_faults + items)
+            self._status = replace(self._status, losses=total)
 
     def observe(self, record: InputRecord) -> None:
         """Record the session of a record, and the measurements that it carries."""

@@ -39,12 +39,30 @@ class _FeedSeries:
 _SERIES: Final = (
     _FeedSeries(CounterMetricFamily, "sent", "Records sent, control records included.", lambda status: status.sent),
     _FeedSeries(CounterMetricFamily, "dropped", "Records dropped.", lambda status: status.dropped),
-    _FeedSeries(CounterMetricFamily, "late", "Late items, dropped or trimmed.", lambda status: status.late),
+    _FeedSeries(CounterMetricFamily, "late", "Late items, dropped or trimmed.", lambda status: status.losses.late),
     _FeedSeries(
         CounterMetricFamily,
         "text_faults",
         "Blocks and characters of subtitles that could not be read.",
-        lambda status: status.text_faults,
+        lambda status: status.losses.text_faults,
+    ),
+    _FeedSeries(
+        CounterMetricFamily,
+        "broken_packets",
+        "Packets that could not be decoded, or only with errors.",
+        lambda status: status.losses.broken,
+    ),
+    _FeedSeries(
+        CounterMetricFamily,
+        "misplaced_packets",
+        "Packets with wrong timestamps, dropped.",
+        lambda status: status.losses.misplaced,
+    ),
+    _FeedSeries(
+        CounterMetricFamily,
+        "overlap_seconds",
+        "Audio trimmed, because earlier audio covers its time.",
+        lambda status: status.losses.overlap_ns / NS_PER_S,
     ),
     _FeedSeries(CounterMetricFamily, "sessions", "Sessions begun.", lambda status: status.sessions),
     _FeedSeries(CounterMetricFamily, "reconnects", "Lost feeds opened again.", lambda status: status.reconnects),

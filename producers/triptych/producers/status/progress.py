@@ -63,7 +63,7 @@ class ProgressTable:
         shown, hidden = (ordered, []) if len(ordered) <= room else (ordered[:room], ordered[room:])
         table = Table(box=None, pad_edge=False)
         table.add_column("stream")
-        for title in ("state", "position", "rate", "sent", "dropped", "lag"):
+        for title in ("state", "position", "rate", "sent", "dropped", "broken", "lag"):
             table.add_column(title, justify="right")
         elapsed_ns = {status.stream: self._stopwatch.elapsed_ns(status) for status in statuses}
         for status in shown:
@@ -106,7 +106,7 @@ def _trouble(status: SourceStatus) -> int:
         return 0
     if status.state == "waiting":
         return 1
-    if status.dropped or status.late:
+    if status.dropped or status.losses.late:
         return 2
     if status.lag_ns > _NORMAL_LAG_NS:
         return 3
@@ -128,6 +128,7 @@ def _numbers(status: SourceStatus, elapsed_ns: int) -> dict[str, str | int | flo
         "rate": round(status.position_ns / max(1, elapsed_ns), 1),
         "sent": status.sent,
         "dropped": status.dropped,
+        "broken": status.losses.broken,
         "lag_s": round(status.lag_ns / NS_PER_S, 1),
     }
 
@@ -142,6 +143,7 @@ def _cells(status: SourceStatus, elapsed_ns: int) -> tuple[str, ...]:
         f"{numbers['rate']}x",
         str(status.sent),
         str(status.dropped),
+        str(status.losses.broken),
         f"{numbers['lag_s']} s",
     )
 
