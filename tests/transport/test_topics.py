@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from triptych.schemas.names import INPUT_TOPICS
 from triptych.transport.errors import TopicMisconfiguredError, TopicMissingError
 from triptych.transport.memory.transport import MemoryTransport
 from triptych.transport.topic_settings import TopicSettings, TopicState
@@ -87,6 +90,24 @@ def test_the_check_at_the_start_raises() -> None:
 
     with pytest.raises(TopicMisconfiguredError, match=r"max\.message\.bytes"):
         check_topics(transport, "triptych", 1_000_000)
+
+
+def test_only_the_topics_that_a_program_uses_are_checked() -> None:
+    """A producer needs neither the results nor the dead letters, missing, wrong or of another size."""
+    transport = MemoryTransport()
+    admin = transport.admin()
+    admin.create([replace(LIKE, name=name) for name in INPUT_TOPICS])
+    limit = LIKE.max_record_bytes
+    check_topics(transport, "city", limit, names=INPUT_TOPICS)
+    with pytest.raises(TopicMisconfiguredError, match=r"city\.results: expected a topic"):
+        check_topics(transport, "city", limit)
+
+    admin.create([replace(LIKE, name="city.results", partitions=3, max_record_bytes=1)])
+    check_topics(transport, "city", limit, names=INPUT_TOPICS)
+
+    with pytest.raises(TopicMisconfiguredError) as wrong:
+        check_topics(transport, "city", limit + 1, names=INPUT_TOPICS)
+    assert [line.partition(":")[0] for line in str(wrong.value).splitlines()] == list(INPUT_TOPICS)
 
 
 def test_creating_fixes_settings_and_nothing_else() -> None:

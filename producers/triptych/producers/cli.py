@@ -132,6 +132,7 @@ def _connect(settings: Settings) -> Iterator[_Connected]:
     from rich.console import Console
 
     from triptych.producers.status.progress import ProgressLog, ProgressTable
+    from triptych.schemas.names import INPUT_TOPICS
     from triptych.service.signals import stop_on_signal
     from triptych.transport.kafka.transport import KafkaTransport
     from triptych.transport.topics import check_topics
@@ -139,7 +140,8 @@ def _connect(settings: Settings) -> Iterator[_Connected]:
     console = Console(stderr=True)
     display = ProgressTable(console, time.monotonic_ns) if console.is_terminal else ProgressLog(time.monotonic_ns)
     with closing(KafkaTransport(settings.kafka)) as transport, stop_on_signal() as stop:
-        check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes)
+        # The topics of results and dead letters belong to the worker, which may be installed elsewhere or later.
+        check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes, names=INPUT_TOPICS)
         with _monitored(display, settings) as shown:
             yield _Connected(transport, stop, shown)
 
