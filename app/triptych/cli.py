@@ -14,6 +14,7 @@ import typer
 
 from triptych.consumers.cli import alert, diff, evidence, watch
 from triptych.consumers.dead.cli import dead
+from triptych.consumers.doctor.cli import doctor
 from triptych.demo import demo
 from triptych.models.cli import models
 from triptych.producers.cli import produce
@@ -78,6 +79,7 @@ app.command()(produce)
 app.command()(work)
 _add_training(app)
 app.command()(watch)
+app.command()(doctor)
 app.command()(alert)
 app.command()(evidence)
 app.command()(diff)
