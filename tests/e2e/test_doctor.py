@@ -32,7 +32,7 @@ def examined(here: Installation, *args: str, **variables: str) -> tuple[int, dic
 def working(here: Installation) -> Iterator[None]:
     """Run a worker that has joined its group."""
     with here.running("work") as worker:
-        wait_until(lambda: bool(here.assignments(here.pipeline)) or not worker.is_running, "a member")
+        worker.wait_for("partitions_assigned")
         yield
 
 
