@@ -34,6 +34,7 @@ def working(here: Installation) -> Iterator[None]:
     with here.running("work") as worker:
         worker.wait_for("partitions_assigned")
         yield
+        worker.stop().succeeded()
 
 
 @pytest.mark.timeout(300)
@@ -50,7 +51,10 @@ def test_a_feed_is_followed_to_where_it_stops(install: Install, clip: Clip) -> N
     code, found = examined(here, "film")
     assert (code, found["stop"]) == (1, "worker")
     assert f"triptych work --pipeline {here.pipeline}" in found["worker"]["remedy"]
-    assert "records of its partitions are not committed" in found["lag"]["found"]
+    assert found["lag"]["status"] == "ok"
+    _, late = examined(here, "film", "--patience", "0.1", TRIPTYCH_ALIGN_IDLE_TIMEOUT_MS="100")
+    assert (late["lag"]["status"], late["lag"]["remedy"]) == ("wrong", "start a worker")
+    assert "records of its partitions are not committed" in late["lag"]["found"]
     assert "film" in examined(here, "fillm")[1]["producer"]["found"]
 
     with working(here):

@@ -57,6 +57,8 @@ def produce(
 ) -> None:
     """Play media files and live feeds into Kafka, as streams of video, audio and text.
 
+    List feeds whose URLs have a password in a file (--feeds FILE): arguments stand in the process list for all to read.
+
     Runs until all files are played, or until Ctrl-C or SIGTERM, and then ends every stream. A damaged file is played as
     far as it can be read. A lost feed is opened again and again.
     """
@@ -90,11 +92,25 @@ def _run(sources: Sequence[str], feeds: Path | None, options: SourceOptions, set
         return
     if not sources:
         raise UsageError("expected a file, a URL or --feeds FILE, got nothing to play")
+    _warn_of_visible_credentials(sources)
     failed = [outcome for outcome in _play(plans_for(sources, options), settings) if outcome.error is not None]
     for outcome in failed:
         typer.echo(f"triptych: {outcome.error}", err=True)
     if failed:
         raise typer.Exit(max(outcome.exit_code for outcome in failed))
+
+
+def _warn_of_visible_credentials(sources: Sequence[str]) -> None:
+    """Say once that a password on the command line can be read by others."""
+    from triptych.producers.sources.credentials import has_credentials
+
+    exposed = sum(map(has_credentials, sources))
+    if exposed:
+        typer.echo(
+            f"triptych: {exposed} of the URLs on the command line have credentials, which other users of this machine "
+            "can read in the process list; --feeds FILE keeps them in a file",
+            err=True,
+        )
 
 
 def _play(plans: Sequence[PlaybackPlan], settings: Settings) -> Sequence[SourceOutcome]:

@@ -61,7 +61,13 @@ def look(world: World, kept: Kept | Away, wanted: str | None = None, *, later_s:
     """Look at the pipeline, some time later."""
     import time
 
-    surveyor = Surveyor("triptych", 1_000_000, 10 * SECOND, lambda: time.time_ns() + later_s * SECOND, lambda _: None)
+    surveyor = Surveyor(
+        "triptych",
+        1_000_000,
+        10 * SECOND,
+        clock_ns=lambda: time.time_ns() + later_s * SECOND,
+        pause=lambda _: None,
+    )
     return surveyor.look(world.transport, kept, wanted)
 
 

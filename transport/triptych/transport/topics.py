@@ -100,6 +100,21 @@ def create_topics(admin: TopicAdmin, pipeline: str, like: TopicSettings) -> list
     return done
 
 
+def missing_topics(admin: TopicAdmin, pipeline: str) -> list[str]:
+    """Return the names of the topics of a pipeline that do not exist."""
+    found = admin.describe(pipeline_topics(pipeline))
+    return [name for name in pipeline_topics(pipeline) if name not in found]
+
+
+def create_missing(admin: TopicAdmin, pipeline: str, max_record_bytes: int) -> list[str]:
+    """Create the missing topics of a pipeline, and change no other; return what was done, one line each."""
+    partitions = usual_partitions(admin, pipeline)
+    like = TopicSettings("", partitions, max_record_bytes=max_record_bytes)
+    missing = missing_topics(admin, pipeline)
+    created = admin.create([topic for topic in wanted_topics(pipeline, like) if topic.name in missing])
+    return [f"{name}: created with {partitions} partitions" for name in created]
+
+
 def usual_partitions(admin: TopicAdmin, pipeline: str) -> int:
     """Return the number of partitions for new topics of a pipeline: as existing ones have, or the default."""
     found = admin.describe(pipeline_topics(pipeline)).values()

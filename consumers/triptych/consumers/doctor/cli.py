@@ -15,6 +15,10 @@ def doctor(
     stream: Annotated[str | None, typer.Argument(help="One stream. Default: all with records of the last day.")] = None,
     *,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    patience: Annotated[
+        float,
+        typer.Option(min=0, metavar="S", help="How long a stream may be silent, or a step behind the one before it."),
+    ] = 60.0,
     config: ConfigOption = None,
     bootstrap_servers: BootstrapServersOption = None,
     redis_url: RedisUrlOption = None,
@@ -34,13 +38,18 @@ def doctor(
     from triptych.service.logs import configure_logs
     from triptych.settings.loading import load
     from triptych.transport.kafka.transport import KafkaTransport
-    from triptych.units import NS_PER_MS
+    from triptych.units import NS_PER_MS, NS_PER_S
 
     flags = {"kafka.bootstrap_servers": bootstrap_servers, "redis.url": redis_url, "pipeline": pipeline}
     settings = load(config, flags)
     configure_logs(settings.log)
     wanted = None if stream is None else checked_stream(stream)
-    surveyor = Surveyor(settings.pipeline, settings.kafka.max_record_bytes, settings.align.idle_timeout_ms * NS_PER_MS)
+    surveyor = Surveyor(
+        settings.pipeline,
+        settings.kafka.max_record_bytes,
+        idle_ns=settings.align.idle_timeout_ms * NS_PER_MS,
+        patience_ns=round(patience * NS_PER_S),
+    )
     with ExitStack() as stack:
         index = RedisSource(settings.redis.full_url(), pipeline=settings.pipeline)
         stack.callback(index.close)

@@ -10,10 +10,6 @@ from triptych.consumers.doctor.observations import PipelineSeen, StreamSeen
 from triptych.schemas.names import DEFAULT_PIPELINE, MODALITIES, dead_topic, results_topic
 from triptych.units import NS_PER_S
 
-SILENT_NS: Final = 60 * NS_PER_S
-"""After how long without a record a stream that has not ended counts as silent."""
-BEHIND_NS: Final = 60 * NS_PER_S
-"""How far, beyond the idle timeout, a step may be behind the one before it."""
 _SHOWN_STREAMS: Final = 10
 _S_PER_MINUTE: Final = 60
 _S_PER_HOUR: Final = 3_600
@@ -114,10 +110,10 @@ def _producer(seen: PipelineSeen, stream: StreamSeen) -> Check:
     found = f"newest records: {ages}" + (f"; no {' and no '.join(missing)}" if missing else "")
     if stream.ended:
         return Check("producer", "ok", f"ended {age(seen.now_ns - newest_ns)} ago; {found}", stream=name)
-    if seen.now_ns - newest_ns > SILENT_NS:
+    if seen.now_ns - newest_ns > seen.patience_ns:
         remedy = "its producer stopped, or lost its source: read the producer's log (source_lost), or start it again"
         return Check("producer", "wrong", f"silent, and it did not end; {found}", remedy, name)
-    silent = [t.modality for t in stream.tracks if not t.ended and seen.now_ns - t.arrival_ns > SILENT_NS]
+    silent = [t.modality for t in stream.tracks if not t.ended and seen.now_ns - t.arrival_ns > seen.patience_ns]
     if silent:
         remedy = f"no {' and no '.join(silent)} comes from the source; results call it idle"
         return Check("producer", "note", found, remedy, name)
@@ -135,7 +131,7 @@ def _lag(seen: PipelineSeen, stream: StreamSeen) -> Check:
     name = stream.stream
     if not stream.unread or stream.oldest_unread_ns is None:
         return Check("lag", "ok", "all records of its partitions are committed", stream=name)
-    waiting_ns, allowed_ns = seen.now_ns - stream.oldest_unread_ns, BEHIND_NS + seen.idle_ns
+    waiting_ns, allowed_ns = seen.now_ns - stream.oldest_unread_ns, seen.allowed_ns
     found = f"{stream.unread} records of its partitions are not committed, the oldest came {age(waiting_ns)} ago"
     if waiting_ns <= allowed_ns or (stream.newest_ns or 0) - (stream.processed_ns or 0) <= allowed_ns:
         held = "open windows and the last records of a stream stay so for a while"
@@ -163,7 +159,7 @@ def _dead_letters(seen: PipelineSeen, stream: StreamSeen) -> Check:
 
 
 def _results(seen: PipelineSeen, stream: StreamSeen) -> Check:
-    name, newest_ns, allowed_ns = stream.stream, stream.newest_ns or 0, BEHIND_NS + seen.idle_ns
+    name, newest_ns, allowed_ns = stream.stream, stream.newest_ns or 0, seen.allowed_ns
     topic = results_topic(seen.pipeline)
     remedy = (
         "the worker's log and /readyz say why; a window closes when every track is past it, or idle for "
@@ -192,7 +188,7 @@ def _redis(seen: PipelineSeen, stream: StreamSeen) -> Check:
         )
         return Check("redis", "wrong", "answers, but has no result of the stream, and Kafka has", remedy, name)
     found = f"the newest result was published {age(seen.now_ns - stream.kept_ns)} ago"
-    if stream.result_ns is not None and stream.result_ns - stream.kept_ns > BEHIND_NS:
+    if stream.result_ns is not None and stream.result_ns - stream.kept_ns > seen.patience_ns:
         remedy = "the worker cannot write it: read its log (store_unavailable), and its redis.url"
         return Check(
             "redis", "wrong", f"{found}, {age(stream.result_ns - stream.kept_ns)} before Kafka's", remedy, name

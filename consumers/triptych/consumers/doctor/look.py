@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from triptych.consumers.dead.letters import read_letters
-from triptych.consumers.doctor.judgement import BEHIND_NS
-from triptych.consumers.doctor.observations import LettersSeen, PipelineSeen, StreamSeen, TrackSeen
+from triptych.consumers.doctor.observations import PATIENCE_NS, LettersSeen, PipelineSeen, StreamSeen, TrackSeen
 from triptych.consumers.subscription.log_reading import read_tail
 from triptych.consumers.subscription.result_source import SourceError
 from triptych.schemas.codec import decode_result
@@ -61,6 +60,7 @@ class Surveyor:
         pipeline: its name.
         max_record_bytes: the size limit of records that its topics must accept.
         idle_ns: the worker's idle timeout.
+        patience_ns: how far behind a step may be before that counts as wrong.
         clock_ns: the wall clock, in nanoseconds.
         pause: waits some seconds between two looks at the group's commits.
     """
@@ -68,6 +68,7 @@ class Surveyor:
     pipeline: str
     max_record_bytes: int
     idle_ns: int
+    patience_ns: int = PATIENCE_NS
     clock_ns: Callable[[], int] = time.time_ns
     pause: Callable[[float], None] = time.sleep
 
@@ -76,7 +77,7 @@ class Surveyor:
 
         A server that cannot be asked is part of what is seen, and no error.
         """
-        seen = PipelineSeen(self.clock_ns(), self.pipeline, wanted, self.idle_ns)
+        seen = PipelineSeen(self.clock_ns(), self.pipeline, wanted, self.idle_ns, self.patience_ns)
         try:
             seen = self._at_kafka(seen, transport)
         except TransportError as error:
@@ -235,7 +236,7 @@ def _with_letters(
 
 
 def _is_behind(streams: Iterable[StreamSeen], seen: PipelineSeen) -> bool:
-    limit_ns = seen.now_ns - BEHIND_NS - seen.idle_ns
+    limit_ns = seen.now_ns - seen.allowed_ns
     return any(each.oldest_unread_ns is not None and each.oldest_unread_ns < limit_ns for each in streams)
 
 

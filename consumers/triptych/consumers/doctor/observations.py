@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from triptych.schemas.names import Modality
+from triptych.units import NS_PER_S
+
+PATIENCE_NS: Final = 60 * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,8 @@ class PipelineSeen:
         pipeline: its name.
         wanted: the stream that was asked for; None for all.
         idle_ns: after how much silence a track no longer holds windows open.
+        patience_ns: after how long without a record a stream that has not ended counts as silent, and how far, beyond
+            `idle_ns`, a step may be behind the one before it.
         kafka_error: why Kafka could not be asked; empty if it could.
         redis_error: why Redis could not be asked; empty if it could.
         topic_problems: what is wrong with its topics, one line each.
@@ -85,6 +91,7 @@ class PipelineSeen:
     pipeline: str
     wanted: str | None = None
     idle_ns: int = 0
+    patience_ns: int = PATIENCE_NS
     kafka_error: str = ""
     redis_error: str = ""
     topic_problems: tuple[str, ...] = ()
@@ -92,3 +99,8 @@ class PipelineSeen:
     is_advancing: bool | None = None
     streams: tuple[StreamSeen, ...] = ()
     known: tuple[str, ...] = ()
+
+    @property
+    def allowed_ns(self) -> int:
+        """How far a step may be behind the one before it."""
+        return self.patience_ns + self.idle_ns
