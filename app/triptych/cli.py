@@ -159,10 +159,10 @@ def main() -> NoReturn:
 
 
 def _hint(error: TriptychError) -> str:
-    """Return what a newcomer without servers can do, on a line of its own; empty where that is not the problem."""
+    """Return what a newcomer without servers can do, as a further sentence; empty where that is not the problem."""
     for kind, hint in HINTS:
         if isinstance(error, kind):
-            return f"\n{hint}"
+            return f". {hint}"
     return ""
 
 

@@ -74,12 +74,12 @@ def test_a_known_error_is_one_line_with_its_exit_code(
 def test_without_servers_a_newcomer_is_told_what_to_start(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: TriptychError, words: tuple[str, ...]
 ) -> None:
-    """On a second line; the exit code stays."""
+    """On the same line; the exit code stays."""
     code = _exit_code_of(monkeypatch, _raise(error))
 
-    first, second = capsys.readouterr().err.splitlines()
-    assert (code, str(error) in first) == (3, True)
-    assert [word for word in words if word not in second] == []
+    (line,) = capsys.readouterr().err.splitlines()
+    assert (code, str(error) in line) == (3, True)
+    assert [word for word in words if word not in line] == []
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,10 +24,18 @@ def tracks(*ages_s: float, ended: bool = False) -> tuple[TrackSeen, ...]:
 
 HEALTHY = StreamSeen(
     "film", tracks(0.2, 0.5, 4), NOW - 300 * S, unread=12, oldest_unread_ns=NOW - 4 * S, result_ns=NOW - 3 * S,
-    processed_ns=NOW - 4 * S,
+    waiting_since_ns=NOW - 2 * S,
     kept_ns=NOW - 3 * S,
 )  # fmt: skip
 SEEN = PipelineSeen(NOW, "city", "film", 10 * S, workers=1, streams=(HEALTHY,), known=("film", "other"))
+
+
+OLD_RESULT = replace(
+    SEEN,
+    streams=(
+        replace(HEALTHY, result_ns=NOW - 600 * S, kept_ns=NOW - 600 * S, unread=0, waiting_since_ns=NOW - 590 * S),
+    ),
+)
 
 
 def wrong(seen: PipelineSeen) -> list[str]:
@@ -66,10 +74,10 @@ def test_a_healthy_feed_has_nothing_wrong() -> None:
         (replace(SEEN, streams=(StreamSeen("film"),)), ["producer"], "--stream film"),
         (with_stream(tracks=tracks(300, 301, 300)), ["producer"], "source_lost"),
         (replace(SEEN, workers=0), ["worker"], "triptych work --pipeline city"),
-        (with_stream(oldest_unread_ns=NOW - 200 * S, processed_ns=NOW - 200 * S), ["lag"], "does not advance"),
+        (with_stream(oldest_unread_ns=NOW - 200 * S, waiting_since_ns=NOW - 200 * S), ["lag"], "does not advance"),
         (with_stream(letters=LettersSeen(3, NOW - S, ("invalid",))), ["dead letters"], "dead list --stream film"),
         (with_stream(result_ns=None, kept_ns=None), ["results"], "readyz"),
-        (with_stream(result_ns=NOW - 600 * S, kept_ns=NOW - 600 * S), ["results"], "readyz"),
+        (OLD_RESULT, ["results"], "readyz"),
         (with_stream(kept_ns=None), ["redis"], "redis.url"),
         (with_stream(kept_ns=NOW - 600 * S), ["redis"], "cannot write"),
     ],
@@ -86,7 +94,7 @@ def test_a_stream_that_ended_is_healthy_however_long_ago() -> None:
     """Its last result came soon after its last record."""
     ended = with_stream(
         tracks=tracks(9_000, 9_000, ended=True), unread=4, oldest_unread_ns=NOW - 9_001 * S, result_ns=NOW - 8_990 * S,
-        processed_ns=NOW - 9_001 * S, kept_ns=NOW - 8_990 * S,
+        waiting_since_ns=None, kept_ns=NOW - 8_990 * S,
     )  # fmt: skip
     assert wrong(ended) == []
     assert "ended 2 h ago" in check(ended, "producer").found
@@ -106,7 +114,9 @@ def test_one_silent_track_is_noted() -> None:
 def test_the_remedy_for_lag_depends_on_the_worker(advancing: bool | None, workers: int, word: str) -> None:  # noqa: FBT001
     """One that catches up needs time; one that stands still needs a look at its log."""
     seen = replace(
-        with_stream(oldest_unread_ns=NOW - 200 * S, processed_ns=None), is_advancing=advancing, workers=workers
+        with_stream(oldest_unread_ns=NOW - 200 * S, waiting_since_ns=NOW - 200 * S),
+        is_advancing=advancing,
+        workers=workers,
     )
     assert word in check(seen, "lag").remedy
 

@@ -94,7 +94,7 @@ def test_a_stream_is_followed_from_its_records_to_its_result(world: World) -> No
     assert film.ended
     assert 0 < film.unread < 8  # the last records, until the stream is forgotten
     assert film.result_ns is not None
-    assert film.processed_ns is not None
+    assert film.waiting_since_ns is None
     assert film.kept_ns is not None
     assert wrong(seen) == ["worker"]
     assert wrong(look(world, kept_of(world), "film", later_s=500)) == ["worker"]
@@ -187,3 +187,16 @@ def test_missing_topics_are_what_is_wrong() -> None:
     world = World()
     world.transport = MemoryTransport()
     assert wrong(look(world, Kept())) == ["topics"]
+
+
+def test_records_after_a_long_pause_are_no_lag_of_the_records_before_it(world: World) -> None:
+    """The last records before it are not committed; a bad one after it counts as a dead letter only."""
+    world.send(Feed("film").play(4))
+    world.work()
+    world.send_raw(Message(VIDEO_TOPIC, b"film", b"junk"))
+    assert wrong(look(world, kept_of(world), "film", later_s=500)) == ["worker"]
+    world.send(Feed("film", session="s2", start_ns=Feed("film").start_ns + 60 * SECOND).play(1, ended=False))
+    (film,) = look(world, kept_of(world), "film").streams
+    assert film.waiting_since_ns is not None
+    assert film.oldest_unread_ns is not None
+    assert film.waiting_since_ns > film.oldest_unread_ns

@@ -5,17 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from triptych.consumers.dead.letters import read_letters
 from triptych.consumers.doctor.observations import PATIENCE_NS, LettersSeen, PipelineSeen, StreamSeen, TrackSeen
 from triptych.consumers.subscription.log_reading import read_tail
 from triptych.consumers.subscription.result_source import SourceError
-from triptych.schemas.codec import decode_result
+from triptych.schemas.codec import decode, decode_result
 from triptych.schemas.errors import MalformedRecordError
 from triptych.schemas.names import (
-    END_TYPE,
     INPUT_TOPICS,
     MODALITIES,
     MODALITY_OF,
@@ -25,6 +24,7 @@ from triptych.schemas.names import (
     results_topic,
 )
 from triptych.schemas.partition import partition_of
+from triptych.schemas.records import End, MediaRecord
 from triptych.transport.errors import TransportError
 from triptych.transport.protocols import Reader, Transport
 from triptych.transport.records import Record, TopicPartition
@@ -39,7 +39,6 @@ _DAY_NS: Final = 86_400 * NS_PER_S
 _SAMPLE_S: Final = 3.0
 _FIRST_RECORDS_S: Final = 10.0
 _POLL_S: Final = 0.2
-_END: Final = ("ce_type", END_TYPE.encode())
 
 
 class ResultIndex(Protocol):
@@ -116,55 +115,98 @@ def _streams(
         tails: tuple[int, ...] = (_TAIL_OF_ALL,)
     else:
         partitions, tails = (partition_of(wanted.encode(), count),), _TAILS_OF_ONE
-    found: dict[str, StreamSeen] = {}
+    found: dict[str, _Newest] = {}
     for tail in tails:
-        records = read_tail(transport, [TopicPartition(topic, p) for topic in INPUT_TOPICS for p in partitions], tail)
-        found = _tracks(records)
+        found = _newest(
+            read_tail(transport, [TopicPartition(topic, p) for topic in INPUT_TOPICS for p in partitions], tail)
+        )
         if wanted is None or wanted in found:
             break
     known = tuple(sorted(found))
-    if wanted is not None:
-        found = {wanted: found.get(wanted) or StreamSeen(wanted)}
-        known = known if found[wanted].tracks or count == 1 else tuple(sorted(_names(transport, count)))
+    if wanted is None:
+        found = {name: newest for name, newest in found.items() if newest.arrival_ns > now_ns - _DAY_NS}
+    elif wanted in found:
+        found = {wanted: found[wanted]}
     else:
-        found = {name: seen for name, seen in found.items() if (seen.newest_ns or 0) > now_ns - _DAY_NS}
-    results = _newest_results(transport, [TopicPartition(results_topic(pipeline), p) for p in partitions], tails[-1])
-    return tuple(_with_result(seen, results.get(name)) for name, seen in sorted(found.items())), known
+        known = tuple(sorted(_names(transport, count)))
+        found = {wanted: _Newest()}
+    tps = [TopicPartition(results_topic(pipeline), p) for p in partitions]
+    results = _newest_results(transport, tps, tails, wanted)
+    return tuple(newest.seen(name, results.get(name)) for name, newest in sorted(found.items())), known
 
 
 def _names(transport: Transport, count: int) -> set[str]:
     tps = [TopicPartition(topic, p) for topic in INPUT_TOPICS for p in range(count)]
-    return set(_tracks(read_tail(transport, tps, _TAIL_OF_ALL)))
+    return set(_newest(read_tail(transport, tps, _TAIL_OF_ALL)))
 
 
-def _tracks(records: Iterable[Record]) -> dict[str, StreamSeen]:
+@dataclass(slots=True)
+class _NewestResults:
+    """The newest results of a stream: when the last came, and the newest record that they are based on."""
+
+    arrival_ns: int = 0
+    last_ms: int = 0
+
+
+@dataclass(slots=True)
+class _Newest:
+    """The newest records of a stream: of each track, and the arrival times of all that is media."""
+
+    tracks: dict[Modality, TrackSeen] = field(default_factory=dict)
+    media_ns: list[int] = field(default_factory=list)
+
+    @property
+    def arrival_ns(self) -> int:
+        return max((track.arrival_ns for track in self.tracks.values()), default=0)
+
+    def add(self, record: Record) -> None:
+        """Add a record. One that is not valid is a matter of the dead letters."""
+        modality = MODALITY_OF[record.topic]
+        try:
+            decoded = decode(record.key, record.value, record.headers, modality=modality)
+        except MalformedRecordError:
+            return
+        self.tracks[modality] = TrackSeen(modality, record.arrival_ns, ended=isinstance(decoded, End))
+        if isinstance(decoded, MediaRecord):
+            self.media_ns.append(record.arrival_ns)
+
+    def seen(self, stream: str, results: _NewestResults | None) -> StreamSeen:
+        """Return what is seen of the stream."""
+        last_ms = 0 if results is None else results.last_ms
+        return StreamSeen(
+            stream,
+            tuple(self.tracks[modality] for modality in MODALITIES if modality in self.tracks),
+            first_ns=min(self.media_ns, default=None),
+            result_ns=None if results is None else results.arrival_ns,
+            waiting_since_ns=min((ns for ns in self.media_ns if ns // NS_PER_MS > last_ms), default=None),
+        )
+
+
+def _newest(records: Iterable[Record]) -> dict[str, _Newest]:
     """Return the streams of these records, which are in the order of each partition."""
-    newest: dict[str, dict[Modality, TrackSeen]] = {}
-    first: dict[str, int] = {}
+    found: dict[str, _Newest] = {}
     for record in records:
-        stream, modality = _name(record), MODALITY_OF[record.topic]
-        newest.setdefault(stream, {})[modality] = TrackSeen(modality, record.arrival_ns, ended=_END in record.headers)
-        first[stream] = min(first.get(stream, record.arrival_ns), record.arrival_ns)
-    return {
-        stream: StreamSeen(stream, tuple(tracks[m] for m in MODALITIES if m in tracks), first[stream])
-        for stream, tracks in newest.items()
-    }
+        found.setdefault(_name(record), _Newest()).add(record)
+    return {stream: newest for stream, newest in found.items() if newest.tracks}
 
 
-def _newest_results(transport: Transport, tps: Sequence[TopicPartition], tail: int) -> dict[str, Record]:
-    return {_name(record): record for record in read_tail(transport, tps, tail)}
-
-
-def _with_result(seen: StreamSeen, record: Record | None) -> StreamSeen:
-    if record is None:
-        return seen
-    try:
-        last_ms = decode_result(record.key, record.value, record.headers).arrival_ms.last
-    except MalformedRecordError:
-        return seen
-    # A window without a record says nothing about what is processed but its own time.
-    processed_ns = record.arrival_ns if last_ms is None else last_ms * NS_PER_MS
-    return replace(seen, result_ns=record.arrival_ns, processed_ns=processed_ns)
+def _newest_results(
+    transport: Transport, tps: Sequence[TopicPartition], tails: Sequence[int], wanted: str | None
+) -> dict[str, _NewestResults]:
+    """Return the newest results of each stream, from the shortest of the tails that holds the wanted one."""
+    found: dict[str, _NewestResults] = {}
+    for tail in tails:
+        for record in read_tail(transport, tps, tail):
+            try:
+                last_ms = decode_result(record.key, record.value, record.headers).arrival_ms.last or 0
+            except MalformedRecordError:
+                continue
+            newest = found.setdefault(_name(record), _NewestResults())
+            newest.arrival_ns = max(newest.arrival_ns, record.arrival_ns)
+            newest.last_ms = max(newest.last_ms, last_ms)
+        if wanted is None or wanted in found:
+            break
+    return found
 
 
 def _name(record: Record) -> str:

@@ -42,7 +42,7 @@ class StreamSeen:
         oldest_unread_ns: arrival time of the oldest of these.
         letters: its dead letters.
         result_ns: arrival time of its newest result on the results topic.
-        processed_ns: arrival time of the newest record that this result is based on.
+        waiting_since_ns: arrival time of its oldest media that is newer than all that its results are based on.
         kept_ns: publication time of its newest result in Redis.
     """
 
@@ -53,7 +53,7 @@ class StreamSeen:
     oldest_unread_ns: int | None = None
     letters: LettersSeen = field(default_factory=LettersSeen)
     result_ns: int | None = None
-    processed_ns: int | None = None
+    waiting_since_ns: int | None = None
     kept_ns: int | None = None
 
     @property
