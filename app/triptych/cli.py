@@ -14,12 +14,15 @@ import typer
 
 from triptych.consumers.cli import alert, diff, evidence, watch
 from triptych.consumers.dead.cli import dead
+from triptych.consumers.doctor.cli import doctor
+from triptych.consumers.subscription.result_source import SourceUnavailableError
 from triptych.demo import demo
 from triptych.models.cli import models
 from triptych.producers.cli import produce
 from triptych.schemas.errors import TriptychError, UsageError
 from triptych.service.cli_options import BootstrapServersOption, ConfigOption, PipelineOption, RedisUrlOption
 from triptych.transport.cli import app as topics
+from triptych.transport.errors import BrokerUnavailableError
 from triptych.worker.cli import work
 
 EXIT_INTERRUPTED = 130
@@ -44,6 +47,20 @@ EXTRA_OF_MODULE = {
     "sklearn": "train",
 }
 """The smallest extra that installs each optional module."""
+
+_WITHOUT_KAFKA = (
+    "No Kafka yet? `make kafka` in a checkout starts one on 127.0.0.1:9092. Another one: --bootstrap-servers, or the "
+    "setting kafka.bootstrap_servers. `triptych demo` needs no server."
+)
+_WITHOUT_REDIS = (
+    "No Redis yet? `make redis` in a checkout starts one on 127.0.0.1:6379. Another one: --redis-url, or the setting "
+    "redis.url. `triptych demo` needs no server."
+)
+HINTS: tuple[tuple[type[TriptychError], str], ...] = (
+    (BrokerUnavailableError, _WITHOUT_KAFKA),
+    (SourceUnavailableError, _WITHOUT_REDIS),
+)
+"""What to do where a server does not answer, by the error."""
 
 HELP = "Analyze live video, audio and subtitles together: one result for every few seconds of each stream."
 
@@ -78,6 +95,7 @@ app.command()(produce)
 app.command()(work)
 _add_training(app)
 app.command()(watch)
+app.command()(doctor)
 app.command()(alert)
 app.command()(evidence)
 app.command()(diff)
@@ -123,7 +141,7 @@ def main() -> NoReturn:
     try:
         app()
     except TriptychError as error:
-        _fail(str(error), exit_code=error.exit_code)
+        _fail(f"{error}{_hint(error)}", exit_code=error.exit_code)
     except ValueError as error:
         from triptych.settings.section import SettingsError  # imports pydantic, which `--help` does not need
 
@@ -138,6 +156,14 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
     sys.exit(0)
+
+
+def _hint(error: TriptychError) -> str:
+    """Return what a newcomer without servers can do, as a further sentence; empty where that is not the problem."""
+    for kind, hint in HINTS:
+        if isinstance(error, kind):
+            return f". {hint}"
+    return ""
 
 
 def _fail(message: str, *, exit_code: int) -> NoReturn:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from triptych import cli, consumers
+from triptych.consumers.subscription.result_source import SourceUnavailableError
 from triptych.schemas.errors import TriptychError, UsageError
+from triptych.transport.errors import BrokerUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +62,24 @@ def test_a_known_error_is_one_line_with_its_exit_code(
     assert (code, out) == (exit_code, "")
     assert line in err
     assert err.count("\n") == (1 if line else 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (BrokerUnavailableError("no broker"), ("`make kafka`", "kafka.bootstrap_servers", "`triptych demo`")),
+        (SourceUnavailableError("Redis does not answer"), ("`make redis`", "redis.url", "`triptych demo`")),
+    ],
+)
+def test_without_servers_a_newcomer_is_told_what_to_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: TriptychError, words: tuple[str, ...]
+) -> None:
+    """On the same line; the exit code stays."""
+    code = _exit_code_of(monkeypatch, _raise(error))
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert (code, str(error) in line) == (3, True)
+    assert [word for word in words if word not in line] == []
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.e2e.programs import Installation, assert_equal_results, wait_until
+from tools.devservers.ports import free_ports
 
 STATIC = {"TRIPTYCH_KAFKA_GROUP_INSTANCE_ID": "the-only-one"}
 """A static member need not wait for the eviction of its previous instance."""
@@ -44,3 +45,32 @@ def test_a_film_is_processed_again_under_another_name(
         other.wait().succeeded()
     assert {result.end_ns - result.start_ns for result in halves.in_topic()} == {1_000_000_000}
     assert halves.in_topic()[-1].end_ns == here.in_topic()[-1].end_ns
+
+
+@pytest.mark.timeout(300)
+def test_the_commands_of_the_readme_work_beside_a_running_worker(
+    install: Callable[..., Installation], clip: Callable[[str], str]
+) -> None:
+    """The port of the settings is in use, and the new pipeline has no topics yet."""
+    (port,) = free_ports(1)
+    here = install(TRIPTYCH_HTTP_PORT=str(port))
+    here.run("produce", clip("bbb_5s_51ch.mp4"), "--start-at", "2026-01-01T00:00:00Z").succeeded()
+    candidate = f"{here.pipeline}-candidate"
+    command = ("work", "--from", "-2h", "--pipeline", candidate, "--window-ms", "1000")
+    with here.running("work") as worker:
+        worker.wait_for("partitions_assigned")
+        wait_until(lambda: here.count_results() > 0, "results")
+
+        refused = here.run(*command)
+        assert refused.exit_code == 2
+        assert f"`triptych topics create --pipeline {candidate}` creates it" in refused.err
+        done = here.run(*command, "--create-topics").succeeded()
+        assert done.events("status_port_in_use")[0]["port"] == port
+        assert f"{candidate}.results: created with" in done.err
+        strict = here.run(*command, "--http-port", str(port))
+        assert (strict.exit_code, f"cannot listen on 127.0.0.1:{port}" in strict.err) == (2, True)
+
+        compared = here.run("diff", here.pipeline, candidate)
+        assert compared.exit_code == 1
+        assert f"{here.pipeline} has windows of 2 s, {candidate} of 1 s: compared by overlap" in compared.out
+        assert f"windows of {here.pipeline} with the window of {candidate} that overlaps it most" in compared.out

@@ -145,3 +145,11 @@ def test_a_users_mistake_is_one_line_and_exit_code_two(sample: Sample, args: lis
     assert message in done.stderr
     assert "secret" not in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_password_on_the_command_line_is_said_without_repeating_it() -> None:
+    """And where it belongs; a feeds file needs no such word."""
+    done = run("rtsp://user:s3cret@127.0.0.1:1/live", "film://x", "--bootstrap-servers", "127.0.0.1:1")
+    assert "1 of the URLs on the command line have credentials" in done.stderr
+    assert "--feeds FILE" in done.stderr
+    assert "s3cret" not in done.stderr

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from triptych.schemas.names import INPUT_TOPICS
 from triptych.transport.errors import TopicMisconfiguredError, TopicMissingError
 from triptych.transport.memory.transport import MemoryTransport
 from triptych.transport.topic_settings import TopicSettings, TopicState
-from triptych.transport.topics import check_topics, create_topics, find_problems, pipeline_topics, usual_partitions
+from triptych.transport.topics import (
+    check_topics,
+    create_missing,
+    create_topics,
+    find_problems,
+    missing_topics,
+    pipeline_topics,
+    usual_partitions,
+)
 
 LIKE = TopicSettings("", max_record_bytes=1_000_000)
 RIGHT = dict(LIKE.configs)
@@ -89,6 +100,24 @@ def test_the_check_at_the_start_raises() -> None:
         check_topics(transport, "triptych", 1_000_000)
 
 
+def test_only_the_topics_that_a_program_uses_are_checked() -> None:
+    """A producer needs neither the results nor the dead letters, missing, wrong or of another size."""
+    transport = MemoryTransport()
+    admin = transport.admin()
+    admin.create([replace(LIKE, name=name) for name in INPUT_TOPICS])
+    limit = LIKE.max_record_bytes
+    check_topics(transport, "city", limit, names=INPUT_TOPICS)
+    with pytest.raises(TopicMisconfiguredError, match=r"city\.results: expected a topic"):
+        check_topics(transport, "city", limit)
+
+    admin.create([replace(LIKE, name="city.results", partitions=3, max_record_bytes=1)])
+    check_topics(transport, "city", limit, names=INPUT_TOPICS)
+
+    with pytest.raises(TopicMisconfiguredError) as wrong:
+        check_topics(transport, "city", limit + 1, names=INPUT_TOPICS)
+    assert [line.partition(":")[0] for line in str(wrong.value).splitlines()] == list(INPUT_TOPICS)
+
+
 def test_creating_fixes_settings_and_nothing_else() -> None:
     """Correct settings and the retention of existing topics stay; a second run has nothing to do."""
     admin = MemoryTransport().admin()
@@ -98,6 +127,24 @@ def test_creating_fixes_settings_and_nothing_else() -> None:
     assert create_topics(admin, "triptych", LIKE) == ["triptych.video: message.timestamp.type set to LogAppendTime"]
     assert admin.describe(["triptych.video"])["triptych.video"].configs["retention.ms"] == "5"
     assert create_topics(admin, "triptych", LIKE) == []
+
+
+def test_only_missing_topics_are_created() -> None:
+    """As many partitions as the inputs have; settings of the others stay as they are."""
+    admin = MemoryTransport().admin()
+    create_topics(admin, "triptych", TopicSettings("", 4))
+    admin.alter("triptych.video", {"message.timestamp.type": "CreateTime"})
+
+    assert missing_topics(admin, "city") == ["city.results", "city.dead"]
+    assert create_missing(admin, "city", 5_000) == [
+        "city.results: created with 4 partitions",
+        "city.dead: created with 4 partitions",
+    ]
+
+    assert (missing_topics(admin, "city"), create_missing(admin, "city", 5_000)) == ([], [])
+    state = admin.describe(["city.results", "triptych.video"])
+    assert state["city.results"].configs["max.message.bytes"] == str(5_000 + 4096)
+    assert state["triptych.video"].configs["message.timestamp.type"] == "CreateTime"
 
 
 def test_topics_of_another_pipeline_get_the_existing_partition_count() -> None:

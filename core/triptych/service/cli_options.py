@@ -21,7 +21,12 @@ BootstrapServersOption = Annotated[
 ]
 RedisUrlOption = Annotated[
     str | None,
-    typer.Option("--redis-url", metavar="URL", help="Redis server (setting redis.url)."),
+    typer.Option(
+        "--redis-url",
+        metavar="URL",
+        help="Redis server (setting redis.url). A password belongs in redis.password_file or TRIPTYCH_REDIS_URL: "
+        "arguments stand in the process list.",
+    ),
 ]
 PipelineOption = Annotated[
     str | None,

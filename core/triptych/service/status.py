@@ -5,6 +5,7 @@ There is no TLS. A bearer token can be required; it keeps out clients that merel
 
 from __future__ import annotations
 
+import errno
 import hmac
 import json
 import logging
@@ -43,6 +44,7 @@ class StatusServer:
         *,
         token: str | None = None,
         section: str = "http",
+        any_port: bool = False,
     ) -> None:
         """Create a server that does not listen yet.
 
@@ -53,8 +55,10 @@ class StatusServer:
             health: liveness and readiness to serve.
             token: bearer token that requests must carry, if any.
             section: section of the settings with these values, for error messages.
+            any_port: take a free port if this one is in use, as a run beside a service does.
         """
         self._section = section
+        self._any_port = any_port
         self._host = host
         self._port = port
         self._registry = registry
@@ -63,7 +67,9 @@ class StatusServer:
         self._server: _Server | None = None
 
     @classmethod
-    def from_settings(cls, settings: HttpSettings, registry: CollectorRegistry, health: Health) -> Self:
+    def from_settings(
+        cls, settings: HttpSettings, registry: CollectorRegistry, health: Health, *, any_port: bool = False
+    ) -> Self:
         """Return a server with the values of a section of the settings.
 
         Raises:
@@ -76,6 +82,7 @@ class StatusServer:
             health,
             token=settings.bearer_token(),
             section=settings.section,
+            any_port=any_port,
         )
 
     @property
@@ -93,7 +100,7 @@ class StatusServer:
             UsageError: the address is invalid or in use.
         """
         try:
-            self._server = _Server((self._host, self._port), self._registry, self._health, self._token, self._section)
+            self._server = self._listen()
         except (OSError, OverflowError) as error:
             raise UsageError(
                 f"status server: cannot listen on {self._host}:{self._port}: {error}; choose another address "
@@ -102,6 +109,18 @@ class StatusServer:
         threading.Thread(target=self._server.serve_forever, args=(_STOP_POLL_S,), name="status", daemon=True).start()
         log.info("status_server_listening", url=self.url)
         return self
+
+    def _listen(self) -> _Server:
+        try:
+            return self._open(self._port)
+        except OSError as error:
+            if not self._any_port or error.errno != errno.EADDRINUSE:
+                raise
+        log.info("status_port_in_use", port=self._port, hint="another program has it; a free one is taken instead")
+        return self._open(0)
+
+    def _open(self, port: int) -> _Server:
+        return _Server((self._host, port), self._registry, self._health, self._token, self._section)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -59,6 +59,8 @@ def produce(
 ) -> None:
     """Play media files and live feeds into Kafka, as streams of video, audio and text.
 
+    List feeds whose URLs have a password in a file (--feeds FILE): arguments stand in the process list for all to read.
+
     Runs until all files are played, or until Ctrl-C or SIGTERM, and then ends every stream. A damaged file is played as
     far as it can be read. A lost feed is opened again and again.
     """
@@ -93,11 +95,25 @@ def _run(sources: Sequence[str], feeds: Path | None, options: SourceOptions, set
         return
     if not sources:
         raise UsageError("expected a file, a URL or --feeds FILE, got nothing to play")
+    _warn_of_visible_credentials(sources)
     failed = [outcome for outcome in _play(plans_for(sources, options), settings) if outcome.error is not None]
     for outcome in failed:
         typer.echo(f"triptych: {outcome.error}", err=True)
     if failed:
         raise typer.Exit(max(outcome.exit_code for outcome in failed))
+
+
+def _warn_of_visible_credentials(sources: Sequence[str]) -> None:
+    """Say once that a password on the command line can be read by others."""
+    from triptych.producers.sources.credentials import has_credentials
+
+    exposed = sum(map(has_credentials, sources))
+    if exposed:
+        typer.echo(
+            f"triptych: {exposed} of the URLs on the command line have credentials, which other users of this machine "
+            "can read in the process list; --feeds FILE keeps them in a file",
+            err=True,
+        )
 
 
 def _play(plans: Sequence[PlaybackPlan], settings: Settings) -> Sequence[SourceOutcome]:
@@ -135,6 +151,7 @@ def _connect(settings: Settings) -> Iterator[_Connected]:
     from rich.console import Console
 
     from triptych.producers.status.progress import ProgressLog, ProgressTable
+    from triptych.schemas.names import INPUT_TOPICS
     from triptych.service.signals import stop_on_signal
     from triptych.transport.kafka.transport import KafkaTransport
     from triptych.transport.topics import check_topics
@@ -142,7 +159,8 @@ def _connect(settings: Settings) -> Iterator[_Connected]:
     console = Console(stderr=True)
     display = ProgressTable(console, time.monotonic_ns) if console.is_terminal else ProgressLog(time.monotonic_ns)
     with closing(KafkaTransport(settings.kafka)) as transport, stop_on_signal() as stop:
-        check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes)
+        # The topics of results and dead letters belong to the worker, which may be installed elsewhere or later.
+        check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes, names=INPUT_TOPICS)
         with _monitored(display, settings) as shown:
             yield _Connected(transport, stop, shown)
 

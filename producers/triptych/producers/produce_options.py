@@ -9,11 +9,19 @@ import typer
 
 SourcesArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="SOURCE…", help="Media files, or URLs that FFmpeg can open. All play at the same time."),
+    typer.Argument(
+        metavar="SOURCE…",
+        help="Media files, or URLs that FFmpeg can open. All play at the same time. Other users of the machine can "
+        "read arguments in the process list: write a URL with a password or a token into a --feeds file.",
+    ),
 ]
 FeedsOption = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Play the feeds listed in this TOML file, and follow its changes."),
+    typer.Option(
+        metavar="FILE",
+        help="Play the feeds listed in this TOML file, and follow its changes. The place for URLs with credentials: "
+        "nobody else can read them in a file of mode 600.",
+    ),
 ]
 StreamOption = Annotated[
     str | None, typer.Option(metavar="ID", help="Id of the stream. Default: made from the file name.")

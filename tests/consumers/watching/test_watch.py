@@ -212,3 +212,28 @@ def test_a_rule_selects_results(redis_bench: RedisBench, make_result: MakeResult
     assert ended.returncode == 2
     assert "column 26" in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
+
+
+def test_a_stream_that_nobody_sends_is_reported_with_those_there_are(
+    redis_bench: RedisBench, make_result: MakeResult
+) -> None:
+    """After some seconds; at the end with `--until-end`."""
+    redis_bench.publish(make_result(0, "city"))
+    with running("cty", *where(redis_bench)) as process:
+        event = json.loads(next_line(process.stderr))
+    assert (event["event"], event["streams_with_results"]) == ("no_result_yet", ["city"])
+    assert f"`triptych doctor cty --pipeline {redis_bench.pipeline}`" in event["hint"]
+
+    ended = run("cty", "--until-end", *where(redis_bench))
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert json.loads(ended.stderr.splitlines()[-1])["event"] in {"no_result_yet", "watched"}
+    assert '"no_result_yet"' in ended.stderr
+    assert '"no_result_yet"' not in run("city", "--until-end", *where(redis_bench)).stderr
+
+
+def test_without_a_server_it_says_what_to_start() -> None:
+    """For Redis and for Kafka, with the exit code of an unavailable server."""
+    away = run("--redis-url", "redis://127.0.0.1:1/0")
+    assert (away.returncode, "`make redis`" in away.stderr, "`triptych demo`" in away.stderr) == (3, True, True)
+    away = run("--from", "kafka", "--bootstrap-servers", "127.0.0.1:1")
+    assert (away.returncode, "`make kafka`" in away.stderr) == (3, True)

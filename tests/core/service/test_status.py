@@ -132,6 +132,23 @@ def test_a_port_in_use_is_a_usage_error() -> None:
             pass
 
 
+def test_a_run_beside_a_service_takes_another_port() -> None:
+    """And says so. An address that is not ours is still an error."""
+    with socket.socket() as occupied:
+        occupied.bind(("127.0.0.1", 0))
+        occupied.listen()
+        port = occupied.getsockname()[1]
+        beside = StatusServer("127.0.0.1", port, CollectorRegistry(), Health(), any_port=True)
+        with capture_logs() as logs, beside as server:
+            assert Program(Health(), server).ask("/healthz").status == 200
+            assert urlsplit(server.url).port != port
+        assert [line["event"] for line in logs][:2] == ["status_port_in_use", "status_server_listening"]
+        assert logs[0]["port"] == port
+    elsewhere = StatusServer("192.0.2.1", port, CollectorRegistry(), Health(), any_port=True)
+    with pytest.raises(UsageError, match=r"cannot listen on 192\.0\.2\.1"), elsewhere:
+        pass
+
+
 def test_leaving_the_context_frees_the_port() -> None:
     """An open connection of a client does not delay it."""
     with (

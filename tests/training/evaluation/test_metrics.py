@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.stats import binomtest
 
 from triptych.training.evaluation.calibration import calibration, softmax
-from triptych.training.evaluation.classification import classification, paired_difference, tagging
+from triptych.training.evaluation.classification import classification, paired_difference, tagging, wilson_interval
 from triptych.training.evaluation.regression import regression
 from triptych.training.evaluation.robustness import robustness
 from triptych.training.fit_temperature import fit_temperature
@@ -65,7 +66,30 @@ def test_a_paired_difference_has_an_interval() -> None:
     better, worse = np.arange(100) < 80, np.arange(100) < 70
     found = paired_difference(better, worse)
     assert found.mean == pytest.approx(0.1)
-    assert (found.low, found.high) == pytest.approx((0.041, 0.159), abs=1e-3)
+    assert (found.low, found.high) == pytest.approx((0.0372, 0.1589), abs=1e-3)
+
+
+def test_models_that_agree_on_a_few_examples_may_still_differ() -> None:
+    """The interval has a width, contains the difference, and stays within its bounds."""
+    same = paired_difference(np.ones(12, bool), np.ones(12, bool))
+    assert (same.mean, same.low, same.high) == pytest.approx((0, -0.140, 0.140), abs=1e-3)
+    all_better = paired_difference(np.ones(12, bool), np.zeros(12, bool))
+    assert all_better.low == pytest.approx(0.626, abs=1e-3)
+    assert (all_better.mean, all_better.high) == (1, 1)
+
+
+@pytest.mark.parametrize(("right", "count"), [(12, 12), (0, 12), (6, 12), (1, 1), (95, 100), (1_999, 2_000)])
+def test_the_interval_of_a_share_is_wilsons(right: int, count: int) -> None:
+    """It equals that of SciPy, and has a width where all examples are right."""
+    expected = binomtest(right, count).proportion_ci(method="wilson")
+    found = wilson_interval(right / count, count)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
+    assert found.low < found.high
+
+
+def test_nothing_is_known_without_examples() -> None:
+    """The share may be anything."""
+    assert (wilson_interval(0, 0).low, wilson_interval(0, 0).high) == (0, 1)
 
 
 def _drawn(count: int, sharpened: float) -> tuple[np.ndarray, np.ndarray]:

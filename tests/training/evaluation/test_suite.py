@@ -19,7 +19,7 @@ from triptych.training.data.example import Example, Task
 from triptych.training.evaluation.classification import Tagging
 from triptych.training.evaluation.perturbation import keep_only, shuffle_modalities, with_noise
 from triptych.training.evaluation.regression import Regression
-from triptych.training.evaluation.report import write_report
+from triptych.training.evaluation.report import summary, to_json, write_report
 from triptych.training.evaluation.suite import EvaluatedModel, Evaluation, EvaluationSize, evaluate
 
 EXTENT = EvaluationSize(examples=700, examples_aside=192)
@@ -205,3 +205,32 @@ def test_a_multilabel_task_is_evaluated(tmp_path: Path) -> None:
     assert found.fused.exact == 1
     assert found.best_single.scores.f1_macro < 0.9  # type: ignore[union-attr]
     assert "macro F1 1.000" in write_report(found, tmp_path, about={}).read_text()
+
+
+def test_a_perfect_score_of_a_few_examples_is_not_taken_for_certain(tmp_path: Path) -> None:
+    """The terminal, the page and the numbers carry Wilson's interval and a warning, and no ± 0.000."""
+    cheat = EvaluatedModel(Reader(cheats=True))
+    few = evaluate(PlainDataset(leak=True), cheat, size=EvaluationSize(12, 12), rules=RULES["quorum"])
+
+    page = write_report(few, tmp_path, about={}).read_text(encoding="utf-8")
+    numbers = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    lines = list(summary(few))
+
+    assert "accuracy 1.000 (95 %: 0.758 to 1.000) with all modalities" in lines[0]
+    assert lines[1].startswith("WARNING: only 12 examples: expected 100 or more.")
+    assert "**Warning: only 12 examples: expected 100 or more." in page
+    assert "±" not in page
+    assert numbers["fused"]["standard_error"] == 0
+    assert numbers["fused"]["interval"]["low"] == pytest.approx(0.757, abs=1e-3)
+    assert numbers["warnings"][0].startswith("only 12 examples")
+
+
+def test_enough_examples_need_no_warning(optimal: Evaluation) -> None:
+    """The main test has 700 examples, and the others 192."""
+    assert to_json(optimal, {})["warnings"] == []
+    few = replace(optimal, shuffled=tuple(replace(test, count=20) for test in optimal.shuffled))
+    (warning,) = to_json(few, {})["warnings"]  # type: ignore[misc]
+    assert warning == (
+        "fewer than 100 examples in parts of the report: shuffle test, video (20), shuffle test, audio (20), "
+        "shuffle test, text (20)"
+    )

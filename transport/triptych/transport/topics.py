@@ -21,14 +21,16 @@ def wanted_topics(pipeline: str, like: TopicSettings) -> list[TopicSettings]:
     return [replace(like, name=name) for name in pipeline_topics(pipeline)]
 
 
-def find_problems(pipeline: str, like: TopicSettings, found: Mapping[str, TopicState]) -> list[TopicProblem]:
-    """Compare the topics with their wanted settings. No I/O.
+def find_problems(
+    pipeline: str, like: TopicSettings, found: Mapping[str, TopicState], *, names: Sequence[str] | None = None
+) -> list[TopicProblem]:
+    """Compare the topics, all of a pipeline or those of these names, with their wanted settings. No I/O.
 
     All topics must have the same number of partitions. What that number is, and the retention, is up to the
     installation.
     """
     create = _create_command(pipeline)
-    wanted = wanted_topics(pipeline, like)
+    wanted = [topic for topic in wanted_topics(pipeline, like) if names is None or topic.name in names]
     existing = [found[topic.name] for topic in wanted if topic.name in found]
     missing = [
         TopicProblem(topic.name, "a topic", "no such topic", f"`{create}` creates it")
@@ -43,10 +45,18 @@ def find_problems(pipeline: str, like: TopicSettings, found: Mapping[str, TopicS
     return [*missing, *_unequal(existing, create), *wrong]
 
 
-def check_topics(transport: Transport, pipeline: str, max_record_bytes: int) -> None:
+def check_topics(
+    transport: Transport, pipeline: str, max_record_bytes: int, *, names: Sequence[str] | None = None
+) -> None:
     """Check at a program's start that the topics have the required settings.
 
     The message has one line for each problem, with the command that fixes it.
+
+    Args:
+        transport: the installation.
+        pipeline: whose topics to check.
+        max_record_bytes: the size limit of records that the topics must accept.
+        names: the topics that the program uses. Default: all of the pipeline.
 
     Raises:
         TopicMissingError: none of the topics exists.
@@ -54,10 +64,10 @@ def check_topics(transport: Transport, pipeline: str, max_record_bytes: int) -> 
     """
     admin = transport.admin()
     try:
-        found = admin.describe(pipeline_topics(pipeline))
+        found = admin.describe(names or pipeline_topics(pipeline))
     finally:
         admin.close()
-    problems = find_problems(pipeline, TopicSettings("", max_record_bytes=max_record_bytes), found)
+    problems = find_problems(pipeline, TopicSettings("", max_record_bytes=max_record_bytes), found, names=names)
     if problems:
         error = TopicMisconfiguredError if found else TopicMissingError
         raise error("\n".join(map(str, problems)))
@@ -88,6 +98,21 @@ def create_topics(admin: TopicAdmin, pipeline: str, like: TopicSettings) -> list
             admin.alter(name, {setting: like.configs[setting] for setting in wrong})
             done += [f"{name}: {setting} set to {like.configs[setting]}" for setting in wrong]
     return done
+
+
+def missing_topics(admin: TopicAdmin, pipeline: str) -> list[str]:
+    """Return the names of the topics of a pipeline that do not exist."""
+    found = admin.describe(pipeline_topics(pipeline))
+    return [name for name in pipeline_topics(pipeline) if name not in found]
+
+
+def create_missing(admin: TopicAdmin, pipeline: str, max_record_bytes: int) -> list[str]:
+    """Create the missing topics of a pipeline, and change no other; return what was done, one line each."""
+    partitions = usual_partitions(admin, pipeline)
+    like = TopicSettings("", partitions, max_record_bytes=max_record_bytes)
+    missing = missing_topics(admin, pipeline)
+    created = admin.create([topic for topic in wanted_topics(pipeline, like) if topic.name in missing])
+    return [f"{name}: created with {partitions} partitions" for name in created]
 
 
 def usual_partitions(admin: TopicAdmin, pipeline: str) -> int:

@@ -11,7 +11,8 @@ from triptych.schemas.errors import UsageError
 from triptych.service.cli_options import BootstrapServersOption, ConfigOption, PipelineOption, RedisUrlOption
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from triptych.settings.tree import Settings
+    from triptych.worker.reprocessing.time_range import TimeRangeRequest
 
 
 _STATE_TEXTS: Final = {
@@ -103,8 +104,19 @@ def work(
         typer.Option(metavar="MS", help="With --late revise: the allowed lateness (align.allowed_lateness_ms)."),
     ] = None,
     http_port: Annotated[
-        int | None, typer.Option(metavar="PORT", help="Port of /metrics, /healthz and /readyz; 0: none (http.port).")
+        int | None,
+        typer.Option(
+            metavar="PORT",
+            help="Port of /metrics, /healthz and /readyz; 0: none (http.port). With --from and --until-end, a free "
+            "port if that of the settings is in use.",
+        ),
     ] = None,
+    create_topics: Annotated[
+        bool,
+        typer.Option(
+            "--create-topics", help="Create the pipeline's missing topics. Default: ask on a terminal, else refuse."
+        ),
+    ] = False,
     config: ConfigOption = None,
     bootstrap_servers: BootstrapServersOption = None,
     redis_url: RedisUrlOption = None,
@@ -138,43 +150,64 @@ def work(
     if overload not in {None, OverloadChoice.WAIT} and (until_end or from_ is not None):
         raise UsageError("--overload: expected no value or `wait` with --until-end and --from, which always wait")
     if from_ is not None:
-        _reprocess(from_, until, lead, partial=partial, until_end=until_end, config=config, flags=flags)
+        request = _range_request(from_, until, lead, partial=partial)
+        if pipeline is None:
+            raise UsageError("--from needs --pipeline NAME: the results are published under another pipeline name")
+        if until_end:
+            raise UsageError("--from exits by itself: leave out --until-end")
+        settings = load(config, flags)
+        live_pipeline = load(config, flags | {"pipeline": None}).pipeline
+        provide_topics(settings, without_asking=create_topics)
+        _reprocess(settings, request, live_pipeline, any_port=http_port is None)
         return
     if until is not None or lead is not None or partial:
         raise UsageError("--until, --lead and --partial need --from TIME")
-    report = run(load(config, flags), until_end=until_end)
+    settings = load(config, flags)
+    provide_topics(settings, without_asking=create_topics)
+    report = run(settings, until_end=until_end, any_port=until_end and http_port is None)
     if until_end and report.open_streams:
         typer.echo(f"Still open, not published and not committed: {', '.join(report.open_streams)}", err=True)
 
 
-def _reprocess(
-    since: str,
-    until: str | None,
-    lead: str | None,
-    *,
-    partial: bool,
-    until_end: bool,
-    config: Path | None,
-    flags: dict[str, str | int | None],
-) -> None:
-    from triptych.settings.loading import load
-    from triptych.worker.reprocessing.run import reprocess
-    from triptych.worker.reprocessing.summary import summary_lines
+def _range_request(since: str, until: str | None, lead: str | None, *, partial: bool) -> TimeRangeRequest:
     from triptych.worker.reprocessing.time_range import TimeRangeRequest
     from triptych.worker.reprocessing.times import parse_duration, parse_time
 
-    if flags["pipeline"] is None:
-        raise UsageError("--from needs --pipeline NAME: the results are published under another pipeline name")
-    if until_end:
-        raise UsageError("--from exits by itself: leave out --until-end")
-    request = TimeRangeRequest(
+    return TimeRangeRequest(
         since=parse_time(since),
         until=None if until is None else parse_time(until),
         lead_ns=None if lead is None else parse_duration(lead),
         partial=partial,
     )
-    settings = load(config, flags)
-    outcome = reprocess(settings, request)
+
+
+def provide_topics(settings: Settings, *, without_asking: bool) -> None:
+    """Create the pipeline's missing topics, if that is wanted. The worker itself refuses to start without them."""
+    import sys
+    from contextlib import closing
+
+    on_terminal = sys.stdin.isatty() and sys.stderr.isatty()
+    if not (without_asking or on_terminal):
+        return
+    from triptych.transport.kafka.transport import KafkaTransport
+    from triptych.transport.topics import create_missing, missing_topics
+
+    with closing(KafkaTransport(settings.kafka)) as transport:
+        admin = transport.admin()
+        missing = missing_topics(admin, settings.pipeline)
+        if not missing:
+            return
+        question = f"Pipeline {settings.pipeline} has no topic {', '.join(missing)}. Create?"
+        if without_asking or typer.confirm(question, default=True, err=True):
+            for line in create_missing(admin, settings.pipeline, settings.kafka.max_record_bytes):
+                typer.echo(line, err=True)
+
+
+def _reprocess(settings: Settings, request: TimeRangeRequest, live_pipeline: str, *, any_port: bool) -> None:
+    from triptych.worker.reprocessing.run import reprocess
+    from triptych.worker.reprocessing.summary import summary_lines
+
+    outcome = reprocess(settings, request, any_port=any_port)
     typer.echo(
         f"{settings.pipeline} reprocesses records that arrived from {outcome.time_range}: {_STATE_TEXTS[outcome.state]}"
     )
@@ -182,7 +215,6 @@ def _reprocess(
         typer.echo(
             f"Still open at the end of the time range, not published: {', '.join(outcome.open_streams)}", err=True
         )
-    live_pipeline = load(config, flags | {"pipeline": None}).pipeline
     lines = summary_lines(outcome.summary, settings.pipeline, live_pipeline)
     for line in lines if outcome.state.startswith("done") else lines[:1]:
         typer.echo(line)

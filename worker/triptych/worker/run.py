@@ -39,14 +39,19 @@ class WholeLog:
         return consumer, EVERYTHING
 
 
-def work(settings: Settings, *, until_end: bool = False) -> RunReport:
-    """Run a worker on Kafka and Redis until a signal comes, or, with `until_end`, until the end of the topics."""
+def work(settings: Settings, *, until_end: bool = False, any_port: bool = False) -> RunReport:
+    """Run a worker on Kafka and Redis until a signal comes, or, with `until_end`, until the end of the topics.
+
+    With `any_port` the status server takes a free port if that of the settings is in use.
+    """
     if until_end:
         settings = settings.without_load_shedding()
     configure_logs(settings.log)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())
         reload_signal = stack.enter_context(reload_on_hangup(stop))
-        dependencies = replace(stack.enter_context(open_dependencies(settings)), reload_signal=reload_signal)
+        dependencies = replace(
+            stack.enter_context(open_dependencies(settings, any_port=any_port)), reload_signal=reload_signal
+        )
         pipeline = stack.enter_context(open_pipeline(settings, dependencies, WholeLog.of(settings)))
         return pipeline.run(stop, until_end=lambda: until_end)

@@ -22,8 +22,10 @@ from triptych.worker.wiring import Dependencies
 
 
 @contextmanager
-def open_dependencies(settings: Settings) -> Iterator[Dependencies]:
+def open_dependencies(settings: Settings, *, any_port: bool = False) -> Iterator[Dependencies]:
     """Connect to Kafka and Redis, check the topics and the group, and start the status server.
+
+    With `any_port` the status server takes a free port if that of the settings is in use.
 
     Raises:
         TriptychError: a server does not answer, a topic is missing or has other settings, or the group has members of
@@ -32,7 +34,7 @@ def open_dependencies(settings: Settings) -> Iterator[Dependencies]:
     with ExitStack() as stack:
         metrics, health = Metrics(), Health(starting=STARTING)
         if settings.http.port:
-            stack.enter_context(StatusServer.from_settings(settings.http, metrics.registry, health))
+            stack.enter_context(StatusServer.from_settings(settings.http, metrics.registry, health, any_port=any_port))
         transport = KafkaTransport(settings.kafka)
         stack.callback(transport.close)
         check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes)

@@ -8,47 +8,15 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Final
 
+from triptych.consumers.comparison.difference import FieldDifferences, ResultDifference
+from triptych.consumers.comparison.overlap import OverlapComparison, compare_overlapping
 from triptych.consumers.subscription.result_buffer import Delivery
+from triptych.schemas.codec import parse_result
 
 IGNORED_FIELDS: Final = frozenset({"published_ns", "arrival_ms", "stage_ms"})
 """Fields that differ between two runs over the same records."""
 
 _MISSING: Final = "nothing"
-
-
-@dataclass(frozen=True, slots=True)
-class ResultDifference:
-    """One difference between two results. `path` is where in the JSON document."""
-
-    path: str
-    left: object
-    right: object
-
-    @property
-    def size(self) -> float | None:
-        """The distance between two numbers; None if these are not both numbers."""
-        if isinstance(self.left, bool) or isinstance(self.right, bool):
-            return None
-        if isinstance(self.left, int | float) and isinstance(self.right, int | float):
-            return abs(self.left - self.right)
-        return None
-
-
-@dataclass(slots=True)
-class FieldDifferences:
-    """How often a field differs, and by how much at most if it is a number."""
-
-    results: int = 0
-    largest: float | None = None
-    example: tuple[str, ResultDifference] | None = None
-
-    def note(self, result_id: str, found: ResultDifference) -> None:
-        """Count one difference."""
-        self.results += 1
-        if self.example is None:
-            self.example = result_id, found
-        if found.size is not None and (self.largest is None or found.size > self.largest):
-            self.largest, self.example = found.size, (result_id, found)
 
 
 @dataclass(slots=True)
@@ -60,6 +28,7 @@ class Comparison:
     only_left: list[str] = field(default_factory=list)
     only_right: list[str] = field(default_factory=list)
     fields: dict[str, FieldDifferences] = field(default_factory=dict)
+    overlap: OverlapComparison = field(default_factory=OverlapComparison)
 
     @property
     def equal(self) -> bool:
@@ -70,7 +39,7 @@ class Comparison:
 def compare(left: Iterable[Delivery], right: Iterable[Delivery], *, tolerance: float) -> Comparison:
     """Pair results by id and compare them. Numbers within `tolerance` are equal.
 
-    A result is only held in memory until its counterpart arrives.
+    A result is only held in memory until its counterpart arrives. Those that have none are compared by overlap.
     """
     outcome = Comparison()
     waiting: tuple[dict[str, bytes], dict[str, bytes]] = ({}, {})
@@ -86,6 +55,7 @@ def compare(left: Iterable[Delivery], right: Iterable[Delivery], *, tolerance: f
             one, another = map(_compared_fields, documents)
             _note(outcome, delivery.result.id, list(differences(one, another, tolerance=tolerance)))
     outcome.only_left, outcome.only_right = list(waiting[0]), list(waiting[1])
+    outcome.overlap = compare_overlapping(*(map(parse_result, side.values()) for side in waiting), tolerance=tolerance)
     return outcome
 
 

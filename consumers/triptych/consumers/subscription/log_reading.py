@@ -73,6 +73,20 @@ def read_range(
         reader.close()
 
 
+def read_tail(transport: Transport, tps: Sequence[TopicPartition], count: int) -> Iterator[Record]:
+    """Read the newest `count` records of each partition, as far as they exist, up to its current end offset.
+
+    Raises:
+        BrokerUnavailableError: no record came for 30 s.
+    """
+    reader = transport.reader(dict.fromkeys(tps, 0))
+    try:
+        oldest, ends = reader.begin_offsets(tps), reader.end_offsets(tps)
+        yield from _read(reader, {tp: max(oldest[tp], ends[tp] - count) for tp in tps}, ends, no_progress)
+    finally:
+        reader.close()
+
+
 def _read(
     reader: Reader, begins: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int], progress: Progress
 ) -> Iterator[Record]:

@@ -83,14 +83,26 @@ class RedisSource:
         """Start a feed over all streams, or over one."""
         if isinstance(start, Cursor):
             check_cursor(start, "redis", self._pipeline)
-        try:
+        with _required():
             with _translated_errors():
                 client = self._client()
             feed = RedisFeed(client, start, pipeline=self._pipeline, stream=stream, clustered=self._address.is_cluster)
             feed.begin(until_end=until_end)
-        except _UNAVAILABLE as error:
-            raise SourceUnavailableError(f"Redis does not answer: {error}") from error
         return feed
+
+    def streams(self) -> tuple[str, ...]:
+        """Return the streams that have results."""
+        with _required(), _translated_errors():
+            return tuple(name.decode() for name in self._client().zrange(redis_streams_key(self._pipeline), 0, -1))
+
+    def newest_ns(self, stream: str) -> int | None:
+        """Return the publication time of a stream's newest result; None if it has none that is valid."""
+        with _required(), _translated_errors():
+            entries = self._client().xrevrange(redis_results_key(self._pipeline, stream), count=1)
+        for entry_id, fields in entries:
+            event = _parsed(stream, entry_id.decode(), fields)
+            return event.result.published_ns if isinstance(event, ResultEvent) else None
+        return None
 
     def close(self) -> None:
         """Close the connections."""
@@ -335,6 +347,15 @@ def _parse_position(position: str) -> _StreamPosition:
     if read is None:
         raise UsageError(f"since: expected a cursor that holds ids of Redis entries, got {position!r} in it")
     return _StreamPosition(read[1], None if read[2] is None else int(read[2]))
+
+
+@contextmanager
+def _required() -> Iterator[None]:
+    """Raise an error where the server is unavailable, instead of waiting for it."""
+    try:
+        yield
+    except _UNAVAILABLE as error:
+        raise SourceUnavailableError(f"Redis does not answer: {error}") from error
 
 
 @contextmanager

@@ -107,5 +107,13 @@ class ResultSource(Protocol):
             TransportError: Kafka is unavailable or rejected the request.
         """
 
+    def streams(self) -> tuple[str, ...]:
+        """Return the streams that have results, as far as that is known without reading all of them.
+
+        Raises:
+            SourceError: Redis is unavailable or rejected the request.
+            TransportError: Kafka is unavailable or rejected the request.
+        """
+
     def close(self) -> None:
         """Release what the feeds share. Closing twice does nothing."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from triptych.consumers.subscription.cursor import Cursor, Start, check_cursor
+from triptych.consumers.subscription.log_reading import read_tail
 from triptych.consumers.subscription.result_source import FeedEvent, Gap, MalformedEvent, OtherStreamEvent, ResultEvent
 from triptych.schemas.codec import decode_result
 from triptych.schemas.errors import MalformedRecordError, UsageError
@@ -13,6 +15,8 @@ from triptych.schemas.partition import partition_of
 from triptych.transport.errors import TopicMissingError
 from triptych.transport.protocols import Reader, Transport
 from triptych.transport.records import OffsetOutOfRange, Record, TopicPartition
+
+_NEWEST_RESULTS: Final = 500
 
 
 class TopicSource:
@@ -39,6 +43,11 @@ class TopicSource:
             reader.close()
             raise
         return TopicFeed(reader, offsets, ends, pipeline=self._pipeline, stream=stream)
+
+    def streams(self) -> tuple[str, ...]:
+        """Return the streams of the newest results of each partition."""
+        newest = read_tail(self._transport, self._partitions(None), _NEWEST_RESULTS)
+        return tuple(sorted({(record.key or b"").decode(errors="replace") for record in newest}))
 
     def close(self) -> None:
         """Close the transport if this source owns it."""

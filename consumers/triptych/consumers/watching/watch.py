@@ -19,6 +19,7 @@ from triptych.consumers.subscription.result_buffer import Revisions
 from triptych.consumers.subscription.result_source import ResultSource
 from triptych.consumers.subscription.sources import kafka_source, redis_source
 from triptych.consumers.subscription.subscriber import Results, Subscriber
+from triptych.consumers.watching.silence import Silence
 from triptych.consumers.watching.table import ResultsTable
 from triptych.schemas.results import Result
 from triptych.service.logs import configure_logs
@@ -51,11 +52,13 @@ def watch_results(settings: Settings, origin: SourceName, options: WatchOptions,
     """
     configure_logs(settings.log)
     condition = _condition(options.where)
-    with Subscriber(open_source(settings, origin)) as subscriber:
+    source = open_source(settings, origin)
+    with Subscriber(source) as subscriber:
         results = subscriber.results(
             options.stream, options.since, until_end=options.until_end, revisions=options.revisions
         )
-        with _stopped_by_sigterm(results):
+        silence = Silence(lambda: subscriber.counts.delivered, source, options.stream, settings.pipeline)
+        with _stopped_by_sigterm(results), silence.reported(at_end=options.until_end):
             if as_json:
                 if _write_lines(results, sys.stdout.buffer, condition):
                     log.info("watched", results=subscriber.counts.delivered, cursor=str(results.cursor))

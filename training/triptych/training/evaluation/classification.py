@@ -14,7 +14,19 @@ Numbers = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-STANDARD_ERRORS_95: Final = 1.96
+STANDARD_ERRORS_95: Final = 1.959964
+"""The two-sided 95 % quantile of the normal distribution."""
+
+_PSEUDO_COUNT: Final = 0.5
+"""What is added to each cell of a paired comparison, after Agresti and Min (2005)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShareInterval:
+    """The 95 % interval of a share of examples."""
+
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +44,14 @@ class ClassScores:
 class Classification:
     """Metrics of a multiclass task.
 
-    `confusion` has a row for each true label and a column for each predicted one. `standard_error` is of `accuracy`.
+    `confusion` has a row for each true label and a column for each predicted one. `standard_error` and
+    `interval` are of `accuracy`.
     """
 
     count: int
     accuracy: float
     standard_error: float
+    interval: ShareInterval
     balanced_accuracy: float
     precision_macro: float
     recall_macro: float
@@ -94,6 +108,7 @@ def classification(truth: Indices, named: Indices, labels: Sequence[str]) -> Cla
         count=len(truth),
         accuracy=accuracy,
         standard_error=standard_error(accuracy, len(truth)),
+        interval=wilson_interval(accuracy, len(truth)),
         balanced_accuracy=float(np.mean(recalls)),
         precision_macro=float(averages["macro"][0]),
         recall_macro=float(averages["macro"][1]),
@@ -134,17 +149,35 @@ def standard_error(share: float, count: int) -> float:
     return sqrt(share * (1 - share) / count) if count else 0.0
 
 
+def wilson_interval(share: float, count: int) -> ShareInterval:
+    """Return the 95 % Wilson score interval of a proportion in a sample of this size.
+
+    Unlike share ± standard error it stays within 0 and 1, and it has a width where all examples are right, or none.
+    """
+    if not count:
+        return ShareInterval(0.0, 1.0)
+    z2 = STANDARD_ERRORS_95**2
+    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
+    half = STANDARD_ERRORS_95 * sqrt(share * (1 - share) / count + z2 / (4 * count**2)) / (1 + z2 / count)
+    return ShareInterval(max(0.0, middle - half), min(1.0, middle + half))
+
+
 def paired_difference(better: Flags, worse: Flags) -> AccuracyDifference:
-    """Return the difference of two accuracies with its normal 95 % interval, from paired examples.
+    """Return the difference of two accuracies with its 95 % interval, from paired examples.
+
+    The interval is that of Agresti and Min (2005), which has a width where the models agree on every example.
 
     Args:
         better: bool [N], whether the one model is right.
         worse: bool [N], whether the other is, on the same examples.
     """
-    differences = better.astype(np.float64) - worse.astype(np.float64)
-    mean = float(differences.mean())
-    half = STANDARD_ERRORS_95 * float(differences.std(ddof=1)) / sqrt(len(differences)) if len(differences) > 1 else 0.0
-    return AccuracyDifference(mean, mean - half, mean + half)
+    mean = float((better.astype(np.float64) - worse.astype(np.float64)).mean())
+    only_better = int((better & ~worse).sum()) + _PSEUDO_COUNT
+    only_worse = int((worse & ~better).sum()) + _PSEUDO_COUNT
+    count = len(better) + 4 * _PSEUDO_COUNT
+    middle = (only_better - only_worse) / count
+    half = STANDARD_ERRORS_95 * sqrt((only_better + only_worse) / count - middle**2) / sqrt(count)
+    return AccuracyDifference(mean, max(-1.0, middle - half), min(1.0, middle + half))
 
 
 def _by_class(truth: Indices | Flags, named: Indices | Flags, labels: Sequence[str]) -> tuple[ClassScores, ...]:

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Final
 
 from triptych.training.evaluation.calibration import Calibration
-from triptych.training.evaluation.classification import Classification, ClassScores, Tagging
+from triptych.training.evaluation.classification import Classification, ClassScores, ShareInterval, Tagging
 from triptych.training.evaluation.plots import write_plots
 from triptych.training.evaluation.regression import Regression
 from triptych.training.evaluation.suite import LEAK_ERRORS, Evaluation, Scores, quality
 
 PAGE: Final = "report.md"
 NUMBERS: Final = "report.json"
+FEW_EXAMPLES: Final = 100
+"""Below this many examples a score says little, and the report says so."""
 
 
 def write_report(evaluation: Evaluation, folder: Path, *, about: Mapping[str, str]) -> Path:
@@ -40,12 +42,14 @@ def to_json(evaluation: Evaluation, about: Mapping[str, str]) -> dict[str, objec
         "about": dict(about),
         **asdict(evaluation),
         "leaks": [named(result.modalities) for result in evaluation.leaks],
+        "warnings": list(warnings(evaluation)),
     }
 
 
 def summary(evaluation: Evaluation) -> Iterator[str]:
     """Yield the most important lines, for a terminal."""
     yield f"{evaluation.data}, {evaluation.split}: {_headline(evaluation.fused)} with all modalities"
+    yield from (f"WARNING: {warning}" for warning in warnings(evaluation))
     best = evaluation.best_single
     yield f"best single modality: {named(best.modalities)}, {_headline(best.scores)}"
     if evaluation.confidence is not None:
@@ -56,6 +60,25 @@ def summary(evaluation: Evaluation) -> Iterator[str]:
     for mixed in evaluation.shuffled:
         if not mixed.passed:
             yield f"SHUFFLE TEST FAILED: {mixed.anchor}, accuracy {mixed.accuracy:.3f}, limit {mixed.limit:.3f}"
+
+
+def warnings(evaluation: Evaluation) -> Iterator[str]:
+    """Yield what a reader of the numbers must know, one sentence each."""
+    few = {
+        "": evaluation.fused.count,
+        **{named(result.modalities): result.scores.count for result in evaluation.by_subset},
+        **{f"shuffle test, {result.anchor}": result.count for result in evaluation.shuffled},
+        **{result.split: result.count for result in evaluation.elsewhere},
+    }
+    few = {part: count for part, count in few.items() if count < FEW_EXAMPLES}
+    if "" in few:
+        yield (
+            f"only {_examples(few[''])}: expected {FEW_EXAMPLES} or more. The scores may be far from those on other "
+            "data; read the interval, not the number"
+        )
+    elif few:
+        parts = ", ".join(f"{part} ({count})" for part, count in few.items())
+        yield f"fewer than {FEW_EXAMPLES} examples in parts of the report: {parts}"
 
 
 def named(modalities: Sequence[str]) -> str:
@@ -90,8 +113,11 @@ def _section(title: str, lines: Iterator[str], plot: str | None) -> Iterator[str
 
 
 def _summary(evaluation: Evaluation) -> Iterator[str]:
-    yield f"**{_headline(evaluation.fused)}** with all modalities, {evaluation.fused.count} examples."
+    yield f"**{_headline(evaluation.fused)}** with all modalities, {_examples(evaluation.fused.count)}."
     yield ""
+    for warning in warnings(evaluation):
+        yield f"**Warning: {warning}.**"
+        yield ""
     best = evaluation.best_single
     line = f"Best single modality: {named(best.modalities)}, {_headline(best.scores)}."
     if evaluation.advantage is not None:
@@ -108,11 +134,20 @@ def _summary(evaluation: Evaluation) -> Iterator[str]:
 def _headline(scores: Scores) -> str:
     match scores:
         case Classification():
-            return f"accuracy {scores.accuracy:.3f} ± {scores.standard_error:.3f}"
+            return f"accuracy {_with_interval(scores.accuracy, scores.interval)}"
         case Tagging():
             return f"macro F1 {scores.f1_macro:.3f}"
         case Regression():
             return f"mean absolute error {scores.mae:.3f}"
+
+
+def _with_interval(share: float, interval: ShareInterval) -> str:
+    """Return a share with its 95 % interval."""
+    return f"{share:.3f} (95 %: {interval.low:.3f} to {interval.high:.3f})"
+
+
+def _examples(count: int) -> str:
+    return "1 example" if count == 1 else f"{count} examples"
 
 
 def _all_scores(scores: Scores) -> list[tuple[str, str]]:
@@ -186,7 +221,7 @@ def _leak_tests(evaluation: Evaluation) -> Iterator[str]:
     rows = [
         (
             result.anchor,
-            f"{result.accuracy:.3f} ± {result.standard_error:.3f}",
+            _with_interval(result.accuracy, result.interval),
             f"{result.limit:.3f}",
             "yes" if result.passed else "**no**",
         )
@@ -197,7 +232,7 @@ def _leak_tests(evaluation: Evaluation) -> Iterator[str]:
 
 def _further_tests(evaluation: Evaluation) -> Iterator[str]:
     rows = [
-        (result.split, f"{result.accuracy:.3f} ± {result.standard_error:.3f}", str(result.count))
+        (result.split, _with_interval(result.accuracy, result.interval), str(result.count))
         for result in evaluation.elsewhere
     ]
     yield from _table(("split", "accuracy", "examples"), rows)

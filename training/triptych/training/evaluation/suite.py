@@ -20,11 +20,13 @@ from triptych.training.evaluation.calibration import Calibration, calibration, s
 from triptych.training.evaluation.classification import (
     AccuracyDifference,
     Classification,
+    ShareInterval,
     Tagging,
     classification,
     paired_difference,
     standard_error,
     tagging,
+    wilson_interval,
 )
 from triptych.training.evaluation.perturbation import LEVELS, keep_only, shuffle_modalities, with_noise
 from triptych.training.evaluation.predictions import Numbers, Predict, Predictions, View, predict_views
@@ -75,13 +77,15 @@ class ShuffleTest:
     """Accuracy for the label of one modality's example when the other modalities come from other examples.
 
     Without a leak it cannot exceed what the modality alone allows. `limit` is that modality's ceiling if it is known,
-    else the model's own accuracy with it.
+    else the model's own accuracy with it. `standard_error` is of `limit`, `interval` of `accuracy`.
     """
 
     anchor: str
     accuracy: float
     standard_error: float
     limit: float
+    count: int
+    interval: ShareInterval
 
     @property
     def passed(self) -> bool:
@@ -106,6 +110,7 @@ class FurtherTest:
     count: int
     accuracy: float
     standard_error: float
+    interval: ShareInterval
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +282,9 @@ def _shuffled(runner: _SuiteRunner, split: str, alone: Mapping[str, SubsetScores
     for anchor, result in alone.items():
         right = _is_correct(predictions, anchor)
         limit = result.ceiling if result.ceiling is not None else quality(result.scores)
-        found.append(ShuffleTest(anchor, float(right.mean()), standard_error(limit, len(right)), limit))
+        accuracy, count = float(right.mean()), len(right)
+        interval = wilson_interval(accuracy, count)
+        found.append(ShuffleTest(anchor, accuracy, standard_error(limit, count), limit, count, interval))
     return tuple(found)
 
 
@@ -286,8 +293,9 @@ def _further_tests(runner: _SuiteRunner, split: str, full: Subset) -> tuple[Furt
     for further in runner.dataset.splits:
         if further != split and further.startswith(f"{split}-"):
             right = _is_correct(runner.predict(further, {full: _as_is}, runner.size.examples_aside), full)
-            accuracy = float(right.mean())
-            found.append(FurtherTest(further, len(right), accuracy, standard_error(accuracy, len(right))))
+            accuracy, count = float(right.mean()), len(right)
+            error, interval = standard_error(accuracy, count), wilson_interval(accuracy, count)
+            found.append(FurtherTest(further, count, accuracy, error, interval))
     return tuple(found)
 
 

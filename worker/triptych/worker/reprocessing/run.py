@@ -57,13 +57,16 @@ class ReprocessingOutcome:
     summary: ReprocessingSummary
 
 
-def reprocess(settings: Settings, request: TimeRangeRequest) -> ReprocessingOutcome:
-    """Reprocess a time range, or continue with it, until it is published or a signal comes."""
+def reprocess(settings: Settings, request: TimeRangeRequest, *, any_port: bool = False) -> ReprocessingOutcome:
+    """Reprocess a time range, or continue with it, until it is published or a signal comes.
+
+    With `any_port` the status server takes a free port if that of the settings is in use, as a live worker's is.
+    """
     on_terminal = sys.stderr.isatty()  # the progress bar replaces the log lines there
     configure_logs(settings.log.model_copy(update={"level": "warning"}) if on_terminal else settings.log)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())
-        dependencies = stack.enter_context(open_dependencies(settings))
+        dependencies = stack.enter_context(open_dependencies(settings, any_port=any_port))
         return reprocess_with(settings, request, dependencies, stop)
 
 

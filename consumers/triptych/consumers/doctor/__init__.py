@@ -1,0 +1,1 @@
+"""Follow a feed from the topics to Redis, and say where it stops."""
