@@ -90,7 +90,7 @@ class _Attempt:
             response = self._connection.getresponse()
             after_s = _seconds(response.getheader("retry-after"), now_s=time.time())
             outcome = PostOutcome(response.status, f"HTTP {response.status}", after_s)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a name that is no IDNA name
             outcome = PostOutcome(None, f"{type(error).__name__}: {error}")
         finally:
             self._connection.close()
