@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,11 +20,14 @@ from tests.chaos.poisons import POISONS
 from tests.chaos.servers import SESSION_S, ChaosServers
 from tests.chaos.workers import WORKERS, WorkerPool
 from tests.producers.live.relay import Relay
+from tools.devservers import DevRedis
 from tools.devservers.kafka_cluster import BROKERS
 
 _SHORT_S: Final = (1.0, SESSION_S - 2.0)
 _LONG_S: Final = (SESSION_S + 2.0, SESSION_S + 6.0)
 _DOWNTIME_S: Final = (0.0, 5.0)
+_ANSWER_S: Final = (1.0, 6.0)
+"""How long Redis gives an answer that passes."""
 _POISONS_AT_ONCE: Final = 3
 _EXTRA_WORKER_LIMIT_S: Final = 60.0
 
@@ -142,6 +146,41 @@ def _freeze_redis(length_s: tuple[float, float]) -> FaultAction:
     return do
 
 
+def _answer_busy(environment: Environment, rng: random.Random) -> str:
+    """Run a script that does not end: Redis answers BUSY to all others."""
+    server = environment.servers.redis
+    server.ask("CONFIG", "SET", "lua-time-limit", "50")
+    script = threading.Thread(target=lambda: _ask(server, "EVAL", "while true do end", "0"))
+    script.start()
+    time.sleep(rng.uniform(*_ANSWER_S))
+    while script.is_alive():  # the script counts as endless only after its time limit
+        _ask(server, "SCRIPT", "KILL")
+        script.join(0.2)
+    return "Redis"
+
+
+def _answer_noreplicas(environment: Environment, rng: random.Random) -> str:
+    server = environment.servers.redis
+    server.ask("CONFIG", "SET", "min-replicas-to-write", "1")
+    time.sleep(rng.uniform(*_ANSWER_S))
+    server.ask("CONFIG", "SET", "min-replicas-to-write", "0")
+    return "Redis"
+
+
+def _answer_readonly(environment: Environment, rng: random.Random) -> str:
+    """Demote the server to a replica of one that never answers: it keeps its data."""
+    server = environment.servers.redis
+    server.ask("REPLICAOF", "127.0.0.1", "1")
+    time.sleep(rng.uniform(*_ANSWER_S))
+    server.ask("REPLICAOF", "NO", "ONE")
+    return "Redis"
+
+
+def _ask(server: DevRedis, *command: str) -> None:
+    with suppress(RuntimeError):  # a killed script is an error to redis-cli, as is a kill without a script
+        server.ask(*command)
+
+
 def _relays(environment: Environment, rng: random.Random) -> tuple[list[Relay], str]:
     brokers, to_redis = list(environment.servers.broker_relays), environment.servers.redis_relay
     which = rng.randrange(BROKERS + 2)
@@ -213,6 +252,9 @@ LANES: Final = (
             "Redis stopped": _stop_redis,
             "Redis killed": _kill_redis,
             "Redis frozen": _freeze_redis((1.0, SESSION_S + 4.0)),
+            "Redis answers BUSY": _answer_busy,
+            "Redis answers NOREPLICAS": _answer_noreplicas,
+            "Redis answers READONLY": _answer_readonly,
             "connections cut": _cut_connections,
             "connections stalled": _stall_connections,
             "poison": _send_poison,

@@ -10,13 +10,14 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Final, NamedTuple
 
+from tests.chaos.compression import COMPRESSIONS, mixed_compressions
 from tests.chaos.poisons import Poisoning
 from tests.e2e.poison import message_of
 from tests.e2e.programs import Installation
@@ -157,21 +158,24 @@ class Load:
 
     def _run(self) -> None:
         try:
-            with closing(self._installation.transport()) as transport:
-                self._play(transport.publisher())
+            with closing(self._installation.transport()) as transport, mixed_compressions():
+                self._play([transport.publisher() for _ in COMPRESSIONS])
         except BaseException as error:  # noqa: BLE001 - raised by finish
             self._error = error
 
-    def _play(self, publisher: Publisher) -> None:
+    def _play(self, publishers: Sequence[Publisher]) -> None:
+        """Play all streams, each with the same publisher throughout."""
+        publisher_of = {player.stream: publishers[at % len(publishers)] for at, player in enumerate(self._players)}
         started_s, steps = time.monotonic(), 0
         while not self._stop.wait(max(0.0, started_s + steps * STEP_S - time.monotonic())):
             for player, poison in self._with_poison(steps):
-                self._send(publisher, player.step(steps * STEP_S, poison))
+                self._send(publisher_of[player.stream], player.step(steps * STEP_S, poison))
             steps += 1
         self.length_s = steps * STEP_S
         for player in self._players:
-            self._send(publisher, player.end(self.length_s))
-        publisher.flush(_FLUSH_LIMIT_S)
+            self._send(publisher_of[player.stream], player.end(self.length_s))
+        for publisher in publishers:
+            publisher.flush(_FLUSH_LIMIT_S)
 
     def _send(self, publisher: Publisher, played: Iterator[ScheduledMessage]) -> None:
         for message, poison in played:

@@ -55,6 +55,11 @@ def step_until(worker: Pipeline, holds: Callable[[], bool]) -> None:
         assert time.monotonic() < deadline
 
 
+def published(world: World) -> int:
+    """Return the number of results published so far; batches may be published together."""
+    return sum(event.results for event in world.seen(ResultsPublished))
+
+
 def test_results_name_the_new_model_after_the_swap(
     world: World, feed: MakeFeed, model_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,13 +75,13 @@ def test_results_name_the_new_model_after_the_swap(
     assert world.reload_signal is not None
     with world.open() as worker:
         world.send(feed("city").play(6))
-        step_until(worker, lambda: len(world.seen(ResultsPublished)) == 3)
+        step_until(worker, lambda: published(world) == 3)
         model_file.write_text("second 0.25")
         world.reload_signal.send()
         step_until(worker, lambda: bool(world.seen(ModelSwapped)))
         assert [ref() is not None for ref in built] == [False, True]
         world.send(feed("port", start_s=20).play(6))
-        step_until(worker, lambda: len(world.seen(ResultsPublished)) == 6)
+        step_until(worker, lambda: published(world) == 6)
 
     results = {result.id: result for result in world.results()}
     assert len(results) == len(world.results()) == 6
@@ -93,11 +98,11 @@ def test_a_swap_waits_for_the_running_batch(world: World, feed: MakeFeed, model_
     assert world.reload_signal is not None
     with world.open() as worker:
         world.send(feed("city").play(2))
-        step_until(worker, lambda: len(world.seen(ResultsPublished)) == 1)
+        step_until(worker, lambda: published(world) == 1)
         model_file.write_text("second 1")
         world.reload_signal.send()
         world.send(feed("port", start_s=20).play(20))
-        step_until(worker, lambda: len(world.seen(ResultsPublished)) == 11)
+        step_until(worker, lambda: published(world) == 11)
         step_until(worker, lambda: bool(world.seen(ModelSwapped)))
     port = sorted((result for result in world.results() if result.stream == "port"), key=lambda r: r.start_ns)
     names = [result.model.name for result in port]
@@ -113,7 +118,7 @@ def test_a_bad_file_is_rejected_and_the_worker_continues(world: World, feed: Mak
         world.reload_signal.send()
         step_until(worker, lambda: bool(world.seen(ModelRefused)))
         world.send(feed("city").play(4))
-        step_until(worker, lambda: len(world.seen(ResultsPublished)) == 2)
+        step_until(worker, lambda: published(world) == 2)
     assert {result.model.name for result in world.results()} == {"first"}
     assert not world.seen(ModelSwapped)
 
@@ -149,7 +154,7 @@ def test_a_shadow_does_not_change_the_results(
         step_until(worker, lambda: bool(world.seen(ModelSwapped)))
         world.send(feed("city").play(6))
         expected = ShadowFailed if failing else ShadowInferred
-        step_until(worker, lambda: len(world.seen(ResultsPublished)) == 3 and bool(world.seen(expected)))
+        step_until(worker, lambda: published(world) == 3 and bool(world.seen(expected)))
     assert {(r.model.name, r.predictions["mood"][0].label) for r in world.results()} == {("first", "glad")}
     assert world.seen(ModelSwapped)[0].role == "shadow"
     assert not world.seen(ModelFailed)

@@ -80,18 +80,26 @@ def alert(
         str,
         typer.Option(metavar="RULE", help="What to alert on: \"speech > .5 and 'dog' in visual\".", show_default=False),
     ],
-    url: Annotated[str, typer.Option(metavar="URL", help="Where to post each match.", show_default=False)],
+    url: Annotated[
+        list[str],
+        typer.Option(metavar="URL", help="Where to post each match; repeatable: none waits for another."),
+    ],
     secret_file: Annotated[
         Path, typer.Option(metavar="FILE", help="The signing secret: whsec_ and base64.", show_default=False)
     ],
     cursor_file: Annotated[
-        Path, typer.Option(metavar="FILE", help="Stores the progress; created if missing.", show_default=False)
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="Stores the progress; created if missing. Each further URL has FILE.HASH.",
+            show_default=False,
+        ),
     ],
     since: Annotated[
         str, typer.Option(metavar="CURSOR|TIME", help="Where to start if there is no cursor file yet.")
     ] = "now",
     until_end: Annotated[bool, typer.Option("--until-end", help="Exit after the last result that exists now.")] = False,
-    timeout: Annotated[float, typer.Option(min=0.1, metavar="S", help="The timeout of one attempt.")] = 15.0,
+    timeout: Annotated[float, typer.Option(min=0.1, metavar="S", help="The timeout of one whole attempt.")] = 15.0,
     give_up_after: Annotated[
         float,
         typer.Option(min=0, metavar="S", help="Retry a match this long, then log and drop it."),
@@ -103,12 +111,12 @@ def alert(
     pipeline: PipelineOption = None,
 ) -> None:
     """Post results that match a rule to a webhook: signed, in order, at least once with a stable id."""
-    from triptych.consumers.alerts.alert import AlertOptions, send_alerts
+    from triptych.consumers.alerts.alert import AlertOptions, for_each_url, send_alerts
 
     options = AlertOptions(
-        where, url, secret_file, cursor_file, stream, since, until_end, timeout_s=timeout, give_up_after_s=give_up_after
+        where, url[0], secret_file, cursor_file, stream, since, until_end, timeout, give_up_after_s=give_up_after
     )
-    send_alerts(_load(config, bootstrap_servers, redis_url, pipeline), from_.value, options)
+    send_alerts(_load(config, bootstrap_servers, redis_url, pipeline), from_.value, for_each_url(options, url))
 
 
 def evidence(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
+import socketserver
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event
@@ -20,7 +22,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from triptych.consumers.alerts.alert import AlertLoop, AlertOptions, AlertSender, ReceiverGoneError
-from triptych.consumers.alerts.http_post import Endpoint
+from triptych.consumers.alerts.http_post import Endpoint, _seconds
 from triptych.consumers.alerts.state import AlertState
 from triptych.consumers.alerts.webhook import parse_secrets, webhook_message
 from triptych.consumers.rules.rule import Rule
@@ -304,3 +306,105 @@ def test_a_signal_ends_it_while_the_receiver_is_unavailable(
     with alerting(redis_bench, receiver, tmp_path, "--until-end") as process:
         assert process.wait(LIMIT_S) == 0
     assert receiver.results() == [make_result(0).id]
+
+
+@contextmanager
+def dripping(line: bytes, interval_s: float) -> Iterator[str]:
+    """Start a server that answers with a header that never ends, byte by byte. Yield its URL."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
+                self.request.sendall(b"HTTP/1.1 204 No Content\r\n")
+                for byte in itertools.cycle(line):
+                    self.request.sendall(bytes([byte]))
+                    time.sleep(interval_s)
+
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("line", [b"x-slow: 1234567890", b"a: b\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"])
+def test_the_timeout_covers_the_whole_request(line: bytes) -> None:
+    """Each byte comes in time, the response never does."""
+    with dripping(line, 0.05) as url:
+        started_s = time.monotonic()
+        outcome = Endpoint(url, timeout_s=0.5).post(b"{}", {})
+        assert time.monotonic() - started_s < 2
+    assert outcome.status is None
+    assert not outcome.accepted
+
+
+def test_the_timeout_covers_the_lookup_of_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what was not sent by then is never sent: a retry would be a duplicate."""
+    over, connected = Event(), Event()
+
+    def look_up(*_: object, **__: object) -> Any:  # noqa: ANN401 - a socket, which nobody gets
+        over.wait(LIMIT_S)
+        connected.set()
+        raise OSError("too late")
+
+    monkeypatch.setattr("socket.getaddrinfo", look_up)
+    started_s = time.monotonic()
+    assert Endpoint("http://example.test/", timeout_s=0.2).post(b"{}", {}).status is None
+    assert time.monotonic() - started_s < 2
+    over.set()
+    assert connected.wait(LIMIT_S)
+
+
+@pytest.mark.parametrize(
+    ("header", "expected_s"),
+    [
+        ("7", 7.0),
+        ("99999999999999999999", 300.0),
+        ("Thu, 01 Jan 2026 00:00:30 GMT", 30.0),
+        ("Fri, 01 Jan 2027 00:00:00 GMT", 300.0),
+        ("Wed, 01 Jan 2025 00:00:00 GMT", 0.0),
+        ("soon", 0.0),
+        ("-5", 0.0),
+        (None, 0.0),
+    ],
+)
+def test_retry_after_has_a_ceiling(header: str | None, expected_s: float) -> None:
+    """In seconds and as a date: a receiver cannot hold up its matches for longer than our own longest delay."""
+    assert _seconds(header, now_s=1_767_225_600.0) == expected_s
+
+
+def test_a_receiver_that_does_not_answer_delays_no_other(
+    redis_bench: RedisBench, make_result: MakeResult, receiver: Receiver, tmp_path: Path
+) -> None:
+    """Each has its own progress; the second one's is beside the first one's, and a later run continues with it."""
+    redis_bench.publish(*(make_result(number) for number in range(5)))
+    with dripping(b"x", 0.05) as slow_url:
+        slow = replace(receiver, url=slow_url)
+        since = ("--since", "2026-01-01T00:00:00Z", "--timeout", "1")
+        with alerting(redis_bench, slow, tmp_path, "--url", receiver.url, *since) as process:
+            wait_for(lambda: len(receiver.taken) == 5)
+            process.send_signal(signal.SIGTERM)
+            _, logged = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0, logged
+    assert "match_not_taken" in logged
+    assert receiver.results() == [make_result(number).id for number in range(5)]
+    with AlertState(tmp_path / "cursor") as first:
+        assert not first.has_delivered(receiver.taken[0][0])
+    [other] = [path for path in tmp_path.glob("cursor.*") if not path.name.endswith((".lock", ".new"))]
+    with AlertState(other) as second:
+        assert second.has_delivered(receiver.taken[-1][0])
+
+
+def test_a_receiver_that_is_gone_ends_alone(
+    redis_bench: RedisBench, make_result: MakeResult, receiver: Receiver, tmp_path: Path
+) -> None:
+    """The others are served to the end; then the exit code tells of it."""
+    redis_bench.publish(make_result(0), make_result(1))
+    receiver.plan = [410]
+    other = f"{receiver.url}&other"
+    args = ("--url", other, "--since", "2026-01-01T00:00:00Z", "--until-end")
+    with alerting(redis_bench, receiver, tmp_path, *args) as process:
+        _, logged = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == ReceiverGoneError.exit_code, logged
+    assert receiver.results() == [make_result(0).id, make_result(1).id]

@@ -14,6 +14,7 @@ import pytest
 from redis import Redis
 from structlog.testing import capture_logs
 
+from tests.answering_redis import answering
 from tests.servers import open_server
 from tools.devservers import DevRedis, DevRedisSentinel
 from triptych.consumers.subscription.result_source import SourceError, SourceUnavailableError
@@ -190,3 +191,25 @@ def wait_until(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < deadline_s
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("answer", "raises"),
+    [
+        ("BUSY Redis is busy running a script.", SourceUnavailableError),
+        ("LOADING Redis is loading the dataset in memory", SourceUnavailableError),
+        ("MASTERDOWN Link with MASTER is down", SourceUnavailableError),
+        ("TRYAGAIN Multiple keys request during rehashing of slot", SourceUnavailableError),
+        ("NOPERM this user has no permissions", SourceError),
+        ("WRONGTYPE Operation against a key holding the wrong kind of value", SourceError),
+    ],
+)
+def test_an_answer_that_passes_is_no_reason_to_end(answer: str, raises: type[Exception]) -> None:
+    """Only one that stays ends a subscription."""
+    with (
+        answering(answer) as url,
+        Subscriber.from_redis(url) as subscriber,
+        pytest.raises(raises, match=answer) as caught,
+    ):
+        subscriber.results()
+    assert type(caught.value) is raises

@@ -40,6 +40,6 @@ def open_dependencies(settings: Settings, *, any_port: bool = False) -> Iterator
         check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes)
         check_members(transport, consumer_group(settings.pipeline), settings.kafka.group_instance_id)
         limits = StoreLimits(settings.redis.results_maxlen, settings.redis.latest_ttl_s, settings.redis.key_ttl_s)
-        store = RedisStore.connect(settings.redis.full_url(), pipeline=settings.pipeline, limits=limits)
+        store = RedisStore.connect(settings.redis.full_url, pipeline=settings.pipeline, limits=limits)
         stack.callback(store.close)
         yield Dependencies(transport, store, [log_hook(), metrics, ReadinessHook(health), HeapHook()], health)

@@ -26,8 +26,9 @@ from triptych.transport.records import OutOfRangePolicy, TopicPartition
 from triptych.units import NS_PER_MS
 from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.inference.batcher import MicroBatcher
+from triptych.worker.inference.jobs import WindowJob
 from triptych.worker.inference.model_runner import ModelRunner
-from triptych.worker.inference.stages import StageLimits, Stages, WindowJob
+from triptych.worker.inference.stages import StageLimits, Stages
 from triptych.worker.media.preparer import Preparer
 from triptych.worker.observability.events import PartitionRestored
 from triptych.worker.observability.hooks import Hook, Hooks
@@ -50,6 +51,9 @@ from triptych.worker.serving.reloader import ModelSlot, Reloader
 from triptych.worker.serving.shadow import Shadow
 
 _BATCHES_IN_FLIGHT: Final = 4
+_MAX_BATCHES_IN_FLIGHT: Final = 16
+_USUAL_WINDOW_NS: Final = 2_000 * NS_PER_MS
+"""Shorter windows hold less, so more of them may be in flight, up to `_MAX_BATCHES_IN_FLIGHT`."""
 _CLOSE_LIMIT_S: Final = 10.0
 _REVOCATION_MARGIN_S: Final = 2.0
 """How much longer than the worker the transport waits for a revocation: the worker's own limit should come first."""
@@ -276,8 +280,10 @@ def _stages(
     batcher = MicroBatcher[WindowJob](
         max_windows=settings.batch.max_windows, max_delay_ns=settings.batch.max_delay_ms * NS_PER_MS
     )
+    shorter = _USUAL_WINDOW_NS // min(settings.window.size_ns, _USUAL_WINDOW_NS)
+    batches = min(_BATCHES_IN_FLIGHT * shorter, _MAX_BATCHES_IN_FLIGHT)
     limits = StageLimits(
-        max_windows_in_flight=settings.batch.max_windows * _BATCHES_IN_FLIGHT,
+        max_windows_in_flight=settings.batch.max_windows * batches,
         prepare_threads=settings.worker.prepare_threads,
     )
     preparer = Preparer(runner.spec)

@@ -1,21 +1,27 @@
-"""The command `triptych alert`: post results that match a rule, in order, until the receiver accepts them.
+"""The command `triptych alert`: post results that match a rule, in order, until the receivers accept them.
 
-A message is retried with backoff until it is accepted; the following messages wait. The cursor is saved after each
-accepted message. After a crash between the two, the message is sent again with the same id.
+A message is retried with backoff until it is accepted; the following messages to the same receiver wait. The cursor is
+saved after each accepted message. After a crash between the two, the message is sent again with the same id.
+
+Each receiver has its own subscription, thread and cursor, so none waits for another, and nothing queues up in memory.
 """
 
 from __future__ import annotations
 
+import hashlib
 import random
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import ClassVar, Final
 
 import structlog
 
-from triptych.consumers.alerts.http_post import Endpoint, PostOutcome
+from triptych.consumers.alerts.http_post import MAX_RETRY_AFTER_S, Endpoint, PostOutcome
 from triptych.consumers.alerts.state import AlertState
 from triptych.consumers.alerts.webhook import WebhookMessage, parse_secrets, webhook_message
 from triptych.consumers.rules.rule import Rule
@@ -30,7 +36,7 @@ from triptych.settings.tree import Settings
 log = structlog.get_logger(__name__)
 
 _MIN_BACKOFF_S: Final = 1.0
-_MAX_BACKOFF_S: Final = 300.0
+_MAX_BACKOFF_S: Final = MAX_RETRY_AFTER_S
 _SAVE_INTERVAL_S: Final = 1.0
 
 
@@ -87,14 +93,21 @@ class AlertSender:
                 self.given_up += 1
                 log.error("match_given_up", id=message.id, reason=outcome.reason, body=message.body.decode())
                 return True
-            self._wait(message, outcome, backoff_s)
+            self._wait(message, outcome, backoff_s, left_s=deadline_s - time.monotonic())
             backoff_s = min(backoff_s * 2, _MAX_BACKOFF_S)
         return False
 
-    def _wait(self, message: WebhookMessage, outcome: PostOutcome, backoff_s: float) -> None:
+    def _wait(self, message: WebhookMessage, outcome: PostOutcome, backoff_s: float, *, left_s: float) -> None:
         # With jitter, so that failed senders do not retry all at once.
         delay_s = max(outcome.retry_after_s, backoff_s * random.uniform(0.5, 1))  # noqa: S311 - not a secret
-        log.warning("match_not_taken", id=message.id, reason=outcome.reason, again_in_s=round(delay_s, 1))
+        delay_s = max(0.0, min(delay_s, left_s))  # the last attempt is made when the time is up, not later
+        log.warning(
+            "match_not_taken",
+            id=message.id,
+            to=str(self._endpoint),
+            reason=outcome.reason,
+            again_in_s=round(delay_s, 1),
+        )
         self._stop.wait(delay_s)
 
 
@@ -140,33 +153,71 @@ class AlertLoop:
             self._next_save_s = now_s + _SAVE_INTERVAL_S
 
 
-def send_alerts(settings: Settings, origin: SourceName, options: AlertOptions) -> None:
-    """Send matches until a signal, or the end of the subscription.
+def for_each_url(options: AlertOptions, urls: Sequence[str]) -> list[AlertOptions]:
+    """Return the options of each receiver. The first one uses the cursor file, the others have one of their own."""
+    first, *others = dict.fromkeys(urls)
+    file = options.cursor_file
+    own_files = [file.with_name(f"{file.name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}") for url in others]
+    return [
+        replace(options, url=url, cursor_file=own)
+        for url, own in zip((first, *others), (file, *own_files), strict=True)
+    ]
+
+
+def send_alerts(settings: Settings, origin: SourceName, receivers: Sequence[AlertOptions]) -> None:
+    """Send matches to each receiver until a signal, or the end of the subscription.
+
+    A receiver that fails ends alone: the error is raised when the others have ended.
 
     Raises:
-        TriptychError: the options, the results or the receiver cannot be used.
+        TriptychError: the options, the results or a receiver cannot be used.
     """
     configure_logs(settings.log)
-    rule = Rule(options.where)
-    endpoint = Endpoint(options.url, timeout_s=options.timeout_s)
-    secrets = _secrets(options.secret_file)
-    with (
-        AlertState(options.cursor_file) as state,
-        Subscriber(open_source(settings, origin)) as subscriber,
-        stop_on_signal() as stop,
-    ):
-        since = options.since if state.cursor is None else state.cursor
-        results = subscriber.results(options.stream, since, until_end=options.until_end)
-        sender = AlertSender(endpoint, secrets, options, stop)
-        log.info("alerting", rule=str(rule), to=str(endpoint), since=str(since))
-        AlertLoop(rule, sender, state, pipeline=settings.pipeline).run(results, stop)
-        log.info(
-            "alerted",
-            delivered=sender.delivered,
-            given_up=sender.given_up,
-            results=subscriber.counts.delivered,
-            cursor=str(state.cursor),
-        )
+    with ExitStack() as stack:
+        alerts = [_Alert(settings, options, stack) for options in receivers]
+        stop = stack.enter_context(stop_on_signal())
+        with ThreadPoolExecutor(len(alerts), thread_name_prefix="alert") as threads:
+            running = [threads.submit(alert.run, settings, origin, stop) for alert in alerts]
+            for done in as_completed(running):
+                if done.exception() is not None and not isinstance(done.exception(), TriptychError):
+                    stop.set()  # an error of this program
+    for done in running:
+        done.result()
+
+
+class _Alert:
+    """The alerts of one receiver."""
+
+    def __init__(self, settings: Settings, options: AlertOptions, stack: ExitStack) -> None:
+        """Check the options, and lock the cursor file until `stack` is closed."""
+        self._options = options
+        self._rule = Rule(options.where)
+        self._endpoint = Endpoint(options.url, timeout_s=options.timeout_s)
+        self._secrets = _secrets(options.secret_file)
+        self._state = stack.enter_context(AlertState(options.cursor_file))
+        self._pipeline = settings.pipeline
+
+    def run(self, settings: Settings, origin: SourceName, stop: Event) -> None:
+        """Send matches until a stop, or the end of the subscription."""
+        options, state, to = self._options, self._state, str(self._endpoint)
+        try:
+            with Subscriber(open_source(settings, origin)) as subscriber:
+                since = options.since if state.cursor is None else state.cursor
+                results = subscriber.results(options.stream, since, until_end=options.until_end)
+                sender = AlertSender(self._endpoint, self._secrets, options, stop)
+                log.info("alerting", rule=str(self._rule), to=to, since=str(since))
+                AlertLoop(self._rule, sender, state, pipeline=self._pipeline).run(results, stop)
+                log.info(
+                    "alerted",
+                    to=to,
+                    delivered=sender.delivered,
+                    given_up=sender.given_up,
+                    results=subscriber.counts.delivered,
+                    cursor=str(state.cursor),
+                )
+        except TriptychError as error:
+            log.error("alerts_ended", to=to, error=str(error))  # noqa: TRY400 - the error is raised at the end
+            raise
 
 
 def _secrets(path: Path) -> tuple[bytes, ...]:

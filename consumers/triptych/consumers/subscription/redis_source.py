@@ -12,16 +12,8 @@ from typing import Any, Final
 
 import structlog
 from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    AuthorizationError,
-    BusyLoadingError,
-    ClusterDownError,
-    RedisClusterException,
-    RedisError,
-)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import RedisClusterException, RedisError
 from redis.retry import Retry
 
 from triptych.consumers.subscription.cursor import Cursor, Start, check_cursor
@@ -36,7 +28,8 @@ from triptych.consumers.subscription.result_source import (
 from triptych.schemas.codec import parse_result
 from triptych.schemas.errors import MalformedRecordError, UsageError
 from triptych.schemas.names import redis_results_key, redis_streams_key
-from triptych.service.redis_client import RedisAddress, is_sentinel_login_failure, is_untrusted_certificate
+from triptych.service.redis_client import RedisAddress
+from triptych.service.redis_errors import RedisFailureKind, redis_failure
 from triptych.units import NS_PER_MS
 
 log = structlog.get_logger(__name__)
@@ -52,8 +45,13 @@ _MS_PER_S: Final = 1_000
 _MAX_SEQUENCE: Final = 2**64 - 1
 _FIRST_ID: Final = "0-0"
 _POSITION: Final = re.compile(r"^([0-9]{1,20}-[0-9]{1,20})(?:/([0-9]{1,19}))?$", re.ASCII)
-_REJECTED: Final = (AuthenticationError, AuthorizationError)  # subclasses of ConnectionError: match them first
-_UNAVAILABLE: Final = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ClusterDownError)
+_SOURCE_ERRORS: Final = {
+    RedisFailureKind.LOGIN: "Redis refused the user or password of redis.url",
+    RedisFailureKind.SENTINEL_LOGIN: "the Sentinels refused the login; see redis.sentinel_username, "
+    "redis.sentinel_password_file",
+    RedisFailureKind.CERTIFICATE: "the certificate of Redis is not trusted; see redis.ssl_ca_file",
+    RedisFailureKind.REJECTED: "Redis could not return the results",
+}
 
 _Entries = Iterable[tuple[bytes, Mapping[bytes, bytes]]]
 
@@ -159,7 +157,7 @@ class RedisFeed:
         try:
             with _translated_errors():
                 events = self._read(timeout_s)
-        except _UNAVAILABLE as error:
+        except RedisConnectionError as error:
             self._backoff.increase(error)
             return ()
         self._backoff.reset()
@@ -354,26 +352,17 @@ def _required() -> Iterator[None]:
     """Raise an error where the server is unavailable, instead of waiting for it."""
     try:
         yield
-    except _UNAVAILABLE as error:
+    except RedisConnectionError as error:
         raise SourceUnavailableError(f"Redis does not answer: {error}") from error
 
 
 @contextmanager
 def _translated_errors() -> Iterator[None]:
-    """Pass on the errors that mean "unavailable", and translate all others."""
+    """Raise `RedisConnectionError` for all that passes by itself, and `SourceError` for the rest."""
     try:
         yield
-    except _REJECTED as error:
-        raise SourceError(f"Redis refused the user or password of redis.url: {error}") from error
-    except _UNAVAILABLE as error:
-        if is_sentinel_login_failure(error):
-            raise SourceError(
-                f"the Sentinels refused the login; see redis.sentinel_username, redis.sentinel_password_file: {error}"
-            ) from error
-        if is_untrusted_certificate(error):
-            raise SourceError(f"the certificate of Redis is not trusted; see redis.ssl_ca_file: {error}") from error
-        raise
-    except RedisClusterException as error:  # not a subclass of RedisError; raised for a slot without a server
-        raise ClusterDownError(str(error)) from error
-    except RedisError as error:
-        raise SourceError(f"Redis could not return the results: {error}") from error
+    except (RedisError, RedisClusterException) as error:
+        failure = redis_failure(error)
+        if failure.kind is RedisFailureKind.UNAVAILABLE:
+            raise RedisConnectionError(failure.text) from error
+        raise SourceError(f"{_SOURCE_ERRORS[failure.kind]}: {failure.text}") from error

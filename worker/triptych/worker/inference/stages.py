@@ -1,8 +1,8 @@
 """The stages between a decision and its publication, which overlap: prepare, infer, publish.
 
-A thread pool prepares windows while they wait for a batch. One thread infers batch n while another publishes batch n-1.
-The worker's main thread submits windows and collects published ones. `has_room` bounds every queue. An error on any
-thread is raised by `collect`.
+A thread pool prepares windows while they wait for a batch. One thread infers batch n while another publishes those
+before it (`publish_stage.py`). The worker's main thread submits windows and collects published ones. `has_room` bounds
+every queue. An error on any thread is raised by `collect`.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from triptych.transport.errors import CommitRefusedError, OutcomeUnknownError
 from triptych.units import NS_PER_MS
 from triptych.worker.alignment.decisions import ClosedWindow
 from triptych.worker.inference.batcher import MicroBatcher
+from triptych.worker.inference.jobs import AnyJob, DeadLetterJob, ReplayJob, WindowJob
 from triptych.worker.inference.model_runner import ModelRunner
+from triptych.worker.inference.publish_stage import PublishStage, Submission
 from triptych.worker.intake import Received
 from triptych.worker.media.preparer import Preparation, Preparer
 from triptych.worker.observability.events import OverloadLevelChanged, StageCompleted
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.overload import Effort, Overload, Published
 from triptych.worker.partitions.offset_tracker import Pending
-from triptych.worker.partitions.partition import PartitionSet, merge_transaction_offsets
-from triptych.worker.publishing.messages import OutgoingDeadLetter, ResultEnvelope
+from triptych.worker.partitions.partition import PartitionSet
+from triptych.worker.publishing.messages import OutgoingDeadLetter
 from triptych.worker.publishing.publisher import ResultPublisher
-from triptych.worker.publishing.result import ModelOutput, result_of
 from triptych.worker.publishing.retry import GaveUpError
 from triptych.worker.publishing.stores.protocol import StoredResult
 from triptych.worker.serving.shadow import Shadow
@@ -38,38 +39,7 @@ _RECOVERABLE: Final = (GaveUpError, CommitRefusedError, OutcomeUnknownError)
 """Errors of the publish stage after which the partition is restored and its windows are decided again."""
 
 _MAX_BATCHES_AHEAD: Final = 2
-"""How many batches may wait for the model: one to overlap with the one that runs."""
-
-
-@dataclass(slots=True)
-class WindowJob:
-    """A closed window on its way through the stages."""
-
-    partition_set: PartitionSet
-    window: ClosedWindow
-    pending: Pending
-    effort: Effort
-    preparation: Future[tuple[Preparation, float]]
-
-
-@dataclass(slots=True)
-class DeadLetterJob:
-    """A dead letter to be published. `pending` is set if no result counts its record."""
-
-    partition_set: PartitionSet
-    letter: OutgoingDeadLetter
-    pending: Pending | None
-
-
-@dataclass(slots=True)
-class ReplayJob:
-    """Restored results to be written to the store again."""
-
-    partition_set: PartitionSet
-    pending: None = None
-
-
-AnyJob = WindowJob | DeadLetterJob | ReplayJob
+"""How many batches the model may have: the one that runs, and one to follow at once. Published ones do not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +69,18 @@ class Stages:
         self._preparer = preparer
         self._batcher = batcher
         self._runner = runner
-        self._publication = publication
         self._limits = limits
         self._overload = overload
         self._hooks = hooks
         self._shadow = shadow
         self._preparing: deque[WindowJob] = deque()
         self._in_flight = 0
-        self._batches = 0
+        self._inferring: deque[Future[None]] = deque()
         self._finished: queue.SimpleQueue[tuple[Sequence[AnyJob], BaseException | None]] = queue.SimpleQueue()
         self._prepare_pool = ThreadPoolExecutor(limits.prepare_threads, thread_name_prefix="prepare")
         self._infer_thread = ThreadPoolExecutor(1, thread_name_prefix="infer")
-        self._publish_thread = ThreadPoolExecutor(1, thread_name_prefix="publish")
+        self._publishing = PublishStage(publication, lambda jobs, error: self._finished.put((jobs, error)))
+        self._publishing.check_store()
 
     # --- called by the worker's main thread ---------------------------------------------------------------------------
 
@@ -137,12 +107,12 @@ class Stages:
     ) -> None:
         """Submit a dead letter. It is published before every window that is submitted later. Does not block."""
         self._count(partition_set, 1)
-        self._publish_thread.submit(self._publish, [DeadLetterJob(partition_set, letter, pending)], [letter], [])
+        self._publishing.submit(Submission([DeadLetterJob(partition_set, letter, pending)], [letter]))
 
     def submit_replay(self, partition_set: PartitionSet, results: Sequence[StoredResult]) -> None:
         """Submit restored results to the store, before every window that is submitted later. Does not block."""
         self._count(partition_set, 1)
-        self._publish_thread.submit(self._replay, ReplayJob(partition_set), results)
+        self._publishing.submit(Submission([ReplayJob(partition_set)], replayed=results))
 
     def pump(self, now_ns: int, *, flush: bool = False) -> None:
         """Batch the prepared windows, and pass due batches to the model. `now_ns` is monotonic. Does not block."""
@@ -151,12 +121,15 @@ class Stages:
         while self._preparing and self._preparing[0].preparation.done():
             job = self._preparing.popleft()
             self._batcher.add(job.window.stream, job, now_ns)
-        while self._batches < _MAX_BATCHES_AHEAD:
+        while self._inferring and self._inferring[0].done():
+            self._inferring.popleft()
+        # Without room no window can come that would fill the batch: waiting for one would be in vain.
+        flush = flush or not (self.has_room or self._inferring)
+        while len(self._inferring) < _MAX_BATCHES_AHEAD:
             batch = self._batcher.take(now_ns, flush=flush and not self._preparing)
             if not batch:
                 break
-            self._batches += 1
-            self._infer_thread.submit(self._infer, batch)
+            self._inferring.append(self._infer_thread.submit(self._infer, batch))
 
     def next_pump_ns(self, now_ns: int) -> int | None:
         """Return when `pump` has something to do next, or None if nothing waits for it."""
@@ -179,7 +152,6 @@ class Stages:
                 self._adjust_effort(jobs)  # before the jobs are subtracted from those in flight
             for job in jobs:
                 self._count(job.partition_set, -1)
-            self._batches -= any(isinstance(job, WindowJob) for job in jobs)
             if error is not None and not isinstance(error, _RECOVERABLE):
                 raise error
             for job in jobs:
@@ -193,8 +165,9 @@ class Stages:
 
     def close(self) -> None:
         """End the threads. Jobs that have not started are cancelled. Blocks until running jobs end."""
-        for pool in (self._prepare_pool, self._infer_thread, self._publish_thread):
+        for pool in (self._prepare_pool, self._infer_thread):
             pool.shutdown(wait=True, cancel_futures=True)
+        self._publishing.close()
 
     def _count(self, partition_set: PartitionSet, change: int) -> None:
         self._in_flight += change
@@ -240,44 +213,7 @@ class Stages:
             for item in preparation.bad
             if isinstance(item.entry.payload, Received)
         ]
-        self._publish_thread.submit(self._publish, batch, letters, list(zip(wanted, outputs, strict=True)))
+        self._publishing.submit(Submission(batch, letters, list(zip(wanted, outputs, strict=True))))
         answered = [(output.preparation.window, output.prediction) for output in outputs if output.is_predicted]
         if self._shadow is not None and answered:
             self._shadow.offer(outputs[0].model, answered)
-
-    def _publish(
-        self,
-        jobs: Sequence[AnyJob],
-        letters: Sequence[OutgoingDeadLetter],
-        outputs: Sequence[tuple[WindowJob, ModelOutput]],
-    ) -> None:
-        error: BaseException | None = None
-        try:
-            self._publication.wait_until_confirmed(lambda: any(job.partition_set.may_publish for job in jobs))
-            owned = {job.partition_set for job in jobs if job.partition_set.may_publish}
-            if owned:
-                published_ns = time.time_ns()
-                results = [
-                    self._envelope(job, output, published_ns) for job, output in outputs if job.partition_set in owned
-                ]
-                self._publication.publish(letters, results, merge_transaction_offsets(owned))
-        except BaseException as raised:  # noqa: BLE001 - `collect` raises it on the main thread
-            error = raised
-            for job in jobs:  # on this thread, before it publishes anything that was decided later
-                job.partition_set.offset_tracker.abandon()
-        self._finished.put((jobs, error))
-
-    def _replay(self, job: ReplayJob, results: Sequence[StoredResult]) -> None:
-        error: BaseException | None = None
-        try:
-            self._publication.replay(results)
-        except BaseException as raised:  # noqa: BLE001 - `collect` raises it on the main thread
-            error = raised
-        self._finished.put(([job], error))
-
-    @staticmethod
-    def _envelope(job: WindowJob, output: ModelOutput, published_ns: int) -> ResultEnvelope:
-        partition = job.partition_set.partition
-        result = result_of(job.window, output, partition=partition, published_ns=published_ns)
-        result = job.partition_set.recent.with_novelty(result, output.prediction.frame_embeddings)
-        return ResultEnvelope(result, partition, job.window.snapshot.to_json())

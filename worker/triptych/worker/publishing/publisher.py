@@ -1,9 +1,9 @@
 """Publication of a batch: dead letters and results to Kafka, then results to the result store.
 
 The order is part of the delivery guarantee. Alignment rule 18 (docs/alignment.md): whatever the state in a result no
-longer holds must be on its topic before that result is. All methods except `give_up` run on one thread and block until
-Kafka and the store have accepted the batch. While a server is unavailable they retry with backoff, until the worker
-gives up.
+longer holds must be on its topic before that result is. `send` runs on one thread, and `store` and `replay` on another;
+they block until Kafka or the store has accepted the batch. While a server is unavailable they retry with backoff, until
+the worker gives up.
 """
 
 from __future__ import annotations
@@ -88,20 +88,20 @@ class ResultPublisher:
             otherwise="the group coordinator has not confirmed that this worker still owns its partitions",
         )
 
-    def publish(
+    def send(
         self,
         dead_letters: Sequence[OutgoingDeadLetter],
         envelopes: Sequence[ResultEnvelope],
         offsets: GroupOffsets | None = None,
-    ) -> None:
-        """Publish a batch. Block until all of it is on its topics and in the store.
+    ) -> Sequence[StoredResult]:
+        """Send a batch to Kafka. Block until all of it is on its topics. Return the results, for `store`.
 
-        1. Dead letters, acknowledged. 2. Results, acknowledged. 3. The result store. Only then may the caller finish
-        the input records. With transactions, steps 1 and 2 and `offsets` are one transaction.
+        1. Dead letters, acknowledged. 2. Results, acknowledged. With transactions, both and `offsets` are one
+        transaction. 3. `store`. Only then may the caller finish the input records.
 
         Raises:
             GaveUpError: `give_up` was called.
-            StopError: Kafka or the store accepts nothing until somebody intervenes.
+            StopError: Kafka accepts nothing until somebody intervenes.
             CommitRefusedError: another member owns the partitions now. Transactions only.
             OutcomeUnknownError: the batch may or may not be committed. By now that is settled. Transactions only.
         """
@@ -113,11 +113,24 @@ class ResultPublisher:
             offsets=offsets,
             on_dead_letters_sent=lambda: self._note_dead_letters(new),
         )
-        results = [envelope.result for envelope in envelopes]
-        if results:
-            stored = [StoredResult(result, message.value) for result, message in zip(results, sent, strict=True)]
-            self._hooks.emit(ResultsPublished(results=len(stored), new=self._write_to_store(stored)))
-        self._report(results)
+        return [StoredResult(envelope.result, message.value) for envelope, message in zip(envelopes, sent, strict=True)]
+
+    def store(self, sent: Sequence[StoredResult]) -> None:
+        """Write results to the store that `send` has returned. Block until the store has them.
+
+        Raises:
+            GaveUpError: `give_up` was called.
+            StoreRefusedError: the store accepts nothing until somebody intervenes.
+        """
+        if sent:
+            self._hooks.emit(ResultsPublished(results=len(sent), new=self._write_to_store(sent)))
+        self._report(stored.result for stored in sent)
+
+    def check_store(self) -> None:
+        """Block until the store accepts writes. Nothing is written. Raises the same errors as `store`."""
+        started_ns = time.monotonic_ns()
+        self._retry.run("redis", self._store.ping)
+        self._hooks.emit(StageCompleted(stage="store", took_ms=(time.monotonic_ns() - started_ns) / 1e6))
 
     def replay(self, results: Sequence[StoredResult]) -> None:
         """Write the tail of the results topic to the store again. Block until the store has it.

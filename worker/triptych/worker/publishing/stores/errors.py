@@ -12,7 +12,7 @@ class StoreError(TriptychError):
 
 
 class StoreUnavailableError(StoreError):
-    """The store does not answer or is out of memory. Write the same batch again later."""
+    """The store does not answer, or its answer passes by itself (out of memory, busy, read-only). Write again later."""
 
 
 class StoreRefusedError(StoreError):

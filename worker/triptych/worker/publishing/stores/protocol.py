@@ -54,7 +54,7 @@ class ResultStore(Protocol):
         """
 
     def ping(self) -> None:
-        """Return when the store answers. Raise the same errors as `write`."""
+        """Return when the store accepts writes. Raise the same errors as `write`."""
 
     def close(self) -> None:
         """Release all resources. Closing twice does nothing."""
