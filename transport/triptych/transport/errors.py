@@ -16,6 +16,7 @@ from triptych.schemas.errors import TriptychError
 EXIT_UNAVAILABLE = 3
 EXIT_OFFSET_OUT_OF_RANGE = 4
 EXIT_REFUSED = 5
+EXIT_UNREADABLE = 8
 
 
 class TransportError(TriptychError):
@@ -75,6 +76,12 @@ class OffsetOutOfRangeError(StopError):
     """Unread records were deleted, and the policy is to stop."""
 
     exit_code = EXIT_OFFSET_OUT_OF_RANGE
+
+
+class UnreadableBatchError(StopError):
+    """A reader outside any group cannot read a batch, and the policy is to stop."""
+
+    exit_code = EXIT_UNREADABLE
 
 
 class NotAuthorizedError(StopError):

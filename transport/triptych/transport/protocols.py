@@ -34,6 +34,8 @@ class Reader(Protocol):
 
         Raises:
             OffsetOutOfRangeError: unread records were deleted, and the policy is to stop.
+            UnreadableBatchError: a batch cannot be read, the policy is to stop, and this is no member of a group. A
+                member stops reading the partition, and reports it in `Poll.unreadable`.
         """
 
     def position(self, tp: TopicPartition) -> int:

@@ -17,7 +17,7 @@ from typing import Final
 from triptych.schemas.names import MODALITY_OF, Modality
 from triptych.service.health import Health
 from triptych.transport.protocols import GroupConsumer
-from triptych.transport.records import OffsetOutOfRange, Poll, Record
+from triptych.transport.records import OffsetOutOfRange, Poll, Record, Unreadable
 from triptych.units import NS_PER_MS, NS_PER_S
 from triptych.worker.decision_handler import DecisionHandler
 from triptych.worker.inference.stages import Stages
@@ -146,6 +146,7 @@ class Pipeline:
     def _receive(self, poll: Poll, assigned: Iterable[AssignedRecords], polled_ns: int) -> None:
         """Pass the records of active partitions to their aligners."""
         self._report_out_of_range(poll.out_of_range)
+        self._report_unreadable(poll.unreadable)
         for partition_set, records in assigned:
             partition_set.receive(records, positions(self._consumer, partition_set), at_ns=polled_ns)
         self._report_read(poll.records)
@@ -218,6 +219,19 @@ class Pipeline:
             self._hooks.emit(
                 events.OffsetsOutOfRange(
                     topic=jump.tp.topic, partition=jump.tp.partition, wanted=jump.wanted, resumed=jump.resumed
+                )
+            )
+
+    def _report_unreadable(self, spans: Iterable[Unreadable]) -> None:
+        for span in spans:
+            self._hooks.emit(
+                events.BatchUnreadable(
+                    topic=span.tp.topic,
+                    partition=span.tp.partition,
+                    offset=span.offset,
+                    next_offset=span.next_offset,
+                    reason=span.reason,
+                    stopped=span.stopped,
                 )
             )
 

@@ -17,7 +17,12 @@ from kafka import KafkaConsumer, errors
 from kafka import TopicPartition as KafkaTopicPartition
 
 from triptych.settings.kafka import KafkaSettings
-from triptych.transport.errors import BrokerUnavailableError, OffsetOutOfRangeError, TransportClosedError
+from triptych.transport.errors import (
+    BrokerUnavailableError,
+    OffsetOutOfRangeError,
+    TransportClosedError,
+    UnreadableBatchError,
+)
 from triptych.transport.kafka.consumer_client import (
     REQUEST_LIMIT_MS,
     RETRY_DELAY_S,
@@ -28,7 +33,15 @@ from triptych.transport.kafka.consumer_client import (
 )
 from triptych.transport.kafka.errors import translated, translating
 from triptych.transport.kafka.rebalance import ours, theirs
-from triptych.transport.records import OffsetOutOfRange, OutOfRangePolicy, Poll, Record, TopicPartition
+from triptych.transport.kafka.unreadable import BatchGuard
+from triptych.transport.records import (
+    OffsetOutOfRange,
+    OutOfRangePolicy,
+    Poll,
+    Record,
+    TopicPartition,
+    UnreadablePolicy,
+)
 from triptych.units import NS_PER_MS
 
 log = structlog.get_logger(__name__)
@@ -43,11 +56,19 @@ SEEK_LIMIT_S = 0.25
 class KafkaReader:
     """Reads explicitly assigned partitions (see `Reader`)."""
 
-    def __init__(self, client: KafkaConsumer, where: str, *, when_out_of_range: OutOfRangePolicy) -> None:
+    def __init__(
+        self,
+        client: KafkaConsumer,
+        where: str,
+        *,
+        when_out_of_range: OutOfRangePolicy,
+        when_unreadable: UnreadablePolicy,
+    ) -> None:
         self._client = client
         self._where = where
         self._when_out_of_range = when_out_of_range
         self._out_of_range: list[OffsetOutOfRange] = []
+        self._guard = BatchGuard(client, when_unreadable)
         self.closed = False
 
     @classmethod
@@ -57,7 +78,12 @@ class KafkaReader:
         """Connect and seek to the given offsets."""
         client = open_client(settings, group=None)
         require_topics(client, {tp.topic for tp in start})
-        reader = cls(client, settings.bootstrap_servers, when_out_of_range=when_out_of_range)
+        reader = cls(
+            client,
+            settings.bootstrap_servers,
+            when_out_of_range=when_out_of_range,
+            when_unreadable=settings.unreadable_batch,
+        )
         reader._client.assign([theirs(tp) for tp in start])
         for tp, offset in start.items():
             reader.seek(tp, offset)
@@ -92,6 +118,7 @@ class KafkaReader:
         if theirs(tp) not in self._client.assignment():
             raise ValueError(f"{tp} is not assigned")
         self._client.seek(theirs(tp), offset)
+        self._guard.forget(tp)
 
     def pause(self, tps: Iterable[TopicPartition]) -> None:
         """Stop returning records of these partitions."""
@@ -99,7 +126,7 @@ class KafkaReader:
 
     def resume(self, tps: Iterable[TopicPartition]) -> None:
         """Return records of these partitions again."""
-        self._client.resume(*self._assigned_of(tps))
+        self._client.resume(*self._assigned_of(tp for tp in tps if tp not in self._guard.stopped))
 
     def begin_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Query the first offsets still in the log."""
@@ -146,7 +173,13 @@ class KafkaReader:
         return ()
 
     def _with_assignment_changes(self, records: tuple[Record, ...]) -> Poll:
-        return Poll(records, out_of_range=self._take_out_of_range())
+        if not records:
+            for stopped in self._guard.stopped.values():
+                raise UnreadableBatchError(
+                    f"{stopped.tp.topic} {stopped.tp.partition}: the batch at offset {stopped.offset} cannot be read: "
+                    f"{stopped.reason}. TRIPTYCH_KAFKA_UNREADABLE_BATCH=skip continues at {stopped.next_offset}"
+                )
+        return Poll(records, out_of_range=self._take_out_of_range(), unreadable=self._guard.take())
 
     def _take_out_of_range(self) -> tuple[OffsetOutOfRange, ...]:
         jumps, self._out_of_range = tuple(self._out_of_range), []

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from triptych.schemas.names import INPUT_TOPICS, MODALITY_OF, TOPIC_OF, Modality
 from triptych.service.health import Health
-from triptych.transport.errors import RetriableError
+from triptych.transport.errors import RetriableError, UnreadableBatchError
 from triptych.transport.protocols import GroupConsumer
 from triptych.transport.records import Poll, Record, TopicPartition
 from triptych.units import NS_PER_MS
@@ -277,7 +277,7 @@ class Assignment:
             for modality, topic in TOPIC_OF.items():
                 start.setdefault(modality, self._consumer.position(TopicPartition(topic, partition)))
             partition_set, results = self._restorer.restore(partition, start)
-        except RetriableError as error:
+        except (RetriableError, UnreadableBatchError) as error:
             self._hooks.emit(events.RetryScheduled(what="kafka", error=str(error), attempt=1, delay_s=0.0))
             return False
         self._committer.update_transaction_offsets([partition_set])
