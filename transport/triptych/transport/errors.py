@@ -17,6 +17,7 @@ EXIT_UNAVAILABLE = 3
 EXIT_OFFSET_OUT_OF_RANGE = 4
 EXIT_REFUSED = 5
 EXIT_UNREADABLE = 8
+EXIT_TOPIC_RECREATED = 9
 
 
 class TransportError(TriptychError):
@@ -104,6 +105,12 @@ class TopicMissingError(StopError):
     """A topic does not exist. The message names the command that creates it."""
 
     exit_code = 2
+
+
+class TopicRecreatedError(StopError):
+    """A topic was deleted and created again while a program read it. A restart begins with the new one."""
+
+    exit_code = EXIT_TOPIC_RECREATED
 
 
 class TopicMisconfiguredError(StopError):

@@ -49,6 +49,8 @@ log = structlog.get_logger(__name__)
 POLL_SLICE_S = 0.25
 """After a rebalance the client's poll keeps waiting for records. Polling in slices of this length reports it
 earlier."""
+_DELETED = "retention deleted records before they were read"
+_BEYOND = "the log ends before it: the topic was created again, or its log was truncated"
 SEEK_LIMIT_S = 0.25
 """The time that a poll may add to look up where a partition begins. Without it `poll(0)` would never get there."""
 
@@ -163,6 +165,8 @@ class KafkaReader:
             self._seek_when_known(partial(self._seek_to_begin, missing.args[0]), timeout_s)
         except errors.OffsetOutOfRangeError as outside:
             self._seek_when_known(partial(self._seek_into_range, outside.args[0]), timeout_s)
+        except errors.LogTruncationError as truncated:
+            self._seek_when_known(partial(self._seek_behind_truncation, truncated.divergent_offsets), timeout_s)
         except errors.RetriableError as error:
             log.warning("kafka_poll_failed", error=repr(error))
             time.sleep(min(timeout_s, RETRY_DELAY_S))
@@ -205,17 +209,40 @@ class KafkaReader:
         begins = self._client.beginning_offsets(list(wanted), timeout_ms=limit_ms)
         ends = self._client.end_offsets(list(wanted), timeout_ms=limit_ms)
         for tp, offset in wanted.items():
+            cause = _BEYOND if offset > ends[tp] else _DELETED
             if self._when_out_of_range == "stop":
                 raise OffsetOutOfRangeError(
-                    f"{tp.topic} {tp.partition}: offset {offset} is outside {begins[tp]} to {ends[tp]}: retention "
-                    "deleted records before they were read. TRIPTYCH_KAFKA_OFFSET_GONE=earliest continues with the rest"
+                    f"{tp.topic} {tp.partition}: offset {offset} is outside {begins[tp]} to {ends[tp]}: {cause}. "
+                    "TRIPTYCH_KAFKA_OFFSET_GONE=earliest continues with the rest"
                 )
-            resumed = begins[tp] if self._when_out_of_range == "earliest" else ends[tp]
-            self._client.seek(tp, resumed)
-            self._out_of_range.append(OffsetOutOfRange(ours(tp), int(offset), int(resumed)))
-            log.error(
-                "kafka_offset_out_of_range", topic=tp.topic, partition=tp.partition, wanted=offset, resumed=resumed
-            )
+            self._jump(tp, offset, begins[tp] if self._when_out_of_range == "earliest" else ends[tp], cause)
+
+    def _seek_behind_truncation(self, divergent: Mapping[KafkaTopicPartition, Any], limit_ms: float) -> None:
+        """Continue where the log was cut, by the same policy. Without that place, the log counts as another one."""
+        begins = self._client.beginning_offsets(list(divergent), timeout_ms=limit_ms)
+        ends = self._client.end_offsets(list(divergent), timeout_ms=limit_ms)
+        for tp, cut in divergent.items():
+            state = self._client._subscription.assignment.get(tp)  # noqa: SLF001 - position() would raise this again
+            wanted = begins[tp] if state is None or state.position is None else state.position.offset
+            if self._when_out_of_range == "stop":
+                raise OffsetOutOfRangeError(
+                    f"{tp.topic} {tp.partition}: the log was truncated before offset {wanted}. "
+                    "TRIPTYCH_KAFKA_OFFSET_GONE=earliest continues where it was cut"
+                )
+            earliest = begins[tp] if cut is None else cut.offset
+            self._jump(tp, wanted, earliest if self._when_out_of_range == "earliest" else ends[tp], _BEYOND)
+
+    def _jump(self, tp: KafkaTopicPartition, offset: int, resumed: int, cause: str) -> None:
+        self._client.seek(tp, resumed)
+        self._out_of_range.append(OffsetOutOfRange(ours(tp), int(offset), int(resumed)))
+        log.error(
+            "kafka_offset_out_of_range",
+            topic=tp.topic,
+            partition=tp.partition,
+            wanted=offset,
+            resumed=resumed,
+            cause=cause,
+        )
 
 
 def _record(record: Any) -> Record:  # noqa: ANN401 - the client is untyped

@@ -21,6 +21,7 @@ from triptych.transport.protocols import Reader, Transport
 from triptych.transport.records import Record, TopicPartition
 from triptych.worker.alignment.snapshot import Snapshot
 from triptych.worker.errors import StateUnreadableError
+from triptych.worker.partitions.origin import recreated_since
 from triptych.worker.publishing.stores.protocol import StoredResult
 
 _log = structlog.get_logger(__name__)
@@ -49,6 +50,7 @@ class RestorePlan:
     start: Mapping[Modality, int]
     has_commit: bool
     stream_ttl_ns: int
+    topic_ids: Mapping[Modality, str] = field(default_factory=dict)
 
 
 def read_tail(transport: Transport, plan: RestorePlan, *, wall_ns: int) -> Tail:
@@ -69,6 +71,7 @@ def read_tail(transport: Transport, plan: RestorePlan, *, wall_ns: int) -> Tail:
     states: dict[str, bytes] = {}
     for record in _results_since(transport, plan, since_ns):
         _read_result(record, tail, states)
+    _drop_states_of_other_topics(states, plan)
     for stream, state in states.items():
         tail.snapshots[stream] = _snapshot(stream, state)
     _drop_states_beyond(ends, tail, plan)
@@ -159,6 +162,23 @@ def _snapshot(stream: str, state: bytes) -> Snapshot:
             f"the last result of stream {stream} carries a state that this version cannot read ({error}): "
             "run the version that wrote it, or use another pipeline name"
         ) from error
+
+
+def _drop_states_of_other_topics(states: dict[str, bytes], plan: RestorePlan) -> None:
+    """Drop states from before an input topic was created again: their positions mean nothing in the new one."""
+    recreated = {stream: recreated_since(state, plan.topic_ids) for stream, state in states.items()}
+    stale = {stream for stream, modalities in recreated.items() if modalities}
+    for stream in stale:
+        del states[stream]
+    if stale:
+        topics = sorted({TOPIC_OF[modality] for modalities in recreated.values() for modality in modalities})
+        _log.warning(
+            "states_of_recreated_topics",
+            partition=plan.partition,
+            topics=topics,
+            streams=len(stale),
+            hint="the topics were deleted and created again since: their streams begin anew",
+        )
 
 
 def _drop_states_beyond(ends: Mapping[TopicPartition, int], tail: Tail, plan: RestorePlan) -> None:
