@@ -149,7 +149,6 @@ def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) 
     runner = _warm_runner(settings, hooks)
     dependencies.health.set_ready("model_warm", ready=True, reason="")
     with ExitStack() as stack:
-        topics = _watch_topics(settings, dependencies.transport, stack)
         publisher = open_publisher(settings, dependencies.transport)
         stack.callback(lambda: publisher.close(_CLOSE_LIMIT_S))
         joined = dependencies.transport.group_consumer(
@@ -159,6 +158,7 @@ def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) 
             hand_over_s=settings.kafka.hand_over_limit_ms / 1_000 + _REVOCATION_MARGIN_S,
         )
         stack.callback(joined.close)
+        topics = _watch_topics(settings, dependencies.transport, stack)
         consumer, cutoff = scope.narrow(joined)
         publication = _result_publisher(
             publisher,

@@ -1,8 +1,8 @@
 """Which incarnation of the input topics an offset or a state belongs to.
 
-A commit carries the id of its topic, and the numbers of partitions that the topics have had, as its metadata. The
-state in a result carries the ids of the three input topics. Those of earlier versions carry none, and are used as they
-are. Pure.
+A commit carries the id of its topic, and the numbers of partitions that the topics have had, as its metadata. A result
+has the ids of the three input topics in a header beside the state of its stream. Commits and results of earlier
+versions have none, and are used as they are. Pure.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from triptych.schemas.names import MODALITIES, Modality
+from triptych.schemas.names import MODALITIES, TOPICS_HEADER, Modality
+from triptych.transport.records import Headers
 
 _VERSION_KEY: Final = "triptych-topic"
-_IDS_KEY: Final = "topics"
 
 
 def commit_metadata(topic_id: str, counts: Sequence[int]) -> str:
@@ -33,21 +33,17 @@ def read_commit_metadata(metadata: str) -> tuple[str, tuple[int, ...]]:
         return "", ()
 
 
-def with_topic_ids(state: bytes, ids: Mapping[Modality, str]) -> bytes:
-    """Return the state of a stream, a JSON object, with the ids of the input topics."""
+def topics_header(ids: Mapping[Modality, str]) -> Headers:
+    """Return the header with the ids of the input topics, beside the state of a stream; none if they have no ids."""
     if not any(ids.values()):
-        return state
-    return b'%s,"%s":%s}' % (
-        state.rstrip()[:-1],
-        _IDS_KEY.encode(),
-        json.dumps(dict(ids), separators=(",", ":")).encode(),
-    )
+        return ()
+    return ((TOPICS_HEADER, json.dumps(dict(ids), separators=(",", ":")).encode()),)
 
 
-def recreated_since(state: bytes, ids: Mapping[Modality, str]) -> list[Modality]:
-    """Return the modalities whose topic has another id than when this state was written."""
+def recreated_since(header: bytes | None, ids: Mapping[Modality, str]) -> list[Modality]:
+    """Return the modalities whose topic has another id than when this header was written."""
     try:
-        written = json.loads(state).get(_IDS_KEY, {})
+        written = json.loads(header or b"{}")
         return [m for m in MODALITIES if written.get(m) and ids.get(m) and written[m] != ids[m]]
     except (ValueError, AttributeError, RecursionError):
         return []

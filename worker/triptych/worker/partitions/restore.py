@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
 from triptych.schemas.codec import decode_result
 from triptych.schemas.errors import MalformedRecordError
-from triptych.schemas.names import STATE_HEADER, TOPIC_OF, Modality, results_topic
+from triptych.schemas.names import STATE_HEADER, TOPIC_OF, TOPICS_HEADER, Modality, results_topic
 from triptych.transport.errors import BrokerUnavailableError
 from triptych.transport.protocols import Reader, Transport
 from triptych.transport.records import Record, TopicPartition
@@ -39,6 +39,13 @@ class Tail:
 
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
     results: list[StoredResult] = field(default_factory=list)
+
+
+class _State(NamedTuple):
+    """The state in a result, and the ids of the topics that its positions belong to, both as on the wire."""
+
+    snapshot: bytes
+    topics: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +75,12 @@ def read_tail(transport: Transport, plan: RestorePlan, *, wall_ns: int) -> Tail:
     finally:
         reader.close()
     tail = Tail()
-    states: dict[str, bytes] = {}
+    states: dict[str, _State] = {}
     for record in _results_since(transport, plan, since_ns):
         _read_result(record, tail, states)
     _drop_states_of_other_topics(states, plan)
     for stream, state in states.items():
-        tail.snapshots[stream] = _snapshot(stream, state)
+        tail.snapshots[stream] = _snapshot(stream, state.snapshot)
     _drop_states_beyond(ends, tail, plan)
     return tail
 
@@ -134,7 +141,7 @@ def _appended_offset(transport: Transport, tp: TopicPartition) -> int:
         admin.close()
 
 
-def _read_result(record: Record, tail: Tail, states: dict[str, bytes]) -> None:
+def _read_result(record: Record, tail: Tail, states: dict[str, _State]) -> None:
     """Add one result to the tail. Skip one that cannot be decoded: this worker did not publish it."""
     try:
         result = decode_result(record.key, record.value, record.headers)
@@ -148,9 +155,9 @@ def _read_result(record: Record, tail: Tail, states: dict[str, bytes]) -> None:
         )
         return
     tail.results.append(StoredResult(result, record.value))
-    state = dict(record.headers).get(STATE_HEADER)
-    if state is not None:
-        states[result.stream] = state
+    headers = dict(record.headers)
+    if STATE_HEADER in headers:
+        states[result.stream] = _State(headers[STATE_HEADER], headers.get(TOPICS_HEADER))
 
 
 def _snapshot(stream: str, state: bytes) -> Snapshot:
@@ -164,9 +171,9 @@ def _snapshot(stream: str, state: bytes) -> Snapshot:
         ) from error
 
 
-def _drop_states_of_other_topics(states: dict[str, bytes], plan: RestorePlan) -> None:
+def _drop_states_of_other_topics(states: dict[str, _State], plan: RestorePlan) -> None:
     """Drop states from before an input topic was created again: their positions mean nothing in the new one."""
-    recreated = {stream: recreated_since(state, plan.topic_ids) for stream, state in states.items()}
+    recreated = {stream: recreated_since(state.topics, plan.topic_ids) for stream, state in states.items()}
     stale = {stream for stream, modalities in recreated.items() if modalities}
     for stream in stale:
         del states[stream]

@@ -16,7 +16,7 @@ from triptych.schemas.reasons import DeadReason
 from triptych.schemas.results import Result
 from triptych.transport.errors import RecordTooLargeError
 from triptych.transport.records import Message, Record
-from triptych.worker.partitions.origin import with_topic_ids
+from triptych.worker.partitions.origin import topics_header
 from triptych.worker.publishing.truncation import truncate_dead_letter, truncate_result
 
 _log = structlog.get_logger(__name__)
@@ -61,7 +61,7 @@ class MessageBuilder:
     def result(self, envelope: ResultEnvelope) -> Message:
         """Return the message for a result. The stream's state travels in its header."""
         wire = encode_result(envelope.result, pipeline=self._pipeline)
-        headers = (*wire.headers, (STATE_HEADER, with_topic_ids(envelope.state, self._topic_ids)))
+        headers = (*wire.headers, (STATE_HEADER, envelope.state), *topics_header(self._topic_ids))
         return Message(results_topic(self._pipeline), wire.key, wire.value, headers, envelope.partition)
 
     def dead_letter(self, letter: OutgoingDeadLetter) -> Message:
