@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import closing
 
+import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import NewPartitions
 
@@ -16,6 +17,7 @@ from triptych.schemas.partition import partition_of
 from triptych.schemas.records import InputRecord
 from triptych.transport.records import Message
 
+pytestmark = pytest.mark.timeout(300)  # the client notices new partitions within 30 s
 Install = Callable[..., Installation]
 BEFORE, AFTER = 6, 9
 MOVES = next(
@@ -70,7 +72,7 @@ def test_a_worker_waits_for_topics_that_grow_one_after_the_other(install: Instal
 
 
 def test_topics_that_are_created_again_are_read_from_their_beginning(install: Install) -> None:
-    """A running worker ends with one line and its own exit code; the next one uses neither its states nor its commits."""
+    """A running worker ends with one line and its own exit code; the next uses none of its states and commits."""
     here = install()
     with here.running("work") as worker:
         send(here, Feed("city").play(6))

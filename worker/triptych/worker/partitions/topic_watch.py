@@ -25,7 +25,7 @@ Identify = Callable[[], Mapping[str, TopicIdentity]]
 
 _log = structlog.get_logger(__name__)
 
-INTERVAL_S: Final = 10.0
+INTERVAL_S: Final = 5.0
 _ASK_AGAIN_S: Final = 5.0
 """How long records on unexpected partitions do not cause another request."""
 _JOIN_S: Final = 5.0
