@@ -144,6 +144,7 @@ class World:
         self.transport: Transport = self._memory
         self.store = MemoryStore()
         self.events: list[Event] = []
+        self.health = Health()
         self.reload_signal: ReloadSignal | None = None
         self.settings: Settings = load(overrides={"model.name": "null", "batch.max_delay_ms": 0}, environ={})
 
@@ -163,7 +164,7 @@ class World:
 
     def open(self) -> AbstractContextManager[Pipeline]:
         """Open a worker."""
-        dependencies = Dependencies(self.transport, self.store, [self.events.append], Health(), self.reload_signal)
+        dependencies = Dependencies(self.transport, self.store, [self.events.append], self.health, self.reload_signal)
         return open_pipeline(self.settings, dependencies, WholeLog.of(self.settings))
 
     def work(self) -> RunReport:

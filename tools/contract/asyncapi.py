@@ -121,6 +121,10 @@ def _result_headers() -> Schema:
         "type": "string",
         "description": "The worker's state, for its restart. Opaque to others.",
     }
+    own[names.TOPICS_HEADER] = {
+        "type": "string",
+        "description": "The ids of the input topics to which that state belongs. Opaque to others.",
+    }
     return {"type": "object", "properties": own, "required": required}
 
 

@@ -126,6 +126,11 @@ class DevKafka:
         return f"{HOST}:{self._port}"
 
     @property
+    def data_dir(self) -> Path:
+        """The folder of the log files."""
+        return self._folder / "data"
+
+    @property
     def port(self) -> int:
         """The port of the broker."""
         return self._port
@@ -231,7 +236,7 @@ class DevKafka:
             "advertised.listeners": f"PLAINTEXT://{HOST}:{self._port}",
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-            "log.dirs": str(self._folder / "data"),
+            "log.dirs": str(self.data_dir),
             "offsets.topic.replication.factor": "1",
             "offsets.topic.num.partitions": "6",
             "transaction.state.log.replication.factor": "1",

@@ -43,6 +43,11 @@ class KafkaSettings(Section):
     """What to do when retention has deleted the record at a committed offset: continue at the oldest record, continue
     at the end of the topic, or stop. The loss is counted and logged in any case."""
 
+    unreadable_batch: Literal["skip", "stop"] = "skip"
+    """What to do with a batch that cannot be read, for example because its checksum is wrong: continue with the next
+    batch, or stop reading its partition. It never stops the others. What is skipped is counted and logged with topic,
+    partition and offset. A program outside the worker's group ends with exit code 8 on `stop`."""
+
     transaction_timeout_ms: Annotated[int, Field(ge=5_000, le=900_000)] = 15_000
     """Time in milliseconds after which the broker aborts a transaction, for example of a crashed worker. Until then
     consumers of committed records wait at its position. It applies to `delivery = "exactly_once"` only. The broker

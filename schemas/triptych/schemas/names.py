@@ -32,6 +32,9 @@ RESULT_TYPE: Final = "triptych.result"
 DEAD_TYPE: Final = "triptych.dead"
 REDRIVE_TYPE: Final = "triptych.redrive"
 
+TOPICS_HEADER: Final = "triptych-topics"
+"""Header of a result: the ids of the input topics (KIP-516) to which the positions in its state belong, as JSON."""
+
 STATE_HEADER: Final = "triptych-state"
 """Header of a result: the aligner's state of its stream after the decision that produced it."""
 

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from triptych.schemas.reasons import DeadReason
 from triptych.worker.observability.events import (
     BatchInferred,
+    BatchUnreadable,
     BytesHeld,
     CommitRefused,
     Event,
@@ -133,6 +134,14 @@ def test_every_series_exists_before_the_first_event(metrics: Metrics) -> None:
         (ItemsShed("city", {"audio": 4}, model_skipped=True), "triptych_windows_unasked_total", {}, 1),
         (OverloadLevelChanged(level=2, frames=1, asks_model=True), "triptych_overload_rung", {}, 2),
         (OffsetsOutOfRange("t", 0, 1, 2), "triptych_offsets_gone_total", {}, 1),
+        (
+            BatchUnreadable("t", 0, 5, 9, "crc", stopped=False),
+            "triptych_unreadable_batches_total",
+            {"action": "skipped"},
+            1,
+        ),
+        (BatchUnreadable("t", 0, 5, 9, "crc", stopped=False), "triptych_unreadable_offsets_total", {}, 4),
+        (BatchUnreadable("t", 0, 5, 9, "crc", stopped=True), "triptych_unreadable_offsets_total", {}, 0),
         (LagMeasured(1.5), "triptych_lag_seconds", {}, 1.5),
         (BytesHeld(4_096, 3), "triptych_held_bytes", {}, 4_096),
         (BytesHeld(4_096, 3), "triptych_streams", {}, 3),

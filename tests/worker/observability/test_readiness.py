@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from triptych.service.health import Health
-from triptych.worker.observability.events import RetryScheduled, StageCompleted, StreamForgotten
+from triptych.worker.observability.events import (
+    BatchUnreadable,
+    PartitionsAssigned,
+    RetryScheduled,
+    StageCompleted,
+    StreamForgotten,
+)
 from triptych.worker.observability.readiness import STARTING, ReadinessHook
 
 
@@ -49,3 +55,15 @@ def test_a_publication_or_a_commit_shows_that_kafka_is_available() -> None:
         assert not health.readiness().ok
         hook(StageCompleted(stage, 1.0))
         assert health.readiness().ok
+
+
+def test_a_worker_is_not_ready_while_a_partition_is_stopped() -> None:
+    """A batch that is skipped does not matter; one that stops its partition is named, until it is assigned again."""
+    health = ready_health()
+    hook = ReadinessHook(health)
+    hook(BatchUnreadable("triptych.audio", 2, 7, 9, "crc", stopped=False))
+    assert health.readiness().ok
+    hook(BatchUnreadable("triptych.audio", 2, 7, 9, "crc", stopped=True))
+    assert "triptych.audio 2 stopped at offset 7: crc" in health.readiness().missing["partitions_readable"]
+    hook(PartitionsAssigned((2,)))
+    assert health.readiness().ok

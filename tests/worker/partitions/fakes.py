@@ -36,6 +36,9 @@ class FakeConsumer:
     commit_requests: int = 0
     completed_revocations: int = 0
     confirmed: bool = True
+    assigned: frozenset[TopicPartition] = frozenset(
+        TopicPartition(topic, number) for topic in TOPIC_OF.values() for number in range(6)
+    )
     error: Exception | None = None
 
     def end_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
@@ -43,6 +46,10 @@ class FakeConsumer:
         self.end_offset_requests += 1
         self._fail()
         return {tp: self.ends.get(tp, 0) for tp in tps}
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        """Return the partitions of the test."""
+        return self.assigned
 
     def position(self, tp: TopicPartition) -> int:
         """Return the position of the test, or 0."""

@@ -16,6 +16,8 @@ from triptych.schemas.errors import TriptychError
 EXIT_UNAVAILABLE = 3
 EXIT_OFFSET_OUT_OF_RANGE = 4
 EXIT_REFUSED = 5
+EXIT_UNREADABLE = 8
+EXIT_TOPIC_RECREATED = 9
 
 
 class TransportError(TriptychError):
@@ -77,6 +79,12 @@ class OffsetOutOfRangeError(StopError):
     exit_code = EXIT_OFFSET_OUT_OF_RANGE
 
 
+class UnreadableBatchError(StopError):
+    """A reader outside any group cannot read a batch, and the policy is to stop."""
+
+    exit_code = EXIT_UNREADABLE
+
+
 class NotAuthorizedError(StopError):
     """The broker rejected the login, or does not allow the operation."""
 
@@ -97,6 +105,12 @@ class TopicMissingError(StopError):
     """A topic does not exist. The message names the command that creates it."""
 
     exit_code = 2
+
+
+class TopicRecreatedError(StopError):
+    """A topic was deleted and created again while a program read it. A restart begins with the new one."""
+
+    exit_code = EXIT_TOPIC_RECREATED
 
 
 class TopicMisconfiguredError(StopError):

@@ -19,7 +19,7 @@ from triptych.transport.records import (
     Poll,
     TopicPartition,
 )
-from triptych.transport.topic_settings import TopicSettings, TopicState
+from triptych.transport.topic_settings import TopicIdentity, TopicSettings, TopicState
 
 
 class Reader(Protocol):
@@ -34,6 +34,8 @@ class Reader(Protocol):
 
         Raises:
             OffsetOutOfRangeError: unread records were deleted, and the policy is to stop.
+            UnreadableBatchError: a batch cannot be read, the policy is to stop, and this is no member of a group. A
+                member stops reading the partition, and reports it in `Poll.unreadable`.
         """
 
     def position(self, tp: TopicPartition) -> int:
@@ -156,6 +158,9 @@ class TopicAdmin(Protocol):
 
     def describe(self, names: Sequence[str]) -> dict[str, TopicState]:
         """Return the state of each topic that exists."""
+
+    def identify(self, names: Sequence[str]) -> dict[str, TopicIdentity]:
+        """Return the identity of each topic that exists. Never cached, and cheaper than `describe`."""
 
     def alter(self, name: str, configs: Mapping[str, str]) -> None:
         """Set some of a topic's configs, by Kafka's names."""

@@ -12,6 +12,9 @@ Headers = tuple[tuple[str, bytes], ...]
 OutOfRangePolicy = Literal["earliest", "latest", "stop"]
 """Where to continue if the offset to read is not in the log: at its beginning, at its end, or not at all."""
 
+UnreadablePolicy = Literal["skip", "stop"]
+"""What to do with a batch that cannot be read: continue behind it, or stop reading its partition."""
+
 
 class TopicPartition(NamedTuple):
     """One partition of one topic."""
@@ -119,6 +122,21 @@ class OffsetOutOfRange:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A span of offsets that cannot be read, up to `next_offset`: a wrong checksum, a codec, a broken record.
+
+    `stopped`: its partition is not read any more, until it is assigned again or a caller seeks. Otherwise reading
+    continues at `next_offset`.
+    """
+
+    tp: TopicPartition
+    offset: int
+    next_offset: int
+    reason: str
+    stopped: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Poll:
     """The records of one poll, and how the assignment changed since the last one.
 
@@ -137,6 +155,7 @@ class Poll:
     lost: frozenset[TopicPartition] = field(default_factory=frozenset)
     out_of_range: tuple[OffsetOutOfRange, ...] = ()
     revoking: frozenset[TopicPartition] = field(default_factory=frozenset)
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 def size_bytes(key: bytes | None, value: bytes, headers: Headers) -> int:

@@ -57,6 +57,17 @@ class TopicState:
 
 
 @dataclass(frozen=True, slots=True)
+class TopicIdentity:
+    """Which topic has a name now: a topic that is deleted and created again has another id (KIP-516).
+
+    The id is empty if the broker is too old to have one.
+    """
+
+    id: str
+    partitions: int
+
+
+@dataclass(frozen=True, slots=True)
 class TopicProblem:
     """One wrong setting of one topic, and how to fix it."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,8 +39,10 @@ class Received:
     code: DeadReason | None = None
 
 
-def received_entry(record: Record, partitions: int, pipeline: str = DEFAULT_PIPELINE) -> Entry:
-    """Return the entry of a record for `pipeline`. The input topics have `partitions` partitions.
+def received_entry(
+    record: Record, partitions: int, pipeline: str = DEFAULT_PIPELINE, *, earlier: Sequence[int] = ()
+) -> Entry:
+    """Return the entry of a record for `pipeline`. The input topics have `partitions` partitions, and had `earlier`.
 
     Never raises for a malformed record: its entry has the kind `DEAD`. A record that another pipeline redrove has the
     kind `OTHER_PIPELINE` and is not decoded.
@@ -48,7 +51,7 @@ def received_entry(record: Record, partitions: int, pipeline: str = DEFAULT_PIPE
     redriven = read_redrive_origin(record.headers)
     if redriven is not None and redriven.pipeline not in {"", pipeline}:
         return _unusable(record, Kind.OTHER_PIPELINE, Received(record, None))
-    wrong_partition = _wrong_partition_reason(record, partitions)
+    wrong_partition = _wrong_partition_reason(record, partitions, earlier)
     if wrong_partition is not None:
         return _dead(record, wrong_partition, DeadReason.WRONG_PARTITION)
     if modality == "subtitles" and len(record.value) > MAX_TEXT_BYTES:
@@ -76,11 +79,11 @@ def received_entry(record: Record, partitions: int, pipeline: str = DEFAULT_PIPE
     )
 
 
-def _wrong_partition_reason(record: Record, partitions: int) -> str | None:
+def _wrong_partition_reason(record: Record, partitions: int, earlier: Sequence[int]) -> str | None:
     if not record.key:
         return None
     expected = partition_of(record.key, partitions)
-    if expected == record.partition:
+    if expected == record.partition or any(partition_of(record.key, n) == record.partition for n in earlier):
         return None
     return (
         f"partition: expected {expected} for its key (murmur2 over {partitions} partitions), got {record.partition}; "

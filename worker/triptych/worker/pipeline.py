@@ -16,8 +16,9 @@ from typing import Final
 
 from triptych.schemas.names import MODALITY_OF, Modality
 from triptych.service.health import Health
+from triptych.transport.errors import TopicMissingError
 from triptych.transport.protocols import GroupConsumer
-from triptych.transport.records import OffsetOutOfRange, Poll, Record
+from triptych.transport.records import OffsetOutOfRange, Poll, Record, Unreadable
 from triptych.units import NS_PER_MS, NS_PER_S
 from triptych.worker.decision_handler import DecisionHandler
 from triptych.worker.inference.stages import Stages
@@ -27,12 +28,15 @@ from triptych.worker.partitions.assignment import AssignedRecords, Assignment, R
 from triptych.worker.partitions.backpressure import Backpressure
 from triptych.worker.partitions.committer import OffsetCommitter
 from triptych.worker.partitions.end_offsets import EndOffsetRefresher, positions
+from triptych.worker.partitions.origin import commit_metadata
 from triptych.worker.partitions.partition import PartitionSet
+from triptych.worker.partitions.topic_watch import TopicWatch
 from triptych.worker.publish_cutoff import EVERYTHING, PublishCutoff
 from triptych.worker.publishing.publisher import ResultPublisher
 
 _MAX_POLL_NS: Final = 100 * NS_PER_MS
 _BUSY_POLL_NS: Final = 5 * NS_PER_MS
+_TOPICS_READY: Final = "topics_equal"
 _OBSERVE_INTERVAL_NS: Final = 1 * NS_PER_S
 
 
@@ -54,13 +58,21 @@ class RunReport:
     open_streams: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class PipelineInput:
+    """Where a pipeline reads: its consumer, how partitions are restored, and what is known of the topics."""
+
+    consumer: GroupConsumer
+    restore: RestorePartition
+    topics: TopicWatch
+
+
 class Pipeline:
     """One worker of one pipeline."""
 
     def __init__(
         self,
-        consumer: GroupConsumer,
-        restore: RestorePartition,
+        source: PipelineInput,
         stages: Stages,
         publication: ResultPublisher,
         *,
@@ -70,6 +82,7 @@ class Pipeline:
         cutoff: PublishCutoff = EVERYTHING,
     ) -> None:
         """Compose the loop from parts that `wiring.py` made and closes."""
+        consumer, topics = source.consumer, source.topics
         self._consumer = consumer
         self._stages = stages
         self._publication = publication
@@ -78,12 +91,16 @@ class Pipeline:
         self._health = health
         self._cutoff = cutoff
         self._committer = OffsetCommitter(
-            consumer, hooks, interval_ns=limits.commit_interval_ns, has_transactions=publication.offsets_needed
+            consumer,
+            hooks,
+            interval_ns=limits.commit_interval_ns,
+            has_transactions=publication.offsets_needed,
+            metadata=lambda tp: commit_metadata(topics.ids[MODALITY_OF[tp.topic]], topics.counts),
         )
         self._backpressure = Backpressure(consumer, partition_max_bytes=limits.partition_max_bytes)
         self._assignment = Assignment(
             consumer,
-            Restorer(restore, stages.submit_replay),
+            Restorer(source.restore, stages.submit_replay),
             committer=self._committer,
             backpressure=self._backpressure,
             revocation_limit_ns=limits.revocation_limit_ns,
@@ -92,6 +109,8 @@ class Pipeline:
         )
         self._end_offsets = EndOffsetRefresher(consumer, hooks, wall_ns=lambda: cutoff.wall_ns(time.time_ns()))
         self._decisions = DecisionHandler(stages, hooks, cutoff=cutoff, dead_letter_late=limits.dead_letter_late)
+        self._topics = topics
+        self._is_holding = False
         self._observe_at_ns = 0
 
     # --- the loop -----------------------------------------------------------------------------------------------------
@@ -116,18 +135,38 @@ class Pipeline:
         return report
 
     def step(self) -> None:
-        """Run one iteration of the loop."""
+        """Run one iteration of the loop.
+
+        Raises:
+            TopicRecreatedError: an input topic was deleted and created again.
+        """
+        try:
+            self._step()
+        except TopicMissingError:
+            if not self._topics.try_refresh() or self._topics.waiting_for is None:
+                raise
+            self._hold()
+            self._health.beat()
+
+    def _step(self) -> None:
         poll = self._consumer.poll(self._poll_timeout_s())
         polled_ns = time.monotonic_ns()
+        self._watch_topics(poll)
         records = self._assignment.apply(poll)  # revoked, lost and assigned partitions
-        self._receive(poll, records, polled_ns)
+        if self._topics.waiting_for is None:
+            self._release()
+            self._receive(poll, records, polled_ns)
+        else:
+            self._hold()
         self._assignment.start_revocation(poll)
-        self._end_offsets.refresh_if_due(self._assignment.active)
+        if not self._is_holding:
+            self._end_offsets.refresh_if_due(self._assignment.active)
         self._decide()
         self._stages.pump(time.monotonic_ns(), flush=self._assignment.is_revoking)
         self._collect()
         self._assignment.finish_revocation()
-        self._backpressure.apply(self._assignment.active, has_room=self._stages.has_room)
+        if not self._is_holding:
+            self._backpressure.apply(self._assignment.active, has_room=self._stages.has_room)
         self._committer.commit_if_due(self._assignment.active)
         self._observe()
 
@@ -135,7 +174,8 @@ class Pipeline:
         """Return how long a poll may block: until something else is due, and never in a busy loop."""
         now_ns = time.monotonic_ns()
         waits_ns = [_MAX_POLL_NS]
-        if (end_offsets_ns := self._end_offsets.wait_ns(self._assignment.active)) is not None:
+        end_offsets_ns = None if self._is_holding else self._end_offsets.wait_ns(self._assignment.active)
+        if end_offsets_ns is not None:
             waits_ns.append(end_offsets_ns)
         if (pump_ns := self._stages.next_pump_ns(now_ns)) is not None:
             waits_ns.append(pump_ns - now_ns)
@@ -146,9 +186,38 @@ class Pipeline:
     def _receive(self, poll: Poll, assigned: Iterable[AssignedRecords], polled_ns: int) -> None:
         """Pass the records of active partitions to their aligners."""
         self._report_out_of_range(poll.out_of_range)
+        self._report_unreadable(poll.unreadable)
         for partition_set, records in assigned:
             partition_set.receive(records, positions(self._consumer, partition_set), at_ns=polled_ns)
         self._report_read(poll.records)
+
+    def _watch_topics(self, poll: Poll) -> None:
+        """Notice topics that have grown, are missing, or were created again."""
+        if poll.assigned or any(jump.resumed < jump.wanted for jump in poll.out_of_range):
+            self._topics.try_refresh()
+        self._topics.notice(poll.records)
+        self._topics.apply()
+        for each in self._assignment.active:
+            each.counts = self._topics.counts
+        waiting_for = self._topics.waiting_for
+        self._health.set_ready(_TOPICS_READY, waiting_for is None, waiting_for or "")
+
+    def _hold(self) -> None:
+        """Read no records while the topics have different numbers of partitions. Those just read come again."""
+        assignment = self._consumer.assignment()
+        for each in self._assignment.active:
+            for modality, offset in each.offset_tracker.positions().items():
+                tp = each.tps[modality]
+                if tp in assignment and self._consumer.position(tp) != offset:
+                    self._consumer.seek(tp, offset)
+        self._consumer.pause(assignment)
+        self._is_holding = True
+
+    def _release(self) -> None:
+        """Read on after the topics agree again."""
+        if self._is_holding:
+            self._is_holding = False
+            self._backpressure.assume_paused(frozenset(tp for s in self._assignment.active for tp in s.tps.values()))
 
     def _decide(self) -> None:
         """Handle decisions while the stages have room, one of each partition set in turn."""
@@ -176,7 +245,13 @@ class Pipeline:
         """
         active = self._assignment.active
         # Without active partitions nothing is known: they are moving, or other members own all of them.
-        if not active or self._assignment.is_restoring or self._assignment.is_revoking or self._stages.in_flight:
+        if (
+            not active
+            or self._is_holding
+            or self._assignment.is_restoring
+            or self._assignment.is_revoking
+            or self._stages.in_flight
+        ):
             return False
         if any(each.aligner.unread or self._has_due_revision(each) for each in active):
             return False
@@ -221,6 +296,19 @@ class Pipeline:
                 )
             )
 
+    def _report_unreadable(self, spans: Iterable[Unreadable]) -> None:
+        for span in spans:
+            self._hooks.emit(
+                events.BatchUnreadable(
+                    topic=span.tp.topic,
+                    partition=span.tp.partition,
+                    offset=span.offset,
+                    next_offset=span.next_offset,
+                    reason=span.reason,
+                    stopped=span.stopped,
+                )
+            )
+
     def _report_read(self, records: Iterable[Record]) -> None:
         sizes: dict[Modality, list[int]] = defaultdict(list)
         for record in records:
@@ -237,7 +325,8 @@ class Pipeline:
         self._observe_at_ns = now_ns + _OBSERVE_INTERVAL_NS
         active = self._assignment.active
         # Without records the arrival clock advances only with end offsets. Without them the lag would seem to grow.
-        self._end_offsets.refresh(active)
+        if not self._is_holding:
+            self._end_offsets.refresh(active)
         aligners = [each.aligner for each in active]
         if clocks_ns := [aligner.clock_ns for aligner in aligners if aligner.clock_ns]:
             self._hooks.emit(events.LagMeasured(seconds=max(0.0, (time.time_ns() - min(clocks_ns)) / NS_PER_S)))

@@ -14,6 +14,8 @@ from types import MappingProxyType
 from typing import Final, Protocol
 from uuid import uuid4
 
+import structlog
+
 from triptych.models.build import ModelChoice, build_model
 from triptych.models.model import Model
 from triptych.schemas.names import INPUT_TOPICS, TOPIC_OF, VIDEO_TOPIC, Modality, consumer_group
@@ -22,7 +24,8 @@ from triptych.service.signals import ReloadSignal
 from triptych.settings.tree import Settings
 from triptych.transport.errors import TopicMissingError
 from triptych.transport.protocols import GroupConsumer, Publisher, TransactionalPublisher, Transport
-from triptych.transport.records import OutOfRangePolicy, TopicPartition
+from triptych.transport.records import Commit, OutOfRangePolicy, TopicPartition
+from triptych.transport.topics import pipeline_topics
 from triptych.units import NS_PER_MS
 from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.inference.batcher import MicroBatcher
@@ -34,9 +37,11 @@ from triptych.worker.observability.events import PartitionRestored
 from triptych.worker.observability.hooks import Hook, Hooks
 from triptych.worker.overload import Overload, ladder_of
 from triptych.worker.partitions.assignment import RestorePartition
+from triptych.worker.partitions.origin import read_commit_metadata
 from triptych.worker.partitions.partition import PartitionSet
 from triptych.worker.partitions.restore import RestorePlan, read_tail
-from triptych.worker.pipeline import Pipeline, PipelineLimits
+from triptych.worker.partitions.topic_watch import TopicWatch
+from triptych.worker.pipeline import Pipeline, PipelineInput, PipelineLimits
 from triptych.worker.publish_cutoff import PublishCutoff
 from triptych.worker.publishing.at_least_once import AtLeastOnceSender
 from triptych.worker.publishing.messages import MessageBuilder
@@ -49,6 +54,8 @@ from triptych.worker.serving.candidate import make_ready
 from triptych.worker.serving.files import WatchedFiles, watched_files
 from triptych.worker.serving.reloader import ModelSlot, Reloader
 from triptych.worker.serving.shadow import Shadow
+
+_log = structlog.get_logger(__name__)
 
 _BATCHES_IN_FLIGHT: Final = 4
 _MAX_BATCHES_IN_FLIGHT: Final = 16
@@ -140,7 +147,6 @@ def model_from(settings: Settings) -> Model:
 def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) -> Iterator[Pipeline]:
     """Build a pipeline with a warm model, and join the group. Close all parts at the end."""
     hooks = Hooks(dependencies.hooks)
-    partitions = partitions_of(dependencies.transport)
     files = watched_files(settings.model.name) if dependencies.reload_signal is not None else None
     if files is not None:
         files.mark_loaded()  # before the model is read, so that a change in the meantime is noticed
@@ -156,9 +162,14 @@ def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) 
             hand_over_s=settings.kafka.hand_over_limit_ms / 1_000 + _REVOCATION_MARGIN_S,
         )
         stack.callback(joined.close)
+        topics = _watch_topics(settings, dependencies.transport, stack)
         consumer, cutoff = scope.narrow(joined)
         publication = _result_publisher(
-            publisher, dependencies.store, pipeline=settings.pipeline, hooks=hooks, is_confirmed=consumer.is_confirmed
+            publisher,
+            dependencies.store,
+            MessageBuilder(settings.pipeline, topics.ids),
+            hooks=hooks,
+            is_confirmed=consumer.is_confirmed,
         )
         shadow = None if settings.model.shadow is None else Shadow(hooks, share=settings.model.shadow_share)
         stages = _stages(settings, runner, publication, hooks=hooks, shadow=shadow)
@@ -173,8 +184,9 @@ def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) 
         stack.callback(publication.give_up)  # after an error nobody collects what the publish stage still retries
         stack.callback(joined.close)  # closed first, and again above: the group need not wait for stages that still run
         yield Pipeline(
-            consumer,
-            _restorer(settings, dependencies.transport, consumer, partitions=partitions, hooks=hooks),
+            PipelineInput(
+                consumer, _restorer(settings, dependencies.transport, consumer, topics=topics, hooks=hooks), topics
+            ),
             stages,
             publication,
             limits=_limits(settings),
@@ -198,14 +210,13 @@ def open_publisher(settings: Settings, transport: Transport) -> Publisher | Tran
 def _result_publisher(
     publisher: Publisher | TransactionalPublisher,
     store: ResultStore,
+    messages: MessageBuilder,
     *,
-    pipeline: str,
     hooks: Hooks,
     is_confirmed: Callable[[], bool],
 ) -> ResultPublisher:
     """Return a result publisher with the sender that fits `publisher`."""
     retry = RetryPolicy(hooks)
-    messages = MessageBuilder(pipeline)
     sender: BatchSender
     if isinstance(publisher, Publisher):
         sender = AtLeastOnceSender(publisher, messages, retry, hooks)
@@ -228,6 +239,16 @@ def partitions_of(transport: Transport) -> int:
     if count is None:
         raise TopicMissingError(f"{VIDEO_TOPIC}: expected a topic, found none; make it with `triptych topics create`")
     return count
+
+
+def _watch_topics(settings: Settings, transport: Transport, stack: ExitStack) -> TopicWatch:
+    """Start to watch the topics of the pipeline."""
+    admin = transport.admin()
+    stack.callback(admin.close)
+    watch = TopicWatch(partial(admin.identify, pipeline_topics(settings.pipeline)))
+    watch.start()
+    stack.callback(watch.close)
+    return watch
 
 
 def _warm_runner(settings: Settings, hooks: Hooks) -> ModelRunner:
@@ -297,28 +318,49 @@ def _restorer(
     transport: Transport,
     consumer: GroupConsumer,
     *,
-    partitions: int,
+    topics: TopicWatch,
     hooks: Hooks,
 ) -> RestorePartition:
     """Return the function that restores a partition from the tail of the results topic."""
     config = align_config(settings)
 
     def restore(partition: int, start: dict[Modality, int]) -> tuple[PartitionSet, list[StoredResult]]:
-        committed = consumer.committed([TopicPartition(topic, partition) for topic in TOPIC_OF.values()])
+        tps = {modality: TopicPartition(topic, partition) for modality, topic in TOPIC_OF.items()}
+        committed = consumer.committed(tps.values())
+        stale = [m for m, tp in tps.items() if _is_of_another_topic(committed[tp], topics.ids[m])]
+        if stale:
+            begins = consumer.begin_offsets([tps[modality] for modality in stale])
+            start = start | {modality: begins[tps[modality]] for modality in stale}
+            _log.warning(
+                "commits_of_recreated_topics",
+                partition=partition,
+                topics=[TOPIC_OF[modality] for modality in stale],
+                hint="the topics were deleted and created again since: they are read from the beginning",
+            )
+        for commit in committed.values():
+            topics.remember(read_commit_metadata(commit.metadata)[1] if commit else ())
         plan = RestorePlan(
             pipeline=settings.pipeline,
             partition=partition,
             start=start,
-            has_commit=any(commit is not None for commit in committed.values()),
+            has_commit=any(committed[tp] is not None for m, tp in tps.items() if m not in stale),
             stream_ttl_ns=config.stream_ttl_ns,
+            topic_ids=topics.ids,
         )
         tail = read_tail(transport, plan, wall_ns=time.time_ns())
         hooks.emit(PartitionRestored(number=partition, streams=len(tail.snapshots), results=len(tail.results)))
         partition_set = PartitionSet(
-            partition, config, start, partitions=partitions, pipeline=settings.pipeline, restored=tail.snapshots
+            partition, config, start, partitions=topics.counts[-1], pipeline=settings.pipeline, restored=tail.snapshots
         )
+        partition_set.counts = topics.counts
         for stored in tail.results:
             partition_set.recent.remember(stored.result)
         return partition_set, tail.results
 
     return restore
+
+
+def _is_of_another_topic(commit: Commit | None, topic_id: str) -> bool:
+    """Return whether a commit belongs to a topic that was deleted. One without an id counts as ours."""
+    written = "" if commit is None else read_commit_metadata(commit.metadata)[0]
+    return bool(written and topic_id) and written != topic_id

@@ -14,7 +14,7 @@ from triptych.schemas.names import results_topic
 from triptych.schemas.partition import partition_of
 from triptych.transport.errors import TopicMissingError
 from triptych.transport.protocols import Reader, Transport
-from triptych.transport.records import OffsetOutOfRange, Record, TopicPartition
+from triptych.transport.records import OffsetOutOfRange, Record, TopicPartition, Unreadable
 
 _NEWEST_RESULTS: Final = 500
 
@@ -95,6 +95,7 @@ class TopicFeed:
             return ()
         polled = self._reader.poll(timeout_s)
         events = [_gap(jump) for jump in polled.out_of_range]
+        events += [_unreadable_gap(span) for span in polled.unreadable]
         events += [self._event(record) for record in polled.records if self._is_before_end(record)]
         self._finish_partitions()
         return events
@@ -136,6 +137,10 @@ class TopicFeed:
 def _gap(jump: OffsetOutOfRange) -> FeedEvent:
     missed = jump.resumed - jump.wanted
     return Gap(str(jump.tp.partition), str(jump.resumed), missed if missed > 0 else None)
+
+
+def _unreadable_gap(span: Unreadable) -> FeedEvent:
+    return Gap(str(span.tp.partition), str(span.next_offset), span.next_offset - span.offset)
 
 
 def _start_offsets(reader: Reader, tps: Sequence[TopicPartition], start: Start) -> dict[TopicPartition, int]:

@@ -16,7 +16,7 @@ from triptych.transport.kafka.connect import connect
 from triptych.transport.kafka.errors import translating
 from triptych.transport.kafka.rebalance import ours, theirs
 from triptych.transport.records import Member, TopicPartition
-from triptych.transport.topic_settings import TopicSettings, TopicState
+from triptych.transport.topic_settings import TopicIdentity, TopicSettings, TopicState
 from triptych.transport.watchdog import within
 
 Answer = TypeVar("Answer")
@@ -61,6 +61,16 @@ class KafkaAdmin:
             )
             for name in names
             if name in found
+        }
+
+    def identify(self, names: Sequence[str]) -> dict[str, TopicIdentity]:
+        """Return the identity of each existing topic."""
+        with translating(f"asking for the ids of topics at {self._where}"):
+            listed = self._limited("the list of topics", self._client.describe_topics)  # as in `describe`
+        return {
+            topic["name"]: TopicIdentity(str(topic.get("topic_id") or ""), len(topic["partitions"]))
+            for topic in listed
+            if topic["name"] in names
         }
 
     def alter(self, name: str, configs: Mapping[str, str]) -> None:

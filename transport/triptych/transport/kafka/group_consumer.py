@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 import structlog
 from kafka.structs import OffsetAndMetadata
@@ -52,7 +53,12 @@ class KafkaGroupConsumer(KafkaReader):
         hand_over_s: float = 0.0,
     ) -> None:
         client = open_client(settings, group=group)
-        super().__init__(client, settings.bootstrap_servers, when_out_of_range=when_out_of_range)
+        super().__init__(
+            client,
+            settings.bootstrap_servers,
+            when_out_of_range=when_out_of_range,
+            when_unreadable=settings.unreadable_batch,
+        )
         self._group = group
         self._appended_ends = AppendedEnds(client)
         self._instance_id = settings.group_instance_id
@@ -167,7 +173,7 @@ class KafkaGroupConsumer(KafkaReader):
         changes = self._listener.take(assigned)
         current = self._listener.assignment - rewound
         kept = tuple(record for record in records if record.tp in current)
-        return Poll(kept, changes.assigned, changes.revoked, changes.lost, self._take_out_of_range(), changes.revoking)
+        return replace(changes, records=kept, out_of_range=self._take_out_of_range(), unreadable=self._guard.take())
 
     def _rewind(self, tps: frozenset[TopicPartition]) -> bool:
         """Seek to the committed offsets; return whether they are known. If not, the next poll tries again.

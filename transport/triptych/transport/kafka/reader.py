@@ -17,7 +17,12 @@ from kafka import KafkaConsumer, errors
 from kafka import TopicPartition as KafkaTopicPartition
 
 from triptych.settings.kafka import KafkaSettings
-from triptych.transport.errors import BrokerUnavailableError, OffsetOutOfRangeError, TransportClosedError
+from triptych.transport.errors import (
+    BrokerUnavailableError,
+    OffsetOutOfRangeError,
+    TransportClosedError,
+    UnreadableBatchError,
+)
 from triptych.transport.kafka.consumer_client import (
     REQUEST_LIMIT_MS,
     RETRY_DELAY_S,
@@ -28,7 +33,15 @@ from triptych.transport.kafka.consumer_client import (
 )
 from triptych.transport.kafka.errors import translated, translating
 from triptych.transport.kafka.rebalance import ours, theirs
-from triptych.transport.records import OffsetOutOfRange, OutOfRangePolicy, Poll, Record, TopicPartition
+from triptych.transport.kafka.unreadable import BatchGuard
+from triptych.transport.records import (
+    OffsetOutOfRange,
+    OutOfRangePolicy,
+    Poll,
+    Record,
+    TopicPartition,
+    UnreadablePolicy,
+)
 from triptych.units import NS_PER_MS
 
 log = structlog.get_logger(__name__)
@@ -36,6 +49,8 @@ log = structlog.get_logger(__name__)
 POLL_SLICE_S = 0.25
 """After a rebalance the client's poll keeps waiting for records. Polling in slices of this length reports it
 earlier."""
+_DELETED = "retention deleted records before they were read"
+_BEYOND = "the log ends before it: the topic was created again, or its log was truncated"
 SEEK_LIMIT_S = 0.25
 """The time that a poll may add to look up where a partition begins. Without it `poll(0)` would never get there."""
 
@@ -43,11 +58,19 @@ SEEK_LIMIT_S = 0.25
 class KafkaReader:
     """Reads explicitly assigned partitions (see `Reader`)."""
 
-    def __init__(self, client: KafkaConsumer, where: str, *, when_out_of_range: OutOfRangePolicy) -> None:
+    def __init__(
+        self,
+        client: KafkaConsumer,
+        where: str,
+        *,
+        when_out_of_range: OutOfRangePolicy,
+        when_unreadable: UnreadablePolicy,
+    ) -> None:
         self._client = client
         self._where = where
         self._when_out_of_range = when_out_of_range
         self._out_of_range: list[OffsetOutOfRange] = []
+        self._guard = BatchGuard(client, when_unreadable)
         self.closed = False
 
     @classmethod
@@ -57,7 +80,12 @@ class KafkaReader:
         """Connect and seek to the given offsets."""
         client = open_client(settings, group=None)
         require_topics(client, {tp.topic for tp in start})
-        reader = cls(client, settings.bootstrap_servers, when_out_of_range=when_out_of_range)
+        reader = cls(
+            client,
+            settings.bootstrap_servers,
+            when_out_of_range=when_out_of_range,
+            when_unreadable=settings.unreadable_batch,
+        )
         reader._client.assign([theirs(tp) for tp in start])
         for tp, offset in start.items():
             reader.seek(tp, offset)
@@ -92,6 +120,7 @@ class KafkaReader:
         if theirs(tp) not in self._client.assignment():
             raise ValueError(f"{tp} is not assigned")
         self._client.seek(theirs(tp), offset)
+        self._guard.forget(tp)
 
     def pause(self, tps: Iterable[TopicPartition]) -> None:
         """Stop returning records of these partitions."""
@@ -99,7 +128,7 @@ class KafkaReader:
 
     def resume(self, tps: Iterable[TopicPartition]) -> None:
         """Return records of these partitions again."""
-        self._client.resume(*self._assigned_of(tps))
+        self._client.resume(*self._assigned_of(tp for tp in tps if tp not in self._guard.stopped))
 
     def begin_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Query the first offsets still in the log."""
@@ -136,6 +165,8 @@ class KafkaReader:
             self._seek_when_known(partial(self._seek_to_begin, missing.args[0]), timeout_s)
         except errors.OffsetOutOfRangeError as outside:
             self._seek_when_known(partial(self._seek_into_range, outside.args[0]), timeout_s)
+        except errors.LogTruncationError as truncated:
+            self._seek_when_known(partial(self._seek_behind_truncation, truncated.divergent_offsets), timeout_s)
         except errors.RetriableError as error:
             log.warning("kafka_poll_failed", error=repr(error))
             time.sleep(min(timeout_s, RETRY_DELAY_S))
@@ -146,7 +177,13 @@ class KafkaReader:
         return ()
 
     def _with_assignment_changes(self, records: tuple[Record, ...]) -> Poll:
-        return Poll(records, out_of_range=self._take_out_of_range())
+        if not records:
+            for stopped in self._guard.stopped.values():
+                raise UnreadableBatchError(
+                    f"{stopped.tp.topic} {stopped.tp.partition}: the batch at offset {stopped.offset} cannot be read: "
+                    f"{stopped.reason}. TRIPTYCH_KAFKA_UNREADABLE_BATCH=skip continues at {stopped.next_offset}"
+                )
+        return Poll(records, out_of_range=self._take_out_of_range(), unreadable=self._guard.take())
 
     def _take_out_of_range(self) -> tuple[OffsetOutOfRange, ...]:
         jumps, self._out_of_range = tuple(self._out_of_range), []
@@ -172,17 +209,40 @@ class KafkaReader:
         begins = self._client.beginning_offsets(list(wanted), timeout_ms=limit_ms)
         ends = self._client.end_offsets(list(wanted), timeout_ms=limit_ms)
         for tp, offset in wanted.items():
+            cause = _BEYOND if offset > ends[tp] else _DELETED
             if self._when_out_of_range == "stop":
                 raise OffsetOutOfRangeError(
-                    f"{tp.topic} {tp.partition}: offset {offset} is outside {begins[tp]} to {ends[tp]}: retention "
-                    "deleted records before they were read. TRIPTYCH_KAFKA_OFFSET_GONE=earliest continues with the rest"
+                    f"{tp.topic} {tp.partition}: offset {offset} is outside {begins[tp]} to {ends[tp]}: {cause}. "
+                    "TRIPTYCH_KAFKA_OFFSET_GONE=earliest continues with the rest"
                 )
-            resumed = begins[tp] if self._when_out_of_range == "earliest" else ends[tp]
-            self._client.seek(tp, resumed)
-            self._out_of_range.append(OffsetOutOfRange(ours(tp), int(offset), int(resumed)))
-            log.error(
-                "kafka_offset_out_of_range", topic=tp.topic, partition=tp.partition, wanted=offset, resumed=resumed
-            )
+            self._jump(tp, offset, begins[tp] if self._when_out_of_range == "earliest" else ends[tp], cause)
+
+    def _seek_behind_truncation(self, divergent: Mapping[KafkaTopicPartition, Any], limit_ms: float) -> None:
+        """Continue where the log was cut, by the same policy. Without that place, the log counts as another one."""
+        begins = self._client.beginning_offsets(list(divergent), timeout_ms=limit_ms)
+        ends = self._client.end_offsets(list(divergent), timeout_ms=limit_ms)
+        for tp, cut in divergent.items():
+            state = self._client._subscription.assignment.get(tp)  # noqa: SLF001 - position() would raise this again
+            wanted = begins[tp] if state is None or state.position is None else state.position.offset
+            if self._when_out_of_range == "stop":
+                raise OffsetOutOfRangeError(
+                    f"{tp.topic} {tp.partition}: the log was truncated before offset {wanted}. "
+                    "TRIPTYCH_KAFKA_OFFSET_GONE=earliest continues where it was cut"
+                )
+            earliest = begins[tp] if cut is None else cut.offset
+            self._jump(tp, wanted, earliest if self._when_out_of_range == "earliest" else ends[tp], _BEYOND)
+
+    def _jump(self, tp: KafkaTopicPartition, offset: int, resumed: int, cause: str) -> None:
+        self._client.seek(tp, resumed)
+        self._out_of_range.append(OffsetOutOfRange(ours(tp), int(offset), int(resumed)))
+        log.error(
+            "kafka_offset_out_of_range",
+            topic=tp.topic,
+            partition=tp.partition,
+            wanted=offset,
+            resumed=resumed,
+            cause=cause,
+        )
 
 
 def _record(record: Any) -> Record:  # noqa: ANN401 - the client is untyped

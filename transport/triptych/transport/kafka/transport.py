@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TypeVar
 
+from kafka import codec as kafka_codecs
 from kafka.record import util as kafka_checksum
 
 from triptych.settings.kafka import KafkaSettings
@@ -33,6 +34,7 @@ class KafkaTransport:
             send_timeout_s: how long a publisher's `send` blocks while too many bytes are in flight.
         """
         require_fast_checksum()
+        require_codecs()
         self._settings = settings
         self._send_timeout_s = send_timeout_s
         self._open: list[KafkaReader | KafkaPublisher | KafkaTransactions | KafkaAdmin] = []
@@ -90,4 +92,19 @@ def require_fast_checksum() -> None:
     if kafka_checksum.crc32c_c is None:
         raise StopError(
             "the package crc32c is missing; without it Kafka's checksums are far too slow: pip install crc32c"
+        )
+
+
+def require_codecs() -> None:
+    """Require all codecs of Kafka: producers choose them, and the client notices a missing one at the first record."""
+    packages = {
+        "snappy": (kafka_codecs.has_snappy(), "python-snappy"),
+        "lz4": (kafka_codecs.has_lz4(), "lz4"),
+        "zstd": (kafka_codecs.has_zstd(), "zstandard"),
+    }
+    missing = {codec: package for codec, (is_there, package) in packages.items() if not is_there}
+    if missing:
+        raise StopError(
+            f"Kafka's codecs {', '.join(missing)} cannot be read: packages are missing, and a producer may use any of "
+            f"them: pip install {' '.join(missing.values())}"
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ class MemoryTopic:
 
     def __init__(self, settings: TopicSettings) -> None:
         self.settings = settings
+        self.id = uuid.uuid4().hex
         self.configs = dict(settings.configs)
         self.logs = [PartitionLog() for _ in range(settings.partitions)]
         self.was_read = False
@@ -81,6 +83,24 @@ class MemoryBroker:
                 return False
             self.topics[settings.name] = MemoryTopic(settings)
             return True
+
+    def add_partitions(self, name: str, partitions: int) -> None:
+        """Let a topic grow, and its groups rebalance."""
+        with self.changed:
+            topic = self.topic(name)
+            topic.logs += [PartitionLog() for _ in range(partitions - len(topic.logs))]
+            for group in self.groups.values():
+                if name in group.topics:
+                    group.begin_rebalance()
+            self.changed.notify_all()
+
+    def recreate(self, name: str) -> None:
+        """Replace a topic by an empty one with another id."""
+        with self.changed:
+            before = self.topic(name)
+            self.topics[name] = MemoryTopic(before.settings)
+            self.topics[name].was_read = before.was_read
+            self.changed.notify_all()
 
     def log(self, tp: TopicPartition) -> PartitionLog:
         """Return one partition."""

@@ -41,12 +41,12 @@ class MemoryConsumerGroup:
         """Add a member and start a rebalance."""
         self._members[member_id] = MemoryGroupMember(topics, now_s)
         self.topics |= topics
-        self._begin_rebalance()
+        self.begin_rebalance()
 
     def leave(self, member_id: str) -> None:
         """Remove a member and start a rebalance."""
         if self._members.pop(member_id, None) is not None:
-            self._begin_rebalance()
+            self.begin_rebalance()
 
     def member(self, member_id: str) -> MemoryGroupMember | None:
         """Return a member, or None if it was evicted."""
@@ -94,7 +94,8 @@ class MemoryConsumerGroup:
         commit = self.commits.get(tp)
         return begin if commit is None else commit.offset
 
-    def _begin_rebalance(self) -> None:
+    def begin_rebalance(self) -> None:
+        """Let all members give up their partitions."""
         self.rebalancing = True
         for member in self._members.values():
             member.ready = False

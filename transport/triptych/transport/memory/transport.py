@@ -14,7 +14,7 @@ from triptych.transport.memory.broker import MemoryBroker, MemoryLimits
 from triptych.transport.memory.group_consumer import MemoryGroupConsumer
 from triptych.transport.memory.reader import MemoryReader
 from triptych.transport.records import Delivered, GroupOffsets, Member, Message, OutOfRangePolicy, TopicPartition
-from triptych.transport.topic_settings import DEFAULT_PARTITIONS, TopicSettings, TopicState
+from triptych.transport.topic_settings import DEFAULT_PARTITIONS, TopicIdentity, TopicSettings, TopicState
 
 MAX_BYTES = 64 << 20
 MAX_RECORD_BYTES = 4 << 20
@@ -95,6 +95,14 @@ class MemoryTransport:
         """Evict all members of a group at once, as the session timeout would."""
         self._broker.evict_members(group)
 
+    def add_partitions(self, topic: str, partitions: int) -> None:
+        """Let a topic grow to this number of partitions. Groups that read it rebalance."""
+        self._broker.add_partitions(topic, partitions)
+
+    def recreate(self, topic: str) -> None:
+        """Delete a topic and create it again, empty, with another id. Commits of groups stay, as they may in Kafka."""
+        self._broker.recreate(topic)
+
     def close(self) -> None:
         """Do nothing: the memory is freed with the last client."""
 
@@ -172,7 +180,13 @@ class MemoryAdmin:
     def describe(self, names: Sequence[str]) -> dict[str, TopicState]:
         """Return the state of each existing topic."""
         found = {name: self._broker.topics[name] for name in names if name in self._broker.topics}
-        return {name: TopicState(name, topic.settings.partitions, dict(topic.configs)) for name, topic in found.items()}
+        return {name: TopicState(name, len(topic.logs), dict(topic.configs)) for name, topic in found.items()}
+
+    def identify(self, names: Sequence[str]) -> dict[str, TopicIdentity]:
+        """Return the identity of each existing topic."""
+        with self._broker.changed:
+            found = {name: self._broker.topics[name] for name in names if name in self._broker.topics}
+            return {name: TopicIdentity(topic.id, len(topic.logs)) for name, topic in found.items()}
 
     def alter(self, name: str, configs: Mapping[str, str]) -> None:
         """Store some of a topic's configs; they have no effect here."""

@@ -245,6 +245,21 @@ class OffsetsOutOfRange:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchUnreadable:
+    """The client could not read the offsets up to `next_offset` of a partition: a wrong checksum, a broken record.
+
+    With `stopped` the partition of this topic is not read any more. Otherwise the span was skipped.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    next_offset: int
+    reason: str
+    stopped: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LagMeasured:
     """The worker's lag: the current time minus the arrival clock."""
 
@@ -429,6 +444,7 @@ Event = (
     | PartitionsRevoked
     | PartitionRestored
     | OffsetsOutOfRange
+    | BatchUnreadable
     | LagMeasured
     | BytesHeld
     | OverloadLevelChanged

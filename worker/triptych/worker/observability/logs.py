@@ -52,6 +52,7 @@ _OUT_OF_RANGE_HINT: Final = (
 HANDLERS: Final = EventHandlers["_LogState"](
     ignored={
         events.RecordsRead: "counted; several times a second",
+        events.BatchUnreadable: "the transport logs it, for every program that reads",
         events.RevisionStateEvicted: "counted; can happen many times a second",
         events.BatchInferred: "counted; several times a second",
         events.StageCompleted: "counted; several times a second",

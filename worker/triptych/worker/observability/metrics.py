@@ -81,6 +81,12 @@ class _WorkerSeries:
         )
         self.dead = self._labelled("triptych_dead", "Dead-lettered records.", **by_modality, reason=tuple(DeadReason))
         self.offsets_gone = self._counter("triptych_offsets_gone", "Reads of offsets that retention had deleted.")
+        self.unreadable = self._labelled(
+            "triptych_unreadable_batches", "Batches that could not be read.", action=("skipped", "stopped")
+        )
+        self.unreadable_offsets = self._counter(
+            "triptych_unreadable_offsets", "Offsets skipped because they could not be read."
+        )
 
     def _make_result_metrics(self) -> None:
         self.windows = self._labelled("triptych_windows", "Windows closed.", closed_by=get_args(ClosedBy))
@@ -197,6 +203,13 @@ def _record_dead_lettered(series: _WorkerSeries, event: events.RecordDeadLettere
 @HANDLERS.on(events.OffsetsOutOfRange)
 def _offsets_out_of_range(series: _WorkerSeries, _: events.OffsetsOutOfRange) -> None:
     series.offsets_gone.inc()
+
+
+@HANDLERS.on(events.BatchUnreadable)
+def _batch_unreadable(series: _WorkerSeries, event: events.BatchUnreadable) -> None:
+    series.unreadable.labels("stopped" if event.stopped else "skipped").inc()
+    if not event.stopped:
+        series.unreadable_offsets.inc(event.next_offset - event.offset)
 
 
 # --- windows and results ----------------------------------------------------------------------------------------------

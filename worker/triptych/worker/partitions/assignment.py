@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from triptych.schemas.names import INPUT_TOPICS, MODALITY_OF, TOPIC_OF, Modality
 from triptych.service.health import Health
-from triptych.transport.errors import RetriableError
+from triptych.transport.errors import RetriableError, UnreadableBatchError
 from triptych.transport.protocols import GroupConsumer
 from triptych.transport.records import Poll, Record, TopicPartition
 from triptych.units import NS_PER_MS
@@ -251,7 +251,7 @@ class Assignment:
             if self._pending[partition] is None:
                 records.pop(partition, None)  # read before the restart: the partition starts at other offsets
             is_due = partition not in draining and not has_tried and self._may_activate(partition)
-            is_active = is_due and self._activate(partition)
+            is_active = is_due and self._activate(partition, records)
             has_tried |= is_due
             if is_active:
                 continue
@@ -264,10 +264,13 @@ class Assignment:
         """Return whether a partition may be restored.
 
         After an abandoned set, another worker may own the partition without our knowing, until the group confirms us.
+        While topics grow, a partition may exist on some of them only.
         """
+        if not self._consumer.assignment() >= {TopicPartition(topic, partition) for topic in INPUT_TOPICS}:
+            return False
         return self._pending[partition] is not None or self._consumer.is_confirmed()
 
-    def _activate(self, partition: int) -> bool:
+    def _activate(self, partition: int, records: dict[int, list[Record]]) -> bool:
         """Restore a pending partition from the results topic. Return False if the broker is not available."""
         start = self._pending[partition]
         try:
@@ -276,8 +279,12 @@ class Assignment:
                 self._consumer.rewind(TopicPartition(topic, partition) for topic in INPUT_TOPICS)
             for modality, topic in TOPIC_OF.items():
                 start.setdefault(modality, self._consumer.position(TopicPartition(topic, partition)))
-            partition_set, results = self._restorer.restore(partition, start)
-        except RetriableError as error:
+            partition_set, results = self._restorer.restore(partition, dict(start))
+            if partition_set.committed != start:  # the commits were those of another incarnation of the topics
+                records.pop(partition, None)
+                for modality, offset in partition_set.committed.items():
+                    self._consumer.seek(TopicPartition(TOPIC_OF[modality], partition), offset)
+        except (RetriableError, UnreadableBatchError) as error:
             self._hooks.emit(events.RetryScheduled(what="kafka", error=str(error), attempt=1, delay_s=0.0))
             return False
         self._committer.update_transaction_offsets([partition_set])

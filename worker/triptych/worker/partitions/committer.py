@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from triptych.transport.errors import CommitRefusedError, RetriableError
 from triptych.transport.protocols import GroupConsumer
-from triptych.transport.records import Commit
+from triptych.transport.records import Commit, TopicPartition
 from triptych.units import NS_PER_MS
 from triptych.worker.observability.events import CommitRefused, RetryScheduled, StageCompleted
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.partitions.partition import PartitionSet
+
+CommitMetadata = Callable[[TopicPartition], str]
+"""Returns the metadata of a commit of a partition."""
+
+
+def _no_metadata(_: TopicPartition) -> str:
+    return ""
 
 
 class OffsetCommitter:
@@ -24,6 +32,7 @@ class OffsetCommitter:
         *,
         interval_ns: int,
         has_transactions: bool,
+        metadata: CommitMetadata = _no_metadata,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """Commit through `consumer`, every `interval_ns`.
@@ -33,9 +42,11 @@ class OffsetCommitter:
             hooks: receives the events.
             interval_ns: the time between two periodic commits.
             has_transactions: whether results are published in transactions that store offsets too.
+            metadata: what is stored beside an offset.
             monotonic_ns: the monotonic clock, in nanoseconds.
         """
         self._consumer = consumer
+        self._metadata = metadata
         self._hooks = hooks
         self._interval_ns = interval_ns
         self._has_transactions = has_transactions
@@ -61,7 +72,7 @@ class OffsetCommitter:
                 continue
             started_ns = self._monotonic_ns()
             try:
-                self._consumer.commit({tp: Commit(offset) for tp, offset in offsets.items()})
+                self._consumer.commit({tp: Commit(offset, self._metadata(tp)) for tp, offset in offsets.items()})
             except CommitRefusedError as error:
                 self._hooks.emit(CommitRefused(error=str(error)))
             except RetriableError as error:
@@ -77,4 +88,9 @@ class OffsetCommitter:
         if not self._has_transactions:
             return
         for partition_set in partition_sets:
-            partition_set.transaction_offsets = self._consumer.group_offsets(partition_set.finished_offsets())
+            whole = self._consumer.group_offsets(partition_set.finished_offsets())
+            commits = {
+                tp: commit if commit.metadata else Commit(commit.offset, self._metadata(tp))
+                for tp, commit in whole.commits.items()
+            }
+            partition_set.transaction_offsets = replace(whole, commits=commits)

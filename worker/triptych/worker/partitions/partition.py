@@ -48,7 +48,8 @@ class PartitionSet:
         Always replaced as a whole, because the publishing thread reads it. None without transactions.
         """
         self.recent = RecentWindows(config.stream_ttl_ns)
-        self._partitions = partitions
+        self.counts: tuple[int, ...] = (partitions,)
+        """The numbers of partitions that the topics have had, the current one last."""
         self._pipeline = pipeline
         self._deciding: Iterator[Decision] | None = None
 
@@ -59,7 +60,8 @@ class PartitionSet:
 
     def receive(self, records: Sequence[Record], positions: Mapping[Modality, int], *, at_ns: int) -> None:
         """Receive the records, in offset order, of a poll that returned at `at_ns` (monotonic)."""
-        entries = [received_entry(record, self._partitions, self._pipeline) for record in records]
+        *earlier, current = self.counts
+        entries = [received_entry(record, current, self._pipeline, earlier=earlier) for record in records]
         for entry in entries:
             self.offset_tracker.add(entry.modality, entry.offset, entry.stream)
         self.offset_tracker.update_positions(positions)

@@ -9,18 +9,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
 from triptych.schemas.codec import decode_result
 from triptych.schemas.errors import MalformedRecordError
-from triptych.schemas.names import STATE_HEADER, TOPIC_OF, Modality, results_topic
+from triptych.schemas.names import STATE_HEADER, TOPIC_OF, TOPICS_HEADER, Modality, results_topic
 from triptych.transport.errors import BrokerUnavailableError
 from triptych.transport.protocols import Reader, Transport
 from triptych.transport.records import Record, TopicPartition
 from triptych.worker.alignment.snapshot import Snapshot
 from triptych.worker.errors import StateUnreadableError
+from triptych.worker.partitions.origin import recreated_since
 from triptych.worker.publishing.stores.protocol import StoredResult
 
 _log = structlog.get_logger(__name__)
@@ -40,6 +41,13 @@ class Tail:
     results: list[StoredResult] = field(default_factory=list)
 
 
+class _State(NamedTuple):
+    """The state in a result, and the ids of the topics that its positions belong to, both as on the wire."""
+
+    snapshot: bytes
+    topics: bytes | None
+
+
 @dataclass(frozen=True, slots=True)
 class RestorePlan:
     """What to restore: partition `partition`, whose inputs are read from the offsets of `start` on."""
@@ -49,6 +57,7 @@ class RestorePlan:
     start: Mapping[Modality, int]
     has_commit: bool
     stream_ttl_ns: int
+    topic_ids: Mapping[Modality, str] = field(default_factory=dict)
 
 
 def read_tail(transport: Transport, plan: RestorePlan, *, wall_ns: int) -> Tail:
@@ -66,11 +75,12 @@ def read_tail(transport: Transport, plan: RestorePlan, *, wall_ns: int) -> Tail:
     finally:
         reader.close()
     tail = Tail()
-    states: dict[str, bytes] = {}
+    states: dict[str, _State] = {}
     for record in _results_since(transport, plan, since_ns):
         _read_result(record, tail, states)
+    _drop_states_of_other_topics(states, plan)
     for stream, state in states.items():
-        tail.snapshots[stream] = _snapshot(stream, state)
+        tail.snapshots[stream] = _snapshot(stream, state.snapshot)
     _drop_states_beyond(ends, tail, plan)
     return tail
 
@@ -131,7 +141,7 @@ def _appended_offset(transport: Transport, tp: TopicPartition) -> int:
         admin.close()
 
 
-def _read_result(record: Record, tail: Tail, states: dict[str, bytes]) -> None:
+def _read_result(record: Record, tail: Tail, states: dict[str, _State]) -> None:
     """Add one result to the tail. Skip one that cannot be decoded: this worker did not publish it."""
     try:
         result = decode_result(record.key, record.value, record.headers)
@@ -145,9 +155,9 @@ def _read_result(record: Record, tail: Tail, states: dict[str, bytes]) -> None:
         )
         return
     tail.results.append(StoredResult(result, record.value))
-    state = dict(record.headers).get(STATE_HEADER)
-    if state is not None:
-        states[result.stream] = state
+    headers = dict(record.headers)
+    if STATE_HEADER in headers:
+        states[result.stream] = _State(headers[STATE_HEADER], headers.get(TOPICS_HEADER))
 
 
 def _snapshot(stream: str, state: bytes) -> Snapshot:
@@ -159,6 +169,23 @@ def _snapshot(stream: str, state: bytes) -> Snapshot:
             f"the last result of stream {stream} carries a state that this version cannot read ({error}): "
             "run the version that wrote it, or use another pipeline name"
         ) from error
+
+
+def _drop_states_of_other_topics(states: dict[str, _State], plan: RestorePlan) -> None:
+    """Drop states from before an input topic was created again: their positions mean nothing in the new one."""
+    recreated = {stream: recreated_since(state.topics, plan.topic_ids) for stream, state in states.items()}
+    stale = {stream for stream, modalities in recreated.items() if modalities}
+    for stream in stale:
+        del states[stream]
+    if stale:
+        topics = sorted({TOPIC_OF[modality] for modalities in recreated.values() for modality in modalities})
+        _log.warning(
+            "states_of_recreated_topics",
+            partition=plan.partition,
+            topics=topics,
+            streams=len(stale),
+            hint="the topics were deleted and created again since: their streams begin anew",
+        )
 
 
 def _drop_states_beyond(ends: Mapping[TopicPartition, int], tail: Tail, plan: RestorePlan) -> None:

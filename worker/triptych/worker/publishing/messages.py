@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,11 +11,12 @@ import structlog
 from triptych.schemas.codec import encode_result
 from triptych.schemas.dead import DeadLetter
 from triptych.schemas.dead_codec import encode_dead
-from triptych.schemas.names import STATE_HEADER, dead_topic, results_topic
+from triptych.schemas.names import STATE_HEADER, Modality, dead_topic, results_topic
 from triptych.schemas.reasons import DeadReason
 from triptych.schemas.results import Result
 from triptych.transport.errors import RecordTooLargeError
 from triptych.transport.records import Message, Record
+from triptych.worker.partitions.origin import topics_header
 from triptych.worker.publishing.truncation import truncate_dead_letter, truncate_result
 
 _log = structlog.get_logger(__name__)
@@ -52,14 +53,15 @@ class ResultEnvelope:
 class MessageBuilder:
     """Builds the messages of one pipeline."""
 
-    def __init__(self, pipeline: str) -> None:
-        """Build messages for the topics of `pipeline`."""
+    def __init__(self, pipeline: str, topic_ids: Mapping[Modality, str] | None = None) -> None:
+        """Build messages for the topics of `pipeline`. Its input topics have these ids, which states carry."""
         self._pipeline = pipeline
+        self._topic_ids = dict(topic_ids or {})
 
     def result(self, envelope: ResultEnvelope) -> Message:
         """Return the message for a result. The stream's state travels in its header."""
         wire = encode_result(envelope.result, pipeline=self._pipeline)
-        headers = (*wire.headers, (STATE_HEADER, envelope.state))
+        headers = (*wire.headers, (STATE_HEADER, envelope.state), *topics_header(self._topic_ids))
         return Message(results_topic(self._pipeline), wire.key, wire.value, headers, envelope.partition)
 
     def dead_letter(self, letter: OutgoingDeadLetter) -> Message:

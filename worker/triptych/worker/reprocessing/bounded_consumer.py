@@ -47,18 +47,18 @@ class BoundedConsumer:
         self._unpositioned = (self._unpositioned - removed) | poll.assigned
         assigned = _NOTHING if poll.revoking else self._position_new()
         unwanted = assigned | self._unpositioned  # read from another offset: they come again
-        records = tuple(r for r in poll.records if r.tp not in unwanted and r.offset < self._offsets.end[r.tp])
+        records = tuple(r for r in poll.records if r.tp not in unwanted and r.offset < self._end(r.tp))
         self._pause_ended(assigned | {record.tp for record in poll.records if record.tp not in unwanted})
         return replace(poll, records=records, assigned=assigned)
 
     def position(self, tp: TopicPartition) -> int:
         """Return the next offset to be read, at most the end of the range."""
-        return min(self._inner.position(tp), self._offsets.end[tp])
+        return min(self._inner.position(tp), self._end(tp))
 
     def seek(self, tp: TopicPartition, offset: int) -> None:
         """Read `tp` from `offset` on."""
         self._inner.seek(tp, offset)
-        if offset < self._offsets.end[tp] and tp in self._ended:
+        if offset < self._end(tp) and tp in self._ended:
             self._ended -= {tp}
             self._inner.resume({tp} - self._paused)
         self._pause_ended({tp})
@@ -80,7 +80,7 @@ class BoundedConsumer:
 
     def end_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the offset after the last record of the range."""
-        return {tp: self._offsets.end[tp] for tp in tps}
+        return {tp: self._end(tp) for tp in tps}
 
     def offsets_for_times(self, times_ns: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         """Request the first offset that was appended at or after a time."""
@@ -128,8 +128,8 @@ class BoundedConsumer:
     def share_read(self) -> float:
         """The share of the assigned part of the range that is read, from 0 to 1."""
         tps = self.assignment()
-        total = sum(max(0, self._offsets.end[tp] - self._offsets.lead[tp]) for tp in tps)
-        read = sum(max(0, self.position(tp) - self._offsets.lead[tp]) for tp in tps)
+        total = sum(max(0, self._end(tp) - self._lead(tp)) for tp in tps)
+        read = sum(max(0, self.position(tp) - self._lead(tp)) for tp in tps)
         return min(1.0, read / total) if total else float(bool(tps))
 
     def mark_done(self) -> None:
@@ -164,10 +164,17 @@ class BoundedConsumer:
 
     def _start_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         committed = self._inner.committed(tps)
-        return {tp: self._offsets.lead[tp] if commit is None else commit.offset for tp, commit in committed.items()}
+        return {tp: self._lead(tp) if commit is None else commit.offset for tp, commit in committed.items()}
+
+    def _lead(self, tp: TopicPartition) -> int:
+        """Return where a partition begins. One that was added later has nothing of the range."""
+        return self._offsets.lead.get(tp, 0)
+
+    def _end(self, tp: TopicPartition) -> int:
+        return self._offsets.end.get(tp, 0)
 
     def _pause_ended(self, tps: Iterable[TopicPartition]) -> None:
-        ended = {tp for tp in tps if self._inner.position(tp) >= self._offsets.end[tp]} - self._ended
+        ended = {tp for tp in tps if self._inner.position(tp) >= self._end(tp)} - self._ended
         if ended:
             self._ended |= ended
             self._inner.pause(ended)
