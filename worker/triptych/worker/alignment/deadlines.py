@@ -66,7 +66,11 @@ class DeadlineQueue:
         The idleness of a track may turn out not to be due: the stream was silent (alignment rule 6). It is discarded,
         and scheduled again with the next record of the stream.
         """
-        while (due_ns := self.next_ns()) is not None and due_ns < limit_ns:
+        # An entry is never later than its deadline, so most calls need not look at the streams.
+        while self._heap and self._heap[0][0] < limit_ns:
+            due_ns = self.next_ns()
+            if due_ns is None or due_ns >= limit_ns:
+                return None
             deadline = heapq.heappop(self._heap)
             _, name, rank = deadline
             self._scheduled[name].discard(rank)

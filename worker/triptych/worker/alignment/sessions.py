@@ -59,7 +59,8 @@ class SessionTracker:
         track = self.tracks.get(modality)
         if track is None or track.state != "active":
             return None
-        return self.clock.last_activity_ns + self._idle_timeout_ns - track.unheard_ns()
+        clock = self.clock
+        return clock.last_activity_ns + self._idle_timeout_ns - (clock.heard_ns - track.heard_ns)
 
     def is_heard_long_enough(self, modality: Modality) -> bool:
         """Tell whether the heard time reaches the idle timeout of a track without further activity (rule 6)."""
