@@ -47,9 +47,15 @@ class AlignSettings(Section):
     """Alignment: when a window is complete, and how much may be buffered until then."""
 
     idle_timeout_ms: Positive = 10_000
-    """Time in milliseconds without records, by arrival, after which a track is idle and no longer holds windows open.
-    It must exceed the constant delay of one track behind another: if audio always arrives 60 s late, set more than
+    """Time in milliseconds, by arrival, after which a track that brings nothing while its stream is heard is idle and
+    no longer holds windows open. After as long without any record of the stream, the windows that were begun close. It
+    must exceed the constant delay of one track behind another: if audio always arrives 60 s late, set more than
     60 s. A larger value delays the results of streams whose track stops without an end."""
+
+    pause_ms: Positive = 2_500
+    """Maximum number of milliseconds for which a silence of a whole stream counts towards the idleness of its tracks.
+    So an outage makes no track idle, and after it each has `idle_timeout_ms` less this time to bring what was held
+    back."""
 
     out_of_orderness_video_ms: NotNegative = 0
     """Out-of-orderness allowed for frames: how many milliseconds a frame may lie behind the watermark of its track.
@@ -97,9 +103,15 @@ class AlignSettings(Section):
     """Maximum number of milliseconds, by arrival, that one topic may be read ahead of the others before it is
     paused."""
 
-    late: Literal["drop", "revise"] = "drop"
+    late: Literal["drop", "complete", "revise"] = "complete"
     """What to do with an item whose windows have closed: `drop` leaves it out, `revise` publishes the window again with
-    the item, as a new revision."""
+    the item, as a new revision, and `complete` does so only for a window that closed without waiting for a track
+    (`closed_by` quiet, idle or bound)."""
+
+    complete_within_ms: Annotated[int, Field(ge=0, le=3_600_000)] = 600_000
+    """With `late = "complete"`: how many milliseconds of event time the end of a window that closed without waiting may
+    lie behind the next window to close. The records of these windows stay in memory, within the same byte limits, and
+    are read again after a restart. All other windows cost nothing."""
 
     allowed_lateness_ms: Annotated[int, Field(ge=0, le=3_600_000)] = 60_000
     """Allowed lateness with `late = "revise"`: how many milliseconds of event time the end of a closed window may lie
@@ -107,8 +119,7 @@ class AlignSettings(Section):
     read again after a restart."""
 
     revise_after_ms: NotNegative = 1_000
-    """Time in milliseconds, by arrival, for which late items are collected with `late = "revise"`, so that one revision
-    contains them all."""
+    """Time in milliseconds, by arrival, for which late items are collected, so that one revision contains them all."""
 
     late_letters: bool = False
     """Whether late items that no result contains are published on the dead-letter topic, from where they can be put

@@ -162,6 +162,9 @@ class Result(Value):
     The window is `[start_ns, end_ns)`. `published_ns` is the worker's wall clock. `closed_by` is why the window closed,
     `skipped` the number of empty windows before it that were not published, `dead` the number of records dead-lettered
     since the previous window. `stage_ms` are the processing times of the worker's stages.
+
+    A result closed by `quiet`, `idle` or `bound` may still be completed by a later `revision`, until its stream has
+    moved `align.complete_within_ms` of event time past it.
     """
 
     schema_version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION

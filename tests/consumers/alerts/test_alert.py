@@ -175,6 +175,27 @@ def test_a_second_run_continues_after_the_first(
     assert receiver.results() == [make_result(number).id for number in range(3)]
 
 
+def test_a_window_is_alerted_once_however_often_it_is_revised(
+    memory_bench: TopicBench, make_result: MakeResult, receiver: Receiver, alert: Callable[..., int]
+) -> None:
+    """The first of its results that matches is sent: of a completed window perhaps only the revision does."""
+    hollow = make_result(1, observations={})
+    revised = [
+        result.model_copy(update={"revision": revision, "id": f"{result.window}/{revision}"})
+        for result in (make_result(0), make_result(1))
+        for revision in (1, 2)
+    ]
+    memory_bench.publish(make_result(0), hollow)
+    assert alert(memory_bench) == 1
+    memory_bench.publish(*revised)
+    assert alert(memory_bench) == 1
+    memory_bench.publish(make_result(2))
+    assert alert(memory_bench) == 1
+    first, completed, other = receiver.results()
+    assert (first, other) == (make_result(0).id, make_result(2).id)
+    assert completed in {f"{make_result(1).window}/1", f"{make_result(1).window}/2"}
+
+
 def test_a_gone_receiver_ends_the_command(
     memory_bench: TopicBench, make_result: MakeResult, receiver: Receiver, alert: Callable[..., int]
 ) -> None:

@@ -279,6 +279,66 @@ def feeds(
     return arranged(plans)
 
 
+# --- outages ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """A time in which records do not reach the log. Their producers keep them: they arrive afterwards, in order.
+
+    `streams` are those whose records are held back (a producer that is cut off), or None for all (a broker that is
+    away). `back_after_s` has the topics that are away, each with the time from the end of the outage to its backlog.
+    """
+
+    begins_s: float
+    lasts_s: float
+    back_after_s: Mapping[Modality, float]
+    streams: frozenset[str] | None = None
+
+    def arrival_ns(self, entry: Entry) -> int:
+        """Return when a record arrives in spite of the outage."""
+        after_s = self.back_after_s.get(entry.modality)
+        begins_ns = round((EPOCH_S + self.begins_s) * NS_PER_S)
+        if (
+            after_s is None
+            or entry.arrival_ns < begins_ns
+            or (self.streams is not None and entry.stream not in self.streams)
+        ):
+            return entry.arrival_ns
+        return max(entry.arrival_ns, begins_ns + round((self.lasts_s + after_s) * 1000) * NS_PER_MS)
+
+
+def with_outage(entries: Iterable[Entry], outage: Outage) -> Log:
+    """Return a log as it is if an outage holds back records."""
+    moved = [replace(entry, arrival_ns=outage.arrival_ns(entry)) for entry in entries]
+    return numbered(sorted(moved, key=lambda entry: entry.arrival_ns))
+
+
+@st.composite
+def outages(draw: st.DrawFn, *, longest_s: float = 130) -> Outage:
+    """Return an outage of all topics or of some, after which the backlog of each arrives at another time."""
+    lengths_s = [length_s for length_s in (1, 4, 9, 12, 15, 20, 40, 55, 130) if length_s <= longest_s]
+    topics = draw(st.lists(st.sampled_from(READING_ORDER), min_size=1, max_size=3, unique=True))
+    everything = draw(st.booleans())
+    return Outage(
+        begins_s=draw(st.sampled_from((3, 3.1, 5.5, 9))),
+        lasts_s=draw(st.sampled_from(lengths_s)),
+        back_after_s={topic: draw(st.sampled_from((0, 0.1, 1, 3, 7, 12))) for topic in topics}
+        if not everything
+        else {topic: draw(st.sampled_from((0, 0.1, 1, 3, 7, 12))) for topic in READING_ORDER},
+        streams=draw(st.sampled_from((None, None, frozenset({"a"})))),
+    )
+
+
+@st.composite
+def interrupted(draw: st.DrawFn) -> Log:
+    """Return a log of feeds with one or two outages in it."""
+    entries: Iterable[Entry] = draw(feeds())
+    for outage in draw(st.lists(outages(), min_size=1, max_size=2)):
+        entries = with_outage(entries, outage)
+    return numbered(entries)
+
+
 # --- settings ---------------------------------------------------------------------------------------------------------
 
 _OUT_OF_ORDERNESS_NS: Final[tuple[Mapping[Modality, int], ...]] = (
@@ -312,7 +372,9 @@ def configs(draw: st.DrawFn, *, bounded: bool = False) -> AlignConfig:
         max_cue_ns=10 * NS_PER_S,
         max_empty=draw(st.sampled_from((5, 2, 1))),
         max_future_ns=900 * NS_PER_S,
-        allowed_lateness_ns=draw(st.sampled_from((None, 0, 3 * NS_PER_S, 30 * NS_PER_S, 300 * NS_PER_S))),
+        pause_ns=draw(st.sampled_from((2_500, 500, 10_000))) * NS_PER_MS,
+        allowed_lateness_ns=draw(st.sampled_from((None, None, None, 0, 3 * NS_PER_S, 30 * NS_PER_S, 300 * NS_PER_S))),
+        complete_within_ns=draw(st.sampled_from((None, 600 * NS_PER_S, 600 * NS_PER_S, 5 * NS_PER_S))),
         revise_after_ns=draw(st.sampled_from((NS_PER_S, 0, 20 * NS_PER_S))),
         **bounds,
     )

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from triptych.worker.alignment.snapshot import Snapshot
 
 CONFIG: Final = AlignConfig()
+BY_ARRIVAL: Final = AlignConfig(pause_ns=CONFIG.idle_timeout_ns)
+"""Every silence counts in full towards idleness, so that a log needs no record every `pause`."""
 
 
 def ns(seconds: float) -> int:

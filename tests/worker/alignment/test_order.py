@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.worker.alignment.script import CONFIG, Reading, Script, closed, decide, ns, windows
+from tests.worker.alignment.script import BY_ARRIVAL, CONFIG, Reading, Script, closed, decide, ns, windows
 from triptych.units import NS_PER_MS
 from triptych.worker.alignment.entry import READING_ORDER, Entry
 from triptych.worker.alignment.merge import QUERY_DELAY_NS, Merge
@@ -159,13 +159,13 @@ def test_deadlines_run_one_by_one_at_their_own_times() -> None:
     script = Script("video", "audio")
     script.video(0, at=100, watermark=2)
     script.audio(0, 3, at=102, watermark=4)
-    decisions = decide(script.entries, until=500)
+    decisions = decide(script.entries, until=500, config=BY_ARRIVAL)
 
     assert closed(decisions) == [(0, 2, "progress"), (2, 4, "idle")]
     assert windows(decisions)[2].snapshot.clock_ns == ns(110)
 
     script.entries[1] = replace(script.entries[1], watermark_ns=ns(3))
-    decisions = decide(script.entries, until=500)
+    decisions = decide(script.entries, until=500, config=BY_ARRIVAL)
 
     assert closed(decisions) == [(0, 2, "progress"), (2, 4, "quiet")]
     assert windows(decisions)[2].snapshot.clock_ns == ns(112)
@@ -177,7 +177,7 @@ def test_a_deadline_runs_before_any_record_that_arrived_later() -> None:
     script.video(0, at=100, watermark=1)
     script.audio(0, 3, at=105, watermark=3)
     script.video(1, at=110.001)
-    decisions = decide(script.entries, until=110.002)
+    decisions = decide(script.entries, until=110.002, config=BY_ARRIVAL)
 
     assert closed(decisions) == [(0, 2, "idle")]
 
@@ -189,7 +189,7 @@ def test_a_deadline_at_the_arrival_time_of_a_record_runs_after_it() -> None:
     script.audio(0, 3, at=105, watermark=3)
     script.video(1, at=110)
 
-    assert closed(decide(script.entries, until=110.002)) == []
+    assert closed(decide(script.entries, until=110.002, config=BY_ARRIVAL)) == []
 
 
 def test_deadlines_at_the_same_time_run_in_the_order_of_stream_and_track() -> None:

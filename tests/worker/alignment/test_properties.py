@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.worker.alignment.logs import configs, feeds, noise, without_others, without_redriven
+from tests.worker.alignment.logs import (
+    EPOCH_S,
+    Outage,
+    configs,
+    feeds,
+    interrupted,
+    noise,
+    outages,
+    with_outage,
+    without_others,
+    without_redriven,
+)
 from tests.worker.alignment.script import late
 from tests.worker.alignment.simulation import (
     World,
@@ -21,19 +33,21 @@ from tests.worker.alignment.simulation import (
     replay,
     windows_of,
 )
+from triptych.units import NS_PER_MS, NS_PER_S
 from triptych.worker.alignment.decisions import ClosedWindow, DeadLettered, Decision, Forgotten, LateItem
-from triptych.worker.alignment.entry import Kind
+from triptych.worker.alignment.entry import READING_ORDER, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from triptych.schemas.names import Modality
     from triptych.worker.alignment.config import AlignConfig
     from triptych.worker.alignment.entry import Entry
 
 late_feeds = feeds(skews_s=(0, 0.3), delays_s=(0, 0, 12, 15, 25), faults=False, sessions=1)
 """Tracks that lag by more than the idle timeout, so that windows are revised."""
 
-logs = noise() | feeds() | late_feeds
+logs = noise() | feeds() | late_feeds | interrupted()
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -124,6 +138,67 @@ def test_tracks_delayed_by_less_than_the_idle_timeout_are_not_late(
 ) -> None:
     """A window waits for each announced track, also across sessions."""
     assert late(replay(config, entries)) == []
+
+
+steady_feeds = feeds(skews_s=(0, 0.3), delays_s=(0, 0.01, 0.5), faults=False, sessions=1)
+"""Producers that keep up, each with one session."""
+
+
+@thousands(500)
+@given(configs(), steady_feeds, outages(longest_s=55), st.sampled_from((None, *READING_ORDER)))
+def test_every_window_of_an_outage_ends_with_what_the_media_have(
+    config: AlignConfig, entries: Sequence[Entry], outage: Outage, alone: Modality | None
+) -> None:
+    """The producers keep their records, and the backlogs arrive topic by topic, or one topic is away `alone`.
+
+    The last result of each window has the items that it has without the outage. (An outage longer than `stream_ttl`
+    ends the stream, so that its ids may come again. For a stream that begins in an outage, the first track that arrives
+    decides where its windows begin.)
+    """
+    begun_ns = round((EPOCH_S + outage.begins_s) * NS_PER_S)
+    begun = frozenset(entry.stream for entry in entries if entry.stream and entry.arrival_ns < begun_ns)
+    outage = replace(outage, streams=begun)
+    config = replace(config, allowed_lateness_ns=None, complete_within_ns=600 * NS_PER_S, stream_ttl_ns=100 * NS_PER_S)
+    if alone is not None:
+        outage = replace(outage, back_after_s={alone: 0})
+    decisions = replay(config, with_outage(entries, outage))
+    truth = replay(config, entries)
+
+    assert [decision for decision in decisions if isinstance(decision, LateItem) and not decision.revises] == []
+    assert items_of(decisions) == items_of(truth)
+
+
+@thousands(300)
+@given(configs(), steady_feeds, st.sampled_from((12, 20, 40, 55)), st.permutations((0, 0.5, 6)))
+def test_after_a_silence_that_all_share_only_the_window_that_was_open_is_issued_again(
+    config: AlignConfig, entries: Sequence[Entry], lasts_s: float, back_after_s: Sequence[float]
+) -> None:
+    """Whatever the order in which the topics bring what was held back, within the heard time."""
+    config = replace(
+        config,
+        allowed_lateness_ns=None,
+        complete_within_ns=600 * NS_PER_S,
+        stream_ttl_ns=100 * NS_PER_S,
+        pause_ns=2_500 * NS_PER_MS,
+    )
+    outage = Outage(begins_s=3, lasts_s=lasts_s, back_after_s=dict(zip(READING_ORDER, back_after_s, strict=True)))
+    decisions = replay(config, with_outage(entries, outage))
+    open_at_most = -(-config.size_ns // config.hop_ns) + 1  # windows that overlap the beginning of the silence
+
+    for results in by_stream(windows_of(decisions)).values():
+        again = {window.start_ns for window in results if window.revision}
+        assert len(again) <= open_at_most
+        assert {window.closed_by for window in results if window.revision} <= {"quiet"}
+
+
+def items_of(decisions: Iterable[Decision]) -> dict[tuple[str, int], frozenset[tuple[str, int]]]:
+    """Return the items of the last result of each window that has any: modality and event time."""
+    last = {(window.stream, window.start_ns): window for window in windows_of(decisions)}
+    items = {
+        name: frozenset((item.modality, item.start_ns) for items in window.items.values() for item in items)
+        for name, window in last.items()
+    }
+    return {name: found for name, found in items.items() if found}
 
 
 @thousands(300)

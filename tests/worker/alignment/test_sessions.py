@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.worker.alignment.script import CONFIG, Script, closed, decide, late, ns, windows
+from tests.worker.alignment.script import BY_ARRIVAL, CONFIG, Script, closed, decide, late, ns, windows
 from triptych.worker.alignment.decisions import DeadLettered, Decision, DroppedRecord
 
 
@@ -215,10 +215,10 @@ def test_a_new_session_announces_its_tracks_again() -> None:
     script.video(0, at=100, watermark=2)
     script.video(2, at=120, watermark=4)
     script.video(4, at=121, session="t", watermark=6)
-    decisions = decide(script.entries, until=122)
+    decisions = decide(script.entries, until=122, config=BY_ARRIVAL)
 
     assert closed(decisions) == [(0, 2, "idle"), (2, 4, "idle")]
-    assert closed(decide(script.entries, until=131.5))[-1] == (4, 6, "idle")
+    assert closed(decide(script.entries, until=131.5, config=BY_ARRIVAL))[-1] == (4, 6, "idle")
 
 
 # --- rule 9: activity again -------------------------------------------------------------------------------------------

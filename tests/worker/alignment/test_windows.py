@@ -6,7 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from tests.worker.alignment.script import CONFIG, Reading, Script, closed, decide, forgotten, late, ns, offsets, windows
+from tests.worker.alignment.script import (
+    BY_ARRIVAL,
+    CONFIG,
+    Reading,
+    Script,
+    closed,
+    decide,
+    forgotten,
+    late,
+    ns,
+    offsets,
+    windows,
+)
 from triptych.schemas.names import Modality
 from triptych.schemas.results import State
 
@@ -168,7 +180,7 @@ def closing(reason: str) -> Script:
 )
 def test_closed_by_is_the_first_reason_that_applies(reason: str, closed_by: str) -> None:
     """The order is that of the rule."""
-    config = replace(CONFIG, stream_max_bytes=1000)
+    config = replace(BY_ARRIVAL, stream_max_bytes=1000)
     decisions = decide(closing(reason).entries, until=111, config=config)
 
     assert closed(decisions)[0] == (0, 2, closed_by)

@@ -59,7 +59,7 @@ def test_repeated_content_is_not_novel() -> None:
     assert novelties == [None, 0, 1, 0, 1]
 
 
-def test_a_revision_is_compared_with_earlier_windows_and_not_remembered() -> None:
+def test_a_revision_is_compared_with_earlier_windows_and_takes_the_place_of_its_own() -> None:
     """Otherwise it would be compared with itself, and the same content would count twice."""
     recent = RecentWindows(TTL_NS)
     for number, vector in enumerate((EAST, NORTH, UP)):
@@ -73,6 +73,18 @@ def test_a_revision_is_compared_with_earlier_windows_and_not_remembered() -> Non
         novelty_of(recent, window(number, NORTH))
     assert novelty_of(recent, window(16, EAST)) == 0
     assert novelty_of(RecentWindows(TTL_NS), revised) is None
+
+
+def test_a_window_that_was_incomplete_is_no_baseline_once_it_is_completed() -> None:
+    """Its content alone is remembered: what the incomplete one looked like is novel again."""
+    recent = RecentWindows(TTL_NS)
+    novelty_of(recent, window(0, EAST))
+    hollow = window(1, UP)
+    novelty_of(recent, hollow)
+    novelty_of(recent, hollow.model_copy(update={"revision": 1, "id": f"{hollow.window}/1", "embedding": NORTH}))
+
+    assert novelty_of(recent, window(2, NORTH)) == 0
+    assert novelty_of(recent, window(3, UP)) == 1
 
 
 def test_a_short_part_makes_a_window_novel() -> None:

@@ -27,6 +27,7 @@ class LateChoice(StrEnum):
     """What happens to late items."""
 
     DROP = "drop"
+    COMPLETE = "complete"
     REVISE = "revise"
 
 

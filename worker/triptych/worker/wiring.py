@@ -123,7 +123,9 @@ def align_config(settings: Settings) -> AlignConfig:
         partition_max_bytes=align.partition_max_bytes,
         ahead_max_bytes=align.stream_max_bytes,
         max_lead_ns=align.max_lead_ms * NS_PER_MS,
+        pause_ns=align.pause_ms * NS_PER_MS,
         allowed_lateness_ns=align.allowed_lateness_ms * NS_PER_MS if align.late == "revise" else None,
+        complete_within_ns=align.complete_within_ms * NS_PER_MS if align.late == "complete" else None,
         revise_after_ns=align.revise_after_ms * NS_PER_MS,
     )
 

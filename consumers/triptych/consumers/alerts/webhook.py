@@ -47,9 +47,9 @@ class WebhookMessage:
 
 
 def webhook_message(delivery: Delivery, *, rule: str, pipeline: str) -> WebhookMessage:
-    """Return the message for a result that matches a rule."""
+    """Return the message for a result that matches a rule. All revisions of a window have the same message id."""
     result = delivery.result
-    identity = json.dumps([pipeline, rule, result.id], ensure_ascii=False)
+    identity = json.dumps([pipeline, rule, f"{result.window}/0"], ensure_ascii=False)
     published = datetime.fromtimestamp(result.published_ns // NS_PER_S, UTC)
     body = {
         "type": EVENT_TYPE,

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, ParamSpec
 
 from triptych.units import NS_PER_S
-from triptych.worker.alignment.deadlines import FORGET_RANK, REVISE_RANK, DeadlineQueue
+from triptych.worker.alignment.deadlines import FORGET_RANK, QUIET_RANK, REVISE_RANK, DeadlineQueue
 from triptych.worker.alignment.decisions import DeadLettered, Decision, DroppedRecord, Forgotten, LateItem
 from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
 from triptych.worker.alignment.merge import Merge
@@ -260,6 +260,8 @@ class Aligner:
             yield from self._forget(stream, due_ns)
         elif rank == REVISE_RANK:
             yield from self._decide(stream, stream.revise, due_ns)
+        elif rank == QUIET_RANK:
+            yield from self._decide(stream, stream.mark_quiet, due_ns)
         else:
             yield from self._decide(stream, stream.mark_idle, READING_ORDER[rank], due_ns)
 

@@ -21,14 +21,18 @@ class AlignConfig:
 
     `out_of_orderness_ns` is subtracted from a track's watermark, by modality. `stream_max_bytes` and
     `partition_max_bytes` limit the encoded media in windows; `ahead_max_bytes` and `max_lead_ns` limit how far one
-    partition is read ahead of the others. A late item revises a closed window whose end is less than
-    `allowed_lateness_ns` before the start of the next window to close, `revise_after_ns` after the first such item
-    arrives. None disables revisions.
+    partition is read ahead of the others. A silence of a whole stream counts towards the idleness of its tracks for
+    at most `pause_ns`.
+
+    A late item revises a closed window whose end is less than `allowed_lateness_ns` before the start of the next window
+    to close, `revise_after_ns` after the first such item arrives. If that is None, it revises one that closed without
+    waiting for a track and ends less than `complete_within_ns` before. If both are None, it revises none.
     """
 
     size_ns: int = 2 * NS_PER_S
     hop_ns: int = 2 * NS_PER_S
     idle_timeout_ns: int = 10 * NS_PER_S
+    pause_ns: int = 2_500 * NS_PER_MS
     out_of_orderness_ns: Mapping[Modality, int] = field(default_factory=lambda: MappingProxyType({}))
     max_hold_ns: int = 10 * NS_PER_S
     max_cue_ns: int = 60 * NS_PER_S
@@ -41,6 +45,7 @@ class AlignConfig:
     ahead_max_bytes: int = 64 * MIB
     max_lead_ns: int = 60 * NS_PER_S
     allowed_lateness_ns: int | None = None
+    complete_within_ns: int | None = None
     revise_after_ns: int = 1 * NS_PER_S
 
     def __post_init__(self) -> None:
@@ -48,8 +53,8 @@ class AlignConfig:
         if not 0 < self.hop_ns <= self.size_ns:
             msg = f"window: expected 0 < hop <= size, got hop {self.hop_ns} ns and size {self.size_ns} ns"
             raise UsageError(msg)
-        if self.max_empty < 1 or self.idle_timeout_ns <= 0 or self.stream_ttl_ns <= 0:
-            msg = "align: expected max_empty of at least 1 and an idle timeout and a stream TTL above 0"
+        if self.max_empty < 1 or min(self.idle_timeout_ns, self.pause_ns, self.stream_ttl_ns) <= 0:
+            msg = "align: expected max_empty of at least 1 and an idle timeout, a pause and a stream TTL above 0"
             raise UsageError(msg)
 
     def out_of_orderness_of(self, modality: Modality) -> int:

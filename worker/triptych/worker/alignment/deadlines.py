@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
     from triptych.worker.alignment.stream import Stream
 
-REVISE_RANK: Final = len(READING_ORDER)
-"""The rank of a stream's revision deadline. Lower ranks are the idleness of the track `READING_ORDER[rank]`."""
+QUIET_RANK: Final = len(READING_ORDER)
+"""The rank of a stream's quiet. Lower ranks are the idleness of the track `READING_ORDER[rank]`."""
+REVISE_RANK: Final = QUIET_RANK + 1
+"""The rank of a stream's revision deadline."""
 FORGET_RANK: Final = REVISE_RANK + 1
 """The rank of the deadline at which a stream is forgotten."""
 _RANKS: Final = frozenset(range(FORGET_RANK + 1))
@@ -59,13 +61,22 @@ class DeadlineQueue:
         return None
 
     def pop_before(self, limit_ns: int) -> Deadline | None:
-        """Remove and return the earliest deadline before `limit_ns`. A deadline at a record's arrival runs after it."""
-        due_ns = self.next_ns()
-        if due_ns is None or due_ns >= limit_ns:
-            return None
-        deadline = heapq.heappop(self._heap)
-        self._scheduled[deadline[1]].discard(deadline[2])
-        return deadline
+        """Remove and return the earliest deadline before `limit_ns`. A deadline at a record's arrival runs after it.
+
+        The idleness of a track may turn out not to be due: the stream was silent (alignment rule 6). It is discarded,
+        and scheduled again with the next record of the stream.
+        """
+        # An entry is never later than its deadline, so most calls need not look at the streams.
+        while self._heap and self._heap[0][0] < limit_ns:
+            due_ns = self.next_ns()
+            if due_ns is None or due_ns >= limit_ns:
+                return None
+            deadline = heapq.heappop(self._heap)
+            _, name, rank = deadline
+            self._scheduled[name].discard(rank)
+            if rank >= QUIET_RANK or self._streams[name].sessions.is_heard_long_enough(READING_ORDER[rank]):
+                return deadline
+        return None
 
     def remove(self, name: str) -> None:
         """Remove all deadlines of a stream."""
@@ -77,4 +88,6 @@ class DeadlineQueue:
 def _due_ns(stream: Stream, rank: int) -> int | None:
     if rank == FORGET_RANK:
         return stream.forget_at_ns()
-    return stream.revise_at_ns() if rank == REVISE_RANK else stream.idle_at_ns(READING_ORDER[rank])
+    if rank == REVISE_RANK:
+        return stream.revise_at_ns()
+    return stream.sessions.quiet_at_ns() if rank == QUIET_RANK else stream.sessions.idle_at_ns(READING_ORDER[rank])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from triptych.worker.alignment.config import AlignConfig
     from triptych.worker.alignment.grid import WindowGrid
     from triptych.worker.alignment.snapshot import Snapshot
-    from triptych.worker.alignment.track import Track
+    from triptych.worker.alignment.track import HeardClock, Track
 
 _NO_WATERMARK_NS: Final = -1
 _MAX_WATERMARK_NS: Final = 1 << 80
@@ -56,15 +56,19 @@ class OpenWindows:
     limited per decision (alignment rule 15).
     """
 
-    def __init__(self, config: AlignConfig, grid: WindowGrid, tracks: Mapping[Modality, Track]) -> None:
-        """Start without items. `tracks` is a live view: its current state is read whenever a window may close."""
+    def __init__(
+        self, config: AlignConfig, grid: WindowGrid, tracks: Mapping[Modality, Track], clock: HeardClock
+    ) -> None:
+        """Start without items. `tracks` and `clock` are live: their state is read whenever a window may close."""
         self._grid = grid
         self._tracks = tracks
+        self._clock = clock
         self._out_of_orderness_ns = {modality: config.out_of_orderness_of(modality) for modality in READING_ORDER}
         self._max_empty = config.max_empty
         self._next_window: int | None = None  # None until the first window closes
         self.buffer: Final = WindowBuffer(grid, max_hold_ns=config.max_hold_ns)
         self.max_event_time_ns = 0
+        self.told_ns = 0  # up to here something was said of the media: the future part of a cue does not count
         self.empty_run = 0
         self.skipped = 0  # windows skipped and dead records counted since the last closed window
         self.dead = 0
@@ -73,6 +77,7 @@ class OpenWindows:
         """Continue from a snapshot. The items are added again afterwards."""
         self._next_window = self._grid.first_starting_at_or_after(snapshot.next_window_start_ns)
         self.max_event_time_ns = snapshot.max_event_time_ns
+        self.told_ns = snapshot.told_ns
         self.empty_run = snapshot.empty_run
         self.skipped = snapshot.skipped
         self.dead = snapshot.dead
@@ -82,6 +87,7 @@ class OpenWindows:
     def add(self, entry: Entry) -> bool:
         """Add an item and advance the maximum event time. Return False if the item is late: it is not added then."""
         self.max_event_time_ns = max(self.max_event_time_ns, entry.end_ns)
+        self.told_ns = max(self.told_ns, entry.start_ns if entry.modality == "subtitles" else entry.end_ns)
         if self.is_late(entry):
             return False
         self.buffer.add(entry)
@@ -94,6 +100,7 @@ class OpenWindows:
     def advance_event_time(self, event_time_ns: int) -> None:
         """Raise the maximum event time. Windows that begin at or after it stay open (alignment rule 7)."""
         self.max_event_time_ns = max(self.max_event_time_ns, event_time_ns)
+        self.told_ns = max(self.told_ns, event_time_ns)
 
     # --- state --------------------------------------------------------------------------------------------------------
 
@@ -123,7 +130,7 @@ class OpenWindows:
     def next_complete(self) -> int | None:
         """Return the next window to close if it is complete, else None."""
         index = self.next_index()
-        if index is None or self._grid.start_ns(index) >= self.max_event_time_ns:
+        if index is None or self._grid.start_ns(index) >= self._start_limit_ns():
             return None
         return index if self._grid.end_ns(index) <= self._watermark_ns() else None
 
@@ -133,6 +140,8 @@ class OpenWindows:
         states = {track.state for track in self._tracks.values()}
         if "active" not in states:
             return "end" if states == {"ended"} else "quiet"
+        if self._clock.quiet:
+            return "quiet"
         behind = {
             track.state
             for modality, track in self._tracks.items()
@@ -169,7 +178,7 @@ class OpenWindows:
     def _skip(self, index: int, closed_by: ClosedBy, *, forced: bool) -> ClosedRange:
         ends = [self.buffer.first_index_from(index)]
         if not forced:
-            ends.append(self._grid.first_starting_at_or_after(self.max_event_time_ns))
+            ends.append(self._grid.first_starting_at_or_after(self._start_limit_ns()))
             ends.append(self._grid.first_ending_after(self._watermark_ns()))
         stop = min(end for end in ends if end is not None)
         self.skipped += stop - index
@@ -185,15 +194,24 @@ class OpenWindows:
     def _watermark_ns(self) -> int:
         """Return the minimum over the active tracks of watermark less out-of-orderness (alignment rule 5).
 
-        Return the largest time if no track is active, and the smallest if an active track has no watermark yet.
+        Return the largest time if no track is active or the stream is quiet, and the smallest if an active track has no
+        watermark yet.
         """
         watermark_ns = _MAX_WATERMARK_NS
+        if self._clock.quiet:
+            return watermark_ns
         for modality, track in self._tracks.items():
             if track.state == "active":
                 if track.watermark_ns is None:
                     return _NO_WATERMARK_NS
                 watermark_ns = min(watermark_ns, track.watermark_ns - self._out_of_orderness_ns[modality])
         return watermark_ns
+
+    def _start_limit_ns(self) -> int:
+        """Return the event time before which a window must start to close (alignment rules 6a and 7)."""
+        if self._clock.quiet and any(track.state == "active" for track in self._tracks.values()):
+            return self.told_ns
+        return self.max_event_time_ns
 
     def _state(self, modality: Modality, items: Mapping[Modality, tuple[Entry, ...]], held: Entry | None) -> State:
         track = self._tracks.get(modality)

@@ -1,6 +1,6 @@
 """The state of the revisable windows of one stream, as a value and as JSON (alignment rules 23 to 26).
 
-It is the part `closed` of the header `triptych-state`, which is present only if late items revise windows. See
+It is the part `closed` of the header `triptych-state`, which is present only if late items may revise a window. See
 `docs/alignment.md`.
 """
 

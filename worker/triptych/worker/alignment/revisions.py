@@ -1,13 +1,13 @@
-"""The closed windows of one stream that late items may still revise (alignment rules 23 to 25).
+"""The closed windows of one stream that late items may still revise (alignment rules 15a and 23 to 25).
 
-See `docs/alignment.md`. A window stays revisable until the next window starts `allowed_lateness` or more after its end,
-or until the byte bound evicts it.
+See `docs/alignment.md`. A window stays revisable until the next window starts `allowed_lateness` (`complete_within`) or
+more after its end, or until the byte bound evicts it.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from triptych.worker.alignment.entry import READING_ORDER, Entry
 from triptych.worker.alignment.revision_state import LateCounts, RevisionState
@@ -16,8 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from triptych.schemas.names import Modality
+    from triptych.schemas.results import ClosedBy
+    from triptych.worker.alignment.config import AlignConfig
     from triptych.worker.alignment.grid import WindowGrid
     from triptych.worker.alignment.revision_state import WindowSummary
+
+
+WITHOUT_WAITING: Final[frozenset[ClosedBy]] = frozenset({"quiet", "idle", "bound"})
+"""`closed_by` of the windows that closed before each of their tracks had said that nothing more comes."""
 
 
 class RevisableWindows:
@@ -27,10 +33,11 @@ class RevisableWindows:
     window is stored in the buffer of the open windows.
     """
 
-    def __init__(self, grid: WindowGrid, *, lateness_ns: int) -> None:
-        """Start empty. Windows stay revisable for `lateness_ns` of event time."""
+    def __init__(self, grid: WindowGrid, *, lateness_ns: int, only_without_waiting: bool) -> None:
+        """Start empty. Windows stay revisable for `lateness_ns` of event time: all, or those of `WITHOUT_WAITING`."""
         self._grid = grid
         self._lateness_ns = lateness_ns
+        self._only_without_waiting = only_without_waiting
         self._items: dict[Modality, dict[int, Entry]] = {modality: {} for modality in READING_ORDER}
         self._summaries: dict[int, WindowSummary] = {}  # by window, ascending
         self._late_counts: dict[int, LateCounts] = {}  # by window; open windows too, if a redriven item waits for them
@@ -38,10 +45,28 @@ class RevisableWindows:
         self._first_late_ns: int | None = None
         self.size_bytes = 0
 
+    @classmethod
+    def of(cls, config: AlignConfig, grid: WindowGrid) -> RevisableWindows | None:
+        """Return the revisable windows of a new stream; None if late items revise none."""
+        if config.allowed_lateness_ns is not None:
+            return cls(grid, lateness_ns=config.allowed_lateness_ns, only_without_waiting=False)
+        if config.complete_within_ns is not None:
+            return cls(grid, lateness_ns=config.complete_within_ns, only_without_waiting=True)
+        return None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is known of any window. Never so if every window stays known."""
+        return self._only_without_waiting and not self._summaries and not self._late_counts
+
     # --- closing ------------------------------------------------------------------------------------------------------
 
     def close(self, windows: range, summary: WindowSummary, *, now_ns: int) -> None:
         """Store the summary of windows that closed in one step."""
+        if self._only_without_waiting and summary.closed_by not in WITHOUT_WAITING:
+            windows = range(windows.stop, windows.stop)
+            if self.is_empty:
+                return
         next_window_start_ns = self._grid.start_ns(windows.stop)
         oldest = self._grid.first_ending_after(next_window_start_ns - self._lateness_ns)
         self._first_revisable = max(self._first_revisable, oldest)
@@ -54,6 +79,8 @@ class RevisableWindows:
 
     def add_all(self, items: Iterable[Entry]) -> None:
         """Store the items that the open windows released. Discard those that no revisable window needs."""
+        if self.is_empty:
+            return
         for item in items:
             self.add(item)
         self._discard_unneeded()
@@ -75,13 +102,17 @@ class RevisableWindows:
         expired = [i for i in self._summaries if i < self._first_revisable and i not in self._late_counts]
         for index in expired:
             del self._summaries[index]
-        first_start_ns = self._grid.start_ns(self._first_revisable)
         held = {summary.held for summary in self._summaries.values()}
         for modality, items in self._items.items():
-            for entry in [entry for entry in items.values() if entry.end_ns <= first_start_ns]:
+            for entry in [entry for entry in items.values() if not self._is_in_revisable(entry)]:
                 is_held = modality == "video" and entry.offset in held
                 if not is_held and not any(index in self._late_counts for index in self._windows_of(entry)):
                     self._discard(entry)
+
+    def _is_in_revisable(self, entry: Entry) -> bool:
+        if self._only_without_waiting:
+            return any(index in self._summaries for index in self._windows_of(entry))
+        return entry.end_ns > self._grid.start_ns(self._first_revisable)
 
     def _discard(self, entry: Entry) -> None:
         del self._items[entry.modality][entry.offset]
@@ -96,8 +127,13 @@ class RevisableWindows:
     def count_late(self, entry: Entry, open_windows: range, *, now_ns: int) -> bool:
         """Count a late item for each revisable window that it overlaps, and for each of `open_windows`.
 
-        Return whether there is any. If so, the caller stores the item, here or in the buffer of the open windows.
+        Return whether there is any. If so, the caller stores the item, here or in the buffer of the open windows. If
+        only windows that closed without waiting can be revised, the item does not wait for the open ones.
         """
+        if self._only_without_waiting:
+            if not self._summaries:
+                return False
+            open_windows = range(0)
         windows = self._windows_of(entry)
         revisable = [index for index in windows if index >= self._first_revisable and index in self._summaries]
         counted = revisable + [index for index in windows if index in open_windows]

@@ -8,24 +8,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from triptych.worker.alignment.entry import READING_ORDER
-from triptych.worker.alignment.track import Track
+from triptych.worker.alignment.track import HeardClock, Track
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from triptych.schemas.names import Modality
     from triptych.worker.alignment.entry import Entry
-    from triptych.worker.alignment.snapshot import TrackSnapshot
+    from triptych.worker.alignment.snapshot import Snapshot
 
 _REMEMBERED_SESSIONS: Final = 32
 
 
 class SessionTracker:
-    """Assigns records to tracks and sessions. `tracks` are the tracks announced so far, by modality."""
+    """Assigns records to tracks and sessions.
 
-    def __init__(self) -> None:
+    `tracks` are the tracks announced so far, by modality. `clock` has the heard time of the stream.
+    """
+
+    def __init__(self, *, pause_ns: int, idle_timeout_ns: int) -> None:
         """Start without sessions and tracks."""
+        self._idle_timeout_ns = idle_timeout_ns
         self.tracks: dict[Modality, Track] = {}
+        self.clock: Final = HeardClock(pause_ns)
         self._sessions: dict[str, frozenset[Modality]] = {}  # announced tracks; in order of first appearance
 
     def enter(self, entry: Entry, arrival_ns: int) -> Track | None:
@@ -48,15 +51,39 @@ class SessionTracker:
         else:
             track.start_session(session, arrival_ns)
 
+    def idle_at_ns(self, modality: Modality) -> int | None:
+        """Return when a track becomes idle without further activity of its own; None if it is not active.
+
+        It does not if the stream is silent for longer than the pause until then: see `is_heard_long_enough`.
+        """
+        track = self.tracks.get(modality)
+        if track is None or track.state != "active":
+            return None
+        clock = self.clock
+        return clock.last_activity_ns + self._idle_timeout_ns - (clock.heard_ns - track.heard_ns)
+
+    def is_heard_long_enough(self, modality: Modality) -> bool:
+        """Tell whether the heard time reaches the idle timeout of a track without further activity (rule 6)."""
+        return self._idle_timeout_ns - self.tracks[modality].unheard_ns() <= self.clock.pause_ns
+
+    def quiet_at_ns(self) -> int | None:
+        """Return when the stream becomes quiet without further activity; None if no window would close by it."""
+        if self.clock.quiet or all(track.state != "active" for track in self.tracks.values()):
+            return None
+        return self.clock.last_activity_ns + self._idle_timeout_ns
+
     def sessions(self) -> dict[str, frozenset[Modality]]:
         """Return the remembered sessions in order of first appearance, each with the tracks that it announced."""
         return dict(self._sessions)
 
-    def restore(self, sessions: Mapping[str, frozenset[Modality]], tracks: Mapping[Modality, TrackSnapshot]) -> None:
+    def restore(self, snapshot: Snapshot) -> None:
         """Replace the state by that of a snapshot."""
-        self._sessions = dict(sessions)
+        self._sessions = dict(snapshot.sessions)
+        self.clock.heard_ns = snapshot.heard_ns
+        self.clock.last_activity_ns = snapshot.last_activity_ns
+        self.clock.quiet = snapshot.quiet
         self.tracks.clear()
-        self.tracks.update({modality: Track.restored(track) for modality, track in tracks.items()})
+        self.tracks.update({name: Track.restored(self.clock, track) for name, track in snapshot.tracks.items()})
 
     def _announce(self, entry: Entry, arrival_ns: int) -> None:
         """Activate the tracks that a session announces for the first time, even before their first record."""
@@ -74,7 +101,7 @@ class SessionTracker:
     def _activate(self, modality: Modality, session: str, arrival_ns: int) -> None:
         track = self.tracks.get(modality)
         if track is None:
-            self.tracks[modality] = Track(session, arrival_ns)
+            self.tracks[modality] = Track.started(self.clock, session, arrival_ns)
         elif self._is_newer(session, track.session):
             if track.state == "ended":
                 track.start_session(session, arrival_ns)

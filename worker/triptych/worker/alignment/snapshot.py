@@ -26,13 +26,17 @@ TrackState = Literal["active", "idle", "ended"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackSnapshot:
-    """One track: its session, the session's largest `seq` and watermark, and the arrival time of its last activity."""
+    """One track: its session, the session's largest `seq` and watermark, and the times of its last activity.
+
+    `last_activity_ns` is the arrival time, and `heard_ns` the heard time of the stream.
+    """
 
     session: str
     seq: int | None
     watermark_ns: int | None
     state: TrackState
     last_activity_ns: int
+    heard_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +45,8 @@ class Snapshot:
 
     `positions` are the next offsets to take and `clock_ns` the arrival clock of the decision. `next_window_start_ns` is
     the start of the next window to close. `sessions` are in order of first appearance, each with the tracks that it
-    announced. `last` is the stream's last record. `closed` is the state of the revisable windows. `skipped` and `dead`
+    announced. `told_ns`, `quiet`, `heard_ns` and `last_activity_ns` are those of the stream (alignment rules 6 and 6a).
+    `last` is the stream's last record. `closed` is the state of the revisable windows. `skipped` and `dead`
     count for the next result: always 0 after a first result, but not after a revision.
     """
 
@@ -58,6 +63,10 @@ class Snapshot:
     closed: RevisionState | None = None
     skipped: int = 0
     dead: int = 0
+    told_ns: int = 0
+    quiet: bool = False
+    heard_ns: int = 0
+    last_activity_ns: int = 0
 
     def is_finished(self, modality: Modality, offset: int) -> bool:
         """Tell whether no restart needs a record of this stream once this snapshot is published."""
@@ -81,6 +90,13 @@ class Snapshot:
             "clock": self.clock_ns,
             "floor": self.next_window_start_ns,
             "furthest": self.max_event_time_ns,
+            "heard": {
+                "told": self.told_ns,
+                "quiet": self.quiet,
+                "clock": self.heard_ns,
+                "last": self.last_activity_ns,
+                "tracks": {modality: track.heard_ns for modality, track in self.tracks.items()},
+            },
             "empties": self.empty_run,
             "forgetting": self.forgetting,
             "sessions": {session: sorted(tracks) for session, tracks in self.sessions.items()},
@@ -115,6 +131,7 @@ class Snapshot:
     @classmethod
     def _read(cls, document: Any) -> Snapshot:  # noqa: ANN401 (freshly parsed JSON)
         last_modality, last_offset = document["last"]
+        heard = document["heard"] if "heard" in document else _heard_before(document)
         tracks = {}
         for modality, (session, seq, watermark_ns, state, last_activity_ns) in document["tracks"].items():
             tracks[cast("Modality", modality)] = TrackSnapshot(
@@ -123,12 +140,17 @@ class Snapshot:
                 watermark_ns=None if watermark_ns is None else int(watermark_ns),
                 state=state,
                 last_activity_ns=int(last_activity_ns),
+                heard_ns=int(heard["tracks"][modality]),
             )
         return cls(
             positions={modality: int(offset) for modality, offset in document["positions"].items()},
             clock_ns=int(document["clock"]),
             next_window_start_ns=int(document["floor"]),
             max_event_time_ns=int(document["furthest"]),
+            told_ns=int(heard["told"]),
+            quiet=bool(heard["quiet"]),
+            heard_ns=int(heard["clock"]),
+            last_activity_ns=int(heard["last"]),
             empty_run=int(document["empties"]),
             forgetting=bool(document["forgetting"]),
             sessions={str(session): frozenset(tracks) for session, tracks in document["sessions"].items()},
@@ -139,6 +161,13 @@ class Snapshot:
             skipped=int(document.get("skipped", 0)),
             dead=int(document.get("dead", 0)),
         )
+
+
+def _heard_before(document: Any) -> dict[str, Any]:  # noqa: ANN401 (freshly parsed JSON)
+    """Return the part `heard` for a header of a version without it, as if the stream had been heard all the time."""
+    activity_ns = {modality: int(track[4]) for modality, track in document["tracks"].items()}
+    last_ns = max(activity_ns.values(), default=0)
+    return {"told": document["furthest"], "quiet": False, "clock": last_ns, "last": last_ns, "tracks": activity_ns}
 
 
 def _deltas(offsets: tuple[int, ...]) -> list[int]:

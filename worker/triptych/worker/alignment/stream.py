@@ -37,12 +37,12 @@ class Stream:
         self._config = config
         self._positions = positions
         self._grid = WindowGrid(config.size_ns, config.hop_ns)
-        self._sessions = SessionTracker()
-        self._tracks = self._sessions.tracks
-        self._windows = OpenWindows(config, self._grid, self._tracks)
+        self.sessions = SessionTracker(pause_ns=config.pause_ns, idle_timeout_ns=config.idle_timeout_ns)
+        self._tracks = self.sessions.tracks
+        self._clock = self.sessions.clock
+        self._windows = OpenWindows(config, self._grid, self._tracks, self._clock)
         self._buffer = self._windows.buffer
-        lateness_ns = config.allowed_lateness_ns
-        self._revisable = None if lateness_ns is None else RevisableWindows(self._grid, lateness_ns=lateness_ns)
+        self._revisable = RevisableWindows.of(config, self._grid)
         self._last: tuple[Modality, int] = (READING_ORDER[0], -1)
         self._ttl_start_ns: int | None = None  # arrival clock of the last closed window, or of the first record
         self._restored_held: int | None = None  # offset of the held frame in the restored snapshot, or `_NO_FRAME`
@@ -58,7 +58,7 @@ class Stream:
     ) -> Stream:
         """Return the stream that a snapshot describes. Its open windows are empty until `refill` adds their items."""
         stream = cls(name, config, positions)
-        stream._sessions.restore(snapshot.sessions, snapshot.tracks)
+        stream.sessions.restore(snapshot)
         stream._windows.restore(snapshot)
         stream._last = snapshot.last
         stream._ttl_start_ns = snapshot.clock_ns
@@ -89,13 +89,6 @@ class Stream:
 
     # --- deadlines ----------------------------------------------------------------------------------------------------
 
-    def idle_at_ns(self, modality: Modality) -> int | None:
-        """Return when the track becomes idle without further activity; None if it is not active."""
-        track = self._tracks.get(modality)
-        if track is None or track.state != "active":
-            return None
-        return track.last_activity_ns + self._config.idle_timeout_ns
-
     def revise_at_ns(self) -> int | None:
         """Return when the pending revisions are due; None if there are none."""
         first_late_ns = None if self._revisable is None else self._revisable.first_late_ns
@@ -114,7 +107,7 @@ class Stream:
         self._last = entry.modality, entry.offset
         if self._ttl_start_ns is None:
             self._ttl_start_ns = now_ns
-        track = self._sessions.enter(entry, now_ns)
+        track = self.sessions.enter(entry, now_ns)
         if track is None:
             return [DroppedRecord(entry, "left_session")]
         decided: list[Decision] = []
@@ -127,7 +120,7 @@ class Stream:
             windows.advance_event_time(entry.start_ns)
         # The watermark of an `end` does not count: `closed_by` would depend on which track's end arrives first.
         if entry.kind is Kind.END:
-            self._sessions.end(entry.modality, now_ns)
+            self.sessions.end(entry.modality, now_ns)
         else:
             track.observe_watermark(entry.watermark_ns, max_event_time_ns=windows.max_event_time_ns, arrival_ns=now_ns)
         decided += self.close_complete(now_ns)
@@ -156,7 +149,7 @@ class Stream:
             return
         if is_late and self._restored_held in {None, entry.offset} and entry.modality == "video":
             self._buffer.hold(entry)
-        if self._revisable is not None:
+        if self._revisable is not None and not self._revisable.is_empty:
             self._revisable.add(entry)
 
     def _add(self, entry: Entry, now_ns: int) -> list[Decision]:
@@ -183,6 +176,12 @@ class Stream:
         """Mark a track as idle. Close the windows that waited for it."""
         self._windows.empty_run = 0
         self._tracks[modality].state = "idle"
+        return self.close_complete(now_ns)
+
+    def mark_quiet(self, now_ns: int) -> list[Decision]:
+        """Close the windows of which something was told. No track becomes idle by it (alignment rule 6a)."""
+        self._windows.empty_run = 0
+        self._clock.quiet = True
         return self.close_complete(now_ns)
 
     def revise(self, now_ns: int) -> list[Decision]:
@@ -277,18 +276,22 @@ class Stream:
     def _snapshot(self, now_ns: int) -> Snapshot:
         windows = self._windows
         kept = [self._buffer.kept_offsets()]
-        if self._revisable is not None:
+        if self._revisable is not None and not self._revisable.is_empty:
             kept.append(self._revisable.kept_offsets())
         return Snapshot(
             positions=dict(self._positions()),
             clock_ns=now_ns,
             next_window_start_ns=windows.next_window_start_ns,
             max_event_time_ns=windows.max_event_time_ns,
+            told_ns=windows.told_ns,
+            quiet=self._clock.quiet,
+            heard_ns=self._clock.heard_ns,
+            last_activity_ns=self._clock.last_activity_ns,
             empty_run=windows.empty_run,
             skipped=windows.skipped,
             dead=windows.dead,
             forgetting=self.forgetting,
-            sessions=self._sessions.sessions(),
+            sessions=self.sessions.sessions(),
             tracks={modality: track.snapshot() for modality, track in self._tracks.items()},
             last=self._last,
             kept=_merged_offsets(kept),
@@ -296,7 +299,7 @@ class Stream:
         )
 
     def _revision_state(self, now_ns: int) -> RevisionState | None:
-        if self._revisable is None:
+        if self._revisable is None or self._revisable.is_empty:
             return None
         held = self._buffer.held
         ttl_start_ns = now_ns if self._ttl_start_ns is None else self._ttl_start_ns

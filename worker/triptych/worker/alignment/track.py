@@ -1,4 +1,4 @@
-"""One track of a stream: its session, its watermark, and whether windows wait for it.
+"""One track of a stream: its session, its watermark, and whether windows wait for it; and the clock of heard time.
 
 Implements alignment rules 5, 6, 8 and 10 for a single track; see `docs/alignment.md`.
 """
@@ -15,23 +15,63 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
+class HeardClock:
+    """The time in which a stream was heard (alignment rules 6 and 6a).
+
+    Between two records that count as activity of any track, it advances by their distance in arrival time, by at most
+    `pause_ns`. `last_activity_ns` is the arrival time of the last one. `quiet` is true once nothing counted for the
+    idle timeout.
+    """
+
+    pause_ns: int
+    heard_ns: int = 0
+    last_activity_ns: int = 0
+    quiet: bool = False
+
+    def hear(self, arrival_ns: int) -> int:
+        """Advance to a record that counts as activity. Return the heard time."""
+        elapsed_ns = arrival_ns - self.last_activity_ns
+        if elapsed_ns > 0:
+            self.heard_ns += min(elapsed_ns, self.pause_ns)
+            self.last_activity_ns = arrival_ns
+        self.quiet = False
+        return self.heard_ns
+
+
+@dataclass(slots=True)
 class Track:
     """The state of one track.
 
-    `last_activity_ns` is the arrival time of the last record that counted as activity (alignment rule 6). `seq` is the
-    largest sequence number of the session. `watermark_ns` is None until the first record of the session.
+    `last_activity_ns` is the arrival time of the last record that counted as activity, and `heard_ns` the heard time of
+    the stream then (alignment rule 6). `seq` is the largest sequence number of the session. `watermark_ns` is None
+    until the first record of the session.
     """
 
+    clock: HeardClock
     session: str
     last_activity_ns: int
+    heard_ns: int
     seq: int | None = None
     watermark_ns: int | None = None
     state: TrackState = "active"
 
     @classmethod
-    def restored(cls, snapshot: TrackSnapshot) -> Track:
+    def started(cls, clock: HeardClock, session: str, arrival_ns: int) -> Track:
+        """Return a track that was announced at `arrival_ns`."""
+        return cls(clock, session, arrival_ns, clock.hear(arrival_ns))
+
+    @classmethod
+    def restored(cls, clock: HeardClock, snapshot: TrackSnapshot) -> Track:
         """Return the track that a snapshot describes."""
-        return cls(snapshot.session, snapshot.last_activity_ns, snapshot.seq, snapshot.watermark_ns, snapshot.state)
+        return cls(
+            clock=clock,
+            session=snapshot.session,
+            last_activity_ns=snapshot.last_activity_ns,
+            heard_ns=snapshot.heard_ns,
+            seq=snapshot.seq,
+            watermark_ns=snapshot.watermark_ns,
+            state=snapshot.state,
+        )
 
     def snapshot(self) -> TrackSnapshot:
         """Return the state as an immutable value."""
@@ -41,6 +81,7 @@ class Track:
             watermark_ns=self.watermark_ns,
             state=self.state,
             last_activity_ns=self.last_activity_ns,
+            heard_ns=self.heard_ns,
         )
 
     def start_session(self, session: str, arrival_ns: int) -> None:
@@ -54,6 +95,11 @@ class Track:
         """Make windows wait for this track from now on."""
         self.state = "active"
         self.last_activity_ns = arrival_ns
+        self.heard_ns = self.clock.hear(arrival_ns)
+
+    def unheard_ns(self) -> int:
+        """Return the heard time of the stream since the track's last activity."""
+        return self.clock.heard_ns - self.heard_ns
 
     def is_repeat(self, entry: Entry) -> bool:
         """Tell whether the `seq` of a media record is not above the largest one of the session."""

@@ -25,12 +25,13 @@ _REMEMBERED_SESSIONS: Final = 1_024
 """Sessions remembered by each once-per-session message. The oldest is forgotten first, and may be logged again."""
 
 _LATE_HINT: Final = (
-    "event time lies before the stream's watermark: the windows before `next_window_start` are published and final. "
+    "event time lies before the stream's watermark: the windows of these items are published and final. "
     "To analyse these records again, send them as a new stream id or run a new pipeline. To continue this stream, give "
     "--start-at a time after `next_window_start`. To publish recent windows again, set align.late = revise"
 )
 _REVISING_HINT: Final = (
-    "their windows are published again as a new revision; items older than align.allowed_lateness_ms are not included"
+    "their windows are published again as a new revision; items older than align.complete_within_ms (with align.late = "
+    "revise: align.allowed_lateness_ms) are not included"
 )
 _REDRIVEN_HINT: Final = (
     "records put back from the dead-letter topic count as late and change no published window. To include them, run a "

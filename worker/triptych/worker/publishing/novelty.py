@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -58,14 +58,27 @@ class RecentWindows:
         return novel
 
     def remember(self, result: Result) -> None:
-        """Add a published result to the history of its stream. Revisions are ignored: their window is there already."""
+        """Add a published result to the history of its stream. A revision takes the place of the result before.
+
+        So a window that was published incomplete in an outage is compared with only until it is completed.
+        """
         last_ms = result.arrival_ms.last
-        if result.embedding is None or last_ms is None or result.revision:
+        if result.embedding is None or last_ms is None:
+            return
+        if result.revision:
+            self._replace(result, result.embedding)
             return
         windows = self._streams.setdefault(result.stream, deque(maxlen=_REMEMBERED_WINDOWS))
         windows.append(_Window(last_ms, result.start_ns, result.model.sha256, np.asarray(result.embedding, np.float32)))
         self._streams.move_to_end(result.stream)
         self._forget(last_ms)
+
+    def _replace(self, result: Result, embedding: Sequence[float]) -> None:
+        """Replace the embedding of a window, if it is remembered. Its arrival time stays: a restart may not know it."""
+        windows = self._streams.get(result.stream, deque())
+        for place, window in enumerate(windows):
+            if window.start_ns == result.start_ns and window.model == result.model.sha256:
+                windows[place] = replace(window, embedding=np.asarray(embedding, np.float32))
 
     def _novelty(self, result: Result, moments: Sequence[Sequence[float]]) -> float | None:
         first_ms = result.arrival_ms.first
