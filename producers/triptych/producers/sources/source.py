@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from triptych.files import why_unreadable
 from triptych.schemas.errors import UsageError
 
 OPEN_TIMEOUT_S: Final = 15.0
@@ -186,14 +187,14 @@ def _url(scheme: str, rest: str) -> UrlSource:
 
 
 def _readable(path: Path, text: str) -> Path:
-    if path.is_dir():
-        raise UsageError(f"{text}: expected a media file, got a folder")
     try:
+        if path.is_dir():
+            raise UsageError(f"{text}: expected a media file, got a folder")
         with path.open("rb") as file:
             if not file.read(1):
                 raise UsageError(f"{text}: expected a media file, got an empty one")
     except FileNotFoundError:
         raise UsageError(f"{text}: no such file") from None
     except OSError as error:
-        raise UsageError(f"{text}: cannot be read ({error.strerror})") from None
+        raise UsageError(why_unreadable(path) or f"{text}: cannot be read ({error.strerror})") from None
     return path

@@ -10,6 +10,7 @@ from typing import Final
 
 import av
 
+from triptych.files import why_unreadable
 from triptych.producers.session_timeline import ticks_to_ns
 from triptych.producers.subtitles.codecs import TEXT_CODECS, codec_name, text_of
 from triptych.producers.subtitles.cue import DEFAULT_DURATION_NS, Cue
@@ -42,7 +43,7 @@ def read_cues(path: Path, language: str | None) -> tuple[Cue, ...]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read as subtitles ({error.strerror})") from None
+        raise UsageError(why_unreadable(path) or f"{path}: cannot be read as subtitles ({error.strerror})") from None
     if len(content) > _MAX_BYTES:
         raise UsageError(f"{path}: expected subtitles, got a file of {len(content)} bytes")
     try:
