@@ -12,7 +12,6 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from triptych.settings.section import NotEmpty, NotNegative, Section
 from triptych.units import MIB
 
-
 HOST_NAME: Final = "@hostname"
 
 
