@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
 import structlog
@@ -32,8 +33,9 @@ def within_memory(settings: Settings, *, limit_bytes: int | None, used_bytes: in
     align = settings.align
     partition_max = min(align.partition_max_bytes, fitting)
     stream_max = min(align.stream_max_bytes, partition_max)
-    log = _log.info if free >= _SHARE_OF_BUFFERS * partitions * _LEAST_BYTES else _log.warning
-    log(
+    fits = free >= _SHARE_OF_BUFFERS * partitions * _LEAST_BYTES
+    _log.log(
+        logging.INFO if fits else logging.WARNING,
         "memory_limit",
         limit_mib=limit_bytes // MIB,
         used_mib=used_bytes // MIB,
