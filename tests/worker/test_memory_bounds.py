@@ -35,4 +35,4 @@ def test_a_limit_that_leaves_nothing_is_a_warning_and_one_mebibyte() -> None:
         bounded = within_memory(Settings(), limit_bytes=512 * MIB, used_bytes=600 * MIB, partitions=4)
 
     assert bounded.align.partition_max_bytes == bounded.align.stream_max_bytes == MIB
-    assert logs[0]["log_level"] == "warning"
+    assert logs[0]["event"] == "memory_limit_too_low"

@@ -23,7 +23,7 @@ _TIMEOUT_S: Final = 3.0
 _OK: Final = b"200"
 
 
-class Endpoint(NamedTuple):
+class HealthEndpoint(NamedTuple):
     """Where the program listens, and the token that requests must carry."""
 
     host: str
@@ -31,23 +31,23 @@ class Endpoint(NamedTuple):
     token: str | None
 
 
-def endpoint(section: str, environ: Mapping[str, str] = os.environ) -> Endpoint:
+def endpoint(section: str, environ: Mapping[str, str] = os.environ) -> HealthEndpoint:
     """Return the endpoint that a section of the settings describes."""
     if environ.get("TRIPTYCH_CONFIG"):
         from triptych.settings.loading import load  # noqa: PLC0415 - imports pydantic, as the head of the module says
 
         settings = getattr(load(environ=environ), section)
-        return Endpoint(settings.host, settings.port, settings.bearer_token())
+        return HealthEndpoint(settings.host, settings.port, settings.bearer_token())
     prefix = f"TRIPTYCH_{section.upper()}_"
     token = environ.get(f"{prefix}TOKEN")
     if environ.get(f"{prefix}TOKEN_FILE"):
         with open(environ[f"{prefix}TOKEN_FILE"], encoding="utf-8") as file:  # noqa: PTH123 - pathlib takes longer to import
             token = file.read().strip()
     port = environ.get(f"{prefix}PORT", _DEFAULT_PORTS[section])
-    return Endpoint(environ.get(f"{prefix}HOST", "127.0.0.1"), int(port), token)
+    return HealthEndpoint(environ.get(f"{prefix}HOST", "127.0.0.1"), int(port), token)
 
 
-def why_not_ready(where: Endpoint) -> str | None:
+def why_not_ready(where: HealthEndpoint) -> str | None:
     """Return why the program is not ready, or None if it is. Block for a few seconds at most."""
     authorization = "" if where.token is None else f"Authorization: Bearer {where.token}\r\n"
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from triptych.service.probe import Endpoint, endpoint
+from triptych.service.probe import HealthEndpoint, endpoint
 from triptych.settings.loading import load
 
 ENVIRONMENTS: list[dict[str, str]] = [
@@ -22,7 +22,7 @@ def test_the_probe_reads_what_the_program_reads(section: str, environ: dict[str,
     """The defaults and variables are those of the settings."""
     settings = getattr(load(environ=environ), section)
 
-    assert endpoint(section, environ) == Endpoint(settings.host, settings.port, settings.bearer_token())
+    assert endpoint(section, environ) == HealthEndpoint(settings.host, settings.port, settings.bearer_token())
 
 
 def test_a_settings_file_and_a_token_file_are_read(tmp_path: Path) -> None:
@@ -30,5 +30,7 @@ def test_a_settings_file_and_a_token_file_are_read(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("secret\n")
     (tmp_path / "file.toml").write_text(f'[http]\nport = 1234\ntoken_file = "{tmp_path / "token"}"\n')
 
-    assert endpoint("http", {"TRIPTYCH_CONFIG": str(tmp_path / "file.toml")}) == Endpoint("127.0.0.1", 1234, "secret")
+    assert endpoint("http", {"TRIPTYCH_CONFIG": str(tmp_path / "file.toml")}) == HealthEndpoint(
+        "127.0.0.1", 1234, "secret"
+    )
     assert endpoint("http", {"TRIPTYCH_HTTP_TOKEN_FILE": str(tmp_path / "token")}).token == "secret"  # noqa: S105

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Final
 
 import structlog
@@ -33,16 +32,17 @@ def within_memory(settings: Settings, *, limit_bytes: int | None, used_bytes: in
     align = settings.align
     partition_max = min(align.partition_max_bytes, fitting)
     stream_max = min(align.stream_max_bytes, partition_max)
-    fits = free >= _SHARE_OF_BUFFERS * partitions * _LEAST_BYTES
-    _log.log(
-        logging.INFO if fits else logging.WARNING,
-        "memory_limit",
-        limit_mib=limit_bytes // MIB,
-        used_mib=used_bytes // MIB,
-        partitions=partitions,
-        partition_max_mib=partition_max // MIB,
-        stream_max_mib=stream_max // MIB,
-        lowered=partition_max < align.partition_max_bytes,
-    )
+    numbers: dict[str, int | bool] = {
+        "limit_mib": limit_bytes // MIB,
+        "used_mib": used_bytes // MIB,
+        "partitions": partitions,
+        "partition_max_mib": partition_max // MIB,
+        "stream_max_mib": stream_max // MIB,
+        "lowered": partition_max < align.partition_max_bytes,
+    }
+    if free >= _SHARE_OF_BUFFERS * partitions * _LEAST_BYTES:
+        _log.info("memory_limit", **numbers)
+    else:
+        _log.warning("memory_limit_too_low", **numbers)
     lowered = align.model_copy(update={"partition_max_bytes": partition_max, "stream_max_bytes": stream_max})
     return settings.model_copy(update={"align": lowered})

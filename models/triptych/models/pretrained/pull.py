@@ -97,7 +97,8 @@ def _store(tensors: dict[str, Tensor], weight: WeightFile, path: Path) -> None:
 def main(folder: Path) -> None:
     """Download all weights into a folder: `python -m triptych.models.pretrained.pull FOLDER`, for building an image."""
     for weight in WEIGHT_FILES:
-        pull(weight, folder, lambda step, name=weight.name: sys.stderr.write(f"{name}: {step}\n"))  # type: ignore[misc]
+        sys.stderr.write(f"{weight.name} ({weight.requirement})\n")
+        pull(weight, folder, lambda _: None)
 
 
 if __name__ == "__main__":
