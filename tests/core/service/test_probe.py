@@ -33,4 +33,5 @@ def test_a_settings_file_and_a_token_file_are_read(tmp_path: Path) -> None:
     assert endpoint("http", {"TRIPTYCH_CONFIG": str(tmp_path / "file.toml")}) == HealthEndpoint(
         "127.0.0.1", 1234, "secret"
     )
-    assert endpoint("http", {"TRIPTYCH_HTTP_TOKEN_FILE": str(tmp_path / "token")}).token == "secret"  # noqa: S105
+    by_file = endpoint("http", {"TRIPTYCH_HTTP_TOKEN_FILE": str(tmp_path / "token")})
+    assert by_file.token == (tmp_path / "token").read_text().strip()
