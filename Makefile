@@ -85,6 +85,14 @@ reference: $(PACKAGES) ## Generate docs/reference, the contract's documents and 
 	@$(PYTHON) -m tools.contract
 	@$(PYTHON) -m tools.structure --update
 
+.PHONY: lock
+lock: $(PACKAGES) ## Lock the packages of the images in docker/, with checksums
+	@UV=$(VENV)/bin/uv docker/lock.sh
+
+.PHONY: test-containers
+test-containers: $(PACKAGES) ## Build the images and run the Compose file with a real engine; NETWORK=host
+	@$(PYTHON) -m tests.containers $(if $(NETWORK),--build-network $(NETWORK))
+
 .PHONY: format
 format: $(PACKAGES) ## Format the code and apply the linter's fixes
 	@$(VENV)/bin/ruff check --quiet --fix-only .

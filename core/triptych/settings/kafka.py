@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from triptych.settings.section import NotEmpty, NotNegative, Section
 from triptych.units import MIB
+
+HOST_NAME: Final = "@hostname"
 
 
 class KafkaSettings(Section):
@@ -30,10 +34,10 @@ class KafkaSettings(Section):
     """Time in milliseconds that a worker may spend to finish the work in flight of revoked partitions. The next owner
     repeats whatever takes longer. Increase it for a slow model; it must stay 5 s below `max_poll_interval_ms`."""
 
-    group_instance_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")] | None = None
+    group_instance_id: Annotated[str, Field(pattern=r"^([A-Za-z0-9._-]{1,249}|@hostname)$")] | None = None
     """Name of this worker for static membership, unique in the group and the same after each restart. A worker that is
     back within the session timeout keeps its partitions, without a rebalance. Set it for all workers of a pipeline or
-    for none."""
+    for none. `@hostname` stands for the host name, which a container of Compose or a pod of a StatefulSet keeps."""
 
     max_record_bytes: Annotated[int, Field(ge=1_024, le=1_000_000_000)] = 8 * MIB
     """Maximum size of a record in bytes, including key and headers. The default fits a 4K frame as JPEG.
@@ -88,6 +92,17 @@ class KafkaSettings(Section):
     oauth_token_command: NotEmpty | None = None
     """Command that prints the token for OAUTHBEARER, run for each connection without a shell. It should return at once.
     Set it instead of `oauth_token_file`."""
+
+    @field_validator("group_instance_id")
+    @classmethod
+    def _name_of_this_host(cls, name: str | None) -> str | None:
+        """Resolve `@hostname`."""
+        if name != HOST_NAME:
+            return name
+        host = socket.gethostname()
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", host):
+            raise ValueError(f"expected a host name of letters, digits, '.', '_' and '-' for {HOST_NAME}, got {host!r}")
+        return host
 
     @model_validator(mode="after")
     def _check_authentication(self) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -120,4 +121,4 @@ def is_path(name: str) -> bool:
     """Return whether a name can only be a path, so that a misspelt model name is not reported as a missing file."""
     if name in model_names():
         return False
-    return "/" in name or name.endswith((".json", ".safetensors")) or Path(name).exists()
+    return "/" in name or name.endswith((".json", ".safetensors")) or os.path.exists(name)  # noqa: PTH110 - Path.exists raises if a folder is closed to the user

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,14 +10,16 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from triptych.files import why_unreadable
 from triptych.models.pretrained.download.cache import cache_folder
 from triptych.models.pretrained.download.speech_to_text import (
     SPEECH_MODELS,
     SpeechModel,
     has_speech_model,
     pull_speech_model,
+    unreadable_part,
 )
-from triptych.models.pretrained.weights import WEIGHT_FILES, WeightFile, is_cached
+from triptych.models.pretrained.weights import WEIGHT_FILES, WeightFile, find_cached, is_cached
 from triptych.schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ class _Item(NamedTuple):
     licence: str
     sources: tuple[str, ...]
     is_cached: Callable[[Path], bool]
+    file: Callable[[Path], Path]
     pull: Callable[[Path, Callable[[str], None]], Path]
     is_optional: bool = False
 
@@ -69,11 +73,18 @@ def list_command() -> None:
     for column in ("name", "licence", "comes from", "cached"):
         table.add_column(column, no_wrap=True)
     for item in _items():
-        missing = "no, downloaded on request only" if item.is_optional else "no"
-        table.add_row(item.name, item.licence, "\n".join(item.sources), "yes" if item.is_cached(folder) else missing)
+        table.add_row(item.name, item.licence, "\n".join(item.sources), _cache_state(item, folder))
     console.print(table)
     console.print()
     console.print(_shipped())
+
+
+def _cache_state(item: _Item, folder: Path) -> str:
+    if item.is_cached(folder):
+        return "yes"
+    if why_unreadable(item.file(folder)) is not None:
+        return f"cannot be read by user {os.geteuid()}"
+    return "no, downloaded on request only" if item.is_optional else "no"
 
 
 def _shipped() -> Table:
@@ -144,7 +155,14 @@ def _tensors(weight: WeightFile) -> _Item:
 
         return pull(weight, folder, report)
 
-    return _Item(weight.name, weight.licence, (weight.requirement,), lambda folder: is_cached(weight, folder), pull)
+    return _Item(
+        weight.name,
+        weight.licence,
+        (weight.requirement,),
+        lambda folder: is_cached(weight, folder),
+        lambda folder: find_cached(weight, folder),
+        pull,
+    )
 
 
 def _speech(model: SpeechModel) -> _Item:
@@ -153,6 +171,7 @@ def _speech(model: SpeechModel) -> _Item:
         model.licence,
         model.requirements,
         lambda folder: has_speech_model(model, folder),
+        lambda folder: unreadable_part(model, folder),
         lambda folder, report: pull_speech_model(model, folder, report),
         is_optional=True,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -31,5 +32,7 @@ def resolve_checkpoint(name: Path) -> Path:
 
     A file at the path takes precedence, so a user's own folder may have the same name as a shipped model.
     """
+    if str(name) not in shipped_models():
+        return name
     own = checkpoint_files(name)[1]
-    return name if own.is_file() else shipped_models().get(str(name), name)
+    return name if os.path.isfile(own) else shipped_models()[str(name)]  # noqa: PTH113 - Path.is_file raises if a folder is closed

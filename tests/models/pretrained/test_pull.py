@@ -125,6 +125,17 @@ def test_a_broken_file_in_the_cache_is_pulled_again(
     assert is_cached(weight, tmp_path / "cache")
 
 
+def test_pulled_weights_have_the_mode_of_any_new_file(
+    publish: Callable[[str, bytes], WeightFile], tmp_path: Path
+) -> None:
+    """The safetensors library gives its files mode 0600: a worker that is another user could not read them."""
+    (tmp_path / "new").touch()
+
+    path = pull(publish("tiny/w.pth", as_pth()), tmp_path / "cache", quiet)
+
+    assert path.stat().st_mode == (tmp_path / "new").stat().st_mode
+
+
 def test_the_cache_folder_can_be_configured(tmp_path: Path) -> None:
     """`TRIPTYCH_CACHE` takes precedence over `XDG_CACHE_HOME`, which takes precedence over the home folder."""
     assert cache_folder({"TRIPTYCH_CACHE": "/a", "XDG_CACHE_HOME": "/b"}) == Path("/a/models")

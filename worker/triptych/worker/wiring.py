@@ -20,6 +20,7 @@ from triptych.models.build import ModelChoice, build_model
 from triptych.models.model import Model
 from triptych.schemas.names import INPUT_TOPICS, TOPIC_OF, VIDEO_TOPIC, Modality, consumer_group
 from triptych.service.health import Health
+from triptych.service.memory import memory_limit_bytes, resident_bytes
 from triptych.service.signals import ReloadSignal
 from triptych.settings.tree import Settings
 from triptych.transport.errors import TopicMissingError
@@ -33,6 +34,7 @@ from triptych.worker.inference.jobs import WindowJob
 from triptych.worker.inference.model_runner import ModelRunner
 from triptych.worker.inference.stages import StageLimits, Stages
 from triptych.worker.media.preparer import Preparer
+from triptych.worker.memory_bounds import within_memory
 from triptych.worker.observability.events import PartitionRestored
 from triptych.worker.observability.hooks import Hook, Hooks
 from triptych.worker.overload import Overload, ladder_of
@@ -153,6 +155,12 @@ def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) 
     if files is not None:
         files.mark_loaded()  # before the model is read, so that a change in the meantime is noticed
     runner = _warm_runner(settings, hooks)
+    settings = within_memory(
+        settings,
+        limit_bytes=memory_limit_bytes(),
+        used_bytes=resident_bytes(),
+        partitions=partitions_of(dependencies.transport),
+    )
     dependencies.health.set_ready("model_warm", ready=True, reason="")
     with ExitStack() as stack:
         publisher = open_publisher(settings, dependencies.transport)

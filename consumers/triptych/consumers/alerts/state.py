@@ -29,7 +29,7 @@ class AlertState:
         self.cursor: Cursor | None = None
         self._delivered: deque[str] = deque(maxlen=_REMEMBERED)
         try:
-            self._lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+            self._lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise UsageError(f"{path}: expected a file in a writable folder, got: {error}") from error
         try:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from triptych.files import why_unreadable
 from triptych.models.model import FeatureShape, InputSpec
 from triptych.schemas.errors import UsageError
 
@@ -226,7 +227,7 @@ def read_card(path: Path) -> Card:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CardError(f"{path}: cannot read the model card: {error}") from error
+        raise CardError(why_unreadable(path) or f"{path}: cannot read the model card: {error}") from error
     try:
         return Card.model_validate_json(text)
     except ValidationError as error:

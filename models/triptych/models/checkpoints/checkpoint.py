@@ -7,8 +7,6 @@ detected.
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from triptych.files import replacing_file, why_unreadable
 from triptych.models.checkpoints.card import Card, CardError, read_card
 from triptych.models.checkpoints.paths import checkpoint_files
 from triptych.models.checkpoints.quantisation import dequantise, quantise
@@ -67,7 +66,8 @@ def load_checkpoint(path: Path, *, weights_folder: Path) -> Checkpoint:
     try:
         content = weights_path.read_bytes()
     except OSError as error:
-        raise CardError(f"{weights_path}: cannot read the model weights: {error}") from error
+        reason = why_unreadable(weights_path) or f"{weights_path}: cannot read the model weights: {error}"
+        raise CardError(reason) from error
     digest = hashlib.sha256(content).hexdigest()
     if digest != card.weights_sha256:
         raise CardError(
@@ -103,11 +103,5 @@ def _fill(model: nn.Module, tensors: dict[str, Tensor], card: Card, path: Path) 
 
 
 def _write(path: Path, content: bytes) -> None:
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(partial).chmod(0o644)
-        Path(partial).replace(path)
-    finally:
-        Path(partial).unlink(missing_ok=True)
+    with replacing_file(path) as partial:
+        partial.write_bytes(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from pathlib import Path
 
 WEIGHTS_SUFFIX = ".safetensors"
@@ -15,7 +16,7 @@ def checkpoint_files(path: Path) -> tuple[Path, Path]:
     Args:
         path: one of the two files, their common path without suffix, or a folder that contains `model.safetensors`.
     """
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises if a folder above is closed to the user
         path = path / DEFAULT_NAME
     elif path.suffix in {WEIGHTS_SUFFIX, CARD_SUFFIX}:
         path = path.with_suffix("")

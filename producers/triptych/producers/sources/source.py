@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from triptych.files import why_unreadable
 from triptych.producers.sources.inspection import is_regular
 from triptych.schemas.errors import UsageError
 
@@ -192,9 +193,9 @@ def _url(scheme: str, rest: str) -> UrlSource:
 
 
 def _readable(path: Path, text: str) -> Path:
-    if path.is_dir():
-        raise UsageError(f"{text}: expected a media file, got a folder")
     try:
+        if path.is_dir():
+            raise UsageError(f"{text}: expected a media file, got a folder")
         if not is_regular(path):
             return path
         with path.open("rb") as file:
@@ -203,5 +204,5 @@ def _readable(path: Path, text: str) -> Path:
     except FileNotFoundError:
         raise UsageError(f"{text}: no such file") from None
     except OSError as error:
-        raise UsageError(f"{text}: cannot be read ({error.strerror})") from None
+        raise UsageError(why_unreadable(path) or f"{text}: cannot be read ({error.strerror})") from None
     return path

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
+from triptych.files import why_unreadable
 from triptych.producers.subtitles.cue import DEFAULT_DURATION_NS, Cue
 from triptych.producers.subtitles.encoding import DecodedText, decode_text
 from triptych.producers.subtitles.formats import parse_subtitles
@@ -71,7 +72,7 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read as subtitles ({error.strerror})") from None
+        raise UsageError(why_unreadable(path) or f"{path}: cannot be read as subtitles ({error.strerror})") from None
     if len(content) > _MAX_BYTES:
         raise UsageError(f"{path}: expected subtitles, got a file of more than {_MAX_BYTES} bytes")
     return content

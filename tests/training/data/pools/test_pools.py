@@ -35,6 +35,8 @@ def test_a_pool_is_rendered_once(tmp_path: Path) -> None:
 
     first = cached_pool(tmp_path, "pool", {"version": 1}, make)
     assert cached_pool(tmp_path, "pool", {"version": 1}, make) == first
+    (tmp_path / "new").mkdir()
+    assert first.stat().st_mode == (tmp_path / "new").stat().st_mode  # others may read it
     assert cached_pool(tmp_path, "pool", {"version": 2}, make) != first
     assert len(made) == 2
     assert (first / "content").read_text() == "whole"

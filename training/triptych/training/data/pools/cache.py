@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from triptych.files import unfinished_folder
 from triptych.models.pretrained.download.cache import cache_folder
 
 T = TypeVar("T")
@@ -45,13 +44,10 @@ def cached_pool(folder: Path, name: str, recipe: object, make: Callable[[Path], 
     if pool.is_dir():
         return pool
     folder.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder))
-    try:
+    with unfinished_folder(pool) as unfinished:
         make(unfinished)
         (unfinished / "recipe.json").write_text(json.dumps(recipe, indent=1, sort_keys=True), encoding="utf-8")
         _publish(unfinished, pool)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return pool
 
 
