@@ -43,7 +43,7 @@ class RecordingSubscriber:
             try:
                 with self._open() as subscriber:
                     self._subscriber = subscriber
-                    results = subscriber.results(since=cursor)
+                    results = subscriber.results(since=cursor, revisions="all")
                     try:
                         for delivery in results.deliveries():
                             self.documents.append(delivery.document)
