@@ -49,7 +49,7 @@ def test_the_cues_of_a_live_channel_come_at_their_frames(hls: Relay, watch: Watc
         assert cue.end_ns - cue.start_ns == pytest.approx(600 * MS, abs=2 * MS)
         assert grey_at(records, cue.start_ns - 20 * MS) == pytest.approx(number * 50 % 250, abs=4)
     assert {record.tracks for record in records} == {("video", "audio", "subtitles")}
-    assert [outcome.status.late for outcome in playing.outcomes] == [0]
+    assert [outcome.status.losses.late for outcome in playing.outcomes] == [0]
     assert TOKEN not in repr(logs) + repr(records)
 
 

@@ -175,7 +175,7 @@ def test_slow_segments_hold_no_frame_back(make_media: MakeMedia) -> None:
             records.append(record)
             frames_s = time.monotonic() - began_s if isinstance(record, VideoFrame) else frames_s
         assert frames_s < 1.5
-        assert playback.late_items == 0
+        assert playback.losses.late == 0
     assert cues_of(records) == TWO_CUES
 
 

@@ -162,7 +162,7 @@ def test_a_rejected_certificate_is_reported_at_once_in_one_line(
         (
             {"password": None, "password_file": "/nowhere/pw"},
             CredentialsError,
-            r"kafka\.password_file: expected a file",
+            r"kafka\.password_file: expected a readable file",
         ),
         (
             {"security_protocol": None, "sasl_mechanism": None, "ssl_ca_file": None},
