@@ -72,12 +72,17 @@ channel.m3u8
 """
 
 
+def _newest_segment(folder: Path) -> int:
+    """Return the number of the newest segment of the video; -1 without any. Old ones are deleted."""
+    return max((int(file.stem.removeprefix("channel")) for file in folder.glob("channel[0-9]*.ts")), default=-1)
+
+
 def write_words(folder: Path, stop: threading.Event) -> None:
     """Write a segment of subtitles for each second of the channel, a little after the video, in a sliding window."""
     (folder / "words").mkdir(exist_ok=True)
     (folder / "master.m3u8").write_text(MASTER)
     for number in count():
-        while not stop.is_set() and not (folder / f"channel{number + 1}.ts").exists():
+        while not stop.is_set() and _newest_segment(folder) <= number:
             time.sleep(0.05)
         if stop.wait(0.3):
             return
