@@ -11,6 +11,7 @@ import math
 import resource
 import sys
 import time
+import warnings
 import zlib
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
@@ -205,6 +206,7 @@ def run(target: Target, inputs: Iterator[Input], current_input: Path) -> dict[st
 
 def main(args: Sequence[str]) -> None:
     """Run one target. The arguments are its name, a seed, the number of inputs, and the file for the current input."""
+    warnings.simplefilter("error")  # of decoders; libraries that were imported above may have warned already
     name, seed, count, current_input = args
     targets: dict[str, tuple[Target, Callable[[Random, int], Iterator[Input]]]] = {
         "pictures": (decode_image, media("pictures")),
