@@ -134,6 +134,15 @@ class Assignment:
         """Whether a partition is being revoked."""
         return bool(self._revoking)
 
+    @property
+    def is_stable(self) -> bool:
+        """Whether no partition is pending or being revoked."""
+        return not (self._pending or self._revoking)
+
+    def open_streams(self) -> tuple[str, ...]:
+        """Return the names of streams of active partitions that have items in open windows, sorted."""
+        return tuple(sorted({name for each in self.active for name in each.aligner.open_streams()}))
+
     def states(self, partition: int) -> frozenset[PartitionState]:
         """Return the states of a partition: none if it is not ours, two if a retired set of it is in flight."""
         states = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from triptych.schemas.names import DEFAULT_PIPELINE, MODALITY_OF, TOPIC_OF, Modality
 from triptych.transport.records import GroupOffsets, Record, TopicPartition
@@ -77,6 +77,16 @@ class PartitionSet:
         """Return whether every record before these end offsets was received and merged."""
         positions = self.offset_tracker.positions()
         return self.aligner.unread == 0 and all(positions[modality] >= ends[tp] for modality, tp in self.tps.items())
+
+    def is_undecided(self, limited_wall_ns: Callable[[int], int]) -> bool:
+        """Return whether a decision is still to come without another record.
+
+        Received records may wait to be merged, and late items may wait for a revision. The latter counts only if the
+        wall clock still reaches it: `limited_wall_ns` returns the time that it is given, or an earlier one at which the
+        clock stops.
+        """
+        revision_ns = self.aligner.next_revision_wall_ns()
+        return bool(self.aligner.unread) or (revision_ns is not None and limited_wall_ns(revision_ns) == revision_ns)
 
     def decide(self) -> Decision | None:
         """Return the next decision, or None if nothing can be decided yet.
