@@ -32,6 +32,7 @@ MESSAGE_OF = {
     "result_that_is_a_revision": "result",
     "result_with_nothing_filled": "result",
     "result_with_all_filled": "result",
+    "result_with_quality": "result",
     "result_with_words_that_were_heard": "result",
     "result_for_which_no_model_was_asked": "result",
     "result_of_a_newer_writer": "result",

@@ -179,6 +179,10 @@ class WorkerSettings(Section):
     prepare_threads: Annotated[int, Field(gt=0, le=64)] = 2
     """Number of threads that decode frames and audio for the model."""
 
+    quality: bool = True
+    """Whether to measure the technical quality of each window: black, frozen and blurred pictures, a camera that was
+    moved, silence and clipping (docs/quality.md)."""
+
     overload: Literal["wait", "degrade", "skip"] = "wait"
     """What to do when the worker cannot keep up. `wait` delays results. `degrade` shows the model fewer frames of each
     window, and none in the end. `skip` does the same, and after that publishes without running the model. Results and

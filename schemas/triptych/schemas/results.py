@@ -19,6 +19,8 @@ SCHEMA_VERSION: Final = 1
 
 ClosedBy = Literal["progress", "end", "idle", "quiet", "bound"]
 State = Literal["present", "held", "empty", "idle", "absent"]
+QualityFlag = Literal["black", "frozen", "blurred", "moved", "silent", "clipping"]
+"""The flags that this version raises. Readers accept others: a newer writer may have more."""
 
 
 class ModalityReport(Value):
@@ -140,6 +142,30 @@ class Observations(Value):
     language: str | None = None
 
 
+class Quality(Value):
+    """The technical quality of the window's media, measured without a network on what the model was given.
+
+    `brightness` is the mean luma of the frames, `dark_share` the share of pixels with a luma below 0.1 in the frame
+    that has fewest of them, `change` the largest mean difference of luma between two consecutive frames; all from 0 to
+    1. `sharpness` is the standard deviation of the luma's Laplacian divided by that of the luma, the median of the
+    frames. `layout` is a 64-bit hash of the coarse picture, in hexadecimal: similar views differ in few bits.
+    `level_dbfs` is the level of the audio that is present, `clipped_share` the share of its samples at full scale. A
+    measure is null where the window has too little media for it.
+
+    `flags` tell what an operator should look at. A flag begins at one limit and ends at another one, so that it does
+    not flicker; docs/quality.md has the limits.
+    """
+
+    brightness: float | None = None
+    dark_share: float | None = None
+    change: float | None = None
+    sharpness: float | None = None
+    layout: str | None = None
+    level_dbfs: float | None = None
+    clipped_share: float | None = None
+    flags: tuple[str, ...] = ()
+
+
 class Shares(Value):
     """Each modality's share in a prediction: its absolute Shapley value, divided by their sum."""
 
@@ -184,6 +210,7 @@ class Result(Value):
     dead: Count = 0
     model: ModelReference
     observations: Observations = Observations()
+    quality: Quality | None = Field(default=None, exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE)
     predictions: Annotated[Mapping[str, tuple[Prediction, ...]], *FROZEN_MAPPING] = Field(
         default_factory=dict, validate_default=True
     )

@@ -46,6 +46,7 @@ def result_line(result: Result) -> str:
         f"speech {_speech(result)}" if result.observations.speech_share is not None else "",
         f"{_loudness(result)} LUFS" if result.observations.loudness_lufs is not None else "",
         f"“{words}”" if words else "",
+        _flags(result),
         f"{_close_reason(result)}, lag {_lag(result)}",
     ]
     return "  ".join(part for part in parts if part)
@@ -166,6 +167,17 @@ def _labels(result: Result, most: int) -> str:
     return ", ".join(f"{_printable(seen.label.split(',')[0])} {seen.score:.0%}" for seen in scored) or _NONE
 
 
+def _flags(result: Result) -> str:
+    return ", ".join(result.quality.flags) if result.quality else ""
+
+
+def _seen(result: Result, most: int) -> str:
+    """Return the flags of technical quality and the best labels. Labels of a black picture mean nothing."""
+    flags = _flags(result)
+    labels = _NONE if "black" in flags else _labels(result, most)
+    return "; ".join(part for part in (flags, labels) if part != _NONE and part) or _NONE
+
+
 def _predicted(head: str, best: Prediction) -> str:
     """Return a label with its confidence; for a regression head, the number."""
     if best.confidence is None:
@@ -223,7 +235,7 @@ _NARROW_TABLE: Final = (
     _TableColumn("stream", lambda result: result.stream, most=14),
     _TableColumn("start", _start),
     _SYMBOLS,
-    _TableColumn("seen", lambda result: _labels(result, 1), ratio=3),
+    _TableColumn("seen", lambda result: _seen(result, 1), ratio=3),
     _SPEECH,
     _WORDS,
 )
@@ -231,7 +243,7 @@ _MIDDLE_TABLE: Final = (
     _TableColumn("stream", lambda result: result.stream, most=20),
     _TableColumn("start", _start),
     _SYMBOLS,
-    _TableColumn("seen", lambda result: _labels(result, 2), ratio=4),
+    _TableColumn("seen", lambda result: _seen(result, 2), ratio=4),
     _SPEECH,
     _LOUDNESS,
     _WORDS,
@@ -242,7 +254,7 @@ _WIDE_TABLE: Final = (
     _TableColumn("stream", lambda result: result.stream, most=32),
     _TableColumn("window (UTC)", _window),
     _SYMBOLS,
-    _TableColumn("seen", lambda result: _labels(result, 3), ratio=4),
+    _TableColumn("seen", lambda result: _seen(result, 3), ratio=4),
     _SPEECH,
     _LOUDNESS,
     _WORDS,

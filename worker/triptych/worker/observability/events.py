@@ -5,7 +5,7 @@ An event states what happened, not how it is logged or counted. `start_ns` and `
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -288,6 +288,14 @@ class OverloadLevelChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class QualityFlagged:
+    """A result was published whose media has flags of technical quality."""
+
+    stream: str
+    flags: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class ItemsShed:
     """A result was published for which the model did not see all items, because of overload.
 
@@ -449,6 +457,7 @@ Event = (
     | BytesHeld
     | OverloadLevelChanged
     | ItemsShed
+    | QualityFlagged
     | ModelFailed
     | ModelSwapped
     | ModelUnchanged

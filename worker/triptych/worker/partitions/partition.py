@@ -13,6 +13,7 @@ from triptych.worker.alignment.snapshot import Snapshot
 from triptych.worker.intake import received_entry
 from triptych.worker.partitions.offset_tracker import OffsetTracker
 from triptych.worker.publishing.novelty import RecentWindows
+from triptych.worker.publishing.quality_flags import QualityHistory
 
 
 class PartitionSet:
@@ -48,6 +49,7 @@ class PartitionSet:
         Always replaced as a whole, because the publishing thread reads it. None without transactions.
         """
         self.recent = RecentWindows(config.stream_ttl_ns)
+        self.quality = QualityHistory(config.stream_ttl_ns)
         self.counts: tuple[int, ...] = (partitions,)
         """The numbers of partitions that the topics have had, the current one last."""
         self._pipeline = pipeline

@@ -82,6 +82,7 @@ def result_of(window: ClosedWindow, output: ModelOutput, *, partition: int, publ
         dead=window.dead + len(output.preparation.bad),
         model=ModelReference(name=output.model.name, version=output.model.version, sha256=output.model.sha256),
         observations=_observations(output.prediction),
+        quality=output.preparation.quality,
         predictions={
             head: tuple(Prediction(label=s.label, score=s.score, confidence=s.confidence) for s in scores)
             for head, scores in (output.prediction.predictions or {}).items()
