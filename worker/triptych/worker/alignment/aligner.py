@@ -213,7 +213,8 @@ class Aligner:
         if stream is None:
             stream = self._streams[name] = Stream(name, self._config, partial(self._positions_of, name))
         yield from self._decide(stream, stream.take, valid, now_ns)
-        yield from self._enforce_byte_bound(now_ns)
+        if self._window_bytes > self._config.partition_max_bytes:  # saves a generator for almost every record
+            yield from self._enforce_byte_bound(now_ns)
 
     def _take_redriven(self, entry: Entry, now_ns: int) -> Iterator[Decision]:
         """Process a redriven record: always late, without effect on the stream's progress (alignment rule 22)."""
