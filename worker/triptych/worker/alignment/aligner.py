@@ -104,7 +104,13 @@ class Aligner:
     # --- state --------------------------------------------------------------------------------------------------------
 
     def next_wakeup(self) -> NextWakeup:
-        """Return when end offsets are needed to make further decisions."""
+        """Return when end offsets are needed to make further decisions.
+
+        They are not while a record can be taken without: it moves the clock by itself, and runs the deadlines before
+        it. So a worker that has read ahead and waits for its model does not ask the broker in every step.
+        """
+        if self._merge.peek() is not None:
+            return NextWakeup(at_ns=None, wall_ns=None)
         deadline_ns = self._deadlines.next_ns()
         return NextWakeup(
             at_ns=self._merge.query_at_ns(),
