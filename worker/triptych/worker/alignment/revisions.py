@@ -7,8 +7,9 @@ more after its end, or until the byte bound evicts it.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from triptych.schemas.results import WITHOUT_WAITING
 from triptych.worker.alignment.entry import READING_ORDER, Entry
 from triptych.worker.alignment.revision_state import LateCounts, RevisionState
 
@@ -16,14 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from triptych.schemas.names import Modality
-    from triptych.schemas.results import ClosedBy
     from triptych.worker.alignment.config import AlignConfig
     from triptych.worker.alignment.grid import WindowGrid
     from triptych.worker.alignment.revision_state import WindowSummary
-
-
-WITHOUT_WAITING: Final[frozenset[ClosedBy]] = frozenset({"quiet", "idle", "bound"})
-"""`closed_by` of the windows that closed before each of their tracks had said that nothing more comes."""
 
 
 class RevisableWindows:
@@ -90,6 +86,10 @@ class RevisableWindows:
         if entry.offset not in self._items[entry.modality]:
             self._items[entry.modality][entry.offset] = entry
             self.size_bytes += entry.size_bytes
+
+    def until_ns(self, index: int) -> int | None:
+        """Return the start of the stream's next window at which window `index` stops being revisable, or None."""
+        return self._grid.end_ns(index) + self._lateness_ns if index in self.summaries else None
 
     def evict(self, index: int) -> None:
         """Stop revising window `index`, which must be the oldest one."""

@@ -259,6 +259,7 @@ class Stream:
         added: Mapping[Modality, int] | None = None,
     ) -> ClosedWindow:
         states = dict(zip(READING_ORDER, summary.states, strict=True))
+        revisable = None if self.forgetting else self._revisable
         return ClosedWindow(
             stream=self.name,
             start_ns=self._grid.start_ns(index),
@@ -272,6 +273,7 @@ class Stream:
             snapshot=self._snapshot(now_ns),
             revision=summary.revision,
             added=added or {},
+            revisable_until_ns=None if revisable is None else revisable.until_ns(index),
         )
 
     # --- snapshots ----------------------------------------------------------------------------------------------------
