@@ -31,6 +31,7 @@ MESSAGE_OF = {
     "end": "end",
     "result_that_is_a_revision": "result",
     "result_with_nothing_filled": "result",
+    "result_that_may_still_be_completed": "result",
     "result_with_all_filled": "result",
     "result_with_quality": "result",
     "result_with_words_that_were_heard": "result",

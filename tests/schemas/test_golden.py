@@ -172,6 +172,9 @@ RESULTS: dict[str, Result] = {
         }
     ),
     "result_with_nothing_filled": _RESULT,
+    "result_that_may_still_be_completed": _RESULT.model_copy(
+        update={"closed_by": "quiet", "revisable_until_ns": _START + 602 * _SECOND}
+    ),
     "result_for_which_no_model_was_asked": _RESULT.model_copy(
         update={"shed": Shed(video=4, audio=2, subtitles=1, model=True)}
     ),

@@ -18,6 +18,8 @@ from triptych.schemas.values import FROZEN_MAPPING, WRITTEN_WHERE_TRUE, Count, N
 SCHEMA_VERSION: Final = 1
 
 ClosedBy = Literal["progress", "end", "idle", "quiet", "bound"]
+WITHOUT_WAITING: Final[frozenset[ClosedBy]] = frozenset({"quiet", "idle", "bound"})
+"""`closed_by` of the windows that closed before each of their tracks had said that nothing more comes."""
 State = Literal["present", "held", "empty", "idle", "absent"]
 QualityFlag = Literal["black", "frozen", "blurred", "moved", "silent", "clipping"]
 """The flags that this version raises. Readers accept others: a newer writer may have more."""
@@ -190,7 +192,9 @@ class Result(Value):
     since the previous window. `stage_ms` are the processing times of the worker's stages.
 
     A result closed by `quiet`, `idle` or `bound` may still be completed by a later `revision`, until its stream has
-    moved `align.complete_within_ms` of event time past it.
+    moved `align.complete_within_ms` of event time past it. `revisable_until_ns` says so and until when: after a result
+    of the stream that starts at this event time or later, no revision of this one is begun. A result without it is
+    final, unless a version of the worker without the field published it.
     """
 
     schema_version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
@@ -201,6 +205,9 @@ class Result(Value):
     revision: Count = 0
     revised: Revised | None = Field(default=None, exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE)
     closed_by: ClosedBy
+    revisable_until_ns: Nanoseconds | None = Field(
+        default=None, exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE
+    )
     skipped: Count = 0
     published_ns: Count
     arrival_ms: Arrival = Arrival()

@@ -27,7 +27,8 @@ PLAIN: Final = {
 }
 """As in the older release: late items were dropped by default, each silence counted in full towards idleness, and the
 technical quality was not measured."""
-VARYING: Final = ("published_ns", "arrival_ms", "stage_ms")
+VARYING: Final = ("published_ns", "arrival_ms", "stage_ms", "revisable_until_ns")
+"""What differs from run to run, and what the older release did not write."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,15 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Column, Table
 from rich.text import Text
 
-from triptych.schemas.results import Modalities, Prediction, Result, State
+from triptych.consumers.subscription.recent_ids import RecentIds
+from triptych.schemas.results import WITHOUT_WAITING, Modalities, Prediction, Result, State
 from triptych.units import NS_PER_MS, NS_PER_S
 
 _MS_PER_S: Final = 1_000
 _WIDE_COLUMNS: Final = 150
 _MIDDLE_COLUMNS: Final = 100
 _REMEMBERED_STREAMS: Final = 1_000
+_REMEMBERED_WINDOWS: Final = 65_536
 _FRAME_LINES: Final = 7
 _NONE: Final = "-"
 _SYMBOL_OF: Final[dict[State, tuple[str, str]]] = {
@@ -57,12 +59,16 @@ class ResultsTable:
 
     def __init__(self) -> None:
         self._newest: OrderedDict[str, Result] = OrderedDict()  # least recently updated first
+        self._windows = RecentIds(_REMEMBERED_WINDOWS)
         self._count = 0
         self._revisions = 0
 
     def add(self, result: Result) -> None:
-        """Show this result as its stream's newest, unless it revises an older window."""
-        self._count += 1
+        """Show this result as its stream's newest, unless it revises an older window.
+
+        A revision takes the place of its window's result, and does not count as another window.
+        """
+        self._count += self._windows.add(result.window)
         self._revisions += result.revision > 0
         shown = self._newest.get(result.stream)
         if shown is not None and result.revision and result.end_ns < shown.end_ns:
@@ -124,7 +130,7 @@ def _columns_for(width: int) -> tuple[_TableColumn, ...]:
 def _caption(count: int, *, revisions: int, streams: int, hidden: int) -> Text:
     caption = Text(f"{count} windows of {streams} streams", style="dim")
     if revisions:
-        caption.append(f", {revisions} of them revisions")
+        caption.append(f", {revisions} revisions")
     if hidden:
         caption.append(f", {hidden} of them not shown")
     for state, (sign, style) in _SYMBOL_OF.items():
@@ -202,9 +208,15 @@ def _words(result: Result) -> str:
 
 
 def _close_reason(result: Result) -> str:
-    revision = f" r{result.revision}" if result.revision else ""
     skipped = f", {result.skipped} skipped" if result.skipped else ""
-    return result.closed_by + revision + skipped + _shed(result)
+    return result.closed_by + _revision(result) + skipped + _shed(result)
+
+
+def _revision(result: Result) -> str:
+    """Return what a revision is for: to complete a window that closed without waiting for a track, or to revise one."""
+    if not result.revision:
+        return ""
+    return f", {'completed' if result.closed_by in WITHOUT_WAITING else 'revised'} r{result.revision}"
 
 
 def _shed(result: Result) -> str:

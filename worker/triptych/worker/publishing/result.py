@@ -69,6 +69,7 @@ def result_of(window: ClosedWindow, output: ModelOutput, *, partition: int, publ
         revision=window.revision,
         revised=Revised(added=Added.model_validate(window.added)) if window.revision else None,
         closed_by=window.closed_by,
+        revisable_until_ns=window.revisable_until_ns,
         skipped=window.skipped,
         published_ns=published_ns,
         arrival_ms=_arrival(items),
