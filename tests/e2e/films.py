@@ -18,14 +18,14 @@ WIDTH, HEIGHT = 96, 54
 CUE_EVERY_S = 3
 
 
-def write_film(path: Path, *, seconds: int, tone_hz: int) -> Path:
+def write_film(path: Path, *, seconds: int, tone_hz: int, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Path:
     """Write the film, and its cues to a file next to it."""
     with av.open(str(path), "w") as film:
         video = film.add_stream("mpeg4", rate=FPS)
-        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        (video.width, video.height), video.pix_fmt = size, "yuv420p"
         audio = film.add_stream("pcm_s16le", rate=RATE_HZ, layout="mono")
         for second in range(seconds):
-            for picture in _pictures(second):
+            for picture in _pictures(second, size):
                 film.mux(video.encode(picture))
             film.mux(audio.encode(_beep(second, tone_hz)))
         film.mux([*video.encode(None), *audio.encode(None)])
@@ -37,9 +37,10 @@ def write_film(path: Path, *, seconds: int, tone_hz: int) -> Path:
     return path
 
 
-def _pictures(second: int) -> Iterator[av.VideoFrame]:
+def _pictures(second: int, size: tuple[int, int]) -> Iterator[av.VideoFrame]:
+    width, height = size
     for number in range(second * FPS, (second + 1) * FPS):
-        pixels = np.full((HEIGHT, WIDTH, 3), 7 * number % 256, np.uint8)
+        pixels = np.full((height, width, 3), 7 * number % 256, np.uint8)
         frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
         frame.pts, frame.time_base = number, Fraction(1, FPS)
         yield frame

@@ -75,7 +75,7 @@ class RecordPacer:
         self._clock.wait(self._stop, self._pacer.wait_ns(due_ns, monotonic_ns=self._clock.monotonic_ns()))
         self._notice_suspension()
         behind_ns = self._pacer.behind_ns(due_ns, monotonic_ns=self._clock.monotonic_ns())
-        is_missed = isinstance(record, MediaRecord) and _ends_at_ns(record) - self._start_at_ns < self._missed_until_ns
+        is_missed = isinstance(record, MediaRecord) and _ends_at_ns(record) - self._start_at_ns <= self._missed_until_ns
         return PacedRecord(self.shifted(record), behind_ns, is_missed)
 
     def shifted(self, record: InputRecord) -> InputRecord:
@@ -106,4 +106,4 @@ def _complete_at_ns(record: InputRecord) -> int:
 
 
 def _ends_at_ns(record: MediaRecord) -> int:
-    return record.start_ns if isinstance(record, VideoFrame) else record.end_ns
+    return record.start_ns + 1 if isinstance(record, VideoFrame) else record.end_ns

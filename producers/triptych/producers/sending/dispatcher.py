@@ -188,15 +188,22 @@ class RecordDispatcher:
             unsent = self._queue.clear()
             for one in unsent:
                 self._drop_one(one, "stopped")
-            self._drop_log.close()
             self._closed = True
             self._changed.notify_all()
         try:
             self._publisher.close(max(0.0, deadline_s - time.monotonic()))
         finally:
             self._thread.join()
+            with self._changed:
+                self._drop_log.close()
         if unsent:
             raise PublishTimeoutError(f"{len(unsent)} records were not sent within {timeout_s:g} s, and are lost")
+
+    def check_limits(self) -> None:
+        """Judge the link, and drop what is too old. The thread does so by itself."""
+        with self._changed:
+            self._tick(self._clock.monotonic_ns())
+            self._changed.notify_all()
 
     # --- the thread ---------------------------------------------------------------------------------------------------
 
@@ -283,7 +290,7 @@ class RecordDispatcher:
             if acknowledged:
                 self._link.acknowledged(now_ns)
                 was_limited, self._queue.was_limited = self._queue.was_limited, False
-                self._window.acknowledged(one.size_bytes, now_ns - one.handed_ns, was_limited=was_limited)
+                self._window.acknowledged(one.size_bytes, now_ns - one.handed_ns, now_ns, was_limited=was_limited)
             self._changed.notify_all()
 
     def _fail(self, one: QueuedRecord, error: TransportError) -> None:

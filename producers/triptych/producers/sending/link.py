@@ -35,23 +35,41 @@ AWAY_NS: Final = 5 * NS_PER_S
 
 
 class SendWindow:
-    """How many bytes may be in flight: about what the link brings in a second, so that priorities count.
+    """How many bytes may be in flight: what the link brings in a second or two, so that priorities count.
 
     It grows while acknowledgements are fast and more could be sent, and shrinks where they are slow, or less is needed.
+    It is never less than one and a half times what was acknowledged in a second. So it also grows where each
+    acknowledgement takes long but many can be on their way: a distant broker, or a busy computer.
     """
 
     def __init__(self, max_bytes: int) -> None:
         """Begin small."""
         self._max_bytes = max_bytes
-        self.size_bytes = min(FIRST_WINDOW_BYTES, max_bytes)
+        self._grown_bytes = min(FIRST_WINDOW_BYTES, max_bytes)
+        self._second = 0
+        self._acknowledged_bytes = 0
+        self._rate_bytes = 0
 
-    def acknowledged(self, size_bytes: int, latency_ns: int, *, was_limited: bool) -> None:
+    @property
+    def size_bytes(self) -> int:
+        """The current size."""
+        return max(self._grown_bytes, min(self._max_bytes, 3 * max(self._rate_bytes, self._acknowledged_bytes) // 2))
+
+    def acknowledged(self, size_bytes: int, latency_ns: int, now_ns: int, *, was_limited: bool) -> None:
         """Take an acknowledgement, and whether more could have been sent since the last one."""
+        self._measure(size_bytes, now_ns // NS_PER_S)
         if latency_ns < FAST_NS and was_limited:
-            self.size_bytes = min(self._max_bytes, self.size_bytes + size_bytes)
+            self._grown_bytes = min(self._max_bytes, self._grown_bytes + size_bytes)
         elif latency_ns >= SLOW_NS or not was_limited:
             floor_bytes = min(MIN_WINDOW_BYTES, self._max_bytes)
-            self.size_bytes = max(floor_bytes, self.size_bytes - size_bytes // 2)
+            self._grown_bytes = max(floor_bytes, self._grown_bytes - size_bytes // 2)
+
+    def _measure(self, size_bytes: int, second: int) -> None:
+        """Count what is acknowledged in this second, and keep what was in the last one."""
+        if second != self._second:
+            self._rate_bytes = self._acknowledged_bytes if second == self._second + 1 else 0
+            self._second, self._acknowledged_bytes = second, 0
+        self._acknowledged_bytes += size_bytes
 
 
 class LinkMonitor:

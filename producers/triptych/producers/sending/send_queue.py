@@ -23,7 +23,7 @@ HEAD_START_NS: Final[dict[Modality, int]] = {"video": 0, "audio": 10 * NS_PER_S,
 """By how much a record may overtake older ones of the modalities before it."""
 
 DROP_ORDER: Final[tuple[Modality, ...]] = ("video", "audio", "subtitles")
-STALLED_NS: Final = 2 * NS_PER_S
+STALLED_NS: Final = 4 * NS_PER_S
 """A track whose oldest record is unacknowledged for so long gets no more, and does not hold up the others: the leader
 of its partition may be away, while those of the others answer."""
 
