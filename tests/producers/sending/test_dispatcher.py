@@ -262,6 +262,7 @@ def test_a_failure_for_good_ends_the_feed_and_no_other() -> None:
         at.until(lambda: feed.failure is not None, "the failure")
         with pytest.raises(NotAuthorizedError):
             feed.send(video_frame(1))
+        assert at.status(feed).track_losses["video", "stopped"].records == 1
         at.broker.outcome = None
         at.feed().send(video_frame(2))
         at.until(lambda: len(at.broker.records) == 1, "the other feed")

@@ -215,7 +215,8 @@ class RecordDispatcher:
             _log.exception("dispatcher_failed")
             with self._changed:
                 self._failure = StopError(f"the program has failed to send: {error!r}")
-                self._queue.clear()
+                for lost in self._queue.clear():
+                    self._drop_one(lost, "stopped")
                 self._changed.notify_all()
 
     def _next(self) -> QueuedRecord | None:
@@ -298,7 +299,8 @@ class RecordDispatcher:
         with self._changed:
             feed.failure = feed.failure or error
             self._queue.settle(one)
-            self._queue.clear(feed)
+            for lost in (one, *self._queue.clear(feed)):
+                self._drop_one(lost, "stopped")
             self._changed.notify_all()
 
     def _drop(self, dropped: list[QueuedRecord]) -> None:

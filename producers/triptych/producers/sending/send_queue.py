@@ -192,14 +192,14 @@ class SendQueue:
         self._ready[one.track] = None
 
     def clear(self, feed: Hashable | None = None) -> list[QueuedRecord]:
-        """Drop everything of a feed, or of all, that waits; return the media of it."""
+        """Drop everything of a feed, or of all, that waits; return it."""
         dropped: list[QueuedRecord] = []
         for track in list(self._ready):
             if feed is None or track.feed == feed:
                 while track.waiting:
                     one = track.waiting.popleft()
                     self._remove_size(one)
-                    dropped += [one] if one.is_media else []
+                    dropped += [] if one.is_marker else [one]
                 self._ready.pop(track, None)
         return dropped
 
