@@ -135,8 +135,8 @@ def test_a_link_of_a_quarter_thins_pictures_and_brings_all_sound_and_words_in_ti
         open_server(stack, lambda: DevKafka(KafkaOptions(properties=advertised), port=port))
         here = replace(install(), bootstrap_servers=f"127.0.0.1:{relay.port}")
         here.make_topics()
-        film = write_film(tmp_path / "hall.mkv", seconds=FILM_S, tone_hz=440, size=(1_280, 720))
-        args = ("--realtime", "--loop", "0", "--start-at", START, "--height", "720", "--fps", "8")
+        film = write_film(tmp_path / "hall.mkv", seconds=FILM_S, tone_hz=440, noise_size=(480, 272))
+        args = ("--realtime", "--loop", "0", "--start-at", START, "--height", "272", "--fps", "8")
         with here.running("produce", str(film), *args) as producer:
             wait_until(lambda: len(media(here, "video")) > 16, "the first pictures")
             sent_bytes, began_s = throttle.sent_bytes, time.monotonic()

@@ -40,6 +40,9 @@ _log = structlog.get_logger(__name__)
 AHEAD_BYTES: Final = 8 * MIB
 """How much of a source that waits is read ahead."""
 
+_LEADER_AWAY_NS: Final = 10 * NS_PER_S
+"""A track whose oldest record is unacknowledged for so long has no leader, though those of others may answer."""
+
 _TICK_S: Final = 0.2
 
 
@@ -305,7 +308,7 @@ class RecordDispatcher:
 
     def _drop(self, dropped: list[QueuedRecord]) -> None:
         for one in dropped:
-            is_away = one.track.is_stalled(self._clock.monotonic_ns())
+            is_away = one.track.is_stalled(self._clock.monotonic_ns(), for_ns=_LEADER_AWAY_NS)
             self._drop_one(one, "outage" if is_away else self._link.cause)
 
     def _drop_one(self, one: QueuedRecord, cause: DropCause) -> None:

@@ -91,10 +91,10 @@ class QueuedTrack:
             return None
         return next((index for index, one in enumerate(self.waiting) if one.is_media), None)
 
-    def is_stalled(self, now_ns: int) -> bool:
-        """Return whether a record was not acknowledged for long."""
+    def is_stalled(self, now_ns: int, *, for_ns: int = STALLED_NS) -> bool:
+        """Return whether a record was not acknowledged for so long."""
         oldest = next(iter(self.in_flight.values()), None)
-        return oldest is not None and now_ns - oldest.handed_ns > STALLED_NS
+        return oldest is not None and now_ns - oldest.handed_ns > for_ns
 
 
 class SendQueue:
