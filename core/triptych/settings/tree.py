@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from triptych.settings.http import HttpSettings, ProduceHttpSettings
 from triptych.settings.kafka import KafkaSettings
+from triptych.settings.produce import ProduceSettings
 from triptych.settings.redis import RedisSettings
 from triptych.settings.section import NotEmpty, NotNegative, Positive, Section
 from triptych.units import MIB, NS_PER_MS
@@ -231,6 +232,7 @@ class Settings(Section):
     model: ModelSettings = ModelSettings()
     worker: WorkerSettings = WorkerSettings()
     http: HttpSettings = HttpSettings()
+    produce: ProduceSettings = ProduceSettings()
     produce_http: ProduceHttpSettings = ProduceHttpSettings()
     log: LogSettings = LogSettings()
 

@@ -15,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from triptych.producers.status.counters import SourceStatus, State
+from triptych.producers.status.losses import TrackLoss
 from triptych.producers.status.progress import ProgressLog, ProgressTable
 from triptych.service.health import Health
 from triptych.units import NS_PER_S
@@ -70,9 +71,23 @@ _SERIES: Final = (
     _FeedSeries(
         CounterMetricFamily, "gap_seconds", "Total length of the gaps.", lambda status: status.gap_ns / NS_PER_S
     ),
-    _FeedSeries(GaugeMetricFamily, "queued_bytes", "Bytes waiting to be sent.", lambda status: status.queued_bytes),
     _FeedSeries(
-        GaugeMetricFamily, "lag_seconds", "How far the broker is behind.", lambda status: status.lag_ns / NS_PER_S
+        CounterMetricFamily,
+        "suspended_seconds",
+        "Time for which the program was suspended.",
+        lambda status: status.suspended_ns / NS_PER_S,
+    ),
+    _FeedSeries(
+        GaugeMetricFamily,
+        "queued_bytes",
+        "Bytes kept: to be sent, or to be acknowledged.",
+        lambda status: status.queued_bytes,
+    ),
+    _FeedSeries(
+        GaugeMetricFamily,
+        "lag_seconds",
+        "How far the broker is behind: the age of the oldest record kept.",
+        lambda status: status.lag_ns / NS_PER_S,
     ),
     _FeedSeries(
         GaugeMetricFamily,
@@ -86,6 +101,12 @@ _SERIES: Final = (
         "Drift of the feed's clock from the wall clock, where measured.",
         lambda status: status.drift_ppm,
     ),
+)
+
+_TRACK_LABELS: Final = ("stream", "modality", "cause")
+_TRACK_SERIES: Final[tuple[tuple[str, str, Callable[[TrackLoss], int]], ...]] = (
+    ("dropped_records", "Records dropped, by modality and cause.", lambda loss: loss.records),
+    ("track_gaps", "Gaps in what was sent of a track, by modality and cause.", lambda loss: loss.gaps),
 )
 
 
@@ -112,6 +133,12 @@ class FeedMetrics(Collector):
                 value = series.value(status)
                 if value is not None:
                     family.add_metric([status.stream], value)
+            yield family
+        for name, text, count in _TRACK_SERIES:
+            family = CounterMetricFamily(f"triptych_feed_{name}", text, labels=_TRACK_LABELS)
+            for status in statuses:
+                for (modality, cause), loss in sorted(status.track_losses.items()):
+                    family.add_metric([status.stream, modality, cause], count(loss))
             yield family
         states = StateSetMetricFamily("triptych_feed_state", "The state of the feed.", labels=["stream"])
         for status in statuses:
