@@ -16,9 +16,9 @@ from typing import Final
 
 from triptych.schemas.names import MODALITY_OF, Modality
 from triptych.service.health import Health
-from triptych.transport.errors import TopicMissingError
+from triptych.transport.errors import TopicMissingError, UnreadableBatchError
 from triptych.transport.protocols import GroupConsumer
-from triptych.transport.records import OffsetOutOfRange, Poll, Record, Unreadable
+from triptych.transport.records import OffsetOutOfRange, Poll, Record
 from triptych.units import NS_PER_MS, NS_PER_S
 from triptych.worker.decision_handler import DecisionHandler
 from triptych.worker.inference.stages import Stages
@@ -119,6 +119,10 @@ class Pipeline:
         """Run until `stop` is set, or until every record is read and published while `until_end()` is true.
 
         `until_end` is called after each step and may become true while the worker runs.
+
+        Raises:
+            UnreadableBatchError: everything else is read and published, but partitions have stopped at unreadable
+                batches.
         """
         is_done = False
         while not (is_done or stop.is_set()):
@@ -132,6 +136,8 @@ class Pipeline:
             self._finish(stop, decide=False)
         report = RunReport(self._open_streams())
         self._hooks.emit(events.Stopped(open_streams=report.open_streams))
+        if is_done and self._assignment.stopped:
+            raise UnreadableBatchError(*self._assignment.stopped)
         return report
 
     def step(self) -> None:
@@ -186,7 +192,6 @@ class Pipeline:
     def _receive(self, poll: Poll, assigned: Iterable[AssignedRecords], polled_ns: int) -> None:
         """Pass the records of active partitions to their aligners."""
         self._report_out_of_range(poll.out_of_range)
-        self._report_unreadable(poll.unreadable)
         for partition_set, records in assigned:
             partition_set.receive(records, positions(self._consumer, partition_set), at_ns=polled_ns)
         self._report_read(poll.records)
@@ -239,14 +244,14 @@ class Pipeline:
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def _has_reached_end(self) -> bool:
-        """Return whether every record is read, decided and published.
+        """Return whether every record is read, decided and published, or waits for an unreadable batch.
 
         Requests the end offsets once more, so that deadlines that are due by then still take effect.
         """
-        active = self._assignment.active
-        # Without active partitions nothing is known: they are moving, or other members own all of them.
+        active = [each for each in self._assignment.active if not each.is_exhausted]
+        # Without partitions nothing is known: they are moving, or other members own all of them.
         if (
-            not active
+            not (active or self._assignment.stopped)
             or self._is_holding
             or self._assignment.is_restoring
             or self._assignment.is_revoking
@@ -255,7 +260,7 @@ class Pipeline:
             return False
         if any(each.aligner.unread or self._has_due_revision(each) for each in active):
             return False
-        return self._end_offsets.refresh_and_check_end(active)
+        return not active or self._end_offsets.refresh_and_check_end(active)
 
     def _has_due_revision(self, partition_set: PartitionSet) -> bool:
         """Return whether late items wait for a revision that the wall clock, which may be cut off, still reaches."""
@@ -293,19 +298,6 @@ class Pipeline:
             self._hooks.emit(
                 events.OffsetsOutOfRange(
                     topic=jump.tp.topic, partition=jump.tp.partition, wanted=jump.wanted, resumed=jump.resumed
-                )
-            )
-
-    def _report_unreadable(self, spans: Iterable[Unreadable]) -> None:
-        for span in spans:
-            self._hooks.emit(
-                events.BatchUnreadable(
-                    topic=span.tp.topic,
-                    partition=span.tp.partition,
-                    offset=span.offset,
-                    next_offset=span.next_offset,
-                    reason=span.reason,
-                    stopped=span.stopped,
                 )
             )
 
