@@ -113,9 +113,11 @@ class SourceReader:
 
     @property
     def losses(self) -> Losses:
-        """The packets that had wrong timestamps, or could not be decoded."""
+        """The packets that had wrong timestamps or could not be decoded, and the speech that was not transcribed."""
         broken = sum(decoder.broken for decoder in self.decoders.values())
-        return Losses(misplaced=self._misplaced + self._detector.dropped, broken=broken)
+        untranscribed_ns = 0 if self._transcription is None else self._transcription.dropped_ns
+        misplaced = self._misplaced + self._detector.dropped
+        return Losses(misplaced=misplaced, broken=broken, untranscribed_ns=untranscribed_ns)
 
     @property
     def decoder_error(self) -> str | None:
