@@ -166,7 +166,7 @@ class AudioReader:
     def _without_padding(self, frame: av.AudioFrame, packet: Packet[AudioStream] | None) -> av.AudioFrame:
         """Trim what the codec appended to fill its last frame, where the container states the packet's duration.
 
-        That packet's duration is shorter than those before. A demuxer that does not know the duration states the same for
+        That duration is shorter than those before. A demuxer that does not know the duration states the same for
         all, which is wrong after a change of the sample rate.
         """
         if packet is None or not packet.duration or frame.pts != packet.pts:
