@@ -193,9 +193,9 @@ class SourceReader:
 
     def flush_decoders(self) -> None:
         """Discard what the decoders still hold, because the timestamps have jumped."""
-        for stream in (self.media.video, self.media.audio):
+        for decoder, stream in zip(self.decoders.values(), (self.media.video, self.media.audio), strict=True):
             if stream is not None:
-                stream.codec_context.flush_buffers()
+                decoder.flush(stream)
 
     def reopen(self) -> bool:
         """Open the source again for the next pass, with fresh decoders; return False where that fails."""
