@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import ExitStack, closing
+from dataclasses import replace
 
 from triptych.producers.pacing import RecordPacer
 from triptych.producers.session.clock_measurement import OnDemandMeter
 from triptych.producers.session.playback import Playback
 from triptych.producers.session.session_boundary import SessionBoundary
 from triptych.producers.source_player import SourcePlayer
+from triptych.producers.sources.source import FileSource
+from triptych.producers.sources.stoppable_pipe import stoppable
 from triptych.producers.status.losses import LossLog
 from triptych.schemas.errors import UsageError
 
@@ -20,7 +23,13 @@ class FilePlayer(SourcePlayer):
         self._guard(self._open_and_send)
 
     def _open_and_send(self) -> None:
-        with Playback(self._plan) as playback:
+        with stoppable(self._plan.source, self._stop) as source, ExitStack() as stack:
+            try:
+                playback = stack.enter_context(Playback(replace(self._plan, source=source)))
+            except UsageError:
+                if self._is_broken_off:
+                    return
+                raise
             self._send_all(playback)
 
     def _send_all(self, playback: Playback) -> None:
@@ -49,8 +58,14 @@ class FilePlayer(SourcePlayer):
             sender.send(end)
         self._counters.losses(playback.losses)
         LossLog(self._plan.stream).show(playback.losses, reason=playback.decoder_error)
-        if failure is not None:
+        if failure is not None and not self._is_broken_off:
             raise failure
+
+    @property
+    def _is_broken_off(self) -> bool:
+        """Whether the source is a pipe that was stopped: what it has sent until then may be too little to play."""
+        source = self._plan.source
+        return self._stop.is_set() and isinstance(source, FileSource) and source.is_read_once
 
     def _start_at_ns(self, duration_ns: int | None) -> int:
         """Return the event time of media time zero: as planned, else now, or such that the file ends now."""

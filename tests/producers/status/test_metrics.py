@@ -20,7 +20,7 @@ from triptych.settings.loading import load
 from triptych.settings.tree import Settings
 
 PAGE = (Path(__file__).parents[3] / "docs" / "producing.md").read_text(encoding="utf-8")
-LOST = Losses(late=2, broken=7, misplaced=5, overlap_ns=250_000_000)
+LOST = Losses(late=2, broken=7, misplaced=5, overlap_ns=250_000_000, skipped_segments=6, untranscribed_ns=1_500_000_000)
 DOOR = SourceStatus(
     "door", "waiting", sent=40, dropped=3, losses=LOST, sessions=4, reconnects=3, gaps=3, gap_ns=1_500_000_000,
     track_losses={("video", "outage"): TrackLoss(3, 1)}, suspended_ns=12_500_000_000,
@@ -40,6 +40,7 @@ def value(metrics: FeedMetrics, name: str, **labels: str) -> float | None:
         ("gaps_total", 3), ("gap_seconds_total", 1.5), ("queued_bytes", 512), ("lag_seconds", 1),
         ("av_offset_seconds", -0.045), ("drift_ppm", 12.5), ("broken_packets_total", 7), ("misplaced_packets_total", 5),
         ("overlap_seconds_total", 0.25), ("suspended_seconds_total", 12.5),
+        ("skipped_segments_total", 6), ("untranscribed_seconds_total", 1.5),
     ],
 )  # fmt: skip
 def test_each_feed_has_its_own_samples(name: str, expected: float) -> None:
@@ -73,7 +74,7 @@ def test_a_removed_feed_has_no_series() -> None:
 def test_every_metric_is_documented() -> None:
     """Nobody monitors a metric that is unknown."""
     ours = {family.name for family in FeedMetrics().registry.collect() if family.name.startswith("triptych_")}
-    assert len(ours) == 19
+    assert len(ours) == 21
     assert {name for name in ours if f"`{name}" not in PAGE} == set()
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from triptych.schemas.names import MODALITY_OF
 from triptych.service.health import Health
-from triptych.transport.errors import TopicMissingError
+from triptych.transport.errors import TopicMissingError, UnreadableBatchError
 from triptych.transport.protocols import GroupConsumer
 from triptych.transport.records import Poll
 from triptych.units import NS_PER_MS, NS_PER_S
@@ -28,7 +28,7 @@ from triptych.worker.partitions.assignment import AssignedRecords, Assignment, R
 from triptych.worker.partitions.backpressure import Backpressure
 from triptych.worker.partitions.committer import OffsetCommitter
 from triptych.worker.partitions.end_offsets import EndOffsetRefresher, positions
-from triptych.worker.partitions.load import emit_load
+from triptych.worker.partitions.load import LoadReporter
 from triptych.worker.partitions.origin import commit_metadata
 from triptych.worker.partitions.topic_hold import TopicHold
 from triptych.worker.partitions.topic_watch import TopicWatch
@@ -37,7 +37,6 @@ from triptych.worker.publishing.publisher import ResultPublisher
 
 _MAX_POLL_NS: Final = 100 * NS_PER_MS
 _BUSY_POLL_NS: Final = 5 * NS_PER_MS
-_OBSERVE_INTERVAL_NS: Final = 1 * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +111,7 @@ class Pipeline:
         self._hold = TopicHold(
             consumer, topics, assignment=self._assignment, backpressure=self._backpressure, health=health
         )
-        self._observe_at_ns = 0
+        self._load = LoadReporter(hooks, self._end_offsets)
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
@@ -120,6 +119,10 @@ class Pipeline:
         """Run until `stop` is set, or until every record is read and published while `until_end()` is true.
 
         `until_end` is called after each step and may become true while the worker runs.
+
+        Raises:
+            UnreadableBatchError: everything else is read and published, but partitions have stopped at unreadable
+                batches.
         """
         is_done = False
         while not (is_done or stop.is_set()):
@@ -133,6 +136,8 @@ class Pipeline:
             self._finish(stop, decide=False)
         report = RunReport(self._assignment.open_streams())
         self._hooks.emit(events.Stopped(open_streams=report.open_streams))
+        if is_done and self._assignment.stopped:
+            raise UnreadableBatchError(*self._assignment.stopped)
         return report
 
     def step(self) -> None:
@@ -165,7 +170,8 @@ class Pipeline:
         if not self._hold.is_active:
             self._backpressure.apply(self._assignment.active, has_room=self._stages.has_room)
         self._committer.commit_if_due(self._assignment.active)
-        self._observe()
+        self._health.beat()
+        self._load.report_if_due(self._assignment.active, refresh=not self._hold.is_active)
 
     def _poll_timeout_s(self) -> float:
         """Return how long a poll may block: until something else is due, and never in a busy loop."""
@@ -204,17 +210,18 @@ class Pipeline:
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def _has_reached_end(self) -> bool:
-        """Return whether every record is read, decided and published.
+        """Return whether every record is read, decided and published, or waits for an unreadable batch.
 
         Requests the end offsets once more, so that deadlines that are due by then still take effect.
         """
-        active = self._assignment.active
-        # Without active partitions nothing is known: they are moving, or other members own all of them.
-        if not active or not self._assignment.is_stable or self._hold.is_active or self._stages.in_flight:
+        active = [each for each in self._assignment.active if not each.is_exhausted]
+        # Without partitions nothing is known: they are moving, or other members own all of them.
+        is_known = bool(active or self._assignment.stopped) and self._assignment.is_stable
+        if not is_known or self._hold.is_active or self._stages.in_flight:
             return False
         if any(each.is_undecided(self._cutoff.wall_ns) for each in active):
             return False
-        return self._end_offsets.refresh_and_check_end(active)
+        return not active or self._end_offsets.refresh_and_check_end(active)
 
     def _finish(self, stop: threading.Event, *, decide: bool) -> None:
         """Publish what is in flight, and commit. Without `decide`, make no more decisions and limit the time."""
@@ -236,15 +243,3 @@ class Pipeline:
             self._health.beat()
         self._assignment.finish_revocation()
         self._committer.commit_if_due(self._assignment.active, now=True)
-
-    def _observe(self) -> None:
-        """Report liveness, and once per second the lag and the bytes held."""
-        self._health.beat()
-        now_ns = time.monotonic_ns()
-        if now_ns < self._observe_at_ns:
-            return
-        self._observe_at_ns = now_ns + _OBSERVE_INTERVAL_NS
-        # Without records the arrival clock advances only with end offsets. Without them the lag would seem to grow.
-        if not self._hold.is_active:
-            self._end_offsets.refresh(self._assignment.active)
-        emit_load(self._hooks, self._assignment.active)

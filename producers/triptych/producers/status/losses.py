@@ -30,14 +30,18 @@ class Losses:
         broken: packets that could not be decoded, or only with errors.
         misplaced: packets with wrong timestamps, which were dropped.
         text_faults: blocks and characters of subtitles that could not be read.
+        skipped_segments: segments of the subtitles of an HLS channel that could not be fetched.
         overlap_ns: the length of the audio that was trimmed, because audio before it covers that time.
+        untranscribed_ns: the length of the speech that came faster than it could be transcribed.
     """
 
     late: int = 0
     broken: int = 0
     misplaced: int = 0
     text_faults: int = 0
+    skipped_segments: int = 0
     overlap_ns: int = 0
+    untranscribed_ns: int = 0
 
     def __add__(self, other: Losses) -> Losses:
         return Losses(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
@@ -87,7 +91,7 @@ class TrackLossCounter:
 
 
 class LossLog:
-    """Log the losses of one source: each cause once."""
+    """Log the losses of one source: each cause once. Where text is lost, its own players log it, with the reason."""
 
     def __init__(self, stream: str) -> None:
         self._stream = stream

@@ -65,6 +65,18 @@ _SERIES: Final = (
         "Audio trimmed, because earlier audio covers its time.",
         lambda status: status.losses.overlap_ns / NS_PER_S,
     ),
+    _FeedSeries(
+        CounterMetricFamily,
+        "skipped_segments",
+        "Segments of the subtitles of an HLS channel that could not be fetched.",
+        lambda status: status.losses.skipped_segments,
+    ),
+    _FeedSeries(
+        CounterMetricFamily,
+        "untranscribed_seconds",
+        "Speech dropped, because it came faster than it could be transcribed.",
+        lambda status: status.losses.untranscribed_ns / NS_PER_S,
+    ),
     _FeedSeries(CounterMetricFamily, "sessions", "Sessions begun.", lambda status: status.sessions),
     _FeedSeries(CounterMetricFamily, "reconnects", "Lost feeds opened again.", lambda status: status.reconnects),
     _FeedSeries(CounterMetricFamily, "gaps", "Gaps that a lost feed has left.", lambda status: status.gaps),

@@ -106,7 +106,7 @@ def _trouble(status: SourceStatus) -> int:
         return 0
     if status.state == "waiting":
         return 1
-    if status.dropped or status.losses.late:
+    if status.dropped or status.losses.late or status.losses.skipped_segments or status.losses.untranscribed_ns:
         return 2
     if status.lag_ns > _NORMAL_LAG_NS:
         return 3

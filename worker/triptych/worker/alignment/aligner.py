@@ -141,6 +141,10 @@ class Aligner:
         """Number of records that were fetched and not yet taken."""
         return self._merge.unread
 
+    def unread_of(self, modality: Modality) -> int:
+        """Return the number of records of one partition that were fetched and not yet taken."""
+        return self._merge.unread_of(modality)
+
     def streams(self) -> tuple[str, ...]:
         """Return the known streams."""
         return tuple(self._streams)

@@ -12,6 +12,7 @@ from typing import Literal
 from triptych.schemas.names import Modality
 from triptych.schemas.reasons import DeadReason
 from triptych.schemas.results import ClosedBy
+from triptych.transport.records import Unreadable
 from triptych.worker.alignment.decisions import ClosedWindow, LateItem
 
 Stage = Literal["ask", "prepare", "infer", "publish", "store", "commit"]
@@ -257,6 +258,11 @@ class BatchUnreadable:
     next_offset: int
     reason: str
     stopped: bool
+
+    @classmethod
+    def of(cls, span: Unreadable) -> BatchUnreadable:
+        """Return the event of a span that a poll has reported."""
+        return cls(span.tp.topic, span.tp.partition, span.offset, span.next_offset, span.reason, stopped=span.stopped)
 
 
 @dataclass(frozen=True, slots=True)

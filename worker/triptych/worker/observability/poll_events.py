@@ -1,4 +1,4 @@
-"""The events of one poll: what was read, what could not be read, and which offsets did not exist."""
+"""The events of one poll: what was read, and which offsets did not exist."""
 
 from __future__ import annotations
 
@@ -11,22 +11,11 @@ from triptych.worker.observability.hooks import Hooks
 
 
 def emit_poll_events(hooks: Hooks, poll: Poll) -> None:
-    """Emit the events of a poll. Partitions that were assigned or revoked are not among them."""
+    """Emit the events of a poll. `Assignment` emits those about partitions."""
     for jump in poll.out_of_range:
         hooks.emit(
             events.OffsetsOutOfRange(
                 topic=jump.tp.topic, partition=jump.tp.partition, wanted=jump.wanted, resumed=jump.resumed
-            )
-        )
-    for span in poll.unreadable:
-        hooks.emit(
-            events.BatchUnreadable(
-                topic=span.tp.topic,
-                partition=span.tp.partition,
-                offset=span.offset,
-                next_offset=span.next_offset,
-                reason=span.reason,
-                stopped=span.stopped,
             )
         )
     sizes: dict[Modality, list[int]] = defaultdict(list)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from triptych.schemas.names import DEFAULT_PIPELINE, MODALITY_OF, TOPIC_OF, Modality
-from triptych.transport.records import GroupOffsets, Record, TopicPartition
+from triptych.transport.records import GroupOffsets, Record, TopicPartition, Unreadable
 from triptych.worker.alignment.aligner import Aligner, NextWakeup
 from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.alignment.decisions import Decision
@@ -50,6 +50,8 @@ class PartitionSet:
         """
         self.recent = RecentWindows(config.stream_ttl_ns)
         self.quality = QualityHistory(config.stream_ttl_ns)
+        self.stopped: dict[Modality, Unreadable] = {}
+        """The topics of which nothing more is read, each with the batch that cannot be read, by the policy `stop`."""
         self.counts: tuple[int, ...] = (partitions,)
         """The numbers of partitions that the topics have had, the current one last."""
         self._pipeline = pipeline
@@ -59,6 +61,14 @@ class PartitionSet:
     def may_publish(self) -> bool:
         """Whether results of this set may still be published. Safe to read from any thread."""
         return self.offset_tracker.may_publish
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether every record before an unreadable batch is taken. The others wait for that batch: they are in order.
+
+        False while nothing is stopped.
+        """
+        return any(self.aligner.unread_of(modality) == 0 for modality in self.stopped)
 
     def receive(self, records: Sequence[Record], positions: Mapping[Modality, int], *, at_ns: int) -> None:
         """Receive the records, in offset order, of a poll that returned at `at_ns` (monotonic)."""
@@ -103,8 +113,8 @@ class PartitionSet:
         return decision
 
     def next_wakeup(self) -> NextWakeup:
-        """Return when the end offsets are needed next."""
-        return self.aligner.next_wakeup()
+        """Return when the end offsets are needed next. With an unreadable batch ahead they are of no more use."""
+        return NextWakeup(None, None) if self.is_exhausted else self.aligner.next_wakeup()
 
     def committable(self) -> dict[TopicPartition, int]:
         """Return the offsets that may be committed and differ from the committed ones."""
