@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.producers.live.feed_records import COMMON, audio_chunk, subtitle_cue, video_frame
 from triptych.producers.sending.limits import SendLimits
-from triptych.producers.sending.send_queue import STALLED_NS, QueuedRecord, QueuedTrack, SendQueue
+from triptych.producers.sending.send_queue import BUSY_NS, STALLED_NS, QueuedRecord, QueuedTrack, SendQueue
 from triptych.schemas.names import MODALITIES, Modality
 from triptych.schemas.records import End, InputRecord, MediaRecord, Progress
 
@@ -221,6 +221,22 @@ def test_a_track_that_is_not_acknowledged_does_not_hold_up_the_others() -> None:
     queue.settle(sound)
     queue.settle(stuck)
     assert ids(taken(queue, STALLED_NS + 1)) == ["v1"]
+
+
+def test_a_link_that_is_busy_gets_no_more_pictures_and_sound() -> None:
+    """Until it has acknowledged what it has: more would be late, and could not be dropped any more."""
+    queue = SendQueue(ROOMY)
+    offer_all(queue, video_frame(0), audio_chunk(0))
+    one = queue.take(0)
+    queue.drop_old(BUSY_NS + 1)
+    assert queue.take(BUSY_NS + 1) is None
+    offer_all(queue, subtitle_cue(0))
+    words = queue.take(BUSY_NS + 1)
+    assert one is not None
+    assert words is not None
+    queue.settle(one)
+    queue.drop_old(BUSY_NS + 1)
+    assert ids(taken(queue, BUSY_NS + 1)) == ["v0"]
 
 
 def test_a_record_that_the_transport_did_not_take_is_the_next_of_its_track() -> None:

@@ -28,6 +28,9 @@ STALLED_NS: Final = 4 * NS_PER_S
 """A track whose oldest record is unacknowledged for so long gets no more, and does not hold up the others: the leader
 of its partition may be away, while those of the others answer."""
 
+BUSY_NS: Final = 3 * NS_PER_S // 2
+"""While a record is in flight for so long, the link gets no more pictures and sound: it has enough for the moment."""
+
 _OVERHEAD_BYTES: Final = 2_048
 """The memory of a record besides its media."""
 
@@ -42,6 +45,7 @@ class QueuedRecord:
         size_bytes: how much it counts.
         offered_ns: when it came.
         handed_ns: when it was handed to the transport last.
+        delivered_before: how much of the program's records was acknowledged before that, in bytes.
         is_marker: whether it stands in for dropped records.
     """
 
@@ -50,6 +54,7 @@ class QueuedRecord:
     size_bytes: int
     offered_ns: int
     handed_ns: int = 0
+    delivered_before: int = 0
     is_marker: bool = False
 
     @property
@@ -115,6 +120,7 @@ class SendQueue:
         self._ready: dict[QueuedTrack, None] = {}  # those in which something waits; a set that keeps its order
         self._stalled: set[QueuedTrack] = set()
         self._stalled_bytes = 0
+        self._is_busy = False
         self.kept_bytes = 0
         self.droppable_bytes = 0
         self.in_flight_bytes = 0
@@ -266,11 +272,15 @@ class SendQueue:
         if one.is_small:
             return fits
         responsive_bytes = self.in_flight_bytes - self._stalled_bytes
-        return fits and (not responsive_bytes or responsive_bytes + one.size_bytes <= self.window_bytes)
+        if not fits or not responsive_bytes:
+            return fits
+        return not self._is_busy and responsive_bytes + one.size_bytes <= self.window_bytes
 
     def _refresh_stalled(self, now_ns: int) -> None:
         self._stalled = {track for track in self._tracks.values() if track.is_stalled(now_ns)}
         self._stalled_bytes = sum(one.size_bytes for track in self._stalled for one in track.in_flight.values())
+        others = (track for track in self._tracks.values() if track not in self._stalled)
+        self._is_busy = any(track.is_stalled(now_ns, for_ns=BUSY_NS) for track in others)
 
     def _drop_older(self, track: QueuedTrack, since_ns: int) -> Iterator[QueuedRecord]:
         while (index := track.oldest_media()) is not None and track.waiting[index].offered_ns < since_ns:
