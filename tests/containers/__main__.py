@@ -36,6 +36,7 @@ def _checks(options: argparse.Namespace) -> dict[str, Check]:
         checks["build"] = lambda engine: building.build(engine, network)
         checks["rebuild"] = lambda engine: building.rebuild(engine, network)
     checks |= {
+        "config": serving.config,
         "images": building.images,
         "start": serving.start,
         "watch": serving.watch,

@@ -28,6 +28,15 @@ SAMPLES: Final = REPOSITORY / "app" / "triptych" / "samples"
 SPEECH_MODEL: Final = "whisper-tiny.en"
 
 
+def config(engine: Engine) -> str:
+    """Compose accepts its files, also with the one for GPUs laid over the other, and reserves the GPUs."""
+    engine.compose("config")
+    text = engine.compose("--file", "docker-compose.yml", "--file", "docker-compose.gpu.yml", "config")
+    for part in ("driver: nvidia", "TRIPTYCH_MODEL_DEVICE: cuda", "NVIDIA_VISIBLE_DEVICES: all"):
+        require(part in text, f"{part} with docker-compose.gpu.yml")
+    return "with and without GPUs"
+
+
 def start(engine: Engine) -> str:
     """Start the Compose file as it stands, and wait until all services are healthy."""
     engine.compose("up", "-d", "--no-build")
@@ -116,11 +125,19 @@ def ports(engine: Engine) -> str:
 
 
 def device(engine: Engine) -> str:
-    """The worker says on which device it runs."""
+    """The worker says on which device it runs, and ends with the reason where a GPU is asked for and not there."""
     (container,) = engine.running("worker")
     entries = [entry for entry in engine.logs(str(container["Id"])) if entry["event"] == "device_chosen"]
     require(entries, "a log entry device_chosen")
-    return f"{entries[0]['device']}: {entries[0].get('gpu') or entries[0]['why_no_gpu']}"
+    if "gpu" in entries[0]:
+        return str(entries[0]["gpu"])
+    try:
+        engine.compose("run", "--rm", "-T", "worker", "work", "--device", "cuda")
+    except CheckFailedError as error:
+        require("exit code 2" in str(error) and entries[0]["why_no_gpu"] in str(error), f"why there is no GPU: {error}")
+    else:
+        raise CheckFailedError("a worker without the GPU that was asked for: expected exit code 2, got 0")
+    return f"{entries[0]['device']}: {entries[0]['why_no_gpu']}"
 
 
 def healthcheck(engine: Engine) -> str:
