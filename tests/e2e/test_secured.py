@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.programs import Finished, Installation, Program, assert_equal_results
 from tests.servers import open_server
 from tools.devservers.ports import free_ports
-from tools.devservers.secured import SecuredServers
+from tools.devservers.secured import USERS, SecuredServers
 from triptych.schemas.codec import parse_result
 from triptych.schemas.results import Result
 
@@ -52,6 +52,13 @@ def _results(watched: Finished) -> list[Result]:
     return [parse_result(line.encode()) for line in watched.succeeded().out.splitlines()]
 
 
+def _judgements(examined: Finished) -> dict[str, str]:
+    """Return what `triptych doctor` does not find in order, by subject."""
+    lines = [line.partition(":")[0].split(maxsplit=1) for line in examined.out.splitlines() if not line.startswith(" ")]
+    return {line[1]: line[0] for line in lines if line[0] in {"wrong", "unknown"}}
+
+
+@pytest.mark.timeout(300)  # two stacks of servers, and eleven programs one after the other
 def test_secured_servers_give_the_same_results(
     install: Callable[..., Installation], clip: Callable[[str], str], folder: Path
 ) -> None:
@@ -71,10 +78,12 @@ def test_secured_servers_give_the_same_results(
     assert_equal_results(
         _results(secured.run("watcher", "watch", "--json", "--until-end", "--from", "kafka")), expected
     )
-    for user in ("admin", "producer", "worker", "watcher"):
+    examined = secured.run("doctor", "doctor")
+    assert (examined.exit_code, _judgements(examined)) == (1, {"worker": "wrong"}), "only that no worker runs any more"
+    for user in USERS:
         secured.run(user, "config").succeeded()
     passwords = [path.read_text().strip() for path in folder.glob("*.password")]
-    assert len(passwords) == 5
+    assert len(passwords) == len(USERS) + 1
     assert not [password for password in passwords if password in secured.said]
 
 

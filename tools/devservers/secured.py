@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 INPUTS = ("triptych.video", "triptych.audio", "triptych.subtitles")
 SEE = ("DESCRIBE", "DESCRIBE_CONFIGS")
+USERS = ("admin", "producer", "worker", "watcher", "doctor")
+USERS_OF_REDIS = frozenset({"worker", "watcher", "doctor"})
 
 
 def rules(pipeline: str) -> list[AccessRule]:
@@ -24,22 +26,24 @@ def rules(pipeline: str) -> list[AccessRule]:
     results, dead = f"{pipeline}.results", f"{pipeline}.dead"
     topics = (*INPUTS, results, dead)
     return [
-        *(AccessRule(user, SEE, "TOPIC", topic) for user in ("producer", "worker") for topic in topics),
-        *(AccessRule("producer", ("WRITE",), "TOPIC", topic) for topic in INPUTS),
+        *(AccessRule("producer", (*SEE, "WRITE"), "TOPIC", topic) for topic in INPUTS),
+        *(AccessRule("worker", SEE, "TOPIC", topic) for topic in topics),
         *(AccessRule("worker", ("READ",), "TOPIC", topic) for topic in (*INPUTS, results)),
         *(AccessRule("worker", ("WRITE",), "TOPIC", topic) for topic in (results, dead)),
         AccessRule("worker", ("READ",), "GROUP", pipeline),
         AccessRule("watcher", ("DESCRIBE", "READ"), "TOPIC", results),
+        *(AccessRule("doctor", (*SEE, "READ"), "TOPIC", topic) for topic in topics),
+        AccessRule("doctor", ("READ",), "GROUP", pipeline),
     ]
 
 
 class SecuredServers:
-    """Both servers, and settings files in a folder: admin.toml, producer.toml, worker.toml, watcher.toml."""
+    """Both servers, and a settings file for each user in a folder: admin.toml, producer.toml, worker.toml, …."""
 
     def __init__(self, folder: Path, *, pipeline: str = "triptych") -> None:
         self._folder = folder
         self._pipeline = pipeline
-        self._passwords = {user: secrets.token_urlsafe(12) for user in ("admin", "producer", "worker", "watcher")}
+        self._passwords = {user: secrets.token_urlsafe(12) for user in USERS}
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -81,7 +85,7 @@ class SecuredServers:
                 "username": name,
                 "password_file": self._secret(f"{name}.password", its_password),
             }
-            sections = {"kafka": kafka} | ({"redis": redis} if name in {"worker", "watcher"} else {})
+            sections = {"kafka": kafka} | ({"redis": redis} if name in USERS_OF_REDIS else {})
             lines = [f"pipeline = {json.dumps(self._pipeline)}"]
             for section, values in sections.items():
                 lines += ["", f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]

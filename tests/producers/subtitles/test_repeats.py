@@ -38,6 +38,11 @@ def test_signs_in_layers_are_one() -> None:
     ]
 
 
+def test_some_lines_of_a_cue_that_is_shown_say_nothing_new() -> None:
+    """The upper ones too, and in another order."""
+    assert shown((0, 3000, "A\nB\nC"), (1000, 2000, "A\nB"), (1000, 2500, "B\nA")) == [(0, 3000, "A\nB\nC")]
+
+
 def test_a_cue_that_is_shown_on_lasts_as_long() -> None:
     """It was cut in two."""
     assert shown((0, 1000, "A"), (1000, 3000, "A")) == [(0, 3000, "A")]
