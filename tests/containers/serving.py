@@ -26,6 +26,8 @@ USER: Final = "10001"
 SERVICES: Final = ("kafka", "redis", "worker", "producer")
 SAMPLES: Final = REPOSITORY / "app" / "triptych" / "samples"
 SPEECH_MODEL: Final = "whisper-tiny.en"
+SPOKEN_WINDOWS: Final = 7
+"""The sample clip has 15 s of speech, and a window 2 s."""
 
 
 def config(engine: Engine) -> str:
@@ -175,7 +177,7 @@ def weights(engine: Engine, network: str | None) -> str:
         _copy_speech(SAMPLES / "librivox_city_15s.mkv", Path(folder) / "speech.mka")
         arguments = ("/speech/speech.mka", "--stream", "spoken", "--transcribe", SPEECH_MODEL)
         engine.compose("run", "--rm", "-T", f"-v{folder}:/speech:ro", "producer", "produce", *arguments)
-    wait_until(lambda: engine.count("spoken") > 10, "results of transcribed speech")
+    wait_until(lambda: engine.count("spoken") >= SPOKEN_WINDOWS, "results of transcribed speech")
     used = sum(result["modalities"]["subtitles"]["used"] for result in engine.results("spoken"))
     require(used, "windows with transcribed words")
     return f"{SPEECH_MODEL} pulled into the volume; {used} windows with words that a producer transcribed with it"
