@@ -87,6 +87,24 @@ class Seat:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class ExtraListener:
+    """A second listener for clients, which connect to `advertised_port`: the port of a relay, for example."""
+
+    port: int
+    advertised_port: int
+
+    def add_to(self, properties: Mapping[str, str]) -> dict[str, str]:
+        """Return the lines of server.properties with this listener added."""
+        protocols = properties.get("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT")
+        return {
+            **properties,
+            "listeners": f"{properties['listeners']},EXTRA://{HOST}:{self.port}",
+            "advertised.listeners": f"{properties['advertised.listeners']},EXTRA://{HOST}:{self.advertised_port}",
+            "listener.security.protocol.map": f"{protocols},EXTRA:PLAINTEXT",
+        }
+
+
 def new_cluster_id() -> str:
     """Return a cluster id in Kafka's format."""
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
@@ -96,10 +114,16 @@ class DevKafka:
     """One broker, which is its own controller. Its data is in a temporary folder."""
 
     def __init__(
-        self, options: KafkaOptions | None = None, *, port: int | None = None, seat: Seat | None = None
+        self,
+        options: KafkaOptions | None = None,
+        *,
+        port: int | None = None,
+        seat: Seat | None = None,
+        extra: ExtraListener | None = None,
     ) -> None:
         self._options = options or KafkaOptions()
         self._seat = seat
+        self._extra = extra
         self._java = require_java()
         self._classpath = str(kafka_jars() / "*")
         self._port, self._mutual_port, self._controller_port = free_ports(3)
@@ -258,6 +282,8 @@ class DevKafka:
             properties |= self._access.properties(HOST, self._port, self._mutual_port, self._controller_port)
         if self._seat is not None:
             properties |= self._seat.properties(self._port)
+        if self._extra is not None:
+            properties = self._extra.add_to(properties)
         return properties | dict(self._options.properties)
 
     def _answers(self) -> bool:

@@ -1,4 +1,4 @@
-"""A TCP relay in front of a server, which can cut, freeze, delay or refuse connections."""
+"""A TCP relay in front of a server, which can cut, freeze, delay, slow or refuse connections."""
 
 from __future__ import annotations
 
@@ -9,18 +9,26 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+_SMALL_BUFFER_BYTES: Final = 65_536
 
 
 class Relay:
-    """Relay bytes between the clients of `port` and a server on loopback. A context manager."""
+    """Relay bytes between the clients of `port` and a server on loopback. A context manager.
 
-    def __init__(self, server_port: int) -> None:
+    `pace` is called with the number of bytes before they are relayed, and whether they go to the server. It may block.
+    """
+
+    def __init__(self, server_port: int, *, pace: Callable[[int, bool], None] | None = None) -> None:
         self._server_port = server_port
+        self._pace = pace
         self._listener = socket.create_server(("127.0.0.1", 0))
+        if pace is not None:  # what waits should wait at the sender, not in buffers of this machine
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL_BUFFER_BYTES)
         self.port: int = self._listener.getsockname()[1]
         self._flowing = threading.Event()
         self._flowing.set()
@@ -83,15 +91,17 @@ class Relay:
             self.accepted += 1
             with self._lock:
                 self._open |= {client, server}
-            for source, sink in ((client, server), (server, client)):
-                threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+            for source, sink, to_server in ((client, server, True), (server, client, False)):
+                threading.Thread(target=self._pump, args=(source, sink, to_server), daemon=True).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket, to_server: bool) -> None:  # noqa: FBT001 - of a thread
         with contextlib.suppress(OSError, ValueError):
             while content := source.recv(65_536):
                 self._flowing.wait()
                 if self.delay_s:
                     threading.Event().wait(self.delay_s)
+                if self._pace is not None:
+                    self._pace(len(content), to_server)
                 sink.sendall(content)
         for end in (source, sink):
             with contextlib.suppress(OSError):
