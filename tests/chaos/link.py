@@ -109,5 +109,5 @@ class Link:
             self._free_at_s = max(now_s, self._free_at_s) + size_bytes / self._bytes_per_s
             return self._free_at_s
         if self._loses and self._rng.random() < _STALL_PROBABILITY:
-            return now_s + _FIRST_STALL_S * 2 ** self._rng.randint(0, _MOST_DOUBLINGS)
+            return now_s + _FIRST_STALL_S * (1 << self._rng.randint(0, _MOST_DOUBLINGS))
         return now_s

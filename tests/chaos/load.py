@@ -19,6 +19,8 @@ from typing import Final, NamedTuple
 
 from tests.chaos.compression import COMPRESSIONS, mixed_compressions
 from tests.chaos.poisons import Poisoning
+from tests.chaos.sent import item_of
+from tests.chaos.truth import Item, Truth
 from tests.e2e.poison import message_of
 from tests.e2e.programs import Installation
 from tests.worker.world import SECOND, Feed, jpeg, wav
@@ -50,10 +52,11 @@ def _audio() -> bytes:
 
 
 class ScheduledMessage(NamedTuple):
-    """A message, with the kind of poison if it is a poison record."""
+    """A message, with the kind of poison if it is a poison record, and its item if it belongs to a window."""
 
     message: Message
     poison: Poisoning | None = None
+    item: Item | None = None
 
 
 @dataclass(slots=True)
@@ -82,9 +85,10 @@ class Player:
         for record in self._records(at_s, poison):
             is_meant = poison is not None and poison.modality == record.modality
             if poison is not None and is_meant:
-                yield ScheduledMessage(poison.spoil(record), poison)
+                item = None if poison.is_found_on_reading else item_of(record)
+                yield ScheduledMessage(poison.spoil(record), poison, item)
             elif not (is_mute and record.modality == "audio"):
-                yield ScheduledMessage(message_of(record))
+                yield ScheduledMessage(message_of(record), item=item_of(record))
 
     def end(self, at_s: float) -> Iterator[ScheduledMessage]:
         """Yield the end messages of all tracks."""
@@ -125,6 +129,7 @@ class Load:
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
         self._error: BaseException | None = None
         self._poisoned: list[tuple[Poisoning, Future[Delivered]]] = []
+        self._items: list[tuple[Item, Future[Delivered]]] = []
         self.sent = 0
         self.length_s = 0.0
 
@@ -156,6 +161,11 @@ class Load:
         delivered = [future.result(0) for poisoning, future in self._poisoned if poisoning.is_found_on_reading]
         return {(one.topic, one.partition, one.offset) for one in delivered}
 
+    def truth(self) -> Truth:
+        """Return what was sent. An item that was not acknowledged counts as shed."""
+        refused = Counter(item.stream for item, future in self._items if future.exception(0) is not None)
+        return Truth([item for item, _ in self._items], refused)
+
     def _run(self) -> None:
         try:
             with closing(self._installation.transport()) as transport, mixed_compressions():
@@ -178,9 +188,11 @@ class Load:
             publisher.flush(_FLUSH_LIMIT_S)
 
     def _send(self, publisher: Publisher, played: Iterator[ScheduledMessage]) -> None:
-        for message, poison in played:
+        for message, poison, item in played:
             future = publisher.send(message)
             self.sent += 1
+            if item is not None:
+                self._items.append((item, future))
             if poison is not None:
                 self._poisoned.append((poison, future))
 

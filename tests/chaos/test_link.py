@@ -106,7 +106,7 @@ def test_a_link_that_loses_packets_stalls_and_resets() -> None:
     with Link([sink.port], seed=3) as link:
         port = link.relays[0].port
         peer = socket.create_connection(("127.0.0.1", port))
-        lossy = threading.Thread(target=link.lose_packets, args=(SECONDS, random.Random(1)))
+        lossy = threading.Thread(target=link.lose_packets, args=(SECONDS, random.Random(1)))  # noqa: S311 - reproducible, not secret
         lossy.start()
         assert _ends(peer)
         lossy.join()
