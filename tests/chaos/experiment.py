@@ -117,8 +117,9 @@ def run(folder: Path, options: ChaosOptions, write_line: WriteLine) -> Outcome:
         workers = stack.enter_context(WorkerPool(installation, "work", *flags, bug=options.bug))
         subscribers = _subscribers(installation)
         load = Load(installation, options.seed)
-        for one in (*subscribers, load):
-            one.start()
+        for subscriber in subscribers:
+            subscriber.start()
+        load.start()
         feeds = _feeds(servers, stack)
         started_s = time.monotonic()
         faults = Faults(
@@ -177,6 +178,8 @@ def _feeds(servers: ChaosServers, stack: ExitStack) -> list[LoopedClip]:
     feeds = [LoopedClip(place, stream, CLIP) for place, stream in zip(places, FEEDS, strict=True)]
     for feed in feeds:
         stack.callback(feed.program.kill)
+    for feed in feeds:
+        feed.wait_until_played(servers.undisturbed)
     return feeds
 
 

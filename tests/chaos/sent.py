@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Final
 
 from tests.chaos.truth import Item, Place, Truth
-from tests.e2e.programs import Finished, Installation, Program
+from tests.e2e.programs import Finished, Installation, Program, wait_until
 from triptych.producers.plans import SourceOptions, plans_for
 from triptych.producers.session.playback import Playback
 from triptych.schemas.codec import decode
@@ -15,7 +15,6 @@ from triptych.schemas.errors import MalformedRecordError
 from triptych.schemas.names import MODALITIES, TOPIC_OF
 from triptych.schemas.partition import partition_of
 from triptych.schemas.records import AudioChunk, InputRecord, SubtitleCue, VideoFrame
-from triptych.units import NS_PER_S
 
 START: Final = "2026-01-01T00:00:00Z"
 PARTITIONS: Final = 6
@@ -59,6 +58,17 @@ class LoopedClip:
         self.program = Program(args, installation.environ(), installation.folder)
         self._ended: Finished | None = None
 
+    def wait_until_played(self, direct: Installation) -> None:
+        """Block until its first frame is on the topic. `direct` is the installation with direct connections."""
+
+        def is_played() -> bool:
+            if not self.program.is_running:
+                raise RuntimeError(f"{self.stream} ended at once:\n{self.program.err}")
+            key = self.stream.encode()
+            return any(record.key == key for record in direct.each_record(TOPIC_OF["video"]))
+
+        wait_until(is_played, f"the first frame of {self.stream}")
+
     def stop(self) -> Finished:
         """End the feed. Block until all that it sent is acknowledged."""
         self._ended = self.program.stop(limit_s=_STOP_LIMIT_S)
@@ -68,7 +78,10 @@ class LoopedClip:
         """Return what it sent: what the clip has, up to the record at which it was stopped."""
         if self._ended is None:
             raise RuntimeError(f"{self.stream} has not been stopped")
-        [last] = self._ended.events("source_stopped")
+        stopped = self._ended.events("source_stopped")
+        if not stopped:
+            raise RuntimeError(f"{self.stream} did not say how much it had sent:\n{self._ended.err[-2_000:]}")
+        last = stopped[-1]
         read = last["sent"] + last["dropped"] - _ENDS
         return Truth(list(_played(self._clip, self.stream, read)), {self.stream: last["dropped"]})
 
@@ -83,8 +96,3 @@ def _played(clip: str, stream: str, records: int) -> Iterable[Item]:
             item = item_of(record)
             if item is not None:
                 yield item
-
-
-def length_s(truth: Truth) -> float:
-    """Return how long the media of the truth is."""
-    return (max(i.end_ns for i in truth.items) - min(i.start_ns for i in truth.items)) / NS_PER_S

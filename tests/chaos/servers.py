@@ -15,8 +15,8 @@ from tests.chaos.link import Link
 from tests.chaos.sent import PARTITIONS
 from tests.e2e.programs import Installation
 from tests.producers.live.relay import Relay
-from tools.devservers import DevKafkaCluster, DevRedis, ExtraListener
-from tools.devservers.kafka_cluster import BROKERS
+from tools.devservers import DevKafkaCluster, DevRedis, ExtraListener, KafkaOptions
+from tools.devservers.kafka_cluster import BROKERS, HEAP_MB
 from tools.devservers.ports import free_ports
 from triptych.schemas.names import INPUT_TOPICS
 
@@ -104,6 +104,7 @@ def open_servers(folder: Path, settings: Mapping[str, str], seed: int) -> Iterat
         link = stack.enter_context(Link(link_ports, seed))
         cluster = stack.enter_context(
             DevKafkaCluster(
+                KafkaOptions(heap_mb=HEAP_MB, starts_often=True),
                 ports=ports,
                 advertised_ports=[relay.port for relay in relays],
                 extra=[ExtraListener(port, relay.port) for port, relay in zip(link_ports, link.relays, strict=True)],

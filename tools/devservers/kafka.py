@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
-READY_LIMIT_S = 60
+READY_LIMIT_S = 120
 LOG_CONFIG = Path(__file__).with_name("log4j2.xml")
 
 
@@ -37,6 +37,7 @@ class KafkaOptions:
         heap_mb: the size of the Java heap.
         properties: further lines of server.properties, which override ours.
         access: users and access rules, with TLS; None allows everyone everything, without TLS.
+        starts_often: compile less, which takes a third off a start and makes a long run slower.
     """
 
     message_max_bytes: int = 16 * 1024 * 1024
@@ -44,6 +45,7 @@ class KafkaOptions:
     heap_mb: int = 512
     properties: Mapping[str, str] = field(default_factory=dict)
     access: KafkaAccess | None = None
+    starts_often: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +244,7 @@ class DevKafka:
             self._java,
             f"-Xmx{self._options.heap_mb}m",
             "-XX:+UseSerialGC",  # the broker shares the cores with the tested programs
+            *(["-XX:TieredStopAtLevel=1"] if self._options.starts_often else []),
             f"-Dlog4j2.configurationFile={LOG_CONFIG}",
             f"-Dtriptych.log={self.log_path}",
             "-cp",
