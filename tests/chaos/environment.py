@@ -17,8 +17,8 @@ from tests.chaos.workers import WorkerPool
 class Environment:
     """Servers, workers and producers.
 
-    `feeds` are real producers; `link` is that of the first one. `workers_away_s` is how long an outage of all workers
-    lasts.
+    `feeds` are real producers; `link` is that of the first one, which needs `link_bytes_per_s`. `workers_away_s` is how
+    long an outage of all workers lasts.
     """
 
     servers: ChaosServers
@@ -26,6 +26,7 @@ class Environment:
     load: Load
     feeds: Sequence[LoopedClip]
     link: Link
+    link_bytes_per_s: float
     workers_away_s: float
 
 

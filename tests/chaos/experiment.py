@@ -19,10 +19,10 @@ from tests.chaos.environment import Environment
 from tests.chaos.faulty_worker import RULE_BUGS
 from tests.chaos.lanes import Faults
 from tests.chaos.load import STEADY, Load
-from tests.chaos.sent import LoopedClip, items_on_topics
+from tests.chaos.sent import LoopedClip, read_input_topics
 from tests.chaos.servers import IDLE_TIMEOUT_S, SESSION_S, ChaosServers, open_servers
 from tests.chaos.subscribers import RecordingSubscriber
-from tests.chaos.truth import Truth, TruthComparison, compare_with_truth, final_windows
+from tests.chaos.truth import TruthComparison, compare_with_truth, final_windows
 from tests.chaos.workers import UnexpectedExit, WorkerPool, start_worker
 from tests.e2e.programs import Finished, Installation
 from triptych.consumers.subscription.subscriber import Subscriber
@@ -122,13 +122,13 @@ def run(folder: Path, options: ChaosOptions, write_line: WriteLine) -> Outcome:
         load.start()
         feeds = _feeds(servers, stack)
         started_s = time.monotonic()
+        need_bytes_per_s = servers.link.measured_bytes_per_s(QUIET_S)
         faults = Faults(
-            Environment(servers, workers, load, feeds, servers.link, options.workers_away_s),
+            Environment(servers, workers, load, feeds, servers.link, need_bytes_per_s, options.workers_away_s),
             options.seed,
             lambda fault: write_line(_fault_line(fault, started_s)),
             pause=options.pause,
         )
-        time.sleep(QUIET_S)
         faults.start()
         _wait(options.minutes * 60, faults, lambda: write_line(_progress_line(started_s, faults, load, subscribers)))
         write_line("no more faults; waiting until everything is repaired")
@@ -153,7 +153,8 @@ def run(folder: Path, options: ChaosOptions, write_line: WriteLine) -> Outcome:
                 for one in subscribers
             ),
         ]
-        truth = sum((feed.truth() for feed in feeds), start=load.truth())
+        topics = read_input_topics(plain)
+        truth = sum((feed.truth(topics) for feed in feeds), start=load.truth())
         return Outcome(
             options,
             load.length_s,
@@ -161,7 +162,7 @@ def run(folder: Path, options: ChaosOptions, write_line: WriteLine) -> Outcome:
             faults.done,
             len(set(map(_id, expected))),
             comparisons,
-            _compare_with_truth(truth, found, plain),
+            compare_with_truth(truth, final_windows(found), topics.items, size_ns=WINDOW_NS),
             _compare_dead_letters(load, plain, _undisturbed(plain)),
             _recoveries(faults.done, plain),
             workers.peak_bytes,
@@ -193,10 +194,6 @@ def _undisturbed_results(plain: Installation, options: ChaosOptions, limit_s: fl
     bug = options.bug if options.bug in RULE_BUGS else None
     start_worker(undisturbed, "work", "--until-end", bug=bug).wait(limit_s=limit_s).succeeded()
     return documents_in_topic(undisturbed)
-
-
-def _compare_with_truth(truth: Truth, found: Sequence[bytes], plain: Installation) -> TruthComparison:
-    return compare_with_truth(truth, final_windows(found), items_on_topics(plain), size_ns=WINDOW_NS)
 
 
 def documents_in_topic(installation: Installation) -> list[bytes]:

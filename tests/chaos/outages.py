@@ -15,7 +15,6 @@ from tools.devservers.kafka_cluster import BROKERS
 
 _AWAY_S: Final = (IDLE_TIMEOUT_S + 2.0, IDLE_TIMEOUT_S + 8.0)
 _SLOW_S: Final = (15.0, 25.0)
-_MEASURING_S: Final = 3.0
 SLOW_SHARE: Final = 0.25
 """The share of what a feed needs that its slowed link gives."""
 
@@ -79,9 +78,9 @@ def _cut_link(environment: Environment, rng: random.Random) -> str:
 
 
 def _slow_link(environment: Environment, rng: random.Random) -> str:
-    needed = environment.link.measured_bytes_per_s(_MEASURING_S)
-    environment.link.slow(max(1_000.0, SLOW_SHARE * needed), rng.uniform(*_SLOW_S))
-    return f"{environment.feeds[0].stream}, {SLOW_SHARE * needed / 1_000:.0f} kB/s"
+    bytes_per_s = SLOW_SHARE * environment.link_bytes_per_s
+    environment.link.slow(bytes_per_s, rng.uniform(*_SLOW_S))
+    return f"{environment.feeds[0].stream}, to {bytes_per_s / 1_000:.0f} kB/s"
 
 
 def _lose_packets(environment: Environment, rng: random.Random) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import islice
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
 from typing import Final
 
 from tests.chaos.truth import Item, Place, Truth
@@ -12,14 +14,12 @@ from triptych.producers.plans import SourceOptions, plans_for
 from triptych.producers.session.playback import Playback
 from triptych.schemas.codec import decode
 from triptych.schemas.errors import MalformedRecordError
-from triptych.schemas.names import MODALITIES, TOPIC_OF
+from triptych.schemas.names import MODALITIES, TOPIC_OF, Modality
 from triptych.schemas.partition import partition_of
-from triptych.schemas.records import AudioChunk, InputRecord, SubtitleCue, VideoFrame
+from triptych.schemas.records import AudioChunk, InputRecord, MediaRecord, SubtitleCue, VideoFrame
 
 START: Final = "2026-01-01T00:00:00Z"
 PARTITIONS: Final = 6
-_ENDS: Final = len(MODALITIES)
-"""The records that end the tracks. They count as sent."""
 _STOP_LIMIT_S: Final = 120.0
 
 
@@ -32,20 +32,40 @@ def item_of(record: InputRecord) -> Item | None:
     return None
 
 
-def items_on_topics(installation: Installation) -> dict[Place, Item]:
-    """Return the items on the input topics by their places, without those that a worker rejects when it reads them."""
-    found: dict[Place, Item] = {}
+@dataclass(slots=True)
+class InputTopics:
+    """What is on the input topics, without the records that a worker rejects when it reads them.
+
+    Attributes:
+        items: the items by their places.
+        media: how many items each track has had, by stream and modality: its `seq` counts those that are missing too.
+        records: how many records each stream has, control records included, each once.
+    """
+
+    items: dict[Place, Item] = field(default_factory=dict)
+    media: Counter[tuple[str, Modality]] = field(default_factory=Counter)
+    records: Counter[str] = field(default_factory=Counter)
+
+
+def read_input_topics(installation: Installation) -> InputTopics:
+    """Read the input topics to their ends."""
+    topics, seen = InputTopics(), set[tuple[str, str]]()
     for modality in MODALITIES:
         for record in installation.each_record(TOPIC_OF[modality]):
             if record.key is None or record.partition != partition_of(record.key, PARTITIONS):
                 continue
             try:
-                item = item_of(decode(record.key, record.value, record.headers, modality=modality))
+                decoded = decode(record.key, record.value, record.headers, modality=modality)
             except MalformedRecordError:
                 continue
-            if item is not None:
-                found[Place(modality, record.partition, record.offset)] = item
-    return found
+            topics.records[decoded.stream] += (decoded.stream, decoded.id) not in seen
+            seen.add((decoded.stream, decoded.id))
+            item = item_of(decoded)
+            if item is not None and isinstance(decoded, MediaRecord):
+                topics.items[Place(modality, record.partition, record.offset)] = item
+                track = decoded.stream, modality
+                topics.media[track] = max(topics.media[track], (decoded.seq or 0) + 1)
+    return topics
 
 
 class LoopedClip:
@@ -74,25 +94,37 @@ class LoopedClip:
         self._ended = self.program.stop(limit_s=_STOP_LIMIT_S)
         return self._ended
 
-    def truth(self) -> Truth:
-        """Return what it sent: what the clip has, up to the record at which it was stopped."""
+    def truth(self, topics: InputTopics) -> Truth:
+        """Return what it had to send: what the clip has, up to where it was stopped.
+
+        How far each track came is told by the `seq` of its last record on the topics. The producer's own count says
+        whether there should be more.
+        """
+        counts, found = self._counts(), topics.records[self.stream]
+        said = f"{self.stream}: it said that it sent {counts['sent']} records, and {found} are on the topics"
+        items = list(_first_items(self._clip, self.stream, topics.media))
+        return Truth(items, {self.stream: counts["dropped"]}, () if found == counts["sent"] else (said,))
+
+    def _counts(self) -> Mapping[str, int]:
+        """Return what the producer said that it did."""
         if self._ended is None:
             raise RuntimeError(f"{self.stream} has not been stopped")
         stopped = self._ended.events("source_stopped")
         if not stopped:
             raise RuntimeError(f"{self.stream} did not say how much it had sent:\n{self._ended.err[-2_000:]}")
-        last = stopped[-1]
-        read = last["sent"] + last["dropped"] - _ENDS
-        return Truth(list(_played(self._clip, self.stream, read)), {self.stream: last["dropped"]})
+        return stopped[-1]
 
 
-def _played(clip: str, stream: str, records: int) -> Iterable[Item]:
-    """Yield the items among the first records of a clip in a loop."""
+def _first_items(clip: str, stream: str, media: Mapping[tuple[str, Modality], int]) -> Iterator[Item]:
+    """Yield the first items of each track of a clip in a loop."""
+    left = {modality: media.get((stream, modality), 0) for modality in MODALITIES}
     [plan] = plans_for([clip], SourceOptions(stream=stream, loops=0, start_at=START))
     if plan.start_at_ns is None:
         raise RuntimeError(f"{START}: expected a time")
-    with Playback(plan) as playback:
-        for record in islice(playback.records(plan.start_at_ns), records):
-            item = item_of(record)
-            if item is not None:
+    with Playback(plan) as playback, closing(playback.records(plan.start_at_ns)) as records:  # type: ignore[type-var]
+        for item in filter(None, map(item_of, records)):
+            if left[item.modality]:
+                left[item.modality] -= 1
                 yield item
+            if not any(left.values()):
+                return

@@ -187,3 +187,12 @@ def test_a_repeat_on_the_topic_is_not_a_second_item() -> None:
     windows = windows_of(SENT, log_of(SENT))
     other = document(0, [], log, stream="other")
     assert compare([*windows, *final_windows([other])], log).is_true
+
+
+def test_what_a_producer_says_must_be_possible() -> None:
+    """It said that it sent more than there is."""
+    log = log_of(SENT)
+    truth = Truth(SENT) + Truth([], {}, ["b: it said that it sent 5 records"])
+    assert compare_with_truth(truth, windows_of(SENT, log), log, size_ns=SECOND).unsaid == [
+        "b: it said that it sent 5 records"
+    ]

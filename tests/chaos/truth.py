@@ -43,15 +43,21 @@ class Truth:
     """What the producers sent.
 
     `items` are those that a producer had to send, and either were acknowledged or were shed by the producer. `shed` is
-    how many of a stream's items its producer said that it shed; a stream without an entry shed none.
+    how many of a stream's items its producer said that it shed; a stream without an entry shed none. `contradictions`
+    is what a producer said that cannot be.
     """
 
     items: Sequence[Item]
     shed: Mapping[str, int] = field(default_factory=dict)
+    contradictions: Sequence[str] = ()
 
     def __add__(self, other: Truth) -> Truth:
         """Return the truth of both. Their streams are different."""
-        return Truth([*self.items, *other.items], {**self.shed, **other.shed})
+        return Truth(
+            [*self.items, *other.items],
+            {**self.shed, **other.shed},
+            [*self.contradictions, *other.contradictions],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +161,7 @@ def compare_with_truth(
         log: the items on the input topics, by their places.
         size_ns: the size of the windows, which do not overlap.
     """
-    comparison = TruthComparison(items=len(truth.items))
+    comparison = TruthComparison(items=len(truth.items), unsaid=list(truth.contradictions))
     places: dict[Item, Place] = {}
     for place, item in sorted(log.items(), key=lambda each: each[0].offset):
         places.setdefault(item, place)  # a repeat, which the worker drops, comes after the original
