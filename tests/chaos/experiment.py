@@ -39,7 +39,7 @@ SETTINGS: Final = {
     "TRIPTYCH_WINDOW_SIZE_MS": f"{WINDOW_NS // NS_PER_MS}",
     "TRIPTYCH_ALIGN_IDLE_TIMEOUT_MS": f"{IDLE_TIMEOUT_S * 1_000:.0f}",
     "TRIPTYCH_ALIGN_PAUSE_MS": "750",  # in the proportion of the defaults; each stream sends every 0.5 s
-    "TRIPTYCH_ALIGN_STREAM_TTL_MS": "120000",
+    "TRIPTYCH_ALIGN_STREAM_TTL_MS": "300000",  # longer than any outage of all brokers, on a busy machine too
     "TRIPTYCH_WORKER_COMMIT_INTERVAL_MS": "200",
     "TRIPTYCH_REDIS_RESULTS_MAXLEN": "1000000",
     "OMP_NUM_THREADS": "1",
