@@ -24,6 +24,7 @@ from tests.chaos.truth import Item, Truth
 from tests.e2e.poison import message_of
 from tests.e2e.programs import Installation
 from tests.worker.world import SECOND, Feed, jpeg, wav
+from triptych.producers.session.session_boundary import SessionBoundary
 from triptych.schemas.names import MODALITIES
 from triptych.schemas.records import InputRecord
 from triptych.transport.protocols import Publisher
@@ -61,11 +62,16 @@ class ScheduledMessage(NamedTuple):
 
 @dataclass(slots=True)
 class Player:
-    """Creates the messages of one stream, step by step."""
+    """Creates the messages of one stream, step by step.
+
+    The end of a session goes through the `SessionBoundary` of the real producers: a window that has all ends and nothing
+    of the next session would close, and an outage can come in between.
+    """
 
     stream: str
     rng: random.Random
     feed: Feed = field(init=False)
+    boundary: SessionBoundary = field(default_factory=SessionBoundary)
     sessions: int = 0
     mute_steps: int = 0
 
@@ -78,22 +84,31 @@ class Player:
         if at_s:
             self._change_state()
         if self.feed.session != f"s{self.sessions}":
-            yield from self.end(at_s)
+            self._hold_ends(at_s)
             self._begin_session()
         is_mute = self.mute_steps > 0
         self.mute_steps -= is_mute
         for record in self._records(at_s, poison):
-            is_meant = poison is not None and poison.modality == record.modality
-            if poison is not None and is_meant:
-                item = None if poison.is_found_on_reading else item_of(record)
-                yield ScheduledMessage(poison.spoil(record), poison, item)
-            elif not (is_mute and record.modality == "audio"):
+            spoiled_by = poison if poison is not None and poison.modality == record.modality else None
+            if is_mute and record.modality == "audio" and spoiled_by is None:
+                continue
+            *ends, _ = self.boundary.push(record, round(at_s * SECOND))
+            yield from (ScheduledMessage(message_of(end)) for end in ends)
+            if spoiled_by is not None:
+                item = None if spoiled_by.is_found_on_reading else item_of(record)
+                yield ScheduledMessage(spoiled_by.spoil(record), spoiled_by, item)
+            else:
                 yield ScheduledMessage(message_of(record), item=item_of(record))
 
     def end(self, at_s: float) -> Iterator[ScheduledMessage]:
         """Yield the end messages of all tracks."""
+        self._hold_ends(at_s)
+        yield from (ScheduledMessage(message_of(end)) for end in self.boundary.release_all())
+
+    def _hold_ends(self, at_s: float) -> None:
         for modality in MODALITIES:
-            yield ScheduledMessage(message_of(self.feed.end(modality, at_s)))
+            held = list(self.boundary.push(self.feed.end(modality, at_s), round(at_s * SECOND)))
+            assert not held, held
 
     def _begin_session(self) -> None:
         self.feed = Feed(self.stream, f"s{self.sessions}")
