@@ -64,8 +64,8 @@ class ScheduledMessage(NamedTuple):
 class Player:
     """Creates the messages of one stream, step by step.
 
-    The end of a session goes through the `SessionBoundary` of the real producers: a window that has all ends and nothing
-    of the next session would close, and an outage can come in between.
+    The end of a session goes through the `SessionBoundary` of the real producers: with all ends and nothing of the next
+    session a window would close, and an outage can come in between.
     """
 
     stream: str
