@@ -181,7 +181,7 @@ def compare_with_truth(
 
 def _compare_topics(comparison: TruthComparison, truth: Truth, places: Mapping[Item, Place]) -> None:
     """Compare what is on the topics with what was sent, stream by stream."""
-    absent, present = defaultdict(list), {item for item in places if item.stream in {own.stream for own in truth.items}}
+    absent, streams = defaultdict(list), {item.stream for item in truth.items}
     for item in truth.items:
         if item not in places:
             absent[item.stream].append(item)
@@ -191,6 +191,7 @@ def _compare_topics(comparison: TruthComparison, truth: Truth, places: Mapping[I
         if len(items) > said:
             times = _times(sorted(items, key=lambda item: item.start_ns))
             comparison.unsaid.append(f"{stream}: {len(items)} items are missing, {said} were said to be shed: {times}")
+    present = {item for item in places if item.stream in streams}
     never_sent = sorted(present.difference(truth.items), key=lambda item: (item.stream, item.start_ns))
     if never_sent:
         stream = never_sent[0].stream
