@@ -169,7 +169,7 @@ def secured_sentinel_url(secured_sentinel: DevRedisSentinel) -> str:
 
 
 @pytest.fixture
-def start_redis() -> Iterator[Callable[[], DevRedis]]:
-    """Start a Redis server for one test, which may pause, kill or restart it."""
+def start_redis() -> Iterator[Callable[..., DevRedis]]:
+    """Start a Redis server for one test, which may pause, kill or restart it: `start_redis({"save": "3600 1"})`."""
     with ExitStack() as stack:
-        yield lambda: open_server(stack, DevRedis)
+        yield lambda flags=None: open_server(stack, lambda: DevRedis(flags=flags))

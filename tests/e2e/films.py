@@ -18,14 +18,16 @@ WIDTH, HEIGHT = 96, 54
 CUE_EVERY_S = 3
 
 
-def write_film(path: Path, *, seconds: int, tone_hz: int) -> Path:
-    """Write the film, and its cues to a file next to it."""
+def write_film(path: Path, *, seconds: int, tone_hz: int, noise_size: tuple[int, int] | None = None) -> Path:
+    """Write the film, and its cues to a file next to it. Pictures are plain, or noise of a size, large as JPEG."""
     with av.open(str(path), "w") as film:
         video = film.add_stream("mpeg4", rate=FPS)
-        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        (video.width, video.height), video.pix_fmt = noise_size or (WIDTH, HEIGHT), "yuv420p"
+        if noise_size is not None:
+            video.bit_rate = 20_000_000
         audio = film.add_stream("pcm_s16le", rate=RATE_HZ, layout="mono")
         for second in range(seconds):
-            for picture in _pictures(second):
+            for picture in _pictures(second, noise_size):
                 film.mux(video.encode(picture))
             film.mux(audio.encode(_beep(second, tone_hz)))
         film.mux([*video.encode(None), *audio.encode(None)])
@@ -37,9 +39,13 @@ def write_film(path: Path, *, seconds: int, tone_hz: int) -> Path:
     return path
 
 
-def _pictures(second: int) -> Iterator[av.VideoFrame]:
+def _pictures(second: int, noise_size: tuple[int, int] | None) -> Iterator[av.VideoFrame]:
     for number in range(second * FPS, (second + 1) * FPS):
-        pixels = np.full((HEIGHT, WIDTH, 3), 7 * number % 256, np.uint8)
+        if noise_size is None:
+            pixels = np.full((HEIGHT, WIDTH, 3), 7 * number % 256, np.uint8)
+        else:
+            width, height = noise_size
+            pixels = np.random.default_rng(number).integers(0, 256, (height, width, 3), np.uint8)
         frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
         frame.pts, frame.time_base = number, Fraction(1, FPS)
         yield frame

@@ -20,7 +20,7 @@ from triptych.producers.sources.source import FileSource
 from triptych.schemas.records import InputRecord
 
 Samples = NDArray[np.int16]
-_ONE_KEY_FRAME = {"g": "300", "sc_threshold": "1000000000"}
+_NO_SCENE_CUTS = {"sc_threshold": "1000000000"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class MediaSpec:
         frame_ms: the presentation time of each frame.
         size: width and height of the frames.
         video_codec: None for no video.
+        key_every: the number of frames from one key frame to the next.
         audio_codec: of the audio.
         samples: int16 [channels, N]; None for no audio.
         rate: the sample rate of the audio.
@@ -40,6 +41,7 @@ class MediaSpec:
     frame_ms: Sequence[int] = tuple(range(0, 2000, 40))
     size: tuple[int, int] = (64, 48)
     video_codec: str | None = "mpeg4"
+    key_every: int = 300
     audio_codec: str = "pcm_s16le"
     samples: Samples | None = None
     rate: int = 16_000
@@ -52,7 +54,8 @@ def write_media(path: Path, media: MediaSpec) -> Path:
         packets: list[av.Packet] = []
         video = audio = None
         if media.video_codec is not None:
-            video = container.add_stream(media.video_codec, rate=25, options=_ONE_KEY_FRAME)
+            options = _NO_SCENE_CUTS | {"g": str(media.key_every)}
+            video = container.add_stream(media.video_codec, rate=25, options=options)
             video.width, video.height = media.size
             video.pix_fmt = "yuv420p"
             video.codec_context.time_base = Fraction(1, 1000)

@@ -10,6 +10,7 @@ from threading import Event
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from triptych.producers.run import check_playable, produce_all
 from triptych.producers.sources.playback_plan import PlaybackPlan
@@ -18,7 +19,7 @@ from triptych.producers.status.outcome import SourceOutcome
 from triptych.schemas.codec import decode
 from triptych.schemas.errors import UsageError
 from triptych.schemas.names import INPUT_TOPICS, MODALITY_OF
-from triptych.schemas.records import End, InputRecord
+from triptych.schemas.records import AudioChunk, End, InputRecord
 from triptych.transport.errors import BrokerUnavailableError
 from triptych.transport.memory.transport import MemoryPublisher, MemoryTransport
 from triptych.transport.records import Message, TopicPartition
@@ -192,3 +193,47 @@ def test_the_outcome_of_a_source_has_an_exit_code(plan_of: PlanOf) -> None:
     assert SourceOutcome(plan, SourceStatus("film")).exit_code == 0
     assert SourceOutcome(plan, SourceStatus("film"), UsageError("no")).exit_code == 2
     assert SourceOutcome(plan, SourceStatus("film"), ValueError("?")).exit_code == 1
+
+
+class SuspendedClock(FakeClock):
+    """A clock during one of whose waits the program is suspended."""
+
+    def __init__(self, *, at_wait: int, length_ns: int) -> None:
+        super().__init__()
+        self._at_wait = at_wait
+        self._length_ns = length_ns
+
+    def wait(self, stop: Event, duration_ns: int) -> None:
+        """Wait, once for longer."""
+        super().wait(stop, duration_ns + self._length_ns * (len(self.waits) == self._at_wait))
+
+
+def test_a_file_in_real_time_goes_on_at_the_present_after_a_suspension(make_media: MakeMedia, plan_of: PlanOf) -> None:
+    """What was due meanwhile is a gap in `seq`, counted with its cause. Event times are as without the suspension."""
+    clock, transport = SuspendedClock(at_wait=4, length_ns=6 * S), MemoryTransport()
+    with capture_logs() as logs:
+        (outcome,) = produce_all(
+            [plan_of(audio_file(make_media, "film.mkv", seconds=10), realtime=True)], transport, clock=clock
+        )
+
+    chunks = [record for record in records_in(transport) if isinstance(record, AudioChunk)]
+    missed = outcome.status.track_losses["audio", "suspended"]
+    numbers = [chunk.seq for chunk in chunks]
+    assert (missed.records, missed.gaps, outcome.status.dropped) == (20 - len(chunks), 1, 20 - len(chunks))
+    assert numbers == [*range(4), *range(4 + missed.records, 20)]
+    assert 12 <= missed.records <= 13
+    assert [chunk.start_ns for chunk in chunks] == [
+        NOW_NS + number * S // 2 for number in numbers if number is not None
+    ]
+    assert clock.monotonic == 10 * S
+    assert outcome.status.suspended_ns == pytest.approx(6 * S, abs=S)
+    assert [entry["missed_s"] for entry in logs if entry["event"] == "producer_suspended"] == [pytest.approx(6, abs=1)]
+
+
+def test_a_file_that_is_not_played_in_real_time_misses_nothing(make_media: MakeMedia, plan_of: PlanOf) -> None:
+    """It waits for the broker, and goes on where it was."""
+    transport = MemoryTransport()
+
+    (outcome,) = produce_all([plan_of(audio_file(make_media, "film.mkv"))], transport, clock=FakeClock())
+
+    assert (outcome.status.dropped, outcome.status.kept_ns, len(records_in(transport))) == (0, None, 5)

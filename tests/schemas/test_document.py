@@ -19,6 +19,7 @@ from triptych.schemas.results import (
     ModelReference,
     Observations,
     Prediction,
+    Quality,
     Result,
     Revised,
     Shares,
@@ -38,6 +39,7 @@ _VALUES: list[type[BaseModel]] = [
     ModelReference,
     Observations,
     Prediction,
+    Quality,
     Shares,
     Shed,
     Sync,
@@ -58,7 +60,7 @@ def test_the_example_is_a_result(document: str) -> None:
     example = re.search(r"```json\n(.*?)```", document, re.DOTALL)
     assert example is not None
     result = parse_result(example.group(1))
-    written_where_filled = {"revised", "when"}
+    written_where_filled = {"revised", "revisable_until_ns", "when"}
     assert result.model_fields_set == set(Result.model_fields) - written_where_filled
 
 

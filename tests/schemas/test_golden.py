@@ -24,6 +24,7 @@ from triptych.schemas.results import (
     ModelReference,
     Observations,
     Prediction,
+    Quality,
     Result,
     Revised,
     Shares,
@@ -171,8 +172,25 @@ RESULTS: dict[str, Result] = {
         }
     ),
     "result_with_nothing_filled": _RESULT,
+    "result_that_may_still_be_completed": _RESULT.model_copy(
+        update={"closed_by": "quiet", "revisable_until_ns": _START + 602 * _SECOND}
+    ),
     "result_for_which_no_model_was_asked": _RESULT.model_copy(
         update={"shed": Shed(video=4, audio=2, subtitles=1, model=True)}
+    ),
+    "result_with_quality": _RESULT.model_copy(
+        update={
+            "quality": Quality(
+                brightness=0.5,
+                dark_share=0.125,
+                change=0.0,
+                sharpness=0.625,
+                layout="0f0f33aa5577c1e2",
+                level_dbfs=-23.5,
+                clipped_share=0.0,
+                flags=("frozen",),
+            )
+        }
     ),
     "result_with_all_filled": _RESULT.model_copy(
         update={

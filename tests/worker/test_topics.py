@@ -132,6 +132,25 @@ def test_a_worker_waits_while_topics_have_different_numbers_of_partitions(
     assert world.letters() == []
 
 
+def test_a_worker_that_starts_while_topics_grow_waits_too(
+    world: World, memory: MemoryTransport, feed: MakeFeed
+) -> None:
+    """It says which topic lacks what. What was sent by the old number of partitions is at its place."""
+    world.send(feed(MOVES).play(6))
+    memory.add_partitions(VIDEO_TOPIC, 9)
+    with world.open() as pipeline:
+        for _ in range(30):
+            pipeline.step()
+        reason = world.health.readiness().missing["topics_equal"]
+        assert stored(world, MOVES) == 0
+        for topic in all_topics(world):
+            memory.add_partitions(topic, 9)
+        run(pipeline, lambda: stored(world, MOVES) == 3)
+
+    assert f"{AUDIO_TOPIC} has 6 of 9 partitions" in reason
+    assert world.letters() == []
+
+
 # --- topics that are created again ------------------------------------------------------------------------------------
 
 

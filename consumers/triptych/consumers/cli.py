@@ -164,8 +164,8 @@ def diff(
     bootstrap_servers: BootstrapServersOption = None,
     redis_url: RedisUrlOption = None,
 ) -> None:
-    """Compare the results of two pipelines for the same windows. Exit code 1 if they differ."""
-    from triptych.consumers.comparison.compare import compare
+    """Compare the results of two pipelines, of each window its last revision. Exit code 1 if they differ."""
+    from triptych.consumers.comparison.compare import compare, last_revisions, without_superseded
     from triptych.consumers.comparison.text import comparison_lines
     from triptych.consumers.subscription.subscriber import Subscriber
     from triptych.consumers.watching.watch import open_source
@@ -174,13 +174,14 @@ def diff(
     pipelines = [_load(config, bootstrap_servers, redis_url, name) for name in (left, right)]
     configure_logs(pipelines[0].log)
     with ExitStack() as stack:
-        results = [
-            stack.enter_context(Subscriber(open_source(settings, from_.value))).results(
-                stream, until_end=True, revisions="all"
-            )
-            for settings in pipelines
-        ]
-        outcome = compare(*(each.deliveries() for each in results), tolerance=tolerance)
+        subscribers = [stack.enter_context(Subscriber(open_source(settings, from_.value))) for settings in pipelines]
+        sides = []
+        for subscriber in subscribers:
+            # A first pass finds which windows were revised. To hold all results instead would take too much memory.
+            last = last_revisions(subscriber.results(stream, until_end=True, revisions="all").deliveries())
+            again = subscriber.results(stream, until_end=True, revisions="all")
+            sides.append(without_superseded(again.deliveries(), last))
+        outcome = compare(*sides, tolerance=tolerance)
     for line in comparison_lines(outcome, left, right):
         typer.echo(line)
     if not outcome.equal:

@@ -73,6 +73,9 @@ _CODE: Final = re.compile(r"^(?!SELECT |AUTH )([A-Z][A-Z0-9_]{2,31})(?: |$)", re
 _CODE_IN_SCRIPT: Final = re.compile(r"@user_script: ?\d+: -([A-Z][A-Z0-9_]{1,31}) ", re.ASCII)
 """Up to Redis 6, an error inside a script has the code ERR, and its own code later in the text."""
 
+_REDIRECTED: Final = "TTL exhausted"
+"""What redis-py says after a number of ASK, MOVED and TRYAGAIN, without naming them."""
+
 _OF_PIPELINE: Final = " of pipeline caused error: "
 _ERR: Final = "ERR"
 
@@ -141,6 +144,8 @@ def _is_temporary(code: str, text: str) -> bool:
 def _code_and_text(error: Exception) -> tuple[str, str]:
     """Return the code of the server's answer, and the answer without redis-py's copy of the command."""
     text = str(error).rpartition(_OF_PIPELINE)[2]
+    if isinstance(error, ClusterError) and text.startswith(_REDIRECTED):
+        return "", f"the servers of the cluster redirect to one another, as while a slot is moved ({text})"
     code = next((_CODE_OF[kind] for kind in type(error).__mro__ if kind in _CODE_OF), "")
     if code:
         return code, text if text.startswith(f"{code} ") else f"{code} {text}"

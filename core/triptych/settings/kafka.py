@@ -50,7 +50,8 @@ class KafkaSettings(Section):
     unreadable_batch: Literal["skip", "stop"] = "skip"
     """What to do with a batch that cannot be read, for example because its checksum is wrong: continue with the next
     batch, or stop reading its partition. It never stops the others. What is skipped is counted and logged with topic,
-    partition and offset. A program outside the worker's group ends with exit code 8 on `stop`."""
+    partition and offset. With `stop`, a worker that ends by itself (`--until-end`, `--from`) ends with exit code 8 when
+    the rest is done, and a program outside the worker's group when it has read up to the batch."""
 
     transaction_timeout_ms: Annotated[int, Field(ge=5_000, le=900_000)] = 15_000
     """Time in milliseconds after which the broker aborts a transaction, for example of a crashed worker. Until then

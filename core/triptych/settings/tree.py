@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from triptych.settings.http import HttpSettings, ProduceHttpSettings
 from triptych.settings.kafka import KafkaSettings
+from triptych.settings.produce import ProduceSettings
 from triptych.settings.redis import RedisSettings
 from triptych.settings.section import NotEmpty, NotNegative, Positive, Section
 from triptych.units import MIB, NS_PER_MS
@@ -179,6 +180,10 @@ class WorkerSettings(Section):
     prepare_threads: Annotated[int, Field(gt=0, le=64)] = 2
     """Number of threads that decode frames and audio for the model."""
 
+    quality: bool = True
+    """Whether to measure the technical quality of each window: black, frozen and blurred pictures, a camera that was
+    moved, silence and clipping (docs/quality.md)."""
+
     overload: Literal["wait", "degrade", "skip"] = "wait"
     """What to do when the worker cannot keep up. `wait` delays results. `degrade` shows the model fewer frames of each
     window, and none in the end. `skip` does the same, and after that publishes without running the model. Results and
@@ -227,6 +232,7 @@ class Settings(Section):
     model: ModelSettings = ModelSettings()
     worker: WorkerSettings = WorkerSettings()
     http: HttpSettings = HttpSettings()
+    produce: ProduceSettings = ProduceSettings()
     produce_http: ProduceHttpSettings = ProduceHttpSettings()
     log: LogSettings = LogSettings()
 

@@ -118,23 +118,27 @@ def _warn_of_visible_credentials(sources: Sequence[str]) -> None:
 
 def _play(plans: Sequence[PlaybackPlan], settings: Settings) -> Sequence[SourceOutcome]:
     from triptych.producers.run import check_playable, produce_all
+    from triptych.producers.sending.limits import SendLimits
     from triptych.service.logs import configure_logs
 
     configure_logs(settings.log)
     check_playable(plans)
+    limits = SendLimits.from_settings(settings)
     with _connect(settings) as connected:
-        return produce_all(plans, connected.transport, stop=connected.stop, display=connected.display)
+        return produce_all(plans, connected.transport, stop=connected.stop, display=connected.display, limits=limits)
 
 
 def _follow(feeds: Path, settings: Settings) -> None:
     from triptych.producers.feeds.feeds_file import read_feeds
     from triptych.producers.feeds.supervisor import produce_feeds
+    from triptych.producers.sending.limits import SendLimits
     from triptych.service.logs import configure_logs
 
     configure_logs(settings.log)
     read_feeds(feeds)  # report mistakes before connecting
+    limits = SendLimits.from_settings(settings)
     with _connect(settings) as connected:
-        produce_feeds(feeds, connected.transport, stop=connected.stop, display=connected.display)
+        produce_feeds(feeds, connected.transport, stop=connected.stop, display=connected.display, limits=limits)
 
 
 class _Connected(NamedTuple):

@@ -1,8 +1,8 @@
 """Play sources. Start reading here.
 
-Each file is played by one thread, each URL by a process and two threads (`live/`). All share one publisher. A player
-reads a record, waits until it is due and sends it. When the source ends or the program stops, it ends the tracks. A
-source that fails does not stop the others.
+Each file is played by one thread, each URL by a process and two threads (`live/`). A player reads a record, waits until
+it is due and queues it; one thread sends what all of them have queued (`sending/`). When the source ends or the program
+stops, the player ends the tracks. A source that fails does not stop the others.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from contextlib import AbstractContextManager, nullcontext
 from threading import Event
 from typing import Final, Protocol
 
-from triptych.producers.clock import Clock, SystemClock
+from triptych.producers.clock import Clock, RunningClock, SystemClock
 from triptych.producers.file_player import FilePlayer
 from triptych.producers.live.live_player import LivePlayer
+from triptych.producers.sending.dispatcher import RecordDispatcher
+from triptych.producers.sending.limits import SendLimits
 from triptych.producers.session.playback import Playback
 from triptych.producers.source_player import SourcePlayer
 from triptych.producers.sources.playback_plan import PlaybackPlan
@@ -70,6 +72,7 @@ def produce_all(
     clock: Clock | None = None,
     stop: Event | None = None,
     display: AbstractContextManager[ProgressDisplay] | None = None,
+    limits: SendLimits | None = None,
 ) -> tuple[SourceOutcome, ...]:
     """Play all sources at the same time. Block until all have ended and everything is flushed.
 
@@ -79,6 +82,7 @@ def produce_all(
         clock: for tests.
         stop: ends all sources early when set. Any thread may set it.
         display: where to show the progress.
+        limits: what is kept while it cannot be sent.
 
     Returns:
         How each source ended, in the order of the plans.
@@ -86,9 +90,9 @@ def produce_all(
     Raises:
         PublishTimeoutError: the broker did not acknowledge the messages in flight at the end.
     """
-    clock, stop = clock or SystemClock(), stop or Event()
-    publisher = transport.publisher()
-    players = [player_class_of(plan)(plan, publisher, clock, stop) for plan in plans]
+    running, stop = RunningClock(clock or SystemClock()), stop or Event()
+    dispatcher = RecordDispatcher(transport.publisher(), running, limits)
+    players = [player_class_of(plan)(plan, dispatcher, running, stop) for plan in plans]
     with display or nullcontext(NullProgress()) as shown:
         try:
             for player in players:
@@ -101,7 +105,7 @@ def produce_all(
             stop.set()  # the sources also end where an exception interrupts the wait
             for player in players:
                 player.thread.join()
-            publisher.close(FLUSH_TIMEOUT_S)
+            dispatcher.close(FLUSH_TIMEOUT_S)
         shown.show([player.status for player in players])
     return tuple(player.outcome() for player in players)
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Event
 
 import structlog
 
-from triptych.producers.clock import Clock
+from triptych.producers.clock import RunningClock
+from triptych.producers.sending.dispatcher import FeedSender, RecordDispatcher
 from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.status.counters import Counters, SourceStatus
 from triptych.producers.status.outcome import SourceOutcome
 from triptych.schemas.errors import TriptychError
-from triptych.transport.protocols import Publisher
 
 _log = structlog.get_logger(__name__)
 
@@ -25,19 +26,25 @@ class SourcePlayer(ABC):
     The thread ends when the source has ended, has failed, or `stop` is set.
     """
 
-    def __init__(self, plan: PlaybackPlan, publisher: Publisher, clock: Clock, stop: Event) -> None:
+    def __init__(self, plan: PlaybackPlan, dispatcher: RecordDispatcher, clock: RunningClock, stop: Event) -> None:
         self.thread = threading.Thread(target=self._run, name=f"produce {plan.stream}", daemon=True)
         self._plan = plan
-        self._publisher = publisher
+        self._dispatcher = dispatcher
         self._clock = clock
         self._stop = stop
         self._counters = Counters(plan.stream)
         self._error: Exception | None = None
+        self._sender: FeedSender | None = None
+        self._suspended_before_ns = clock.suspended_ns
 
     @property
     def status(self) -> SourceStatus:
         """The current counts and state."""
-        return self._counters.status
+        status, sender = self._counters.status, self._sender
+        suspended_ns = self._clock.suspended_ns - self._suspended_before_ns
+        if sender is None:
+            return replace(status, suspended_ns=suspended_ns)
+        return replace(status, queued_bytes=sender.kept_bytes, kept_ns=sender.kept_ns, suspended_ns=suspended_ns)
 
     def outcome(self) -> SourceOutcome:
         """Return how the source ended."""
@@ -47,8 +54,15 @@ class SourcePlayer(ABC):
     def _play(self) -> None:
         """Play the source to its end. Pass everything that can fail through `_guard`."""
 
+    def _open_sender(self, *, start_at_ns: int, drops: bool) -> FeedSender:
+        """Open the sender, of a source whose media time zero is the event time `start_at_ns`."""
+        self._sender = self._dispatcher.open(self._counters, self._stop, start_at_ns=start_at_ns, drops=drops)
+        return self._sender
+
     def _run(self) -> None:
         self._play()
+        if self._sender is not None:
+            self._sender.close()
         if self._error is not None:
             self._counters.finish("failed")
         else:

@@ -18,7 +18,11 @@ from triptych.schemas.values import FROZEN_MAPPING, WRITTEN_WHERE_TRUE, Count, N
 SCHEMA_VERSION: Final = 1
 
 ClosedBy = Literal["progress", "end", "idle", "quiet", "bound"]
+WITHOUT_WAITING: Final[frozenset[ClosedBy]] = frozenset({"quiet", "idle", "bound"})
+"""`closed_by` of the windows that closed before each of their tracks had said that nothing more comes."""
 State = Literal["present", "held", "empty", "idle", "absent"]
+QualityFlag = Literal["black", "frozen", "blurred", "moved", "silent", "clipping"]
+"""The flags that this version raises. Readers accept others: a newer writer may have more."""
 
 
 class ModalityReport(Value):
@@ -140,6 +144,30 @@ class Observations(Value):
     language: str | None = None
 
 
+class Quality(Value):
+    """The technical quality of the window's media, measured without a network on what the model was given.
+
+    `brightness` is the mean luma of the frames, `dark_share` the share of pixels with a luma below 0.1 in the frame
+    that has fewest of them, `change` the largest mean difference of luma between two consecutive frames; all from 0 to
+    1. `sharpness` is the standard deviation of the luma's Laplacian divided by that of the luma, the median of the
+    frames. `layout` is a 64-bit hash of the coarse picture, in hexadecimal: similar views differ in few bits.
+    `level_dbfs` is the level of the audio that is present, `clipped_share` the share of its samples at full scale. A
+    measure is null where the window has too little media for it.
+
+    `flags` tell what an operator should look at. A flag begins at one limit and ends at another one, so that it does
+    not flicker; docs/quality.md has the limits.
+    """
+
+    brightness: float | None = None
+    dark_share: float | None = None
+    change: float | None = None
+    sharpness: float | None = None
+    layout: str | None = None
+    level_dbfs: float | None = None
+    clipped_share: float | None = None
+    flags: tuple[str, ...] = ()
+
+
 class Shares(Value):
     """Each modality's share in a prediction: its absolute Shapley value, divided by their sum."""
 
@@ -164,7 +192,9 @@ class Result(Value):
     since the previous window. `stage_ms` are the processing times of the worker's stages.
 
     A result closed by `quiet`, `idle` or `bound` may still be completed by a later `revision`, until its stream has
-    moved `align.complete_within_ms` of event time past it.
+    moved `align.complete_within_ms` of event time past it. `revisable_until_ns` says so and until when: after a result
+    of the stream that starts at this event time or later, no revision of this one is begun. A result without it is
+    final, unless a version of the worker without the field published it.
     """
 
     schema_version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
@@ -175,6 +205,9 @@ class Result(Value):
     revision: Count = 0
     revised: Revised | None = Field(default=None, exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE)
     closed_by: ClosedBy
+    revisable_until_ns: Nanoseconds | None = Field(
+        default=None, exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE
+    )
     skipped: Count = 0
     published_ns: Count
     arrival_ms: Arrival = Arrival()
@@ -184,6 +217,7 @@ class Result(Value):
     dead: Count = 0
     model: ModelReference
     observations: Observations = Observations()
+    quality: Quality | None = Field(default=None, exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE)
     predictions: Annotated[Mapping[str, tuple[Prediction, ...]], *FROZEN_MAPPING] = Field(
         default_factory=dict, validate_default=True
     )

@@ -417,6 +417,26 @@ def test_a_receiver_that_does_not_answer_delays_no_other(
         assert second.has_delivered(receiver.taken[-1][0])
 
 
+@pytest.mark.parametrize("until_end", [["--until-end"], []])
+def test_a_stream_that_nobody_sends_is_said_once(
+    redis_bench: RedisBench, make_result: MakeResult, receiver: Receiver, tmp_path: Path, until_end: list[str]
+) -> None:
+    """With the streams that have results, whatever the number of receivers."""
+    redis_bench.publish(make_result(0))
+    args = ("nobody", "--url", f"{receiver.url}&other", *until_end)
+    with alerting(redis_bench, receiver, tmp_path, *args) as process:
+        assert process.stderr is not None
+        logged = []
+        for line in process.stderr:
+            logged.append(line)
+            if "no_result_yet" in line and not until_end:
+                process.send_signal(signal.SIGTERM)
+        assert process.wait(LIMIT_S) == 0, logged
+    (event,) = [json.loads(line) for line in logged if "no_result_yet" in line]
+    assert (event["stream"], event["streams_with_results"]) == ("nobody", [make_result(0).stream])
+    assert "triptych doctor nobody" in event["hint"]
+
+
 def test_a_receiver_that_is_gone_ends_alone(
     redis_bench: RedisBench, make_result: MakeResult, receiver: Receiver, tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.consumers.conftest import START_NS
-from triptych.consumers.comparison.compare import compare
+from triptych.consumers.comparison.compare import compare, last_revisions, without_superseded
 from triptych.consumers.comparison.overlap import compare_overlapping
 from triptych.consumers.comparison.text import comparison_lines
 from triptych.consumers.subscription.result_buffer import Delivery
@@ -128,3 +128,21 @@ def test_pipelines_of_other_times_say_that_nothing_overlaps(make_result: MakeRes
     same = compare(delivered(make_result(0)), delivered(make_result(1)), tolerance=0)
     assert not same.overlap.is_of_other_windows
     assert len(list(comparison_lines(same, "old", "new"))) == 3
+
+
+def test_of_a_window_that_was_completed_the_last_revision_is_compared(make_result: MakeResult) -> None:
+    """After an outage, one side has a hollow result and then a complete one; the other was not disturbed."""
+    undisturbed = [make_result(number) for number in range(3)]
+    hollow = make_result(1, closed_by="progress", observations=Observations(), revisable_until_ns=START_NS)
+    window = {"id": f"{hollow.window}/1", "revision": 1, "revised": {"added": {"video": 8}}}
+    disturbed = delivered(undisturbed[0], hollow, undisturbed[2], make_result(1, **window))
+
+    assert last_revisions(disturbed) == {hollow.window: 1}
+    final = list(without_superseded(disturbed, last_revisions(disturbed)))
+    for sides in ((final, delivered(*undisturbed)), (delivered(*undisturbed), final)):
+        outcome = compare(*sides, tolerance=0)
+        assert outcome.equal
+        assert outcome.same == 3
+
+    unfinished = compare(delivered(undisturbed[0], hollow, undisturbed[2]), delivered(*undisturbed), tolerance=0)
+    assert (unfinished.same, unfinished.differing) == (2, 1)

@@ -24,7 +24,7 @@ from triptych.transport.records import Delivered, Message, TopicPartition
 from triptych.transport.topic_settings import TopicSettings
 
 if TYPE_CHECKING:
-    from tests.consumers.conftest import Bench, MakeResult
+    from tests.consumers.conftest import Bench, MakeResult, TopicBench
 
 START_NS = 1_767_225_600_000_000_000
 S = 1_000_000_000
@@ -189,6 +189,28 @@ def test_a_result_is_found_by_its_id_in_every_source(
             find_evidence(subscriber, make_result(9).id)
         with pytest.raises(UsageError, match="STREAM/START-END/REVISION"):
             find_evidence(subscriber, "../etc/passwd")
+
+
+def test_the_evidence_of_a_completed_window_has_what_came_later(
+    memory_bench: TopicBench, transport: MemoryTransport, send: Send, make_result: MakeResult
+) -> None:
+    """Each revision has its own: the first result what it had, the next one all of it."""
+    first, _, rest = send(frame(0.0)), send(frame(2.5)), send(frame(0.5), frame(1.0))
+    reports = {0: report(first, 1), 1: report([*first, *rest], 3)}
+    window = make_result(0).window
+    for revision, video in reports.items():
+        modalities = Modalities(video=video, audio=NOTHING, subtitles=NOTHING)
+        memory_bench.publish(
+            make_result(0, id=f"{window}/{revision}", revision=revision, closed_by="quiet", modalities=modalities)
+        )
+    found = {}
+    with memory_bench.subscriber() as subscriber:
+        for revision in reports:
+            [video, *_] = gather_evidence(transport, find_evidence(subscriber, f"{window}/{revision}"))
+            assert video.missing == ""
+            found[revision] = [item.media.id for item in video.items]
+
+    assert found == {0: ["v0.0"], 1: ["v0.0", "v0.5", "v1.0"]}
 
 
 def test_files_contain_the_original_bytes(

@@ -82,7 +82,7 @@ def test_a_revision_is_marked(make_result: MakeResult) -> None:
     for width in (80, 120, 200):
         text = render(revised, width=width)
         assert " r2" in row(text, "city")
-        assert "1 of them revisions" in text
+        assert ", 1 revisions" in text
 
 
 def test_a_late_revision_does_not_replace_a_newer_window(make_result: MakeResult) -> None:
@@ -91,8 +91,20 @@ def test_a_late_revision_does_not_replace_a_newer_window(make_result: MakeResult
     revised = make_result(0, id=result_id("city", old.start_ns, old.end_ns, 1), revision=1)
     text = render(old, make_result(1), revised)
     assert "00:00:02" in row(text, "city")
-    assert "3 windows of 1 streams" in text
+    assert "2 windows of 1 streams, 1 revisions" in text
     assert "00:00:00" in row(render(old, revised), "city")
+
+
+def test_a_completed_window_takes_the_place_of_its_first_result(make_result: MakeResult) -> None:
+    """After an outage: one row, one window, and why there is a second result. By `revise` it is called otherwise."""
+    hollow = make_result(0, closed_by="quiet", observations=Observations())
+    completed = make_result(0, id=f"{hollow.window}/1", revision=1, closed_by="quiet")
+    text = render(hollow, completed, width=200)
+    assert "quiet, completed r1" in row(text, "city")
+    assert "the city was asleep" in row(text, "city")
+    assert "1 windows of 1 streams, 1 revisions" in text
+    assert "quiet, completed r1" in result_line(completed)
+    assert "progress, revised r1" in result_line(completed.model_copy(update={"closed_by": "progress"}))
 
 
 def test_if_not_all_streams_fit_the_most_recent_are_shown(make_result: MakeResult) -> None:

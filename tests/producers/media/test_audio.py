@@ -95,7 +95,10 @@ def test_resampling_keeps_duration_and_position(make_media: MakeMedia, play: Pla
     assert chunks[-1].end_ns == 1_000 * MS
 
 
-@pytest.mark.parametrize("rates", [(44_100, 48_000), (48_000, 44_100), (24_000, 48_000)])
+@pytest.mark.parametrize(
+    "rates",
+    [(44_100, 48_000), (48_000, 44_100), (24_000, 48_000), (48_000, 24_000), (48_000, 96_000), (22_050, 44_100)],
+)
 def test_a_sample_rate_may_change_in_mid_stream(
     make_media: MakeMedia, play: Play, tmp_path: Path, rates: tuple[int, int]
 ) -> None:

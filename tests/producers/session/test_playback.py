@@ -471,6 +471,57 @@ def test_joined_parts_are_sessions_however_short(make_media: MakeMedia, play: Pl
     assert [log["event"] for log in logs] == ["session_split"] * (parts - 1)
 
 
+def remuxed(source: Path, to: Path, *, from_s: float, until_s: float, back_s: float) -> bytes:
+    """Return part of a transport stream, whose clock is set back."""
+    with av.open(str(source)) as given, av.open(str(to), "w") as made:
+        streams = {stream.index: made.add_stream_from_template(stream) for stream in given.streams}
+        begins_s = given.start_time / av.time_base
+        for packet in given.demux():
+            if packet.dts is None or not from_s <= packet.dts * packet.time_base - begins_s < until_s:
+                continue
+            packet.dts -= round(back_s / packet.time_base)
+            packet.pts -= round(back_s / packet.time_base)
+            packet.stream = streams[packet.stream_index]
+            made.mux(packet)
+    return to.read_bytes()
+
+
+def test_a_clock_that_is_set_back_within_a_group_of_pictures(
+    make_media: MakeMedia, plan_of: Callable[..., PlaybackPlan], tmp_path: Path
+) -> None:
+    """All sound arrives, and all pictures but those that have lost what they refer to: they are counted and named."""
+    samples = audio(24)  # 8 s at 48 kHz
+    film = make_media(
+        "film.ts",
+        frame_ms=range(0, 8_000, 40),
+        video_codec="libx264",
+        key_every=100,
+        samples=samples,
+        audio_codec="mp2",
+        rate=48_000,
+    )
+    parts = [
+        remuxed(film, tmp_path / "before.ts", from_s=-1, until_s=2, back_s=0),
+        remuxed(film, tmp_path / "after.ts", from_s=2, until_s=9, back_s=1),
+    ]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(parts))
+
+    with capture_logs() as logs, Playback(plan_of(joined)) as playback:
+        records = list(playback.records(0))
+        losses = playback.losses
+
+    assert len({record.session for record in records}) == 2
+    heard_ns = sum(one.end_ns - one.start_ns for one in records if isinstance(one, AudioChunk))
+    assert heard_ns / S == pytest.approx(samples.shape[1] / 48_000, abs=0.1)
+    after = by_session(records)[1]
+    first_picture_ns = min(one.start_ns for one in after if isinstance(one, VideoFrame))
+    assert (first_picture_ns - after[0].start_ns) / S == pytest.approx(2, abs=0.3), "the key frame is at 4 s"
+    assert losses.broken == pytest.approx(50, abs=5)
+    assert "before the next key frame" in str(playback.decoder_error)
+    assert [log["event"] for log in logs] == ["session_split"]
+
+
 def test_pixels_that_change_their_shape_in_mid_stream(play: Play, tmp_path: Path) -> None:
     """As at the border between a programme and its advertising: each frame states its own."""
     parts = []

@@ -19,6 +19,7 @@ from tests.producers.session.hls_channels import CLOCK, MakeMedia, playlist, web
 from triptych.producers.session.playback import Playback
 from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.sources.source import parse_source
+from triptych.producers.status.losses import Losses
 from triptych.schemas.records import InputRecord, SubtitleCue, VideoFrame
 
 Play = Callable[..., list[InputRecord]]
@@ -114,12 +115,13 @@ def test_after_a_discontinuity_the_clock_begins_anew(make_media: MakeMedia, play
     assert cues_of(records) == [(1_000, "first"), (8_000, "second")]
 
 
-def test_a_missing_segment_costs_no_other(make_media: MakeMedia, play: Play) -> None:
-    """It is counted, and logged once."""
+def test_a_missing_segment_costs_no_other(make_media: MakeMedia, plan_of: Callable[..., PlaybackPlan]) -> None:
+    """It is counted, as what it is and not as late, and logged once."""
     master = write_channel(make_media, [webvtt(FIRST), None, webvtt((5.0, "third"))])
     (master.parent / "t.m3u8").write_text(playlist("t0.vtt", "t1.vtt", "t2.vtt", length_s=2))
-    with capture_logs() as logs:
-        records = play(master)
+    with capture_logs() as logs, Playback(plan_of(master)) as playback:
+        records = list(playback.records(0))
+        assert playback.losses == Losses(skipped_segments=1)
 
     assert cues_of(records) == [(1_000, "first"), (5_000, "third")]
     assert [(log["event"], log["segments"]) for log in logs] == [("subtitle_segments_skipped", 1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
 from tests.producers.text_records import text_records
-from triptych.producers.session import player_factory
+from triptych.producers.session import player_factory, transcript_player
 from triptych.producers.session.playback import Playback
+from triptych.producers.session.source_reader import SourceReader
 from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.speech.utterances import STEP_SAMPLES, Utterance
 from triptych.producers.subtitles.cue import Cue
@@ -111,6 +113,31 @@ def test_the_watermark_of_the_transcript_passes_gaps_in_the_audio(
     assert cues[2].start_ns >= 16_700 * MS
     silent = [record for record in text if isinstance(record, Progress) and record.start_ns < 15 * S]
     assert silent[-1].watermark_ns >= 10 * S
+
+
+def test_speech_that_is_not_transcribed_is_counted(
+    make_media: Callable[..., Path], plan_of: Callable[..., PlaybackPlan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a live source, which does not wait for a recogniser that is too slow."""
+    monkeypatch.setattr(player_factory, "detect_voice", loudness)
+    monkeypatch.setattr(SourceReader, "is_live", True)
+    monkeypatch.setattr(transcript_player, "LIVE_DRAIN_TIMEOUT_S", 0.0)
+    may_go_on = threading.Event()
+
+    def recognise(utterance: Utterance) -> tuple[Cue, ...]:
+        may_go_on.wait(30)
+        return transcribe_duration(utterance)
+
+    plan = plan_of(make_media(**MEDIA), transcribe="whisper-tiny.en")
+    with capture_logs() as logs, Playback(plan, recognise=recognise) as playback:
+        list(playback.records(0))
+        losses = playback.losses
+        may_go_on.set()
+
+    assert round(losses.untranscribed_ns / S) in {8, 9}  # of the 8 s of speech, with the silence around it
+    assert [log["speech_s"] for log in logs if log["event"] == "transcription_dropped"] == [
+        losses.untranscribed_ns // S
+    ]
 
 
 @pytest.mark.parametrize(("has_cues", "reason"), [(True, "subtitles of its own"), (False, "no audio")])

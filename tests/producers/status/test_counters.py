@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from tests.producers.live.feed_records import audio_chunk, video_frame
 from triptych.producers.status.counters import Counters, SourceStatus
+from triptych.producers.status.losses import TrackLoss
 from triptych.schemas.records import VideoFrame
 
 S = 1_000_000_000
@@ -23,11 +25,35 @@ def test_counters_add_up_what_two_threads_report() -> None:
     counters = Counters("one")
 
     counters.begin(10 * S)
-    counters.sent(2 * S)
-    counters.sent(S, behind_clock_ns=S // 2)
+    counters.reached(2 * S)
+    counters.reached(S, behind_clock_ns=S // 2)
+    counters.sent()
+    counters.sent()
     counters.acknowledged(S)
-    counters.dropped()
     counters.finish("stopped")
 
-    assert counters.status == SourceStatus("one", "stopped", 2 * S, S, S // 2, 10 * S, sent=2, dropped=1)
+    assert counters.status == SourceStatus("one", "stopped", 2 * S, S, S // 2, 10 * S, sent=2)
     assert counters.status.lag_ns == 3 * S // 2
+
+
+def test_the_lag_of_a_feed_that_does_not_wait_is_the_age_of_its_oldest_record() -> None:
+    """What was dropped does not count."""
+    status = SourceStatus("one", position_ns=300 * S, acknowledged_ns=10 * S, kept_ns=120 * S, behind_clock_ns=-S)
+    assert status.lag_ns == 120 * S
+
+
+def test_drops_are_counted_by_modality_and_cause_and_records_in_sequence_are_one_gap() -> None:
+    """A record that was sent in between, or another session, makes another gap."""
+    counters = Counters("feed")
+    for number in (0, 1, 3):
+        counters.dropped(video_frame(number), "outage")
+    counters.dropped(video_frame(4, session="b"), "outage")
+    counters.dropped(audio_chunk(0), "slow_link")
+    counters.track_gap("subtitles", "suspended")
+
+    assert counters.status.dropped == 5
+    assert counters.status.track_losses == {
+        ("video", "outage"): TrackLoss(4, 3),
+        ("audio", "slow_link"): TrackLoss(1, 1),
+        ("subtitles", "suspended"): TrackLoss(0, 1),
+    }

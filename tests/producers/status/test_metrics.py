@@ -13,16 +13,17 @@ import pytest
 
 from triptych.producers.cli import _monitored
 from triptych.producers.status.counters import SourceStatus
-from triptych.producers.status.losses import Losses
+from triptych.producers.status.losses import Losses, TrackLoss
 from triptych.producers.status.metrics import FeedMetrics, MonitoredDisplay
 from triptych.producers.status.progress import ProgressLog
 from triptych.settings.loading import load
 from triptych.settings.tree import Settings
 
 PAGE = (Path(__file__).parents[3] / "docs" / "producing.md").read_text(encoding="utf-8")
-LOST = Losses(late=2, broken=7, misplaced=5, overlap_ns=250_000_000)
+LOST = Losses(late=2, broken=7, misplaced=5, overlap_ns=250_000_000, skipped_segments=6, untranscribed_ns=1_500_000_000)
 DOOR = SourceStatus(
     "door", "waiting", sent=40, dropped=3, losses=LOST, sessions=4, reconnects=3, gaps=3, gap_ns=1_500_000_000,
+    track_losses={("video", "outage"): TrackLoss(3, 1)}, suspended_ns=12_500_000_000,
     queued_bytes=512, position_ns=9_000_000_000, acknowledged_ns=8_000_000_000, av_offset_ms=-45.0, drift_ppm=12.5,
 )  # fmt: skip
 
@@ -38,7 +39,8 @@ def value(metrics: FeedMetrics, name: str, **labels: str) -> float | None:
         ("sent_total", 40), ("dropped_total", 3), ("late_total", 2), ("sessions_total", 4), ("reconnects_total", 3),
         ("gaps_total", 3), ("gap_seconds_total", 1.5), ("queued_bytes", 512), ("lag_seconds", 1),
         ("av_offset_seconds", -0.045), ("drift_ppm", 12.5), ("broken_packets_total", 7), ("misplaced_packets_total", 5),
-        ("overlap_seconds_total", 0.25),
+        ("overlap_seconds_total", 0.25), ("suspended_seconds_total", 12.5),
+        ("skipped_segments_total", 6), ("untranscribed_seconds_total", 1.5),
     ],
 )  # fmt: skip
 def test_each_feed_has_its_own_samples(name: str, expected: float) -> None:
@@ -47,6 +49,15 @@ def test_each_feed_has_its_own_samples(name: str, expected: float) -> None:
     metrics.show([DOOR, SourceStatus("hall")])
     assert value(metrics, name, stream="door") == expected
     assert value(metrics, name, stream="hall") == (None if name in {"av_offset_seconds", "drift_ppm"} else 0)
+
+
+def test_losses_of_tracks_have_their_modality_and_cause() -> None:
+    """A cause that did not occur has no sample."""
+    metrics = FeedMetrics()
+    metrics.show([DOOR])
+    labels = {"stream": "door", "modality": "video", "cause": "outage"}
+    assert (value(metrics, "dropped_records_total", **labels), value(metrics, "track_gaps_total", **labels)) == (3, 1)
+    assert value(metrics, "dropped_records_total", **{**labels, "cause": "slow_link"}) is None
 
 
 def test_a_removed_feed_has_no_series() -> None:
@@ -63,7 +74,7 @@ def test_a_removed_feed_has_no_series() -> None:
 def test_every_metric_is_documented() -> None:
     """Nobody monitors a metric that is unknown."""
     ours = {family.name for family in FeedMetrics().registry.collect() if family.name.startswith("triptych_")}
-    assert len(ours) == 16
+    assert len(ours) == 21
     assert {name for name in ours if f"`{name}" not in PAGE} == set()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import re
+from dataclasses import replace
 
 from rich.console import Console
 from structlog.testing import capture_logs
@@ -22,14 +23,15 @@ def test_the_table_shows_each_source_with_its_counts() -> None:
     screen = io.StringIO()
     times = itertools.count(0, 2 * S)
     done = SourceStatus("one", "done", 8 * S, 7 * S, total_ns=8 * S, sent=70, dropped=3, losses=Losses(broken=6))
+    done = replace(done, queued_bytes=3 << 19)
 
     with ProgressTable(Console(file=screen, width=100), lambda: next(times)) as display:
         for _ in range(5):
             display.show([done, SourceStatus("two", "playing", 3_723 * S + S // 2, sent=1)])
 
     *_, one, two = (line.split() for line in screen.getvalue().splitlines() if line.strip())
-    assert one == ["one", "done", "0:00:08.0", "/", "0:00:08.0", "4.0x", "70", "3", "6", "1.0", "s"]
-    assert two == ["two", "playing", "1:02:03.5", "186.2x", "1", "0", "0", "3723.5", "s"]
+    assert one == ["one", "done", "0:00:08.0", "/", "0:00:08.0", "4.0x", "70", "3", "6", "1.5", "MB", "1.0", "s"]
+    assert two == ["two", "playing", "1:02:03.5", "186.2x", "1", "0", "0", "0.0", "MB", "3723.5", "s"]
 
 
 def test_feeds_in_trouble_come_first_on_a_small_terminal() -> None:

@@ -23,7 +23,9 @@ from triptych.transport.errors import (
     StopError,
     TopicMissingError,
 )
+from triptych.transport.kafka.log_ends import OWN_CONNECTION
 from triptych.transport.kafka.publisher import KafkaPublisher
+from triptych.transport.kafka.rebalance import theirs
 from triptych.transport.kafka.transport import KafkaTransport
 from triptych.transport.protocols import Reader
 from triptych.transport.records import Commit, Message, OffsetOutOfRange, TopicPartition
@@ -259,6 +261,28 @@ def test_end_offsets_of_a_member_include_unreadable_records(transport: KafkaTran
     wait_for(lambda: read_on(consumer, values) or consumer.position(tp) == consumer.end_offsets([tp])[tp])
     assert consumer.position(tp) == 2  # the record and the commit marker
     assert values == []
+
+
+def test_end_offsets_of_a_member_do_not_wait_for_its_fetches(transport: KafkaTransport) -> None:
+    """The broker answers the requests of a connection in turn, and a fetch that finds nothing only after 100 ms."""
+    topic, group = new_topic(transport), f"group-{uuid.uuid4().hex[:12]}"
+    tp = TopicPartition(topic, 0)
+    consumer = transport.group_consumer([topic], group)
+    wait_for(lambda: consumer.poll(0.1).assigned)
+    manager = consumer._client._manager  # type: ignore[attr-defined] # noqa: SLF001 - nothing public names connections
+    leader = manager.cluster.leader_for_partition(theirs(tp))
+    send, sent_to = manager.send, set()
+
+    def noting(request: object, node_id: object = None, **options: object) -> object:
+        sent_to.add((type(request).__name__, node_id))
+        return send(request, node_id=node_id, **options)
+
+    manager.send = noting
+    wait_for(lambda: consumer.poll(0.1) and ("FetchRequest", leader) in sent_to)
+    sent_to.clear()
+    assert consumer.end_offsets([tp]) == {tp: 0}
+
+    assert {node for name, node in sent_to if name == "ListOffsetsRequest"} == {f"{OWN_CONNECTION}{leader}"}
 
 
 def test_a_partition_without_a_leader_counts_as_unavailable(

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from tests.worker.alignment.script import BY_ARRIVAL, CONFIG, Reading, Script, closed, decide, ns, windows
 from triptych.units import NS_PER_MS
+from triptych.worker.alignment.aligner import NextWakeup
 from triptych.worker.alignment.entry import READING_ORDER, Entry
 from triptych.worker.alignment.merge import QUERY_DELAY_NS, Merge
 
@@ -149,6 +150,29 @@ def test_the_next_end_offset_query_is_due_with_the_next_deadline() -> None:
     reading.aligner.confirm_at_end(READING_ORDER, at_ns=1, wall_ns=next_wakeup.wall_ns)
 
     assert closed(reading.aligner.advance()) == [(0, 2, "quiet")]
+
+
+def test_no_end_offset_query_is_due_while_a_record_can_be_taken() -> None:
+    """A worker whose model is behind has records that it could take; their deadlines are long past by the wall clock.
+
+    It asked the broker in every step: 340 times for 4,800 windows, which took three quarters of the time.
+    """
+    script = Script()
+    for second in range(0, 40, 2):
+        script.video(second, at=100 + second)
+    reading = Reading()
+    reading.read(*script.entries[:1])
+    reading.ask(100)
+    assert reading.aligner.next_wakeup().wall_ns is not None
+
+    reading.aligner.add_records(script.entries[1:], {**BEGIN, "video": 20}, at_ns=1)
+    reading.aligner.confirm_at_end(READING_ORDER, at_ns=1 + QUERY_DELAY_NS, wall_ns=ns(200))
+    decisions = reading.aligner.advance()
+    next(decisions)  # and the stages have no room for more
+
+    assert reading.aligner.next_wakeup() == NextWakeup(at_ns=None, wall_ns=None)
+    assert len(closed(decisions)) > 1
+    assert reading.aligner.next_wakeup().wall_ns is not None
 
 
 # --- rule 3: deadlines ------------------------------------------------------------------------------------------------

@@ -190,6 +190,27 @@ def test_the_window_that_was_open_when_the_silence_began_is_issued_again_complet
         assert offsets(last_of(decisions, start).items["audio"]) == [start, start + 1]
 
 
+def test_a_window_says_until_when_it_may_be_completed() -> None:
+    """Only one that closed without waiting, and a stream that is forgotten completes nothing."""
+    script = live(seconds=60, silent_from=21, lasts=12, audio_after=0.3)
+    told = [
+        ((w.start_ns / 1e9, w.revision), w.revisable_until_ns)
+        for w in decide(script.entries, until=170, config=COMPLETE)
+        if isinstance(w, ClosedWindow) and w.revisable_until_ns is not None
+    ]
+    assert told[:2] == [((20, 0), ns(622)), ((20, 1), ns(622))]
+    assert {start for (start, _), _ in told} == {20}
+
+    for config, expected in ((CONFIG, None), (replace(CONFIG, allowed_lateness_ns=ns(60)), ns(2 + 60))):
+        first = last_of(decide(script.entries, until=170, config=config), 0)
+        assert (first.closed_by, first.revisable_until_ns) == ("progress", expected)
+
+    script.entries.clear()
+    script.video(0, at=100, watermark=1)
+    forgotten = decide(script.entries, until=1_000, config=replace(COMPLETE, idle_timeout_ns=ns(2_000)))
+    assert [(w.closed_by, w.revisable_until_ns) for w in forgotten if isinstance(w, ClosedWindow)] == [("quiet", None)]
+
+
 def test_windows_of_an_idle_track_are_completed_when_it_comes_back() -> None:
     """One topic is away for two minutes while the other goes on."""
     script = Script("video", "audio")

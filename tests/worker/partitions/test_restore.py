@@ -18,9 +18,17 @@ from triptych.transport.records import Commit, Message, Record, TopicPartition
 from triptych.worker.observability.events import PartitionRestored
 
 RECORDED: Final = Path(__file__).parents[2] / "data" / "recorded" / "adcaff1"
-PLAIN: Final = {"model.name": "null", "batch.max_delay_ms": 0, "align.late": "drop", "align.pause_ms": 10_000}
-"""As in the older release: late items were dropped by default, and each silence counted in full towards idleness."""
-VARYING: Final = ("published_ns", "arrival_ms", "stage_ms")
+PLAIN: Final = {
+    "model.name": "null",
+    "batch.max_delay_ms": 0,
+    "align.late": "drop",
+    "align.pause_ms": 10_000,
+    "worker.quality": False,
+}
+"""As in the older release: late items were dropped by default, each silence counted in full towards idleness, and the
+technical quality was not measured."""
+VARYING: Final = ("published_ns", "arrival_ms", "stage_ms", "revisable_until_ns")
+"""What differs from run to run, and what the older release did not write."""
 
 
 @dataclass(frozen=True, slots=True)

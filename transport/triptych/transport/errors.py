@@ -12,6 +12,7 @@ Each adapter translates its client's errors in one place; they never leave this 
 from __future__ import annotations
 
 from triptych.schemas.errors import TriptychError
+from triptych.transport.records import Unreadable
 
 EXIT_UNAVAILABLE = 3
 EXIT_OFFSET_OUT_OF_RANGE = 4
@@ -80,9 +81,19 @@ class OffsetOutOfRangeError(StopError):
 
 
 class UnreadableBatchError(StopError):
-    """A reader outside any group cannot read a batch, and the policy is to stop."""
+    """Batches cannot be read, and the policy is to stop: `spans`, of one partition each."""
 
     exit_code = EXIT_UNREADABLE
+
+    def __init__(self, *spans: Unreadable) -> None:
+        """Name each span, and how to continue behind it."""
+        places = [
+            f"{span.tp.topic} {span.tp.partition}: the batch at offset {span.offset} cannot be read: {span.reason}. "
+            f"TRIPTYCH_KAFKA_UNREADABLE_BATCH=skip continues at {span.next_offset}"
+            for span in spans
+        ]
+        super().__init__("\n".join(places))
+        self.spans = spans
 
 
 class NotAuthorizedError(StopError):

@@ -22,12 +22,17 @@ def wanted_topics(pipeline: str, like: TopicSettings) -> list[TopicSettings]:
 
 
 def find_problems(
-    pipeline: str, like: TopicSettings, found: Mapping[str, TopicState], *, names: Sequence[str] | None = None
+    pipeline: str,
+    like: TopicSettings,
+    found: Mapping[str, TopicState],
+    *,
+    names: Sequence[str] | None = None,
+    equal: bool = True,
 ) -> list[TopicProblem]:
     """Compare the topics, all of a pipeline or those of these names, with their wanted settings. No I/O.
 
-    All topics must have the same number of partitions. What that number is, and the retention, is up to the
-    installation.
+    With `equal` all topics must have the same number of partitions. What that number is, and the retention, is up to
+    the installation.
     """
     create = _create_command(pipeline)
     wanted = [topic for topic in wanted_topics(pipeline, like) if names is None or topic.name in names]
@@ -42,11 +47,16 @@ def find_problems(
         for state in existing
         for expected, actual, flags in _wrong_settings(like, state).values()
     ]
-    return [*missing, *_unequal(existing, create), *wrong]
+    return [*missing, *(_unequal(existing, create) if equal else ()), *wrong]
 
 
 def check_topics(
-    transport: Transport, pipeline: str, max_record_bytes: int, *, names: Sequence[str] | None = None
+    transport: Transport,
+    pipeline: str,
+    max_record_bytes: int,
+    *,
+    names: Sequence[str] | None = None,
+    equal: bool = True,
 ) -> None:
     """Check at a program's start that the topics have the required settings.
 
@@ -57,6 +67,7 @@ def check_topics(
         pipeline: whose topics to check.
         max_record_bytes: the size limit of records that the topics must accept.
         names: the topics that the program uses. Default: all of the pipeline.
+        equal: whether different numbers of partitions are a problem. A live worker waits until they are equal.
 
     Raises:
         TopicMissingError: none of the topics exists.
@@ -67,7 +78,8 @@ def check_topics(
         found = admin.describe(names or pipeline_topics(pipeline))
     finally:
         admin.close()
-    problems = find_problems(pipeline, TopicSettings("", max_record_bytes=max_record_bytes), found, names=names)
+    like = TopicSettings("", max_record_bytes=max_record_bytes)
+    problems = find_problems(pipeline, like, found, names=names, equal=equal)
     if problems:
         error = TopicMisconfiguredError if found else TopicMissingError
         raise error("\n".join(map(str, problems)))
@@ -124,7 +136,10 @@ def usual_partitions(admin: TopicAdmin, pipeline: str) -> int:
 def _unequal(found: Sequence[TopicState], create: str) -> list[TopicProblem]:
     most = max((state.partitions for state in found), default=0)
     expected = f"{most} partitions like the others, since a stream has the same partition on every topic"
-    remedy = f"delete it with its records, then `{create} --partitions {most}` creates it again"
+    remedy = (
+        f"add partitions to it (`kafka-topics.sh --alter --partitions {most}`), or delete it with its records, then "
+        f"`{create} --partitions {most}` creates it again"
+    )
     return [
         TopicProblem(state.name, expected, str(state.partitions), remedy) for state in found if state.partitions != most
     ]

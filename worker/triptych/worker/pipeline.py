@@ -9,35 +9,34 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from triptych.schemas.names import MODALITY_OF, Modality
+from triptych.schemas.names import MODALITY_OF
 from triptych.service.health import Health
-from triptych.transport.errors import TopicMissingError
+from triptych.transport.errors import TopicMissingError, UnreadableBatchError
 from triptych.transport.protocols import GroupConsumer
-from triptych.transport.records import OffsetOutOfRange, Poll, Record, Unreadable
+from triptych.transport.records import Poll
 from triptych.units import NS_PER_MS, NS_PER_S
 from triptych.worker.decision_handler import DecisionHandler
 from triptych.worker.inference.stages import Stages
 from triptych.worker.observability import events
 from triptych.worker.observability.hooks import Hooks
+from triptych.worker.observability.poll_events import emit_poll_events
 from triptych.worker.partitions.assignment import AssignedRecords, Assignment, RestorePartition, Restorer
 from triptych.worker.partitions.backpressure import Backpressure
 from triptych.worker.partitions.committer import OffsetCommitter
 from triptych.worker.partitions.end_offsets import EndOffsetRefresher, positions
+from triptych.worker.partitions.load import LoadReporter
 from triptych.worker.partitions.origin import commit_metadata
-from triptych.worker.partitions.partition import PartitionSet
+from triptych.worker.partitions.topic_hold import TopicHold
 from triptych.worker.partitions.topic_watch import TopicWatch
 from triptych.worker.publish_cutoff import EVERYTHING, PublishCutoff
 from triptych.worker.publishing.publisher import ResultPublisher
 
 _MAX_POLL_NS: Final = 100 * NS_PER_MS
 _BUSY_POLL_NS: Final = 5 * NS_PER_MS
-_TOPICS_READY: Final = "topics_equal"
-_OBSERVE_INTERVAL_NS: Final = 1 * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +108,10 @@ class Pipeline:
         )
         self._end_offsets = EndOffsetRefresher(consumer, hooks, wall_ns=lambda: cutoff.wall_ns(time.time_ns()))
         self._decisions = DecisionHandler(stages, hooks, cutoff=cutoff, dead_letter_late=limits.dead_letter_late)
-        self._topics = topics
-        self._is_holding = False
-        self._observe_at_ns = 0
+        self._hold = TopicHold(
+            consumer, topics, assignment=self._assignment, backpressure=self._backpressure, health=health
+        )
+        self._load = LoadReporter(hooks, self._end_offsets)
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
@@ -119,6 +119,10 @@ class Pipeline:
         """Run until `stop` is set, or until every record is read and published while `until_end()` is true.
 
         `until_end` is called after each step and may become true while the worker runs.
+
+        Raises:
+            UnreadableBatchError: everything else is read and published, but partitions have stopped at unreadable
+                batches.
         """
         is_done = False
         while not (is_done or stop.is_set()):
@@ -130,8 +134,10 @@ class Pipeline:
         self._hooks.emit(events.Stopping(reason="end of the topics" if is_done else "signal"))
         if not is_done:
             self._finish(stop, decide=False)
-        report = RunReport(self._open_streams())
+        report = RunReport(self._assignment.open_streams())
         self._hooks.emit(events.Stopped(open_streams=report.open_streams))
+        if is_done and self._assignment.stopped:
+            raise UnreadableBatchError(*self._assignment.stopped)
         return report
 
     def step(self) -> None:
@@ -143,40 +149,36 @@ class Pipeline:
         try:
             self._step()
         except TopicMissingError:
-            if not self._topics.try_refresh() or self._topics.waiting_for is None:
+            if not self._hold.begin_if_missing():
                 raise
-            self._hold()
             self._health.beat()
 
     def _step(self) -> None:
         poll = self._consumer.poll(self._poll_timeout_s())
         polled_ns = time.monotonic_ns()
-        self._watch_topics(poll)
+        self._hold.apply(poll)
         records = self._assignment.apply(poll)  # revoked, lost and assigned partitions
-        if self._topics.waiting_for is None:
-            self._release()
+        if self._hold.allows_reading():
             self._receive(poll, records, polled_ns)
-        else:
-            self._hold()
         self._assignment.start_revocation(poll)
-        if not self._is_holding:
+        if not self._hold.is_active:
             self._end_offsets.refresh_if_due(self._assignment.active)
         self._decide()
         self._stages.pump(time.monotonic_ns(), flush=self._assignment.is_revoking)
         self._collect()
         self._assignment.finish_revocation()
-        if not self._is_holding:
+        if not self._hold.is_active:
             self._backpressure.apply(self._assignment.active, has_room=self._stages.has_room)
         self._committer.commit_if_due(self._assignment.active)
-        self._observe()
+        self._health.beat()
+        self._load.report_if_due(self._assignment.active, refresh=not self._hold.is_active)
 
     def _poll_timeout_s(self) -> float:
         """Return how long a poll may block: until something else is due, and never in a busy loop."""
         now_ns = time.monotonic_ns()
         waits_ns = [_MAX_POLL_NS]
-        end_offsets_ns = None if self._is_holding else self._end_offsets.wait_ns(self._assignment.active)
-        if end_offsets_ns is not None:
-            waits_ns.append(end_offsets_ns)
+        if not self._hold.is_active and (due_ns := self._end_offsets.wait_ns(self._assignment.active)) is not None:
+            waits_ns.append(due_ns)
         if (pump_ns := self._stages.next_pump_ns(now_ns)) is not None:
             waits_ns.append(pump_ns - now_ns)
         if self._stages.in_flight or self._assignment.is_restoring:
@@ -185,47 +187,16 @@ class Pipeline:
 
     def _receive(self, poll: Poll, assigned: Iterable[AssignedRecords], polled_ns: int) -> None:
         """Pass the records of active partitions to their aligners."""
-        self._report_out_of_range(poll.out_of_range)
-        self._report_unreadable(poll.unreadable)
+        emit_poll_events(self._hooks, poll)
         for partition_set, records in assigned:
             partition_set.receive(records, positions(self._consumer, partition_set), at_ns=polled_ns)
-        self._report_read(poll.records)
-
-    def _watch_topics(self, poll: Poll) -> None:
-        """Notice topics that have grown, are missing, or were created again."""
-        if poll.assigned or any(jump.resumed < jump.wanted for jump in poll.out_of_range):
-            self._topics.try_refresh()
-        self._topics.notice(poll.records)
-        self._topics.apply()
-        for each in self._assignment.active:
-            each.counts = self._topics.counts
-        waiting_for = self._topics.waiting_for
-        self._health.set_ready(_TOPICS_READY, waiting_for is None, waiting_for or "")
-
-    def _hold(self) -> None:
-        """Read no records while the topics have different numbers of partitions. Those just read come again."""
-        assignment = self._consumer.assignment()
-        for each in self._assignment.active:
-            for modality, offset in each.offset_tracker.positions().items():
-                tp = each.tps[modality]
-                if tp in assignment and self._consumer.position(tp) != offset:
-                    self._consumer.seek(tp, offset)
-        self._consumer.pause(assignment)
-        self._is_holding = True
-
-    def _release(self) -> None:
-        """Read on after the topics agree again."""
-        if self._is_holding:
-            self._is_holding = False
-            self._backpressure.assume_paused(frozenset(tp for s in self._assignment.active for tp in s.tps.values()))
 
     def _decide(self) -> None:
         """Handle decisions while the stages have room, one of each partition set in turn."""
         deciding = list(self._assignment.active)
         while deciding and self._stages.has_room:
             for partition_set in tuple(deciding):
-                decision = partition_set.decide()
-                if decision is None:
+                if (decision := partition_set.decide()) is None:
                     deciding.remove(partition_set)
                 else:
                     self._decisions.handle(partition_set, decision)
@@ -239,28 +210,18 @@ class Pipeline:
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def _has_reached_end(self) -> bool:
-        """Return whether every record is read, decided and published.
+        """Return whether every record is read, decided and published, or waits for an unreadable batch.
 
         Requests the end offsets once more, so that deadlines that are due by then still take effect.
         """
-        active = self._assignment.active
-        # Without active partitions nothing is known: they are moving, or other members own all of them.
-        if (
-            not active
-            or self._is_holding
-            or self._assignment.is_restoring
-            or self._assignment.is_revoking
-            or self._stages.in_flight
-        ):
+        active = [each for each in self._assignment.active if not each.is_exhausted]
+        # Without partitions nothing is known: they are moving, or other members own all of them.
+        is_known = bool(active or self._assignment.stopped) and self._assignment.is_stable
+        if not is_known or self._hold.is_active or self._stages.in_flight:
             return False
-        if any(each.aligner.unread or self._has_due_revision(each) for each in active):
+        if any(each.is_undecided(self._cutoff.wall_ns) for each in active):
             return False
-        return self._end_offsets.refresh_and_check_end(active)
-
-    def _has_due_revision(self, partition_set: PartitionSet) -> bool:
-        """Return whether late items wait for a revision that the wall clock, which may be cut off, still reaches."""
-        revision_ns = partition_set.aligner.next_revision_wall_ns()
-        return revision_ns is not None and self._cutoff.wall_ns(revision_ns) == revision_ns
+        return not active or self._end_offsets.refresh_and_check_end(active)
 
     def _finish(self, stop: threading.Event, *, decide: bool) -> None:
         """Publish what is in flight, and commit. Without `decide`, make no more decisions and limit the time."""
@@ -282,54 +243,3 @@ class Pipeline:
             self._health.beat()
         self._assignment.finish_revocation()
         self._committer.commit_if_due(self._assignment.active, now=True)
-
-    def _open_streams(self) -> tuple[str, ...]:
-        return tuple(sorted({name for each in self._assignment.active for name in each.aligner.open_streams()}))
-
-    # --- observability ------------------------------------------------------------------------------------------------
-
-    def _report_out_of_range(self, jumps: Iterable[OffsetOutOfRange]) -> None:
-        for jump in jumps:
-            self._hooks.emit(
-                events.OffsetsOutOfRange(
-                    topic=jump.tp.topic, partition=jump.tp.partition, wanted=jump.wanted, resumed=jump.resumed
-                )
-            )
-
-    def _report_unreadable(self, spans: Iterable[Unreadable]) -> None:
-        for span in spans:
-            self._hooks.emit(
-                events.BatchUnreadable(
-                    topic=span.tp.topic,
-                    partition=span.tp.partition,
-                    offset=span.offset,
-                    next_offset=span.next_offset,
-                    reason=span.reason,
-                    stopped=span.stopped,
-                )
-            )
-
-    def _report_read(self, records: Iterable[Record]) -> None:
-        sizes: dict[Modality, list[int]] = defaultdict(list)
-        for record in records:
-            sizes[MODALITY_OF[record.topic]].append(record.size_bytes)
-        for modality, of_modality in sizes.items():
-            self._hooks.emit(events.RecordsRead(modality=modality, records=len(of_modality), bytes=sum(of_modality)))
-
-    def _observe(self) -> None:
-        """Report liveness, and once per second the lag and the bytes held."""
-        self._health.beat()
-        now_ns = time.monotonic_ns()
-        if now_ns < self._observe_at_ns:
-            return
-        self._observe_at_ns = now_ns + _OBSERVE_INTERVAL_NS
-        active = self._assignment.active
-        # Without records the arrival clock advances only with end offsets. Without them the lag would seem to grow.
-        if not self._is_holding:
-            self._end_offsets.refresh(active)
-        aligners = [each.aligner for each in active]
-        if clocks_ns := [aligner.clock_ns for aligner in aligners if aligner.clock_ns]:
-            self._hooks.emit(events.LagMeasured(seconds=max(0.0, (time.time_ns() - min(clocks_ns)) / NS_PER_S)))
-        held_bytes = sum(aligner.held_bytes for aligner in aligners)
-        streams = sum(len(aligner.streams()) for aligner in aligners)
-        self._hooks.emit(events.BytesHeld(bytes=held_bytes, streams=streams))

@@ -22,10 +22,13 @@ from triptych.worker.wiring import Dependencies
 
 
 @contextmanager
-def open_dependencies(settings: Settings, *, any_port: bool = False) -> Iterator[Dependencies]:
+def open_dependencies(
+    settings: Settings, *, any_port: bool = False, equal_topics: bool = False
+) -> Iterator[Dependencies]:
     """Connect to Kafka and Redis, check the topics and the group, and start the status server.
 
-    With `any_port` the status server takes a free port if that of the settings is in use.
+    With `any_port` the status server takes a free port if that of the settings is in use. With `equal_topics` the
+    topics must have the same number of partitions now; otherwise the pipeline waits for that.
 
     Raises:
         TriptychError: a server does not answer, a topic is missing or has other settings, or the group has members of
@@ -37,7 +40,7 @@ def open_dependencies(settings: Settings, *, any_port: bool = False) -> Iterator
             stack.enter_context(StatusServer.from_settings(settings.http, metrics.registry, health, any_port=any_port))
         transport = KafkaTransport(settings.kafka)
         stack.callback(transport.close)
-        check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes)
+        check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes, equal=equal_topics)
         check_members(transport, consumer_group(settings.pipeline), settings.kafka.group_instance_id)
         limits = StoreLimits(settings.redis.results_maxlen, settings.redis.latest_ttl_s, settings.redis.key_ttl_s)
         store = RedisStore.connect(settings.redis.full_url, pipeline=settings.pipeline, limits=limits)

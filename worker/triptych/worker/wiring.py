@@ -317,7 +317,7 @@ def _stages(
         max_windows_in_flight=settings.batch.max_windows * batches,
         prepare_threads=settings.worker.prepare_threads,
     )
-    preparer = Preparer(runner.spec)
+    preparer = Preparer(runner.spec, measures_quality=settings.worker.quality)
     ladder = ladder_of(settings.worker.overload, runner.spec.frames)
     overload = Overload(ladder, limit_ns=settings.worker.overload_limit_ms * NS_PER_MS)
     return Stages(preparer, batcher, runner, publication, limits=limits, overload=overload, hooks=hooks, shadow=shadow)
@@ -365,6 +365,7 @@ def _restorer(
         partition_set.counts = topics.counts
         for stored in tail.results:
             partition_set.recent.remember(stored.result)
+            partition_set.quality.remember(stored.result)
         return partition_set, tail.results
 
     return restore

@@ -27,6 +27,7 @@ from triptych.consumers.alerts.webhook import WebhookMessage, parse_secrets, web
 from triptych.consumers.rules.rule import Rule
 from triptych.consumers.subscription.result_buffer import Delivery
 from triptych.consumers.subscription.subscriber import Results, Subscriber
+from triptych.consumers.watching.silence import Silence
 from triptych.consumers.watching.watch import SourceName, open_source
 from triptych.schemas.errors import TriptychError, UsageError
 from triptych.service.logs import configure_logs
@@ -177,7 +178,9 @@ def send_alerts(settings: Settings, origin: SourceName, receivers: Sequence[Aler
         alerts = [_Alert(settings, options, stack) for options in receivers]
         stop = stack.enter_context(stop_on_signal())
         with ThreadPoolExecutor(len(alerts), thread_name_prefix="alert") as threads:
-            running = [threads.submit(alert.run, settings, origin, stop) for alert in alerts]
+            running = [
+                threads.submit(alert.run, settings, origin, stop, says_silence=alert is alerts[0]) for alert in alerts
+            ]
             for done in as_completed(running):
                 if done.exception() is not None and not isinstance(done.exception(), TriptychError):
                     stop.set()  # an error of this program
@@ -197,15 +200,19 @@ class _Alert:
         self._state = stack.enter_context(AlertState(options.cursor_file))
         self._pipeline = settings.pipeline
 
-    def run(self, settings: Settings, origin: SourceName, stop: Event) -> None:
-        """Send matches until a stop, or the end of the subscription."""
+    def run(self, settings: Settings, origin: SourceName, stop: Event, *, says_silence: bool) -> None:
+        """Send matches until a stop, or the end of the subscription. All receivers share a silence: one says it."""
         options, state, to = self._options, self._state, str(self._endpoint)
         try:
-            with Subscriber(open_source(settings, origin)) as subscriber:
+            source = open_source(settings, origin)
+            with Subscriber(source) as subscriber, ExitStack() as stack:
                 since = options.since if state.cursor is None else state.cursor
                 results = subscriber.results(options.stream, since, until_end=options.until_end)
                 sender = AlertSender(self._endpoint, self._secrets, options, stop)
                 log.info("alerting", rule=str(self._rule), to=to, since=str(since))
+                if says_silence:
+                    silence = Silence(lambda: subscriber.counts.delivered, source, options.stream, settings.pipeline)
+                    stack.enter_context(silence.reported(at_end=options.until_end))
                 AlertLoop(self._rule, sender, state, pipeline=self._pipeline).run(results, stop)
                 log.info(
                     "alerted",

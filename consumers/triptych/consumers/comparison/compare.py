@@ -1,9 +1,12 @@
-"""Compare two pipelines' results by window: which are missing on one side, and which fields differ. No I/O."""
+"""Compare two pipelines' results by window: which are missing on one side, and which fields differ. No I/O.
+
+Of a window that was revised, for example completed after an outage, its last revision is compared.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Final
@@ -15,6 +18,8 @@ from triptych.schemas.codec import parse_result
 
 IGNORED_FIELDS: Final = frozenset({"published_ns", "arrival_ms", "stage_ms"})
 """Fields that differ between two runs over the same records."""
+REVISION_FIELDS: Final = frozenset({"id", "revision", "revised", "revisable_until_ns"})
+"""Fields that say how often a window was revised. What matters here is its last content."""
 
 _MISSING: Final = "nothing"
 
@@ -36,10 +41,26 @@ class Comparison:
         return not (self.differing or self.only_left or self.only_right)
 
 
-def compare(left: Iterable[Delivery], right: Iterable[Delivery], *, tolerance: float) -> Comparison:
-    """Pair results by id and compare them. Numbers within `tolerance` are equal.
+def last_revisions(deliveries: Iterable[Delivery]) -> dict[str, int]:
+    """Return the last revision of each window that was revised."""
+    last: dict[str, int] = {}
+    for delivery in deliveries:
+        result = delivery.result
+        if result.revision > last.get(result.window, 0):
+            last[result.window] = result.revision
+    return last
 
-    A result is only held in memory until its counterpart arrives. Those that have none are compared by overlap.
+
+def without_superseded(deliveries: Iterable[Delivery], last: Mapping[str, int]) -> Iterator[Delivery]:
+    """Yield one result of each window: the revision that `last` names, or the only result."""
+    return (each for each in deliveries if each.result.revision >= last.get(each.result.window, 0))
+
+
+def compare(left: Iterable[Delivery], right: Iterable[Delivery], *, tolerance: float) -> Comparison:
+    """Pair results by window and compare them. Numbers within `tolerance` are equal.
+
+    Each side has one result of each window; see `without_superseded`. A result is only held in memory until its
+    counterpart arrives. Those that have none are compared by overlap.
     """
     outcome = Comparison()
     waiting: tuple[dict[str, bytes], dict[str, bytes]] = ({}, {})
@@ -47,15 +68,16 @@ def compare(left: Iterable[Delivery], right: Iterable[Delivery], *, tolerance: f
         for side, delivery in enumerate(pair):
             if delivery is None:
                 continue
-            other = waiting[1 - side].pop(delivery.result.id, None)
+            other = waiting[1 - side].pop(delivery.result.window, None)
             if other is None:
-                waiting[side][delivery.result.id] = delivery.document
+                waiting[side][delivery.result.window] = delivery.document
                 continue
             documents = (other, delivery.document) if side else (delivery.document, other)
             one, another = map(_compared_fields, documents)
             _note(outcome, delivery.result.id, list(differences(one, another, tolerance=tolerance)))
-    outcome.only_left, outcome.only_right = list(waiting[0]), list(waiting[1])
-    outcome.overlap = compare_overlapping(*(map(parse_result, side.values()) for side in waiting), tolerance=tolerance)
+    alone = [[parse_result(document) for document in side.values()] for side in waiting]
+    outcome.only_left, outcome.only_right = ([result.id for result in side] for side in alone)
+    outcome.overlap = compare_overlapping(*alone, tolerance=tolerance)
     return outcome
 
 
@@ -77,7 +99,7 @@ def differences(left: object, right: object, path: str = "", *, tolerance: float
 
 def _compared_fields(document: bytes) -> dict[str, object]:
     whole: dict[str, object] = json.loads(document)
-    return {name: value for name, value in whole.items() if name not in IGNORED_FIELDS}
+    return {name: value for name, value in whole.items() if name not in IGNORED_FIELDS | REVISION_FIELDS}
 
 
 def _note(outcome: Comparison, result_id: str, found: list[ResultDifference]) -> None:

@@ -48,6 +48,10 @@ def _words(result: Result) -> Phrases:
     return Phrases((words.text, 1.0) for words in result.observations.words)
 
 
+def _quality_flags(result: Result) -> Phrases:
+    return Phrases((flag, 1.0) for flag in (result.quality.flags if result.quality else ()))
+
+
 def _heads(result: Result) -> Heads:
     return Heads({name: _labels(scored) for name, scored in result.predictions.items()})
 
@@ -63,6 +67,7 @@ RULE_NAMES: Final[dict[str, RuleName]] = {
     "visual": RuleName("labels of the frames", Phrases(), lambda result: _labels(result.observations.visual)),
     "sound": RuleName("labels of the audio", Phrases(), lambda result: _labels(result.observations.sound)),
     "words": RuleName("text of the cues", Phrases(), _words),
+    "quality": RuleName("flags of technical quality, such as `frozen`", Phrases(), _quality_flags),
     "language": RuleName("language of the cues", "eng", lambda result: result.observations.language),
     "predictions": RuleName("labels predicted by the trained heads, by head", Heads({}), _heads),
     "novelty": RuleName("how unusual the window is", 0.5, lambda result: result.novelty),

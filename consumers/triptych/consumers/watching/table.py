@@ -14,13 +14,15 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Column, Table
 from rich.text import Text
 
-from triptych.schemas.results import Modalities, Prediction, Result, State
+from triptych.consumers.subscription.recent_ids import RecentIds
+from triptych.schemas.results import WITHOUT_WAITING, Modalities, Prediction, Result, State
 from triptych.units import NS_PER_MS, NS_PER_S
 
 _MS_PER_S: Final = 1_000
 _WIDE_COLUMNS: Final = 150
 _MIDDLE_COLUMNS: Final = 100
 _REMEMBERED_STREAMS: Final = 1_000
+_REMEMBERED_WINDOWS: Final = 65_536
 _FRAME_LINES: Final = 7
 _NONE: Final = "-"
 _SYMBOL_OF: Final[dict[State, tuple[str, str]]] = {
@@ -46,6 +48,7 @@ def result_line(result: Result) -> str:
         f"speech {_speech(result)}" if result.observations.speech_share is not None else "",
         f"{_loudness(result)} LUFS" if result.observations.loudness_lufs is not None else "",
         f"“{words}”" if words else "",
+        _flags(result),
         f"{_close_reason(result)}, lag {_lag(result)}",
     ]
     return "  ".join(part for part in parts if part)
@@ -56,12 +59,16 @@ class ResultsTable:
 
     def __init__(self) -> None:
         self._newest: OrderedDict[str, Result] = OrderedDict()  # least recently updated first
+        self._windows = RecentIds(_REMEMBERED_WINDOWS)
         self._count = 0
         self._revisions = 0
 
     def add(self, result: Result) -> None:
-        """Show this result as its stream's newest, unless it revises an older window."""
-        self._count += 1
+        """Show this result as its stream's newest, unless it revises an older window.
+
+        A revision takes the place of its window's result, and does not count as another window.
+        """
+        self._count += self._windows.add(result.window)
         self._revisions += result.revision > 0
         shown = self._newest.get(result.stream)
         if shown is not None and result.revision and result.end_ns < shown.end_ns:
@@ -123,7 +130,7 @@ def _columns_for(width: int) -> tuple[_TableColumn, ...]:
 def _caption(count: int, *, revisions: int, streams: int, hidden: int) -> Text:
     caption = Text(f"{count} windows of {streams} streams", style="dim")
     if revisions:
-        caption.append(f", {revisions} of them revisions")
+        caption.append(f", {revisions} revisions")
     if hidden:
         caption.append(f", {hidden} of them not shown")
     for state, (sign, style) in _SYMBOL_OF.items():
@@ -166,6 +173,17 @@ def _labels(result: Result, most: int) -> str:
     return ", ".join(f"{_printable(seen.label.split(',')[0])} {seen.score:.0%}" for seen in scored) or _NONE
 
 
+def _flags(result: Result) -> str:
+    return ", ".join(result.quality.flags) if result.quality else ""
+
+
+def _seen(result: Result, most: int) -> str:
+    """Return the flags of technical quality and the best labels. Labels of a black picture mean nothing."""
+    flags = _flags(result)
+    labels = _NONE if "black" in flags else _labels(result, most)
+    return "; ".join(part for part in (flags, labels) if part != _NONE and part) or _NONE
+
+
 def _predicted(head: str, best: Prediction) -> str:
     """Return a label with its confidence; for a regression head, the number."""
     if best.confidence is None:
@@ -190,9 +208,15 @@ def _words(result: Result) -> str:
 
 
 def _close_reason(result: Result) -> str:
-    revision = f" r{result.revision}" if result.revision else ""
     skipped = f", {result.skipped} skipped" if result.skipped else ""
-    return result.closed_by + revision + skipped + _shed(result)
+    return result.closed_by + _revision(result) + skipped + _shed(result)
+
+
+def _revision(result: Result) -> str:
+    """Return what a revision is for: to complete a window that closed without waiting for a track, or to revise one."""
+    if not result.revision:
+        return ""
+    return f", {'completed' if result.closed_by in WITHOUT_WAITING else 'revised'} r{result.revision}"
 
 
 def _shed(result: Result) -> str:
@@ -223,7 +247,7 @@ _NARROW_TABLE: Final = (
     _TableColumn("stream", lambda result: result.stream, most=14),
     _TableColumn("start", _start),
     _SYMBOLS,
-    _TableColumn("seen", lambda result: _labels(result, 1), ratio=3),
+    _TableColumn("seen", lambda result: _seen(result, 1), ratio=3),
     _SPEECH,
     _WORDS,
 )
@@ -231,7 +255,7 @@ _MIDDLE_TABLE: Final = (
     _TableColumn("stream", lambda result: result.stream, most=20),
     _TableColumn("start", _start),
     _SYMBOLS,
-    _TableColumn("seen", lambda result: _labels(result, 2), ratio=4),
+    _TableColumn("seen", lambda result: _seen(result, 2), ratio=4),
     _SPEECH,
     _LOUDNESS,
     _WORDS,
@@ -242,7 +266,7 @@ _WIDE_TABLE: Final = (
     _TableColumn("stream", lambda result: result.stream, most=32),
     _TableColumn("window (UTC)", _window),
     _SYMBOLS,
-    _TableColumn("seen", lambda result: _labels(result, 3), ratio=4),
+    _TableColumn("seen", lambda result: _seen(result, 3), ratio=4),
     _SPEECH,
     _LOUDNESS,
     _WORDS,

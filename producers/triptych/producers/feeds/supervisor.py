@@ -10,9 +10,11 @@ from typing import Final
 
 import structlog
 
-from triptych.producers.clock import Clock, SystemClock
+from triptych.producers.clock import Clock, RunningClock, SystemClock
 from triptych.producers.feeds.feeds_file import read_feeds
 from triptych.producers.run import FLUSH_TIMEOUT_S, POLL_INTERVAL_S, NullProgress, ProgressDisplay, player_class_of
+from triptych.producers.sending.dispatcher import RecordDispatcher
+from triptych.producers.sending.limits import SendLimits
 from triptych.producers.source_player import SourcePlayer
 from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.schemas.errors import UsageError
@@ -98,6 +100,7 @@ def produce_feeds(
     stop: Event,
     clock: Clock | None = None,
     display: AbstractContextManager[ProgressDisplay] | None = None,
+    limits: SendLimits | None = None,
 ) -> None:
     """Play the feeds of a file until `stop` is set, following the changes of the file.
 
@@ -107,25 +110,25 @@ def produce_feeds(
         UsageError: the file cannot be used at the start.
         PublishTimeoutError: the broker did not acknowledge the messages in flight at the end.
     """
-    clock = clock or SystemClock()
+    running = RunningClock(clock or SystemClock())
     file = _FeedsFileWatcher(path)
     plans = file.plans()
-    publisher = transport.publisher()
-    supervisor = FeedSupervisor(lambda plan, stop_feed: player_class_of(plan)(plan, publisher, clock, stop_feed))
+    dispatcher = RecordDispatcher(transport.publisher(), running, limits)
+    supervisor = FeedSupervisor(lambda plan, stop_feed: player_class_of(plan)(plan, dispatcher, running, stop_feed))
     supervisor.set_plans(plans)
-    checked_ns = clock.monotonic_ns()
+    checked_ns = running.monotonic_ns()
     with display or nullcontext(NullProgress()) as shown:
         try:
             while not stop.is_set():
-                if clock.monotonic_ns() - checked_ns >= _CHECK_INTERVAL_NS:
-                    checked_ns = clock.monotonic_ns()
+                if running.monotonic_ns() - checked_ns >= _CHECK_INTERVAL_NS:
+                    checked_ns = running.monotonic_ns()
                     supervisor.set_plans(file.plans())
                 supervisor.reconcile()
                 shown.show([player.status for player in supervisor.players])
                 stop.wait(POLL_INTERVAL_S)
         finally:
             supervisor.stop()
-            publisher.close(FLUSH_TIMEOUT_S)
+            dispatcher.close(FLUSH_TIMEOUT_S)
         shown.show([player.status for player in supervisor.players])
 
 

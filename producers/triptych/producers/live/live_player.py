@@ -1,7 +1,7 @@
 """Play one URL: watch and restart its process, end its sessions, queue and send its records.
 
-Two threads: one reads the messages of the feed's process and fills the queue, the other empties it. So a slow or
-unavailable broker never stops the reading of a live feed.
+Two threads: one reads the messages of the feed's process and fills a queue, the other paces and sends. So nothing stops
+the reading of a live feed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import logging
 import multiprocessing
 import random
 import threading
-from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from threading import Event
@@ -18,7 +17,7 @@ from typing import Final
 
 import structlog
 
-from triptych.producers.clock import Clock
+from triptych.producers.clock import RunningClock
 from triptych.producers.live.backoff import Backoff
 from triptych.producers.live.feed_process import (
     FeedClosed,
@@ -31,16 +30,14 @@ from triptych.producers.live.feed_process import (
 from triptych.producers.live.live_queue import LiveQueue
 from triptych.producers.live.session_state import SessionState
 from triptych.producers.pacing import RecordPacer
-from triptych.producers.sender import Sender
+from triptych.producers.sending.dispatcher import RecordDispatcher
 from triptych.producers.session.session_boundary import SessionBoundary
 from triptych.producers.source_player import SourcePlayer
 from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.sources.source import OPEN_TIMEOUT_S, READ_TIMEOUT_S
-from triptych.producers.status.counters import SourceStatus
 from triptych.producers.status.losses import Losses, LossLog
 from triptych.schemas.errors import UsageError
 from triptych.schemas.records import InputRecord
-from triptych.transport.protocols import Publisher
 from triptych.units import NS_PER_S
 
 _log = structlog.get_logger(__name__)
@@ -59,21 +56,16 @@ _SPAWN: Final = multiprocessing.get_context("spawn")
 class LivePlayer(SourcePlayer):
     """Play one URL until it has ended or `stop` is set. A feed that is lost is opened again."""
 
-    def __init__(self, plan: PlaybackPlan, publisher: Publisher, clock: Clock, stop: Event) -> None:
-        super().__init__(plan, publisher, clock, stop)
-        self._queue = LiveQueue(self._drop)
+    def __init__(self, plan: PlaybackPlan, dispatcher: RecordDispatcher, clock: RunningClock, stop: Event) -> None:
+        super().__init__(plan, dispatcher, clock, stop)
+        self._queue = LiveQueue()
         self._losses = Losses()
         self._loss_log = LossLog(plan.stream)
-        self._has_dropped = False
         self._session_state = SessionState()
         self._opened: FeedOpened | None = None
         self._has_opened = Event()
         self._loss_reason = ""
-
-    @property
-    def status(self) -> SourceStatus:
-        """The current counts and state."""
-        return replace(super().status, queued_bytes=self._queue.size_bytes)
+        self._was_suspended = False
 
     def _play(self) -> None:
         """Read in this thread and send in another."""
@@ -130,16 +122,6 @@ class LivePlayer(SourcePlayer):
         label = self._plan.source.label
         return reason if label in reason else f"{label}: nothing of it could be played: {reason}"
 
-    def _drop(self, record: InputRecord) -> None:
-        """Count a record for which the queue has no room. Log the first one."""
-        self._counters.dropped()
-        if not self._has_dropped:
-            self._has_dropped = True
-            reason = (
-                "the broker is slower than the feed, or unavailable; the oldest frames go first, then the oldest audio"
-            )
-            _log.warning("records_dropped", stream=self._plan.stream, id=record.id, reason=reason)
-
     @property
     def _is_on_demand(self) -> bool:
         """Whether the source states its duration, as a file on a web server does."""
@@ -165,8 +147,12 @@ class LivePlayer(SourcePlayer):
 
     def _read_messages(self, pipe: Connection) -> FeedClosed:
         timeout_s = _PROCESS_START_S + OPEN_TIMEOUT_S + _MARGIN_S
-        received_ns = self._clock.monotonic_ns()
+        received_ns, suspended_ns = self._clock.monotonic_ns(), self._clock.suspended_ns
         while not self._must_stop():
+            missed_ns = self._clock.suspended_ns - suspended_ns
+            if missed_ns and not self._is_on_demand:
+                self._was_suspended = True
+                return FeedClosed(f"this program was suspended for {missed_ns / NS_PER_S:.1f} s")
             if not pipe.poll(_POLL_INTERVAL_S):
                 if self._clock.monotonic_ns() - received_ns > timeout_s * NS_PER_S:
                     return FeedClosed(f"its process sent nothing for {timeout_s:.0f} s")
@@ -211,6 +197,10 @@ class LivePlayer(SourcePlayer):
         gap_ns = record.start_ns - from_ns if from_ns else None
         if gap_ns is not None:
             self._counters.gap(gap_ns)
+        if self._was_suspended:
+            self._was_suspended = False
+            for modality in record.tracks:
+                self._counters.track_gap(modality, "suspended")
         _log.warning(
             "source_gap",
             stream=self._plan.stream,
@@ -237,8 +227,10 @@ class LivePlayer(SourcePlayer):
         opened = self._opened
         if opened is None:
             return
-        sender = Sender(self._publisher, self._counters, self._stop, start_at_ns=opened.start_at_ns)
-        realtime = self._plan.realtime and opened.duration_ns is not None
+        is_live = opened.duration_ns is None
+        drops = is_live or self._plan.realtime
+        sender = self._open_sender(start_at_ns=opened.start_at_ns, drops=drops)
+        realtime = self._plan.realtime and not is_live
         pacer = RecordPacer(self._clock, self._stop, realtime=realtime, start_at_ns=opened.start_at_ns)
         boundary = SessionBoundary()
         while not self._queue.is_over:
@@ -246,8 +238,11 @@ class LivePlayer(SourcePlayer):
             if record is None:
                 ready = boundary.release_overdue(self._clock.monotonic_ns())
             else:
-                pacer.wait_until_due(record)
-                ready = boundary.push(record, self._clock.monotonic_ns())
+                paced = pacer.pace(record)
+                if paced.is_missed:
+                    sender.skip(paced.record)
+                    continue
+                ready = boundary.push(paced.record, self._clock.monotonic_ns())
             for each in ready:
                 sender.send(each)
         for end in boundary.release_all():

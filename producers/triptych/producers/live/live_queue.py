@@ -1,15 +1,13 @@
-"""The bounded queue between a feed and the broker. A live feed drops its oldest frames first; a file waits for room."""
+"""The queue between the thread that reads a feed and the one that sends. An on-demand source waits for room in it."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from threading import Condition
 from typing import Final
 
 from triptych.schemas.records import AudioChunk, InputRecord, SubtitleCue, VideoFrame
 
-MAX_BYTES: Final = 32 << 20
 AHEAD_BYTES: Final = 2 << 20
 """How far an on-demand source is read ahead, about ten seconds of it."""
 
@@ -20,27 +18,24 @@ _CONTROL_BYTES: Final = 256
 class LiveQueue:
     """A queue of records, in order. Thread-safe."""
 
-    def __init__(self, on_drop: Callable[[InputRecord], None], *, max_bytes: int = MAX_BYTES) -> None:
-        """Call `on_drop` with each record that is dropped."""
-        self._on_drop = on_drop
-        self._max_bytes = max_bytes
+    def __init__(self, *, ahead_bytes: int = AHEAD_BYTES) -> None:
+        """Read an on-demand source this far ahead."""
+        self._ahead_bytes = ahead_bytes
         self._records: deque[InputRecord] = deque()
         self._bytes = 0
         self._closed = False
         self._changed = Condition()
 
     def put(self, record: InputRecord, *, wait: bool) -> None:
-        """Append a record. Where there is no room, block (`wait`), or drop the oldest frames and then the oldest audio.
+        """Append a record. An on-demand source blocks (`wait`) where there is no room.
 
-        Control records and subtitles are never dropped: they need next to no space.
+        The records of a live feed are taken at once: what cannot be sent waits, and is dropped, elsewhere.
         """
         with self._changed:
             if wait:
                 self._changed.wait_for(lambda: self._closed or self._has_room(record))
             self._records.append(record)
             self._bytes += _bytes_of(record)
-            while not wait and self._bytes > self._max_bytes and self._drop_oldest():
-                pass
             self._changed.notify_all()
 
     def take(self, timeout_s: float) -> InputRecord | None:
@@ -61,28 +56,13 @@ class LiveQueue:
             self._changed.notify_all()
 
     @property
-    def size_bytes(self) -> int:
-        """The approximate size of the queued records."""
-        return self._bytes
-
-    @property
     def is_over(self) -> bool:
         """Whether the queue is closed and empty."""
         with self._changed:
             return self._closed and not self._records
 
     def _has_room(self, record: InputRecord) -> bool:
-        return not self._records or self._bytes + _bytes_of(record) <= min(self._max_bytes, AHEAD_BYTES)
-
-    def _drop_oldest(self) -> bool:
-        for kind in (VideoFrame, AudioChunk):
-            record = next((queued for queued in self._records if isinstance(queued, kind)), None)
-            if record is not None:
-                self._records.remove(record)
-                self._bytes -= _bytes_of(record)
-                self._on_drop(record)
-                return True
-        return False
+        return not self._records or self._bytes + _bytes_of(record) <= self._ahead_bytes
 
 
 def _bytes_of(record: InputRecord) -> int:

@@ -130,6 +130,7 @@ class AudioReader:
         self._downmix = downmix
         self.trimmed_ns = 0
         self._timeline = timeline
+        self._stated_duration: int | None = None
         self._run: _ContinuousRun | None = None
         self._jitter_ns = max(JITTER_NS, ticks_to_ns(_JITTER_TICKS, stream.time_base) if stream.time_base else 0)
         self.min_start_ns = max(timeline.base_ns, min_start_ns)
@@ -163,8 +164,15 @@ class AudioReader:
                 yield from self._take(self._without_padding(frame, packet))
 
     def _without_padding(self, frame: av.AudioFrame, packet: Packet[AudioStream] | None) -> av.AudioFrame:
-        """Trim what the codec appended to fill its last frame, where the container states the packet's duration."""
+        """Trim what the codec appended to fill its last frame, where the container states the packet's duration.
+
+        That duration is shorter than those before. A demuxer that does not know the duration states the same for
+        all, which is wrong after a change of the sample rate.
+        """
         if packet is None or not packet.duration or frame.pts != packet.pts:
+            return frame
+        before, self._stated_duration = self._stated_duration, packet.duration
+        if before is None or packet.duration >= before:
             return frame
         stated_samples = ticks_to_ns(packet.duration, packet.time_base) * frame.sample_rate // NS_PER_S
         surplus_ns = (frame.samples - stated_samples) * NS_PER_S // frame.sample_rate

@@ -21,7 +21,8 @@ _MAX_SHARE: Final = 0.5
 class TrackDecoder:
     """Decode the packets of one track. It outlives passes and sessions.
 
-    What comes before the first key frame of a live feed counts as broken, but not towards the share.
+    What comes before the first key frame of a live feed counts as broken, but not towards the share. So does what comes
+    after a jump and before the next key frame: without the frames that it refers to, it yields no picture.
 
     Attributes:
         packets: the packets that were given to the decoder.
@@ -34,6 +35,8 @@ class TrackDecoder:
         self._on_frame = on_frame or (lambda _: None)
         self._is_live = is_live
         self._has_begun = False
+        self._awaits_key_frame = False
+        self._unusable = 0
         self._recent_packets = 0
         self._recent_broken = 0
         self.packets = 0
@@ -55,11 +58,18 @@ class TrackDecoder:
             if packet is not None:
                 self.fail(str(error))
             return ()
+        if packet is not None:
+            self._count_without_key_frame(packet, has_frames=bool(frames))
         for frame in frames:
             self._on_frame(frame)
             if frame.is_corrupt:
                 self.fail("the decoder had to conceal errors")
         return frames
+
+    def flush(self, stream: Any) -> None:  # noqa: ANN401 - as above
+        """Discard what the decoder still holds, because the timestamps have jumped."""
+        stream.codec_context.flush_buffers()
+        self._awaits_key_frame = True
 
     def fail(self, reason: str) -> None:
         """Count a packet that was of no use."""
@@ -75,7 +85,15 @@ class TrackDecoder:
     @property
     def has_failed(self) -> bool:
         """Whether too many packets could not be decoded, when the source has ended."""
-        return self.broken > _MAX_SHARE * self.packets
+        return self.broken - self._unusable > _MAX_SHARE * self.packets
+
+    def _count_without_key_frame(self, packet: Packet[Any], *, has_frames: bool) -> None:
+        """Count a packet that follows a jump, while the decoder waits for a key frame."""
+        self._awaits_key_frame = self._awaits_key_frame and not (packet.is_keyframe or has_frames)
+        if self._awaits_key_frame:
+            self.broken += 1
+            self._unusable += 1
+            self.reason = self.reason or "after a jump of the timestamps, there is no picture before the next key frame"
 
     def _count(self, packet: Packet[Any]) -> None:
         self.packets += 1

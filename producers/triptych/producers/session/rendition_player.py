@@ -192,7 +192,7 @@ class RenditionPlayer:
             _log.warning("subtitles_unreadable", stream=self._progress.stream, reason=reason)
         skipped = self._progress.reader.skipped
         if skipped > self._progress.reported_skips:
-            self._records.late_items += skipped - self._progress.reported_skips
+            self._records.skipped_segments += skipped - self._progress.reported_skips
             if not self._progress.reported_skips:
                 _log.warning("subtitle_segments_skipped", stream=self._progress.stream, segments=skipped)
             self._progress.reported_skips = skipped

@@ -84,7 +84,8 @@ class Session:
     def losses(self) -> Losses:
         """What was discarded so far: items behind their track's watermark, frames and audio behind others."""
         late = sum(records.late_items for records in self.records.values())
-        return self._earlier_losses + Losses(late=late) + self._player_losses()
+        skipped = sum(records.skipped_segments for records in self.records.values())
+        return self._earlier_losses + Losses(late=late, skipped_segments=skipped) + self._player_losses()
 
     def begin_pass(self, players: Players, timeline: SessionTimeline) -> None:
         """Play the following packets with these players."""

@@ -113,9 +113,11 @@ class SourceReader:
 
     @property
     def losses(self) -> Losses:
-        """The packets that had wrong timestamps, or could not be decoded."""
+        """The packets that had wrong timestamps or could not be decoded, and the speech that was not transcribed."""
         broken = sum(decoder.broken for decoder in self.decoders.values())
-        return Losses(misplaced=self._misplaced + self._detector.dropped, broken=broken)
+        untranscribed_ns = 0 if self._transcription is None else self._transcription.dropped_ns
+        misplaced = self._misplaced + self._detector.dropped
+        return Losses(misplaced=misplaced, broken=broken, untranscribed_ns=untranscribed_ns)
 
     @property
     def decoder_error(self) -> str | None:
@@ -191,9 +193,9 @@ class SourceReader:
 
     def flush_decoders(self) -> None:
         """Discard what the decoders still hold, because the timestamps have jumped."""
-        for stream in (self.media.video, self.media.audio):
+        for decoder, stream in zip(self.decoders.values(), (self.media.video, self.media.audio), strict=True):
             if stream is not None:
-                stream.codec_context.flush_buffers()
+                decoder.flush(stream)
 
     def reopen(self) -> bool:
         """Open the source again for the next pass, with fresh decoders; return False where that fails."""

@@ -58,6 +58,7 @@ class TrackRecords:
         covered_ns: the media time up to which records were sent.
         end_ns: where the track's media ends so far.
         late_items: items behind the watermark, which were dropped or trimmed.
+        skipped_segments: segments of text that could not be fetched.
         is_held: whether to send no `progress`, because it is open where the track's records will come from.
     """
 
@@ -70,6 +71,7 @@ class TrackRecords:
         self.covered_ns = 0
         self.end_ns = 0
         self.late_items = 0
+        self.skipped_segments = 0
         self.is_held = False
 
     @property

@@ -36,9 +36,15 @@ _RTSP: Final = frozenset({"rtsp", "rtsps"})
 
 @dataclass(frozen=True, slots=True)
 class FileSource:
-    """A media file."""
+    """A media file.
+
+    Attributes:
+        path: the file that the user has named.
+        opened: what FFmpeg opens in its place.
+    """
 
     path: Path
+    opened: Path | None = None
 
     @property
     def name(self) -> str:
@@ -69,7 +75,7 @@ class FileSource:
     @property
     def location(self) -> str:
         """What FFmpeg opens."""
-        return str(self.path)
+        return str(self.opened or self.path)
 
     @property
     def format(self) -> str | None:

@@ -15,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from triptych.producers.status.counters import SourceStatus, State
+from triptych.producers.status.losses import TrackLoss
 from triptych.producers.status.progress import ProgressLog, ProgressTable
 from triptych.service.health import Health
 from triptych.units import NS_PER_S
@@ -64,15 +65,41 @@ _SERIES: Final = (
         "Audio trimmed, because earlier audio covers its time.",
         lambda status: status.losses.overlap_ns / NS_PER_S,
     ),
+    _FeedSeries(
+        CounterMetricFamily,
+        "skipped_segments",
+        "Segments of the subtitles of an HLS channel that could not be fetched.",
+        lambda status: status.losses.skipped_segments,
+    ),
+    _FeedSeries(
+        CounterMetricFamily,
+        "untranscribed_seconds",
+        "Speech dropped, because it came faster than it could be transcribed.",
+        lambda status: status.losses.untranscribed_ns / NS_PER_S,
+    ),
     _FeedSeries(CounterMetricFamily, "sessions", "Sessions begun.", lambda status: status.sessions),
     _FeedSeries(CounterMetricFamily, "reconnects", "Lost feeds opened again.", lambda status: status.reconnects),
     _FeedSeries(CounterMetricFamily, "gaps", "Gaps that a lost feed has left.", lambda status: status.gaps),
     _FeedSeries(
         CounterMetricFamily, "gap_seconds", "Total length of the gaps.", lambda status: status.gap_ns / NS_PER_S
     ),
-    _FeedSeries(GaugeMetricFamily, "queued_bytes", "Bytes waiting to be sent.", lambda status: status.queued_bytes),
     _FeedSeries(
-        GaugeMetricFamily, "lag_seconds", "How far the broker is behind.", lambda status: status.lag_ns / NS_PER_S
+        CounterMetricFamily,
+        "suspended_seconds",
+        "Time for which the program was suspended.",
+        lambda status: status.suspended_ns / NS_PER_S,
+    ),
+    _FeedSeries(
+        GaugeMetricFamily,
+        "queued_bytes",
+        "Bytes kept: to be sent, or to be acknowledged.",
+        lambda status: status.queued_bytes,
+    ),
+    _FeedSeries(
+        GaugeMetricFamily,
+        "lag_seconds",
+        "How far the broker is behind: the age of the oldest record kept.",
+        lambda status: status.lag_ns / NS_PER_S,
     ),
     _FeedSeries(
         GaugeMetricFamily,
@@ -86,6 +113,12 @@ _SERIES: Final = (
         "Drift of the feed's clock from the wall clock, where measured.",
         lambda status: status.drift_ppm,
     ),
+)
+
+_TRACK_LABELS: Final = ("stream", "modality", "cause")
+_TRACK_SERIES: Final[tuple[tuple[str, str, Callable[[TrackLoss], int]], ...]] = (
+    ("dropped_records", "Records dropped, by modality and cause.", lambda loss: loss.records),
+    ("track_gaps", "Gaps in what was sent of a track, by modality and cause.", lambda loss: loss.gaps),
 )
 
 
@@ -112,6 +145,12 @@ class FeedMetrics(Collector):
                 value = series.value(status)
                 if value is not None:
                     family.add_metric([status.stream], value)
+            yield family
+        for name, text, count in _TRACK_SERIES:
+            family = CounterMetricFamily(f"triptych_feed_{name}", text, labels=_TRACK_LABELS)
+            for status in statuses:
+                for (modality, cause), loss in sorted(status.track_losses.items()):
+                    family.add_metric([status.stream, modality, cause], count(loss))
             yield family
         states = StateSetMetricFamily("triptych_feed_state", "The state of the feed.", labels=["stream"])
         for status in statuses:

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 
 from triptych.producers.status.counters import SourceStatus
-from triptych.units import NS_PER_S
+from triptych.units import MIB, NS_PER_S
 
 _log = structlog.get_logger(__name__)
 LOG_INTERVAL_NS: Final = 10 * NS_PER_S
@@ -63,7 +63,7 @@ class ProgressTable:
         shown, hidden = (ordered, []) if len(ordered) <= room else (ordered[:room], ordered[room:])
         table = Table(box=None, pad_edge=False)
         table.add_column("stream")
-        for title in ("state", "position", "rate", "sent", "dropped", "broken", "lag"):
+        for title in ("state", "position", "rate", "sent", "dropped", "broken", "kept", "lag"):
             table.add_column(title, justify="right")
         elapsed_ns = {status.stream: self._stopwatch.elapsed_ns(status) for status in statuses}
         for status in shown:
@@ -106,7 +106,7 @@ def _trouble(status: SourceStatus) -> int:
         return 0
     if status.state == "waiting":
         return 1
-    if status.dropped or status.losses.late:
+    if status.dropped or status.losses.late or status.losses.skipped_segments or status.losses.untranscribed_ns:
         return 2
     if status.lag_ns > _NORMAL_LAG_NS:
         return 3
@@ -129,6 +129,7 @@ def _numbers(status: SourceStatus, elapsed_ns: int) -> dict[str, str | int | flo
         "sent": status.sent,
         "dropped": status.dropped,
         "broken": status.losses.broken,
+        "kept_mb": round(status.queued_bytes / MIB, 1),
         "lag_s": round(status.lag_ns / NS_PER_S, 1),
     }
 
@@ -144,6 +145,7 @@ def _cells(status: SourceStatus, elapsed_ns: int) -> tuple[str, ...]:
         str(status.sent),
         str(status.dropped),
         str(status.losses.broken),
+        f"{numbers['kept_mb']} MB",
         f"{numbers['lag_s']} s",
     )
 

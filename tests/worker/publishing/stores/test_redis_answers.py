@@ -6,16 +6,20 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis import Redis
+from redis.crc import key_slot
 from redis.exceptions import RedisError
 
 from tests.answering_redis import answering
 from tests.producers.live.relay import Relay
+from tests.servers import open_server
+from tools.devservers import DevRedisCluster
+from tools.devservers.ports import free_ports
 from triptych.schemas.names import (
     redis_index_key,
     redis_latest_key,
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
     from tests.worker.publishing.stores.conftest import MakeStored
     from tools.devservers import DevRedis
 
-StartRedis = Callable[[], "DevRedis"]
+StartRedis = Callable[..., "DevRedis"]
 LIMIT_S = 15.0
 ENDLESS_SCRIPT = "while true do end"
 
@@ -163,6 +167,84 @@ def test_other_answers_that_pass_are_waited_for(make_stored: MakeStored, answer:
         store = RedisStore.connect(url, pipeline="p")
         with pytest.raises(StoreUnavailableError, match=answer.rsplit(maxsplit=1)[-1]):
             store.write([make_stored(0)])
+
+
+def _is_loading(server: DevRedis) -> bool:
+    try:
+        return "LOADING" in server.ask("PING")
+    except RuntimeError:  # it does not listen yet
+        return False
+
+
+def test_a_server_that_loads_its_data_is_waited_for(start_redis: StartRedis, make_stored: MakeStored) -> None:
+    """LOADING, after a restart with many keys, which are loaded slowly until the test has seen enough."""
+    server = start_redis(
+        {
+            "appendonly": "no",
+            "save": "3600 1",
+            "key-load-delay": "100000",
+            "loading-process-events-interval-bytes": "1024",
+        }
+    )
+    store = RedisStore.connect(server.url, pipeline="p")
+    assert store.write([make_stored(0)]) == (True,)
+    with Redis.from_url(server.url) as client:
+        client.mset({f"key{number}": "x" * 10_000 for number in range(300)})
+    server.stop()
+    server.process.start(lambda: _is_loading(server), limit_s=LIMIT_S)
+    with pytest.raises(StoreUnavailableError, match="LOADING Redis is loading the dataset in memory"):
+        store.write([make_stored(0), make_stored(1)])
+    server.ask("CONFIG", "SET", "key-load-delay", "0")
+    wait_until(lambda: _accepts(store))
+    assert store.write([make_stored(0), make_stored(1)]) == (False, True)
+    store.close()
+
+
+@pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_cluster_without_its_slots_is_waited_for(
+    start_redis: StartRedis, make_stored: MakeStored, scheme: str, *, is_new: bool
+) -> None:
+    """CLUSTERDOWN: the slots are not assigned yet, or not any more."""
+    (bus,) = free_ports(1)
+    server = start_redis({"cluster-enabled": "yes", "cluster-port": str(bus)})
+    store = RedisStore.connect(server.url.replace("redis://", f"{scheme}://").removesuffix("/0"), pipeline="p")
+    if not is_new:
+        server.ask("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+        wait_until(lambda: _accepts(store))
+        assert store.write([make_stored(0)]) == (True,)
+        server.ask("CLUSTER", "DELSLOTSRANGE", "0", "16383")
+    with pytest.raises(StoreUnavailableError, match="CLUSTERDOWN"):
+        store.write([make_stored(0), make_stored(1)])
+    server.ask("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+    wait_until(lambda: _accepts(store))
+    assert store.write([make_stored(0), make_stored(1)]) == (is_new, True)
+    store.close()
+
+
+def test_a_slot_that_is_being_moved_is_waited_for(make_stored: MakeStored) -> None:
+    """One of its keys is on the new server already, so scripts find all of them on neither: ASK, then TRYAGAIN."""
+    with ExitStack() as stack:
+        cluster = open_server(stack, DevRedisCluster)
+        store = RedisStore.connect(cluster.url, pipeline="p")
+        assert store.write([make_stored(0)]) == (True,)
+        slot = str(key_slot(redis_results_key("p", "city").encode()))
+        old = next(node for node in cluster.nodes if node.ask("CLUSTER", "COUNTKEYSINSLOT", slot).strip() != "0")
+        new = next(node for node in cluster.nodes if node is not old)
+        ids = {node: node.ask("CLUSTER", "MYID").strip() for node in (old, new)}
+        new.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[old])
+        old.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[new])
+        first, *others = old.ask("CLUSTER", "GETKEYSINSLOT", slot, "10").split()
+        old.ask("MIGRATE", "127.0.0.1", str(new.port), first, "0", "5000")
+        with pytest.raises(StoreUnavailableError, match="redirect to one another, as while a slot is moved"):
+            store.write([make_stored(0), make_stored(1)])
+        for key in others:
+            old.ask("MIGRATE", "127.0.0.1", str(new.port), key, "0", "5000")
+        assert store.write([make_stored(0), make_stored(1)]) == (False, True)
+        for node in (new, old):
+            node.ask("CLUSTER", "SETSLOT", slot, "NODE", ids[new])
+        assert store.write([make_stored(1), make_stored(2)]) == (False, True)
+        store.close()
 
 
 @pytest.mark.parametrize("answer", ["NOPERM this user has no permissions", "ERR unknown command 'EVALSHA'"])

@@ -34,8 +34,9 @@ log = structlog.get_logger(__name__)
 
 SEND_TIMEOUT_S = 60.0
 STOP_LIMIT_S = 15.0
-BACKOFF_S = (0.1, 5.0)
-"""Between attempts to open a client: the first and the longest delay."""
+BACKOFF_S = (0.1, 1.0)
+"""Between attempts to open a client: the first and the longest delay. Short, because an attempt without an answer
+takes ten seconds by itself, and a broker that comes back during the delay is found only after it."""
 MAX_FAILURES = 5
 """After so many client failures, none of them transient, the message counts as the cause."""
 STUCK_S = 60.0

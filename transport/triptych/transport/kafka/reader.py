@@ -179,10 +179,7 @@ class KafkaReader:
     def _with_assignment_changes(self, records: tuple[Record, ...]) -> Poll:
         if not records:
             for stopped in self._guard.stopped.values():
-                raise UnreadableBatchError(
-                    f"{stopped.tp.topic} {stopped.tp.partition}: the batch at offset {stopped.offset} cannot be read: "
-                    f"{stopped.reason}. TRIPTYCH_KAFKA_UNREADABLE_BATCH=skip continues at {stopped.next_offset}"
-                )
+                raise UnreadableBatchError(stopped)
         return Poll(records, out_of_range=self._take_out_of_range(), unreadable=self._guard.take())
 
     def _take_out_of_range(self) -> tuple[OffsetOutOfRange, ...]:

@@ -104,7 +104,13 @@ class Aligner:
     # --- state --------------------------------------------------------------------------------------------------------
 
     def next_wakeup(self) -> NextWakeup:
-        """Return when end offsets are needed to make further decisions."""
+        """Return when end offsets are needed to make further decisions.
+
+        They are not while a record can be taken without: it moves the clock by itself, and runs the deadlines before
+        it. So a worker that has read ahead and waits for its model does not ask the broker in every step.
+        """
+        if self._merge.peek() is not None:
+            return NextWakeup(at_ns=None, wall_ns=None)
         deadline_ns = self._deadlines.next_ns()
         return NextWakeup(
             at_ns=self._merge.query_at_ns(),
@@ -134,6 +140,10 @@ class Aligner:
     def unread(self) -> int:
         """Number of records that were fetched and not yet taken."""
         return self._merge.unread
+
+    def unread_of(self, modality: Modality) -> int:
+        """Return the number of records of one partition that were fetched and not yet taken."""
+        return self._merge.unread_of(modality)
 
     def streams(self) -> tuple[str, ...]:
         """Return the known streams."""
@@ -213,7 +223,8 @@ class Aligner:
         if stream is None:
             stream = self._streams[name] = Stream(name, self._config, partial(self._positions_of, name))
         yield from self._decide(stream, stream.take, valid, now_ns)
-        yield from self._enforce_byte_bound(now_ns)
+        if self._window_bytes > self._config.partition_max_bytes:  # saves a generator for almost every record
+            yield from self._enforce_byte_bound(now_ns)
 
     def _take_redriven(self, entry: Entry, now_ns: int) -> Iterator[Decision]:
         """Process a redriven record: always late, without effect on the stream's progress (alignment rule 22)."""

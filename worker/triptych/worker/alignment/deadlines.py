@@ -35,16 +35,19 @@ class DeadlineQueue:
         """Start empty. `streams` is a live view of the streams by name."""
         self._streams = streams
         self._heap: list[Deadline] = []
-        self._scheduled: dict[str, set[int]] = {}  # the ranks that have an entry, by stream
+        self._unscheduled: dict[str, set[int]] = {}  # the ranks that have no entry, by stream
 
     def schedule(self, stream: Stream) -> None:
         """Add the deadlines of a stream that have no entry yet. Call it after each change of the stream."""
-        scheduled = self._scheduled.setdefault(stream.name, set())
-        for rank in _RANKS - scheduled:
+        name = stream.name
+        unscheduled = self._unscheduled.get(name)
+        if unscheduled is None:
+            unscheduled = self._unscheduled[name] = set(_RANKS)
+        for rank in tuple(unscheduled):
             due_ns = _due_ns(stream, rank)
             if due_ns is not None:
-                scheduled.add(rank)
-                heapq.heappush(self._heap, (due_ns, stream.name, rank))
+                unscheduled.discard(rank)
+                heapq.heappush(self._heap, (due_ns, name, rank))
 
     def next_ns(self) -> int | None:
         """Return the time of the earliest deadline."""
@@ -55,7 +58,7 @@ class DeadlineQueue:
                 return due_ns
             if actual_ns is None:
                 heapq.heappop(self._heap)
-                self._scheduled[name].discard(rank)
+                self._unscheduled[name].add(rank)
             else:
                 heapq.heapreplace(self._heap, (actual_ns, name, rank))
         return None
@@ -73,14 +76,14 @@ class DeadlineQueue:
                 return None
             deadline = heapq.heappop(self._heap)
             _, name, rank = deadline
-            self._scheduled[name].discard(rank)
+            self._unscheduled[name].add(rank)
             if rank >= QUIET_RANK or self._streams[name].sessions.is_heard_long_enough(READING_ORDER[rank]):
                 return deadline
         return None
 
     def remove(self, name: str) -> None:
         """Remove all deadlines of a stream."""
-        self._scheduled.pop(name, None)
+        self._unscheduled.pop(name, None)
         self._heap = [deadline for deadline in self._heap if deadline[1] != name]
         heapq.heapify(self._heap)
 

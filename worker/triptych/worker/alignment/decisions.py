@@ -21,7 +21,8 @@ class ClosedWindow:
     `items` are in order of event time. `held` is the frame to use if `states["video"]` is `held`. `skipped` is the
     number of empty windows before this one that are not published. `dead` is the number of dead records of the stream
     since the previous window. A `revision` above 0 repeats the window with late items; `added` is the number of items
-    since the previous result, by modality.
+    since the previous result, by modality. Until the stream's next window starts at `revisable_until_ns` or later, late
+    items may lead to another revision; None if they cannot.
     """
 
     stream: str
@@ -36,6 +37,7 @@ class ClosedWindow:
     snapshot: Snapshot
     revision: int = 0
     added: Mapping[Modality, int] = field(default_factory=dict)
+    revisable_until_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

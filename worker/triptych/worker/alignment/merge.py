@@ -116,6 +116,10 @@ class Merge:
         """Number of records that were fetched and not yet taken."""
         return sum(len(partition.unread) for partition in self._partitions.values())
 
+    def unread_of(self, modality: Modality) -> int:
+        """Return the number of records of one partition that were fetched and not yet taken."""
+        return len(self._partitions[modality].unread)
+
     def positions(self) -> dict[Modality, int]:
         """Return the offset of the next record to take, by modality."""
         return {

@@ -130,7 +130,8 @@ class OpenWindows:
     def next_complete(self) -> int | None:
         """Return the next window to close if it is complete, else None."""
         index = self.next_index()
-        if index is None or self._grid.start_ns(index) >= self._start_limit_ns():
+        limit_ns = self._start_limit_ns() if self._clock.quiet else self.max_event_time_ns
+        if index is None or self._grid.start_ns(index) >= limit_ns:
             return None
         return index if self._grid.end_ns(index) <= self._watermark_ns() else None
 

@@ -7,8 +7,9 @@ more after its end, or until the byte bound evicts it.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from triptych.schemas.results import WITHOUT_WAITING
 from triptych.worker.alignment.entry import READING_ORDER, Entry
 from triptych.worker.alignment.revision_state import LateCounts, RevisionState
 
@@ -16,14 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from triptych.schemas.names import Modality
-    from triptych.schemas.results import ClosedBy
     from triptych.worker.alignment.config import AlignConfig
     from triptych.worker.alignment.grid import WindowGrid
     from triptych.worker.alignment.revision_state import WindowSummary
-
-
-WITHOUT_WAITING: Final[frozenset[ClosedBy]] = frozenset({"quiet", "idle", "bound"})
-"""`closed_by` of the windows that closed before each of their tracks had said that nothing more comes."""
 
 
 class RevisableWindows:
@@ -39,10 +35,10 @@ class RevisableWindows:
         self._lateness_ns = lateness_ns
         self._only_without_waiting = only_without_waiting
         self._items: dict[Modality, dict[int, Entry]] = {modality: {} for modality in READING_ORDER}
-        self._summaries: dict[int, WindowSummary] = {}  # by window, ascending
+        self.summaries: dict[int, WindowSummary] = {}  # of the windows that may be revised, ascending
         self._late_counts: dict[int, LateCounts] = {}  # by window; open windows too, if a redriven item waits for them
         self._first_revisable = 0
-        self._first_late_ns: int | None = None
+        self.first_late_ns: int | None = None  # arrival time of the first late item that is in no result yet
         self.size_bytes = 0
 
     @classmethod
@@ -57,7 +53,7 @@ class RevisableWindows:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is known of any window. Never so if every window stays known."""
-        return self._only_without_waiting and not self._summaries and not self._late_counts
+        return self._only_without_waiting and not self.summaries and not self._late_counts
 
     # --- closing ------------------------------------------------------------------------------------------------------
 
@@ -71,11 +67,11 @@ class RevisableWindows:
         oldest = self._grid.first_ending_after(next_window_start_ns - self._lateness_ns)
         self._first_revisable = max(self._first_revisable, oldest)
         waited_for = [index for index in self._late_counts if index in windows]
-        if waited_for and self._first_late_ns is None:
-            self._first_late_ns = now_ns
+        if waited_for and self.first_late_ns is None:
+            self.first_late_ns = now_ns
         revisable = range(max(windows.start, self._first_revisable), windows.stop)
         for index in sorted({*waited_for, *revisable}):
-            self._summaries[index] = summary
+            self.summaries[index] = summary
 
     def add_all(self, items: Iterable[Entry]) -> None:
         """Store the items that the open windows released. Discard those that no revisable window needs."""
@@ -91,18 +87,22 @@ class RevisableWindows:
             self._items[entry.modality][entry.offset] = entry
             self.size_bytes += entry.size_bytes
 
+    def until_ns(self, index: int) -> int | None:
+        """Return the start of the stream's next window at which window `index` stops being revisable, or None."""
+        return self._grid.end_ns(index) + self._lateness_ns if index in self.summaries else None
+
     def evict(self, index: int) -> None:
         """Stop revising window `index`, which must be the oldest one."""
         self._first_revisable = max(self._first_revisable, index + 1)
-        self._summaries.pop(index, None)
+        self.summaries.pop(index, None)
         self._late_counts.pop(index, None)
         self._discard_unneeded()
 
     def _discard_unneeded(self) -> None:
-        expired = [i for i in self._summaries if i < self._first_revisable and i not in self._late_counts]
+        expired = [i for i in self.summaries if i < self._first_revisable and i not in self._late_counts]
         for index in expired:
-            del self._summaries[index]
-        held = {summary.held for summary in self._summaries.values()}
+            del self.summaries[index]
+        held = {summary.held for summary in self.summaries.values()}
         for modality, items in self._items.items():
             for entry in [entry for entry in items.values() if not self._is_in_revisable(entry)]:
                 is_held = modality == "video" and entry.offset in held
@@ -111,7 +111,7 @@ class RevisableWindows:
 
     def _is_in_revisable(self, entry: Entry) -> bool:
         if self._only_without_waiting:
-            return any(index in self._summaries for index in self._windows_of(entry))
+            return any(index in self.summaries for index in self._windows_of(entry))
         return entry.end_ns > self._grid.start_ns(self._first_revisable)
 
     def _discard(self, entry: Entry) -> None:
@@ -131,17 +131,17 @@ class RevisableWindows:
         only windows that closed without waiting can be revised, the item does not wait for the open ones.
         """
         if self._only_without_waiting:
-            if not self._summaries:
+            if not self.summaries:
                 return False
             open_windows = range(0)
         windows = self._windows_of(entry)
-        revisable = [index for index in windows if index >= self._first_revisable and index in self._summaries]
+        revisable = [index for index in windows if index >= self._first_revisable and index in self.summaries]
         counted = revisable + [index for index in windows if index in open_windows]
         for index in counted:
             counts = self._late_counts.setdefault(index, {})
             counts[entry.modality] = counts.get(entry.modality, 0) + 1
-        if revisable and self._first_late_ns is None:
-            self._first_late_ns = now_ns
+        if revisable and self.first_late_ns is None:
+            self.first_late_ns = now_ns
         return bool(counted)
 
     def discard_waiting(self) -> list[Entry]:
@@ -150,32 +150,27 @@ class RevisableWindows:
             entry
             for items in self._items.values()
             for entry in items.values()
-            if entry.redriven and not any(index in self._summaries for index in self._windows_of(entry))
+            if entry.redriven and not any(index in self.summaries for index in self._windows_of(entry))
         ]
         for entry in waiting:
             self._discard(entry)
-        self._late_counts = {index: counts for index, counts in self._late_counts.items() if index in self._summaries}
+        self._late_counts = {index: counts for index, counts in self._late_counts.items() if index in self.summaries}
         return waiting
 
     # --- revisions ----------------------------------------------------------------------------------------------------
 
     def pending(self) -> list[int]:
         """Return the closed windows that have late items since their last result, in order."""
-        return sorted(index for index in self._late_counts if index in self._summaries)
-
-    @property
-    def first_late_ns(self) -> int | None:
-        """Arrival time of the first late item that is in no result yet."""
-        return self._first_late_ns
+        return sorted(index for index in self._late_counts if index in self.summaries)
 
     def start_revision(self, index: int) -> tuple[WindowSummary, LateCounts]:
         """Increment the revision of window `index`. Return its summary and the late items since its last result."""
-        summary = self._summaries[index]
-        self._summaries[index] = replace(summary, revision=summary.revision + 1)
+        summary = self.summaries[index]
+        self.summaries[index] = replace(summary, revision=summary.revision + 1)
         counts = self._late_counts.pop(index)
         if not self.pending():
-            self._first_late_ns = None
-        return self._summaries[index], counts
+            self.first_late_ns = None
+        return self.summaries[index], counts
 
     def items(self, index: int) -> dict[Modality, tuple[Entry, ...]]:
         """Return the items of window `index` that are stored here, by modality."""
@@ -191,17 +186,17 @@ class RevisableWindows:
 
     def oldest(self) -> int | None:
         """Return the oldest revisable window."""
-        return next(iter(self._summaries), None)
+        return next(iter(self.summaries), None)
 
     @property
     def can_evict(self) -> bool:
         """Whether there is a window or a waiting item to evict."""
-        return bool(self._summaries) or self.has_waiting
+        return bool(self.summaries) or self.has_waiting
 
     @property
     def has_waiting(self) -> bool:
         """Whether a redriven item waits for an open window."""
-        return any(index not in self._summaries for index in self._late_counts)
+        return any(index not in self.summaries for index in self._late_counts)
 
     # --- restart ------------------------------------------------------------------------------------------------------
 
@@ -215,9 +210,9 @@ class RevisableWindows:
             size_ns=self._grid.size_ns,
             hop_ns=self._grid.hop_ns,
             first_revisable=self._first_revisable,
-            summaries=dict(self._summaries),
+            summaries=dict(self.summaries),
             late_counts={index: dict(counts) for index, counts in self._late_counts.items()},
-            first_late_ns=self._first_late_ns,
+            first_late_ns=self.first_late_ns,
             held=held,
             ttl_start_ns=ttl_start_ns,
         )
@@ -227,9 +222,9 @@ class RevisableWindows:
         if (state.size_ns, state.hop_ns) != (self._grid.size_ns, self._grid.hop_ns):
             return
         self._first_revisable = state.first_revisable
-        self._summaries = dict(state.summaries)
+        self.summaries = dict(state.summaries)
         self._late_counts = {index: dict(counts) for index, counts in state.late_counts.items()}
-        self._first_late_ns = state.first_late_ns
+        self.first_late_ns = state.first_late_ns
 
 
 def merged(*parts: Mapping[Modality, tuple[Entry, ...]]) -> dict[Modality, tuple[Entry, ...]]:

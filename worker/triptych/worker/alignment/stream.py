@@ -75,7 +75,8 @@ class Stream:
     @property
     def size_bytes(self) -> int:
         """Bytes of undecoded media in the open and the revisable windows."""
-        return self._buffer.size_bytes + (0 if self._revisable is None else self._revisable.size_bytes)
+        revisable = self._revisable
+        return self._buffer.size_bytes if revisable is None else self._buffer.size_bytes + revisable.size_bytes
 
     @property
     def can_evict(self) -> bool:
@@ -154,11 +155,13 @@ class Stream:
 
     def _add(self, entry: Entry, now_ns: int) -> list[Decision]:
         """Add a media item to its windows. It is late if all of them are closed."""
-        revises = self._revisable is not None and self._revisable.count_late(entry, _NO_WINDOWS, now_ns=now_ns)
+        revisable, revises = self._revisable, False
+        if revisable is not None and revisable.summaries:
+            revises = revisable.count_late(entry, _NO_WINDOWS, now_ns=now_ns)
         if self._windows.add(entry):
             return []
-        if self._revisable is not None and revises:
-            self._revisable.add(entry)
+        if revisable is not None and revises:
+            revisable.add(entry)
         return [LateItem(entry, self._windows.next_window_start_ns, revises=revises)]
 
     # --- decisions ----------------------------------------------------------------------------------------------------
@@ -256,6 +259,7 @@ class Stream:
         added: Mapping[Modality, int] | None = None,
     ) -> ClosedWindow:
         states = dict(zip(READING_ORDER, summary.states, strict=True))
+        revisable = None if self.forgetting else self._revisable
         return ClosedWindow(
             stream=self.name,
             start_ns=self._grid.start_ns(index),
@@ -269,6 +273,7 @@ class Stream:
             snapshot=self._snapshot(now_ns),
             revision=summary.revision,
             added=added or {},
+            revisable_until_ns=None if revisable is None else revisable.until_ns(index),
         )
 
     # --- snapshots ----------------------------------------------------------------------------------------------------

@@ -127,4 +127,5 @@ def _envelope(job: WindowJob, output: ModelOutput, published_ns: int) -> ResultE
     partition = job.partition_set.partition
     result = result_of(job.window, output, partition=partition, published_ns=published_ns)
     result = job.partition_set.recent.with_novelty(result, output.prediction.frame_embeddings)
+    result = job.partition_set.quality.with_flags(result)
     return ResultEnvelope(result, partition, job.window.snapshot.to_json())

@@ -17,12 +17,14 @@ from triptych.models.window import PreparedCue, PreparedWindow
 from triptych.schemas.names import Modality
 from triptych.schemas.reasons import DeadReason
 from triptych.schemas.records import AudioChunk, SubtitleCue, VideoFrame
+from triptych.schemas.results import Quality
 from triptych.worker.alignment.decisions import ClosedWindow
 from triptych.worker.alignment.entry import Entry
 from triptych.worker.intake import Received
 from triptych.worker.media.audio import decode_audio
 from triptych.worker.media.errors import UnreadableMediaError
 from triptych.worker.media.picture import decode_picture, quiet_opencv
+from triptych.worker.media.quality import measure_quality
 from triptych.worker.media.selection import choose_evenly
 from triptych.worker.media.timeline import SampleTimeline
 from triptych.worker.overload import Effort
@@ -45,7 +47,7 @@ class Preparation:
 
     `used` and `repairs` count the items in it and those that were repaired, by modality. `bad` are the items left out
     because they cannot be decoded. `shed` counts the items left out because of overload. If not `asks_model`, the
-    window is published without a prediction.
+    window is published without a prediction. `quality` has no flags yet; it is None if it was not measured.
     """
 
     window: PreparedWindow
@@ -54,6 +56,7 @@ class Preparation:
     bad: tuple[BadItem, ...]
     shed: Mapping[Modality, int] = field(default_factory=dict)
     asks_model: bool = True
+    quality: Quality | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +77,10 @@ class _DecodedTrack:
 class Preparer:
     """Prepares windows for one model. Stateless and thread-safe."""
 
-    def __init__(self, spec: InputSpec) -> None:
-        """Prepare for the input shapes of `spec`."""
+    def __init__(self, spec: InputSpec, *, measures_quality: bool = False) -> None:
+        """Prepare for the input shapes of `spec`. With `measures_quality`, measure each window's technical quality."""
         self._spec = spec
+        self._measures_quality = measures_quality
         quiet_opencv()
 
     def prepare(self, window: ClosedWindow, effort: Effort | None = None) -> Preparation:
@@ -106,6 +110,7 @@ class Preparer:
             repairs={"video": 0, "audio": audio.repairs, "subtitles": 0},
             bad=frames.bad + audio.bad,
             shed={"video": max(0, self._frames_wanted(window) - effort.frames)},
+            quality=measure_quality(prepared) if self._measures_quality else None,
         )
 
     def _unprepared(self, window: ClosedWindow) -> Preparation:

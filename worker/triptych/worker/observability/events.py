@@ -5,13 +5,14 @@ An event states what happened, not how it is logged or counted. `start_ns` and `
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from triptych.schemas.names import Modality
 from triptych.schemas.reasons import DeadReason
 from triptych.schemas.results import ClosedBy
+from triptych.transport.records import Unreadable
 from triptych.worker.alignment.decisions import ClosedWindow, LateItem
 
 Stage = Literal["ask", "prepare", "infer", "publish", "store", "commit"]
@@ -258,6 +259,11 @@ class BatchUnreadable:
     reason: str
     stopped: bool
 
+    @classmethod
+    def of(cls, span: Unreadable) -> BatchUnreadable:
+        """Return the event of a span that a poll has reported."""
+        return cls(span.tp.topic, span.tp.partition, span.offset, span.next_offset, span.reason, stopped=span.stopped)
+
 
 @dataclass(frozen=True, slots=True)
 class LagMeasured:
@@ -285,6 +291,14 @@ class OverloadLevelChanged:
     level: int
     frames: int
     asks_model: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QualityFlagged:
+    """A result was published whose media has flags of technical quality."""
+
+    stream: str
+    flags: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -449,6 +463,7 @@ Event = (
     | BytesHeld
     | OverloadLevelChanged
     | ItemsShed
+    | QualityFlagged
     | ModelFailed
     | ModelSwapped
     | ModelUnchanged

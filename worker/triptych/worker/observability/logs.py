@@ -58,6 +58,7 @@ HANDLERS: Final = EventHandlers["_LogState"](
         events.BatchInferred: "counted; several times a second",
         events.StageCompleted: "counted; several times a second",
         events.SyncMeasured: "counted; once per result",
+        events.QualityFlagged: "counted; once per result",
         events.LagMeasured: "a gauge; every second",
         events.BytesHeld: "a gauge; every second",
         events.ItemsShed: "counted; the change of the overload level is logged",

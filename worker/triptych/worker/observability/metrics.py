@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from triptych.schemas.names import MODALITIES
 from triptych.schemas.reasons import DeadReason
-from triptych.schemas.results import ClosedBy
+from triptych.schemas.results import ClosedBy, QualityFlag
 from triptych.worker.observability import events
 from triptych.worker.observability.event_handlers import EventHandlers
 from triptych.worker.observability.events import Event, ModelRole, Service, Stage
@@ -102,6 +102,9 @@ class _WorkerSeries:
         )
         self.drift = self._histogram(
             "triptych_drift_ppm", "Drift of the source's clock, of each result with one.", _DRIFT_BUCKETS
+        )
+        self.quality_flags = self._labelled(
+            "triptych_quality_flags", "Windows with a flag of technical quality.", flag=get_args(QualityFlag)
         )
         self.shed = self._labelled(
             "triptych_shed", "Items withheld from the model because of overload.", modality=MODALITIES
@@ -246,6 +249,12 @@ def _items_shed(series: _WorkerSeries, event: events.ItemsShed) -> None:
     for modality, count in event.items.items():
         series.shed.labels(modality).inc(count)
     series.windows_unasked.inc(event.model_skipped)
+
+
+@HANDLERS.on(events.QualityFlagged)
+def _quality_flagged(series: _WorkerSeries, event: events.QualityFlagged) -> None:
+    for flag in event.flags:
+        series.quality_flags.labels(flag).inc()
 
 
 @HANDLERS.on(events.SyncMeasured)

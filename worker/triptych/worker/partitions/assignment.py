@@ -13,7 +13,7 @@ from triptych.schemas.names import INPUT_TOPICS, MODALITY_OF, TOPIC_OF, Modality
 from triptych.service.health import Health
 from triptych.transport.errors import RetriableError, UnreadableBatchError
 from triptych.transport.protocols import GroupConsumer
-from triptych.transport.records import Poll, Record, TopicPartition
+from triptych.transport.records import Poll, Record, TopicPartition, Unreadable
 from triptych.units import NS_PER_MS
 from triptych.worker.observability import events
 from triptych.worker.observability.hooks import Hooks
@@ -64,6 +64,7 @@ class Assignment:
     |----------|----------------------------------|------------------|-------------------------------------------------|
     | -        | assigned                         | pending          | paused; seeks back to its first record          |
     | pending  | restored from the results topic  | active           | resumed; results are replayed to the store      |
+    | pending  | an unreadable batch of the state | pending          | by the policy `stop`: not tried again           |
     | pending  | revoking, revoked or lost        | -                |                                                 |
     | active   | revoking                         | revoking         | no new decisions; in-flight results finish      |
     | active   | revoked or lost                  | retired          | abandoned: nothing more is published, committed |
@@ -112,6 +113,8 @@ class Assignment:
         self._active: dict[int, PartitionSet] = {}
         # With the offsets to start from, or None for the committed ones.
         self._pending: dict[int, dict[Modality, int] | None] = {}
+        # Pending partitions that cannot be restored, by the policy `stop` on unreadable batches.
+        self._unrestorable: dict[int, Unreadable] = {}
         self._revoking: dict[int, PartitionSet] = {}
         self._retired: list[PartitionSet] = []
         self._revoking_since_ns: int | None = None
@@ -126,13 +129,28 @@ class Assignment:
 
     @property
     def is_restoring(self) -> bool:
-        """Whether a partition is pending."""
-        return bool(self._pending)
+        """Whether a partition is pending, and can be restored."""
+        return bool(self._pending.keys() - self._unrestorable.keys())
+
+    @property
+    def stopped(self) -> tuple[Unreadable, ...]:
+        """The batches that cannot be read and at which, by the policy `stop`, partitions of ours have stopped."""
+        spans = [*self._unrestorable.values(), *(span for each in self.active for span in each.stopped.values())]
+        return tuple(sorted(spans, key=lambda span: span.tp))
 
     @property
     def is_revoking(self) -> bool:
         """Whether a partition is being revoked."""
         return bool(self._revoking)
+
+    @property
+    def is_stable(self) -> bool:
+        """Whether no partition is pending or being revoked."""
+        return not (self._pending or self._revoking)
+
+    def open_streams(self) -> tuple[str, ...]:
+        """Return the names of streams of active partitions that have items in open windows, sorted."""
+        return tuple(sorted({name for each in self.active for name in each.aligner.open_streams()}))
 
     def states(self, partition: int) -> frozenset[PartitionState]:
         """Return the states of a partition: none if it is not ours, two if a retired set of it is in flight."""
@@ -158,6 +176,7 @@ class Assignment:
             records[record.partition].append(record)
         self._add(poll, records)
         self._activate_one(records)
+        self._note_unreadable(poll.unreadable)
         self._was_assigned |= bool(poll.assigned)
         is_ready = self._was_assigned and not self._pending
         self._health.set_ready(_READINESS, is_ready, "waiting for partitions, or for their state")
@@ -179,6 +198,7 @@ class Assignment:
         self._revoking_since_ns = self._monotonic_ns()
         for partition in _partitions(poll.revoking):
             self._pending.pop(partition, None)
+            self._unrestorable.pop(partition, None)
             partition_set = self._active.pop(partition, None)
             if partition_set is not None:
                 self._revoking[partition] = partition_set
@@ -224,6 +244,7 @@ class Assignment:
         partitions = _partitions(tp for tp in removed if tp.topic in INPUT_TOPICS)
         for partition in partitions:
             self._pending.pop(partition, None)
+            self._unrestorable.pop(partition, None)
             for sets in (self._active, self._revoking):
                 partition_set = sets.pop(partition, None)
                 if partition_set is not None:
@@ -238,7 +259,8 @@ class Assignment:
     def _add(self, poll: Poll, records: dict[int, list[Record]]) -> None:
         partitions = _partitions(poll.assigned)
         for partition in partitions:
-            self._pending[partition] = _first_offsets(records[partition])
+            spans = [span for span in poll.unreadable if span.tp.partition == partition]
+            self._pending[partition] = _first_offsets(records[partition], spans)
         if partitions:
             self._hooks.emit(events.PartitionsAssigned(numbers=partitions))
 
@@ -266,12 +288,14 @@ class Assignment:
         After an abandoned set, another worker may own the partition without our knowing, until the group confirms us.
         While topics grow, a partition may exist on some of them only.
         """
+        if partition in self._unrestorable:
+            return False
         if not self._consumer.assignment() >= {TopicPartition(topic, partition) for topic in INPUT_TOPICS}:
             return False
         return self._pending[partition] is not None or self._consumer.is_confirmed()
 
     def _activate(self, partition: int, records: dict[int, list[Record]]) -> bool:
-        """Restore a pending partition from the results topic. Return False if the broker is not available."""
+        """Restore a pending partition from the results topic. Return False if its state cannot be read, or not now."""
         start = self._pending[partition]
         try:
             if start is None:
@@ -284,8 +308,13 @@ class Assignment:
                 records.pop(partition, None)
                 for modality, offset in partition_set.committed.items():
                     self._consumer.seek(TopicPartition(TOPIC_OF[modality], partition), offset)
-        except (RetriableError, UnreadableBatchError) as error:
+        except RetriableError as error:
             self._hooks.emit(events.RetryScheduled(what="kafka", error=str(error), attempt=1, delay_s=0.0))
+            return False
+        except UnreadableBatchError as error:
+            for span in error.spans:
+                self._unrestorable[partition] = span
+                self._hooks.emit(events.BatchUnreadable.of(span))
             return False
         self._committer.update_transaction_offsets([partition_set])
         self._consumer.resume(partition_set.tps.values())
@@ -294,6 +323,16 @@ class Assignment:
         if results:
             self._restorer.submit_replay(partition_set, results)
         return True
+
+    def _note_unreadable(self, spans: Iterable[Unreadable]) -> None:
+        """Report what cannot be read of active partitions. Pending ones have been sought back, and report it again."""
+        for span in spans:
+            partition_set = self._active.get(span.tp.partition)
+            if partition_set is None:
+                continue
+            if span.stopped:
+                partition_set.stopped[MODALITY_OF[span.tp.topic]] = span
+            self._hooks.emit(events.BatchUnreadable.of(span))
 
     def _seek_back(self, partition: int) -> None:
         """Pause a pending partition, and seek to where it starts."""
@@ -306,10 +345,10 @@ def _partitions(tps: Iterable[TopicPartition]) -> tuple[int, ...]:
     return tuple(sorted({tp.partition for tp in tps}))
 
 
-def _first_offsets(records: Iterable[Record]) -> dict[Modality, int]:
+def _first_offsets(records: Iterable[Record], unreadable: Iterable[Unreadable]) -> dict[Modality, int]:
     """Return the first offset of each modality: the poll that reports an assignment may bring its first records."""
     first: dict[Modality, int] = {}
-    for record in records:
-        modality = MODALITY_OF[record.topic]
-        first[modality] = min(first.get(modality, record.offset), record.offset)
+    for tp, offset in (*((each.tp, each.offset) for each in records), *((each.tp, each.offset) for each in unreadable)):
+        modality = MODALITY_OF[tp.topic]
+        first[modality] = min(first.get(modality, offset), offset)
     return first

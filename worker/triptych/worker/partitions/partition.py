@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from triptych.schemas.names import DEFAULT_PIPELINE, MODALITY_OF, TOPIC_OF, Modality
-from triptych.transport.records import GroupOffsets, Record, TopicPartition
+from triptych.transport.records import GroupOffsets, Record, TopicPartition, Unreadable
 from triptych.worker.alignment.aligner import Aligner, NextWakeup
 from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.alignment.decisions import Decision
@@ -13,6 +13,7 @@ from triptych.worker.alignment.snapshot import Snapshot
 from triptych.worker.intake import received_entry
 from triptych.worker.partitions.offset_tracker import OffsetTracker
 from triptych.worker.publishing.novelty import RecentWindows
+from triptych.worker.publishing.quality_flags import QualityHistory
 
 
 class PartitionSet:
@@ -48,6 +49,9 @@ class PartitionSet:
         Always replaced as a whole, because the publishing thread reads it. None without transactions.
         """
         self.recent = RecentWindows(config.stream_ttl_ns)
+        self.quality = QualityHistory(config.stream_ttl_ns)
+        self.stopped: dict[Modality, Unreadable] = {}
+        """The topics of which nothing more is read, each with the batch that cannot be read, by the policy `stop`."""
         self.counts: tuple[int, ...] = (partitions,)
         """The numbers of partitions that the topics have had, the current one last."""
         self._pipeline = pipeline
@@ -57,6 +61,14 @@ class PartitionSet:
     def may_publish(self) -> bool:
         """Whether results of this set may still be published. Safe to read from any thread."""
         return self.offset_tracker.may_publish
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether every record before an unreadable batch is taken. The others wait for that batch: they are in order.
+
+        False while nothing is stopped.
+        """
+        return any(self.aligner.unread_of(modality) == 0 for modality in self.stopped)
 
     def receive(self, records: Sequence[Record], positions: Mapping[Modality, int], *, at_ns: int) -> None:
         """Receive the records, in offset order, of a poll that returned at `at_ns` (monotonic)."""
@@ -78,6 +90,16 @@ class PartitionSet:
         positions = self.offset_tracker.positions()
         return self.aligner.unread == 0 and all(positions[modality] >= ends[tp] for modality, tp in self.tps.items())
 
+    def is_undecided(self, limited_wall_ns: Callable[[int], int]) -> bool:
+        """Return whether a decision is still to come without another record.
+
+        Received records may wait to be merged, and late items may wait for a revision. The latter counts only if the
+        wall clock still reaches it: `limited_wall_ns` returns the time that it is given, or an earlier one at which the
+        clock stops.
+        """
+        revision_ns = self.aligner.next_revision_wall_ns()
+        return bool(self.aligner.unread) or (revision_ns is not None and limited_wall_ns(revision_ns) == revision_ns)
+
     def decide(self) -> Decision | None:
         """Return the next decision, or None if nothing can be decided yet.
 
@@ -91,8 +113,8 @@ class PartitionSet:
         return decision
 
     def next_wakeup(self) -> NextWakeup:
-        """Return when the end offsets are needed next."""
-        return self.aligner.next_wakeup()
+        """Return when the end offsets are needed next. With an unreadable batch ahead they are of no more use."""
+        return NextWakeup(None, None) if self.is_exhausted else self.aligner.next_wakeup()
 
     def committable(self) -> dict[TopicPartition, int]:
         """Return the offsets that may be committed and differ from the committed ones."""

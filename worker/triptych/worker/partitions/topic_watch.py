@@ -59,7 +59,9 @@ class TopicWatch:
         missing = [topic for topic in INPUT_TOPICS if topic not in self._known]
         if missing:
             raise TopicMissingError(f"no such topic: {', '.join(missing)}; make it with `triptych topics create`")
-        self._counts: tuple[int, ...] = (max(each.partitions for each in self._known.values()),)
+        # Topics that differ are growing: records sent by the smaller numbers are at their place.
+        counts = sorted({each.partitions for each in self._known.values()})
+        self._counts: tuple[int, ...] = tuple(counts[:-1] or counts)
         self.waiting_for: str | None = None
         """What is wrong with the topics, so that the worker waits; None if nothing is."""
 

@@ -18,6 +18,7 @@ from triptych.schemas.results import Result, Shed, Sync
 from triptych.transport.records import GroupOffsets
 from triptych.worker.observability.events import (
     ItemsShed,
+    QualityFlagged,
     RecordDeadLettered,
     ResultsPublished,
     ResultsReplayed,
@@ -175,6 +176,8 @@ class ResultPublisher:
         for result in results:
             if result.sync != Sync() and not result.revision:  # a revision repeats a measurement of the past
                 self._hooks.emit(SyncMeasured(result.stream, result.sync.offset_ms, result.sync.drift_ppm))
+            if result.quality is not None and result.quality.flags and not result.revision:
+                self._hooks.emit(QualityFlagged(result.stream, result.quality.flags))
             if result.shed != Shed():
                 items: dict[Modality, int] = {modality: getattr(result.shed, modality) for modality in MODALITIES}
                 self._hooks.emit(ItemsShed(result.stream, items, model_skipped=result.shed.model))

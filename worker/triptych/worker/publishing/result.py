@@ -69,6 +69,7 @@ def result_of(window: ClosedWindow, output: ModelOutput, *, partition: int, publ
         revision=window.revision,
         revised=Revised(added=Added.model_validate(window.added)) if window.revision else None,
         closed_by=window.closed_by,
+        revisable_until_ns=window.revisable_until_ns,
         skipped=window.skipped,
         published_ns=published_ns,
         arrival_ms=_arrival(items),
@@ -82,6 +83,7 @@ def result_of(window: ClosedWindow, output: ModelOutput, *, partition: int, publ
         dead=window.dead + len(output.preparation.bad),
         model=ModelReference(name=output.model.name, version=output.model.version, sha256=output.model.sha256),
         observations=_observations(output.prediction),
+        quality=output.preparation.quality,
         predictions={
             head: tuple(Prediction(label=s.label, score=s.score, confidence=s.confidence) for s in scores)
             for head, scores in (output.prediction.predictions or {}).items()

@@ -48,8 +48,9 @@ class BoundedConsumer:
         assigned = _NOTHING if poll.revoking else self._position_new()
         unwanted = assigned | self._unpositioned  # read from another offset: they come again
         records = tuple(r for r in poll.records if r.tp not in unwanted and r.offset < self._end(r.tp))
+        unreadable = tuple(s for s in poll.unreadable if s.tp not in unwanted and s.offset < self._end(s.tp))
         self._pause_ended(assigned | {record.tp for record in poll.records if record.tp not in unwanted})
-        return replace(poll, records=records, assigned=assigned)
+        return replace(poll, records=records, assigned=assigned, unreadable=unreadable)
 
     def position(self, tp: TopicPartition) -> int:
         """Return the next offset to be read, at most the end of the range."""

@@ -66,7 +66,7 @@ def reprocess(settings: Settings, request: TimeRangeRequest, *, any_port: bool =
     configure_logs(settings.log.model_copy(update={"level": "warning"}) if on_terminal else settings.log)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())
-        dependencies = stack.enter_context(open_dependencies(settings, any_port=any_port))
+        dependencies = stack.enter_context(open_dependencies(settings, any_port=any_port, equal_topics=True))
         return reprocess_with(settings, request, dependencies, stop)
 
 

@@ -1,0 +1,114 @@
+"""Flags of technical quality, with hysteresis: what a window's measures mean after those of the windows before. Pure.
+
+The state consists of published results only, so a restart restores it from the tail of the results topic and raises the
+same flags as an undisturbed worker (alignment rule 21, docs/alignment.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from triptych.schemas.results import Quality, QualityFlag, Result
+from triptych.worker.publishing.window_memory import WindowMemory
+
+_REMEMBERED_WINDOWS: Final = 8
+_FIXED_WINDOWS: Final = 4
+"""How many windows before show the same view where a camera counts as fixed."""
+_SAME_VIEW_BITS: Final = 8
+_OTHER_VIEW_BITS: Final = 20
+"""Of the 64 bits of `Quality.layout`. Two unrelated views differ in about 32."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlagLimits:
+    """A measure and its two limits. The measure is bad from `begin` on and good again beyond `end`."""
+
+    flag: QualityFlag
+    read: Callable[[Quality], float | None]
+    begin: float
+    end: float
+
+    def applies(self, measured: Quality, *, was_set: bool) -> bool:
+        """Return whether the flag is set, given whether the window before had it. False without the measure."""
+        value = self.read(measured)
+        if value is None:
+            return False
+        limit = self.end if was_set else self.begin
+        return value >= limit if self.begin > self.end else value <= limit
+
+
+BLACK: Final = FlagLimits("black", lambda measured: measured.dark_share, begin=0.98, end=0.95)
+LIMITS: Final = (
+    FlagLimits("frozen", lambda measured: measured.change, begin=0.0003, end=0.001),
+    FlagLimits("blurred", lambda measured: measured.sharpness, begin=0.12, end=0.18),
+)
+AUDIO_LIMITS: Final = (
+    FlagLimits("silent", lambda measured: measured.level_dbfs, begin=-60.0, end=-55.0),
+    FlagLimits("clipping", lambda measured: measured.clipped_share, begin=0.001, end=0.0002),
+)
+
+
+def quality_flags(measured: Quality, before: Sequence[Quality]) -> tuple[QualityFlag, ...]:
+    """Return the flags of a window.
+
+    A black picture has no other flag of its frames: they would have the same cause.
+
+    Args:
+        measured: the measures of the window.
+        before: the measures and flags of the windows of the stream before it, oldest first.
+    """
+    last = before[-1].flags if before else ()
+    if BLACK.applies(measured, was_set="black" in last):
+        flags: list[QualityFlag] = ["black"]
+    else:
+        flags = [each.flag for each in LIMITS if each.applies(measured, was_set=each.flag in last)]
+        if _has_moved(measured, before):
+            flags.append("moved")
+    flags += [each.flag for each in AUDIO_LIMITS if each.applies(measured, was_set=each.flag in last)]
+    return tuple(flags)
+
+
+def _has_moved(measured: Quality, before: Sequence[Quality]) -> bool:
+    """Return whether a fixed camera shows another view now.
+
+    A camera counts as fixed when consecutive windows before this one show the same view. A film whose scenes change
+    never has so many. The flag stays while such a run is remembered and the view is not back: until the new view has
+    been there as long.
+    """
+    if measured.layout is None:
+        return False
+    views = [each.layout for each in before if each.layout is not None and "black" not in each.flags]
+    for last in range(len(views), _FIXED_WINDOWS - 1, -1):
+        run = views[last - _FIXED_WINDOWS : last]
+        if all(_differing_bits(view, run[-1]) <= _SAME_VIEW_BITS for view in run):
+            return _differing_bits(measured.layout, run[-1]) >= _OTHER_VIEW_BITS
+    return False
+
+
+def _differing_bits(one: str, other: str) -> int:
+    return (int(one, 16) ^ int(other, 16)).bit_count()
+
+
+class QualityHistory:
+    """The quality of the recent windows of each stream of one partition."""
+
+    def __init__(self, stream_ttl_ns: int) -> None:
+        """Create an empty history. `stream_ttl_ns` is measured in arrival time."""
+        self._windows: WindowMemory[Quality] = WindowMemory(stream_ttl_ns, windows=_REMEMBERED_WINDOWS)
+
+    def with_flags(self, result: Result) -> Result:
+        """Return a copy of a new result with its flags, and remember it. Windows without measures stay as they are."""
+        if result.quality is None:
+            return result
+        before = [window.value for window in self._windows.before(result)]
+        flags = quality_flags(result.quality, before)
+        flagged = result.model_copy(update={"quality": result.quality.model_copy(update={"flags": flags})})
+        self.remember(flagged)
+        return flagged
+
+    def remember(self, result: Result) -> None:
+        """Add a published result to the history of its stream. A revision takes the place of the result before."""
+        if result.quality is not None:
+            self._windows.add(result, result.quality)
