@@ -173,6 +173,7 @@ def _true_to_what_was_sent(here: Installation, records: Sequence[InputRecord], b
     return compare_with_truth(Truth(items), windows, read_input_topics(here).items, size_ns=10**9)
 
 
+@pytest.mark.timeout(300)
 def test_the_old_idle_rule_makes_hollow_windows(install: Callable[..., Installation]) -> None:
     """After an outage of a stream, the backlog of one topic comes first. A replay cannot show that sound is missing."""
     here = install(**AWAY_SETTINGS)
