@@ -2,7 +2,7 @@
 #
 #   docker build --target worker --tag triptych-worker:0.1.0 .
 #
-#   consumer     watch, results, alert, describe, index, the page, topics
+#   consumer     watch, alert, evidence, diff, dead, doctor, topics
 #   producer     produce, with speech to text
 #   models       `triptych models pull`: the producer's image, and pip
 #   worker       work, with CUDA, and the weights of the encoders; also all of the consumer's commands
@@ -19,6 +19,14 @@ RUN python -m venv /opt/build \
     && python -m venv --without-pip /opt/triptych
 ENV PIP_PYTHON=/opt/triptych/bin/python
 WORKDIR /build
+
+# What pip knows about the project, without its code: what depends on it only is not built again when the code changes.
+FROM tools AS metadata
+COPY pyproject.toml ./
+RUN touch README.md LICENSE \
+    && PIP_PYTHON="" /opt/build/bin/pip wheel --no-build-isolation --no-deps --wheel-dir /wheels . \
+    && /opt/build/bin/pip install --no-deps --no-index --no-compile --target /metadata/lib/python3.11/site-packages /wheels/*.whl \
+    && rm -r /metadata/lib/python3.11/site-packages/bin
 
 # The programs without their packages. The wheel holds the training too, but nothing that serves imports it.
 FROM tools AS code
@@ -59,7 +67,7 @@ COPY docker/consumer.txt /locks/
 RUN /opt/build/bin/pip install --require-hashes --no-deps --requirement /locks/consumer.txt
 
 FROM consumer-packages AS consumer-checked
-COPY --from=code /code /opt/triptych
+COPY --from=metadata /metadata /opt/triptych
 RUN /opt/build/bin/pip check \
     && /opt/build/bin/cyclonedx-py environment --output-reproducible --output-file /sbom.cdx.json /opt/triptych/bin/python
 
@@ -77,7 +85,7 @@ COPY docker/producer.txt /locks/
 RUN /opt/build/bin/pip install --require-hashes --no-deps --requirement /locks/producer.txt
 
 FROM producer-packages AS producer-checked
-COPY --from=code /code /opt/triptych
+COPY --from=metadata /metadata /opt/triptych
 RUN /opt/build/bin/pip check \
     && /opt/build/bin/cyclonedx-py environment --output-reproducible --output-file /sbom.cdx.json /opt/triptych/bin/python
 
@@ -111,7 +119,7 @@ RUN PYTHONPATH=/pull:/opt/build/lib/python3.11/site-packages \
     /opt/triptych/bin/python -m triptych.models.pretrained.pull /opt/triptych/cache/models
 
 FROM worker-packages AS worker-checked
-COPY --from=code /code /opt/triptych
+COPY --from=metadata /metadata /opt/triptych
 RUN /opt/build/bin/pip check \
     && /opt/build/bin/cyclonedx-py environment --output-reproducible --output-file /sbom.cdx.json /opt/triptych/bin/python
 
@@ -143,7 +151,7 @@ RUN PYTHONPATH=/pull:/opt/build/lib/python3.11/site-packages \
     /opt/triptych/bin/python -m triptych.models.pretrained.pull /opt/triptych/cache/models
 
 FROM worker-cpu-packages AS worker-cpu-checked
-COPY --from=code /code /opt/triptych
+COPY --from=metadata /metadata /opt/triptych
 RUN /opt/build/bin/pip check \
     && /opt/build/bin/cyclonedx-py environment --output-reproducible --output-file /sbom.cdx.json /opt/triptych/bin/python
 

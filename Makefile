@@ -90,8 +90,8 @@ lock: $(PACKAGES) ## Lock the packages of the images in docker/, with checksums
 	@UV=$(VENV)/bin/uv docker/lock.sh
 
 .PHONY: test-containers
-test-containers: $(PACKAGES) ## Build the images and run the Compose file with a real engine; NETWORK=host
-	@$(PYTHON) -m tests.containers $(if $(NETWORK),--build-network $(NETWORK))
+test-containers: $(PACKAGES) ## Build the images and run the Compose file with a real engine; NETWORK=host RESTART='systemctl restart docker'
+	@$(PYTHON) -m tests.containers $(if $(NETWORK),--build-network $(NETWORK)) $(if $(RESTART),--restart-engine '$(RESTART)')
 
 .PHONY: format
 format: $(PACKAGES) ## Format the code and apply the linter's fixes

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -21,21 +22,48 @@ RANDOM_USER = ("--reuid=1000620000", "--regid=0", "--clear-groups")
 """The kind of user that OpenShift chooses."""
 
 
-@pytest.fixture(autouse=True)
-def _can_run_as_another_user() -> None:
-    """Skip where that is not possible."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can run a program as another user")
-    command = ["setpriv", *NO_HOME, sys.executable, "-c", "import typer"]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip(f"another user cannot run {sys.executable}")
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a program as another user")
+
+
+def _run_python(user: tuple[str, ...], *args: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run this Python, with the modules that this process finds, as another user and in an environment of its own.
+
+    The other user may not be allowed to enter the folders above them: a clone or an interpreter below /root, for
+    example. The folders themselves are open to all, as those of an image are, so the user reaches each one through a
+    file descriptor that root has opened.
+    """
+    with ExitStack() as opened:
+
+        def reached(folder: str) -> str:
+            descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+            opened.callback(os.close, descriptor)
+            descriptors.append(descriptor)
+            return f"/proc/self/fd/{descriptor}"
+
+        descriptors: list[int] = []
+        python = Path(sys.executable).resolve()
+        home = reached(sys.base_prefix)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONHOME": home,
+            "PYTHONPATH": os.pathsep.join(reached(folder) for folder in sys.path if folder and Path(folder).is_dir()),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "LD_LIBRARY_PATH": f"{home}/lib",
+        }
+        return subprocess.run(
+            ["setpriv", *user, f"{home}/{python.relative_to(sys.base_prefix)}", *args],
+            env=environment | environ,
+            pass_fds=descriptors,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+            timeout=100,
+        )
 
 
 def _run(user: tuple[str, ...], *args: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
-    command = ["setpriv", *user, sys.executable, "-m", "triptych", *args]
-    environment |= {"PYTHONDONTWRITEBYTECODE": "1", **environ}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd="/", timeout=100)
+    return _run_python(user, "-m", "triptych", *args, **environ)
 
 
 @pytest.fixture
@@ -72,15 +100,28 @@ def test_another_user_finds_the_weights_in_a_cache_that_it_can_only_read(user: t
     assert _cached(done.stdout) == len(WEIGHT_FILES)
 
 
-def test_a_model_is_loaded_by_another_user(cache: Path) -> None:
+@pytest.mark.parametrize("user", [NO_HOME, RANDOM_USER], ids=["no home", "random user, group 0"])
+def test_another_user_finds_the_weights_in_a_home_that_it_can_only_read(
+    user: tuple[str, ...], cache: Path, open_path: Path
+) -> None:
+    """The cache is in its place below HOME, and the user may not write to either."""
+    (open_path / ".cache").mkdir()
+    cache.rename(open_path / ".cache" / "triptych")
+
+    done = _run(user, "models", "list", HOME=str(open_path))
+
+    assert done.returncode == 0, done.stderr
+    assert _cached(done.stdout) == len(WEIGHT_FILES)
+
+
+@pytest.mark.parametrize("user", [NO_HOME, RANDOM_USER], ids=["no home", "random user, group 0"])
+def test_a_model_is_loaded_by_another_user(user: tuple[str, ...], cache: Path) -> None:
     """The weights of the encoders are read, as a worker reads them."""
     program = (
         "from triptych.models.build import ModelChoice, build_model; "
         "build_model(ModelChoice('base', frames=2, window_ns=10**9, device='cpu')).warm(); print('warm')"
     )
-    command = ["setpriv", *NO_HOME, sys.executable, "-c", program]
-    environment = {"TRIPTYCH_CACHE": str(cache), "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd="/", timeout=100)
+    done = _run_python(user, "-c", program, TRIPTYCH_CACHE=str(cache))
 
     assert done.stdout == "warm\n", done.stderr
 

@@ -233,3 +233,11 @@ def test_several_workers_have_ports_and_names_of_their_own() -> None:
     assert worker["ports"] == ["127.0.0.1:9464-9473:9464"]
     assert load(environ={"TRIPTYCH_KAFKA_GROUP_INSTANCE_ID": "@hostname"}).kafka.group_instance_id == gethostname()
     assert worker["environment"]["TRIPTYCH_KAFKA_GROUP_INSTANCE_ID"] == "@hostname"
+
+
+def test_kafka_is_stopped_after_the_services_that_use_it() -> None:
+    """`topics` has ended long before. A dependency by way of it does not keep Compose from stopping all at once."""
+    for name in ("worker", "producer"):
+        assert "kafka" in SERVICES[name]["depends_on"], name
+        assert SERVICES[name]["stop_grace_period"] == "30s"
+    assert SERVICES["kafka"]["stop_grace_period"] == "60s"

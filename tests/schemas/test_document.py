@@ -60,7 +60,7 @@ def test_the_example_is_a_result(document: str) -> None:
     example = re.search(r"```json\n(.*?)```", document, re.DOTALL)
     assert example is not None
     result = parse_result(example.group(1))
-    written_where_filled = {"revised", "revisable_until_ns", "when"}
+    written_where_filled = {"quality", "revised", "revisable_until_ns", "when"}
     assert result.model_fields_set == set(Result.model_fields) - written_where_filled
 
 

@@ -98,8 +98,9 @@ def _build_trained(choice: ModelChoice) -> Model:
 def _options(choice: ModelChoice) -> RunOptions:
     import torch  # noqa: PLC0415 - the null model and the command line do not need torch
 
+    from triptych.models.execution.device import choose_device, log_device  # noqa: PLC0415
     from triptych.models.execution.placement import parse_encoder_devices  # noqa: PLC0415
-    from triptych.models.execution.runtime import RunOptions, choose_device  # noqa: PLC0415
+    from triptych.models.execution.runtime import RunOptions  # noqa: PLC0415
 
     if choice.threads is not None:
         torch.set_num_threads(choice.threads)
@@ -107,6 +108,7 @@ def _options(choice: ModelChoice) -> RunOptions:
         modality: choose_device(name) for modality, name in parse_encoder_devices(choice.encoder_devices).items()
     }
     device = choose_device(choice.device)
+    log_device(device, choice.device)
     return RunOptions(
         device,
         choice.window_ns,

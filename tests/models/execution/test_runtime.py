@@ -9,12 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from triptych.models.execution.runtime import DeviceMemoryError, Outputs, RunOptions, TorchModel, choose_device
+from triptych.models.execution.runtime import DeviceMemoryError, Outputs, RunOptions, TorchModel
 from triptych.models.model import InputSpec, ModelInfo
 from triptych.models.network.collate import WindowBatch
 from triptych.models.prediction import PredictedLabel, WindowPrediction
 from triptych.models.window import PreparedWindow
-from triptych.schemas.errors import UsageError
 
 SPEC = InputSpec(frames=1, height=2, width=2, sample_rate_hz=16_000)
 MakeWindow = Callable[..., PreparedWindow]
@@ -116,15 +115,3 @@ def test_warming_runs_every_batch_size() -> None:
     network, model = build(room=8, max_batch=6)
     model.warm()
     assert network.sizes == [1, 2, 4, 6]
-
-
-def test_auto_selects_an_available_device() -> None:
-    """A GPU is preferred over the CPU."""
-    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-
-
-@pytest.mark.parametrize("name", ["cuda:97", "gpu", "meta"])
-def test_a_missing_device_is_a_usage_error(name: str) -> None:
-    """The error message lists the possible values."""
-    with pytest.raises(UsageError, match=r"auto|cpu"):
-        choose_device(name)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.producers.live.feed_records import COMMON, audio_chunk, subtitle_cue, video_frame
 from triptych.producers.sending.limits import SendLimits
-from triptych.producers.sending.send_queue import STALLED_NS, QueuedRecord, QueuedTrack, SendQueue
+from triptych.producers.sending.send_queue import BUSY_NS, STALLED_NS, QueuedRecord, QueuedTrack, SendQueue
 from triptych.schemas.names import MODALITIES, Modality
 from triptych.schemas.records import End, InputRecord, MediaRecord, Progress
 
@@ -156,6 +156,31 @@ def test_no_watermark_is_sent_before_a_record_that_has_a_later_one() -> None:
     assert ids(taken(queue, 122 * S)) == ["v3/dropped", "v4"]
 
 
+def test_the_watermark_goes_out_while_the_pictures_of_a_track_have_no_room() -> None:
+    """Each of them may be dropped in its turn, and the worker would call the track idle. At most twice a second."""
+    queue = SendQueue(ROOMY)
+    queue.window_bytes = 5 * KB
+    queue.offer("other", video_frame(0, size=9 * KB), 0, drops=True)
+    stuck = queue.take(0)
+    for second in range(1, 4):
+        offer_all(queue, video_frame(second), now_ns=second * S)
+    assert queue.take(3 * S) is None
+
+    assert ids_of(queue.drop_old(3 * S, picture_age_ns=S)) == ["v1"]
+    (sent,) = taken(queue, 3 * S)
+    assert (sent.id, sent.watermark_ns) == ("v1/dropped", S + 1)
+    half = video_frame(2).model_copy(update={"start_ns": S + S // 4, "next_ns": S + S // 4, "id": "half"})
+    queue.clear("feed")
+    offer_all(queue, half, video_frame(3), now_ns=3 * S)
+    assert ids_of(queue.drop_old(3 * S + 1, picture_age_ns=0)) == ["half", "v3"]
+    offer_all(queue, video_frame(4), now_ns=4 * S)
+    assert ids(taken(queue, 4 * S)) == ["v3/dropped"]
+
+    assert stuck is not None
+    queue.settle(stuck)
+    assert ids(taken(queue, 4 * S)) == ["v4"]
+
+
 # --- what is in flight ------------------------------------------------------------------------------------------------
 
 
@@ -196,6 +221,22 @@ def test_a_track_that_is_not_acknowledged_does_not_hold_up_the_others() -> None:
     queue.settle(sound)
     queue.settle(stuck)
     assert ids(taken(queue, STALLED_NS + 1)) == ["v1"]
+
+
+def test_a_link_that_is_busy_gets_no_more_pictures_and_sound() -> None:
+    """Until it has acknowledged what it has: more would be late, and could not be dropped any more."""
+    queue = SendQueue(ROOMY)
+    offer_all(queue, video_frame(0), audio_chunk(0))
+    one = queue.take(0)
+    queue.drop_old(BUSY_NS + 1)
+    assert queue.take(BUSY_NS + 1) is None
+    offer_all(queue, subtitle_cue(0))
+    words = queue.take(BUSY_NS + 1)
+    assert one is not None
+    assert words is not None
+    queue.settle(one)
+    queue.drop_old(BUSY_NS + 1)
+    assert ids(taken(queue, BUSY_NS + 1)) == ["v0"]
 
 
 def test_a_record_that_the_transport_did_not_take_is_the_next_of_its_track() -> None:

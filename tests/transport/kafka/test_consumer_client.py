@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 from kafka import errors
 
+from triptych.settings.kafka import KafkaSettings
 from triptych.transport.errors import BrokerUnavailableError, TopicMissingError
 from triptych.transport.kafka import consumer_client
-from triptych.transport.kafka.consumer_client import require_topics
+from triptych.transport.kafka.consumer_client import open_client, require_topics
 
 
 class _Client:
@@ -69,3 +70,18 @@ def test_a_broker_that_never_knows_of_a_broker_is_unavailable(hurry: Callable[[i
         require_topics(client, ["there"])
 
     assert client.is_closed
+
+
+@pytest.mark.parametrize(
+    ("session_ms", "expected_ms"), [(9_000, 1_000), (45_000, 3_000)], ids=["as in Compose", "default"]
+)
+def test_a_short_session_has_short_pauses_between_heartbeats(
+    session_ms: int, expected_ms: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others learn of a crash from the answer to their next heartbeat: 3 s later would be a third of 9 s."""
+    options: dict[str, object] = {}
+    monkeypatch.setattr(consumer_client, "connect", lambda *_, **given: options.update(given))
+
+    open_client(KafkaSettings(session_timeout_ms=session_ms), group="workers")
+
+    assert options["heartbeat_interval_ms"] == expected_ms

@@ -51,7 +51,7 @@ def train(options: TrainingOptions) -> None:
     """
     from rich.console import Console
 
-    from triptych.models.execution.runtime import choose_device
+    from triptych.models.execution.device import choose_device
     from triptych.models.pretrained.download.cache import cache_folder
     from triptych.training.data.catalogue import open_dataset
     from triptych.training.progress_bar import ProgressBar

@@ -24,7 +24,7 @@ from triptych.models.network.collate import WindowBatch, collate, empty_batch
 from triptych.models.prediction import WindowPrediction
 from triptych.models.pretrained.tokenizer import Tokenize
 from triptych.models.window import PreparedWindow
-from triptych.schemas.errors import TriptychError, UsageError
+from triptych.schemas.errors import TriptychError
 
 Outputs = Mapping[str, NDArray[np.float32]]
 """The outputs of one row by head name, float32 [...]. A head without input in the whole batch is missing."""
@@ -60,25 +60,6 @@ class RunOptions:
     encoder_devices: Mapping[str, torch.device] = field(default_factory=dict)
     graph: GraphForm | None = None
     graphs_folder: Path = Path()
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device that a setting names; `auto` selects a GPU if there is one.
-
-    Raises:
-        UsageError: the device does not exist on this machine.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UsageError(f"device {name!r} is unknown; expected auto, cpu, cuda or cuda:N") from error
-    if device.type not in {"cpu", "cuda"}:
-        raise UsageError(f"device {name!r} is not supported; expected auto, cpu, cuda or cuda:N")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(f"device {name!r} does not exist ({torch.cuda.device_count()} GPUs found); use auto or cpu")
-    return device
 
 
 class TorchModel:

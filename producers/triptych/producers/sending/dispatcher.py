@@ -231,6 +231,7 @@ class RecordDispatcher:
                 self._queue.window_bytes = self._window.size_bytes
                 one = self._queue.take(now_ns)
                 if one is not None:
+                    one.delivered_before = self._window.delivered_bytes
                     return one
                 if self._queue.is_empty():
                     self._changed.notify_all()  # `close` waits for that
@@ -294,7 +295,13 @@ class RecordDispatcher:
             if acknowledged:
                 self._link.acknowledged(now_ns)
                 was_limited, self._queue.was_limited = self._queue.was_limited, False
-                self._window.acknowledged(one.size_bytes, now_ns - one.handed_ns, now_ns, was_limited=was_limited)
+                self._window.acknowledged(
+                    one.size_bytes,
+                    now_ns - one.handed_ns,
+                    now_ns,
+                    delivered_before=one.delivered_before,
+                    was_limited=was_limited,
+                )
             self._changed.notify_all()
 
     def _fail(self, one: QueuedRecord, error: TransportError) -> None:

@@ -30,7 +30,7 @@ BURST_NS: Final = 10 * NS_PER_S
 SOUND_EXTRA_NS: Final = 3 * NS_PER_S
 """How much older sound may be than pictures on a slow link: so pictures go first."""
 
-AWAY_NS: Final = 5 * NS_PER_S
+AWAY_NS: Final = 8 * NS_PER_S
 """A broker that has acknowledged nothing for so long counts as away."""
 
 
@@ -38,8 +38,11 @@ class SendWindow:
     """How many bytes may be in flight: what the link brings in a second or two, so that priorities count.
 
     It grows while acknowledgements are fast and more could be sent, and shrinks where they are slow, or less is needed.
-    It is never less than one and a half times what was acknowledged in a second. So it also grows where each
+    It is never less than one and a half times what the link brings in a second. So it also grows where each
     acknowledgement takes long but many can be on their way: a distant broker, or a busy computer.
+
+    Attributes:
+        delivered_bytes: how much was acknowledged so far.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -47,29 +50,42 @@ class SendWindow:
         self._max_bytes = max_bytes
         self._grown_bytes = min(FIRST_WINDOW_BYTES, max_bytes)
         self._second = 0
-        self._acknowledged_bytes = 0
-        self._rate_bytes = 0
+        self._rates = (0, 0)
+        self.delivered_bytes = 0
 
     @property
     def size_bytes(self) -> int:
         """The current size."""
-        return max(self._grown_bytes, min(self._max_bytes, 3 * max(self._rate_bytes, self._acknowledged_bytes) // 2))
+        return max(self._grown_bytes, min(self._max_bytes, 3 * max(self._rates) // 2))
 
-    def acknowledged(self, size_bytes: int, latency_ns: int, now_ns: int, *, was_limited: bool) -> None:
-        """Take an acknowledgement, and whether more could have been sent since the last one."""
-        self._measure(size_bytes, now_ns // NS_PER_S)
+    def acknowledged(
+        self, size_bytes: int, latency_ns: int, now_ns: int, *, delivered_before: int, was_limited: bool
+    ) -> None:
+        """Take an acknowledgement.
+
+        Args:
+            size_bytes: of the record.
+            latency_ns: how long it was in flight.
+            now_ns: the time.
+            delivered_before: `delivered_bytes` when it was handed over. A batch is acknowledged as a whole, so what was
+                delivered since then, and not the record alone, tells the speed of the link.
+            was_limited: whether more could have been sent since the last acknowledgement.
+        """
+        self.delivered_bytes += size_bytes
+        rate = (self.delivered_bytes - delivered_before) * NS_PER_S // max(latency_ns, NS_PER_S)
+        self._observe_rate(rate, now_ns // NS_PER_S)
         if latency_ns < FAST_NS and was_limited:
             self._grown_bytes = min(self._max_bytes, self._grown_bytes + size_bytes)
         elif latency_ns >= SLOW_NS or not was_limited:
             floor_bytes = min(MIN_WINDOW_BYTES, self._max_bytes)
             self._grown_bytes = max(floor_bytes, self._grown_bytes - size_bytes // 2)
 
-    def _measure(self, size_bytes: int, second: int) -> None:
-        """Count what is acknowledged in this second, and keep what was in the last one."""
+    def _observe_rate(self, rate: int, second: int) -> None:
+        """Keep the highest rate of this second, and of the one before it."""
+        before, current = self._rates
         if second != self._second:
-            self._rate_bytes = self._acknowledged_bytes if second == self._second + 1 else 0
-            self._second, self._acknowledged_bytes = second, 0
-        self._acknowledged_bytes += size_bytes
+            before, current = (current if second == self._second + 1 else 0), 0
+        self._second, self._rates = second, (before, max(current, rate))
 
 
 class LinkMonitor:

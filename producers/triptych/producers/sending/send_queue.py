@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from triptych.producers.sending.limits import SendLimits
+from triptych.producers.session.track_records import PROGRESS_INTERVAL_NS
 from triptych.schemas.names import Modality
 from triptych.schemas.records import AudioChunk, InputRecord, Progress, SubtitleCue, VideoFrame
 from triptych.units import NS_PER_S
@@ -26,6 +27,9 @@ DROP_ORDER: Final[tuple[Modality, ...]] = ("video", "audio", "subtitles")
 STALLED_NS: Final = 4 * NS_PER_S
 """A track whose oldest record is unacknowledged for so long gets no more, and does not hold up the others: the leader
 of its partition may be away, while those of the others answer."""
+
+BUSY_NS: Final = 3 * NS_PER_S // 2
+"""While a record is in flight for so long, the link gets no more pictures and sound: it has enough for the moment."""
 
 _OVERHEAD_BYTES: Final = 2_048
 """The memory of a record besides its media."""
@@ -41,6 +45,7 @@ class QueuedRecord:
         size_bytes: how much it counts.
         offered_ns: when it came.
         handed_ns: when it was handed to the transport last.
+        delivered_before: how much of the program's records was acknowledged before that, in bytes.
         is_marker: whether it stands in for dropped records.
     """
 
@@ -49,12 +54,18 @@ class QueuedRecord:
     size_bytes: int
     offered_ns: int
     handed_ns: int = 0
+    delivered_before: int = 0
     is_marker: bool = False
 
     @property
     def is_media(self) -> bool:
         """Whether it may be dropped, if its feed drops at all."""
         return isinstance(self.record, VideoFrame | AudioChunk | SubtitleCue)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it needs next to no room."""
+        return not isinstance(self.record, VideoFrame | AudioChunk)
 
 
 @dataclass(slots=True, eq=False)
@@ -68,6 +79,7 @@ class QueuedTrack:
         waiting: records to send.
         in_flight: records that were sent and are not acknowledged.
         kept_bytes: the size of both.
+        sent_watermark_ns: the watermark of the record that was sent last.
         is_closed: whether no more records come.
     """
 
@@ -78,6 +90,7 @@ class QueuedTrack:
     in_flight: dict[int, QueuedRecord] = field(default_factory=dict)
 
     kept_bytes: int = 0
+    sent_watermark_ns: int = 0
     is_closed: bool = False
 
     def oldest_ns(self) -> int | None:
@@ -107,6 +120,7 @@ class SendQueue:
         self._ready: dict[QueuedTrack, None] = {}  # those in which something waits; a set that keeps its order
         self._stalled: set[QueuedTrack] = set()
         self._stalled_bytes = 0
+        self._is_busy = False
         self.kept_bytes = 0
         self.droppable_bytes = 0
         self.in_flight_bytes = 0
@@ -153,26 +167,23 @@ class SendQueue:
         return dropped
 
     def take(self, now_ns: int) -> QueuedRecord | None:
-        """Return the record to send next, which then is in flight; None where there is none, or it must wait."""
-        best: QueuedRecord | None = None
-        best_ns = 0
+        """Return the record to send next, which then is in flight; None where there is none, or it must wait.
+
+        Words and control records, which are small, need not wait for larger ones that have no room yet.
+        """
+        first: dict[bool, QueuedRecord] = {}
         for track in self._ready:
-            if track in self._stalled:
-                continue
-            self._discard_needless_marker(track)
-            head = track.waiting[0]
-            order_ns = head.offered_ns - HEAD_START_NS[track.modality]
-            if best is None or order_ns < best_ns:
-                best, best_ns = head, order_ns
-        if best is None or not self._has_room(best):
-            return None
-        best.track.waiting.popleft()
-        if not best.track.waiting:
-            del self._ready[best.track]
-        best.handed_ns = now_ns
-        best.track.in_flight[id(best)] = best
-        self.in_flight_bytes += best.size_bytes
-        return best
+            if track not in self._stalled:
+                one = self._candidate(track)
+                best = first.get(one.is_small)
+                if best is None or _order_of(one) < _order_of(best):
+                    first[one.is_small] = one
+        for one in sorted(first.values(), key=_order_of):
+            if self._has_room(one):
+                self._hand_over(one, now_ns)
+                return one
+            self.was_limited = True
+        return None
 
     def settle(self, one: QueuedRecord) -> None:
         """Forget a record in flight: it was acknowledged, or will never be."""
@@ -234,21 +245,42 @@ class SendQueue:
         if track.is_closed and not track.waiting and not track.in_flight:
             self._tracks.pop((track.feed, track.modality), None)
 
+    def _candidate(self, track: QueuedTrack) -> QueuedRecord:
+        """Return the record of a track to send next: not a marker where a record of its session can go at once."""
+        one, *_ = track.waiting
+        following = track.waiting[1] if len(track.waiting) > 1 else None
+        if not one.is_marker or following is None or following.record.session != one.record.session:
+            return one
+        is_due = one.record.watermark_ns >= track.sent_watermark_ns + PROGRESS_INTERVAL_NS
+        return one if is_due and not self._has_room(following) else following
+
+    def _hand_over(self, one: QueuedRecord, now_ns: int) -> None:
+        track = one.track
+        while (other := track.waiting.popleft()) is not one:
+            self._remove_size(other)  # a marker: the record has a later watermark
+        if not track.waiting:
+            del self._ready[track]
+        one.handed_ns = now_ns
+        track.in_flight[id(one)] = one
+        track.sent_watermark_ns = one.record.watermark_ns
+        self.in_flight_bytes += one.size_bytes
+
     def _has_room(self, one: QueuedRecord) -> bool:
-        responsive_bytes = self.in_flight_bytes - self._stalled_bytes
         if not self.in_flight_bytes:
             return True
         fits = self.in_flight_bytes + one.size_bytes <= self._limits.max_in_flight_bytes
-        if not one.is_media or isinstance(one.record, SubtitleCue):
-            return fits  # these need next to no room
-        if fits and (not responsive_bytes or responsive_bytes + one.size_bytes <= self.window_bytes):
-            return True
-        self.was_limited = True
-        return False
+        if one.is_small:
+            return fits
+        responsive_bytes = self.in_flight_bytes - self._stalled_bytes
+        if not fits or not responsive_bytes:
+            return fits
+        return not self._is_busy and responsive_bytes + one.size_bytes <= self.window_bytes
 
     def _refresh_stalled(self, now_ns: int) -> None:
         self._stalled = {track for track in self._tracks.values() if track.is_stalled(now_ns)}
         self._stalled_bytes = sum(one.size_bytes for track in self._stalled for one in track.in_flight.values())
+        others = (track for track in self._tracks.values() if track not in self._stalled)
+        self._is_busy = any(track.is_stalled(now_ns, for_ns=BUSY_NS) for track in others)
 
     def _drop_older(self, track: QueuedTrack, since_ns: int) -> Iterator[QueuedRecord]:
         while (index := track.oldest_media()) is not None and track.waiting[index].offered_ns < since_ns:
@@ -282,12 +314,6 @@ class SendQueue:
             self._add_size(stand_in)
         return dropped
 
-    def _discard_needless_marker(self, track: QueuedTrack) -> None:
-        """Discard a marker before another record of its session: that one has a later watermark."""
-        waiting = track.waiting
-        while len(waiting) > 1 and waiting[0].is_marker and waiting[1].record.session == waiting[0].record.session:
-            self._remove_size(waiting.popleft())
-
     def _add(self, track: QueuedTrack, one: QueuedRecord) -> None:
         track.waiting.append(one)
         self._ready[track] = None
@@ -302,6 +328,10 @@ class SendQueue:
         one.track.kept_bytes -= one.size_bytes
         self.kept_bytes -= one.size_bytes
         self.droppable_bytes -= one.size_bytes if one.track.drops else 0
+
+
+def _order_of(one: QueuedRecord) -> int:
+    return one.offered_ns - HEAD_START_NS[one.track.modality]
 
 
 def progress_of(record: InputRecord) -> Progress:

@@ -61,7 +61,7 @@ def evaluate(options: EvaluationOptions) -> None:
     from rich.progress import track
 
     from triptych.models.checkpoints.checkpoint import load_checkpoint
-    from triptych.models.execution.runtime import choose_device
+    from triptych.models.execution.device import choose_device
     from triptych.models.pretrained.download.cache import cache_folder
     from triptych.training.data.benchmarks.tasks import RULES
     from triptych.training.data.catalogue import open_dataset

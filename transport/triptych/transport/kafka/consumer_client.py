@@ -20,6 +20,10 @@ REQUEST_LIMIT_MS = 10_000
 CLOSE_LIMIT_MS = 5_000
 RETRY_DELAY_S = 0.1
 """The delay after a transient failure, so that retries do not spin."""
+HEARTBEAT_MAX_MS = 3_000
+HEARTBEATS_PER_SESSION = 9
+"""Members learn of a rebalance from the answer to a heartbeat. With only three in a short session timeout, results
+paused for a third of it longer after a crash."""
 FETCH_BYTES = 4 << 20
 PARTITION_FETCH_BYTES = 512 << 10
 """The client holds one response while it fetches the next, plus a share for each paused partition, all in addition to
@@ -43,7 +47,7 @@ def open_client(settings: KafkaSettings, *, group: str | None) -> KafkaConsumer:
         group_instance_id=settings.group_instance_id if group else None,
         max_poll_interval_ms=settings.max_poll_interval_ms,
         session_timeout_ms=settings.session_timeout_ms,
-        heartbeat_interval_ms=min(3_000, settings.session_timeout_ms // 3),
+        heartbeat_interval_ms=min(HEARTBEAT_MAX_MS, settings.session_timeout_ms // HEARTBEATS_PER_SESSION),
         allow_auto_create_topics=False,
         metrics_enabled=False,
     )

@@ -145,8 +145,8 @@ class Assignment:
 
     @property
     def is_stable(self) -> bool:
-        """Whether no partition is pending or being revoked."""
-        return not (self._pending or self._revoking)
+        """Whether no partition is being restored or revoked."""
+        return not (self.is_restoring or self.is_revoking)
 
     def open_streams(self) -> tuple[str, ...]:
         """Return the names of streams of active partitions that have items in open windows, sorted."""
