@@ -167,7 +167,11 @@ def _of(records: Iterable[InputRecord], modality: str) -> list[InputRecord]:
 def _true_to_what_was_sent(here: Installation, records: Sequence[InputRecord], bug: str | None) -> TruthComparison:
     """Return what a worker with this bug makes of the log, compared with what was sent."""
     own = here.other_pipeline(f"{here.pipeline}-{bug}")
-    start_worker(own, "work", "--until-end", bug=bug).wait().succeeded()
+    worker = start_worker(own, "work", "--until-end", bug=bug)
+    try:
+        worker.wait().succeeded()
+    finally:
+        worker.kill()
     items = [item for item in map(item_of, records) if item is not None]
     windows = final_windows(documents_in_topic(own))
     return compare_with_truth(Truth(items), windows, read_input_topics(here).items, size_ns=10**9)
