@@ -121,7 +121,13 @@ live-soak: $(PACKAGES) broker ## Play two cameras, a channel and a film for MINU
 chaos: $(PACKAGES) broker ## Kill, stop, freeze and disconnect servers and workers for MINUTES=3; SEED=7 DELIVERY=exactly_once
 	@tools/system_packages.sh need java redis-server
 	@$(PYTHON) -m tests.chaos --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED)) \
-		$(if $(DELIVERY),--delivery $(DELIVERY)) $(if $(PAUSE),--pause $(PAUSE)) $(if $(BUG),--bug $(BUG))
+		$(if $(DELIVERY),--delivery $(DELIVERY)) $(if $(PAUSE),--pause $(PAUSE)) $(if $(AWAY),--away $(AWAY)) \
+		$(if $(BUG),--bug $(BUG))
+
+.PHONY: outages
+outages: $(PACKAGES) broker ## Take away broker, producer and link, one after another; count windows that lack what was sent
+	@tools/system_packages.sh need java redis-server
+	@$(PYTHON) -m tests.outages $(if $(ONLY),--only "$(ONLY)") $(if $(LATE),--late $(LATE)) $(if $(BUG),--bug $(BUG))
 
 .PHONY: soak
 soak: $(PACKAGES) broker ## Play HOURS=24 of STREAMS=8 feeds as fast as the worker can; table and plot in TO=build/bounds

@@ -4,7 +4,8 @@
 
 It uses three Kafka brokers (three replicas, `min.insync.replicas` 2), a Redis server that syncs each write to disk, and
 real programs. The published results are compared, window by window, with those of an undisturbed worker that reads the
-same records afterwards. The exit code is 1 if a result is lost, differs, or is delivered twice.
+same records afterwards, and with what the producers sent. The exit code is 1 if a result is lost, differs, lacks what
+was sent for it, or is delivered twice.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 import structlog
 from rich.console import Console
 
-from tests.chaos.experiment import AT_LEAST_ONCE, DELIVERIES, ChaosOptions, run
+from tests.chaos.experiment import AT_LEAST_ONCE, AWAY_SHARE, DELIVERIES, MOST_AWAY_S, ChaosOptions, run
 from tests.chaos.faulty_worker import BUGS
 from tests.chaos.report import report
 from tools.devservers import MissingProgramError
@@ -39,6 +40,14 @@ def main() -> int:
     )
     parser.add_argument("--pause", type=float, default=1.0, help="factor for the pauses between faults (1)")
     parser.add_argument(
+        "--away",
+        type=float,
+        default=None,
+        help=f"seconds for which all workers are away ({MOST_AWAY_S:g}, or {AWAY_SHARE:.0%} of a short run)".replace(
+            "%", "%%"
+        ),
+    )
+    parser.add_argument(
         "--bug", choices=BUGS, default=None, help="inject a bug into the workers, to verify that it is found"
     )
     arguments = parser.parse_args()
@@ -50,7 +59,7 @@ def main() -> int:
     console = Console(width=120, soft_wrap=True)
     outcome = run(
         folder,
-        ChaosOptions(arguments.minutes, seed, arguments.delivery, arguments.bug, arguments.pause),
+        ChaosOptions(arguments.minutes, seed, arguments.delivery, arguments.bug, arguments.pause, arguments.away),
         lambda line: _write_line(console, line),
     )
     exit_code = report(outcome, console)

@@ -6,6 +6,7 @@ import json
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,13 +14,21 @@ from triptych.consumers.comparison.compare import ResultDifference, differences
 
 VARYING: Final = frozenset({"published_ns", "stage_ms"})
 """Fields that may differ between two workers."""
+REVISION: Final = frozenset({"id", "revision", "revised"})
+"""Fields that also differ where two workers revised a window a different number of times."""
 TOLERANCE: Final = 1e-4
 NS_PER_S: Final = 1_000_000_000
+
+Document = dict[str, Any]
 
 
 @dataclass(slots=True)
 class ResultComparison:
-    """The results in one place (the topic, Redis, a subscriber) compared with the expected ones."""
+    """The results in one place (the topic, Redis, a subscriber) compared with the expected ones.
+
+    `revised` counts the revisions, and `otherwise` the windows that were revised another number of times: after a crash
+    the late items of a window may be collected into another number of revisions. The newest ones are equal.
+    """
 
     place: str
     windows: int = 0
@@ -28,6 +37,7 @@ class ResultComparison:
     differing: dict[str, list[ResultDifference]] = field(default_factory=dict)
     duplicated: list[str] = field(default_factory=list)
     revised: int = 0
+    otherwise: list[str] = field(default_factory=list)
 
     @property
     def is_correct(self) -> bool:
@@ -37,26 +47,61 @@ class ResultComparison:
 
 def compare_results(place: str, found: Iterable[bytes], expected: Iterable[bytes]) -> ResultComparison:
     """Compare the results in a place, as JSON documents, with the expected ones. Every copy is compared."""
-    wanted = {document["id"]: document for document in map(_document, expected)}
     comparison = ResultComparison(place)
-    counts: Counter[str] = Counter()
-    for document in map(_document, found):
-        name = document["id"]
-        counts[name] += 1
-        comparison.revised += document["revision"] > 0
-        if name in wanted and "bound" not in {document["closed_by"], wanted[name]["closed_by"]}:
-            differing = list(differences(document, wanted[name], tolerance=TOLERANCE))
-            if differing:
-                comparison.differing[name] = differing
-    comparison.windows = len(counts)
-    comparison.lost = sorted(wanted.keys() - counts.keys())
-    comparison.unexpected = sorted(counts.keys() - wanted.keys())
-    comparison.duplicated = sorted(name for name, count in counts.items() if count > 1)
+    wanted, given = _by_window(expected), _by_window(found)
+    copies = Counter(document["id"] for documents in given.values() for document in documents)
+    comparison.windows = len(given)
+    comparison.revised = sum(document["revision"] > 0 for documents in given.values() for document in documents)
+    comparison.duplicated = sorted(name for name, count in copies.items() if count > 1)
+    for window in sorted(wanted.keys() | given.keys()):
+        _compare_window(comparison, window, given.get(window, []), wanted.get(window, []))
     return comparison
 
 
-def _document(document: bytes) -> dict[str, Any]:
-    return {name: value for name, value in json.loads(document).items() if name not in VARYING}
+def _by_window(documents: Iterable[bytes]) -> dict[str, list[Document]]:
+    windows: dict[str, list[Document]] = {}
+    for document in map(json.loads, documents):
+        windows.setdefault(document["id"].rpartition("/")[0], []).append(document)
+    return windows
+
+
+def _compare_window(
+    comparison: ResultComparison, window: str, given: Sequence[Document], wanted: Sequence[Document]
+) -> None:
+    """Compare the results of one window: each revision, or the newest ones where their numbers differ."""
+    if not given:
+        comparison.lost += sorted(document["id"] for document in wanted)
+        return
+    if not wanted:
+        comparison.unexpected += sorted({document["id"] for document in given})
+        return
+    newest_given, newest_wanted = max(given, key=_revision), max(wanted, key=_revision)
+    if _revision(newest_given) != _revision(newest_wanted):
+        comparison.otherwise.append(window)
+        _compare_documents(comparison, newest_given, newest_wanted, ignored=VARYING | REVISION)
+        return
+    by_id = {document["id"]: document for document in wanted}
+    names = {document["id"] for document in given}
+    comparison.lost += sorted(by_id.keys() - names)
+    comparison.unexpected += sorted(names - by_id.keys())
+    for document in given:
+        if document["id"] in by_id:
+            _compare_documents(comparison, document, by_id[document["id"]], ignored=VARYING)
+
+
+def _compare_documents(
+    comparison: ResultComparison, given: Document, wanted: Document, *, ignored: AbstractSet[str]
+) -> None:
+    if "bound" in {given["closed_by"], wanted["closed_by"]}:
+        return
+    ours, theirs = ({name: value for name, value in one.items() if name not in ignored} for one in (given, wanted))
+    differing = list(differences(ours, theirs, tolerance=TOLERANCE))
+    if differing:
+        comparison.differing[given["id"]] = differing
+
+
+def _revision(document: Document) -> int:
+    return int(document["revision"])
 
 
 def recovery_s(ended_ns: int, published_ns: Mapping[str, Sequence[int]]) -> float | None:

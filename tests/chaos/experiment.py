@@ -1,4 +1,4 @@
-"""One run of the chaos test: load and faults, recovery, and a comparison with an undisturbed worker."""
+"""One run of the chaos test: load and faults, recovery, and comparisons with an undisturbed worker and the truth."""
 
 from __future__ import annotations
 
@@ -7,31 +7,39 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
 import redis
 
 from tests.chaos.comparison import Fault, Recovery, ResultComparison, compare_results, recoveries
-from tests.chaos.faults import Environment, Faults
+from tests.chaos.environment import Environment
+from tests.chaos.faulty_worker import RULE_BUGS
+from tests.chaos.lanes import Faults
 from tests.chaos.load import STEADY, Load
-from tests.chaos.servers import SESSION_S, open_servers
+from tests.chaos.sent import LoopedClip, read_input_topics
+from tests.chaos.servers import IDLE_TIMEOUT_S, SESSION_S, ChaosServers, open_servers
 from tests.chaos.subscribers import RecordingSubscriber
-from tests.chaos.workers import UnexpectedExit, WorkerPool
+from tests.chaos.truth import TruthComparison, compare_with_truth, final_windows
+from tests.chaos.workers import UnexpectedExit, WorkerPool, start_worker
 from tests.e2e.programs import Finished, Installation
 from triptych.consumers.subscription.subscriber import Subscriber
 from triptych.schemas.dead_codec import decode_dead, is_mark
 from triptych.schemas.names import dead_topic, redis_results_key, results_topic
+from triptych.units import NS_PER_MS, NS_PER_S
 
 AT_LEAST_ONCE: Final = "at_least_once"
 EXACTLY_ONCE: Final = "exactly_once"
 DELIVERIES: Final = (AT_LEAST_ONCE, EXACTLY_ONCE)
+WINDOW_NS: Final = NS_PER_S
 SETTINGS: Final = {
     "TRIPTYCH_KAFKA_SESSION_TIMEOUT_MS": str(round(SESSION_S * 1_000)),
-    "TRIPTYCH_WINDOW_SIZE_MS": "1000",
-    "TRIPTYCH_ALIGN_IDLE_TIMEOUT_MS": "3000",  # shorter than many faults: idleness must not depend on faults
-    "TRIPTYCH_ALIGN_STREAM_TTL_MS": "120000",
+    "TRIPTYCH_WINDOW_SIZE_MS": f"{WINDOW_NS // NS_PER_MS}",
+    "TRIPTYCH_ALIGN_IDLE_TIMEOUT_MS": f"{IDLE_TIMEOUT_S * 1_000:.0f}",
+    "TRIPTYCH_ALIGN_PAUSE_MS": "750",  # in the proportion of the defaults; each stream sends every 0.5 s
+    "TRIPTYCH_ALIGN_STREAM_TTL_MS": "300000",  # longer than any outage of all brokers, on a busy machine too
     "TRIPTYCH_WORKER_COMMIT_INTERVAL_MS": "200",
     "TRIPTYCH_REDIS_RESULTS_MAXLEN": "1000000",
     "OMP_NUM_THREADS": "1",
@@ -40,6 +48,12 @@ QUIET_S: Final = 5.0
 """Duration of the load before the first fault and after the last one."""
 PROGRESS_INTERVAL_S: Final = 10.0
 CATCH_UP_LIMIT_S: Final = 120.0
+FEEDS: Final = ("clip-0", "clip-1")
+"""Streams of real producers with a looped clip. The first one has a link of its own."""
+CLIP: Final = str(files("triptych.samples").joinpath("librivox_city_15s.mkv"))
+MOST_AWAY_S: Final = 300.0
+AWAY_SHARE: Final = 0.25
+"""The share of a short run for which all workers are away."""
 READING_LIMIT_S: Final = 300.0
 """Limit for the undisturbed worker, in addition to the duration of the load: other workers are catching up too."""
 
@@ -49,13 +63,19 @@ Position = tuple[str, int, int]
 
 @dataclass(frozen=True, slots=True)
 class ChaosOptions:
-    """The options of a run."""
+    """The options of a run. `away_s` is how long all workers are away; None for a share of the run."""
 
     minutes: float
     seed: int
     delivery: str = AT_LEAST_ONCE
     bug: str | None = None
     pause: float = 1.0
+    away_s: float | None = None
+
+    @property
+    def workers_away_s(self) -> float:
+        """How long an outage of all workers lasts."""
+        return min(MOST_AWAY_S, AWAY_SHARE * 60 * self.minutes) if self.away_s is None else self.away_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +98,7 @@ class Outcome:
     faults: Sequence[Fault]
     expected: int
     comparisons: Sequence[ResultComparison]
+    truth: TruthComparison
     dead_letters: DeadLetterComparison
     recoveries: Sequence[Recovery]
     peak_bytes: int
@@ -90,20 +111,24 @@ def run(folder: Path, options: ChaosOptions, write_line: WriteLine) -> Outcome:
     """Run the chaos test. `write_line` receives lines that show the progress."""
     with ExitStack() as stack:
         write_line(f"seed {options.seed}, {options.delivery}: starting three brokers, Redis and two workers")
-        servers = stack.enter_context(open_servers(folder, SETTINGS))
-        installation = servers.installation
+        servers = stack.enter_context(open_servers(folder, SETTINGS, options.seed))
+        installation, plain = servers.installation, servers.undisturbed
         flags = () if options.delivery == AT_LEAST_ONCE else ("--delivery", options.delivery)
         workers = stack.enter_context(WorkerPool(installation, "work", *flags, bug=options.bug))
         subscribers = _subscribers(installation)
         load = Load(installation, options.seed)
-        for one in (*subscribers, load):
-            one.start()
+        for subscriber in subscribers:
+            subscriber.start()
+        load.start()
+        feeds = _feeds(servers, stack)
         started_s = time.monotonic()
-        environment = Environment(servers, workers, load)
+        need_bytes_per_s = servers.link.measured_bytes_per_s(QUIET_S)
         faults = Faults(
-            environment, options.seed, lambda fault: write_line(_fault_line(fault, started_s)), pause=options.pause
+            Environment(servers, workers, load, feeds, servers.link, need_bytes_per_s, options.workers_away_s),
+            options.seed,
+            lambda fault: write_line(_fault_line(fault, started_s)),
+            pause=options.pause,
         )
-        time.sleep(QUIET_S)
         faults.start()
         _wait(options.minutes * 60, faults, lambda: write_line(_progress_line(started_s, faults, load, subscribers)))
         write_line("no more faults; waiting until everything is repaired")
@@ -111,24 +136,25 @@ def run(folder: Path, options: ChaosOptions, write_line: WriteLine) -> Outcome:
         servers.wait_until_in_sync()
         time.sleep(QUIET_S)
         load.finish()
+        feeds_ended = [feed.stop() for feed in feeds]
         write_line("all records are sent; an undisturbed worker reads them")
-        undisturbed = servers.undisturbed.other_pipeline(f"{installation.pipeline}-undisturbed")
-        undisturbed.run("work", "--until-end", limit_s=READING_LIMIT_S + load.length_s).succeeded()
-        expected = documents_in_topic(undisturbed)
-        write_line(f"{len(expected)} windows are expected; waiting for the workers to publish all of them")
+        expected = _undisturbed_results(plain, options, READING_LIMIT_S + load.length_s)
+        write_line(f"{len(expected)} results are expected; waiting for the workers to publish all of them")
         _wait_for_all(subscribers, expected)
-        ended = workers.stop()
+        workers_ended = workers.stop()
         for subscriber in subscribers:
             subscriber.finish()
-        plain = servers.undisturbed
+        found = documents_in_topic(plain)
         comparisons = [
-            compare_results("in the results topic", documents_in_topic(plain), expected),
+            compare_results("in the results topic", found, expected),
             compare_results("in Redis", documents_in_redis(plain), expected),
             *(
                 compare_results(f"received by a subscriber of {one.name}", one.documents, expected)
                 for one in subscribers
             ),
         ]
+        topics = read_input_topics(plain)
+        truth = sum((feed.truth(topics) for feed in feeds), start=load.truth())
         return Outcome(
             options,
             load.length_s,
@@ -136,13 +162,38 @@ def run(folder: Path, options: ChaosOptions, write_line: WriteLine) -> Outcome:
             faults.done,
             len(set(map(_id, expected))),
             comparisons,
-            _compare_dead_letters(load, plain, undisturbed),
+            compare_with_truth(truth, final_windows(found), topics.items, size_ns=WINDOW_NS),
+            _compare_dead_letters(load, plain, _undisturbed(plain)),
             _recoveries(faults.done, plain),
             workers.peak_bytes,
             workers.unexpected_exits,
-            ended,
+            [*workers_ended, *feeds_ended],
             faults.errors,
         )
+
+
+def _feeds(servers: ChaosServers, stack: ExitStack) -> list[LoopedClip]:
+    """Start the real producers, the first one behind the link. `stack` ends those that are not stopped."""
+    behind_link = replace(servers.installation, bootstrap_servers=servers.link.bootstrap_servers)
+    places = (behind_link, *[servers.installation] * (len(FEEDS) - 1))
+    feeds = [LoopedClip(place, stream, CLIP) for place, stream in zip(places, FEEDS, strict=True)]
+    for feed in feeds:
+        stack.callback(feed.program.kill)
+    for feed in feeds:
+        feed.wait_until_played(servers.undisturbed)
+    return feeds
+
+
+def _undisturbed(plain: Installation) -> Installation:
+    return plain.other_pipeline(f"{plain.pipeline}-undisturbed")
+
+
+def _undisturbed_results(plain: Installation, options: ChaosOptions, limit_s: float) -> list[bytes]:
+    """Return the results of a worker that is not disturbed. It has the bug only if that is a rule of alignment."""
+    undisturbed = _undisturbed(plain)
+    bug = options.bug if options.bug in RULE_BUGS else None
+    start_worker(undisturbed, "work", "--until-end", bug=bug).wait(limit_s=limit_s).succeeded()
+    return documents_in_topic(undisturbed)
 
 
 def documents_in_topic(installation: Installation) -> list[bytes]:

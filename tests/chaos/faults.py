@@ -1,24 +1,18 @@
-"""Faults of servers, workers and connections, chosen at random and reproducible by seed.
-
-Each of three lanes runs its own faults one after another. Faults of different lanes overlap at random. At most one
-broker is down at a time: two of three must have a record before it is acknowledged.
-"""
+"""Short faults of servers, workers and connections. At most one broker is down, and the others have what it has."""
 
 from __future__ import annotations
 
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
-from tests.chaos.comparison import Fault
-from tests.chaos.load import Load
+from tests.chaos.environment import Environment, FaultAction
 from tests.chaos.poisons import POISONS
-from tests.chaos.servers import SESSION_S, ChaosServers
-from tests.chaos.workers import WORKERS, WorkerPool
+from tests.chaos.servers import SESSION_S
+from tests.chaos.workers import WORKERS
 from tests.producers.live.relay import Relay
 from tools.devservers import DevRedis
 from tools.devservers.kafka_cluster import BROKERS
@@ -30,19 +24,6 @@ _ANSWER_S: Final = (1.0, 6.0)
 """How long Redis gives an answer that passes."""
 _POISONS_AT_ONCE: Final = 3
 _EXTRA_WORKER_LIMIT_S: Final = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """Everything that a fault can affect."""
-
-    servers: ChaosServers
-    workers: WorkerPool
-    load: Load
-
-
-FaultAction = Callable[[Environment, random.Random], str]
-"""Causes a fault, repairs it, and returns a description of its target."""
 
 
 # --- brokers ----------------------------------------------------------------------------------------------------------
@@ -214,117 +195,27 @@ def _send_poison(environment: Environment, rng: random.Random) -> str:
     return ", ".join(poison.name for poison in chosen)
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """A group of faults that run one after another, with pauses in between."""
-
-    name: str
-    actions: Mapping[str, FaultAction]
-    pause_s: tuple[float, float]
-    wait_until_possible: Callable[[Environment], None] = lambda _: None
-
-
-LANES: Final = (
-    Lane(
-        "brokers",
-        {
-            "broker stopped": _on_broker(_stop_broker),
-            "broker killed": _on_broker(_kill_broker),
-            "broker frozen, shorter than its session": _freeze_broker(_SHORT_S),
-            "broker frozen, longer than its session": _freeze_broker(_LONG_S),
-        },
-        (2.0, 8.0),
-        lambda environment: environment.servers.wait_until_in_sync(),
-    ),
-    Lane(
-        "workers",
-        {
-            "worker killed": _kill_worker,
-            "worker frozen, shorter than its session": _freeze_worker(_SHORT_S),
-            "worker frozen, longer than its session": _freeze_worker(_LONG_S),
-            "rebalance": _add_third_worker,
-        },
-        (3.0, 10.0),
-    ),
-    Lane(
-        "Redis and connections",
-        {
-            "Redis stopped": _stop_redis,
-            "Redis killed": _kill_redis,
-            "Redis frozen": _freeze_redis((1.0, SESSION_S + 4.0)),
-            "Redis answers BUSY": _answer_busy,
-            "Redis answers NOREPLICAS": _answer_noreplicas,
-            "Redis answers READONLY": _answer_readonly,
-            "connections cut": _cut_connections,
-            "connections stalled": _stall_connections,
-            "poison": _send_poison,
-        },
-        (1.0, 6.0),
-    ),
-)
-
-
-def shuffled_rounds(names: list[str], rng: random.Random) -> Iterator[str]:
-    """Yield names forever, in rounds: all of them, then all of them in another order."""
-    while True:
-        yield from rng.sample(names, len(names))
-
-
-class Faults:
-    """Runs the faults of all lanes until `finish`."""
-
-    def __init__(
-        self,
-        environment: Environment,
-        seed: int,
-        on_fault: Callable[[Fault], None],
-        *,
-        pause: float = 1.0,
-        lanes: tuple[Lane, ...] = LANES,
-    ) -> None:
-        """Run faults in `environment`.
-
-        Args:
-            environment: the servers and workers that the faults affect.
-            seed: determines the kind, target, duration and order of faults.
-            on_fault: called after each fault, on any thread.
-            pause: factor for the pauses between faults.
-            lanes: the faults to run.
-        """
-        self._pause = pause
-        self._environment = environment
-        self._seed = seed
-        self._on_fault = on_fault
-        self._lanes = lanes
-        self._stop = threading.Event()
-        self._threads: list[threading.Thread] = []
-        self.done: list[Fault] = []
-        self.errors: list[BaseException] = []
-
-    def start(self) -> None:
-        """Start the threads of all lanes."""
-        for lane in self._lanes:
-            thread = threading.Thread(target=self._run, args=(lane,), name=lane.name, daemon=True)
-            thread.start()
-            self._threads.append(thread)
-
-    def finish(self) -> None:
-        """Block until the current faults are over and repaired."""
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self, lane: Lane) -> None:
-        rng = random.Random(f"{self._seed}/{lane.name}")  # noqa: S311 - reproducible, not secret
-        try:
-            for kind in shuffled_rounds(list(lane.actions), rng):
-                if self._stop.wait(self._pause * rng.uniform(*lane.pause_s)):
-                    return
-                lane.wait_until_possible(self._environment)
-                from_ns = time.time_ns()
-                target = lane.actions[kind](self._environment, rng)
-                fault = Fault(kind, target, from_ns, time.time_ns())
-                self.done.append(fault)
-                self._on_fault(fault)
-        except BaseException as error:  # noqa: BLE001 - part of the report
-            self.errors.append(error)
+BROKER_FAULTS: Final[Mapping[str, FaultAction]] = {
+    "broker stopped": _on_broker(_stop_broker),
+    "broker killed": _on_broker(_kill_broker),
+    "broker frozen, shorter than its session": _freeze_broker(_SHORT_S),
+    "broker frozen, longer than its session": _freeze_broker(_LONG_S),
+}
+WORKER_FAULTS: Final[Mapping[str, FaultAction]] = {
+    "worker killed": _kill_worker,
+    "worker frozen, shorter than its session": _freeze_worker(_SHORT_S),
+    "worker frozen, longer than its session": _freeze_worker(_LONG_S),
+    "rebalance": _add_third_worker,
+}
+REDIS_FAULTS: Final[Mapping[str, FaultAction]] = {
+    "Redis stopped": _stop_redis,
+    "Redis killed": _kill_redis,
+    "Redis frozen": _freeze_redis((1.0, SESSION_S + 4.0)),
+    "Redis answers BUSY": _answer_busy,
+    "Redis answers NOREPLICAS": _answer_noreplicas,
+    "Redis answers READONLY": _answer_readonly,
+    "connections cut": _cut_connections,
+    "connections stalled": _stall_connections,
+    "poison": _send_poison,
+}
+"""Faults of Redis, of connections, and of records."""

@@ -1,4 +1,4 @@
-"""`triptych` with one of three injected bugs, to verify that the tests find them.
+"""`triptych` with one of four injected bugs, to verify that the tests find them.
 
 CHAOS_BUG=skip_the_tail python -m tests.chaos.faulty_worker work
 """
@@ -39,9 +39,26 @@ def take_without_asking() -> None:
     Merge._query_needed_at_ns = lambda *_: None  # type: ignore[assignment, method-assign] # noqa: SLF001 - the bug
 
 
+def idle_by_arrival() -> None:
+    """Call a track idle by arrival time alone, also in an outage, and drop what comes later: the rules 6 of old."""
+    from triptych.worker.alignment.sessions import SessionTracker
+    from triptych.worker.alignment.track import HeardClock
+
+    def hear(clock: HeardClock, arrival_ns: int) -> int:
+        clock.heard_ns = clock.last_activity_ns = max(clock.last_activity_ns, arrival_ns)
+        return clock.heard_ns
+
+    HeardClock.hear = hear  # type: ignore[method-assign]
+    SessionTracker.is_heard_long_enough = lambda *_: True  # type: ignore[assignment, method-assign]
+    SessionTracker.quiet_at_ns = lambda *_: None  # type: ignore[assignment, method-assign]
+    os.environ["TRIPTYCH_ALIGN_LATE"] = "drop"
+
+
 BUGS: Final[Mapping[str, Callable[[], None]]] = {
-    bug.__name__: bug for bug in (commit_before_publish, skip_the_tail, take_without_asking)
+    bug.__name__: bug for bug in (commit_before_publish, skip_the_tail, take_without_asking, idle_by_arrival)
 }
+RULE_BUGS: Final = frozenset({idle_by_arrival.__name__})
+"""Bugs that a replay of the log has too: it judges alike, so only the comparison with what was sent can find them."""
 
 
 if __name__ == "__main__":

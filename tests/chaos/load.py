@@ -19,9 +19,12 @@ from typing import Final, NamedTuple
 
 from tests.chaos.compression import COMPRESSIONS, mixed_compressions
 from tests.chaos.poisons import Poisoning
+from tests.chaos.sent import item_of
+from tests.chaos.truth import Item, Truth
 from tests.e2e.poison import message_of
 from tests.e2e.programs import Installation
 from tests.worker.world import SECOND, Feed, jpeg, wav
+from triptych.producers.session.session_boundary import SessionBoundary
 from triptych.schemas.names import MODALITIES
 from triptych.schemas.records import InputRecord
 from triptych.transport.protocols import Publisher
@@ -50,19 +53,25 @@ def _audio() -> bytes:
 
 
 class ScheduledMessage(NamedTuple):
-    """A message, with the kind of poison if it is a poison record."""
+    """A message, with the kind of poison if it is a poison record, and its item if it belongs to a window."""
 
     message: Message
     poison: Poisoning | None = None
+    item: Item | None = None
 
 
 @dataclass(slots=True)
 class Player:
-    """Creates the messages of one stream, step by step."""
+    """Creates the messages of one stream, step by step.
+
+    The end of a session goes through the `SessionBoundary` of the real producers: with all ends and nothing of the next
+    session a window would close, and an outage can come in between.
+    """
 
     stream: str
     rng: random.Random
     feed: Feed = field(init=False)
+    boundary: SessionBoundary = field(default_factory=SessionBoundary)
     sessions: int = 0
     mute_steps: int = 0
 
@@ -75,21 +84,31 @@ class Player:
         if at_s:
             self._change_state()
         if self.feed.session != f"s{self.sessions}":
-            yield from self.end(at_s)
+            self._hold_ends(at_s)
             self._begin_session()
         is_mute = self.mute_steps > 0
         self.mute_steps -= is_mute
         for record in self._records(at_s, poison):
-            is_meant = poison is not None and poison.modality == record.modality
-            if poison is not None and is_meant:
-                yield ScheduledMessage(poison.spoil(record), poison)
-            elif not (is_mute and record.modality == "audio"):
-                yield ScheduledMessage(message_of(record))
+            spoiled_by = poison if poison is not None and poison.modality == record.modality else None
+            if is_mute and record.modality == "audio" and spoiled_by is None:
+                continue
+            *ends, _ = self.boundary.push(record, round(at_s * SECOND))
+            yield from (ScheduledMessage(message_of(end)) for end in ends)
+            if spoiled_by is not None:
+                item = None if spoiled_by.is_found_on_reading else item_of(record)
+                yield ScheduledMessage(spoiled_by.spoil(record), spoiled_by, item)
+            else:
+                yield ScheduledMessage(message_of(record), item=item_of(record))
 
     def end(self, at_s: float) -> Iterator[ScheduledMessage]:
         """Yield the end messages of all tracks."""
+        self._hold_ends(at_s)
+        yield from (ScheduledMessage(message_of(end)) for end in self.boundary.release_all())
+
+    def _hold_ends(self, at_s: float) -> None:
         for modality in MODALITIES:
-            yield ScheduledMessage(message_of(self.feed.end(modality, at_s)))
+            held = list(self.boundary.push(self.feed.end(modality, at_s), round(at_s * SECOND)))
+            assert not held, held
 
     def _begin_session(self) -> None:
         self.feed = Feed(self.stream, f"s{self.sessions}")
@@ -125,6 +144,7 @@ class Load:
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
         self._error: BaseException | None = None
         self._poisoned: list[tuple[Poisoning, Future[Delivered]]] = []
+        self._items: list[tuple[Item, Future[Delivered]]] = []
         self.sent = 0
         self.length_s = 0.0
 
@@ -156,6 +176,11 @@ class Load:
         delivered = [future.result(0) for poisoning, future in self._poisoned if poisoning.is_found_on_reading]
         return {(one.topic, one.partition, one.offset) for one in delivered}
 
+    def truth(self) -> Truth:
+        """Return what was sent. An item that was not acknowledged counts as shed."""
+        refused = Counter(item.stream for item, future in self._items if future.exception(0) is not None)
+        return Truth([item for item, _ in self._items], refused)
+
     def _run(self) -> None:
         try:
             with closing(self._installation.transport()) as transport, mixed_compressions():
@@ -178,9 +203,11 @@ class Load:
             publisher.flush(_FLUSH_LIMIT_S)
 
     def _send(self, publisher: Publisher, played: Iterator[ScheduledMessage]) -> None:
-        for message, poison in played:
+        for message, poison, item in played:
             future = publisher.send(message)
             self.sent += 1
+            if item is not None:
+                self._items.append((item, future))
             if poison is not None:
                 self._poisoned.append((poison, future))
 

@@ -11,11 +11,13 @@ from rich.table import Table
 
 from tests.chaos.comparison import Recovery, ResultComparison
 from tests.chaos.experiment import AT_LEAST_ONCE, ChaosOptions, Outcome
+from tests.chaos.truth import FaultKind, TruthComparison
 from tests.chaos.workers import EXIT_UNAVAILABLE
 
 _MB: Final = 1_000_000
 _SHOWN: Final = 5
 _TOPIC: Final = "in the results topic"
+_KINDS: Final[tuple[FaultKind, ...]] = ("lost", "hollow", "wrong")
 
 
 def report(outcome: Outcome, console: Console) -> int:
@@ -27,7 +29,9 @@ def report(outcome: Outcome, console: Console) -> int:
     if problems:
         console.print(f"To repeat this run: {command(outcome.options)}", markup=False)
         return 1
-    console.print("No result is lost or differs, and no subscriber received a window twice.", style="green")
+    console.print(
+        "No result is lost, differs or lacks what was sent, and no subscriber received a window twice.", style="green"
+    )
     return 0
 
 
@@ -35,6 +39,7 @@ def command(options: ChaosOptions) -> str:
     """Return the command that repeats a run."""
     wanted = f"make chaos MINUTES={options.minutes:g} SEED={options.seed} DELIVERY={options.delivery}"
     more = [f"PAUSE={options.pause:g}"] if options.pause != 1 else []
+    more += [] if options.away_s is None else [f"AWAY={options.away_s:g}"]
     more += [] if options.bug is None else [f"BUG={options.bug}"]
     return " ".join((wanted, *more))
 
@@ -43,6 +48,7 @@ def find_problems(outcome: Outcome) -> Iterator[str]:
     """Yield a description of each problem."""
     for comparison in outcome.comparisons:
         yield from _comparison_problems(comparison, outcome.options.delivery)
+    yield from truth_problems(outcome.truth)
     dead_letters = outcome.dead_letters
     if dead_letters.expected != dead_letters.found:
         missing, further = (
@@ -55,9 +61,19 @@ def find_problems(outcome: Outcome) -> Iterator[str]:
             yield f"a worker exited unexpectedly with {unexpected.exit_code}; its stderr:\n{unexpected.stderr_tail}"
     for one in outcome.ended:
         if one.exit_code:
-            yield f"a worker exited on request with {one.exit_code}:\n{one.err[-2_000:]}"
+            yield f"{' '.join(one.args[:2])} exited on request with {one.exit_code}:\n{one.err[-2_000:]}"
     for error in outcome.errors:
         yield "a fault could not be caused or repaired:\n" + "".join(traceback.format_exception(error))
+
+
+def truth_problems(truth: TruthComparison) -> Iterator[str]:
+    """Yield what the final windows lack of what was sent, and what they have that was not."""
+    for kind in _KINDS:
+        faults = [fault for fault in truth.faults if fault.kind == kind]
+        if faults:
+            yield f"{truth.count(kind)} windows are {kind}, compared with what was sent, such as:"
+        yield from map(str, faults[:_SHOWN])
+    yield from truth.unsaid
 
 
 def _comparison_problems(comparison: ResultComparison, delivery: str) -> Iterator[str]:
@@ -85,6 +101,13 @@ def _table(outcome: Outcome) -> Table:
     table.add_row("windows expected", str(outcome.expected))
     for comparison in outcome.comparisons:
         table.add_row(f"  {comparison.place}", _counts(comparison))
+    truth = outcome.truth
+    table.add_row(
+        "windows compared with what was sent",
+        f"{truth.windows} windows; lost {truth.count('lost')}, hollow {truth.count('hollow')}, "
+        f"wrong {truth.count('wrong')}",
+    )
+    table.add_row("  pictures, chunks and cues sent", f"{truth.items}; {truth.excepted} of them said to be shed")
     table.add_section()
     dead_letters = outcome.dead_letters
     found = f"{len(dead_letters.expected)} expected, {len(dead_letters.found)} found, {dead_letters.repeated} repeated"
@@ -105,5 +128,6 @@ def _took(recovery: Recovery) -> str:
 def _counts(comparison: ResultComparison) -> str:
     return (
         f"{comparison.windows} windows; lost {len(comparison.lost)}, differing {len(comparison.differing)}, "
-        f"duplicated {len(comparison.duplicated)}, revised {comparison.revised}"
+        f"duplicated {len(comparison.duplicated)}, "
+        f"revised {comparison.revised}, another number of times {len(comparison.otherwise)}"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ WORKERS: Final = 2
 EXIT_UNAVAILABLE: Final = 3
 """Exit code of a worker that finds Kafka or Redis unavailable at startup. Its supervisor restarts it."""
 _WATCH_S: Final = 0.5
+_RESTART_S: Final = 2.0
+"""Delay of a restart, as of a supervisor: a worker that ends at once must not take the processor from the brokers."""
 _STARTING_LIMIT_S: Final = 60.0
 _PEAK: Final = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 _KIB: Final = 1_024
@@ -40,7 +43,7 @@ class WorkerPool:
         self._bug = bug
         self._lock = threading.Lock()
         self._members: list[Program | None] = [None] * WORKERS
-        self._extra: Program | None = None
+        self._ended_s: dict[Program, float] = {}  # when it was found to have ended by itself
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="crew", daemon=True)
         self.all_started: list[Program] = []
@@ -109,9 +112,17 @@ class WorkerPool:
             with self._lock:
                 for place, member in enumerate(self._members):
                     if member is not None and not member.is_running:
-                        ended = member.wait()
-                        self.unexpected_exits.append(UnexpectedExit(ended.exit_code, ended.err.strip()[-2_000:]))
-                        self._members[place] = self._start()
+                        self._restart(place, member)
+
+    def _restart(self, place: int, member: Program) -> None:
+        """Report a worker that has ended, and start another one once the delay is over."""
+        now_s = time.monotonic()
+        if member not in self._ended_s:
+            self._ended_s[member] = now_s
+            ended = member.wait()
+            self.unexpected_exits.append(UnexpectedExit(ended.exit_code, ended.err.strip()[-2_000:]))
+        elif now_s - self._ended_s[member] >= _RESTART_S:
+            self._members[place] = self._start()
 
     def _measure(self) -> None:
         for program in tuple(self.all_started):

@@ -225,17 +225,19 @@ class Installation:
 
     def records(self, topic: str) -> list[Record]:
         """Read a topic from its beginning to its end."""
+        return list(self.each_record(topic))
+
+    def each_record(self, topic: str) -> Iterator[Record]:
+        """Read a topic from its beginning to its end. Only what the caller keeps stays in memory."""
         with closing(self.transport()) as transport:
             admin = transport.admin()
             tps = [TopicPartition(topic, number) for number in range(admin.partition_count(topic) or 0)]
             reader = transport.reader(dict.fromkeys(tps, 0))
-            found: list[Record] = []
             ends = reader.end_offsets(tps)
             deadline = time.monotonic() + PROGRAM_LIMIT_S
             while any(reader.position(tp) < end for tp, end in ends.items()):
                 assert time.monotonic() < deadline, f"{topic} could not be read to its end"
-                found += reader.poll(0.2).records
-            return found
+                yield from reader.poll(0.2).records
 
     def assignments(self, group: str) -> dict[str, set[TopicPartition]]:
         """Return the assignment of a consumer group, as reported by the broker."""

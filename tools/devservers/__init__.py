@@ -4,7 +4,7 @@ Each server is a context manager: it uses a temporary folder, is ready on entry,
 process id.
 """
 
-from tools.devservers.kafka import DevKafka, KafkaOptions
+from tools.devservers.kafka import DevKafka, ExtraListener, KafkaOptions
 from tools.devservers.kafka_access import AccessRule, KafkaAccess
 from tools.devservers.kafka_cluster import DevKafkaCluster
 from tools.devservers.redis import DevRedis, DevRedisCluster, DevRedisSentinel, RedisAccess
@@ -17,6 +17,7 @@ __all__ = [
     "DevRedis",
     "DevRedisCluster",
     "DevRedisSentinel",
+    "ExtraListener",
     "KafkaAccess",
     "KafkaOptions",
     "MissingProgramError",

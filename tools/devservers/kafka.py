@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
-READY_LIMIT_S = 60
+READY_LIMIT_S = 120
 LOG_CONFIG = Path(__file__).with_name("log4j2.xml")
 
 
@@ -37,6 +37,7 @@ class KafkaOptions:
         heap_mb: the size of the Java heap.
         properties: further lines of server.properties, which override ours.
         access: users and access rules, with TLS; None allows everyone everything, without TLS.
+        starts_often: compile less, which takes a third off a start and makes a long run slower.
     """
 
     message_max_bytes: int = 16 * 1024 * 1024
@@ -44,6 +45,7 @@ class KafkaOptions:
     heap_mb: int = 512
     properties: Mapping[str, str] = field(default_factory=dict)
     access: KafkaAccess | None = None
+    starts_often: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,24 @@ class Seat:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class ExtraListener:
+    """A second listener for clients, which connect to `advertised_port`: the port of a relay, for example."""
+
+    port: int
+    advertised_port: int
+
+    def add_to(self, properties: Mapping[str, str]) -> dict[str, str]:
+        """Return the lines of server.properties with this listener added."""
+        protocols = properties.get("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT")
+        return {
+            **properties,
+            "listeners": f"{properties['listeners']},EXTRA://{HOST}:{self.port}",
+            "advertised.listeners": f"{properties['advertised.listeners']},EXTRA://{HOST}:{self.advertised_port}",
+            "listener.security.protocol.map": f"{protocols},EXTRA:PLAINTEXT",
+        }
+
+
 def new_cluster_id() -> str:
     """Return a cluster id in Kafka's format."""
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
@@ -96,10 +116,16 @@ class DevKafka:
     """One broker, which is its own controller. Its data is in a temporary folder."""
 
     def __init__(
-        self, options: KafkaOptions | None = None, *, port: int | None = None, seat: Seat | None = None
+        self,
+        options: KafkaOptions | None = None,
+        *,
+        port: int | None = None,
+        seat: Seat | None = None,
+        extra: ExtraListener | None = None,
     ) -> None:
         self._options = options or KafkaOptions()
         self._seat = seat
+        self._extra = extra
         self._java = require_java()
         self._classpath = str(kafka_jars() / "*")
         self._port, self._mutual_port, self._controller_port = free_ports(3)
@@ -218,6 +244,7 @@ class DevKafka:
             self._java,
             f"-Xmx{self._options.heap_mb}m",
             "-XX:+UseSerialGC",  # the broker shares the cores with the tested programs
+            *(["-XX:TieredStopAtLevel=1"] if self._options.starts_often else []),
             f"-Dlog4j2.configurationFile={LOG_CONFIG}",
             f"-Dtriptych.log={self.log_path}",
             "-cp",
@@ -258,6 +285,8 @@ class DevKafka:
             properties |= self._access.properties(HOST, self._port, self._mutual_port, self._controller_port)
         if self._seat is not None:
             properties |= self._seat.properties(self._port)
+        if self._extra is not None:
+            properties = self._extra.add_to(properties)
         return properties | dict(self._options.properties)
 
     def _answers(self) -> bool:

@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
-from tools.devservers.kafka import DevKafka, KafkaOptions, Seat, new_cluster_id
+from tools.devservers.kafka import DevKafka, ExtraListener, KafkaOptions, Seat, new_cluster_id
 from tools.devservers.ports import HOST, free_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
 BROKERS = 3
@@ -26,6 +26,7 @@ class DevKafkaCluster:
         *,
         ports: Sequence[int] | None = None,
         advertised_ports: Sequence[int] | None = None,
+        extra: Sequence[ExtraListener] | None = None,
     ) -> None:
         """Create the brokers.
 
@@ -33,14 +34,21 @@ class DevKafkaCluster:
             options: the options of each broker.
             ports: the ports to listen on. Default: free ports.
             advertised_ports: the ports that clients connect to, if there is a proxy in between.
+            extra: a second listener of each broker.
         """
         options = options or KafkaOptions(heap_mb=HEAP_MB)
         free = free_ports(3 * BROKERS)
         self._ports = tuple(ports or free[:BROKERS])
         self._advertised_ports = tuple(advertised_ports or self._ports)
         cluster_id, inner, control = new_cluster_id(), tuple(free[BROKERS : 2 * BROKERS]), tuple(free[2 * BROKERS :])
+        extras = tuple(extra or [None] * BROKERS)
         self.brokers: tuple[DevKafka, ...] = tuple(
-            DevKafka(options, port=port, seat=Seat(number, cluster_id, inner, control, advertised_port=advertised))
+            DevKafka(
+                options,
+                port=port,
+                seat=Seat(number, cluster_id, inner, control, advertised_port=advertised),
+                extra=extras[number],
+            )
             for number, (port, advertised) in enumerate(zip(self._ports, self._advertised_ports, strict=True))
         )
 
@@ -48,10 +56,7 @@ class DevKafkaCluster:
         with ExitStack() as stack:
             for broker in self.brokers:
                 stack.callback(broker.close)
-            # No broker is ready before two of them are.
-            with ThreadPoolExecutor(BROKERS) as pool:
-                for started in [pool.submit(broker.start) for broker in self.brokers]:
-                    started.result()
+            self.start_all()
             self._stack = stack.pop_all()
         return self
 
@@ -62,6 +67,23 @@ class DevKafkaCluster:
         for broker in self.brokers:
             broker.kill()
         self._stack.close()
+
+    def start_all(self) -> None:
+        """Start all brokers, and wait until each answers."""
+        self._do_at_once(DevKafka.start)  # no broker is ready before two of them are
+
+    def stop_all(self) -> None:
+        """Stop all brokers cleanly; keep their data. The last ones are killed: they would wait for a controller."""
+        self._do_at_once(DevKafka.stop)
+
+    def kill_all(self) -> None:
+        """Kill all brokers, as in a crash; keep their data."""
+        self._do_at_once(DevKafka.kill)
+
+    def _do_at_once(self, action: Callable[[DevKafka], None]) -> None:
+        with ThreadPoolExecutor(BROKERS) as pool:
+            for done in [pool.submit(action, broker) for broker in self.brokers]:
+                done.result()
 
     @property
     def bootstrap_servers(self) -> str:
