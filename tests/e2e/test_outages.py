@@ -6,8 +6,10 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.e2e.films import write_film
-from tests.e2e.programs import Installation, assert_equal_results, wait_until
+from tests.e2e.programs import PROGRAM_LIMIT_S, Installation, assert_equal_results, wait_until
 from tools.devservers import KafkaOptions
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 START = "2026-01-01T00:00:00Z"
 AWAY_S = 3.0
+SESSION_TIMEOUT_S = 5 * PROGRAM_LIMIT_S
+"""Whoever waits for it misses the time limits."""
 SETTINGS = {"TRIPTYCH_WINDOW_SIZE_MS": "500"}
 WINDOWS = 12 * 2
 
@@ -78,6 +82,30 @@ def test_nothing_is_lost_during_outages_of_redis_and_kafka(
     assert_equal_results(here.in_topic(), undisturbed.in_topic())
     assert_equal_results(here.in_redis(), undisturbed.in_topic())
     assert all(result.modalities.video.gaps == result.modalities.audio.gaps == 0 for result in here.in_topic())
+
+
+@pytest.mark.timeout(300)
+def test_a_static_member_that_was_killed_does_not_wait_for_the_session_timeout(
+    install: Callable[..., Installation], start_kafka: Callable[[KafkaOptions], DevKafka], tmp_path: Path
+) -> None:
+    """It has its partitions again at once, also if the broker was killed between. Another worker waits for minutes."""
+    timeout = {"TRIPTYCH_KAFKA_SESSION_TIMEOUT_MS": str(round(SESSION_TIMEOUT_S * 1_000))}
+    kafka = start_kafka(KafkaOptions())
+    here = replace(
+        install(**SETTINGS, **timeout, TRIPTYCH_KAFKA_GROUP_INSTANCE_ID="worker-1"),
+        bootstrap_servers=kafka.bootstrap_servers,
+    )
+    here.make_topics()
+    film = write_film(tmp_path / "hall.mkv", seconds=12, tone_hz=440)
+    with here.running("produce", str(film), "--realtime", "--loop", "0"):
+        for broker_is_killed in (False, False, True):
+            if broker_is_killed:
+                kafka.kill()
+                kafka.start()
+            before = len(here.in_redis())
+            with here.running("work") as worker:  # killed at the end of the block
+                worker.wait_for("partitions_assigned")
+                wait_until(lambda before=before: len(here.in_redis()) > before, "another result")
 
 
 def _more_results(here: Installation) -> None:

@@ -9,7 +9,12 @@ import pytest
 from kafka import errors
 
 from triptych.settings.kafka import KafkaSettings
-from triptych.transport.errors import MessageRejectedError
+from triptych.transport.errors import (
+    BrokerUnavailableError,
+    MessageRejectedError,
+    NotAuthorizedError,
+    TransportError,
+)
 from triptych.transport.in_flight import Outgoing
 from triptych.transport.kafka import publisher as kafka_publisher
 from triptych.transport.kafka.publisher import MAX_FAILURES, KafkaPublisher
@@ -132,3 +137,29 @@ def test_an_idle_client_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None
 
     assert published(clients, monkeypatch) == [None] * BATCH
     assert len(clients.opened) == 1
+
+
+@pytest.mark.parametrize("error", [BrokerUnavailableError("away"), NotAuthorizedError("no")])
+def test_after_an_attempt_that_found_no_broker_the_next_one_follows_soon(
+    error: TransportError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such an attempt waits for the broker by itself. A refusal comes at once: the delays after it double."""
+    clients, waits = Clients([lambda _: errors.OutOfOrderSequenceNumberError("out of step")]), list[float]()
+    left = [error] * 5
+
+    def opened(*args: object) -> Client:
+        if clients.opened and left:
+            raise left.pop()
+        return clients(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(kafka_publisher, "ProducerClient", opened)
+    monkeypatch.setattr(KafkaPublisher, "_wait_with_jitter", lambda _, wait_s: waits.append(wait_s))
+    publisher = KafkaPublisher(KafkaSettings())
+    futures = [publisher.send(Message("t", b"k", b"%d" % number)) for number in range(BATCH)]
+    assert [future.exception(DEADLINE_S) for future in futures] == [None] * BATCH
+    publisher.close(DEADLINE_S)
+
+    first_s, longest_s = kafka_publisher.BACKOFF_S
+    assert len(waits) == 6  # the first one before the first attempt
+    is_away = isinstance(error, BrokerUnavailableError)
+    assert waits[-1] == (first_s if is_away else min(longest_s, first_s * 2**4))

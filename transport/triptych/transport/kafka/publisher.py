@@ -18,6 +18,7 @@ from kafka import errors
 
 from triptych.settings.kafka import KafkaSettings
 from triptych.transport.errors import (
+    BrokerUnavailableError,
     MessageRejectedError,
     PublishTimeoutError,
     RecordTooLargeError,
@@ -34,9 +35,9 @@ log = structlog.get_logger(__name__)
 
 SEND_TIMEOUT_S = 60.0
 STOP_LIMIT_S = 15.0
-BACKOFF_S = (0.1, 1.0)
-"""Between attempts to open a client: the first and the longest delay. Short, because an attempt without an answer
-takes ten seconds by itself, and a broker that comes back during the delay is found only after it."""
+BACKOFF_S = (0.1, 5.0)
+"""Between attempts to open a client: the first delay, and the longest one after refusals. An attempt that finds no
+broker waits for one by itself, and connects once it is back, so the delay after it stays the first one."""
 MAX_FAILURES = 5
 """After so many client failures, none of them transient, the message counts as the cause."""
 STUCK_S = 60.0
@@ -186,8 +187,9 @@ class KafkaPublisher:
                 return self._open()
             except TransportError as error:
                 log.warning("kafka_broker_unavailable", error=str(error))
-            self._wait_with_jitter(wait_s)
-            wait_s = min(longest_s, wait_s * 2)
+                self._wait_with_jitter(wait_s)
+                if not isinstance(error, BrokerUnavailableError):
+                    wait_s = min(longest_s, wait_s * 2)
         return None
 
     def _wait_with_jitter(self, wait_s: float) -> None:

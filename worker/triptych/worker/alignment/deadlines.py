@@ -18,7 +18,7 @@ REVISE_RANK: Final = QUIET_RANK + 1
 """The rank of a stream's revision deadline."""
 FORGET_RANK: Final = REVISE_RANK + 1
 """The rank of the deadline at which a stream is forgotten."""
-_RANKS: Final = frozenset(range(FORGET_RANK + 1))
+_RANKS: Final = tuple(range(FORGET_RANK + 1))
 
 Deadline = tuple[int, str, int]
 """Arrival time, stream and rank: deadlines at the same time run in the order of this tuple."""
@@ -35,19 +35,20 @@ class DeadlineQueue:
         """Start empty. `streams` is a live view of the streams by name."""
         self._streams = streams
         self._heap: list[Deadline] = []
-        self._unscheduled: dict[str, set[int]] = {}  # the ranks that have no entry, by stream
+        self._unscheduled: dict[str, tuple[int, ...]] = {}  # the ranks that have no entry, by stream
 
     def schedule(self, stream: Stream) -> None:
         """Add the deadlines of a stream that have no entry yet. Call it after each change of the stream."""
         name = stream.name
-        unscheduled = self._unscheduled.get(name)
-        if unscheduled is None:
-            unscheduled = self._unscheduled[name] = set(_RANKS)
-        for rank in tuple(unscheduled):
+        unscheduled = self._unscheduled.get(name, _RANKS)
+        added = []
+        for rank in unscheduled:
             due_ns = _due_ns(stream, rank)
             if due_ns is not None:
-                unscheduled.discard(rank)
+                added.append(rank)
                 heapq.heappush(self._heap, (due_ns, name, rank))
+        if added or unscheduled is _RANKS:
+            self._unscheduled[name] = tuple(rank for rank in unscheduled if rank not in added)
 
     def next_ns(self) -> int | None:
         """Return the time of the earliest deadline."""
@@ -58,7 +59,7 @@ class DeadlineQueue:
                 return due_ns
             if actual_ns is None:
                 heapq.heappop(self._heap)
-                self._unscheduled[name].add(rank)
+                self._unscheduled[name] += (rank,)
             else:
                 heapq.heapreplace(self._heap, (actual_ns, name, rank))
         return None
@@ -76,7 +77,7 @@ class DeadlineQueue:
                 return None
             deadline = heapq.heappop(self._heap)
             _, name, rank = deadline
-            self._unscheduled[name].add(rank)
+            self._unscheduled[name] += (rank,)
             if rank >= QUIET_RANK or self._streams[name].sessions.is_heard_long_enough(READING_ORDER[rank]):
                 return deadline
         return None

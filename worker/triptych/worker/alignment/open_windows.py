@@ -56,6 +56,21 @@ class OpenWindows:
     limited per decision (alignment rule 15).
     """
 
+    __slots__ = (
+        "_clock",
+        "_grid",
+        "_max_empty",
+        "_next_window",
+        "_out_of_orderness_ns",
+        "_tracks",
+        "buffer",
+        "dead",
+        "empty_run",
+        "max_event_time_ns",
+        "skipped",
+        "told_ns",
+    )
+
     def __init__(
         self, config: AlignConfig, grid: WindowGrid, tracks: Mapping[Modality, Track], clock: HeardClock
     ) -> None:

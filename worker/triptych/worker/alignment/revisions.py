@@ -29,12 +29,24 @@ class RevisableWindows:
     window is stored in the buffer of the open windows.
     """
 
+    __slots__ = (
+        "_first_revisable",
+        "_grid",
+        "_items",
+        "_late_counts",
+        "_lateness_ns",
+        "_only_without_waiting",
+        "first_late_ns",
+        "size_bytes",
+        "summaries",
+    )
+
     def __init__(self, grid: WindowGrid, *, lateness_ns: int, only_without_waiting: bool) -> None:
         """Start empty. Windows stay revisable for `lateness_ns` of event time: all, or those of `WITHOUT_WAITING`."""
         self._grid = grid
         self._lateness_ns = lateness_ns
         self._only_without_waiting = only_without_waiting
-        self._items: dict[Modality, dict[int, Entry]] = {modality: {} for modality in READING_ORDER}
+        self._items: dict[Modality, dict[int, Entry]] = {}  # by offset; most streams never need any
         self.summaries: dict[int, WindowSummary] = {}  # of the windows that may be revised, ascending
         self._late_counts: dict[int, LateCounts] = {}  # by window; open windows too, if a redriven item waits for them
         self._first_revisable = 0
@@ -83,8 +95,9 @@ class RevisableWindows:
 
     def add(self, entry: Entry) -> None:
         """Store an item that no open window stores."""
-        if entry.offset not in self._items[entry.modality]:
-            self._items[entry.modality][entry.offset] = entry
+        items = self._items.setdefault(entry.modality, {})
+        if entry.offset not in items:
+            items[entry.offset] = entry
             self.size_bytes += entry.size_bytes
 
     def until_ns(self, index: int) -> int | None:
@@ -113,6 +126,9 @@ class RevisableWindows:
         if self._only_without_waiting:
             return any(index in self.summaries for index in self._windows_of(entry))
         return entry.end_ns > self._grid.start_ns(self._first_revisable)
+
+    def _of(self, modality: Modality) -> Iterable[Entry]:
+        return self._items.get(modality, {}).values()
 
     def _discard(self, entry: Entry) -> None:
         del self._items[entry.modality][entry.offset]
@@ -148,8 +164,8 @@ class RevisableWindows:
         """Discard and return the redriven items that wait for an open window and revise no closed one."""
         waiting = [
             entry
-            for items in self._items.values()
-            for entry in items.values()
+            for modality in READING_ORDER
+            for entry in self._of(modality)
             if entry.redriven and not any(index in self.summaries for index in self._windows_of(entry))
         ]
         for entry in waiting:
@@ -176,13 +192,13 @@ class RevisableWindows:
         """Return the items of window `index` that are stored here, by modality."""
         start_ns, end_ns = self._grid.start_ns(index), self._grid.end_ns(index)
         return {
-            modality: tuple(item for item in items.values() if item.start_ns < end_ns and item.end_ns > start_ns)
-            for modality, items in self._items.items()
+            modality: tuple(item for item in self._of(modality) if item.start_ns < end_ns and item.end_ns > start_ns)
+            for modality in READING_ORDER
         }
 
     def frame(self, offset: int | None) -> Entry | None:
         """Return the stored frame with this offset."""
-        return None if offset is None else self._items["video"].get(offset)
+        return None if offset is None else self._items.get("video", {}).get(offset)
 
     def oldest(self) -> int | None:
         """Return the oldest revisable window."""
@@ -202,7 +218,7 @@ class RevisableWindows:
 
     def kept_offsets(self) -> dict[Modality, list[int]]:
         """Return the offsets of all stored items, by modality."""
-        return {modality: list(items) for modality, items in self._items.items()}
+        return {modality: [entry.offset for entry in self._of(modality)] for modality in READING_ORDER}
 
     def snapshot(self, *, held: int | None, ttl_start_ns: int) -> RevisionState:
         """Return the state that cannot be rebuilt from the kept records."""

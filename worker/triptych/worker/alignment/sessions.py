@@ -24,6 +24,13 @@ class SessionTracker:
     `tracks` are the tracks announced so far, by modality. `clock` has the heard time of the stream.
     """
 
+    __slots__ = (
+        "_idle_timeout_ns",
+        "_sessions",
+        "clock",
+        "tracks",
+    )
+
     def __init__(self, *, pause_ns: int, idle_timeout_ns: int) -> None:
         """Start without sessions and tracks."""
         self._idle_timeout_ns = idle_timeout_ns

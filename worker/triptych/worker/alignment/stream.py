@@ -31,6 +31,23 @@ _NO_FRAME: Final = -1
 class Stream:
     """The alignment of one stream."""
 
+    __slots__ = (
+        "_buffer",
+        "_clock",
+        "_config",
+        "_grid",
+        "_last",
+        "_positions",
+        "_restored_held",
+        "_revisable",
+        "_tracks",
+        "_ttl_start_ns",
+        "_windows",
+        "forgetting",
+        "name",
+        "sessions",
+    )
+
     def __init__(self, name: str, config: AlignConfig, positions: Callable[[], Mapping[Modality, int]]) -> None:
         """Start without records. `positions` returns the next offsets of the merged sequence, for snapshots."""
         self.name = name

@@ -21,6 +21,14 @@ def _by_event_time(entry: Entry) -> tuple[int, int]:
 class WindowBuffer:
     """Items ordered by event time. The caller limits `size_bytes`."""
 
+    __slots__ = (
+        "_grid",
+        "_held",
+        "_items",
+        "_max_hold_ns",
+        "size_bytes",
+    )
+
     def __init__(self, grid: WindowGrid, *, max_hold_ns: int) -> None:
         """Start empty."""
         self._grid = grid
