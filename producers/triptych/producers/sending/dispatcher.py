@@ -1,7 +1,7 @@
 """Send the records of all feeds of the program, on one thread, and keep what cannot be sent yet.
 
-The transport has a queue of its own, in which nothing can be dropped or overtaken. So it gets only what the link brings
-in about a second; all else waits in the `SendQueue`.
+The transport has a queue of its own, in which nothing can be dropped or overtaken. So it gets only what the link
+delivers in about a second; all else waits in the `SendQueue`.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class FeedSender:
         self._dispatcher.put(self, progress_of(record))
 
     def close(self) -> None:
-        """Tell that no more records come. What is queued is still sent."""
+        """End the feed: no more records will come. What is queued is still sent."""
         self._dispatcher.close_feed(self)
 
     # --- called by the dispatcher -------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ class RecordDispatcher:
         self._drop_log = DropLog()
         self._changed = threading.Condition()
         self._closed = False
-        self._said = False
+        self._limits_logged = False
         self._failure: TransportError | None = None
         self._ticked_ns = 0
         self._thread = threading.Thread(target=self._run, name="dispatch records", daemon=True)
@@ -148,7 +148,7 @@ class RecordDispatcher:
             drops: whether records are dropped that cannot be sent soon enough, rather than that the source waits.
         """
         if drops:
-            self._say_limits()
+            self._log_limits()
         return FeedSender(self, counters, stop, start_at_ns=start_at_ns, drops=drops)
 
     def put(self, feed: FeedSender, record: InputRecord) -> None:
@@ -175,7 +175,7 @@ class RecordDispatcher:
             return 0 if oldest_ns is None else self._clock.monotonic_ns() - oldest_ns
 
     def close_feed(self, feed: FeedSender) -> None:
-        """Take that no more records of a feed come."""
+        """Mark a feed as complete: no more records of it will come."""
         with self._changed:
             self._queue.close(feed)
 
@@ -274,7 +274,7 @@ class RecordDispatcher:
                 self._changed.wait(_TICK_S)
 
     def _on_delivery(self, future: Future[Delivered], one: QueuedRecord) -> None:
-        """Take the outcome of a record, on a thread of the transport."""
+        """Handle the outcome of a record, on a thread of the transport."""
         error = None if future.cancelled() else future.exception()
         if error is None:
             _feed_of(one).on_acknowledged(one.record)
@@ -335,10 +335,10 @@ class RecordDispatcher:
     def _kept_bytes(self, feed: FeedSender) -> int:
         return sum(track.kept_bytes for track in self._queue.tracks_of(feed))
 
-    def _say_limits(self) -> None:
+    def _log_limits(self) -> None:
         with self._changed:
-            said, self._said = self._said, True
-        if not said:
+            was_logged, self._limits_logged = self._limits_logged, True
+        if not was_logged:
             _log.info(
                 "send_limits",
                 max_lag_s=self._limits.max_lag_ns / NS_PER_S,

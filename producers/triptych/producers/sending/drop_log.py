@@ -40,7 +40,7 @@ class DropLog:
         self._away_since_ns: int | None = None
 
     def dropped(self, record: InputRecord, cause: DropCause, now_ns: int) -> None:
-        """Take a record that was dropped."""
+        """Note a dropped record."""
         episode = self._episodes.get(cause)
         if episode is None:
             episode = self._episodes[cause] = _Episode(now_ns, now_ns)
@@ -52,7 +52,7 @@ class DropLog:
         episode.counts[record.modality] += 1
 
     def observe(self, now_ns: int, away_since_ns: int | None, *, kept_bytes: int) -> None:
-        """Take the state of the link. Call it several times a second."""
+        """Update with the state of the link. Call it several times a second."""
         for cause, episode in list(self._episodes.items()):
             if now_ns - episode.last_ns >= QUIET_NS:
                 self._end(cause, episode)

@@ -1,4 +1,4 @@
-"""Judge the link to the broker by its acknowledgements: how much may be in flight, and what it cannot bring. Pure.
+"""Judge the link to the broker by its acknowledgements: how much may be in flight, and what it cannot deliver. Pure.
 
 A slow link shows as a queue that does not become empty. A burst (a segment of HLS) is no slow link, and neither is an
 outage: while nothing is acknowledged at all, nothing is thinned, and afterwards the backlog has as much time as the
@@ -35,10 +35,10 @@ AWAY_NS: Final = 8 * NS_PER_S
 
 
 class SendWindow:
-    """How many bytes may be in flight: what the link brings in a second or two, so that priorities count.
+    """How many bytes may be in flight: what the link delivers in a second or two, so that priorities count.
 
     It grows while acknowledgements are fast and more could be sent, and shrinks where they are slow, or less is needed.
-    It is never less than one and a half times what the link brings in a second. So it also grows where each
+    It is never less than one and a half times what the link delivers in a second. So it also grows where each
     acknowledgement takes long but many can be on their way: a distant broker, or a busy computer.
 
     Attributes:
@@ -46,7 +46,7 @@ class SendWindow:
     """
 
     def __init__(self, max_bytes: int) -> None:
-        """Begin small."""
+        """Start with a small window."""
         self._max_bytes = max_bytes
         self._grown_bytes = min(FIRST_WINDOW_BYTES, max_bytes)
         self._second = 0
@@ -61,7 +61,7 @@ class SendWindow:
     def acknowledged(
         self, size_bytes: int, latency_ns: int, now_ns: int, *, delivered_before: int, was_limited: bool
     ) -> None:
-        """Take an acknowledgement.
+        """Record an acknowledgement.
 
         Args:
             size_bytes: of the record.
@@ -97,7 +97,7 @@ class LinkMonitor:
     """
 
     def __init__(self) -> None:
-        """Know nothing yet."""
+        """Start without a judgement."""
         self.away_since_ns: int | None = None
         self.allowed_ns: int | None = None
         self._is_catching_up = False
@@ -117,18 +117,18 @@ class LinkMonitor:
         return "outage" if self.away_since_ns is not None or self._is_catching_up else "slow_link"
 
     def acknowledged(self, now_ns: int) -> None:
-        """Take an acknowledgement."""
+        """Record an acknowledgement."""
         self._acknowledged_ns = now_ns
         if self.away_since_ns is not None:
             self.away_since_ns = None
             self._is_catching_up = True
 
     def dropped(self, now_ns: int) -> None:
-        """Take that something was dropped."""
+        """Note that something was dropped."""
         self._dropped_ns = now_ns
 
     def observe(self, now_ns: int, *, oldest_waiting_ns: int | None, oldest_in_flight_ns: int | None) -> None:
-        """Take the state of the queue. Call it several times a second.
+        """Update with the state of the queue. Call it several times a second.
 
         Args:
             now_ns: the time.

@@ -114,7 +114,7 @@ class SendQueue:
     """The kept records of all feeds. All times are of one monotonic clock."""
 
     def __init__(self, limits: SendLimits) -> None:
-        """Keep nothing yet."""
+        """Start empty."""
         self._limits = limits
         self._tracks: dict[tuple[Hashable, Modality], QueuedTrack] = {}
         self._ready: dict[QueuedTrack, None] = {}  # those in which something waits; a set that keeps its order
@@ -215,7 +215,10 @@ class SendQueue:
         return dropped
 
     def close(self, feed: Hashable) -> None:
-        """Take that no more records of a feed come. Its tracks are forgotten once nothing is kept of them."""
+        """Mark a feed as complete: no more records of it will come.
+
+        Its tracks are forgotten once nothing is kept of them.
+        """
         for track in list(self.tracks_of(feed)):
             track.is_closed = True
             self._forget_if_over(track)
