@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,13 @@ def _run_python(user: tuple[str, ...], *args: str, **environ: str) -> subprocess
 
     The other user may not be allowed to enter the folders above them: a clone or an interpreter below /root, for
     example. The folders themselves are open to all, as those of an image are, so the user reaches each one through a
-    file descriptor that root has opened.
+    file descriptor that root has opened. Torch resolves the real paths of the libraries of torchaudio and torchvision,
+    so they are copied to where every user reaches them.
     """
     with ExitStack() as opened:
+        copies = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+        copies.chmod(0o755)
+        _copy_packages(copies, "torchaudio", "torchvision")
 
         def reached(folder: str) -> str:
             descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
@@ -46,7 +51,9 @@ def _run_python(user: tuple[str, ...], *args: str, **environ: str) -> subprocess
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONHOME": home,
-            "PYTHONPATH": os.pathsep.join(reached(folder) for folder in sys.path if folder and Path(folder).is_dir()),
+            "PYTHONPATH": os.pathsep.join(
+                [str(copies), *(reached(folder) for folder in sys.path if folder and Path(folder).is_dir())]
+            ),
             "PYTHONDONTWRITEBYTECODE": "1",
             "LD_LIBRARY_PATH": f"{home}/lib",
         }
@@ -60,6 +67,18 @@ def _run_python(user: tuple[str, ...], *args: str, **environ: str) -> subprocess
             cwd="/",
             timeout=100,
         )
+
+
+def _copy_packages(target: Path, *names: str) -> None:
+    """Copy packages and the folders of their libraries (`NAME.libs`)."""
+    for name in names:
+        spec = find_spec(name)
+        assert spec is not None
+        assert spec.origin is not None
+        package = Path(spec.origin).parent
+        for folder in (package, package.with_name(f"{name}.libs")):
+            if folder.is_dir():
+                shutil.copytree(folder, target / folder.name)
 
 
 def _run(user: tuple[str, ...], *args: str, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,7 @@ import structlog
 from triptych.producers.clock import RunningClock
 from triptych.producers.sending.drop_log import DropLog
 from triptych.producers.sending.limits import SendLimits
-from triptych.producers.sending.link import LinkMonitor, SendWindow
+from triptych.producers.sending.link import AWAY_NS, LinkMonitor, SendWindow
 from triptych.producers.sending.send_queue import QueuedRecord, SendQueue, progress_of
 from triptych.producers.status.counters import Counters
 from triptych.producers.status.losses import DropCause
@@ -127,7 +127,7 @@ class RecordDispatcher:
         self._clock = clock
         self._limits = limits or SendLimits()
         self._queue = SendQueue(self._limits)
-        self._link = LinkMonitor()
+        self._link = LinkMonitor(min(AWAY_NS, self._limits.max_lag_ns // 2))
         self._window = SendWindow(self._limits.max_in_flight_bytes)
         self._drop_log = DropLog()
         self._changed = threading.Condition()

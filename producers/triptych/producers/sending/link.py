@@ -31,7 +31,7 @@ SOUND_EXTRA_NS: Final = 3 * NS_PER_S
 """How much older sound may be than pictures on a slow link: so pictures go first."""
 
 AWAY_NS: Final = 8 * NS_PER_S
-"""A broker that has acknowledged nothing for so long counts as away."""
+"""A broker that has acknowledged nothing for so long counts as away, unless records are dropped sooner."""
 
 
 class SendWindow:
@@ -96,8 +96,13 @@ class LinkMonitor:
         allowed_ns: how old pictures may be; None where the link keeps up, or nothing is known of it.
     """
 
-    def __init__(self) -> None:
-        """Start without a judgement."""
+    def __init__(self, away_ns: int = AWAY_NS) -> None:
+        """Start without a judgement.
+
+        Args:
+            away_ns: a broker that has acknowledged nothing for so long counts as away.
+        """
+        self._away_ns = away_ns
         self.away_since_ns: int | None = None
         self.allowed_ns: int | None = None
         self._is_catching_up = False
@@ -138,7 +143,7 @@ class LinkMonitor:
         elapsed_ns = 0 if self._observed_ns is None else now_ns - self._observed_ns
         self._observed_ns = now_ns
         unanswered_ns = self._unanswered_ns(now_ns, oldest_in_flight_ns)
-        if unanswered_ns >= AWAY_NS and self.away_since_ns is None:
+        if unanswered_ns >= self._away_ns and self.away_since_ns is None:
             self.away_since_ns = now_ns - unanswered_ns
         lag_ns = 0 if oldest_waiting_ns is None else now_ns - oldest_waiting_ns
         if self.away_since_ns is not None:
