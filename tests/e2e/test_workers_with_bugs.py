@@ -133,7 +133,7 @@ def test_each_bug_is_found_and_a_worker_without_one_passes(install: Callable[...
             worker.wait_for("partitions_assigned")
         send(here, first_half(fast, slow))
         for bug, worker in first.items():
-            wait_until(lambda bug=bug: is_half_done(suspects.pipelines[bug]), f"{bug} to be half way")
+            wait_until(lambda bug=bug: is_half_done(suspects.pipelines[bug]), f"{bug} to be half way", limit_s=180)
             worker.kill()
         send(here, second_half(fast, slow))
         again = [suspects.start(bug, "--until-end") for bug in (*KILLED, LATE)]
