@@ -6,7 +6,7 @@
 #   producer     produce, with speech to text
 #   models       `triptych models pull`: the producer's image, and pip
 #   worker       work, with CUDA, and the weights of the encoders; also all of the consumer's commands
-#   worker-cpu   the same with PyTorch's CPU build, from the index that TORCH_CPU_INDEX names
+#   worker-cpu   the same with PyTorch's CPU build, from the index that pip is given besides (PIP_EXTRA_INDEX_URL)
 #
 # BuildKit builds only the stages that a target needs. The classic builder builds all that stand above it.
 # The packages are locked with checksums in docker/ (`make lock`). pip takes them from its configured index.
@@ -135,13 +135,12 @@ LABEL org.opencontainers.image.revision=$REVISION
 # --- worker-cpu ----------------------------------------------------------------------------------------------------
 
 FROM tools AS worker-cpu-packages
-ARG TORCH_CPU_INDEX=""
+ARG PIP_EXTRA_INDEX_URL=""
 COPY docker/worker.txt docker/worker-cpu.txt /locks/
-RUN test -n "$TORCH_CPU_INDEX" \
-        || { echo "worker-cpu needs PyTorch's CPU index: --build-arg TORCH_CPU_INDEX=URL" >&2; exit 1; } \
-    && /opt/build/bin/pip install --require-hashes --no-deps --requirement /locks/worker-cpu.txt \
-    && grep --only-matching --extended-regexp '^torch[a-z]*==[0-9.]+' /locks/worker.txt >/locks/torch.txt \
-    && /opt/build/bin/pip install --no-deps --index-url "$TORCH_CPU_INDEX" --requirement /locks/torch.txt
+RUN /opt/build/bin/pip install --require-hashes --no-deps --requirement /locks/worker-cpu.txt \
+    && sed -nE 's/^(torch[a-z]*==[0-9.]+).*/\1+cpu/p' /locks/worker.txt >/locks/torch.txt \
+    && { /opt/build/bin/pip install --no-deps --requirement /locks/torch.txt \
+        || { echo "worker-cpu needs PyTorch's CPU index: --build-arg PIP_EXTRA_INDEX_URL=URL" >&2; exit 1; }; }
 
 FROM worker-cpu-packages AS weights-cpu
 COPY core/triptych/files.py /pull/triptych/

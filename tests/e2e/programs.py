@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -24,12 +24,13 @@ from urllib.request import urlopen
 import redis
 from kafka import KafkaAdminClient
 
-from triptych.schemas.codec import decode_result, parse_result
-from triptych.schemas.names import INPUT_TOPICS, redis_results_key, results_topic
+from triptych.schemas.codec import decode_result, encode, parse_result
+from triptych.schemas.names import INPUT_TOPICS, TOPIC_OF, redis_results_key, results_topic
+from triptych.schemas.records import InputRecord
 from triptych.schemas.results import Result
 from triptych.settings.kafka import KafkaSettings
 from triptych.transport.kafka.transport import KafkaTransport
-from triptych.transport.records import Record, TopicPartition
+from triptych.transport.records import Message, Record, TopicPartition
 from triptych.transport.topic_settings import TopicSettings
 from triptych.transport.topics import create_topics
 
@@ -38,6 +39,7 @@ EXIT_LIMIT_S = 10.0
 MODEL = os.environ.get("E2E_MODEL", "null")
 """The workers' model. `E2E_MODEL=base` runs the tests with the real model."""
 PROGRAM_LIMIT_S = 90.0 if MODEL == "null" else 600.0
+SEND_LIMIT_S = 30.0
 """The time limit of a program. Generous, because the tests check what happens, also on busy machines."""
 INHERITED_VARIABLES = ("TRIPTYCH_CACHE",)
 """Triptych variables that the programs inherit from the test process; others would change the test."""
@@ -183,6 +185,26 @@ class Installation:
             "TRIPTYCH_MODEL_NAME": MODEL,
         }
         return {**kept, **own, **self.settings, **variables}
+
+    def send(self, records: Iterable[InputRecord], *, partition: int | None = None, one_by_one: bool = False) -> None:
+        """Send records as a producer does, and wait for their acknowledgements.
+
+        Args:
+            records: what to send.
+            partition: where to send them, instead of the partition of their stream.
+            one_by_one: whether each is a batch of its own, acknowledged before the next: so they arrive in this order.
+        """
+        with closing(self.transport()) as transport:
+            publisher = transport.publisher()
+            deliveries = []
+            for record in records:
+                wire = encode(record)
+                message = Message(TOPIC_OF[record.modality], wire.key, wire.value, wire.headers, partition)
+                deliveries.append(publisher.send(message))
+                if one_by_one:
+                    deliveries[-1].result(SEND_LIMIT_S)
+            for delivery in deliveries:
+                delivery.result(SEND_LIMIT_S)
 
     def run(self, *args: str, limit_s: float = PROGRAM_LIMIT_S, **variables: str) -> Finished:
         """Run a program to its end."""

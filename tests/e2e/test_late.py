@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -12,14 +11,13 @@ import redis
 from tests.e2e.programs import Installation, assert_equal_results, by_id, wait_until
 from tests.worker.world import Feed
 from triptych.consumers.subscription.subscriber import Subscriber
-from triptych.schemas.codec import encode, parse_result
-from triptych.schemas.names import TOPIC_OF, redis_latest_key
+from triptych.schemas.codec import parse_result
+from triptych.schemas.names import redis_latest_key
 from triptych.schemas.partition import partition_of
-from triptych.schemas.records import InputRecord, VideoFrame
-from triptych.transport.records import Message
+from triptych.schemas.records import VideoFrame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from triptych.schemas.results import Result
 
@@ -32,16 +30,6 @@ SETTINGS: Final = {
 LATE_SEQS: Final = (13, 14, 15)
 ASTRAY_SEQ: Final = 12
 PARTITIONS: Final = 6
-
-
-def send(here: Installation, records: Iterable[InputRecord], partition: int | None = None) -> None:
-    """Send records as a producer does, or to a wrong partition."""
-    with closing(here.transport()) as transport:
-        publisher = transport.publisher()
-        for record in records:
-            wire = encode(record)
-            publisher.send(Message(TOPIC_OF[record.modality], wire.key, wire.value, wire.headers, partition))
-        publisher.flush(30)
 
 
 def revised(here: Installation, window: str) -> list[Result]:
@@ -59,16 +47,16 @@ def test_a_window_is_revised_for_late_frames_after_a_kill_and_for_a_redriven_one
     frames = {record.seq: record for record in film if isinstance(record, VideoFrame)}
     late = [frames[seq].model_copy(update={"seq": None}) for seq in LATE_SEQS]
     missing = [frames[seq] for seq in (ASTRAY_SEQ, *LATE_SEQS)]
-    send(here, [frames[ASTRAY_SEQ]], partition=(partition_of(b"city", PARTITIONS) + 1) % PARTITIONS)
-    send(here, [record for record in film if record not in missing])
+    here.send([frames[ASTRAY_SEQ]], partition=(partition_of(b"city", PARTITIONS) + 1) % PARTITIONS)
+    here.send([record for record in film if record not in missing])
 
     with here.running("work") as worker:
         wait_until(lambda: here.count_results() == 5, "the windows of the film")
         (first,) = [result for result in here.in_topic() if result.start_ns <= late[0].start_ns < result.end_ns]
-        send(here, late[:1])
+        here.send(late[:1])
         wait_until(lambda: here.count_results() == 6, "the first revision")
         worker.kill()
-    send(here, late[1:])
+    here.send(late[1:])
     with here.running("work") as worker:
         wait_until(lambda: here.count_results() == 7, "the second revision")
         worker.stop().succeeded()

@@ -36,16 +36,6 @@ EARLY = next(
 """A stream whose partition after the growth is another one, which is there before."""
 
 
-def send(here: Installation, records: Iterable[InputRecord]) -> None:
-    """Send records, as a producer that has just started does."""
-    with closing(here.transport()) as transport:
-        publisher = transport.publisher()
-        for record in records:
-            wire = encode(record)
-            publisher.send(Message(TOPIC_OF[record.modality], wire.key, wire.value, wire.headers))
-        publisher.flush(30)
-
-
 def send_by(here: Installation, records: Iterable[InputRecord], partitions: int) -> None:
     """Send records, as a producer that knows another number of partitions does."""
     with closing(here.transport()) as transport:
@@ -82,7 +72,7 @@ def test_a_worker_waits_for_topics_that_grow_one_after_the_other(install: Instal
     here = install()
     rest = [*INPUT_TOPICS[1:], results_topic(here.pipeline), dead_topic(here.pipeline)]
     with here.running("work") as worker:
-        send(here, Feed("city").play(6))
+        here.send(Feed("city").play(6))
         wait_until(lambda: results_of(here, "city") == 3, "the first results")
         grow(here, [VIDEO_TOPIC])
         worker.wait_for("topics_unequal")
@@ -90,7 +80,7 @@ def test_a_worker_waits_for_topics_that_grow_one_after_the_other(install: Instal
         assert f"{results_topic(here.pipeline)} has {BEFORE} of {AFTER} partitions" in line["reason"]
         grow(here, rest)
         worker.wait_for("topics_grown")
-        send(here, Feed(MOVES).play(6))
+        here.send(Feed(MOVES).play(6))
         wait_until(lambda: results_of(here, MOVES) == 3, "results of a stream on a new partition")
         done = worker.stop()
 
@@ -103,7 +93,7 @@ def test_a_worker_that_starts_while_topics_grow_waits_too(install: Install) -> N
     """Not ready, with the reason; with the other topics it goes on. A run over a time range refuses."""
     here = install()
     (port,) = free_ports(1)
-    send(here, Feed(MOVES).play(6))
+    here.send(Feed(MOVES).play(6))
     grow(here, [VIDEO_TOPIC])
     refused = here.run("work", "--from", "-1h", "--pipeline", here.pipeline)
     assert refused.exit_code == 2
@@ -137,7 +127,7 @@ def test_what_fell_between_is_put_back(install: Install) -> None:
         wait_until(lambda: len(here.records(dead_topic(here.pipeline))) == 8, "the dead letters")
         grow(here, [*INPUT_TOPICS, results_topic(here.pipeline), dead_topic(here.pipeline)])
         worker.wait_for("topics_grown")
-        send(here, rest)
+        here.send(rest)
         wait_until(lambda: pictures(here) == [0, 8, 8], "results of the rest")
         assert here.run("dead", "redrive", "--reason", "wrong_partition").succeeded().out == "8 redriven\n"
         wait_until(lambda: pictures(here) == [8, 8, 8], "a revision of the first window")
@@ -154,12 +144,12 @@ def test_topics_that_are_created_again_are_read_from_their_beginning(install: In
     """A running worker ends with one line and its own exit code; the next uses none of its states and commits."""
     here = install()
     with here.running("work") as worker:
-        send(here, Feed("city").play(6))
+        here.send(Feed("city").play(6))
         wait_until(lambda: results_of(here, "city") == 3, "the first results")
         here.delete_inputs()
         here.make_topics()
         later = Feed("city", session="s2", start_ns=Feed("city").start_ns + 100 * 10**9)
-        send(here, later.play(20))
+        here.send(later.play(20))
         ended = worker.wait()
 
     assert ended.exit_code == 9, ended.err

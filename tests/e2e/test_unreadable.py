@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,11 +12,9 @@ from tests.broker_log import damage_batch
 from tests.e2e.programs import Installation, Program, by_id, status_response, wait_until
 from tests.worker.world import Feed
 from tools.devservers.ports import free_ports
-from triptych.schemas.codec import encode
-from triptych.schemas.names import AUDIO_TOPIC, TOPIC_OF
+from triptych.schemas.names import AUDIO_TOPIC
 from triptych.schemas.partition import partition_of
-from triptych.schemas.records import InputRecord
-from triptych.transport.records import Message, TopicPartition
+from triptych.transport.records import TopicPartition
 
 if TYPE_CHECKING:
     from tools.devservers import DevKafka
@@ -31,22 +28,12 @@ TP = TopicPartition(AUDIO_TOPIC, partition_of(CITY.encode(), PARTITIONS))
 STOP = "TRIPTYCH_KAFKA_UNREADABLE_BATCH"
 
 
-def send(here: Installation, records: Iterable[InputRecord]) -> None:
-    """Send records, each as a batch of its own, so that they arrive in this order."""
-    with closing(here.transport()) as transport:
-        publisher = transport.publisher()
-        for record in records:
-            wire = encode(record)
-            publisher.send(Message(TOPIC_OF[record.modality], wire.key, wire.value, wire.headers))
-            publisher.flush(30)
-
-
 @pytest.fixture
 def damaged(install: Install, strict_kafka: DevKafka) -> Installation:
     """Two streams on different partitions, of six windows each; one batch of the first is damaged."""
     assert partition_of(HALL.encode(), PARTITIONS) != TP.partition
     here = install()
-    send(here, [*Feed(CITY).play(12), *Feed(HALL).play(12)])
+    here.send([*Feed(CITY).play(12), *Feed(HALL).play(12)], one_by_one=True)
     damage_batch(strict_kafka, TP, DAMAGED_AT)
     return here
 
@@ -92,7 +79,7 @@ def test_a_worker_stops_one_partition_at_a_damaged_batch(damaged: Installation) 
     (port,) = free_ports(1)
     with damaged.running("work", TRIPTYCH_HTTP_PORT=str(port), **{STOP: "stop"}) as worker:
         wait_until(lambda: counts(damaged) == (2, 6), "the windows before the batch, and those of the other stream")
-        send(damaged, Feed("hall", session="s2", start_ns=Feed("hall").start_ns + 12 * 10**9).play(4))
+        damaged.send(Feed("hall", session="s2", start_ns=Feed("hall").start_ns + 12 * 10**9).play(4), one_by_one=True)
         wait_until(lambda: counts(damaged) == (2, 8), "the other stream to go on")
         status, reason = status_response(port, "/readyz")
         assert status == 503

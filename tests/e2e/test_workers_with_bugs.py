@@ -17,7 +17,6 @@ from tests.chaos.experiment import documents_in_topic
 from tests.chaos.sent import item_of, read_input_topics
 from tests.chaos.truth import Truth, TruthComparison, compare_with_truth, final_windows
 from tests.chaos.workers import start_worker
-from tests.e2e.poison import message_of
 from tests.e2e.programs import Installation, Program, wait_until
 from tests.worker.world import Feed
 from triptych.schemas.names import INPUT_TOPICS, TOPIC_OF, consumer_group
@@ -74,14 +73,6 @@ def _played(feed: Feed, from_s: float, to_s: float) -> Iterable[InputRecord]:
         yield feed.frame(at_s + 0.25, picture)
 
 
-def send(here: Installation, records: Iterable[InputRecord]) -> None:
-    """Send records one after another, and wait for their acknowledgements."""
-    with closing(here.transport()) as transport:
-        publisher = transport.publisher()
-        for record in records:
-            publisher.send(message_of(record)).result(30)
-
-
 def is_half_done(here: Installation) -> bool:
     """Return whether all windows of the first half are published, and offsets were committed afterwards."""
     tps = [TopicPartition(topic, partition_of(FAST.encode(), 6)) for topic in INPUT_TOPICS]
@@ -131,11 +122,11 @@ def test_each_bug_is_found_and_a_worker_without_one_passes(install: Callable[...
         first = {bug: suspects.start(bug) for bug in KILLED}
         for worker in first.values():
             worker.wait_for("partitions_assigned")
-        send(here, first_half(fast, slow))
+        here.send(first_half(fast, slow), one_by_one=True)
         for bug, worker in first.items():
             wait_until(lambda bug=bug: is_half_done(suspects.pipelines[bug]), f"{bug} to be half way", limit_s=180)
             worker.kill()
-        send(here, second_half(fast, slow))
+        here.send(second_half(fast, slow), one_by_one=True)
         again = [suspects.start(bug, "--until-end") for bug in (*KILLED, LATE)]
         for worker in again:
             worker.wait().succeeded()
@@ -183,10 +174,10 @@ def test_the_old_idle_rule_makes_hollow_windows(install: Callable[..., Installat
     here = install(**AWAY_SETTINGS)
     feed = Feed("away", tracks=("video", "audio"))
     before, kept = list(_played(feed, 0, HALF_WAY_S)), list(_played(feed, HALF_WAY_S, 9))
-    send(here, before)
+    here.send(before, one_by_one=True)
     time.sleep(AWAY_S)  # the log gets the time of the broker
-    send(here, _of(kept, "video"))
-    send(here, [*_of(kept, "audio"), *(feed.end(modality, 9) for modality in feed.tracks)])
+    here.send(_of(kept, "video"), one_by_one=True)
+    here.send([*_of(kept, "audio"), *(feed.end(modality, 9) for modality in feed.tracks)], one_by_one=True)
 
     healthy = _true_to_what_was_sent(here, [*before, *kept], None)
     assert (healthy.is_true, healthy.windows) == (True, 9), healthy

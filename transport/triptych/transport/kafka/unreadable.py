@@ -65,15 +65,7 @@ class BatchGuard:
         self._last[tp] = unreadable
         is_new = before is None or offset != before.next_offset or unreadable.reason != before.reason
         if is_new and before != unreadable:
-            log.error(
-                "kafka_batch_unreadable",
-                topic=tp.topic,
-                partition=tp.partition,
-                offset=offset,
-                next_offset=next_offset,
-                reason=unreadable.reason,
-                action="skipped" if self._skips else "partition stopped",
-            )
+            _log_unreadable(unreadable, "skipped" if self._skips else "partition stopped")
         self._found.append(unreadable)
         if self._skips:
             return next_offset
@@ -108,15 +100,7 @@ class BatchGuard:
             unreadable = Unreadable(ours(tp), offset, offset, _reason(error), stopped=False)
             if self._last.get(tp) != unreadable:
                 self._last[tp] = unreadable
-                log.error(
-                    "kafka_batch_unreadable",
-                    topic=tp.topic,
-                    partition=tp.partition,
-                    offset=offset,
-                    next_offset=offset,
-                    reason=unreadable.reason,
-                    action="retried",
-                )
+                _log_unreadable(unreadable, "retried")
             time.sleep(RETRY_DELAY_S)
             return
         resumed = self.report(tp, offset, offset + 1, error)
@@ -188,3 +172,15 @@ def _end_of(batches: _Batches, position: int, high_water: int | None) -> int:
 
 def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
+
+
+def _log_unreadable(unreadable: Unreadable, action: str) -> None:
+    log.error(
+        "kafka_batch_unreadable",
+        topic=unreadable.tp.topic,
+        partition=unreadable.tp.partition,
+        offset=unreadable.offset,
+        next_offset=unreadable.next_offset,
+        reason=unreadable.reason,
+        action=action,
+    )
