@@ -11,6 +11,9 @@ from pydantic import BaseModel
 from triptych.schemas import names
 from triptych.schemas.codec import parse_result
 from triptych.schemas.envelope import Wire
+from triptych.schemas.perception.matches import Match, MatchEvidence
+from triptych.schemas.perception.objects import Detection, ObjectCount
+from triptych.schemas.perception.vectors import Vectors
 from triptych.schemas.results import (
     Added,
     Arrival,
@@ -45,6 +48,11 @@ _VALUES: list[type[BaseModel]] = [
     Sync,
     TimeSlice,
     Words,
+    Detection,
+    ObjectCount,
+    Vectors,
+    Match,
+    MatchEvidence,
 ]
 
 
@@ -60,7 +68,10 @@ def test_the_example_is_a_result(document: str) -> None:
     example = re.search(r"```json\n(.*?)```", document, re.DOTALL)
     assert example is not None
     result = parse_result(example.group(1))
-    written_where_filled = {"quality", "revised", "revisable_until_ns", "when"}
+    written_where_filled = {
+        *("quality", "revised", "revisable_until_ns", "when", "detections", "counts", "vectors", "matches"),
+        "prompts_version",
+    }
     assert result.model_fields_set == set(Result.model_fields) - written_where_filled
 
 

@@ -13,6 +13,9 @@ from triptych.schemas.codec import decode, decode_result, encode, encode_result
 from triptych.schemas.dead import DeadLetter, RedriveMark
 from triptych.schemas.dead_codec import decode_dead, decode_mark, encode_dead, encode_mark
 from triptych.schemas.envelope import Wire
+from triptych.schemas.perception.matches import Match, MatchEvidence
+from triptych.schemas.perception.objects import Detection, ObjectCount
+from triptych.schemas.perception.vectors import Vectors, encode_vector
 from triptych.schemas.reasons import DeadReason
 from triptych.schemas.records import AudioChunk, End, InputRecord, Progress, SubtitleCue, VideoFrame
 from triptych.schemas.results import (
@@ -190,6 +193,30 @@ RESULTS: dict[str, Result] = {
                 clipped_share=0.0,
                 flags=("frozen",),
             )
+        }
+    ),
+    "result_with_objects_vectors_and_matches": _RESULT.model_copy(
+        update={
+            "shed": Shed(detections=1),
+            "detections": (
+                Detection(time_ns=_START, label="person", score=0.75, box=(10, 20, 110, 220), track=4),
+                Detection(time_ns=_START, label="face", score=0.5, box=(40, 30, 60, 55)),
+            ),
+            "counts": {
+                "people": ObjectCount(median=1.0, largest=1),
+                "person": ObjectCount(median=1.0, largest=1, entered=1, left=2, passages=3),
+            },
+            "vectors": Vectors(space="semantic-1", fused=encode_vector((1.0, 0.0)), video=encode_vector((0.6, 0.8))),
+            "matches": {
+                "fire": Match(
+                    score=0.9,
+                    log_odds=2.25,
+                    quantile=0.99,
+                    evidence=MatchEvidence(video=3.5, subtitles=0.25),
+                    at_ns=_START,
+                )
+            },
+            "prompts_version": "7",
         }
     ),
     "result_with_all_filled": _RESULT.model_copy(

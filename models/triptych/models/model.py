@@ -40,6 +40,20 @@ class FeatureShape:
 
 
 @dataclass(frozen=True, slots=True)
+class DetectionSpec:
+    """Which pictures detectors see.
+
+    Attributes:
+        pictures: the maximum number of pictures per window, evenly spaced; they need not be frames of the model.
+        max_side: maximum length in pixels of the longer side. Larger pictures are reduced, smaller ones are not
+            enlarged.
+    """
+
+    pictures: int
+    max_side: int
+
+
+@dataclass(frozen=True, slots=True)
 class InputSpec:
     """How windows must be prepared for a model.
 
@@ -51,6 +65,7 @@ class InputSpec:
         text_tokens: the maximum number of text tokens that the model reads; 0 if it does not read text.
         features: precomputed features that the model reads instead of the media of these modalities. Such a model can
             be trained and evaluated, but not served, because no stream carries features.
+        detection: the pictures that detectors see beside the frames; None without detectors.
     """
 
     frames: int
@@ -59,6 +74,7 @@ class InputSpec:
     sample_rate_hz: int
     text_tokens: int = 0
     features: tuple[FeatureShape, ...] = ()
+    detection: DetectionSpec | None = None
 
     def differences_from(self, other: InputSpec) -> str:
         """Describe how this spec differs from the one that windows were prepared for. Return "" if those windows fit.

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from triptych.models.window import PreparedCue
 
 
@@ -41,6 +44,44 @@ class PredictedTimeSlice:
 
 
 @dataclass(frozen=True, slots=True)
+class PredictedDetection:
+    """An object in one picture of the window.
+
+    Attributes:
+        time_ns: event time of the picture.
+        label: what it is, in lower case: `person`, `face`, `car`.
+        score: from 0 to 1.
+        box: left, top, right and bottom edge, in pixels of the picture as it was sent.
+    """
+
+    time_ns: int
+    label: str
+    score: float
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowVectors:
+    """Vectors of a window in a space that texts, pictures and sounds share, each float32 [D] of length 1.
+
+    Attributes:
+        space: the name of the space. Vectors of different spaces must not be compared.
+        fused: the vector of the window, from the modalities that are present.
+        video: that of the frames; None without frames.
+        audio: that of the sounds; None without audio, or if the space has nothing to say about it.
+        subtitles: that of the words; None without words.
+        frames: that of each frame, [F, D], in the order of the window's frames.
+    """
+
+    space: str
+    fused: NDArray[np.float32]
+    video: NDArray[np.float32] | None = None
+    audio: NDArray[np.float32] | None = None
+    subtitles: NDArray[np.float32] | None = None
+    frames: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class WindowPrediction:
     """The output of a model for one window.
 
@@ -57,6 +98,9 @@ class WindowPrediction:
         embedding: the embedding of the window, [D] of length 1.
         frame_embeddings: the embedding of the window with each of its frames alone, each [D] of length 1; one entry if
             the window has no frames.
+        detections: the objects in the pictures of the window, by time and falling score; None if no picture was
+            examined.
+        vectors: vectors of the window in the model's joint space; None if it has none.
     """
 
     visual: tuple[PredictedLabel, ...] = ()
@@ -70,3 +114,5 @@ class WindowPrediction:
     when: tuple[PredictedTimeSlice, ...] = ()
     embedding: tuple[float, ...] | None = None
     frame_embeddings: tuple[tuple[float, ...], ...] = ()
+    detections: tuple[PredictedDetection, ...] | None = None
+    vectors: WindowVectors | None = None

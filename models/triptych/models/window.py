@@ -37,6 +37,23 @@ class PreparedCue:
 
 
 @dataclass(frozen=True, slots=True)
+class DetectionPicture:
+    """One picture of the window as detectors see it: larger than the frames of the model, with its own proportions.
+
+    Attributes:
+        rgb_hwc_u8: the picture, RGB uint8 [H, W, 3]; its longer side is at most `DetectionSpec.max_side`.
+        time_ns: its event time.
+        width: width of the picture as it was sent, in pixels.
+        height: height of the picture as it was sent, in pixels.
+    """
+
+    rgb_hwc_u8: NDArray[np.uint8]
+    time_ns: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
 class PreparedWindow:
     """What a model sees of one window. A missing modality is empty; it is never filled with zeros.
 
@@ -52,6 +69,8 @@ class PreparedWindow:
         cues: the cues that overlap the window, in time order.
         features: precomputed features by modality, each float32 [T, D] in time order. Only feature data sets have them.
             A modality with features has no media.
+        pictures: pictures for detectors, in time order, at most `DetectionSpec.pictures` of them; empty if the model
+            has no detector.
     """
 
     stream: str
@@ -63,6 +82,7 @@ class PreparedWindow:
     audio_present: tuple[tuple[int, int], ...]
     cues: tuple[PreparedCue, ...]
     features: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    pictures: tuple[DetectionPicture, ...] = ()
 
     @property
     def is_empty(self) -> bool:

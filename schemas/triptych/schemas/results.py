@@ -13,6 +13,9 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from triptych.schemas.names import result_id
+from triptych.schemas.perception.matches import Match
+from triptych.schemas.perception.objects import Detection, ObjectCount
+from triptych.schemas.perception.vectors import Vectors
 from triptych.schemas.values import FROZEN_MAPPING, WRITTEN_WHERE_TRUE, Count, Nanoseconds, Offset, StreamId, Value
 
 SCHEMA_VERSION: Final = 1
@@ -70,12 +73,14 @@ class Sync(Value):
 class Shed(Value):
     """What load shedding left out: the number of items that would have been input to the model.
 
-    `model` is true if the model was not run at all; then the result only contains the window's words.
+    `detections` is the number of pictures in which objects would have been detected. `model` is true if the model was
+    not run at all; then the result only contains the window's words.
     """
 
     video: Count = 0
     audio: Count = Field(default=0, exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE)
     subtitles: Count = Field(default=0, exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE)
+    detections: Count = Field(default=0, exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE)
     model: bool = Field(default=False, exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE)
 
 
@@ -195,6 +200,10 @@ class Result(Value):
     moved `align.complete_within_ms` of event time past it. `revisable_until_ns` says so and until when: after a result
     of the stream that starts at this event time or later, no revision of this one is begun. A result without it is
     final, unless a version of the worker without the field published it.
+
+    `counts` are by label of the detections, and of `people`: the larger of the numbers of persons and faces, a lower
+    bound. It is absent where no picture was examined, and empty where nothing was detected. `matches` are by the name
+    of the prompt; `prompts_version` is the version of the prompts of the stream that they were computed with.
     """
 
     schema_version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
@@ -218,13 +227,24 @@ class Result(Value):
     model: ModelReference
     observations: Observations = Observations()
     quality: Quality | None = Field(default=None, exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE)
+    detections: tuple[Detection, ...] = Field(
+        default=(), exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE
+    )
+    counts: Annotated[Mapping[str, ObjectCount], *FROZEN_MAPPING] | None = Field(
+        default=None, exclude_if=lambda counts: counts is None, json_schema_extra=WRITTEN_WHERE_TRUE
+    )
     predictions: Annotated[Mapping[str, tuple[Prediction, ...]], *FROZEN_MAPPING] = Field(
         default_factory=dict, validate_default=True
     )
     shares: Shares | None = None
     when: tuple[TimeSlice, ...] = Field(default=(), exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE)
     embedding: tuple[float, ...] | None = None
+    vectors: Vectors | None = Field(default=None, exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE)
     novelty: float | None = None
+    matches: Annotated[Mapping[str, Match], *FROZEN_MAPPING] | None = Field(
+        default=None, exclude_if=lambda matches: matches is None, json_schema_extra=WRITTEN_WHERE_TRUE
+    )
+    prompts_version: str | None = Field(default=None, exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE)
     stage_ms: Annotated[Mapping[str, float], *FROZEN_MAPPING] = Field(default_factory=dict, validate_default=True)
 
     @property

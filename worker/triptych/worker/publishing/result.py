@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from triptych.models.model import ModelInfo
-from triptych.models.prediction import WindowPrediction
+from triptych.models.prediction import WindowPrediction, WindowVectors
 from triptych.models.window import PreparedCue
 from triptych.schemas.names import Modality, result_id
+from triptych.schemas.perception.vectors import Vectors, encode_vector
 from triptych.schemas.records import MediaRecord
 from triptych.schemas.results import (
     Added,
@@ -94,6 +95,7 @@ def result_of(window: ClosedWindow, output: ModelOutput, *, partition: int, publ
             for own in output.prediction.when
         ),
         embedding=output.prediction.embedding,
+        vectors=_vectors(output.prediction.vectors),
         stage_ms=output.stage_ms,
     )
 
@@ -167,6 +169,14 @@ def _observations(prediction: WindowPrediction) -> Observations:
         words=tuple(_words(cue) for cue in prediction.words),
         language=prediction.language,
     )
+
+
+def _vectors(vectors: WindowVectors | None) -> Vectors | None:
+    if vectors is None:
+        return None
+    own = {"fused": vectors.fused, "video": vectors.video, "audio": vectors.audio, "subtitles": vectors.subtitles}
+    encoded = {name: encode_vector(vector.tolist()) for name, vector in own.items() if vector is not None}
+    return Vectors(space=vectors.space, **encoded)
 
 
 def _words(cue: PreparedCue) -> Words:

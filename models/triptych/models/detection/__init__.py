@@ -1,0 +1,1 @@
+"""Objects and faces in the pictures of a window."""

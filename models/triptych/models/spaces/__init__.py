@@ -1,0 +1,1 @@
+"""Spaces in which texts, pictures and sounds lie together, so that words find windows."""

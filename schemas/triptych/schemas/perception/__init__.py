@@ -1,0 +1,1 @@
+"""What a result says about the content of its window: objects, vectors, matches with prompts."""
