@@ -143,6 +143,8 @@ def model_from(settings: Settings) -> Model:
         threads=settings.model.threads,
         encoder_devices=settings.model.encoder_devices,
         compiled=settings.model.compiled,
+        detector=settings.model.detector,
+        pictures=settings.model.pictures_per_window,
     )
     return build_model(choice)
 
@@ -293,7 +295,7 @@ def _model_slots(
             put=lambda model: stages.between_batches(partial(runner.replace, model)).result(),
         )
     if shadow is not None and settings.model.shadow is not None:
-        named = settings.model.model_copy(update={"name": settings.model.shadow})
+        named = settings.model.model_copy(update={"name": settings.model.shadow, "detector": "off"})
         yield ModelSlot(
             role="shadow",
             source=settings.model.shadow,
@@ -318,7 +320,8 @@ def _stages(
         prepare_threads=settings.worker.prepare_threads,
     )
     preparer = Preparer(runner.spec, measures_quality=settings.worker.quality)
-    ladder = ladder_of(settings.worker.overload, runner.spec.frames)
+    pictures = runner.spec.detection.pictures if runner.spec.detection else 0
+    ladder = ladder_of(settings.worker.overload, runner.spec.frames, pictures)
     overload = Overload(ladder, limit_ns=settings.worker.overload_limit_ms * NS_PER_MS)
     return Stages(preparer, batcher, runner, publication, limits=limits, overload=overload, hooks=hooks, shadow=shadow)
 
@@ -366,6 +369,7 @@ def _restorer(
         for stored in tail.results:
             partition_set.recent.remember(stored.result)
             partition_set.quality.remember(stored.result)
+            partition_set.tracks.remember(stored.result)
         return partition_set, tail.results
 
     return restore
