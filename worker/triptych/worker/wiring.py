@@ -143,6 +143,8 @@ def model_from(settings: Settings) -> Model:
         threads=settings.model.threads,
         encoder_devices=settings.model.encoder_devices,
         compiled=settings.model.compiled,
+        runtime=settings.model.runtime,
+        precision=settings.model.precision,
     )
     return build_model(choice)
 
