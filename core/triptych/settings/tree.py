@@ -169,7 +169,8 @@ class ModelSettings(Section):
     """Number of frames per window that the model sees, evenly spaced. Other frames are never decoded."""
 
     threads: Positive | None = None
-    """Number of CPU threads for one operation of PyTorch. By default PyTorch decides."""
+    """Number of CPU threads for one operation of PyTorch. Default: half of the CPUs that the process may use, by its
+    affinity and the quota of its container, unless `OMP_NUM_THREADS` or `MKL_NUM_THREADS` is set."""
 
     watch_ms: NotNegative = 2_000
     """Interval in milliseconds between checks of the files of a trained model. A model is loaded when its files have
