@@ -13,6 +13,7 @@ from triptych.models.detection.default_detector import DEFAULT_LABELS, DefaultDe
 from triptych.models.detection.detector import Detector
 from triptych.models.detection.face_finder import FaceFinder
 from triptych.models.detection.object_finder import ObjectFinder
+from triptych.models.execution.cpu_runtime import CpuRuntime
 from triptych.models.window import DetectionPicture
 
 Photo = Callable[[str], NDArray[np.uint8]]
@@ -113,3 +114,17 @@ def test_a_gpu_finds_the_same(detector: Detector, photo: Photo, seen: Seen) -> N
     for found, other in zip(on_gpu.detect(pictures), detector.detect(pictures), strict=True):
         assert [each.label for each in found] == [each.label for each in other]
         assert [each.score for each in found] == pytest.approx([each.score for each in other], abs=1e-3)
+
+
+def test_a_faster_runtime_finds_the_same(detector: Detector, photo: Photo, seen: Seen) -> None:
+    """In OpenVINO, for pictures of several shapes; the checksum stays, because it is the same detector."""
+    pytest.importorskip("openvino")
+    faster = build_default_detector(torch.device("cpu"), CpuRuntime("openvino").accelerate)
+    assert faster.sha256 == detector.sha256
+    pictures = [seen(photo(name)) for name in SHOWN]
+    pictures += [seen(photo("astronaut")[:side]) for side in range(150, 380, 20)]
+    for found, expected in zip(faster.detect(pictures), detector.detect(pictures), strict=True):
+        assert [each.label for each in found] == [each.label for each in expected]
+        for one, other in zip(found, expected, strict=True):
+            assert one.score == pytest.approx(other.score, abs=1e-3)
+            assert one.box == pytest.approx(other.box, abs=0.5)

@@ -17,6 +17,7 @@ from triptych.models.detection.detector import Detector
 from triptych.models.detection.face_finder import FACE, FACE_INPUT_SIDE, FaceFinder
 from triptych.models.detection.object_finder import ObjectFinder
 from triptych.models.detection.ssd import INPUT_PIXELS, LABELS
+from triptych.models.network.parts import Accelerate
 from triptych.models.prediction import PredictedDetection
 from triptych.models.window import DetectionPicture
 
@@ -40,14 +41,21 @@ class _Finder(Protocol):
         """Return what is in each of the prepared pictures uint8 [N, H, W, 3]."""
 
 
-def build_default_detector(device: torch.device) -> Detector:
+def build_default_detector(device: torch.device, accelerate: Accelerate | None = None) -> Detector:
     """Return the detector with its weights on a device. It is not warmed up.
+
+    Args:
+        device: the device to run on.
+        accelerate: returns faster equivalents of the networks, on a CPU; None keeps them.
 
     Raises:
         UsageError: a weights file of the package is missing or damaged.
     """
     batch = _CPU_BATCH if device.type == "cpu" else _GPU_BATCH
-    return DefaultDetector((ObjectFinder(device), FaceFinder(device)), device, batch=batch)
+    if device.type != "cpu":
+        accelerate = None
+    finders = (ObjectFinder(device, accelerate=accelerate), FaceFinder(device, accelerate=accelerate))
+    return DefaultDetector(finders, device, batch=batch)
 
 
 class DefaultDetector:

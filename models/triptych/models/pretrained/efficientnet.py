@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.models.network.collate import WindowBatch
-from triptych.models.network.parts import Encoded, Encoder, Features, Head
+from triptych.models.network.parts import Accelerate, Encoded, Encoder, Features, Head
 from triptych.models.pretrained.inverted_residual import InvertedResidual, relu6, same_conv
 
 FEATURES = 1280
@@ -81,9 +81,14 @@ class ImageEncoder(Encoder):
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         super().__init__()
-        self.trunk = _EfficientNetTrunk()
-        self.trunk.load_state_dict(_trunk_state(weights))
-        self.trunk.to(memory_format=torch.channels_last)
+        trunk = _EfficientNetTrunk()
+        trunk.load_state_dict(_trunk_state(weights))
+        self.trunk: nn.Module = trunk.to(memory_format=torch.channels_last)
+
+    def use_faster(self, accelerate: Accelerate) -> None:
+        """Replace the convolutional network, which takes 95 % of the time of the base model."""
+        example = torch.zeros(_CPU_BATCH_SIZE, INPUT_PIXELS, INPUT_PIXELS, 3, dtype=torch.uint8)
+        self.trunk = accelerate("efficientnet-lite0", self.trunk, [example])
 
     def forward(self, batch: WindowBatch) -> Encoded:
         """Return tokens float [B, T, 1280] of frames uint8 [B, T, H, W, 3]."""
