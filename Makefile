@@ -129,6 +129,13 @@ outages: $(PACKAGES) broker ## Take away broker, producer and link, one after an
 	@tools/system_packages.sh need java redis-server
 	@$(PYTHON) -m tests.outages $(if $(ONLY),--only "$(ONLY)") $(if $(LATE),--late $(LATE)) $(if $(BUG),--bug $(BUG))
 
+.PHONY: bench
+bench: $(PACKAGES) weights broker ## Measure each part beside its limit, and write docs/performance.md; NAME="road decode" ROUNDS=5
+	@tools/system_packages.sh need java redis-server
+	@rm -f build/bench.jsonl
+	@$(PYTHON) -m benchmarks $(NAME) --rounds $(or $(ROUNDS),5) --json build/bench.jsonl
+	@[ -n "$(NAME)" ] || $(PYTHON) -m benchmarks --json build/bench.jsonl --page docs/performance.md
+
 .PHONY: soak
 soak: $(PACKAGES) broker ## Play HOURS=24 of STREAMS=8 feeds as fast as the worker can; table and plot in TO=build/bounds
 	@tools/system_packages.sh need java redis-server

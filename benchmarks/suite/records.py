@@ -76,7 +76,7 @@ def aligner_benchmark(size: Size) -> Benchmark:
         limit="a dict of windows, 1 stream",
         ours="our aligner, 100 streams",
         goal=2.7,
-        note=f"Polls of {POLL_RECORDS} records. The limit knows no sessions, late records or idle tracks, and waits for all.",
+        note=f"Polls of {POLL_RECORDS} records. The limit knows no sessions, late records or idle tracks.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The road of a window from its records to its result, without a model: `road`, `road-servers`, `streams`, `latency`."""
+"""A window's road from its records to its result, without a model: `road`, `road-servers`, `streams`, `latency`."""
 
 from __future__ import annotations
 
@@ -18,18 +18,22 @@ from tests.worker.world import SECOND, Feed, World, wav
 from triptych.models.model import InputSpec
 from triptych.schemas.codec import encode
 from triptych.schemas.names import TOPIC_OF
-from triptych.schemas.records import AudioChunk, InputRecord, VideoFrame
+from triptych.schemas.records import AudioChunk, InputRecord, SubtitleCue, VideoFrame
 from triptych.service.health import Health
 from triptych.settings.loading import load
 from triptych.transport.kafka.transport import KafkaTransport
 from triptych.transport.protocols import Transport
-from triptych.transport.records import Message
+from triptych.transport.records import Message, Record
 from triptych.transport.topic_settings import TopicSettings
 from triptych.transport.topics import create_topics
+from triptych.worker.alignment.config import AlignConfig
+from triptych.worker.alignment.decisions import ClosedWindow
+from triptych.worker.alignment.entry import READING_ORDER
 from triptych.worker.media.audio import decode_audio
 from triptych.worker.media.picture import decode_picture
 from triptych.worker.observability.events import Event, ResultsPublished
 from triptych.worker.observability.metrics import Metrics
+from triptych.worker.partitions.partition import PartitionSet
 from triptych.worker.publishing.stores.redis import RedisStore
 from triptych.worker.run import WholeLog
 from triptych.worker.wiring import Dependencies, open_pipeline
@@ -38,16 +42,17 @@ WINDOW_S: Final = 2
 _SPEC: Final = InputSpec(4, 32, 32, 16_000)
 _QUALITY: Final = (cv2.IMWRITE_JPEG_QUALITY, 85)
 """That of `triptych produce`."""
+_NULL: Final[Mapping[str, object]] = {"model.name": "null"}
 _PICTURES: Final = 8
 """How many different pictures there are."""
 
 
 def road_benchmark(size: Size) -> Benchmark:
     """Return the benchmark of a whole worker on topics and a store in memory."""
-    films = _films(streams=size(10, 2), seconds=size(60, 4))
+    films = short_films(streams=size(10, 2), windows=size(30, 2))
 
     def work() -> Cost:
-        return _in_memory(films)
+        return in_memory(films)
 
     return Benchmark(
         "road",
@@ -65,7 +70,7 @@ def road_benchmark(size: Size) -> Benchmark:
 
 def road_servers_benchmark(size: Size) -> Benchmark:
     """Return the benchmark of a whole worker on a real Kafka and a real Redis, which each run starts."""
-    films = _films(streams=size(10, 2), seconds=size(60, 4))
+    films = short_films(streams=size(10, 2), windows=size(30, 2))
     return Benchmark(
         "road-servers",
         "What does a window of two pictures cost a worker on a real Kafka and Redis, without a model?",
@@ -84,14 +89,14 @@ def streams_benchmark(size: Size) -> Benchmark:
     """Return the benchmark of a worker by the number of streams, with the same number of windows."""
     windows = size(300, 20)
     films = {
-        streams: _films(streams, seconds=max(1, windows // streams) * WINDOW_S)
+        streams: short_films(streams, max(1, windows // streams))
         for streams in ((1, 2) if size.is_small else (1, 10, 100, 300))
     }
     return Benchmark(
         "streams",
         "Does a window cost the same with many streams as with one?",
         "window",
-        {_streams_name(streams): lambda own=own: _in_memory(own) for streams, own in films.items()},
+        {_streams_name(streams): lambda own=own: in_memory(own) for streams, own in films.items()},
         limit=_streams_name(1),
         ours=_streams_name(max(films)),
         goal=1.1,
@@ -100,7 +105,7 @@ def streams_benchmark(size: Size) -> Benchmark:
 
 def latency_benchmark(size: Size) -> Benchmark:
     """Return the benchmark of the delay from the last record that a window needs to its publication."""
-    seconds = size(20, 6)
+    seconds = size(20, 2)
     return Benchmark(
         "latency",
         "How long after the last record that it needs is a window published, without a model?",
@@ -116,33 +121,57 @@ def _streams_name(streams: int) -> str:
     return f"{streams} stream{'s' * (streams > 1)}"
 
 
-def _films(streams: int, seconds: int) -> list[list[InputRecord]]:
-    """Return the records of streams with a picture of 320x180 and a chunk each second, and a cue each two seconds."""
+def short_films(streams: int, windows: int, *, pictures_per_window: int = 2) -> list[list[InputRecord]]:
+    """Return the records of streams of some windows: pictures of 320x180, two chunks a second, and a cue a window."""
     rng = np.random.default_rng(7)
     blocks = [rng.integers(0, 255, (18, 32, 3), np.uint8) for _ in range(_PICTURES)]
     images = [
         cv2.imencode(".jpg", cv2.resize(block, (320, 180), interpolation=cv2.INTER_CUBIC), _QUALITY)[1].tobytes()
         for block in blocks
     ]
-    sound = wav(0.5)
-    return [_film(Feed(f"feed-{number}"), seconds, images, sound) for number in range(streams)]
+    return [_film(Feed(f"feed-{number}"), windows, images, pictures_per_window) for number in range(streams)]
 
 
-def _film(feed: Feed, seconds: int, images: Sequence[bytes], sound: bytes) -> list[InputRecord]:
+def closed_windows(films: Sequence[Sequence[InputRecord]]) -> list[ClosedWindow]:
+    """Return the windows of films as the aligner closes them."""
+    positions = dict.fromkeys(READING_ORDER, 0)
+    partition_set = PartitionSet(0, AlignConfig(), positions, partitions=1, restored={})
+    records = []
+    for record in (record for turn in zip(*films, strict=True) for record in turn):
+        wire, modality = encode(record), record.modality
+        arrival_ns = record.start_ns + SECOND
+        records.append(
+            Record(TOPIC_OF[modality], 0, positions[modality], arrival_ns, wire.key, wire.value, tuple(wire.headers))
+        )
+        positions[modality] += 1
+    partition_set.receive(records, positions, at_ns=0)
+    windows = []
+    while (decision := partition_set.decide()) is not None:
+        if isinstance(decision, ClosedWindow):
+            windows.append(decision)
+    return windows
+
+
+def _film(feed: Feed, windows: int, images: Sequence[bytes], pictures: int) -> list[InputRecord]:
     records: list[InputRecord] = []
-    for second in range(seconds):
-        next_ns = feed.start_ns + (second + 1) * SECOND
-        if second % WINDOW_S == 0:
-            records.append(feed.cue(second, second + 1, f"words at {second}", second + WINDOW_S))
-        records.append(feed.frame(second, images[second % len(images)]).model_copy(update={"next_ns": next_ns}))
-        records += [feed.chunk(second, sound), feed.chunk(second + 0.5, sound)]
-    return records + [feed.end(modality, seconds) for modality in feed.tracks]
+    sound, step_s = wav(0.5), WINDOW_S / pictures
+    for begin in range(0, windows * WINDOW_S, WINDOW_S):
+        own: list[tuple[float, InputRecord]] = [
+            (begin, feed.cue(begin, begin + 1, f"words at {begin}", begin + WINDOW_S))
+        ]
+        for number in range(pictures):
+            at_s = begin + number * step_s
+            next_ns = feed.start_ns + round((at_s + step_s) * SECOND)
+            frame = feed.frame(at_s, images[(begin + number) % len(images)]).model_copy(update={"next_ns": next_ns})
+            own.append((at_s, frame))
+        own += [(begin + half / 2, feed.chunk(begin + half / 2, sound)) for half in range(2 * WINDOW_S)]
+        records += [record for _, record in sorted(own, key=lambda each: each[0])]
+    return records + [feed.end(modality, windows * WINDOW_S) for modality in feed.tracks]
 
 
-def _windows(films: Sequence[Sequence[InputRecord]]) -> float:
-    """Return how many windows the films have."""
-    first = films[0]
-    return len(films) * sum(isinstance(record, VideoFrame) for record in first) / WINDOW_S
+def _windows(films: Sequence[Sequence[InputRecord]]) -> int:
+    """Return how many windows the films have: one for each cue."""
+    return sum(isinstance(record, SubtitleCue) for film in films for record in film)
 
 
 def _decode_media(films: Sequence[Sequence[InputRecord]]) -> float:
@@ -165,9 +194,10 @@ def _send(transport: Transport, films: Sequence[Sequence[InputRecord]]) -> None:
     publisher.close(60)
 
 
-def _in_memory(films: Sequence[Sequence[InputRecord]]) -> Cost:
+def in_memory(films: Sequence[Sequence[InputRecord]], overrides: Mapping[str, object] = _NULL) -> Cost:
+    """Run a worker with these settings on topics and a store in memory, and return the cost without its start."""
     world = World()
-    world.settings = load(overrides={"model.name": "null"}, environ={})
+    world.settings = load(overrides=dict(overrides), environ={})
     _send(world.transport, films)
     dependencies = Dependencies(world.transport, world.store, [Metrics(), world.events.append], Health())
     return _worked(dependencies, world.settings, films, world.events)
@@ -216,7 +246,11 @@ def _live(streams: int, seconds: int) -> Cost:
     with closing(world.transport.admin()) as admin:
         create_topics(admin, world.settings.pipeline, TopicSettings("", 6))
     begin_ns = time.time_ns() + SECOND
-    films = [_film(Feed(f"feed-{n}", start_ns=begin_ns + n * SECOND // 15), seconds, *_live_media()) for n in range(streams)]
+    images = [cv2.imencode(".jpg", np.full((36, 64, 3), 128, np.uint8))[1].tobytes()]
+    films = [
+        _film(Feed(f"feed-{number}", start_ns=begin_ns + number * SECOND // 15), seconds // WINDOW_S, images, 2)
+        for number in range(streams)
+    ]
     stop = threading.Event()
     dependencies = Dependencies(world.transport, world.store, [Metrics()], Health())
 
@@ -244,7 +278,9 @@ def _live(streams: int, seconds: int) -> Cost:
             for result in world.results()
             if result.arrival_ms.last is not None
         )
-        return {f"p{rank}_ms": delays_ms[min(len(delays_ms) - 1, len(delays_ms) * rank // 100)] for rank in (50, 90, 99)}
+        return {
+            f"p{rank}_ms": delays_ms[min(len(delays_ms) - 1, len(delays_ms) * rank // 100)] for rank in (50, 90, 99)
+        }
 
     return measured(work, values)
 
@@ -252,8 +288,3 @@ def _live(streams: int, seconds: int) -> Cost:
 def _due_ns(record: InputRecord) -> int:
     """Return when a live producer sends a record: when its media is over."""
     return getattr(record, "end_ns", record.start_ns)
-
-
-def _live_media() -> tuple[Sequence[bytes], bytes]:
-    return [cv2.imencode(".jpg", np.full((36, 64, 3), 128, np.uint8))[1].tobytes()], wav(0.5)
-
