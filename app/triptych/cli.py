@@ -14,6 +14,7 @@ import typer
 
 from triptych.consumers.cli import alert, diff, evidence, watch
 from triptych.consumers.dead.cli import dead
+from triptych.consumers.describing.cli import describe
 from triptych.consumers.doctor.cli import doctor
 from triptych.consumers.subscription.result_source import SourceUnavailableError
 from triptych.demo import demo
@@ -32,6 +33,7 @@ EXTRA_OF_MODULE = {
     "av": "producers",
     "captum": "train",
     "cv2": "producers",
+    "httpx2": "describe",
     "numpy": "producers",
     "prometheus_client": "producers",
     "redis": "consumers",
@@ -97,6 +99,7 @@ _add_training(app)
 app.command()(watch)
 app.command()(doctor)
 app.command()(alert)
+app.command()(describe)
 app.command()(evidence)
 app.command()(diff)
 app.add_typer(dead, name="dead")
