@@ -22,6 +22,7 @@ EXTRA_OF_MODULE = {
     "av": "producers",
     "captum": "train",
     "cv2": "producers",
+    "httpx2": "describe",
     "numpy": "producers",
     "prometheus_client": "producers",
     "redis": "consumers",
@@ -111,6 +112,11 @@ COMMANDS = (
         "alert",
         "triptych.consumers.cli:alert",
         "Post results that match a rule to a webhook: signed, in order, at least once with a stable id.",
+    ),
+    LazyCommand(
+        "describe",
+        "triptych.consumers.describing.cli:describe",
+        "Let a vision-language model describe results, and publish what it answers on PIPELINE.descriptions.",
     ),
     LazyCommand("evidence", "triptych.consumers.cli:evidence", "Fetch the frames, audio and cues behind a result."),
     LazyCommand(

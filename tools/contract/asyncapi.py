@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tools.contract.json_schema import DECIMAL, Schema, envelope, headers_schema, result_schemas
+from tools.contract.json_schema import DECIMAL, Schema, component_schemas, envelope, headers_schema
 from triptych.schemas import names
 from triptych.schemas.dead import DeadLetter, RedriveMark
 from triptych.schemas.records import AudioChunk, End, Progress, SubtitleCue, VideoFrame
@@ -24,13 +24,14 @@ def asyncapi() -> dict[str, Any]:
     channels: dict[str, Any] = {modality: _input_channel(modality) for modality in names.MODALITIES}
     channels["results"] = _pipeline_channel(names.results_topic("{pipeline}"), "result")
     channels["dead"] = _pipeline_channel(names.dead_topic("{pipeline}"), "deadLetter", "redriveMark")
+    channels["descriptions"] = _pipeline_channel(names.descriptions_topic("{pipeline}"), "description")
     return {
         "asyncapi": "3.0.0",
         "info": _info(),
         "servers": {"kafka": {"host": "127.0.0.1:9092", "protocol": "kafka", "description": "A development broker."}},
         "channels": channels,
         "operations": _operations(),
-        "components": {"messages": _messages(), "schemas": result_schemas()},
+        "components": {"messages": _messages(), "schemas": component_schemas()},
     }
 
 
@@ -81,6 +82,7 @@ def _operations() -> dict[str, Any]:
     return receive | {
         "sendResult": {"action": "send", "channel": {"$ref": "#/channels/results"}},
         "sendDeadLetter": {"action": "send", "channel": {"$ref": "#/channels/dead"}},
+        "sendDescription": {"action": "send", "channel": {"$ref": "#/channels/descriptions"}},
     }
 
 
@@ -109,14 +111,26 @@ def _messages() -> dict[str, Any]:
         ),
         "deadLetter": _dead_letter(),
         "redriveMark": _redrive_mark(),
+        "description": _message(
+            "What a vision-language model wrote about one window.",
+            _document_headers(names.DESCRIPTION_TYPE),
+            {"$ref": "#/components/schemas/Description"},
+            "application/json",
+        ),
     }
 
 
-def _result_headers() -> Schema:
-    """Return the headers of a result. Most repeat fields of its JSON."""
-    own = envelope(names.RESULT_TYPE) | {"ce_startns": dict(DECIMAL), "ce_endns": dict(DECIMAL)}
+def _document_headers(ce_type: str) -> Schema:
+    """Return the headers of a window's JSON document. Most repeat fields of the document."""
+    own = envelope(ce_type) | {"ce_startns": dict(DECIMAL), "ce_endns": dict(DECIMAL)}
     own["content-type"] = {"type": "string", "const": "application/json"}
-    required = list(own)
+    return {"type": "object", "properties": own, "required": list(own)}
+
+
+def _result_headers() -> Schema:
+    """Return the headers of a result."""
+    headers = _document_headers(names.RESULT_TYPE)
+    own = headers["properties"]
     own[names.STATE_HEADER] = {
         "type": "string",
         "description": "The worker's state, for its restart. Opaque to others.",
@@ -125,7 +139,7 @@ def _result_headers() -> Schema:
         "type": "string",
         "description": "The ids of the input topics to which that state belongs. Opaque to others.",
     }
-    return {"type": "object", "properties": own, "required": required}
+    return headers
 
 
 def _dead_letter() -> dict[str, Any]:

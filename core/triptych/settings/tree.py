@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from triptych.settings.describe import DescribeHttpSettings, DescribeSettings
 from triptych.settings.http import HttpSettings, ProduceHttpSettings
 from triptych.settings.kafka import KafkaSettings
 from triptych.settings.produce import ProduceSettings
@@ -252,6 +253,8 @@ class Settings(Section):
     http: HttpSettings = HttpSettings()
     produce: ProduceSettings = ProduceSettings()
     produce_http: ProduceHttpSettings = ProduceHttpSettings()
+    describe: DescribeSettings = DescribeSettings()
+    describe_http: DescribeHttpSettings = DescribeHttpSettings()
     log: LogSettings = LogSettings()
 
     def without_load_shedding(self) -> Settings:

@@ -5,20 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from triptych.schemas.names import DEFAULT_PIPELINE, INPUT_TOPICS, dead_topic, results_topic
+from triptych.schemas.names import DEFAULT_PIPELINE, INPUT_TOPICS, dead_topic, descriptions_topic, results_topic
 from triptych.transport.errors import TopicMisconfiguredError, TopicMissingError
 from triptych.transport.protocols import TopicAdmin, Transport
 from triptych.transport.topic_settings import APPEND_TIME, DEFAULT_PARTITIONS, TopicProblem, TopicSettings, TopicState
 
 
 def pipeline_topics(pipeline: str) -> tuple[str, ...]:
-    """Return the names of all topics that a pipeline reads and writes."""
+    """Return the names of all topics that a worker of a pipeline reads and writes."""
     return (*INPUT_TOPICS, results_topic(pipeline), dead_topic(pipeline))
+
+
+def all_topics(pipeline: str) -> tuple[str, ...]:
+    """Return the names of all topics of a pipeline, with those that only programs beside the worker use."""
+    return (*pipeline_topics(pipeline), descriptions_topic(pipeline))
+
+
+def existing_topics(admin: TopicAdmin, pipeline: str) -> tuple[str, ...]:
+    """Return the topics that a worker needs, and of the others those that exist."""
+    found = admin.describe(all_topics(pipeline))
+    return tuple(name for name in all_topics(pipeline) if name in found or name in pipeline_topics(pipeline))
 
 
 def wanted_topics(pipeline: str, like: TopicSettings) -> list[TopicSettings]:
     """Return the settings of all topics of a pipeline, which differ in the name only."""
-    return [replace(like, name=name) for name in pipeline_topics(pipeline)]
+    return [replace(like, name=name) for name in all_topics(pipeline)]
 
 
 def find_problems(
@@ -29,13 +40,14 @@ def find_problems(
     names: Sequence[str] | None = None,
     equal: bool = True,
 ) -> list[TopicProblem]:
-    """Compare the topics, all of a pipeline or those of these names, with their wanted settings. No I/O.
+    """Compare the topics, all of a worker or those of these names, with their wanted settings. No I/O.
 
     With `equal` all topics must have the same number of partitions. What that number is, and the retention, is up to
     the installation.
     """
     create = _create_command(pipeline)
-    wanted = [topic for topic in wanted_topics(pipeline, like) if names is None or topic.name in names]
+    chosen = pipeline_topics(pipeline) if names is None else names
+    wanted = [topic for topic in wanted_topics(pipeline, like) if topic.name in chosen]
     existing = [found[topic.name] for topic in wanted if topic.name in found]
     missing = [
         TopicProblem(topic.name, "a topic", "no such topic", f"`{create}` creates it")
@@ -66,7 +78,7 @@ def check_topics(
         transport: the installation.
         pipeline: whose topics to check.
         max_record_bytes: the size limit of records that the topics must accept.
-        names: the topics that the program uses. Default: all of the pipeline.
+        names: the topics that the program uses. Default: those of a worker.
         equal: whether different numbers of partitions are a problem. A live worker waits until they are equal.
 
     Raises:
@@ -94,7 +106,7 @@ def create_topics(admin: TopicAdmin, pipeline: str, like: TopicSettings) -> list
     Raises:
         TopicMisconfiguredError: existing topics have another number of partitions than requested; nothing was created.
     """
-    before = admin.describe(pipeline_topics(pipeline))
+    before = admin.describe(all_topics(pipeline))
     for state in before.values():
         if state.partitions != like.partitions:
             raise TopicMisconfiguredError(
