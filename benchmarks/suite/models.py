@@ -44,7 +44,7 @@ def model_benchmark(size: Size) -> Benchmark:
 
 def pipeline_benchmark(size: Size) -> Benchmark:
     """Return the benchmark of a whole worker with the base model."""
-    windows = str(size(16, 2))
+    windows = str(size(32, 2))
     return Benchmark(
         "pipeline",
         "What does a worker add to preparing and predicting a window with the base model?",
