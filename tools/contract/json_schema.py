@@ -39,6 +39,13 @@ def result_schemas() -> dict[str, Schema]:
     return {"Result": whole, **parts}
 
 
+def document_schemas(kind: type[BaseModel]) -> dict[str, Schema]:
+    """Return the schema of another JSON document in such parts."""
+    whole = _tidied(kind.model_json_schema(ref_template="#/components/schemas/{model}"))
+    parts: dict[str, Schema] = whole.pop("$defs", {})
+    return {kind.__name__: whole, **parts}
+
+
 def headers_schema(kind: type[BaseModel], ce_type: str, *, also: Mapping[str, Schema] | None = None) -> Schema:
     """Return the schema of a message's headers: those of a model's fields, of the envelope, and `also`."""
     fields = kind.model_json_schema()
