@@ -6,13 +6,17 @@ same matches as an undisturbed worker (alignment rule 21, docs/alignment.md).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
+
+import numpy as np
 
 from triptych.schemas.perception.matches import Match
 from triptych.schemas.perception.prompts import digest
 from triptych.schemas.results import Result
-from triptych.worker.matching.evidence import evidence_of, log_odds_of, probability
+from triptych.worker.matching.evidence import SOURCES, evidence_of, log_odds_of, probability, similarity_row
 from triptych.worker.matching.prompt_head import SHIPPED_HEAD, PromptHead
 from triptych.worker.matching.prompt_timeline import EmbeddedPrompt, PromptSource
 from triptych.worker.matching.similarities import WindowSources, similarity_of
@@ -21,6 +25,15 @@ from triptych.worker.publishing.window_memory import WindowMemory
 _REMEMBERED_WINDOWS: Final = 256
 _FEWEST_FOR_QUANTILE: Final = 20
 _DIGITS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class PastMatch:
+    """What is remembered of a match: the version of the prompt, the similarities (`similarity_row`), the log-odds."""
+
+    version: str
+    similarities: tuple[float, ...]
+    log_odds: float
 
 
 class MatchHistory:
@@ -36,7 +49,7 @@ class MatchHistory:
         """
         self._prompts = prompts
         self._head = head
-        self._windows: WindowMemory[Mapping[str, Match]] = WindowMemory(stream_ttl_ns, windows=_REMEMBERED_WINDOWS)
+        self._windows: WindowMemory[Mapping[str, PastMatch]] = WindowMemory(stream_ttl_ns, windows=_REMEMBERED_WINDOWS)
 
     def with_matches(self, result: Result, window: WindowSources, *, clock_ns: int) -> Result:
         """Return a copy of a new result with its matches, and remember it. A result without prompts stays as it is.
@@ -61,17 +74,26 @@ class MatchHistory:
 
     def remember(self, result: Result) -> None:
         """Add a published result to the history of its stream. A revision takes the place of the result before."""
-        if result.matches:
-            self._windows.add(result, result.matches)
+        if not result.matches:
+            return
+        past = {
+            name: PastMatch(match.version, similarity_row(match.similarity), match.log_odds)
+            for name, match in result.matches.items()
+            if match.similarity is not None
+        }
+        self._windows.add(result, past)
 
     def _match(
-        self, prompt: EmbeddedPrompt, window: WindowSources, before: Sequence[Mapping[str, Match]]
+        self, prompt: EmbeddedPrompt, window: WindowSources, before: Sequence[Mapping[str, PastMatch]]
     ) -> Match | None:
         similarity = similarity_of(prompt, window)
-        if not similarity.by_source.model_dump(exclude_none=True):
+        if all(map(math.isnan, similarity_row(similarity.by_source))):
             return None
         past = [m for matches in before if (m := matches.get(prompt.name)) is not None and m.version == prompt.version]
-        evidence = evidence_of(similarity.by_source, [match.similarity for match in past], prompt.space)
+        similarities = np.array([match.similarities for match in past], np.float64).reshape(-1, len(SOURCES))
+        direction = prompt.direction
+        space = None if direction is None or len(direction.negatives) else direction.space
+        evidence = evidence_of(similarity.by_source, similarities, space)
         weights = self._head.weights_of(prompt.name, prompt.version)
         log_odds = log_odds_of(evidence, weights.by_source, weights.prior)
         return Match(

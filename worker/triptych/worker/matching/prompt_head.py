@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from pydantic import Field, ValidationError
 
 from triptych.schemas.errors import UsageError
 from triptych.schemas.perception.prompts import digest
 from triptych.schemas.values import FROZEN_MAPPING, Count, Value
-from triptych.worker.matching.evidence import PRIOR_LOG_ODDS
-
-_Source = Literal["video", "audio", "subtitles", "detections"]
+from triptych.worker.matching.evidence import PRIOR_LOG_ODDS, Source
 
 
 class PromptWeights(Value):
@@ -21,7 +19,7 @@ class PromptWeights(Value):
 
     version: str
     prior: float = PRIOR_LOG_ODDS
-    by_source: Annotated[Mapping[_Source, float], *FROZEN_MAPPING] = Field(default_factory=dict, validate_default=True)
+    by_source: Annotated[Mapping[Source, float], *FROZEN_MAPPING] = Field(default_factory=dict, validate_default=True)
     yes: Count = 0
     no: Count = 0
 

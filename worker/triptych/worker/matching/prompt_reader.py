@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import numpy as np
@@ -21,14 +20,16 @@ from numpy.typing import NDArray
 from triptych.models.spaces.text_space import TextSpace
 from triptych.schemas.errors import MalformedRecordError, UsageError
 from triptych.schemas.perception.prompt_codec import decode_prompt_change
-from triptych.transport.errors import BrokerUnavailableError, NotAuthorizedError, RetriableError
-from triptych.transport.protocols import Reader, Transport
+from triptych.transport.errors import BrokerUnavailableError, NotAuthorizedError, RetriableError, TopicMissingError
+from triptych.transport.protocols import Reader, TopicAdmin, Transport
 from triptych.transport.records import Record, TopicPartition
 from triptych.worker.matching.prompt_timeline import AppendedChange, PromptSet, PromptTimeline, TextVectors
 
 _log = structlog.get_logger(__name__)
 
 _INTERVAL_S: Final = 0.5
+_MISSING_INTERVAL_S: Final = 2.0
+"""How often a missing topic is looked for, unless a result waits for the answer."""
 _POLL_S: Final = 0.2
 _READ_LIMIT_S: Final = 10.0
 _JOIN_S: Final = 15.0
@@ -68,8 +69,9 @@ class PromptReader:
         self._wall_ns = wall_ns
         self._timeline = PromptTimeline(delay_ns)
         self._reader: Reader | None = None
+        self._admin: TopicAdmin | None = None
         self._fetched: list[Record] = []
-        self._reported: set[str] = set()
+        self._is_refused = False
         self._vectors: dict[str, NDArray[np.float32]] = {}
         self._space: TextSpace | None = None
         self._is_space_open = False
@@ -88,8 +90,9 @@ class PromptReader:
         self._wanted.set()
         if self._thread.is_alive():
             self._thread.join(_JOIN_S)
-        elif self._reader is not None:
-            self._reader.close()
+        else:
+            self._close_reader()
+            self._close_admin()
 
     # --- called by any thread -----------------------------------------------------------------------------------------
 
@@ -114,26 +117,40 @@ class PromptReader:
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                self.read_once()
-                self._wanted.wait(_INTERVAL_S)
+                if not self.read_once():
+                    self._stopping.wait(_INTERVAL_S)
+                self._wanted.wait(_MISSING_INTERVAL_S if self._reader is None else _INTERVAL_S)
                 self._wanted.clear()
         except Exception as error:  # noqa: BLE001 - `is_known` raises it on the thread that publishes
             self._error = error
         finally:
-            if self._reader is not None:
-                self._reader.close()
+            self._close_reader()
+            self._close_admin()
 
-    def read_once(self) -> None:
-        """Read the topic to its present end. While the broker does not answer, nothing more becomes known."""
+    def _close_reader(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
+
+    def _close_admin(self) -> None:
+        admin, self._admin = self._admin, None
+        if admin is not None:
+            admin.close()
+
+    def read_once(self) -> bool:
+        """Read the topic to its present end; return whether the broker answered. If not, nothing more is known."""
         asked_ns = self._wall_ns()
         try:
             self._read_to_end()
         except RetriableError as error:
             _log.warning("prompts_not_read", topic=self._tp.topic, error=str(error))
-            self._stopping.wait(_INTERVAL_S)
-            return
+            return False
+        except TopicMissingError:
+            self._close_reader()  # it was deleted; it may be created again
         except NotAuthorizedError as error:
-            self._report_once("prompts_not_authorized", str(error))
+            if not self._is_refused:
+                _log.error("prompts_not_authorized", topic=self._tp.topic, error=str(error))
+            self._is_refused = True
         fetched, self._fetched = self._fetched, []
         changes = [change for record in fetched if (change := _change_of(record)) is not None]
         longer = self._timeline.extended(changes, known_until_ns=asked_ns - self._clock_margin_ns)
@@ -141,20 +158,33 @@ class PromptReader:
             longer = longer.with_vectors(self._vectors_of(longer.texts))
             _log.info("prompts_read", topic=self._tp.topic, changes=len(changes))
         self._timeline = longer
+        return True
 
     def _read_to_end(self) -> None:
         """Fetch the records that were appended before this call, and maybe some that were appended meanwhile."""
         if self._reader is None:
-            with closing(self._transport.admin()) as admin:
-                if not admin.partition_count(self._tp.topic):
-                    return
+            if not self._exists():
+                return
             self._reader = self._transport.reader({self._tp: 0})
         end = self._reader.end_offsets([self._tp])[self._tp]
+        if end < self._reader.position(self._tp):
+            _log.warning("prompts_topic_recreated", topic=self._tp.topic)
+            self._reader.seek(self._tp, 0)
+            self._timeline = self._timeline.emptied()
         deadline_s = time.monotonic() + _READ_LIMIT_S
         while self._reader.position(self._tp) < end and not self._stopping.is_set():
             if time.monotonic() > deadline_s:
                 raise BrokerUnavailableError(f"its records cannot be read up to offset {end}")
             self._fetched += self._reader.poll(_POLL_S).records
+
+    def _exists(self) -> bool:
+        """Return whether there is such a topic. The admin client stays open until there is."""
+        if self._admin is None:
+            self._admin = self._transport.admin()
+        exists = bool(self._admin.identify([self._tp.topic]))
+        if exists:
+            self._close_admin()
+        return exists
 
     def _vectors_of(self, texts: Iterable[str]) -> TextVectors | None:
         if not self._is_space_open:
@@ -169,16 +199,11 @@ class PromptReader:
         try:
             space = self._open_space()
         except UsageError as error:
-            _log.error("prompt_texts_not_embedded", error=str(error))  # noqa: TRY400 - one line says it
+            _log.error("prompt_texts_not_embedded", error=str(error))
             return None
         if space is None:
             _log.warning("prompt_texts_not_embedded", error="the model has no space of texts and windows")
         return space
-
-    def _report_once(self, event: str, error: str) -> None:
-        if event not in self._reported:
-            self._reported.add(event)
-            _log.error(event, topic=self._tp.topic, error=error)
 
 
 def _change_of(record: Record) -> AppendedChange | None:

@@ -18,6 +18,8 @@ from triptych.schemas.perception.prompts import MOST_PROMPTS, Prompt, PromptChan
 from triptych.worker.matching.label_words import LabelWords, label_words
 
 _CACHED_SETS: Final = 1_024
+_SHORTEST: Final = 1e-6
+"""Of a mean that has a direction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +31,36 @@ class TextVectors:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptDirection:
+    """Where a prompt lies in a space.
+
+    Attributes:
+        space: the name of the space.
+        vector: the mean of the vectors of its texts, float32 [D] of length 1. Averaging over phrasings makes a text
+            vector more reliable (prompt ensembling, Radford et al. 2021, arXiv:2103.00020).
+        negatives: the vectors of the negatives, float32 [N, D].
+    """
+
+    space: str
+    vector: NDArray[np.float32]
+    negatives: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
 class EmbeddedPrompt:
     """A prompt as windows are compared with it.
 
     Attributes:
         name: the prompt's name.
         version: the version of its texts and negatives.
-        space: the space of the vectors; None without vectors.
-        vector: the mean of the vectors of its texts, float32 [D] of length 1. Averaging over phrasings makes a text
-            vector more reliable (prompt ensembling, Radford et al. 2021, arXiv:2103.00020).
-        negatives: the vectors of the negatives, float32 [N, D].
+        direction: where it lies in the space of the windows; None without a space.
         words: the words of its texts, which labels of detections are compared with.
         negative_words: the words of the negatives.
     """
 
     name: str
     version: str
-    space: str | None
-    vector: NDArray[np.float32] | None
-    negatives: NDArray[np.float32]
+    direction: PromptDirection | None
     words: tuple[LabelWords, ...]
     negative_words: tuple[LabelWords, ...]
 
@@ -134,12 +147,16 @@ class PromptTimeline:
             self._delay_ns, (*self._changes, *changes), self._vectors, known_until_ns=known_until_ns
         )
         if longer.changes == self.changes:
-            longer._sets = self._sets  # noqa: SLF001 - the same prompts
+            longer._sets = self._sets
         return longer
 
     def with_vectors(self, vectors: TextVectors | None) -> PromptTimeline:
         """Return the same timeline with the vectors of its texts."""
         return PromptTimeline(self._delay_ns, self._changes, vectors, known_until_ns=self._known_until_ns)
+
+    def emptied(self) -> PromptTimeline:
+        """Return a timeline without changes, of which nothing is known yet."""
+        return PromptTimeline(self._delay_ns)
 
     def is_known(self, clock_ns: int) -> bool:
         """Return whether every change that is in effect at this arrival clock is among those of the timeline."""
@@ -165,15 +182,10 @@ class PromptTimeline:
         return PromptSet(tuple(wanted), digest(*(f"{prompt.name}={prompt.version}" for prompt in wanted)))
 
     def _embedded(self, prompt: Prompt) -> EmbeddedPrompt:
-        found = self._vectors
-        vector = None if found is None else _mean_direction([found.by_text[text] for text in prompt.texts.values()])
-        negatives = [] if found is None else [found.by_text[text] for text in prompt.negatives]
         return EmbeddedPrompt(
             name=prompt.name,
             version=prompt.version,
-            space=None if found is None else found.space,
-            vector=vector,
-            negatives=np.stack(negatives) if negatives else np.empty((0, 0), np.float32),
+            direction=None if self._vectors is None else _direction_of(prompt, self._vectors),
             words=tuple(map(label_words, prompt.texts.values())),
             negative_words=tuple(map(label_words, prompt.negatives)),
         )
@@ -193,7 +205,9 @@ def prompts_after(changes: Iterable[PromptChange]) -> dict[str, Prompt]:
     return dict(sorted(prompts.items()))
 
 
-def _mean_direction(vectors: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    mean = np.mean(vectors, axis=0, dtype=np.float32)
-    direction: NDArray[np.float32] = mean / max(float(np.linalg.norm(mean)), 1e-6)
-    return direction
+def _direction_of(prompt: Prompt, vectors: TextVectors) -> PromptDirection:
+    mean: NDArray[np.float32] = np.stack([vectors.by_text[text] for text in prompt.texts.values()]).mean(0)
+    direction: NDArray[np.float32] = (mean / max(float(np.linalg.norm(mean)), _SHORTEST)).astype(np.float32)
+    negatives = [vectors.by_text[text] for text in prompt.negatives]
+    stacked = np.stack(negatives) if negatives else np.empty((0, len(direction)), np.float32)
+    return PromptDirection(vectors.space, direction, stacked)

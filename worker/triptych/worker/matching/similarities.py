@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from triptych.models.prediction import PredictedDetection, WindowVectors
 from triptych.schemas.perception.matches import MatchSimilarity
 from triptych.worker.matching.label_words import LabelWords, label_words, names_label
-from triptych.worker.matching.prompt_timeline import EmbeddedPrompt
+from triptych.worker.matching.prompt_timeline import EmbeddedPrompt, PromptDirection
 
 _DIGITS: Final = 5
 
@@ -52,37 +52,38 @@ def similarity_of(prompt: EmbeddedPrompt, window: WindowSources) -> Similarity:
     """
     detections, detected_ns = _detection_similarity(prompt, window.detections)
     vectors = window.vectors
-    if vectors is None or prompt.vector is None or vectors.space != prompt.space:
+    direction = prompt.direction
+    if vectors is None or direction is None or vectors.space != direction.space:
         return Similarity(MatchSimilarity(detections=detections), detected_ns)
-    video, seen_ns = _video_similarity(prompt, vectors, window.frame_times_ns)
+    video, seen_ns = _video_similarity(direction, vectors, window.frame_times_ns)
     similarity = MatchSimilarity(
         video=video,
-        audio=_vector_similarity(prompt, vectors.audio),
-        subtitles=_vector_similarity(prompt, vectors.subtitles),
+        audio=_vector_similarity(direction, vectors.audio),
+        subtitles=_vector_similarity(direction, vectors.subtitles),
         detections=detections,
     )
     return Similarity(similarity, detected_ns if seen_ns is None else seen_ns)
 
 
-def _contrasts(prompt: EmbeddedPrompt, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def _contrasts(direction: PromptDirection, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the similarity of each vector, float32 [N], of `vectors` [N, D]."""
-    contrasts: NDArray[np.float32] = vectors @ prompt.vector
-    if len(prompt.negatives):
-        contrasts = contrasts - (vectors @ prompt.negatives.T).max(1)
+    contrasts: NDArray[np.float32] = vectors @ direction.vector
+    if len(direction.negatives):
+        contrasts = contrasts - (vectors @ direction.negatives.T).max(1)
     return contrasts
 
 
-def _vector_similarity(prompt: EmbeddedPrompt, vector: NDArray[np.float32] | None) -> float | None:
-    return None if vector is None else round(float(_contrasts(prompt, vector[None])[0]), _DIGITS)
+def _vector_similarity(direction: PromptDirection, vector: NDArray[np.float32] | None) -> float | None:
+    return None if vector is None else round(float(_contrasts(direction, vector[None])[0]), _DIGITS)
 
 
 def _video_similarity(
-    prompt: EmbeddedPrompt, vectors: WindowVectors, times_ns: Sequence[int]
+    direction: PromptDirection, vectors: WindowVectors, times_ns: Sequence[int]
 ) -> tuple[float | None, int | None]:
     """Return the best similarity of the frames and the time of that frame."""
     if vectors.frames is None or not len(vectors.frames):
-        return _vector_similarity(prompt, vectors.video), None
-    contrasts = _contrasts(prompt, vectors.frames)
+        return _vector_similarity(direction, vectors.video), None
+    contrasts = _contrasts(direction, vectors.frames)
     best = int(contrasts.argmax())
     return round(float(contrasts[best]), _DIGITS), times_ns[best] if best < len(times_ns) else None
 

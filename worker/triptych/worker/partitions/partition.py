@@ -11,9 +11,9 @@ from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.alignment.decisions import Decision
 from triptych.worker.alignment.snapshot import Snapshot
 from triptych.worker.intake import received_entry
-from triptych.worker.partitions.offset_tracker import OffsetTracker
 from triptych.worker.matching.match_history import MatchHistory
 from triptych.worker.matching.prompt_timeline import NoPrompts
+from triptych.worker.partitions.offset_tracker import OffsetTracker
 from triptych.worker.publishing.novelty import RecentWindows
 from triptych.worker.publishing.quality_flags import QualityHistory
 
