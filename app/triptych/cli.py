@@ -15,6 +15,7 @@ import typer
 from triptych.consumers.cli import alert, diff, evidence, watch
 from triptych.consumers.dead.cli import dead
 from triptych.consumers.doctor.cli import doctor
+from triptych.consumers.prompts.cli import feedback, prompts
 from triptych.consumers.subscription.result_source import SourceUnavailableError
 from triptych.demo import demo
 from triptych.models.cli import models
@@ -99,6 +100,8 @@ app.command()(doctor)
 app.command()(alert)
 app.command()(evidence)
 app.command()(diff)
+app.add_typer(prompts, name="prompts")
+app.command()(feedback)
 app.add_typer(dead, name="dead")
 app.add_typer(models, name="models")
 app.add_typer(topics, name="topics")

@@ -24,6 +24,8 @@ _MIDDLE_COLUMNS: Final = 100
 _REMEMBERED_STREAMS: Final = 1_000
 _REMEMBERED_WINDOWS: Final = 65_536
 _FRAME_LINES: Final = 7
+_SHOWN_MATCH: Final = 0.5
+"""Matches with a lower score are not shown."""
 _NONE: Final = "-"
 _SYMBOL_OF: Final[dict[State, tuple[str, str]]] = {
     "present": ("●", "green"),
@@ -44,6 +46,7 @@ def result_line(result: Result) -> str:
     seen, words = _labels(result, 3), _words(result)
     parts = [
         f"{result.stream}  {_window(result)}  V A S {_symbols(result.modalities)}",
+        _matches(result, 3),
         seen if seen != _NONE else "",
         f"speech {_speech(result)}" if result.observations.speech_share is not None else "",
         f"{_loudness(result)} LUFS" if result.observations.loudness_lufs is not None else "",
@@ -178,10 +181,17 @@ def _flags(result: Result) -> str:
 
 
 def _seen(result: Result, most: int) -> str:
-    """Return the flags of technical quality and the best labels. Labels of a black picture mean nothing."""
+    """Return matches, the flags of technical quality and the best labels. Labels of a black picture mean nothing."""
     flags = _flags(result)
     labels = _NONE if "black" in flags else _labels(result, most)
-    return "; ".join(part for part in (flags, labels) if part != _NONE and part) or _NONE
+    return "; ".join(part for part in (_matches(result, most), flags, labels) if part != _NONE and part) or _NONE
+
+
+def _matches(result: Result, most: int) -> str:
+    """Return the prompts that the window probably fits, best first."""
+    found = [(name, match.score) for name, match in (result.matches or {}).items() if match.score >= _SHOWN_MATCH]
+    found.sort(key=lambda match: -match[1])
+    return ", ".join(f"{_printable(name)}! {score:.0%}" for name, score in found[:most])
 
 
 def _predicted(head: str, best: Prediction) -> str:
