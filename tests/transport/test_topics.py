@@ -11,9 +11,12 @@ from triptych.transport.errors import TopicMisconfiguredError, TopicMissingError
 from triptych.transport.memory.transport import MemoryTransport
 from triptych.transport.topic_settings import TopicSettings, TopicState
 from triptych.transport.topics import (
+    all_topics,
     check_topics,
+    compacted_topics,
     create_missing,
     create_topics,
+    existing_topics,
     find_problems,
     missing_topics,
     pipeline_topics,
@@ -93,7 +96,7 @@ def test_the_check_at_the_start_raises() -> None:
     assert len(str(missing.value).splitlines()) == 5
 
     admin = transport.admin()
-    assert len(create_topics(admin, "triptych", TopicSettings("", max_record_bytes=1_000))) == 7
+    assert len(create_topics(admin, "triptych", TopicSettings("", max_record_bytes=1_000))) == 8
     check_topics(transport, "triptych", 1_000)
 
     with pytest.raises(TopicMisconfiguredError, match=r"max\.message\.bytes"):
@@ -127,6 +130,22 @@ def test_creating_fixes_settings_and_nothing_else() -> None:
     assert create_topics(admin, "triptych", LIKE) == ["triptych.video: message.timestamp.type set to LogAppendTime"]
     assert admin.describe(["triptych.video"])["triptych.video"].configs["retention.ms"] == "5"
     assert create_topics(admin, "triptych", LIKE) == []
+
+
+def test_a_topic_that_only_other_programs_use_is_created_and_not_required() -> None:
+    """An installation that was made before the topic existed goes on; if the topic exists, it is checked too."""
+    transport = MemoryTransport()
+    admin = transport.admin()
+    create_topics(admin, "city", TopicSettings("", max_record_bytes=1_000))
+    assert existing_topics(admin, "city") == (*all_topics("city"), *compacted_topics("city"))
+    assert all_topics("city")[-1] == "city.descriptions"
+
+    older = MemoryTransport()
+    older.admin().create([TopicSettings(name, max_record_bytes=1_000) for name in pipeline_topics("city")])
+    assert existing_topics(older.admin(), "city") == pipeline_topics("city")
+    check_topics(older, "city", 1_000)
+    with pytest.raises(TopicMisconfiguredError, match=r"city\.descriptions: expected a topic"):
+        check_topics(older, "city", 1_000, names=all_topics("city"))
 
 
 def test_only_missing_topics_are_created() -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.worker.matching.prompt_texts import SPACE, WordSpace, change, word_vector
 from tests.worker.reprocessing.test_run import STEP, T1, Past, contents_by_id
 from tests.worker.world import Feed
-from triptych.models.model import InputSpec
+from triptych.models.model import DetectionSpec, InputSpec
 from triptych.models.null import NullModel
 from triptych.models.prediction import PredictedDetection, WindowPrediction, WindowVectors
 from triptych.models.window import PreparedWindow
@@ -27,6 +27,7 @@ from triptych.worker import wiring
 from triptych.worker.matching import open_prompts
 
 DELAY_MS = 150
+WORD_SPEC = InputSpec(4, 32, 32, 16_000, detection=DetectionSpec(1, 64))
 TEXTS = ("street", "rain street", "street music", "fire", "street", "fire smoke", "rain", "street", "fire", "music")
 
 
@@ -39,7 +40,8 @@ class WordModel(NullModel):
 
     def _prediction(self, window: PreparedWindow) -> WindowPrediction:
         text = " ".join(cue.text for cue in window.cues)
-        dogs = [PredictedDetection(window.start_ns, "dog", 0.8, (0, 0, 9, 9))] if "rain" in text else []
+        pictures = window.pictures if "rain" in text else ()
+        dogs = [PredictedDetection(picture.time_ns, "dog", 0.8, (0, 0, 9, 9)) for picture in pictures]
         vector = word_vector(text) if text else None
         frames = np.stack([word_vector("street")] * len(window.frame_times_ns)) if window.frame_times_ns else None
         vectors = WindowVectors(SPACE, word_vector("street"), subtitles=vector, frames=frames)
@@ -49,7 +51,7 @@ class WordModel(NullModel):
 @pytest.fixture
 def past(monkeypatch: pytest.MonkeyPatch) -> Past:
     """An installation whose model has vectors, with the topic of prompts."""
-    monkeypatch.setattr(wiring, "build_model", lambda choice: WordModel(InputSpec(choice.frames, 32, 32, 16_000)))
+    monkeypatch.setattr(wiring, "build_model", lambda _choice: WordModel(WORD_SPEC))
     monkeypatch.setattr(open_prompts, "build_text_space", lambda _name: WordSpace())
     made = Past()
     made.settings = made.named("triptych", **{"prompts.delay_ms": DELAY_MS}).settings

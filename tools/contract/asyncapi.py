@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tools.contract.json_schema import DECIMAL, Schema, document_schemas, envelope, headers_schema, result_schemas
+from tools.contract.json_schema import DECIMAL, Schema, component_schemas, envelope, headers_schema
 from triptych.schemas import names
 from triptych.schemas.dead import DeadLetter, RedriveMark
-from triptych.schemas.perception.prompts import Feedback, PromptChange
 from triptych.schemas.records import AudioChunk, End, Progress, SubtitleCue, VideoFrame
 
 _BYTES: Final[Schema] = {"type": "string", "format": "binary", "minLength": 1}
@@ -27,18 +26,15 @@ def asyncapi() -> dict[str, Any]:
     channels["dead"] = _pipeline_channel(names.dead_topic("{pipeline}"), "deadLetter", "redriveMark")
     channels["prompts"] = _pipeline_channel(names.prompts_topic("{pipeline}"), "promptChange", policy="compact")
     channels["feedback"] = _pipeline_channel(names.feedback_topic("{pipeline}"), "feedback", policy="compact")
+    channels["descriptions"] = _pipeline_channel(names.descriptions_topic("{pipeline}"), "description")
     return {
         "asyncapi": "3.0.0",
         "info": _info(),
         "servers": {"kafka": {"host": "127.0.0.1:9092", "protocol": "kafka", "description": "A development broker."}},
         "channels": channels,
         "operations": _operations(),
-        "components": {"messages": _messages(), "schemas": _schemas()},
+        "components": {"messages": _messages(), "schemas": component_schemas()},
     }
-
-
-def _schemas() -> dict[str, Schema]:
-    return {**document_schemas(PromptChange), **document_schemas(Feedback), **result_schemas()}
 
 
 def _info() -> dict[str, Any]:
@@ -90,6 +86,7 @@ def _operations() -> dict[str, Any]:
         "receiveFeedback": {"action": "receive", "channel": {"$ref": "#/channels/feedback"}},
         "sendResult": {"action": "send", "channel": {"$ref": "#/channels/results"}},
         "sendDeadLetter": {"action": "send", "channel": {"$ref": "#/channels/dead"}},
+        "sendDescription": {"action": "send", "channel": {"$ref": "#/channels/descriptions"}},
     }
 
 
@@ -120,14 +117,26 @@ def _messages() -> dict[str, Any]:
         "redriveMark": _redrive_mark(),
         "promptChange": _json_message("A prompt that was set or removed.", names.PROMPT_TYPE, "PromptChange"),
         "feedback": _json_message("Whether a window fits a prompt, as a person said.", names.FEEDBACK_TYPE, "Feedback"),
+        "description": _message(
+            "What a vision-language model wrote about one window.",
+            _document_headers(names.DESCRIPTION_TYPE),
+            {"$ref": "#/components/schemas/Description"},
+            "application/json",
+        ),
     }
 
 
-def _result_headers() -> Schema:
-    """Return the headers of a result. Most repeat fields of its JSON."""
-    own = envelope(names.RESULT_TYPE) | {"ce_startns": dict(DECIMAL), "ce_endns": dict(DECIMAL)}
+def _document_headers(ce_type: str) -> Schema:
+    """Return the headers of a window's JSON document. Most repeat fields of the document."""
+    own = envelope(ce_type) | {"ce_startns": dict(DECIMAL), "ce_endns": dict(DECIMAL)}
     own["content-type"] = {"type": "string", "const": "application/json"}
-    required = list(own)
+    return {"type": "object", "properties": own, "required": list(own)}
+
+
+def _result_headers() -> Schema:
+    """Return the headers of a result."""
+    headers = _document_headers(names.RESULT_TYPE)
+    own = headers["properties"]
     own[names.STATE_HEADER] = {
         "type": "string",
         "description": "The worker's state, for its restart. Opaque to others.",
@@ -136,7 +145,7 @@ def _result_headers() -> Schema:
         "type": "string",
         "description": "The ids of the input topics to which that state belongs. Opaque to others.",
     }
-    return {"type": "object", "properties": own, "required": required}
+    return headers
 
 
 def _dead_letter() -> dict[str, Any]:

@@ -56,6 +56,10 @@ def watch(
         typer.Option(help="Of a revised window: the newest revision known when its turn comes, or all."),
     ] = RevisionChoice.NEWEST,
     until_end: Annotated[bool, typer.Option("--until-end", help="Exit after the last result that exists now.")] = False,
+    descriptions: Annotated[
+        bool,
+        typer.Option("--descriptions", help="Show what `triptych describe` has published, from Kafka, instead."),
+    ] = False,
     from_: Annotated[SourceChoice, typer.Option("--from", help="Where to read the results.")] = SourceChoice.REDIS,
     config: ConfigOption = None,
     bootstrap_servers: BootstrapServersOption = None,
@@ -65,12 +69,15 @@ def watch(
     """Show results as they are published: a table on a terminal, JSON lines otherwise."""
     from triptych.consumers.watching.watch import WatchOptions, watch_results
 
-    watch_results(
-        _load(config, bootstrap_servers, redis_url, pipeline),
-        from_.value,
-        WatchOptions(stream, since, until_end, where, revisions.value),
-        as_json=json or not sys.stdout.isatty(),
-    )
+    settings = _load(config, bootstrap_servers, redis_url, pipeline)
+    options = WatchOptions(stream, since, until_end, where, revisions.value)
+    as_json = json or not sys.stdout.isatty()
+    if descriptions:
+        from triptych.consumers.watching.watch_descriptions import watch_descriptions
+
+        watch_descriptions(settings, options, as_json=as_json)
+    else:
+        watch_results(settings, from_.value, options, as_json=as_json)
 
 
 def alert(

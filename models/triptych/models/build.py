@@ -15,9 +15,11 @@ from triptych.schemas.errors import UsageError
 from triptych.units import NS_PER_MS
 
 if TYPE_CHECKING:
+    from triptych.models.detection.detector import Detector
     from triptych.models.execution.runtime import RunOptions
 
 _MODEL_NAMES = ("base", "null")
+_DETECTOR_NAMES = ("auto", "off")
 _NULL_PIXELS = 32
 _NULL_SAMPLE_RATE_HZ = 16_000
 
@@ -35,6 +37,11 @@ class ModelChoice:
         threads: CPU threads per operation; None keeps the default of torch.
         encoder_devices: encoders that run on other devices, such as `video=cuda:1,text=cpu`.
         compiled: how a trained model runs on a CPU: `off` (eager), `export` or `aot`.
+        runtime: what runs frozen networks on a CPU: `torch`, `openvino`, or `auto`.
+        precision: number format of frozen networks in OpenVINO: `float32` or `bfloat16`.
+        detector: what finds objects beside the model: `auto` for objects and faces, or `off`. Nothing does beside the
+            null model.
+        pictures: the maximum number of pictures per window for the detector; 0 for no detector.
     """
 
     name: str
@@ -45,14 +52,31 @@ class ModelChoice:
     threads: int | None = None
     encoder_devices: str = ""
     compiled: Literal["off", "export", "aot"] = "off"
+    runtime: Literal["auto", "torch", "openvino"] = "auto"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    detector: str = "off"
+    pictures: int = 1
 
 
 def build_model(choice: ModelChoice) -> Model:
-    """Build the model without warming it up.
+    """Build the model, with its detector, without warming it up.
 
     Raises:
-        UsageError: the model or device does not exist, or the pretrained weights were not downloaded.
+        UsageError: the model, detector or device does not exist, or the pretrained weights were not downloaded.
     """
+    if choice.detector not in _DETECTOR_NAMES:
+        raise UsageError(
+            f"no detector is called {choice.detector!r}; there are: {', '.join(_DETECTOR_NAMES)} (model.detector)"
+        )
+    model = _build_alone(choice)
+    if choice.name == "null" or choice.detector == "off" or not choice.pictures:
+        return model
+    from triptych.models.detection.detecting_model import DetectingModel  # noqa: PLC0415 - see `_options`
+
+    return DetectingModel(model, _build_detector(choice), pictures=choice.pictures)
+
+
+def _build_alone(choice: ModelChoice) -> Model:
     if choice.name == "null":
         return NullModel(InputSpec(choice.frames, _NULL_PIXELS, _NULL_PIXELS, _NULL_SAMPLE_RATE_HZ))
     if choice.name == "base":
@@ -69,6 +93,14 @@ def build_model(choice: ModelChoice) -> Model:
 def model_names() -> tuple[str, ...]:
     """Return the names of all models, including the trained models that are part of the package."""
     return (*_MODEL_NAMES, *shipped_models())
+
+
+def _build_detector(choice: ModelChoice) -> Detector:
+    from triptych.models.detection.default_detector import build_default_detector  # noqa: PLC0415 - as above
+    from triptych.models.execution.cpu_runtime import CpuRuntime  # noqa: PLC0415
+    from triptych.models.execution.device import choose_device  # noqa: PLC0415
+
+    return build_default_detector(choose_device(choice.device), CpuRuntime(choice.runtime, choice.precision).accelerate)
 
 
 def _build_base(choice: ModelChoice) -> Model:
@@ -98,6 +130,7 @@ def _build_trained(choice: ModelChoice) -> Model:
 def _options(choice: ModelChoice) -> RunOptions:
     import torch  # noqa: PLC0415 - the null model and the command line do not need torch
 
+    from triptych.models.execution.cpu_runtime import CpuRuntime  # noqa: PLC0415
     from triptych.models.execution.device import choose_device, log_device  # noqa: PLC0415
     from triptych.models.execution.placement import parse_encoder_devices  # noqa: PLC0415
     from triptych.models.execution.runtime import RunOptions  # noqa: PLC0415
@@ -116,6 +149,7 @@ def _options(choice: ModelChoice) -> RunOptions:
         encoder_devices=elsewhere,
         graph=None if choice.compiled == "off" else choice.compiled,
         graphs_folder=cache_folder(),
+        cpu_runtime=CpuRuntime(choice.runtime, choice.precision),
     )
 
 

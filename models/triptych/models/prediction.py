@@ -100,6 +100,8 @@ class WindowPrediction:
             the window has no frames.
         detections: the objects in the pictures of the window, by time and falling score; None if no picture was
             examined.
+        detection_error: why the pictures of the window could not be examined; None if they could, or there is none.
+        detect_ms: time that the detector took for the batch of this window; None if it did not run.
         vectors: vectors of the window in the model's joint space; None if it has none.
     """
 
@@ -115,4 +117,6 @@ class WindowPrediction:
     embedding: tuple[float, ...] | None = None
     frame_embeddings: tuple[tuple[float, ...], ...] = ()
     detections: tuple[PredictedDetection, ...] | None = None
+    detection_error: str | None = None
+    detect_ms: float | None = None
     vectors: WindowVectors | None = None

@@ -33,6 +33,7 @@ DEAD_TYPE: Final = "triptych.dead"
 REDRIVE_TYPE: Final = "triptych.redrive"
 PROMPT_TYPE: Final = "triptych.prompt"
 FEEDBACK_TYPE: Final = "triptych.feedback"
+DESCRIPTION_TYPE: Final = "triptych.description"
 
 TOPICS_HEADER: Final = "triptych-topics"
 """Header of a result: the ids of the input topics (KIP-516) to which the positions in its state belong, as JSON."""
@@ -94,9 +95,19 @@ def feedback_topic(pipeline: str) -> str:
     return f"{pipeline}.feedback"
 
 
+def descriptions_topic(pipeline: str) -> str:
+    """Return the topic of what vision-language models wrote about a pipeline's windows."""
+    return f"{pipeline}.descriptions"
+
+
 def consumer_group(pipeline: str) -> str:
     """Return the consumer group of a pipeline's workers."""
     return pipeline
+
+
+def describer_group(pipeline: str) -> str:
+    """Return the consumer group of the programs that describe a pipeline's results."""
+    return f"{pipeline}.describe"
 
 
 def result_id(stream: str, start_ns: int, end_ns: int, revision: int) -> str:

@@ -23,7 +23,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from triptych.consumers.alerts.alert import AlertLoop, AlertOptions, AlertSender, ReceiverGoneError
 from triptych.consumers.alerts.event_tracker import EventLimits
-from triptych.consumers.alerts.http_post import Endpoint, _seconds
+from triptych.consumers.alerts.http_post import Endpoint, retry_delay_s
 from triptych.consumers.alerts.state import AlertState
 from triptych.consumers.alerts.webhook import parse_secrets, webhook_message
 from triptych.consumers.rules.rule import Rule
@@ -408,7 +408,7 @@ def test_the_timeout_covers_the_lookup_of_the_name(monkeypatch: pytest.MonkeyPat
 )
 def test_retry_after_has_a_ceiling(header: str | None, expected_s: float) -> None:
     """In seconds and as a date: a receiver cannot hold up its matches for longer than our own longest delay."""
-    assert _seconds(header, now_s=1_767_225_600.0) == expected_s
+    assert retry_delay_s(header, now_s=1_767_225_600.0) == expected_s
 
 
 def test_a_receiver_that_does_not_answer_delays_no_other(

@@ -10,6 +10,7 @@ from triptych.schemas.names import (
     DEFAULT_PIPELINE,
     INPUT_TOPICS,
     dead_topic,
+    descriptions_topic,
     feedback_topic,
     prompts_topic,
     results_topic,
@@ -25,7 +26,7 @@ _POLICY_REASONS: Final = {
 
 
 def pipeline_topics(pipeline: str) -> tuple[str, ...]:
-    """Return the names of the topics with streams that a pipeline reads and writes."""
+    """Return the names of all topics without which a worker of a pipeline cannot run."""
     return (*INPUT_TOPICS, results_topic(pipeline), dead_topic(pipeline))
 
 
@@ -34,9 +35,21 @@ def compacted_topics(pipeline: str) -> tuple[str, ...]:
     return (prompts_topic(pipeline), feedback_topic(pipeline))
 
 
+def all_topics(pipeline: str) -> tuple[str, ...]:
+    """Return the names of all topics with streams, with those that only programs beside the worker use."""
+    return (*pipeline_topics(pipeline), descriptions_topic(pipeline))
+
+
+def existing_topics(admin: TopicAdmin, pipeline: str) -> tuple[str, ...]:
+    """Return the topics that a worker needs, and of the others those that exist."""
+    names = (*all_topics(pipeline), *compacted_topics(pipeline))
+    found = admin.describe(names)
+    return tuple(name for name in names if name in found or name in pipeline_topics(pipeline))
+
+
 def wanted_topics(pipeline: str, like: TopicSettings) -> list[TopicSettings]:
-    """Return the settings of the topics with streams, which differ in the name only."""
-    return [replace(like, name=name) for name in pipeline_topics(pipeline)]
+    """Return the settings of all topics with streams, which differ in the name only."""
+    return [replace(like, name=name) for name in all_topics(pipeline)]
 
 
 def wanted_compacted_topics(pipeline: str, like: TopicSettings) -> list[TopicSettings]:
@@ -52,14 +65,15 @@ def find_problems(
     names: Sequence[str] | None = None,
     equal: bool = True,
 ) -> list[TopicProblem]:
-    """Compare the topics, all of a pipeline or those of these names, with their wanted settings. No I/O.
+    """Compare the topics, all of a worker or those of these names, with their wanted settings. No I/O.
 
     With `equal` all topics must have the same number of partitions. What that number is, and the retention, is up to
     the installation. Compacted topics may be missing.
     """
     create = _create_command(pipeline)
-    wanted = [topic for topic in wanted_topics(pipeline, like) if names is None or topic.name in names]
     compacted = [topic for topic in wanted_compacted_topics(pipeline, like) if topic.name in found]
+    chosen = pipeline_topics(pipeline) if names is None else names
+    wanted = [topic for topic in wanted_topics(pipeline, like) if topic.name in chosen]
     existing = [found[topic.name] for topic in wanted if topic.name in found]
     missing = [
         TopicProblem(topic.name, "a topic", "no such topic", f"`{create}` creates it")
@@ -91,7 +105,7 @@ def check_topics(
         transport: the installation.
         pipeline: whose topics to check.
         max_record_bytes: the size limit of records that the topics must accept.
-        names: the topics that the program uses. Default: all of the pipeline.
+        names: the topics that the program uses. Default: those of a worker.
         equal: whether different numbers of partitions are a problem. A live worker waits until they are equal.
 
     Raises:
@@ -119,7 +133,7 @@ def create_topics(admin: TopicAdmin, pipeline: str, like: TopicSettings) -> list
     Raises:
         TopicMisconfiguredError: existing topics have another number of partitions than requested; nothing was created.
     """
-    before = admin.describe(pipeline_topics(pipeline))
+    before = admin.describe(all_topics(pipeline))
     for state in before.values():
         if state.partitions != like.partitions:
             raise TopicMisconfiguredError(
@@ -146,9 +160,10 @@ def missing_topics(admin: TopicAdmin, pipeline: str) -> list[str]:
 def create_missing(admin: TopicAdmin, pipeline: str, max_record_bytes: int) -> list[str]:
     """Create the missing topics of a pipeline, and change no other; return what was done, one line each."""
     like = TopicSettings("", usual_partitions(admin, pipeline), max_record_bytes=max_record_bytes)
-    found = admin.describe((*pipeline_topics(pipeline), *compacted_topics(pipeline)))
+    names = (*pipeline_topics(pipeline), *compacted_topics(pipeline))
+    found = admin.describe(names)
     wanted = (*wanted_topics(pipeline, like), *wanted_compacted_topics(pipeline, like))
-    missing = {topic.name: topic for topic in wanted if topic.name not in found}
+    missing = {topic.name: topic for topic in wanted if topic.name in names and topic.name not in found}
     return [_created(missing[name]) for name in admin.create(list(missing.values()))]
 
 

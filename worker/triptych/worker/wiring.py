@@ -19,6 +19,7 @@ import structlog
 from triptych.models.build import ModelChoice, build_model
 from triptych.models.model import Model
 from triptych.schemas.names import INPUT_TOPICS, TOPIC_OF, VIDEO_TOPIC, Modality, consumer_group
+from triptych.service.cpus import model_threads
 from triptych.service.health import Health
 from triptych.service.memory import memory_limit_bytes, resident_bytes
 from triptych.service.signals import ReloadSignal
@@ -143,9 +144,13 @@ def model_from(settings: Settings) -> Model:
         window_ns=settings.window.size_ns,
         device=settings.model.device,
         max_batch=settings.batch.max_windows,
-        threads=settings.model.threads,
+        threads=settings.model.threads or model_threads(),
         encoder_devices=settings.model.encoder_devices,
         compiled=settings.model.compiled,
+        runtime=settings.model.runtime,
+        precision=settings.model.precision,
+        detector=settings.model.detector,
+        pictures=settings.model.pictures_per_window,
     )
     return build_model(choice)
 
@@ -303,7 +308,7 @@ def _model_slots(
             put=lambda model: stages.between_batches(partial(runner.replace, model)).result(),
         )
     if shadow is not None and settings.model.shadow is not None:
-        named = settings.model.model_copy(update={"name": settings.model.shadow})
+        named = settings.model.model_copy(update={"name": settings.model.shadow, "detector": "off"})
         yield ModelSlot(
             role="shadow",
             source=settings.model.shadow,
@@ -328,7 +333,8 @@ def _stages(
         prepare_threads=settings.worker.prepare_threads,
     )
     preparer = Preparer(runner.spec, measures_quality=settings.worker.quality)
-    ladder = ladder_of(settings.worker.overload, runner.spec.frames)
+    pictures = runner.spec.detection.pictures if runner.spec.detection else 0
+    ladder = ladder_of(settings.worker.overload, runner.spec.frames, pictures)
     overload = Overload(ladder, limit_ns=settings.worker.overload_limit_ms * NS_PER_MS)
     return Stages(preparer, batcher, runner, publication, limits=limits, overload=overload, hooks=hooks, shadow=shadow)
 
@@ -380,6 +386,7 @@ def _restorer(
             partition_set.recent.remember(stored.result)
             partition_set.quality.remember(stored.result)
             partition_set.matches.remember(stored.result)
+            partition_set.tracks.remember(stored.result)
         return partition_set, tail.results
 
     return restore

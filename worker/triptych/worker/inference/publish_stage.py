@@ -140,6 +140,7 @@ def _envelope(job: WindowJob, output: ModelOutput, published_ns: int) -> ResultE
     result = job.partition_set.recent.with_novelty(result, output.prediction.frame_embeddings)
     result = job.partition_set.quality.with_flags(result)
     result = job.partition_set.matches.with_matches(result, _sources(output), clock_ns=job.window.snapshot.clock_ns)
+    result = job.partition_set.tracks.with_tracks(result)
     return ResultEnvelope(result, partition, job.window.snapshot.to_json())
 
 

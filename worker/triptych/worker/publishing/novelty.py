@@ -27,7 +27,7 @@ class RecentWindows:
         self._windows: WindowMemory[NDArray[np.float32]] = WindowMemory(stream_ttl_ns, windows=_REMEMBERED_WINDOWS)
 
     def with_novelty(self, result: Result, moments: Sequence[Sequence[float]]) -> Result:
-        """Return a copy of a result with its novelty, and remember the result.
+        """Return a result with its novelty, and remember the result.
 
         Novelty is a cosine distance from 0 (seen before) to 2. It is None if the stream has no recent windows or
         `moments` is empty. A revision is compared only with windows before its own.
@@ -36,9 +36,9 @@ class RecentWindows:
             result: a new result.
             moments: unit embeddings of the parts of the window, `[moments, dimensions]`.
         """
-        novel = result.model_copy(update={"novelty": self._novelty(result, moments)})
+        novelty = self._novelty(result, moments)
         self.remember(result)
-        return novel
+        return result if novelty is None else result.model_copy(update={"novelty": novelty})
 
     def remember(self, result: Result) -> None:
         """Add a published result to the history of its stream. A revision takes the place of the result before."""
