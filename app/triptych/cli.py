@@ -132,6 +132,14 @@ COMMANDS = (
         _TRAINING,
     ),
     LazyCommand(
+        "prompts", "triptych.consumers.prompts.cli:prompts", "What a pipeline looks for in its feeds, in words."
+    ),
+    LazyCommand(
+        "feedback",
+        "triptych.consumers.prompts.cli:feedback",
+        "Say whether a result fits a prompt. `triptych train --from-feedback` learns from it.",
+    ),
+    LazyCommand(
         "dead", "triptych.consumers.dead.cli:dead", "Show the records that could not be processed, and redrive them."
     ),
     LazyCommand(

@@ -102,6 +102,19 @@ def alert(
             show_default=False,
         ),
     ],
+    hold: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="Alert once when the rule has held for this long in the feed (5s, 2m), not for each window.",
+        ),
+    ] = None,
+    cool_down: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION", help="After such an event, alert on no other one of its stream for this long."
+        ),
+    ] = None,
     since: Annotated[
         str, typer.Option(metavar="CURSOR|TIME", help="Where to start if there is no cursor file yet.")
     ] = "now",
@@ -119,9 +132,20 @@ def alert(
 ) -> None:
     """Post results that match a rule to a webhook: signed, in order, at least once with a stable id."""
     from triptych.consumers.alerts.alert import AlertOptions, for_each_url, send_alerts
+    from triptych.consumers.alerts.event_tracker import EventLimits
+    from triptych.consumers.subscription.since import duration_ns
 
     options = AlertOptions(
-        where, url[0], secret_file, cursor_file, stream, since, until_end, timeout, give_up_after_s=give_up_after
+        where,
+        url[0],
+        secret_file,
+        cursor_file,
+        stream,
+        since,
+        until_end,
+        timeout,
+        give_up_after_s=give_up_after,
+        events=EventLimits(duration_ns(hold, "--hold"), duration_ns(cool_down, "--cool-down")),
     )
     send_alerts(_load(config, bootstrap_servers, redis_url, pipeline), from_.value, for_each_url(options, url))
 

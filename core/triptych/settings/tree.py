@@ -193,6 +193,23 @@ class ModelSettings(Section):
     """Maximum share of the time that the shadow may run. It skips the windows that exceed it."""
 
 
+class PromptSettings(Section):
+    """Prompts: what the worker looks for, in words (docs/prompts.md)."""
+
+    delay_ms: NotNegative = 5_000
+    """Time in milliseconds, by arrival, after which a change of the prompts takes effect. All workers of a pipeline
+    need the same value, and a replay too, for equal results. Within it a worker must have read the change; while it
+    cannot, it does not publish."""
+
+    pipeline: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,127})?$")] = ""
+    """Name of the pipeline whose prompts are used. By default that of the worker, and with `--from` that of the live
+    worker."""
+
+    head: str = ""
+    """File with the weights of the prompts' evidence that `triptych train --from-feedback` wrote. By default every
+    source counts once."""
+
+
 class WorkerSettings(Section):
     """Threads, overload, shutdown and commits of the worker."""
 
@@ -249,6 +266,7 @@ class Settings(Section):
     align: AlignSettings = AlignSettings()
     batch: BatchSettings = BatchSettings()
     model: ModelSettings = ModelSettings()
+    prompts: PromptSettings = PromptSettings()
     worker: WorkerSettings = WorkerSettings()
     http: HttpSettings = HttpSettings()
     produce: ProduceSettings = ProduceSettings()

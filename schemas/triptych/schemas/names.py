@@ -31,6 +31,8 @@ END_TYPE: Final = "triptych.end"
 RESULT_TYPE: Final = "triptych.result"
 DEAD_TYPE: Final = "triptych.dead"
 REDRIVE_TYPE: Final = "triptych.redrive"
+PROMPT_TYPE: Final = "triptych.prompt"
+FEEDBACK_TYPE: Final = "triptych.feedback"
 DESCRIPTION_TYPE: Final = "triptych.description"
 
 TOPICS_HEADER: Final = "triptych-topics"
@@ -54,6 +56,7 @@ ORIGINAL64_HEADER_PREFIX: Final = "original64-"
 # Kafka allows 249 characters in a topic name, including ".results" after the pipeline's name.
 STREAM_PATTERN: Final = r"^[A-Za-z0-9._-]{1,128}$"
 PIPELINE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+PROMPT_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
 def checked_pipeline(name: str) -> str:
@@ -80,6 +83,16 @@ def results_topic(pipeline: str) -> str:
 def dead_topic(pipeline: str) -> str:
     """Return the dead-letter topic of a pipeline."""
     return f"{pipeline}.dead"
+
+
+def prompts_topic(pipeline: str) -> str:
+    """Return the compacted topic of a pipeline's prompts."""
+    return f"{pipeline}.prompts"
+
+
+def feedback_topic(pipeline: str) -> str:
+    """Return the compacted topic of the answers that people gave about a pipeline's matches."""
+    return f"{pipeline}.feedback"
 
 
 def descriptions_topic(pipeline: str) -> str:

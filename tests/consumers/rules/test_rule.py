@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from triptych.consumers.rules.names import RULE_NAMES
 from triptych.consumers.rules.rule import Rule
 from triptych.schemas.errors import UsageError
+from triptych.schemas.perception.matches import Match
 from triptych.schemas.perception.objects import Detection, ObjectCount
 from triptych.schemas.results import LabelScore, Observations, Prediction, Words
 
@@ -43,7 +44,9 @@ CAR = Detection(time_ns=1, label="car", score=0.6, box=(0, 0, 9, 9))
 def full(make_result: MakeResult) -> Result:
     """Return a result with all fields."""
     predictions: dict[str, Any] = {"scene": (Prediction(label="street", score=0.7),)}
-    return make_result(0, observations=SAID, predictions=predictions, novelty=0.4, counts=COUNTS, detections=(CAR,) * 3)
+    matches = {"fire": Match(score=0.95, log_odds=2.9, quantile=0.99), "fire-truck": Match(score=0.1, log_odds=-2.2)}
+    seen: dict[str, Any] = {"counts": COUNTS, "detections": (CAR,) * 3}
+    return make_result(0, observations=SAID, predictions=predictions, novelty=0.4, matches=matches, **seen)
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +68,9 @@ def bare(make_result: MakeResult) -> Result:
         "(speech + novelty) / 2 > 0.6",
         "predictions['scene']['street'] > .5 and predictions['mood']['sad'] == 0",
         "'scene' in predictions",
+        "matches['fire'] > .9 and quantiles['fire'] > .95",
+        "'fire' in matches and 'Fire' not in matches and matches['dogs'] is None",
+        "matches['fire-truck'] < .5 and quantiles['fire-truck'] is None and matches",
         "stream in ('city', 'gate-3') and video == 'present' and not audio != 'empty'",
         "closed_by == 'progress' and language == 'eng'",
         "revision == 0 and skipped == 0 and dead == 0 and lag < 1",
@@ -128,7 +134,9 @@ def test_a_missing_value_can_be_tested_for(bare: Result, full: Result) -> None:
         ("speech > .5 and (visual > .3)", "column 18: expected a number, got 'visual > .3'"),
         ("speech > 'loud'", "column 1: expected a number"),
         ("visual == 'dog'", "column 1: expected labels or words after in"),
-        ("stream[0] == 'c'", "column 1: expected labels, words or counts before the bracket"),
+        ("matches > .9", "column 1: expected a number"),
+        ("matches[0] > .9", "column 1: expected a text in quotes"),
+        ("stream[0] == 'c'", "column 1: expected labels, words, counts or matches before the bracket"),
         ("counts == 2", "column 1: expected labels or words after in"),
         ("counts[1] > 2", "column 1: expected a text in quotes"),
         ("words[1] > 0", "column 1: expected a text in quotes"),

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from triptych.consumers.watching.table import ResultsTable, result_line
 from triptych.schemas.names import result_id
+from triptych.schemas.perception.matches import Match
 from triptych.schemas.perception.objects import ObjectCount
 from triptych.schemas.results import LabelScore, Modalities, ModalityReport, Observations, Prediction, Shed, Words
 
@@ -60,6 +61,16 @@ def test_the_widest_table_shows_everything(make_result: MakeResult) -> None:
         "0.2 s",
     ):
         assert part in found
+
+
+def test_matches_that_are_probable_are_shown_first(make_result: MakeResult) -> None:
+    """In the table and in the line, best first; the others not at all."""
+    scores = {"dogs": 0.5, "fire": 0.97, "smoke": 0.49}
+    matched = make_result(1, matches={name: Match(score=score, log_odds=0) for name, score in scores.items()})
+    for text in (row(render(matched, width=200), "city"), result_line(matched)):
+        assert "fire! 97%, dogs! 50%" in text
+        assert text.index("fire") < text.index("tabby")
+        assert "smoke" not in text
 
 
 def test_missing_values_are_dashes(make_result: MakeResult) -> None:

@@ -161,6 +161,8 @@ def work(
             raise UsageError("--from exits by itself: leave out --until-end")
         settings = load(config, flags)
         live_pipeline = load(config, flags | {"pipeline": None}).pipeline
+        if not settings.prompts.pipeline:
+            settings = load(config, flags | {"prompts.pipeline": live_pipeline})
         provide_topics(settings, without_asking=create_topics)
         _reprocess(settings, request, live_pipeline, any_port=http_port is None)
         return

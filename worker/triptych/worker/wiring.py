@@ -34,6 +34,9 @@ from triptych.worker.inference.batcher import MicroBatcher
 from triptych.worker.inference.jobs import WindowJob
 from triptych.worker.inference.model_runner import ModelRunner
 from triptych.worker.inference.stages import StageLimits, Stages
+from triptych.worker.matching.match_history import MatchHistory
+from triptych.worker.matching.open_prompts import open_prompts, prompt_head_from
+from triptych.worker.matching.prompt_timeline import PromptSource
 from triptych.worker.media.preparer import Preparer
 from triptych.worker.memory_bounds import within_memory
 from triptych.worker.observability.events import PartitionRestored
@@ -178,6 +181,7 @@ def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) 
         )
         stack.callback(joined.close)
         topics = _watch_topics(settings, dependencies.transport, stack)
+        prompts = open_prompts(settings, dependencies.transport, stack)
         consumer, cutoff = scope.narrow(joined)
         publication = _result_publisher(
             publisher,
@@ -185,6 +189,7 @@ def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) 
             MessageBuilder(settings.pipeline, topics.ids),
             hooks=hooks,
             is_confirmed=consumer.is_confirmed,
+            prompts=prompts,
         )
         shadow = None if settings.model.shadow is None else Shadow(hooks, share=settings.model.shadow_share)
         stages = _stages(settings, runner, publication, hooks=hooks, shadow=shadow)
@@ -200,7 +205,9 @@ def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) 
         stack.callback(joined.close)  # closed first, and again above: the group need not wait for stages that still run
         yield Pipeline(
             PipelineInput(
-                consumer, _restorer(settings, dependencies.transport, consumer, topics=topics, hooks=hooks), topics
+                consumer,
+                _restorer(settings, dependencies.transport, consumer, topics=topics, prompts=prompts, hooks=hooks),
+                topics,
             ),
             stages,
             publication,
@@ -229,6 +236,7 @@ def _result_publisher(
     *,
     hooks: Hooks,
     is_confirmed: Callable[[], bool],
+    prompts: PromptSource,
 ) -> ResultPublisher:
     """Return a result publisher with the sender that fits `publisher`."""
     retry = RetryPolicy(hooks)
@@ -237,7 +245,9 @@ def _result_publisher(
         sender = AtLeastOnceSender(publisher, messages, retry, hooks)
     else:
         sender = TransactionalSender(publisher, messages, retry, hooks, is_confirmed=is_confirmed)
-    return ResultPublisher(sender, store, messages, retry=retry, hooks=hooks, is_confirmed=is_confirmed)
+    return ResultPublisher(
+        sender, store, messages, retry=retry, hooks=hooks, is_confirmed=is_confirmed, prompts=prompts
+    )
 
 
 def partitions_of(transport: Transport) -> int:
@@ -335,10 +345,12 @@ def _restorer(
     consumer: GroupConsumer,
     *,
     topics: TopicWatch,
+    prompts: PromptSource,
     hooks: Hooks,
 ) -> RestorePartition:
     """Return the function that restores a partition from the tail of the results topic."""
     config = align_config(settings)
+    prompt_head = prompt_head_from(settings)
 
     def restore(partition: int, start: dict[Modality, int]) -> tuple[PartitionSet, list[StoredResult]]:
         tps = {modality: TopicPartition(topic, partition) for modality, topic in TOPIC_OF.items()}
@@ -369,9 +381,11 @@ def _restorer(
             partition, config, start, partitions=topics.counts[-1], pipeline=settings.pipeline, restored=tail.snapshots
         )
         partition_set.counts = topics.counts
+        partition_set.matches = MatchHistory(config.stream_ttl_ns, prompts, prompt_head)
         for stored in tail.results:
             partition_set.recent.remember(stored.result)
             partition_set.quality.remember(stored.result)
+            partition_set.matches.remember(stored.result)
             partition_set.tracks.remember(stored.result)
         return partition_set, tail.results
 

@@ -21,6 +21,7 @@ from simpleeval import EvalWithCompoundTypes
 from triptych.consumers.rules.names import RULE_NAMES, RuleValue, examples, values_of
 from triptych.consumers.rules.numbers import LabelNumbers
 from triptych.consumers.rules.phrases import Heads, Phrases
+from triptych.consumers.rules.prompt_numbers import PromptNumbers
 from triptych.schemas.errors import UsageError
 from triptych.schemas.results import Result
 
@@ -34,7 +35,7 @@ _ALLOWED_NODES: Final = (
 )
 _LANGUAGE: Final = "names, numbers, 'texts', comparisons, in, and, or, not, + - * / and parentheses"
 
-_CONTAINERS: Final = (Phrases, Heads, LabelNumbers)
+_CONTAINERS: Final = (Phrases, Heads, LabelNumbers, PromptNumbers)
 
 _Binary = Callable[[object, object], object]
 
@@ -84,7 +85,7 @@ def _contains(item: object, container: object) -> bool:
     match container:
         case tuple() | list():
             return any(_equals(item, known) for known in container)
-        case Phrases() | Heads() | LabelNumbers():
+        case Phrases() | Heads() | LabelNumbers() | PromptNumbers():
             return item in container
         case None if item is None or isinstance(item, str):
             return False
@@ -123,7 +124,7 @@ class _Evaluator(EvalWithCompoundTypes):  # type: ignore[misc] # simpleeval has 
     def _eval_subscript(self, node: ast.Subscript) -> object:
         container, key = self._eval(node.value), self._eval(node.slice)
         if not isinstance(container, _CONTAINERS):
-            raise TypeError("labels, words or counts before the bracket: visual['dog']")
+            raise TypeError("labels, words, counts or matches before the bracket: visual['dog']")
         return container[key]
 
 

@@ -24,6 +24,8 @@ _MIDDLE_COLUMNS: Final = 100
 _REMEMBERED_STREAMS: Final = 1_000
 _REMEMBERED_WINDOWS: Final = 65_536
 _FRAME_LINES: Final = 7
+_SHOWN_MATCH: Final = 0.5
+"""Matches with a lower score are not shown."""
 _OBJECTS_IN_LINE: Final = 4
 _PEOPLE: Final = "people"
 _COUNTED_AS_PEOPLE: Final = ("person", "face")
@@ -47,6 +49,7 @@ def result_line(result: Result) -> str:
     seen, words = _labels(result, 3), _words(result)
     parts = [
         f"{result.stream}  {_window(result)}  V A S {_symbols(result.modalities)}",
+        _matches(result, 3),
         _objects(result, _OBJECTS_IN_LINE),
         seen if seen != _NONE else "",
         f"speech {_speech(result)}" if result.observations.speech_share is not None else "",
@@ -182,10 +185,18 @@ def _flags(result: Result) -> str:
 
 
 def _seen(result: Result, most: int) -> str:
-    """Return the flags of technical quality, objects and the best labels. Labels of a black picture mean nothing."""
+    """Return matches, flags of technical quality, objects and the best labels: those of a black one mean nothing."""
     flags = _flags(result)
     labels = _NONE if "black" in flags else _labels(result, most)
-    return "; ".join(part for part in (flags, _objects(result, most + 1), labels) if part != _NONE and part) or _NONE
+    parts = (_matches(result, most), flags, _objects(result, most + 1), labels)
+    return "; ".join(part for part in parts if part != _NONE and part) or _NONE
+
+
+def _matches(result: Result, most: int) -> str:
+    """Return the prompts that the window probably fits, best first."""
+    found = [(name, match.score) for name, match in (result.matches or {}).items() if match.score >= _SHOWN_MATCH]
+    found.sort(key=lambda match: -match[1])
+    return ", ".join(f"{_printable(name)}! {score:.0%}" for name, score in found[:most])
 
 
 def _objects(result: Result, most: int) -> str:

@@ -16,6 +16,7 @@ from typing import Final
 from triptych.schemas.names import MODALITIES, MODALITY_OF, Modality
 from triptych.schemas.results import Result, Shed, Sync
 from triptych.transport.records import GroupOffsets
+from triptych.worker.matching.prompt_timeline import NoPrompts, PromptSource
 from triptych.worker.observability.events import (
     ItemsShed,
     ObjectsDetected,
@@ -48,6 +49,7 @@ class ResultPublisher:
         retry: RetryPolicy,
         hooks: Hooks,
         is_confirmed: Callable[[], bool] = lambda: True,
+        prompts: PromptSource | None = None,
     ) -> None:
         """Publish through `sender` and `store`, which the caller closes.
 
@@ -58,6 +60,7 @@ class ResultPublisher:
             retry: repeats calls while a server is unavailable; `sender` uses the same one.
             hooks: receive events about what was published.
             is_confirmed: whether the group confirms that this worker still owns its partitions.
+            prompts: tells which prompts are in effect. Without it, there are none.
         """
         self._sender = sender
         self._store = store
@@ -65,6 +68,7 @@ class ResultPublisher:
         self._retry = retry
         self._hooks = hooks
         self._is_confirmed = is_confirmed
+        self._prompts = prompts or NoPrompts()
         self._dead_lettered: OrderedDict[tuple[str, int, int], None] = OrderedDict()
 
     @property
@@ -88,6 +92,17 @@ class ResultPublisher:
         self._retry.wait_until(
             lambda: not is_wanted() or self._is_confirmed(),
             otherwise="the group coordinator has not confirmed that this worker still owns its partitions",
+        )
+
+    def wait_for_prompts(self, clock_ns: int, is_wanted: Callable[[], bool]) -> None:
+        """Block until the prompts at an arrival clock are known, or until `is_wanted` returns false.
+
+        Raises:
+            GaveUpError: `give_up` was called.
+        """
+        self._retry.wait_until(
+            lambda: not is_wanted() or self._prompts.is_known(clock_ns),
+            otherwise="the broker has not answered which prompts are in effect",
         )
 
     def send(
