@@ -162,6 +162,23 @@ class ModelSettings(Section):
     threads: Positive | None = None
     """Number of CPU threads for one operation of PyTorch. By default PyTorch decides."""
 
+    picture_space: str = ""
+    """Foundation model of pictures and texts, such as SigLIP 2, for `vectors` of the results: `hf:ID@REVISION`,
+    `open_clip:NAME/TAG` or `folder:PATH`. Its files must be on this machine (`triptych models pull`), and the extra
+    `foundation` installed (docs/foundation-models.md). So for the settings below."""
+
+    sound_space: str = ""
+    """Foundation model of sounds and texts, such as CLAP, for `sound_vectors`."""
+
+    audio_events: str = ""
+    """Foundation model that names sounds, such as the Audio Spectrogram Transformer, for `sound`."""
+
+    emotion: str = ""
+    """Foundation model that classifies the emotion of speech, such as wav2vec2, as the head `speech_emotion`."""
+
+    sentiment: str = ""
+    """Foundation model that classifies the sentiment of words, such as XLM-R, as the head `text_sentiment`."""
+
     watch_ms: NotNegative = 2_000
     """Interval in milliseconds between checks of the files of a trained model. A model is loaded when its files have
     changed and two checks found the same files. 0 disables the checks; SIGHUP still loads the model."""

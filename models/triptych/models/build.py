@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from triptych.models.foundation.sources import NO_FOUNDATION, FoundationSources
 from triptych.models.model import InputSpec, Model
 from triptych.models.null import NullModel
 from triptych.models.pretrained.download.cache import cache_folder
@@ -35,6 +36,7 @@ class ModelChoice:
         threads: CPU threads per operation; None keeps the default of torch.
         encoder_devices: encoders that run on other devices, such as `video=cuda:1,text=cpu`.
         compiled: how a trained model runs on a CPU: `off` (eager), `export` or `aot`.
+        foundation: the foundation models that run beside the model.
     """
 
     name: str
@@ -45,14 +47,31 @@ class ModelChoice:
     threads: int | None = None
     encoder_devices: str = ""
     compiled: Literal["off", "export", "aot"] = "off"
+    foundation: FoundationSources = NO_FOUNDATION
 
 
 def build_model(choice: ModelChoice) -> Model:
-    """Build the model without warming it up.
+    """Build the model, with the foundation models beside it, without warming it up.
 
     Raises:
         UsageError: the model or device does not exist, or the pretrained weights were not downloaded.
     """
+    model = _build_alone(choice)
+    return _extended(model, choice) if choice.foundation.any else model
+
+
+def _extended(model: Model, choice: ModelChoice) -> Model:
+    import torch  # noqa: PLC0415 - as in `_options`
+
+    from triptych.models.execution.device import choose_device  # noqa: PLC0415
+    from triptych.models.foundation.extended_model import extend_model  # noqa: PLC0415
+
+    if choice.threads is not None:
+        torch.set_num_threads(choice.threads)
+    return extend_model(model, choice.foundation, choose_device(choice.device), window_ns=choice.window_ns)
+
+
+def _build_alone(choice: ModelChoice) -> Model:
     if choice.name == "null":
         return NullModel(InputSpec(choice.frames, _NULL_PIXELS, _NULL_PIXELS, _NULL_SAMPLE_RATE_HZ))
     if choice.name == "base":
@@ -91,7 +110,7 @@ def _build_trained(choice: ModelChoice) -> Model:
             f"{choice.name}: the model was trained on windows of {trained_ms} ms, the worker's have {ours_ms} ms; "
             f"set --window-ms {trained_ms} (window.size_ms)"
         )
-    observer = build_observer(checkpoint.card.architecture.frozen, weights_folder=cache_folder())
+    observer = build_observer(checkpoint.card.architecture.observed, weights_folder=cache_folder())
     return build_trained_model(checkpoint, _options(choice), observer)
 
 

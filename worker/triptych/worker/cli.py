@@ -83,6 +83,13 @@ def work(
     device: Annotated[
         str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, … (model.device).")
     ] = None,
+    picture_space: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="Foundation model of pictures and texts (model.picture_space)."),
+    ] = None,
+    sound_space: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Foundation model of sounds and texts (model.sound_space).")
+    ] = None,
     overload: Annotated[
         OverloadChoice | None,
         typer.Option(
@@ -138,6 +145,8 @@ def work(
         "model.name": model,
         "model.shadow": shadow,
         "model.device": device,
+        "model.picture_space": picture_space,
+        "model.sound_space": sound_space,
         "worker.overload": None if overload is None else overload.value,
         "delivery": delivery,
         "window.size_ms": window_ms,

@@ -17,6 +17,7 @@ from uuid import uuid4
 import structlog
 
 from triptych.models.build import ModelChoice, build_model
+from triptych.models.foundation.sources import FoundationSources
 from triptych.models.model import Model
 from triptych.schemas.names import INPUT_TOPICS, TOPIC_OF, VIDEO_TOPIC, Modality, consumer_group
 from triptych.service.health import Health
@@ -143,6 +144,13 @@ def model_from(settings: Settings) -> Model:
         threads=settings.model.threads,
         encoder_devices=settings.model.encoder_devices,
         compiled=settings.model.compiled,
+        foundation=FoundationSources(
+            picture_space=settings.model.picture_space,
+            sound_space=settings.model.sound_space,
+            audio_events=settings.model.audio_events,
+            emotion=settings.model.emotion,
+            sentiment=settings.model.sentiment,
+        ),
     )
     return build_model(choice)
 
@@ -293,7 +301,8 @@ def _model_slots(
             put=lambda model: stages.between_batches(partial(runner.replace, model)).result(),
         )
     if shadow is not None and settings.model.shadow is not None:
-        named = settings.model.model_copy(update={"name": settings.model.shadow})
+        alone = dict.fromkeys(("picture_space", "sound_space", "audio_events", "emotion", "sentiment"), "")
+        named = settings.model.model_copy(update={"name": settings.model.shadow, **alone})
         yield ModelSlot(
             role="shadow",
             source=settings.model.shadow,
