@@ -68,7 +68,7 @@ class OpenVocabularyDetector:
         return [self._detect_in(picture) for picture in pictures]
 
     def _detect_in(self, picture: DetectionPicture) -> tuple[PredictedDetection, ...]:
-        from torchvision.ops import batched_nms  # type: ignore[import-untyped]  # noqa: PLC0415 - slow to import
+        from torchvision.ops import batched_nms  # noqa: PLC0415 - slow to import
 
         inputs = self._processor(images=[picture.rgb_hwc_u8], input_data_format="channels_last", return_tensors="pt")
         found = self._boxes(picture, inputs.to(device_of(self._network)))
