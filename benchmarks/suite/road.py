@@ -216,9 +216,7 @@ def _live(streams: int, seconds: int) -> Cost:
     with closing(world.transport.admin()) as admin:
         create_topics(admin, world.settings.pipeline, TopicSettings("", 6))
     begin_ns = time.time_ns() + SECOND
-    films = [
-        _film(Feed(f"feed-{n}", start_ns=begin_ns + n * SECOND // 15), seconds, *_live_media()) for n in range(streams)
-    ]
+    films = [_film(Feed(f"feed-{n}", start_ns=begin_ns + n * SECOND // 15), seconds, *_live_media()) for n in range(streams)]
     stop = threading.Event()
     dependencies = Dependencies(world.transport, world.store, [Metrics()], Health())
 
@@ -246,9 +244,7 @@ def _live(streams: int, seconds: int) -> Cost:
             for result in world.results()
             if result.arrival_ms.last is not None
         )
-        return {
-            f"p{rank}_ms": delays_ms[min(len(delays_ms) - 1, len(delays_ms) * rank // 100)] for rank in (50, 90, 99)
-        }
+        return {f"p{rank}_ms": delays_ms[min(len(delays_ms) - 1, len(delays_ms) * rank // 100)] for rank in (50, 90, 99)}
 
     return measured(work, values)
 
@@ -260,3 +256,4 @@ def _due_ns(record: InputRecord) -> int:
 
 def _live_media() -> tuple[Sequence[bytes], bytes]:
     return [cv2.imencode(".jpg", np.full((36, 64, 3), 128, np.uint8))[1].tobytes()], wav(0.5)
+
