@@ -23,6 +23,8 @@ def test_results_hold_the_vectors_of_both_spaces_and_restarts_do_not_change_them
             "batch.max_delay_ms": 0,
             "model.picture_space": f"folder:{tiny_models.tiny_siglip(tmp_path / 'siglip')}",
             "model.sound_space": f"folder:{tiny_models.tiny_clap(tmp_path / 'clap')}",
+            "model.detector": f"folder:{tiny_models.tiny_rt_detr(tmp_path / 'rt_detr')}",
+            "model.detector_threshold": 0.3,
             "model.sentiment": f"folder:{tiny_models.tiny_xlm_r(tmp_path / 'xlm_r')}",
         },
         environ={},
@@ -46,6 +48,9 @@ def test_results_hold_the_vectors_of_both_spaces_and_restarts_do_not_change_them
         assert sum(number**2 for number in decode_vector(result.vectors.fused or "")) == pytest.approx(1, abs=0.01)
         assert result.vectors.video is None  # the fused vector is that of the pictures, and not repeated
         assert result.vectors.subtitles is not None
+        assert {found.label for found in result.detections} <= {"person", "dog", "car"}
+        assert result.detections
+        assert result.counts is not None
         assert {label.label for label in result.predictions["text_sentiment"]} == {"negative", "neutral", "positive"}
         assert Result.model_validate_json(result.model_dump_json()) == result
     assert len({result.model.sha256 for result in results.values()}) == 1
@@ -53,6 +58,7 @@ def test_results_hold_the_vectors_of_both_spaces_and_restarts_do_not_change_them
     assert again.keys() == results.keys()
     for key, result in again.items():
         assert (result.vectors, result.sound_vectors) == (results[key].vectors, results[key].sound_vectors)
+        assert (result.detections, result.counts) == (results[key].detections, results[key].counts)
         assert (result.predictions, result.model) == (results[key].predictions, results[key].model)
 
 

@@ -102,6 +102,8 @@ class WindowPrediction:
             the window has no frames.
         detections: the objects in the pictures of the window, by time and falling score; None if no picture was
             examined.
+        detection_error: why the pictures of the window could not be examined; None if they could, or there is none.
+        detect_ms: time that the detector took for the batch of this window; None if it did not run.
         vectors: vectors of the window in the model's joint space; None if it has none.
         sound_vectors: vectors of the window in a space of sounds and texts, if that is a space of its own.
     """
@@ -118,5 +120,7 @@ class WindowPrediction:
     embedding: tuple[float, ...] | None = None
     frame_embeddings: tuple[tuple[float, ...], ...] = ()
     detections: tuple[PredictedDetection, ...] | None = None
+    detection_error: str | None = None
+    detect_ms: float | None = None
     vectors: WindowVectors | None = None
     sound_vectors: WindowVectors | None = None

@@ -204,7 +204,8 @@ class Result(Value):
     `sound_vectors` are in a space of sounds and texts, where the worker has one beside that of `vectors`.
 
     `counts` are by label of the detections, and of `people`: the larger of the numbers of persons and faces, a lower
-    bound. It is absent where no picture was examined, and empty where nothing was detected. `matches` are by the name
+    bound. It is absent where no picture was examined. A label stays in it once it was seen in the stream, with zeros
+    where nothing is. `matches` are by the name
     of the prompt; `prompts_version` is the version of the prompts of the stream that they were computed with.
     """
 

@@ -154,6 +154,10 @@ def model_from(settings: Settings) -> Model:
             emotion=settings.model.emotion,
             sentiment=settings.model.sentiment,
         ),
+        detector=settings.model.detector,
+        detector_labels=tuple(label for label in settings.model.detector_labels.split(",") if label.strip()),
+        detector_threshold=settings.model.detector_threshold,
+        pictures=settings.model.pictures_per_window,
     )
     return build_model(choice)
 
@@ -305,7 +309,7 @@ def _model_slots(
         )
     if shadow is not None and settings.model.shadow is not None:
         alone = dict.fromkeys(("picture_space", "sound_space", "audio_events", "emotion", "sentiment"), "")
-        named = settings.model.model_copy(update={"name": settings.model.shadow, **alone})
+        named = settings.model.model_copy(update={"name": settings.model.shadow, "detector": "off", **alone})
         yield ModelSlot(
             role="shadow",
             source=settings.model.shadow,
@@ -330,7 +334,8 @@ def _stages(
         prepare_threads=settings.worker.prepare_threads,
     )
     preparer = Preparer(runner.spec, measures_quality=settings.worker.quality)
-    ladder = ladder_of(settings.worker.overload, runner.spec.frames)
+    pictures = runner.spec.detection.pictures if runner.spec.detection else 0
+    ladder = ladder_of(settings.worker.overload, runner.spec.frames, pictures)
     overload = Overload(ladder, limit_ns=settings.worker.overload_limit_ms * NS_PER_MS)
     return Stages(preparer, batcher, runner, publication, limits=limits, overload=overload, hooks=hooks, shadow=shadow)
 
@@ -378,6 +383,7 @@ def _restorer(
         for stored in tail.results:
             partition_set.recent.remember(stored.result)
             partition_set.quality.remember(stored.result)
+            partition_set.tracks.remember(stored.result)
         return partition_set, tail.results
 
     return restore

@@ -128,4 +128,5 @@ def _envelope(job: WindowJob, output: ModelOutput, published_ns: int) -> ResultE
     result = result_of(job.window, output, partition=partition, published_ns=published_ns)
     result = job.partition_set.recent.with_novelty(result, output.prediction.frame_embeddings)
     result = job.partition_set.quality.with_flags(result)
+    result = job.partition_set.tracks.with_tracks(result)
     return ResultEnvelope(result, partition, job.window.snapshot.to_json())

@@ -14,6 +14,7 @@ from triptych.worker.intake import received_entry
 from triptych.worker.partitions.offset_tracker import OffsetTracker
 from triptych.worker.publishing.novelty import RecentWindows
 from triptych.worker.publishing.quality_flags import QualityHistory
+from triptych.worker.publishing.tracking.object_tracks import TrackHistory
 
 
 class PartitionSet:
@@ -50,6 +51,7 @@ class PartitionSet:
         """
         self.recent = RecentWindows(config.stream_ttl_ns)
         self.quality = QualityHistory(config.stream_ttl_ns)
+        self.tracks = TrackHistory(config.stream_ttl_ns)
         self.stopped: dict[Modality, Unreadable] = {}
         """The topics of which nothing more is read, each with the batch that cannot be read, by the policy `stop`."""
         self.counts: tuple[int, ...] = (partitions,)

@@ -9,7 +9,7 @@ the worker gives up.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
@@ -18,6 +18,7 @@ from triptych.schemas.results import Result, Shed, Sync
 from triptych.transport.records import GroupOffsets
 from triptych.worker.observability.events import (
     ItemsShed,
+    ObjectsDetected,
     QualityFlagged,
     RecordDeadLettered,
     ResultsPublished,
@@ -180,4 +181,9 @@ class ResultPublisher:
                 self._hooks.emit(QualityFlagged(result.stream, result.quality.flags))
             if result.shed != Shed():
                 items: dict[Modality, int] = {modality: getattr(result.shed, modality) for modality in MODALITIES}
-                self._hooks.emit(ItemsShed(result.stream, items, model_skipped=result.shed.model))
+                self._hooks.emit(
+                    ItemsShed(result.stream, items, model_skipped=result.shed.model, pictures=result.shed.detections)
+                )
+            if result.detections and not result.revision:
+                labels = Counter(detection.label for detection in result.detections)
+                self._hooks.emit(ObjectsDetected(result.stream, labels))
