@@ -13,7 +13,7 @@ from triptych.models.build import ModelChoice, build_model
 from triptych.models.foundation.sources import FoundationSources
 from triptych.models.model import DetectionSpec
 from triptych.models.null import NULL_SHA256
-from triptych.models.window import PreparedCue, PreparedWindow
+from triptych.models.window import DetectionPicture, PreparedCue, PreparedWindow
 from triptych.schemas.errors import UsageError
 
 NS = 1_000_000_000
@@ -124,3 +124,33 @@ def test_a_source_that_is_not_here_is_reported_before_anything_is_loaded(tmp_pat
     """A source that is not here is reported before anything is loaded."""
     with pytest.raises(UsageError, match="expected a folder, found none"):
         build_model(replace(CHOICE, foundation=FoundationSources(sentiment=f"folder:{tmp_path / 'none'}")))
+
+
+def test_a_source_is_taken_as_detector_also_beside_the_null_model(tmp_path: Path, sources: FoundationSources) -> None:
+    """With the pictures of the setting, and with the spaces, which then take these pictures too."""
+    source = f"folder:{tiny_models.tiny_rt_detr(tmp_path)}"
+    choice = replace(CHOICE, detector=source, detector_threshold=0.3, pictures=3, foundation=sources)
+    model = build_model(choice)
+    assert model.spec.detection == DetectionSpec(pictures=3, max_side=64)
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    pictures = tuple(DetectionPicture(pixels, time_ns=number, width=64, height=48) for number in range(3))
+    shown, hidden = model.predict([replace(window(), pictures=pictures), window()])
+    assert shown.detections
+    assert {found.time_ns for found in shown.detections} == {0, 1, 2}
+    assert shown.vectors is not None
+    assert shown.vectors.frame_times_ns == (0, 1, 2)
+    assert hidden.detections is None
+    assert build_model(replace(choice, detector_threshold=0.4)).info.sha256 != model.info.sha256
+
+
+@pytest.mark.parametrize(
+    ("detector", "message"),
+    [
+        ("yolo", "no detector is called 'yolo'; there are: auto, off, or the source"),
+        ("hf:../x", "expected hf:ID@REVISION"),
+    ],
+)
+def test_a_misspelt_detector_is_refused_before_anything_is_loaded(detector: str, message: str) -> None:
+    """The error says what there is."""
+    with pytest.raises(UsageError, match=message):
+        build_model(replace(CHOICE, detector=detector))
