@@ -24,7 +24,7 @@ def test_results_hold_the_vectors_of_both_spaces_and_restarts_do_not_change_them
             "model.picture_space": f"folder:{tiny_models.tiny_siglip(tmp_path / 'siglip')}",
             "model.sound_space": f"folder:{tiny_models.tiny_clap(tmp_path / 'clap')}",
             "model.detector": f"folder:{tiny_models.tiny_rt_detr(tmp_path / 'rt_detr')}",
-            "model.detector_threshold": 0.3,
+            "model.detector_threshold": 0.05,
             "model.sentiment": f"folder:{tiny_models.tiny_xlm_r(tmp_path / 'xlm_r')}",
         },
         environ={},

@@ -129,7 +129,7 @@ def test_a_source_that_is_not_here_is_reported_before_anything_is_loaded(tmp_pat
 def test_a_source_is_taken_as_detector_also_beside_the_null_model(tmp_path: Path, sources: FoundationSources) -> None:
     """With the pictures of the setting, and with the spaces, which then take these pictures too."""
     source = f"folder:{tiny_models.tiny_rt_detr(tmp_path)}"
-    choice = replace(CHOICE, detector=source, detector_threshold=0.3, pictures=3, foundation=sources)
+    choice = replace(CHOICE, detector=source, detector_threshold=0.05, pictures=3, foundation=sources)
     model = build_model(choice)
     assert model.spec.detection == DetectionSpec(pictures=3, max_side=64)
     pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
