@@ -22,8 +22,14 @@ EXTRA_OF_MODULE = {
     "av": "producers",
     "captum": "train",
     "cv2": "producers",
+<<<<<<< HEAD
     "httpx2": "describe",
+||||||| d0677f5
+=======
+    "huggingface_hub": "foundation",
+>>>>>>> foundation
     "numpy": "producers",
+    "open_clip": "foundation",
     "prometheus_client": "producers",
     "redis": "consumers",
     "safetensors": "worker",
@@ -33,6 +39,7 @@ EXTRA_OF_MODULE = {
     "torchao": "compress",
     "torchaudio": "worker",
     "torchvision": "worker",
+    "transformers": "foundation",
     "PIL": "train",
     "matplotlib": "train",
     "sklearn": "train",
