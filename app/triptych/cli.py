@@ -22,12 +22,8 @@ EXTRA_OF_MODULE = {
     "av": "producers",
     "captum": "train",
     "cv2": "producers",
-<<<<<<< HEAD
     "httpx2": "describe",
-||||||| d0677f5
-=======
     "huggingface_hub": "foundation",
->>>>>>> foundation
     "numpy": "producers",
     "open_clip": "foundation",
     "prometheus_client": "producers",
