@@ -193,4 +193,4 @@ def test_warming_up_runs_and_the_side_is_that_of_the_processor(folder: Callable[
     """Warming up runs and the side is that of the processor."""
     own = detector(folder, name)
     own.warm()
-    assert own.max_side == {"rt_detr": 64, "d_fine": 64, "owlv2": 32, "grounding_dino": 96}[name]
+    assert own.max_side == {"rt_detr": 64, "d_fine": 64, "owlv2": 32, "grounding_dino": 192}[name]

@@ -257,7 +257,7 @@ def tiny_grounding_dino(folder: Path) -> Path:
         d_model=32,
         max_text_len=32,
     )
-    processor = transformers.GroundingDinoImageProcessor(size={"shortest_edge": 64, "longest_edge": 96})
+    processor = transformers.GroundingDinoImageProcessor(size={"shortest_edge": 128, "longest_edge": 192})
     save_tokenizer(folder)
     return save(seeded(transformers.GroundingDinoForObjectDetection, config), folder, processor)
 
