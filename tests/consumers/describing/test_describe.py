@@ -15,7 +15,8 @@ from triptych.consumers.describing.chat.asking import EndpointRejectedError
 from triptych.schemas.names import results_topic
 from triptych.schemas.reasons import DeadReason
 from triptych.transport.memory.group_consumer import MemoryGroupConsumer
-from triptych.transport.records import Commit, TopicPartition
+from triptych.transport.memory.reader import MemoryReader
+from triptych.transport.records import Commit, Poll, TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -207,6 +208,19 @@ def test_a_stored_answer_is_reused_in_a_replay(bench: Bench, endpoint: ScriptedE
 
     assert bench.run(options(group="other", model={"ask": ("Is it raining?",)})) == 2
     assert len({one.prompt_hash for one in bench.descriptions()}) == 2
+
+
+def test_everything_stored_is_read_before_the_first_decision(
+    bench: Bench, endpoint: ScriptedEndpoint, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the broker takes a while to return it."""
+    bench.publish(make_window(0), make_window(1))
+    assert bench.run() == 2
+    poll = MemoryReader.poll
+    monkeypatch.setattr(MemoryReader, "poll", lambda reader, wait_s: poll(reader, wait_s) if wait_s else Poll())
+
+    assert bench.run(options(group="replay")) == 0
+    assert len(endpoint.asked) == 2
 
 
 def test_a_new_group_begins_now_and_a_known_one_where_it_was(bench: Bench, options: Options) -> None:
