@@ -37,9 +37,8 @@ def model_benchmark(size: Size) -> Benchmark:
         contenders,
         limit="its multiplications alone (GEMM)",
         ours="base in PyTorch",
-        note="One thread, two pictures at a time, as the encoder does. The limit is a matrix product with as many "
-        "operations (.39 billion multiplications and additions a picture), which no network of many small layers "
-        "reaches.",
+        note="One thread, two pictures at a time, as the encoder does. The limit is a matrix product of as many "
+        "operations (.39 billion multiplications and additions a picture), which no such network reaches.",
     )
 
 
