@@ -183,9 +183,7 @@ class Architecture(CardValue):
     @property
     def observed(self) -> tuple[str, ...]:
         """Return the modalities with a frozen encoder of `triptych models pull`, from which observations are read."""
-        return tuple(
-            name for name, encoder in self.encoders.items() if encoder.frozen and encoder.kind == "pretrained"
-        )
+        return tuple(name for name, encoder in self.encoders.items() if encoder.frozen and encoder.kind == "pretrained")
 
 
 class Card(CardValue):
