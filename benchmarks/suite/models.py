@@ -82,7 +82,8 @@ def threads_benchmark(size: Size) -> Benchmark:
         limit="one thread, tuned",
         ours="default",
         goal=1.1,
-        note="Tuned: what triptych.service.process_tuning sets.",
+        note="Tuned: what triptych.service.process_tuning sets. On two CPUs the default is one thread, and its ratio "
+        "only shows how far figures vary under load.",
     )
 
 
