@@ -13,6 +13,7 @@ from triptych.models.build import ModelChoice, build_model
 from triptych.models.foundation.sources import FoundationSources
 from triptych.models.model import DetectionSpec
 from triptych.models.null import NULL_SHA256
+from triptych.models.spaces.text_space import build_text_space
 from triptych.models.window import DetectionPicture, PreparedCue, PreparedWindow
 from triptych.schemas.errors import UsageError
 
@@ -85,6 +86,17 @@ def test_a_space_of_pictures_asks_for_pictures_as_large_as_it_can_use(sources: F
     assert spec.detection == DetectionSpec(pictures=2, max_side=64)
     heard = build_model(replace(CHOICE, foundation=FoundationSources(sound_space=sources.sound_space)))
     assert heard.spec.detection is None
+
+
+def test_the_texts_of_prompts_lie_in_the_space_of_the_windows(sources: FoundationSources) -> None:
+    """That of the foundation model, whatever the model."""
+    texts = build_text_space("null", sources.picture_space)
+    assert texts is not None
+    vectors = build_model(replace(CHOICE, foundation=sources)).predict([window()])[0].vectors
+    assert vectors is not None
+    assert vectors.subtitles is not None
+    assert texts.name == vectors.space
+    np.testing.assert_allclose(texts.embed_texts(["a dog"])[0], vectors.subtitles, atol=1e-5)
 
 
 def test_a_space_under_the_wrong_setting_is_refused(sources: FoundationSources) -> None:
