@@ -169,7 +169,7 @@ class ModelSettings(Section):
     frames_per_window: Annotated[int, Field(gt=0, le=64)] = 4
     """Number of frames per window that the model sees, evenly spaced. Other frames are never decoded."""
 
-    detector: NotEmpty = "off"
+    detector: NotEmpty = "auto"
     """What finds objects in pictures beside the model, for `detections` and `counts` (docs/detections.md): `auto` finds
     faces and everyday objects, `off` nothing, and a source such as `hf:ID@REVISION` is a foundation model
     (docs/foundation-models.md). Beside the model `null`, only a foundation model runs."""
@@ -182,7 +182,7 @@ class ModelSettings(Section):
 
     pictures_per_window: Annotated[int, Field(ge=0, le=4)] = 1
     """Number of pictures per window in which objects are detected, evenly spaced. More count better and follow moving
-    objects better; each costs about as much as two frames of the model `base`. 0 is the same as `detector = "off"`."""
+    objects better; each costs nearly as much as the model `base` on a window. 0 is the same as `detector = "off"`."""
 
     threads: Positive | None = None
     """Number of CPU threads for one operation of PyTorch. Default: half of the CPUs that the process may use, by its
