@@ -17,6 +17,7 @@ from triptych.consumers.dead.cli import dead
 from triptych.consumers.doctor.cli import doctor
 from triptych.consumers.subscription.result_source import SourceUnavailableError
 from triptych.demo import demo
+from triptych.match import match
 from triptych.models.cli import models
 from triptych.producers.cli import produce
 from triptych.schemas.errors import TriptychError, UsageError
@@ -84,8 +85,9 @@ def _add_training(app: typer.Typer) -> None:
     from triptych.training.content_model.cli import stamps
     from triptych.training.data.cli import data
     from triptych.training.evaluation.cli import evaluate
+    from triptych.training.semantic_space.cli import space
 
-    for command in (train, evaluate, compress, explain, stamps):
+    for command in (match, train, evaluate, compress, explain, stamps, space):
         app.command()(command)
     app.add_typer(data, name="data")
 
