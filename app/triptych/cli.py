@@ -1,30 +1,19 @@
 """The command `triptych`: collects the sub-commands of all programs, and turns errors into one line and an exit code.
 
-Each sub-command is defined in its program's package and imports its dependencies when it runs. So `triptych --help`
-starts quickly and needs no extra.
+Each sub-command is defined in its program's package, which is imported when the command runs, and imports its
+dependencies itself. So `triptych --help` starts quickly and needs no extra.
 """
 
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 from typing import Annotated, NoReturn
 
 import typer
 
-from triptych.consumers.cli import alert, diff, evidence, watch
-from triptych.consumers.dead.cli import dead
-from triptych.consumers.doctor.cli import doctor
-from triptych.consumers.subscription.result_source import SourceUnavailableError
-from triptych.demo import demo
-from triptych.match import match
-from triptych.models.cli import models
-from triptych.producers.cli import produce
 from triptych.schemas.errors import TriptychError, UsageError
 from triptych.service.cli_options import BootstrapServersOption, ConfigOption, PipelineOption, RedisUrlOption
-from triptych.transport.cli import app as topics
-from triptych.transport.errors import BrokerUnavailableError
-from triptych.worker.cli import work
+from triptych.service.lazy_commands import LazyCommand, group_of
 
 EXIT_INTERRUPTED = 130
 """The exit code after Ctrl-C, by shell convention: 128 + SIGINT."""
@@ -57,53 +46,120 @@ _WITHOUT_REDIS = (
     "No Redis yet? `make redis` in a checkout starts one on 127.0.0.1:6379. Another one: --redis-url, or the setting "
     "redis.url. `triptych demo` needs no server."
 )
-HINTS: tuple[tuple[type[TriptychError], str], ...] = (
-    (BrokerUnavailableError, _WITHOUT_KAFKA),
-    (SourceUnavailableError, _WITHOUT_REDIS),
+HINTS = (
+    ("triptych.transport.errors:BrokerUnavailableError", _WITHOUT_KAFKA),
+    ("triptych.consumers.subscription.result_source:SourceUnavailableError", _WITHOUT_REDIS),
 )
-"""What to do where a server does not answer, by the error."""
+"""What to do where a server does not answer, by the error as `module:class`."""
+
+_TRAINING = "triptych.training"
+"""The container image leaves this package out."""
+
+COMMANDS = (
+    LazyCommand(
+        "demo", "triptych.demo:demo", "Play three sample clips as streams, and show their results. Ends by itself."
+    ),
+    LazyCommand(
+        "produce",
+        "triptych.producers.cli:produce",
+        "Play media files and live feeds into Kafka, as streams of video, audio and text.",
+    ),
+    LazyCommand(
+        "work",
+        "triptych.worker.cli:work",
+        "Align video, audio and subtitles of all streams, run the model on each window, publish the results.",
+    ),
+    LazyCommand(
+        "match",
+        "triptych.match:match",
+        "Rank the windows of a clip by each text, with the scores of pictures, sounds and words.",
+        _TRAINING,
+    ),
+    LazyCommand(
+        "train", "triptych.training.cli:train", "Train a model that `triptych work --model FOLDER` serves.", _TRAINING
+    ),
+    LazyCommand(
+        "evaluate",
+        "triptych.training.evaluation.cli:evaluate",
+        "Evaluate a trained model: all subsets of modalities, calibration, noise and leaks; writes a report.",
+        _TRAINING,
+    ),
+    LazyCommand(
+        "compress",
+        "triptych.training.compression.cli:compress",
+        "Make a trained model smaller, and print size, score, agreement and speed of each form.",
+        _TRAINING,
+    ),
+    LazyCommand(
+        "explain",
+        "triptych.explaining.cli:explain",
+        "Draw why a model makes its predictions for a clip: shares of modalities, time slices, pixels, audio "
+        "and words.",
+        _TRAINING,
+    ),
+    LazyCommand(
+        "stamps",
+        "triptych.training.content_model.cli:stamps",
+        "Build the model `content` that comes with the package from the stamps of Tux Paint, and evaluate it.",
+        _TRAINING,
+    ),
+    LazyCommand(
+        "space",
+        "triptych.training.semantic_space.cli:space",
+        "Build the semantic space that comes with the package from the stamps of Tux Paint, and evaluate it.",
+        _TRAINING,
+    ),
+    LazyCommand(
+        "watch",
+        "triptych.consumers.cli:watch",
+        "Show results as they are published: a table on a terminal, JSON lines otherwise.",
+    ),
+    LazyCommand(
+        "doctor",
+        "triptych.consumers.doctor.cli:doctor",
+        "Follow a feed from the topics through worker and results to Redis, and say where it stops. Reads only.",
+    ),
+    LazyCommand(
+        "alert",
+        "triptych.consumers.cli:alert",
+        "Post results that match a rule to a webhook: signed, in order, at least once with a stable id.",
+    ),
+    LazyCommand("evidence", "triptych.consumers.cli:evidence", "Fetch the frames, audio and cues behind a result."),
+    LazyCommand(
+        "diff",
+        "triptych.consumers.cli:diff",
+        "Compare the results of two pipelines, of each window its last revision. Exit code 1 if they differ.",
+    ),
+    LazyCommand("config", "triptych.cli:config", "Print the settings in effect as TOML, with secrets hidden."),
+    LazyCommand(
+        "data",
+        "triptych.training.data.cli:data",
+        "Labelled windows: list and render benchmarks, convert, clean and prepare data sets.",
+        _TRAINING,
+    ),
+    LazyCommand(
+        "dead", "triptych.consumers.dead.cli:dead", "Show the records that could not be processed, and redrive them."
+    ),
+    LazyCommand(
+        "models", "triptych.models.cli:models", "List models and pretrained weights, download weights, compile a model."
+    ),
+    LazyCommand(
+        "topics", "triptych.transport.cli:app", "Create and check the topics that a pipeline reads and writes."
+    ),
+)
+"""All commands, in the order of the help. A test compares the summaries with the commands' own help."""
 
 HELP = "Analyze live video, audio and subtitles together: one result for every few seconds of each stream."
 
 app = typer.Typer(
     name="triptych",
+    cls=group_of(COMMANDS),
     help=HELP,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-def _add_training(app: typer.Typer) -> None:
-    """Add the commands of the training program if it is installed. The container image leaves it out."""
-    if find_spec("triptych.training") is None:
-        return
-    from triptych.explaining.cli import explain
-    from triptych.training.cli import train
-    from triptych.training.compression.cli import compress
-    from triptych.training.content_model.cli import stamps
-    from triptych.training.data.cli import data
-    from triptych.training.evaluation.cli import evaluate
-    from triptych.training.semantic_space.cli import space
-
-    for command in (match, train, evaluate, compress, explain, stamps, space):
-        app.command()(command)
-    app.add_typer(data, name="data")
-
-
-app.command()(demo)
-app.command()(produce)
-app.command()(work)
-_add_training(app)
-app.command()(watch)
-app.command()(doctor)
-app.command()(alert)
-app.command()(evidence)
-app.command()(diff)
-app.add_typer(dead, name="dead")
-app.add_typer(models, name="models")
-app.add_typer(topics, name="topics")
 
 
 def _show_version(wanted: bool) -> None:
@@ -124,7 +180,6 @@ def triptych(
     """Handle the options before the sub-command."""
 
 
-@app.command()
 def config(
     config: ConfigOption = None,
     bootstrap_servers: BootstrapServersOption = None,
@@ -162,10 +217,8 @@ def main() -> NoReturn:
 
 def _hint(error: TriptychError) -> str:
     """Return what a newcomer without servers can do, as a further sentence; empty where that is not the problem."""
-    for kind, hint in HINTS:
-        if isinstance(error, kind):
-            return f". {hint}"
-    return ""
+    names = {f"{kind.__module__}:{kind.__qualname__}" for kind in type(error).__mro__}
+    return next((f". {hint}" for name, hint in HINTS if name in names), "")
 
 
 def _fail(message: str, *, exit_code: int) -> NoReturn:

@@ -10,18 +10,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 if TYPE_CHECKING:
-    from triptych.models.model import Model
     from triptych.models.prediction import WindowVectors
+    from triptych.models.spaces.joint_space import JointSpace
     from triptych.models.spaces.ranking import WindowScore
     from triptych.models.window import PreparedWindow
 
 _BATCH: Final = 8
 _FRAMES: Final = 4
+_SHOWN_CHARS: Final = 40
+"""Of the cues of a window, in a table."""
 _FIRST_WINDOW: Final = 1_000_000
 """The clip starts this many windows after the epoch, so that no event time is negative."""
 
@@ -40,7 +43,6 @@ def match(
     """
     from rich.console import Console
 
-    from triptych.models.build import ModelChoice, build_model
     from triptych.models.pretrained.download.cache import cache_folder
     from triptych.models.spaces.ranking import rank_windows
     from triptych.models.spaces.semantic import build_semantic_space
@@ -50,10 +52,10 @@ def match(
     if empty := [text for text in texts if not text.strip()]:
         raise UsageError(f"TEXT: expected words, got {empty[0]!r}")
     window_ns = window_ms * NS_PER_MS
-    text_vectors = build_semantic_space(cache_folder()).embed_texts(texts)
-    model = build_model(ModelChoice("base", frames=_FRAMES, window_ns=window_ns, device="cpu", max_batch=_BATCH))
+    space = build_semantic_space(cache_folder(), frames=_FRAMES)
+    text_vectors = space.embed_texts(texts)
     with Console(stderr=True).status("embedding the clip"):
-        embedded = list(_embedded_windows(clip, model, window_ns))
+        embedded = list(_embedded_windows(clip, space, window_ns))
     if not embedded:
         raise UsageError(f"{clip}: expected video, audio or subtitles, found none")
     vectors = [one.vectors for one in embedded]
@@ -87,19 +89,20 @@ class _Row:
         return None if self.score.frame is None else self.window.frames_s[self.score.frame]
 
 
-def _embedded_windows(clip: Path, model: Model, window_ns: int) -> Iterator[_EmbeddedWindow]:
+def _embedded_windows(clip: Path, space: JointSpace, window_ns: int) -> Iterator[_EmbeddedWindow]:
     """Yield the windows of a clip in order. Only a batch of them is in memory with its pictures."""
+    from triptych.models.base import base_spec
     from triptych.training.data.clip_records import clip_records
     from triptych.training.data.window_preparation import prepared_windows
     from triptych.worker.alignment.config import AlignConfig
 
     begin_ns = _FIRST_WINDOW * window_ns
     config = AlignConfig(size_ns=window_ns, hop_ns=window_ns)
-    prepared = prepared_windows(clip_records(clip, begin_ns), config, model.spec)
+    prepared = prepared_windows(clip_records(clip, begin_ns), config, base_spec(_FRAMES))
     windows = (one.window for one in prepared if not one.window.is_empty)
     while batch := list(islice(windows, _BATCH)):
-        for window, prediction in zip(batch, model.predict(batch), strict=True):
-            yield _embedded_window(window, prediction.vectors, begin_ns)
+        for window, vectors in zip(batch, space.embed_windows(batch), strict=True):
+            yield _embedded_window(window, vectors, begin_ns)
 
 
 def _embedded_window(window: PreparedWindow, vectors: WindowVectors | None, begin_ns: int) -> _EmbeddedWindow:
@@ -121,7 +124,7 @@ def _print_json(rows: Sequence[_Row]) -> None:
     for row in rows:
         scores: dict[str, Any] = {
             name: None if (value := getattr(row.score, name)) is None else round(value, 4)
-            for name in ("fused", "video", "audio", "subtitles")
+            for name in ("best", "video", "audio", "subtitles", "fused")
         }
         times = {"start_s": row.window.start_s, "end_s": row.window.end_s, "frame_s": row.at_s}
         typer.echo(json.dumps({"text": row.text, **times, **scores, "words": row.window.words}, ensure_ascii=False))
@@ -133,15 +136,16 @@ def _print_table(rows: Sequence[_Row]) -> None:
     from rich.table import Table
 
     table = Table(title=rows[0].text if rows else None, title_justify="left", box=SIMPLE_HEAD)
-    for heading in ("window", "score", "video", "audio", "words", "frame"):
-        table.add_column(heading, justify="right", no_wrap=True, min_width=5)
-    table.add_column("cues", overflow="ellipsis", no_wrap=True)
+    for heading in ("window", "best", "video", "audio", "words", "fused", "frame"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("cues")
     for row in rows:
-        numbers = (row.score.fused, row.score.video, row.score.audio, row.score.subtitles)
+        score = row.score
+        numbers = (score.best, score.video, score.audio, score.subtitles, score.fused)
         table.add_row(
             f"{row.window.start_s:.1f}-{row.window.end_s:.1f} s",
             *("-" if number is None else f"{number:.2f}" for number in numbers),
             "-" if row.at_s is None else f"{row.at_s:.1f} s",
-            row.window.words,
+            shorten(row.window.words, _SHOWN_CHARS, placeholder=" …"),
         )
     Console().print(table)

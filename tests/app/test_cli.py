@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 import subprocess
 import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
+import typer.main
 
 from triptych import cli, consumers
 from triptych.consumers.subscription.result_source import SourceUnavailableError
 from triptych.schemas.errors import TriptychError, UsageError
+from triptych.service.lazy_commands import LazyCommand, group_of
 from triptych.transport.errors import BrokerUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+UNNEEDED_FOR_HELP = {
+    *("asyncio", "av", "cv2", "kafka", "numpy", "prometheus_client", "pydantic", "redis", "structlog", "torch"),
+    *("triptych.consumers", "triptych.explaining", "triptych.models", "triptych.producers", "triptych.settings"),
+    *("triptych.training", "triptych.transport", "triptych.worker", "triptych.demo"),
+}
 HEAVY = ("av", "cv2", "kafka", "numpy", "redis", "torch")
 
 
@@ -144,3 +153,71 @@ def test_light_modules_import_nothing_heavy(module: str) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
+def _modules_after(*args: str, **environ: str) -> set[str]:
+    program = (
+        f"import atexit, sys; sys.argv[1:] = {list(args)}; "
+        "atexit.register(lambda: print(*sys.modules, file=sys.stderr)); from triptych.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={**os.environ, **environ}
+    )
+    return set(done.stderr.split())
+
+
+def test_help_imports_no_command_and_no_library_of_one() -> None:
+    """So it comes at once: the import of all commands took more time than everything else."""
+    assert _modules_after("--help") & UNNEEDED_FOR_HELP == set()
+
+
+def test_a_command_imports_no_other_program() -> None:
+    """`triptych watch --help` needs the command line of the consumers only."""
+    modules = _modules_after("watch", "--help")
+
+    assert "triptych.consumers.cli" in modules
+    assert modules & {"triptych.worker", "triptych.producers", "triptych.training"} == set()
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS, ids=lambda command: command.name)
+def test_the_summary_of_a_command_is_the_beginning_of_its_own_help(command: LazyCommand) -> None:
+    """The help of `triptych` shows the table's text without importing the command."""
+    text = inspect.cleandoc(command.load().help or "").partition("\n\n")[0]
+
+    assert command.summary == " ".join(text.split())
+
+
+def test_a_package_that_is_left_out_takes_its_commands_along() -> None:
+    """The container image has no training program."""
+    table = (LazyCommand("here", "x:y", "Here."), LazyCommand("gone", "x:y", "Gone.", "triptych.nothing"))
+
+    group = typer.main.get_command(_app_of(table))
+
+    assert list(group.commands) == ["here"]
+
+
+def test_a_command_that_was_added_by_decorator_stands_after_the_table() -> None:
+    """Both ways work in one application."""
+    app = _app_of((LazyCommand("here", "x:y", "Here."),))
+    app.command("more")(lambda: None)
+
+    group = typer.main.get_command(app)
+
+    assert list(group.commands) == ["here", "more"]
+
+
+def test_the_names_of_commands_are_completed_without_importing_them() -> None:
+    """A command that cannot be imported is completed all the same; looking it up imports it."""
+    group = typer.main.get_command(_app_of((LazyCommand("here", "triptych.nothing:y", "Here."),)))
+    with group.make_context("triptych", ["here"]) as context:
+        completed = [(item.value, item.help) for item in group.shell_complete(context, "he")]
+
+    assert completed == [("here", "Here.")]
+    with pytest.raises(ModuleNotFoundError):
+        group.commands["here"]  # type: ignore[attr-defined]
+
+
+def _app_of(table: tuple[LazyCommand, ...]) -> typer.Typer:
+    app = typer.Typer(cls=group_of(table))
+    app.callback()(lambda: None)
+    return app

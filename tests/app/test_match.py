@@ -48,7 +48,7 @@ def test_a_text_ranks_the_windows_of_a_clip(capsys: pytest.CaptureFixture[str]) 
     for query in QUERIES:
         assert {row["start_s"] for row in by_text[query]} == {0, 2, 8, 10}
     for own in by_text.values():
-        assert [row["fused"] for row in own] == sorted((row["fused"] for row in own), reverse=True)
+        assert [row["best"] for row in own] == sorted((row["best"] for row in own), reverse=True)
         assert all(row["start_s"] <= row["frame_s"] < row["end_s"] for row in own)
     said = by_text["a man who is rather selfish"]
     assert "selfish" in said[0]["words"]
@@ -61,7 +61,7 @@ def test_a_table_has_a_row_for_each_window(capsys: pytest.CaptureFixture[str]) -
         match(clip, QUERIES[:1], window_ms=5_000, top=2, as_json=False)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].strip() == QUERIES[0]
-    assert len([line for line in lines if " s " in line]) == 2
+    assert len([line for line in lines if line.lstrip()[:1].isdigit()]) == 2
 
 
 def test_an_empty_text_is_refused(tmp_path: Path) -> None:

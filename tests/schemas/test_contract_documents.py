@@ -34,6 +34,7 @@ MESSAGE_OF = {
     "result_that_may_still_be_completed": "result",
     "result_with_all_filled": "result",
     "result_with_quality": "result",
+    "result_with_objects_vectors_and_matches": "result",
     "result_with_words_that_were_heard": "result",
     "result_for_which_no_model_was_asked": "result",
     "result_of_a_newer_writer": "result",

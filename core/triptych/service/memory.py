@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
+from triptych.service.control_groups import control_group_files
+
 _ROOT: Final = Path("/")
-_V2_FILE: Final = "memory.max"
-_V1_FILE: Final = "memory.limit_in_bytes"
 
 
 def memory_limit_bytes(root: Path = _ROOT) -> int | None:
@@ -31,24 +31,7 @@ def resident_bytes(root: Path = _ROOT) -> int:
 
 
 def _limit_files(root: Path) -> Iterator[Path]:
-    """Yield the files that may hold a limit: of the group of this process and of all groups above it.
-
-    A container may see its own group as the root of the hierarchy, while `/proc/self/cgroup` names it as the host does.
-    """
-    try:
-        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return
-    for line in lines:
-        number, controllers, group = line.split(":", 2)
-        if number == "0" and not controllers:
-            folder, name = root / "sys/fs/cgroup", _V2_FILE
-        elif "memory" in controllers.split(","):
-            folder, name = root / "sys/fs/cgroup/memory", _V1_FILE
-        else:
-            continue
-        path = PurePosixPath(group.lstrip("/"))
-        yield from (folder / part / name for part in (path, *path.parents))
+    return control_group_files(root, controller="memory", version_2="memory.max", version_1="memory.limit_in_bytes")
 
 
 def _number(path: Path) -> int | None:

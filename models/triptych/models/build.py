@@ -35,6 +35,8 @@ class ModelChoice:
         threads: CPU threads per operation; None keeps the default of torch.
         encoder_devices: encoders that run on other devices, such as `video=cuda:1,text=cpu`.
         compiled: how a trained model runs on a CPU: `off` (eager), `export` or `aot`.
+        runtime: what runs frozen networks on a CPU: `torch`, `openvino`, or `auto`.
+        precision: number format of frozen networks in OpenVINO: `float32` or `bfloat16`.
     """
 
     name: str
@@ -45,6 +47,8 @@ class ModelChoice:
     threads: int | None = None
     encoder_devices: str = ""
     compiled: Literal["off", "export", "aot"] = "off"
+    runtime: Literal["auto", "torch", "openvino"] = "auto"
+    precision: Literal["float32", "bfloat16"] = "float32"
 
 
 def build_model(choice: ModelChoice) -> Model:
@@ -98,6 +102,7 @@ def _build_trained(choice: ModelChoice) -> Model:
 def _options(choice: ModelChoice) -> RunOptions:
     import torch  # noqa: PLC0415 - the null model and the command line do not need torch
 
+    from triptych.models.execution.cpu_runtime import CpuRuntime  # noqa: PLC0415
     from triptych.models.execution.device import choose_device, log_device  # noqa: PLC0415
     from triptych.models.execution.placement import parse_encoder_devices  # noqa: PLC0415
     from triptych.models.execution.runtime import RunOptions  # noqa: PLC0415
@@ -116,6 +121,7 @@ def _options(choice: ModelChoice) -> RunOptions:
         encoder_devices=elsewhere,
         graph=None if choice.compiled == "off" else choice.compiled,
         graphs_folder=cache_folder(),
+        cpu_runtime=CpuRuntime(choice.runtime, choice.precision),
     )
 
 

@@ -26,6 +26,7 @@ from triptych.schemas.names import (
     RESULT_TYPE,
     Modality,
 )
+from triptych.schemas.plain_decoding import decode_plain
 from triptych.schemas.reasons import DeadReason
 from triptych.schemas.records import AudioChunk, End, InputRecord, MediaRecord, Progress, SubtitleCue, VideoFrame
 from triptych.schemas.results import Result
@@ -139,6 +140,15 @@ def decode(
     Raises:
         MalformedRecordError: the message does not follow the contract.
     """
+    pairs = tuple(headers)
+    plain = decode_plain(key, value, pairs, modality)
+    return decode_checked(key, value, pairs, modality) if plain is None else plain
+
+
+def decode_checked(
+    key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes | None]], modality: Modality | None
+) -> InputRecord:
+    """Return the input record of a message like `decode`, checking every part of it. Raises the same error."""
     read = Headers(headers)
     check_version(read)
     ce_type = read.required("ce_type", "the type of an input record")

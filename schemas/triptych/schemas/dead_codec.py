@@ -25,6 +25,8 @@ _REDRIVE_HEADERS: Final = frozenset({REDRIVEN_HEADER, LETTER_HEADER})
 
 Pairs = Iterable[tuple[str, bytes | None]]
 
+_REDRIVEN: Final = (REDRIVEN_HEADER, b"true")
+
 
 class RedriveOrigin(NamedTuple):
     """The dead letter that a redriven record names: its pipeline and id; empty if the record does not name one."""
@@ -117,6 +119,8 @@ def redriven_message(letter: DeadLetter) -> Wire:
 
 def read_redrive_origin(headers: Pairs) -> RedriveOrigin | None:
     """Return the dead letter that a redriven record names; None for other records. Never raises, however malformed."""
+    if _REDRIVEN not in headers:  # almost every record: do not index its headers
+        return None
     found = dict(headers)
     if found.get(REDRIVEN_HEADER) != b"true":
         return None

@@ -22,6 +22,7 @@ def test_the_nearest_window_comes_first_with_its_scores_by_modality() -> None:
     first, last = rank_windows(EAST, windows)
     assert (first.window, first.fused, first.video, first.audio) == (2, pytest.approx(0.6), 1, 0)
     assert (first.subtitles, first.frame) == (None, 1)
+    assert (first.best, last.best) == (1, 0)
     assert (last.window, last.fused, last.video, last.subtitles, last.frame) == (0, 0, None, 0, None)
 
 

@@ -21,8 +21,8 @@ def merge() -> Merge:
 def taken(sequence: Merge) -> list[Entry]:
     """Take all records that can be taken."""
     entries = []
-    while (entry := sequence.peek()) is not None:
-        entries.append(entry)
+    while (head := sequence.peek()) is not None:
+        entries.append(head[2])
         sequence.take()
     return entries
 
@@ -69,7 +69,9 @@ def test_an_end_offset_query_counts_only_for_records_fetched_before_it() -> None
 
     sequence.confirm_at_end(["audio", "subtitles"], at_ns=5 * NS_PER_MS + QUERY_DELAY_NS, wall_ns=ns(2))
 
-    assert sequence.peek() is video
+    head = sequence.peek()
+    assert head is not None
+    assert head[2] is video
 
 
 def test_one_end_offset_query_serves_all_records_of_a_poll() -> None:
@@ -91,8 +93,8 @@ def test_the_arrival_time_is_the_running_maximum_of_append_times() -> None:
     sequence.add_records([first, second, other], {**BEGIN, "video": 2, "audio": 1}, at_ns=0)
     sequence.confirm_at_end(READING_ORDER, at_ns=QUERY_DELAY_NS, wall_ns=ns(9))
     arrivals = []
-    while (entry := sequence.peek()) is not None:
-        arrivals.append((entry, sequence.arrival_ns()))
+    while (head := sequence.peek()) is not None:
+        arrivals.append((head[2], head[0]))
         sequence.take()
 
     assert arrivals == [(other, ns(4)), (first, ns(5)), (second, ns(5))]

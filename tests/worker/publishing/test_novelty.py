@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triptych.models.prediction import WindowPrediction, WindowVectors
+from triptych.schemas.codec import parse_result
 from triptych.schemas.names import result_id
 from triptych.schemas.perception.vectors import Vectors, encode_vector
 from triptych.schemas.results import Arrival, Modalities, ModalityReport, ModelReference, Result
@@ -22,6 +25,7 @@ MODEL = ModelReference(name="toy", version="1", sha256="a" * 64)
 ABSENT = ModalityReport(state="absent")
 EAST, NORTH, UP = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 Vector = tuple[float, ...]
+GOLDEN = Path(__file__).parents[2] / "golden" / "v1"
 
 
 def window(
@@ -230,3 +234,17 @@ def test_the_moments_of_a_window_are_its_frames() -> None:
     trained = replace(seen, embedding=UP, frame_embeddings=(UP,))
     assert moments_of(trained) == (UP,)
     assert moments_of(WindowPrediction()) == ()
+
+
+def test_a_result_of_an_earlier_worker_still_gives_novelty() -> None:
+    """The golden result has an embedding and no vectors, as a restart reads it from the topic."""
+    golden = json.loads((GOLDEN / "result_with_all_filled.json").read_text(encoding="utf-8"))
+    old = parse_result(golden["value"].encode()).model_copy(update={"revision": 0})
+    assert old.embedding is not None
+    assert old.vectors is None
+    recent = RecentWindows(TTL_NS)
+    recent.remember(old)
+    moment = np.asarray(old.embedding) / np.linalg.norm(old.embedding)
+    later = old.model_copy(update={"start_ns": old.end_ns})
+    expected = min(max(1 - float(moment @ np.asarray(old.embedding)), 0), 2)
+    assert recent.with_novelty(later, (moment,)).novelty == pytest.approx(expected, abs=1e-4)

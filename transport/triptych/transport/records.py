@@ -161,4 +161,6 @@ class Poll:
 def size_bytes(key: bytes | None, value: bytes, headers: Headers) -> int:
     """Return the size of a record as the size limit counts it."""
     carried = len(value) + (len(key) if key else 0)
-    return carried + sum(len(name.encode()) + len(content) for name, content in headers)
+    for name, content in headers:
+        carried += len(content) + (len(name) if name.isascii() else len(name.encode()))
+    return carried

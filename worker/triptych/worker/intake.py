@@ -29,7 +29,7 @@ _OVERHEAD_BYTES: Final = 4 * 1024
 kind of record. Without this allowance, streams of small records would use many times the configured limit."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # as `Entry`
 class Received:
     """A record and its decoded form. If it cannot be decoded, `reason` and `code` say why."""
 

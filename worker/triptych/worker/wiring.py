@@ -19,6 +19,7 @@ import structlog
 from triptych.models.build import ModelChoice, build_model
 from triptych.models.model import Model
 from triptych.schemas.names import INPUT_TOPICS, TOPIC_OF, VIDEO_TOPIC, Modality, consumer_group
+from triptych.service.cpus import model_threads
 from triptych.service.health import Health
 from triptych.service.memory import memory_limit_bytes, resident_bytes
 from triptych.service.signals import ReloadSignal
@@ -140,9 +141,11 @@ def model_from(settings: Settings) -> Model:
         window_ns=settings.window.size_ns,
         device=settings.model.device,
         max_batch=settings.batch.max_windows,
-        threads=settings.model.threads,
+        threads=settings.model.threads or model_threads(),
         encoder_devices=settings.model.encoder_devices,
         compiled=settings.model.compiled,
+        runtime=settings.model.runtime,
+        precision=settings.model.precision,
     )
     return build_model(choice)
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from triptych.models.network.collate import WindowBatch
 from triptych.models.network.fused import FusedModel
-from triptych.models.network.parts import Encoded, Encoder
+from triptych.models.network.parts import Accelerate, Encoded, Encoder
 from triptych.schemas.errors import UsageError
 
 
@@ -55,6 +55,14 @@ def place_encoders(network: nn.Module, devices: Mapping[str, torch.device], *, h
             encoder = model.encoders[modality]
             if device != home and isinstance(encoder, Encoder):
                 model.encoders[modality] = PlacedEncoder(encoder, device, home)
+
+
+def accelerate_encoders(network: nn.Module, accelerate: Accelerate) -> None:
+    """Replace the frozen networks of the encoders that run on the home device by faster equivalents."""
+    placed = {id(module.encoder) for module in network.modules() if isinstance(module, PlacedEncoder)}
+    for module in list(network.modules()):
+        if isinstance(module, Encoder) and id(module) not in placed:
+            module.use_faster(accelerate)
 
 
 def parse_encoder_devices(text: str) -> dict[str, str]:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from triptych.models.execution.batch_size import BatchLimit
+from triptych.models.execution.cpu_runtime import CpuRuntime
 from triptych.models.execution.export import GraphForm
-from triptych.models.execution.placement import place_encoders
+from triptych.models.execution.placement import accelerate_encoders, place_encoders
 from triptych.models.execution.warmup_window import full_window
 from triptych.models.model import InputSpec, ModelInfo
 from triptych.models.network.collate import WindowBatch, collate, empty_batch
@@ -51,6 +52,7 @@ class RunOptions:
         encoder_devices: devices of encoders that run elsewhere, by modality.
         graph: form of the exported graph that a trained network runs as on a CPU; None runs it eagerly.
         graphs_folder: the cache folder of exported graphs.
+        cpu_runtime: how frozen networks run on a CPU; None runs them in eager torch.
     """
 
     device: torch.device
@@ -60,6 +62,7 @@ class RunOptions:
     encoder_devices: Mapping[str, torch.device] = field(default_factory=dict)
     graph: GraphForm | None = None
     graphs_folder: Path = Path()
+    cpu_runtime: CpuRuntime | None = None
 
 
 class TorchModel:
@@ -72,6 +75,8 @@ class TorchModel:
         self.spec = spec
         self._network = network.eval().to(options.device)
         place_encoders(self._network, options.encoder_devices, home=options.device)
+        if options.cpu_runtime is not None and options.device.type == "cpu" and options.graph is None:
+            accelerate_encoders(self._network, options.cpu_runtime.accelerate)
         self._postprocess = postprocess
         self._tokenize = options.tokenize
         self._device = options.device

@@ -6,7 +6,7 @@ Shapes use these letters: B windows in a batch, N tokens of a modality, D dimens
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
@@ -14,6 +14,9 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from triptych.models.network.collate import WindowBatch
+
+Accelerate = Callable[[str, nn.Module, Sequence[Tensor]], nn.Module]
+"""Returns a faster equivalent of a frozen network, given its name and example inputs."""
 
 
 class Encoded(NamedTuple):
@@ -66,6 +69,9 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def forward(self, batch: WindowBatch) -> Encoded:
         """Return tokens float [B, N, dim] and their mask. Tokens of rows without the modality are finite and masked."""
+
+    def use_faster(self, accelerate: Accelerate) -> None:
+        """Replace frozen networks by what `accelerate` returns for them. By default there are none."""
 
 
 class Projector(nn.Module, ABC):

@@ -17,7 +17,7 @@ class WindowScore:
 
     Attributes:
         window: index of the window.
-        fused: of the fused vector; the windows are ranked by it.
+        fused: of the fused vector.
         video: of the pictures.
         audio: of the sounds.
         subtitles: of the words.
@@ -31,16 +31,26 @@ class WindowScore:
     subtitles: float | None
     frame: int | None
 
+    @property
+    def best(self) -> float:
+        """Return the largest score of a modality; without any, that of the fused vector.
+
+        A text is about what is seen or about what is said. In the fused vector, the other modality would count against
+        the window.
+        """
+        scores = [score for score in (self.video, self.audio, self.subtitles) if score is not None]
+        return max(scores, default=self.fused)
+
 
 def rank_windows(text: NDArray[np.float32], windows: Sequence[WindowVectors | None]) -> list[WindowScore]:
-    """Return the windows that have vectors, the nearest to a text first.
+    """Return the windows that have vectors, by their best modality, the nearest to a text first.
 
     Args:
         text: vector of the text, float32 [D] of length 1, in the space of the windows.
         windows: the vectors of each window; None for a window without any.
     """
     scores = [_score(text, index, vectors) for index, vectors in enumerate(windows) if vectors is not None]
-    return sorted(scores, key=lambda score: (-score.fused, score.window))
+    return sorted(scores, key=lambda score: (-score.best, score.window))
 
 
 def _score(text: NDArray[np.float32], index: int, vectors: WindowVectors) -> WindowScore:

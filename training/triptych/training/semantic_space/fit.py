@@ -96,12 +96,14 @@ def _project(weights: SemanticWeights, features: StampFeatures, rows: Tensor, ce
     captions = functional.normalize((centring(features.text[rows]) * there).sum(1), dim=-1)  # [R, 512]
     similarities = PictureKernel(weights)(features.video[rows, 0])  # [R, R]
     ridge = similarities.double() + _STRENGTH * torch.eye(len(rows), dtype=torch.float64)
-    return torch.linalg.solve(ridge, (captions - captions.mean(0)).double()).float()
+    coefficients: Tensor = torch.linalg.solve(ridge, (captions - captions.mean(0)).double())
+    return coefficients.float()
 
 
 def caption_vectors(features: StampFeatures, rows: Tensor, language: int, centring: TextCentring) -> Tensor:
     """Return the captions of stamps in one language as vectors of the space, float32 [R, 512]."""
-    return centring(features.text[rows, language])
+    vectors: Tensor = centring(features.text[rows, language])
+    return vectors
 
 
 def sound_texts() -> Sequence[str]:

@@ -89,15 +89,16 @@ class Aligner:
     def advance(self) -> Iterator[Decision]:
         """Yield every decision that is possible now, in the order of arrival time."""
         while True:
-            yield from self._resume()
-            entry = self._merge.peek()
-            limit_ns = self._merge.clock_ns if entry is None else self._merge.arrival_ns()
+            if self._refilling:
+                yield from self._resume()
+            head = self._merge.peek()
+            limit_ns = self._merge.clock_ns if head is None else head[0]
             deadline = self._deadlines.pop_before(limit_ns)
             if deadline is not None:
                 yield from self._run(*deadline)
-            elif entry is not None:
+            elif head is not None:
                 self._merge.take()
-                yield from self._take(entry, limit_ns)
+                yield from self._take(head[2], limit_ns)
             else:
                 return
 
@@ -203,28 +204,27 @@ class Aligner:
 
     # --- records ------------------------------------------------------------------------------------------------------
 
-    def _take(self, entry: Entry, now_ns: int) -> Iterator[Decision]:
+    def _take(self, entry: Entry, now_ns: int) -> Iterable[Decision]:
         name = entry.stream
-        if name is not None and name in self._refilling:
+        if name in self._refilling and name is not None:
             self._refill(name, entry, now_ns)
-            return
+            return ()
         if entry.redriven:
-            yield from self._take_redriven(entry, now_ns)
-            return
+            return self._take_redriven(entry, now_ns)
         valid = _with_valid_end(entry, self._config)
         reason = _dead_letter_reason(valid, now_ns, self._config)
         if name is None or reason is not None:
             known = self._streams.get(name or "")
             if known is not None:
                 known.count_dead()
-            yield DeadLettered(entry, reason or _NO_STREAM, counted=known is not None)
-            return
+            return (DeadLettered(entry, reason or _NO_STREAM, counted=known is not None),)
         stream = self._streams.get(name)
         if stream is None:
             stream = self._streams[name] = Stream(name, self._config, partial(self._positions_of, name))
-        yield from self._decide(stream, stream.take, valid, now_ns)
-        if self._window_bytes > self._config.partition_max_bytes:  # saves a generator for almost every record
-            yield from self._enforce_byte_bound(now_ns)
+        decided = self._decide(stream, stream.take, valid, now_ns)
+        if self._window_bytes > self._config.partition_max_bytes:
+            decided += self._enforce_byte_bound(now_ns)
+        return decided
 
     def _take_redriven(self, entry: Entry, now_ns: int) -> Iterator[Decision]:
         """Process a redriven record: always late, without effect on the stream's progress (alignment rule 22)."""
@@ -287,17 +287,19 @@ class Aligner:
 
 def _with_valid_end(entry: Entry, config: AlignConfig) -> Entry:
     """Return the record with a span of at least 1 ns and, for a cue, of at most `max_cue`."""
-    end_ns = max(entry.end_ns, entry.start_ns + 1)
-    if entry.modality == "subtitles":
-        end_ns = min(end_ns, entry.start_ns + config.max_cue_ns)
-    return entry if end_ns == entry.end_ns else replace(entry, end_ns=end_ns)
+    span_ns = entry.end_ns - entry.start_ns
+    if span_ns < 1:
+        return replace(entry, end_ns=entry.start_ns + 1)
+    if entry.modality == "subtitles" and span_ns > config.max_cue_ns:
+        return replace(entry, end_ns=entry.start_ns + config.max_cue_ns)
+    return entry
 
 
 def _dead_letter_reason(entry: Entry, now_ns: int, config: AlignConfig) -> str | None:
     """Return why a record goes to the dead letters; None if it does not."""
     if entry.kind is Kind.DEAD:
         return "it could not be decoded"
-    event_time_ns = max(entry.start_ns, entry.end_ns)
+    event_time_ns = entry.end_ns  # after its start, see `_with_valid_end`
     if event_time_ns <= now_ns + config.max_future_ns:
         return None
     ahead_s = (event_time_ns - now_ns) / NS_PER_S

@@ -25,13 +25,18 @@ QUERY_DELAY_NS: Final = 2 * NS_PER_MS
 Append times are whole milliseconds. After this delay, records appended later have a later arrival time.
 """
 
+_NEVER_NS: Final = 1 << 80
+
+Unread = tuple[int, int, Entry]
+"""Arrival time, the monotonic time at which it was fetched, and the record."""
+
 
 @dataclass(slots=True)
 class _Partition:
     """One partition: its unread records, and how far it is known to be read."""
 
     position: int
-    unread: deque[tuple[int, int, Entry]] = field(default_factory=deque)  # (arrival, fetched at (monotonic), entry)
+    unread: deque[Unread] = field(default_factory=deque)
     unread_bytes: int = 0
     newest_arrival_ns: int = 0
     at_end_ns: int = -1  # monotonic time of the last query that found this partition read to its end
@@ -45,7 +50,9 @@ class Merge:
         """Start at the offsets of `start`."""
         self._margin_ns = clock_margin_ns
         self._partitions = {modality: _Partition(start[modality]) for modality in READING_ORDER}
+        self._in_order = tuple(self._partitions.values())  # by topic, which decides between equal arrival times
         self._next: _Partition | None = None  # the partition with the next record of the sequence
+        self._confirmed_ns = _NEVER_NS  # monotonic: until here, every partition without unread records was found read
 
     def add_records(self, entries: Iterable[Entry], positions: Mapping[Modality, int], *, at_ns: int) -> None:
         """Add the records of one poll.
@@ -65,6 +72,7 @@ class Merge:
         for modality, position in positions.items():
             self._partitions[modality].position = position
         self._next = self._find_next()
+        self._confirmed_ns = self._find_confirmed_ns()
 
     def confirm_at_end(self, at_end: Iterable[Modality], *, at_ns: int, wall_ns: int) -> None:
         """Record which partitions an end-offset query found read to their end.
@@ -79,17 +87,18 @@ class Merge:
             partition.at_end_ns = at_ns
             if not partition.unread:
                 partition.clock_ns = max(partition.clock_ns, wall_ns - self._margin_ns)
+        self._confirmed_ns = self._find_confirmed_ns()
 
-    def peek(self) -> Entry | None:
-        """Return the next record of the sequence, or None if an earlier one may still arrive."""
+    def peek(self) -> Unread | None:
+        """Return the next record of the sequence, or None if an earlier one may still arrive.
+
+        Its arrival time is the running maximum of its partition.
+        """
         partition = self._next
-        if partition is None or self._query_needed_at_ns(partition) is not None:
+        if partition is None:
             return None
-        return partition.unread[0][2]
-
-    def arrival_ns(self) -> int:
-        """Return the arrival time of the record that `peek` returned: the running maximum of its partition."""
-        return self._next.unread[0][0] if self._next else self.clock_ns
+        head = partition.unread[0]
+        return head if head[1] + QUERY_DELAY_NS <= self._confirmed_ns else None
 
     def take(self) -> None:
         """Remove the record that `peek` returned."""
@@ -98,7 +107,11 @@ class Merge:
             return
         arrival_ns, _, entry = partition.unread.popleft()
         partition.unread_bytes -= entry.size_bytes
-        partition.clock_ns = max(partition.clock_ns, partition.unread[0][0] if partition.unread else arrival_ns)
+        if partition.unread:
+            arrival_ns = partition.unread[0][0]
+        else:
+            self._confirmed_ns = min(self._confirmed_ns, partition.at_end_ns)
+        partition.clock_ns = max(partition.clock_ns, arrival_ns)
         self._next = self._find_next()
 
     @property
@@ -129,7 +142,10 @@ class Merge:
 
     def query_at_ns(self) -> int | None:
         """Return the monotonic time from which an end-offset query lets the next record be taken, or None."""
-        return None if self._next is None else self._query_needed_at_ns(self._next)
+        if self._next is None:
+            return None
+        needed_at_ns = self._next.unread[0][1] + QUERY_DELAY_NS
+        return None if needed_at_ns <= self._confirmed_ns else needed_at_ns
 
     def too_far_ahead(self, *, max_bytes: int, max_lead_ns: int) -> frozenset[Modality]:
         """Return the partitions with more than `max_bytes` unread, or more than `max_lead_ns` of arrival time ahead.
@@ -152,14 +168,12 @@ class Merge:
 
     def _find_next(self) -> _Partition | None:
         first: _Partition | None = None
-        for partition in self._partitions.values():  # ordered by topic, which decides between equal arrival times
-            if partition.unread and (first is None or partition.unread[0][0] < first.unread[0][0]):
-                first = partition
+        first_ns = _NEVER_NS
+        for partition in self._in_order:
+            if partition.unread and (arrival_ns := partition.unread[0][0]) < first_ns:
+                first, first_ns = partition, arrival_ns
         return first
 
-    def _query_needed_at_ns(self, next_partition: _Partition) -> int | None:
-        needed_at_ns = next_partition.unread[0][1] + QUERY_DELAY_NS
-        for partition in self._partitions.values():
-            if not partition.unread and partition.at_end_ns < needed_at_ns:
-                return needed_at_ns
-        return None
+    def _find_confirmed_ns(self) -> int:
+        """Return the time of the oldest answer that counts for a partition without unread records."""
+        return min((partition.at_end_ns for partition in self._in_order if not partition.unread), default=_NEVER_NS)

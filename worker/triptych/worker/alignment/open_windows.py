@@ -59,9 +59,12 @@ class OpenWindows:
     __slots__ = (
         "_clock",
         "_grid",
+        "_late_until_ns",
         "_max_empty",
+        "_next_end_ns",
         "_next_window",
         "_out_of_orderness_ns",
+        "_slowest",
         "_tracks",
         "buffer",
         "dead",
@@ -81,6 +84,9 @@ class OpenWindows:
         self._out_of_orderness_ns = {modality: config.out_of_orderness_of(modality) for modality in READING_ORDER}
         self._max_empty = config.max_empty
         self._next_window: int | None = None  # None until the first window closes
+        self._late_until_ns = 0  # items that end here or earlier are late
+        self._next_end_ns = _NO_WATERMARK_NS  # end of the next window to close, once one has closed
+        self._slowest: Modality | None = None  # the active track whose watermark was the least one at the last look
         self.buffer: Final = WindowBuffer(grid, max_hold_ns=config.max_hold_ns)
         self.max_event_time_ns = 0
         self.told_ns = 0  # up to here something was said of the media: the future part of a cue does not count
@@ -90,7 +96,7 @@ class OpenWindows:
 
     def restore(self, snapshot: Snapshot) -> None:
         """Continue from a snapshot. The items are added again afterwards."""
-        self._next_window = self._grid.first_starting_at_or_after(snapshot.next_window_start_ns)
+        self._set_next_window(self._grid.first_starting_at_or_after(snapshot.next_window_start_ns))
         self.max_event_time_ns = snapshot.max_event_time_ns
         self.told_ns = snapshot.told_ns
         self.empty_run = snapshot.empty_run
@@ -101,16 +107,17 @@ class OpenWindows:
 
     def add(self, entry: Entry) -> bool:
         """Add an item and advance the maximum event time. Return False if the item is late: it is not added then."""
+        told_ns = entry.start_ns if entry.modality == "subtitles" else entry.end_ns
         self.max_event_time_ns = max(self.max_event_time_ns, entry.end_ns)
-        self.told_ns = max(self.told_ns, entry.start_ns if entry.modality == "subtitles" else entry.end_ns)
-        if self.is_late(entry):
+        self.told_ns = max(self.told_ns, told_ns)
+        if entry.end_ns <= self._late_until_ns:
             return False
         self.buffer.add(entry)
         return True
 
     def is_late(self, entry: Entry) -> bool:
         """Tell whether all windows of an item are closed."""
-        return self._next_window is not None and self._grid.last_overlapping(entry.end_ns) < self._next_window
+        return entry.end_ns <= self._late_until_ns
 
     def advance_event_time(self, event_time_ns: int) -> None:
         """Raise the maximum event time. Windows that begin at or after it stay open (alignment rule 7)."""
@@ -141,6 +148,17 @@ class OpenWindows:
         return range(first, self._grid.first_starting_at_or_after(self.max_event_time_ns))
 
     # --- closing ------------------------------------------------------------------------------------------------------
+
+    def is_waiting(self) -> bool:
+        """Tell whether the next window waits for the same track as at the last look; if not, `next_complete` decides.
+
+        It does as long as that track is active and has not passed the window's end: the least watermark has not either.
+        """
+        modality = self._slowest
+        if modality is None or self._clock.quiet:
+            return False
+        track = self._tracks[modality]
+        return track.state == "active" and not track.has_passed(self._next_end_ns, self._out_of_orderness_ns[modality])
 
     def next_complete(self) -> int | None:
         """Return the next window to close if it is complete, else None."""
@@ -204,8 +222,13 @@ class OpenWindows:
         return ClosedRange(windows=range(index, stop), summary=summary, contents=None, removed=removed)
 
     def _move_next_window(self, index: int) -> list[Entry]:
-        self._next_window = index
+        self._set_next_window(index)
         return self.buffer.remove_before(index)
+
+    def _set_next_window(self, index: int) -> None:
+        self._next_window = index
+        self._late_until_ns = self._grid.start_ns(index)
+        self._next_end_ns = self._grid.end_ns(index)
 
     def _watermark_ns(self) -> int:
         """Return the minimum over the active tracks of watermark less out-of-orderness (alignment rule 5).
@@ -213,15 +236,19 @@ class OpenWindows:
         Return the largest time if no track is active or the stream is quiet, and the smallest if an active track has no
         watermark yet.
         """
-        watermark_ns = _MAX_WATERMARK_NS
+        least_ns = _MAX_WATERMARK_NS
         if self._clock.quiet:
-            return watermark_ns
+            return least_ns
         for modality, track in self._tracks.items():
             if track.state == "active":
-                if track.watermark_ns is None:
+                watermark_ns = track.watermark_ns
+                if watermark_ns is None:
+                    self._slowest = modality
                     return _NO_WATERMARK_NS
-                watermark_ns = min(watermark_ns, track.watermark_ns - self._out_of_orderness_ns[modality])
-        return watermark_ns
+                watermark_ns -= self._out_of_orderness_ns[modality]
+                if watermark_ns < least_ns:
+                    least_ns, self._slowest = watermark_ns, modality
+        return least_ns
 
     def _start_limit_ns(self) -> int:
         """Return the event time before which a window must start to close (alignment rules 6a and 7)."""

@@ -141,6 +141,8 @@ class Stream:
             self.sessions.end(entry.modality, now_ns)
         else:
             track.observe_watermark(entry.watermark_ns, max_event_time_ns=windows.max_event_time_ns, arrival_ns=now_ns)
+            if windows.is_waiting() and self.size_bytes <= self._config.stream_max_bytes:
+                return decided  # almost every record: nothing closes
         decided += self.close_complete(now_ns)
         return decided
 

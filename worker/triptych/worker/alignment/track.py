@@ -32,7 +32,7 @@ class HeardClock:
         """Advance to a record that counts as activity. Return the heard time."""
         elapsed_ns = arrival_ns - self.last_activity_ns
         if elapsed_ns > 0:
-            self.heard_ns += min(elapsed_ns, self.pause_ns)
+            self.heard_ns += min(self.pause_ns, elapsed_ns)
             self.last_activity_ns = arrival_ns
         self.quiet = False
         return self.heard_ns
@@ -106,9 +106,9 @@ class Track:
         return entry.seq is not None and self.seq is not None and entry.seq <= self.seq
 
     def record_seq(self, entry: Entry) -> None:
-        """Remember the largest `seq` of the session."""
+        """Remember the `seq` of a media record that is no repeat: it is the largest one of the session."""
         if entry.seq is not None:
-            self.seq = entry.seq if self.seq is None else max(self.seq, entry.seq)
+            self.seq = entry.seq
 
     def observe_watermark(self, watermark_ns: int, *, max_event_time_ns: int, arrival_ns: int) -> None:
         """Advance the watermark. The record counts as activity only if it says something new.
@@ -120,7 +120,9 @@ class Track:
         if advances:
             self.watermark_ns = watermark_ns
         if self.state != "ended" and (advances or watermark_ns > max_event_time_ns):
-            self.activate(arrival_ns)
+            self.state = "active"
+            self.last_activity_ns = arrival_ns
+            self.heard_ns = self.clock.hear(arrival_ns)
 
     def has_passed(self, event_time_ns: int, out_of_orderness_ns: int) -> bool:
         """Tell whether the watermark, less the out-of-orderness, has reached an event time."""

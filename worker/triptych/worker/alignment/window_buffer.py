@@ -39,7 +39,11 @@ class WindowBuffer:
 
     def add(self, entry: Entry) -> None:
         """Insert an item."""
-        insort(self._items[entry.modality], entry, key=_by_event_time)
+        items = self._items[entry.modality]
+        if not items or _by_event_time(items[-1]) <= _by_event_time(entry):  # almost always
+            items.append(entry)
+        else:
+            insort(items, entry, key=_by_event_time)
         self.size_bytes += entry.size_bytes
 
     def hold(self, frame: Entry) -> None:

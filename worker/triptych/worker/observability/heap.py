@@ -1,7 +1,8 @@
 """A hook that returns freed memory to the operating system.
 
-glibc allocates from one arena per thread, and an arena shrinks only if the memory at its very end is free. Without
-`malloc_trim` a worker stays as large as its largest burst of records, and grows further with later bursts.
+`process_tuning` lets glibc keep freed memory for the next batch, and an arena shrinks only if the memory at its very
+end is free. Without `malloc_trim` a worker stays as large as its largest burst of records, and grows further with later
+bursts.
 """
 
 from __future__ import annotations

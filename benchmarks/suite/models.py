@@ -1,0 +1,102 @@
+"""The base model on the CPU: `model`, `pipeline` and `threads`. They need its weights (`triptych models pull`).
+
+Each measurement runs in a process of its own, because threads and memory are set when PyTorch is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Final
+
+from benchmarks.frame import Benchmark, Cost, in_child
+from benchmarks.suite import Size
+
+_CHILD: Final = "benchmarks.suite.model_child"
+_ONE: Final = {"OMP_NUM_THREADS": "1"}
+_DEFAULT: Final = {"OMP_NUM_THREADS": None, "MKL_NUM_THREADS": None}
+
+
+def model_benchmark(size: Size) -> Benchmark:
+    """Return the benchmark of the picture encoder, which is nearly all of the base model."""
+    pictures = str(size(32, 2))
+    contenders = {
+        "its multiplications alone (GEMM)": lambda: _child("gemm", pictures),
+        "base in PyTorch": lambda: _child("pictures", pictures),
+    }
+    if find_spec("openvino") is not None:
+        contenders["the same network in OpenVINO"] = lambda: _child("openvino", pictures)
+    return Benchmark(
+        "model",
+        "What does a picture cost in the base model?",
+        "picture",
+        contenders,
+        limit="its multiplications alone (GEMM)",
+        ours="base in PyTorch",
+        note="One thread, batches of 8. The limit is a matrix product with as many operations (.39 billion "
+        "multiplications and additions a picture), which no network of many small layers reaches.",
+    )
+
+
+def pipeline_benchmark(size: Size) -> Benchmark:
+    """Return the benchmark of a whole worker with the base model."""
+    windows = str(size(16, 2))
+    return Benchmark(
+        "pipeline",
+        "What does a worker add to preparing and predicting a window with the base model?",
+        "window",
+        {
+            "prepare and predict, one thread": lambda: _child("prepare-and-predict", windows),
+            "the worker": lambda: _child("worker", windows),
+            "the worker, not tuned": lambda: _child("worker-not-tuned", windows),
+        },
+        limit="prepare and predict, one thread",
+        ours="the worker",
+        goal=1.11,
+        note="Windows of four pictures; topics and store in memory; one thread of PyTorch.",
+    )
+
+
+def threads_benchmark(size: Size) -> Benchmark:
+    """Return the benchmark of threads and memory beside a busy process."""
+    windows = str(size(8, 2))
+
+    def beside(what: str, environ: dict[str, str | None]) -> Cost:
+        with _busy_process():
+            return _child(what, windows, environ)
+
+    return Benchmark(
+        "threads",
+        "What does a window of the base model cost with the default settings, beside a busy process?",
+        "window",
+        {
+            "one thread, tuned": lambda: beside("windows", _ONE),
+            "default": lambda: beside("windows", _DEFAULT),
+            "default of PyTorch, tuned": lambda: beside("windows-all-threads", _DEFAULT),
+            "default of PyTorch, not tuned": lambda: beside("windows-not-tuned", _DEFAULT),
+        },
+        limit="one thread, tuned",
+        ours="default",
+        goal=1.1,
+        note="Tuned: what triptych.service.process_tuning sets.",
+    )
+
+
+def _child(what: str, count: str, environ: dict[str, str | None] = _ONE) -> Cost:  # type: ignore[assignment]
+    variables = {name: value for name, value in os.environ.items() if name not in environ}
+    variables |= {name: value for name, value in environ.items() if value is not None}
+    return in_child(_CHILD, what, count, environ=variables)
+
+
+@contextmanager
+def _busy_process() -> Iterator[None]:
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        busy.kill()
+        busy.wait()
