@@ -26,7 +26,7 @@ $(VENV)/bin/uv:
 
 $(PACKAGES): pyproject.toml $(VENV)/bin/uv
 	@echo "Installing Triptych with all its extras (the first time this fetches several gigabytes)"
-	@$(VENV)/bin/uv pip install --quiet --python $(PYTHON) --editable '.[producers,transcribe,worker,cpu,train,compress,consumers,docs,dev]'
+	@$(VENV)/bin/uv pip install --quiet --python $(PYTHON) --editable '.[producers,transcribe,worker,cpu,foundation,train,compress,consumers,describe,docs,dev]'
 	@touch $@
 
 .PHONY: broker
@@ -128,6 +128,13 @@ chaos: $(PACKAGES) broker ## Kill, stop, freeze and disconnect servers and worke
 outages: $(PACKAGES) broker ## Take away broker, producer and link, one after another; count windows that lack what was sent
 	@tools/system_packages.sh need java redis-server
 	@$(PYTHON) -m tests.outages $(if $(ONLY),--only "$(ONLY)") $(if $(LATE),--late $(LATE)) $(if $(BUG),--bug $(BUG))
+
+.PHONY: bench
+bench: $(PACKAGES) weights broker ## Measure each part beside its limit, and write docs/performance.md; NAME="road decode" ROUNDS=5
+	@tools/system_packages.sh need java redis-server
+	@rm -f build/bench.jsonl
+	@$(PYTHON) -m benchmarks $(NAME) --rounds $(or $(ROUNDS),5) --json build/bench.jsonl
+	@[ -n "$(NAME)" ] || $(PYTHON) -m benchmarks --json build/bench.jsonl --page docs/performance.md
 
 .PHONY: soak
 soak: $(PACKAGES) broker ## Play HOURS=24 of STREAMS=8 feeds as fast as the worker can; table and plot in TO=build/bounds

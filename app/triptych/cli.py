@@ -22,7 +22,10 @@ EXTRA_OF_MODULE = {
     "av": "producers",
     "captum": "train",
     "cv2": "producers",
+    "httpx2": "describe",
+    "huggingface_hub": "foundation",
     "numpy": "producers",
+    "open_clip": "foundation",
     "prometheus_client": "producers",
     "redis": "consumers",
     "safetensors": "worker",
@@ -32,6 +35,7 @@ EXTRA_OF_MODULE = {
     "torchao": "compress",
     "torchaudio": "worker",
     "torchvision": "worker",
+    "transformers": "foundation",
     "PIL": "train",
     "matplotlib": "train",
     "sklearn": "train",
@@ -124,6 +128,11 @@ COMMANDS = (
         "triptych.consumers.cli:alert",
         "Post results that match a rule to a webhook: signed, in order, at least once with a stable id.",
     ),
+    LazyCommand(
+        "describe",
+        "triptych.consumers.describing.cli:describe",
+        "Let a vision-language model describe results, and publish what it answers on PIPELINE.descriptions.",
+    ),
     LazyCommand("evidence", "triptych.consumers.cli:evidence", "Fetch the frames, audio and cues behind a result."),
     LazyCommand(
         "diff",
@@ -136,6 +145,14 @@ COMMANDS = (
         "triptych.training.data.cli:data",
         "Labelled windows: list and render benchmarks, convert, clean and prepare data sets.",
         _TRAINING,
+    ),
+    LazyCommand(
+        "prompts", "triptych.consumers.prompts.cli:prompts", "What a pipeline looks for in its feeds, in words."
+    ),
+    LazyCommand(
+        "feedback",
+        "triptych.consumers.prompts.cli:feedback",
+        "Say whether a result fits a prompt. `triptych train --from-feedback` learns from it.",
     ),
     LazyCommand(
         "dead", "triptych.consumers.dead.cli:dead", "Show the records that could not be processed, and redrive them."

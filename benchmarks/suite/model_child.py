@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _WINDOW_NS: Final = 2_000_000_000
 _BATCH: Final = 8
+_PICTURES: Final = 2
+"""How many pictures the encoder runs at a time on a CPU. Tensors of larger batches are beyond what glibc keeps."""
 _OPERATIONS: Final = 780_000_000
 """Multiplications and additions of EfficientNet-Lite0 for a picture of 224 x 224."""
 
@@ -53,7 +55,7 @@ def _pictures(count: int, *, in_openvino: bool = False) -> Cost:
 
     model = _model(1)
     encoder = next(part for part in model._network.modules() if isinstance(part, ImageEncoder))  # noqa: SLF001 - alone
-    images = torch.zeros((min(_BATCH, count), 224, 224, 3), dtype=torch.uint8)
+    images = torch.zeros((_PICTURES, 224, 224, 3), dtype=torch.uint8)
     run: Callable[[torch.Tensor], object] = encoder.trunk
     if in_openvino:
         import openvino  # noqa: PLC0415 - optional

@@ -15,7 +15,7 @@ import yaml
 from jsonschema import Draft7Validator, Draft202012Validator, FormatChecker
 
 from tools.contract.documents import SCHEMAS, written
-from tools.contract.json_schema import result_schema
+from tools.contract.json_schema import description_schema, result_schema
 from triptych.schemas.envelope import Wire
 
 MESSAGE_OF = {
@@ -43,6 +43,8 @@ MESSAGE_OF = {
     "dead_letter_without_a_key": "deadLetter",
     "dead_letter_that_is_not_whole": "deadLetter",
     "redrive_mark": "redriveMark",
+    "description": "description",
+    "description_that_was_refused": "description",
 }
 FOREIGN_HEADERS = {"traceparent", "ce_mood"}
 
@@ -82,6 +84,16 @@ def test_golden_results_fit_the_schema(golden: dict[str, Wire], name: str) -> No
     Draft202012Validator(result_schema()).validate(json.loads(golden[name].value))
 
 
+@pytest.mark.parametrize("name", [name for name in MESSAGE_OF if name.startswith("description")])
+def test_golden_descriptions_fit_their_schema(golden: dict[str, Wire], name: str) -> None:
+    """And a document with a missing field does not."""
+    document = json.loads(golden[name].value)
+    Draft202012Validator.check_schema(description_schema())
+    Draft202012Validator(description_schema()).validate(document)
+    lacking = {field: value for field, value in document.items() if field != "outcome"}
+    assert not Draft202012Validator(description_schema()).is_valid(lacking)
+
+
 def test_a_result_with_a_missing_or_wrong_field_does_not_fit_the_schema(golden: dict[str, Wire]) -> None:
     """A schema that accepts everything is useless."""
     whole = json.loads(golden["result_with_all_filled"].value)
@@ -99,7 +111,8 @@ def test_golden_messages_fit_the_document(asyncapi: dict[str, Any], golden: dict
     validator(asyncapi, message["headers"]).validate(headers)
     ours = {header for header in headers if not header.startswith("original")} - FOREIGN_HEADERS
     assert ours <= message["headers"]["properties"].keys()
-    payload = json.loads(wire.value) if MESSAGE_OF[name] == "result" else wire.value.decode(errors="replace")
+    is_document = MESSAGE_OF[name] in {"result", "description"}
+    payload = json.loads(wire.value) if is_document else wire.value.decode(errors="replace")
     validator(asyncapi, message["payload"]).validate(payload)
 
 

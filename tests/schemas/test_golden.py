@@ -5,6 +5,7 @@ A golden message is never changed. A new version gets its own folder next to `go
 
 from __future__ import annotations
 
+import json
 from base64 import b64decode
 
 import pytest
@@ -13,6 +14,15 @@ from triptych.schemas.codec import decode, decode_result, encode, encode_result
 from triptych.schemas.dead import DeadLetter, RedriveMark
 from triptych.schemas.dead_codec import decode_dead, decode_mark, encode_dead, encode_mark
 from triptych.schemas.envelope import Wire
+from triptych.schemas.errors import MalformedRecordError
+from triptych.schemas.perception.description_codec import decode_description, encode_description
+from triptych.schemas.perception.descriptions import (
+    DescribedMedia,
+    Description,
+    DescriptionAnswer,
+    DescriptionCost,
+    WindowLikeness,
+)
 from triptych.schemas.perception.matches import Match, MatchEvidence
 from triptych.schemas.perception.objects import Detection, ObjectCount
 from triptych.schemas.perception.vectors import Vectors, encode_vector
@@ -303,6 +313,40 @@ DEAD: dict[str, DeadLetter] = {
     ),
 }
 
+_DESCRIPTION = Description(
+    result="city/1767225600000000000-1767225602000000000/0",
+    prompt_hash="9ade13ad1d2d5d29",
+    stream="city",
+    start_ns=_START,
+    end_ns=_START + 2 * _SECOND,
+    published_ns=_START + 9 * _SECOND,
+    model="qwen3-vl:8b",
+    language="Deutsch",
+    outcome="described",
+    title="Ein Bahnhof am Abend",
+    what_happens="Zwei Personen warten auf einen Zug.",
+    who=("eine Frau", "ein Kind"),
+    answers=(
+        DescriptionAnswer(question="How many trains?", answer="keiner"),
+        DescriptionAnswer(question='Does the window show what the prompt "fire" names?', answer="no", prompt="fire"),
+    ),
+    confidence=0.75,
+    given=DescribedMedia(frames=4, cues=1, audio=True, missing=("audio: 1 of 2 records are missing",)),
+    cost=DescriptionCost(input_tokens=2_500, output_tokens=120, usd=0.0062, estimated=True),
+    likeness=WindowLikeness(space="s", vector="ADwAAA==", layout="0f0f33aa5577c1e2", words=("0123456789abcdef",)),
+)
+
+DESCRIPTIONS: dict[str, Description] = {
+    "description": _DESCRIPTION,
+    "description_that_was_refused": Description(
+        **_DESCRIPTION.model_dump(include={"result", "prompt_hash", "stream", "start_ns", "end_ns", "published_ns"}),
+        model="tiny",
+        language="English",
+        outcome="refused",
+        reason="expected one JSON object, got none in: 'I see a street.'",
+    ),
+}
+
 MARK = RedriveMark(pipeline="triptych", topic="triptych.video", partition=2, offset=17, state="done")
 
 
@@ -331,6 +375,35 @@ def test_a_golden_dead_letter_round_trips(golden: dict[str, Wire], name: str) ->
     assert encode_dead(letter) == message
 
 
+@pytest.mark.parametrize("name", DESCRIPTIONS)
+def test_a_golden_description_round_trips(golden: dict[str, Wire], name: str) -> None:
+    """The message decodes to the expected description, and the description encodes to the same bytes."""
+    message, description = golden[name], DESCRIPTIONS[name]
+    assert decode_description(*message) == description
+    assert encode_description(description, pipeline="triptych") == message
+
+
+@pytest.mark.parametrize(
+    ("field", "changed"),
+    [
+        ("result", {"start_ns": _START + 1}),
+        ("title", {"title": ""}),
+        ("title", {"outcome": "refused"}),
+        ("value.prompt_hash", {"prompt_hash": "short"}),
+        ("value.confidence", {"confidence": 2}),
+    ],
+)
+def test_a_description_that_contradicts_itself_is_malformed(field: str, changed: dict[str, object]) -> None:
+    """The error names the field."""
+    document = json.dumps(_DESCRIPTION.model_dump(mode="json") | changed).encode()
+    headers = (("ce_specversion", b"1.0"), ("ce_type", b"triptych.description"))
+    with pytest.raises(MalformedRecordError) as error:
+        decode_description(b"city", document, headers)
+    assert error.value.field.removeprefix("value.") == field.removeprefix("value.")
+    with pytest.raises(MalformedRecordError, match="own stream"):
+        decode_description(b"gate", _DESCRIPTION.model_dump_json().encode(), headers)
+
+
 def test_a_golden_redrive_mark_round_trips(golden: dict[str, Wire]) -> None:
     """The message decodes to the expected mark, and the mark encodes to the same bytes."""
     message = golden["redrive_mark"]
@@ -355,4 +428,4 @@ def test_unknown_fields_of_a_newer_writer_are_ignored(golden: dict[str, Wire]) -
 
 def test_every_golden_message_is_tested(golden: dict[str, Wire]) -> None:
     """No golden file is unused."""
-    assert golden.keys() == {*INPUTS, *RESULTS, *DEAD, "redrive_mark", "result_of_a_newer_writer"}
+    assert golden.keys() == {*INPUTS, *RESULTS, *DEAD, *DESCRIPTIONS, "redrive_mark", "result_of_a_newer_writer"}

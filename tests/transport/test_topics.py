@@ -11,9 +11,12 @@ from triptych.transport.errors import TopicMisconfiguredError, TopicMissingError
 from triptych.transport.memory.transport import MemoryTransport
 from triptych.transport.topic_settings import TopicSettings, TopicState
 from triptych.transport.topics import (
+    all_topics,
     check_topics,
+    compacted_topics,
     create_missing,
     create_topics,
+    existing_topics,
     find_problems,
     missing_topics,
     pipeline_topics,
@@ -93,7 +96,7 @@ def test_the_check_at_the_start_raises() -> None:
     assert len(str(missing.value).splitlines()) == 5
 
     admin = transport.admin()
-    assert len(create_topics(admin, "triptych", TopicSettings("", max_record_bytes=1_000))) == 5
+    assert len(create_topics(admin, "triptych", TopicSettings("", max_record_bytes=1_000))) == 8
     check_topics(transport, "triptych", 1_000)
 
     with pytest.raises(TopicMisconfiguredError, match=r"max\.message\.bytes"):
@@ -129,6 +132,22 @@ def test_creating_fixes_settings_and_nothing_else() -> None:
     assert create_topics(admin, "triptych", LIKE) == []
 
 
+def test_a_topic_that_only_other_programs_use_is_created_and_not_required() -> None:
+    """An installation that was made before the topic existed goes on; if the topic exists, it is checked too."""
+    transport = MemoryTransport()
+    admin = transport.admin()
+    create_topics(admin, "city", TopicSettings("", max_record_bytes=1_000))
+    assert existing_topics(admin, "city") == (*all_topics("city"), *compacted_topics("city"))
+    assert all_topics("city")[-1] == "city.descriptions"
+
+    older = MemoryTransport()
+    older.admin().create([TopicSettings(name, max_record_bytes=1_000) for name in pipeline_topics("city")])
+    assert existing_topics(older.admin(), "city") == pipeline_topics("city")
+    check_topics(older, "city", 1_000)
+    with pytest.raises(TopicMisconfiguredError, match=r"city\.descriptions: expected a topic"):
+        check_topics(older, "city", 1_000, names=all_topics("city"))
+
+
 def test_only_missing_topics_are_created() -> None:
     """As many partitions as the inputs have; settings of the others stay as they are."""
     admin = MemoryTransport().admin()
@@ -139,6 +158,8 @@ def test_only_missing_topics_are_created() -> None:
     assert create_missing(admin, "city", 5_000) == [
         "city.results: created with 4 partitions",
         "city.dead: created with 4 partitions",
+        "city.prompts: created with 1 partition",
+        "city.feedback: created with 1 partition",
     ]
 
     assert (missing_topics(admin, "city"), create_missing(admin, "city", 5_000)) == ([], [])
@@ -158,3 +179,29 @@ def test_topics_of_another_pipeline_get_the_existing_partition_count() -> None:
         create_topics(admin, "city", TopicSettings("", 6))
 
     assert admin.describe(["city.results"]) == {}
+
+
+def test_compacted_topics_may_be_missing_but_not_be_deleted_by_age() -> None:
+    """A pipeline that was created before there were prompts still runs."""
+    found = states()
+    policy = {"cleanup.policy": "compact"}
+    assert find_problems("city", LIKE, found) == []
+    assert find_problems("city", LIKE, found | {"city.prompts": TopicState("city.prompts", 1, RIGHT | policy)}) == []
+
+    (problem,) = find_problems("city", LIKE, found | {"city.prompts": TopicState("city.prompts", 1, RIGHT)})
+
+    assert str(problem) == (
+        "city.prompts: expected cleanup.policy compact, since its records must not be deleted by their age, found "
+        "delete; `triptych topics create --pipeline city` fixes it"
+    )
+
+
+def test_creating_fixes_compacted_topics_too() -> None:
+    """They have one partition, whatever the others have."""
+    admin = MemoryTransport().admin()
+    create_topics(admin, "city", LIKE)
+    admin.alter("city.feedback", {"cleanup.policy": "delete"})
+
+    assert create_topics(admin, "city", LIKE) == ["city.feedback: cleanup.policy set to compact"]
+    state = admin.describe(["city.prompts"])["city.prompts"]
+    assert (state.partitions, state.configs["message.timestamp.type"]) == (1, "LogAppendTime")

@@ -13,8 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from tests.worker.plain_detector import PlainDetector
 from tests.worker.world import Feed, World
 from triptych.cli import app
+from triptych.models.detection.detecting_model import DetectingModel
+from triptych.models.detection.detector import Detector
+from triptych.models.model import Model
 from triptych.models.null import NullModel
 from triptych.models.prediction import PredictedLabel, WindowPrediction
 from triptych.models.window import PreparedWindow
@@ -38,6 +42,13 @@ def test_the_ladder_sheds_frames_first_then_the_model() -> None:
     assert ladder_of("wait", 4) == (Effort(4),)
     assert ladder_of("degrade", 4) == (Effort(4), Effort(2), Effort(1), Effort(0))
     assert ladder_of("skip", 5) == (Effort(5), Effort(2), Effort(1), Effort(0), Effort(0, asks_model=False))
+
+
+def test_detection_is_shed_before_any_frame() -> None:
+    """The first rung drops all pictures for detectors; the others are the same as without a detector."""
+    assert ladder_of("wait", 4, 2) == (Effort(4, pictures=2),)
+    for policy in ("degrade", "skip"):
+        assert ladder_of(policy, 4, 2) == (Effort(4, pictures=2), *ladder_of(policy, 4))
 
 
 @dataclass
@@ -182,9 +193,15 @@ class SlowModel(NullModel):
 
 @contextmanager
 def open_with_slow_model(
-    world: World, monkeypatch: pytest.MonkeyPatch, policy: Policy, *, window_s: float, frame_s: float
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    policy: Policy,
+    *,
+    window_s: float,
+    frame_s: float,
+    detector: Detector | None = None,
 ) -> Iterator[tuple[Pipeline, SlowModel]]:
-    """Open a worker with a slow model and a lag limit of 120 ms."""
+    """Open a worker with a slow model, perhaps with a detector that sees two pictures, and a lag limit of 120 ms."""
     overrides = {
         "model.name": "null",
         "batch.max_windows": 1,
@@ -195,7 +212,8 @@ def open_with_slow_model(
     world.settings = load(overrides=overrides, environ={})
     model = SlowModel(world.spec)
     model.window_s, model.frame_s = window_s, frame_s
-    monkeypatch.setattr("triptych.worker.wiring.model_from", lambda _: model)
+    served: Model = model if detector is None else DetectingModel(model, detector, pictures=2)
+    monkeypatch.setattr("triptych.worker.wiring.model_from", lambda _: served)
     with world.open() as pipeline:
         yield pipeline, model
 
@@ -247,6 +265,26 @@ def test_degrading_sheds_frames_only(world: World, feed: MakeFeed, monkeypatch: 
     assert sum(event.items["video"] for event in world.seen(ItemsShed)) == shed > 0
     assert {event.items["audio"] for event in world.seen(ItemsShed)} == {0}
     assert all(result.shed == Shed() for result in by_start(world, "port"))
+
+
+def test_pictures_for_detectors_are_shed_first(world: World, feed: MakeFeed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow detector alone is shed, and no frame: results and events count the pictures."""
+    world.send(feed("city").play(60))
+    detector = PlainDetector(delay_s=0.05)
+
+    with open_with_slow_model(world, monkeypatch, "degrade", window_s=0, frame_s=0, detector=detector) as (pipeline, _):
+        step_until(pipeline, lambda: len(world.store.results("city")) == 30)
+        step_until(pipeline, lambda: world.seen(OverloadLevelChanged)[-1].level == 0)
+
+    assert world.seen(OverloadLevelChanged)[0] == OverloadLevelChanged(1, frames=4, asks_model=True, pictures=0)
+    results = by_start(world, "city")
+    assert (results[0].shed, len(results[0].detections)) == (Shed(), 2)
+    shed = [result for result in results if result.shed != Shed()]
+    assert shed[0].shed == Shed(detections=2)
+    for result in shed:  # on a busy machine frames may follow
+        assert (result.shed.detections, result.counts, result.detections) == (2, None, ())
+        assert result.modalities.video.used == 4 - result.shed.video
+    assert sum(event.pictures for event in world.seen(ItemsShed)) == 2 * len(shed)
 
 
 def test_skipping_publishes_windows_without_predictions(

@@ -1,1 +1,1 @@
-"""Generate the machine-readable contract from the models: JSON Schema of a result, AsyncAPI of the topics."""
+"""Generate the machine-readable contract from the models: JSON Schema of the documents, AsyncAPI of the topics."""

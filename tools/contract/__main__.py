@@ -1,4 +1,4 @@
-"""Write the two documents next to the models: `python -m tools.contract`."""
+"""Write the documents next to the models: `python -m tools.contract`."""
 
 from __future__ import annotations
 

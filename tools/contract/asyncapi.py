@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tools.contract.json_schema import DECIMAL, Schema, envelope, headers_schema, result_schemas
+from tools.contract.json_schema import DECIMAL, Schema, component_schemas, envelope, headers_schema
 from triptych.schemas import names
 from triptych.schemas.dead import DeadLetter, RedriveMark
 from triptych.schemas.records import AudioChunk, End, Progress, SubtitleCue, VideoFrame
@@ -24,13 +24,16 @@ def asyncapi() -> dict[str, Any]:
     channels: dict[str, Any] = {modality: _input_channel(modality) for modality in names.MODALITIES}
     channels["results"] = _pipeline_channel(names.results_topic("{pipeline}"), "result")
     channels["dead"] = _pipeline_channel(names.dead_topic("{pipeline}"), "deadLetter", "redriveMark")
+    channels["prompts"] = _pipeline_channel(names.prompts_topic("{pipeline}"), "promptChange", policy="compact")
+    channels["feedback"] = _pipeline_channel(names.feedback_topic("{pipeline}"), "feedback", policy="compact")
+    channels["descriptions"] = _pipeline_channel(names.descriptions_topic("{pipeline}"), "description")
     return {
         "asyncapi": "3.0.0",
         "info": _info(),
         "servers": {"kafka": {"host": "127.0.0.1:9092", "protocol": "kafka", "description": "A development broker."}},
         "channels": channels,
         "operations": _operations(),
-        "components": {"messages": _messages(), "schemas": result_schemas()},
+        "components": {"messages": _messages(), "schemas": component_schemas()},
     }
 
 
@@ -59,18 +62,18 @@ def _input_channel(modality: names.Modality) -> dict[str, Any]:
     }
 
 
-def _pipeline_channel(address: str, *kinds: str) -> dict[str, Any]:
+def _pipeline_channel(address: str, *kinds: str, policy: str = "delete") -> dict[str, Any]:
     return {
         "address": address,
         "parameters": {"pipeline": dict(_PIPELINE)},
         "messages": {kind: {"$ref": f"#/components/messages/{kind}"} for kind in kinds},
-        "bindings": _bindings(),
+        "bindings": _bindings(policy),
     }
 
 
-def _bindings() -> dict[str, Any]:
+def _bindings(policy: str = "delete") -> dict[str, Any]:
     # The binding has no keyword for `message.timestamp.type`; `triptych topics check` checks it.
-    return {"kafka": {"bindingVersion": "0.5.0", "topicConfiguration": {"cleanup.policy": ["delete"]}}}
+    return {"kafka": {"bindingVersion": "0.5.0", "topicConfiguration": {"cleanup.policy": [policy]}}}
 
 
 def _operations() -> dict[str, Any]:
@@ -79,8 +82,11 @@ def _operations() -> dict[str, Any]:
         for modality in names.MODALITIES
     }
     return receive | {
+        "receivePromptChange": {"action": "receive", "channel": {"$ref": "#/channels/prompts"}},
+        "receiveFeedback": {"action": "receive", "channel": {"$ref": "#/channels/feedback"}},
         "sendResult": {"action": "send", "channel": {"$ref": "#/channels/results"}},
         "sendDeadLetter": {"action": "send", "channel": {"$ref": "#/channels/dead"}},
+        "sendDescription": {"action": "send", "channel": {"$ref": "#/channels/descriptions"}},
     }
 
 
@@ -109,14 +115,28 @@ def _messages() -> dict[str, Any]:
         ),
         "deadLetter": _dead_letter(),
         "redriveMark": _redrive_mark(),
+        "promptChange": _json_message("A prompt that was set or removed.", names.PROMPT_TYPE, "PromptChange"),
+        "feedback": _json_message("Whether a window fits a prompt, as a person said.", names.FEEDBACK_TYPE, "Feedback"),
+        "description": _message(
+            "What a vision-language model wrote about one window.",
+            _document_headers(names.DESCRIPTION_TYPE),
+            {"$ref": "#/components/schemas/Description"},
+            "application/json",
+        ),
     }
 
 
-def _result_headers() -> Schema:
-    """Return the headers of a result. Most repeat fields of its JSON."""
-    own = envelope(names.RESULT_TYPE) | {"ce_startns": dict(DECIMAL), "ce_endns": dict(DECIMAL)}
+def _document_headers(ce_type: str) -> Schema:
+    """Return the headers of a window's JSON document. Most repeat fields of the document."""
+    own = envelope(ce_type) | {"ce_startns": dict(DECIMAL), "ce_endns": dict(DECIMAL)}
     own["content-type"] = {"type": "string", "const": "application/json"}
-    required = list(own)
+    return {"type": "object", "properties": own, "required": list(own)}
+
+
+def _result_headers() -> Schema:
+    """Return the headers of a result."""
+    headers = _document_headers(names.RESULT_TYPE)
+    own = headers["properties"]
     own[names.STATE_HEADER] = {
         "type": "string",
         "description": "The worker's state, for its restart. Opaque to others.",
@@ -125,7 +145,7 @@ def _result_headers() -> Schema:
         "type": "string",
         "description": "The ids of the input topics to which that state belongs. Opaque to others.",
     }
-    return {"type": "object", "properties": own, "required": required}
+    return headers
 
 
 def _dead_letter() -> dict[str, Any]:
@@ -154,6 +174,14 @@ def _redrive_mark() -> dict[str, Any]:
         dict(_NOTHING),
     )
     message["bindings"]["kafka"]["key"] = dict(_NOTHING)
+    return message
+
+
+def _json_message(summary: str, ce_type: str, schema: str) -> dict[str, Any]:
+    own = envelope(ce_type) | {"content-type": {"type": "string", "const": "application/json"}}
+    headers = {"type": "object", "properties": own, "required": list(own)}
+    message = _message(summary, headers, {"$ref": f"#/components/schemas/{schema}"}, "application/json")
+    message["bindings"]["kafka"]["key"] = {"type": "string", "minLength": 1}
     return message
 
 

@@ -1,4 +1,4 @@
-"""The text of the two documents, and their paths."""
+"""The text of the documents, and their paths."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 import yaml
 
 from tools.contract.asyncapi import asyncapi
-from tools.contract.json_schema import result_schema
+from tools.contract.json_schema import Schema, description_schema, result_schema
 
 SCHEMAS: Final = Path(__file__).parents[2] / "schemas" / "triptych" / "schemas"
 _HEADING: Final = "# Generated from the models by `python -m tools.contract`. Do not edit.\n"
@@ -17,6 +17,13 @@ _HEADING: Final = "# Generated from the models by `python -m tools.contract`. Do
 
 def written() -> dict[Path, str]:
     """Return the expected content of each file."""
-    schema = json.dumps(result_schema(), indent=2, ensure_ascii=False)
     document = yaml.safe_dump(asyncapi(), sort_keys=False, allow_unicode=True, width=120)
-    return {SCHEMAS / "result.schema.json": f"{schema}\n", SCHEMAS / "asyncapi.yaml": _HEADING + document}
+    return {
+        SCHEMAS / "result.schema.json": _json(result_schema()),
+        SCHEMAS / "description.schema.json": _json(description_schema()),
+        SCHEMAS / "asyncapi.yaml": _HEADING + document,
+    }
+
+
+def _json(schema: Schema) -> str:
+    return f"{json.dumps(schema, indent=2, ensure_ascii=False)}\n"

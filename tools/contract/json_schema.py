@@ -1,4 +1,4 @@
-"""JSON Schema of a result, and of the headers of a record.
+"""JSON Schema of a result and of a description, and of the headers of a record.
 
 A schema describes what a *writer* of version 1 must write: every field of a result, with these types. It allows unknown
 fields, since a newer writer adds them. The keywords used have the same meaning from draft 7 (AsyncAPI) to 2020-12.
@@ -13,6 +13,8 @@ from pydantic import BaseModel
 
 from triptych.schemas.headers import MEASURE_PATTERN
 from triptych.schemas.names import MODALITIES
+from triptych.schemas.perception.descriptions import DESCRIPTION_VERSION, Description
+from triptych.schemas.perception.prompts import Feedback, PromptChange
 from triptych.schemas.results import SCHEMA_VERSION, Result
 from triptych.schemas.validation import HEADER_OF
 
@@ -32,11 +34,20 @@ def result_schema() -> Schema:
     return {"$schema": DIALECT, "title": f"Triptych result, version {SCHEMA_VERSION}"} | schema
 
 
-def result_schemas() -> dict[str, Schema]:
-    """Return the same schema in parts that refer to one another as components of an AsyncAPI document."""
-    whole = _tidied(Result.model_json_schema(ref_template="#/components/schemas/{model}"))
-    parts: dict[str, Schema] = whole.pop("$defs")
-    return {"Result": whole, **parts}
+def description_schema() -> Schema:
+    """Return the complete schema of the JSON document of a description."""
+    schema: Schema = _tidied(Description.model_json_schema())
+    return {"$schema": DIALECT, "title": f"Triptych description, version {DESCRIPTION_VERSION}"} | schema
+
+
+def component_schemas() -> dict[str, Schema]:
+    """Return the schemas of all documents, in parts that refer to one another as components of an AsyncAPI document."""
+    components: dict[str, Schema] = {}
+    for kind in (Result, Description, PromptChange, Feedback):
+        whole = _tidied(kind.model_json_schema(ref_template="#/components/schemas/{model}"))
+        parts: dict[str, Schema] = whole.pop("$defs")
+        components |= {kind.__name__: whole, **parts}
+    return components
 
 
 def headers_schema(kind: type[BaseModel], ce_type: str, *, also: Mapping[str, Schema] | None = None) -> Schema:

@@ -23,12 +23,12 @@ USERS_OF_REDIS = frozenset({"worker", "watcher", "doctor"})
 
 def rules(pipeline: str) -> list[AccessRule]:
     """Return exactly the permissions that the programs need in Kafka, as documented in docs/security.md."""
-    results, dead = f"{pipeline}.results", f"{pipeline}.dead"
+    results, dead, prompts = f"{pipeline}.results", f"{pipeline}.dead", f"{pipeline}.prompts"
     topics = (*INPUTS, results, dead)
     return [
         *(AccessRule("producer", (*SEE, "WRITE"), "TOPIC", topic) for topic in INPUTS),
-        *(AccessRule("worker", SEE, "TOPIC", topic) for topic in topics),
-        *(AccessRule("worker", ("READ",), "TOPIC", topic) for topic in (*INPUTS, results)),
+        *(AccessRule("worker", SEE, "TOPIC", topic) for topic in (*topics, prompts)),
+        *(AccessRule("worker", ("READ",), "TOPIC", topic) for topic in (*INPUTS, results, prompts)),
         *(AccessRule("worker", ("WRITE",), "TOPIC", topic) for topic in (results, dead)),
         AccessRule("worker", ("READ",), "GROUP", pipeline),
         AccessRule("watcher", ("DESCRIBE", "READ"), "TOPIC", results),

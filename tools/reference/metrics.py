@@ -1,4 +1,4 @@
-"""The page of all Prometheus metrics, read from the registries of the worker and the producers."""
+"""The page of all Prometheus metrics, read from the registries of the programs that serve them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
 from tools.reference.markdown import code, one_line, table
+from triptych.consumers.describing.metrics import DescribeMetrics
 from triptych.producers.status.metrics import FeedMetrics
 from triptych.worker.observability.metrics import Metrics
 
@@ -22,7 +23,9 @@ def page() -> str:
     """Return the page."""
     parts = [_HEAD.rstrip(), "## Worker", "Served by `triptych work` on `http.port`.", _table(Metrics().registry)]
     parts += ["## Producer", "Served by `triptych produce` on `produce_http.port`, where it is set."]
-    return "\n\n".join([*parts, _table(FeedMetrics().registry)])
+    parts += [_table(FeedMetrics().registry), "## Descriptions"]
+    parts += ["Served by `triptych describe` on `describe_http.port`, where it is set."]
+    return "\n\n".join([*parts, _table(DescribeMetrics().registry)])
 
 
 def families(registry: CollectorRegistry) -> Iterator[Metric]:

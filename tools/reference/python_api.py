@@ -23,8 +23,8 @@ The public names for programs of your own. Everything else may change without no
 _SECTIONS: Final = {
     "Subscribing": (
         "triptych.consumers",
-        ("Subscriber", "AsyncSubscriber", "Rule"),
-        "`from triptych.consumers import Subscriber, AsyncSubscriber, Rule, Result` (extra `consumers`).",
+        ("Subscriber", "AsyncSubscriber", "DescriptionSubscriber", "Rule"),
+        "`from triptych.consumers import Subscriber, AsyncSubscriber, Rule, Result`, … (extra `consumers`).",
     ),
     "Subscriptions": (
         "triptych.consumers.subscription.subscriber",
@@ -32,6 +32,11 @@ _SECTIONS: Final = {
         "What `Subscriber.results()` returns; it is not constructed directly.",
     ),
     "Results": ("triptych.schemas.results", None, "The result of one window and its parts (no extra)."),
+    "Descriptions": (
+        "triptych.schemas.perception.descriptions",
+        None,
+        "What a vision-language model wrote about a window, and its parts (no extra).",
+    ),
     "Models": ("triptych.models.model", None, "What a model implements to be run by the worker (extra `worker`)."),
 }
 _HEADING: Final = re.compile(r"^(Args|Returns|Raises|Yields):$")

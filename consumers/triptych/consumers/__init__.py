@@ -1,4 +1,4 @@
-"""Subscribe to results from Python: `Subscriber`, `AsyncSubscriber`, `Rule` and `Result`.
+"""Subscribe to results and descriptions from Python: `Subscriber`, `AsyncSubscriber`, `DescriptionSubscriber`, `Rule`.
 
 Each name is imported from its module on first use, so importing this package is cheap.
 """
@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from triptych.consumers.rules.rule import Rule
     from triptych.consumers.subscription.async_subscriber import AsyncSubscriber
+    from triptych.consumers.subscription.description_subscriber import DescriptionSubscriber
     from triptych.consumers.subscription.subscriber import Subscriber
+    from triptych.schemas.perception.descriptions import Description
     from triptych.schemas.results import Result
 
-__all__ = ["AsyncSubscriber", "Result", "Rule", "Subscriber"]
+__all__ = ["AsyncSubscriber", "Description", "DescriptionSubscriber", "Result", "Rule", "Subscriber"]
 
 _MODULES = {
     "AsyncSubscriber": "triptych.consumers.subscription.async_subscriber",
+    "Description": "triptych.schemas.perception.descriptions",
+    "DescriptionSubscriber": "triptych.consumers.subscription.description_subscriber",
     "Result": "triptych.schemas.results",
     "Rule": "triptych.consumers.rules.rule",
     "Subscriber": "triptych.consumers.subscription.subscriber",

@@ -56,6 +56,10 @@ def watch(
         typer.Option(help="Of a revised window: the newest revision known when its turn comes, or all."),
     ] = RevisionChoice.NEWEST,
     until_end: Annotated[bool, typer.Option("--until-end", help="Exit after the last result that exists now.")] = False,
+    descriptions: Annotated[
+        bool,
+        typer.Option("--descriptions", help="Show what `triptych describe` has published, from Kafka, instead."),
+    ] = False,
     from_: Annotated[SourceChoice, typer.Option("--from", help="Where to read the results.")] = SourceChoice.REDIS,
     config: ConfigOption = None,
     bootstrap_servers: BootstrapServersOption = None,
@@ -65,12 +69,15 @@ def watch(
     """Show results as they are published: a table on a terminal, JSON lines otherwise."""
     from triptych.consumers.watching.watch import WatchOptions, watch_results
 
-    watch_results(
-        _load(config, bootstrap_servers, redis_url, pipeline),
-        from_.value,
-        WatchOptions(stream, since, until_end, where, revisions.value),
-        as_json=json or not sys.stdout.isatty(),
-    )
+    settings = _load(config, bootstrap_servers, redis_url, pipeline)
+    options = WatchOptions(stream, since, until_end, where, revisions.value)
+    as_json = json or not sys.stdout.isatty()
+    if descriptions:
+        from triptych.consumers.watching.watch_descriptions import watch_descriptions
+
+        watch_descriptions(settings, options, as_json=as_json)
+    else:
+        watch_results(settings, from_.value, options, as_json=as_json)
 
 
 def alert(
@@ -95,6 +102,19 @@ def alert(
             show_default=False,
         ),
     ],
+    hold: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="Alert once when the rule has held for this long in the feed (5s, 2m), not for each window.",
+        ),
+    ] = None,
+    cool_down: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION", help="After such an event, alert on no other one of its stream for this long."
+        ),
+    ] = None,
     since: Annotated[
         str, typer.Option(metavar="CURSOR|TIME", help="Where to start if there is no cursor file yet.")
     ] = "now",
@@ -112,9 +132,20 @@ def alert(
 ) -> None:
     """Post results that match a rule to a webhook: signed, in order, at least once with a stable id."""
     from triptych.consumers.alerts.alert import AlertOptions, for_each_url, send_alerts
+    from triptych.consumers.alerts.event_tracker import EventLimits
+    from triptych.consumers.subscription.since import duration_ns
 
     options = AlertOptions(
-        where, url[0], secret_file, cursor_file, stream, since, until_end, timeout, give_up_after_s=give_up_after
+        where,
+        url[0],
+        secret_file,
+        cursor_file,
+        stream,
+        since,
+        until_end,
+        timeout,
+        give_up_after_s=give_up_after,
+        events=EventLimits(duration_ns(hold, "--hold"), duration_ns(cool_down, "--cool-down")),
     )
     send_alerts(_load(config, bootstrap_servers, redis_url, pipeline), from_.value, for_each_url(options, url))
 

@@ -31,6 +31,9 @@ END_TYPE: Final = "triptych.end"
 RESULT_TYPE: Final = "triptych.result"
 DEAD_TYPE: Final = "triptych.dead"
 REDRIVE_TYPE: Final = "triptych.redrive"
+PROMPT_TYPE: Final = "triptych.prompt"
+FEEDBACK_TYPE: Final = "triptych.feedback"
+DESCRIPTION_TYPE: Final = "triptych.description"
 
 TOPICS_HEADER: Final = "triptych-topics"
 """Header of a result: the ids of the input topics (KIP-516) to which the positions in its state belong, as JSON."""
@@ -53,6 +56,7 @@ ORIGINAL64_HEADER_PREFIX: Final = "original64-"
 # Kafka allows 249 characters in a topic name, including ".results" after the pipeline's name.
 STREAM_PATTERN: Final = r"^[A-Za-z0-9._-]{1,128}$"
 PIPELINE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+PROMPT_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
 def checked_pipeline(name: str) -> str:
@@ -81,9 +85,29 @@ def dead_topic(pipeline: str) -> str:
     return f"{pipeline}.dead"
 
 
+def prompts_topic(pipeline: str) -> str:
+    """Return the compacted topic of a pipeline's prompts."""
+    return f"{pipeline}.prompts"
+
+
+def feedback_topic(pipeline: str) -> str:
+    """Return the compacted topic of the answers that people gave about a pipeline's matches."""
+    return f"{pipeline}.feedback"
+
+
+def descriptions_topic(pipeline: str) -> str:
+    """Return the topic of what vision-language models wrote about a pipeline's windows."""
+    return f"{pipeline}.descriptions"
+
+
 def consumer_group(pipeline: str) -> str:
     """Return the consumer group of a pipeline's workers."""
     return pipeline
+
+
+def describer_group(pipeline: str) -> str:
+    """Return the consumer group of the programs that describe a pipeline's results."""
+    return f"{pipeline}.describe"
 
 
 def result_id(stream: str, start_ns: int, end_ns: int, revision: int) -> str:

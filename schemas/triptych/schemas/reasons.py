@@ -37,6 +37,8 @@ class DeadReason(StrEnum):
     BROKEN_MEDIA = "broken_media"
     WRONG_LENGTH = "wrong_length"
     """Audio whose samples contradict its times."""
+    BAD_ANSWER = "bad_answer"
+    """The answer of a model that describes windows does not follow its schema. The record is the window's result."""
 
 
 UNKNOWN_REASON = "unknown"

@@ -22,7 +22,8 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from triptych.consumers.alerts.alert import AlertLoop, AlertOptions, AlertSender, ReceiverGoneError
-from triptych.consumers.alerts.http_post import Endpoint, _seconds
+from triptych.consumers.alerts.event_tracker import EventLimits
+from triptych.consumers.alerts.http_post import Endpoint, retry_delay_s
 from triptych.consumers.alerts.state import AlertState
 from triptych.consumers.alerts.webhook import parse_secrets, webhook_message
 from triptych.consumers.rules.rule import Rule
@@ -116,8 +117,9 @@ def alert(receiver: Receiver, tmp_path: Path) -> Callable[..., int]:
         sender = AlertSender(
             Endpoint(options.url, timeout_s=options.timeout_s), parse_secrets(SECRET, origin="-"), options, stop
         )
-        with AlertState(options.cursor_file) as state, bench.subscriber() as subscriber:
-            alerts = AlertLoop(Rule(rule), sender, state, pipeline=bench.pipeline)
+        with AlertState(options.cursor_file, options.events) as state, bench.subscriber() as subscriber:
+            of_events = options.events.are_set
+            alerts = AlertLoop(Rule(rule), sender, state, pipeline=bench.pipeline, of_events=of_events)
             alerts.run(subscriber.results(since=state.cursor, until_end=True), stop)
             return sender.delivered
 
@@ -194,6 +196,20 @@ def test_a_window_is_alerted_once_however_often_it_is_revised(
     first, completed, other = receiver.results()
     assert (first, other) == (make_result(0).id, make_result(2).id)
     assert completed in {f"{make_result(1).window}/1", f"{make_result(1).window}/2"}
+
+
+def test_an_event_is_alerted_once_however_many_windows_it_has(
+    memory_bench: TopicBench, make_result: MakeResult, receiver: Receiver, alert: Callable[..., int]
+) -> None:
+    """Also where a restart lies within it. The message tells since when the rule has held."""
+    events = EventLimits(hold_ns=4_000_000_000, cool_down_ns=60_000_000_000)
+    memory_bench.publish(make_result(0), make_result(1), make_result(2))
+    assert alert(memory_bench, events=events) == 1
+    memory_bench.publish(make_result(3), make_result(4, observations={}), *(make_result(n) for n in range(5, 9)))
+    assert alert(memory_bench, events=events) == 0
+    assert receiver.results() == [make_result(1).id]
+    _, body = receiver.taken[0]
+    assert body["data"]["event"] == {"since_ns": make_result(0).start_ns}
 
 
 def test_a_gone_receiver_ends_the_command(
@@ -392,7 +408,7 @@ def test_the_timeout_covers_the_lookup_of_the_name(monkeypatch: pytest.MonkeyPat
 )
 def test_retry_after_has_a_ceiling(header: str | None, expected_s: float) -> None:
     """In seconds and as a date: a receiver cannot hold up its matches for longer than our own longest delay."""
-    assert _seconds(header, now_s=1_767_225_600.0) == expected_s
+    assert retry_delay_s(header, now_s=1_767_225_600.0) == expected_s
 
 
 def test_a_receiver_that_does_not_answer_delays_no_other(

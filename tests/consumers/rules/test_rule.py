@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from triptych.consumers.rules.names import RULE_NAMES
 from triptych.consumers.rules.rule import Rule
 from triptych.schemas.errors import UsageError
+from triptych.schemas.perception.matches import Match
+from triptych.schemas.perception.objects import Detection, ObjectCount
 from triptych.schemas.results import LabelScore, Observations, Prediction, Words
 
 if TYPE_CHECKING:
@@ -28,11 +30,23 @@ SAID = Observations(
 )
 
 
+COUNTS = {
+    "car": ObjectCount(median=1.0, largest=3),
+    "dog": ObjectCount(median=0.0, largest=0, passages=1),
+    "face": ObjectCount(median=1.0, largest=1),
+    "people": ObjectCount(median=1.5, largest=2),
+    "person": ObjectCount(median=1.5, largest=2),
+}
+CAR = Detection(time_ns=1, label="car", score=0.6, box=(0, 0, 9, 9))
+
+
 @pytest.fixture(scope="session")
 def full(make_result: MakeResult) -> Result:
     """Return a result with all fields."""
     predictions: dict[str, Any] = {"scene": (Prediction(label="street", score=0.7),)}
-    return make_result(0, observations=SAID, predictions=predictions, novelty=0.4)
+    matches = {"fire": Match(score=0.95, log_odds=2.9, quantile=0.99), "fire-truck": Match(score=0.1, log_odds=-2.2)}
+    seen: dict[str, Any] = {"counts": COUNTS, "detections": (CAR,) * 3}
+    return make_result(0, observations=SAID, predictions=predictions, novelty=0.4, matches=matches, **seen)
 
 
 @pytest.fixture(scope="session")
@@ -54,12 +68,19 @@ def bare(make_result: MakeResult) -> Result:
         "(speech + novelty) / 2 > 0.6",
         "predictions['scene']['street'] > .5 and predictions['mood']['sad'] == 0",
         "'scene' in predictions",
+        "matches['fire'] > .9 and quantiles['fire'] > .95",
+        "'fire' in matches and 'Fire' not in matches and matches['dogs'] is None",
+        "matches['fire-truck'] < .5 and quantiles['fire-truck'] is None and matches",
         "stream in ('city', 'gate-3') and video == 'present' and not audio != 'empty'",
         "closed_by == 'progress' and language == 'eng'",
         "revision == 0 and skipped == 0 and dead == 0 and lag < 1",
         "end - start == 2",
         "visual",
         "speech >\n .5",
+        "people > 1 and people == 2 and faces == 1",
+        "counts['car'] > 2 and counts['Person'] == 2 and counts['zebra'] == 0 and counts",
+        "'car' in counts and not 'dog' in counts",
+        "'dog' not in detections and 'car' in detections and detections['car'] > .5",
     ],
 )
 def test_rules_that_match(full: Result, rule: str) -> None:
@@ -83,6 +104,12 @@ def test_rules_that_match(full: Result, rule: str) -> None:
         "speech == 0",
         "lag < 100 and lag > -100",
         "1 / 0 > 0",
+        "people >= 0",
+        "counts['car'] == 0 or counts['car'] < 1",
+        "counts[language] == 0",
+        "'car' in counts",
+        "counts",
+        "'person' in detections",
     ],
 )
 def test_a_missing_value_matches_no_comparison(bare: Result, rule: str) -> None:
@@ -107,7 +134,11 @@ def test_a_missing_value_can_be_tested_for(bare: Result, full: Result) -> None:
         ("speech > .5 and (visual > .3)", "column 18: expected a number, got 'visual > .3'"),
         ("speech > 'loud'", "column 1: expected a number"),
         ("visual == 'dog'", "column 1: expected labels or words after in"),
-        ("stream[0] == 'c'", "column 1: expected labels or words before the bracket"),
+        ("matches > .9", "column 1: expected a number"),
+        ("matches[0] > .9", "column 1: expected a text in quotes"),
+        ("stream[0] == 'c'", "column 1: expected labels, words, counts or matches before the bracket"),
+        ("counts == 2", "column 1: expected labels or words after in"),
+        ("counts[1] > 2", "column 1: expected a text in quotes"),
         ("words[1] > 0", "column 1: expected a text in quotes"),
         ("True or 'dog' in 5", "column 9: expected 'text' in labels or words"),
         ("(visual and stream) > 1", "column 1: expected a number"),

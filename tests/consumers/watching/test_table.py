@@ -10,6 +10,8 @@ from rich.console import Console
 
 from triptych.consumers.watching.table import ResultsTable, result_line
 from triptych.schemas.names import result_id
+from triptych.schemas.perception.matches import Match
+from triptych.schemas.perception.objects import ObjectCount
 from triptych.schemas.results import LabelScore, Modalities, ModalityReport, Observations, Prediction, Shed, Words
 
 if TYPE_CHECKING:
@@ -59,6 +61,16 @@ def test_the_widest_table_shows_everything(make_result: MakeResult) -> None:
         "0.2 s",
     ):
         assert part in found
+
+
+def test_matches_that_are_probable_are_shown_first(make_result: MakeResult) -> None:
+    """In the table and in the line, best first; the others not at all."""
+    scores = {"dogs": 0.5, "fire": 0.97, "smoke": 0.49}
+    matched = make_result(1, matches={name: Match(score=score, log_odds=0) for name, score in scores.items()})
+    for text in (row(render(matched, width=200), "city"), result_line(matched)):
+        assert "fire! 97%, dogs! 50%" in text
+        assert text.index("fire") < text.index("tabby")
+        assert "smoke" not in text
 
 
 def test_missing_values_are_dashes(make_result: MakeResult) -> None:
@@ -131,8 +143,20 @@ def test_predictions_of_trained_heads_are_shown_first(make_result: MakeResult) -
     assert "mood: glad 80%, valence -1.25" in line
 
 
+def test_people_and_the_most_frequent_objects_are_shown(make_result: MakeResult) -> None:
+    """In the picture that shows most of them. Persons and faces are people; labels with passages only are absent."""
+    numbers = {"person": 2, "face": 3, "people": 3, "chair": 1, "car": 4, "bottle": 1, "book": 1, "dog": 0}
+    counts = {label: ObjectCount(median=0.0, largest=number, passages=1) for label, number in numbers.items()}
+    result = make_result(0, counts=counts)
+    assert "people 3, car 4, book 1, bottle 1  tabby cat 81%" in result_line(result)
+    assert "people 3, car 4, book 1" in row(render(result, width=160), "city")
+    assert "people" not in result_line(make_result(0, counts={"dog": counts["dog"]}))
+
+
 def test_load_shedding_is_shown(make_result: MakeResult) -> None:
-    """Frames, or the whole model."""
+    """Frames, pictures for detectors, or the whole model."""
+    line = result_line(make_result(0, shed=Shed(video=3, detections=1)))
+    assert "progress, 3 frames and 1 pictures for detection shed" in line
     assert "progress, 3 frames shed" in result_line(make_result(0, shed=Shed(video=3)))
     assert "progress, model not run" in result_line(make_result(0, shed=Shed(video=4, audio=4, model=True)))
 

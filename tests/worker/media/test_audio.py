@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import struct
+import wave
 
 import numpy as np
 import pytest
@@ -14,8 +16,9 @@ from numpy.typing import NDArray
 from tests.worker.media.studio import RATE_HZ, SECOND, START_NS, Studio
 from triptych.schemas.records import AudioChunk, SoundType
 from triptych.worker.media import audio as audio_module
-from triptych.worker.media.audio import decode_audio
+from triptych.worker.media.audio import _decode_s16_wav, decode_audio
 from triptych.worker.media.errors import UnreadableMediaError
+from triptych.worker.media.wav import WavParts
 
 HALF = 8_000
 NOISE = (np.random.default_rng(11).uniform(-0.9, 0.9, HALF)).astype(np.float32)
@@ -206,3 +209,36 @@ def test_decoding_stops_when_the_audio_exceeds_its_duration(studio: Studio) -> N
     data = studio.by_ffmpeg(np.zeros(1_600_000, np.float32), "flac", "flac")
     with pytest.raises(UnreadableMediaError, match=r"expected 8000 samples .*, got \d+ and more"):
         decode_audio(chunk(data, content_type="audio/flac"), RATE_HZ)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("cut_bytes", [0, 1, 3, 4])
+def test_a_plain_wav_is_read_as_the_standard_library_reads_it(channels: int, cut_bytes: int) -> None:
+    """Sample for sample, also where the last sample is cut short. The header declares what was written."""
+    rng = np.random.default_rng(channels)
+    written = rng.integers(-32_768, 32_767, (1_600, channels), np.int16, endpoint=True)
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(written.tobytes())
+    data = buffer.getvalue()[: len(buffer.getvalue()) - cut_bytes]
+
+    decoded = decode_audio(chunk(data, seconds=0.1), 16_000)
+
+    expected = written[: len(written) - -(-cut_bytes // (2 * channels))].astype(np.float32) / 32_768
+    np.testing.assert_array_equal(decoded.samples, expected.mean(axis=1, dtype=np.float32))
+
+
+@pytest.mark.parametrize(("tag", "channels", "bits"), [(1, 0, 16), (3, 1, 32), (1, 1, 8), (1, 1, 24), (65_534, 1, 16)])
+def test_another_wav_is_left_to_ffmpeg(tag: int, channels: int, bits: int) -> None:
+    """No channels, float, 8 and 24 bits, and the extensible form are none of the plain ones."""
+    form = struct.pack("<HHLLHH", tag, channels, 16_000, 32_000, max(1, channels) * bits // 8, bits)
+
+    assert _decode_s16_wav(WavParts(memoryview(form), memoryview(bytes(3_200)))) is None
+
+
+def test_a_format_that_is_cut_short_is_left_to_ffmpeg() -> None:
+    """It needs sixteen bytes."""
+    assert _decode_s16_wav(WavParts(memoryview(bytes(14)), memoryview(bytes(3_200)))) is None

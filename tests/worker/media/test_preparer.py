@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.worker.media.studio import RATE_HZ, Studio, numbered
-from triptych.worker.media import preparer as preparer_module
+from triptych.worker.media import window_pictures as pictures_module
 from triptych.worker.media.preparer import Preparer
 
 SCALE = np.float32(1 / 32_768)
@@ -32,8 +32,8 @@ def test_selected_frames_are_spread_over_the_window_in_order(studio: Studio) -> 
 def test_no_other_frame_is_decoded(studio: Studio) -> None:
     """Decoding is expensive."""
     items = [studio.frame(at / 10, studio.picture((0, 0, 0))) for at in range(20)]
-    decode = preparer_module.decode_picture
-    with patch.object(preparer_module, "decode_picture", side_effect=decode) as watched:
+    decode = pictures_module.decode_picture
+    with patch.object(pictures_module, "decode_picture", side_effect=decode) as watched:
         Preparer(studio.spec).prepare(studio.window(items))
     assert watched.call_count == 4
 

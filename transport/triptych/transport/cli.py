@@ -80,7 +80,7 @@ def check(
 
     from triptych.settings.loading import load
     from triptych.transport.kafka.transport import KafkaTransport
-    from triptych.transport.topics import check_topics, pipeline_topics
+    from triptych.transport.topics import check_topics, existing_topics
 
     flags = {
         "kafka.bootstrap_servers": bootstrap_servers,
@@ -89,5 +89,6 @@ def check(
     }
     settings = load(config, flags)
     with closing(KafkaTransport(settings.kafka)) as transport:
-        check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes)
-    typer.echo(f"all {len(pipeline_topics(settings.pipeline))} topics have the required settings")
+        names = existing_topics(transport.admin(), settings.pipeline)
+        check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes, names=names)
+    typer.echo(f"all {len(names)} topics have the required settings")

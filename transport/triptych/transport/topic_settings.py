@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
+from typing import Literal
 
 APPEND_TIME = "LogAppendTime"
 DEFAULT_PARTITIONS = 6
@@ -25,6 +26,7 @@ class TopicSettings:
     replication: int = BROKER_REPLICATION
     retention_ms: int = DEFAULT_RETENTION // timedelta(milliseconds=1)
     max_record_bytes: int = 4 << 20
+    cleanup_policy: Literal["delete", "compact"] = "delete"
 
     @property
     def max_batch_bytes(self) -> int:
@@ -42,7 +44,7 @@ class TopicSettings:
                 "message.timestamp.type": APPEND_TIME,
                 "max.message.bytes": str(self.max_batch_bytes),
                 "retention.ms": str(self.retention_ms),
-                "cleanup.policy": "delete",
+                "cleanup.policy": self.cleanup_policy,
             }
         )
 

@@ -4,21 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
-from triptych.schemas.names import DEFAULT_PIPELINE, INPUT_TOPICS, dead_topic, results_topic
+from triptych.schemas.names import (
+    DEFAULT_PIPELINE,
+    INPUT_TOPICS,
+    dead_topic,
+    descriptions_topic,
+    feedback_topic,
+    prompts_topic,
+    results_topic,
+)
 from triptych.transport.errors import TopicMisconfiguredError, TopicMissingError
 from triptych.transport.protocols import TopicAdmin, Transport
 from triptych.transport.topic_settings import APPEND_TIME, DEFAULT_PARTITIONS, TopicProblem, TopicSettings, TopicState
 
+_POLICY_REASONS: Final = {
+    "delete": "cleanup.policy delete, since all records of a stream have the same key",
+    "compact": "cleanup.policy compact, since its records must not be deleted by their age",
+}
+
 
 def pipeline_topics(pipeline: str) -> tuple[str, ...]:
-    """Return the names of all topics that a pipeline reads and writes."""
+    """Return the names of all topics without which a worker of a pipeline cannot run."""
     return (*INPUT_TOPICS, results_topic(pipeline), dead_topic(pipeline))
 
 
+def compacted_topics(pipeline: str) -> tuple[str, ...]:
+    """Return the names of the topics in which people tell a pipeline something. A worker also runs without them."""
+    return (prompts_topic(pipeline), feedback_topic(pipeline))
+
+
+def all_topics(pipeline: str) -> tuple[str, ...]:
+    """Return the names of all topics with streams, with those that only programs beside the worker use."""
+    return (*pipeline_topics(pipeline), descriptions_topic(pipeline))
+
+
+def existing_topics(admin: TopicAdmin, pipeline: str) -> tuple[str, ...]:
+    """Return the topics that a worker needs, and of the others those that exist."""
+    names = (*all_topics(pipeline), *compacted_topics(pipeline))
+    found = admin.describe(names)
+    return tuple(name for name in names if name in found or name in pipeline_topics(pipeline))
+
+
 def wanted_topics(pipeline: str, like: TopicSettings) -> list[TopicSettings]:
-    """Return the settings of all topics of a pipeline, which differ in the name only."""
-    return [replace(like, name=name) for name in pipeline_topics(pipeline)]
+    """Return the settings of all topics with streams, which differ in the name only."""
+    return [replace(like, name=name) for name in all_topics(pipeline)]
+
+
+def wanted_compacted_topics(pipeline: str, like: TopicSettings) -> list[TopicSettings]:
+    """Return the settings of the compacted topics: one partition, and no retention."""
+    return [replace(like, name=name, partitions=1, cleanup_policy="compact") for name in compacted_topics(pipeline)]
 
 
 def find_problems(
@@ -29,13 +65,15 @@ def find_problems(
     names: Sequence[str] | None = None,
     equal: bool = True,
 ) -> list[TopicProblem]:
-    """Compare the topics, all of a pipeline or those of these names, with their wanted settings. No I/O.
+    """Compare the topics, all of a worker or those of these names, with their wanted settings. No I/O.
 
     With `equal` all topics must have the same number of partitions. What that number is, and the retention, is up to
-    the installation.
+    the installation. Compacted topics may be missing.
     """
     create = _create_command(pipeline)
-    wanted = [topic for topic in wanted_topics(pipeline, like) if names is None or topic.name in names]
+    compacted = [topic for topic in wanted_compacted_topics(pipeline, like) if topic.name in found]
+    chosen = pipeline_topics(pipeline) if names is None else names
+    wanted = [topic for topic in wanted_topics(pipeline, like) if topic.name in chosen]
     existing = [found[topic.name] for topic in wanted if topic.name in found]
     missing = [
         TopicProblem(topic.name, "a topic", "no such topic", f"`{create}` creates it")
@@ -43,9 +81,10 @@ def find_problems(
         if topic.name not in found
     ]
     wrong = [
-        TopicProblem(state.name, expected, actual, f"`{create}{flags}` fixes it")
-        for state in existing
-        for expected, actual, flags in _wrong_settings(like, state).values()
+        TopicProblem(topic.name, expected, actual, f"`{create}{flags}` fixes it")
+        for topic in (*wanted, *compacted)
+        if topic.name in found
+        for expected, actual, flags in _wrong_settings(topic, found[topic.name]).values()
     ]
     return [*missing, *(_unequal(existing, create) if equal else ()), *wrong]
 
@@ -66,7 +105,7 @@ def check_topics(
         transport: the installation.
         pipeline: whose topics to check.
         max_record_bytes: the size limit of records that the topics must accept.
-        names: the topics that the program uses. Default: all of the pipeline.
+        names: the topics that the program uses. Default: those of a worker.
         equal: whether different numbers of partitions are a problem. A live worker waits until they are equal.
 
     Raises:
@@ -75,7 +114,7 @@ def check_topics(
     """
     admin = transport.admin()
     try:
-        found = admin.describe(names or pipeline_topics(pipeline))
+        found = admin.describe(names or (*pipeline_topics(pipeline), *compacted_topics(pipeline)))
     finally:
         admin.close()
     like = TopicSettings("", max_record_bytes=max_record_bytes)
@@ -94,37 +133,38 @@ def create_topics(admin: TopicAdmin, pipeline: str, like: TopicSettings) -> list
     Raises:
         TopicMisconfiguredError: existing topics have another number of partitions than requested; nothing was created.
     """
-    before = admin.describe(pipeline_topics(pipeline))
+    before = admin.describe(all_topics(pipeline))
     for state in before.values():
         if state.partitions != like.partitions:
             raise TopicMisconfiguredError(
                 f"{state.name} has {state.partitions} partitions, and all topics of a pipeline must have the same "
                 f"number: nothing was created. Request {state.partitions}, or delete the topic with its records"
             )
-    done = [
-        f"{name}: created with {like.partitions} partitions" for name in admin.create(wanted_topics(pipeline, like))
-    ]
-    for name, state in before.items():
-        wrong = _wrong_settings(like, state)
+    compacted = admin.describe(compacted_topics(pipeline))
+    wanted = {topic.name: topic for topic in (*wanted_topics(pipeline, like), *wanted_compacted_topics(pipeline, like))}
+    done = [_created(wanted[name]) for name in admin.create(list(wanted.values()))]
+    for name, state in (before | compacted).items():
+        wrong = _wrong_settings(wanted[name], state)
         if wrong:
-            admin.alter(name, {setting: like.configs[setting] for setting in wrong})
-            done += [f"{name}: {setting} set to {like.configs[setting]}" for setting in wrong]
+            admin.alter(name, {setting: wanted[name].configs[setting] for setting in wrong})
+            done += [f"{name}: {setting} set to {wanted[name].configs[setting]}" for setting in wrong]
     return done
 
 
 def missing_topics(admin: TopicAdmin, pipeline: str) -> list[str]:
-    """Return the names of the topics of a pipeline that do not exist."""
+    """Return the names of the topics that do not exist and without which a worker cannot run."""
     found = admin.describe(pipeline_topics(pipeline))
     return [name for name in pipeline_topics(pipeline) if name not in found]
 
 
 def create_missing(admin: TopicAdmin, pipeline: str, max_record_bytes: int) -> list[str]:
     """Create the missing topics of a pipeline, and change no other; return what was done, one line each."""
-    partitions = usual_partitions(admin, pipeline)
-    like = TopicSettings("", partitions, max_record_bytes=max_record_bytes)
-    missing = missing_topics(admin, pipeline)
-    created = admin.create([topic for topic in wanted_topics(pipeline, like) if topic.name in missing])
-    return [f"{name}: created with {partitions} partitions" for name in created]
+    like = TopicSettings("", usual_partitions(admin, pipeline), max_record_bytes=max_record_bytes)
+    names = (*pipeline_topics(pipeline), *compacted_topics(pipeline))
+    found = admin.describe(names)
+    wanted = (*wanted_topics(pipeline, like), *wanted_compacted_topics(pipeline, like))
+    missing = {topic.name: topic for topic in wanted if topic.name in names and topic.name not in found}
+    return [_created(missing[name]) for name in admin.create(list(missing.values()))]
 
 
 def usual_partitions(admin: TopicAdmin, pipeline: str) -> int:
@@ -156,9 +196,13 @@ def _wrong_settings(wanted: TopicSettings, found: TopicState) -> dict[str, tuple
         expected = f"max.message.bytes {wanted.max_batch_bytes} or more, for records of {wanted.max_record_bytes} bytes"
         wrong["max.message.bytes"] = (expected, str(limit), f" --max-record-bytes {wanted.max_record_bytes}")
     policy = found.configs.get("cleanup.policy", "nothing")
-    if policy != "delete":
-        wrong["cleanup.policy"] = ("cleanup.policy delete, since all records of a stream have the same key", policy, "")
+    if policy != wanted.cleanup_policy:
+        wrong["cleanup.policy"] = (_POLICY_REASONS[wanted.cleanup_policy], policy, "")
     return wrong
+
+
+def _created(topic: TopicSettings) -> str:
+    return f"{topic.name}: created with {topic.partitions} partition{'' if topic.partitions == 1 else 's'}"
 
 
 def _create_command(pipeline: str) -> str:

@@ -83,6 +83,21 @@ def work(
     device: Annotated[
         str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, … (model.device).")
     ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|SOURCE", help="auto, off, or a foundation model that detects (model.detector)."),
+    ] = None,
+    detector_labels: Annotated[
+        str | None,
+        typer.Option(metavar="LABELS", help="What a detector of an open vocabulary finds (model.detector_labels)."),
+    ] = None,
+    picture_space: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="Foundation model of pictures and texts (model.picture_space)."),
+    ] = None,
+    sound_space: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Foundation model of sounds and texts (model.sound_space).")
+    ] = None,
     overload: Annotated[
         OverloadChoice | None,
         typer.Option(
@@ -141,6 +156,10 @@ def work(
         "model.name": model,
         "model.shadow": shadow,
         "model.device": device,
+        "model.detector": detector,
+        "model.detector_labels": detector_labels,
+        "model.picture_space": picture_space,
+        "model.sound_space": sound_space,
         "worker.overload": None if overload is None else overload.value,
         "delivery": delivery,
         "window.size_ms": window_ms,
@@ -161,6 +180,8 @@ def work(
             raise UsageError("--from exits by itself: leave out --until-end")
         settings = load(config, flags)
         live_pipeline = load(config, flags | {"pipeline": None}).pipeline
+        if not settings.prompts.pipeline:
+            settings = load(config, flags | {"prompts.pipeline": live_pipeline})
         provide_topics(settings, without_asking=create_topics)
         _reprocess(settings, request, live_pipeline, any_port=http_port is None)
         return

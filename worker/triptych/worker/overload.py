@@ -1,8 +1,9 @@
 """Overload control: how much work is done for a window, by how late windows are published. Pure.
 
-A worker that cannot keep up either waits (`wait`) or descends a ladder of efforts: half the frames, a quarter, …, none
-(`degrade`), and then does not run the model at all (`skip`). Audio and subtitles are kept until then. The measure is
-the time from when a window could be closed, by the arrival clock, until it was published. The caller passes the time.
+A worker that cannot keep up either waits (`wait`) or descends a ladder of efforts: no pictures for detectors, half the
+frames, a quarter, …, none (`degrade`), and then does not run the model at all (`skip`). Audio and subtitles are kept
+until then. The measure is the time from when a window could be closed, by the arrival clock, until it was published.
+The caller passes the time.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ _RECOVERED_DIVISOR: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much work is done for a window: at most `frames` frames, and whether the model runs."""
+    """How much work is done for a window: its frames, whether the model runs, and pictures for detectors."""
 
     frames: int
     asks_model: bool = True
+    pictures: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,13 @@ class Published:
     was_full: bool
 
 
-def ladder_of(policy: Policy, frames: int) -> tuple[Effort, ...]:
-    """Return the efforts of a policy for a model that takes `frames` frames, the full effort first."""
-    efforts = [Effort(frames)]
+def ladder_of(policy: Policy, frames: int, pictures: int = 0) -> tuple[Effort, ...]:
+    """Return the efforts of a policy, the full one first: `frames` frames, and `pictures` pictures for detectors."""
+    efforts = [Effort(frames, pictures=pictures)]
     if policy == "wait":
         return tuple(efforts)
+    if pictures:
+        efforts.append(Effort(frames))
     while efforts[-1].frames:
         efforts.append(Effort(efforts[-1].frames // 2))
     return (*efforts, Effort(0, asks_model=False)) if policy == "skip" else tuple(efforts)

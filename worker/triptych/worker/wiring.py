@@ -17,6 +17,7 @@ from uuid import uuid4
 import structlog
 
 from triptych.models.build import ModelChoice, build_model
+from triptych.models.foundation.sources import FoundationSources
 from triptych.models.model import Model
 from triptych.schemas.names import INPUT_TOPICS, TOPIC_OF, VIDEO_TOPIC, Modality, consumer_group
 from triptych.service.cpus import model_threads
@@ -34,6 +35,9 @@ from triptych.worker.inference.batcher import MicroBatcher
 from triptych.worker.inference.jobs import WindowJob
 from triptych.worker.inference.model_runner import ModelRunner
 from triptych.worker.inference.stages import StageLimits, Stages
+from triptych.worker.matching.match_history import MatchHistory
+from triptych.worker.matching.open_prompts import open_prompts, prompt_head_from
+from triptych.worker.matching.prompt_timeline import PromptSource
 from triptych.worker.media.preparer import Preparer
 from triptych.worker.memory_bounds import within_memory
 from triptych.worker.observability.events import PartitionRestored
@@ -146,6 +150,17 @@ def model_from(settings: Settings) -> Model:
         compiled=settings.model.compiled,
         runtime=settings.model.runtime,
         precision=settings.model.precision,
+        foundation=FoundationSources(
+            picture_space=settings.model.picture_space,
+            sound_space=settings.model.sound_space,
+            audio_events=settings.model.audio_events,
+            emotion=settings.model.emotion,
+            sentiment=settings.model.sentiment,
+        ),
+        detector=settings.model.detector,
+        detector_labels=tuple(label for label in settings.model.detector_labels.split(",") if label.strip()),
+        detector_threshold=settings.model.detector_threshold,
+        pictures=settings.model.pictures_per_window,
     )
     return build_model(choice)
 
@@ -176,6 +191,7 @@ def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) 
         )
         stack.callback(joined.close)
         topics = _watch_topics(settings, dependencies.transport, stack)
+        prompts = open_prompts(settings, dependencies.transport, stack)
         consumer, cutoff = scope.narrow(joined)
         publication = _result_publisher(
             publisher,
@@ -183,6 +199,7 @@ def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) 
             MessageBuilder(settings.pipeline, topics.ids),
             hooks=hooks,
             is_confirmed=consumer.is_confirmed,
+            prompts=prompts,
         )
         shadow = None if settings.model.shadow is None else Shadow(hooks, share=settings.model.shadow_share)
         stages = _stages(settings, runner, publication, hooks=hooks, shadow=shadow)
@@ -198,7 +215,9 @@ def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) 
         stack.callback(joined.close)  # closed first, and again above: the group need not wait for stages that still run
         yield Pipeline(
             PipelineInput(
-                consumer, _restorer(settings, dependencies.transport, consumer, topics=topics, hooks=hooks), topics
+                consumer,
+                _restorer(settings, dependencies.transport, consumer, topics=topics, prompts=prompts, hooks=hooks),
+                topics,
             ),
             stages,
             publication,
@@ -227,6 +246,7 @@ def _result_publisher(
     *,
     hooks: Hooks,
     is_confirmed: Callable[[], bool],
+    prompts: PromptSource,
 ) -> ResultPublisher:
     """Return a result publisher with the sender that fits `publisher`."""
     retry = RetryPolicy(hooks)
@@ -235,7 +255,9 @@ def _result_publisher(
         sender = AtLeastOnceSender(publisher, messages, retry, hooks)
     else:
         sender = TransactionalSender(publisher, messages, retry, hooks, is_confirmed=is_confirmed)
-    return ResultPublisher(sender, store, messages, retry=retry, hooks=hooks, is_confirmed=is_confirmed)
+    return ResultPublisher(
+        sender, store, messages, retry=retry, hooks=hooks, is_confirmed=is_confirmed, prompts=prompts
+    )
 
 
 def partitions_of(transport: Transport) -> int:
@@ -296,7 +318,8 @@ def _model_slots(
             put=lambda model: stages.between_batches(partial(runner.replace, model)).result(),
         )
     if shadow is not None and settings.model.shadow is not None:
-        named = settings.model.model_copy(update={"name": settings.model.shadow})
+        alone = dict.fromkeys(("picture_space", "sound_space", "audio_events", "emotion", "sentiment"), "")
+        named = settings.model.model_copy(update={"name": settings.model.shadow, "detector": "off", **alone})
         yield ModelSlot(
             role="shadow",
             source=settings.model.shadow,
@@ -321,7 +344,8 @@ def _stages(
         prepare_threads=settings.worker.prepare_threads,
     )
     preparer = Preparer(runner.spec, measures_quality=settings.worker.quality)
-    ladder = ladder_of(settings.worker.overload, runner.spec.frames)
+    pictures = runner.spec.detection.pictures if runner.spec.detection else 0
+    ladder = ladder_of(settings.worker.overload, runner.spec.frames, pictures)
     overload = Overload(ladder, limit_ns=settings.worker.overload_limit_ms * NS_PER_MS)
     return Stages(preparer, batcher, runner, publication, limits=limits, overload=overload, hooks=hooks, shadow=shadow)
 
@@ -332,10 +356,12 @@ def _restorer(
     consumer: GroupConsumer,
     *,
     topics: TopicWatch,
+    prompts: PromptSource,
     hooks: Hooks,
 ) -> RestorePartition:
     """Return the function that restores a partition from the tail of the results topic."""
     config = align_config(settings)
+    prompt_head = prompt_head_from(settings)
 
     def restore(partition: int, start: dict[Modality, int]) -> tuple[PartitionSet, list[StoredResult]]:
         tps = {modality: TopicPartition(topic, partition) for modality, topic in TOPIC_OF.items()}
@@ -366,9 +392,12 @@ def _restorer(
             partition, config, start, partitions=topics.counts[-1], pipeline=settings.pipeline, restored=tail.snapshots
         )
         partition_set.counts = topics.counts
+        partition_set.matches = MatchHistory(config.stream_ttl_ns, prompts, prompt_head)
         for stored in tail.results:
             partition_set.recent.remember(stored.result)
             partition_set.quality.remember(stored.result)
+            partition_set.matches.remember(stored.result)
+            partition_set.tracks.remember(stored.result)
         return partition_set, tail.results
 
     return restore

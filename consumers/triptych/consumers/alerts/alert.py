@@ -14,13 +14,14 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 from typing import ClassVar, Final
 
 import structlog
 
+from triptych.consumers.alerts.event_tracker import EventLimits
 from triptych.consumers.alerts.http_post import MAX_RETRY_AFTER_S, Endpoint, PostOutcome
 from triptych.consumers.alerts.state import AlertState
 from triptych.consumers.alerts.webhook import WebhookMessage, parse_secrets, webhook_message
@@ -61,6 +62,7 @@ class AlertOptions:
     timeout_s: float = 15.0
     give_up_after_s: float = 24 * 3_600.0
     min_backoff_s: float = _MIN_BACKOFF_S
+    events: EventLimits = field(default_factory=EventLimits)
 
 
 class AlertSender:
@@ -113,10 +115,19 @@ class AlertSender:
 
 
 class AlertLoop:
-    """Reads a subscription, and sends the results that match the rule."""
+    """Reads a subscription, and sends the results that match the rule, or with which an event begins."""
 
-    def __init__(self, rule: Rule, sender: AlertSender, state: AlertState, *, pipeline: str) -> None:
+    def __init__(
+        self,
+        rule: Rule,
+        sender: AlertSender,
+        state: AlertState,
+        *,
+        pipeline: str,
+        of_events: bool = False,
+    ) -> None:
         self._rule = rule
+        self._of_events = of_events
         self._sender = sender
         self._state = state
         self._pipeline = pipeline
@@ -130,15 +141,24 @@ class AlertLoop:
             if delivery is None:
                 if not results.fetch():
                     break
-            elif self._rule.matches(delivery.result):
-                if not self._handle_match(delivery):
-                    return  # stopped before it was accepted: the cursor stays before it
-                self._next_save_s = 0.0
+            elif not self._handle(delivery):
+                return  # stopped before it was accepted: the cursor stays before it
             self._save_if_due(results)
         self._state.save(results.cursor)
 
-    def _handle_match(self, delivery: Delivery) -> bool:
-        message = webhook_message(delivery, rule=str(self._rule), pipeline=self._pipeline)
+    def _handle(self, delivery: Delivery) -> bool:
+        """Send what is to be sent about a result. Return False if a stop came first."""
+        matches = self._rule.matches(delivery.result)
+        since_ns = self._state.events.begins(delivery.result, matches=matches) if self._of_events else None
+        if since_ns is None if self._of_events else not matches:
+            return True
+        self._next_save_s = 0.0
+        return self._send(delivery, since_ns)
+
+    def _send(self, delivery: Delivery, event_since_ns: int | None) -> bool:
+        message = webhook_message(
+            delivery, rule=str(self._rule), pipeline=self._pipeline, event_since_ns=event_since_ns
+        )
         if self._state.has_delivered(message.id):
             return True
         if not self._sender.deliver(message):
@@ -197,7 +217,7 @@ class _Alert:
         self._rule = Rule(options.where)
         self._endpoint = Endpoint(options.url, timeout_s=options.timeout_s)
         self._secrets = _secrets(options.secret_file)
-        self._state = stack.enter_context(AlertState(options.cursor_file))
+        self._state = stack.enter_context(AlertState(options.cursor_file, options.events))
         self._pipeline = settings.pipeline
 
     def run(self, settings: Settings, origin: SourceName, stop: Event, *, says_silence: bool) -> None:
@@ -213,7 +233,8 @@ class _Alert:
                 if says_silence:
                     silence = Silence(lambda: subscriber.counts.delivered, source, options.stream, settings.pipeline)
                     stack.enter_context(silence.reported(at_end=options.until_end))
-                AlertLoop(self._rule, sender, state, pipeline=self._pipeline).run(results, stop)
+                loop = AlertLoop(self._rule, sender, state, pipeline=self._pipeline, of_events=options.events.are_set)
+                loop.run(results, stop)
                 log.info(
                     "alerted",
                     to=to,

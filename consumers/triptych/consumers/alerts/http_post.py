@@ -88,7 +88,7 @@ class _Attempt:
                 return  # too late to send anything
             self._connection.request("POST", self._target, body, dict(headers))
             response = self._connection.getresponse()
-            after_s = _seconds(response.getheader("retry-after"), now_s=time.time())
+            after_s = retry_delay_s(response.getheader("retry-after"))
             outcome = PostOutcome(response.status, f"HTTP {response.status}", after_s)
         except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a name that is no IDNA name
             outcome = PostOutcome(None, f"{type(error).__name__}: {error}")
@@ -123,14 +123,19 @@ def _checked(url: str) -> SplitResult:
     return parts
 
 
-def _seconds(retry_after: str | None, *, now_s: float) -> float:
-    """Return the delay of the header, which holds seconds or a date, up to the longest delay. 0 if it is invalid."""
+def retry_delay_s(retry_after: str | None, *, now_s: float | None = None) -> float:
+    """Return the delay of the header Retry-After, up to the longest delay; 0 if it is missing or invalid.
+
+    Args:
+        retry_after: seconds or a date, as the header has it.
+        now_s: the time that the date is compared with; by default that of the wall clock.
+    """
     if retry_after is None:
         return 0.0
     if retry_after.isascii() and retry_after.isdigit():
         return float(min(int(retry_after[:9]), MAX_RETRY_AFTER_S))
     try:
-        delay_s = parsedate_to_datetime(retry_after).timestamp() - now_s
+        delay_s = parsedate_to_datetime(retry_after).timestamp() - (time.time() if now_s is None else now_s)
     except (ValueError, OverflowError):
         return 0.0
     return min(max(0.0, delay_s), MAX_RETRY_AFTER_S)

@@ -6,10 +6,12 @@ import fcntl
 import json
 import os
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
+from triptych.consumers.alerts.event_tracker import EventLimits, EventTracker
 from triptych.consumers.subscription.cursor import Cursor, parse_since
 from triptych.schemas.errors import UsageError
 
@@ -17,14 +19,20 @@ _REMEMBERED: Final = 1_000
 
 
 class AlertState:
-    """The cursor after the last handled result, and the ids of the messages delivered last.
+    """The cursor after the last handled result, the ids of the messages delivered last, and the events of the streams.
 
     The ids detect results that were published twice, before and after a restart.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Lock the file and read it. Raises `UsageError` if it cannot be used."""
+    def __init__(self, path: Path, limits: EventLimits | None = None) -> None:
+        """Lock the file and read it. Without `limits`, alerts are for results.
+
+        Raises:
+            UsageError: the file cannot be used.
+        """
         self._path = path
+        self._limits = limits or EventLimits()
+        self.events = EventTracker(self._limits)
         self._written: str | None = None
         self.cursor: Cursor | None = None
         self._delivered: deque[str] = deque(maxlen=_REMEMBERED)
@@ -50,7 +58,10 @@ class AlertState:
     def save(self, cursor: Cursor) -> None:
         """Write the state durably, if it has changed."""
         self.cursor = cursor
-        text = json.dumps({"cursor": str(cursor), "delivered": list(self._delivered)})
+        document: dict[str, object] = {"cursor": str(cursor), "delivered": list(self._delivered)}
+        if self._limits.are_set:
+            document["events"] = self.events.to_document()
+        text = json.dumps(document)
         if text == self._written:
             return
         temporary = self._path.with_name(f"{self._path.name}.new")
@@ -86,13 +97,22 @@ class AlertState:
             raise UsageError(f"{self._path}: expected a readable file, got: {error}") from error
         try:
             match json.loads(text):
-                case {"cursor": str(cursor), "delivered": [*delivered]}:
+                case {"cursor": str(cursor), "delivered": [*delivered], **others}:
                     found = parse_since(cursor)
+                    self.events = EventTracker.from_document(self._limits, _events_in(others))
                     self._delivered.extend(str(message_id) for message_id in delivered)
                 case _:
                     found = None
-        except (ValueError, UsageError):
+        except (ValueError, TypeError, AttributeError, UsageError):
             found = None
         if not isinstance(found, Cursor):
             raise UsageError(f"{self._path}: expected a file written by `triptych alert`, got something else")
         self.cursor, self._written = found, text
+
+
+def _events_in(others: Mapping[Any, Any]) -> Mapping[str, list[int | bool | None]]:
+    """Return the events of a file, which has none if its alerts are for results. Raises `TypeError` for others."""
+    events = others.get("events", {})
+    if not isinstance(events, dict):
+        raise TypeError("events: expected an object")
+    return events

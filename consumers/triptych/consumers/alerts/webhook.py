@@ -46,15 +46,21 @@ class WebhookMessage:
         }
 
 
-def webhook_message(delivery: Delivery, *, rule: str, pipeline: str) -> WebhookMessage:
-    """Return the message for a result that matches a rule. All revisions of a window have the same message id."""
+def webhook_message(
+    delivery: Delivery, *, rule: str, pipeline: str, event_since_ns: int | None = None
+) -> WebhookMessage:
+    """Return the message for a result that matches a rule. All revisions of a window have the same message id.
+
+    `event_since_ns` is since when the rule has held, if the message is for an event.
+    """
     result = delivery.result
     identity = json.dumps([pipeline, rule, f"{result.window}/0"], ensure_ascii=False)
     published = datetime.fromtimestamp(result.published_ns // NS_PER_S, UTC)
+    event = {} if event_since_ns is None else {"event": {"since_ns": event_since_ns}}
     body = {
         "type": EVENT_TYPE,
         "timestamp": published.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "data": {"pipeline": pipeline, "rule": rule, "result": json.loads(delivery.document)},
+        "data": {"pipeline": pipeline, "rule": rule, **event, "result": json.loads(delivery.document)},
     }
     return WebhookMessage(
         id=f"msg_{hashlib.sha256(identity.encode()).hexdigest()[:32]}",

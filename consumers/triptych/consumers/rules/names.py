@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from triptych.consumers.rules.numbers import LabelNumbers
 from triptych.consumers.rules.phrases import Heads, Phrases
+from triptych.consumers.rules.prompt_numbers import PromptNumbers
 from triptych.schemas.results import LabelScore, Prediction, Result
 from triptych.units import NS_PER_S
 
-RuleValue = str | float | int | bool | Phrases | Heads | None
+RuleValue = str | float | int | bool | Phrases | Heads | LabelNumbers | PromptNumbers | None
 
 _MS_PER_S: Final = 1_000
 
@@ -56,6 +58,25 @@ def _heads(result: Result) -> Heads:
     return Heads({name: _labels(scored) for name, scored in result.predictions.items()})
 
 
+def _scores(result: Result) -> PromptNumbers:
+    return PromptNumbers({name: match.score for name, match in (result.matches or {}).items()})
+
+
+def _quantiles(result: Result) -> PromptNumbers:
+    return PromptNumbers({name: match.quantile for name, match in (result.matches or {}).items()})
+
+
+def _detections(result: Result) -> Phrases:
+    return Phrases((detection.label, detection.score) for detection in result.detections)
+
+
+def _counts(result: Result) -> LabelNumbers:
+    """Return the largest number of each label: in the picture that shows most of them."""
+    if result.counts is None:
+        return LabelNumbers(None)
+    return LabelNumbers({label: count.largest for label, count in result.counts.items()})
+
+
 def _lag_s(result: Result) -> float | None:
     last_ms = result.arrival_ms.last
     return None if last_ms is None else result.published_ns / NS_PER_S - last_ms / _MS_PER_S
@@ -70,6 +91,12 @@ RULE_NAMES: Final[dict[str, RuleName]] = {
     "quality": RuleName("flags of technical quality, such as `frozen`", Phrases(), _quality_flags),
     "language": RuleName("language of the cues", "eng", lambda result: result.observations.language),
     "predictions": RuleName("labels predicted by the trained heads, by head", Heads({}), _heads),
+    "matches": RuleName("how well the window fits each prompt, 0 to 1", PromptNumbers({}), _scores),
+    "quantiles": RuleName("share of recent windows that fit the prompt less well", PromptNumbers({}), _quantiles),
+    "people": RuleName("how many people at least, in one picture", 1, lambda result: _counts(result)["people"]),
+    "faces": RuleName("how many faces, in one picture", 1, lambda result: _counts(result)["face"]),
+    "counts": RuleName("how many objects of a label, in one picture", LabelNumbers({}), _counts),
+    "detections": RuleName("labels of the detections", Phrases(), _detections),
     "novelty": RuleName("how unusual the window is", 0.5, lambda result: result.novelty),
     "stream": RuleName("the stream's id", "city", lambda result: result.stream),
     "video": RuleName("state of the video", "present", lambda result: result.modalities.video.state),

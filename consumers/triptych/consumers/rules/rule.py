@@ -19,7 +19,9 @@ from typing import Final, NoReturn
 from simpleeval import EvalWithCompoundTypes
 
 from triptych.consumers.rules.names import RULE_NAMES, RuleValue, examples, values_of
+from triptych.consumers.rules.numbers import LabelNumbers
 from triptych.consumers.rules.phrases import Heads, Phrases
+from triptych.consumers.rules.prompt_numbers import PromptNumbers
 from triptych.schemas.errors import UsageError
 from triptych.schemas.results import Result
 
@@ -32,6 +34,8 @@ _ALLOWED_NODES: Final = (
     *(ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div),
 )
 _LANGUAGE: Final = "names, numbers, 'texts', comparisons, in, and, or, not, + - * / and parentheses"
+
+_CONTAINERS: Final = (Phrases, Heads, LabelNumbers, PromptNumbers)
 
 _Binary = Callable[[object, object], object]
 
@@ -72,7 +76,7 @@ def _number(value: object) -> float:
 
 
 def _equals(left: object, right: object) -> bool:
-    if isinstance(left, Phrases | Heads) or isinstance(right, Phrases | Heads):
+    if isinstance(left, _CONTAINERS) or isinstance(right, _CONTAINERS):
         raise TypeError("labels or words after in: 'dog' in visual, visual['dog'] > .5")
     return left == right
 
@@ -81,7 +85,7 @@ def _contains(item: object, container: object) -> bool:
     match container:
         case tuple() | list():
             return any(_equals(item, known) for known in container)
-        case Phrases() | Heads():
+        case Phrases() | Heads() | LabelNumbers() | PromptNumbers():
             return item in container
         case None if item is None or isinstance(item, str):
             return False
@@ -119,8 +123,8 @@ class _Evaluator(EvalWithCompoundTypes):  # type: ignore[misc] # simpleeval has 
 
     def _eval_subscript(self, node: ast.Subscript) -> object:
         container, key = self._eval(node.value), self._eval(node.slice)
-        if not isinstance(container, Phrases | Heads):
-            raise TypeError("labels or words before the bracket: visual['dog']")
+        if not isinstance(container, _CONTAINERS):
+            raise TypeError("labels, words, counts or matches before the bracket: visual['dog']")
         return container[key]
 
 

@@ -34,3 +34,13 @@ def since_ns(text: str | None) -> int:
             f"since: expected a time with its zone (2026-01-01T00:00:00Z) or an age (90s, 30m, 12h, 7d), got {text!r}"
         )
     return max(0, int(parsed.timestamp() * NS_PER_S))
+
+
+def duration_ns(text: str | None, option: str) -> int:
+    """Return a duration such as `5s` in nanoseconds, 0 for None. Raises `UsageError`, which names the option."""
+    if text is None:
+        return 0
+    age = _AGE.fullmatch(text)
+    if age is None:
+        raise UsageError(f"{option}: expected a duration such as 5s, 2m or 1h, got {text!r}")
+    return int(age[1]) * _SECONDS_PER_UNIT[age[2]] * NS_PER_S

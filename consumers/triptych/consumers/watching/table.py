@@ -24,6 +24,11 @@ _MIDDLE_COLUMNS: Final = 100
 _REMEMBERED_STREAMS: Final = 1_000
 _REMEMBERED_WINDOWS: Final = 65_536
 _FRAME_LINES: Final = 7
+_SHOWN_MATCH: Final = 0.5
+"""Matches with a lower score are not shown."""
+_OBJECTS_IN_LINE: Final = 4
+_PEOPLE: Final = "people"
+_COUNTED_AS_PEOPLE: Final = ("person", "face")
 _NONE: Final = "-"
 _SYMBOL_OF: Final[dict[State, tuple[str, str]]] = {
     "present": ("●", "green"),
@@ -44,6 +49,8 @@ def result_line(result: Result) -> str:
     seen, words = _labels(result, 3), _words(result)
     parts = [
         f"{result.stream}  {_window(result)}  V A S {_symbols(result.modalities)}",
+        _matches(result, 3),
+        _objects(result, _OBJECTS_IN_LINE),
         seen if seen != _NONE else "",
         f"speech {_speech(result)}" if result.observations.speech_share is not None else "",
         f"{_loudness(result)} LUFS" if result.observations.loudness_lufs is not None else "",
@@ -178,10 +185,30 @@ def _flags(result: Result) -> str:
 
 
 def _seen(result: Result, most: int) -> str:
-    """Return the flags of technical quality and the best labels. Labels of a black picture mean nothing."""
+    """Return matches, flags of technical quality, objects and the best labels: those of a black one mean nothing."""
     flags = _flags(result)
     labels = _NONE if "black" in flags else _labels(result, most)
-    return "; ".join(part for part in (flags, labels) if part != _NONE and part) or _NONE
+    parts = (_matches(result, most), flags, _objects(result, most + 1), labels)
+    return "; ".join(part for part in parts if part != _NONE and part) or _NONE
+
+
+def _matches(result: Result, most: int) -> str:
+    """Return the prompts that the window probably fits, best first."""
+    found = [(name, match.score) for name, match in (result.matches or {}).items() if match.score >= _SHOWN_MATCH]
+    found.sort(key=lambda match: -match[1])
+    return ", ".join(f"{_printable(name)}! {score:.0%}" for name, score in found[:most])
+
+
+def _objects(result: Result, most: int) -> str:
+    """Return the number of people, then of the most frequent other objects, in the picture that shows most of them."""
+    numbers = {label: count.largest for label, count in (result.counts or {}).items() if count.largest}
+    people = numbers.pop(_PEOPLE, 0)
+    others = sorted(
+        ((label, number) for label, number in numbers.items() if label not in _COUNTED_AS_PEOPLE),
+        key=lambda counted: (-counted[1], counted[0]),
+    )
+    shown = [(_PEOPLE, people)] * bool(people) + others
+    return ", ".join(f"{_printable(label)} {number}" for label, number in shown[:most])
 
 
 def _predicted(head: str, best: Prediction) -> str:
@@ -223,7 +250,9 @@ def _shed(result: Result) -> str:
     """Return what load shedding left out of the window."""
     if result.shed.model:
         return ", model not run"
-    return f", {result.shed.video} frames shed" if result.shed.video else ""
+    shed = (("frames", result.shed.video), ("pictures for detection", result.shed.detections))
+    parts = [f"{number} {what}" for what, number in shed if number]
+    return f", {' and '.join(parts)} shed" if parts else ""
 
 
 def _lag(result: Result) -> str:

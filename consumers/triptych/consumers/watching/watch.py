@@ -15,6 +15,7 @@ import structlog
 from rich.console import Console
 from rich.live import Live
 
+from triptych.consumers.subscription.description_subscriber import DescriptionSubscriber
 from triptych.consumers.subscription.result_buffer import Revisions
 from triptych.consumers.subscription.result_source import ResultSource
 from triptych.consumers.subscription.sources import kafka_source, redis_source
@@ -58,7 +59,7 @@ def watch_results(settings: Settings, origin: SourceName, options: WatchOptions,
             options.stream, options.since, until_end=options.until_end, revisions=options.revisions
         )
         silence = Silence(lambda: subscriber.counts.delivered, source, options.stream, settings.pipeline)
-        with _stopped_by_sigterm(results), silence.reported(at_end=options.until_end):
+        with stopped_by_sigterm(results), silence.reported(at_end=options.until_end):
             if as_json:
                 if _write_lines(results, sys.stdout.buffer, condition):
                     log.info("watched", results=subscriber.counts.delivered, cursor=str(results.cursor))
@@ -107,7 +108,7 @@ def _show_table(results: Results, condition: Condition) -> None:
 
 
 @contextmanager
-def _stopped_by_sigterm(results: Results) -> Iterator[None]:
+def stopped_by_sigterm(results: Results | DescriptionSubscriber) -> Iterator[None]:
     """End the subscription on the first SIGTERM, and the process on the second."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from triptych.models.window import PreparedCue, PreparedWindow
+from triptych.models.window import DetectionPicture, PreparedCue, PreparedWindow
 from triptych.units import NS_PER_S
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def full_window(window_ns: int, spec: InputSpec) -> PreparedWindow:
-    """Return a window with `spec.frames` black frames, silent audio and one cue."""
+    """Return a window with `spec.frames` black frames, silent audio, one cue, and black pictures for detectors."""
     samples = window_ns * spec.sample_rate_hz // NS_PER_S
     return PreparedWindow(
         stream="warm",
@@ -25,4 +25,9 @@ def full_window(window_ns: int, spec: InputSpec) -> PreparedWindow:
         audio_f32=np.zeros(samples, np.float32),
         audio_present=((0, samples),),
         cues=(PreparedCue("A line to warm up with.", 0, window_ns),),
+        pictures=() if spec.detection is None else (_black_picture(spec.detection.max_side),) * spec.detection.pictures,
     )
+
+
+def _black_picture(side: int) -> DetectionPicture:
+    return DetectionPicture(np.zeros((side, side, 3), np.uint8), time_ns=0, width=side, height=side)

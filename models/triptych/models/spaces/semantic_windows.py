@@ -58,7 +58,10 @@ class SemanticWindows:
             "subtitles": unit(outputs[WORDS_HEAD]) if window.cues and WORDS_HEAD in outputs else None,
         }
         fused = fuse(by_modality)
-        return None if fused is None else WindowVectors(SPACE, fused, **by_modality, frames=frames)
+        if fused is None:
+            return None
+        video, audio, subtitles = (by_modality[name] for name in ("video", "audio", "subtitles"))
+        return WindowVectors(SPACE, fused, video=video, audio=audio, subtitles=subtitles, frames=frames)
 
     def _sum_of_sounds(self, sounds: Sequence[PredictedLabel]) -> Vector:
         """Return the vectors of the names of the sounds, weighted by their scores and added, float32 [512]."""

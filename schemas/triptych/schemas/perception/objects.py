@@ -28,7 +28,8 @@ class ObjectCount(Value):
     """How many objects of a label were seen in the pictures of the window that were examined.
 
     `median` and `largest` are taken over these pictures. `entered` and `left` count the tracks that began and ended in
-    this window, and `passages` all that have ended since the stream began.
+    this window, and `passages` all that have ended since the stream began, or since no picture of it was examined for
+    its TTL.
     """
 
     median: float

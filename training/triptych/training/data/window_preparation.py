@@ -28,14 +28,14 @@ def prepared_windows(records: Iterable[InputRecord], config: AlignConfig, spec: 
         spec: how the model wants its windows.
     """
     preparer = Preparer(spec)
-    for window in _close_windows(records, config):
+    for window in close_windows(records, config):
         preparation = preparer.prepare(window)
         if not preparation.window.is_empty or preparation.bad:
             yield preparation
 
 
-def _close_windows(records: Iterable[InputRecord], config: AlignConfig) -> Iterator[ClosedWindow]:
-    """Yield the closed windows. Each record arrives one nanosecond after the one before.
+def close_windows(records: Iterable[InputRecord], config: AlignConfig) -> Iterator[ClosedWindow]:
+    """Yield the closed windows of one stream. Each record arrives one nanosecond after the one before.
 
     The first record arrives at its own event time, because alignment dead-letters records from the future.
     """

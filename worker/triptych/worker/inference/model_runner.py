@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from triptych.models.model import InputSpec, Model, ModelInfo
 from triptych.models.prediction import WindowPrediction
@@ -77,12 +77,36 @@ class ModelRunner:
         took_ms = (time.monotonic_ns() - started_ns) / NS_PER_MS
         self._hooks.emit(BatchInferred(windows=len(prepared), took_ms=took_ms))
         self._hooks.emit(StageCompleted(stage="infer", took_ms=took_ms))
+        detecting = self._report_detection(prepared, predictions)
         return [
             ModelOutput(
-                preparation, prediction, self._model.info, {"prepare": prepare_ms, "infer": took_ms}, failed=has_failed
+                preparation,
+                prediction,
+                self._model.info,
+                {"prepare": prepare_ms, "infer": took_ms, **detecting},
+                failed=has_failed,
             )
             for (preparation, prepare_ms), prediction, has_failed in zip(prepared, predictions, failed, strict=True)
         ]
+
+    def _report_detection(
+        self, prepared: Sequence[tuple[Preparation, float]], predictions: Sequence[WindowPrediction]
+    ) -> Mapping[str, float]:
+        """Report the windows on which the detector failed. Return the duration of its stage, if it ran.
+
+        Raises:
+            ModelBrokenError: the detector raises on its own warm-up input too.
+        """
+        for (preparation, _), prediction in zip(prepared, predictions, strict=True):
+            if prediction.detection_error is not None:
+                self._check_alive(None)
+                window = preparation.window
+                self._hooks.emit(ModelFailed(window.stream, window.start_ns, prediction.detection_error))
+        took_ms = max((each.detect_ms for each in predictions if each.detect_ms is not None), default=None)
+        if took_ms is None:
+            return {}
+        self._hooks.emit(StageCompleted(stage="detect", took_ms=took_ms))
+        return {"detect": took_ms}
 
     def _predict_alone(self, preparation: Preparation) -> WindowPrediction | None:
         try:
@@ -93,7 +117,7 @@ class ModelRunner:
             self._hooks.emit(ModelFailed(stream=window.stream, start_ns=window.start_ns, error=repr(error)))
             return None
 
-    def _check_alive(self, cause: Exception) -> None:
+    def _check_alive(self, cause: Exception | None) -> None:
         try:
             self._model.warm()
         except Exception as error:  # noqa: BLE001 - a model may raise anything; this stops the worker

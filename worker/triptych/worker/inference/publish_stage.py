@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from triptych.worker.inference.jobs import AnyJob, WindowJob
+from triptych.worker.matching.similarities import WindowSources
 from triptych.worker.partitions.partition import merge_transaction_offsets
 from triptych.worker.publishing.messages import OutgoingDeadLetter, ResultEnvelope
 from triptych.worker.publishing.novelty import moments_of
@@ -91,6 +92,7 @@ class PublishStage:
     def _send(self, jobs: Sequence[AnyJob], submissions: Sequence[Submission]) -> Sequence[StoredResult]:
         """Send to Kafka what belongs to partitions that this worker still owns. Return the results as sent."""
         self._publication.wait_until_confirmed(lambda: any(job.partition_set.may_publish for job in jobs))
+        self._wait_for_prompts(jobs)
         owned = {job.partition_set for job in jobs if job.partition_set.may_publish}
         if not owned:
             return ()
@@ -103,6 +105,15 @@ class PublishStage:
         ]
         letters = [letter for submission in submissions for letter in submission.letters]
         return self._publication.send(letters, results, merge_transaction_offsets(owned))
+
+    def _wait_for_prompts(self, jobs: Sequence[AnyJob]) -> None:
+        """Wait until every prompt that is in effect for the windows is known: a replay will know them, too."""
+        windows = [job for job in jobs if isinstance(job, WindowJob)]
+        if windows:
+            self._publication.wait_for_prompts(
+                max(job.window.snapshot.clock_ns for job in windows),
+                lambda: any(job.partition_set.may_publish for job in windows),
+            )
 
     def _store(self, jobs: Sequence[AnyJob], sent: Sequence[StoredResult]) -> None:
         def store() -> None:
@@ -129,4 +140,12 @@ def _envelope(job: WindowJob, output: ModelOutput, published_ns: int) -> ResultE
     result = result_of(job.window, output, partition=partition, published_ns=published_ns)
     result = job.partition_set.recent.with_novelty(result, moments_of(output.prediction))
     result = job.partition_set.quality.with_flags(result)
+    result = job.partition_set.matches.with_matches(result, _sources(output), clock_ns=job.window.snapshot.clock_ns)
+    result = job.partition_set.tracks.with_tracks(result)
     return ResultEnvelope(result, partition, job.window.snapshot.to_json())
+
+
+def _sources(output: ModelOutput) -> WindowSources:
+    """Return what prompts are compared with."""
+    prediction, times_ns = output.prediction, output.preparation.window.frame_times_ns
+    return WindowSources(prediction.vectors, times_ns, prediction.detections)

@@ -187,7 +187,9 @@ class Stages:
         if changed:
             effort = self._overload.effort
             self._hooks.emit(
-                OverloadLevelChanged(level=self._overload.rung, frames=effort.frames, asks_model=effort.asks_model)
+                OverloadLevelChanged(
+                    self._overload.rung, effort.frames, asks_model=effort.asks_model, pictures=effort.pictures
+                )
             )
 
     # --- run by the threads of the stages -----------------------------------------------------------------------------

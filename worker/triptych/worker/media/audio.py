@@ -7,7 +7,7 @@ are decoded on several threads beside the model's thread.
 from __future__ import annotations
 
 import io
-import wave
+import struct
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -19,7 +19,7 @@ from triptych.schemas.reasons import DeadReason
 from triptych.schemas.records import AudioChunk
 from triptych.units import NS_PER_S
 from triptych.worker.media.errors import UnreadableMediaError
-from triptych.worker.media.wav import bare_wav
+from triptych.worker.media.wav import WavParts, wav_parts
 
 Samples = NDArray[np.float32]
 
@@ -34,6 +34,9 @@ _MIN_RATE_HZ, _MAX_RATE_HZ = 1_000, 768_000
 _MAX_CHANNELS = 64
 _MAX_DEVIATION = 0.01
 _S16_BYTES, _S16_SCALE = 2, np.float32(1 / 32_768)
+_PCM: Final = 1
+_WAV_FORMAT: Final = struct.Struct("<HHLLHH")
+"""Format tag, channels, samples a second, bytes a second, bytes of all channels of a sample, bits of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ def decode_audio(chunk: AudioChunk, rate_hz: int) -> DecodedAudio:
     Raises:
         UnreadableMediaError: if the chunk cannot be decoded, or its length contradicts its record.
     """
-    audio = _in_range(_decoded(chunk))
+    audio = _decoded(chunk)
     deviation = _deviation(audio, chunk)
     samples = audio.samples if audio.rate_hz == rate_hz else _resampled(audio, rate_hz)
     return DecodedAudio(samples, rate_hz, repaired=audio.repaired or abs(deviation) > 1)
@@ -59,30 +62,26 @@ def decode_audio(chunk: AudioChunk, rate_hz: int) -> DecodedAudio:
 
 def _decoded(chunk: AudioChunk) -> DecodedAudio:
     if chunk.content_type == "audio/flac":
-        return _decode_by_ffmpeg(chunk.data, "flac", chunk)
-    data = bare_wav(chunk.data)
-    return _decode_s16_wav(data) or _decode_by_ffmpeg(data, "wav", chunk)
+        return _in_range(_decode_by_ffmpeg(chunk.data, "flac", chunk))
+    wav = wav_parts(chunk.data)
+    return _decode_s16_wav(wav) or _in_range(_decode_by_ffmpeg(wav.bare(), "wav", chunk))
 
 
-def _decode_s16_wav(data: bytes) -> DecodedAudio | None:
-    """Return the samples of a plain 16-bit WAV; None if it needs FFmpeg."""
-    try:
-        with wave.open(io.BytesIO(data)) as file:
-            channels, rate_hz = file.getnchannels(), file.getframerate()
-            if (
-                file.getsampwidth() != _S16_BYTES
-                or channels > _MAX_CHANNELS
-                or not _MIN_RATE_HZ <= rate_hz <= _MAX_RATE_HZ
-            ):
-                return None
-            pcm = file.readframes(len(data))
-            if len(pcm) > MAX_VALUES * _S16_BYTES:
-                raise _too_many()
-    except (wave.Error, EOFError, RuntimeError):  # RuntimeError: a length in the header points beyond the file
+def _decode_s16_wav(wav: WavParts) -> DecodedAudio | None:
+    """Return the samples of a plain 16-bit WAV; None if it needs FFmpeg. They are in [-1, 1)."""
+    if len(wav.format) < _WAV_FORMAT.size:
         return None
-    whole = len(pcm) // (channels * _S16_BYTES) * channels
-    frames_channels = np.frombuffer(pcm, "<i2", count=whole).reshape(-1, channels)  # [S * C] -> [S, C]
-    return DecodedAudio(_mono(frames_channels.T.astype(np.float32) * _S16_SCALE), rate_hz)
+    tag, channels, rate_hz, _, _, bits = _WAV_FORMAT.unpack_from(wav.format)
+    is_plain = tag == _PCM and (bits + 7) // 8 == _S16_BYTES
+    if not is_plain or not 1 <= channels <= _MAX_CHANNELS or not _MIN_RATE_HZ <= rate_hz <= _MAX_RATE_HZ:
+        return None
+    if len(wav.samples) > MAX_VALUES * _S16_BYTES:
+        raise _too_many()
+    whole = len(wav.samples) // (channels * _S16_BYTES) * channels
+    values = np.frombuffer(wav.samples, "<i2", count=whole).astype(np.float32) * _S16_SCALE
+    if channels == 1:
+        return DecodedAudio(values, rate_hz)
+    return DecodedAudio(_mono(values.reshape(-1, channels).T), rate_hz)  # [S * C] -> [S, C] -> [C, S]
 
 
 def _decode_by_ffmpeg(data: bytes, container_format: str, chunk: AudioChunk) -> DecodedAudio:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from triptych.worker.media.errors import UnreadableMediaError
@@ -16,8 +17,20 @@ _HEADER_BYTES: Final = 12
 _CHUNK_BYTES: Final = 8
 
 
-def bare_wav(data: bytes) -> bytes:
-    """Return the WAV without metadata, with the lengths of the data that is there.
+@dataclass(frozen=True, slots=True)
+class WavParts:
+    """The format and sample chunks of a WAV, without their headers. Views of its bytes."""
+
+    format: memoryview
+    samples: memoryview
+
+    def bare(self) -> bytes:
+        """Return a WAV without metadata, with the lengths of the data that is there."""
+        return _chunk(b"RIFF", b"".join((b"WAVE", _chunk(b"fmt ", self.format), _chunk(b"data", self.samples))))
+
+
+def wav_parts(data: bytes) -> WavParts:
+    """Return the parts of a WAV that matter.
 
     The header may declare more samples than there are: a program that writes a stream does not know the number.
 
@@ -30,8 +43,7 @@ def bare_wav(data: bytes) -> bytes:
     form, samples = chunks.get(b"fmt "), chunks.get(b"data")
     if form is None or samples is None:
         raise UnreadableMediaError(f"audio: expected wav that decodes, got {len(data)} bytes without format or samples")
-    body = b"".join((b"WAVE", _chunk(b"fmt ", form), _chunk(b"data", samples)))
-    return _chunk(b"RIFF", body)
+    return WavParts(form, samples)
 
 
 def _chunk(name: bytes, content: bytes | memoryview) -> bytes:

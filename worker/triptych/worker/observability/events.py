@@ -15,8 +15,8 @@ from triptych.schemas.results import ClosedBy
 from triptych.transport.records import Unreadable
 from triptych.worker.alignment.decisions import ClosedWindow, LateItem
 
-Stage = Literal["ask", "prepare", "infer", "publish", "store", "commit"]
-"""A step of the worker whose duration is measured; `ask` is a request for end offsets."""
+Stage = Literal["ask", "prepare", "infer", "detect", "publish", "store", "commit"]
+"""A step of the worker whose duration is measured; `ask` is a request for end offsets, `detect` a part of `infer`."""
 
 DropReason = Literal["repeat", "left_session", "redriven", "other_pipeline"]
 """Why a record is dropped.
@@ -284,13 +284,14 @@ class BytesHeld:
 class OverloadLevelChanged:
     """The overload level changed, for windows that close from now on.
 
-    At level 0 the model sees everything. `frames` limits the frames per window. Without `asks_model` the model
-    does not run.
+    At level 0 the model sees everything. `frames` limits the frames per window, `pictures` the pictures in which
+    objects are detected. Without `asks_model` the model does not run.
     """
 
     level: int
     frames: int
     asks_model: bool
+    pictures: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,17 +306,27 @@ class QualityFlagged:
 class ItemsShed:
     """A result was published for which the model did not see all items, because of overload.
 
-    `items` counts the withheld ones. `model_skipped`: the model did not run at all.
+    `items` counts the withheld ones, `pictures` those in which no objects were detected. `model_skipped`: the model
+    did not run at all.
     """
 
     stream: str
     items: Mapping[Modality, int]
     model_skipped: bool
+    pictures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectsDetected:
+    """A result with detections was published. `labels` counts the detections by label."""
+
+    stream: str
+    labels: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFailed:
-    """The model raised an exception on a batch that contains this window."""
+    """The model or its detector raised an exception on this window."""
 
     stream: str
     start_ns: int
@@ -463,6 +474,7 @@ Event = (
     | BytesHeld
     | OverloadLevelChanged
     | ItemsShed
+    | ObjectsDetected
     | QualityFlagged
     | ModelFailed
     | ModelSwapped

@@ -59,6 +59,7 @@ HANDLERS: Final = EventHandlers["_LogState"](
         events.StageCompleted: "counted; several times a second",
         events.SyncMeasured: "counted; once per result",
         events.QualityFlagged: "counted; once per result",
+        events.ObjectsDetected: "counted; once per result",
         events.LagMeasured: "a gauge; every second",
         events.BytesHeld: "a gauge; every second",
         events.ItemsShed: "counted; the change of the overload level is logged",
@@ -241,7 +242,13 @@ def _overload_level_changed(state: _LogState, event: events.OverloadLevelChanged
     if event.level == 0:
         state.log.info("overload_over", frames=event.frames)
     else:
-        state.log.warning("overload", overload_level=event.level, frames=event.frames, asks_model=event.asks_model)
+        state.log.warning(
+            "overload",
+            overload_level=event.level,
+            frames=event.frames,
+            pictures=event.pictures,
+            asks_model=event.asks_model,
+        )
 
 
 @HANDLERS.on(events.PartitionRestarted)

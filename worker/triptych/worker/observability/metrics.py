@@ -25,6 +25,9 @@ _OFFSET_BUCKETS: Final = (-1, -0.5, -0.2, -0.09, -0.045, 0, 0.045, 0.125, 0.185,
 _DISTANCE_BUCKETS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1)
 _DRIFT_BUCKETS: Final = (-10_000, -1_000, -300, -100, -30, 0, 30, 100, 300, 1_000, 10_000)
 _MS_PER_S: Final = 1_000
+_OBJECT_LABELS: Final = ("person", "face", "bicycle", "car", "vehicle", "cat", "cattle", "dog")
+_OTHER_LABEL: Final = "other"
+"""Detectors have labels of their own. These are counted by themselves, all others together."""
 
 HANDLERS: Final = EventHandlers["_WorkerSeries"](
     ignored={
@@ -108,6 +111,12 @@ class _WorkerSeries:
         )
         self.shed = self._labelled(
             "triptych_shed", "Items withheld from the model because of overload.", modality=MODALITIES
+        )
+        self.pictures_shed = self._counter(
+            "triptych_shed_pictures", "Pictures in which no objects were detected because of overload."
+        )
+        self.detections = self._labelled(
+            "triptych_detections", "Detections in published results.", label=(*_OBJECT_LABELS, _OTHER_LABEL)
         )
         self.windows_unasked = self._counter(
             "triptych_windows_unasked", "Windows published without the model because of overload."
@@ -248,7 +257,14 @@ def _results_replayed(series: _WorkerSeries, event: events.ResultsReplayed) -> N
 def _items_shed(series: _WorkerSeries, event: events.ItemsShed) -> None:
     for modality, count in event.items.items():
         series.shed.labels(modality).inc(count)
+    series.pictures_shed.inc(event.pictures)
     series.windows_unasked.inc(event.model_skipped)
+
+
+@HANDLERS.on(events.ObjectsDetected)
+def _objects_detected(series: _WorkerSeries, event: events.ObjectsDetected) -> None:
+    for label, count in event.labels.items():
+        series.detections.labels(label if label in _OBJECT_LABELS else _OTHER_LABEL).inc(count)
 
 
 @HANDLERS.on(events.QualityFlagged)

@@ -11,9 +11,12 @@ from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.alignment.decisions import Decision
 from triptych.worker.alignment.snapshot import Snapshot
 from triptych.worker.intake import received_entry
+from triptych.worker.matching.match_history import MatchHistory
+from triptych.worker.matching.prompt_timeline import NoPrompts
 from triptych.worker.partitions.offset_tracker import OffsetTracker
 from triptych.worker.publishing.novelty import RecentWindows
 from triptych.worker.publishing.quality_flags import QualityHistory
+from triptych.worker.publishing.tracking.object_tracks import TrackHistory
 
 
 class PartitionSet:
@@ -50,6 +53,8 @@ class PartitionSet:
         """
         self.recent = RecentWindows(config.stream_ttl_ns)
         self.quality = QualityHistory(config.stream_ttl_ns)
+        self.matches = MatchHistory(config.stream_ttl_ns, NoPrompts())
+        self.tracks = TrackHistory(config.stream_ttl_ns)
         self.stopped: dict[Modality, Unreadable] = {}
         """The topics of which nothing more is read, each with the batch that cannot be read, by the policy `stop`."""
         self.counts: tuple[int, ...] = (partitions,)

@@ -38,7 +38,7 @@ class RecentWindows:
         )
 
     def with_novelty(self, result: Result, moments: Sequence[ArrayLike]) -> Result:
-        """Return a copy of a result with its novelty, and remember the result.
+        """Return a result with its novelty, and remember the result.
 
         Novelty is a cosine distance from 0 (seen before) to 2. It is None if the stream has no recent windows or
         `moments` is empty. A revision is compared only with windows before its own.
@@ -47,9 +47,9 @@ class RecentWindows:
             result: a new result.
             moments: unit vectors of the parts of the window, `[moments, dimensions]`, see `moments_of`.
         """
-        novel = result.model_copy(update={"novelty": self._novelty(result, moments)})
+        novelty = self._novelty(result, moments)
         self.remember(result)
-        return novel
+        return result if novelty is None else result.model_copy(update={"novelty": novelty})
 
     def remember(self, result: Result) -> None:
         """Add a published result to the history of its stream. A revision takes the place of the result before."""

@@ -9,15 +9,17 @@ the worker gives up.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from triptych.schemas.names import MODALITIES, MODALITY_OF, Modality
 from triptych.schemas.results import Result, Shed, Sync
 from triptych.transport.records import GroupOffsets
+from triptych.worker.matching.prompt_timeline import NoPrompts, PromptSource
 from triptych.worker.observability.events import (
     ItemsShed,
+    ObjectsDetected,
     QualityFlagged,
     RecordDeadLettered,
     ResultsPublished,
@@ -47,6 +49,7 @@ class ResultPublisher:
         retry: RetryPolicy,
         hooks: Hooks,
         is_confirmed: Callable[[], bool] = lambda: True,
+        prompts: PromptSource | None = None,
     ) -> None:
         """Publish through `sender` and `store`, which the caller closes.
 
@@ -57,6 +60,7 @@ class ResultPublisher:
             retry: repeats calls while a server is unavailable; `sender` uses the same one.
             hooks: receive events about what was published.
             is_confirmed: whether the group confirms that this worker still owns its partitions.
+            prompts: tells which prompts are in effect. Without it, there are none.
         """
         self._sender = sender
         self._store = store
@@ -64,6 +68,7 @@ class ResultPublisher:
         self._retry = retry
         self._hooks = hooks
         self._is_confirmed = is_confirmed
+        self._prompts = prompts or NoPrompts()
         self._dead_lettered: OrderedDict[tuple[str, int, int], None] = OrderedDict()
 
     @property
@@ -87,6 +92,17 @@ class ResultPublisher:
         self._retry.wait_until(
             lambda: not is_wanted() or self._is_confirmed(),
             otherwise="the group coordinator has not confirmed that this worker still owns its partitions",
+        )
+
+    def wait_for_prompts(self, clock_ns: int, is_wanted: Callable[[], bool]) -> None:
+        """Block until the prompts at an arrival clock are known, or until `is_wanted` returns false.
+
+        Raises:
+            GaveUpError: `give_up` was called.
+        """
+        self._retry.wait_until(
+            lambda: not is_wanted() or self._prompts.is_known(clock_ns),
+            otherwise="the broker has not answered which prompts are in effect",
         )
 
     def send(
@@ -180,4 +196,9 @@ class ResultPublisher:
                 self._hooks.emit(QualityFlagged(result.stream, result.quality.flags))
             if result.shed != Shed():
                 items: dict[Modality, int] = {modality: getattr(result.shed, modality) for modality in MODALITIES}
-                self._hooks.emit(ItemsShed(result.stream, items, model_skipped=result.shed.model))
+                self._hooks.emit(
+                    ItemsShed(result.stream, items, model_skipped=result.shed.model, pictures=result.shed.detections)
+                )
+            if result.detections and not result.revision:
+                labels = Counter(detection.label for detection in result.detections)
+                self._hooks.emit(ObjectsDetected(result.stream, labels))

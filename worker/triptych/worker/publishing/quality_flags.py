@@ -99,12 +99,14 @@ class QualityHistory:
         self._windows: WindowMemory[Quality] = WindowMemory(stream_ttl_ns, windows=_REMEMBERED_WINDOWS)
 
     def with_flags(self, result: Result) -> Result:
-        """Return a copy of a new result with its flags, and remember it. Windows without measures stay as they are."""
+        """Return a new result, which has no flags yet, with its flags; remember it if it has measures."""
         if result.quality is None:
             return result
         before = [window.value for window in self._windows.before(result)]
         flags = quality_flags(result.quality, before)
-        flagged = result.model_copy(update={"quality": result.quality.model_copy(update={"flags": flags})})
+        flagged = result
+        if flags:  # few windows have any, and copies are dear
+            flagged = result.model_copy(update={"quality": result.quality.model_copy(update={"flags": flags})})
         self.remember(flagged)
         return flagged
 

@@ -10,6 +10,7 @@ from triptych.models.model import ModelInfo
 from triptych.models.prediction import WindowPrediction, WindowVectors
 from triptych.models.window import PreparedCue
 from triptych.schemas.names import Modality, result_id
+from triptych.schemas.perception.objects import ObjectCount
 from triptych.schemas.perception.vectors import Vectors, encode_vector
 from triptych.schemas.records import MediaRecord
 from triptych.schemas.results import (
@@ -34,6 +35,7 @@ from triptych.worker.alignment.decisions import ClosedWindow
 from triptych.worker.alignment.entry import Entry
 from triptych.worker.intake import Received
 from triptych.worker.media.preparer import Preparation
+from triptych.worker.publishing.tracking.counts import count_objects, published_detections
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ def result_of(window: ClosedWindow, output: ModelOutput, *, partition: int, publ
         model=ModelReference(name=output.model.name, version=output.model.version, sha256=output.model.sha256),
         observations=_observations(output.prediction),
         quality=output.preparation.quality,
+        detections=published_detections(output.prediction.detections or ()),
+        counts=_counts(output),
         predictions={
             head: tuple(Prediction(label=s.label, score=s.score, confidence=s.confidence) for s in scores)
             for head, scores in (output.prediction.predictions or {}).items()
@@ -96,6 +100,7 @@ def result_of(window: ClosedWindow, output: ModelOutput, *, partition: int, publ
         ),
         embedding=output.prediction.embedding,
         vectors=_vectors(output.prediction.vectors),
+        sound_vectors=_vectors(output.prediction.sound_vectors),
         stage_ms=output.stage_ms,
     )
 
@@ -106,8 +111,16 @@ def _shed(preparation: Preparation) -> Shed:
         video=shed.get("video", 0),
         audio=shed.get("audio", 0),
         subtitles=shed.get("subtitles", 0),
+        detections=preparation.shed_pictures,
         model=not preparation.asks_model,
     )
+
+
+def _counts(output: ModelOutput) -> Mapping[str, ObjectCount] | None:
+    detections = output.prediction.detections
+    if detections is None:
+        return None
+    return count_objects(detections, [picture.time_ns for picture in output.preparation.window.pictures])
 
 
 def _report(window: ClosedWindow, modality: Modality, output: ModelOutput, partition: int) -> ModalityReport:
@@ -174,9 +187,13 @@ def _observations(prediction: WindowPrediction) -> Observations:
 def _vectors(vectors: WindowVectors | None) -> Vectors | None:
     if vectors is None:
         return None
-    own = {"fused": vectors.fused, "video": vectors.video, "audio": vectors.audio, "subtitles": vectors.subtitles}
-    encoded = {name: encode_vector(vector.tolist()) for name, vector in own.items() if vector is not None}
-    return Vectors(space=vectors.space, **encoded)
+    own = {"video": vectors.video, "audio": vectors.audio, "subtitles": vectors.subtitles}
+    encoded = {
+        name: encode_vector(vector.tolist())
+        for name, vector in own.items()
+        if vector is not None and vector is not vectors.fused
+    }
+    return Vectors(space=vectors.space, fused=encode_vector(vectors.fused.tolist()), **encoded)
 
 
 def _words(cue: PreparedCue) -> Words:

@@ -50,6 +50,13 @@ class WindowMemory(Generic[Remembered]):
             and (window.start_ns < result.start_ns or not result.revision)
         ]
 
+    def same_window(self, result: Result) -> Remembered | None:
+        """Return what is remembered of the window of a revision; None if nothing is, or if it is of another model."""
+        for window in self._streams.get(result.stream, ()):
+            if window.start_ns == result.start_ns and window.model == result.model.sha256:
+                return window.value
+        return None
+
     def add(self, result: Result, value: Remembered) -> None:
         """Add a published result. A revision takes the place of the result before.
 

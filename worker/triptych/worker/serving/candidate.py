@@ -35,5 +35,7 @@ def _numbers(prediction: WindowPrediction) -> Iterator[float]:
             yield label.score
             yield 0.0 if label.confidence is None else label.confidence
     yield from (label.score for label in (*prediction.visual, *prediction.sound))
+    for detection in prediction.detections or ():
+        yield from (detection.score, *detection.box)
     yield from (prediction.shares or {}).values()
     yield from prediction.embedding or ()

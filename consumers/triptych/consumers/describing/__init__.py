@@ -1,0 +1,1 @@
+"""Let a vision-language model describe results, over any OpenAI-compatible endpoint."""

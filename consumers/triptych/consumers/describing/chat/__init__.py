@@ -1,0 +1,1 @@
+"""One window and a vision-language model: the request, the endpoint, and the answer."""

@@ -1,0 +1,1 @@
+"""Prompts of a pipeline, and what people say of their matches."""

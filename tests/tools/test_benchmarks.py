@@ -1,0 +1,102 @@
+"""Each benchmark runs, with a small amount of work. An error fails these tests; a slow machine does not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import __main__ as program
+from benchmarks.frame import Benchmark, Cost, measured, run, table, whole_process
+from benchmarks.suite import Size
+
+IN_THIS_PROCESS = ("decode", "aligner", "decode-aligner", "road", "streams", "latency")
+QUICK_PROCESSES = ("start",)
+
+
+def _cost(cpu_s: float) -> Cost:
+    return Cost(units=10, cpu_s=cpu_s, wall_s=1.0, page_faults=5, peak_bytes=1_000_000, values={"p50_ms": cpu_s})
+
+
+@pytest.mark.parametrize("name", [*IN_THIS_PROCESS, *QUICK_PROCESSES])
+def test_a_small_run_measures_every_contender(name: str) -> None:
+    """Each did some work, and took some time."""
+    report = run(program.benchmark(name, Size(is_small=True)), rounds=1, warm_up=False)
+
+    assert [each.name for each in report.contenders if each.cpu_us.median > 0] != []
+    assert {report.limit, report.ours} <= {each.name for each in report.contenders}
+    assert report.question in table(report)
+
+
+@pytest.mark.parametrize("name", sorted(set(program.SUITE) - {*IN_THIS_PROCESS, *QUICK_PROCESSES}))
+def test_the_other_benchmarks_are_made(name: str) -> None:
+    """They start servers or load PyTorch, which `make bench` does."""
+    benchmark = program.benchmark(name, Size(is_small=True))
+
+    assert {benchmark.limit, benchmark.ours} <= benchmark.contenders.keys()
+
+
+def test_the_ratio_is_taken_within_each_round() -> None:
+    """The machine was twice as slow in the second round, for both contenders."""
+    limits, ours = iter([_cost(1), _cost(2), _cost(1)]), iter([_cost(3), _cost(6), _cost(4)])
+    contenders = {"limit": lambda: next(limits), "ours": lambda: next(ours)}
+
+    report = run(Benchmark("x", "How much?", "record", contenders, "limit", "ours", goal=3), rounds=3, warm_up=False)
+
+    ratio = report.contenders[1].ratio
+    assert (ratio.median, ratio.least, ratio.largest) == (3, 3, 4)
+    assert "ours at most 3 times the limit: reached" in table(report)
+    assert report.contenders[1].cpu_us.median == 400_000
+
+
+def test_a_round_to_warm_up_is_not_counted() -> None:
+    """Its cost is ten times that of the others."""
+    costs = iter([_cost(10), _cost(1), _cost(1)])
+
+    report = run(Benchmark("x", "?", "record", {"only": lambda: next(costs)}, "only", "only"), rounds=2)
+
+    assert report.contenders[0].cpu_us.largest == 100_000
+
+
+def test_the_cost_of_work_in_this_process_is_measured() -> None:
+    """Memory that is touched costs page faults and raises the peak."""
+    megabytes = 64
+
+    cost = measured(lambda: float(len(b"\1" * (megabytes << 20)) >> 20), lambda: {"extra": 1.0})
+
+    assert (cost.units, cost.values) == (megabytes, {"extra": 1.0})
+    assert cost.cpu_s > 0
+    assert cost.peak_bytes > megabytes << 20
+
+
+def test_a_program_that_fails_is_an_error() -> None:
+    """Its figures would mean nothing."""
+    with pytest.raises(Exception, match="exit status 3"):
+        whole_process(["python3", "-c", "raise SystemExit(3)"])
+
+
+def test_the_page_has_the_figures_of_the_last_run(tmp_path: Path) -> None:
+    """And a plot beside it."""
+    figures, page = tmp_path / "figures.jsonl", tmp_path / "performance.md"
+    program.main(["decode", "--small", "--rounds", "1", "--json", str(figures)])
+    program.main(["decode", "--small", "--rounds", "2", "--json", str(figures)])
+
+    program.main(["--json", str(figures), "--page", str(page)])
+
+    assert len(figures.read_text().splitlines()) == 2
+    assert json.loads(figures.read_text().splitlines()[0])["name"] == "decode"
+    text = page.read_text()
+    assert "2 rounds" in text
+    assert "1 rounds" not in text
+    assert page.with_suffix(".png").stat().st_size > 1_000
+
+
+@pytest.mark.parametrize("args", [["nonsense"], ["--page", "x.md"]])
+def test_wrong_arguments_are_explained(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Instead of running all benchmarks for minutes."""
+    with pytest.raises(SystemExit) as caught:
+        program.main(args)
+
+    assert caught.value.code == 2
+    assert "--page needs --json" in capsys.readouterr().err or args == ["nonsense"]
