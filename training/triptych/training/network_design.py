@@ -54,9 +54,10 @@ def new_card(task: Task, config: TrainConfig, *, name: str) -> Card:
         fusion=FusionCard(name=network.fusion, options=network.fusion_options),
         heads=(_target(task), *_auxiliary(task, network), *_parts(task, network)),
     )
+    fields = {name: value for name, value in asdict(spec).items() if name in InputCard.model_fields}
     return Card(
         name=name,
-        input=InputCard(**asdict(spec), window_ns=task.window_ns),
+        input=InputCard(**fields, window_ns=task.window_ns),
         architecture=architecture,
         weights_sha256=_NO_WEIGHTS,
     )

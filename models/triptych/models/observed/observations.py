@@ -1,4 +1,4 @@
-"""Observations that need no training: labels of the frames, share of speech, and loudness.
+"""Observations that need no training: labels of the frames, share of speech, loudness, and vectors of the window.
 
 The base model consists of them. A trained model that runs the same frozen encoders adds them to its own predictions.
 """
@@ -6,7 +6,7 @@ The base model consists of them. A trained model that runs the same frozen encod
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +20,7 @@ from triptych.models.prediction import PredictedLabel, WindowPrediction
 from triptych.models.pretrained.efficientnet import LabelHead
 from triptych.models.pretrained.silero import STEP_SAMPLES, SpeechHead
 from triptych.models.pretrained.weights import EFFICIENTNET_LITE0, SILERO_VAD, load_labels, load_weights
+from triptych.models.spaces.semantic_windows import SemanticWindows, build_semantic_windows
 
 if TYPE_CHECKING:
     from triptych.models.execution.runtime import Outputs
@@ -38,28 +39,33 @@ class Observer:
     Attributes:
         heads: the heads, by the name of their output.
         labels: the label names of the output `LABELS_HEAD`.
+        space: makes the vectors of the window; None for none.
     """
 
     heads: Mapping[str, Head] = field(default_factory=dict)
     labels: Sequence[str] = ()
+    space: SemanticWindows | None = None
 
     def observe(self, window: PreparedWindow, outputs: Outputs, *, sample_rate_hz: int) -> WindowPrediction:
         """Return a prediction that holds only observations.
 
         Args:
             window: the window.
-            outputs: the outputs of its row: `LABELS_HEAD` float32 [1000], `SPEECH_HEAD` float32 [F]. Either may be
-                missing.
+            outputs: the outputs of its row: `LABELS_HEAD` float32 [1000], `SPEECH_HEAD` float32 [F], those of the
+                space. Any may be missing.
             sample_rate_hz: sample rate of the window's audio. The loudness is computed from the samples directly.
         """
         label_scores = outputs.get(LABELS_HEAD) if window.frames_hwc_u8 else None
         audio = present_audio(window) if window.audio_present else None
         steps = None if audio is None else outputs.get(SPEECH_HEAD)
-        return WindowPrediction(
+        observed = WindowPrediction(
             visual=() if label_scores is None else self._top_labels(label_scores),
             speech_share=None if audio is None or steps is None else _speech_share(steps, audio.size),
             loudness_lufs=None if audio is None else integrated_loudness(torch.from_numpy(audio), sample_rate_hz),
         )
+        if self.space is None:
+            return observed
+        return replace(observed, vectors=self.space.vectors(window, outputs, observed.sound))
 
     def _top_labels(self, scores: NDArray[np.float32]) -> tuple[PredictedLabel, ...]:
         """Return the labels with the highest scores, float32 [1000], best first."""
@@ -78,7 +84,9 @@ def build_observer(modalities: Sequence[str], *, weights_folder: Path) -> Observ
         heads[LABELS_HEAD] = LabelHead(load_weights(EFFICIENTNET_LITE0, weights_folder))
     if "audio" in modalities:
         heads[SPEECH_HEAD] = SpeechHead(load_weights(SILERO_VAD, weights_folder))
-    return Observer(heads, load_labels(EFFICIENTNET_LITE0, weights_folder) if LABELS_HEAD in heads else ())
+    labels = load_labels(EFFICIENTNET_LITE0, weights_folder) if LABELS_HEAD in heads else ()
+    space = build_semantic_windows(modalities, weights_folder=weights_folder)
+    return Observer({**heads, **space.heads}, labels, space if space.heads else None)
 
 
 def present_audio(window: PreparedWindow) -> NDArray[np.float32]:
