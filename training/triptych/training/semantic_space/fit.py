@@ -21,7 +21,7 @@ SOUND_NAMES: Final[Mapping[str, str]] = {
 _STRENGTH: Final = 0.2
 _DIRECTIONS: Final = 128
 _LANGUAGE_DIRECTIONS: Final = 10
-"""These settings and those of `semantic_heads` were chosen on the folds of the seeds 101 and 102."""
+"""docs/spaces.md says on which folds these settings and those of `semantic_heads` were chosen."""
 
 
 @dataclass(frozen=True, slots=True)
