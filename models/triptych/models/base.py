@@ -1,6 +1,6 @@
 """The base model: pretrained networks for single modalities, plus measurements that need no network.
 
-It labels the frames, measures the share of speech and the loudness of the audio, repeats the cues with their language,
+It labels the frames, measures the shares of sounds and the loudness of the audio, repeats the cues with their language,
 and computes an embedding of the window. No part of it is trained on several modalities together.
 """
 
@@ -33,6 +33,7 @@ from triptych.models.pretrained.weights import (
     SENTENCE_ENCODER,
     SENTENCE_PIECES,
     SILERO_VAD,
+    SOUND_EVENTS,
     load_weights,
 )
 from triptych.models.window import PreparedWindow
@@ -90,7 +91,7 @@ def build_base_model(frames: int, options: RunOptions, *, weights_folder: Path) 
 
 
 def _info() -> ModelInfo:
-    weights = (EFFICIENTNET_LITE0, SILERO_VAD, SENTENCE_ENCODER, SENTENCE_PIECES)
+    weights = (EFFICIENTNET_LITE0, SILERO_VAD, SENTENCE_ENCODER, SENTENCE_PIECES, SOUND_EVENTS)
     digest = hashlib.sha256("".join(weight.sha256 for weight in weights).encode()).hexdigest()
     return ModelInfo(NAME, VERSION, digest)
 
