@@ -92,7 +92,8 @@ class _MemoryBlock(nn.Module):
         reduced = (reduced.relu() if self.first else reduced) * there
         steps = functional.pad(reduced.transpose(1, 2), (TAPS - 1, TAPS))  # [B, 128, F + 39]
         mixed = reduced + functional.conv1d(steps, self.memory, groups=WIDTH).transpose(1, 2)
-        return mixed if self.first else mixed + x
+        output: Tensor = mixed if self.first else mixed + x
+        return output
 
 
 def mel_features(audio: Tensor) -> Tensor:
@@ -107,7 +108,8 @@ def mel_features(audio: Tensor) -> Tensor:
     previous = torch.cat((frames[:, :1], frames[:, :-1]), dim=1)
     frames = (frames - _PRE_EMPHASIS * previous) * _povey_window()
     power = torch.fft.rfft(frames, n=_FFT_SAMPLES).abs().square()  # [F, 257]
-    return (power @ _mel_filters()).clamp_min(torch.finfo(torch.float32).eps).log()
+    energies: Tensor = (power @ _mel_filters()).clamp_min(torch.finfo(torch.float32).eps)
+    return energies.log()
 
 
 @lru_cache(maxsize=1)
