@@ -23,7 +23,9 @@ EXTRA_OF_MODULE = {
     "captum": "train",
     "cv2": "producers",
     "httpx2": "describe",
+    "huggingface_hub": "foundation",
     "numpy": "producers",
+    "open_clip": "foundation",
     "prometheus_client": "producers",
     "redis": "consumers",
     "safetensors": "worker",
@@ -33,6 +35,7 @@ EXTRA_OF_MODULE = {
     "torchao": "compress",
     "torchaudio": "worker",
     "torchvision": "worker",
+    "transformers": "foundation",
     "PIL": "train",
     "matplotlib": "train",
     "sklearn": "train",
@@ -71,6 +74,12 @@ COMMANDS = (
         "Align video, audio and subtitles of all streams, run the model on each window, publish the results.",
     ),
     LazyCommand(
+        "match",
+        "triptych.match:match",
+        "Rank the windows of a clip by each text, with the scores of pictures, sounds and words.",
+        _TRAINING,
+    ),
+    LazyCommand(
         "train", "triptych.training.cli:train", "Train a model that `triptych work --model FOLDER` serves.", _TRAINING
     ),
     LazyCommand(
@@ -96,6 +105,12 @@ COMMANDS = (
         "stamps",
         "triptych.training.content_model.cli:stamps",
         "Build the model `content` that comes with the package from the stamps of Tux Paint, and evaluate it.",
+        _TRAINING,
+    ),
+    LazyCommand(
+        "space",
+        "triptych.training.semantic_space.cli:space",
+        "Build the semantic space that comes with the package from the stamps of Tux Paint, and evaluate it.",
         _TRAINING,
     ),
     LazyCommand(

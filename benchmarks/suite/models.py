@@ -37,8 +37,8 @@ def model_benchmark(size: Size) -> Benchmark:
         contenders,
         limit="its multiplications alone (GEMM)",
         ours="base in PyTorch",
-        note="One thread, two pictures at a time, as the encoder does. The limit is a matrix product with as many operations (.39 billion "
-        "multiplications and additions a picture), which no network of many small layers reaches.",
+        note="One thread, two pictures at a time, as the encoder does. The limit is a matrix product of as many "
+        "operations (.39 billion multiplications and additions a picture), which no such network reaches.",
     )
 
 
@@ -82,7 +82,8 @@ def threads_benchmark(size: Size) -> Benchmark:
         limit="one thread, tuned",
         ours="default",
         goal=1.1,
-        note="Tuned: what triptych.service.process_tuning sets.",
+        note="Tuned: what triptych.service.process_tuning sets. On two CPUs the default is one thread, and its ratio "
+        "only shows how far figures vary under load.",
     )
 
 

@@ -63,6 +63,7 @@ def test_a_worker_reloads_its_model(install: Callable[..., Installation], tmp_pa
         TRIPTYCH_MODEL_NAME=str(path),
         TRIPTYCH_MODEL_THREADS="1",
         TRIPTYCH_MODEL_DEVICE="cpu",
+        TRIPTYCH_MODEL_DETECTOR="off",  # its checksum would be part of the model's
         TRIPTYCH_MODEL_WATCH_MS="100",
     )
     with here.running("work", "--shadow", str(shadow_path)) as worker:

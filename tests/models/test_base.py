@@ -51,14 +51,10 @@ def test_a_prediction_does_not_depend_on_what_else_is_in_the_batch(
         assert [score.label for score in alone.visual] == [score.label for score in prediction.visual]
         assert numbers(alone) == pytest.approx(numbers(prediction), rel=1e-4)
         assert len(numbers(alone)) == len(numbers(prediction))
-        assert alone.embedding == pytest.approx(prediction.embedding, abs=2e-5)  # embeddings are rounded
-        assert (
-            len(alone.frame_embeddings)
-            == len(prediction.frame_embeddings)
-            == max(not window.is_empty, len(window.frames_hwc_u8))
-        )
-        for one, other in zip(alone.frame_embeddings, prediction.frame_embeddings, strict=True):
-            assert one == pytest.approx(other, abs=2e-5)
+        assert (alone.embedding, alone.frame_embeddings) == (None, ())
+        assert (alone.vectors is None) == (not window.frames_hwc_u8 and not window.cues)
+        if alone.vectors is not None and prediction.vectors is not None:
+            np.testing.assert_allclose(alone.vectors.fused, prediction.vectors.fused, atol=1e-4)
 
 
 def test_a_window_with_all_modalities_has_all_observations(
@@ -85,7 +81,7 @@ def test_a_missing_modality_has_no_observations(
     )
     assert (len(seen.visual), seen.speech_share, seen.loudness_lufs) == (5, None, None)
     assert (heard.visual, heard.speech_share is not None, heard.loudness_lufs is not None) == ((), True, True)
-    assert replace(read, embedding=None, frame_embeddings=()) == WindowPrediction(words=(CUE,))
+    assert replace(read, vectors=None) == WindowPrediction(words=(CUE,))
     assert nothing == WindowPrediction()
 
 
@@ -99,7 +95,7 @@ def test_silence_has_no_speech_and_no_loudness(base_model: Model, make_window: M
 def test_a_single_sample_can_be_evaluated(base_model: Model, make_window: MakeWindow) -> None:
     """A single sample has no speech and no loudness."""
     (prediction,) = base_model.predict([make_window(sound=np.ones(1, np.float32))])
-    assert replace(prediction, embedding=None, frame_embeddings=()) == WindowPrediction(speech_share=0.0)
+    assert replace(prediction, vectors=None) == WindowPrediction(speech_share=0.0)
 
 
 @pytest.mark.usefixtures("weights_folder")

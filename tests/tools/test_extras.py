@@ -63,6 +63,7 @@ CASES = {
     "producers": ExtraCase(("triptych.producers",), ("torch", "redis", "faster_whisper")),
     "transcribe": ExtraCase(("triptych.producers",), ("torch", "redis")),
     "worker": ExtraCase(("triptych.worker", "triptych.models"), (*TRAIN_ONLY, "faster_whisper")),
+    "foundation": ExtraCase(("triptych.worker", "triptych.models"), (*TRAIN_ONLY, "faster_whisper")),
     "train": ExtraCase(("triptych.training", "triptych.explaining"), ("torchao", "faster_whisper")),
     "compress": ExtraCase(("triptych.training.compression",), ("faster_whisper",)),
 }

@@ -125,5 +125,7 @@ def test_settings_choose_the_detector() -> None:
     """The null model has none; an unknown name is refused."""
     settings = load(overrides={"model.name": "null", "model.detector": "auto"}, environ={})
     assert model_from(settings).spec.detection is None
-    with pytest.raises(UsageError, match=r"no detector is called 'yolo'; there are: auto, off \(model.detector\)"):
+    with pytest.raises(
+        UsageError, match=r"no detector is called 'yolo'; there are: auto, off, or the source .*\(model.detector\)"
+    ):
         build_model(ModelChoice("null", frames=1, window_ns=1, detector="yolo"))

@@ -169,17 +169,41 @@ class ModelSettings(Section):
     frames_per_window: Annotated[int, Field(gt=0, le=64)] = 4
     """Number of frames per window that the model sees, evenly spaced. Other frames are never decoded."""
 
-    detector: NotEmpty = "off"
+    detector: NotEmpty = "auto"
     """What finds objects in pictures beside the model, for `detections` and `counts` (docs/detections.md): `auto` finds
-    faces and everyday objects, `off` nothing. The model `null` never has a detector."""
+    faces and everyday objects, `off` nothing, and a source such as `hf:ID@REVISION` is a foundation model
+    (docs/foundation-models.md). Beside the model `null`, only a foundation model runs."""
+
+    detector_labels: str = ""
+    """What a detector of an open vocabulary finds, separated by commas: `person, fire truck`."""
+
+    detector_threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Lowest score of a detection of a foundation model. Default: that of its library."""
 
     pictures_per_window: Annotated[int, Field(ge=0, le=4)] = 1
     """Number of pictures per window in which objects are detected, evenly spaced. More count better and follow moving
-    objects better; each costs about as much as two frames of the model `base`. 0 is the same as `detector = "off"`."""
+    objects better; each costs nearly as much as the model `base` on a window. 0 is the same as `detector = "off"`."""
 
     threads: Positive | None = None
     """Number of CPU threads for one operation of PyTorch. Default: half of the CPUs that the process may use, by its
     affinity and the quota of its container, unless `OMP_NUM_THREADS` or `MKL_NUM_THREADS` is set."""
+
+    picture_space: str = ""
+    """Foundation model of pictures and texts, such as SigLIP 2, for `vectors` of the results: `hf:ID@REVISION`,
+    `open_clip:NAME/TAG` or `folder:PATH`. Its files must be on this machine (`triptych models pull`), and the extra
+    `foundation` installed (docs/foundation-models.md). So for the settings below."""
+
+    sound_space: str = ""
+    """Foundation model of sounds and texts, such as CLAP, for `sound_vectors`."""
+
+    audio_events: str = ""
+    """Foundation model that names sounds, such as the Audio Spectrogram Transformer, for `sound`."""
+
+    emotion: str = ""
+    """Foundation model that classifies the emotion of speech, such as wav2vec2, as the head `speech_emotion`."""
+
+    sentiment: str = ""
+    """Foundation model that classifies the sentiment of words, such as XLM-R, as the head `text_sentiment`."""
 
     watch_ms: NotNegative = 2_000
     """Interval in milliseconds between checks of the files of a trained model. A model is loaded when its files have

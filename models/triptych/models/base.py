@@ -1,7 +1,7 @@
 """The base model: pretrained networks for single modalities, plus measurements that need no network.
 
 It labels the frames, measures the shares of sounds and the loudness of the audio, repeats the cues with their language,
-and computes an embedding of the window. No part of it is trained on several modalities together.
+and embeds frames, sounds and words in the semantic space (`spaces/semantic.py`), in which texts find windows.
 """
 
 from __future__ import annotations
@@ -10,21 +10,14 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from triptych.models.execution.runtime import Outputs, RunOptions, TorchModel
 from triptych.models.model import InputSpec, ModelInfo
 from triptych.models.network.fused import FusedModel
-from triptych.models.network.projection import EmbeddingHead, FrameEmbeddingsHead, ProjectionFusion
 from triptych.models.observed.language import cue_language
 from triptych.models.observed.observations import Observer, build_observer
 from triptych.models.prediction import WindowPrediction
-from triptych.models.pretrained.efficientnet import FEATURES as PICTURE_FEATURES
 from triptych.models.pretrained.efficientnet import INPUT_PIXELS, ImageEncoder
-from triptych.models.pretrained.sentence import FEATURES as TEXT_FEATURES
 from triptych.models.pretrained.sentence import SentenceEncoder
-from triptych.models.pretrained.silero import FEATURES as SPEECH_FEATURES
 from triptych.models.pretrained.silero import SAMPLE_RATE_HZ, SpeechEncoder
 from triptych.models.pretrained.tokenizer import SentenceTokenizer
 from triptych.models.pretrained.weights import (
@@ -36,16 +29,13 @@ from triptych.models.pretrained.weights import (
     SOUND_EVENTS,
     load_weights,
 )
+from triptych.models.spaces.semantic_weights import semantic_sha256
 from triptych.models.window import PreparedWindow
 
 NAME = "base"
-VERSION = "2"
-_EMBEDDING_HEAD = "embedding"
-_FRAME_EMBEDDINGS_HEAD = "moments"
+VERSION = "3"
 _TEXT_TOKENS = 256
 """For all cues of a window together; a long cue has about twenty tokens."""
-_EMBEDDING_DIGITS = 5
-"""Decimal places per number. Further digits are rounding noise and would double the size of a result."""
 
 
 def base_spec(frames: int) -> InputSpec:
@@ -65,21 +55,15 @@ def build_base_model(frames: int, options: RunOptions, *, weights_folder: Path) 
     Raises:
         UsageError: the weights were not downloaded.
     """
-    observer = build_observer(("video", "audio"), weights_folder=weights_folder)
+    observer = build_observer(("video", "audio", "text"), weights_folder=weights_folder)
     tokenize = SentenceTokenizer(load_weights(SENTENCE_PIECES, weights_folder)[FILE_TENSOR])
-    fusion = ProjectionFusion({"video": PICTURE_FEATURES, "audio": SPEECH_FEATURES, "text": TEXT_FEATURES})
     network = FusedModel(
         encoders={
             "video": ImageEncoder(load_weights(EFFICIENTNET_LITE0, weights_folder)),
             "audio": SpeechEncoder(load_weights(SILERO_VAD, weights_folder)),
             "text": SentenceEncoder(load_weights(SENTENCE_ENCODER, weights_folder)),
         },
-        heads={
-            **observer.heads,
-            _EMBEDDING_HEAD: EmbeddingHead(),
-            _FRAME_EMBEDDINGS_HEAD: FrameEmbeddingsHead(fusion),
-        },
-        fusion=fusion,
+        heads=observer.heads,
     )
     return TorchModel(
         network,
@@ -92,7 +76,8 @@ def build_base_model(frames: int, options: RunOptions, *, weights_folder: Path) 
 
 def _info() -> ModelInfo:
     weights = (EFFICIENTNET_LITE0, SILERO_VAD, SENTENCE_ENCODER, SENTENCE_PIECES, SOUND_EVENTS)
-    digest = hashlib.sha256("".join(weight.sha256 for weight in weights).encode()).hexdigest()
+    checksums = (*(weight.sha256 for weight in weights), semantic_sha256())
+    digest = hashlib.sha256("".join(checksums).encode()).hexdigest()
     return ModelInfo(NAME, VERSION, digest)
 
 
@@ -107,13 +92,4 @@ class _BasePostprocessor:
             self._observer.observe(window, outputs, sample_rate_hz=SAMPLE_RATE_HZ),
             words=window.cues,
             language=cue_language(window.cues),
-            embedding=_rounded(outputs[_EMBEDDING_HEAD]),
-            frame_embeddings=tuple(
-                _rounded(moment) for moment in outputs[_FRAME_EMBEDDINGS_HEAD][: max(1, len(window.frames_hwc_u8))]
-            ),
         )
-
-
-def _rounded(vector: NDArray[np.float32]) -> tuple[float, ...]:
-    """Round an embedding float32 [D] for the result."""
-    return tuple(vector.astype(np.float64).round(_EMBEDDING_DIGITS).tolist())

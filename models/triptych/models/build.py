@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from triptych.models.foundation.files.model_source import SOURCE_FORMS, parse_model_source
+from triptych.models.foundation.sources import NO_FOUNDATION, FoundationSources
 from triptych.models.model import InputSpec, Model
 from triptych.models.null import NullModel
 from triptych.models.pretrained.download.cache import cache_folder
@@ -39,9 +41,12 @@ class ModelChoice:
         compiled: how a trained model runs on a CPU: `off` (eager), `export` or `aot`.
         runtime: what runs frozen networks on a CPU: `torch`, `openvino`, or `auto`.
         precision: number format of frozen networks in OpenVINO: `float32` or `bfloat16`.
-        detector: what finds objects beside the model: `auto` for objects and faces, or `off`. Nothing does beside the
-            null model.
+        detector: what finds objects beside the model: `auto` for objects and faces, `off`, or the source of a
+            foundation model. Beside the null model, only the latter does.
         pictures: the maximum number of pictures per window for the detector; 0 for no detector.
+        detector_labels: what a detector of an open vocabulary finds.
+        detector_threshold: the lowest score of a detection of a foundation model; None for its default.
+        foundation: the foundation models that run beside the model.
     """
 
     name: str
@@ -56,24 +61,20 @@ class ModelChoice:
     precision: Literal["float32", "bfloat16"] = "float32"
     detector: str = "off"
     pictures: int = 1
+    detector_labels: tuple[str, ...] = ()
+    detector_threshold: float | None = None
+    foundation: FoundationSources = NO_FOUNDATION
 
 
 def build_model(choice: ModelChoice) -> Model:
-    """Build the model, with its detector, without warming it up.
+    """Build the model, with its detector and the foundation models beside it, without warming it up.
 
     Raises:
         UsageError: the model, detector or device does not exist, or the pretrained weights were not downloaded.
     """
-    if choice.detector not in _DETECTOR_NAMES:
-        raise UsageError(
-            f"no detector is called {choice.detector!r}; there are: {', '.join(_DETECTOR_NAMES)} (model.detector)"
-        )
-    model = _build_alone(choice)
-    if choice.name == "null" or choice.detector == "off" or not choice.pictures:
-        return model
-    from triptych.models.detection.detecting_model import DetectingModel  # noqa: PLC0415 - see `_options`
-
-    return DetectingModel(model, _build_detector(choice), pictures=choice.pictures)
+    _check_detector(choice)
+    model = _with_detector(_build_alone(choice), choice)
+    return _extended(model, choice) if choice.foundation.any else model
 
 
 def _build_alone(choice: ModelChoice) -> Model:
@@ -95,12 +96,56 @@ def model_names() -> tuple[str, ...]:
     return (*_MODEL_NAMES, *shipped_models())
 
 
+def _check_detector(choice: ModelChoice) -> None:
+    if ":" in choice.detector:
+        parse_model_source(choice.detector)
+    elif choice.detector not in _DETECTOR_NAMES:
+        raise UsageError(
+            f"no detector is called {choice.detector!r}; there are: {', '.join(_DETECTOR_NAMES)}, or the source of a "
+            f"foundation model, {SOURCE_FORMS} (model.detector)"
+        )
+
+
+def _with_detector(model: Model, choice: ModelChoice) -> Model:
+    """Return the model with its detector; as it is without one."""
+    is_foundation = ":" in choice.detector
+    if choice.detector == "off" or not choice.pictures or (choice.name == "null" and not is_foundation):
+        return model
+    from triptych.models.detection.detecting_model import DetectingModel  # noqa: PLC0415 - see `_options`
+
+    detector = _build_foundation_detector(choice) if is_foundation else _build_detector(choice)
+    return DetectingModel(model, detector, pictures=choice.pictures)
+
+
+def _build_foundation_detector(choice: ModelChoice) -> Detector:
+    from triptych.models.execution.device import choose_device  # noqa: PLC0415 - as above
+    from triptych.models.foundation.detector_building import build_foundation_detector  # noqa: PLC0415
+
+    return build_foundation_detector(
+        choice.detector,
+        choose_device(choice.device),
+        labels=choice.detector_labels,
+        threshold=choice.detector_threshold,
+    )
+
+
 def _build_detector(choice: ModelChoice) -> Detector:
     from triptych.models.detection.default_detector import build_default_detector  # noqa: PLC0415 - as above
     from triptych.models.execution.cpu_runtime import CpuRuntime  # noqa: PLC0415
     from triptych.models.execution.device import choose_device  # noqa: PLC0415
 
     return build_default_detector(choose_device(choice.device), CpuRuntime(choice.runtime, choice.precision).accelerate)
+
+
+def _extended(model: Model, choice: ModelChoice) -> Model:
+    import torch  # noqa: PLC0415 - as in `_options`
+
+    from triptych.models.execution.device import choose_device  # noqa: PLC0415
+    from triptych.models.foundation.extended_model import extend_model  # noqa: PLC0415
+
+    if choice.threads is not None:
+        torch.set_num_threads(choice.threads)
+    return extend_model(model, choice.foundation, choose_device(choice.device), window_ns=choice.window_ns)
 
 
 def _build_base(choice: ModelChoice) -> Model:
@@ -123,7 +168,7 @@ def _build_trained(choice: ModelChoice) -> Model:
             f"{choice.name}: the model was trained on windows of {trained_ms} ms, the worker's have {ours_ms} ms; "
             f"set --window-ms {trained_ms} (window.size_ms)"
         )
-    observer = build_observer(checkpoint.card.architecture.frozen, weights_folder=cache_folder())
+    observer = build_observer(checkpoint.card.architecture.observed, weights_folder=cache_folder())
     return build_trained_model(checkpoint, _options(choice), observer)
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from triptych.files import why_unreadable
+from triptych.models.foundation.files.manifest import FileManifest
+from triptych.models.foundation.files.model_files import pulled_models
 from triptych.models.pretrained.download.cache import cache_folder
 from triptych.models.pretrained.download.speech_to_text import (
     SPEECH_MODELS,
@@ -23,6 +25,7 @@ from triptych.models.pretrained.weights import WEIGHT_FILES, WeightFile, find_ca
 from triptych.schemas.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 models = typer.Typer(
@@ -47,18 +50,52 @@ class _Item(NamedTuple):
 def pull_command(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Weights to download (default: all except those of speech-to-text models)."),
+        typer.Argument(
+            help="Weights to download (default: all except those of speech-to-text models), or foundation models: "
+            "hf:ID@REVISION, open_clip:NAME/TAG."
+        ),
     ] = None,
+    *,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Accept the licence of a foundation model that is not a common free one.")
+    ] = False,
 ) -> None:
-    """Download pretrained weights, verify their pinned checksums and keep them in the cache."""
+    """Download pretrained weights, verify their pinned checksums and keep them in the cache.
+
+    Of a foundation model, shows size and licence first, and keeps the revision and the sha256 of each file.
+    """
     from rich.console import Console
 
     console = Console(stderr=True)
     folder = cache_folder()
-    for item in _chosen(names):
+    sources = [name for name in names or () if ":" in name]
+    pinned = [name for name in names or () if ":" not in name]
+    for source in sources:
+        _pull_foundation(source, folder, console, accept=accept)
+    for item in _chosen(pinned) if pinned or not sources else ():
         with console.status(item.name) as status:
             path = item.pull(folder, lambda step, name=item.name: status.update(f"{name}: {step}"))  # type: ignore[misc]
         console.print(f"{item.name} ({item.licence}): {path}", highlight=False, soft_wrap=True)
+
+
+def _pull_foundation(source: str, folder: Path, console: Console, *, accept: bool) -> None:
+    from triptych.models.foundation.files.model_source import parse_model_source
+    from triptych.models.foundation.files.pull import find_offer, pull_model
+
+    offer = find_offer(parse_model_source(source))
+    console.print(
+        f"{offer.repository} at {offer.commit}: {offer.size_bytes / _BYTES_IN_MB:.1f} MB, licence {offer.licence}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if not (offer.is_free or accept):
+        raise UsageError(
+            f"{offer.source}: the licence {offer.licence} is not on the short list of free ones; read it at the "
+            "model's page, and add --accept if you agree to it"
+        )
+    with console.status(str(offer.source)) as status:
+        path = pull_model(offer, folder, lambda step: status.update(f"{offer.source}: {step}"))
+    console.print(f"{offer.source}: {path}", highlight=False, soft_wrap=True)
 
 
 @models.command("list")
@@ -77,6 +114,9 @@ def list_command() -> None:
     console.print(table)
     console.print()
     console.print(_shipped())
+    if pulled := pulled_models(folder):
+        console.print()
+        console.print(_pulled(pulled))
 
 
 def _cache_state(item: _Item, folder: Path) -> str:
@@ -85,6 +125,18 @@ def _cache_state(item: _Item, folder: Path) -> str:
     if why_unreadable(item.file(folder)) is not None:
         return f"cannot be read by user {os.geteuid()}"
     return "no, downloaded on request only" if item.is_optional else "no"
+
+
+def _pulled(manifests: Sequence[FileManifest]) -> Table:
+    """Return a table of the foundation models in the cache."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, caption="foundation models, pulled", caption_justify="left")
+    for column in ("source", "licence"):
+        table.add_column(column, no_wrap=True)
+    for manifest in manifests:
+        table.add_row(manifest.source, manifest.licence)
+    return table
 
 
 def _shipped() -> Table:
@@ -133,7 +185,7 @@ def compile_command(
     checkpoint = load_checkpoint(model, weights_folder=folder)
     require_media_input(checkpoint.card)
     with Console(stderr=True).status("compiling" if form == "aot" else "exporting"):
-        observer = build_observer(checkpoint.card.architecture.frozen, weights_folder=folder)
+        observer = build_observer(checkpoint.card.architecture.observed, weights_folder=folder)
         network = ServedNetwork(checkpoint.network.model, checkpoint.card, observer.heads)
         graph = cached_graph(network, graph_source(checkpoint, observer), form, folder)
     comparison = graph.comparison
@@ -143,6 +195,27 @@ def compile_command(
         f"CPU time per window: {comparison.graph_ms:.2f} ms, eager {comparison.eager_ms:.2f} ms; "
         f"maximum relative difference: {comparison.difference:.1g}"
     )
+
+
+@models.command("check")
+def check_command(
+    source: Annotated[str, typer.Argument(help="A foundation model: hf:ID@REVISION, open_clip:NAME/TAG, folder:PATH.")],
+    *,
+    device: Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:1.")] = "auto",
+) -> None:
+    """Try a foundation model on a few pictures, sounds and sentences, and print its latency on this device.
+
+    Shows that its files, its preprocessing and the device work together. It measures no accuracy.
+    """
+    from triptych.models.execution.device import choose_device
+    from triptych.models.foundation.checking import check_model
+    from triptych.models.foundation.files.model_files import find_model_files
+
+    files = find_model_files(source)
+    chosen = choose_device(device)
+    typer.echo(f"{files.source} ({files.architecture}), sha256 {files.sha256}, on {chosen}")
+    for line in check_model(files, chosen):
+        typer.echo(line)
 
 
 def _items() -> tuple[_Item, ...]:

@@ -70,7 +70,8 @@ class WindowVectors:
         video: that of the frames; None without frames.
         audio: that of the sounds; None without audio, or if the space has nothing to say about it.
         subtitles: that of the words; None without words.
-        frames: that of each frame, [F, D], in the order of the window's frames.
+        frames: that of each picture that was embedded, [F, D], in time order.
+        frame_times_ns: event time of each of these pictures; empty if they are the window's frames, one for one.
     """
 
     space: str
@@ -79,6 +80,7 @@ class WindowVectors:
     audio: NDArray[np.float32] | None = None
     subtitles: NDArray[np.float32] | None = None
     frames: NDArray[np.float32] | None = None
+    frame_times_ns: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ class WindowPrediction:
         detection_error: why the pictures of the window could not be examined; None if they could, or there is none.
         detect_ms: time that the detector took for the batch of this window; None if it did not run.
         vectors: vectors of the window in the model's joint space; None if it has none.
+        sound_vectors: vectors of the window in a space of sounds and texts, if that is a space of its own.
     """
 
     visual: tuple[PredictedLabel, ...] = ()
@@ -120,3 +123,4 @@ class WindowPrediction:
     detection_error: str | None = None
     detect_ms: float | None = None
     vectors: WindowVectors | None = None
+    sound_vectors: WindowVectors | None = None

@@ -201,6 +201,8 @@ class Result(Value):
     of the stream that starts at this event time or later, no revision of this one is begun. A result without it is
     final, unless a version of the worker without the field published it.
 
+    `sound_vectors` are in a space of sounds and texts, where the worker has one beside that of `vectors`.
+
     `counts` are by label of the detections, and of `people`: the larger of the numbers of persons and faces, a lower
     bound. It is absent where no picture was examined. A label stays in it once it was seen in the stream, with zeros
     where nothing is. `matches` are by the name
@@ -241,6 +243,7 @@ class Result(Value):
     when: tuple[TimeSlice, ...] = Field(default=(), exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE)
     embedding: tuple[float, ...] | None = None
     vectors: Vectors | None = Field(default=None, exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE)
+    sound_vectors: Vectors | None = Field(default=None, exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE)
     novelty: float | None = None
     matches: Annotated[Mapping[str, Match], *FROZEN_MAPPING] | None = Field(
         default=None, exclude_if=lambda matches: matches is None, json_schema_extra=WRITTEN_WHERE_TRUE

@@ -97,10 +97,12 @@ def test_the_checksum_covers_thresholds_and_sizes(detector: Detector) -> None:
     finders = [
         (ObjectFinder(device), FaceFinder(device)),
         (ObjectFinder(device, threshold=0.9), FaceFinder(device)),
+        (ObjectFinder(device, person_threshold=0.9), FaceFinder(device)),
         (ObjectFinder(device), FaceFinder(device, threshold=0.9)),
         (ObjectFinder(device), FaceFinder(device, side=320)),
     ]
     checksums = [DefaultDetector(each, device, batch=1).sha256 for each in finders]
+    checksums.append(DefaultDetector(finders[0], device, batch=1, person_threshold=0.9).sha256)
     assert checksums[0] == detector.sha256
     assert len(set(checksums)) == len(checksums)
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from triptych.models.prediction import WindowPrediction, WindowVectors
+from triptych.schemas.codec import parse_result
 from triptych.schemas.names import result_id
+from triptych.schemas.perception.vectors import Vectors, encode_vector
 from triptych.schemas.results import Arrival, Modalities, ModalityReport, ModelReference, Result
-from triptych.worker.publishing.novelty import RecentWindows
+from triptych.worker.publishing.novelty import RecentWindows, moments_of
 
 SECOND = 1_000_000_000
 TTL_NS = 600 * SECOND
@@ -18,6 +25,7 @@ MODEL = ModelReference(name="toy", version="1", sha256="a" * 64)
 ABSENT = ModalityReport(state="absent")
 EAST, NORTH, UP = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 Vector = tuple[float, ...]
+GOLDEN = Path(__file__).parents[2] / "golden" / "v1"
 
 
 def window(
@@ -163,3 +171,80 @@ def test_a_restart_anywhere_changes_no_novelty(seed: int, streams: list[str], pa
         if (result.arrival_ms.last or 0) >= oldest_unread_ms - TTL_MS:
             again.remember(result)
     assert [novelty_of(again, result) for result in results[crash:]] == expected[crash:]
+
+
+def in_space(
+    number: int, *, fused: Vector, video: Vector | None = None, embedding: Vector | None = None, space: str = "space-1"
+) -> Result:
+    """Return the result of a window with vectors of a joint space."""
+    vectors = Vectors(space=space, fused=encode_vector(fused), video=None if video is None else encode_vector(video))
+    return window(number, embedding).model_copy(update={"vectors": vectors})
+
+
+def test_pictures_are_compared_with_pictures() -> None:
+    """What is said does not count while there are pictures; without any, the fused vector counts."""
+    recent = RecentWindows(TTL_NS)
+    assert recent.with_novelty(in_space(0, fused=NORTH, video=EAST), (EAST,)).novelty is None
+    assert recent.with_novelty(in_space(1, fused=UP, video=EAST), (EAST, EAST)).novelty == 0
+    assert recent.with_novelty(in_space(2, fused=UP, video=EAST), (EAST, NORTH)).novelty == 1
+    assert recent.with_novelty(in_space(3, fused=NORTH), (NORTH,)).novelty == 0
+    assert recent.with_novelty(in_space(4, fused=EAST), (EAST,)).novelty == 1
+
+
+def test_vectors_of_different_spaces_are_not_compared() -> None:
+    """Neither with each other nor with an embedding."""
+    recent = RecentWindows(TTL_NS)
+    recent.with_novelty(in_space(0, fused=EAST, video=EAST), (EAST,))
+    recent.with_novelty(window(1, EAST), (EAST,))
+    assert recent.with_novelty(in_space(2, fused=EAST, video=EAST, space="space-2"), (EAST,)).novelty is None
+
+
+def test_an_embedding_takes_precedence_over_vectors() -> None:
+    """Results of earlier workers have only the embedding, and those of the same trained model now have both."""
+    recent = RecentWindows(TTL_NS)
+    recent.remember(window(0, EAST))
+    both = in_space(1, fused=UP, video=UP, embedding=EAST)
+    assert recent.with_novelty(both, (EAST,)).novelty == 0
+    assert recent.with_novelty(window(2, NORTH), (NORTH,)).novelty == 1
+
+
+def test_a_restart_changes_no_novelty_by_vectors() -> None:
+    """The vectors are remembered as they were published: rounded to half precision."""
+    random = np.random.default_rng(0)
+    units = random.standard_normal((12, 8))
+    units /= np.linalg.norm(units, axis=1, keepdims=True)
+    results = [in_space(number, fused=tuple(one), video=tuple(one)) for number, one in enumerate(units.tolist())]
+    undisturbed = RecentWindows(TTL_NS)
+    expected = [undisturbed.with_novelty(one, (unit,)).novelty for one, unit in zip(results, units, strict=True)]
+    again = RecentWindows(TTL_NS)
+    for one in results[:7]:
+        again.remember(Result.model_validate_json(one.model_dump_json()))
+    novelties = [again.with_novelty(one, (unit,)).novelty for one, unit in zip(results[7:], units[7:], strict=True)]
+    assert novelties == expected[7:]
+
+
+def test_the_moments_of_a_window_are_its_frames() -> None:
+    """Without frames, the fused vector; a model with an embedding has moments of its own."""
+    east, north = np.asarray(EAST, np.float32), np.asarray(NORTH, np.float32)
+    frames = np.stack([east, north])
+    seen = WindowPrediction(vectors=WindowVectors("space-1", east, video=east, frames=frames))
+    np.testing.assert_array_equal(np.asarray(moments_of(seen)), frames)
+    heard = WindowPrediction(vectors=WindowVectors("space-1", north))
+    np.testing.assert_array_equal(np.asarray(moments_of(heard)), [north])
+    trained = replace(seen, embedding=UP, frame_embeddings=(UP,))
+    assert moments_of(trained) == (UP,)
+    assert moments_of(WindowPrediction()) == ()
+
+
+def test_a_result_of_an_earlier_worker_still_gives_novelty() -> None:
+    """The golden result has an embedding and no vectors, as a restart reads it from the topic."""
+    golden = json.loads((GOLDEN / "result_with_all_filled.json").read_text(encoding="utf-8"))
+    old = parse_result(golden["value"].encode()).model_copy(update={"revision": 0})
+    assert old.embedding is not None
+    assert old.vectors is None
+    recent = RecentWindows(TTL_NS)
+    recent.remember(old)
+    moment = np.asarray(old.embedding) / np.linalg.norm(old.embedding)
+    later = old.model_copy(update={"start_ns": old.end_ns})
+    expected = min(max(1 - float(moment @ np.asarray(old.embedding)), 0), 2)
+    assert recent.with_novelty(later, (moment,)).novelty == pytest.approx(expected, abs=1e-4)

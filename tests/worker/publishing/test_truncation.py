@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
+from tests.worker.plain_detector import PlainDetector
 from tests.worker.world import Feed, World
+from triptych.models.detection.detecting_model import DetectingModel
+from triptych.models.null import NullModel
+from triptych.models.prediction import PredictedDetection
+from triptych.models.window import DetectionPicture
 from triptych.schemas.codec import parse_result
 from triptych.schemas.names import TOPIC_OF
 from triptych.schemas.reasons import DeadReason
@@ -70,3 +75,28 @@ def test_words_that_do_not_fit_truncated_are_left_out_and_dead_lettered(small: W
     assert first.id in letter.reason
     assert str(LIMIT) in letter.reason
     assert [parse_result(document) for document in small.store.results("city")] == [first, second]
+
+
+class CrowdDetector(PlainDetector):
+    """Finds 300 people in each picture."""
+
+    def detect(self, pictures: Sequence[DetectionPicture]) -> list[tuple[PredictedDetection, ...]]:
+        """Return 300 boxes for each picture."""
+        boxes = [(at, 0.0, at + 1.0, 9.0) for at in range(300)]
+        return [tuple(PredictedDetection(each.time_ns, "person", 0.5, box) for box in boxes) for each in pictures]
+
+
+def test_detections_that_do_not_fit_are_left_out(small: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The counts are published all the same, and nothing is dead-lettered."""
+    model = DetectingModel(NullModel(small.spec), CrowdDetector(), pictures=1)
+    monkeypatch.setattr("triptych.worker.wiring.model_from", lambda _: model)
+    feed = Feed("city", tracks=("video",))
+    small.send([feed.frame(0), feed.end("video", 2)])
+
+    small.work()
+
+    (result,) = small.results()
+    assert result.detections == ()
+    assert result.counts is not None
+    assert (result.counts["people"].largest, result.counts["person"].entered) == (300, 300)
+    assert small.letters() == []

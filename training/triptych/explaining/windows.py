@@ -68,11 +68,17 @@ def explain_windows(
         track: called with the number of finished windows.
 
     Raises:
-        UsageError: the first head of the model predicts an embedding.
+        UsageError: the first head of the model predicts an embedding, or the model has foundation models as encoders.
     """
     head = checkpoint.card.architecture.targets[0]
     if head.kind == "embedding":
         raise UsageError(f"{checkpoint.card.name}: expected a model that predicts labels or a number, got an embedding")
+    encoders = checkpoint.card.architecture.encoders
+    if foundation := [modality for modality, encoder in encoders.items() if encoder.kind == "foundation"]:
+        raise UsageError(
+            f"{checkpoint.card.name}: expected encoders that compute gradients, got foundation models for "
+            f"{', '.join(foundation)}: their predictions cannot be traced to pixels and samples"
+        )
     options = RunOptions(torch.device("cpu"), checkpoint.card.input.window_ns, max_batch=8)
     predictions = build_trained_model(checkpoint, options).predict(windows)
     chosen = set(np.linspace(0, len(windows) - 1, min(detailed_count, len(windows))).round().astype(int).tolist())

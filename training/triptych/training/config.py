@@ -12,12 +12,16 @@ from typing import Annotated, Literal, get_args
 import typer
 
 from triptych.models.checkpoints.storage import STORAGES, Storage
+from triptych.models.foundation.files.model_source import parse_model_source
 from triptych.schemas.errors import UsageError
 from triptych.service.cli_from_config import ReadAs, one_of
 from triptych.training.data.augmentation.config import parse_augmentation
 
 EncoderChoice = Literal["small", "frozen", "tuned"]
-"""Train a small encoder from scratch, use the pretrained one with frozen weights, or fine-tune the pretrained one."""
+"""Train a small encoder from scratch, use the pretrained one with frozen weights, or fine-tune the pretrained one.
+
+In place of a choice, the source of a foundation model can be named, which is frozen.
+"""
 
 _NETWORK = "Network"
 _LOSSES = "Losses"
@@ -51,8 +55,10 @@ def _encoders(given: Sequence[str]) -> dict[str, str]:
     encoders = {modality: str(kind) for modality, kind in _pairs("--encoder", given).items()}
     choices = get_args(EncoderChoice)
     for kind in encoders.values():
-        if kind not in choices:
-            raise UsageError(f"--encoder: expected {one_of(choices)}, got {kind!r}")
+        if ":" in kind:
+            parse_model_source(kind)
+        elif kind not in choices:
+            raise UsageError(f"--encoder: expected {one_of(choices)} or a foundation model, got {kind!r}")
     return encoders
 
 
@@ -68,7 +74,8 @@ class NetworkConfig:
     Attributes:
         fusion: name of the fusion.
         fusion_options: keyword arguments of the fusion's class.
-        encoders: choice of encoder by modality. A modality that is not named gets `small`.
+        encoders: choice of encoder by modality, or the source of a foundation model. A modality that is not named gets
+            `small`.
         width: size of a token and of the fused vector.
         dropout: dropout probability.
         modalities: modalities that the network reads.
@@ -92,11 +99,12 @@ class NetworkConfig:
         ReadAs(list[str] | None, _fusion_options),
     ] = field(default_factory=dict)
     encoders: Annotated[
-        Mapping[str, EncoderChoice],
+        Mapping[str, str],
         typer.Option(
             "--encoder",
             metavar="MODALITY=KIND",
-            help="small, frozen or tuned (frozen and tuned are pretrained), such as video=frozen. May be repeated.",
+            help="small, frozen or tuned (frozen and tuned are pretrained), such as video=frozen; or a foundation "
+            "model, such as video=hf:ID@REVISION. May be repeated.",
             rich_help_panel=_NETWORK,
         ),
         ReadAs(list[str] | None, _encoders),

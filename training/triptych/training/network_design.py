@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 
 from triptych.models.checkpoints.card import Architecture, Card, EncoderCard, FusionCard, HeadCard, InputCard
+from triptych.models.foundation.window_encoder import foundation_encoder_card
 from triptych.models.model import InputSpec
 from triptych.models.network.architecture import pretrained_checksums
+from triptych.models.pretrained.download.cache import cache_folder
 from triptych.schemas.errors import UsageError
 from triptych.training.config import NetworkConfig, TrainConfig
 from triptych.training.data.example import MODALITIES, Task
@@ -52,9 +54,10 @@ def new_card(task: Task, config: TrainConfig, *, name: str) -> Card:
         fusion=FusionCard(name=network.fusion, options=network.fusion_options),
         heads=(_target(task), *_auxiliary(task, network), *_parts(task, network)),
     )
+    fields = {name: value for name, value in asdict(spec).items() if name in InputCard.model_fields}
     return Card(
         name=name,
-        input=InputCard(**asdict(spec), window_ns=task.window_ns),
+        input=InputCard(**fields, window_ns=task.window_ns),
         architecture=architecture,
         weights_sha256=_NO_WEIGHTS,
     )
@@ -83,6 +86,8 @@ def _encoder(modality: str, network: NetworkConfig, spec: InputSpec) -> EncoderC
         return EncoderCard(kind="features", options={"steps": shape.steps, "dims": shape.dims})
     if choice == "small":
         return EncoderCard(kind="small")
+    if ":" in choice:
+        return foundation_encoder_card(modality, choice, cache_folder())
     return EncoderCard(kind="pretrained", frozen=choice == "frozen", sha256=pretrained_checksums(modality))
 
 

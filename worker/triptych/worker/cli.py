@@ -83,6 +83,21 @@ def work(
     device: Annotated[
         str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, … (model.device).")
     ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|SOURCE", help="auto, off, or a foundation model that detects (model.detector)."),
+    ] = None,
+    detector_labels: Annotated[
+        str | None,
+        typer.Option(metavar="LABELS", help="What a detector of an open vocabulary finds (model.detector_labels)."),
+    ] = None,
+    picture_space: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="Foundation model of pictures and texts (model.picture_space)."),
+    ] = None,
+    sound_space: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Foundation model of sounds and texts (model.sound_space).")
+    ] = None,
     overload: Annotated[
         OverloadChoice | None,
         typer.Option(
@@ -141,6 +156,10 @@ def work(
         "model.name": model,
         "model.shadow": shadow,
         "model.device": device,
+        "model.detector": detector,
+        "model.detector_labels": detector_labels,
+        "model.picture_space": picture_space,
+        "model.sound_space": sound_space,
         "worker.overload": None if overload is None else overload.value,
         "delivery": delivery,
         "window.size_ms": window_ms,

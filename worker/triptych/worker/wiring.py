@@ -17,6 +17,7 @@ from uuid import uuid4
 import structlog
 
 from triptych.models.build import ModelChoice, build_model
+from triptych.models.foundation.sources import FoundationSources
 from triptych.models.model import Model
 from triptych.schemas.names import INPUT_TOPICS, TOPIC_OF, VIDEO_TOPIC, Modality, consumer_group
 from triptych.service.cpus import model_threads
@@ -149,7 +150,16 @@ def model_from(settings: Settings) -> Model:
         compiled=settings.model.compiled,
         runtime=settings.model.runtime,
         precision=settings.model.precision,
+        foundation=FoundationSources(
+            picture_space=settings.model.picture_space,
+            sound_space=settings.model.sound_space,
+            audio_events=settings.model.audio_events,
+            emotion=settings.model.emotion,
+            sentiment=settings.model.sentiment,
+        ),
         detector=settings.model.detector,
+        detector_labels=tuple(label for label in settings.model.detector_labels.split(",") if label.strip()),
+        detector_threshold=settings.model.detector_threshold,
         pictures=settings.model.pictures_per_window,
     )
     return build_model(choice)
@@ -308,7 +318,8 @@ def _model_slots(
             put=lambda model: stages.between_batches(partial(runner.replace, model)).result(),
         )
     if shadow is not None and settings.model.shadow is not None:
-        named = settings.model.model_copy(update={"name": settings.model.shadow, "detector": "off"})
+        alone = dict.fromkeys(("picture_space", "sound_space", "audio_events", "emotion", "sentiment"), "")
+        named = settings.model.model_copy(update={"name": settings.model.shadow, "detector": "off", **alone})
         yield ModelSlot(
             role="shadow",
             source=settings.model.shadow,

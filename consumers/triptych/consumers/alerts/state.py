@@ -110,7 +110,7 @@ class AlertState:
         self.cursor, self._written = found, text
 
 
-def _events_in(others: Mapping[str, Any]) -> Mapping[str, list[int | bool | None]]:
+def _events_in(others: Mapping[Any, Any]) -> Mapping[str, list[int | bool | None]]:
     """Return the events of a file, which has none if its alerts are for results. Raises `TypeError` for others."""
     events = others.get("events", {})
     if not isinstance(events, dict):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -20,7 +21,7 @@ from triptych.schemas.errors import UsageError
 CARD_VERSION: Final = 1
 
 Modality = Literal["video", "audio", "text"]
-EncoderKind = Literal["small", "pretrained", "features"]
+EncoderKind = Literal["small", "pretrained", "features", "foundation"]
 HeadKind = Literal["multiclass", "multilabel", "regression", "embedding"]
 HeadRole = Literal["target", "auxiliary", "part"]
 Option = int | float | str
@@ -73,24 +74,30 @@ class EncoderCard(CardValue):
     """The encoder of one modality.
 
     A `small` encoder is trained from scratch. A `pretrained` encoder uses weights from `triptych models pull` and is
-    either `frozen` or fine-tuned. A `features` encoder reads precomputed features. The `options` are keyword arguments
-    of the encoder's class.
+    either `frozen` or fine-tuned. A `features` encoder reads precomputed features. A `foundation` encoder is `frozen`
+    and comes from the files of `source`. The `options` are keyword arguments of the encoder's class.
     """
 
     kind: EncoderKind
     frozen: bool = False
     options: Mapping[str, Option] = {}
     sha256: tuple[str, ...] = ()
-    """Checksums of the pretrained weights that the model was trained with."""
+    """Checksums of the pretrained weights that the model was trained with; of a foundation model, one of all files."""
+    source: str = Field(default="", exclude_if=operator.not_)
+    """Where the files of a foundation model are, as `triptych models pull` takes it."""
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Self:
-        if self.frozen and self.kind != "pretrained":
+        if self.frozen and self.kind not in {"pretrained", "foundation"}:
             raise ValueError(
                 f"frozen: expected a pretrained encoder, got {self.kind}; its random weights would stay random"
             )
-        if self.options and self.kind == "pretrained":
-            raise ValueError(f"options: expected none for a pretrained encoder, got {', '.join(self.options)}")
+        if self.options and self.kind in {"pretrained", "foundation"}:
+            raise ValueError(f"options: expected none for a {self.kind} encoder, got {', '.join(self.options)}")
+        if (self.kind == "foundation") != bool(self.source):
+            raise ValueError(f"source: expected one for a foundation encoder only, got {self.source!r} for {self.kind}")
+        if self.kind == "foundation" and not (self.frozen and self.sha256):
+            raise ValueError("foundation: expected a frozen encoder with the checksum of its files")
         return self
 
 
@@ -170,8 +177,13 @@ class Architecture(CardValue):
 
     @property
     def frozen(self) -> tuple[str, ...]:
-        """Return the modalities with a frozen encoder."""
+        """Return the modalities with a frozen encoder, whose weights are not in the checkpoint."""
         return tuple(name for name, encoder in self.encoders.items() if encoder.frozen)
+
+    @property
+    def observed(self) -> tuple[str, ...]:
+        """Return the modalities with a frozen encoder of `triptych models pull`, from which observations are read."""
+        return tuple(name for name, encoder in self.encoders.items() if encoder.frozen and encoder.kind == "pretrained")
 
 
 class Card(CardValue):

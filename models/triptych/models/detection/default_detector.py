@@ -14,8 +14,9 @@ from torch import Tensor
 
 from triptych.models.detection.boxes import FoundBox
 from triptych.models.detection.detector import Detector
-from triptych.models.detection.face_finder import FACE, FACE_INPUT_SIDE, FaceFinder
+from triptych.models.detection.face_finder import FACE_INPUT_SIDE, FaceFinder
 from triptych.models.detection.object_finder import ObjectFinder
+from triptych.models.detection.persons import CERTAIN_PERSON_THRESHOLD, FACE, drop_doubtful_persons
 from triptych.models.detection.ssd import INPUT_PIXELS, LABELS
 from triptych.models.network.parts import Accelerate
 from triptych.models.prediction import PredictedDetection
@@ -61,6 +62,8 @@ def build_default_detector(device: torch.device, accelerate: Accelerate | None =
 class DefaultDetector:
     """A detector that shows each picture to several networks, one after the other.
 
+    A person of whom the network for objects is not certain counts if the other one finds a face where the head is.
+
     On a CPU each picture is examined alone, so that others cannot affect it. On a GPU, pictures of the same size are
     examined together, without TF32, and by algorithms that give the same result each time.
 
@@ -68,9 +71,18 @@ class DefaultDetector:
         finders: the networks.
         device: the device that they are on.
         batch: the maximum number of pictures of one size that a network sees together.
+        person_threshold: the score from which a person counts without a face.
     """
 
-    def __init__(self, finders: Sequence[_Finder], device: torch.device, *, batch: int) -> None:
+    def __init__(
+        self,
+        finders: Sequence[_Finder],
+        device: torch.device,
+        *,
+        batch: int,
+        person_threshold: float = CERTAIN_PERSON_THRESHOLD,
+    ) -> None:
+        self._person_threshold = person_threshold
         self._finders = finders
         self._device = device
         self._batch = batch
@@ -78,7 +90,8 @@ class DefaultDetector:
     @property
     def sha256(self) -> str:
         """Return a checksum over weights, input sizes and thresholds."""
-        return hashlib.sha256("\n".join(finder.identity for finder in self._finders).encode()).hexdigest()
+        identity = "\n".join([*(finder.identity for finder in self._finders), str(self._person_threshold)])
+        return hashlib.sha256(identity.encode()).hexdigest()
 
     @property
     def max_side(self) -> int:
@@ -98,7 +111,7 @@ class DefaultDetector:
                 for index, boxes in self._examine(finder, pictures):
                     found[index] += boxes
         return [
-            tuple(_detection(picture, box) for box in sorted(boxes, key=lambda box: (-box.score, box.label, box.box)))
+            _detections(picture, drop_doubtful_persons(boxes, self._person_threshold))
             for picture, boxes in zip(pictures, found, strict=True)
         ]
 
@@ -117,7 +130,12 @@ class DefaultDetector:
         return examined
 
 
-def _detection(picture: DetectionPicture, found: FoundBox) -> PredictedDetection:
-    left, top, right, bottom = found.box
-    box = (left * picture.width, top * picture.height, right * picture.width, bottom * picture.height)
-    return PredictedDetection(picture.time_ns, found.label, found.score, box)
+def _detections(picture: DetectionPicture, found: Sequence[FoundBox]) -> tuple[PredictedDetection, ...]:
+    """Return boxes by falling score, in pixels of the picture as it was sent."""
+    width, height = picture.width, picture.height
+    detections = []
+    for each in sorted(found, key=lambda each: (-each.score, each.label, each.box)):
+        left, top, right, bottom = each.box
+        box = (left * width, top * height, right * width, bottom * height)
+        detections.append(PredictedDetection(picture.time_ns, each.label, each.score, box))
+    return tuple(detections)

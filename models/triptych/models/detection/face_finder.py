@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from triptych.models.detection.boxes import FoundBox, best_boxes
 from triptych.models.detection.center_face import POSITION_PIXELS, SIZE_MULTIPLE, CenterFace, decode_faces
+from triptych.models.detection.persons import FACE
 from triptych.models.detection.shipped_weights import CENTER_FACE, load_shipped_weights
 from triptych.models.network.parts import Accelerate
 
-FACE: Final = "face"
 FACE_INPUT_SIDE: Final = 480
 """The longer side of the network's input, in pixels."""
 FACE_THRESHOLD: Final = 0.5

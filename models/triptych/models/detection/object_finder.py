@@ -11,11 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from triptych.models.detection.boxes import FoundBox, best_boxes
+from triptych.models.detection.persons import PERSON
 from triptych.models.detection.shipped_weights import OPEN_IMAGES_SSD, load_shipped_weights
 from triptych.models.detection.ssd import INPUT_PIXELS, LABELS, OpenImagesSsd, decode_boxes
 from triptych.models.network.parts import Accelerate
 
-OBJECT_THRESHOLD: Final = 0.4
+OBJECT_THRESHOLD: Final = 0.45
+"""For all labels but persons. Measured, as the other thresholds were, by `benchmarks/detection_quality.py`."""
+DOUBTFUL_PERSON_THRESHOLD: Final = 0.2
+"""For persons, because a face may confirm them: see `drop_doubtful_persons`."""
 _MAX_OVERLAP: Final = 0.4
 _PIXEL_MEAN = _PIXEL_SCALE = 127.5
 
@@ -25,14 +29,22 @@ class ObjectFinder:
 
     Args:
         device: the device to run on.
-        threshold: the score below which nothing counts as found.
+        threshold: the score below which nothing counts as found, except persons.
+        person_threshold: the score below which no person counts as found.
         accelerate: returns a faster equivalent of the network; None keeps it.
     """
 
     def __init__(
-        self, device: torch.device, *, threshold: float = OBJECT_THRESHOLD, accelerate: Accelerate | None = None
+        self,
+        device: torch.device,
+        *,
+        threshold: float = OBJECT_THRESHOLD,
+        person_threshold: float = DOUBTFUL_PERSON_THRESHOLD,
+        accelerate: Accelerate | None = None,
     ) -> None:
-        self._threshold = threshold
+        thresholds = [person_threshold if label == PERSON else threshold for label in LABELS]
+        self._thresholds = torch.tensor(thresholds, device=device)
+        self._identity = f"{OPEN_IMAGES_SSD.sha256} {INPUT_PIXELS} {threshold} {person_threshold} {_MAX_OVERLAP}"
         network = OpenImagesSsd().eval()
         network.load_state_dict(load_shipped_weights(OPEN_IMAGES_SSD))
         self._network: nn.Module = network.to(memory_format=torch.channels_last).to(device)
@@ -44,7 +56,7 @@ class ObjectFinder:
     @property
     def identity(self) -> str:
         """Return what the detections depend on: weights, input size and thresholds."""
-        return f"{OPEN_IMAGES_SSD.sha256} {INPUT_PIXELS} {self._threshold} {_MAX_OVERLAP}"
+        return self._identity
 
     def prepare(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Stretch a picture RGB uint8 [H, W, 3] to the size of the network's input, uint8 [300, 300, 3]."""
@@ -58,6 +70,6 @@ class ObjectFinder:
 
     def _choose(self, encoded: Tensor, scores: Tensor) -> list[FoundBox]:
         """Return the objects of one picture, of encoded boxes float [1917, 4] and scores float [1917, 23]."""
-        anchors, labels = (scores >= self._threshold).nonzero(as_tuple=True)
+        anchors, labels = (scores >= self._thresholds).nonzero(as_tuple=True)
         boxes = decode_boxes(encoded[anchors], self._anchors[anchors])
         return best_boxes(boxes, scores[anchors, labels], labels, names=LABELS, max_overlap=_MAX_OVERLAP)

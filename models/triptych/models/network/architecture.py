@@ -102,6 +102,10 @@ def pretrained_checksums(modality: str) -> tuple[str, ...]:
 
 
 def _encoder(modality: str, card: EncoderCard, folder: Path) -> Encoder:
+    if card.kind == "foundation":
+        from triptych.models.foundation.window_encoder import build_window_encoder  # noqa: PLC0415 - most have none
+
+        return build_window_encoder(modality, card, folder)
     if card.kind != "pretrained":
         build = partial(FeatureEncoder, modality) if card.kind == "features" else _SMALL[modality]
         try:

@@ -1,4 +1,4 @@
-"""Observations that need no training: labels of the frames, share of speech, sounds, and loudness.
+"""Observations that need no training: labels of the frames, speech, sounds, loudness, and vectors of the window.
 
 The base model consists of them. A trained model that runs the same frozen encoders adds them to its own predictions.
 """
@@ -6,7 +6,7 @@ The base model consists of them. A trained model that runs the same frozen encod
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +28,7 @@ from triptych.models.pretrained.weights import (
     load_labels,
     load_weights,
 )
+from triptych.models.spaces.semantic_windows import SemanticWindows, build_semantic_windows
 
 if TYPE_CHECKING:
     from triptych.models.execution.runtime import Outputs
@@ -47,31 +48,36 @@ class Observer:
         heads: the heads, by the name of their output.
         labels: the label names of the output `LABELS_HEAD`.
         sound_events: finds music and singing in the audio of each window, on the CPU; None to find none.
+        space: makes the vectors of the window; None for none.
     """
 
     heads: Mapping[str, Head] = field(default_factory=dict)
     labels: Sequence[str] = ()
     sound_events: SoundEventNetwork | None = None
+    space: SemanticWindows | None = None
 
     def observe(self, window: PreparedWindow, outputs: Outputs, *, sample_rate_hz: int) -> WindowPrediction:
         """Return a prediction that holds only observations.
 
         Args:
             window: the window.
-            outputs: the outputs of its row: `LABELS_HEAD` float32 [1000], `SPEECH_HEAD` float32 [F]. Either may be
-                missing.
+            outputs: the outputs of its row: `LABELS_HEAD` float32 [1000], `SPEECH_HEAD` float32 [F], those of the
+                space. Any may be missing.
             sample_rate_hz: sample rate of the window's audio. The loudness is computed from the samples directly.
         """
         label_scores = outputs.get(LABELS_HEAD) if window.frames_hwc_u8 else None
         audio = present_audio(window) if window.audio_present else None
         steps = None if audio is None else outputs.get(SPEECH_HEAD)
         speech = None if audio is None or steps is None else _speech_share(steps, audio.size)
-        return WindowPrediction(
+        observed = WindowPrediction(
             visual=() if label_scores is None else self._top_labels(label_scores),
             speech_share=speech,
             sound=() if audio is None else self._sounds(audio, speech),
             loudness_lufs=None if audio is None else integrated_loudness(torch.from_numpy(audio), sample_rate_hz),
         )
+        if self.space is None:
+            return observed
+        return replace(observed, vectors=self.space.vectors(window, outputs, observed.sound))
 
     @torch.inference_mode()
     def _sounds(self, audio: NDArray[np.float32], speech: float | None) -> tuple[PredictedLabel, ...]:
@@ -97,10 +103,12 @@ def build_observer(modalities: Sequence[str], *, weights_folder: Path) -> Observ
         heads[LABELS_HEAD] = LabelHead(load_weights(EFFICIENTNET_LITE0, weights_folder))
     if "audio" in modalities:
         heads[SPEECH_HEAD] = SpeechHead(load_weights(SILERO_VAD, weights_folder))
+    space = build_semantic_windows(modalities, weights_folder=weights_folder)
     return Observer(
-        heads,
+        {**heads, **space.heads},
         labels=load_labels(EFFICIENTNET_LITE0, weights_folder) if LABELS_HEAD in heads else (),
         sound_events=SoundEventNetwork(load_weights(SOUND_EVENTS, weights_folder)) if SPEECH_HEAD in heads else None,
+        space=space if space.heads else None,
     )
 
 

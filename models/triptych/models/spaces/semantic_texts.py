@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from triptych.models.pretrained.sentence import FEATURES, SentenceEncoder
 from triptych.models.pretrained.tokenizer import SentenceTokenizer
 from triptych.models.pretrained.weights import FILE_TENSOR, SENTENCE_ENCODER, SENTENCE_PIECES, load_weights
+from triptych.models.spaces.semantic_heads import TextCentring
+from triptych.models.spaces.semantic_weights import SemanticWeights
 
 _MOST_TOKENS: Final = 256
 _CACHED_TEXTS: Final = 4_096
@@ -27,8 +29,11 @@ class SemanticTexts:
 
     dimensions = FEATURES
 
-    def __init__(self, encoder: SentenceEncoder, tokenizer: SentenceTokenizer, device: torch.device) -> None:
+    def __init__(
+        self, encoder: SentenceEncoder, centring: TextCentring, tokenizer: SentenceTokenizer, device: torch.device
+    ) -> None:
         self._encoder = encoder.eval().to(device)
+        self._centring = centring.eval().to(device)
         self._tokenize = tokenizer
         self._device = device
         self._recent: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
@@ -57,11 +62,11 @@ class SemanticTexts:
     @torch.inference_mode()
     def _encode(self, text: str) -> NDArray[np.float32]:
         ids = torch.tensor(self._tokenize(text)[:_MOST_TOKENS], device=self._device)
-        vector: NDArray[np.float32] = self._encoder.encode(ids)[0].float().cpu().numpy()
+        vector: NDArray[np.float32] = self._centring(self._encoder.encode(ids)[0]).cpu().numpy()
         return vector
 
 
-def build_semantic_texts(weights_folder: Path, device: torch.device) -> SemanticTexts:
+def build_semantic_texts(weights: SemanticWeights, weights_folder: Path, device: torch.device) -> SemanticTexts:
     """Load the sentence encoder and its tokenizer.
 
     Raises:
@@ -69,6 +74,7 @@ def build_semantic_texts(weights_folder: Path, device: torch.device) -> Semantic
     """
     return SemanticTexts(
         SentenceEncoder(load_weights(SENTENCE_ENCODER, weights_folder)),
+        TextCentring(weights),
         SentenceTokenizer(load_weights(SENTENCE_PIECES, weights_folder)[FILE_TENSOR]),
         device,
     )

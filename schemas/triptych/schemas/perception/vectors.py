@@ -18,7 +18,8 @@ class Vectors(Value):
 
     `space` names the space. Vectors of different spaces must not be compared. A vector is base64 of little-endian
     float16 numbers (`decode_vector`). `fused` is that of the window, from the modalities that are present; the others
-    are those of each modality alone, null where it is missing.
+    are those of each modality alone, null where it is missing. In a space of pictures (or of sounds) and texts, `fused`
+    is the vector of the pictures (or sounds) itself, and is not repeated.
     """
 
     space: str

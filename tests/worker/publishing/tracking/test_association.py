@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from triptych.worker.publishing.tracking.association import Box, ObjectTrack, Sighting, associate, overlap
+from triptych.worker.publishing.tracking.association import Box, ObjectTrack, Sighting, associate, overlaps
 
 SECOND = 1_000_000_000
 
@@ -20,10 +21,9 @@ def track(number: int, *places: tuple[float, Box], label: str = "person") -> Obj
 
 
 def test_overlap_is_the_intersection_over_the_union() -> None:
-    """Half of one box covers half of the other."""
-    assert overlap((0, 0, 10, 10), (5, 0, 15, 10)) == pytest.approx(1 / 3)
-    assert overlap((0, 0, 10, 10), (10, 0, 20, 10)) == 0
-    assert overlap((0, 0, 10, 10), (0, 0, 10, 10)) == 1
+    """Half of one box covers half of another; boxes that touch do not overlap."""
+    others = np.array([(5.0, 0, 15, 10), (10, 0, 20, 10), (0, 0, 10, 10)])
+    assert overlaps(np.array([(0.0, 0, 10, 10)]), others).tolist() == [[pytest.approx(1 / 3), 0, 1]]
 
 
 def test_a_detection_belongs_to_the_track_that_it_overlaps_most() -> None:

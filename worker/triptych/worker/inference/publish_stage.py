@@ -18,6 +18,7 @@ from triptych.worker.inference.jobs import AnyJob, WindowJob
 from triptych.worker.matching.similarities import WindowSources
 from triptych.worker.partitions.partition import merge_transaction_offsets
 from triptych.worker.publishing.messages import OutgoingDeadLetter, ResultEnvelope
+from triptych.worker.publishing.novelty import moments_of
 from triptych.worker.publishing.publisher import ResultPublisher
 from triptych.worker.publishing.result import ModelOutput, result_of
 from triptych.worker.publishing.stores.protocol import StoredResult
@@ -137,7 +138,7 @@ class PublishStage:
 def _envelope(job: WindowJob, output: ModelOutput, published_ns: int) -> ResultEnvelope:
     partition = job.partition_set.partition
     result = result_of(job.window, output, partition=partition, published_ns=published_ns)
-    result = job.partition_set.recent.with_novelty(result, output.prediction.frame_embeddings)
+    result = job.partition_set.recent.with_novelty(result, moments_of(output.prediction))
     result = job.partition_set.quality.with_flags(result)
     result = job.partition_set.matches.with_matches(result, _sources(output), clock_ns=job.window.snapshot.clock_ns)
     result = job.partition_set.tracks.with_tracks(result)

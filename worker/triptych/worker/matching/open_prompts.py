@@ -35,4 +35,4 @@ def prompt_head_from(settings: Settings) -> PromptHead:
 
 
 def _text_space_from(settings: Settings) -> TextSpace | None:
-    return build_text_space(settings.model.name)
+    return build_text_space(settings.model.name, settings.model.picture_space)

@@ -55,7 +55,7 @@ def similarity_of(prompt: EmbeddedPrompt, window: WindowSources) -> Similarity:
     direction = prompt.direction
     if vectors is None or direction is None or vectors.space != direction.space:
         return Similarity(MatchSimilarity(detections=detections), detected_ns)
-    video, seen_ns = _video_similarity(direction, vectors, window.frame_times_ns)
+    video, seen_ns = _video_similarity(direction, vectors, vectors.frame_times_ns or window.frame_times_ns)
     similarity = MatchSimilarity(
         video=video,
         audio=_vector_similarity(direction, vectors.audio),

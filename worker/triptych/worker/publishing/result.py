@@ -100,6 +100,7 @@ def result_of(window: ClosedWindow, output: ModelOutput, *, partition: int, publ
         ),
         embedding=output.prediction.embedding,
         vectors=_vectors(output.prediction.vectors),
+        sound_vectors=_vectors(output.prediction.sound_vectors),
         stage_ms=output.stage_ms,
     )
 
@@ -186,9 +187,13 @@ def _observations(prediction: WindowPrediction) -> Observations:
 def _vectors(vectors: WindowVectors | None) -> Vectors | None:
     if vectors is None:
         return None
-    own = {"fused": vectors.fused, "video": vectors.video, "audio": vectors.audio, "subtitles": vectors.subtitles}
-    encoded = {name: encode_vector(vector.tolist()) for name, vector in own.items() if vector is not None}
-    return Vectors(space=vectors.space, **encoded)
+    own = {"video": vectors.video, "audio": vectors.audio, "subtitles": vectors.subtitles}
+    encoded = {
+        name: encode_vector(vector.tolist())
+        for name, vector in own.items()
+        if vector is not None and vector is not vectors.fused
+    }
+    return Vectors(space=vectors.space, fused=encode_vector(vectors.fused.tolist()), **encoded)
 
 
 def _words(cue: PreparedCue) -> Words:

@@ -45,9 +45,10 @@ def truncate_result(message: Message, error: RecordTooLargeError, pipeline: str)
     if any(len(word.text) > TRUNCATED_TEXT_CHARS for word in words):
         short = tuple(word.model_copy(update={"text": word.text[:TRUNCATED_TEXT_CHARS]}) for word in words)
         return (_updated(message, result, observations=result.observations.model_copy(update={"words": short})),)
-    if result.observations == Observations() and result.embedding is None and not (result.when or result.detections):
+    grown = result.embedding or result.vectors or result.when or result.detections
+    if result.observations == Observations() and not grown:
         raise error
-    bare = _updated(message, result, observations=Observations(), embedding=None, when=(), detections=())
+    bare = _updated(message, result, observations=Observations(), embedding=None, vectors=None, when=(), detections=())
     return (*_dead_letter(message, result, error, pipeline), bare)
 
 

@@ -8,10 +8,12 @@ detection once (greedy assignment).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from triptych.units import NS_PER_S
 
@@ -69,66 +71,72 @@ def associate(
         labelled_boxes: label and box of each detection in one picture.
         time_ns: time of the picture.
     """
-    pairs = [
-        (-similarity, track.number, index)
-        for index, (label, box) in enumerate(labelled_boxes)
-        for track in tracks
-        if track.label == label and (similarity := _similarity(track, box, time_ns)) > 0
-    ]
+    if not tracks or not labelled_boxes:
+        return {}
+    ordered = sorted(tracks, key=lambda track: track.number)
+    similarity = _similarities(ordered, labelled_boxes, time_ns)
+    rows, columns = np.nonzero(similarity)
+    best_first = np.lexsort((columns, rows, -similarity[rows, columns]))
     number_of: dict[int, int] = {}
     taken: set[int] = set()
-    for _, number, index in sorted(pairs):
-        if index not in number_of and number not in taken:
-            number_of[index] = number
-            taken.add(number)
+    for row, index in zip(rows[best_first].tolist(), columns[best_first].tolist(), strict=True):
+        if index not in number_of and row not in taken:
+            number_of[index] = ordered[row].number
+            taken.add(row)
     return number_of
 
 
-def overlap(one: Box, other: Box) -> float:
-    """Return the intersection of two boxes over their union, 0 to 1."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    return width * height / (_area(one) + _area(other) - width * height)
+def overlaps(ones: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the intersection over the union of boxes [N, 4] and others [M, 4]: [N, M], from 0 to 1."""
+    low = np.maximum(ones[:, np.newaxis, :2], others[:, :2])  # [N, M, 2]
+    high = np.minimum(ones[:, np.newaxis, 2:], others[:, 2:])
+    shared = np.clip(high - low, 0, None).prod(2)
+    return np.asarray(shared / (_areas(ones)[:, np.newaxis] + _areas(others) - shared), np.float64)
 
 
-def _similarity(track: ObjectTrack, box: Box, time_ns: int) -> float:
-    """Return how well a box fits a track: above 1 if it overlaps an expected place, 0 if it is another object."""
-    places = _expected_places(track, time_ns)
-    covered = max(overlap(place, box) * weight for place, weight in places)
-    if covered >= _LEAST_OVERLAP:
-        return 1 + covered
-    last = track.sightings[-1].box
-    if not 1 / _LARGEST_AREA_RATIO <= _area(box) / _area(last) <= _LARGEST_AREA_RATIO:
-        return 0.0
-    elapsed_s = abs(time_ns - track.last_seen_ns) / NS_PER_S
-    reach = min(_REACH_AT_ONCE + _REACH_PER_S * elapsed_s, _LARGEST_REACH) * _diagonal(last)
-    expected, _ = places[0]
-    return max(0.0, 1 - math.dist(_centre(expected), _centre(box)) / reach)
+def _similarities(
+    tracks: Sequence[ObjectTrack], labelled_boxes: Sequence[tuple[str, Box]], time_ns: int
+) -> NDArray[np.float64]:
+    """Return how well each box fits each track, [T, D]: above 1 if it overlaps, 0 if it is another object."""
+    seen = np.array([box for _, box in labelled_boxes], np.float64)
+    last = np.array([track.sightings[-1].box for track in tracks], np.float64)
+    expected = np.array([_expected(track, time_ns) for track in tracks], np.float64)
+    covered = np.maximum(overlaps(expected, seen), _LAST_PLACE_WEIGHT * overlaps(last, seen))
+
+    elapsed_s = np.array([abs(time_ns - track.last_seen_ns) / NS_PER_S for track in tracks])
+    reach = np.minimum(_REACH_AT_ONCE + _REACH_PER_S * elapsed_s, _LARGEST_REACH) * _diagonals(last)
+    distance = np.linalg.norm(_centres(expected)[:, np.newaxis] - _centres(seen), axis=2)
+    ratio = _areas(seen) / _areas(last)[:, np.newaxis]
+    is_of_size = (ratio <= _LARGEST_AREA_RATIO) & (ratio >= 1 / _LARGEST_AREA_RATIO)
+    near = np.where(is_of_size, np.clip(1 - distance / reach[:, np.newaxis], 0, None), 0.0)
+
+    has_label = np.array([[track.label == label for label, _ in labelled_boxes] for track in tracks])
+    return np.where(has_label, np.where(covered >= _LEAST_OVERLAP, 1 + covered, near), 0.0)
 
 
-def _expected_places(track: ObjectTrack, time_ns: int) -> list[tuple[Box, float]]:
-    """Return where the track may be now, the likeliest first, each with its weight: where it leads, where it was."""
+def _expected(track: ObjectTrack, time_ns: int) -> Box:
+    """Return where a track leads: its last box, moved at the velocity between its last two sightings, if it has two."""
     *earlier, last = track.sightings
     if not earlier:
-        return [(last.box, 1.0)]
+        return last.box
     before = earlier[-1]
     steps = min((time_ns - last.time_ns) / (last.time_ns - before.time_ns), _MOST_STEPS)
-    (x0, y0), (x1, y1) = _centre(before.box), _centre(last.box)
-    dx, dy = (x1 - x0) * steps, (y1 - y0) * steps
+    dx = (last.box[0] + last.box[2] - before.box[0] - before.box[2]) / 2 * steps
+    dy = (last.box[1] + last.box[3] - before.box[1] - before.box[3]) / 2 * steps
     left, top, right, bottom = last.box
-    return [((left + dx, top + dy, right + dx, bottom + dy), 1.0), (last.box, _LAST_PLACE_WEIGHT)]
+    return left + dx, top + dy, right + dx, bottom + dy
 
 
-def _centre(box: Box) -> tuple[float, float]:
-    return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+def _centres(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the centres [N, 2] of boxes [N, 4]."""
+    return (boxes[:, :2] + boxes[:, 2:]) / 2
 
 
-def _area(box: Box) -> float:
-    """Return the area of a box, at least one pixel: whole pixels may leave nothing of a small one."""
-    return max(1.0, (box[2] - box[0]) * (box[3] - box[1]))
+def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the areas [N] of boxes [N, 4], at least one pixel: whole pixels may leave nothing of a small box."""
+    return np.asarray(np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(1), 1.0), np.float64)
 
 
-def _diagonal(box: Box) -> float:
-    return max(1.0, math.dist(box[:2], box[2:]))
+def _diagonals(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the diagonals [N] of boxes [N, 4], at least one pixel."""
+    return np.asarray(np.maximum(np.linalg.norm(boxes[:, 2:] - boxes[:, :2], axis=1), 1.0), np.float64)

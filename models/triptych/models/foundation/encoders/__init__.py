@@ -1,0 +1,1 @@
+"""Dual encoders of pictures or sounds, and texts."""

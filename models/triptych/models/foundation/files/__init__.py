@@ -1,0 +1,1 @@
+"""The files of foundation models: sources, download, verification, loading."""
