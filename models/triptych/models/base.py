@@ -1,6 +1,6 @@
 """The base model: pretrained networks for single modalities, plus measurements that need no network.
 
-It labels the frames, measures the share of speech and the loudness of the audio, repeats the cues with their language,
+It labels the frames, measures the shares of sounds and the loudness of the audio, repeats the cues with their language,
 and embeds frames, sounds and words in the semantic space (`spaces/semantic.py`), in which texts find windows.
 """
 
@@ -26,6 +26,7 @@ from triptych.models.pretrained.weights import (
     SENTENCE_ENCODER,
     SENTENCE_PIECES,
     SILERO_VAD,
+    SOUND_EVENTS,
     load_weights,
 )
 from triptych.models.spaces.semantic_weights import semantic_sha256
@@ -74,7 +75,7 @@ def build_base_model(frames: int, options: RunOptions, *, weights_folder: Path) 
 
 
 def _info() -> ModelInfo:
-    weights = (EFFICIENTNET_LITE0, SILERO_VAD, SENTENCE_ENCODER, SENTENCE_PIECES)
+    weights = (EFFICIENTNET_LITE0, SILERO_VAD, SENTENCE_ENCODER, SENTENCE_PIECES, SOUND_EVENTS)
     checksums = (*(weight.sha256 for weight in weights), semantic_sha256())
     digest = hashlib.sha256("".join(checksums).encode()).hexdigest()
     return ModelInfo(NAME, VERSION, digest)

@@ -55,6 +55,16 @@ def bare(make_result: MakeResult) -> Result:
     return make_result(0, observations=Observations(), arrival_ms={})
 
 
+def test_rules_see_all_sounds_with_their_shares(make_result: MakeResult) -> None:
+    """Also those that no line shows."""
+    sound = (LabelScore(label="music", score=0.6), LabelScore(label="singing", score=0.1))
+    heard = make_result(0, observations=Observations(sound=sound))
+    for rule in ("'music' in sound", "sound['music'] > .5", "sound['singing'] == .1 and sound['silence'] == 0"):
+        assert Rule(rule).matches(heard)
+    for rule in ("'silence' in sound", "sound['music'] > .7", "sound['speech'] > 0"):
+        assert not Rule(rule).matches(heard)
+
+
 @pytest.mark.parametrize(
     "rule",
     [

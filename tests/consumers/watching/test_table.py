@@ -53,8 +53,8 @@ def test_the_widest_table_shows_everything(make_result: MakeResult) -> None:
     for part in (
         "2026-01-01 00:00:02 +2 s",
         "● ○ -",
-        "tabby cat 81%, sofa 11%",
-        "83%",
+        "tabby cat 81%",
+        "speech 83%",
         "-21.4",
         "the city was asleep",
         "progress, 3 skipped",
@@ -128,10 +128,37 @@ def test_if_not_all_streams_fit_the_most_recent_are_shown(make_result: MakeResul
     assert len(text.splitlines()) <= 17
 
 
+def test_labels_that_say_nothing_and_clothes_are_not_shown(make_result: MakeResult) -> None:
+    """At every width and in the line; the result keeps them."""
+    seen = (LabelScore(label="tabby, tabby cat", score=0.81), LabelScore(label="studio couch, day bed", score=0.11))
+    dressed = (LabelScore(label="brassiere, bra, bandeau", score=0.92), LabelScore(label="wool", score=0.08))
+    for width in (80, 120, 200):
+        found = row(render(make_result(0, observations=Observations(visual=seen)), width=width), "city")
+        assert "tabby 81%" in found
+        assert "couch" not in found
+        assert "brassiere" not in render(make_result(0, observations=Observations(visual=dressed)), width=width)
+    assert "brassiere" not in result_line(make_result(0, observations=Observations(visual=dressed)))
+
+
+def test_music_is_shown_beside_speech(make_result: MakeResult) -> None:
+    """Where it fills half the window. Singing is mistaken too often."""
+    sound = (
+        LabelScore(label="music", score=0.97),
+        LabelScore(label="singing", score=0.9),
+        LabelScore(label="speech", score=0.4),
+    )
+    narrated = make_result(0, observations=Observations(sound=sound, speech_share=0.4))
+    assert "speech 40%, music 97%" in row(render(narrated, width=200), "city")
+    assert "speech 40%, music 97%  " in result_line(narrated)
+    assert "singing" not in result_line(narrated)
+    faint = (LabelScore(label="music", score=0.45),)
+    assert "music" not in result_line(make_result(0, observations=Observations(sound=faint)))
+
+
 def test_a_label_is_shown_by_its_first_synonym(make_result: MakeResult) -> None:
     """ImageNet labels list several."""
-    seen = (LabelScore(label="wood rabbit, cottontail, cottontail rabbit", score=0.5),)
-    assert "wood rabbit 50%" in result_line(make_result(0, observations=Observations(visual=seen)))
+    seen = (LabelScore(label="wood rabbit, cottontail, cottontail rabbit", score=0.7),)
+    assert "wood rabbit 70%" in result_line(make_result(0, observations=Observations(visual=seen)))
 
 
 def test_predictions_of_trained_heads_are_shown_first(make_result: MakeResult) -> None:

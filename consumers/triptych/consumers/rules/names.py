@@ -86,7 +86,9 @@ RULE_NAMES: Final[dict[str, RuleName]] = {
     "speech": RuleName("share of speech in the audio, 0 to 1", 0.5, lambda result: result.observations.speech_share),
     "loudness": RuleName("integrated loudness, LUFS", -20.0, lambda result: result.observations.loudness_lufs),
     "visual": RuleName("labels of the frames", Phrases(), lambda result: _labels(result.observations.visual)),
-    "sound": RuleName("labels of the audio", Phrases(), lambda result: _labels(result.observations.sound)),
+    "sound": RuleName(
+        "share of silence, speech, music and singing", Phrases(), lambda result: _labels(result.observations.sound)
+    ),
     "words": RuleName("text of the cues", Phrases(), _words),
     "quality": RuleName("flags of technical quality, such as `frozen`", Phrases(), _quality_flags),
     "language": RuleName("language of the cues", "eng", lambda result: result.observations.language),

@@ -15,6 +15,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from triptych.consumers.subscription.recent_ids import RecentIds
+from triptych.schemas.perception.shown import shown_labels, shown_sounds
 from triptych.schemas.results import WITHOUT_WAITING, Modalities, Prediction, Result, State
 from triptych.units import NS_PER_MS, NS_PER_S
 
@@ -46,13 +47,13 @@ _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-
 
 def result_line(result: Result) -> str:
     """Return the result as one line of plain text."""
-    seen, words = _labels(result, 3), _words(result)
+    seen, heard, words = _labels(result, 3), _heard(result), _words(result)
     parts = [
         f"{result.stream}  {_window(result)}  V A S {_symbols(result.modalities)}",
         _matches(result, 3),
         _objects(result, _OBJECTS_IN_LINE),
         seen if seen != _NONE else "",
-        f"speech {_speech(result)}" if result.observations.speech_share is not None else "",
+        heard if heard != _NONE else "",
         f"{_loudness(result)} LUFS" if result.observations.loudness_lufs is not None else "",
         f"“{words}”" if words else "",
         _flags(result),
@@ -172,12 +173,12 @@ def _symbols(modalities: Modalities) -> Text:
 
 
 def _labels(result: Result, most: int) -> str:
-    """Return the best prediction of each trained head; without heads, the best labels, each by its first synonym."""
+    """Return the best prediction of each trained head; without heads, the labels that say something, best first."""
     if result.predictions:
         heads = list(result.predictions.items())[:most]
         return ", ".join(_predicted(head, said[0]) for head, said in heads if said) or _NONE
-    scored = result.observations.visual[:most]
-    return ", ".join(f"{_printable(seen.label.split(',')[0])} {seen.score:.0%}" for seen in scored) or _NONE
+    scored = shown_labels(result.observations)[:most]
+    return ", ".join(f"{_printable(seen.label)} {seen.score:.0%}" for seen in scored) or _NONE
 
 
 def _flags(result: Result) -> str:
@@ -221,6 +222,14 @@ def _predicted(head: str, best: Prediction) -> str:
 def _speech(result: Result) -> str:
     share = result.observations.speech_share
     return _NONE if share is None else f"{share:.0%}"
+
+
+def _heard(result: Result) -> str:
+    """Return the share of speech, and the other sounds that are worth showing."""
+    share = result.observations.speech_share
+    speech = () if share is None else (f"speech {share:.0%}",)
+    others = (f"{_printable(heard.label)} {heard.score:.0%}" for heard in shown_sounds(result.observations))
+    return ", ".join((*speech, *others)) or _NONE
 
 
 def _loudness(result: Result) -> str:
@@ -269,6 +278,7 @@ def _printable(text: str) -> str:
 
 _SYMBOLS: Final = _TableColumn("V A S", lambda result: _symbols(result.modalities))
 _SPEECH: Final = _TableColumn("speech", _speech, justify="right")
+_HEARD: Final = _TableColumn("heard", _heard)
 _LOUDNESS: Final = _TableColumn("LUFS", _loudness, justify="right")
 _WORDS: Final = _TableColumn("words", _words, ratio=4)
 _LAG: Final = _TableColumn("lag", _lag, justify="right")
@@ -285,7 +295,7 @@ _MIDDLE_TABLE: Final = (
     _TableColumn("start", _start),
     _SYMBOLS,
     _TableColumn("seen", lambda result: _seen(result, 2), ratio=4),
-    _SPEECH,
+    _HEARD,
     _LOUDNESS,
     _WORDS,
     _TableColumn("closed by", _close_reason),
@@ -296,7 +306,7 @@ _WIDE_TABLE: Final = (
     _TableColumn("window (UTC)", _window),
     _SYMBOLS,
     _TableColumn("seen", lambda result: _seen(result, 3), ratio=4),
-    _SPEECH,
+    _HEARD,
     _LOUDNESS,
     _WORDS,
     _TableColumn("closed by", _close_reason),

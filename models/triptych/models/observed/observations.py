@@ -1,4 +1,4 @@
-"""Observations that need no training: labels of the frames, share of speech, loudness, and vectors of the window.
+"""Observations that need no training: labels of the frames, speech, sounds, loudness, and vectors of the window.
 
 The base model consists of them. A trained model that runs the same frozen encoders adds them to its own predictions.
 """
@@ -15,11 +15,19 @@ import torch
 from numpy.typing import NDArray
 
 from triptych.models.observed.loudness import integrated_loudness
+from triptych.models.observed.sounds import heard_sounds
 from triptych.models.observed.speech import speech_share
 from triptych.models.prediction import PredictedLabel, WindowPrediction
 from triptych.models.pretrained.efficientnet import LabelHead
 from triptych.models.pretrained.silero import STEP_SAMPLES, SpeechHead
-from triptych.models.pretrained.weights import EFFICIENTNET_LITE0, SILERO_VAD, load_labels, load_weights
+from triptych.models.pretrained.sound_events import SoundEventNetwork
+from triptych.models.pretrained.weights import (
+    EFFICIENTNET_LITE0,
+    SILERO_VAD,
+    SOUND_EVENTS,
+    load_labels,
+    load_weights,
+)
 from triptych.models.spaces.semantic_windows import SemanticWindows, build_semantic_windows
 
 if TYPE_CHECKING:
@@ -39,11 +47,13 @@ class Observer:
     Attributes:
         heads: the heads, by the name of their output.
         labels: the label names of the output `LABELS_HEAD`.
+        sound_events: finds music and singing in the audio of each window, on the CPU; None to find none.
         space: makes the vectors of the window; None for none.
     """
 
     heads: Mapping[str, Head] = field(default_factory=dict)
     labels: Sequence[str] = ()
+    sound_events: SoundEventNetwork | None = None
     space: SemanticWindows | None = None
 
     def observe(self, window: PreparedWindow, outputs: Outputs, *, sample_rate_hz: int) -> WindowPrediction:
@@ -58,14 +68,23 @@ class Observer:
         label_scores = outputs.get(LABELS_HEAD) if window.frames_hwc_u8 else None
         audio = present_audio(window) if window.audio_present else None
         steps = None if audio is None else outputs.get(SPEECH_HEAD)
+        speech = None if audio is None or steps is None else _speech_share(steps, audio.size)
         observed = WindowPrediction(
             visual=() if label_scores is None else self._top_labels(label_scores),
-            speech_share=None if audio is None or steps is None else _speech_share(steps, audio.size),
+            speech_share=speech,
+            sound=() if audio is None else self._sounds(audio, speech),
             loudness_lufs=None if audio is None else integrated_loudness(torch.from_numpy(audio), sample_rate_hz),
         )
         if self.space is None:
             return observed
         return replace(observed, vectors=self.space.vectors(window, outputs, observed.sound))
+
+    @torch.inference_mode()
+    def _sounds(self, audio: NDArray[np.float32], speech: float | None) -> tuple[PredictedLabel, ...]:
+        """Return what is heard in the present samples, float32 [S]."""
+        if self.sound_events is None:
+            return ()
+        return heard_sounds(audio, speech, self.sound_events.probabilities(torch.from_numpy(audio)).numpy())
 
     def _top_labels(self, scores: NDArray[np.float32]) -> tuple[PredictedLabel, ...]:
         """Return the labels with the highest scores, float32 [1000], best first."""
@@ -84,9 +103,13 @@ def build_observer(modalities: Sequence[str], *, weights_folder: Path) -> Observ
         heads[LABELS_HEAD] = LabelHead(load_weights(EFFICIENTNET_LITE0, weights_folder))
     if "audio" in modalities:
         heads[SPEECH_HEAD] = SpeechHead(load_weights(SILERO_VAD, weights_folder))
-    labels = load_labels(EFFICIENTNET_LITE0, weights_folder) if LABELS_HEAD in heads else ()
     space = build_semantic_windows(modalities, weights_folder=weights_folder)
-    return Observer({**heads, **space.heads}, labels, space if space.heads else None)
+    return Observer(
+        {**heads, **space.heads},
+        labels=load_labels(EFFICIENTNET_LITE0, weights_folder) if LABELS_HEAD in heads else (),
+        sound_events=SoundEventNetwork(load_weights(SOUND_EVENTS, weights_folder)) if SPEECH_HEAD in heads else None,
+        space=space if space.heads else None,
+    )
 
 
 def present_audio(window: PreparedWindow) -> NDArray[np.float32]:

@@ -60,9 +60,12 @@ def _read_tensors(weight: WeightFile, content: bytes) -> dict[str, Tensor]:
     import torch  # noqa: PLC0415 - as above
 
     from triptych.models.pretrained.silero_archive import read_archive  # noqa: PLC0415 - as above
+    from triptych.models.pretrained.sound_bundle import read_bundle  # noqa: PLC0415 - as above
 
     if weight.form == "archive":
         return read_archive(content)
+    if weight.form == "bundle":
+        return read_bundle(content)
     if weight.form == "bytes":
         return {FILE_TENSOR: torch.frombuffer(bytearray(content), dtype=torch.uint8)}
     if weight.form == "numpy":

