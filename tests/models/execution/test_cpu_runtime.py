@@ -30,6 +30,20 @@ class _Small(nn.Module):
         return features, features.mean((2, 3))
 
 
+class _Resized(nn.Module):
+    """A convolution over pictures of any size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.conv = nn.Conv2d(3, 4, 3, stride=2, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return float [N, 4, H / 2, W / 2] of images float [N, 3, H, W]."""
+        features: Tensor = self.conv(images).relu()
+        return features
+
+
 class _NotConvertible(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return a tensor in a way that OpenVINO does not know."""
@@ -54,6 +68,17 @@ def test_a_network_computes_the_same_for_any_batch() -> None:
         torch.testing.assert_close(other, one, rtol=1e-5, atol=1e-5)
     for one, other in zip(got, alone, strict=True):
         assert torch.equal(one[3:4], other)
+
+
+def test_one_conversion_serves_pictures_of_any_size() -> None:
+    """A conversion takes seconds in a busy process, and feeds have pictures of many proportions."""
+    network = _Resized().eval()
+    faster = CpuRuntime("openvino").accelerate("small", network, [torch.rand(1, 3, 16, 20)], any_size=True)
+    assert isinstance(faster, OpenVinoModule)
+    for height, width in ((16, 20), (32, 8), (64, 96)):
+        images = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(3))
+        with torch.inference_mode():
+            torch.testing.assert_close(faster(images), network(images), rtol=1e-5, atol=1e-5)
 
 
 def test_outputs_are_not_overwritten_by_the_next_call() -> None:

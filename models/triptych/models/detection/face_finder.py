@@ -20,8 +20,6 @@ FACE_INPUT_SIDE: Final = 480
 """The longer side of the network's input, in pixels."""
 FACE_THRESHOLD: Final = 0.5
 _MAX_OVERLAP: Final = 0.3
-_FASTER_SIZES: Final = 6
-"""Each proportion of pictures is another size of input, and takes memory and half a second to prepare."""
 
 
 class FaceFinder:
@@ -31,7 +29,7 @@ class FaceFinder:
         device: the device to run on.
         threshold: the score below which nothing counts as found.
         side: the longer side of the network's input, in pixels.
-        accelerate: returns a faster equivalent of the network for one shape of input; None keeps it.
+        accelerate: returns a faster equivalent of the network; None keeps it.
     """
 
     def __init__(
@@ -46,9 +44,10 @@ class FaceFinder:
         self._side = side
         network = CenterFace().eval()
         network.load_state_dict(load_shipped_weights(CENTER_FACE))
-        self._network = network.to(memory_format=torch.channels_last).to(device)
-        self._accelerate = accelerate
-        self._faster: dict[tuple[int, ...], nn.Module] = {}
+        self._network: nn.Module = network.to(memory_format=torch.channels_last).to(device)
+        if accelerate is not None:
+            example = torch.zeros(1, 3, *face_input_size(9, 16, side))
+            self._network = accelerate("center-face", self._network, [example], any_size=True)
 
     @property
     def identity(self) -> str:
@@ -67,16 +66,8 @@ class FaceFinder:
     def find(self, pictures: Tensor) -> list[list[FoundBox]]:
         """Return the faces in each of the prepared pictures uint8 [N, H, W, 3], by falling score."""
         images = pictures.permute(0, 3, 1, 2).float()
-        logits, geometry = self._network_for(images)(images)
+        logits, geometry = self._network(images)
         return [self._choose(*each) for each in zip(logits.sigmoid(), geometry, strict=True)]
-
-    def _network_for(self, images: Tensor) -> nn.Module:
-        """Return the network for images float32 [N, 3, H, W]: a faster one for each of the first few sizes."""
-        size = tuple(images.shape[2:])
-        if self._accelerate is not None and size not in self._faster and len(self._faster) < _FASTER_SIZES:
-            example = torch.zeros(1, *images.shape[1:])
-            self._faster[size] = self._accelerate(f"center-face {size[1]}x{size[0]}", self._network, [example])
-        return self._faster.get(size, self._network)
 
     def _choose(self, scores: Tensor, geometry: Tensor) -> list[FoundBox]:
         """Return the faces of one picture, of scores float [H/4, W/4] and geometry float [H/4, W/4, 4]."""

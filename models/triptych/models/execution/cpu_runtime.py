@@ -77,7 +77,9 @@ class CpuRuntime:
             )
         return is_installed and self.name != "torch"
 
-    def accelerate(self, name: str, network: nn.Module, examples: Sequence[Tensor]) -> nn.Module:
+    def accelerate(
+        self, name: str, network: nn.Module, examples: Sequence[Tensor], *, any_size: bool = False
+    ) -> nn.Module:
         """Return a network that computes the same as `network`, in OpenVINO where that is chosen and exact.
 
         Args:
@@ -85,6 +87,7 @@ class CpuRuntime:
             network: a frozen network on the CPU, in evaluation mode, whose inputs and outputs are tensors.
             examples: inputs of the shapes to come, of which the first dimension may change. Their content is replaced
                 by seeded noise to compare the two.
+            any_size: whether the last two dimensions may change as well.
 
         Raises:
             UsageError: OpenVINO is asked for and not installed.
@@ -92,7 +95,7 @@ class CpuRuntime:
         if not self.uses_openvino:
             return network
         try:
-            converted = OpenVinoModule(self._compiled(network, examples))
+            converted = OpenVinoModule(self._compiled(network, examples, any_size=any_size))
         except Exception as error:
             if self.name == "openvino":
                 raise
@@ -106,7 +109,7 @@ class CpuRuntime:
         _log.info("cpu_runtime_used", network=name, runtime="openvino", precision=self.precision, difference=difference)
         return converted
 
-    def _compiled(self, network: nn.Module, examples: Sequence[Tensor]) -> openvino.CompiledModel:
+    def _compiled(self, network: nn.Module, examples: Sequence[Tensor], *, any_size: bool) -> openvino.CompiledModel:
         import openvino as ov  # noqa: PLC0415 - optional, and takes a while to import
         from openvino.frontend import FrontEndManager  # type: ignore[import-untyped] # noqa: PLC0415
         from openvino.frontend.pytorch.ts_decoder import (  # type: ignore[import-untyped] # noqa: PLC0415
@@ -121,7 +124,10 @@ class CpuRuntime:
             )
             loaded = frontend.load(decoder)
             model = frontend.convert(loaded)
-        model.reshape({place: [-1, *example.shape[1:]] for place, example in enumerate(examples)})
+        shapes = [[-1, *example.shape[1:]] for example in examples]
+        if any_size:
+            shapes = [[*shape[:-2], -1, -1] for shape in shapes]
+        model.reshape(dict(enumerate(shapes)))
         options: dict[str, Any] = {
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "INFERENCE_PRECISION_HINT": _HINT_OF[self.precision],

@@ -6,17 +6,30 @@ Shapes use these letters: B windows in a batch, N tokens of a modality, D dimens
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from torch import Tensor, nn
 
 from triptych.models.network.collate import WindowBatch
 
-Accelerate = Callable[[str, nn.Module, Sequence[Tensor]], nn.Module]
-"""Returns a faster equivalent of a frozen network, given its name and example inputs."""
+
+class Accelerate(Protocol):
+    """Makes faster equivalents of frozen networks."""
+
+    def __call__(
+        self, name: str, network: nn.Module, examples: Sequence[Tensor], *, any_size: bool = False
+    ) -> nn.Module:
+        """Return a faster equivalent of a network, or the network itself.
+
+        Args:
+            name: name of the network, for the log.
+            network: the network.
+            examples: inputs of the shapes to come, of which the first dimension may change.
+            any_size: whether the last two dimensions may change as well.
+        """
 
 
 class Encoded(NamedTuple):
