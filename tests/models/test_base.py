@@ -52,7 +52,8 @@ def test_a_prediction_does_not_depend_on_what_else_is_in_the_batch(
         assert numbers(alone) == pytest.approx(numbers(prediction), rel=1e-4)
         assert len(numbers(alone)) == len(numbers(prediction))
         assert (alone.embedding, alone.frame_embeddings) == (None, ())
-        assert (alone.vectors is None) == (not window.frames_hwc_u8 and not window.cues)
+        assert alone.sound == prediction.sound
+        assert (alone.vectors is None) == (not window.frames_hwc_u8 and not window.cues and not alone.sound)
         if alone.vectors is not None and prediction.vectors is not None:
             np.testing.assert_allclose(alone.vectors.fused, prediction.vectors.fused, atol=1e-4)
 
