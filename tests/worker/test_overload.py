@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -18,13 +19,15 @@ from tests.worker.world import Feed, World
 from triptych.cli import app
 from triptych.models.detection.detecting_model import DetectingModel
 from triptych.models.detection.detector import Detector
-from triptych.models.model import Model
+from triptych.models.model import InputSpec, Model
 from triptych.models.null import NullModel
 from triptych.models.prediction import PredictedLabel, WindowPrediction
 from triptych.models.window import PreparedWindow
 from triptych.schemas.errors import UsageError
 from triptych.schemas.results import Result, Shed
 from triptych.settings.loading import load
+from triptych.transport.memory.group_consumer import MemoryGroupConsumer
+from triptych.transport.records import Poll
 from triptych.worker.observability.events import ItemsShed, OverloadLevelChanged
 from triptych.worker.overload import Effort, Overload, Policy, Published, ladder_of
 from triptych.worker.pipeline import Pipeline
@@ -328,3 +331,47 @@ def test_a_run_that_ends_by_itself_waits() -> None:
     given = load(overrides={"worker.overload": "skip", "worker.prepare_threads": 3}, environ={})
 
     assert given.without_load_shedding() == load(overrides={"worker.prepare_threads": 3}, environ={})
+
+
+class BlockedModel(NullModel):
+    """Waits for permission before each answer."""
+
+    def __init__(self, spec: InputSpec) -> None:
+        super().__init__(spec)
+        self.may_answer = threading.Event()
+        self.called = 0
+
+    def predict(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
+        """Predict nothing, once it may."""
+        self.called += 1
+        assert self.may_answer.wait(30)
+        return super().predict(windows)
+
+
+def test_the_loop_does_not_spin_while_the_model_is_busy(
+    world: World, feed: MakeFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches that are due and must wait for the model are no reason to poll at once: the model needs the CPU."""
+    overrides = {"model.name": "null", "batch.max_windows": 1, "batch.max_delay_ms": 0}
+    world.settings = load(overrides=overrides, environ={})
+    model = BlockedModel(world.spec)
+    monkeypatch.setattr("triptych.worker.wiring.model_from", lambda _: model)
+    world.send(feed("city").play(20))
+    timeouts_s: list[float] = []
+    poll = MemoryGroupConsumer.poll
+
+    def noting(self: MemoryGroupConsumer, timeout_s: float) -> Poll:
+        timeouts_s.append(timeout_s)
+        return poll(self, timeout_s)
+
+    with world.open() as pipeline:
+        step_until(pipeline, lambda: model.called > 0)
+        for _ in range(40):  # windows are prepared and batched meanwhile
+            pipeline.step()
+        monkeypatch.setattr(MemoryGroupConsumer, "poll", noting)
+        for _ in range(10):
+            pipeline.step()
+        model.may_answer.set()
+        step_until(pipeline, lambda: len(world.store.results("city")) == 10)
+
+    assert min(timeouts_s[:10]) >= 0.004

@@ -132,9 +132,15 @@ class Stages:
             self._inferring.append(self._infer_thread.submit(self._infer, batch))
 
     def next_pump_ns(self, now_ns: int) -> int | None:
-        """Return when `pump` has something to do next, or None if nothing waits for it."""
+        """Return when `pump` has something to do next, or None if nothing waits for it.
+
+        A due batch that the model has no room for is nothing to do: the loop would be busy until the model is done, and
+        take the interpreter from it.
+        """
         if self._preparing and self._preparing[0].preparation.done():
             return now_ns
+        if len(self._inferring) >= _MAX_BATCHES_AHEAD and not self._inferring[0].done():
+            return None
         return self._batcher.due_ns()
 
     def collect(self) -> int:
