@@ -11,7 +11,7 @@ from rich.console import Console
 from triptych.consumers.watching.table import ResultsTable, result_line
 from triptych.schemas.names import result_id
 from triptych.schemas.perception.matches import Match
-from triptych.schemas.perception.objects import ObjectCount
+from triptych.schemas.perception.objects import Detection, ObjectCount
 from triptych.schemas.results import LabelScore, Modalities, ModalityReport, Observations, Prediction, Shed, Words
 
 if TYPE_CHECKING:
@@ -178,6 +178,27 @@ def test_people_and_the_most_frequent_objects_are_shown(make_result: MakeResult)
     assert "people 3, car 4, book 1, bottle 1  tabby cat 81%" in result_line(result)
     assert "people 3, car 4, book 1" in row(render(result, width=160), "city")
     assert "people" not in result_line(make_result(0, counts={"dog": counts["dog"]}))
+
+
+@pytest.mark.parametrize(
+    ("detected", "shown"),
+    [
+        ([("person", 0.54)], ""),
+        ([("person", 0.55)], "people 1"),
+        ([("person", 0.3), ("face", 0.5)], "people 1"),
+        ([("footwear", 0.59)], ""),
+        ([("footwear", 0.6)], "footwear 1"),
+    ],
+)
+def test_doubtful_objects_are_not_shown(make_result: MakeResult, detected: list[tuple[str, float]], shown: str) -> None:
+    """They stay in the result, where rules see them. A face makes a doubtful person certain."""
+    labels = {label for label, _ in detected}
+    names = labels | ({"people"} if labels & {"person", "face"} else set())
+    counts = {label: ObjectCount(median=1.0, largest=1) for label in names}
+    detections = tuple(Detection(time_ns=0, label=label, score=score, box=(0, 0, 9, 9)) for label, score in detected)
+    line = result_line(make_result(0, counts=counts, detections=detections))
+    assert ("people" in line or "footwear" in line) == bool(shown)
+    assert shown in line
 
 
 def test_load_shedding_is_shown(make_result: MakeResult) -> None:

@@ -15,7 +15,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from triptych.consumers.subscription.recent_ids import RecentIds
-from triptych.schemas.perception.shown import shown_labels, shown_sounds
+from triptych.schemas.perception.shown import shown_counts, shown_labels, shown_sounds
 from triptych.schemas.results import WITHOUT_WAITING, Modalities, Prediction, Result, State
 from triptych.units import NS_PER_MS, NS_PER_S
 
@@ -29,7 +29,6 @@ _SHOWN_MATCH: Final = 0.5
 """Matches with a lower score are not shown."""
 _OBJECTS_IN_LINE: Final = 4
 _PEOPLE: Final = "people"
-_COUNTED_AS_PEOPLE: Final = ("person", "face")
 _NONE: Final = "-"
 _SYMBOL_OF: Final[dict[State, tuple[str, str]]] = {
     "present": ("●", "green"),
@@ -202,12 +201,9 @@ def _matches(result: Result, most: int) -> str:
 
 def _objects(result: Result, most: int) -> str:
     """Return the number of people, then of the most frequent other objects, in the picture that shows most of them."""
-    numbers = {label: count.largest for label, count in (result.counts or {}).items() if count.largest}
+    numbers = shown_counts(result)
     people = numbers.pop(_PEOPLE, 0)
-    others = sorted(
-        ((label, number) for label, number in numbers.items() if label not in _COUNTED_AS_PEOPLE),
-        key=lambda counted: (-counted[1], counted[0]),
-    )
+    others = sorted(numbers.items(), key=lambda counted: (-counted[1], counted[0]))
     shown = [(_PEOPLE, people)] * bool(people) + others
     return ", ".join(f"{_printable(label)} {number}" for label, number in shown[:most])
 
