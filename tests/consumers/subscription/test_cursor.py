@@ -57,6 +57,7 @@ def test_none_and_now_are_preserved() -> None:
     assert parse_since(None) is None
     assert parse_since("now") == "now"
     assert parse_since(0) == 0
+    assert parse_since("beginning") == 0
 
 
 @pytest.mark.parametrize(

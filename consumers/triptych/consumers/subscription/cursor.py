@@ -16,11 +16,14 @@ from triptych.units import NS_PER_US
 SourceKind = Literal["redis", "kafka"]
 Now = Literal["now"]
 NOW: Final[Now] = "now"
+BEGINNING: Final = "beginning"
 _KINDS: Final[tuple[SourceKind, ...]] = ("redis", "kafka")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Numbers below this are before 1973: the caller gave seconds or milliseconds.
 _MIN_PLAUSIBLE_NS: Final = 10**17
-_EXPECTED: Final = "a cursor, a time with its zone (2026-01-01T00:00:00Z), nanoseconds since the epoch, or now"
+_EXPECTED: Final = (
+    "a cursor, a time with its zone (2026-01-01T00:00:00Z), nanoseconds since the epoch, beginning, or now"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,8 @@ def check_cursor(cursor: Cursor, kind: SourceKind, pipeline: str) -> None:
 def _parse_text(text: str) -> Start:
     if text == NOW:
         return NOW
+    if text == BEGINNING:
+        return 0
     if text.isascii() and text.isdigit():
         return _checked_ns(int(text))
     for kind in _KINDS:
