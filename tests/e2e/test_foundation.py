@@ -28,7 +28,7 @@ SETTINGS = {
     "TRIPTYCH_BATCH_MAX_WINDOWS": "1",
     "TRIPTYCH_MODEL_DETECTOR_THRESHOLD": "0.05",
 }
-RULE = "matches['bridge'] >= 0 and counts['dog'] >= 0 and speech >= 0"
+RULE = "matches['bridge'] >= 0 and counts['dog'] >= 0 and video == 'present'"
 """True for every window: what tiny random models say means nothing, but each name must have a value."""
 
 
