@@ -152,7 +152,7 @@ COMMANDS = (
     LazyCommand(
         "feedback",
         "triptych.consumers.prompts.cli:feedback",
-        "Say whether a result fits a prompt. `triptych train --from-feedback` learns from it.",
+        "Say whether a result fits a prompt. A prompt head learns from it (docs/prompts.md).",
     ),
     LazyCommand(
         "dead", "triptych.consumers.dead.cli:dead", "Show the records that could not be processed, and redrive them."

@@ -26,6 +26,7 @@ from kafka import KafkaAdminClient
 
 from triptych.schemas.codec import decode_result, encode, parse_result
 from triptych.schemas.names import INPUT_TOPICS, TOPIC_OF, redis_results_key, results_topic
+from triptych.schemas.perception.vectors import decode_vector
 from triptych.schemas.records import InputRecord
 from triptych.schemas.results import Result
 from triptych.settings.kafka import KafkaSettings
@@ -43,6 +44,8 @@ SEND_LIMIT_S = 30.0
 """The time limit of a program. Generous, because the tests check what happens, also on busy machines."""
 INHERITED_VARIABLES = ("TRIPTYCH_CACHE",)
 """Triptych variables that the programs inherit from the test process; others would change the test."""
+_FLOAT16_ERROR = 10
+"""The numbers of vectors are divided by this: float16 is ten times coarser than the tolerance."""
 IGNORED_FIELDS = frozenset({"published_ns", "arrival_ms", "stage_ms"})
 """Fields that differ between two runs over the same film."""
 
@@ -332,4 +335,10 @@ def differences(found: object, expected: object, path: str = "", *, tolerance: f
 
 
 def _compared_fields(result: Result) -> dict[str, Any]:
-    return result.model_dump(mode="json", exclude=set(IGNORED_FIELDS))
+    """Return the fields to compare. Vectors become numbers: as text, a rounding of float16 would be a difference."""
+    fields = result.model_dump(mode="json", exclude=set(IGNORED_FIELDS))
+    for vectors in filter(None, (fields.get("vectors"), fields.get("sound_vectors"))):
+        for name, text in vectors.items():
+            if name != "space" and text is not None:
+                vectors[name] = [number / _FLOAT16_ERROR for number in decode_vector(text)]
+    return fields

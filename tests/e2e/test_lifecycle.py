@@ -109,7 +109,7 @@ def test_created_topics_pass_the_check(install: Install) -> None:
 
     assert f"{VIDEO_TOPIC}: created with 6 partitions" in made.out
     assert again.out == "nothing to do\n"
-    assert checked.out == "all 6 topics have the required settings\n"
+    assert checked.out == "all 8 topics have the required settings\n"
 
 
 # --- observability ----------------------------------------------------------------------------------------------------

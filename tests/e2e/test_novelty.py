@@ -13,6 +13,7 @@ from tests.e2e.programs import Installation, assert_equal_results, wait_until
 from triptych.producers.run import produce_all
 from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.sources.source import FileSource
+from triptych.schemas.perception.vectors import decode_vector
 from triptych.schemas.results import Result
 from triptych.service.health import Health
 from triptych.settings.tree import Settings
@@ -70,12 +71,19 @@ def test_a_window_with_a_cut_has_higher_novelty(film: Sequence[Result]) -> None:
     assert median(with_cut) > median(without)
 
 
-def test_every_window_has_an_embedding(film: Sequence[Result]) -> None:
-    """A vector of length 1, with the same dimension everywhere."""
+def test_every_window_has_vectors_in_one_space(film: Sequence[Result]) -> None:
+    """Of length 1: that of the window and of each modality. The embedding of earlier versions is gone."""
     for result in film:
-        assert result.embedding is not None
-        assert len(result.embedding) == 256
-        assert sum(number**2 for number in result.embedding) == pytest.approx(1, abs=1e-3)
+        assert result.embedding is None
+        assert result.vectors is not None
+        assert result.vectors.space == "semantic-1"
+        own = result.vectors.fused, result.vectors.video, result.vectors.audio, result.vectors.subtitles
+        decoded = [decode_vector(vector) for vector in own if vector is not None]
+        assert decoded
+        for vector in decoded:
+            assert len(vector) == 512
+            assert sum(number**2 for number in vector) == pytest.approx(1, abs=1e-2)
+        assert (result.vectors.subtitles is not None) == bool(result.observations.words)
 
 
 def test_the_language_of_the_words_is_reported(film: Sequence[Result]) -> None:

@@ -13,5 +13,5 @@ from triptych.worker.matching import open_prompts
 
 if __name__ == "__main__":
     wiring.build_model = lambda _choice: WordModel(WORD_SPEC)
-    open_prompts.build_text_space = lambda _name: WordSpace()
+    open_prompts.build_text_space = lambda *_: WordSpace()
     main()

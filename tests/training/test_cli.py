@@ -53,7 +53,7 @@ def test_the_flags_reach_the_card(tmp_path: Path) -> None:
     [
         (["--optimizer", "adam"], "--optimizer: expected adamw or sgd, got 'adam'"),
         (["--schedule", "flat"], "--schedule: expected one-cycle or cosine, got 'flat'"),
-        (["--encoder", "video=big"], "--encoder: expected small, frozen or tuned, got 'big'"),
+        (["--encoder", "video=big"], "--encoder: expected small, frozen, tuned or a foundation model, got 'big'"),
         (["--encoder", "video"], "--encoder: expected NAME=VALUE, got 'video'"),
         (["--encoder", "smell=small"], "modalities: expected some of video, audio, text, got smell"),
         (["--fusion", "sum"], "no fusion is called 'sum'"),

@@ -52,7 +52,7 @@ class WordModel(NullModel):
 def past(monkeypatch: pytest.MonkeyPatch) -> Past:
     """An installation whose model has vectors, with the topic of prompts."""
     monkeypatch.setattr(wiring, "build_model", lambda _choice: WordModel(WORD_SPEC))
-    monkeypatch.setattr(open_prompts, "build_text_space", lambda _name: WordSpace())
+    monkeypatch.setattr(open_prompts, "build_text_space", lambda *_: WordSpace())
     made = Past()
     made.settings = made.named("triptych", **{"prompts.delay_ms": DELAY_MS}).settings
     made.transport.admin().create([TopicSettings(prompts_topic("triptych"), 1, cleanup_policy="compact")])

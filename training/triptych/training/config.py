@@ -14,7 +14,7 @@ import typer
 from triptych.models.checkpoints.storage import STORAGES, Storage
 from triptych.models.foundation.files.model_source import parse_model_source
 from triptych.schemas.errors import UsageError
-from triptych.service.cli_from_config import ReadAs, one_of
+from triptych.service.cli_from_config import ReadAs
 from triptych.training.data.augmentation.config import parse_augmentation
 
 EncoderChoice = Literal["small", "frozen", "tuned"]
@@ -58,7 +58,7 @@ def _encoders(given: Sequence[str]) -> dict[str, str]:
         if ":" in kind:
             parse_model_source(kind)
         elif kind not in choices:
-            raise UsageError(f"--encoder: expected {one_of(choices)} or a foundation model, got {kind!r}")
+            raise UsageError(f"--encoder: expected {', '.join(choices)} or a foundation model, got {kind!r}")
     return encoders
 
 

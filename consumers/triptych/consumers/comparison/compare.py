@@ -6,6 +6,7 @@ Of a window that was revised, for example completed after an outage, its last re
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -15,6 +16,7 @@ from triptych.consumers.comparison.difference import FieldDifferences, ResultDif
 from triptych.consumers.comparison.overlap import OverlapComparison, compare_overlapping
 from triptych.consumers.subscription.result_buffer import Delivery
 from triptych.schemas.codec import parse_result
+from triptych.schemas.perception.vectors import decode_vector
 
 IGNORED_FIELDS: Final = frozenset({"published_ns", "arrival_ms", "stage_ms"})
 """Fields that differ between two runs over the same records."""
@@ -22,6 +24,9 @@ REVISION_FIELDS: Final = frozenset({"id", "revision", "revised", "revisable_unti
 """Fields that say how often a window was revised. What matters here is its last content."""
 
 _MISSING: Final = "nothing"
+_VECTORS: Final = ("vectors.", "sound_vectors.")
+"""Where results have encoded vectors, which are compared by their cosine."""
+_COSINE_DIGITS: Final = 6
 
 
 @dataclass(slots=True)
@@ -91,6 +96,10 @@ def differences(left: object, right: object, path: str = "", *, tolerance: float
         case list(), list() if len(left) == len(right):
             for at, (one, other) in enumerate(zip(left, right, strict=True)):
                 yield from differences(one, other, f"{path}[{at}]", tolerance=tolerance)
+        case str(), str() if left != right and path.startswith(_VECTORS) and not path.endswith(".space"):
+            cosine = _cosine(left, right)
+            if 1.0 - cosine > tolerance:
+                yield ResultDifference(f"{path} (cosine)", 1.0, cosine)
         case _:
             found = ResultDifference(path, left, right)
             if left != right and (found.size is None or found.size > tolerance):
@@ -100,6 +109,17 @@ def differences(left: object, right: object, path: str = "", *, tolerance: float
 def _compared_fields(document: bytes) -> dict[str, object]:
     whole: dict[str, object] = json.loads(document)
     return {name: value for name, value in whole.items() if name not in IGNORED_FIELDS | REVISION_FIELDS}
+
+
+def _cosine(left: str, right: str) -> float:
+    """Return the cosine of two encoded vectors; -1 if they have different lengths or are none."""
+    try:
+        one, other = decode_vector(left), decode_vector(right)
+        product = sum(a * b for a, b in zip(one, other, strict=True))
+    except ValueError:
+        return -1.0
+    lengths = math.sqrt(sum(a * a for a in one) * sum(b * b for b in other))
+    return round(product / lengths, _COSINE_DIGITS) if lengths else -1.0
 
 
 def _note(outcome: Comparison, result_id: str, found: list[ResultDifference]) -> None:

@@ -144,7 +144,7 @@ def feedback(
     redis_url: RedisUrlOption = None,
     pipeline: PipelineOption = None,
 ) -> None:
-    """Say whether a result fits a prompt. `triptych train --from-feedback` learns from it."""
+    """Say whether a result fits a prompt. A prompt head learns from it (docs/prompts.md)."""
     from contextlib import closing
 
     from triptych.consumers.evidence.evidence import find_evidence

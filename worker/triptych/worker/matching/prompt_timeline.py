@@ -73,6 +73,9 @@ class PromptSet:
     version: str | None = None
 
 
+NO_PROMPTS: Final = PromptSet()
+
+
 @dataclass(frozen=True, slots=True)
 class AppendedChange:
     """A change, and when the broker appended it."""
@@ -100,7 +103,7 @@ class NoPrompts:
 
     def in_effect(self, stream: str, clock_ns: int) -> PromptSet:  # noqa: ARG002 - as in `PromptSource`
         """Return no prompts."""
-        return PromptSet()
+        return NO_PROMPTS
 
 
 class PromptTimeline:
@@ -165,6 +168,8 @@ class PromptTimeline:
     def in_effect(self, stream: str, clock_ns: int) -> PromptSet:
         """Return the prompts of a stream for a decision at this arrival clock."""
         count = bisect_right(self._effective_ns, clock_ns)
+        if not count:
+            return NO_PROMPTS  # not kept for each stream: there may be many, and most workers have no prompts
         key = (stream, count)
         known = self._sets.get(key)
         if known is None:
@@ -178,7 +183,7 @@ class PromptTimeline:
         prompts = prompts_after(appended.change for appended in self._changes[:count])
         wanted = [self._embedded(prompt) for prompt in prompts.values() if prompt.applies_to(stream)]
         if not wanted:
-            return PromptSet()
+            return NO_PROMPTS
         return PromptSet(tuple(wanted), digest(*(f"{prompt.name}={prompt.version}" for prompt in wanted)))
 
     def _embedded(self, prompt: Prompt) -> EmbeddedPrompt:

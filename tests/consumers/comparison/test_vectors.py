@@ -1,0 +1,27 @@
+"""Encoded vectors are compared by their cosine: as text, a rounding would be a difference."""
+
+from __future__ import annotations
+
+from triptych.consumers.comparison.compare import differences
+from triptych.schemas.perception.vectors import encode_vector
+
+
+def _found(left: str, right: str, path: str = "vectors.fused", tolerance: float = 0.001) -> list[tuple[str, object]]:
+    return [(each.path, each.right) for each in differences(left, right, path, tolerance=tolerance)]
+
+
+def test_vectors_that_point_the_same_way_are_equal() -> None:
+    """Within the tolerance of 1 - cosine."""
+    left, right = encode_vector((0.6, 0.8)), encode_vector((0.6005, 0.7996))
+    assert left != right
+    assert _found(left, right) == []
+    assert _found(encode_vector((1.0, 0.0)), encode_vector((0.0, 1.0))) == [("vectors.fused (cosine)", 0.0)]
+
+
+def test_what_is_no_vector_differs() -> None:
+    """Other lengths, other texts, and the names of spaces are compared too."""
+    left = encode_vector((0.6, 0.8))
+    assert _found(left, encode_vector((1.0,))) == [("vectors.fused (cosine)", -1.0)]
+    assert _found(left, "no base64") == [("vectors.fused (cosine)", -1.0)]
+    assert _found("semantic-1", "siglip", "vectors.space") == [("vectors.space", "siglip")]
+    assert _found("one", "other", "observations.language") == [("observations.language", "other")]
