@@ -34,9 +34,13 @@ def skip_the_tail() -> None:
 
 def take_without_asking() -> None:
     """Align records as soon as they arrive, without asking whether earlier ones exist on another partition."""
-    from triptych.worker.alignment.merge import Merge
+    from triptych.worker.alignment.merge import Merge, Unread
 
-    Merge._query_needed_at_ns = lambda *_: None  # type: ignore[assignment, method-assign] # noqa: SLF001 - the bug
+    def peek(merge: Merge) -> Unread | None:
+        first = merge._next  # noqa: SLF001 - the bug
+        return None if first is None else first.unread[0]
+
+    Merge.peek = peek  # type: ignore[method-assign]
 
 
 def idle_by_arrival() -> None:
