@@ -157,8 +157,8 @@ def test_music_is_shown_beside_speech(make_result: MakeResult) -> None:
 
 def test_a_label_is_shown_by_its_first_synonym(make_result: MakeResult) -> None:
     """ImageNet labels list several."""
-    seen = (LabelScore(label="wood rabbit, cottontail, cottontail rabbit", score=0.7),)
-    assert "wood rabbit 70%" in result_line(make_result(0, observations=Observations(visual=seen)))
+    seen = (LabelScore(label="wood rabbit, cottontail, cottontail rabbit", score=0.8),)
+    assert "wood rabbit 80%" in result_line(make_result(0, observations=Observations(visual=seen)))
 
 
 def test_predictions_of_trained_heads_are_shown_first(make_result: MakeResult) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from triptych.schemas.results import LabelScore, Observations, Result
 
-SHOWN_LABEL_SCORE: Final = 0.7
+SHOWN_LABEL_SCORE: Final = 0.8
 """Least score of a label that is shown."""
 SHOWN_SOUND_SHARE: Final = 0.5
 """Least share of the window's audio of a sound that is shown."""
