@@ -13,6 +13,7 @@ from triptych.service.cpus import model_threads
 from triptych.service.process_tuning import tune_process
 
 if TYPE_CHECKING:
+    from triptych.models.execution.cpu_runtime import RuntimeName
     from triptych.models.execution.runtime import TorchModel
 
 _WINDOW_NS: Final = 2_000_000_000
@@ -23,10 +24,11 @@ _OPERATIONS: Final = 780_000_000
 """Multiplications and additions of EfficientNet-Lite0 for a picture of 224 x 224."""
 
 
-def _model(threads: int | None) -> TorchModel:
+def _model(threads: int | None, runtime: RuntimeName = "auto") -> TorchModel:
     from triptych.models.build import ModelChoice, build_model  # noqa: PLC0415 - imports torch after the tuning
 
-    model = build_model(ModelChoice("base", frames=4, window_ns=_WINDOW_NS, max_batch=_BATCH, threads=threads))
+    choice = ModelChoice("base", frames=4, window_ns=_WINDOW_NS, max_batch=_BATCH, threads=threads, runtime=runtime)
+    model = build_model(choice)
     model.warm()
     return model  # type: ignore[return-value]  # the base model is one
 
@@ -53,22 +55,14 @@ def _pictures(count: int, *, in_openvino: bool = False) -> Cost:
 
     from triptych.models.pretrained.efficientnet import ImageEncoder  # noqa: PLC0415
 
-    model = _model(1)
+    model = _model(1, "openvino" if in_openvino else "torch")
     encoder = next(part for part in model._network.modules() if isinstance(part, ImageEncoder))  # noqa: SLF001 - alone
     images = torch.zeros((_PICTURES, 224, 224, 3), dtype=torch.uint8)
-    run: Callable[[torch.Tensor], object] = encoder.trunk
-    if in_openvino:
-        import openvino  # noqa: PLC0415 - optional
-
-        converted = openvino.convert_model(encoder.trunk, example_input=images)
-        options = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
-        compiled = openvino.compile_model(converted, "CPU", options)
-        run = lambda batch: compiled([batch.numpy()])  # noqa: E731 - one of two
 
     def work() -> float:
         with torch.inference_mode():
             for _ in range(count // len(images)):
-                run(images)
+                encoder.trunk(images)
         return count
 
     work()
@@ -97,7 +91,10 @@ def _worker(count: int) -> Cost:
     """Run a worker on windows of four pictures, after the start."""
     from benchmarks.suite.road import in_memory, short_films  # noqa: PLC0415 - imports OpenCV after the tuning
 
-    return in_memory(short_films(4, count // 4 or 1, pictures_per_window=4), {"model.name": "base", "model.threads": 1})
+    return in_memory(
+        short_films(4, count // 4 or 1, pictures_per_window=4),
+        {"model.name": "base", "model.detector": "off", "model.threads": 1},
+    )
 
 
 def _prepare_and_predict(count: int) -> Cost:
