@@ -21,6 +21,7 @@ from triptych.transport.records import Delivered, Message
 from triptych.worker import wiring
 from triptych.worker.observability.events import RecordsRead, RetryScheduled
 from triptych.worker.observability.readiness import ReadinessHook
+from triptych.worker.partitions import end_offsets
 from triptych.worker.partitions.restore import RestorePlan, Tail
 from triptych.worker.pipeline import Pipeline
 from triptych.worker.publishing import retry
@@ -102,6 +103,16 @@ def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the backoff of retries short."""
     monkeypatch.setattr(retry, "_FIRST_DELAY_S", 0.001)
     monkeypatch.setattr(retry, "_LONGEST_DELAY_S", 0.01)
+
+
+@pytest.fixture(autouse=True)
+def end_offsets_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Request end offsets in each step that needs them.
+
+    The windows wait for the end offsets of the empty partitions. The pause of 5 ms between requests is nothing for a
+    network, but a log in memory delivers several megabytes in that time, more or less of them by the machine.
+    """
+    monkeypatch.setattr(end_offsets, "_MIN_INTERVAL_NS", 0)
 
 
 @pytest.fixture
