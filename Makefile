@@ -100,7 +100,7 @@ format: $(PACKAGES) ## Format the code and apply the linter's fixes
 
 .PHONY: ci
 ci: check site ## Run all of CI: checks, site, and the tests in a clean clone, where a missing server is an error
-	@tools/system_packages.sh need python venv java mvn redis-server kcat openssl rtsp-server benchmark-parts
+	@tools/system_packages.sh need python venv java mvn redis-server kcat openssl rtsp-server benchmark-parts kustomize
 	@tools/clean_clone.sh make test
 
 .PHONY: kafka
