@@ -157,10 +157,10 @@ class ModelSettings(Section):
     for this processor (AOTInductor). `aot` needs a C++ compiler and takes minutes, once for each model. A model that
     cannot be compiled runs eagerly."""
 
-    runtime: Literal["auto", "torch", "openvino"] = "auto"
-    """What runs frozen networks, such as the encoder of frames, on a CPU. `auto` is OpenVINO where it is installed
-    (triptych[cpu]): the same results in about half the time. It is compared with PyTorch at the start, and not used if
-    it differs."""
+    runtime: Literal["auto", "torch", "openvino", "onnxruntime"] = "auto"
+    """What runs frozen networks, such as the encoder of frames, on a CPU. `auto` is the fastest at the start of those
+    that are installed: OpenVINO (triptych[cpu]), ONNX Runtime (triptych[onnx]) and PyTorch. The first two have the same
+    results in about half the time. They are compared with PyTorch at the start, and not used if they differ."""
 
     precision: Literal["float32", "bfloat16"] = "float32"
     """Number format of frozen networks in OpenVINO. `bfloat16` halves the time again on processors that have it, and
