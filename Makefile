@@ -136,6 +136,15 @@ bench: $(PACKAGES) weights broker ## Measure each part beside its limit, and wri
 	@$(PYTHON) -m benchmarks $(NAME) --rounds $(or $(ROUNDS),5) --json build/bench.jsonl
 	@[ -n "$(NAME)" ] || $(PYTHON) -m benchmarks --json build/bench.jsonl --page docs/performance.md
 
+.PHONY: bench-gpu
+bench-gpu: $(PACKAGES) weights ## Check each part of a GPU's path against the CPU, and time it, within ten minutes
+	@$(PYTHON) -m benchmarks.gpu
+
+.PHONY: bench-workers
+bench-workers: $(PACKAGES) broker ## Measure WORKERS="1 2 4 8" on one broker: throughput, and pauses at a join and a kill
+	@tools/system_packages.sh need java redis-server
+	@$(PYTHON) -m benchmarks.scaling.workers --workers $(or $(WORKERS),1 2 4 8)
+
 .PHONY: soak
 soak: $(PACKAGES) broker ## Play HOURS=24 of STREAMS=8 feeds as fast as the worker can; table and plot in TO=build/bounds
 	@tools/system_packages.sh need java redis-server

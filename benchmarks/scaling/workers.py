@@ -237,6 +237,7 @@ def _measure_pauses(workers: int) -> tuple[Pause, Pause]:
         programs.append(stack.enter_context(servers.here.running("work")))
         wait_for_members(programs)
         _wait_for_results(servers.here)
+        settled_ns = time.time_ns()
         time.sleep(SETTLE_S)
         killed_ns = time.time_ns()
         programs[0].kill()
@@ -245,7 +246,7 @@ def _measure_pauses(workers: int) -> tuple[Pause, Pause]:
         time.sleep(SETTLE_S)
         end_ns = time.time_ns()
         times = servers.result_times_ns()
-    return longest_pauses(times, joined_ns, killed_ns), longest_pauses(times, killed_ns, end_ns)
+    return longest_pauses(times, joined_ns, settled_ns), longest_pauses(times, killed_ns, end_ns)
 
 
 def _wait_for_results(here: Installation) -> None:

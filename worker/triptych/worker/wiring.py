@@ -150,6 +150,7 @@ def model_from(settings: Settings) -> Model:
         compiled=settings.model.compiled,
         runtime=settings.model.runtime,
         precision=settings.model.precision,
+        cuda_graphs=settings.model.cuda_graphs,
         foundation=FoundationSources(
             picture_space=settings.model.picture_space,
             sound_space=settings.model.sound_space,
