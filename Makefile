@@ -34,6 +34,15 @@ broker: $(PACKAGES)
 	@tools/system_packages.sh need java mvn
 	@$(PYTHON) -m tools.devservers fetch
 
+.PHONY: page
+page: ## Build the front end of `triptych page`; npm is needed to build it, never to run it
+	@tools/system_packages.sh need npm
+	@python3 tools/build_page.py
+
+.PHONY: check-page
+check-page: page
+	@echo "Page" && cd page && npm run --silent check && npm run --silent lint
+
 .PHONY: weights
 weights: $(PACKAGES)
 	@$(VENV)/bin/triptych models pull
@@ -99,8 +108,8 @@ format: $(PACKAGES) ## Format the code and apply the linter's fixes
 	@$(VENV)/bin/ruff format --quiet .
 
 .PHONY: ci
-ci: check site ## Run all of CI: checks, site, and the tests in a clean clone, where a missing server is an error
-	@tools/system_packages.sh need python venv java mvn redis-server kcat openssl rtsp-server benchmark-parts
+ci: check check-page site ## Run all of CI: checks, site, and the tests in a clean clone, where a missing server is an error
+	@tools/system_packages.sh need python venv java mvn npm chromium redis-server kcat openssl rtsp-server benchmark-parts
 	@tools/clean_clone.sh make test
 
 .PHONY: kafka
