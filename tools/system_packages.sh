@@ -26,7 +26,7 @@ present() {
                 [ -f /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf ] &&
                 [ -d /usr/share/asterisk/sounds/en_US_f_Allison ]
             ;;
-        npm) command -v npm >/dev/null 2>&1 && node -e 'process.exit(process.versions.node.split(".")[0] < 18)' 2>/dev/null ;;
+        npm) command -v npm >/dev/null 2>&1 && node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 18 ? 1 : 0)' 2>/dev/null ;;
         stamps) [ -d /usr/share/tuxpaint/stamps/animals ] ;;
         *) command -v "$1" >/dev/null 2>&1 ;;
     esac
