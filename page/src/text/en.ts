@@ -182,6 +182,8 @@ export const en = {
   events_open: (n: number) => (n === 1 ? "1 open event" : `${n} open events`),
   events_shown: (n: number) => (n === 1 ? "1 event" : `${n} events`),
   answers_shown: (n: number) => (n === 1 ? "1 answer" : `${n} answers`),
+  hint_next: "next, before",
+  hint_answer: "right, wrong",
   no_events: "Nothing to review",
   no_events_help: "Matches of prompts and alerts appear here, one for each occasion.",
   no_events_done: "Nothing has been answered yet",

@@ -183,6 +183,8 @@ export const zh: Messages = {
   events_open: (n) => `${n} 个待处理事件`,
   events_shown: (n) => `${n} 个事件`,
   answers_shown: (n) => `${n} 个回答`,
+  hint_next: "下一个、上一个",
+  hint_answer: "正确、错误",
   no_events: "没有需要审阅的内容",
   no_events_help: "提示词匹配和告警会显示在这里,每次发生一条。",
   no_events_done: "还没有回答过任何事件",

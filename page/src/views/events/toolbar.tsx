@@ -45,11 +45,15 @@ export function EventsToolbar({ shown }: { shown: number }): JSX.Element {
         </select>
       </label>
       <span class="toolbar-hints" aria-hidden="true">
-        <kbd>j</kbd>
-        <kbd>k</kbd> {m.help_events_next}
-        <kbd>y</kbd>
-        <kbd>n</kbd> {m.review_question}
-        <kbd>↵</kbd> {m.open_moment}
+        <span>
+          <kbd>j</kbd> <kbd>k</kbd> {m.hint_next}
+        </span>
+        <span>
+          <kbd>y</kbd> <kbd>n</kbd> {m.hint_answer}
+        </span>
+        <span>
+          <kbd>↵</kbd> {m.open_moment}
+        </span>
       </span>
       <span class="toolbar-status">
         {reviewState.value === "open" ? m.events_shown(shown) : m.answers_shown(shown)}

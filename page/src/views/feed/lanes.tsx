@@ -39,8 +39,7 @@ interface LaneFrameProps {
 
 function Lane({ title, height, legend = [], children }: LaneFrameProps): JSX.Element {
   return (
-    <div class="lane" style={{ height: `${height}px` }}>
-      {children}
+    <div class="lane">
       <div class="lane-title">
         <b>{title}</b>
         {legend.map(({ name, variable, value }) => (
@@ -49,6 +48,9 @@ function Lane({ title, height, legend = [], children }: LaneFrameProps): JSX.Ele
             <bdi>{name}</bdi> {value}
           </span>
         ))}
+      </div>
+      <div class="lane-body" style={{ height: `${height}px` }}>
+        {children}
       </div>
     </div>
   );
@@ -86,7 +88,7 @@ export function PictureLane({ windows, range, width }: LaneProps): JSX.Element {
     );
   }
   return (
-    <Lane title={messages.value.pictures} height={68}>
+    <Lane title={messages.value.pictures} height={64}>
       <div class="strip">{shown}</div>
     </Lane>
   );
@@ -96,7 +98,7 @@ export function PictureLane({ windows, range, width }: LaneProps): JSX.Element {
 export function SoundLane({ windows, range, width, shown }: LaneProps): JSX.Element {
   const m = messages.value;
   const f = formats.value;
-  const height = 64;
+  const height = 56;
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     if (canvas.current && width > 0) drawSound(canvas.current, windows, range, width, height);
@@ -179,7 +181,7 @@ export function WordsLane({ windows, range, width }: LaneProps): JSX.Element {
           dir="auto"
           title={text}
           {...(language ? { lang: language } : {})}
-          style={{ left: `${left}px`, top: `${20 + row * 22}px` }}
+          style={{ left: `${left}px`, top: `${row * 22}px` }}
         >
           {text}
         </span>,
@@ -187,7 +189,7 @@ export function WordsLane({ windows, range, width }: LaneProps): JSX.Element {
     }
   }
   return (
-    <Lane title={messages.value.words} height={66}>
+    <Lane title={messages.value.words} height={46}>
       <div class="cues" aria-hidden="true">
         {cues}
       </div>
@@ -208,7 +210,7 @@ export function ObjectsLane(props: LaneProps): JSX.Element {
     <ChartLane
       {...props}
       title={messages.value.objects}
-      height={58}
+      height={44}
       series={series}
       low={0}
       high={highest * 1.25}
@@ -241,7 +243,7 @@ export function SharesLane(props: LaneProps): JSX.Element {
     <ChartLane
       {...props}
       title={m.shares}
-      height={48}
+      height={36}
       series={series}
       low={0}
       high={1}
@@ -269,7 +271,7 @@ export function MatchesLane(props: LaneProps): JSX.Element {
     <ChartLane
       {...props}
       title={m.matches}
-      height={70}
+      height={60}
       series={series.map((each) => ({ ...each, values: withEnd(each.values) }))}
       low={-0.03}
       high={1.05}

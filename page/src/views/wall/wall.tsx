@@ -12,7 +12,7 @@ import { Tile } from "./tile";
 import { WallToolbar } from "./toolbar";
 
 const GAP = 12;
-const BELOW_PICTURE = 148;
+const BELOW_PICTURE = 137;
 const SMALLEST = { small: 210, medium: 290, large: 420 } as const;
 
 /** All feeds, what needs attention first. Only the tiles in sight exist as elements. */
