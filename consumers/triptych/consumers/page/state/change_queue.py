@@ -78,9 +78,10 @@ class ChangeQueue:
     def take(self) -> ChangeKey | None:
         """Return the next change; None if none waits."""
         if not self._order:
-            self._has_changes.clear()
             return None
         key, _ = self._order.popitem(last=False)
+        if not self._order and not self.overflown:
+            self._has_changes.clear()
         for waiting in self._waiting.values():
             waiting.pop(key, None)
         return key
