@@ -5,6 +5,7 @@ The packages of npm are those of `page/package-lock.json`. What is up to date is
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,12 @@ def build_page(repository: Path = REPOSITORY) -> bool:
         PageBuildError: npm is missing, or failed.
     """
     page = repository / "page"
+    with (page / "package-lock.json").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests in several processes build it at the same time
+        return _build_if_stale(repository, page)
+
+
+def _build_if_stale(repository: Path, page: Path) -> bool:
     built = repository / STATIC / "index.html"
     if built.exists() and built.stat().st_mtime >= _newest_s(page):
         return False

@@ -1,5 +1,7 @@
 /** Requests to the server. Addresses are relative, so that the page works below any path of a proxy. */
 
+import type { ApiError as ErrorBody } from "../generated/api";
+
 export class ApiError extends Error {
   constructor(
     readonly status: number,
@@ -15,6 +17,11 @@ export function address(path: string, query: Query = {}): string {
   const given = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
   const text = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
   return text ? `api/${path}?${text}` : `api/${path}`;
+}
+
+/** The tilde keeps the names `.` and `..` from being taken for folders. */
+export function feedPath(feed: string): string {
+  return `feeds/~${encodeURIComponent(feed)}`;
 }
 
 /** Resolve an address that the server sent (`/api/…` or `api/…`) below the path where the page lies. */
@@ -50,9 +57,8 @@ async function answerOf<Answer>(request: Promise<Response>): Promise<Answer> {
 async function explanation(response: Response): Promise<string> {
   const text = await response.text();
   try {
-    const body = JSON.parse(text) as { error?: unknown; detail?: unknown };
-    const found = body.error ?? body.detail;
-    if (typeof found === "string") return found;
+    const { error, what_to_do } = JSON.parse(text) as Partial<ErrorBody>;
+    if (error) return what_to_do ? `${error}. ${what_to_do}` : error;
   } catch {
     // Not JSON: the page of a proxy, for example.
   }

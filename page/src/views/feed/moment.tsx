@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { get } from "../../api/client";
+import { feedPath, get } from "../../api/client";
 import type { TimelineWindow, WindowBody } from "../../api/shapes";
 import { explained } from "../../state/session";
 import { formats } from "../../text/format";
@@ -32,7 +32,7 @@ export function Moment({ feed, window, isPlaying, onPlaying, onStep }: MomentPro
     }
     const abort = new AbortController();
     setFailure("");
-    get<WindowBody>(`feeds/${encodeURIComponent(feed)}/windows/${encodeURIComponent(windowId)}`, {}, abort.signal).then(
+    get<WindowBody>(`${feedPath(feed)}/windows/${encodeURIComponent(windowId)}`, {}, abort.signal).then(
       setBody,
       (reason: unknown) => {
         if (abort.signal.aborted) return;

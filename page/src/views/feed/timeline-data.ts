@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { get } from "../../api/client";
+import { feedPath, get } from "../../api/client";
 import type { TimelineBody, TimelineWindow } from "../../api/shapes";
 import { newestWindow } from "../../state/live";
 import { explained } from "../../state/session";
@@ -27,7 +27,7 @@ export function useOverview(feed: string, onFailure: (text: string) => void): Ov
     const abort = new AbortController();
     loadedMs.current = Date.now();
     const query = { from_ms: 0, to_ms: FOREVER_MS, points: OVERVIEW_POINTS };
-    get<TimelineBody>(`feeds/${encodeURIComponent(feed)}/timeline`, query, abort.signal).then(
+    get<TimelineBody>(`${feedPath(feed)}/timeline`, query, abort.signal).then(
       (body) => {
         setOverview({ bounds: { fromMs: body.oldest_ms, toMs: body.newest_ms }, windows: body.windows });
         onFailure("");
@@ -60,7 +60,7 @@ export function useWindows(
       points: Math.min(1_000, Math.max(60, Math.round(width / 2))),
     };
     const timer = setTimeout(() => {
-      get<TimelineBody>(`feeds/${encodeURIComponent(feed)}/timeline`, query, abort.signal).then(
+      get<TimelineBody>(`${feedPath(feed)}/timeline`, query, abort.signal).then(
         (body) => {
           setWindows(body.windows);
           onFailure("");
