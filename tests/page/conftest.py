@@ -117,6 +117,14 @@ def browser(built_page: None) -> Iterator[Browser]:  # noqa: ARG001 - it shows w
         browser.close()
 
 
+def wait_until(page: Page, expression: str) -> None:
+    """Wait until an expression is true in the page. Playwright's own function needs `eval`, which the page forbids."""
+    limit_s = time.monotonic() + WAIT_MS / 1_000
+    while not page.evaluate(expression):
+        assert time.monotonic() < limit_s, expression
+        page.wait_for_timeout(50)
+
+
 def _missing(what: str, command: str) -> None:
     message = f"{what} is missing: {command}"
     if REQUIRED:

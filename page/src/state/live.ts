@@ -15,8 +15,6 @@ export const healthCounts = signal<HealthCounts | null>(null);
 export const isCatchingUp = signal(false);
 /** Why the wall could not be loaded; empty if it was. */
 export const loadFailure = signal("");
-/** Counts up with each tile of a feed; the view of this feed follows it. */
-export const newestWindow = signal<{ readonly feed: string; readonly endMs: number } | null>(null);
 
 let stream: LiveStream | null = null;
 
@@ -38,9 +36,7 @@ export async function startLive(): Promise<void> {
 function handle(type: string, data: string): void {
   const body: unknown = JSON.parse(data);
   if (type === "tile") {
-    const tile = body as FeedTile;
-    receive(tile);
-    newestWindow.value = { feed: tile.feed, endMs: tile.end_ms };
+    receive(body as FeedTile);
   } else if (type === "review") {
     const event = body as ReviewEvent;
     if (receiveEvent(event)) announce(messages.value.new_events(1));

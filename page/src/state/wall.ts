@@ -56,8 +56,12 @@ export function receive(tile: FeedTile): void {
   setTimeout(showWaiting, SHOW_EVERY_MS);
 }
 
-export function feedNamed(name: string): LiveFeed | undefined {
-  return feeds.get(name);
+/** The end of a feed's newest window, in milliseconds; 0 where the feed is not known. Follows the stream. */
+export function newestMsOf(name: string): number {
+  const feed = feeds.get(name);
+  if (feed) return feed.tile.value.end_ms;
+  arrangement.value; // the feed may come
+  return 0;
 }
 
 export function feedNames(): string[] {

@@ -85,7 +85,10 @@ export const en = {
   sort_name: "Name",
   sort_lag: "Lag",
   tile_size: "Tile size",
-  feeds_shown: (shown: number, all: number) => (shown === all ? `${all} feeds` : `${shown} of ${all} feeds`),
+  feeds_shown: (shown: number, all: number) => {
+    const feeds = all === 1 ? "feed" : "feeds";
+    return shown === all ? `${all} ${feeds}` : `${shown} of ${all} ${feeds}`;
+  },
   order_held: "Order held while you look",
   no_feeds: "No feed yet",
   no_feeds_help: "Results appear here as soon as a worker publishes them. `triptych doctor` says what is missing.",

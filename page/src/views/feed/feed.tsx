@@ -6,7 +6,7 @@ import { useShortcuts } from "../../components/shortcuts";
 import { useWidth } from "../../components/use-size";
 import { addressOf, replace } from "../../router";
 import { announce } from "../../state/announcements";
-import { newestWindow } from "../../state/live";
+import { newestMsOf } from "../../state/wall";
 import { formats } from "../../text/format";
 import { messages } from "../../text/messages";
 import { useGestures } from "./gestures";
@@ -46,8 +46,7 @@ export function Feed({ feed, atMs }: FeedProps): JSX.Element {
   if (chosen) kept.current = chosen;
   const moment = atMs === null ? null : kept.current;
 
-  const newest = newestWindow.value;
-  const newestMs = Math.max(overview?.bounds.toMs ?? 0, newest?.feed === feed ? newest.endMs : 0);
+  const newestMs = Math.max(overview?.bounds.toMs ?? 0, newestMsOf(feed));
   const bounds = overview && { fromMs: overview.bounds.fromMs, toMs: newestMs };
 
   useEffect(() => {

@@ -1,8 +1,8 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { feedPath, get } from "../../api/client";
 import type { TimelineBody, TimelineWindow } from "../../api/shapes";
-import { newestWindow } from "../../state/live";
 import { explained } from "../../state/session";
+import { newestMsOf } from "../../state/wall";
 import { spanOf, type TimeRange } from "./range";
 
 const LOAD_AFTER_MS = 120;
@@ -21,8 +21,8 @@ export interface Overviewed {
 export function useOverview(feed: string, onFailure: (text: string) => void): Overviewed | null {
   const [overview, setOverview] = useState<Overviewed | null>(null);
   const loadedMs = useRef(0);
-  const newest = newestWindow.value;
-  const isDue = newest?.feed === feed && Date.now() - loadedMs.current > OVERVIEW_EVERY_MS;
+  const newestMs = newestMsOf(feed);
+  const isDue = newestMs > (overview?.bounds.toMs ?? 0) && Date.now() - loadedMs.current > OVERVIEW_EVERY_MS;
   useEffect(() => {
     const abort = new AbortController();
     loadedMs.current = Date.now();
@@ -82,15 +82,17 @@ export function useWindows(
 function useNewestMs(feed: string, range: TimeRange | null): number {
   const [followed, setFollowed] = useState(0);
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
-  const newest = newestWindow.value;
-  const endMs = newest?.feed === feed && range && newest.endMs >= range.fromMs && newest.endMs <= range.toMs + 60_000;
+  const newestMs = newestMsOf(feed);
+  const isInSight = range !== null && newestMs >= range.fromMs && newestMs <= range.toMs + spanOf(range);
+  const wanted = useRef(0);
+  wanted.current = isInSight ? newestMs : 0;
   useEffect(() => {
-    if (!endMs || timer.current !== undefined) return;
+    if (wanted.current === followed || timer.current !== undefined) return;
     timer.current = setTimeout(() => {
       timer.current = undefined;
-      setFollowed(newestWindow.peek()?.endMs ?? 0);
+      setFollowed(wanted.current);
     }, FOLLOW_EVERY_MS);
-  }, [newest, endMs]);
+  }, [wanted.current, followed]);
   useEffect(() => () => clearTimeout(timer.current), []);
   return followed;
 }
