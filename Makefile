@@ -55,8 +55,8 @@ setup: $(PACKAGES) weights broker ## Make the virtual environment, fetch the wei
 	@echo "Ready: $(VENV)/bin/triptych --help"
 
 .PHONY: demo
-demo: $(PACKAGES) weights ## Play the sample clips through the whole pipeline, without a server
-	@$(VENV)/bin/triptych demo
+demo: $(PACKAGES) weights ## Play the sample clips through the whole pipeline, without a server; PAGE=1 shows them in a browser
+	@$(VENV)/bin/triptych demo $(if $(PAGE),--page)
 
 .PHONY: demo-kafka
 demo-kafka: $(PACKAGES) weights broker ## Run the demo through a real Kafka and a real Redis, which it starts and stops

@@ -6,7 +6,6 @@ import asyncio
 import socket
 import threading
 import time
-import webbrowser
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ import uvicorn
 from triptych.consumers.alerts.event_tracker import EventLimits
 from triptych.consumers.doctor.look import ResultIndex, Surveyor
 from triptych.consumers.page.access_rules import access_rules
+from triptych.consumers.page.browser import open_in_browser
 from triptych.consumers.page.loop_receiver import LoopReceiver
 from triptych.consumers.page.metrics import PageMetrics
 from triptych.consumers.page.options import ListenOptions, MemoryOptions, PageOptions, ReviewOptions
@@ -110,7 +110,7 @@ def serve_page(settings: Settings, options: PageOptions) -> None:
         stack.enter_context(server)
         log.info("page_listening", url=server.url, pipeline=settings.pipeline, login=rules.needs_user)
         if options.listen.open_browser:
-            webbrowser.open(server.url)
+            open_in_browser(server.url)
         while not stop.wait(_METER_S) and server.is_running:
             continue
 

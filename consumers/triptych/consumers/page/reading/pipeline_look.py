@@ -41,6 +41,19 @@ class PipelineLook:
     has_index: bool
 
 
+class NoResultIndex:
+    """Stands for Redis where there is none (see `ResultIndex`)."""
+
+    def streams(self) -> tuple[str, ...]:
+        """Return no stream."""
+        return ()
+
+    def newest_ns(self, stream: str) -> int | None:
+        """Return no result."""
+        del stream
+        return None
+
+
 def look_at(transport: Transport, surveyor: Surveyor, index: ResultIndex, *, has_index: bool) -> PipelineLook:
     """Return what is seen of a pipeline. Blocks for some seconds. A server that cannot be asked is no error."""
     seen = surveyor.look(transport, index, None)

@@ -12,6 +12,8 @@ from triptych.transport.protocols import GroupConsumer, Publisher, Reader, Topic
 from triptych.transport.records import OutOfRangePolicy, Poll, TopicPartition
 
 _BUSY_S: Final = 20.0
+_NOWHERE: Final = 2**62
+"""Where a reader that nobody uses stands: the in-memory broker keeps what a reader has not read yet."""
 
 
 class ReadersBusyError(Exception):
@@ -59,7 +61,10 @@ class PooledTransport:
         """Take a reader back."""
         try:
             if not failed:
+                tps = tuple(tps)
                 shared.reader.pause(tps)
+                for tp in tps:
+                    shared.reader.seek(tp, _NOWHERE)
             with self._lock:
                 keep = not failed and not self._closed
                 if keep:
@@ -116,7 +121,7 @@ class PooledTransport:
             counts = {topic: admin.partition_count(topic) or 0 for topic in self._topics}
         tps = {TopicPartition(topic, number) for topic, count in counts.items() for number in range(count)}
         tps |= start.keys()
-        reader = self._transport.reader(dict.fromkeys(tps, 0))
+        reader = self._transport.reader(dict.fromkeys(tps, _NOWHERE))
         reader.pause(tps)
         return _SharedReader(reader, frozenset(tps))
 

@@ -1,29 +1,23 @@
-"""All that the page knows, bounded, and who is told of a change. Belongs to the event loop; no I/O.
-
-Each change has a place in a log: `r0` is partition 0 of the results, `f` the feedback, `d0` partition 0 of the
-descriptions. So the cursor of a client means the same for this server and for the next one.
-"""
+"""All that the page knows, bounded. Belongs to the event loop; no I/O."""
 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from triptych.consumers.page.api_types import FeedTile, HealthCounts, ReviewEvent
 from triptych.consumers.page.state.bodies import review_event, tile_of
+from triptych.consumers.page.state.broadcast import Broadcast, MaySee
 from triptych.consumers.page.state.change_queue import ChangeKey, ChangeQueue
 from triptych.consumers.page.state.feed_history import FeedHistory
 from triptych.consumers.page.state.feed_state import FeedState, ReadResult
-from triptych.consumers.page.state.page_cursor import BEGINNING, PageCursor, Place
+from triptych.consumers.page.state.page_cursor import PageCursor, Place
 from triptych.consumers.page.state.review_list import ReviewEntry, ReviewLimits, ReviewList
 from triptych.schemas.perception.descriptions import Description
 from triptych.schemas.perception.prompts import Feedback
 from triptych.units import NS_PER_S
-
-MaySee = Callable[[str], bool]
-"""Whether somebody may see a feed."""
 
 FEEDBACK_LOG: Final = "f"
 _MOST_DESCRIPTIONS: Final = 5_000
@@ -52,16 +46,6 @@ class StateLimits:
     reviews: ReviewLimits = field(default_factory=ReviewLimits)
 
 
-@dataclass(slots=True)
-class _Listener:
-    queue: ChangeQueue
-    may_see: MaySee
-
-
-class CursorGoneError(Exception):
-    """A cursor cannot be continued: it is of another topic, or older than what this server has read."""
-
-
 class PageState:
     """The feeds, the events for review, the descriptions, and the clients that listen."""
 
@@ -71,14 +55,11 @@ class PageState:
         self.feeds: OrderedDict[str, FeedState] = OrderedDict()
         self.reviews = ReviewList(self._limits.reviews)
         self._descriptions: OrderedDict[tuple[str, int, int], Description] = OrderedDict()
-        self._listeners: list[_Listener] = []
-        self._epoch = ""
-        self._begins: dict[str, Place] = {}
-        self._seen: dict[str, Place] = {}
+        self._broadcast = Broadcast()
         self._review_places: dict[str, dict[str, Place]] = {}
         self.catching_up = True
         self.counts: Counter[str] = Counter()
-        """`results`, `malformed`, `missed` and `feeds_forgotten` since the start, `coalesced` of clients that left."""
+        """`results`, `malformed`, `missed` and `feeds_forgotten` since the start."""
 
     # --- what is read -------------------------------------------------------------------------------------------------
 
@@ -87,13 +68,8 @@ class PageState:
 
         With another epoch than before, the places of the logs mean something else, and every client must load again.
         """
-        if self._epoch and epoch != self._epoch:
-            for listener in self._listeners:
-                listener.queue.overflow()
-            self._seen.clear()
+        if self._broadcast.begin(epoch, {f"r{partition}": offset for partition, offset in begins.items()}):
             self._review_places.clear()
-        self._epoch = epoch
-        self._begins = {f"r{partition}": Place(offset, -1) for partition, offset in begins.items()}
 
     def add_results(self, read: Iterable[ReadResult]) -> None:
         """Take the next results."""
@@ -104,7 +80,9 @@ class PageState:
             changed = self.reviews.add(one.result, one.window, one.rules)
             for step, entry in enumerate(changed):
                 self._publish_review(entry, one.place.log, one.place.change(step))
-            self._publish(ChangeKey("tile", feed.name), feed.name, one.place.log, one.place.change(_TILE_STEP))
+            self._broadcast.publish(
+                ChangeKey("tile", feed.name), feed.name, one.place.log, one.place.change(_TILE_STEP)
+            )
 
     def add_feedback(self, feedback: Feedback, offset: int) -> None:
         """Take what a person said of a match."""
@@ -114,7 +92,7 @@ class PageState:
         )
         for step, entry in enumerate(changed):
             self._publish_review(entry, FEEDBACK_LOG, Place(offset, step))
-        self._note(FEEDBACK_LOG, Place(offset, _TILE_STEP))
+        self._broadcast.note(FEEDBACK_LOG, Place(offset, _TILE_STEP))
 
     def add_description(self, description: Description, partition: int, offset: int) -> None:
         """Take what a vision-language model wrote about a window."""
@@ -131,14 +109,14 @@ class PageState:
         ]
         for step, entry in enumerate(described):
             self._publish_review(entry, log, Place(offset, step))
-        self._note(log, Place(offset, _TILE_STEP))
+        self._broadcast.note(log, Place(offset, _TILE_STEP))
 
     def set_picture_size(self, name: str, size: tuple[int, int]) -> None:
         """Take the size of a feed's pictures, in pixels."""
         feed = self.feeds.get(name)
         if feed is not None and feed.picture_size != size:
             feed.picture_size = size
-            self._publish(ChangeKey("tile", name), name)
+            self._broadcast.publish(ChangeKey("tile", name), name)
 
     def look_for_silence(self, now_ns: int) -> None:
         """Tell of feeds that have fallen silent. Call it every few seconds of the wall clock."""
@@ -148,7 +126,7 @@ class PageState:
             ended = feed.newest is None or feed.newest.has_ended
             if not feed.is_silent and not ended and now_ns - feed.seen_ns > self._limits.silent_after_ns:
                 feed.is_silent = True
-                self._publish(ChangeKey("tile", feed.name), feed.name)
+                self._broadcast.publish(ChangeKey("tile", feed.name), feed.name)
 
     # --- what is asked ------------------------------------------------------------------------------------------------
 
@@ -197,14 +175,7 @@ class PageState:
 
     def cursor(self, places: Mapping[str, Place] | None = None) -> PageCursor:
         """Return the cursor of a client that has got this far; without places, of one that has seen everything."""
-        return PageCursor(self._epoch, {**self._begins, **(self._seen if places is None else places)})
-
-    # --- who listens --------------------------------------------------------------------------------------------------
-
-    @property
-    def listeners(self) -> int:
-        """The number of clients that listen."""
-        return len(self._listeners)
+        return self._broadcast.cursor(places)
 
     def listen(self, cursor: PageCursor, may_see: MaySee) -> ChangeQueue:
         """Return the changes after a cursor, and let the client be told of later ones.
@@ -212,41 +183,25 @@ class PageState:
         Raises:
             CursorGoneError: what came after the cursor is not known any more.
         """
-        self._check(cursor)
-        queue = ChangeQueue({**self._begins, **cursor.places})
-        for log, place in sorted(self._seen.items()):
-            queue.note(log, max(place, cursor.places.get(log, place)))
-        for key, log, place in self._changes_after(cursor, may_see):
-            queue.add(key, log, place)
-        self._listeners.append(_Listener(queue, may_see))
-        return queue
+        return self._broadcast.listen(cursor, may_see, self._changes(may_see))
 
     def leave(self, queue: ChangeQueue) -> None:
         """Tell a client no more."""
-        self.counts["coalesced"] += queue.coalesced
-        self._listeners = [listener for listener in self._listeners if listener.queue is not queue]
+        self._broadcast.leave(queue)
 
     @property
     def coalesced(self) -> int:
         """How many changes were replaced by a later one before a client took them."""
-        return self.counts["coalesced"] + sum(listener.queue.coalesced for listener in self._listeners)
+        return self._broadcast.coalesced
 
     @property
     def windows(self) -> int:
         """How many records of windows are kept."""
         return sum(len(feed.history) for feed in self.feeds.values())
 
-    def _check(self, cursor: PageCursor) -> None:
-        if cursor.epoch != self._epoch:
-            raise CursorGoneError("the topic of the results was created again, or this is another pipeline")
-        for log, place in cursor.places.items():
-            if place.offset + 1 < self._begins.get(log, BEGINNING).offset:
-                raise CursorGoneError("results after the cursor are older than what this server has read")
-
-    def _changes_after(self, cursor: PageCursor, may_see: MaySee) -> Iterator[tuple[ChangeKey, str, Place]]:
-        """Return what changed after a cursor, in the order of its places."""
-        found: list[tuple[Place, str, ChangeKey]] = []
-        found += [
+    def _changes(self, may_see: MaySee) -> list[tuple[ChangeKey, str, Place]]:
+        """Return the last change of each thing that somebody may see, in the order of their places."""
+        found: list[tuple[Place, str, ChangeKey]] = [
             (feed.place.change(_TILE_STEP), feed.place.log, ChangeKey("tile", feed.name))
             for feed in self.feeds.values()
             if feed.place is not None and may_see(feed.name)
@@ -255,29 +210,13 @@ class PageState:
             entry = self.reviews.get(event_id)
             if entry is not None and may_see(entry.feed):
                 found += [(place, log, ChangeKey("review", event_id)) for log, place in places.items()]
-        for place, log, key in sorted(found):
-            if place > cursor.places.get(log, BEGINNING):
-                yield key, log, place
+        return [(key, log, place) for place, log, key in sorted(found)]
 
     def _publish_review(self, entry: ReviewEntry, log: str, place: Place) -> None:
         self._review_places.setdefault(entry.id, {})[log] = place
         while len(self._review_places) > self._limits.reviews.kept:
             self._review_places.pop(next(iter(self._review_places)))
-        self._publish(ChangeKey("review", entry.id), entry.feed, log, place)
-
-    def _publish(self, key: ChangeKey, feed: str, log: str | None = None, place: Place | None = None) -> None:
-        if log is not None and place is not None:
-            self._seen[log] = max(place, self._seen.get(log, place))
-        for listener in self._listeners:
-            if listener.may_see(feed):
-                listener.queue.add(key, log, place)
-            elif log is not None and place is not None:
-                listener.queue.note(log, place)
-
-    def _note(self, log: str, place: Place) -> None:
-        self._seen[log] = max(place, self._seen.get(log, place))
-        for listener in self._listeners:
-            listener.queue.note(log, place)
+        self._broadcast.publish(ChangeKey("review", entry.id), entry.feed, log, place)
 
     def _feed(self, name: str) -> FeedState:
         feed = self.feeds.get(name)

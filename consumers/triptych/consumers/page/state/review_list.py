@@ -57,7 +57,7 @@ class ReviewEntry:
 
 
 @dataclass(slots=True)
-class _Run:
+class _MatchRun:
     """Windows in a row that match, up to `to_ns`; an event if it has an entry."""
 
     windows: int
@@ -81,7 +81,7 @@ class ReviewList:
         self._entries: OrderedDict[str, ReviewEntry] = OrderedDict()
         self._of_feed: dict[_Where, list[ReviewEntry]] = {}
         self._trackers: dict[_Question, EventTracker] = {}
-        self._runs: dict[_Where, _Run] = {}
+        self._runs: dict[_Where, _MatchRun] = {}
         self._answers: OrderedDict[tuple[str, str, int], None] = OrderedDict()
         self._answered: dict[tuple[str, str], dict[int, ReviewAnswer]] = {}
         self.forgotten = 0
@@ -153,7 +153,7 @@ class ReviewList:
         if not holds:
             return changed
         if run is None:
-            run = self._runs[where] = _Run(0, score, window, result.end_ns)
+            run = self._runs[where] = _MatchRun(0, score, window, result.end_ns)
         run.windows, run.to_ns = run.windows + 1, result.end_ns
         if (score or 0.0) > (run.score or 0.0):
             run.score, run.best = score, window
@@ -164,7 +164,7 @@ class ReviewList:
             changed.append(run.entry)
         return changed
 
-    def _begin(self, where: _Where, since_ns: int, run: _Run) -> ReviewEntry:
+    def _begin(self, where: _Where, since_ns: int, run: _MatchRun) -> ReviewEntry:
         kind, name, feed = where
         marker = name if kind == "match" else digest(name)
         entry = ReviewEntry(f"{kind}:{marker}:{feed}:{since_ns}", kind, feed, name, since_ns, run.to_ns, run.best)
@@ -177,7 +177,7 @@ class ReviewList:
             self._forget_oldest()
         return entry
 
-    def _go_on(self, entry: ReviewEntry, run: _Run, start_ns: int) -> None:
+    def _go_on(self, entry: ReviewEntry, run: _MatchRun, start_ns: int) -> None:
         entry.last_ns, entry.windows, entry.score, entry.best = run.to_ns, run.windows, run.score, run.best
         known = self._answered.get((entry.feed, entry.name), {}).get(start_ns)
         if known is not None and entry.kind == "match":

@@ -16,9 +16,10 @@ from starlette.types import Receive, Scope, Send
 
 from triptych.consumers.page.api_types import ApiBody, HealthCounts, StreamGone
 from triptych.consumers.page.problems import PageProblemError
+from triptych.consumers.page.state.broadcast import CursorGoneError
 from triptych.consumers.page.state.change_queue import ChangeKey, ChangeQueue
 from triptych.consumers.page.state.page_cursor import parse_page_cursor
-from triptych.consumers.page.state.page_state import CursorGoneError, PageState
+from triptych.consumers.page.state.page_state import PageState
 from triptych.consumers.page.web.access import PageUser
 from triptych.schemas.errors import UsageError
 
