@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from benchmarks.page_load.clip_pictures import ClipMedia, ClipPicture
 from triptych.schemas.codec import encode, encode_result
-from triptych.schemas.names import INPUT_TOPICS, TOPIC_OF, dead_topic, result_id, results_topic
+from triptych.schemas.names import TOPIC_OF, result_id, results_topic
 from triptych.schemas.perception.matches import Match
 from triptych.schemas.perception.objects import Detection, ObjectCount
 from triptych.schemas.records import AudioChunk, InputRecord, SubtitleCue, VideoFrame
@@ -33,6 +33,7 @@ from triptych.schemas.results import (
 from triptych.transport.protocols import Publisher, Transport
 from triptych.transport.records import Delivered, Message
 from triptych.transport.topic_settings import TopicSettings
+from triptych.transport.topics import create_topics
 from triptych.units import NS_PER_MS, NS_PER_S
 
 WINDOW_NS: Final = 2 * NS_PER_S
@@ -76,10 +77,9 @@ class FeedPublisher:
     changes: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
 
     def create_topics(self) -> None:
-        """Create the topics that a page reads."""
-        topics = (*INPUT_TOPICS, results_topic(self.pipeline), dead_topic(self.pipeline))
+        """Create the topics of the pipeline."""
         admin = self.transport.admin()
-        admin.create([TopicSettings(topic, partitions=1, replication=1) for topic in topics])
+        create_topics(admin, self.pipeline, TopicSettings("", partitions=1, replication=1))
         admin.close()
 
     def publish(self, number: int, start_ns: int) -> list[Result]:

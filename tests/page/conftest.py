@@ -186,7 +186,7 @@ def open_page(browser: Browser, complaints: list[str]) -> Iterator[OpenPage]:
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
         page.on("console", lambda message: complaints.extend(_complaint(message)))
-        page.goto(live.url + view)
+        page.goto(view if view.startswith("about:") else live.url + view)
         return page
 
     yield open_

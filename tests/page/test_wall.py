@@ -65,7 +65,7 @@ def test_what_needs_attention_comes_first_and_filters_leave_out_the_rest(
     expect(page.locator(".tile")).to_have_count(3)
     page.keyboard.press("Control+A")
     page.keyboard.press("Delete")
-    page.get_by_label("Prompt", exact=True).select_option("steel-bridge")
+    page.get_by_role("combobox", name="Prompt").select_option("steel-bridge")
     expect(page.locator(".tile", has_text="yard")).to_have_count(0)
     expect(page.locator(".tile")).to_have_count(7)
 
@@ -74,7 +74,7 @@ def test_only_the_tiles_in_sight_exist_and_keys_move_between_all(start_page: Sta
     """Of 200 feeds a few rows are drawn; the arrow keys reach the others."""
     live = start_page([f"camera-{number:03}" for number in range(200)], windows=2)
     page = open_page(live)
-    page.get_by_label("Order").select_option("name")
+    page.get_by_role("combobox", name="Order").select_option("name")
 
     expect(page.get_by_text("200 feeds")).to_be_visible()
     expect(page.locator(".tile-link[data-index='0']")).to_be_visible()
@@ -98,7 +98,7 @@ def test_a_feed_without_pictures_says_so(start_page: StartPage, open_page: OpenP
 
     def without_pictures(live: LivePage) -> None:
         absent = {"video": {"state": "absent"}, "audio": {"state": "idle"}, "subtitles": {"state": "empty"}}
-        live.publisher.changes["yard", 0] = {"modalities": absent, "detections": (), "matches": None}
+        live.publisher.changes["yard", 0] = {"modalities": absent, "detections": (), "matches": None, "novelty": None}
 
     live = start_page(["yard"], without_pictures, windows=1)
     page = open_page(live)
