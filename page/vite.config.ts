@@ -13,5 +13,5 @@ export default defineConfig({
     sourcemap: false,
     reportCompressedSize: false,
   },
-  server: { proxy: { "/api": "http://127.0.0.1:8400" } },
+  server: { proxy: { "/api": "http://127.0.0.1:8780" } },
 });

@@ -179,9 +179,7 @@ def _score(feed: SyntheticFeed, number: int, period: float, phase: float) -> flo
     return round(0.5 + 0.46 * _wave(feed, number, period, phase), 4)
 
 
-def _result(
-    feed: SyntheticFeed, number: int, start_ns: int, modalities: Modalities, picture: ClipPicture
-) -> Result:
+def _result(feed: SyntheticFeed, number: int, start_ns: int, modalities: Modalities, picture: ClipPicture) -> Result:
     end_ns = start_ns + WINDOW_NS
     speech = max(0.0, min(1.0, 0.5 + 0.8 * _wave(feed, number, 9)))
     video = 0.5 + 0.25 * _wave(feed, number, 13)

@@ -11,9 +11,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from benchmarks.page_load.clip_pictures import CLIPS, ClipMedia, clip_media
+from benchmarks.page_load.load_run import CHROMIUM, chromium
 from benchmarks.page_load.synthetic_feeds import PIPELINE, WINDOW_NS, FeedPublisher, SyntheticFeed
 from tools.build_page import build_page
 from triptych.consumers.doctor.look import Surveyor
@@ -24,7 +25,6 @@ from triptych.transport.memory.transport import MemoryTransport
 from triptych.units import NS_PER_S
 
 REQUIRED: Final = os.environ.get("TRIPTYCH_REQUIRE_SERVERS") == "1" or os.environ.get("CI") == "true"
-CHROMIUM: Final = "/usr/bin/chromium"
 FEEDS: Final = ("harbour-gate", "news-24", "lobby.west", "warehouse-3", "studio_b", "canal-2", "platform-4", "yard")
 WINDOWS: Final = 45
 """How many windows each feed has when a test begins: 90 seconds."""
@@ -109,12 +109,8 @@ def browser(built_page: None) -> Iterator[Browser]:  # noqa: ARG001 - it shows w
     """Debian's Chromium, without a window."""
     if not os.access(CHROMIUM, os.X_OK):
         _missing("Chromium", "apt-get install chromium")
-    with sync_playwright() as playwright:
-        # In a container there is neither a sandbox for root nor much shared memory.
-        arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--autoplay-policy=no-user-gesture-required"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 def wait_until(page: Page, expression: str) -> None:
@@ -147,7 +143,7 @@ def start_page(clips: tuple[ClipMedia, ...]) -> Iterator[StartPage]:
         names: Sequence[str] = FEEDS, prepare: Callable[[LivePage], None] | None = None, *, windows: int = WINDOWS
     ) -> LivePage:
         feeds = [SyntheticFeed(name, number, clips[number % len(clips)]) for number, name in enumerate(names)]
-        page = LivePage(FeedPublisher(MemoryTransport(partitions=1), feeds))
+        page = LivePage(FeedPublisher(MemoryTransport(partitions=1, max_bytes=1 << 30), feeds))
         page.first_ns = time.time_ns() // WINDOW_NS * WINDOW_NS - windows * WINDOW_NS
         page.publisher.create_topics()
         if prepare is not None:

@@ -65,7 +65,7 @@ def test_enter_opens_the_moment_of_an_event(start_page: StartPage, open_page: Op
 
 def test_twenty_events_are_reviewed_with_twenty_keys(start_page: StartPage, open_page: OpenPage) -> None:
     """Each answer leads to the next open event."""
-    live = start_page([f"camera-{number:02}" for number in range(24)])
+    live = start_page([f"camera-{number:02}" for number in range(40)])
     page = open_page(live, "#/events")
     expect(page.locator(".event-row[aria-current='true']")).to_be_visible()
     assert open_count(page) >= 20

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import Locator, Page, expect
 
+from tests.page.conftest import wait_until
 from triptych.schemas.codec import encode_result
 from triptych.schemas.names import result_id, results_topic
 from triptych.schemas.results import Result, Revised
 from triptych.transport.records import Message
-
-from tests.page.conftest import wait_until
 
 if TYPE_CHECKING:
     from tests.page.conftest import LivePage, OpenPage, StartPage

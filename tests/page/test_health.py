@@ -8,14 +8,13 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.page.conftest import PIPELINE, AccessOptions, LivePage
-from triptych.consumers.subscription.log_reading import partitions_of
 from triptych.schemas.codec import encode
 from triptych.schemas.dead import DeadLetter
 from triptych.schemas.dead_codec import encode_dead
 from triptych.schemas.names import VIDEO_TOPIC, dead_topic
 from triptych.schemas.reasons import DeadReason
 from triptych.schemas.records import VideoFrame
-from triptych.transport.records import Message
+from triptych.transport.records import Message, TopicPartition
 
 if TYPE_CHECKING:
     from tests.page.conftest import OpenPage, StartPage
@@ -50,8 +49,7 @@ def send_letters(live: LivePage, count: int = 3) -> None:
 def end_offset(live: LivePage) -> int:
     """Return how many records the topic of pictures ever had."""
     admin = live.publisher.transport.admin()
-    tps = partitions_of(live.publisher.transport, VIDEO_TOPIC)
-    ends = admin.end_offsets(tps)
+    ends = admin.appended_offsets([TopicPartition(VIDEO_TOPIC, 0)])
     admin.close()
     return sum(ends.values())
 
@@ -74,7 +72,7 @@ def test_a_dead_letter_is_looked_at_and_sent_again(start_page: StartPage, open_p
     """The record is on its topic again, and the letter says so. Its headers are text, whatever they hold."""
     live = start_page(prepare=send_letters)
     page = open_page(live, "#/health")
-    letters = page.get_by_role("region", name="Dead letters").last
+    letters = page.get_by_role("group", name="Dead letters")
     rows = letters.locator("tbody tr")
     expect(rows).to_have_count(3)
     page.get_by_role("button", name="broken_media 2").click()

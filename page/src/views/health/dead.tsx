@@ -4,6 +4,7 @@ import { get, post } from "../../api/client";
 import type { HealthBody, LetterRow, LettersBody, RedriveBody } from "../../api/shapes";
 import { Dialog } from "../../components/dialog";
 import { Icon } from "../../components/icons";
+import { Scroller } from "../../components/scroller";
 import { notify } from "../../state/announcements";
 import { explained, mayOperate } from "../../state/session";
 import { formats } from "../../text/format";
@@ -143,8 +144,7 @@ function Letters({ letters, chosen, onChoose, onLook }: LettersProps): JSX.Eleme
   const areAllChosen = names.length > 0 && names.every((name) => chosen.has(name));
   return (
     <>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reached by the keyboard */}
-      <section class="table-scroller letters" aria-label={m.dead_letters} tabIndex={0}>
+      <Scroller class="table-scroller letters" name={m.dead_letters}>
         <table>
           <thead>
             <tr>
@@ -209,7 +209,7 @@ function Letters({ letters, chosen, onChoose, onLook }: LettersProps): JSX.Eleme
             ))}
           </tbody>
         </table>
-      </section>
+      </Scroller>
       {letters.total > letters.letters.length && (
         <p class="muted">{m.letters_shown(letters.letters.length, letters.total)}</p>
       )}

@@ -2,6 +2,7 @@ import type { ComponentChildren, JSX } from "preact";
 import { useId } from "preact/hooks";
 import type { HealthBody } from "../../api/shapes";
 import { Icon } from "../../components/icons";
+import { Scroller } from "../../components/scroller";
 import { addressOf } from "../../router";
 import { nowMs } from "../../state/clock";
 import { formats } from "../../text/format";
@@ -22,8 +23,7 @@ export function Table({ title, columns, rows }: TableProps): JSX.Element {
       {rows.length === 0 ? (
         <p class="muted">{messages.value.no_rows}</p>
       ) : (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reached by the keyboard
-        <section class="table-scroller" aria-labelledby={titleId} tabIndex={0}>
+        <Scroller class="table-scroller" name={title}>
           <table>
             <thead>
               <tr>
@@ -47,7 +47,7 @@ export function Table({ title, columns, rows }: TableProps): JSX.Element {
               ))}
             </tbody>
           </table>
-        </section>
+        </Scroller>
       )}
     </section>
   );
