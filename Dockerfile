@@ -13,7 +13,8 @@
 # The packages are locked with checksums in docker/ (`make lock`). pip takes them from its configured index.
 
 FROM python:3.11-slim-bookworm AS tools
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+# These images have no package of the page (extra `page`), so its front end, which needs npm to build, is left out.
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore TRIPTYCH_BUILD_WITHOUT_PAGE=1
 COPY docker/build.txt /locks/
 RUN python -m venv /opt/build \
     && /opt/build/bin/pip install --require-hashes --no-deps --requirement /locks/build.txt \
@@ -23,7 +24,7 @@ WORKDIR /build
 
 # What pip knows about the project, without its code: what depends on it only is not built again when the code changes.
 FROM tools AS metadata
-COPY pyproject.toml ./
+COPY pyproject.toml hatch_build.py ./
 RUN touch README.md LICENSE \
     && PIP_PYTHON="" /opt/build/bin/pip wheel --no-build-isolation --no-deps --wheel-dir /wheels . \
     && /opt/build/bin/pip install --no-deps --no-index --no-compile --target /metadata/lib/python3.11/site-packages /wheels/*.whl \

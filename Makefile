@@ -34,6 +34,15 @@ broker: $(PACKAGES)
 	@tools/system_packages.sh need java mvn
 	@$(PYTHON) -m tools.devservers fetch
 
+.PHONY: page
+page: ## Build the front end of `triptych page`; npm is needed to build it, never to run it
+	@tools/system_packages.sh need npm
+	@python3 tools/build_page.py
+
+.PHONY: check-page
+check-page: page
+	@echo "Page" && cd page && npm run --silent check && npm run --silent lint
+
 .PHONY: weights
 weights: $(PACKAGES)
 	@$(VENV)/bin/triptych models pull
@@ -46,8 +55,8 @@ setup: $(PACKAGES) weights broker ## Make the virtual environment, fetch the wei
 	@echo "Ready: $(VENV)/bin/triptych --help"
 
 .PHONY: demo
-demo: $(PACKAGES) weights ## Play the sample clips through the whole pipeline, without a server
-	@$(VENV)/bin/triptych demo
+demo: $(PACKAGES) weights ## Play the sample clips through the whole pipeline, without a server; PAGE=1 shows them in a browser
+	@$(VENV)/bin/triptych demo $(if $(PAGE),--page)
 
 .PHONY: demo-kafka
 demo-kafka: $(PACKAGES) weights broker ## Run the demo through a real Kafka and a real Redis, which it starts and stops
@@ -99,8 +108,8 @@ format: $(PACKAGES) ## Format the code and apply the linter's fixes
 	@$(VENV)/bin/ruff format --quiet .
 
 .PHONY: ci
-ci: check site ## Run all of CI: checks, site, and the tests in a clean clone, where a missing server is an error
-	@tools/system_packages.sh need python venv java mvn redis-server kcat openssl rtsp-server benchmark-parts kustomize
+ci: check check-page site ## Run all of CI: checks, site, and the tests in a clean clone, where a missing server is an error
+	@tools/system_packages.sh need python venv java mvn npm chromium redis-server kcat openssl rtsp-server benchmark-parts
 	@tools/clean_clone.sh make test
 
 .PHONY: kafka

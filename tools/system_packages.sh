@@ -4,7 +4,7 @@
 #   tools/system_packages.sh need WHAT...      exit 1 if something is missing, and print the command that installs it
 #   tools/system_packages.sh install WHAT...   install what is missing with apt-get (as root)
 #
-# WHAT is one of: python venv java mvn redis-server kcat openssl rtsp-server benchmark-parts stamps kustomize
+# WHAT is one of: python venv java mvn npm chromium redis-server kcat openssl rtsp-server benchmark-parts kustomize stamps
 set -eu
 
 JAVA_MAJOR=17
@@ -28,6 +28,7 @@ present() {
             ;;
         # Renders the Kubernetes manifests. Debian's kubectl is older than components, and Debian has no kustomize.
         kustomize) command -v kustomize >/dev/null 2>&1 || kubectl kustomize --help >/dev/null 2>&1 ;;
+        npm) command -v npm >/dev/null 2>&1 && node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 18 ? 1 : 0)' 2>/dev/null ;;
         stamps) [ -d /usr/share/tuxpaint/stamps/animals ] ;;
         *) command -v "$1" >/dev/null 2>&1 ;;
     esac
@@ -39,6 +40,7 @@ package_of() {
         venv) echo python3-venv ;;
         java) echo openjdk-17-jre-headless ;;
         mvn) echo maven ;;
+        npm) echo nodejs npm ;;
         rtsp-server)
             echo python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-tools gstreamer1.0-libav \
                 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
@@ -55,6 +57,8 @@ described() {
         python) echo "Python 3.11 or newer" ;;
         venv) echo "Python's venv module" ;;
         java) echo "Java $JAVA_MAJOR or newer" ;;
+        npm) echo "npm, with Node.js 18.18 or newer, which builds the page," ;;
+        chromium) echo "Chromium, in which the page is tested," ;;
         rtsp-server) echo "GStreamer's RTSP server" ;;
         benchmark-parts) echo "What the generated benchmarks are made with" ;;
         kustomize) echo "kustomize, or kubectl of Kubernetes' own packages," ;;

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -21,17 +20,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from triptych.demo_parts import DemoParts, parts_in_memory, parts_on_servers, play_clips
 from triptych.schemas.errors import TriptychError
 from triptych.service.cli_options import BootstrapServersOption, ConfigOption, PipelineOption, RedisUrlOption
 
 if TYPE_CHECKING:
-    from triptych.consumers.subscription.subscriber import Subscriber
     from triptych.producers.status.outcome import SourceOutcome
     from triptych.schemas.results import Result
-    from triptych.settings.tree import Settings
-    from triptych.transport.protocols import Transport
     from triptych.worker.pipeline import Pipeline
-    from triptych.worker.publishing.stores.protocol import ResultStore
 
 SAMPLES: Final = ("librivox_city_15s.mkv", "bbb_5s_51ch.mp4", "sintel_608_10s.ts")
 
@@ -50,6 +46,9 @@ def demo(
         str | None,
         typer.Option(metavar="NAME|PATH", help="base, content, null (no model), or a trained model."),
     ] = None,
+    page: Annotated[
+        bool, typer.Option("--page", help="Play the clips again and again, and show them in a browser until Ctrl-C.")
+    ] = False,
     config: ConfigOption = None,
     bootstrap_servers: BootstrapServersOption = None,
     redis_url: RedisUrlOption = None,
@@ -69,7 +68,12 @@ def demo(
     console = Console()
     with ExitStack() as stack:
         clips = [stack.enter_context(as_file(files("triptych.samples").joinpath(name))) for name in SAMPLES]
-        parts = (_on_servers if kafka else _in_memory)(stack, settings)
+        parts = (parts_on_servers if kafka else parts_in_memory)(stack, settings)
+        if page:
+            from triptych.demo_page import play_on_page
+
+            play_on_page(stack, settings, parts, clips, console)
+            return
         console.print("Loading the model …")
         around = Dependencies(parts.transport, parts.store, [log_hook()], Health())
         worker = stack.enter_context(open_pipeline(settings, around, WholeLog.of(settings)))
@@ -78,63 +82,17 @@ def demo(
     _summarise(results, console)
 
 
-# --- transports and stores --------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """The transport of the records, the store of the results, and a subscriber to them."""
-
-    transport: Transport
-    store: ResultStore
-    subscriber: Subscriber
-
-
-def _in_memory(stack: ExitStack, settings: Settings) -> _Parts:
-    from triptych.consumers.subscription.subscriber import Subscriber
-    from triptych.transport.memory.transport import MemoryTransport
-    from triptych.worker.publishing.stores.memory import MemoryStore
-
-    transport = MemoryTransport(max_record_bytes=settings.kafka.max_record_bytes)
-    _make_topics(transport, settings)
-    subscriber = stack.enter_context(Subscriber.from_transport(transport, pipeline=settings.pipeline))
-    return _Parts(transport, MemoryStore(), subscriber)
-
-
-def _on_servers(stack: ExitStack, settings: Settings) -> _Parts:
-    from triptych.consumers.subscription.subscriber import Subscriber
-    from triptych.transport.kafka.transport import KafkaTransport
-    from triptych.transport.topics import check_topics
-    from triptych.worker.publishing.stores.redis import RedisStore
-
-    transport = KafkaTransport(settings.kafka)
-    stack.callback(transport.close)
-    _make_topics(transport, settings)
-    check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes)
-    store = RedisStore.connect(settings.redis.full_url(), pipeline=settings.pipeline)
-    stack.callback(store.close)
-    subscriber = stack.enter_context(Subscriber.from_redis(settings.redis.full_url(), pipeline=settings.pipeline))
-    return _Parts(transport, store, subscriber)
-
-
-def _make_topics(transport: Transport, settings: Settings) -> None:
-    from triptych.transport.topic_settings import TopicSettings
-    from triptych.transport.topics import create_topics
-
-    admin = transport.admin()
-    create_topics(admin, settings.pipeline, TopicSettings("", max_record_bytes=settings.kafka.max_record_bytes))
-    admin.close()
-
-
 # --- playing and showing ----------------------------------------------------------------------------------------------
 
 
-def _play(worker: Pipeline, parts: _Parts, clips: Sequence[Path], console: Console, *, realtime: bool) -> list[Result]:
+def _play(
+    worker: Pipeline, parts: DemoParts, clips: Sequence[Path], console: Console, *, realtime: bool
+) -> list[Result]:
     """Run the producers, the worker and the subscriber at the same time, until all results are shown."""
     stop_playing, stop_working, produced = threading.Event(), threading.Event(), threading.Event()
     subscription = parts.subscriber.results()
     with ThreadPoolExecutor(2, thread_name_prefix="demo") as threads:
-        producing = threads.submit(_produce, parts.transport, clips, stop_playing, realtime=realtime)
+        producing = threads.submit(play_clips, parts.transport, clips, stop_playing, realtime=realtime)
         producing.add_done_callback(lambda _: produced.set())
         working = threads.submit(worker.run, stop_working, until_end=produced.is_set)
         working.add_done_callback(lambda _: subscription.stop())
@@ -148,21 +106,6 @@ def _play(worker: Pipeline, parts: _Parts, clips: Sequence[Path], console: Conso
             stop_playing.set()
             stop_working.set()
     return results
-
-
-def _produce(
-    transport: Transport, clips: Sequence[Path], stop: threading.Event, *, realtime: bool
-) -> tuple[SourceOutcome, ...]:
-    from triptych.producers.run import produce_all
-    from triptych.producers.sources.playback_plan import PlaybackPlan
-    from triptych.producers.sources.source import FileSource
-    from triptych.producers.sources.stream_id import stream_ids
-
-    plans = [
-        PlaybackPlan(source=FileSource(clip), stream=stream, realtime=realtime)
-        for clip, stream in zip(clips, stream_ids([clip.name for clip in clips]), strict=True)
-    ]
-    return produce_all(plans, transport, stop=stop)
 
 
 def _check(producing: Future[tuple[SourceOutcome, ...]]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -17,15 +19,19 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[2]
 ROOTS = ("core", "schemas", "transport", "models", "producers", "worker", "consumers", "training", "app")
 UV = Path(sys.executable).with_name("uv")
+REQUIRED = os.environ.get("TRIPTYCH_REQUIRE_SERVERS") == "1" or os.environ.get("CI") == "true"
+STATIC = "triptych/consumers/page/static"
+WITHOUT_PAGE = {"TRIPTYCH_BUILD_WITHOUT_PAGE": "1"}
+"""Most wheels here are built without the front end of the page: npm takes longer than the rest."""
 
 
 def _git(*args: str) -> bytes:
     return subprocess.run(["git", *args], cwd=REPOSITORY, check=True, capture_output=True).stdout
 
 
-def _build(source: Path, out: Path, *kinds: str) -> None:
+def _build(source: Path, out: Path, *kinds: str, **variables: str) -> None:
     command = [UV, "build", "--quiet", *kinds, "--python", sys.executable, "--out-dir", out, source]
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True, env=os.environ | WITHOUT_PAGE | variables)
 
 
 def _clone(folder: Path) -> Path:
@@ -72,3 +78,35 @@ def test_the_wheel_holds_every_module_and_data_file(wheel_names: set[str]) -> No
     assert "triptych/worker/publishing/stores/store_result.lua" in expected
     assert expected - wheel_names == set()
     assert "triptych/__init__.py" not in wheel_names
+    assert [name for name in wheel_names if name.startswith(STATIC)] == []
+
+
+def test_a_wheel_of_a_source_distribution_has_the_built_page(tmp_path: Path) -> None:
+    """The source distribution has the built files instead of the sources, so that no npm is needed any more."""
+    if shutil.which("npm") is None:
+        message = "npm is missing: apt-get install npm"
+        pytest.fail(message) if REQUIRED else pytest.skip(message)
+    _build(_archive(tmp_path), tmp_path / "sdist", "--sdist", TRIPTYCH_BUILD_WITHOUT_PAGE="0")
+    (sdist,) = (tmp_path / "sdist").glob("*.tar.gz")
+    without_npm = os.pathsep.join([str(Path(sys.executable).parent), str(tmp_path)])
+
+    _build(sdist, tmp_path / "wheel", "--wheel", TRIPTYCH_BUILD_WITHOUT_PAGE="0", PATH=without_npm)
+
+    (wheel,) = (tmp_path / "wheel").glob("*.whl")
+    names = [name for name in zipfile.ZipFile(wheel).namelist() if name.startswith(STATIC)]
+    assert f"{STATIC}/index.html" in names
+    assert {Path(name).suffix for name in names} == {".html", ".svg", ".js", ".css"}
+    assert len(names) == len(set(names))
+
+
+def test_a_build_without_npm_says_what_to_do(tmp_path: Path) -> None:
+    """It does not silently make a wheel without a page."""
+    command = [UV, "build", "--wheel", "--python", sys.executable, "--out-dir", tmp_path / "wheel", _archive(tmp_path)]
+    path = os.pathsep.join([str(Path(sys.executable).parent), str(tmp_path)])
+    environ = os.environ | {"TRIPTYCH_BUILD_WITHOUT_PAGE": "0", "PATH": path}
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environ)
+
+    assert done.returncode != 0
+    assert "npm is needed to build the front end of `triptych page`" in done.stderr
+    assert "TRIPTYCH_BUILD_WITHOUT_PAGE=1 to leave the page out" in done.stderr

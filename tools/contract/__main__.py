@@ -8,4 +8,4 @@ from tools.contract.documents import written
 
 for path, text in written().items():
     path.write_text(text, encoding="utf-8")
-    typer.echo(f"wrote schemas/{path.name}")
+    typer.echo(f"wrote {path.name}")

@@ -9,9 +9,10 @@ from typing import Final
 import yaml
 
 from tools.contract.asyncapi import asyncapi
-from tools.contract.json_schema import Schema, description_schema, result_schema
+from tools.contract.json_schema import Schema, description_schema, page_schema, result_schema
 
 SCHEMAS: Final = Path(__file__).parents[2] / "schemas" / "triptych" / "schemas"
+PAGE: Final = Path(__file__).parents[2] / "consumers" / "triptych" / "consumers" / "page"
 _HEADING: Final = "# Generated from the models by `python -m tools.contract`. Do not edit.\n"
 
 
@@ -21,6 +22,7 @@ def written() -> dict[Path, str]:
     return {
         SCHEMAS / "result.schema.json": _json(result_schema()),
         SCHEMAS / "description.schema.json": _json(description_schema()),
+        PAGE / "api.schema.json": _json(page_schema()),
         SCHEMAS / "asyncapi.yaml": _HEADING + document,
     }
 

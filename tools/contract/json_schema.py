@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
+from triptych.consumers.page.api_types import API_BODIES
 from triptych.schemas.headers import MEASURE_PATTERN
 from triptych.schemas.names import MODALITIES
 from triptych.schemas.perception.descriptions import DESCRIPTION_VERSION, Description
@@ -38,6 +40,13 @@ def description_schema() -> Schema:
     """Return the complete schema of the JSON document of a description."""
     schema: Schema = _tidied(Description.model_json_schema())
     return {"$schema": DIALECT, "title": f"Triptych description, version {DESCRIPTION_VERSION}"} | schema
+
+
+def page_schema() -> Schema:
+    """Return the schema of the JSON bodies of the page's HTTP API, each by the name of its class in `$defs`."""
+    _, bodies = models_json_schema([(body, "serialization") for body in API_BODIES])
+    schema: Schema = _tidied(bodies)
+    return {"$schema": DIALECT, "title": "The JSON bodies of the HTTP API of `triptych page`"} | schema
 
 
 def component_schemas() -> dict[str, Schema]:

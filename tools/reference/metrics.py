@@ -9,6 +9,7 @@ from prometheus_client.metrics_core import Metric
 
 from tools.reference.markdown import code, one_line, table
 from triptych.consumers.describing.metrics import DescribeMetrics
+from triptych.consumers.page.metrics import PageMetrics
 from triptych.producers.status.metrics import FeedMetrics
 from triptych.worker.observability.metrics import Metrics
 
@@ -25,7 +26,9 @@ def page() -> str:
     parts += ["## Producer", "Served by `triptych produce` on `produce_http.port`, where it is set."]
     parts += [_table(FeedMetrics().registry), "## Descriptions"]
     parts += ["Served by `triptych describe` on `describe_http.port`, where it is set."]
-    return "\n\n".join([*parts, _table(DescribeMetrics().registry)])
+    parts += [_table(DescribeMetrics().registry), "## Page"]
+    parts += ["Served by `triptych page` on `page_http.port`, where it is set."]
+    return "\n\n".join([*parts, _table(PageMetrics().registry)])
 
 
 def families(registry: CollectorRegistry) -> Iterator[Metric]:

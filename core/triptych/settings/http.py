@@ -56,3 +56,12 @@ class ProduceHttpSettings(HttpSettings):
     port: Annotated[int, Field(ge=0, le=65_535)] = 0
     """Port to listen on. 0 disables the endpoints, so that several producers can run on one machine. 9465 is a good
     choice for a single producer."""
+
+
+class PageHttpSettings(HttpSettings):
+    """The HTTP endpoints of `triptych page` for metrics and probes. The page itself has an address of its own."""
+
+    section: ClassVar[str] = "page_http"
+
+    port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    """Port to listen on. 0 disables the endpoints. 9467 is a good choice for a single page."""

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from triptych.settings.describe import DescribeHttpSettings, DescribeSettings
-from triptych.settings.http import HttpSettings, ProduceHttpSettings
+from triptych.settings.http import HttpSettings, PageHttpSettings, ProduceHttpSettings
 from triptych.settings.kafka import KafkaSettings
 from triptych.settings.produce import ProduceSettings
 from triptych.settings.redis import RedisSettings
@@ -301,6 +301,7 @@ class Settings(Section):
     produce_http: ProduceHttpSettings = ProduceHttpSettings()
     describe: DescribeSettings = DescribeSettings()
     describe_http: DescribeHttpSettings = DescribeHttpSettings()
+    page_http: PageHttpSettings = PageHttpSettings()
     log: LogSettings = LogSettings()
 
     def without_load_shedding(self) -> Settings:

@@ -1,0 +1,1 @@
+"""The HTTP side of the page: who may see what, routes, and the stream of changes."""

@@ -1,0 +1,11 @@
+import { render } from "preact";
+import "uplot/dist/uPlot.min.css";
+import "./styles/base.css";
+import "./styles/controls.css";
+import "./styles/wall.css";
+import "./styles/feed.css";
+import "./styles/lists.css";
+import { App } from "./app";
+
+const root = document.getElementById("app");
+if (root) render(<App />, root);

@@ -1,0 +1,61 @@
+/** Loads the wall, and keeps it and the review list up to date by the event stream. */
+import { signal } from "@preact/signals";
+import { ApiError, get } from "../api/client";
+import { LiveStream } from "../api/live";
+import type { FeedTile, HealthCounts, ReviewEvent, WallBody } from "../api/shapes";
+import { messages } from "../text/messages";
+import { announce, notify } from "./announcements";
+import { isReviewLoaded, loadReview, openCount, receiveEvent } from "./review";
+import { explained, loadSession } from "./session";
+import { receive, replaceAll } from "./wall";
+
+const RETRY_MS = 2_000;
+
+export const healthCounts = signal<HealthCounts | null>(null);
+export const isCatchingUp = signal(false);
+/** Why the wall could not be loaded; empty if it was. */
+export const loadFailure = signal("");
+
+let stream: LiveStream | null = null;
+
+export async function startLive(): Promise<void> {
+  stream?.close();
+  try {
+    const wall = await get<WallBody>("wall");
+    replaceAll(wall.feeds);
+    isCatchingUp.value = wall.catching_up;
+    loadFailure.value = "";
+    stream = new LiveStream(wall.cursor, ["tile", "review", "health"], { event: handle, gone: reload, connected });
+  } catch (failure) {
+    loadFailure.value = explained(failure);
+    if (failure instanceof ApiError && failure.status === 401) return; // the login starts again
+    setTimeout(() => void startLive(), RETRY_MS);
+  }
+}
+
+function handle(type: string, data: string): void {
+  const body: unknown = JSON.parse(data);
+  if (type === "tile") {
+    receive(body as FeedTile);
+  } else if (type === "review") {
+    const event = body as ReviewEvent;
+    if (receiveEvent(event)) announce(messages.value.new_events(1));
+  } else {
+    const counts = body as HealthCounts;
+    healthCounts.value = counts;
+    openCount.value = counts.open_reviews;
+    isCatchingUp.value = counts.catching_up;
+  }
+}
+
+function reload(): void {
+  notify("good", messages.value.wall_reloaded);
+  void startLive();
+  if (isReviewLoaded.value) loadReview().catch((failure: unknown) => notify("bad", explained(failure)));
+}
+
+function connected(again: boolean): void {
+  if (!again) return;
+  notify("good", messages.value.now_live);
+  loadSession().catch((failure: unknown) => notify("bad", explained(failure)));
+}

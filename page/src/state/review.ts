@@ -1,0 +1,83 @@
+/** The events to review: the newest first, each once, at most `MAX_EVENTS` at a time. */
+import { computed, signal } from "@preact/signals";
+import { get, post } from "../api/client";
+import type { Answer, ReviewBody, ReviewEvent } from "../api/shapes";
+
+export type ReviewState = "open" | "done";
+const MAX_EVENTS = 2_000;
+
+export const reviewState = signal<ReviewState>("open");
+export const reviewPrompt = signal("");
+export const reviewFeed = signal("");
+export const reviewPrompts = signal<readonly string[]>([]);
+/** Of all open events, as the server counts them. */
+export const openCount = signal(0);
+
+const byId = signal<ReadonlyMap<string, ReviewEvent>>(new Map());
+const nextBefore = signal<string | null>(null);
+const loads = signal(0);
+
+export const hasMore = computed(() => nextBefore.value !== null);
+export const isReviewLoaded = computed(() => loads.value > 0);
+
+export const reviewEvents = computed<readonly ReviewEvent[]>(() =>
+  [...byId.value.values()].filter(belongs).sort((a, b) => b.first_ms - a.first_ms || (a.id < b.id ? -1 : 1)),
+);
+
+/** What was answered here stays in sight until the list is loaded again: whoever answers must see what he did. */
+const answeredHere = new Set<string>();
+
+function belongs(event: ReviewEvent): boolean {
+  if (reviewPrompt.value && event.prompt !== reviewPrompt.value) return false;
+  if (reviewFeed.value && event.feed !== reviewFeed.value) return false;
+  return reviewState.value === "done" ? event.answer !== null : event.answer === null || answeredHere.has(event.id);
+}
+
+function query(before: string | null): Record<string, string | null> {
+  return { state: reviewState.value, prompt: reviewPrompt.value, feed: reviewFeed.value, before };
+}
+
+export async function loadReview(): Promise<void> {
+  const body = await get<ReviewBody>("review", query(null));
+  answeredHere.clear();
+  byId.value = new Map(body.events.map((event) => [event.id, event]));
+  take(body);
+}
+
+export async function loadEarlier(): Promise<void> {
+  const body = await get<ReviewBody>("review", query(nextBefore.value));
+  byId.value = new Map([...byId.value, ...body.events.map((event) => [event.id, event] as const)]);
+  take(body);
+}
+
+function take(body: ReviewBody): void {
+  nextBefore.value = body.next_before;
+  reviewPrompts.value = body.prompts;
+  loads.value += 1;
+}
+
+/** Put an event of the stream into the list. Whether it was new to this page. */
+export function receiveEvent(event: ReviewEvent): boolean {
+  const isNew = !byId.value.has(event.id);
+  if (!isReviewLoaded.value) return isNew; // the first load brings it
+  const events = new Map(byId.value).set(event.id, event);
+  if (events.size > MAX_EVENTS) {
+    const oldest = [...events.values()].reduce((a, b) => (a.first_ms <= b.first_ms ? a : b));
+    events.delete(oldest.id);
+  }
+  byId.value = events;
+  return isNew;
+}
+
+/** Answer at once on the screen; take it back if the server does not keep it. Raises what the server said. */
+export async function answer(event: ReviewEvent, value: Answer): Promise<void> {
+  answeredHere.add(event.id);
+  byId.value = new Map(byId.value).set(event.id, { ...event, answer: value });
+  try {
+    const kept = await post<ReviewEvent>(`review/${encodeURIComponent(event.id)}`, { answer: value });
+    byId.value = new Map(byId.value).set(kept.id, kept);
+  } catch (failure) {
+    byId.value = new Map(byId.value).set(event.id, event);
+    throw failure;
+  }
+}

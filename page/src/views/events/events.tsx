@@ -1,0 +1,186 @@
+import type { JSX } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Answer, ReviewEvent } from "../../api/shapes";
+import { Picture } from "../../components/picture";
+import { useShortcuts } from "../../components/shortcuts";
+import { useWidth } from "../../components/use-size";
+import { useVirtualRows } from "../../components/virtual";
+import { go } from "../../router";
+import { announce, notify } from "../../state/announcements";
+import {
+  answer,
+  hasMore,
+  isReviewLoaded,
+  loadEarlier,
+  loadReview,
+  reviewEvents,
+  reviewFeed,
+  reviewPrompt,
+  reviewState,
+} from "../../state/review";
+import { explained, mayReview } from "../../state/session";
+import { formats } from "../../text/format";
+import { messages } from "../../text/messages";
+import { EventDetail } from "./detail";
+import { EventsToolbar } from "./toolbar";
+
+const ROW_HEIGHT = 92;
+const THUMBNAIL = 128;
+
+/** Matches and alerts, to be judged one after the other with four keys. */
+export function Events(): JSX.Element {
+  const m = messages.value;
+  const scroller = useRef<HTMLDivElement>(null);
+  const [chosen, setChosen] = useState<string | null>(null);
+  const events = reviewEvents.value;
+  const found = events.findIndex(({ id }) => id === chosen);
+  const at = Math.max(found, 0);
+  const event = events[at];
+  const rows = useVirtualRows(scroller, events.length, ROW_HEIGHT, 4);
+  const detailColumn = useRef<HTMLDivElement>(null);
+  const detailWidth = useWidth(detailColumn);
+
+  useEffect(() => {
+    loadReview().catch((failure: unknown) => notify("bad", explained(failure)));
+  }, [reviewState.value, reviewPrompt.value, reviewFeed.value]);
+  // The event in view is a fixed one: a new event above it must not take its place.
+  useEffect(() => {
+    if (found < 0 && event) setChosen(event.id);
+  }, [found, event]);
+
+  const choose = (index: number): void => {
+    const next = events[Math.max(0, Math.min(events.length - 1, index))];
+    if (!next) return;
+    setChosen(next.id);
+    rows.scrollTo(events.indexOf(next));
+    announce(spoken(next));
+  };
+  const say = (value: Answer): void => {
+    if (!event) return;
+    if (!mayReview.value) {
+      notify("bad", m.read_only);
+      return;
+    }
+    if (!event.can_answer) return;
+    answer(event, value).catch((failure: unknown) => notify("bad", m.answer_failed(explained(failure))));
+    const next = events.findIndex((other, index) => index > at && other.answer === null && other.can_answer);
+    choose(next >= 0 ? next : at + 1);
+  };
+  const open = (): void => {
+    if (event) go({ view: "feed", feed: event.feed, atMs: event.first_ms });
+  };
+
+  useShortcuts({
+    j: () => choose(at + 1),
+    k: () => choose(at - 1),
+    ArrowDown: () => choose(at + 1),
+    ArrowUp: () => choose(at - 1),
+    y: () => say("yes"),
+    n: () => say("no"),
+    Enter: open,
+  });
+
+  return (
+    <section class="view events" aria-labelledby="events-title">
+      <h1 id="events-title" class="visually-hidden">
+        {m.events}
+      </h1>
+      <EventsToolbar shown={events.length} />
+      <div class="events-panes">
+        <div class="events-scroller" ref={scroller}>
+          {events.length === 0 ? (
+            <NothingToReview />
+          ) : (
+            <ul class="events-list" style={{ height: `${rows.totalHeight}px` }} aria-label={m.events}>
+              {rows.items.map((row) => {
+                const shown = events[row.index];
+                return (
+                  shown && (
+                    <li
+                      key={shown.id}
+                      data-event={shown.id}
+                      style={{ transform: `translateY(${row.start}px)`, height: `${ROW_HEIGHT}px` }}
+                      aria-posinset={row.index + 1}
+                      aria-setsize={events.length}
+                    >
+                      <EventRow event={shown} isChosen={row.index === at} onChoose={() => choose(row.index)} />
+                    </li>
+                  )
+                );
+              })}
+            </ul>
+          )}
+          {hasMore.value && events.length > 0 && (
+            <button
+              type="button"
+              class="button events-more"
+              onClick={() => void loadEarlier().catch((failure: unknown) => notify("bad", explained(failure)))}
+            >
+              {m.load_more}
+            </button>
+          )}
+        </div>
+        <div class="events-detail" ref={detailColumn}>
+          {event && <EventDetail event={event} width={detailWidth} onAnswer={say} onOpen={open} />}
+        </div>
+      </div>
+    </section>
+  );
+}
+
+interface EventRowProps {
+  readonly event: ReviewEvent;
+  readonly isChosen: boolean;
+  readonly onChoose: () => void;
+}
+
+function EventRow({ event, isChosen, onChoose }: EventRowProps): JSX.Element {
+  const m = messages.value;
+  const words = event.words.map(({ text }) => text).join(" ");
+  return (
+    <button type="button" class="event-row" aria-current={isChosen ? "true" : undefined} onClick={onChoose}>
+      <span class="event-thumbnail">
+        <Picture picture={event.picture} width={THUMBNAIL} alt="" />
+      </span>
+      <span class="event-text">
+        <span class="event-head">
+          <bdi class="event-name">{event.prompt ?? event.rule ?? m[`kind_${event.kind}`]}</bdi>
+          {event.score !== null && <b class="event-score">{formats.value.score(event.score)}</b>}
+        </span>
+        <span class="event-feed">
+          <bdi>{event.feed}</bdi>
+          <time>{formats.value.moment(event.first_ms)}</time>
+        </span>
+        <span class="event-words" dir="auto">
+          {event.description?.title || words}
+        </span>
+      </span>
+      <AnswerMark answer={event.answer} />
+    </button>
+  );
+}
+
+function AnswerMark({ answer: given }: { answer: Answer | null }): JSX.Element | null {
+  if (given === null) return null;
+  return <span class={`answer answer-${given}`}>{messages.value[given]}</span>;
+}
+
+function NothingToReview(): JSX.Element {
+  const m = messages.value;
+  if (!isReviewLoaded.value) return <p class="empty">{m.loading}</p>;
+  if (reviewState.value === "done") return <p class="empty">{m.no_events_done}</p>;
+  return (
+    <div class="empty">
+      <p class="empty-title">{m.no_events}</p>
+      <p>{m.no_events_help}</p>
+    </div>
+  );
+}
+
+function spoken(event: ReviewEvent): string {
+  const m = messages.value;
+  const given = event.answer ? m.answered(m[event.answer]) : "";
+  return [event.prompt ?? event.rule, event.feed, formats.value.moment(event.first_ms), given]
+    .filter(Boolean)
+    .join(", ");
+}

@@ -1,0 +1,87 @@
+import type { JSX, RefObject } from "preact";
+import { Icon } from "../../components/icons";
+import { type TileSize, tileSize } from "../../state/preferences";
+import { set } from "../../state/set";
+import {
+  attentionOnly,
+  feedCount,
+  filterPrompt,
+  filterText,
+  isOrderHeld,
+  type Order,
+  order,
+  prompts,
+} from "../../state/wall";
+import { messages } from "../../text/messages";
+
+export function WallToolbar({
+  shown,
+  filter,
+}: {
+  shown: number;
+  filter: RefObject<HTMLInputElement | null>;
+}): JSX.Element {
+  const m = messages.value;
+  return (
+    <search class="toolbar">
+      <label class="field field-search">
+        <span class="visually-hidden">{m.filter_feeds}</span>
+        <Icon name="search" size={16} />
+        <input
+          ref={filter}
+          type="search"
+          value={filterText.value}
+          placeholder={m.filter_feeds_hint}
+          onInput={(event) => set(filterText, event.currentTarget.value)}
+        />
+      </label>
+      <label class="field">
+        <span class="visually-hidden">{m.filter_prompt}</span>
+        <select value={filterPrompt.value} onChange={(event) => set(filterPrompt, event.currentTarget.value)}>
+          <option value="">{m.all_prompts}</option>
+          {prompts.value.map((name) => (
+            <option key={name} value={name}>
+              {name}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label class="field">
+        <span class="field-label">{m.sort_by}</span>
+        <select value={order.value} onChange={(event) => set(order, event.currentTarget.value as Order)}>
+          <option value="attention">{m.sort_attention}</option>
+          <option value="name">{m.sort_name}</option>
+          <option value="lag">{m.sort_lag}</option>
+        </select>
+      </label>
+      <button
+        type="button"
+        class="button button-toggle"
+        aria-pressed={attentionOnly.value}
+        onClick={() => set(attentionOnly, !attentionOnly.value)}
+      >
+        <Icon name="alert" size={16} />
+        {m.attention_only}
+      </button>
+      <fieldset class="segments">
+        <legend class="visually-hidden">{m.tile_size}</legend>
+        {(["small", "medium", "large"] satisfies TileSize[]).map((size, index) => (
+          <button
+            key={size}
+            type="button"
+            class="segment"
+            aria-pressed={tileSize.value === size}
+            aria-label={`${m.tile_size}: ${"SML"[index]}`}
+            onClick={() => set(tileSize, size)}
+          >
+            {"SML"[index]}
+          </button>
+        ))}
+      </fieldset>
+      <span class="toolbar-status">
+        {isOrderHeld.value && order.value === "attention" && <span class="muted">{m.order_held} · </span>}
+        {m.feeds_shown(shown, feedCount.value)}
+      </span>
+    </search>
+  );
+}

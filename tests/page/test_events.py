@@ -1,0 +1,112 @@
+"""The review of events: by keyboard, one after the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import Page, expect
+
+from tests.page.conftest import PIPELINE, AccessOptions, LivePage, wait_until
+from triptych.consumers.prompts.prompt_topic import read_feedback
+from triptych.schemas.perception.prompts import Feedback
+
+if TYPE_CHECKING:
+    from tests.page.conftest import OpenPage, StartPage
+
+
+def open_count(page: Page) -> int:
+    """Return how many events the list holds."""
+    return int(page.locator(".events-list li").first.get_attribute("aria-setsize") or "0")
+
+
+def test_events_are_judged_with_four_keys(start_page: StartPage, open_page: OpenPage) -> None:
+    """An answer becomes feedback for the prompt, and stays where it was given until the list is loaded again."""
+    live = start_page()
+    page = open_page(live, "#/events")
+    chosen = page.locator(".event-row[aria-current='true']")
+    expect(chosen).to_be_visible()
+    events = open_count(page)
+    assert events >= 4
+    expect(page.locator(".event-detail .picture img")).to_be_visible()
+    first = page.locator(".event-detail").get_attribute("data-event")
+
+    page.keyboard.press("j")
+    expect(page.locator(".event-detail")).not_to_have_attribute("data-event", first or "")
+    page.keyboard.press("k")
+    expect(page.locator(".event-detail")).to_have_attribute("data-event", first or "")
+    page.keyboard.press("y")
+    expect(page.locator(f".events-list li[data-event='{first}'] .answer-yes")).to_be_visible()
+    second = page.locator(".event-detail").get_attribute("data-event")
+    assert second != first
+    page.keyboard.press("n")
+    expect(page.locator(f".events-list li[data-event='{second}'] .answer-no")).to_be_visible()
+
+    page.get_by_role("button", name="Answered").click()
+    expect(page.locator(".events-list li")).to_have_count(2)
+    page.get_by_role("button", name="Open", exact=True).click()
+    expect(page.locator(".events-list li").first).to_have_attribute("aria-setsize", str(events - 2))
+    given = [(each.prompt, each.answer) for each in _feedback(live)]
+    assert given == [("fire", "yes"), ("fire", "no")]
+
+
+def test_enter_opens_the_moment_of_an_event(start_page: StartPage, open_page: OpenPage) -> None:
+    """One key leads from the event to its pictures and its sound, and the browser's button back."""
+    live = start_page()
+    page = open_page(live, "#/events")
+    expect(page.locator(".event-row[aria-current='true']")).to_be_visible()
+
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("complementary").locator(".picture img")).to_be_visible()
+    expect(page.locator(".band")).to_be_visible()
+    page.go_back()
+    expect(page.locator(".events-list")).to_be_visible()
+
+
+def test_twenty_events_are_reviewed_with_twenty_keys(start_page: StartPage, open_page: OpenPage) -> None:
+    """Each answer leads to the next open event."""
+    live = start_page([f"camera-{number:02}" for number in range(40)])
+    page = open_page(live, "#/events")
+    expect(page.locator(".event-row[aria-current='true']")).to_be_visible()
+    assert open_count(page) >= 20
+
+    for number in range(20):
+        page.keyboard.press("yn"[number % 2])
+
+    expect(page.get_by_text("open events")).to_be_attached()
+    wait_until(page, "document.querySelectorAll('.notice-bad').length === 0")
+    page.get_by_role("button", name="Answered").click()
+    expect(page.locator(".events-list li").first).to_have_attribute("aria-setsize", "20")
+
+
+def test_a_new_event_appears_without_taking_the_place_of_the_chosen_one(
+    start_page: StartPage, open_page: OpenPage
+) -> None:
+    """Whoever is about to press a key must not judge another event than the one that was looked at."""
+    live = start_page(windows=8)
+    page = open_page(live, "#/events")
+    expect(page.locator(".event-row[aria-current='true']")).to_be_visible()
+    before = open_count(page)
+    shown = page.locator(".event-detail").get_attribute("data-event") or ""
+
+    live.publish(20)
+
+    wait_until(page, f"Number(document.querySelector('.events-list li').getAttribute('aria-setsize')) > {before}")
+    expect(page.locator(".event-detail")).to_have_attribute("data-event", shown)
+
+
+def test_without_the_role_nothing_is_answered(start_page: StartPage, open_page: OpenPage) -> None:
+    """Reading is allowed; the page says which role is missing."""
+    live = start_page(prepare=lambda live: setattr(live, "access", AccessOptions(allow="see")))
+    page = open_page(live, "#/events")
+    expect(page.locator(".event-row[aria-current='true']")).to_be_visible()
+
+    page.keyboard.press("y")
+
+    expect(page.locator(".notice-bad")).to_contain_text("you lack the role")
+    expect(page.locator(".button-yes")).to_be_disabled()
+    assert _feedback(live) == []
+
+
+def _feedback(live: LivePage) -> list[Feedback]:
+    return list(read_feedback(live.publisher.transport, PIPELINE))

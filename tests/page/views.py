@@ -1,0 +1,40 @@
+"""The views of the page, each in a state with much on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from playwright.sync_api import Page, expect
+
+if TYPE_CHECKING:
+    from tests.page.conftest import LivePage
+
+
+def _wall(page: Page) -> None:
+    expect(page.locator(".tile .picture img").first).to_be_visible()
+
+
+def _feed(page: Page) -> None:
+    expect(page.locator(".strip img").first).to_be_visible()
+    expect(page.locator(".moment .picture img")).to_be_visible()
+    expect(page.locator(".band")).to_be_visible()
+
+
+def _events(page: Page) -> None:
+    expect(page.locator(".event-detail .picture img")).to_be_visible()
+
+
+def _health(page: Page) -> None:
+    expect(page.locator(".finding").first).to_be_visible()
+    expect(page.locator(".letters tbody tr").first).to_be_visible()
+
+
+VIEWS: Final[dict[str, Callable[[Page], None]]] = {"wall": _wall, "feed": _feed, "events": _events, "health": _health}
+"""Waits until a view is complete, by its name."""
+
+
+def address(live: LivePage, view: str, feed: str = "news-24") -> str:
+    """Return the address of a view; that of the feed has a moment chosen."""
+    at_ms = (live.first_ns + (live.next_window - 13) * 2_000_000_000) // 1_000_000 + 500
+    return f"#/feed/{feed}?at={at_ms}" if view == "feed" else f"#/{view}"
