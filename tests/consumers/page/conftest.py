@@ -82,8 +82,13 @@ class PagePipeline:
             one.result(LIMIT_S)
         publisher.close(LIMIT_S)
 
+    def publish_bare(self, number: int, *feeds: str) -> None:
+        """Publish the result of a window of each feed, without the records behind it."""
+        self.publish(*(self.make_result(number, feed, published_ns=time.time_ns()) for feed in feeds))
+
     def window(self, number: int, feed: str = "city", *, fire: float | None = None, **changes: Any) -> Result:  # noqa: ANN401 - any field of a result
         """Publish the records of a window, two pictures, a second of sound and a cue, and its result."""
+        changes.setdefault("published_ns", time.time_ns())  # an old feed would be told of once more, as silent
         plain = self.make_result(number, feed)
         at_ns, told = plain.start_ns, {"stream": feed, "source": "/cam", "session": "s"}
         pictures = [

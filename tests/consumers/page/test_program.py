@@ -195,19 +195,19 @@ def test_the_health_says_what_is_wrong_first(pipeline: PagePipeline, serve: Serv
 
 def test_a_client_that_comes_back_to_a_new_server_misses_nothing(pipeline: PagePipeline, serve: ServePage) -> None:
     """And gets nothing twice."""
-    pipeline.publish(*(pipeline.make_result(0, feed) for feed in "abc"))
+    pipeline.publish_bare(0, *"abc")
     page = serve()
     page.until_read(3)
     reader = EventReader(page.server.url, page.get("/api/wall")["cursor"])
-    pipeline.publish(pipeline.make_result(1, "a"))
+    pipeline.publish_bare(1, "a")
     until(lambda: [tile["feed"] for tile in reader.of_kind("tile")] == ["a"])
     reader.close()
-    pipeline.publish(pipeline.make_result(1, "b"))
+    pipeline.publish_bare(1, "b")
     again = serve()
     back = EventReader(again.server.url, reader.cursor)
-    pipeline.publish(pipeline.make_result(1, "c"))
+    pipeline.publish_bare(1, "c")
     until(lambda: len(back.of_kind("tile")) == 2)
-    pipeline.publish(pipeline.make_result(2, "a"))
+    pipeline.publish_bare(2, "a")
     until(lambda: len(back.of_kind("tile")) == 3)
     assert [tile["feed"] for tile in back.of_kind("tile")] == ["b", "c", "a"]
     assert back.of_kind("health")[0]["feeds"] == 3
