@@ -31,7 +31,7 @@ from triptych.schemas.names import result_id
 from triptych.schemas.perception.prompts import Prompt, PromptChange
 from triptych.schemas.results import Arrival, Modalities, ModalityReport, ModelReference, Result
 from triptych.worker.matching.match_history import MatchHistory
-from triptych.worker.matching.prompt_timeline import AppendedChange, PromptTimeline, TextVectors
+from triptych.worker.matching.prompt_timeline import AppendedChange, PromptTimeline, PromptVectors, TextVectors
 from triptych.worker.matching.similarities import WindowSources
 
 Vector = NDArray[np.float32]
@@ -433,7 +433,10 @@ def streams_of(
         text = concept.prompt if language == "en" else concept.chinese
         prompt = Prompt(name="asked", texts={language: text})
         timeline = PromptTimeline(
-            0, [AppendedChange(0, PromptChange(id="1", name="asked", prompt=prompt))], vectors, known_until_ns=10**15
+            0,
+            [AppendedChange(0, PromptChange(id="1", name="asked", prompt=prompt))],
+            PromptVectors(vectors),
+            known_until_ns=10**15,
         )
         for number in range(STREAMS_PER_CONCEPT):
             random = np.random.default_rng([seed, index, number])

@@ -193,6 +193,8 @@ def _vectors(vectors: WindowVectors | None) -> Vectors | None:
         for name, vector in own.items()
         if vector is not None and vector is not vectors.fused
     }
+    if vectors.weights:  # readers compute the fused one, which would be a quarter of all vectors
+        return Vectors(space=vectors.space, weights=vectors.weights, **encoded)
     return Vectors(space=vectors.space, fused=encode_vector(vectors.fused.tolist()), **encoded)
 
 
