@@ -7,7 +7,6 @@ The schemas of Kubernetes come from the package `kubernetes-validate`, that of K
 from __future__ import annotations
 
 import base64
-import os
 import re
 import shutil
 import subprocess

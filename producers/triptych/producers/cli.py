@@ -157,12 +157,12 @@ def _connect(settings: Settings) -> Iterator[_Connected]:
     from triptych.producers.status.progress import ProgressLog, ProgressTable
     from triptych.schemas.names import INPUT_TOPICS
     from triptych.service.signals import stop_on_signal
-    from triptych.transport.kafka.transport import KafkaTransport
+    from triptych.transport.open import open_transport
     from triptych.transport.topics import check_topics
 
     console = Console(stderr=True)
     display = ProgressTable(console, time.monotonic_ns) if console.is_terminal else ProgressLog(time.monotonic_ns)
-    with closing(KafkaTransport(settings.kafka)) as transport, stop_on_signal() as stop:
+    with closing(open_transport(settings.kafka)) as transport, stop_on_signal() as stop:
         # The topics of results and dead letters belong to the worker, which may be installed elsewhere or later.
         check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes, names=INPUT_TOPICS)
         with _monitored(display, settings) as shown:
