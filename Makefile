@@ -79,6 +79,7 @@ check: $(PACKAGES) ## Check format, lint, types, imports and structure
 	@echo "Imports" && $(VENV)/bin/lint-imports --no-logo >$(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 	@echo "Structure" && $(PYTHON) -m tools.structure
 	@echo "Reference" && $(PYTHON) -m tools.reference --check
+	@echo "Dashboards" && $(PYTHON) -m tools.dashboards --check
 
 .PHONY: docs
 docs: site ## Build the documentation strictly and serve it on 127.0.0.1:8000; SERVE=0 only builds it
@@ -89,9 +90,10 @@ site: $(PACKAGES)
 	@echo "Documentation" && NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict 2>$(VENV)/site.log || { cat $(VENV)/site.log; exit 1; }
 
 .PHONY: reference
-reference: $(PACKAGES) ## Generate docs/reference, the contract's documents and the structure table from the code
+reference: $(PACKAGES) ## Generate docs/reference, the contract's documents, the dashboards and the structure table from the code
 	@$(PYTHON) -m tools.reference
 	@$(PYTHON) -m tools.contract
+	@$(PYTHON) -m tools.dashboards
 	@$(PYTHON) -m tools.structure --update
 
 .PHONY: lock
@@ -109,7 +111,7 @@ format: $(PACKAGES) ## Format the code and apply the linter's fixes
 
 .PHONY: ci
 ci: check check-page site ## Run all of CI: checks, site, and the tests in a clean clone, where a missing server is an error
-	@tools/system_packages.sh need python venv java mvn npm chromium redis-server kcat openssl rtsp-server benchmark-parts
+	@tools/system_packages.sh need python venv java mvn npm chromium redis-server kcat openssl rtsp-server benchmark-parts prometheus mosquitto
 	@tools/clean_clone.sh make test
 
 .PHONY: kafka

@@ -178,9 +178,12 @@ def _monitored(
         yield display
         return
     from triptych.producers.status.metrics import STARTING, FeedMetrics, MonitoredDisplay
+    from triptych.producers.status.named_feeds import NamedFeeds
     from triptych.service.health import Health
     from triptych.service.status import StatusServer
 
-    metrics, health = FeedMetrics(), Health("producer", starting=STARTING)
+    http = settings.produce_http
+    named = NamedFeeds(most=http.max_named_feeds, always=http.always_named_feeds)
+    metrics, health = FeedMetrics(named), Health("producer", starting=STARTING)
     with StatusServer.from_settings(settings.produce_http, metrics.registry, health):
         yield MonitoredDisplay(display, metrics, health)
