@@ -11,6 +11,10 @@ import torch
 from triptych.models.foundation.encoders.clap import SOUND_ARCHITECTURES, ClapEncoder
 from triptych.models.foundation.encoders.joint_encoder import PictureEncoder, SoundEncoder
 from triptych.models.foundation.encoders.open_clip_pictures import OpenClipPictures
+from triptych.models.foundation.encoders.sentence_transformers_pictures import (
+    SENTENCE_TRANSFORMERS,
+    SentenceTransformersPictures,
+)
 from triptych.models.foundation.encoders.transformers_pictures import PICTURE_ARCHITECTURES, TransformersPictures
 from triptych.models.foundation.files.model_files import ModelFiles, find_model_files
 from triptych.models.foundation.files.model_source import ModelSource
@@ -61,9 +65,11 @@ def picture_encoder(files: ModelFiles, device: torch.device) -> PictureEncoder:
     """
     if files.architecture == "open_clip":
         return OpenClipPictures(files, device)
+    if files.architecture == SENTENCE_TRANSFORMERS:
+        return SentenceTransformersPictures(files, device)
     if files.architecture in PICTURE_ARCHITECTURES:
         return TransformersPictures(files, device)
-    raise _unfit(files, "pictures and texts", (*PICTURE_ARCHITECTURES, "open_clip"))
+    raise _unfit(files, "pictures and texts", (*PICTURE_ARCHITECTURES, "open_clip", SENTENCE_TRANSFORMERS))
 
 
 def sound_encoder(files: ModelFiles, device: torch.device) -> SoundEncoder:

@@ -59,7 +59,7 @@ class PictureSpace:
         texts = [text for text in said if text]
         with self._lock:
             picture_rows = iter(_array(self.encoder.embed_pictures(pictures))) if pictures else iter(())
-            text_rows = iter(_array(self.encoder.embed_texts(texts))) if texts else iter(())
+            text_rows = iter(_array(self.encoder.embed_words(texts))) if texts else iter(())
         return [
             self._vectors([next(picture_rows) for _ in each], next(text_rows) if text else None, _times_ns(window))
             for window, each, text in zip(windows, shown, said, strict=True)
