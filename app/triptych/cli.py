@@ -24,9 +24,11 @@ EXTRA_OF_MODULE = {
     "cv2": "producers",
     "httpx2": "describe",
     "huggingface_hub": "foundation",
+    "lancedb": "index",
     "numpy": "producers",
     "open_clip": "foundation",
     "prometheus_client": "producers",
+    "pyarrow": "index",
     "redis": "consumers",
     "safetensors": "worker",
     "simpleeval": "consumers",
@@ -132,6 +134,16 @@ COMMANDS = (
         "describe",
         "triptych.consumers.describing.cli:describe",
         "Let a vision-language model describe results, and publish what it answers on PIPELINE.descriptions.",
+    ),
+    LazyCommand(
+        "index",
+        "triptych.consumers.searching.cli:index",
+        "Keep an index of what was seen, heard, said and described, for `triptych search`.",
+    ),
+    LazyCommand(
+        "search",
+        "triptych.consumers.searching.cli:search",
+        "Find moments in what `triptych index` has written: by their words, by what is meant, or both.",
     ),
     LazyCommand("evidence", "triptych.consumers.cli:evidence", "Fetch the frames, audio and cues behind a result."),
     LazyCommand(
