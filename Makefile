@@ -129,6 +129,10 @@ outages: $(PACKAGES) broker ## Take away broker, producer and link, one after an
 	@tools/system_packages.sh need java redis-server
 	@$(PYTHON) -m tests.outages $(if $(ONLY),--only "$(ONLY)") $(if $(LATE),--late $(LATE)) $(if $(BUG),--bug $(BUG))
 
+.PHONY: bench-search
+bench-search: $(PACKAGES) ## Write and search an index of a million generated windows; WINDOWS=N
+	@$(PYTHON) -m benchmarks.search --windows $(or $(WINDOWS),1000000)
+
 .PHONY: bench
 bench: $(PACKAGES) weights broker ## Measure each part beside its limit, and write docs/performance.md; NAME="road decode" ROUNDS=5
 	@tools/system_packages.sh need java redis-server
