@@ -26,7 +26,7 @@ $(VENV)/bin/uv:
 
 $(PACKAGES): pyproject.toml $(VENV)/bin/uv
 	@echo "Installing Triptych with all its extras (the first time this fetches several gigabytes)"
-	@$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(PYTHON) --editable '.[producers,transcribe,worker,cpu,onnx,foundation,train,compress,consumers,describe,page,trace,librdkafka,docs,dev]'
+	@$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(PYTHON) --editable '.[producers,transcribe,worker,cpu,onnx,foundation,train,compress,consumers,describe,page,index,trace,librdkafka,docs,dev]'
 	@touch $@
 
 .PHONY: broker
@@ -139,6 +139,10 @@ chaos: $(PACKAGES) broker ## Kill, stop, freeze and disconnect servers and worke
 outages: $(PACKAGES) broker ## Take away broker, producer and link, one after another; count windows that lack what was sent
 	@tools/system_packages.sh need java redis-server
 	@$(PYTHON) -m tests.outages $(if $(ONLY),--only "$(ONLY)") $(if $(LATE),--late $(LATE)) $(if $(BUG),--bug $(BUG))
+
+.PHONY: bench-search
+bench-search: $(PACKAGES) ## Write and search an index of a million generated windows; WINDOWS=N
+	@$(PYTHON) -m benchmarks.search --windows $(or $(WINDOWS),1000000)
 
 .PHONY: bench
 bench: $(PACKAGES) weights broker ## Measure each part beside its limit, and write docs/performance.md; NAME="road decode" ROUNDS=5
