@@ -41,6 +41,8 @@ SPACE: Final = "generated-1"
 QUERIES: Final = 100
 NEAREST: Final = 10
 SEED: Final = 20_261_129
+OPTIMIZE_EVERY: Final = 50
+"""Batches."""
 COMMON_WORDS: Final = 20
 RARE_WORDS: Final = 3_000
 
@@ -132,7 +134,7 @@ def _write(
             began_s, began_cpu_s = time.perf_counter(), time.process_time()
             index.write(rows, meta)
             wall_s, cpu_s = wall_s + time.perf_counter() - began_s, cpu_s + time.process_time() - began_cpu_s
-            if first // BATCH % 50 == 49:
+            if (first // BATCH + 1) % OPTIMIZE_EVERY == 0:
                 began_s, began_cpu_s = time.perf_counter(), time.process_time()
                 index.table.optimize()
                 wall_s, cpu_s = wall_s + time.perf_counter() - began_s, cpu_s + time.process_time() - began_cpu_s

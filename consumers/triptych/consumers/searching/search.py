@@ -217,7 +217,8 @@ class MomentSearch:
 
     def _by_words(self, text: str, where: str) -> list[dict[str, Any]]:
         search = self._index.table.search(MatchQuery(text, "text"), query_type="fts").where(where, prefilter=True)
-        return search.select([*_COLUMNS, "_score"]).limit(_CANDIDATES).to_list()
+        rows: list[dict[str, Any]] = search.select([*_COLUMNS, "_score"]).limit(_CANDIDATES).to_list()
+        return rows
 
     def _by_meaning(self, text: str, where: str, notes: list[str]) -> list[dict[str, Any]]:
         space = self._index.meta.space
@@ -232,7 +233,8 @@ class MomentSearch:
         vector = self._embedder.embed_texts([text])[0]
         search = self._index.table.search(vector, vector_column_name="vector").distance_type("cosine")
         search = search.where(where, prefilter=True).refine_factor(_REFINE)
-        return search.select([*_COLUMNS, "_distance"]).limit(_CANDIDATES).to_list()
+        rows: list[dict[str, Any]] = search.select([*_COLUMNS, "_distance"]).limit(_CANDIDATES).to_list()
+        return rows
 
     def _newest(self, where: str) -> list[dict[str, Any]]:
         rows = self._index.table.search().where(where).select(_COLUMNS).limit(_MAX_REQUIRED).to_list()

@@ -31,7 +31,7 @@ _TABLE: Final = "windows"
 _META: Final = "meta"
 _VECTOR: Final = "vector"
 _VECTOR_INDEX_ROWS: Final = 10_000
-"""From this many rows on, the vectors get an approximate index. Below, all are compared, which takes some milliseconds."""
+"""From this many rows on, the vectors get an approximate index. Below, all are compared, in milliseconds."""
 _RETRAIN_FACTOR: Final = 4
 _KEEP_VERSIONS: Final = timedelta(minutes=10)
 """Readers of an old version have this long to finish."""
