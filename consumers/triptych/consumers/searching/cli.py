@@ -4,25 +4,63 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from triptych.schemas.errors import UsageError
+from triptych.service.cli_from_config import ReadAs, command_from
 from triptych.service.cli_options import BootstrapServersOption, ConfigOption, PipelineOption
 
 if TYPE_CHECKING:
     from triptych.consumers.searching.search import QueryEmbedder, SearchAnswer
 
+_INDEX_HELP = "Folder of the index. [default: triptych/index/PIPELINE in $XDG_DATA_HOME or ~/.local/share]"
 IndexOption = Annotated[
     Path | None,
-    typer.Option(
-        "--index",
-        metavar="FOLDER",
-        help="Folder of the index. [default: triptych/index/PIPELINE in $XDG_DATA_HOME or ~/.local/share]",
-    ),
+    typer.Option("--index", metavar="FOLDER", help=_INDEX_HELP),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionsOnMoments:
+    """What each window must fulfil."""
+
+    stream: Annotated[
+        tuple[str, ...], typer.Option(help="Only this stream; repeatable."), ReadAs(list[str] | None, tuple)
+    ] = ()
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Only after this event time (2026-01-01T00:00:00Z) or this long ago (12h)."),
+    ] = None
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Only before this event time or this long ago.")] = (
+        None
+    )
+    said: Annotated[str, typer.Option(metavar="WORDS", help="Only windows in which all these words were said.")] = ""
+    seen: Annotated[str, typer.Option(metavar="WORDS", help="Only windows in which all these were seen.")] = ""
+    heard: Annotated[str, typer.Option(metavar="WORDS", help="Only windows in which all these were heard.")] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """What to look for, where, and how to print it."""
+
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to look for: words, or a description.")] = ""
+    conditions: ConditionsOnMoments = ConditionsOnMoments()
+    limit: Annotated[int, typer.Option(min=1, max=1_000, metavar="N", help="The most moments to show.")] = 10
+    json: Annotated[bool, typer.Option("--json", help="Print one moment per line, as JSON.")] = False
+    words_only: Annotated[
+        bool, typer.Option("--words-only", help="Do not load an encoder: find words, not what is meant.")
+    ] = False
+    picture_space: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="The foundation model of the workers' --picture-space, if they have one."),
+    ] = None
+    index: Annotated[Path | None, typer.Option(metavar="FOLDER", help=_INDEX_HELP)] = None
+    pipeline: PipelineOption = None
+    config: ConfigOption = None
 
 
 def index(
@@ -84,33 +122,8 @@ def index(
     typer.echo(f"indexed {counts.windows:,} windows and {counts.descriptions:,} descriptions", err=True)
 
 
-def search(
-    text: Annotated[str, typer.Argument(metavar="[TEXT]", help="What to look for: words, or a description.")] = "",
-    *,
-    stream: Annotated[list[str] | None, typer.Option(help="Only this stream; repeatable.")] = None,
-    since: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Only after this event time (2026-01-01T00:00:00Z) or this long ago (12h)."),
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Only before this event time or this long ago.")
-    ] = None,
-    said: Annotated[str, typer.Option(metavar="WORDS", help="Only windows in which all these words were said.")] = "",
-    seen: Annotated[str, typer.Option(metavar="WORDS", help="Only windows in which all these were seen.")] = "",
-    heard: Annotated[str, typer.Option(metavar="WORDS", help="Only windows in which all these were heard.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=1_000, metavar="N", help="The most moments to show.")] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one moment per line, as JSON.")] = False,
-    words_only: Annotated[
-        bool, typer.Option("--words-only", help="Do not load an encoder: find words, not what is meant.")
-    ] = False,
-    picture_space: Annotated[
-        str | None,
-        typer.Option(metavar="SOURCE", help="The foundation model of the workers' --picture-space, if they have one."),
-    ] = None,
-    folder: IndexOption = None,
-    pipeline: PipelineOption = None,
-    config: ConfigOption = None,
-) -> None:
+@command_from(SearchOptions)
+def search(options: SearchOptions) -> None:
     """Find moments in what `triptych index` has written: by their words, by what is meant, or both.
 
     Each moment names its best result, whose media `triptych evidence RESULT` fetches, and why it was found.
@@ -119,22 +132,23 @@ def search(
     from triptych.consumers.subscription.since import since_ns
     from triptych.settings.loading import load
 
-    settings = load(config, {"pipeline": pipeline})
+    settings = load(options.config, {"pipeline": options.pipeline})
+    wanted = options.conditions
     query = MomentQuery(
-        text=text,
-        streams=tuple(stream or ()),
-        since_ns=None if since is None else since_ns(since),
-        until_ns=None if until is None else since_ns(until),
-        said=said,
-        seen=seen,
-        heard=heard,
-        limit=limit,
+        text=options.text,
+        streams=wanted.stream,
+        since_ns=None if wanted.since is None else since_ns(wanted.since),
+        until_ns=None if wanted.until is None else since_ns(wanted.until),
+        said=wanted.said,
+        seen=wanted.seen,
+        heard=wanted.heard,
+        limit=options.limit,
     )
-    searcher = MomentSearch.open(folder or index_folder(settings.pipeline))
-    if text.strip() and not words_only and searcher.space is not None:
-        searcher = searcher.with_embedder(_embedder(searcher.space, picture_space))
+    searcher = MomentSearch.open(options.index or index_folder(settings.pipeline))
+    if query.text.strip() and not options.words_only and searcher.space is not None:
+        searcher = searcher.with_embedder(_embedder(searcher.space, options.picture_space))
     answer = searcher.find(query)
-    (_print_json if as_json else _print_moments)(answer)
+    (_print_json if options.json else _print_moments)(answer)
 
 
 def index_folder(pipeline: str, environ: Mapping[str, str] = os.environ) -> Path:
