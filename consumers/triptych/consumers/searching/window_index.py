@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import lancedb
 import numpy as np
 import pyarrow as pa
+import structlog
 from lancedb.index import FTS, Bitmap, BTree, IvfSq
 
 from triptych.consumers.searching.rows import IndexRow
@@ -25,6 +26,8 @@ from triptych.schemas.errors import UsageError
 
 if TYPE_CHECKING:
     from lancedb.table import Table
+
+log = structlog.get_logger(__name__)
 
 FORMAT_VERSION: Final = 1
 _TABLE: Final = "windows"
@@ -169,11 +172,17 @@ class WindowIndex:
     def maintain(self) -> None:
         """Add new rows to the indexes, merge small files, and delete old versions. Blocks, for minutes if it trains."""
         rows = self.rows()
-        trained = self.meta.trained_rows
-        if self.meta.dimensions and rows >= max(_VECTOR_INDEX_ROWS, _RETRAIN_FACTOR * trained):
-            self._table.create_index(_VECTOR, config=IvfSq(distance_type="cosine"), replace=True)
-            self.write([], replace(self.meta, trained_rows=rows))
-        self._table.optimize(cleanup_older_than=_KEEP_VERSIONS)
+        if self.meta.dimensions and rows >= max(_VECTOR_INDEX_ROWS, _RETRAIN_FACTOR * self.meta.trained_rows):
+            self._train(rows)
+        try:
+            self._table.optimize(cleanup_older_than=_KEEP_VERSIONS)
+        except RuntimeError as error:  # LanceDB has no error classes of its own
+            # Rows and positions are committed, and unindexed rows are found too: only slower.
+            log.warning("index_not_optimized", error=str(error), rows=rows)
+
+    def _train(self, rows: int) -> None:
+        self._table.create_index(_VECTOR, config=IvfSq(distance_type="cosine"), replace=True)
+        self.write([], replace(self.meta, trained_rows=rows))
 
     def expire(self, before_ns: int) -> int:
         """Delete what was published before a time. Return the number of rows deleted."""
