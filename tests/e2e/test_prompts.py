@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from tests.e2e.programs import Installation, Program, assert_equal_results, wait_until
+from tests.e2e.programs import Finished, Installation, Program, assert_equal_results, wait_until
 from tests.worker.test_prompts import film
+from triptych.schemas.perception.prompt_head import PromptWeights, new_prompt_head
+from triptych.schemas.perception.prompts import Prompt
 from triptych.schemas.results import Result
 
 WORKER = "tests.e2e.word_worker"
@@ -25,9 +28,17 @@ def ask(here: Installation, *command: str) -> str:
     return here.run("prompts", *command).succeeded().out
 
 
-def worked(here: Installation, *command: str, **variables: str) -> None:
+def worked(here: Installation, *command: str, **variables: str) -> Finished:
     """Run a worker to its end."""
-    Program(command, here.environ(**variables), here.folder, module=WORKER).wait().succeeded()
+    return Program(command, here.environ(**variables), here.folder, module=WORKER).wait().succeeded()
+
+
+def shadow_head(folder: Path) -> Path:
+    """Write a head with other weights for the prompt of the test, and return its path."""
+    prompt = Prompt(name="fire", texts={"en": "fire", "zh": "着火"}, negatives=("sunset",))
+    path = folder / "shadow_head.json"
+    path.write_text(new_prompt_head({"fire": PromptWeights(version=prompt.version, prior=2.0)}).model_dump_json())
+    return path
 
 
 def killed_after(here: Installation, results: int) -> None:
@@ -45,7 +56,10 @@ def matched(results: list[Result]) -> list[tuple[str, ...]]:
 
 @pytest.mark.timeout(600)
 def test_prompts_are_matched_replayed_and_survive_kills(install: Callable[..., Installation]) -> None:
-    """The results of a killed worker, of an undisturbed one and of a replay are equal, each once."""
+    """The results of a killed worker, of an undisturbed one and of a replay are equal, each once.
+
+    The undisturbed worker compares a shadow head, which changes nothing; the answers tell which head is better.
+    """
     here = install(**SETTINGS)
     begun = datetime.now(UTC).isoformat()
     ask(here, "set", "fire", "fire", "--zh", "着火", "--not", "sunset", "--feeds", "c*")
@@ -61,7 +75,10 @@ def test_prompts_are_matched_replayed_and_survive_kills(install: Callable[..., I
         killed_after(here, published)
     worked(here, "work", "--until-end")
     undisturbed = here.other_pipeline(f"{here.pipeline}-undisturbed")
-    worked(undisturbed, "work", "--until-end", TRIPTYCH_PROMPTS_PIPELINE=here.pipeline)
+    head = str(shadow_head(here.folder))
+    shadowed = worked(
+        undisturbed, "work", "--until-end", "--shadow-head", head, TRIPTYCH_PROMPTS_PIPELINE=here.pipeline
+    )
     again = here.other_pipeline(f"{here.pipeline}-again")
     worked(here, "work", "--from", begun, "--pipeline", again.pipeline)
 
@@ -79,3 +96,13 @@ def test_prompts_are_matched_replayed_and_survive_kills(install: Callable[..., I
     assert (refused.exit_code, "its matches are: " in refused.err) == (2, True)
     trained = here.run("train", "--from-feedback", "--out", str(here.folder / "head")).succeeded()
     assert "fire: 1 yes, 0 no; not fitted" in trained.out
+
+    (compared,) = shadowed.events("prompt_heads_compared")
+    ((_, counts),) = [each for each in compared["prompts"].items() if each[0].startswith("fire/")]
+    assert counts["windows"] == 20
+    assert counts["differed"] > 0
+    report = here.run("prompts", "compare", head).succeeded().out
+    assert f"20 windows, agreement {1 - counts['differed'] / 20:.1%} at a score of .5" in report
+    assert "1 answers (1 yes)" in report
+    assert "too few to tell which is better" in report
+    assert "20 windows" in here.run("prompts", "compare", head, "--from", "redis").succeeded().out

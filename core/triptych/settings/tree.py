@@ -237,6 +237,9 @@ class PromptSettings(Section):
     """File with the weights of the prompts' evidence that `triptych train --from-feedback` wrote. By default every
     source counts once."""
 
+    shadow_head: str = ""
+    """A second such file. Its scores are compared with those of the first and never published (docs/prompts.md)."""
+
 
 class WorkerSettings(Section):
     """Threads, overload, shutdown and commits of the worker."""

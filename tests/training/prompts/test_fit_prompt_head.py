@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from triptych.models.prompt_head_file import read_prompt_head
 from triptych.schemas.perception.matches import Match, MatchEvidence
-from triptych.schemas.perception.prompt_head import PRIOR_LOG_ODDS, read_prompt_head
+from triptych.schemas.perception.prompt_head import PRIOR_LOG_ODDS
 from triptych.schemas.perception.prompts import Feedback
 from triptych.schemas.results import ModelReference
 from triptych.training.prompts.feedback_run import HEAD_FILE, write_head

@@ -10,10 +10,10 @@ import pytest
 
 from triptych.worker.observability import events, logs, metrics
 from triptych.worker.observability.event_handlers import EventHandlers
-from triptych.worker.observability.events import Event, HeadAgreement, StreamForgotten
+from triptych.worker.observability.events import Event, HeadAgreement, PromptAgreement, StreamForgotten
 
 EVENT_TYPES = frozenset(get_args(Event))
-PARTS = {HeadAgreement}
+PARTS = {HeadAgreement, PromptAgreement}
 """Dataclasses in `events.py` that are parts of an event."""
 
 

@@ -27,6 +27,8 @@ from triptych.worker.observability.events import (
     PartitionsAssigned,
     PartitionsHandedOver,
     PartitionsRevoked,
+    PromptAgreement,
+    PromptHeadsSummarised,
     RecordDeadLettered,
     RecordDropped,
     RecordsRead,
@@ -176,6 +178,16 @@ def test_a_shadow_summary_is_one_line_with_numbers_for_each_head() -> None:
     (line,) = logged(summary)
     assert line["heads"] == {"mood": {"windows": 9, "differed": 2, "mean_distance": 0.1235}}
     assert (line["skipped"], line["failed"], line["differing"]) == (3, 1, ["city 2026-01-01T00:00:00Z"])
+
+
+def test_a_comparison_of_prompt_heads_is_one_line_with_numbers_for_each_prompt() -> None:
+    """By version, because a prompt may change meanwhile."""
+    agreements = (PromptAgreement("fire", "0e2f", 9, 2, 0.123456), PromptAgreement("fire", "1a2b", 3, 0, 0.0))
+    (line,) = logged(PromptHeadsSummarised("5b1e", agreements, (("fire", "city", T0),)))
+    assert (line["event"], line["shadow"]) == ("prompt_heads_compared", "5b1e")
+    assert line["prompts"]["fire/0e2f"] == {"windows": 9, "differed": 2, "mean_distance": 0.1235}
+    assert line["prompts"]["fire/1a2b"]["windows"] == 3
+    assert line["differing"] == ["fire city 2026-01-01T00:00:00Z"]
 
 
 def test_event_time_is_formatted_to_the_nanosecond() -> None:

@@ -80,6 +80,12 @@ def work(
         str | None,
         typer.Option(metavar="NAME|PATH", help="A second model that is compared and never published (model.shadow)."),
     ] = None,
+    shadow_head: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="A second head of prompts that is compared and never published (prompts.shadow_head)."
+        ),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, … (model.device).")
     ] = None,
@@ -155,6 +161,7 @@ def work(
     flags = {
         "model.name": model,
         "model.shadow": shadow,
+        "prompts.shadow_head": shadow_head,
         "model.device": device,
         "model.detector": detector,
         "model.detector_labels": detector_labels,

@@ -20,6 +20,7 @@ from triptych.models.build import ModelChoice, build_model
 from triptych.models.foundation.sources import FoundationSources
 from triptych.models.model import Model
 from triptych.schemas.names import INPUT_TOPICS, TOPIC_OF, VIDEO_TOPIC, Modality, consumer_group
+from triptych.schemas.results import Result
 from triptych.service.cpus import model_threads
 from triptych.service.health import Health
 from triptych.service.memory import memory_limit_bytes, resident_bytes
@@ -36,7 +37,7 @@ from triptych.worker.inference.jobs import WindowJob
 from triptych.worker.inference.model_runner import ModelRunner
 from triptych.worker.inference.stages import StageLimits, Stages
 from triptych.worker.matching.match_history import MatchHistory
-from triptych.worker.matching.open_prompts import open_prompts, prompt_head_from
+from triptych.worker.matching.open_prompts import open_prompts, prompt_head_from, shadow_prompt_head_from
 from triptych.worker.matching.prompt_timeline import PromptSource
 from triptych.worker.media.preparer import Preparer
 from triptych.worker.memory_bounds import within_memory
@@ -59,6 +60,7 @@ from triptych.worker.publishing.stores.protocol import ResultStore, StoredResult
 from triptych.worker.publishing.transactional import TransactionalSender
 from triptych.worker.serving.candidate import make_ready
 from triptych.worker.serving.files import WatchedFiles, watched_files
+from triptych.worker.serving.prompt_shadow import PromptShadow
 from triptych.worker.serving.reloader import ModelSlot, Reloader
 from triptych.worker.serving.shadow import Shadow
 
@@ -203,6 +205,7 @@ def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) 
             hooks=hooks,
             is_confirmed=consumer.is_confirmed,
             prompts=prompts,
+            on_published=_open_prompt_shadow(settings, hooks, stack),
         )
         shadow = None if settings.model.shadow is None else Shadow(hooks, share=settings.model.shadow_share)
         stages = _stages(settings, runner, publication, hooks=hooks, shadow=shadow)
@@ -231,6 +234,16 @@ def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) 
         )
 
 
+def _open_prompt_shadow(settings: Settings, hooks: Hooks, stack: ExitStack) -> Callable[[Result], None]:
+    """Return what compares published results with the shadow head of prompts; without one, what does nothing."""
+    head = shadow_prompt_head_from(settings)
+    if head is None:
+        return lambda _: None
+    shadow = PromptShadow(hooks, head)
+    stack.callback(shadow.summarise)  # after the stages have ended, which are opened later
+    return shadow.compare
+
+
 def open_publisher(settings: Settings, transport: Transport) -> Publisher | TransactionalPublisher:
     """Open the publisher of results, transactional if the delivery is exactly-once.
 
@@ -250,6 +263,7 @@ def _result_publisher(
     hooks: Hooks,
     is_confirmed: Callable[[], bool],
     prompts: PromptSource,
+    on_published: Callable[[Result], None],
 ) -> ResultPublisher:
     """Return a result publisher with the sender that fits `publisher`."""
     retry = RetryPolicy(hooks)
@@ -259,7 +273,14 @@ def _result_publisher(
     else:
         sender = TransactionalSender(publisher, messages, retry, hooks, is_confirmed=is_confirmed)
     return ResultPublisher(
-        sender, store, messages, retry=retry, hooks=hooks, is_confirmed=is_confirmed, prompts=prompts
+        sender,
+        store,
+        messages,
+        retry=retry,
+        hooks=hooks,
+        is_confirmed=is_confirmed,
+        prompts=prompts,
+        on_published=on_published,
     )
 
 

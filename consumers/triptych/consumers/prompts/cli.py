@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,8 +12,6 @@ from triptych.schemas.errors import UsageError
 from triptych.service.cli_options import BootstrapServersOption, ConfigOption, PipelineOption, RedisUrlOption
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from triptych.settings.tree import Settings
 
 prompts = typer.Typer(help="What a pipeline looks for in its feeds, in words.", no_args_is_help=True)
@@ -131,6 +130,49 @@ def remove_prompt(
     with closing(open_transport(settings.kafka)) as transport:
         PromptTopic(transport, settings.pipeline).remove(name)
     typer.echo(f"{name}: removed")
+
+
+@prompts.command("compare")
+def compare_prompt_heads(
+    candidate: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The head that triptych train --from-feedback wrote.")
+    ],
+    stream: Annotated[str | None, typer.Argument(help="One stream. Default: all streams.")] = None,
+    *,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Only results published later (2026-01-01T00:00:00Z). Default: all."),
+    ] = None,
+    from_: Annotated[ResultsChoice, typer.Option("--from", help="Where to read the results.")] = ResultsChoice.KAFKA,
+    config: ConfigOption = None,
+    bootstrap_servers: BootstrapServersOption = None,
+    redis_url: RedisUrlOption = None,
+    pipeline: PipelineOption = None,
+) -> None:
+    """Compare a head with the one in prompts.head: on the matches of a pipeline, and by the feedback on them."""
+    from contextlib import closing
+
+    from triptych.consumers.prompts.head_comparison import HeadPair, compare_heads
+    from triptych.consumers.prompts.head_comparison_text import head_comparison_lines
+    from triptych.consumers.prompts.prompt_topic import read_feedback
+    from triptych.consumers.subscription.subscriber import Subscriber
+    from triptych.consumers.watching.watch import open_source
+    from triptych.models.prompt_head_file import read_prompt_head
+    from triptych.schemas.perception.prompt_head import SHIPPED_HEAD
+    from triptych.transport.kafka.transport import KafkaTransport
+
+    settings = _settings(config, bootstrap_servers, redis_url, pipeline)
+    active = settings.prompts.head
+    heads = HeadPair(read_prompt_head(Path(active)) if active else SHIPPED_HEAD, read_prompt_head(candidate))
+    with closing(KafkaTransport(settings.kafka)) as transport:
+        answers = read_feedback(transport, settings.pipeline)
+    if stream is not None:
+        answers = [answer for answer in answers if answer.stream == stream]
+    with Subscriber(open_source(settings, from_.value)) as subscriber:
+        results = subscriber.results(stream, since, until_end=True, revisions="all")
+        found = compare_heads((delivery.result for delivery in results.deliveries()), answers, heads)
+    for line in head_comparison_lines(found, heads):
+        typer.echo(line)
 
 
 def feedback(

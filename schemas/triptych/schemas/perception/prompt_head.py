@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field, ValidationError
@@ -21,6 +20,8 @@ Source = Literal["video", "audio", "subtitles", "detections"]
 SOURCES: Final[tuple[Source, ...]] = get_args(Source)
 PRIOR_LOG_ODDS: Final = math.log(0.02 / 0.98)
 """Before anything is seen, one window in fifty fits a prompt."""
+FITS_FROM: Final = 0.5
+"""From which score on a window is said to fit a prompt, where two heads are compared."""
 _DIGITS: Final = 4
 
 
@@ -69,18 +70,16 @@ def new_prompt_head(prompts: Mapping[str, PromptWeights]) -> PromptHead:
     return PromptHead(version=digest(*documents), prompts=prompts)
 
 
-def read_prompt_head(path: Path) -> PromptHead:
-    """Return the head in a file that `triptych train --from-feedback` wrote. Raises `UsageError` if it is not one."""
+def parse_prompt_head(content: bytes, *, name: str) -> PromptHead:
+    """Return the head in the content of a file with this name. Raises `UsageError` if it is not one."""
     try:
-        head = PromptHead.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"{path}: expected a readable file with a prompt head, got: {error}") from error
+        head = PromptHead.model_validate_json(content)
     except ValidationError as error:
         raise UsageError(
-            f"{path}: expected a prompt head that `triptych train --from-feedback` wrote, got: {error}"
+            f"{name}: expected a prompt head that `triptych train --from-feedback` wrote, got: {error}"
         ) from error
     if head.version != new_prompt_head(head.prompts).version:
-        raise UsageError(f"{path}: expected the weights that its version {head.version!r} names, got others")
+        raise UsageError(f"{name}: expected the weights that its version {head.version!r} names, got others")
     return head
 
 

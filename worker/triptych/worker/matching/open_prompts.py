@@ -9,10 +9,11 @@ from pathlib import Path
 
 import structlog
 
+from triptych.models.prompt_head_file import read_prompt_head
 from triptych.models.spaces.text_space import TextSpaces, build_text_space
 from triptych.schemas.errors import UsageError
 from triptych.schemas.names import prompts_topic
-from triptych.schemas.perception.prompt_head import SHIPPED_HEAD, PromptHead, read_prompt_head
+from triptych.schemas.perception.prompt_head import SHIPPED_HEAD, PromptHead
 from triptych.settings.tree import Settings
 from triptych.transport.protocols import Transport
 from triptych.units import NS_PER_MS
@@ -41,6 +42,11 @@ def open_prompts(
 def prompt_head_from(settings: Settings) -> PromptHead:
     """Return the head that the settings name. Raises `UsageError` if the file is none."""
     return read_prompt_head(Path(settings.prompts.head)) if settings.prompts.head else SHIPPED_HEAD
+
+
+def shadow_prompt_head_from(settings: Settings) -> PromptHead | None:
+    """Return the head that is only compared; None without one. Raises `UsageError` if the file is none."""
+    return read_prompt_head(Path(settings.prompts.shadow_head)) if settings.prompts.shadow_head else None
 
 
 def _text_spaces_from(settings: Settings) -> TextSpaces:

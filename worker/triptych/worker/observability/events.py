@@ -419,6 +419,38 @@ class ShadowSummarised:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptHeadsCompared:
+    """The shadow head of prompts weighed the matches of a published result.
+
+    In `differed` of them only one of the two heads has a score of .5 or more. `distances` are those of the scores.
+    """
+
+    matches: int
+    differed: int
+    distances: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptAgreement:
+    """Agreement of the head in service and the shadow head on one version of a prompt."""
+
+    prompt: str
+    version: str
+    windows: int
+    differed: int
+    mean_distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class PromptHeadsSummarised:
+    """The comparison since the last summary. `differing` holds prompt, stream and start of some windows that differ."""
+
+    shadow_version: str | None
+    prompts: tuple[PromptAgreement, ...]
+    differing: tuple[tuple[str, str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RetryScheduled:
     """A server is unavailable or rejects a call. The call is repeated after a delay."""
 
@@ -484,6 +516,8 @@ Event = (
     | ShadowSkipped
     | ShadowFailed
     | ShadowSummarised
+    | PromptHeadsCompared
+    | PromptHeadsSummarised
     | RetryScheduled
     | CommitRefused
     | Stopping

@@ -65,6 +65,7 @@ HANDLERS: Final = EventHandlers["_LogState"](
         events.ItemsShed: "counted; the change of the overload level is logged",
         events.ShadowInferred: "counted; ShadowSummarised is logged",
         events.ShadowSkipped: "counted; ShadowSummarised is logged",
+        events.PromptHeadsCompared: "counted; PromptHeadsSummarised is logged",
     }
 )
 
@@ -356,4 +357,21 @@ def _shadow_compared(state: _LogState, event: events.ShadowSummarised) -> None:
         skipped=event.skipped,
         failed=event.failed,
         differing=[f"{stream} {iso_time(start_ns)}" for stream, start_ns in event.differing],
+    )
+
+
+@HANDLERS.on(events.PromptHeadsSummarised)
+def _prompt_heads_compared(state: _LogState, event: events.PromptHeadsSummarised) -> None:
+    state.log.info(
+        "prompt_heads_compared",
+        shadow=event.shadow_version,
+        prompts={
+            f"{agreement.prompt}/{agreement.version}": {
+                "windows": agreement.windows,
+                "differed": agreement.differed,
+                "mean_distance": round(agreement.mean_distance, 4),
+            }
+            for agreement in event.prompts
+        },
+        differing=[f"{prompt} {stream} {iso_time(start_ns)}" for prompt, stream, start_ns in event.differing],
     )

@@ -34,6 +34,7 @@ HANDLERS: Final = EventHandlers["_WorkerSeries"](
         events.PartitionRestored: "ResultsReplayed counts the results",
         events.ModelUnchanged: "nothing changed",
         events.ShadowSummarised: "a summary of events that are counted",
+        events.PromptHeadsSummarised: "a summary of events that are counted",
         events.Stopping: "the process ends, and its series with it",
         events.Stopped: "the process ends, and its series with it",
     }
@@ -159,6 +160,12 @@ class _WorkerSeries:
         )
         self.shadow_differed = self._counter(
             "triptych_shadow_differed", "Windows for which model and shadow predict different labels."
+        )
+        self.shadow_matches = self._counter(
+            "triptych_shadow_matches", "Matches that the shadow head of prompts weighed as well."
+        )
+        self.shadow_matches_differed = self._counter(
+            "triptych_shadow_matches_differed", "Matches that fit by one head of prompts and not by the other."
         )
         self.shadow_distance = self._histogram(
             "triptych_shadow_distance", "Total variation distance between model and shadow.", _DISTANCE_BUCKETS
@@ -382,3 +389,9 @@ def _shadow_skipped(series: _WorkerSeries, event: events.ShadowSkipped) -> None:
 @HANDLERS.on(events.ShadowFailed)
 def _shadow_failed(series: _WorkerSeries, event: events.ShadowFailed) -> None:
     series.shadow_windows.labels("failed").inc(event.windows)
+
+
+@HANDLERS.on(events.PromptHeadsCompared)
+def _prompt_heads_compared(series: _WorkerSeries, event: events.PromptHeadsCompared) -> None:
+    series.shadow_matches.inc(event.matches)
+    series.shadow_matches_differed.inc(event.differed)

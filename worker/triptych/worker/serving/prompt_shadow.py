@@ -1,0 +1,89 @@
+"""A shadow head of prompts: it weighs the evidence of the matches that are published, and its scores are only compared.
+
+The evidence is in the results, so the head needs neither a model nor a thread of its own: a few additions for each
+match. `triptych prompts compare` computes the same from the results, and asks the feedback which head is better.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from triptych.schemas.perception.prompt_head import FITS_FROM, PromptHead, probability
+from triptych.schemas.results import Result
+from triptych.worker.observability.events import (
+    PromptAgreement,
+    PromptHeadsCompared,
+    PromptHeadsSummarised,
+)
+from triptych.worker.observability.hooks import Hooks
+
+_SHOWN: Final = 8
+"""The number of differing windows that a summary names."""
+
+
+@dataclass(slots=True)
+class _Counted:
+    """The matches of one version of a prompt since the last summary."""
+
+    windows: int = 0
+    differed: int = 0
+    distance: float = 0.0
+
+
+@dataclass(slots=True)
+class PromptShadow:
+    """Compares the matches of published results with the scores of a shadow head. One thread at a time may call it.
+
+    Attributes:
+        hooks: receive the comparisons as events.
+        head: the shadow head.
+        summary_every_s: the interval of the summary events.
+        monotonic_s: the clock of the summaries.
+    """
+
+    hooks: Hooks
+    head: PromptHead
+    summary_every_s: float = 60.0
+    monotonic_s: Callable[[], float] = time.monotonic
+    _counted: dict[tuple[str, str], _Counted] = field(default_factory=dict)
+    _differing: list[tuple[str, str, int]] = field(default_factory=list)
+    _began_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Begin the first summary."""
+        self._began_s = self.monotonic_s()
+
+    def compare(self, result: Result) -> None:
+        """Compare the matches of a published result. Revisions do not count: their windows were compared before."""
+        if not result.matches or result.revision:
+            return
+        distances, differed = [], 0
+        for name, match in result.matches.items():
+            score = probability(self.head.log_odds_of(name, match))
+            differs = (score >= FITS_FROM) != (match.score >= FITS_FROM)
+            distances.append(abs(score - match.score))
+            counted = self._counted.setdefault((name, match.version), _Counted())
+            counted.windows += 1
+            counted.differed += differs
+            counted.distance += distances[-1]
+            differed += differs
+            if differs and len(self._differing) < _SHOWN:
+                self._differing.append((name, result.stream, result.start_ns))
+        self.hooks.emit(PromptHeadsCompared(matches=len(distances), differed=differed, distances=tuple(distances)))
+        if self.monotonic_s() - self._began_s >= self.summary_every_s:
+            self.summarise()
+
+    def summarise(self) -> None:
+        """Emit the comparison since the last summary, if there is any, and begin anew."""
+        self._began_s = self.monotonic_s()
+        if not self._counted:
+            return
+        prompts = tuple(
+            PromptAgreement(name, version, each.windows, each.differed, each.distance / each.windows)
+            for (name, version), each in sorted(self._counted.items())
+        )
+        self.hooks.emit(PromptHeadsSummarised(self.head.version, prompts, tuple(self._differing)))
+        self._counted, self._differing = {}, []
