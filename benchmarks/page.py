@@ -1,4 +1,4 @@
-"""Writes docs/performance.md and its plot from the figures that the benchmarks left."""
+"""Writes docs/performance.md, its plot, and docs/performance-log.md from the figures that the benchmarks left."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from matplotlib import pyplot as plt
 from benchmarks.frame import duration
 
 _TRIED: Final = Path(__file__).with_name("tried.md")
+_LOG_HEAD: Final = (
+    "# What did not help\n\nMeasurements of changes that were tried and not made. [Performance](performance.md) has "
+    "the benchmarks.\n\n"
+)
 _HEAD: Final = Path(__file__).with_name("page_head.md")
 
 
 def write_page(figures: Path, page: Path) -> None:
-    """Write the page and, beside it, its plot. Of each benchmark the last line in `figures` counts."""
+    """Write the page and, beside it, its plot and the log. Of each benchmark the last line in `figures` counts."""
     reports = {report["name"]: report for report in map(json.loads, figures.read_text(encoding="utf-8").splitlines())}
     plot = page.with_suffix(".png")
     _draw(list(reports.values()), plot)
@@ -27,10 +31,10 @@ def write_page(figures: Path, page: Path) -> None:
         _overview(list(reports.values())),
         f"![Ratio to the limit of each contender]({plot.name})",
         *(section for report in reports.values() for section in _section(report)),
-        "## What did not help",
-        _TRIED.read_text(encoding="utf-8").rstrip(),
     ]
     page.write_text("\n\n".join(section.rstrip() for section in sections) + "\n", encoding="utf-8")
+    log = page.with_name(f"{page.stem}-log.md")
+    log.write_text(_LOG_HEAD + _TRIED.read_text(encoding="utf-8"), encoding="utf-8")
 
 
 def _overview(reports: Sequence[Mapping[str, Any]]) -> str:
