@@ -71,6 +71,13 @@ test: $(PACKAGES) weights ## Run all tests; those that need a missing server are
 test-quick: $(PACKAGES) weights ## Run the quick tests that need no server, in about three minutes on two cores
 	@$(PYTHON) -m pytest --quick --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
+COMPILED := build/compiled
+.PHONY: test-compiled
+test-compiled: $(PACKAGES) ## Compile the modules of every record with mypyc, and run their tests on the compiled ones
+	@$(PYTHON) -m tools.compiled $(COMPILED)
+	@TRIPTYCH_COMPILED=$(COMPILED) PYTHONPATH=$(COMPILED) $(PYTHON) -m pytest tests/tools/test_compiled.py \
+		tests/worker/alignment tests/worker/partitions tests/worker/test_pipeline.py
+
 .PHONY: check
 check: $(PACKAGES) ## Check format, lint, types, imports and structure
 	@echo "Format" && $(VENV)/bin/ruff format --check --quiet .
@@ -148,6 +155,7 @@ bench-search: $(PACKAGES) ## Write and search an index of a million generated wi
 bench: $(PACKAGES) weights broker ## Measure each part beside its limit, and write docs/performance.md; NAME="road decode" ROUNDS=5
 	@tools/system_packages.sh need java redis-server
 	@rm -f build/bench.jsonl
+	@$(PYTHON) -m tools.compiled $(COMPILED)
 	@$(PYTHON) -m benchmarks $(NAME) --rounds $(or $(ROUNDS),5) --json build/bench.jsonl
 	@[ -n "$(NAME)" ] || $(PYTHON) -m benchmarks --json build/bench.jsonl --page docs/performance.md
 

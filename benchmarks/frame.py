@@ -62,6 +62,7 @@ class Benchmark:
         ours: name of the contender that the goal is about.
         goal: the largest wanted ratio of CPU time of `ours` to the limit; None where the goal is another figure.
         note: what a reader must know, such as what is missing on this machine.
+        value_goals: the largest wanted values of `ours`, by name (`Cost.values`).
     """
 
     name: str
@@ -72,6 +73,7 @@ class Benchmark:
     ours: str
     goal: float | None = None
     note: str = ""
+    value_goals: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ class Report:
     rounds: int
     contenders: Sequence[ContenderReport]
     machine: Mapping[str, Any]
+    value_goals: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return the report as a line of JSON."""
@@ -196,6 +199,7 @@ def run(benchmark: Benchmark, rounds: int, *, warm_up: bool = True) -> Report:
         rounds=rounds,
         contenders=[_contender(name, own, costs[benchmark.limit]) for name, own in costs.items()],
         machine=_machine(),
+        value_goals=benchmark.value_goals,
     )
 
 
@@ -222,6 +226,10 @@ def table(report: Report) -> str:
         ratio = next(each.ratio.median for each in report.contenders if each.name == report.ours)
         reached = "reached" if ratio <= report.goal else "not reached"
         lines.append(f"  goal: {report.ours} at most {report.goal:g} times the limit: {reached}")
+    for name, most in report.value_goals.items():
+        value = next(each.values[name].median for each in report.contenders if each.name == report.ours)
+        reached = "reached" if value <= most else "not reached"
+        lines.append(f"  goal: {name} of {report.ours} at most {most:g}: {value:.3g}, {reached}")
     if report.note:
         lines.append(f"  {report.note}")
     load = " ".join(f"{value:.1f}" for value in report.machine["load"])

@@ -1,4 +1,4 @@
-"""Writes docs/performance.md and its plot from the figures that the benchmarks left."""
+"""Writes docs/performance.md, its plot, and docs/performance-log.md from the figures that the benchmarks left."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from matplotlib import pyplot as plt
 from benchmarks.frame import duration
 
 _TRIED: Final = Path(__file__).with_name("tried.md")
+_LOG_HEAD: Final = (
+    "# What did not help\n\nMeasurements of changes that were tried and not made. [Performance](performance.md) has "
+    "the benchmarks.\n\n"
+)
 _HEAD: Final = Path(__file__).with_name("page_head.md")
 
 
 def write_page(figures: Path, page: Path) -> None:
-    """Write the page and, beside it, its plot. Of each benchmark the last line in `figures` counts."""
+    """Write the page and, beside it, its plot and the log. Of each benchmark the last line in `figures` counts."""
     reports = {report["name"]: report for report in map(json.loads, figures.read_text(encoding="utf-8").splitlines())}
     plot = page.with_suffix(".png")
     _draw(list(reports.values()), plot)
@@ -27,22 +31,26 @@ def write_page(figures: Path, page: Path) -> None:
         _overview(list(reports.values())),
         f"![Ratio to the limit of each contender]({plot.name})",
         *(section for report in reports.values() for section in _section(report)),
-        "## What did not help",
-        _TRIED.read_text(encoding="utf-8").rstrip(),
     ]
     page.write_text("\n\n".join(section.rstrip() for section in sections) + "\n", encoding="utf-8")
+    log = page.with_name(f"{page.stem}-log.md")
+    log.write_text(_LOG_HEAD + _TRIED.read_text(encoding="utf-8"), encoding="utf-8")
 
 
 def _overview(reports: Sequence[Mapping[str, Any]]) -> str:
     rows = ["| benchmark | ours | CPU | ratio to its limit | goal | reached |", "| --- | --- | --- | --- | --- | --- |"]
     for report in reports:
         ours = next(each for each in report["contenders"] if each["name"] == report["ours"])
-        goal = report["goal"]
-        reached = "" if goal is None else ("yes" if ours["ratio"]["median"] <= goal else "no")
+        goals = [] if report["goal"] is None else [(f"{report['goal']:g}", ours["ratio"]["median"], report["goal"])]
+        goals += [
+            (f"{name} {most:g}", ours["values"][name]["median"], most)
+            for name, most in report.get("value_goals", {}).items()
+        ]
+        reached = ", ".join("yes" if value <= most else "no" for _, value, most in goals)
         rows.append(
             f"| [`{report['name']}`](#{report['name']}) | {report['ours']} "
             f"| {duration(ours['cpu_us']['median'])} a {report['unit']} | {_ratio(ours)} "
-            f"| {'' if goal is None else f'{goal:g}'} | {reached} |"
+            f"| {', '.join(name for name, _, _ in goals)} | {reached} |"
         )
     return "\n".join(rows)
 
@@ -55,16 +63,28 @@ def _section(report: Mapping[str, Any]) -> Iterator[str]:
     rows = [f"| | CPU a {unit} | ratio | clock | page faults | peak |", "| --- | --- | --- | --- | --- | --- |"]
     for each in report["contenders"]:
         is_limit = each["name"] == report["limit"]
-        values = "".join(f"; {name} {value['median']:.3g}" for name, value in each["values"].items())
         rows.append(
-            f"| {each['name']}{values} | {duration(each['cpu_us']['median'])} "
+            f"| {each['name']} | {duration(each['cpu_us']['median'])} "
             f"| {'limit' if is_limit else _ratio(each)} "
             f"| {duration(each['wall_us']['median'])} | {each['page_faults']:.1f} | {each['peak_mb']:.0f} MB |"
         )
     yield "\n".join(rows)
+    names = list(dict.fromkeys(name for each in report["contenders"] for name in each["values"]))
+    if names:
+        yield "\n".join(_value_rows(report["contenders"], names))
     load = ", ".join(f"{value:.1f}" for value in machine["load"])
     about = f"{machine['cpus']} CPUs ({machine['processor']}), Python {machine['python']}, load {load}"
     yield f"{report['rounds']} rounds; {about}."
+
+
+def _value_rows(contenders: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Iterator[str]:
+    """Return a table of what was measured besides the cost: the median of the rounds and, in parentheses, the range."""
+    yield f"| | {' | '.join(each['name'] for each in contenders)} |"
+    yield f"| --- |{' --- |' * len(contenders)}"
+    for name in names:
+        own = [each["values"].get(name) for each in contenders]
+        cells = ["" if v is None else f"{v['median']:.3g} ({v['least']:.3g} to {v['largest']:.3g})" for v in own]
+        yield f"| {name} | {' | '.join(cells)} |"
 
 
 def _ratio(contender: Mapping[str, Any]) -> str:

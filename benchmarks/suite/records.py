@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 from benchmarks.alignment import POLL_RECORDS, aligned, log, plainly_aligned
-from benchmarks.frame import Benchmark, Cost, measured
+from benchmarks.frame import Benchmark, Cost, in_child, measured
 from benchmarks.suite import Size
 from tests.worker.world import Feed, jpeg, wav
 from triptych.schemas.codec import decode, decode_checked, encode
@@ -18,6 +21,10 @@ from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.alignment.entry import READING_ORDER
 from triptych.worker.partitions.partition import PartitionSet
 
+COMPILED: Final = Path(__file__).parents[2] / "build" / "compiled"
+"""Where `make bench` has compiled the aligner (`tools/compiled.py`)."""
+
+_CHILD: Final = "benchmarks.suite.compiled_child"
 _SMALL_POLL: Final = 20
 _STREAMS: Final = (1, 100, 10_000)
 
@@ -68,6 +75,10 @@ def aligner_benchmark(size: Size) -> Benchmark:
     contenders = {"a dict of windows, 1 stream": lambda: run(first, plainly_aligned)}
     for streams, entries in logs.items():
         contenders[f"our aligner, {streams:,} stream{'s' * (streams > 1)}"] = lambda e=entries: run(e, aligned)
+    if COMPILED.is_dir():
+        entries_of = str(size(20_000, 60))
+        path = os.pathsep.join([str(COMPILED), *sys.path])
+        contenders["compiled, 100 streams"] = lambda: in_child(_CHILD, entries_of, environ={"PYTHONPATH": path})
     return Benchmark(
         "aligner",
         "What does it cost to align a record, from its entry to its window?",
@@ -76,7 +87,8 @@ def aligner_benchmark(size: Size) -> Benchmark:
         limit="a dict of windows, 1 stream",
         ours="our aligner, 100 streams",
         goal=2.7,
-        note=f"Polls of {POLL_RECORDS} records. The limit knows no sessions, late records or idle tracks.",
+        note=f"Polls of {POLL_RECORDS} records. The limit knows no sessions, late records or idle tracks. Compiled: "
+        "with mypyc (`tools/compiled.py`).",
     )
 
 

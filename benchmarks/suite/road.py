@@ -1,12 +1,12 @@
-"""A window's road from its records to its result, without a model: `road`, `road-servers`, `streams`, `latency`."""
+"""A window's road from its records to its result, without a model: `road`, `road-servers`."""
 
 from __future__ import annotations
 
 import threading
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import Final
 
 import cv2
@@ -17,7 +17,7 @@ from benchmarks.suite import Size
 from tests.worker.world import SECOND, Feed, World, wav
 from triptych.models.model import InputSpec
 from triptych.schemas.codec import encode
-from triptych.schemas.names import TOPIC_OF
+from triptych.schemas.names import MODALITIES, TOPIC_OF, Modality
 from triptych.schemas.records import AudioChunk, InputRecord, SubtitleCue, VideoFrame
 from triptych.service.health import Health
 from triptych.settings.loading import load
@@ -71,6 +71,7 @@ def road_benchmark(size: Size) -> Benchmark:
 def road_servers_benchmark(size: Size) -> Benchmark:
     """Return the benchmark of a whole worker on a real Kafka and a real Redis, which each run starts."""
     films = short_films(streams=size(10, 2), windows=size(30, 2))
+    unseen = short_films(streams=size(10, 2), windows=size(90, 2), pictures_per_window=0)
     return Benchmark(
         "road-servers",
         "What does a window of two pictures cost a worker on a real Kafka and Redis, without a model?",
@@ -78,64 +79,34 @@ def road_servers_benchmark(size: Size) -> Benchmark:
         {
             "decoding its media": lambda: measured(lambda: _decode_media(films)),
             "the worker, Kafka and Redis": lambda: _on_servers(films),
+            "without pictures": lambda: _on_servers(unseen),
         },
         limit="decoding its media",
         ours="the worker, Kafka and Redis",
-        note="Goal: at most 2.5 ms of CPU a window.",
+        value_goals={"cpu_ms": 2.5},
     )
 
 
-def streams_benchmark(size: Size) -> Benchmark:
-    """Return the benchmark of a worker by the number of streams, with the same number of windows."""
-    windows = size(300, 20)
-    films = {
-        streams: short_films(streams, max(1, windows // streams))
-        for streams in ((1, 2) if size.is_small else (1, 10, 100, 300))
-    }
-    return Benchmark(
-        "streams",
-        "Does a window cost the same with many streams as with one?",
-        "window",
-        {_streams_name(streams): lambda own=own: in_memory(own) for streams, own in films.items()},
-        limit=_streams_name(1),
-        ours=_streams_name(max(films)),
-        goal=1.1,
-    )
+def short_films(
+    streams: int, windows: int, *, pictures_per_window: int = 2, image: bytes | None = None
+) -> list[list[InputRecord]]:
+    """Return the records of streams of some windows: pictures of 320x180, two chunks a second, and a cue a window.
 
-
-def latency_benchmark(size: Size) -> Benchmark:
-    """Return the benchmark of the delay from the last record that a window needs to its publication."""
-    seconds = size(20, 2)
-    return Benchmark(
-        "latency",
-        "How long after the last record that it needs is a window published, without a model?",
-        "window",
-        {"1 live stream": lambda: _live(1, seconds), "15 live streams": lambda: _live(15, seconds)},
-        limit="1 live stream",
-        ours="15 live streams",
-        note="Topics and store in memory; batch.max_delay_ms is 0. Goal: p50 at most 20 ms, p99 at most 100 ms.",
-    )
-
-
-def _streams_name(streams: int) -> str:
-    return f"{streams} stream{'s' * (streams > 1)}"
-
-
-def short_films(streams: int, windows: int, *, pictures_per_window: int = 2) -> list[list[InputRecord]]:
-    """Return the records of streams of some windows: pictures of 320x180, two chunks a second, and a cue a window."""
+    `image` takes the place of all pictures.
+    """
     rng = np.random.default_rng(7)
     blocks = [rng.integers(0, 255, (18, 32, 3), np.uint8) for _ in range(_PICTURES)]
     images = [
         cv2.imencode(".jpg", cv2.resize(block, (320, 180), interpolation=cv2.INTER_CUBIC), _QUALITY)[1].tobytes()
         for block in blocks
     ]
-    return [_film(Feed(f"feed-{number}"), windows, images, pictures_per_window) for number in range(streams)]
+    shown = images if image is None else [image]
+    return [film(Feed(f"feed-{number}"), windows, shown, pictures_per_window) for number in range(streams)]
 
 
-def closed_windows(films: Sequence[Sequence[InputRecord]]) -> list[ClosedWindow]:
-    """Return the windows of films as the aligner closes them."""
+def polled(films: Sequence[Sequence[InputRecord]]) -> tuple[list[Record], dict[Modality, int]]:
+    """Return the records of films, in turn, as read from one partition of each topic, and the next offsets."""
     positions = dict.fromkeys(READING_ORDER, 0)
-    partition_set = PartitionSet(0, AlignConfig(), positions, partitions=1, restored={})
     records = []
     for record in (record for turn in zip(*films, strict=True) for record in turn):
         wire, modality = encode(record), record.modality
@@ -144,6 +115,13 @@ def closed_windows(films: Sequence[Sequence[InputRecord]]) -> list[ClosedWindow]
             Record(TOPIC_OF[modality], 0, positions[modality], arrival_ns, wire.key, wire.value, tuple(wire.headers))
         )
         positions[modality] += 1
+    return records, positions
+
+
+def closed_windows(films: Sequence[Sequence[InputRecord]]) -> list[ClosedWindow]:
+    """Return the windows of films as the aligner closes them."""
+    partition_set = PartitionSet(0, AlignConfig(), dict.fromkeys(READING_ORDER, 0), partitions=1, restored={})
+    records, positions = polled(films)
     partition_set.receive(records, positions, at_ns=0)
     windows = []
     while (decision := partition_set.decide()) is not None:
@@ -152,9 +130,11 @@ def closed_windows(films: Sequence[Sequence[InputRecord]]) -> list[ClosedWindow]
     return windows
 
 
-def _film(feed: Feed, windows: int, images: Sequence[bytes], pictures: int) -> list[InputRecord]:
+def film(feed: Feed, windows: int, images: Sequence[bytes], pictures: int) -> list[InputRecord]:
+    """Return the records of one stream, with so many pictures a window, and its end."""
     records: list[InputRecord] = []
-    sound, step_s = wav(0.5), WINDOW_S / pictures
+    feed.tracks = MODALITIES if pictures else ("audio", "subtitles")
+    sound, step_s = wav(0.5), WINDOW_S / max(pictures, 1)
     for begin in range(0, windows * WINDOW_S, WINDOW_S):
         own: list[tuple[float, InputRecord]] = [
             (begin, feed.cue(begin, begin + 1, f"words at {begin}", begin + WINDOW_S))
@@ -222,7 +202,8 @@ def _on_servers(films: Sequence[Sequence[InputRecord]]) -> Cost:
         store = stack.enter_context(closing(RedisStore.connect(settings.redis.url, pipeline=settings.pipeline)))
         events: list[Event] = []
         dependencies = Dependencies(transport, store, [Metrics(), events.append], Health())
-        return _worked(dependencies, settings, films, events)
+        cost = _worked(dependencies, settings, films, events)
+        return replace(cost, values={"cpu_ms": cost.cpu_s / cost.units * 1e3})
 
 
 def _worked(dependencies: Dependencies, settings: object, films: Sequence[object], events: Sequence[Event]) -> Cost:
@@ -238,53 +219,3 @@ def _worked(dependencies: Dependencies, settings: object, films: Sequence[object
     if cost.units < expected:
         raise RuntimeError(f"road: expected {expected:.0f} results, got {cost.units:.0f}")
     return cost
-
-
-def _live(streams: int, seconds: int) -> Cost:
-    """Play streams at their own speed, and measure when the results come."""
-    world = World()
-    with closing(world.transport.admin()) as admin:
-        create_topics(admin, world.settings.pipeline, TopicSettings("", 6))
-    begin_ns = time.time_ns() + SECOND
-    images = [cv2.imencode(".jpg", np.full((36, 64, 3), 128, np.uint8))[1].tobytes()]
-    films = [
-        _film(Feed(f"feed-{number}", start_ns=begin_ns + number * SECOND // 15), seconds // WINDOW_S, images, 2)
-        for number in range(streams)
-    ]
-    stop = threading.Event()
-    dependencies = Dependencies(world.transport, world.store, [Metrics()], Health())
-
-    def play() -> None:
-        publisher = world.transport.publisher()
-        for record in sorted((r for film in films for r in film), key=_due_ns):
-            time.sleep(max(0, _due_ns(record) - time.time_ns()) / SECOND)
-            wire = encode(record)
-            publisher.send(Message(TOPIC_OF[record.modality], wire.key, wire.value, wire.headers))
-        publisher.close(5)
-        time.sleep(0.5)
-        stop.set()
-
-    def work() -> float:
-        player = threading.Thread(target=play)
-        player.start()
-        with open_pipeline(world.settings, dependencies, WholeLog.of(world.settings)) as pipeline:
-            pipeline.run(stop)
-        player.join()
-        return _windows(films)
-
-    def values() -> Mapping[str, float]:
-        delays_ms = sorted(
-            result.published_ns / 1e6 - result.arrival_ms.last
-            for result in world.results()
-            if result.arrival_ms.last is not None
-        )
-        return {
-            f"p{rank}_ms": delays_ms[min(len(delays_ms) - 1, len(delays_ms) * rank // 100)] for rank in (50, 90, 99)
-        }
-
-    return measured(work, values)
-
-
-def _due_ns(record: InputRecord) -> int:
-    """Return when a live producer sends a record: when its media is over."""
-    return getattr(record, "end_ns", record.start_ns)

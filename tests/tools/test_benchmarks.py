@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import __main__ as program
 from benchmarks.frame import Benchmark, Cost, measured, run, table, whole_process
+from benchmarks.page import write_page
 from benchmarks.suite import Size
 
 PRODUCING = ("produce", "produce-1080p", "produce-mjpeg")
@@ -91,6 +92,23 @@ def test_the_page_has_the_figures_of_the_last_run(tmp_path: Path) -> None:
     assert "2 rounds" in text
     assert "1 rounds" not in text
     assert page.with_suffix(".png").stat().st_size > 1_000
+    assert "did not help" in page.with_name("performance-log.md").read_text()
+
+
+def test_values_and_their_goals_are_on_the_page(tmp_path: Path) -> None:
+    """Such as a delay. The least and the largest value of the rounds are beside the median."""
+    figures, page = tmp_path / "figures.jsonl", tmp_path / "performance.md"
+    costs = iter([_cost(3), _cost(5)])
+    goals = {"p50_ms": 3.5}
+    benchmark = Benchmark("x", "?", "window", {"only": lambda: next(costs)}, "only", "only", value_goals=goals)
+    report = run(benchmark, rounds=2, warm_up=False)
+    figures.write_text(f"{report.to_json()}\n")
+
+    write_page(figures, page)
+
+    assert "| p50_ms | 4 (3 to 5) |" in page.read_text()
+    assert "| p50_ms 3.5 | no |" in page.read_text()
+    assert "p50_ms of only at most 3.5: 4, not reached" in table(report)
 
 
 @pytest.mark.parametrize("args", [["nonsense"], ["--page", "x.md"]])

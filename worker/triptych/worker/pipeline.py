@@ -181,8 +181,10 @@ class Pipeline:
             waits_ns.append(due_ns)
         if (pump_ns := self._stages.next_pump_ns(now_ns)) is not None:
             waits_ns.append(pump_ns - now_ns)
-        if self._stages.in_flight or self._assignment.is_restoring:
+        if self._assignment.is_restoring:
             waits_ns.append(_BUSY_POLL_NS)
+        if self._stages.in_flight:
+            waits_ns.append(self._stages.check_after_ns())
         return max(0, min(waits_ns)) / NS_PER_S
 
     def _receive(self, poll: Poll, assigned: Iterable[AssignedRecords], polled_ns: int) -> None:

@@ -22,6 +22,7 @@ from triptych.models.model import Model
 from triptych.schemas.names import INPUT_TOPICS, TOPIC_OF, VIDEO_TOPIC, Modality, consumer_group
 from triptych.schemas.results import Result
 from triptych.service.cpus import model_threads
+from triptych.service.garbage import present_objects_frozen
 from triptych.service.health import Health
 from triptych.service.memory import memory_limit_bytes, resident_bytes
 from triptych.service.signals import ReloadSignal
@@ -219,6 +220,7 @@ def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) 
             stack.callback(Reloader(slots, reload_signal, watch_s=watch_s, hooks=hooks).close)
         stack.callback(publication.give_up)  # after an error nobody collects what the publish stage still retries
         stack.callback(joined.close)  # closed first, and again above: the group need not wait for stages that still run
+        stack.enter_context(present_objects_frozen())  # everything that lasts is built by now
         yield Pipeline(
             PipelineInput(
                 consumer,

@@ -8,23 +8,20 @@ out. It reads no clock and never blocks; `next_wakeup` says when it needs end of
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, ParamSpec
+from typing import Final, ParamSpec
 
+from triptych.schemas.names import Modality
 from triptych.units import NS_PER_S
+from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.alignment.deadlines import FORGET_RANK, QUIET_RANK, REVISE_RANK, DeadlineQueue
 from triptych.worker.alignment.decisions import DeadLettered, Decision, DroppedRecord, Forgotten, LateItem
 from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
 from triptych.worker.alignment.merge import Merge
+from triptych.worker.alignment.snapshot import Snapshot
 from triptych.worker.alignment.stream import Stream
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
-    from triptych.schemas.names import Modality
-    from triptych.worker.alignment.config import AlignConfig
-    from triptych.worker.alignment.snapshot import Snapshot
 
 _NO_STREAM: Final = "its key names no stream"
 
@@ -206,7 +203,7 @@ class Aligner:
 
     def _take(self, entry: Entry, now_ns: int) -> Iterable[Decision]:
         name = entry.stream
-        if name in self._refilling and name is not None:
+        if self._refilling and name is not None and name in self._refilling:
             self._refill(name, entry, now_ns)
             return ()
         if entry.redriven:
@@ -221,7 +218,9 @@ class Aligner:
         stream = self._streams.get(name)
         if stream is None:
             stream = self._streams[name] = Stream(name, self._config, partial(self._positions_of, name))
-        decided = self._decide(stream, stream.take, valid, now_ns)
+        size_before = stream.size_bytes
+        decided = stream.take(valid, now_ns)
+        self._update(stream, size_before)
         if self._window_bytes > self._config.partition_max_bytes:
             decided += self._enforce_byte_bound(now_ns)
         return decided
@@ -250,9 +249,14 @@ class Aligner:
         """Call a method of a stream, update the byte count and the deadlines, and return its decisions."""
         size_before = stream.size_bytes
         decided = decide(*args, **kwargs)
-        self._window_bytes += stream.size_bytes - size_before
-        self._deadlines.schedule(stream)
+        self._update(stream, size_before)
         return decided
+
+    def _update(self, stream: Stream, size_before: int) -> None:
+        """Update the byte count and the deadlines after a change of a stream."""
+        self._window_bytes += stream.size_bytes - size_before
+        if self._deadlines.lacks(stream):
+            self._deadlines.schedule(stream)
 
     def _enforce_byte_bound(self, now_ns: int) -> Iterator[Decision]:
         """Evict from the largest stream until all streams together are within the byte bound (alignment rule 16)."""
@@ -288,9 +292,11 @@ class Aligner:
 def _with_valid_end(entry: Entry, config: AlignConfig) -> Entry:
     """Return the record with a span of at least 1 ns and, for a cue, of at most `max_cue`."""
     span_ns = entry.end_ns - entry.start_ns
+    if entry.modality != "subtitles" and span_ns > 0:
+        return entry
     if span_ns < 1:
         return replace(entry, end_ns=entry.start_ns + 1)
-    if entry.modality == "subtitles" and span_ns > config.max_cue_ns:
+    if span_ns > config.max_cue_ns:
         return replace(entry, end_ns=entry.start_ns + config.max_cue_ns)
     return entry
 

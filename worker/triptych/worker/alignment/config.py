@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from triptych.schemas.errors import UsageError
+from triptych.schemas.names import Modality
 from triptych.units import MIB, NS_PER_MS, NS_PER_S
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from triptych.schemas.names import Modality
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import Final
 
 from triptych.worker.alignment.entry import READING_ORDER
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from triptych.worker.alignment.stream import Stream
+from triptych.worker.alignment.stream import Stream
 
 QUIET_RANK: Final = len(READING_ORDER)
 """The rank of a stream's quiet. Lower ranks are the idleness of the track `READING_ORDER[rank]`."""
@@ -19,6 +16,7 @@ REVISE_RANK: Final = QUIET_RANK + 1
 FORGET_RANK: Final = REVISE_RANK + 1
 """The rank of the deadline at which a stream is forgotten."""
 _RANKS: Final = tuple(range(FORGET_RANK + 1))
+_ONLY_REVISION: Final = (REVISE_RANK,)
 
 Deadline = tuple[int, str, int]
 """Arrival time, stream and rank: deadlines at the same time run in the order of this tuple."""
@@ -36,6 +34,11 @@ class DeadlineQueue:
         self._streams = streams
         self._heap: list[Deadline] = []
         self._unscheduled: dict[str, tuple[int, ...]] = {}  # the ranks that have no entry, by stream
+
+    def lacks(self, stream: Stream) -> bool:
+        """Tell whether a deadline of a stream may have no entry yet. After nearly all records, all have one."""
+        unscheduled = self._unscheduled.get(stream.name)
+        return unscheduled != _ONLY_REVISION or stream.has_late_items
 
     def schedule(self, stream: Stream) -> None:
         """Add the deadlines of a stream that have no entry yet. Call it after each change of the stream."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from triptych.schemas.names import Modality
-    from triptych.schemas.results import ClosedBy, State
-    from triptych.worker.alignment.entry import Entry
-    from triptych.worker.alignment.snapshot import Snapshot
+from triptych.schemas.names import Modality
+from triptych.schemas.results import ClosedBy, State
+from triptych.worker.alignment.entry import Entry
+from triptych.worker.alignment.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

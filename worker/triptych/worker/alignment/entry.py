@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from triptych.schemas.names import Modality
+from triptych.schemas.names import Modality
 
 READING_ORDER: Final[tuple[Modality, ...]] = ("audio", "subtitles", "video")
 """The modalities in the order of their topic names, which decides between records with equal arrival times."""
@@ -46,4 +45,4 @@ class Entry:
     tracks: tuple[Modality, ...] = ()
     redriven: bool = False
     size_bytes: int = 0
-    payload: object = None
+    payload: Any = None  # `object`, which mypyc 2.4 cannot compile as the type of a field of a dataclass

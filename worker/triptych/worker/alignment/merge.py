@@ -8,16 +8,13 @@ does not depend on when the log is read, or in what batches.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from triptych.schemas.names import Modality
 from triptych.units import NS_PER_MS
 from triptych.worker.alignment.entry import READING_ORDER, Entry
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from triptych.schemas.names import Modality
 
 QUERY_DELAY_NS: Final = 2 * NS_PER_MS
 """How long after a record was fetched an end-offset query must be sent to count for it.

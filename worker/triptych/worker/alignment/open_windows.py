@@ -6,22 +6,19 @@ state of the tracks. It closes windows but knows nothing of results, revisions o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from triptych.schemas.names import Modality
+from triptych.schemas.results import ClosedBy, State
+from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.alignment.entry import READING_ORDER, Entry
+from triptych.worker.alignment.grid import WindowGrid
 from triptych.worker.alignment.revision_state import WindowSummary
+from triptych.worker.alignment.snapshot import Snapshot
+from triptych.worker.alignment.track import HeardClock, Track
 from triptych.worker.alignment.window_buffer import WindowBuffer
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from triptych.schemas.names import Modality
-    from triptych.schemas.results import ClosedBy, State
-    from triptych.worker.alignment.config import AlignConfig
-    from triptych.worker.alignment.grid import WindowGrid
-    from triptych.worker.alignment.snapshot import Snapshot
-    from triptych.worker.alignment.track import HeardClock, Track
 
 _NO_WATERMARK_NS: Final = -1
 _MAX_WATERMARK_NS: Final = 1 << 80
@@ -107,10 +104,11 @@ class OpenWindows:
 
     def add(self, entry: Entry) -> bool:
         """Add an item and advance the maximum event time. Return False if the item is late: it is not added then."""
-        told_ns = entry.start_ns if entry.modality == "subtitles" else entry.end_ns
-        self.max_event_time_ns = max(self.max_event_time_ns, entry.end_ns)
+        end_ns = entry.end_ns
+        told_ns = entry.start_ns if entry.modality == "subtitles" else end_ns
+        self.max_event_time_ns = max(self.max_event_time_ns, end_ns)
         self.told_ns = max(self.told_ns, told_ns)
-        if entry.end_ns <= self._late_until_ns:
+        if end_ns <= self._late_until_ns:
             return False
         self.buffer.add(entry)
         return True

@@ -6,17 +6,14 @@ It is the part `closed` of the header `triptych-state`, which is present only if
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from triptych.schemas.names import Modality
+from triptych.schemas.results import ClosedBy, State
 from triptych.worker.alignment.entry import READING_ORDER
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from triptych.schemas.names import Modality
-    from triptych.schemas.results import ClosedBy, State
 
 _STATES: Final[tuple[State, ...]] = ("present", "held", "empty", "idle", "absent")
 _STATE_OF: Final[Mapping[str, State]] = {state[0]: state for state in _STATES}

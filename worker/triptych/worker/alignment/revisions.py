@@ -6,20 +6,15 @@ more after its end, or until the byte bound evicts it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from triptych.schemas.names import Modality
 from triptych.schemas.results import WITHOUT_WAITING
+from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.alignment.entry import READING_ORDER, Entry
-from triptych.worker.alignment.revision_state import LateCounts, RevisionState
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from triptych.schemas.names import Modality
-    from triptych.worker.alignment.config import AlignConfig
-    from triptych.worker.alignment.grid import WindowGrid
-    from triptych.worker.alignment.revision_state import WindowSummary
+from triptych.worker.alignment.grid import WindowGrid
+from triptych.worker.alignment.revision_state import LateCounts, RevisionState, WindowSummary
 
 
 class RevisableWindows:

@@ -5,15 +5,12 @@ Sessions are ordered by first appearance. Each track moves from one session to t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from triptych.worker.alignment.entry import READING_ORDER
+from triptych.schemas.names import Modality
+from triptych.worker.alignment.entry import READING_ORDER, Entry
+from triptych.worker.alignment.snapshot import Snapshot
 from triptych.worker.alignment.track import HeardClock, Track
-
-if TYPE_CHECKING:
-    from triptych.schemas.names import Modality
-    from triptych.worker.alignment.entry import Entry
-    from triptych.worker.alignment.snapshot import Snapshot
 
 _REMEMBERED_SESSIONS: Final = 32
 

@@ -8,19 +8,16 @@ windows still need (`kept`). A record before `positions` that is not kept is fin
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from pydantic_core import to_json
 
 from triptych.schemas.errors import MalformedRecordError
+from triptych.schemas.names import Modality
 from triptych.worker.alignment.revision_state import RevisionState
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from triptych.schemas.names import Modality
 
 VERSION: Final = 1
 TrackState = Literal["active", "idle", "ended"]

@@ -6,23 +6,20 @@ returns decisions. The rules are in `docs/alignment.md`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
+from triptych.schemas.names import Modality
+from triptych.schemas.results import ClosedBy
+from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.alignment.decisions import ClosedWindow, Decision, DroppedRecord, EvictedRevisionState, LateItem
 from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
 from triptych.worker.alignment.grid import WindowGrid
 from triptych.worker.alignment.open_windows import OpenWindows, WindowContents
+from triptych.worker.alignment.revision_state import RevisionState, WindowSummary
 from triptych.worker.alignment.revisions import RevisableWindows, merged
 from triptych.worker.alignment.sessions import SessionTracker
 from triptych.worker.alignment.snapshot import Snapshot
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from triptych.schemas.names import Modality
-    from triptych.schemas.results import ClosedBy
-    from triptych.worker.alignment.config import AlignConfig
-    from triptych.worker.alignment.revision_state import RevisionState, WindowSummary
 
 _NO_WINDOWS: Final = range(0)
 _NO_FRAME: Final = -1
@@ -107,6 +104,11 @@ class Stream:
 
     # --- deadlines ----------------------------------------------------------------------------------------------------
 
+    @property
+    def has_late_items(self) -> bool:
+        """Whether a revision is pending."""
+        return self._revisable is not None and self._revisable.first_late_ns is not None
+
     def revise_at_ns(self) -> int | None:
         """Return when the pending revisions are due; None if there are none."""
         first_late_ns = None if self._revisable is None else self._revisable.first_late_ns
@@ -130,9 +132,8 @@ class Stream:
             return [DroppedRecord(entry, "left_session")]
         decided: list[Decision] = []
         if entry.kind is Kind.MEDIA:
-            if track.is_repeat(entry):
+            if not track.advance_seq(entry.seq):
                 return [DroppedRecord(entry, "repeat")]
-            track.record_seq(entry)
             decided = self._add(entry, now_ns)
         elif entry.kind is Kind.PROGRESS:
             windows.advance_event_time(entry.start_ns)

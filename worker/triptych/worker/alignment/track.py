@@ -6,12 +6,8 @@ Implements alignment rules 5, 6, 8 and 10 for a single track; see `docs/alignmen
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from triptych.worker.alignment.snapshot import TrackSnapshot, TrackState
-
-if TYPE_CHECKING:
-    from triptych.worker.alignment.entry import Entry
 
 
 @dataclass(slots=True)
@@ -101,14 +97,14 @@ class Track:
         """Return the heard time of the stream since the track's last activity."""
         return self.clock.heard_ns - self.heard_ns
 
-    def is_repeat(self, entry: Entry) -> bool:
-        """Tell whether the `seq` of a media record is not above the largest one of the session."""
-        return entry.seq is not None and self.seq is not None and entry.seq <= self.seq
-
-    def record_seq(self, entry: Entry) -> None:
-        """Remember the `seq` of a media record that is no repeat: it is the largest one of the session."""
-        if entry.seq is not None:
-            self.seq = entry.seq
+    def advance_seq(self, seq: int | None) -> bool:
+        """Remember the `seq` of a media record. Return False for a repeat: it is not above the largest one."""
+        if seq is None:
+            return True
+        if self.seq is not None and seq <= self.seq:
+            return False
+        self.seq = seq
+        return True
 
     def observe_watermark(self, watermark_ns: int, *, max_event_time_ns: int, arrival_ns: int) -> None:
         """Advance the watermark. The record counts as activity only if it says something new.

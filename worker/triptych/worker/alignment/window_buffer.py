@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from typing import TYPE_CHECKING
+from bisect import insort
 
+from triptych.schemas.names import Modality
 from triptych.worker.alignment.entry import READING_ORDER, Entry
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from triptych.schemas.names import Modality
-    from triptych.worker.alignment.grid import WindowGrid
+from triptych.worker.alignment.grid import WindowGrid
 
 
 def _by_event_time(entry: Entry) -> tuple[int, int]:
@@ -40,8 +35,8 @@ class WindowBuffer:
     def add(self, entry: Entry) -> None:
         """Insert an item."""
         items = self._items[entry.modality]
-        if not items or _by_event_time(items[-1]) <= _by_event_time(entry):  # almost always
-            items.append(entry)
+        if not items or items[-1].start_ns < entry.start_ns or _by_event_time(items[-1]) <= _by_event_time(entry):
+            items.append(entry)  # almost always
         else:
             insort(items, entry, key=_by_event_time)
         self.size_bytes += entry.size_bytes
@@ -72,11 +67,7 @@ class WindowBuffer:
         """Return the items of window `index` by modality, in order of event time."""
         start_ns, end_ns = self._grid.start_ns(index), self._grid.end_ns(index)
         return {
-            modality: tuple(
-                item
-                for item in items[: bisect_left(items, end_ns, key=lambda item: item.start_ns)]
-                if item.end_ns > start_ns
-            )
+            modality: tuple([item for item in items if item.end_ns > start_ns and item.start_ns < end_ns])
             for modality, items in self._items.items()
         }
 
@@ -111,11 +102,7 @@ class WindowBuffer:
 
     def kept_offsets(self) -> dict[Modality, list[int]]:
         """Return the offsets of all items and of the held frame, by modality."""
-        entries = self._entries()
-        return {
-            modality: [entry.offset for entry in entries if entry.modality == modality] for modality in READING_ORDER
-        }
-
-    def _entries(self) -> Iterable[Entry]:
-        items = [item for items in self._items.values() for item in items]
-        return items if self._held is None else [*items, self._held]
+        offsets = {modality: [item.offset for item in items] for modality, items in self._items.items()}
+        if self._held is not None:
+            offsets[self._held.modality].append(self._held.offset)
+        return offsets

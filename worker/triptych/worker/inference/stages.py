@@ -41,6 +41,10 @@ _RECOVERABLE: Final = (GaveUpError, CommitRefusedError, OutcomeUnknownError)
 _MAX_BATCHES_AHEAD: Final = 2
 """How many batches the model may have: the one that runs, and one to follow at once. Published ones do not count."""
 
+_LEAST_CHECK_NS: Final = 5 * NS_PER_MS
+_LONGEST_CHECK_NS: Final = 50 * NS_PER_MS
+_CHECKS_PER_BATCH: Final = 4
+
 
 @dataclass(frozen=True, slots=True)
 class StageLimits:
@@ -142,6 +146,16 @@ class Stages:
         if len(self._inferring) >= _MAX_BATCHES_AHEAD and not self._inferring[0].done():
             return None
         return self._batcher.due_ns()
+
+    def check_after_ns(self) -> int:
+        """Return how long after a `pump` the next one should come, if no record comes before.
+
+        Windows that are being prepared are ready in a moment. A model needs about as long for a batch as for the one
+        before: to look more often would only take CPU from it.
+        """
+        if self._preparing:
+            return _LEAST_CHECK_NS
+        return min(max(self._runner.last_batch_ns // _CHECKS_PER_BATCH, _LEAST_CHECK_NS), _LONGEST_CHECK_NS)
 
     def collect(self) -> int:
         """Complete the published jobs, and return how many came back, published or not. Raise the error of a stage.

@@ -47,7 +47,7 @@ def measure_quality(window: PreparedWindow) -> Quality | None:
     if not lumas and not heard:
         return None
     measures = _of_frames(lumas) if lumas else {}
-    measures |= _of_audio(np.concatenate(heard)) if heard else {}
+    measures |= _of_audio(heard[0] if len(heard) == 1 else np.concatenate(heard)) if heard else {}
     return Quality.model_validate(measures)
 
 
@@ -91,14 +91,19 @@ def _difference_hash(lumas: Sequence[Luma]) -> str:
 def _of_audio(samples: NDArray[np.float32]) -> dict[str, object]:
     """Return the measures of audio, float32 `[S]`, at least one sample."""
     power = cv2.norm(samples, cv2.NORM_L2SQR) / samples.size
-    full = np.abs(samples) >= _FULL_SCALE
-    runs = (
-        np.lib.stride_tricks.sliding_window_view(full, _RUN).all(axis=1) if full.size >= _RUN and full.any() else full
-    )
     return {
         "level_dbfs": _rounded(10 * math.log10(max(power, _LEAST_POWER)), 1),
-        "clipped_share": _rounded(float(runs.sum()) / samples.size),
+        "clipped_share": _rounded(_clipped(samples) / samples.size),
     }
+
+
+def _clipped(samples: NDArray[np.float32]) -> int:
+    """Return how many runs of samples are at full scale; of less than a run's length, how many samples."""
+    if max(samples.max(), -samples.min()) < _FULL_SCALE:
+        return 0
+    full = np.abs(samples) >= _FULL_SCALE
+    runs = np.lib.stride_tricks.sliding_window_view(full, _RUN).all(axis=1) if full.size >= _RUN else full
+    return int(runs.sum())
 
 
 def _rounded(value: float, digits: int = _DIGITS) -> float:

@@ -18,14 +18,11 @@ it against a model of them.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from triptych.schemas.names import Modality
-    from triptych.worker.alignment.snapshot import Snapshot
+from triptych.schemas.names import Modality
+from triptych.worker.alignment.snapshot import Snapshot
 
 
 @dataclass(slots=True)
@@ -53,7 +50,12 @@ class OffsetTracker:
         snapshot = None if stream is None else self._published.get(stream)
         if snapshot is not None and snapshot.is_finished(modality, offset):
             return
-        self._unfinished[modality].setdefault(stream, {})[offset] = None
+        streams = self._unfinished[modality]
+        offsets = streams.get(stream)
+        if offsets is None:
+            streams[stream] = {offset: None}
+        else:
+            offsets[offset] = None
 
     def update_positions(self, positions: Mapping[Modality, int]) -> None:
         """Set the next offset to be read of each partition. Offsets without a record may have been skipped."""

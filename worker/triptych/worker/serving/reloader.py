@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from triptych.models.model import Model, ModelInfo
 from triptych.schemas.errors import TriptychError
+from triptych.service.garbage import collect_frozen_objects
 from triptych.service.signals import ReloadSignal
 from triptych.worker.observability.events import ModelRefused, ModelRole, ModelSwapped, ModelUnchanged
 from triptych.worker.observability.hooks import Hooks
@@ -105,6 +106,7 @@ class Reloader:
                 return
             slot.make_ready(model)
             slot.put(model)
+            collect_frozen_objects()  # the model before, which was loaded at the start or frozen by a reload
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the files, the model in service stays
             if not self._closing.is_set():
                 reason = str(error) if isinstance(error, TriptychError) else repr(error)

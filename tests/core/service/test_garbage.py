@@ -1,0 +1,46 @@
+"""Objects of the start are not visited by garbage collections."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+from triptych.service.garbage import collect_frozen_objects, present_objects_frozen
+
+
+class Cycle:
+    """An object that refers to itself, so that only a garbage collection frees it."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_objects_that_exist_at_the_start_are_frozen_until_the_end() -> None:
+    """Even those that nothing refers to stay. Later ones are freed."""
+    gc.collect()
+    early = weakref.ref(Cycle())
+    with present_objects_frozen():
+        late = weakref.ref(Cycle())
+        gc.collect()
+        assert late() is None
+        assert early() is not None
+        assert gc.get_freeze_count() > 0
+    gc.collect()
+    assert early() is None
+
+
+def test_unreachable_objects_are_freed_on_demand() -> None:
+    """A model that was replaced does not stay in memory."""
+    model = Cycle()
+    replaced = weakref.ref(model)
+    with present_objects_frozen():
+        del model
+        collect_frozen_objects()
+        assert replaced() is None
+        assert gc.get_freeze_count() > 0
+
+
+def test_nothing_is_frozen_by_a_collection_alone() -> None:
+    """Outside of a block, nothing is frozen afterwards."""
+    collect_frozen_objects()
+    assert gc.get_freeze_count() == 0
