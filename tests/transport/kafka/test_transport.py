@@ -103,6 +103,18 @@ def test_a_missing_topic_is_reported(transport: Transport) -> None:
         transport.group_consumer([new_topic(transport), "nowhere"], "g")
 
 
+def test_both_clients_identify_a_topic_alike(transport: Transport, python_transport: KafkaTransport) -> None:
+    """Otherwise a program would take a topic for another one when it changes its client."""
+    topic = new_topic(transport, 3)
+    with closing(transport.admin()) as admin, closing(python_transport.admin()) as other:
+        found = admin.identify([topic, "nowhere"])
+        assert found == other.identify([topic, "nowhere"])
+
+    assert found.keys() == {topic}
+    assert found[topic].partitions == 3
+    assert uuid.UUID(found[topic].id).int
+
+
 def test_a_jump_over_records_deleted_by_retention_is_reported(start_kafka: StartKafka, client: str) -> None:
     """Retention, which runs each second, deletes records that a group has not read."""
     broker = start_kafka(KafkaOptions(retention_check_ms=1_000))

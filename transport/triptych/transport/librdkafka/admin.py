@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -195,8 +196,8 @@ def _answer(future: Future[Any]) -> Any:  # noqa: ANN401 - the client's futures 
 
 def _uuid(topic_id: Any) -> str:  # noqa: ANN401 - the client's type is not exported by its stubs
     """Return a topic's id as kafka-python writes it; empty if the broker has none."""
-    number = int(topic_id) & ((1 << 128) - 1)
-    return str(uuid.UUID(int=number)) if number else ""
+    found = uuid.UUID(bytes=base64.urlsafe_b64decode(f"{topic_id}=="))
+    return str(found) if found.int else ""
 
 
 def _closing(client: AdminClient) -> Callable[[], object]:
