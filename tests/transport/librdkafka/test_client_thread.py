@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -24,11 +25,14 @@ def thread() -> Iterator[ClientThread]:
 def test_calls_run_in_order_on_one_thread(thread: ClientThread) -> None:
     """And answer, or raise, to the caller."""
     done: list[int] = []
-    answers = [
-        thread.submit(lambda number=number: (done.append(number), threading.get_ident())) for number in range(20)
-    ]  # type: ignore[misc]
 
-    assert len({answer.result(DEADLINE_S)[1] for answer in answers} | {threading.get_ident()}) == 2
+    def add(number: int) -> int:
+        done.append(number)
+        return threading.get_ident()
+
+    answers = [thread.submit(partial(add, number)) for number in range(20)]
+
+    assert len({answer.result(DEADLINE_S) for answer in answers} | {threading.get_ident()}) == 2
     assert done == list(range(20))
     with pytest.raises(ZeroDivisionError):
         thread.submit(lambda: 1 // 0).result(DEADLINE_S)
@@ -58,7 +62,7 @@ def test_a_call_after_the_wait_runs_outside_it(thread: ClientThread) -> None:
 
     thread.submit(wait)
     is_waiting.clear()
-    thread.submit(lambda: order.append("closed")).result(DEADLINE_S)
+    thread.submit(partial(order.append, "closed")).result(DEADLINE_S)
 
     assert order == ["waited", "closed"]
 
