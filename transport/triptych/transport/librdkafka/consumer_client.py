@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaError
 from confluent_kafka import TopicPartition as ClientPartition
 
 from triptych.settings.kafka import KafkaSettings
@@ -20,6 +20,7 @@ from triptych.transport.kafka.consumer_client import (
     REQUEST_LIMIT_MS,
 )
 from triptych.transport.librdkafka.connect import ClientErrors, Configs, connect, require_brokers
+from triptych.transport.librdkafka.errors import translated_error, translating
 from triptych.transport.records import TopicPartition
 from triptych.transport.watchdog import within
 
@@ -32,6 +33,10 @@ time that a poll has emptied the queue."""
 RESPONSE_BYTES: Final = 100 << 20
 MAX_BYTES: Final = (1 << 31) - 1
 STATISTICS_PER_HEARTBEAT: Final = 2
+QUERY_LIMIT_S: Final = REQUEST_LIMIT_MS / 1_000
+EARLIEST: Final = -2
+LATEST: Final = -1
+"""Kafka's timestamps for the first offset and the end of a partition."""
 
 
 def heartbeat_interval_ms(settings: KafkaSettings) -> int:
@@ -108,3 +113,26 @@ def close_consumer(client: Consumer) -> None:
 def ours(tp: ClientPartition) -> TopicPartition:
     """Return our name for the client's partition."""
     return TopicPartition(tp.topic, tp.partition)
+
+
+def query_offsets(
+    client: Consumer, where: str, times_ms: Mapping[TopicPartition, int], what: str
+) -> dict[TopicPartition, int]:
+    """Query offsets by time, in milliseconds since the epoch or `EARLIEST` or `LATEST`; below 0 where there is none.
+
+    Raises:
+        BrokerUnavailableError: no broker answered in time, or a partition has no leader.
+    """
+    if not times_ms:
+        return {}
+    doing = f"asking the broker at {where} for {what}"
+    with translating(doing):
+        found = client.offsets_for_times(
+            [ClientPartition(*tp, time_ms) for tp, time_ms in times_ms.items()], timeout=QUERY_LIMIT_S
+        )
+    for tp in found:
+        if tp.error is not None:
+            if tp.error.code() in (KafkaError.LEADER_NOT_AVAILABLE, KafkaError._UNKNOWN_PARTITION):  # noqa: SLF001 - the name of an error of librdkafka
+                raise BrokerUnavailableError(f"{doing}: {ours(tp)} has no leader now")
+            raise translated_error(tp.error, doing, tp.topic)
+    return {ours(tp): tp.offset for tp in found}
