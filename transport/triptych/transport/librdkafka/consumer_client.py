@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaError
+from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as ClientPartition
 
 from triptych.settings.kafka import KafkaSettings
@@ -20,7 +20,7 @@ from triptych.transport.kafka.consumer_client import (
     REQUEST_LIMIT_MS,
 )
 from triptych.transport.librdkafka.connect import ClientErrors, Configs, connect, require_brokers
-from triptych.transport.librdkafka.errors import translated_error, translating
+from triptych.transport.librdkafka.errors import query_error, querying
 from triptych.transport.records import TopicPartition
 from triptych.transport.watchdog import within
 
@@ -126,13 +126,11 @@ def query_offsets(
     if not times_ms:
         return {}
     doing = f"asking the broker at {where} for {what}"
-    with translating(doing):
+    with querying(doing):
         found = client.offsets_for_times(
             [ClientPartition(*tp, time_ms) for tp, time_ms in times_ms.items()], timeout=QUERY_LIMIT_S
         )
     for tp in found:
         if tp.error is not None:
-            if tp.error.code() in (KafkaError.LEADER_NOT_AVAILABLE, KafkaError._UNKNOWN_PARTITION):  # noqa: SLF001 - the name of an error of librdkafka
-                raise BrokerUnavailableError(f"{doing}: {ours(tp)} has no leader now")
-            raise translated_error(tp.error, doing, tp.topic)
+            raise query_error(tp.error, doing, tp.topic)
     return {ours(tp): tp.offset for tp in found}

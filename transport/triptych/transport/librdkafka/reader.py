@@ -33,7 +33,7 @@ from triptych.transport.librdkafka.consumer_client import (
     query_offsets,
     require_topics,
 )
-from triptych.transport.librdkafka.errors import kafka_error_of, translated_error, translating
+from triptych.transport.librdkafka.errors import kafka_error_of, query_error, translating
 from triptych.transport.librdkafka.unreadable import unreadable_span
 from triptych.transport.records import OffsetOutOfRange, OutOfRangePolicy, Poll, Record, TopicPartition, Unreadable
 from triptych.units import NS_PER_MS
@@ -251,9 +251,9 @@ class LibrdkafkaReader:
         """Raise an error that does not pass by itself; log another one, since the next poll tries again."""
         if not self._is_in_group and error.code() in _ABOUT_GROUPS:
             return  # the client looks for the coordinator of the group that it has to name
-        ours_ = translated_error(error, f"reading from the broker at {self._where}", subject)
-        if error.fatal() or isinstance(ours_, StopError):
-            raise ours_
+        failure = query_error(error, f"reading from the broker at {self._where}", subject)
+        if error.fatal() or isinstance(failure, StopError):
+            raise failure
         log.warning("kafka_poll_failed", error=str(error))
 
     def _reposition(self) -> None:
