@@ -7,10 +7,10 @@ benchmark read the same records of one partition, from its beginning to its end.
 from __future__ import annotations
 
 import atexit
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
 from functools import cached_property
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import cv2
 import numpy as np
@@ -89,7 +89,10 @@ def intake_small_benchmark(size: Size) -> Benchmark:
 
 def _benchmark(name: str, what: str, topic: IncomingTopic, *, goal: float | None) -> Benchmark:
     limit, ours = "a bare librdkafka loop", "librdkafka to decisions"
-    contenders: dict[str, Callable[[], Cost]] = {limit: lambda: _bare(topic)}
+    contenders: dict[str, Callable[[], Cost]] = {
+        limit: lambda: _bare(topic, _look_at_nothing),
+        "the same, taking key, value and headers": lambda: _bare(topic, _take_contents),
+    }
     clients: tuple[Client, ...] = ("librdkafka", "kafka-python")
     for client in clients:
         contenders[f"{client} to our records"] = lambda client=client: _read(topic, client)  # type: ignore[misc]
@@ -110,8 +113,18 @@ def _transport(servers: str, client: Client) -> Transport:
     return open_transport(KafkaSettings(bootstrap_servers=servers, client=client))
 
 
-def _bare(topic: IncomingTopic) -> Cost:
-    """Read with the bare client and the settings of our reader's fetches."""
+def _look_at_nothing(_: Sequence[Any]) -> None:
+    """Leave the messages as they are."""
+
+
+def _take_contents(messages: Sequence[Any]) -> None:
+    """Take what a record consists of."""
+    for message in messages:
+        message.key(), message.value(), message.headers(), message.timestamp(), message.offset()
+
+
+def _bare(topic: IncomingTopic, look_at: Callable[[Sequence[Any]], None]) -> Cost:
+    """Read with the bare client and its own settings."""
     from confluent_kafka import Consumer  # noqa: PLC0415 - an extra
     from confluent_kafka import TopicPartition as ClientPartition  # noqa: PLC0415 - as above
 
@@ -128,7 +141,9 @@ def _bare(topic: IncomingTopic) -> Cost:
     def work() -> float:
         left = topic.count
         while left > 0:
-            left -= len(consumer.consume(1, 1.0)) + len(consumer.consume(_BARE_RECORDS, 0))
+            messages = consumer.consume(1, 1.0) + consumer.consume(_BARE_RECORDS, 0)
+            look_at(messages)
+            left -= len(messages)
         return topic.count
 
     try:

@@ -16,7 +16,6 @@ from triptych.transport.kafka.consumer_client import (
     FETCH_BYTES,
     HEARTBEAT_MAX_MS,
     HEARTBEATS_PER_SESSION,
-    PARTITION_FETCH_BYTES,
     REQUEST_LIMIT_MS,
 )
 from triptych.transport.librdkafka.connect import ClientErrors, Configs, connect, require_brokers
@@ -27,6 +26,8 @@ from triptych.transport.watchdog import within
 QUEUE_BYTES: Final = 8 << 20
 """How much the client reads ahead, for all partitions together and in addition to our own bound. A poll returns no more
 than this, and one response beyond it."""
+LIBRDKAFKA_PARTITION_BYTES: Final = 1 << 20
+"""The part of a response for one partition. It may be larger than kafka-python's, since the queue is bounded."""
 QUEUE_FULL_DELAY_MS: Final = 5
 """How long the client waits to fetch again after its queue was full. With its default of 1 s, reading would pause each
 time that a poll has emptied the queue."""
@@ -59,7 +60,7 @@ def _fetch_configs(settings: KafkaSettings) -> Configs:
         "check.crcs": True,
         "allow.auto.create.topics": False,
         "fetch.max.bytes": FETCH_BYTES,
-        "max.partition.fetch.bytes": PARTITION_FETCH_BYTES,
+        "max.partition.fetch.bytes": LIBRDKAFKA_PARTITION_BYTES,
         "fetch.wait.max.ms": 100,
         "fetch.error.backoff.ms": 100,
         "fetch.queue.backoff.ms": QUEUE_FULL_DELAY_MS,

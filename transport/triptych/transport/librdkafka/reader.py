@@ -213,9 +213,12 @@ class LibrdkafkaReader:
             self._positions[tp] = offset
             self._broken[tp] = f"UnicodeDecodeError: {error}"
             return
-        headers = tuple((name, content or b"") for name, content in given)
+        if None in [content for _, content in given]:  # rare, and all headers of all records come through here
+            given = [(name, content or b"") for name, content in given]
         arrival_ns = message.timestamp()[1] * NS_PER_MS
-        records.append(Record(topic, partition, offset, arrival_ns, message.key(), message.value() or b"", headers))
+        records.append(
+            Record(topic, partition, offset, arrival_ns, message.key(), message.value() or b"", tuple(given))
+        )
         self._positions[tp] = offset + 1
 
     def _with_assignment_changes(self, records: tuple[Record, ...]) -> Poll:
