@@ -20,6 +20,8 @@ SUITE: Final = {
     "decode": "records:decode_benchmark",
     "aligner": "records:aligner_benchmark",
     "decode-aligner": "records:decode_aligner_benchmark",
+    "intake": "intake:intake_benchmark",
+    "intake-small": "intake:intake_small_benchmark",
     "road": "road:road_benchmark",
     "road-servers": "road:road_servers_benchmark",
     "streams": "live:streams_benchmark",

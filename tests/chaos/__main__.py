@@ -48,6 +48,12 @@ def main() -> int:
         ),
     )
     parser.add_argument(
+        "--client",
+        choices=("auto", "kafka-python", "librdkafka"),
+        default="auto",
+        help="the Kafka client of the programs (auto)",
+    )
+    parser.add_argument(
         "--bug", choices=BUGS, default=None, help="inject a bug into the workers, to verify that it is found"
     )
     arguments = parser.parse_args()
@@ -59,7 +65,15 @@ def main() -> int:
     console = Console(width=120, soft_wrap=True)
     outcome = run(
         folder,
-        ChaosOptions(arguments.minutes, seed, arguments.delivery, arguments.bug, arguments.pause, arguments.away),
+        ChaosOptions(
+            arguments.minutes,
+            seed,
+            arguments.delivery,
+            arguments.bug,
+            arguments.pause,
+            arguments.away,
+            arguments.client,
+        ),
         lambda line: _write_line(console, line),
     )
     exit_code = report(outcome, console)

@@ -63,7 +63,11 @@ Position = tuple[str, int, int]
 
 @dataclass(frozen=True, slots=True)
 class ChaosOptions:
-    """The options of a run. `away_s` is how long all workers are away; None for a share of the run."""
+    """The options of a run.
+
+    `away_s` is how long all workers are away; None for a share of the run. `client` is the setting `kafka.client` of
+    all programs.
+    """
 
     minutes: float
     seed: int
@@ -71,6 +75,7 @@ class ChaosOptions:
     bug: str | None = None
     pause: float = 1.0
     away_s: float | None = None
+    client: str = "auto"
 
     @property
     def workers_away_s(self) -> float:
@@ -111,7 +116,9 @@ def run(folder: Path, options: ChaosOptions, write_line: WriteLine) -> Outcome:
     """Run the chaos test. `write_line` receives lines that show the progress."""
     with ExitStack() as stack:
         write_line(f"seed {options.seed}, {options.delivery}: starting three brokers, Redis and two workers")
-        servers = stack.enter_context(open_servers(folder, SETTINGS, options.seed))
+        servers = stack.enter_context(
+            open_servers(folder, {**SETTINGS, "TRIPTYCH_KAFKA_CLIENT": options.client}, options.seed)
+        )
         installation, plain = servers.installation, servers.undisturbed
         flags = () if options.delivery == AT_LEAST_ONCE else ("--delivery", options.delivery)
         workers = stack.enter_context(WorkerPool(installation, "work", *flags, bug=options.bug))

@@ -40,6 +40,7 @@ def command(options: ChaosOptions) -> str:
     wanted = f"make chaos MINUTES={options.minutes:g} SEED={options.seed} DELIVERY={options.delivery}"
     more = [f"PAUSE={options.pause:g}"] if options.pause != 1 else []
     more += [] if options.away_s is None else [f"AWAY={options.away_s:g}"]
+    more += [] if options.client == "auto" else [f"CLIENT={options.client}"]
     more += [] if options.bug is None else [f"BUG={options.bug}"]
     return " ".join((wanted, *more))
 

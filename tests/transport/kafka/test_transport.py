@@ -14,6 +14,7 @@ from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import MemberToRemove
 from kafka.record import util as kafka_checksum
 
+from tests.servers import require_librdkafka
 from tools.devservers import DevKafka, KafkaOptions
 from triptych.settings.kafka import KafkaSettings
 from triptych.transport.errors import (
@@ -101,6 +102,18 @@ def test_a_missing_topic_is_reported(transport: Transport) -> None:
         transport.reader({TopicPartition("nowhere", 0): 0})
     with pytest.raises(TopicMissingError, match="nowhere"):
         transport.group_consumer([new_topic(transport), "nowhere"], "g")
+
+
+def test_both_clients_identify_a_topic_alike(transport: Transport, python_transport: KafkaTransport) -> None:
+    """Otherwise a program would take a topic for another one when it changes its client."""
+    topic = new_topic(transport, 3)
+    with closing(transport.admin()) as admin, closing(python_transport.admin()) as other:
+        found = admin.identify([topic, "nowhere"])
+        assert found == other.identify([topic, "nowhere"])
+
+    assert found.keys() == {topic}
+    assert found[topic].partitions == 3
+    assert uuid.UUID(found[topic].id).int
 
 
 def test_a_jump_over_records_deleted_by_retention_is_reported(start_kafka: StartKafka, client: str) -> None:
@@ -204,6 +217,43 @@ def test_a_returning_static_member_causes_no_rebalance(kafka: DevKafka, transpor
         with closing(transport.admin()) as admin:
             assert {member.instance_id for member in admin.members(group)} == {"a", "b"}
             assert admin.members("nobody-ever") == ()
+
+
+def test_members_of_both_clients_share_a_group(kafka: DevKafka) -> None:
+    """So workers can change their client one after another. Each has the same partitions of all topics."""
+    require_librdkafka()
+    group = f"g-{uuid.uuid4().hex[:8]}"
+    with closing(to(kafka, "kafka-python")) as of_first, closing(to(kafka, "librdkafka")) as of_second:
+        topics = [new_topic(of_first, 4) for _ in range(2)]
+        first, second = (of.group_consumer(topics, group) for of in (of_first, of_second))
+        deadline = time.monotonic() + DEADLINE_S
+        while not len(first.assignment()) == len(second.assignment()) == 4:
+            assert time.monotonic() < deadline
+            first.poll(0.1)
+            second.poll(0.1)
+
+        numbers = [{tp.partition for tp in member.assignment()} for member in (first, second)]
+        assert [len(own) for own in numbers] == [2, 2]
+        assert not numbers[0] & numbers[1]
+        assert {tp.topic for tp in second.assignment()} == set(topics)
+
+
+def test_a_member_is_confirmed_as_long_as_the_group_answers(start_kafka: StartKafka, client: str) -> None:
+    """Two thirds of the session timeout after the last answer another member could own the partitions soon."""
+    broker = start_kafka(KafkaOptions())
+    with closing(to(broker, client)) as transport:
+        member = transport.group_consumer([new_topic(transport)], "g")
+        assert not member.is_confirmed()
+        wait_for(lambda: member.poll(0.2).assigned)
+        wait_for(lambda: member.poll(0.1) is not None and member.is_confirmed())
+
+        broker.freeze()
+        frozen_s = time.monotonic()
+        wait_for(lambda: member.poll(0.1) is not None and not member.is_confirmed())
+        assert time.monotonic() - frozen_s < 6.0  # the session timeout
+        broker.thaw()
+
+        wait_for(lambda: member.poll(0.1) is not None and member.is_confirmed())
 
 
 def test_records_rejected_in_one_batch_fail_and_the_others_arrive(transport: Transport) -> None:

@@ -228,3 +228,18 @@ def test_whatever_the_client_cannot_read_is_named_and_skipped(
     assert values(records, 0) == [b"good"]
     assert values(records, 1) == [b"other"]
     assert [(span.offset, span.next_offset) for span in spans] == [(0, 1)]
+
+
+def test_a_header_that_is_no_text_concerns_its_batch(
+    kafka: DevKafka, monkeypatch: pytest.MonkeyPatch, client: str
+) -> None:
+    """Brokers accept such a name, and neither client can return it."""
+    topic = new_topic(kafka, 1)
+    header_that_is_no_text(monkeypatch, kafka, topic)
+    send_batches(kafka, topic, {0: [[b"good"]]})
+    with closing(to(kafka, client=client)) as transport:
+        reader = transport.reader({TopicPartition(topic, 0): 0})
+        records, spans = collect(reader, lambda records, _: bool(records))
+
+    assert values(records, 0) == [b"good"]
+    assert [(span.offset, span.next_offset) for span in spans] == [(0, 1)]

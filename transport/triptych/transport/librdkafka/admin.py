@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,7 +28,7 @@ from triptych.transport.errors import BrokerUnavailableError
 from triptych.transport.kafka.admin import CALL_LIMIT_S, CLOSE_LIMIT_S, REQUEST_LIMIT_MS, RETRY_DELAY_S
 from triptych.transport.librdkafka.connect import connect, require_brokers
 from triptych.transport.librdkafka.consumer_client import ours
-from triptych.transport.librdkafka.errors import kafka_error_of, translating
+from triptych.transport.librdkafka.errors import kafka_error_of, querying, translating
 from triptych.transport.records import Member, TopicPartition
 from triptych.transport.topic_settings import TopicIdentity, TopicSettings, TopicState
 from triptych.transport.watchdog import within
@@ -77,11 +78,14 @@ class LibrdkafkaAdmin:
 
     def identify(self, names: Sequence[str]) -> dict[str, TopicIdentity]:
         """Return the identity of each existing topic."""
+        doing = f"asking for the ids of topics at {self._where}"
         identities: dict[str, TopicIdentity] = {}
-        if not names:
+        listed = require_brokers(self._client, doing, CALL_LIMIT_S).topics
+        found_names = [name for name in names if name in listed]
+        if not found_names:
             return identities
-        with translating(f"asking for the ids of topics at {self._where}"):
-            answers = self._client.describe_topics(TopicCollection(list(names)), request_timeout=REQUEST_LIMIT_S)
+        with querying(doing):
+            answers = self._client.describe_topics(TopicCollection(found_names), request_timeout=REQUEST_LIMIT_S)
             for name, answer in answers.items():
                 try:
                     topic = _answer(answer)
@@ -118,7 +122,7 @@ class LibrdkafkaAdmin:
         wanted = {ClientPartition(*tp): OffsetSpec.latest() for tp in tps}  # type: ignore[no-untyped-call] # the client is typed in part
         if not wanted:
             return {}
-        with translating(f"asking the broker at {self._where} for the ends of partitions"):
+        with querying(f"asking the broker at {self._where} for the ends of partitions"):
             answers = self._client.list_offsets(
                 wanted, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=REQUEST_LIMIT_S
             )
@@ -195,8 +199,8 @@ def _answer(future: Future[Any]) -> Any:  # noqa: ANN401 - the client's futures 
 
 def _uuid(topic_id: Any) -> str:  # noqa: ANN401 - the client's type is not exported by its stubs
     """Return a topic's id as kafka-python writes it; empty if the broker has none."""
-    number = int(topic_id) & ((1 << 128) - 1)
-    return str(uuid.UUID(int=number)) if number else ""
+    found = uuid.UUID(bytes=base64.urlsafe_b64decode(f"{topic_id}=="))
+    return str(found) if found.int else ""
 
 
 def _closing(client: AdminClient) -> Callable[[], object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -16,22 +16,28 @@ from triptych.transport.kafka.consumer_client import (
     FETCH_BYTES,
     HEARTBEAT_MAX_MS,
     HEARTBEATS_PER_SESSION,
-    PARTITION_FETCH_BYTES,
     REQUEST_LIMIT_MS,
 )
 from triptych.transport.librdkafka.connect import ClientErrors, Configs, connect, require_brokers
+from triptych.transport.librdkafka.errors import query_error, querying
 from triptych.transport.records import TopicPartition
 from triptych.transport.watchdog import within
 
 QUEUE_BYTES: Final = 8 << 20
 """How much the client reads ahead, for all partitions together and in addition to our own bound. A poll returns no more
 than this, and one response beyond it."""
+LIBRDKAFKA_PARTITION_BYTES: Final = 1 << 20
+"""The part of a response for one partition. It may be larger than kafka-python's, since the queue is bounded."""
 QUEUE_FULL_DELAY_MS: Final = 5
 """How long the client waits to fetch again after its queue was full. With its default of 1 s, reading would pause each
 time that a poll has emptied the queue."""
 RESPONSE_BYTES: Final = 100 << 20
 MAX_BYTES: Final = (1 << 31) - 1
 STATISTICS_PER_HEARTBEAT: Final = 2
+QUERY_LIMIT_S: Final = REQUEST_LIMIT_MS / 1_000
+EARLIEST: Final = -2
+LATEST: Final = -1
+"""Kafka's timestamps for the first offset and the end of a partition."""
 
 
 def heartbeat_interval_ms(settings: KafkaSettings) -> int:
@@ -54,7 +60,7 @@ def _fetch_configs(settings: KafkaSettings) -> Configs:
         "check.crcs": True,
         "allow.auto.create.topics": False,
         "fetch.max.bytes": FETCH_BYTES,
-        "max.partition.fetch.bytes": PARTITION_FETCH_BYTES,
+        "max.partition.fetch.bytes": LIBRDKAFKA_PARTITION_BYTES,
         "fetch.wait.max.ms": 100,
         "fetch.error.backoff.ms": 100,
         "fetch.queue.backoff.ms": QUEUE_FULL_DELAY_MS,
@@ -108,3 +114,24 @@ def close_consumer(client: Consumer) -> None:
 def ours(tp: ClientPartition) -> TopicPartition:
     """Return our name for the client's partition."""
     return TopicPartition(tp.topic, tp.partition)
+
+
+def query_offsets(
+    client: Consumer, where: str, times_ms: Mapping[TopicPartition, int], what: str
+) -> dict[TopicPartition, int]:
+    """Query offsets by time, in milliseconds since the epoch or `EARLIEST` or `LATEST`; below 0 where there is none.
+
+    Raises:
+        BrokerUnavailableError: no broker answered in time, or a partition has no leader.
+    """
+    if not times_ms:
+        return {}
+    doing = f"asking the broker at {where} for {what}"
+    with querying(doing):
+        found = client.offsets_for_times(
+            [ClientPartition(*tp, time_ms) for tp, time_ms in times_ms.items()], timeout=QUERY_LIMIT_S
+        )
+    for tp in found:
+        if tp.error is not None:
+            raise query_error(tp.error, doing, tp.topic)
+    return {ours(tp): tp.offset for tp in found}

@@ -12,7 +12,7 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException
 from kafka import errors
 
-from triptych.transport.errors import TransportError
+from triptych.transport.errors import BrokerUnavailableError, TransportError
 from triptych.transport.kafka.errors import translated
 
 _OWN: Final[dict[int, type[errors.KafkaError]]] = {
@@ -26,6 +26,7 @@ _OWN: Final[dict[int, type[errors.KafkaError]]] = {
     KafkaError._WAIT_COORD: errors.CoordinatorNotAvailableError,  # noqa: SLF001 - as above
     KafkaError._AUTHENTICATION: errors.SaslAuthenticationFailedError,  # noqa: SLF001 - as above
     KafkaError._UNKNOWN_TOPIC: errors.UnknownTopicOrPartitionError,  # noqa: SLF001 - as above
+    KafkaError._UNKNOWN_PARTITION: errors.LeaderNotAvailableError,  # noqa: SLF001 - as above
     KafkaError._FENCED: errors.ProducerFencedError,  # noqa: SLF001 - as above
     KafkaError._ASSIGNMENT_LOST: errors.CommitFailedError,  # noqa: SLF001 - as above
     KafkaError._BAD_MSG: errors.CorruptRecordError,  # noqa: SLF001 - as above
@@ -65,6 +66,26 @@ def translating(doing: str, subject: str | None = None) -> Iterator[None]:
         yield
     except KafkaException as found:
         raise translated_error(kafka_error_of(found), doing, subject) from found
+
+
+@contextmanager
+def querying(doing: str, subject: str | None = None) -> Iterator[None]:
+    """Translate the client's exceptions of a query inside the block."""
+    try:
+        yield
+    except KafkaException as found:
+        raise query_error(kafka_error_of(found), doing, subject) from found
+
+
+def query_error(error: KafkaError, doing: str, subject: str | None = None) -> TransportError:
+    """Return our error for a query that failed.
+
+    A broker that has just restarted knows no topics and no leaders for a moment, which looks as if they did not exist.
+    """
+    theirs = as_kafka_python(error, subject)
+    if isinstance(theirs, errors.RetriableError):
+        return BrokerUnavailableError(f"{doing}: {theirs}: the broker is unavailable, or has no leader now")
+    return translated(theirs, doing)
 
 
 def translated_error(error: KafkaError, doing: str, subject: str | None = None) -> TransportError:

@@ -39,11 +39,11 @@ from triptych.transport.kafka.log_ends import AppendedEnds
 from triptych.transport.kafka.reader import SEEK_LIMIT_S, to_offsets
 from triptych.transport.kafka.rebalance import theirs
 from triptych.transport.librdkafka.client_thread import ClientThread
-from triptych.transport.librdkafka.consumer_client import open_consumer, ours, require_topics
-from triptych.transport.librdkafka.errors import translated_error, translating
+from triptych.transport.librdkafka.consumer_client import QUERY_LIMIT_S, open_consumer, ours, require_topics
+from triptych.transport.librdkafka.errors import query_error, querying, translated_error, translating
 from triptych.transport.librdkafka.group_metadata import is_member, membership_of
 from triptych.transport.librdkafka.heartbeats import HeartbeatWatch
-from triptych.transport.librdkafka.reader import QUERY_LIMIT_S, LibrdkafkaReader
+from triptych.transport.librdkafka.reader import LibrdkafkaReader
 from triptych.transport.records import (
     Commit,
     GroupOffsets,
@@ -203,7 +203,8 @@ class LibrdkafkaGroupConsumer(LibrdkafkaReader):
         assigned = self._changes.assigned
         changes = self._changes.take(assigned if self._start(assigned) else NO_PARTITIONS)
         kept = tuple(record for record in records if record.tp in self._changes.assignment)
-        return replace(changes, records=kept, out_of_range=self._take_jumps(), unreadable=self._take_unreadable())
+        out_of_range, unreadable = self._take_faults()
+        return replace(changes, records=kept, out_of_range=out_of_range, unreadable=unreadable)
 
     def _start(self, assigned: frozenset[TopicPartition]) -> bool:
         """Read newly assigned partitions from the committed offsets; return whether these are known.
@@ -236,11 +237,11 @@ class LibrdkafkaGroupConsumer(LibrdkafkaReader):
 
     def _stored(self, tps: list[TopicPartition], limit_s: float) -> dict[TopicPartition, Commit | None]:
         doing = f"asking for the commits of group {self._group} at {self._where}"
-        with translating(doing, self._group):
+        with querying(doing, self._group):
             found = self._client.committed([ClientPartition(*tp) for tp in tps], timeout=limit_s)
         for tp in found:
             if tp.error is not None:
-                raise translated_error(tp.error, doing, tp.topic)
+                raise query_error(tp.error, doing, tp.topic)
         return {ours(tp): None if tp.offset < NO_OFFSET else Commit(tp.offset, tp.metadata or "") for tp in found}
 
     # --- callbacks of the client, on its thread ---

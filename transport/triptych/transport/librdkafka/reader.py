@@ -18,22 +18,22 @@ from confluent_kafka import TopicPartition as ClientPartition
 
 from triptych.settings.kafka import KafkaSettings
 from triptych.transport.errors import (
-    BrokerUnavailableError,
     OffsetOutOfRangeError,
     RetriableError,
     StopError,
     TransportClosedError,
     UnreadableBatchError,
 )
-from triptych.transport.kafka.consumer_client import REQUEST_LIMIT_MS
 from triptych.transport.librdkafka.connect import ClientErrors
 from triptych.transport.librdkafka.consumer_client import (
+    EARLIEST,
+    LATEST,
     close_consumer,
     open_consumer,
-    ours,
+    query_offsets,
     require_topics,
 )
-from triptych.transport.librdkafka.errors import kafka_error_of, translated_error, translating
+from triptych.transport.librdkafka.errors import kafka_error_of, query_error, translating
 from triptych.transport.librdkafka.unreadable import unreadable_span
 from triptych.transport.records import OffsetOutOfRange, OutOfRangePolicy, Poll, Record, TopicPartition, Unreadable
 from triptych.units import NS_PER_MS
@@ -47,10 +47,6 @@ POLL_SLICE_S: Final = 0.25
 earlier."""
 MAX_RECORDS: Final = 100_000
 """Of a poll. The client's queue is bounded in bytes, so this only has to exceed what fits into it."""
-QUERY_LIMIT_S: Final = REQUEST_LIMIT_MS / 1_000
-EARLIEST: Final = -2
-LATEST: Final = -1
-"""Kafka's timestamps for the first offset and the end of a partition."""
 _DELETED = "retention deleted records before they were read"
 _BEYOND = "the log ends before it: the topic was created again, or its log was truncated"
 
@@ -148,18 +144,22 @@ class LibrdkafkaReader:
 
     def begin_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Query the first offsets still in the log."""
-        return self._on_client(lambda: self._query(dict.fromkeys(tps, EARLIEST), "begin offsets"))
+        return self._on_client(
+            lambda: query_offsets(self._client, self._where, dict.fromkeys(tps, EARLIEST), "begin offsets")
+        )
 
     def end_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Query the offsets after the last records. Never uses cached values."""
-        return self._on_client(lambda: self._query(dict.fromkeys(tps, LATEST), "end offsets"))
+        return self._on_client(
+            lambda: query_offsets(self._client, self._where, dict.fromkeys(tps, LATEST), "end offsets")
+        )
 
     def offsets_for_times(self, times_ns: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         """Query the first offsets appended at or after the given times."""
         # Query the end first: a record appended in between is then found at its offset instead of being skipped.
         ends = self.end_offsets(times_ns)
         times_ms = {tp: max(0, -(-time_ns // NS_PER_MS)) for tp, time_ns in times_ns.items()}
-        found = self._on_client(lambda: self._query(times_ms, "offsets by time"))
+        found = self._on_client(lambda: query_offsets(self._client, self._where, times_ms, "offsets by time"))
         return {tp: end if found[tp] < 0 else found[tp] for tp, end in ends.items()}
 
     def close(self) -> None:
@@ -213,24 +213,26 @@ class LibrdkafkaReader:
             self._positions[tp] = offset
             self._broken[tp] = f"UnicodeDecodeError: {error}"
             return
-        headers = tuple((name, content or b"") for name, content in given)
+        if None in [content for _, content in given]:  # rare, and all headers of all records come through here
+            given = [(name, content or b"") for name, content in given]
         arrival_ns = message.timestamp()[1] * NS_PER_MS
-        records.append(Record(topic, partition, offset, arrival_ns, message.key(), message.value() or b"", headers))
+        records.append(
+            Record(topic, partition, offset, arrival_ns, message.key(), message.value() or b"", tuple(given))
+        )
         self._positions[tp] = offset + 1
 
     def _with_assignment_changes(self, records: tuple[Record, ...]) -> Poll:
         if not records:
             for stopped in self._stopped.values():
                 raise UnreadableBatchError(stopped)
-        return Poll(records, out_of_range=self._take_jumps(), unreadable=self._take_unreadable())
+        out_of_range, unreadable = self._take_faults()
+        return Poll(records, out_of_range=out_of_range, unreadable=unreadable)
 
-    def _take_jumps(self) -> tuple[OffsetOutOfRange, ...]:
+    def _take_faults(self) -> tuple[tuple[OffsetOutOfRange, ...], tuple[Unreadable, ...]]:
+        """Return and reset the jumps over records, and the spans that cannot be read."""
         jumps, self._jumps = tuple(self._jumps), []
-        return jumps
-
-    def _take_unreadable(self) -> tuple[Unreadable, ...]:
         unreadable, self._unreadable = tuple(self._unreadable), []
-        return unreadable
+        return jumps, unreadable
 
     def _on_event(self, message: ClientMessage, error: KafkaError) -> None:
         """Handle an event that stands among the records."""
@@ -252,35 +254,31 @@ class LibrdkafkaReader:
         """Raise an error that does not pass by itself; log another one, since the next poll tries again."""
         if not self._is_in_group and error.code() in _ABOUT_GROUPS:
             return  # the client looks for the coordinator of the group that it has to name
-        ours_ = translated_error(error, f"reading from the broker at {self._where}", subject)
-        if error.fatal() or isinstance(ours_, StopError):
-            raise ours_
+        failure = query_error(error, f"reading from the broker at {self._where}", subject)
+        if error.fatal() or isinstance(failure, StopError):
+            raise failure
         log.warning("kafka_poll_failed", error=str(error))
 
     def _reposition(self) -> None:
-        """Look up where to continue, and seek. If no broker answers, the next poll tries again."""
+        """Look up where to continue, and seek, or stop reading a partition. If no broker answers, poll again."""
         try:
             for tp, reason in list(self._broken.items()):
-                self._step_over(tp, reason)
+                span = unreadable_span(self._settings, tp, self._positions[tp], reason)
+                del self._broken[tp]
+                self._unreadable.append(span)
+                if span.stopped:
+                    self._stopped[tp] = span
+                    self._pause([tp])
+                else:
+                    self._seek({tp: span.next_offset})
             if self._outside:
                 self._seek_into_range()
         except RetriableError as error:
             log.warning("kafka_position_unknown", error=str(error))
 
-    def _step_over(self, tp: TopicPartition, reason: str) -> None:
-        """Continue behind a batch that cannot be read, or stop reading its partition if that is the policy."""
-        span = unreadable_span(self._settings, tp, self._positions[tp], reason)
-        del self._broken[tp]
-        self._unreadable.append(span)
-        if span.stopped:
-            self._stopped[tp] = span
-            self._pause([tp])
-        else:
-            self._seek({tp: span.next_offset})
-
     def _seek_into_range(self) -> None:
-        begins = self._query(dict.fromkeys(self._outside, EARLIEST), "begin offsets")
-        ends = self._query(dict.fromkeys(self._outside, LATEST), "end offsets")
+        begins = query_offsets(self._client, self._where, dict.fromkeys(self._outside, EARLIEST), "begin offsets")
+        ends = query_offsets(self._client, self._where, dict.fromkeys(self._outside, LATEST), "end offsets")
         resumed: dict[TopicPartition, int] = {}
         for tp in sorted(self._outside):
             wanted = self._positions[tp]
@@ -331,19 +329,3 @@ class LibrdkafkaReader:
         with translating("assigning partitions"):
             self._client.assign([ClientPartition(*tp, offset) for tp, offset in self._positions.items()])
         self._pause([tp for tp in self._paused if tp in self._positions])
-
-    def _query(self, times_ms: Mapping[TopicPartition, int], what: str) -> dict[TopicPartition, int]:
-        """Query offsets by time; below 0 where there is none."""
-        if not times_ms:
-            return {}
-        doing = f"asking the broker at {self._where} for {what}"
-        with translating(doing):
-            found = self._client.offsets_for_times(
-                [ClientPartition(*tp, time_ms) for tp, time_ms in times_ms.items()], timeout=QUERY_LIMIT_S
-            )
-        for tp in found:
-            if tp.error is not None:
-                if tp.error.code() in (KafkaError.LEADER_NOT_AVAILABLE, KafkaError._UNKNOWN_PARTITION):  # noqa: SLF001 - as above
-                    raise BrokerUnavailableError(f"{doing}: {ours(tp)} has no leader now")
-                raise translated_error(tp.error, doing, tp.topic)
-        return {ours(tp): tp.offset for tp in found}
