@@ -30,6 +30,7 @@ SUITE: Final = {
     "produce": "produce:produce_benchmark",
     "produce-1080p": "produce:produce_1080p_benchmark",
     "produce-mjpeg": "produce:produce_mjpeg_benchmark",
+    "peers": "peers:peers_benchmark",
     "start": "start:start_benchmark",
 }
 
