@@ -30,8 +30,8 @@ SUITE: Final = {
     "produce": "produce:produce_benchmark",
     "produce-1080p": "produce:produce_1080p_benchmark",
     "produce-mjpeg": "produce:produce_mjpeg_benchmark",
-    "peers": "peers:peers_benchmark",
     "start": "start:start_benchmark",
+    "peers": "peers:peers_benchmark",  # the last, because it installs packages
 }
 
 
