@@ -16,7 +16,7 @@ from triptych.schemas.names import Modality
 from triptych.units import NS_PER_MS, NS_PER_S
 from triptych.worker.alignment.aligner import Aligner
 from triptych.worker.alignment.config import AlignConfig
-from triptych.worker.alignment.decisions import ClosedWindow
+from triptych.worker.alignment.decisions import ClosedWindow, LateItem
 from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
 from triptych.worker.partitions.offset_tracker import OffsetTracker
 
@@ -63,8 +63,11 @@ def log(streams: int, seconds: int) -> list[Entry]:
     return entries
 
 
-def aligned(entries: list[Entry]) -> int:
-    """Return the number of windows that the aligner closes. Offsets are tracked, and computed once per poll."""
+def aligned(entries: list[Entry], late: list[Entry] | None = None) -> int:
+    """Return the number of windows that the aligner closes. Offsets are tracked, and computed once per poll.
+
+    Records that come too late for their window are appended to `late`.
+    """
     positions = dict.fromkeys(READING_ORDER, 0)
     config = AlignConfig(partition_max_bytes=1 << 40, stream_max_bytes=1 << 40)
     aligner, offset_tracker, windows = Aligner(config, positions), OffsetTracker(positions), 0
@@ -79,6 +82,8 @@ def aligned(entries: list[Entry]) -> int:
             if isinstance(decision, ClosedWindow):
                 windows += 1
                 offset_tracker.complete(offset_tracker.await_result(decision.stream, decision.snapshot))
+            elif isinstance(decision, LateItem) and late is not None:
+                late.append(decision.entry)
         offset_tracker.committable()
     return windows
 

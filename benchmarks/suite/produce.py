@@ -99,6 +99,8 @@ def _converted(codec: str, pixel_format: str, suffix: str, size: tuple[int, int]
         track = made.add_stream(codec, rate=_FPS)
         assert isinstance(track, av.VideoStream)  # noqa: S101 - both codecs are of video
         (track.width, track.height), track.pix_fmt = size, pixel_format
+        if codec == "libx264":
+            track.codec_context.max_b_frames = 3  # as broadcasts have; PyAV's default is none
         for number, frame in enumerate(_frames(frames)):
             scaled = frame.reformat(width=size[0], height=size[1], format=pixel_format)
             scaled.pts, scaled.time_base = number, Fraction(1, _FPS)

@@ -159,8 +159,9 @@ class ModelSettings(Section):
 
     runtime: Literal["auto", "torch", "openvino", "onnxruntime"] = "auto"
     """What runs frozen networks, such as the encoder of frames, on a CPU. `auto` is the fastest at the start of those
-    that are installed: OpenVINO (triptych[cpu]), ONNX Runtime (triptych[onnx]) and PyTorch. The first two have the same
-    results in about half the time. They are compared with PyTorch at the start, and not used if they differ."""
+    that are installed: OpenVINO (triptych[cpu]), which takes about half as long as PyTorch for the same results, ONNX
+    Runtime (triptych[onnx]) and PyTorch. The first two are compared with PyTorch at the start, and not used if they
+    differ."""
 
     precision: Literal["float32", "bfloat16"] = "float32"
     """Number format of frozen networks in OpenVINO. `bfloat16` halves the time again on processors that have it, and
