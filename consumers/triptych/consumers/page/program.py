@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version as distribution_version
 from types import TracebackType
@@ -44,7 +44,7 @@ from triptych.consumers.rules.rule import Rule
 from triptych.consumers.subscription.cursor import BEGINNING, NOW, Start
 from triptych.consumers.subscription.redis_source import RedisSource
 from triptych.consumers.subscription.since import duration_ns, since_ns
-from triptych.schemas.errors import UsageError
+from triptych.schemas.errors import TriptychError, UsageError
 from triptych.service.health import Health
 from triptych.service.signals import stop_on_signal
 from triptych.service.status import StatusServer
@@ -63,6 +63,10 @@ _START_LIMIT_S: Final = 30.0
 _STOP_LIMIT_S: Final = 10.0
 _MB: Final = 1 << 20
 _STARTING: Final = {"results": "older results are being read"}
+
+
+class PageEndedError(TriptychError):
+    """The server has ended although nobody stopped it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +115,9 @@ def serve_page(settings: Settings, options: PageOptions) -> None:
         log.info("page_listening", url=server.url, pipeline=settings.pipeline, login=rules.needs_user)
         if options.listen.open_browser:
             open_in_browser(server.url)
-        while not stop.wait(_METER_S) and server.is_running:
-            continue
+        while not stop.wait(_METER_S):
+            if not server.is_running:
+                raise PageEndedError("the server of the page has ended by an error; its log says which")
 
 
 def surveyor_of(settings: Settings) -> Surveyor:
@@ -184,14 +189,18 @@ class PageServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop: first reading, then the streams of changes, then the server."""
-        self._stop_reading.set()
-        if self._loop is not None and self._stop is not None and self._server is not None:
-            self._loop.call_soon_threadsafe(self._end, self._stop, self._server)
+        self._request_end()
         for thread in (*self._readers, self._thread):
             thread.join(_STOP_LIMIT_S)
         self._pooled.close()
         if self._socket is not None:
             self._socket.close()
+
+    def _request_end(self) -> None:
+        self._stop_reading.set()
+        if self._loop is not None and self._stop is not None and self._server is not None:
+            with suppress(RuntimeError):  # the loop has ended by itself
+                self._loop.call_soon_threadsafe(self._end, self._stop, self._server)
 
     @staticmethod
     def _end(stop: asyncio.Event, server: uvicorn.Server) -> None:
@@ -202,7 +211,14 @@ class PageServer:
         return LoopReceiver(self.state, lambda: self._loop, self._stop_reading, self._setup.health)
 
     def _read(self, name: str, run: Callable[[], None]) -> None:
-        thread = threading.Thread(target=run, name=name, daemon=True)
+        def run_to_the_end() -> None:
+            try:
+                run()
+            except Exception:  # a page that no longer reads would show old windows as if they were new
+                log.exception("page_ended")
+                self._request_end()
+
+        thread = threading.Thread(target=run_to_the_end, name=name, daemon=True)
         thread.start()
         self._readers.append(thread)
 
