@@ -12,7 +12,10 @@ export function useShortcuts(keys: Keys): void {
       if (shortcuts.value === "off" && event.key.length === 1) return;
       if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
       const target = event.target instanceof Element ? event.target : null;
-      if (target?.closest(TYPED_INTO) && event.key !== "Escape") return;
+      if (target?.closest(TYPED_INTO)) {
+        if (event.key === "Escape" && target instanceof HTMLElement) target.blur();
+        return;
+      }
       if (document.querySelector("dialog[open]")) return;
       // A button in focus takes these two itself.
       if ((event.key === " " || event.key === "Enter") && target?.closest("button, a, summary")) return;
