@@ -106,5 +106,5 @@ class Broadcast:
         if cursor.epoch != self._epoch:
             raise CursorGoneError("the topic of the results was created again, or this is another pipeline")
         for log, place in cursor.places.items():
-            if place.offset + 1 < self._begins.get(log, BEGINNING).offset:
+            if place.next_offset < self._begins.get(log, BEGINNING).offset:
                 raise CursorGoneError("results after the cursor are older than what this server has read")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from triptych.consumers.page.state.feed_history import FeedHistory
 from triptych.consumers.page.state.newest_window import NewestWindow
@@ -30,6 +30,7 @@ class FeedState:
         history: its windows.
         newest: its newest window.
         place: where the result is that changed its tile last.
+        picture_partitions: the partitions that hold its pictures: one, unless the topic has grown.
         picture_size: width and height of its pictures in pixels, as far as one was looked at.
         late: how many records came after their window and revised it.
         shed: how many items overload left out.
@@ -42,6 +43,7 @@ class FeedState:
     history: FeedHistory
     newest: NewestWindow | None = None
     place: ResultPlace | None = None
+    picture_partitions: set[int] = field(default_factory=set)
     picture_size: tuple[int, int] | None = None
     late: int = 0
     shed: int = 0
@@ -55,6 +57,8 @@ class FeedState:
         if self.history.add(read.window, limit=limit):
             self.newest = read.newest
         self.place = read.place
+        if read.window.pictures is not None:
+            self.picture_partitions.add(read.window.pictures.partition)
         self.seen_ns = max(self.seen_ns, result.published_ns)
         self.is_silent = False
         self.dead += result.dead

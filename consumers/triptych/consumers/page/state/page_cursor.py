@@ -31,7 +31,14 @@ class Place(NamedTuple):
         """The place of whoever has seen everything before this change, and not this one."""
         return Place(self.offset, self.step - 1)
 
+    @property
+    def next_offset(self) -> int:
+        """The offset of the first record of which somebody at this place has not seen everything."""
+        return self.offset + (self.step >= LAST_STEP)
 
+
+LAST_STEP: Final = 1_000_000
+"""The step of the last change that a record causes, behind all others."""
 BEGINNING: Final = Place(-1, -1)
 
 

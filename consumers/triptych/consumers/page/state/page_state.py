@@ -13,7 +13,7 @@ from triptych.consumers.page.state.broadcast import Broadcast, MaySee
 from triptych.consumers.page.state.change_queue import ChangeKey, ChangeQueue
 from triptych.consumers.page.state.feed_history import FeedHistory
 from triptych.consumers.page.state.feed_state import FeedState, ReadResult
-from triptych.consumers.page.state.page_cursor import PageCursor, Place
+from triptych.consumers.page.state.page_cursor import LAST_STEP, PageCursor, Place
 from triptych.consumers.page.state.review_list import ReviewEntry, ReviewLimits, ReviewList
 from triptych.schemas.perception.descriptions import Description
 from triptych.schemas.perception.prompts import Feedback
@@ -22,8 +22,6 @@ from triptych.units import NS_PER_S
 FEEDBACK_LOG: Final = "f"
 _MOST_DESCRIPTIONS: Final = 5_000
 _FEWEST_WINDOWS: Final = 60
-_TILE_STEP: Final = 1_000_000
-"""The number of a tile's change among those of one result: behind all review events."""
 _HOUR_NS: Final = 3_600 * NS_PER_S
 
 
@@ -80,9 +78,7 @@ class PageState:
             changed = self.reviews.add(one.result, one.window, one.rules)
             for step, entry in enumerate(changed):
                 self._publish_review(entry, one.place.log, one.place.change(step))
-            self._broadcast.publish(
-                ChangeKey("tile", feed.name), feed.name, one.place.log, one.place.change(_TILE_STEP)
-            )
+            self._broadcast.publish(ChangeKey("tile", feed.name), feed.name, one.place.log, one.place.change(LAST_STEP))
 
     def add_feedback(self, feedback: Feedback, offset: int) -> None:
         """Take what a person said of a match."""
@@ -92,7 +88,7 @@ class PageState:
         )
         for step, entry in enumerate(changed):
             self._publish_review(entry, FEEDBACK_LOG, Place(offset, step))
-        self._broadcast.note(FEEDBACK_LOG, Place(offset, _TILE_STEP))
+        self._broadcast.note(FEEDBACK_LOG, Place(offset, LAST_STEP))
 
     def add_description(self, description: Description, partition: int, offset: int) -> None:
         """Take what a vision-language model wrote about a window."""
@@ -109,7 +105,7 @@ class PageState:
         ]
         for step, entry in enumerate(described):
             self._publish_review(entry, log, Place(offset, step))
-        self._broadcast.note(log, Place(offset, _TILE_STEP))
+        self._broadcast.note(log, Place(offset, LAST_STEP))
 
     def set_picture_size(self, name: str, size: tuple[int, int]) -> None:
         """Take the size of a feed's pictures, in pixels."""
@@ -202,7 +198,7 @@ class PageState:
     def _changes(self, may_see: MaySee) -> list[tuple[ChangeKey, str, Place]]:
         """Return the last change of each thing that somebody may see, in the order of their places."""
         found: list[tuple[Place, str, ChangeKey]] = [
-            (feed.place.change(_TILE_STEP), feed.place.log, ChangeKey("tile", feed.name))
+            (feed.place.change(LAST_STEP), feed.place.log, ChangeKey("tile", feed.name))
             for feed in self.feeds.values()
             if feed.place is not None and may_see(feed.name)
         ]

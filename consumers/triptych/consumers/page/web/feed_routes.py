@@ -22,7 +22,8 @@ from triptych.consumers.page.web.parts import PageParts
 from triptych.units import NS_PER_MS
 
 _WINDOW_ID: Final = re.compile(r"(\d{1,19})-(\d{1,19})", re.ASCII)
-_LATEST_MS: Final = 2**63 // NS_PER_MS
+_LATEST_MS: Final = 2**53
+"""The largest whole number that JavaScript holds exactly."""
 _DEFAULT_MS: Final = 600_000
 _MOST_POINTS: Final = 2_000
 _MOST_PARTITION: Final = 1_000_000
@@ -100,8 +101,10 @@ class FeedRoutes:
 
     async def picture(self, request: Request) -> Response:
         """Return a picture, reduced to about the width that is asked for."""
-        require_role(request, "see")
-        wanted = _picture_wanted(request, require_feed(request))
+        feed = self._feed(request)
+        wanted = _picture_wanted(request, feed.name)
+        if wanted.partition not in feed.picture_partitions:
+            raise not_found("there are no pictures of this feed in that partition", "use the URLs that the API gives")
         pictures = self._parts.stores.pictures
         found = await self._parts.evidence.run(wanted, lambda: pictures.read(wanted))
         self._state.set_picture_size(wanted.feed, found.size)
