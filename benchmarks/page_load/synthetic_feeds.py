@@ -106,7 +106,7 @@ class FeedPublisher:
 
 def _pictures(feed: SyntheticFeed, number: int) -> tuple[ClipPicture, ClipPicture]:
     pictures = feed.media.pictures
-    at = (number * 2 + feed.number * 5) % len(pictures)
+    at = (number * 2 + feed.number * 7) % len(pictures)
     return pictures[at], pictures[(at + 1) % len(pictures)]
 
 
@@ -221,7 +221,7 @@ def _result(feed: SyntheticFeed, number: int, start_ns: int, modalities: Modalit
             )
             for part in range(4)
         ),
-        novelty=round(max(0.0, 0.3 + 0.35 * _wave(feed, number, 17, 3)), 4),
+        novelty=round(max(0.0, (0.2, 0.16, 0.32, 0.18)[feed.number % 4] * (1 + _wave(feed, number, 17, 3))), 4),
         matches={
             PROMPT_NAMES[0]: Match(score=fire, log_odds=0.0),
             PROMPT_NAMES[1]: Match(score=_score(feed, number, 45, 2) * 0.4, log_odds=0.0),
