@@ -46,6 +46,12 @@ CUES: Final = (
     "Attention please: the train on platform four is late.",
 )
 PROMPT_NAMES: Final = ("fire", "steel-bridge")
+_BOXES: Final = (
+    ("animal", (0.28, 0.06, 0.56, 0.97)),
+    ("building", (0.42, 0.16, 0.72, 0.98)),
+    ("", (0.0, 0.0, 0.0, 0.0)),
+)
+"""What could be seen on each of the clips, from 0 to 1 of the picture."""
 _MODEL: Final = ModelReference(name="synthetic", version="1", sha256="0" * 63 + "1")
 
 
@@ -231,11 +237,14 @@ def _result(feed: SyntheticFeed, number: int, start_ns: int, modalities: Modalit
 
 
 def _detections(feed: SyntheticFeed, number: int, start_ns: int, picture: ClipPicture) -> tuple[Detection, ...]:
-    if feed.number % 2:
+    if feed.number % len(_BOXES) == len(_BOXES) - 1:
         return ()
-    left = round(picture.width * (0.3 + 0.12 * _wave(feed, number, 6)))
-    top, bottom = round(picture.height * 0.22), round(picture.height * 0.92)
-    right = left + round(picture.width * 0.26)
-    return (
-        Detection(time_ns=start_ns, label="person", score=0.93, box=(left, top, right, bottom), track=feed.number + 1),
+    label, (left, top, right, bottom) = _BOXES[feed.number % len(_BOXES)]
+    moved = 0.02 * _wave(feed, number, 6)
+    box = (
+        round(picture.width * (left + moved)),
+        round(picture.height * top),
+        round(picture.width * (right + moved)),
+        round(picture.height * bottom),
     )
+    return (Detection(time_ns=start_ns, label=label, score=0.93, box=box, track=feed.number + 1),)
