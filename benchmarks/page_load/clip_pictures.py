@@ -30,7 +30,7 @@ class ClipPicture:
 
 @dataclass(frozen=True, slots=True)
 class ClipMedia:
-    """Pictures of a clip, two a second but dark ones; its sound as WAV files of a second: 8 kHz, one channel, 16 bits."""
+    """Pictures of a clip, two a second but dark ones; its sound as WAV files of a second, 8 kHz, one channel."""
 
     pictures: tuple[ClipPicture, ...]
     seconds: tuple[bytes, ...]
