@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.consumers.page.conftest import EventReader, until
+from triptych.consumers.page.api_types import WallBody
 from triptych.consumers.page.options import ListenOptions, MemoryOptions, ReviewOptions
 from triptych.consumers.prompts.prompt_topic import read_feedback
 from triptych.schemas.errors import UsageError
@@ -33,6 +34,7 @@ def test_the_wall_shows_each_feed(pipeline: PagePipeline, serve: ServePage) -> N
     page = serve()
     page.until_read(2)
     wall = page.get("/api/wall")
+    WallBody.model_validate_json(page.client.get("/api/wall").text)
     assert {tile["feed"] for tile in wall["feeds"]} == {"city", ".."}
     for tile in wall["feeds"]:
         assert page.client.get(tile["picture"]["url"]).headers["content-type"] == "image/jpeg"

@@ -44,7 +44,7 @@ from triptych.consumers.rules.rule import Rule
 from triptych.consumers.subscription.cursor import BEGINNING, NOW, Start
 from triptych.consumers.subscription.redis_source import RedisSource
 from triptych.consumers.subscription.since import duration_ns, since_ns
-from triptych.schemas.errors import UsageError
+from triptych.schemas.errors import TriptychError, UsageError
 from triptych.service.health import Health
 from triptych.service.signals import stop_on_signal
 from triptych.service.status import StatusServer
@@ -63,6 +63,10 @@ _START_LIMIT_S: Final = 30.0
 _STOP_LIMIT_S: Final = 10.0
 _MB: Final = 1 << 20
 _STARTING: Final = {"results": "older results are being read"}
+
+
+class PageEndedError(TriptychError):
+    """The server has ended although nobody stopped it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +115,9 @@ def serve_page(settings: Settings, options: PageOptions) -> None:
         log.info("page_listening", url=server.url, pipeline=settings.pipeline, login=rules.needs_user)
         if options.listen.open_browser:
             open_in_browser(server.url)
-        while not stop.wait(_METER_S) and server.is_running:
-            continue
+        while not stop.wait(_METER_S):
+            if not server.is_running:
+                raise PageEndedError("the server of the page has ended by an error; its log says which")
 
 
 def surveyor_of(settings: Settings) -> Surveyor:

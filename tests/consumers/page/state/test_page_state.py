@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import TYPE_CHECKING
 
 import pytest
 
+from triptych.consumers.page.api_types import FeedTile
 from triptych.consumers.page.state.broadcast import CursorGoneError
 from triptych.consumers.page.state.change_queue import ChangeQueue
 from triptych.consumers.page.state.page_cursor import LAST_STEP, PageCursor, Place, parse_page_cursor
@@ -41,6 +43,11 @@ def started(read: Iterable[ReadResult] = (), *, limits: StateLimits | None = Non
     return state
 
 
+def tiles(state: PageState) -> list[FeedTile]:
+    """Return the tiles, which clients get as JSON."""
+    return [FeedTile.model_validate_json(tile) for tile in state.tiles_json(everything)]
+
+
 def drained(queue: ChangeQueue, most: int | None = None) -> list[tuple[str, str]]:
     """Take the changes that wait."""
     taken: list[tuple[str, str]] = []
@@ -59,7 +66,7 @@ def feedback(read: ReadResult, answer: str) -> Feedback:
 def test_a_tile_shows_the_newest_window(read_as: ReadAs) -> None:
     """And sparklines of the windows before it."""
     state = started(read_as(number, novelty=number / 100) for number in range(100))
-    [tile] = state.tiles(everything)
+    [tile] = tiles(state)
     assert tile.window_id == read_as(99).window.window_id
     assert len(tile.sparklines.novelty) == 60
     assert tile.sparklines.novelty[-1] == 0.99
@@ -70,7 +77,7 @@ def test_a_tile_shows_the_newest_window(read_as: ReadAs) -> None:
 def test_what_matches_is_new_or_broken_gets_attention(read_as: ReadAs) -> None:
     """The strongest reason first."""
     state = started([read_as(0, "calm"), read_as(0, "hot", fire=0.95, novelty=0.3, dead=2)])
-    calm, hot = sorted(state.tiles(everything), key=lambda tile: tile.attention)
+    calm, hot = sorted(tiles(state), key=lambda tile: tile.attention)
     assert (calm.feed, calm.attention, calm.attention_why) == ("calm", 0.0, ())
     assert hot.attention_why == ("match", "dead_letters", "novelty")
     assert hot.attention > 0.95
@@ -82,7 +89,7 @@ def test_nobody_sees_or_hears_of_other_feeds(read_as: ReadAs) -> None:
     queue = state.listen(PageCursor(EPOCH, {}), "mine".__eq__)
     state.add_results([read_as(1, "other", fire=0.9), read_as(1, "mine", fire=0.0)])
     assert {name.split(":")[2] if kind == "review" else name for kind, name in drained(queue)} == {"mine"}
-    assert [tile.feed for tile in state.tiles("mine".__eq__)] == ["mine"]
+    assert [json.loads(tile)["feed"] for tile in state.tiles_json("mine".__eq__)] == ["mine"]
     assert queue.places() == state.cursor().places
 
 
@@ -114,7 +121,7 @@ def test_over_a_restart_nothing_is_missed_and_nothing_comes_twice(read_as: ReadA
     undisturbed.add_results(log[breaks_at:])
     assert sorted(came) == sorted(drained(expected))
     assert len(set(seen)) == len(seen)
-    assert after.tiles(everything) == undisturbed.tiles(everything)
+    assert tiles(after) == tiles(undisturbed)
 
 
 def test_a_cursor_of_another_topic_or_time_is_gone() -> None:

@@ -15,6 +15,7 @@ from triptych.consumers.page.state.feed_history import FeedHistory
 from triptych.consumers.page.state.feed_state import FeedState, ReadResult
 from triptych.consumers.page.state.page_cursor import LAST_STEP, PageCursor, Place
 from triptych.consumers.page.state.review_list import ReviewEntry, ReviewLimits, ReviewList
+from triptych.consumers.page.state.seen_window import ResultPlace
 from triptych.schemas.perception.descriptions import Description
 from triptych.schemas.perception.prompts import Feedback
 from triptych.units import NS_PER_S
@@ -54,6 +55,7 @@ class PageState:
         self.reviews = ReviewList(self._limits.reviews)
         self._descriptions: OrderedDict[tuple[str, int, int], Description] = OrderedDict()
         self._broadcast = Broadcast()
+        self._tile_json: dict[str, str] = {}
         self._review_places: dict[str, dict[str, Place]] = {}
         self.catching_up = True
         self.counts: Counter[str] = Counter()
@@ -78,7 +80,7 @@ class PageState:
             changed = self.reviews.add(one.result, one.window, one.rules)
             for step, entry in enumerate(changed):
                 self._publish_review(entry, one.place.log, one.place.change(step))
-            self._broadcast.publish(ChangeKey("tile", feed.name), feed.name, one.place.log, one.place.change(LAST_STEP))
+            self._publish_tile(feed.name, one.place)
 
     def add_feedback(self, feedback: Feedback, offset: int) -> None:
         """Take what a person said of a match."""
@@ -112,7 +114,7 @@ class PageState:
         feed = self.feeds.get(name)
         if feed is not None and feed.picture_size != size:
             feed.picture_size = size
-            self._broadcast.publish(ChangeKey("tile", name), name)
+            self._publish_tile(name)
 
     def look_for_silence(self, now_ns: int) -> None:
         """Tell of feeds that have fallen silent. Call it every few seconds of the wall clock."""
@@ -122,14 +124,22 @@ class PageState:
             ended = feed.newest is None or feed.newest.has_ended
             if not feed.is_silent and not ended and now_ns - feed.seen_ns > self._limits.silent_after_ns:
                 feed.is_silent = True
-                self._broadcast.publish(ChangeKey("tile", feed.name), feed.name)
+                self._publish_tile(feed.name)
 
     # --- what is asked ------------------------------------------------------------------------------------------------
 
-    def tiles(self, may_see: MaySee) -> tuple[FeedTile, ...]:
-        """Return the tiles of all feeds that somebody may see."""
-        tiles = (tile_of(feed) for feed in self.feeds.values() if may_see(feed.name))
-        return tuple(tile for tile in tiles if tile is not None)
+    def tiles_json(self, may_see: MaySee) -> list[str]:
+        """Return the tiles of all feeds that somebody may see, as JSON."""
+        tiles = (self.tile_json(name) for name in self.feeds if may_see(name))
+        return [tile for tile in tiles if tile is not None]
+
+    def tile_json(self, name: str) -> str | None:
+        """Return the tile of one feed as JSON; made once for all clients, and again when it has changed."""
+        known = self._tile_json.get(name)
+        tile = None if known is not None else self.tile(name)
+        if tile is not None:
+            known = self._tile_json[name] = tile.model_dump_json()
+        return known
 
     def tile(self, name: str) -> FeedTile | None:
         """Return the tile of one feed."""
@@ -214,12 +224,20 @@ class PageState:
             self._review_places.pop(next(iter(self._review_places)))
         self._broadcast.publish(ChangeKey("review", entry.id), entry.feed, log, place)
 
+    def _publish_tile(self, name: str, place: ResultPlace | None = None) -> None:
+        self._tile_json.pop(name, None)
+        if place is None:
+            self._broadcast.publish(ChangeKey("tile", name), name)
+        else:
+            self._broadcast.publish(ChangeKey("tile", name), name, place.log, place.change(LAST_STEP))
+
     def _feed(self, name: str) -> FeedState:
         feed = self.feeds.get(name)
         if feed is None:
             feed = self.feeds[name] = FeedState(name, FeedHistory(max_age_ns=self._limits.max_age_ns))
             if len(self.feeds) > self._limits.feeds:
-                self.feeds.popitem(last=False)
+                forgotten, _ = self.feeds.popitem(last=False)
+                self._tile_json.pop(forgotten, None)
                 self.counts["feeds_forgotten"] += 1
         self.feeds.move_to_end(name)
         return feed

@@ -132,7 +132,7 @@ async def _from_queue(parts: StreamParts, user: PageUser, queue: ChangeQueue) ->
             key = queue.take()
             body = None if key is None else _body(state, key)
             if key is not None and body is not None:
-                yield _event(key.kind, body, str(state.cursor(queue.places())))
+                yield ServerSentEvent(event=key.kind, id=str(state.cursor(queue.places())), data=body)
         await _wait(parts.stop, parts.flush_s)
         await queue.wait(max(0.0, min(health_due_s - time.monotonic(), 1.0)))
 
@@ -144,9 +144,12 @@ async def _wait(stop: asyncio.Event, limit_s: float) -> None:
         return
 
 
-def _body(state: PageState, key: ChangeKey) -> ApiBody | None:
-    return state.tile(key.name) if key.kind == "tile" else state.review(key.name)
+def _body(state: PageState, key: ChangeKey) -> str | None:
+    if key.kind == "tile":
+        return state.tile_json(key.name)
+    review = state.review(key.name)
+    return None if review is None else review.model_dump_json()
 
 
-def _event(kind: str, body: ApiBody, cursor: str | None = None) -> ServerSentEvent:
-    return ServerSentEvent(event=kind, id=cursor, data=body.model_dump_json())
+def _event(kind: str, body: ApiBody) -> ServerSentEvent:
+    return ServerSentEvent(event=kind, data=body.model_dump_json())

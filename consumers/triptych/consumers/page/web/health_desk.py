@@ -27,6 +27,7 @@ class HealthDesk:
         self._state = state
         self._last: PipelineLook | None = None
         self._last_s = 0.0
+        self._counted: dict[tuple[str, ...], tuple[int, int]] = {}
 
     @property
     def last(self) -> PipelineLook | None:
@@ -38,6 +39,7 @@ class HealthDesk:
         if self._last is None or time.monotonic() - self._last_s > _FRESH_S:
             self._last = await self._calls.run(_LOOK, self._look)
             self._last_s = time.monotonic()
+            self._counted.clear()
         return self._last
 
     async def keep_fresh(self, is_wanted: Callable[[], bool], stop: asyncio.Event) -> None:
@@ -52,9 +54,9 @@ class HealthDesk:
 
     def counts(self, user: PageUser) -> HealthCounts:
         """Return the counts that a client is told."""
-        found = () if self._last is None else findings(self._last, user.may_see)
-        return self._state.health_counts(
-            user.may_see,
-            wrong=sum(finding.severity == "wrong" for finding in found),
-            notes=sum(finding.severity == "note" for finding in found),
-        )
+        if user.feeds not in self._counted:
+            found = () if self._last is None else findings(self._last, user.may_see)
+            severities = [finding.severity for finding in found]
+            self._counted[user.feeds] = severities.count("wrong"), severities.count("note")
+        wrong, notes = self._counted[user.feeds]
+        return self._state.health_counts(user.may_see, wrong=wrong, notes=notes)
