@@ -55,7 +55,7 @@ setup: $(PACKAGES) weights broker ## Make the virtual environment, fetch the wei
 	@echo "Ready: $(VENV)/bin/triptych --help"
 
 .PHONY: demo
-demo: $(PACKAGES) weights ## Play the sample clips through the whole pipeline, without a server; PAGE=1 shows them in a browser
+demo: $(PACKAGES) weights $(if $(PAGE),page) ## Play the sample clips through the whole pipeline, without a server; PAGE=1 shows them in a browser
 	@$(VENV)/bin/triptych demo $(if $(PAGE),--page)
 
 .PHONY: demo-kafka
