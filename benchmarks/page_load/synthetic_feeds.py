@@ -214,8 +214,8 @@ def _result(feed: SyntheticFeed, number: int, start_ns: int, modalities: Modalit
         quality=Quality(flags=("blurred",) if (number + feed.number * 7) % 40 == 0 else ()),
         detections=_detections(feed, number, start_ns, picture),
         counts={
-            "person": ObjectCount(median=1, largest=max(0, round(1.6 + 1.9 * _wave(feed, number, 7)))),
-            "car": ObjectCount(median=1, largest=max(0, round(1.2 + 1.6 * _wave(feed, number, 11, 2)))),
+            detection.label: ObjectCount(median=1, largest=max(1, round(2 + 1.9 * _wave(feed, number, 7))))
+            for detection in _detections(feed, number, start_ns, picture)
         },
         predictions={"event": (Prediction(label="crossing", score=0.7, confidence=0.66),)},
         shares=Shares(video=round(video, 4), audio=round((1 - video) * 0.6, 4), subtitles=round((1 - video) * 0.4, 4)),

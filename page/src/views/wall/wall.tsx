@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import { Marked } from "../../components/marked";
 import { useShortcuts } from "../../components/shortcuts";
 import { useWidth } from "../../components/use-size";
 import { useVirtualRows } from "../../components/virtual";
@@ -100,7 +101,9 @@ function NothingToShow(): JSX.Element {
   return (
     <div class="empty">
       <p class="empty-title">{m.no_feeds}</p>
-      <p>{m.no_feeds_help}</p>
+      <p>
+        <Marked text={m.no_feeds_help} />
+      </p>
     </div>
   );
 }
