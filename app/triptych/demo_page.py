@@ -47,7 +47,7 @@ def play_on_page(
     with ThreadPoolExecutor(2, thread_name_prefix="demo") as threads:
         producing = threads.submit(play_clips, parts.transport, clips, stop_playing, realtime=True, loops=0)
         working = threads.submit(worker.run, stop_working)
-        while not stop.wait(_POLL_S) and not producing.done() and not working.done():
+        while not stop.wait(_POLL_S) and server.is_running and not producing.done() and not working.done():
             continue
         stop_playing.set()
         stop_working.set()

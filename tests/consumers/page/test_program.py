@@ -256,3 +256,17 @@ def test_an_address_in_use_is_an_error_that_says_so(serve: ServePage) -> None:
     port = httpx2.URL(page.server.url).port
     with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{port}"):
         serve(listen=ListenOptions(port=port or 0))
+
+
+def test_a_page_that_cannot_read_any_more_ends(
+    pipeline: PagePipeline, serve: ServePage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a defect of its own: it would show old windows as if they were new."""
+    page = serve()
+
+    def fail(_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(page.server.state, "add_results", fail)
+    pipeline.publish_bare(0, "a")
+    until(lambda: not page.server.is_running)

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version as distribution_version
 from types import TracebackType
@@ -189,14 +189,18 @@ class PageServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop: first reading, then the streams of changes, then the server."""
-        self._stop_reading.set()
-        if self._loop is not None and self._stop is not None and self._server is not None:
-            self._loop.call_soon_threadsafe(self._end, self._stop, self._server)
+        self._request_end()
         for thread in (*self._readers, self._thread):
             thread.join(_STOP_LIMIT_S)
         self._pooled.close()
         if self._socket is not None:
             self._socket.close()
+
+    def _request_end(self) -> None:
+        self._stop_reading.set()
+        if self._loop is not None and self._stop is not None and self._server is not None:
+            with suppress(RuntimeError):  # the loop has ended by itself
+                self._loop.call_soon_threadsafe(self._end, self._stop, self._server)
 
     @staticmethod
     def _end(stop: asyncio.Event, server: uvicorn.Server) -> None:
@@ -207,7 +211,14 @@ class PageServer:
         return LoopReceiver(self.state, lambda: self._loop, self._stop_reading, self._setup.health)
 
     def _read(self, name: str, run: Callable[[], None]) -> None:
-        thread = threading.Thread(target=run, name=name, daemon=True)
+        def run_to_the_end() -> None:
+            try:
+                run()
+            except Exception:  # a page that no longer reads would show old windows as if they were new
+                log.exception("page_ended")
+                self._request_end()
+
+        thread = threading.Thread(target=run_to_the_end, name=name, daemon=True)
         thread.start()
         self._readers.append(thread)
 

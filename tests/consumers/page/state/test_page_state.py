@@ -74,6 +74,16 @@ def test_a_tile_shows_the_newest_window(read_as: ReadAs) -> None:
     assert tile.lag_s == 0.25
 
 
+def test_a_feed_that_was_started_again_at_an_earlier_time_shows_what_comes_now(read_as: ReadAs) -> None:
+    """And a revision of an earlier window does not take its place."""
+    state = started(read_as(number) for number in (100, 101, 3, 4))
+    assert tiles(state)[0].window_id == read_as(4).window.window_id
+    state.add_results([read_as(101, revision=1)])
+    assert tiles(state)[0].window_id == read_as(4).window.window_id
+    state.add_results([read_as(4, revision=1, fire=0.75)])
+    assert tiles(state)[0].matches == {"fire": 0.75}
+
+
 def test_what_matches_is_new_or_broken_gets_attention(read_as: ReadAs) -> None:
     """The strongest reason first."""
     state = started([read_as(0, "calm"), read_as(0, "hot", fire=0.95, novelty=0.3, dead=2)])

@@ -91,7 +91,7 @@ def spoken_words(window: SeenWindow) -> tuple[SpokenWords, ...]:
 
 def tile_of(feed: FeedState) -> FeedTile | None:
     """Return the tile of a feed; None if it has no window yet."""
-    window, newest = feed.history.newest, feed.newest
+    window, newest = feed.shown, feed.newest
     if window is None or newest is None:
         return None
     reasons = tuple(sorted((*newest.reasons, _SILENT), reverse=True)) if feed.is_silent else newest.reasons

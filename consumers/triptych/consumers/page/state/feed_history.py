@@ -42,30 +42,24 @@ class FeedHistory:
         """The end of the newest window; None if there is none."""
         return self._windows[-1].to_ns if self._windows else None
 
-    @property
-    def newest(self) -> SeenWindow | None:
-        """The newest window."""
-        return self._windows[-1] if self._windows else None
-
-    def add(self, window: SeenWindow, *, limit: int) -> bool:
+    def add(self, window: SeenWindow, *, limit: int) -> None:
         """Add a window, or a revision of one; keep at most about `limit` windows one by one.
 
-        Returns whether it is the newest of the feed. An older revision than the known one changes nothing.
+        Of an older revision than the known one, only its number is kept.
         """
         at = bisect_left(self._starts_ns, window.start_ns)
         same = at < len(self._windows) and self._windows[at].window_id == window.window_id
         if same:
             if window.revision < self._windows[at].revision:
                 with_earlier_revision(self._windows[at], window)
-                return False
+                return
             self._windows[at] = with_earlier_revision(window, self._windows[at])
         else:
             if self._minutes and window.start_ns < self._minutes[-1].to_ns:
-                return False  # a revision of, or a session at, a time that was merged already
+                return  # a revision of, or a session at, a time that was merged already
             self._windows.insert(at, window)
             self._starts_ns.insert(at, window.start_ns)
         self._trim(limit)
-        return window is self._windows[-1] if self._windows else False
 
     def tail(self, count: int) -> Sequence[SeenWindow]:
         """Return the newest windows, oldest first."""

@@ -28,7 +28,9 @@ class FeedState:
     Attributes:
         name: its id.
         history: its windows.
-        newest: its newest window.
+        shown: the window that was published last, or its newest revision. As a rule it is the newest one; a feed that
+            was started again at an earlier time shows what comes now.
+        newest: what else the wall shows of it.
         place: where the result is that changed its tile last.
         picture_partitions: the partitions that hold its pictures: one, unless the topic has grown.
         picture_size: width and height of its pictures in pixels, as far as one was looked at.
@@ -41,6 +43,7 @@ class FeedState:
 
     name: str
     history: FeedHistory
+    shown: SeenWindow | None = None
     newest: NewestWindow | None = None
     place: ResultPlace | None = None
     picture_partitions: set[int] = field(default_factory=set)
@@ -54,8 +57,9 @@ class FeedState:
     def add(self, read: ReadResult, *, limit: int) -> None:
         """Take the next result; keep at most about `limit` windows one by one."""
         result = read.result
-        if self.history.add(read.window, limit=limit):
-            self.newest = read.newest
+        self.history.add(read.window, limit=limit)
+        if not result.revision or (self.shown is not None and self._revises(self.shown, read.window)):
+            self.shown, self.newest = read.window, read.newest
         self.place = read.place
         if read.window.pictures is not None:
             self.picture_partitions.add(read.window.pictures.partition)
@@ -66,3 +70,7 @@ class FeedState:
         self.shed += shed.video + shed.audio + shed.subtitles + shed.detections + shed.model
         if result.revised is not None:
             self.late += sum(count for _, count in result.revised.added)
+
+    @staticmethod
+    def _revises(shown: SeenWindow, window: SeenWindow) -> bool:
+        return shown.window_id == window.window_id and window.revision >= shown.revision
