@@ -94,7 +94,7 @@ def test_a_view_as_a_picture_for_the_documentation(
 
     taken = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     to = Path(os.environ.get("PAGE_PICTURES", tmp_path)) / f"{name}.jpg"
-    taken.save(to, quality=74, optimize=True, progressive=True)
+    taken.save(to, quality=68, optimize=True, progressive=True)
 
     assert taken.size == (width, height)
     assert len(taken.resize((100, 100)).getcolors(maxcolors=10_000) or ()) > 50
