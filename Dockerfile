@@ -3,6 +3,7 @@
 #   docker build --target worker --tag triptych-worker:0.1.0 .
 #
 #   consumer     watch, alert, evidence, diff, dead, doctor, topics
+#   describe     describe
 #   producer     produce, with speech to text
 #   models       `triptych models pull`: the producer's image, and pip
 #   worker       work, with CUDA, and the weights of the encoders; also all of the consumer's commands
@@ -76,6 +77,25 @@ FROM runtime AS consumer
 COPY --from=consumer-packages /opt/triptych /opt/triptych
 COPY --from=consumer-checked /sbom.cdx.json /opt/triptych/
 COPY --from=code /code /opt/triptych
+ARG REVISION=""
+LABEL org.opencontainers.image.revision=$REVISION
+
+# --- describe ------------------------------------------------------------------------------------------------------
+
+FROM tools AS describe-packages
+COPY docker/describe.txt /locks/
+RUN /opt/build/bin/pip install --require-hashes --no-deps --requirement /locks/describe.txt
+
+FROM describe-packages AS describe-checked
+COPY --from=metadata /metadata /opt/triptych
+RUN /opt/build/bin/pip check \
+    && /opt/build/bin/cyclonedx-py environment --output-reproducible --output-file /sbom.cdx.json /opt/triptych/bin/python
+
+FROM runtime AS describe
+COPY --from=describe-packages /opt/triptych /opt/triptych
+COPY --from=describe-checked /sbom.cdx.json /opt/triptych/
+COPY --from=code /code /opt/triptych
+EXPOSE 9466
 ARG REVISION=""
 LABEL org.opencontainers.image.revision=$REVISION
 

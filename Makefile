@@ -26,7 +26,7 @@ $(VENV)/bin/uv:
 
 $(PACKAGES): pyproject.toml $(VENV)/bin/uv
 	@echo "Installing Triptych with all its extras (the first time this fetches several gigabytes)"
-	@$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(PYTHON) --editable '.[producers,transcribe,worker,cpu,foundation,train,compress,consumers,describe,page,trace,librdkafka,docs,dev]'
+	@$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(PYTHON) --editable '.[producers,transcribe,worker,cpu,onnx,foundation,train,compress,consumers,describe,page,index,trace,librdkafka,docs,dev]'
 	@touch $@
 
 .PHONY: broker
@@ -79,6 +79,7 @@ check: $(PACKAGES) ## Check format, lint, types, imports and structure
 	@echo "Imports" && $(VENV)/bin/lint-imports --no-logo >$(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 	@echo "Structure" && $(PYTHON) -m tools.structure
 	@echo "Reference" && $(PYTHON) -m tools.reference --check
+	@echo "Dashboards" && $(PYTHON) -m tools.dashboards --check
 
 .PHONY: docs
 docs: site ## Build the documentation strictly and serve it on 127.0.0.1:8000; SERVE=0 only builds it
@@ -89,9 +90,10 @@ site: $(PACKAGES)
 	@echo "Documentation" && NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict 2>$(VENV)/site.log || { cat $(VENV)/site.log; exit 1; }
 
 .PHONY: reference
-reference: $(PACKAGES) ## Generate docs/reference, the contract's documents and the structure table from the code
+reference: $(PACKAGES) ## Generate docs/reference, the contract's documents, the dashboards and the structure table from the code
 	@$(PYTHON) -m tools.reference
 	@$(PYTHON) -m tools.contract
+	@$(PYTHON) -m tools.dashboards
 	@$(PYTHON) -m tools.structure --update
 
 .PHONY: lock
@@ -109,7 +111,7 @@ format: $(PACKAGES) ## Format the code and apply the linter's fixes
 
 .PHONY: ci
 ci: check check-page site ## Run all of CI: checks, site, and the tests in a clean clone, where a missing server is an error
-	@tools/system_packages.sh need python venv java mvn npm chromium redis-server kcat openssl rtsp-server benchmark-parts
+	@tools/system_packages.sh need python venv java mvn npm chromium redis-server kcat openssl rtsp-server benchmark-parts prometheus mosquitto
 	@tools/clean_clone.sh make test
 
 .PHONY: kafka
@@ -138,12 +140,25 @@ outages: $(PACKAGES) broker ## Take away broker, producer and link, one after an
 	@tools/system_packages.sh need java redis-server
 	@$(PYTHON) -m tests.outages $(if $(ONLY),--only "$(ONLY)") $(if $(LATE),--late $(LATE)) $(if $(BUG),--bug $(BUG))
 
+.PHONY: bench-search
+bench-search: $(PACKAGES) ## Write and search an index of a million generated windows; WINDOWS=N
+	@$(PYTHON) -m benchmarks.search --windows $(or $(WINDOWS),1000000)
+
 .PHONY: bench
 bench: $(PACKAGES) weights broker ## Measure each part beside its limit, and write docs/performance.md; NAME="road decode" ROUNDS=5
 	@tools/system_packages.sh need java redis-server
 	@rm -f build/bench.jsonl
 	@$(PYTHON) -m benchmarks $(NAME) --rounds $(or $(ROUNDS),5) --json build/bench.jsonl
 	@[ -n "$(NAME)" ] || $(PYTHON) -m benchmarks --json build/bench.jsonl --page docs/performance.md
+
+.PHONY: bench-gpu
+bench-gpu: $(PACKAGES) weights ## Check each part of a GPU's path against the CPU, and time it, within ten minutes
+	@$(PYTHON) -m benchmarks.gpu
+
+.PHONY: bench-workers
+bench-workers: $(PACKAGES) broker ## Measure WORKERS="1 2 4 8" on one broker: throughput, and pauses at a join and a kill
+	@tools/system_packages.sh need java redis-server
+	@$(PYTHON) -m benchmarks.scaling.workers --workers $(or $(WORKERS),1 2 4 8)
 
 .PHONY: soak
 soak: $(PACKAGES) broker ## Play HOURS=24 of STREAMS=8 feeds as fast as the worker can; table and plot in TO=build/bounds

@@ -27,6 +27,9 @@ SUITE: Final = {
     "model": "models:model_benchmark",
     "pipeline": "models:pipeline_benchmark",
     "threads": "models:threads_benchmark",
+    "produce": "produce:produce_benchmark",
+    "produce-1080p": "produce:produce_1080p_benchmark",
+    "produce-mjpeg": "produce:produce_mjpeg_benchmark",
     "start": "start:start_benchmark",
 }
 

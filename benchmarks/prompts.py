@@ -1,4 +1,6 @@
-"""How well prompts find what is asked for, fused and by source: `python -m benchmarks.prompts [--plot FILE]`.
+"""How well prompts find what is asked for, fused and by source: `python -m benchmarks.prompts [--rendered]`.
+
+With `--rendered`, films run through a whole worker: see `rendered_prompts.py`. Without it:
 
 Generated streams, at the level of vectors. The vectors of prompts, cues and names of sounds are those of the semantic
 space's own text encoder. A picture's vector is what the label part of the space makes of a classifier that is right:
@@ -16,6 +18,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,13 +28,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import rendered_prompts
+from benchmarks.rendered_prompts import RenderedStream
 from triptych.models.prediction import WindowVectors
 from triptych.models.spaces.text_space import build_text_space
 from triptych.schemas.names import result_id
 from triptych.schemas.perception.prompts import Prompt, PromptChange
 from triptych.schemas.results import Arrival, Modalities, ModalityReport, ModelReference, Result
 from triptych.worker.matching.match_history import MatchHistory
-from triptych.worker.matching.prompt_timeline import AppendedChange, PromptTimeline, TextVectors
+from triptych.worker.matching.prompt_timeline import AppendedChange, PromptTimeline, PromptVectors, TextVectors
 from triptych.worker.matching.similarities import WindowSources
 
 Vector = NDArray[np.float32]
@@ -357,13 +362,18 @@ def auroc(scores: Scores, happens: NDArray[np.bool_]) -> float:
     return float((ranks[happens].sum() - positives * (positives + 1) / 2) / (positives * (len(scores) - positives)))
 
 
-def ceiling(sources: Sequence[str]) -> float:
-    """Return the best possible AUROC of some sources: that of the likelihood ratio of what they show."""
+def ceiling(sources: Sequence[str], share: Mapping[str, float] = SHOWN) -> float:
+    """Return the best possible AUROC of some sources: that of the likelihood ratio of what they show.
+
+    Args:
+        sources: the sources.
+        share: the probability with which each shows what happens.
+    """
     ratios, ones, zeros = [], [], []
     for shown in itertools.product((False, True), repeat=len(sources)):
         one = zero = 1.0
         for source, does in zip(sources, shown, strict=True):
-            one *= SHOWN[source] if does else 1 - SHOWN[source]
+            one *= share[source] if does else 1 - share[source]
             zero *= FALSELY if does else 1 - FALSELY
         ratios.append(one / zero)
         ones.append(one)
@@ -433,7 +443,10 @@ def streams_of(
         text = concept.prompt if language == "en" else concept.chinese
         prompt = Prompt(name="asked", texts={language: text})
         timeline = PromptTimeline(
-            0, [AppendedChange(0, PromptChange(id="1", name="asked", prompt=prompt))], vectors, known_until_ns=10**15
+            0,
+            [AppendedChange(0, PromptChange(id="1", name="asked", prompt=prompt))],
+            PromptVectors(vectors),
+            known_until_ns=10**15,
         )
         for number in range(STREAMS_PER_CONCEPT):
             random = np.random.default_rng([seed, index, number])
@@ -483,12 +496,70 @@ def report(vectors: TextVectors) -> dict[str, tuple[float, float, float]]:
     return rows
 
 
+def rendered_report(seed: int) -> dict[str, tuple[float, float, float]]:
+    """Print the table of rendered films, and return the AUROC of each row.
+
+    A source that a film lacks has no evidence and leaves that of the others as it is, so without it the log-odds are
+    less its evidence. A film is rendered without each track to check that.
+    """
+    random = np.random.default_rng(seed)
+    with tempfile.TemporaryDirectory() as scratch:
+        studio = rendered_prompts.Studio(Path(scratch))
+        streams = [_played(rendered) for rendered in studio.streams(seed)]
+        for source in SOURCES:
+            (bare,) = map(_played, studio.streams(seed, motifs=rendered_prompts.MOTIFS[:1], films=1, without=source))
+            expected = streams[0].log_odds - streams[0].evidence[source]
+            _say(f"a film without {source}: log-odds differ by {np.abs(bare.log_odds - expected).max():.4f} at most")
+    share = dict.fromkeys(SOURCES, rendered_prompts.SHOWN)
+    rows: dict[str, tuple[float, float, float]] = {}
+    _say(f"{len(streams)} rendered streams of {rendered_prompts.WINDOWS} windows; AUROC (95 % interval), best possible")
+    for source in SOURCES:
+        rows[source] = measured(streams, lambda stream, s=source: stream.evidence[s], random)  # type: ignore[misc]
+        _print(source, rows[source], ceiling([source], share))
+    rows["fused"] = measured(streams, _log_odds, random)
+    _print("fused", rows["fused"], ceiling(SOURCES, share))
+    best = max(SOURCES, key=lambda source: rows[source][0])
+    _print(f"fused less {best}", gain(streams, best, random), ceiling(SOURCES, share) - ceiling([best], share))
+    for source in SOURCES:
+        others = [other for other in SOURCES if other != source]
+        row = measured(streams, lambda stream, s=source: stream.log_odds - stream.evidence[s], random)  # type: ignore[misc]
+        rows[f"fused without {source}"] = row
+        _print(f"without {source}", row, ceiling(others, share))
+        lost = ceiling(SOURCES, share) - ceiling(others, share)
+        _say(f"    costs {rows['fused'][0] - row[0]:.3f}, of {lost:.3f}")
+    rows["fused, one threshold for all"] = pooled(streams, _log_odds, random)
+    _print("fused, one threshold for all", rows["fused, one threshold for all"], None)
+    _print_threshold(streams, share)
+    return rows
+
+
+def _played(rendered: RenderedStream) -> PlayedStream:
+    """Return what the results of a rendered stream say of its prompt."""
+    matches = [(result.matches or {}).get(result.stream) for result in rendered.results]
+    evidence = {
+        source: np.array([_value(match and getattr(match.evidence, source)) for match in matches]) for source in SOURCES
+    }
+    similarity = {
+        source: np.array(
+            [_value(match and match.similarity and getattr(match.similarity, source)) for match in matches]
+        )
+        for source in SOURCES
+    }
+    return PlayedStream(
+        happens=rendered.happens,
+        log_odds=np.array([-np.inf if match is None else match.log_odds for match in matches]),
+        evidence=evidence,
+        similarity=similarity,
+        quantile=np.array([_value(match and match.quantile) for match in matches]),
+    )
+
+
 def _print(name: str, row: tuple[float, float, float], best: float | None) -> None:
     value, low, high = row
     _say(f"  {name:42} {value:.3f} ({low:.3f} to {high:.3f})" + ("" if best is None else f", {best:.3f}"))
 
 
-def _print_threshold(streams: Sequence[PlayedStream]) -> None:
+def _print_threshold(streams: Sequence[PlayedStream], shown: Mapping[str, float] = SHOWN) -> None:
     """Print precision and recall of the rule `matches['asked'] > .9` after the first 20 windows."""
     happens = np.concatenate([stream.happens[20:] for stream in streams])
     found = np.concatenate([1 / (1 + np.exp(-stream.log_odds[20:])) > THRESHOLD for stream in streams])
@@ -496,7 +567,7 @@ def _print_threshold(streams: Sequence[PlayedStream]) -> None:
     _say(
         f"score > .9: precision {hits / max(int(found.sum()), 1):.3f} of {int(found.sum())}, "
         f"recall {hits / int(happens.sum()):.3f} of {int(happens.sum())}; a source shows it in "
-        f"{1 - np.prod([1 - share for share in SHOWN.values()]):.3f} of them"
+        f"{1 - np.prod([1 - share for share in shown.values()]):.3f} of them"
     )
 
 
@@ -509,15 +580,15 @@ def _print_usual(streams: Sequence[PlayedStream]) -> None:
         _say(f"usual similarity of {source}: median {middle:.3f}, robust deviation {spread:.3f}")
 
 
-def plot(rows: Mapping[str, tuple[float, float, float]], path: Path) -> None:
-    """Draw the AUROC of the rows with their intervals."""
+def plot(rows: Mapping[str, tuple[float, float, float]], path: Path, share: Mapping[str, float] = SHOWN) -> None:
+    """Draw the AUROC of the rows with their intervals. `share` is the probability with which a source shows it."""
     import matplotlib as mpl  # noqa: PLC0415 - only to draw
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
-    best = {**{s: ceiling([s]) for s in SOURCES}, "fused": ceiling(SOURCES)}
-    best |= {f"fused without {s}": ceiling([o for o in SOURCES if o != s]) for s in SOURCES}
+    best = {**{s: ceiling([s], share) for s in SOURCES}, "fused": ceiling(SOURCES, share)}
+    best |= {f"fused without {s}": ceiling([o for o in SOURCES if o != s], share) for s in SOURCES}
     names = list(reversed(rows))
     figure, axes = plt.subplots(figsize=(7, 0.4 * len(names) + 1))
     values = np.array([rows[name] for name in names])
@@ -539,18 +610,27 @@ def _say(line: str) -> None:
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rendered", action="store_true", help="run rendered films through a whole worker")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw the table")
     options = parser.parse_args()
+    started_s = time.monotonic()
+    if options.rendered:
+        _finish(rendered_report(SEED), started_s, options.plot, dict.fromkeys(SOURCES, rendered_prompts.SHOWN))
+        return
     space = build_text_space("base")
     if space is None:
         raise SystemExit("the model has no space of texts")
     texts = all_texts()
     vectors = TextVectors("semantic", dict(zip(texts, space.embed_texts(texts), strict=True)))
-    started_s = time.monotonic()
-    rows = report(vectors)
+    _finish(report(vectors), started_s, options.plot, SHOWN)
+
+
+def _finish(
+    rows: Mapping[str, tuple[float, float, float]], started_s: float, file: Path | None, share: Mapping[str, float]
+) -> None:
     _say(f"{time.monotonic() - started_s:.0f} s")
-    if options.plot is not None:
-        plot(rows, options.plot)
+    if file is not None:
+        plot(rows, file, share)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ lock() {
 }
 lock build docker/build.in
 lock consumer --extra consumers pyproject.toml
+lock describe --extra describe pyproject.toml
 lock producer --extra producers --extra transcribe pyproject.toml
 lock worker --extra worker --extra consumers pyproject.toml
 # PyTorch's CPU build needs none of CUDA's packages, and comes from an index of its own, at the versions of worker.txt.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
@@ -31,6 +32,11 @@ def open_server(stack: ExitStack, make: Callable[[], AbstractContextManager[T]])
         if REQUIRED:
             raise
         pytest.skip(str(missing))
+
+
+def require_librdkafka() -> None:
+    """If the client in C is not installed, skip the test, or fail if servers are required."""
+    require_program(None if find_spec("confluent_kafka") is None else "confluent_kafka", "the extra `librdkafka`")
 
 
 def require_program(found: str | None, name: str) -> str:

@@ -4,7 +4,7 @@
 #   tools/system_packages.sh need WHAT...      exit 1 if something is missing, and print the command that installs it
 #   tools/system_packages.sh install WHAT...   install what is missing with apt-get (as root)
 #
-# WHAT is one of: python venv java mvn npm chromium redis-server kcat openssl rtsp-server benchmark-parts stamps
+# WHAT is one of: python venv java mvn npm chromium redis-server kcat openssl rtsp-server benchmark-parts kustomize stamps prometheus mosquitto
 set -eu
 
 JAVA_MAJOR=17
@@ -26,7 +26,13 @@ present() {
                 [ -f /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf ] &&
                 [ -d /usr/share/asterisk/sounds/en_US_f_Allison ]
             ;;
+        # Renders the Kubernetes manifests. Debian's kubectl is older than components, and Debian has no kustomize.
+        kustomize) command -v kustomize >/dev/null 2>&1 || kubectl kustomize --help >/dev/null 2>&1 ;;
         npm) command -v npm >/dev/null 2>&1 && node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 18 ? 1 : 0)' 2>/dev/null ;;
+        # promtool checks and tests the alerts; a test runs the server.
+        prometheus) command -v prometheus >/dev/null 2>&1 && command -v promtool >/dev/null 2>&1 ;;
+        # Debian puts the broker where only root's PATH looks.
+        mosquitto) command -v mosquitto >/dev/null 2>&1 || [ -x /usr/sbin/mosquitto ] ;;
         stamps) [ -d /usr/share/tuxpaint/stamps/animals ] ;;
         *) command -v "$1" >/dev/null 2>&1 ;;
     esac
@@ -44,6 +50,7 @@ package_of() {
                 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
             ;;
         benchmark-parts) echo espeak-ng flite fonts-noto-color-emoji asterisk-core-sounds-en-wav ;;
+        kustomize) echo kubectl ;;
         stamps) echo tuxpaint-stamps-default ;;
         *) echo "$1" ;;
     esac
@@ -58,6 +65,7 @@ described() {
         chromium) echo "Chromium, in which the page is tested," ;;
         rtsp-server) echo "GStreamer's RTSP server" ;;
         benchmark-parts) echo "What the generated benchmarks are made with" ;;
+        kustomize) echo "kustomize, or kubectl of Kubernetes' own packages," ;;
         stamps) echo "The stamps of Tux Paint" ;;
         *) echo "$1" ;;
     esac

@@ -24,9 +24,11 @@ EXTRA_OF_MODULE = {
     "cv2": "producers",
     "httpx2": "describe",
     "huggingface_hub": "foundation",
+    "lancedb": "index",
     "numpy": "producers",
     "open_clip": "foundation",
     "prometheus_client": "producers",
+    "pyarrow": "index",
     "redis": "consumers",
     "safetensors": "worker",
     "simpleeval": "consumers",
@@ -140,6 +142,16 @@ COMMANDS = (
         "page",
         "triptych.consumers.page.cli:page",
         "Show in a browser what the feeds of a pipeline show and say, what matched, and what is wrong. Ctrl-C ends it.",
+    ),
+    LazyCommand(
+        "index",
+        "triptych.consumers.searching.cli:index",
+        "Keep an index of what was seen, heard, said and described, for `triptych search`.",
+    ),
+    LazyCommand(
+        "search",
+        "triptych.consumers.searching.cli:search",
+        "Find moments in what `triptych index` has written: by their words, by what is meant, or both.",
     ),
     LazyCommand("evidence", "triptych.consumers.cli:evidence", "Fetch the frames, audio and cues behind a result."),
     LazyCommand(

@@ -41,11 +41,11 @@ def parts_in_memory(stack: ExitStack, settings: Settings) -> DemoParts:
 def parts_on_servers(stack: ExitStack, settings: Settings) -> DemoParts:
     """Return parts on the servers of the settings."""
     from triptych.consumers.subscription.subscriber import Subscriber
-    from triptych.transport.kafka.transport import KafkaTransport
+    from triptych.transport.open import open_transport
     from triptych.transport.topics import check_topics
     from triptych.worker.publishing.stores.redis import RedisStore
 
-    transport = KafkaTransport(settings.kafka)
+    transport = open_transport(settings.kafka)
     stack.callback(transport.close)
     _make_topics(transport, settings)
     check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes)

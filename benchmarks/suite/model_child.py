@@ -50,12 +50,12 @@ def _windows(count: int, threads: int | None) -> Cost:
         return infer.submit(measured, work).result()
 
 
-def _pictures(count: int, *, in_openvino: bool = False) -> Cost:
+def _pictures(count: int, runtime: RuntimeName = "torch") -> Cost:
     import torch  # noqa: PLC0415 - after the tuning
 
     from triptych.models.pretrained.efficientnet import ImageEncoder  # noqa: PLC0415
 
-    model = _model(1, "openvino" if in_openvino else "torch")
+    model = _model(1, runtime)
     encoder = next(part for part in model._network.modules() if isinstance(part, ImageEncoder))  # noqa: SLF001 - alone
     images = torch.zeros((_PICTURES, 224, 224, 3), dtype=torch.uint8)
 
@@ -119,7 +119,8 @@ _MEASURES: Final[dict[str, tuple[bool, Callable[[int], Cost]]]] = {
     "windows-all-threads": (True, lambda count: _windows(count, None)),
     "windows-not-tuned": (False, lambda count: _windows(count, None)),
     "pictures": (True, _pictures),
-    "openvino": (True, lambda count: _pictures(count, in_openvino=True)),
+    "openvino": (True, lambda count: _pictures(count, "openvino")),
+    "onnxruntime": (True, lambda count: _pictures(count, "onnxruntime")),
     "gemm": (True, _gemm),
     "worker": (True, _worker),
     "worker-not-tuned": (False, _worker),

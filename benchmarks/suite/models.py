@@ -30,6 +30,8 @@ def model_benchmark(size: Size) -> Benchmark:
     }
     if find_spec("openvino") is not None:
         contenders["the same network in OpenVINO"] = lambda: _child("openvino", pictures)
+    if find_spec("onnxruntime") is not None:
+        contenders["the same network in ONNX Runtime"] = lambda: _child("onnxruntime", pictures)
     return Benchmark(
         "model",
         "What does a picture cost in the base model?",

@@ -1,12 +1,10 @@
-"""The examples for systemd and Kubernetes: their variables are settings, and their workers are static members."""
+"""The example for systemd: its variables are settings, and its workers are static members."""
 
 from __future__ import annotations
 
 import configparser
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from triptych.settings.loading import load
 from triptych.settings.tree import Settings
@@ -31,14 +29,6 @@ def systemd_unit() -> dict[str, list[str]]:
     return {key: value.splitlines() for key, value in parser["Service"].items()}
 
 
-def kubernetes_pod() -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the specification of the workload, and the container."""
-    document = yaml.safe_load((EXAMPLES / "kubernetes" / "worker.yaml").read_text(encoding="utf-8"))
-    [container] = document["spec"]["template"]["spec"]["containers"]
-    assert document["kind"] == "StatefulSet"  # its pods keep their names
-    return document["spec"]["template"]["spec"], container
-
-
 def checked(environ: dict[str, str]) -> Settings:
     """Return the settings. The loader rejects unknown variables."""
     settings = load(environ=environ)
@@ -59,23 +49,9 @@ def test_the_workers_of_the_systemd_unit_are_static_members_that_are_started_aga
     assert int(unit["RestartSec"][0]) * 1_000 < settings.kafka.session_timeout_ms
 
 
-def test_the_workers_of_the_stateful_set_are_static_members() -> None:
-    """The probes are those of the status server."""
-    pod, container = kubernetes_pod()
-    settings = checked({each["name"]: each["value"] for each in container["env"]})
-
-    assert container["env"][3]["value"] == "@hostname"
-    assert [container[probe]["httpGet"]["path"] for probe in ("livenessProbe", "readinessProbe")] == [
-        "/healthz",
-        "/readyz",
-    ]
-    assert [port["containerPort"] for port in container["ports"]] == [settings.http.port]
-    assert pod["terminationGracePeriodSeconds"] * 1_000 > settings.worker.shutdown_limit_ms
-
-
 def test_the_examples_are_mentioned_in_the_documentation() -> None:
     """A file that no page names is not found."""
     page = (EXAMPLES.parent / "docs" / "deployment.md").read_text(encoding="utf-8")
 
-    for path in [*EXAMPLES.glob("*/*.service"), *EXAMPLES.glob("*/*.yaml")]:
+    for path in EXAMPLES.glob("*/*.service"):
         assert path.relative_to(EXAMPLES.parent).as_posix() in page

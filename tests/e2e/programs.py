@@ -339,6 +339,6 @@ def _compared_fields(result: Result) -> dict[str, Any]:
     fields = result.model_dump(mode="json", exclude=set(IGNORED_FIELDS))
     for vectors in filter(None, (fields.get("vectors"), fields.get("sound_vectors"))):
         for name, text in vectors.items():
-            if name != "space" and text is not None:
+            if name != "space" and isinstance(text, str):
                 vectors[name] = [number / _FLOAT16_ERROR for number in decode_vector(text)]
     return fields

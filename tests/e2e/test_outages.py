@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.films import write_film
 from tests.e2e.programs import PROGRAM_LIMIT_S, Installation, assert_equal_results, wait_until
+from tests.servers import require_librdkafka
 from tools.devservers import KafkaOptions
 
 if TYPE_CHECKING:
@@ -45,15 +46,20 @@ def test_a_worker_waits_for_redis(
     assert_equal_results(here.in_redis(), here.in_topic())
 
 
+@pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
 def test_nothing_is_lost_during_outages_of_redis_and_kafka(
     install: Callable[..., Installation],
     start_redis: Callable[[], DevRedis],
     start_kafka: Callable[[KafkaOptions], DevKafka],
     tmp_path: Path,
+    client: str,
 ) -> None:
     """Redis freezes and is restarted; Kafka freezes and is killed. Producer and worker continue by themselves."""
+    if client == "librdkafka":
+        require_librdkafka()
     redis_server, kafka = start_redis(), start_kafka(KafkaOptions())
-    here = replace(install(**SETTINGS), redis_url=redis_server.url, bootstrap_servers=kafka.bootstrap_servers)
+    chosen = install(**SETTINGS, TRIPTYCH_KAFKA_CLIENT=client)
+    here = replace(chosen, redis_url=redis_server.url, bootstrap_servers=kafka.bootstrap_servers)
     here.make_topics()
     film = write_film(tmp_path / "hall.mkv", seconds=12, tone_hz=440)
     with here.running("work") as worker:

@@ -11,7 +11,8 @@ from benchmarks import __main__ as program
 from benchmarks.frame import Benchmark, Cost, measured, run, table, whole_process
 from benchmarks.suite import Size
 
-IN_THIS_PROCESS = ("decode", "aligner", "decode-aligner", "road", "streams", "latency")
+PRODUCING = ("produce", "produce-1080p", "produce-mjpeg")
+IN_THIS_PROCESS = ("decode", "aligner", "decode-aligner", "road", "streams", "latency", *PRODUCING)
 QUICK_PROCESSES = ("start",)
 
 

@@ -40,7 +40,8 @@ training = [name for name in sys.modules if name.startswith(("triptych.training"
 print(json.dumps({"count": count, "failed": failed, "present": present, "training": training}))
 """
 
-TRAIN_ONLY = ("captum", "matplotlib", "sklearn", "tensorboard", "torchao")
+NEVER_SERVED = ("captum", "matplotlib", "tensorboard", "torchao")
+TRAIN_ONLY = (*NEVER_SERVED, "sklearn")
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ CASES = {
     "producers": ExtraCase(("triptych.producers",), ("torch", "redis", "faster_whisper")),
     "transcribe": ExtraCase(("triptych.producers",), ("torch", "redis")),
     "worker": ExtraCase(("triptych.worker", "triptych.models"), (*TRAIN_ONLY, "faster_whisper")),
-    "foundation": ExtraCase(("triptych.worker", "triptych.models"), (*TRAIN_ONLY, "faster_whisper")),
+    # sentence-transformers brings scikit-learn
+    "foundation": ExtraCase(("triptych.worker", "triptych.models"), (*NEVER_SERVED, "faster_whisper")),
     "train": ExtraCase(("triptych.training", "triptych.explaining"), ("torchao", "faster_whisper")),
     "compress": ExtraCase(("triptych.training.compression",), ("faster_whisper",)),
 }

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.servers import require_librdkafka
 from tools.devservers import DevKafka
 from triptych.settings.kafka import KafkaSettings
-from triptych.transport.kafka.transport import KafkaTransport
 from triptych.transport.memory.transport import MemoryTransport
+from triptych.transport.open import open_transport
 from triptych.transport.protocols import Publisher, Transport
 from triptych.transport.records import TopicPartition
 from triptych.transport.topic_settings import TopicSettings
@@ -48,7 +49,7 @@ class KafkaWorld:
 
     def __init__(self, broker: DevKafka, **access: Any) -> None:  # noqa: ANN401 - settings of any type
         self.broker = broker
-        self.transport: Transport = KafkaTransport(
+        self.transport: Transport = open_transport(
             KafkaSettings(
                 bootstrap_servers=broker.bootstrap_servers,
                 session_timeout_ms=6_000,
@@ -83,17 +84,31 @@ def scram_login(broker: DevKafka, user: str) -> dict[str, Any]:
 World = MemoryWorld | KafkaWorld
 
 
-@pytest.fixture(params=["memory", "kafka", "secured"])
+def installed_client(name: str) -> str:
+    """Return the setting `kafka.client` for a client that the tests name; skip the test if it is not installed."""
+    if name != "librdkafka":
+        return "kafka-python"
+    require_librdkafka()
+    return name
+
+
+@pytest.fixture(params=["kafka-python", "librdkafka"])
+def client(request: pytest.FixtureRequest) -> str:
+    """Each client of Kafka, as in the setting `kafka.client`."""
+    return installed_client(request.param)
+
+
+@pytest.fixture(params=["memory", "kafka", "secured", "librdkafka"])
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     """Each kind of transport, with the faults that a test can cause."""
     made: World
     if request.param == "memory":
         made = MemoryWorld()
-    elif request.param == "kafka":
-        made = KafkaWorld(request.getfixturevalue("kafka"))
     else:
-        broker: DevKafka = request.getfixturevalue("secured_kafka")
-        made = KafkaWorld(broker, **scram_login(broker, "suite"))
+        secured = request.param == "secured"
+        broker: DevKafka = request.getfixturevalue("secured_kafka" if secured else "kafka")
+        access = scram_login(broker, "suite") if secured else {}
+        made = KafkaWorld(broker, client=installed_client(request.param if not secured else "kafka"), **access)
     yield made
     made.transport.close()
 

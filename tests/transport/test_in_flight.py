@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -16,6 +20,14 @@ DONE = Delivered("t", 0, 0)
 def message(size: int) -> Message:
     """Return a message of the given size."""
     return Message("t", b"", b"x" * size)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait at most ten seconds until something holds."""
+    deadline_s = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.001)
 
 
 def test_messages_are_taken_in_order_and_resent_in_order() -> None:
@@ -90,6 +102,45 @@ def test_waiting_ends_when_all_messages_sent_so_far_are_settled() -> None:
         in_flight.wait(0.01)
     in_flight.settle(first, DONE)
     in_flight.wait(0)
+
+
+def test_waiting_goes_on_until_the_senders_futures_are_set() -> None:
+    """A sender that has waited reads its outcomes at once."""
+    in_flight = InFlight(100)
+    sent = in_flight.add(message(1), 0)
+    was_known = []
+
+    class Observed(Future[Delivered]):
+        def set_result(self, result: Delivered) -> None:
+            with suppress(PublishTimeoutError):
+                in_flight.wait(0)
+                was_known.append("before its future was set")
+            super().set_result(result)
+
+    sent.delivered = Observed()
+    in_flight.settle(sent, DONE)
+
+    in_flight.wait(0)
+    assert was_known == []
+    assert sent.delivered.result(timeout=0) == DONE
+
+
+def test_threads_wait_for_different_messages() -> None:
+    """Each is woken when the outcomes of those that it has sent are known."""
+    in_flight = InFlight(100)
+    first = in_flight.add(message(1), 0)
+    with ThreadPoolExecutor(2) as threads:
+        early = threads.submit(in_flight.wait, 60)
+        wait_until(lambda: len(in_flight._awaited) == 1)  # noqa: SLF001 - no other sign that it waits
+        second = in_flight.add(message(1), 0)
+        late = threads.submit(in_flight.wait, 60)
+        wait_until(lambda: len(in_flight._awaited) == 2)  # noqa: SLF001 - no other sign that it waits
+
+        in_flight.settle(first, DONE)
+        early.result(60)
+        assert not late.done()
+        in_flight.settle(second, DONE)
+        late.result(60)
 
 
 def test_closing_fails_messages_in_flight_and_rejects_new_ones() -> None:

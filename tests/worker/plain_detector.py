@@ -30,6 +30,7 @@ class PlainDetector:
     ) -> None:
         self.sha256 = sha256
         self.max_side = max_side
+        self.labels: tuple[str, ...] = ()
         self.warmed = 0
         self.calls: list[int] = []
         self._label = label

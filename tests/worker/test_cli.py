@@ -18,7 +18,7 @@ from triptych.worker import cli
 def transport(monkeypatch: pytest.MonkeyPatch) -> MemoryTransport:
     """A broker without topics, in place of Kafka."""
     found = MemoryTransport()
-    monkeypatch.setattr("triptych.transport.kafka.transport.KafkaTransport", lambda _: found)
+    monkeypatch.setattr("triptych.transport.open.open_transport", lambda _: found)
     return found
 
 

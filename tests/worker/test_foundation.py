@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import io
+import wave
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from tests.models.foundation import tiny_models
-from tests.worker.world import Feed, World
-from triptych.schemas.perception.vectors import decode_vector
+from tests.worker.world import T0, Feed, World
+from triptych.models.foundation.space import build_foundation_space
+from triptych.schemas.names import prompts_topic
+from triptych.schemas.perception.prompt_codec import encode_prompt_change
+from triptych.schemas.perception.prompts import Prompt, PromptChange
+from triptych.schemas.perception.vectors import decode_vector, fused_vector
+from triptych.schemas.records import AudioChunk, InputRecord
 from triptych.schemas.results import Result
 from triptych.settings.loading import load
+from triptych.transport.records import Message
+from triptych.transport.topic_settings import TopicSettings
 
 pytestmark = pytest.mark.filterwarnings("default")  # those of the libraries are not ours to mend
 
@@ -60,6 +71,96 @@ def test_results_hold_the_vectors_of_both_spaces_and_restarts_do_not_change_them
         assert (result.vectors, result.sound_vectors) == (results[key].vectors, results[key].sound_vectors)
         assert (result.detections, result.counts) == (results[key].detections, results[key].counts)
         assert (result.predictions, result.model) == (results[key].predictions, results[key].model)
+
+
+def noise(seed: int) -> bytes:
+    """Return half a second of noise with a pitch of its own, encoded as WAV."""
+    random = np.random.default_rng(seed)
+    times_s = np.arange(8_000) / 16_000
+    tone = np.sin(2 * np.pi * random.integers(100, 4_000) * times_s) + random.normal(0, 0.2, 8_000)
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes((tone * 8_000).astype(np.int16).tobytes())
+    return buffer.getvalue()
+
+
+def loud(seconds: int, silent_from_s: int, silent_to_s: int) -> list[InputRecord]:
+    """Return the records of a stream whose sound changes, and is missing for a while."""
+    records: list[InputRecord] = []
+    for record in Feed("cam").play(seconds):
+        if isinstance(record, AudioChunk):
+            second = (record.start_ns - T0) // 10**9
+            if silent_from_s <= second < silent_to_s:
+                continue
+            records.append(record.model_copy(update={"data": noise(record.start_ns // (10**9 // 2))}))
+        else:
+            records.append(record)
+    return records
+
+
+def ask(world: World, prompt: Prompt) -> None:
+    """Create the topic of prompts, with one."""
+    world.transport.admin().create([TopicSettings(prompts_topic("triptych"), 1, cleanup_policy="compact")])
+    change = PromptChange(id="1", name=prompt.name, prompt=prompt)
+    wire = encode_prompt_change(change, pipeline="triptych", moment_ns=T0)
+    world.send_raw(Message(prompts_topic("triptych"), wire.key, wire.value, wire.headers, 0))
+
+
+def test_prompts_are_compared_with_sounds_in_their_own_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less the negatives, by the stream's own past, masked without audio. Kills change nothing."""
+    clap = f"folder:{tiny_models.tiny_clap(tmp_path / 'clap')}"
+    settings = load(
+        overrides={
+            "model.name": "null",
+            "batch.max_delay_ms": 0,
+            "batch.max_windows": 1,
+            "prompts.delay_ms": 0,
+            "model.picture_space": f"folder:{tiny_models.tiny_siglip(tmp_path / 'siglip')}",
+            "model.sound_space": clap,
+        },
+        environ={},
+    )
+    built: list[object] = []
+    build = tiny_models.transformers.AutoModel.from_pretrained
+    monkeypatch.setattr(
+        tiny_models.transformers.AutoModel, "from_pretrained", lambda *a, **k: built.append(a) or build(*a, **k)
+    )
+    prompt = Prompt(name="alarm", texts={"en": "an alarm"}, negatives=("music",))
+    undisturbed, killed = World(), World()
+    for world in (undisturbed, killed):
+        world.settings = settings
+        ask(world, prompt)
+        world.send(loud(40, 20, 26))
+    undisturbed.work()
+    assert len(built) == 2  # the texts of the prompt share the models of the windows
+    for steps in (40, 60):
+        killed.work_some(steps)
+        killed.evict_members()
+    published = len(killed.results())
+    killed.work()
+    assert 0 < published < 20
+
+    results = sorted(undisturbed.results(), key=lambda result: result.start_ns)
+    matches = [(result.matches or {})["alarm"] for result in results]
+    assert [match.similarity is None for match in matches] == [False] * 20
+    assert [match.evidence.audio is None for match in matches] == [
+        number < 8 or 10 <= number < 13 for number in range(20)
+    ]
+    texts = build_foundation_space(clap, torch.device("cpu")).embed_texts(["an alarm", "music"])
+    for number, (result, match) in enumerate(zip(results, matches, strict=True)):
+        assert match.similarity is not None
+        assert match.similarity.video is not None
+        assert (match.similarity.audio is None) == (result.sound_vectors is None) == (10 <= number < 13)
+        if result.sound_vectors is not None:
+            heard = np.asarray(fused_vector(result.sound_vectors), np.float32)
+            alarm, music = (texts @ heard).tolist()
+            assert match.similarity.audio == pytest.approx(alarm - music, abs=2e-3)
+    assert len({match.similarity.audio for match in matches if match.similarity}) > 10
+    again = {result.id: result.matches for result in killed.results()}
+    assert again == {result.id: result.matches for result in results}
 
 
 def test_the_shadow_runs_without_the_foundation_models(tmp_path: Path) -> None:

@@ -38,13 +38,13 @@ def families(registry: CollectorRegistry) -> Iterator[Metric]:
 
 def _table(registry: CollectorRegistry) -> str:
     rows = [
-        (code(one.name), one.type, ", ".join(code(label) for label in _labels(one)), one_line(one.documentation))
+        (code(one.name), one.type, ", ".join(code(label) for label in label_names(one)), one_line(one.documentation))
         for one in families(registry)
     ]
     return table(["name", "type", "labels", "meaning"], rows)
 
 
-def _labels(family: Metric) -> list[str]:
+def label_names(family: Metric) -> list[str]:
     """Return the labels: of a family without samples yet, those with which it was made."""
     sampled = [name for sample in family.samples for name in sample.labels if name != "le"]
     return list(dict.fromkeys(sampled)) or list(getattr(family, "_labelnames", ()))

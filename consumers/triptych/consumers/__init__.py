@@ -1,4 +1,4 @@
-"""Subscribe to results and descriptions from Python: `Subscriber`, `AsyncSubscriber`, `DescriptionSubscriber`, `Rule`.
+"""Subscribe to results and search them from Python: `Subscriber`, `AsyncSubscriber`, `MomentSearch`, `Rule` and others.
 
 Each name is imported from its module on first use, so importing this package is cheap.
 """
@@ -10,18 +10,30 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from triptych.consumers.rules.rule import Rule
+    from triptych.consumers.searching.search import MomentQuery, MomentSearch
     from triptych.consumers.subscription.async_subscriber import AsyncSubscriber
     from triptych.consumers.subscription.description_subscriber import DescriptionSubscriber
     from triptych.consumers.subscription.subscriber import Subscriber
     from triptych.schemas.perception.descriptions import Description
     from triptych.schemas.results import Result
 
-__all__ = ["AsyncSubscriber", "Description", "DescriptionSubscriber", "Result", "Rule", "Subscriber"]
+__all__ = [
+    "AsyncSubscriber",
+    "Description",
+    "DescriptionSubscriber",
+    "MomentQuery",
+    "MomentSearch",
+    "Result",
+    "Rule",
+    "Subscriber",
+]
 
 _MODULES = {
     "AsyncSubscriber": "triptych.consumers.subscription.async_subscriber",
     "Description": "triptych.schemas.perception.descriptions",
     "DescriptionSubscriber": "triptych.consumers.subscription.description_subscriber",
+    "MomentQuery": "triptych.consumers.searching.search",
+    "MomentSearch": "triptych.consumers.searching.search",
     "Result": "triptych.schemas.results",
     "Rule": "triptych.consumers.rules.rule",
     "Subscriber": "triptych.consumers.subscription.subscriber",

@@ -166,14 +166,14 @@ def evidence(
     from triptych.consumers.subscription.subscriber import Subscriber
     from triptych.consumers.watching.watch import open_source
     from triptych.service.logs import configure_logs
-    from triptych.transport.kafka.transport import KafkaTransport
+    from triptych.transport.open import open_transport
 
     settings = _load(config, bootstrap_servers, redis_url, pipeline)
     configure_logs(settings.log)
     check_folder(out)
     with Subscriber(open_source(settings, from_.value)) as subscriber:
         request = find_evidence(subscriber, result_id)
-    with closing(KafkaTransport(settings.kafka)) as transport:
+    with closing(open_transport(settings.kafka)) as transport:
         gathered = gather_evidence(transport, request)
     write_evidence(out, request.delivery, gathered)
     for found in gathered:

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from triptych.settings.section import NotEmpty, Section, read_secret
+from triptych.settings.section import NotEmpty, NotNegative, Section, read_secret
 
 
 class HttpSettings(Section):
@@ -56,6 +56,18 @@ class ProduceHttpSettings(HttpSettings):
     port: Annotated[int, Field(ge=0, le=65_535)] = 0
     """Port to listen on. 0 disables the endpoints, so that several producers can run on one machine. 9465 is a good
     choice for a single producer."""
+
+    max_named_feeds: NotNegative = 200
+    """Maximum number of feeds with metrics of their own. The metrics of all others are summed, with `stream="others"`,
+    so that the number of series is bounded. A feed keeps its series while it is played."""
+
+    named_feeds: str = ""
+    """Feeds that always have metrics of their own, separated by commas: `door,hall`."""
+
+    @property
+    def always_named_feeds(self) -> frozenset[str]:
+        """The stream ids in `named_feeds`."""
+        return frozenset(name.strip() for name in self.named_feeds.split(",") if name.strip())
 
 
 class PageHttpSettings(HttpSettings):

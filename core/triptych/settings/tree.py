@@ -157,14 +157,18 @@ class ModelSettings(Section):
     for this processor (AOTInductor). `aot` needs a C++ compiler and takes minutes, once for each model. A model that
     cannot be compiled runs eagerly."""
 
-    runtime: Literal["auto", "torch", "openvino"] = "auto"
-    """What runs frozen networks, such as the encoder of frames, on a CPU. `auto` is OpenVINO where it is installed
-    (triptych[cpu]): the same results in about half the time. It is compared with PyTorch at the start, and not used if
-    it differs."""
+    runtime: Literal["auto", "torch", "openvino", "onnxruntime"] = "auto"
+    """What runs frozen networks, such as the encoder of frames, on a CPU. `auto` is the fastest at the start of those
+    that are installed: OpenVINO (triptych[cpu]), ONNX Runtime (triptych[onnx]) and PyTorch. The first two have the same
+    results in about half the time. They are compared with PyTorch at the start, and not used if they differ."""
 
     precision: Literal["float32", "bfloat16"] = "float32"
     """Number format of frozen networks in OpenVINO. `bfloat16` halves the time again on processors that have it, and
     changes results slightly: labels of 4 in 100 pictures, embeddings with a cosine of 0.994."""
+
+    cuda_graphs: bool = False
+    """Run frozen networks on a GPU as CUDA graphs, recorded at the start for each batch size. It saves the time of
+    launching each operation, and takes GPU memory. A network that cannot be recorded, or differs, runs as without."""
 
     frames_per_window: Annotated[int, Field(gt=0, le=64)] = 4
     """Number of frames per window that the model sees, evenly spaced. Other frames are never decoded."""

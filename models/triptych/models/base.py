@@ -17,12 +17,10 @@ from triptych.models.observed.language import cue_language
 from triptych.models.observed.observations import Observer, build_observer
 from triptych.models.prediction import WindowPrediction
 from triptych.models.pretrained.efficientnet import INPUT_PIXELS, ImageEncoder
-from triptych.models.pretrained.sentence import SentenceEncoder
+from triptych.models.pretrained.sentence_loading import load_sentence_encoder, load_sentence_tokenizer
 from triptych.models.pretrained.silero import SAMPLE_RATE_HZ, SpeechEncoder
-from triptych.models.pretrained.tokenizer import SentenceTokenizer
 from triptych.models.pretrained.weights import (
     EFFICIENTNET_LITE0,
-    FILE_TENSOR,
     SENTENCE_ENCODER,
     SENTENCE_PIECES,
     SILERO_VAD,
@@ -56,12 +54,12 @@ def build_base_model(frames: int, options: RunOptions, *, weights_folder: Path) 
         UsageError: the weights were not downloaded.
     """
     observer = build_observer(("video", "audio", "text"), weights_folder=weights_folder)
-    tokenize = SentenceTokenizer(load_weights(SENTENCE_PIECES, weights_folder)[FILE_TENSOR])
+    tokenize = load_sentence_tokenizer(weights_folder)
     network = FusedModel(
         encoders={
             "video": ImageEncoder(load_weights(EFFICIENTNET_LITE0, weights_folder)),
             "audio": SpeechEncoder(load_weights(SILERO_VAD, weights_folder)),
-            "text": SentenceEncoder(load_weights(SENTENCE_ENCODER, weights_folder)),
+            "text": load_sentence_encoder(weights_folder),
         },
         heads=observer.heads,
     )

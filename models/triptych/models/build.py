@@ -39,7 +39,8 @@ class ModelChoice:
         threads: CPU threads per operation; None keeps the default of torch.
         encoder_devices: encoders that run on other devices, such as `video=cuda:1,text=cpu`.
         compiled: how a trained model runs on a CPU: `off` (eager), `export` or `aot`.
-        runtime: what runs frozen networks on a CPU: `torch`, `openvino`, or `auto`.
+        runtime: what runs frozen networks on a CPU: `torch`, `openvino`, `onnxruntime`, or `auto`.
+        cuda_graphs: whether frozen networks run as CUDA graphs on a GPU.
         precision: number format of frozen networks in OpenVINO: `float32` or `bfloat16`.
         detector: what finds objects beside the model: `auto` for objects and faces, `off`, or the source of a
             foundation model. Beside the null model, only the latter does.
@@ -57,7 +58,8 @@ class ModelChoice:
     threads: int | None = None
     encoder_devices: str = ""
     compiled: Literal["off", "export", "aot"] = "off"
-    runtime: Literal["auto", "torch", "openvino"] = "auto"
+    runtime: Literal["auto", "torch", "openvino", "onnxruntime"] = "auto"
+    cuda_graphs: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
     detector: str = "off"
     pictures: int = 1
@@ -195,6 +197,7 @@ def _options(choice: ModelChoice) -> RunOptions:
         graph=None if choice.compiled == "off" else choice.compiled,
         graphs_folder=cache_folder(),
         cpu_runtime=CpuRuntime(choice.runtime, choice.precision),
+        cuda_graphs=choice.cuda_graphs,
     )
 
 

@@ -41,16 +41,18 @@ class FeatureShape:
 
 @dataclass(frozen=True, slots=True)
 class DetectionSpec:
-    """Which pictures detectors see.
+    """Which pictures detectors see, and what they find.
 
     Attributes:
         pictures: the maximum number of pictures per window, evenly spaced; they need not be frames of the model.
         max_side: maximum length in pixels of the longer side. Larger pictures are reduced, smaller ones are not
             enlarged.
+        labels: what is found; empty if that is not known.
     """
 
     pictures: int
     max_side: int
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

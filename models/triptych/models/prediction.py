@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from triptych.models.window import PreparedCue
+    from triptych.schemas.names import Modality
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ class WindowVectors:
         subtitles: that of the words; None without words.
         frames: that of each picture that was embedded, [F, D], in time order.
         frame_times_ns: event time of each of these pictures; empty if they are the window's frames, one for one.
+        weights: the weights of the modalities, if `fused` is the weighted sum of their vectors, scaled to length 1;
+            empty otherwise.
     """
 
     space: str
@@ -81,6 +84,7 @@ class WindowVectors:
     subtitles: NDArray[np.float32] | None = None
     frames: NDArray[np.float32] | None = None
     frame_times_ns: tuple[int, ...] = ()
+    weights: Mapping[Modality, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,12 +157,12 @@ def _connect(settings: Settings) -> Iterator[_Connected]:
     from triptych.producers.status.progress import ProgressLog, ProgressTable
     from triptych.schemas.names import INPUT_TOPICS
     from triptych.service.signals import stop_on_signal
-    from triptych.transport.kafka.transport import KafkaTransport
+    from triptych.transport.open import open_transport
     from triptych.transport.topics import check_topics
 
     console = Console(stderr=True)
     display = ProgressTable(console, time.monotonic_ns) if console.is_terminal else ProgressLog(time.monotonic_ns)
-    with closing(KafkaTransport(settings.kafka)) as transport, stop_on_signal() as stop:
+    with closing(open_transport(settings.kafka)) as transport, stop_on_signal() as stop:
         # The topics of results and dead letters belong to the worker, which may be installed elsewhere or later.
         check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes, names=INPUT_TOPICS)
         with _monitored(display, settings) as shown:
@@ -178,9 +178,12 @@ def _monitored(
         yield display
         return
     from triptych.producers.status.metrics import STARTING, FeedMetrics, MonitoredDisplay
+    from triptych.producers.status.named_feeds import NamedFeeds
     from triptych.service.health import Health
     from triptych.service.status import StatusServer
 
-    metrics, health = FeedMetrics(), Health("producer", starting=STARTING)
+    http = settings.produce_http
+    named = NamedFeeds(most=http.max_named_feeds, always=http.always_named_feeds)
+    metrics, health = FeedMetrics(named), Health("producer", starting=STARTING)
     with StatusServer.from_settings(settings.produce_http, metrics.registry, health):
         yield MonitoredDisplay(display, metrics, health)

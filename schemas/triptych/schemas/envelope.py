@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from triptych.schemas.errors import MalformedRecordError
@@ -11,8 +11,9 @@ from triptych.schemas.headers import Headers, RawHeaders
 from triptych.schemas.reasons import DeadReason
 from triptych.units import NS_PER_US
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - in UTC; a time without zone is written without an offset
 _VERSION: Final = "1.0"
+_VERSION_HEADER: Final = ("ce_specversion", _VERSION.encode())
 
 Attributes = Mapping[str, str | int | float | None]
 """Header values by name. None omits a header."""
@@ -28,8 +29,8 @@ class Wire(NamedTuple):
 
 def as_headers(attributes: Attributes) -> RawHeaders:
     """Return attributes as raw headers, after the CloudEvents version."""
-    present = {"ce_specversion": _VERSION} | {name: value for name, value in attributes.items() if value is not None}
-    return tuple((name, str(value).encode()) for name, value in present.items())
+    present = [(name, str(value).encode()) for name, value in attributes.items() if value is not None]
+    return (_VERSION_HEADER, *present)
 
 
 def pipeline_source(pipeline: str) -> str:
@@ -40,7 +41,7 @@ def pipeline_source(pipeline: str) -> str:
 def rfc3339(moment_ns: int) -> str:
     """Return a time in RFC 3339, with microseconds, as CloudEvents requires."""
     moment = _EPOCH + timedelta(microseconds=moment_ns // NS_PER_US)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{moment.isoformat(timespec='microseconds')}Z"
 
 
 def check_version(read: Headers) -> None:

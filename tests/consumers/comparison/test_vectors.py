@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from triptych.consumers.comparison.compare import differences
-from triptych.schemas.perception.vectors import encode_vector
+from typing import TYPE_CHECKING
+
+from triptych.consumers.comparison.compare import compare, differences
+from triptych.consumers.subscription.result_buffer import Delivery
+from triptych.schemas.perception.vectors import Vectors, encode_vector
+
+if TYPE_CHECKING:
+    from tests.consumers.conftest import MakeResult
 
 
 def _found(left: str, right: str, path: str = "vectors.fused", tolerance: float = 0.001) -> list[tuple[str, object]]:
@@ -25,3 +31,20 @@ def test_what_is_no_vector_differs() -> None:
     assert _found(left, "no base64") == [("vectors.fused (cosine)", -1.0)]
     assert _found("semantic-1", "siglip", "vectors.space") == [("vectors.space", "siglip")]
     assert _found("one", "other", "observations.language") == [("observations.language", "other")]
+
+
+def test_a_fused_vector_that_one_side_leaves_out_is_computed(make_result: MakeResult) -> None:
+    """Earlier workers published it, later ones the weights that it follows from."""
+    own = {"video": encode_vector((1.0, 0.0)), "subtitles": encode_vector((0.0, 1.0))}
+    later = make_result(0, vectors=Vectors(space="s", **own, weights={"video": 3.0, "subtitles": 4.0}))
+    earlier = make_result(0, vectors=Vectors(space="s", **own, fused=encode_vector((0.6, 0.8))))
+    other = make_result(0, vectors=Vectors(space="s", **own, fused=encode_vector((0.8, 0.6))))
+
+    def compared(result: object) -> list[str]:
+        sides = [[Delivery(one, one.model_dump_json().encode())] for one in (later, result)]
+        return list(compare(*sides, tolerance=0.001).fields)
+
+    assert compared(earlier) == []
+    assert compared(other) == ["vectors.fused (cosine)"]
+    damaged = make_result(0, vectors=Vectors(space="s", video="no base64", fused=encode_vector((0.6, 0.8))))
+    assert compared(damaged) != []

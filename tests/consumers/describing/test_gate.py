@@ -136,6 +136,15 @@ def test_a_window_that_shows_the_same_is_not_described_again(later: Result, same
     assert decisions(GateConditions(likeness=None), SEEN, later)[1] is None
 
 
+def test_the_fused_vector_that_a_result_leaves_out_is_compared() -> None:
+    """It follows from those of the modalities and their weights."""
+    own = {"video": encode_vector((1.0, 0.0)), "subtitles": encode_vector((0.0, 1.0))}
+    vectors = Vectors(space="s", **own, weights={"video": 1.0, "subtitles": 1.0})
+    derived = looks(1, None, None).model_copy(update={"vectors": vectors})
+    assert shows_the_same(likeness_of(derived), likeness_of(looks(0, None, (0.7071, 0.7071))), LikenessLimits())
+    assert not shows_the_same(likeness_of(derived), likeness_of(looks(0, None, (1.0, 0.0))), LikenessLimits())
+
+
 def test_embeddings_are_compared_within_one_model() -> None:
     """Where a result has no vectors."""
     one = make_window(0, quality=None, embedding=(1.0, 0.0), observations=Observations())

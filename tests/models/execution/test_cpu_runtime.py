@@ -1,4 +1,4 @@
-"""Frozen networks in OpenVINO: the same numbers, whatever the batch, or torch where that is not so."""
+"""Frozen networks in OpenVINO and ONNX Runtime: the same numbers, whatever the batch, or torch where that is not so."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from structlog.testing import capture_logs
 from torch import Tensor, nn
 
 from triptych.models.execution import cpu_runtime
-from triptych.models.execution.cpu_runtime import CpuRuntime, OpenVinoModule
+from triptych.models.execution.cpu_runtime import CpuRuntime, FasterRuntime, OpenVinoModule, fastest_of
+from triptych.models.execution.onnx_runtime import OnnxModule
 from triptych.schemas.errors import UsageError
 
 pytest.importorskip("openvino")
+pytest.importorskip("onnxruntime")
+
+MODULES: dict[FasterRuntime, type[nn.Module]] = {"openvino": OpenVinoModule, "onnxruntime": OnnxModule}
 
 
 class _Small(nn.Module):
@@ -55,11 +59,19 @@ def _images(count: int) -> Tensor:
     return torch.randint(0, 256, (count, 16, 20, 3), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
 
 
-def test_a_network_computes_the_same_for_any_batch() -> None:
+def _only(runtime: FasterRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no other runtime be installed."""
+    found = cpu_runtime.find_spec
+    others = {name for name in MODULES if name != runtime}
+    monkeypatch.setattr(cpu_runtime, "find_spec", lambda name: None if name in others else found(name))
+
+
+@pytest.mark.parametrize("runtime", MODULES)
+def test_a_network_computes_the_same_for_any_batch(runtime: FasterRuntime) -> None:
     """Each output equals torch's, and does not depend on the other rows."""
     network = _Small().eval()
-    faster = CpuRuntime("openvino").accelerate("small", network, [_images(2)])
-    assert isinstance(faster, OpenVinoModule)
+    faster = CpuRuntime(runtime).accelerate("small", network, [_images(2)])
+    assert isinstance(faster, MODULES[runtime])
     images = _images(5)
     with torch.inference_mode():
         expected, got = network(images), faster(images)
@@ -70,20 +82,42 @@ def test_a_network_computes_the_same_for_any_batch() -> None:
         assert torch.equal(one[3:4], other)
 
 
-def test_one_conversion_serves_pictures_of_any_size() -> None:
+@pytest.mark.parametrize("runtime", MODULES)
+def test_one_conversion_serves_pictures_of_any_size(runtime: FasterRuntime) -> None:
     """A conversion takes seconds in a busy process, and feeds have pictures of many proportions."""
     network = _Resized().eval()
-    faster = CpuRuntime("openvino").accelerate("small", network, [torch.rand(1, 3, 16, 20)], any_size=True)
-    assert isinstance(faster, OpenVinoModule)
+    faster = CpuRuntime(runtime).accelerate("small", network, [torch.rand(1, 3, 16, 20)], any_size=True)
+    assert isinstance(faster, MODULES[runtime])
     for height, width in ((16, 20), (32, 8), (64, 96)):
         images = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(3))
         with torch.inference_mode():
             torch.testing.assert_close(faster(images), network(images), rtol=1e-5, atol=1e-5)
 
 
-def test_outputs_are_not_overwritten_by_the_next_call() -> None:
+class _FixedSize(nn.Module):
+    """Traced, it pads for the size of the example, whatever the size of the picture."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the sums over the rows of images float [N, 3, H, W], times the width that was traced."""
+        return images.sum(2) * float(images.shape[3])
+
+
+@pytest.mark.parametrize("runtime", MODULES)
+def test_a_network_that_is_exact_for_one_size_only_stays_in_torch(
+    runtime: FasterRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A conversion for any size is compared with torch at another size as well."""
+    _only(runtime, monkeypatch)
+    network = _FixedSize().eval()
+    with capture_logs() as logs:
+        assert CpuRuntime("auto").accelerate("fixed", network, [torch.rand(1, 3, 16, 20)], any_size=True) is network
+    assert "more than" in logs[0]["reason"]
+
+
+@pytest.mark.parametrize("runtime", MODULES)
+def test_outputs_are_not_overwritten_by_the_next_call(runtime: FasterRuntime) -> None:
     """OpenVINO reuses its memory."""
-    faster = CpuRuntime("openvino").accelerate("small", _Small().eval(), [_images(2)])
+    faster = CpuRuntime(runtime).accelerate("small", _Small().eval(), [_images(2)])
     first = faster(_images(1))[1]
     kept = first.clone()
     faster(255 - _images(1))
@@ -96,39 +130,91 @@ def test_torch_is_kept_where_it_is_asked_for() -> None:
     assert CpuRuntime("torch").accelerate("small", network, [_images(2)]) is network
 
 
-def test_a_network_that_cannot_be_converted_stays_in_torch() -> None:
-    """With `auto`, and the log says why; with `openvino` it is an error."""
+@pytest.mark.parametrize("runtime", MODULES)
+def test_a_network_that_cannot_be_converted_stays_in_torch(
+    runtime: FasterRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `auto`, and the log says why; where a runtime is asked for it is an error."""
+    _only(runtime, monkeypatch)
     network = _NotConvertible().eval()
     with capture_logs() as logs:
         assert CpuRuntime("auto").accelerate("odd", network, [_images(2)]) is network
-    assert [(entry["event"], entry["network"]) for entry in logs] == [("cpu_runtime_not_used", "odd")]
+    assert [(e["event"], e["network"], e["runtime"]) for e in logs] == [("cpu_runtime_not_used", "odd", runtime)]
     with pytest.raises(Exception, match=r"."):
-        CpuRuntime("openvino").accelerate("odd", network, [_images(2)])
+        CpuRuntime(runtime).accelerate("odd", network, [_images(2)])
 
 
-def test_a_network_that_differs_stays_in_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The outputs for seeded noise are compared with torch's, and a NaN is a difference."""
+@pytest.mark.parametrize("runtime", MODULES)
+def test_a_network_that_differs_stays_in_torch(runtime: FasterRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The outputs for seeded noise are compared with torch's, and a NaN in any output is a difference."""
+    _only(runtime, monkeypatch)
     network = _Small().eval()
-    for wrong in (1.01, float("nan")):
+    for wrong in ((1.01, 1.01), (float("nan"), 1), (1, float("nan"))):
 
-        def differing(self: OpenVinoModule, images: Tensor, wrong: float = wrong) -> tuple[Tensor, ...]:
+        def differing(self: nn.Module, images: Tensor, wrong: tuple[float, ...] = wrong) -> tuple[Tensor, ...]:
             del self
-            return tuple(output * wrong for output in network(images))
+            return tuple(output * factor for output, factor in zip(network(images), wrong, strict=True))
 
-        monkeypatch.setattr(OpenVinoModule, "forward", differing)
+        monkeypatch.setattr(MODULES[runtime], "forward", differing)
         with capture_logs() as logs:
             assert CpuRuntime("auto").accelerate("small", network, [_images(2)]) is network
         assert logs[0]["event"] == "cpu_runtime_not_used"
         assert "more than" in logs[0]["reason"]
 
 
-def test_openvino_that_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`auto` uses torch then, and `openvino` says what to install."""
+@pytest.mark.parametrize(("runtime", "extra"), [("openvino", "cpu"), ("onnxruntime", "onnx")])
+def test_a_runtime_that_is_not_installed_is_said(
+    runtime: FasterRuntime, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`auto` uses torch then, and a runtime that is asked for says what to install."""
     monkeypatch.setattr(cpu_runtime, "find_spec", lambda _: None)
     network = _Small().eval()
     assert CpuRuntime("auto").accelerate("small", network, [_images(2)]) is network
-    with pytest.raises(UsageError, match=r"install triptych\[cpu\]"):
-        CpuRuntime("openvino").accelerate("small", network, [_images(2)])
+    with pytest.raises(UsageError, match=rf"install triptych\[{extra}\]"):
+        CpuRuntime(runtime).accelerate("small", network, [_images(2)])
+
+
+@pytest.mark.parametrize(
+    ("took_ms", "chosen"),
+    [
+        ({"openvino": 5.0, "onnxruntime": 10.0, "torch": 20.0}, OpenVinoModule),
+        ({"openvino": 10.0, "onnxruntime": 8.0, "torch": 20.0}, OnnxModule),
+        ({"openvino": 10.0, "onnxruntime": 9.5, "torch": 20.0}, OpenVinoModule),  # not clearly faster
+        ({"openvino": 10.0, "onnxruntime": 9.5, "torch": 5.0}, _Small),
+    ],
+)
+def test_auto_chooses_the_fastest_of_the_exact_ones(
+    took_ms: dict[str, float], chosen: type[nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The measurement decides, and the log has it."""
+    monkeypatch.setattr(cpu_runtime, "measured_ms", lambda modules, _: {name: took_ms[name] for name in modules})
+    with capture_logs() as logs:
+        faster = CpuRuntime("auto").accelerate("small", _Small().eval(), [_images(2)])
+    assert isinstance(faster, chosen)
+    assert logs[-1]["took_ms"] == took_ms
+
+
+def test_the_time_of_each_module_is_measured() -> None:
+    """The least of several runs; a slow module takes longer than one that returns its input."""
+
+    class Slow(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            """Return the images, after some work."""
+            for _ in range(200):
+                images.float().sort()
+            return images
+
+    took_ms = cpu_runtime.measured_ms({"slow": Slow(), "quick": nn.Identity()}, [_images(8)])
+    assert list(took_ms) == ["slow", "quick"]
+    assert took_ms["slow"] > took_ms["quick"]
+    assert fastest_of(took_ms) == "quick"
+
+
+def test_a_runtime_without_the_precision_is_refused() -> None:
+    """ONNX Runtime computes in float32 on CPUs. With `auto`, only OpenVINO is tried."""
+    with pytest.raises(UsageError, match="openvino or auto"):
+        CpuRuntime("onnxruntime", "bfloat16").accelerate("small", _Small().eval(), [_images(2)])
+    assert CpuRuntime("auto", "bfloat16").candidates == ("openvino",)
 
 
 def test_nothing_reports_its_use(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,10 @@ from triptych.schemas.errors import UsageError
             ],
         ),
         ("open_clip", ["16 dimensions", "ms a text"]),
+        (
+            "sentence_transformers",
+            ["16 dimensions", "'skyscrapers at night': what it describes is number", "ms a text"],
+        ),
         ("clap", ["'white noise': what it describes is number", "ms a sound of 2 s"]),
         ("rt_detr", ["'skyscrapers at night': ", "ms a picture"]),
         ("owlv2", ["'mountains covered with snow': ", "ms a picture"]),

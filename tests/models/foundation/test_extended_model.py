@@ -143,7 +143,7 @@ def test_a_source_is_taken_as_detector_also_beside_the_null_model(tmp_path: Path
     source = f"folder:{tiny_models.tiny_rt_detr(tmp_path)}"
     choice = replace(CHOICE, detector=source, detector_threshold=0.05, pictures=3, foundation=sources)
     model = build_model(choice)
-    assert model.spec.detection == DetectionSpec(pictures=3, max_side=64)
+    assert model.spec.detection == DetectionSpec(pictures=3, max_side=64, labels=("person", "dog", "car"))
     pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
     pictures = tuple(DetectionPicture(pixels, time_ns=number, width=64, height=48) for number in range(3))
     shown, hidden = model.predict([replace(window(), pictures=pictures), window()])

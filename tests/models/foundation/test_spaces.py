@@ -21,7 +21,7 @@ from triptych.schemas.errors import UsageError
 CPU = torch.device("cpu")
 NS = 1_000_000_000
 RATE = 16_000
-PICTURE_MODELS = ["siglip", "siglip2", "clip", "open_clip"]
+PICTURE_MODELS = ["siglip", "siglip2", "clip", "open_clip", "sentence_transformers"]
 TEXTS = ["a dog barks", "fire over the river", "the steel bridge"]
 
 
@@ -94,7 +94,7 @@ def test_missing_modalities_are_left_out(space: Callable[[str], Any], name: str)
     assert words.frames is None
     assert frames.subtitles is None
     np.testing.assert_allclose(both.fused, frames.fused, atol=1e-5)  # words do not move it
-    np.testing.assert_allclose(words.fused, own.embed_texts(["a dog"])[0], atol=1e-5)
+    np.testing.assert_allclose(words.fused, own.encoder.embed_words(["a dog"]).numpy()[0], atol=1e-5)
     for vectors in (both, words, frames):
         assert vectors.audio is None
         assert np.linalg.norm(vectors.fused) == pytest.approx(1, abs=1e-5)
@@ -281,7 +281,8 @@ def test_a_detector_is_no_space(tmp_path: Path) -> None:
     """A detector is no space."""
     folder = tiny_models.tiny_rt_detr(tmp_path)
     with pytest.raises(
-        UsageError, match=r"expected a model of pictures and texts \(siglip, siglip2, clip, open_clip\)"
+        UsageError,
+        match=r"expected a model of pictures and texts \(siglip, siglip2, clip, open_clip, sentence_transformers\)",
     ):
         build_foundation_space(f"folder:{folder}", CPU)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 REQUIRED = os.environ.get("TRIPTYCH_REQUIRE_SERVERS") == "1" or os.environ.get("CI") == "true"
 try:
     import open_clip
+    import sentence_transformers  # noqa: F401 - a part of the extra
     import transformers
 except ImportError as error:
     if REQUIRED:
@@ -303,3 +305,101 @@ def tiny_xlm_r(folder: Path) -> Path:
     config = transformers.XLMRobertaConfig(**text, id2label={0: "negative", 1: "neutral", 2: "positive"})
     save_tokenizer(folder)
     return save(seeded(transformers.XLMRobertaForSequenceClassification, config), folder)
+
+
+_CHAT = (
+    "{%- for message in messages %}<|im_start|>{{ message.role }} "
+    "{% if message.content is string %}{{ message.content }}{%- else %}"
+    "{%- for part in message.content %}"
+    "{%- if part.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
+    "{%- elif 'text' in part %}{{ part.text }}{%- endif %}"
+    "{%- endfor %}{%- endif %}<|im_end|> {%- endfor %}"
+)
+_CHAT_TOKENS = [
+    "<|pad|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+]
+_CHAT_SPECIAL = {
+    "pad_token": "<|pad|>",
+    "eos_token": "<|im_end|>",
+    "unk_token": "<unk>",
+    "additional_special_tokens": _CHAT_TOKENS,
+}
+_CHAT_WORDS = [*_CHAT_TOKENS, "<unk>", "user", "system", "find", *CONTENT_WORDS.split()]
+
+
+def tiny_sentence_transformers(folder: Path) -> Path:
+    """Write a model of sentence-transformers over Qwen3-VL, with an instruction for queries: as Qwen3-VL-Embedding."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Dense, Transformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
+
+    save_qwen3_vl(folder / "base")
+    transformer = Transformer(str(folder / "base"))
+    torch.manual_seed(0)
+    modules = [transformer, Pooling(32, pooling_mode="lasttoken"), Dense(32, 16), Normalize()]
+    whole = SentenceTransformer(modules=modules, prompts={"query": "find a bridge", "document": ""}, device="cpu")
+    whole.save_pretrained(str(folder), create_model_card=False)
+    shutil.rmtree(folder / "base")
+    return folder
+
+
+def save_qwen3_vl(folder: Path) -> Path:
+    """Write a Qwen3-VL model with its processor."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+    ids = {word: index for index, word in enumerate(_CHAT_WORDS)}
+    words = Tokenizer(models.WordLevel(ids, "<unk>"))
+    words.normalizer = normalizers.Lowercase()
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=words,
+        **_CHAT_SPECIAL,
+        model_max_length=64,
+    )
+    patches = {"patch_size": 8, "merge_size": 2, "temporal_patch_size": 2}
+    pictures = transformers.Qwen2VLImageProcessor(
+        **patches, size={"shortest_edge": 1024, "longest_edge": 4096}, **_NORMAL
+    )
+    processor = transformers.Qwen3VLProcessor(
+        image_processor=pictures,
+        tokenizer=tokenizer,
+        video_processor=transformers.Qwen3VLVideoProcessor(**patches),
+        chat_template=_CHAT,
+    )
+    text = {
+        "vocab_size": len(ids),
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "max_position_embeddings": 256,
+        "rope_scaling": {"rope_type": "default", "mrope_section": [2, 1, 1], "mrope_interleaved": True},
+    }
+    vision = {
+        "depth": 2,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_heads": 4,
+        "patch_size": 8,
+        "out_hidden_size": 32,
+        "num_position_embeddings": 64,
+        "deepstack_visual_indexes": [0],
+    }
+    config = transformers.Qwen3VLConfig(
+        text_config=text,
+        vision_config=vision,
+        image_token_id=ids["<|image_pad|>"],
+        video_token_id=ids["<|video_pad|>"],
+        vision_start_token_id=ids["<|vision_start|>"],
+        vision_end_token_id=ids["<|vision_end|>"],
+    )
+    return save(seeded(transformers.Qwen3VLForConditionalGeneration, config), folder, processor)

@@ -125,6 +125,11 @@ def test_sounds_count_less_than_pictures_and_words(picture: Picture, make_window
     assert vectors is not None
     assert vectors.audio is not None
     assert vectors.fused @ vectors.audio < 0.5 < min(vectors.fused @ east, vectors.fused @ north)
+    total = sum(weight * getattr(vectors, modality) for modality, weight in vectors.weights.items())
+    np.testing.assert_allclose(vectors.fused, total / np.linalg.norm(total), atol=1e-6)
+    silent = windows.vectors(window, {FRAMES_HEAD: east[None]}, ())
+    assert silent is not None
+    assert list(silent.weights) == ["video"]
 
 
 def test_nothing_is_fused_of_nothing() -> None:

@@ -40,7 +40,10 @@ def test_a_manifest_survives_a_round_trip(tmp_path: Path) -> None:
     ("items", "message"),
     [
         ([item("a"), item("a", group="b")], "1 ids occur twice: a"),
-        ([item("a", group="x"), item("b", group="x", split="test")], "1 groups are in two splits.*: x"),
+        (
+            [item("a", group="x"), item("b", group="x", split="test"), item("c", group="x", split="validation")],
+            "1 groups are in several splits.*: x$",
+        ),
         ([item("a", label=2)], "1 items have labels that do not fit labels.json: a"),
         ([item("a", label=(0, 1))], "labels that do not fit"),
         ([item("a", label=0.5)], "labels that do not fit"),

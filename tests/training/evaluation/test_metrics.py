@@ -8,7 +8,14 @@ import torch
 from scipy.stats import binomtest
 
 from triptych.training.evaluation.calibration import calibration, softmax
-from triptych.training.evaluation.classification import classification, paired_difference, tagging, wilson_interval
+from triptych.training.evaluation.classification import (
+    classification,
+    measured_error,
+    paired_difference,
+    standard_error,
+    tagging,
+    wilson_interval,
+)
 from triptych.training.evaluation.regression import regression
 from triptych.training.evaluation.robustness import robustness
 from triptych.training.fit_temperature import fit_temperature
@@ -29,6 +36,14 @@ def test_classification_metrics_match_a_hand_count() -> None:
     assert found.f1_macro == pytest.approx((0.75 + 0.5 + 1) / 3)
     assert found.f1_weighted == pytest.approx((0.75 * 4 + 0.5 * 2 + 1 * 2) / 8)
     assert [scores.support for scores in found.by_class] == [4, 2, 2]
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_share_that_a_few_examples_have_is_uncertain(share: float) -> None:
+    """None right of four says little; of ten thousand, much."""
+    assert standard_error(share, 4) == 0
+    assert measured_error(share, 4) == pytest.approx((2 / 8 * 6 / 8 / 8) ** 0.5)
+    assert measured_error(share, 10_000) < 2e-4
 
 
 def test_a_label_without_examples_is_ignored() -> None:

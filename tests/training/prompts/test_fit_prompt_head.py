@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from triptych.schemas.perception.matches import Match, MatchEvidence
+from triptych.schemas.perception.prompt_head import PRIOR_LOG_ODDS, read_prompt_head
 from triptych.schemas.perception.prompts import Feedback
 from triptych.schemas.results import ModelReference
 from triptych.training.prompts.feedback_run import HEAD_FILE, write_head
 from triptych.training.prompts.fit_prompt_head import fit_prompts, prompt_head_of
-from triptych.worker.matching.evidence import PRIOR_LOG_ODDS
-from triptych.worker.matching.prompt_head import read_prompt_head
 
 MODEL = ModelReference(name="base", version="1", sha256="a" * 64)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from triptych.models.prediction import WindowVectors
 from triptych.schemas.perception.prompts import Prompt, PromptChange
-from triptych.worker.matching.prompt_timeline import AppendedChange, PromptTimeline, TextVectors
+from triptych.worker.matching.prompt_timeline import AppendedChange, PromptTimeline, PromptVectors, TextVectors
 
 SPACE = "words-1"
 WORDS = ("fire", "feuer", "sunset", "dog", "smoke", "street", "music", "rain")
@@ -25,9 +25,8 @@ def word_vector(text: str) -> NDArray[np.float32]:
 class WordSpace:
     """The texts of the space (see `TextSpace`)."""
 
-    name = SPACE
-
-    def __init__(self) -> None:
+    def __init__(self, name: str = SPACE) -> None:
+        self.name = name
         self.embedded: list[str] = []
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -49,7 +48,7 @@ def change(
 def timeline(*changes: AppendedChange, delay_s: float = 5, known_until_s: float = 1_000) -> PromptTimeline:
     """Return a timeline of changes, with the vectors of their texts."""
     bare = PromptTimeline(round(delay_s * S), changes, known_until_ns=round(known_until_s * S))
-    return bare.with_vectors(TextVectors(SPACE, {text: word_vector(text) for text in bare.texts}))
+    return bare.with_vectors(PromptVectors(TextVectors(SPACE, {text: word_vector(text) for text in bare.texts})))
 
 
 def vectors(

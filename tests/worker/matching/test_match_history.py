@@ -13,10 +13,16 @@ from tests.worker.matching.prompt_texts import S, change, timeline, vectors
 from triptych.models.prediction import PredictedDetection, WindowVectors
 from triptych.schemas.names import result_id
 from triptych.schemas.perception.matches import Match, MatchEvidence, MatchSimilarity
+from triptych.schemas.perception.prompt_head import (
+    PRIOR_LOG_ODDS,
+    PromptWeights,
+    log_odds_of,
+    new_prompt_head,
+    probability,
+)
 from triptych.schemas.results import Arrival, Modalities, ModalityReport, ModelReference, Result
-from triptych.worker.matching.evidence import PRIOR_LOG_ODDS, evidence_of, log_odds_of, probability, similarity_row
+from triptych.worker.matching.evidence import evidence_of, similarity_row
 from triptych.worker.matching.match_history import MatchHistory
-from triptych.worker.matching.prompt_head import PromptWeights, new_prompt_head
 from triptych.worker.matching.prompt_timeline import NoPrompts, PromptSource
 from triptych.worker.matching.similarities import WindowSources
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from structlog.testing import capture_logs
 
 from tests.worker.matching.prompt_texts import S, WordSpace, change
-from triptych.models.spaces.text_space import TextSpace
+from triptych.models.spaces.text_space import TextSpaces
 from triptych.schemas.errors import UsageError
 from triptych.schemas.names import prompts_topic
 from triptych.schemas.perception.prompt_codec import encode_prompt_change
@@ -18,7 +18,7 @@ from triptych.transport.memory.reader import MemoryReader
 from triptych.transport.memory.transport import MemoryTransport
 from triptych.transport.records import Message
 from triptych.transport.topic_settings import TopicSettings
-from triptych.worker.matching.prompt_reader import OpenTextSpace, PromptReader
+from triptych.worker.matching.prompt_reader import OpenTextSpaces, PromptReader
 
 TOPIC = prompts_topic("triptych")
 MARGIN_NS = S // 10
@@ -33,14 +33,15 @@ class Place:
         self.space = WordSpace()
         self.reader = self.new_reader()
 
-    def new_reader(self, open_space: OpenTextSpace | None = None) -> PromptReader:
+    def new_reader(self, open_spaces: OpenTextSpaces | None = None, labels: Sequence[str] = ()) -> PromptReader:
         """Return a reader with a delay of five seconds."""
         return PromptReader(
             self.transport,
             TOPIC,
-            open_space or (lambda: self.space),
+            open_spaces or (lambda: TextSpaces(self.space)),
             delay_ns=5 * S,
             clock_margin_ns=MARGIN_NS,
+            labels=labels,
             wall_ns=lambda: self.now_ns,
         )
 
@@ -160,17 +161,37 @@ def test_prompts_without_a_space_are_compared_with_detections_only(place: Place)
     place.create()
     place.send("fire", "fire")
 
-    def missing() -> TextSpace:
+    def missing() -> TextSpaces:
         raise UsageError("the weights were not downloaded")
 
-    for open_space in (lambda: None, missing):
-        reader = place.new_reader(open_space=open_space)
+    for open_spaces in (TextSpaces, missing):
+        reader = place.new_reader(open_spaces=open_spaces)
         with capture_logs() as logs:
             reader.read_once()
         (prompt,) = reader.in_effect("city", 10**18 * 9).prompts
         assert prompt.direction is None
         assert "prompt_texts_not_embedded" in [entry["event"] for entry in logs]
         reader.close()
+
+
+def test_texts_are_embedded_in_each_space_and_labels_beside_them(place: Place) -> None:
+    """Each text once in each space; a change later adds what is new."""
+    sounds, labels = WordSpace("sounds-1"), WordSpace("semantic-1")
+    reader = place.new_reader(
+        open_spaces=lambda: TextSpaces(place.space, sounds, labels), labels=("dog", "rain", "car")
+    )
+    place.create()
+    place.send("dogs", "street dog dog")
+    reader.read_once()
+    place.send("fire", "fire")
+    reader.read_once()
+
+    assert place.space.embedded == sounds.embedded == ["street dog dog", "fire"]
+    assert labels.embedded == ["car", "dog", "rain", "street dog dog", "fire"]
+    dogs, fire = reader.in_effect("city", 10**18 * 9).prompts
+    assert (dogs.labels, fire.labels) == ({"dog"}, frozenset())
+    assert [each.space for each in (dogs.direction, dogs.sound_direction) if each] == ["words-1", "sounds-1"]
+    reader.close()
 
 
 def test_the_thread_reads_by_itself_and_at_once_when_it_is_waited_for(place: Place) -> None:
@@ -186,10 +207,10 @@ def test_the_thread_reads_by_itself_and_at_once_when_it_is_waited_for(place: Pla
         waiting.wait(0.01)
     assert place.names() == ["fire"]
 
-    def broken() -> TextSpace:
+    def broken() -> TextSpaces:
         raise ValueError("a bug")
 
-    failing = place.new_reader(open_space=broken)
+    failing = place.new_reader(open_spaces=broken)
     failing.start()
 
     def wait() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from triptych.models.prediction import WindowVectors
+from triptych.models.prediction import PredictedDetection, WindowVectors
 from triptych.worker.matching.prompt_timeline import EmbeddedPrompt, PromptDirection
 from triptych.worker.matching.similarities import WindowSources, similarity_of
 
@@ -12,6 +14,44 @@ _FRAMES = np.array([[1, 0], [0.6, 0.8], [0, 1]], np.float32)
 _PROMPT = EmbeddedPrompt(
     "fire", "1", PromptDirection("s", np.array([0, 1], np.float32), np.zeros((0, 2), np.float32)), (), ()
 )
+
+
+_HEARD = np.array([0.6, 0.8], np.float32)
+_ELSEWHERE = WindowVectors("sounds", np.array([0, 1], np.float32), audio=np.array([0, 1], np.float32))
+
+
+def _listening(negatives: int = 0) -> EmbeddedPrompt:
+    """Return the prompt with a direction in a space of sounds, in which a negative lies opposite."""
+    against = np.array([[0, -1]] * negatives, np.float32).reshape(negatives, 2)
+    return replace(_PROMPT, sound_direction=PromptDirection("sounds", np.array([0, 1], np.float32), against))
+
+
+def test_sounds_are_compared_in_their_own_space() -> None:
+    """Less the nearest negative there. The space of the windows keeps the other sources."""
+    own = WindowVectors("s", _HEARD, audio=_HEARD, subtitles=_HEARD)
+    found = similarity_of(_listening(), WindowSources(own, sound_vectors=_ELSEWHERE)).by_source
+    assert (found.audio, found.subtitles) == (1.0, 0.8)
+    assert similarity_of(_listening(1), WindowSources(own, sound_vectors=_ELSEWHERE)).by_source.audio == 2.0
+    assert similarity_of(_PROMPT, WindowSources(own, sound_vectors=_ELSEWHERE)).by_source.audio == 0.8
+    alone = similarity_of(replace(_listening(), direction=None), WindowSources(sound_vectors=_ELSEWHERE)).by_source
+    assert (alone.video, alone.audio) == (None, 1.0)
+
+
+def test_sounds_without_a_vector_in_their_space_are_missing() -> None:
+    """Their similarity in another space has another scale."""
+    own = WindowVectors("s", _HEARD, audio=_HEARD)
+    other = replace(_ELSEWHERE, space="other sounds")
+    for heard in (None, other):
+        assert similarity_of(_listening(), WindowSources(own, sound_vectors=heard)).by_source.audio is None
+
+
+def test_detections_count_by_the_labels_that_a_prompt_names() -> None:
+    """Whether it has their words or not."""
+    prompt = replace(_PROMPT, labels=frozenset({"dog"}), negative_labels=frozenset({"cat"}))
+    seen = [PredictedDetection(7, label, score, (0, 0, 1, 1)) for label, score in (("dog", 0.9), ("cat", 0.4))]
+    found = similarity_of(prompt, WindowSources(detections=seen))
+    assert (found.by_source.detections, found.at_ns) == (0.5, 7)
+    assert similarity_of(_PROMPT, WindowSources(detections=seen)).by_source.detections == 0
 
 
 def test_the_time_is_that_of_the_picture_that_was_embedded_and_not_of_the_frame_with_its_number() -> None:

@@ -189,6 +189,8 @@ def test_pictures_are_compared_with_pictures() -> None:
     assert recent.with_novelty(in_space(2, fused=UP, video=EAST), (EAST, NORTH)).novelty == 1
     assert recent.with_novelty(in_space(3, fused=NORTH), (NORTH,)).novelty == 0
     assert recent.with_novelty(in_space(4, fused=EAST), (EAST,)).novelty == 1
+    said = Vectors(space="space-1", subtitles=encode_vector(EAST), weights={"subtitles": 1.0})
+    assert recent.with_novelty(window(5, None).model_copy(update={"vectors": said}), (EAST,)).novelty == 0
 
 
 def test_vectors_of_different_spaces_are_not_compared() -> None:
@@ -214,6 +216,10 @@ def test_a_restart_changes_no_novelty_by_vectors() -> None:
     units = random.standard_normal((12, 8))
     units /= np.linalg.norm(units, axis=1, keepdims=True)
     results = [in_space(number, fused=tuple(one), video=tuple(one)) for number, one in enumerate(units.tolist())]
+    for number in (3, 5, 9):  # without pictures, and the fused vector follows from two others
+        audio, subtitles = (encode_vector(units[other].tolist()) for other in (number, number - 1))
+        vectors = Vectors(space="space-1", audio=audio, subtitles=subtitles, weights={"audio": 0.25, "subtitles": 1.0})
+        results[number] = results[number].model_copy(update={"vectors": vectors})
     undisturbed = RecentWindows(TTL_NS)
     expected = [undisturbed.with_novelty(one, (unit,)).novelty for one, unit in zip(results, units, strict=True)]
     again = RecentWindows(TTL_NS)

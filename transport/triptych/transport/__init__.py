@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from triptych.transport.errors import TransportError
     from triptych.transport.kafka.transport import KafkaTransport
     from triptych.transport.memory.transport import MemoryTransport
+    from triptych.transport.open import open_transport
     from triptych.transport.protocols import (
         GroupConsumer,
         Publisher,
@@ -35,6 +36,7 @@ __all__ = [
     "TransactionalPublisher",
     "Transport",
     "TransportError",
+    "open_transport",
 ]
 
 _MODULES = {
@@ -50,6 +52,7 @@ _MODULES = {
     "TransactionalPublisher": "triptych.transport.protocols",
     "Transport": "triptych.transport.protocols",
     "TransportError": "triptych.transport.errors",
+    "open_transport": "triptych.transport.open",
 }
 
 

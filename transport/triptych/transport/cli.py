@@ -41,7 +41,7 @@ def create(
     from contextlib import closing
 
     from triptych.settings.loading import load
-    from triptych.transport.kafka.transport import KafkaTransport
+    from triptych.transport.open import open_transport
     from triptych.transport.retention import retention_ms
     from triptych.transport.topic_settings import BROKER_REPLICATION, TopicSettings
     from triptych.transport.topics import check_topics, create_topics, usual_partitions
@@ -53,7 +53,7 @@ def create(
     }
     settings = load(config, flags)
     kept_ms = retention_ms(retention)
-    with closing(KafkaTransport(settings.kafka)) as transport:
+    with closing(open_transport(settings.kafka)) as transport:
         admin = transport.admin()
         like = TopicSettings(
             settings.pipeline,
@@ -79,7 +79,7 @@ def check(
     from contextlib import closing
 
     from triptych.settings.loading import load
-    from triptych.transport.kafka.transport import KafkaTransport
+    from triptych.transport.open import open_transport
     from triptych.transport.topics import check_topics, existing_topics
 
     flags = {
@@ -88,7 +88,7 @@ def check(
         "pipeline": pipeline,
     }
     settings = load(config, flags)
-    with closing(KafkaTransport(settings.kafka)) as transport:
+    with closing(open_transport(settings.kafka)) as transport:
         names = existing_topics(transport.admin(), settings.pipeline)
         check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes, names=names)
     typer.echo(f"all {len(names)} topics have the required settings")

@@ -46,12 +46,15 @@ class InFlight:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         lock = threading.Lock()
-        self._settled = threading.Condition(lock)
+        self._room = threading.Condition(lock)
+        self._known = threading.Condition(lock)
         self._work = threading.Condition(lock)
         self._numbers = itertools.count()
         self._sent = 0
         self._held_bytes = 0
         self._unsettled: dict[int, Outgoing] = {}
+        self._telling: set[int] = set()  # settled, but the sender's future is not set yet
+        self._awaited: list[int] = []  # for each thread in `wait`: the number before which it wants every outcome
         self._queue: deque[Outgoing] = deque()
         self._handed: set[int] = set()
         self._handed_alone = False
@@ -62,9 +65,9 @@ class InFlight:
         """Queue a message when there is room. A message larger than the bound waits until nothing else is in flight."""
         size_bytes = message.size_bytes
         deadline = time.monotonic() + timeout_s
-        with self._settled:
+        with self._room:
             while self._closed_by is None and self._unsettled and self._held_bytes + size_bytes > self._max_bytes:
-                if not self._settled.wait(deadline - time.monotonic()):
+                if not self._room.wait(deadline - time.monotonic()):
                     raise PublishTimeoutError(
                         f"{self._held_bytes} bytes are unacknowledged, {self._max_bytes} are allowed; "
                         f"there was no room for {size_bytes} more within {timeout_s:g} s, the message was not queued"
@@ -127,12 +130,13 @@ class InFlight:
 
     def settle(self, outgoing: Outgoing, outcome: Delivered | TransportError) -> None:
         """Report the outcome of a message to its sender, once."""
-        with self._settled:
+        with self._room:
             if self._unsettled.pop(outgoing.number, None) is None:
                 return
+            self._telling.add(outgoing.number)
             self._held_bytes -= outgoing.size_bytes
             self._handed.discard(outgoing.number)
-            self._settled.notify_all()
+            self._room.notify_all()
             if not self._handed:
                 self._work.notify_all()
         # Outside the lock: the sender's callbacks run here.
@@ -140,31 +144,44 @@ class InFlight:
             outgoing.delivered.set_result(outcome)
         else:
             outgoing.delivered.set_exception(outcome)
+        with self._known:
+            self._telling.discard(outgoing.number)
+            if any(self._knows_all_before(number) for number in self._awaited):  # a wakeup costs a thread switch
+                self._known.notify_all()
 
     def unsettled(self) -> list[Outgoing]:
         """Return the messages in flight, in order."""
-        with self._settled:
+        with self._room:
             return list(self._unsettled.values())
 
     def wait(self, timeout_s: float) -> None:
         """Block until the outcome of all messages sent so far is known, or raise `PublishTimeoutError`."""
         deadline = time.monotonic() + timeout_s
-        with self._settled:
+        with self._known:
             until = self._sent
-            while next(iter(self._unsettled), until) < until:
-                if not self._settled.wait(deadline - time.monotonic()):
-                    raise PublishTimeoutError(
-                        f"{len(self._unsettled)} messages with {self._held_bytes} bytes were not acknowledged within "
-                        f"{timeout_s:g} s"
-                    )
+            self._awaited.append(until)
+            try:
+                while not self._knows_all_before(until):
+                    if not self._known.wait(deadline - time.monotonic()):
+                        raise PublishTimeoutError(
+                            f"{len(self._unsettled)} messages with {self._held_bytes} bytes were not acknowledged "
+                            f"within {timeout_s:g} s"
+                        )
+            finally:
+                self._awaited.remove(until)
 
     def close(self, reason: TransportError) -> None:
         """Accept no more messages, and fail those in flight."""
-        with self._settled:
+        with self._room:
             self._closed_by = self._closed_by or reason
-            self._settled.notify_all()
+            self._room.notify_all()
         for outgoing in self.unsettled():
             self.settle(outgoing, reason)
+
+    def _knows_all_before(self, number: int) -> bool:
+        """Return whether the future of every message before this number is set."""
+        is_settled = next(iter(self._unsettled), number) >= number
+        return is_settled and min(self._telling, default=number) >= number
 
     def _has_work(self) -> bool:
         return self._woken or (bool(self._queue) and not self._must_hold())

@@ -214,10 +214,10 @@ def provide_topics(settings: Settings, *, without_asking: bool) -> None:
     on_terminal = sys.stdin.isatty() and sys.stderr.isatty()
     if not (without_asking or on_terminal):
         return
-    from triptych.transport.kafka.transport import KafkaTransport
+    from triptych.transport.open import open_transport
     from triptych.transport.topics import create_missing, missing_topics
 
-    with closing(KafkaTransport(settings.kafka)) as transport:
+    with closing(open_transport(settings.kafka)) as transport:
         admin = transport.admin()
         missing = missing_topics(admin, settings.pipeline)
         if not missing:

@@ -9,8 +9,8 @@ from triptych.schemas.names import consumer_group
 from triptych.service.health import Health
 from triptych.service.status import StatusServer
 from triptych.settings.tree import Settings
-from triptych.transport.kafka.transport import KafkaTransport
 from triptych.transport.membership import check_members
+from triptych.transport.open import open_transport
 from triptych.transport.topics import check_topics
 from triptych.worker.observability.heap import HeapHook
 from triptych.worker.observability.logs import log_hook
@@ -38,7 +38,7 @@ def open_dependencies(
         metrics, health = Metrics(), Health(starting=STARTING)
         if settings.http.port:
             stack.enter_context(StatusServer.from_settings(settings.http, metrics.registry, health, any_port=any_port))
-        transport = KafkaTransport(settings.kafka)
+        transport = open_transport(settings.kafka)
         stack.callback(transport.close)
         check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes, equal=equal_topics)
         check_members(transport, consumer_group(settings.pipeline), settings.kafka.group_instance_id)

@@ -150,6 +150,7 @@ def model_from(settings: Settings) -> Model:
         compiled=settings.model.compiled,
         runtime=settings.model.runtime,
         precision=settings.model.precision,
+        cuda_graphs=settings.model.cuda_graphs,
         foundation=FoundationSources(
             picture_space=settings.model.picture_space,
             sound_space=settings.model.sound_space,
@@ -191,7 +192,9 @@ def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) 
         )
         stack.callback(joined.close)
         topics = _watch_topics(settings, dependencies.transport, stack)
-        prompts = open_prompts(settings, dependencies.transport, stack)
+        detection = runner.spec.detection
+        labels = () if detection is None else detection.labels
+        prompts = open_prompts(settings, dependencies.transport, stack, labels=labels)
         consumer, cutoff = scope.narrow(joined)
         publication = _result_publisher(
             publisher,

@@ -16,7 +16,7 @@ from triptych.consumers.comparison.difference import FieldDifferences, ResultDif
 from triptych.consumers.comparison.overlap import OverlapComparison, compare_overlapping
 from triptych.consumers.subscription.result_buffer import Delivery
 from triptych.schemas.codec import parse_result
-from triptych.schemas.perception.vectors import decode_vector
+from triptych.schemas.perception.vectors import Vectors, decode_vector, encode_vector, fused_vector
 
 IGNORED_FIELDS: Final = frozenset({"published_ns", "arrival_ms", "stage_ms"})
 """Fields that differ between two runs over the same records."""
@@ -24,8 +24,9 @@ REVISION_FIELDS: Final = frozenset({"id", "revision", "revised", "revisable_unti
 """Fields that say how often a window was revised. What matters here is its last content."""
 
 _MISSING: Final = "nothing"
-_VECTORS: Final = ("vectors.", "sound_vectors.")
+_VECTORS: Final = ("vectors", "sound_vectors")
 """Where results have encoded vectors, which are compared by their cosine."""
+_IN_VECTORS: Final = tuple(f"{name}." for name in _VECTORS)
 _COSINE_DIGITS: Final = 6
 
 
@@ -79,6 +80,7 @@ def compare(left: Iterable[Delivery], right: Iterable[Delivery], *, tolerance: f
                 continue
             documents = (other, delivery.document) if side else (delivery.document, other)
             one, another = map(_compared_fields, documents)
+            _complete_fused_vectors(one, another)
             _note(outcome, delivery.result.id, list(differences(one, another, tolerance=tolerance)))
     alone = [[parse_result(document) for document in side.values()] for side in waiting]
     outcome.only_left, outcome.only_right = ([result.id for result in side] for side in alone)
@@ -96,7 +98,7 @@ def differences(left: object, right: object, path: str = "", *, tolerance: float
         case list(), list() if len(left) == len(right):
             for at, (one, other) in enumerate(zip(left, right, strict=True)):
                 yield from differences(one, other, f"{path}[{at}]", tolerance=tolerance)
-        case str(), str() if left != right and path.startswith(_VECTORS) and not path.endswith(".space"):
+        case str(), str() if left != right and path.startswith(_IN_VECTORS) and not path.endswith(".space"):
             cosine = _cosine(left, right)
             if 1.0 - cosine > tolerance:
                 yield ResultDifference(f"{path} (cosine)", 1.0, cosine)
@@ -109,6 +111,24 @@ def differences(left: object, right: object, path: str = "", *, tolerance: float
 def _compared_fields(document: bytes) -> dict[str, object]:
     whole: dict[str, object] = json.loads(document)
     return {name: value for name, value in whole.items() if name not in IGNORED_FIELDS | REVISION_FIELDS}
+
+
+def _complete_fused_vectors(left: dict[str, object], right: dict[str, object]) -> None:
+    """Compute the fused vectors that only one of two results has: earlier workers published them, later ones do not."""
+    for name in _VECTORS:
+        one, other = left.get(name), right.get(name)
+        if isinstance(one, dict) and isinstance(other, dict) and bool(one.get("fused")) != bool(other.get("fused")):
+            for vectors in (one, other):
+                vectors["fused"] = vectors.get("fused") or _fused(vectors)
+                vectors.pop("weights", None)
+
+
+def _fused(fields: dict[str, object]) -> str | None:
+    try:
+        fused = fused_vector(Vectors.model_validate(fields))
+    except ValueError:  # vectors that cannot be read are compared as they are
+        return None
+    return None if fused is None else encode_vector(fused)
 
 
 def _cosine(left: str, right: str) -> float:

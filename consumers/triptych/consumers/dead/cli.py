@@ -52,11 +52,11 @@ def list_letters(
     """Count the dead letters by reason and stream, with their state."""
     from triptych.consumers.dead.letters import grouped, read_letters
     from triptych.consumers.dead.text import group_lines, letter_lines, table
-    from triptych.transport.kafka.transport import KafkaTransport
+    from triptych.transport.open import open_transport
 
     settings = _settings(config, bootstrap_servers, pipeline)
     wanted = _selection(stream, reason, since)
-    with closing(KafkaTransport(settings.kafka)) as transport, _progress("reading") as progress:
+    with closing(open_transport(settings.kafka)) as transport, _progress("reading") as progress:
         letters = read_letters(transport, settings.pipeline, since_ns=wanted.since_ns, progress=progress)
     chosen = [letter for letter in letters.newest() if wanted.includes(letter)]
     if each:
@@ -95,10 +95,10 @@ def show(
 
     from triptych.consumers.dead.letters import find_letter
     from triptych.consumers.dead.text import full_description, full_lines, write_value
-    from triptych.transport.kafka.transport import KafkaTransport
+    from triptych.transport.open import open_transport
 
     settings = _settings(config, bootstrap_servers, pipeline)
-    with closing(KafkaTransport(settings.kafka)) as transport, _progress("searching") as progress:
+    with closing(open_transport(settings.kafka)) as transport, _progress("searching") as progress:
         letters, found, record = find_letter(transport, settings.pipeline, letter, progress=progress)
     fields = full_description(letters, found, record)
     if out is not None:
@@ -127,11 +127,11 @@ def redrive(
     from triptych.consumers.dead import redrive as redriving
     from triptych.consumers.dead.letters import grouped, read_letters
     from triptych.consumers.dead.text import redriven_lines, table
-    from triptych.transport.kafka.transport import KafkaTransport
+    from triptych.transport.open import open_transport
 
     settings = _settings(config, bootstrap_servers, pipeline)
     selection = _selection(stream, reason, since)
-    with closing(KafkaTransport(settings.kafka)) as transport:
+    with closing(open_transport(settings.kafka)) as transport:
         with _progress("reading") as progress:
             letters = read_letters(transport, settings.pipeline, since_ns=selection.since_ns, progress=progress)
         planned = redriving.plan(letters, selection, again=again)

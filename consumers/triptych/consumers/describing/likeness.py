@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from triptych.schemas.perception.descriptions import WindowLikeness
-from triptych.schemas.perception.vectors import decode_vector, encode_vector
+from triptych.schemas.perception.vectors import decode_vector, encode_vector, fused_vector
 from triptych.schemas.results import Result
 
 _WORD_HASH_DIGITS: Final = 16
@@ -33,8 +33,9 @@ def likeness_of(result: Result) -> WindowLikeness:
     The vector is the fused one of `vectors`, or else the embedding, which is only comparable within one model.
     """
     space = vector = None
-    if result.vectors is not None and result.vectors.fused is not None:
-        space, vector = result.vectors.space, result.vectors.fused
+    fused = None if result.vectors is None else fused_vector(result.vectors)
+    if result.vectors is not None and fused is not None:
+        space, vector = result.vectors.space, encode_vector(fused)
     elif result.embedding is not None:
         space, vector = f"embedding:{result.model.sha256[:16]}", encode_vector(result.embedding)
     layout = None if result.quality is None else result.quality.layout

@@ -32,7 +32,7 @@ from triptych.service.health import Health
 from triptych.service.signals import stop_on_signal
 from triptych.service.status import StatusServer
 from triptych.settings.tree import Settings
-from triptych.transport.kafka.transport import KafkaTransport
+from triptych.transport.open import open_transport
 from triptych.transport.protocols import Transport
 from triptych.transport.topics import check_topics
 from triptych.units import NS_PER_S
@@ -65,7 +65,7 @@ def describe_results(settings: Settings, options: DescribeOptions, endpoint: Cha
         stop = stack.enter_context(stop_on_signal())
         if settings.describe_http.port:
             stack.enter_context(StatusServer.from_settings(settings.describe_http, metrics.registry, health))
-        transport = stack.enter_context(closing(KafkaTransport(settings.kafka)))
+        transport = stack.enter_context(closing(open_transport(settings.kafka)))
         needed = [name(settings.pipeline) for name in (results_topic, descriptions_topic, dead_topic)]
         check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes, names=needed)
         asker = WindowAsker(endpoint, inquiry_of(options), asking_limits(options), stop, on_reply=count_reply)
@@ -84,7 +84,7 @@ def print_request(settings: Settings, options: DescribeOptions, result_id: str) 
     Raises:
         UsageError: there is no such result.
     """
-    with closing(KafkaTransport(settings.kafka)) as transport:
+    with closing(open_transport(settings.kafka)) as transport:
         with Subscriber.from_transport(transport, pipeline=settings.pipeline) as subscriber:
             request = find_evidence(subscriber, result_id)
         media = window_media(transport, request, media_limits(options))

@@ -37,7 +37,7 @@ def doctor(
     from triptych.schemas.names import checked_stream
     from triptych.service.logs import configure_logs
     from triptych.settings.loading import load
-    from triptych.transport.kafka.transport import KafkaTransport
+    from triptych.transport.open import open_transport
     from triptych.units import NS_PER_MS, NS_PER_S
 
     flags = {"kafka.bootstrap_servers": bootstrap_servers, "redis.url": redis_url, "pipeline": pipeline}
@@ -53,7 +53,7 @@ def doctor(
     with ExitStack() as stack:
         index = RedisSource(settings.redis.full_url(), pipeline=settings.pipeline)
         stack.callback(index.close)
-        transport = KafkaTransport(settings.kafka)
+        transport = open_transport(settings.kafka)
         stack.callback(transport.close)
         checks = judge(surveyor.look(transport, index, wanted))
     if json:

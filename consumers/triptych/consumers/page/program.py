@@ -49,7 +49,7 @@ from triptych.service.health import Health
 from triptych.service.signals import stop_on_signal
 from triptych.service.status import StatusServer
 from triptych.settings.tree import Settings
-from triptych.transport.kafka.transport import KafkaTransport
+from triptych.transport.open import open_transport
 from triptych.transport.protocols import Transport
 from triptych.units import NS_PER_MS
 
@@ -104,7 +104,7 @@ def serve_page(settings: Settings, options: PageOptions) -> None:
     surveyor = surveyor_of(settings)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())
-        transport = stack.enter_context(closing(KafkaTransport(settings.kafka)))
+        transport = stack.enter_context(closing(open_transport(settings.kafka)))
         index = stack.enter_context(closing(RedisSource(settings.redis.full_url(), pipeline=settings.pipeline)))
         setup = PageSetup(transport, index, surveyor, rules, review=options.review, memory=options.memory)
         server = PageServer(setup, options.listen)

@@ -64,7 +64,7 @@ def set_prompt(
     from triptych.schemas.errors import MalformedRecordError
     from triptych.schemas.perception.prompts import Prompt
     from triptych.schemas.validation import built
-    from triptych.transport.kafka.transport import KafkaTransport
+    from triptych.transport.open import open_transport
 
     settings = _settings(config, bootstrap_servers, None, pipeline)
     fields = {
@@ -77,7 +77,7 @@ def set_prompt(
         prompt = built(Prompt, fields)
     except MalformedRecordError as error:
         raise UsageError(str(error)) from None
-    with closing(KafkaTransport(settings.kafka)) as transport:
+    with closing(open_transport(settings.kafka)) as transport:
         PromptTopic(transport, settings.pipeline).set(prompt)
     typer.echo(
         f"{name}: version {prompt.version}, for {', '.join(prompt.feeds)}; "
@@ -97,10 +97,10 @@ def list_prompts(
     from contextlib import closing
 
     from triptych.consumers.prompts.prompt_topic import PromptTopic
-    from triptych.transport.kafka.transport import KafkaTransport
+    from triptych.transport.open import open_transport
 
     settings = _settings(config, bootstrap_servers, None, pipeline)
-    with closing(KafkaTransport(settings.kafka)) as transport:
+    with closing(open_transport(settings.kafka)) as transport:
         known = PromptTopic(transport, settings.pipeline).read()
     for name, found in known.items():
         if json:
@@ -125,10 +125,10 @@ def remove_prompt(
     from contextlib import closing
 
     from triptych.consumers.prompts.prompt_topic import PromptTopic
-    from triptych.transport.kafka.transport import KafkaTransport
+    from triptych.transport.open import open_transport
 
     settings = _settings(config, bootstrap_servers, None, pipeline)
-    with closing(KafkaTransport(settings.kafka)) as transport:
+    with closing(open_transport(settings.kafka)) as transport:
         PromptTopic(transport, settings.pipeline).remove(name)
     typer.echo(f"{name}: removed")
 
@@ -152,13 +152,13 @@ def feedback(
     from triptych.consumers.prompts.prompt_topic import send_feedback
     from triptych.consumers.subscription.subscriber import Subscriber
     from triptych.consumers.watching.watch import open_source
-    from triptych.transport.kafka.transport import KafkaTransport
+    from triptych.transport.open import open_transport
 
     settings = _settings(config, bootstrap_servers, redis_url, pipeline)
     with Subscriber(open_source(settings, from_.value)) as subscriber:
         result = find_evidence(subscriber, result_id).delivery.result
     given = feedback_on(result, prompt, answer.value)
-    with closing(KafkaTransport(settings.kafka)) as transport:
+    with closing(open_transport(settings.kafka)) as transport:
         send_feedback(transport, settings.pipeline, given)
     typer.echo(f"{result_id}: {answer.value} for {prompt}, which had the score {given.match.score:g}")
 

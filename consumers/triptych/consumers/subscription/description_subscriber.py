@@ -46,10 +46,10 @@ class DescriptionSubscriber:
     def from_kafka(cls, settings: KafkaSettings | str, *, pipeline: str = DEFAULT_PIPELINE) -> Self:
         """Read from Kafka, given its bootstrap servers or all settings of the connection."""
         from triptych.settings.kafka import KafkaSettings  # noqa: PLC0415 - importing a subscriber must be cheap
-        from triptych.transport.kafka.transport import KafkaTransport  # noqa: PLC0415 - as above
+        from triptych.transport.open import open_transport  # noqa: PLC0415 - as above
 
         connection = KafkaSettings(bootstrap_servers=settings) if isinstance(settings, str) else settings
-        return cls(KafkaTransport(connection), pipeline=pipeline, owns_transport=True)
+        return cls(open_transport(connection), pipeline=pipeline, owns_transport=True)
 
     def descriptions(
         self,

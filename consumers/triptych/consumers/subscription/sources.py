@@ -35,11 +35,11 @@ def kafka_source(settings: KafkaSettings | str, *, pipeline: str) -> ResultSourc
     """
     from triptych.consumers.subscription.topic_source import TopicSource  # noqa: PLC0415 - see the module's docstring
     from triptych.settings.kafka import KafkaSettings  # noqa: PLC0415 - as above
-    from triptych.transport.kafka.transport import KafkaTransport  # noqa: PLC0415 - as above
+    from triptych.transport.open import open_transport  # noqa: PLC0415 - as above
 
     connection = KafkaSettings(bootstrap_servers=settings) if isinstance(settings, str) else settings
     pipeline = checked_pipeline(pipeline)
-    return TopicSource(KafkaTransport(connection), pipeline=pipeline, owns_transport=True)
+    return TopicSource(open_transport(connection), pipeline=pipeline, owns_transport=True)
 
 
 def transport_source(transport: Transport, *, pipeline: str) -> ResultSource:

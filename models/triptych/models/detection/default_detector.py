@@ -98,6 +98,11 @@ class DefaultDetector:
         """Return the longer side of the largest input of a network, in pixels."""
         return max(FACE_INPUT_SIDE, INPUT_PIXELS)
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return the labels of objects and of faces."""
+        return DEFAULT_LABELS
+
     def warm(self) -> None:
         """Examine a black picture."""
         black = np.zeros((INPUT_PIXELS, FACE_INPUT_SIDE, 3), np.uint8)

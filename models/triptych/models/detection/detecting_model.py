@@ -42,7 +42,9 @@ class DetectingModel:
     @property
     def spec(self) -> InputSpec:
         """How windows must be prepared: as for the model, and with pictures for the detector."""
-        return replace(self._model.spec, detection=DetectionSpec(self._pictures, self._detector.max_side))
+        return replace(
+            self._model.spec, detection=DetectionSpec(self._pictures, self._detector.max_side, self._detector.labels)
+        )
 
     def warm(self) -> None:
         """Warm up the model and the detector."""

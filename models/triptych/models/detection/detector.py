@@ -22,6 +22,10 @@ class Detector(Protocol):
     def max_side(self) -> int:
         """Return the length of the longer side, in pixels, above which a picture brings nothing more."""
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return all labels that detections may have, in lower case."""
+
     def warm(self) -> None:
         """Run once, so that no real picture triggers one-time initialisation."""
 

@@ -1,13 +1,16 @@
-"""Run the frozen networks of a model in OpenVINO on a CPU: the same numbers in half the time of eager torch, or less.
+"""Run frozen networks in OpenVINO or ONNX Runtime on a CPU: the same numbers in less time than eager torch.
 
-OpenVINO is optional (extra `cpu`). It imports a telemetry package, which is never called: the conversion here does not
-use `openvino.convert_model`, which reports its use.
+Both are optional (extras `cpu` and `onnx`). With `auto`, each that is installed runs the network at the start, and the
+fastest whose outputs equal torch's is used. OpenVINO imports a telemetry package, which is never called: the conversion
+here does not use `openvino.convert_model`, which reports its use.
 """
 
 from __future__ import annotations
 
+import math
+import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -16,16 +19,28 @@ import structlog
 import torch
 from torch import Tensor, nn
 
+from triptych.models.execution.onnx_runtime import convert_to_onnx
 from triptych.schemas.errors import UsageError
 
 if TYPE_CHECKING:
     import openvino  # type: ignore[import-untyped]
 
-RuntimeName = Literal["auto", "torch", "openvino"]
+RuntimeName = Literal["auto", "torch", "openvino", "onnxruntime"]
+FasterRuntime = Literal["openvino", "onnxruntime"]
 Precision = Literal["float32", "bfloat16"]
 
 _TOLERANCE: Final = 1e-3
-"""The largest difference to torch in float32, relative to the largest output. OpenVINO reaches 1e-6."""
+"""The largest difference to torch in float32, relative to the largest output. Both reach 1e-6."""
+_TITLES: Final[dict[FasterRuntime, str]] = {"openvino": "OpenVINO", "onnxruntime": "ONNX Runtime"}
+"""The runtimes, the one that is usually faster first."""
+_PACKAGES: Final[dict[FasterRuntime, tuple[str, ...]]] = {
+    "openvino": ("openvino",),
+    "onnxruntime": ("onnxruntime", "onnx"),
+}
+_EXTRA_OF: Final[dict[FasterRuntime, str]] = {"openvino": "cpu", "onnxruntime": "onnx"}
+_ROUNDS: Final = 5
+_CLEARLY_FASTER: Final = 0.9
+"""The share of the time of an earlier runtime that another must need. So the choice is the same at each start."""
 _HINT_OF: Final[dict[Precision, str]] = {"float32": "f32", "bfloat16": "bf16"}
 
 _log = structlog.get_logger(__name__)
@@ -56,31 +71,44 @@ class CpuRuntime:
     """How frozen networks run on a CPU.
 
     Attributes:
-        name: `torch`, `openvino`, or `auto`: OpenVINO if it is installed.
-        precision: `bfloat16` is faster on processors that have it, and differs from torch (cosine about .99).
+        name: `torch`, `openvino`, `onnxruntime`, or `auto`: the fastest that is installed and exact.
+        precision: `bfloat16` is faster on processors that have it, and differs from torch (cosine about .99). Only
+            OpenVINO has it.
     """
 
     name: RuntimeName = "auto"
     precision: Precision = "float32"
 
     @property
-    def uses_openvino(self) -> bool:
-        """Whether networks run in OpenVINO.
+    def candidates(self) -> tuple[FasterRuntime, ...]:
+        """The runtimes to try.
 
         Raises:
-            UsageError: it is asked for and not installed.
+            UsageError: one is asked for and not installed, or lacks the precision.
         """
-        is_installed = find_spec("openvino") is not None
-        if self.name == "openvino" and not is_installed:
+        if self.name == "torch":
+            return ()
+        installed = tuple(name for name in _TITLES if all(find_spec(package) for package in _PACKAGES[name]))
+        if self.name == "auto":
+            return installed if self.precision == "float32" else tuple(set(installed) & {"openvino"})
+        if self.name == "onnxruntime" and self.precision != "float32":
             raise UsageError(
-                "model.runtime = openvino: OpenVINO is not installed; install triptych[cpu], or set auto or torch"
+                f"model.precision = {self.precision}: ONNX Runtime has float32 only; "
+                "set model.runtime = openvino or auto"
             )
-        return is_installed and self.name != "torch"
+        if self.name not in installed:
+            raise UsageError(
+                f"model.runtime = {self.name}: {_TITLES[self.name]} is not installed; "
+                f"install triptych[{_EXTRA_OF[self.name]}], or set auto or torch"
+            )
+        return (self.name,)
 
     def accelerate(
         self, name: str, network: nn.Module, examples: Sequence[Tensor], *, any_size: bool = False
     ) -> nn.Module:
-        """Return a network that computes the same as `network`, in OpenVINO where that is chosen and exact.
+        """Return a network that computes the same as `network`, in the runtime that is chosen.
+
+        It blocks for as long as the conversions and, with `auto`, some runs of the network take: about two seconds.
 
         Args:
             name: name of the network, for the log.
@@ -90,24 +118,59 @@ class CpuRuntime:
             any_size: whether the last two dimensions may change as well.
 
         Raises:
-            UsageError: OpenVINO is asked for and not installed.
+            UsageError: a runtime is asked for and not installed.
         """
-        if not self.uses_openvino:
+        converted: dict[FasterRuntime, tuple[nn.Module, float]] = {}
+        for runtime in self.candidates:
+            exact = self._exact(runtime, name, network, examples, any_size=any_size)
+            if exact is not None:
+                converted[runtime] = exact
+        if not converted:
             return network
+        chosen = next(iter(converted))
+        took_ms: Mapping[str, float] = {}
+        if self.name == "auto" and self.precision == "float32":
+            modules: dict[str, nn.Module] = {runtime: module for runtime, (module, _) in converted.items()}
+            modules["torch"] = network
+            took_ms = measured_ms(modules, _noise(examples))
+            fastest = fastest_of(took_ms)
+            if fastest == "torch":
+                _log.info("cpu_runtime_not_faster", network=name, took_ms=dict(took_ms))
+                return network
+            chosen = next(runtime for runtime in converted if runtime == fastest)
+        module, difference = converted[chosen]
+        _log.info(
+            "cpu_runtime_used",
+            network=name,
+            runtime=chosen,
+            precision=self.precision,
+            difference=difference,
+            **({"took_ms": dict(took_ms)} if took_ms else {}),
+        )
+        return module
+
+    def _exact(
+        self, runtime: FasterRuntime, name: str, network: nn.Module, examples: Sequence[Tensor], *, any_size: bool
+    ) -> tuple[nn.Module, float] | None:
+        """Return the network in a runtime, and its difference to torch. None if it cannot be used; the log says why."""
         try:
-            converted = OpenVinoModule(self._compiled(network, examples, any_size=any_size))
+            converted = (
+                OpenVinoModule(self._compiled(network, examples, any_size=any_size))
+                if runtime == "openvino"
+                else convert_to_onnx(network, examples, any_size=any_size)
+            )
         except Exception as error:
-            if self.name == "openvino":
+            if self.name != "auto":
                 raise
-            _log.warning("cpu_runtime_not_used", network=name, runtime="openvino", reason=f"{error!r:.300}")
-            return network
-        difference = _difference(network, converted, examples)
+            _log.warning("cpu_runtime_not_used", network=name, runtime=runtime, reason=f"{error!r:.300}")
+            return None
+        shapes = [examples, [example.transpose(-1, -2) for example in examples]] if any_size else [examples]
+        difference = _largest([_difference(network, converted, own) for own in shapes])
         if self.precision == "float32" and not difference <= _TOLERANCE:
             reason = f"it differs by {difference:.1g} of the largest output, more than {_TOLERANCE:g}"
-            _log.warning("cpu_runtime_not_used", network=name, runtime="openvino", reason=reason)
-            return network
-        _log.info("cpu_runtime_used", network=name, runtime="openvino", precision=self.precision, difference=difference)
-        return converted
+            _log.warning("cpu_runtime_not_used", network=name, runtime=runtime, reason=reason)
+            return None
+        return converted, difference
 
     def _compiled(self, network: nn.Module, examples: Sequence[Tensor], *, any_size: bool) -> openvino.CompiledModel:
         import openvino as ov  # noqa: PLC0415 - optional, and takes a while to import
@@ -136,21 +199,54 @@ class CpuRuntime:
         return ov.Core().compile_model(model, "CPU", options)
 
 
+def fastest_of(took_ms: Mapping[str, float]) -> str:
+    """Return the name of the fastest; an earlier one, unless a later one is clearly faster."""
+    fastest, *others = took_ms
+    for name in others:
+        if took_ms[name] < _CLEARLY_FASTER * took_ms[fastest]:
+            fastest = name
+    return fastest
+
+
 @torch.inference_mode()
-def _difference(network: nn.Module, converted: nn.Module, examples: Sequence[Tensor]) -> float:
-    """Return the largest difference between the outputs for seeded noise, relative to the largest output."""
+def measured_ms(modules: Mapping[str, nn.Module], inputs: Sequence[Tensor]) -> dict[str, float]:
+    """Return how long each module takes for the inputs, in milliseconds by name: the least of several runs in turn."""
+    took_ns: dict[str, list[int]] = {name: [] for name in modules}
+    for _ in range(_ROUNDS):
+        for name, module in modules.items():
+            began_ns = time.perf_counter_ns()
+            module(*inputs)
+            took_ns[name].append(time.perf_counter_ns() - began_ns)
+    return {name: round(min(each) / 1e6, 3) for name, each in took_ns.items()}
+
+
+def _noise(examples: Sequence[Tensor]) -> list[Tensor]:
+    """Return seeded noise of the shapes and types of examples."""
     generator = torch.Generator().manual_seed(0)
-    inputs = [
+    return [
         torch.randint(0, 256, example.shape, generator=generator, dtype=example.dtype)
         if example.dtype == torch.uint8
         else torch.rand(example.shape, generator=generator).to(example.dtype)
         for example in examples
     ]
+
+
+@torch.inference_mode()
+def _difference(network: nn.Module, converted: nn.Module, examples: Sequence[Tensor]) -> float:
+    """Return the largest difference between the outputs for seeded noise, relative to the largest output."""
+    inputs = _noise(examples)
     expected, got = _as_tuple(network(*inputs)), _as_tuple(converted(*inputs))
-    return max(
-        float((one - other).abs().max()) / max(float(one.abs().max()), 1e-12)
-        for one, other in zip(expected, got, strict=True)
+    return _largest(
+        [
+            float((one - other).abs().max()) / max(float(one.abs().max()), 1e-12)
+            for one, other in zip(expected, got, strict=True)
+        ]
     )
+
+
+def _largest(values: Sequence[float]) -> float:
+    """Return the largest value, or NaN if one is: `max` would pass over it."""
+    return math.nan if any(map(math.isnan, values)) else max(values)
 
 
 def _as_tuple(outputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:

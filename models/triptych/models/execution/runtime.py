@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from triptych.models.execution.batch_size import BatchLimit
 from triptych.models.execution.cpu_runtime import CpuRuntime
+from triptych.models.execution.cuda_graphs import graphed
 from triptych.models.execution.export import GraphForm
 from triptych.models.execution.placement import accelerate_encoders, place_encoders
 from triptych.models.execution.warmup_window import full_window
@@ -53,6 +54,7 @@ class RunOptions:
         graph: form of the exported graph that a trained network runs as on a CPU; None runs it eagerly.
         graphs_folder: the cache folder of exported graphs.
         cpu_runtime: how frozen networks run on a CPU; None runs them in eager torch.
+        cuda_graphs: whether frozen networks run as CUDA graphs on a GPU.
     """
 
     device: torch.device
@@ -63,6 +65,7 @@ class RunOptions:
     graph: GraphForm | None = None
     graphs_folder: Path = Path()
     cpu_runtime: CpuRuntime | None = None
+    cuda_graphs: bool = False
 
 
 class TorchModel:
@@ -77,6 +80,8 @@ class TorchModel:
         place_encoders(self._network, options.encoder_devices, home=options.device)
         if options.cpu_runtime is not None and options.device.type == "cpu" and options.graph is None:
             accelerate_encoders(self._network, options.cpu_runtime.accelerate)
+        if options.cuda_graphs and options.device.type == "cuda":
+            accelerate_encoders(self._network, graphed)
         self._postprocess = postprocess
         self._tokenize = options.tokenize
         self._device = options.device

@@ -38,6 +38,7 @@ class ClosedDetector:
         self._threshold = threshold
         self.sha256 = detector_checksum(files, threshold)
         self.max_side = longer_side(self._processor.size)
+        self.labels = tuple(dict.fromkeys(label.lower() for label in self._labels.values()))
 
     def warm(self) -> None:
         """Run once on a black picture."""

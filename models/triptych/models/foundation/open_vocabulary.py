@@ -44,8 +44,8 @@ class OpenVocabularyDetector:
     def __init__(
         self, files: ModelFiles, device: torch.device, labels: Sequence[str], threshold: float | None = None
     ) -> None:
-        self._labels = tuple(dict.fromkeys(label.strip().lower() for label in labels if label.strip()))
-        if not self._labels:
+        self.labels = tuple(dict.fromkeys(label.strip().lower() for label in labels if label.strip()))
+        if not self.labels:
             raise UsageError(
                 f"{files.source}: expected what to find, because this detector has no labels of its own; set "
                 'model.detector_labels = "person, car" (--detector-labels)'
@@ -55,7 +55,7 @@ class OpenVocabularyDetector:
         self._processor = load_pretrained("AutoImageProcessor", files)
         self._tokens = load_pretrained("AutoTokenizer", files)
         self._boxes = self._owlv2 if files.architecture == "owlv2" else self._grounding_dino
-        self.sha256 = detector_checksum(files, self._threshold, self._labels)
+        self.sha256 = detector_checksum(files, self._threshold, self.labels)
         self.max_side = longer_side(self._processor.size)
 
     def warm(self) -> None:
@@ -73,12 +73,12 @@ class OpenVocabularyDetector:
         inputs = self._processor(images=[picture.rgb_hwc_u8], input_data_format="channels_last", return_tensors="pt")
         found = self._boxes(picture, inputs.to(device_of(self._network)))
         kept = batched_nms(found.boxes.float(), found.scores.float(), found.labels, _MAX_OVERLAP)
-        names = [self._labels[index] for index in found.labels[kept].tolist()]
+        names = [self.labels[index] for index in found.labels[kept].tolist()]
         return detections(picture, found.boxes[kept], found.scores[kept], names)
 
     def _owlv2(self, picture: DetectionPicture, inputs: Any) -> _Boxes:  # noqa: ANN401 - a batch of transformers
         texts = self._tokens(
-            list(self._labels),
+            list(self.labels),
             padding="max_length",
             truncation=True,
             max_length=self._network.config.text_config.max_position_embeddings,
@@ -91,7 +91,7 @@ class OpenVocabularyDetector:
         return _Boxes(answer["boxes"], answer["scores"], answer["labels"])
 
     def _grounding_dino(self, picture: DetectionPicture, inputs: Any) -> _Boxes:  # noqa: ANN401 - as above
-        sentence = " ".join(f"{label}." for label in self._labels)
+        sentence = " ".join(f"{label}." for label in self.labels)
         texts = self._tokens(sentence, return_offsets_mapping=True, truncation=True, return_tensors="pt")
         offsets = texts.pop("offset_mapping")[0].tolist()
         outputs = self._network(**inputs, **texts.to(device_of(self._network)))
@@ -106,7 +106,7 @@ class OpenVocabularyDetector:
     def _by_label(self, by_token: Tensor, offsets: Sequence[Sequence[int]]) -> Tensor:
         """Return the best score of the tokens of each label, float [N, labels], of the scores [N, tokens]."""
         scores, start = [], 0
-        for label in self._labels:
+        for label in self.labels:
             end = start + len(label)
             own = [index for index, (first, last) in enumerate(offsets) if start <= first < last <= end]
             scores.append(by_token[:, own].max(1).values if own else by_token.new_full((len(by_token),), -1.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Lock
 from typing import Final
 
 import numpy as np
@@ -22,7 +23,7 @@ _WORDS_PER_WINDOW: Final = 200
 
 
 class PictureSpace:
-    """A space of pictures and texts.
+    """A space of pictures and texts. Several threads may call it; one call runs at a time.
 
     The vector of a window is that of its pictures, the mean of theirs: in these spaces texts and pictures of the same
     content lie apart, so that a mean of both would lie near neither. A window without pictures has that of its words.
@@ -39,10 +40,12 @@ class PictureSpace:
         self.name = files.short_name
         self.sha256 = files.sha256
         self.dimensions = encoder.dimensions
+        self._lock = Lock()
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return a vector of length 1 for each text, float32 [N, D]."""
-        return _array(self.encoder.embed_texts(texts)) if texts else np.zeros((0, self.dimensions), np.float32)
+        with self._lock:
+            return _array(self.encoder.embed_texts(texts)) if texts else np.zeros((0, self.dimensions), np.float32)
 
     def embed_windows(self, windows: Sequence[PreparedWindow]) -> list[WindowVectors | None]:
         """Return the vectors of each window, in order; None for one without pictures and words.
@@ -54,8 +57,9 @@ class PictureSpace:
         said = [" ".join(" ".join(cue.text for cue in window.cues).split()[:_WORDS_PER_WINDOW]) for window in windows]
         pictures = [picture for each in shown for picture in each]
         texts = [text for text in said if text]
-        picture_rows = iter(_array(self.encoder.embed_pictures(pictures))) if pictures else iter(())
-        text_rows = iter(_array(self.encoder.embed_texts(texts))) if texts else iter(())
+        with self._lock:
+            picture_rows = iter(_array(self.encoder.embed_pictures(pictures))) if pictures else iter(())
+            text_rows = iter(_array(self.encoder.embed_words(texts))) if texts else iter(())
         return [
             self._vectors([next(picture_rows) for _ in each], next(text_rows) if text else None, _times_ns(window))
             for window, each, text in zip(windows, shown, said, strict=True)
@@ -75,6 +79,8 @@ class PictureSpace:
 class SoundSpace:
     """A space of sounds and texts. Sounds longer than the encoder hears are split evenly; their vectors are averaged.
 
+    Several threads may call it; one call runs at a time.
+
     Args:
         encoder: the encoder of sounds and texts.
         files: the files that the encoder was loaded from.
@@ -89,16 +95,19 @@ class SoundSpace:
         self.sha256 = files.sha256
         self.dimensions = encoder.dimensions
         self._window_rate_hz = window_rate_hz
+        self._lock = Lock()
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return a vector of length 1 for each text, float32 [N, D]."""
-        return _array(self.encoder.embed_texts(texts)) if texts else np.zeros((0, self.dimensions), np.float32)
+        with self._lock:
+            return _array(self.encoder.embed_texts(texts)) if texts else np.zeros((0, self.dimensions), np.float32)
 
     def embed_windows(self, windows: Sequence[PreparedWindow]) -> list[WindowVectors | None]:
         """Return the vectors of each window, in order; None for one without audio."""
         heard = [sound_parts(window, self._window_rate_hz, self.encoder) for window in windows]
         sounds = [part for parts in heard for part in parts]
-        rows = iter(_array(self.encoder.embed_sounds(sounds))) if sounds else iter(())
+        with self._lock:
+            rows = iter(_array(self.encoder.embed_sounds(sounds))) if sounds else iter(())
         own = [[next(rows) for _ in parts] for parts in heard]
         means = [unit_mean(np.stack(vectors)) if vectors else None for vectors in own]
         return [None if mean is None else WindowVectors(self.name, mean, audio=mean) for mean in means]

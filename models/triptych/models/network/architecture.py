@@ -26,11 +26,11 @@ from triptych.models.network.parts import Encoder, Head
 from triptych.models.network.token_space import TokenSpace
 from triptych.models.pretrained.efficientnet import ImageEncoder
 from triptych.models.pretrained.sentence import SentenceEncoder
+from triptych.models.pretrained.sentence_loading import load_sentence_encoder, load_sentence_tokenizer
 from triptych.models.pretrained.silero import SpeechEncoder
-from triptych.models.pretrained.tokenizer import SentenceTokenizer, Tokenize
+from triptych.models.pretrained.tokenizer import Tokenize
 from triptych.models.pretrained.weights import (
     EFFICIENTNET_LITE0,
-    FILE_TENSOR,
     SENTENCE_ENCODER,
     SENTENCE_PIECES,
     SILERO_VAD,
@@ -118,10 +118,12 @@ def _encoder(modality: str, card: EncoderCard, folder: Path) -> Encoder:
             f"the {modality} encoder: expected the weights {', '.join(card.sha256)} that the model was trained with; "
             f"this version of Triptych has {', '.join(here)}"
         )
-    return PretrainedEncoder(modality, _pretrained(modality, folder), frozen=card.frozen)
+    return PretrainedEncoder(modality, _pretrained(modality, folder, frozen=card.frozen), frozen=card.frozen)
 
 
-def _pretrained(modality: str, folder: Path) -> Encoder:
+def _pretrained(modality: str, folder: Path, *, frozen: bool) -> Encoder:
+    if modality == "text" and frozen:
+        return load_sentence_encoder(folder)  # shared: training would change the others' weights
     weights = load_weights(PRETRAINED[modality][0], folder)
     if modality == "video":
         return ImageEncoder(weights)
@@ -134,7 +136,7 @@ def _tokenizer(architecture: Architecture, folder: Path) -> Tokenize | None:
         return None
     if card.kind == "small":
         return hash_words
-    return SentenceTokenizer(load_weights(SENTENCE_PIECES, folder)[FILE_TENSOR])
+    return load_sentence_tokenizer(folder)
 
 
 def _head(card: HeadCard, width: int) -> Head:

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from triptych.models.pretrained.sentence import FEATURES, SentenceEncoder
+from triptych.models.pretrained.sentence_loading import load_sentence_encoder, load_sentence_tokenizer
 from triptych.models.pretrained.tokenizer import SentenceTokenizer
-from triptych.models.pretrained.weights import FILE_TENSOR, SENTENCE_ENCODER, SENTENCE_PIECES, load_weights
 from triptych.models.spaces.semantic_heads import TextCentring
 from triptych.models.spaces.semantic_weights import SemanticWeights
 
@@ -67,14 +67,14 @@ class SemanticTexts:
 
 
 def build_semantic_texts(weights: SemanticWeights, weights_folder: Path, device: torch.device) -> SemanticTexts:
-    """Load the sentence encoder and its tokenizer.
+    """Load the sentence encoder and its tokenizer, or share those that a model of this process has on the CPU.
 
     Raises:
         UsageError: the weights were not downloaded.
     """
     return SemanticTexts(
-        SentenceEncoder(load_weights(SENTENCE_ENCODER, weights_folder)),
+        load_sentence_encoder(weights_folder),
         TextCentring(weights),
-        SentenceTokenizer(load_weights(SENTENCE_PIECES, weights_folder)[FILE_TENSOR]),
+        load_sentence_tokenizer(weights_folder),
         device,
     )

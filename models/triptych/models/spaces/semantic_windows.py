@@ -13,6 +13,7 @@ from triptych.models.prediction import PredictedLabel, WindowVectors
 from triptych.models.pretrained.weights import EFFICIENTNET_LITE0, load_weights
 from triptych.models.spaces.semantic_heads import FrameVectorsHead, PictureProjector, TextCentring, WordsVectorHead
 from triptych.models.spaces.semantic_weights import SPACE, SemanticWeights, load_semantic_weights
+from triptych.schemas.names import MODALITIES, Modality
 
 if TYPE_CHECKING:
     from triptych.models.execution.runtime import Outputs
@@ -23,7 +24,7 @@ Vector = NDArray[np.float32]
 FRAMES_HEAD: Final = f"{SPACE}-frames"
 WORDS_HEAD: Final = f"{SPACE}-words"
 """The names of the heads name the space, because the cache of exported graphs tells heads apart by name."""
-_WEIGHTS: Final = {"video": 1.0, "audio": 0.25, "subtitles": 1.0}
+_WEIGHTS: Final[Mapping[Modality, float]] = {"video": 1.0, "audio": 0.25, "subtitles": 1.0}
 """Weights of the modalities in the fused vector. The sounds have few names, so they say little about a window."""
 
 
@@ -52,7 +53,7 @@ class SemanticWindows:
         """
         frames = outputs[FRAMES_HEAD][: len(window.frames_hwc_u8)] if FRAMES_HEAD in outputs else None
         frames = frames if frames is not None and len(frames) else None
-        by_modality = {
+        by_modality: dict[Modality, Vector | None] = {
             "video": None if frames is None else unit(frames.sum(0)),
             "audio": unit(self._sum_of_sounds(sounds)),
             "subtitles": unit(outputs[WORDS_HEAD]) if window.cues and WORDS_HEAD in outputs else None,
@@ -60,8 +61,11 @@ class SemanticWindows:
         fused = fuse(by_modality)
         if fused is None:
             return None
-        video, audio, subtitles = (by_modality[name] for name in ("video", "audio", "subtitles"))
-        return WindowVectors(SPACE, fused, video=video, audio=audio, subtitles=subtitles, frames=frames)
+        weights = {modality: _WEIGHTS[modality] for modality, vector in by_modality.items() if vector is not None}
+        video, audio, subtitles = (by_modality[modality] for modality in MODALITIES)
+        return WindowVectors(
+            SPACE, fused, video=video, audio=audio, subtitles=subtitles, frames=frames, weights=weights
+        )
 
     def _sum_of_sounds(self, sounds: Sequence[PredictedLabel]) -> Vector:
         """Return the vectors of the names of the sounds, weighted by their scores and added, float32 [512]."""
@@ -72,7 +76,7 @@ class SemanticWindows:
         return total
 
 
-def fuse(by_modality: Mapping[str, Vector | None]) -> Vector | None:
+def fuse(by_modality: Mapping[Modality, Vector | None]) -> Vector | None:
     """Return the weighted sum of the unit vectors of the present modalities, normalised, float32 [512]."""
     present = [_WEIGHTS[modality] * vector for modality, vector in by_modality.items() if vector is not None]
     return unit(np.sum(present, 0)) if present else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from triptych.models.pretrained.download.cache import cache_folder
@@ -24,22 +25,39 @@ class TextSpace(Protocol):
         """Return a vector of length 1 for each text, float32 [N, D]. Blocks while the encoder runs."""
 
 
-def build_text_space(model_name: str, picture_space: str = "") -> TextSpace | None:
-    """Load the texts of the space that a model's windows lie in; None for a model without one. Runs on the CPU.
+@dataclass(frozen=True, slots=True)
+class TextSpaces:
+    """The spaces in which a worker embeds texts.
+
+    Attributes:
+        windows: that of the vectors of windows; None if the model has none.
+        sounds: that of the vectors of sounds, where it is a space of its own.
+        labels: the space in which texts are compared with names of labels.
+    """
+
+    windows: TextSpace | None = None
+    sounds: TextSpace | None = None
+    labels: TextSpace | None = None
+
+
+def build_text_space(model_name: str, foundation: str = "", device: str = "cpu") -> TextSpace | None:
+    """Load the texts of the space that a model's windows lie in; None for a model without one.
+
+    What the model of this process has loaded is shared with it.
 
     Args:
         model_name: the name of the model.
-        picture_space: source of the foundation model that takes the place of the model's own space; empty for none.
+        foundation: source of the foundation model that takes the place of the model's own space; empty for none.
+        device: the device of the foundation model. The model's own texts are embedded on the CPU.
 
     Raises:
         UsageError: the weights were not downloaded.
     """
-    if picture_space:
-        import torch  # noqa: PLC0415 - as below
-
+    if foundation:
+        from triptych.models.execution.device import choose_device  # noqa: PLC0415 - as below
         from triptych.models.foundation.space import build_foundation_space  # noqa: PLC0415
 
-        return build_foundation_space(picture_space, torch.device("cpu"))
+        return build_foundation_space(foundation, choose_device(device))
     if model_name == "null":
         return None
     from triptych.models.spaces.semantic import build_semantic_space  # noqa: PLC0415 - imports torch

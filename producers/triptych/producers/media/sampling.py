@@ -52,6 +52,10 @@ class Sampler:
         self._earliest[cell] = time_ns
         return True
 
+    def has_taken(self, time_ns: int) -> bool:
+        """Return whether a frame was taken in the cell of a time or later, so that none at this time will be."""
+        return self._grid.cell_at(time_ns) <= self._taken
+
     def take(self, time_ns: int) -> bool:
         """Return whether a frame is taken; frames come in presentation order."""
         cell = self._grid.cell_at(time_ns)

@@ -58,6 +58,8 @@ class VideoReader:
         self._encoder = encoder
         self._pixel_aspect = pixel_aspect
         self._captions = captions
+        # Such as Motion JPEG, of many cameras, and ProRes: the decoder skips none of their frames by itself.
+        self._is_intra_only = stream.codec_context.codec.intra_only
         self._in_decoder: list[int] = []
         self._next_frame_ns = timeline.base_ns
         self._latest_ns = timeline.base_ns
@@ -66,6 +68,8 @@ class VideoReader:
 
     def feed(self, packet: Packet[VideoStream]) -> Iterator[SampledFrame]:
         """Yield the selected frames that this packet completes."""
+        if self._can_skip(packet):
+            return
         is_needed = True
         # A packet that an edit list discards may still be a reference.
         if packet.pts is not None and not packet.is_discard:
@@ -79,6 +83,21 @@ class VideoReader:
         # Reference frames are always decoded, because other frames need them. The decoder knows which ones they are.
         self._stream.codec_context.skip_frame = "DEFAULT" if is_needed else "NONREF"
         yield from self._decode(packet)
+
+    def _can_skip(self, packet: Packet[VideoStream]) -> bool:
+        """Return whether a packet need not reach the decoder: no frame refers to it, and its own is not taken.
+
+        A packet whose cell has no frame yet is decoded, even if another one shares the cell: that may be damaged.
+        """
+        if not self._is_intra_only or packet.pts is None or packet.is_discard:
+            return False
+        if self._captions is not None and self._captions.is_wanted:
+            return False
+        at_ns = self._timeline.at(packet.pts, packet.time_base)
+        if not self._sampler.has_taken(at_ns):
+            return False
+        self.end_ns = max(self.end_ns, at_ns + self._duration_ns(packet))
+        return True
 
     def drain(self) -> Iterator[SampledFrame]:
         """Yield the selected frames that the decoder still holds."""

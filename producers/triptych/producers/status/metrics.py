@@ -1,6 +1,7 @@
 """The counts of each feed as Prometheus metrics, read when they are scraped.
 
-The label is the stream id, for the feeds that are played now. No part of a source's URL is exported.
+The label is the stream id, for the feeds that are played now. Only a limited number of feeds has series of its own
+(`named_feeds.py`); the others are summed. No part of a source's URL is exported.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from triptych.producers.status.counters import SourceStatus, State
 from triptych.producers.status.losses import TrackLoss
+from triptych.producers.status.named_feeds import OTHERS, NamedFeeds
 from triptych.producers.status.progress import ProgressLog, ProgressTable
 from triptych.service.health import Health
 from triptych.units import NS_PER_S
@@ -29,12 +31,22 @@ _OPENED: Final = frozenset({"playing", "waiting", "done", "stopped"})
 
 @dataclass(frozen=True, slots=True)
 class _FeedSeries:
-    """One metric, and how to read its value. A feed whose value is None has no sample."""
+    """One metric, and how to read its value. A feed whose value is None has no sample.
+
+    `combine` is how a gauge of several feeds becomes one. A gauge without it has no sample for several feeds.
+    """
 
     family: type[CounterMetricFamily | GaugeMetricFamily]
     name: str
     help: str
     value: Callable[[SourceStatus], float | None]
+    combine: Callable[[Iterable[float]], float] | None = None
+
+    def combined(self, statuses: Sequence[SourceStatus]) -> float | None:
+        """Return the value for several feeds together, or None if there is none."""
+        combine = sum if self.family is CounterMetricFamily else self.combine
+        values = [value for status in statuses if (value := self.value(status)) is not None]
+        return None if combine is None or not values else combine(values)
 
 
 _SERIES: Final = (
@@ -94,12 +106,14 @@ _SERIES: Final = (
         "queued_bytes",
         "Bytes kept: to be sent, or to be acknowledged.",
         lambda status: status.queued_bytes,
+        combine=sum,
     ),
     _FeedSeries(
         GaugeMetricFamily,
         "lag_seconds",
         "How far the broker is behind: the age of the oldest record kept.",
         lambda status: status.lag_ns / NS_PER_S,
+        combine=max,
     ),
     _FeedSeries(
         GaugeMetricFamily,
@@ -125,37 +139,61 @@ _TRACK_SERIES: Final[tuple[tuple[str, str, Callable[[TrackLoss], int]], ...]] = 
 class FeedMetrics(Collector):
     """A Prometheus collector of the statuses that were shown last."""
 
-    def __init__(self) -> None:
-        """Register with a registry of its own, without feeds."""
+    def __init__(self, named: NamedFeeds | None = None) -> None:
+        """Register with a registry of its own, without feeds. Without `named`, each feed has series of its own."""
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self._statuses: tuple[SourceStatus, ...] = ()
+        self._named = named or NamedFeeds(most=None)
         self.registry.register(self)
 
     def show(self, statuses: Sequence[SourceStatus]) -> None:
         """Set the current statuses."""
-        self._statuses = tuple(statuses)
+        self._named.show(statuses)
 
     def collect(self) -> Iterable[Metric]:
-        """Yield all metrics, with one sample for each feed."""
-        statuses = self._statuses
+        """Yield all metrics, with one sample for each named feed and one for all others."""
+        groups = self._named.groups
+        statuses = groups.named
+        others = [*groups.others, *([groups.left] if groups.left else [])]
         for series in _SERIES:
             family = series.family(f"triptych_feed_{series.name}", series.help, labels=["stream"])
             for status in statuses:
                 value = series.value(status)
                 if value is not None:
                     family.add_metric([status.stream], value)
+            if (together := series.combined(others)) is not None:
+                family.add_metric([OTHERS], together)
             yield family
         for name, text, count in _TRACK_SERIES:
             family = CounterMetricFamily(f"triptych_feed_{name}", text, labels=_TRACK_LABELS)
             for status in statuses:
                 for (modality, cause), loss in sorted(status.track_losses.items()):
                     family.add_metric([status.stream, modality, cause], count(loss))
+            for labels, total in _summed(others, count).items():
+                family.add_metric([OTHERS, *labels], total)
             yield family
-        states = StateSetMetricFamily("triptych_feed_state", "The state of the feed.", labels=["stream"])
-        for status in statuses:
-            states.add_metric([status.stream], {state: state == status.state for state in get_args(State)})
-        yield states
+        yield _states(statuses, groups.others)
+
+
+def _summed(statuses: Sequence[SourceStatus], count: Callable[[TrackLoss], int]) -> dict[tuple[str, str], int]:
+    """Return the losses of several feeds together, by modality and cause."""
+    totals: dict[tuple[str, str], int] = {}
+    for status in statuses:
+        for key, loss in status.track_losses.items():
+            totals[key] = totals.get(key, 0) + count(loss)
+    return dict(sorted(totals.items()))
+
+
+def _states(statuses: Sequence[SourceStatus], others: Sequence[SourceStatus]) -> Metric:
+    """Return the states: 0 or 1 for a named feed, and for all others the number of feeds."""
+    states = StateSetMetricFamily("triptych_feed_state", "The state of the feed.", labels=["stream"])
+    for status in statuses:
+        states.add_metric([status.stream], {state: state == status.state for state in get_args(State)})
+    if others:
+        for state in get_args(State):
+            labels = {"stream": OTHERS, "triptych_feed_state": state}
+            states.add_sample("triptych_feed_state", labels, sum(status.state == state for status in others))
+    return states
 
 
 class MonitoredDisplay:

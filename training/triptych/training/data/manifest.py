@@ -200,7 +200,7 @@ def _check(manifest: Manifest) -> None:
     _reject(_repeated(item.id for item in manifest.items), "ids occur twice")
     split_by_group: dict[str, str] = {}
     divided = [item.group for item in manifest.items if split_by_group.setdefault(item.group, item.split) != item.split]
-    _reject(divided, "groups are in two splits, so the test split would not be independent")
+    _reject(list(dict.fromkeys(divided)), "groups are in several splits, so the test split would not be independent")
     _reject(
         [item.id for item in manifest.items if not _fits(item, manifest.labels)],
         "items have labels that do not fit labels.json",

@@ -149,6 +149,15 @@ def standard_error(share: float, count: int) -> float:
     return sqrt(share * (1 - share) / count) if count else 0.0
 
 
+def measured_error(share: float, count: int) -> float:
+    """Return the standard error of a proportion that was measured on a sample of this size.
+
+    Two right examples and two wrong ones are added (Agresti and Coull, 1998): where all of a few examples are right, or
+    none, `standard_error` would be 0.
+    """
+    return standard_error((share * count + 2) / (count + 4), count + 4)
+
+
 def wilson_interval(share: float, count: int) -> ShareInterval:
     """Return the 95 % Wilson score interval of a proportion in a sample of this size.
 

@@ -23,6 +23,7 @@ from triptych.training.evaluation.classification import (
     ShareInterval,
     Tagging,
     classification,
+    measured_error,
     paired_difference,
     standard_error,
     tagging,
@@ -281,10 +282,13 @@ def _shuffled(runner: _SuiteRunner, split: str, alone: Mapping[str, SubsetScores
     found = []
     for anchor, result in alone.items():
         right = _is_correct(predictions, anchor)
-        limit = result.ceiling if result.ceiling is not None else quality(result.scores)
         accuracy, count = float(right.mean()), len(right)
-        interval = wilson_interval(accuracy, count)
-        found.append(ShuffleTest(anchor, accuracy, standard_error(limit, count), limit, count, interval))
+        if result.ceiling is not None:
+            limit, error = result.ceiling, standard_error(result.ceiling, count)
+        else:
+            limit = quality(result.scores)
+            error = measured_error(limit, count)
+        found.append(ShuffleTest(anchor, accuracy, error, limit, count, wilson_interval(accuracy, count)))
     return tuple(found)
 
 

@@ -11,7 +11,7 @@ from triptych.consumers.prompts.prompt_topic import read_feedback
 from triptych.schemas.errors import UsageError
 from triptych.settings.tree import Settings
 from triptych.training.prompts.fit_prompt_head import FEWEST_ANSWERS, FittedPrompt, fit_prompts, prompt_head_of
-from triptych.transport.kafka.transport import KafkaTransport
+from triptych.transport.open import open_transport
 
 HEAD_FILE: Final = "prompt_head.json"
 
@@ -23,7 +23,7 @@ def train_from_feedback(settings: Settings, folder: Path) -> list[str]:
         TopicMissingError: the pipeline has no topic of feedback.
         UsageError: there are no answers.
     """
-    with closing(KafkaTransport(settings.kafka)) as transport:
+    with closing(open_transport(settings.kafka)) as transport:
         feedback = read_feedback(transport, settings.pipeline)
     if not feedback:
         raise UsageError(

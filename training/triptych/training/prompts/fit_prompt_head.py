@@ -14,9 +14,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from triptych.schemas.perception.prompt_head import (
+    PRIOR_LOG_ODDS,
+    SOURCES,
+    PromptHead,
+    PromptWeights,
+    new_prompt_head,
+)
 from triptych.schemas.perception.prompts import Feedback
-from triptych.worker.matching.evidence import PRIOR_LOG_ODDS, SOURCES
-from triptych.worker.matching.prompt_head import PromptHead, PromptWeights, new_prompt_head
 
 Numbers = NDArray[np.float64]
 
@@ -87,6 +92,7 @@ def _fit(answers: Sequence[Feedback]) -> FittedPrompt:
             by_source={source: round(float(weight), 4) for source, weight in zip(SOURCES, weights, strict=True)},
             yes=yes,
             no=len(own) - yes,
+            fitted_until_ns=max(answer.given_ns for answer in own),
         ),
         other_versions=len(answers) - len(own),
         loss_before=float(_losses(shipped, evidence, fits).mean()),

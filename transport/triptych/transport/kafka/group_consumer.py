@@ -11,6 +11,7 @@ import structlog
 from kafka.structs import OffsetAndMetadata
 
 from triptych.settings.kafka import KafkaSettings
+from triptych.transport.assignment_changes import NO_PARTITIONS
 from triptych.transport.errors import CommitRefusedError, RetriableError, TransportClosedError
 from triptych.transport.kafka.consumer_client import (
     CLOSE_LIMIT_MS,
@@ -22,7 +23,7 @@ from triptych.transport.kafka.consumer_client import (
 from triptych.transport.kafka.errors import translated, translating
 from triptych.transport.kafka.log_ends import AppendedEnds
 from triptych.transport.kafka.reader import POLL_SLICE_S, SEEK_LIMIT_S, KafkaReader, to_offsets
-from triptych.transport.kafka.rebalance import NO_PARTITIONS, RebalanceListener, theirs
+from triptych.transport.kafka.rebalance import RebalanceListener, theirs
 from triptych.transport.records import (
     Commit,
     GroupOffsets,

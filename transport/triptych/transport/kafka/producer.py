@@ -9,7 +9,7 @@ failure, on the client's own thread, and the publisher opens another one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from kafka import KafkaProducer, errors
 
@@ -30,6 +30,22 @@ ABANDON_LIMIT_S = 10.0
 
 OnSent = Callable[[Outgoing, Delivered], None]
 OnFailed = Callable[[Outgoing, errors.KafkaError], None]
+
+
+class OneUseClient(Protocol):
+    """A producer client that is used until its first failure."""
+
+    def send(self, outgoing: Outgoing) -> None:
+        """Pass a message to the client; later a callback reports the outcome.
+
+        Raises errors of kafka-python: `KafkaTimeoutError` if the topic's partitions are not known yet.
+        """
+
+    def abandon(self) -> None:
+        """Stop the client at once. After the return it sends nothing more."""
+
+    def close(self, timeout_s: float) -> None:
+        """Close the client. Call it only while nothing is in flight."""
 
 
 class ProducerClient:

@@ -28,7 +28,7 @@ from triptych.transport.errors import (
 )
 from triptych.transport.in_flight import InFlight, Outgoing
 from triptych.transport.kafka.errors import NOT_AUTHORIZED, REJECTED, SEQUENCE_LOST, TOO_LARGE, translated
-from triptych.transport.kafka.producer import ProducerClient
+from triptych.transport.kafka.producer import OneUseClient, ProducerClient
 from triptych.transport.records import Delivered, Message
 
 log = structlog.get_logger(__name__)
@@ -56,7 +56,7 @@ class KafkaPublisher:
         self._in_flight = InFlight(settings.publisher_max_in_flight_bytes)
         self._failed: list[tuple[Outgoing, errors.KafkaError]] = []
         self._stopping = threading.Event()
-        self._client = self._open()
+        self._client: OneUseClient = self._open()
         self._thread = threading.Thread(target=self._run, name="kafka-publisher", daemon=True)
         self._thread.start()
 
@@ -156,28 +156,20 @@ class KafkaPublisher:
         outgoing.failures += 1
         if isinstance(error, TOO_LARGE) or (outgoing.alone and isinstance(error, (*REJECTED, *NOT_AUTHORIZED))):
             # The client splits a batch that is too large until it has found the one record.
-            self._in_flight.settle(outgoing, self._rejection(outgoing, error))
+            self._in_flight.settle(outgoing, rejection_of(outgoing, error))
             return False
         if isinstance(error, errors.RetriableError):
             return True
         if outgoing.failures >= MAX_FAILURES:
-            self._in_flight.settle(outgoing, self._rejection(outgoing, error))
+            self._in_flight.settle(outgoing, rejection_of(outgoing, error))
         for other, its_error in self._failed:
             other.alone |= type(its_error) is type(error) and other.message.topic == outgoing.message.topic
         return not isinstance(error, REJECTED)
 
-    def _rejection(self, outgoing: Outgoing, error: errors.KafkaError) -> TransportError:
-        topic = outgoing.message.topic
-        if isinstance(error, TOO_LARGE):
-            return RecordTooLargeError(
-                topic, size_bytes=outgoing.size_bytes, limit_bytes=None, refused_by="the broker or the topic"
-            )
-        return translated(error, f"the broker rejected a record of {outgoing.size_bytes} bytes for {topic}")
-
-    def _open(self) -> ProducerClient:
+    def _open(self) -> OneUseClient:
         return ProducerClient(self._settings, self._in_flight.settle, self._on_failed)
 
-    def _open_with_retry(self, *, transient: bool) -> ProducerClient | None:
+    def _open_with_retry(self, *, transient: bool) -> OneUseClient | None:
         """Open a client, retrying with backoff; return None when the publisher is closing."""
         wait_s, longest_s = BACKOFF_S
         if transient:
@@ -194,3 +186,13 @@ class KafkaPublisher:
 
     def _wait_with_jitter(self, wait_s: float) -> None:
         self._stopping.wait(wait_s * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+
+
+def rejection_of(outgoing: Outgoing, error: errors.KafkaError) -> TransportError:
+    """Return our error for a message that the broker rejected."""
+    topic = outgoing.message.topic
+    if isinstance(error, TOO_LARGE):
+        return RecordTooLargeError(
+            topic, size_bytes=outgoing.size_bytes, limit_bytes=None, refused_by="the broker or the topic"
+        )
+    return translated(error, f"the broker rejected a record of {outgoing.size_bytes} bytes for {topic}")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 from kafka import KafkaProducer, errors
@@ -57,7 +57,7 @@ class KafkaTransactions:
         self._where = settings.bootstrap_servers
         self._limit_s = settings.transaction_timeout_ms / 1_000
         self.closed = False
-        self._client: TransactionClient | None = None
+        self._client: OneUseTransactions | None = None
         self._client = self._open()
 
     def publish(self, messages: Sequence[Message], offsets: GroupOffsets | None) -> None:
@@ -98,14 +98,14 @@ class KafkaTransactions:
         if client is not None:
             client.abandon(timeout_s)
 
-    def _open(self) -> TransactionClient:
+    def _open(self) -> OneUseTransactions:
         """Open a client and keep it."""
         if self.closed:
             raise TransportClosedError("this publisher is closed")
         self._client = TransactionClient(self._settings, self._name, self._limit_s)
         return self._client
 
-    def _replace(self, client: TransactionClient, error: Exception) -> None:
+    def _replace(self, client: OneUseTransactions, error: Exception) -> None:
         """Discard the client; the next call opens another one."""
         log.warning("kafka_transaction_failed", name=self._name, error=repr(error))
         self._client = None
@@ -126,6 +126,19 @@ class KafkaTransactions:
         ours = translated(error, doing) if isinstance(error, errors.KafkaError) else TransportError(f"{doing}: {error}")
         # The client raises plain errors for many transient causes: a coordinator that moves, a rebalance in progress.
         return BrokerUnavailableError(str(ours)) if type(ours) is TransportError else ours
+
+
+class OneUseTransactions(Protocol):
+    """A transactional producer client that is used until its first failure. It raises errors of kafka-python."""
+
+    def fill(self, messages: Sequence[Message], offsets: GroupOffsets | None) -> None:
+        """Begin a transaction and add everything to it. On return, the broker has all of it."""
+
+    def commit(self) -> None:
+        """Commit the transaction."""
+
+    def abandon(self, limit_s: float) -> None:
+        """Stop the client at once. After the return it sends nothing more."""
 
 
 class TransactionClient:

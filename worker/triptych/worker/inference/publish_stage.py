@@ -148,4 +148,4 @@ def _envelope(job: WindowJob, output: ModelOutput, published_ns: int) -> ResultE
 def _sources(output: ModelOutput) -> WindowSources:
     """Return what prompts are compared with."""
     prediction, times_ns = output.prediction, output.preparation.window.frame_times_ns
-    return WindowSources(prediction.vectors, times_ns, prediction.detections)
+    return WindowSources(prediction.vectors, times_ns, prediction.detections, prediction.sound_vectors)

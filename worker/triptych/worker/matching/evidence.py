@@ -16,17 +16,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from triptych.schemas.perception.matches import MatchEvidence, MatchSimilarity
+from triptych.schemas.perception.prompt_head import SOURCES, Source
 
-Source = Literal["video", "audio", "subtitles", "detections"]
-SOURCES: Final[tuple[Source, ...]] = get_args(Source)
-PRIOR_LOG_ODDS: Final = math.log(0.02 / 0.98)
-"""Before anything is seen, one window in fifty fits a prompt."""
 _MOST_DEVIATIONS: Final = 5.0
 """Beyond this a source is not believed more: the tails of real similarities are longer than those of a normal one."""
 _DIGITS: Final = 4
@@ -93,21 +90,6 @@ def evidence_of(similarity: MatchSimilarity, past: NDArray[np.float64], space: s
             "detections", similarity.detections, columns["detections"], _DETECTIONS
         )
     return MatchEvidence(**evidence)
-
-
-def log_odds_of(evidence: MatchEvidence, weights: Mapping[Source, float], prior: float) -> float:
-    """Return the sum of the prior and of the evidence that there is. A source without a weight counts once."""
-    total = prior
-    for source in SOURCES:
-        said: float | None = getattr(evidence, source)
-        if said is not None:
-            total += weights.get(source, 1.0) * said
-    return round(total, _DIGITS)
-
-
-def probability(log_odds: float) -> float:
-    """Return the probability with these log-odds."""
-    return round(1.0 / (1.0 + math.exp(-max(min(log_odds, 60.0), -60.0))), _DIGITS)
 
 
 def _source_evidence(

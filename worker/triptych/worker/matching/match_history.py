@@ -14,10 +14,10 @@ from typing import Final
 import numpy as np
 
 from triptych.schemas.perception.matches import Match
+from triptych.schemas.perception.prompt_head import SHIPPED_HEAD, SOURCES, PromptHead, log_odds_of, probability
 from triptych.schemas.perception.prompts import digest
 from triptych.schemas.results import Result
-from triptych.worker.matching.evidence import SOURCES, evidence_of, log_odds_of, probability, similarity_row
-from triptych.worker.matching.prompt_head import SHIPPED_HEAD, PromptHead
+from triptych.worker.matching.evidence import evidence_of, similarity_row
 from triptych.worker.matching.prompt_timeline import EmbeddedPrompt, PromptSource
 from triptych.worker.matching.similarities import WindowSources, similarity_of
 from triptych.worker.publishing.window_memory import WindowMemory

@@ -10,20 +10,27 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from triptych.models.spaces.text_space import TextSpace
+from triptych.models.spaces.text_space import TextSpace, TextSpaces
 from triptych.schemas.errors import MalformedRecordError, UsageError
 from triptych.schemas.perception.prompt_codec import decode_prompt_change
 from triptych.transport.errors import BrokerUnavailableError, NotAuthorizedError, RetriableError, TopicMissingError
 from triptych.transport.protocols import Reader, TopicAdmin, Transport
 from triptych.transport.records import Record, TopicPartition
-from triptych.worker.matching.prompt_timeline import AppendedChange, PromptSet, PromptTimeline, TextVectors
+from triptych.worker.matching.label_names import LabelVectors
+from triptych.worker.matching.prompt_timeline import (
+    AppendedChange,
+    PromptSet,
+    PromptTimeline,
+    PromptVectors,
+    TextVectors,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -35,8 +42,8 @@ _READ_LIMIT_S: Final = 10.0
 _JOIN_S: Final = 15.0
 
 
-OpenTextSpace = Callable[[], TextSpace | None]
-"""Loads the space of the model's vectors when there is a first prompt; None if the model has none. Blocks."""
+OpenTextSpaces = Callable[[], TextSpaces]
+"""Opens the spaces of the model's vectors when there is a first prompt. Blocks."""
 
 
 class PromptReader:
@@ -46,10 +53,11 @@ class PromptReader:
         self,
         transport: Transport,
         topic: str,
-        open_space: OpenTextSpace,
+        open_spaces: OpenTextSpaces,
         *,
         delay_ns: int,
         clock_margin_ns: int,
+        labels: Sequence[str] = (),
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """Read nothing yet: `start` does.
@@ -57,14 +65,16 @@ class PromptReader:
         Args:
             transport: where to read.
             topic: the prompts' topic, which may be missing.
-            open_space: loads the space of the texts.
+            open_spaces: opens the spaces of the texts.
             delay_ns: how long after its arrival a change takes effect.
             clock_margin_ns: how far the clocks of the brokers may lie behind this one.
+            labels: what the detector may find.
             wall_ns: the wall clock.
         """
         self._transport = transport
         self._tp = TopicPartition(topic, 0)
-        self._open_space = open_space
+        self._open_spaces = open_spaces
+        self._labels = tuple(labels)
         self._clock_margin_ns = clock_margin_ns
         self._wall_ns = wall_ns
         self._timeline = PromptTimeline(delay_ns)
@@ -72,9 +82,7 @@ class PromptReader:
         self._admin: TopicAdmin | None = None
         self._fetched: list[Record] = []
         self._is_refused = False
-        self._vectors: dict[str, NDArray[np.float32]] = {}
-        self._space: TextSpace | None = None
-        self._is_space_open = False
+        self._spaces: _EmbeddedTexts | None = None
         self._error: Exception | None = None
         self._wanted = threading.Event()
         self._stopping = threading.Event()
@@ -186,24 +194,52 @@ class PromptReader:
             self._close_admin()
         return exists
 
-    def _vectors_of(self, texts: Iterable[str]) -> TextVectors | None:
-        if not self._is_space_open:
-            self._space, self._is_space_open = self._opened_space(), True
-        if self._space is None:
-            return None
-        new = sorted(set(texts) - self._vectors.keys())
-        self._vectors.update(zip(new, self._space.embed_texts(new), strict=True))
-        return TextVectors(self._space.name, dict(self._vectors))
+    def _vectors_of(self, texts: Iterable[str]) -> PromptVectors:
+        if self._spaces is None:
+            self._spaces = _EmbeddedTexts(self._opened_spaces(), self._labels)
+        return self._spaces.vectors_of(texts)
 
-    def _opened_space(self) -> TextSpace | None:
+    def _opened_spaces(self) -> TextSpaces:
         try:
-            space = self._open_space()
+            spaces = self._open_spaces()
         except UsageError as error:
             _log.error("prompt_texts_not_embedded", error=str(error))
-            return None
-        if space is None:
+            return TextSpaces()
+        if spaces.windows is None and spaces.sounds is None:
             _log.warning("prompt_texts_not_embedded", error="the model has no space of texts and windows")
-        return space
+        return spaces
+
+
+class _EmbeddedTexts:
+    """The vectors of texts in all spaces. Each text is embedded once in each space."""
+
+    def __init__(self, spaces: TextSpaces, labels: tuple[str, ...]) -> None:
+        self._spaces = spaces
+        self._labels = labels
+        self._vectors: dict[str, dict[str, NDArray[np.float32]]] = {}
+
+    def vectors_of(self, texts: Iterable[str]) -> PromptVectors:
+        """Return the vectors of all texts so far. Blocks while the encoders run."""
+        wanted = set(texts)
+        return PromptVectors(
+            self._in_space(self._spaces.windows, wanted),
+            self._in_space(self._spaces.sounds, wanted),
+            self._with_labels(wanted),
+        )
+
+    def _with_labels(self, texts: set[str]) -> LabelVectors | None:
+        if not self._labels:
+            return None
+        found = self._in_space(self._spaces.labels, texts | set(self._labels))
+        return None if found is None else LabelVectors(self._labels, found.space, found.by_text)
+
+    def _in_space(self, space: TextSpace | None, texts: set[str]) -> TextVectors | None:
+        if space is None:
+            return None
+        known = self._vectors.setdefault(space.name, {})
+        new = sorted(texts - known.keys())
+        known.update(zip(new, space.embed_texts(new), strict=True))
+        return TextVectors(space.name, dict(known))
 
 
 def _change_of(record: Record) -> AppendedChange | None:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych.schemas.perception.prompts import MOST_PROMPTS, Prompt, PromptChange, digest
+from triptych.worker.matching.label_names import LabelVectors, named_labels
 from triptych.worker.matching.label_words import LabelWords, label_words
 
 _CACHED_SETS: Final = 1_024
@@ -28,6 +29,21 @@ class TextVectors:
 
     space: str
     by_text: Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptVectors:
+    """The vectors of the texts of all prompts, in each space in which they are compared with windows.
+
+    Attributes:
+        windows: in the space of the windows' vectors; None without such a space.
+        sounds: in the space of the windows' sounds, where it is one of its own.
+        labels: with those of the labels that the detector may find; None if these are not known.
+    """
+
+    windows: TextVectors | None = None
+    sounds: TextVectors | None = None
+    labels: LabelVectors | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +72,10 @@ class EmbeddedPrompt:
         direction: where it lies in the space of the windows; None without a space.
         words: the words of its texts, which labels of detections are compared with.
         negative_words: the words of the negatives.
+        sound_direction: where it lies in the space of sounds, where that is one of its own. Sounds are then compared
+            there only.
+        labels: the labels that it names, as far as the labels of the detector are known.
+        negative_labels: those that a negative names, and the prompt does not.
     """
 
     name: str
@@ -63,6 +83,9 @@ class EmbeddedPrompt:
     direction: PromptDirection | None
     words: tuple[LabelWords, ...]
     negative_words: tuple[LabelWords, ...]
+    sound_direction: PromptDirection | None = None
+    labels: frozenset[str] = frozenset()
+    negative_labels: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +97,7 @@ class PromptSet:
 
 
 NO_PROMPTS: Final = PromptSet()
+NO_VECTORS: Final = PromptVectors()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +137,7 @@ class PromptTimeline:
         self,
         delay_ns: int,
         changes: Sequence[AppendedChange] = (),
-        vectors: TextVectors | None = None,
+        vectors: PromptVectors = NO_VECTORS,
         *,
         known_until_ns: int = -1,
     ) -> None:
@@ -122,7 +146,7 @@ class PromptTimeline:
         Args:
             delay_ns: how long after its arrival a change takes effect, in arrival time.
             changes: the changes, in the order of the log.
-            vectors: the vectors of the texts of all changes; None if there is no space for texts.
+            vectors: the vectors of the texts of all changes.
             known_until_ns: every change that arrived before this time is among `changes`.
         """
         self._delay_ns = delay_ns
@@ -153,7 +177,7 @@ class PromptTimeline:
             longer._sets = self._sets
         return longer
 
-    def with_vectors(self, vectors: TextVectors | None) -> PromptTimeline:
+    def with_vectors(self, vectors: PromptVectors) -> PromptTimeline:
         """Return the same timeline with the vectors of its texts."""
         return PromptTimeline(self._delay_ns, self._changes, vectors, known_until_ns=self._known_until_ns)
 
@@ -187,12 +211,16 @@ class PromptTimeline:
         return PromptSet(tuple(wanted), digest(*(f"{prompt.name}={prompt.version}" for prompt in wanted)))
 
     def _embedded(self, prompt: Prompt) -> EmbeddedPrompt:
+        labels, negative_labels = _labels_of(prompt, self._vectors.labels)
         return EmbeddedPrompt(
             name=prompt.name,
             version=prompt.version,
-            direction=None if self._vectors is None else _direction_of(prompt, self._vectors),
+            direction=_direction_of(prompt, self._vectors.windows),
             words=tuple(map(label_words, prompt.texts.values())),
             negative_words=tuple(map(label_words, prompt.negatives)),
+            sound_direction=_direction_of(prompt, self._vectors.sounds),
+            labels=labels,
+            negative_labels=negative_labels,
         )
 
 
@@ -210,7 +238,18 @@ def prompts_after(changes: Iterable[PromptChange]) -> dict[str, Prompt]:
     return dict(sorted(prompts.items()))
 
 
-def _direction_of(prompt: Prompt, vectors: TextVectors) -> PromptDirection:
+def _labels_of(prompt: Prompt, known: LabelVectors | None) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the labels that the prompt names, and those that its negatives name."""
+    if known is None:
+        return frozenset(), frozenset()
+    labels = named_labels(tuple(prompt.texts.values()), known)
+    negative = frozenset(label for text in prompt.negatives for label in named_labels((text,), known))
+    return labels, negative - labels  # the nearest label of "a wolf" is that of "a dog"
+
+
+def _direction_of(prompt: Prompt, vectors: TextVectors | None) -> PromptDirection | None:
+    if vectors is None:
+        return None
     mean: NDArray[np.float32] = np.stack([vectors.by_text[text] for text in prompt.texts.values()]).mean(0)
     direction: NDArray[np.float32] = (mean / max(float(np.linalg.norm(mean)), _SHORTEST)).astype(np.float32)
     negatives = [vectors.by_text[text] for text in prompt.negatives]

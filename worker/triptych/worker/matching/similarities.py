@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -28,11 +28,13 @@ class WindowSources:
         vectors: the vectors of the window; None without a joint space.
         frame_times_ns: the time of each frame of the window.
         detections: the objects in its pictures; None if no picture was examined.
+        sound_vectors: the vectors of its sounds in a space of their own; None without audio or without such a space.
     """
 
     vectors: WindowVectors | None = None
     frame_times_ns: Sequence[int] = ()
     detections: Sequence[PredictedDetection] | None = None
+    sound_vectors: WindowVectors | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +49,28 @@ def similarity_of(prompt: EmbeddedPrompt, window: WindowSources) -> Similarity:
     """Compare a window with a prompt.
 
     The similarity of a vector is its cosine to the prompt, less the largest cosine to a negative. That of the video is
-    the best of its frames, so that what is seen for a moment counts. That of the detections is the best score of a
-    label that the prompt names, less the best score of one that a negative names.
+    the best of its frames, so that what is seen for a moment counts. Sounds are compared in their own space, if the
+    prompt has a direction there. That of the detections is the best score of a label that the prompt names, less the
+    best score of one that a negative names.
     """
     detections, detected_ns = _detection_similarity(prompt, window.detections)
-    vectors = window.vectors
-    direction = prompt.direction
-    if vectors is None or direction is None or vectors.space != direction.space:
-        return Similarity(MatchSimilarity(detections=detections), detected_ns)
-    video, seen_ns = _video_similarity(direction, vectors, vectors.frame_times_ns or window.frame_times_ns)
-    similarity = MatchSimilarity(
-        video=video,
-        audio=_vector_similarity(direction, vectors.audio),
-        subtitles=_vector_similarity(direction, vectors.subtitles),
-        detections=detections,
-    )
+    video = subtitles = seen_ns = None
+    audio = _sound_similarity(prompt, window)
+    vectors, direction = window.vectors, prompt.direction
+    if vectors is not None and direction is not None and vectors.space == direction.space:
+        video, seen_ns = _video_similarity(direction, vectors, vectors.frame_times_ns or window.frame_times_ns)
+        subtitles = _vector_similarity(direction, vectors.subtitles)
+    similarity = MatchSimilarity(video=video, audio=audio, subtitles=subtitles, detections=detections)
     return Similarity(similarity, detected_ns if seen_ns is None else seen_ns)
+
+
+def _sound_similarity(prompt: EmbeddedPrompt, window: WindowSources) -> float | None:
+    """Return the similarity of the sounds, in one space only: values of two could not be compared with each other."""
+    own = prompt.sound_direction is not None
+    direction, vectors = (prompt.sound_direction, window.sound_vectors) if own else (prompt.direction, window.vectors)
+    if direction is None or vectors is None or vectors.space != direction.space:
+        return None
+    return _vector_similarity(direction, vectors.audio)
 
 
 def _contrasts(direction: PromptDirection, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -94,13 +102,16 @@ def _detection_similarity(
     """Return the similarity of the detections, and the time of the best one that the prompt names."""
     if detections is None:
         return None, None
-    wanted = [found for found in detections if _is_named(found.label, prompt.words)]
-    unwanted = [found.score for found in detections if _is_named(found.label, prompt.negative_words)]
+    wanted = [each for each in detections if _is_named(each.label, prompt.words, prompt.labels)]
+    unwanted = [
+        each.score for each in detections if _is_named(each.label, prompt.negative_words, prompt.negative_labels)
+    ]
     best = max(wanted, key=lambda found: found.score, default=None)
     similarity = (0.0 if best is None else best.score) - max(unwanted, default=0.0)
     return round(float(similarity), _DIGITS), None if best is None else best.time_ns
 
 
-def _is_named(label: str, texts: Sequence[LabelWords]) -> bool:
+def _is_named(label: str, texts: Sequence[LabelWords], labels: Collection[str]) -> bool:
+    """Return whether texts with these words name a label, or it is among those that they name otherwise."""
     words = _words_of_label(label)
-    return any(names_label(text, words) for text in texts)
+    return label in labels or any(names_label(text, words) for text in texts)

@@ -56,13 +56,14 @@ class MessageBuilder:
     def __init__(self, pipeline: str, topic_ids: Mapping[Modality, str] | None = None) -> None:
         """Build messages for the topics of `pipeline`. Its input topics have these ids, which states carry."""
         self._pipeline = pipeline
-        self._topic_ids = dict(topic_ids or {})
+        self._results_topic = results_topic(pipeline)
+        self._topics_header = topics_header(topic_ids or {})
 
     def result(self, envelope: ResultEnvelope) -> Message:
         """Return the message for a result. The stream's state travels in its header."""
         wire = encode_result(envelope.result, pipeline=self._pipeline)
-        headers = (*wire.headers, (STATE_HEADER, envelope.state), *topics_header(self._topic_ids))
-        return Message(results_topic(self._pipeline), wire.key, wire.value, headers, envelope.partition)
+        headers = (*wire.headers, (STATE_HEADER, envelope.state), *self._topics_header)
+        return Message(self._results_topic, wire.key, wire.value, headers, envelope.partition)
 
     def dead_letter(self, letter: OutgoingDeadLetter) -> Message:
         """Return the message for a dead letter, on the same partition as its input record."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from triptych.models.prediction import WindowPrediction
-from triptych.schemas.perception.vectors import decode_vector
+from triptych.schemas.perception.vectors import decode_vector, fused_vector
 from triptych.schemas.results import Result
 from triptych.worker.publishing.window_memory import WindowMemory
 
@@ -87,9 +87,13 @@ def _vectors_by_kind(result: Result) -> dict[str, NDArray[np.float32]]:
         return {_EMBEDDING: np.asarray(result.embedding, np.float32)}
     if result.vectors is None:
         return {}
-    named = {"video": result.vectors.video, "fused": result.vectors.fused}
+    vectors = result.vectors
+    named = {
+        "video": None if vectors.video is None else decode_vector(vectors.video),
+        "fused": fused_vector(vectors),
+    }
     return {
-        f"{result.vectors.space} {name}": np.asarray(decode_vector(vector), np.float32)
+        f"{vectors.space} {name}": np.asarray(vector, np.float32)
         for name, vector in named.items()
         if vector is not None
     }

@@ -79,16 +79,17 @@ def _has_moved(measured: Quality, before: Sequence[Quality]) -> bool:
     """
     if measured.layout is None:
         return False
-    views = [each.layout for each in before if each.layout is not None and "black" not in each.flags]
+    view = int(measured.layout, 16)
+    views = [int(each.layout, 16) for each in before if each.layout is not None and "black" not in each.flags]
     for last in range(len(views), _FIXED_WINDOWS - 1, -1):
-        run = views[last - _FIXED_WINDOWS : last]
-        if all(_differing_bits(view, run[-1]) <= _SAME_VIEW_BITS for view in run):
-            return _differing_bits(measured.layout, run[-1]) >= _OTHER_VIEW_BITS
+        latest = views[last - 1]
+        if all(_differing_bits(each, latest) <= _SAME_VIEW_BITS for each in views[last - _FIXED_WINDOWS : last]):
+            return _differing_bits(view, latest) >= _OTHER_VIEW_BITS
     return False
 
 
-def _differing_bits(one: str, other: str) -> int:
-    return (int(one, 16) ^ int(other, 16)).bit_count()
+def _differing_bits(one: int, other: int) -> int:
+    return (one ^ other).bit_count()
 
 
 class QualityHistory:

@@ -36,6 +36,12 @@ class PictureEncoder(JointEncoder, Protocol):
     def max_side(self) -> int:
         """Return the length of the longer side, in pixels, above which a picture brings nothing more."""
 
+    def embed_words(self, texts: Sequence[str]) -> Tensor:
+        """Return a vector of length 1 for each text that is asked for, not one that asks: float32 [N, D].
+
+        It differs from `embed_texts` only for models with instructions for queries and for documents.
+        """
+
     def embed_pictures(self, pictures: Sequence[NDArray[np.uint8]]) -> Tensor:
         """Return a vector of length 1 for each RGB picture uint8 [H, W, 3], of any size: float32 [N, D]."""
 

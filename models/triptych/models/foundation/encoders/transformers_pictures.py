@@ -53,6 +53,10 @@ class TransformersPictures:
             inputs.pop("attention_mask", None)
         return unit_vectors(self.network.get_text_features(**inputs.to(device_of(self.network))))
 
+    def embed_words(self, texts: Sequence[str]) -> Tensor:
+        """Return the same as `embed_texts`."""
+        return self.embed_texts(texts)
+
     @torch.no_grad()
     def embed_pictures(self, pictures: Sequence[NDArray[np.uint8]]) -> Tensor:
         """Return a vector of length 1 for each RGB picture uint8 [H, W, 3], float32 [N, D]."""

@@ -65,9 +65,7 @@ def load_pretrained(auto_class: str, files: ModelFiles, **options: Any) -> Any: 
             files.folder, local_files_only=True, trust_remote_code=False, **options
         )
     except LOAD_ERRORS as error:
-        raise UsageError(
-            f"{files.source}: transformers cannot load it as {auto_class}: {_first_line(error)}"
-        ) from error
+        raise UsageError(f"{files.source}: transformers cannot load it as {auto_class}: {first_line(error)}") from error
 
 
 def load_pretrained_model(auto_class: str, files: ModelFiles) -> Any:  # noqa: ANN401 - the library is untyped
@@ -92,9 +90,7 @@ def load_pretrained_model(auto_class: str, files: ModelFiles) -> Any:  # noqa: A
             output_loading_info=True,
         )
     except LOAD_ERRORS as error:
-        raise UsageError(
-            f"{files.source}: transformers cannot load it as {auto_class}: {_first_line(error)}"
-        ) from error
+        raise UsageError(f"{files.source}: transformers cannot load it as {auto_class}: {first_line(error)}") from error
     # The library fills what is missing with random numbers and only logs it.
     absent = sorted(map(str, (*report["missing_keys"], *report["mismatched_keys"])))
     if absent:
@@ -106,5 +102,6 @@ def load_pretrained_model(auto_class: str, files: ModelFiles) -> Any:  # noqa: A
     return model.eval().requires_grad_(requires_grad=False)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says, or its type."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -128,7 +128,7 @@ def chosen_files(names: Iterable[str], *, for_open_clip: bool = False) -> tuple[
             kept.append(name)
     weights = [name for name in kept if _is_weights(Path(name))]
     own = [name for name in weights if Path(name).name.startswith("open_clip") == for_open_clip] or weights
-    safe = [name for name in own if name.endswith(".safetensors")] or own
+    safe = [name for name in own if name.endswith(".safetensors") or not _has_safetensors(own, Path(name).parent)]
     if not safe:
         raise PullError(f"{_NO_CONTENT}; there are: {', '.join(sorted(names)) or 'no files'}")
     # The configuration of transformers would make the folder look like one of its models.
@@ -216,6 +216,11 @@ def _is_weights(path: Path) -> bool:
     if path.suffix == ".safetensors":
         return len(path.suffixes) == 1 or not path.suffixes[0].startswith((".fp", ".bf"))
     return path.name in _PICKLED_WEIGHTS
+
+
+def _has_safetensors(names: Iterable[str], folder: Path) -> bool:
+    """Return whether a folder has weights in safetensors. A model of several modules has one for each."""
+    return any(name.endswith(".safetensors") and Path(name).parent == folder for name in names)
 
 
 def _licence(info: Any) -> str:  # noqa: ANN401 - an object of the hub client

@@ -1,27 +1,41 @@
-"""How much each source counts for a prompt: shipped, or fitted to feedback and read from a small JSON file."""
+"""How much each source counts for a prompt: shipped, or fitted to feedback and kept in a small JSON file. No network.
+
+`triptych train --from-feedback` writes such a file, and workers and comparisons read it (docs/prompts.md).
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field, ValidationError
 
 from triptych.schemas.errors import UsageError
+from triptych.schemas.perception.matches import Match, MatchEvidence
 from triptych.schemas.perception.prompts import digest
 from triptych.schemas.values import FROZEN_MAPPING, Count, Value
-from triptych.worker.matching.evidence import PRIOR_LOG_ODDS, Source
+
+Source = Literal["video", "audio", "subtitles", "detections"]
+SOURCES: Final[tuple[Source, ...]] = get_args(Source)
+PRIOR_LOG_ODDS: Final = math.log(0.02 / 0.98)
+"""Before anything is seen, one window in fifty fits a prompt."""
+_DIGITS: Final = 4
 
 
 class PromptWeights(Value):
-    """The weights of the evidence for one version of a prompt, the log-odds before evidence, and what they rest on."""
+    """The weights of the evidence for one version of a prompt, the log-odds before evidence, and what they rest on.
+
+    `yes` and `no` are the numbers of answers, and `fitted_until_ns` is when the newest of them was given.
+    """
 
     version: str
     prior: float = PRIOR_LOG_ODDS
     by_source: Annotated[Mapping[Source, float], *FROZEN_MAPPING] = Field(default_factory=dict, validate_default=True)
     yes: Count = 0
     no: Count = 0
+    fitted_until_ns: Count | None = Field(default=None, exclude_if=lambda until_ns: until_ns is None)
 
 
 class PromptHead(Value):
@@ -37,6 +51,11 @@ class PromptHead(Value):
         """Return the weights of a prompt. Those fitted to another version of it do not count."""
         fitted = self.prompts.get(name)
         return _SHIPPED if fitted is None or fitted.version != version else fitted
+
+    def log_odds_of(self, name: str, match: Match) -> float:
+        """Return the log-odds of a published match, as this head computes them from its evidence."""
+        weights = self.weights_of(name, match.version)
+        return log_odds_of(match.evidence, weights.by_source, weights.prior)
 
 
 _SHIPPED: Final = PromptWeights(version="")
@@ -63,3 +82,18 @@ def read_prompt_head(path: Path) -> PromptHead:
     if head.version != new_prompt_head(head.prompts).version:
         raise UsageError(f"{path}: expected the weights that its version {head.version!r} names, got others")
     return head
+
+
+def log_odds_of(evidence: MatchEvidence, weights: Mapping[Source, float], prior: float) -> float:
+    """Return the sum of the prior and of the evidence that there is. A source without a weight counts once."""
+    total = prior
+    for source in SOURCES:
+        said: float | None = getattr(evidence, source)
+        if said is not None:
+            total += weights.get(source, 1.0) * said
+    return round(total, _DIGITS)
+
+
+def probability(log_odds: float) -> float:
+    """Return the probability with these log-odds."""
+    return round(1.0 / (1.0 + math.exp(-max(min(log_odds, 60.0), -60.0))), _DIGITS)

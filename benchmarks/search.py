@@ -1,0 +1,216 @@
+"""How fast an index is written and searched, and what it finds: `python -m benchmarks.search [--windows N]`.
+
+Generated windows of 40 streams. Each has pictures, with a vector and a label, and cues, with a vector and ten words
+that are drawn from 20,000 by Zipf's law. The vectors lie in 3,000 clusters around a common mean, as vectors of encoders
+do. They are written and searched through the program's own classes. The recall is that of the approximate index of the
+vectors: how many of the ten nearest windows are among the first ten, by an exact comparison with all.
+
+The contents are generated, so this says nothing about how well an encoder finds what is meant: see docs/spaces.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triptych.consumers.searching.rows import IndexRow
+from triptych.consumers.searching.search import MomentQuery, MomentSearch
+from triptych.consumers.searching.window_index import WindowIndex, index_writer
+
+Vectors = NDArray[np.float32]
+
+DIMENSIONS: Final = 512
+STREAMS: Final = 40
+CLUSTERS: Final = 3_000
+VOCABULARY: Final = 20_000
+WORDS: Final = 10
+BATCH: Final = 2_000
+WINDOW_NS: Final = 2_000_000_000
+START_NS: Final = 1_767_225_600_000_000_000
+SPACE: Final = "generated-1"
+QUERIES: Final = 100
+NEAREST: Final = 10
+SEED: Final = 20_261_129
+OPTIMIZE_EVERY: Final = 50
+"""Batches."""
+COMMON_WORDS: Final = 20
+RARE_WORDS: Final = 3_000
+
+
+class GeneratedContent:
+    """Draws windows. Equal numbers give equal windows."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(SEED)
+        self._mean = _unit(rng.normal(size=(1, DIMENSIONS)))
+        self._clusters = _unit(rng.normal(size=(CLUSTERS, DIMENSIONS)))
+        weights = 1 / np.arange(1, VOCABULARY + 1)
+        self._weights = weights / weights.sum()
+
+    def vectors(self, count: int, rng: np.random.Generator) -> Vectors:
+        """Return vectors of length 1, float32 [N, D]."""
+        own = rng.normal(size=(count, DIMENSIONS)) / np.sqrt(DIMENSIONS)
+        return _unit(0.6 * self._mean + 0.6 * self._clusters[rng.integers(0, CLUSTERS, count)] + 0.6 * own)
+
+    def batch(self, first: int, count: int) -> tuple[list[IndexRow], Vectors]:
+        """Return the rows of windows, and the vectors of their pictures and cues, float32 [2N, D]."""
+        rng = np.random.default_rng((SEED, first))
+        vectors = self.vectors(2 * count, rng)
+        drawn = rng.choice(VOCABULARY, (count, WORDS), p=self._weights)
+        rows = []
+        for step in range(count):
+            stream, number = f"camera-{(first + step) % STREAMS}", (first + step) // STREAMS
+            start_ns = START_NS + number * WINDOW_NS
+            window = f"{stream}/{start_ns}-{start_ns + WINDOW_NS}"
+            place = (f"{window}/0", stream, start_ns, start_ns + WINDOW_NS, start_ns)
+            words = " ".join(f"w{word}" for word in drawn[step])
+            label = f"label{drawn[step][0] % 1000}"
+            rows.append(IndexRow(window, "video", *place, label, tuple(vectors[2 * step]), {"labels": [label]}))
+            rows.append(IndexRow(window, "subtitles", *place, words, tuple(vectors[2 * step + 1]), {}))
+        return rows, vectors
+
+
+class VectorOfQuery:
+    """Stands in for a text encoder: the text `NUMBER` has the vector of that number."""
+
+    name = SPACE
+
+    def __init__(self, vectors: Vectors) -> None:
+        self._vectors = vectors
+
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        """Return the vectors, float32 [N, D]."""
+        return np.stack([self._vectors[int(text.split()[0].removeprefix("q"))] for text in texts])
+
+
+@dataclass(frozen=True, slots=True)
+class SearchFigures:
+    """What one kind of search takes, in milliseconds."""
+
+    name: str
+    p50_ms: float
+    p99_ms: float
+
+
+def main(args: Sequence[str]) -> int:
+    """Write an index, search it, print a table. Return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--windows", type=int, default=1_000_000)
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    options = parser.parse_args(args)
+    content = GeneratedContent()
+    queries = content.vectors(QUERIES, np.random.default_rng((SEED, -1 % 2**32)))
+    with tempfile.TemporaryDirectory() as folder:
+        figures, exact = _write(Path(folder) / "index", content, queries, options.windows)
+        figures |= _search(Path(folder) / "index", queries, exact, options.windows)
+    for name, value in figures.items():
+        sys.stdout.write(f"{name:<44}{value:>12,.3f}\n")
+    if options.json is not None:
+        options.json.write_text(json.dumps(figures, indent=2), encoding="utf-8")
+    return 0
+
+
+def _write(
+    folder: Path, content: GeneratedContent, queries: Vectors, windows: int
+) -> tuple[dict[str, float], list[set[str]]]:
+    """Write the index. Return figures, and the nearest windows of each query by an exact comparison."""
+    best: list[list[tuple[float, str]]] = [[] for _ in queries]
+    wall_s = cpu_s = 0.0
+    with index_writer(folder, "triptych") as index:
+        meta = replace(index.meta, space=SPACE, dimensions=DIMENSIONS)
+        for first in range(0, windows, BATCH):
+            rows, vectors = content.batch(first, min(BATCH, windows - first))
+            _keep_nearest(best, queries @ vectors.astype(np.float16).astype(np.float32).T, rows)
+            began_s, began_cpu_s = time.perf_counter(), time.process_time()
+            index.write(rows, meta)
+            wall_s, cpu_s = wall_s + time.perf_counter() - began_s, cpu_s + time.process_time() - began_cpu_s
+            if (first // BATCH + 1) % OPTIMIZE_EVERY == 0:
+                began_s, began_cpu_s = time.perf_counter(), time.process_time()
+                index.table.optimize()
+                wall_s, cpu_s = wall_s + time.perf_counter() - began_s, cpu_s + time.process_time() - began_cpu_s
+                sys.stderr.write(f"\r{first + BATCH:,} windows written")
+        sys.stderr.write("\n")
+        began_s = time.perf_counter()
+        index.maintain()
+        maintained_s = time.perf_counter() - began_s
+        figures = {
+            "written, windows a second": windows / wall_s,
+            "written, CPU ms a window": 1e3 * cpu_s / windows,
+            "last maintenance, seconds": maintained_s,
+            "size, bytes a window": index.size_bytes() / windows,
+        }
+    return figures, [{window for _, window in nearest} for nearest in best]
+
+
+def _search(folder: Path, queries: Vectors, exact: Sequence[set[str]], windows: int) -> dict[str, float]:
+    index = WindowIndex.open(folder)
+    by_words, by_both = MomentSearch(index), MomentSearch(index, VectorOfQuery(queries))
+    rng = np.random.default_rng(SEED)
+    words = [" ".join(f"w{word}" for word in rng.integers(COMMON_WORDS, RARE_WORDS, 2)) for _ in queries]
+    half_ns = START_NS + windows // STREAMS // 2 * WINDOW_NS
+    kinds: dict[str, Callable[[int], object]] = {
+        "two words": lambda number: by_words.find(words[number]),
+        "meaning": lambda number: by_both.find(f"q{number}"),
+        "two words and meaning": lambda number: by_both.find(f"q{number} {words[number]}"),
+        "the same, of one stream": lambda number: by_both.find(
+            MomentQuery(f"q{number} {words[number]}", streams=(f"camera-{number % STREAMS}",))
+        ),
+        "the same, of the second half": lambda number: by_both.find(
+            MomentQuery(f"q{number} {words[number]}", since_ns=half_ns)
+        ),
+        "meaning, and a word that was said": lambda number: by_both.find(
+            MomentQuery(f"q{number}", said=words[number].split()[0])
+        ),
+    }
+    figures: dict[str, float] = {}
+    for name, find in kinds.items():
+        find(0)
+        times_ms = sorted(_timed_ms(find, number) for number in range(len(queries)))
+        figures[f"{name}, p50 ms"] = times_ms[len(times_ms) // 2]
+        figures[f"{name}, p99 ms"] = times_ms[-2]
+    found = [_nearest_found(by_both, number) for number in range(len(queries))]
+    shares = [len(one & wanted) / len(wanted) for one, wanted in zip(found, exact, strict=True)]
+    figures[f"recall of the {NEAREST} nearest"] = float(np.mean(shares))
+    return figures
+
+
+def _keep_nearest(best: list[list[tuple[float, str]]], scores: Vectors, rows: Sequence[IndexRow]) -> None:
+    """Update the nearest windows of each query with the scores of a batch, float32 [Q, rows]."""
+    top = np.argpartition(-scores, min(2 * NEAREST, scores.shape[1] - 1), axis=1)[:, : 2 * NEAREST]
+    for query, columns in enumerate(top):
+        merged: dict[str, float] = {window: score for score, window in best[query]}
+        for column in columns:
+            window = rows[column].window
+            merged[window] = max(float(scores[query, column]), merged.get(window, -1.0))
+        best[query] = sorted(((score, window) for window, score in merged.items()), reverse=True)[:NEAREST]
+
+
+def _nearest_found(search: MomentSearch, number: int) -> set[str]:
+    answer = search.find(MomentQuery(f"q{number}", limit=1_000))
+    windows = [window for moment in answer.moments for window in moment.windows if window.why[0].similarity is not None]
+    nearest = sorted(windows, key=lambda one: -max(part.similarity or -1.0 for part in one.why))[:NEAREST]
+    return {one.window for one in nearest}
+
+
+def _timed_ms(find: Callable[[int], object], number: int) -> float:
+    began_s = time.perf_counter()
+    find(number)
+    return 1e3 * (time.perf_counter() - began_s)
+
+
+def _unit(vectors: NDArray[np.float64]) -> Vectors:
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,230 @@
+"""Follow the results and descriptions of a pipeline and write them to its index."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from triptych.consumers.searching.rows import IndexRow, description_row, index_rows, vector_space
+from triptych.consumers.subscription.log_reading import partitions_of
+from triptych.consumers.subscription.subscriber import Results, Subscriber
+from triptych.schemas.errors import MalformedRecordError
+from triptych.schemas.names import descriptions_topic
+from triptych.schemas.perception.description_codec import decode_description
+from triptych.transport.errors import TopicMissingError
+from triptych.units import NS_PER_S
+
+if TYPE_CHECKING:
+    from triptych.consumers.searching.window_index import WindowIndex
+    from triptych.consumers.subscription.cursor import Since
+    from triptych.schemas.results import Result
+    from triptych.transport.protocols import Reader, Transport
+    from triptych.transport.records import Record
+
+log = structlog.get_logger(__name__)
+
+_BATCH_WINDOWS: Final = 2_000
+_COMMIT_EVERY_S: Final = 1.0
+"""The longest time until a window can be found."""
+_MAINTAIN_EVERY_S: Final = 60.0
+_MAINTAIN_EVERY_COMMITS: Final = 200
+"""Each commit adds small files, which make searches slower until they are merged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """What is deleted from the index.
+
+    Attributes:
+        keep_s: rows older than that, by the time of their publication, in seconds; None keeps all.
+        max_bytes: if the index is larger, its oldest rows; None for no limit.
+    """
+
+    keep_s: float | None = None
+    max_bytes: int | None = None
+
+
+@dataclass(slots=True)
+class IndexCounts:
+    """What one run has done."""
+
+    windows: int = 0
+    descriptions: int = 0
+    malformed: int = 0
+    commits: int = 0
+    expired: int = 0
+
+
+class DescriptionFeed:
+    """Reads the descriptions topic from the offsets that the index stores. A pipeline without the topic has none."""
+
+    def __init__(self, transport: Transport, pipeline: str, offsets: dict[str, int]) -> None:
+        self.malformed = 0
+        try:
+            self._tps = partitions_of(transport, descriptions_topic(pipeline))
+        except TopicMissingError:
+            self._tps = ()
+        self._reader: Reader | None = None
+        if self._tps:
+            self._reader = transport.reader({tp: offsets.get(str(tp.partition), 0) for tp in self._tps})
+
+    def poll(self) -> list[IndexRow]:
+        """Return the rows of what is available, without blocking."""
+        records = [] if self._reader is None else self._reader.poll(0.0).records
+        return [row for record in records if (row := self._row(record)) is not None]
+
+    def offsets(self) -> dict[str, int]:
+        """Return where to continue, by partition."""
+        return {} if self._reader is None else {str(tp.partition): self._reader.position(tp) for tp in self._tps}
+
+    def read_to_end(self) -> bool:
+        """Return whether nothing is left to read now."""
+        if self._reader is None:
+            return True
+        ends = self._reader.end_offsets(self._tps)
+        return all(self._reader.position(tp) >= end for tp, end in ends.items())
+
+    def close(self) -> None:
+        """Close the reader."""
+        if self._reader is not None:
+            self._reader.close()
+
+    def _row(self, record: Record) -> IndexRow | None:
+        try:
+            described = decode_description(record.key, record.value, record.headers)
+        except MalformedRecordError:
+            self.malformed += 1
+            return None
+        return description_row(described) if described.outcome == "described" else None
+
+
+@dataclass(slots=True)
+class IndexLoop:
+    """Writes batches of results and descriptions, each with the positions behind it, in one commit.
+
+    Attributes:
+        index: the index, open for writing.
+        retention: what is deleted.
+        monotonic_s: clock of the intervals.
+        wall_ns: clock of the retention.
+    """
+
+    index: WindowIndex
+    retention: Retention = Retention()
+    monotonic_s: Callable[[], float] = time.monotonic
+    wall_ns: Callable[[], int] = time.time_ns
+    counts: IndexCounts = field(default_factory=IndexCounts)
+    _rows: list[IndexRow] = field(default_factory=list, init=False)
+    _commits_since: int = field(default=0, init=False)
+    _maintained_s: float = field(default=0.0, init=False)
+
+    def run(
+        self, transport: Transport, stop: threading.Event, *, since: Since | None = None, until_end: bool = False
+    ) -> IndexCounts:
+        """Index until a stop, or until the end of what exists now. Blocks.
+
+        Args:
+            transport: where the results and descriptions are.
+            stop: ends the run after the batch that is being read.
+            since: where a new index begins. One that has been written to continues where it ends.
+            until_end: end at the last result and description that exist now.
+
+        Raises:
+            TriptychError: the broker rejected the program, or a topic does not exist.
+        """
+        meta = self.index.meta
+        self._maintained_s = self.monotonic_s()
+        with (
+            Subscriber.from_transport(transport, pipeline=meta.pipeline) as subscriber,
+            subscriber.results(None, meta.cursor or since, until_end=until_end, revisions="all") as results,
+            closing(DescriptionFeed(transport, meta.pipeline, dict(meta.description_offsets))) as descriptions,
+        ):
+            has_more = True
+            while has_more and not stop.is_set():
+                has_more = self._fill(results, descriptions)
+                self._commit(results, descriptions)
+                self._maintain_if_due()
+            while until_end and not stop.is_set() and not descriptions.read_to_end():
+                self._take_descriptions(descriptions)
+                self._commit(results, descriptions)
+            self.counts.malformed = subscriber.counts.malformed + descriptions.malformed
+        self.maintain()
+        return self.counts
+
+    def maintain(self) -> None:
+        """Delete what is too old or too much, and keep the indexes of the table up to date."""
+        if self.retention.keep_s is not None:
+            self.counts.expired += self.index.expire(self.wall_ns() - round(self.retention.keep_s * NS_PER_S))
+        started_s = self.monotonic_s()
+        self.index.maintain()
+        if self.retention.max_bytes is not None and (shrunk := self.index.shrink(self.retention.max_bytes)):
+            self.counts.expired += shrunk
+            self.index.maintain()
+        self._commits_since, self._maintained_s = 0, self.monotonic_s()
+        log.info(
+            "index_maintained",
+            rows=self.index.rows(),
+            bytes=self.index.size_bytes(),
+            expired=self.counts.expired,
+            took_s=round(self._maintained_s - started_s, 3),
+        )
+
+    def _maintain_if_due(self) -> None:
+        is_long_ago = self.monotonic_s() - self._maintained_s >= _MAINTAIN_EVERY_S
+        if self._commits_since >= _MAINTAIN_EVERY_COMMITS or (is_long_ago and self._commits_since):
+            self.maintain()
+
+    def _fill(self, results: Results, descriptions: DescriptionFeed) -> bool:
+        """Gather rows until a batch is full or its time is over. Return whether there can be more."""
+        deadline_s = self.monotonic_s() + _COMMIT_EVERY_S
+        taken = 0
+        while True:
+            while taken < _BATCH_WINDOWS and (delivery := results.take()) is not None:
+                self._add(delivery.result)
+                taken += 1
+            self._take_descriptions(descriptions)
+            if taken >= _BATCH_WINDOWS or self.monotonic_s() >= deadline_s:
+                return True
+            if not results.fetch():
+                return False
+
+    def _add(self, result: Result) -> None:
+        meta, space = self.index.meta, vector_space(result)
+        if space is not None and meta.space is None and result.vectors is not None:
+            rows = index_rows(result, space)
+            dimensions = next((len(row.vector) for row in rows if row.vector is not None), 0)
+            if dimensions:
+                self.index.meta = replace(meta, space=space, dimensions=dimensions)
+                log.info("index_space", space=space, dimensions=dimensions)
+        elif space not in (None, meta.space):
+            if not meta.other_spaces:
+                log.warning(
+                    "index_other_space",
+                    stream=result.stream,
+                    space=space,
+                    expected=meta.space,
+                    hint="these windows are found by their words only; write a new index to search the new space",
+                )
+            self.index.meta = replace(meta, other_spaces=meta.other_spaces + 1)
+        self._rows += index_rows(result, self.index.meta.space)
+        self.counts.windows += 1
+
+    def _take_descriptions(self, descriptions: DescriptionFeed) -> None:
+        rows = descriptions.poll()
+        self._rows += rows
+        self.counts.descriptions += len(rows)
+
+    def _commit(self, results: Results, descriptions: DescriptionFeed) -> None:
+        meta = replace(self.index.meta, cursor=str(results.cursor), description_offsets=descriptions.offsets())
+        if not self._rows and meta == self.index.meta:
+            return
+        self.index.write(self._rows, meta)
+        self._rows = []
+        self.counts.commits += 1
+        self._commits_since += 1

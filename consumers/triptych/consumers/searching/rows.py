@@ -1,0 +1,149 @@
+"""What the index keeps of results and descriptions: one row for each part of a window. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from triptych.schemas.perception.descriptions import Description
+from triptych.schemas.perception.shown import shown_counts, shown_labels, shown_sounds
+from triptych.schemas.perception.vectors import decode_vector
+from triptych.schemas.results import Result
+
+Part = Literal["video", "audio", "subtitles", "prompts", "description"]
+RESULT_PARTS: Final[tuple[Part, ...]] = ("video", "audio", "subtitles", "prompts")
+"""The parts that come from the result. The description comes from a topic of its own."""
+
+_SPEECH_SHARE: Final = 0.3
+"""Least share of speech of a window that is indexed as speech."""
+_MATCH_SCORE: Final = 0.5
+"""Least score of a prompt that is indexed as matched."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRow:
+    """One part of a window, as the index stores it.
+
+    Attributes:
+        window: id of the window, which all revisions of its result share.
+        part: which part.
+        result: id of the result, for `triptych evidence`.
+        stream: its stream.
+        start_ns: start of the window in event time.
+        end_ns: its end.
+        published_ns: when the result or the description was published.
+        text: words to search; empty where the part has none.
+        vector: vector of the part in the space of the index, of length 1; None where there is none.
+        details: what is shown of the part, as JSON values.
+    """
+
+    window: str
+    part: Part
+    result: str
+    stream: str
+    start_ns: int
+    end_ns: int
+    published_ns: int
+    text: str = ""
+    vector: tuple[float, ...] | None = None
+    details: Mapping[str, Any] | None = None
+
+    @property
+    def key(self) -> str:
+        """The key of the row: a later row with it replaces this one."""
+        return f"{self.window}|{self.part}"
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing can be found in it."""
+        return not self.text and self.vector is None
+
+    def details_json(self) -> str:
+        """Return the details as compact JSON; empty if there are none."""
+        return json.dumps(self.details, ensure_ascii=False, separators=(",", ":")) if self.details else ""
+
+
+def vector_space(result: Result) -> str | None:
+    """Return the name of the space of a result's vectors, None if it has none."""
+    return None if result.vectors is None else result.vectors.space
+
+
+def index_rows(result: Result, space: str | None) -> list[IndexRow]:
+    """Return the rows of a result: those in which something can be found.
+
+    A revision also returns the empty ones. They replace the rows of the revision before.
+
+    Args:
+        result: the result.
+        space: the space of the index. Vectors of another space are left out.
+    """
+    vectors = result.vectors if result.vectors is not None and result.vectors.space == space else None
+    parts: dict[Part, tuple[str, str | None, dict[str, Any]]] = {
+        "video": (*_seen(result, None if vectors is None else vectors.video),),
+        "audio": (*_heard(result, None if vectors is None else vectors.audio),),
+        "subtitles": (*_said(result, None if vectors is None else vectors.subtitles),),
+        "prompts": (*_matched(result),),
+    }
+    rows = [
+        IndexRow(
+            result.window,
+            part,
+            result.id,
+            result.stream,
+            result.start_ns,
+            result.end_ns,
+            result.published_ns,
+            text,
+            None if vector is None else decode_vector(vector),
+            details,
+        )
+        for part, (text, vector, details) in parts.items()
+    ]
+    return [row for row in rows if result.revision or not row.is_empty]
+
+
+def description_row(description: Description) -> IndexRow:
+    """Return the row of a description."""
+    answers = [answer.answer for answer in description.answers]
+    text = " ".join([description.title, description.what_happens, *description.who, *answers])
+    return IndexRow(
+        description.window,
+        "description",
+        description.result,
+        description.stream,
+        description.start_ns,
+        description.end_ns,
+        description.published_ns,
+        text,
+        details={"title": description.title, "what_happens": description.what_happens},
+    )
+
+
+def _seen(result: Result, vector: str | None) -> tuple[str, str | None, dict[str, Any]]:
+    labels = [seen.label for seen in shown_labels(result.observations)]
+    counts = shown_counts(result)
+    people = ["person"] if counts.get("people") else []
+    details = {name: value for name, value in (("labels", labels), ("counts", counts)) if value}
+    return " ".join([*labels, *counts, *people]), vector, details
+
+
+def _heard(result: Result, vector: str | None) -> tuple[str, str | None, dict[str, Any]]:
+    sounds = [heard.label for heard in shown_sounds(result.observations)]
+    if (result.observations.speech_share or 0.0) >= _SPEECH_SHARE:
+        sounds.append("speech")
+    return " ".join(sounds), vector, {"sounds": sounds} if sounds else {}
+
+
+def _said(result: Result, vector: str | None) -> tuple[str, str | None, dict[str, Any]]:
+    words = result.observations.words
+    cues = [{"text": cue.text, "start_ns": cue.start_ns, "end_ns": cue.end_ns} for cue in words]
+    return " ".join(" ".join(cue.text.split()) for cue in words), vector, {"cues": cues} if cues else {}
+
+
+def _matched(result: Result) -> tuple[str, None, dict[str, Any]]:
+    matched = {
+        name: round(match.score, 3) for name, match in (result.matches or {}).items() if match.score >= _MATCH_SCORE
+    }
+    return " ".join(matched), None, {"matches": matched} if matched else {}

@@ -1,0 +1,241 @@
+"""The index of a pipeline's windows: a table of LanceDB in a folder, with the positions up to which it was written.
+
+Rows and positions are written in one commit, so a killed writer continues exactly where the index ends. Readers see
+whole commits only, and may read while a writer writes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import lancedb
+import numpy as np
+import pyarrow as pa
+from lancedb.index import FTS, Bitmap, BTree, IvfSq
+
+from triptych.consumers.searching.rows import IndexRow
+from triptych.schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from lancedb.table import Table
+
+FORMAT_VERSION: Final = 1
+_TABLE: Final = "windows"
+_META: Final = "meta"
+_VECTOR: Final = "vector"
+_VECTOR_INDEX_ROWS: Final = 10_000
+"""From this many rows on, the vectors get an approximate index. Below, all are compared, in milliseconds."""
+_RETRAIN_FACTOR: Final = 4
+_KEEP_VERSIONS: Final = timedelta(minutes=10)
+"""Readers of an old version have this long to finish."""
+_SHRINK_TO: Final = 0.9
+
+_FIELDS: Final = (
+    pa.field("key", pa.string(), nullable=False),
+    pa.field("part", pa.string(), nullable=False),
+    pa.field("window", pa.string()),
+    pa.field("result", pa.string()),
+    pa.field("stream", pa.string()),
+    pa.field("start_ns", pa.int64()),
+    pa.field("end_ns", pa.int64()),
+    pa.field("published_ns", pa.int64()),
+    pa.field("text", pa.string()),
+    pa.field("details", pa.string()),
+)
+
+
+class IndexFolderError(UsageError):
+    """The folder holds no index, or one that cannot be used."""
+
+
+class IncompleteIndexError(IndexFolderError):
+    """The process that created the index was killed before its first commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexMeta:
+    """What an index says of itself.
+
+    Attributes:
+        pipeline: whose windows it holds.
+        version: version of its format.
+        space: name of the space of its vectors; None before the first vector.
+        dimensions: length of a vector; 0 before the first one.
+        cursor: where to continue reading results; empty at the beginning.
+        description_offsets: where to continue reading descriptions, by partition.
+        trained_rows: number of rows when the index of the vectors was last trained.
+        other_spaces: number of windows whose vectors are of another space and were left out.
+    """
+
+    pipeline: str
+    version: int = FORMAT_VERSION
+    space: str | None = None
+    dimensions: int = 0
+    cursor: str = ""
+    description_offsets: Mapping[str, int] = field(default_factory=dict)
+    trained_rows: int = 0
+    other_spaces: int = 0
+
+
+class WindowIndex:
+    """One index. Not thread-safe; open it again for another thread."""
+
+    def __init__(self, folder: Path, table: Table, meta: IndexMeta) -> None:
+        self._folder = folder
+        self._table = table
+        self.meta = meta
+        """What the index says of itself. The next `write` stores it."""
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Open an existing index.
+
+        Raises:
+            IndexFolderError: the folder holds none, or one of another version.
+        """
+        connection = lancedb.connect(folder) if folder.is_dir() else None
+        if connection is None or _TABLE not in connection.list_tables().tables:
+            raise IndexFolderError(
+                f"{folder}: expected an index, found none; `triptych index --index {folder}` writes one"
+            )
+        table = connection.open_table(_TABLE)
+        found = table.search().where(f"key = '{_META}'").select(["details"]).limit(1).to_list()
+        if not found:
+            raise IncompleteIndexError(f"{folder}: the index is empty: `triptych index` has not written to it yet")
+        meta = IndexMeta(**json.loads(found[0]["details"]))
+        if meta.version != FORMAT_VERSION:
+            raise IndexFolderError(
+                f"{folder}: expected an index of format {FORMAT_VERSION}, got {meta.version}; "
+                "delete the folder, and `triptych index` writes it again"
+            )
+        return cls(folder, table, meta)
+
+    @classmethod
+    def create(cls, folder: Path, pipeline: str) -> Self:
+        """Create an empty index. An unfinished one that a killed process left is replaced."""
+        folder.mkdir(parents=True, exist_ok=True)
+        table = lancedb.connect(folder).create_table(_TABLE, schema=pa.schema(_FIELDS), mode="overwrite")
+        for column, config in (
+            ("key", BTree()),
+            ("part", Bitmap()),
+            ("stream", Bitmap()),
+            ("start_ns", BTree()),
+            # With ICU's words and stop words removed, LanceDB 0.40 also loses the words beside them.
+            ("text", FTS(base_tokenizer="icu", language="English", stem=True, remove_stop_words=False)),
+        ):
+            table.create_index(column, config=config)
+        index = cls(folder, table, IndexMeta(pipeline))
+        index.write([], index.meta)
+        return index
+
+    @property
+    def table(self) -> Table:
+        """The table, for queries."""
+        return self._table
+
+    def refresh(self) -> None:
+        """See what other processes have written."""
+        self._table.checkout_latest()
+
+    def rows(self) -> int:
+        """Return the number of rows."""
+        return int(self._table.count_rows()) - 1
+
+    def size_bytes(self) -> int:
+        """Return how much the folder takes on the disk."""
+        return sum(path.stat().st_size for path in self._folder.rglob("*") if path.is_file())
+
+    def write(self, rows: Sequence[IndexRow], meta: IndexMeta) -> None:
+        """Write rows and what the index says of itself in one commit. A row replaces an older one of the same key."""
+        if meta.dimensions and _VECTOR not in self._table.schema.names:
+            self._table.add_columns(pa.field(_VECTOR, pa.list_(pa.float16(), meta.dimensions)))
+        latest = {row.key: row for row in rows}
+        about = {"key": _META, "part": _META, "text": "", "details": json.dumps(asdict(meta))}
+        documents = [about, *(_document(row) for row in latest.values())]
+        batch = pa.Table.from_pylist(documents, schema=self._table.schema)
+        merge = self._table.merge_insert("key").when_matched_update_all().when_not_matched_insert_all()
+        merge.execute(
+            batch, on_bad_vectors="null"
+        )  # "bad" includes those that are null, which most parts of windows are
+        self.meta = meta
+
+    def maintain(self) -> None:
+        """Add new rows to the indexes, merge small files, and delete old versions. Blocks, for minutes if it trains."""
+        rows = self.rows()
+        trained = self.meta.trained_rows
+        if self.meta.dimensions and rows >= max(_VECTOR_INDEX_ROWS, _RETRAIN_FACTOR * trained):
+            self._table.create_index(_VECTOR, config=IvfSq(distance_type="cosine"), replace=True)
+            self.write([], replace(self.meta, trained_rows=rows))
+        self._table.optimize(cleanup_older_than=_KEEP_VERSIONS)
+
+    def expire(self, before_ns: int) -> int:
+        """Delete what was published before a time. Return the number of rows deleted."""
+        before = self.rows()
+        self._table.delete(f"part != '{_META}' AND published_ns < {before_ns}")
+        return before - self.rows()
+
+    def shrink(self, max_bytes: int) -> int:
+        """Delete the oldest rows if the index is larger than that, down to nine tenths. Return the number deleted."""
+        size, rows = self.size_bytes(), self.rows()
+        if size <= max_bytes or not rows:
+            return 0
+        excess = min(rows, round(rows * (1 - _SHRINK_TO * max_bytes / size)))
+        times = self._table.search().where(f"part != '{_META}'").select(["published_ns"]).to_arrow()["published_ns"]
+        before_ns = int(np.partition(times.to_numpy(), excess - 1)[excess - 1]) + 1
+        return self.expire(before_ns)
+
+
+@contextmanager
+def index_writer(folder: Path, pipeline: str) -> Iterator[WindowIndex]:
+    """Open the index of a pipeline for writing, or create it. Only one process may.
+
+    Raises:
+        UsageError: another process writes it, or it belongs to another pipeline.
+        IndexFolderError: it cannot be used.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "writer.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"{folder}: another `triptych index` writes this index; stop it, or name another folder"
+            ) from None
+        yield _open_or_create(folder, pipeline)
+
+
+def _open_or_create(folder: Path, pipeline: str) -> WindowIndex:
+    try:
+        is_new = not (folder / f"{_TABLE}.lance").is_dir()
+        index = WindowIndex.create(folder, pipeline) if is_new else WindowIndex.open(folder)
+    except IncompleteIndexError:
+        index = WindowIndex.create(folder, pipeline)
+    if index.meta.pipeline != pipeline:
+        raise UsageError(
+            f"{folder}: expected the index of pipeline {pipeline!r}, got that of {index.meta.pipeline!r}; "
+            "name another folder"
+        )
+    return index
+
+
+def _document(row: IndexRow) -> dict[str, Any]:
+    return {
+        "key": row.key,
+        "part": row.part,
+        "window": row.window,
+        "result": row.result,
+        "stream": row.stream,
+        "start_ns": row.start_ns,
+        "end_ns": row.end_ns,
+        "published_ns": row.published_ns,
+        "text": row.text,
+        "details": row.details_json(),
+        _VECTOR: None if row.vector is None else np.asarray(row.vector, np.float16),
+    }

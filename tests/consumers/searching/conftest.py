@@ -1,0 +1,139 @@
+"""Results with words, labels and vectors, an index of them, and the topics that they come from."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.consumers.conftest import START_NS, WINDOW_NS, MakeResult
+from triptych.consumers.searching.indexing import IndexCounts, IndexLoop, Retention
+from triptych.consumers.searching.window_index import index_writer
+from triptych.schemas.codec import encode_result
+from triptych.schemas.names import descriptions_topic, result_id, results_topic
+from triptych.schemas.perception.description_codec import encode_description
+from triptych.schemas.perception.descriptions import Description
+from triptych.schemas.perception.vectors import Vectors, encode_vector
+from triptych.schemas.results import LabelScore, Observations, Result, Words
+from triptych.transport.memory.transport import MemoryTransport
+from triptych.transport.protocols import Transport
+from triptych.transport.records import Message
+from triptych.transport.topic_settings import TopicSettings
+
+DIMENSIONS = 16
+SPACE = "test-1"
+PIPELINE = "triptych"
+
+
+def unit_vector(seed: int) -> np.ndarray:
+    """Return a random vector of length 1, float32 [D]. Equal seeds give equal vectors."""
+    vector = np.random.default_rng(seed).normal(size=DIMENSIONS)
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+class SeedEmbedder:
+    """Embeds the text `like N` as the vector of seed N."""
+
+    name = SPACE
+
+    def embed_texts(self, texts: list[str]) -> np.ndarray:
+        """Return the vectors, float32 [N, D]."""
+        return np.stack([unit_vector(int(text.removeprefix("like "))) for text in texts])
+
+
+class SearchWorld:
+    """Publishes results and descriptions, and indexes them."""
+
+    def __init__(self, transport: Transport, folder: Path, make_result: MakeResult) -> None:
+        self.transport = transport
+        self.folder = folder
+        self._make = make_result
+        admin = transport.admin()
+        admin.create(
+            [TopicSettings(name(PIPELINE), partitions=2, replication=1) for name in (results_topic, descriptions_topic)]
+        )
+        admin.close()
+        self._publisher = transport.publisher()
+
+    def result(
+        self,
+        number: int,
+        said: str = "",
+        *,
+        seen: str = "",
+        like: int | None = None,
+        stream: str = "city",
+        **changes: Any,  # noqa: ANN401 - any field of a result
+    ) -> Result:
+        """Return the result of a window with these words, this label, and the vector of this seed for its pictures."""
+        start_ns = START_NS + number * WINDOW_NS
+        revision = changes.get("revision", 0)
+        fields: dict[str, Any] = {
+            "id": result_id(stream, start_ns, start_ns + WINDOW_NS, revision),
+            "observations": Observations(
+                visual=(LabelScore(label=seen, score=0.9),) if seen else (),
+                words=(Words(text=said, start_ns=start_ns, end_ns=start_ns + WINDOW_NS),) if said else (),
+            ),
+        }
+        if like is not None:
+            fields["vectors"] = Vectors(space=SPACE, video=encode_vector(unit_vector(like).tolist()))
+        return self._make(number, stream, **(fields | changes))
+
+    def publish(self, *results: Result) -> None:
+        """Publish results as the worker does."""
+        for result in results:
+            key, value, headers = encode_result(result, pipeline=PIPELINE)
+            self._publisher.send(Message(results_topic(PIPELINE), key, value, headers)).result(20)
+
+    def describe(self, result: Result, title: str) -> None:
+        """Publish a description of a result."""
+        described = Description(
+            result=result.id,
+            prompt_hash="0" * 16,
+            stream=result.stream,
+            start_ns=result.start_ns,
+            end_ns=result.end_ns,
+            published_ns=result.published_ns + 1,
+            model="test",
+            language="English",
+            outcome="described",
+            title=title,
+        )
+        key, value, headers = encode_description(described, pipeline=PIPELINE)
+        self._publisher.send(Message(descriptions_topic(PIPELINE), key, value, headers)).result(20)
+
+    def index(self, retention: Retention = Retention(), **options: Any) -> IndexCounts:  # noqa: ANN401, B008 - passed on; frozen
+        """Index everything that exists."""
+        with index_writer(self.folder, PIPELINE) as writer:
+            loop = IndexLoop(writer, retention, **options)
+            return loop.run(self.transport, threading.Event(), until_end=True)
+
+    def close(self) -> None:
+        """Close the publisher."""
+        self._publisher.close(10)
+
+
+@pytest.fixture
+def world(tmp_path: Path, make_result: MakeResult) -> Iterator[SearchWorld]:
+    """Return a world in memory."""
+    transport = MemoryTransport()
+    made = SearchWorld(transport, tmp_path / "index", make_result)
+    yield made
+    made.close()
+    transport.close()
+
+
+@pytest.fixture
+def indexed(world: SearchWorld) -> Callable[..., SearchWorld]:
+    """Return a function that publishes results and indexes them."""
+
+    def publish_and_index(*results: Result) -> SearchWorld:
+        world.publish(*results)
+        world.index()
+        return world
+
+    return publish_and_index

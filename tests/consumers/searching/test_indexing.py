@@ -1,0 +1,132 @@
+"""Writing the index: what a commit holds, what a killed writer leaves, retention, and one writer only."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from itertools import count
+
+import pytest
+
+from tests.consumers.conftest import START_NS
+from tests.consumers.searching.conftest import PIPELINE, SearchWorld
+from triptych.consumers.searching.indexing import IndexLoop, Retention
+from triptych.consumers.searching.window_index import WindowIndex, index_writer
+from triptych.schemas.errors import UsageError
+from triptych.units import NS_PER_S
+
+
+def keys(world: SearchWorld) -> list[str]:
+    """Return the keys of all rows, sorted."""
+    table = WindowIndex.open(world.folder).table
+    return sorted(table.search().where("part != 'meta'").select(["key"]).limit(10_000).to_arrow()["key"].to_pylist())
+
+
+def test_a_second_run_continues_where_the_index_ends(world: SearchWorld) -> None:
+    """Nothing is read twice."""
+    world.publish(*(world.result(number, f"w{number}") for number in range(5)))
+    assert world.index().windows == 5
+    world.publish(world.result(5, "w5"))
+    assert world.index().windows == 1
+    assert len(keys(world)) == 6
+
+
+def test_a_writer_killed_before_its_commit_loses_and_doubles_nothing(world: SearchWorld) -> None:
+    """The rows and the position behind them are one commit: it is there, or the batch is read again."""
+
+    class KilledError(Exception):
+        pass
+
+    class KilledIndex(WindowIndex):
+        commits = count(1)
+
+        def write(self, rows: object, meta: object) -> None:
+            """Be killed before the second commit of each run."""
+            if next(self.commits) == 2:
+                raise KilledError
+            super().write(rows, meta)  # type: ignore[arg-type]
+
+    world.publish(*(world.result(number, f"w{number}", like=number) for number in range(50)))
+    with index_writer(world.folder, PIPELINE) as writer:
+        killed = KilledIndex(world.folder, writer.table, writer.meta)
+        loop = IndexLoop(killed)
+        loop.run(world.transport, threading.Event(), until_end=True)
+    world.publish(*(world.result(number, f"w{number}", like=number) for number in range(50, 90)))
+    with index_writer(world.folder, PIPELINE) as writer:
+        killed = KilledIndex(world.folder, writer.table, writer.meta)
+        killed.commits = count(2)
+        loop = IndexLoop(killed)
+        with pytest.raises(KilledError):
+            loop.run(world.transport, threading.Event(), until_end=True)
+    assert len(keys(world)) == 100
+    assert world.index().windows == 40
+    assert len(keys(world)) == len(set(keys(world))) == 180
+
+
+def test_an_index_that_was_killed_while_it_was_created_is_created_again(world: SearchWorld) -> None:
+    """Its table is there, its first commit is not."""
+    with index_writer(world.folder, PIPELINE) as writer:
+        writer.table.delete("part = 'meta'")
+    world.publish(world.result(0, "bank"))
+    assert world.index().windows == 1
+    assert len(keys(world)) == 1
+
+
+def test_what_is_too_old_is_deleted(world: SearchWorld) -> None:
+    """By the time of publication."""
+    world.publish(*(world.result(number, f"w{number}") for number in range(10)))
+    now_ns = START_NS + 20 * NS_PER_S + NS_PER_S // 4
+    counts = world.index(Retention(keep_s=11.9), wall_ns=lambda: now_ns)
+    assert counts.expired == 4
+    assert len(keys(world)) == 6
+
+
+def test_the_oldest_go_from_an_index_that_is_too_large(world: SearchWorld) -> None:
+    """The newest stay."""
+    world.publish(*(world.result(number, f"w{number}") for number in range(200)))
+    world.index()
+    with index_writer(world.folder, PIPELINE) as writer:
+        deleted = writer.shrink(writer.size_bytes() // 2)
+    assert 90 < deleted < 150
+    assert len(keys(world)) == 200 - deleted
+    assert keys(world)[-1] == world.result(199, "").window + "|subtitles"
+
+
+def test_only_one_process_writes_an_index_of_one_pipeline(world: SearchWorld) -> None:
+    """The error says what to do."""
+    with (
+        index_writer(world.folder, PIPELINE),
+        pytest.raises(UsageError, match="another `triptych index` writes"),
+        index_writer(world.folder, PIPELINE),
+    ):
+        pass
+    with (
+        pytest.raises(UsageError, match="expected the index of pipeline 'other', got that of 'triptych'"),
+        index_writer(world.folder, "other"),
+    ):
+        pass
+
+
+def test_vectors_are_found_after_their_index_was_trained(world: SearchWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The approximate index answers as the exact comparison does, for windows before and after its training."""
+    from tests.consumers.searching.conftest import SeedEmbedder
+    from triptych.consumers.searching import window_index
+    from triptych.consumers.searching.search import MomentSearch
+
+    monkeypatch.setattr(window_index, "_VECTOR_INDEX_ROWS", 300)
+    world.publish(*(world.result(5 * number, "x", like=number) for number in range(300)))
+    world.index()
+    assert WindowIndex.open(world.folder).meta.trained_rows >= 300
+    world.publish(world.result(5_000, "x", like=7_000))
+    world.index()
+    search = MomentSearch.open(world.folder, SeedEmbedder())
+    for seed, number in ((11, 55), (7_000, 5_000)):
+        assert search.find(f"like {seed}").moments[0].windows[0].window == world.result(number, "").window
+
+
+def test_an_index_of_another_format_is_refused(world: SearchWorld) -> None:
+    """The error says how to write it again."""
+    with index_writer(world.folder, PIPELINE) as writer:
+        writer.write([], replace(writer.meta, version=99))
+    with pytest.raises(UsageError, match="expected an index of format 1, got 99"):
+        WindowIndex.open(world.folder)

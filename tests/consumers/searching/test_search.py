@@ -1,0 +1,154 @@
+"""Searches of an index that was written from results: by words in several scripts, by meaning, with conditions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from tests.consumers.conftest import START_NS, WINDOW_NS
+from tests.consumers.searching.conftest import SearchWorld, SeedEmbedder
+from triptych.consumers import MomentQuery, MomentSearch
+from triptych.consumers.searching.window_index import IndexFolderError
+from triptych.schemas.errors import UsageError
+
+Indexed = Callable[..., SearchWorld]
+
+
+def found(world: SearchWorld, query: MomentQuery | str, embedder: SeedEmbedder | None = None) -> list[tuple[str, int]]:
+    """Return the stream and the number of the best window of each moment."""
+    answer = MomentSearch.open(world.folder, embedder).find(query)
+    return [(one.stream, (one.windows[0].start_ns - START_NS) // WINDOW_NS) for one in answer.moments]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("bank", "two banks by the river"),
+        ("银行", "他说银行在河边"),
+        ("着火", "桥着火了"),
+        ("東京", "東京タワーへ行く"),
+        ("brücke", "Die Brücke über den Fluss"),
+        ("мост", "мост через реку"),
+    ],
+)
+def test_words_are_found_in_their_script(world: SearchWorld, indexed: Indexed, query: str, said: str) -> None:
+    """English by its stem; Chinese and Japanese by their words, which no spaces separate."""
+    indexed(world.result(0, "nothing of interest"), world.result(9, said), world.result(20, "a dog and a cat"))
+    assert found(world, query) == [("city", 9)]
+
+
+@pytest.mark.parametrize("word", ["dog", "cat", "7"])
+def test_short_words_are_found_wherever_they_stand(world: SearchWorld, indexed: Indexed, word: str) -> None:
+    """They are lost where ICU's words and stop words are combined."""
+    indexed(world.result(0, "dog cat"), world.result(9, "7"), world.result(20, "cat dog 7"))
+    assert ("city", 20) in found(world, word)
+
+
+def test_meaning_finds_what_no_word_says(world: SearchWorld, indexed: Indexed) -> None:
+    """The nearest vector comes first, and the answer says how near it is."""
+    indexed(*(world.result(5 * number, f"word{number}", like=number) for number in range(40)))
+    assert found(world, "like 17", SeedEmbedder())[0] == ("city", 85)
+    moment = MomentSearch.open(world.folder, SeedEmbedder()).find("like 17").moments[0]
+    assert moment.windows[0].why[0].similarity == pytest.approx(1, abs=2e-3)
+
+
+def test_a_window_that_both_rankings_find_comes_first(world: SearchWorld, indexed: Indexed) -> None:
+    """Reciprocal ranks add up."""
+    indexed(world.result(0, "like", like=1), world.result(10, "like 3 like"), world.result(20, "like 3", like=3))
+    assert found(world, "like 3", SeedEmbedder())[0] == ("city", 20)
+
+
+def test_conditions_hold_for_all_parts(world: SearchWorld, indexed: Indexed) -> None:
+    """Streams, times, and words that must have been said or seen in the same window."""
+    indexed(
+        world.result(0, "the bank is open", seen="tabby"),
+        world.result(10, "the bank is closed", seen="lion"),
+        world.result(20, "nothing", seen="lion"),
+        world.result(30, "the bank is closed", seen="lion", stream="harbour"),
+    )
+    assert found(world, MomentQuery(said="bank", seen="lion")) == [("harbour", 30), ("city", 10)]
+    assert found(world, MomentQuery(said="closed bank", streams=("city",))) == [("city", 10)]
+    assert found(world, MomentQuery("lion", said="bank", streams=("city",))) == [("city", 10)]
+    assert found(world, MomentQuery(seen="lion", since_ns=START_NS + 15 * WINDOW_NS, streams=("city",))) == [
+        ("city", 20)
+    ]
+    assert found(world, MomentQuery(said="bank", until_ns=START_NS + WINDOW_NS)) == [("city", 0)]
+    assert found(world, MomentQuery(said="bank", seen="zebra")) == []
+
+
+def test_windows_that_follow_one_another_are_one_moment(world: SearchWorld, indexed: Indexed) -> None:
+    """A gap of one window is bridged. Other streams are apart."""
+    numbers = (0, 1, 3, 9)
+    indexed(*(world.result(number, "bank") for number in numbers), world.result(2, "bank", stream="harbour"))
+    moments = MomentSearch.open(world.folder).find("bank").moments
+    spans = {(one.stream, (one.start_ns - START_NS) // WINDOW_NS, len(one.windows)) for one in moments}
+    assert spans == {("city", 0, 3), ("city", 9, 1), ("harbour", 2, 1)}
+
+
+def test_a_revision_replaces_what_it_no_longer_says(world: SearchWorld, indexed: Indexed) -> None:
+    """Also a part that the revision does not have."""
+    indexed(world.result(0, "bank", seen="lion"), world.result(0, "river", revision=1))
+    assert found(world, "bank") == []
+    assert found(world, "lion") == []
+    assert found(world, "river") == [("city", 0)]
+
+
+def test_descriptions_are_found_by_their_window(world: SearchWorld) -> None:
+    """They come from a topic of their own, later than the result."""
+    result = world.result(4, "nothing")
+    world.publish(result)
+    world.index()
+    world.describe(result, "A lorry blocks the gate")
+    assert world.index().descriptions == 1
+    assert found(world, "lorry") == [("city", 4)]
+
+
+def test_hostile_words_are_words(world: SearchWorld, indexed: Indexed) -> None:
+    """Quotes, operators and SQL in queries, cues and names of streams change nothing."""
+    indexed(world.result(0, "it's a \"bank\" OR '1'='1' -- (*", stream="o-k.1"))
+    for query in ("it's", 'bank" AND (', "' OR 1=1 --", "*", "bank:^2"):
+        MomentSearch.open(world.folder).find(MomentQuery(query, streams=("o'k",), said=query))
+    assert found(world, MomentQuery('"bank" OR', streams=("o-k.1",))) == [("o-k.1", 0)]
+
+
+def test_an_embedder_of_another_space_is_refused(world: SearchWorld, indexed: Indexed) -> None:
+    """Without an embedder, the answer says that only words were searched."""
+
+    class Other(SeedEmbedder):
+        name = "other-1"
+
+    indexed(world.result(0, "bank", like=1))
+    with pytest.raises(UsageError, match=r"expected an encoder of the space test-1, got one of other-1"):
+        MomentSearch.open(world.folder, Other()).find("like 1")
+    assert "words only" in MomentSearch.open(world.folder).find("bank").notes[0]
+
+
+def test_windows_of_another_space_are_found_by_their_words(world: SearchWorld, indexed: Indexed) -> None:
+    """The index keeps the first space, counts the others, and says so."""
+    other = world.result(9, "bank")
+    vectors = world.result(9, like=1).vectors
+    assert vectors is not None
+    indexed(
+        world.result(0, "x", like=1), other.model_copy(update={"vectors": vectors.model_copy(update={"space": "b-2"})})
+    )
+    search = MomentSearch.open(world.folder, SeedEmbedder())
+    assert search.space == "test-1"
+    assert found(world, "bank") == [("city", 9)]
+    assert [(one.start_ns - START_NS) // WINDOW_NS for one in search.find("like 1").moments] == [0]
+
+
+def test_a_query_for_nothing_is_refused(world: SearchWorld) -> None:
+    """An empty query, an absent index."""
+    with pytest.raises(UsageError, match="expected words to look for, got none"):
+        MomentQuery(" ")
+    with pytest.raises(IndexFolderError, match="expected an index, found none"):
+        MomentSearch.open(world.folder)
+
+
+def test_searches_do_not_block_an_event_loop(world: SearchWorld, indexed: Indexed) -> None:
+    """The asynchronous call finds the same."""
+    indexed(world.result(3, "bank"))
+    answer = asyncio.run(MomentSearch.open(world.folder).find_async("bank"))
+    assert answer == MomentSearch.open(world.folder).find("bank")

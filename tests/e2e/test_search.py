@@ -1,0 +1,138 @@
+"""`triptych index` and `triptych search` as users run them: on a real Kafka, with `kill -9` while results arrive."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+from tests.e2e.programs import Installation, wait_until
+from triptych.consumers.searching.window_index import WindowIndex
+from triptych.schemas.codec import encode_result
+from triptych.schemas.names import result_id, results_topic
+from triptych.schemas.results import Modalities, ModalityReport, ModelReference, Observations, Result, Words
+from triptych.transport.protocols import Publisher, Transport
+from triptych.transport.records import Message
+
+START_NS = 1_767_225_600_000_000_000
+WINDOW_NS = 2_000_000_000
+NAME = "librivox_city_15s"
+BATCH = 50
+KILLS = 3
+
+
+def said(number: int, stream: str) -> Result:
+    """Return the result of a window in which a word of its own was said."""
+    start_ns = START_NS + number * WINDOW_NS
+    absent = ModalityReport(state="absent")
+    return Result(
+        id=result_id(stream, start_ns, start_ns + WINDOW_NS, 0),
+        stream=stream,
+        start_ns=start_ns,
+        end_ns=start_ns + WINDOW_NS,
+        closed_by="progress",
+        published_ns=start_ns,
+        modalities=Modalities(video=absent, audio=absent, subtitles=ModalityReport(state="present", items=1, used=1)),
+        model=ModelReference(name="null", version="1", sha256="0" * 64),
+        observations=Observations(
+            words=(Words(text=f"word{number} of {stream}", start_ns=start_ns, end_ns=start_ns + WINDOW_NS),)
+        ),
+    )
+
+
+@contextmanager
+def publishing(here: Installation) -> Iterator[list[str]]:
+    """Publish results of two streams until the end of the block. The list has the keys of their rows."""
+    stop, keys = threading.Event(), list[str]()
+
+    def publish() -> None:
+        with closing(here.transport()) as transport, closing_publisher(transport) as publisher:
+            number = 0
+            while not stop.is_set():
+                batch = [said(number + step, stream) for step in range(BATCH) for stream in ("north", "south")]
+                for result in batch:
+                    key, value, headers = encode_result(result, pipeline=here.pipeline)
+                    publisher.send(Message(results_topic(here.pipeline), key, value, headers))
+                publisher.flush(20)
+                keys.extend(f"{result.window}|subtitles" for result in batch)
+                number += BATCH
+                stop.wait(0.1)
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    try:
+        yield keys
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextmanager
+def closing_publisher(transport: Transport) -> Iterator[Publisher]:
+    """Return a publisher and close it at the end."""
+    publisher = transport.publisher()
+    try:
+        yield publisher
+    finally:
+        publisher.close(20)
+
+
+def indexed_keys(here: Installation) -> list[str]:
+    """Return the keys of all rows."""
+    table = WindowIndex.open(here.folder / "index").table
+    return table.search().where("part != 'meta'").select(["key"]).limit(1_000_000).to_arrow()["key"].to_pylist()
+
+
+def test_a_killed_indexer_loses_and_doubles_nothing(install: Callable[..., Installation]) -> None:
+    """At three random moments while results arrive; then a last run to the end."""
+    here, moments = install(), random.Random(5)  # noqa: S311 - when to kill
+    command = ("index", "--index", str(here.folder / "index"))
+    with publishing(here) as published:
+        before = 0
+        for _ in range(KILLS):
+            with here.running(*command) as indexer:
+                wait_until(lambda: has_grown(here, before), "a commit")  # noqa: B023 - called at once
+                time.sleep(moments.uniform(0, 1.5))  # when the kill comes is what varies; nothing waits for it
+                indexer.kill()
+            before = len(indexed_keys(here))
+    here.run(*command, "--until-end").succeeded()
+    assert Counter(indexed_keys(here)) == Counter(published)
+    assert before < len(published)
+
+
+def has_grown(here: Installation, before: int) -> bool:
+    """Return whether the index has more rows than before."""
+    return (here.folder / "index" / "windows.lance").is_dir() and count_or_zero(here) > before
+
+
+def count_or_zero(here: Installation) -> int:
+    """Return the number of rows, 0 while the index is being created."""
+    try:
+        return len(indexed_keys(here))
+    except (ValueError, RuntimeError):
+        return 0
+
+
+def test_moments_of_a_clip_are_found(install: Callable[..., Installation], clip: Callable[[str], str]) -> None:
+    """From the clip to the line of the search. The evidence that it names exists."""
+    here = install()
+    here.run("produce", clip(f"{NAME}.mkv"), "--start-at", "2026-01-01T00:00:00Z").succeeded()
+    here.run("work", "--until-end").succeeded()
+    folder = ("--index", str(here.folder / "index"))
+    assert "indexed" in here.run("index", *folder, "--until-end").succeeded().err
+
+    words = here.delivered_results("kafka")[2].observations.words[0].text.split()
+    lines = here.run("search", *folder, "--said", " ".join(words[:3]), "--json").succeeded().out.splitlines()
+    found = json.loads(lines[0])
+    assert found["stream"] == NAME
+    assert set(words[:3]) <= set(" ".join(why["text"] for why in found["windows"][0]["why"]).split())
+
+    shown = here.run("search", *folder, words[0]).succeeded()
+    assert "triptych evidence" in shown.out
+    here.run("evidence", found["windows"][0]["result"], "--out", str(here.folder / "evidence")).succeeded()
+    nothing = here.run("search", *folder, "--said", "zebra").succeeded()
+    assert "nothing was found" in nothing.out

@@ -1,0 +1,1 @@
+"""Transport over Kafka with librdkafka, a client in C: it needs the extra `librdkafka`."""

@@ -1,0 +1,349 @@
+"""Read partitions from Kafka with librdkafka, without a consumer group (see `Reader`).
+
+The client's own policy for missing offsets is disabled: it would skip records without telling us. It also does not tell
+its position before the first record, and not behind records that readers are not given. So this class keeps the
+positions: from where it started or was sent, from the records, and from the client's events at ends of partitions.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Self, TypeVar
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import Message as ClientMessage
+from confluent_kafka import TopicPartition as ClientPartition
+
+from triptych.settings.kafka import KafkaSettings
+from triptych.transport.errors import (
+    BrokerUnavailableError,
+    OffsetOutOfRangeError,
+    RetriableError,
+    StopError,
+    TransportClosedError,
+    UnreadableBatchError,
+)
+from triptych.transport.kafka.consumer_client import REQUEST_LIMIT_MS
+from triptych.transport.librdkafka.connect import ClientErrors
+from triptych.transport.librdkafka.consumer_client import (
+    close_consumer,
+    open_consumer,
+    ours,
+    require_topics,
+)
+from triptych.transport.librdkafka.errors import kafka_error_of, translated_error, translating
+from triptych.transport.librdkafka.unreadable import unreadable_span
+from triptych.transport.records import OffsetOutOfRange, OutOfRangePolicy, Poll, Record, TopicPartition, Unreadable
+from triptych.units import NS_PER_MS
+
+log = structlog.get_logger(__name__)
+
+Answer = TypeVar("Answer")
+
+POLL_SLICE_S: Final = 0.25
+"""The client's call waits for records also when a rebalance is over. Polling in slices of this length reports it
+earlier."""
+MAX_RECORDS: Final = 100_000
+"""Of a poll. The client's queue is bounded in bytes, so this only has to exceed what fits into it."""
+QUERY_LIMIT_S: Final = REQUEST_LIMIT_MS / 1_000
+EARLIEST: Final = -2
+LATEST: Final = -1
+"""Kafka's timestamps for the first offset and the end of a partition."""
+_DELETED = "retention deleted records before they were read"
+_BEYOND = "the log ends before it: the topic was created again, or its log was truncated"
+
+_OUT_OF_RANGE: Final = frozenset({
+    KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001 - the names of librdkafka's own errors
+    KafkaError._LOG_TRUNCATION,  # noqa: SLF001 - as above
+    KafkaError.OFFSET_OUT_OF_RANGE,
+})  # fmt: skip
+_UNREADABLE: Final = frozenset({
+    KafkaError._BAD_MSG,  # noqa: SLF001 - the names of librdkafka's own errors
+    KafkaError._BAD_COMPRESSION,  # noqa: SLF001 - as above
+    KafkaError._NOT_IMPLEMENTED,  # noqa: SLF001 - as above
+    KafkaError._UNDERFLOW,  # noqa: SLF001 - as above
+    KafkaError.INVALID_MSG,
+    KafkaError.INVALID_MSG_SIZE,
+})  # fmt: skip
+
+_ABOUT_GROUPS: Final = frozenset({
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.NOT_COORDINATOR,
+})  # fmt: skip
+
+
+class LibrdkafkaReader:
+    """Reads explicitly assigned partitions (see `Reader`)."""
+
+    _is_in_group = False
+
+    def __init__(
+        self, settings: KafkaSettings, opened: tuple[Consumer, ClientErrors], *, when_out_of_range: OutOfRangePolicy
+    ) -> None:
+        self._settings = settings
+        self._client, self._errors = opened
+        self._where = settings.bootstrap_servers
+        self._when_out_of_range = when_out_of_range
+        self._positions: dict[TopicPartition, int] = {}
+        """The next offset of each partition that the client reads."""
+        self._paused: set[TopicPartition] = set()
+        self._outside: set[TopicPartition] = set()
+        """Partitions whose position is not in the log, until a new one is known."""
+        self._broken: dict[TopicPartition, str] = {}
+        """Partitions with a batch that cannot be read, and why, until it is known where the batch ends."""
+        self._stopped: dict[TopicPartition, Unreadable] = {}
+        self._jumps: list[OffsetOutOfRange] = []
+        self._unreadable: list[Unreadable] = []
+        self.closed = False
+
+    @classmethod
+    def open(
+        cls, settings: KafkaSettings, start: Mapping[TopicPartition, int], *, when_out_of_range: OutOfRangePolicy
+    ) -> Self:
+        """Connect and read from the given offsets."""
+        opened = open_consumer(settings, group=None, configs={})
+        require_topics(opened[0], {tp.topic for tp in start})
+        reader = cls(settings, opened, when_out_of_range=when_out_of_range)
+        reader._positions.update(start)
+        reader._assign()
+        return reader
+
+    def poll(self, timeout_s: float) -> Poll:
+        """Return what is available. Wait up to `timeout_s` for something."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            remaining_s = max(0.0, deadline - time.monotonic())
+            records = self._poll_once(min(remaining_s, POLL_SLICE_S))
+            found = self._with_assignment_changes(records)
+            if found != Poll() or time.monotonic() >= deadline:
+                return found
+
+    def position(self, tp: TopicPartition) -> int:
+        """Return the offset of the next record to read."""
+        if tp not in self._positions:
+            raise ValueError(f"{tp} is not assigned")
+        return self._positions[tp]
+
+    def seek(self, tp: TopicPartition, offset: int) -> None:
+        """Continue reading at `offset`."""
+        if tp not in self._positions:
+            raise ValueError(f"{tp} is not assigned")
+        self._on_client(lambda: self._seek({tp: offset}))
+
+    def pause(self, tps: Iterable[TopicPartition]) -> None:
+        """Stop returning records of these partitions."""
+        mine = [tp for tp in tps if tp in self._positions]
+        self._on_client(lambda: self._pause(mine))
+
+    def resume(self, tps: Iterable[TopicPartition]) -> None:
+        """Return records of these partitions again."""
+        mine = [tp for tp in tps if tp in self._positions and tp not in self._stopped]
+        self._paused.difference_update(mine)
+        with translating("resuming partitions"):
+            self._on_client(lambda: self._client.resume([ClientPartition(*tp) for tp in mine]))
+
+    def begin_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Query the first offsets still in the log."""
+        return self._on_client(lambda: self._query(dict.fromkeys(tps, EARLIEST), "begin offsets"))
+
+    def end_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Query the offsets after the last records. Never uses cached values."""
+        return self._on_client(lambda: self._query(dict.fromkeys(tps, LATEST), "end offsets"))
+
+    def offsets_for_times(self, times_ns: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Query the first offsets appended at or after the given times."""
+        # Query the end first: a record appended in between is then found at its offset instead of being skipped.
+        ends = self.end_offsets(times_ns)
+        times_ms = {tp: max(0, -(-time_ns // NS_PER_MS)) for tp, time_ns in times_ns.items()}
+        found = self._on_client(lambda: self._query(times_ms, "offsets by time"))
+        return {tp: end if found[tp] < 0 else found[tp] for tp, end in ends.items()}
+
+    def close(self) -> None:
+        """Close the connections."""
+        if not self.closed:
+            self.closed = True
+            self._close_client()
+
+    def _close_client(self) -> None:
+        close_consumer(self._client)
+
+    def _on_client(self, call: Callable[[], Answer]) -> Answer:
+        """Run what uses the client."""
+        return call()
+
+    def _poll_once(self, timeout_s: float) -> tuple[Record, ...]:
+        if self.closed:
+            raise TransportClosedError("this consumer is closed")
+        return self._consume(timeout_s)
+
+    def _consume(self, timeout_s: float) -> tuple[Record, ...]:
+        """Wait for one event of the client, and take what else it has."""
+        try:
+            messages = self._client.consume(1, timeout_s)
+            if messages:
+                messages += self._client.consume(MAX_RECORDS, 0)
+        except KafkaException as found:  # a fatal error
+            self._errors(kafka_error_of(found))
+            self._on_error(kafka_error_of(found))
+            return ()
+        records: list[Record] = []
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                self._on_event(message, error)
+            else:
+                self._take(message, records)
+        if self._outside or self._broken:
+            self._reposition()
+        return tuple(records)
+
+    def _take(self, message: Any, records: list[Record]) -> None:  # noqa: ANN401 - a message of the client, whose stubs make all of it optional
+        """Append a record, unless its partition waits for another position."""
+        topic, partition, offset = message.topic(), message.partition(), message.offset()
+        tp = TopicPartition(topic, partition)
+        if tp in self._broken or tp in self._outside or tp in self._stopped:
+            return
+        try:
+            given = message.headers() or ()
+        except UnicodeDecodeError as error:  # a name that is no text
+            self._positions[tp] = offset
+            self._broken[tp] = f"UnicodeDecodeError: {error}"
+            return
+        headers = tuple((name, content or b"") for name, content in given)
+        arrival_ns = message.timestamp()[1] * NS_PER_MS
+        records.append(Record(topic, partition, offset, arrival_ns, message.key(), message.value() or b"", headers))
+        self._positions[tp] = offset + 1
+
+    def _with_assignment_changes(self, records: tuple[Record, ...]) -> Poll:
+        if not records:
+            for stopped in self._stopped.values():
+                raise UnreadableBatchError(stopped)
+        return Poll(records, out_of_range=self._take_jumps(), unreadable=self._take_unreadable())
+
+    def _take_jumps(self) -> tuple[OffsetOutOfRange, ...]:
+        jumps, self._jumps = tuple(self._jumps), []
+        return jumps
+
+    def _take_unreadable(self) -> tuple[Unreadable, ...]:
+        unreadable, self._unreadable = tuple(self._unreadable), []
+        return unreadable
+
+    def _on_event(self, message: ClientMessage, error: KafkaError) -> None:
+        """Handle an event that stands among the records."""
+        topic, partition, code = message.topic(), message.partition(), error.code()
+        tp = TopicPartition(topic or "", -1 if partition is None else partition)
+        if tp not in self._positions:
+            self._on_error(error, topic)
+        elif code == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the name of an event of librdkafka
+            if tp not in self._broken and tp not in self._outside and tp not in self._stopped:
+                self._positions[tp] = max(self._positions[tp], message.offset() or 0)
+        elif code in _OUT_OF_RANGE:
+            self._outside.add(tp)
+        elif code in _UNREADABLE:
+            self._broken.setdefault(tp, f"{error.name()}: {error.str()}")
+        else:
+            self._on_error(error, topic)
+
+    def _on_error(self, error: KafkaError, subject: str | None = None) -> None:
+        """Raise an error that does not pass by itself; log another one, since the next poll tries again."""
+        if not self._is_in_group and error.code() in _ABOUT_GROUPS:
+            return  # the client looks for the coordinator of the group that it has to name
+        ours_ = translated_error(error, f"reading from the broker at {self._where}", subject)
+        if error.fatal() or isinstance(ours_, StopError):
+            raise ours_
+        log.warning("kafka_poll_failed", error=str(error))
+
+    def _reposition(self) -> None:
+        """Look up where to continue, and seek. If no broker answers, the next poll tries again."""
+        try:
+            for tp, reason in list(self._broken.items()):
+                self._step_over(tp, reason)
+            if self._outside:
+                self._seek_into_range()
+        except RetriableError as error:
+            log.warning("kafka_position_unknown", error=str(error))
+
+    def _step_over(self, tp: TopicPartition, reason: str) -> None:
+        """Continue behind a batch that cannot be read, or stop reading its partition if that is the policy."""
+        span = unreadable_span(self._settings, tp, self._positions[tp], reason)
+        del self._broken[tp]
+        self._unreadable.append(span)
+        if span.stopped:
+            self._stopped[tp] = span
+            self._pause([tp])
+        else:
+            self._seek({tp: span.next_offset})
+
+    def _seek_into_range(self) -> None:
+        begins = self._query(dict.fromkeys(self._outside, EARLIEST), "begin offsets")
+        ends = self._query(dict.fromkeys(self._outside, LATEST), "end offsets")
+        resumed: dict[TopicPartition, int] = {}
+        for tp in sorted(self._outside):
+            wanted = self._positions[tp]
+            cause = _BEYOND if wanted > ends[tp] else _DELETED
+            if self._when_out_of_range == "stop":
+                raise OffsetOutOfRangeError(
+                    f"{tp.topic} {tp.partition}: offset {wanted} is outside {begins[tp]} to {ends[tp]}: {cause}. "
+                    "TRIPTYCH_KAFKA_OFFSET_GONE=earliest continues with the rest"
+                )
+            resumed[tp] = begins[tp] if self._when_out_of_range == "earliest" else ends[tp]
+            self._jumps.append(OffsetOutOfRange(tp, wanted, resumed[tp]))
+            log.error(
+                "kafka_offset_out_of_range",
+                topic=tp.topic,
+                partition=tp.partition,
+                wanted=wanted,
+                resumed=resumed[tp],
+                cause=cause,
+            )
+        self._seek(resumed)
+
+    def _seek(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Continue reading at these offsets."""
+        self._positions.update(offsets)
+        for tp in offsets:
+            self._outside.discard(tp)
+            self._broken.pop(tp, None)
+            if self._stopped.pop(tp, None) is not None:
+                self._paused.discard(tp)
+                self._client.resume([ClientPartition(*tp)])
+        with translating("seeking"):
+            try:
+                for tp, offset in offsets.items():
+                    self._client.seek(ClientPartition(*tp, offset))
+            except KafkaException as found:
+                # The client seeks only while it reads the partition, and not just after it was outside the log.
+                if kafka_error_of(found).code() != KafkaError._STATE:  # noqa: SLF001 - the name of an error of librdkafka
+                    raise
+                self._assign()
+
+    def _pause(self, tps: list[TopicPartition]) -> None:
+        self._paused.update(tps)
+        with translating("pausing partitions"):
+            self._client.pause([ClientPartition(*tp) for tp in tps])
+
+    def _assign(self) -> None:
+        """Make the client read all partitions anew, each at its position."""
+        with translating("assigning partitions"):
+            self._client.assign([ClientPartition(*tp, offset) for tp, offset in self._positions.items()])
+        self._pause([tp for tp in self._paused if tp in self._positions])
+
+    def _query(self, times_ms: Mapping[TopicPartition, int], what: str) -> dict[TopicPartition, int]:
+        """Query offsets by time; below 0 where there is none."""
+        if not times_ms:
+            return {}
+        doing = f"asking the broker at {self._where} for {what}"
+        with translating(doing):
+            found = self._client.offsets_for_times(
+                [ClientPartition(*tp, time_ms) for tp, time_ms in times_ms.items()], timeout=QUERY_LIMIT_S
+            )
+        for tp in found:
+            if tp.error is not None:
+                if tp.error.code() in (KafkaError.LEADER_NOT_AVAILABLE, KafkaError._UNKNOWN_PARTITION):  # noqa: SLF001 - as above
+                    raise BrokerUnavailableError(f"{doing}: {ours(tp)} has no leader now")
+                raise translated_error(tp.error, doing, tp.topic)
+        return {ours(tp): tp.offset for tp in found}
