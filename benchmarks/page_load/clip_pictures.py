@@ -15,6 +15,7 @@ from av.audio.resampler import AudioResampler
 
 CLIPS: Final = ("bbb_5s_51ch.mp4", "librivox_city_15s.mkv", "sintel_608_10s.ts")
 RATE_HZ: Final = 8_000
+_DARK: Final = 20.0
 SECOND_SAMPLES: Final = RATE_HZ
 
 
@@ -29,7 +30,7 @@ class ClipPicture:
 
 @dataclass(frozen=True, slots=True)
 class ClipMedia:
-    """Pictures of a clip, two a second, and its sound: one WAV file a second, 8 kHz, one channel, 16 bits."""
+    """Pictures of a clip, two a second but dark ones; its sound as WAV files of a second, 8 kHz, one channel."""
 
     pictures: tuple[ClipPicture, ...]
     seconds: tuple[bytes, ...]
@@ -52,6 +53,8 @@ def _pictures(container: av.container.InputContainer, width: int) -> Iterator[Cl
         if at_s < next_s:
             continue
         next_s = max(next_s, at_s) + 0.5
+        if np.mean(frame.to_ndarray(format="gray")) < _DARK:
+            continue  # a film fades in from black, which shows nothing
         height = round(frame.height * width / frame.width / 2) * 2
         out = io.BytesIO()
         frame.to_image().resize((width, height)).save(out, "JPEG", quality=78)

@@ -46,6 +46,12 @@ CUES: Final = (
     "Attention please: the train on platform four is late.",
 )
 PROMPT_NAMES: Final = ("fire", "steel-bridge")
+_BOXES: Final = (
+    ("animal", (0.28, 0.06, 0.56, 0.97)),
+    ("building", (0.42, 0.16, 0.72, 0.98)),
+    ("", (0.0, 0.0, 0.0, 0.0)),
+)
+"""What could be seen on each of the clips, from 0 to 1 of the picture."""
 _MODEL: Final = ModelReference(name="synthetic", version="1", sha256="0" * 63 + "1")
 
 
@@ -106,7 +112,7 @@ class FeedPublisher:
 
 def _pictures(feed: SyntheticFeed, number: int) -> tuple[ClipPicture, ClipPicture]:
     pictures = feed.media.pictures
-    at = (number * 2 + feed.number * 5) % len(pictures)
+    at = (number * 2 + feed.number * 7) % len(pictures)
     return pictures[at], pictures[(at + 1) % len(pictures)]
 
 
@@ -208,8 +214,8 @@ def _result(feed: SyntheticFeed, number: int, start_ns: int, modalities: Modalit
         quality=Quality(flags=("blurred",) if (number + feed.number * 7) % 40 == 0 else ()),
         detections=_detections(feed, number, start_ns, picture),
         counts={
-            "person": ObjectCount(median=1, largest=max(0, round(1.6 + 1.9 * _wave(feed, number, 7)))),
-            "car": ObjectCount(median=1, largest=max(0, round(1.2 + 1.6 * _wave(feed, number, 11, 2)))),
+            detection.label: ObjectCount(median=1, largest=max(1, round(2 + 1.9 * _wave(feed, number, 7))))
+            for detection in _detections(feed, number, start_ns, picture)
         },
         predictions={"event": (Prediction(label="crossing", score=0.7, confidence=0.66),)},
         shares=Shares(video=round(video, 4), audio=round((1 - video) * 0.6, 4), subtitles=round((1 - video) * 0.4, 4)),
@@ -221,7 +227,7 @@ def _result(feed: SyntheticFeed, number: int, start_ns: int, modalities: Modalit
             )
             for part in range(4)
         ),
-        novelty=round(max(0.0, 0.3 + 0.35 * _wave(feed, number, 17, 3)), 4),
+        novelty=round(max(0.0, (0.2, 0.16, 0.32, 0.18)[feed.number % 4] * (1 + _wave(feed, number, 17, 3))), 4),
         matches={
             PROMPT_NAMES[0]: Match(score=fire, log_odds=0.0),
             PROMPT_NAMES[1]: Match(score=_score(feed, number, 45, 2) * 0.4, log_odds=0.0),
@@ -231,11 +237,14 @@ def _result(feed: SyntheticFeed, number: int, start_ns: int, modalities: Modalit
 
 
 def _detections(feed: SyntheticFeed, number: int, start_ns: int, picture: ClipPicture) -> tuple[Detection, ...]:
-    if feed.number % 2:
+    if feed.number % len(_BOXES) == len(_BOXES) - 1:
         return ()
-    left = round(picture.width * (0.3 + 0.12 * _wave(feed, number, 6)))
-    top, bottom = round(picture.height * 0.22), round(picture.height * 0.92)
-    right = left + round(picture.width * 0.26)
-    return (
-        Detection(time_ns=start_ns, label="person", score=0.93, box=(left, top, right, bottom), track=feed.number + 1),
+    label, (left, top, right, bottom) = _BOXES[feed.number % len(_BOXES)]
+    moved = 0.02 * _wave(feed, number, 6)
+    box = (
+        round(picture.width * (left + moved)),
+        round(picture.height * top),
+        round(picture.width * (right + moved)),
+        round(picture.height * bottom),
     )
+    return (Detection(time_ns=start_ns, label=label, score=0.93, box=box, track=feed.number + 1),)

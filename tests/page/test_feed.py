@@ -106,7 +106,7 @@ def test_the_moment_says_why_its_result_is_what_it_is(start_page: StartPage, ope
     _publish_again(live, original)
     page = open_page(live, f"#/feed/harbour-gate?at={start_ns // 1_000_000 + 500}")
     moment = page.get_by_role("complementary")
-    expect(moment.get_by_text("person 2").or_(moment.get_by_text("person")).first).to_be_visible()
+    expect(moment.get_by_text("synthetic 1")).to_be_visible()  # the model
 
     moment.get_by_role("tab", name="Records").click()
     first, last = original.modalities.video.offsets or (0, 0)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
 from playwright.sync_api import expect
 
-from tests.page.conftest import wait_until
+from benchmarks.page_load.synthetic_feeds import WINDOW_NS
+from tests.page.conftest import WAIT_MS, wait_until
+from triptych.units import NS_PER_MS
 
 if TYPE_CHECKING:
     from tests.page.conftest import LivePage, OpenPage, StartPage
@@ -54,10 +57,10 @@ def test_the_page_goes_on_after_a_restart_of_the_server(start_page: StartPage, o
 
     expect(page.locator(".connection")).to_have_text("Live")
     expect(page.get_by_text("Connected again. Nothing was missed.").first).to_be_visible()
+    newest = caught_up(live)
     known = reviews_of(live)
     wait_until(page, f"Number(document.querySelector('.events-list li').getAttribute('aria-setsize')) === {len(known)}")
     page.goto(live.url + "#/wall")
-    newest = {tile["feed"]: tile["end_ms"] for tile in _wall(live)}
     for feed, end_ms in newest.items():
         shown = page.locator(".tile", has_text=feed).locator(".tile-time")
         expect(shown).to_have_text(_clock(end_ms))
@@ -66,9 +69,18 @@ def test_the_page_goes_on_after_a_restart_of_the_server(start_page: StartPage, o
     assert twice == []
 
 
-def _wall(live: LivePage) -> list[dict[str, int]]:
-    with urlopen(live.url + "api/wall", timeout=10) as answer:  # noqa: S310 - as above
-        return json.load(answer)["feeds"]  # type: ignore[no-any-return]
+def caught_up(live: LivePage) -> dict[str, int]:
+    """Wait until the server has read all results; return the end of each feed's newest window, in milliseconds."""
+    limit_s = time.monotonic() + WAIT_MS / 1_000
+    expected_ms = (live.first_ns + live.next_window * WINDOW_NS) // NS_PER_MS
+    while True:
+        with urlopen(live.url + "api/wall", timeout=10) as answer:  # noqa: S310 - as above
+            wall = json.load(answer)
+        ends = {tile["feed"]: tile["end_ms"] for tile in wall["feeds"]}
+        if not wall["catching_up"] and set(ends.values()) == {expected_ms}:
+            return ends
+        assert time.monotonic() < limit_s, (wall["catching_up"], ends, expected_ms)
+        time.sleep(0.05)
 
 
 def _clock(ms: int) -> str:

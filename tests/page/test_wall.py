@@ -107,4 +107,4 @@ def test_a_feed_without_pictures_says_so(start_page: StartPage, open_page: OpenP
     expect(tile.get_by_text("No picture")).to_be_visible()
     expect(tile.get_by_text("Video: missing")).to_be_attached()
     expect(tile.get_by_text("Audio: silent")).to_be_attached()
-    expect(tile.get_by_text("Modality missing")).to_be_visible()
+    expect(tile.locator(".chip", has_text="Modality missing")).to_be_visible()

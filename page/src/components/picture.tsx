@@ -5,6 +5,9 @@ import type { PictureLink, SeenBox } from "../api/shapes";
 import { messages } from "../text/messages";
 import { Icon } from "./icons";
 
+/** Boxes that begin higher have no room for their name above them, as a share of the picture. */
+const NAME_ABOVE = 0.1;
+
 interface Shown {
   readonly url: string;
   readonly ratio: number;
@@ -110,7 +113,7 @@ function Boxes({ boxes, named }: { boxes: readonly SeenBox[]; named: boolean }):
             height: `${(bottom - top) * 100}%`,
           }}
         >
-          {named && <span class="box-name">{label}</span>}
+          {named && <span class={top < NAME_ABOVE ? "box-name box-name-inside" : "box-name"}>{label}</span>}
         </div>
       ))}
     </div>

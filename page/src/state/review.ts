@@ -25,7 +25,7 @@ export const reviewEvents = computed<readonly ReviewEvent[]>(() =>
 );
 
 /** What was answered here stays in sight until the list is loaded again: whoever answers must see what he did. */
-const answeredHere = new Set<string>();
+const answeredHere = new Map<string, Answer>();
 
 function belongs(event: ReviewEvent): boolean {
   if (reviewPrompt.value && event.prompt !== reviewPrompt.value) return false;
@@ -60,7 +60,9 @@ function take(body: ReviewBody): void {
 export function receiveEvent(event: ReviewEvent): boolean {
   const isNew = !byId.value.has(event.id);
   if (!isReviewLoaded.value) return isNew; // the first load brings it
-  const events = new Map(byId.value).set(event.id, event);
+  // An event that goes on may come once more before the server has read the answer.
+  const given = event.answer ?? answeredHere.get(event.id) ?? null;
+  const events = new Map(byId.value).set(event.id, { ...event, answer: given });
   if (events.size > MAX_EVENTS) {
     const oldest = [...events.values()].reduce((a, b) => (a.first_ms <= b.first_ms ? a : b));
     events.delete(oldest.id);
@@ -71,12 +73,13 @@ export function receiveEvent(event: ReviewEvent): boolean {
 
 /** Answer at once on the screen; take it back if the server does not keep it. Raises what the server said. */
 export async function answer(event: ReviewEvent, value: Answer): Promise<void> {
-  answeredHere.add(event.id);
+  answeredHere.set(event.id, value);
   byId.value = new Map(byId.value).set(event.id, { ...event, answer: value });
   try {
     const kept = await post<ReviewEvent>(`review/${encodeURIComponent(event.id)}`, { answer: value });
     byId.value = new Map(byId.value).set(kept.id, kept);
   } catch (failure) {
+    answeredHere.delete(event.id);
     byId.value = new Map(byId.value).set(event.id, event);
     throw failure;
   }

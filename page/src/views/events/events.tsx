@@ -1,5 +1,6 @@
+import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import type { Answer, ReviewEvent } from "../../api/shapes";
 import { Picture } from "../../components/picture";
 import { useShortcuts } from "../../components/shortcuts";
@@ -31,10 +32,9 @@ const THUMBNAIL = 128;
 export function Events(): JSX.Element {
   const m = messages.value;
   const scroller = useRef<HTMLDivElement>(null);
-  const [chosen, setChosen] = useState<string | null>(null);
+  const chosen = useSignal<string | null>(null);
   const events = reviewEvents.value;
-  const found = events.findIndex(({ id }) => id === chosen);
-  const at = Math.max(found, 0);
+  const at = placeOf(events, chosen.value);
   const event = events[at];
   const rows = useVirtualRows(scroller, events.length, ROW_HEIGHT, 4);
   const detailColumn = useRef<HTMLDivElement>(null);
@@ -45,36 +45,43 @@ export function Events(): JSX.Element {
   }, [reviewState.value, reviewPrompt.value, reviewFeed.value]);
   // The event in view is a fixed one: a new event above it must not take its place.
   useEffect(() => {
-    if (found < 0 && event) setChosen(event.id);
-  }, [found, event]);
+    if (event && event.id !== chosen.peek()) chosen.value = event.id;
+  }, [event?.id]);
 
   const choose = (index: number): void => {
-    const next = events[Math.max(0, Math.min(events.length - 1, index))];
+    const all = reviewEvents.peek();
+    const next = all[Math.max(0, Math.min(all.length - 1, index))];
     if (!next) return;
-    setChosen(next.id);
-    rows.scrollTo(events.indexOf(next));
+    chosen.value = next.id;
+    rows.scrollTo(all.indexOf(next));
     announce(spoken(next));
   };
+  // Keys may come faster than the page is drawn: what is chosen is asked for when a key is pressed.
+  const step = (by: 1 | -1): void => choose(placeOf(reviewEvents.peek(), chosen.peek()) + by);
   const say = (value: Answer): void => {
-    if (!event) return;
+    const all = reviewEvents.peek();
+    const place = placeOf(all, chosen.peek());
+    const judged = all[place];
+    if (!judged) return;
     if (!mayReview.value) {
       notify("bad", m.read_only);
       return;
     }
-    if (!event.can_answer) return;
-    answer(event, value).catch((failure: unknown) => notify("bad", m.answer_failed(explained(failure))));
-    const next = events.findIndex((other, index) => index > at && other.answer === null && other.can_answer);
-    choose(next >= 0 ? next : at + 1);
+    if (!judged.can_answer) return;
+    answer(judged, value).catch((failure: unknown) => notify("bad", m.answer_failed(explained(failure))));
+    const next = all.findIndex((other, index) => index > place && other.answer === null && other.can_answer);
+    choose(next >= 0 ? next : place + 1);
   };
   const open = (): void => {
-    if (event) go({ view: "feed", feed: event.feed, atMs: event.first_ms });
+    const opened = reviewEvents.peek()[placeOf(reviewEvents.peek(), chosen.peek())];
+    if (opened) go({ view: "feed", feed: opened.feed, atMs: opened.first_ms });
   };
 
   useShortcuts({
-    j: () => choose(at + 1),
-    k: () => choose(at - 1),
-    ArrowDown: () => choose(at + 1),
-    ArrowUp: () => choose(at - 1),
+    j: () => step(1),
+    k: () => step(-1),
+    ArrowDown: () => step(1),
+    ArrowUp: () => step(-1),
     y: () => say("yes"),
     n: () => say("no"),
     Enter: open,
@@ -125,6 +132,14 @@ export function Events(): JSX.Element {
         </div>
       </div>
     </section>
+  );
+}
+
+/** Where an event is in the list; the beginning if it is not there. */
+function placeOf(events: readonly ReviewEvent[], id: string | null): number {
+  return Math.max(
+    0,
+    events.findIndex((event) => event.id === id),
   );
 }
 

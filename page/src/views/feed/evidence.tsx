@@ -3,6 +3,7 @@ import { useRef, useState } from "preact/hooks";
 import type { ModalityShares, Result, WindowBody } from "../../api/shapes";
 import { Description } from "../../components/description";
 import { Icon } from "../../components/icons";
+import { Marked } from "../../components/marked";
 import { notify } from "../../state/announcements";
 import { formats } from "../../text/format";
 import { messages } from "../../text/messages";
@@ -173,7 +174,12 @@ function Attribution({ body }: { body: WindowBody }): JSX.Element {
   const m = messages.value;
   const shares = body.attribution?.shares ?? null;
   const slices = body.attribution?.slices ?? [];
-  if (!shares && slices.length === 0) return <p class="muted">{m.no_attribution}</p>;
+  if (!shares && slices.length === 0)
+    return (
+      <p class="muted">
+        <Marked text={m.no_attribution} />
+      </p>
+    );
   const largest = Math.max(1e-9, ...slices.map(({ weight }) => Math.abs(weight)));
   return (
     <>

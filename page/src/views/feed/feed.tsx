@@ -47,7 +47,8 @@ export function Feed({ feed, atMs }: FeedProps): JSX.Element {
   const moment = atMs === null ? null : kept.current;
 
   const newestMs = Math.max(overview?.bounds.toMs ?? 0, newestMsOf(feed));
-  const bounds = overview && { fromMs: overview.bounds.fromMs, toMs: newestMs };
+  const hasWindows = overview !== null && overview.windows.length > 0;
+  const bounds = hasWindows && { fromMs: overview.bounds.fromMs, toMs: newestMs };
 
   useEffect(() => {
     if (!bounds || range) return;
@@ -136,6 +137,7 @@ export function Feed({ feed, atMs }: FeedProps): JSX.Element {
           {failure}
         </p>
       )}
+      {overview && !hasWindows && <p class="empty">{m.no_windows}</p>}
       <div class="feed-body">
         <div class="feed-time">
           {bounds && range && (

@@ -3,6 +3,7 @@ import { useCallback, useEffect, useState } from "preact/hooks";
 import { get } from "../../api/client";
 import type { HealthBody, HealthFinding, Severity } from "../../api/shapes";
 import { Icon, type IconName } from "../../components/icons";
+import { Marked } from "../../components/marked";
 import { addressOf } from "../../router";
 import { language } from "../../state/preferences";
 import { explained } from "../../state/session";
@@ -138,12 +139,12 @@ function Finding({ finding }: { finding: HealthFinding }): JSX.Element {
               <bdi>{finding.feed}</bdi>
             </a>
           )}{" "}
-          <bdi>{text}</bdi>
+          <Marked text={text} />
         </p>
         {whatToDo && (
           <p class="finding-do">
             <span class="muted">{m.what_to_do}: </span>
-            <bdi>{whatToDo}</bdi>
+            <Marked text={whatToDo} />
           </p>
         )}
       </div>

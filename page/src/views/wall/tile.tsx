@@ -45,17 +45,13 @@ export function Tile({ feed, index, count, place }: TileProps): JSX.Element {
       aria-posinset={index + 1}
       aria-setsize={count}
     >
-      <a
-        class="tile-link"
-        href={addressOf({ view: "feed", feed: tile.feed, atMs: null })}
-        data-index={index}
-        aria-label={spoken(tile)}
-      >
+      <a class="tile-link" href={addressOf({ view: "feed", feed: tile.feed, atMs: null })} data-index={index}>
         <Picture picture={tile.picture} boxes={tile.boxes} width={place.width} alt="" named={place.width > 260} />
         <span class="tile-top">
           <bdi class="tile-name">{tile.feed}</bdi>
           <Lag tile={tile} receivedMs={feed.receivedMs} />
         </span>
+        <span class="visually-hidden">{spoken(tile)}</span>
         <Caption tile={tile} />
       </a>
       <div class="tile-body">
@@ -174,10 +170,9 @@ function matchesOf(tile: FeedTile): [string, number][] {
     .slice(0, 2);
 }
 
-/** What a screen reader says of a tile: its name, why it needs attention, and what is seen and said. */
+/** What the link of a tile says besides its name, lag and words: why it needs attention, and what is seen. */
 function spoken(tile: FeedTile): string {
   const m = messages.value;
   const seen = Object.entries(tile.counts).map(([label, n]) => `${label} ${n}`);
-  const words = tile.words.map(({ text }) => text);
-  return [tile.feed, ...tile.attention_why.map((code) => m[`attention_${code}`]), ...seen, ...words].join(", ");
+  return [...tile.attention_why.map((code) => m[`attention_${code}`]), ...seen].join(", ");
 }

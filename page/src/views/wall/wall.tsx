@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import { Marked } from "../../components/marked";
 import { useShortcuts } from "../../components/shortcuts";
 import { useWidth } from "../../components/use-size";
 import { useVirtualRows } from "../../components/virtual";
@@ -19,6 +20,7 @@ const SMALLEST = { small: 210, medium: 290, large: 420 } as const;
 export function Wall(): JSX.Element {
   const scroller = useRef<HTMLDivElement>(null);
   const filter = useRef<HTMLInputElement>(null);
+  const holders = useRef({ pointer: false, focus: false });
   const width = useWidth(scroller);
   const feeds = arranged.value;
   const columns = Math.max(1, Math.floor((width + GAP) / (SMALLEST[tileSize.value] + GAP)));
@@ -29,6 +31,10 @@ export function Wall(): JSX.Element {
   useShortcuts({ "/": () => filter.current?.focus() });
   useEffect(() => () => set(isOrderHeld, false), []);
 
+  const hold = (by: "pointer" | "focus", isHeld: boolean): void => {
+    holders.current[by] = isHeld;
+    isOrderHeld.value = holders.current.pointer || holders.current.focus;
+  };
   const focusTile = (index: number): void => {
     const to = Math.max(0, Math.min(feeds.length - 1, index));
     rows.scrollTo(Math.floor(to / columns));
@@ -57,8 +63,10 @@ export function Wall(): JSX.Element {
         class="wall-scroller"
         ref={scroller}
         onKeyDown={moveFocus}
-        onPointerEnter={() => set(isOrderHeld, true)}
-        onPointerLeave={() => set(isOrderHeld, false)}
+        onPointerEnter={() => hold("pointer", true)}
+        onPointerLeave={() => hold("pointer", false)}
+        onFocusIn={() => hold("focus", true)}
+        onFocusOut={() => hold("focus", false)}
       >
         {feeds.length === 0 ? (
           <NothingToShow />
@@ -93,7 +101,9 @@ function NothingToShow(): JSX.Element {
   return (
     <div class="empty">
       <p class="empty-title">{m.no_feeds}</p>
-      <p>{m.no_feeds_help}</p>
+      <p>
+        <Marked text={m.no_feeds_help} />
+      </p>
     </div>
   );
 }
