@@ -133,6 +133,11 @@ COMMANDS = (
         "triptych.consumers.describing.cli:describe",
         "Let a vision-language model describe results, and publish what it answers on PIPELINE.descriptions.",
     ),
+    LazyCommand(
+        "export",
+        "triptych.consumers.exporting.cli:export",
+        "Write the results that exist now to a Parquet file, for DuckDB, pandas and others.",
+    ),
     LazyCommand("evidence", "triptych.consumers.cli:evidence", "Fetch the frames, audio and cues behind a result."),
     LazyCommand(
         "diff",

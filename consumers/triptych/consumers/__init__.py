@@ -1,5 +1,6 @@
 """Subscribe to results and descriptions from Python: `Subscriber`, `AsyncSubscriber`, `DescriptionSubscriber`, `Rule`.
 
+`to_arrow` and `to_pandas` make tables of results.
 Each name is imported from its module on first use, so importing this package is cheap.
 """
 
@@ -9,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from triptych.consumers.exporting.result_table import to_arrow, to_pandas
     from triptych.consumers.rules.rule import Rule
     from triptych.consumers.subscription.async_subscriber import AsyncSubscriber
     from triptych.consumers.subscription.description_subscriber import DescriptionSubscriber
@@ -16,7 +18,16 @@ if TYPE_CHECKING:
     from triptych.schemas.perception.descriptions import Description
     from triptych.schemas.results import Result
 
-__all__ = ["AsyncSubscriber", "Description", "DescriptionSubscriber", "Result", "Rule", "Subscriber"]
+__all__ = [
+    "AsyncSubscriber",
+    "Description",
+    "DescriptionSubscriber",
+    "Result",
+    "Rule",
+    "Subscriber",
+    "to_arrow",
+    "to_pandas",
+]
 
 _MODULES = {
     "AsyncSubscriber": "triptych.consumers.subscription.async_subscriber",
@@ -25,6 +36,8 @@ _MODULES = {
     "Result": "triptych.schemas.results",
     "Rule": "triptych.consumers.rules.rule",
     "Subscriber": "triptych.consumers.subscription.subscriber",
+    "to_arrow": "triptych.consumers.exporting.result_table",
+    "to_pandas": "triptych.consumers.exporting.result_table",
 }
 
 

@@ -20,6 +20,7 @@ from triptych.models.build import ModelChoice, build_model
 from triptych.models.foundation.sources import FoundationSources
 from triptych.models.model import Model
 from triptych.schemas.names import INPUT_TOPICS, TOPIC_OF, VIDEO_TOPIC, Modality, consumer_group
+from triptych.schemas.tracing.trace_context import TraceSampler
 from triptych.service.cpus import model_threads
 from triptych.service.health import Health
 from triptych.service.memory import memory_limit_bytes, resident_bytes
@@ -200,6 +201,7 @@ def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) 
             hooks=hooks,
             is_confirmed=consumer.is_confirmed,
             prompts=prompts,
+            sampler=TraceSampler(settings.trace.effective_ratio),
         )
         shadow = None if settings.model.shadow is None else Shadow(hooks, share=settings.model.shadow_share)
         stages = _stages(settings, runner, publication, hooks=hooks, shadow=shadow)
@@ -247,6 +249,7 @@ def _result_publisher(
     hooks: Hooks,
     is_confirmed: Callable[[], bool],
     prompts: PromptSource,
+    sampler: TraceSampler,
 ) -> ResultPublisher:
     """Return a result publisher with the sender that fits `publisher`."""
     retry = RetryPolicy(hooks)
@@ -256,7 +259,14 @@ def _result_publisher(
     else:
         sender = TransactionalSender(publisher, messages, retry, hooks, is_confirmed=is_confirmed)
     return ResultPublisher(
-        sender, store, messages, retry=retry, hooks=hooks, is_confirmed=is_confirmed, prompts=prompts
+        sender,
+        store,
+        messages,
+        retry=retry,
+        hooks=hooks,
+        is_confirmed=is_confirmed,
+        prompts=prompts,
+        sampler=sampler,
     )
 
 

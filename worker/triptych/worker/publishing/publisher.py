@@ -11,11 +11,14 @@ from __future__ import annotations
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from triptych.schemas.names import MODALITIES, MODALITY_OF, Modality
 from triptych.schemas.results import Result, Shed, Sync
+from triptych.schemas.tracing.trace_context import UNTRACED, TraceSampler
 from triptych.transport.records import GroupOffsets
+from triptych.worker.alignment.decisions import ClosedWindow
 from triptych.worker.matching.prompt_timeline import NoPrompts, PromptSource
 from triptych.worker.observability.events import (
     ItemsShed,
@@ -26,15 +29,26 @@ from triptych.worker.observability.events import (
     ResultsReplayed,
     StageCompleted,
     SyncMeasured,
+    WindowPublished,
 )
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.publishing.messages import MessageBuilder, OutgoingDeadLetter, ResultEnvelope
 from triptych.worker.publishing.retry import RetryPolicy
 from triptych.worker.publishing.sender import BatchSender
 from triptych.worker.publishing.stores.protocol import ResultStore, StoredResult
+from triptych.worker.publishing.window_times import WindowTimes
 
 _REPLAY_BATCH: Final = 500
 _REMEMBERED_DEAD_LETTERS: Final = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedWindow:
+    """A window whose result Kafka has, and when the stages worked on it."""
+
+    window: ClosedWindow
+    sent: StoredResult
+    times: WindowTimes
 
 
 class ResultPublisher:
@@ -50,6 +64,7 @@ class ResultPublisher:
         hooks: Hooks,
         is_confirmed: Callable[[], bool] = lambda: True,
         prompts: PromptSource | None = None,
+        sampler: TraceSampler = UNTRACED,
     ) -> None:
         """Publish through `sender` and `store`, which the caller closes.
 
@@ -61,7 +76,9 @@ class ResultPublisher:
             hooks: receive events about what was published.
             is_confirmed: whether the group confirms that this worker still owns its partitions.
             prompts: tells which prompts are in effect. Without it, there are none.
+            sampler: decides which results have a trace id.
         """
+        self._sampler = sampler
         self._sender = sender
         self._store = store
         self._messages = messages
@@ -132,6 +149,14 @@ class ResultPublisher:
         )
         return [StoredResult(envelope.result, message.value) for envelope, message in zip(envelopes, sent, strict=True)]
 
+    def traced(self, envelope: ResultEnvelope) -> ResultEnvelope:
+        """Return the envelope with the trace id in its result, if the window is traced."""
+        result = envelope.result
+        trace_id = self._sampler.trace_id(result.stream, result.start_ns, result.window)
+        return (
+            envelope if trace_id is None else replace(envelope, result=result.model_copy(update={"trace_id": trace_id}))
+        )
+
     def store(self, sent: Sequence[StoredResult]) -> None:
         """Write results to the store that `send` has returned. Block until the store has them.
 
@@ -142,6 +167,15 @@ class ResultPublisher:
         if sent:
             self._hooks.emit(ResultsPublished(results=len(sent), new=self._write_to_store(sent)))
         self._report(stored.result for stored in sent)
+
+    def store_windows(self, windows: Sequence[PublishedWindow]) -> None:
+        """Write the results of windows to the store, as `store` does, and report when the stages worked on each."""
+        started_ns = time.monotonic_ns()
+        self.store([window.sent for window in windows])
+        stored = started_ns, time.monotonic_ns()
+        for window in windows:
+            window.times.store = stored
+            self._hooks.emit(WindowPublished(window.window, window.sent.result, window.times))
 
     def check_store(self) -> None:
         """Block until the store accepts writes. Nothing is written. Raises the same errors as `store`."""
