@@ -107,7 +107,9 @@ class TraceExporter:
             self._processor.on_end(_readable(span, self._resource))
 
     def close(self) -> None:
-        """Send what waits, for some seconds at most. What is left counts as failed."""
+        """Send what waits, for some seconds at most. What is left counts as failed. Closing twice does nothing."""
+        if self._is_closed:
+            return
         ending = threading.Thread(target=self._processor.shutdown, name="end traces", daemon=True)
         ending.start()
         ending.join(_CLOSE_LIMIT_S)
