@@ -41,6 +41,7 @@ MAX_LOOP_LINES: Final = 250
 COMMANDS: Final = frozenset({
     "triptych.consumers.cli:alert",
     "triptych.consumers.cli:watch",
+    "triptych.consumers.exporting.cli:export",
     "triptych.consumers.prompts.cli:set_prompt",
     "triptych.demo:demo",
     "triptych.producers.cli:produce",

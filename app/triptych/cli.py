@@ -153,6 +153,11 @@ COMMANDS = (
         "triptych.consumers.searching.cli:search",
         "Find moments in what `triptych index` has written: by their words, by what is meant, or both.",
     ),
+    LazyCommand(
+        "export",
+        "triptych.consumers.exporting.cli:export",
+        "Write the results that exist now to a Parquet file, for DuckDB, pandas and others.",
+    ),
     LazyCommand("evidence", "triptych.consumers.cli:evidence", "Fetch the frames, audio and cues behind a result."),
     LazyCommand(
         "diff",

@@ -70,7 +70,7 @@ def test_the_example_is_a_result(document: str) -> None:
     result = parse_result(example.group(1))
     written_where_filled = {
         *("quality", "revised", "revisable_until_ns", "when", "detections", "counts", "vectors", "sound_vectors"),
-        *("matches", "prompts_version"),
+        *("matches", "prompts_version", "trace_id"),
     }
     assert result.model_fields_set == set(Result.model_fields) - written_where_filled
 

@@ -8,10 +8,18 @@ from tools.contract.json_schema import DECIMAL, Schema, component_schemas, envel
 from triptych.schemas import names
 from triptych.schemas.dead import DeadLetter, RedriveMark
 from triptych.schemas.records import AudioChunk, End, Progress, SubtitleCue, VideoFrame
+from triptych.schemas.tracing.trace_context import TRACEPARENT_HEADER, TRACEPARENT_PATTERN
 
 _BYTES: Final[Schema] = {"type": "string", "format": "binary", "minLength": 1}
 _NOTHING: Final[Schema] = {"type": "string", "maxLength": 0}
 _STREAM_KEY: Final[Schema] = {"type": "string", "pattern": names.STREAM_PATTERN}
+_TRACED: Final[dict[str, Schema]] = {
+    TRACEPARENT_HEADER: {
+        "type": "string",
+        "pattern": f"^{TRACEPARENT_PATTERN}$",
+        "description": "Optional. The span that sent it, by CloudEvents' extension for distributed tracing.",
+    }
+}
 _LENIENT_TEXT: Final[Schema] = {"type": "string", "description": "Optional. The charset, if given, must be UTF-8."}
 _PIPELINE: Final[Schema] = {
     "description": "The name of the pipeline: also the workers' consumer group and the prefix of the Redis keys.",
@@ -94,19 +102,23 @@ def _messages() -> dict[str, Any]:
     text = {"content-type": _LENIENT_TEXT}
     return {
         "frame": _message(
-            "One encoded video frame.", headers_schema(VideoFrame, names.FRAME_TYPE), _BYTES, "image/jpeg"
+            "One encoded video frame.", headers_schema(VideoFrame, names.FRAME_TYPE, also=_TRACED), _BYTES, "image/jpeg"
         ),
-        "chunk": _message("A chunk of audio.", headers_schema(AudioChunk, names.CHUNK_TYPE), _BYTES, "audio/wav"),
+        "chunk": _message(
+            "A chunk of audio.", headers_schema(AudioChunk, names.CHUNK_TYPE, also=_TRACED), _BYTES, "audio/wav"
+        ),
         "cue": _message(
             "A subtitle cue.",
-            headers_schema(SubtitleCue, names.CUE_TYPE, also=text),
+            headers_schema(SubtitleCue, names.CUE_TYPE, also=text | _TRACED),
             {"type": "string", "minLength": 1},
             "text/plain;charset=utf-8",
         ),
         "progress": _message(
-            "How far a track without media has been read.", headers_schema(Progress, names.PROGRESS_TYPE), _NOTHING
+            "How far a track without media has been read.",
+            headers_schema(Progress, names.PROGRESS_TYPE, also=_TRACED),
+            _NOTHING,
         ),
-        "end": _message("The end of a track.", headers_schema(End, names.END_TYPE), _NOTHING),
+        "end": _message("The end of a track.", headers_schema(End, names.END_TYPE, also=_TRACED), _NOTHING),
         "result": _message(
             "The result of one window.",
             _result_headers(),
@@ -145,6 +157,7 @@ def _result_headers() -> Schema:
         "type": "string",
         "description": "The ids of the input topics to which that state belongs. Opaque to others.",
     }
+    own |= _TRACED
     return headers
 
 

@@ -1,5 +1,6 @@
 """Subscribe to results and search them from Python: `Subscriber`, `AsyncSubscriber`, `MomentSearch`, `Rule` and others.
 
+`to_arrow` and `to_pandas` make tables of results.
 Each name is imported from its module on first use, so importing this package is cheap.
 """
 
@@ -9,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from triptych.consumers.exporting.result_table import to_arrow, to_pandas
     from triptych.consumers.rules.rule import Rule
     from triptych.consumers.searching.search import MomentQuery, MomentSearch
     from triptych.consumers.subscription.async_subscriber import AsyncSubscriber
@@ -26,6 +28,8 @@ __all__ = [
     "Result",
     "Rule",
     "Subscriber",
+    "to_arrow",
+    "to_pandas",
 ]
 
 _MODULES = {
@@ -37,6 +41,8 @@ _MODULES = {
     "Result": "triptych.schemas.results",
     "Rule": "triptych.consumers.rules.rule",
     "Subscriber": "triptych.consumers.subscription.subscriber",
+    "to_arrow": "triptych.consumers.exporting.result_table",
+    "to_pandas": "triptych.consumers.exporting.result_table",
 }
 
 

@@ -15,6 +15,7 @@ from triptych.settings.kafka import KafkaSettings
 from triptych.settings.produce import ProduceSettings
 from triptych.settings.redis import RedisSettings
 from triptych.settings.section import NotEmpty, NotNegative, Positive, Section
+from triptych.settings.trace import TraceSettings
 from triptych.units import MIB, NS_PER_MS
 
 
@@ -307,6 +308,7 @@ class Settings(Section):
     describe_http: DescribeHttpSettings = DescribeHttpSettings()
     page_http: PageHttpSettings = PageHttpSettings()
     log: LogSettings = LogSettings()
+    trace: TraceSettings = TraceSettings()
 
     def without_load_shedding(self) -> Settings:
         """Return a copy for a run that ends by itself: it waits under overload instead of leaving anything out."""

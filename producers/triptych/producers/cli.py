@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from threading import Event
 
     from triptych.producers.plans import SourceOptions
+    from triptych.producers.sending.record_tracer import RecordTracer
     from triptych.producers.sources.playback_plan import PlaybackPlan
     from triptych.producers.status.metrics import MonitoredDisplay
     from triptych.producers.status.outcome import SourceOutcome
@@ -125,7 +126,14 @@ def _play(plans: Sequence[PlaybackPlan], settings: Settings) -> Sequence[SourceO
     check_playable(plans)
     limits = SendLimits.from_settings(settings)
     with _connect(settings) as connected:
-        return produce_all(plans, connected.transport, stop=connected.stop, display=connected.display, limits=limits)
+        return produce_all(
+            plans,
+            connected.transport,
+            stop=connected.stop,
+            display=connected.display,
+            limits=limits,
+            tracer=connected.tracer,
+        )
 
 
 def _follow(feeds: Path, settings: Settings) -> None:
@@ -138,13 +146,21 @@ def _follow(feeds: Path, settings: Settings) -> None:
     read_feeds(feeds)  # report mistakes before connecting
     limits = SendLimits.from_settings(settings)
     with _connect(settings) as connected:
-        produce_feeds(feeds, connected.transport, stop=connected.stop, display=connected.display, limits=limits)
+        produce_feeds(
+            feeds,
+            connected.transport,
+            stop=connected.stop,
+            display=connected.display,
+            limits=limits,
+            tracer=connected.tracer,
+        )
 
 
 class _Connected(NamedTuple):
     transport: Transport
     stop: Event
     display: ProgressTable | ProgressLog | MonitoredDisplay
+    tracer: RecordTracer | None
 
 
 @contextmanager
@@ -154,6 +170,7 @@ def _connect(settings: Settings) -> Iterator[_Connected]:
 
     from rich.console import Console
 
+    from triptych.producers.sending.record_tracer import open_tracer
     from triptych.producers.status.progress import ProgressLog, ProgressTable
     from triptych.schemas.names import INPUT_TOPICS
     from triptych.service.signals import stop_on_signal
@@ -165,8 +182,8 @@ def _connect(settings: Settings) -> Iterator[_Connected]:
     with closing(open_transport(settings.kafka)) as transport, stop_on_signal() as stop:
         # The topics of results and dead letters belong to the worker, which may be installed elsewhere or later.
         check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes, names=INPUT_TOPICS)
-        with _monitored(display, settings) as shown:
-            yield _Connected(transport, stop, shown)
+        with _monitored(display, settings) as shown, open_tracer(settings.trace) as tracer:
+            yield _Connected(transport, stop, shown, tracer)
 
 
 @contextmanager

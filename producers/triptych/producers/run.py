@@ -17,6 +17,7 @@ from triptych.producers.file_player import FilePlayer
 from triptych.producers.live.live_player import LivePlayer
 from triptych.producers.sending.dispatcher import RecordDispatcher
 from triptych.producers.sending.limits import SendLimits
+from triptych.producers.sending.record_tracer import RecordTracer
 from triptych.producers.session.playback import Playback
 from triptych.producers.source_player import SourcePlayer
 from triptych.producers.sources.playback_plan import PlaybackPlan
@@ -73,6 +74,7 @@ def produce_all(
     stop: Event | None = None,
     display: AbstractContextManager[ProgressDisplay] | None = None,
     limits: SendLimits | None = None,
+    tracer: RecordTracer | None = None,
 ) -> tuple[SourceOutcome, ...]:
     """Play all sources at the same time. Block until all have ended and everything is flushed.
 
@@ -83,6 +85,7 @@ def produce_all(
         stop: ends all sources early when set. Any thread may set it.
         display: where to show the progress.
         limits: what is kept while it cannot be sent.
+        tracer: traces sampled records. Without it, none are.
 
     Returns:
         How each source ended, in the order of the plans.
@@ -91,7 +94,7 @@ def produce_all(
         PublishTimeoutError: the broker did not acknowledge the messages in flight at the end.
     """
     running, stop = RunningClock(clock or SystemClock()), stop or Event()
-    dispatcher = RecordDispatcher(transport.publisher(), running, limits)
+    dispatcher = RecordDispatcher(transport.publisher(), running, limits, tracer=tracer)
     players = [player_class_of(plan)(plan, dispatcher, running, stop) for plan in plans]
     with display or nullcontext(NullProgress()) as shown:
         try:

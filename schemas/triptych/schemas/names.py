@@ -112,7 +112,12 @@ def describer_group(pipeline: str) -> str:
 
 def result_id(stream: str, start_ns: int, end_ns: int, revision: int) -> str:
     """Return the id of a window's result, the same wherever and whenever it is computed."""
-    return f"{stream}/{start_ns}-{end_ns}/{revision}"
+    return f"{window_id(stream, start_ns, end_ns)}/{revision}"
+
+
+def window_id(stream: str, start_ns: int, end_ns: int) -> str:
+    """Return the id of a window, which all its revisions share."""
+    return f"{stream}/{start_ns}-{end_ns}"
 
 
 # The stream in braces is the hash tag of Redis Cluster: the four keys of a stream have the same slot, so one script can

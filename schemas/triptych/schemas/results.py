@@ -10,7 +10,7 @@ import operator
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from triptych.schemas.names import result_id
 from triptych.schemas.perception.matches import Match
@@ -207,6 +207,7 @@ class Result(Value):
     bound. It is absent where no picture was examined. A label stays in it once it was seen in the stream, with zeros
     where nothing is. `matches` are by the name
     of the prompt; `prompts_version` is the version of the prompts of the stream that they were computed with.
+    `trace_id` is that of the window's trace, where it is sampled; all its revisions have the same.
     """
 
     schema_version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
@@ -249,6 +250,9 @@ class Result(Value):
         default=None, exclude_if=lambda matches: matches is None, json_schema_extra=WRITTEN_WHERE_TRUE
     )
     prompts_version: str | None = Field(default=None, exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE)
+    trace_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] | None = Field(
+        default=None, exclude_if=operator.not_, json_schema_extra=WRITTEN_WHERE_TRUE
+    )
     stage_ms: Annotated[Mapping[str, float], *FROZEN_MAPPING] = Field(default_factory=dict, validate_default=True)
 
     @property

@@ -6,16 +6,20 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from triptych.schemas.names import consumer_group
+from triptych.schemas.tracing.trace_context import TraceSampler
 from triptych.service.health import Health
 from triptych.service.status import StatusServer
+from triptych.service.tracing.exporter import open_exporter
 from triptych.settings.tree import Settings
 from triptych.transport.membership import check_members
 from triptych.transport.open import open_transport
 from triptych.transport.topics import check_topics
 from triptych.worker.observability.heap import HeapHook
+from triptych.worker.observability.hooks import Hook
 from triptych.worker.observability.logs import log_hook
 from triptych.worker.observability.metrics import Metrics
 from triptych.worker.observability.readiness import STARTING, ReadinessHook
+from triptych.worker.observability.traces import TraceHook, counted
 from triptych.worker.publishing.stores.protocol import StoreLimits
 from triptych.worker.publishing.stores.redis import RedisStore
 from triptych.worker.wiring import Dependencies
@@ -45,4 +49,13 @@ def open_dependencies(
         limits = StoreLimits(settings.redis.results_maxlen, settings.redis.latest_ttl_s, settings.redis.key_ttl_s)
         store = RedisStore.connect(settings.redis.full_url, pipeline=settings.pipeline, limits=limits)
         stack.callback(store.close)
-        yield Dependencies(transport, store, [log_hook(), metrics, ReadinessHook(health), HeapHook()], health)
+        hooks: list[Hook] = [
+            log_hook(sampler=TraceSampler(settings.trace.effective_ratio)),
+            metrics,
+            ReadinessHook(health),
+            HeapHook(),
+        ]
+        exporter = stack.enter_context(open_exporter(settings.trace, "triptych-worker", on_handled=counted(metrics)))
+        if exporter is not None:
+            hooks.append(TraceHook(exporter, settings.pipeline))
+        yield Dependencies(transport, store, hooks, health)

@@ -21,6 +21,7 @@ from triptych.models.foundation.sources import FoundationSources
 from triptych.models.model import Model
 from triptych.schemas.names import INPUT_TOPICS, TOPIC_OF, VIDEO_TOPIC, Modality, consumer_group
 from triptych.schemas.results import Result
+from triptych.schemas.tracing.trace_context import TraceSampler
 from triptych.service.cpus import model_threads
 from triptych.service.garbage import present_objects_frozen
 from triptych.service.health import Health
@@ -54,7 +55,7 @@ from triptych.worker.pipeline import Pipeline, PipelineInput, PipelineLimits
 from triptych.worker.publish_cutoff import PublishCutoff
 from triptych.worker.publishing.at_least_once import AtLeastOnceSender
 from triptych.worker.publishing.messages import MessageBuilder
-from triptych.worker.publishing.publisher import ResultPublisher
+from triptych.worker.publishing.publisher import ResultAdditions, ResultPublisher
 from triptych.worker.publishing.retry import RetryPolicy
 from triptych.worker.publishing.sender import BatchSender
 from triptych.worker.publishing.stores.protocol import ResultStore, StoredResult
@@ -205,7 +206,7 @@ def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) 
             MessageBuilder(settings.pipeline, topics.ids),
             hooks=hooks,
             is_confirmed=consumer.is_confirmed,
-            prompts=prompts,
+            additions=ResultAdditions(prompts, TraceSampler(settings.trace.effective_ratio)),
             on_published=_open_prompt_shadow(settings, hooks, stack),
         )
         shadow = None if settings.model.shadow is None else Shadow(hooks, share=settings.model.shadow_share)
@@ -264,7 +265,7 @@ def _result_publisher(
     *,
     hooks: Hooks,
     is_confirmed: Callable[[], bool],
-    prompts: PromptSource,
+    additions: ResultAdditions,
     on_published: Callable[[Result], None],
 ) -> ResultPublisher:
     """Return a result publisher with the sender that fits `publisher`."""
@@ -281,7 +282,7 @@ def _result_publisher(
         retry=retry,
         hooks=hooks,
         is_confirmed=is_confirmed,
-        prompts=prompts,
+        additions=additions,
         on_published=on_published,
     )
 

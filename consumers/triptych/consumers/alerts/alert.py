@@ -27,6 +27,7 @@ from triptych.consumers.alerts.state import AlertState
 from triptych.consumers.alerts.webhook import WebhookMessage, parse_secrets, webhook_message
 from triptych.consumers.rules.rule import Rule
 from triptych.consumers.subscription.result_buffer import Delivery
+from triptych.consumers.subscription.result_tracer import open_result_tracer
 from triptych.consumers.subscription.subscriber import Results, Subscriber
 from triptych.consumers.watching.silence import Silence
 from triptych.consumers.watching.watch import SourceName, open_source
@@ -225,7 +226,8 @@ class _Alert:
         options, state, to = self._options, self._state, str(self._endpoint)
         try:
             source = open_source(settings, origin)
-            with Subscriber(source) as subscriber, ExitStack() as stack:
+            traced = open_result_tracer(settings.trace, "triptych-alert", pipeline=settings.pipeline, system=origin)
+            with traced as tracer, Subscriber(source, tracer=tracer) as subscriber, ExitStack() as stack:
                 since = options.since if state.cursor is None else state.cursor
                 results = subscriber.results(options.stream, since, until_end=options.until_end)
                 sender = AlertSender(self._endpoint, self._secrets, options, stop)

@@ -24,6 +24,7 @@ from triptych.consumers.subscription.sources import kafka_source, redis_source, 
 from triptych.schemas.names import DEFAULT_PIPELINE, checked_stream
 
 if TYPE_CHECKING:  # importing a subscriber must not import pydantic
+    from triptych.consumers.subscription.result_tracer import ResultTracer
     from triptych.schemas.results import Result
     from triptych.transport.protocols import Transport
 
@@ -36,6 +37,7 @@ class _SharedState:
     """What all subscriptions of one subscriber share."""
 
     on_gap: Callable[[Gap], None] | None
+    tracer: ResultTracer | None = None
     counts: Counts = field(default_factory=Counts)
     open: dict[int, Results] = field(default_factory=dict)
     """The subscriptions to end with the subscriber. Changed by atomic operations only: any thread may end one."""
@@ -73,6 +75,7 @@ class Results(Iterator["Result"]):
         self._stopped = False
         self._closed = False
         self._polling = threading.Lock()
+        self._end_span: Callable[[], None] | None = None
         shared.open[id(self)] = self
 
     @property
@@ -99,6 +102,7 @@ class Results(Iterator["Result"]):
     def close(self) -> None:
         """Stop, and release the feed. An iteration that reaches its end closes itself."""
         self.stop()
+        self._finish_span()
         with self._polling:
             if not self._closed:
                 self._closed = True
@@ -115,8 +119,11 @@ class Results(Iterator["Result"]):
 
     def take(self) -> Delivery | None:
         """Return the next fetched result without blocking; None if there is none, or after a stop."""
+        self._finish_span()  # whoever asks for the next result is done with this one
         while not self._stopped:
             taken = self._buffer.take()
+            if isinstance(taken, Delivery) and self._shared.tracer is not None:
+                self._end_span = self._shared.tracer.taken(taken.result)
             if taken is None or isinstance(taken, Delivery):
                 return taken
             self._shared.report(taken)
@@ -133,6 +140,11 @@ class Results(Iterator["Result"]):
             self._buffer.add(self._feed.poll(POLL_TIMEOUT_S))
         return True
 
+    def _finish_span(self) -> None:
+        end_span, self._end_span = self._end_span, None
+        if end_span is not None:
+            end_span()
+
     def _next(self) -> Delivery:
         delivery = self.take()
         while delivery is None and self.fetch():
@@ -146,15 +158,22 @@ class Results(Iterator["Result"]):
 class Subscriber:
     """Reads the results of one pipeline. It can have any number of subscriptions at once."""
 
-    def __init__(self, source: ResultSource, *, on_gap: Callable[[Gap], None] | None = None) -> None:
+    def __init__(
+        self,
+        source: ResultSource,
+        *,
+        on_gap: Callable[[Gap], None] | None = None,
+        tracer: ResultTracer | None = None,
+    ) -> None:
         """Create a subscriber over a source.
 
         Args:
             source: the store that holds the results; closed with the subscriber.
             on_gap: called in the iterating thread for results that were deleted before they were read.
+            tracer: makes a span for each result of a traced window; the caller closes its exporter.
         """
         self._source = source
-        self._shared = _SharedState(on_gap)
+        self._shared = _SharedState(on_gap, tracer)
 
     @classmethod
     def from_redis(

@@ -18,6 +18,7 @@ from rich.live import Live
 from triptych.consumers.subscription.description_subscriber import DescriptionSubscriber
 from triptych.consumers.subscription.result_buffer import Revisions
 from triptych.consumers.subscription.result_source import ResultSource
+from triptych.consumers.subscription.result_tracer import open_result_tracer
 from triptych.consumers.subscription.sources import kafka_source, redis_source
 from triptych.consumers.subscription.subscriber import Results, Subscriber
 from triptych.consumers.watching.silence import Silence
@@ -54,7 +55,8 @@ def watch_results(settings: Settings, origin: SourceName, options: WatchOptions,
     configure_logs(settings.log)
     condition = _condition(options.where)
     source = open_source(settings, origin)
-    with Subscriber(source) as subscriber:
+    traced = open_result_tracer(settings.trace, "triptych-watch", pipeline=settings.pipeline, system=origin)
+    with traced as tracer, Subscriber(source, tracer=tracer) as subscriber:
         results = subscriber.results(
             options.stream, options.since, until_end=options.until_end, revisions=options.revisions
         )

@@ -15,6 +15,7 @@ from triptych.producers.feeds.feeds_file import read_feeds
 from triptych.producers.run import FLUSH_TIMEOUT_S, POLL_INTERVAL_S, NullProgress, ProgressDisplay, player_class_of
 from triptych.producers.sending.dispatcher import RecordDispatcher
 from triptych.producers.sending.limits import SendLimits
+from triptych.producers.sending.record_tracer import RecordTracer
 from triptych.producers.source_player import SourcePlayer
 from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.schemas.errors import UsageError
@@ -101,10 +102,11 @@ def produce_feeds(
     clock: Clock | None = None,
     display: AbstractContextManager[ProgressDisplay] | None = None,
     limits: SendLimits | None = None,
+    tracer: RecordTracer | None = None,
 ) -> None:
     """Play the feeds of a file until `stop` is set, following the changes of the file.
 
-    A change that cannot be used is logged, and the current feeds go on.
+    A change that cannot be used is logged, and the current feeds go on. With `tracer`, sampled records are traced.
 
     Raises:
         UsageError: the file cannot be used at the start.
@@ -113,7 +115,7 @@ def produce_feeds(
     running = RunningClock(clock or SystemClock())
     file = _FeedsFileWatcher(path)
     plans = file.plans()
-    dispatcher = RecordDispatcher(transport.publisher(), running, limits)
+    dispatcher = RecordDispatcher(transport.publisher(), running, limits, tracer=tracer)
     supervisor = FeedSupervisor(lambda plan, stop_feed: player_class_of(plan)(plan, dispatcher, running, stop_feed))
     supervisor.set_plans(plans)
     checked_ns = running.monotonic_ns()

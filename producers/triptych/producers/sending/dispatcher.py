@@ -18,12 +18,14 @@ from triptych.producers.clock import RunningClock
 from triptych.producers.sending.drop_log import DropLog
 from triptych.producers.sending.limits import SendLimits
 from triptych.producers.sending.link import AWAY_NS, LinkMonitor, SendWindow
+from triptych.producers.sending.record_tracer import RecordTracer
 from triptych.producers.sending.send_queue import QueuedRecord, SendQueue, progress_of
 from triptych.producers.status.counters import Counters
 from triptych.producers.status.losses import DropCause
 from triptych.schemas.codec import encode
 from triptych.schemas.names import TOPIC_OF
 from triptych.schemas.records import InputRecord
+from triptych.schemas.tracing.trace_context import TRACEPARENT_HEADER
 from triptych.transport.errors import (
     MessageRejectedError,
     PublishTimeoutError,
@@ -121,8 +123,16 @@ class FeedSender:
 class RecordDispatcher:
     """Owns the publisher, the queue of all feeds, and the thread between them."""
 
-    def __init__(self, publisher: Publisher, clock: RunningClock, limits: SendLimits | None = None) -> None:
-        """Start the thread. `close` also closes the publisher."""
+    def __init__(
+        self,
+        publisher: Publisher,
+        clock: RunningClock,
+        limits: SendLimits | None = None,
+        *,
+        tracer: RecordTracer | None = None,
+    ) -> None:
+        """Start the thread. `close` also closes the publisher. With `tracer`, sampled records are traced."""
+        self._tracer = tracer
         self._publisher = publisher
         self._clock = clock
         self._limits = limits or SendLimits()
@@ -253,8 +263,10 @@ class RecordDispatcher:
     def _hand_over(self, one: QueuedRecord) -> None:
         feed = _feed_of(one)
         wire = encode(one.record)
+        context = None if self._tracer is None else self._tracer.context_of(one.record)
+        headers = wire.headers if context is None else (*wire.headers, (TRACEPARENT_HEADER, context.traceparent))
         try:
-            delivery = self._publisher.send(Message(TOPIC_OF[one.record.modality], wire.key, wire.value, wire.headers))
+            delivery = self._publisher.send(Message(TOPIC_OF[one.record.modality], wire.key, wire.value, headers))
         except MessageRejectedError as error:
             feed.on_rejected(one.record, error)
             self._settle(one)
@@ -279,6 +291,8 @@ class RecordDispatcher:
         if error is None:
             _feed_of(one).on_acknowledged(one.record)
             self._settle(one, acknowledged=True)
+            if self._tracer is not None:
+                self._tracer.on_delivered(one, future.result(), self._clock.monotonic_ns())
         elif isinstance(error, MessageRejectedError):
             _feed_of(one).on_rejected(one.record, error)
             self._settle(one, acknowledged=True)

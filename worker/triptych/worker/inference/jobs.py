@@ -11,6 +11,7 @@ from triptych.worker.overload import Effort
 from triptych.worker.partitions.offset_tracker import Pending
 from triptych.worker.partitions.partition import PartitionSet
 from triptych.worker.publishing.messages import OutgoingDeadLetter
+from triptych.worker.publishing.window_times import WindowTimes
 
 
 @dataclass(slots=True)
@@ -22,6 +23,7 @@ class WindowJob:
     pending: Pending
     effort: Effort
     preparation: Future[tuple[Preparation, float]]
+    times: WindowTimes
 
 
 @dataclass(slots=True)

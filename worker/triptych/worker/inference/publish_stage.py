@@ -19,7 +19,7 @@ from triptych.worker.matching.similarities import WindowSources
 from triptych.worker.partitions.partition import merge_transaction_offsets
 from triptych.worker.publishing.messages import OutgoingDeadLetter, ResultEnvelope
 from triptych.worker.publishing.novelty import moments_of
-from triptych.worker.publishing.publisher import ResultPublisher
+from triptych.worker.publishing.publisher import PublishedWindow, ResultPublisher
 from triptych.worker.publishing.result import ModelOutput, result_of
 from triptych.worker.publishing.stores.protocol import StoredResult
 
@@ -89,22 +89,27 @@ class PublishStage:
         else:
             self._store_thread.submit(self._store, jobs, sent)
 
-    def _send(self, jobs: Sequence[AnyJob], submissions: Sequence[Submission]) -> Sequence[StoredResult]:
-        """Send to Kafka what belongs to partitions that this worker still owns. Return the results as sent."""
+    def _send(self, jobs: Sequence[AnyJob], submissions: Sequence[Submission]) -> Sequence[PublishedWindow]:
+        """Send to Kafka what belongs to partitions that this worker still owns. Return what was sent."""
         self._publication.wait_until_confirmed(lambda: any(job.partition_set.may_publish for job in jobs))
         self._wait_for_prompts(jobs)
         owned = {job.partition_set for job in jobs if job.partition_set.may_publish}
         if not owned:
             return ()
-        published_ns = time.time_ns()
-        results = [
-            _envelope(job, output, published_ns)
+        published_ns, started_ns = time.time_ns(), time.monotonic_ns()
+        outputs = [
+            (job, output)
             for submission in submissions
             for job, output in submission.outputs
             if job.partition_set in owned
         ]
+        results = [self._publication.traced(_envelope(job, output, published_ns)) for job, output in outputs]
         letters = [letter for submission in submissions for letter in submission.letters]
-        return self._publication.send(letters, results, merge_transaction_offsets(owned))
+        sent = self._publication.send(letters, results, merge_transaction_offsets(owned))
+        published = started_ns, time.monotonic_ns()
+        for job, _ in outputs:
+            job.times.publish = published
+        return [PublishedWindow(job.window, stored, job.times) for (job, _), stored in zip(outputs, sent, strict=True)]
 
     def _wait_for_prompts(self, jobs: Sequence[AnyJob]) -> None:
         """Wait until every prompt that is in effect for the windows is known: a replay will know them, too."""
@@ -115,10 +120,10 @@ class PublishStage:
                 lambda: any(job.partition_set.may_publish for job in windows),
             )
 
-    def _store(self, jobs: Sequence[AnyJob], sent: Sequence[StoredResult]) -> None:
+    def _store(self, jobs: Sequence[AnyJob], sent: Sequence[PublishedWindow]) -> None:
         def store() -> None:
             try:
-                self._publication.store(sent)
+                self._publication.store_windows(sent)
             except BaseException:
                 for job in jobs:
                     job.partition_set.offset_tracker.abandon()

@@ -33,6 +33,7 @@ from triptych.worker.publishing.messages import OutgoingDeadLetter
 from triptych.worker.publishing.publisher import ResultPublisher
 from triptych.worker.publishing.retry import GaveUpError
 from triptych.worker.publishing.stores.protocol import StoredResult
+from triptych.worker.publishing.window_times import WindowTimes
 from triptych.worker.serving.shadow import Shadow
 
 _RECOVERABLE: Final = (GaveUpError, CommitRefusedError, OutcomeUnknownError)
@@ -103,8 +104,9 @@ class Stages:
         pending = partition_set.offset_tracker.await_result(window.stream, window.snapshot)
         self._count(partition_set, 1)
         effort = self._overload.effort
-        preparation = self._prepare_pool.submit(self._prepare, window, effort)
-        self._preparing.append(WindowJob(partition_set, window, pending, effort, preparation))
+        times = WindowTimes()
+        preparation = self._prepare_pool.submit(self._prepare, window, effort, times)
+        self._preparing.append(WindowJob(partition_set, window, pending, effort, preparation, times))
 
     def submit_dead_letter(
         self, partition_set: PartitionSet, letter: OutgoingDeadLetter, pending: Pending | None
@@ -214,10 +216,11 @@ class Stages:
 
     # --- run by the threads of the stages -----------------------------------------------------------------------------
 
-    def _prepare(self, window: ClosedWindow, effort: Effort) -> tuple[Preparation, float]:
+    def _prepare(self, window: ClosedWindow, effort: Effort, times: WindowTimes) -> tuple[Preparation, float]:
         started_ns = time.monotonic_ns()
         preparation = self._preparer.prepare(window, effort)
-        took_ms = (time.monotonic_ns() - started_ns) / NS_PER_MS
+        times.prepare = started_ns, time.monotonic_ns()
+        took_ms = (times.prepare[1] - started_ns) / NS_PER_MS
         self._hooks.emit(StageCompleted(stage="prepare", took_ms=took_ms))
         return preparation, took_ms
 
@@ -225,10 +228,14 @@ class Stages:
         try:
             wanted = [job for job in batch if job.partition_set.may_publish]
             prepared = [job.preparation.result() for job in wanted]
+            started_ns = time.monotonic_ns()
             outputs = self._runner.predict(prepared)
+            inferred = started_ns, time.monotonic_ns()
         except BaseException as error:  # noqa: BLE001 - `collect` raises it on the main thread
             self._finished.put((batch, error))
             return
+        for job in wanted:
+            job.times.infer = inferred
         letters = [
             OutgoingDeadLetter(item.entry.payload.record, item.reason, item.code)
             for preparation, _ in prepared

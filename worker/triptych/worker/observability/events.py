@@ -11,9 +11,11 @@ from typing import Literal
 
 from triptych.schemas.names import Modality
 from triptych.schemas.reasons import DeadReason
-from triptych.schemas.results import ClosedBy
+from triptych.schemas.results import ClosedBy, Result
+from triptych.service.tracing.exporter import SpanOutcome
 from triptych.transport.records import Unreadable
 from triptych.worker.alignment.decisions import ClosedWindow, LateItem
+from triptych.worker.publishing.window_times import WindowTimes
 
 Stage = Literal["ask", "prepare", "infer", "detect", "publish", "store", "commit"]
 """A step of the worker whose duration is measured; `ask` is a request for end offsets, `detect` a part of `infer`."""
@@ -163,6 +165,23 @@ class ResultsPublished:
 
     results: int
     new: int
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPublished:
+    """The result of a window is on the results topic and in the store. `times` tell when the stages worked on it."""
+
+    window: ClosedWindow
+    result: Result
+    times: WindowTimes
+
+
+@dataclass(frozen=True, slots=True)
+class SpansHandled:
+    """Spans of traces were exported, were dropped because too many waited, or were not accepted (`failed`)."""
+
+    outcome: SpanOutcome
+    spans: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +350,7 @@ class ModelFailed:
     stream: str
     start_ns: int
     error: str
+    end_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -492,6 +512,8 @@ Event = (
     | BatchInferred
     | StageCompleted
     | ResultsPublished
+    | WindowPublished
+    | SpansHandled
     | SyncMeasured
     | ResultsReplayed
     | StreamForgotten

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from triptych.schemas.names import window_id
+from triptych.schemas.tracing.trace_context import UNTRACED, TraceSampler
 from triptych.units import NS_PER_S
 from triptych.worker.observability import events
 from triptych.worker.observability.event_handlers import EventHandlers
@@ -58,6 +60,7 @@ HANDLERS: Final = EventHandlers["_LogState"](
         events.BatchInferred: "counted; several times a second",
         events.StageCompleted: "counted; several times a second",
         events.SyncMeasured: "counted; once per result",
+        events.SpansHandled: "counted; the exporter logs what it loses",
         events.QualityFlagged: "counted; once per result",
         events.ObjectsDetected: "counted; once per result",
         events.LagMeasured: "a gauge; every second",
@@ -70,20 +73,22 @@ HANDLERS: Final = EventHandlers["_LogState"](
 )
 
 
-def log_hook(logger: FilteringBoundLogger | None = None) -> Hook:
+def log_hook(logger: FilteringBoundLogger | None = None, *, sampler: TraceSampler = UNTRACED) -> Hook:
     """Return a new hook that logs events. It may be called from any thread.
 
-    Some messages appear once per session; the hook remembers which ones it has logged.
+    Some messages appear once per session; the hook remembers which ones it has logged. Those about a window that
+    `sampler` traces have its `trace_id`.
     """
-    state = _LogState(logger or structlog.get_logger("triptych.worker"))
+    state = _LogState(logger or structlog.get_logger("triptych.worker"), sampler)
     return lambda event: HANDLERS.handle(state, event)
 
 
 class _LogState:
     """The logger, and the sessions for which a once-per-session message was logged."""
 
-    def __init__(self, logger: FilteringBoundLogger) -> None:
+    def __init__(self, logger: FilteringBoundLogger, sampler: TraceSampler) -> None:
         self.log = logger
+        self.sampler = sampler
         self.late = _SeenSessions()
         self.revising = _SeenSessions()
         self.redriven = _SeenSessions()
@@ -115,6 +120,14 @@ def iso_time(event_ns: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}{fraction}Z"
 
 
+def _traced(state: _LogState, stream: str, start_ns: int, end_ns: int) -> dict[str, str]:
+    """Return the trace id of a window, if it is traced."""
+    if state.sampler.ratio <= 0:
+        return {}
+    trace_id = state.sampler.trace_id(stream, start_ns, window_id(stream, start_ns, end_ns))
+    return {} if trace_id is None else {"trace_id": trace_id}
+
+
 # --- windows ----------------------------------------------------------------------------------------------------------
 
 
@@ -128,6 +141,7 @@ def _window_closed(state: _LogState, event: events.WindowClosed) -> None:
         closed_by=event.closed_by,
         skipped=event.skipped,
         dead=event.dead,
+        **_traced(state, event.stream, event.start_ns, event.end_ns),
     )
 
 
@@ -139,8 +153,15 @@ def _window_revised(state: _LogState, event: events.WindowRevised) -> None:
         start=iso_time(event.start_ns),
         end=iso_time(event.end_ns),
         revision=event.revision,
+        **_traced(state, event.stream, event.start_ns, event.end_ns),
         added=event.added,
     )
+
+
+@HANDLERS.on(events.WindowPublished)
+def _window_published(state: _LogState, event: events.WindowPublished) -> None:
+    result = event.result
+    state.log.debug("window_published", id=result.id, **_traced(state, result.stream, result.start_ns, result.end_ns))
 
 
 @HANDLERS.on(events.ResultsPublished)
@@ -219,7 +240,13 @@ def _offsets_out_of_range(state: _LogState, event: events.OffsetsOutOfRange) -> 
 
 @HANDLERS.on(events.ModelFailed)
 def _model_failed(state: _LogState, event: events.ModelFailed) -> None:
-    state.log.error("model_failed", stream=event.stream, window_start=iso_time(event.start_ns), error=event.error)
+    state.log.error(
+        "model_failed",
+        stream=event.stream,
+        window_start=iso_time(event.start_ns),
+        error=event.error,
+        **_traced(state, event.stream, event.start_ns, event.end_ns),
+    )
 
 
 @HANDLERS.on(events.RetryScheduled)

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from triptych.schemas.names import MODALITIES
 from triptych.schemas.reasons import DeadReason
 from triptych.schemas.results import ClosedBy, QualityFlag
+from triptych.service.tracing.exporter import SpanOutcome
 from triptych.worker.observability import events
 from triptych.worker.observability.event_handlers import EventHandlers
 from triptych.worker.observability.events import Event, ModelRole, Service, Stage
@@ -33,6 +34,7 @@ HANDLERS: Final = EventHandlers["_WorkerSeries"](
     ignored={
         events.PartitionRestored: "ResultsReplayed counts the results",
         events.ModelUnchanged: "nothing changed",
+        events.WindowPublished: "ResultsPublished counts the results, StageCompleted has the times",
         events.ShadowSummarised: "a summary of events that are counted",
         events.PromptHeadsSummarised: "a summary of events that are counted",
         events.Stopping: "the process ends, and its series with it",
@@ -148,6 +150,9 @@ class _WorkerSeries:
         self.model_failures = self._counter("triptych_model_failures", "Windows on which the model failed.")
         self.retries = self._labelled("triptych_retries", "Retries scheduled.", what=get_args(Service))
         self.commits_refused = self._counter("triptych_commits_refused", "Offset commits refused after a rebalance.")
+        self.spans = self._labelled(
+            "triptych_trace_spans", "Spans of traces by what became of them.", outcome=get_args(SpanOutcome)
+        )
         self.streams_forgotten = self._counter("triptych_streams_forgotten", "Streams forgotten after their TTL.")
 
     def _make_model_metrics(self) -> None:
@@ -338,6 +343,11 @@ def _partitions_revoked(series: _WorkerSeries, event: events.PartitionsRevoked) 
 @HANDLERS.on(events.PartitionRestarted)
 def _partition_restarted(series: _WorkerSeries, _: events.PartitionRestarted) -> None:
     series.partitions_restarted.inc()
+
+
+@HANDLERS.on(events.SpansHandled)
+def _spans_handled(series: _WorkerSeries, event: events.SpansHandled) -> None:
+    series.spans.labels(event.outcome).inc(event.spans)
 
 
 @HANDLERS.on(events.ModelFailed)

@@ -14,6 +14,7 @@ from triptych.schemas.dead_codec import encode_dead
 from triptych.schemas.names import STATE_HEADER, Modality, dead_topic, results_topic
 from triptych.schemas.reasons import DeadReason
 from triptych.schemas.results import Result
+from triptych.schemas.tracing.trace_context import TRACEPARENT_HEADER, publish_context
 from triptych.transport.errors import RecordTooLargeError
 from triptych.transport.records import Message, Record
 from triptych.worker.partitions.origin import topics_header
@@ -63,6 +64,10 @@ class MessageBuilder:
         """Return the message for a result. The stream's state travels in its header."""
         wire = encode_result(envelope.result, pipeline=self._pipeline)
         headers = (*wire.headers, (STATE_HEADER, envelope.state), *self._topics_header)
+        trace_id = envelope.result.trace_id
+        if trace_id is not None:
+            context = publish_context(trace_id, self._pipeline, envelope.result.id)
+            headers = (*headers, (TRACEPARENT_HEADER, context.traceparent))
         return Message(self._results_topic, wire.key, wire.value, headers, envelope.partition)
 
     def dead_letter(self, letter: OutgoingDeadLetter) -> Message:

@@ -11,11 +11,14 @@ from __future__ import annotations
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from triptych.schemas.names import MODALITIES, MODALITY_OF, Modality
 from triptych.schemas.results import Result, Shed, Sync
+from triptych.schemas.tracing.trace_context import UNTRACED, TraceSampler
 from triptych.transport.records import GroupOffsets
+from triptych.worker.alignment.decisions import ClosedWindow
 from triptych.worker.matching.prompt_timeline import NoPrompts, PromptSource
 from triptych.worker.observability.events import (
     ItemsShed,
@@ -26,15 +29,39 @@ from triptych.worker.observability.events import (
     ResultsReplayed,
     StageCompleted,
     SyncMeasured,
+    WindowPublished,
 )
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.publishing.messages import MessageBuilder, OutgoingDeadLetter, ResultEnvelope
 from triptych.worker.publishing.retry import RetryPolicy
 from triptych.worker.publishing.sender import BatchSender
 from triptych.worker.publishing.stores.protocol import ResultStore, StoredResult
+from triptych.worker.publishing.window_times import WindowTimes
 
 _REPLAY_BATCH: Final = 500
 _REMEMBERED_DEAD_LETTERS: Final = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedWindow:
+    """A window whose result Kafka has, and when the stages worked on it."""
+
+    window: ClosedWindow
+    sent: StoredResult
+    times: WindowTimes
+
+
+@dataclass(frozen=True, slots=True)
+class ResultAdditions:
+    """What a result gets before it is published.
+
+    Attributes:
+        prompts: tells which prompts are in effect.
+        sampler: decides which results have a trace id.
+    """
+
+    prompts: PromptSource
+    sampler: TraceSampler = UNTRACED
 
 
 class ResultPublisher:
@@ -49,7 +76,7 @@ class ResultPublisher:
         retry: RetryPolicy,
         hooks: Hooks,
         is_confirmed: Callable[[], bool] = lambda: True,
-        prompts: PromptSource | None = None,
+        additions: ResultAdditions | None = None,
         on_published: Callable[[Result], None] = lambda _: None,
     ) -> None:
         """Publish through `sender` and `store`, which the caller closes.
@@ -61,16 +88,18 @@ class ResultPublisher:
             retry: repeats calls while a server is unavailable; `sender` uses the same one.
             hooks: receive events about what was published.
             is_confirmed: whether the group confirms that this worker still owns its partitions.
-            prompts: tells which prompts are in effect. Without it, there are none.
+            additions: decides what results get before they are published. Without it: no matches, no traces.
             on_published: called with each result that the store has, on the thread that calls `store`.
         """
+        added = additions or ResultAdditions(NoPrompts())
+        self._sampler = added.sampler
         self._sender = sender
         self._store = store
         self._messages = messages
         self._retry = retry
         self._hooks = hooks
         self._is_confirmed = is_confirmed
-        self._prompts = prompts or NoPrompts()
+        self._prompts = added.prompts
         self._on_published = on_published
         self._dead_lettered: OrderedDict[tuple[str, int, int], None] = OrderedDict()
 
@@ -135,6 +164,14 @@ class ResultPublisher:
         )
         return [StoredResult(envelope.result, message.value) for envelope, message in zip(envelopes, sent, strict=True)]
 
+    def traced(self, envelope: ResultEnvelope) -> ResultEnvelope:
+        """Return the envelope with the trace id in its result, if the window is traced."""
+        result = envelope.result
+        trace_id = self._sampler.trace_id(result.stream, result.start_ns, result.window)
+        return (
+            envelope if trace_id is None else replace(envelope, result=result.model_copy(update={"trace_id": trace_id}))
+        )
+
     def store(self, sent: Sequence[StoredResult]) -> None:
         """Write results to the store that `send` has returned. Block until the store has them.
 
@@ -145,6 +182,15 @@ class ResultPublisher:
         if sent:
             self._hooks.emit(ResultsPublished(results=len(sent), new=self._write_to_store(sent)))
         self._report(stored.result for stored in sent)
+
+    def store_windows(self, windows: Sequence[PublishedWindow]) -> None:
+        """Write the results of windows to the store, as `store` does, and report when the stages worked on each."""
+        started_ns = time.monotonic_ns()
+        self.store([window.sent for window in windows])
+        stored = started_ns, time.monotonic_ns()
+        for window in windows:
+            window.times.store = stored
+            self._hooks.emit(WindowPublished(window.window, window.sent.result, window.times))
 
     def check_store(self) -> None:
         """Block until the store accepts writes. Nothing is written. Raises the same errors as `store`."""

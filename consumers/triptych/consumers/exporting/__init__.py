@@ -1,0 +1,1 @@
+"""`triptych export`: results as tables of Apache Arrow and Parquet."""

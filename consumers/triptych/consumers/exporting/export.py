@@ -1,0 +1,79 @@
+"""The command `triptych export`: write what a subscription delivers now to a Parquet file, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from triptych.consumers.exporting.result_table import arrow_schema, record_batch
+from triptych.consumers.subscription.result_buffer import Delivery
+from triptych.consumers.subscription.subscriber import Subscriber
+from triptych.files import replacing_file
+from triptych.schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from triptych.schemas.results import Result
+
+ROW_GROUP_ROWS: Final = 1_000
+"""How many results are in memory at a time, and in a row group of the file: some megabytes with detections."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """Which results to export. `rule` is an expression as in `triptych watch --where`."""
+
+    stream: str | None = None
+    since: str | None = None
+    rule: str | None = None
+
+
+def export_results(subscriber: Subscriber, to: Path, options: ExportOptions) -> int:
+    """Write the results that exist now to `to`, and return how many. A revised window has its newest revision.
+
+    The file appears under its name when it is complete; one that was there before is replaced.
+
+    Raises:
+        UsageError: an option is invalid, `to` does not end with `.parquet`, or the extra `export` is not installed.
+        TriptychError: the results cannot be read.
+    """
+    if to.suffix != ".parquet":
+        raise UsageError(f"--to: expected a file that ends with .parquet, got {to}")
+    condition = _condition(options.rule)
+    schema = arrow_schema()
+    from pyarrow import parquet  # noqa: PLC0415 - an extra; `arrow_schema` tells where it is missing
+
+    written = 0
+    with subscriber.results(options.stream, options.since, until_end=True) as results, replacing_file(to) as partial:
+        wanted = (delivery for delivery in results.deliveries() if condition(delivery.result))
+        with parquet.ParquetWriter(partial, schema, compression="zstd") as writer:
+            for group in _groups(wanted, ROW_GROUP_ROWS):
+                writer.write_batch(record_batch(group, schema), row_group_size=ROW_GROUP_ROWS)
+                written += len(group)
+    _log.info("exported", results=written, read=subscriber.counts.delivered, to=str(to))
+    return written
+
+
+def _condition(rule: str | None) -> Callable[[Result], bool]:
+    if rule is None:
+        return lambda _: True
+    from triptych.consumers.rules.rule import Rule  # noqa: PLC0415 - its library is only imported if there is a rule
+
+    return Rule(rule).matches
+
+
+def _groups(deliveries: Iterable[Delivery], size: int) -> Iterator[list[Delivery]]:
+    """Iterate over groups of `size` results, the last one smaller."""
+    group: list[Delivery] = []
+    for delivery in deliveries:
+        group.append(delivery)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group

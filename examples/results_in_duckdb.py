@@ -1,0 +1,26 @@
+"""Query exported results with SQL: `python examples/results_in_duckdb.py results.parquet [WORD]`.
+
+`triptych export --to results.parquet` writes the file. Needs `pip install duckdb`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import duckdb
+
+path = sys.argv[1]
+word = sys.argv[2] if len(sys.argv) > 2 else ""  # noqa: PLR2004 - the second argument
+
+for stream, windows, people in duckdb.execute(
+    "SELECT stream, count(*), coalesce(max(counts['people']), 0) FROM read_parquet(?) GROUP BY stream ORDER BY stream",
+    [path],
+).fetchall():
+    print(f"{stream}: {windows} windows, at most {people} people")
+
+for stream, start_ms, words in duckdb.execute(
+    "SELECT stream, epoch_ms(start), words FROM read_parquet(?) WHERE ? <> '' AND words ILIKE '%' || ? || '%' "
+    "ORDER BY stream, start",
+    [path, word, word],
+).fetchall():
+    print(f"{stream} {start_ms}: {words}")
