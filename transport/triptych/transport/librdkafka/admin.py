@@ -34,6 +34,8 @@ from triptych.transport.topic_settings import TopicIdentity, TopicSettings, Topi
 from triptych.transport.watchdog import within
 
 REQUEST_LIMIT_S: Final = REQUEST_LIMIT_MS / 1_000
+ALTER_SHOWS_S: Final = 2.0
+"""How long altered settings may take to show. A value may be shown in another form than it was given in."""
 _NO_COORDINATOR: Final = (
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
@@ -111,6 +113,10 @@ class LibrdkafkaAdmin:
         with translating(f"altering the topic {name} at {self._where}", name):
             (answer,) = self._client.incremental_alter_configs([resource], request_timeout=REQUEST_LIMIT_S).values()
             _answer(answer)
+        # The controller has answered; the broker that describes topics learns of it a moment later.
+        deadline_s = time.monotonic() + ALTER_SHOWS_S
+        while not self._shows(name, configs) and time.monotonic() < deadline_s:
+            time.sleep(RETRY_DELAY_S)
 
     def partition_count(self, topic: str) -> int | None:
         """Return the number of partitions, or None if the topic does not exist."""
@@ -178,6 +184,10 @@ class LibrdkafkaAdmin:
                     return False
                 raise
         return True
+
+    def _shows(self, name: str, configs: Mapping[str, str]) -> bool:
+        state = self.describe([name]).get(name)
+        return state is not None and configs.items() <= state.configs.items()
 
     def _are_usable(self, names: Sequence[str]) -> bool:
         if not names:

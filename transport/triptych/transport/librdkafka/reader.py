@@ -209,9 +209,9 @@ class LibrdkafkaReader:
             return
         try:
             given = message.headers() or ()
-        except UnicodeDecodeError as error:  # a name that is no text
+        except (UnicodeDecodeError, SystemError) as error:  # a name that is no text; 2.16 raises the one from the other
             self._positions[tp] = offset
-            self._broken[tp] = f"UnicodeDecodeError: {error}"
+            self._broken[tp] = repr(error.__cause__ or error)
             return
         if None in [content for _, content in given]:  # rare, and all headers of all records come through here
             given = [(name, content or b"") for name, content in given]
