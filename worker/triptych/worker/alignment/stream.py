@@ -221,7 +221,7 @@ class Stream:
         while self._buffer.has_items and (index := self._windows.next_index()) is not None:
             decided += self._close(index, "quiet", now_ns, forced=True)
         decided += self.revise(now_ns)
-        return decided + self._discard_waiting()
+        return decided + _discard_waiting(self._revisable, self._windows.next_window_start_ns)
 
     def evict(self, now_ns: int) -> list[Decision]:
         """Free memory (alignment rules 16 and 25).
@@ -234,14 +234,10 @@ class Stream:
         if revisable is None or (index is None and not revisable.has_waiting):
             return self._close_oldest(now_ns)
         if index is None:
-            return self._discard_waiting()
+            return _discard_waiting(self._revisable, self._windows.next_window_start_ns)
         decided: list[Decision] = [self._revision(revisable, index, now_ns)] if index in revisable.pending() else []
         revisable.evict(index)
         return [*decided, EvictedRevisionState(self.name, self._grid.start_ns(index), self._grid.end_ns(index))]
-
-    def _discard_waiting(self) -> list[Decision]:
-        waiting = [] if self._revisable is None else self._revisable.discard_waiting()
-        return [LateItem(entry, self._windows.next_window_start_ns) for entry in waiting]
 
     def _close_oldest(self, now_ns: int) -> list[Decision]:
         """Close the oldest window that has an item, and all open windows before it."""
@@ -329,6 +325,12 @@ class Stream:
         held = self._buffer.held
         ttl_start_ns = now_ns if self._ttl_start_ns is None else self._ttl_start_ns
         return self._revisable.snapshot(held=None if held is None else held.offset, ttl_start_ns=ttl_start_ns)
+
+
+def _discard_waiting(revisable: RevisableWindows | None, next_window_start_ns: int) -> list[Decision]:
+    """Discard the redriven items that wait for open windows. They are late."""
+    waiting = () if revisable is None else revisable.discard_waiting()
+    return [LateItem(entry, next_window_start_ns) for entry in waiting]
 
 
 def _merged_offsets(parts: Sequence[Mapping[Modality, Sequence[int]]]) -> dict[Modality, tuple[int, ...]]:
