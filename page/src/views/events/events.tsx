@@ -69,7 +69,10 @@ export function Events(): JSX.Element {
     }
     if (!judged.can_answer) return;
     answer(judged, value).catch((failure: unknown) => notify("bad", m.answer_failed(explained(failure))));
-    const next = all.findIndex((other, index) => index > place && other.answer === null && other.can_answer);
+    // The next open event below, or, at the end, the first one above: newer events may have come there.
+    const isOpen = (other: ReviewEvent): boolean => other.answer === null && other.can_answer && other !== judged;
+    const below = all.findIndex((other, index) => index > place && isOpen(other));
+    const next = below >= 0 ? below : all.findIndex(isOpen);
     choose(next >= 0 ? next : place + 1);
   };
   const open = (): void => {
