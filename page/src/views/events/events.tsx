@@ -44,9 +44,11 @@ export function Events(): JSX.Element {
     loadReview().catch((failure: unknown) => notify("bad", explained(failure)));
   }, [reviewState.value, reviewPrompt.value, reviewFeed.value]);
   // The event in view is a fixed one: a new event above it must not take its place.
+  // A key may have chosen the next one since this was drawn: only what is not in the list is replaced.
   useEffect(() => {
-    if (event && event.id !== chosen.peek()) chosen.value = event.id;
-  }, [event?.id]);
+    const all = reviewEvents.peek();
+    if (!all.some(({ id }) => id === chosen.peek())) chosen.value = all[0]?.id ?? null;
+  }, [events]);
 
   const choose = (index: number): void => {
     const all = reviewEvents.peek();
