@@ -27,6 +27,9 @@ export const reviewEvents = computed<readonly ReviewEvent[]>(() =>
 /** What was answered here stays in sight until the list is loaded again: whoever answers must see what he did. */
 const answeredHere = new Map<string, Answer>();
 
+/** What the stream brought while a list loads: the list may be older. Null while none loads. */
+let newerThanLoad: Map<string, ReviewEvent> | null = null;
+
 function belongs(event: ReviewEvent): boolean {
   if (reviewPrompt.value && event.prompt !== reviewPrompt.value) return false;
   if (reviewFeed.value && event.feed !== reviewFeed.value) return false;
@@ -38,9 +41,16 @@ function query(before: string | null): Record<string, string | null> {
 }
 
 export async function loadReview(): Promise<void> {
-  const body = await get<ReviewBody>("review", query(null));
+  const newer = new Map<string, ReviewEvent>();
+  newerThanLoad = newer;
+  let isNewest = false;
+  const body = await get<ReviewBody>("review", query(null)).finally(() => {
+    isNewest = newerThanLoad === newer;
+    if (isNewest) newerThanLoad = null;
+  });
+  if (!isNewest) return; // another list was asked for meanwhile
   answeredHere.clear();
-  byId.value = new Map(body.events.map((event) => [event.id, event]));
+  byId.value = new Map([...body.events.map((event) => [event.id, event] as const), ...newer]);
   take(body);
 }
 
@@ -59,6 +69,7 @@ function take(body: ReviewBody): void {
 /** Put an event of the stream into the list. Whether it was new to this page. */
 export function receiveEvent(event: ReviewEvent): boolean {
   const isNew = !byId.value.has(event.id);
+  newerThanLoad?.set(event.id, event);
   if (!isReviewLoaded.value) return isNew; // the first load brings it
   // An event that goes on may come once more before the server has read the answer.
   const given = event.answer ?? answeredHere.get(event.id) ?? null;

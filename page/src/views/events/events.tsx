@@ -44,9 +44,11 @@ export function Events(): JSX.Element {
     loadReview().catch((failure: unknown) => notify("bad", explained(failure)));
   }, [reviewState.value, reviewPrompt.value, reviewFeed.value]);
   // The event in view is a fixed one: a new event above it must not take its place.
+  // A key may have chosen the next one since this was drawn: only what is not in the list is replaced.
   useEffect(() => {
-    if (event && event.id !== chosen.peek()) chosen.value = event.id;
-  }, [event?.id]);
+    const all = reviewEvents.peek();
+    if (!all.some(({ id }) => id === chosen.peek())) chosen.value = all[0]?.id ?? null;
+  }, [events]);
 
   const choose = (index: number): void => {
     const all = reviewEvents.peek();
@@ -69,7 +71,10 @@ export function Events(): JSX.Element {
     }
     if (!judged.can_answer) return;
     answer(judged, value).catch((failure: unknown) => notify("bad", m.answer_failed(explained(failure))));
-    const next = all.findIndex((other, index) => index > place && other.answer === null && other.can_answer);
+    // The next open event below, or, at the end, the first one above: newer events may have come there.
+    const isOpen = (other: ReviewEvent): boolean => other.answer === null && other.can_answer && other !== judged;
+    const below = all.findIndex((other, index) => index > place && isOpen(other));
+    const next = below >= 0 ? below : all.findIndex(isOpen);
     choose(next >= 0 ? next : place + 1);
   };
   const open = (): void => {
