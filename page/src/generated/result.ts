@@ -9,7 +9,7 @@
  *
  * `sound_vectors` are in a space of sounds and texts, where the worker has one beside that of `vectors`.
  *
- * `counts` are by label of the detections, and of `people`: the larger of the numbers of persons and faces, a lower bound. It is absent where no picture was examined. A label stays in it once it was seen in the stream, with zeros where nothing is. `matches` are by the name of the prompt; `prompts_version` is the version of the prompts of the stream that they were computed with.
+ * `counts` are by label of the detections, and of `people`: the larger of the numbers of persons and faces, a lower bound. It is absent where no picture was examined. A label stays in it once it was seen in the stream, with zeros where nothing is. `matches` are by the name of the prompt; `prompts_version` is the version of the prompts of the stream that they were computed with. `trace_id` is that of the window's trace, where it is sampled; all its revisions have the same.
  */
 export interface Result {
   schema_version: number;
@@ -48,6 +48,7 @@ export interface Result {
     [k: string]: Match;
   } | null;
   prompts_version?: string | null;
+  trace_id?: string | null;
   stage_ms: {
     [k: string]: number;
   };
