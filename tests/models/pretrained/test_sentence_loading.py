@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import pytest
 import torch
@@ -19,8 +20,9 @@ IDS = torch.tensor([1, 500, 600, 2])
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the names of the weights that are read from now on."""
-    gc.collect()
+    """Return the names of the weights that are read from now on. What other tests have loaded is not shared."""
+    monkeypatch.setattr(sentence_loading, "_encoders", WeakValueDictionary())
+    monkeypatch.setattr(sentence_loading, "_tokenizers", WeakValueDictionary())
     names: list[str] = []
     load = sentence_loading.load_weights
 
