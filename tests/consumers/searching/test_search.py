@@ -139,6 +139,20 @@ def test_windows_of_another_space_are_found_by_their_words(world: SearchWorld, i
     assert [(one.start_ns - START_NS) // WINDOW_NS for one in search.find("like 1").moments] == [0]
 
 
+def test_pictures_are_found_in_a_space_of_pictures_and_texts(world: SearchWorld, indexed: Indexed) -> None:
+    """There the vector of the pictures is the fused one, and is not repeated."""
+    results = [world.result(number, "x", like=number) for number in (0, 10)]
+    moved = [
+        result.model_copy(
+            update={"vectors": result.vectors.model_copy(update={"fused": result.vectors.video, "video": None})}
+        )
+        for result in results
+        if result.vectors is not None
+    ]
+    indexed(*moved)
+    assert found(world, "like 10", SeedEmbedder())[0] == ("city", 10)
+
+
 def test_a_query_for_nothing_is_refused(world: SearchWorld) -> None:
     """An empty query, an absent index."""
     with pytest.raises(UsageError, match="expected words to look for, got none"):

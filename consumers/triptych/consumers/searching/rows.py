@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from triptych.schemas.perception.descriptions import Description
 from triptych.schemas.perception.shown import shown_counts, shown_labels, shown_sounds
-from triptych.schemas.perception.vectors import decode_vector
+from triptych.schemas.perception.vectors import Vectors, decode_vector
 from triptych.schemas.results import Result
 
 Part = Literal["video", "audio", "subtitles", "prompts", "description"]
@@ -81,10 +81,10 @@ def index_rows(result: Result, space: str | None) -> list[IndexRow]:
     """
     vectors = result.vectors if result.vectors is not None and result.vectors.space == space else None
     parts: dict[Part, tuple[str, str | None, dict[str, Any]]] = {
-        "video": (*_seen(result, None if vectors is None else vectors.video),),
-        "audio": (*_heard(result, None if vectors is None else vectors.audio),),
-        "subtitles": (*_said(result, None if vectors is None else vectors.subtitles),),
-        "prompts": (*_matched(result),),
+        "video": _seen(result, None if vectors is None else _picture_vector(result, vectors)),
+        "audio": _heard(result, None if vectors is None else vectors.audio),
+        "subtitles": _said(result, None if vectors is None else vectors.subtitles),
+        "prompts": _matched(result),
     }
     rows = [
         IndexRow(
@@ -119,6 +119,12 @@ def description_row(description: Description) -> IndexRow:
         text,
         details={"title": description.title, "what_happens": description.what_happens},
     )
+
+
+def _picture_vector(result: Result, vectors: Vectors) -> str | None:
+    """Return the vector of the pictures. In a space of pictures and texts it is `fused`, and is not repeated."""
+    has_pictures = result.modalities.video.used > 0
+    return vectors.video or (vectors.fused if has_pictures else None)
 
 
 def _seen(result: Result, vector: str | None) -> tuple[str, str | None, dict[str, Any]]:
