@@ -145,6 +145,25 @@ def test_a_network_that_cannot_be_converted_stays_in_torch(
 
 
 @pytest.mark.parametrize("runtime", MODULES)
+@pytest.mark.parametrize("asked", ["auto", "named"])
+def test_a_network_that_a_runtime_cannot_run_stays_in_torch(
+    runtime: FasterRuntime, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime converts the detector of objects, and on some machines rejects its smallest shapes when it runs."""
+    _only(runtime, monkeypatch)
+
+    def rejecting(self: nn.Module, images: Tensor) -> Tensor:
+        del self
+        raise RuntimeError(f"Invalid input shape: {tuple(images.shape)}")
+
+    monkeypatch.setattr(MODULES[runtime], "forward", rejecting)
+    network = _Small().eval()
+    with capture_logs() as logs:
+        assert CpuRuntime(runtime if asked == "named" else "auto").accelerate("small", network, [_images(2)]) is network
+    assert [(e["event"], e["runtime"]) for e in logs] == [("cpu_runtime_not_used", runtime)]
+
+
+@pytest.mark.parametrize("runtime", MODULES)
 def test_a_network_that_differs_stays_in_torch(runtime: FasterRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
     """The outputs for seeded noise are compared with torch's, and a NaN in any output is a difference."""
     _only(runtime, monkeypatch)

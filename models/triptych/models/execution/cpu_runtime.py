@@ -153,6 +153,7 @@ class CpuRuntime:
         self, runtime: FasterRuntime, name: str, network: nn.Module, examples: Sequence[Tensor], *, any_size: bool
     ) -> tuple[nn.Module, float] | None:
         """Return the network in a runtime, and its difference to torch. None if it cannot be used; the log says why."""
+        shapes = [examples, [example.transpose(-1, -2) for example in examples]] if any_size else [examples]
         try:
             converted = (
                 OpenVinoModule(self._compiled(network, examples, any_size=any_size))
@@ -164,8 +165,11 @@ class CpuRuntime:
                 raise
             _log.warning("cpu_runtime_not_used", network=name, runtime=runtime, reason=f"{error!r:.300}")
             return None
-        shapes = [examples, [example.transpose(-1, -2) for example in examples]] if any_size else [examples]
-        difference = _largest([_difference(network, converted, own) for own in shapes])
+        try:
+            difference = _largest([_difference(network, converted, own) for own in shapes])
+        except Exception as error:  # noqa: BLE001 - of two runtimes, which reject some shapes only when they run
+            _log.warning("cpu_runtime_not_used", network=name, runtime=runtime, reason=f"{error!r:.300}")
+            return None
         if self.precision == "float32" and not difference <= _TOLERANCE:
             reason = f"it differs by {difference:.1g} of the largest output, more than {_TOLERANCE:g}"
             _log.warning("cpu_runtime_not_used", network=name, runtime=runtime, reason=reason)
