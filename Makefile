@@ -40,7 +40,7 @@ page: ## Build the front end of `triptych page`; npm is needed to build it, neve
 	@python3 tools/build_page.py
 
 .PHONY: check-page
-check-page: page
+check-page: page ## Check the types and the style of the front end
 	@echo "Page" && cd page && npm run --silent check && npm run --silent lint
 
 .PHONY: weights

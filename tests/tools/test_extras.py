@@ -41,6 +41,7 @@ print(json.dumps({"count": count, "failed": failed, "present": present, "trainin
 """
 
 NEVER_SERVED = ("captum", "matplotlib", "tensorboard", "torchao")
+OF_OTHER_CONSUMERS = ("triptych.consumers.page.", "triptych.consumers.searching.")
 TRAIN_ONLY = (*NEVER_SERVED, "sklearn")
 
 
@@ -58,9 +59,12 @@ CASES = {
     "consumers": ExtraCase(
         ("triptych.consumers",),
         ("torch", "av", "numpy", "cv2", "prometheus_client"),
-        left_out=("triptych.consumers.describing.",),
+        left_out=("triptych.consumers.describing.", *OF_OTHER_CONSUMERS),
     ),
-    "describe": ExtraCase(("triptych.consumers",), ("torch", "av", "numpy", "cv2")),
+    "describe": ExtraCase(("triptych.consumers",), ("torch", "av", "numpy", "cv2"), left_out=OF_OTHER_CONSUMERS),
+    "page": ExtraCase(("triptych.consumers.page",), ("torch", "cv2", "lancedb")),
+    "index": ExtraCase(("triptych.consumers.searching",), ("torch", "av", "cv2", "starlette")),
+    "export": ExtraCase(("triptych.consumers.exporting",), ("torch", "av", "cv2", "lancedb")),
     "producers": ExtraCase(("triptych.producers",), ("torch", "redis", "faster_whisper")),
     "transcribe": ExtraCase(("triptych.producers",), ("torch", "redis")),
     "worker": ExtraCase(("triptych.worker", "triptych.models"), (*TRAIN_ONLY, "faster_whisper")),
