@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from operator import methodcaller
 from typing import Any, Final, Self, TypeVar
 
 import structlog
@@ -70,6 +71,11 @@ _ABOUT_GROUPS: Final = frozenset({
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
     KafkaError.NOT_COORDINATOR,
 })  # fmt: skip
+
+_headers_of: Final = methodcaller("headers")
+"""Calls `headers` in a way in which CPython always checks the result. For a name that is no text, confluent-kafka 2.16
+returns a damaged list and leaves an error set. A call in Python's own code, once CPython 3.11 has specialised it, gives
+the list to us, and reading it ends the process with a segmentation fault."""
 
 
 class LibrdkafkaReader:
@@ -208,7 +214,7 @@ class LibrdkafkaReader:
         if tp in self._broken or tp in self._outside or tp in self._stopped:
             return
         try:
-            given = message.headers() or ()
+            given = _headers_of(message) or ()
         except (UnicodeDecodeError, SystemError) as error:  # a name that is no text; 2.16 raises the one from the other
             self._positions[tp] = offset
             self._broken[tp] = repr(error.__cause__ or error)
