@@ -89,6 +89,7 @@ def test_a_click_plays_the_moment_with_its_sound(start_page: StartPage, open_pag
     expect(moment.get_by_role("button", name="Pause")).to_be_visible()
     expect(moment.locator(".picture img")).not_to_have_attribute("src", first_picture or "")
     expect(moment).not_to_have_attribute("aria-label", first or "")  # the window after
+    wait_until(page, "!document.querySelector('audio').paused")  # its sound is loaded, and goes on
     page.keyboard.press("Space")
     expect(moment.get_by_role("button", name="Play")).to_be_visible()
     assert page.evaluate("document.querySelector('audio').paused")
