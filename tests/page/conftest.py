@@ -79,6 +79,13 @@ class LivePage:
         self.server.__enter__()
         self.port = urlsplit(self.server.url).port or 0
 
+    def wait_for_past(self) -> None:
+        """Wait until the server has read what was published before it started."""
+        limit_s = time.monotonic() + WAIT_MS / 1_000
+        while self.server is None or self.server.state.catching_up:
+            assert time.monotonic() < limit_s, "the server is still reading what was published before"
+            time.sleep(0.01)
+
     def stop(self) -> None:
         """Stop the server. Does nothing if it is stopped."""
         if self.server is not None:
@@ -151,6 +158,7 @@ def start_page(clips: tuple[ClipMedia, ...]) -> Iterator[StartPage]:
         page.publish(windows)
         page.start()
         started.append(page)
+        page.wait_for_past()
         return page
 
     yield start
