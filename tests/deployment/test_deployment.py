@@ -104,7 +104,7 @@ def test_the_build_context_holds_what_the_image_needs() -> None:
     sent = {line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")}
 
     roots = {Path(package).parts[0] for package in PACKAGES}
-    assert sent == {"LICENSE", "README.md", "pyproject.toml", "docker", *roots}
+    assert sent == {"LICENSE", "README.md", "hatch_build.py", "pyproject.toml", "docker", *roots}
 
 
 def test_the_dockerfile_passes_its_linter() -> None:
