@@ -1,4 +1,5 @@
 import type { JSX } from "preact";
+import { NameFilter } from "../../components/name-filter";
 import { reviewFeed, reviewPrompt, reviewPrompts, reviewState } from "../../state/review";
 import { set } from "../../state/set";
 import { feedNames } from "../../state/wall";
@@ -22,28 +23,8 @@ export function EventsToolbar({ shown }: { shown: number }): JSX.Element {
           </button>
         ))}
       </fieldset>
-      <label class="field">
-        <span class="visually-hidden">{m.filter_prompt}</span>
-        <select value={reviewPrompt.value} onChange={(event) => set(reviewPrompt, event.currentTarget.value)}>
-          <option value="">{m.all_prompts}</option>
-          {reviewPrompts.value.map((name) => (
-            <option key={name} value={name}>
-              {name}
-            </option>
-          ))}
-        </select>
-      </label>
-      <label class="field">
-        <span class="visually-hidden">{m.filter_feeds}</span>
-        <select value={reviewFeed.value} onChange={(event) => set(reviewFeed, event.currentTarget.value)}>
-          <option value="">{m.all_feeds}</option>
-          {feedNames().map((name) => (
-            <option key={name} value={name}>
-              {name}
-            </option>
-          ))}
-        </select>
-      </label>
+      <NameFilter label={m.filter_prompt} all={m.all_prompts} names={reviewPrompts.value} chosen={reviewPrompt} />
+      <NameFilter label={m.filter_feeds} all={m.all_feeds} names={feedNames()} chosen={reviewFeed} />
       <span class="toolbar-hints" aria-hidden="true">
         <span>
           <kbd>j</kbd> <kbd>k</kbd> {m.hint_next}

@@ -1,5 +1,6 @@
 import type { JSX, RefObject } from "preact";
 import { Icon } from "../../components/icons";
+import { NameFilter } from "../../components/name-filter";
 import { type TileSize, tileSize } from "../../state/preferences";
 import { set } from "../../state/set";
 import {
@@ -35,17 +36,7 @@ export function WallToolbar({
           onInput={(event) => set(filterText, event.currentTarget.value)}
         />
       </label>
-      <label class="field">
-        <span class="visually-hidden">{m.filter_prompt}</span>
-        <select value={filterPrompt.value} onChange={(event) => set(filterPrompt, event.currentTarget.value)}>
-          <option value="">{m.all_prompts}</option>
-          {prompts.value.map((name) => (
-            <option key={name} value={name}>
-              {name}
-            </option>
-          ))}
-        </select>
-      </label>
+      <NameFilter label={m.filter_prompt} all={m.all_prompts} names={prompts.value} chosen={filterPrompt} />
       <label class="field">
         <span class="field-label">{m.sort_by}</span>
         <select value={order.value} onChange={(event) => set(order, event.currentTarget.value as Order)}>
