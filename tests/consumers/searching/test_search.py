@@ -10,6 +10,7 @@ import pytest
 from tests.consumers.conftest import START_NS, WINDOW_NS
 from tests.consumers.searching.conftest import SearchWorld, SeedEmbedder
 from triptych.consumers import MomentQuery, MomentSearch
+from triptych.consumers.searching import search
 from triptych.consumers.searching.window_index import IndexFolderError
 from triptych.schemas.errors import UsageError
 
@@ -133,10 +134,30 @@ def test_windows_of_another_space_are_found_by_their_words(world: SearchWorld, i
     indexed(
         world.result(0, "x", like=1), other.model_copy(update={"vectors": vectors.model_copy(update={"space": "b-2"})})
     )
-    search = MomentSearch.open(world.folder, SeedEmbedder())
-    assert search.space == "test-1"
+    moments = MomentSearch.open(world.folder, SeedEmbedder())
+    assert moments.space == "test-1"
     assert found(world, "bank") == [("city", 9)]
-    assert [(one.start_ns - START_NS) // WINDOW_NS for one in search.find("like 1").moments] == [0]
+    assert [(one.start_ns - START_NS) // WINDOW_NS for one in moments.find("like 1").moments] == [0]
+
+
+@pytest.mark.parametrize("damaged", ["not base64!", "AAA=", "AAAA"])
+def test_damaged_vectors_do_not_stop_the_index(world: SearchWorld, indexed: Indexed, damaged: str) -> None:
+    """No base64, half a number, too few numbers: the words are found, and the other windows too."""
+    good, bad = world.result(0, "x", like=1), world.result(9, "bank", like=2)
+    assert bad.vectors is not None
+    vectors = bad.vectors.model_copy(update={"video": damaged})
+    indexed(good, bad.model_copy(update={"vectors": vectors}), world.result(20, "x", like=3))
+    assert found(world, "bank") == [("city", 9)]
+    assert found(world, "like 3", SeedEmbedder())[0] == ("city", 20)
+
+
+def test_the_newest_of_many_windows_are_found(
+    world: SearchWorld, indexed: Indexed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where only conditions are given and more windows fulfil them than are shown."""
+    monkeypatch.setattr(search, "_CANDIDATES", 3)
+    indexed(*(world.result(5 * number, "bank") for number in range(20)))
+    assert found(world, MomentQuery(said="bank")) == [("city", 95), ("city", 90), ("city", 85)]
 
 
 def test_pictures_are_found_in_a_space_of_pictures_and_texts(world: SearchWorld, indexed: Indexed) -> None:

@@ -119,7 +119,11 @@ def index(
         closing(open_transport(settings.kafka)) as transport,
     ):
         counts = IndexLoop(writer, retention).run(transport, stop, since=start, until_end=until_end)
-    typer.echo(f"indexed {counts.windows:,} windows and {counts.descriptions:,} descriptions", err=True)
+    typer.echo(
+        f"indexed {counts.windows:,} windows and {counts.descriptions:,} descriptions; "
+        f"{counts.malformed:,} records were malformed",
+        err=True,
+    )
 
 
 @command_from(SearchOptions)

@@ -195,25 +195,36 @@ class IndexLoop:
                 return False
 
     def _add(self, result: Result) -> None:
-        meta, space = self.index.meta, vector_space(result)
-        if space is not None and meta.space is None and result.vectors is not None:
-            rows = index_rows(result, space)
-            dimensions = next((len(row.vector) for row in rows if row.vector is not None), 0)
-            if dimensions:
-                self.index.meta = replace(meta, space=space, dimensions=dimensions)
-                log.info("index_space", space=space, dimensions=dimensions)
-        elif space not in (None, meta.space):
-            if not meta.other_spaces:
-                log.warning(
-                    "index_other_space",
-                    stream=result.stream,
-                    space=space,
-                    expected=meta.space,
-                    hint="these windows are found by their words only; write a new index to search the new space",
-                )
-            self.index.meta = replace(meta, other_spaces=meta.other_spaces + 1)
-        self._rows += index_rows(result, self.index.meta.space)
         self.counts.windows += 1
+        space = vector_space(result)
+        try:
+            rows = index_rows(result, space)
+        except ValueError as error:
+            self._leave_out_vectors(result, str(error))
+            return
+        lengths = {len(row.vector) for row in rows if row.vector is not None}
+        meta = self.index.meta
+        if meta.space is None and len(lengths) == 1:
+            meta = self.index.meta = replace(meta, space=space, dimensions=lengths.pop())
+            log.info("index_space", space=space, dimensions=meta.dimensions)
+        elif lengths and (space, lengths) != (meta.space, {meta.dimensions}):
+            self._leave_out_vectors(result, f"expected {meta.dimensions} numbers in the space {meta.space}")
+            return
+        self._rows += rows
+
+    def _leave_out_vectors(self, result: Result, reason: str) -> None:
+        """Index the words of a result whose vectors cannot be compared with those of the index."""
+        if not self.index.meta.other_spaces:
+            log.warning(
+                "index_other_space",
+                stream=result.stream,
+                result=result.id,
+                space=vector_space(result),
+                reason=reason,
+                hint="such windows are found by their words only; write a new index to search another space",
+            )
+        self.index.meta = replace(self.index.meta, other_spaces=self.index.meta.other_spaces + 1)
+        self._rows += index_rows(result, None)
 
     def _take_descriptions(self, descriptions: DescriptionFeed) -> None:
         rows = descriptions.poll()

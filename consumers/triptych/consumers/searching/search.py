@@ -32,6 +32,8 @@ _CANDIDATES: Final = 100
 """The best windows of each ranking."""
 _MAX_REQUIRED: Final = 10_000
 """The most windows that a condition such as `said` may leave; more of them are cut, and that is said."""
+_MAX_ROWS: Final = 5 * _MAX_REQUIRED
+"""A window has five parts at most."""
 _REFINE: Final = 10
 """So many times more vectors are compared exactly than are wanted. 10 gives a recall of .99 (docs/searching.md)."""
 _COLUMNS: Final = ["window", "part", "result", "stream", "start_ns", "end_ns", "text", "details"]
@@ -213,7 +215,7 @@ class MomentSearch:
                 f"--{option} {words!r} fits at least {_MAX_REQUIRED:,} windows, of which the best were searched; "
                 "narrow it by --since, --until or --stream"
             )
-        return f"window IN ({', '.join(_quoted(window) for window in found)})" if found else "false"
+        return _among(found)
 
     def _by_words(self, text: str, where: str) -> list[dict[str, Any]]:
         search = self._index.table.search(MatchQuery(text, "text"), query_type="fts").where(where, prefilter=True)
@@ -237,8 +239,12 @@ class MomentSearch:
         return rows
 
     def _newest(self, where: str) -> list[dict[str, Any]]:
-        rows = self._index.table.search().where(where).select(_COLUMNS).limit(_MAX_REQUIRED).to_list()
-        return sorted(rows, key=lambda row: (-row["start_ns"], row["window"], row["part"]))[:_CANDIDATES]
+        """Return the rows of the newest windows. The conditions leave at most `_MAX_REQUIRED` windows."""
+        found = self._index.table.search().where(where).select(["window", "start_ns"]).limit(_MAX_ROWS).to_list()
+        newest = sorted({(-row["start_ns"], row["window"]) for row in found})[:_CANDIDATES]
+        chosen = f"{where} AND {_among([window for _, window in newest])}"
+        rows = self._index.table.search().where(chosen).select(_COLUMNS).limit(_MAX_ROWS).to_list()
+        return sorted(rows, key=lambda row: (-row["start_ns"], row["window"], row["part"]))
 
 
 def _conditions(query: MomentQuery) -> list[str]:
@@ -250,6 +256,11 @@ def _conditions(query: MomentQuery) -> list[str]:
     if query.until_ns is not None:
         conditions.append(f"start_ns < {int(query.until_ns)}")
     return conditions
+
+
+def _among(windows: Sequence[str]) -> str:
+    """Return the condition that a row belongs to one of these windows."""
+    return f"window IN ({', '.join(_quoted(window) for window in windows)})" if windows else "false"
 
 
 def _quoted(text: str) -> str:

@@ -156,7 +156,11 @@ class WindowIndex:
         return sum(path.stat().st_size for path in self._folder.rglob("*") if path.is_file())
 
     def write(self, rows: Sequence[IndexRow], meta: IndexMeta) -> None:
-        """Write rows and what the index says of itself in one commit. A row replaces an older one of the same key."""
+        """Write rows and what the index says of itself in one commit. A row replaces an older one of the same key.
+
+        Raises:
+            IndexFolderError: the folder cannot be written, because the disk is full for example. Nothing was committed.
+        """
         if meta.dimensions and _VECTOR not in self._table.schema.names:
             self._table.add_columns(pa.field(_VECTOR, pa.list_(pa.float16(), meta.dimensions)))
         latest = {row.key: row for row in rows}
