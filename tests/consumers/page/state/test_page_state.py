@@ -146,6 +146,17 @@ def test_a_cursor_of_another_topic_or_time_is_gone() -> None:
         state.listen(PageCursor(EPOCH, {"r0": seen}), everything)
 
 
+def test_a_wall_from_before_reading_has_begun_gets_every_change(read_as: ReadAs) -> None:
+    """Its cursor is not that of another topic: its client has seen nothing."""
+    state = PageState()
+    assert not state.has_begun
+    cursor = parse_page_cursor(str(state.cursor()))
+    state.begin(EPOCH, {0: 0})
+    assert state.has_begun
+    state.add_results([read_as(0, "a")])
+    assert drained(state.listen(cursor, everything)) == [("tile", "a")]
+
+
 def test_a_topic_that_was_created_again_lets_clients_load_again(read_as: ReadAs) -> None:
     """Its places mean other results."""
     state = started([read_as(0)])

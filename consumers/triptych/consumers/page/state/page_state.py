@@ -183,6 +183,11 @@ class PageState:
         """Return the cursor of a client that has got this far; without places, of one that has seen everything."""
         return self._broadcast.cursor(places)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the logs are known. Before that nobody can listen."""
+        return self._broadcast.has_begun
+
     def listen(self, cursor: PageCursor, may_see: MaySee) -> ChangeQueue:
         """Return the changes after a cursor, and let the client be told of later ones.
 
