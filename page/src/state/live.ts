@@ -25,7 +25,12 @@ export async function startLive(): Promise<void> {
     replaceAll(wall.feeds);
     isCatchingUp.value = wall.catching_up;
     loadFailure.value = "";
-    stream = new LiveStream(wall.cursor, ["tile", "review", "health"], { event: handle, gone: reload, connected, refused });
+    stream = new LiveStream(wall.cursor, ["tile", "review", "health"], {
+      event: handle,
+      gone: reload,
+      connected,
+      refused,
+    });
   } catch (failure) {
     loadFailure.value = explained(failure);
     if (failure instanceof ApiError && failure.status === 401) return; // the login starts again

@@ -239,11 +239,15 @@ class PageState:
     def _feed(self, name: str) -> FeedState:
         feed = self.feeds.get(name)
         if feed is None:
+            before = self._windows_per_feed()
             feed = self.feeds[name] = FeedState(name, FeedHistory(max_age_ns=self._limits.max_age_ns))
             if len(self.feeds) > self._limits.feeds:
                 forgotten, _ = self.feeds.popitem(last=False)
                 self._tile_json.pop(forgotten, None)
                 self.counts["feeds_forgotten"] += 1
+            if self._windows_per_feed() < before:
+                for other in self.feeds.values():  # one that has ended gets no window that would trim it
+                    other.history.trim(self._windows_per_feed())
         self.feeds.move_to_end(name)
         return feed
 
