@@ -244,6 +244,8 @@ class PageState:
             if len(self.feeds) > self._limits.feeds:
                 forgotten, _ = self.feeds.popitem(last=False)
                 self._tile_json.pop(forgotten, None)
+                for entry in self.reviews.forget_feed(forgotten):
+                    self._broadcast.publish(ChangeKey("review", entry.id), forgotten)
                 self.counts["feeds_forgotten"] += 1
             if self._windows_per_feed() < before:
                 for other in self.feeds.values():  # one that has ended gets no window that would trim it
