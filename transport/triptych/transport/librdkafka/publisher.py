@@ -14,9 +14,9 @@ from kafka import errors
 
 from triptych.settings.kafka import KafkaSettings
 from triptych.transport.errors import TransportError
-from triptych.transport.in_flight import Outgoing
+from triptych.transport.in_flight import SEND_TIMEOUT_S, Outgoing
 from triptych.transport.kafka.errors import NOT_AUTHORIZED, REJECTED, SEQUENCE_LOST
-from triptych.transport.kafka.publisher import MAX_FAILURES, SEND_TIMEOUT_S, KafkaPublisher, rejection_of
+from triptych.transport.kafka.publisher import MAX_FAILURES, KafkaPublisher, rejection_of
 from triptych.transport.librdkafka.producer import LibrdkafkaProducerClient
 
 log = structlog.get_logger(__name__)
