@@ -23,6 +23,7 @@ from triptych.transport.errors import (
     RetriableError,
     StopError,
     TransportClosedError,
+    TransportError,
     UnreadableBatchError,
 )
 from triptych.transport.librdkafka.connect import ClientErrors
@@ -82,6 +83,8 @@ class LibrdkafkaReader:
     """Reads explicitly assigned partitions (see `Reader`)."""
 
     _is_in_group = False
+    closed = False
+    """Whether the reader is closed. A subclass's callbacks read it while the client still connects."""
 
     def __init__(
         self, settings: KafkaSettings, opened: tuple[Consumer, ClientErrors], *, when_out_of_range: OutOfRangePolicy
@@ -100,7 +103,6 @@ class LibrdkafkaReader:
         self._stopped: dict[TopicPartition, Unreadable] = {}
         self._jumps: list[OffsetOutOfRange] = []
         self._unreadable: list[Unreadable] = []
-        self.closed = False
 
     @classmethod
     def open(
@@ -111,7 +113,11 @@ class LibrdkafkaReader:
         require_topics(opened[0], {tp.topic for tp in start})
         reader = cls(settings, opened, when_out_of_range=when_out_of_range)
         reader._positions.update(start)
-        reader._assign()
+        try:
+            reader._assign()
+        except TransportError:
+            reader.close()
+            raise
         return reader
 
     def poll(self, timeout_s: float) -> Poll:
@@ -188,14 +194,7 @@ class LibrdkafkaReader:
 
     def _consume(self, timeout_s: float) -> tuple[Record, ...]:
         """Wait for one event of the client, and take what else it has."""
-        try:
-            messages = self._client.consume(1, timeout_s)
-            if messages:
-                messages += self._client.consume(MAX_RECORDS, 0)
-        except KafkaException as found:  # a fatal error
-            self._errors(kafka_error_of(found))
-            self._on_error(kafka_error_of(found))
-            return ()
+        messages, failure = self._fetch(timeout_s)
         records: list[Record] = []
         for message in messages:
             error = message.error()
@@ -203,9 +202,26 @@ class LibrdkafkaReader:
                 self._on_event(message, error)
             else:
                 self._take(message, records)
+        if failure is not None:
+            self._errors(failure)
+            self._on_error(failure)
         if self._outside or self._broken:
             self._reposition()
         return tuple(records)
+
+    def _fetch(self, timeout_s: float) -> tuple[list[ClientMessage], KafkaError | None]:
+        """Return what the client has, and the error of the call that failed.
+
+        The client does not return the messages of the first call again if the second one fails.
+        """
+        messages: list[ClientMessage] = []
+        try:
+            messages += self._client.consume(1, timeout_s)
+            if messages:
+                messages += self._client.consume(MAX_RECORDS, 0)
+        except KafkaException as found:  # a fatal error
+            return messages, kafka_error_of(found)
+        return messages, None
 
     def _take(self, message: Any, records: list[Record]) -> None:  # noqa: ANN401 - a message of the client, whose stubs make all of it optional
         """Append a record, unless its partition waits for another position."""
