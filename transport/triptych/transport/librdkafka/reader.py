@@ -193,8 +193,8 @@ class LibrdkafkaReader:
         return self._consume(timeout_s)
 
     def _consume(self, timeout_s: float) -> tuple[Record, ...]:
-        """Wait for one event of the client, and take what else it has."""
-        messages, failure = self._fetch(timeout_s)
+        """Wait for something, and take all that the client has."""
+        messages, failure = _fetch(self._client, timeout_s)
         records: list[Record] = []
         for message in messages:
             error = message.error()
@@ -208,20 +208,6 @@ class LibrdkafkaReader:
         if self._outside or self._broken:
             self._reposition()
         return tuple(records)
-
-    def _fetch(self, timeout_s: float) -> tuple[list[ClientMessage], KafkaError | None]:
-        """Return what the client has, and the error of the call that failed.
-
-        The client does not return the messages of the first call again if the second one fails.
-        """
-        messages: list[ClientMessage] = []
-        try:
-            messages += self._client.consume(1, timeout_s)
-            if messages:
-                messages += self._client.consume(MAX_RECORDS, 0)
-        except KafkaException as found:  # a fatal error
-            return messages, kafka_error_of(found)
-        return messages, None
 
     def _take(self, message: Any, records: list[Record]) -> None:  # noqa: ANN401 - a message of the client, whose stubs make all of it optional
         """Append a record, unless its partition waits for another position."""
@@ -351,3 +337,18 @@ class LibrdkafkaReader:
         with translating("assigning partitions"):
             self._client.assign([ClientPartition(*tp, offset) for tp, offset in self._positions.items()])
         self._pause([tp for tp in self._paused if tp in self._positions])
+
+
+def _fetch(client: Consumer, timeout_s: float) -> tuple[list[ClientMessage], KafkaError | None]:
+    """Wait for one event of the client; return it with what else the client has, and the error if a call failed.
+
+    The client does not return the event of the first call again if the second one fails.
+    """
+    messages: list[ClientMessage] = []
+    try:
+        messages += client.consume(1, timeout_s)
+        if messages:
+            messages += client.consume(MAX_RECORDS, 0)
+    except KafkaException as found:  # a fatal error
+        return messages, kafka_error_of(found)
+    return messages, None
