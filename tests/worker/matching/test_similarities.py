@@ -57,7 +57,9 @@ def test_detections_count_by_the_labels_that_a_prompt_names() -> None:
 
 
 @pytest.mark.parametrize("labels", [frozenset[str](), frozenset({"dog"})], ids=["unknown labels", "known labels"])
-def test_a_label_that_the_prompt_names_is_not_held_against_it_by_the_words_of_a_negative(labels: frozenset[str]) -> None:
+def test_a_label_that_the_prompt_names_is_not_held_against_it_by_the_words_of_a_negative(
+    labels: frozenset[str],
+) -> None:
     """A toy dog has all words of the label "dog", and so does a dog. What only a negative names still counts."""
     prompt = replace(
         _PROMPT,
