@@ -13,7 +13,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def present_objects_frozen() -> Iterator[None]:
-    """Exclude the objects that exist now from collections, until the end of the block. Does not block."""
+    """Exclude the objects that are in use now from collections, until the end of the block.
+
+    Unreachable ones are freed first. Stops all threads for as long as a full collection takes.
+    """
+    gc.collect()  # what is frozen unreachable would stay until the end
     gc.freeze()
     try:
         yield

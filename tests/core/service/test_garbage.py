@@ -16,10 +16,11 @@ class Cycle:
 
 
 def test_objects_that_exist_at_the_start_are_frozen_until_the_end() -> None:
-    """Even those that nothing refers to stay. Later ones are freed."""
-    gc.collect()
-    early = weakref.ref(Cycle())
+    """They stay, also when nothing refers to them any more. Later ones are freed."""
+    cycle = Cycle()
+    early = weakref.ref(cycle)
     with present_objects_frozen():
+        del cycle
         late = weakref.ref(Cycle())
         gc.collect()
         assert late() is None
@@ -27,6 +28,18 @@ def test_objects_that_exist_at_the_start_are_frozen_until_the_end() -> None:
         assert gc.get_freeze_count() > 0
     gc.collect()
     assert early() is None
+
+
+def test_the_garbage_of_the_start_is_freed_before_the_others_are_frozen() -> None:
+    """It would stay in memory for as long as the program runs."""
+    gc.disable()  # no automatic collection frees it earlier
+    try:
+        garbage = weakref.ref(Cycle())
+        assert garbage() is not None
+        with present_objects_frozen():
+            assert garbage() is None
+    finally:
+        gc.enable()
 
 
 def test_unreachable_objects_are_freed_on_demand() -> None:

@@ -65,6 +65,31 @@ def test_a_recording_that_differs_is_not_used(factor: float) -> None:
     assert "more than" in logs[0]["reason"]
 
 
+def _record_nothing(network: nn.Module, example: Tensor) -> RunGraphed:
+    """Return what a graph without operations does: it repeats the output of the recording."""
+    first: Tensor = network(example)
+    return lambda _: first.clone()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.uint8, torch.int64])
+@torch.inference_mode()
+def test_a_recording_of_nothing_is_not_used(dtype: torch.dtype) -> None:
+    """On the inputs of the recording its output would be right. Those of a warm-up are black pictures and silence."""
+    linear = _network()
+
+    class Cast(nn.Module):
+        def forward(self, inputs: Tensor) -> Tensor:
+            output: Tensor = linear(inputs.float())
+            return output
+
+    graphed = GraphedNetwork("small", Cast(), _record_nothing)
+    first = torch.arange(8).reshape(2, 4).to(dtype) if dtype == torch.int64 else torch.zeros(2, 4, dtype=dtype)
+    with capture_logs() as logs:
+        assert torch.equal(graphed(first), linear(first.float()))
+        assert torch.equal(graphed(first + 1), linear((first + 1).float()))
+    assert [entry["event"] for entry in logs] == ["cuda_graph_not_used"]
+
+
 @torch.inference_mode()
 def test_a_network_that_cannot_be_recorded_runs_eagerly() -> None:
     """It is tried once for each shape."""

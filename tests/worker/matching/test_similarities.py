@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from triptych.models.prediction import PredictedDetection, WindowVectors
+from triptych.worker.matching.label_words import label_words
 from triptych.worker.matching.prompt_timeline import EmbeddedPrompt, PromptDirection
 from triptych.worker.matching.similarities import WindowSources, similarity_of
 
@@ -52,6 +54,24 @@ def test_detections_count_by_the_labels_that_a_prompt_names() -> None:
     found = similarity_of(prompt, WindowSources(detections=seen))
     assert (found.by_source.detections, found.at_ns) == (0.5, 7)
     assert similarity_of(_PROMPT, WindowSources(detections=seen)).by_source.detections == 0
+
+
+@pytest.mark.parametrize("labels", [frozenset[str](), frozenset({"dog"})], ids=["unknown labels", "known labels"])
+def test_a_label_that_the_prompt_names_is_not_held_against_it_by_the_words_of_a_negative(
+    labels: frozenset[str],
+) -> None:
+    """A toy dog has all words of the label "dog", and so does a dog. What only a negative names still counts."""
+    prompt = replace(
+        _PROMPT,
+        words=(label_words("a dog"),),
+        negative_words=(label_words("a toy dog"), label_words("a cat")),
+        labels=labels,
+    )
+    dog, cat = (PredictedDetection(7, label, score, (0, 0, 1, 1)) for label, score in (("dog", 0.9), ("cat", 0.4)))
+    found = similarity_of(prompt, WindowSources(detections=[dog]))
+    assert (found.by_source.detections, found.at_ns) == (0.9, 7)
+    assert similarity_of(prompt, WindowSources(detections=[dog, cat])).by_source.detections == 0.5
+    assert similarity_of(prompt, WindowSources(detections=[cat])).by_source.detections == -0.4
 
 
 def test_the_time_is_that_of_the_picture_that_was_embedded_and_not_of_the_frame_with_its_number() -> None:

@@ -130,7 +130,7 @@ def test_two_live_sessions_on_one_stream_are_logged_once() -> None:
             "warning",
         ),
         (OffsetsOutOfRange("triptych.video", 1, wanted=7, resumed=70), "offsets_out_of_range", "error"),
-        (ModelFailed("city", T0, "RuntimeError('x')"), "model_failed", "error"),
+        (ModelFailed("city", T0, T0 + 1, "RuntimeError('x')"), "model_failed", "error"),
         (ModelSwapped("model", "moods", "2", "b" * 64, "a" * 64, 12.34), "model_swapped", "info"),
         (ModelUnchanged("model", "moods", "2", "b" * 64), "model_unchanged", "info"),
         (ModelRefused("shadow", "moods.json", "damaged"), "model_refused", "error"),

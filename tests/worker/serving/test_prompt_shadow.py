@@ -5,16 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.worker.matching.test_match_history import CLOCK_NS, FIRE, TTL_NS, fed, noisy, sources, vectors, window
 from tests.worker.reprocessing.test_run import Past, contents_by_id
 from tests.worker.test_prompts import DELAY_MS, past, play
 from triptych.consumers.prompts.head_comparison import HeadPair, compare_heads
 from triptych.schemas.errors import UsageError
-from triptych.schemas.perception.prompt_head import SHIPPED_HEAD, PromptHead, PromptWeights, new_prompt_head
+from triptych.schemas.perception.prompt_head import (
+    SHIPPED_HEAD,
+    PromptHead,
+    PromptWeights,
+    new_prompt_head,
+    probability,
+)
 from triptych.schemas.results import Result
 from triptych.worker.matching.match_history import MatchHistory
-from triptych.worker.observability.events import Event, PromptHeadsCompared, PromptHeadsSummarised
+from triptych.worker.observability.events import (
+    Event,
+    PromptHeadsCompared,
+    PromptHeadsSummarised,
+    WindowClosed,
+    WindowPublished,
+)
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.serving.prompt_shadow import PromptShadow
 
@@ -61,7 +74,10 @@ def test_agreement_and_distance_are_summarised() -> None:
     assert sum(fits) >= 3
     assert (agreement.windows, agreement.differed) == (33, sum(fits))
     assert sum(event.differed for event in counted) == sum(fits)
-    assert agreement.mean_distance == pytest.approx(sum(sum(event.distances) for event in counted) / 33)
+    assert sum(event.matches for event in counted) == 33
+    served = [match for result in results for match in (result.matches or {}).values()]
+    distances = [abs(probability(head.log_odds_of("fire", match)) - match.score) for match in served]
+    assert agreement.mean_distance == pytest.approx(sum(distances) / 33)
     assert summary.shadow_version == head.version
     assert summary.differing[-1] == ("fire", "city", results[32].start_ns)
 
@@ -108,6 +124,29 @@ def test_a_worker_compares_a_shadow_head_and_publishes_the_same(past: Past, tmp_
         (each.prompt, each.version, each.windows, each.differed) for each in summary.prompts
     ]
     assert sum(each.differed for each in summary.prompts) > 0
+
+
+def test_a_comparison_that_fails_stops_no_worker(past: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All windows are published, and their records are committed: it is only an observer. The log says what failed."""
+    play(past)
+    past.work()
+    path = tmp_path / "head.json"
+    path.write_text(new_prompt_head({"fire": PromptWeights(version="1", prior=3.0)}).model_dump_json())
+
+    def broken(_: float) -> float:
+        raise ValueError("a bug in the comparison")
+
+    monkeypatch.setattr("triptych.worker.serving.prompt_shadow.probability", broken)
+    settings = {"prompts.delay_ms": DELAY_MS, "prompts.pipeline": "triptych", "prompts.shadow_head": str(path)}
+    shadowed = past.named("shadowed", **settings)
+    with capture_logs() as logs:
+        shadowed.work()
+    assert contents_by_id(shadowed.results()) == contents_by_id(past.results())
+    assert len(shadowed.seen(WindowPublished)) == len(past.results())
+    assert [entry["failed_on"] for entry in logs if entry["event"] == "hook_failed"] == ["WindowPublished"]
+    again = shadowed.named("shadowed", **settings)
+    again.work()
+    assert again.seen(WindowClosed) == []  # all records were committed: nothing was left to do
 
 
 def test_a_file_that_is_no_head_stops_the_worker_at_its_start(past: Past, tmp_path: Path) -> None:

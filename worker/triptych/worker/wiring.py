@@ -20,7 +20,6 @@ from triptych.models.build import ModelChoice, build_model
 from triptych.models.foundation.sources import FoundationSources
 from triptych.models.model import Model
 from triptych.schemas.names import INPUT_TOPICS, TOPIC_OF, VIDEO_TOPIC, Modality, consumer_group
-from triptych.schemas.results import Result
 from triptych.schemas.tracing.trace_context import TraceSampler
 from triptych.service.cpus import model_threads
 from triptych.service.garbage import present_objects_frozen
@@ -173,11 +172,11 @@ def model_from(settings: Settings) -> Model:
 @contextmanager
 def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) -> Iterator[Pipeline]:
     """Build a pipeline with a warm model, and join the group. Close all parts at the end."""
-    hooks = Hooks(dependencies.hooks)
+    observers = Hooks(dependencies.hooks)
     files = watched_files(settings.model.name) if dependencies.reload_signal is not None else None
     if files is not None:
         files.mark_loaded()  # before the model is read, so that a change in the meantime is noticed
-    runner = _warm_runner(settings, hooks)
+    runner = _warm_runner(settings, observers)
     settings = within_memory(
         settings,
         limit_bytes=memory_limit_bytes(),
@@ -186,6 +185,7 @@ def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) 
     )
     dependencies.health.set_ready("model_warm", ready=True, reason="")
     with ExitStack() as stack:
+        hooks = _with_prompt_shadow(observers, settings, stack)
         publisher = open_publisher(settings, dependencies.transport)
         stack.callback(lambda: publisher.close(_CLOSE_LIMIT_S))
         joined = dependencies.transport.group_consumer(
@@ -207,7 +207,6 @@ def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) 
             hooks=hooks,
             is_confirmed=consumer.is_confirmed,
             additions=ResultAdditions(prompts, TraceSampler(settings.trace.effective_ratio)),
-            on_published=_open_prompt_shadow(settings, hooks, stack),
         )
         shadow = None if settings.model.shadow is None else Shadow(hooks, share=settings.model.shadow_share)
         stages = _stages(settings, runner, publication, hooks=hooks, shadow=shadow)
@@ -237,14 +236,14 @@ def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) 
         )
 
 
-def _open_prompt_shadow(settings: Settings, hooks: Hooks, stack: ExitStack) -> Callable[[Result], None]:
-    """Return what compares published results with the shadow head of prompts; without one, what does nothing."""
+def _with_prompt_shadow(observers: Hooks, settings: Settings, stack: ExitStack) -> Hooks:
+    """Return the hooks with one that compares published results with the shadow head of prompts, if there is one."""
     head = shadow_prompt_head_from(settings)
     if head is None:
-        return lambda _: None
-    shadow = PromptShadow(hooks, head)
+        return observers
+    shadow = PromptShadow(observers, head)
     stack.callback(shadow.summarise)  # after the stages have ended, which are opened later
-    return shadow.compare
+    return Hooks([observers.emit, shadow])
 
 
 def open_publisher(settings: Settings, transport: Transport) -> Publisher | TransactionalPublisher:
@@ -266,7 +265,6 @@ def _result_publisher(
     hooks: Hooks,
     is_confirmed: Callable[[], bool],
     additions: ResultAdditions,
-    on_published: Callable[[Result], None],
 ) -> ResultPublisher:
     """Return a result publisher with the sender that fits `publisher`."""
     retry = RetryPolicy(hooks)
@@ -283,7 +281,6 @@ def _result_publisher(
         hooks=hooks,
         is_confirmed=is_confirmed,
         additions=additions,
-        on_published=on_published,
     )
 
 

@@ -1,7 +1,8 @@
 """Run a frozen network on a GPU as CUDA graphs: one launch for each batch instead of one for each operation.
 
 A graph is recorded once for each shape, and a GPU runs few shapes: the fixed batch sizes. A recording that fails, or
-whose outputs differ from the network's, is not used; the log says why.
+whose outputs differ from the network's, is not used; the log says why. They are compared on other inputs than those of
+the recording: a graph that recorded no operation repeats the first output.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class GraphedNetwork(nn.Module):
         return output
 
     def _recorded(self, inputs: Tensor) -> RunGraphed | None:
-        """Return the recorded network if its output equals the network's."""
+        """Return the recorded network if its output equals the network's on other inputs."""
         try:
             run = self._record(self._network, inputs)
         except torch.OutOfMemoryError:  # a smaller batch may fit
@@ -72,13 +73,17 @@ class GraphedNetwork(nn.Module):
         except RuntimeError as error:  # what CUDA raises for an operation that cannot be recorded
             self._log_unused(inputs, f"{error!s:.300}")
             return None
-        expected, got = self._eager(inputs).float(), run(inputs).float()
-        difference = float((expected - got).abs().max()) / max(float(expected.abs().max()), 1e-12)
+        difference = self._difference(run, _other_content(inputs))
         if not difference <= _TOLERANCE:
             self._log_unused(inputs, f"it differs by {difference:.1g} of the largest output, more than {_TOLERANCE:g}")
             return None
         _log.info("cuda_graph_used", network=self._name, shape=tuple(inputs.shape), difference=difference)
         return run
+
+    def _difference(self, run: RunGraphed, inputs: Tensor) -> float:
+        """Return the largest difference of the two outputs, relative to the largest output; NaN if one has a NaN."""
+        expected, got = self._eager(inputs).float(), run(inputs).float()
+        return float((expected - got).abs().max()) / max(float(expected.abs().max()), 1e-12)
 
     def _log_unused(self, inputs: Tensor, reason: str) -> None:
         _log.warning("cuda_graph_not_used", network=self._name, shape=tuple(inputs.shape), reason=reason)
@@ -87,6 +92,16 @@ class GraphedNetwork(nn.Module):
 def graphed(name: str, network: nn.Module, examples: Sequence[Tensor], *, any_size: bool = False) -> nn.Module:
     """Return the network as graphs, if it maps one tensor of a fixed size; an `Accelerate` for encoders on a GPU."""
     return network if any_size or len(examples) != 1 else GraphedNetwork(name, network)
+
+
+def _other_content(inputs: Tensor) -> Tensor:
+    """Return inputs of the same shape, type and device with other values: those of a warm-up are all equal."""
+    generator = torch.Generator().manual_seed(0)
+    if inputs.is_floating_point():
+        return torch.rand(inputs.shape, generator=generator).to(inputs)
+    if inputs.dtype == torch.uint8:
+        return torch.randint(0, 256, inputs.shape, generator=generator, dtype=torch.uint8).to(inputs.device)
+    return inputs.flatten().roll(1).reshape(inputs.shape)  # numbers of a vocabulary: others may not be in it
 
 
 def record_cuda_graph(network: nn.Module, example: Tensor) -> RunGraphed:
@@ -104,17 +119,19 @@ def record_cuda_graph(network: nn.Module, example: Tensor) -> RunGraphed:
         enabled=torch.is_autocast_enabled(device.type),
         cache_enabled=False,
     )
-    computing = torch.accelerator.current_stream(device)
-    beside = torch.Stream(device)
-    beside.wait_stream(computing)
-    with precision, beside:
-        for _ in range(_WARM_UPS):
-            network(given)
-    computing.wait_stream(beside)
     graph = torch.cuda.CUDAGraph()
-    # Other threads, such as that of a detector, may use the GPU meanwhile.
-    with precision, torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        output: Tensor = network(given)
+    # Without a stream of this device, one of whichever device was the current one at the first recording is taken.
+    with torch.cuda.device(device):
+        computing = torch.cuda.current_stream(device)
+        beside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        beside.wait_stream(computing)
+        with precision, torch.cuda.stream(beside):
+            for _ in range(_WARM_UPS):
+                network(given)
+        computing.wait_stream(beside)
+        # Other threads, such as that of a detector, may use the GPU meanwhile.
+        with precision, torch.cuda.graph(graph, stream=beside, capture_error_mode="thread_local"):
+            output: Tensor = network(given)
 
     def run(inputs: Tensor) -> Tensor:
         given.copy_(inputs)

@@ -104,7 +104,7 @@ class ModelRunner:
             if prediction.detection_error is not None:
                 self._check_alive(None)
                 window = preparation.window
-                self._hooks.emit(ModelFailed(window.stream, window.start_ns, prediction.detection_error, window.end_ns))
+                self._hooks.emit(ModelFailed(window.stream, window.start_ns, window.end_ns, prediction.detection_error))
         took_ms = max((each.detect_ms for each in predictions if each.detect_ms is not None), default=None)
         if took_ms is None:
             return {}
@@ -117,7 +117,7 @@ class ModelRunner:
         except Exception as error:  # noqa: BLE001 - a model may raise anything; the warm-up tells whether it is broken
             self._check_alive(error)
             window = preparation.window
-            self._hooks.emit(ModelFailed(window.stream, window.start_ns, repr(error), window.end_ns))
+            self._hooks.emit(ModelFailed(window.stream, window.start_ns, window.end_ns, repr(error)))
             return None
 
     def _check_alive(self, cause: Exception | None) -> None:

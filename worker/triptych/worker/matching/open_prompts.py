@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from triptych.models.prompt_head_file import read_prompt_head
-from triptych.models.spaces.text_space import TextSpaces, build_text_space
+from triptych.models.spaces.text_space import TextSpace, TextSpaces, build_text_space
 from triptych.schemas.errors import UsageError
 from triptych.schemas.names import prompts_topic
 from triptych.schemas.perception.prompt_head import SHIPPED_HEAD, PromptHead
@@ -52,14 +52,19 @@ def shadow_prompt_head_from(settings: Settings) -> PromptHead | None:
 def _text_spaces_from(settings: Settings) -> TextSpaces:
     """Return the spaces of the model's vectors. Texts are compared with labels in the model's own, if it has one."""
     model = settings.model
-    if not model.picture_space:
-        own = windows = build_text_space(model.name)
-    else:
-        windows = build_text_space(model.name, model.picture_space, model.device)
-        try:
-            own = build_text_space(model.name)
-        except UsageError as error:  # a model that needs no such weights
-            _log.info("label_names_not_embedded", reason=str(error))
-            own = None
-    sounds = build_text_space(model.name, model.sound_space, model.device) if model.sound_space else None
-    return TextSpaces(windows, sounds, labels=own)
+    windows = _text_space("windows", model.name, model.picture_space, model.device)
+    sounds = _text_space("sounds", model.name, model.sound_space, model.device) if model.sound_space else None
+    labels = _text_space("labels", model.name) if model.picture_space else windows
+    return TextSpaces(windows, sounds, labels)
+
+
+def _text_space(compared_with: str, model_name: str, foundation: str = "", device: str = "cpu") -> TextSpace | None:
+    """Return the space in which texts are compared with windows, sounds or labels.
+
+    If it cannot be opened, say so and return None: texts are still compared in the other spaces.
+    """
+    try:
+        return build_text_space(model_name, foundation, device)
+    except UsageError as error:
+        _log.warning("text_space_missing", compared_with=compared_with, error=str(error))
+        return None

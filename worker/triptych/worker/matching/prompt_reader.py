@@ -18,7 +18,7 @@ import structlog
 from numpy.typing import NDArray
 
 from triptych.models.spaces.text_space import TextSpace, TextSpaces
-from triptych.schemas.errors import MalformedRecordError, UsageError
+from triptych.schemas.errors import MalformedRecordError
 from triptych.schemas.perception.prompt_codec import decode_prompt_change
 from triptych.transport.errors import BrokerUnavailableError, NotAuthorizedError, RetriableError, TopicMissingError
 from triptych.transport.protocols import Reader, TopicAdmin, Transport
@@ -43,7 +43,7 @@ _JOIN_S: Final = 15.0
 
 
 OpenTextSpaces = Callable[[], TextSpaces]
-"""Opens the spaces of the model's vectors when there is a first prompt. Blocks."""
+"""Opens the spaces of the model's vectors when there is a first prompt. Blocks. One that is missing is None."""
 
 
 class PromptReader:
@@ -200,13 +200,9 @@ class PromptReader:
         return self._spaces.vectors_of(texts)
 
     def _opened_spaces(self) -> TextSpaces:
-        try:
-            spaces = self._open_spaces()
-        except UsageError as error:
-            _log.error("prompt_texts_not_embedded", error=str(error))
-            return TextSpaces()
+        spaces = self._open_spaces()
         if spaces.windows is None and spaces.sounds is None:
-            _log.warning("prompt_texts_not_embedded", error="the model has no space of texts and windows")
+            _log.warning("prompt_texts_not_embedded", error="there is no space of texts and windows, nor of sounds")
         return spaces
 
 

@@ -51,7 +51,7 @@ def similarity_of(prompt: EmbeddedPrompt, window: WindowSources) -> Similarity:
     The similarity of a vector is its cosine to the prompt, less the largest cosine to a negative. That of the video is
     the best of its frames, so that what is seen for a moment counts. Sounds are compared in their own space, if the
     prompt has a direction there. That of the detections is the best score of a label that the prompt names, less the
-    best score of one that a negative names.
+    best score of one that only a negative names.
     """
     detections, detected_ns = _detection_similarity(prompt, window.detections)
     video = subtitles = seen_ns = None
@@ -102,10 +102,12 @@ def _detection_similarity(
     """Return the similarity of the detections, and the time of the best one that the prompt names."""
     if detections is None:
         return None, None
-    wanted = [each for each in detections if _is_named(each.label, prompt.words, prompt.labels)]
-    unwanted = [
-        each.score for each in detections if _is_named(each.label, prompt.negative_words, prompt.negative_labels)
-    ]
+    wanted, unwanted = [], []
+    for each in detections:
+        if _is_named(each.label, prompt.words, prompt.labels):
+            wanted.append(each)  # also if a negative names it: "a toy dog" has the word of the label "dog"
+        elif _is_named(each.label, prompt.negative_words, prompt.negative_labels):
+            unwanted.append(each.score)
     best = max(wanted, key=lambda found: found.score, default=None)
     similarity = (0.0 if best is None else best.score) - max(unwanted, default=0.0)
     return round(float(similarity), _DIGITS), None if best is None else best.time_ns

@@ -349,8 +349,8 @@ class ModelFailed:
 
     stream: str
     start_ns: int
+    end_ns: int
     error: str
-    end_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -442,12 +442,11 @@ class ShadowSummarised:
 class PromptHeadsCompared:
     """The shadow head of prompts weighed the matches of a published result.
 
-    In `differed` of them only one of the two heads has a score of .5 or more. `distances` are those of the scores.
+    In `differed` of them only one of the two heads has a score of .5 or more.
     """
 
     matches: int
     differed: int
-    distances: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)

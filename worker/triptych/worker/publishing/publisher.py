@@ -77,7 +77,6 @@ class ResultPublisher:
         hooks: Hooks,
         is_confirmed: Callable[[], bool] = lambda: True,
         additions: ResultAdditions | None = None,
-        on_published: Callable[[Result], None] = lambda _: None,
     ) -> None:
         """Publish through `sender` and `store`, which the caller closes.
 
@@ -89,7 +88,6 @@ class ResultPublisher:
             hooks: receive events about what was published.
             is_confirmed: whether the group confirms that this worker still owns its partitions.
             additions: decides what results get before they are published. Without it: no matches, no traces.
-            on_published: called with each result that the store has, on the thread that calls `store`.
         """
         added = additions or ResultAdditions(NoPrompts())
         self._sampler = added.sampler
@@ -100,7 +98,6 @@ class ResultPublisher:
         self._hooks = hooks
         self._is_confirmed = is_confirmed
         self._prompts = added.prompts
-        self._on_published = on_published
         self._dead_lettered: OrderedDict[tuple[str, int, int], None] = OrderedDict()
 
     @property
@@ -239,7 +236,6 @@ class ResultPublisher:
     def _report(self, results: Iterable[Result]) -> None:
         """Emit the measurements that results carry."""
         for result in results:
-            self._on_published(result)
             if result.sync != Sync() and not result.revision:  # a revision repeats a measurement of the past
                 self._hooks.emit(SyncMeasured(result.stream, result.sync.offset_ms, result.sync.drift_ppm))
             if result.quality is not None and result.quality.flags and not result.revision:

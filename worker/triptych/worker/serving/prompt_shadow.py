@@ -14,9 +14,11 @@ from typing import Final
 from triptych.schemas.perception.prompt_head import FITS_FROM, PromptHead, probability
 from triptych.schemas.results import Result
 from triptych.worker.observability.events import (
+    Event,
     PromptAgreement,
     PromptHeadsCompared,
     PromptHeadsSummarised,
+    WindowPublished,
 )
 from triptych.worker.observability.hooks import Hooks
 
@@ -35,10 +37,12 @@ class _Counted:
 
 @dataclass(slots=True)
 class PromptShadow:
-    """Compares the matches of published results with the scores of a shadow head. One thread at a time may call it.
+    """A hook that compares the matches of published results with the scores of a shadow head.
+
+    Any thread may emit events to it, but one at a time those of published windows.
 
     Attributes:
-        hooks: receive the comparisons as events.
+        hooks: receive the comparisons as events. This hook is none of them.
         head: the shadow head.
         summary_every_s: the interval of the summary events.
         monotonic_s: the clock of the summaries.
@@ -56,23 +60,27 @@ class PromptShadow:
         """Begin the first summary."""
         self._began_s = self.monotonic_s()
 
+    def __call__(self, event: Event) -> None:
+        """Compare the result of a published window."""
+        if isinstance(event, WindowPublished):
+            self.compare(event.result)
+
     def compare(self, result: Result) -> None:
         """Compare the matches of a published result. Revisions do not count: their windows were compared before."""
         if not result.matches or result.revision:
             return
-        distances, differed = [], 0
+        total_differed = 0
         for name, match in result.matches.items():
             score = probability(self.head.log_odds_of(name, match))
             differs = (score >= FITS_FROM) != (match.score >= FITS_FROM)
-            distances.append(abs(score - match.score))
             counted = self._counted.setdefault((name, match.version), _Counted())
             counted.windows += 1
             counted.differed += differs
-            counted.distance += distances[-1]
-            differed += differs
+            counted.distance += abs(score - match.score)
+            total_differed += differs
             if differs and len(self._differing) < _SHOWN:
                 self._differing.append((name, result.stream, result.start_ns))
-        self.hooks.emit(PromptHeadsCompared(matches=len(distances), differed=differed, distances=tuple(distances)))
+        self.hooks.emit(PromptHeadsCompared(matches=len(result.matches), differed=total_differed))
         if self.monotonic_s() - self._began_s >= self.summary_every_s:
             self.summarise()
 
