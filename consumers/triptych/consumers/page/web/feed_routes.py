@@ -72,16 +72,22 @@ class FeedRoutes:
         if to < since:
             raise invalid(f"to_ms: expected a time after from_ms, got {to} and {since}", "exchange the two")
         begin_ns, end_ns = max(since, oldest_ms) * NS_PER_MS, (min(to, newest_ms) + 1) * NS_PER_MS
-        windows = downsampled(feed.history.range(begin_ns, end_ns), begin_ns, end_ns, points)
-        body = TimelineBody(
-            feed=feed.name,
-            from_ms=since,
-            to_ms=to,
-            oldest_ms=oldest_ms,
-            newest_ms=newest_ms,
-            windows=tuple(timeline_window(feed, window) for window in windows),
-        )
-        return json_response(body)
+        kept, size = feed.history.range(begin_ns, end_ns), feed.picture_size
+
+        def drawn() -> str:
+            windows = downsampled(kept, begin_ns, end_ns, points)
+            return TimelineBody(
+                feed=feed.name,
+                from_ms=since,
+                to_ms=to,
+                oldest_ms=oldest_ms,
+                newest_ms=newest_ms,
+                windows=tuple(timeline_window(feed.name, window, size) for window in windows),
+            ).model_dump_json()
+
+        # A day of windows takes a second to merge.
+        key = (feed.name, since, to, points, newest_ms, len(kept))
+        return Response(await self._parts.timelines.run(key, drawn), media_type="application/json")
 
     async def window(self, request: Request) -> Response:
         """Return all about a window."""

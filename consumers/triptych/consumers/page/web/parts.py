@@ -42,7 +42,8 @@ class PageParts:
         stores: what reads from the topics.
         health: what the last look at the pipeline found.
         evidence: the threads that read pictures and windows.
-        desk: the thread for dead letters and answers.
+        desk: the threads for dead letters and answers.
+        timelines: the threads that merge windows to time lines.
         metrics: what is counted.
     """
 
@@ -55,4 +56,5 @@ class PageParts:
     health: HealthDesk
     evidence: BlockingCalls
     desk: BlockingCalls
+    timelines: BlockingCalls
     metrics: PageMetrics
