@@ -85,7 +85,7 @@ class FeedRoutes:
                 windows=tuple(timeline_window(feed.name, window, size) for window in windows),
             ).model_dump_json()
 
-        # A day of windows takes a second to merge.
+        # To merge the windows of a day takes half a second.
         key = (feed.name, since, to, points, newest_ms, len(kept))
         return Response(await self._parts.timelines.run(key, drawn), media_type="application/json")
 
