@@ -25,6 +25,7 @@ from triptych.consumers.page.metrics import PageMetrics
 from triptych.consumers.page.options import ListenOptions, MemoryOptions, PageOptions, ReviewOptions
 from triptych.consumers.page.reading.byte_cache import ByteCache
 from triptych.consumers.page.reading.dead_desk import DeadDesk
+from triptych.consumers.page.reading.moment_finder import MomentFinder
 from triptych.consumers.page.reading.pictures import FoundPicture, PictureReader
 from triptych.consumers.page.reading.pipeline_look import look_at
 from triptych.consumers.page.reading.reader_pool import PooledTransport
@@ -37,7 +38,7 @@ from triptych.consumers.page.web.app import page_app
 from triptych.consumers.page.web.event_stream import EventStreams, StreamParts
 from triptych.consumers.page.web.gate import AccessRules
 from triptych.consumers.page.web.health_desk import HealthDesk
-from triptych.consumers.page.web.parts import PageParts, PageStores
+from triptych.consumers.page.web.parts import PageParts, PageSearch, PageStores
 from triptych.consumers.page.web.static_files import static_folder
 from triptych.consumers.page.web.threads import BlockingCalls
 from triptych.consumers.rules.rule import Rule
@@ -82,6 +83,7 @@ class PageSetup:
         review: what is listed for review.
         memory: what is remembered.
         health: what others are told of the state of this program.
+        finder: what searches the index; None without one.
     """
 
     transport: Transport
@@ -92,6 +94,7 @@ class PageSetup:
     review: ReviewOptions = field(default_factory=ReviewOptions)
     memory: MemoryOptions = field(default_factory=MemoryOptions)
     health: Health = field(default_factory=lambda: Health("page", starting=_STARTING))
+    finder: MomentFinder | None = None
 
 
 def serve_page(settings: Settings, options: PageOptions) -> None:
@@ -102,11 +105,15 @@ def serve_page(settings: Settings, options: PageOptions) -> None:
     """
     rules = access_rules(options.listen, options.access)
     surveyor = surveyor_of(settings)
+    folder, space = settings.page.index, settings.model.picture_space
+    finder = None if folder is None else MomentFinder(folder, settings.pipeline, space)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())
         transport = stack.enter_context(closing(open_transport(settings.kafka)))
         index = stack.enter_context(closing(RedisSource(settings.redis.full_url(), pipeline=settings.pipeline)))
-        setup = PageSetup(transport, index, surveyor, rules, review=options.review, memory=options.memory)
+        setup = PageSetup(
+            transport, index, surveyor, rules, review=options.review, memory=options.memory, finder=finder
+        )
         server = PageServer(setup, options.listen)
         if settings.page_http.port:
             status = StatusServer.from_settings(settings.page_http, server.metrics.registry, setup.health)
@@ -232,7 +239,7 @@ class PageServer:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        threads = {"evidence": _EVIDENCE_THREADS, "desk": 2, "timelines": 2, "look": 1}
+        threads = {"evidence": _EVIDENCE_THREADS, "desk": 2, "timelines": 2, "look": 1, "search": 1}
         calls = {name: BlockingCalls(name, count) for name, count in threads.items()}
         parts = self._parts(self._stop, calls)
         config = uvicorn.Config(
@@ -287,6 +294,7 @@ class PageServer:
             calls["desk"],
             calls["timelines"],
             self.metrics,
+            None if setup.finder is None else PageSearch(setup.finder, calls["search"]),
         )
 
 

@@ -132,9 +132,7 @@ class FeedRoutes:
     @staticmethod
     def _window(feed: FeedState, request: Request) -> WindowWanted:
         start_ns, end_ns = _window_times(request.path_params["window_id"])
-        row = feed.history.find(start_ns, end_ns)
-        if row is None:
-            row = next(iter(feed.history.range(start_ns, end_ns)), None)
+        row = feed.history.kept(start_ns, end_ns)
         if row is None:
             raise _no_window()
         held = next((one.pictures for one in feed.history.before(start_ns) if one.pictures is not None), None)
