@@ -196,7 +196,7 @@ def _keep_nearest(best: list[list[tuple[float, str]]], scores: Vectors, rows: Se
 
 
 def _nearest_found(search: MomentSearch, number: int) -> set[str]:
-    answer = search.find(MomentQuery(f"q{number}", limit=1_000))
+    answer = search.find(MomentQuery(f"q{number}", limit=10 * NEAREST))
     windows = [window for moment in answer.moments for window in moment.windows if window.why[0].similarity is not None]
     nearest = sorted(windows, key=lambda one: -max(part.similarity or -1.0 for part in one.why))[:NEAREST]
     return {one.window for one in nearest}

@@ -22,7 +22,8 @@ from triptych.schemas.records import InputRecord
 from triptych.service.health import Health
 from triptych.settings.loading import load
 from triptych.settings.tree import Settings
-from triptych.transport.kafka.transport import KafkaTransport
+from triptych.transport.open import open_transport
+from triptych.transport.protocols import Transport
 from triptych.transport.records import Message
 from triptych.transport.topic_settings import TopicSettings
 from triptych.transport.topics import create_topics
@@ -53,7 +54,7 @@ def main(args: Sequence[str]) -> None:
                 },
                 environ={},
             )
-            with closing(KafkaTransport(settings.kafka)) as transport:
+            with closing(open_transport(settings.kafka)) as transport:
                 with closing(transport.admin()) as admin:
                     create_topics(admin, settings.pipeline, TopicSettings("", PARTITIONS))
                 _send(transport, streams, seconds)
@@ -72,7 +73,7 @@ def _records(stream: str, seconds: int) -> Iterator[InputRecord]:
         yield feed.end(modality, seconds)
 
 
-def _send(transport: KafkaTransport, streams: int, seconds: int) -> None:
+def _send(transport: Transport, streams: int, seconds: int) -> None:
     publisher = transport.publisher()
     for number in range(streams):
         for record in _records(f"feed-{number}", seconds):
@@ -81,7 +82,7 @@ def _send(transport: KafkaTransport, streams: int, seconds: int) -> None:
     publisher.close(_CLOSE_LIMIT_S)
 
 
-def _work(transport: KafkaTransport, settings: Settings, label: str) -> None:
+def _work(transport: Transport, settings: Settings, label: str) -> None:
     seen: list[tuple[float, Event]] = []
     store = RedisStore.connect(settings.redis.url, pipeline=settings.pipeline)
     hooks = [lambda event: seen.append((time.monotonic(), event))]

@@ -21,7 +21,7 @@ from triptych.schemas.names import MODALITIES, TOPIC_OF, Modality
 from triptych.schemas.records import AudioChunk, InputRecord, SubtitleCue, VideoFrame
 from triptych.service.health import Health
 from triptych.settings.loading import load
-from triptych.transport.kafka.transport import KafkaTransport
+from triptych.transport.open import open_transport
 from triptych.transport.protocols import Transport
 from triptych.transport.records import Message, Record
 from triptych.transport.topic_settings import TopicSettings
@@ -195,7 +195,7 @@ def _on_servers(films: Sequence[Sequence[InputRecord]]) -> Cost:
             "pipeline": f"bench-{uuid.uuid4().hex[:8]}",
         }
         settings = load(overrides=overrides, environ={})
-        transport = stack.enter_context(closing(KafkaTransport(settings.kafka)))
+        transport = stack.enter_context(closing(open_transport(settings.kafka)))
         with closing(transport.admin()) as admin:
             create_topics(admin, settings.pipeline, TopicSettings("", 6))
         _send(transport, films)

@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from tests.e2e.programs import Installation, wait_until
 from triptych.consumers.searching.window_index import WindowIndex
 from triptych.schemas.codec import encode_result
+from triptych.schemas.errors import UsageError
 from triptych.schemas.names import result_id, results_topic
 from triptych.schemas.results import Modalities, ModalityReport, ModelReference, Observations, Result, Words
 from triptych.transport.protocols import Publisher, Transport
@@ -113,7 +114,7 @@ def count_or_zero(here: Installation) -> int:
     """Return the number of rows, 0 while the index is being created."""
     try:
         return len(indexed_keys(here))
-    except (ValueError, RuntimeError):
+    except (UsageError, ValueError, RuntimeError):
         return 0
 
 

@@ -18,6 +18,8 @@ export interface LiveHandlers {
   /** The cursor is too old: everything must be loaded again. */
   readonly gone: () => void;
   readonly connected: (again: boolean) => void;
+  /** The server, or a proxy, gave another answer than a stream: perhaps the session has ended. It is tried again. */
+  readonly refused: () => void;
 }
 
 export const liveState = signal<LiveState>("connecting");
@@ -53,7 +55,9 @@ export class LiveStream {
     };
     source.onerror = () => {
       liveState.value = this.wasLive ? "lost" : "connecting";
-      if (source.readyState === EventSource.CLOSED) this.reopenLater();
+      if (source.readyState !== EventSource.CLOSED) return;
+      this.reopenLater();
+      this.handlers.refused();
     };
     for (const type of this.types) {
       source.addEventListener(type, (event) => {

@@ -280,7 +280,7 @@ export interface TimeSlice {
 /**
  * Vectors of the window in a space that texts, pictures and sounds share, each of length 1.
  *
- * `space` names the space. Vectors of different spaces must not be compared. A vector is base64 of little-endian float16 numbers (`decode_vector`). `video`, `audio` and `subtitles` are those of each modality alone, null where it is missing. The vector of the window is `fused`. Where that is null, it is the sum of the vectors of the modalities times their `weights`, scaled to length 1 (`fused_vector`). In a space of pictures (or of sounds) and texts, `fused` is the vector of the pictures (or sounds) itself, and is not repeated.
+ * `space` names the space. Vectors of different spaces must not be compared. A vector is base64 of little-endian float16 numbers (`decode_vector`). `video`, `audio` and `subtitles` are those of each modality alone, null where it is missing. The vector of the window is `fused`. Where that is null, it is the sum of the vectors of the modalities times their `weights`, scaled to length 1 (`fused_vector`). In a space of pictures (or of sounds) and texts, `fused` is the vector of the pictures (or sounds) itself, or of the words in a window without them, and is not repeated.
  *
  * This interface was referenced by `Result`'s JSON-Schema
  * via the `definition` "Vectors".

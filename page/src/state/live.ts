@@ -6,7 +6,7 @@ import type { FeedTile, HealthCounts, ReviewEvent, WallBody } from "../api/shape
 import { messages } from "../text/messages";
 import { announce, notify } from "./announcements";
 import { isReviewLoaded, loadReview, openCount, receiveEvent } from "./review";
-import { explained, loadSession } from "./session";
+import { explained, loadSession, session } from "./session";
 import { receive, replaceAll } from "./wall";
 
 const RETRY_MS = 2_000;
@@ -25,7 +25,12 @@ export async function startLive(): Promise<void> {
     replaceAll(wall.feeds);
     isCatchingUp.value = wall.catching_up;
     loadFailure.value = "";
-    stream = new LiveStream(wall.cursor, ["tile", "review", "health"], { event: handle, gone: reload, connected });
+    stream = new LiveStream(wall.cursor, ["tile", "review", "health"], {
+      event: handle,
+      gone: reload,
+      connected,
+      refused,
+    });
   } catch (failure) {
     loadFailure.value = explained(failure);
     if (failure instanceof ApiError && failure.status === 401) return; // the login starts again
@@ -58,4 +63,15 @@ function connected(again: boolean): void {
   if (!again) return;
   notify("good", messages.value.now_live);
   loadSession().catch((failure: unknown) => notify("bad", explained(failure)));
+}
+
+/** Ask who looks. Without a session the login is shown, and the stream ends; signing in starts another one. */
+function refused(): void {
+  const own = stream;
+  loadSession().then(
+    () => {
+      if (session.value?.needs_login) own?.close();
+    },
+    () => undefined, // the server is away: the stream tries again, and the header says so
+  );
 }

@@ -92,6 +92,74 @@ def test_the_oldest_go_from_an_index_that_is_too_large(world: SearchWorld) -> No
     assert keys(world)[-1] == world.result(199, "").window + "|subtitles"
 
 
+def test_an_index_that_was_shrunk_is_not_shrunk_again_before_its_files_are_gone(world: SearchWorld) -> None:
+    """Readers of older versions keep the deleted rows on the disk for ten minutes."""
+    world.publish(*(world.result(number, f"w{number}") for number in range(200)))
+    world.index()
+    clock_s = [1_000.0]
+    with index_writer(world.folder, PIPELINE) as writer:
+        loop = IndexLoop(writer, Retention(max_bytes=writer.size_bytes() // 2), monotonic_s=lambda: clock_s[0])
+        loop.maintain()
+        after = writer.rows()
+        assert after < 200
+        clock_s[0] += 60.0
+        loop.maintain()
+        assert writer.rows() == after
+        clock_s[0] += 3_600.0
+        loop.maintain()
+        assert writer.rows() < after  # nothing has deleted the old files here, so the folder is as large as before
+
+
+def test_what_becomes_too_old_is_deleted_without_new_results(
+    world: SearchWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipeline that has stopped keeps its index no longer than a busy one."""
+    world.publish(world.result(0, "bank"))
+    world.index()
+    seconds, stop = count(START_NS // NS_PER_S, 100), threading.Event()
+
+    def now_s() -> float:
+        now = next(seconds)
+        if now > START_NS // NS_PER_S + 5_000:
+            stop.set()
+        return float(now)
+
+    reached: list[IndexLoop] = []
+
+    def reach(loop: IndexLoop) -> None:
+        reached.append(loop)
+        stop.set()
+
+    monkeypatch.setattr(IndexLoop, "maintain", reach)
+    with index_writer(world.folder, PIPELINE) as writer:
+        loop = IndexLoop(writer, Retention(keep_s=60.0), monotonic_s=now_s)
+        loop.run(world.transport, stop)
+    assert len(reached) == 2  # while it ran, and at its end
+
+
+def test_a_folder_that_cannot_be_written_is_told(world: SearchWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk, for example. The error names the folder."""
+
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("lance error: No space left on device")
+
+    with index_writer(world.folder, PIPELINE) as writer:
+        monkeypatch.setattr(type(writer.table.merge_insert("key")), "execute", full)
+        with pytest.raises(UsageError, match=r"index: the index cannot be used: .*No space left"):
+            writer.write([], writer.meta)
+
+
+def test_descriptions_of_a_new_index_begin_where_it_begins(world: SearchWorld) -> None:
+    """`--since now` leaves out what was described before."""
+    old, new = world.result(0, "x"), world.result(9, "y")
+    world.describe(old, "an old lorry")
+    with index_writer(world.folder, PIPELINE) as writer:
+        IndexLoop(writer).run(world.transport, threading.Event(), since="now", until_end=True)
+    world.describe(new, "a new lorry")
+    world.index()
+    assert keys(world) == [f"{new.window}|description"]
+
+
 def test_only_one_process_writes_an_index_of_one_pipeline(world: SearchWorld) -> None:
     """The error says what to do."""
     with (

@@ -13,6 +13,7 @@ from triptych.consumers import MomentQuery, MomentSearch
 from triptych.consumers.searching import search
 from triptych.consumers.searching.window_index import IndexFolderError
 from triptych.schemas.errors import UsageError
+from triptych.schemas.results import ModalityReport
 
 Indexed = Callable[..., SearchWorld]
 
@@ -157,7 +158,40 @@ def test_the_newest_of_many_windows_are_found(
     """Where only conditions are given and more windows fulfil them than are shown."""
     monkeypatch.setattr(search, "_CANDIDATES", 3)
     indexed(*(world.result(5 * number, "bank") for number in range(20)))
-    assert found(world, MomentQuery(said="bank")) == [("city", 95), ("city", 90), ("city", 85)]
+    assert found(world, MomentQuery(said="bank", limit=3)) == [("city", 95), ("city", 90), ("city", 85)]
+
+
+def test_as_many_moments_are_found_as_were_asked_for(
+    world: SearchWorld, indexed: Indexed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By words, by meaning, and by conditions alone."""
+    monkeypatch.setattr(search, "_CANDIDATES", 5)
+    indexed(*(world.result(5 * number, "like 3", seen="lion", like=number) for number in range(30)))
+    for query in (MomentQuery("lion", limit=25), MomentQuery("like 3", limit=25), MomentQuery(said="like", limit=25)):
+        assert len(found(world, query, SeedEmbedder() if query.text == "like 3" else None)) == 25
+
+
+def test_an_open_search_sees_what_is_indexed_later(world: SearchWorld, indexed: Indexed) -> None:
+    """Also the first vector, before which it had no space to search."""
+    indexed(world.result(0, "bank"))
+    moments = MomentSearch.open(world.folder, SeedEmbedder())
+    assert moments.find("like 1").notes == ("searched by words only: the index has no vectors",)
+    indexed(world.result(9, "x", like=1))
+    answer = moments.find("like 1")
+    assert answer.notes == ()
+    assert answer.moments[0].windows[0].window == world.result(9).window
+
+
+def test_words_alone_are_found_in_a_space_of_pictures_and_texts(world: SearchWorld, indexed: Indexed) -> None:
+    """There the vector of the words is the fused one in a window without pictures."""
+    absent = ModalityReport(state="absent")
+    result = world.result(4, "a bridge", like=8)
+    assert result.vectors is not None
+    vectors = result.vectors.model_copy(update={"fused": result.vectors.video, "video": None})
+    modalities = result.modalities.model_copy(update={"video": absent})
+    indexed(world.result(0, "x", like=1), result.model_copy(update={"vectors": vectors, "modalities": modalities}))
+    part = MomentSearch.open(world.folder, SeedEmbedder()).find("like 8").moments[0].windows[0].why[0]
+    assert (part.part, round(part.similarity or 0, 2)) == ("subtitles", 1.0)
 
 
 def test_pictures_are_found_in_a_space_of_pictures_and_texts(world: SearchWorld, indexed: Indexed) -> None:

@@ -37,9 +37,6 @@ class AssignmentChanges:
         self._revoked = NO_PARTITIONS
         self._lost = NO_PARTITIONS
         self._assigned = NO_PARTITIONS
-        self._previous = NO_PARTITIONS
-        """The assignment before a rebalance, whose positions the client remembers."""
-        self._to_rewind = NO_PARTITIONS
         self._revoking = NO_PARTITIONS
         self._is_reported = False
         self._is_closed = False
@@ -60,11 +57,6 @@ class AssignmentChanges:
         return self._assigned
 
     @property
-    def to_rewind(self) -> frozenset[TopicPartition]:
-        """Newly assigned partitions whose position may differ from the committed offset."""
-        return self._to_rewind & self._assigned
-
-    @property
     def is_revoking(self) -> bool:
         """Whether a revocation waits for the caller."""
         return bool(self._revoking)
@@ -79,10 +71,6 @@ class AssignmentChanges:
         """Whether the caller knows of all partitions that were lost. Any thread may call it."""
         with self._changed:
             return not self._lost
-
-    def rewind(self, assigned: frozenset[TopicPartition]) -> None:
-        """Record that the caller skipped records of these partitions."""
-        self._to_rewind |= assigned
 
     def complete_revocation(self) -> None:
         """End a pending revocation."""
@@ -102,7 +90,6 @@ class AssignmentChanges:
             if changes.assigned:
                 self.membership = self._joined_as
             self._assigned -= ready
-            self._to_rewind -= ready
             self._revoked = self._lost = NO_PARTITIONS
             self._is_reported = bool(self._revoking)
             return changes
@@ -120,7 +107,6 @@ class AssignmentChanges:
         """Record that partitions are revoked, or lost if the group has removed this member meanwhile."""
         with self._changed:
             self._revoking = NO_PARTITIONS
-            self._previous = revoked
             if is_member:
                 self._revoked |= revoked & self._reported_assignment
             else:
@@ -133,14 +119,11 @@ class AssignmentChanges:
             tps = frozenset(lost)
             self._lost |= tps & self._reported_assignment
             self._assigned -= tps
-            self._previous = NO_PARTITIONS
 
     def record_assigned(self, assigned: Iterable[TopicPartition], joined_s: float) -> None:
         """Record newly assigned partitions, and when the group answered the join, by the monotonic clock."""
         with self._changed:
-            mine = frozenset(assigned)
-            self._assigned |= mine
-            self._to_rewind |= mine & self._previous
+            self._assigned |= frozenset(assigned)
             self._joined_as = self._ask_membership()
             self.joined_s = joined_s
 

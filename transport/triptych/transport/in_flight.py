@@ -12,10 +12,13 @@ import time
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Final
 
 from triptych.transport.errors import PublishTimeoutError, TransportError
 from triptych.transport.records import Delivered, Message
 
+SEND_TIMEOUT_S: Final = 60.0
+"""How long a publisher's `send` blocks while too many bytes are in flight."""
 MAX_MESSAGES_PER_TAKE = 256
 """Each take costs a thread switch, so it returns many messages."""
 

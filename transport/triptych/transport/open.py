@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from triptych.settings.kafka import KafkaSettings
 from triptych.transport.errors import StopError
+from triptych.transport.in_flight import SEND_TIMEOUT_S
 
 if TYPE_CHECKING:
     from triptych.transport.protocols import Transport
-
-SEND_TIMEOUT_S: Final = 60.0
-"""How long a publisher's `send` blocks while too many bytes are in flight."""
 
 
 def open_transport(settings: KafkaSettings, *, send_timeout_s: float = SEND_TIMEOUT_S) -> Transport:

@@ -198,20 +198,21 @@ def _print_moments(answer: SearchAnswer) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from triptych.consumers.dead.text import printable
+
     console = Console()
     for number, moment in enumerate(answer.moments, 1):
         best = moment.windows[0]
         console.print(
             Text.assemble(
                 (f"{number:>2}  ", "bold"),
-                (moment.stream, "bold cyan"),
+                (printable(moment.stream), "bold cyan"),
                 f"  {_shown_time(moment.start_ns)} to {_shown_time(moment.end_ns)[11:]}",
             )
         )
         for part in best.why:
-            console.print(
-                Text(f"    {_reason(part.words_score, part.similarity)} in {_shown_part(part.part)}: {part.text}")
-            )
+            reason = f"{_reason(part.words_score, part.similarity)} in {_shown_part(part.part)}"
+            console.print(Text(f"    {reason}: {printable(part.text)}"))
         console.print(Text(f"    triptych evidence {best.result}", style="dim"), soft_wrap=True)
     if not answer.moments:
         console.print("nothing was found")

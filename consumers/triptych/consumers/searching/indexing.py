@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from triptych.consumers.searching.rows import IndexRow, description_row, index_rows, vector_space
+from triptych.consumers.searching.window_index import KEEP_VERSIONS
+from triptych.consumers.subscription.description_subscriber import start_offsets
 from triptych.consumers.subscription.log_reading import partitions_of
 from triptych.consumers.subscription.subscriber import Results, Subscriber
 from triptych.schemas.errors import MalformedRecordError
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from triptych.consumers.subscription.cursor import Since
     from triptych.schemas.results import Result
     from triptych.transport.protocols import Reader, Transport
-    from triptych.transport.records import Record
+    from triptych.transport.records import Record, TopicPartition
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +35,7 @@ _BATCH_WINDOWS: Final = 2_000
 _COMMIT_EVERY_S: Final = 1.0
 """The longest time until a window can be found."""
 _MAINTAIN_EVERY_S: Final = 60.0
+_POLL_TIMEOUT_S: Final = 0.25
 _MAINTAIN_EVERY_COMMITS: Final = 200
 """Each commit adds small files, which make searches slower until they are merged."""
 
@@ -64,7 +67,10 @@ class IndexCounts:
 class DescriptionFeed:
     """Reads the descriptions topic from the offsets that the index stores. A pipeline without the topic has none."""
 
-    def __init__(self, transport: Transport, pipeline: str, offsets: dict[str, int]) -> None:
+    def __init__(
+        self, transport: Transport, pipeline: str, offsets: Mapping[str, int], since: Since | None = None
+    ) -> None:
+        """Continue at these offsets by partition; a partition without one begins at `since`."""
         self.malformed = 0
         try:
             self._tps = partitions_of(transport, descriptions_topic(pipeline))
@@ -72,23 +78,27 @@ class DescriptionFeed:
             self._tps = ()
         self._reader: Reader | None = None
         if self._tps:
-            self._reader = transport.reader({tp: offsets.get(str(tp.partition), 0) for tp in self._tps})
+            self._reader = transport.reader(dict.fromkeys(self._tps, 0))
+            starts = start_offsets(self._reader, self._tps, since)
+            for tp in self._tps:
+                self._reader.seek(tp, offsets.get(str(tp.partition), starts[tp]))
 
-    def poll(self) -> list[IndexRow]:
-        """Return the rows of what is available, without blocking."""
-        records = [] if self._reader is None else self._reader.poll(0.0).records
+    def poll(self, timeout_s: float = 0.0) -> list[IndexRow]:
+        """Return the rows of what is available; block up to the timeout for the first."""
+        records = [] if self._reader is None else self._reader.poll(timeout_s).records
         return [row for record in records if (row := self._row(record)) is not None]
 
     def offsets(self) -> dict[str, int]:
         """Return where to continue, by partition."""
         return {} if self._reader is None else {str(tp.partition): self._reader.position(tp) for tp in self._tps}
 
-    def read_to_end(self) -> bool:
-        """Return whether nothing is left to read now."""
-        if self._reader is None:
-            return True
-        ends = self._reader.end_offsets(self._tps)
-        return all(self._reader.position(tp) >= end for tp, end in ends.items())
+    def end_offsets(self) -> dict[TopicPartition, int]:
+        """Return the end offsets of now."""
+        return {} if self._reader is None else dict(self._reader.end_offsets(self._tps))
+
+    def is_read_to(self, ends: Mapping[TopicPartition, int]) -> bool:
+        """Return whether everything before these offsets has been read."""
+        return self._reader is None or all(self._reader.position(tp) >= end for tp, end in ends.items())
 
     def close(self) -> None:
         """Close the reader."""
@@ -123,6 +133,7 @@ class IndexLoop:
     _rows: list[IndexRow] = field(default_factory=list, init=False)
     _commits_since: int = field(default=0, init=False)
     _maintained_s: float = field(default=0.0, init=False)
+    _next_shrink_s: float = field(default=0.0, init=False)
 
     def run(
         self, transport: Transport, stop: threading.Event, *, since: Since | None = None, until_end: bool = False
@@ -143,16 +154,20 @@ class IndexLoop:
         with (
             Subscriber.from_transport(transport, pipeline=meta.pipeline) as subscriber,
             subscriber.results(None, meta.cursor or since, until_end=until_end, revisions="all") as results,
-            closing(DescriptionFeed(transport, meta.pipeline, dict(meta.description_offsets))) as descriptions,
+            closing(DescriptionFeed(transport, meta.pipeline, meta.description_offsets, since)) as descriptions,
         ):
             has_more = True
             while has_more and not stop.is_set():
                 has_more = self._fill(results, descriptions)
                 self._commit(results, descriptions)
                 self._maintain_if_due()
-            while until_end and not stop.is_set() and not descriptions.read_to_end():
-                self._take_descriptions(descriptions)
-                self._commit(results, descriptions)
+            ends = descriptions.end_offsets() if until_end else {}
+            while not stop.is_set() and not descriptions.is_read_to(ends):
+                self._take_descriptions(descriptions, _POLL_TIMEOUT_S)
+                if len(self._rows) >= _BATCH_WINDOWS:
+                    self._commit(results, descriptions)
+                    self._maintain_if_due()
+            self._commit(results, descriptions)
             self.counts.malformed = subscriber.counts.malformed + descriptions.malformed
         self.maintain()
         return self.counts
@@ -163,9 +178,13 @@ class IndexLoop:
             self.counts.expired += self.index.expire(self.wall_ns() - round(self.retention.keep_s * NS_PER_S))
         started_s = self.monotonic_s()
         self.index.maintain()
-        if self.retention.max_bytes is not None and (shrunk := self.index.shrink(self.retention.max_bytes)):
-            self.counts.expired += shrunk
-            self.index.maintain()
+        if self.retention.max_bytes is not None and started_s >= self._next_shrink_s:
+            shrunk = self.index.shrink(self.retention.max_bytes)
+            if shrunk:
+                self.counts.expired += shrunk
+                self.index.maintain()
+                # Until then, readers of older versions keep the deleted rows on the disk.
+                self._next_shrink_s = started_s + KEEP_VERSIONS.total_seconds() + 2 * _MAINTAIN_EVERY_S
         self._commits_since, self._maintained_s = 0, self.monotonic_s()
         log.info(
             "index_maintained",
@@ -177,7 +196,8 @@ class IndexLoop:
 
     def _maintain_if_due(self) -> None:
         is_long_ago = self.monotonic_s() - self._maintained_s >= _MAINTAIN_EVERY_S
-        if self._commits_since >= _MAINTAIN_EVERY_COMMITS or (is_long_ago and self._commits_since):
+        has_work = self._commits_since > 0 or self.retention != Retention()
+        if self._commits_since >= _MAINTAIN_EVERY_COMMITS or (is_long_ago and has_work):
             self.maintain()
 
     def _fill(self, results: Results, descriptions: DescriptionFeed) -> bool:
@@ -226,8 +246,8 @@ class IndexLoop:
         self.index.meta = replace(self.index.meta, other_spaces=self.index.meta.other_spaces + 1)
         self._rows += index_rows(result, None)
 
-    def _take_descriptions(self, descriptions: DescriptionFeed) -> None:
-        rows = descriptions.poll()
+    def _take_descriptions(self, descriptions: DescriptionFeed, timeout_s: float = 0.0) -> None:
+        rows = descriptions.poll(timeout_s)
         self._rows += rows
         self.counts.descriptions += len(rows)
 

@@ -83,7 +83,7 @@ def index_rows(result: Result, space: str | None) -> list[IndexRow]:
     parts: dict[Part, tuple[str, str | None, dict[str, Any]]] = {
         "video": _seen(result, None if vectors is None else _picture_vector(result, vectors)),
         "audio": _heard(result, None if vectors is None else vectors.audio),
-        "subtitles": _said(result, None if vectors is None else vectors.subtitles),
+        "subtitles": _said(result, None if vectors is None else _words_vector(result, vectors)),
         "prompts": _matched(result),
     }
     rows = [
@@ -125,6 +125,12 @@ def _picture_vector(result: Result, vectors: Vectors) -> str | None:
     """Return the vector of the pictures. In a space of pictures and texts it is `fused`, and is not repeated."""
     has_pictures = result.modalities.video.used > 0
     return vectors.video or (vectors.fused if has_pictures else None)
+
+
+def _words_vector(result: Result, vectors: Vectors) -> str | None:
+    """Return the vector of the words. In such a space it is `fused` in a window without pictures."""
+    has_words_only = bool(result.observations.words) and not result.modalities.video.used and vectors.audio is None
+    return vectors.subtitles or (vectors.fused if has_words_only else None)
 
 
 def _seen(result: Result, vector: str | None) -> tuple[str, str | None, dict[str, Any]]:

@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 
 _RANK_OFFSET: Final = 60
 _CANDIDATES: Final = 100
-"""The best windows of each ranking."""
+"""The least number of rows of each ranking: the best ones."""
 _MAX_REQUIRED: Final = 10_000
 """The most windows that a condition such as `said` may leave; more of them are cut, and that is said."""
-_MAX_ROWS: Final = 5 * _MAX_REQUIRED
-"""A window has five parts at most."""
+_PARTS: Final = 5
+"""A window has so many rows at most."""
+_MAX_ROWS: Final = _PARTS * _MAX_REQUIRED
 _REFINE: Final = 10
 """So many times more vectors are compared exactly than are wanted. 10 gives a recall of .99 (docs/searching.md)."""
 _COLUMNS: Final = ["window", "part", "result", "stream", "start_ns", "end_ns", "text", "details"]
@@ -198,10 +199,11 @@ class MomentSearch:
         where = " AND ".join(conditions)
         candidates: dict[str, _Candidate] = {}
         if wanted.text.strip():
-            _merge(candidates, self._by_words(wanted.text, where), "words_score", "_score")
-            _merge(candidates, self._by_meaning(wanted.text, where, notes), "similarity", "_distance")
+            most = max(_CANDIDATES, _PARTS * wanted.limit)
+            _merge(candidates, self._by_words(wanted.text, where, most), "words_score", "_score")
+            _merge(candidates, self._by_meaning(wanted.text, where, most, notes), "similarity", "_distance")
         else:
-            _merge(candidates, self._newest(where), "newest", "start_ns")
+            _merge(candidates, self._newest(where, max(_CANDIDATES, wanted.limit)), "newest", "start_ns")
         return SearchAnswer(_moments(candidates.values(), wanted.limit), tuple(notes))
 
     def _required(self, words: str, option: str, part: Part, conditions: Sequence[str], notes: list[str]) -> str:
@@ -217,12 +219,12 @@ class MomentSearch:
             )
         return _among(found)
 
-    def _by_words(self, text: str, where: str) -> list[dict[str, Any]]:
+    def _by_words(self, text: str, where: str, most: int) -> list[dict[str, Any]]:
         search = self._index.table.search(MatchQuery(text, "text"), query_type="fts").where(where, prefilter=True)
-        rows: list[dict[str, Any]] = search.select([*_COLUMNS, "_score"]).limit(_CANDIDATES).to_list()
+        rows: list[dict[str, Any]] = search.select([*_COLUMNS, "_score"]).limit(most).to_list()
         return rows
 
-    def _by_meaning(self, text: str, where: str, notes: list[str]) -> list[dict[str, Any]]:
+    def _by_meaning(self, text: str, where: str, most: int, notes: list[str]) -> list[dict[str, Any]]:
         space = self._index.meta.space
         if space is None:
             notes.append("searched by words only: the index has no vectors")
@@ -235,13 +237,13 @@ class MomentSearch:
         vector = self._embedder.embed_texts([text])[0]
         search = self._index.table.search(vector, vector_column_name="vector").distance_type("cosine")
         search = search.where(where, prefilter=True).refine_factor(_REFINE)
-        rows: list[dict[str, Any]] = search.select([*_COLUMNS, "_distance"]).limit(_CANDIDATES).to_list()
+        rows: list[dict[str, Any]] = search.select([*_COLUMNS, "_distance"]).limit(most).to_list()
         return rows
 
-    def _newest(self, where: str) -> list[dict[str, Any]]:
+    def _newest(self, where: str, most: int) -> list[dict[str, Any]]:
         """Return the rows of the newest windows. The conditions leave at most `_MAX_REQUIRED` windows."""
         found = self._index.table.search().where(where).select(["window", "start_ns"]).limit(_MAX_ROWS).to_list()
-        newest = sorted({(-row["start_ns"], row["window"]) for row in found})[:_CANDIDATES]
+        newest = sorted({(-row["start_ns"], row["window"]) for row in found})[:most]
         chosen = f"{where} AND {_among([window for _, window in newest])}"
         rows = self._index.table.search().where(chosen).select(_COLUMNS).limit(_MAX_ROWS).to_list()
         return sorted(rows, key=lambda row: (-row["start_ns"], row["window"], row["part"]))

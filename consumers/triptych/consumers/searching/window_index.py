@@ -36,7 +36,7 @@ _VECTOR: Final = "vector"
 _VECTOR_INDEX_ROWS: Final = 10_000
 """From this many rows on, the vectors get an approximate index. Below, all are compared, in milliseconds."""
 _RETRAIN_FACTOR: Final = 4
-_KEEP_VERSIONS: Final = timedelta(minutes=10)
+KEEP_VERSIONS: Final = timedelta(minutes=10)
 """Readers of an old version have this long to finish."""
 _SHRINK_TO: Final = 0.9
 
@@ -109,15 +109,7 @@ class WindowIndex:
                 f"{folder}: expected an index, found none; `triptych index --index {folder}` writes one"
             )
         table = connection.open_table(_TABLE)
-        found = table.search().where(f"key = '{_META}'").select(["details"]).limit(1).to_list()
-        if not found:
-            raise IncompleteIndexError(f"{folder}: the index is empty: `triptych index` has not written to it yet")
-        meta = IndexMeta(**json.loads(found[0]["details"]))
-        if meta.version != FORMAT_VERSION:
-            raise IndexFolderError(
-                f"{folder}: expected an index of format {FORMAT_VERSION}, got {meta.version}; "
-                "delete the folder, and `triptych index` writes it again"
-            )
+        meta = _read_meta(folder, table)
         return cls(folder, table, meta)
 
     @classmethod
@@ -144,8 +136,14 @@ class WindowIndex:
         return self._table
 
     def refresh(self) -> None:
-        """See what other processes have written."""
-        self._table.checkout_latest()
+        """See what other processes have written.
+
+        Raises:
+            IndexFolderError: the index was deleted, or written again in another format.
+        """
+        with self._errors_told():
+            self._table.checkout_latest()
+        self.meta = _read_meta(self._folder, self._table)
 
     def rows(self) -> int:
         """Return the number of rows."""
@@ -162,15 +160,15 @@ class WindowIndex:
             IndexFolderError: the folder cannot be written, because the disk is full for example. Nothing was committed.
         """
         if meta.dimensions and _VECTOR not in self._table.schema.names:
-            self._table.add_columns(pa.field(_VECTOR, pa.list_(pa.float16(), meta.dimensions)))
+            with self._errors_told():
+                self._table.add_columns(pa.field(_VECTOR, pa.list_(pa.float16(), meta.dimensions)))
         latest = {row.key: row for row in rows}
         about = {"key": _META, "part": _META, "text": "", "details": json.dumps(asdict(meta))}
         documents = [about, *(_document(row) for row in latest.values())]
         batch = pa.Table.from_pylist(documents, schema=self._table.schema)
         merge = self._table.merge_insert("key").when_matched_update_all().when_not_matched_insert_all()
-        merge.execute(
-            batch, on_bad_vectors="null"
-        )  # "bad" includes those that are null, which most parts of windows are
+        with self._errors_told():
+            merge.execute(batch, on_bad_vectors="null")  # "bad" includes those that are null, as of most parts
         self.meta = meta
 
     def maintain(self) -> None:
@@ -179,19 +177,21 @@ class WindowIndex:
         if self.meta.dimensions and rows >= max(_VECTOR_INDEX_ROWS, _RETRAIN_FACTOR * self.meta.trained_rows):
             self._train(rows)
         try:
-            self._table.optimize(cleanup_older_than=_KEEP_VERSIONS)
+            self._table.optimize(cleanup_older_than=KEEP_VERSIONS)
         except RuntimeError as error:  # LanceDB has no error classes of its own
             # Rows and positions are committed, and unindexed rows are found too: only slower.
             log.warning("index_not_optimized", error=str(error), rows=rows)
 
     def _train(self, rows: int) -> None:
-        self._table.create_index(_VECTOR, config=IvfSq(distance_type="cosine"), replace=True)
+        with self._errors_told():
+            self._table.create_index(_VECTOR, config=IvfSq(distance_type="cosine"), replace=True)
         self.write([], replace(self.meta, trained_rows=rows))
 
     def expire(self, before_ns: int) -> int:
         """Delete what was published before a time. Return the number of rows deleted."""
         before = self.rows()
-        self._table.delete(f"part != '{_META}' AND published_ns < {before_ns}")
+        with self._errors_told():
+            self._table.delete(f"part != '{_META}' AND published_ns < {before_ns}")
         return before - self.rows()
 
     def shrink(self, max_bytes: int) -> int:
@@ -203,6 +203,14 @@ class WindowIndex:
         times = self._table.search().where(f"part != '{_META}'").select(["published_ns"]).to_arrow()["published_ns"]
         before_ns = int(np.partition(times.to_numpy(), excess - 1)[excess - 1]) + 1
         return self.expire(before_ns)
+
+    @contextmanager
+    def _errors_told(self) -> Iterator[None]:
+        """Turn the errors of LanceDB, which has no classes of its own, into one that names the folder."""
+        try:
+            yield
+        except (OSError, RuntimeError) as error:
+            raise IndexFolderError(f"{self._folder}: the index cannot be used: {error}") from error
 
 
 @contextmanager
@@ -236,6 +244,19 @@ def _open_or_create(folder: Path, pipeline: str) -> WindowIndex:
             "name another folder"
         )
     return index
+
+
+def _read_meta(folder: Path, table: Table) -> IndexMeta:
+    found = table.search().where(f"key = '{_META}'").select(["details"]).limit(1).to_list()
+    if not found:
+        raise IncompleteIndexError(f"{folder}: the index is empty: `triptych index` has not written to it yet")
+    meta = IndexMeta(**json.loads(found[0]["details"]))
+    if meta.version != FORMAT_VERSION:
+        raise IndexFolderError(
+            f"{folder}: expected an index of format {FORMAT_VERSION}, got {meta.version}; "
+            "delete the folder, and `triptych index` writes it again"
+        )
+    return meta
 
 
 def _document(row: IndexRow) -> dict[str, Any]:

@@ -77,7 +77,7 @@ class DescriptionSubscriber:
         tps = partitions_of(self._transport, descriptions_topic(self._pipeline))
         reader = self._transport.reader(dict.fromkeys(tps, 0))
         try:
-            starts, ends = _start_offsets(reader, tps, since), reader.end_offsets(tps)
+            starts, ends = start_offsets(reader, tps, since), reader.end_offsets(tps)
             for tp, offset in starts.items():
                 reader.seek(tp, offset)
             seen = RecentIds(_REMEMBERED_IDS)
@@ -123,7 +123,12 @@ class DescriptionSubscriber:
             return None
 
 
-def _start_offsets(reader: Reader, tps: tuple[TopicPartition, ...], since: Since | None) -> dict[TopicPartition, int]:
+def start_offsets(reader: Reader, tps: tuple[TopicPartition, ...], since: Since | None) -> dict[TopicPartition, int]:
+    """Return where to start reading: at a publication time, `now`, or everything that is kept.
+
+    Raises:
+        UsageError: `since` is invalid.
+    """
     from triptych.consumers.subscription.cursor import NOW, Cursor, parse_since  # noqa: PLC0415 - as above
 
     start = parse_since(since)

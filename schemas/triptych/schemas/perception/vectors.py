@@ -25,7 +25,8 @@ class Vectors(Value):
     float16 numbers (`decode_vector`). `video`, `audio` and `subtitles` are those of each modality alone, null where it
     is missing. The vector of the window is `fused`. Where that is null, it is the sum of the vectors of the modalities
     times their `weights`, scaled to length 1 (`fused_vector`). In a space of pictures (or of sounds) and texts,
-    `fused` is the vector of the pictures (or sounds) itself, and is not repeated.
+    `fused` is the vector of the pictures (or sounds) itself, or of the words in a window without them, and is not
+    repeated.
     """
 
     space: str

@@ -32,6 +32,31 @@ def flac(samples: np.ndarray) -> bytes:  # int16 [frames]
     return out.getvalue()
 
 
+def matroska(codec: str) -> bytes:
+    """Return a second of a black picture, or half a second of sound, as Matroska."""
+    out = io.BytesIO()
+    with av.open(out, "w", format="matroska") as container:
+        if codec == "mpeg4":
+            video = container.add_stream(codec, rate=1, width=16, height=16, pix_fmt="yuv420p")
+            picture = av.VideoFrame(16, 16, "yuv420p")
+            picture.pts = 0
+            packets = [*video.encode(picture), *video.encode(None)]
+        else:
+            audio = container.add_stream(codec, rate=RATE_HZ, layout="mono")
+            silence = np.zeros((1, RATE_HZ // 2), np.int16)
+            frame = av.AudioFrame.from_ndarray(silence, format="s16", layout="mono")
+            frame.sample_rate, frame.pts = RATE_HZ, 0
+            packets = [*audio.encode(frame), *audio.encode(None)]
+        for packet in packets:
+            container.mux(packet)
+    return out.getvalue()
+
+
+PLAYLIST = b"""<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period><AdaptationSet>
+<Representation id="1" mimeType="audio/mp4"><BaseURL>http://127.0.0.1:1/</BaseURL></Representation></AdaptationSet>
+</Period></MPD>"""
+
+
 def chunk(start_ns: int, data: bytes, content_type: str) -> AudioChunk:
     """Return half a second of sound."""
     fields = {"stream": "city", "id": f"a{start_ns}", "source": "/cam", "session": "s", "content_type": content_type}
@@ -60,3 +85,15 @@ def test_sound_that_cannot_be_decoded_is_none(make_result: MakeResult, content_t
     result = make_result(0)
     assert window_sound([chunk(result.start_ns, b"no sound", content_type)], result) is None
     assert window_sound([], result) is None
+
+
+@pytest.mark.parametrize("data", [matroska("mpeg4"), matroska("flac"), PLAYLIST], ids=["picture", "sound", "playlist"])
+def test_only_flac_is_decoded_as_flac(make_result: MakeResult, data: bytes) -> None:
+    """Nothing that FFmpeg could detect as another format, such as a playlist. A good chunk beside it still plays."""
+    result = make_result(0)
+    hostile = chunk(result.start_ns, data, "audio/flac")
+    assert window_sound([hostile], result) is None
+    good = chunk(result.start_ns + S, flac(np.full(RATE_HZ // 2, 9_000, np.int16)), "audio/flac")
+    sound = window_sound([hostile, good], result)
+    assert sound is not None
+    assert max(waveform(sound)) == pytest.approx(9_000 / 32_768, abs=1e-3)

@@ -146,6 +146,17 @@ def test_a_cursor_of_another_topic_or_time_is_gone() -> None:
         state.listen(PageCursor(EPOCH, {"r0": seen}), everything)
 
 
+def test_a_wall_from_before_reading_has_begun_gets_every_change(read_as: ReadAs) -> None:
+    """Its cursor is not that of another topic: its client has seen nothing."""
+    state = PageState()
+    assert not state.has_begun
+    cursor = parse_page_cursor(str(state.cursor()))
+    state.begin(EPOCH, {0: 0})
+    assert state.has_begun
+    state.add_results([read_as(0, "a")])
+    assert drained(state.listen(cursor, everything)) == [("tile", "a")]
+
+
 def test_a_topic_that_was_created_again_lets_clients_load_again(read_as: ReadAs) -> None:
     """Its places mean other results."""
     state = started([read_as(0)])
@@ -205,11 +216,23 @@ def test_the_memory_is_bounded_by_feeds_windows_and_events(read_as: ReadAs) -> N
         state.add_results([read_as(number, f"feed-{number % 7}", fire=0.9 if number % 3 else 0.0)])
     assert len(state.feeds) == 5
     assert "feed-0" in state.feeds
-    assert state.windows <= 600 + 5 * 32
     assert len(state.reviews) == 10
     assert state.counts["feeds_forgotten"] > 0
     changes = state._changes(everything)  # noqa: SLF001 - what a client without a cursor gets
     assert len(changes) <= 5 + 10
+
+
+def test_the_bound_of_windows_holds_over_feeds_that_have_ended(read_as: ReadAs) -> None:
+    """They share it with those that come later, although no window of theirs comes any more."""
+    state = started(limits=StateLimits(windows=600))
+    state.add_results(read_as(number, "ended") for number in range(600))
+    assert state.windows == 600
+    for name in "abcd":
+        state.add_results(read_as(number, name) for number in range(150))
+    slack, minutes = 5 * 32, (600 + 4 * 150) // 30
+    assert state.windows <= 600 + slack + minutes
+    covered = state.feeds["ended"].history.range(0, 2**62)
+    assert sum(window.windows for window in covered) == 600  # merged, not lost
 
 
 def test_a_slow_client_holds_one_change_of_each_feed(read_as: ReadAs) -> None:

@@ -111,3 +111,36 @@ def test_the_oldest_events_are_forgotten_first(read_as: ReadAs) -> None:
     add(reviews, [read_as(number, fire=0.9 if number % 2 else 0.0) for number in range(20)])
     assert (len(reviews), reviews.forgotten) == (3, 7)
     assert reviews.answer("city", "fire", read_as(1).window.start_ns, "yes") == []
+
+
+def test_an_event_of_a_feed_that_has_ended_is_over(read_as: ReadAs) -> None:
+    """With its last window. A feed that is started again without a gap goes on with it, as for alerts."""
+    reviews = ReviewList(ReviewLimits())
+    [event] = add(reviews, [read_as(0, fire=0.9), read_as(1, fire=0.9, closed_by="end")])
+    assert (event.is_over, event.windows) == (True, 2)
+    [same] = add(reviews, [read_as(2, fire=0.9)])
+    assert same is event
+    assert (event.is_over, event.windows) == (False, 3)
+
+
+def test_an_event_of_a_prompt_that_was_removed_is_over(read_as: ReadAs) -> None:
+    """The feed is not asked for it any more, and nothing is kept of it."""
+    reviews = ReviewList(ReviewLimits())
+    add(reviews, [read_as(0, fire=0.9, rules=(("speech > .5", True),))])
+    ended = add(reviews, [read_as(1)])
+    assert [(event.kind, event.is_over) for event in ended] == [("alert", True), ("match", True)]
+    assert add(reviews, [read_as(2)]) == []
+    assert (len(reviews._runs), reviews._running) == (0, {})  # noqa: SLF001 - what is kept
+
+
+def test_what_holds_is_bounded_and_ends_with_its_feed(read_as: ReadAs) -> None:
+    """Feeds come and go, and many end without saying so."""
+    reviews = ReviewList(ReviewLimits(runs=3))
+    for number in range(10):
+        changed = add(reviews, [read_as(0, f"feed-{number}", fire=0.9)])
+    assert [(event.feed, event.is_over) for event in changed] == [("feed-6", True), ("feed-9", False)]
+    assert len(reviews._runs) == 3  # noqa: SLF001 - what is kept
+    [ended] = reviews.forget_feed("feed-8")
+    assert ended.is_over
+    assert reviews.forget_feed("feed-8") == []
+    assert set(reviews._running) == {"feed-7", "feed-9"}  # noqa: SLF001 - what is kept

@@ -111,6 +111,25 @@ def test_the_number_of_streams_is_bounded() -> None:
     asyncio.run(run())
 
 
+def test_a_client_that_comes_before_reading_has_begun_keeps_its_cursor() -> None:
+    """It is asked to come again, not to load everything: whether its cursor is gone is not known yet."""
+
+    async def run() -> None:
+        cursor = str(started().cursor())
+        state = PageState()
+        streams = EventStreams(parts(state))
+        with pytest.raises(PageProblemError, match="just started") as refused:
+            streams.open(REQUEST, USER)
+        assert (refused.value.status, refused.value.retry_after_s) == (503, 1)
+        state.begin("e", {0: 0})
+        streams.open(REQUEST, USER)
+        events = streams._events(USER, cursor)  # noqa: SLF001 - without a connection
+        assert [(await anext(events)).comment, (await anext(events)).event] == ["open", "health"]
+        await events.aclose()  # type: ignore[attr-defined]  # a generator
+
+    asyncio.run(run())
+
+
 def test_a_stream_ends_with_the_server() -> None:
     """Without waiting for the next change."""
 

@@ -26,14 +26,13 @@ from triptych.transport.errors import (
     TransportClosedError,
     TransportError,
 )
-from triptych.transport.in_flight import InFlight, Outgoing
+from triptych.transport.in_flight import SEND_TIMEOUT_S, InFlight, Outgoing
 from triptych.transport.kafka.errors import NOT_AUTHORIZED, REJECTED, SEQUENCE_LOST, TOO_LARGE, translated
 from triptych.transport.kafka.producer import OneUseClient, ProducerClient
 from triptych.transport.records import Delivered, Message
 
 log = structlog.get_logger(__name__)
 
-SEND_TIMEOUT_S = 60.0
 STOP_LIMIT_S = 15.0
 BACKOFF_S = (0.1, 5.0)
 """Between attempts to open a client: the first delay, and the longest one after refusals. An attempt that finds no

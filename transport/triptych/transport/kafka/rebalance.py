@@ -12,9 +12,9 @@ from kafka import errors
 from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.net.selector import KernelEvent
 
-from triptych.transport.assignment_changes import AssignmentChanges
+from triptych.transport.assignment_changes import NO_PARTITIONS, AssignmentChanges
 from triptych.transport.errors import TransportClosedError
-from triptych.transport.records import TopicPartition
+from triptych.transport.records import Poll, TopicPartition
 
 POLL_INTERVAL_S: Final = 0.005
 """How often a pending revocation is checked: no other thread can wake the client's event loop."""
@@ -47,6 +47,14 @@ class RebalanceListener(AssignmentChanges, AsyncConsumerRebalanceListener):  # t
         """The group's error that another member has this instance id. The client only logs it, and continues to
         read."""
         self._join_until = float("inf")
+        self._previous = NO_PARTITIONS
+        """The assignment before a rebalance, whose positions the client remembers."""
+        self._to_rewind = NO_PARTITIONS
+
+    @property
+    def to_rewind(self) -> frozenset[TopicPartition]:
+        """Newly assigned partitions whose position may differ from the committed offset."""
+        return self._to_rewind & self._assigned
 
     @property
     def is_current(self) -> bool:
@@ -58,6 +66,16 @@ class RebalanceListener(AssignmentChanges, AsyncConsumerRebalanceListener):  # t
     def is_joining(self) -> bool:
         """Whether nothing is assigned because a join is in progress."""
         return self._is_joining and time.monotonic() < self._join_until
+
+    def rewind(self, assigned: frozenset[TopicPartition]) -> None:
+        """Record that the caller skipped records of these partitions."""
+        self._to_rewind |= assigned
+
+    def take(self, ready: frozenset[TopicPartition]) -> Poll:
+        """Return and reset the changes since the last call. Of the new partitions, return only those in `ready`."""
+        with self._changed:
+            self._to_rewind -= ready
+            return super().take(ready)
 
     def wait_for(self, polling: Future[Any], timeout_s: float, *, continues: bool) -> None:
         """Wait until the client's poll is done, a revocation starts, or the time is up and the poll `continues`.
@@ -87,18 +105,24 @@ class RebalanceListener(AssignmentChanges, AsyncConsumerRebalanceListener):  # t
                 # The broker learns that we leave only after a join, so no join may start; this makes the poll fail.
                 raise TransportClosedError("closed during a revocation")
             self._is_joining = True
-        self.end_revocation(revoked_tps, is_member=is_member)
+            self._previous = revoked_tps
+            self.end_revocation(revoked_tps, is_member=is_member)
         self._request_rejoin()
 
     async def on_partitions_lost(self, lost: Iterable[KafkaTopicPartition]) -> None:
         """Record partitions that another member may own already: the caller must not publish or commit for them."""
-        self.record_lost(map(ours, lost))
+        with self._changed:
+            self._previous = NO_PARTITIONS
+            self.record_lost(map(ours, lost))
         self._is_joining = True
         self._request_rejoin()
 
     async def on_partitions_assigned(self, assigned: Iterable[KafkaTopicPartition]) -> None:
         """Record newly assigned partitions."""
-        self.record_assigned(map(ours, assigned), time.monotonic())
+        assigned_tps = frozenset(map(ours, assigned))
+        with self._changed:
+            self._to_rewind |= assigned_tps & self._previous
+            self.record_assigned(assigned_tps, time.monotonic())
         self._is_joining = False
 
     def watch_heartbeats(self, handle_response: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,9 +11,10 @@ from kafka.record import util as kafka_checksum
 
 from triptych.settings.kafka import KafkaSettings
 from triptych.transport.errors import StopError
+from triptych.transport.in_flight import SEND_TIMEOUT_S
 from triptych.transport.kafka.admin import KafkaAdmin
 from triptych.transport.kafka.group_consumer import KafkaGroupConsumer
-from triptych.transport.kafka.publisher import SEND_TIMEOUT_S, KafkaPublisher
+from triptych.transport.kafka.publisher import KafkaPublisher
 from triptych.transport.kafka.reader import KafkaReader
 from triptych.transport.kafka.transactions import KafkaTransactions
 from triptych.transport.records import OutOfRangePolicy, TopicPartition

@@ -10,7 +10,7 @@ from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as ClientPartition
 
 from triptych.settings.kafka import KafkaSettings
-from triptych.transport.errors import BrokerUnavailableError, TopicMissingError
+from triptych.transport.errors import BrokerUnavailableError, TopicMissingError, TransportError
 from triptych.transport.kafka.consumer_client import (
     CLOSE_LIMIT_MS,
     FETCH_BYTES,
@@ -95,14 +95,17 @@ def require_topics(client: Consumer, topics: Iterable[str]) -> None:
         TopicMissingError: a topic does not exist.
         BrokerUnavailableError: the broker did not answer, or knows of no broker.
     """
-    known = require_brokers(client, "asking the broker for its topics", REQUEST_LIMIT_MS / 1_000).topics
-    missing = [topic for topic in topics if topic not in known or known[topic].error is not None]
-    if missing:
+    try:
+        known = require_brokers(client, "asking the broker for its topics", REQUEST_LIMIT_MS / 1_000).topics
+        missing = [topic for topic in topics if topic not in known or known[topic].error is not None]
+        if missing:
+            raise TopicMissingError(
+                f"no such topic: {', '.join(missing)}; `triptych topics create` creates them (if the broker has ACLs, "
+                "a topic that this user may not describe looks the same)"
+            )
+    except TransportError:
         close_consumer(client)
-        raise TopicMissingError(
-            f"no such topic: {', '.join(missing)}; `triptych topics create` creates them (if the broker has ACLs, a "
-            "topic that this user may not describe looks the same)"
-        )
+        raise
 
 
 def close_consumer(client: Consumer) -> None:

@@ -25,6 +25,7 @@ from triptych.transport.errors import (
     CommitRefusedError,
     RetriableError,
     TransportClosedError,
+    TransportError,
 )
 from triptych.transport.kafka.consumer_client import (
     CLOSE_LIMIT_MS,
@@ -91,11 +92,11 @@ class LibrdkafkaGroupConsumer(LibrdkafkaReader):
         require_topics(self._client, topics)
         self._thread = ClientThread()
         self._polling: Future[tuple[Record, ...]] | None = None
-        self._on_client(
-            lambda: self._client.subscribe(
-                list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
-            )
-        )
+        try:
+            self._on_client(lambda: self._subscribe(topics))
+        except TransportError:
+            self.close()
+            raise
 
     def end_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Query the offsets after the last records, including records that consumers cannot read yet.
@@ -173,6 +174,12 @@ class LibrdkafkaGroupConsumer(LibrdkafkaReader):
             return self._thread.submit(call).result(2 * QUERY_LIMIT_S)
         except TimeoutError as error:
             raise BrokerUnavailableError(f"the client of the broker at {self._where} does not answer") from error
+
+    def _subscribe(self, topics: Sequence[str]) -> None:
+        with translating(f"subscribing for group {self._group} at {self._where}", self._group):
+            self._client.subscribe(
+                list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+            )
 
     def _poll_once(self, timeout_s: float) -> tuple[Record, ...]:
         """Poll, or wait for a poll that is still running."""

@@ -33,6 +33,8 @@ POLL_S: Final = 0.5
 MAX_BYTES: Final = 1_000_000_000
 """librdkafka's greatest `message.max.bytes`."""
 UNLIMITED_KBYTES: Final = (1 << 31) - 1
+SINGLE_MESSAGES: Final = 1_000
+"""After a failure, so many messages are sent in batches of one."""
 
 
 def open_producer(settings: KafkaSettings, configs: Configs) -> tuple[Producer, ClientErrors]:
@@ -100,6 +102,7 @@ class LibrdkafkaProducerClient:
             configs["batch.num.messages"] = 1
         self._producer, self._errors = open_producer(settings, configs)
         self._unreported: deque[tuple[Outgoing, KafkaError]] = deque()
+        self._report_lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="librdkafka-producer", daemon=True)
         self._thread.start()
@@ -141,14 +144,16 @@ class LibrdkafkaProducerClient:
         """Report the messages that failed while callbacks were served, with their cause.
 
         A fatal error discards the queue, and is raised only when the callbacks of the discarded messages have run.
+        Two threads report. The first failure counts as the cause of the others, so only one may report at a time.
         """
         try:
             yield
         except KafkaException as found:
             self._errors(kafka_error_of(found))
-        while self._unreported:
-            outgoing, error = self._unreported.popleft()
-            self._on_failed(outgoing, self._failure(error, outgoing.message))
+        with self._report_lock:
+            while self._unreported:
+                outgoing, error = self._unreported.popleft()
+                self._on_failed(outgoing, self._failure(error, outgoing.message))
 
     def _delivered(self, outgoing: Outgoing, error: KafkaError | None, message: Any) -> None:  # noqa: ANN401 - a message of the client, whose stubs make all of it optional
         if error is None:

@@ -14,15 +14,13 @@ from kafka import errors
 
 from triptych.settings.kafka import KafkaSettings
 from triptych.transport.errors import TransportError
-from triptych.transport.in_flight import Outgoing
+from triptych.transport.in_flight import SEND_TIMEOUT_S, Outgoing
 from triptych.transport.kafka.errors import NOT_AUTHORIZED, REJECTED, SEQUENCE_LOST
-from triptych.transport.kafka.publisher import MAX_FAILURES, SEND_TIMEOUT_S, KafkaPublisher, rejection_of
-from triptych.transport.librdkafka.producer import LibrdkafkaProducerClient
+from triptych.transport.kafka.publisher import MAX_FAILURES, KafkaPublisher, rejection_of
+from triptych.transport.librdkafka.producer import SINGLE_MESSAGES, LibrdkafkaProducerClient
 
 log = structlog.get_logger(__name__)
 
-SINGLE_MESSAGES: Final = 1_000
-"""After a failure, so many messages are sent in batches of one."""
 FLUSH_LIMIT_S: Final = 5.0
 
 

@@ -23,6 +23,7 @@ from triptych.transport.errors import (
     RetriableError,
     StopError,
     TransportClosedError,
+    TransportError,
     UnreadableBatchError,
 )
 from triptych.transport.librdkafka.connect import ClientErrors
@@ -82,6 +83,8 @@ class LibrdkafkaReader:
     """Reads explicitly assigned partitions (see `Reader`)."""
 
     _is_in_group = False
+    closed = False
+    """Whether the reader is closed. A subclass's callbacks read it while the client still connects."""
 
     def __init__(
         self, settings: KafkaSettings, opened: tuple[Consumer, ClientErrors], *, when_out_of_range: OutOfRangePolicy
@@ -100,7 +103,6 @@ class LibrdkafkaReader:
         self._stopped: dict[TopicPartition, Unreadable] = {}
         self._jumps: list[OffsetOutOfRange] = []
         self._unreadable: list[Unreadable] = []
-        self.closed = False
 
     @classmethod
     def open(
@@ -111,7 +113,11 @@ class LibrdkafkaReader:
         require_topics(opened[0], {tp.topic for tp in start})
         reader = cls(settings, opened, when_out_of_range=when_out_of_range)
         reader._positions.update(start)
-        reader._assign()
+        try:
+            reader._assign()
+        except TransportError:
+            reader.close()
+            raise
         return reader
 
     def poll(self, timeout_s: float) -> Poll:
@@ -187,15 +193,8 @@ class LibrdkafkaReader:
         return self._consume(timeout_s)
 
     def _consume(self, timeout_s: float) -> tuple[Record, ...]:
-        """Wait for one event of the client, and take what else it has."""
-        try:
-            messages = self._client.consume(1, timeout_s)
-            if messages:
-                messages += self._client.consume(MAX_RECORDS, 0)
-        except KafkaException as found:  # a fatal error
-            self._errors(kafka_error_of(found))
-            self._on_error(kafka_error_of(found))
-            return ()
+        """Wait for something, and take all that the client has."""
+        messages, failure = _fetch(self._client, timeout_s)
         records: list[Record] = []
         for message in messages:
             error = message.error()
@@ -203,6 +202,9 @@ class LibrdkafkaReader:
                 self._on_event(message, error)
             else:
                 self._take(message, records)
+        if failure is not None:
+            self._errors(failure)
+            self._on_error(failure)
         if self._outside or self._broken:
             self._reposition()
         return tuple(records)
@@ -335,3 +337,18 @@ class LibrdkafkaReader:
         with translating("assigning partitions"):
             self._client.assign([ClientPartition(*tp, offset) for tp, offset in self._positions.items()])
         self._pause([tp for tp in self._paused if tp in self._positions])
+
+
+def _fetch(client: Consumer, timeout_s: float) -> tuple[list[ClientMessage], KafkaError | None]:
+    """Wait for one event of the client; return it with what else the client has, and the error if a call failed.
+
+    The client does not return the event of the first call again if the second one fails.
+    """
+    messages: list[ClientMessage] = []
+    try:
+        messages += client.consume(1, timeout_s)
+        if messages:
+            messages += client.consume(MAX_RECORDS, 0)
+    except KafkaException as found:  # a fatal error
+        return messages, kafka_error_of(found)
+    return messages, None

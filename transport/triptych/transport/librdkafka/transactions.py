@@ -1,7 +1,8 @@
 """Publish to Kafka in transactions with librdkafka (see `KafkaTransactions`, whose rules these are).
 
 librdkafka neither splits a batch that the broker finds too large nor names the record. So before such an error counts,
-the transaction is repeated with one message in each batch.
+the transaction is repeated with one message in each batch. So are the next ones, for a while: if a topic's limit is
+smaller than a batch, most batches are too large.
 """
 
 from __future__ import annotations
@@ -22,7 +23,13 @@ from triptych.transport.kafka.transactions import ABANDON_LIMIT_S, INIT_LIMIT_MS
 from triptych.transport.librdkafka.connect import Configs
 from triptych.transport.librdkafka.errors import as_kafka_python, kafka_error_of
 from triptych.transport.librdkafka.group_metadata import group_metadata
-from triptych.transport.librdkafka.producer import close_producer, failure_of, open_producer, produce
+from triptych.transport.librdkafka.producer import (
+    SINGLE_MESSAGES,
+    close_producer,
+    failure_of,
+    open_producer,
+    produce,
+)
 from triptych.transport.records import GroupOffsets, Message
 
 POLL_S: Final = 0.1
@@ -35,28 +42,37 @@ class LibrdkafkaTransactions(KafkaTransactions):
 
     def __init__(self, settings: KafkaSettings, name: str) -> None:
         """Connect, and end the transaction that the last owner of the name left open."""
-        self._single_messages = False
+        self._singles = 0
+        """How many messages are still sent in batches of one."""
         super().__init__(settings, name)
 
     def publish(self, messages: Sequence[Message], offsets: GroupOffsets | None) -> None:
         """Publish all messages and commit the offsets, or nothing."""
+        is_single = self._singles > 0
         try:
             super().publish(messages, offsets)
         except RecordTooLargeError as error:
-            if error.limit_bytes is not None:  # our own limit
+            if is_single or error.limit_bytes is not None:  # our own limit
                 raise
-            self._single_messages = True
-            try:
-                super().publish(messages, offsets)
-            finally:
-                self._single_messages = False
+            self._singles = SINGLE_MESSAGES
+            super().publish(messages, offsets)
+        if self._singles > 0:
+            self._count_singles(len(messages))
+
+    def _count_singles(self, sent: int) -> None:
+        """Count messages that were sent in batches of one. After the last, discard the client: the next one batches."""
+        self._singles = max(0, self._singles - sent)
+        client = self._client
+        if self._singles == 0 and client is not None:
+            self._client = None
+            client.abandon(ABANDON_LIMIT_S)
 
     def _open(self) -> LibrdkafkaTransactionClient:
         """Open a client and keep it."""
         if self.closed:
             raise TransportClosedError("this publisher is closed")
         self._client = LibrdkafkaTransactionClient(
-            self._settings, self._name, self._limit_s, single_messages=self._single_messages
+            self._settings, self._name, self._limit_s, single_messages=self._singles > 0
         )
         return self._client
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import TypeVar
 
 from triptych.settings.kafka import KafkaSettings
-from triptych.transport.kafka.publisher import SEND_TIMEOUT_S
+from triptych.transport.in_flight import SEND_TIMEOUT_S
 from triptych.transport.kafka.transport import CLOSE_LIMIT_S
 from triptych.transport.librdkafka.admin import LibrdkafkaAdmin
 from triptych.transport.librdkafka.group_consumer import LibrdkafkaGroupConsumer

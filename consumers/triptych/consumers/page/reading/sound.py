@@ -20,10 +20,12 @@ _MOST_SAMPLES: Final = 48_000 * 60
 
 
 def window_sound(chunks: Sequence[AudioChunk], result: Result) -> bytes | None:
-    """Return the window's audio as one WAV file; None if there is none, or it cannot be joined."""
-    if not chunks:
-        return None
-    return joined_audio([_as_wav(chunk) for chunk in chunks], result)
+    """Return the window's audio as one WAV file; None if there is none, or it cannot be joined.
+
+    A chunk that cannot be decoded is left out: it came from the network, and must not silence those beside it.
+    """
+    decoded = [wav for wav in map(_as_wav, chunks) if wav is not None]
+    return joined_audio(decoded, result) if decoded else None
 
 
 def waveform(wav: bytes) -> tuple[float, ...]:
@@ -40,21 +42,29 @@ def waveform(wav: bytes) -> tuple[float, ...]:
     return tuple(round(float(part.max()) / 32_768, 4) for part in parts)
 
 
-def _as_wav(chunk: AudioChunk) -> AudioChunk:
-    """Return a chunk as 16-bit WAV; unchanged if it is WAV already, or cannot be decoded."""
-    if chunk.content_type == "audio/wav":
-        return chunk
+def _as_wav(chunk: AudioChunk) -> AudioChunk | None:
+    """Return a chunk as WAV: unchanged if it is WAV already, else with 16 bits; None if it cannot be decoded."""
     try:
+        if chunk.content_type == "audio/wav":
+            wave.open(io.BytesIO(chunk.data)).close()  # reads its header
+            return chunk
         decoded = _decoded(chunk.data)
-    except (av.FFmpegError, ValueError):
-        return chunk
+    except (av.FFmpegError, ValueError, OverflowError, IndexError, RuntimeError, wave.Error, EOFError):
+        return None
     return chunk.model_copy(update={"data": decoded, "content_type": "audio/wav"})
 
 
 def _decoded(data: bytes) -> bytes:
-    """Return compressed audio as 16-bit WAV with its own rate and channels. Raises `ValueError` if it is too long."""
+    """Return FLAC as 16-bit WAV with its own rate and channels. Raises `ValueError` if it is too long.
+
+    The container format is fixed: FFmpeg could otherwise detect a playlist that opens files and addresses.
+    """
     out = io.BytesIO()
-    with av.open(io.BytesIO(data), mode="r") as container, wave.open(out, "wb") as file:
+    with (
+        # Metadata text may be in any encoding; it is not used here.
+        av.open(io.BytesIO(data), mode="r", format="flac", metadata_errors="ignore") as container,
+        wave.open(out, "wb") as file,
+    ):
         stream = container.streams.audio[0]
         resampler = av.AudioResampler(format="s16")
         file.setnchannels(stream.codec_context.channels)

@@ -46,6 +46,11 @@ class Broadcast:
         """How many changes were replaced by a later one before a client took them."""
         return self._coalesced + sum(listener.queue.coalesced for listener in self._listeners)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the logs are known. Before that no cursor can be judged."""
+        return bool(self._epoch)
+
     def begin(self, epoch: str, begins: Mapping[str, int]) -> bool:
         """Start with logs, of which these offsets are read first; return whether they are others than before.
 
@@ -103,7 +108,8 @@ class Broadcast:
         self._listeners = [listener for listener in self._listeners if listener.queue is not queue]
 
     def _check(self, cursor: PageCursor) -> None:
-        if cursor.epoch != self._epoch:
+        # The cursor of a wall that was loaded before the logs were known has no epoch: its client has seen no result.
+        if cursor.epoch and cursor.epoch != self._epoch:
             raise CursorGoneError("the topic of the results was created again, or this is another pipeline")
         for log, place in cursor.places.items():
             if place.next_offset < self._begins.get(log, BEGINNING).offset:

@@ -59,7 +59,23 @@ class FeedHistory:
                 return  # a revision of, or a session at, a time that was merged already
             self._windows.insert(at, window)
             self._starts_ns.insert(at, window.start_ns)
-        self._trim(limit)
+        self.trim(limit)
+
+    def trim(self, limit: int) -> None:
+        """Merge the oldest windows by the minute where more than about `limit` are kept one by one."""
+        if not self._windows:
+            return
+        oldest_ns = self._windows[-1].to_ns - self._max_age_ns
+        while self._minutes and self._minutes[0].to_ns <= oldest_ns:
+            self._minutes.pop(0)
+        excess = len(self._windows) - limit
+        if excess <= min(_SLACK, limit):
+            excess = 0
+        excess = max(excess, bisect_left(self._starts_ns, oldest_ns))
+        for window in self._windows[:excess]:
+            if window.to_ns > oldest_ns:
+                self._merge(window)
+        del self._windows[:excess], self._starts_ns[:excess]
 
     def tail(self, count: int) -> Sequence[SeenWindow]:
         """Return the newest windows, oldest first."""
@@ -85,19 +101,6 @@ class FeedHistory:
         while begin and self._windows[begin - 1].to_ns > from_ns:
             begin -= 1
         return old + self._windows[begin : bisect_right(self._starts_ns, to_ns - 1)]
-
-    def _trim(self, limit: int) -> None:
-        oldest_ns = self._windows[-1].to_ns - self._max_age_ns
-        while self._minutes and self._minutes[0].to_ns <= oldest_ns:
-            self._minutes.pop(0)
-        excess = len(self._windows) - limit
-        if excess <= min(_SLACK, limit):
-            excess = 0
-        excess = max(excess, bisect_left(self._starts_ns, oldest_ns))
-        for window in self._windows[:excess]:
-            if window.to_ns > oldest_ns:
-                self._merge(window)
-        del self._windows[:excess], self._starts_ns[:excess]
 
     def _merge(self, window: SeenWindow) -> None:
         last = self._minutes[-1] if self._minutes else None

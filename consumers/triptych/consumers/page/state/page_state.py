@@ -183,6 +183,11 @@ class PageState:
         """Return the cursor of a client that has got this far; without places, of one that has seen everything."""
         return self._broadcast.cursor(places)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the logs are known. Before that nobody can listen."""
+        return self._broadcast.has_begun
+
     def listen(self, cursor: PageCursor, may_see: MaySee) -> ChangeQueue:
         """Return the changes after a cursor, and let the client be told of later ones.
 
@@ -234,11 +239,17 @@ class PageState:
     def _feed(self, name: str) -> FeedState:
         feed = self.feeds.get(name)
         if feed is None:
+            before = self._windows_per_feed()
             feed = self.feeds[name] = FeedState(name, FeedHistory(max_age_ns=self._limits.max_age_ns))
             if len(self.feeds) > self._limits.feeds:
                 forgotten, _ = self.feeds.popitem(last=False)
                 self._tile_json.pop(forgotten, None)
+                for entry in self.reviews.forget_feed(forgotten):
+                    self._broadcast.publish(ChangeKey("review", entry.id), forgotten)
                 self.counts["feeds_forgotten"] += 1
+            if self._windows_per_feed() < before:
+                for other in self.feeds.values():  # one that has ended gets no window that would trim it
+                    other.history.trim(self._windows_per_feed())
         self.feeds.move_to_end(name)
         return feed
 

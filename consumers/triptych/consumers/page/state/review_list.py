@@ -18,6 +18,7 @@ from triptych.schemas.results import Result
 
 _MOST_ANSWERS: Final = 50_000
 _MOST_TRACKERS: Final = 256
+_MOST_RUNS: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,13 @@ class ReviewLimits:
         score: the least score of a match.
         events: for how long it must hold, and how long after it no other one of the feed and prompt is listed.
         kept: how many events are kept; the oldest are forgotten first.
+        runs: how many questions may hold at once, over all feeds; the one that went on longest ago ends first.
     """
 
     score: float = 0.5
     events: EventLimits = field(default_factory=EventLimits)
     kept: int = 2_000
+    runs: int = _MOST_RUNS
 
 
 @dataclass(slots=True)
@@ -81,7 +84,8 @@ class ReviewList:
         self._entries: OrderedDict[str, ReviewEntry] = OrderedDict()
         self._of_feed: dict[_Where, list[ReviewEntry]] = {}
         self._trackers: dict[_Question, EventTracker] = {}
-        self._runs: dict[_Where, _MatchRun] = {}
+        self._runs: OrderedDict[_Where, _MatchRun] = OrderedDict()
+        self._running: dict[str, set[_Question]] = {}
         self._answers: OrderedDict[tuple[str, str, int], None] = OrderedDict()
         self._answered: dict[tuple[str, str], dict[int, ReviewAnswer]] = {}
         self.forgotten = 0
@@ -112,12 +116,23 @@ class ReviewList:
         ]
         asked += [(("alert", rule), None, holds) for rule, holds in rules]
         changed: list[ReviewEntry] = []
-        for question, score, holds in asked:
-            if result.revision:
+        if result.revision:
+            for question, _, _ in asked:
                 changed += self._revise(question, result.stream, window)
-            elif self._has_tracker(question):
+            return changed
+        # What the feed is not asked any more does not hold: its prompt was removed.
+        named = {question for question, _, _ in asked}
+        asked += [(question, None, False) for question in sorted(self._running.get(result.stream, set()) - named)]
+        for question, score, holds in asked:
+            if self._has_tracker(question):
                 changed += self._step(question, result, window, score if holds else None, holds=holds)
+        if result.closed_by == "end":
+            changed += self._pause(result.stream, changed)
         return changed
+
+    def forget_feed(self, feed: str) -> list[ReviewEntry]:
+        """Let all that holds of a feed end; return the events that ended."""
+        return [entry for question in sorted(self._running.get(feed, set())) for entry in self._end((*question, feed))]
 
     def answer(self, feed: str, prompt: str, start_ns: int, answer: ReviewAnswer) -> list[ReviewEntry]:
         """Take what a person said of a window; return the events that this answers."""
@@ -154,6 +169,10 @@ class ReviewList:
             return changed
         if run is None:
             run = self._runs[where] = _MatchRun(0, score, window, result.end_ns)
+            self._running.setdefault(result.stream, set()).add(question)
+            if len(self._runs) > self._limits.runs:
+                changed += self._end(next(iter(self._runs)))
+        self._runs.move_to_end(where)
         run.windows, run.to_ns = run.windows + 1, result.end_ns
         if (score or 0.0) > (run.score or 0.0):
             run.score, run.best = score, window
@@ -179,6 +198,7 @@ class ReviewList:
 
     def _go_on(self, entry: ReviewEntry, run: _MatchRun, start_ns: int) -> None:
         entry.last_ns, entry.windows, entry.score, entry.best = run.to_ns, run.windows, run.score, run.best
+        entry.is_over = False  # a feed that had ended may go on where it was
         known = self._answered.get((entry.feed, entry.name), {}).get(start_ns)
         if known is not None and entry.kind == "match":
             entry.answer = known
@@ -198,9 +218,24 @@ class ReviewList:
         if not answers:
             del self._answered[feed, prompt]
 
+    def _pause(self, feed: str, changed: Sequence[ReviewEntry]) -> list[ReviewEntry]:
+        """Say that the events of a feed that has ended are over; return those that are not among the changed ones.
+
+        Their runs stay: a feed that is started again without a gap continues its events, as it does for alerts.
+        """
+        runs = [self._runs[(*question, feed)] for question in sorted(self._running.get(feed, set()))]
+        entries = [run.entry for run in runs if run.entry is not None]
+        for entry in entries:
+            entry.is_over = True
+        return [entry for entry in entries if not any(entry is other for other in changed)]
+
     def _end(self, where: _Where) -> list[ReviewEntry]:
+        kind, name, feed = where
         entry = self._runs.pop(where).entry
-        if entry is None:
+        self._running[feed].discard((kind, name))
+        if not self._running[feed]:
+            del self._running[feed]
+        if entry is None or entry.is_over:
             return []
         entry.is_over = True
         return [entry]

@@ -66,8 +66,15 @@ class EventStreams:
         """Return the stream of a request: after the cursor of the query, or that of the event received last.
 
         Raises:
-            PageProblemError: too many streams are open.
+            PageProblemError: too many streams are open, or reading has not begun: the cursor cannot be judged yet.
         """
+        if not self._parts.state.has_begun:
+            raise PageProblemError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "the page has just started, and does not know the results topic yet",
+                "wait a moment, and try again with the same cursor",
+                retry_after_s=1,
+            )
         if len(self._open) >= _MOST_CLIENTS or self._open.count(user.name) >= _MOST_OF_USER:
             raise PageProblemError(
                 HTTPStatus.SERVICE_UNAVAILABLE,

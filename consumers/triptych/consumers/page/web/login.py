@@ -89,7 +89,7 @@ class Sessions:
 
 
 class LoginLimit:
-    """Bounds the failed logins: of one address, and of all of them."""
+    """Bounds the failed logins: of one address, and of all of them. A right token is never counted or refused."""
 
     def __init__(self) -> None:
         """Start without any failure."""

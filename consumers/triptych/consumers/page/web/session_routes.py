@@ -49,21 +49,9 @@ class SessionRoutes:
             raise PageProblemError(HTTPStatus.NOT_FOUND, "this page has no login by token", "open /")
         address = "" if request.client is None else request.client.host
         now_s = rules.clock_s()
-        wait_s = self._limit.wait_s(address, now_s)
-        if wait_s:
-            raise PageProblemError(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                "too many logins have failed",
-                f"try again in {wait_s} seconds",
-                retry_after_s=wait_s,
-            )
         user = rules.users.with_token((await body_of(request, LoginRequest)).token)
         if user is None:
-            self._limit.note_failure(address, now_s)
-            log.warning("page_login_failed", address=address)
-            raise PageProblemError(
-                HTTPStatus.UNAUTHORIZED, "no user has this token", "ask whoever runs the page for your token"
-            )
+            raise self._refusal(address, now_s)
         log.info("page_login", user=user.name, address=address)
         response = json_response(self._body(user))
         response.set_cookie(
@@ -82,6 +70,22 @@ class SessionRoutes:
         response = json_response(self._body(None if self._rules.needs_user else self._rules.default_user))
         response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=self._rules.secure_cookie)
         return response
+
+    def _refusal(self, address: str, now_s: float) -> PageProblemError:
+        """Return how a wrong token is answered. A right one is never refused: strangers could lock out everybody."""
+        wait_s = self._limit.wait_s(address, now_s)
+        if wait_s:
+            return PageProblemError(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "too many logins have failed, and no user has this token",
+                f"try again in {wait_s} seconds",
+                retry_after_s=wait_s,
+            )
+        self._limit.note_failure(address, now_s)
+        log.warning("page_login_failed", address=address)
+        return PageProblemError(
+            HTTPStatus.UNAUTHORIZED, "no user has this token", "ask whoever runs the page for your token"
+        )
 
     def _body(self, user: PageUser | None) -> SessionBody:
         return SessionBody(
