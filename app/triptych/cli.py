@@ -164,6 +164,11 @@ COMMANDS = (
         "triptych.consumers.cli:diff",
         "Compare the results of two pipelines, of each window its last revision. Exit code 1 if they differ.",
     ),
+    LazyCommand(
+        "trace",
+        "triptych.consumers.traces.cli:trace",
+        "Print the trace of a window as a tree: when each step began and how long it took.",
+    ),
     LazyCommand("config", "triptych.cli:config", "Print the settings in effect as TOML, with secrets hidden."),
     LazyCommand(
         "data",

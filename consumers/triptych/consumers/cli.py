@@ -196,8 +196,9 @@ def diff(
     redis_url: RedisUrlOption = None,
 ) -> None:
     """Compare the results of two pipelines, of each window its last revision. Exit code 1 if they differ."""
-    from triptych.consumers.comparison.compare import compare, last_revisions, without_superseded
+    from triptych.consumers.comparison.compare import compare
     from triptych.consumers.comparison.text import comparison_lines
+    from triptych.consumers.subscription.last_revisions import last_revisions
     from triptych.consumers.subscription.subscriber import Subscriber
     from triptych.consumers.watching.watch import open_source
     from triptych.service.logs import configure_logs
@@ -206,13 +207,8 @@ def diff(
     configure_logs(pipelines[0].log)
     with ExitStack() as stack:
         subscribers = [stack.enter_context(Subscriber(open_source(settings, from_.value))) for settings in pipelines]
-        sides = []
-        for subscriber in subscribers:
-            # A first pass finds which windows were revised. To hold all results instead would take too much memory.
-            last = last_revisions(subscriber.results(stream, until_end=True, revisions="all").deliveries())
-            again = subscriber.results(stream, until_end=True, revisions="all")
-            sides.append(without_superseded(again.deliveries(), last))
-        outcome = compare(*sides, tolerance=tolerance)
+        left_results, right_results = (last_revisions(subscriber, stream) for subscriber in subscribers)
+        outcome = compare(left_results, right_results, tolerance=tolerance)
     for line in comparison_lines(outcome, left, right):
         typer.echo(line)
     if not outcome.equal:
