@@ -26,7 +26,7 @@ $(VENV)/bin/uv:
 
 $(PACKAGES): pyproject.toml $(VENV)/bin/uv
 	@echo "Installing Triptych with all its extras (the first time this fetches several gigabytes)"
-	@$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(PYTHON) --editable '.[producers,transcribe,worker,cpu,onnx,foundation,train,compress,consumers,describe,page,index,trace,export,librdkafka,docs,dev]'
+	@$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(PYTHON) --editable '.[producers,transcribe,worker,cpu,onnx,foundation,train,compress,consumers,describe,mqtt,page,index,trace,export,librdkafka,docs,dev]'
 	@touch $@
 
 .PHONY: broker
@@ -118,7 +118,7 @@ format: $(PACKAGES) ## Format the code and apply the linter's fixes
 
 .PHONY: ci
 ci: check check-page site ## Run all of CI: checks, site, and the tests in a clean clone, where a missing server is an error
-	@tools/system_packages.sh need python venv java mvn npm chromium redis-server kcat openssl rtsp-server benchmark-parts prometheus
+	@tools/system_packages.sh need python venv java mvn npm chromium redis-server kcat openssl rtsp-server benchmark-parts prometheus mosquitto
 	@tools/clean_clone.sh make test
 
 .PHONY: kafka
