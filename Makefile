@@ -195,4 +195,5 @@ secured: $(PACKAGES) broker ## Run a Kafka and a Redis with TLS, logins and acce
 
 .PHONY: clean
 clean: ## Remove what the targets made here; the user's cache of weights and broker stays
-	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+		page/node_modules consumers/triptych/consumers/page/static

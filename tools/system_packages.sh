@@ -28,7 +28,11 @@ present() {
             ;;
         # Renders the Kubernetes manifests. Debian's kubectl is older than components, and Debian has no kustomize.
         kustomize) command -v kustomize >/dev/null 2>&1 || kubectl kustomize --help >/dev/null 2>&1 ;;
-        npm) command -v npm >/dev/null 2>&1 && node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 18 ? 1 : 0)' 2>/dev/null ;;
+        # Node.js as page/package.json says.
+        npm)
+            command -v npm >/dev/null 2>&1 && node --version 2>/dev/null |
+                awk -F '[v.]' '{ fits = $2 > 18 || ($2 == 18 && $3 >= 18) } END { exit !fits }'
+            ;;
         # promtool checks and tests the alerts; a test runs the server.
         prometheus) command -v prometheus >/dev/null 2>&1 && command -v promtool >/dev/null 2>&1 ;;
         # An MQTT broker, for tests of alerts. Debian installs it where only root's PATH leads.
