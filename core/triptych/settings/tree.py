@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from triptych.settings.describe import DescribeHttpSettings, DescribeSettings
 from triptych.settings.http import HttpSettings, PageHttpSettings, ProduceHttpSettings
 from triptych.settings.kafka import KafkaSettings
+from triptych.settings.mqtt import MqttSettings
 from triptych.settings.page import PageSettings
 from triptych.settings.produce import ProduceSettings
 from triptych.settings.redis import RedisSettings
@@ -309,6 +310,7 @@ class Settings(Section):
     describe_http: DescribeHttpSettings = DescribeHttpSettings()
     page: PageSettings = PageSettings()
     page_http: PageHttpSettings = PageHttpSettings()
+    mqtt: MqttSettings = MqttSettings()
     log: LogSettings = LogSettings()
     trace: TraceSettings = TraceSettings()
 

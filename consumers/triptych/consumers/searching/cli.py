@@ -17,10 +17,10 @@ from triptych.service.cli_options import BootstrapServersOption, ConfigOption, P
 if TYPE_CHECKING:
     from triptych.consumers.searching.search import SearchAnswer
 
-_INDEX_HELP = "Folder of the index. [default: triptych/index/PIPELINE in $XDG_DATA_HOME or ~/.local/share]"
+INDEX_HELP = "Folder of the index. [default: triptych/index/PIPELINE in $XDG_DATA_HOME or ~/.local/share]"
 IndexOption = Annotated[
     Path | None,
-    typer.Option("--index", metavar="FOLDER", help=_INDEX_HELP),
+    typer.Option("--index", metavar="FOLDER", help=INDEX_HELP),
 ]
 
 
@@ -58,7 +58,7 @@ class SearchOptions:
         str | None,
         typer.Option(metavar="SOURCE", help="The foundation model of the workers' --picture-space, if they have one."),
     ] = None
-    index: Annotated[Path | None, typer.Option(metavar="FOLDER", help=_INDEX_HELP)] = None
+    index: Annotated[Path | None, typer.Option(metavar="FOLDER", help=INDEX_HELP)] = None
     pipeline: PipelineOption = None
     config: ConfigOption = None
 

@@ -32,7 +32,7 @@ _CANDIDATES: Final = 100
 """The least number of rows of each ranking: the best ones."""
 _MAX_REQUIRED: Final = 10_000
 """The most windows that a condition such as `said` may leave; more of them are cut, and that is said."""
-_PARTS: Final = 5
+_PARTS: Final = 6
 """A window has so many rows at most."""
 _MAX_ROWS: Final = _PARTS * _MAX_REQUIRED
 _REFINE: Final = 10
@@ -257,7 +257,7 @@ class MomentSearch:
 
 
 def _conditions(query: MomentQuery) -> list[str]:
-    conditions = ["part != 'meta'"]
+    conditions = ["part NOT IN ('meta', 'quality')"]
     if query.streams:
         conditions.append(f"stream IN ({', '.join(_quoted(stream) for stream in query.streams)})")
     if query.stream_patterns:
