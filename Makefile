@@ -40,8 +40,9 @@ page: ## Build the front end of `triptych page`; npm is needed to build it, neve
 	@python3 tools/build_page.py
 
 .PHONY: check-page
-check-page: page ## Check the types and the style of the front end
+check-page: page ## Check the types and the style of the front end, and of the client in examples/typescript
 	@echo "Page" && cd page && npm run --silent check && npm run --silent lint
+	@echo "TypeScript client" && python3 -m tools.build_typescript_client --lint
 
 .PHONY: weights
 weights: $(PACKAGES)

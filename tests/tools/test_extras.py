@@ -62,6 +62,7 @@ CASES = {
         left_out=("triptych.consumers.describing.", *OF_OTHER_CONSUMERS),
     ),
     "describe": ExtraCase(("triptych.consumers",), ("torch", "av", "numpy", "cv2"), left_out=OF_OTHER_CONSUMERS),
+    "mqtt": ExtraCase(("triptych.consumers.alerts",), ("torch", "av", "numpy", "cv2")),
     "page": ExtraCase(("triptych.consumers.page",), ("torch", "cv2", "lancedb")),
     "index": ExtraCase(("triptych.consumers.searching",), ("torch", "av", "cv2", "starlette")),
     "export": ExtraCase(("triptych.consumers.exporting",), ("torch", "av", "cv2", "lancedb")),
