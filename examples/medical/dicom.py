@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import hmac
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
@@ -32,6 +33,13 @@ KEPT_ATTRIBUTES: Final = frozenset({
     "WindowWidth",
 })  # fmt: skip
 """Keywords of the attributes that are kept. An allow list: an attribute that nobody thought of is removed."""
+
+_KEPT_IN_SEQUENCES: Final = frozenset({"LUTData", "LUTDescriptor", "ModalityLUTType"})
+"""The same within lookup tables, whose explanation is free text."""
+
+_GREY: Final = frozenset({"MONOCHROME1", "MONOCHROME2"})
+_COLOUR: Final = frozenset({"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT"})
+_COLOUR_BITS: Final = 8
 
 _CLEAN_WITHOUT_A_STATEMENT: Final = frozenset({"CR", "DX", "CT", "MR", "MG"})
 """Modalities whose images rarely have burned-in text. Of others, such as US, an image must state that it has none."""
@@ -84,10 +92,7 @@ def deidentified(dataset: Dataset, source: str) -> Dataset:
     if "PixelData" not in dataset:
         raise UsageError(f"{source}: expected an image, got DICOM without pixels")
     _refuse_burned_in_text(dataset, source)
-    kept = Dataset()
-    for element in dataset:
-        if element.keyword in KEPT_ATTRIBUTES and not element.tag.is_private:
-            kept.add(element)
+    kept = _only(dataset, KEPT_ATTRIBUTES)
     kept.SOPInstanceUID = generate_uid()
     kept.PatientIdentityRemoved = "YES"
     kept.DeidentificationMethod = "allow list of attributes"
@@ -97,13 +102,33 @@ def deidentified(dataset: Dataset, source: str) -> Dataset:
     return kept
 
 
+def _only(dataset: Dataset, keywords: Collection[str]) -> Dataset:
+    """Return a dataset with the attributes of these keywords; sequences have those of `_KEPT_IN_SEQUENCES`."""
+    kept = Dataset()
+    for element in dataset:
+        if element.keyword not in keywords or element.tag.is_private:
+            continue
+        if element.VR == "SQ":
+            setattr(kept, element.keyword, [_only(item, _KEPT_IN_SEQUENCES) for item in element.value])
+        else:
+            kept.add(element)
+    return kept
+
+
 def displayed(dataset: Dataset, source: str) -> DicomImage:
-    """Return the image as it is meant to be seen: modality LUT, VOI LUT, polarity and orientation applied."""
+    """Return the image as it is meant to be seen: modality LUT, VOI LUT, polarity and orientation applied.
+
+    Raises:
+        UsageError: the pixels cannot be decoded, or are neither grey nor 8-bit colour.
+    """
+    colours, bits = str(dataset.get("PhotometricInterpretation", "")), int(dataset.get("BitsStored", 0))
+    if colours not in _GREY and (colours not in _COLOUR or bits != _COLOUR_BITS):
+        raise UsageError(f"{source}: expected grey pixels or 8-bit colour, got {bits} bits of {colours or 'nothing'}")
     try:
         stored = dataset.pixel_array
     except (AttributeError, NotImplementedError, RuntimeError, ValueError) as error:
         raise UsageError(f"{source}: expected pixels that can be decoded, got: {error}") from error
-    is_colour = int(dataset.get("SamplesPerPixel", 1)) > 1
+    is_colour = colours in _COLOUR
     frames = stored if is_colour else _grey(stored, dataset)
     count = int(dataset.get("NumberOfFrames", 1) or 1)
     frames = frames.reshape(count, *frames.shape[-(3 if is_colour else 2) :])  # [F, H, W] or [F, H, W, 3]

@@ -85,8 +85,10 @@ def test_the_lookup_table_of_the_file_is_applied(study_folder: Path) -> None:
     file = study_folder / "image.dcm"
     image = pydicom.dcmread(file)
     del image.WindowCenter, image.WindowWidth
+    table.LUTExplanation = "for Mr Somebody"
     image.VOILUTSequence = Sequence([table])
 
+    assert "Somebody" not in str(deidentified(image, "image"))
     frame = displayed(deidentified(image, "image"), "image").frames[0]
 
     assert set(frame[image.pixel_array < 2_048]) == {0}
@@ -114,6 +116,7 @@ def test_nothing_that_identifies_a_person_is_kept(study_folder: Path) -> None:
         ({"BurnedInAnnotation": "YES"}, "states that text is burned"),
         ({"BurnedInAnnotation": None, "Modality": "US"}, "expected BurnedInAnnotation NO"),
         ({"PixelData": None}, "without pixels"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "expected grey pixels or 8-bit colour"),
     ],
 )
 def test_an_image_that_may_have_burned_in_text_is_refused(
