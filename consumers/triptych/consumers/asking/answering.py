@@ -163,6 +163,7 @@ def moments_of(found: Sequence[Occurrence]) -> list[Occurrence]:
             tuple(dict.fromkeys((*last.results, *one.results))),
             ", ".join(dict.fromkeys((*last.text.split(", "), *one.text.split(", ")))),
             max(counts, default=None),
+            last.is_cue,
         )
     return sorted(moments, key=lambda one: (one.start_ns, one.stream))
 

@@ -36,6 +36,8 @@ _TEXTS: Final[dict[Language, dict[str, str]]] = {
         "clock": "Times are in UTC. Days, ages and clock times count from the newest window: {time}.",
         "cut": "More windows match than are looked at: {most}. Name a stream or a time.",
         "more": "… and {more} more.",
+        "no model": "The language model did not answer: {reason}",
+        "dropped": "{number} sentences of the language model were dropped: the quotes do not support them.",
     },
     "zh": {
         "can": (
@@ -56,6 +58,8 @@ _TEXTS: Final[dict[Language, dict[str, str]]] = {
         "clock": "时间为 UTC。日期和钟点从索引里最新的窗口算起：{time}。",
         "cut": "符合的窗口超过 {most} 个，没有全部查看。请指定视频流或时间。",
         "more": "……还有 {more} 处。",
+        "no model": "语言模型没有回答：{reason}",
+        "dropped": "语言模型的 {number} 句话没有依据，已经删除。",
     },
 }
 _SENTENCES: Final[dict[Language, dict[str, str]]] = {
