@@ -26,7 +26,7 @@ $(VENV)/bin/uv:
 
 $(PACKAGES): pyproject.toml $(VENV)/bin/uv
 	@echo "Installing Triptych with all its extras (the first time this fetches several gigabytes)"
-	@$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(PYTHON) --editable '.[producers,transcribe,worker,cpu,onnx,foundation,train,compress,consumers,describe,mqtt,page,index,ask,trace,export,librdkafka,docs,dev]'
+	@$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(PYTHON) --editable '.[producers,transcribe,worker,cpu,onnx,foundation,train,compress,medical,consumers,describe,mqtt,page,index,ask,trace,export,librdkafka,docs,dev]'
 	@touch $@
 
 .PHONY: broker
@@ -40,8 +40,9 @@ page: ## Build the front end of `triptych page`; npm is needed to build it, neve
 	@python3 tools/build_page.py
 
 .PHONY: check-page
-check-page: page ## Check the types and the style of the front end
+check-page: page ## Check the types and the style of the front end, and of the client in examples/typescript
 	@echo "Page" && cd page && npm run --silent check && npm run --silent lint
+	@echo "TypeScript client" && python3 -m tools.build_typescript_client --lint
 
 .PHONY: weights
 weights: $(PACKAGES)

@@ -157,8 +157,13 @@ COMMANDS = (
     ),
     LazyCommand(
         "ask",
-        "triptych.consumers.asking.cli:ask",
+        "triptych.ask:ask",
         "Answer a question about what `triptych index` has written: when, who, how many, what, before, after, ever.",
+    ),
+    LazyCommand(
+        "summarize",
+        "triptych.consumers.asking.summarizing.cli:summarize",
+        "Write a report of a stream in Markdown, hour by hour: what was seen, heard and said, and what was wrong.",
     ),
     LazyCommand("graph", "triptych.consumers.asking.cli:app", "What an index knows, as a graph."),
     LazyCommand(

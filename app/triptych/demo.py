@@ -56,12 +56,17 @@ def demo(
     page: Annotated[
         bool, typer.Option("--page", help="Play the clips again and again, and show them in a browser until Ctrl-C.")
     ] = False,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Index the results in a temporary folder, and answer three questions.")
+    ] = False,
     config: ConfigOption = None,
     bootstrap_servers: BootstrapServersOption = None,
     redis_url: RedisUrlOption = None,
     pipeline: PipelineOption = None,
 ) -> None:
     """Play three sample clips as streams, and show their results. Ends by itself, but with --page by Ctrl-C."""
+    if page and ask:
+        raise UsageError("demo: expected --page or --ask, got both")
     from triptych.service.health import Health
     from triptych.service.logs import configure_logs
     from triptych.settings.loading import load
@@ -91,7 +96,11 @@ def demo(
         worker = stack.enter_context(open_pipeline(settings, around, WholeLog.of(settings)))
         console.print(f"Playing {', '.join(clip.name for clip in clips)}")
         results = _play(worker, parts, clips, console, realtime=bool(realtime))
-    _summarise(results, console)
+        _summarise(results, console)
+        if ask:
+            from triptych.demo_ask import ask_about_clips
+
+            ask_about_clips(parts.transport, settings.pipeline, console)
 
 
 # --- playing and showing ----------------------------------------------------------------------------------------------

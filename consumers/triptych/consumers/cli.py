@@ -153,8 +153,7 @@ def alert(
     """Send results that match a rule to webhooks or an MQTT broker: in order, at least once with a stable id."""
     from triptych.consumers.alerts.alert import AlertOptions, for_each_receiver, send_alerts
     from triptych.consumers.alerts.event_tracker import EventLimits
-    from triptych.consumers.alerts.mqtt.address import MqttAddress
-    from triptych.consumers.alerts.mqtt.options import MqttOptions
+    from triptych.consumers.alerts.mqtt.options import mqtt_options
     from triptych.consumers.subscription.since import duration_ns
 
     options = AlertOptions(
@@ -169,8 +168,8 @@ def alert(
         give_up_after_s=give_up_after,
         events=EventLimits(duration_ns(hold, "--hold"), duration_ns(cool_down, "--cool-down")),
     )
-    brokers = [] if mqtt is None else [MqttOptions(MqttAddress.parse(mqtt), name, prompts, people)]
-    receivers = for_each_receiver(options, url or [], brokers)
+    broker = mqtt_options(mqtt, name=name, prompt_score=prompts, people=people)
+    receivers = for_each_receiver(options, url or [], broker)
     send_alerts(_load(config, bootstrap_servers, redis_url, pipeline), from_.value, receivers)
 
 

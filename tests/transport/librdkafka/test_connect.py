@@ -1,4 +1,4 @@
-"""Connecting to a real broker: what a client reports before it is connected is not lost."""
+"""Connecting: what a client reports before it is connected is not lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("confluent_kafka")
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from tools.devservers import AccessRule, DevKafka
 from triptych.settings.kafka import KafkaSettings
@@ -45,3 +45,28 @@ def test_an_error_of_the_group_while_the_client_connects_is_reported(
         pytest.raises(NotAuthorizedError, match=r"GroupAuthorizationFailed \(crowd\)"),
     ):
         guest.group_consumer([topic], "crowd").poll(DEADLINE_S)
+
+
+class _Refused:
+    """A client that is connected at the second attempt, and whose producer id the broker has refused by then."""
+
+    def __init__(self, _: connect.Configs) -> None:
+        self._asked = 0
+
+    def poll(self, _: float = 0) -> int:
+        """Raise the fatal error."""
+        raise KafkaException(KafkaError(KafkaError.CLUSTER_AUTHORIZATION_FAILED, "no producer id", fatal=True))
+
+    def list_topics(self, *_: object, **__: object) -> None:
+        """Fail once."""
+        self._asked += 1
+        if self._asked == 1:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - the name of an error of librdkafka
+
+
+def test_a_client_that_stops_while_it_connects_is_opened_and_keeps_the_reason() -> None:
+    """Whoever uses it gets an error of ours. The client's own exception would end the thread of a publisher."""
+    _, reported = connect.connect(_Refused, KafkaSettings(), {})  # type: ignore[type-var] # has what connecting needs
+
+    assert reported.fatal is not None
+    assert reported.fatal.code() == KafkaError.CLUSTER_AUTHORIZATION_FAILED

@@ -194,24 +194,25 @@ class AlertLoop:
 
 
 def for_each_receiver(
-    options: AlertOptions, urls: Sequence[str], brokers: Sequence[MqttOptions] = ()
+    options: AlertOptions, urls: Sequence[str], broker: MqttOptions | None = None
 ) -> list[AlertOptions]:
     """Return the options of each receiver. The first one uses the cursor file, the others have one of their own.
 
     Args:
         options: what all have in common.
         urls: the webhooks.
-        brokers: the MQTT brokers.
+        broker: an MQTT broker, if there is one.
 
     Raises:
         UsageError: there is no receiver, or no secret to sign with.
     """
-    if not urls and not brokers:
+    if not urls and broker is None:
         raise UsageError("expected a receiver: --url URL, --mqtt URL, or both; got none")
     if urls and options.secret_file is None:
         raise UsageError("--secret-file: expected a file with the secret that signs the messages to --url, got none")
     receivers = [replace(options, url=url) for url in dict.fromkeys(urls)]
-    receivers += [replace(options, url=str(broker.address), mqtt=broker) for broker in brokers]
+    if broker is not None:
+        receivers.append(replace(options, url=str(broker.address), mqtt=broker))
     file = options.cursor_file
     own_files = [
         file.with_name(f"{file.name}.{hashlib.sha256(other.url.encode()).hexdigest()[:8]}") for other in receivers[1:]

@@ -13,6 +13,14 @@ Value = bool | int | float | tuple[int, int] | tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
+class Citation:
+    """What a sentence of a language model cites, by the number in its brackets."""
+
+    number: int
+    source: Occurrence
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The answer to a question.
 
@@ -29,6 +37,9 @@ class Answer:
         moments: when it was, with the results that show it, in order of time.
         notes: what the user should know about the answer.
         term: what the question asked about, for a following question.
+        worded: what a language model wrote of it, if one was asked: only sentences whose citations support them.
+        citations: what these sentences cite.
+        dropped: what the model wrote besides.
     """
 
     outcome: Outcome
@@ -40,6 +51,9 @@ class Answer:
     moments: tuple[Occurrence, ...] = ()
     notes: tuple[str, ...] = ()
     term: str = ""
+    worded: str = ""
+    citations: tuple[Citation, ...] = ()
+    dropped: tuple[str, ...] = ()
 
     @property
     def results(self) -> tuple[str, ...]:

@@ -8,11 +8,12 @@ print(answer.text, answer.results)
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self
 
-from triptych.consumers.asking.answer import Answer
+from triptych.consumers.asking.answer import Answer, Citation
 from triptych.consumers.asking.answering import (
     FoundAnswer,
     NothingFoundError,
@@ -20,12 +21,20 @@ from triptych.consumers.asking.answering import (
     next_after,
     next_before,
 )
-from triptych.consumers.asking.lookup import MAX_WINDOWS, AskScope, IndexLookup
+from triptych.consumers.asking.grounded import (
+    MAX_QUOTES,
+    GroundedText,
+    GroundedWriter,
+    NumberedQuote,
+    numbered_quotes,
+)
+from triptych.consumers.asking.lookup import MAX_WINDOWS, AskScope, IndexLookup, Occurrence
 from triptych.consumers.asking.parsing.parse import UnknownStreamError, language_of, parse_question
 from triptych.consumers.asking.parsing.question import Language, NotUnderstoodError, ParsedQuestion, Wanted
 from triptych.consumers.asking.parsing.thing_names import ALIAS_FILE, ThingNames
 from triptych.consumers.asking.session import FollowUp, LastAnswer, follow_up
 from triptych.consumers.asking.wording import say, shown_time, worded
+from triptych.consumers.searching.search import MomentQuery, MomentSearch
 from triptych.consumers.searching.window_index import WindowIndex
 
 _EVERYWHERE: Final = AskScope()
@@ -34,23 +43,30 @@ _EVERYWHERE: Final = AskScope()
 class Asker:
     """Answers questions about one index. Not thread-safe; each question blocks while the index works."""
 
-    def __init__(self, index: WindowIndex, names: ThingNames) -> None:
+    def __init__(self, index: WindowIndex, names: ThingNames, writer: GroundedWriter | None = None) -> None:
         """Ask an index that has a graph.
 
+        Args:
+            index: the index.
+            names: names that mean the same.
+            writer: a language model that words the answers.
+
         Raises:
-            WindowGraphError: it has none.
+            WindowGraphError: the index has no graph.
         """
         self._index = index
         self._names = names
+        self._writer = writer
         self._lookup = IndexLookup(index, names)
 
     @classmethod
-    def open(cls, folder: Path | str, alias_file: Path | None = None) -> Self:
+    def open(cls, folder: Path | str, alias_file: Path | None = None, writer: GroundedWriter | None = None) -> Self:
         """Open the index in a folder.
 
         Args:
             folder: the folder of the index.
             alias_file: TOML with other names; `aliases.toml` in the folder by default.
+            writer: a language model that words the answers.
 
         Raises:
             IndexFolderError: the folder holds no index.
@@ -58,7 +74,7 @@ class Asker:
             UsageError: the alias file is invalid.
         """
         names = ThingNames.load(alias_file or Path(folder) / ALIAS_FILE)
-        return cls(WindowIndex.open(Path(folder)), names)
+        return cls(WindowIndex.open(Path(folder)), names, writer)
 
     @property
     def lookup(self) -> IndexLookup:
@@ -85,6 +101,15 @@ class Asker:
         Raises:
             IndexFolderError: the index was deleted meanwhile.
         """
+        answer = self._by_rules(question, scope, last)
+        if self._writer is None or answer.outcome == "not_found":
+            return answer
+        if answer.outcome == "not_understood":
+            return self._from_search(question, scope, answer, self._writer)
+        quotes = numbered_quotes(*_said_and_seen(answer.moments))
+        return _with_text(answer, self._writer.write(_task(question, answer), quotes, answer.language), quotes)
+
+    def _by_rules(self, question: str, scope: AskScope, last: LastAnswer | None) -> Answer:
         lookup, language = self.lookup, language_of(question)
         bounds = lookup.bounds
         if bounds is None:
@@ -107,6 +132,25 @@ class Asker:
         answer = _answered(understood.asked, lookup, _scope_of(understood.asked, scope))
         notes = (say("clock", language, time=shown_time(bounds.end_ns)),) if understood.is_relative else ()
         return replace(answer, notes=(*answer.notes, *notes))
+
+    def _from_search(self, question: str, scope: AskScope, refused: Answer, writer: GroundedWriter) -> Answer:
+        """Answer a question that no rule fits from what a search by its words finds."""
+        query = MomentQuery(question, scope.streams, scope.since_ns, scope.until_ns)
+        windows = [window for moment in MomentSearch(self._index).find(query).moments for window in moment.windows]
+        spans = [AskScope((window.stream,), window.start_ns, window.end_ns) for window in windows[:MAX_QUOTES]]
+        lookup = self.lookup
+        said = [one for span in spans for one in lookup.cues(span)]
+        seen = [one for span in spans for one in lookup.shown(span)]
+        quotes = numbered_quotes(said, seen)
+        if not quotes:
+            return refused
+        written = writer.write(question, quotes, refused.language)
+        answer = _with_text(refused, written, quotes)
+        if not answer.worded:
+            text = refused.text if written.problem else say("nothing", refused.language)
+            return replace(answer, outcome="not_understood" if written.problem else "not_found", text=text)
+        moments = tuple(citation.source for citation in answer.citations)
+        return replace(answer, outcome="answered", text=answer.worded, moments=moments)
 
     def _next_to(self, follow: FollowUp, lookup: IndexLookup, scope: AskScope, language: Language) -> Answer:
         """Answer what was said and shown next to the moment of the last answer: before or after it."""
@@ -156,3 +200,31 @@ def _answered(asked: ParsedQuestion, lookup: IndexLookup, scope: AskScope) -> An
         notes,
         term,
     )
+
+
+def _task(question: str, answer: Answer) -> str:
+    """Return what the model has to answer: with what was counted, which no quote says."""
+    value = answer.value
+    if isinstance(value, bool) or value is None:
+        return question
+    if isinstance(value, int | float):
+        return f"{question} Counted: {value:g}."
+    numbers = [str(number) for number in value if isinstance(number, int)]
+    return f"{question} Counted: {' and '.join(numbers)}." if numbers else question
+
+
+def _said_and_seen(moments: Sequence[Occurrence]) -> tuple[list[Occurrence], list[Occurrence]]:
+    """Return the cues among moments, and the others."""
+    said = [one for one in moments if one.is_cue]
+    return said, [one for one in moments if not one.is_cue]
+
+
+def _with_text(answer: Answer, written: GroundedText, quotes: Sequence[NumberedQuote]) -> Answer:
+    cited = {number for sentence in written.sentences for number in sentence.citations}
+    citations = tuple(Citation(quote.number, quote.source) for quote in quotes if quote.number in cited)
+    notes = list(answer.notes)
+    if written.problem:
+        notes.append(say("no model", answer.language, reason=written.problem))
+    if written.dropped:
+        notes.append(say("dropped", answer.language, number=len(written.dropped)))
+    return replace(answer, worded=written.text, citations=citations, dropped=written.dropped, notes=tuple(notes))

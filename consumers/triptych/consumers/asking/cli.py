@@ -1,4 +1,4 @@
-"""The commands `triptych ask` and `triptych graph query`. They import what they need when they run."""
+"""The command `triptych graph query`, and what `triptych ask` does. They import what they need when they run."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from triptych.consumers.asking.options import AskOptions
+from triptych.consumers.asking.options import AskOptions, LanguageModelOptions
 from triptych.consumers.searching.cli import IndexOption, index_folder
 from triptych.schemas.errors import UsageError
-from triptych.service.cli_from_config import command_from
 from triptych.service.cli_options import ConfigOption, PipelineOption
 
 if TYPE_CHECKING:
     from triptych.consumers.asking.answer import Answer
+    from triptych.consumers.asking.grounded import GroundedWriter
     from triptych.consumers.asking.lookup import AskScope
+    from triptych.settings.tree import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="What an index knows, as a graph.")
 
@@ -56,12 +57,11 @@ def graph_query(
         typer.echo(f"more than {rows:,} rows; --rows prints more", err=True)
 
 
-@command_from(AskOptions)
-def ask(options: AskOptions) -> None:
-    """Answer a question about what `triptych index` has written: when, who, how many, what, before, after, ever.
+def answer_question(options: AskOptions) -> None:
+    """Answer the question of the options, and print the answer. The program itself defines the command.
 
-    Each answer names its times and the results that show it, whose media `triptych evidence RESULT` fetches. Where
-    nothing in the index supports an answer, it says so.
+    Raises:
+        UsageError: there is no question, or an option is invalid.
     """
     from triptych.consumers.asking.asker import Asker
     from triptych.consumers.asking.session import LastAnswer, load_session, save_session
@@ -69,14 +69,32 @@ def ask(options: AskOptions) -> None:
 
     if not options.question.strip():
         raise UsageError("ask: expected a question, got none; give QUESTION in English or Chinese")
-    settings = load(options.config, {"pipeline": options.pipeline})
+    flags = {"pipeline": options.pipeline, "describe.key_file": options.language_model.key_file}
+    settings = load(options.config, flags)
     folder = options.index or index_folder(settings.pipeline)
-    asker = Asker.open(folder, _existing(options.aliases))
+    asker = Asker.open(folder, _existing(options.aliases), grounded_writer(options.language_model, settings))
     last = None if options.session is None else load_session(folder, options.session)
     answer = asker.ask(options.question, _scope(options), last)
     if options.session is not None:
         save_session(folder, options.session, LastAnswer.of(answer, last or LastAnswer()))
     (_print_json if options.json else _print_answer)(answer)
+
+
+def grounded_writer(options: LanguageModelOptions, settings: Settings) -> GroundedWriter | None:
+    """Return the language model of the options; None without one.
+
+    Raises:
+        UsageError: its name or its URL is missing or invalid.
+    """
+    if options.endpoint is None and options.model is None:
+        return None
+    if options.endpoint is None or options.model is None:
+        raise UsageError("ask: expected --endpoint and --model, got one of them only")
+    from triptych.consumers.asking.grounded import GroundedWriter
+    from triptych.consumers.describing.chat.endpoint import HttpChatEndpoint
+
+    key = settings.describe.api_key()
+    return GroundedWriter(HttpChatEndpoint(options.endpoint, key=key, timeout_s=options.timeout), options.model)
 
 
 def _existing(path: Path | None) -> Path | None:
@@ -112,11 +130,13 @@ def _print_answer(answer: Answer) -> None:
     from triptych.consumers.dead.text import printable
 
     console = Console()
+    if answer.worded and answer.worded != answer.text:
+        console.print(Text(printable(answer.worded)), soft_wrap=True)
     console.print(Text(printable(answer.text), style="bold"), soft_wrap=True)
-    for moment in answer.moments[:SHOWN_MOMENTS]:
-        console.print(
-            Text(f"  {printable(moment_line(moment))}  {printable(moment.text)}", style="cyan"), soft_wrap=True
-        )
+    cited = [(f"[{citation.number}] ", citation.source) for citation in answer.citations]
+    for number, moment in cited or [("", moment) for moment in answer.moments[:SHOWN_MOMENTS]]:
+        line = f"  {number}{printable(moment_line(moment))}  {printable(moment.text)}"
+        console.print(Text(line, style="cyan"), soft_wrap=True)
         console.print(Text(f"    triptych evidence {moment.results[0]}", style="dim"), soft_wrap=True)
     errors = Console(stderr=True)
     if answer.understood:

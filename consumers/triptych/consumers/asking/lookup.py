@@ -17,6 +17,7 @@ from lancedb.query import MatchQuery
 from triptych.consumers.asking.parsing.thing_names import ThingNames
 from triptych.consumers.searching.graph.facts import PREFIXES, entity, singular, thing_name
 from triptych.consumers.searching.graph.window_graph import open_snapshot
+from triptych.consumers.searching.rows import Part
 
 if TYPE_CHECKING:
     from triptych.consumers.searching.window_index import WindowIndex
@@ -61,6 +62,7 @@ class Occurrence:
         results: ids of the results behind it, as `triptych evidence` takes them.
         text: the cue, or the names of what was seen or heard.
         count: how many were seen at once; None if nothing was counted.
+        is_cue: whether it is a cue.
     """
 
     stream: str
@@ -69,6 +71,7 @@ class Occurrence:
     results: tuple[str, ...]
     text: str
     count: int | None = None
+    is_cue: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,22 @@ class IndexLookup:
             (_occurrence(row, sound) for row in rows for sound in _details(row).get("sounds", ())), key=_order
         )
 
+    def listed(self, part: Part, name: str, scope: AskScope) -> list[Occurrence]:
+        """Return the entries of one detail of a part of the windows of a scope: one occurrence for each entry."""
+        found: list[Occurrence] = []
+        for row in self._rows(_where(scope, part)):
+            entries = _details(row).get(name, ())
+            found += [_occurrence(row, entry) for entry in ([entries] if isinstance(entries, str) else entries)]
+        return sorted(found, key=_order)
+
+    def published_since(self, results: Sequence[str]) -> int:
+        """Return when the first of these results was published; 0 if none of them is in the index."""
+        quoted = ", ".join("'" + result.replace("'", "''") + "'" for result in results)
+        if not quoted:
+            return 0
+        found = self._index.table.search().where(f"result IN ({quoted})").select(["published_ns"]).to_list()
+        return min((int(row["published_ns"]) for row in found), default=0)
+
     def _labels(self, of_class: str) -> list[str]:
         query = "SELECT DISTINCT ?label WHERE { ?entity a ?class ; tri:label ?label . FILTER(?class = tri:%s) }"
         found = self._store.query(query % of_class, prefixes=PREFIXES)
@@ -218,7 +237,9 @@ def _cues(rows: Iterable[Mapping[str, Any]], scope: AskScope, wanted: Callable[[
         for cue in _details(row).get("cues", ()):
             if scope.overlaps(cue["start_ns"], cue["end_ns"]) and wanted(cue["text"]):
                 found.setdefault((row["stream"], cue["start_ns"], cue["end_ns"], cue["text"]), []).append(row["result"])
-    cues = [Occurrence(*key[:3], tuple(results), " ".join(key[3].split())) for key, results in found.items()]
+    cues = [
+        Occurrence(*key[:3], tuple(results), " ".join(key[3].split()), is_cue=True) for key, results in found.items()
+    ]
     return sorted(cues, key=_order)
 
 

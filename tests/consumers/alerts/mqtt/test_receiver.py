@@ -18,6 +18,8 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion
 
 from tools.devservers import DevMosquitto, MosquittoAccess
 from triptych.consumers.alerts.alert import AlertLoop, AlertOptions, AlertSender
@@ -38,8 +40,6 @@ if TYPE_CHECKING:
 
     from tests.consumers.conftest import MakeResult, RedisBench, TopicBench
 
-paho = pytest.importorskip("paho.mqtt.client")
-
 RULE = "speech > .5"
 LIMIT_S = 30
 REPOSITORY = Path(__file__).parents[4]
@@ -57,7 +57,7 @@ class Watcher:
     heard: list[tuple[str, bytes]] = field(default_factory=list)
 
     def __enter__(self) -> Self:
-        client = paho.Client(paho.CallbackAPIVersion.VERSION2, self.name, clean_session=not self.name)
+        client = paho.Client(CallbackAPIVersion.VERSION2, self.name, clean_session=not self.name)
         subscribed = Event()
         client.on_connect = lambda *_: client.subscribe("#", qos=1)
         client.on_subscribe = lambda *_: subscribed.set()

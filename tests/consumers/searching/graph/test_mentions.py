@@ -16,6 +16,7 @@ from triptych.consumers.searching.graph.mentions import CueMentions, cue_mention
         ("The bank is in London, and I like the London of old.", None, ("London",)),
         ("李雷：我去银行", "李雷", ()),  # noqa: RUF001 - as people write
         ("- Bob: Hi there", "Bob", ()),
+        ("Ask John Smith. The Louvre is in Paris.", None, ("John Smith", "Louvre", "Paris")),
         ("WE ARE ALL CAPS", None, ()),
         ("At 10:30 we go", None, ()),
         ("this is one thing: a dog", None, ()),

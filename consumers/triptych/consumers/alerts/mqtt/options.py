@@ -38,3 +38,16 @@ class MqttOptions:
     def sensors(self, limits: EventLimits) -> SensorOptions:
         """Return which sensors a feed has."""
         return SensorOptions(self.prompt_score, self.people, limits)
+
+
+def mqtt_options(url: str | None, *, name: str | None, prompt_score: float | None, people: bool) -> MqttOptions | None:
+    """Return what the flags ask for; None without `--mqtt`.
+
+    Raises:
+        UsageError: the URL or the name is invalid, or there are sensors without a broker.
+    """
+    if url is not None:
+        return MqttOptions(MqttAddress.parse(url), name, prompt_score, people)
+    if name is not None or prompt_score is not None or people:
+        raise UsageError("--name, --prompts and --people: expected --mqtt URL beside them, got none")
+    return None

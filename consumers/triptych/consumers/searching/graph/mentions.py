@@ -22,6 +22,13 @@ _WORD: Final = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|[.!?…:\"“]")
 _SENTENCE_ENDS: Final = frozenset('.!?…:"“')
 _PARTICLES: Final = frozenset({"of", "the", "de", "la", "van", "von"})
 _NO_NAMES: Final = frozenset({"I", "I'm", "I'll", "I've", "I'd", "OK", "TV", "Mr", "Mrs", "Ms", "Dr"})
+_OPENING_WORDS: Final = """
+And Are As Ask At But Call Dear Did Do Does For From Has Have He Hello Her Here Hey Hi His How If In Is Let Like Meet My
+No Of Oh On Our See She So Tell Thank Thanks That The Their There They This To Was We Well What When Where Who Why With
+Yes You Your
+"""
+_OPENINGS: Final = frozenset(_OPENING_WORDS.split())
+"""Words that begin sentences, and are seldom the first word of a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,5 +75,9 @@ def _take(words: list[str], names: list[str]) -> None:
     """Add a name, without the particles at its end, unless it is only the first word of a sentence."""
     while words and words[-1] in _PARTICLES:
         words.pop()
+    if len(words) > 1 and words[0].removeprefix("^") in _OPENINGS and words[0].startswith("^"):
+        del words[0]
+        while words and words[0] in _PARTICLES:
+            del words[0]
     if words and not (len(words) == 1 and words[0].startswith("^")) and not "".join(words).isupper():
         names.append(" ".join(words).replace("^", ""))
