@@ -22,6 +22,7 @@ EXTRA_OF_MODULE = {
     "av": "producers",
     "captum": "train",
     "cv2": "producers",
+    "dateparser": "ask",
     "httpx2": "describe",
     "huggingface_hub": "foundation",
     "lancedb": "index",
@@ -29,6 +30,7 @@ EXTRA_OF_MODULE = {
     "open_clip": "foundation",
     "prometheus_client": "producers",
     "pyarrow": "index",
+    "pyoxigraph": "ask",
     "redis": "consumers",
     "safetensors": "worker",
     "simpleeval": "consumers",
@@ -154,6 +156,17 @@ COMMANDS = (
         "Find moments in what `triptych index` has written: by their words, by what is meant, or both.",
     ),
     LazyCommand(
+        "ask",
+        "triptych.ask:ask",
+        "Answer a question about what `triptych index` has written: when, who, how many, what, before, after, ever.",
+    ),
+    LazyCommand(
+        "summarize",
+        "triptych.consumers.asking.summarizing.cli:summarize",
+        "Write a report of a stream in Markdown, hour by hour: what was seen, heard and said, and what was wrong.",
+    ),
+    LazyCommand("graph", "triptych.consumers.asking.cli:app", "What an index knows, as a graph."),
+    LazyCommand(
         "export",
         "triptych.consumers.exporting.cli:export",
         "Write the results that exist now to a Parquet file, for DuckDB, pandas and others.",
@@ -163,6 +176,11 @@ COMMANDS = (
         "diff",
         "triptych.consumers.cli:diff",
         "Compare the results of two pipelines, of each window its last revision. Exit code 1 if they differ.",
+    ),
+    LazyCommand(
+        "trace",
+        "triptych.consumers.traces.cli:trace",
+        "Print the trace of a window as a tree: when each step began and how long it took.",
     ),
     LazyCommand("config", "triptych.cli:config", "Print the settings in effect as TOML, with secrets hidden."),
     LazyCommand(
