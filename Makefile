@@ -26,7 +26,7 @@ $(VENV)/bin/uv:
 
 $(PACKAGES): pyproject.toml $(VENV)/bin/uv
 	@echo "Installing Triptych with all its extras (the first time this fetches several gigabytes)"
-	@$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(PYTHON) --editable '.[producers,transcribe,worker,cpu,onnx,foundation,train,compress,consumers,describe,page,index,trace,export,librdkafka,docs,dev]'
+	@$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(PYTHON) --editable '.[producers,transcribe,worker,cpu,onnx,foundation,train,compress,medical,consumers,describe,mqtt,page,index,ask,trace,export,librdkafka,docs,dev]'
 	@touch $@
 
 .PHONY: broker
@@ -40,8 +40,9 @@ page: ## Build the front end of `triptych page`; npm is needed to build it, neve
 	@python3 tools/build_page.py
 
 .PHONY: check-page
-check-page: page ## Check the types and the style of the front end
+check-page: page ## Check the types and the style of the front end, and of the client in examples/typescript
 	@echo "Page" && cd page && npm run --silent check && npm run --silent lint
+	@echo "TypeScript client" && python3 -m tools.build_typescript_client --lint
 
 .PHONY: weights
 weights: $(PACKAGES)
@@ -118,7 +119,7 @@ format: $(PACKAGES) ## Format the code and apply the linter's fixes
 
 .PHONY: ci
 ci: check check-page site ## Run all of CI: checks, site, and the tests in a clean clone, where a missing server is an error
-	@tools/system_packages.sh need python venv java mvn npm chromium redis-server kcat openssl rtsp-server benchmark-parts prometheus
+	@tools/system_packages.sh need python venv java mvn npm chromium redis-server kcat openssl rtsp-server benchmark-parts prometheus mosquitto
 	@tools/clean_clone.sh make test
 
 .PHONY: kafka
@@ -150,6 +151,10 @@ outages: $(PACKAGES) broker ## Take away broker, producer and link, one after an
 .PHONY: bench-search
 bench-search: $(PACKAGES) ## Write and search an index of a million generated windows; WINDOWS=N
 	@$(PYTHON) -m benchmarks.search --windows $(or $(WINDOWS),1000000)
+
+.PHONY: bench-ask
+bench-ask: $(PACKAGES) ## Ask generated feeds with known content questions in English and Chinese; DRAWS=2 questions a phrasing
+	@$(PYTHON) -m benchmarks.asking --draws $(or $(DRAWS),2)
 
 .PHONY: bench
 bench: $(PACKAGES) weights broker ## Measure each part beside its limit, and write docs/performance.md; NAME="road decode" ROUNDS=5
@@ -195,4 +200,5 @@ secured: $(PACKAGES) broker ## Run a Kafka and a Redis with TLS, logins and acce
 
 .PHONY: clean
 clean: ## Remove what the targets made here; the user's cache of weights and broker stays
-	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+		page/node_modules consumers/triptych/consumers/page/static

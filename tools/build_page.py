@@ -42,16 +42,25 @@ def _build_if_stale(repository: Path, page: Path) -> bool:
     built = repository / STATIC / "index.html"
     if built.exists() and built.stat().st_mtime >= _newest_s(page):
         return False
+    run_command([install_packages(page), "run", "--silent", "build"], page)
+    return True
+
+
+def install_packages(folder: Path, *flags: str) -> str:
+    """Install the packages that a folder's lock names, unless they are, and return the path of npm. Blocks.
+
+    Raises:
+        PageBuildError: npm is missing, or failed.
+    """
     npm = shutil.which("npm")
     if npm is None:
         raise PageBuildError(
             "npm is needed to build the front end of `triptych page`, and is not on the PATH: apt-get install npm, "
             "or set TRIPTYCH_BUILD_WITHOUT_PAGE=1 to leave the page out"
         )
-    if not _has_packages(page):
-        _run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], page)
-    _run([npm, "run", "--silent", "build"], page)
-    return True
+    if not _has_packages(folder):
+        run_command([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", *flags], folder)
+    return npm
 
 
 def _newest_s(page: Path) -> float:
@@ -65,13 +74,14 @@ def _newest_s(page: Path) -> float:
     return max(path.stat().st_mtime for path in sources)
 
 
-def _has_packages(page: Path) -> bool:
+def _has_packages(folder: Path) -> bool:
     """Whether npm has installed what the lock names: it writes this file last."""
-    installed = page / "node_modules" / ".package-lock.json"
-    return installed.exists() and installed.stat().st_mtime >= (page / "package-lock.json").stat().st_mtime
+    installed = folder / "node_modules" / ".package-lock.json"
+    return installed.exists() and installed.stat().st_mtime >= (folder / "package-lock.json").stat().st_mtime
 
 
-def _run(command: list[str], folder: Path) -> None:
+def run_command(command: list[str], folder: Path) -> None:
+    """Run a command in a folder. Raises `PageBuildError` with its output if it fails."""
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         raise PageBuildError(f"{' '.join(command)} failed in {folder}:\n{done.stdout}{done.stderr}".rstrip())

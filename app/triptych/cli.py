@@ -22,6 +22,7 @@ EXTRA_OF_MODULE = {
     "av": "producers",
     "captum": "train",
     "cv2": "producers",
+    "dateparser": "ask",
     "httpx2": "describe",
     "huggingface_hub": "foundation",
     "lancedb": "index",
@@ -29,6 +30,7 @@ EXTRA_OF_MODULE = {
     "open_clip": "foundation",
     "prometheus_client": "producers",
     "pyarrow": "index",
+    "pyoxigraph": "ask",
     "redis": "consumers",
     "safetensors": "worker",
     "simpleeval": "consumers",
@@ -153,6 +155,17 @@ COMMANDS = (
         "triptych.consumers.searching.cli:search",
         "Find moments in what `triptych index` has written: by their words, by what is meant, or both.",
     ),
+    LazyCommand(
+        "ask",
+        "triptych.ask:ask",
+        "Answer a question about what `triptych index` has written: when, who, how many, what, before, after, ever.",
+    ),
+    LazyCommand(
+        "summarize",
+        "triptych.consumers.asking.summarizing.cli:summarize",
+        "Write a report of a stream in Markdown, hour by hour: what was seen, heard and said, and what was wrong.",
+    ),
+    LazyCommand("graph", "triptych.consumers.asking.cli:app", "What an index knows, as a graph."),
     LazyCommand(
         "export",
         "triptych.consumers.exporting.cli:export",

@@ -1,14 +1,18 @@
-// Generates src/generated/*.ts from the JSON Schemas of the server: `npm run types`. With --check it writes nothing,
-// and fails if a file is not what would be generated.
+// Generates src/generated/*.ts, and the types of examples/typescript, from the JSON Schemas: `npm run types`. With
+// --check it writes nothing, and fails if a file is not what would be generated.
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { compile } from "json-schema-to-typescript";
 
+const RESULT = { schema: "../../schemas/triptych/schemas/result.schema.json", name: "Result" };
 const SOURCES = [
-  { schema: "../../schemas/triptych/schemas/result.schema.json", name: "Result", to: "../src/generated/result.ts" },
+  { ...RESULT, to: "../src/generated/result.ts" },
+  { ...RESULT, to: "../../examples/typescript/src/generated/result.ts" },
   { schema: "../../consumers/triptych/consumers/page/api.schema.json", name: "PageApi", to: "../src/generated/api.ts" },
 ];
 
-await mkdir(new URL("../src/generated/", import.meta.url), { recursive: true });
+for (const { to } of SOURCES) {
+  await mkdir(new URL(".", new URL(to, import.meta.url)), { recursive: true });
+}
 let stale = 0;
 for (const { schema, name, to } of SOURCES) {
   const parsed = JSON.parse(await readFile(new URL(schema, import.meta.url), "utf8"));

@@ -11,12 +11,14 @@ import { announced, dismiss, notices } from "./state/announcements";
 import { nowMs } from "./state/clock";
 import { healthCounts, startLive } from "./state/live";
 import { openCount } from "./state/review";
-import { explained, loadSession, session } from "./state/session";
+import { searchedText } from "./state/search";
+import { explained, loadSession, maySearch, session } from "./state/session";
 import { formats } from "./text/format";
 import { messages } from "./text/messages";
 import { Events } from "./views/events/events";
 import { Feed } from "./views/feed/feed";
 import { Health } from "./views/health/health";
+import { Search } from "./views/search/search";
 import { Wall } from "./views/wall/wall";
 
 type Open = "settings" | "help" | null;
@@ -39,6 +41,7 @@ export function App(): JSX.Element {
     "1": () => go({ view: "wall" }),
     "2": () => go({ view: "events" }),
     "3": () => go({ view: "health" }),
+    "4": () => maySearch.value && go({ view: "search", text: searchedText.value }),
     "?": () => setOpen("help"),
     Escape: () => {
       if (route.value.view === "feed") go({ view: "wall" });
@@ -82,9 +85,11 @@ function Main({ failure }: { failure: string }): JSX.Element {
     case "wall":
       return <Wall />;
     case "feed":
-      return <Feed key={shown.feed} feed={shown.feed} atMs={shown.atMs} />;
+      return <Feed key={shown.feed} feed={shown.feed} atMs={shown.atMs} windowId={shown.windowId} />;
     case "events":
       return <Events />;
+    case "search":
+      return maySearch.value ? <Search text={shown.text} /> : <p class="empty">{messages.value.no_index}</p>;
     case "health":
       return <Health />;
   }
@@ -108,6 +113,7 @@ function Header({ onOpen }: { onOpen: (open: Open) => void }): JSX.Element {
         <NavLink to="wall" icon="wall" />
         <NavLink to="events" icon="events" count={openCount.value} spokenCount={m.events_open(openCount.value)} />
         <NavLink to="health" icon="health" count={wrong} spokenCount={`${wrong} ${m.severity_wrong}`} bad />
+        {maySearch.value && <NavLink to="search" icon="search" />}
       </nav>
       <div class="header-end">
         <Connection />
@@ -136,7 +142,7 @@ function Header({ onOpen }: { onOpen: (open: Open) => void }): JSX.Element {
 }
 
 interface NavLinkProps {
-  readonly to: "wall" | "events" | "health";
+  readonly to: "wall" | "events" | "health" | "search";
   readonly icon: IconName;
   readonly count?: number;
   readonly spokenCount?: string;
@@ -146,7 +152,11 @@ interface NavLinkProps {
 function NavLink({ to, icon, count = 0, spokenCount = "", bad = false }: NavLinkProps): JSX.Element {
   const isHere = route.value.view === to || (to === "wall" && route.value.view === "feed");
   return (
-    <a class="nav-link" href={addressOf({ view: to })} aria-current={isHere ? "page" : undefined}>
+    <a
+      class="nav-link"
+      href={addressOf(to === "search" ? { view: to, text: searchedText.value } : { view: to })}
+      aria-current={isHere ? "page" : undefined}
+    >
       <Icon name={icon} />
       <span>{messages.value[to]}</span>
       {count > 0 && (

@@ -5,6 +5,7 @@ import "./styles/controls.css";
 import "./styles/wall.css";
 import "./styles/feed.css";
 import "./styles/lists.css";
+import "./styles/search.css";
 import { App } from "./app";
 
 const root = document.getElementById("app");

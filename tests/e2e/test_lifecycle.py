@@ -29,11 +29,13 @@ NOT_READY = 503
 
 
 def test_the_demo_shows_all_three_clips_and_ends_by_itself(install: Install) -> None:
-    """Without any server: it has no addresses, and would fail if it tried to connect."""
-    done = install().run("demo", "--model", "null", TRIPTYCH_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1").succeeded()
+    """Without any server: it has no addresses, and would fail if it tried to connect. It also answers questions."""
+    command = ("demo", "--model", "null", "--ask")
+    done = install().run(*command, TRIPTYCH_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1").succeeded()
 
     for stream in ("librivox_city_15s", "bbb_5s_51ch", "sintel_608_10s"):
         assert stream in done.out
+    assert "Said: “unless to be rather cold-hearted" in done.out
 
 
 # --- signals ----------------------------------------------------------------------------------------------------------

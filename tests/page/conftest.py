@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -21,6 +23,9 @@ from triptych.consumers.doctor.look import Surveyor
 from triptych.consumers.page.access_rules import access_rules
 from triptych.consumers.page.options import AccessOptions, ListenOptions, MemoryOptions, ReviewOptions
 from triptych.consumers.page.program import PageServer, PageSetup
+from triptych.consumers.page.reading.moment_finder import MomentFinder
+from triptych.consumers.searching.indexing import IndexLoop, Retention
+from triptych.consumers.searching.window_index import index_writer
 from triptych.transport.memory.transport import MemoryTransport
 from triptych.units import NS_PER_S
 
@@ -53,6 +58,7 @@ class LivePage:
     publisher: FeedPublisher
     access: AccessOptions = field(default_factory=lambda: AccessOptions(allow="operate"))
     review: ReviewOptions = field(default_factory=ReviewOptions)
+    index: Path | None = None
     port: int = 0
     next_window: int = 0
     first_ns: int = 0
@@ -74,6 +80,7 @@ class LivePage:
             has_index=False,
             review=self.review,
             memory=MemoryOptions(since="beginning"),
+            finder=None if self.index is None else MomentFinder(self.index, PIPELINE),
         )
         self.server = PageServer(setup, listen)
         self.server.__enter__()
@@ -91,6 +98,12 @@ class LivePage:
         if self.server is not None:
             self.server.__exit__(None, None, None)
             self.server = None
+
+    def write_index(self) -> None:
+        """Write what was published to the index, as `triptych index` does."""
+        assert self.index is not None
+        with index_writer(self.index, PIPELINE) as writer:
+            IndexLoop(writer, Retention()).run(self.publisher.transport, threading.Event(), until_end=True)
 
     def publish(self, windows: int = 1) -> None:
         """Publish the next windows of all feeds."""
@@ -147,15 +160,21 @@ def start_page(clips: tuple[ClipMedia, ...]) -> Iterator[StartPage]:
     started: list[LivePage] = []
 
     def start(
-        names: Sequence[str] = FEEDS, prepare: Callable[[LivePage], None] | None = None, *, windows: int = WINDOWS
+        names: Sequence[str] = FEEDS,
+        prepare: Callable[[LivePage], None] | None = None,
+        *,
+        windows: int = WINDOWS,
+        index: Path | None = None,
     ) -> LivePage:
         feeds = [SyntheticFeed(name, number, clips[number % len(clips)]) for number, name in enumerate(names)]
-        page = LivePage(FeedPublisher(MemoryTransport(partitions=1, max_bytes=1 << 30), feeds))
+        page = LivePage(FeedPublisher(MemoryTransport(partitions=1, max_bytes=1 << 30), feeds), index=index)
         page.first_ns = time.time_ns() // WINDOW_NS * WINDOW_NS - windows * WINDOW_NS
         page.publisher.create_topics()
         if prepare is not None:
             prepare(page)
         page.publish(windows)
+        if index is not None:
+            page.write_index()
         page.start()
         started.append(page)
         page.wait_for_past()

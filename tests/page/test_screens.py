@@ -23,6 +23,7 @@ PICTURES: Final = {
     "page-wall": ("wall", "dark", 1200, 720),
     "page-feed": ("feed", "dark", 1200, 860),
     "page-events": ("events", "dark", 1200, 720),
+    "page-search": ("search", "dark", 1200, 720),
     "page-health": ("health", "dark", 1200, 720),
     "page-light": ("wall", "light", 1200, 720),
     "page-phone": ("feed", "light", 390, 844),
@@ -30,15 +31,16 @@ PICTURES: Final = {
 
 
 @pytest.mark.parametrize("width", [320, 390])
-def test_nothing_is_wider_than_a_phone(start_page: StartPage, open_page: OpenPage, width: int) -> None:
+def test_nothing_is_wider_than_a_phone(start_page: StartPage, open_page: OpenPage, tmp_path: Path, width: int) -> None:
     """WCAG 1.4.10: at 320 pixels nothing scrolls in two directions, but tables in their own regions."""
-    live = start_page(prepare=send_letters)
+    live = start_page(prepare=send_letters, index=tmp_path / "index")
     page = open_page(live, width=width, height=700)
     for view, wait in VIEWS.items():
         page.goto(live.url + address(live, view))
         wait(page)
         wide = page.evaluate(
-            "[document.scrollingElement, ...document.querySelectorAll('main, .view, .wall-scroller, .health-scroller')]"
+            "[document.scrollingElement,"
+            " ...document.querySelectorAll('main, .view, .wall-scroller, .health-scroller, .search-scroller')]"
             ".filter(element => element.scrollWidth > element.clientWidth + 1).map(element => element.className)"
         )
         assert (view, wide) == (view, [])
@@ -85,11 +87,11 @@ def test_a_view_as_a_picture_for_the_documentation(
 ) -> None:
     """Into the folder that PAGE_PICTURES names, such as `docs`; else only to see that it works."""
     view, theme, width, height = PICTURES[name]
-    live = start_page(prepare=send_letters)
+    live = start_page(prepare=send_letters, index=tmp_path / "index")
     page = open_page(live, address(live, view, "harbour-gate"), width=width, height=height, theme=theme)
     VIEWS[view](page)
     live.publish()  # the size of the pictures is known by now: boxes are drawn
-    wait_until(page, "document.querySelector('.box, .event-detail, .finding') !== null")
+    wait_until(page, "document.querySelector('.box, .event-detail, .finding, .found-row') !== null")
     wait_until(page, "[...document.images].every(image => image.complete && image.naturalWidth > 0)")
 
     taken = Image.open(io.BytesIO(page.screenshot())).convert("RGB")

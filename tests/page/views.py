@@ -30,11 +30,23 @@ def _health(page: Page) -> None:
     expect(page.locator(".letters tbody tr").first).to_be_visible()
 
 
-VIEWS: Final[dict[str, Callable[[Page], None]]] = {"wall": _wall, "feed": _feed, "events": _events, "health": _health}
-"""Waits until a view is complete, by its name."""
+def _search(page: Page) -> None:
+    expect(page.locator(".found-row .picture img").first).to_be_visible()
+
+
+VIEWS: Final[dict[str, Callable[[Page], None]]] = {
+    "wall": _wall,
+    "feed": _feed,
+    "events": _events,
+    "health": _health,
+    "search": _search,
+}
+"""Waits until a view is complete, by its name. The search needs a page with an index."""
 
 
 def address(live: LivePage, view: str, feed: str = "news-24") -> str:
     """Return the address of a view; that of the feed has a moment chosen."""
+    if view == "search":
+        return "#/search?text=ticket+to+Antwerp"
     at_ms = (live.first_ns + (live.next_window - 13) * 2_000_000_000) // 1_000_000 + 500
     return f"#/feed/{feed}?at={at_ms}" if view == "feed" else f"#/{view}"

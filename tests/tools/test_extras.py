@@ -41,7 +41,7 @@ print(json.dumps({"count": count, "failed": failed, "present": present, "trainin
 """
 
 NEVER_SERVED = ("captum", "matplotlib", "tensorboard", "torchao")
-OF_OTHER_CONSUMERS = ("triptych.consumers.page.", "triptych.consumers.searching.")
+OF_OTHER_CONSUMERS = ("triptych.consumers.page.", "triptych.consumers.searching.", "triptych.consumers.asking.")
 TRAIN_ONLY = (*NEVER_SERVED, "sklearn")
 
 
@@ -62,8 +62,16 @@ CASES = {
         left_out=("triptych.consumers.describing.", *OF_OTHER_CONSUMERS),
     ),
     "describe": ExtraCase(("triptych.consumers",), ("torch", "av", "numpy", "cv2"), left_out=OF_OTHER_CONSUMERS),
+    "mqtt": ExtraCase(("triptych.consumers.alerts",), ("torch", "av", "numpy", "cv2")),
     "page": ExtraCase(("triptych.consumers.page",), ("torch", "cv2", "lancedb")),
-    "index": ExtraCase(("triptych.consumers.searching",), ("torch", "av", "cv2", "starlette")),
+    "index": ExtraCase(
+        ("triptych.consumers.searching",),
+        ("torch", "av", "cv2", "starlette", "pyoxigraph"),
+        left_out=("triptych.consumers.searching.graph.",),
+    ),
+    "ask": ExtraCase(
+        ("triptych.consumers.searching", "triptych.consumers.asking"), ("torch", "av", "cv2", "starlette")
+    ),
     "export": ExtraCase(("triptych.consumers.exporting",), ("torch", "av", "cv2", "lancedb")),
     "producers": ExtraCase(("triptych.producers",), ("torch", "redis", "faster_whisper")),
     "transcribe": ExtraCase(("triptych.producers",), ("torch", "redis")),

@@ -1,4 +1,4 @@
-"""Subscribe to results and search them from Python: `Subscriber`, `AsyncSubscriber`, `MomentSearch`, `Rule` and others.
+"""Subscribe to results, search and ask from Python: `Subscriber`, `MomentSearch`, `Asker`, `Rule` and others.
 
 `to_arrow` and `to_pandas` make tables of results.
 Each name is imported from its module on first use, so importing this package is cheap.
@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from triptych.consumers.asking.answer import Answer
+    from triptych.consumers.asking.asker import Asker
     from triptych.consumers.exporting.result_table import to_arrow, to_pandas
     from triptych.consumers.rules.rule import Rule
     from triptych.consumers.searching.search import MomentQuery, MomentSearch
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from triptych.schemas.results import Result
 
 __all__ = [
+    "Answer",
+    "Asker",
     "AsyncSubscriber",
     "Description",
     "DescriptionSubscriber",
@@ -33,6 +37,8 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Answer": "triptych.consumers.asking.answer",
+    "Asker": "triptych.consumers.asking.asker",
     "AsyncSubscriber": "triptych.consumers.subscription.async_subscriber",
     "Description": "triptych.schemas.perception.descriptions",
     "DescriptionSubscriber": "triptych.consumers.subscription.description_subscriber",

@@ -4,6 +4,7 @@ import type {
   WindowBody as GeneratedWindowBody,
   HealthFinding,
   LetterRow,
+  SearchedMoment,
   SessionBody,
   TileModalities,
 } from "../generated/api";
@@ -24,6 +25,8 @@ export type {
   RedriveBody,
   ReviewBody,
   ReviewEvent,
+  SearchBody,
+  SearchedMoment,
   SeenBox,
   SeenLabel,
   SessionBody,
@@ -32,6 +35,7 @@ export type {
   TimelineWindow,
   WallBody,
 } from "../generated/api";
+export type FoundReason = SearchedMoment["why"][number];
 export type { Result } from "../generated/result";
 
 /** The body of a window, with its result typed by the schema of results. */

@@ -1,4 +1,5 @@
 import type { JSX } from "preact";
+import { maySearch } from "../state/session";
 import { messages } from "../text/messages";
 import { Dialog } from "./dialog";
 
@@ -9,6 +10,7 @@ export function HelpDialog({ onClose }: { onClose: () => void }): JSX.Element {
       m.help_everywhere,
       [
         [["1", "2", "3"], m.help_1_3],
+        ...(maySearch.value ? [[["4"], m.search] as [string[], string]] : []),
         [["/"], m.help_slash],
         [["?"], m.help_question],
         [[m.escape_key], m.help_escape],
@@ -40,6 +42,15 @@ export function HelpDialog({ onClose }: { onClose: () => void }): JSX.Element {
       ],
     ],
   ];
+  if (maySearch.value) {
+    groups.push([
+      m.search,
+      [
+        [["j", "k"], m.help_search_next],
+        [[m.enter_key], m.help_events_open],
+      ],
+    ]);
+  }
   return (
     <Dialog title={m.help} onClose={onClose}>
       <div class="help">

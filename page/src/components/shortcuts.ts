@@ -1,4 +1,4 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { shortcuts } from "../state/preferences";
 
 export type Keys = Readonly<Record<string, (event: KeyboardEvent) => void>>;
@@ -9,7 +9,8 @@ const TYPED_INTO = "input, textarea, select, [contenteditable]";
 export function useShortcuts(keys: Keys): void {
   const latest = useRef(keys);
   latest.current = keys;
-  useEffect(() => {
+  // Before the view is painted: whoever sees it may press a key at once.
+  useLayoutEffect(() => {
     const handle = (event: KeyboardEvent): void => {
       if (shortcuts.value === "off" && event.key.length === 1) return;
       if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;

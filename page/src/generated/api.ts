@@ -193,6 +193,20 @@ export interface Sparklines {
   novelty: (number | null)[];
 }
 /**
+ * A part of a window that was found, and why. `similarity` is the cosine of what is meant and the part.
+ *
+ * `by_words` is whether words of the query are in it. `text` is what was seen, heard, said, matched or described, cut.
+ *
+ * This interface was referenced by `PageApi`'s JSON-Schema
+ * via the `definition` "FoundReason".
+ */
+export interface FoundReason {
+  part: "video" | "audio" | "text" | "prompts" | "description";
+  by_words: boolean;
+  similarity: number | null;
+  text: string;
+}
+/**
  * One consumer group. `lag` is how many records it has not committed.
  *
  * This interface was referenced by `PageApi`'s JSON-Schema
@@ -485,6 +499,46 @@ export interface RevisionRow {
   added: number;
 }
 /**
+ * `GET /api/search`: the moments that fit best, the best first.
+ *
+ * This interface was referenced by `PageApi`'s JSON-Schema
+ * via the `definition` "SearchBody".
+ */
+export interface SearchBody {
+  moments: SearchedMoment[];
+  notes: SearchNote[];
+}
+/**
+ * Windows that were found and follow one another. `window_id`, `at_ms`, `result` and `why` are of the best one.
+ *
+ * `is_kept` is whether the page remembers that time of the feed: only then there is more to see of it. `picture` is null where the page remembers the window only together with others; its `WindowBody` has its pictures then.
+ *
+ * This interface was referenced by `PageApi`'s JSON-Schema
+ * via the `definition` "SearchedMoment".
+ */
+export interface SearchedMoment {
+  feed: string;
+  start_ms: number;
+  end_ms: number;
+  at_ms: number;
+  window_id: string;
+  result: string;
+  windows: number;
+  is_kept: boolean;
+  picture: PictureLink | null;
+  why: FoundReason[];
+}
+/**
+ * What to know about how it was searched, in both languages.
+ *
+ * This interface was referenced by `PageApi`'s JSON-Schema
+ * via the `definition` "SearchNote".
+ */
+export interface SearchNote {
+  text: string;
+  text_zh: string;
+}
+/**
  * `GET /api/session`: who looks, and at what. `user` is null, and `roles` empty, where `needs_login` is true.
  *
  * This interface was referenced by `PageApi`'s JSON-Schema
@@ -498,6 +552,7 @@ export interface SessionBody {
   languages: string[];
   needs_login: boolean;
   can_log_out: boolean;
+  can_search: boolean;
 }
 /**
  * `event: gone`: the cursor cannot be continued. Load the wall again, and continue from its cursor.

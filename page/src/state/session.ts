@@ -8,6 +8,7 @@ export const session = signal<SessionBody | null>(null);
 
 export const mayReview = computed(() => hasRole("review"));
 export const mayOperate = computed(() => hasRole("operate"));
+export const maySearch = computed(() => session.value?.can_search ?? false);
 
 function hasRole(role: Role): boolean {
   return session.value?.roles.includes(role) ?? false;

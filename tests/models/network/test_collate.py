@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from triptych.models.model import InputSpec
+from triptych.models.model import FeatureShape, InputSpec
 from triptych.models.network.collate import AUDIO_TOKEN_SAMPLES, collate, empty_batch
 from triptych.models.window import PreparedCue, PreparedWindow
 
@@ -104,3 +105,15 @@ def test_a_model_that_does_not_read_gets_no_text(make_window: MakeWindow) -> Non
     batch = collate([window], buffer)
     assert not batch.text_mask.any()
     assert batch.rows_with("text") == ()
+
+
+def test_features_may_have_a_name_of_their_own(make_window: MakeWindow) -> None:
+    """Such as a structured record beside media: a network with an encoder of that name reads it."""
+    spec = replace(SPEC, features=(FeatureShape("record", 1, 2),))
+    windows = [make_window([frame(1)]), replace(make_window(), features={"record": np.ones((1, 2), np.float32)})]
+
+    batch = collate(windows, empty_batch(2, SAMPLES, spec))
+
+    assert batch.rows_with("record") == (1,)
+    assert batch.rows_with("video") == (0,)
+    assert batch.features["record"][1].tolist() == [[1.0, 1.0]]

@@ -69,7 +69,7 @@ class WindowBatch:
             "audio": self.audio_spans,
             "text": self.cue_counts,
         }
-        content = self.feature_lengths.get(modality, there[modality])
+        content = self.feature_lengths[modality] if modality in self.feature_lengths else there[modality]
         return tuple(row for row, own in enumerate(content) if own)
 
     def tensors(self) -> tuple[Tensor, ...]:

@@ -25,10 +25,12 @@ const AHEAD = 0.04;
 interface FeedProps {
   readonly feed: string;
   readonly atMs: number | null;
+  /** The window at that time: of several that are kept as one, this one is shown. */
+  readonly windowId?: string | undefined;
 }
 
 /** One feed over time, and the moment that was chosen. */
-export function Feed({ feed, atMs }: FeedProps): JSX.Element {
+export function Feed({ feed, atMs, windowId }: FeedProps): JSX.Element {
   const m = messages.value;
   const f = formats.value;
   const lanes = useRef<HTMLDivElement>(null);
@@ -44,7 +46,7 @@ export function Feed({ feed, atMs }: FeedProps): JSX.Element {
   // While the windows of another range load, the moment stays.
   const kept = useRef<TimelineWindow | null>(null);
   if (chosen) kept.current = chosen;
-  const moment = atMs === null ? null : kept.current;
+  const moment = atMs === null ? null : only(kept.current, windowId);
 
   const newestMs = Math.max(overview?.bounds.toMs ?? 0, newestMsOf(feed));
   const hasWindows = overview !== null && overview.windows.length > 0;
@@ -209,6 +211,11 @@ function endingAt(ms: number, spanMs: number): TimeRange {
 
 function clamp(share: number): number {
   return Math.min(1, Math.max(0, share));
+}
+
+/** Of several windows that are kept as one, the one that was asked for. */
+function only(window: TimelineWindow | null, windowId: string | undefined): TimelineWindow | null {
+  return window && windowId && window.windows > 1 ? { ...window, window_id: windowId } : window;
 }
 
 function windowAt(windows: readonly TimelineWindow[], ms: number): TimelineWindow | null {

@@ -20,6 +20,9 @@ _OWN: Final[dict[int, type[errors.KafkaError]]] = {
     KafkaError._ALL_BROKERS_DOWN: errors.KafkaConnectionError,  # noqa: SLF001 - as above
     KafkaError._RESOLVE: errors.KafkaConnectionError,  # noqa: SLF001 - as above
     KafkaError._SSL: errors.KafkaConnectionError,  # noqa: SLF001 - as above
+    # The client has forgotten the broker that it had asked, for example after a change in the cluster.
+    KafkaError._DESTROY: errors.KafkaConnectionError,  # noqa: SLF001 - as above
+    KafkaError._DESTROY_BROKER: errors.KafkaConnectionError,  # noqa: SLF001 - as above
     KafkaError._TIMED_OUT: errors.KafkaTimeoutError,  # noqa: SLF001 - as above
     KafkaError._TIMED_OUT_QUEUE: errors.KafkaTimeoutError,  # noqa: SLF001 - as above
     KafkaError._MSG_TIMED_OUT: errors.KafkaTimeoutError,  # noqa: SLF001 - as above

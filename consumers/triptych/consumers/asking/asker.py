@@ -1,0 +1,230 @@
+"""Ask an index: parse the question, look its parts up, and answer with times and evidence.
+
+asker = Asker.open("/var/lib/triptych/index")
+answer = asker.ask("When did someone mention the bank, and what was on screen?")
+print(answer.text, answer.results)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, Self
+
+from triptych.consumers.asking.answer import Answer, Citation
+from triptych.consumers.asking.answering import (
+    FoundAnswer,
+    NothingFoundError,
+    answer_parsed,
+    next_after,
+    next_before,
+)
+from triptych.consumers.asking.grounded import (
+    MAX_QUOTES,
+    GroundedText,
+    GroundedWriter,
+    NumberedQuote,
+    numbered_quotes,
+)
+from triptych.consumers.asking.lookup import MAX_WINDOWS, AskScope, IndexLookup, Occurrence
+from triptych.consumers.asking.parsing.parse import UnknownStreamError, language_of, parse_question
+from triptych.consumers.asking.parsing.question import Language, NotUnderstoodError, ParsedQuestion, Wanted
+from triptych.consumers.asking.parsing.thing_names import ALIAS_FILE, ThingNames
+from triptych.consumers.asking.session import FollowUp, LastAnswer, follow_up
+from triptych.consumers.asking.wording import say, shown_time, worded
+from triptych.consumers.searching.search import MomentQuery, MomentSearch
+from triptych.consumers.searching.window_index import WindowIndex
+
+_EVERYWHERE: Final = AskScope()
+
+
+class Asker:
+    """Answers questions about one index. Not thread-safe; each question blocks while the index works."""
+
+    def __init__(self, index: WindowIndex, names: ThingNames, writer: GroundedWriter | None = None) -> None:
+        """Ask an index that has a graph.
+
+        Args:
+            index: the index.
+            names: names that mean the same.
+            writer: a language model that words the answers.
+
+        Raises:
+            WindowGraphError: the index has no graph.
+        """
+        self._index = index
+        self._names = names
+        self._writer = writer
+        self._lookup = IndexLookup(index, names)
+
+    @classmethod
+    def open(cls, folder: Path | str, alias_file: Path | None = None, writer: GroundedWriter | None = None) -> Self:
+        """Open the index in a folder.
+
+        Args:
+            folder: the folder of the index.
+            alias_file: TOML with other names; `aliases.toml` in the folder by default.
+            writer: a language model that words the answers.
+
+        Raises:
+            IndexFolderError: the folder holds no index.
+            WindowGraphError: the index has no graph.
+            UsageError: the alias file is invalid.
+        """
+        names = ThingNames.load(alias_file or Path(folder) / ALIAS_FILE)
+        return cls(WindowIndex.open(Path(folder)), names, writer)
+
+    @property
+    def lookup(self) -> IndexLookup:
+        """Look up what the newest version of the index holds."""
+        before = self._index.meta
+        self._index.refresh()
+        if self._index.meta != before:
+            self._lookup = IndexLookup(self._index, self._names)
+        self._lookup.is_cut = False
+        return self._lookup
+
+    async def ask_async(self, question: str, scope: AskScope = _EVERYWHERE, last: LastAnswer | None = None) -> Answer:
+        """Answer without blocking the event loop. One question at a time."""
+        return await asyncio.to_thread(self.ask, question, scope, last)
+
+    def ask(self, question: str, scope: AskScope = _EVERYWHERE, last: LastAnswer | None = None) -> Answer:
+        """Answer a question in English or Chinese.
+
+        Args:
+            question: the question.
+            scope: the streams and times to look at; the question may name narrower ones.
+            last: the answer before, which this question may refer to.
+
+        Raises:
+            IndexFolderError: the index was deleted meanwhile.
+        """
+        answer = self._by_rules(question, scope, last)
+        if self._writer is None or answer.outcome == "not_found":
+            return answer
+        if answer.outcome == "not_understood":
+            return self._from_search(question, scope, answer, self._writer)
+        quotes = numbered_quotes(*_said_and_seen(answer.moments))
+        return _with_text(answer, self._writer.write(_task(question, answer), quotes, answer.language), quotes)
+
+    def _by_rules(self, question: str, scope: AskScope, last: LastAnswer | None) -> Answer:
+        lookup, language = self.lookup, language_of(question)
+        bounds = lookup.bounds
+        if bounds is None:
+            return Answer("not_found", say("empty", language), language)
+        follow = FollowUp(question) if last is None else follow_up(question, last)
+        if follow.stream:
+            scope = scope.narrowed(AskScope((follow.stream,)))
+        if follow.next_to:
+            return self._next_to(follow, lookup, scope, language)
+        if follow.end_ns:
+            scope = scope.narrowed(AskScope((), follow.start_ns, follow.end_ns))
+        try:
+            understood = parse_question(follow.text, bounds.streams, bounds.end_ns)
+        except NotUnderstoodError as error:
+            text = f"{say('not understood', language, part=error)} {say('can', language)}".strip()
+            return Answer("not_understood", text, language)
+        except UnknownStreamError as error:
+            streams = ", ".join(bounds.streams)
+            return Answer("not_found", say("no stream", language, term=error, streams=streams), language)
+        answer = _answered(understood.asked, lookup, _scope_of(understood.asked, scope))
+        notes = (say("clock", language, time=shown_time(bounds.end_ns)),) if understood.is_relative else ()
+        return replace(answer, notes=(*answer.notes, *notes))
+
+    def _from_search(self, question: str, scope: AskScope, refused: Answer, writer: GroundedWriter) -> Answer:
+        """Answer a question that no rule fits from what a search by its words finds."""
+        query = MomentQuery(question, scope.streams, scope.since_ns, scope.until_ns)
+        windows = [window for moment in MomentSearch(self._index).find(query).moments for window in moment.windows]
+        spans = [AskScope((window.stream,), window.start_ns, window.end_ns) for window in windows[:MAX_QUOTES]]
+        lookup = self.lookup
+        said = [one for span in spans for one in lookup.cues(span)]
+        seen = [one for span in spans for one in lookup.shown(span)]
+        quotes = numbered_quotes(said, seen)
+        if not quotes:
+            return refused
+        written = writer.write(question, quotes, refused.language)
+        answer = _with_text(refused, written, quotes)
+        if not answer.worded:
+            text = refused.text if written.problem else say("nothing", refused.language)
+            return replace(answer, outcome="not_understood" if written.problem else "not_found", text=text)
+        moments = tuple(citation.source for citation in answer.citations)
+        return replace(answer, outcome="answered", text=answer.worded, moments=moments)
+
+    def _next_to(self, follow: FollowUp, lookup: IndexLookup, scope: AskScope, language: Language) -> Answer:
+        """Answer what was said and shown next to the moment of the last answer: before or after it."""
+        if follow.next_to == "after":
+            found = [next_after(look, follow.end_ns, scope) for look in (lookup.cues, lookup.shown)]
+        else:
+            found = [next_before(look, follow.start_ns, scope) for look in (lookup.cues, lookup.shown)]
+        cues, shown = found
+        if not cues and not shown:
+            return Answer("not_found", say("nothing then", language), language)
+        texts = [
+            worded(
+                ParsedQuestion(wanted, language),
+                FoundAnswer(tuple(dict.fromkeys(one.text for one in part)), tuple(part)),
+            )
+            for wanted, part in ((Wanted.WHAT_SAID, cues), (Wanted.WHAT_SEEN, shown))
+            if part
+        ]
+        wanted = Wanted.WHAT_SAID if cues else Wanted.WHAT_SEEN
+        value = tuple(dict.fromkeys(one.text for one in cues or shown))
+        return Answer("answered", " ".join(texts), language, follow.next_to, wanted, value, (*cues, *shown))
+
+
+def _scope_of(asked: ParsedQuestion, scope: AskScope) -> AskScope:
+    span = asked.span
+    named = AskScope(asked.streams, None if span is None else span.start_ns, None if span is None else span.end_ns)
+    return scope.narrowed(named)
+
+
+def _answered(asked: ParsedQuestion, lookup: IndexLookup, scope: AskScope) -> Answer:
+    term = "" if asked.about is None else asked.about.term
+    try:
+        finding = answer_parsed(asked, lookup, scope)
+    except NothingFoundError as error:
+        where = say("where", asked.language) if scope != _EVERYWHERE else ""
+        text = say(error.reason, asked.language, term=error.term, where=where)
+        return Answer("not_found", text, asked.language, str(asked), asked.wanted.value, term=term)
+    notes = (say("cut", asked.language, most=MAX_WINDOWS),) if lookup.is_cut else ()
+    return Answer(
+        "answered",
+        worded(asked, finding),
+        asked.language,
+        str(asked),
+        asked.wanted.value,
+        finding.value,
+        (*finding.moments, *finding.also),
+        notes,
+        term,
+    )
+
+
+def _task(question: str, answer: Answer) -> str:
+    """Return what the model has to answer: with what was counted, which no quote says."""
+    value = answer.value
+    if isinstance(value, bool) or value is None:
+        return question
+    if isinstance(value, int | float):
+        return f"{question} Counted: {value:g}."
+    numbers = [str(number) for number in value if isinstance(number, int)]
+    return f"{question} Counted: {' and '.join(numbers)}." if numbers else question
+
+
+def _said_and_seen(moments: Sequence[Occurrence]) -> tuple[list[Occurrence], list[Occurrence]]:
+    """Return the cues among moments, and the others."""
+    said = [one for one in moments if one.is_cue]
+    return said, [one for one in moments if not one.is_cue]
+
+
+def _with_text(answer: Answer, written: GroundedText, quotes: Sequence[NumberedQuote]) -> Answer:
+    cited = {number for sentence in written.sentences for number in sentence.citations}
+    citations = tuple(Citation(quote.number, quote.source) for quote in quotes if quote.number in cited)
+    notes = list(answer.notes)
+    if written.problem:
+        notes.append(say("no model", answer.language, reason=written.problem))
+    if written.dropped:
+        notes.append(say("dropped", answer.language, number=len(written.dropped)))
+    return replace(answer, worded=written.text, citations=citations, dropped=written.dropped, notes=tuple(notes))

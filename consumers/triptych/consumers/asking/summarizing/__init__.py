@@ -1,0 +1,1 @@
+"""Sum up what an index holds of a stream, hour by hour."""

@@ -1,0 +1,103 @@
+import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { Marked } from "../../components/marked";
+import { useShortcuts } from "../../components/shortcuts";
+import { announce } from "../../state/announcements";
+import { language } from "../../state/preferences";
+import {
+  found,
+  foundPictures,
+  isSearching,
+  search,
+  searchedText,
+  searchFailure,
+  searchFeed,
+  searchFrom,
+  searchPlace,
+  searchTime,
+  searchTo,
+} from "../../state/search";
+import { set } from "../../state/set";
+import { messages } from "../../text/messages";
+import { FoundRow } from "./found-row";
+import { SearchToolbar } from "./toolbar";
+
+/** Moments by words and by what is meant, of as long as the index goes back. */
+export function Search({ text }: { text: string }): JSX.Element {
+  const m = messages.value;
+  const box = useRef<HTMLInputElement>(null);
+  const list = useRef<HTMLOListElement>(null);
+  const mayShowLast = useRef(found.peek() !== null);
+
+  useEffect(() => {
+    const hasComeBack = mayShowLast.current && text === searchedText.peek();
+    mayShowLast.current = false;
+    if (hasComeBack) return;
+    set(searchedText, text);
+    void search();
+  }, [text, searchPlace.value, searchFeed.value, searchTime.value, searchFrom.value, searchTo.value]);
+  useEffect(() => {
+    if (found.value && !isSearching.value) announce(messages.peek().moments_found(found.value.moments.length));
+  }, [found.value]);
+
+  const step = (by: 1 | -1): void => {
+    const links = [...(list.current?.querySelectorAll("a") ?? [])];
+    const at = links.indexOf(document.activeElement as HTMLAnchorElement);
+    links[at < 0 ? 0 : Math.max(0, Math.min(links.length - 1, at + by))]?.focus();
+  };
+  useShortcuts({
+    "/": () => box.current?.focus(),
+    j: () => step(1),
+    k: () => step(-1),
+    ArrowDown: () => step(1),
+    ArrowUp: () => step(-1),
+  });
+
+  return (
+    <section class="view search" aria-labelledby="search-title">
+      <h1 id="search-title" class="visually-hidden">
+        {m.search}
+      </h1>
+      <SearchToolbar box={box} onDown={() => step(1)} />
+      <div class="search-scroller" aria-busy={isSearching.value}>
+        {found.value?.notes.map((note) => (
+          <p key={note.text} class="search-note muted">
+            {language.value === "zh" ? note.text_zh : note.text}
+          </p>
+        ))}
+        <Nothing />
+        {found.value && found.value.moments.length > 0 && (
+          <ol class="found-list" ref={list} aria-label={m.search}>
+            {found.value.moments.map((moment) => (
+              <FoundRow
+                key={moment.result}
+                moment={moment}
+                picture={moment.picture ?? foundPictures.value.get(moment.result) ?? null}
+                words={searchedText.value}
+              />
+            ))}
+          </ol>
+        )}
+      </div>
+    </section>
+  );
+}
+
+function Nothing(): JSX.Element | null {
+  const m = messages.value;
+  if (searchFailure.value) {
+    return (
+      <p class="empty empty-bad" role="alert">
+        <Marked text={searchFailure.value} />
+      </p>
+    );
+  }
+  if (isSearching.value) return found.value ? null : <p class="empty">{m.searching}</p>;
+  if (found.value && found.value.moments.length > 0) return null;
+  return (
+    <div class="empty">
+      <p class="empty-title">{found.value ? m.nothing_found : m.search_help}</p>
+      <p>{found.value ? m.nothing_found_help : m.search_help_more}</p>
+    </div>
+  );
+}
