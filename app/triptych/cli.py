@@ -164,6 +164,7 @@ COMMANDS = (
         "triptych.consumers.cli:diff",
         "Compare the results of two pipelines, of each window its last revision. Exit code 1 if they differ.",
     ),
+    LazyCommand("rebuild", "triptych.worker.rebuilding.cli:app", "Write again what was lost, from the results topic."),
     LazyCommand("config", "triptych.cli:config", "Print the settings in effect as TOML, with secrets hidden."),
     LazyCommand(
         "data",
@@ -186,7 +187,7 @@ COMMANDS = (
         "models", "triptych.models.cli:models", "List models and pretrained weights, download weights, compile a model."
     ),
     LazyCommand(
-        "topics", "triptych.transport.cli:app", "Create and check the topics that a pipeline reads and writes."
+        "topics", "triptych.transport.cli:app", "Create, check and grow the topics that a pipeline reads and writes."
     ),
 )
 """All commands, in the order of the help. A test compares the summaries with the commands' own help."""
