@@ -182,6 +182,7 @@ COMMANDS = (
         "triptych.consumers.traces.cli:trace",
         "Print the trace of a window as a tree: when each step began and how long it took.",
     ),
+    LazyCommand("rebuild", "triptych.worker.rebuilding.cli:app", "Write again what was lost, from the results topic."),
     LazyCommand("config", "triptych.cli:config", "Print the settings in effect as TOML, with secrets hidden."),
     LazyCommand(
         "data",
@@ -204,7 +205,7 @@ COMMANDS = (
         "models", "triptych.models.cli:models", "List models and pretrained weights, download weights, compile a model."
     ),
     LazyCommand(
-        "topics", "triptych.transport.cli:app", "Create and check the topics that a pipeline reads and writes."
+        "topics", "triptych.transport.cli:app", "Create, check and grow the topics that a pipeline reads and writes."
     ),
 )
 """All commands, in the order of the help. A test compares the summaries with the commands' own help."""

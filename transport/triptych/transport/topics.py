@@ -177,7 +177,7 @@ def _unequal(found: Sequence[TopicState], create: str) -> list[TopicProblem]:
     most = max((state.partitions for state in found), default=0)
     expected = f"{most} partitions like the others, since a stream has the same partition on every topic"
     remedy = (
-        f"add partitions to it (`kafka-topics.sh --alter --partitions {most}`), or delete it with its records, then "
+        f"`triptych topics grow --partitions {most}` adds partitions to it, or delete it with its records, then "
         f"`{create} --partitions {most}` creates it again"
     )
     return [
