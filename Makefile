@@ -26,7 +26,7 @@ $(VENV)/bin/uv:
 
 $(PACKAGES): pyproject.toml $(VENV)/bin/uv
 	@echo "Installing Triptych with all its extras (the first time this fetches several gigabytes)"
-	@$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(PYTHON) --editable '.[producers,transcribe,worker,cpu,onnx,foundation,train,compress,consumers,describe,page,index,trace,export,librdkafka,docs,dev]'
+	@$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(PYTHON) --editable '.[producers,transcribe,worker,cpu,onnx,foundation,train,compress,consumers,describe,page,index,recommend,trace,export,librdkafka,docs,dev]'
 	@touch $@
 
 .PHONY: broker
@@ -150,6 +150,10 @@ outages: $(PACKAGES) broker ## Take away broker, producer and link, one after an
 .PHONY: bench-search
 bench-search: $(PACKAGES) ## Write and search an index of a million generated windows; WINDOWS=N
 	@$(PYTHON) -m benchmarks.search --windows $(or $(WINDOWS),1000000)
+
+.PHONY: bench-recommend
+bench-recommend: $(PACKAGES) ## Recommend to generated users with known taste, against each part alone; USERS=N MOVIELENS=FOLDER
+	@$(PYTHON) -m benchmarks.recommend --users $(or $(USERS),2000) $(if $(MOVIELENS),--movielens $(MOVIELENS))
 
 .PHONY: bench
 bench: $(PACKAGES) weights broker ## Measure each part beside its limit, and write docs/performance.md; NAME="road decode" ROUNDS=5

@@ -24,6 +24,7 @@ EXTRA_OF_MODULE = {
     "cv2": "producers",
     "httpx2": "describe",
     "huggingface_hub": "foundation",
+    "implicit": "recommend",
     "lancedb": "index",
     "numpy": "producers",
     "open_clip": "foundation",
@@ -43,6 +44,7 @@ EXTRA_OF_MODULE = {
     "uvicorn": "page",
     "PIL": "train",
     "matplotlib": "train",
+    "scipy": "recommend",
     "sklearn": "train",
 }
 """The smallest extra that installs each optional module."""
@@ -152,6 +154,21 @@ COMMANDS = (
         "search",
         "triptych.consumers.searching.cli:search",
         "Find moments in what `triptych index` has written: by their words, by what is meant, or both.",
+    ),
+    LazyCommand(
+        "recommend",
+        "triptych.consumers.recommending.cli:recommend",
+        "Recommend windows, clips or feeds to a user, with the reasons.",
+    ),
+    LazyCommand(
+        "interact",
+        "triptych.consumers.recommending.cli:interact",
+        "Say what a user did with a window, clip or feed. The next recommendation knows it.",
+    ),
+    LazyCommand(
+        "recommender",
+        "triptych.recommender:recommender",
+        "Train the recommender, import data sets, set profiles, delete users.",
     ),
     LazyCommand(
         "export",

@@ -1,4 +1,4 @@
-"""Subscribe to results and search them from Python: `Subscriber`, `AsyncSubscriber`, `MomentSearch`, `Rule` and others.
+"""Subscribe to results, search them and recommend from Python: `Subscriber`, `MomentSearch`, `Recommender` and others.
 
 `to_arrow` and `to_pandas` make tables of results.
 Each name is imported from its module on first use, so importing this package is cheap.
@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from triptych.consumers.exporting.result_table import to_arrow, to_pandas
+    from triptych.consumers.recommending.opening import open_recommender
+    from triptych.consumers.recommending.pseudonyms import Pseudonyms
+    from triptych.consumers.recommending.recommender import RecommendationQuery, Recommender
     from triptych.consumers.rules.rule import Rule
     from triptych.consumers.searching.search import MomentQuery, MomentSearch
     from triptych.consumers.subscription.async_subscriber import AsyncSubscriber
@@ -25,9 +28,13 @@ __all__ = [
     "DescriptionSubscriber",
     "MomentQuery",
     "MomentSearch",
+    "Pseudonyms",
+    "RecommendationQuery",
+    "Recommender",
     "Result",
     "Rule",
     "Subscriber",
+    "open_recommender",
     "to_arrow",
     "to_pandas",
 ]
@@ -38,9 +45,13 @@ _MODULES = {
     "DescriptionSubscriber": "triptych.consumers.subscription.description_subscriber",
     "MomentQuery": "triptych.consumers.searching.search",
     "MomentSearch": "triptych.consumers.searching.search",
+    "Pseudonyms": "triptych.consumers.recommending.pseudonyms",
+    "RecommendationQuery": "triptych.consumers.recommending.recommender",
+    "Recommender": "triptych.consumers.recommending.recommender",
     "Result": "triptych.schemas.results",
     "Rule": "triptych.consumers.rules.rule",
     "Subscriber": "triptych.consumers.subscription.subscriber",
+    "open_recommender": "triptych.consumers.recommending.opening",
     "to_arrow": "triptych.consumers.exporting.result_table",
     "to_pandas": "triptych.consumers.exporting.result_table",
 }

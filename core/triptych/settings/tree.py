@@ -13,6 +13,7 @@ from triptych.settings.describe import DescribeHttpSettings, DescribeSettings
 from triptych.settings.http import HttpSettings, PageHttpSettings, ProduceHttpSettings
 from triptych.settings.kafka import KafkaSettings
 from triptych.settings.produce import ProduceSettings
+from triptych.settings.recommend import RecommendSettings
 from triptych.settings.redis import RedisSettings
 from triptych.settings.section import NotEmpty, NotNegative, Positive, Section
 from triptych.settings.trace import TraceSettings
@@ -307,6 +308,7 @@ class Settings(Section):
     describe: DescribeSettings = DescribeSettings()
     describe_http: DescribeHttpSettings = DescribeHttpSettings()
     page_http: PageHttpSettings = PageHttpSettings()
+    recommend: RecommendSettings = RecommendSettings()
     log: LogSettings = LogSettings()
     trace: TraceSettings = TraceSettings()
 
