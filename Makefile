@@ -26,7 +26,7 @@ $(VENV)/bin/uv:
 
 $(PACKAGES): pyproject.toml $(VENV)/bin/uv
 	@echo "Installing Triptych with all its extras (the first time this fetches several gigabytes)"
-	@$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(PYTHON) --editable '.[producers,transcribe,worker,cpu,onnx,foundation,train,compress,consumers,describe,page,index,recommend,trace,export,librdkafka,docs,dev]'
+	@$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(PYTHON) --editable '.[producers,transcribe,worker,cpu,onnx,foundation,train,compress,consumers,describe,mqtt,page,index,ask,recommend,trace,export,librdkafka,docs,dev]'
 	@touch $@
 
 .PHONY: broker
@@ -118,7 +118,7 @@ format: $(PACKAGES) ## Format the code and apply the linter's fixes
 
 .PHONY: ci
 ci: check check-page site ## Run all of CI: checks, site, and the tests in a clean clone, where a missing server is an error
-	@tools/system_packages.sh need python venv java mvn npm chromium redis-server kcat openssl rtsp-server benchmark-parts prometheus
+	@tools/system_packages.sh need python venv java mvn npm chromium redis-server kcat openssl rtsp-server benchmark-parts prometheus mosquitto
 	@tools/clean_clone.sh make test
 
 .PHONY: kafka
@@ -150,6 +150,10 @@ outages: $(PACKAGES) broker ## Take away broker, producer and link, one after an
 .PHONY: bench-search
 bench-search: $(PACKAGES) ## Write and search an index of a million generated windows; WINDOWS=N
 	@$(PYTHON) -m benchmarks.search --windows $(or $(WINDOWS),1000000)
+
+.PHONY: bench-ask
+bench-ask: $(PACKAGES) ## Ask generated feeds with known content questions in English and Chinese; DRAWS=2 questions a phrasing
+	@$(PYTHON) -m benchmarks.asking --draws $(or $(DRAWS),2)
 
 .PHONY: bench-recommend
 bench-recommend: $(PACKAGES) ## Recommend to generated users with known taste, against each part alone; USERS=N MOVIELENS=FOLDER
@@ -199,4 +203,5 @@ secured: $(PACKAGES) broker ## Run a Kafka and a Redis with TLS, logins and acce
 
 .PHONY: clean
 clean: ## Remove what the targets made here; the user's cache of weights and broker stays
-	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+		page/node_modules consumers/triptych/consumers/page/static

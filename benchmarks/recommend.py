@@ -31,7 +31,9 @@ from triptych.consumers.recommending.ranking_features import ranking_features
 from triptych.models.spaces.text_space import build_text_space
 from triptych.training.recommending.adapters.imported import ImportedEvent
 from triptych.training.recommending.adapters.movielens import movielens
-from triptych.training.recommending.fit_recommender import FittedRecommender, fit_recommender
+from triptych.training.recommending.fit_factors import FactorConfig
+from triptych.training.recommending.fit_ranking_head import RankingHeadConfig
+from triptych.training.recommending.fit_recommender import FittedRecommender, RecommenderConfig, fit_recommender
 from triptych.training.recommending.ranking_metrics import MeanInterval, mean_interval, ndcg_at, recall_at
 from triptych.training.recommending.taste_data import TasteData, UserEvents
 
@@ -63,6 +65,8 @@ SHOWN: Final = 10
 FOUND: Final = 20
 DIVERSITY: Final = 0.2
 WITHOUT_SCORE: Final = -9.0
+
+SMALL: Final = RecommenderConfig(FactorConfig(factors=32, bpr_rounds=50), RankingHeadConfig(steps=200, negatives=60))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,12 +166,18 @@ def rankers(fitted: FittedRecommender, utility: Floats | None) -> dict[str, Rank
     return found
 
 
-def measure(data: TasteData, *, utility: Floats | None = None, seed: int = SEED) -> dict[str, object]:
+def measure(
+    data: TasteData,
+    config: RecommenderConfig,
+    *,
+    utility: Floats | None = None,
+    seed: int = SEED,
+) -> dict[str, object]:
     """Train on the earlier events, rank for the users of the later ones, and return all figures."""
     split_ns = data.split_time_ns(TRAIN_SHARE)
     began_s = time.perf_counter()
     earlier = data.before(split_ns)
-    fitted = fit_recommender(earlier)
+    fitted = fit_recommender(earlier, config)
     trained_s = time.perf_counter() - began_s
     later = [user.where((user.times_ns >= split_ns) & (user.weights > 0)) for user in data.users]
     users = [number for number, events in enumerate(later) if len(events)]
@@ -291,12 +301,14 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument("--items", type=int, default=ITEMS, help="generated items")
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--movielens", type=Path, metavar="FOLDER", help="measure this data set instead")
+    parser.add_argument("--small", action="store_true", help="train a little, to see that it runs")
     options = parser.parse_args(args)
+    config = SMALL if options.small else RecommenderConfig()
     if options.movielens is not None:
-        figures = {"MovieLens": measure(movielens_data(options.movielens))}
+        figures = {"MovieLens": measure(movielens_data(options.movielens), config)}
     else:
         generated = generate(options.users, options.items)
-        figures = {"generated": measure(generated.data, utility=generated.utility)}
+        figures = {"generated": measure(generated.data, config, utility=generated.utility)}
     sys.stdout.write(_told(figures) + "\n")
     if options.json is not None:
         options.json.write_text(json.dumps(figures, indent=2, default=vars_of), encoding="utf-8")

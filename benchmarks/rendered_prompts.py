@@ -41,6 +41,7 @@ from triptych.training.data.pools.voices import Manner, SpokenPhrase, synthesise
 from triptych.transport.memory.transport import MemoryTransport
 from triptych.transport.records import Message, TopicPartition
 from triptych.transport.topic_settings import TopicSettings
+from triptych.transport.topics import create_topics
 from triptych.units import NS_PER_S
 from triptych.worker.publishing.stores.memory import MemoryStore
 from triptych.worker.run import WholeLog
@@ -304,8 +305,7 @@ class Broadcast:
             },
             environ={},
         )
-        topic = TopicSettings(prompts_topic(self._settings.pipeline), 1, cleanup_policy="compact")
-        self._transport.admin().create([topic])
+        create_topics(self._transport.admin(), self._settings.pipeline, TopicSettings(""))
 
     def ask(self, stream: str, text: str) -> None:
         """Ask for something in one stream. It takes effect before whatever is sent later."""

@@ -12,11 +12,11 @@ lock() {
         --no-emit-index-url --upgrade --output-file "docker/$name.txt" "$@"
 }
 lock build docker/build.in
-lock consumer --extra consumers pyproject.toml
+lock consumer --extra consumers --extra mqtt pyproject.toml
 lock describe --extra describe pyproject.toml
 lock producer --extra producers --extra transcribe pyproject.toml
-lock worker --extra worker --extra consumers pyproject.toml
+lock worker --extra worker --extra consumers --extra mqtt pyproject.toml
 # PyTorch's CPU build needs none of CUDA's packages, and comes from an index of its own, at the versions of worker.txt.
 left_out=$(sed -nE 's/^(torch[a-z]*|triton|nvidia-[a-z0-9-]+|cuda-[a-z0-9-]+)==.*/--no-emit-package \1/p' docker/worker.txt)
 # shellcheck disable=SC2086 - one argument for each word
-lock worker-cpu --extra worker --extra cpu --extra consumers $left_out pyproject.toml
+lock worker-cpu --extra worker --extra cpu --extra consumers --extra mqtt $left_out pyproject.toml

@@ -16,6 +16,7 @@ from tests.servers import open_server
 from tools.devservers import (
     AccessRule,
     DevKafka,
+    DevMosquitto,
     DevRedis,
     DevRedisCluster,
     DevRedisSentinel,
@@ -41,7 +42,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 SERVER_FIXTURES = frozenset({
     "kafka", "kafka_bootstrap", "secured_kafka", "start_kafka", "redis_server", "redis_url", "secured_redis",
     "secured_redis_url", "redis_cluster", "redis_cluster_url", "secured_cluster_url", "secured_sentinel",
-    "secured_sentinel_url", "start_redis",
+    "secured_sentinel_url", "start_redis", "start_mosquitto",
 })  # fmt: skip
 """A test that uses one of these, directly or through another fixture, gets the marker `server`."""
 
@@ -173,3 +174,12 @@ def start_redis() -> Iterator[Callable[..., DevRedis]]:
     """Start a Redis server for one test, which may pause, kill or restart it: `start_redis({"save": "3600 1"})`."""
     with ExitStack() as stack:
         yield lambda flags=None: open_server(stack, lambda: DevRedis(flags=flags))
+
+
+@pytest.fixture
+def start_mosquitto() -> Iterator[Callable[..., DevMosquitto]]:
+    """Start an MQTT broker for one test, which may freeze, kill or restart it: `start_mosquitto(access)`."""
+    with ExitStack() as stack:
+        yield lambda access=None, *, persistent=False: open_server(
+            stack, lambda: DevMosquitto(access, persistent=persistent)
+        )

@@ -4,7 +4,7 @@
 #   tools/system_packages.sh need WHAT...      exit 1 if something is missing, and print the command that installs it
 #   tools/system_packages.sh install WHAT...   install what is missing with apt-get (as root)
 #
-# WHAT is one of: python venv java mvn npm chromium redis-server kcat openssl rtsp-server benchmark-parts kustomize stamps prometheus
+# WHAT is one of: python venv java mvn npm chromium redis-server kcat openssl rtsp-server benchmark-parts kustomize stamps prometheus mosquitto
 set -eu
 
 JAVA_MAJOR=17
@@ -28,9 +28,15 @@ present() {
             ;;
         # Renders the Kubernetes manifests. Debian's kubectl is older than components, and Debian has no kustomize.
         kustomize) command -v kustomize >/dev/null 2>&1 || kubectl kustomize --help >/dev/null 2>&1 ;;
-        npm) command -v npm >/dev/null 2>&1 && node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 18 ? 1 : 0)' 2>/dev/null ;;
+        # Node.js as page/package.json says.
+        npm)
+            command -v npm >/dev/null 2>&1 && node --version 2>/dev/null |
+                awk -F '[v.]' '{ fits = $2 > 18 || ($2 == 18 && $3 >= 18) } END { exit !fits }'
+            ;;
         # promtool checks and tests the alerts; a test runs the server.
         prometheus) command -v prometheus >/dev/null 2>&1 && command -v promtool >/dev/null 2>&1 ;;
+        # An MQTT broker, for tests of alerts. Debian installs it where only root's PATH leads.
+        mosquitto) command -v mosquitto >/dev/null 2>&1 || [ -x /usr/sbin/mosquitto ] ;;
         stamps) [ -d /usr/share/tuxpaint/stamps/animals ] ;;
         *) command -v "$1" >/dev/null 2>&1 ;;
     esac

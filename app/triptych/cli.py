@@ -22,6 +22,7 @@ EXTRA_OF_MODULE = {
     "av": "producers",
     "captum": "train",
     "cv2": "producers",
+    "dateparser": "ask",
     "httpx2": "describe",
     "huggingface_hub": "foundation",
     "implicit": "recommend",
@@ -30,6 +31,7 @@ EXTRA_OF_MODULE = {
     "open_clip": "foundation",
     "prometheus_client": "producers",
     "pyarrow": "index",
+    "pyoxigraph": "ask",
     "redis": "consumers",
     "safetensors": "worker",
     "simpleeval": "consumers",
@@ -156,6 +158,12 @@ COMMANDS = (
         "Find moments in what `triptych index` has written: by their words, by what is meant, or both.",
     ),
     LazyCommand(
+        "ask",
+        "triptych.consumers.asking.cli:ask",
+        "Answer a question about what `triptych index` has written: when, who, how many, what, before, after, ever.",
+    ),
+    LazyCommand("graph", "triptych.consumers.asking.cli:app", "What an index knows, as a graph."),
+    LazyCommand(
         "recommend",
         "triptych.consumers.recommending.cli:recommend",
         "Recommend windows, clips or feeds to a user, with the reasons.",
@@ -180,6 +188,11 @@ COMMANDS = (
         "diff",
         "triptych.consumers.cli:diff",
         "Compare the results of two pipelines, of each window its last revision. Exit code 1 if they differ.",
+    ),
+    LazyCommand(
+        "trace",
+        "triptych.consumers.traces.cli:trace",
+        "Print the trace of a window as a tree: when each step began and how long it took.",
     ),
     LazyCommand("config", "triptych.cli:config", "Print the settings in effect as TOML, with secrets hidden."),
     LazyCommand(

@@ -1,7 +1,7 @@
 """The command `triptych demo`: sample clips through producers, topics, a worker and a result store to a subscriber.
 
 Everything runs in this process and in memory, without a server. `--kafka` uses the Kafka and Redis of the settings. The
-parts are the same that `produce`, `work` and `watch` run.
+parts are the same that `produce`, `work` and `watch` run; with `--page` those that `page` runs, too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rich.live import Live
 from rich.table import Table
 
 from triptych.demo_parts import DemoParts, parts_in_memory, parts_on_servers, play_clips
-from triptych.schemas.errors import TriptychError
+from triptych.schemas.errors import TriptychError, UsageError
 from triptych.service.cli_options import BootstrapServersOption, ConfigOption, PipelineOption, RedisUrlOption
 
 if TYPE_CHECKING:
@@ -38,10 +38,17 @@ class DemoError(TriptychError):
 
 def demo(
     *,
-    kafka: Annotated[bool, typer.Option("--kafka", help="Use the Kafka and Redis of the settings.")] = False,
-    realtime: Annotated[
-        bool, typer.Option("--realtime/--fast", help="Play the clips at their own speed, or as fast as possible.")
+    kafka: Annotated[
+        bool, typer.Option("--kafka", help="Use the Kafka and Redis of the settings. Both must run, also for --page.")
     ] = False,
+    realtime: Annotated[
+        bool | None,
+        typer.Option(
+            "--realtime/--fast",
+            help="Play the clips at their own speed, or as fast as possible. [default: --fast; with --page --realtime]",
+            show_default=False,
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(metavar="NAME|PATH", help="base, content, null (no model), or a trained model."),
@@ -54,7 +61,7 @@ def demo(
     redis_url: RedisUrlOption = None,
     pipeline: PipelineOption = None,
 ) -> None:
-    """Play three sample clips as streams, and show their results. Ends by itself."""
+    """Play three sample clips as streams, and show their results. Ends by itself, but with --page by Ctrl-C."""
     from triptych.service.health import Health
     from triptych.service.logs import configure_logs
     from triptych.settings.loading import load
@@ -62,6 +69,11 @@ def demo(
     from triptych.worker.run import WholeLog
     from triptych.worker.wiring import Dependencies, open_pipeline
 
+    if page and realtime is False:
+        raise UsageError(
+            "demo: expected --page without --fast, got both: played as fast as possible, the clips would fill the page "
+            "with hours of event time within seconds"
+        )
     flags = {"model.name": model, "kafka.bootstrap_servers": bootstrap_servers, "redis.url": redis_url}
     settings = load(config, flags | {"pipeline": pipeline})
     configure_logs(settings.log.model_copy(update={"level": "warning"}))
@@ -78,7 +90,7 @@ def demo(
         around = Dependencies(parts.transport, parts.store, [log_hook()], Health())
         worker = stack.enter_context(open_pipeline(settings, around, WholeLog.of(settings)))
         console.print(f"Playing {', '.join(clip.name for clip in clips)}")
-        results = _play(worker, parts, clips, console, realtime=realtime)
+        results = _play(worker, parts, clips, console, realtime=bool(realtime))
     _summarise(results, console)
 
 

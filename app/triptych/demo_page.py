@@ -26,8 +26,14 @@ _SHOWN_RULES: Final = ("speech > .5", "novelty > .15")
 def play_on_page(
     stack: ExitStack, settings: Settings, parts: DemoParts, clips: Sequence[Path], console: Console
 ) -> None:
-    """Serve the page, open it, and play until a signal. Blocks."""
+    """Serve the page, open it, and play until a signal. Blocks.
+
+    Raises:
+        PageEndedError: the server of the page has ended although nobody stopped it.
+        TriptychError: a clip cannot be played, or the worker has ended by an error.
+    """
     from triptych.consumers.page.browser import open_in_browser
+    from triptych.consumers.page.program import PAGE_ENDED, PageEndedError
     from triptych.service.health import Health
     from triptych.service.signals import stop_on_signal
     from triptych.worker.observability.logs import log_hook
@@ -51,10 +57,13 @@ def play_on_page(
             continue
         stop_playing.set()
         stop_working.set()
+        has_ended = not stop.is_set() and not server.is_running
     for outcome in producing.result():
         if outcome.error is not None and not stop.is_set():
             raise outcome.error
     working.result()
+    if has_ended:
+        raise PageEndedError(PAGE_ENDED)
 
 
 def _page(settings: Settings, parts: DemoParts) -> PageServer:
@@ -66,10 +75,10 @@ def _page(settings: Settings, parts: DemoParts) -> PageServer:
 
     setup = PageSetup(
         parts.transport,
-        NoResultIndex(),
+        parts.index or NoResultIndex(),
         surveyor_of(settings),
         AccessRules(default_user=PageUser(LOCAL_USER, granted_roles(["operate"]))),
-        has_index=False,
+        has_index=parts.index is not None,
         review=ReviewOptions(alert=_SHOWN_RULES, hold="4s"),
         memory=MemoryOptions(since="beginning"),
     )

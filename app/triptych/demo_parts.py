@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from triptych.schemas.errors import UsageError
+
 if TYPE_CHECKING:
+    from triptych.consumers.subscription.redis_source import RedisSource
     from triptych.consumers.subscription.subscriber import Subscriber
     from triptych.producers.status.outcome import SourceOutcome
     from triptych.settings.tree import Settings
@@ -19,11 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DemoParts:
-    """The transport of the records, the store of the results, and a subscriber to them."""
+    """The transport of the records, the store of the results, a subscriber to them, and Redis if it is the store."""
 
     transport: Transport
     store: ResultStore
     subscriber: Subscriber
+    index: RedisSource | None = None
 
 
 def parts_in_memory(stack: ExitStack, settings: Settings) -> DemoParts:
@@ -39,20 +43,35 @@ def parts_in_memory(stack: ExitStack, settings: Settings) -> DemoParts:
 
 
 def parts_on_servers(stack: ExitStack, settings: Settings) -> DemoParts:
-    """Return parts on the servers of the settings."""
+    """Return parts on the servers of the settings.
+
+    Raises:
+        UsageError: no Redis answers.
+        TransportError: no Kafka answers.
+    """
+    from triptych.consumers.subscription.redis_source import RedisSource
     from triptych.consumers.subscription.subscriber import Subscriber
     from triptych.transport.open import open_transport
     from triptych.transport.topics import check_topics
+    from triptych.worker.publishing.stores.errors import StoreUnavailableError
     from triptych.worker.publishing.stores.redis import RedisStore
 
+    store = RedisStore.connect(settings.redis.full_url(), pipeline=settings.pipeline)
+    stack.callback(store.close)
+    try:
+        store.ping()
+    except StoreUnavailableError as error:
+        raise UsageError(
+            f"demo --kafka: expected Kafka and Redis, found no Redis: {error} Start it, name another one with "
+            "--redis-url, or leave out --kafka: then no server is needed."
+        ) from error
     transport = open_transport(settings.kafka)
     stack.callback(transport.close)
     _make_topics(transport, settings)
     check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes)
-    store = RedisStore.connect(settings.redis.full_url(), pipeline=settings.pipeline)
-    stack.callback(store.close)
     subscriber = stack.enter_context(Subscriber.from_redis(settings.redis.full_url(), pipeline=settings.pipeline))
-    return DemoParts(transport, store, subscriber)
+    index = stack.enter_context(closing(RedisSource(settings.redis.full_url(), pipeline=settings.pipeline)))
+    return DemoParts(transport, store, subscriber, index)
 
 
 def _make_topics(transport: Transport, settings: Settings) -> None:

@@ -9,8 +9,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from importlib.resources import as_file, files
+from typing import Self
 
 import httpx2
+import pytest
+from rich.console import Console
+from typer import Typer
+from typer.testing import CliRunner
+
+from triptych import demo_page
+from triptych.consumers.page.program import PageEndedError
+from triptych.demo import SAMPLES, demo
+from triptych.demo_page import play_on_page
+from triptych.demo_parts import parts_in_memory
+from triptych.schemas.errors import UsageError
+from triptych.settings.loading import load
 
 LIMIT_S = 120.0
 
@@ -46,3 +61,43 @@ def test_the_demo_shows_its_clips_on_a_page_until_ctrl_c() -> None:
         finally:
             process.send_signal(signal.SIGINT)
         assert process.wait(LIMIT_S) == 0
+
+
+class DeadServer:
+    """A server of the page that has ended by itself."""
+
+    url = "http://127.0.0.1:1/"
+    is_running = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def test_a_page_that_has_ended_by_itself_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the end that Ctrl-C brings."""
+    monkeypatch.setattr(demo_page, "_page", lambda *_: DeadServer())
+    monkeypatch.setattr("triptych.consumers.page.browser.open_in_browser", lambda _: True)
+    settings = load(None, {"model.name": "null"})
+    with ExitStack() as stack:
+        clip = stack.enter_context(as_file(files("triptych.samples").joinpath(SAMPLES[0])))
+        parts = parts_in_memory(stack, settings)
+        with pytest.raises(PageEndedError, match="ended by an error"):
+            play_on_page(stack, settings, parts, [clip], Console(quiet=True))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--page", "--fast"], "expected --page without --fast"),
+        (["--page", "--kafka", "--redis-url", "redis://127.0.0.1:1/0"], "expected Kafka and Redis, found no Redis"),
+    ],
+)
+def test_a_demo_that_cannot_be_is_refused_with_the_reason(options: list[str], said: str) -> None:
+    """Before anything is played, or looked for on a server."""
+    typer_app = Typer()
+    typer_app.command()(demo)
+    with pytest.raises(UsageError, match=said):
+        CliRunner().invoke(typer_app, options, catch_exceptions=False)

@@ -108,6 +108,8 @@ def test_an_alert_watches_metrics_that_exist_and_has_a_runbook(rule: dict[str, A
     section = sections[url.partition("#")[2]]
     assert [word for word in ("**Meaning.**", "**Look.**", "**Do.**") if word not in section] == []
     assert f"`{rule['alert']}`" in section
+    if "$labels.stream" in rule["annotations"]["summary"]:  # what it means for the feeds that are summed
+        assert "`others`" in section
 
 
 def test_the_names_of_a_series_are_found() -> None:
@@ -165,4 +167,27 @@ def test_grafana_finds_the_dashboards_and_prometheus_where_compose_puts_them() -
     assert targets == {
         "worker": 9464,
         "producer": int(services["producer"]["environment"]["TRIPTYCH_PRODUCE_HTTP_PORT"]),
+        "describe": documented_port("describing.md", "TRIPTYCH_DESCRIBE_HTTP_PORT"),
+        "page": documented_port("page.md", "TRIPTYCH_PAGE_HTTP_PORT"),
     }
+
+
+def documented_port(page: str, variable: str) -> int:
+    """Return the port for metrics that a page of the documentation gives as an example."""
+    found = re.search(rf"`{variable}=(\d+)`", (REPOSITORY / "docs" / page).read_text(encoding="utf-8"))
+    assert found, variable
+    return int(found[1])
+
+
+def test_each_program_with_metrics_has_a_dashboard_and_is_scraped() -> None:
+    """A program is one that serves a registry: it has a table in the reference of metrics."""
+    sections = re.findall(
+        r"^Served by `triptych (\w+)`", (REPOSITORY / "docs/reference/metrics.md").read_text(), re.MULTILINE
+    )
+    commands = {"work": "worker", "produce": "producer"}
+    programs = {commands.get(command, command) for command in sections}
+    scraped = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
+
+    assert set(REGISTRIES) == programs
+    assert {dashboard.program for dashboard in DASHBOARDS} == programs
+    assert {job["job_name"] for job in scraped} == {f"triptych-{program}" for program in programs}

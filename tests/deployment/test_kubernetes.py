@@ -50,9 +50,9 @@ def _kustomize() -> list[str]:
 
 
 @cache
-def _rendered(overlay: str) -> str:
+def _rendered(overlay: str, manifests: Path = MANIFESTS) -> str:
     done = subprocess.run(
-        [*_kustomize(), MANIFESTS / "overlays" / overlay], capture_output=True, text=True, check=False
+        [*_kustomize(), manifests / "overlays" / overlay], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -252,6 +252,25 @@ def test_the_autoscaler_scales_the_workers_by_the_lag_of_their_group() -> None:
         assert trigger["metadata"]["consumerGroup"] == consumer_group(settings.pipeline)
         assert trigger["metadata"]["bootstrapServers"] == settings.kafka.bootstrap_servers
         assert scaled["spec"]["maxReplicaCount"] == int(args[args.index("--partitions") + 1])
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_autoscaler_follows_an_overlay_with_another_pipeline(overlay: str, tmp_path: Path) -> None:
+    """Its workers, its topics and the group whose lag counts are those of the same pipeline."""
+    copied = tmp_path / "kubernetes"
+    shutil.copytree(MANIFESTS, copied)
+    kustomization = copied / "overlays" / overlay / "kustomization.yaml"
+    changed = yaml.safe_load(kustomization.read_text(encoding="utf-8"))
+    changed["configMapGenerator"][0]["literals"].append("TRIPTYCH_PIPELINE=harbour")
+    kustomization.write_text(yaml.safe_dump(changed), encoding="utf-8")
+
+    rendered = list(yaml.safe_load_all(_rendered(overlay, copied)))
+
+    [scaled] = [each for each in rendered if each["kind"] == "ScaledObject"]
+    [trigger] = scaled["spec"]["triggers"]
+    assert trigger["metadata"]["consumerGroup"] == consumer_group("harbour")
+    [settings] = [each for each in rendered if each["kind"] == "ConfigMap"]
+    assert settings["data"]["TRIPTYCH_PIPELINE"] == "harbour"
 
 
 def test_selectors_choose_the_pods_that_they_are_for() -> None:

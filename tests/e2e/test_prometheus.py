@@ -126,7 +126,8 @@ def test_prometheus_answers_every_query_of_the_dashboards(
         query for uid in ("triptych-workers", "triptych-feeds") for query, found in answers[uid].items() if not found
     }
     assert {query for query in empty if not any(name in query for name in WITHOUT_DATA)} == set()
-    assert [found for found in answers["triptych-descriptions"].values() if found] == []  # it does not run
+    for uid in ("triptych-descriptions", "triptych-page"):
+        assert [found for found in answers[uid].values() if found] == []  # it does not run
     lag = next(found for query, found in answers["triptych-workers"].items() if query.startswith("max(triptych_lag"))
     assert 0 <= float(lag[0]["value"][1]) < 60
     assert len(rules) >= 13

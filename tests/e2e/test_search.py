@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 from tests.e2e.programs import Installation, wait_until
+from triptych.consumers.searching.graph.facts import row_graph
+from triptych.consumers.searching.graph.window_graph import open_snapshot
 from triptych.consumers.searching.window_index import WindowIndex
 from triptych.schemas.codec import encode_result
 from triptych.schemas.errors import UsageError
@@ -103,6 +105,9 @@ def test_a_killed_indexer_loses_and_doubles_nothing(install: Callable[..., Insta
     here.run(*command, "--until-end").succeeded()
     assert Counter(indexed_keys(here)) == Counter(published)
     assert before < len(published)
+    index = WindowIndex.open(here.folder / "index")
+    graph = open_snapshot(index.graph_folder, index.meta.graph)
+    assert Counter(graph.named_graphs()) == Counter(row_graph(key) for key in published)
 
 
 def has_grown(here: Installation, before: int) -> bool:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import defaultdict
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.programs import Installation, assert_equal_results
+from tests.otlp_json import collector_json
 from tests.span_collector import CollectedSpan, SpanCollector, span_collector
 from triptych.schemas.names import INPUT_TOPICS, results_topic
 from triptych.schemas.results import Result
@@ -121,6 +125,41 @@ def test_each_window_has_a_trace_from_the_producer_to_the_subscriber(
         own = [span for span in own if span.parent_id not in theirs]
         assert root.attributes["messaging.consumer.group.name"] == here.pipeline
         check_window(result, own, senders)
+
+
+@pytest.mark.timeout(240)
+def test_a_window_is_printed_as_a_tree_from_what_a_collector_stored(
+    traced: tuple[Installation, SpanCollector, list[Result]], tmp_path: Path
+) -> None:
+    """Each step once, one after the other, with the records of the window and the subscriber that took its result."""
+    here, collector, results = traced
+    lines = [json.dumps(collector_json(request)) + "\n" for request in collector.requests]
+    (tmp_path / "spans-1.jsonl").write_text("".join(lines[:-2]), encoding="utf-8")
+    (tmp_path / "spans.jsonl").write_text("".join(lines[-2:]), encoding="utf-8")
+    result = results[1]
+
+    printed = here.run("trace", result.id, "--from", str(tmp_path)).succeeded().out
+
+    ours, theirs = sorted(printed.split("\n\n"), key=lambda text: f"pipeline {here.pipeline}-again" in text)
+    assert ours.startswith(f"window {result.window}, revision 0, pipeline {here.pipeline}, trace {result.trace_id}\n")
+    assert theirs.startswith(f"window {result.window}, revision 0, pipeline {here.pipeline}-again, ")
+    rows = [
+        (float(row[1]), float(row[2]), row[3], row[4])
+        for line in ours.splitlines()
+        if (row := re.match(r" *(-?[\d.]+) +([\d.]+)  ([├└│─ ]*)(.+)", line))
+    ]
+    steps = [(start, took, name) for start, took, branch, name in rows if branch.strip() in {"├─", "└─"}]
+    assert [name for _, _, name in steps if not name.startswith("wait for")] == ["collect", "align", *STAGES]
+    for (start, took, _), (next_start, _, _) in pairwise(steps):
+        assert start + took == pytest.approx(next_start, abs=0.0021)  # each is rounded to a microsecond
+    window_ms = rows[0][1]
+    assert rows[0][3] == "window  [triptych-worker]"
+    assert sum(took for _, took, _ in steps) == pytest.approx(window_ms, abs=0.02)
+    (subscriber,) = [name for _, _, branch, name in rows if branch == "│  └─ "]
+    assert subscriber == f"process {results_topic(here.pipeline)}  [triptych-watch]"
+    linked = [name for *_, name in rows if name.startswith("linked: ")]
+    assert [re.findall(r"\d+ x send (\S+),", name) for name in linked] == [["triptych.audio"], ["triptych.video"]]
+    assert "not stored" not in printed
 
 
 @pytest.mark.timeout(240)

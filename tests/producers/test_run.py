@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,11 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
+from triptych.producers import run
+from triptych.producers.clock import RunningClock
+from triptych.producers.file_player import FilePlayer
 from triptych.producers.run import check_playable, produce_all
+from triptych.producers.sending.dispatcher import RecordDispatcher
 from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.status.counters import SourceStatus
 from triptych.producers.status.outcome import SourceOutcome
@@ -20,13 +25,14 @@ from triptych.schemas.codec import decode
 from triptych.schemas.errors import UsageError
 from triptych.schemas.names import INPUT_TOPICS, MODALITY_OF
 from triptych.schemas.records import AudioChunk, End, InputRecord
-from triptych.transport.errors import BrokerUnavailableError
+from triptych.transport.errors import BrokerUnavailableError, PublishTimeoutError
 from triptych.transport.memory.transport import MemoryPublisher, MemoryTransport
-from triptych.transport.records import Message, TopicPartition
+from triptych.transport.records import Delivered, Message, TopicPartition
 
 PlanOf = Callable[..., PlaybackPlan]
 MakeMedia = Callable[..., Path]
 S = 1_000_000_000
+LIMIT_S = 10.0
 NOW_NS = 1_767_225_600 * S
 
 
@@ -184,6 +190,78 @@ def test_a_transport_error_fails_the_source(make_media: MakeMedia, plan_of: Plan
     (outcome,) = produce_all([plan_of(audio_file(make_media, "film.mkv"))], Transport(), clock=FakeClock())
 
     assert (outcome.status.state, outcome.exit_code) == ("failed", 3)
+
+
+def test_a_source_ends_when_all_that_it_sent_is_acknowledged(make_media: MakeMedia, plan_of: PlanOf) -> None:
+    """Not when it has been read to its end: the counts of a source that has ended are final."""
+    may_send = Event()
+
+    class Slow(MemoryPublisher):
+        """A publisher that blocks at first."""
+
+        def send(self, message: Message) -> Future[Delivered]:
+            """Wait, then send."""
+            assert may_send.wait(LIMIT_S)
+            return super().send(message)
+
+    transport = MemoryTransport()
+    clock = RunningClock(FakeClock())
+    dispatcher = RecordDispatcher(Slow(transport._broker), clock)  # noqa: SLF001 - as its publishers do
+    player = FilePlayer(plan_of(audio_file(make_media, "film.mkv")), dispatcher, clock, Event())
+    player.thread.start()
+    player.thread.join(LIMIT_S)
+
+    before = player.status
+    may_send.set()
+    dispatcher.close(LIMIT_S)
+
+    assert (before.state, before.sent) == ("playing", 0)
+    assert (player.status.state, player.status.sent) == ("done", len(records_in(transport)))
+
+
+def test_what_is_lost_at_the_end_is_counted_and_shown(
+    make_media: MakeMedia, plan_of: PlanOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last statuses are shown before the error is raised."""
+    monkeypatch.setattr(run, "FLUSH_TIMEOUT_S", 0.2)
+
+    class Unacknowledged(MemoryPublisher):
+        """A publisher whose broker never answers."""
+
+        def send(self, message: Message) -> Future[Delivered]:  # noqa: ARG002 - never sent
+            """Accept the message."""
+            futures.append(Future())
+            return futures[-1]
+
+        def close(self, timeout_s: float) -> None:
+            """Fail what was accepted."""
+            error = PublishTimeoutError(f"no answer within {timeout_s:g} s")
+            for future in futures:
+                future.set_exception(error)
+            raise error
+
+    class Transport(MemoryTransport):
+        """A transport of such publishers."""
+
+        def publisher(self) -> MemoryPublisher:
+            """Open one."""
+            return Unacknowledged(self._broker)
+
+    class Recording:
+        """Keep the statuses."""
+
+        def show(self, statuses: list[SourceStatus]) -> None:
+            """Keep them."""
+            shown.extend(statuses)
+
+    futures: list[Future[Delivered]] = []
+    shown: list[SourceStatus] = []
+    plan = plan_of(audio_file(make_media, "film.mkv"))
+    with pytest.raises(PublishTimeoutError):
+        produce_all([plan], Transport(), clock=FakeClock(), display=nullcontext(Recording()))
+
+    assert {status.state for status in shown[:-1]} <= {"starting", "playing"}
+    assert (shown[-1].state, shown[-1].dropped) == ("done", 5)
 
 
 def test_the_outcome_of_a_source_has_an_exit_code(plan_of: PlanOf) -> None:

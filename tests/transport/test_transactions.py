@@ -1,6 +1,6 @@
 """The contract of transactions: a batch and the group's offsets are committed atomically.
 
-The same tests run in memory and on a real Apache Kafka broker.
+The same tests run in memory and on a real Apache Kafka broker, with both clients.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DEADLINE_S = 30.0
 NewTopic = Callable[..., str]
 
-pytestmark = pytest.mark.parametrize("world", ["memory", "kafka"], indirect=True)
+pytestmark = pytest.mark.parametrize("world", ["memory", "kafka", "librdkafka"], indirect=True)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import Metric
 
 from tools.reference.metrics import families, label_names
 from triptych.consumers.describing.metrics import DescribeMetrics
+from triptych.consumers.page.metrics import PageMetrics
 from triptych.producers.status.metrics import FeedMetrics
 from triptych.worker.observability.metrics import Metrics
 
@@ -22,6 +23,7 @@ REGISTRIES: Final[Mapping[str, Callable[[], CollectorRegistry]]] = {
     "worker": lambda: Metrics().registry,
     "producer": lambda: FeedMetrics().registry,
     "describe": lambda: DescribeMetrics().registry,
+    "page": lambda: PageMetrics().registry,
 }
 """The programs that serve metrics."""
 

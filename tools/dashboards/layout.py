@@ -181,4 +181,39 @@ _DESCRIPTIONS: Final = Dashboard(
     ),
 )
 
-DASHBOARDS: Final = (_WORKER, _FEEDS, _DESCRIPTIONS)
+_PAGE: Final = Dashboard(
+    uid="triptych-page",
+    title="Triptych: page",
+    program="page",
+    variable="instance",
+    variable_of="triptych_page_clients",
+    numbers=(
+        Number("Clients", 'sum(triptych_page_clients{instance=~"$instance"})'),
+        Number("Feeds", 'max(triptych_page_feeds{instance=~"$instance"})'),
+        Number("Event loop late", 'max(triptych_page_loop_lag_seconds{instance=~"$instance"})', "s", 0.5, "orange"),
+        Number(
+            "Server errors in 5 minutes",
+            'sum(increase(triptych_page_requests_total{instance=~"$instance", status="5xx"}[5m]))',
+            "short",
+            1,
+        ),
+        Number(
+            "Results missed in an hour",
+            'sum(increase(triptych_page_missed_total{instance=~"$instance"}[1h]))',
+            "short",
+            1,
+        ),
+    ),
+    rows=(
+        Row("Clients", ("triptych_page_clients", "triptych_page_requests", "triptych_page_loop_lag_seconds")),
+        Row("Reading", ("triptych_page_results", "triptych_page_malformed", "triptych_page_missed")),
+        Row("Changes", ("triptych_page_coalesced", "triptych_page_reviews")),
+        Row("Memory", ("triptych_page_feeds", "triptych_page_feeds_forgotten", "triptych_page_windows")),
+        Row(
+            "Evidence",
+            ("triptych_page_evidence_bytes", "triptych_page_evidence_hits", "triptych_page_evidence_misses"),
+        ),
+    ),
+)
+
+DASHBOARDS: Final = (_WORKER, _FEEDS, _DESCRIPTIONS, _PAGE)

@@ -1,4 +1,4 @@
-"""Real Apache Kafka and Redis servers on free loopback ports, for tests, demos and development.
+"""Real Apache Kafka, Redis and MQTT servers on free loopback ports, for tests, demos and development.
 
 Each server is a context manager: it uses a temporary folder, is ready on entry, logs to a file, and is stopped by its
 process id.
@@ -7,6 +7,7 @@ process id.
 from tools.devservers.kafka import DevKafka, ExtraListener, KafkaOptions
 from tools.devservers.kafka_access import AccessRule, KafkaAccess
 from tools.devservers.kafka_cluster import DevKafkaCluster
+from tools.devservers.mosquitto import DevMosquitto, MosquittoAccess
 from tools.devservers.redis import DevRedis, DevRedisCluster, DevRedisSentinel, RedisAccess
 from tools.devservers.requirements import MissingProgramError
 
@@ -14,6 +15,7 @@ __all__ = [
     "AccessRule",
     "DevKafka",
     "DevKafkaCluster",
+    "DevMosquitto",
     "DevRedis",
     "DevRedisCluster",
     "DevRedisSentinel",
@@ -21,5 +23,6 @@ __all__ = [
     "KafkaAccess",
     "KafkaOptions",
     "MissingProgramError",
+    "MosquittoAccess",
     "RedisAccess",
 ]

@@ -9,6 +9,8 @@ import subprocess
 JAVA_MAJOR = 17
 INSTALL_COMMANDS = {
     "java": "apt-get install openjdk-17-jre-headless",
+    "mosquitto": "apt-get install mosquitto",
+    "mosquitto_passwd": "apt-get install mosquitto",
     "mvn": "apt-get install maven",
     "openssl": "apt-get install openssl",
     "redis-cli": "apt-get install redis-tools",
@@ -20,9 +22,13 @@ class MissingProgramError(RuntimeError):
     """A system program is missing. The message names the command that installs it."""
 
 
+_SYSTEM_PATH = "/usr/sbin"
+"""Where Debian puts some servers. It is on the PATH of root only."""
+
+
 def require(program: str, purpose: str) -> str:
     """Return the path of a program. Raises `MissingProgramError`."""
-    path = shutil.which(program)
+    path = shutil.which(program) or shutil.which(program, path=_SYSTEM_PATH)
     if path is None:
         raise MissingProgramError(f"{program} is not installed; {purpose} needs it: {INSTALL_COMMANDS[program]}")
     return path

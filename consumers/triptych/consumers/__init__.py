@@ -1,4 +1,4 @@
-"""Subscribe to results, search them and recommend from Python: `Subscriber`, `MomentSearch`, `Recommender` and others.
+"""Subscribe to results, search, ask and recommend from Python: `Subscriber`, `MomentSearch`, `Asker`, `Recommender`.
 
 `to_arrow` and `to_pandas` make tables of results.
 Each name is imported from its module on first use, so importing this package is cheap.
@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from triptych.consumers.asking.answer import Answer
+    from triptych.consumers.asking.asker import Asker
     from triptych.consumers.exporting.result_table import to_arrow, to_pandas
     from triptych.consumers.recommending.opening import open_recommender
     from triptych.consumers.recommending.pseudonyms import Pseudonyms
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from triptych.schemas.results import Result
 
 __all__ = [
+    "Answer",
+    "Asker",
     "AsyncSubscriber",
     "Description",
     "DescriptionSubscriber",
@@ -40,6 +44,8 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Answer": "triptych.consumers.asking.answer",
+    "Asker": "triptych.consumers.asking.asker",
     "AsyncSubscriber": "triptych.consumers.subscription.async_subscriber",
     "Description": "triptych.schemas.perception.descriptions",
     "DescriptionSubscriber": "triptych.consumers.subscription.description_subscriber",

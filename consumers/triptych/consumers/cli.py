@@ -87,13 +87,6 @@ def alert(
         str,
         typer.Option(metavar="RULE", help="What to alert on: \"speech > .5 and 'dog' in visual\".", show_default=False),
     ],
-    url: Annotated[
-        list[str],
-        typer.Option(metavar="URL", help="Where to post each match; repeatable: none waits for another."),
-    ],
-    secret_file: Annotated[
-        Path, typer.Option(metavar="FILE", help="The signing secret: whsec_ and base64.", show_default=False)
-    ],
     cursor_file: Annotated[
         Path,
         typer.Option(
@@ -102,6 +95,33 @@ def alert(
             show_default=False,
         ),
     ],
+    url: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="Where to post each match; repeatable: none waits for another."),
+    ] = None,
+    secret_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The signing secret for --url: whsec_ and base64.")
+    ] = None,
+    mqtt: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="An MQTT broker, mqtt://HOST:1883/TOPIC or mqtts://…: publishes each match, and a sensor for each "
+            "feed, which Home Assistant discovers. Login and TLS: settings mqtt.*.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="With --mqtt: the sensor's name. Default: the rule.")
+    ] = None,
+    prompts: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, metavar="SCORE", help="With --mqtt: a sensor for each prompt too, on from this score."
+        ),
+    ] = None,
+    people: Annotated[
+        bool, typer.Option("--people", help="With --mqtt: a sensor for the number of people too.")
+    ] = False,
     hold: Annotated[
         str | None,
         typer.Option(
@@ -130,14 +150,16 @@ def alert(
     redis_url: RedisUrlOption = None,
     pipeline: PipelineOption = None,
 ) -> None:
-    """Post results that match a rule to a webhook: signed, in order, at least once with a stable id."""
-    from triptych.consumers.alerts.alert import AlertOptions, for_each_url, send_alerts
+    """Send results that match a rule to webhooks or an MQTT broker: in order, at least once with a stable id."""
+    from triptych.consumers.alerts.alert import AlertOptions, for_each_receiver, send_alerts
     from triptych.consumers.alerts.event_tracker import EventLimits
+    from triptych.consumers.alerts.mqtt.address import MqttAddress
+    from triptych.consumers.alerts.mqtt.options import MqttOptions
     from triptych.consumers.subscription.since import duration_ns
 
     options = AlertOptions(
         where,
-        url[0],
+        "",
         secret_file,
         cursor_file,
         stream,
@@ -147,7 +169,9 @@ def alert(
         give_up_after_s=give_up_after,
         events=EventLimits(duration_ns(hold, "--hold"), duration_ns(cool_down, "--cool-down")),
     )
-    send_alerts(_load(config, bootstrap_servers, redis_url, pipeline), from_.value, for_each_url(options, url))
+    brokers = [] if mqtt is None else [MqttOptions(MqttAddress.parse(mqtt), name, prompts, people)]
+    receivers = for_each_receiver(options, url or [], brokers)
+    send_alerts(_load(config, bootstrap_servers, redis_url, pipeline), from_.value, receivers)
 
 
 def evidence(
@@ -196,8 +220,9 @@ def diff(
     redis_url: RedisUrlOption = None,
 ) -> None:
     """Compare the results of two pipelines, of each window its last revision. Exit code 1 if they differ."""
-    from triptych.consumers.comparison.compare import compare, last_revisions, without_superseded
+    from triptych.consumers.comparison.compare import compare
     from triptych.consumers.comparison.text import comparison_lines
+    from triptych.consumers.subscription.last_revisions import last_revisions
     from triptych.consumers.subscription.subscriber import Subscriber
     from triptych.consumers.watching.watch import open_source
     from triptych.service.logs import configure_logs
@@ -206,13 +231,8 @@ def diff(
     configure_logs(pipelines[0].log)
     with ExitStack() as stack:
         subscribers = [stack.enter_context(Subscriber(open_source(settings, from_.value))) for settings in pipelines]
-        sides = []
-        for subscriber in subscribers:
-            # A first pass finds which windows were revised. To hold all results instead would take too much memory.
-            last = last_revisions(subscriber.results(stream, until_end=True, revisions="all").deliveries())
-            again = subscriber.results(stream, until_end=True, revisions="all")
-            sides.append(without_superseded(again.deliveries(), last))
-        outcome = compare(*sides, tolerance=tolerance)
+        left_results, right_results = (last_revisions(subscriber, stream) for subscriber in subscribers)
+        outcome = compare(left_results, right_results, tolerance=tolerance)
     for line in comparison_lines(outcome, left, right):
         typer.echo(line)
     if not outcome.equal:

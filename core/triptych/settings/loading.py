@@ -28,7 +28,10 @@ OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "TRIPTYCH_CACHE", "TRIPTYCH_REQUIR
 """Variables with our prefix that are not settings: the settings file, the cache of weights, and a switch for tests."""
 
 SECRET_PATHS = frozenset(
-    {"redis.url", "kafka.password", "http.token", "produce_http.token", "describe.key", "describe_http.token"}
+    {
+        *("redis.url", "kafka.password", "mqtt.password"),
+        *("http.token", "produce_http.token", "describe.key", "describe_http.token"),
+    }
 )
 """Settings that are or may contain a secret. Their values are never printed."""
 

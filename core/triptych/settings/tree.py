@@ -12,6 +12,8 @@ from pydantic import Field, model_validator
 from triptych.settings.describe import DescribeHttpSettings, DescribeSettings
 from triptych.settings.http import HttpSettings, PageHttpSettings, ProduceHttpSettings
 from triptych.settings.kafka import KafkaSettings
+from triptych.settings.mqtt import MqttSettings
+from triptych.settings.page import PageSettings
 from triptych.settings.produce import ProduceSettings
 from triptych.settings.recommend import RecommendSettings
 from triptych.settings.redis import RedisSettings
@@ -307,7 +309,9 @@ class Settings(Section):
     produce_http: ProduceHttpSettings = ProduceHttpSettings()
     describe: DescribeSettings = DescribeSettings()
     describe_http: DescribeHttpSettings = DescribeHttpSettings()
+    page: PageSettings = PageSettings()
     page_http: PageHttpSettings = PageHttpSettings()
+    mqtt: MqttSettings = MqttSettings()
     recommend: RecommendSettings = RecommendSettings()
     log: LogSettings = LogSettings()
     trace: TraceSettings = TraceSettings()

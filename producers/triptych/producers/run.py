@@ -108,8 +108,10 @@ def produce_all(
             stop.set()  # the sources also end where an exception interrupts the wait
             for player in players:
                 player.thread.join()
-            dispatcher.close(FLUSH_TIMEOUT_S)
-        shown.show([player.status for player in players])
+            try:
+                dispatcher.close(FLUSH_TIMEOUT_S)
+            finally:
+                shown.show([player.status for player in players])
     return tuple(player.outcome() for player in players)
 
 

@@ -13,7 +13,7 @@ import structlog
 from triptych.producers.clock import RunningClock
 from triptych.producers.sending.dispatcher import FeedSender, RecordDispatcher
 from triptych.producers.sources.playback_plan import PlaybackPlan
-from triptych.producers.status.counters import Counters, SourceStatus
+from triptych.producers.status.counters import Counters, SourceStatus, State
 from triptych.producers.status.outcome import SourceOutcome
 from triptych.schemas.errors import TriptychError
 
@@ -34,17 +34,23 @@ class SourcePlayer(ABC):
         self._stop = stop
         self._counters = Counters(plan.stream)
         self._error: Exception | None = None
+        self._ended_as: State | None = None
         self._sender: FeedSender | None = None
         self._suspended_before_ns = clock.suspended_ns
 
     @property
     def status(self) -> SourceStatus:
-        """The current counts and state."""
-        status, sender = self._counters.status, self._sender
-        suspended_ns = self._clock.suspended_ns - self._suspended_before_ns
-        if sender is None:
-            return replace(status, suspended_ns=suspended_ns)
-        return replace(status, queued_bytes=sender.kept_bytes, kept_ns=sender.kept_ns, suspended_ns=suspended_ns)
+        """The current counts and state. A source has ended when all its records are settled.
+
+        Then its counts are final.
+        """
+        # In this order: once the source has ended it sends nothing more, and once that is settled nothing is counted.
+        ended_as, sender = self._ended_as, self._sender
+        is_final = ended_as is not None and (sender is None or sender.is_settled)
+        status = replace(self._counters.status, suspended_ns=self._clock.suspended_ns - self._suspended_before_ns)
+        if sender is not None:
+            status = replace(status, queued_bytes=sender.kept_bytes, kept_ns=sender.kept_ns)
+        return replace(status, state=ended_as) if ended_as is not None and is_final else status
 
     def outcome(self) -> SourceOutcome:
         """Return how the source ended."""
@@ -64,9 +70,9 @@ class SourcePlayer(ABC):
         if self._sender is not None:
             self._sender.close()
         if self._error is not None:
-            self._counters.finish("failed")
+            self._ended_as = "failed"
         else:
-            self._counters.finish("stopped" if self._stop.is_set() else "done")
+            self._ended_as = "stopped" if self._stop.is_set() else "done"
 
     def _guard(self, act: Callable[[], None]) -> None:
         """Call a function, and keep its error for the thread that waits. The first error wins."""

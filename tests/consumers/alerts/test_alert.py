@@ -24,6 +24,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from triptych.consumers.alerts.alert import AlertLoop, AlertOptions, AlertSender, ReceiverGoneError
 from triptych.consumers.alerts.event_tracker import EventLimits
 from triptych.consumers.alerts.http_post import Endpoint, retry_delay_s
+from triptych.consumers.alerts.receiver import WebhookReceiver
 from triptych.consumers.alerts.state import AlertState
 from triptych.consumers.alerts.webhook import parse_secrets, webhook_message
 from triptych.consumers.rules.rule import Rule
@@ -114,9 +115,8 @@ def alert(receiver: Receiver, tmp_path: Path) -> Callable[..., int]:
             rule, receiver.url, tmp_path / "secret", tmp_path / "cursor", min_backoff_s=0.01, **changes
         )
         stop = Event()
-        sender = AlertSender(
-            Endpoint(options.url, timeout_s=options.timeout_s), parse_secrets(SECRET, origin="-"), options, stop
-        )
+        endpoint = Endpoint(options.url, timeout_s=options.timeout_s)
+        sender = AlertSender(WebhookReceiver(endpoint, parse_secrets(SECRET, origin="-")), options, stop)
         with AlertState(options.cursor_file, options.events) as state, bench.subscriber() as subscriber:
             of_events = options.events.are_set
             alerts = AlertLoop(Rule(rule), sender, state, pipeline=bench.pipeline, of_events=of_events)

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.consumers.conftest import START_NS
-from triptych.consumers.comparison.compare import compare, last_revisions, without_superseded
+from triptych.consumers.comparison.compare import compare
 from triptych.consumers.comparison.overlap import compare_overlapping
 from triptych.consumers.comparison.text import comparison_lines
+from triptych.consumers.subscription.last_revisions import last_revisions
 from triptych.consumers.subscription.result_buffer import Delivery
 from triptych.schemas.names import result_id
 from triptych.schemas.results import Observations
 from triptych.units import NS_PER_S as SECOND
 
 if TYPE_CHECKING:
-    from tests.consumers.conftest import MakeResult
+    from tests.consumers.conftest import Bench, MakeResult
     from triptych.schemas.results import Result
 
 
@@ -130,15 +131,17 @@ def test_pipelines_of_other_times_say_that_nothing_overlaps(make_result: MakeRes
     assert len(list(comparison_lines(same, "old", "new"))) == 3
 
 
-def test_of_a_window_that_was_completed_the_last_revision_is_compared(make_result: MakeResult) -> None:
+def test_of_a_window_that_was_completed_the_last_revision_is_compared(
+    memory_bench: Bench, make_result: MakeResult
+) -> None:
     """After an outage, one side has a hollow result and then a complete one; the other was not disturbed."""
     undisturbed = [make_result(number) for number in range(3)]
     hollow = make_result(1, closed_by="progress", observations=Observations(), revisable_until_ns=START_NS)
     window = {"id": f"{hollow.window}/1", "revision": 1, "revised": {"added": {"video": 8}}}
-    disturbed = delivered(undisturbed[0], hollow, undisturbed[2], make_result(1, **window))
+    memory_bench.publish(undisturbed[0], hollow, undisturbed[2], make_result(1, **window))
 
-    assert last_revisions(disturbed) == {hollow.window: 1}
-    final = list(without_superseded(disturbed, last_revisions(disturbed)))
+    with memory_bench.subscriber() as subscriber:
+        final = list(last_revisions(subscriber))
     for sides in ((final, delivered(*undisturbed)), (delivered(*undisturbed), final)):
         outcome = compare(*sides, tolerance=0)
         assert outcome.equal

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyarrow import parquet
@@ -14,11 +14,14 @@ from pyarrow import parquet
 from triptych.consumers import to_arrow, to_pandas
 from triptych.consumers.exporting import export
 from triptych.consumers.exporting.export import ExportOptions, export_results
+from triptych.consumers.subscription import last_revisions as reading
 from triptych.schemas.codec import parse_result
 from triptych.schemas.errors import UsageError
+from triptych.schemas.names import result_id
+from triptych.schemas.results import LabelScore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.consumers.conftest import Bench, MakeResult
     from triptych.schemas.results import Result
@@ -131,3 +134,73 @@ def test_the_examples_summarise_an_exported_file(bench: Bench, made: list[Result
     assert counted[2].endswith(": the city was asleep")
     summary = run("results_in_pandas.py")
     assert summary[-2].split() == ["door", "3", "0.83", "-21.4"]
+
+
+def revised(first: Result, revision: int, label: str) -> Result:
+    """Return a revision of a result that saw something else."""
+    return first.model_copy(
+        update={
+            "id": result_id(first.stream, first.start_ns, first.end_ns, revision),
+            "revision": revision,
+            "observations": first.observations.model_copy(update={"visual": (LabelScore(label=label, score=0.5),)}),
+        }
+    )
+
+
+def rows_of(path: Path) -> dict[str, list[tuple[int, str]]]:
+    """Return revision and label of the rows of each window."""
+    rows: dict[str, list[tuple[int, str]]] = {}
+    for row in parquet.read_table(path).to_pylist():
+        rows.setdefault(row["window"], []).append((row["revision"], row["visual"][0]["label"]))
+    return rows
+
+
+def test_a_window_revised_many_results_later_has_one_row(
+    bench: Bench, make_result: MakeResult, between: Callable[[], int], tmp_path: Path
+) -> None:
+    """Its newest revision, also where that lies in another poll, and where the first result is before `--since`.
+
+    A rule is about the newest revision: an earlier one that it would choose is not written instead.
+    """
+    many = [make_result(number) for number in range(600)]  # more than a poll returns from any source
+    early, late = many[0], many[1]
+    bench.publish(early)
+    since = between()
+    bench.publish(*many[1:], revised(late, 1, "one"), *(make_result(number, "hall") for number in range(3)))
+    bench.publish(revised(early, 1, "one"), revised(late, 2, "two"))
+
+    newest = {early.window: [(1, "one")], late.window: [(2, "two")]}
+    for options, count, expected in (
+        (ExportOptions(), 603, newest),
+        (ExportOptions(since=str(since)), 603, newest),
+        (ExportOptions("hall"), 3, {}),
+        (ExportOptions(rule="'cat' in visual"), 601, {}),
+    ):
+        with bench.subscriber() as subscriber:
+            written = export_results(subscriber, tmp_path / "revised.parquet", options)
+        rows = rows_of(tmp_path / "revised.parquet")
+        assert written == len(rows) == count
+        assert {window: found for window, found in rows.items() if found != [(0, "tabby cat")]} == expected
+
+
+def test_what_is_published_between_the_passes_is_left_out(
+    bench: Bench, made: list[Result], make_result: MakeResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A window has a row though a revision comes after it was counted; new windows and new streams have none."""
+    bench.publish(*made, revised(made[1], 1, "one"))
+    counted = reading.revised_windows
+
+    def publish_more(*args: Any) -> Any:  # noqa: ANN401 - stands in for the function
+        found = counted(*args)
+        bench.publish(revised(made[0], 1, "one"), revised(made[1], 2, "two"))
+        bench.publish(make_result(9, "door"), make_result(1, "roof"))
+        return found
+
+    monkeypatch.setattr(reading, "revised_windows", publish_more)
+    with bench.subscriber() as subscriber:
+        export_results(subscriber, tmp_path / "all.parquet", ExportOptions())
+
+    first = [(0, "tabby cat")]
+    assert rows_of(tmp_path / "all.parquet") == {
+        made[0].window: first, made[1].window: [(1, "one")], made[2].window: first, made[3].window: first
+    }  # fmt: skip

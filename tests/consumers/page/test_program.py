@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
+import threading
 import wave
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
 from PIL import Image
 
-from tests.consumers.page.conftest import EventReader, until
+from tests.consumers.page.conftest import LIMIT_S, EventReader, until
 from triptych.consumers.page.api_types import WallBody
 from triptych.consumers.page.options import ListenOptions, MemoryOptions, ReviewOptions
+from triptych.consumers.page.state.seen_window import SeenWindow
+from triptych.consumers.page.web import feed_routes
 from triptych.consumers.prompts.prompt_topic import read_feedback
 from triptych.schemas.errors import UsageError
 from triptych.schemas.names import TOPIC_OF
@@ -110,6 +114,29 @@ def test_a_window_that_was_merged_is_still_found(pipeline: PagePipeline, serve: 
     timeline = page.get("/api/feeds/city/timeline?from_ms=0&to_ms=9007199254740991&points=10")
     assert len(timeline["windows"]) <= 10
     assert sum(window["windows"] for window in timeline["windows"]) == 300
+
+
+def test_a_long_time_line_does_not_hold_up_the_others(
+    pipeline: PagePipeline, serve: ServePage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its windows are merged in a thread, while the event loop answers."""
+    pipeline.publish(*(pipeline.make_result(number) for number in range(20)))
+    page = serve()
+    page.until_read(20)
+    may_go_on = threading.Event()
+
+    def slow(*_: object) -> list[SeenWindow]:
+        assert may_go_on.wait(LIMIT_S)
+        return []
+
+    monkeypatch.setattr(feed_routes, "downsampled", slow)
+    with ThreadPoolExecutor(1) as threads:
+        drawing = threads.submit(page.get, "/api/feeds/city/timeline")
+        for _ in range(3):
+            assert len(page.get("/api/wall")["feeds"]) == 1
+        assert not drawing.done()
+        may_go_on.set()
+        assert drawing.result()["windows"] == []
 
 
 def test_a_match_is_reviewed_and_everybody_is_told(pipeline: PagePipeline, serve: ServePage) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from triptych.consumers.subscription.cursor import Cursor
 from triptych.schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -269,3 +270,30 @@ def test_an_invalid_stream_is_rejected(memory_bench: Bench) -> None:
     """It must not wait forever."""
     with memory_bench.subscriber() as subscriber, pytest.raises(UsageError, match="stream id"):
         subscriber.results("no such stream")
+
+
+def test_a_second_pass_ends_where_the_first_one_did(bench: Bench, make_result: MakeResult) -> None:
+    """What was published since is left out, in old streams and in new ones, also where all that was read is deleted."""
+    bench.publish(*(make_result(number, stream) for number in range(3) for stream in ("city", "hall")))
+    with bench.subscriber() as subscriber:
+        with subscriber.results(until_end=True) as first:
+            read = sorted(result.id for result in first)
+            end = first.cursor
+        bench.publish(make_result(3, "city"), make_result(0, "roof"))
+
+        assert sorted(result.id for result in subscriber.results(until=end)) == read
+        since = subscriber.results("city", until_end=True)
+        next(since)
+        assert [result.id for result in subscriber.results("city", since.cursor, until=end)] == [
+            make_result(number).id for number in (1, 2)
+        ]
+        assert list(subscriber.results(since=end, until=end)) == []
+
+        bench.delete_before_last("city")
+        assert list(subscriber.results("city", until=end)) == []
+
+
+def test_a_cursor_of_another_pipeline_is_no_end(bench: Bench) -> None:
+    """As with `since`."""
+    with bench.subscriber() as subscriber, pytest.raises(UsageError, match="pipeline 'other'"):
+        next(iter(subscriber.results(until=Cursor("redis" if bench.kind == "redis" else "kafka", "other", {}))))

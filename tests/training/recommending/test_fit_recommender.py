@@ -19,7 +19,7 @@ from triptych.training.recommending.taste_data import TasteData, UserEvents
 def test_the_fused_ranking_is_better_than_each_part(tmp_path: Path) -> None:
     """On a small run of the benchmark. The true taste is the ceiling."""
     file = tmp_path / "figures.json"
-    assert recommend.main(["--users", "250", "--items", "300", "--json", str(file)]) == 0
+    assert recommend.main(["--users", "200", "--items", "200", "--small", "--json", str(file)]) == 0
     figures = json.loads(file.read_text())["generated"]
     ndcg = {name: values["nDCG@10"][0] for name, values in figures["methods"].items()}
     parts = [name for name in ndcg if "alone" in name or "popularity" in name]

@@ -257,11 +257,18 @@ def test_a_member_is_confirmed_as_long_as_the_group_answers(start_kafka: StartKa
 
 
 def test_records_rejected_in_one_batch_fail_and_the_others_arrive(transport: Transport) -> None:
-    """A topic that rejects old timestamps rejects whole batches; another topic must not be affected."""
-    refusing = new_topic(transport, message_timestamp_type="CreateTime", message_timestamp_before_max_ms="1")
+    """A compacted topic rejects a whole batch for a record without a key; another topic must not be affected."""
+    refusing = f"compacted-{uuid.uuid4().hex[:12]}"
+    with closing(transport.admin()) as admin:
+        admin.create([TopicSettings(refusing, 1, cleanup_policy="compact")])
     topic = new_topic(transport)
     with publishing(transport) as publisher:
-        futures = [publisher.send(Message(refusing if n in {3, 4} else topic, b"k", b"%d" % n)) for n in range(8)]
+        futures = [
+            publisher.send(
+                Message(refusing, None, b"%d" % n) if n in {3, 4} else Message(topic, b"k", b"%d" % n)  # type: ignore[arg-type] # ours have keys
+            )
+            for n in range(8)
+        ]
         publisher.flush(DEADLINE_S)
 
     for number, future in enumerate(futures):

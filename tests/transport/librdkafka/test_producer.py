@@ -1,8 +1,10 @@
-"""The failures of a producer client, which two threads report."""
+"""The failures of a producer client: which message is the cause, and in which order two threads report them."""
 
 from __future__ import annotations
 
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +12,8 @@ import pytest
 
 pytest.importorskip("confluent_kafka")
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
+from kafka import errors
 
 from triptych.settings.kafka import KafkaSettings
 from triptych.transport.in_flight import Outgoing
@@ -48,6 +51,98 @@ class _Failing:
 
     def purge(self, **_: object) -> None:
         """Discard nothing."""
+
+
+class _Stopping:
+    """A producer client whose calls of `poll` do what is given, and which then has stopped."""
+
+    def __init__(self) -> None:
+        self.is_stopped = False
+        self.steps: deque[Callable[[], object]] = deque()
+        self.reports: list[Callable[[KafkaError, None], None]] = []
+
+    def produce(self, *_: object, on_delivery: Callable[[KafkaError, None], None], **__: object) -> None:
+        """Accept a message until the client has stopped."""
+        if self.is_stopped:
+            raise KafkaException(KafkaError(KafkaError._FATAL))  # noqa: SLF001 - the names of librdkafka's own errors
+        self.reports.append(on_delivery)
+
+    def poll(self, _: float) -> None:
+        """Take the next step, if there is one."""
+        if self.steps:
+            self.steps.popleft()()
+        else:
+            time.sleep(0.001)
+
+    def flush(self, _: float) -> int:
+        """Send nothing."""
+        return 0
+
+    def purge(self, **_: object) -> None:
+        """Discard nothing."""
+
+    def stop(self, code: int) -> None:
+        """Raise a fatal error, as the client does where it serves callbacks."""
+        raise KafkaException(KafkaError(code, "the reason", fatal=True))
+
+
+class _Reported:
+    """What a client reports as failed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, fake: _Stopping) -> None:
+        monkeypatch.setattr(producer, "open_producer", lambda *_: (fake, ClientErrors()))
+        self.failures: list[tuple[int, errors.KafkaError]] = []
+        self._any = threading.Event()
+        self.client = LibrdkafkaProducerClient(KafkaSettings(), lambda *_: None, self._on_failed)
+
+    def send(self, number: int) -> None:
+        """Send a message of this number."""
+        self.client.send(Outgoing(number, Message("video", b"city", b"frame"), size_bytes=5))
+
+    def first(self) -> tuple[int, type[errors.KafkaError], str]:
+        """Wait for the first failure, and return it."""
+        assert self._any.wait(DEADLINE_S)
+        number, error = self.failures[0]
+        return number, type(error), str(error)
+
+    def _on_failed(self, outgoing: Outgoing, error: errors.KafkaError) -> None:
+        self.failures.append((outgoing.number, error))
+        self._any.set()
+
+
+def test_the_rejected_message_is_the_cause_however_late_it_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client stops when the broker rejects a message. It refuses and discards others before it reports that one."""
+    fake = _Stopping()
+    reported = _Reported(monkeypatch, fake)
+    for number in range(3):
+        reported.send(number)
+    fake.is_stopped = True
+    reported.send(3)  # refused
+    discarded, rejected = KafkaError(KafkaError._PURGE_QUEUE), KafkaError(KafkaError.INVALID_TIMESTAMP)  # noqa: SLF001 - the name of an error of librdkafka
+    fake.steps += [
+        lambda: fake.reports[2](discarded, None),
+        lambda: fake.stop(KafkaError._GAPLESS_GUARANTEE),  # noqa: SLF001 - as above
+        lambda: fake.reports[1](rejected, None),
+    ]
+
+    assert reported.first()[:2] == (1, errors.InvalidTimestampError)
+    reported.client.abandon()
+    assert len(reported.failures) == 1
+
+
+def test_a_client_that_stops_before_it_has_sent_anything_names_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user who may write to no topic gets no producer id. The message's own error would be "fatal error" only."""
+    fake = _Stopping()
+    fake.is_stopped = True
+    reported = _Reported(monkeypatch, fake)
+    reported.send(7)
+    fake.steps.append(lambda: fake.stop(KafkaError.CLUSTER_AUTHORIZATION_FAILED))
+
+    number, kind, text = reported.first()
+
+    assert (number, kind) == (7, errors.ClusterAuthorizationFailedError)
+    assert "the reason" in text
+    reported.client.abandon()
 
 
 def test_failures_are_reported_in_order_by_two_threads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,13 @@ import pytest
 
 pytest.importorskip("confluent_kafka")
 
+from confluent_kafka import KafkaError, KafkaException
 from kafka import errors
 
 from triptych.settings.kafka import KafkaSettings
 from triptych.transport.errors import RecordTooLargeError
 from triptych.transport.librdkafka import transactions
+from triptych.transport.librdkafka.connect import ClientErrors
 from triptych.transport.librdkafka.producer import SINGLE_MESSAGES
 from triptych.transport.librdkafka.transactions import LibrdkafkaTransactions
 from triptych.transport.records import Message
@@ -103,3 +105,32 @@ def test_a_message_that_is_too_large_alone_is_rejected(topic: _LimitedTopic) -> 
 
     assert topic.kinds() == ["batches", "single", "single"]
     assert topic.left_open() == 1
+
+
+class _Fenced:
+    """A producer client that another one fences while it sends a transaction."""
+
+    def __init__(self) -> None:
+        self._has_begun = False
+
+    def init_transactions(self, _: float) -> None:
+        """Take the name."""
+
+    def begin_transaction(self) -> None:
+        """Begin; refuse to begin twice, with the reason why the transaction has failed."""
+        if self._has_begun:
+            raise KafkaException(KafkaError(KafkaError._FENCED, "another one has the name", fatal=True))  # noqa: SLF001 - the name of an error of librdkafka
+        self._has_begun = True
+
+    def produce(self, *_: object, **__: object) -> None:
+        """Refuse messages, because the client has stopped."""
+        raise KafkaException(KafkaError(KafkaError._FATAL))  # noqa: SLF001 - as above
+
+
+def test_a_message_that_the_stopped_client_refuses_fails_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client's own error for the message says only that there is a fatal error."""
+    monkeypatch.setattr(transactions, "open_producer", lambda *_: (_Fenced(), ClientErrors()))
+    client = transactions.LibrdkafkaTransactionClient(KafkaSettings(), "worker-0", 1.0, single_messages=False)
+
+    with pytest.raises(errors.ProducerFencedError, match="another one has the name"):
+        client.fill(of(1, 1), None)

@@ -1,4 +1,6 @@
-"""The command `triptych alert`: post results that match a rule, in order, until the receivers accept them.
+"""The command `triptych alert`: send results that match a rule, in order, until the receivers accept them.
+
+A receiver is a webhook or an MQTT broker.
 
 A message is retried with backoff until it is accepted; the following messages to the same receiver wait. The cursor is
 saved after each accepted message. After a crash between the two, the message is sent again with the same id.
@@ -22,7 +24,11 @@ from typing import ClassVar, Final
 import structlog
 
 from triptych.consumers.alerts.event_tracker import EventLimits
-from triptych.consumers.alerts.http_post import MAX_RETRY_AFTER_S, Endpoint, PostOutcome
+from triptych.consumers.alerts.http_post import MAX_RETRY_AFTER_S, Endpoint
+from triptych.consumers.alerts.mqtt.options import MqttOptions
+from triptych.consumers.alerts.mqtt.receiver import open_mqtt_receiver
+from triptych.consumers.alerts.mqtt.sensors import SensorTracker
+from triptych.consumers.alerts.receiver import AlertReceiver, Attempt, WebhookReceiver
 from triptych.consumers.alerts.state import AlertState
 from triptych.consumers.alerts.webhook import WebhookMessage, parse_secrets, webhook_message
 from triptych.consumers.rules.rule import Rule
@@ -32,6 +38,7 @@ from triptych.consumers.subscription.subscriber import Results, Subscriber
 from triptych.consumers.watching.silence import Silence
 from triptych.consumers.watching.watch import SourceName, open_source
 from triptych.schemas.errors import TriptychError, UsageError
+from triptych.schemas.results import Result
 from triptych.service.logs import configure_logs
 from triptych.service.signals import stop_on_signal
 from triptych.settings.tree import Settings
@@ -51,11 +58,11 @@ class ReceiverGoneError(TriptychError):
 
 @dataclass(frozen=True, slots=True)
 class AlertOptions:
-    """What to alert on, and where to send it."""
+    """What to alert on, and where to send it: to a webhook, whose messages are signed, or to an MQTT broker."""
 
     where: str
     url: str
-    secret_file: Path
+    secret_file: Path | None
     cursor_file: Path
     stream: str | None = None
     since: str = "now"
@@ -64,21 +71,29 @@ class AlertOptions:
     give_up_after_s: float = 24 * 3_600.0
     min_backoff_s: float = _MIN_BACKOFF_S
     events: EventLimits = field(default_factory=EventLimits)
+    mqtt: MqttOptions | None = None
 
 
 class AlertSender:
     """Sends messages one after the other."""
 
-    def __init__(self, endpoint: Endpoint, secrets: tuple[bytes, ...], options: AlertOptions, stop: Event) -> None:
-        self._endpoint = endpoint
-        self._secrets = secrets
+    def __init__(self, receiver: AlertReceiver, options: AlertOptions, stop: Event) -> None:
+        self._receiver = receiver
         self._options = options
         self._stop = stop
         self.delivered = 0
         self.given_up = 0
 
-    def deliver(self, message: WebhookMessage) -> bool:
-        """Send a message until it is accepted or its time is up. Return False if a stop came first.
+    def see(self, result: Result, *, matches: bool) -> bool:
+        """Show a result to the receiver before its message. Return False if a stop came first."""
+        return self._receiver.see(result, matches=matches)
+
+    def rest(self) -> None:
+        """Let the receiver do what is due while no result comes."""
+        self._receiver.rest()
+
+    def deliver(self, message: WebhookMessage, stream: str) -> bool:
+        """Send a message about a stream until it is accepted or its time is up. Return False if a stop came first.
 
         Raises:
             ReceiverGoneError: the receiver wants no more messages.
@@ -86,13 +101,13 @@ class AlertSender:
         deadline_s = time.monotonic() + self._options.give_up_after_s
         backoff_s = self._options.min_backoff_s
         while not self._stop.is_set():
-            outcome = self._endpoint.post(message.body, message.headers(self._secrets, now_s=int(time.time())))
+            outcome = self._receiver.send(message, stream)
             if outcome.accepted:
                 self.delivered += 1
                 log.info("match_delivered", id=message.id)
                 return True
             if outcome.gone:
-                raise ReceiverGoneError(f"{self._endpoint} wants no more messages (410 Gone)")
+                raise ReceiverGoneError(f"{self._receiver} wants no more messages (410 Gone)")
             if time.monotonic() >= deadline_s:
                 self.given_up += 1
                 log.error("match_given_up", id=message.id, reason=outcome.reason, body=message.body.decode())
@@ -101,18 +116,18 @@ class AlertSender:
             backoff_s = min(backoff_s * 2, _MAX_BACKOFF_S)
         return False
 
-    def _wait(self, message: WebhookMessage, outcome: PostOutcome, backoff_s: float, *, left_s: float) -> None:
+    def _wait(self, message: WebhookMessage, outcome: Attempt, backoff_s: float, *, left_s: float) -> None:
         # With jitter, so that failed senders do not retry all at once.
         delay_s = max(outcome.retry_after_s, backoff_s * random.uniform(0.5, 1))  # noqa: S311 - not a secret
         delay_s = max(0.0, min(delay_s, left_s))  # the last attempt is made when the time is up, not later
         log.warning(
             "match_not_taken",
             id=message.id,
-            to=str(self._endpoint),
+            to=str(self._receiver),
             reason=outcome.reason,
             again_in_s=round(delay_s, 1),
         )
-        self._stop.wait(delay_s)
+        self._receiver.wait(self._stop, delay_s)
 
 
 class AlertLoop:
@@ -140,6 +155,7 @@ class AlertLoop:
         while not stop.is_set():
             delivery = results.take()
             if delivery is None:
+                self._sender.rest()
                 if not results.fetch():
                     break
             elif not self._handle(delivery):
@@ -150,6 +166,8 @@ class AlertLoop:
     def _handle(self, delivery: Delivery) -> bool:
         """Send what is to be sent about a result. Return False if a stop came first."""
         matches = self._rule.matches(delivery.result)
+        if not self._sender.see(delivery.result, matches=matches):
+            return False
         since_ns = self._state.events.begins(delivery.result, matches=matches) if self._of_events else None
         if since_ns is None if self._of_events else not matches:
             return True
@@ -162,7 +180,7 @@ class AlertLoop:
         )
         if self._state.has_delivered(message.id):
             return True
-        if not self._sender.deliver(message):
+        if not self._sender.deliver(message, delivery.result.stream):
             return False
         self._state.note(message.id)
         return True
@@ -175,15 +193,30 @@ class AlertLoop:
             self._next_save_s = now_s + _SAVE_INTERVAL_S
 
 
-def for_each_url(options: AlertOptions, urls: Sequence[str]) -> list[AlertOptions]:
-    """Return the options of each receiver. The first one uses the cursor file, the others have one of their own."""
-    first, *others = dict.fromkeys(urls)
+def for_each_receiver(
+    options: AlertOptions, urls: Sequence[str], brokers: Sequence[MqttOptions] = ()
+) -> list[AlertOptions]:
+    """Return the options of each receiver. The first one uses the cursor file, the others have one of their own.
+
+    Args:
+        options: what all have in common.
+        urls: the webhooks.
+        brokers: the MQTT brokers.
+
+    Raises:
+        UsageError: there is no receiver, or no secret to sign with.
+    """
+    if not urls and not brokers:
+        raise UsageError("expected a receiver: --url URL, --mqtt URL, or both; got none")
+    if urls and options.secret_file is None:
+        raise UsageError("--secret-file: expected a file with the secret that signs the messages to --url, got none")
+    receivers = [replace(options, url=url) for url in dict.fromkeys(urls)]
+    receivers += [replace(options, url=str(broker.address), mqtt=broker) for broker in brokers]
     file = options.cursor_file
-    own_files = [file.with_name(f"{file.name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}") for url in others]
-    return [
-        replace(options, url=url, cursor_file=own)
-        for url, own in zip((first, *others), (file, *own_files), strict=True)
+    own_files = [
+        file.with_name(f"{file.name}.{hashlib.sha256(other.url.encode()).hexdigest()[:8]}") for other in receivers[1:]
     ]
+    return [replace(each, cursor_file=own) for each, own in zip(receivers, (file, *own_files), strict=True)]
 
 
 def send_alerts(settings: Settings, origin: SourceName, receivers: Sequence[AlertOptions]) -> None:
@@ -196,12 +229,10 @@ def send_alerts(settings: Settings, origin: SourceName, receivers: Sequence[Aler
     """
     configure_logs(settings.log)
     with ExitStack() as stack:
-        alerts = [_Alert(settings, options, stack) for options in receivers]
         stop = stack.enter_context(stop_on_signal())
+        alerts = [_Alert(settings, options, stack, stop) for options in receivers]
         with ThreadPoolExecutor(len(alerts), thread_name_prefix="alert") as threads:
-            running = [
-                threads.submit(alert.run, settings, origin, stop, says_silence=alert is alerts[0]) for alert in alerts
-            ]
+            running = [threads.submit(alert.run, settings, origin, says_silence=alert is alerts[0]) for alert in alerts]
             for done in as_completed(running):
                 if done.exception() is not None and not isinstance(done.exception(), TriptychError):
                     stop.set()  # an error of this program
@@ -212,31 +243,33 @@ def send_alerts(settings: Settings, origin: SourceName, receivers: Sequence[Aler
 class _Alert:
     """The alerts of one receiver."""
 
-    def __init__(self, settings: Settings, options: AlertOptions, stack: ExitStack) -> None:
-        """Check the options, and lock the cursor file until `stack` is closed."""
+    def __init__(self, settings: Settings, options: AlertOptions, stack: ExitStack, stop: Event) -> None:
+        """Check the options, and lock the cursor file and open the receiver until `stack` is closed."""
         self._options = options
         self._rule = Rule(options.where)
-        self._endpoint = Endpoint(options.url, timeout_s=options.timeout_s)
-        self._secrets = _secrets(options.secret_file)
-        self._state = stack.enter_context(AlertState(options.cursor_file, options.events))
         self._pipeline = settings.pipeline
+        self._sensors = None if options.mqtt is None else SensorTracker(options.mqtt.sensors(options.events))
+        self._state = stack.enter_context(AlertState(options.cursor_file, options.events, self._sensors))
+        self._receiver = self._open_receiver(settings, stop)
+        stack.callback(self._receiver.close)
+        self._stop = stop
 
-    def run(self, settings: Settings, origin: SourceName, stop: Event, *, says_silence: bool) -> None:
+    def run(self, settings: Settings, origin: SourceName, *, says_silence: bool) -> None:
         """Send matches until a stop, or the end of the subscription. All receivers share a silence: one says it."""
-        options, state, to = self._options, self._state, str(self._endpoint)
+        options, state, to = self._options, self._state, str(self._receiver)
         try:
             source = open_source(settings, origin)
             traced = open_result_tracer(settings.trace, "triptych-alert", pipeline=settings.pipeline, system=origin)
             with traced as tracer, Subscriber(source, tracer=tracer) as subscriber, ExitStack() as stack:
                 since = options.since if state.cursor is None else state.cursor
                 results = subscriber.results(options.stream, since, until_end=options.until_end)
-                sender = AlertSender(self._endpoint, self._secrets, options, stop)
+                sender = AlertSender(self._receiver, options, self._stop)
                 log.info("alerting", rule=str(self._rule), to=to, since=str(since))
                 if says_silence:
                     silence = Silence(lambda: subscriber.counts.delivered, source, options.stream, settings.pipeline)
                     stack.enter_context(silence.reported(at_end=options.until_end))
                 loop = AlertLoop(self._rule, sender, state, pipeline=self._pipeline, of_events=options.events.are_set)
-                loop.run(results, stop)
+                loop.run(results, self._stop)
                 log.info(
                     "alerted",
                     to=to,
@@ -249,8 +282,18 @@ class _Alert:
             log.error("alerts_ended", to=to, error=str(error))  # noqa: TRY400 - the error is raised at the end
             raise
 
+    def _open_receiver(self, settings: Settings, stop: Event) -> AlertReceiver:
+        options = self._options
+        if options.mqtt is not None and self._sensors is not None:
+            return open_mqtt_receiver(
+                settings, options.mqtt, self._rule, self._sensors, timeout_s=options.timeout_s, stop=stop
+            )
+        return WebhookReceiver(Endpoint(options.url, timeout_s=options.timeout_s), _secrets(options.secret_file))
 
-def _secrets(path: Path) -> tuple[bytes, ...]:
+
+def _secrets(path: Path | None) -> tuple[bytes, ...]:
+    if path is None:
+        return ()
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

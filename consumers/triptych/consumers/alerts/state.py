@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from triptych.consumers.alerts.event_tracker import EventLimits, EventTracker
+from triptych.consumers.alerts.mqtt.sensors import SensorTracker
 from triptych.consumers.subscription.cursor import Cursor, parse_since
 from triptych.schemas.errors import UsageError
 
@@ -19,13 +20,13 @@ _REMEMBERED: Final = 1_000
 
 
 class AlertState:
-    """The cursor after the last handled result, the ids of the messages delivered last, and the events of the streams.
+    """The cursor after the last handled result, the ids of the messages delivered last, and what is known of streams.
 
     The ids detect results that were published twice, before and after a restart.
     """
 
-    def __init__(self, path: Path, limits: EventLimits | None = None) -> None:
-        """Lock the file and read it. Without `limits`, alerts are for results.
+    def __init__(self, path: Path, limits: EventLimits | None = None, sensors: SensorTracker | None = None) -> None:
+        """Lock the file and read it. Without `limits`, alerts are for results; `sensors` are restored from the file.
 
         Raises:
             UsageError: the file cannot be used.
@@ -33,6 +34,7 @@ class AlertState:
         self._path = path
         self._limits = limits or EventLimits()
         self.events = EventTracker(self._limits)
+        self._sensors = sensors
         self._written: str | None = None
         self.cursor: Cursor | None = None
         self._delivered: deque[str] = deque(maxlen=_REMEMBERED)
@@ -61,6 +63,8 @@ class AlertState:
         document: dict[str, object] = {"cursor": str(cursor), "delivered": list(self._delivered)}
         if self._limits.are_set:
             document["events"] = self.events.to_document()
+        if self._sensors is not None:
+            document["sensors"] = self._sensors.to_document()
         text = json.dumps(document)
         if text == self._written:
             return
@@ -99,20 +103,22 @@ class AlertState:
             match json.loads(text):
                 case {"cursor": str(cursor), "delivered": [*delivered], **others}:
                     found = parse_since(cursor)
-                    self.events = EventTracker.from_document(self._limits, _events_in(others))
+                    self.events = EventTracker.from_document(self._limits, _object_in(others, "events"))
+                    if self._sensors is not None:
+                        self._sensors.restore(_object_in(others, "sensors"))
                     self._delivered.extend(str(message_id) for message_id in delivered)
                 case _:
                     found = None
-        except (ValueError, TypeError, AttributeError, UsageError):
+        except (ValueError, TypeError, KeyError, AttributeError, UsageError):
             found = None
         if not isinstance(found, Cursor):
             raise UsageError(f"{self._path}: expected a file written by `triptych alert`, got something else")
         self.cursor, self._written = found, text
 
 
-def _events_in(others: Mapping[Any, Any]) -> Mapping[str, list[int | bool | None]]:
-    """Return the events of a file, which has none if its alerts are for results. Raises `TypeError` for others."""
-    events = others.get("events", {})
-    if not isinstance(events, dict):
-        raise TypeError("events: expected an object")
-    return events
+def _object_in(others: Mapping[Any, Any], name: str) -> Mapping[str, Any]:
+    """Return a part of a file, which may be missing. Raises `TypeError` if it is no object."""
+    found = others.get(name, {})
+    if not isinstance(found, dict):
+        raise TypeError(f"{name}: expected an object")
+    return found

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Final
@@ -47,25 +47,10 @@ class Comparison:
         return not (self.differing or self.only_left or self.only_right)
 
 
-def last_revisions(deliveries: Iterable[Delivery]) -> dict[str, int]:
-    """Return the last revision of each window that was revised."""
-    last: dict[str, int] = {}
-    for delivery in deliveries:
-        result = delivery.result
-        if result.revision > last.get(result.window, 0):
-            last[result.window] = result.revision
-    return last
-
-
-def without_superseded(deliveries: Iterable[Delivery], last: Mapping[str, int]) -> Iterator[Delivery]:
-    """Yield one result of each window: the revision that `last` names, or the only result."""
-    return (each for each in deliveries if each.result.revision >= last.get(each.result.window, 0))
-
-
 def compare(left: Iterable[Delivery], right: Iterable[Delivery], *, tolerance: float) -> Comparison:
     """Pair results by window and compare them. Numbers within `tolerance` are equal.
 
-    Each side has one result of each window; see `without_superseded`. A result is only held in memory until its
+    Each side has one result of each window; see `last_revisions`. A result is only held in memory until its
     counterpart arrives. Those that have none are compared by overlap.
     """
     outcome = Comparison()

@@ -1,4 +1,7 @@
-"""The command `triptych export`: write what a subscription delivers now to a Parquet file, in bounded memory."""
+"""The command `triptych export`: write the results that exist now to a Parquet file.
+
+In memory are the ids of revised windows and one row group, however many results there are.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from triptych.consumers.exporting.result_table import arrow_schema, record_batch
+from triptych.consumers.subscription.last_revisions import last_revisions
 from triptych.consumers.subscription.result_buffer import Delivery
 from triptych.consumers.subscription.subscriber import Subscriber
 from triptych.files import replacing_file
@@ -34,9 +38,10 @@ class ExportOptions:
 
 
 def export_results(subscriber: Subscriber, to: Path, options: ExportOptions) -> int:
-    """Write the results that exist now to `to`, and return how many. A revised window has its newest revision.
+    """Write the results that exist now to `to`, and return how many. Of a revised window the last revision is written.
 
-    The file appears under its name when it is complete; one that was there before is replaced.
+    What is published after the beginning of the export is not in the file. The file appears under its name when it is
+    complete; one that was there before is replaced.
 
     Raises:
         UsageError: an option is invalid, `to` does not end with `.parquet`, or the extra `export` is not installed.
@@ -48,14 +53,20 @@ def export_results(subscriber: Subscriber, to: Path, options: ExportOptions) -> 
     schema = arrow_schema()
     from pyarrow import parquet  # noqa: PLC0415 - an extra; `arrow_schema` tells where it is missing
 
-    written = 0
-    with subscriber.results(options.stream, options.since, until_end=True) as results, replacing_file(to) as partial:
-        wanted = (delivery for delivery in results.deliveries() if condition(delivery.result))
-        with parquet.ParquetWriter(partial, schema, compression="zstd") as writer:
-            for group in _groups(wanted, ROW_GROUP_ROWS):
-                writer.write_batch(record_batch(group, schema), row_group_size=ROW_GROUP_ROWS)
-                written += len(group)
-    _log.info("exported", results=written, read=subscriber.counts.delivered, to=str(to))
+    windows = written = 0
+
+    def wanted() -> Iterator[Delivery]:
+        nonlocal windows
+        for delivery in last_revisions(subscriber, options.stream, options.since):
+            windows += 1
+            if condition(delivery.result):
+                yield delivery
+
+    with replacing_file(to) as partial, parquet.ParquetWriter(partial, schema, compression="zstd") as writer:
+        for group in _groups(wanted(), ROW_GROUP_ROWS):
+            writer.write_batch(record_batch(group, schema), row_group_size=ROW_GROUP_ROWS)
+            written += len(group)
+    _log.info("exported", results=written, read=windows, to=str(to))
     return written
 
 

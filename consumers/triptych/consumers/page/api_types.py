@@ -55,6 +55,7 @@ class SessionBody(ApiBody):
     languages: tuple[str, ...]
     needs_login: bool
     can_log_out: bool
+    can_search: bool
 
 
 class LoginRequest(ApiBody):
@@ -512,6 +513,54 @@ class RedriveBody(ApiBody):
     reasons: tuple[str, ...]
 
 
+# --- search -----------------------------------------------------------------------------------------------------------
+
+
+class FoundReason(ApiBody):
+    """A part of a window that was found, and why. `similarity` is the cosine of what is meant and the part.
+
+    `by_words` is whether words of the query are in it. `text` is what was seen, heard, said, matched or described, cut.
+    """
+
+    part: Literal["video", "audio", "text", "prompts", "description"]
+    by_words: bool
+    similarity: float | None
+    text: str
+
+
+class SearchedMoment(ApiBody):
+    """Windows that were found and follow one another. `window_id`, `at_ms`, `result` and `why` are of the best one.
+
+    `is_kept` is whether the page remembers that time of the feed: only then there is more to see of it. `picture` is
+    null where the page remembers the window only together with others; its `WindowBody` has its pictures then.
+    """
+
+    feed: str
+    start_ms: int
+    end_ms: int
+    at_ms: int
+    window_id: str
+    result: str
+    windows: int
+    is_kept: bool
+    picture: PictureLink | None
+    why: tuple[FoundReason, ...]
+
+
+class SearchNote(ApiBody):
+    """What to know about how it was searched, in both languages."""
+
+    text: str
+    text_zh: str
+
+
+class SearchBody(ApiBody):
+    """`GET /api/search`: the moments that fit best, the best first."""
+
+    moments: tuple[SearchedMoment, ...]
+    notes: tuple[SearchNote, ...]
+
+
 API_BODIES: Final[tuple[type[ApiBody], ...]] = (
     ApiError,
     SessionBody,
@@ -530,6 +579,7 @@ API_BODIES: Final[tuple[type[ApiBody], ...]] = (
     LetterBody,
     RedriveRequest,
     RedriveBody,
+    SearchBody,
 )
 """The bodies that stand for themselves, for the schema."""
 

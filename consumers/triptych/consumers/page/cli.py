@@ -25,6 +25,7 @@ def page(options: PageOptions) -> None:
         "kafka.bootstrap_servers": options.bootstrap_servers,
         "redis.url": options.redis_url,
         "pipeline": options.pipeline,
+        "page.index": options.index,
     }
     settings = load(options.config, flags)
     configure_logs(settings.log)

@@ -108,6 +108,12 @@ class PageOptions:
     access: AccessOptions = field(default_factory=AccessOptions)
     review: ReviewOptions = field(default_factory=ReviewOptions)
     memory: MemoryOptions = field(default_factory=MemoryOptions)
+    index: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Search the index that `triptych index` writes there (setting page.index)."
+        ),
+    ] = None
     new_token: Annotated[
         bool, typer.Option("--new-token", help="Print a new token, and its hash for the users file, and exit.")
     ] = False

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version as distribution_version
@@ -20,11 +19,13 @@ from triptych.consumers.alerts.event_tracker import EventLimits
 from triptych.consumers.doctor.look import ResultIndex, Surveyor
 from triptych.consumers.page.access_rules import access_rules
 from triptych.consumers.page.browser import open_in_browser
+from triptych.consumers.page.loop_meter import LoopMeter
 from triptych.consumers.page.loop_receiver import LoopReceiver
 from triptych.consumers.page.metrics import PageMetrics
 from triptych.consumers.page.options import ListenOptions, MemoryOptions, PageOptions, ReviewOptions
 from triptych.consumers.page.reading.byte_cache import ByteCache
 from triptych.consumers.page.reading.dead_desk import DeadDesk
+from triptych.consumers.page.reading.moment_finder import MomentFinder
 from triptych.consumers.page.reading.pictures import FoundPicture, PictureReader
 from triptych.consumers.page.reading.pipeline_look import look_at
 from triptych.consumers.page.reading.reader_pool import PooledTransport
@@ -37,7 +38,7 @@ from triptych.consumers.page.web.app import page_app
 from triptych.consumers.page.web.event_stream import EventStreams, StreamParts
 from triptych.consumers.page.web.gate import AccessRules
 from triptych.consumers.page.web.health_desk import HealthDesk
-from triptych.consumers.page.web.parts import PageParts, PageStores
+from triptych.consumers.page.web.parts import PageParts, PageSearch, PageStores
 from triptych.consumers.page.web.static_files import static_folder
 from triptych.consumers.page.web.threads import BlockingCalls
 from triptych.consumers.rules.rule import Rule
@@ -56,13 +57,13 @@ from triptych.units import NS_PER_MS
 log = structlog.get_logger(__name__)
 
 _EVIDENCE_THREADS: Final = 4
-_SILENCE_S: Final = 5.0
-_TICK_S: Final = 0.25
-_METER_S: Final = 1.0
+_WATCH_S: Final = 1.0
 _START_LIMIT_S: Final = 30.0
 _STOP_LIMIT_S: Final = 10.0
 _MB: Final = 1 << 20
 _STARTING: Final = {"results": "older results are being read"}
+
+PAGE_ENDED: Final = "the server of the page has ended by an error; its log says which"
 
 
 class PageEndedError(TriptychError):
@@ -82,6 +83,7 @@ class PageSetup:
         review: what is listed for review.
         memory: what is remembered.
         health: what others are told of the state of this program.
+        finder: what searches the index; None without one.
     """
 
     transport: Transport
@@ -92,6 +94,7 @@ class PageSetup:
     review: ReviewOptions = field(default_factory=ReviewOptions)
     memory: MemoryOptions = field(default_factory=MemoryOptions)
     health: Health = field(default_factory=lambda: Health("page", starting=_STARTING))
+    finder: MomentFinder | None = None
 
 
 def serve_page(settings: Settings, options: PageOptions) -> None:
@@ -102,11 +105,15 @@ def serve_page(settings: Settings, options: PageOptions) -> None:
     """
     rules = access_rules(options.listen, options.access)
     surveyor = surveyor_of(settings)
+    folder, space = settings.page.index, settings.model.picture_space
+    finder = None if folder is None else MomentFinder(folder, settings.pipeline, space)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())
         transport = stack.enter_context(closing(open_transport(settings.kafka)))
         index = stack.enter_context(closing(RedisSource(settings.redis.full_url(), pipeline=settings.pipeline)))
-        setup = PageSetup(transport, index, surveyor, rules, review=options.review, memory=options.memory)
+        setup = PageSetup(
+            transport, index, surveyor, rules, review=options.review, memory=options.memory, finder=finder
+        )
         server = PageServer(setup, options.listen)
         if settings.page_http.port:
             status = StatusServer.from_settings(settings.page_http, server.metrics.registry, setup.health)
@@ -115,9 +122,9 @@ def serve_page(settings: Settings, options: PageOptions) -> None:
         log.info("page_listening", url=server.url, pipeline=settings.pipeline, login=rules.needs_user)
         if options.listen.open_browser:
             open_in_browser(server.url)
-        while not stop.wait(_METER_S):
+        while not stop.wait(_WATCH_S):
             if not server.is_running:
-                raise PageEndedError("the server of the page has ended by an error; its log says which")
+                raise PageEndedError(PAGE_ENDED)
 
 
 def surveyor_of(settings: Settings) -> Surveyor:
@@ -232,7 +239,8 @@ class PageServer:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        calls = [BlockingCalls("evidence", _EVIDENCE_THREADS), BlockingCalls("desk", 2), BlockingCalls("look", 1)]
+        threads = {"evidence": _EVIDENCE_THREADS, "desk": 2, "timelines": 2, "look": 1, "search": 1}
+        calls = {name: BlockingCalls(name, count) for name, count in threads.items()}
         parts = self._parts(self._stop, calls)
         config = uvicorn.Config(
             page_app(parts, static_folder()),
@@ -248,7 +256,7 @@ class PageServer:
         self._server = uvicorn.Server(config)
         tasks = [
             asyncio.create_task(parts.health.keep_fresh(lambda: len(parts.streams) > 0, self._stop)),
-            asyncio.create_task(self._meter(parts, self._stop)),
+            asyncio.create_task(LoopMeter(parts, self._setup.health.beat).run(self._stop)),
         ]
         self._ready.set()
         try:
@@ -256,15 +264,16 @@ class PageServer:
         finally:
             self._stop.set()
             await asyncio.gather(*tasks, return_exceptions=True)
-            for each in calls:
+            for each in calls.values():
                 each.close()
 
-    def _parts(self, stop: asyncio.Event, calls: Sequence[BlockingCalls]) -> PageParts:
-        evidence, desk, looks = calls
+    def _parts(self, stop: asyncio.Event, calls: Mapping[str, BlockingCalls]) -> PageParts:
         setup, cache_bytes = self._setup, self._setup.memory.cache_mb * _MB
         picture_cache, sound_cache = ByteCache[FoundPicture](cache_bytes), ByteCache[bytes](cache_bytes // 4)
         health = HealthDesk(
-            lambda: look_at(setup.transport, setup.surveyor, setup.index, has_index=setup.has_index), looks, self.state
+            lambda: look_at(setup.transport, setup.surveyor, setup.index, has_index=setup.has_index),
+            calls["look"],
+            self.state,
         )
         return PageParts(
             self._pipeline,
@@ -281,50 +290,12 @@ class PageServer:
                 sound_cache,
             ),
             health,
-            evidence,
-            desk,
+            calls["evidence"],
+            calls["desk"],
+            calls["timelines"],
             self.metrics,
+            None if setup.finder is None else PageSearch(setup.finder, calls["search"]),
         )
-
-    async def _meter(self, parts: PageParts, stop: asyncio.Event) -> None:
-        """Measure how late the event loop wakes, look for silent feeds, and update the metrics, until a stop."""
-        metered_s = looked_s = time.monotonic()
-        worst_s = 0.0
-        while not stop.is_set():
-            before_s = time.monotonic()
-            await asyncio.sleep(_TICK_S)
-            now_s = time.monotonic()
-            worst_s = max(worst_s, now_s - before_s - _TICK_S)
-            self._setup.health.beat()
-            if now_s - looked_s >= _SILENCE_S:
-                self.state.look_for_silence(time.time_ns())
-                looked_s = now_s
-            if now_s - metered_s >= _METER_S:
-                self.metrics.loop_lag_s, worst_s, metered_s = worst_s, 0.0, now_s
-                update_metrics(self.metrics, parts)
-
-
-def update_metrics(metrics: PageMetrics, parts: PageParts) -> None:
-    """Take over what the parts have counted."""
-    state, stores = parts.state, parts.stores
-    caches = (stores.picture_cache, stores.sound_cache)
-    counted = {name: state.counts[name] for name in ("results", "malformed", "missed", "feeds_forgotten")}
-    metrics.update(
-        counted
-        | {
-            "coalesced": state.coalesced,
-            "evidence_hits": sum(cache.hits for cache in caches),
-            "evidence_misses": sum(cache.misses for cache in caches),
-        },
-        {
-            "clients": len(parts.streams),
-            "feeds": len(state.feeds),
-            "windows": state.windows,
-            "reviews": len(state.reviews),
-            "evidence_bytes": sum(cache.size_bytes for cache in caches),
-            "loop_lag_seconds": metrics.loop_lag_s,
-        },
-    )
 
 
 def _limits(setup: PageSetup) -> StateLimits:

@@ -159,12 +159,12 @@ def compare_prompt_heads(
     from triptych.consumers.watching.watch import open_source
     from triptych.models.prompt_head_file import read_prompt_head
     from triptych.schemas.perception.prompt_head import SHIPPED_HEAD
-    from triptych.transport.kafka.transport import KafkaTransport
+    from triptych.transport.open import open_transport
 
     settings = _settings(config, bootstrap_servers, redis_url, pipeline)
     active = settings.prompts.head
     heads = HeadPair(read_prompt_head(Path(active)) if active else SHIPPED_HEAD, read_prompt_head(candidate))
-    with closing(KafkaTransport(settings.kafka)) as transport:
+    with closing(open_transport(settings.kafka)) as transport:
         answers = read_feedback(transport, settings.pipeline)
     if stream is not None:
         answers = [answer for answer in answers if answer.stream == stream]

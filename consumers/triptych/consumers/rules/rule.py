@@ -141,6 +141,11 @@ class Rule:
     def __str__(self) -> str:
         return self.expression
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of a result that the rule uses."""
+        return frozenset(node.id for node in ast.walk(self._root) if isinstance(node, ast.Name))
+
     def matches(self, result: Result) -> bool:
         """Return whether the result satisfies the rule."""
         return bool(self._evaluate(self._root, values_of(result)))

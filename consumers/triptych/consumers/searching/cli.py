@@ -15,12 +15,12 @@ from triptych.service.cli_from_config import ReadAs, command_from
 from triptych.service.cli_options import BootstrapServersOption, ConfigOption, PipelineOption
 
 if TYPE_CHECKING:
-    from triptych.consumers.searching.search import QueryEmbedder, SearchAnswer
+    from triptych.consumers.searching.search import SearchAnswer
 
-_INDEX_HELP = "Folder of the index. [default: triptych/index/PIPELINE in $XDG_DATA_HOME or ~/.local/share]"
+INDEX_HELP = "Folder of the index. [default: triptych/index/PIPELINE in $XDG_DATA_HOME or ~/.local/share]"
 IndexOption = Annotated[
     Path | None,
-    typer.Option("--index", metavar="FOLDER", help=_INDEX_HELP),
+    typer.Option("--index", metavar="FOLDER", help=INDEX_HELP),
 ]
 
 
@@ -58,7 +58,7 @@ class SearchOptions:
         str | None,
         typer.Option(metavar="SOURCE", help="The foundation model of the workers' --picture-space, if they have one."),
     ] = None
-    index: Annotated[Path | None, typer.Option(metavar="FOLDER", help=_INDEX_HELP)] = None
+    index: Annotated[Path | None, typer.Option(metavar="FOLDER", help=INDEX_HELP)] = None
     pipeline: PipelineOption = None
     config: ConfigOption = None
 
@@ -132,6 +132,7 @@ def search(options: SearchOptions) -> None:
 
     Each moment names its best result, whose media `triptych evidence RESULT` fetches, and why it was found.
     """
+    from triptych.consumers.searching.query_embedding import query_embedder
     from triptych.consumers.searching.search import MomentQuery, MomentSearch
     from triptych.consumers.subscription.since import since_ns
     from triptych.settings.loading import load
@@ -150,7 +151,7 @@ def search(options: SearchOptions) -> None:
     )
     searcher = MomentSearch.open(options.index or index_folder(settings.pipeline))
     if query.text.strip() and not options.words_only and searcher.space is not None:
-        searcher = searcher.with_embedder(_embedder(searcher.space, options.picture_space))
+        searcher = searcher.with_embedder(query_embedder(searcher.space, options.picture_space))
     answer = searcher.find(query)
     (_print_json if options.json else _print_moments)(answer)
 
@@ -169,19 +170,6 @@ def index_folder(pipeline: str, environ: Mapping[str, str] = os.environ) -> Path
             "index: expected a folder, found none: this user has no home; name one with --index"
         ) from error
     return data / "triptych" / "index" / pipeline
-
-
-def _embedder(space: str, picture_space: str | None) -> QueryEmbedder | None:
-    """Return the encoder of queries; None where it is not installed or its source was not named: then words only."""
-    from importlib.util import find_spec
-
-    from triptych.models.spaces.text_space import build_text_space
-
-    if find_spec("torch") is None:
-        return None
-    if picture_space is None and not space.startswith("semantic"):
-        return None
-    return build_text_space("base", picture_space or "")
 
 
 def _print_json(answer: SearchAnswer) -> None:

@@ -12,8 +12,8 @@ from triptych.schemas.perception.shown import shown_counts, shown_labels, shown_
 from triptych.schemas.perception.vectors import Vectors, decode_vector
 from triptych.schemas.results import Result
 
-Part = Literal["video", "audio", "subtitles", "prompts", "description"]
-RESULT_PARTS: Final[tuple[Part, ...]] = ("video", "audio", "subtitles", "prompts")
+Part = Literal["video", "audio", "subtitles", "prompts", "quality", "description"]
+RESULT_PARTS: Final[tuple[Part, ...]] = ("video", "audio", "subtitles", "prompts", "quality")
 """The parts that come from the result. The description comes from a topic of its own."""
 
 _SPEECH_SHARE: Final = 0.3
@@ -57,8 +57,8 @@ class IndexRow:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing can be found in it."""
-        return not self.text and self.vector is None
+        """Whether it says nothing."""
+        return not self.text and self.vector is None and not self.details
 
     def details_json(self) -> str:
         """Return the details as compact JSON; empty if there are none."""
@@ -71,7 +71,7 @@ def vector_space(result: Result) -> str | None:
 
 
 def index_rows(result: Result, space: str | None) -> list[IndexRow]:
-    """Return the rows of a result: those in which something can be found.
+    """Return the rows of a result: those that say something.
 
     A revision also returns the empty ones. They replace the rows of the revision before.
 
@@ -85,6 +85,7 @@ def index_rows(result: Result, space: str | None) -> list[IndexRow]:
         "audio": _heard(result, None if vectors is None else vectors.audio),
         "subtitles": _said(result, None if vectors is None else _words_vector(result, vectors)),
         "prompts": _matched(result),
+        "quality": _flagged(result),
     }
     rows = [
         IndexRow(
@@ -160,3 +161,9 @@ def _matched(result: Result) -> tuple[str, None, dict[str, Any]]:
         name: round(match.score, 3) for name, match in (result.matches or {}).items() if match.score >= _MATCH_SCORE
     }
     return " ".join(matched), None, {"matches": matched} if matched else {}
+
+
+def _flagged(result: Result) -> tuple[str, None, dict[str, Any]]:
+    """Return the flags of the quality. They have no words: who searches for something black means something else."""
+    flags = [] if result.quality is None else list(result.quality.flags)
+    return "", None, {"flags": flags} if flags else {}

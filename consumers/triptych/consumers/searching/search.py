@@ -32,7 +32,7 @@ _CANDIDATES: Final = 100
 """The least number of rows of each ranking: the best ones."""
 _MAX_REQUIRED: Final = 10_000
 """The most windows that a condition such as `said` may leave; more of them are cut, and that is said."""
-_PARTS: Final = 5
+_PARTS: Final = 6
 """A window has so many rows at most."""
 _MAX_ROWS: Final = _PARTS * _MAX_REQUIRED
 _REFINE: Final = 10
@@ -59,6 +59,7 @@ class MomentQuery:
     Attributes:
         text: words, or a description of what is meant.
         streams: only these streams; empty for all.
+        stream_patterns: only streams whose names fit one of these, with `*` and `?`; empty for all.
         since_ns: only windows that end after this event time.
         until_ns: only windows that start before this event time.
         said: words that must all be among the cues of the window.
@@ -75,6 +76,7 @@ class MomentQuery:
     seen: str = ""
     heard: str = ""
     limit: int = 10
+    stream_patterns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not any(words.strip() for words in (self.text, self.said, self.seen, self.heard)):
@@ -171,6 +173,11 @@ class MomentSearch:
         return cls(WindowIndex.open(Path(folder)), embedder)
 
     @property
+    def pipeline(self) -> str:
+        """The pipeline whose windows the index holds."""
+        return self._index.meta.pipeline
+
+    @property
     def space(self) -> str | None:
         """The name of the space of the index's vectors; None if it has none."""
         return self._index.meta.space
@@ -250,9 +257,12 @@ class MomentSearch:
 
 
 def _conditions(query: MomentQuery) -> list[str]:
-    conditions = ["part != 'meta'"]
+    conditions = ["part NOT IN ('meta', 'quality')"]
     if query.streams:
         conditions.append(f"stream IN ({', '.join(_quoted(stream) for stream in query.streams)})")
+    if query.stream_patterns:
+        fits = (f"stream LIKE {_quoted(_like_pattern(pattern))}" for pattern in query.stream_patterns)
+        conditions.append(f"({' OR '.join(fits)})")
     if query.since_ns is not None:
         conditions.append(f"end_ns > {int(query.since_ns)}")
     if query.until_ns is not None:
@@ -263,6 +273,12 @@ def _conditions(query: MomentQuery) -> list[str]:
 def _among(windows: Sequence[str]) -> str:
     """Return the condition that a row belongs to one of these windows."""
     return f"window IN ({', '.join(_quoted(window) for window in windows)})" if windows else "false"
+
+
+def _like_pattern(pattern: str) -> str:
+    """Return a pattern with `*` and `?` as one of SQL's LIKE, whose own signs stand for themselves in it."""
+    escaped = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return escaped.replace("*", "%").replace("?", "_")
 
 
 def _quoted(text: str) -> str:

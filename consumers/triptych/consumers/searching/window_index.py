@@ -1,17 +1,19 @@
 """The index of a pipeline's windows: a table of LanceDB in a folder, with the positions up to which it was written.
 
 Rows and positions are written in one commit, so a killed writer continues exactly where the index ends. Readers see
-whole commits only, and may read while a writer writes.
+whole commits only, and may read while a writer writes. The commit also names the snapshot of the graph of these rows.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -27,6 +29,8 @@ from triptych.schemas.errors import UsageError
 if TYPE_CHECKING:
     from lancedb.table import Table
 
+    from triptych.consumers.searching.graph.window_graph import WindowGraph
+
 log = structlog.get_logger(__name__)
 
 FORMAT_VERSION: Final = 1
@@ -39,6 +43,9 @@ _RETRAIN_FACTOR: Final = 4
 KEEP_VERSIONS: Final = timedelta(minutes=10)
 """Readers of an old version have this long to finish."""
 _SHRINK_TO: Final = 0.9
+GRAPH_FOLDER: Final = "graph"
+_GRAPH_ROWS: Final = 10_000
+"""So many rows at once, when the graph of an index is made that has none."""
 
 _FIELDS: Final = (
     pa.field("key", pa.string(), nullable=False),
@@ -52,6 +59,9 @@ _FIELDS: Final = (
     pa.field("text", pa.string()),
     pa.field("details", pa.string()),
 )
+
+
+_ROW_COLUMNS: Final = [field.name for field in _FIELDS if field.name != "key"]
 
 
 class IndexFolderError(UsageError):
@@ -75,6 +85,7 @@ class IndexMeta:
         description_offsets: where to continue reading descriptions, by partition.
         trained_rows: number of rows when the index of the vectors was last trained.
         other_spaces: number of windows whose vectors are of another space and were left out.
+        graph: name of the snapshot of the graph of all rows; empty if it was not written.
     """
 
     pipeline: str
@@ -85,14 +96,16 @@ class IndexMeta:
     description_offsets: Mapping[str, int] = field(default_factory=dict)
     trained_rows: int = 0
     other_spaces: int = 0
+    graph: str = ""
 
 
 class WindowIndex:
     """One index. Not thread-safe; open it again for another thread."""
 
-    def __init__(self, folder: Path, table: Table, meta: IndexMeta) -> None:
+    def __init__(self, folder: Path, table: Table, meta: IndexMeta, graph: WindowGraph | None = None) -> None:
         self._folder = folder
         self._table = table
+        self._graph = graph
         self.meta = meta
         """What the index says of itself. The next `write` stores it."""
 
@@ -135,6 +148,11 @@ class WindowIndex:
         """The table, for queries."""
         return self._table
 
+    @property
+    def graph_folder(self) -> Path:
+        """The folder of the graph's snapshots. `meta.graph` names the one of these rows."""
+        return self._folder / GRAPH_FOLDER
+
     def refresh(self) -> None:
         """See what other processes have written.
 
@@ -151,7 +169,15 @@ class WindowIndex:
 
     def size_bytes(self) -> int:
         """Return how much the folder takes on the disk."""
-        return sum(path.stat().st_size for path in self._folder.rglob("*") if path.is_file())
+        sizes = {}
+        for path in self._folder.rglob("*"):
+            try:
+                found = path.stat()
+            except FileNotFoundError:  # Oxigraph and LanceDB delete old files meanwhile
+                continue
+            if path.is_file():
+                sizes[found.st_dev, found.st_ino] = found.st_size  # snapshots of the graph share files
+        return sum(sizes.values())
 
     def write(self, rows: Sequence[IndexRow], meta: IndexMeta) -> None:
         """Write rows and what the index says of itself in one commit. A row replaces an older one of the same key.
@@ -163,10 +189,37 @@ class WindowIndex:
             with self._errors_told():
                 self._table.add_columns(pa.field(_VECTOR, pa.list_(pa.float16(), meta.dimensions)))
         latest = {row.key: row for row in rows}
+        if latest:
+            meta = replace(meta, graph="" if self._graph is None else self._graph_with(list(latest.values())))
+        self._commit(latest.values(), meta)
+
+    def add_graph(self, graph: WindowGraph) -> None:
+        """Keep this graph up to date from now on. If the index has none, it is made of the rows, which takes long."""
+        from triptych.consumers.searching.graph.window_graph import has_snapshot  # noqa: PLC0415 - an extra
+
+        self._graph = graph
+        rows = self.rows()
+        if has_snapshot(self.graph_folder, self.meta.graph) or not rows:
+            return
+        log.info("index_graph_made", rows=rows)
+        found = self._table.search().where(f"part != '{_META}'").select(_ROW_COLUMNS)
+        for batch in found.to_batches(_GRAPH_ROWS):
+            graph.write([_row(document) for document in batch.to_pylist()])
+        self._commit([], replace(self.meta, graph=graph.snapshot()))
+
+    def _graph_with(self, rows: Sequence[IndexRow]) -> str:
+        """Write rows to the graph and return the name of the snapshot that has them."""
+        assert self._graph is not None  # noqa: S101 - the caller has looked
+        self._graph.write(rows)
+        return self._graph.snapshot()
+
+    def _commit(self, rows: Iterable[IndexRow], meta: IndexMeta, delete_where: str | None = None) -> None:
         about = {"key": _META, "part": _META, "text": "", "details": json.dumps(asdict(meta))}
-        documents = [about, *(_document(row) for row in latest.values())]
+        documents = [about, *(_document(row) for row in rows)]
         batch = pa.Table.from_pylist(documents, schema=self._table.schema)
         merge = self._table.merge_insert("key").when_matched_update_all().when_not_matched_insert_all()
+        if delete_where is not None:
+            merge = merge.when_not_matched_by_source_delete(delete_where)
         with self._errors_told():
             merge.execute(batch, on_bad_vectors="null")  # "bad" includes those that are null, as of most parts
         self.meta = meta
@@ -181,6 +234,8 @@ class WindowIndex:
         except RuntimeError as error:  # LanceDB has no error classes of its own
             # Rows and positions are committed, and unindexed rows are found too: only slower.
             log.warning("index_not_optimized", error=str(error), rows=rows)
+        if self._graph is not None:
+            self._graph.delete_snapshots(self.meta.graph, KEEP_VERSIONS, time.time())
 
     def _train(self, rows: int) -> None:
         with self._errors_told():
@@ -189,10 +244,18 @@ class WindowIndex:
 
     def expire(self, before_ns: int) -> int:
         """Delete what was published before a time. Return the number of rows deleted."""
-        before = self.rows()
+        where = f"part != '{_META}' AND published_ns < {before_ns}"
         with self._errors_told():
-            self._table.delete(f"part != '{_META}' AND published_ns < {before_ns}")
-        return before - self.rows()
+            keys = self._table.search().where(where).select(["key"]).to_arrow()["key"].to_pylist()
+        if not keys:
+            return 0
+        if self._graph is not None:
+            self._graph.delete(keys)
+            self._commit([], replace(self.meta, graph=self._graph.snapshot()), delete_where=where)
+        else:
+            with self._errors_told():
+                self._table.delete(where)
+        return len(keys)
 
     def shrink(self, max_bytes: int) -> int:
         """Delete the oldest rows if the index is larger than that, down to nine tenths. Return the number deleted."""
@@ -229,7 +292,15 @@ def index_writer(folder: Path, pipeline: str) -> Iterator[WindowIndex]:
             raise UsageError(
                 f"{folder}: another `triptych index` writes this index; stop it, or name another folder"
             ) from None
-        yield _open_or_create(folder, pipeline)
+        index = _open_or_create(folder, pipeline)
+        if find_spec("pyoxigraph") is not None:  # without the extra `ask`, an index has no graph
+            from triptych.consumers.searching.graph.window_graph import WindowGraph  # noqa: PLC0415 - an extra
+
+            with closing(WindowGraph.open(index.graph_folder, index.meta.graph)) as graph:
+                index.add_graph(graph)
+                yield index
+        else:
+            yield index
 
 
 def _open_or_create(folder: Path, pipeline: str) -> WindowIndex:
@@ -273,3 +344,8 @@ def _document(row: IndexRow) -> dict[str, Any]:
         "details": row.details_json(),
         _VECTOR: None if row.vector is None else np.asarray(row.vector, np.float16),
     }
+
+
+def _row(document: Mapping[str, Any]) -> IndexRow:
+    """Return a row that was read, without its vector."""
+    return IndexRow(**{**document, "details": json.loads(document["details"] or "null")})

@@ -44,7 +44,7 @@ class AsyncResults(AsyncIterator[Result]):
         return None if self._results is None else self._results.cursor
 
     async def __anext__(self) -> Result:
-        """Wait for the next result. The iteration ends after a stop, or at the end if `until_end` is set."""
+        """Wait for the next result. The iteration ends after a stop, or at the end if there is one."""
         delivery = await self._next()
         if delivery is None:
             raise StopAsyncIteration
@@ -148,6 +148,7 @@ class AsyncSubscriber:
         since: Since | None = None,
         *,
         until_end: bool = False,
+        until: Cursor | None = None,
         revisions: Revisions = "newest",
     ) -> AsyncResults:
         """Return a subscription with the arguments of `Subscriber.results`. Its first step contacts the server.
@@ -159,7 +160,7 @@ class AsyncSubscriber:
         """
         only = None if stream is None else checked_stream(stream)
         start_at = parse_since(since)
-        start = partial(self._subscriber.results, only, start_at, until_end=until_end, revisions=revisions)
+        start = partial(self._subscriber.results, only, start_at, until_end=until_end, until=until, revisions=revisions)
         results = AsyncResults(start, self._open.discard)
         self._open.add(results)
         return results

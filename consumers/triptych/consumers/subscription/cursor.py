@@ -74,7 +74,7 @@ def check_cursor(cursor: Cursor, kind: SourceKind, pipeline: str) -> None:
     """Raise `UsageError` if the cursor belongs to another source or pipeline."""
     if (cursor.kind, cursor.pipeline) != (kind, pipeline):
         msg = (
-            f"since: expected a cursor of {kind} and pipeline {pipeline!r}, "
+            f"expected a cursor of {kind} and pipeline {pipeline!r}, "
             f"got one of {cursor.kind} and pipeline {cursor.pipeline!r}"
         )
         raise UsageError(msg)

@@ -77,15 +77,16 @@ class RedisSource:
         self._address = RedisAddress(url)
         self._opened: Any = None  # the client's types cover both protocols, so each reply is a union
 
-    def open(self, start: Start, *, stream: str | None, until_end: bool) -> RedisFeed:
+    def open(self, start: Start, *, stream: str | None, until_end: bool, until: Cursor | None = None) -> RedisFeed:
         """Start a feed over all streams, or over one."""
-        if isinstance(start, Cursor):
-            check_cursor(start, "redis", self._pipeline)
+        for cursor in (start, until):
+            if isinstance(cursor, Cursor):
+                check_cursor(cursor, "redis", self._pipeline)
         with _required():
             with _translated_errors():
                 client = self._client()
             feed = RedisFeed(client, start, pipeline=self._pipeline, stream=stream, clustered=self._address.is_cluster)
-            feed.begin(until_end=until_end)
+            feed.begin(until_end=until_end, until=until)
         return feed
 
     def streams(self) -> tuple[str, ...]:
@@ -142,13 +143,15 @@ class RedisFeed:
         self._backoff = _Backoff(pipeline)
         self._next_discovery_s = 0.0
 
-    def begin(self, *, until_end: bool) -> None:
+    def begin(self, *, until_end: bool, until: Cursor | None = None) -> None:
         """Discover the streams that exist. Call once, before `poll`."""
-        self._until_end = until_end
+        self._until_end = until_end or until is not None
         with _translated_errors():
             self._discover(first=True)
-            if self._start == "now" or until_end:
+            if self._start == "now" or (until_end and until is None):
                 self._query_ends()
+        if until is not None:
+            self._take_ends(until)
 
     def poll(self, timeout_s: float) -> Sequence[FeedEvent]:
         """Return the next events. While the server is unavailable, wait with backoff and return none."""
@@ -213,6 +216,13 @@ class RedisFeed:
             elif _order(position.last_id) < _order(entry_id.decode()):
                 position.end_id = entry_id.decode()
 
+    def _take_ends(self, until: Cursor) -> None:
+        """End each stream at its position in a cursor."""
+        for stream in self._streams.keys() & until.positions.keys():
+            position, end = self._streams[stream], _parse_position(until.positions[stream])
+            if _order(position.last_id) < _order(end.last_id):
+                position.end_id = end.last_id
+
     def _unfinished(self) -> dict[str, _StreamPosition]:
         if not self._until_end:
             return self._streams
@@ -266,6 +276,8 @@ class RedisFeed:
     def _events(self, stream: str, entries: _Entries) -> Iterator[FeedEvent]:
         position = self._streams[stream]
         for entry_id, fields in entries:
+            if position.end_id and _order(entry_id.decode()) > _order(position.end_id):
+                position.end_id = None  # the entry at the end was trimmed
             if self._until_end and position.end_id is None:
                 return  # published after this feed was opened
             serial = _serial(fields)
@@ -343,7 +355,7 @@ def _order(entry_id: str) -> tuple[int, int]:
 def _parse_position(position: str) -> _StreamPosition:
     read = _POSITION.match(position)
     if read is None:
-        raise UsageError(f"since: expected a cursor that holds ids of Redis entries, got {position!r} in it")
+        raise UsageError(f"expected a cursor that holds ids of Redis entries, got {position!r} in it")
     return _StreamPosition(read[1], None if read[2] is None else int(read[2]))
 
 

@@ -98,11 +98,13 @@ class ResultFeed(Protocol):
 class ResultSource(Protocol):
     """The store that holds the results of one pipeline."""
 
-    def open(self, start: Start, *, stream: str | None, until_end: bool) -> ResultFeed:
-        """Start a feed. With `until_end` it ends at the last result that exists now.
+    def open(self, start: Start, *, stream: str | None, until_end: bool, until: Cursor | None = None) -> ResultFeed:
+        """Start a feed. With `until_end` it ends at the last result that exists now, with `until` at that position.
+
+        A feed with `until` has no results of streams or partitions that the cursor does not name.
 
         Raises:
-            UsageError: the cursor belongs to another source or pipeline.
+            UsageError: a cursor belongs to another source or pipeline.
             SourceError: Redis is unavailable or rejected the request.
             TransportError: Kafka is unavailable or rejected the request.
         """

@@ -84,7 +84,7 @@ class Results(Iterator["Result"]):
         return self._feed.cursor(self._buffer.positions)
 
     def __next__(self) -> Result:
-        """Block until the next result. The iteration ends after a stop, or at the end if `until_end` is set."""
+        """Block until the next result. The iteration ends after a stop, or at the end if there is one."""
         return self._next().result
 
     def deliveries(self) -> Iterator[Delivery]:
@@ -207,6 +207,7 @@ class Subscriber:
         since: Since | None = None,
         *,
         until_end: bool = False,
+        until: Cursor | None = None,
         revisions: Revisions = "newest",
     ) -> Results:
         """Start a subscription. After the start it waits for a server that becomes unavailable, and then continues.
@@ -215,15 +216,16 @@ class Subscriber:
             stream: one stream; if not given, all streams, including those that appear later.
             since: a cursor, a publication time, or `now`; if not given, everything that is kept.
             until_end: end at the last result that exists now.
+            until: end where a subscription to the same streams had this cursor: a second pass over the same results.
             revisions: which results of a revised window to deliver: the newest known when its turn comes, or all. A
                 result that was already delivered is followed by its revision: the same window, a higher `revision`.
 
         Raises:
-            UsageError: `stream` or `since` is invalid.
+            UsageError: `stream`, `since` or `until` is invalid.
             TriptychError: the server is unavailable, or rejected the request.
         """
         only = None if stream is None else checked_stream(stream)
-        feed = self._source.open(parse_since(since), stream=only, until_end=until_end)
+        feed = self._source.open(parse_since(since), stream=only, until_end=until_end, until=until)
         return Results(feed, self._shared, revisions=revisions)
 
     def stop(self) -> None:

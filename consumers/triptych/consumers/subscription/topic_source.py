@@ -27,16 +27,19 @@ class TopicSource:
         self._pipeline = pipeline
         self._owns_transport = owns_transport
 
-    def open(self, start: Start, *, stream: str | None, until_end: bool) -> TopicFeed:
+    def open(self, start: Start, *, stream: str | None, until_end: bool, until: Cursor | None = None) -> TopicFeed:
         """Start a feed over all partitions, or over the partition of `stream`."""
-        if isinstance(start, Cursor):
-            check_cursor(start, "kafka", self._pipeline)
+        for cursor in (start, until):
+            if isinstance(cursor, Cursor):
+                check_cursor(cursor, "kafka", self._pipeline)
         tps = self._partitions(stream)
         # Only a reader can look up offsets, so it starts at 0 and seeks before its first poll.
         reader = self._transport.reader(dict.fromkeys(tps, 0))
         try:
             offsets = _start_offsets(reader, tps, start)
             ends = reader.end_offsets(tps) if until_end else None
+            if until is not None:
+                ends = {tp: _offset(until.positions.get(str(tp.partition), "0")) for tp in tps}
             for tp, offset in offsets.items():
                 reader.seek(tp, offset)
         except BaseException:
@@ -158,5 +161,5 @@ def _start_offsets(reader: Reader, tps: Sequence[TopicPartition], start: Start) 
 
 def _offset(position: str) -> int:
     if not (position.isascii() and position.isdigit()):
-        raise UsageError(f"since: expected a cursor with offsets, got {position!r} in it")
+        raise UsageError(f"expected a cursor with offsets, got {position!r} in it")
     return int(position)

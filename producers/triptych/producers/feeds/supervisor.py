@@ -130,8 +130,10 @@ def produce_feeds(
                 stop.wait(POLL_INTERVAL_S)
         finally:
             supervisor.stop()
-            dispatcher.close(FLUSH_TIMEOUT_S)
-        shown.show([player.status for player in supervisor.players])
+            try:
+                dispatcher.close(FLUSH_TIMEOUT_S)
+            finally:
+                shown.show([player.status for player in supervisor.players])
 
 
 class _FeedsFileWatcher:

@@ -71,6 +71,11 @@ class FeedSender:
         """The age of the oldest kept record, 0 where there is none; None for a source that waits instead."""
         return self._dispatcher.kept_ns(self) if self.drops else None
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the outcome of all records so far is known, or nothing more is sent."""
+        return self._dispatcher.is_settled(self)
+
     def send(self, record: InputRecord, *, behind_clock_ns: int = 0) -> None:
         """Queue a record. A source that waits instead of dropping blocks while too much of it is queued.
 
@@ -142,6 +147,7 @@ class RecordDispatcher:
         self._drop_log = DropLog()
         self._changed = threading.Condition()
         self._closed = False
+        self._has_ended = False
         self._limits_logged = False
         self._failure: TransportError | None = None
         self._ticked_ns = 0
@@ -184,6 +190,11 @@ class RecordDispatcher:
             oldest_ns = min((each for each in ages if each is not None), default=None)
             return 0 if oldest_ns is None else self._clock.monotonic_ns() - oldest_ns
 
+    def is_settled(self, feed: FeedSender) -> bool:
+        """Return whether the outcome of all records of a feed so far is known, or nothing more is sent."""
+        with self._changed:
+            return self._has_ended or not self._kept_bytes(feed)
+
     def close_feed(self, feed: FeedSender) -> None:
         """Mark a feed as complete: no more records of it will come."""
         with self._changed:
@@ -209,6 +220,7 @@ class RecordDispatcher:
             self._thread.join()
             with self._changed:
                 self._drop_log.close()
+                self._has_ended = True
         if unsent:
             raise PublishTimeoutError(f"{len(unsent)} records were not sent within {timeout_s:g} s, and are lost")
 

@@ -153,8 +153,3 @@ class Counters:
         with self._lock:
             self._track_losses.gap(modality, cause)
             self._status = replace(self._status, track_losses=self._track_losses.losses)
-
-    def finish(self, state: State) -> None:
-        """Record the final state."""
-        with self._lock:
-            self._status = replace(self._status, state=state)

@@ -10,6 +10,7 @@ from triptych.consumers.page.reading import reader_pool
 from triptych.consumers.page.reading.reader_pool import PooledTransport, ReadersBusyError
 from triptych.consumers.subscription.log_reading import read_range
 from triptych.schemas.names import INPUT_TOPICS, VIDEO_TOPIC, results_topic
+from triptych.transport.errors import BrokerUnavailableError
 from triptych.transport.memory.transport import MemoryTransport
 from triptych.transport.protocols import Reader
 from triptych.transport.records import Message, OutOfRangePolicy, TopicPartition
@@ -96,6 +97,46 @@ def test_a_reader_that_failed_is_not_used_again(transport: CountingTransport) ->
     failing.close()
     assert values(pool, FIRST, 0, 0) == [b"0"]
     assert transport.opened == 2
+
+
+@pytest.mark.parametrize("step", ["seek", "resume", "pause"])
+def test_a_reader_that_cannot_be_lent_or_taken_back_is_closed(
+    transport: CountingTransport, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """It would hold its connection for ever, and its place in the pool."""
+    pool = PooledTransport(transport, "triptych", most=1)
+    pool.reader({FIRST: 0}).close()
+    [shared] = pool._idle  # noqa: SLF001 - the reader that is lent next
+    closed: list[str] = []
+
+    def fail(*_: object) -> None:
+        raise BrokerUnavailableError(step)
+
+    monkeypatch.setattr(shared.reader, step, fail)
+    monkeypatch.setattr(shared.reader, "close", lambda: closed.append(step))
+    with pytest.raises(BrokerUnavailableError):
+        pool.reader({FIRST: 0}).close()
+    assert closed == [step]
+    assert values(pool, FIRST, 0, 0) == [b"0"]
+    assert transport.opened == 2
+
+
+def test_a_new_reader_that_cannot_be_paused_is_closed(
+    transport: CountingTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in no list yet."""
+    pool = PooledTransport(transport, "triptych", most=1)
+    reader, closed = transport.reader({FIRST: 0}), list[str]()
+
+    def fail(*_: object) -> None:
+        raise BrokerUnavailableError("pause")
+
+    monkeypatch.setattr(reader, "pause", fail)
+    monkeypatch.setattr(reader, "close", lambda: closed.append("closed"))
+    monkeypatch.setattr(transport, "reader", lambda _: reader)
+    with pytest.raises(BrokerUnavailableError):
+        pool.reader({FIRST: 0})
+    assert closed == ["closed"]
 
 
 def test_an_idle_reader_holds_no_records_back(transport: CountingTransport) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka.admin._metadata import ClusterMetadata  # its package does not export the name
 
 from triptych.settings.kafka import KafkaSettings
@@ -71,7 +71,10 @@ class LibrdkafkaLog:
 
 
 class ClientErrors:
-    """The errors that one client reports about its connections. Written on the thread that polls it."""
+    """The errors that one client reports about its connections. Written on the thread that polls it.
+
+    The client passes errors to a callback, but a fatal one is raised by the call that serves the callbacks.
+    """
 
     def __init__(self) -> None:
         self.last: KafkaError | None = None
@@ -79,6 +82,8 @@ class ClientErrors:
         """The error after which the client is unusable."""
         self.rejection: KafkaError | None = None
         """Why retrying with the same credentials is pointless."""
+        self.events: list[Message] = []
+        """What a consumer reported among its records while it connected. It reports some errors only once."""
 
     def __call__(self, error: KafkaError) -> None:
         """Record an error."""
@@ -111,7 +116,13 @@ def connect(
         failure = _failure(client)
         if failure is None:
             return client, reported
-        client.poll(0)  # serves the callback that reports errors
+        try:
+            event = client.poll(0)  # serves the callback that reports errors
+            if isinstance(event, Message):
+                reported.events.append(event)
+        except KafkaException as found:
+            # A broker has answered, so the client is connected; who uses it gets the error.
+            reported(kafka_error_of(found))
         if reported.rejection is not None:
             raise translated(as_kafka_python(reported.rejection), where, because=as_kafka_python(reported.rejection))
         if time.monotonic() > deadline_s:

@@ -3,11 +3,16 @@
 The client keeps the order of a partition only as long as no message fails: behind a rejected batch it would renumber
 and go on. With the setting that guarantees no gaps it stops instead, and what it has queued is discarded, so the
 publisher sends it again with the next client.
+
+A client that has stopped fails all other messages too, in any order: those that it has queued, and those that it is
+given afterwards. They are not the cause, and are not reported. Only where no message is the cause, for example if the
+broker refuses to give the client a producer id, the first of them is reported with the client's fatal error.
 """
 
 from __future__ import annotations
 
 import threading
+import warnings
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +25,6 @@ from kafka import errors
 from triptych.settings.kafka import KafkaSettings
 from triptych.transport.errors import BrokerUnavailableError, MessageRejectedError
 from triptych.transport.in_flight import Outgoing
-from triptych.transport.kafka.errors import NOT_AUTHORIZED
 from triptych.transport.kafka.producer import ABANDON_LIMIT_S, BATCH_BYTES, LINGER_MS, OnFailed, OnSent
 from triptych.transport.librdkafka.connect import ClientErrors, Configs, connect
 from triptych.transport.librdkafka.errors import as_kafka_python, kafka_error_of
@@ -35,6 +39,14 @@ MAX_BYTES: Final = 1_000_000_000
 UNLIMITED_KBYTES: Final = (1 << 31) - 1
 SINGLE_MESSAGES: Final = 1_000
 """After a failure, so many messages are sent in batches of one."""
+STOPPED: Final = frozenset({
+    KafkaError._FATAL,  # noqa: SLF001 - the names of librdkafka's own errors
+    KafkaError._PURGE_QUEUE,  # noqa: SLF001 - as above
+    KafkaError._PURGE_INFLIGHT,  # noqa: SLF001 - as above
+})  # fmt: skip
+"""The errors of messages that fail because the client has stopped."""
+GAPLESS: Final = KafkaError._GAPLESS_GUARANTEE  # noqa: SLF001 - as above
+"""The fatal error of a client that has stopped because a message failed, whose own error says why."""
 
 
 def open_producer(settings: KafkaSettings, configs: Configs) -> tuple[Producer, ClientErrors]:
@@ -59,20 +71,16 @@ def produce(producer: Producer, message: Message, on_delivery: Any) -> None:  # 
     """Pass a message to the client.
 
     Raises:
-        MessageRejectedError: its partition does not exist.
-        KafkaError: the client cannot be used (kafka-python's error, as everywhere in this package).
+        KafkaException: the client does not accept it.
     """
-    try:
-        producer.produce(
-            message.topic,
-            value=message.value,
-            key=message.key,
-            partition=-1 if message.partition is None else message.partition,
-            on_delivery=on_delivery,
-            headers=list(message.headers),
-        )
-    except KafkaException as found:
-        raise failure_of(kafka_error_of(found), message) from found
+    producer.produce(
+        message.topic,
+        value=message.value,
+        key=message.key,
+        partition=-1 if message.partition is None else message.partition,
+        on_delivery=on_delivery,
+        headers=list(message.headers),
+    )
 
 
 def failure_of(error: KafkaError, message: Message) -> errors.KafkaError | MessageRejectedError:
@@ -102,6 +110,8 @@ class LibrdkafkaProducerClient:
             configs["batch.num.messages"] = 1
         self._producer, self._errors = open_producer(settings, configs)
         self._unreported: deque[tuple[Outgoing, KafkaError]] = deque()
+        self._stopped: deque[Outgoing] = deque()
+        """The messages that failed because the client has stopped."""
         self._report_lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="librdkafka-producer", daemon=True)
@@ -111,15 +121,20 @@ class LibrdkafkaProducerClient:
         """Pass a message to the client; later one of the two callbacks reports the outcome."""
         try:
             produce(self._producer, outgoing.message, partial(self._delivered, outgoing))
-        except MessageRejectedError as rejection:
-            raise ValueError(str(rejection)) from rejection
+        except KafkaException as found:
+            error = kafka_error_of(found)
+            if error.code() in STOPPED:
+                self._stopped.append(outgoing)
+                return
+            failure = failure_of(error, outgoing.message)
+            raise (ValueError(str(failure)) if isinstance(failure, MessageRejectedError) else failure) from found
 
     def flush(self, limit_s: float) -> bool:
         """Return whether all messages were acknowledged within the limit."""
         unanswered = 1
         with self._reporting():
             unanswered = self._producer.flush(limit_s)
-        return unanswered == 0
+        return unanswered == 0 and not self._stopped
 
     def abandon(self) -> None:
         """Stop the client at once. After the return it sends nothing more."""
@@ -141,10 +156,10 @@ class LibrdkafkaProducerClient:
 
     @contextmanager
     def _reporting(self) -> Iterator[None]:
-        """Report the messages that failed while callbacks were served, with their cause.
+        """Report the messages that failed while callbacks were served.
 
-        A fatal error discards the queue, and is raised only when the callbacks of the discarded messages have run.
-        Two threads report. The first failure counts as the cause of the others, so only one may report at a time.
+        The call that serves the callbacks raises the client's fatal error, once.
+        Two threads report. The first failure counts as the cause, so only one may report at a time.
         """
         try:
             yield
@@ -154,19 +169,26 @@ class LibrdkafkaProducerClient:
             while self._unreported:
                 outgoing, error = self._unreported.popleft()
                 self._on_failed(outgoing, self._failure(error, outgoing.message))
+            fatal = self._errors.fatal
+            if self._stopped and fatal is not None and fatal.code() != GAPLESS:
+                outgoing = self._stopped.popleft()
+                self._stopped.clear()
+                self._on_failed(outgoing, self._failure(fatal, outgoing.message))
 
     def _delivered(self, outgoing: Outgoing, error: KafkaError | None, message: Any) -> None:  # noqa: ANN401 - a message of the client, whose stubs make all of it optional
         if error is None:
             self._on_sent(outgoing, Delivered(outgoing.message.topic, message.partition(), message.offset()))
-        elif not self._abandoned:
+        elif self._abandoned:
+            return
+        elif error.code() in STOPPED:
+            self._stopped.append(outgoing)
+        else:
             # Nothing behind it may be sent before it.
             self._producer.purge(in_queue=True, in_flight=False, blocking=False)
             self._unreported.append((outgoing, error))
 
     def _failure(self, error: KafkaError, message: Message) -> errors.KafkaError:
-        cause = self._errors.fatal
-        is_denied = cause is not None and isinstance(as_kafka_python(cause), NOT_AUTHORIZED)
-        found = failure_of(cause if cause is not None and is_denied else error, message)
+        found = failure_of(error, message)
         if isinstance(found, MessageRejectedError):
             return errors.InvalidTopicError(str(found))
         return found
@@ -175,6 +197,8 @@ class LibrdkafkaProducerClient:
 def close_producer(producer: Producer, limit_s: float) -> None:
     """Discard what the client has queued, and close it; abandon it after the limit."""
     producer.purge()
+    # It aborts a transaction first. The warning that it could not would be raised where warnings are errors.
+    warnings.filterwarnings("ignore", "Producer abort_transaction failed during close", RuntimeWarning)
     try:
         within(limit_s, "closing a producer", producer.close)
     except BrokerUnavailableError:

@@ -195,8 +195,9 @@ class LibrdkafkaReader:
     def _consume(self, timeout_s: float) -> tuple[Record, ...]:
         """Wait for something, and take all that the client has."""
         messages, failure = _fetch(self._client, timeout_s)
+        early, self._errors.events = self._errors.events, []
         records: list[Record] = []
-        for message in messages:
+        for message in (*early, *messages):
             error = message.error()
             if error is not None:
                 self._on_event(message, error)

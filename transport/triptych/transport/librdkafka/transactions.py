@@ -25,6 +25,7 @@ from triptych.transport.librdkafka.errors import as_kafka_python, kafka_error_of
 from triptych.transport.librdkafka.group_metadata import group_metadata
 from triptych.transport.librdkafka.producer import (
     SINGLE_MESSAGES,
+    STOPPED,
     close_producer,
     failure_of,
     open_producer,
@@ -91,11 +92,11 @@ class LibrdkafkaTransactionClient:
         }
         if single_messages:
             configs["batch.num.messages"] = 1
-        self._producer, self._reported = open_producer(settings, configs)
+        self._producer, _ = open_producer(settings, configs)
         try:
             self._producer.init_transactions(2 * INIT_LIMIT_MS / 1_000)
         except KafkaException as found:
-            error = self._error(kafka_error_of(found))
+            error = as_kafka_python(kafka_error_of(found))
             self.abandon(ABANDON_LIMIT_S)
             raise translated(error, f"taking the name {name} at {settings.bootstrap_servers}") from found
 
@@ -115,14 +116,14 @@ class LibrdkafkaTransactionClient:
                     stored, group_metadata(offsets.member), max(0.0, deadline_s - time.monotonic())
                 )
         except KafkaException as found:
-            raise self._error(kafka_error_of(found)) from found
+            raise as_kafka_python(kafka_error_of(found)) from found
 
     def commit(self) -> None:
         """Commit the transaction."""
         try:
             self._producer.commit_transaction(self._limit_s)
         except KafkaException as found:
-            raise self._error(kafka_error_of(found)) from found
+            raise as_kafka_python(kafka_error_of(found)) from found
 
     def abandon(self, limit_s: float) -> None:
         """Stop the client at once. After the return it sends nothing more."""
@@ -130,34 +131,42 @@ class LibrdkafkaTransactionClient:
 
     def _send(self, messages: Sequence[Message], deadline_s: float) -> None:
         """Send the messages, and wait until the broker has acknowledged them."""
-        failures: list[errors.KafkaError | MessageRejectedError] = []
+        failures: list[tuple[KafkaError, Message]] = []
         unanswered = len(messages)
 
         def delivered(error: KafkaError | None, sent: ClientMessage) -> None:
             nonlocal unanswered
             unanswered -= 1
             if error is not None:
-                failures.append(self._failure(error, sent, messages[0]))
+                topic = sent.topic() or messages[0].topic
+                failures.append((error, Message(topic, b"", b"", partition=sent.partition())))
 
         for message in messages:
-            produce(self._producer, message, delivered)
+            try:
+                produce(self._producer, message, delivered)
+            except KafkaException as found:
+                raise self._failure(kafka_error_of(found), message) from found
         while unanswered and not failures:
             if time.monotonic() > deadline_s:
                 raise errors.KafkaTimeoutError(f"{unanswered} messages were not acknowledged")
             self._producer.poll(POLL_S)
         if failures:
-            raise failures[0]
+            raise self._failure(*failures[0])
 
-    def _failure(
-        self, error: KafkaError, sent: ClientMessage, example: Message
-    ) -> errors.KafkaError | MessageRejectedError:
-        found = failure_of(error, Message(sent.topic() or example.topic, b"", b"", partition=sent.partition()))
-        return found if isinstance(found, MessageRejectedError) else self._error(error, found)
+    def _failure(self, error: KafkaError, message: Message) -> errors.KafkaError | MessageRejectedError:
+        """Return the error of a message; where it failed because the transaction has failed, why that has."""
+        is_consequence = error.code() in STOPPED or error.code() == KafkaError._STATE  # noqa: SLF001 - the name of an error of librdkafka
+        cause = self._transaction_error() if is_consequence else None
+        return failure_of(error, message) if cause is None else as_kafka_python(cause)
 
-    def _error(self, error: KafkaError, found: errors.KafkaError | None = None) -> errors.KafkaError:
-        """Return kafka-python's error; for the consequence of a fatal error, that error."""
-        cause = self._reported.fatal
-        is_consequence = error.code() in (KafkaError._FATAL, KafkaError._STATE, KafkaError._PURGE_QUEUE)  # noqa: SLF001 - the names of librdkafka's own errors
-        if cause is not None and is_consequence:
-            return as_kafka_python(cause)
-        return found or as_kafka_python(error)
+    def _transaction_error(self) -> KafkaError | None:
+        """Return why the transaction has failed.
+
+        The client keeps the reason, and raises it for any operation on the transaction. To begin one changes nothing,
+        because one has begun.
+        """
+        try:
+            self._producer.begin_transaction()
+        except KafkaException as found:
+            return kafka_error_of(found)
+        return None

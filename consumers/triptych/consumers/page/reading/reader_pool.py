@@ -49,9 +49,10 @@ class PooledTransport:
             raise ReadersBusyError(f"all readers were in use for {_BUSY_S:g} s")
         try:
             shared = self._take(start)
-            for tp, offset in start.items():
-                shared.reader.seek(tp, offset)
-            shared.reader.resume(start)
+            with _closed_if_it_fails(shared.reader):
+                for tp, offset in start.items():
+                    shared.reader.seek(tp, offset)
+                shared.reader.resume(start)
         except BaseException:
             self._free.release()
             raise
@@ -62,9 +63,10 @@ class PooledTransport:
         try:
             if not failed:
                 tps = tuple(tps)
-                shared.reader.pause(tps)
-                for tp in tps:
-                    shared.reader.seek(tp, _NOWHERE)
+                with _closed_if_it_fails(shared.reader):
+                    shared.reader.pause(tps)
+                    for tp in tps:
+                        shared.reader.seek(tp, _NOWHERE)
             with self._lock:
                 keep = not failed and not self._closed
                 if keep:
@@ -122,8 +124,19 @@ class PooledTransport:
         tps = {TopicPartition(topic, number) for topic, count in counts.items() for number in range(count)}
         tps |= start.keys()
         reader = self._transport.reader(dict.fromkeys(tps, _NOWHERE))
-        reader.pause(tps)
+        with _closed_if_it_fails(reader):
+            reader.pause(tps)
         return _SharedReader(reader, frozenset(tps))
+
+
+@contextmanager
+def _closed_if_it_fails(reader: Reader) -> Iterator[None]:
+    """Close a reader with which something fails: nobody else would."""
+    try:
+        yield
+    except BaseException:
+        reader.close()
+        raise
 
 
 class _SharedReader:

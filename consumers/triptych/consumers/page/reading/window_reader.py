@@ -37,7 +37,9 @@ from triptych.transport.protocols import Transport
 from triptych.transport.records import TopicPartition
 
 _NAME_OF: Final[dict[Modality, ModalityName]] = {"video": "video", "audio": "audio", "subtitles": "text"}
-_MOST_RESULTS: Final = 5_000
+_RESULTS_AT_ONCE: Final = 5_000
+_MOST_RESULTS: Final = 200_000
+"""So many are read for one request at most. A minute of 2,000 feeds has 60,000 windows of two seconds."""
 _MOST_ROWS: Final = 2_000
 _KEEP: Final = "raise retention.ms of the results topic to keep results for longer"
 _UNREDUCED: Final = 1 << 16
@@ -98,20 +100,26 @@ class WindowReader:
     def result(self, wanted: WindowWanted) -> Delivery:
         """Return the newest revision of a window's result as it was published. Blocks.
 
+        The results of a window that was merged with others are read in parts, the newest part first: a revision comes
+        later than what it revises.
+
         Raises:
-            PageProblemError: retention has deleted it.
+            PageProblemError: retention has deleted it, or it is among more results than are read for one request.
             TransportError: the broker does not answer.
         """
-        found: Delivery | None = None
-        for delivery in self._deliveries(wanted):
-            result = delivery.result
-            if (result.start_ns, result.end_ns) == (wanted.start_ns, wanted.end_ns) and (
-                found is None or result.revision >= found.result.revision
-            ):
-                found = delivery
-        if found is None:
-            raise not_found(f"there is no result of window {wanted.window_id} any more", _KEEP)
-        return found
+        first, last = wanted.offsets
+        least = max(first, last + 1 - _MOST_RESULTS)
+        for end in range(last + 1, least, -_RESULTS_AT_ONCE):
+            found = self._newest(wanted, max(least, end - _RESULTS_AT_ONCE), end - 1)
+            if found is not None:
+                return found
+        if least > first:
+            raise not_found(
+                f"window {wanted.window_id} is not among the last {_MOST_RESULTS:,} of {last + 1 - first:,} results "
+                "that were published at about its time",
+                "`triptych evidence RESULT --from kafka` looks through all of them",
+            )
+        raise not_found(f"there is no result of window {wanted.window_id} any more", _KEEP)
 
     def body(self, wanted: WindowWanted, description: Description | None) -> WindowBody:
         """Return all about a window. Blocks. Raises as `result` does."""
@@ -164,11 +172,20 @@ class WindowReader:
             self._sounds.put(wanted, wav, len(wav))
         return WindowFound(delivery, gathered, wav)
 
-    def _deliveries(self, wanted: WindowWanted) -> Iterator[Delivery]:
-        first, last = wanted.offsets
-        tp = TopicPartition(self._topic, wanted.partition)
-        for record in read_range(self._transport, {tp: (max(first, last - _MOST_RESULTS), last)}):
-            if record.key != wanted.feed.encode():
+    def _newest(self, wanted: WindowWanted, first: int, last: int) -> Delivery | None:
+        """Return the newest revision of a window between two offsets, both included."""
+        found: Delivery | None = None
+        for delivery in self._deliveries(wanted.feed, TopicPartition(self._topic, wanted.partition), first, last):
+            result = delivery.result
+            if (result.start_ns, result.end_ns) == (wanted.start_ns, wanted.end_ns) and (
+                found is None or result.revision >= found.result.revision
+            ):
+                found = delivery
+        return found
+
+    def _deliveries(self, feed: str, tp: TopicPartition, first: int, last: int) -> Iterator[Delivery]:
+        for record in read_range(self._transport, {tp: (first, last)}):
+            if record.key != feed.encode():
                 continue
             try:
                 yield Delivery(decode_result(record.key, record.value, record.headers), record.value)

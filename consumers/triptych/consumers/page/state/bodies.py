@@ -122,14 +122,14 @@ def tile_of(feed: FeedState) -> FeedTile | None:
     )
 
 
-def timeline_window(feed: FeedState, window: SeenWindow) -> TimelineWindow:
-    """Return a window, or several in a row as one, for the time line."""
+def timeline_window(feed: str, window: SeenWindow, size: Size) -> TimelineWindow:
+    """Return a window, or several in a row as one, for the time line. `size` is that of the feed's pictures."""
     return TimelineWindow(
         window_id=window.window_id,
         windows=window.windows,
         start_ms=to_ms(window.from_ns),
         end_ms=to_ms(window.to_ns),
-        picture=picture_link(feed.name, window, feed.picture_size),
+        picture=picture_link(feed, window, size),
         speech=window.speech,
         music=window.music,
         loudness=window.loudness,

@@ -90,6 +90,10 @@ class FeedHistory:
             at += 1
         return next((one for one in self._minutes if (one.start_ns, one.end_ns) == (start_ns, end_ns)), None)
 
+    def kept(self, start_ns: int, end_ns: int) -> SeenWindow | None:
+        """Return what is kept of a window, alone or with others; None if nothing is."""
+        return self.find(start_ns, end_ns) or next(iter(self.range(start_ns, end_ns)), None)
+
     def before(self, start_ns: int) -> Iterable[SeenWindow]:
         """Return the windows that begin before a time, the newest first."""
         return reversed(self._windows[: bisect_left(self._starts_ns, start_ns)])

@@ -154,11 +154,8 @@ class PageState:
     def review_body(self, entry: ReviewEntry) -> ReviewEvent:
         """Return an event for review."""
         feed = self.feeds.get(entry.feed)
-        return review_event(entry, None if feed is None else feed.picture_size, self.description_of(entry))
-
-    def description_of(self, entry: ReviewEntry) -> Description | None:
-        """Return the description of the window of an event that matches best."""
-        return self.description(entry.feed, entry.best.start_ns, entry.best.end_ns)
+        description = self.description(entry.feed, entry.best.start_ns, entry.best.end_ns)
+        return review_event(entry, None if feed is None else feed.picture_size, description)
 
     def description(self, feed: str, start_ns: int, end_ns: int) -> Description | None:
         """Return the newest description of a window."""

@@ -17,6 +17,7 @@ from triptych.consumers.page.web.gate import Gate
 from triptych.consumers.page.web.operation_routes import OperationRoutes
 from triptych.consumers.page.web.parts import PageParts
 from triptych.consumers.page.web.review_routes import ReviewRoutes
+from triptych.consumers.page.web.search_routes import SearchRoutes
 from triptych.consumers.page.web.session_routes import SessionRoutes
 from triptych.consumers.page.web.static_files import StaticFiles
 from triptych.schemas.errors import TriptychError
@@ -24,7 +25,7 @@ from triptych.schemas.errors import TriptychError
 
 def page_app(parts: PageParts, static: Path) -> ASGIApp:
     """Return the application. `static` is the folder with the built front end."""
-    groups = (SessionRoutes(parts), FeedRoutes(parts), ReviewRoutes(parts), OperationRoutes(parts))
+    groups = (SessionRoutes(parts), FeedRoutes(parts), ReviewRoutes(parts), OperationRoutes(parts), SearchRoutes(parts))
     routes = [route for group in groups for route in group.routes()]
     routes.append(Route("/{path:path}", StaticFiles(static).serve, methods=["GET"]))
     kinds: tuple[type[Exception], ...] = (PageProblemError, TriptychError, ReadersBusyError, HTTPException)

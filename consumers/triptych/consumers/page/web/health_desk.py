@@ -7,13 +7,19 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+import structlog
+
 from triptych.consumers.page.api_types import HealthCounts
 from triptych.consumers.page.reading.pipeline_look import PipelineLook, findings
 from triptych.consumers.page.state.page_state import PageState
 from triptych.consumers.page.web.access import PageUser
 from triptych.consumers.page.web.threads import BlockingCalls
+from triptych.schemas.errors import TriptychError
+
+log = structlog.get_logger(__name__)
 
 _FRESH_S: Final = 15.0
+_RETRY_S: Final = 1.0
 _LOOK: Final = "look"
 
 
@@ -43,12 +49,24 @@ class HealthDesk:
         return self._last
 
     async def keep_fresh(self, is_wanted: Callable[[], bool], stop: asyncio.Event) -> None:
-        """Look again and again while somebody wants to know, until a stop."""
+        """Look again and again while somebody wants to know, until a stop.
+
+        A look that fails is logged, once for failures in a row, and repeated.
+        """
+        is_failing = False
         while not stop.is_set():
             if is_wanted():
-                await self.fresh()
+                try:
+                    await self.fresh()
+                except Exception as error:  # the next look may succeed, and requests for the health say why not
+                    if not is_failing:
+                        is_defect = not isinstance(error, TriptychError)
+                        log.warning("page_look_failed", reason=str(error), exc_info=is_defect)
+                    is_failing = True
+                else:
+                    is_failing = False
             try:
-                await asyncio.wait_for(stop.wait(), 1.0)
+                await asyncio.wait_for(stop.wait(), _RETRY_S)
             except TimeoutError:
                 continue
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from triptych.consumers.page.metrics import PageMetrics
 from triptych.consumers.page.reading.byte_cache import ByteCache
 from triptych.consumers.page.reading.dead_desk import DeadDesk
+from triptych.consumers.page.reading.moment_finder import MomentFinder
 from triptych.consumers.page.reading.pictures import FoundPicture, PictureReader
 from triptych.consumers.page.reading.window_reader import WindowReader
 from triptych.consumers.page.state.page_state import PageState
@@ -30,6 +31,14 @@ class PageStores:
 
 
 @dataclass(frozen=True, slots=True)
+class PageSearch:
+    """What searches the index, and its thread."""
+
+    finder: MomentFinder
+    calls: BlockingCalls
+
+
+@dataclass(frozen=True, slots=True)
 class PageParts:
     """All that the routes need.
 
@@ -42,8 +51,10 @@ class PageParts:
         stores: what reads from the topics.
         health: what the last look at the pipeline found.
         evidence: the threads that read pictures and windows.
-        desk: the thread for dead letters and answers.
+        desk: the threads for dead letters and answers.
+        timelines: the threads that merge windows to time lines.
         metrics: what is counted.
+        search: what searches the index; None without one.
     """
 
     pipeline: str
@@ -55,4 +66,6 @@ class PageParts:
     health: HealthDesk
     evidence: BlockingCalls
     desk: BlockingCalls
+    timelines: BlockingCalls
     metrics: PageMetrics
+    search: PageSearch | None = None

@@ -95,5 +95,6 @@ class SessionRoutes:
             version=self._parts.version if user is not None else "",
             languages=_LANGUAGES,
             needs_login=user is None,
+            can_search=user is not None and self._parts.search is not None,
             can_log_out=user is not None and self._rules.sessions is not None and self._rules.proxy is None,
         )

@@ -1,0 +1,1 @@
+"""How many questions about generated feeds are answered exactly: `python -m benchmarks.asking`."""

@@ -1,0 +1,1 @@
+"""Alerts over MQTT: messages, and sensors that Home Assistant discovers."""

@@ -1,0 +1,184 @@
+"""The connection to an MQTT broker: paho keeps it open, and this module waits for its acknowledgements.
+
+Messages are sent with QoS 1, by MQTT 5: its acknowledgement says whether the broker takes a message. Each message is
+sent after the one before was acknowledged, so the order is kept.
+"""
+
+from __future__ import annotations
+
+import ssl
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from triptych.consumers.alerts.mqtt.address import MqttAddress
+from triptych.consumers.alerts.receiver import Attempt
+from triptych.schemas.errors import UsageError
+from triptych.settings.mqtt import MqttSettings
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import Client
+
+log = structlog.get_logger(__name__)
+
+_KEEPALIVE_S: Final = 30
+_MIN_RECONNECT_S: Final = 1
+_MAX_RECONNECT_S: Final = 30
+_SLICE_S: Final = 0.25
+"""The longest time until a wait notices a stop."""
+_CLOSE_S: Final = 2.0
+_QOS: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class MqttMessage:
+    """A message for the broker. An empty retained one removes what is retained on the topic."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+
+
+class MqttConnection:
+    """A connection that is opened again whenever it ends. One thread may use it."""
+
+    def __init__(self, address: MqttAddress, access: MqttSettings, *, will: MqttMessage) -> None:
+        """Begin to connect, and do not wait for it. The broker publishes `will` when the connection breaks.
+
+        Raises:
+            UsageError: the extra `mqtt` is not installed, or a file for TLS cannot be used.
+            SettingsError: the file with the password cannot be read.
+        """
+        self._changed = threading.Condition()
+        self._is_connected = False
+        self._sessions = 0
+        self._reason = "not connected yet"
+        self._acknowledged: dict[int, str] = {}
+        self._pending: tuple[MqttMessage, int] | None = None
+        self._address = address
+        self._client = self._make_client(access, will)
+        self._client.connect_async(address.host, address.port, keepalive=_KEEPALIVE_S)
+        self._client.loop_start()
+
+    def __str__(self) -> str:
+        return str(self._address)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection now, as far as is known."""
+        return self._is_connected
+
+    @property
+    def sessions(self) -> int:
+        """How often a connection was made. A broker that lost its retained messages is behind a new one."""
+        return self._sessions
+
+    def publish(self, message: MqttMessage, *, timeout_s: float, stop: threading.Event) -> Attempt:
+        """Send a message, and wait until the broker acknowledges it. Blocks up to the timeout, or until a stop.
+
+        A message that was not acknowledged in time stays in paho's queue, which sends it again after a new connection.
+        So another attempt with the same message only waits on.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        if not self._wait_for(lambda: self._is_connected, deadline_s, stop):
+            return Attempt(accepted=False, reason=self._reason)
+        if self._pending is None or self._pending[0] != message:
+            sent = self._client.publish(message.topic, message.payload, qos=_QOS, retain=message.retain)
+            self._pending = message, sent.mid
+        number = self._pending[1]
+        if not self._wait_for(lambda: number in self._acknowledged, deadline_s, stop):
+            reason = f"no acknowledgement within {timeout_s:g} s" if self._is_connected else self._reason
+            return Attempt(accepted=False, reason=reason)
+        self._pending = None
+        refusal = self._acknowledged.pop(number)
+        return Attempt(accepted=not refusal, reason=refusal, refused=bool(refusal))
+
+    def wait(self, stop: threading.Event, delay_s: float) -> None:
+        """Wait for the delay, a stop, a new connection, or the acknowledgement of the message that was sent last."""
+        sessions, number = self._sessions, None if self._pending is None else self._pending[1]
+        self._wait_for(
+            lambda: self._sessions != sessions or number in self._acknowledged, time.monotonic() + delay_s, stop
+        )
+
+    def close(self, last: MqttMessage) -> None:
+        """Send a last message and disconnect, within about two seconds."""
+        if self._is_connected:
+            self.publish(last, timeout_s=_CLOSE_S, stop=threading.Event())
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _wait_for(self, condition: Callable[[], bool], deadline_s: float, stop: threading.Event) -> bool:
+        with self._changed:
+            while not condition():
+                left_s = deadline_s - time.monotonic()
+                if left_s <= 0 or stop.is_set():
+                    return False
+                self._changed.wait(min(left_s, _SLICE_S))
+        return True
+
+    def _make_client(self, access: MqttSettings, will: MqttMessage) -> Client:
+        try:
+            from paho.mqtt import client as paho  # noqa: PLC0415 - an extra
+            from paho.mqtt.enums import CallbackAPIVersion  # noqa: PLC0415
+        except ImportError as error:
+            raise UsageError("alerts over MQTT need paho-mqtt: pip install 'triptych[mqtt]'") from error
+        client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        client.reconnect_delay_set(_MIN_RECONNECT_S, _MAX_RECONNECT_S)
+        client.will_set(will.topic, will.payload, qos=_QOS, retain=will.retain)
+        if access.username is not None:
+            client.username_pw_set(access.username, access.secret())
+        if self._address.tls:
+            client.tls_set_context(_tls_context(access))
+        client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        return client
+
+    # paho calls these in its own thread. It holds a lock in the last one that `publish` takes, so nothing here may wait
+    # for `publish`: `_changed` is never held while something is sent.
+
+    def _on_connect(self, _client: Client, _data: object, _flags: object, code: Any, _more: object) -> None:  # noqa: ANN401 - paho's type is of an extra
+        if code.is_failure:
+            self._note(f"the broker refused the connection: {code}", is_connected=False)
+            return
+        with self._changed:
+            self._sessions += 1
+        log.info("mqtt_connected", to=str(self), sessions=self._sessions)
+        self._note("", is_connected=True)
+
+    def _on_connect_fail(self, _client: Client, _data: object) -> None:
+        self._note(f"cannot connect: {sys.exc_info()[1]}", is_connected=False)  # paho calls this while it handles it
+
+    def _on_disconnect(self, _client: Client, _data: object, _flags: object, code: Any, _more: object) -> None:  # noqa: ANN401 - as above
+        if self._is_connected:
+            self._note(f"the connection ended: {code}", is_connected=False)
+
+    def _on_publish(self, _client: Client, _data: object, number: int, code: Any, _more: object) -> None:  # noqa: ANN401 - as above
+        with self._changed:
+            self._acknowledged[number] = f"the broker refused the message: {code}" if code.is_failure else ""
+            self._changed.notify_all()
+
+    def _note(self, reason: str, *, is_connected: bool) -> None:
+        with self._changed:
+            if reason and reason != self._reason:
+                log.warning("mqtt_not_connected", to=str(self), reason=reason)
+            self._reason, self._is_connected = reason, is_connected
+            self._changed.notify_all()
+
+
+def _tls_context(access: MqttSettings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=None if access.ssl_ca_file is None else str(access.ssl_ca_file))
+        if access.ssl_cert_file is not None:
+            context.load_cert_chain(access.ssl_cert_file, access.ssl_key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(
+            f"mqtt.ssl_ca_file, mqtt.ssl_cert_file, mqtt.ssl_key_file: expected readable PEM files, got: {error}"
+        ) from error
+    return context

@@ -1,0 +1,1 @@
+"""Answer questions about what an index holds, with times and evidence."""

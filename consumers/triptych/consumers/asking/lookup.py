@@ -1,0 +1,251 @@
+"""What an index says about a clause: the windows that show or sound like something, and the cues that say something.
+
+Things, sounds and prompts come from the graph, words from the full text of the index.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from lancedb.query import MatchQuery
+
+from triptych.consumers.asking.parsing.thing_names import ThingNames
+from triptych.consumers.searching.graph.facts import PREFIXES, entity, singular, thing_name
+from triptych.consumers.searching.graph.window_graph import open_snapshot
+
+if TYPE_CHECKING:
+    from triptych.consumers.searching.window_index import WindowIndex
+
+MAX_WINDOWS: Final = 20_000
+"""The most windows or cues that are looked at for one clause; more are left out, and the answer says so."""
+_COLUMNS: Final = ["window", "part", "result", "stream", "start_ns", "end_ns", "details"]
+_WORD: Final = re.compile(r"[^\W_]+")
+_HAN: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
+
+
+@dataclass(frozen=True, slots=True)
+class AskScope:
+    """Which windows a question is about: those of these streams (none: all) that overlap an interval of event time."""
+
+    streams: tuple[str, ...] = ()
+    since_ns: int | None = None
+    until_ns: int | None = None
+
+    def overlaps(self, start_ns: int, end_ns: int) -> bool:
+        """Return whether an interval is in the scope, in part at least."""
+        return (self.since_ns is None or end_ns > self.since_ns) and (self.until_ns is None or start_ns < self.until_ns)
+
+    def narrowed(self, other: AskScope) -> AskScope:
+        """Return the scope of what is in both."""
+        since = [time for time in (self.since_ns, other.since_ns) if time is not None]
+        until = [time for time in (self.until_ns, other.until_ns) if time is not None]
+        streams = other.streams or self.streams
+        if self.streams and other.streams:
+            streams = tuple(stream for stream in other.streams if stream in self.streams) or ("",)
+        return AskScope(streams, max(since, default=None), min(until, default=None))
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """When a clause holds: a window that shows or sounds like it, or a cue that says it.
+
+    Attributes:
+        stream: the stream.
+        start_ns: start of the window, or of the cue.
+        end_ns: its end.
+        results: ids of the results behind it, as `triptych evidence` takes them.
+        text: the cue, or the names of what was seen or heard.
+        count: how many were seen at once; None if nothing was counted.
+    """
+
+    stream: str
+    start_ns: int
+    end_ns: int
+    results: tuple[str, ...]
+    text: str
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexBounds:
+    """The streams of an index, and the interval of event time that its windows cover."""
+
+    streams: tuple[str, ...]
+    start_ns: int
+    end_ns: int
+
+
+class IndexLookup:
+    """Looks clauses up in one version of an index. Not thread-safe; each call blocks."""
+
+    def __init__(self, index: WindowIndex, names: ThingNames) -> None:
+        """Look up in an index.
+
+        Raises:
+            WindowGraphError: it has no graph.
+        """
+        self._index = index
+        self._names = names
+        self._store = open_snapshot(index.graph_folder, index.meta.graph)
+        self.is_cut = False
+        """Whether a lookup found more than `MAX_WINDOWS`."""
+
+    @cached_property
+    def bounds(self) -> IndexBounds | None:
+        """The streams and times of the index; None if it is empty."""
+        import pyarrow.compute as pc  # noqa: PLC0415 - an extra
+
+        found = self._index.table.search().where("part != 'meta'").select(["stream", "start_ns", "end_ns"]).to_arrow()
+        if not found.num_rows:
+            return None
+        streams = tuple(sorted(pc.unique(found["stream"]).to_pylist()))
+        return IndexBounds(streams, pc.min(found["start_ns"]).as_py(), pc.max(found["end_ns"]).as_py())
+
+    def has_windows(self, scope: AskScope) -> bool:
+        """Return whether anything of the scope is in the index."""
+        found = self._index.table.search().where(_where(scope)).select(["key"]).limit(1).to_list()
+        return bool(found)
+
+    def seen(self, term: str, scope: AskScope) -> list[Occurrence]:
+        """Return the windows that show something; if nothing is called so, those that match a prompt of that name."""
+        things = self._names.among(term, self._labels("Thing"))
+        if things:
+            return self._windows("shows", "thing", things, scope)
+        same = self._names.same(term)
+        prompts = [name for name in self._labels("Prompt") if thing_name(name.replace("-", " ")) in same]
+        return self._windows("matches", "prompt", prompts, scope) if prompts else []
+
+    def heard(self, term: str, scope: AskScope) -> list[Occurrence]:
+        """Return the windows with a sound."""
+        sounds = [sound for sound in self._labels("Sound") if sound == term]
+        return self._windows("hears", "sound", sounds, scope) if sounds else []
+
+    def said(self, term: str, scope: AskScope) -> list[Occurrence]:
+        """Return the cues that say all the words of a term, or of another name for it. Each cue is returned once."""
+        rows: dict[str, dict[str, Any]] = {}
+        names = [term, *(name for name in self._names.same(term) if _is_said_like(name, term))]
+        for name in dict.fromkeys(names):
+            query = MatchQuery(name, "text", operator="AND")
+            search = self._index.table.search(query, query_type="fts").where(_where(scope, "subtitles"), prefilter=True)
+            found = search.select([*_COLUMNS, "_score"]).limit(MAX_WINDOWS).to_list()
+            self.is_cut |= len(found) == MAX_WINDOWS
+            rows.update((row["window"], row) for row in found)
+        tests = [_says(name) for name in dict.fromkeys(names)]
+        return _cues(rows.values(), scope, lambda text: any(test(text) for test in tests))
+
+    def cues(self, scope: AskScope) -> list[Occurrence]:
+        """Return all cues of a scope."""
+        return _cues(self._rows(_where(scope, "subtitles")), scope, lambda _: True)
+
+    def shown(self, scope: AskScope) -> list[Occurrence]:
+        """Return what each window of a scope shows: one occurrence for each thing."""
+        found: list[Occurrence] = []
+        for row in self._rows(_where(scope, "video")):
+            details = _details(row)
+            counts = {thing_name(name): count for name, count in details.get("counts", {}).items()}
+            names = dict.fromkeys([*map(thing_name, details.get("labels", ())), *counts])
+            found += [_occurrence(row, name, counts.get(name)) for name in names]
+        return sorted(found, key=_order)
+
+    def sounds(self, scope: AskScope) -> list[Occurrence]:
+        """Return what is heard in each window of a scope: one occurrence for each sound."""
+        rows = self._rows(_where(scope, "audio"))
+        return sorted(
+            (_occurrence(row, sound) for row in rows for sound in _details(row).get("sounds", ())), key=_order
+        )
+
+    def _labels(self, of_class: str) -> list[str]:
+        query = "SELECT DISTINCT ?label WHERE { ?entity a ?class ; tri:label ?label . FILTER(?class = tri:%s) }"
+        found = self._store.query(query % of_class, prefixes=PREFIXES)
+        return sorted(str(row["label"].value) for row in found)  # type: ignore[union-attr]
+
+    def _windows(self, relation: str, kind: str, names: Sequence[str], scope: AskScope) -> list[Occurrence]:
+        values = " ".join(str(entity(kind, name)) for name in names)
+        limits = [] if scope.since_ns is None else [f"?end > {scope.since_ns}"]
+        limits += [] if scope.until_ns is None else [f"?start < {scope.until_ns}"]
+        limits += [f"?stream IN ({', '.join(json.dumps(name) for name in scope.streams)})"] if scope.streams else []
+        query = f"""
+            SELECT ?stream ?start ?end ?result ?entity ?count WHERE {{
+              VALUES ?entity {{ {values} }}
+              ?window tri:{relation} ?entity ; tri:stream ?stream ; tri:start ?start ; tri:end ?end .
+              ?window tri:result ?result .
+              OPTIONAL {{ ?sighting tri:of ?entity ; tri:in ?window ; tri:count ?count }}
+              {f"FILTER({' && '.join(limits)})" if limits else ""}
+            }} LIMIT {MAX_WINDOWS}
+        """
+        rows = list(self._store.query(query, prefixes=PREFIXES, use_default_graph_as_union=True))  # type: ignore[arg-type]
+        self.is_cut |= len(rows) == MAX_WINDOWS
+        name_of = {entity(kind, name).value: name for name in names}
+        windows: dict[tuple[str, int, int], Occurrence] = {}
+        for row in rows:
+            key = (row["stream"].value, int(row["start"].value), int(row["end"].value))
+            name = name_of[row["entity"].value]
+            count = None if row["count"] is None else int(row["count"].value)
+            before = windows.get(key)
+            if before is not None:  # two kinds of the same thing, such as a sports car and a car
+                name = f"{before.text}, {name}"
+                count = max((one for one in (before.count, count) if one is not None), default=None)
+            windows[key] = Occurrence(*key, (row["result"].value,), name, count)
+        return sorted(windows.values(), key=_order)
+
+    def _rows(self, where: str) -> list[dict[str, Any]]:
+        rows = self._index.table.search().where(where).select(_COLUMNS).limit(MAX_WINDOWS).to_list()
+        self.is_cut |= len(rows) == MAX_WINDOWS
+        return list(rows)
+
+
+def _where(scope: AskScope, part: str | None = None) -> str:
+    conditions = ["part != 'meta'" if part is None else f"part = '{part}'"]
+    if scope.streams:
+        quoted = ", ".join("'" + stream.replace("'", "''") + "'" for stream in scope.streams)
+        conditions.append(f"stream IN ({quoted})")
+    if scope.since_ns is not None:
+        conditions.append(f"end_ns > {scope.since_ns}")
+    if scope.until_ns is not None:
+        conditions.append(f"start_ns < {scope.until_ns}")
+    return " AND ".join(conditions)
+
+
+def _cues(rows: Iterable[Mapping[str, Any]], scope: AskScope, wanted: Callable[[str], bool]) -> list[Occurrence]:
+    """Return the cues in rows, each once, with all results that hold it: a cue may overlap two windows."""
+    found: dict[tuple[str, int, int, str], list[str]] = {}
+    for row in sorted(rows, key=lambda row: (row["stream"], row["start_ns"])):
+        for cue in _details(row).get("cues", ()):
+            if scope.overlaps(cue["start_ns"], cue["end_ns"]) and wanted(cue["text"]):
+                found.setdefault((row["stream"], cue["start_ns"], cue["end_ns"], cue["text"]), []).append(row["result"])
+    cues = [Occurrence(*key[:3], tuple(results), " ".join(key[3].split())) for key, results in found.items()]
+    return sorted(cues, key=_order)
+
+
+def _says(term: str) -> Callable[[str], bool]:
+    """Return a test whether a cue says all words of a term. The index finds windows, whose cues may each say one."""
+    if _HAN.search(term):
+        return lambda text: term in text.casefold()
+    words = {_stem(word) for word in _WORD.findall(term.casefold())}
+    return lambda text: words <= {_stem(word) for word in _WORD.findall(text.casefold())}
+
+
+def _stem(word: str) -> str:
+    return singular(word).removesuffix("ing").removesuffix("ed")
+
+
+def _is_said_like(name: str, term: str) -> bool:
+    """Return whether another name is of the script of a term: who asks in Chinese wants words in Chinese."""
+    return bool(_HAN.search(name)) == bool(_HAN.search(term))
+
+
+def _details(row: Mapping[str, Any]) -> dict[str, Any]:
+    return json.loads(row["details"]) if row["details"] else {}
+
+
+def _occurrence(row: Mapping[str, Any], text: str, count: int | None = None) -> Occurrence:
+    return Occurrence(row["stream"], row["start_ns"], row["end_ns"], (row["result"],), text, count)
+
+
+def _order(one: Occurrence) -> tuple[int, str, int, str]:
+    return one.start_ns, one.stream, one.end_ns, one.text

@@ -1,0 +1,85 @@
+"""Parse a question: find its language, streams and time, and apply the rules of the language."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from triptych.consumers.asking.parsing.chinese import parse_chinese
+from triptych.consumers.asking.parsing.english import parse_english
+from triptych.consumers.asking.parsing.question import Language, NotUnderstoodError, ParsedQuestion
+from triptych.consumers.asking.parsing.time_words import find_time
+
+_HAN: Final = re.compile(r"[\u4e00-\u9fff]")
+_STREAM: Final = re.compile(
+    r"\b(?:on|in|from|at) (?:the )?(?:camera|stream|feed|channel) (?P<name>[\w.-]*\w)|"
+    r"\b(?:on|in|from|at) (?:the )?(?P<first>[\w.-]+) (?:camera|stream|feed|channel)\b"
+)
+_STREAM_ZH: Final = re.compile(
+    r"在?(?:摄像头|摄像机|频道|视频流|流) ?(?P<name>[A-Za-z0-9._-]+)(?:上|里|中)?的?|"
+    r"在?(?P<first>[A-Za-z0-9._-]+) ?(?:摄像头|摄像机|频道|视频流)(?:上|里|中)?的?"
+)
+_QUOTES: Final = str.maketrans("“”„«»「」『』", '"' * 9)
+_MAX_CHARACTERS: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class UnderstoodQuestion:
+    """A question that was understood. `is_relative` if its time counts from the newest window."""
+
+    asked: ParsedQuestion
+    is_relative: bool = False
+
+
+class UnknownStreamError(ValueError):
+    """The question names a stream that the index does not have. The message is its name."""
+
+
+def language_of(question: str) -> Language:
+    """Return the language of a question: Chinese if it has a Chinese character."""
+    return "zh" if _HAN.search(question) else "en"
+
+
+def parse_question(question: str, streams: Sequence[str], reference_ns: int) -> UnderstoodQuestion:
+    """Return what a question asks for.
+
+    Args:
+        question: the question, in English or Chinese.
+        streams: the streams of the index, which a question may name.
+        reference_ns: the event time from which ages and days count back.
+
+    Raises:
+        NotUnderstoodError: no rule fits.
+        UnknownStreamError: it names a stream that does not exist.
+    """
+    if len(question) > _MAX_CHARACTERS:
+        raise NotUnderstoodError(f"{len(question)} > {_MAX_CHARACTERS}")
+    language = language_of(question)
+    text = " ".join(question.translate(_QUOTES).casefold().split())
+    text, named = _take_streams(text, language, streams)
+    time = find_time(text, language, reference_ns)
+    parsed = (parse_chinese if language == "zh" else parse_english)(time.rest)
+    return UnderstoodQuestion(replace(parsed, streams=named, span=time.span), time.is_relative)
+
+
+def _take_streams(text: str, language: Language, streams: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """Take the streams out of a text: those after a word such as camera, and names that are no other words."""
+    known = {stream.casefold(): stream for stream in streams}
+    pattern = _STREAM_ZH if language == "zh" else _STREAM
+    named: list[str] = []
+    while (found := pattern.search(text)) is not None:
+        name = found["name"] or found["first"]
+        if found["name"] is None and name not in known:
+            break
+        if name not in known:
+            raise UnknownStreamError(name)
+        named.append(known[name])
+        text = f"{text[: found.start()]} {text[found.end() :]}"
+    for name, stream in known.items():
+        bare = re.compile(rf"(?:\b(?:on|in|from|at) |在){re.escape(name)}(?![\w.-])(?:上|里|中)?的?")
+        if (found := bare.search(text)) is not None:
+            named.append(stream)
+            text = f"{text[: found.start()]} {text[found.end() :]}"
+    return text, tuple(dict.fromkeys(named))

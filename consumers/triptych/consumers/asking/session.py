@@ -1,0 +1,113 @@
+"""What a question may leave out because the one before said it: `and after that?`, `who said it?`, `那之后呢`."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Final, Self
+
+from triptych.consumers.asking.answer import Answer
+from triptych.files import replacing_file
+from triptych.schemas.errors import UsageError
+
+_AFTER: Final = re.compile(
+    r"^(?:and |so )?(?:what (?:happened|came|was) )?(?:right )?(?:after (?:that|this|it)|next|afterwards)$"
+)
+_BEFORE: Final = re.compile(r"^(?:and |so )?(?:what (?:happened|came|was) )?(?:right |just )?before (?:that|this|it)$")
+_AFTER_ZH: Final = re.compile("^(?:那|那么|在那|这|这个)?(?:之后|以后|后来|然后)(?:呢|发生了什么)?$")
+_BEFORE_ZH: Final = re.compile("^(?:那|那么|在那|这|这个)?(?:之前|以前)(?:呢|发生了什么)?$")
+_THEN: Final = re.compile(r"\b(?:then|at that (?:time|moment)|at the time)\b|那时候?|当时|那个时候")
+_IT: Final = re.compile(r"\b(?:it|that|this|them|one)\b|它们?|这个|那个")
+_NAME: Final = re.compile(r"[\w.-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class LastAnswer:
+    """What a session remembers of the last answer.
+
+    Attributes:
+        term: what it was about.
+        stream: the stream of its first moment; empty if it had none.
+        start_ns: start of that moment in event time.
+        end_ns: its end.
+    """
+
+    term: str = ""
+    stream: str = ""
+    start_ns: int = 0
+    end_ns: int = 0
+
+    @classmethod
+    def of(cls, answer: Answer, before: LastAnswer) -> Self:
+        """Return what to remember after an answer. One without an answer changes nothing."""
+        kept = cls(answer.term or before.term, before.stream, before.start_ns, before.end_ns)
+        if answer.outcome != "answered" or not answer.moments:
+            return kept if answer.outcome == "answered" else cls(**asdict(before))
+        first = answer.moments[0]
+        return replace(kept, stream=first.stream, start_ns=first.start_ns, end_ns=first.end_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """A question after what the last answer adds: the whole text, and where it looks.
+
+    Attributes:
+        text: the question, with the term in place of `it`.
+        stream: the only stream to look at; empty for those of the question.
+        start_ns, end_ns: the moment of the last answer, if the question is about that; else 0.
+        next_to: `after` or `before` if it asks what came next to that moment.
+    """
+
+    text: str
+    stream: str = ""
+    start_ns: int = 0
+    end_ns: int = 0
+    next_to: str = ""
+
+
+def follow_up(question: str, last: LastAnswer) -> FollowUp:
+    """Return a question with what the last answer adds."""
+    text = question.casefold().strip(" ?？.!。")  # noqa: RUF001 - Chinese
+    if last.stream:
+        moment = FollowUp(question, last.stream, last.start_ns, last.end_ns)
+        for next_to, patterns in (("after", (_AFTER, _AFTER_ZH)), ("before", (_BEFORE, _BEFORE_ZH))):
+            if any(pattern.match(text) for pattern in patterns):
+                return replace(moment, next_to=next_to)
+        if (found := _THEN.search(text)) is not None and len(text) > len(found[0]):
+            return replace(moment, text=f"{text[: found.start()]} {text[found.end() :]}".strip())
+    if last.term and (found := _IT.search(text)) is not None:
+        return FollowUp(f"{text[: found.start()]}{last.term}{text[found.end() :]}")
+    return FollowUp(question)
+
+
+def load_session(folder: Path, name: str) -> LastAnswer:
+    """Return what a session remembers; nothing if it is new.
+
+    Raises:
+        UsageError: the name is invalid, or the file is not that of a session.
+    """
+    path = session_file(folder, name)
+    if not path.is_file():
+        return LastAnswer()
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return LastAnswer(**document)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UsageError(f"{path}: expected a session of `triptych ask`, got something else; delete it") from error
+
+
+def save_session(folder: Path, name: str, last: LastAnswer) -> None:
+    """Store what a session remembers."""
+    path = session_file(folder, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing_file(path) as unfinished:
+        unfinished.write_text(json.dumps(asdict(last)), encoding="utf-8")
+
+
+def session_file(folder: Path, name: str) -> Path:
+    """Return the file of a session beside an index. Raises `UsageError` if the name is invalid."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"session: expected up to 64 letters, digits, '.', '_' or '-', got {name!r}")
+    return folder / "sessions" / f"{name}.json"

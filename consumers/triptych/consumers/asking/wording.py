@@ -1,0 +1,161 @@
+"""Word answers in English and Chinese, from templates."""
+
+# ruff: noqa: RUF001 - Chinese has punctuation of its own
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from triptych.consumers.asking.answering import FoundAnswer
+from triptych.consumers.asking.lookup import Occurrence
+from triptych.consumers.asking.parsing.question import Language, ParsedQuestion, Wanted
+from triptych.units import NS_PER_S
+
+SHOWN_MOMENTS: Final = 10
+_SHOWN_CHARACTERS: Final = 200
+
+_TEXTS: Final[dict[Language, dict[str, str]]] = {
+    "en": {
+        "can": (
+            "I can answer when, who (said it), how many, how often, how long, on which stream, first or last, before, "
+            "after or while, ever or never, which more often, and what was seen, heard or said."
+        ),
+        "not understood": "I do not understand: {part}.",
+        "no stream": "Not found: the index has no stream called {term}. It has: {streams}.",
+        "no windows": "Not found: the index holds nothing of that time and those streams.",
+        "never": "Not found: nothing in the index shows or says “{term}”{where}.",
+        "never together": "Not found: “{term}” is in the index, but not at the time that the question names.",
+        "nothing then": "Not found: nothing of that kind is in the index at that time.",
+        "nothing": "Not found.",
+        "not counted": "Not found: “{term}” was seen, but never counted: only detected objects are.",
+        "no speaker": "Not found: “{term}” was said, but no cue names who said it.",
+        "empty": "Not found: the index is empty.",
+        "where": " there",
+        "clock": "Times are in UTC. Days, ages and clock times count from the newest window: {time}.",
+        "cut": "More windows match than are looked at: {most}. Name a stream or a time.",
+        "more": "… and {more} more.",
+    },
+    "zh": {
+        "can": (
+            "我能回答：什么时候、谁说的、多少、几次、多久、哪个视频流、第一次或最后一次、之前、之后或同时、有没有、"
+            "哪个更多，以及看到、听到或说了什么。"
+        ),
+        "not understood": "没有听懂：{part}。",
+        "no stream": "没有找到：索引里没有名为 {term} 的视频流，只有：{streams}。",
+        "no windows": "没有找到：索引里没有该时间和视频流的内容。",
+        "never": "没有找到：索引里没有“{term}”{where}。",
+        "never together": "没有找到：索引里有“{term}”，但不在问题所说的时间。",
+        "nothing then": "没有找到：那个时间没有这样的内容。",
+        "nothing": "没有找到。",
+        "not counted": "没有找到：看到了“{term}”，但没有计数：只有检测到的物体才计数。",
+        "no speaker": "没有找到：有人说了“{term}”，但字幕没有写是谁说的。",
+        "empty": "没有找到：索引是空的。",
+        "where": "（在该时间和视频流中）",
+        "clock": "时间为 UTC。日期和钟点从索引里最新的窗口算起：{time}。",
+        "cut": "符合的窗口超过 {most} 个，没有全部查看。请指定视频流或时间。",
+        "more": "……还有 {more} 处。",
+    },
+}
+_SENTENCES: Final[dict[Language, dict[str, str]]] = {
+    "en": {
+        "when": "{places}.",
+        "first": "First: {places}.",
+        "last": "Last: {places}.",
+        "how many": "At most {value} at once ({term}): {places}.",
+        "how often": "{value} times ({term}): {places}.",
+        "how long": "{value} seconds in all ({term}): {places}.",
+        "who": "{value}: {places}.",
+        "which stream": "{value}: {places}.",
+        "what was seen": "Seen: {value} ({places}).",
+        "what was heard": "Heard: {value} ({places}).",
+        "what was said": "Said: {value} ({places}).",
+        "yes": "Yes, it was: “{term}”, {places}.",
+        "no": "No: nothing in the index shows or says “{term}” so.",
+        "never so": "Never: nothing in the index shows or says “{term}” so.",
+        "more": "“{most}” more often: “{term}” {first} times, “{other}” {second} times.",
+        "equal": "Equally often: “{term}” {first} times, “{other}” {second} times.",
+    },
+    "zh": {
+        "when": "{places}。",
+        "first": "第一次：{places}。",
+        "last": "最后一次：{places}。",
+        "how many": "同时最多 {value} 个（{term}）：{places}。",
+        "how often": "{value} 次（{term}）：{places}。",
+        "how long": "一共 {value} 秒（{term}）：{places}。",
+        "who": "{value}：{places}。",
+        "which stream": "{value}：{places}。",
+        "what was seen": "看到：{value}（{places}）。",
+        "what was heard": "听到：{value}（{places}）。",
+        "what was said": "说了：{value}（{places}）。",
+        "yes": "有，“{term}”：{places}。",
+        "no": "没有：索引里没有这样的“{term}”。",
+        "never so": "从来没有：索引里没有这样的“{term}”。",
+        "more": "“{most}”更多：“{term}” {first} 次，“{other}” {second} 次。",
+        "equal": "一样多：“{term}” {first} 次，“{other}” {second} 次。",
+    },
+}
+
+
+def say(key: str, language: Language, **values: object) -> str:
+    """Return a fixed text."""
+    return _TEXTS[language][key].format(**values)
+
+
+def shown_time(time_ns: int) -> str:
+    """Return an event time as people read it, in UTC, to a tenth of a second."""
+    moment = datetime.fromtimestamp(time_ns // (NS_PER_S // 10) / 10, UTC)
+    return moment.strftime("%Y-%m-%d %H:%M:%S") + (f".{moment.microsecond // 100_000}" if moment.microsecond else "")
+
+
+def moment_line(moment: Occurrence) -> str:
+    """Return where and when a moment is: `city 2026-01-01 10:00:04-10:00:12`."""
+    start, end = shown_time(moment.start_ns), shown_time(moment.end_ns)
+    return f"{moment.stream} {start}-{end[11:] if end[:10] == start[:10] else end}"
+
+
+def worded(asked: ParsedQuestion, finding: FoundAnswer) -> str:
+    """Return the answer as a sentence, and what it wants to know besides as a second one."""
+    text = _sentence(asked, finding)
+    if asked.also is None:
+        return text
+    besides = ParsedQuestion(asked.also, asked.language)
+    if not finding.also_value:
+        return f"{text} {say('nothing then', asked.language)}"
+    return f"{text} {_sentence(besides, FoundAnswer(finding.also_value, finding.also))}"
+
+
+def _sentence(asked: ParsedQuestion, finding: FoundAnswer) -> str:
+    """Return one sentence. EVER and COMPARE have one for each outcome, the other kinds one each."""
+    key: str = asked.wanted.value
+    value = finding.value
+    other = "" if asked.other is None else asked.other.term
+    values: dict[str, object] = {"value": value, "term": _term(asked), "other": other}
+    if asked.wanted is Wanted.EVER:
+        key = "yes" if value else "never so" if asked.negative else "no"
+    elif asked.wanted is Wanted.COMPARE and isinstance(value, tuple):
+        first, second = value
+        key = "equal" if first == second else "more"
+        values |= {"first": first, "second": second, "most": _term(asked) if int(first) > int(second) else other}
+    elif isinstance(value, tuple):
+        names = [str(name) for name in value]
+        values["value"] = _quoted(names) if asked.wanted is Wanted.WHAT_SAID else ", ".join(names)
+    elif isinstance(value, float):
+        values["value"] = f"{value:g}"
+    values["places"] = _places(finding.moments, asked.language)
+    return _SENTENCES[asked.language][key].format(**values)
+
+
+def _term(asked: ParsedQuestion) -> str:
+    return "" if asked.about is None else asked.about.term
+
+
+def _places(moments: Sequence[Occurrence], language: Language) -> str:
+    lines = list(dict.fromkeys(moment_line(moment) for moment in moments))
+    text = "; ".join(lines[:SHOWN_MOMENTS])
+    return text if len(lines) <= SHOWN_MOMENTS else f"{text} {say('more', language, more=len(lines) - SHOWN_MOMENTS)}"
+
+
+def _quoted(texts: Sequence[str]) -> str:
+    return " ".join(f"“{text[:_SHOWN_CHARACTERS]}”" for text in texts[:SHOWN_MOMENTS])

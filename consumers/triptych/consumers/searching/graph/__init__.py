@@ -1,0 +1,1 @@
+"""The graph of an index: windows, and what was seen, heard and said in them, as RDF."""

@@ -1,0 +1,1 @@
+"""`triptych trace`: the trace of a window as a tree."""

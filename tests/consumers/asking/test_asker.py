@@ -1,0 +1,165 @@
+"""Answers about an index that was written from results."""
+
+# ruff: noqa: RUF001 - Chinese has punctuation of its own
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.consumers.conftest import START_NS, WINDOW_NS
+from tests.consumers.searching.conftest import SearchWorld
+from triptych.cli import app
+from triptych.consumers import Answer, Asker
+from triptych.consumers.asking.lookup import AskScope
+from triptych.consumers.asking.session import LastAnswer
+from triptych.schemas.perception.objects import ObjectCount
+from triptych.schemas.results import Result
+
+Indexed = Callable[..., SearchWorld]
+
+
+def dogs(world: SearchWorld, number: int, count: int = 1, said: str = "", stream: str = "city") -> Result:
+    """Return the result of a window with dogs."""
+    return world.result(number, said, stream=stream, counts={"dog": ObjectCount(median=count, largest=count)})
+
+
+@pytest.fixture
+def asker(world: SearchWorld, indexed: Indexed) -> Asker:
+    """An hour in two streams: dogs in windows 10 to 12, 14 and 30; the bank in 11 and 40."""
+    indexed(
+        world.result(0, "Nothing happens."),
+        *(dogs(world, number, number - 9) for number in (10, 12, 14)),
+        dogs(world, 11, 2, "ANNA: Where is the bank?"),
+        world.result(20, "BEN: Over there."),
+        dogs(world, 30, 1),
+        world.result(40, "ANNA: The banks are closed. Ask John Smith."),
+        dogs(world, 5, 7, stream="harbour"),
+        world.result(50, seen="tabby"),
+        world.result(60, "银行关门了"),
+    )
+    return Asker.open(world.folder)
+
+
+def numbers(answer: Answer) -> list[tuple[int, int]]:
+    """Return the first window of each moment, and the one after its last."""
+    spans = [(one.start_ns - START_NS, one.end_ns - START_NS) for one in answer.moments]
+    return [(start // WINDOW_NS, end // WINDOW_NS) for start, end in spans]
+
+
+def test_moments_bridge_a_gap_of_one_window(asker: Asker) -> None:
+    """Window 13 shows no dog, and is within the moment; each result that is cited shows one."""
+    answer = asker.ask("When was a dog seen on city?")
+    assert numbers(answer) == [(10, 15), (30, 31)]
+    assert [len(one.results) for one in answer.moments] == [4, 1]
+    assert answer.outcome == "answered"
+
+
+def test_both_questions_in_one_are_answered(asker: Asker) -> None:
+    """When, and what was on screen then."""
+    answer = asker.ask("When did someone mention the bank, and what was on screen?")
+    assert answer.understood == "when | said bank | also what was seen"
+    assert numbers(answer)[:2] == [(11, 12), (40, 41)]
+    assert "Seen: dog" in answer.text
+
+
+def test_relations_hold_in_one_stream(asker: Asker) -> None:
+    """The bank is mentioned in the city, where the dog was first seen before; the harbour's dog does not count."""
+    assert asker.ask("Was a dog seen before someone mentioned the bank?").value is True
+    assert asker.ask("Was someone mentioning the bank before a dog was seen?").value is False
+    assert asker.ask("What was said after a dog was seen?").value == ("BEN: Over there.",)
+    assert asker.ask("What was said before someone mentioned the bank?").value == ("Nothing happens.",)
+
+
+def test_numbers_times_names_and_comparisons(asker: Asker) -> None:
+    """The largest count, mentions by stem, speakers, sums of seconds, streams."""
+    assert asker.ask("How many dogs were there?").value == 7
+    assert asker.ask("How many dogs were there on city?").value == 5
+    assert asker.ask("How often was the bank mentioned?").value == 2
+    assert asker.ask("Who mentioned the bank?").value == ("ANNA",)
+    assert asker.ask("How long was a dog seen on city?").value == 12.0
+    assert asker.ask("On which camera was a dog seen?").value == ("city", "harbour")
+    assert asker.ask("Was dog mentioned more often than bank?").value == (0, 2)
+
+
+def test_without_support_there_is_no_answer(asker: Asker) -> None:
+    """Each refusal says why; never is an answer."""
+    assert asker.ask("When was a zebra seen?").text == "Not found: nothing in the index shows or says “zebra”."
+    assert "never counted" in asker.ask("How many tabbies were there?").text
+    assert (
+        "no cue names who said it" in asker.ask("谁提到了银行？").text
+        or asker.ask("谁提到了银行？").outcome == "not_found"
+    )
+    assert asker.ask("What was said at 23:59?").outcome == "not_found"
+    assert "city, harbour" in asker.ask("When was a dog seen on camera west?").text
+    assert "I can answer when" in asker.ask("Why did the dog bark?").text
+    assert asker.ask("Did a zebra ever appear?").value is False
+    assert asker.ask("When was a dog seen while someone mentioned the submarine?").outcome == "not_found"
+
+
+def test_the_answer_is_in_the_language_of_the_question(asker: Asker) -> None:
+    """A label in English is found by its Chinese name."""
+    answer = asker.ask("狗出现了几次？")
+    assert answer.value == 3
+    assert answer.text.startswith("3 次（狗）")
+    assert asker.ask("什么时候有人提到银行？").moments[0].text == "银行关门了"
+
+
+def test_the_time_of_a_question_narrows_it_and_is_told(asker: Asker) -> None:
+    """Ages count from the newest window, not from now."""
+    answer = asker.ask("How often was the bank mentioned in the last 1 minute?")
+    assert answer.value == 1
+    assert "count from the newest window" in answer.notes[0]
+    assert asker.ask("How many dogs were there?", AskScope(("city",))).value == 5
+
+
+def test_a_session_resolves_what_a_question_leaves_out(asker: Asker) -> None:
+    """After that, then, and it."""
+    first = asker.ask("When was the bank first mentioned?")
+    last = LastAnswer.of(first, LastAnswer())
+    assert "Over there" in asker.ask("And after that?", last=last).text
+    assert "Over there" in asker.ask("那之后呢？", last=last).text
+    assert "Nothing happens" in asker.ask("and before that?", last=last).text
+    assert asker.ask("What was on screen then?", last=last).value == ("dog",)
+    assert asker.ask("How often was it mentioned?", last=last).value == 2
+    refused = asker.ask("Why?", last=last)
+    assert LastAnswer.of(refused, last) == last
+    assert asker.ask("And after that?").outcome == "not_understood"
+
+
+def test_new_windows_are_seen_by_an_open_asker(world: SearchWorld, asker: Asker) -> None:
+    """The index goes on growing while it is asked."""
+    world.publish(dogs(world, 70, 9))
+    world.index()
+    assert asyncio.run(asker.ask_async("How many dogs were there?")).value == 9
+
+
+def test_names_of_an_alias_file_mean_the_same(world: SearchWorld, asker: Asker) -> None:
+    """The file lies in the folder of the index."""
+    del asker
+    (world.folder / "aliases.toml").write_text(
+        'dog = ["Rex", "雷克斯"]\nbank = ["credit institute"]\n', encoding="utf-8"
+    )
+    asker = Asker.open(world.folder)
+    assert asker.ask("How many times did Rex appear?").value == 3
+    assert asker.ask("雷克斯出现了几次？").value == 3
+    assert asker.ask("How often was the credit institute mentioned?").value == 2
+
+
+def test_the_command_answers_with_evidence(world: SearchWorld, asker: Asker) -> None:
+    """As lines for people, as JSON, and with a session."""
+    del asker
+    command = ["ask", "--index", str(world.folder), "--session", "one"]
+    done = CliRunner().invoke(app, [*command, "When was the bank first mentioned?"])
+    assert f"triptych evidence {world.result(11).id}" in done.stdout
+    done = CliRunner().invoke(app, [*command, "--json", "And after that?"])
+    found = json.loads(done.stdout)
+    assert found["results"] == [world.result(20).id, world.result(12).id]
+    assert found["outcome"] == "answered"
+    (world.folder / "sessions" / "one.json").write_text("{}x")
+    failed = CliRunner().invoke(app, [*command, "And after that?"])
+    assert "expected a session" in str(failed.exception)
