@@ -25,6 +25,7 @@ EXTRA_OF_MODULE = {
     "dateparser": "ask",
     "httpx2": "describe",
     "huggingface_hub": "foundation",
+    "implicit": "recommend",
     "lancedb": "index",
     "numpy": "producers",
     "open_clip": "foundation",
@@ -45,6 +46,7 @@ EXTRA_OF_MODULE = {
     "uvicorn": "page",
     "PIL": "train",
     "matplotlib": "train",
+    "scipy": "recommend",
     "sklearn": "train",
 }
 """The smallest extra that installs each optional module."""
@@ -166,6 +168,21 @@ COMMANDS = (
         "Write a report of a stream in Markdown, hour by hour: what was seen, heard and said, and what was wrong.",
     ),
     LazyCommand("graph", "triptych.consumers.asking.cli:app", "What an index knows, as a graph."),
+    LazyCommand(
+        "recommend",
+        "triptych.consumers.recommending.cli:recommend",
+        "Recommend windows, clips or feeds to a user, with the reasons.",
+    ),
+    LazyCommand(
+        "interact",
+        "triptych.consumers.recommending.cli:interact",
+        "Say what a user did with a window, clip or feed. The next recommendation knows it.",
+    ),
+    LazyCommand(
+        "recommender",
+        "triptych.recommender:recommender",
+        "Train the recommender, import data sets, set profiles, delete users.",
+    ),
     LazyCommand(
         "export",
         "triptych.consumers.exporting.cli:export",

@@ -111,6 +111,18 @@ def test_an_empty_value_is_preserved(transport: Transport, new_topic: NewTopic, 
     assert record.value == b""
 
 
+def test_a_message_without_a_value_is_a_tombstone(
+    transport: Transport, new_topic: NewTopic, publisher: Publisher
+) -> None:
+    """It reads as no bytes. Only its key counts for the size."""
+    topic = new_topic(1)
+    message = Message(topic, b"key", None)
+    assert message.size_bytes == len(b"key")
+    send_all(publisher, [message])
+    (record,) = read_count(from_the_start(transport, topic, 1), 1)
+    assert (record.key, record.value) == (b"key", b"")
+
+
 def test_records_of_one_key_keep_their_order(transport: Transport, new_topic: NewTopic, publisher: Publisher) -> None:
     """Also if several keys share a partition and several threads send."""
     topic = new_topic(2)
