@@ -50,7 +50,7 @@ class FitOptions:
         seed: seed of weights, order and dropout.
     """
 
-    steps: int = 400
+    steps: int = 600
     batch: int = 32
     rate: float = 2e-3
     dropout: float = 0.25

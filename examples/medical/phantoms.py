@@ -149,7 +149,7 @@ def draw_chest(signs: Sequence[bool], rng: Random) -> NDArray[np.float64]:
         chest = np.where(lung > 0, 0.8, chest)
     if nodule:
         centre = (rng.choice((34, 92)) + rng.randrange(-7, 8), rng.randrange(34, 62))
-        cv2.circle(chest, centre, rng.randrange(4, 7), 0.7, -1)
+        cv2.circle(chest, centre, rng.randrange(6, 9), 0.95, -1)
     return np.asarray(cv2.GaussianBlur(chest, (0, 0), 1.0), np.float64)
 
 
