@@ -26,7 +26,7 @@ $(VENV)/bin/uv:
 
 $(PACKAGES): pyproject.toml $(VENV)/bin/uv
 	@echo "Installing Triptych with all its extras (the first time this fetches several gigabytes)"
-	@$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(PYTHON) --editable '.[producers,transcribe,worker,cpu,onnx,foundation,train,compress,medical,consumers,describe,mqtt,page,index,ask,trace,export,librdkafka,docs,dev]'
+	@$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(PYTHON) --editable '.[producers,transcribe,worker,cpu,onnx,foundation,train,compress,medical,consumers,describe,mqtt,page,index,ask,recommend,trace,export,librdkafka,docs,dev]'
 	@touch $@
 
 .PHONY: broker
@@ -119,7 +119,7 @@ format: $(PACKAGES) ## Format the code and apply the linter's fixes
 
 .PHONY: ci
 ci: check check-page site ## Run all of CI: checks, site, and the tests in a clean clone, where a missing server is an error
-	@tools/system_packages.sh need python venv java mvn npm chromium redis-server kcat openssl rtsp-server benchmark-parts prometheus mosquitto
+	@tools/system_packages.sh need python venv java mvn npm chromium redis-server kcat openssl rtsp-server benchmark-parts prometheus mosquitto systemd-analyze
 	@tools/clean_clone.sh make test
 
 .PHONY: kafka
@@ -155,6 +155,10 @@ bench-search: $(PACKAGES) ## Write and search an index of a million generated wi
 .PHONY: bench-ask
 bench-ask: $(PACKAGES) ## Ask generated feeds with known content questions in English and Chinese; DRAWS=2 questions a phrasing
 	@$(PYTHON) -m benchmarks.asking --draws $(or $(DRAWS),2)
+
+.PHONY: bench-recommend
+bench-recommend: $(PACKAGES) ## Recommend to generated users with known taste, against each part alone; USERS=N MOVIELENS=FOLDER
+	@$(PYTHON) -m benchmarks.recommend --users $(or $(USERS),2000) $(if $(MOVIELENS),--movielens $(MOVIELENS))
 
 .PHONY: bench
 bench: $(PACKAGES) weights broker ## Measure each part beside its limit, and write docs/performance.md; NAME="road decode" ROUNDS=5

@@ -4,7 +4,7 @@
 #   tools/system_packages.sh need WHAT...      exit 1 if something is missing, and print the command that installs it
 #   tools/system_packages.sh install WHAT...   install what is missing with apt-get (as root)
 #
-# WHAT is one of: python venv java mvn npm chromium redis-server kcat openssl rtsp-server benchmark-parts kustomize stamps prometheus mosquitto
+# WHAT is one of: python venv java mvn npm chromium redis-server kcat openssl rtsp-server benchmark-parts kustomize stamps prometheus mosquitto systemd-analyze
 set -eu
 
 JAVA_MAJOR=17
@@ -56,6 +56,7 @@ package_of() {
         benchmark-parts) echo espeak-ng flite fonts-noto-color-emoji asterisk-core-sounds-en-wav ;;
         kustomize) echo kubectl ;;
         stamps) echo tuxpaint-stamps-default ;;
+        systemd-analyze) echo systemd ;;
         *) echo "$1" ;;
     esac
 }
@@ -71,6 +72,7 @@ described() {
         benchmark-parts) echo "What the generated benchmarks are made with" ;;
         kustomize) echo "kustomize, or kubectl of Kubernetes' own packages," ;;
         stamps) echo "The stamps of Tux Paint" ;;
+        systemd-analyze) echo "systemd-analyze, which checks the units for systemd," ;;
         *) echo "$1" ;;
     esac
 }

@@ -25,6 +25,7 @@ EXTRA_OF_MODULE = {
     "dateparser": "ask",
     "httpx2": "describe",
     "huggingface_hub": "foundation",
+    "implicit": "recommend",
     "lancedb": "index",
     "numpy": "producers",
     "open_clip": "foundation",
@@ -45,6 +46,7 @@ EXTRA_OF_MODULE = {
     "uvicorn": "page",
     "PIL": "train",
     "matplotlib": "train",
+    "scipy": "recommend",
     "sklearn": "train",
 }
 """The smallest extra that installs each optional module."""
@@ -169,6 +171,21 @@ COMMANDS = (
     ),
     LazyCommand("graph", "triptych.consumers.asking.cli:app", "What an index knows, as a graph."),
     LazyCommand(
+        "recommend",
+        "triptych.consumers.recommending.cli:recommend",
+        "Recommend windows, clips or feeds to a user, with the reasons.",
+    ),
+    LazyCommand(
+        "interact",
+        "triptych.consumers.recommending.cli:interact",
+        "Say what a user did with a window, clip or feed. The next recommendation knows it.",
+    ),
+    LazyCommand(
+        "recommender",
+        "triptych.recommender:recommender",
+        "Train the recommender, import data sets, set profiles, delete users.",
+    ),
+    LazyCommand(
         "export",
         "triptych.consumers.exporting.cli:export",
         "Write the results that exist now to a Parquet file, for DuckDB, pandas and others.",
@@ -184,6 +201,7 @@ COMMANDS = (
         "triptych.consumers.traces.cli:trace",
         "Print the trace of a window as a tree: when each step began and how long it took.",
     ),
+    LazyCommand("rebuild", "triptych.worker.rebuilding.cli:app", "Write again what was lost, from the results topic."),
     LazyCommand("config", "triptych.cli:config", "Print the settings in effect as TOML, with secrets hidden."),
     LazyCommand(
         "data",
@@ -206,7 +224,7 @@ COMMANDS = (
         "models", "triptych.models.cli:models", "List models and pretrained weights, download weights, compile a model."
     ),
     LazyCommand(
-        "topics", "triptych.transport.cli:app", "Create and check the topics that a pipeline reads and writes."
+        "topics", "triptych.transport.cli:app", "Create, check and grow the topics that a pipeline reads and writes."
     ),
 )
 """All commands, in the order of the help. A test compares the summaries with the commands' own help."""

@@ -45,6 +45,10 @@ MESSAGE_OF = {
     "redrive_mark": "redriveMark",
     "description": "description",
     "description_that_was_refused": "description",
+    "interaction_with_a_window": "interaction",
+    "interaction_with_a_feed": "interaction",
+    "user_profile": "userProfile",
+    "item_text": "itemText",
 }
 FOREIGN_HEADERS = {"traceparent", "ce_mood"}
 
@@ -111,7 +115,7 @@ def test_golden_messages_fit_the_document(asyncapi: dict[str, Any], golden: dict
     validator(asyncapi, message["headers"]).validate(headers)
     ours = {header for header in headers if not header.startswith("original")} - FOREIGN_HEADERS
     assert ours <= message["headers"]["properties"].keys()
-    is_document = MESSAGE_OF[name] in {"result", "description"}
+    is_document = MESSAGE_OF[name] in {"result", "description", "interaction", "userProfile", "itemText"}
     payload = json.loads(wire.value) if is_document else wire.value.decode(errors="replace")
     validator(asyncapi, message["payload"]).validate(payload)
 

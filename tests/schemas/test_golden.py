@@ -27,6 +27,8 @@ from triptych.schemas.perception.matches import Match, MatchEvidence
 from triptych.schemas.perception.objects import Detection, ObjectCount
 from triptych.schemas.perception.vectors import Vectors, encode_vector
 from triptych.schemas.reasons import DeadReason
+from triptych.schemas.recommending.interaction_codec import decode_interaction, encode_interaction
+from triptych.schemas.recommending.interactions import Interaction, ItemText, RecommendationRecord, UserProfile
 from triptych.schemas.records import AudioChunk, End, InputRecord, Progress, SubtitleCue, VideoFrame
 from triptych.schemas.results import (
     Added,
@@ -350,6 +352,40 @@ DESCRIPTIONS: dict[str, Description] = {
 MARK = RedriveMark(pipeline="triptych", topic="triptych.video", partition=2, offset=17, state="done")
 
 
+INTERACTIONS: dict[str, RecommendationRecord] = {
+    "interaction_with_a_window": Interaction(
+        user="0123456789abcdef0123456789abcdef",
+        kind="window",
+        item=f"city/{_START}-{_START + 2 * _SECOND}",
+        action="watched",
+        seconds=12.5,
+        time_ns=_START + 9 * _SECOND,
+    ),
+    "interaction_with_a_feed": Interaction(
+        user="0123456789abcdef0123456789abcdef", kind="feed", item="city", action="skipped", time_ns=_START
+    ),
+    "user_profile": UserProfile(
+        user="0123456789abcdef0123456789abcdef", text="Züge und Häfen", language="de", time_ns=_START
+    ),
+    "item_text": ItemText(
+        kind="clip",
+        item="movielens-1",
+        title="Toy Story",
+        labels=("Animation", "Comedy"),
+        language="en",
+        time_ns=_START,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", INTERACTIONS)
+def test_a_golden_record_of_interactions_round_trips(golden: dict[str, Wire], name: str) -> None:
+    """The message decodes to the expected record, and the record encodes to the same bytes."""
+    message, record = golden[name], INTERACTIONS[name]
+    assert decode_interaction(*message) == record
+    assert encode_interaction(record, pipeline="triptych") == message
+
+
 @pytest.mark.parametrize("name", INPUTS)
 def test_a_golden_input_record_round_trips(golden: dict[str, Wire], name: str) -> None:
     """The message decodes to the expected record, and the record encodes to the same bytes."""
@@ -428,4 +464,12 @@ def test_unknown_fields_of_a_newer_writer_are_ignored(golden: dict[str, Wire]) -
 
 def test_every_golden_message_is_tested(golden: dict[str, Wire]) -> None:
     """No golden file is unused."""
-    assert golden.keys() == {*INPUTS, *RESULTS, *DEAD, *DESCRIPTIONS, "redrive_mark", "result_of_a_newer_writer"}
+    assert golden.keys() == {
+        *INPUTS,
+        *RESULTS,
+        *DEAD,
+        *DESCRIPTIONS,
+        *INTERACTIONS,
+        "redrive_mark",
+        "result_of_a_newer_writer",
+    }

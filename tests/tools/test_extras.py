@@ -41,7 +41,7 @@ print(json.dumps({"count": count, "failed": failed, "present": present, "trainin
 """
 
 NEVER_SERVED = ("captum", "matplotlib", "tensorboard", "torchao")
-OF_OTHER_CONSUMERS = ("triptych.consumers.page.", "triptych.consumers.searching.", "triptych.consumers.asking.")
+OF_OTHER_CONSUMERS = ("triptych.consumers.page.", "triptych.consumers.recommending.", "triptych.consumers.searching.", "triptych.consumers.asking.")
 TRAIN_ONLY = (*NEVER_SERVED, "sklearn")
 
 
@@ -72,13 +72,18 @@ CASES = {
     "ask": ExtraCase(
         ("triptych.consumers.searching", "triptych.consumers.asking"), ("torch", "av", "cv2", "starlette")
     ),
+    "recommend": ExtraCase(("triptych.consumers.recommending",), ("torch", "av", "cv2", "starlette")),
     "export": ExtraCase(("triptych.consumers.exporting",), ("torch", "av", "cv2", "lancedb")),
     "producers": ExtraCase(("triptych.producers",), ("torch", "redis", "faster_whisper")),
     "transcribe": ExtraCase(("triptych.producers",), ("torch", "redis")),
     "worker": ExtraCase(("triptych.worker", "triptych.models"), (*TRAIN_ONLY, "faster_whisper")),
     # sentence-transformers brings scikit-learn
     "foundation": ExtraCase(("triptych.worker", "triptych.models"), (*NEVER_SERVED, "faster_whisper")),
-    "train": ExtraCase(("triptych.training", "triptych.explaining"), ("torchao", "faster_whisper")),
+    "train": ExtraCase(
+        ("triptych.training", "triptych.explaining"),
+        ("torchao", "faster_whisper"),
+        left_out=("triptych.training.recommending.",),
+    ),
     "compress": ExtraCase(("triptych.training.compression",), ("faster_whisper",)),
 }
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 import pytest
 
@@ -18,6 +18,7 @@ from triptych.transport.errors import (
     OffsetOutOfRangeError,
     PublishTimeoutError,
     RecordTooLargeError,
+    RetriableError,
     TransportClosedError,
 )
 from triptych.transport.protocols import GroupConsumer, Publisher, Reader, Transport
@@ -108,6 +109,18 @@ def test_an_empty_value_is_preserved(transport: Transport, new_topic: NewTopic, 
 
     (record,) = read_count(from_the_start(transport, topic), 1)
     assert record.value == b""
+
+
+def test_a_message_without_a_value_is_a_tombstone(
+    transport: Transport, new_topic: NewTopic, publisher: Publisher
+) -> None:
+    """It reads as no bytes. Only its key counts for the size."""
+    topic = new_topic(1)
+    message = Message(topic, b"key", None)
+    assert message.size_bytes == len(b"key")
+    send_all(publisher, [message])
+    (record,) = read_count(from_the_start(transport, topic, 1), 1)
+    assert (record.key, record.value) == (b"key", b"")
 
 
 def test_records_of_one_key_keep_their_order(transport: Transport, new_topic: NewTopic, publisher: Publisher) -> None:
@@ -711,3 +724,29 @@ def test_topics_are_described_as_created(transport: Transport, new_topic: NewTop
     admin.alter(topic, {"retention.ms": "1000"})
     assert admin.describe([topic])[topic].configs["retention.ms"] == "1000"
     admin.close()
+
+
+def test_topics_grow(transport: Transport, new_topic: NewTopic) -> None:
+    """Several in one request. Records stay where they are, and new partitions are empty."""
+    topics = [new_topic(2), new_topic(2), new_topic(2)]
+    publisher = transport.publisher()
+    send_all(publisher, of(topics[0], 3))
+    publisher.close(DEADLINE_S)
+    admin = transport.admin()
+    assert {*topics} <= {*admin.names()}
+    assert not [name for name in admin.names() if name.startswith("__")]
+
+    admin.grow(dict.fromkeys(topics[:2], 4))
+    deadline = time.monotonic() + DEADLINE_S
+    wanted = dict(zip(topics, (4, 4, 2), strict=True))
+    while {topic: found.partitions for topic, found in admin.identify(topics).items()} != wanted:
+        assert time.monotonic() < deadline, "the brokers do not show the new partitions"
+        time.sleep(0.05)
+    ends: dict[TopicPartition, int] = {}
+    while not ends:  # a new partition has no leader for a moment
+        assert time.monotonic() < deadline, "the new partitions have no leaders"
+        with suppress(RetriableError):
+            ends = admin.appended_offsets(partitions(topics[0], 4))
+    admin.close()
+
+    assert sum(ends.values()) == ends[TopicPartition(topics[0], partition_of(b"city", 2))] == 3

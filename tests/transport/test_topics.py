@@ -96,7 +96,7 @@ def test_the_check_at_the_start_raises() -> None:
     assert len(str(missing.value).splitlines()) == 5
 
     admin = transport.admin()
-    assert len(create_topics(admin, "triptych", TopicSettings("", max_record_bytes=1_000))) == 8
+    assert len(create_topics(admin, "triptych", TopicSettings("", max_record_bytes=1_000))) == 9
     check_topics(transport, "triptych", 1_000)
 
     with pytest.raises(TopicMisconfiguredError, match=r"max\.message\.bytes"):
@@ -160,6 +160,7 @@ def test_only_missing_topics_are_created() -> None:
         "city.dead: created with 4 partitions",
         "city.prompts: created with 1 partition",
         "city.feedback: created with 1 partition",
+        "city.interactions: created with 1 partition",
     ]
 
     assert (missing_topics(admin, "city"), create_missing(admin, "city", 5_000)) == ([], [])

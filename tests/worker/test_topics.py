@@ -22,6 +22,7 @@ from triptych.schemas.names import (
     results_topic,
 )
 from triptych.schemas.partition import partition_of
+from triptych.settings.loading import load
 from triptych.transport.errors import TopicMissingError, TopicRecreatedError
 from triptych.transport.memory.transport import MemoryTransport
 from triptych.transport.records import Commit
@@ -101,6 +102,21 @@ def test_records_at_their_place_before_the_growth_are_not_dead_letters(
     world.work()
     assert stored(world, MOVES) == 3
     assert world.letters() == []
+
+
+@pytest.mark.parametrize("earlier", ["3,6", ""])
+def test_a_pipeline_that_began_after_the_growth_is_told_the_earlier_numbers(
+    world: World, memory: MemoryTransport, feed: MakeFeed, earlier: str
+) -> None:
+    """By a setting, as it has no commits from before. Without it, older records of moved streams are dead letters."""
+    world.send(feed(MOVES).play(6))
+    for topic in all_topics(world):
+        memory.add_partitions(topic, 9)
+    world.settings = load(overrides={"model.name": "null", "kafka.earlier_partitions": earlier}, environ={})
+    world.work()
+
+    assert stored(world, MOVES) == (3 if earlier else 0)
+    assert (world.letters() == []) is bool(earlier)
 
 
 @pytest.mark.parametrize("grown", [(VIDEO_TOPIC,), (VIDEO_TOPIC, AUDIO_TOPIC, SUBTITLES_TOPIC)], ids=["one", "inputs"])

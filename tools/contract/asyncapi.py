@@ -34,6 +34,9 @@ def asyncapi() -> dict[str, Any]:
     channels["dead"] = _pipeline_channel(names.dead_topic("{pipeline}"), "deadLetter", "redriveMark")
     channels["prompts"] = _pipeline_channel(names.prompts_topic("{pipeline}"), "promptChange", policy="compact")
     channels["feedback"] = _pipeline_channel(names.feedback_topic("{pipeline}"), "feedback", policy="compact")
+    channels["interactions"] = _pipeline_channel(
+        names.interactions_topic("{pipeline}"), "interaction", "userProfile", "itemText", policy="compact"
+    )
     channels["descriptions"] = _pipeline_channel(names.descriptions_topic("{pipeline}"), "description")
     return {
         "asyncapi": "3.0.0",
@@ -92,6 +95,7 @@ def _operations() -> dict[str, Any]:
     return receive | {
         "receivePromptChange": {"action": "receive", "channel": {"$ref": "#/channels/prompts"}},
         "receiveFeedback": {"action": "receive", "channel": {"$ref": "#/channels/feedback"}},
+        "receiveInteraction": {"action": "receive", "channel": {"$ref": "#/channels/interactions"}},
         "sendResult": {"action": "send", "channel": {"$ref": "#/channels/results"}},
         "sendDeadLetter": {"action": "send", "channel": {"$ref": "#/channels/dead"}},
         "sendDescription": {"action": "send", "channel": {"$ref": "#/channels/descriptions"}},
@@ -129,6 +133,9 @@ def _messages() -> dict[str, Any]:
         "redriveMark": _redrive_mark(),
         "promptChange": _json_message("A prompt that was set or removed.", names.PROMPT_TYPE, "PromptChange"),
         "feedback": _json_message("Whether a window fits a prompt, as a person said.", names.FEEDBACK_TYPE, "Feedback"),
+        "interaction": _json_message("What a user did with an item.", names.INTERACTION_TYPE, "Interaction"),
+        "userProfile": _json_message("What a user likes, in words.", names.PROFILE_TYPE, "UserProfile"),
+        "itemText": _json_message("What an item is about.", names.ITEM_TYPE, "ItemText"),
         "description": _message(
             "What a vision-language model wrote about one window.",
             _document_headers(names.DESCRIPTION_TYPE),

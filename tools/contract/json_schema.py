@@ -17,6 +17,7 @@ from triptych.schemas.headers import MEASURE_PATTERN
 from triptych.schemas.names import MODALITIES
 from triptych.schemas.perception.descriptions import DESCRIPTION_VERSION, Description
 from triptych.schemas.perception.prompts import Feedback, PromptChange
+from triptych.schemas.recommending.interactions import Interaction, ItemText, UserProfile
 from triptych.schemas.results import SCHEMA_VERSION, Result
 from triptych.schemas.validation import HEADER_OF
 
@@ -52,9 +53,9 @@ def page_schema() -> Schema:
 def component_schemas() -> dict[str, Schema]:
     """Return the schemas of all documents, in parts that refer to one another as components of an AsyncAPI document."""
     components: dict[str, Schema] = {}
-    for kind in (Result, Description, PromptChange, Feedback):
+    for kind in (Result, Description, PromptChange, Feedback, Interaction, UserProfile, ItemText):
         whole = _tidied(kind.model_json_schema(ref_template="#/components/schemas/{model}"))
-        parts: dict[str, Schema] = whole.pop("$defs")
+        parts: dict[str, Schema] = whole.pop("$defs", {})
         components |= {kind.__name__: whole, **parts}
     return components
 

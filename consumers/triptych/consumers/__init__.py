@@ -1,4 +1,4 @@
-"""Subscribe to results, search and ask from Python: `Subscriber`, `MomentSearch`, `Asker`, `Rule` and others.
+"""Subscribe to results, search, ask and recommend from Python: `Subscriber`, `MomentSearch`, `Asker`, `Recommender`.
 
 `to_arrow` and `to_pandas` make tables of results.
 Each name is imported from its module on first use, so importing this package is cheap.
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from triptych.consumers.asking.answer import Answer
     from triptych.consumers.asking.asker import Asker
     from triptych.consumers.exporting.result_table import to_arrow, to_pandas
+    from triptych.consumers.recommending.opening import open_recommender
+    from triptych.consumers.recommending.pseudonyms import Pseudonyms
+    from triptych.consumers.recommending.recommender import RecommendationQuery, Recommender
     from triptych.consumers.rules.rule import Rule
     from triptych.consumers.searching.search import MomentQuery, MomentSearch
     from triptych.consumers.subscription.async_subscriber import AsyncSubscriber
@@ -29,9 +32,13 @@ __all__ = [
     "DescriptionSubscriber",
     "MomentQuery",
     "MomentSearch",
+    "Pseudonyms",
+    "RecommendationQuery",
+    "Recommender",
     "Result",
     "Rule",
     "Subscriber",
+    "open_recommender",
     "to_arrow",
     "to_pandas",
 ]
@@ -44,9 +51,13 @@ _MODULES = {
     "DescriptionSubscriber": "triptych.consumers.subscription.description_subscriber",
     "MomentQuery": "triptych.consumers.searching.search",
     "MomentSearch": "triptych.consumers.searching.search",
+    "Pseudonyms": "triptych.consumers.recommending.pseudonyms",
+    "RecommendationQuery": "triptych.consumers.recommending.recommender",
+    "Recommender": "triptych.consumers.recommending.recommender",
     "Result": "triptych.schemas.results",
     "Rule": "triptych.consumers.rules.rule",
     "Subscriber": "triptych.consumers.subscription.subscriber",
+    "open_recommender": "triptych.consumers.recommending.opening",
     "to_arrow": "triptych.consumers.exporting.result_table",
     "to_pandas": "triptych.consumers.exporting.result_table",
 }

@@ -15,6 +15,7 @@ from triptych.settings.kafka import KafkaSettings
 from triptych.settings.mqtt import MqttSettings
 from triptych.settings.page import PageSettings
 from triptych.settings.produce import ProduceSettings
+from triptych.settings.recommend import RecommendSettings
 from triptych.settings.redis import RedisSettings
 from triptych.settings.section import NotEmpty, NotNegative, Positive, Section
 from triptych.settings.trace import TraceSettings
@@ -311,6 +312,7 @@ class Settings(Section):
     page: PageSettings = PageSettings()
     page_http: PageHttpSettings = PageHttpSettings()
     mqtt: MqttSettings = MqttSettings()
+    recommend: RecommendSettings = RecommendSettings()
     log: LogSettings = LogSettings()
     trace: TraceSettings = TraceSettings()
 

@@ -34,6 +34,9 @@ REDRIVE_TYPE: Final = "triptych.redrive"
 PROMPT_TYPE: Final = "triptych.prompt"
 FEEDBACK_TYPE: Final = "triptych.feedback"
 DESCRIPTION_TYPE: Final = "triptych.description"
+INTERACTION_TYPE: Final = "triptych.interaction"
+PROFILE_TYPE: Final = "triptych.profile"
+ITEM_TYPE: Final = "triptych.item"
 
 TOPICS_HEADER: Final = "triptych-topics"
 """Header of a result: the ids of the input topics (KIP-516) to which the positions in its state belong, as JSON."""
@@ -93,6 +96,11 @@ def prompts_topic(pipeline: str) -> str:
 def feedback_topic(pipeline: str) -> str:
     """Return the compacted topic of the answers that people gave about a pipeline's matches."""
     return f"{pipeline}.feedback"
+
+
+def interactions_topic(pipeline: str) -> str:
+    """Return the compacted topic of what users watched, liked and skipped, of their profiles, and of texts of items."""
+    return f"{pipeline}.interactions"
 
 
 def descriptions_topic(pipeline: str) -> str:

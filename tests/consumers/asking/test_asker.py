@@ -86,6 +86,14 @@ def test_numbers_times_names_and_comparisons(asker: Asker) -> None:
     assert asker.ask("Was dog mentioned more often than bank?").value == (0, 2)
 
 
+def test_who_was_mentioned_are_the_names_in_cues(asker: Asker) -> None:
+    """Names, not speakers; before or after something too."""
+    assert asker.ask("Who was mentioned?").value == ("John Smith",)
+    assert asker.ask("提到了谁？").value == ("John Smith",)
+    assert asker.ask("Who was mentioned after a dog was seen?").value == ("John Smith",)
+    assert asker.ask("Who was mentioned while a dog was seen?").text == "Not found: no cue says a name then."
+
+
 def test_without_support_there_is_no_answer(asker: Asker) -> None:
     """Each refusal says why; never is an answer."""
     assert asker.ask("When was a zebra seen?").text == "Not found: nothing in the index shows or says “zebra”."

@@ -60,6 +60,7 @@ def start_page(
     """Run `triptych page` on that port."""
     arguments = ["page", "--port", str(port), "--since", "beginning", "--allow", "operate"]
     arguments += ["--pipeline", real_pipeline.name, "--bootstrap-servers", kafka_bootstrap, "--redis-url", redis_url]
+    arguments += ["--index", str(tmp_path / "index")]
     with ExitStack() as stack:
 
         def start() -> subprocess.Popen[bytes]:
@@ -79,6 +80,13 @@ def answers(port: int) -> bool:
         return not httpx2.get(f"http://127.0.0.1:{port}/api/wall").json()["catching_up"]
     except httpx2.TransportError:
         return False
+
+
+def write_index(kafka_bootstrap: str, pipeline: str, folder: Path) -> None:
+    """Run `triptych index` up to the present end of the topics."""
+    arguments = ["index", "--until-end", "--index", str(folder), "--pipeline", pipeline]
+    command = [sys.executable, "-m", "triptych", *arguments, "--bootstrap-servers", kafka_bootstrap]
+    subprocess.run(command, check=True, timeout=START_S)
 
 
 def test_a_page_that_is_killed_and_started_again(
@@ -145,3 +153,17 @@ def test_without_kafka_the_command_says_what_to_do(port: int) -> None:
     ended = subprocess.run(command, capture_output=True, timeout=120, check=False)
     assert ended.returncode == 3
     assert b"make kafka" in ended.stderr
+
+
+def test_the_page_searches_what_the_index_reads_from_kafka(
+    real_pipeline: PagePipeline, start_page: StartPage, kafka_bootstrap: str, port: int, tmp_path: Path
+) -> None:
+    """Both as commands. The page may be the first, and opens what it finds."""
+    shown = real_pipeline.window(0, "lobby")
+    start_page()
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}/", timeout=30) as client:
+        assert client.get("/api/search?text=asleep").status_code == 503
+        write_index(kafka_bootstrap, real_pipeline.name, tmp_path / "index")
+        [moment] = client.get("/api/search?text=asleep").json()["moments"]
+        assert (moment["result"], moment["is_kept"]) == (shown.id, True)
+        assert client.get(moment["picture"]["url"]).headers["content-type"] == "image/jpeg"

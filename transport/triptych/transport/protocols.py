@@ -162,6 +162,12 @@ class TopicAdmin(Protocol):
     def identify(self, names: Sequence[str]) -> dict[str, TopicIdentity]:
         """Return the identity of each topic that exists. Never cached, and cheaper than `describe`."""
 
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all topics that exist, except those of the broker itself. Never cached."""
+
+    def grow(self, partitions: Mapping[str, int]) -> None:
+        """Add partitions to topics, up to these numbers of partitions, in one request."""
+
     def alter(self, name: str, configs: Mapping[str, str]) -> None:
         """Set some of a topic's configs, by Kafka's names."""
 

@@ -55,18 +55,21 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One record to send. Without a partition, murmur2 of the key chooses it, as in Kafka's Java clients."""
+    """One record to send. Without a partition, murmur2 of the key chooses it, as in Kafka's Java clients.
+
+    Without a value it is a tombstone: compaction deletes the records of its key, and later the tombstone.
+    """
 
     topic: str
     key: bytes
-    value: bytes
+    value: bytes | None
     headers: Headers = ()
     partition: int | None = None
 
     @property
     def size_bytes(self) -> int:
         """The size of key, value and headers, which the size limit applies to."""
-        return size_bytes(self.key, self.value, self.headers)
+        return size_bytes(self.key, self.value or b"", self.headers)
 
 
 @dataclass(frozen=True, slots=True)

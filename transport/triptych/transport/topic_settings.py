@@ -27,6 +27,8 @@ class TopicSettings:
     retention_ms: int = DEFAULT_RETENTION // timedelta(milliseconds=1)
     max_record_bytes: int = 4 << 20
     cleanup_policy: Literal["delete", "compact"] = "delete"
+    max_compaction_lag_ms: int | None = None
+    """After this long, compaction deletes what tombstones and newer records replace. By default the broker decides."""
 
     @property
     def max_batch_bytes(self) -> int:
@@ -39,12 +41,15 @@ class TopicSettings:
 
         Timestamps are append times: with the sender's time, retention would delete last year's film at once.
         """
+        lag = self.max_compaction_lag_ms
+        own = {} if lag is None else {"max.compaction.lag.ms": str(lag)}
         return MappingProxyType(
             {
                 "message.timestamp.type": APPEND_TIME,
                 "max.message.bytes": str(self.max_batch_bytes),
                 "retention.ms": str(self.retention_ms),
                 "cleanup.policy": self.cleanup_policy,
+                **own,
             }
         )
 

@@ -12,6 +12,7 @@ from triptych.schemas.names import (
     dead_topic,
     descriptions_topic,
     feedback_topic,
+    interactions_topic,
     prompts_topic,
     results_topic,
 )
@@ -19,6 +20,7 @@ from triptych.transport.errors import TopicMisconfiguredError, TopicMissingError
 from triptych.transport.protocols import TopicAdmin, Transport
 from triptych.transport.topic_settings import APPEND_TIME, DEFAULT_PARTITIONS, TopicProblem, TopicSettings, TopicState
 
+_DELETED_AFTER_MS: Final = 86_400_000
 _POLICY_REASONS: Final = {
     "delete": "cleanup.policy delete, since all records of a stream have the same key",
     "compact": "cleanup.policy compact, since its records must not be deleted by their age",
@@ -32,7 +34,7 @@ def pipeline_topics(pipeline: str) -> tuple[str, ...]:
 
 def compacted_topics(pipeline: str) -> tuple[str, ...]:
     """Return the names of the topics in which people tell a pipeline something. A worker also runs without them."""
-    return (prompts_topic(pipeline), feedback_topic(pipeline))
+    return (prompts_topic(pipeline), feedback_topic(pipeline), interactions_topic(pipeline))
 
 
 def all_topics(pipeline: str) -> tuple[str, ...]:
@@ -53,8 +55,15 @@ def wanted_topics(pipeline: str, like: TopicSettings) -> list[TopicSettings]:
 
 
 def wanted_compacted_topics(pipeline: str, like: TopicSettings) -> list[TopicSettings]:
-    """Return the settings of the compacted topics: one partition, and no retention."""
-    return [replace(like, name=name, partitions=1, cleanup_policy="compact") for name in compacted_topics(pipeline)]
+    """Return the settings of the compacted topics: one partition, and no retention.
+
+    What users ask to be deleted has left the log of interactions after a day.
+    """
+    lag_of = {interactions_topic(pipeline): _DELETED_AFTER_MS}
+    return [
+        replace(like, name=name, partitions=1, cleanup_policy="compact", max_compaction_lag_ms=lag_of.get(name))
+        for name in compacted_topics(pipeline)
+    ]
 
 
 def find_problems(
@@ -177,7 +186,7 @@ def _unequal(found: Sequence[TopicState], create: str) -> list[TopicProblem]:
     most = max((state.partitions for state in found), default=0)
     expected = f"{most} partitions like the others, since a stream has the same partition on every topic"
     remedy = (
-        f"add partitions to it (`kafka-topics.sh --alter --partitions {most}`), or delete it with its records, then "
+        f"`triptych topics grow --partitions {most}` adds partitions to it, or delete it with its records, then "
         f"`{create} --partitions {most}` creates it again"
     )
     return [

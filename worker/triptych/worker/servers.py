@@ -20,7 +20,6 @@ from triptych.worker.observability.logs import log_hook
 from triptych.worker.observability.metrics import Metrics
 from triptych.worker.observability.readiness import STARTING, ReadinessHook
 from triptych.worker.observability.traces import TraceHook, counted
-from triptych.worker.publishing.stores.protocol import StoreLimits
 from triptych.worker.publishing.stores.redis import RedisStore
 from triptych.worker.wiring import Dependencies
 
@@ -46,8 +45,7 @@ def open_dependencies(
         stack.callback(transport.close)
         check_topics(transport, settings.pipeline, settings.kafka.max_record_bytes, equal=equal_topics)
         check_members(transport, consumer_group(settings.pipeline), settings.kafka.group_instance_id)
-        limits = StoreLimits(settings.redis.results_maxlen, settings.redis.latest_ttl_s, settings.redis.key_ttl_s)
-        store = RedisStore.connect(settings.redis.full_url, pipeline=settings.pipeline, limits=limits)
+        store = RedisStore.from_settings(settings.redis, pipeline=settings.pipeline)
         stack.callback(store.close)
         hooks: list[Hook] = [
             log_hook(sampler=TraceSampler(settings.trace.effective_ratio)),

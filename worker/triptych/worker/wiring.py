@@ -305,6 +305,7 @@ def _watch_topics(settings: Settings, transport: Transport, stack: ExitStack) ->
     admin = transport.admin()
     stack.callback(admin.close)
     watch = TopicWatch(partial(admin.identify, pipeline_topics(settings.pipeline)))
+    watch.remember([int(count) for count in settings.kafka.earlier_partitions.split(",") if count])
     watch.start()
     stack.callback(watch.close)
     return watch

@@ -211,6 +211,16 @@ def _who(asked: ParsedQuestion, found: Sequence[Occurrence]) -> FoundAnswer:
     return FoundAnswer(names, tuple(one for speaker, one in spoken if speaker))
 
 
+def _mentioned(asked: ParsedQuestion, found: Sequence[Occurrence]) -> FoundAnswer:
+    """Return the names that cues say, and the cues that say one."""
+    del asked
+    named = [(cue_mentions(one.text).names, one) for one in found]
+    names = tuple(dict.fromkeys(name for said, _ in named for name in said))
+    if not names:
+        raise NothingFoundError("no names")
+    return FoundAnswer(names, tuple(one for said, one in named if said))
+
+
 def _what_about(asked: ParsedQuestion, found: Sequence[Occurrence]) -> FoundAnswer:
     del asked
     return FoundAnswer(_named(found), tuple(found))
@@ -226,7 +236,8 @@ def _ever(asked: ParsedQuestion, found: Sequence[Occurrence]) -> FoundAnswer:
 
 _ANSWERS: Final[dict[Wanted, Callable[[ParsedQuestion, Sequence[Occurrence]], FoundAnswer]]] = {
     Wanted.WHEN: _when, Wanted.FIRST: _first, Wanted.LAST: _last, Wanted.HOW_MANY: _how_many,
-    Wanted.HOW_OFTEN: _how_often, Wanted.HOW_LONG: _how_long, Wanted.WHO: _who, Wanted.WHAT_SAID: _what_about,
+    Wanted.HOW_OFTEN: _how_often, Wanted.HOW_LONG: _how_long, Wanted.WHO: _who, Wanted.MENTIONED: _mentioned,
+    Wanted.WHAT_SAID: _what_about,
     Wanted.WHAT_SEEN: _what_about, Wanted.WHAT_HEARD: _what_about, Wanted.WHICH_STREAM: _which_stream,
     Wanted.EVER: _ever,
 }  # fmt: skip

@@ -152,7 +152,8 @@ def _heard(result: Result, vector: str | None) -> tuple[str, str | None, dict[st
 def _said(result: Result, vector: str | None) -> tuple[str, str | None, dict[str, Any]]:
     words = result.observations.words
     cues = [{"text": cue.text, "start_ns": cue.start_ns, "end_ns": cue.end_ns} for cue in words]
-    return " ".join(" ".join(cue.text.split()) for cue in words), vector, {"cues": cues} if cues else {}
+    language = {"language": result.observations.language} if cues and result.observations.language else {}
+    return " ".join(" ".join(cue.text.split()) for cue in words), vector, {"cues": cues, **language} if cues else {}
 
 
 def _matched(result: Result) -> tuple[str, None, dict[str, Any]]:

@@ -73,6 +73,20 @@ class KafkaAdmin:
             if topic["name"] in names
         }
 
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all topics that exist, except internal ones."""
+        with translating(f"asking for the names of topics at {self._where}"):
+            listed = self._limited("the list of topics", self._client.describe_topics)
+        return tuple(topic["name"] for topic in listed if not topic.get("is_internal"))
+
+    def grow(self, partitions: Mapping[str, int]) -> None:
+        """Add partitions to topics, up to these numbers, in one request."""
+        with translating(f"adding partitions to {', '.join(partitions)} at {self._where}"):
+            self._limited(
+                "more partitions",
+                lambda: self._client.create_partitions(dict(partitions), timeout_ms=REQUEST_LIMIT_MS),
+            )
+
     def alter(self, name: str, configs: Mapping[str, str]) -> None:
         """Set some of a topic's configs."""
         with translating(f"altering the topic {name} at {self._where}"):

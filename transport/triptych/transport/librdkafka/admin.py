@@ -18,6 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # imported the
     ConfigEntry,
     ConfigResource,
     ConfigSource,
+    NewPartitions,
     NewTopic,
     OffsetSpec,
     ResourceType,
@@ -97,6 +98,18 @@ class LibrdkafkaAdmin:
                 else:
                     identities[name] = TopicIdentity(_uuid(topic.topic_id), len(topic.partitions))
         return identities
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all topics that exist, except internal ones."""
+        listed = require_brokers(self._client, f"asking for the names of topics at {self._where}", CALL_LIMIT_S).topics
+        return tuple(name for name in listed if not name.startswith("__"))
+
+    def grow(self, partitions: Mapping[str, int]) -> None:
+        """Add partitions to topics, up to these numbers, in one request."""
+        wanted = [NewPartitions(topic, count) for topic, count in partitions.items()]
+        with translating(f"adding partitions to {', '.join(partitions)} at {self._where}"):
+            for answer in self._client.create_partitions(wanted, request_timeout=REQUEST_LIMIT_S).values():
+                _answer(answer)
 
     def alter(self, name: str, configs: Mapping[str, str]) -> None:
         """Set some of a topic's configs."""

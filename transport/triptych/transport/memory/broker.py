@@ -194,7 +194,9 @@ class MemoryBroker:
 
     def _append_at(self, topic: MemoryTopic, number: int, message: Message) -> Delivered:
         log = topic.logs[number]
-        record = Record(message.topic, number, log.end, self._clock_ns(), message.key, message.value, message.headers)
+        record = Record(
+            message.topic, number, log.end, self._clock_ns(), message.key, message.value or b"", message.headers
+        )
         log.append(record)
         self.changed.notify_all()
         return Delivered(message.topic, number, record.offset)

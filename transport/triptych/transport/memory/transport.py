@@ -188,6 +188,16 @@ class MemoryAdmin:
             found = {name: self._broker.topics[name] for name in names if name in self._broker.topics}
             return {name: TopicIdentity(topic.id, len(topic.logs)) for name, topic in found.items()}
 
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all topics that exist."""
+        with self._broker.changed:
+            return tuple(self._broker.topics)
+
+    def grow(self, partitions: Mapping[str, int]) -> None:
+        """Add partitions to topics, up to these numbers."""
+        for topic, count in partitions.items():
+            self._broker.add_partitions(topic, count)
+
     def alter(self, name: str, configs: Mapping[str, str]) -> None:
         """Store some of a topic's configs; they have no effect here."""
         self._broker.topic(name).configs.update(configs)

@@ -159,7 +159,10 @@ class ResultPublisher:
             offsets=offsets,
             on_dead_letters_sent=lambda: self._note_dead_letters(new),
         )
-        return [StoredResult(envelope.result, message.value) for envelope, message in zip(envelopes, sent, strict=True)]
+        return [
+            StoredResult(envelope.result, message.value or b"")
+            for envelope, message in zip(envelopes, sent, strict=True)
+        ]
 
     def traced(self, envelope: ResultEnvelope) -> ResultEnvelope:
         """Return the envelope with the trace id in its result, if the window is traced."""

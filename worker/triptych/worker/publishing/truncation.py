@@ -40,7 +40,7 @@ def truncate_result(message: Message, error: RecordTooLargeError, pipeline: str)
     Raises:
         RecordTooLargeError: nothing is left to remove.
     """
-    result = Result.model_validate_json(message.value)
+    result = Result.model_validate_json(message.value or b"")
     words = result.observations.words
     if any(len(word.text) > TRUNCATED_TEXT_CHARS for word in words):
         short = tuple(word.model_copy(update={"text": word.text[:TRUNCATED_TEXT_CHARS]}) for word in words)

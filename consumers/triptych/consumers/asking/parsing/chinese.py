@@ -34,6 +34,7 @@ _KINDS: Final = (
     (Wanted.HOW_MANY, f"(?:最多|一共|总共)?(?:同时)?(?:能)?(?:有|出现|看到|看见)?(?:了)?(?:多少|几){_MEASURES}?"),
     (Wanted.WHICH_STREAM, "在?哪(?:个|路|台|一路)(?:摄像头|频道|视频流|流|摄像机)?"),
     (Wanted.WHEN, f"(?:是)?{_WHEN_WORDS}"),
+    (Wanted.MENTIONED, "^(?:有人)?(?:提|说|谈)到(?:了|过)?(?:谁|哪些人|什么人)$|^谁被(?:提|说|谈)到(?:了|过)?$"),
     (Wanted.WHO, "的?(?:是)?谁"),
 )  # fmt: skip
 _KIND_PATTERNS: Final = tuple((wanted, re.compile(pattern)) for wanted, pattern in _KINDS)
@@ -44,6 +45,11 @@ _WHAT_SAID: Final = re.compile(
 _WHAT_HEARD: Final = re.compile("(?:能|可以)?(?:听到|听见)(?:了|过)?(?:些)?什么(?:声音)?$")
 _WHAT_SEEN: Final = re.compile(
     f"(?:{_SCREEN})?(?:能|可以)?(?:有|是|显示|出现|看到|看见)(?:了|过)?(?:些)?什么(?:东西)?$"
+)
+_OPEN_PATTERNS: Final = (
+    (Wanted.WHAT_SAID, _WHAT_SAID),
+    (Wanted.WHAT_HEARD, _WHAT_HEARD),
+    (Wanted.WHAT_SEEN, _WHAT_SEEN),
 )
 _YES_NO: Final = re.compile("吗$|有没有|是否|是不是|^从来没|^从未|^从没")
 _NEVER: Final = re.compile("从来没有?|从未|从没")
@@ -161,30 +167,38 @@ def _is_only_question(text: str) -> bool:
 
 
 def _main(text: str) -> tuple[Wanted, Clause | None, bool]:
-    for (
-        wanted,
-        pattern,
-    ) in ((Wanted.WHAT_SAID, _WHAT_SAID), (Wanted.WHAT_HEARD, _WHAT_HEARD), (Wanted.WHAT_SEEN, _WHAT_SEEN)):
+    for wanted, pattern in _OPEN_PATTERNS:
         if (found := pattern.search(text)) is not None:
-            rest = _term(_SPEAKERS.sub("", text[: found.start()]))
-            if rest and wanted is Wanted.WHAT_SAID and rest.startswith(("关于", "对")):
-                return wanted, Clause("said", rest.removeprefix("关于").removeprefix("对")), False
-            if rest:
-                raise NotUnderstoodError(f"“{rest}”")
-            return wanted, None, False
+            return wanted, _topic(wanted, text[: found.start()]), False
     for wanted, pattern in _KIND_PATTERNS:
-        if (found := pattern.search(text)) is None:
-            continue
-        rest = text[: found.start()] + text[found.end() :]
-        if wanted in {Wanted.FIRST, Wanted.LAST}:
-            rest = _WHEN.sub("", rest)
-        about = _clause(rest, inherited="seen" if wanted is Wanted.HOW_MANY else None)
-        if wanted is Wanted.WHO and about.sense != "said":
-            raise NotUnderstoodError("谁：人只能计数，不能辨认")  # noqa: RUF001 - Chinese
-        return wanted, about, False
+        if (found := pattern.search(text)) is not None:
+            return wanted, _asked_about(wanted, text, found), False
     if _YES_NO.search(text):
         return Wanted.EVER, _clause(_YES_NO_WORDS.sub("", text), had="有没有" in text), bool(_NEVER.search(text))
     raise NotUnderstoodError(f"“{text}”")
+
+
+def _topic(wanted: Wanted, before: str) -> Clause | None:
+    """Return what an open question is about: 关于银行说了什么 is about the bank."""
+    rest = _term(_SPEAKERS.sub("", before))
+    if rest and wanted is Wanted.WHAT_SAID and rest.startswith(("关于", "对")):
+        return Clause("said", rest.removeprefix("关于").removeprefix("对"))
+    if rest:
+        raise NotUnderstoodError(f"“{rest}”")
+    return None
+
+
+def _asked_about(wanted: Wanted, text: str, found: re.Match[str]) -> Clause:
+    """Return the clause of a question whose question word was found."""
+    if wanted is Wanted.MENTIONED:
+        return Clause("said", "")
+    rest = text[: found.start()] + text[found.end() :]
+    if wanted in {Wanted.FIRST, Wanted.LAST}:
+        rest = _WHEN.sub("", rest)
+    about = _clause(rest, inherited="seen" if wanted is Wanted.HOW_MANY else None)
+    if wanted is Wanted.WHO and about.sense != "said":
+        raise NotUnderstoodError("谁：人只能计数，不能辨认")  # noqa: RUF001 - Chinese
+    return about
 
 
 def _sense(text: str) -> Sense | None:

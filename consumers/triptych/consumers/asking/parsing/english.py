@@ -67,6 +67,7 @@ _KINDS: Final = {
     Wanted.LAST: r"\bwhat (?:is|was) the (?:latest|last) time\b|\bwhen (?:is|was) the last time\b|"
     r"\bwhen\b(?=.*\b(?:last|for the last time)\b)",
     Wanted.WHICH_STREAM: r"\b(?:on |in |from )?(?:which|what) (?:streams?|cameras?|feeds?|channels?)\b",
+    Wanted.MENTIONED: r"^who (?:was|were|is) (?:being )?(?:mentioned|named|talked about|spoken (?:of|about))\b",
     Wanted.WHO: r"\bwho\b|\bwhich (?:person|people|speaker)\b",
     Wanted.WHEN: r"^(?:tell me )?when\b|\b(?:at )?(?:what|which) times?\b",
 }
@@ -157,6 +158,8 @@ def _main(text: str) -> ParsedQuestion:
         rest = text[: found.start()] + " " + text[found.end() :]
         if wanted in {Wanted.FIRST, Wanted.LAST}:
             rest = _ORDINALS.sub(" ", rest)
+        if wanted is Wanted.MENTIONED:
+            return _mentioned(rest)
         about = _clause(rest, inherited="seen" if wanted is Wanted.HOW_MANY else None, may_be_any=wanted is Wanted.WHO)
         if wanted is Wanted.WHO and about.sense != "said":
             raise NotUnderstoodError("who was seen: people are counted, not recognised")
@@ -170,6 +173,12 @@ def _main(text: str) -> ParsedQuestion:
     if _YES_NO.search(text):
         return ParsedQuestion(Wanted.EVER, "en", _clause(text), negative="never" in text.split())
     raise NotUnderstoodError(f"“{text}”")
+
+
+def _mentioned(rest: str) -> ParsedQuestion:
+    if " ".join(_FILLERS.sub(" ", rest).split()):
+        raise NotUnderstoodError(f"“{rest.strip()}”")
+    return ParsedQuestion(Wanted.MENTIONED, "en", Clause("said", ""))
 
 
 def _what(wanted: Wanted, rest: str, sense: str) -> ParsedQuestion:

@@ -21,6 +21,7 @@ class Wanted(StrEnum):
     HOW_OFTEN = "how often"
     HOW_LONG = "how long"
     WHO = "who"
+    MENTIONED = "who was mentioned"
     WHAT_SEEN = "what was seen"
     WHAT_HEARD = "what was heard"
     WHAT_SAID = "what was said"

@@ -37,6 +37,23 @@ class StoreLimits:
     key_ttl_s: int = 7 * 24 * 3_600
 
 
+@dataclass(frozen=True, slots=True)
+class HeldResults:
+    """What a store holds of a stream: how many results, and when the oldest of them was published."""
+
+    count: int
+    oldest_published_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamAge:
+    """When the newest result of a stream, and its newest window, were published, in milliseconds since the epoch."""
+
+    stream: str
+    published_ms: int
+    latest_published_ms: int
+
+
 class ResultStore(Protocol):
     """Keeps the recent results of each stream, each result once.
 

@@ -21,7 +21,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import RedisClusterException, RedisError
@@ -37,9 +37,12 @@ from triptych.schemas.names import (
 )
 from triptych.service.redis_client import RedisAddress
 from triptych.service.redis_errors import RedisFailure, RedisFailureKind, redis_failure
+from triptych.settings.redis import RedisSettings
 from triptych.settings.section import SettingsError
 from triptych.worker.publishing.stores.errors import StoreError, StoreRefusedError, StoreUnavailableError
-from triptych.worker.publishing.stores.protocol import StoredResult, StoreLimits
+from triptych.worker.publishing.stores.protocol import HeldResults, StoredResult, StoreLimits, StreamAge
+
+_Answer = TypeVar("_Answer")
 
 _TIMEOUT_S: Final = 5.0
 # One silent retry replaces a connection that died while idle. The caller handles a server that is unavailable.
@@ -48,6 +51,7 @@ _HEALTH_CHECK_S: Final = 15
 _REDIS_ERRORS: Final = (RedisError, RedisClusterException)  # the second is no subclass of the first
 _KEYS: Final = (redis_index_key, redis_results_key, redis_latest_key, redis_marks_key)  # in the order of the script
 _TYPE_OF_KEY: Final = {redis_index_key: "zset", redis_results_key: "stream", redis_marks_key: "hash"}
+_EXPIRED: Final = 2  # of the script `age_keys.lua`
 _WRONG_TYPE: Final = "WRONGTYPE"
 _WHERE_TO_LOOK: Final = {
     RedisFailureKind.LOGIN: "Redis refused the user or password of redis.url; see redis.password_file",
@@ -98,6 +102,7 @@ class RedisStore:
         self._limits = limits or StoreLimits()
         self._store = _Script("store_result.lua")
         self._register = _Script("register_streams.lua")
+        self._age = _Script("age_keys.lua")
 
     @classmethod
     def connect(cls, url: str | Callable[[], str], *, pipeline: str, limits: StoreLimits | None = None) -> Self:
@@ -130,6 +135,12 @@ class RedisStore:
 
         return cls(open_client, pipeline=pipeline, limits=limits, clustered=is_cluster)
 
+    @classmethod
+    def from_settings(cls, settings: RedisSettings, *, pipeline: str) -> Self:
+        """Return a store as the settings describe it. Raises as `connect` does."""
+        limits = StoreLimits(settings.results_maxlen, settings.latest_ttl_s, settings.key_ttl_s)
+        return cls.connect(settings.full_url, pipeline=pipeline, limits=limits)
+
     def write(self, batch: Sequence[StoredResult]) -> tuple[bool, ...]:
         """Store new results. Return, for each, whether it was new. See `ResultStore.write`."""
         return self._run(lambda: self._write(batch), batch) if batch else ()
@@ -137,6 +148,18 @@ class RedisStore:
     def ping(self) -> None:
         """Return when the server accepts writes: a read-only replica also answers PING. Writes no result."""
         self._run(lambda: self._write(()), ())
+
+    def held(self) -> dict[str, HeldResults]:
+        """Return what is held of each stream. Raises the same errors as `write`."""
+        return self._run(self._held, ())
+
+    def age(self, ages: Sequence[StreamAge]) -> None:
+        """Let the keys of streams expire when they would have expired, had they been written at publication.
+
+        The keys of a stream to which a worker has written a newer result are left alone. Raises as `write` does.
+        """
+        if ages:
+            self._run(lambda: self._age_keys(ages), ())
 
     def close(self) -> None:
         """Close the connections."""
@@ -147,7 +170,7 @@ class RedisStore:
 
     def _write(self, batch: Sequence[StoredResult]) -> tuple[bool, ...]:
         pipe = self._client().pipeline(transaction=False)
-        scripts = self._load_scripts(pipe)
+        scripts = self._load_scripts(pipe, self._store, self._register)
         for stored in batch:
             self._add(pipe, stored)
         streams = dict.fromkeys(stored.result.stream for stored in batch)
@@ -155,6 +178,36 @@ class RedisStore:
         answers = pipe.execute()
         self._has_written = True
         return tuple(answer == 1 for answer in answers[scripts:-1])
+
+    def _held(self) -> dict[str, HeldResults]:
+        streams = [name.decode() for name in self._client().zrange(redis_streams_key(self._pipeline), 0, -1)]
+        pipe = self._client().pipeline(transaction=False)
+        for stream in streams:
+            pipe.xlen(redis_results_key(self._pipeline, stream))
+            pipe.zrange(redis_index_key(self._pipeline, stream), 0, 0, withscores=True)
+        answers = pipe.execute() if streams else ()
+        return {
+            stream: HeldResults(count, int(oldest[0][1]))
+            for stream, count, oldest in zip(streams, answers[::2], answers[1::2], strict=True)
+            if oldest
+        }
+
+    def _age_keys(self, ages: Sequence[StreamAge]) -> None:
+        pipe = self._client().pipeline(transaction=False)
+        scripts = self._load_scripts(pipe, self._age)
+        for age in ages:
+            keys = [key_of(self._pipeline, age.stream) for key_of in _KEYS]
+            times_ms = [age.published_ms, age.latest_published_ms]
+            limits_s = [self._limits.latest_ttl_s, self._limits.key_ttl_s]
+            self._call(pipe, self._age, keys, [*times_ms, *limits_s])
+        answers = pipe.execute()[scripts:]
+        key = redis_streams_key(self._pipeline)
+        expired = [age.stream for age, answer in zip(ages, answers, strict=True) if answer == _EXPIRED]
+        if expired:
+            self._client().zrem(key, *expired)
+        kept = {age.stream: age.published_ms for age, answer in zip(ages, answers, strict=True) if answer == 1}
+        if kept:
+            self._client().zadd(key, kept, xx=True)
 
     def _client(self) -> Any:  # noqa: ANN401 - as above
         with self._opening:
@@ -165,8 +218,8 @@ class RedisStore:
                     raise StoreUnavailableError(f"the login for Redis cannot be read: {error}") from error
             return self._opened
 
-    def _run(self, write: Callable[[], tuple[bool, ...]], batch: Sequence[StoredResult]) -> tuple[bool, ...]:
-        """Write. If the login fails, try once more with a URL that was read again: the password may have changed."""
+    def _run(self, write: Callable[[], _Answer], batch: Sequence[StoredResult]) -> _Answer:
+        """Write or read. If the login fails, try once more with a URL read again: the password may have changed."""
         try:
             return write()
         except _REDIS_ERRORS as error:
@@ -205,19 +258,18 @@ class RedisStore:
             if kind not in ("none", expected[key]):
                 yield f"the key {key} holds a {kind}, expected a {expected[key]}: rename or delete it"
 
-    def _load_scripts(self, pipe: Any) -> int:  # noqa: ANN401 - as above
+    def _load_scripts(self, pipe: Any, *scripts: _Script) -> int:  # noqa: ANN401 - as above
         """Add the scripts to the batch. Return the number of replies in the batch that belong to them.
 
         Each batch loads the scripts, because a restarted server has lost them and asking would take a round trip. In a
         cluster every server needs them, so they are loaded outside of the batch.
         """
-        texts = [self._store.text, self._register.text]
-        for text in texts:
+        for script in scripts:
             if self._clustered:
-                self._client().script_load(text)
+                self._client().script_load(script.text)
             else:
-                pipe.execute_command("SCRIPT LOAD", text)
-        return 0 if self._clustered else len(texts)
+                pipe.execute_command("SCRIPT LOAD", script.text)
+        return 0 if self._clustered else len(scripts)
 
     def _add(self, pipe: Any, stored: StoredResult) -> None:  # noqa: ANN401 - the client's own pipeline type is not typed
         stream, limits = stored.result.stream, self._limits

@@ -1,0 +1,1 @@
+"""Trains the recommender: factors of items, and the head that fuses all scores."""

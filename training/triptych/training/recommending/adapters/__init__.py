@@ -1,0 +1,1 @@
+"""Read the interactions of public data sets in the layouts that they are published in."""

@@ -1,0 +1,103 @@
+"""What the adapters return, and how ratings become actions."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TextIO
+
+from triptych.schemas.errors import UsageError
+from triptych.schemas.recommending.interactions import UserAction
+
+_LIKED_FROM: Final = 4.0
+_SKIPPED_TO: Final = 2.0
+_NOT_IN_IDS: Final = re.compile(r"[^A-Za-z0-9._-]+")
+_MOST_CHARACTERS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedEvent:
+    """What a user of a data set did.
+
+    Attributes:
+        user: its name in the data set.
+        item: the item's name there.
+        action: what was done.
+        time_ns: when.
+    """
+
+    user: str
+    item: str
+    action: UserAction
+    time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedItem:
+    """What an item of a data set is about."""
+
+    item: str
+    title: str
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedSet:
+    """The events and items of a data set. Each may be iterated over once."""
+
+    events: Iterable[ImportedEvent]
+    items: Iterable[ImportedItem]
+
+
+ReadSet = Callable[[Path], ImportedSet]
+
+
+def action_of(rating: float) -> UserAction:
+    """Return the action that a rating of one to five stands for: from 4 on liked, up to 2 skipped, else watched."""
+    if rating >= _LIKED_FROM:
+        return "liked"
+    return "skipped" if rating <= _SKIPPED_TO else "watched"
+
+
+def stream_name(prefix: str, item: str) -> str:
+    """Return the id under which an item of a data set is stored: one that a stream may have."""
+    return f"{prefix}-{_NOT_IN_IDS.sub('_', item)[:_MOST_CHARACTERS]}"
+
+
+@contextmanager
+def opened(file: Path, encoding: str = "utf-8-sig") -> Iterator[TextIO]:
+    """Open a text file, which may be compressed by gzip.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        if file.suffix == ".gz":
+            with gzip.open(file, "rt", encoding=encoding, newline="") as text:
+                yield text
+        else:
+            with file.open(encoding=encoding, newline="") as text:
+                yield text
+    except (OSError, UnicodeDecodeError, EOFError) as error:
+        raise UsageError(f"{file}: expected a file of the data set in {encoding}, got: {error}") from error
+
+
+def number_of(text: str, file: Path, line: int, what: str) -> float:
+    """Return a number of a file.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{file}, line {line}: expected {what}, got {text[:40]!r}") from None
+
+
+def row_error(file: Path, line: int, columns: int, found: int) -> UsageError:
+    """Return the error of a row with too few columns."""
+    return UsageError(f"{file}, line {line}: expected {columns} columns, got {found}")

@@ -1,0 +1,1 @@
+"""Add partitions to all topics of an installation."""

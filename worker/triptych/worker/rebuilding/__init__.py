@@ -1,0 +1,1 @@
+"""Write the results of the results topic into Redis again."""
