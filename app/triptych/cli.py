@@ -70,7 +70,9 @@ _TRAINING = "triptych.training"
 
 COMMANDS = (
     LazyCommand(
-        "demo", "triptych.demo:demo", "Play three sample clips as streams, and show their results. Ends by itself."
+        "demo",
+        "triptych.demo:demo",
+        "Play three sample clips as streams, and show their results. Ends by itself, but with --page by Ctrl-C.",
     ),
     LazyCommand(
         "produce",
