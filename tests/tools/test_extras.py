@@ -41,7 +41,12 @@ print(json.dumps({"count": count, "failed": failed, "present": present, "trainin
 """
 
 NEVER_SERVED = ("captum", "matplotlib", "tensorboard", "torchao")
-OF_OTHER_CONSUMERS = ("triptych.consumers.page.", "triptych.consumers.recommending.", "triptych.consumers.searching.", "triptych.consumers.asking.")
+OF_OTHER_CONSUMERS = (
+    "triptych.consumers.page.",
+    "triptych.consumers.recommending.",
+    "triptych.consumers.searching.",
+    "triptych.consumers.asking.",
+)
 TRAIN_ONLY = (*NEVER_SERVED, "sklearn")
 
 
