@@ -137,7 +137,7 @@ COMMANDS = (
     LazyCommand(
         "alert",
         "triptych.consumers.cli:alert",
-        "Post results that match a rule to a webhook: signed, in order, at least once with a stable id.",
+        "Send results that match a rule to webhooks or an MQTT broker: in order, at least once with a stable id.",
     ),
     LazyCommand(
         "describe",

@@ -128,11 +128,11 @@ def test_an_unknown_setting_exits_2_with_a_hint() -> None:
 
 def test_config_prints_the_settings_in_effect() -> None:
     """Including flags, without secrets."""
-    done = _triptych("config", "--pipeline", "night", TRIPTYCH_REDIS_URL="redis://:secret@h/0")
+    done = _triptych("config", "--pipeline", "night", TRIPTYCH_REDIS_URL="redis://:hunter2@h/0")
 
     assert done.returncode == 0
     assert 'pipeline = "night"' in done.stdout
-    assert "secret" not in done.stdout
+    assert "hunter2" not in done.stdout
 
 
 def test_the_sdk_has_the_public_names() -> None:
