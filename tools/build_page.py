@@ -46,7 +46,7 @@ def _build_if_stale(repository: Path, page: Path) -> bool:
     return True
 
 
-def install_packages(folder: Path, *flags: str) -> str:
+def install_packages(folder: Path) -> str:
     """Install the packages that a folder's lock names, unless they are, and return the path of npm. Blocks.
 
     Raises:
@@ -59,7 +59,7 @@ def install_packages(folder: Path, *flags: str) -> str:
             "or set TRIPTYCH_BUILD_WITHOUT_PAGE=1 to leave the page out"
         )
     if not _has_packages(folder):
-        run_command([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", *flags], folder)
+        run_command([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], folder)
     return npm
 
 

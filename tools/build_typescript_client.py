@@ -1,7 +1,4 @@
-"""Compile the client in `examples/typescript`: `python3 -m tools.build_typescript_client`. Needs no package of Python.
-
-The compiler and the linter are those of the front end in `page/`, so they are installed once.
-"""
+"""Compile the client in `examples/typescript`: `python3 -m tools.build_typescript_client`. Needs no Python package."""
 
 from __future__ import annotations
 
@@ -28,12 +25,11 @@ def build_typescript_client(repository: Path = REPOSITORY, *, lint: bool = False
     Raises:
         PageBuildError: npm is missing, or a step failed; the message has its output.
     """
-    client, page = repository / _CLIENT, repository / "page"
-    with (page / "package-lock.json").open("rb") as lock:
+    client = repository / _CLIENT
+    with (client / "package-lock.json").open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # tests in several processes build at the same time
-        install_packages(page)
-        install_packages(client, "--omit=dev")
-        programs = page / "node_modules" / ".bin"
+        install_packages(client)
+        programs = client / "node_modules" / ".bin"
         run_command([str(programs / "tsc")], client)
         if lint:
             run_command([str(programs / "biome"), "check", "--error-on-warnings", "."], client)
