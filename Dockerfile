@@ -4,6 +4,7 @@
 #
 #   consumer     watch, alert, evidence, diff, dead, doctor, topics
 #   describe     describe
+#   page         page and index, with the front end
 #   producer     produce, with speech to text
 #   models       `triptych models pull`: the producer's image, and pip
 #   worker       work, with CUDA, and the weights of the encoders; also all of the consumer's commands
@@ -13,7 +14,7 @@
 # The packages are locked with checksums in docker/ (`make lock`). pip takes them from its configured index.
 
 FROM python:3.11-slim-bookworm AS tools
-# These images have no package of the page (extra `page`), so its front end, which needs npm to build, is left out.
+# The front end of the page needs npm to build. It is a stage of its own, so that the other images do without.
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore TRIPTYCH_BUILD_WITHOUT_PAGE=1
 COPY docker/build.txt /locks/
 RUN python -m venv /opt/build \
@@ -96,6 +97,34 @@ COPY --from=describe-packages /opt/triptych /opt/triptych
 COPY --from=describe-checked /sbom.cdx.json /opt/triptych/
 COPY --from=code /code /opt/triptych
 EXPOSE 9466
+ARG REVISION=""
+LABEL org.opencontainers.image.revision=$REVISION
+
+# --- page ----------------------------------------------------------------------------------------------------------
+
+FROM tools AS page-packages
+COPY docker/page.txt /locks/
+RUN /opt/build/bin/pip install --require-hashes --no-deps --requirement /locks/page.txt
+
+FROM page-packages AS page-checked
+COPY --from=metadata /metadata /opt/triptych
+RUN /opt/build/bin/pip check \
+    && /opt/build/bin/cyclonedx-py environment --output-reproducible --output-file /sbom.cdx.json /opt/triptych/bin/python
+
+FROM tools AS page-front
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install --no-install-recommends --yes nodejs npm && rm -rf /var/lib/apt/lists/*
+COPY page page
+COPY tools/build_page.py tools/
+RUN python tools/build_page.py
+
+FROM runtime AS page
+ENV TRIPTYCH_PAGE_HTTP_HOST=0.0.0.0
+COPY --from=page-packages /opt/triptych /opt/triptych
+COPY --from=page-checked /sbom.cdx.json /opt/triptych/
+COPY --from=code /code /opt/triptych
+COPY --from=page-front /build/consumers/triptych/consumers/page/static /opt/triptych/lib/python3.11/site-packages/triptych/consumers/page/static
+EXPOSE 8780 9467
 ARG REVISION=""
 LABEL org.opencontainers.image.revision=$REVISION
 

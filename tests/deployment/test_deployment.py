@@ -32,7 +32,7 @@ PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
 PACKAGES: list[str] = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 GPU = yaml.safe_load((REPOSITORY / "docker-compose.gpu.yml").read_text())
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
-TARGETS = ("consumer", "describe", "producer", "models", "worker", "worker-cpu")
+TARGETS = ("consumer", "describe", "page", "producer", "models", "worker", "worker-cpu")
 _ENTRYPOINT_ARGS = {"models": ("models",)}
 """What the image of a service puts before its command."""
 OURS = {name: service for name, service in SERVICES.items() if "build" in service}
@@ -104,7 +104,16 @@ def test_the_build_context_holds_what_the_image_needs() -> None:
     sent = {line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")}
 
     roots = {Path(package).parts[0] for package in PACKAGES}
-    assert sent == {"LICENSE", "README.md", "hatch_build.py", "pyproject.toml", "docker", *roots}
+    assert sent == {
+        "LICENSE",
+        "README.md",
+        "hatch_build.py",
+        "pyproject.toml",
+        "docker",
+        "page",
+        "tools/build_page.py",
+        *roots,
+    }
 
 
 def test_the_dockerfile_passes_its_linter() -> None:
@@ -152,7 +161,7 @@ def test_the_labels_tell_the_version_of_the_project() -> None:
     assert f'org.opencontainers.image.version="{PROJECT["project"]["version"]}"' in DOCKERFILE
 
 
-@pytest.mark.parametrize("name", ["build", "consumer", "describe", "producer", "worker", "worker-cpu"])
+@pytest.mark.parametrize("name", ["build", "consumer", "describe", "page", "producer", "worker", "worker-cpu"])
 def test_every_locked_package_has_a_checksum_and_no_file_names_an_index(name: str) -> None:
     """`pip install --require-hashes` then accepts the same files from any index."""
     text = (REPOSITORY / "docker" / f"{name}.txt").read_text()
@@ -168,6 +177,7 @@ def test_the_locks_hold_what_the_project_needs() -> None:
     extras = {
         "consumer": ["consumers"],
         "describe": ["consumers", "describe"],
+        "page": ["consumers", "page", "index"],
         "producer": ["producers", "transcribe"],
         "worker": ["worker", "consumers"],
     }
@@ -192,7 +202,7 @@ def test_an_image_without_a_gpu_or_a_model_has_nothing_of_them() -> None:
         return {name for name in names if name.startswith(("nvidia-", "cuda-")) or name == "triton"}
 
     assert of_cuda(packages("worker"))
-    for name in ("consumer", "describe", "producer", "worker-cpu"):
+    for name in ("consumer", "describe", "page", "producer", "worker-cpu"):
         assert not of_cuda(packages(name))
         assert "torch" not in packages(name)
     assert packages("worker") - packages("worker-cpu") - of_cuda(packages("worker")) == {

@@ -3,6 +3,7 @@
     python -m triptych.service.probe                 a worker
     python -m triptych.service.probe produce_http    a producer
     python -m triptych.service.probe describe_http   a program that describes results
+    python -m triptych.service.probe page_http       a page
 
 It reads the settings of the program's HTTP endpoints, including the token. The exit code is 0 if the program is ready.
 Otherwise it is 1, and stderr tells the reason.
@@ -19,7 +20,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 _LOOPBACK_OF: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where the program listens, not the probe
-_DEFAULT_PORTS: Final = {"http": 9_464, "produce_http": 0, "describe_http": 0}
+_DEFAULT_PORTS: Final = {"http": 9_464, "produce_http": 0, "describe_http": 0, "page_http": 0}
 _TIMEOUT_S: Final = 3.0
 _OK: Final = b"200"
 

@@ -24,10 +24,13 @@ def access_rules(listen: ListenOptions, access: AccessOptions) -> AccessRules:
     """
     users = None if access.users is None else read_users(access.users)
     proxy = _proxy(access)
-    if users is None and proxy is None and not _is_loopback(listen.host):
+    if access.without_login and (users is not None or proxy is not None):
+        raise UsageError("without-login: expected neither --users nor --user-header beside it: each of them is a login")
+    if users is None and proxy is None and not access.without_login and not _is_loopback(listen.host):
         raise UsageError(
             f"host: expected a loopback address without a login, got {listen.host!r}: everybody in the network could "
-            "look. Give --users FILE, or --user-header and --trust-proxy (docs/page.md)"
+            "look. Give --users FILE, or --user-header and --trust-proxy; --without-login if nobody else reaches the "
+            "port (docs/page.md)"
         )
     if users is not None and proxy is None and not users.have_tokens:
         raise UsageError(f"{access.users}: expected a user with token_sha256, or a proxy that names the users")

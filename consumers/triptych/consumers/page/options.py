@@ -53,6 +53,13 @@ class AccessOptions:
         typer.Option("--trust-proxy", metavar="ADDRESS|NETWORK", help="Where that proxy is; repeatable."),
         _Texts,
     ] = ()
+    without_login: Annotated[
+        bool,
+        typer.Option(
+            "--without-login",
+            help="Listen on any address without a login: in a container whose port is published on loopback only.",
+        ),
+    ] = False
     allow: Annotated[
         Literal["see", "review", "operate"],
         typer.Option(help="What everybody may do who is in no users file. Each includes those before it."),
