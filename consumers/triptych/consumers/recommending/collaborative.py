@@ -12,6 +12,7 @@ import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
 
 Floats = NDArray[np.float32]
 
@@ -28,9 +29,10 @@ class AlsFactors:
     def __init__(self, factors: Floats, *, regularization: float, alpha: float) -> None:
         """Take the factors of the items, float32 [I, F], and the parameters that they were fitted with."""
         self.factors = factors
-        self._als = AlternatingLeastSquares(
-            factors=factors.shape[1], regularization=regularization, alpha=alpha, num_threads=1
-        )
+        with threadpool_limits(1, "blas"):  # else the library warns, though one user's vector uses no BLAS thread
+            self._als = AlternatingLeastSquares(
+                factors=factors.shape[1], regularization=regularization, alpha=alpha, num_threads=1
+            )
         self._als.item_factors = factors
 
     def user(self, items: NDArray[np.int32], weights: Floats) -> Floats:

@@ -10,6 +10,7 @@ from implicit.cpu.als import AlternatingLeastSquares
 from implicit.cpu.bpr import BayesianPersonalizedRanking
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
 
 from triptych.consumers.recommending.collaborative import BPR_RIDGE, AlsFactors, BprFactors
 from triptych.consumers.recommending.ranking_features import KnownItems, RatedCandidates, UserHistory
@@ -76,7 +77,8 @@ def fit_factors(data: TasteData, config: FactorConfig) -> FittedItems:
     als = bpr = None
     if matrix.nnz >= _FEWEST_EVENTS:
         width = max(2, min(config.factors, len(kept) // 2))
-        als, bpr = _als(matrix, width, config), _bpr(matrix, width, config)
+        with threadpool_limits(1, "blas"):  # implicit works on small blocks, which threads of BLAS only slow down
+            als, bpr = _als(matrix, width, config), _bpr(matrix, width, config)
     return FittedItems(KnownItems(als, bpr, data.vectors[kept], counts[kept], recent), index)
 
 
