@@ -11,7 +11,7 @@ from implicit.cpu.bpr import BayesianPersonalizedRanking
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from triptych.consumers.recommending.collaborative import BPR_RIDGE, AlsFactors, BprFactors
+from triptych.consumers.recommending.collaborative import BPR_RIDGE, AlsFactors, BprFactors, one_blas_thread
 from triptych.consumers.recommending.ranking_features import KnownItems, RatedCandidates, UserHistory
 from triptych.training.recommending.taste_data import TasteData, UserEvents
 
@@ -76,7 +76,8 @@ def fit_factors(data: TasteData, config: FactorConfig) -> FittedItems:
     als = bpr = None
     if matrix.nnz >= _FEWEST_EVENTS:
         width = max(2, min(config.factors, len(kept) // 2))
-        als, bpr = _als(matrix, width, config), _bpr(matrix, width, config)
+        with one_blas_thread():
+            als, bpr = _als(matrix, width, config), _bpr(matrix, width, config)
     return FittedItems(KnownItems(als, bpr, data.vectors[kept], counts[kept], recent), index)
 
 
