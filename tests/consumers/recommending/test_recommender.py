@@ -122,12 +122,16 @@ def test_without_a_model_the_shipped_weights_serve(transport: Transport) -> None
 def test_a_model_of_items_without_vectors_serves_items_and_profiles_with_them(
     transport: Transport, tmp_path: Path
 ) -> None:
-    """It was trained before the index had a space. The content counts from then on, without training."""
+    """It was trained before the index had a space. The content counts from then on, in whatever space that is."""
+
+    class AnotherEmbedder(TopicEmbedder):
+        name = "other-1"
+
     tell(transport, *crowd())
     path = tmp_path / "bare.safetensors"
     bare = ListedCatalogue([Recommendable(one.item, one.title, one.labels, time_ns=one.time_ns) for one in FILMS])
     with InteractionLog(transport, PIPELINE) as log:
-        train_from_log(log, bare, None, path, QUICK)
+        train_from_log(log, bare, AnotherEmbedder(), path, QUICK)
     assert read_recommender(path).known.vectors.shape == (24, 0)
     with opened(transport, path, catalogue=bare) as recommender:
         assert len(topics(recommender, ANNA)) == 4

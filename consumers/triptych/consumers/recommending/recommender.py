@@ -205,6 +205,10 @@ class Recommender:
             for number in chosen
         ]
 
+    def ignores_profile(self, user: str) -> bool:
+        """Return whether a user has a profile that does not count, because there is no encoder of texts."""
+        return self._embedder is None and user in self._log.profiles
+
     def _catalogue(self) -> ItemCatalogue:
         texts = self._texts.update(self._log.texts, self._vectors_of_texts)
         return JoinedCatalogue([texts] if self._index is None else [self._index, texts])
