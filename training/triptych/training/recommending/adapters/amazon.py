@@ -22,6 +22,9 @@ from triptych.units import NS_PER_MS, NS_PER_S
 
 _COLUMNS: Final = 4
 _MOST_LABELS: Final = 8
+_MOST_NAMES: Final = 5
+_DENSE: Final = "_5"
+"""Ends the names of the reviews of 2018 by users and of products that have five at least. Metadata has no such form."""
 _JSON_ENDS: Final = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
 _CSV_ENDS: Final = (".csv", ".csv.gz")
 
@@ -30,7 +33,7 @@ def amazon(path: Path) -> ImportedSet:
     """Return the ratings and products of a file of reviews, or of a folder with one; metadata is in `meta_NAME` beside.
 
     Raises:
-        UsageError: there is no such file; while iterating: a row is malformed.
+        UsageError: there is no such file, or the folder has several; while iterating: a row is malformed.
     """
     folder = path if path.is_dir() else path.parent
     files = sorted(folder.iterdir()) if path.is_dir() else [path]
@@ -40,9 +43,19 @@ def amazon(path: Path) -> ImportedSet:
         raise UsageError(
             f"{path}: expected reviews of Amazon as .jsonl, .json or .csv, with or without .gz, found none"
         )
-    metadata = sorted(folder.glob("meta_*"))
+    if len(reviews) > 1:
+        names = ", ".join(file.name for file in reviews[:_MOST_NAMES])
+        raise UsageError(f"{path}: expected one file of reviews, found {len(reviews)}: {names}; name one of them")
+    metadata = _metadata_of(reviews[0], sorted(folder.glob("meta_*")))
     events = _csv_events(reviews[0]) if reviews[0].name.endswith(_CSV_ENDS) else _json_events(reviews[0])
-    return ImportedSet(events, _items(metadata[0]) if metadata else ())
+    return ImportedSet(events, () if metadata is None else _items(metadata))
+
+
+def _metadata_of(reviews: Path, files: list[Path]) -> Path | None:
+    """Return the file of metadata that is named after that of the reviews; the only one may have any name."""
+    name = f"meta_{reviews.name.partition('.')[0]}".removesuffix(_DENSE)
+    named = next((file for file in files if file.name.partition(".")[0] == name), None)
+    return files[0] if named is None and len(files) == 1 else named
 
 
 def _json_events(file: Path) -> Iterator[ImportedEvent]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -87,15 +88,18 @@ def opened(file: Path, encoding: str = "utf-8-sig") -> Iterator[TextIO]:
 
 
 def number_of(text: str, file: Path, line: int, what: str) -> float:
-    """Return a number of a file.
+    """Return a number of a file, from 0 on.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is none, or no finite one.
     """
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise UsageError(f"{file}, line {line}: expected {what}, got {text[:40]!r}") from None
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise UsageError(f"{file}, line {line}: expected {what}, got {text[:40]!r}")
+    return number
 
 
 def row_error(file: Path, line: int, columns: int, found: int) -> UsageError:
