@@ -132,6 +132,7 @@ def test_amazon_of_several_categories(tmp_path: Path) -> None:
         ("movielens", "u.data", "1\t2\tnan\t4\n", "line 1: expected a rating, got 'nan'"),
         ("movielens", "u.data", "1\t2\t3\tinf\n", "line 1: expected a time in seconds, got 'inf'"),
         ("movielens", "u.data", "1\t2\t3\t-4\n", "line 1: expected a time in seconds, got '-4'"),
+        ("movielens", "u.data", "1\t2\t3\t881250949000\n", "line 1: expected a time in seconds, got '881250949000'"),
         ("microlens", "x_pairs.csv", "1,2,now\n", "line 1: expected a time in milliseconds"),
         ("microlens", "x_pairs.tsv", "1 2\n", "line 1: expected 2 columns"),
         ("amazon", "x.jsonl", "{}\n", "line 1: expected user_id"),

@@ -17,6 +17,7 @@ from triptych.training.recommending.adapters.imported import (
     number_of,
     opened,
     row_error,
+    time_ns_of,
 )
 from triptych.units import NS_PER_MS, NS_PER_S
 
@@ -67,8 +68,7 @@ def _json_events(file: Path) -> Iterator[ImportedEvent]:
             item = review.get("asin")
         if user is None or item is None or rating is None or time is None:
             raise UsageError(f"{file}, line {line}: expected {', '.join(names)}, got {', '.join(review)[:80]}")
-        ns = NS_PER_S if is_old else NS_PER_MS
-        moment = round(number_of(str(time), file, line, "a time")) * ns
+        moment = time_ns_of(str(time), file, line, NS_PER_S if is_old else NS_PER_MS)
         yield ImportedEvent(str(user), str(item), action_of(number_of(str(rating), file, line, "a rating")), moment)
 
 
@@ -86,7 +86,7 @@ def _csv_events(file: Path) -> Iterator[ImportedEvent]:
             if len(row) < _COLUMNS:
                 raise row_error(file, line, _COLUMNS, len(row))
             user, item = row[:2] if is_new else (row[1], row[0])
-            moment = round(number_of(row[3], file, line, "a time")) * (NS_PER_MS if is_new else NS_PER_S)
+            moment = time_ns_of(row[3], file, line, NS_PER_MS if is_new else NS_PER_S)
             yield ImportedEvent(user, item, action_of(number_of(row[2], file, line, "a rating")), moment)
 
 
